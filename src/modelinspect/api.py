@@ -63,6 +63,7 @@ def inspect(
     """
     from modelinspect.analyses.rollup import parse_keys
     from modelinspect.analyses.summary import summarize, zero_counts
+    from modelinspect.measure.equal import digest_equals
     from modelinspect.reports.inspect import with_pictures
 
     keys = parse_keys(by)
@@ -70,7 +71,9 @@ def inspect(
         report = summarize(location, None, keys, top)
         return _shown(with_pictures(report, draw(location)) if pictures else report)
     with opened(location, strict=strict, limits=limits) as (artifact, files):
-        measurements = measure_files(artifact, files, limits=limits, progress=progress) if measure else None
+        measurements = None
+        if measure:
+            measurements = digest_equals(artifact, files, measure_files(artifact, files, limits=limits, progress=progress), limits)
         hidden = hidden_bytes(artifact, files, limits=limits) if measure else None
         report = summarize(artifact, measurements, keys, top, hidden)
         return _shown(with_pictures(report, draw(artifact, zero_counts(measurements))) if pictures else report)

@@ -133,7 +133,7 @@ def test_what_needs_measuring_is_not_claimed_without() -> None:
 
 def test_the_optimizer_is_named_with_its_size_in_weights() -> None:
     message = findings(optimizer_state())["optimizer-state"].message
-    assert message.startswith("8,000 bytes (66.7 %) are the state of the optimizer (Adam): 2 tensors, 2.0 times the weights")
+    assert message.startswith("8,000 bytes (66.7 %) are the optimizer's state (Adam): 2 slots for each of 1,000 weights")
 
 
 @pytest.mark.parametrize("format", list(FormatName))

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from modelinspect.analyses.explain.labels import average_names
-from modelinspect.analyses.optimizers import optimizer_of
+from modelinspect.analyses.explain.texts import optimizer_text
+from modelinspect.analyses.matching import Side
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.tensors import Role
@@ -18,16 +19,13 @@ def _find(context: Context) -> Iterator[Finding]:
     slots = context.of_role(Role.OPTIMIZER)
     if not size or not slots:
         return
-    weights = sum(tensor.logical_size for tensor in context.of_role(Role.WEIGHT))
-    held = sum(tensor.logical_size for tensor in slots)
-    optimizer = optimizer_of(context.artifact)
-    named = f" ({optimizer})" if optimizer else ""
     averages = average_names(context.artifact)
-    what = "moving averages of the weights" if all(tensor.name in averages for tensor in slots) else f"the state of the optimizer{named}"
-    message = f"{size:,} bytes ({context.share(size)}) are {what}: {plural(len(slots), 'tensor')}"
-    if weights:
-        message += f", {held / weights:.1f} times the weights"
-    yield Finding(f"{message}; only further training needs it", size, _remedy(context.artifact.format))
+    if all(tensor.name in averages for tensor in slots):
+        what = f"moving averages of the weights: {plural(len(slots), 'tensor')}"
+    else:
+        what = optimizer_text(Side(context.artifact, context.measurements))
+    message = f"{size:,} bytes ({context.share(size)}) are {what}; only further training needs it"
+    yield Finding(message, size, _remedy(context.artifact.format))
 
 
 def _remedy(format: FormatName) -> str:
@@ -55,8 +53,6 @@ RULE = Rule(
     Severity.WARNING,
     "Slot variables often take twice the bytes of the weights, and inference never reads them.",
     _find,
-    example=(
-        "8,000 bytes (66.7 %) are the state of the optimizer (Adam): 2 tensors, 2.0 times the weights; only further training needs it"
-    ),
+    example=("8,000 bytes (66.7 %) are the optimizer's state (Adam): 2 slots for each of 1,000 weights; only further training needs it"),
     remedy="model.save('model.h5', include_optimizer=False)",
 )
