@@ -17,6 +17,7 @@ from modelinspect.measure.facts import Aspect, Measurements, TensorMeasure, unme
 from modelinspect.measure.fingerprint import Fingerprinter
 from modelinspect.measure.pattern import PatternFinder
 from modelinspect.measure.readers import blocks
+from modelinspect.measure.together import measure_together
 from modelinspect.measure.zeros import ZeroCounter
 from modelinspect.sources.files import FileSet
 
@@ -52,9 +53,14 @@ def measure(
     """
     reading = Reading(files, limits or Limits(), bytearray())
     meter = _Meter(sum(tensor.logical_size for tensor in artifact.tensors), progress)
+    together = {} if aspects else measure_together(artifact, reading, meter.finish)
     measures: list[TensorMeasure] = []
     diagnostics: list[Diagnostic] = []
-    for tensor in artifact.tensors:
+    for index, tensor in enumerate(artifact.tensors):
+        known = together.get(index)
+        if known is not None:
+            measures.append(known)
+            continue
         try:
             measures.append(_measure_tensor(tensor, reading, aspects, meter))
         except UnmeasurableError as error:

@@ -47,6 +47,11 @@ def _plan(dtype: DType) -> tuple[_Plan, int]:
     return (_Plan.FLOAT if dtype.has_negative_zero else _Plan.WHOLE), dtype.bits // 8
 
 
+def has_plain_zeros(dtype: DType) -> bool:
+    """Tell whether `zeros_of` and `negative_zeros_of` find all zeros that are not quantized. Raises `UnmeasurableError`."""
+    return _plan(dtype)[0] in (_Plan.FLOAT, _Plan.WHOLE)
+
+
 class ZeroCounter:
     """Counts the zeros of one tensor, block by block. Making one raises `UnmeasurableError` where elements are no numbers."""
 
@@ -131,16 +136,32 @@ class ZeroCounter:
 
 def _float_zeros(numbers: Numbers, order: ByteOrder) -> tuple[int, int]:
     """Count the zeros and the negative ones: the patterns that are 0, and those of which only the sign bit is set."""
-    many = len(numbers) > _FEW
-    # A least number above 0 shows at once that no pattern is 0; most blocks of weights that nobody pruned are so.
-    positive = 0 if many and numbers.min() else _count_equal(numbers, _ZERO[numbers.dtype.itemsize])
+    positive, negative = _count(zeros_of(numbers)), _count(negative_zeros_of(numbers, order))
+    return positive + negative, negative
+
+
+def zeros_of(numbers: Numbers) -> NDArray[np.bool_] | None:
+    """Return which patterns are 0, None where a fast look shows that none is."""
+    # A least number above 0 shows it at once, and most weights that nobody pruned are so; where a zero is among the first, look no longer.
+    if len(numbers) > _FEW and np.count_nonzero(numbers[:_GLANCE]) == _GLANCE and numbers.min():
+        return None
+    zero: NDArray[np.bool_] = numbers == _ZERO[numbers.dtype.itemsize]
+    return zero
+
+
+def negative_zeros_of(numbers: Numbers, order: ByteOrder) -> NDArray[np.bool_] | None:
+    """Return which patterns have the sign bit and no other, None where a fast look shows that none is so."""
     signed, least, sign = _SIGNS[numbers.dtype.itemsize]
     if order is ByteOrder.BIG:
         sign = sign.byteswap()
-    elif many and numbers.view(signed).min() != least:
-        return positive, 0  # -0.0 read as a signed number is the least of all: one fast look shows that there is none
-    negative = _count_equal(numbers, sign)
-    return positive + negative, negative
+    elif len(numbers) > _FEW and numbers.view(signed).min() != least:
+        return None  # -0.0 read as a signed number is the least of all
+    negative: NDArray[np.bool_] = numbers == sign
+    return negative
+
+
+def _count(places: NDArray[np.bool_] | None) -> int:
+    return 0 if places is None else int(np.count_nonzero(places))
 
 
 def _count_equal(numbers: Numbers, pattern: Any) -> int:
@@ -191,6 +212,7 @@ def _sign(size: int, order: ByteOrder) -> Any:
 
 
 _FEW = 4_096
+_GLANCE = 64
 _ZERO = {size: np.dtype(f"<u{size}").type(0) for size in (1, 2, 4, 8)}
 _SIGNS = {
     size: (np.dtype(f"<i{size}"), np.dtype(f"<i{size}").type(-1 << (8 * size - 1)), np.dtype(f"<u{size}").type(1 << (8 * size - 1)))
