@@ -95,7 +95,8 @@ def optimizer_text(side: Side) -> str:
     held = sum(tensor.element_count for tensor in slots if tensor.element_count > 1)
     if weights and held and held % weights == 0:
         return f"the optimizer's state{name}: {plural(held // weights, 'slot')} for each of {plural(weights, 'weight')}"
-    return f"the optimizer's state{name}: {plural(len(slots), 'tensor')}"
+    times = f", {held / weights:.1f} times the weights" if weights and held else ""
+    return f"the optimizer's state{name}: {plural(len(slots), 'tensor')}{times}"
 
 
 def functions_text(before: Side | None, after: Side) -> str:
