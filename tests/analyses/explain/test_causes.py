@@ -77,3 +77,18 @@ def test_scales_of_an_operator_are_quantization_with_their_tables() -> None:
     causes = {entry.cause: entry.delta for entry in report.causes}
     assert next(iter(causes)) == "sparse-encoding"
     assert causes["quantization"] >= 64 * 12  # the output of DENSIFY repeats scale and zero point of each channel
+
+
+def test_bytes_that_are_missing_are_no_saving_of_the_container_and_no_other_dtype() -> None:
+    whole, missing = fixture_path("tfjs/layers"), fixture_path("tfjs/shard_missing")
+    alone = {entry.cause: entry.delta for entry in api.explain(missing).causes}
+    assert min(alone.values()) > 0
+    assert sum(alone.values()) == 1_376
+    report = api.explain(whole, missing)
+    assert {entry.cause: entry.delta for entry in report.causes if entry.delta} == {"structure-change": -700}
+    assert "baseline-already-sparse" not in {finding.rule for finding in report.findings}
+
+
+def test_comparing_in_the_other_order_does_not_blame_the_baseline() -> None:
+    before, after = fixture_path("pruned_mlp/stripped/model.h5"), fixture_path("pruned_mlp/original/no-optimizer.h5")
+    assert "baseline-already-sparse" not in {finding.rule for finding in api.explain(before, after).findings}

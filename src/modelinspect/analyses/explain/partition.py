@@ -63,8 +63,10 @@ def _tensor_shares(side: Side, index: TensorId, size: int, labels: Mapping[Tenso
     if label is not None:
         yield Share(label, key, size, index)
         return
-    yield Share(None, key, tensor.logical_size, index)
-    extra = size - tensor.logical_size
+    # Dense elements of which some are not there (a missing shard) are no saving of the container's.
+    logical = min(size, tensor.logical_size) if tensor.storage is Storage.DENSE else tensor.logical_size
+    yield Share(None, key, logical, index)
+    extra = size - logical
     if extra:
         yield Share(_storage_cause(tensor.storage), key, extra, index)
 

@@ -22,7 +22,7 @@ def _find(context: Context) -> Iterator[Finding]:
     after_zeros, after_elements = context.kernel_zeros()
     if not elements or not after_elements or zeros < _SPARSE * elements:
         return
-    if zeros / elements + _AS_SPARSE < after_zeros / after_elements:
+    if abs(zeros / elements - after_zeros / after_elements) > _AS_SPARSE:  # where the first has more, the order is turned
         return
     message = (
         f"the first artifact is no dense baseline: {percent(zeros, elements)} of its kernels' elements are zero already, "
