@@ -193,11 +193,15 @@ def plan(
     from modelinspect.analyses.plan.base import Planning
     from modelinspect.analyses.plan.registry import check_names, find_options
     from modelinspect.core.limits import Limits as Usual
+    from modelinspect.measure.entropy import WIDEST
+    from modelinspect.measure.facts import Aspect
 
     wanted = frozenset(only)
     check_names(wanted)
     with opened(location, strict=strict, limits=limits) as (artifact, files):
-        measurements = measure_files(artifact, files, limits=limits) if measure else None
+        narrow = any(0 < tensor.dtype.bits <= WIDEST for tensor in artifact.tensors)
+        aspects = (Aspect.ENTROPY,) if narrow else ()
+        measurements = measure_files(artifact, files, limits=limits, aspects=aspects) if measure else None
         return find_options(Planning(artifact, files, limits or Usual(), measurements, progress, wanted))
 
 
@@ -264,13 +268,13 @@ def side(
 ) -> Side:
     """Open an artifact and measure what a comparison needs. Raises `ModelInspectError`."""
     from modelinspect.analyses.matching import Side
-    from modelinspect.measure.facts import Aspect
+    from modelinspect.measure.facts import COMPARING
     from modelinspect.measure.run import measure as measure_all
 
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         if not measure:
             return Side(artifact, None)
-        measurements = measure_all(artifact, files, limits, progress, tuple(Aspect))
+        measurements = measure_all(artifact, files, limits, progress, COMPARING)
         return Side(artifact, measurements, hidden_bytes(artifact, files, limits=limits))
 
 
@@ -296,11 +300,11 @@ def measure_files(
 
 
 def measure_fully(artifact: Artifact, files: FileSet, *, limits: Limits | None = None, progress: Progress | None = None) -> Measurements:
-    """Measure every aspect of the weights of an artifact whose files are open. Raises `ModelInspectError`."""
-    from modelinspect.measure.facts import Aspect
+    """Measure all that rules look at in the weights of an artifact whose files are open. Raises `ModelInspectError`."""
+    from modelinspect.measure.facts import COMPARING
     from modelinspect.measure.run import measure
 
-    return measure(artifact, files, limits, progress, tuple(Aspect))
+    return measure(artifact, files, limits, progress, COMPARING)
 
 
 def hidden_bytes(artifact: Artifact, files: FileSet, *, limits: Limits | None = None) -> HiddenReport:

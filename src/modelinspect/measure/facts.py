@@ -17,6 +17,11 @@ class Aspect(StrEnum):
     VALUES = "values"
     PATTERN = "pattern"
     FINGERPRINT = "fingerprint"
+    ENTROPY = "entropy"
+
+
+COMPARING = (Aspect.DIGEST, Aspect.VALUES, Aspect.PATTERN, Aspect.FINGERPRINT)
+"""What tells two artifacts' tensors apart, and what rules look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,8 @@ class TensorMeasure:
     The counts are None where its elements could not be read as numbers, and ``reason`` says why. ``zero_count`` counts
     by value and includes ``negative_zero_count``; of a quantized tensor it counts the zero points. ``digest`` is the
     SHA-256 of the dense little-endian elements; ``distinct_count`` the number of bit patterns, capped at
-    `distinct.MOST`, where it means that many or more; ``fingerprint`` is the same for the same elements in any order.
+    `distinct.MOST`, where it means that many or more; ``fingerprint`` is the same for the same elements in any order;
+    ``value_bits`` is the entropy of all elements by their values, of types of at most 16 bits.
     """
 
     element_count: int | None
@@ -77,6 +83,7 @@ class TensorMeasure:
     distinct_count: int | None = None
     pattern: Pattern | None = None
     fingerprint: str | None = None
+    value_bits: float | None = None
 
     @property
     def measured(self) -> bool:

@@ -13,6 +13,7 @@ from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError
 from modelinspect.measure.digest import Digester
 from modelinspect.measure.distinct import ValueCounter
+from modelinspect.measure.entropy import ValueEntropy
 from modelinspect.measure.facts import Aspect, Measurements, TensorMeasure, unmeasured
 from modelinspect.measure.fingerprint import Fingerprinter
 from modelinspect.measure.pattern import PatternFinder
@@ -146,6 +147,8 @@ def _learner(aspect: Aspect, tensor: Tensor) -> Learner | None:
                 return PatternFinder(tensor)
             case Aspect.FINGERPRINT:
                 return Fingerprinter(tensor)
+            case Aspect.ENTROPY:
+                return ValueEntropy(tensor)
             case _:
                 assert_never(aspect)
     except UnmeasurableError:
@@ -163,5 +166,6 @@ _FIELDS = {
     Aspect.VALUES: "distinct_count",
     Aspect.PATTERN: "pattern",
     Aspect.FINGERPRINT: "fingerprint",
+    Aspect.ENTROPY: "value_bits",
 }
 """Where a `TensorMeasure` keeps what each aspect tells."""

@@ -1,4 +1,4 @@
-"""Computes the floor: what the place of the zeros and the elements that are kept take at the least."""
+"""Computes the floor: what the places of the zeros and the other elements take, or narrow elements by their values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from modelinspect.measure.facts import TensorMeasure
 
 
 def floor(tensor: Tensor, measure: TensorMeasure) -> int | None:
-    """Return the entropy of a tensor's mask and the bytes of its other elements, None where its zeros are not known."""
+    """Return the bytes of the entropy of a tensor's values where they were counted one by one, or else of where its
+    zeros are, with its other elements as they are. None where its zeros are not known.
+    """
     count, zeros = tensor.element_count, measure.zero_count
     if zeros is None or not tensor.dtype.bits:
         return None
+    if measure.value_bits is not None:
+        return ceil(measure.value_bits / 8)
     return ceil(mask_bits(count, zeros) / 8) + ceil((count - zeros) * tensor.dtype.bits / 8)
 
 
@@ -39,8 +43,8 @@ def _find(planning: Planning) -> Iterator[Option]:
     if not size:
         return
     notes = (
-        "the entropy of where the zeros are, and every other element as it is: weights alone, without structure or other tensors; "
-        "below it only fewer bits for each element help"
+        "weights alone, without structure or other tensors: where the zeros are and every other element as it is, of elements up to "
+        "16 bits each by how often its value comes; a compressor goes below it only by order among the values, such as like exponents"
     )
     yield Option("entropy-bound", size, Basis.BOUND, True, "not a file: a floor", "", notes)
 
