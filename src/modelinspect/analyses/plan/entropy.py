@@ -11,8 +11,10 @@ from modelinspect.measure.facts import TensorMeasure
 
 
 def floor(tensor: Tensor, measure: TensorMeasure) -> int | None:
-    """Return the bytes of the entropy of a tensor's values where they were counted one by one, or else of where its
-    zeros are, with its other elements as they are. None where its zeros are not known.
+    """Return the least bytes of a tensor, None where its zeros are not known.
+
+    They are the entropy of its values where those were counted one by one, or else that of where its zeros are, and its
+    other elements as they are.
     """
     count, zeros = tensor.element_count, measure.zero_count
     if zeros is None or not tensor.dtype.bits:
