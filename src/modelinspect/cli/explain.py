@@ -6,6 +6,7 @@ from pathlib import Path
 
 from modelinspect import api
 from modelinspect.cli.options import (
+    CompressorsOption,
     ForceOption,
     FormatOption,
     MeasureOption,
@@ -33,6 +34,7 @@ def command(
     after: OptionalAfterArgument = None,
     top: TopOption = None,
     no_measure: MeasureOption = False,
+    compressors: CompressorsOption = None,
     strict: StrictOption = False,
     format: FormatOption = OutputFormat.TERMINAL,
     output: OutputOption = None,
@@ -47,6 +49,6 @@ def command(
         destination.write(found, top)
         return
     with progress("reading weights") as meter:
-        report = api.explain(path, after, measure=not no_measure, strict=strict, progress=meter)
+        report = api.explain(path, after, measure=not no_measure, compressors=compressors, strict=strict, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)

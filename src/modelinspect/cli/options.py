@@ -21,6 +21,13 @@ OutputOption = Annotated[
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 MeasureOption = Annotated[bool, typer.Option("--no-measure", help="Read the structure alone, no weights: zeros stay unknown.")]
+CompressorsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--compressors/--no-compressors",
+        help="Compress both for real, however large, or not at all; unless said, up to 16 MiB each where it answers something.",
+    ),
+]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first trouble instead of going on with a diagnostic.")]
 TopOption = Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Show the N largest rows; one more sums up the rest.")]
 ByOption = Annotated[

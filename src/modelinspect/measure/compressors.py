@@ -52,10 +52,14 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class Deflate:
-    """Counts a raw deflate stream of level 9, as gzip and zip archives hold; it is the same however the bytes are cut."""
+    """Counts a raw deflate stream, as gzip and zip archives hold; it is the same however the bytes are cut."""
 
-    _coder: Any = field(default_factory=lambda: zlib.compressobj(9, zlib.DEFLATED, -15))
+    level: int = 9
+    _coder: Any = None
     _size: int = 0
+
+    def __post_init__(self) -> None:
+        self._coder = zlib.compressobj(self.level, zlib.DEFLATED, -15)
 
     def add(self, data: bytes) -> None:
         """Compress a block."""
@@ -179,9 +183,9 @@ class _Worker:
             self._error = error
 
 
-def deflated_size(data: Iterable[bytes]) -> int:
-    """Return the bytes of a raw deflate stream of level 9."""
-    counter = Deflate()
+def deflated_size(data: Iterable[bytes], level: int = 9) -> int:
+    """Return the bytes of a raw deflate stream."""
+    counter = Deflate(level)
     for block in data:
         counter.add(block)
     return counter.finish()

@@ -8,6 +8,7 @@ from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Note, Notes, Step, Steps, Table, Unit
 from modelinspect.reports.diff import DAMAGE_SHOWN, SideEntry, signed
 from modelinspect.reports.entries import DiagnosticEntry, FindingEntry
+from modelinspect.reports.plan import OptionEntry
 
 EVIDENCE_SHOWN = 3
 PRUNED_SHOWN = 8
@@ -54,10 +55,25 @@ class PrunedKernel(Part, frozen=True, kw_only=True):
     removable: int
 
 
+class Compressed(Part, frozen=True, kw_only=True):
+    """What a compressor, run for real, makes of both sides; ``before`` is null where there is none.
+
+    ``zeros`` are the bytes of the zeros that kernels of ``after`` store one by one, and ``zeros_compressed`` what they take then: the
+    compressed kernels, less what is not zero of them, compressed alone. Null where there are few, or they were not read.
+    """
+
+    compressor: str
+    before: int | None
+    after: int
+    zeros: int | None
+    zeros_compressed: int | None
+
+
 class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.explain/1"):
     """Why the size is as it is: ``causes`` sum to ``delta``, which is after less before.
 
-    ``before`` is null where one artifact alone is explained; its size is then the difference from nothing.
+    ``before`` is null where one artifact alone is explained; its size is then the difference from nothing. ``summary`` is the answer in a
+    few sentences; ``compressed`` is null where nothing was compressed, and ``options`` are those of the plan that store zeros in less.
     """
 
     before: SideEntry | None
@@ -70,6 +86,9 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
     notes: tuple[str, ...] = ()
     diagnostics: tuple[DiagnosticEntry, ...] = ()
     pruning: tuple[PrunedKernel, ...] = ()
+    summary: tuple[str, ...] = ()
+    compressed: Compressed | None = None
+    options: tuple[OptionEntry, ...] = ()
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         yield self._heading()
@@ -77,8 +96,10 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             yield Lines(self.notes)
         if self.diagnostics:
             yield Notes("Damaged", tuple(Note(entry.severity, entry.member, entry.problem) for entry in self.diagnostics[:DAMAGE_SHOWN]))
+        for sentence in self.summary:
+            yield Lines((sentence,))
         if self.causes:
-            steps = tuple(Step(entry.cause, entry.delta) for entry in self.causes)
+            steps = tuple(Step(self._label(entry), entry.delta) for entry in self.causes)
             start = 0 if self.before is None else self.before.size
             title = "What its size is made of" if self.before is None else "From before to after"
             yield Steps(title, steps, start, self.after.size)
@@ -88,14 +109,16 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
                 tuple(Note(signed(entry.delta), entry.cause, _told(entry), entry.remedy) for entry in shown),
                 len(self.causes) - len(shown),
             )
-        elif self.before is not None:
-            yield Lines(("No difference in size, and none in any cause.",))
         if self.pruning:
             yield self._pruning_table(PRUNED_SHOWN if top is None else top)
         if self.findings:
             title = "What else explains it" if self.causes else "What explains it"
             notes = tuple(Note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings)
             yield Notes(title, notes)
+
+    def _label(self, entry: CauseEntry) -> str:
+        """Return a cause's name; of one artifact alone, nothing has changed its structure: those bytes are its weights."""
+        return "weights" if self.before is None and entry.cause == "structure-change" else entry.cause
 
     def _pruning_table(self, top: int) -> Table:
         shown = self.pruning[:top]

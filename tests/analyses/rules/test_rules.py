@@ -94,7 +94,7 @@ def blank() -> Build:
 
 
 EXAMPLES: dict[str, tuple[Callable[[], Build], int, Callable[[], Build]]] = {
-    "dense-zeros": (dense_zeros, 3_240, zero_biases_alone),
+    "dense-zeros": (dense_zeros, 3_200, zero_biases_alone),
     "hidden-bytes": (hidden, 6, blank),
     "negative-zeros": (negative_zeros, 1_696, positive_zeros),
     "optimizer-state": (optimizer_state, 8_000, no_optimizer),

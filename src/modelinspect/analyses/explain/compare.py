@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from modelinspect.analyses.attribution import Ledger, attribute
 from modelinspect.analyses.diff import content, damage, side_entry
+from modelinspect.analyses.explain.answer import answer
+from modelinspect.analyses.explain.compressed import Squeezed
 from modelinspect.analyses.explain.labels import labels
 from modelinspect.analyses.explain.partition import Share, partition
 from modelinspect.analyses.explain.pruning import pruned_kernels
@@ -24,8 +26,8 @@ from modelinspect.reports.explain import CauseEntry, Evidence, ExplainReport
 _EVIDENCE_KEPT = 50
 
 
-def explain(before: Side | None, after: Side) -> ExplainReport:
-    """Explain the difference of two artifacts, or the size of one where ``before`` is None."""
+def explain(before: Side | None, after: Side, squeezed: Squeezed | None = None) -> ExplainReport:
+    """Explain the difference of two artifacts, or the size of one where ``before`` is None; ``squeezed`` is what compressing told."""
     ledger = _ledger(after)
     after_sizes = ledger.category_sizes()
     pairs: tuple[Pair, ...] = ()
@@ -44,6 +46,7 @@ def explain(before: Side | None, after: Side) -> ExplainReport:
     if sum(entry.delta for entry in causes) != delta:
         raise InvariantError(f"the causes sum to {sum(entry.delta for entry in causes):,} and not to {delta:,} bytes")
     context = Context(after.artifact, after.measurements, after_sizes, after.hidden, comparison)
+    found = squeezed or Squeezed()
     return ExplainReport(
         before=None if before is None else side_entry(before),
         after=side_entry(after),
@@ -55,6 +58,9 @@ def explain(before: Side | None, after: Side) -> ExplainReport:
         notes=tuple(_notes(before, after, pairs)),
         diagnostics=damage(*(side for side in (before, after) if side is not None)),
         pruning=pruned_kernels(context),
+        summary=answer(context, delta, causes, found),
+        compressed=found.compressed,
+        options=found.options,
     )
 
 
@@ -144,7 +150,7 @@ def _entries(differences: list[_Difference], before: Side | None, after: Side) -
             Evidence(tensor=key if is_tensor else None, place=key, bytes=size) for (key, is_tensor), size in found[:_EVIDENCE_KEPT]
         )
         tensors = sum(is_tensor for (_, is_tensor), _ in found)
-        told: Told = tell(cause, total, tensors or len(found), before, after)
+        told: Told = tell(cause, total, tensors, len(found), before, after)
         entries.append(
             CauseEntry(
                 cause=str(cause), delta=total, message=told.message, evidence=evidence, evidence_count=len(found), remedy=told.remedy

@@ -23,11 +23,16 @@ class Told:
     remedy: str
 
 
-def tell(cause: Cause, delta: int, places: int, before: Side | None, after: Side) -> Told:
-    """Say what a cause did and how to undo what it cost. ``delta`` is after less before, ``places`` where it shows."""
+def tell(cause: Cause, delta: int, tensors: int, places: int, before: Side | None, after: Side) -> Told:
+    """Say what a cause did and how to undo what it cost.
+
+    ``delta`` is after less before, ``places`` counts where it shows: ``tensors`` of them are tensors.
+    """
     grew = delta > 0
     holder = after if grew or before is None else before
-    message = _message(cause, grew, places, before, after, holder)
+    message = _message(cause, grew, tensors or places, before, after, holder)
+    if cause is Cause.QUANTIZATION and before is not None and not tensors:
+        message = "what the format notes of quantization beside each tensor; no weight was quantized"
     return Told(message, remedy(cause, holder.artifact.format) if grew or before is None else "")
 
 

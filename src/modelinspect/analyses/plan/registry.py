@@ -37,6 +37,21 @@ def check_names(names: frozenset[str]) -> None:
 
 def find_options(planning: Planning) -> PlanReport:
     """Compute every option that applies, the smallest first."""
+    found = _sure_enough(run_families(planning), planning)
+    found.sort(key=lambda option: (option.size, option.option))
+    return PlanReport(
+        artifact=artifact_entry(planning.artifact),
+        measured=planning.measurements is not None,
+        options=tuple(option_entry(option, planning.size) for option in found),
+        tensors=tensor_plans(planning) if planning.measurements is not None else (),
+        notes=tuple(planning.warnings),
+        left_out=tuple(planning.left_out),
+        diagnostics=tuple(diagnostic_entry(found) for found in planning.artifact.diagnostics),
+    )
+
+
+def run_families(planning: Planning) -> list[Option]:
+    """Compute the options that are wanted and apply; what could not be computed is left to ``planning.left_out``."""
     found: list[Option] = []
     for family in families():
         if planning.artifact.format not in family.formats or not planning.wants(*family.options):
@@ -47,17 +62,7 @@ def find_options(planning: Planning) -> PlanReport:
             found += [option for option in family.find(planning) if planning.wants(option.option)]
         except (FormatError, UnmeasurableError) as error:
             planning.left_out.append(f"{', '.join(family.options)}: not computed: {error}")
-    found = _sure_enough(found, planning)
-    found.sort(key=lambda option: (option.size, option.option))
-    return PlanReport(
-        artifact=artifact_entry(planning.artifact),
-        measured=planning.measurements is not None,
-        options=tuple(_entry(option, planning.size) for option in found),
-        tensors=tensor_plans(planning) if planning.measurements is not None else (),
-        notes=tuple(planning.warnings),
-        left_out=tuple(planning.left_out),
-        diagnostics=tuple(diagnostic_entry(found) for found in planning.artifact.diagnostics),
-    )
+    return found
 
 
 def _sure_enough(options: list[Option], planning: Planning) -> list[Option]:
@@ -73,7 +78,8 @@ def _sure_enough(options: list[Option], planning: Planning) -> list[Option]:
     return [option for option in options if option not in rough]
 
 
-def _entry(option: Option, size: int) -> OptionEntry:
+def option_entry(option: Option, size: int) -> OptionEntry:
+    """Return an option as a report has it."""
     return OptionEntry(
         option=option.option,
         size=option.size,

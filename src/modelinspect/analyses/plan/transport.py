@@ -18,14 +18,15 @@ def _find(planning: Planning) -> Iterator[Option]:
 
 def _gzip(planning: Planning, size: int) -> Option:
     """Return the option; a file's name stands in the header, as Python's and GNU's gzip write it."""
-    if planning.is_file:
-        command = f"python -m gzip --best {planning.file}"
-        size += GZIP_FRAME + len(_header_name(planning.name))
-    else:
-        command = pipe(planning, "python -m gzip --best", ".gz")
-        size += GZIP_FRAME
+    command = f"python -m gzip --best {planning.file}" if planning.is_file else pipe(planning, "python -m gzip --best", ".gz")
+    size += gzip_frame(planning)
     notes = "zlib level 9; gzip -9 gives nearly the same" if planning.is_file else "zlib level 9 over a tar archive that is always the same"
     return Option("gzip-9", size, Basis.MEASURED, True, loads_as(planning, "gunzip"), command, notes, download_size=size)
+
+
+def gzip_frame(planning: Planning) -> int:
+    """Return the bytes that gzip puts around the stream."""
+    return GZIP_FRAME + (len(_header_name(planning.name)) if planning.is_file else 0)
 
 
 def _header_name(name: str) -> bytes:

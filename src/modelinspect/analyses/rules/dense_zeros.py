@@ -3,36 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import ceil, log2
 
 from modelinspect.analyses.rules.base import HDF5_FORMATS, Context, Finding, Rule, percent, plural
 from modelinspect.core.artifact import FormatName, Severity
-from modelinspect.core.tensors import Storage
-from modelinspect.reports.categories import Category
+from modelinspect.core.tensors import Storage, Tensor
 
-_WORTH_TELLING = 0.1
+WORTH_TELLING = 0.1
+"""The share of zeros from which on they are no chance."""
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    kernels = [
+@dataclass(frozen=True, slots=True)
+class DenseKernels:
+    """The kernels whose zeros are stored one by one, the zeros of each, and the bytes that all zeros take."""
+
+    tensors: tuple[Tensor, ...]
+    counts: tuple[int, ...]
+    size: int
+
+    @property
+    def elements(self) -> int:
+        """The elements of all of them."""
+        return sum(tensor.element_count for tensor in self.tensors)
+
+    @property
+    def zeros(self) -> int:
+        """The elements that are zero."""
+        return sum(self.counts)
+
+    @property
+    def each(self) -> str:
+        """What one zero takes, in words."""
+        widths = {tensor.dtype.bits for tensor, count in zip(self.tensors, self.counts, strict=True) if count}
+        width = widths.pop() if len(widths) == 1 else 0
+        return plural(width // 8, "byte") if width >= 8 else "full width"
+
+
+def dense_kernels(context: Context) -> DenseKernels:
+    """Return the kernels that are stored element by element."""
+    found = [
         (tensor, measure.zero_count or 0)
         for tensor, measure in context.measured()
         if tensor.storage in (Storage.DENSE, Storage.INLINE) and len(tensor.shape) > 1 and tensor.stored_size
     ]
-    elements = sum(tensor.element_count for tensor, _ in kernels)
-    zeros = sum(count for _, count in kernels)
-    if not elements or zeros < _WORTH_TELLING * elements:
+    size = sum(tensor.stored_size * count // tensor.element_count for tensor, count in found if count)
+    return DenseKernels(tuple(tensor for tensor, _ in found), tuple(count for _, count in found), size)
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    kernels = dense_kernels(context)
+    if not kernels.elements or kernels.zeros < WORTH_TELLING * kernels.elements:
         return
-    size = context.sizes[Category.ZERO_WEIGHTS]
-    widths = sorted({tensor.dtype.bits for tensor, count in kernels if count})
-    each = f"{widths[0] // 8} byte{'' if widths[0] == 8 else 's'}" if len(widths) == 1 and widths[0] >= 8 else "full width"
-    worth = sum(_positions(tensor.element_count, count) for tensor, count in kernels)
+    worth = sum(_positions(tensor.element_count, count) for tensor, count in zip(kernels.tensors, kernels.counts, strict=True))
     message = (
-        f"{percent(zeros, elements)} of the elements of {plural(len(kernels), 'kernel')} are zero, stored in {each} each: "
-        f"{size:,} bytes of zeros ({context.share(size)}), so pruning alone makes this file no smaller; "
-        f"where they stand is worth {worth:,} bytes, and `modelinspect plan` says how near compressors and sparse storage come"
+        f"{percent(kernels.zeros, kernels.elements)} of the elements of {plural(len(kernels.tensors), 'kernel')} are zero, "
+        f"stored in {kernels.each} each: {kernels.size:,} bytes of zeros ({context.share(kernels.size)}), so pruning alone makes "
+        f"this file no smaller; to tell where they stand takes {worth:,} bytes at best, and `modelinspect plan` says how near "
+        f"compressors and sparse storage come"
     )
-    yield Finding(message, size, _remedy(context.artifact.format))
+    yield Finding(message, kernels.size, _remedy(context.artifact.format))
 
 
 def _positions(elements: int, zeros: int) -> int:
@@ -59,8 +89,8 @@ RULE = Rule(
     "A zero takes as many bytes as any other element unless it is compressed or stored sparsely.",
     _find,
     example=(
-        "80.0 % of the elements of 1 kernel are zero, stored in 4 bytes each: 3,240 bytes of zeros (80.2 %), so "
-        "pruning alone makes this file no smaller; where they stand is worth 91 bytes, and `modelinspect plan` says "
+        "80.0 % of the elements of 1 kernel are zero, stored in 4 bytes each: 3,200 bytes of zeros (79.2 %), so "
+        "pruning alone makes this file no smaller; to tell where they stand takes 91 bytes at best, and `modelinspect plan` says "
         "how near compressors and sparse storage come"
     ),
     remedy="h5repack -L -f GZIP=9 in.h5 out.h5 (Keras loads the result); or gzip -9 for the download",

@@ -1,0 +1,171 @@
+"""Answers in a few sentences: why the size changed or did not, what the zeros are worth, what does shrink it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from modelinspect.analyses.explain.compressed import Squeezed
+from modelinspect.analyses.rules.base import Comparison, Context
+from modelinspect.analyses.rules.dense_zeros import WORTH_TELLING, dense_kernels
+from modelinspect.core.artifact import FormatName
+from modelinspect.reports.causes import Cause
+from modelinspect.reports.diff import signed
+from modelinspect.reports.explain import CauseEntry, Compressed
+from modelinspect.reports.plan import OptionEntry
+from modelinspect.reports.wording import percent, plural
+
+_MOST = 0.8
+_NAMED = 3
+_AGAINST = 0.1
+_HARDLY = 0.01
+_OF_WEIGHTS = frozenset(
+    (
+        Cause.STRUCTURE_CHANGE,
+        Cause.DTYPE_CHANGE,
+        Cause.QUANTIZATION,
+        Cause.SPARSE_ENCODING,
+        Cause.COMPRESSION,
+    )
+)
+_WEIGHTS = frozenset((Cause.STRUCTURE_CHANGE, Cause.SPARSE_ENCODING, Cause.COMPRESSION, Cause.CONSTANT_FOLDING))
+"""The causes that weights have where nothing is compared."""
+
+
+def answer(context: Context, delta: int, causes: Sequence[CauseEntry], squeezed: Squeezed) -> tuple[str, ...]:
+    """Return the sentences that stand above all else, a paragraph each."""
+    compared, compressed = context.comparison, squeezed.compressed
+    said = [_made_of(context, causes) if compared is None else _difference(compared, context, delta, causes)]
+    again = compared is not None and compared.before.artifact.location == context.artifact.location
+    zeros = _zeros(context, compressed, None if again or compressed is None else compressed.before)
+    if zeros:
+        said.append(" ".join(filter(None, (zeros, squeezed.note))))
+    elif compressed is not None and not again:
+        said.append(_download(compressed))
+    smaller = "; ".join(_forms(context.artifact.format, squeezed.options))
+    if smaller:
+        said.append(f"What makes it smaller: {smaller}.")
+    return tuple(said)
+
+
+def _made_of(context: Context, causes: Sequence[CauseEntry]) -> str:
+    """Say how much of one artifact its weights are, and what most of the rest is."""
+    size = context.artifact.size
+    weights = sum(entry.delta for entry in causes if entry.cause in _WEIGHTS)
+    rest = [entry for entry in causes if entry.cause not in _WEIGHTS and entry.delta > 0]
+    what, whole = _main_causes(rest, 1, "{:,}"), plural(size, "byte")
+    if not weights:
+        return f"It holds no weights: its {whole} are {what}." if rest else f"It holds nothing: {whole}."
+    said = f"The weights are {weights:,} of its {whole} ({percent(weights, size)})"
+    return f"{said}. The rest is {what}." if rest else f"{said}."
+
+
+def _difference(compared: Comparison, after: Context, delta: int, causes: Sequence[CauseEntry]) -> str:
+    """Say why two artifacts differ in size, or why they do not."""
+    if not causes:
+        return _no_difference(compared, after)
+    if not delta:
+        ups, downs = ([f"{entry.cause} ({signed(entry.delta)})" for entry in causes if (entry.delta > 0) is up] for up in (True, False))
+        return f"No difference in size, but by chance: {_listed(ups[:_NAMED])} and {_listed(downs[:_NAMED])} make up for each other."
+    size = compared.before.artifact.size
+    change = f"{abs(delta):,} bytes {'larger' if delta > 0 else 'smaller'} ({percent(abs(delta), size)})"
+    hardly = "hardly any difference: " if abs(delta) <= _HARDLY * size else ""
+    said = f"{hardly}{change}, by {_main_causes(causes, delta)}."
+    against = next((entry for entry in causes if (entry.delta > 0) is (delta < 0)), None)
+    if against is not None and abs(against.delta) >= _AGAINST * abs(delta):
+        said += f" Against it stands {against.cause} ({signed(against.delta)})."
+    if not any(_is_of_weights(entry) for entry in causes) and any(True for _ in after.measured()):
+        said += " The weights themselves take as many bytes as before."
+    return said[0].upper() + said[1:]
+
+
+def _is_of_weights(entry: CauseEntry) -> bool:
+    """Tell whether a cause changes what the weights themselves take; TFLite says of each tensor that it is not quantized, too."""
+    return entry.cause in _OF_WEIGHTS and any(place.tensor is not None for place in entry.evidence)
+
+
+def _main_causes(causes: Sequence[CauseEntry], delta: int, number: str = "{:+,}") -> str:
+    """Name the causes that make most of a difference."""
+    same = [entry for entry in causes if (entry.delta > 0) is (delta > 0)]
+    whole = sum(entry.delta for entry in same)
+    named: list[str] = []
+    reached = 0
+    for entry in same[:_NAMED]:
+        named.append(f"{entry.cause} ({number.format(entry.delta)})")
+        reached += entry.delta
+        if abs(reached) >= _MOST * abs(whole):
+            break
+    return _listed(named) + ("" if len(named) == len(same) else " above all")
+
+
+def _no_difference(compared: Comparison, after: Context) -> str:
+    before = compared.before
+    if before.artifact.location == after.artifact.location:
+        return "No difference in size: both are the same artifact."
+    same = "No difference in size, because"
+    if before.measurements is None or after.measurements is None:
+        return f"{same} every tensor and every structure takes as many bytes on both sides. Their contents were not looked at."
+    zeros, elements = before.kernel_zeros()
+    now, elements_now = after.kernel_zeros()
+    if compared.compared and compared.equal == compared.compared:
+        sparse = (
+            f", and {percent(now, elements_now)} of the kernels' elements are zero on both" if now >= WORTH_TELLING * elements_now else ""
+        )
+        return f"{same} the weights are the same: all {plural(compared.compared, 'tensor')} have equal elements on both sides{sparse}."
+    if now > zeros and now >= WORTH_TELLING * elements_now:
+        return (
+            f"{same} a zero is stored like any other number: {percent(zeros, elements)} of the kernels' elements were zero, "
+            f"{percent(now, elements_now)} are, and each takes as many bytes as before."
+        )
+    return (
+        f"{same} both store tensors of the same types and shapes, whose values take the same bytes whatever they are "
+        f"({compared.equal:,} of {plural(compared.compared, 'tensor')} have equal elements)."
+    )
+
+
+def _zeros(context: Context, compressed: Compressed | None, before: int | None) -> str:
+    """Say how many zeros are stored one by one, and what a compressor makes of them; nothing where there are few."""
+    kernels = dense_kernels(context)
+    if not kernels.elements or kernels.zeros < WORTH_TELLING * kernels.elements:
+        return ""
+    said = (
+        f"{percent(kernels.zeros, kernels.elements)} of the kernels' elements are zero, stored in {kernels.each} each: "
+        f"{kernels.size:,} bytes of zeros"
+    )
+    if compressed is None:
+        return f"{said}."
+    if compressed.zeros_compressed is not None:
+        said += f"; gzip takes them to {compressed.zeros_compressed:,}"
+    said += f"{'; gzip takes' if compressed.zeros_compressed is None else ', and'} the artifact to {compressed.after:,} bytes"
+    return said + (f" (the one before: {before:,})." if before is not None else ".")
+
+
+def _download(compressed: Compressed) -> str:
+    if compressed.before is None:
+        return f"For download: gzip takes it to {compressed.after:,} bytes."
+    if compressed.before == compressed.after:
+        return f"Compressed they are equal too: gzip takes both to {compressed.after:,} bytes."
+    return f"For download: gzip takes the one before to {compressed.before:,} bytes, the one after to {compressed.after:,}."
+
+
+def _forms(format: FormatName, options: Sequence[OptionEntry]) -> Iterator[str]:
+    """Yield what writes zeros in less, and the bytes that it takes."""
+    sizes = {entry.option: entry for entry in options}
+    for name, way in _WAYS.items():
+        if name in sizes:
+            yield f"{way}: {sizes[name].size:,} bytes"
+    sparse, dense = sizes.get("tflite-sparse"), sizes.get("tflite-float32")
+    if sparse is not None:
+        error = "" if sparse.error is None else f", an estimate within {100 * sparse.error:.0f} %"
+        without = "" if dense is None or format is FormatName.TFLITE else f" (without, {dense.size:,})"
+        goal = "" if format is FormatName.TFLITE else " to TFLite"
+        yield f"converting{goal} with EXPERIMENTAL_SPARSITY: {sparse.size:,} bytes{without}{error}"
+
+
+_WAYS = {
+    "hdf5-gzip": "deflate within HDF5, which Keras still loads",
+    "zip-deflate": "deflate within the .keras, which Keras still loads",
+}
+
+
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""

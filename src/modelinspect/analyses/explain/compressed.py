@@ -1,0 +1,148 @@
+"""Compresses both sides for real and asks the plan what takes zeros away, where that answers why a file is no smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from modelinspect.analyses.matching import Side
+from modelinspect.analyses.plan.base import Basis, Planning
+from modelinspect.analyses.plan.content import stream
+from modelinspect.analyses.plan.registry import MOST_ERROR, option_entry, run_families
+from modelinspect.analyses.plan.transport import gzip_frame
+from modelinspect.analyses.rules.base import Context
+from modelinspect.analyses.rules.dense_zeros import WORTH_TELLING, DenseKernels, dense_kernels
+from modelinspect.core.artifact import FormatName
+from modelinspect.core.limits import MIB, Limits
+from modelinspect.core.tensors import Tensor
+from modelinspect.errors import FormatError
+from modelinspect.measure.blocks import UnmeasurableError
+from modelinspect.measure.compressors import Deflate, deflated_size
+from modelinspect.measure.readers import blocks
+from modelinspect.measure.zeros import ZeroCounter
+from modelinspect.reports.explain import Compressed
+from modelinspect.reports.plan import OptionEntry
+from modelinspect.sources.files import FileSet
+
+
+@dataclass(frozen=True, slots=True)
+class Squeezed:
+    """What was found out by compressing; ``note`` says why nothing was where it would have answered something."""
+
+    compressed: Compressed | None = None
+    options: tuple[OptionEntry, ...] = ()
+    note: str = ""
+
+
+LEVEL = 6
+"""What gzip does unless it is told otherwise. Level 9 takes ten times as long where half of the weights are zero, for 1 to 2 %."""
+COMPRESSED_UNASKED = 16 * MIB
+REWRITTEN_UNASKED = 4 * MIB
+"""How large each artifact may be to be compressed, or written again at level 9, when nobody said whether it should be."""
+_NEARLY = 0.01
+_AS_IT_LOADS = {
+    FormatName.KERAS_HDF5: ("hdf5-gzip",),
+    FormatName.WEIGHTS_HDF5: ("hdf5-gzip",),
+    FormatName.HDF5: ("hdf5-gzip",),
+    FormatName.KERAS_ZIP: ("zip-deflate",),
+}
+
+
+def squeeze(
+    before: Side | None, after: Side, files: Sequence[FileSet], *, limits: Limits | None = None, asked: bool | None = None
+) -> Squeezed:
+    """Compress where it is ``asked`` for or, where that is None, where it answers something and is quick.
+
+    ``files`` are those of before, where it stands, and after.
+    """
+    sides = [side for side in (before, after) if side is not None]
+    if asked is False or (asked is None and not _answers(before, after)):
+        return Squeezed()
+    if asked is None and any(side.artifact.size > COMPRESSED_UNASKED for side in sides):
+        return Squeezed(note=f"Over {COMPRESSED_UNASKED // MIB} MiB nothing is compressed unless --compressors asks for it.")
+    plans = [Planning(side.artifact, held, limits or Limits(), side.measurements) for side, held in zip(sides, files, strict=True)]
+    return Squeezed(compress(plans[0] if before is not None else None, plans[-1]), smaller_forms(plans[-1], asked=asked is True))
+
+
+def _answers(before: Side | None, after: Side) -> bool:
+    """Tell whether the size hardly changed or zeros are stored in full: compressed sizes explain both."""
+    if after.measurements is None or (before is not None and before.measurements is None):
+        return False
+    if before is not None and abs(after.artifact.size - before.artifact.size) <= _NEARLY * after.artifact.size:
+        return True
+    return _is_worth_telling(dense_kernels(Context(after.artifact, after.measurements, {})))
+
+
+def compress(before: Planning | None, after: Planning) -> Compressed | None:
+    """Run gzip over each side, and once more over the kernels with and without their zeros; None where they cannot be read."""
+    kernels = dense_kernels(_context(after))
+    with ThreadPoolExecutor(2) as pool:
+        old = None if before is None else pool.submit(_gzip, before)
+        try:
+            size = _gzip(after)
+            zeros = _zeros(after, kernels) if _is_worth_telling(kernels) else None
+            return Compressed(
+                compressor=f"gzip-{LEVEL}",
+                before=None if old is None else old.result(),
+                after=size,
+                zeros=None if zeros is None else kernels.size,
+                zeros_compressed=zeros,
+            )
+        except (FormatError, UnmeasurableError):
+            return None
+
+
+def smaller_forms(after: Planning, *, asked: bool) -> tuple[OptionEntry, ...]:
+    """Return what the plan knows of forms of the artifact that store zeros in less and load as they are, the smallest first."""
+    if after.measurements is None or not _is_worth_telling(dense_kernels(_context(after))):
+        return ()
+    wanted = {"tflite-sparse", "tflite-float32"} if _is_float(after) else set()
+    if asked or after.size <= REWRITTEN_UNASKED:
+        wanted.update(_AS_IT_LOADS.get(after.artifact.format, ()))
+    if not wanted:
+        return ()
+    planning = Planning(after.artifact, after.files, after.limits, after.measurements, None, frozenset(wanted))
+    found = [option for option in run_families(planning) if option.basis is not Basis.ESTIMATE or (option.error or 0.0) <= MOST_ERROR]
+    found.sort(key=lambda option: (option.size, option.option))
+    return tuple(option_entry(option, after.size) for option in found)
+
+
+def _is_float(after: Planning) -> bool:
+    """Tell whether the kernels are float32, as the converter takes them."""
+    return all(tensor.dtype.name == "float32" for tensor in dense_kernels(_context(after)).tensors)
+
+
+def _is_worth_telling(kernels: DenseKernels) -> bool:
+    return kernels.zeros >= WORTH_TELLING * kernels.elements > 0
+
+
+def _context(planning: Planning) -> Context:
+    return Context(planning.artifact, planning.measurements, {})
+
+
+def _gzip(planning: Planning) -> int:
+    return deflated_size(stream(planning), LEVEL) + gzip_frame(planning)
+
+
+def _zeros(planning: Planning, kernels: DenseKernels) -> int:
+    """Return what zeros take once they are compressed: the kernels' stream, less that of what is not zero in them."""
+    everything, rest = Deflate(LEVEL), Deflate(LEVEL)
+    for tensor in kernels.tensors:
+        if tensor.stored_size != tensor.logical_size:  # a constant that says a value once
+            continue
+        for data, kept in _elements(planning, tensor):
+            everything.add(data)
+            rest.add(kept)
+    return max(everything.finish() - rest.finish(), 0)
+
+
+def _elements(planning: Planning, tensor: Tensor) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the elements of a kernel block by block, all of them and those that are not zero."""
+    counter = ZeroCounter(tensor)
+    for block in blocks(tensor, planning.reading):
+        mask = ~counter.mask(block)
+        data = block.data.tobytes()
+        in_bytes = tensor.dtype.bits >= 8  # elements that share bytes stay where they are
+        kept = block.data.reshape(block.count, -1)[mask].tobytes() if in_bytes else data if mask.any() else b""
+        yield from [(data, kept)] * block.repeat
