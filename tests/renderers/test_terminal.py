@@ -13,6 +13,7 @@ from modelinspect.analyses.rollup import Key
 from modelinspect.analyses.summary import list_tensors, summarize
 from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.renderers.escape import plain
 from modelinspect.renderers.look import Look
 from modelinspect.renderers.registry import OutputFormat, render
 from modelinspect.reports.base import Report
@@ -66,15 +67,16 @@ def test_no_line_is_wider_than_the_terminal(make: type[Build], width: int) -> No
     if not build.artifact().size:
         build.region("r", 200, RegionKind.FREE)
     for name, report in reports(build).items():
+        code = {plain(line).strip() for finding in getattr(report, "findings", ()) for line in finding.remedy.split("\n")[1:]}
         for line in drawn(report, Look(width=width)).splitlines():
-            assert cell_len(line) <= max(width, 40), (name, line)
+            assert cell_len(line) <= max(width, 40) or line.strip() in code, (name, line)
 
 
 def test_colours_change_nothing_but_colour() -> None:
     for build in (pruned_network(), hostile()):
         for report in reports(build).values():
-            colored, plain = drawn(report, Look(color=True)), drawn(report, Look())
-            assert [line.rstrip() for line in _SEQUENCE.sub("", colored).splitlines()] == plain.splitlines()
+            colored, uncolored = drawn(report, Look(color=True)), drawn(report, Look())
+            assert [line.rstrip() for line in _SEQUENCE.sub("", colored).splitlines()] == uncolored.splitlines()
 
 
 def test_a_report_on_a_terminal_is_colored() -> None:

@@ -41,6 +41,18 @@ def markdown_code(text: str, *, in_table: bool = False) -> str:
     return f"{fence}{space}{text}{space}{fence}"
 
 
+def markdown_block(text: str) -> list[str]:
+    """Return lines as a fenced block of code, which nothing in them closes."""
+    lines = [plain(line) for line in text.split("\n")]
+    fence = "`" * max(3, max((len(run) for line in lines for run in _RUN_OF_TICKS.findall(line)), default=0) + 1)
+    return [fence, *lines, fence]
+
+
+def plain_lines(text: str) -> str:
+    """Return text of several lines, each made harmless."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
 def _visible(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

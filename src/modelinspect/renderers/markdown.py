@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TextIO, assert_never
 
-from modelinspect.renderers.escape import markdown_code, markdown_text, plain
+from modelinspect.renderers.escape import markdown_block, markdown_code, markdown_text, plain
 from modelinspect.renderers.hexdump import dump_lines
 from modelinspect.renderers.layout import worthwhile
 from modelinspect.renderers.look import Look
@@ -92,7 +92,10 @@ def _notes(notes: Notes) -> Iterator[str]:
     yield f"### {markdown_text(notes.title)}"
     yield ""
     for note in notes.notes:
-        remedy = f" Remedy: {markdown_code(note.remedy)}" if note.remedy else ""
-        yield f"- **{note.severity}** {markdown_code(note.label)}: {markdown_text(note.text)}.{remedy}"
+        severity = f"**{note.severity}** " if note.severity else ""
+        remedy = f" Remedy: {markdown_text(note.remedy)}" if note.remedy else ""
+        yield f"- {severity}{markdown_code(note.label)}: {markdown_text(note.text)}.{remedy}"
+        if note.code:
+            yield from ("", *(f"  {line}".rstrip() for line in markdown_block(note.code)), "")
     if notes.left_out:
         yield f"- {notes.left_out:,} more"

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from urllib.parse import quote
 
 from modelinspect.errors import UsageError
-from modelinspect.renderers.escape import markdown_text, plain
+from modelinspect.renderers.escape import markdown_block, markdown_text, plain, plain_lines
 from modelinspect.renderers.look import Look
 from modelinspect.reports.base import Report
 from modelinspect.reports.lint import LintFinding, LintReport, RuleEntry
@@ -57,14 +57,22 @@ def _rule(rule: RuleEntry) -> dict[str, Any]:
         "name": "".join(word.capitalize() for word in rule.id.split("-")),
         "shortDescription": {"text": rule.reason},
         "fullDescription": {"text": rule.reason},
-        "help": {"text": f"{rule.reason} What to do: {rule.remedy}. {_HELP}", "markdown": _markdown(rule)},
+        "help": _help(rule),
         "defaultConfiguration": {"level": rule.severity},
         "properties": {"tags": ["security"] if rule.group == "unsafe" else ["size"]},
     }
 
 
-def _markdown(rule: RuleEntry) -> str:
-    return f"{rule.reason}\n\n**What to do:** {markdown_text(rule.remedy)}\n\n{_HELP}"
+def _help(rule: RuleEntry) -> dict[str, str]:
+    """Return what a rule says to do, as text and as Markdown."""
+    words, _, code = rule.remedy.partition("\n")
+    if not words:
+        return {"text": f"{rule.reason} {_HELP}", "markdown": f"{rule.reason}\n\n{_HELP}"}
+    block = "\n".join(("", "", *markdown_block(code))) if code else ""
+    return {
+        "text": f"{rule.reason} What to do: {rule.remedy}{chr(10) if code else '. '}{_HELP}",
+        "markdown": f"{rule.reason}\n\n**What to do:** {markdown_text(words)}{block}\n\n{_HELP}",
+    }
 
 
 def _result(report: LintReport, finding: LintFinding, index: int) -> dict[str, Any]:
@@ -78,10 +86,10 @@ def _result(report: LintReport, finding: LintFinding, index: int) -> dict[str, A
         "ruleId": finding.rule,
         "ruleIndex": index,
         "level": finding.severity,
-        "message": {"text": plain(f"{text}. Remedy: {finding.remedy}")},
+        "message": {"text": plain_lines(f"{text}. Remedy: {finding.remedy}")},
         "locations": [{"physicalLocation": place}],
         "partialFingerprints": {"modelinspect/v1": hashlib.sha256(key).hexdigest()},
-        "properties": {"bytes": finding.bytes, "remedy": plain(finding.remedy)},
+        "properties": {"bytes": finding.bytes, "remedy": plain_lines(finding.remedy)},
     }
 
 

@@ -153,12 +153,14 @@ def _notes(notes: Notes, width: int, look: Look) -> Iterator[Spans]:
     yield from _title(notes.title, width)
     arrow = "→" if look.unicode else "->"
     for note in notes.notes:
-        first = f"  {note.severity}: "
+        first = f"  {note.severity}: " if note.severity else "  "
         lines = wrap(f"{plain(note.label)}: {plain(note.text)}", width, "    ", first)
-        yield [("  ", ""), (f"{note.severity}:", note.severity), (lines[0][len(first) - 1 :], "")]
+        yield [("  ", ""), (first[2:-1], note.severity), (lines[0][max(len(first) - 1, 2) :], "")]
         yield from ([(part, "")] for part in lines[1:])
         if note.remedy:
             yield from ([(part, "remedy")] for part in wrap(plain(note.remedy), width, "      ", f"    {arrow} "))
+        if note.code:
+            yield from ([("      ", ""), (plain(line), "remedy")] for line in note.code.split("\n"))
     if notes.left_out:
         yield [(f"  {notes.left_out:,} more", "quiet")]
 

@@ -98,12 +98,13 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something to know: how severe, which rule or place, what, and what to do about it."""
+    """Something to know: how severe, which rule or place, what, and what to do about it: in words, and in lines of code to copy."""
 
     severity: str
     label: str
     text: str
     remedy: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

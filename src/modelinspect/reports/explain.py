@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from modelinspect.reports.advice import Advisor
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Note, Notes, Step, Steps, Table, Unit
 from modelinspect.reports.diff import DAMAGE_SHOWN, SideEntry, signed
@@ -91,6 +92,7 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
     options: tuple[OptionEntry, ...] = ()
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
+        advisor = Advisor()
         yield self._heading()
         if self.notes:
             yield Lines(self.notes)
@@ -106,14 +108,14 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             shown = self.causes if top is None else self.causes[:top]
             yield Notes(
                 "Why",
-                tuple(Note(signed(entry.delta), entry.cause, _told(entry), entry.remedy) for entry in shown),
+                tuple(advisor.note(signed(entry.delta), entry.cause, _told(entry), entry.remedy) for entry in shown),
                 len(self.causes) - len(shown),
             )
         if self.pruning:
             yield self._pruning_table(PRUNED_SHOWN if top is None else top)
         if self.findings:
             title = "What else explains it" if self.causes else "What explains it"
-            notes = tuple(Note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings)
+            notes = tuple(advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings)
             yield Notes(title, notes)
 
     def _label(self, entry: CauseEntry) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from modelinspect.reports.advice import Advisor
 from modelinspect.reports.base import Part, StructReport
-from modelinspect.reports.blocks import Bar, Bars, Block, Cell, Column, Heading, Lines, Note, Notes, Table, Unit
+from modelinspect.reports.blocks import Bar, Bars, Block, Cell, Column, Heading, Lines, Notes, Table, Unit
 from modelinspect.reports.categories import AROUND, CATEGORIES, Category
 from modelinspect.reports.entries import (
     ArtifactEntry,
@@ -105,7 +106,8 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         if self.structures and self.rollup is None and self._overhead() > _WORTH_SHOWING * self.artifact.size:
             yield self._structure_table()
         if self.findings:
-            notes = (Note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings)
+            advisor = Advisor()
+            notes = (advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings)
             yield Notes("What stands out", tuple(notes))
         if self.diagnostics:
             yield diagnostic_notes(self.diagnostics, self.diagnostic_count, top)

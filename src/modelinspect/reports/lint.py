@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.reports.advice import Advisor
 from modelinspect.reports.base import Part, StructReport
-from modelinspect.reports.blocks import Block, Column, Heading, Lines, Note, Notes, Table, Unit
+from modelinspect.reports.blocks import Block, Column, Heading, Lines, Notes, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry
 from modelinspect.reports.wording import plural
 
@@ -66,7 +67,10 @@ class LintReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint
         if not self.findings:
             yield Lines(("Nothing found.",))
             return
-        notes = tuple(Note(finding.severity, finding.rule, f"{finding.message}{_where(finding)}", finding.remedy) for finding in shown)
+        advisor = Advisor()
+        notes = tuple(
+            advisor.note(finding.severity, finding.rule, f"{finding.message}{_where(finding)}", finding.remedy) for finding in shown
+        )
         yield Notes("Findings", notes, len(self.findings) - len(shown))
         yield Lines((", ".join(plural(count, severity) for severity, count in self.counts.items() if count),))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from modelinspect.reports.advice import Advisor
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Column, Lines, Note, Notes, Table
 
 
 class Meaning(Part, frozen=True, kw_only=True):
-    """One meaning of a word. ``kind`` is rule or cause; ``remedies`` are by format, or the one for all under ``""``."""
+    """One meaning of a word. ``kind`` is rule or cause; ``remedies`` are by name, or the one that there is under ``""``."""
 
     kind: str
     severity: str | None
@@ -31,8 +32,9 @@ class MeaningReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.m
             if found.example:
                 yield Notes("For example", (Note(found.severity or "", self.name, found.example),))
             if found.remedies:
-                lines = [f"  {format}: {remedy}" if format else f"  {remedy}" for format, remedy in found.remedies.items()]
-                yield Lines(("What to do", *lines))
+                advisor = Advisor()
+                notes = tuple(_what_to_do(advisor, name, remedy) for name, remedy in found.remedies.items())
+                yield Notes("What to do, as it applies" if len(notes) > 1 else "What to do", notes)
 
     def table(self) -> Table:
         columns = (Column("name", "name"), Column("kind", "kind"), Column("format", "format"), Column("remedy", "remedy"))
@@ -40,3 +42,9 @@ class MeaningReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.m
             (self.name, found.kind, format, remedy) for found in self.meanings for format, remedy in (found.remedies or {"": ""}).items()
         ]
         return Table("", columns, rows)
+
+
+def _what_to_do(advisor: Advisor, name: str, remedy: str) -> Note:
+    """Return a note of a remedy alone."""
+    words, _, code = remedy.partition("\n")
+    return advisor.command("", name or "remedy", words.removesuffix(":"), code)

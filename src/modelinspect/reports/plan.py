@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.reports.advice import Advisor
 from modelinspect.reports.base import Part, StructReport
-from modelinspect.reports.blocks import Block, Column, Heading, Lines, Note, Notes, Table, Unit
+from modelinspect.reports.blocks import Block, Column, Heading, Lines, Notes, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry
 
 TENSORS_SHOWN = 12
@@ -72,7 +73,8 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
         )
         rows = [(entry.option, entry.size, self._share(entry), entry.download_size, told_basis(entry)) for entry in shown]
         yield Table("How small it could be", columns, rows)
-        notes = tuple(Note(entry.basis, entry.option, _told(entry), entry.command) for entry in shown if entry.command)
+        advisor = Advisor()
+        notes = tuple(advisor.command(entry.basis, entry.option, _told(entry), entry.command) for entry in shown if entry.command)
         if notes:
             yield Notes("How to get there", notes)
         if self.tensors:

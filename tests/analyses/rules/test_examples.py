@@ -22,6 +22,7 @@ from modelinspect.reports.entries import FindingEntry
 from tests.analyses.rules import test_rules
 from tests.support.artifacts import Build
 from tests.support.fixtures import fixture_path
+from tests.support.remedies import remedy_of
 
 CONTRACT = """dense-zeros negative-zeros baseline-already-sparse identical-weights sparsity-not-applied sparsity-lost
 sparse-encoding-net-loss
@@ -197,7 +198,7 @@ def test_the_rule_fires_on_its_example_with_the_exact_bytes(rule: str) -> None:
     found = findings(make())[rule]
     assert found.bytes == size
     assert found.remedy
-    assert "\n" not in found.message + found.remedy
+    assert "\n" not in found.message
 
 
 @pytest.mark.parametrize("rule", EXAMPLES)
@@ -208,7 +209,8 @@ def test_the_rule_is_silent_where_nothing_is_wrong(rule: str) -> None:
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.id)
 def test_what_a_rule_shows_of_itself_is_what_it_says(rule: Rule) -> None:
     found = findings(EXAMPLES[rule.id][0]()) if rule.id in EXAMPLES else test_rules.findings(test_rules.EXAMPLES[rule.id][0]())
-    assert (rule.example, rule.remedy) == (found[rule.id].message, found[rule.id].remedy)
+    assert rule.example == found[rule.id].message
+    assert remedy_of(found[rule.id].remedy) in rule.remedies
 
 
 @pytest.mark.parametrize("rule", EXAMPLES)

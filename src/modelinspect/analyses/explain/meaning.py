@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.analyses.explain.texts import remedy
+from modelinspect.analyses.explain.remedies import REMEDIES
 from modelinspect.analyses.lint.base import UnsafeRule
 from modelinspect.analyses.lint.run import unsafe_rules
+from modelinspect.analyses.remedies import Remedy, example
 from modelinspect.analyses.rules.base import Rule, rules
-from modelinspect.core.artifact import FormatName
 from modelinspect.reports.causes import CAUSES, Cause
 from modelinspect.reports.meaning import Meaning, MeaningReport
 
@@ -31,7 +31,7 @@ def _rules() -> list[Rule | UnsafeRule]:
 def _meanings(name: str) -> Iterator[Meaning]:
     for rule in _rules():
         if rule.id == name:
-            remedies = {"": rule.remedy}
+            remedies = _remedies(rule.remedies) if isinstance(rule, Rule) else {"": rule.remedy}
             yield Meaning(kind="rule", severity=str(rule.severity), meaning=rule.reason, example=rule.example, remedies=remedies)
     for cause in CAUSES:
         if cause == name:
@@ -39,7 +39,9 @@ def _meanings(name: str) -> Iterator[Meaning]:
 
 
 def _cause(cause: Cause) -> Meaning:
-    by_format = {str(format): found for format in FormatName if (found := remedy(cause, format))}
-    same = set(by_format.values())
-    remedies = {"": next(iter(same))} if len(same) == 1 else by_format
-    return Meaning(kind="cause", severity=None, meaning=f"{cause.meaning[0].upper()}{cause.meaning[1:]}.", example="", remedies=remedies)
+    meaning = f"{cause.meaning[0].upper()}{cause.meaning[1:]}."
+    return Meaning(kind="cause", severity=None, meaning=meaning, example="", remedies=_remedies(REMEDIES.get(cause, ())))
+
+
+def _remedies(remedies: tuple[Remedy, ...]) -> dict[str, str]:
+    return {remedy.slug: example(remedy).text for remedy in remedies}

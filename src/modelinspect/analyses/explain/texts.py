@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
 
 from modelinspect.analyses.explain.labels import duplicates
+from modelinspect.analyses.explain.remedies import cause_remedy
 from modelinspect.analyses.matching import Side
 from modelinspect.analyses.optimizers import optimizer_of
 from modelinspect.analyses.rules.base import plural
-from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.reports.causes import Cause
 
@@ -33,7 +32,8 @@ def tell(cause: Cause, delta: int, tensors: int, places: int, before: Side | Non
     message = _message(cause, grew, tensors or places, before, after, holder)
     if cause is Cause.QUANTIZATION and before is not None and not tensors:
         message = "what the format notes of quantization beside each tensor; no weight was quantized"
-    return Told(message, remedy(cause, holder.artifact.format) if grew or before is None else "")
+    advice = cause_remedy(cause, holder) if grew else None
+    return Told(message, advice.text if advice is not None else "")
 
 
 def _message(cause: Cause, grew: bool, places: int, before: Side | None, after: Side, holder: Side) -> str:
@@ -143,44 +143,3 @@ def parameters(side: Side) -> int:
 
 def _is_parameter(tensor: Tensor) -> bool:
     return tensor.role in (Role.WEIGHT, Role.STATISTIC)
-
-
-def remedy(cause: Cause, format: FormatName) -> str:
-    """Return what removes the bytes of a cause from an artifact of a format; empty where nothing does."""
-    match cause:
-        case Cause.OPTIMIZER_STATE:
-            return _without_optimizer(format)
-        case Cause.PRUNING_STATE | Cause.WRAPPER_DUPLICATE:
-            return "tfmot.sparsity.keras.strip_pruning(model), then save"
-        case Cause.EMA_SHADOW:
-            return "load with compile=False and save again; or train without averages (use_ema=False, moving_average_decay=0)"
-        case Cause.EXPORT_DUPLICATE:
-            return "tf.saved_model.save(model, path): it names each variable once"
-        case Cause.SPARSE_ENCODING:
-            return "convert without tf.lite.Optimize.EXPERIMENTAL_SPARSITY, or prune with block_size=(4, 1), for int8 (16, 1)"
-        case Cause.TRACED_FUNCTIONS:
-            return "model.save(path, save_format='tf', save_traces=False)"
-        case Cause.DEBUG_INFO:
-            return "delete the folder debug: loading does without"
-        case Cause.COMPRESSION:
-            return ""
-        case _:
-            return ""
-
-
-def _without_optimizer(format: FormatName) -> str:
-    match format:
-        case FormatName.KERAS_HDF5 | FormatName.HDF5:
-            return "model.save('model.h5', include_optimizer=False)"
-        case FormatName.KERAS_ZIP:
-            return "keras.models.load_model('model.keras', compile=False).save('smaller.keras')"
-        case FormatName.WEIGHTS_HDF5:
-            return "load into a model that is not compiled, then model.save_weights('smaller.weights.h5')"
-        case FormatName.SAVED_MODEL:
-            return "copy = clone_model(model); copy.set_weights(model.get_weights()); copy.save('folder')"
-        case FormatName.CHECKPOINT:
-            return "copy = clone_model(model); copy.set_weights(model.get_weights()); tf.train.Checkpoint(model=copy).write(prefix)"
-        case FormatName.GRAPH_DEF | FormatName.TFLITE | FormatName.TFJS:
-            return "convert again from the model itself: a converter writes no optimizer"
-        case _:
-            assert_never(format)

@@ -9,7 +9,7 @@ from functools import cached_property
 from modelinspect.analyses.lint.configs import Config, read_configs
 from modelinspect.analyses.lint.graphs import Node, risky_nodes
 from modelinspect.analyses.lint.places import Place
-from modelinspect.analyses.rules.base import Context, Finding
+from modelinspect.analyses.rules.base import Context
 from modelinspect.core.artifact import Artifact, Severity
 from modelinspect.sources.files import FileSet
 
@@ -40,9 +40,12 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Located(Finding):
-    """A finding with the place that it is about, where there is one."""
+class Located:
+    """What a rule found: a sentence, the bytes that it is about, what to do, and the place where there is one."""
 
+    message: str
+    bytes: int
+    remedy: str
     place: Place | None = None
 
 

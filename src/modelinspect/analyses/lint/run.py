@@ -119,7 +119,7 @@ def _wasteful(context: Context, rules: Iterable[Rule]) -> list[LintFinding]:
             severity=str(rule.severity),
             message=finding.message,
             bytes=finding.bytes,
-            remedy=finding.remedy,
+            remedy=finding.what_to_do,
             member=None,
             offset=None,
             size=None,

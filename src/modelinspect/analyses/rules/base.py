@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
-from modelinspect.core.artifact import Artifact, FormatName, Severity
+from modelinspect.analyses.remedies import Advice, Remedy, example
+from modelinspect.core.artifact import Artifact, Severity
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.measure.facts import Measurements, TensorMeasure
@@ -44,7 +46,6 @@ RULES: tuple[str, ...] = (
 )
 """The modules of this package that hold a ``RULE``."""
 
-HDF5_FORMATS = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
 MODEL_ROLES = frozenset((Role.WEIGHT, Role.STATISTIC, Role.CONSTANT, Role.OTHER))
 _RANK = {severity: rank for rank, severity in enumerate((Severity.ERROR, Severity.WARNING, Severity.NOTE))}
 
@@ -91,21 +92,30 @@ class Comparison:
     equal: int
     compared: int
 
+    def locations(self, after: Context) -> dict[str, str]:
+        """Return where both artifacts are, as a shell reads it."""
+        return {"before": shlex.quote(self.before.artifact.location), "after": shlex.quote(after.artifact.location)}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule found: a sentence with exact figures, the bytes it is about, and a remedy that works."""
+    """What a rule found: a sentence with exact figures, the bytes it is about, and a remedy that works where there is one."""
 
     message: str
     bytes: int
-    remedy: str
+    remedy: Advice | None = None
+
+    @property
+    def what_to_do(self) -> str:
+        """The remedy in words and code, empty where there is none."""
+        return self.remedy.text if self.remedy is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A thing worth knowing of an artifact.
 
-    ``reason`` says in a line why; ``example`` is a message as the rule says it, ``remedy`` what that one says to do.
+    ``reason`` says in a line why; ``example`` is a message as the rule says it, ``remedies`` all that it may say to do.
     """
 
     id: str
@@ -113,7 +123,12 @@ class Rule:
     reason: str
     find: Callable[[Context], Iterator[Finding]]
     example: str = ""
-    remedy: str = ""
+    remedies: tuple[Remedy, ...] = ()
+
+    @property
+    def remedy(self) -> str:
+        """What the rule says to do, for instance."""
+        return example(self.remedies[0]).text if self.remedies else ""
 
 
 def rules() -> list[Rule]:
@@ -126,6 +141,12 @@ def find_all(context: Context) -> tuple[FindingEntry, ...]:
     found = [(rule, finding) for rule in rules() for finding in rule.find(context)]
     found.sort(key=lambda pair: (_RANK[pair[0].severity], -pair[1].bytes, pair[0].id))
     return tuple(
-        FindingEntry(rule=rule.id, severity=str(rule.severity), message=finding.message, bytes=finding.bytes, remedy=finding.remedy)
+        FindingEntry(
+            rule=rule.id,
+            severity=str(rule.severity),
+            message=finding.message,
+            bytes=finding.bytes,
+            remedy=finding.what_to_do,
+        )
         for rule, finding in found
     )

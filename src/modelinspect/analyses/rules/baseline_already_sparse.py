@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.analyses.rules.base import Context, Finding, Rule, percent
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role
@@ -31,7 +32,7 @@ def _find(context: Context) -> Iterator[Finding]:
     yield Finding(
         message,
         context.comparison.before.sizes[Category.ZERO_WEIGHTS],
-        "save the baseline before calling prune_low_magnitude(model): it prunes the very layers that it is given",
+        advise(Remedy.BASELINE_FIRST, context.artifact),
     )
 
 
@@ -52,5 +53,5 @@ RULE = Rule(
     "A baseline saved after pruning is the pruned model, and comparing with it shows nothing.",
     _find,
     example=("the first artifact is no dense baseline: 80.0 % of its kernels' elements are zero already, 80.0 % of the second's"),
-    remedy=("save the baseline before calling prune_low_magnitude(model): it prunes the very layers that it is given"),
+    remedies=(Remedy.BASELINE_FIRST,),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from modelinspect.analyses.remedies import Remedy
+from modelinspect.analyses.remedies.choose import block_of, pruned_in_blocks
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.analyses.rules.densify_present import densified
 from modelinspect.core.artifact import Severity
@@ -17,7 +19,7 @@ def _find(context: Context) -> Iterator[Finding]:
     for tensor in context.artifact.tensors:
         if tensor.storage is not Storage.SPARSE or len(tensor.shape) != 2 or tensor.name not in expanded:
             continue
-        wanted = 16 if tensor.dtype.bits == 8 else 4
+        wanted = block_of(tensor)
         if blocks.get(tensor.name, ()) != (wanted,):
             missed.append((tensor, wanted))
     if not missed:
@@ -30,8 +32,8 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{matrices} of fully connected layers with a pattern that no sparse kernel takes: {tensor.name} is pruned by {found}, "
         f"its kernel takes blocks of 1×{wanted}"
     )
-    remedy = f"prune_low_magnitude(model, schedule, block_size=({wanted}, 1)): Keras kernels are transposed to TFLite's"
-    yield Finding(message, size, remedy)
+    missed.sort(key=lambda pair: -pair[0].stored_size)
+    yield Finding(message, size, pruned_in_blocks(context.artifact, (each for each, _ in missed)))
 
 
 def _block_shapes(context: Context) -> dict[str, tuple[int, ...]]:
@@ -54,5 +56,9 @@ RULE = Rule(
         "1 sparse matrix of fully connected layers with a pattern that no sparse kernel takes: fc/kernel is pruned by "
         "single elements, its kernel takes blocks of 1×4"
     ),
-    remedy="prune_low_magnitude(model, schedule, block_size=(4, 1)): Keras kernels are transposed to TFLite's",
+    remedies=(
+        Remedy.PRUNE_BLOCKS,
+        Remedy.CONVERT_DENSE,
+        Remedy.CONVERT_DENSE_NARROW,
+    ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.analyses.rules.base import Context, Finding, Rule
 from modelinspect.core.artifact import Severity
 
@@ -19,7 +20,7 @@ def _find(context: Context) -> Iterator[Finding]:
     if not noise or compared.before.artifact.size != context.artifact.size:
         return
     message = f"the artifacts differ only in what every build writes anew: {', '.join(noise)}; tensors and sizes are the same"
-    yield Finding(message, 0, "compare contents, not checksums of files: modelinspect diff BEFORE AFTER")
+    yield Finding(message, 0, advise(Remedy.COMPARE_CONTENTS, context.artifact, **compared.locations(context)))
 
 
 RULE = Rule(
@@ -28,5 +29,5 @@ RULE = Rule(
     "Dates and fingerprints make two builds of one model differ.",
     _find,
     example=("the artifacts differ only in what every build writes anew: date_saved; tensors and sizes are the same"),
-    remedy="compare contents, not checksums of files: modelinspect diff BEFORE AFTER",
+    remedies=(Remedy.COMPARE_CONTENTS,),
 )

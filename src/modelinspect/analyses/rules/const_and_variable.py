@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role, Tensor
@@ -33,9 +34,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{size:,} bytes ({context.share(size)}) are {plural(len(both), 'constant')} of the graph that the variables hold too: "
         f"{constant.name} is {variable.name}"
     )
-    yield Finding(
-        message, size, "save again from the model whose functions read the variables; or keep the frozen graph alone, without the variables"
-    )
+    yield Finding(message, size, advise(Remedy.READ_VARIABLES, context.artifact))
 
 
 RULE = Rule(
@@ -44,5 +43,5 @@ RULE = Rule(
     "Freezing or converting puts weights into the graph; the variables keep theirs.",
     _find,
     example=("16,384 bytes (50.0 %) are 1 constant of the graph that the variables hold too: function/Const is layer_0/kernel"),
-    remedy=("save again from the model whose functions read the variables; or keep the frozen graph alone, without the variables"),
+    remedies=(Remedy.READ_VARIABLES,),
 )

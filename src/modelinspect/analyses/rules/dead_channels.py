@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.analyses.kernels import output_axis
+from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role, Tensor
@@ -26,11 +27,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{size:,} bytes ({context.share(size)}) are output channels of zeros alone, in {plural(len(found), 'kernel')}: "
         f"{tensor.name} has {dead:,} dead of {all_of_them:,}"
     )
-    yield Finding(
-        message,
-        size,
-        "rebuild the layer without them: np.delete them from the kernel and the bias, and the inputs that they feed from the next kernel",
-    )
+    yield Finding(message, size, advise(Remedy.LIVE_CHANNELS, context.artifact))
 
 
 RULE = Rule(
@@ -39,7 +36,5 @@ RULE = Rule(
     "A channel of zeros can be removed from the model, which no compressor does.",
     _find,
     example="32 bytes (25.0 %) are output channels of zeros alone, in 1 kernel: layer_0/kernel has 1 dead of 4",
-    remedy=(
-        "rebuild the layer without them: np.delete them from the kernel and the bias, and the inputs that they feed from the next kernel"
-    ),
+    remedies=(Remedy.LIVE_CHANNELS,),
 )

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, log2
 
-from modelinspect.analyses.rules.base import HDF5_FORMATS, Context, Finding, Rule, percent, plural
-from modelinspect.core.artifact import FormatName, Severity
+from modelinspect.analyses.remedies import Remedy
+from modelinspect.analyses.remedies.choose import compressed
+from modelinspect.analyses.rules.base import Context, Finding, Rule, percent, plural
+from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Storage, Tensor
 
 WORTH_TELLING = 0.1
@@ -62,7 +64,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"this file no smaller; to tell where they stand takes {worth:,} bytes at best, and `modelinspect plan` says how near "
         f"compressors and sparse storage come"
     )
-    yield Finding(message, kernels.size, _remedy(context.artifact.format))
+    yield Finding(message, kernels.size, compressed(context.artifact))
 
 
 def _positions(elements: int, zeros: int) -> int:
@@ -71,16 +73,6 @@ def _positions(elements: int, zeros: int) -> int:
     if share in (0, 1):
         return 0
     return ceil(elements * -(share * log2(share) + (1 - share) * log2(1 - share)) / 8)
-
-
-def _remedy(format: FormatName) -> str:
-    if format in HDF5_FORMATS:
-        return "h5repack -L -f GZIP=9 in.h5 out.h5 (Keras loads the result); or gzip -9 for the download"
-    if format is FormatName.KERAS_ZIP:
-        return "unzip it into a folder and there: zip -9 -r ../smaller.keras . (Keras loads the result)"
-    if format is FormatName.TFLITE:
-        return "gzip -9 for the download; or convert with tf.lite.Optimize.EXPERIMENTAL_SPARSITY, which can also lose: compare sizes"
-    return "gzip -9 for the download (tar czf for a folder); or convert to TFLite"
 
 
 RULE = Rule(
@@ -93,5 +85,11 @@ RULE = Rule(
         "pruning alone makes this file no smaller; to tell where they stand takes 91 bytes at best, and `modelinspect plan` says "
         "how near compressors and sparse storage come"
     ),
-    remedy="h5repack -L -f GZIP=9 in.h5 out.h5 (Keras loads the result); or gzip -9 for the download",
+    remedies=(
+        Remedy.GZIP_HDF5,
+        Remedy.DEFLATE_KERAS,
+        Remedy.GZIP_FILE,
+        Remedy.GZIP_FOLDER,
+        Remedy.GZIP_FILES,
+    ),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from modelinspect.analyses.remedies import Remedy
+from modelinspect.analyses.remedies.choose import pruned_in_blocks
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
 
@@ -19,15 +21,15 @@ def _find(context: Context) -> Iterator[Finding]:
     names = densified(context)
     if not names:
         return
-    dense = {tensor.name: tensor.logical_size for tensor in context.artifact.tensors}
-    size = sum(dense.get(name, 0) for name in names)
+    tensors = {tensor.name: tensor for tensor in context.artifact.tensors}
+    expanded = [tensors[name] for name in names if name in tensors]
+    size = sum(tensor.logical_size for tensor in expanded)
     message = (
         f"{plural(len(names), 'sparse tensor')} {'is' if len(names) == 1 else 'are'} expanded by DENSIFY operators at run time to "
         f"{size:,} bytes: the file is smaller, memory and latency are not"
     )
-    yield Finding(
-        message, size, "prune fully connected layers in blocks that a sparse kernel takes: block_size=(4, 1) for float, (16, 1) for int8"
-    )
+    expanded.sort(key=lambda tensor: -tensor.logical_size)
+    yield Finding(message, size, pruned_in_blocks(context.artifact, expanded))
 
 
 RULE = Rule(
@@ -38,5 +40,9 @@ RULE = Rule(
     example=(
         "1 sparse tensor is expanded by DENSIFY operators at run time to 4,096 bytes: the file is smaller, memory and latency are not"
     ),
-    remedy=("prune fully connected layers in blocks that a sparse kernel takes: block_size=(4, 1) for float, (16, 1) for int8"),
+    remedies=(
+        Remedy.PRUNE_BLOCKS,
+        Remedy.CONVERT_DENSE,
+        Remedy.CONVERT_DENSE_NARROW,
+    ),
 )

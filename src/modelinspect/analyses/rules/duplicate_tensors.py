@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.analyses.explain.labels import duplicate_cause, duplicates
-from modelinspect.analyses.explain.texts import remedy
+from modelinspect.analyses.explain.labels import duplicates
+from modelinspect.analyses.explain.remedies import duplicate_remedy
 from modelinspect.analyses.matching import Side
+from modelinspect.analyses.remedies import Remedy
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
 
@@ -24,9 +25,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{size:,} bytes ({context.share(size)}) are {plural(len(copies), 'tensor')} stored again, equal {how}: "
         f"{side.tensor(copy).name} is {side.tensor(kept).name}"
     )
-    cause = duplicate_cause(side, copy, kept)
-    found = remedy(cause, context.artifact.format)
-    yield Finding(message, size, found or "share one variable between the layers, or drop the copy before saving")
+    yield Finding(message, size, duplicate_remedy(side, copy, kept))
 
 
 RULE = Rule(
@@ -35,5 +34,15 @@ RULE = Rule(
     "The same elements take their bytes once for each time that they are stored.",
     _find,
     example=("16,384 bytes (50.0 %) are 1 tensor stored again, equal element for element: layer_1/kernel is layer_0/kernel"),
-    remedy="share one variable between the layers, or drop the copy before saving",
+    remedies=(
+        Remedy.SHARE_LAYER,
+        Remedy.SAVE_ONCE,
+        Remedy.KEEP_ONE_CHECKPOINT,
+        Remedy.STRIP,
+        Remedy.STRIP_WEIGHTS,
+        Remedy.STRIP_FOLDER,
+        Remedy.STRIP_CHECKPOINT,
+        Remedy.CONVERT_AGAIN,
+        Remedy.LINK_DATASET,
+    ),
 )

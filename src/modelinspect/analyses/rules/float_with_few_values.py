@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy
+from modelinspect.analyses.remedies.choose import compressed
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import ElementKind, Role, Storage, Tensor
@@ -32,7 +34,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{plural(len(found), 'tensor')} of floating-point numbers hold few values: {tensor.name} has {values:,} in "
         f"{tensor.element_count:,} elements of {tensor.dtype}; as indices they would take {saved:,} bytes less"
     )
-    yield Finding(message, saved, "gzip finds the repeats (clustering is made for that); or quantize when converting to TFLite")
+    yield Finding(message, saved, compressed(context.artifact))
 
 
 def _packed(tensor: Tensor, values: int) -> int:
@@ -50,5 +52,11 @@ RULE = Rule(
         "1 tensor of floating-point numbers hold few values: layer_0/kernel has 2 in 4,096 elements of float32; as "
         "indices they would take 15,864 bytes less"
     ),
-    remedy="gzip finds the repeats (clustering is made for that); or quantize when converting to TFLite",
+    remedies=(
+        Remedy.GZIP_HDF5,
+        Remedy.DEFLATE_KERAS,
+        Remedy.GZIP_FILE,
+        Remedy.GZIP_FOLDER,
+        Remedy.GZIP_FILES,
+    ),
 )

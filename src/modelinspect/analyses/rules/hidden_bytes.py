@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
-from modelinspect.analyses.rules.base import HDF5_FORMATS, Context, Finding, Rule, plural
+from modelinspect.analyses.remedies import Advice, Remedy, advise
+from modelinspect.analyses.remedies.choose import repackable
+from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
+from modelinspect.measure.free import HiddenBytes
 from modelinspect.reports.categories import Category
 
 
@@ -20,12 +24,15 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{plural(hidden.region_count, 'region')}: what was deleted or overwritten there, or what somebody hides; "
         f"one region holds {largest.count:,} of them, from byte {largest.first:,} ({largest.first:#x}){of_member} on"
     )
-    yield Finding(message, hidden.byte_count, _remedy(context, largest.span.offset))
+    yield Finding(message, hidden.byte_count, _remedy(context, largest))
 
 
-def _remedy(context: Context, offset: int) -> str:
-    look = f"modelinspect map --at {offset:#x} --hex shows them"
-    return f"{look}; h5repack in.h5 out.h5 leaves them behind" if context.artifact.format in HDF5_FORMATS else look
+def _remedy(context: Context, hidden: HiddenBytes) -> Advice:
+    look = f"modelinspect map {shlex.quote(context.artifact.location)} --at {hidden.first:#x} --hex"
+    if len(context.artifact.members) > 1:
+        look += f" --member {shlex.quote(hidden.member)}"
+    remedy = Remedy.LOOK_AND_REPACK if repackable(context.artifact) else Remedy.LOOK
+    return advise(remedy, context.artifact, made="clean", look=look)
 
 
 RULE = Rule(
@@ -37,5 +44,8 @@ RULE = Rule(
         "6 of 16 bytes of free space are not zero, in 1 region: what was deleted or overwritten there, or what "
         "somebody hides; one region holds 6 of them, from byte 10 (0xa) on"
     ),
-    remedy="modelinspect map --at 0x8 --hex shows them; h5repack in.h5 out.h5 leaves them behind",
+    remedies=(
+        Remedy.LOOK_AND_REPACK,
+        Remedy.LOOK,
+    ),
 )

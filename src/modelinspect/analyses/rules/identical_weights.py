@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.analyses.rules.base import Context, Finding, Rule, percent, plural
 from modelinspect.core.artifact import Severity
 
@@ -23,7 +24,7 @@ def _find(context: Context) -> Iterator[Finding]:
     yield Finding(
         message,
         0,
-        "nothing, unless they should differ; modelinspect diff BEFORE AFTER lists how each tensor is stored",
+        advise(Remedy.COMPARE_STORAGE, context.artifact, **compared.locations(context)),
     )
 
 
@@ -33,5 +34,5 @@ RULE = Rule(
     "Pruning wraps the same layer objects, so that the model that it began with is pruned too.",
     _find,
     example=("all 1 tensor of the model have equal elements on both sides: what differs is how they are stored, not the model"),
-    remedy="nothing, unless they should differ; modelinspect diff BEFORE AFTER lists how each tensor is stored",
+    remedies=(Remedy.COMPARE_STORAGE,),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.tensors import Role, Storage, Tensor
@@ -12,15 +13,15 @@ from modelinspect.core.tensors import Role, Storage, Tensor
 def _find(context: Context) -> Iterator[Finding]:
     if context.artifact.format is FormatName.HDF5:
         return
-    remedy = "get the missing file (a shard, or the variables folder) or copy the artifact again, whole"
     missing = [(tensor, lacking) for tensor in context.artifact.tensors if (lacking := _lacking(tensor))]
     if missing:
         size = sum(lacking for _, lacking in missing)
         are = "is" if len(missing) == 1 else "are"
         message = f"{size:,} bytes of {plural(len(missing), 'tensor')} {are} described but not here: {missing[0][0].name}"
-        yield Finding(message, size, remedy)
+        yield Finding(message, size, advise(Remedy.GET_FILES, context.artifact))
     elif context.artifact.format is FormatName.KERAS_ZIP and "weights" not in context.artifact.facts:
-        yield Finding("the archive has the model's configuration and none of its weights", 0, remedy)
+        message = "the archive has the model's configuration and none of its weights"
+        yield Finding(message, 0, advise(Remedy.SAVE_WITH_WEIGHTS, context.artifact))
 
 
 def _lacking(tensor: Tensor) -> int:
@@ -39,5 +40,8 @@ RULE = Rule(
     "A shard or file that is missing makes the artifact look smaller than its model.",
     _find,
     example="700 bytes of 1 tensor is described but not here: encoder/kernel",
-    remedy="get the missing file (a shard, or the variables folder) or copy the artifact again, whole",
+    remedies=(
+        Remedy.GET_FILES,
+        Remedy.SAVE_WITH_WEIGHTS,
+    ),
 )

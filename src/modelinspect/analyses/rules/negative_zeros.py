@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy
+from modelinspect.analyses.remedies.choose import positive_zeros
 from modelinspect.analyses.rules.base import Context, Finding, Rule, percent
 from modelinspect.core.artifact import Severity
 
@@ -24,11 +26,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{negative:,} of {zeros:,} zeros ({percent(negative, zeros)}) are -0.0, which a mask makes of a negative weight: "
         f"the same value, but a second bit pattern, so compressors save less than they could"
     )
-    yield Finding(
-        message,
-        size,
-        "model.set_weights([w + 0.0 for w in model.get_weights()]) before saving: it makes -0.0 into 0.0 and changes nothing else",
-    )
+    yield Finding(message, size, positive_zeros(context.artifact))
 
 
 RULE = Rule(
@@ -40,5 +38,9 @@ RULE = Rule(
         "424 of 800 zeros (53.0 %) are -0.0, which a mask makes of a negative weight: the same value, but a second bit "
         "pattern, so compressors save less than they could"
     ),
-    remedy=("model.set_weights([w + 0.0 for w in model.get_weights()]) before saving: it makes -0.0 into 0.0 and changes nothing else"),
+    remedies=(
+        Remedy.POSITIVE_ZEROS,
+        Remedy.POSITIVE_ZEROS_FIRST,
+        Remedy.POSITIVE_ARRAYS,
+    ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.analyses.rules.base import Context, Finding, Rule
 from modelinspect.core.artifact import Severity
 from modelinspect.reports.categories import Category
@@ -20,7 +21,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{parameters:,} bytes ({context.share(parameters)}) are scales, zero points and ranges, more than the {weights:,} bytes of "
         f"weights: each channel takes 12 bytes, however few weights it has"
     )
-    yield Finding(message, parameters, "leave a model this small in float32: convert without converter.optimizations")
+    yield Finding(message, parameters, advise(Remedy.CONVERT_FLOAT, context.artifact))
 
 
 RULE = Rule(
@@ -32,5 +33,5 @@ RULE = Rule(
         "240 bytes (54.5 %) are scales, zero points and ranges, more than the 200 bytes of weights: each channel takes "
         "12 bytes, however few weights it has"
     ),
-    remedy="leave a model this small in float32: convert without converter.optimizations",
+    remedies=(Remedy.CONVERT_FLOAT,),
 )

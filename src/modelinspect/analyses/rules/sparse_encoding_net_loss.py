@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy
+from modelinspect.analyses.remedies.choose import converted_dense
 from modelinspect.analyses.rules.base import Context, Finding, Rule, percent, plural
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Storage
@@ -25,9 +27,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"sparse storage costs {loss:,} bytes more than dense{told}: {plural(len(sparse), 'tensor')} take {values:,} bytes of values and "
         f"{index:,} of indices, {dense:,} bytes when dense; the converter encodes from 30 % zeros on and never compares sizes"
     )
-    yield Finding(
-        message, loss, "convert without tf.lite.Optimize.EXPERIMENTAL_SPARSITY, or prune further or in blocks (int8: block_size=(16, 1))"
-    )
+    yield Finding(message, loss, converted_dense(context.artifact))
 
 
 RULE = Rule(
@@ -39,5 +39,8 @@ RULE = Rule(
         "sparse storage costs 276 bytes more than dense: 1 tensor take 700 bytes of values and 600 of indices, 1,024 "
         "bytes when dense; the converter encodes from 30 % zeros on and never compares sizes"
     ),
-    remedy=("convert without tf.lite.Optimize.EXPERIMENTAL_SPARSITY, or prune further or in blocks (int8: block_size=(16, 1))"),
+    remedies=(
+        Remedy.CONVERT_DENSE,
+        Remedy.CONVERT_DENSE_NARROW,
+    ),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from modelinspect.analyses.remedies import Remedy
+from modelinspect.analyses.remedies.choose import converted_dense
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
 
@@ -19,8 +21,9 @@ def _find(context: Context) -> Iterator[Finding]:
         f"blocks of {'×'.join(map(str, worst['block_shape']))} that do not divide it, and the converter dropped the "
         f"{worst['uncovered_elements']:,} elements beyond the last whole block; the model computes something else"
     )
-    remedy = "convert without Optimize.EXPERIMENTAL_SPARSITY, or give the layer a multiple of 4 (float) or 16 (int8) inputs"
-    yield Finding(message, sum(max(int(entry["dense_bytes"]) - int(entry["value_bytes"]), 0) for entry in cut), remedy)
+    yield Finding(
+        message, sum(max(int(entry["dense_bytes"]) - int(entry["value_bytes"]), 0) for entry in cut), converted_dense(context.artifact)
+    )
 
 
 def _cut(context: Context) -> Iterator[Mapping[str, Any]]:
@@ -40,5 +43,8 @@ RULE = Rule(
         "1 sparse tensor lacks weights that the dense one had: fc/kernel is stored in blocks of 4 that do not divide "
         "it, and the converter dropped the 20 elements beyond the last whole block; the model computes something else"
     ),
-    remedy=("convert without Optimize.EXPERIMENTAL_SPARSITY, or give the layer a multiple of 4 (float) or 16 (int8) inputs"),
+    remedies=(
+        Remedy.CONVERT_DENSE,
+        Remedy.CONVERT_DENSE_NARROW,
+    ),
 )

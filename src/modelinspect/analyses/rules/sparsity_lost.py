@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.analyses.rules.masks import masks
 from modelinspect.core.artifact import Severity
@@ -25,11 +26,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"at least {elements:,} elements that the masks prune are not zero, in {plural(len(lost), 'kernel')}: {name} has "
         f"{worst.weight_zeros:,} zeros where its mask has {worst.mask_zeros:,}, {count:,} too few"
     )
-    yield Finding(
-        message,
-        size,
-        "save after a full step of training with UpdatePruningStep, which applies the masks; do not fine-tune after stripping",
-    )
+    yield Finding(message, size, advise(Remedy.APPLY_MASKS, context.artifact))
 
 
 RULE = Rule(
@@ -40,5 +37,5 @@ RULE = Rule(
     example=(
         "at least 10 elements that the masks prune are not zero, in 1 kernel: dense/kernel has 70 zeros where its mask has 80, 10 too few"
     ),
-    remedy=("save after a full step of training with UpdatePruningStep, which applies the masks; do not fine-tune after stripping"),
+    remedies=(Remedy.APPLY_MASKS,),
 )

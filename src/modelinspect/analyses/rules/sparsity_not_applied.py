@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.analyses.rules.masks import masks
 from modelinspect.core.artifact import Severity
@@ -19,9 +20,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"the {plural(len(measured), 'mask')} of the pruning wrappers keep every element: pruning never took place, "
         f"or the schedule had not begun when this was saved"
     )
-    yield Finding(
-        message, size, "train with callbacks=[tfmot.sparsity.keras.UpdatePruningStep()], and for more steps than the schedule's begin_step"
-    )
+    yield Finding(message, size, advise(Remedy.BEGIN_PRUNING, context.artifact))
 
 
 RULE = Rule(
@@ -32,5 +31,5 @@ RULE = Rule(
     example=(
         "the 1 mask of the pruning wrappers keep every element: pruning never took place, or the schedule had not begun when this was saved"
     ),
-    remedy=("train with callbacks=[tfmot.sparsity.keras.UpdatePruningStep()], and for more steps than the schedule's begin_step"),
+    remedies=(Remedy.BEGIN_PRUNING,),
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy, advise
+from modelinspect.analyses.remedies.choose import compressed
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role, Storage, Tensor
@@ -29,7 +31,8 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{size:,} bytes ({context.share(size)}) hold one value over and over: {plural(len(splats), 'tensor')}, "
         f"the largest is {largest.name} with {largest.element_count:,} equal elements"
     )
-    yield Finding(message, size, "let operators broadcast the one value (x * 0.5) instead of filling a tensor with it (tf.fill, tf.ones)")
+    is_constant = largest.role is Role.CONSTANT
+    yield Finding(message, size, advise(Remedy.BROADCAST, context.artifact) if is_constant else compressed(context.artifact))
 
 
 RULE = Rule(
@@ -38,5 +41,12 @@ RULE = Rule(
     "A constant of one value is stored in full where the writer spread it out.",
     _find,
     example=("32,768 bytes (100.0 %) hold one value over and over: 1 tensor, the largest is layer_0/kernel with 8,192 equal elements"),
-    remedy=("let operators broadcast the one value (x * 0.5) instead of filling a tensor with it (tf.fill, tf.ones)"),
+    remedies=(
+        Remedy.BROADCAST,
+        Remedy.GZIP_HDF5,
+        Remedy.DEFLATE_KERAS,
+        Remedy.GZIP_FILE,
+        Remedy.GZIP_FOLDER,
+        Remedy.GZIP_FILES,
+    ),
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.analyses.rules.base import HDF5_FORMATS, Context, Finding, Rule
+from modelinspect.analyses.remedies import Remedy, advise
+from modelinspect.analyses.remedies.choose import repackable
+from modelinspect.analyses.rules.base import Context, Finding, Rule
 from modelinspect.core.artifact import Severity
 from modelinspect.reports.categories import Category
 
@@ -24,13 +26,8 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{overhead:,} bytes ({context.share(overhead)}) are not weights but what stands around them ({most}); "
         f"the weights are {payload:,} bytes ({context.share(payload)}), and no pruning can save more than that"
     )
-    yield Finding(message, overhead, _remedy(context))
-
-
-def _remedy(context: Context) -> str:
-    if context.artifact.format in HDF5_FORMATS:
-        return "h5repack -L in.h5 out.h5 writes the newer, smaller HDF5 structures (Keras loads the result)"
-    return "compare sizes on the real model: the fixed cost of the format does not grow with the weights"
+    remedy = Remedy.NEWEST_HDF5 if repackable(context.artifact) else Remedy.FIXED_COST
+    yield Finding(message, overhead, advise(remedy, context.artifact))
 
 
 RULE = Rule(
@@ -42,5 +39,8 @@ RULE = Rule(
         "4,000 bytes (90.9 %) are not weights but what stands around them (3,000 of container and 1,000 of graph); the "
         "weights are 400 bytes (9.1 %), and no pruning can save more than that"
     ),
-    remedy="h5repack -L in.h5 out.h5 writes the newer, smaller HDF5 structures (Keras loads the result)",
+    remedies=(
+        Remedy.NEWEST_HDF5,
+        Remedy.FIXED_COST,
+    ),
 )

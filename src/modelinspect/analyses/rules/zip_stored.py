@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.remedies import Remedy
+from modelinspect.analyses.remedies.choose import compressed
 from modelinspect.analyses.rules.base import Context, Finding, Rule
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.reports.categories import Category
@@ -20,7 +22,7 @@ def _find(context: Context) -> Iterator[Finding]:
     message = (
         f"the members of the zip are stored, not compressed: {size:,} bytes ({context.share(size)}) are zeros that deflate nearly removes"
     )
-    yield Finding(message, size, "unzip it into a folder and there: zip -9 -r ../smaller.keras . (Keras loads the result)")
+    yield Finding(message, size, compressed(context.artifact))
 
 
 RULE = Rule(
@@ -29,5 +31,5 @@ RULE = Rule(
     "Keras writes .keras archives without compression and reads compressed ones.",
     _find,
     example=("the members of the zip are stored, not compressed: 8,192 bytes (50.0 %) are zeros that deflate nearly removes"),
-    remedy="unzip it into a folder and there: zip -9 -r ../smaller.keras . (Keras loads the result)",
+    remedies=(Remedy.DEFLATE_KERAS,),
 )

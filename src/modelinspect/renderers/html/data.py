@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any, assert_never
 
-from modelinspect.renderers.escape import plain
+from modelinspect.renderers.escape import plain, plain_lines
 from modelinspect.renderers.hexdump import dump_lines
 from modelinspect.renderers.html.packing import number, packed, packed_json
 from modelinspect.renderers.layout import worthwhile
@@ -87,7 +87,7 @@ def _cell(cell: Cell) -> Cell:
 
 
 def _notes(notes: Notes) -> Plain:
-    rows = [[plain(note.severity), plain(note.label), plain(note.text), plain(note.remedy)] for note in notes.notes]
+    rows = [[plain(note.severity), plain(note.label), plain(note.text), plain(note.remedy), plain_lines(note.code)] for note in notes.notes]
     return {"type": "notes", "title": plain(notes.title), "rows": rows, "left": notes.left_out}
 
 

@@ -48,11 +48,12 @@ function drawBars(part) {
 }
 
 function drawNotes(part) {
-  const items = part.rows.map(([severity, name, text, remedy]) =>
+  const items = part.rows.map(([severity, name, text, remedy, code]) =>
     el("li", { class: "note", "data-severity": severity },
       el("p", { class: "note-head" }, el("strong", { class: "severity" }, severity), " ", el("code", { class: "name" }, name)),
       el("p", {}, text),
-      remedy ? el("p", { class: "remedy" }, el("strong", {}, "Remedy: "), el("code", {}, remedy)) : null));
+      remedy ? el("p", { class: "remedy" }, el("strong", {}, "Remedy: "), remedy) : null,
+      code ? el("pre", { class: "remedy", tabindex: "0" }, code) : null));
   const made = section(part.title, "notes", el("ul", {}, ...items));
   if (part.left) made.append(el("p", { class: "quiet" }, `${counted(part.left)} more`));
 }

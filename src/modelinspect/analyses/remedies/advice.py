@@ -1,0 +1,238 @@
+"""Says a remedy for an artifact: its words, and its code with the artifact's own names."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from enum import StrEnum
+
+from modelinspect.analyses.remedies.table import Language, Remedy
+from modelinspect.core.artifact import Artifact, DocumentKind, FormatName
+from modelinspect.core.tensors import Role
+
+_SUFFIXES = (".weights.h5", ".weights.json", ".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")
+_WRITTEN = {
+    FormatName.KERAS_HDF5: ".h5",
+    FormatName.HDF5: ".h5",
+    FormatName.KERAS_ZIP: ".keras",
+    FormatName.WEIGHTS_HDF5: ".weights.h5",
+    FormatName.TFLITE: ".tflite",
+}
+_MOST_FILES = 4
+"""Of more files than these a command names a pattern."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A remedy for an artifact. ``words`` is a line, ``code`` lines that can be copied, or nothing."""
+
+    remedy: Remedy
+    words: str
+    code: str = ""
+
+    @property
+    def language(self) -> Language:
+        """What runs the code."""
+        return self.remedy.text.language
+
+    @property
+    def text(self) -> str:
+        """All in one: the words, and the code in lines of its own."""
+        return ":\n".join(part for part in (self.words, self.code) if part)
+
+
+class Helpers(StrEnum):
+    """What wraps a model's layers while it trains."""
+
+    NONE = "none"
+    PRUNING = "pruning"
+    CLUSTERING = "clustering"
+    QUANTIZATION = "quantization"
+
+
+_SCOPES = {
+    Helpers.PRUNING: "tfmot.sparsity.keras.prune_scope()",
+    Helpers.CLUSTERING: "tfmot.clustering.keras.cluster_scope()",
+    Helpers.QUANTIZATION: "tfmot.quantization.keras.quantize_scope()",
+}
+
+
+def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **more: str | int) -> Advice:
+    """Say a remedy with an artifact's names; ``made`` is what a file that it writes is called, ``more`` what only the caller knows."""
+    text = remedy.text
+    name = file_name(artifact)
+    target = _made(artifact, name, made or text.made)
+    values: dict[str, str | int] = {
+        "file": name,
+        "file_word": shlex.quote(name),
+        "made": target,
+        "made_word": shlex.quote(target),
+        "keras": keras_module(artifact),
+        "import_keras": _import_keras(keras_module(artifact)),
+        "load": _load(artifact, name),
+        **_commands(artifact),
+        **more,
+    }
+    words = text.words.format(**values)
+    outer = "gzip -9" in text.code or "modelinspect " in text.code
+    if is_wrapped(artifact) and text.code and not outer:
+        words = f"unpack the archive, then {words}"
+    return Advice(remedy, words, _without_gaps(text.code.format(**values)))
+
+
+def example(remedy: Remedy) -> Advice:
+    """Say a remedy for documents, with names that could be any artifact's."""
+    text = remedy.text
+    stem, dot, suffix = text.file.partition(".")
+    made = text.made if not dot or "." in text.made else f"{text.made}.{suffix}"
+    values: dict[str, str | int] = {
+        "file": text.file,
+        "file_word": text.file,
+        "made": made,
+        "made_word": made,
+        "keras": "tf_keras",
+        "import_keras": "import tf_keras",
+        "load": _scoped(_example_helpers(remedy), "tf_keras", text.file),
+        "files": "model" if stem == text.file else "group1-shard1of1.bin",
+        "archive": f"{stem}.tar.gz",
+        "debug": "model/debug",
+        "look": f"modelinspect map {text.file} --at 0x728 --hex",
+        "slots": "('Adam', 'Adam_1')",
+        "block": 4,
+        "kept": "one",
+        "copy": "other",
+        "before": "before.h5",
+        "after": "after.h5",
+    }
+    return Advice(remedy, text.words.format(**values), _without_gaps(text.code.format(**values)))
+
+
+def file_name(artifact: Artifact) -> str:
+    """Return the name that code opens: the artifact's, without the way to it; within an archive, the one that unpacking gives."""
+    name = outer_name(artifact)
+    if is_wrapped(artifact):
+        within = artifact.facts.get("wrapped_name")
+        return within if isinstance(within, str) else name.removesuffix(".gz").removesuffix(".gzip")
+    members = [member.name for member in artifact.members]
+    if artifact.format is FormatName.WEIGHTS_HDF5 and len(members) > 1:
+        shards = [member for member in members if member.endswith(".weights.json")]
+        return f"{name}/{shards[0]}" if shards and not name.endswith(".json") else name
+    return name.removesuffix(".index") if artifact.format is FormatName.CHECKPOINT else name
+
+
+def outer_name(artifact: Artifact) -> str:
+    """Return the name of the artifact's file or folder, without the way to it."""
+    return artifact.location.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def is_wrapped(artifact: Artifact) -> bool:
+    """Tell whether the artifact stands in an archive, where no library loads it."""
+    return bool(artifact.facts.get("wrapped_in"))
+
+
+def is_folder(artifact: Artifact) -> bool:
+    """Tell whether the artifact is a folder of files."""
+    name = outer_name(artifact)
+    return all(member.name != name and not member.name.startswith(f"{name}.") for member in artifact.members) and not is_wrapped(artifact)
+
+
+def keras_module(artifact: Artifact) -> str:
+    """Return the package that wrote a model and loads it: Keras 3, or tf_keras; whichever TensorFlow has where that is not known."""
+    version = artifact.facts.get("keras_version")
+    if isinstance(version, str):
+        return "keras" if version.startswith("3") else "tf_keras"
+    names = [tensor.name for tensor in artifact.tensors]
+    if any("layer_with_weights-" in name for name in names):
+        return "tf_keras"
+    if any(part in name for name in names for part in ("_all_variables/", "_operations/", "_trainable_variables/", "_layers/")):
+        return "keras"
+    return "tf_keras" if has_keras_metadata(artifact) else "tf.keras"
+
+
+def has_keras_metadata(artifact: Artifact) -> bool:
+    """Tell whether a SavedModel is one that tf_keras loads as a model."""
+    return any(document.kind is DocumentKind.KERAS_METADATA for document in artifact.documents)
+
+
+def is_whole(artifact: Artifact) -> bool:
+    """Tell whether ``load_model`` makes the model from the artifact: it has the layers and their weights."""
+    if artifact.format is FormatName.KERAS_ZIP:
+        return "weights" in artifact.facts
+    if artifact.format is not FormatName.KERAS_HDF5:
+        return False
+    return any(document.kind is DocumentKind.KERAS_CONFIG and document.label == "model_config" for document in artifact.documents)
+
+
+def helpers_of(artifact: Artifact) -> Helpers:
+    """Return what wraps the layers of the artifact, by its variables' names."""
+    names = [_last(tensor.name) for tensor in artifact.tensors if tensor.role is Role.PRUNING]
+    if any("mask" in name or name in ("threshold", "pruning_step") for name in names):
+        return Helpers.PRUNING
+    if any("cluster" in name or "pulling" in name or "original_weights" in name for name in names):
+        return Helpers.CLUSTERING
+    if any(name.endswith(("_min", "_max")) or name == "optimizer_step" for name in names):
+        return Helpers.QUANTIZATION
+    wrapped = artifact.facts.get("wrapped_layers")
+    return Helpers.PRUNING if names or (isinstance(wrapped, dict) and "PruneLowMagnitude" in wrapped) else Helpers.NONE
+
+
+def _last(name: str) -> str:
+    return name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE").rsplit("/", 1)[-1].split(":")[0].lower()
+
+
+def _made(artifact: Artifact, name: str, stem: str) -> str:
+    """Return the name of a file that is written beside the artifact: of its kind, and not its own."""
+    suffix = next((one for one in _SUFFIXES if name.endswith(one)), _WRITTEN.get(artifact.format, ""))
+    if "." in stem:
+        stem, suffix = stem.split(".", 1)[0], "." + stem.split(".", 1)[1]
+    suffix = ".weights.h5" if suffix == ".weights.json" else suffix
+    target = stem + (suffix if artifact.format not in (FormatName.SAVED_MODEL, FormatName.CHECKPOINT) or suffix == ".tflite" else "")
+    return target if target != name else f"again_{target}"
+
+
+def _import_keras(module: str) -> str:
+    return "" if module == "tf.keras" else f"import {module}"
+
+
+def _load(artifact: Artifact, name: str) -> str:
+    return _scoped(helpers_of(artifact), keras_module(artifact), name)
+
+
+def _scoped(helpers: Helpers, module: str, name: str) -> str:
+    """Return the lines that load a model, within the scope that its wrappers need."""
+    load = f"model = {module}.models.load_model({name!r}, compile=False)"
+    if helpers is Helpers.NONE:
+        return f"{_import_keras(module) or 'import tensorflow as tf'}\n{load}"
+    imports = f"import tensorflow_model_optimization as tfmot\n{_import_keras(module)}"
+    return f"{imports}\nwith {_SCOPES[helpers]}:\n    {load}\n"
+
+
+def _example_helpers(remedy: Remedy) -> Helpers:
+    match remedy:
+        case Remedy.STRIP:
+            return Helpers.PRUNING
+        case Remedy.UNCLUSTER:
+            return Helpers.CLUSTERING
+        case Remedy.CONVERT_AWARE:
+            return Helpers.QUANTIZATION
+        case _:
+            return Helpers.NONE
+
+
+def _commands(artifact: Artifact) -> dict[str, str | int]:
+    """Return what a shell needs: the artifact's files, and an archive of them."""
+    name = outer_name(artifact)
+    members = [member.name for member in artifact.members]
+    if is_folder(artifact) and artifact.format is not FormatName.TFJS:
+        files = shlex.quote(name)
+    elif len(members) > _MOST_FILES:
+        files = f"{shlex.quote(name.removesuffix('.index'))}*"
+    else:
+        files = " ".join(shlex.quote(member) for member in members if not member.endswith(".json"))
+    archive = shlex.quote(f"{name.removesuffix('.index')}.tar.gz")
+    return {"files": files, "archive": archive, "debug": shlex.quote(f"{name}/debug")}
+
+
+def _without_gaps(code: str) -> str:
+    """Return code without empty lines at its ends, and without those of imports that are not needed."""
+    return code.replace("import tensorflow as tf\n\n", "import tensorflow as tf\n").strip("\n")

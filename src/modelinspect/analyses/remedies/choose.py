@@ -1,0 +1,158 @@
+"""Chooses the remedy that is true for an artifact's format, and for who wrote it; None where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from textwrap import wrap
+from typing import assert_never
+
+from modelinspect.analyses.remedies.advice import (
+    Advice,
+    Helpers,
+    advise,
+    has_keras_metadata,
+    helpers_of,
+    is_whole,
+    is_wrapped,
+)
+from modelinspect.analyses.remedies.table import Remedy
+from modelinspect.core.artifact import Artifact, FormatName
+from modelinspect.core.tensors import Role, Storage, Tensor
+
+HDF5_FORMATS = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
+CONVERTED = frozenset((FormatName.TFLITE, FormatName.TFJS, FormatName.GRAPH_DEF))
+_TRACES = ("layer_call_and_return_conditional_losses", "layer_call_fn")
+
+
+def repackable(artifact: Artifact) -> bool:
+    """Tell whether the HDF5 library writes the artifact again: one whole file, not in an archive, nothing of it elsewhere."""
+    return artifact.format in HDF5_FORMATS and len(artifact.members) == 1 and not is_wrapped(artifact) and not artifact.diagnostics
+
+
+def compressed(artifact: Artifact) -> Advice | None:
+    """Say how an artifact is compressed, so that it loads as before where its format can."""
+    if repackable(artifact):
+        return advise(Remedy.GZIP_HDF5, artifact)
+    if artifact.format is FormatName.KERAS_ZIP and len(artifact.members) == 1 and not is_wrapped(artifact):
+        return advise(Remedy.DEFLATE_KERAS, artifact)
+    if "gzip" in _wrappings(artifact):
+        return None
+    if len(artifact.members) == 1:
+        return advise(Remedy.GZIP_FILE, artifact)
+    return advise(Remedy.GZIP_FILES if artifact.format is FormatName.TFJS else Remedy.GZIP_FOLDER, artifact)
+
+
+def without_optimizer(artifact: Artifact) -> Advice | None:
+    """Say how an artifact is saved without the optimizer's state, moving averages among it."""
+    if is_whole(artifact):
+        return advise(Remedy.SAVE_UNCOMPILED, artifact)
+    match artifact.format:
+        case FormatName.KERAS_HDF5 | FormatName.WEIGHTS_HDF5:
+            return advise(Remedy.SAVE_WEIGHTS_UNCOMPILED, artifact)
+        case FormatName.SAVED_MODEL:
+            wrapped = helpers_of(artifact) is not Helpers.NONE
+            return advise(Remedy.SAVE_COPY if has_keras_metadata(artifact) and not wrapped else Remedy.SAVE_CLONE, artifact)
+        case FormatName.CHECKPOINT:
+            if artifact.facts.get("object_graph_nodes"):
+                return advise(Remedy.WRITE_CLONE, artifact)
+            return advise(Remedy.SAVE_WITHOUT_SLOTS, artifact, slots=_slot_names(artifact))
+        case FormatName.KERAS_ZIP | FormatName.HDF5 | FormatName.GRAPH_DEF | FormatName.TFLITE | FormatName.TFJS:
+            return None
+        case _:
+            assert_never(artifact.format)
+
+
+def without_helpers(artifact: Artifact) -> Advice | None:
+    """Say how helper variables of pruning, clustering or quantization-aware training are left out."""
+    whole = is_whole(artifact)
+    match helpers_of(artifact):
+        case Helpers.PRUNING | Helpers.NONE:
+            return advise(Remedy.STRIP if whole else _STRIPS[artifact.format], artifact)
+        case Helpers.CLUSTERING:
+            return advise(Remedy.UNCLUSTER if whole else Remedy.UNCLUSTER_FIRST, artifact)
+        case Helpers.QUANTIZATION:
+            return advise(Remedy.CONVERT_AWARE if whole else Remedy.CONVERT_AWARE_MODEL, artifact)
+
+
+_STRIPS = {
+    FormatName.KERAS_HDF5: Remedy.STRIP_WEIGHTS,
+    FormatName.KERAS_ZIP: Remedy.STRIP_WEIGHTS,
+    FormatName.WEIGHTS_HDF5: Remedy.STRIP_WEIGHTS,
+    FormatName.HDF5: Remedy.STRIP_FIRST,
+    FormatName.SAVED_MODEL: Remedy.STRIP_FOLDER,
+    FormatName.CHECKPOINT: Remedy.STRIP_CHECKPOINT,
+    FormatName.GRAPH_DEF: Remedy.STRIP_FIRST,
+    FormatName.TFLITE: Remedy.STRIP_FIRST,
+    FormatName.TFJS: Remedy.STRIP_FIRST,
+}
+
+
+def exported_once(artifact: Artifact) -> Advice | None:
+    """Say how a variable is written under one name; several checkpoints of one model each have theirs."""
+    kept = artifact.facts.get("checkpoints")
+    many = isinstance(kept, tuple | list) and len(kept) > 1
+    return advise(Remedy.KEEP_ONE_CHECKPOINT if many else Remedy.SAVE_ONCE, artifact)
+
+
+def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
+    """Say how what is stored twice under two names is stored once."""
+    match artifact.format:
+        case FormatName.TFLITE:
+            return advise(Remedy.CONVERT_AGAIN, artifact)
+        case FormatName.HDF5:
+            return advise(Remedy.LINK_DATASET, artifact, kept=kept, copy=copy)
+        case FormatName.GRAPH_DEF | FormatName.TFJS:
+            return None
+        case _:
+            kept_ones = artifact.facts.get("checkpoints")
+            several = isinstance(kept_ones, tuple | list) and len(kept_ones) > 1
+            return advise(Remedy.KEEP_ONE_CHECKPOINT if several else Remedy.SHARE_LAYER, artifact)
+
+
+def converted_dense(artifact: Artifact) -> Advice | None:
+    """Say how the converter leaves sparse encoding out."""
+    if artifact.format is not FormatName.TFLITE:
+        return None
+    narrow = any(tensor.dtype.bits < 32 for tensor in artifact.tensors if tensor.storage is Storage.SPARSE)
+    return advise(Remedy.CONVERT_DENSE_NARROW if narrow else Remedy.CONVERT_DENSE, artifact)
+
+
+def pruned_in_blocks(artifact: Artifact, tensors: Iterable[Tensor]) -> Advice | None:
+    """Say how matrices get the pattern that sparse kernels take; where blocks divide none of them, how they are stored densely."""
+    for tensor in tensors:
+        block = block_of(tensor)
+        if len(tensor.shape) == 2 and tensor.shape[-1] % block == 0:
+            return advise(Remedy.PRUNE_BLOCKS, artifact, block=block)
+    return converted_dense(artifact)
+
+
+def block_of(tensor: Tensor) -> int:
+    """Return how many inputs a sparse kernel of TFLite takes at once."""
+    return 16 if tensor.dtype.bits == 8 else 4
+
+
+def positive_zeros(artifact: Artifact) -> Advice | None:
+    """Say how -0.0 becomes 0.0."""
+    if artifact.format in CONVERTED:
+        return advise(Remedy.POSITIVE_ZEROS_FIRST, artifact)
+    return advise(Remedy.POSITIVE_ARRAYS if artifact.format is FormatName.HDF5 else Remedy.POSITIVE_ZEROS, artifact)
+
+
+def untraced(artifact: Artifact) -> Advice | None:
+    """Say how a SavedModel of tf_keras is saved without functions of each layer, where it has them."""
+    if artifact.format is not FormatName.SAVED_MODEL or not has_keras_metadata(artifact) or helpers_of(artifact) is not Helpers.NONE:
+        return None
+    told = artifact.facts.get("functions")
+    names = [str(entry.get("name")) for entry in told if isinstance(entry, Mapping)] if isinstance(told, tuple | list) else []
+    return advise(Remedy.NO_TRACES, artifact) if any(trace in name for name in names for trace in _TRACES) else None
+
+
+def _slot_names(artifact: Artifact) -> str:
+    """Return the last parts of the names of slots, as Python writes them in short lines."""
+    slots = sorted({tensor.name.rsplit("/", 1)[-1].split(":")[0] for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER})
+    return "\n         ".join(wrap(f"({', '.join(map(repr, slots))},)", 64))
+
+
+def _wrappings(artifact: Artifact) -> tuple[str, ...]:
+    told = artifact.facts.get("wrapped_in")
+    return tuple(str(one) for one in told) if isinstance(told, tuple | list) else ()
