@@ -200,15 +200,12 @@ def plan(
     from modelinspect.analyses.plan.base import Planning
     from modelinspect.analyses.plan.registry import check_names, find_options
     from modelinspect.core.limits import Limits as Usual
-    from modelinspect.measure.entropy import WIDEST
     from modelinspect.measure.facts import Aspect
 
     wanted = frozenset(only)
     check_names(wanted)
     with opened(location, strict=strict, limits=limits) as (artifact, files):
-        narrow = any(0 < tensor.dtype.bits <= WIDEST for tensor in artifact.tensors)
-        aspects = (Aspect.ENTROPY,) if narrow else ()
-        measurements = measure_files(artifact, files, limits=limits, aspects=aspects) if measure else None
+        measurements = measure_files(artifact, files, limits=limits, aspects=(Aspect.ENTROPY, Aspect.VALUES)) if measure else None
         return find_options(Planning(artifact, files, limits or Usual(), measurements, progress, wanted))
 
 

@@ -60,6 +60,9 @@ def test_every_fixture_has_a_plan_or_is_refused(name: str) -> None:
         assert entry.loads_as
         assert entry.command or entry.basis == Basis.BOUND
     assert all(": " in line for line in report.left_out)
+    measured = [entry.size for entry in report.options if entry.basis == Basis.MEASURED]
+    bounds = [entry.size for entry in report.options if entry.basis == Basis.BOUND]
+    assert not measured or all(bound <= min(measured) for bound in bounds), "a bound is a bound"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,10 @@ class Option:
 
 @dataclass
 class Planning:
-    """The artifact whose files are open, and what families of options leave for others: warnings, and what they could not tell."""
+    """The artifact whose files are open, and what families of options leave for others: warnings, and what they could not tell.
+
+    ``reached`` is the smallest size that a family before measured.
+    """
 
     artifact: Artifact
     files: FileSet
@@ -55,6 +58,7 @@ class Planning:
     wanted: frozenset[str] = frozenset()
     warnings: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    reached: int | None = None
 
     @property
     def size(self) -> int:

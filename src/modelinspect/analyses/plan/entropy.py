@@ -1,27 +1,46 @@
-"""Computes the floor: what the places of the zeros and the other elements take, or narrow elements by their values."""
+"""Computes the floor: what the places of the zeros and the other elements take at the least."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import ceil, log2
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
 from modelinspect.core.tensors import Storage, Tensor
+from modelinspect.measure.distinct import MOST
 from modelinspect.measure.facts import TensorMeasure
 
+Floor = Callable[[Tensor, TensorMeasure], int | None]
 
-def floor(tensor: Tensor, measure: TensorMeasure) -> int | None:
-    """Return the least bytes of a tensor, None where its zeros are not known.
 
-    They are the entropy of its values where those were counted one by one, or else that of where its zeros are, and its
-    other elements as they are.
-    """
+def of_zeros(tensor: Tensor, measure: TensorMeasure) -> int | None:
+    """Return the bytes of the entropy of a tensor's mask, and of its other elements as they are. None: zeros not known."""
     count, zeros = tensor.element_count, measure.zero_count
     if zeros is None or not tensor.dtype.bits:
         return None
-    if measure.value_bits is not None:
-        return ceil(measure.value_bits / 8)
     return ceil(mask_bits(count, zeros) / 8) + ceil((count - zeros) * tensor.dtype.bits / 8)
+
+
+def of_values(tensor: Tensor, measure: TensorMeasure) -> int | None:
+    """Return the bytes of the entropy of a tensor's values, of wide floats of their exponents, or of a code for few values."""
+    least = of_zeros(tensor, measure)
+    if least is None:
+        return None
+    if measure.value_bits is not None:
+        least = min(least, ceil(measure.value_bits / 8))
+    if measure.distinct_count is not None and 0 < measure.distinct_count < MOST:
+        coded = tensor.element_count * log2(measure.distinct_count) + measure.distinct_count * tensor.dtype.bits
+        least = min(least, ceil(coded / 8))
+    return least
+
+
+def floor(tensor: Tensor, measure: TensorMeasure, reached: int | None) -> int | None:
+    """Return the floor of a tensor that a compressor made ``reached`` bytes of: of its zeros, or else of its values."""
+    for known in (of_zeros, of_values):
+        least = known(tensor, measure)
+        if least is not None and (reached is None or least <= reached):
+            return least
+    return None
 
 
 def mask_bits(count: int, zeros: int) -> float:
@@ -32,23 +51,39 @@ def mask_bits(count: int, zeros: int) -> float:
     return -count * (share * log2(share) + (1 - share) * log2(1 - share))
 
 
+_FLOORS: tuple[tuple[Floor, str], ...] = (
+    (
+        of_zeros,
+        "the entropy of where the zeros are, and every other element as it is: weights alone, without structure or other tensors; "
+        "below it only fewer bits for each element help",
+    ),
+    (
+        of_values,
+        "how often each value comes, of floats each sign and exponent with mantissas as they are: weights alone, without structure or "
+        "other tensors; compressors went below what the zeros alone are worth",
+    ),
+)
+
+
 def _find(planning: Planning) -> Iterator[Option]:
-    measurements = planning.measurements
-    if measurements is None:
+    if planning.measurements is None:
         return
-    size = 0
-    for index, tensor in planning.weights():
-        least = floor(tensor, measurements[index])
-        if least is None or tensor.storage is Storage.INLINE:
-            continue
-        size += least
-    if not size:
-        return
-    notes = (
-        "weights alone, without structure or other tensors: where the zeros are and every other element as it is, of elements up to "
-        "16 bits each by how often its value comes; a compressor goes below it only by order among the values, such as like exponents"
-    )
-    yield Option("entropy-bound", size, Basis.BOUND, True, "not a file: a floor", "", notes)
+    for known, notes in _FLOORS:
+        size = _sum(planning, known)
+        if not size:
+            return
+        if planning.reached is None or size <= planning.reached:
+            yield Option("entropy-bound", size, Basis.BOUND, True, "not a file: a floor", "", notes)
+            return
+    planning.left_out.append("entropy-bound: left out: compressors find order among the elements that no count of them sees")
+
+
+def _sum(planning: Planning, known: Floor) -> int:
+    """Return the floor of the model's tensors together, 0 where none is known."""
+    if planning.measurements is None:
+        return 0
+    least = [known(tensor, planning.measurements[index]) for index, tensor in planning.weights() if tensor.storage is not Storage.INLINE]
+    return sum(size for size in least if size is not None)
 
 
 FAMILY = Family(("entropy-bound",), _find)

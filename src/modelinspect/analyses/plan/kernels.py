@@ -29,6 +29,7 @@ def tensor_plans(planning: Planning) -> tuple[TensorPlan, ...]:
             continue
         measure = planning.measurements[index]
         zeros = measure.zero_count
+        deflated = _deflated(planning, tensor)
         evens = [break_even(planning, tensor, width) for width in (4, 2, 1)]
         found.append(
             TensorPlan(
@@ -36,8 +37,8 @@ def tensor_plans(planning: Planning) -> tuple[TensorPlan, ...]:
                 shape=tensor.shape,
                 dense_size=tensor.logical_size,
                 sparsity=None if zeros is None else zeros / tensor.element_count,
-                gzip_size=_deflated(planning, tensor),
-                floor=floor(tensor, measure),
+                gzip_size=deflated,
+                floor=floor(tensor, measure, deflated),
                 break_even_float32=evens[0],
                 break_even_float16=evens[1],
                 break_even_int8=evens[2],

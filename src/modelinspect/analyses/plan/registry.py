@@ -60,6 +60,7 @@ def run_families(planning: Planning) -> list[Option]:
             continue
         try:
             found += [option for option in family.find(planning) if planning.wants(option.option)]
+            planning.reached = min((option.size for option in found if option.basis is Basis.MEASURED), default=None)
         except (FormatError, UnmeasurableError) as error:
             planning.left_out.append(f"{', '.join(family.options)}: not computed: {error}")
     return found
