@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -23,9 +23,18 @@ BUILDERS = {
 """Which script rebuilds which cases; the others are fixtures, which modelinspect's pruning stage made."""
 
 
+Formulas = dict[str, list[str]]
+"""Formulas of `oracles` by the name of a cause or rule: all of them must come to what the tool says."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """What somebody asked, rebuilt: the true cause, and the bytes of tensors that are known by construction."""
+    """What somebody asked, rebuilt: the true cause, and the bytes that its construction and other software tell.
+
+    ``tensors`` are the bytes of tensors of every cause that has any, ``causes`` those of whole causes, structures included. No rule
+    fires but those of ``findings``, with their bytes, and those ``beside``, which are true of the file and not what was asked.
+    ``inferred`` says what is not certain where the thread never came to an end.
+    """
 
     name: str
     number: int
@@ -34,10 +43,11 @@ class Case:
     before: str
     after: str
     cause: str
-    forbidden: tuple[str, ...]
-    findings: dict[str, int]
-    bytes: int | None = None
-    also: tuple[str, ...] = ()
+    inferred: str = ""
+    tensors: Formulas = field(default_factory=dict)
+    causes: Formulas = field(default_factory=dict)
+    findings: Formulas = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
 
     @property
     def builder(self) -> str | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelinspect.core.artifact import Artifact, FormatName
-from modelinspect.core.tensors import Tensor
+from modelinspect.core.tensors import Role, Tensor
+from modelinspect.measure.facts import TensorMeasure
 
 
 def is_depthwise(artifact: Artifact, tensor: Tensor) -> bool:
@@ -23,3 +24,13 @@ def output_axis(artifact: Artifact, tensor: Tensor) -> int:
 def input_axis(artifact: Artifact, tensor: Tensor) -> int:
     """Return the axis of a kernel's inputs, from the end: along it the blocks of sparse kernels lie."""
     return -1 if artifact.format is FormatName.TFLITE and not is_depthwise(artifact, tensor) else -2
+
+
+def is_frozen_mask(tensor: Tensor, measure: TensorMeasure | None) -> bool:
+    """Tell whether a constant is a pruning mask that was frozen into the graph: by its name, and at most two values."""
+    if tensor.role is not Role.CONSTANT or len(tensor.shape) < 2:
+        return False
+    parts = [part.split(":")[0] for part in tensor.name.split("/")]
+    if not any(part in ("mask", "masks") for part in parts[-2:]):
+        return False
+    return measure is None or (measure.distinct_count or 3) <= 2

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
+from modelinspect.analyses.kernels import is_frozen_mask
 from modelinspect.analyses.matching import Side
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.bytemap import TensorId
@@ -37,7 +38,7 @@ def labels(side: Side, paired: Collection[TensorId] = ()) -> dict[TensorId, Caus
             case Role.QUANTIZATION:
                 found[TensorId(index)] = Cause.QUANTIZATION
             case Role.CONSTANT:
-                if _is_mask(side, TensorId(index)):
+                if is_frozen_mask(tensor, None if side.measurements is None else side.measurements[index]):
                     found[TensorId(index)] = Cause.PRUNING_STATE
             case Role.OTHER:
                 cause = _bookkeeping(tensor)
@@ -72,15 +73,6 @@ def duplicates(side: Side) -> list[tuple[TensorId, ...]]:
         groups[tensor.dtype.name, tensor.shape, measure.digest, name].append(TensorId(index))
     apart = (_apart(side, group) for group in groups.values())
     return [tuple(group) for group in apart if len(group) > 1]
-
-
-def _is_mask(side: Side, tensor: TensorId) -> bool:
-    """Tell whether a constant is a pruning mask that was frozen into the graph: by its name, and at most two values."""
-    found = side.tensor(tensor)
-    parts = [part.split(":")[0] for part in found.name.split("/")]
-    if len(found.shape) < 2 or not any(part in ("mask", "masks") for part in parts[-2:]):
-        return False
-    return side.measurements is None or (side.measurements[tensor].distinct_count or 3) <= 2
 
 
 def _bookkeeping(tensor: Tensor) -> Cause | None:

@@ -10,7 +10,7 @@ from modelinspect.analyses.matching import Side, bare_layer
 from modelinspect.analyses.rules.base import Context
 from modelinspect.analyses.rules.masks import Mask, masks
 from modelinspect.core.bytemap import TensorId
-from modelinspect.core.tensors import Role, Tensor
+from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.measure.facts import Pattern, TensorMeasure
 from modelinspect.reports.explain import PrunedKernel
 
@@ -58,7 +58,7 @@ def _kernel(
         pattern=_pattern(pattern, into, zeros, tensor.element_count),
         dead_outputs=dead,
         dead_inputs=pattern.slices[into] if pattern else (0, 0),
-        removable=tensor.stored_size * dead[0] // dead[1] if dead[1] else 0,
+        removable=tensor.stored_size * dead[0] // dead[1] if dead[1] and tensor.storage is not Storage.SPARSE else 0,
     )
 
 

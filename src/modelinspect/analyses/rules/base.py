@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
+from modelinspect.analyses.kernels import is_frozen_mask
 from modelinspect.analyses.remedies import Advice, Remedy, example
 from modelinspect.core.artifact import Artifact, Severity
 from modelinspect.core.bytemap import TensorId
@@ -71,13 +72,19 @@ class Context:
                 if tensor.role in MODEL_ROLES and self.measurements[TensorId(index)].measured:
                     yield tensor, self.measurements[TensorId(index)]
 
+    def kernels(self) -> Iterator[tuple[Tensor, TensorMeasure]]:
+        """Yield those of two axes or more, without masks that were frozen into a graph."""
+        for tensor, measure in self.measured():
+            if len(tensor.shape) > 1 and not is_frozen_mask(tensor, measure):
+                yield tensor, measure
+
     def of_role(self, role: Role) -> list[Tensor]:
         """Return the tensors of a role."""
         return [tensor for tensor in self.artifact.tensors if tensor.role is role]
 
     def kernel_zeros(self) -> tuple[int, int]:
-        """Return the zeros and all elements of the model's measured kernels: weights of two axes or more."""
-        kernels = [(tensor, measure) for tensor, measure in self.measured() if len(tensor.shape) > 1 and tensor.role is not Role.OTHER]
+        """Return the zeros and all elements of the model's measured kernels."""
+        kernels = [(tensor, measure) for tensor, measure in self.kernels() if tensor.role is not Role.OTHER]
         return sum(measure.zero_count or 0 for _, measure in kernels), sum(tensor.element_count for tensor, _ in kernels)
 
 

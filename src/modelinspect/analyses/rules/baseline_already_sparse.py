@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.analyses.rules.base import Context, Finding, Rule, percent
+from modelinspect.analyses.rules.dense_zeros import dense_kernels
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role
-from modelinspect.reports.categories import Category
 
 _SPARSE = 0.2
 _AS_SPARSE = 0.02
@@ -31,7 +31,7 @@ def _find(context: Context) -> Iterator[Finding]:
     )
     yield Finding(
         message,
-        context.comparison.before.sizes[Category.ZERO_WEIGHTS],
+        dense_kernels(context.comparison.before).size,
         advise(Remedy.BASELINE_FIRST, context.artifact),
     )
 

@@ -8,13 +8,15 @@ from modelinspect.analyses.kernels import output_axis
 from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
-from modelinspect.core.tensors import Role, Tensor
+from modelinspect.core.tensors import Role, Storage, Tensor
 
 
 def _find(context: Context) -> Iterator[Finding]:
     found: list[tuple[Tensor, int, int]] = []
     for tensor, measure in context.measured():
         if measure.pattern is None or tensor.role is not Role.WEIGHT or measure.zero_count == measure.element_count:
+            continue
+        if tensor.storage is Storage.SPARSE:  # it stores no zeros, those of dead channels neither
             continue
         dead, all_of_them = measure.pattern.slices[output_axis(context.artifact, tensor)]
         if dead:

@@ -46,8 +46,8 @@ def dense_kernels(context: Context) -> DenseKernels:
     """Return the kernels that are stored element by element."""
     found = [
         (tensor, measure.zero_count or 0)
-        for tensor, measure in context.measured()
-        if tensor.storage in (Storage.DENSE, Storage.INLINE) and len(tensor.shape) > 1 and tensor.stored_size
+        for tensor, measure in context.kernels()
+        if tensor.storage in (Storage.DENSE, Storage.INLINE) and tensor.stored_size
     ]
     size = sum(tensor.stored_size * count // tensor.element_count for tensor, count in found if count)
     return DenseKernels(tuple(tensor for tensor, _ in found), tuple(count for _, count in found), size)

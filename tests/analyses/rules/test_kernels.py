@@ -1,0 +1,51 @@
+"""What counts as a kernel: no mask that was frozen into a graph, and of a sparse one no channel that is not stored."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from modelinspect import api
+from modelinspect.analyses.explain.compare import explain
+from modelinspect.analyses.matching import Side
+from modelinspect.core.artifact import FormatName
+from modelinspect.core.tensors import Role
+from tests.analyses.rules.test_examples import kernel, side
+from tests.support.artifacts import Build
+from tests.support.fixtures import fixture_path
+
+
+def frozen(name: str) -> dict[str, int]:
+    """Return what is found in a graph of a kernel and a matrix of zeros and ones, half each."""
+    build = Build("made.pb", FormatName.GRAPH_DEF)
+    ones = (np.arange(64 * 64) % 2).astype("<f4")
+    build.tensor("layer1/weights", (64, 64), role=Role.CONSTANT, data=(kernel().reshape(-1) * ones).tobytes())
+    build.tensor(name, (64, 64), role=Role.CONSTANT, data=ones.tobytes())
+    return {finding.rule: finding.bytes for finding in explain(None, side(build)).findings}
+
+
+def test_the_zeros_of_a_frozen_mask_are_none_of_the_kernels() -> None:
+    assert frozen("layer1/mask")["dense-zeros"] == 4 * 64 * 64 // 2
+    assert frozen("layer1/other")["dense-zeros"] == 2 * 4 * 64 * 64 // 2
+
+
+def test_biases_of_zeros_are_none_of_the_baselines_kernels() -> None:
+    builds = []
+    for location in ("before.h5", "after.h5"):
+        build = Build(location)
+        build.tensor("layer/kernel", (64, 64), data=kernel(zeros=0.5).tobytes(), layer="layer")
+        build.tensor("layer/bias", (64,), data=bytes(256), layer="layer")
+        builds.append(side(build))
+    found = {finding.rule: finding.bytes for finding in explain(*builds).findings}
+    assert found["baseline-already-sparse"] == found["dense-zeros"] == 4 * 64 * 64 // 2
+
+
+def test_a_sparse_kernel_stores_nothing_of_its_dead_channels() -> None:
+    for name, dead in (("float32.tflite", 400), ("float32-sparse.tflite", 0)):
+        report = explain(None, side_of(f"pruned_mlp/stripped/{name}"))
+        assert sum(entry.removable for entry in report.pruning) == dead
+        assert ("dead-channels" in {finding.rule for finding in report.findings}) is bool(dead)
+        assert {entry.dead_outputs for entry in report.pruning} == {(10, 128), (0, 10)}
+
+
+def side_of(name: str) -> Side:
+    return api.side(fixture_path(name))
