@@ -54,11 +54,14 @@ class Kept:
     int8_blocks_16: int | None = None
 
 
-def measure_kept(tensor: Tensor, reading: Reading, layout: Layout) -> Kept:
-    """Read a kernel, twice where it would be quantized. Raises `UnmeasurableError`, `FormatError`."""
+def measure_kept(tensor: Tensor, reading: Reading, layout: Layout, input_scale: NDArray[np.float32] | None = None) -> Kept:
+    """Read a kernel, twice where it would be quantized. Raises `UnmeasurableError`, `FormatError`.
+
+    ``input_scale`` has a factor for each input of a matrix, which the converter multiplies into it.
+    """
     counts = dict.fromkeys(("float32", "float16", "blocks_4", "half_blocks_4", "int8", "int8_blocks_16"), 0)
     largest: NDArray[np.float32] | None = None
-    for slab in slabs(tensor, reading, layout):
+    for slab in _scaled(tensor, reading, layout, input_scale):
         kept = slab != 0
         with np.errstate(over="ignore"):
             half = slab.astype(np.float16) != 0
@@ -73,7 +76,7 @@ def measure_kept(tensor: Tensor, reading: Reading, layout: Layout) -> Kept:
         else:
             largest = most if largest is None else np.maximum(largest, most)
     if largest is not None and tensor.element_count >= _FEW:
-        _count_int8(tensor, reading, layout, largest, counts)
+        _count_int8(_scaled(tensor, reading, layout, input_scale), layout, largest, counts)
     matrix = layout.inputs is not None
     return Kept(
         tensor.element_count,
@@ -86,11 +89,24 @@ def measure_kept(tensor: Tensor, reading: Reading, layout: Layout) -> Kept:
     )
 
 
-def _count_int8(tensor: Tensor, reading: Reading, layout: Layout, largest: NDArray[np.float32], counts: dict[str, int]) -> None:
+def _scaled(tensor: Tensor, reading: Reading, layout: Layout, scale: NDArray[np.float32] | None) -> Iterator[Matrix]:
+    """Yield the elements in runs of whole rows, each multiplied by the factor of its input."""
+    row = 0
+    for slab in slabs(tensor, reading, layout):
+        if scale is None:
+            yield slab
+        elif layout.inputs == 0:
+            yield slab * scale[row : row + len(slab), None]
+        else:
+            yield slab * scale[None, :]
+        row += len(slab)
+
+
+def _count_int8(slabs_of: Iterator[Matrix], layout: Layout, largest: NDArray[np.float32], counts: dict[str, int]) -> None:
     """Count what rounds to zero: magnitudes below half of a step of their channel."""
     half_step = (largest / np.float32(127)) * np.float32(0.5)
     row = 0
-    for slab in slabs(tensor, reading, layout):
+    for slab in slabs_of:
         limit = half_step[row : row + len(slab), None] if layout.channel == 0 else half_step[None, :]
         kept = (np.abs(slab) >= limit) & (slab != 0)
         counts["int8"] += int(kept.sum())

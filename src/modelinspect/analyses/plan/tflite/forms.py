@@ -131,8 +131,19 @@ def put_together(model: Model) -> Node:
     root = model.root
     root.lists["operator_codes"] = [_code(key, versions[key]) for key in order]
     root.lists["subgraphs"] = [graph.node for graph in model.graphs]
-    root.lists["buffers"] = model.buffers
+    root.lists["buffers"] = _buffers_in_order(model)
     return root
+
+
+def _buffers_in_order(model: Model) -> list[Node]:
+    """Return the buffers as the tensors have them, which moves paddings; then those that no tensor has."""
+    order: dict[int, None] = {0: None}
+    last = {entry.number("buffer") for entry in model.root.lists.get("metadata", [])}
+    for graph in model.graphs:
+        order.update(dict.fromkeys(tensor.number("buffer") for tensor in graph.node.lists["tensors"]))
+    order.update(dict.fromkeys(index for index in range(len(model.buffers)) if index not in last))
+    order.update(dict.fromkeys(entry.number("buffer") for entry in model.root.lists.get("metadata", [])))
+    return [model.buffers[index] for index in order if 0 <= index < len(model.buffers)]
 
 
 def _in_order(model: Model, graph: Graph) -> list[Node]:
@@ -141,6 +152,8 @@ def _in_order(model: Model, graph: Graph) -> list[Node]:
     Where anything is sparse, the model was read and written once more, and constants stand before their first use.
     """
     constants = [model.size_of(tensor) > 0 for tensor in graph.tensors]
+    if any(tensor.number("type") == FLOAT16 for tensor, is_constant in zip(graph.tensors, constants, strict=True) if is_constant):
+        return _in_half_order(graph, constants)
     if not any("sparsity" in tensor.nodes for tensor in graph.tensors):
         quantized = [is_constant and tensor.number("type") == INT8 for is_constant, tensor in zip(constants, graph.tensors, strict=True)]
         last = max((index for index, is_constant in enumerate(constants) if is_constant), default=-1) + 1
@@ -156,6 +169,16 @@ def _in_order(model: Model, graph: Graph) -> list[Node]:
         order.update(dict.fromkeys(operation.node.vector("outputs").values))
     order.update(dict.fromkeys(range(len(graph.tensors))))
     return [graph.tensors[index] for index in order if 0 <= index < len(graph.tensors)]
+
+
+def _in_half_order(graph: Graph, constants: list[bool]) -> list[Node]:
+    """Return tensors with the constants from the last on, what they are dequantized to, and what is computed."""
+    widened = {index for each in graph.operators if each.code == DEQUANTIZE for index in each.node.vector("outputs").values}
+    first = set(graph.node.vector("inputs").values)
+    groups: tuple[list[Node], ...] = ([], [], [], [])
+    for index, tensor in enumerate(graph.tensors):
+        groups[0 if index in first else 1 if constants[index] else 2 if index in widened else 3].append(tensor)
+    return [*groups[0], *reversed(groups[1]), *groups[2], *groups[3]]
 
 
 def _code(key: tuple[int, bytes | None], version: int) -> Node:
@@ -247,7 +270,7 @@ def _gather_int8(model: Model, graph: Graph, operation: Operation) -> None:
     gathered = output.copy()
     gathered.values.update(type=INT8, buffer=model.add_buffer())
     gathered.nodes["quantization"] = graph.tensors[inputs[0]].nodes["quantization"]
-    output.values["name"] = (output.text("name") + "1").encode()
+    output.values["name"] = (graph.tensors[inputs[0]].text("name") + "1").encode()
     graph.tensors.append(gathered)
     place = len(graph.tensors) - 1
     operation.node.values["outputs"] = numbers(place)

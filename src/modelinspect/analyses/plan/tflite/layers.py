@@ -1,400 +1,330 @@
-"""Says what the converter makes of each Keras layer: operators, constants, and their names.
-
-Fusing as in tensorflow/compiler/mlir/lite/transforms: a bias, a batch normalization and a ReLU go into the convolution or matrix
-product before them.
-"""
+"""Says what the converter makes of each Keras layer, Keras 2 and Keras 3: operators, constants, and their names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from math import ceil, prod
-
-from modelinspect.analyses.plan.tflite.builder import Shape, TreeBuilder
-from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE, FULLY_CONNECTED, GATHER
-from modelinspect.analyses.plan.tflite.tree import Node
-from modelinspect.formats.keras_model.config import LayerConfig
-from modelinspect.measure.kept import Kept
-
-ADD, AVERAGE_POOL, CONCATENATION, LOGISTIC, MAX_POOL, MUL, RELU, RELU6 = 0, 1, 2, 14, 17, 18, 19, 21
-RESHAPE, SOFTMAX, TANH, PAD, MEAN, STRIDED_SLICE, SHAPE, PACK = 22, 25, 28, 34, 40, 45, 77, 83
-"""BuiltinOperator in schema.fbs."""
-
-IDENTITIES = frozenset({"Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout"})
-FUSED = {"relu": 1, "relu6": 3}
-_ACTIVATIONS = {"softmax": (SOFTMAX, "Softmax"), "sigmoid": (LOGISTIC, "Sigmoid"), "tanh": (TANH, "Tanh")}
-_ACTIVATIONS |= {"relu": (RELU, "Relu"), "relu6": (RELU6, "Relu6")}
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A variable of a layer: its shape, whether all of it is zero, and what is kept of a kernel."""
-
-    shape: Shape
-    is_zero: bool
-    kept: Kept | None
-
-
-@dataclass(slots=True)
-class Place:
-    """Where the conversion is: a tensor and its shape without the batch."""
-
-    tensor: int
-    shape: Shape
-
-
-@dataclass(slots=True)
-class Step:
-    """A layer with its variables and what follows it that is fused into it: a normalization, a ReLU."""
-
-    layer: LayerConfig
-    parameters: list[Parameter]
-    normalization: LayerConfig | None = None
-    relu: LayerConfig | None = None
-
-
-@dataclass(slots=True)
-class Translator:
-    """Translates layers one after another; ``unknown`` are those that it knows nothing of."""
-
-    build: TreeBuilder
-    unknown: list[str] = field(default_factory=list)
-    constants: int = 0
-
-    def translate(self, step: Step, inputs: list[Place]) -> Place:
-        """Add what a layer becomes; return its output."""
-        name = step.layer.class_name.rpartition(">")[2]
-        translate = _LAYERS.get(name)
-        if name in IDENTITIES or (name == "Activation" and step.layer.settings.get("activation") == "linear"):
-            return inputs[0]
-        if translate is None:
-            return self._unknown(step, inputs)
-        return translate(self, step, inputs)
-
-    def path(self, layer: LayerConfig) -> str:
-        """Return the scope of a layer's operators."""
-        return f"{self.build.model}/{layer.name}"
-
-    def constant(self) -> str:
-        """Return the name of a constant that comes from no layer."""
-        return "arith.constant"
-
-    def activation(self, step: Step, place: Place, name: object) -> Place:
-        """Add an activation that is not fused."""
-        known = _ACTIVATIONS.get(name) if isinstance(name, str) else None
-        if known is None:
-            return place
-        code, suffix = known
-        output = self.build.output(f"{self.path(step.layer)}/{suffix}", place.shape)
-        options = Node("SoftmaxOptions", {"beta": 1.0}) if code == SOFTMAX else None
-        self.build.operator(code, [place.tensor], [output], options, 9)
-        return Place(output, place.shape)
-
-    def _unknown(self, step: Step, inputs: list[Place]) -> Place:
-        """Keep the constants of a layer that is not known, and one operator of each."""
-        self.unknown.append(f"{step.layer.name} ({step.layer.class_name})")
-        place = inputs[0]
-        for number, parameter in enumerate(step.parameters):
-            shape = tuple(reversed(parameter.shape)) if len(parameter.shape) == 2 else parameter.shape
-            weight = self.build.weight(f"{self.path(step.layer)}/constant{number}", shape, None)
-            output = self.build.output(f"{self.path(step.layer)}/output{number}", place.shape)
-            self.build.operator(MUL, [place.tensor, weight], [output], Node("MulOptions"), 21)
-            place = Place(output, place.shape)
-        return place
-
-
-def pair(settings: Mapping[str, object], key: str, default: int = 1) -> tuple[int, int]:
-    """Return a setting that is one number or two."""
-    value = settings.get(key, default)
-    many = items(value)
-    if many is not None and len(many) >= 2 and isinstance(many[0], int) and isinstance(many[1], int):
-        return many[0], many[1]
-    return (value, value) if isinstance(value, int) else (default, default)
-
-
-def items(value: object) -> list[object] | None:
-    """Return what a setting lists, None where it is no list; SavedModels write tuples as objects."""
-    if isinstance(value, Mapping):
-        value = value.get("items")
-    return list(value) if isinstance(value, list | tuple) else None
-
-
-def _slid(shape: Shape, settings: Mapping[str, object], window: tuple[int, int], strides: tuple[int, int], channels: int) -> Shape:
-    """Return the shape after a window slid over an image."""
-    if len(shape) != 3:
-        return (*shape[:-1], channels)
-    same = settings.get("padding") == "same"
-    dilation = pair(settings, "dilation_rate")
-    sizes = []
-    for length, size, stride, spread in zip(shape, window, strides, dilation, strict=False):
-        reach = (size - 1) * spread + 1
-        sizes.append(ceil(length / stride) if same else max((length - reach) // stride + 1, 1))
-    return (*sizes, channels)
-
-
-def _matrices(step: Step, rank: int) -> list[Parameter]:
-    return [parameter for parameter in step.parameters if len(parameter.shape) == rank]
-
-
-def _bias(step: Step, channels: int) -> Parameter | None:
-    """Return the bias of a layer, which a normalization makes; None where there is none or it is zero."""
-    vectors = [parameter for parameter in step.parameters if parameter.shape == (channels,)]
-    if step.normalization is not None:
-        return Parameter((channels,), False, None)
-    return vectors[0] if vectors and not vectors[0].is_zero else None
-
-
-def _dense(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    kernels = _matrices(step, 2)
-    if not kernels:
-        return t._unknown(step, inputs)
-    rows, units = kernels[0].shape
-    path, activation = t.path(step.layer), step.layer.settings.get("activation")
-    fused = FUSED.get(activation, 0) if isinstance(activation, str) else 0
-    tail = f";{path}/Relu" + ("6" if fused == 3 else "") if fused else ""
-    weight = t.build.weight(f"{path}/MatMul", (units, rows), kernels[0].kept)
-    bias = -1
-    if _bias(step, units) is not None:
-        bias = t.build.weight(f"{tail[1:]};{path}/BiasAdd" if fused else f"{path}/BiasAdd", (units,), None)
-    shape = (*inputs[0].shape[:-1], units)
-    output = t.build.output(f"{path}/MatMul{tail}" + (f";{path}/BiasAdd" if bias >= 0 else ""), shape)
-    options = Node("FullyConnectedOptions", {"fused_activation_function": fused, "keep_num_dims": len(shape) > 1})
-    t.build.operator(FULLY_CONNECTED, [inputs[0].tensor, weight, bias], [output], options, 8)
-    return t.activation(step, Place(output, shape), None if fused else activation)
-
-
-def _fused_name(t: Translator, step: Step, operation: str) -> tuple[str, int]:
-    """Return the name of a convolution's output, which is its bias's too, and the activation that is fused into it."""
-    path = t.path(step.layer)
-    activation = step.layer.settings.get("activation")
-    fused = FUSED.get(activation, 0) if isinstance(activation, str) else 0
-    parts: list[str] = []
-    if step.relu is not None:
-        limit = step.relu.settings.get("max_value")
-        fused = 3 if limit in (6, 6.0) or step.relu.settings.get("activation") == "relu6" else 1
-        parts.append(f"{t.path(step.relu)}/Relu" + ("6" if fused == 3 else ""))
-    elif fused:
-        parts.append(f"{path}/Relu" + ("6" if fused == 3 else ""))
-    if step.normalization is not None:
-        parts.append(f"{t.path(step.normalization)}/FusedBatchNormV3")
-    own = [parameter for parameter in step.parameters if len(parameter.shape) == 1 and not parameter.is_zero]
-    if own and step.normalization is not None:
-        return ";".join([*parts, f"{path}/BiasAdd/ReadVariableOp", f"{path}/BiasAdd", f"{path}/{operation}"]), fused
-    if own:
-        return ";".join([*parts, f"{path}/BiasAdd", f"{path}/{operation}", f"{path}/BiasAdd/ReadVariableOp"]), fused
-    return ";".join([*parts, f"{path}/{operation}"]), fused
-
-
-def _convolve(t: Translator, step: Step, place: Place, kernel: Parameter, name: tuple[str, int, str]) -> Place:
-    """Add a convolution whose kernel is height, width, inputs, outputs."""
-    label, fused, operation = name
-    height, width, depth, channels = kernel.shape
-    settings = step.layer.settings
-    strides = pair(settings, "strides") if operation == "Conv2D" else (1, 1)
-    weight = t.build.weight(f"{t.path(step.layer)}/{operation}", (channels, height, width, depth), kernel.kept)
-    bias = t.build.weight(label if _bias(step, channels) is not None else t.constant(), (channels,), None)
-    shape = _slid(place.shape, settings, (height, width), strides, channels)
-    output = t.build.output(label, shape)
-    options = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": fused, **_padding(settings)}
-    dilation = pair(settings, "dilation_rate")
-    options |= {"dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
-    t.build.operator(CONV, [place.tensor, weight, bias], [output], Node("Conv2DOptions", {**options}), 1)
-    return Place(output, shape)
-
-
-def _padding(settings: Mapping[str, object]) -> dict[str, int]:
-    return {"padding": 0 if settings.get("padding") == "same" else 1}
-
-
-def _conv(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    kernels = _matrices(step, 4)
-    if not kernels:
-        return t._unknown(step, inputs)
-    label, fused = _fused_name(t, step, "Conv2D")
-    place = _convolve(t, step, inputs[0], kernels[0], (label, fused, "Conv2D"))
-    return t.activation(step, place, None if fused else step.layer.settings.get("activation"))
-
-
-def _slide_depthwise(t: Translator, step: Step, place: Place, kernel: Parameter, name: tuple[str, int, str], *, biased: bool) -> Place:
-    label, fused, operation = name
-    height, width, depth, multiplier = kernel.shape
-    channels = depth * multiplier
-    settings = step.layer.settings
-    strides = pair(settings, "strides")
-    weight = t.build.weight(f"{t.path(step.layer)}/{operation}", (1, height, width, channels), kernel.kept)
-    bias = t.build.weight(label if biased else t.constant(), (channels,), None)
-    shape = _slid(place.shape, settings, (height, width), strides, channels)
-    output = t.build.output(label, shape)
-    options: dict[str, int] = {"stride_w": strides[1], "stride_h": strides[0], "depth_multiplier": multiplier, **_padding(settings)}
-    node = Node("DepthwiseConv2DOptions", {**options, "fused_activation_function": fused})
-    t.build.operator(DEPTHWISE, [place.tensor, weight, bias], [output], node, 2)
-    return Place(output, shape)
-
-
-def _depthwise(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    kernels = _matrices(step, 4)
-    if not kernels:
-        return t._unknown(step, inputs)
-    label, fused = _fused_name(t, step, "depthwise")
-    channels = prod(kernels[0].shape[2:])
-    biased = _bias(step, channels) is not None
-    return _slide_depthwise(t, step, inputs[0], kernels[0], (label, fused, "depthwise"), biased=biased)
-
-
-def _separable(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    kernels = _matrices(step, 4)
-    if len(kernels) < 2:
-        return t._unknown(step, inputs)
-    pointwise = next((each for each in kernels if each.shape[:2] == (1, 1)), kernels[1])
-    depthwise = next(each for each in kernels if each is not pointwise)
-    inner = "separable_conv2d/depthwise"
-    first = _slide_depthwise(t, step, inputs[0], depthwise, (f"{t.path(step.layer)}/{inner}", 0, inner), biased=False)
-    label, fused = _fused_name(t, step, "separable_conv2d")
-    place = _convolve(t, step, first, pointwise, (label, fused, "separable_conv2d"))
-    return t.activation(step, place, None if fused else step.layer.settings.get("activation"))
-
-
-def _pool(code: int, suffix: str) -> Callable[[Translator, Step, list[Place]], Place]:
-    def translate(t: Translator, step: Step, inputs: list[Place]) -> Place:
-        settings = step.layer.settings
-        window = pair(settings, "pool_size", 2)
-        strides = pair(settings, "strides", window[0]) if settings.get("strides") is not None else window
-        shape = _slid(inputs[0].shape, settings, window, strides, inputs[0].shape[-1])
-        output = t.build.output(f"{t.path(step.layer)}/{suffix}", shape)
-        options: dict[str, int] = {"stride_w": strides[1], "stride_h": strides[0], "filter_width": window[1], "filter_height": window[0]}
-        t.build.operator(code, [inputs[0].tensor], [output], Node("Pool2DOptions", {**options, **_padding(settings)}), 5)
-        return Place(output, shape)
-
-    return translate
-
-
-def _flatten(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    if len(inputs[0].shape) < 2:
-        return inputs[0]
-    shape = (prod(inputs[0].shape),)
-    constant = t.build.integers(t.constant(), 2)
-    output = t.build.output(f"{t.path(step.layer)}/Reshape", shape)
-    t.build.operator(RESHAPE, [inputs[0].tensor, constant], [output])
-    return Place(output, shape)
-
-
-def _reshape(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    """Reshape to a shape that is put together of the batch and what the layer says."""
-    target = [length for length in items(step.layer.settings.get("target_shape")) or [] if isinstance(length, int)]
-    if not target:
-        return t._unknown(step, inputs)
-    path, build, rank = t.path(step.layer), t.build, len(inputs[0].shape) + 1
-    known = prod(length for length in target if length > 0)
-    shape = tuple(length if length > 0 else prod(inputs[0].shape) // max(known, 1) for length in target)
-    place = build.tensor(f"{path}/Shape", (rank,), kind=2, batch=False)
-    build.operator(SHAPE, [inputs[0].tensor], [place], Node("ShapeOptions", {"out_type": 2}), 55)
-    stack, stop = build.integers(f"{path}/strided_slice/stack", 1), build.integers(t.constant(), 1)
-    first = build.tensor(f"{path}/strided_slice", (), kind=2, batch=False)
-    build.operator(STRIDED_SLICE, [place, stack, stop, stop], [first], Node("StridedSliceOptions", {"shrink_axis_mask": 1}), 32)
-    lengths = [build.integers(f"{path}/Reshape/shape/{number}", 1, ()) for number in range(1, len(set(shape)) + 1)]
-    packed = build.tensor(f"{path}/Reshape/shape", (len(shape) + 1,), kind=2, batch=False)
-    parts = [first, *(lengths[sorted(set(shape)).index(length)] for length in shape)]
-    build.operator(PACK, parts, [packed], Node("PackOptions", {"values_count": len(parts)}), 59)
-    output = build.output(f"{path}/Reshape", shape)
-    build.operator(RESHAPE, [inputs[0].tensor, packed], [output])
-    return Place(output, shape)
-
-
-def _mean(axes: int) -> Callable[[Translator, Step, list[Place]], Place]:
-    def translate(t: Translator, step: Step, inputs: list[Place]) -> Place:
-        shape = (inputs[0].shape[-1],)
-        name = f"{t.path(step.layer)}/Mean/reduction_indices"
-        constant = t.build.integers(name, axes, None if axes > 1 else ())
-        output = t.build.output(f"{t.path(step.layer)}/Mean", shape)
-        t.build.operator(MEAN, [inputs[0].tensor, constant], [output], Node("ReducerOptions"), 27)
-        return Place(output, shape)
-
-    return translate
-
-
-def _embedding(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    tables = _matrices(step, 2)
-    if not tables:
-        return t._unknown(step, inputs)
-    weight = t.build.weight(f"{t.path(step.layer)}/embedding_lookup", tables[0].shape, None)
-    shape = (*inputs[0].shape, tables[0].shape[1])
-    output = t.build.output(f"{t.path(step.layer)}/embedding_lookup", shape)
-    t.build.operator(GATHER, [weight, inputs[0].tensor], [output], Node("GatherOptions"), 23)
-    return Place(output, shape)
-
-
-def _activate(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    name = step.layer.class_name.rpartition(">")[2]
-    setting = step.layer.settings.get("activation")
-    kind = setting if isinstance(setting, str) else {"ReLU": "relu", "Softmax": "softmax"}.get(name, "")
-    return t.activation(step, inputs[0], kind)
-
-
-def _add(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    place = inputs[0]
-    for other in inputs[1:]:
-        output = t.build.output(f"{t.path(step.layer)}/add", place.shape)
-        t.build.operator(ADD, [place.tensor, other.tensor], [output], Node("AddOptions"), 11)
-        place = Place(output, place.shape)
-    return place
-
-
-def _concatenate(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    shape = (*inputs[0].shape[:-1], sum(place.shape[-1] for place in inputs if place.shape))
-    output = t.build.output(f"{t.path(step.layer)}/concat", shape)
-    options = Node("ConcatenationOptions", {"axis": len(shape)})
-    t.build.operator(CONCATENATION, [place.tensor for place in inputs], [output], options, 10)
-    return Place(output, shape)
-
-
-def _pad(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    sides = [_both(side) for side in items(step.layer.settings.get("padding")) or []]
-    if len(inputs[0].shape) != 3 or len(sides) != 2:
-        return t._unknown(step, inputs)
-    rows, cols, depth = inputs[0].shape
-    constant = t.build.integers(f"{t.path(step.layer)}/Pad/paddings", 8, (4, 2))
-    output = t.build.output(f"{t.path(step.layer)}/Pad", (rows + sides[0], cols + sides[1], depth))
-    t.build.operator(PAD, [inputs[0].tensor, constant], [output], Node("PadOptions"), 22)
-    return Place(output, (rows + sides[0], cols + sides[1], depth))
-
-
-def _both(side: object) -> int:
-    """Return what a padding adds before and behind."""
-    many = items(side)
-    if many is not None:
-        return sum(each for each in many if isinstance(each, int))
-    return 2 * side if isinstance(side, int) else 0
-
-
-def _normalize(t: Translator, step: Step, inputs: list[Place]) -> Place:
-    """Add a normalization that nothing before it takes in: a product and a sum."""
-    place = inputs[0]
-    channels = place.shape[-1]
-    for code, options, number, suffix in ((MUL, "MulOptions", 21, "FusedBatchNormV3"), (ADD, "AddOptions", 11, "FusedBatchNormV3")):
-        weight = t.build.weight(f"{t.path(step.layer)}/{suffix}", (channels,), None)
-        output = t.build.output(f"{t.path(step.layer)}/{suffix}", place.shape)
-        t.build.operator(code, [place.tensor, weight], [output], Node(options), number)
-        place = Place(output, place.shape)
-    return place
-
-
-_LAYERS: dict[str, Callable[[Translator, Step, list[Place]], Place]] = {
-    "Activation": _activate,
-    "Add": _add,
-    "AveragePooling2D": _pool(AVERAGE_POOL, "AvgPool"),
-    "BatchNormalization": _normalize,
+from math import prod
+
+import numpy as np
+
+from modelinspect.analyses.plan.tflite.activations import activate, leaky, relu
+from modelinspect.analyses.plan.tflite.convolutions import CONVOLUTIONS
+from modelinspect.analyses.plan.tflite.forms import FULLY_CONNECTED, GATHER, INT32
+from modelinspect.analyses.plan.tflite.graph import Value, kernel
+from modelinspect.analyses.plan.tflite.lowering import BOOL, Call, Rule, Shape, UnknownLayerError, items, known, vector
+from modelinspect.analyses.plan.tflite.operators import (
+    ADD,
+    CAST,
+    CONCATENATION,
+    MAXIMUM,
+    MEAN,
+    MINIMUM,
+    MUL,
+    PACK,
+    REDUCE_MAX,
+    RESHAPE,
+    RSQRT,
+    SELECT_V2,
+    SHAPE,
+    SQUARED_DIFFERENCE,
+    STRIDED_SLICE,
+    SUB,
+)
+from modelinspect.measure.kept import Layout
+
+LESS, REDUCE_PROD = 58, 81
+IDENTITIES = frozenset(
+    {
+        "ActivityRegularization",
+        "AlphaDropout",
+        "Dropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "RandomContrast",
+        "RandomFlip",
+        "RandomRotation",
+        "RandomZoom",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+    }
+)
+"""Layers that do nothing but in training."""
+
+
+def _dense(call: Call) -> Value:
+    weight, given = call.need("kernel"), known(call.given.shape)
+    if len(weight.shape) != 2 or not given:
+        raise UnknownLayerError("a kernel of another rank")
+    inputs, units = weight.shape
+    layout = Layout(inputs, units, 1, 0)
+    if len(given) > 2:
+        return _dense_over_axes(call, layout)
+    value = kernel(weight.tensor, layout, (units, inputs), call.at("MatMul"))
+    output = call.op(FULLY_CONNECTED, [call.given, value, None], (given[0], units), "MatMul", {"fused_activation_function": 0})
+    value.location = output.location
+    return activate(call, _biased(call, output, "BiasAdd"), call.settings.get("activation"))
+
+
+def _biased(call: Call, output: Value, name: str, *, constant: str = "") -> Value:
+    """Add the bias; Keras 3 adds a bias of one element otherwise."""
+    if not call.flag("use_bias", default=True):
+        return output
+    bias = call.need("bias")
+    values = vector(bias.values)
+    if call.keras == 3 and values.size == 1:
+        name = name.replace("BiasAdd", "Add")
+    term = call.floats(values, constant or f"{name}/ReadVariableOp")
+    return call.op(ADD, [output, term], output.shape, name)
+
+
+def _dense_over_axes(call: Call, layout: Layout) -> Value:
+    """Multiply the last axis of three or more: the shape is taken apart and put together again around the product (Tensordot)."""
+    if call.keras != 2:
+        return _dense_batched(call, layout)
+    weight, given = call.need("kernel"), call.given
+    inputs, units = weight.shape
+    rank = len(given.shape)
+    free = list(range(rank - 1))
+    shape = call.op(SHAPE, [given], (rank,), "Tensordot/Shape", {"out_type": 2}, INT32)
+    first = call.integers(free, "Tensordot/free")
+    axes = call.integers([rank - 1], "Tensordot/axes")
+    zero = call.integers([0], "Tensordot/Const")
+    kept = call.op(GATHER, [shape, first], (rank - 1,), "Tensordot/GatherV2", {}, INT32)
+    kept.location = (*kept.location, "")
+    rows = call.op(REDUCE_PROD, [kept, zero], (), "Tensordot/Prod", {}, INT32)
+    last = call.integers([units], "Tensordot/Const_2")
+    target = call.op(CONCATENATION, [kept, last], (rank,), "Tensordot/concat_1", {}, INT32)
+    contracted = call.op(GATHER, [shape, axes], (1,), "Tensordot/GatherV2_1", {}, INT32)
+    contracted.location = (*contracted.location, "")
+    columns = call.op(REDUCE_PROD, [contracted, zero], (), "Tensordot/Prod_1", {}, INT32)
+    stack = call.op(PACK, [rows, columns], (2,), "Tensordot/stack", {"values_count": 2}, INT32)
+    flat = call.op(RESHAPE, [given, stack], (-1, -1), "Tensordot/Reshape")
+    value = kernel(weight.tensor, layout, (units, inputs), call.at("Tensordot/MatMul"))
+    product = call.op(FULLY_CONNECTED, [flat, value, None], (-1, units), "Tensordot/MatMul", {"fused_activation_function": 0})
+    output = call.op(RESHAPE, [product, target], (*given.shape[:-1], units), "Tensordot")
+    return activate(call, _biased(call, output, "BiasAdd"), call.settings.get("activation"))
+
+
+def _dense_batched(call: Call, layout: Layout) -> Value:
+    raise UnknownLayerError("Dense over several axes in Keras 3")
+
+
+def normalization(call: Call) -> Value:
+    """Scale and move the channels by what was learned."""
+    given = call.given
+    channels = given.shape[-1]
+    axis = items(call.settings.get("axis")) or [call.settings.get("axis", -1)]
+    if axis not in ([-1], [len(given.shape) - 1]):
+        raise UnknownLayerError("a normalization of another axis")
+    mean, variance = vector(call.need("moving_mean").values), vector(call.need("moving_variance").values)
+    scale = np.float32(1) / np.sqrt(variance + np.float32(call.real("epsilon", 1e-3)), dtype=np.float32)
+    if call.flag("scale", default=True):
+        scale = scale * vector(call.need("gamma").values)
+    offset = -mean * scale
+    if call.flag("center", default=True):
+        offset = vector(call.need("beta").values) - mean * scale
+    if scale.shape != (channels,):
+        raise UnknownLayerError("a normalization of another length")
+    if call.keras == 2 and len(given.shape) == 4:
+        names = ("FusedBatchNormV3",) * 4
+    else:
+        plain = not call.flag("scale", default=True) or bool((vector(call.need("gamma").values) == 1).all())
+        names = ("batchnorm/mul_1", "batchnorm/Rsqrt" if plain else "batchnorm/mul", "batchnorm/add_1", "batchnorm/sub")
+    scaled = call.op(MUL, [given, call.floats(scale, names[1])], given.shape, names[0])
+    output = call.op(ADD, [scaled, call.floats(offset, names[3])], given.shape, names[2])
+    if names[0] == names[2]:
+        output.location = scaled.location
+    return output
+
+
+def _activation(call: Call) -> Value:
+    return activate(call, call.given, call.settings.get("activation"))
+
+
+def _named(name: str) -> Rule:
+    return lambda call: activate(call, call.given, name)
+
+
+def _leaky(call: Call) -> Value:
+    return leaky(call, call.given, call.real("negative_slope", call.real("alpha", 0.3)))
+
+
+def _relu(call: Call) -> Value:
+    return relu(call, call.given)
+
+
+def _elu(call: Call) -> Value:
+    if call.real("alpha", 1.0) != 1.0:
+        raise UnknownLayerError("an ELU of its own slope")
+    return activate(call, call.given, "elu")
+
+
+def _softmax(call: Call) -> Value:
+    if call.settings.get("axis", -1) not in (-1, len(call.given.shape) - 1):
+        raise UnknownLayerError("a softmax of another axis")
+    return activate(call, call.given, "softmax")
+
+
+def dynamic_shape(call: Call, shape: Shape, *, name: str = "Reshape") -> Value:
+    """Reshape to a shape that is put together from the batch and lengths that are known."""
+    given = call.given
+    rank = len(given.shape)
+    told = call.op(SHAPE, [given], (rank,), "Shape", {"out_type": 2}, INT32)
+    begin, end, stride = (call.integers([n], f"strided_slice/{part}") for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2")))
+    batch = call.op(STRIDED_SLICE, [told, begin, end, stride], (), "strided_slice", {"shrink_axis_mask": 1}, INT32)
+    lengths = [call.integers(length, f"{name}/shape/{place}") for place, length in enumerate(shape[1:], 1)]
+    packed = call.op(PACK, [batch, *lengths], (len(shape),), f"{name}/shape", {"values_count": len(shape)}, INT32)
+    return call.op(RESHAPE, [given, packed], shape, name)
+
+
+def _flatten(call: Call) -> Value:
+    given = known(call.given.shape)
+    shape = (given[0], prod(given[1:]))
+    if call.keras == 3:
+        return call.given if len(given) == 2 and False else dynamic_shape(call, shape)
+    target = call.integers([-1, shape[1]], "Const")
+    target.location = ()
+    return call.op(RESHAPE, [call.given, target], shape, "Reshape")
+
+
+def _reshape(call: Call) -> Value:
+    given = known(call.given.shape)
+    target = [length for length in items(call.settings.get("target_shape")) or [] if isinstance(length, int)]
+    whole = prod(given[1:])
+    rest = prod(length for length in target if length > 0)
+    shape = (given[0], *(length if length > 0 else whole // max(rest, 1) for length in target))
+    return dynamic_shape(call, shape)
+
+
+def _reduced(code: int, name: str, axes: int) -> Rule:
+    """Take the mean or the largest over the axes between the batch and the channels."""
+
+    def rule(call: Call) -> Value:
+        given = known(call.given.shape)
+        if len(given) != axes + 2 or call.text("data_format", "channels_last") != "channels_last":
+            raise UnknownLayerError("pooling of other axes")
+        if call.flag("keepdims", default=False) and set(given[1:-1]) == {1}:
+            return call.given
+        numbers = list(range(1, axes + 1)) if axes > 1 else 1
+        constant = call.integers(numbers, f"{name}/reduction_indices")
+        keep = call.flag("keepdims", default=False)
+        return call.op(code, [call.given, constant], (given[0], *((1,) * axes if keep else ()), given[-1]), name, {"keep_dims": keep})
+
+    return rule
+
+
+def _embedding(call: Call) -> Value:
+    table = call.need("embeddings")
+    given = call.given
+    rows, width = table.shape
+    layout = Layout(rows, width, None)
+    shape = (*given.shape, width)
+    index = given if given.kind == INT32 else call.op(CAST, [given], given.shape, "Cast", {}, INT32)
+    if call.flag("mask_zero", default=False):
+        raise UnknownLayerError("an embedding that masks")
+    if call.keras == 2:
+        weight = kernel(table.tensor, layout, table.shape, call.at("embedding_lookup"))
+        return call.op(GATHER, [weight, index], shape, "embedding_lookup")
+    negative = call.op(LESS, [index, call.integers(0)], given.shape, "Less", {}, BOOL)
+    moved = call.op(ADD, [index, call.integers(rows, "strided_slice")], given.shape, "add", {}, INT32)
+    chosen = call.op(SELECT_V2, [negative, moved, index], given.shape, "SelectV2", {}, INT32)
+    weight = kernel(table.tensor, layout, table.shape, call.at("GatherV2/ReadVariableOp"))
+    output = call.op(GATHER, [weight, chosen], shape, "GatherV2")
+    output.location = (*output.location, "")
+    return output
+
+
+def _merged(code: int, keras2: str, keras3: str) -> Rule:
+    """Combine the inputs, one after the other."""
+
+    def rule(call: Call) -> Value:
+        value = call.given
+        for other in call.inputs[1:]:
+            shape = value.shape if len(value.shape) >= len(other.shape) and prod(value.shape) >= prod(other.shape) else other.shape
+            shape = (
+                tuple(max(a, b, key=abs) for a, b in zip(value.shape, other.shape, strict=False))
+                if len(value.shape) == len(other.shape)
+                else shape
+            )
+            value = call.op(code, [value, other], shape, keras2 if call.keras == 2 else keras3)
+        return value
+
+    return rule
+
+
+def _average(call: Call) -> Value:
+    value = _merged(ADD, "add", "Add")(call)
+    share = call.floats(float(len(call.inputs)), "truediv/y")
+    share.constant = call.floats(1 / len(call.inputs)).constant
+    return call.op(MUL, [value, share], value.shape, "truediv")
+
+
+def _concatenate(call: Call) -> Value:
+    axis = call.settings.get("axis", -1)
+    rank = len(call.given.shape)
+    if not isinstance(axis, int) or not -rank <= axis < rank:
+        raise UnknownLayerError("joining another axis")
+    place = axis % rank
+    shape = list(call.given.shape)
+    shape[place] = sum(value.shape[place] for value in call.inputs)
+    written = place if call.keras == 2 else axis
+    return call.op(CONCATENATION, list(call.inputs), tuple(shape), "concat", {"axis": written})
+
+
+def _rescaling(call: Call) -> Value:
+    scale, offset = call.settings.get("scale"), call.settings.get("offset", 0.0)
+    if not isinstance(scale, int | float) or not isinstance(offset, int | float):
+        raise UnknownLayerError("a rescaling of each channel")
+    given = call.given
+    first, second = call.floats(float(scale), "Cast/x"), call.floats(float(offset), "Cast_1/x")
+    return call.op(ADD, [call.op(MUL, [given, first], given.shape, "mul"), second], given.shape, "add")
+
+
+def layer_normalization(call: Call) -> Value:
+    """Normalize the last axis by its own mean and variance."""
+    given = known(call.given.shape)
+    axis = items(call.settings.get("axis")) or [call.settings.get("axis", -1)]
+    if axis not in ([-1], [len(given) - 1]) or call.keras != 2 or len(given) != 3:
+        raise UnknownLayerError("a normalization within")
+    gamma, beta = vector(call.need("gamma").values), vector(call.need("beta").values)
+    less = (*given[:-1], 1)
+    axes = call.integers([len(given) - 1], "moments/mean/reduction_indices")
+    mean = call.op(MEAN, [call.given, axes], less, "moments/mean", {"keep_dims": True})
+    squares = call.op(SQUARED_DIFFERENCE, [call.given, mean], given, "moments/SquaredDifference")
+    other = call.integers([len(given) - 1], "moments/variance/reduction_indices")
+    variance = call.op(MEAN, [squares, other], less, "moments/variance", {"keep_dims": True})
+    epsilon = call.floats(call.real("epsilon", 1e-3), "batchnorm/add/y")
+    root = call.op(RSQRT, [call.op(ADD, [variance, epsilon], less, "batchnorm/add")], less, "batchnorm/Rsqrt")
+    scale = call.op(MUL, [root, call.floats(gamma, "batchnorm/mul/ReadVariableOp")], given, "batchnorm/mul")
+    scaled = call.op(MUL, [call.given, scale], given, "batchnorm/mul_1")
+    moved = call.op(MUL, [mean, scale], given, "batchnorm/mul_2")
+    rest = call.op(SUB, [call.floats(beta, "batchnorm/ReadVariableOp"), moved], given, "batchnorm/sub")
+    return call.op(ADD, [scaled, rest], given, "batchnorm/add_1")
+
+
+LAYERS: dict[str, Rule] = {
+    "Activation": _activation,
+    "Add": _merged(ADD, "add", "Add"),
+    "Average": _average,
+    "BatchNormalization": normalization,
     "Concatenate": _concatenate,
-    "Conv2D": _conv,
     "Dense": _dense,
-    "DepthwiseConv2D": _depthwise,
+    "ELU": _elu,
     "Embedding": _embedding,
     "Flatten": _flatten,
-    "GlobalAveragePooling1D": _mean(1),
-    "GlobalAveragePooling2D": _mean(2),
-    "MaxPooling2D": _pool(MAX_POOL, "MaxPool"),
-    "ReLU": _activate,
+    "GlobalAveragePooling1D": _reduced(MEAN, "Mean", 1),
+    "GlobalAveragePooling2D": _reduced(MEAN, "Mean", 2),
+    "GlobalMaxPooling1D": _reduced(REDUCE_MAX, "Max", 1),
+    "GlobalMaxPooling2D": _reduced(REDUCE_MAX, "Max", 2),
+    "LayerNormalization": layer_normalization,
+    "LeakyReLU": _leaky,
+    "Maximum": _merged(MAXIMUM, "Maximum", "Maximum"),
+    "Minimum": _merged(MINIMUM, "Minimum", "Minimum"),
+    "Multiply": _merged(MUL, "mul", "Mul"),
+    "ReLU": _relu,
+    "Rescaling": _rescaling,
     "Reshape": _reshape,
-    "SeparableConv2D": _separable,
-    "Softmax": _activate,
-    "ZeroPadding2D": _pad,
+    "Softmax": _softmax,
+    "Subtract": _merged(SUB, "sub", "Sub"),
+    **CONVOLUTIONS,
 }
+"""The rule of each class of layers."""

@@ -1,0 +1,235 @@
+"""Says what the converter makes of convolutions, of pooling, and of what changes the sides of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+import numpy as np
+
+from modelinspect.analyses.plan.tflite.activations import activate
+from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE
+from modelinspect.analyses.plan.tflite.graph import UNKNOWN, Value, floats, kernel
+from modelinspect.analyses.plan.tflite.lowering import Call, Parameter, Rule, Shape, UnknownLayerError, items, known, vector
+from modelinspect.analyses.plan.tflite.operators import (
+    ADD,
+    AVERAGE_POOL,
+    EXPAND_DIMS,
+    MAX_POOL,
+    PAD,
+    RESHAPE,
+    RESIZE_BILINEAR,
+    RESIZE_NEAREST,
+    slid,
+)
+from modelinspect.measure.kept import Layout
+
+
+def _image(call: Call) -> Shape:
+    """Return the shape of images whose channels come last. Raises `UnknownLayerError`."""
+    shape = known(call.given.shape)
+    if len(shape) != 4 or call.text("data_format", "channels_last") != "channels_last":
+        raise UnknownLayerError("images of another layout")
+    return shape
+
+
+def _windows(call: Call, shape: Shape, window: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+    same = call.text("padding", "valid") == "same"
+    rows, cols = (slid(shape[axis + 1], window[axis], strides[axis], same=same, dilation=dilation[axis]) for axis in (0, 1))
+    return rows, cols
+
+
+def _padding(call: Call) -> dict[str, int]:
+    if call.text("padding", "valid") not in ("same", "valid"):
+        raise UnknownLayerError("a padding of its own")
+    return {"padding": 0 if call.text("padding", "valid") == "same" else 1}
+
+
+def _zeros(count: int) -> Value:
+    return floats(np.zeros(count, dtype=np.float32), UNKNOWN)
+
+
+def _conv(call: Call) -> Value:
+    shape, weight = _image(call), call.need("kernel")
+    operation = "Conv2D" if call.keras == 2 else "convolution"
+    return _finish(call, _convolve(call, call.given, shape, weight, operation, call.pair("strides")))
+
+
+def _convolve(call: Call, given: Value, shape: Shape, weight: Parameter, operation: str, strides: tuple[int, int]) -> Value:
+    """Add a convolution whose kernel is height, width, inputs, outputs."""
+    if len(weight.shape) != 4 or weight.shape[2] != shape[3] or call.number("groups", 1) != 1:
+        raise UnknownLayerError("a convolution in groups")
+    height, width, depth, channels = weight.shape
+    dilation = call.pair("dilation_rate")
+    if dilation != (1, 1) and call.keras == 2:
+        raise UnknownLayerError("a dilated convolution")
+    layout = Layout(prod(weight.shape) // channels, channels, 1)
+    value = kernel(weight.tensor, layout, (channels, height, width, depth), call.at(operation))
+    rows, cols = _windows(call, shape, (height, width), strides, dilation)
+    settings = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": 0, **_padding(call)}
+    settings |= {"dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
+    return call.op(CONV, [given, value, _zeros(channels)], (shape[0], rows, cols, channels), operation, settings)
+
+
+def _finish(call: Call, output: Value) -> Value:
+    """Add the bias and the activation."""
+    return activate(call, _biased(call, output), call.settings.get("activation"))
+
+
+def _biased(call: Call, output: Value) -> Value:
+    if not call.flag("use_bias", default=True):
+        return output
+    values = vector(call.need("bias").values)
+    name, constant = "BiasAdd", "BiasAdd/ReadVariableOp"
+    if call.keras == 3:
+        name, constant = ("Add", "Reshape") if values.size == 1 else ("BiasAdd", "Squeeze")
+    return call.op(ADD, [output, call.floats(values, constant)], output.shape, name)
+
+
+def _slide_depthwise(call: Call, weight: Parameter, operation: str) -> Value:
+    shape = _image(call)
+    height, width, depth, multiplier = weight.shape
+    channels = depth * multiplier
+    strides, dilation = call.pair("strides"), call.pair("dilation_rate")
+    if dilation != (1, 1) or depth != shape[3]:
+        raise UnknownLayerError("a dilated convolution")
+    layout = Layout(height * width, channels, 1)
+    value = kernel(weight.tensor, layout, (1, height, width, channels), call.at(operation))
+    rows, cols = _windows(call, shape, (height, width), strides, dilation)
+    settings = {"stride_w": strides[1], "stride_h": strides[0], "depth_multiplier": multiplier, **_padding(call)}
+    settings |= {"fused_activation_function": 0, "dilation_w_factor": 1, "dilation_h_factor": 1}
+    return call.op(DEPTHWISE, [call.given, value, _zeros(channels)], (shape[0], rows, cols, channels), operation, settings)
+
+
+def _depthwise(call: Call) -> Value:
+    name = "depthwise_kernel" if call.parameter("depthwise_kernel") is not None else "kernel"
+    return _finish(call, _slide_depthwise(call, call.need(name), "depthwise"))
+
+
+def _separable(call: Call) -> Value:
+    inner = _slide_depthwise(call, call.need("depthwise_kernel"), "separable_conv2d/depthwise")
+    pointwise = call.need("pointwise_kernel")
+    height, width, depth, channels = pointwise.shape
+    layout = Layout(depth, channels, 1)
+    value = kernel(pointwise.tensor, layout, (channels, height, width, depth), call.at("separable_conv2d"))
+    settings = {"stride_w": 1, "stride_h": 1, "fused_activation_function": 0, "padding": 1, "dilation_w_factor": 1, "dilation_h_factor": 1}
+    output = call.op(CONV, [inner, value, _zeros(channels)], (*inner.shape[:-1], channels), "separable_conv2d", settings)
+    return _finish(call, output)
+
+
+def _conv1d(call: Call) -> Value:
+    """Convolve a sequence as an image of one row."""
+    given, weight = known(call.given.shape), call.need("kernel")
+    if len(given) != 3 or call.text("data_format", "channels_last") != "channels_last" or call.single("dilation_rate") != 1:
+        raise UnknownLayerError("sequences of another layout")
+    if len(weight.shape) != 3 or weight.shape[1] != given[2] or call.number("groups", 1) != 1:
+        raise UnknownLayerError("a convolution in groups")
+    operation = "Conv1D" if call.keras == 2 else "convolution"
+    window, depth, channels = weight.shape
+    stride = call.single("strides")
+    padding = {"padding": 0 if call.text("padding", "valid") in ("same",) else 1}
+    if call.text("padding", "valid") not in ("same", "valid"):
+        raise UnknownLayerError("a padding of its own")
+    length = slid(given[1], window, stride, same=padding["padding"] == 0)
+    row = (given[0], 1, *given[1:])
+    axis = call.integers(-3, f"{operation}/ExpandDims/dim")
+    image = call.op(EXPAND_DIMS, [call.given, axis], row, f"{operation}/ExpandDims")
+    layout = Layout(window * depth, channels, 1)
+    value = kernel(weight.tensor, layout, (channels, 1, window, depth), call.at(operation))
+    settings = {"stride_w": stride, "stride_h": 1, "fused_activation_function": 0, "dilation_w_factor": 1, "dilation_h_factor": 1}
+    output = call.op(CONV, [image, value, _zeros(channels)], (given[0], 1, length, channels), operation, settings | padding)
+    target = call.integers([-1, length, channels], f"{operation}/Squeeze")
+    return _finish(call, call.op(RESHAPE, [output, target], (given[0], length, channels), f"{operation}/Squeeze"))
+
+
+def _pool(code: int, keras2: str, keras3: str) -> Rule:
+    def rule(call: Call) -> Value:
+        shape = _image(call)
+        window = call.pair("pool_size", 2)
+        strides = call.pair("strides", window[0]) if call.settings.get("strides") is not None else window
+        rows, cols = _windows(call, shape, window, strides, (1, 1))
+        settings = {"stride_w": strides[1], "stride_h": strides[0], "filter_width": window[1], "filter_height": window[0], **_padding(call)}
+        name = keras2 if call.keras == 2 else keras3
+        return call.op(code, [call.given], (shape[0], rows, cols, shape[3]), name, settings)
+
+    return rule
+
+
+def _pool1d(code: int, keras2: str, keras3: str) -> Rule:
+    def rule(call: Call) -> Value:
+        given = known(call.given.shape)
+        if len(given) != 3:
+            raise UnknownLayerError("sequences of another layout")
+        name = keras2 if call.keras == 2 else keras3
+        window = call.single("pool_size", 2)
+        stride = call.single("strides", window) if call.settings.get("strides") is not None else window
+        length = slid(given[1], window, stride, same=call.text("padding", "valid") == "same")
+        inner, made = (given[0], given[1], 1, given[2]), (given[0], length, 1, given[2])
+        if call.keras == 3:
+            inner, made = (given[0], 1, given[1], given[2]), (given[0], 1, length, given[2])
+        prefix = "" if call.keras == 2 else f"{name}/"
+        axis = call.integers(2 if call.keras == 2 else 1, f"{prefix}ExpandDims/dim")
+        image = call.op(EXPAND_DIMS, [call.given, axis], inner, f"{prefix}ExpandDims")
+        settings = {"stride_w": 1, "stride_h": stride, "filter_width": 1, "filter_height": window, **_padding(call)}
+        if call.keras == 3:
+            settings |= {"stride_w": stride, "stride_h": 1, "filter_width": window, "filter_height": 1}
+        output = call.op(code, [image], made, name, settings)
+        target = call.integers([-1, length, given[2]], f"{prefix}Squeeze")
+        return call.op(RESHAPE, [output, target], (given[0], length, given[2]), f"{prefix}Squeeze")
+
+    return rule
+
+
+def _pad(call: Call) -> Value:
+    shape = _image(call)
+    sides = _sides(call)
+    constant = call.integers(np.array([[0, 0], *sides, [0, 0]]).tolist(), "Pad/paddings" if call.keras == 2 else "Const")
+    rows, cols = shape[1] + sum(sides[0]), shape[2] + sum(sides[1])
+    return call.op(PAD, [call.given, constant], (shape[0], rows, cols, shape[3]), "Pad")
+
+
+def _sides(call: Call) -> list[tuple[int, int]]:
+    many = items(call.settings.get("padding"))
+    value = call.settings.get("padding")
+    if isinstance(value, int):
+        return [(value, value), (value, value)]
+    found: list[tuple[int, int]] = []
+    for side in many or []:
+        pair = items(side)
+        if isinstance(side, int):
+            found.append((side, side))
+        elif pair is not None and len(pair) == 2 and isinstance(pair[0], int) and isinstance(pair[1], int):
+            found.append((pair[0], pair[1]))
+    if len(found) != 2:
+        raise UnknownLayerError("a padding of its own")
+    return found
+
+
+def _up_sampling(call: Call) -> Value:
+    shape = _image(call)
+    factors = call.pair("size", 2)
+    bilinear = call.text("interpolation", "nearest") == "bilinear"
+    if not bilinear and (call.keras == 3 or call.text("interpolation", "nearest") != "nearest"):
+        raise UnknownLayerError("this way of interpolation")
+    sizes = [shape[1] * factors[0], shape[2] * factors[1]]
+    constant = call.integers(sizes, "mul" if call.keras == 2 else "resize/size")
+    code, name = (RESIZE_BILINEAR, "ResizeBilinear") if bilinear else (RESIZE_NEAREST, "ResizeNearestNeighbor")
+    output = call.op(code, [call.given, constant], (shape[0], *sizes, shape[3]), f"resize/{name}", {"half_pixel_centers": True})
+    call.network.ops[-1].version = 3
+    return output
+
+
+_Rules = Mapping[str, Rule]
+CONVOLUTIONS: _Rules = {
+    "AveragePooling1D": _pool1d(AVERAGE_POOL, "AvgPool", "AvgPool"),
+    "AveragePooling2D": _pool(AVERAGE_POOL, "AvgPool", "AvgPool"),
+    "Conv1D": _conv1d,
+    "Conv2D": _conv,
+    "DepthwiseConv2D": _depthwise,
+    "MaxPooling1D": _pool1d(MAX_POOL, "MaxPool", "MaxPool1d"),
+    "MaxPooling2D": _pool(MAX_POOL, "MaxPool", "MaxPool2d"),
+    "SeparableConv2D": _separable,
+    "UpSampling2D": _up_sampling,
+    "ZeroPadding2D": _pad,
+}
+"""The rules of layers that work on images and sequences."""
