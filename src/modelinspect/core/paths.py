@@ -36,6 +36,16 @@ class PathTable:
         self.names.extend(names)
         return PathId(first)
 
+    def add_below(self, parent: PathId, name: str, names: tuple[str, ...]) -> PathId:
+        """Add a part and parts below it that the caller knows to be new; return its id, which those of the others follow."""
+        path = PathId(len(self.names))
+        self.parents.append(parent)
+        self.names.append(name)
+        if names:
+            self.parents.extend([path] * len(names))
+            self.names.extend(names)
+        return path
+
     def child(self, parent: PathId, *names: str) -> PathId:
         """Return the path that ``names`` lead to from ``parent``, and add what is missing of it."""
         for name in names:

@@ -267,7 +267,7 @@ class Tensor:
     aliases: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if self.logical_size < 0 or any(length < 0 for length in self.shape):
+        if self.logical_size < 0 or min(self.shape, default=0) < 0:
             raise InvariantError(f"tensor {self.name} has shape {self.shape} and {self.logical_size} logical bytes")
 
     @property

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
-Attributes = list[tuple[bytes, tuple[str, ...]]]
-"""Each attribute of a node without the functions that it names, and those."""
 ROUNDS = 4
 """How deep calls are followed: functions that differ only in what they call further down count as the same."""
 
@@ -33,18 +31,14 @@ class Body:
         self.arguments: list[bytes] = []
         self.results: list[bytes] = []
 
-    def add(self, name: bytes, op: bytes, inputs: list[bytes], attributes: Attributes) -> None:
-        """Add the next node."""
+    def add(self, name: bytes, op: bytes, inputs: list[bytes], attributes: bytes, functions: tuple[str, ...]) -> None:
+        """Add the next node: its attributes without the functions that they name, and those."""
         self._names[name] = len(self._names)
-        skeletons = []
-        for skeleton, functions in attributes:
-            skeletons.append(skeleton)
-            self._callees += functions
-        skeletons.sort()
+        self._callees += functions
         nodes = self._nodes
         nodes.append(len(inputs))
         nodes += inputs
-        nodes.append(b"\0".join(skeletons))
+        nodes.append(attributes)
         self._ops.append(op)
 
     def digest(self, known_ops: frozenset[str]) -> Digest:

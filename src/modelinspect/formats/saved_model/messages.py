@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.paths import PathId
 from modelinspect.encodings.protobuf import Field, MessageType, WireType, message, parse_message
-from modelinspect.encodings.protobuf.wire import Malformed, Wire, check, first_bytes, scan
+from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, check, first_bytes, scan
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.saved_model.bodies import Body, Digest
@@ -20,8 +21,9 @@ PARSED = frozenset({"meta_info_def", "signature_def", "object_graph_def", "asset
 """Fields whose messages `Found` keeps, read by the protobuf package."""
 PARSED_SIZE = 64 << 20
 """Larger ones are claimed but not read."""
+_NODE_DEF = 0x1A
 FUNCTION_SIZE = 4 << 20
-"""Functions up to this size are checked as one message."""
+"""Functions and object graphs up to this size are checked as one message."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,8 @@ class MessageWalk:
         """Claim the whole source as one message."""
         if type_.name != "tensorflow.SavedModel":
             self.found.append(self._current)
+        if type_.name == "tensorflow.TrackableObjectGraph":  # of the others, messages in them are parsed to be kept
+            self._is_sound = self._accepts(type_, 0, self.site.source.size)
         self.message(type_, 0, self.site.source.size, self.site.claims.root, kind)
 
     def message(self, type_: MessageType, begin: int, end: int, path: PathId, kind: RegionKind) -> None:
@@ -72,8 +76,9 @@ class MessageWalk:
         claims = self.site.claims
         counts: dict[int, int] = {}
         labels = LAYOUT.get(type_.name, {})
+        node_tag = _node_tag(type_)
         try:
-            for start, tag, value, stop in self.wire.fields(begin, end):
+            for start, tag, value, stop in self._fields(begin, end, node_tag, lambda place: self._graph_nodes(node_tag, place, end, path)):
                 known = type_.fields.get(tag >> 3)
                 if known is None or not _fits(known, tag):
                     claims.claim(start, stop - start, kind, claims.paths.child(path, f"field {tag >> 3}"))
@@ -85,6 +90,25 @@ class MessageWalk:
                     self._submessage(known, known.message, label, count, (start, value, stop), path)
         except FormatError as error:
             self.site.survive(error)
+
+    def _fields(self, begin: int, end: int, node_tag: int, claim: Callable[[int], int]) -> Iterator[FieldAt]:
+        """Yield the fields of a message but for the nodes that ``claim`` claims from an offset on; it returns where they end."""
+        while begin < end:
+            if node_tag and self.wire.bytes(begin, begin + 1)[0] == node_tag:
+                begin = claim(begin)
+            for field_at in self.wire.fields(begin, end):
+                yield field_at
+                begin = field_at[3]
+                if field_at[1] == node_tag:
+                    break
+
+    def _graph_nodes(self, tag: int, begin: int, end: int, path: PathId) -> int:
+        """Claim nodes of a graph in a run and return where it ends."""
+        before = self.nodes.constant_bytes
+        offset, count = self.nodes.runs.claim(tag, begin, end, self.site.claims.paths.child(path, "node"), "", None)
+        self._current.nodes += count
+        self._current.constant_bytes += self.nodes.constant_bytes - before
+        return offset
 
     def _submessage(self, known: Field, type_: MessageType, label: Label, count: int, place: tuple[int, int, int], path: PathId) -> None:
         start, begin, end = place
@@ -191,10 +215,16 @@ class MessageWalk:
         self._is_sound = was_sound or self._accepts(type_, begin, end)
         run = run_end = run_tag = 0
         run_path = path
+
+        def claim(offset: int) -> int:
+            offset, count = self.nodes.runs.claim(_NODE_DEF, offset, end, nodes, scope, body)
+            function.nodes += count
+            return offset
+
         try:
-            for place, tag, value, stop in self.wire.fields(begin, end):
+            for place, tag, value, stop in self._fields(begin, end, _NODE_DEF, claim):
                 known = type_.fields.get(tag >> 3)
-                if tag == 0x1A:  # node_def
+                if tag == _NODE_DEF:
                     function.nodes += 1
                     self.nodes.node(place, value, stop, nodes, scope, body)
                 elif tag in RUNS and self._is_sound:
@@ -250,6 +280,15 @@ class MessageWalk:
                     body.arguments.append(first_bytes(data[value:stop], 1) or b"")
         except Malformed:
             return
+
+
+def _node_tag(type_: MessageType) -> int:
+    """Return the tag of a message's nodes, of which it may have millions; 0 where it has none."""
+    labels = LAYOUT.get(type_.name, {})
+    tags = (
+        known.number << 3 | known.wire for known in type_.fields.values() if known.name in labels and labels[known.name].step is Step.NODE
+    )
+    return next(tags, 0)
 
 
 def _fits(known: Field, tag: int) -> bool:

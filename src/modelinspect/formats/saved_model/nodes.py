@@ -16,14 +16,13 @@ from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.saved_model.bodies import Body
 from modelinspect.formats.saved_model.constants import Constant, find_constant
+from modelinspect.formats.saved_model.node_runs import ATTR, DEBUG_INFO, INPUT, NAME, OP, Ending, Held, NodeRuns
 
 SMALL = 1 << 20
 """Messages up to this size are read whole; of larger ones the large values are passed over."""
 _OBJECT_GRAPH_SIZE = 32
 _KEPT_SIZE = 512
 _KEPT_COUNT = 50_000
-NAME, OP, INPUT, DEVICE, ATTR, DEBUG_INFO = 0x0A, 0x12, 0x1A, 0x22, 0x2A, 0x32
-"""The tags of a NodeDef's fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,7 @@ class Attribute:
     part: str
     constants: tuple[Constant, ...]
     functions: tuple[str, ...]
+    size: int
     skeleton: bytes
     """The entry without the names of functions, to compare bodies."""
 
@@ -40,7 +40,7 @@ class Attribute:
 class NodeWalk:
     """Claims nodes of one member, and counts what it sees."""
 
-    __slots__ = ("_claims", "_known", "_site", "_value_class", "constant_bytes", "constant_count", "ops", "wire")
+    __slots__ = ("_claims", "_known", "_site", "_value_class", "constant_bytes", "constant_count", "ops", "runs", "wire")
 
     def __init__(self, site: Site, wire: Wire) -> None:
         self._site = site
@@ -51,22 +51,24 @@ class NodeWalk:
         self.ops: dict[bytes, int] = {}
         self.constant_bytes = 0
         self.constant_count = 0
+        self.runs = NodeRuns(site, wire, self.ops, self._add)
 
     def node(self, start: int, begin: int, end: int, parent: PathId, scope: str, body: Body | None = None) -> None:
         """Claim the NodeDef at ``[begin, end)``, whose tag stands at ``start``, below the path ``parent``.
 
         ``scope`` goes before the names of its constants; ``body`` takes what the node does.
         """
-        claims = self._claims
         if end - begin > SMALL:
             self._large(start, begin, end, parent, scope, body)
             return
         index = self.wire.load(begin, end - begin)
         data = self.wire.data
+        last = index + end - begin
         shift = begin - index
+        claims = self._claims
         broken: Malformed | None = None
         try:
-            fields = scan(data, index, index + end - begin)
+            fields = scan(data, index, last)
         except Malformed as trouble:
             fields, broken = _sound(data, index, trouble.index), trouble
         name = op = b""
@@ -79,15 +81,17 @@ class NodeWalk:
         path = claims.paths.add(parent, text)
         claims.claim(start, begin - start, RegionKind.CONTAINER, path)
         run = begin
-        skeletons: list[tuple[bytes, tuple[str, ...]]] = []
+        first = last
+        attributes: list[Attribute | None] = []
+        places: list[tuple[int, int]] = []
         for place, tag, value, stop in fields:
             if tag == ATTR:
                 if place + shift > run:
                     claims.claim(run, place + shift - run, RegionKind.GRAPH, path)
                 run = stop + shift
-                known = self._attribute(place + shift, data[value:stop], value + shift, path, text, scope)
-                if known is not None and body is not None:
-                    skeletons.append((known.skeleton, known.functions))
+                first = min(first, place)
+                attributes.append(self._attribute(place + shift, data[value:stop], value + shift, path, text, scope))
+                places.append((place, stop))
             elif tag == INPUT:
                 inputs.append(data[value:stop])
             elif tag == OP:
@@ -97,13 +101,39 @@ class NodeWalk:
                 run = stop + shift
                 claims.claim(place + shift, stop - place, RegionKind.DEBUG, claims.paths.child(path, "experimental_debug_info"))
         self.ops[op] = self.ops.get(op, 0) + 1
+        known = [attribute for attribute in attributes if attribute is not None]
+        skeleton, functions = _said(known)
         if body is not None:
-            body.add(name, op, inputs, skeletons)
+            body.add(name, op, inputs, skeleton, functions)
         if broken is None:
             claims.claim(run, end - run, RegionKind.GRAPH, path)
+            if None not in attributes and sum(stop - place for place, stop in places) == last - first:
+                self._learn(data[first:last], [(place - first, stop - place) for place, stop in places], known, functions)
         else:
             claims.claim(run, (fields[-1][3] + shift if fields else begin) - run, RegionKind.GRAPH, path)
             self._site.survive(broken.at(shift))
+
+    def _learn(self, data: bytes, places: list[tuple[int, int]], attributes: list[Attribute], functions: tuple[str, ...]) -> None:
+        """Have nodes known that end with the same attributes, whose offsets and sizes are ``places``; of strings they are not."""
+        rows: list[tuple[int, int, int, int, bool]] = []
+        held: Held | None = None
+        entry = 0, 0
+        for part, ((offset, size), known) in enumerate(zip(places, attributes, strict=True)):
+            end = offset + size
+            for constant in known.constants:
+                if held is not None or not constant.is_numeric or len(constant.extents) > 1:
+                    return
+                shift = end - known.size
+                suffix = "" if known.part == "attr value" else f":{known.part.removeprefix('attr ')}"
+                held, entry = Held(constant, shift, suffix), (shift, end)
+                for begin, stop, _ in constant.extents:
+                    rows.append((offset, shift + begin - offset, RegionKind.GRAPH.code, part, False))
+                    rows.append((shift + begin, stop - begin, RegionKind.TENSOR_DATA.code, part, True))
+                    offset = shift + stop
+            if offset < end:
+                rows.append((offset, end - offset, RegionKind.GRAPH.code, part, False))
+        skeletons = tuple(sorted(known.skeleton for known in attributes if not known.constants))
+        self.runs.endings.learn(data, Ending(tuple(rows), tuple(known.part for known in attributes), skeletons, functions, held, entry))
 
     def _attribute(self, start: int, entry: bytes, begin: int, path: PathId, node: str, scope: str) -> Attribute | None:
         """Claim one entry of ``attr``; ``start`` and ``begin`` are the offsets of its tag and its first byte."""
@@ -188,7 +218,7 @@ class NodeWalk:
                     self._site.survive(error)
         if body is not None:
             inputs = [self.wire.bytes(value, stop) for _, tag, value, stop in fields if tag == INPUT and stop - value <= SMALL]
-            body.add(names.get(NAME, b""), op, inputs, [(b"unread at %d" % begin, ())])
+            body.add(names.get(NAME, b""), op, inputs, b"unread at %d" % begin, ())
 
     def _large_attribute(self, start: int, begin: int, end: int, path: PathId, node: str, scope: str) -> None:
         key = ""
@@ -217,6 +247,12 @@ class NodeWalk:
             return find_constant(begin, end, self.wire.fields(begin, end), self.wire.bytes)
         except Malformed as trouble:
             raise trouble.at(begin, self.wire.source.name) from trouble
+
+
+def _said(attributes: list[Attribute]) -> tuple[bytes, tuple[str, ...]]:
+    """Return what the attributes of a node say without the functions that they name, and those."""
+    skeleton = b"\0".join(sorted(attribute.skeleton for attribute in attributes))
+    return skeleton, tuple(function for attribute in attributes for function in attribute.functions)
 
 
 def _sound(data: bytes, index: int, end: int) -> list[FieldAt]:
@@ -262,7 +298,7 @@ def _attribute(entry: bytes, value_class: type) -> Attribute:
             functions = (parsed.func.name,)
     if functions:
         skeleton = b"%s=function" % key.encode()
-    return Attribute(f"attr {key}", tuple(constants), functions, skeleton)
+    return Attribute(f"attr {key}", tuple(constants), functions, len(entry), skeleton)
 
 
 def _constants_in(data: bytes, begin: int, end: int) -> list[Constant]:
