@@ -38,8 +38,9 @@ class PrunedKernel(Part, frozen=True, kw_only=True):
     """A kernel and how far pruning took.
 
     ``verdict`` is yes, no, short (of the target), lost (the mask has more zeros) or not begun (the mask has none).
-    ``pattern`` is what the zeros keep to along the inputs; ``dead_outputs`` and ``dead_inputs`` are slices of zeros alone, and
-    all; ``removable`` are the bytes of the dead outputs.
+    ``pattern`` is what the zeros keep to, outputs by inputs as TFLite lays them; ``dead_outputs`` and ``dead_inputs`` are slices of zeros
+    alone, and all; ``removable`` are the bytes of the dead outputs, with their places in the layer's vectors; what the next layer
+    reads them with comes on top. ``zero_points`` are the elements that stand for zero where integers do, each once.
     """
 
     tensor: str
@@ -54,6 +55,7 @@ class PrunedKernel(Part, frozen=True, kw_only=True):
     dead_outputs: tuple[int, int]
     dead_inputs: tuple[int, int]
     removable: int
+    zero_points: tuple[int, ...] = ()
 
 
 class Compressed(Part, frozen=True, kw_only=True):
@@ -123,47 +125,60 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
         return "weights" if self.before is None and entry.cause == "structure-change" else entry.cause
 
     def _pruning_table(self, top: int) -> Table:
-        shown = self.pruning[:top]
-        targets = (Column("target", "target", Unit.SHARE),) if any(entry.target is not None for entry in shown) else ()
+        shown, rest = self.pruning[:top], self.pruning[top:]
+        targets = any(entry.target is not None for entry in self.pruning)
         columns = (
             Column("tensor", "kernel"),
             Column("zeros", "zero", Unit.SHARE),
-            *targets,
+            *((Column("target", "target", Unit.SHARE),) if targets else ()),
+            Column("mask", "mask", Unit.SHARE, rank=4),
             Column("verdict", "took"),
             Column("pattern", "pattern", rank=1),
             Column("dead", "dead outputs", rank=2, quiet=True),
+            Column("dead_inputs", "dead inputs", rank=6, quiet=True),
+            Column("removable", "to remove", Unit.BYTES, rank=5, quiet=True),
             Column("negative_zeros", "-0.0", Unit.COUNT, rank=3, quiet=True),
+            Column("zero_points", "zero is", rank=3, quiet=True),
         )
-        rows: list[tuple[Cell, ...]] = [
-            (
-                entry.tensor,
-                entry.zeros / max(entry.elements, 1),
-                *((entry.target,) if targets else ()),
-                entry.verdict,
-                entry.pattern,
-                f"{entry.dead_outputs[0]:,} of {entry.dead_outputs[1]:,}" if entry.dead_outputs[0] else None,
-                entry.negative_zeros or None,
-            )
-            for entry in shown
-        ]
-        rest = self.pruning[top:]
         last: tuple[Cell, ...] | None = None
         if rest:
             share = sum(entry.zeros for entry in rest) / max(sum(entry.elements for entry in rest), 1)
-            last = (
-                f"{len(rest):,} more",
-                share,
-                *(None for _ in targets),
-                None,
-                None,
-                None,
-                sum(entry.negative_zeros for entry in rest) or None,
-            )
-        return Table("Did pruning take?", columns, rows, last)
+            negative = sum(entry.negative_zeros for entry in rest) or None
+            removable = sum(entry.removable for entry in rest) or None
+            last = (f"{len(rest):,} more", share, *((None,) if targets else ()), *(None,) * 5, removable, negative, None)
+        return Table("Did pruning take?", columns, [_kernel_row(entry, targets=targets) for entry in shown], last)
 
     def table(self) -> Table:
-        columns = (Column("cause", "cause"), Column("delta", "delta", Unit.BYTES), Column("message", "message"), Column("remedy", "remedy"))
-        return Table("", columns, [(entry.cause, entry.delta, entry.message, entry.remedy) for entry in self.causes])
+        """Return all causes, which sum to the difference, then the findings, then the kernels."""
+        columns = (
+            Column("kind", "kind"),
+            Column("name", "name"),
+            Column("bytes", "bytes", Unit.BYTES),
+            Column("message", "message"),
+            Column("remedy", "remedy"),
+            Column("elements", "elements", Unit.COUNT),
+            Column("zeros", "zeros", Unit.COUNT),
+            Column("negative_zeros", "negative zeros", Unit.COUNT),
+            Column("mask_zeros", "mask zeros", Unit.COUNT),
+            Column("target", "target", Unit.SHARE),
+            Column("pattern", "pattern"),
+            Column("dead_outputs", "dead outputs", Unit.COUNT),
+            Column("outputs", "outputs", Unit.COUNT),
+            Column("dead_inputs", "dead inputs", Unit.COUNT),
+            Column("inputs", "inputs", Unit.COUNT),
+        )
+        none = (None,) * 10
+        rows: list[tuple[Cell, ...]] = [("cause", entry.cause, entry.delta, entry.message, entry.remedy, *none) for entry in self.causes]
+        rows += [("finding", entry.rule, entry.bytes, entry.message, entry.remedy, *none) for entry in self.findings]
+        rows += [
+            (
+                *("kernel", entry.tensor, entry.removable, entry.verdict, ""),
+                *(entry.elements, entry.zeros, entry.negative_zeros, entry.mask_zeros, entry.target, entry.pattern),
+                *(*entry.dead_outputs, *entry.dead_inputs),
+            )
+            for entry in self.pruning
+        ]
+        return Table("", columns, rows)
 
     def _heading(self) -> Heading:
         if self.before is None:
@@ -186,3 +201,24 @@ def _told(entry: CauseEntry) -> str:
         return entry.message
     more = f" and {rest:,} more" if rest else ""
     return f"{entry.message}. Where: {', '.join(places)}{more}"
+
+
+def _kernel_row(entry: PrunedKernel, *, targets: bool) -> tuple[Cell, ...]:
+    points = [point for point in entry.zero_points if point]
+    return (
+        entry.tensor,
+        entry.zeros / max(entry.elements, 1),
+        *((entry.target,) if targets else ()),
+        None if entry.mask_zeros is None else entry.mask_zeros / max(entry.elements, 1),
+        entry.verdict,
+        entry.pattern,
+        _of(entry.dead_outputs),
+        _of(entry.dead_inputs),
+        entry.removable or None,
+        entry.negative_zeros or None,
+        None if not points else f"{points[0]}" if len(entry.zero_points) == 1 else f"{min(entry.zero_points)} to {max(entry.zero_points)}",
+    )
+
+
+def _of(slices: tuple[int, int]) -> str | None:
+    return f"{slices[0]:,} of {slices[1]:,}" if slices[0] else None

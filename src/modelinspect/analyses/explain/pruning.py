@@ -17,6 +17,7 @@ from modelinspect.reports.explain import PrunedKernel
 _SOME = 0.2
 _SHORT = 0.01
 _IN_BLOCKS = 0.95
+_FULL = 0.5
 
 
 def pruned_kernels(context: Context) -> tuple[PrunedKernel, ...]:
@@ -55,11 +56,21 @@ def _kernel(
         target=target,
         mask_zeros=mask.mask_zeros if mask else None,
         verdict=_verdict(zeros / max(tensor.element_count, 1), zeros, target, mask),
-        pattern=_pattern(pattern, into, zeros, tensor.element_count),
+        pattern="" if pattern is None else named_pattern(pattern, len(tensor.shape), into, zeros, tensor.element_count),
         dead_outputs=dead,
         dead_inputs=pattern.slices[into] if pattern else (0, 0),
-        removable=tensor.stored_size * dead[0] // dead[1] if dead[1] and tensor.storage is not Storage.SPARSE else 0,
+        removable=_removable(context, tensor, dead),
+        zero_points=tuple(sorted(set(tensor.quantization.zero_points))) if tensor.quantization else (),
     )
+
+
+def _removable(context: Context, tensor: Tensor, dead: tuple[int, int]) -> int:
+    """Return the bytes of dead outputs: their slices of the kernel, and of the layer's vectors with a place for each output."""
+    if not dead[0] or tensor.storage is Storage.SPARSE:
+        return 0
+    beside = (other for other in context.artifact.tensors if tensor.layer is not None and other.layer == tensor.layer)
+    vectors = (other for other in beside if other.shape == (dead[1],) and other.role in (Role.WEIGHT, Role.STATISTIC))
+    return sum(each.stored_size * dead[0] // dead[1] for each in (tensor, *vectors))
 
 
 def _verdict(reached: float, zeros: int, target: float | None, mask: Mask | None) -> str:
@@ -73,18 +84,35 @@ def _verdict(reached: float, zeros: int, target: float | None, mask: Mask | None
     return "yes" if reached >= target - _SHORT else "short"
 
 
-def _pattern(pattern: Pattern | None, axis: int, zeros: int, elements: int) -> str:
-    """Name the pattern that the zeros keep to, along the inputs, as the kernels of TFLite have it; or single elements."""
-    if pattern is None or not zeros:
+def named_pattern(pattern: Pattern, axes: int, inputs: int, zeros: int, elements: int) -> str:
+    """Name the pattern that the zeros keep to, as TFLite lays kernels, outputs by inputs; or single elements.
+
+    Blocks of 1x4 and 1x16, and 2 of 4, lie along the inputs, which sparse kernels read; 4x1, 16x1 and 2 of 4 outputs lie across them.
+    """
+    if not zeros:
         return ""
-    for length in (16, 4):
-        blocks = pattern.zero_blocks.get((axis, length))
-        if blocks and blocks[0] * length >= _IN_BLOCKS * zeros:
-            return f"blocks 1x{length}"
-    fours = pattern.two_of_four.get(axis) or (0, 0)
-    if fours[1] and fours[0] == fours[1] and zeros < elements * 3 // 4:
-        return "2 of 4"
+    across = -1 if inputs == -2 else -2 if axes == 2 else None  # of a TFLite convolution, rows of pixels stand in between
+    axes_named = [(inputs, "inputs")] if across is None else [(across, "outputs"), (inputs, "inputs")]
+    for axis, word in axes_named:
+        dead, length = pattern.slices[axis]
+        if dead * elements // length >= _IN_BLOCKS * zeros:
+            return f"whole {word}"
+    for axis, word in reversed(axes_named):
+        for length in (16, 4):
+            if _is_in_blocks(pattern.zero_blocks.get((axis, length)), length, zeros, elements):
+                return f"blocks 1x{length}" if word == "inputs" else f"blocks {length}x1"
+    for axis, word in reversed(axes_named):
+        fours = pattern.two_of_four.get(axis, (0, 0))
+        if zeros < elements * 3 // 4 and fours[1] and fours[0] == fours[1]:
+            return "2 of 4" if word == "inputs" else "2 of 4 outputs"
     return "single"
+
+
+def _is_in_blocks(blocks: tuple[int, int] | None, length: int, zeros: int, elements: int) -> bool:
+    """Tell whether nearly all zeros are in blocks of zeros, and the other blocks are full: few of many are so by chance."""
+    if blocks is None or blocks[0] * length < _IN_BLOCKS * zeros:
+        return False
+    return elements - zeros >= _FULL * (blocks[1] - blocks[0]) * length
 
 
 def _targets(context: Context) -> dict[str, float]:
