@@ -1,6 +1,6 @@
 """Diff and explain over random pairs of real artifacts: nothing raises, causes sum and mirror, nothing is unexplained without need.
 
-MODELINSPECT_PAIRS sets how many pairs are tried (120 unless it is set).
+MODELINSPECT_PAIRS sets how many pairs are tried (500 unless it is set).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from modelinspect.errors import ModelInspectError
 from tests.support.corpus import corpus_files
 
 LARGEST = 4 * 2**20
-COUNT = int(os.environ.get("MODELINSPECT_PAIRS", "120"))
+COUNT = int(os.environ.get("MODELINSPECT_PAIRS", "500"))
 
 pytestmark = pytest.mark.corpus
 

@@ -16,7 +16,7 @@ import pytest
 from modelinspect import api
 from modelinspect.analyses.explain import compressed as module
 from tests.support.cli import run_cli
-from tests.support.fixtures import fixture_path
+from tests.support.fixtures import fixture_names, fixture_path
 
 DENSE, PRUNED = "pruned_mlp/original/no-optimizer.h5", "pruned_mlp/stripped/no-optimizer.h5"
 
@@ -180,3 +180,15 @@ def test_the_command_line_has_the_option_and_json_the_sizes(flag: str, done: boo
 def test_a_bare_constant_of_zeros_is_not_spread_out_to_be_compressed() -> None:
     report = api.explain(fixture_path("graph_def/frozen.pb"), compressors=True)
     assert report.compressed is not None
+
+
+@pytest.mark.parametrize("name", fixture_names())
+def test_every_fixture_is_compressed_where_it_is_asked_for(name: str) -> None:
+    report = api.explain(fixture_path(name), compressors=True)
+    found = report.compressed
+    assert found is not None
+    assert found.after > 0
+    assert (found.zeros is None) is (found.zeros_compressed is None)
+    if found.zeros_compressed is not None:
+        assert "dense-zeros" in {finding.rule for finding in report.findings}
+        assert f"{found.zeros:,} bytes of zeros" in report.summary[1]
