@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
@@ -89,17 +89,20 @@ def _regions(artifact: Artifact) -> Ledger:
     """Return one row for each region, in the order of members and offsets, all of category 0."""
     maps = [member.map.columns for member in artifact.members]
     lengths = [len(columns.offsets) for columns in maps]
-    count = sum(lengths)
-    empty = np.zeros(0, dtype=np.int64)
     return Ledger(
         artifact,
         np.repeat(np.arange(len(maps), dtype=np.int32), lengths),
-        np.concatenate([empty, *(columns.sizes for columns in maps)]),
-        np.concatenate([empty.astype(np.int8), *(columns.kinds for columns in maps)]),
-        np.zeros(count, dtype=np.int8),
-        np.concatenate([empty.astype(np.int32), *(columns.paths for columns in maps)]),
-        np.concatenate([empty.astype(np.int32), *(columns.tensors for columns in maps)]),
+        _joined([columns.sizes for columns in maps], np.int64),
+        _joined([columns.kinds for columns in maps], np.int8),
+        np.zeros(sum(lengths), dtype=np.int8),
+        _joined([columns.paths for columns in maps], np.int32),
+        _joined([columns.tensors for columns in maps], np.int32),
     )
+
+
+def _joined(columns: list[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:
+    """Return columns one after another; one by itself is not copied, as nobody writes to it."""
+    return columns[0] if len(columns) == 1 else np.concatenate([np.zeros(0, dtype=dtype), *columns])
 
 
 def _tensor_category(tensor: Tensor) -> Category:

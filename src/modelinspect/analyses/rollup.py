@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import TYPE_CHECKING, assert_never
+from itertools import islice
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
@@ -25,6 +27,8 @@ _NUMBER = re.compile(r"( (0x[0-9a-f]+|\d+)|\[\d+\])$")
 _NAMED = frozenset(("node", "function", "node_def", "op", "signature_def", "collection_def", "concrete_functions"))
 """Fields of protocol buffers that hold many objects: the part of a path behind them is the name of one."""
 _WORDS = 4
+_DENSE = 1 << 20
+"""Numbers up to this much above their count are told apart by counting."""
 
 
 class Key(StrEnum):
@@ -63,9 +67,11 @@ def roll_up(ledger: Ledger, keys: Sequence[Key], top: int | None = None) -> tupl
     and one more, without values, holds the rest.
     """
     columns = [_column(ledger, key) for key in keys]
-    groups = np.zeros(len(ledger.sizes), dtype=np.int64)
+    groups: NDArray[np.intp] = np.zeros(len(ledger.sizes), dtype=np.intp)
     for codes, _ in columns:
-        _, groups = np.unique(groups * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)
+        groups *= int(codes.max(initial=0)) + 1
+        groups += codes
+        groups = _numbered(groups)[1]
     count = int(groups.max(initial=-1)) + 1
     sizes = np.zeros(count, dtype=np.int64)
     np.add.at(sizes, groups, ledger.sizes)
@@ -89,7 +95,19 @@ def roll_up(ledger: Ledger, keys: Sequence[Key], top: int | None = None) -> tupl
     return tuple(rows)
 
 
-def _column(ledger: Ledger, key: Key) -> tuple[NDArray[np.int64], list[str | None]]:
+def _numbered(values: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the distinct values in order, and for each value its place among them; values are not below 0."""
+    bound = int(values.max(initial=-1)) + 1
+    if bound > len(values) + _DENSE:
+        found, places = np.unique(values, return_inverse=True)
+        return found, places
+    found = np.flatnonzero(np.bincount(values, minlength=bound))  # values are few: to count them needs no order
+    numbers = np.zeros(bound, dtype=np.intp)
+    numbers[found] = np.arange(len(found))
+    return found, numbers[values]
+
+
+def _column(ledger: Ledger, key: Key) -> tuple[NDArray[np.integer[Any]], list[str | None]]:
     """Return a code for each row and the value that each code stands for."""
     match key:
         case Key.CATEGORY:
@@ -146,50 +164,80 @@ def _by_path(ledger: Ledger, text: Callable[[tuple[str, ...]], str]) -> tuple[ND
     return codes, list(names) or [None]
 
 
-def _by_structure(ledger: Ledger) -> tuple[NDArray[np.int64], list[str | None]]:
+def _by_structure(ledger: Ledger) -> tuple[NDArray[np.int32], list[str | None]]:
     """Return the same as `structure` of each row's path, at the cost of one pass over the tables of paths."""
     names: dict[str | None, int] = {}
-    codes = np.zeros(len(ledger.sizes), dtype=np.int64)
+    codes = np.zeros(len(ledger.sizes), dtype=np.int32)
     for index, member in enumerate(ledger.artifact.members):
-        rows = np.flatnonzero(ledger.members == index)
+        rows = ledger.members == index if len(ledger.artifact.members) > 1 else slice(None)
         structures, texts = _structures(member.map.path_table)
-        found, inverse = np.unique(structures[ledger.paths[rows]], return_inverse=True)
+        found, places = _numbered(structures[ledger.paths[rows]])
         chosen = [texts[number] or None for number in found.tolist()]
-        codes[rows] = np.array([names.setdefault(text, len(names)) for text in chosen] or [0], dtype=np.int64)[inverse]
+        codes[rows] = np.array([names.setdefault(text, len(names)) for text in chosen] or [0], dtype=np.int32)[places]
     return codes, list(names) or [None]
 
 
-def _structures(table: PathTable) -> tuple[NDArray[np.int64], list[str]]:
+def _structures(table: PathTable) -> tuple[NDArray[np.intp], list[str]]:
     """Return for each path the number of its structure, and the structures' texts.
 
-    Parents stand before their children in the table, so that a path's words are its parent's and one more at the most.
+    Parents stand before their children in the table, so that a path's words are its parent's and one more at the most. Paths with
+    the same words and the same place behind a name are one state: what is told of one is told of all.
     """
-    numbers: dict[tuple[str, ...], int] = {(): 0}
-    bare: dict[str, int] = {}
-    texts = [""]
-    words: list[tuple[str, ...]] = [()]
-    named = [False]
-    codes = [0]
-    for name, parent in zip(table.names[1:], table.parents[1:], strict=True):
-        above = words[parent]
-        if len(above) == _WORDS:
-            words.append(above)
-            named.append(False)
-            codes.append(codes[parent])
-            continue
-        after_name = named[parent]
-        mine = above if after_name or name.startswith("/") else (*above, _NUMBER.sub("", name))
-        words.append(mine)
-        named.append(not after_name and name in _NAMED)
-        if mine:
-            code = numbers.get(mine)
-            if code is None:
-                code = numbers[mine] = len(texts)
-                texts.append(" / ".join(mine))
+    states = _States()
+    of_paths = array("i", bytes(4 * len(table)))
+    known, below = states.known, states.below
+    for place, (name, parent) in enumerate(zip(islice(table.names, 1, None), islice(table.parents, 1, None), strict=True), start=1):
+        above = of_paths[parent]
+        state = below[above]  # under the name of one object, whatever it is
+        if state < 0:
+            state = known.get((above, name), -1)
+            if state < 0:
+                state = states.add(above, name)
+        of_paths[place] = state
+    return np.array(states.codes, dtype=np.intp)[np.frombuffer(of_paths, dtype=np.int32)], states.texts
+
+
+class _States:
+    """What the parts of a path come to: its words, its text, and whether the next part is the name of one object."""
+
+    __slots__ = ("_named", "_numbers", "_states", "_words", "below", "codes", "known", "texts")
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.codes: list[int] = []
+        """The number of each state's text."""
+        self.below: list[int] = []
+        """The state below each one where that is the same for every name, else -1."""
+        self.known: dict[tuple[int, str], int] = {}
+        """The state that a name leads to, by the state above it."""
+        self._words: list[tuple[str, ...]] = []
+        self._named: list[bool] = []
+        self._numbers: dict[str, int] = {}
+        self._states: dict[tuple[tuple[str, ...], bool, str], int] = {}
+        self._state((), False, "")
+
+    def add(self, above: int, name: str) -> int:
+        """Return the state of a part below another, and keep it."""
+        words, after_name = self._words[above], self._named[above]
+        if len(words) == _WORDS:
+            state = self.below[above] = self._state(words, False, self.texts[self.codes[above]])
+        elif after_name:
+            state = self.below[above] = self._state(words, False, " / ".join(words))
         else:
-            code = bare.get(name)
-            if code is None:
-                code = bare[name] = len(texts)
-                texts.append(name)
-        codes.append(code)
-    return np.array(codes, dtype=np.int64), texts
+            mine = words if name.startswith("/") else (*words, _NUMBER.sub("", name))
+            state = self.known[above, name] = self._state(mine, name in _NAMED, " / ".join(mine) or name)
+        return state
+
+    def _state(self, words: tuple[str, ...], named: bool, text: str) -> int:
+        state = self._states.get((words, named, text))
+        if state is None:
+            state = self._states[words, named, text] = len(self.codes)
+            self._words.append(words)
+            self._named.append(named)
+            self.below.append(-1)
+            number = self._numbers.get(text)
+            if number is None:
+                number = self._numbers[text] = len(self.texts)
+                self.texts.append(text)
+            self.codes.append(number)
+        return state

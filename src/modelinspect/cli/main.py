@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from modelinspect.errors import InvariantError, LocationError, ModelInspectError
 PROGRAM = "modelinspect"
 CLEAN, FINDINGS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 _WIDEST = 100
+_YOUNG = 100_000
+"""New objects before Python looks for cycles: what is known of an artifact are many objects and no cycle."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +52,7 @@ def entry() -> NoReturn:
     An interrupt that Python meets while it executes text, as it does when it makes a dataclass, ends the process by the
     signal even though it was handled; so after an interrupt the process ends at once.
     """
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
     code = main()
     if code == INTERRUPTED:
         sys.stderr.flush()

@@ -51,8 +51,17 @@ class StructReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema"
         return plain
 
     def json_lines(self) -> Iterator[str]:
-        """Yield the lines of the report's JSON."""
-        return json_lines(self.to_dict())
+        """Yield the lines of the report's JSON; the objects of long lists are made one at a time."""
+        config = self.__struct_config__
+        plain: dict[str, Any] = {str(config.tag_field): config.tag}
+        rows: dict[str, Iterator[str]] = {}
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
+                rows[field.encode_name] = map(_encoded, value)
+                value = None
+            plain[field.encode_name] = _with_lists(msgspec.to_builtins(value))
+        return json_lines(plain, rows)
 
     def pictures(self) -> Iterator[Picture]:
         """Yield what a page draws beside the blocks: nothing, unless the report has something to draw."""
@@ -95,6 +104,10 @@ def json_lines(value: Mapping[str, Any], rows: Mapping[str, Iterator[str]] | Non
 def encode(value: object) -> str:
     """Return a plain value as JSON in ASCII, so that names with broken Unicode pass too."""
     return _ENCODER.encode(value)
+
+
+def _encoded(part: msgspec.Struct) -> str:
+    return encode(msgspec.to_builtins(part))
 
 
 def _joined(entries: Iterator[str]) -> Iterator[str]:
