@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from modelinspect.analyses.plan.tflite.graph import Value
-from modelinspect.analyses.plan.tflite.lowering import BOOL, Call, UnknownLayerError, vector
+from modelinspect.analyses.plan.tflite.lowering import BOOL, Call, UnknownLayerError
 from modelinspect.analyses.plan.tflite.operators import (
+    ABS,
+    ADD,
+    DIV,
     ELU,
     EXP,
+    GELU,
     GREATER,
     LEAKY_RELU,
+    LOG,
     LOGISTIC,
     MUL,
-    PRELU,
     RELU,
     RELU6,
     SELECT_V2,
@@ -64,7 +68,7 @@ def _selu(call: Call, value: Value) -> Value:
 
 def _swish(call: Call, value: Value) -> Value:
     gate = call.op(LOGISTIC, [value], value.shape, "Sigmoid")
-    return call.op(MUL, [value, gate], value.shape, "mul")
+    return call.op(MUL, [value, gate], value.shape, "mul_1" if call.keras == 2 else "mul")
 
 
 def leaky(call: Call, value: Value, alpha: float) -> Value:
@@ -84,13 +88,35 @@ def relu(call: Call, value: Value) -> Value:
     return call.op(RELU6 if limit is not None else RELU, [value], value.shape, "Relu6" if limit is not None else "Relu")
 
 
-def prelu(call: Call, value: Value) -> Value:
-    """Apply a ReLU whose slope is learned. Raises `UnknownLayerError`."""
-    raise UnknownLayerError("PReLU")
+def _gelu(call: Call, value: Value) -> Value:
+    """Apply a GELU, which the converter knows by its parts."""
+    output = call.op(GELU, [value], value.shape, "Gelu/mul_2")
+    output.location = call.at(*(f"Gelu/{part}" for part in ("mul_2", "mul/x", "mul", "Neg", "Cast/x", "mul_1", "Erfc")))
+    return output
+
+
+def _softplus(call: Call, value: Value) -> Value:
+    one = call.floats(1.0, "Softplus")
+    made = call.op(EXP, [value], value.shape, "Softplus")
+    for code, inputs in ((ADD, [one]), (LOG, [])):
+        made.location = call.at("Softplus")
+        made = call.op(code, [made, *inputs], value.shape, "Softplus")
+    made.location = call.at("Softplus")
+    return made
+
+
+def _softsign(call: Call, value: Value) -> Value:
+    one = call.floats(1.0, "Softsign")
+    size = call.op(ABS, [value], value.shape, "Softsign")
+    more = call.op(ADD, [size, one], value.shape, "Softsign")
+    output = call.op(DIV, [value, more], value.shape, "Softsign")
+    size.location = more.location = output.location = call.at("Softsign")
+    return output
 
 
 _ACTIVATIONS: dict[str, Activation] = {
     "elu": _single(ELU, "Elu"),
+    "gelu": _gelu,
     "exponential": _single(EXP, "Exp"),
     "relu": _single(RELU, "Relu"),
     "relu6": _single(RELU6, "Relu6"),
@@ -98,8 +124,8 @@ _ACTIVATIONS: dict[str, Activation] = {
     "sigmoid": _single(LOGISTIC, "Sigmoid"),
     "silu": _swish,
     "softmax": _softmax,
+    "softplus": _softplus,
+    "softsign": _softsign,
     "swish": _swish,
     "tanh": _single(TANH, "Tanh"),
 }
-
-__all__ = ["PRELU", "activate", "leaky", "prelu", "relu", "vector"]

@@ -8,18 +8,22 @@ from math import prod
 import numpy as np
 
 from modelinspect.analyses.plan.tflite.activations import activate
-from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE
-from modelinspect.analyses.plan.tflite.graph import UNKNOWN, Value, floats, kernel
+from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE, INT32
+from modelinspect.analyses.plan.tflite.graph import Value, floats, kernel
 from modelinspect.analyses.plan.tflite.lowering import Call, Parameter, Rule, Shape, UnknownLayerError, items, known, vector
 from modelinspect.analyses.plan.tflite.operators import (
     ADD,
     AVERAGE_POOL,
     EXPAND_DIMS,
     MAX_POOL,
+    PACK,
     PAD,
     RESHAPE,
     RESIZE_BILINEAR,
     RESIZE_NEAREST,
+    SHAPE,
+    STRIDED_SLICE,
+    TRANSPOSE_CONV,
     slid,
 )
 from modelinspect.measure.kept import Layout
@@ -45,8 +49,9 @@ def _padding(call: Call) -> dict[str, int]:
     return {"padding": 0 if call.text("padding", "valid") == "same" else 1}
 
 
-def _zeros(count: int) -> Value:
-    return floats(np.zeros(count, dtype=np.float32), UNKNOWN)
+def _zeros(call: Call, count: int, *names: str) -> Value:
+    """Return the bias that a convolution has before it has one."""
+    return floats(np.zeros(count, dtype=np.float32), call.at(*names))
 
 
 def _conv(call: Call) -> Value:
@@ -61,14 +66,14 @@ def _convolve(call: Call, given: Value, shape: Shape, weight: Parameter, operati
         raise UnknownLayerError("a convolution in groups")
     height, width, depth, channels = weight.shape
     dilation = call.pair("dilation_rate")
-    if dilation != (1, 1) and call.keras == 2:
+    if dilation != (1, 1):
         raise UnknownLayerError("a dilated convolution")
     layout = Layout(prod(weight.shape) // channels, channels, 1)
     value = kernel(weight.tensor, layout, (channels, height, width, depth), call.at(operation))
     rows, cols = _windows(call, shape, (height, width), strides, dilation)
     settings = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": 0, **_padding(call)}
     settings |= {"dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
-    return call.op(CONV, [given, value, _zeros(channels)], (shape[0], rows, cols, channels), operation, settings)
+    return call.op(CONV, [given, value, _zeros(call, channels, operation)], (shape[0], rows, cols, channels), operation, settings)
 
 
 def _finish(call: Call, output: Value) -> Value:
@@ -98,7 +103,7 @@ def _slide_depthwise(call: Call, weight: Parameter, operation: str) -> Value:
     rows, cols = _windows(call, shape, (height, width), strides, dilation)
     settings = {"stride_w": strides[1], "stride_h": strides[0], "depth_multiplier": multiplier, **_padding(call)}
     settings |= {"fused_activation_function": 0, "dilation_w_factor": 1, "dilation_h_factor": 1}
-    return call.op(DEPTHWISE, [call.given, value, _zeros(channels)], (shape[0], rows, cols, channels), operation, settings)
+    return call.op(DEPTHWISE, [call.given, value, _zeros(call, channels, operation)], (shape[0], rows, cols, channels), operation, settings)
 
 
 def _depthwise(call: Call) -> Value:
@@ -113,8 +118,50 @@ def _separable(call: Call) -> Value:
     layout = Layout(depth, channels, 1)
     value = kernel(pointwise.tensor, layout, (channels, height, width, depth), call.at("separable_conv2d"))
     settings = {"stride_w": 1, "stride_h": 1, "fused_activation_function": 0, "padding": 1, "dilation_w_factor": 1, "dilation_h_factor": 1}
-    output = call.op(CONV, [inner, value, _zeros(channels)], (*inner.shape[:-1], channels), "separable_conv2d", settings)
+    output = call.op(
+        CONV, [inner, value, _zeros(call, channels, "separable_conv2d")], (*inner.shape[:-1], channels), "separable_conv2d", settings
+    )
     return _finish(call, output)
+
+
+def _transposed(call: Call) -> Value:
+    """Convolve backwards; the shape of what it makes is put together from the batch and the lengths."""
+    shape, weight = _image(call), call.need("kernel")
+    if len(weight.shape) != 4 or weight.shape[3] != shape[3] or call.pair("dilation_rate") != (1, 1) or call.settings.get("output_padding"):
+        raise UnknownLayerError("another way backwards")
+    height, width, channels, depth = weight.shape
+    strides = call.pair("strides")
+    same = _padding(call)["padding"] == 0
+    rows, cols = (
+        length * stride if same else length * stride + max(window - stride, 0)
+        for length, stride, window in zip(shape[1:3], strides, (height, width), strict=True)
+    )
+    keras2 = call.keras == 2
+    told = call.op(SHAPE, [call.given], (4,), "Shape", {"out_type": 2}, INT32)
+    begin, end, step = (call.integers([n], f"strided_slice/{part}") for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2")))
+    batch = call.op(STRIDED_SLICE, [told, begin, end, step], (), "strided_slice", {"shrink_axis_mask": 1}, INT32)
+    stack = "stack" if keras2 else "conv_transpose/input_sizes"
+    lengths = [call.integers(length, f"{stack}/{place}") for place, length in enumerate((rows, cols, channels), 1)]
+    packed = call.op(PACK, [batch, *lengths], (4,), stack, {"values_count": 4}, INT32)
+    operation = "conv2d_transpose" if keras2 else "conv_transpose"
+    layout = Layout(height * width * channels, depth, None)
+    value = kernel(weight.tensor, layout, (channels, height, width, depth), call.at(operation))
+    settings = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": 0, **_padding(call)}
+    output = call.op(TRANSPOSE_CONV, [packed, value, call.given], (shape[0], rows, cols, channels), operation, settings)
+    return _finish(call, output)
+
+
+def _crop(call: Call) -> Value:
+    shape = _image(call)
+    sides = _sides(call, "cropping")
+    begin = call.integers([0, sides[0][0], sides[1][0], 0], "strided_slice/stack")
+    end = call.integers([0, -sides[0][1], -sides[1][1], 0], "strided_slice/stack_1")
+    step = call.integers([1, 1, 1, 1], "strided_slice/stack_2")
+    rows, cols = shape[1] - sum(sides[0]), shape[2] - sum(sides[1])
+    if not all(sides[0]) or not all(sides[1]) or rows <= 0 or cols <= 0:
+        raise UnknownLayerError("a cut at one side")
+    masks = {"begin_mask": 9, "end_mask": 9}
+    return call.op(STRIDED_SLICE, [call.given, begin, end, step], (shape[0], rows, cols, shape[3]), "strided_slice", masks)
 
 
 def _conv1d(call: Call) -> Value:
@@ -137,7 +184,9 @@ def _conv1d(call: Call) -> Value:
     layout = Layout(window * depth, channels, 1)
     value = kernel(weight.tensor, layout, (channels, 1, window, depth), call.at(operation))
     settings = {"stride_w": stride, "stride_h": 1, "fused_activation_function": 0, "dilation_w_factor": 1, "dilation_h_factor": 1}
-    output = call.op(CONV, [image, value, _zeros(channels)], (given[0], 1, length, channels), operation, settings | padding)
+    output = call.op(
+        CONV, [image, value, _zeros(call, channels, operation)], (given[0], 1, length, channels), operation, settings | padding
+    )
     target = call.integers([-1, length, channels], f"{operation}/Squeeze")
     return _finish(call, call.op(RESHAPE, [output, target], (given[0], length, channels), f"{operation}/Squeeze"))
 
@@ -182,15 +231,15 @@ def _pool1d(code: int, keras2: str, keras3: str) -> Rule:
 
 def _pad(call: Call) -> Value:
     shape = _image(call)
-    sides = _sides(call)
+    sides = _sides(call, "padding")
     constant = call.integers(np.array([[0, 0], *sides, [0, 0]]).tolist(), "Pad/paddings" if call.keras == 2 else "Const")
     rows, cols = shape[1] + sum(sides[0]), shape[2] + sum(sides[1])
     return call.op(PAD, [call.given, constant], (shape[0], rows, cols, shape[3]), "Pad")
 
 
-def _sides(call: Call) -> list[tuple[int, int]]:
-    many = items(call.settings.get("padding"))
-    value = call.settings.get("padding")
+def _sides(call: Call, key: str) -> list[tuple[int, int]]:
+    many = items(call.settings.get(key))
+    value = call.settings.get(key)
     if isinstance(value, int):
         return [(value, value), (value, value)]
     found: list[tuple[int, int]] = []
@@ -225,6 +274,8 @@ CONVOLUTIONS: _Rules = {
     "AveragePooling2D": _pool(AVERAGE_POOL, "AvgPool", "AvgPool"),
     "Conv1D": _conv1d,
     "Conv2D": _conv,
+    "Conv2DTranspose": _transposed,
+    "Cropping2D": _crop,
     "DepthwiseConv2D": _depthwise,
     "MaxPooling1D": _pool1d(MAX_POOL, "MaxPool", "MaxPool1d"),
     "MaxPooling2D": _pool(MAX_POOL, "MaxPool", "MaxPool2d"),

@@ -64,6 +64,7 @@ class _Emitter:
         label = name or ";".join(value.location) or "arith.constant"
         node = Node("Tensor", {"shape": numbers(*(max(length, 1) for length in value.shape)), "has_rank": True, "type": value.kind})
         node.values["name"] = name.encode() if name else self._unique(label)
+        node.values["base"] = b"" if name else label.encode()  # what it is called before numbers are added: no field of the schema
         node.values["buffer"] = self._buffer(value.constant)
         if -1 in value.shape:
             node.values["shape_signature"] = numbers(*value.shape)

@@ -61,9 +61,9 @@ class Flow:
                 values = values if values is not None else [self._input(layer.name, layer)]
                 continue
             if values is None:
-                values = [self._input(f"{layer.name}_input", layer)]
+                values = [self._input(f"{unwrapped(layer).name}_input", layer)]
             values = self._call(layer, values, scope, path)
-            name = layer.name
+            name = unwrapped(layer).name
         return [(name, value) for value in values or []]
 
     def _connected(self, model: LayerConfig, given: list[Value] | None, scope: str, path: str) -> list[tuple[str, Value]]:
@@ -90,7 +90,7 @@ class Flow:
         for name, index, place in references(model.settings.get("output_layers")):
             value = _value(made, name, index, place)
             if value is not None:
-                found.append((name, value))
+                found.append((unwrapped(layers[name]).name if name in layers else name, value))
         return found
 
     def _input(self, name: str, layer: LayerConfig) -> Value:
@@ -111,8 +111,6 @@ class Flow:
         """Convert one use of a layer."""
         inner = unwrapped(layer)
         name, kind = inner.name, _class(inner)
-        if self.keras == 2 and inner is not layer:
-            name = inner.name
         within = self._scope(scope, name)
         where = f"{path}/{name}" if path else name
         if kind in MODELS and inner.children:

@@ -178,7 +178,28 @@ def _in_half_order(graph: Graph, constants: list[bool]) -> list[Node]:
     groups: tuple[list[Node], ...] = ([], [], [], [])
     for index, tensor in enumerate(graph.tensors):
         groups[0 if index in first else 1 if constants[index] else 2 if index in widened else 3].append(tensor)
-    return [*groups[0], *reversed(groups[1]), *groups[2], *groups[3]]
+    order = [*groups[0], *reversed(groups[1]), *groups[2], *groups[3]]
+    _name_again(order, groups[2])
+    return order
+
+
+def _name_again(order: list[Node], widened: list[Node]) -> None:
+    """Give names their numbers once more, where it is known what they are without."""
+    if any("base" not in tensor.values for tensor in order):
+        return
+    taken: dict[bytes, int] = {}
+    unnamed = 0
+    for tensor in order:
+        base = tensor.values["base"]
+        if not isinstance(base, bytes) or not base:
+            continue
+        if base == b"arith.constant" and any(tensor is each for each in widened):
+            tensor.values["name"] = f"tfl.dequantize{unnamed or ''}".encode()
+            unnamed += 1
+            continue
+        count = taken.get(base, 0)
+        taken[base] = count + 1
+        tensor.values["name"] = base + (str(count).encode() if count else b"")
 
 
 def _code(key: tuple[int, bytes | None], version: int) -> Node:

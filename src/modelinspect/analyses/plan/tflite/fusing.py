@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE, FULLY_CONNECTED
+from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV
 from modelinspect.analyses.plan.tflite.graph import Constant, Location, Network, Op, Value, floats, fused
 from modelinspect.analyses.plan.tflite.operators import ADD, DIV, MUL, PAD, RELU, RELU6, RESHAPE, SUB, same_padding
 
@@ -26,6 +26,7 @@ _NOTHING: Location = ("",)
 def fuse(network: Network) -> None:
     """Change a network until no rule applies."""
     _share_integers(network)
+    _share(network, kinds=(0,))
     for rules in (_FIRST, _ACTIVATIONS, _EARLY, _LATE):
         for _ in range(_SWEEPS):
             if not _Sweep(network).run(rules):
@@ -33,13 +34,28 @@ def fuse(network: Network) -> None:
     _share(network)
 
 
+def _is_fused_normalization(op: Op) -> bool:
+    """Tell whether a product is of a normalization that is one operator until late, so that only the first is taken in early."""
+    return any(name.endswith("/FusedBatchNormV3") for name in op.output.location)
+
+
 def _share_integers(network: Network) -> None:
     """Lose the location of whole numbers that several operators have."""
+    ghosts = {_key(value) for value in network.ghosts}
+    for op in network.ops:
+        for value in op.inputs:
+            if value is not None and value.constant is not None and _key(value) in ghosts:
+                value.location = ()
     _share(network, location=_NOTHING, kinds=(2,))
     for op in network.ops:
         for value in op.inputs:
             if value is not None and value.location == _NOTHING and op.code != PAD:
                 value.location = ()
+
+
+def _key(value: Value) -> tuple[object, ...]:
+    """Return what two constants have in common that are one to the converter."""
+    return (value.constant.key if value.constant is not None else None, value.shape, value.kind)
 
 
 def _share(network: Network, location: Location = (), kinds: tuple[int, ...] = (0, 2)) -> None:
@@ -49,8 +65,7 @@ def _share(network: Network, location: Location = (), kinds: tuple[int, ...] = (
         for place, value in enumerate(op.inputs):
             if value is None or value.constant is None or value.constant.key is None or value.kind not in kinds:
                 continue
-            key = (value.constant.key, value.shape, value.kind)
-            same = first.setdefault(key, value)
+            same = first.setdefault(_key(value), value)
             if same is not value:
                 if same.location != value.location:
                     same.location = location
@@ -174,13 +189,32 @@ class _Sweep:
         if maker is None or factors is None or constant is None:
             return False
         if maker.code == CONV:
+            if maker.is_scaled and _is_fused_normalization(op):
+                return False
+            maker.is_scaled = True
             self._take_in(maker, op, maker.output.location)
             return True
         convolution, terms = self._maker(maker.inputs[0]), maker.inputs[1]
         if convolution is None or convolution.code != CONV or terms is None or terms.vector is None:
             return False
+        if convolution.is_scaled and _is_fused_normalization(op):
+            return False
+        convolution.is_scaled = True
         location = fused(op.output.location, terms.location, maker.output.location, constant.location)
         maker.inputs[1] = floats(terms.vector.reshape(-1) * factors, location)
+        self._take_in(maker, op, location)
+        return True
+
+    def bias_transposed(self, op: Op) -> bool:
+        """Let a convolution backwards take in the sum that follows, as a fourth input."""
+        maker, terms = self._followed(op, ADD, (TRANSPOSE_CONV,))
+        constant = op.inputs[1] if len(op.inputs) > 1 else None
+        if maker is None or terms is None or constant is None or len(maker.inputs) != 3:
+            return False
+        location = fused(op.output.location, maker.output.location, constant.location)
+        maker.inputs.append(floats(terms, location))
+        maker.version = 4 if op.activation else 3
+        self._copy_activation(op, maker)
         self._take_in(maker, op, location)
         return True
 
@@ -194,7 +228,7 @@ class _Sweep:
         if weight is None or bias is None or bias.vector is None:
             return False
         location = fused(op.output.location, maker.output.location, constant.location)
-        maker.inputs[1] = Value(weight.shape, fused(op.output.location, weight.location, constant.location), weight.kind, weight.constant)
+        maker.inputs[1] = Value(weight.shape, location, weight.kind, weight.constant)
         if bias.constant is not None and not bias.constant.is_all(0.0):
             maker.inputs[2] = floats(bias.vector * factors, location)
         self._copy_activation(op, maker)
@@ -269,7 +303,7 @@ class _Sweep:
     def product_of_sum(self, op: Op) -> bool:
         """Let a matrix product's bias take in the sum before it."""
         before = self._maker(op.inputs[0]) if op.code == FULLY_CONNECTED else None
-        if before is None or before.code != ADD or before.activation or len(op.inputs[0].shape if op.inputs[0] else ()) > 2:
+        if before is None or before.code != ADD or before.activation or op.inputs[2] is None:  # a product without a bias gets none so
             return False
         given, terms = before.inputs
         if given is None or terms is None or terms.constant is None or terms.vector is None or given.shape != before.output.shape:
@@ -344,6 +378,7 @@ _LATE = (
     "take_padding",
     "scale_convolution",
     "bias_convolution",
+    "bias_transposed",
     "bias_product",
     "scale_product",
     "product_of_sum",

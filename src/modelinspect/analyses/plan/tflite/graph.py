@@ -64,7 +64,10 @@ class Value:
 
 @dataclass(slots=True, eq=False)
 class Op:
-    """An operator: its code in schema.fbs, its inputs (None: left out), what it makes, and its options with their number in the union."""
+    """An operator: its code in schema.fbs, its inputs (None: left out), what it makes, and its options with their number in the union.
+
+    ``is_scaled`` tells that a convolution's kernel took in factors before anything else was done.
+    """
 
     code: int
     inputs: list[Value | None]
@@ -72,6 +75,7 @@ class Op:
     options: Node | None = None
     number: int = 0
     version: int = 1
+    is_scaled: bool = False
 
     @property
     def output(self) -> Value:
@@ -86,9 +90,13 @@ class Op:
 
 @dataclass(slots=True)
 class Network:
-    """A network that grows: its operators in the order in which they run."""
+    """A network that grows: its operators in the order in which they run.
+
+    ``ghosts`` are constants of operators that are computed away; constants that equal one lose their location.
+    """
 
     ops: list[Op] = field(default_factory=list)
+    ghosts: list[Value] = field(default_factory=list)
     inputs: list[tuple[str, Value]] = field(default_factory=list)
     outputs: list[tuple[str, Value]] = field(default_factory=list)
 

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from modelinspect.analyses.plan.tflite.activations import activate, leaky, relu
+from modelinspect.analyses.plan.tflite.attention import ATTENTION
 from modelinspect.analyses.plan.tflite.convolutions import CONVOLUTIONS
 from modelinspect.analyses.plan.tflite.forms import FULLY_CONNECTED, GATHER, INT32
 from modelinspect.analyses.plan.tflite.graph import Value, kernel
@@ -20,14 +21,14 @@ from modelinspect.analyses.plan.tflite.operators import (
     MINIMUM,
     MUL,
     PACK,
+    PRELU,
     REDUCE_MAX,
     RESHAPE,
-    RSQRT,
     SELECT_V2,
     SHAPE,
-    SQUARED_DIFFERENCE,
     STRIDED_SLICE,
     SUB,
+    TRANSPOSE,
 )
 from modelinspect.measure.kept import Layout
 
@@ -78,8 +79,6 @@ def _biased(call: Call, output: Value, name: str, *, constant: str = "") -> Valu
 
 def _dense_over_axes(call: Call, layout: Layout) -> Value:
     """Multiply the last axis of three or more: the shape is taken apart and put together again around the product (Tensordot)."""
-    if call.keras != 2:
-        return _dense_batched(call, layout)
     weight, given = call.need("kernel"), call.given
     inputs, units = weight.shape
     rank = len(given.shape)
@@ -102,10 +101,6 @@ def _dense_over_axes(call: Call, layout: Layout) -> Value:
     product = call.op(FULLY_CONNECTED, [flat, value, None], (-1, units), "Tensordot/MatMul", {"fused_activation_function": 0})
     output = call.op(RESHAPE, [product, target], (*given.shape[:-1], units), "Tensordot")
     return activate(call, _biased(call, output, "BiasAdd"), call.settings.get("activation"))
-
-
-def _dense_batched(call: Call, layout: Layout) -> Value:
-    raise UnknownLayerError("Dense over several axes in Keras 3")
 
 
 def normalization(call: Call) -> Value:
@@ -224,6 +219,7 @@ def _embedding(call: Call) -> Value:
     if call.keras == 2:
         weight = kernel(table.tensor, layout, table.shape, call.at("embedding_lookup"))
         return call.op(GATHER, [weight, index], shape, "embedding_lookup")
+    call.network.ghosts += [call.integers([0]), call.integers([1])]
     negative = call.op(LESS, [index, call.integers(0)], given.shape, "Less", {}, BOOL)
     moved = call.op(ADD, [index, call.integers(rows, "strided_slice")], given.shape, "add", {}, INT32)
     chosen = call.op(SELECT_V2, [negative, moved, index], given.shape, "SelectV2", {}, INT32)
@@ -279,26 +275,24 @@ def _rescaling(call: Call) -> Value:
     return call.op(ADD, [call.op(MUL, [given, first], given.shape, "mul"), second], given.shape, "add")
 
 
-def layer_normalization(call: Call) -> Value:
-    """Normalize the last axis by its own mean and variance."""
-    given = known(call.given.shape)
-    axis = items(call.settings.get("axis")) or [call.settings.get("axis", -1)]
-    if axis not in ([-1], [len(given) - 1]) or call.keras != 2 or len(given) != 3:
-        raise UnknownLayerError("a normalization within")
-    gamma, beta = vector(call.need("gamma").values), vector(call.need("beta").values)
-    less = (*given[:-1], 1)
-    axes = call.integers([len(given) - 1], "moments/mean/reduction_indices")
-    mean = call.op(MEAN, [call.given, axes], less, "moments/mean", {"keep_dims": True})
-    squares = call.op(SQUARED_DIFFERENCE, [call.given, mean], given, "moments/SquaredDifference")
-    other = call.integers([len(given) - 1], "moments/variance/reduction_indices")
-    variance = call.op(MEAN, [squares, other], less, "moments/variance", {"keep_dims": True})
-    epsilon = call.floats(call.real("epsilon", 1e-3), "batchnorm/add/y")
-    root = call.op(RSQRT, [call.op(ADD, [variance, epsilon], less, "batchnorm/add")], less, "batchnorm/Rsqrt")
-    scale = call.op(MUL, [root, call.floats(gamma, "batchnorm/mul/ReadVariableOp")], given, "batchnorm/mul")
-    scaled = call.op(MUL, [call.given, scale], given, "batchnorm/mul_1")
-    moved = call.op(MUL, [mean, scale], given, "batchnorm/mul_2")
-    rest = call.op(SUB, [call.floats(beta, "batchnorm/ReadVariableOp"), moved], given, "batchnorm/sub")
-    return call.op(ADD, [scaled, rest], given, "batchnorm/add_1")
+def _permute(call: Call) -> Value:
+    order = [axis for axis in items(call.settings.get("dims")) or [] if isinstance(axis, int)]
+    given = call.given.shape
+    if sorted(order) != list(range(1, len(given))):
+        raise UnknownLayerError("another order of axes")
+    constant = call.integers([0, *order], "transpose/perm")
+    return call.op(TRANSPOSE, [call.given, constant], (given[0], *(given[axis] for axis in order)), "transpose")
+
+
+def _prelu(call: Call) -> Value:
+    slope = call.need("alpha")
+    names = ("add", "Relu", "Neg_1", "Relu_1", "mul")
+    if len(slope.shape) != len(call.given.shape) - 1:
+        raise UnknownLayerError("a slope of another rank")
+    layout = Layout(slope.tensor.element_count, 1, None)
+    output = call.op(PRELU, [call.given, kernel(slope.tensor, layout, slope.shape, call.at(*names))], call.given.shape, "add")
+    output.location = call.at(*names)
+    return output
 
 
 LAYERS: dict[str, Rule] = {
@@ -315,16 +309,18 @@ LAYERS: dict[str, Rule] = {
     "GlobalAveragePooling2D": _reduced(MEAN, "Mean", 2),
     "GlobalMaxPooling1D": _reduced(REDUCE_MAX, "Max", 1),
     "GlobalMaxPooling2D": _reduced(REDUCE_MAX, "Max", 2),
-    "LayerNormalization": layer_normalization,
     "LeakyReLU": _leaky,
     "Maximum": _merged(MAXIMUM, "Maximum", "Maximum"),
     "Minimum": _merged(MINIMUM, "Minimum", "Minimum"),
     "Multiply": _merged(MUL, "mul", "Mul"),
     "ReLU": _relu,
     "Rescaling": _rescaling,
+    "PReLU": _prelu,
+    "Permute": _permute,
     "Reshape": _reshape,
     "Softmax": _softmax,
     "Subtract": _merged(SUB, "sub", "Sub"),
+    **ATTENTION,
     **CONVOLUTIONS,
 }
 """The rule of each class of layers."""

@@ -1,0 +1,149 @@
+"""Says what the converter makes of attention and of normalizations within a sample."""
+
+from __future__ import annotations
+
+from math import prod, sqrt
+
+import numpy as np
+
+from modelinspect.analyses.plan.tflite.forms import FULLY_CONNECTED
+from modelinspect.analyses.plan.tflite.graph import Value, kernel
+from modelinspect.analyses.plan.tflite.lowering import Call, Parameter, Rule, Shape, UnknownLayerError, items, known, vector
+from modelinspect.analyses.plan.tflite.operators import (
+    ADD,
+    BATCH_MATMUL,
+    MEAN,
+    MUL,
+    NEG,
+    RESHAPE,
+    RSQRT,
+    SOFTMAX,
+    SQUARED_DIFFERENCE,
+    SUB,
+    TRANSPOSE,
+)
+from modelinspect.measure.kept import Layout
+
+
+def _layer_normalization(call: Call) -> Value:
+    """Normalize the last axis by its own mean and variance."""
+    given = known(call.given.shape)
+    axis = items(call.settings.get("axis")) or [call.settings.get("axis", -1)]
+    if axis not in ([-1], [len(given) - 1]) or len(given) != 3:
+        raise UnknownLayerError("of another axis or rank")
+    gamma, beta = vector(call.need("gamma").values), vector(call.need("beta").values)
+    return (_normalize_keras2 if call.keras == 2 else _normalize_keras3)(call, given, gamma, beta)
+
+
+def _moments(call: Call, given: Shape) -> tuple[Value, Value, Shape]:
+    less = (*given[:-1], 1)
+    axes = call.integers([len(given) - 1], "moments/mean/reduction_indices")
+    mean = call.op(MEAN, [call.given, axes], less, "moments/mean", {"keep_dims": True})
+    if call.keras == 3:
+        call.op(NEG, [mean], less, "Neg")
+    squares = call.op(SQUARED_DIFFERENCE, [call.given, mean], given, "moments/SquaredDifference")
+    other = call.integers([len(given) - 1], "moments/variance/reduction_indices")
+    return mean, call.op(MEAN, [squares, other], less, "moments/variance", {"keep_dims": True}), less
+
+
+def _normalize_keras2(call: Call, given: Shape, gamma: np.ndarray, beta: np.ndarray) -> Value:
+    mean, variance, less = _moments(call, given)
+    epsilon = call.floats(call.real("epsilon", 1e-3), "batchnorm/add/y")
+    root = call.op(RSQRT, [call.op(ADD, [variance, epsilon], less, "batchnorm/add")], less, "batchnorm/Rsqrt")
+    scale = call.op(MUL, [root, call.floats(gamma, "batchnorm/mul/ReadVariableOp")], given, "batchnorm/mul")
+    scaled = call.op(MUL, [call.given, scale], given, "batchnorm/mul_1")
+    moved = call.op(MUL, [mean, scale], given, "batchnorm/mul_2")
+    rest = call.op(SUB, [call.floats(beta, "batchnorm/ReadVariableOp"), moved], given, "batchnorm/sub")
+    return call.op(ADD, [scaled, rest], given, "batchnorm/add_1")
+
+
+def _normalize_keras3(call: Call, given: Shape, gamma: np.ndarray, beta: np.ndarray) -> Value:
+    _, variance, less = _moments(call, given)
+    negative = call.network.ops[-3].output
+    epsilon = call.floats(call.real("epsilon", 1e-3), "add/y")
+    root = call.op(RSQRT, [call.op(ADD, [variance, epsilon], less, "add")], less, "Rsqrt")
+    shape = (1, 1, given[-1])
+    scale = call.op(MUL, [root, call.floats(gamma.reshape(shape), "Reshape")], given, "mul")
+    moved = call.op(MUL, [negative, scale], given, "mul_1")
+    rest = call.op(ADD, [moved, call.floats(beta.reshape(shape), "Reshape_1")], given, "add_1")
+    return call.op(ADD, [call.op(MUL, [call.given, scale], given, "mul_2"), rest], given, "add_2")
+
+
+def _attention(call: Call) -> Value:
+    """Attend with several heads to the same sequence. Raises `UnknownLayerError` for masks, other values, or other axes."""
+    given = known(call.given.shape)
+    heads, size = call.number("num_heads", 0), call.number("key_dim", 0)
+    if len(given) != 3 or call.number("value_dim", size) != size or any(value is not call.given for value in call.inputs):
+        raise UnknownLayerError("attention to something else")
+    if call.settings.get("output_shape") or call.settings.get("attention_axes") not in (None, [1]) or heads <= 0 or size <= 0:
+        raise UnknownLayerError("attention of another shape")
+    if call.keras != 2:
+        raise UnknownLayerError("attention in Keras 3")
+    batch, length, width = given
+    split, flipped = (batch, length, heads, size), (batch, heads, length, length)
+    key, query = (_projected(call, name, split, width) for name in ("key", "query"))
+    query = call.op(MUL, [query, call.floats(1 / sqrt(size), "Mul/y")], split, "Mul")
+    order = call.integers([0, 2, 1, 3], "a")
+    first = _at(call, TRANSPOSE, [key, call.integers([0, 2, 1, 3], "perm")], (batch, heads, length, size), "einsum/Einsum")
+    second = _at(call, TRANSPOSE, [query, call.integers([0, 2, 3, 1], "einsum/Einsum")], (batch, heads, size, length), "einsum/Einsum")
+    scores = _at(call, BATCH_MATMUL, [first, second], flipped, "einsum/Einsum")
+    scores = _at(call, RESHAPE, [scores, call.integers([-1, heads, length, length], "b")], flipped, "einsum/Einsum")
+    scores = _at(call, TRANSPOSE, [scores, call.integers([0, 1, 3, 2], "einsum/Einsum")], flipped, "einsum/Einsum")
+    weights = call.op(SOFTMAX, [scores], flipped, "softmax/Softmax", {"beta": 1.0})
+    value = _projected(call, "value", split, width)
+    values = _at(call, TRANSPOSE, [value, order], (batch, heads, length, size), "einsum_1/Einsum")
+    mixed = _at(call, BATCH_MATMUL, [weights, values], (batch, heads, length, size), "einsum_1/Einsum")
+    shape = call.integers([-1, heads, length, size], "c")
+    mixed = _at(call, RESHAPE, [mixed, shape], (batch, heads, length, size), "einsum_1/Einsum")
+    mixed = _at(call, TRANSPOSE, [mixed, call.integers([0, 2, 1, 3], "d")], split, "einsum_1/Einsum")
+    return _joined(call, mixed, given, heads * size)
+
+
+def _projected(call: Call, name: str, split: Shape, width: int) -> Value:
+    """Project to the heads of keys, queries or values."""
+    weight, bias = _pair(call, name)
+    heads, size = split[2:]
+    value = _kernel(call, weight, (heads * size, width), f"{name}/einsum/Einsum")
+    flat = _at(call, FULLY_CONNECTED, [call.given, value, None], (*split[:2], heads * size), f"{name}/einsum/Einsum", keep=True)
+    cut = _at(call, RESHAPE, [flat, call.integers([-1, *split[1:]], f"{name}/shape")], split, f"{name}/einsum/Einsum")
+    if bias is None:
+        return cut
+    term = kernel(bias.tensor, Layout(heads, size, None), (heads, size), call.at(f"{name}/add/ReadVariableOp"))
+    return call.op(ADD, [cut, term], split, f"{name}/add")
+
+
+def _joined(call: Call, mixed: Value, given: Shape, whole: int) -> Value:
+    weight, bias = _pair(call, "attention_output")
+    name = "attention_output/einsum/Einsum"
+    joined = _at(call, RESHAPE, [mixed, call.integers([-1, given[1], whole], "e")], (*given[:2], whole), name)
+    flat = _at(call, FULLY_CONNECTED, [joined, _kernel(call, weight, (given[2], whole), name), None], given, name, keep=True)
+    cut = _at(call, RESHAPE, [flat, call.integers([-1, *given[1:]], "f")], given, name)
+    if bias is None:
+        return cut
+    term = call.floats(vector(bias.values), "attention_output/add/ReadVariableOp")
+    return call.op(ADD, [cut, term], given, "attention_output/add")
+
+
+def _pair(call: Call, name: str) -> tuple[Parameter, Parameter | None]:
+    found = {each.name: each for each in call.parameters if f"/{name}/" in f"/{each.tensor.name}"}
+    if "kernel" not in found:
+        raise UnknownLayerError("attention whose variables have no names")
+    return found["kernel"], found.get("bias")
+
+
+def _kernel(call: Call, weight: Parameter, shape: tuple[int, int], name: str) -> Value:
+    rows, cols = shape[1], shape[0]
+    if prod(weight.shape) != rows * cols:
+        raise UnknownLayerError("attention of another shape")
+    return kernel(weight.tensor, Layout(rows, cols, 1, 0), shape, call.at(name))
+
+
+def _at(call: Call, code: int, inputs: list[Value | None], shape: Shape, name: str, *, keep: bool = False) -> Value:
+    """Add an operator that shares its location with others."""
+    output = call.op(code, inputs, shape, name, {"keep_num_dims": True} if keep else {})
+    output.location = call.at(name)
+    return output
+
+
+ATTENTION: dict[str, Rule] = {"LayerNormalization": _layer_normalization, "MultiHeadAttention": _attention}
+"""The rules of layers that relate parts of one sample."""
