@@ -44,9 +44,14 @@ def _section(found: Meaning) -> str:
     if found.remedies.keys() == {""}:
         text += f"\nWhat to do:\n\n```text\n{found.remedies['']}\n```\n"
     elif found.remedies:
-        rows = "".join(f"| {format} | `{remedy}` |\n" for format, remedy in found.remedies.items())
-        text += f"\n| format | what to do |\n| --- | --- |\n{rows}"
-    return text
+        text += f"\nWhat to do{', as it applies' if len(found.remedies) > 1 else ''}:\n\n" + "".join(map(_remedy, found.remedies.items()))
+    return text.rstrip() + "\n"
+
+
+def _remedy(named: tuple[str, str]) -> str:
+    name, (words, _, code) = named[0], named[1].partition("\n")
+    lines = "".join(f"  {line}".rstrip() + "\n" for line in ("```", *code.split("\n"), "```"))
+    return f"- `{name}`: {words}\n" + (f"\n{lines}\n" if code else "")
 
 
 def main() -> None:

@@ -24,16 +24,20 @@ def code_of(printed: str) -> str:
 
 @cache
 def _pattern(remedy: Remedy) -> re.Pattern[str]:
-    """Return what a printed remedy looks like; a name may be anything, an import that is not needed is left out."""
+    """Return what a printed remedy looks like; a name may be anything."""
     text = remedy.text
-    code = (
-        _regex(text.code.strip("\n")).replace(r"(?:.+?)\n", r"(?:.+?\n)?", 1)
-        if "import_keras" in text.code
-        else _regex(text.code.strip("\n"))
-    )
+    code = _regex(text.code.strip("\n"))
     words = rf"(?:unpack\ the\ archive,\ then\ )?{_regex(text.words)}"
     return re.compile(rf"{words}:\n{code}" if code else words, re.DOTALL)
 
 
 def _regex(template: str) -> str:
-    return "".join(re.escape(literal) + ("(?:.+?)" if field is not None else "") for literal, field, _, _ in Formatter().parse(template))
+    found = ""
+    for literal, field, _, conversion in Formatter().parse(template):
+        found += re.escape(literal)
+        if field is not None:
+            found += _QUOTED if conversion == "r" else r"(?:.*?)"
+    return found
+
+
+_QUOTED = r"""(?:'[^'\n]*'|"[^"\n]*")"""

@@ -57,7 +57,7 @@ def rewritten_size(source: Source, rewriting: Rewriting) -> int:
 
 
 def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> int:
-    """Return the size of the file once h5py wrote it again in the newest layout, `REPACK` for `REPACK`; with gzip, one chunk each.
+    """Return the size of the file once h5py wrote it again in the newest layout; with gzip, in one chunk each.
 
     Raises `UnmeasurableError` where the library does not read or write it.
     """
@@ -87,15 +87,6 @@ def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> int:
 
 LEAST_GZIPPED = 1024
 """Data sets of fewer bytes are left as they are: the structures of a chunk would cost more."""
-
-REPACK = (
-    "import h5py; a = h5py.File({0!r}); b = h5py.File({1!r}, 'w', libver='latest'); {2}"
-    "a.visititems(lambda n, o: (b.create_dataset(n, data=o[()]{3}) if isinstance(o, h5py.Dataset) else b.require_group(n))"
-    ".attrs.update(o.attrs)); b.attrs.update(a.attrs)"
-)
-"""The same in a line of Python: names of files, what stands before, and more arguments."""
-GZIP_SET = "z = dict(compression='gzip', compression_opts=9); "
-GZIP_ARGUMENTS = f", **(z | dict(chunks=o.shape) if o.nbytes >= {LEAST_GZIPPED} else {{}})"
 
 
 class FileLike:

@@ -152,7 +152,7 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
         lambda: pair(model(kernel()), model(one_changed(), location="after.h5")),
     ),
     "missing-data": (lambda: fixture("tfjs/shard_missing/model.json"), 700, lambda: fixture("tfjs/layers/model.json")),
-    "quant-params-dominate": (lambda: alone(quantized(240)), 240, lambda: alone(quantized(200))),
+    "quant-params-dominate": (lambda: alone(quantized(720)), 720, lambda: alone(quantized(200))),
     "sparse-encoding-net-loss": (
         lambda: alone(sparse(dtype="int8", values=700, index=600)),
         276,

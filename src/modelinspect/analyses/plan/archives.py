@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.core.artifact import FormatName
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
@@ -18,10 +18,6 @@ from modelinspect.measure.rewrite import FileLike
 _LOCAL, _CENTRAL, _END = 30, 46, 22
 _MOST = 2**31 - 1
 """Larger members or archives get records of Zip64."""
-_CODE = (
-    "import zipfile; a = zipfile.ZipFile({0!r}); b = zipfile.ZipFile('deflated.keras', 'w', zipfile.ZIP_DEFLATED, compresslevel=9); "
-    "[b.writestr(n, a.read(n)) for n in a.namelist()]; b.close()"
-)
 
 
 def _find(planning: Planning) -> Iterator[Option]:
@@ -39,7 +35,7 @@ def _find(planning: Planning) -> Iterator[Option]:
         planning.left_out.append(f"zip-deflate: left out: it would take {size:,} bytes, not fewer than now")
         return
     notes = "each member deflated with zlib level 9; Keras refuses members above 256 MiB that expand more than 100 times"
-    command = f"python -c {shlex.quote(_CODE.format(planning.name))}"
+    command = advise(Remedy.DEFLATE_KERAS, planning.artifact).code
     yield Option("zip-deflate", size, Basis.MEASURED, True, "as before, with load_model", command, notes)
 
 

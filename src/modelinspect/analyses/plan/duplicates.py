@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.explain.remedies import duplicate_remedy
+from modelinspect.analyses.matching import Side
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
-from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Storage, Tensor
 from modelinspect.measure.facts import Aspect
@@ -15,12 +16,6 @@ from modelinspect.reports.wording import plural
 _LEAST = 64
 _ENTRY = 90
 """What the index, the header or the table of a tensor takes, about."""
-_REMEDIES = {
-    FormatName.SAVED_MODEL: "tf.saved_model.save(model, 'once')  # model.export of Keras 3 writes each variable twice",
-    FormatName.KERAS_ZIP: "tfmot.sparsity.keras.strip_pruning(model).save('once.keras')  # or share the layer itself, not its weights",
-    FormatName.TFLITE: "convert again: TFLiteConverter stores equal buffers once",
-}
-_REMEDY = "build the model so that layers share one variable, then save again"
 
 
 def _find(planning: Planning) -> Iterator[Option]:
@@ -34,32 +29,37 @@ def _find(planning: Planning) -> Iterator[Option]:
     if all(len(group) < 2 for group in sizes.values()):
         return
     digests = measure(planning.artifact, planning.files, planning.limits, None, (Aspect.DIGEST,))
-    groups: dict[str, list[Tensor]] = {}
+    groups: dict[str, list[TensorId]] = {}
     for group in sizes.values():
         for index in group if len(group) > 1 else ():
             digest = digests[index].digest
             if digest is not None:
-                groups.setdefault(digest, []).append(planning.artifact.tensors[index])
-    copies = [tensor for tensors in groups.values() for tensor in _apart(tensors)[1:]]
-    if not copies:
+                groups.setdefault(digest, []).append(index)
+    pairs = [(copy, kept) for group in groups.values() for kept, *copies in (_apart(planning, group),) for copy in copies]
+    if not pairs:
         return
+    copies = [planning.artifact.tensors[copy] for copy, _ in pairs]
     saved = sum(tensor.stored_size for tensor in copies)
     size = planning.size - saved
     error = round(_ENTRY * len(copies) / max(size, 1) + 0.01, 4)
-    form = planning.artifact.format
+    advice = duplicate_remedy(Side(planning.artifact, planning.measurements), *pairs[0])
     notes = f"{plural(len(copies), 'tensor')} stored again with the same elements, {saved:,} bytes; such as {copies[0].name}"
-    yield Option("drop-duplicates", size, Basis.ESTIMATE, True, "as before", _REMEDIES.get(form, _REMEDY), notes, error)
+    if advice is not None:
+        notes += f"; {advice.words}"
+    code = advice.code if advice is not None else ""
+    yield Option("drop-duplicates", size, Basis.ESTIMATE, True, "as before", code, notes, error)
 
 
 def _is_number(tensor: Tensor) -> bool:
     return tensor.dtype.kind not in (ElementKind.STRING, ElementKind.OPAQUE)
 
 
-def _apart(tensors: list[Tensor]) -> list[Tensor]:
+def _apart(planning: Planning, group: list[TensorId]) -> list[TensorId]:
     """Return tensors that stand in different places."""
-    found: dict[tuple[object, ...], Tensor] = {}
-    for tensor in tensors:
-        found.setdefault(tuple((extent.member, extent.span) for extent in tensor.extents), tensor)
+    found: dict[tuple[object, ...], TensorId] = {}
+    for index in group:
+        extents = planning.artifact.tensors[index].extents
+        found.setdefault(tuple((extent.member, extent.span) for extent in extents), index)
     return list(found.values())
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.core.artifact import FormatName
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
-from modelinspect.measure.rewrite import GZIP_ARGUMENTS, GZIP_SET, LEAST_GZIPPED, REPACK, repacked_size
+from modelinspect.measure.rewrite import LEAST_GZIPPED, repacked_size
 
 _UNREAD = ("links", "elsewhere", "committed_datatypes")
 
@@ -42,18 +42,15 @@ def _size(planning: Planning, *, gzip: bool) -> int:
 
 
 def _option(planning: Planning, name: str, size: int, *, gzip: bool) -> Option:
-    target = "gzip.h5" if gzip else "repacked.h5"
-    if planning.artifact.format is FormatName.WEIGHTS_HDF5:
-        target = target.replace(".h5", ".weights.h5")
-    code = REPACK.format(planning.name, target, GZIP_SET if gzip else "", GZIP_ARGUMENTS if gzip else "")
+    advice = advise(Remedy.REPACK_GZIP_HDF5 if gzip else Remedy.REPACK_HDF5, planning.artifact)
     notes = (
-        f"deflate in HDF5, a chunk for each data set of {LEAST_GZIPPED:,} bytes or more; h5repack -L -f GZIP=9 gives nearly the same; "
+        f"deflate in HDF5, a chunk for each data set of {LEAST_GZIPPED:,} bytes or more; "
         "no shuffle: it makes zeros compress worse"
         if gzip
-        else "newest structures and no free space; h5repack -L gives nearly the same"
+        else "newest structures and no free space"
     )
     loads = "as before, with load_model" if planning.artifact.format is FormatName.KERAS_HDF5 else "as before, with load_weights or h5py"
-    return Option(name, size, Basis.MEASURED, True, loads, f"python -c {shlex.quote(code)}", notes)
+    return Option(name, size, Basis.MEASURED, True, loads, advice.code, notes)
 
 
 FAMILY = Family(("hdf5-gzip", "hdf5-repack"), _find, formats=frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5)))

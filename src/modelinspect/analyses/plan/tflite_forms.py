@@ -8,6 +8,7 @@ from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
 from modelinspect.analyses.plan.tflite.forms import SparseTensor, Weights
 from modelinspect.analyses.plan.tflite.keras import Source, keras_source
 from modelinspect.analyses.plan.tflite.predict import Form, predict
+from modelinspect.analyses.remedies.advice import is_whole, load_lines
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role
 from modelinspect.reports.wording import plural
@@ -62,33 +63,29 @@ def _source(planning: Planning) -> Source:
 
 
 def command(planning: Planning, weights: Weights, *, sparse: bool) -> str:
-    """Return lines of Python that make a form."""
-    lines = ["import tensorflow as tf", *_converter(planning)]
-    optimizations = [] if weights is Weights.FLOAT32 else ["tf.lite.Optimize.DEFAULT"]
+    """Return lines of Python that make a form; of two forms they differ in the settings alone."""
+    kinds = [] if weights is Weights.FLOAT32 else ["kind.DEFAULT"]
     if sparse:
-        optimizations.append("tf.lite.Optimize.EXPERIMENTAL_SPARSITY")
-    if optimizations:
-        lines.append(f"c.optimizations = [{', '.join(optimizations)}]")
+        kinds.append("kind.EXPERIMENTAL_SPARSITY")
+    settings = [f"converter.optimizations = [{', '.join(kinds)}]"]
     if weights is Weights.FLOAT16:
-        lines.append("c.target_spec.supported_types = [tf.float16]")
-    lines.append("open('model.tflite', 'wb').write(c.convert())")
-    return "; ".join(lines)
+        settings.append("converter.target_spec.supported_types = [tf.float16]")
+    made = "model.tflite" if planning.name != "model.tflite" else "converted.tflite"
+    write = f"open({made!r}, 'wb').write(converter.convert())"
+    return "\n".join(("import tensorflow as tf", *_converter(planning), "kind = tf.lite.Optimize", *settings, write))
 
 
 def _converter(planning: Planning) -> list[str]:
-    if any("prune_low_magnitude" in tensor.name for tensor in planning.of_role(Role.PRUNING)):
-        stripped = "tfmot.sparsity.keras.strip_pruning(model)"
-        return ["import tensorflow_model_optimization as tfmot", f"c = tf.lite.TFLiteConverter.from_keras_model({stripped})"]
-    match planning.artifact.format:
-        case FormatName.SAVED_MODEL:
-            return [f"c = tf.lite.TFLiteConverter.from_saved_model({planning.name!r})"]
-        case FormatName.KERAS_HDF5 | FormatName.KERAS_ZIP:
-            version = str(planning.artifact.facts.get("keras_version", "2"))
-            module = "keras" if version.startswith("3") else "tf_keras"
-            loaded = f"{module}.models.load_model({planning.name!r}, compile=False)"
-            return [f"import {module}", f"c = tf.lite.TFLiteConverter.from_keras_model({loaded})"]
-        case _:
-            return ["c = tf.lite.TFLiteConverter.from_keras_model(model)  # the model that these weights belong to"]
+    """Return lines that make the converter: of what the artifact loads as, or of the model that its weights belong to."""
+    artifact = planning.artifact
+    wrapped = any("prune_low_magnitude" in tensor.name for tensor in planning.of_role(Role.PRUNING))
+    if artifact.format is FormatName.SAVED_MODEL and not wrapped:
+        return [f"converter = tf.lite.TFLiteConverter.from_saved_model({planning.name!r})"]
+    lines = [f"{load_lines(artifact)}"] if is_whole(artifact) else []
+    if wrapped:
+        lines += [] if lines else ["import tensorflow_model_optimization as tfmot"]
+        lines.append("model = tfmot.sparsity.keras.strip_pruning(model)")
+    return [*lines, "converter = tf.lite.TFLiteConverter.from_keras_model(model)"]
 
 
 def _notes(form: Form, source: Source) -> Iterator[str]:

@@ -8,6 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.remedies import Advice
+from modelinspect.analyses.remedies.advice import keras_module
+from modelinspect.analyses.remedies.choose import without_helpers, without_optimizer
 from modelinspect.core.artifact import Document, DocumentKind, FormatName
 from modelinspect.core.tensors import DecompressStep, Role, Stream, Tensor
 from modelinspect.errors import FormatError
@@ -20,22 +23,10 @@ _HELPERS = ("mask", "threshold", "pruning_step")
 _OF_TRAINING = ("optimizer", "optimizer_weights", "metrics", "_metrics")
 _CHECKPOINT_ENTRY, _CHECKPOINT_DOUBT = 190, 100
 """What the index and the object graph say of a tensor, about, and how far that may be off."""
+_RENAMED_DOUBT = 6_000
+"""What other names of variables change in bytes at the most: Keras 3 writes those of nested layers anew once a model is loaded."""
 _CHECKPOINT_ERROR, _GRAPH_ERROR, _WRAPPED_ERROR, _RENAMED_ERROR = 0.05, 0.6, 0.06, 0.05
 
-_REMEDIES = {
-    FormatName.KERAS_HDF5: "tf_keras.models.load_model({0!r}, compile=False).save('smaller.h5', include_optimizer=False)",
-    FormatName.KERAS_ZIP: "tf_keras.models.load_model({0!r}, compile=False).save('smaller.keras')",
-    FormatName.WEIGHTS_HDF5: "model.load_weights({0!r}); model.save_weights('smaller.weights.h5')  # with a model that is not compiled",
-    FormatName.SAVED_MODEL: "tf_keras.models.load_model({0!r}, compile=False).save('smaller', save_format='tf')",
-    FormatName.CHECKPOINT: "tf.train.Checkpoint(model=model).write('smaller')  # without optimizer=",
-}
-_STRIP = {
-    FormatName.KERAS_HDF5: ".save('stripped.h5', include_optimizer=False)",
-    FormatName.KERAS_ZIP: ".save('stripped.keras')",
-    FormatName.WEIGHTS_HDF5: ".save_weights('stripped.weights.h5')",
-    FormatName.SAVED_MODEL: ".save('stripped', save_format='tf')",
-    FormatName.CHECKPOINT: "",
-}
 _LOADS = {
     FormatName.KERAS_HDF5: "as before, with load_model; not compiled",
     FormatName.KERAS_ZIP: "as before, with load_model; not compiled",
@@ -73,12 +64,12 @@ def _without_optimizer(planning: Planning) -> Option:
     held = sum(tensor.stored_size for tensor in slots)
     notes = f"{len(slots):,} tensors of the optimizer, {held:,} bytes, and the structures that hold them; training starts anew without them"
     form = planning.artifact.format
-    command = _for_keras(planning, _REMEDIES[form].format(planning.name))
+    advice = without_optimizer(planning.artifact)
     if basis is Basis.MEASURED and _is_wrapped(planning):  # the loaded model writes its wrappers' variables in another order
         basis, error = Basis.ESTIMATE, _WRAPPED_ERROR
-    if _is_wrapped(planning) and ".load_model(" in command:
-        command = f"with tfmot.sparsity.keras.prune_scope(): {command}"
-    return Option("strip-optimizer", size, basis, True, _LOADS[form], command, notes, error)
+    if basis is Basis.MEASURED and form is FormatName.KERAS_HDF5 and keras_module(planning.artifact) == "keras":
+        basis, error = Basis.ESTIMATE, round(_RENAMED_DOUBT / max(size, 1), 4)
+    return Option("strip-optimizer", size, basis, True, _LOADS[form], _code(advice), notes, error)
 
 
 def _without_pruning(planning: Planning) -> Option:
@@ -88,14 +79,12 @@ def _without_pruning(planning: Planning) -> Option:
     helpers = planning.of_role(Role.PRUNING)
     held = sum(tensor.stored_size for tensor in helpers)
     notes = f"{len(helpers):,} masks, thresholds and steps, {held:,} bytes; the optimizer's state goes with them"
-    strip = "tfmot.sparsity.keras.strip_pruning(model)"
-    command = f"{strip}{_STRIP[form]}" if _STRIP[form] else f"tf.train.Checkpoint(model={strip}).write('stripped')"
-    return Option("strip-pruning", size, basis, True, _LOADS[form], command, notes, error)
+    advice = without_helpers(planning.artifact)
+    return Option("strip-pruning", size, basis, True, _LOADS[form], _code(advice), notes, error)
 
 
-def _for_keras(planning: Planning, command: str) -> str:
-    version = str(planning.artifact.facts.get("keras_version", "2"))
-    return command.replace("tf_keras.", "keras.") if version.startswith("3") else command
+def _code(advice: Advice | None) -> str:
+    return advice.code if advice is not None else ""
 
 
 def _size(
@@ -242,4 +231,4 @@ def unwrapped(value: Any, depth: int = 0) -> Any:
     return {key: unwrapped(item, depth + 1) for key, item in value.items()}
 
 
-FAMILY = Family(("strip-optimizer", "strip-pruning"), _find, reads_weights=False, formats=frozenset(_REMEDIES))
+FAMILY = Family(("strip-optimizer", "strip-pruning"), _find, reads_weights=False, formats=frozenset(_LOADS))

@@ -8,13 +8,11 @@ import numpy as np
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
 from modelinspect.analyses.plan.content import loads_as, read_member, stream
-from modelinspect.core.artifact import FormatName
+from modelinspect.analyses.remedies import Advice, Remedy, advise
+from modelinspect.analyses.remedies.choose import positive_zeros, repackable
 from modelinspect.core.tensors import ByteOrder, ElementKind, RawPayload, Tensor, WindowStep
 from modelinspect.measure.compressors import BLOCK, GZIP_FRAME, Compressor, compress_all
 from modelinspect.reports.wording import plural
-
-_REMEDY = "model.set_weights([w + 0.0 for w in model.get_weights()])  # then save again and gzip"
-_CONVERT = "model.set_weights([w + 0.0 for w in model.get_weights()])  # then convert again and gzip"
 
 
 def _find(planning: Planning) -> Iterator[Option]:
@@ -32,20 +30,23 @@ def _find(planning: Planning) -> Iterator[Option]:
         return _rewritten(planning, name, spans[name]) if name in spans else read_member(planning, name)
 
     size = compress_all(stream(planning, read), [Compressor.GZIP])[Compressor.GZIP] + GZIP_FRAME
-    if planning.is_file:
-        size += len(planning.name.encode()) + 1
-    is_converted = planning.artifact.format in (FormatName.TFLITE, FormatName.TFJS, FormatName.GRAPH_DEF)
     notes = f"{plural(negative, 'zero')} stored as -0.0: the size after gzip-9 once they are +0.0, values unchanged"
-    yield Option(
-        "canonical-zeros",
-        size,
-        Basis.MEASURED,
-        True,
-        loads_as(planning, "gunzip"),
-        _CONVERT if is_converted else _REMEDY,
-        notes,
-        download_size=size,
-    )
+    if _is_rewritten_in_place(planning):
+        advice: Advice | None = advise(Remedy.CANONICAL_HDF5, planning.artifact)
+        size += len(advise(Remedy.CANONICAL_HDF5, planning.artifact).made.encode()) + 1
+    else:
+        advice = positive_zeros(planning.artifact)
+        size += len(planning.name.encode()) + 1 if planning.is_file else 0
+        notes += f"; {advice.words}, then compress it; saved anew it differs by some bytes" if advice is not None else ""
+    code = advice.code if advice is not None else ""
+    yield Option("canonical-zeros", size, Basis.MEASURED, True, loads_as(planning, "gunzip"), code, notes, download_size=size)
+
+
+def _is_rewritten_in_place(planning: Planning) -> bool:
+    """Tell whether h5py can put every float of a file in its own place: none of them is compressed or in an archive."""
+    floats = [tensor for tensor in planning.artifact.tensors if tensor.dtype.kind is ElementKind.FLOAT and tensor.stored_size]
+    plain = all(isinstance(tensor.payload, RawPayload) and not tensor.payload.stream.steps for tensor in floats)
+    return plain and planning.is_file and repackable(planning.artifact)
 
 
 Run = tuple[int, int, int, ByteOrder]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,17 +19,19 @@ _WRITTEN = {
     FormatName.WEIGHTS_HDF5: ".weights.h5",
     FormatName.TFLITE: ".tflite",
 }
+_TRACES = ("layer_call_and_return_conditional_losses", "layer_call_fn")
 _MOST_FILES = 4
 """Of more files than these a command names a pattern."""
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """A remedy for an artifact. ``words`` is a line, ``code`` lines that can be copied, or nothing."""
+    """A remedy for an artifact. ``words`` is a line, ``code`` lines that can be copied, or nothing; ``made`` the file that they write."""
 
     remedy: Remedy
     words: str
     code: str = ""
+    made: str = ""
 
     @property
     def language(self) -> Language:
@@ -65,11 +68,14 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
     values: dict[str, str | int] = {
         "file": name,
         "file_word": shlex.quote(name),
+        "outer_word": shlex.quote(outer_name(artifact)),
         "made": target,
         "made_word": shlex.quote(target),
+        "packed": f"{target}.gz",
         "keras": keras_module(artifact),
-        "import_keras": _import_keras(keras_module(artifact)),
-        "load": _load(artifact, name),
+        "clone": _clone(keras_module(artifact)),
+        "traces": "" if has_traces(artifact) else ", save_traces=False",
+        "load": load_lines(artifact),
         **_commands(artifact),
         **more,
     }
@@ -77,7 +83,7 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
     outer = "gzip -9" in text.code or "modelinspect " in text.code
     if is_wrapped(artifact) and text.code and not outer:
         words = f"unpack the archive, then {words}"
-    return Advice(remedy, words, _without_gaps(text.code.format(**values)))
+    return Advice(remedy, words, _without_gaps(text.code.format(**values)), target)
 
 
 def example(remedy: Remedy) -> Advice:
@@ -88,10 +94,13 @@ def example(remedy: Remedy) -> Advice:
     values: dict[str, str | int] = {
         "file": text.file,
         "file_word": text.file,
+        "outer_word": text.file,
         "made": made,
         "made_word": made,
+        "packed": f"{made}.gz",
         "keras": "tf_keras",
-        "import_keras": "import tf_keras",
+        "clone": _clone("tf_keras"),
+        "traces": "",
         "load": _scoped(_example_helpers(remedy), "tf_keras", text.file),
         "files": "model" if stem == text.file else "group1-shard1of1.bin",
         "archive": f"{stem}.tar.gz",
@@ -132,8 +141,12 @@ def is_wrapped(artifact: Artifact) -> bool:
 
 def is_folder(artifact: Artifact) -> bool:
     """Tell whether the artifact is a folder of files."""
+    if is_wrapped(artifact):
+        return False
     name = outer_name(artifact)
-    return all(member.name != name and not member.name.startswith(f"{name}.") for member in artifact.members) and not is_wrapped(artifact)
+    return "checkpoints" in artifact.facts or all(
+        member.name != name and not member.name.startswith(f"{name}.") for member in artifact.members
+    )
 
 
 def keras_module(artifact: Artifact) -> str:
@@ -152,6 +165,13 @@ def keras_module(artifact: Artifact) -> str:
 def has_keras_metadata(artifact: Artifact) -> bool:
     """Tell whether a SavedModel is one that tf_keras loads as a model."""
     return any(document.kind is DocumentKind.KERAS_METADATA for document in artifact.documents)
+
+
+def has_traces(artifact: Artifact) -> bool:
+    """Tell whether a SavedModel has the functions of each layer."""
+    told = artifact.facts.get("functions")
+    names = [str(entry.get("name")) for entry in told if isinstance(entry, Mapping)] if isinstance(told, tuple | list) else []
+    return any(trace in name for name in names for trace in _TRACES)
 
 
 def is_whole(artifact: Artifact) -> bool:
@@ -173,7 +193,7 @@ def helpers_of(artifact: Artifact) -> Helpers:
     if any(name.endswith(("_min", "_max")) or name == "optimizer_step" for name in names):
         return Helpers.QUANTIZATION
     wrapped = artifact.facts.get("wrapped_layers")
-    return Helpers.PRUNING if names or (isinstance(wrapped, dict) and "PruneLowMagnitude" in wrapped) else Helpers.NONE
+    return Helpers.PRUNING if names or (isinstance(wrapped, Mapping) and "PruneLowMagnitude" in wrapped) else Helpers.NONE
 
 
 def _last(name: str) -> str:
@@ -190,12 +210,20 @@ def _made(artifact: Artifact, name: str, stem: str) -> str:
     return target if target != name else f"again_{target}"
 
 
+def _clone(module: str) -> str:
+    """Return the lines that copy a model without its optimizer; Keras 3's ``clone_model`` compiles the copy as the model was."""
+    if module == "tf_keras":
+        return "import tf_keras\ncopy = tf_keras.models.clone_model(model)"
+    return "copy = type(model).from_config(model.get_config())"
+
+
 def _import_keras(module: str) -> str:
     return "" if module == "tf.keras" else f"import {module}"
 
 
-def _load(artifact: Artifact, name: str) -> str:
-    return _scoped(helpers_of(artifact), keras_module(artifact), name)
+def load_lines(artifact: Artifact) -> str:
+    """Return the lines that load a whole model as ``model``."""
+    return _scoped(helpers_of(artifact), keras_module(artifact), file_name(artifact))
 
 
 def _scoped(helpers: Helpers, module: str, name: str) -> str:
@@ -223,12 +251,15 @@ def _commands(artifact: Artifact) -> dict[str, str | int]:
     """Return what a shell needs: the artifact's files, and an archive of them."""
     name = outer_name(artifact)
     members = [member.name for member in artifact.members]
-    if is_folder(artifact) and artifact.format is not FormatName.TFJS:
+    if artifact.format is FormatName.TFJS:
+        folder = f"{name}/" if is_folder(artifact) else ""
+        files = " ".join(shlex.quote(folder + member) for member in members if not member.endswith(".json"))
+    elif is_folder(artifact):
         files = shlex.quote(name)
     elif len(members) > _MOST_FILES:
         files = f"{shlex.quote(name.removesuffix('.index'))}*"
     else:
-        files = " ".join(shlex.quote(member) for member in members if not member.endswith(".json"))
+        files = " ".join(map(shlex.quote, members))
     archive = shlex.quote(f"{name.removesuffix('.index')}.tar.gz")
     return {"files": files, "archive": archive, "debug": shlex.quote(f"{name}/debug")}
 

@@ -11,6 +11,7 @@ from modelinspect.analyses.remedies.advice import (
     Helpers,
     advise,
     has_keras_metadata,
+    has_traces,
     helpers_of,
     is_whole,
     is_wrapped,
@@ -21,17 +22,26 @@ from modelinspect.core.tensors import Role, Storage, Tensor
 
 HDF5_FORMATS = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
 CONVERTED = frozenset((FormatName.TFLITE, FormatName.TFJS, FormatName.GRAPH_DEF))
-_TRACES = ("layer_call_and_return_conditional_losses", "layer_call_fn")
+_UNPACKED = ("links", "elsewhere", "committed_datatypes", "user_block")
 
 
 def repackable(artifact: Artifact) -> bool:
-    """Tell whether the HDF5 library writes the artifact again: one whole file, not in an archive, nothing of it elsewhere."""
-    return artifact.format in HDF5_FORMATS and len(artifact.members) == 1 and not is_wrapped(artifact) and not artifact.diagnostics
+    """Tell whether h5repack writes the artifact again: one whole file, not in an archive, with nothing that the tool fails on."""
+    if artifact.format not in HDF5_FORMATS or len(artifact.members) != 1 or is_wrapped(artifact) or artifact.diagnostics:
+        return False
+    told = artifact.facts.get("hdf5")
+    hdf5 = told if isinstance(told, Mapping) else {}
+    return not any(artifact.facts.get(key) or hdf5.get(key) for key in _UNPACKED)
+
+
+def gzippable(artifact: Artifact) -> bool:
+    """Tell whether h5repack compresses an artifact; it fails on data sets without elements."""
+    return repackable(artifact) and not any(0 in tensor.shape for tensor in artifact.tensors)
 
 
 def compressed(artifact: Artifact) -> Advice | None:
     """Say how an artifact is compressed, so that it loads as before where its format can."""
-    if repackable(artifact):
+    if gzippable(artifact):
         return advise(Remedy.GZIP_HDF5, artifact)
     if artifact.format is FormatName.KERAS_ZIP and len(artifact.members) == 1 and not is_wrapped(artifact):
         return advise(Remedy.DEFLATE_KERAS, artifact)
@@ -67,7 +77,10 @@ def without_helpers(artifact: Artifact) -> Advice | None:
     whole = is_whole(artifact)
     match helpers_of(artifact):
         case Helpers.PRUNING | Helpers.NONE:
-            return advise(Remedy.STRIP if whole else _STRIPS[artifact.format], artifact)
+            remedy = Remedy.STRIP if whole else _STRIPS.get(artifact.format)
+            if artifact.format is FormatName.CHECKPOINT and not artifact.facts.get("object_graph_nodes"):
+                remedy = Remedy.FOLD_MASKS
+            return advise(remedy, artifact) if remedy is not None else None
         case Helpers.CLUSTERING:
             return advise(Remedy.UNCLUSTER if whole else Remedy.UNCLUSTER_FIRST, artifact)
         case Helpers.QUANTIZATION:
@@ -78,11 +91,10 @@ _STRIPS = {
     FormatName.KERAS_HDF5: Remedy.STRIP_WEIGHTS,
     FormatName.KERAS_ZIP: Remedy.STRIP_WEIGHTS,
     FormatName.WEIGHTS_HDF5: Remedy.STRIP_WEIGHTS,
-    FormatName.HDF5: Remedy.STRIP_FIRST,
     FormatName.SAVED_MODEL: Remedy.STRIP_FOLDER,
     FormatName.CHECKPOINT: Remedy.STRIP_CHECKPOINT,
-    FormatName.GRAPH_DEF: Remedy.STRIP_FIRST,
-    FormatName.TFLITE: Remedy.STRIP_FIRST,
+    FormatName.GRAPH_DEF: Remedy.FOLD_MASKS,
+    FormatName.TFLITE: Remedy.FOLD_MASKS,
     FormatName.TFJS: Remedy.STRIP_FIRST,
 }
 
@@ -121,7 +133,7 @@ def pruned_in_blocks(artifact: Artifact, tensors: Iterable[Tensor]) -> Advice | 
     """Say how matrices get the pattern that sparse kernels take; where blocks divide none of them, how they are stored densely."""
     for tensor in tensors:
         block = block_of(tensor)
-        if len(tensor.shape) == 2 and tensor.shape[-1] % block == 0:
+        if len(tensor.shape) == 2 and tensor.shape[0] > 1 and tensor.shape[1] > block and tensor.shape[1] % block == 0:
             return advise(Remedy.PRUNE_BLOCKS, artifact, block=block)
     return converted_dense(artifact)
 
@@ -142,9 +154,7 @@ def untraced(artifact: Artifact) -> Advice | None:
     """Say how a SavedModel of tf_keras is saved without functions of each layer, where it has them."""
     if artifact.format is not FormatName.SAVED_MODEL or not has_keras_metadata(artifact) or helpers_of(artifact) is not Helpers.NONE:
         return None
-    told = artifact.facts.get("functions")
-    names = [str(entry.get("name")) for entry in told if isinstance(entry, Mapping)] if isinstance(told, tuple | list) else []
-    return advise(Remedy.NO_TRACES, artifact) if any(trace in name for name in names for trace in _TRACES) else None
+    return advise(Remedy.NO_TRACES, artifact) if has_traces(artifact) else None
 
 
 def _slot_names(artifact: Artifact) -> str:

@@ -42,8 +42,7 @@ def _python(words: str, code: str, file: str = "model.h5", made: str = "smaller"
 
 _CLONE = """
 import tensorflow as tf
-{import_keras}
-copy = {keras}.models.clone_model(model)
+{clone}
 copy.set_weights(model.get_weights())
 """
 _STRIP = """
@@ -73,9 +72,10 @@ new.attrs.update(old.attrs)
 new.close()
 """
 _PLAIN = "made = new.create_dataset(name, data=item[()])"
-_GZIPPED = """big = dict(chunks=item.shape, compression='gzip', compression_opts=9)
-        more = big if item.nbytes >= 1024 else {{}}
+_GZIPPED = """big = item.nbytes >= 1024
+        more = dict(gzip, chunks=item.shape) if big else {{}}
         made = new.create_dataset(name, data=item[()], **more)"""
+_GZIP = "gzip = dict(compression='gzip', compression_opts=9)\ndef copy"
 
 
 @unique
@@ -83,7 +83,7 @@ class Remedy(Enum):
     """Everything that there is to do about a finding or a cause."""
 
     # compression of what stands there
-    GZIP_FILE = _shell("compress it for the download", "gzip -9k {file_word}", "model.tflite")
+    GZIP_FILE = _shell("compress it for the download", "gzip -9k {outer_word}", "model.tflite")
     GZIP_FILES = _shell("compress its files for the download", "gzip -9k {files}", "model.json")
     GZIP_FOLDER = _shell("compress it for the download", "tar -cf - {files} | gzip -9 > {archive}", "model")
     GZIP_HDF5 = _shell(
@@ -102,6 +102,7 @@ for name in old.namelist():
 new.close()
 """,
         "model.keras",
+        "deflated",
     )
 
     # the optimizer's state
@@ -118,7 +119,7 @@ import tf_keras
 model = tf_keras.models.load_model({file!r}, compile=False)
 copy = tf_keras.models.clone_model(model)
 copy.set_weights(model.get_weights())
-copy.save({made!r}, save_format='tf')
+copy.save({made!r}, save_format='tf'{traces})
 """,
         "model",
     )
@@ -162,7 +163,8 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
         "model",
         "stripped",
     )
-    STRIP_FIRST = _python("strip the wrappers of pruning before the model is frozen or converted", _STRIP, "model.tflite")
+    STRIP_FIRST = _python("strip the wrappers of pruning before the model is converted", _STRIP, "model.json")
+    FOLD_MASKS = Text("multiply each weight by its mask before the graph is frozen or the variables are saved, and leave the mask out")
     UNCLUSTER = _python(
         "strip the wrappers of clustering, and save what is left",
         "{load}\nmodel = tfmot.clustering.keras.strip_clustering(model)\nmodel.save({made!r})",
@@ -218,19 +220,20 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
         """
 import tensorflow_model_optimization as tfmot
 import tf_keras
+prune = tfmot.sparsity.keras.prune_low_magnitude
 def wrap(layer):
-    dense = isinstance(layer, tf_keras.layers.Dense)
-    if not dense or layer.kernel.shape[0] % {block}:
+    if not isinstance(layer, tf_keras.layers.Dense):
         return layer
-    return tfmot.sparsity.keras.prune_low_magnitude(
-        layer, block_size=({block}, 1))
+    inputs, units = layer.kernel.shape
+    fits = inputs > {block} and inputs % {block} == 0 and units > 1
+    return prune(layer, block_size=({block}, 1)) if fits else layer
 
 model = tf_keras.models.clone_model(model, clone_function=wrap)
 """,
         "model.tflite",
     )
     CONVERT_FLOAT = _python(
-        "leave a model this small in float32: its weights take less than their scales save", "converter.optimizations = []", "model.tflite"
+        "convert without quantization: a model this small takes less in float32", "converter.optimizations = []", "model.tflite"
     )
 
     # pruning itself
@@ -264,7 +267,7 @@ kernel, bias, after = kernel[:, live], bias[live], after[live]
         "h5repack -L {file_word} {made_word}",
     )
     NO_TRACES = _python(
-        "save it without the functions of each layer, which only loading without its classes needs",
+        "save it without functions and signatures; tf_keras's load_model loads it all the same, and serving does not",
         """
 import tf_keras
 model = tf_keras.models.load_model({file!r}, compile=False)
@@ -279,7 +282,9 @@ model.save({made!r}, save_format='tf', save_traces=False)
     GET_FILES = Text("get the files that are missing, or the whole artifact again", file="model")
     SAVE_WITH_WEIGHTS = _python("save the model again, with its weights", "model.save({file!r})", "model.keras")
     LOOK = _shell("look at them; writing the model again leaves them behind", "{look}", "model.tflite")
-    LOOK_AND_REPACK = _shell("look at them, and leave them behind with HDF5's h5repack", "{look}\nh5repack {file_word} {made_word}")
+    LOOK_AND_REPACK = _shell(
+        "look at them, and leave them behind with HDF5's h5repack", "{look}\nh5repack -S FSM_AGGR {file_word} {made_word}"
+    )
 
     # comparisons
     COMPARE_STORAGE = _shell("nothing, unless they should differ; see how each tensor is stored", "modelinspect diff {before} {after}")
@@ -287,7 +292,7 @@ model.save({made!r}, save_format='tf', save_traces=False)
 
     # plan's own
     REPACK_HDF5 = _python("", _COPY.replace("{dataset}", _PLAIN), made="repacked")
-    REPACK_GZIP_HDF5 = _python("", _COPY.replace("{dataset}", _GZIPPED), made="gzip")
+    REPACK_GZIP_HDF5 = _python("", _COPY.replace("{dataset}", _GZIPPED).replace("def copy", _GZIP), made="gzip")
     CANONICAL_HDF5 = _python(
         "",
         """
@@ -299,7 +304,7 @@ def canonical(name, item):
 
 file.visititems(canonical)
 file.close()
-with gzip.open({made!r} + '.gz', 'wb') as packed:
+with gzip.open({packed!r}, 'wb') as packed:
     packed.write(open({made!r}, 'rb').read())
 
 """,

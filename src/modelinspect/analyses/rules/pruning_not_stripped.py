@@ -44,6 +44,7 @@ RULE = Rule(
         Remedy.STRIP_FOLDER,
         Remedy.STRIP_CHECKPOINT,
         Remedy.STRIP_FIRST,
+        Remedy.FOLD_MASKS,
         Remedy.UNCLUSTER,
         Remedy.UNCLUSTER_FIRST,
         Remedy.CONVERT_AWARE,

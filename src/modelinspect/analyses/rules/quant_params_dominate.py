@@ -10,6 +10,8 @@ from modelinspect.core.artifact import Severity
 from modelinspect.reports.categories import Category
 
 _WEIGHTS = (Category.DENSE_WEIGHTS, Category.ZERO_WEIGHTS, Category.COMPRESSED_WEIGHTS, Category.SPARSE_VALUES)
+_WIDER = 3
+"""What float32 takes more than int8, in bytes of int8; biases, which are as wide already, count as if they were not."""
 
 
 def _find(context: Context) -> Iterator[Finding]:
@@ -21,7 +23,8 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{parameters:,} bytes ({context.share(parameters)}) are scales, zero points and ranges, more than the {weights:,} bytes of "
         f"weights: each channel takes 12 bytes, however few weights it has"
     )
-    yield Finding(message, parameters, advise(Remedy.CONVERT_FLOAT, context.artifact))
+    is_smaller = parameters > _WIDER * weights
+    yield Finding(message, parameters, advise(Remedy.CONVERT_FLOAT, context.artifact) if is_smaller else None)
 
 
 RULE = Rule(
@@ -30,7 +33,7 @@ RULE = Rule(
     "Per-channel quantization has a fixed cost for each channel.",
     _find,
     example=(
-        "240 bytes (54.5 %) are scales, zero points and ranges, more than the 200 bytes of weights: each channel takes "
+        "720 bytes (78.3 %) are scales, zero points and ranges, more than the 200 bytes of weights: each channel takes "
         "12 bytes, however few weights it has"
     ),
     remedies=(Remedy.CONVERT_FLOAT,),

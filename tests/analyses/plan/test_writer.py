@@ -1,0 +1,54 @@
+"""A tree that is written again is the model that it was read from, as large as it is said to be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelinspect.analyses.plan.tflite.packer import packed_size
+from modelinspect.analyses.plan.tflite.tree import Node, read_tree
+from modelinspect.analyses.plan.tflite.writer import write
+from modelinspect.core.limits import Limits
+from modelinspect.formats.tflite.schema import schema
+from modelinspect.sources.files import open_location
+from tests.support.fixtures import fixture_path
+
+FORMS = ("float32", "float16", "dynamic-int8", "int8", "float32-sparse", "dynamic-int8-sparse", "int16-sparse")
+
+
+def written(name: str) -> tuple[bytes, bytes]:
+    """Return a model, and what is written of its tree and the bytes of its vectors."""
+    path = fixture_path(name)
+    stored = path.read_bytes()
+    with open_location(path, None) as files:
+        root = read_tree(files.open(files.primary or ""), schema("model"), Limits())
+
+    def contents(node: Node, field: str) -> bytes | None:
+        vector = node.vector(field)
+        return stored[vector.start : vector.start + vector.size]
+
+    data = write(root, schema("model"), contents)
+    assert len(data) == packed_size(root, schema("model"))
+    return stored, data
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_converted_model_is_written_to_the_byte_as_the_converter_wrote_it(form: str) -> None:
+    stored, data = written(f"pruned_mlp/stripped/{form}.tflite")
+    assert data == stored
+
+
+@pytest.mark.tensorflow
+def test_the_interpreter_computes_the_same_with_it() -> None:
+    import tensorflow as tf
+
+    stored, data = written("pruned_mlp/stripped/dynamic-int8.tflite")
+    outputs = []
+    for content in (stored, data):
+        interpreter = tf.lite.Interpreter(model_content=content)
+        interpreter.allocate_tensors()
+        shape = interpreter.get_input_details()[0]["shape"]
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.ones(shape, np.float32))
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    assert np.array_equal(*outputs)

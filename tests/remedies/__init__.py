@@ -1,0 +1,1 @@
+"""Proves that every remedy does what it says: what the tool printed is run on a real artifact."""

@@ -1,0 +1,167 @@
+"""Proves the remedies that store once what is stored twice."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from modelinspect.analyses.remedies import Remedy
+from tests.cases import build_by_hand
+from tests.remedies.models import X, convert, network, outputs
+from tests.remedies.proving import causes, findings, follow, have, printed, proves, size
+
+_RULE = "duplicate-tensors"
+
+
+@proves(Remedy.SAVE_ONCE)
+def tensorflow_saves_each_variable_of_keras_3_once() -> None:
+    import keras
+    import tensorflow as tf
+
+    model = network(keras)
+    model.export("exported", verbose=False)
+    for path in ("exported", "exported/variables/variables", have("saved_model_keras3/exported", "fixture")):
+        for name in (_RULE, "export-duplicate"):
+            follow(path, name, Remedy.SAVE_ONCE, model=model)
+            assert _RULE not in findings("smaller")
+            assert "export-duplicate" not in causes("smaller")
+            made = tf.saved_model.load("smaller").signatures["serving_default"](tf.constant(X))
+            assert np.allclose(next(iter(made.values())), model.predict(X, verbose=0), atol=1e-5)
+            shutil.rmtree("smaller")
+
+
+@proves(Remedy.KEEP_ONE_CHECKPOINT)
+def a_manager_keeps_the_last_checkpoint_alone() -> None:
+    import tensorflow as tf
+
+    folders = {}
+    for kept in (2, 1):
+        checkpoint = tf.train.Checkpoint(kernel=tf.Variable(np.arange(4096, dtype="f4")))
+        manager = tf.train.CheckpointManager(checkpoint, f"kept_{kept}", max_to_keep=kept)
+        folders[kept] = [manager.save() for _ in range(2)]
+    printed("kept_2", _RULE, Remedy.KEEP_ONE_CHECKPOINT)
+    assert "max_to_keep=1" in findings("kept_2")[_RULE]
+    assert _RULE not in findings("kept_1")
+    assert size("kept_1") < 0.6 * size("kept_2")
+    assert tf.train.latest_checkpoint("kept_1") == folders[1][-1]
+
+
+@proves(Remedy.SHARE_LAYER)
+def a_layer_that_is_called_twice_is_stored_once() -> None:
+    import keras
+    import tensorflow as tf
+    import tf_keras
+
+    for module, suffix in ((tf_keras, ".h5"), (tf_keras, ".keras"), (keras, ".keras")):
+        twice, shared = _siamese(module, False), _siamese(module, True)
+        twice.save(f"twice{suffix}")
+        shared.save(f"shared{suffix}")
+        printed(f"twice{suffix}", _RULE, Remedy.SHARE_LAYER)
+        printed(f"twice{suffix}", "shared-duplicate", Remedy.SHARE_LAYER)
+        assert _RULE not in findings(f"shared{suffix}")
+        assert size(f"shared{suffix}") < size(f"twice{suffix}") - 4 * 64 * 64
+        x = np.random.default_rng(1).normal(size=(3, 64)).astype("f4")
+        assert np.allclose(twice.predict([x, x], verbose=0), shared.predict([x, x], verbose=0), atol=1e-5)
+    for name, model in (("twice", twice), ("shared", shared)):
+        model.save_weights(f"{name}.weights.h5")
+        tf.saved_model.save(model, f"{name}_saved")
+        tf.train.Checkpoint(model=model).write(f"{name}_checkpoint")
+    for form in (".weights.h5", "_saved", "_checkpoint"):
+        printed(f"twice{form}", _RULE, Remedy.SHARE_LAYER)
+        assert _RULE not in findings(f"shared{form}")
+
+
+def _siamese(keras: Any, shared: bool) -> Any:
+    """Return a model whose two branches have equal weights: of one layer, or of two."""
+    kernel = np.random.default_rng(1).normal(size=(64, 64)).astype("f4")
+    layers = [keras.layers.Dense(64, use_bias=False, name=f"branch_{index}") for index in range(1 if shared else 2)]
+    inputs = [keras.Input((64,)), keras.Input((64,))]
+    model = keras.Model(inputs, keras.layers.Add()([layers[0](inputs[0]), layers[-1](inputs[1])]))
+    for layer in layers:
+        layer.set_weights([kernel])
+    return model
+
+
+@proves(Remedy.CONVERT_AGAIN)
+def tensorflows_converter_stores_equal_buffers_once() -> None:
+    import tf_keras
+
+    build_by_hand.unrolled(Path())
+    path = "28-unrolled/copied.tflite"
+    printed(path, _RULE, Remedy.CONVERT_AGAIN)
+    kernel = np.random.default_rng(1).normal(size=(64, 64)).astype("f4")
+    layers = [tf_keras.layers.Dense(64, use_bias=False, name=f"step_{index}") for index in range(4)]
+    model = tf_keras.Sequential([tf_keras.layers.Input((64,)), *layers])
+    model.set_weights([kernel] * 4)
+    convert(model, "again.tflite")
+    assert _RULE not in findings("again.tflite")
+    assert size("again.tflite") < 1.3 * kernel.nbytes < size(path) / 2
+    x = kernel[:2]
+    assert np.allclose(outputs("again.tflite", x), model.predict(x, verbose=0), rtol=1e-3)
+
+
+@proves(Remedy.LINK_DATASET)
+def a_link_takes_the_place_of_a_data_set() -> None:
+    values = np.random.default_rng(1).normal(size=(64, 64))
+    for name in ("twice.h5", "linked.h5"):
+        with h5py.File(name, "w") as file:
+            file["one"] = values
+            if name == "twice.h5":
+                file["sub/other"] = values
+            else:
+                follow("twice.h5", _RULE, Remedy.LINK_DATASET, file=file)
+    assert _RULE not in findings("linked.h5")
+    assert size("linked.h5") < size("twice.h5") - values.nbytes // 2
+    with h5py.File("linked.h5") as file:
+        assert np.array_equal(file["one"], file["sub/other"])
+
+
+@proves(Remedy.READ_VARIABLES)
+def functions_that_read_variables_bring_no_constants() -> None:
+    import tensorflow as tf
+
+    weights = np.random.default_rng(1).normal(size=(16, 64)).astype("f4")
+
+    class Model(tf.Module):  # type: ignore[misc]
+        def __init__(self, frozen: bool) -> None:
+            super().__init__()
+            self.kernel = tf.Variable(weights)
+            self.frozen = frozen
+
+        @tf.function(input_signature=[tf.TensorSpec((None, 16))])  # type: ignore[untyped-decorator]
+        def __call__(self, x: Any) -> Any:
+            return x @ (tf.constant(weights) if self.frozen else self.kernel)
+
+    made = {name: Model(name == "frozen") for name in ("frozen", "plain")}
+    for name, model in made.items():
+        tf.saved_model.save(model, name, signatures=model.__call__)
+    text = printed("frozen", "const-and-variable", Remedy.READ_VARIABLES)
+    assert "read the variables" in text
+    assert "const-and-variable" not in findings("plain")
+    assert size("plain") < size("frozen") - weights.nbytes // 2
+    assert np.allclose(made["frozen"](X), made["plain"](X))
+    graph = tf.compat.v1.GraphDef()
+    library = tf.saved_model.load("frozen").signatures["serving_default"].graph.as_graph_def()
+    graph.CopyFrom(library)
+    Path("frozen.pb").write_bytes(graph.SerializeToString())
+    assert "const-and-variable" not in findings("frozen.pb")
+
+
+@proves(Remedy.BROADCAST)
+def a_value_that_operators_broadcast_is_stored_once() -> None:
+    import tensorflow as tf
+
+    results = {}
+    for name, factor in (("filled", lambda: tf.fill([1, 128, 128], 0.5)), ("broadcast", lambda: tf.constant(0.5))):
+        half = tf.function(lambda x, factor=factor: x * factor(), input_signature=[tf.TensorSpec((1, 128, 128))])
+        concrete = half.get_concrete_function()
+        Path(f"{name}.tflite").write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], half).convert())
+        results[name] = half(tf.ones((1, 128, 128)))
+    printed("filled.tflite", "splat-constant", Remedy.BROADCAST)
+    assert "splat-constant" not in findings("broadcast.tflite")
+    assert size("broadcast.tflite") < size("filled.tflite") - 60_000
+    assert np.array_equal(results["filled"], results["broadcast"])

@@ -1,0 +1,150 @@
+"""Proves the remedies that prune as it was meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from modelinspect.analyses.remedies import Remedy
+from tests.remedies.models import X, Y, convert, loaded, network, steps, stripped, trained, wrapped
+from tests.remedies.proving import equal_weights, findings, follow, have, printed, proves, size
+
+
+@proves(Remedy.BASELINE_FIRST)
+def a_baseline_that_is_saved_before_pruning_is_dense() -> None:
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
+
+    model = network(tf_keras)
+    model.save("baseline.h5")
+    schedule = tfmot.sparsity.keras.ConstantSparsity(0.5, begin_step=0, end_step=-1, frequency=1)
+    made = trained(tfmot.sparsity.keras.prune_low_magnitude(model, pruning_schedule=schedule), callbacks=steps())
+    model.save("late.h5")
+    stripped(made).save("pruned.h5")
+    printed("pruned.h5", "baseline-already-sparse", Remedy.BASELINE_FIRST, before="late.h5")
+    assert "baseline-already-sparse" not in findings("pruned.h5", before="baseline.h5")
+
+
+@proves(Remedy.APPLY_MASKS)
+def training_with_the_callback_applies_the_masks() -> None:
+    import tensorflow as tf
+    import tensorflow_model_optimization as tfmot
+
+    model = trained(wrapped(), callbacks=steps())
+    for layer in model.layers:
+        layer.layer.kernel.assign_add(tf.ones_like(layer.layer.kernel))
+    model.save("lost.h5", include_optimizer=False)
+    follow("lost.h5", "sparsity-lost", Remedy.APPLY_MASKS, model=model, tfmot=tfmot, x=X, y=Y)
+    model.save("kept.h5", include_optimizer=False)
+    assert "sparsity-lost" not in findings("kept.h5")
+
+
+@proves(Remedy.BEGIN_PRUNING)
+def training_for_more_steps_than_the_beginning_prunes() -> None:
+    import tensorflow_model_optimization as tfmot
+
+    model = trained(wrapped(begin=10), callbacks=steps())
+    model.save("late.h5", include_optimizer=False)
+    for _ in range(5):
+        follow("late.h5", "sparsity-not-applied", Remedy.BEGIN_PRUNING, model=model, tfmot=tfmot, x=X, y=Y)
+    model.save("pruned.h5", include_optimizer=False)
+    assert "sparsity-not-applied" not in findings("pruned.h5")
+    assert "dense-zeros" in findings("pruned.h5")
+
+
+@proves(Remedy.POSITIVE_ZEROS)
+def weights_lose_the_sign_of_zeros_and_nothing_else() -> None:
+    import tensorflow as tf
+    import tf_keras
+
+    path = have("mlp/stripped.h5")
+    model = follow(path, "negative-zeros", Remedy.POSITIVE_ZEROS, model=loaded(path))["model"]
+    model.save("canonical.h5")
+    model.save("canonical.keras")
+    model.save_weights("canonical.weights.h5")
+    model.save("canonical", save_format="tf")
+    tf.train.Checkpoint(model=model).write("checkpoint")
+    for made in ("canonical.h5", "canonical.keras", "canonical.weights.h5", "canonical", "checkpoint"):
+        assert "negative-zeros" not in findings(made)
+    assert equal_weights(loaded(path), loaded("canonical.h5"))
+    assert size("canonical.h5") == size(path)
+    keras_module = tf_keras.__name__
+    assert keras_module == "tf_keras"
+    for name in (
+        "pruned_mlp/stripped/model.keras",
+        "pruned_mlp/stripped/model.weights.h5",
+        "pruned_mlp/stripped/saved-model",
+        "pruned_mlp/stripped/checkpoint",
+    ):
+        printed(have(name), "negative-zeros", Remedy.POSITIVE_ZEROS)
+
+
+@proves(Remedy.POSITIVE_ZEROS)
+def keras_3_models_lose_it_too() -> None:
+    import keras
+
+    model = network(keras)
+    model.set_weights([np.where(w > 0, w, np.float32(-0.0)) for w in model.get_weights()])
+    model.save("model.keras")
+    follow("model.keras", "negative-zeros", Remedy.POSITIVE_ZEROS, model=model)
+    model.save("canonical.keras")
+    assert "negative-zeros" not in findings("canonical.keras")
+    assert equal_weights(model, keras.models.load_model("model.keras"))
+
+
+@proves(Remedy.POSITIVE_ZEROS_FIRST)
+def a_model_is_converted_without_negative_zeros() -> None:
+    path = have("pruned_mlp/stripped/float32.tflite")
+    model = loaded(have("pruned_mlp/stripped/model.h5"))
+    follow(path, "negative-zeros", Remedy.POSITIVE_ZEROS_FIRST, model=model)
+    convert(model, "again.tflite")
+    assert "negative-zeros" not in findings("again.tflite")
+    assert size("again.tflite") == size(path)
+
+
+@proves(Remedy.POSITIVE_ARRAYS)
+def arrays_lose_it_before_they_are_written() -> None:
+    array = np.where(np.arange(4096) % 2, np.float32(-0.0), np.arange(4096, dtype="f4"))
+    with h5py.File("data.h5", "w") as file:
+        file["array"] = array
+    made = follow("data.h5", "negative-zeros", Remedy.POSITIVE_ARRAYS, array=array)["array"]
+    with h5py.File("again.h5", "w") as file:
+        file["array"] = made
+    assert "negative-zeros" not in findings("again.h5")
+    assert np.array_equal(array, made)
+    assert made.dtype == array.dtype
+
+
+@proves(Remedy.LIVE_CHANNELS)
+def live_channels_alone_compute_the_same() -> None:
+    """Also where a dead channel has a bias."""
+    import keras
+    import tf_keras
+
+    for module in (tf_keras, keras):
+        model = network(module)
+        kernel, bias, head, head_bias = model.get_weights()
+        gone = [3, 5, 8]
+        kernel[:, gone] = 0
+        bias[gone] = [0.5, -0.5, 0.25]
+        model.set_weights([kernel, bias, head, head_bias])
+        model.save("dead.h5")
+        found = follow("dead.h5", "dead-channels", Remedy.LIVE_CHANNELS, layer=model.layers[0], next_layer=model.layers[1])
+        smaller = network(module, 32 - len(gone))
+        smaller.set_weights([found["kernel"], found["bias"], found["after"], found["after_bias"]])
+        smaller.save("alive.h5")
+        assert "dead-channels" not in findings("alive.h5")
+        assert np.allclose(_output(model), _output(smaller), atol=1e-5)
+    convert(model_of("dead.h5"), "dead.tflite")
+    printed("dead.tflite", "dead-channels", Remedy.LIVE_CHANNELS)
+
+
+def model_of(path: str) -> Any:
+    """Return a model of Keras 3 in HDF5."""
+    return loaded(path, "keras")
+
+
+def _output(model: Any) -> Any:
+    return model.predict(X, verbose=0)

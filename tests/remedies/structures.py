@@ -1,0 +1,168 @@
+"""Proves the remedies about structures, files and comparisons."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from modelinspect.analyses.remedies import Language, Remedy
+from tests.remedies.models import convert, loaded, network
+from tests.remedies.proving import causes, equal_weights, findings, follow, have, printed, proves, run, size
+from tests.support.cli import run_cli
+from tests.support.fixtures import fixture_names
+from tests.support.remedies import code_of
+
+
+@proves(Remedy.NEWEST_HDF5)
+def keras_loads_what_h5repack_wrote_again() -> None:
+    path = have("mlp/stripped.h5")
+    follow(path, "tiny-model-overhead", Remedy.NEWEST_HDF5)
+    assert size("smaller.h5") < size(path) - 5_000
+    assert equal_weights(loaded(path), loaded("smaller.h5"))
+    path = have("keras3_hdf5/nested.h5")
+    follow(path, "tiny-model-overhead", Remedy.NEWEST_HDF5)
+    assert equal_weights(loaded(path, "keras"), loaded("smaller.h5", "keras"))
+
+
+@proves(Remedy.FIXED_COST)
+def overhead_grows_little_with_the_weights() -> None:
+    import tf_keras
+
+    around = {}
+    for units in (4, 1024):
+        model = network(tf_keras, units)
+        convert(model, "model.tflite")
+        tf_model = Path("saved")
+        shutil.rmtree(tf_model, ignore_errors=True)
+        model.save(tf_model, save_format="tf")
+        for path in ("model.tflite", "saved"):
+            around[path, units] = size(path) - sum(4 * w.size for w in model.get_weights())
+            if units == 4:
+                printed(path, "tiny-model-overhead", Remedy.FIXED_COST)
+            else:
+                assert "tiny-model-overhead" not in findings(path) or path == "saved"
+    for path in ("model.tflite", "saved"):
+        assert around[path, 1024] < 1.05 * around[path, 4]
+
+
+@proves(Remedy.NO_TRACES)
+def keras_loads_a_saved_model_without_functions() -> None:
+    for name in ("saved_model/keras", "pruned_mlp/stripped/saved-model-keras"):
+        path = have(name)
+        follow(path, "traced-functions", Remedy.NO_TRACES)
+        assert causes("smaller", path)["traced-functions"][0] < 0
+        assert "traced-functions" not in causes("smaller") or not causes("smaller")["traced-functions"][1]
+        assert size("smaller") < size(path) / 1.5
+        assert equal_weights(loaded(path), loaded("smaller"))
+        shutil.rmtree("smaller")
+
+
+@proves(Remedy.DELETE_DEBUG)
+def a_saved_model_loads_without_its_debugging_information() -> None:
+    import tensorflow as tf
+
+    path = have("saved_model/affine")
+    before = size(path)
+    follow(path, "debug-info", Remedy.DELETE_DEBUG)
+    assert "debug-info" not in causes(path)
+    assert size(path) < before
+    assert tf.saved_model.load(path).signatures
+
+
+@proves(Remedy.GET_FILES)
+def an_artifact_with_all_its_files_misses_nothing() -> None:
+    tfjs, prefix, saved = have("tfjs/layers"), have("pruned_mlp/original/checkpoint"), have("pruned_mlp/original/saved-model-keras")
+    for path, shard in ((tfjs, "*.bin"), (prefix, "*.data-*"), (saved, "variables/*.data-*")):
+        assert "missing-data" not in findings(path)
+        missing = next(Path(path).glob(shard))
+        missing.rename("away")
+        printed(path, "missing-data", Remedy.GET_FILES)
+        Path("away").rename(missing)
+        assert "missing-data" not in findings(path)
+
+
+@proves(Remedy.SAVE_WITH_WEIGHTS)
+def keras_saves_a_model_with_its_weights() -> None:
+    import keras
+
+    path = have("keras_zip/no_weights.keras")
+    model = network(keras)
+    follow(path, "missing-data", Remedy.SAVE_WITH_WEIGHTS, model=model)
+    assert "missing-data" not in findings(path)
+    assert equal_weights(model, keras.models.load_model(path))
+
+
+@proves(Remedy.LOOK, Remedy.LOOK_AND_REPACK)
+def hidden_bytes_are_shown_and_h5repack_leaves_them_behind() -> None:
+    """Every fixture in which some are."""
+    followed = {Remedy.LOOK: 0, Remedy.LOOK_AND_REPACK: 0}
+    for name in (
+        fixture_names(under="hdf5_structures")
+        + fixture_names(under="unsafe")
+        + fixture_names(under="keras_zip")
+        + fixture_names(under="tflite")
+    ):
+        try:
+            path = have(name, name.replace("/", "_"))
+            text = findings(path).get("hidden-bytes")
+        except OSError:
+            continue
+        if text is None:
+            continue
+        remedy = Remedy.LOOK_AND_REPACK if "h5repack" in text else Remedy.LOOK
+        text = printed(path, "hidden-bytes", remedy)
+        look = code_of(text).split("\n")[0]
+        shown = run_cli(*look.split()[1:])
+        assert shown.code in (0, 3), look  # 3: the artifact is damaged
+        assert "free" in shown.text
+        offset = re.search(r"--at 0x([0-9a-f]+)", look)
+        assert offset is not None
+        if remedy is Remedy.LOOK_AND_REPACK:
+            run(code_of(text).split("\n")[1], Language.SHELL)
+            (made,) = Path().glob("clean*")
+            assert "hidden-bytes" not in findings(str(made)), name
+            made.unlink()
+        followed[remedy] += 1
+    assert followed[Remedy.LOOK] >= 3
+    assert followed[Remedy.LOOK_AND_REPACK] >= 8
+
+
+@proves(Remedy.LOOK)
+def a_model_that_is_written_again_has_no_hidden_bytes() -> None:
+    import keras
+
+    path = have("unsafe/twice.keras")
+    printed(path, "hidden-bytes", Remedy.LOOK)
+    network(keras).save("again.keras")
+    assert "hidden-bytes" not in findings("again.keras")
+
+
+@proves(Remedy.COMPARE_STORAGE, Remedy.COMPARE_CONTENTS)
+def a_diff_says_what_is_the_same() -> None:
+    before, after = have("pruned_mlp/stripped/model.h5"), have("pruned_mlp/stripped/model.keras")
+    follow(after, "identical-weights", Remedy.COMPARE_STORAGE, before=before)
+    text = code_of(printed(after, "identical-weights", Remedy.COMPARE_STORAGE, before=before))
+    assert "4 renamed of all tensors" in run_cli(*text.split()[1:]).text
+    import keras
+
+    model = network(keras)
+    os.environ["SOURCE_DATE_EPOCH"] = "1"
+    model.save("one.keras")
+    data = Path("one.keras").read_bytes()
+    stamp = re.search(rb'"date_saved": "([^"]*)"', data)
+    assert stamp is not None
+    _rewrite("one.keras", "two.keras", stamp[1], b"2020-01-01@00:00:00")
+    follow("two.keras", "build-noise", Remedy.COMPARE_CONTENTS, before="one.keras")
+    text = code_of(printed("two.keras", "build-noise", Remedy.COMPARE_CONTENTS, before="one.keras"))
+    assert "same" in run_cli(*text.split()[1:]).text
+
+
+def _rewrite(path: str, made: str, old: bytes, new: bytes) -> None:
+    """Copy an archive with other words in its members."""
+    from zipfile import ZipFile
+
+    with ZipFile(path) as source, ZipFile(made, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(old, new))

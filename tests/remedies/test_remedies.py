@@ -1,0 +1,211 @@
+"""Every remedy of the table is proved by following what the tool prints, and nothing is printed that the table has not."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import modelinspect as mi
+from modelinspect.analyses.explain.remedies import REMEDIES
+from modelinspect.analyses.plan.registry import option_names
+from modelinspect.analyses.remedies import Language, Remedy, example
+from modelinspect.analyses.rules.base import rules
+from modelinspect.renderers.look import Look
+from modelinspect.renderers.registry import OutputFormat, render
+from modelinspect.reports.base import Report
+from modelinspect.reports.causes import Cause
+from modelinspect.reports.explain import ExplainReport
+from tests.analyses.test_compare_fixtures import PAIRS
+from tests.cases.bank import build, cases
+from tests.cases.conftest import cases_root
+from tests.cases.test_cases import NEEDS
+from tests.remedies.all_proofs import all_proofs
+from tests.support.corpus import PROJECT
+from tests.support.fixtures import FOLDER, fixture_names, fixture_path
+from tests.support.remedies import code_of, remedy_of
+
+__all__ = ["cases_root"]
+
+BUILT = [name for name in ("tensorflow", "keras", "tf_keras", "tensorflow_model_optimization") if find_spec(name) is None]
+TOOLS = [name for name in ("h5repack", "gzip", "gunzip", "tar") if shutil.which(name) is None]
+_NARROW = 74
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Run all proofs, in one process with TensorFlow; return what went wrong with each."""
+    if BUILT or TOOLS:
+        pytest.skip(f"needs {', '.join(BUILT + TOOLS)}")
+    folder = tmp_path_factory.mktemp("proofs")
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(PROJECT)}
+    environment.pop("TF_USE_LEGACY_KERAS", None)
+    command = [sys.executable, "-W", "ignore", "-m", "tests.remedies.run_proofs", str(folder)]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr[-3_000:]
+    found: dict[str, str] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.tensorflow
+@pytest.mark.xdist_group("remedies")
+@pytest.mark.parametrize("name", all_proofs())
+def test_the_printed_remedy_does_what_it_says(name: str, results: dict[str, str]) -> None:
+    assert results[name] == ""
+
+
+def test_every_remedy_has_a_proof() -> None:
+    proved = {remedy for proof in all_proofs().values() for remedy in proof.remedies}
+    assert set(Remedy) - proved == set()
+
+
+def test_every_remedy_is_one_that_a_rule_a_cause_or_a_plan_gives() -> None:
+    given = {remedy for rule in rules() for remedy in rule.remedies} | {remedy for found in REMEDIES.values() for remedy in found}
+    planned = {Remedy.REPACK_HDF5, Remedy.REPACK_GZIP_HDF5, Remedy.CANONICAL_HDF5}
+    assert set(Remedy) == given | planned
+    assert not given & planned
+
+
+@pytest.mark.parametrize("remedy", Remedy, ids=lambda remedy: remedy.slug)
+def test_a_remedy_is_a_line_of_words_and_short_lines_of_code(remedy: Remedy) -> None:
+    shown = example(remedy)
+    assert "\n" not in shown.words
+    assert "{" not in shown.words
+    assert (remedy.text.language is Language.NONE) == (shown.code == "")
+    assert all(len(line) <= _NARROW for line in shown.code.split("\n"))
+    if remedy.text.language is Language.PYTHON:
+        compile(shown.code, remedy.slug, "exec")
+        assert "; " not in shown.code
+    if shown.words:
+        assert remedy_of(shown.text) is remedy
+
+
+def check(report: ExplainReport, narrow: bool = False) -> Iterator[Remedy]:
+    """Yield the remedies that a report prints; each is one of those that its rule or cause may have."""
+    known = {rule.id: rule.remedies for rule in rules()}
+    for finding in report.findings:
+        if finding.remedy:
+            assert remedy_of(finding.remedy) in known[finding.rule], (finding.rule, finding.remedy)
+            yield remedy_of(finding.remedy)
+    for entry in report.causes:
+        if entry.remedy:
+            assert entry.delta > 0
+            assert remedy_of(entry.remedy) in REMEDIES[Cause(entry.cause)], (entry.cause, entry.remedy)
+            yield remedy_of(entry.remedy)
+    for text in (finding.remedy for finding in report.findings if narrow):
+        long = [line for line in code_of(text).split("\n") if len(line) > _NARROW and "modelinspect " not in line]
+        assert not long, long
+
+
+def test_all_that_is_printed_of_fixtures_comes_from_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER)
+    seen: set[Remedy] = set()
+    for name in fixture_names():
+        seen.update(check(mi.explain(name), narrow=len(Path(name).name) <= 16))
+    assert len(seen) >= 28
+
+
+def test_all_that_is_printed_of_pairs_comes_from_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER)
+    seen: set[Remedy] = set()
+    for before, after in PAIRS:
+        seen.update(check(mi.explain(before, after)))
+    for before, after in (("pruned_mlp/stripped/model.h5", "pruned_mlp/stripped/model.keras"), ("mlp/original.h5", "mlp/wrapped.h5")):
+        seen.update(check(mi.explain(before, after)))
+    assert Remedy.COMPARE_STORAGE in seen
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("script", sorted({case.builder or "" for case in cases()}))
+def test_all_that_is_printed_of_the_case_bank_comes_from_the_table(script: str, cases_root: Path) -> None:
+    if script in NEEDS and find_spec(NEEDS[script]) is None:
+        pytest.skip(f"needs {NEEDS[script]}")
+    root = build(script, cases_root) if script else cases_root
+    for case in cases():
+        if (case.builder or "") == script:
+            before, after = case.paths(root)
+            list(check(mi.explain(before, after)))
+            list(check(mi.explain(after)))
+
+
+def test_all_that_lint_prints_is_the_remedy_of_its_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER)
+    known = {rule.id: rule.remedies for rule in rules()}
+    count = 0
+    for name in fixture_names(under="unsafe") + fixture_names(under="pruned_mlp"):
+        report = mi.lint(name)
+        told = {rule.id: rule.remedy for rule in report.rules}
+        for finding in report.findings:
+            count += 1
+            if finding.rule in known:
+                assert not finding.remedy or remedy_of(finding.remedy) in known[finding.rule]
+            else:
+                assert _skeleton(finding.remedy) == _skeleton(told[finding.rule]), finding.rule
+    assert count > 60
+
+
+def _skeleton(remedy: str) -> str:
+    """Return words without the names and offsets in them."""
+    return re.sub(r"map \S+ --at \S+", "map FILE --at OFFSET", remedy).replace("'", "")
+
+
+def shown(report: Report, format: OutputFormat, width: int = 80) -> str:
+    out = io.StringIO()
+    render(report, format, out, Look(width=width))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_code_is_printed_as_it_is_whatever_the_width(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(fixture_path("pruned_mlp/wrapped"))
+    report = mi.explain("model.h5")
+    text = shown(report, OutputFormat.TERMINAL, width)
+    assert text == shown(report, OutputFormat.TERMINAL, width)
+    checked = 0
+    for finding in report.findings:
+        code = code_of(finding.remedy).split("\n")
+        if "".join(code):
+            block = "".join(f"{('      ' + line).rstrip()}\n" for line in code)
+            assert block in text, finding.rule
+            checked += 1
+    assert checked >= 4
+
+
+def test_code_stands_in_blocks_in_markdown() -> None:
+    report = mi.explain(fixture_path("pruned_mlp/stripped/model.h5"))
+    text = shown(report, OutputFormat.MARKDOWN)
+    for finding in report.findings:
+        if code := code_of(finding.remedy):
+            assert "  ```\n" + "".join(f"{('  ' + line).rstrip()}\n" for line in code.split("\n")) + "  ```\n" in text
+
+
+def test_code_that_stands_above_is_not_printed_again() -> None:
+    text = shown(mi.explain(fixture_path("pruned_mlp/stripped/model.keras")), OutputFormat.TERMINAL)
+    assert text.count("from zipfile import") == 1
+    assert "as for dense-zeros above" in " ".join(text.split())
+
+
+def test_the_forms_of_tflite_are_printed_once_and_then_their_settings() -> None:
+    text = shown(mi.plan(fixture_path("pruned_mlp/stripped/model.h5")), OutputFormat.TERMINAL)
+    assert text.count("TFLiteConverter") == 1
+    assert text.count("converter.optimizations = ") == 5
+    assert set(option_names()) >= {"tflite-float32"}
+
+
+def test_a_name_cannot_leave_the_quotes_of_a_command(tmp_path: Path) -> None:
+    name = "it's; rm -rf $HOME `x` \".h5"
+    shutil.copy(fixture_path("mlp/stripped.h5"), tmp_path / name)
+    code = {finding.rule: code_of(finding.remedy) for finding in mi.explain(tmp_path / name).findings}["dense-zeros"]
+    done = subprocess.run(f"printf '%s\\n' {code.removeprefix('h5repack ')}", shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[3:5] == [name, "smaller.h5"]
+    (entry,) = mi.plan(tmp_path / name, only=["hdf5-repack"]).options
+    assert repr(name) in entry.command
