@@ -131,12 +131,12 @@ def put_together(model: Model) -> Node:
     root = model.root
     root.lists["operator_codes"] = [_code(key, versions[key]) for key in order]
     root.lists["subgraphs"] = [graph.node for graph in model.graphs]
-    root.lists["buffers"] = _buffers_in_order(model)
+    root.lists["buffers"] = model.buffers
     return root
 
 
-def _buffers_in_order(model: Model) -> list[Node]:
-    """Return the buffers as the tensors have them, which moves paddings; then those that no tensor has."""
+def buffers_in_order(model: Model) -> list[Node]:
+    """Return the buffers as the tensors have them, which moves paddings; then those that no tensor has. Their numbers are others then."""
     order: dict[int, None] = {0: None}
     last = {entry.number("buffer") for entry in model.root.lists.get("metadata", [])}
     for graph in model.graphs:

@@ -10,6 +10,7 @@ from modelinspect.analyses.plan.tflite.forms import (
     Model,
     SparseTensor,
     Weights,
+    buffers_in_order,
     put_together,
     take_apart,
     to_float16,
@@ -44,7 +45,9 @@ def predict(root: Node, kept: Mapping[int, Kept], weights: Weights, *, sparse: b
     if sparse:
         to_sparse(model)
     _tell_conversion(model, weights, tensorflow)
-    return Form(weights, sparse, packed_size(put_together(model), schema("model")), tuple(model.sparse))
+    tree = put_together(model)
+    tree.lists["buffers"] = buffers_in_order(model)
+    return Form(weights, sparse, packed_size(tree, schema("model")), tuple(model.sparse))
 
 
 def _tell_conversion(model: Model, weights: Weights, tensorflow: str) -> None:
