@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from modelinspect.analyses.attribution import Ledger, attribute
 from modelinspect.analyses.matching import Pair, Side, match_tensors
@@ -33,7 +34,7 @@ def diff(before: Side, after: Side) -> DiffReport:
         categories=categories,
         layers=layers,
         tensors=tuple(_tensor(before, after, pair) for pair in pairs),
-        notes=tuple(_notes(before, after, pairs)),
+        notes=comparison_notes(before, after, pairs),
         diagnostics=damage(before, after),
     )
 
@@ -41,6 +42,19 @@ def diff(before: Side, after: Side) -> DiffReport:
 def side_entry(side: Side) -> SideEntry:
     """Describe one of the two artifacts."""
     return SideEntry(location=side.artifact.location, format=str(side.artifact.format), size=side.artifact.size)
+
+
+def comparison_notes(before: Side, after: Side, pairs: Iterable[Pair]) -> tuple[str, ...]:
+    """Say what a reader of a comparison should know first: what was not looked at, what has no counterpart at all."""
+    notes: list[str] = []
+    if before.measurements is None or after.measurements is None:
+        notes.append("Contents were not compared: nothing was measured.")
+    empty = [side.artifact.location for side in (before, after) if not side.artifact.tensors]
+    if len(empty) == 1:
+        notes.append(f"{empty[0]} has no tensors; the sizes are compared all the same.")
+    elif not empty and not any(pair.before is not None and pair.after is not None for pair in pairs):
+        notes.append("The artifacts have no tensor in common; their sizes are compared all the same.")
+    return tuple(notes)
 
 
 def damage(*sides: Side) -> tuple[DiagnosticEntry, ...]:
@@ -127,13 +141,3 @@ def _zero_delta(before: Side, after: Side, pair: Pair) -> int | None:
         else:
             counts.append(zeros)
     return counts[1] - counts[0]
-
-
-def _notes(before: Side, after: Side, pairs: tuple[Pair, ...]) -> list[str]:
-    notes: list[str] = []
-    if before.measurements is None or after.measurements is None:
-        notes.append("Contents were not compared: nothing was measured.")
-    counted = [len(side.artifact.tensors) for side in (before, after)]
-    if all(counted) and not any(pair.before is not None and pair.after is not None for pair in pairs):
-        notes.append("The artifacts have no tensor in common; their sizes are compared all the same.")
-    return notes

@@ -127,6 +127,26 @@ def test_other_values_of_the_same_shapes_are_said_to_take_the_same_bytes(tmp_pat
     assert report.summary[1].startswith("For download: gzip takes the one before to ")
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            "pruned_mlp/original/no-optimizer.h5",
+            "pruned_mlp/original/model.h5",
+            "31,696 bytes larger (2.2 times as large), by optimizer-state (+32,723) above all. The weights themselves",
+        ),
+        (
+            "pruned_mlp/original/model.h5",
+            "pruned_mlp/original/no-optimizer.h5",
+            "31,696 bytes smaller (55.3 %), by optimizer-state (-32,723) above all. The weights themselves",
+        ),
+        ("tflite/grew_before.tflite", "tflite/grew_after.tflite", "20,328 bytes larger (86.6 %), by sparse-encoding (+19,323) above all."),
+    ],
+)
+def test_a_difference_is_told_by_its_main_causes(before: str, after: str, said: str) -> None:
+    assert api.explain(fixture_path(before), fixture_path(after)).summary[0].startswith(said)
+
+
 @pytest.mark.parametrize(("asked", "done"), [(None, True), (False, False), (True, True)])
 def test_compressing_can_be_forbidden_and_forced(asked: bool | None, done: bool) -> None:
     report = api.explain(fixture_path(DENSE), fixture_path(PRUNED), compressors=asked)

@@ -67,7 +67,8 @@ def _difference(compared: Comparison, after: Context, delta: int, causes: Sequen
         ups, downs = ([f"{entry.cause} ({signed(entry.delta)})" for entry in causes if (entry.delta > 0) is up] for up in (True, False))
         return f"No difference in size, but by chance: {_listed(ups[:_NAMED])} and {_listed(downs[:_NAMED])} make up for each other."
     size = compared.before.artifact.size
-    change = f"{abs(delta):,} bytes {'larger' if delta > 0 else 'smaller'} ({percent(abs(delta), size)})"
+    share = f"{1 + delta / max(size, 1):,.1f} times as large" if delta > size else percent(abs(delta), size)
+    change = f"{plural(abs(delta), 'byte')} {'larger' if delta > 0 else 'smaller'} ({share})"
     hardly = "hardly any difference: " if abs(delta) <= _HARDLY * size else ""
     said = f"{hardly}{change}, by {_main_causes(causes, delta)}."
     against = next((entry for entry in causes if (entry.delta > 0) is (delta < 0)), None)

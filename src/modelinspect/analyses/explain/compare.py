@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from modelinspect.analyses.attribution import Ledger, attribute
-from modelinspect.analyses.diff import content, damage, side_entry
+from modelinspect.analyses.diff import comparison_notes, content, damage, side_entry
 from modelinspect.analyses.explain.answer import answer
 from modelinspect.analyses.explain.compressed import Squeezed
 from modelinspect.analyses.explain.labels import labels
@@ -55,7 +55,7 @@ def explain(before: Side | None, after: Side, squeezed: Squeezed | None = None) 
         categories=categories,
         causes=causes,
         findings=find_all(context),
-        notes=tuple(_notes(before, after, pairs)),
+        notes=() if before is None else comparison_notes(before, after, pairs),
         diagnostics=damage(*(side for side in (before, after) if side is not None)),
         pruning=pruned_kernels(context),
         summary=answer(context, delta, causes, found),
@@ -157,15 +157,3 @@ def _entries(differences: list[_Difference], before: Side | None, after: Side) -
             )
         )
     return tuple(entries)
-
-
-def _notes(before: Side | None, after: Side, pairs: Iterable[Pair]) -> list[str]:
-    if before is None:
-        return []
-    notes: list[str] = []
-    if before.measurements is None or after.measurements is None:
-        notes.append("Contents were not compared: nothing was measured.")
-    both = any(pair.before is not None and pair.after is not None for pair in pairs)
-    if not both and before.artifact.tensors and after.artifact.tensors:
-        notes.append("The artifacts have no tensor in common; their sizes are compared all the same.")
-    return notes

@@ -13,7 +13,7 @@ from modelinspect.analyses.plan.registry import MOST_ERROR, option_entry, run_fa
 from modelinspect.analyses.plan.transport import gzip_frame
 from modelinspect.analyses.rules.base import Context
 from modelinspect.analyses.rules.dense_zeros import WORTH_TELLING, DenseKernels, dense_kernels
-from modelinspect.core.artifact import FormatName
+from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.core.tensors import Tensor
 from modelinspect.errors import FormatError
@@ -95,7 +95,8 @@ def compress(before: Planning | None, after: Planning) -> Compressed | None:
 
 def smaller_forms(after: Planning, *, asked: bool) -> tuple[OptionEntry, ...]:
     """Return what the plan knows of forms of the artifact that store zeros in less and load as they are, the smallest first."""
-    if after.measurements is None or not _is_worth_telling(dense_kernels(_context(after))):
+    damaged = any(found.severity is Severity.ERROR for found in after.artifact.diagnostics)
+    if damaged or after.measurements is None or not _is_worth_telling(dense_kernels(_context(after))):
         return ()
     wanted = {"tflite-sparse", "tflite-float32"} if _is_float(after) else set()
     if asked or after.size <= REWRITTEN_UNASKED:

@@ -25,7 +25,7 @@ from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape, Tabl
 from modelinspect.encodings.flatbuffers.sheet import Positions, Sheet
 from modelinspect.encodings.flatbuffers.tables import Reader, Table
 from modelinspect.encodings.walk import Walk
-from modelinspect.errors import FormatError
+from modelinspect.errors import FormatError, TruncatedError
 
 TOLD = 20
 """Troubles of one kind and type that are told one by one."""
@@ -140,12 +140,18 @@ class _Walker:
             self.order.append(name)
         self.pending[name].append(group)
 
-    def _trouble(self, what: str, positions: Positions) -> None:
+    def _trouble(self, what: str, positions: Positions, error: type[FormatError] = FormatError) -> None:
         self.troubles += len(positions)
         told = self.told.get(what, 0)
         self.told[what] = told + len(positions)
         for position in positions[: max(TOLD - told, 0)].tolist():
-            self.walk.report(FormatError(what, self.walk.source.name, position))
+            self.walk.report(error(what, self.walk.source.name, position))
+
+    def _outside(self, what: str, holders: Positions, targets: Positions) -> None:
+        """Report offsets that lead out of the buffer. It tells no size of its own: an offset past its end is how truncation shows."""
+        past = targets > self.sheet.size - 4
+        self._trouble(f"{what} leads past the end: the file is truncated or damaged", holders[past], TruncatedError)
+        self._trouble(f"{what} leads outside the buffer", holders[~past])
 
     def _spend(self, size: int, position: int) -> None:
         self.budget -= size
@@ -249,7 +255,7 @@ class _Walker:
         holders = group.positions + place
         targets = holders + self.sheet.gather(holders, "<u4")
         inside = (targets > holders) & (targets <= self.sheet.size - 4)
-        self._trouble(f"the offset of {type.name}.{item.name} leads outside the buffer", holders[~inside])
+        self._outside(f"the offset of {type.name}.{item.name}", holders[~inside], targets[~inside])
         kind = self.labels.kind(type.name, item.name)
         if item.vector and item.shape is not Shape.UNION:
             self._vectors(type, item, kind, Group(targets, group.paths).where(inside))
@@ -330,7 +336,8 @@ class _Walker:
         """Return the vectors that end within the buffer, with their counts."""
         counts = self.sheet.gather(group.positions, "<u4")
         inside = group.positions + 4 + counts * item.size <= self.sheet.size
-        self._trouble(f"the vector {type.name}.{item.name} is longer than what is left of the buffer", group.positions[~inside])
+        what = f"the vector {type.name}.{item.name} is longer than what is left of the buffer"
+        self._trouble(what, group.positions[~inside], TruncatedError)
         group, counts = group.where(inside), counts[inside]
         if (type.name, item.name) not in self.labels.opaque:
             self._spend(int((counts * item.size).sum()), 0)
@@ -342,7 +349,7 @@ class _Walker:
         holders = np.repeat(group.positions + 4, counts) + 4 * indices
         targets = holders + self.sheet.gather(holders, "<u4")
         inside = (targets > holders) & (targets <= self.sheet.size - 4)
-        self._trouble(f"an offset in the vector {type.name}.{item.name} leads outside the buffer", holders[~inside])
+        self._outside(f"an offset in the vector {type.name}.{item.name}", holders[~inside], targets[~inside])
         parents = np.repeat(group.paths, counts)
         names = [f"{item.name}[{index}]" for index in indices.tolist()]
         return Group(targets, self.columns.name(parents, names)), inside

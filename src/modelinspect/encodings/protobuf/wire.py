@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from modelinspect.encodings.protobuf.schema import MessageType, WireType
-from modelinspect.errors import FormatError
+from modelinspect.errors import FormatError, TruncatedError
 from modelinspect.sources.base import Source
 
 FieldAt = tuple[int, int, int, int]
@@ -179,7 +179,10 @@ class Wire:
         return self.data[index : index + end - offset]
 
     def fields(self, offset: int, end: int) -> Iterator[FieldAt]:
-        """Yield the fields of a message, one after another. Raises `FormatError` where they break off."""
+        """Yield the fields of a message, one after another. Raises `FormatError` where they break off.
+
+        That is a `TruncatedError` where it is the file that ends.
+        """
         while offset < end:
             data, index = self.data, offset - self.base
             if 0 <= index < len(data) - HEADER and end - offset > HEADER and data[index] & 0x87 == 2 and data[index] > 7:  # most of all
@@ -193,10 +196,11 @@ class Wire:
             try:
                 tag, value, size = self._header(offset, end)
                 stop = value + size if size >= 0 else self._group_end(offset, tag, value, end)
-                if stop > end:
-                    raise _past_the_end(tag, stop - value, end - value, offset)
             except Malformed as trouble:
                 raise trouble.at(0, self.source.name) from trouble
+            if stop > end:
+                cut = TruncatedError if end == self.source.size else FormatError  # the file itself ends, not a message in it
+                raise cut(_past_the_end(tag, stop - value, end - value, offset).problem, self.source.name, offset)
             yield offset, tag, value, stop
             offset = stop
 
