@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 
+import modelinspect as mi
 from modelinspect.analyses.plan.tflite.packer import packed_size
 from modelinspect.analyses.plan.tflite.tree import Node, read_tree
 from modelinspect.analyses.plan.tflite.writer import write
 from modelinspect.core.limits import Limits
 from modelinspect.formats.tflite.schema import schema
+from modelinspect.measure.compressors import GZIP_FRAME
 from modelinspect.sources.files import open_location
 from tests.support.fixtures import fixture_path
 
@@ -52,3 +56,32 @@ def test_the_interpreter_computes_the_same_with_it() -> None:
         interpreter.invoke()
         outputs.append(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
     assert np.array_equal(*outputs)
+
+
+@pytest.mark.parametrize("source", ["model.h5", "model.keras", "float32.tflite"])
+@pytest.mark.parametrize(
+    ("option", "form"),
+    [
+        ("tflite-float32", "float32"),
+        ("tflite-float16", "float16"),
+        ("tflite-dynamic-int8", "dynamic-int8"),
+        ("tflite-sparse", "float32-sparse"),
+    ],
+)
+def test_the_download_of_a_form_is_that_of_the_converted_file(source: str, option: str, form: str) -> None:
+    folder = fixture_path("pruned_mlp/stripped")
+    entry = next(entry for entry in mi.plan(folder / source).options if entry.option == option)
+    stored = (folder / f"{form}.tflite").read_bytes()
+    coder = zlib.compressobj(9, zlib.DEFLATED, -15)
+    real = len(coder.compress(stored) + coder.flush()) + GZIP_FRAME + len("model.tflite") + 1
+    assert entry.size == len(stored)
+    assert entry.download_size == pytest.approx(real, rel=0.01)
+
+
+def test_a_sparse_form_that_is_the_larger_download_says_so() -> None:
+    entries = {entry.option: entry for entry in mi.plan(fixture_path("pruned_layers/cnn/stripped/model.h5")).options}
+    sparse, dense = entries["tflite-dynamic-int8-sparse"], entries["tflite-dynamic-int8"]
+    assert sparse.size < dense.size
+    assert (sparse.download_size or 0) > (dense.download_size or 0) > 0
+    assert f"gzipped it is larger than the dense form: {sparse.download_size:,} against {dense.download_size:,} bytes" in sparse.notes
+    assert "gzipped it" not in entries["tflite-sparse"].notes

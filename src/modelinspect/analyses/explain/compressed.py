@@ -35,11 +35,11 @@ class Squeezed:
     note: str = ""
 
 
-LEVEL = 6
-"""What gzip does unless it is told otherwise. Level 9 takes ten times as long where half of the weights are zero, for 1 to 2 %."""
+BEST, QUICK = 9, 6
+"""gzip's levels: the plan's, and what gzip does unless it is told otherwise, which is ten times as fast where half is zeros, for 1 to 2 %."""
 COMPRESSED_UNASKED = 16 * MIB
-REWRITTEN_UNASKED = 4 * MIB
-"""How large each artifact may be to be compressed, or written again at level 9, when nobody said whether it should be."""
+BEST_UNASKED = 4 * MIB
+"""How large each artifact may be to be compressed, and to be at the best level, when nobody said whether it should be."""
 _NEARLY = 0.01
 _AS_IT_LOADS = {
     FormatName.KERAS_HDF5: ("hdf5-gzip",),
@@ -62,7 +62,9 @@ def squeeze(
     if asked is None and any(side.artifact.size > COMPRESSED_UNASKED for side in sides):
         return Squeezed(note=f"Over {COMPRESSED_UNASKED // MIB} MiB nothing is compressed unless --compressors asks for it.")
     plans = [Planning(side.artifact, held, limits or Limits(), side.measurements) for side, held in zip(sides, files, strict=True)]
-    return Squeezed(compress(plans[0] if before is not None else None, plans[-1]), smaller_forms(plans[-1], asked=asked is True))
+    best = asked is True or all(side.artifact.size <= BEST_UNASKED for side in sides)
+    found = compress(plans[0] if before is not None else None, plans[-1], BEST if best else QUICK)
+    return Squeezed(found, smaller_forms(plans[-1], best=best))
 
 
 def _answers(before: Side | None, after: Side) -> bool:
@@ -74,16 +76,16 @@ def _answers(before: Side | None, after: Side) -> bool:
     return _is_worth_telling(dense_kernels(Context(after.artifact, after.measurements, {})))
 
 
-def compress(before: Planning | None, after: Planning) -> Compressed | None:
+def compress(before: Planning | None, after: Planning, level: int) -> Compressed | None:
     """Run gzip over each side, and once more over the kernels with and without their zeros; None where they cannot be read."""
     kernels = dense_kernels(_context(after))
     with ThreadPoolExecutor(2) as pool:
-        old = None if before is None else pool.submit(_gzip, before)
+        old = None if before is None else pool.submit(_gzip, before, level)
         try:
-            size = _gzip(after)
-            zeros = _zeros(after, kernels) if _is_worth_telling(kernels) else None
+            size = _gzip(after, level)
+            zeros = _zeros(after, kernels, level) if _is_worth_telling(kernels) else None
             return Compressed(
-                compressor=f"gzip-{LEVEL}",
+                compressor=f"gzip-{level}",
                 before=None if old is None else old.result(),
                 after=size,
                 zeros=None if zeros is None else kernels.size,
@@ -93,17 +95,17 @@ def compress(before: Planning | None, after: Planning) -> Compressed | None:
             return None
 
 
-def smaller_forms(after: Planning, *, asked: bool) -> tuple[OptionEntry, ...]:
+def smaller_forms(after: Planning, *, best: bool) -> tuple[OptionEntry, ...]:
     """Return what the plan knows of forms of the artifact that store zeros in less and load as they are, the smallest first."""
     damaged = any(found.severity is Severity.ERROR for found in after.artifact.diagnostics)
     if damaged or after.measurements is None or not _is_worth_telling(dense_kernels(_context(after))):
         return ()
     wanted = {"tflite-sparse", "tflite-float32"} if _is_float(after) else set()
-    if asked or after.size <= REWRITTEN_UNASKED:
+    if best:
         wanted.update(_AS_IT_LOADS.get(after.artifact.format, ()))
     if not wanted:
         return ()
-    planning = Planning(after.artifact, after.files, after.limits, after.measurements, None, frozenset(wanted))
+    planning = Planning(after.artifact, after.files, after.limits, after.measurements, None, frozenset(wanted), downloads=False)
     found = [option for option in run_families(planning) if option.basis is not Basis.ESTIMATE or (option.error or 0.0) <= MOST_ERROR]
     found.sort(key=lambda option: (option.size, option.option))
     return tuple(option_entry(option, after.size) for option in found)
@@ -122,13 +124,13 @@ def _context(planning: Planning) -> Context:
     return Context(planning.artifact, planning.measurements, {})
 
 
-def _gzip(planning: Planning) -> int:
-    return deflated_size(stream(planning), LEVEL) + gzip_frame(planning)
+def _gzip(planning: Planning, level: int) -> int:
+    return deflated_size(stream(planning), level) + gzip_frame(planning)
 
 
-def _zeros(planning: Planning, kernels: DenseKernels) -> int:
+def _zeros(planning: Planning, kernels: DenseKernels, level: int) -> int:
     """Return what zeros take once they are compressed: the kernels' stream, less that of what is not zero in them."""
-    everything, rest = Deflate(LEVEL), Deflate(LEVEL)
+    everything, rest = Deflate(level), Deflate(level)
     for tensor in kernels.tensors:
         if tensor.stored_size != tensor.logical_size:  # a constant that says a value once
             continue

@@ -47,7 +47,7 @@ class Option:
 class Planning:
     """The artifact whose files are open, and what families of options leave for others: warnings, and what they could not tell.
 
-    ``reached`` is the smallest size that a family before measured.
+    ``reached`` is the smallest size that a family before measured; ``downloads`` asks what forms are once they are gzipped.
     """
 
     artifact: Artifact
@@ -59,6 +59,7 @@ class Planning:
     warnings: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     reached: int | None = None
+    downloads: bool = True
 
     @property
     def size(self) -> int:

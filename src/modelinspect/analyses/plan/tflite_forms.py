@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
 from modelinspect.analyses.plan.tflite.forms import SparseTensor, Weights
 from modelinspect.analyses.plan.tflite.keras import Source, keras_source
-from modelinspect.analyses.plan.tflite.predict import Form, predict
+from modelinspect.analyses.plan.tflite.predict import Form, gzipped_size, predict
 from modelinspect.analyses.remedies.advice import is_whole, load_lines
 from modelinspect.core.artifact import FormatName
+from modelinspect.core.limits import MIB
 from modelinspect.core.tensors import Role
+from modelinspect.errors import FormatError
+from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.reports.wording import plural
 
-ERROR = 0.01
-"""What an estimate from a configuration or a float model is off by at the most: docs/plan.md has the measurements."""
+ERROR, _PADDINGS = 0.002, 32
+"""What an estimate is off by at the most where every layer is known, as a share and in bytes: docs/plan.md has the measurements."""
 MOST_ERROR = 9.99
+_SURE = 0.02
+"""Of a form that is less surely known, what it compresses to is not computed."""
+_MOST_WRITTEN = 64 * MIB
+"""Larger forms are not written in memory to be compressed."""
 
 _FORMS: tuple[tuple[str, Weights, bool], ...] = (
     ("tflite-float32", Weights.FLOAT32, False),
@@ -34,6 +42,7 @@ _LOADS = {
 def _find(planning: Planning) -> Iterator[Option]:
     source = _source(planning)
     forms = {(weights, sparse): predict(source.root, source.kept, weights, sparse=sparse) for _, weights, sparse in _FORMS}
+    gzipped = _Gzipped(planning, source)
     for name, weights, sparse in _FORMS:
         form = forms[weights, sparse]
         if sparse and not form.sparse:
@@ -41,17 +50,62 @@ def _find(planning: Planning) -> Iterator[Option]:
             continue
         if sparse:
             _warn(planning, name, form, forms[weights, False])
-        error = min(ERROR + source.doubt / max(form.size, 1), MOST_ERROR)
+        error = _error(form, source)
+        download = gzipped.of(form) if planning.wants(name) and (error or 0.0) <= _SURE else None
+        notes = [*_notes(form, source)]
+        if sparse and download is not None:
+            notes += _compared(download, gzipped.of(forms[weights, False]))
         yield Option(
             name,
             form.size,
-            Basis.ESTIMATE,
+            Basis.EXACT if error is None else Basis.ESTIMATE,
             weights is Weights.FLOAT32,
             _LOADS[weights],
             command(planning, weights, sparse=sparse),
-            "; ".join(_notes(form, source)),
-            round(error, 4),
+            "; ".join(notes),
+            error,
+            download,
         )
+
+
+def _error(form: Form, source: Source) -> float | None:
+    """Return what a form's size is off by at the most, None where it is known to the byte."""
+    if source.certain:
+        return None
+    guessed = source.guessed if form.is_sparse or form.weights is Weights.INT8 else 0
+    return round(min(ERROR + (_PADDINGS + source.doubt + guessed) / max(form.size, 1), MOST_ERROR), 4)
+
+
+@dataclass(slots=True)
+class _Gzipped:
+    """Says what forms are once they are gzipped: each is written with its elements, and compressed for real."""
+
+    planning: Planning
+    source: Source
+    _known: dict[tuple[Weights, bool], int | None] = field(default_factory=dict)
+
+    def of(self, form: Form) -> int | None:
+        """Return the bytes with the name that the command gives it; None where it is too large to be written, or not known."""
+        key = form.weights, form.is_sparse
+        if key not in self._known:
+            self._known[key] = self._count(form)
+        return self._known[key]
+
+    def _count(self, form: Form) -> int | None:
+        if not self.planning.downloads or form.size > _MOST_WRITTEN:
+            return None
+        files = self.planning.files
+        held = files.open(files.primary) if self.planning.artifact.format is FormatName.TFLITE and files.primary is not None else None
+        try:
+            return gzipped_size(form, self.source.elements, held) + len(made_name(self.planning)) + 1
+        except (FormatError, UnmeasurableError):
+            return None
+
+
+def _compared(sparse: int, dense: int | None) -> Iterator[str]:
+    """Say where the form that is smaller on disk is the larger download: an index compresses worse than zeros do."""
+    if dense is not None and sparse > dense:
+        yield f"gzipped it is larger than the dense form: {sparse:,} against {dense:,} bytes"
 
 
 def _source(planning: Planning) -> Source:
@@ -70,9 +124,13 @@ def command(planning: Planning, weights: Weights, *, sparse: bool) -> str:
     settings = [f"converter.optimizations = [{', '.join(kinds)}]"]
     if weights is Weights.FLOAT16:
         settings.append("converter.target_spec.supported_types = [tf.float16]")
-    made = "model.tflite" if planning.name != "model.tflite" else "converted.tflite"
-    write = f"open({made!r}, 'wb').write(converter.convert())"
+    write = f"open({made_name(planning)!r}, 'wb').write(converter.convert())"
     return "\n".join(("import tensorflow as tf", *_converter(planning), "kind = tf.lite.Optimize", *settings, write))
+
+
+def made_name(planning: Planning) -> str:
+    """Return what the converted file is called."""
+    return "model.tflite" if planning.name != "model.tflite" else "converted.tflite"
 
 
 def _converter(planning: Planning) -> list[str]:

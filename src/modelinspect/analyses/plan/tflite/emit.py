@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV, numbers
-from modelinspect.analyses.plan.tflite.graph import Constant, Kernel, Network, Op, Value
+from modelinspect.analyses.plan.tflite.graph import Constant, Network, Op, Value
 from modelinspect.analyses.plan.tflite.tree import Node, Vector
 from modelinspect.analyses.plan.tflite.tree import Value as Held
 
 _DESCRIPTION = b"MLIR Converted."
-_FOLDED, _ACTIVATED, _BIASES, _SCALED, _CONVOLUTIONS, _PRODUCTS, _OTHERS, _LAST = range(8)
+_FOLDED, _ACTIVATED, _BIASES, _SCALARS, _SCALED, _CONVOLUTIONS, _PRODUCTS, _OTHERS, _LAST = range(9)
 _METADATA = ((b"min_runtime_version", 16), (b"CONVERSION_METADATA", 96))
 
 
-def emit(network: Network, caller: str) -> tuple[Node, dict[int, Kernel]]:
-    """Return the tree, and the kernels by the index of their buffer; ``caller`` is the name of the call that makes the outputs."""
+def emit(network: Network, caller: str) -> tuple[Node, dict[int, Constant]]:
+    """Return the tree, and the constants by the index of their buffer; ``caller`` is the name of the call that makes the outputs."""
     return _Emitter(caller).run(network)
 
 
@@ -28,9 +28,9 @@ class _Emitter:
     names: dict[str, int] = field(default_factory=dict)
     places: dict[int, int] = field(default_factory=dict)
     shared: dict[object, int] = field(default_factory=dict)
-    kernels: dict[int, Kernel] = field(default_factory=dict)
+    constants: dict[int, Constant] = field(default_factory=dict)
 
-    def run(self, network: Network) -> tuple[Node, dict[int, Kernel]]:
+    def run(self, network: Network) -> tuple[Node, dict[int, Constant]]:
         outputs = {id(value): f"{self.caller}:{number}" for number, (_, value) in enumerate(network.outputs)}
         for name, value in network.inputs:
             self._add(value, f"serving_default_{name}:0")
@@ -54,7 +54,7 @@ class _Emitter:
                 node.values["builtin_options_type"] = op.number
                 node.nodes["builtin_options"] = op.options
             operators.append(node)
-        return self._model(network, codes, operators, _versions(network)), self.kernels
+        return self._model(network, codes, operators, _versions(network)), self.constants
 
     def _add(self, value: Value, name: str = "") -> None:
         """Add a tensor; a constant with the same elements as another shares its buffer."""
@@ -80,8 +80,7 @@ class _Emitter:
         if constant is not None:
             if constant.key is not None:
                 self.shared[constant.key] = place
-            if constant.kernel is not None:
-                self.kernels[place] = constant.kernel
+            self.constants[place] = constant
         return place
 
     def _unique(self, name: str) -> bytes:
@@ -132,7 +131,7 @@ def _group(op: Op, number: int, value: Value) -> int:
         if weight is not None and len(weight.location) > 1:
             return _FOLDED
     if op.code not in (CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV):
-        return _OTHERS
+        return _SCALARS if not value.shape and not value.kind else _OTHERS
     if number == 2:
         return _ACTIVATED if op.activation else _BIASES
     if op.code == FULLY_CONNECTED:

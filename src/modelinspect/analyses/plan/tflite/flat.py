@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
 from modelinspect.analyses.plan.base import Planning
+from modelinspect.analyses.plan.tflite.contents import Elements, elements_of
 from modelinspect.analyses.plan.tflite.forms import DENSIFY, DEQUANTIZE, FLOAT16, FLOAT32, INT8, Model, put_together, take_apart
 from modelinspect.analyses.plan.tflite.keras import Source
 from modelinspect.analyses.plan.tflite.packer import packed_size
@@ -32,7 +34,20 @@ def flat_source(planning: Planning) -> Source:
     model = take_apart(root, kept)
     changed = _to_float(model)
     doubt = (0 if same else _TRAILER) + 32 * changed
-    return Source(put_together(model), kept, (), True, doubt)
+    return Source(put_together(model), kept, (), True, doubt, elements=_elements(planning, root, tensors))
+
+
+def _elements(planning: Planning, root: Node, tensors: Mapping[int, Tensor]) -> dict[int, Elements]:
+    """Return what gives the elements of each constant that a form may store in another way, by the index of its buffer."""
+    buffers = root.lists.get("buffers", [])
+    found: dict[int, Elements] = {}
+    for graph in root.lists.get("subgraphs", []):
+        for node in graph.lists.get("tensors", []):
+            index = node.number("buffer")
+            tensor = tensors.get(buffers[index].vector("data").start) if 0 <= index < len(buffers) else None
+            if tensor is not None and tensor.element_count and node.number("type") in (FLOAT32, FLOAT16, INT8):
+                found[index] = elements_of(tensor, Layout(1, tensor.element_count), planning.reading)
+    return found
 
 
 def _has_integer_activations(root: Node) -> bool:

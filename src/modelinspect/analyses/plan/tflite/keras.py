@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelinspect.analyses.plan.base import Planning
+from modelinspect.analyses.plan.tflite.contents import Elements, elements_of
 from modelinspect.analyses.plan.tflite.emit import emit
 from modelinspect.analyses.plan.tflite.flow import Flow, unwrapped
 from modelinspect.analyses.plan.tflite.fusing import fuse
-from modelinspect.analyses.plan.tflite.graph import Array, Kernel
+from modelinspect.analyses.plan.tflite.graph import Array, Constant
 from modelinspect.analyses.plan.tflite.lowering import Parameter, items
 from modelinspect.analyses.plan.tflite.tree import Node
 from modelinspect.core.artifact import Document, DocumentKind
@@ -47,7 +51,8 @@ _VARIABLES: Mapping[str, tuple[str, ...]] = {
 class Source:
     """A float model to predict from: its tree, what is kept of its kernels, and the layers that nothing is known of.
 
-    ``doubt`` is how many bytes of structure may be missing or too many, ``guessed`` how many bytes of weights may be stored otherwise.
+    ``elements`` gives those of its constants. ``doubt`` is how many bytes of structure may be missing or too many,
+    ``guessed`` how many bytes of weights may be stored otherwise; ``certain`` tells that its size is known to the byte.
     """
 
     root: Node
@@ -56,6 +61,8 @@ class Source:
     has_structure: bool
     doubt: int = 0
     guessed: int = 0
+    elements: Mapping[int, Elements] = field(default_factory=dict)
+    certain: bool = False
 
 
 def keras_source(planning: Planning) -> Source:
@@ -72,9 +79,11 @@ def keras_source(planning: Planning) -> Source:
     if not network.ops or not network.outputs:
         raise UnmeasurableError("its layers are not connected as Keras writes them")
     fuse(network)
-    root, kernels = emit(network, "StatefulPartitionedCall" if keras == 2 else "StatefulPartitionedCall_1")
-    kept = _measured(planning, kernels)
-    return Source(root, kept, tuple(flow.unknown), True, UNKNOWN_LAYER * len(flow.unknown), flow.guessed)
+    root, constants = emit(network, "StatefulPartitionedCall" if keras == 2 else "StatefulPartitionedCall_1")
+    kept = _measured(planning, constants)
+    doubt = UNKNOWN_LAYER * len(flow.unknown)
+    elements = _elements(planning, constants)
+    return Source(root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, flow.certain)
 
 
 def _read_model(planning: Planning) -> LayerConfig | None:
@@ -139,10 +148,26 @@ def _values(planning: Planning, tensor: Tensor) -> Array | None:
     return np.concatenate([run.reshape(-1) for run in runs]) if runs else np.zeros(0, dtype=np.float32)
 
 
-def _measured(planning: Planning, kernels: Mapping[int, Kernel]) -> dict[int, Kept]:
+def _elements(planning: Planning, constants: Mapping[int, Constant]) -> dict[int, Elements]:
+    """Return what gives the elements of each constant that is known, by the index of its buffer."""
+    found: dict[int, Elements] = {}
+    for index, constant in constants.items():
+        if constant.values is not None:
+            found[index] = partial(_as_is, constant.values)
+        elif constant.kernel is not None:
+            one = constant.kernel
+            found[index] = elements_of(one.tensor, one.layout, planning.reading, one.input_scale)
+    return found
+
+
+def _as_is(values: NDArray[Any], _: tuple[int, ...]) -> NDArray[Any]:
+    return values
+
+
+def _measured(planning: Planning, constants: Mapping[int, Constant]) -> dict[int, Kept]:
     """Measure every kernel, by the index of its buffer."""
     found: dict[int, Kept] = {}
-    for index, one in kernels.items():
+    for index, one in ((index, constant.kernel) for index, constant in constants.items() if constant.kernel is not None):
         try:
             found[index] = measure_kept(one.tensor, planning.reading, one.layout, one.input_scale)
         except UnmeasurableError:
@@ -172,9 +197,9 @@ def _guess(planning: Planning, parameters: Mapping[str, list[Parameter]]) -> Sou
     flow = Flow(2, {name: _guessed(many) for name, many in parameters.items()})
     network = flow.run(LayerConfig("model", "Sequential", {}, (given, *layers)))
     fuse(network)
-    root, kernels_of = emit(network, "StatefulPartitionedCall")
+    root, constants = emit(network, "StatefulPartitionedCall")
     doubt = GUESSED_LAYER * max(len(layers), 2)
-    return Source(root, _measured(planning, kernels_of), (), False, doubt, flow.guessed)
+    return Source(root, _measured(planning, constants), (), False, doubt, flow.guessed)
 
 
 def _guessed(many: list[Parameter]) -> list[Parameter]:

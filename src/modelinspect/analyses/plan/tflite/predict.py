@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from modelinspect.analyses.plan.tflite.contents import Contents, Elements
 from modelinspect.analyses.plan.tflite.forms import (
     TENSORFLOW,
     Model,
@@ -19,10 +20,16 @@ from modelinspect.analyses.plan.tflite.forms import (
 )
 from modelinspect.analyses.plan.tflite.packer import packed_size
 from modelinspect.analyses.plan.tflite.tree import Node, Vector
+from modelinspect.analyses.plan.tflite.writer import write
 from modelinspect.formats.tflite.schema import schema
+from modelinspect.measure.compressors import GZIP_FRAME, Deflate
 from modelinspect.measure.kept import Kept
+from modelinspect.sources.base import Source
 
 CONVERSION = b"CONVERSION_METADATA"
+_RUNTIME = b"min_runtime_version", b"1.14.0".ljust(16, b"\0")
+_HASH = 0x9E3779B97F4A7C15
+"""Any number: that of a real model has as many bytes, and no order either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,9 @@ class Form:
     is_sparse: bool
     size: int
     sparse: tuple[SparseTensor, ...]
+    root: Node
+    model: Model
+    told: Node | None = None
 
 
 def predict(root: Node, kept: Mapping[int, Kept], weights: Weights, *, sparse: bool, tensorflow: str = TENSORFLOW) -> Form:
@@ -44,20 +54,34 @@ def predict(root: Node, kept: Mapping[int, Kept], weights: Weights, *, sparse: b
         to_int8(model)
     if sparse:
         to_sparse(model)
-    _tell_conversion(model, weights, tensorflow)
+    told = _tell_conversion(model, weights, tensorflow)
     tree = put_together(model)
     tree.lists["buffers"] = buffers_in_order(model)
-    return Form(weights, sparse, packed_size(tree, schema("model")), tuple(model.sparse))
+    return Form(weights, sparse, packed_size(tree, schema("model")), tuple(model.sparse), tree, model, told)
 
 
-def _tell_conversion(model: Model, weights: Weights, tensorflow: str) -> None:
-    """Write how the model was converted, as the converter does at last."""
+def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | None = None) -> int:
+    """Return what gzip -9 makes of the form, without a name in its header. Raises `FormatError`, `UnmeasurableError`.
+
+    ``elements`` gives those of the float model's constants; ``source`` is the file that the form was read from, if any.
+    """
+    contents = Contents(form.model, elements, source)
+    for name, data in (_RUNTIME, (CONVERSION, write(form.told, schema("conversion"), contents) if form.told is not None else b"")):
+        contents.put_metadata(form.model, name, data)
+    stream = Deflate()
+    stream.add(write(form.root, schema("model"), contents))
+    return stream.finish() + GZIP_FRAME
+
+
+def _tell_conversion(model: Model, weights: Weights, tensorflow: str) -> Node | None:
+    """Write how the model was converted, as the converter does at last; return what it tells."""
     entries = model.root.lists.setdefault("metadata", [])
     entry = next((each for each in entries if each.values.get("name") == CONVERSION), None)
     if entry is None:
-        return
+        return None
     modes = (weights is not Weights.FLOAT32) + len({each.block > 1 for each in model.sparse})
-    environment = Node("Environment", {"tensorflow_version": tensorflow.encode(), "api_version": 2, "model_type": 2, "model_hash": 1})
+    environment = Node("Environment", {"tensorflow_version": tensorflow.encode(), "api_version": 2, "model_type": 2, "model_hash": _HASH})
     options = Node("ConversionOptions", {"model_optimization_modes": Vector(modes, 4)})
     told = Node("ConversionMetadata", {}, {"environment": environment, "options": options})
     model.buffers[entry.number("buffer")].values["data"] = Vector(packed_size(told, schema("conversion")), 1)
+    return told
