@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from modelinspect.analyses.explain.compressed import Squeezed
+from modelinspect.analyses.explain.compressed import QUICK, Squeezed
 from modelinspect.analyses.rules.base import Comparison, Context
 from modelinspect.analyses.rules.dense_zeros import WORTH_TELLING, dense_kernels
 from modelinspect.core.artifact import FormatName
@@ -135,17 +135,24 @@ def _zeros(context: Context, compressed: Compressed | None, before: int | None) 
     if compressed is None:
         return f"{said}."
     if compressed.zeros_compressed is not None:
-        said += f"; gzip takes them to {compressed.zeros_compressed:,}"
-    said += f"{'; gzip takes' if compressed.zeros_compressed is None else ', and'} the artifact to {compressed.after:,} bytes"
+        said += f"; {_tool(compressed)} takes them to {compressed.zeros_compressed:,}"
+    said += (
+        f"{f'; {_tool(compressed)} takes' if compressed.zeros_compressed is None else ', and'} the artifact to {compressed.after:,} bytes"
+    )
     return said + (f" (the one before: {before:,})." if before is not None else ".")
 
 
 def _download(compressed: Compressed) -> str:
     if compressed.before is None:
-        return f"For download: gzip takes it to {compressed.after:,} bytes."
+        return f"For download: {_tool(compressed)} takes it to {compressed.after:,} bytes."
     if compressed.before == compressed.after:
-        return f"Compressed they are equal too: gzip takes both to {compressed.after:,} bytes."
-    return f"For download: gzip takes the one before to {compressed.before:,} bytes, the one after to {compressed.after:,}."
+        return f"Compressed they are equal too: {_tool(compressed)} takes both to {compressed.after:,} bytes."
+    return f"For download: {_tool(compressed)} takes the one before to {compressed.before:,} bytes, the one after to {compressed.after:,}."
+
+
+def _tool(compressed: Compressed) -> str:
+    """Return the command; its usual level is not said."""
+    return "gzip" if compressed.compressor == f"gzip-{QUICK}" else compressed.compressor.replace("-", " -")
 
 
 def _forms(format: FormatName, options: Sequence[OptionEntry]) -> Iterator[str]:
