@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from modelinspect.analyses.plan.tflite.certain import is_certain
 from modelinspect.analyses.plan.tflite.forms import FLOAT32, FULLY_CONNECTED, INT32
 from modelinspect.analyses.plan.tflite.graph import Network, Value, kernel
 from modelinspect.analyses.plan.tflite.layers import IDENTITIES, LAYERS
@@ -23,7 +24,10 @@ Key = tuple[str, int]
 
 @dataclass(slots=True)
 class Flow:
-    """A model on its way to operators; ``unknown`` are the layers whose conversion is not known, ``guessed`` the bytes of their weights."""
+    """A model on its way to operators; ``unknown`` are the layers whose conversion is not known, ``guessed`` the bytes of their weights.
+
+    ``certain`` tells that every layer is of those that were always predicted to the byte.
+    """
 
     keras: int
     parameters: Mapping[str, Sequence[Parameter]]
@@ -31,6 +35,7 @@ class Flow:
     scopes: Scopes = field(default_factory=Scopes)
     unknown: list[str] = field(default_factory=list)
     guessed: int = 0
+    certain: bool = True
 
     def run(self, model: LayerConfig) -> Network:
         """Convert a model with its inputs and outputs."""
@@ -123,9 +128,12 @@ class Flow:
         try:
             if rule is None:
                 raise UnknownLayerError(kind)
-            return [rule(call)]
+            made = [rule(call)]
+            self.certain = self.certain and is_certain(call)
+            return made
         except UnknownLayerError as error:
             del self.network.ops[count:]
+            self.certain = False
             reason = str(error)
             self.unknown.append(f"{name} ({kind})" if reason == kind else f"{name} ({kind}: {reason})")
             return [self._guess(call)]

@@ -77,13 +77,17 @@ class Graph:
 
 @dataclass(slots=True)
 class Model:
-    """A model taken apart; ``kept`` tells of the kernels by the index of their buffer."""
+    """A model taken apart; ``kept`` tells of the kernels by the index of their buffer.
+
+    ``has_empty`` tells that a sparse kernel of which nothing is kept has been stored.
+    """
 
     root: Node
     graphs: list[Graph]
     buffers: list[Node]
     kept: Mapping[int, Kept]
     sparse: list[SparseTensor] = field(default_factory=list)
+    has_empty: bool = False
 
     def add_buffer(self) -> int:
         """Add an empty buffer and return its index."""
@@ -151,7 +155,7 @@ def _in_order(model: Model, graph: Graph) -> list[Node]:
 
     Where anything is sparse, the model was read and written once more, and constants stand before their first use.
     """
-    constants = [model.size_of(tensor) > 0 for tensor in graph.tensors]
+    constants = [model.size_of(tensor) > 0 or "sparsity" in tensor.nodes for tensor in graph.tensors]
     if any(tensor.number("type") == FLOAT16 for tensor, is_constant in zip(graph.tensors, constants, strict=True) if is_constant):
         return _in_half_order(graph, constants)
     if not any("sparsity" in tensor.nodes for tensor in graph.tensors):
@@ -331,6 +335,9 @@ def _encode(model: Model, graph: Graph, operation: Operation, done: set[int]) ->
     parameters, size = sparsity(shape, count, block)
     model.sparse.append(_told(tensor, kept, width, block, count * width + size, shape))
     model.buffers[tensor.number("buffer")].values["data"] = Vector(count * width, 1)
+    if not count and model.has_empty:  # equal buffers are stored once, and nothing equals nothing
+        model.buffers[tensor.number("buffer")].values.pop("data")
+    model.has_empty |= not count
     tensor.nodes["sparsity"] = parameters
     output = graph.tensors[user.node.vector("outputs").values[0]]
     name = output.text("name")

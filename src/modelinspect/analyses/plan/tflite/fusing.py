@@ -118,6 +118,14 @@ class _Sweep:
         self._replace(op, given)
         return True
 
+    def drop_again(self, op: Op) -> bool:
+        """Drop a ReLU of the same ReLU."""
+        maker = self.makers.get(id(op.inputs[0])) if op.code in _FUSED else None
+        if maker is None or maker.code != op.code or op.inputs[0] is None:
+            return False
+        self._replace(op, op.inputs[0])
+        return True
+
     def _replace(self, op: Op, given: Value) -> None:
         """Give the users of an operator its input instead of its output."""
         self.gone.add(id(op))
@@ -368,7 +376,7 @@ class _Sweep:
         return True
 
 
-_FIRST = ("drop_identity", "scale_directly")
+_FIRST = ("drop_identity", "drop_again", "scale_directly")
 _ACTIVATIONS = ("drop_identity", "take_activation")
 _EARLY = ("drop_identity", "move_before_reshape", "take_activation")
 _LATE = (
