@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from modelinspect.core.limits import Limits
+from modelinspect.core.limits import MIB, Limits
 from modelinspect.measure.blocks import UnmeasurableError
+from modelinspect.measure.compressors import BLOCK, deflated_size
 from modelinspect.sources.base import Source
 
 Attributes = Callable[[str, dict[str, Any]], dict[str, Any]]
@@ -56,9 +57,10 @@ def rewritten_size(source: Source, rewriting: Rewriting) -> int:
         return target.stat().st_size
 
 
-def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> int:
+def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> tuple[int, int | None]:
     """Return the size of the file once h5py wrote it again in the newest layout; with gzip, in one chunk each.
 
+    The second is what deflate makes of all of it, None where that would take long.
     Raises `UnmeasurableError` where the library does not read or write it.
     """
     import h5py
@@ -82,9 +84,17 @@ def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> int:
                 new.attrs.update(old.attrs)
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise UnmeasurableError(f"the HDF5 library does not write it again: {error}") from error
-        return target.stat().st_size
+        size = target.stat().st_size
+        return size, deflated_size(_blocks(target)) if size <= _MOST_DEFLATED else None
 
 
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            yield block
+
+
+_MOST_DEFLATED = 64 * MIB
 LEAST_GZIPPED = 1024
 """Data sets of fewer bytes are left as they are: the structures of a chunk would cost more."""
 

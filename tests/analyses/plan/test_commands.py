@@ -128,3 +128,16 @@ def test_h5repack_makes_files_of_about_the_same_size(tmp_path: Path) -> None:
     for option, found in ratios.items():
         least, most, middle = min(found), max(found), sorted(found)[len(found) // 2]
         assert f"`{option}` {least:+.0%} to {most:+.0%}, {middle:+.0%} in the middle" in told, (option, least, most, middle)
+
+
+@pytest.mark.parametrize("option", ["hdf5-gzip", "hdf5-repack"])
+def test_the_download_of_a_rewritten_file_is_what_gzip_makes_of_it(option: str, tmp_path: Path) -> None:
+    path = copied("mlp/stripped.h5", tmp_path)
+    (entry,) = mi.plan(path, only=[option]).options
+    (tmp_path / "made.py").write_text(entry.command, encoding="utf-8")
+    before = set(tmp_path.iterdir())
+    shell("python made.py", tmp_path)
+    (new,) = set(tmp_path.iterdir()) - before
+    shell(f"python -m gzip --best {new.name}", tmp_path)
+    assert new.stat().st_size == entry.size
+    assert Path(f"{new}.gz").stat().st_size == entry.download_size

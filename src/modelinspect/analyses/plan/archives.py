@@ -34,9 +34,12 @@ def _find(planning: Planning) -> Iterator[Option]:
     if size >= planning.size:
         planning.left_out.append(f"zip-deflate: left out: it would take {size:,} bytes, not fewer than now")
         return
-    notes = "each member deflated with zlib level 9; Keras refuses members above 256 MiB that expand more than 100 times"
+    notes = (
+        "each member deflated with zlib level 9, and no smaller for another compressor; "
+        "Keras refuses members above 256 MiB that expand more than 100 times"
+    )
     command = advise(Remedy.DEFLATE_KERAS, planning.artifact).code
-    yield Option("zip-deflate", size, Basis.MEASURED, True, "as before, with load_model", command, notes)
+    yield Option("zip-deflate", size, Basis.MEASURED, True, "as before, with load_model", command, notes, download_size=size)
 
 
 def _deflated(planning: Planning) -> int:

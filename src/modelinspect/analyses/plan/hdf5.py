@@ -9,6 +9,7 @@ from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.core.artifact import FormatName
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
+from modelinspect.measure.compressors import GZIP_FRAME
 from modelinspect.measure.rewrite import LEAST_GZIPPED, repacked_size
 
 _UNREAD = ("links", "elsewhere", "committed_datatypes")
@@ -21,17 +22,17 @@ def _find(planning: Planning) -> Iterator[Option]:
         if not planning.wants(name):
             continue
         try:
-            size = _size(planning, gzip=gzip)
+            size, deflated = _sizes(planning, gzip=gzip)
         except (UnmeasurableError, FormatError) as error:
             planning.left_out.append(f"{name}: not computed: {error}")
             continue
         if size >= planning.size:
             planning.left_out.append(f"{name}: left out: it would take {size:,} bytes, not fewer than now")
             continue
-        yield _option(planning, name, size, gzip=gzip)
+        yield _option(planning, name, size, deflated, gzip=gzip)
 
 
-def _size(planning: Planning, *, gzip: bool) -> int:
+def _sizes(planning: Planning, *, gzip: bool) -> tuple[int, int | None]:
     facts = planning.artifact.facts
     told = facts.get("hdf5")
     if planning.artifact.diagnostics:
@@ -41,16 +42,16 @@ def _size(planning: Planning, *, gzip: bool) -> int:
     return repacked_size(planning.files.open(planning.artifact.members[0].name), planning.limits, gzip=gzip)
 
 
-def _option(planning: Planning, name: str, size: int, *, gzip: bool) -> Option:
+def _option(planning: Planning, name: str, size: int, deflated: int | None, *, gzip: bool) -> Option:
     advice = advise(Remedy.REPACK_GZIP_HDF5 if gzip else Remedy.REPACK_HDF5, planning.artifact)
     notes = (
-        f"deflate in HDF5, a chunk for each data set of {LEAST_GZIPPED:,} bytes or more; "
-        "no shuffle: it makes zeros compress worse"
+        f"deflate in HDF5, a chunk for each data set of {LEAST_GZIPPED:,} bytes or more; no shuffle: it makes zeros compress worse"
         if gzip
         else "newest structures and no free space"
     )
     loads = "as before, with load_model" if planning.artifact.format is FormatName.KERAS_HDF5 else "as before, with load_weights or h5py"
-    return Option(name, size, Basis.MEASURED, True, loads, advice.code, notes)
+    download = None if deflated is None else deflated + GZIP_FRAME + len(advice.made) + 1
+    return Option(name, size, Basis.MEASURED, True, loads, advice.code, notes, download_size=download)
 
 
 FAMILY = Family(("hdf5-gzip", "hdf5-repack"), _find, formats=frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5)))

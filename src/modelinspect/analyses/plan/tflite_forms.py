@@ -53,6 +53,8 @@ def _find(planning: Planning) -> Iterator[Option]:
         error = _error(form, source)
         download = gzipped.of(form) if planning.wants(name) and (error or 0.0) <= _SURE else None
         notes = [*_notes(form, source)]
+        if download is not None:
+            notes.append("the gzipped size is predicted, within 2 %")
         if sparse and download is not None:
             notes += _compared(download, gzipped.of(forms[weights, False]))
         yield Option(
