@@ -126,13 +126,13 @@ def functions_that_read_variables_bring_no_constants() -> None:
 
     weights = np.random.default_rng(1).normal(size=(16, 64)).astype("f4")
 
-    class Model(tf.Module):  # type: ignore[misc]
+    class Model(tf.Module):
         def __init__(self, frozen: bool) -> None:
             super().__init__()
             self.kernel = tf.Variable(weights)
             self.frozen = frozen
 
-        @tf.function(input_signature=[tf.TensorSpec((None, 16))])  # type: ignore[untyped-decorator]
+        @tf.function(input_signature=[tf.TensorSpec((None, 16))])
         def __call__(self, x: Any) -> Any:
             return x @ (tf.constant(weights) if self.frozen else self.kernel)
 

@@ -104,7 +104,7 @@ class _Console(code.InteractiveConsole):
     """Python's own console; what goes wrong is raised and not printed."""
 
     def runcode(self, code: Any) -> None:
-        exec(code, self.locals)  # type: ignore[arg-type]
+        exec(code, self.locals)
 
     def showsyntaxerror(self, filename: str | None = None, **more: Any) -> None:
         error = sys.exc_info()[1]

@@ -7,6 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+import modelinspect as mi
 from modelinspect.analyses.remedies import Remedy
 from tests.remedies.models import X, Y, convert, loaded, network, steps, stripped, trained, wrapped
 from tests.remedies.proving import equal_weights, findings, follow, have, printed, proves, size
@@ -137,13 +138,45 @@ def live_channels_alone_compute_the_same() -> None:
         smaller.save("alive.h5")
         assert "dead-channels" not in findings("alive.h5")
         assert np.allclose(_output(model), _output(smaller), atol=1e-5)
-    convert(model_of("dead.h5"), "dead.tflite")
+    convert(loaded("dead.h5", "keras"), "dead.tflite")
     printed("dead.tflite", "dead-channels", Remedy.LIVE_CHANNELS)
+    text = printed(have("mlp/wrapped.h5"), "dead-channels", Remedy.LIVE_CHANNELS)
+    assert text.startswith("strip the wrappers, then ")
 
 
-def model_of(path: str) -> Any:
-    """Return a model of Keras 3 in HDF5."""
-    return loaded(path, "keras")
+@proves(Remedy.LIVE_FILTERS)
+def live_filters_alone_compute_the_same() -> None:
+    """Those that are 0 after the activation go: here all but one that a bias keeps alive."""
+    import tf_keras
+
+    x = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("f4")
+    model = _convolutions(tf_keras, 16)
+    kernel, bias, after, after_bias = model.get_weights()
+    kernel[..., [1, 4, 9]] = 0
+    bias[[1, 4, 9]] = [0, -1, 0.5]
+    model.set_weights([kernel, bias, after, after_bias])
+    model.save("dead.h5")
+    found = follow("dead.h5", "dead-channels", Remedy.LIVE_FILTERS, layer=model.layers[0], next_layer=model.layers[1])
+    assert found["kernel"].shape[-1] == 14
+    smaller = _convolutions(tf_keras, 14)
+    smaller.set_weights([found["kernel"], found["bias"], found["after"], found["after_bias"]])
+    smaller.save("alive.h5")
+    assert np.allclose(model.predict(x, verbose=0), smaller.predict(x, verbose=0), atol=1e-5)
+    assert size("alive.h5") < size("dead.h5")
+    assert "has 1 dead of 14" in next(finding.message for finding in mi.explain("alive.h5").findings if finding.rule == "dead-channels")
+
+
+def _convolutions(keras: Any, units: int) -> Any:
+    layers = keras.layers
+    return keras.Sequential(
+        [layers.Input((8, 8, 3)), layers.Conv2D(units, 3, padding="same", activation="relu"), layers.Conv2D(4, 3, padding="same")]
+    )
+
+
+@proves()
+def gates_of_recurrent_layers_have_no_remedy() -> None:
+    assert findings(have("pruned_layers/lstm/stripped/float16.tflite")).get("dead-channels", "") == ""
+    assert findings(have("pruned_layers/lstm/wrapped/model.keras")).get("dead-channels", "") == ""
 
 
 def _output(model: Any) -> Any:

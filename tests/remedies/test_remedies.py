@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -57,7 +56,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.tensorflow
-@pytest.mark.xdist_group("remedies")
 @pytest.mark.parametrize("name", all_proofs())
 def test_the_printed_remedy_does_what_it_says(name: str, results: dict[str, str]) -> None:
     assert results[name] == ""
@@ -149,13 +147,9 @@ def test_all_that_lint_prints_is_the_remedy_of_its_rule(monkeypatch: pytest.Monk
             if finding.rule in known:
                 assert not finding.remedy or remedy_of(finding.remedy) in known[finding.rule]
             else:
-                assert _skeleton(finding.remedy) == _skeleton(told[finding.rule]), finding.rule
+                is_shown = finding.rule == "hidden-content" and remedy_of(finding.remedy) in (Remedy.LOOK, Remedy.LOOK_AND_REPACK)
+                assert is_shown or finding.remedy == told[finding.rule], finding.rule
     assert count > 60
-
-
-def _skeleton(remedy: str) -> str:
-    """Return words without the names and offsets in them."""
-    return re.sub(r"map \S+ --at \S+", "map FILE --at OFFSET", remedy).replace("'", "")
 
 
 def shown(report: Report, format: OutputFormat, width: int = 80) -> str:

@@ -9,12 +9,14 @@ from modelinspect.analyses.lint.graphs import FLEX
 from modelinspect.analyses.lint.operator_rules import by_operator, risk_of
 from modelinspect.core.artifact import Severity
 
+_REMEDY = "take what TFLite has itself; converting with tf.lite.OpsSet.TFLITE_BUILTINS alone fails where another operator is left"
+
 
 def _find(subject: Subject) -> Iterator[Located]:
     yield from by_operator(
         subject,
         lambda node: node.is_lite and node.op.startswith(FLEX) and risk_of(node) is None,
-        "convert the model with built-in operators alone (tf.lite.OpsSet.TFLITE_BUILTINS)",
+        _REMEDY,
         "is an operator of TensorFlow, whose delegate has to be linked in",
     )
 
@@ -24,6 +26,6 @@ RULE = UnsafeRule(
     Severity.NOTE,
     "Flex operators bring the whole of TensorFlow's operators into a small runtime.",
     _find,
-    remedy="convert the model with built-in operators alone (tf.lite.OpsSet.TFLITE_BUILTINS)",
+    remedy=_REMEDY,
     example="FlexMatrixInverse is an operator of TensorFlow, whose delegate has to be linked in: a custom operator of the model",
 )

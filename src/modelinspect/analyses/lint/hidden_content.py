@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from modelinspect.analyses.lint.base import Located, Place, Subject, UnsafeRule
 from modelinspect.analyses.lint.signatures import looks_like
 from modelinspect.analyses.lint.trailing_data import OUTSIDE
+from modelinspect.analyses.remedies import Remedy, example
+from modelinspect.analyses.remedies.choose import shown_bytes
 from modelinspect.core.artifact import Severity
 from modelinspect.errors import FormatError
 
@@ -26,7 +28,7 @@ def _find(subject: Subject) -> Iterator[Located]:
         if what:
             place = Place(region.member, region.first, region.span.end - region.first)
             message = f"free space ({' / '.join(region.path)}) holds {region.count:,} bytes that are not zero and look like {what}"
-            yield Located(message, region.count, "modelinspect map --at OFFSET --hex shows them; save the model again", place)
+            yield Located(message, region.count, shown_bytes(subject.artifact, region.member, region.first).text, place)
 
 
 RULE = UnsafeRule(
@@ -34,6 +36,6 @@ RULE = UnsafeRule(
     Severity.WARNING,
     "Free space is where something is put that no reader of the format shows.",
     _find,
-    remedy="modelinspect map --at OFFSET --hex shows them; save the model again",
+    remedy=example(Remedy.LOOK).text,
     example="free space (global heap collection 0x800 / free object) holds 36 bytes that are not zero and look like a script",
 )

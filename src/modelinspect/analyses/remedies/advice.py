@@ -76,6 +76,7 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
         "clone": _clone(keras_module(artifact)),
         "traces": "" if has_traces(artifact) else ", save_traces=False",
         "load": load_lines(artifact),
+        "first": "" if helpers_of(artifact) is Helpers.NONE else "strip the wrappers, then ",
         **_commands(artifact),
         **more,
     }
@@ -101,6 +102,7 @@ def example(remedy: Remedy) -> Advice:
         "keras": "tf_keras",
         "clone": _clone("tf_keras"),
         "traces": "",
+        "first": "",
         "load": _scoped(_example_helpers(remedy), "tf_keras", text.file),
         "files": "model" if stem == text.file else "group1-shard1of1.bin",
         "archive": f"{stem}.tar.gz",

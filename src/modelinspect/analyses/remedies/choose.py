@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import assert_never
 
@@ -15,6 +17,7 @@ from modelinspect.analyses.remedies.advice import (
     helpers_of,
     is_whole,
     is_wrapped,
+    outer_name,
 )
 from modelinspect.analyses.remedies.table import Remedy
 from modelinspect.core.artifact import Artifact, FormatName
@@ -22,6 +25,9 @@ from modelinspect.core.tensors import Role, Storage, Tensor
 
 HDF5_FORMATS = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
 CONVERTED = frozenset((FormatName.TFLITE, FormatName.TFJS, FormatName.GRAPH_DEF))
+_GATED = re.compile(r"(?i)lstm|gru|rnn|(?:^|/)cell(?:/|$)|recurrent|embedding|attention|depthwise|pointwise")
+"""Names of kernels whose outputs are no channels that the next layer could do without one by one."""
+_WITH_CHANNELS = frozenset(("FULLY_CONNECTED", "CONV_2D"))
 _UNPACKED = ("links", "elsewhere", "committed_datatypes", "user_block")
 
 
@@ -141,6 +147,27 @@ def pruned_in_blocks(artifact: Artifact, tensors: Iterable[Tensor]) -> Advice | 
 def block_of(tensor: Tensor) -> int:
     """Return how many inputs a sparse kernel of TFLite takes at once."""
     return 16 if tensor.dtype.bits == 8 else 4
+
+
+def live_channels(artifact: Artifact, tensors: Sequence[Tensor]) -> Advice | None:
+    """Say how dead channels are left out, of the first kernel of a dense layer or a convolution; gates and embeddings keep theirs."""
+    uses = artifact.facts.get("tensor_uses")
+    gated = {tensor.shape for tensor in tensors if _GATED.search(tensor.name)}  # a wrapper stores them again under names that do not tell
+    for tensor in tensors:
+        found = uses.get(tensor.name) if isinstance(uses, Mapping) else None
+        operators = found if isinstance(found, tuple) else ()
+        if tensor.shape in gated or any(operator not in _WITH_CHANNELS for operator in operators):
+            continue
+        return advise(Remedy.LIVE_CHANNELS if len(tensor.shape) == 2 else Remedy.LIVE_FILTERS, artifact)
+    return None
+
+
+def shown_bytes(artifact: Artifact, member: str, offset: int) -> Advice:
+    """Say how bytes that stand in free space are looked at, and left behind where h5repack does it."""
+    look = f"modelinspect map {shlex.quote(outer_name(artifact))} --at {offset:#x} --hex"
+    if len(artifact.members) > 1:
+        look += f" --member {shlex.quote(member)}"
+    return advise(Remedy.LOOK_AND_REPACK if repackable(artifact) else Remedy.LOOK, artifact, made="clean", look=look)
 
 
 def positive_zeros(artifact: Artifact) -> Advice | None:

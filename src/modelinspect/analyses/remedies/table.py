@@ -250,7 +250,7 @@ model = tf_keras.models.clone_model(model, clone_function=wrap)
     )
     POSITIVE_ARRAYS = _python("before writing the arrays, make 0.0 of -0.0; no value changes", "array = array + 0.0", "data.h5")
     LIVE_CHANNELS = _python(
-        "build the layer, and the one that it feeds, with the live channels alone (dense layers; a dead channel's bias goes on)",
+        "{first}build the dense layer, and the one that it feeds, with the live channels alone; what dead ones add goes into its bias",
         """
 kernel, bias = layer.get_weights()
 after, after_bias = next_layer.get_weights()
@@ -258,6 +258,16 @@ live = kernel.any(axis=0)
 dead_value = layer.activation(bias[~live]).numpy()
 after_bias = after_bias + dead_value @ after[~live]
 kernel, bias, after = kernel[:, live], bias[live], after[live]
+""",
+    )
+    LIVE_FILTERS = _python(
+        "{first}build the convolution, and the one that it feeds, with the live channels alone: those that are not 0 after the activation",
+        """
+kernel, bias = layer.get_weights()
+after, after_bias = next_layer.get_weights()
+live = kernel.any(axis=tuple(range(kernel.ndim - 1)))
+live |= layer.activation(bias).numpy() != 0
+kernel, bias, after = kernel[..., live], bias[live], after[..., live, :]
 """,
     )
 

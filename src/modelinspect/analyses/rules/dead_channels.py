@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.analyses.kernels import output_axis
-from modelinspect.analyses.remedies import Remedy, advise
+from modelinspect.analyses.remedies import Remedy
+from modelinspect.analyses.remedies.choose import live_channels
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role, Storage, Tensor
@@ -16,7 +17,7 @@ def _find(context: Context) -> Iterator[Finding]:
     for tensor, measure in context.measured():
         if measure.pattern is None or tensor.role is not Role.WEIGHT or measure.zero_count == measure.element_count:
             continue
-        if tensor.storage is Storage.SPARSE:  # it stores no zeros, those of dead channels neither
+        if tensor.storage is not Storage.DENSE:  # sparse and compressed kernels store next to nothing of their dead channels
             continue
         dead, all_of_them = measure.pattern.slices[output_axis(context.artifact, tensor)]
         if dead:
@@ -29,7 +30,8 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{size:,} bytes ({context.share(size)}) are output channels of zeros alone, in {plural(len(found), 'kernel')}: "
         f"{tensor.name} has {dead:,} dead of {all_of_them:,}"
     )
-    yield Finding(message, size, advise(Remedy.LIVE_CHANNELS, context.artifact))
+    found.sort(key=lambda entry: -entry[1] / entry[2])
+    yield Finding(message, size, live_channels(context.artifact, [kernel for kernel, _, _ in found]))
 
 
 RULE = Rule(
@@ -38,5 +40,5 @@ RULE = Rule(
     "A channel of zeros can be removed from the model, which no compressor does.",
     _find,
     example="32 bytes (25.0 %) are output channels of zeros alone, in 1 kernel: layer_0/kernel has 1 dead of 4",
-    remedies=(Remedy.LIVE_CHANNELS,),
+    remedies=(Remedy.LIVE_CHANNELS, Remedy.LIVE_FILTERS),
 )

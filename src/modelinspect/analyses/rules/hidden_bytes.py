@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
-from modelinspect.analyses.remedies import Advice, Remedy, advise
-from modelinspect.analyses.remedies.choose import repackable
+from modelinspect.analyses.remedies import Remedy
+from modelinspect.analyses.remedies.choose import shown_bytes
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
-from modelinspect.measure.free import HiddenBytes
 from modelinspect.reports.categories import Category
 
 
@@ -24,15 +22,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{plural(hidden.region_count, 'region')}: what was deleted or overwritten there, or what somebody hides; "
         f"one region holds {largest.count:,} of them, from byte {largest.first:,} ({largest.first:#x}){of_member} on"
     )
-    yield Finding(message, hidden.byte_count, _remedy(context, largest))
-
-
-def _remedy(context: Context, hidden: HiddenBytes) -> Advice:
-    look = f"modelinspect map {shlex.quote(context.artifact.location)} --at {hidden.first:#x} --hex"
-    if len(context.artifact.members) > 1:
-        look += f" --member {shlex.quote(hidden.member)}"
-    remedy = Remedy.LOOK_AND_REPACK if repackable(context.artifact) else Remedy.LOOK
-    return advise(remedy, context.artifact, made="clean", look=look)
+    yield Finding(message, hidden.byte_count, shown_bytes(context.artifact, largest.member, largest.first))
 
 
 RULE = Rule(
