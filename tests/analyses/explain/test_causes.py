@@ -92,3 +92,35 @@ def test_bytes_that_are_missing_are_no_saving_of_the_container_and_no_other_dtyp
 def test_comparing_in_the_other_order_does_not_blame_the_baseline() -> None:
     before, after = fixture_path("pruned_mlp/stripped/model.h5"), fixture_path("pruned_mlp/original/no-optimizer.h5")
     assert "baseline-already-sparse" not in {finding.rule for finding in api.explain(before, after).findings}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "begins"),
+    [
+        ("original/no-optimizer.h5", "original/model.h5", "added: the optimizer's state (Adam)"),
+        ("original/model.h5", "original/no-optimizer.h5", "gone: the optimizer's state (Adam)"),
+        (
+            "wrapped/model.h5",
+            "wrapped/model.keras",
+            "fewer bytes of names, headers and groups around what both sides have: the optimizer's",
+        ),
+        (
+            "original/checkpoint",
+            "original/model.weights.h5",
+            "more bytes of names, headers and groups around what both sides have: the opt",
+        ),
+    ],
+)
+def test_state_that_both_sides_have_is_not_said_to_come_or_go(before: str, after: str, begins: str) -> None:
+    report = api.explain(fixture_path(f"pruned_mlp/{before}"), fixture_path(f"pruned_mlp/{after}"), compressors=False)
+    message = next(entry.message for entry in report.causes if entry.cause == "optimizer-state")
+    assert message.startswith(begins)
+
+
+def test_counterparts_under_other_names_are_one_place() -> None:
+    """The slots of a checkpoint and of an HDF5 file are called differently; their bytes cancel, and are no evidence."""
+    report = api.explain(
+        fixture_path("pruned_mlp/original/checkpoint"), fixture_path("pruned_mlp/original/model.weights.h5"), compressors=False
+    )
+    entry = next(entry for entry in report.causes if entry.cause == "optimizer-state")
+    assert not [place for place in entry.evidence if place.tensor and abs(place.bytes) > 100]

@@ -14,18 +14,35 @@ from tests.support.artifacts import Build
 from tests.support.fixtures import fixture_path
 
 
-def frozen(name: str) -> dict[str, int]:
-    """Return what is found in a graph of a kernel and a matrix of zeros and ones, half each."""
+def frozen(name: str, more_zeros: int = 0) -> dict[str, int]:
+    """Return what is found in a graph of a kernel, half of it zeros, and a matrix of zeros and ones with as many or more zeros."""
     build = Build("made.pb", FormatName.GRAPH_DEF)
     ones = (np.arange(64 * 64) % 2).astype("<f4")
     build.tensor("layer1/weights", (64, 64), role=Role.CONSTANT, data=(kernel().reshape(-1) * ones).tobytes())
+    ones[: 2 * more_zeros] = 0
     build.tensor(name, (64, 64), role=Role.CONSTANT, data=ones.tobytes())
     return {finding.rule: finding.bytes for finding in explain(None, side(build)).findings}
 
 
 def test_the_zeros_of_a_frozen_mask_are_none_of_the_kernels() -> None:
     assert frozen("layer1/mask")["dense-zeros"] == 4 * 64 * 64 // 2
-    assert frozen("layer1/other")["dense-zeros"] == 2 * 4 * 64 * 64 // 2
+    assert frozen("layer1/mask", more_zeros=1)["dense-zeros"] == 4 * 64 * 64 // 2
+
+
+def test_a_mask_is_known_by_its_zeros_where_a_converter_renamed_it() -> None:
+    assert frozen("layer1/Mul/ReadVariableOp_1")["dense-zeros"] == 4 * 64 * 64 // 2
+
+
+def test_a_table_of_two_values_with_other_zeros_is_no_mask() -> None:
+    assert frozen("layer1/table", more_zeros=1)["dense-zeros"] == 2 * 4 * 64 * 64 // 2 + 4
+
+
+def test_masks_that_were_converted_with_the_model_are_the_cause_that_it_grew() -> None:
+    """The pruned model was converted without strip_pruning: each kernel is multiplied by its mask at run time."""
+    report = explain(side_of("pruned_mlp/stripped/float32.tflite"), side_of("pruned_mlp/wrapped/float32.tflite"))
+    leading = report.causes[0]
+    assert leading.cause == "pruning-state"
+    assert sum(place.bytes for place in leading.evidence if place.tensor) == 4 * (10 * 128 + 128 * 10)
 
 
 def test_biases_of_zeros_are_none_of_the_baselines_kernels() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from modelinspect.analyses.attribution import Ledger, attribute
@@ -13,10 +13,11 @@ from modelinspect.analyses.explain.compressed import Squeezed
 from modelinspect.analyses.explain.labels import labels
 from modelinspect.analyses.explain.partition import Share, partition
 from modelinspect.analyses.explain.pruning import pruned_kernels
-from modelinspect.analyses.explain.texts import Told, tell
+from modelinspect.analyses.explain.texts import Shown, Told, tell
 from modelinspect.analyses.matching import Pair, Side, match_tensors
 from modelinspect.analyses.rules.base import Comparison, Context, find_all
 from modelinspect.analyses.summary import zero_counts
+from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.errors import InvariantError
 from modelinspect.reports.causes import Cause
@@ -108,17 +109,19 @@ def _differences(before: Side, old: Ledger, after: Side, new: Ledger, pairs: Ite
             tensor = after.tensor(other)
             found.append(_Difference(_logical_cause(before.tensor(one), tensor), after.name(other), size, True))
     left = [*logical_before.values(), *(share for share in mine if share.cause is not None)]
-    found += [_difference(before, share, -1) for share in left]
+    names = {one: after.name(other) for one, other in both}  # a counterpart is one place, whatever each format calls it
+    found += [_difference(before, share, -1, names) for share in left]
     left = [*logical_after.values(), *(share for share in theirs if share.cause is not None)]
     return found + [_difference(after, share, 1) for share in left]
 
 
-def _difference(side: Side, share: Share, sign: int) -> _Difference:
+def _difference(side: Side, share: Share, sign: int, names: Mapping[TensorId, str] | None = None) -> _Difference:
     cause = share.cause
+    key = names.get(share.tensor, share.key) if names and share.tensor is not None else share.key
     if cause is None:
         constant = share.tensor is not None and side.tensor(share.tensor).role is Role.CONSTANT
         cause = Cause.CONSTANT_FOLDING if constant else Cause.STRUCTURE_CHANGE
-    return _Difference(cause, share.key, sign * share.size, share.tensor is not None)
+    return _Difference(cause, key, sign * share.size, share.tensor is not None)
 
 
 def _logical_cause(one: Tensor, other: Tensor) -> Cause:
@@ -137,9 +140,12 @@ def _is_quantized(tensor: Tensor) -> bool:
 def _entries(differences: list[_Difference], before: Side | None, after: Side) -> tuple[CauseEntry, ...]:
     """Return the causes that changed anything, the largest first."""
     totals: dict[Cause, int] = defaultdict(int)
+    signs: dict[Cause, set[bool]] = defaultdict(set)
     places: dict[Cause, dict[tuple[str, bool], int]] = defaultdict(lambda: defaultdict(int))
     for difference in differences:
         totals[difference.cause] += difference.size
+        if difference.tensor and difference.size:
+            signs[difference.cause].add(difference.size > 0)
         places[difference.cause][difference.key, difference.tensor] += difference.size
     entries: list[CauseEntry] = []
     for cause, total in sorted(totals.items(), key=lambda item: (-abs(item[1]), item[0].code)):
@@ -149,8 +155,10 @@ def _entries(differences: list[_Difference], before: Side | None, after: Side) -
         evidence = tuple(
             Evidence(tensor=key if is_tensor else None, place=key, bytes=size) for (key, is_tensor), size in found[:_EVIDENCE_KEPT]
         )
-        tensors = sum(is_tensor for (_, is_tensor), _ in found)
-        told: Told = tell(cause, total, tensors, len(found), before, after)
+        of_tensors = [size for (_, is_tensor), size in found if is_tensor]
+        around = 2 * abs(sum(of_tensors)) < abs(total)
+        shown = Shown(len(found), len(of_tensors), len(signs[cause]) == 2, around)
+        told: Told = tell(cause, total, shown, before, after)
         entries.append(
             CauseEntry(
                 cause=str(cause), delta=total, message=told.message, evidence=evidence, evidence_count=len(found), remedy=told.remedy

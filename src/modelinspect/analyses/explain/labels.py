@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
-from modelinspect.analyses.kernels import is_frozen_mask
+from modelinspect.analyses.kernels import frozen_masks
 from modelinspect.analyses.matching import Side
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.bytemap import TensorId
@@ -29,6 +29,7 @@ def labels(side: Side, paired: Collection[TensorId] = ()) -> dict[TensorId, Caus
     """
     found: dict[TensorId, Cause] = {}
     averages = average_names(side.artifact)
+    masks = frozen_masks(side.artifact, side.measurements)
     for index, tensor in enumerate(side.artifact.tensors):
         match tensor.role:
             case Role.OPTIMIZER:
@@ -38,7 +39,7 @@ def labels(side: Side, paired: Collection[TensorId] = ()) -> dict[TensorId, Caus
             case Role.QUANTIZATION:
                 found[TensorId(index)] = Cause.QUANTIZATION
             case Role.CONSTANT:
-                if is_frozen_mask(tensor, None if side.measurements is None else side.measurements[index]):
+                if index in masks:
                     found[TensorId(index)] = Cause.PRUNING_STATE
             case Role.OTHER:
                 cause = _bookkeeping(tensor)

@@ -66,7 +66,7 @@ def _kernel(
 
 def _removable(context: Context, tensor: Tensor, dead: tuple[int, int]) -> int:
     """Return the bytes of dead outputs: their slices of the kernel, and of the layer's vectors with a place for each output."""
-    if not dead[0] or tensor.storage is Storage.SPARSE:
+    if not dead[0] or tensor.storage is not Storage.DENSE:
         return 0
     beside = (other for other in context.artifact.tensors if tensor.layer is not None and other.layer == tensor.layer)
     vectors = (other for other in beside if other.shape == (dead[1],) and other.role in (Role.WEIGHT, Role.STATISTIC))

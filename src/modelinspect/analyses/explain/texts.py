@@ -22,45 +22,72 @@ class Told:
     remedy: str
 
 
-def tell(cause: Cause, delta: int, tensors: int, places: int, before: Side | None, after: Side) -> Told:
-    """Say what a cause did and how to undo what it cost.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Where a cause shows: how many places, how many of them tensors; whether both sides have such tensors.
 
-    ``delta`` is after less before, ``places`` counts where it shows: ``tensors`` of them are tensors.
+    ``around`` tells that most of the difference is in structures around tensors, not in tensors.
     """
+
+    places: int
+    tensors: int
+    both: bool
+    around: bool
+
+
+def tell(cause: Cause, delta: int, shown: Shown, before: Side | None, after: Side) -> Told:
+    """Say what a cause did and how to undo what it cost; ``delta`` is after less before."""
     grew = delta > 0
     holder = after if grew or before is None else before
-    message = _message(cause, grew, tensors or places, before, after, holder)
-    if cause is Cause.QUANTIZATION and before is not None and not tensors:
-        message = "what the format notes of quantization beside each tensor; no weight was quantized"
     advice = cause_remedy(cause, holder) if grew else None
-    return Told(message, advice.text if advice is not None else "")
+    return Told(_message(cause, grew, shown, before, after, holder), advice.text if advice is not None else "")
 
 
-def _message(cause: Cause, grew: bool, places: int, before: Side | None, after: Side, holder: Side) -> str:
-    gone = "" if before is None else ("added: " if grew else "gone: ")
+def _message(cause: Cause, grew: bool, shown: Shown, before: Side | None, after: Side, holder: Side) -> str:
+    places = shown.tensors or shown.places
+    state = _state(cause, places, holder)
+    if state is not None:
+        return state if before is None else _changed_state(state, grew, shown)
     match cause:
-        case Cause.OPTIMIZER_STATE:
-            return f"{gone}{optimizer_text(holder)}"
-        case Cause.EMA_SHADOW:
-            return f"{gone}a moving average beside each of {plural(places, 'variable')}"
-        case Cause.PRUNING_STATE:
-            return f"{gone}masks, thresholds and steps of pruning wrappers (a mask is as large as its weight)"
-        case Cause.WRAPPER_DUPLICATE:
-            return f"{gone}{plural(places, 'weight')} stored by the pruning wrapper and again by the layer within it"
-        case Cause.EXPORT_DUPLICATE:
-            return f"{gone}{plural(places, 'variable')} written a second time under another name"
-        case Cause.SHARED_DUPLICATE:
-            return f"{gone}{plural(places, 'tensor')} equal to another that is stored too"
         case Cause.TRACED_FUNCTIONS:
             return f"{cause.meaning}: {functions_text(before, after)}"
         case Cause.COMPRESSION:
             if before is None:
                 return cause.meaning
             return "less is compressed, or less well" if grew else "stored compressed"
+        case Cause.QUANTIZATION if before is not None and not shown.tensors:
+            return "what the format notes of quantization beside each tensor; no weight was quantized"
         case Cause.SPARSE_ENCODING | Cause.QUANTIZATION | Cause.DTYPE_CHANGE | Cause.STRUCTURE_CHANGE:
             return _change_message(cause, grew, places, before, after)
         case _:
             return cause.meaning
+
+
+def _state(cause: Cause, places: int, holder: Side) -> str | None:
+    """Name the tensors that are there for a cause; None for causes that are about weights or structures."""
+    match cause:
+        case Cause.OPTIMIZER_STATE:
+            return optimizer_text(holder)
+        case Cause.EMA_SHADOW:
+            return f"a moving average beside each of {plural(places, 'variable')}"
+        case Cause.PRUNING_STATE:
+            return "masks, thresholds and steps of pruning wrappers (a mask is as large as its weight)"
+        case Cause.WRAPPER_DUPLICATE:
+            return f"{plural(places, 'weight')} stored by the pruning wrapper and again by the layer within it"
+        case Cause.EXPORT_DUPLICATE:
+            return f"{plural(places, 'variable')} written a second time under another name"
+        case Cause.SHARED_DUPLICATE:
+            return f"{plural(places, 'tensor')} equal to another that is stored too"
+        case _:
+            return None
+
+
+def _changed_state(state: str, grew: bool, shown: Shown) -> str:
+    if not shown.both:
+        return f"{'added' if grew else 'gone'}: {state}"
+    if shown.around:
+        return f"{'more' if grew else 'fewer'} bytes of names, headers and groups around what both sides have: {state}"
+    return f"{'more' if grew else 'less'} of it: {state}"
 
 
 def _change_message(cause: Cause, grew: bool, places: int, before: Side | None, after: Side) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
-from modelinspect.analyses.kernels import is_frozen_mask
+from modelinspect.analyses.kernels import frozen_masks
 from modelinspect.analyses.remedies import Advice, Remedy, example
 from modelinspect.core.artifact import Artifact, Severity
 from modelinspect.core.bytemap import TensorId
@@ -74,8 +74,9 @@ class Context:
 
     def kernels(self) -> Iterator[tuple[Tensor, TensorMeasure]]:
         """Yield those of two axes or more, without masks that were frozen into a graph."""
+        masks = {id(self.artifact.tensors[index]) for index in frozen_masks(self.artifact, self.measurements)}
         for tensor, measure in self.measured():
-            if len(tensor.shape) > 1 and not is_frozen_mask(tensor, measure):
+            if len(tensor.shape) > 1 and id(tensor) not in masks:
                 yield tensor, measure
 
     def of_role(self, role: Role) -> list[Tensor]:
