@@ -5,13 +5,15 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from modelinspect import api
 from modelinspect.analyses.attribution import attribute
 from modelinspect.analyses.rollup import Key, _structures, parse_keys, roll_up, structure
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.bytemap import RegionKind
-from modelinspect.core.paths import PathId
+from modelinspect.core.paths import PathId, PathTable
 from modelinspect.errors import SelectionError
 from tests.support.artifacts import Build, pruned_network
 from tests.support.fixtures import fixture_path
@@ -85,6 +87,8 @@ def test_a_misspelt_key_is_answered_with_the_one_that_is_meant() -> None:
         (("meta_graphs[0]", "graph_def", "node", "node", "attr value"), "meta_graphs / graph_def / node / attr value"),
         (("subgraphs[0]", "tensors[31]", "name"), "subgraphs / tensors / name"),
         (("model.weights.h5", "/layers/dense", "superblock"), "model.weights.h5 / superblock"),
+        (("data block 3", "dense/kernel", "dtype"), "data block / dtype"),
+        (("data block 0", "snappy", "dense/kernel", "key"), "data block / snappy / key"),
         (("/only/a/name",), "/only/a/name"),
         ((), ""),
     ],
@@ -93,9 +97,22 @@ def test_a_structure_is_a_path_without_the_names_of_single_objects(path: tuple[s
     assert structure(path) == kind
 
 
-@pytest.mark.parametrize("name", ["mlp/original.h5", "saved_model/affine", "tflite/sparse.tflite"])
+PARTS = ("/a", "/b", "node", "op", "data block 0", "data block 1", "snappy", "name", "other name", "message 0x10", "key")
+
+
+@pytest.mark.parametrize("name", ["mlp/original.h5", "saved_model/affine", "tflite/sparse.tflite", "checkpoint/adam"])
 def test_the_structures_of_a_whole_table_equal_those_of_single_paths(name: str) -> None:
     for member in api.open(fixture_path(name)).members:
         table = member.map.path_table
         codes, texts = _structures(table)
         assert [texts[code] for code in codes] == [structure(table.parts(PathId(path))) for path in range(len(table))]
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps=st.lists(st.tuples(st.integers(0, 40), st.sampled_from(PARTS)), max_size=40))
+def test_structures_of_any_table_equal_those_of_single_paths(steps: list[tuple[int, str]]) -> None:
+    table = PathTable()
+    for parent, name in steps:
+        table.add(PathId(parent % len(table)), name)
+    codes, texts = _structures(table)
+    assert [texts[code] for code in codes] == [structure(table.parts(PathId(path))) for path in range(len(table))]

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"( (0x[0-9a-f]+|\d+)|\[\d+\])$")
 
-_NAMED = frozenset(("node", "function", "node_def", "op", "signature_def", "collection_def", "concrete_functions"))
-"""Fields of protocol buffers that hold many objects: the part of a path behind them is the name of one."""
+_FIELDS = ("node", "function", "node_def", "op", "signature_def", "collection_def", "concrete_functions")
+_BLOCKS = ("data block", "index block", "metaindex block")
+_NAMED = frozenset((*_FIELDS, *_BLOCKS))
+"""What holds many objects, fields of protocol buffers and blocks of a table: the part of a path behind them is the name of one."""
+_BETWEEN = "snappy"
+"""Stands between a block and the name of an entry."""
 _WORDS = 4
 _DENSE = 1 << 20
 """Numbers up to this much above their count are told apart by counting."""
@@ -144,9 +148,11 @@ def structure(parts: tuple[str, ...]) -> str:
     words: list[str] = []
     named = False
     for part in parts:
-        if not named and not part.startswith("/"):
-            words.append(_NUMBER.sub("", part))
-        named = not named and part in _NAMED
+        word = _NUMBER.sub("", part)
+        between = named and part == _BETWEEN
+        if between or not (named or part.startswith("/")):
+            words.append(word)
+        named = between or (not named and word in _NAMED)
         if len(words) == _WORDS:
             break
     return " / ".join(words) or (parts[-1] if parts else "")
@@ -189,7 +195,7 @@ def _structures(table: PathTable) -> tuple[NDArray[np.intp], list[str]]:
     for place, (name, parent) in enumerate(zip(islice(table.names, 1, None), islice(table.parents, 1, None), strict=True), start=1):
         above = of_paths[parent]
         state = below[above]  # under the name of one object, whatever it is
-        if state < 0:
+        if state < 0 or name == _BETWEEN:
             state = known.get((above, name), -1)
             if state < 0:
                 state = states.add(above, name)
@@ -221,11 +227,14 @@ class _States:
         words, after_name = self._words[above], self._named[above]
         if len(words) == _WORDS:
             state = self.below[above] = self._state(words, False, self.texts[self.codes[above]])
+        elif after_name and name == _BETWEEN:
+            state = self.known[above, name] = self._state((*words, name), True, " / ".join((*words, name)))
         elif after_name:
             state = self.below[above] = self._state(words, False, " / ".join(words))
         else:
-            mine = words if name.startswith("/") else (*words, _NUMBER.sub("", name))
-            state = self.known[above, name] = self._state(mine, name in _NAMED, " / ".join(mine) or name)
+            word = _NUMBER.sub("", name)
+            mine = words if name.startswith("/") else (*words, word)
+            state = self.known[above, name] = self._state(mine, word in _NAMED, " / ".join(mine) or name)
         return state
 
     def _state(self, words: tuple[str, ...], named: bool, text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from typing import NewType
 
 PathId = NewType("PathId", int)
@@ -29,7 +30,7 @@ class PathTable:
         self.names.append(name)
         return PathId(len(self.names) - 1)
 
-    def add_many(self, parents: array[int], names: list[str]) -> PathId:
+    def add_many(self, parents: array[int], names: Sequence[str]) -> PathId:
         """Add parts that the caller knows to be new, one after another; return the id of the first."""
         first = len(self.names)
         self.parents.extend(parents)

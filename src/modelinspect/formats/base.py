@@ -67,6 +67,10 @@ class Site:
         """Return the stored bytes of a tensor."""
         return Extent(self.claims.member, Span(self.claims.base + offset, size), encoding)
 
+    def extent_of(self, span: Span) -> Extent:
+        """Return the stored bytes of a tensor that stand in a span as they are in memory."""
+        return Extent(self.claims.member, span if not self.claims.base else span.shifted(self.claims.base))
+
     def raw(self, spans: tuple[Span, ...], byte_order: ByteOrder = ByteOrder.LITTLE) -> RawPayload:
         """Return the payload of elements that stand in spans of the source as they are in memory."""
         return RawPayload(self.stream, spans, byte_order)

@@ -15,8 +15,8 @@ HEADER_MOST = 15
 """Three varints of up to five bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+@dataclass(slots=True)
+class Record:  # not frozen: there may be a million, and freezing is most of what making one costs
     """An entry of a block; offsets count from the start of the block's contents."""
 
     key: bytes

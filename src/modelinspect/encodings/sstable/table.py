@@ -29,6 +29,7 @@ _UNCOMPRESSED, _SNAPPY = 0, 1
 _KEY_EXPANSION = 32
 """Key bytes for each byte of the table; TensorFlow restarts keys every 16 entries."""
 _PIECE = 1 << 20
+_KEYED = ("shared, non_shared, value_length", "key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,8 @@ class Block:
         return Span(self.stored_span.offset + begin, end - begin)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+@dataclass(slots=True)
+class Entry:  # not frozen, as `Record`
     """A key and its value, which is claimed by whoever reads it: at ``value_offset`` of the block's contents."""
 
     key: bytes
@@ -232,12 +233,11 @@ class Table:
         claims = block.claims
         name = self._name_key(record.key)
         # Keys are unique in a table that holds to its order, so that a path need not be looked up.
-        path = claims.paths.add(block.path, name)
-        header = claims.paths.add(path, "shared, non_shared, value_length")
-        claims.claim(record.offset, record.key_offset - record.offset, RegionKind.CONTAINER, header)
-        if record.value_offset > record.key_offset:
-            key = claims.paths.add(path, "key")
-            claims.claim(record.key_offset, record.value_offset - record.key_offset, RegionKind.METADATA, key)
+        has_key = record.value_offset > record.key_offset
+        path = claims.paths.add_below(block.path, name, _KEYED if has_key else _KEYED[:1])
+        claims.claim(record.offset, record.key_offset - record.offset, RegionKind.CONTAINER, PathId(path + 1))
+        if has_key:
+            claims.claim(record.key_offset, record.value_offset - record.key_offset, RegionKind.METADATA, PathId(path + 2))
         return Entry(record.key, block, path, record.value_offset, record.value_size)
 
     def _outer(self, error: FormatError, block: Block) -> FormatError:

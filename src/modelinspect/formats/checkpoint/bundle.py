@@ -20,6 +20,7 @@ from modelinspect.encodings.protobuf.wire import Malformed, scan
 from modelinspect.encodings.sstable import Entry, Table, extended, mask
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.checkpoint.entries import EntryReader
 from modelinspect.formats.checkpoint.slices import TensorSlice, decode_key, from_proto
 from modelinspect.formats.data_types import data_type
 
@@ -76,10 +77,11 @@ def read_index(parsing: Parsing, index: str, shard_names: Iterable[str]) -> Bund
     site = parsing.open(index)
     bundle = Bundle(index, index.removesuffix(".index"))
     table = Table(site.walk, key_name)
+    reader = EntryReader()
     try:
         for entry in table.entries():
             try:
-                _read_entry(bundle, site, entry)
+                _read_entry(bundle, site, entry, reader)
             except FormatError as error:
                 bundle.complete = False
                 site.survive(FormatError(f"entry {key_name(entry.key)[:200]}: {error.problem}", index, entry.block.stored_span.offset))
@@ -105,11 +107,17 @@ def key_name(key: bytes) -> str:
     return key.decode("utf-8", "backslashreplace")
 
 
-def _read_entry(bundle: Bundle, site: Site, entry: Entry) -> None:
+def _read_entry(bundle: Bundle, site: Site, entry: Entry, reader: EntryReader) -> None:
     if entry.key == HEADER_KEY:
         _read_header(bundle, _read_message("BundleHeaderProto", site, entry))
         return
     site.limits.allow("the list of index entries", len(bundle.entries) + 1, site.limits.tensors)
+    said = reader.read(entry) if entry.key[:1] != b"\0" else None
+    if said is not None:
+        dtype, shape, shard, offset, size, crc32c = said
+        name = entry.key.decode("utf-8", "backslashreplace")
+        bundle.entries.append(BundleEntry(name, data_type(dtype), shape, shard, Span(offset, size), crc32c))
+        return
     proto = _read_message("BundleEntryProto", site, entry)
     if entry.key[:1] == b"\0":
         name, box = decode_key(entry.key)

@@ -71,7 +71,7 @@ class Placer:
         self._sites = {number: parsing.open(name) for number, name in sorted(bundle.shards.items())}
         self.purposes: dict[str, Use] = {}
         """What each tensor is for, by key."""
-        self._seen: dict[tuple[int, Span], int] = {}
+        self._seen: dict[tuple[int, int, int], int] = {}
         self._slices: dict[str, list[BundleEntry]] = {}
         self._missing: dict[int, int] = {}
         self._cut: dict[int, int] = {}
@@ -107,18 +107,19 @@ class Placer:
             return None
         if entry.slices:
             return self._place_slices(entry)
-        known = self._seen.get((entry.shard, entry.span)) if entry.span.size else None
+        place = entry.shard, entry.span.offset, entry.span.size
+        known = self._seen.get(place) if entry.span.size else None
         if known is not None and (entry.dtype, entry.shape) == (self._bundle.entries[known].dtype, self._bundle.entries[known].shape):
             return self._add_alias(entry, self._bundle.entries[known].tensor)
-        self._seen[entry.shard, entry.span] = index
+        self._seen[place] = index
         config = entry.name.endswith(OBJECT_CONFIG_SUFFIX) and entry.dtype.kind is ElementKind.STRING
         stored = self._stored(entry)
         if stored is None:
             return None if config else self._add(entry, (), None, "its shard is missing")
-        path = stored.site.claims.path(entry.name)
         if stored.note:
             return self._add_claimed(entry, stored, None)
         if entry.dtype.kind is ElementKind.STRING:
+            path = stored.site.claims.path(entry.name)
             strings = read_strings(stored.site, entry.span, prod(entry.shape), self._bundle.byte_order, path)
             if config:
                 stored.site.claims.claim(strings.span.offset, strings.span.size, RegionKind.GRAPH, path)
@@ -126,6 +127,7 @@ class Placer:
             return self._add_claimed(entry, Stored(stored.site, (strings.span,), "strings have no zeros to count"), None)
         if entry.dtype.name == "variant":
             tensor = self._parsing.tensor_count
+            path = stored.site.claims.path(entry.name)
             spans = claim_variants(stored.site, entry.span, prod(entry.shape), path, TensorId(tensor))
             return self._add(entry, tuple(stored.site.extent(s.offset, s.size) for s in spans), None, "variants hold objects, not numbers")
         expected = expected_size(entry.dtype, entry.shape)
@@ -196,9 +198,10 @@ class Placer:
 
     def _add_claimed(self, entry: BundleEntry, stored: Stored, payload: Payload | None) -> TensorId:
         """Add a tensor whose bytes stand in the spans, and claim these."""
-        extents = tuple(stored.site.extent(span.offset, span.size) for span in stored.spans if span.size)
+        site = stored.site
+        extents = tuple([site.extent_of(span) for span in stored.spans if span.size])
         tensor = self._add(entry, extents, payload, stored.note)
-        claims = stored.site.claims
+        claims = site.claims
         for span in stored.spans:
             claims.claim(span.offset, span.size, RegionKind.TENSOR_DATA, claims.path(entry.name), tensor)
         return tensor
@@ -235,9 +238,10 @@ class Placer:
     def _use(self, entry: BundleEntry) -> Use:
         """Return what a tensor is for: by the object graph, else by its name; counters and strings are no weights."""
         use = self._uses.get(entry.name)
-        for suffix in TABLE_SUFFIXES:
-            if use is None and entry.name.endswith(suffix):
-                use = self._uses.get(entry.name.removesuffix(suffix))
+        if use is None and entry.name.endswith(TABLE_SUFFIXES):
+            for suffix in TABLE_SUFFIXES:
+                if use is None and entry.name.endswith(suffix):
+                    use = self._uses.get(entry.name.removesuffix(suffix))
         if use is None:
             use = use_by_name(entry.name, self._names)
         if use.role is Role.WEIGHT:
