@@ -24,6 +24,8 @@ def cell_text(value: Cell, unit: Unit) -> str:
             return share_text(value)
         case Unit.OFFSET:
             return f"{value:,}"
+        case Unit.CHANGE:
+            return f"{value:+,}" if value else "0"
         case _:
             assert_never(unit)
 

@@ -35,7 +35,7 @@ def _type(unit: Unit) -> str:
     match unit:
         case Unit.TEXT:
             return "string"
-        case Unit.BYTES | Unit.COUNT | Unit.OFFSET:
+        case Unit.BYTES | Unit.COUNT | Unit.OFFSET | Unit.CHANGE:
             return "int64"
         case Unit.SHARE:
             return "float64"

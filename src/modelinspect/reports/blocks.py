@@ -20,6 +20,7 @@ class Unit(StrEnum):
     COUNT = "count"
     SHARE = "share"
     OFFSET = "offset"
+    CHANGE = "change"
 
 
 @dataclass(frozen=True, slots=True)

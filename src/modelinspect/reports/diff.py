@@ -8,7 +8,7 @@ from enum import StrEnum
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Note, Notes, Step, Steps, Table, Unit
 from modelinspect.reports.categories import CATEGORIES, Category
-from modelinspect.reports.entries import DiagnosticEntry
+from modelinspect.reports.entries import DiagnosticEntry, short_name
 from modelinspect.reports.pictures import Picture
 
 DEFAULT_TOP = 15
@@ -88,7 +88,11 @@ class DiffReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.diff
         yield Heading(
             f"{self.before.location} → {self.after.location}",
             self.after.size,
-            (f"{self.before.format} → {self.after.format}", f"{self.before.size:,} → {self.after.size:,} bytes", signed(self.delta)),
+            (
+                f"{self.before.format} → {self.after.format}",
+                f"{self.before.size:,} → {self.after.size:,} bytes",
+                f"{signed(self.delta)} bytes",
+            ),
         )
         if self.notes:
             yield Lines(self.notes)
@@ -97,9 +101,9 @@ class DiffReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.diff
         if not self.has_difference:
             yield Lines(("No difference: every category has as many bytes and every tensor is the same.",))
             return
-        rows: list[tuple[Cell, ...]] = [(name, signed(delta)) for name, delta in self.categories.items() if delta]
+        rows: list[tuple[Cell, ...]] = [(name, delta) for name, delta in self.categories.items() if delta]
         if rows:
-            yield Table("By category", (Column("category", "category"), Column("delta", "change in bytes")), rows)
+            yield Table("By category", (Column("category", "category"), Column("delta", "change in bytes", Unit.CHANGE)), rows)
         layers = sorted((layer for layer in self.layers if layer.delta), key=lambda layer: (-abs(layer.delta), layer.layer or ""))
         if layers:
             yield Table(
@@ -108,9 +112,9 @@ class DiffReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.diff
                     Column("layer", "layer"),
                     Column("before", "before", Unit.BYTES, rank=1),
                     Column("after", "after", Unit.BYTES, rank=1),
-                    Column("delta", "change in bytes"),
+                    Column("delta", "change in bytes", Unit.CHANGE),
                 ),
-                [(layer.layer or "(no layer)", layer.before, layer.after, signed(layer.delta)) for layer in layers[:top]],
+                [(layer.layer or "(no layer)", layer.before, layer.after, layer.delta) for layer in layers[:top]],
                 _rest(layers[top:]),
             )
         yield from self._tensor_blocks(top)
@@ -136,20 +140,19 @@ class DiffReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.diff
         if not different:
             return
         rows: list[tuple[Cell, ...]] = [
-            (entry.after or entry.before, entry.status, signed(entry.stored_delta), _form(entry), entry.matched_by or "-")
-            for entry in different[:top]
+            (_names(entry), entry.status, entry.stored_delta, _form(entry), entry.matched_by or "-") for entry in different[:top]
         ]
         columns = (
             Column("tensor", "tensor"),
             Column("status", "status"),
-            Column("delta", "bytes"),
+            Column("delta", "bytes", Unit.CHANGE),
             Column("form", "form", rank=1),
             Column("matched_by", "by", rank=2),
         )
         rest = different[top:]
         last: tuple[Cell, ...] | None = None
         if rest:
-            last = (f"{len(rest):,} more", None, signed(sum(entry.stored_delta for entry in rest)), None, None)
+            last = (f"{len(rest):,} more", None, sum(entry.stored_delta for entry in rest), None, None)
         yield Table("Tensors that differ", columns, rows, last)
 
     def table(self) -> Table:
@@ -180,6 +183,10 @@ def category_deltas(before: Mapping[Category, int], after: Mapping[Category, int
     return {str(category): after[category] - before[category] for category in CATEGORIES}
 
 
+def _names(entry: TensorDelta) -> str:
+    return short_name(entry.after or entry.before or "")
+
+
 def _form(entry: TensorDelta) -> str:
     if entry.before_form is None or entry.after_form is None or entry.before_form == entry.after_form:
         return entry.after_form or entry.before_form or ""
@@ -193,5 +200,5 @@ def _rest(layers: list[LayerDelta]) -> tuple[Cell, ...] | None:
         f"{len(layers):,} more",
         sum(layer.before for layer in layers),
         sum(layer.after for layer in layers),
-        signed(sum(layer.delta for layer in layers)),
+        sum(layer.delta for layer in layers),
     )

@@ -202,10 +202,10 @@ def tensor_table(title: str, entries: tuple[TensorEntry, ...], top: int | None) 
     rest: tuple[Cell, ...] | None = None
     if len(shown) < len(ordered):
         rest = _rest_row(ordered[len(shown) :])
-    return Table(title, TENSOR_COLUMNS, [(_short(entry.name), *tensor_row(entry)[1:]) for entry in shown], rest)
+    return Table(title, TENSOR_COLUMNS, [(short_name(entry.name), *tensor_row(entry)[1:]) for entry in shown], rest)
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """Return a tensor's name without what every variable of a checkpoint bears."""
     return name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
 

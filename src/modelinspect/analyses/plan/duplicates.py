@@ -9,8 +9,7 @@ from modelinspect.analyses.matching import Side
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Storage, Tensor
-from modelinspect.measure.facts import Aspect
-from modelinspect.measure.run import measure
+from modelinspect.measure.equal import digest_equals
 from modelinspect.reports.wording import plural
 
 _LEAST = 64
@@ -28,7 +27,7 @@ def _find(planning: Planning) -> Iterator[Option]:
             sizes.setdefault((tensor.stored_size, str(tensor.dtype)), []).append(index)
     if all(len(group) < 2 for group in sizes.values()):
         return
-    digests = measure(planning.artifact, planning.files, planning.limits, None, (Aspect.DIGEST,))
+    digests = digest_equals(planning.artifact, planning.files, planning.measurements, planning.limits)
     groups: dict[str, list[TensorId]] = {}
     for group in sizes.values():
         for index in group if len(group) > 1 else ():

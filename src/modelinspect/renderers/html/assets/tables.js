@@ -23,7 +23,8 @@ function asNumber(cell) {
 function cellText(cell, unit) {
   if (cell == null) return "";
   if (typeof cell === "string") return cell;
-  return unit === "share" ? shareText(cell) : counted(cell);
+  if (unit === "share") return shareText(cell);
+  return (unit === "change" && cell > 0 ? "+" : "") + counted(cell);
 }
 
 class DataTable {
