@@ -1,17 +1,34 @@
 """Builds networks that nobody tuned `plan` for: seeded, of many kinds, in Keras 2 and Keras 3, and converts them with TensorFlow.
 
-usage: python benchmarks/unseen_networks.py FOLDER [--only PART] [--write]
+usage: python benchmarks/unseen_networks.py KERAS FOLDER [PART] [--seeds BASE]
+       python benchmarks/unseen_networks.py FOLDER --store
 
-Every network is saved without weights (``unseen_bases``); its weights come from numpy alone (`filled`), so that a test makes it again
-without TensorFlow and holds the predictions against the sizes that TensorFlow's files had (``unseen_sizes.csv``).
+A network is saved without weights; its weights come from numpy alone (`fill`), so that a test makes it again without TensorFlow
+and holds the predictions against the sizes that TensorFlow's files had: ``--store`` writes ``unseen_bases.zip`` and ``unseen_sizes.csv``.
 """
 
 from __future__ import annotations
 
+import csv
+import os
 import random
+import shutil
+import sys
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent))
+
+from benchmarks.plan_networks import pruned  # noqa: E402
 
 SPARSITIES = (0.2, 0.35, 0.5, 0.8, 0.95)
 PATTERNS = ("unstructured", "4x1", "16x1")
@@ -44,12 +61,46 @@ class Network:
         return self.seed % 5 == 4
 
 
-def networks() -> Iterator[Network]:
-    """Yield all networks."""
+def networks(base: int = 0) -> Iterator[Network]:
+    """Yield a network of every kind, version and seed."""
     for kind, (_, seeds) in KINDS.items():
         for keras in (2, 3):
-            for seed in range(seeds):
+            for seed in range(base, base + seeds):
                 yield Network(kind, keras, seed)
+
+
+def named(name: str) -> Network:
+    """Return the network of a name."""
+    kind, keras, seed = name.rsplit("-", 2)
+    return Network(kind, int(keras), int(seed))
+
+
+def fill(path: Path, network: Network) -> None:
+    """Write a network's weights into the file that Keras saved."""
+    with h5py.File(path, "r+") as file:
+
+        def one(name: str, item: object) -> None:
+            if isinstance(item, h5py.Dataset) and item.dtype.kind == "f" and item.size:
+                item[...] = weight(network, name, item.shape)
+
+        file["model_weights"].visititems(one)
+
+
+def weight(network: Network, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the values of a variable: matrices and 4-D kernels are pruned, also in blocks where they divide the inputs."""
+    last = name.split("/")[-1].split(":")[0]
+    draw = np.random.default_rng(zlib.crc32(f"{network.kind}/{network.seed}/{name}".encode()))
+    values = draw.standard_normal(shape).astype(np.float32) * np.float32(0.1)
+    if len(shape) < 2:
+        trained = {"moving_variance": np.abs(values) + np.float32(0.5), "gamma": values + np.float32(1)}
+        if not network.is_fresh:
+            return trained.get(last, values)
+        return np.ones(shape, np.float32) if last in trained else np.zeros(shape, np.float32)
+    if len(shape) not in (2, 4):
+        return pruned(values.reshape(-1, shape[-1]), network.sparsity, "unstructured").reshape(shape)
+    length = int(network.pattern.split("x")[0]) if "x" in network.pattern else 1
+    in_blocks = len(shape) == 2 and shape[0] % length == 0
+    return pruned(values, network.sparsity, network.pattern if in_blocks else "unstructured")
 
 
 def build(network: Network, library: Any) -> Any:
@@ -435,3 +486,81 @@ KINDS: dict[str, tuple[Builder, int]] = {
     "unet": (unet, 2),
     "plain": (plain, 12),
 }
+
+FORMS = {
+    "float32": ((), False),
+    "float16": (("DEFAULT",), True),
+    "dynamic-int8": (("DEFAULT",), False),
+    "float32-sparse": (("EXPERIMENTAL_SPARSITY",), False),
+    "dynamic-int8-sparse": (("DEFAULT", "EXPERIMENTAL_SPARSITY"), False),
+}
+"""The optimizations of each form, and whether floats are halved."""
+
+
+def convert(network: Network, library: Any, target: Path) -> None:
+    """Save a network, fill it, load it and convert it; a form that the converter refuses is not there."""
+    import tensorflow as tf
+
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / "model.h5"
+    made = build(network, library)
+    made.save(str(path), **({"include_optimizer": False} if network.keras == 2 else {}))
+    fill(path, network)
+    model = library.models.load_model(str(path), compile=False)
+    for form, (optimizations, halved) in FORMS.items():
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        converter.optimizations = [getattr(tf.lite.Optimize, name) for name in optimizations]
+        if halved:
+            converter.target_spec.supported_types = [tf.float16]
+        try:
+            (target / f"{form}.tflite").write_bytes(converter.convert())
+        except Exception as error:  # noqa: BLE001  # of many kinds, all of them a refusal
+            print(network.name, form, str(error)[:100].replace("\n", " "))
+            break
+    (target / "done").touch()
+
+
+def store(folder: Path) -> None:
+    """Write the files of all networks without their weights, and the sizes of their forms; 0 where the converter refused."""
+    rows: list[tuple[str, str, int]] = []
+    scratch = folder / "base.h5"
+    done = sorted(path.parent for path in folder.glob("*/done"))
+    with zipfile.ZipFile(FOLDER / "unseen_bases.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for target in done:
+            shutil.copy(target / "model.h5", scratch)
+            with h5py.File(scratch, "r+") as file:
+                file["model_weights"].visititems(_clear)
+            archive.writestr(zipfile.ZipInfo(f"{target.name}.h5"), scratch.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+            for form in FORMS:
+                path = target / f"{form}.tflite"
+                rows.append((target.name, form, path.stat().st_size if path.is_file() else 0))
+    scratch.unlink(missing_ok=True)
+    with (FOLDER / "unseen_sizes.csv").open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out, lineterminator="\n").writerows([("network", "form", "size"), *rows])
+
+
+def _clear(_: str, item: object) -> None:
+    if isinstance(item, h5py.Dataset) and item.dtype.kind == "f" and item.size:
+        item[...] = 0
+
+
+def main() -> None:
+    if "--store" in sys.argv:
+        store(Path(sys.argv[1]))
+        return
+    keras, folder = int(sys.argv[1]), Path(sys.argv[2])
+    if keras == 2:
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
+        import tf_keras as library
+    else:
+        import keras as library
+    part = sys.argv[3] if len(sys.argv) > 3 and not sys.argv[3].startswith("--") else ""
+    base = int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else 0
+    for network in networks(base):
+        if network.keras == keras and part in network.name and not (folder / network.name / "done").exists():
+            convert(network, library, folder / network.name)
+            print(network.name, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,7 @@ from modelinspect.sources.local import LocalSource
 from tests.support.fixtures import fixture_names, fixture_path
 
 CONVERTED = [name for under in ("pruned_", "tflite/") for name in fixture_names(under=under, suffix=".tflite") if "/metadata" not in name]
-ERROR = 0.01
+ERROR = 0.001
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_dense_float_forms_are_predicted_to_the_byte(found: list[Outcome]) -> No
 def test_every_prediction_is_within_its_stated_error(found: list[Outcome]) -> None:
     assert len(found) == 450
     assert max(outcome.error for outcome in found) <= ERROR
-    assert sum(outcome.predicted == outcome.real for outcome in found) >= 350
+    assert sum(outcome.predicted == outcome.real for outcome in found) >= 440
 
 
 def test_the_page_shows_the_predictions_as_they_are(found: list[Outcome]) -> None:
@@ -87,8 +87,7 @@ def test_the_pruning_stages_own_files_are_predicted(folder: str) -> None:
         form = form or entry.option.removeprefix("tflite-")
         path = fixture_path(folder) / f"{form}.tflite"
         if entry.option.startswith("tflite-") and path.is_file():
-            assert entry.error is not None
-            assert abs(entry.size - path.stat().st_size) <= entry.error * path.stat().st_size, entry
+            assert abs(entry.size - path.stat().st_size) <= (entry.error or 0.0) * path.stat().st_size, entry
 
 
 @pytest.mark.parametrize("source", ["model.keras", "saved-model-keras", "model.h5"])
