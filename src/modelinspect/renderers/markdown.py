@@ -59,7 +59,8 @@ def _bars(bars: Bars) -> Iterator[str]:
 
 def _steps(steps: Steps) -> Iterator[str]:
     columns = (Column("label", steps.title), Column("delta", "bytes", Unit.BYTES))
-    rows = [[markdown_code(step.label, in_table=True), f"{step.delta:+,}"] for step in steps.steps]
+    sign = "+" if steps.start else ""
+    rows = [[markdown_code(step.label, in_table=True), f"{step.delta:{sign},}"] for step in steps.steps]
     yield from _rows(columns, [["before", f"{steps.start:,}"], *rows] if steps.start else rows)
     yield f"| **{'after' if steps.start else 'total'}** | **{steps.end:,}** |"
 

@@ -16,9 +16,13 @@ _SHORTEST = 8
 
 
 def steps_lines(steps: Steps, width: int, look: Look) -> list[Spans]:
-    """Return the lines of a waterfall; a step up is drawn with +, a step down with -, so that colour carries nothing alone."""
-    numbers = [f"{steps.start:,}", *(f"{step.delta:+,}" for step in steps.steps), f"{steps.end:,}"]
-    labels = ["before", *(plain(step.label) for step in steps.steps), "after"]
+    """Return the lines of a waterfall; a step up is drawn with +, a step down with -, so that colour carries nothing alone.
+
+    From nothing on, the steps are parts of a whole, and bear no signs but where one takes away.
+    """
+    sign = "+" if steps.start else ""
+    numbers = [f"{steps.start:,}", *(f"{step.delta:{sign},}" for step in steps.steps), f"{steps.end:,}"]
+    labels = ["before", *(plain(step.label) for step in steps.steps), "after" if steps.start else "total"]
     number = max(map(len, numbers))
     label = min(max(map(cell_len, labels)), max(width - number - 6, 8))
     share = 9 if width >= 60 else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from modelinspect.reports.advice import Advisor
 from modelinspect.reports.base import Part, StructReport
@@ -108,9 +108,10 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             title = "What its size is made of" if self.before is None else "From before to after"
             yield Steps(title, steps, start, self.after.size)
             shown = self.causes if top is None else self.causes[:top]
+            size = _counted if self.before is None else signed
             yield Notes(
                 "Why",
-                tuple(advisor.note(signed(entry.delta), entry.cause, _told(entry), entry.remedy) for entry in shown),
+                tuple(advisor.note(size(entry.delta), entry.cause, _told(entry, size), entry.remedy) for entry in shown),
                 len(self.causes) - len(shown),
             )
         if self.pruning:
@@ -194,8 +195,12 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
         )
 
 
-def _told(entry: CauseEntry) -> str:
-    places = [f"{evidence.place} ({signed(evidence.bytes)})" for evidence in entry.evidence[:EVIDENCE_SHOWN]]
+def _counted(size: int) -> str:
+    return f"{size:,}"
+
+
+def _told(entry: CauseEntry, size: Callable[[int], str]) -> str:
+    places = [f"{evidence.place} ({size(evidence.bytes)})" for evidence in entry.evidence[:EVIDENCE_SHOWN]]
     rest = entry.evidence_count - len(places)
     if not places:
         return entry.message
