@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,32 @@ def test_the_sparse_size_that_is_told_is_that_of_the_converted_file() -> None:
     (sparse,) = [entry for entry in report.options if entry.option == "tflite-sparse"]
     real = fixture_path("pruned_mlp/stripped/float32-sparse.tflite").stat().st_size
     assert abs(sparse.size - real) <= (sparse.error or 0) * real
+
+
+@pytest.mark.parametrize("name", ["checkpoint/ckpt-1", "saved-model-no-traces", "float32.tflite", "no-optimizer.h5"])
+def test_the_size_that_stays_is_explained_in_every_format(name: str, tmp_path: Path) -> None:
+    """The pruned artifact, and the same with numbers where its kernels have zeros."""
+    after = fixture_path(f"pruned_mlp/stripped/{name}")
+    root = after if after.exists() else after.parent
+    shutil.copytree(root, tmp_path / root.name) if root.is_dir() else shutil.copy(root, tmp_path)
+    before = tmp_path / after.relative_to(root.parent)
+    artifact, random = api.open(before), np.random.default_rng(1)
+    for tensor in artifact.tensors:
+        if len(tensor.shape) == 2 and tensor.dtype.name == "float32":
+            (extent,) = tensor.extents
+            folder = before if before.is_dir() else before.parent
+            with (folder / extent.member).open("r+b") as file:
+                file.seek(extent.span.offset)
+                file.write(random.normal(size=tensor.shape).astype("<f4").tobytes())
+    report = api.explain(before, after)
+    assert (report.delta, report.causes) == (0, ())
+    assert report.summary[0].startswith("No difference in size, because a zero is stored like any other number: 0.0 % of the kernels'")
+    assert report.summary[1].startswith(
+        "80.0 % of the kernels' elements are zero, stored in 4 bytes each: 8,192 bytes of zeros; gzip -9 takes"
+    )
+    assert report.compressed is not None
+    assert report.compressed.before is not None
+    assert report.compressed.before - report.compressed.after > 5_000
 
 
 def test_equal_weights_are_said_to_compress_equally(tmp_path: Path) -> None:
