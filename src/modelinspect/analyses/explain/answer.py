@@ -163,10 +163,15 @@ def _forms(format: FormatName, options: Sequence[OptionEntry]) -> Iterator[str]:
             yield f"{way}: {sizes[name].size:,} bytes"
     sparse, dense = sizes.get("tflite-sparse"), sizes.get("tflite-float32")
     if sparse is not None:
-        error = "" if sparse.error is None else f", an estimate within {100 * sparse.error:.0f} %"
+        error = "" if sparse.error is None else f", an estimate within {_percentage(sparse.error)}"
         without = "" if dense is None or format is FormatName.TFLITE else f" (without, {dense.size:,})"
         goal = "" if format is FormatName.TFLITE else " to TFLite"
         yield f"converting{goal} with EXPERIMENTAL_SPARSITY: {sparse.size:,} bytes{without}{error}"
+
+
+def _percentage(share: float) -> str:
+    """Return a share as it was stated, without zeros at its end."""
+    return f"{100 * share:.2g} %"
 
 
 _WAYS = {

@@ -56,7 +56,7 @@ def _message(cause: Cause, grew: bool, shown: Shown, before: Side | None, after:
                 return cause.meaning
             return "less is compressed, or less well" if grew else "stored compressed"
         case Cause.QUANTIZATION if before is not None and not shown.tensors:
-            return "what the format notes of quantization beside each tensor; no weight was quantized"
+            return f"{'more' if grew else 'fewer'} scales, zero points and fields for them; no weight changed its type"
         case Cause.SPARSE_ENCODING | Cause.QUANTIZATION | Cause.DTYPE_CHANGE | Cause.STRUCTURE_CHANGE:
             return _change_message(cause, grew, places, before, after)
         case _:
