@@ -65,7 +65,7 @@ def _difference(compared: Comparison, after: Context, delta: int, causes: Sequen
         return _no_difference(compared, after)
     if not delta:
         ups, downs = ([f"{entry.cause} ({signed(entry.delta)})" for entry in causes if (entry.delta > 0) is up] for up in (True, False))
-        return f"No difference in size, but by chance: {_listed(ups[:_NAMED])} and {_listed(downs[:_NAMED])} make up for each other."
+        return f"No difference in size, by chance alone: {_listed(ups[:_NAMED])} and {_listed(downs[:_NAMED])} cancel out."
     size = compared.before.artifact.size
     share = f"{1 + delta / max(size, 1):,.1f} times as large" if delta > size else percent(abs(delta), size)
     change = f"{plural(abs(delta), 'byte')} {'larger' if delta > 0 else 'smaller'} ({share})"
@@ -129,8 +129,7 @@ def _zeros(context: Context, compressed: Compressed | None, before: int | None) 
     if not kernels.elements or kernels.zeros < WORTH_TELLING * kernels.elements:
         return ""
     said = (
-        f"{percent(kernels.zeros, kernels.elements)} of the kernels' elements are zero, stored in {kernels.each} each: "
-        f"{kernels.size:,} bytes of zeros"
+        f"{percent(kernels.zeros, kernels.elements)} of the kernels' elements are zero, {kernels.stored}: {kernels.size:,} bytes of zeros"
     )
     if compressed is None:
         return f"{said}."

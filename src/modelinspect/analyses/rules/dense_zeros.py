@@ -35,11 +35,11 @@ class DenseKernels:
         return sum(self.counts)
 
     @property
-    def each(self) -> str:
-        """What one zero takes, in words."""
+    def stored(self) -> str:
+        """How zeros are stored, in words."""
         widths = {tensor.dtype.bits for tensor, count in zip(self.tensors, self.counts, strict=True) if count}
         width = widths.pop() if len(widths) == 1 else 0
-        return plural(width // 8, "byte") if width >= 8 else "full width"
+        return f"stored in {plural(width // 8, 'byte')} each" if width >= 8 else "each stored in full"
 
 
 def dense_kernels(context: Context) -> DenseKernels:
@@ -60,7 +60,7 @@ def _find(context: Context) -> Iterator[Finding]:
     worth = sum(_positions(tensor.element_count, count) for tensor, count in zip(kernels.tensors, kernels.counts, strict=True))
     message = (
         f"{percent(kernels.zeros, kernels.elements)} of the elements of {plural(len(kernels.tensors), 'kernel')} are zero, "
-        f"stored in {kernels.each} each: {kernels.size:,} bytes of zeros ({context.share(kernels.size)}), so pruning alone makes "
+        f"{kernels.stored}: {kernels.size:,} bytes of zeros ({context.share(kernels.size)}), so pruning alone makes "
         f"this file no smaller; to tell where they stand takes {worth:,} bytes at best, and `modelinspect plan` says how near "
         f"compressors and sparse storage come"
     )
