@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zlib
 from array import array
 from itertools import product
@@ -13,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.core.tensors import ByteOrder, Hdf5Filter, Hdf5Payload, Quantization, Stream
+from modelinspect.encodings.hdf5.fletcher import fletcher32
 from modelinspect.measure.facts import Aspect, TensorMeasure
-from modelinspect.measure.filters import fletcher32, unshuffle
+from modelinspect.measure.filters import unshuffle
 from modelinspect.measure.run import measure
 from modelinspect.sources.files import MemoryFiles
 from tests.measure.tensors import artifact_of, tensor
@@ -203,12 +206,23 @@ def test_a_broken_chunk_is_a_reason(stored: bytes, problem: str) -> None:
     assert problem in refused(data, payload, (8, 8))
 
 
-def test_a_wrong_fletcher32_is_a_reason() -> None:
-    data = bytearray(make(sparse((8, 8), "<f4"), chunks=(8, 8), fletcher32=True))
+@pytest.mark.parametrize("place", [0, 3, 131, 255, 256, 259])
+@pytest.mark.parametrize("chunk", [0, 2])
+def test_a_wrong_fletcher32_names_the_data_set_the_chunk_and_both_sums_where_h5py_raises(place: int, chunk: int) -> None:
+    data = bytearray(make(sparse((16, 16), "<f4"), chunks=(8, 8), fletcher32=True))
     with h5py.File(io.BytesIO(bytes(data))) as file:
         payload = payload_of(file["x"])
-    data[payload.offsets[0]] ^= 1
-    assert "fletcher32" in refused(bytes(data), payload, (8, 8))
+    data[payload.offsets[chunk] + place] ^= 1
+    with h5py.File(io.BytesIO(bytes(data))) as file, pytest.raises(OSError, match=r"checksum|filter"):
+        file["x"][...]
+    reason = refused(bytes(data), payload, (16, 16))
+    found = measure(artifact_of(tensor("float32", (16, 16), payload)), MemoryFiles({"m": bytes(data)}, "m"))
+    assert re.fullmatch(
+        rf"the chunk at element \({8 * (chunk // 2)}, {8 * (chunk % 2)}\): "
+        r"the fletcher32 checksum is (0x[0-9a-f]{8}) but the bytes give (?!\1)0x[0-9a-f]{8}",
+        reason,
+    )
+    assert found.diagnostics == (Diagnostic(Severity.WARNING, f"tensor t: {reason}", "m", payload.offsets[chunk]),)
 
 
 def test_chunks_that_lie_are_reasons() -> None:

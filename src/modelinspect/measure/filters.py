@@ -16,6 +16,7 @@ import numpy as np
 
 from modelinspect.core.limits import MIB
 from modelinspect.core.tensors import Hdf5Filter
+from modelinspect.encodings.hdf5.fletcher import without_fletcher32
 from modelinspect.errors import FormatError, LimitError
 from modelinspect.measure.blocks import UnmeasurableError
 
@@ -69,9 +70,10 @@ class ChunkCoder:
             case 2:
                 return unshuffle(data, step.parameters[0] if step.parameters else self.dtype.itemsize)
             case _:
-                if len(data) < 4 or not fletcher32_holds(data[:-4], data[-4:]):
-                    raise FormatError("the fletcher32 checksum of a chunk is wrong", self.member, offset)
-                return data[:-4]
+                try:
+                    return without_fletcher32(data)
+                except ValueError as error:
+                    raise FormatError(str(error), self.member, offset) from error
 
     def _inflate(self, data: Data, offset: int) -> bytes:
         """Inflate, and stop where the chunk and its checksums are full: what asks for more is a bomb."""
@@ -150,24 +152,3 @@ def unshuffle(data: Data, size: int) -> Data:
     np.frombuffer(together, dtype=np.uint8, count=whole).reshape(count, size)[...] = planes.T
     together[whole:] = data[whole:]
     return together
-
-
-def fletcher32_holds(data: Data, stored: Data) -> bool:
-    """Tell whether a stored fletcher32 checksum is that of the data; libraries before 1.6.3 stored its bytes swapped."""
-    sums = fletcher32(data)
-    value = int.from_bytes(stored, "little")
-    swapped = int.from_bytes(bytes((stored[1], stored[0], stored[3], stored[2])), "little")
-    return any((each & 0xFFFF) % 65535 == sums[0] and (each >> 16) % 65535 == sums[1] for each in (value, swapped))
-
-
-def fletcher32(data: Data) -> tuple[int, int]:
-    """Return the two sums of the HDF5 library's checksum, modulo 65,535: of big-endian 16-bit words, an odd byte as a high one."""
-    words = np.frombuffer(data + b"\0" if len(data) % 2 else data, dtype=">u2")
-    first = second = 0
-    block = 1 << 16
-    for start in range(0, len(words), block):
-        part = words[start : start + block].astype(np.uint64)
-        weights = np.arange(len(part), 0, -1, dtype=np.uint64)
-        second = (second + len(part) * first + int((part * weights).sum())) % 65535
-        first = (first + int(part.sum())) % 65535
-    return first, second

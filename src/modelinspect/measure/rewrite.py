@@ -29,7 +29,8 @@ class Rewriting:
     """What to write: ``keep`` says which objects, ``rename`` where, ``attributes`` with what.
 
     ``linked_last`` writes data sets before they get their names, as ``group[name] = array`` does; ``through_file`` writes through a
-    Python file, as Keras does into an archive: the library then allocates no blocks ahead.
+    Python file, as Keras does into an archive: the library then allocates no blocks ahead. ``by_layer`` writes layers by name and their
+    weights as listed, as Keras writes a model; files of another structure are written in the order in which they were made.
     """
 
     keep: Callable[[str], bool] = lambda path: True
@@ -37,6 +38,7 @@ class Rewriting:
     attributes: Attributes = lambda path, values: values
     linked_last: bool = False
     through_file: bool = False
+    by_layer: bool = False
 
 
 def rewritten_size(source: Source, rewriting: Rewriting) -> int:
@@ -149,6 +151,9 @@ class _Copier:
         import h5py
 
         self._attributes(self.old, self.new, "/")
+        if self.rewriting.by_layer and _is_model(self.old):
+            self._layers()
+            return
         found: dict[int, str] = {}
         for path, address in _objects(self.old):
             found.setdefault(address, path)
@@ -162,6 +167,19 @@ class _Copier:
                 self._attributes(item, self.new.require_group(target), path)
             elif isinstance(item, h5py.Dataset):
                 self._dataset(item, target, path)
+
+    def _layers(self) -> None:
+        """Copy a model's weights: the group of each layer, its attributes, and the weights that they name."""
+        group = self.old[_WEIGHTS]
+        self._attributes(group, self.new.create_group(self.rewriting.rename(_WEIGHTS)), _WEIGHTS)
+        paths = [f"{_WEIGHTS}/{name}" for name in group if self.rewriting.keep(f"{_WEIGHTS}/{name}")]
+        for path in sorted(paths, key=lambda each: (each.endswith(_TOP), self.rewriting.rename(each))):
+            layer = self.old[path]
+            self._attributes(layer, self.new.create_group(self.rewriting.rename(path)), path)
+            for name in layer.attrs["weight_names"]:
+                inner = f"{path}/{name.decode() if isinstance(name, bytes) else name}"
+                if self.rewriting.keep(inner):
+                    self._dataset(self.old[inner], self.rewriting.rename(inner), inner)
 
     def _dataset(self, item: Any, target: str, path: str) -> None:
         import h5py
@@ -183,6 +201,21 @@ class _Copier:
                 new.attrs.create(name, value, shape=kept.shape, dtype=kept.dtype)
             else:
                 new.attrs[name] = value
+
+
+_WEIGHTS, _TOP = "/model_weights", "/top_level_model_weights"
+
+
+def _is_model(file: Any) -> bool:
+    """Tell whether every layer of a model lists its weights, and they are where it says."""
+    group = file.get(_WEIGHTS)
+    if group is None or "layer_names" not in group.attrs:
+        return False
+    for name in group:
+        names = group[name].attrs.get("weight_names")
+        if names is None or any((each.decode() if isinstance(each, bytes) else each) not in group[name] for each in names):
+            return False
+    return True
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
+from modelinspect.encodings.hdf5.fletcher import without_fletcher32
 from modelinspect.encodings.hdf5.model import Filter
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ def decode(data: bytes, filters: tuple[Filter, ...], mask: int, size: int, state
                 width = step.parameters[0] if step.parameters else 1
                 data = _unshuffle(data, width)
             case 3:
-                data = data[:-4]
+                try:
+                    data = bytes(without_fletcher32(data))
+                except ValueError as error:
+                    raise state.error(str(error), offset) from error
             case number:
                 raise state.unsupported(f"filter {number} {step.name} is not undone here", offset)
     return data[:size]
