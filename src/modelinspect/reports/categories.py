@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Self
+from modelinspect.reports.coded import Coded
 
 
-class Category(StrEnum):
+class Category(Coded):
     """What bytes are for, in the order in which reports list them; ``meaning`` says which bytes these are."""
-
-    code: int
-    meaning: str
 
     GRAPH = "graph", "graph definitions: nodes, functions, operators, layer configuration"
     METADATA = "metadata", "signatures, versions, training configuration, names, attributes, indices"
@@ -27,13 +23,6 @@ class Category(StrEnum):
     CONTAINER = "container", "framing: headers, B-trees, heaps, tags, lengths, checksums"
     FREE = "free", "allocated and unused: padding, alignment, reserved slots, free space"
     UNATTRIBUTED = "unattributed", "bytes that no parser could name"
-
-    def __new__(cls, value: str, meaning: str) -> Self:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.code = len(cls.__members__)
-        member.meaning = meaning
-        return member
 
 
 CATEGORIES: tuple[Category, ...] = tuple(Category)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Self
+from modelinspect.reports.coded import Coded
 
 
-class Cause(StrEnum):
+class Cause(Coded):
     """Where a difference in size comes from, in the order in which ties are listed; ``meaning`` says which bytes these are."""
-
-    code: int
-    meaning: str
 
     OPTIMIZER_STATE = "optimizer-state", "slot variables, iterations and learning rates of an optimizer"
     EMA_SHADOW = "ema-shadow", "moving averages kept beside each variable"
@@ -36,13 +32,6 @@ class Cause(StrEnum):
     DEBUG_INFO = "debug-info", "debug information and stack traces"
     TRAILING_BYTES = "trailing-bytes", "bytes behind the end that the format states"
     UNEXPLAINED = "unexplained", "bytes that could not be named"
-
-    def __new__(cls, value: str, meaning: str) -> Self:
-        member = str.__new__(cls, value)
-        member._value_ = value
-        member.code = len(cls.__members__)
-        member.meaning = meaning
-        return member
 
 
 CAUSES: tuple[Cause, ...] = tuple(Cause)
