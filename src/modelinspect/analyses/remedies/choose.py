@@ -100,7 +100,7 @@ _STRIPS = {
     FormatName.SAVED_MODEL: Remedy.STRIP_FOLDER,
     FormatName.CHECKPOINT: Remedy.STRIP_CHECKPOINT,
     FormatName.GRAPH_DEF: Remedy.FOLD_MASKS,
-    FormatName.TFLITE: Remedy.FOLD_MASKS,
+    FormatName.TFLITE: Remedy.STRIP_FIRST,
     FormatName.TFJS: Remedy.STRIP_FIRST,
 }
 

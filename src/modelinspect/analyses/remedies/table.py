@@ -87,11 +87,11 @@ class Remedy(Enum):
     GZIP_FILES = _shell("compress its files for the download", "gzip -9k {files}", "model.json")
     GZIP_FOLDER = _shell("compress it for the download", "tar -cf - {files} | gzip -9 > {archive}", "model")
     GZIP_HDF5 = _shell(
-        "compress its data sets with HDF5's h5repack; Keras and h5py read them like any others",
+        "compress its data sets; Keras and h5py read the result as before",
         "h5repack -L -f GZIP=9 {file_word} {made_word}",
     )
     DEFLATE_KERAS = _python(
-        "deflate the members of the archive, which Keras reads like any others",
+        "deflate its members; Keras loads the result as before",
         """
 from zipfile import ZIP_DEFLATED, ZipFile
 old = ZipFile({file!r})
@@ -108,7 +108,7 @@ new.close()
     # the optimizer's state
     SAVE_UNCOMPILED = _python("save it again without the optimizer", "{load}\nmodel.save({made!r})")
     SAVE_WEIGHTS_UNCOMPILED = _python(
-        "save the weights of the same model not compiled; a compiled one saves its optimizer too",
+        "save the weights of the model not compiled; a compiled one adds its optimizer",
         "model.load_weights({file!r})\nmodel.save_weights({made!r})",
         "model.weights.h5",
     )
@@ -273,7 +273,7 @@ kernel, bias, after = kernel[..., live], bias[live], after[..., live, :]
 
     # structures
     NEWEST_HDF5 = _shell(
-        "write it again with HDF5's h5repack in the newest layout; Keras and h5py read it like any other",
+        "write it again in HDF5's newest layout, which Keras and h5py read too",
         "h5repack -L {file_word} {made_word}",
     )
     NO_TRACES = _python(
@@ -286,15 +286,13 @@ model.save({made!r}, save_format='tf', save_traces=False)
         "model",
     )
     DELETE_DEBUG = _shell("delete the folder of debugging information; loading does without", "rm -r {debug}", "model")
-    FIXED_COST = Text("nothing: this is the fixed cost of the format, which grows little with the weights", file="model.tflite")
+    FIXED_COST = Text("nothing: a fixed cost of the format, which grows little with the weights", file="model.tflite")
 
     # files
     GET_FILES = Text("get the files that are missing, or the whole artifact again", file="model")
     SAVE_WITH_WEIGHTS = _python("save the model again, with its weights", "model.save({file!r})", "model.keras")
     LOOK = _shell("look at them; writing the model again leaves them behind", "{look}", "model.tflite")
-    LOOK_AND_REPACK = _shell(
-        "look at them, and leave them behind with HDF5's h5repack", "{look}\nh5repack -S FSM_AGGR {file_word} {made_word}"
-    )
+    LOOK_AND_REPACK = _shell("look at them, and leave them behind", "{look}\nh5repack -S FSM_AGGR {file_word} {made_word}")
 
     # comparisons
     COMPARE_STORAGE = _shell("nothing, unless they should differ; see how each tensor is stored", "modelinspect diff {before} {after}")
