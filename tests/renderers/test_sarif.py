@@ -1,4 +1,4 @@
-"""SARIF output validates against the schema of the standard, and says what the report says."""
+"""SARIF output holds to the standard, and says what the report says."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from modelinspect.renderers.registry import OutputFormat, render
 from modelinspect.reports.lint import LintReport
 from tests.support.fixtures import fixture_names, fixture_path
 
-SCHEMA = json.loads((Path(__file__).parent / "data" / "sarif-schema-2.1.0.json").read_text(encoding="utf-8"))
-"""The schema of the standard, as OASIS publishes it (SARIF 2.1.0, Errata 01)."""
+SCHEMA = json.loads((Path(__file__).parent / "data" / "sarif-written.schema.json").read_text(encoding="utf-8"))
+"""What the standard asks of the properties that are written. The schema of OASIS states no terms for passing it on: it is not kept here."""
 
 
 def written(report: Any) -> dict[str, Any]:
@@ -78,9 +78,27 @@ def test_fingerprints_stay_the_same_and_differ_by_finding() -> None:
     assert len(set(prints)) == len(prints)
 
 
-def test_the_schema_refuses_what_is_wrong() -> None:
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("version",), "2.2.0"),
+        (("runs", 0, "results", 0, "level"), "fatal"),
+        (("runs", 0, "results", 0, "message"), {}),
+        (("runs", 0, "results", 0, "rule"), "x"),
+        (("runs", 0, "results", 0, "locations", 0, "physicalLocation", "artifactLocation", "uri"), "a b"),
+        (("runs", 0, "results", 0, "locations", 0, "physicalLocation", "region", "byteOffset"), -1),
+        (("runs", 0, "invocations", 0), {}),
+        (("runs", 0, "tool", "driver", "rules", 0, "id"), 7),
+        (("runs", 0, "tool", "driver", "semanticVersion"), "one"),
+    ],
+)
+def test_the_schema_refuses_what_is_wrong(path: tuple[str | int, ...], value: object) -> None:
     log = written(lint("unsafe/py_func.pb"))
-    log["runs"][0]["results"][0]["level"] = "fatal"
+    valid(log)
+    place: Any = log
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
     with pytest.raises(jsonschema.ValidationError):
         valid(log)
 
