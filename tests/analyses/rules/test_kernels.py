@@ -43,6 +43,11 @@ def test_masks_that_were_converted_with_the_model_are_the_cause_that_it_grew() -
     leading = report.causes[0]
     assert leading.cause == "pruning-state"
     assert sum(place.bytes for place in leading.evidence if place.tensor) == 4 * (10 * 128 + 128 * 10)
+    assert "strip_pruning" in leading.remedy
+    found = {finding.rule: finding for finding in report.findings}["pruning-not-stripped"]
+    assert found.bytes == 4 * (10 * 128 + 128 * 10)
+    assert "2 masks of pruning" in found.message
+    assert "strip_pruning" in found.remedy
 
 
 def test_biases_of_zeros_are_none_of_the_baselines_kernels() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.kernels import frozen_masks
 from modelinspect.analyses.remedies import Remedy
 from modelinspect.analyses.remedies.choose import without_helpers
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
@@ -13,6 +14,11 @@ from modelinspect.reports.categories import Category
 
 
 def _find(context: Context) -> Iterator[Finding]:
+    yield from _variables(context)
+    yield from _constants(context)
+
+
+def _variables(context: Context) -> Iterator[Finding]:
     size = context.sizes[Category.PRUNING_STATE]
     helpers = context.of_role(Role.PRUNING)
     if not size or not helpers:
@@ -23,6 +29,18 @@ def _find(context: Context) -> Iterator[Finding]:
         held = sum(tensor.stored_size for tensor in masks)
         message += f", {held:,} bytes of them {plural(len(masks), 'mask')} as large as the kernels"
     yield Finding(f"{message}; inference never reads them", size, without_helpers(context.artifact))
+
+
+def _constants(context: Context) -> Iterator[Finding]:
+    """Find masks that a conversion took along as constants."""
+    masks = [context.artifact.tensors[index] for index in sorted(frozen_masks(context.artifact, context.measurements))]
+    size = sum(tensor.stored_size for tensor in masks)
+    if size:
+        message = (
+            f"{size:,} bytes ({context.share(size)}) are {plural(len(masks), 'mask')} of pruning, as large as the kernels: it was "
+            f"converted with its wrappers, and multiplies each kernel by its mask whenever it runs"
+        )
+        yield Finding(message, size, without_helpers(context.artifact))
 
 
 def _last(tensor: Tensor) -> str:
