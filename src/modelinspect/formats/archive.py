@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import basename, dirname
 
-from modelinspect.core.artifact import FormatName, Severity
-from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.artifact import Fact, FormatName, Severity
+from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.span import Span
 from modelinspect.encodings import gzip, tar, zip
 from modelinspect.errors import FormatError, LimitError, UnknownFormatError
@@ -113,7 +113,7 @@ def _parse_tar(parsing: Parsing, site: Site) -> FormatName:
 
 
 def _parse_files(parsing: Parsing, site: Site, files: Mapping[str, Packed], kind: str) -> FormatName:
-    """Parse the model among the files: a folder of them, or one; where there are several, the largest."""
+    """Parse the model among the files: a folder of them, or one; where there are several, the largest, and all of TFLite."""
     found = _find(parsing, files)
     if not found:
         names = sorted(files)
@@ -121,14 +121,35 @@ def _parse_files(parsing: Parsing, site: Site, files: Mapping[str, Packed], kind
         what = f"a {kind} archive of {len(files):,} files that holds no known model"
         raise UnknownFormatError(f"{_label(parsing, parsing.primary)}: {what}: {listed}")
     chosen = max(found, key=lambda candidate: (candidate.size, candidate.name))
-    if len(found) > 1:
-        others = tuple(sorted(candidate.name for candidate in found if candidate is not chosen))
+    beside = [candidate for candidate in found if candidate is not chosen and candidate.is_tflite and chosen.is_tflite]
+    others = tuple(sorted(candidate.name for candidate in found if candidate is not chosen and candidate not in beside))
+    if others:
         parsing.facts["also_holds"] = others
         problem = f"{chosen.name} is inspected; the archive holds other models too: {', '.join(others[:_NAMED_FILES])}"
         site.diagnose(problem, None, Severity.NOTE)
     if chosen.name:
         parsing.facts["wrapped_name"] = chosen.name
-    return chosen.format.parse(chosen.parsing)
+    form = chosen.format.parse(chosen.parsing)
+    if beside:
+        parsing.facts["other_models"] = {one.name: _parse_beside(site, one) for one in sorted(beside, key=lambda one: one.name)}
+    return form
+
+
+def _parse_beside(site: Site, candidate: _Candidate) -> dict[str, Fact]:
+    """Parse one more model of a bundle and return its facts; the names of its tensors begin with its own."""
+    nested = candidate.parsing
+    nested.facts = {}
+    first = nested.tensor_count
+    try:
+        candidate.format.parse(nested)
+    except FormatError as error:
+        site.survive(error)
+    for tensor in map(TensorId, range(first, nested.tensor_count)):
+        known = nested.tensor(tensor)
+        layer = None if known.layer is None else f"{candidate.name}:{known.layer}"
+        aliases = tuple(f"{candidate.name}:{alias}" for alias in known.aliases)
+        nested.replace_tensor(tensor, replace(known, name=f"{candidate.name}:{known.name}", layer=layer, aliases=aliases))
+    return nested.facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +160,11 @@ class _Candidate:
     format: Format
     parsing: NestedParsing
     size: int
+
+    @property
+    def is_tflite(self) -> bool:
+        """Tell whether it is a model of the kind that a bundle (``.task``) has several of, used one after another."""
+        return self.format.name is FormatName.TFLITE
 
 
 def _find(parsing: Parsing, files: Mapping[str, Packed]) -> list[_Candidate]:

@@ -244,6 +244,46 @@ def test_models_in_a_task_archive_are_found() -> None:
     assert len(artifact.tensors) == 6
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_every_model_of_a_task_archive_is_mapped_and_measured(method: int) -> None:
+    models = {"a/detector.tflite": "sparse_int8", "b/landmarks.tflite": "float", "c/gestures.tflite": "control_flow"}
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, fixture in models.items():
+            archive.writestr(name, fixture_path(f"tflite/{fixture}.tflite").read_bytes())
+        archive.writestr("labels.txt", "a\nb\n")
+    files = MemoryFiles({"model.task": stream.getvalue()})
+    artifact = parse(files)
+    assert artifact.diagnostics == ()
+    assert kinds(artifact)[RegionKind.UNATTRIBUTED] == 0
+    alone = {
+        name: parse(MemoryFiles({"m.tflite": fixture_path(f"tflite/{fixture}.tflite").read_bytes()})) for name, fixture in models.items()
+    }
+    main = str(artifact.facts["wrapped_name"])
+    others = artifact.facts["other_models"]
+    assert isinstance(others, dict)
+    assert sorted([main, *others]) == sorted(models)
+    assert others == {name: one.facts for name, one in alone.items() if name != main}
+    measures = {tensor.name: found for tensor, found in zip(artifact.tensors, measure(artifact, files).tensors, strict=True)}
+    expected: dict[str, object] = {}
+    for name, one in alone.items():
+        prefix = "" if name == main else f"{name}:"
+        own = MemoryFiles({"m.tflite": fixture_path(f"tflite/{models[name]}.tflite").read_bytes()})
+        found = measure(one, own).tensors
+        expected |= {f"{prefix}{tensor.name}": count for tensor, count in zip(one.tensors, found, strict=True)}
+    assert measures == expected
+
+
+def test_a_broken_model_of_a_task_archive_leaves_the_others() -> None:
+    stream = BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("large.tflite", fixture_path("tflite/float.tflite").read_bytes())
+        archive.writestr("small.tflite", b"\x1c\0\0\0TFL3" + bytes(8))
+    artifact = parse(MemoryFiles({"model.task": stream.getvalue()}))
+    assert len(artifact.tensors) == 6
+    assert artifact.diagnostics
+
+
 @pytest.mark.parametrize("data", [b"", b"TFL3", bytes(64), b"\x1c\0\0\0TFL4" + bytes(64), b"TFL3" + bytes(100)])
 def test_a_wrong_identifier_is_no_tflite_model(data: bytes) -> None:
     with pytest.raises(ModelInspectError):
