@@ -38,7 +38,7 @@ class Squeezed:
 BEST, QUICK = 9, 6
 """gzip's levels: the plan's, and its own usual one, which is ten times as fast where half is zeros, for 1 to 2 % more bytes."""
 COMPRESSED_UNASKED = 16 * MIB
-BEST_UNASKED = 4 * MIB
+BEST_UNASKED = MIB
 """How large each artifact may be to be compressed, and to be at the best level, when nobody said whether it should be."""
 _NEARLY = 0.01
 _AS_IT_LOADS = {
