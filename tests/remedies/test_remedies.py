@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from modelinspect.analyses.rules.base import rules
 from modelinspect.renderers.look import Look
 from modelinspect.renderers.registry import OutputFormat, render
 from modelinspect.reports.base import Report
+from modelinspect.reports.blocks import Notes
 from modelinspect.reports.causes import Cause
 from modelinspect.reports.explain import ExplainReport
 from tests.analyses.test_compare_fixtures import PAIRS
@@ -193,6 +195,37 @@ def test_the_forms_of_tflite_are_printed_once_and_then_their_settings() -> None:
     assert text.count("TFLiteConverter") == 1
     assert text.count("converter.optimizations = ") == 5
     assert set(option_names()) >= {"tflite-float32"}
+
+
+@pytest.mark.parametrize(
+    "name", ["pruned_mlp/stripped/model.h5", "pruned_mlp/wrapped/model.keras", "saved_model/keras", "checkpoint/adam/model"]
+)
+def test_what_the_terminal_shows_of_a_plan_says_every_command(name: str) -> None:
+    """Code that is shown in part is the whole once its lines take the place of those that are like them."""
+    report = mi.plan(fixture_path(name))
+    notes = next(block for block in report.blocks() if isinstance(block, Notes)).notes
+    whole: dict[str, list[str]] = {}
+    for note, entry in zip(notes, (entry for entry in report.options if entry.command), strict=True):
+        lines = note.code.split("\n") if note.code else []
+        told = re.fullmatch(r"as for (\S+) above(?:, (but|but ending with):)?", note.remedy)
+        if told:
+            kept = whole[told[1]]
+            lines = kept if not told[2] else put(kept, lines, at_end=told[2] != "but")
+        whole[note.label] = lines
+        assert entry.option == note.label
+        assert lines == entry.command.split("\n")
+
+
+def put(kept: list[str], lines: list[str], *, at_end: bool) -> list[str]:
+    """Put lines where somebody would who reads them: at the end, or over those that set the same."""
+    if at_end:
+        return kept[: -len(lines)] + lines
+    named = lines[0].split(" = ")[0]
+    place = next(index for index, line in enumerate(kept) if line.split(" = ")[0] == named)
+    end = place + 1
+    while " = " in kept[end] and kept[end].startswith("converter."):
+        end += 1
+    return kept[:place] + lines + kept[end:]
 
 
 def test_a_name_cannot_leave_the_quotes_of_a_command(tmp_path: Path) -> None:

@@ -36,20 +36,25 @@ class Advisor:
             if lines == shown:
                 where = "as above" if other == label else f"as for {other} above"
                 return Note(severity, label, text, f"{words}, {where}" if words else where)
-            changed = _changed(lines, shown) if not words else []
+            changed, at_end = _changed(lines, shown) if not words else ([], False)
             if changed:
-                return Note(severity, label, text, f"as for {other} above, but:", "\n".join(changed))
+                how = "but ending with" if at_end else "but"
+                return Note(severity, label, text, f"as for {other} above, {how}:", "\n".join(changed))
         self._shown.append((label, lines))
         return Note(severity, label, text, f"{words}:" if words else "", code)
 
 
-def _changed(lines: list[str], shown: list[str]) -> list[str]:
-    """Return the lines in the middle in which two pieces of code differ, none where they have too little in common."""
+def _changed(lines: list[str], shown: list[str]) -> tuple[list[str], bool]:
+    """Return the few lines in which code differs from what is shown, and whether they end it; none where too little is alike."""
     before = _alike(iter(lines), iter(shown))
     after = _alike(reversed(lines[before:]), reversed(shown[before:]))
+    if before + after < _LEAST_ALIKE or not before:
+        return [], False
+    if len(shown) == before + after:  # lines come in: the one before them says where
+        before -= 1
     middle, other = lines[before : len(lines) - after], shown[before : len(shown) - after]
-    alike = before and after and before + after >= _LEAST_ALIKE
-    return middle if alike and 1 <= len(other) <= _MOST_CHANGED and len(middle) <= _MOST_CHANGED else []
+    few = max(len(middle), len(other)) <= _MOST_CHANGED and (after or len(middle) == len(other))
+    return (middle, not after) if few else ([], False)
 
 
 def _alike(one: Iterator[str], other: Iterator[str]) -> int:

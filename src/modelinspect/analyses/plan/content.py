@@ -38,14 +38,18 @@ def _entries(planning: Planning, read: Reader) -> Iterator[tuple[str, int, Itera
 
 
 def pipe(planning: Planning, command: str, suffix: str) -> str:
-    """Return the shell command that compresses the artifact, ``command`` reading standard input and writing standard output."""
+    """Return the shell command that compresses the artifact, ``command`` reading standard input and writing standard output.
+
+    That of several files has a line for each stage; a shell goes on reading behind a pipe.
+    """
     if planning.is_file:
         return f"{command} < {planning.file} > {shlex.quote(planning.name + suffix)}"
-    end = f"| {command} > {shlex.quote(planning.name + '.tar' + suffix)}"
+    settings = TAR.replace(" --numeric-owner", " \\\n  --numeric-owner")
+    end = f"{command} > {shlex.quote(planning.name + '.tar' + suffix)}"
     if planning.files.primary is None:
-        return f"find {planning.file} -type f | LC_ALL=C sort | {TAR} -T - {end}"
+        return f"find {planning.file} -type f | LC_ALL=C sort |\n{settings} -T - |\n{end}"
     names = sorted((member.name for member in planning.artifact.members), key=os.fsencode)
-    return f"{TAR} {' '.join(map(shlex.quote, names))} {end}"
+    return f"{settings} \\\n  {' '.join(map(shlex.quote, names))} |\n{end}"
 
 
 def loads_as(planning: Planning, tool: str) -> str:
