@@ -30,7 +30,8 @@ class Rewriting:
 
     ``linked_last`` writes data sets before they get their names, as ``group[name] = array`` does; ``through_file`` writes through a
     Python file, as Keras does into an archive: the library then allocates no blocks ahead. ``by_layer`` writes layers by name and their
-    weights as listed, as Keras writes a model; files of another structure are written in the order in which they were made.
+    weights as listed, as Keras writes a model; ``by_container`` each container's own variables before those within, as it writes weights.
+    Files of another structure are written in the order in which they were made.
     """
 
     keep: Callable[[str], bool] = lambda path: True
@@ -39,6 +40,7 @@ class Rewriting:
     linked_last: bool = False
     through_file: bool = False
     by_layer: bool = False
+    by_container: bool = False
 
 
 def rewritten_size(source: Source, rewriting: Rewriting) -> int:
@@ -157,8 +159,8 @@ class _Copier:
         found: dict[int, str] = {}
         for path, address in _objects(self.old):
             found.setdefault(address, path)
-        for address in sorted(found):
-            path = found[address]
+        paths = [found[address] for address in sorted(found)]
+        for path in _by_container(found) if self.rewriting.by_container else paths:
             if not self.rewriting.keep(path):
                 continue
             item = self.old[path]
@@ -216,6 +218,27 @@ def _is_model(file: Any) -> bool:
         if names is None or any((each.decode() if isinstance(each, bytes) else each) not in group[name] for each in names):
             return False
     return True
+
+
+def _by_container(found: dict[int, str]) -> list[str]:
+    """Return paths as Keras makes them: a group, its ``vars``, then the others, the first that was finished first.
+
+    The library reuses the holes that growing tables leave, so that single addresses are not in the order of making; the last of all
+    that is below a group is.
+    """
+    last: dict[str, int] = {}
+    for address, path in found.items():
+        parts = path.split("/")
+        for length in range(2, len(parts) + 1):
+            above = "/".join(parts[:length])
+            last[above] = max(last.get(above, 0), address)
+
+    def key(path: str) -> list[tuple[int, int, str]]:
+        parts = path.split("/")
+        names = ["/".join(parts[:length]) for length in range(2, len(parts) + 1)]
+        return [(0 if name.endswith("/vars") else 1, last[name], name) for name in names]
+
+    return sorted(found.values(), key=key)
 
 
 def _same(one: Any, other: Any) -> bool:

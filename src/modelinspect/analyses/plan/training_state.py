@@ -21,11 +21,14 @@ from modelinspect.measure.rewrite import Rewriting, rewritten_size
 _WRAPPER = "prune_low_magnitude"
 _HELPERS = ("mask", "threshold", "pruning_step")
 _OF_TRAINING = ("optimizer", "optimizer_weights", "metrics", "_metrics")
-_CHECKPOINT_ENTRY, _CHECKPOINT_DOUBT = 190, 100
-"""What the index and the object graph say of a tensor, about, and how far that may be off."""
+_CHECKPOINT_ENTRY, _WRAPPER_ENTRY, _CHECKPOINT_DOUBT = 180, 130, 12
+"""What the index and the object graph say of a tensor and of a wrapper, about, and how far that may be off for each tensor."""
 _RENAMED_DOUBT = 6_000
 """What other names of variables change in bytes at the most: Keras 3 writes those of nested layers anew once a model is loaded."""
-_CHECKPOINT_ERROR, _GRAPH_ERROR, _WRAPPED_ERROR, _RENAMED_ERROR = 0.05, 0.6, 0.06, 0.05
+_TRAINED_GRAPH, _WRAPPED_GRAPH, _WRAPPED_ERROR = 0.6, 0.9, 0.06
+"""Shares of a SavedModel's graph that training and wrappers may have added, and what another order of variables changes."""
+_RENAMED_WEIGHTS, _REBUILT = 800, 1_200
+"""What names of layers that are not stored change in bytes, and what is said or not of layers that are built again."""
 
 _LOADS = {
     FormatName.KERAS_HDF5: "as before, with load_model; not compiled",
@@ -55,7 +58,7 @@ def _find(planning: Planning) -> Iterator[Option]:
 def _is_wrapped(planning: Planning) -> bool:
     """Tell whether tfmot's wrappers are in the artifact."""
     helpers = planning.of_role(Role.PRUNING)
-    return any(tensor.name.rpartition("/")[2].split(":")[0] in _HELPERS or _WRAPPER in tensor.name for tensor in helpers)
+    return any(_WRAPPER in tensor.name or any(part.split(":")[0] in _HELPERS for part in tensor.name.split("/")) for tensor in helpers)
 
 
 def _without_optimizer(planning: Planning) -> Option:
@@ -67,7 +70,8 @@ def _without_optimizer(planning: Planning) -> Option:
     advice = without_optimizer(planning.artifact)
     if basis is Basis.MEASURED and _is_wrapped(planning):  # the loaded model writes its wrappers' variables in another order
         basis, error = Basis.ESTIMATE, _WRAPPED_ERROR
-    if basis is Basis.MEASURED and form is FormatName.KERAS_HDF5 and keras_module(planning.artifact) == "keras":
+    nested = any("/" in (tensor.layer or "") for tensor in planning.artifact.tensors)
+    if basis is Basis.MEASURED and form is FormatName.KERAS_HDF5 and keras_module(planning.artifact) == "keras" and nested:
         basis, error = Basis.ESTIMATE, round(_RENAMED_DOUBT / max(size, 1), 4)
     return Option("strip-optimizer", size, basis, True, _LOADS[form], _code(advice), notes, error)
 
@@ -93,13 +97,16 @@ def _size(
     """Return the size without tensors of some roles, and how it is known."""
     match planning.artifact.format:
         case FormatName.KERAS_HDF5 | FormatName.WEIGHTS_HDF5 if planning.is_file:
-            rewriting = replace(rewriting, linked_last=planning.artifact.format is FormatName.WEIGHTS_HDF5)
+            is_model = planning.artifact.format is FormatName.KERAS_HDF5
+            rewriting = replace(rewriting, linked_last=not is_model, by_layer=is_model, by_container=not is_model)
             size = _rewrite(planning, Stream(planning.artifact.members[0].name), rewriting)
             if Role.PRUNING not in roles:
                 return size, Basis.MEASURED, None
-            return size, Basis.ESTIMATE, 0.01 if planning.artifact.format is FormatName.KERAS_HDF5 else _RENAMED_ERROR
+            return size, Basis.ESTIMATE, round(0.001 if is_model else 0.002 + _RENAMED_WEIGHTS / max(size, 1), 4)
         case FormatName.KERAS_ZIP if planning.is_file:
-            return _archive_size(planning, rewriting, change), Basis.ESTIMATE, 0.01
+            size = _archive_size(planning, rewriting, change)
+            doubt = _REBUILT if Role.PRUNING in roles else 0
+            return size, Basis.ESTIMATE, round(0.002 + doubt / max(size, 1), 4)
         case FormatName.SAVED_MODEL | FormatName.CHECKPOINT:
             return _estimated(planning, roles)
         case _:
@@ -128,6 +135,8 @@ def _archive_size(planning: Planning, rewriting: Rewriting, change: Callable[[di
     if not isinstance(text, dict):
         raise UnmeasurableError("its configuration cannot be read")
     changed = {key: value for key, value in change(text).items() if key != "compile_config"}
+    if keras_module(planning.artifact) == "keras":
+        changed["compile_config"] = {}  # what Keras 3 says of a model that is not compiled
     rewriting = replace(rewriting, linked_last=True, through_file=True)
     less = len(json.dumps(text)) - len(json.dumps(changed))
     return planning.size - inner + _rewrite(planning, stream, rewriting) - less
@@ -147,13 +156,14 @@ def _text(planning: Planning, document: Document) -> bytes:
 
 
 def _estimated(planning: Planning, roles: tuple[Role, ...]) -> tuple[int, Basis, float | None]:
-    """Take away the elements and what the index says of each; the graph shrinks too, and is not known."""
+    """Take away the elements and what the index and the object graph say of each; a SavedModel's graph shrinks too, and is not known."""
     gone = [tensor for tensor in planning.artifact.tensors if tensor.role in roles]
-    size = planning.size - sum(tensor.stored_size for tensor in gone) - _CHECKPOINT_ENTRY * len(gone)
+    wrappers = sum("pruning_step" in tensor.name for tensor in gone)
+    size = planning.size - sum(tensor.stored_size for tensor in gone) - _CHECKPOINT_ENTRY * len(gone) - _WRAPPER_ENTRY * wrappers
     graph = sum(member.size for member in planning.artifact.members if member.name.endswith((".pb", ".pbtxt", ".cpb")))
-    size = max(size, 0)
-    error = _CHECKPOINT_ERROR + _CHECKPOINT_DOUBT * len(gone) / max(size, 1) + _GRAPH_ERROR * graph / max(size, 1)
-    return size, Basis.ESTIMATE, round(min(error, 9.99), 4)
+    share = _WRAPPED_GRAPH if Role.PRUNING in roles else _TRAINED_GRAPH
+    doubt = _CHECKPOINT_DOUBT * (len(gone) + 4) + share * graph
+    return max(size, 0), Basis.ESTIMATE, round(min(doubt / max(size - doubt, 1), 9.99), 4)
 
 
 def _is_no_training(path: str) -> bool:
@@ -169,15 +179,18 @@ def _is_no_helper(path: str) -> bool:
     parts = path.split("/")[1:]
     if not _is_no_training(path) or parts[-1].split(":")[0] in _HELPERS:
         return False
-    if parts[0] == "model_weights":  # the group of a wrapped layer's helpers stands within the layer's own
-        return not any(part.startswith(_WRAPPER) for part in parts[2:])
+    if parts[0] == "model_weights":
+        return True
     return not (len(parts) > 2 and parts[-2 if len(parts) == 3 else 1].startswith(_WRAPPER) and parts[2] == "vars")
 
 
 def _unwrapped_path(path: str) -> str:
     parts = path.split("/")
     if parts[1] == "model_weights":
-        return "/".join(part.removeprefix(f"{_WRAPPER}_") if number == 2 else part for number, part in enumerate(parts))
+        named = [part.removeprefix(f"{_WRAPPER}_") if number == 2 else part for number, part in enumerate(parts)]
+        if len(parts) > 3 and parts[2].startswith(_WRAPPER):  # loading makes the variables again, in the wrapper's scope
+            named[3] = _scoped(parts[3])
+        return "/".join(named)
     wrapped = any(part.startswith(_WRAPPER) for part in parts)
     named = [f"dense{part.removeprefix(_WRAPPER)}" if part.startswith(_WRAPPER) else part for part in parts]
     return "/".join(part for part in named if part != "layer") if wrapped else path
@@ -187,16 +200,21 @@ def _unwrapped_attributes(path: str, values: dict[str, Any]) -> dict[str, Any]:
     kept = dict(_untrained(path, values))
     for name in ("weight_names", "layer_names"):
         if name in kept:
-            kept[name] = _unwrapped_names(kept[name], name)
+            kept[name] = _unwrapped_names(kept[name], name, wrapped=path.rpartition("/")[2].startswith(_WRAPPER))
     config = kept.get("model_config")
     if isinstance(config, str | bytes):
         value = read_json(config)
         if isinstance(value, dict):
-            kept["model_config"] = json.dumps(unwrapped(value))
+            kept["model_config"] = json.dumps(unwrapped(value, legacy=True))
     return kept
 
 
-def _unwrapped_names(names: Any, kind: str) -> Any:
+def _scoped(name: str) -> str:
+    """Return the name that a variable gets when the wrapper builds its layer."""
+    return name if name.startswith(_WRAPPER) else f"{_WRAPPER}_{name}"
+
+
+def _unwrapped_names(names: Any, kind: str, *, wrapped: bool) -> Any:
     """Return names of layers without the wrapper's prefix, or names of weights without its helpers."""
     import numpy as np
 
@@ -205,6 +223,7 @@ def _unwrapped_names(names: Any, kind: str) -> Any:
         kept = [text.removeprefix(f"{_WRAPPER}_") for text in texts]
     else:
         kept = [text for text in texts if text.rsplit("/", 1)[-1].split(":")[0] not in _HELPERS]
+        kept = [_scoped(text) for text in kept] if wrapped else kept
     if kept == texts:
         return names
     if not kept:
@@ -214,21 +233,50 @@ def _unwrapped_names(names: Any, kind: str) -> Any:
     return np.array([text.encode("utf-8", "surrogateescape") for text in kept], dtype="S")
 
 
-def unwrapped(value: Any, depth: int = 0) -> Any:
-    """Return a configuration in which every wrapper of pruning is replaced by the layer that it wraps."""
-    if depth > 50:
+def unwrapped(value: Any, *, legacy: bool = False) -> Any:
+    """Return a configuration in which every wrapper of pruning is replaced by the layer that it wraps, under that layer's name.
+
+    A ``legacy`` configuration, of a model in HDF5, does not say where a layer's class is from or what it was built with.
+    """
+    names: dict[str, str] = {}
+    bare = _without_wrappers(value, names, legacy, 0)
+    return _renamed(bare, names, 0) if names else bare
+
+
+def _without_wrappers(value: Any, names: dict[str, str], legacy: bool, depth: int) -> Any:  # handed down
+    if depth > _NESTING:
         return value
     if isinstance(value, list):
-        return [unwrapped(item, depth + 1) for item in value]
+        return [_without_wrappers(item, names, legacy, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
-    name = value.get("class_name")
-    config = value.get("config")
+    name, config = value.get("class_name"), value.get("config")
     if isinstance(name, str) and "PruneLowMagnitude" in name and isinstance(config, dict) and isinstance(config.get("layer"), dict):
-        inner = dict(config["layer"])
-        inner.update({key: value[key] for key in ("name", "inbound_nodes") if key in value})
-        return unwrapped(inner, depth + 1)
-    return {key: unwrapped(item, depth + 1) for key, item in value.items()}
+        inner = {key: item for key, item in config["layer"].items() if not (legacy and key in _NOT_LEGACY)}
+        told = inner.get("config")
+        own = told.get("name") if isinstance(told, dict) else None
+        if isinstance(own, str):
+            names[str(config.get("name", value.get("name", "")))] = own
+            inner.update({"name": own} if "name" in value else {})
+        inner.update({key: value[key] for key in ("inbound_nodes",) if key in value})
+        return _without_wrappers(inner, names, legacy, depth + 1)
+    return {key: _without_wrappers(item, names, legacy, depth + 1) for key, item in value.items()}
 
+
+def _renamed(value: Any, names: Mapping[str, str], depth: int) -> Any:
+    """Return a configuration in which uses of layers bear other names."""
+    if depth > _NESTING:
+        return value
+    if isinstance(value, list):
+        if len(value) >= 3 and isinstance(value[0], str) and isinstance(value[1], int):
+            value = [names.get(value[0], value[0]), *value[1:]]
+        return [_renamed(item, names, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {key: _renamed(item, names, depth + 1) for key, item in value.items()}
+    return value
+
+
+_NESTING = 50
+_NOT_LEGACY = ("module", "registered_name", "build_config")
 
 FAMILY = Family(("strip-optimizer", "strip-pruning"), _find, reads_weights=False, formats=frozenset(_LOADS))

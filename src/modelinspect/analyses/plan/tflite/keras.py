@@ -32,7 +32,7 @@ _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _MOST = 10_000
 _SHORT = 1 << 20
 """Vectors of more elements are not read."""
-UNKNOWN_LAYER, GUESSED_LAYER = 8_000, 500
+UNKNOWN_LAYER, GUESSED_LAYER = 8_000, 1_500
 """Bytes of structure that one layer may have more or less: of a layer that is not known, and where all layers are guessed."""
 _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "Conv1D": ("kernel", "bias"),
@@ -199,7 +199,8 @@ def _guess(planning: Planning, parameters: Mapping[str, list[Parameter]]) -> Sou
     fuse(network)
     root, constants = emit(network, "StatefulPartitionedCall")
     doubt = GUESSED_LAYER * max(len(layers), 2)
-    return Source(root, _measured(planning, constants), (), False, doubt, flow.guessed)
+    held = sum(4 * each.tensor.element_count for many in parameters.values() for each in many)
+    return Source(root, _measured(planning, constants), (), False, doubt, held // 2)
 
 
 def _guessed(many: list[Parameter]) -> list[Parameter]:
