@@ -142,7 +142,7 @@ def explain(
         sides = [_side(*one, measure=measure, limits=limits, progress=progress) for one in parsed]
         old = sides[0] if after is not None else None
         files = [files for _, files in parsed]
-        found = squeeze(old, sides[-1], files, limits=limits, asked=compressors)
+        found = squeeze(old, sides[-1], files, limits=limits, asked=compressors, progress=progress)
     return _shown(find_causes(old, sides[-1], found))
 
 

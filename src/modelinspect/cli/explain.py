@@ -48,7 +48,7 @@ def command(
     if after is None and not Path(path).exists() and (found := api.meaning(path)) is not None:
         destination.write(found, top)
         return
-    with progress("reading weights") as meter:
+    with progress("reading") as meter:
         report = api.explain(path, after, measure=not no_measure, compressors=compressors, strict=strict, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)

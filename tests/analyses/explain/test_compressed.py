@@ -227,6 +227,13 @@ def test_the_sizes_are_those_of_the_plan() -> None:
     assert found.after == next(option.size for option in api.plan(fixture_path(PRUNED)).options if option.option == "gzip-9")
 
 
+def test_progress_is_told_up_to_all_bytes_of_both_sides() -> None:
+    told: list[tuple[int, int]] = []
+    api.explain(fixture_path(DENSE), fixture_path(PRUNED), compressors=True, progress=lambda done, total: told.append((done, total)))
+    size = 2 * fixture_path(PRUNED).stat().st_size
+    assert told[-1] == (size, size)
+
+
 @pytest.mark.parametrize(("flag", "done"), [("--compressors", True), ("--no-compressors", False)])
 def test_the_command_line_has_the_option_and_json_the_sizes(flag: str, done: bool) -> None:
     told: dict[str, Any] = json.loads(run_cli("explain", fixture_path(DENSE), fixture_path(PRUNED), flag, "--format", "json").text)

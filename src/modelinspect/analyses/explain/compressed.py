@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 
 from modelinspect.analyses.matching import Side
-from modelinspect.analyses.plan.base import Basis, Planning
+from modelinspect.analyses.plan.base import Basis, Planning, Progress
 from modelinspect.analyses.plan.content import stream
 from modelinspect.analyses.plan.registry import MOST_ERROR, option_entry, run_families
 from modelinspect.analyses.plan.transport import gzip_frame
@@ -35,6 +36,9 @@ class Squeezed:
     note: str = ""
 
 
+Tell = Callable[[int], None]
+"""Takes the bytes that were done since it was told last."""
+
 BEST, QUICK = 9, 6
 """gzip's levels: the plan's, and its own usual one, which is ten times as fast where half is zeros, for 1 to 2 % more bytes."""
 COMPRESSED_UNASKED = 16 * MIB
@@ -50,20 +54,27 @@ _AS_IT_LOADS = {
 
 
 def squeeze(
-    before: Side | None, after: Side, files: Sequence[FileSet], *, limits: Limits | None = None, asked: bool | None = None
+    before: Side | None,
+    after: Side,
+    files: Sequence[FileSet],
+    *,
+    limits: Limits | None = None,
+    asked: bool | None = None,
+    progress: Progress | None = None,
 ) -> Squeezed:
     """Compress where it is ``asked`` for or, where that is None, where it answers something and is quick.
 
-    ``files`` are those of before, where it stands, and after.
+    ``files`` are those of before, where it stands, and after; ``progress`` is told the bytes that gzip took.
     """
     sides = [side for side in (before, after) if side is not None]
     if asked is False or (asked is None and not _answers(before, after)):
         return Squeezed()
     if asked is None and any(side.artifact.size > COMPRESSED_UNASKED for side in sides):
         return Squeezed(note=f"Over {COMPRESSED_UNASKED // MIB} MiB nothing is compressed unless --compressors asks for it.")
+    meter = _Meter(progress, sum(side.artifact.size for side in sides))
     plans = [Planning(side.artifact, held, limits or Limits(), side.measurements) for side, held in zip(sides, files, strict=True)]
     best = asked is True or all(side.artifact.size <= BEST_UNASKED for side in sides)
-    found = compress(plans[0] if before is not None else None, plans[-1], BEST if best else QUICK)
+    found = compress(plans[0] if before is not None else None, plans[-1], BEST if best else QUICK, meter.add)
     return Squeezed(found, smaller_forms(plans[-1], best=best))
 
 
@@ -76,13 +87,13 @@ def _answers(before: Side | None, after: Side) -> bool:
     return _is_worth_telling(dense_kernels(Context(after.artifact, after.measurements, {})))
 
 
-def compress(before: Planning | None, after: Planning, level: int) -> Compressed | None:
+def compress(before: Planning | None, after: Planning, level: int, tell: Tell) -> Compressed | None:
     """Run gzip over each side, and once more over the kernels with and without their zeros; None where they cannot be read."""
     kernels = dense_kernels(_context(after))
     with ThreadPoolExecutor(2) as pool:
-        old = None if before is None else pool.submit(_gzip, before, level)
+        old = None if before is None else pool.submit(_gzip, before, level, tell)
         try:
-            size = _gzip(after, level)
+            size = _gzip(after, level, tell)
             zeros = _zeros(after, kernels, level) if _is_worth_telling(kernels) else None
             return Compressed(
                 compressor=f"gzip-{level}",
@@ -124,8 +135,31 @@ def _context(planning: Planning) -> Context:
     return Context(planning.artifact, planning.measurements, {})
 
 
-def _gzip(planning: Planning, level: int) -> int:
-    return deflated_size(stream(planning), level) + gzip_frame(planning)
+def _gzip(planning: Planning, level: int, tell: Tell) -> int:
+    return deflated_size(_told(stream(planning), tell), level) + gzip_frame(planning)
+
+
+def _told(blocks: Iterator[bytes], tell: Tell) -> Iterator[bytes]:
+    for block in blocks:
+        yield block
+        tell(len(block))
+
+
+class _Meter:
+    """Adds up what threads have done, and tells one at a time."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done = 0
+        self._lock = Lock()
+
+    def add(self, size: int) -> None:
+        """Count bytes that were taken."""
+        with self._lock:
+            self._done += size
+            if self._progress is not None:
+                self._progress(min(self._done, self._total), self._total)
 
 
 def _zeros(planning: Planning, kernels: DenseKernels, level: int) -> int:
