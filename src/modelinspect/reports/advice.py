@@ -13,9 +13,13 @@ _MOST_CHANGED = 2
 
 
 class Advisor:
-    """Makes the notes of one report; code that stands above already is named and not shown again."""
+    """Makes the notes of one report; code that stands above already is named and not shown again.
 
-    def __init__(self) -> None:
+    With ``partly``, of commands that differ in few lines from one above, those lines alone are shown.
+    """
+
+    def __init__(self, *, partly: bool = True) -> None:
+        self._partly = partly
         self._shown: list[tuple[str, list[str]]] = []
 
     def note(self, severity: str, label: str, text: str, remedy: str) -> Note:
@@ -36,7 +40,7 @@ class Advisor:
             if lines == shown:
                 where = "as above" if other == label else f"as for {other} above"
                 return Note(severity, label, text, f"{words}, {where}" if words else where)
-            changed, at_end = _changed(lines, shown) if not words else ([], False)
+            changed, at_end = _changed(lines, shown) if self._partly and not words else ([], False)
             if changed:
                 how = "but ending with" if at_end else "but"
                 return Note(severity, label, text, f"as for {other} above, {how}:", "\n".join(changed))

@@ -75,7 +75,10 @@ class TensorEntry(Part, frozen=True, kw_only=True):
 
 
 class FindingEntry(Part, frozen=True, kw_only=True):
-    """What a rule found: how many bytes it is about, and what to do."""
+    """What a rule found: how many bytes it is about, and what to do.
+
+    ``remedy`` is a line of words; lines behind it are code to run, of a shell or of Python. It is empty where nothing can be done.
+    """
 
     rule: str
     severity: str

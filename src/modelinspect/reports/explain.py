@@ -24,7 +24,10 @@ class Evidence(Part, frozen=True, kw_only=True):
 
 
 class CauseEntry(Part, frozen=True, kw_only=True):
-    """A cause and its part of the difference; ``evidence`` are the largest places, ``evidence_count`` counts all."""
+    """A cause and its part of the difference; ``evidence`` are the largest places, ``evidence_count`` counts all.
+
+    ``remedy`` is a line of words; lines behind it are code to run. It is empty where nothing is to be done.
+    """
 
     cause: str
     delta: int

@@ -26,13 +26,13 @@ class MeaningReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.m
     meanings: tuple[Meaning, ...]
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
+        advisor = Advisor(partly=False)
         for found in self.meanings:
             what = f"a finding, {found.severity}" if found.severity else "a cause of size"
             yield Lines((f"{self.name}: {what}", "", found.meaning))
             if found.example:
                 yield Notes("For example", (Note(found.severity or "", self.name, found.example),))
             if found.remedies:
-                advisor = Advisor()
                 notes = tuple(_what_to_do(advisor, name, remedy) for name, remedy in found.remedies.items())
                 yield Notes("What to do, as it applies" if len(notes) > 1 else "What to do", notes)
 

@@ -16,7 +16,7 @@ class OptionEntry(Part, frozen=True, kw_only=True):
     """A way to make the artifact smaller.
 
     ``basis`` is ``measured``, ``exact``, ``estimate`` (off by ``error``, a fraction, at the most) or ``bound``. ``download_size`` is the
-    size after gzip, null where it was not measured.
+    size after gzip, null where it was not measured. ``command`` is code of a shell or lines of Python, to be run in the artifact's folder.
     """
 
     option: str
