@@ -16,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 import numpy as np
 from benchmarks.unseen_networks import build, named
 
-
 _WITHOUT: dict[str, dict[str, bool]] = {".h5": {"include_optimizer": False}, ".keras": {}}
 
 
