@@ -42,8 +42,8 @@ class PrunedKernel(Part, frozen=True, kw_only=True):
 
     ``verdict`` is yes, no, short (of the target), lost (the mask has more zeros) or not begun (the mask has none).
     ``pattern`` is what the zeros keep to, outputs by inputs as TFLite lays them; ``dead_outputs`` and ``dead_inputs`` are slices of zeros
-    alone, and all; ``removable`` are the bytes of the dead outputs, with their places in the layer's vectors; what the next layer
-    reads them with comes on top. ``zero_points`` are the elements that stand for zero where integers do, each once.
+    alone, and all; ``removable`` are the bytes of both, and of the places of the dead outputs in the layer's vectors.
+    ``zero_points`` are the elements that stand for zero where integers do, each once.
     """
 
     tensor: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelinspect.analyses.explain.labels import duplicates
-from modelinspect.analyses.kernels import input_axis, output_axis
+from modelinspect.analyses.kernels import input_axis, is_depthwise, output_axis
 from modelinspect.analyses.matching import Side, bare_layer
 from modelinspect.analyses.rules.base import Context
 from modelinspect.analyses.rules.masks import Mask, masks
@@ -46,7 +46,9 @@ def _kernel(
     target = targets.get(bare_layer(tensor.layer or ""))
     out, into = output_axis(context.artifact, tensor), input_axis(context.artifact, tensor)
     pattern = measure.pattern
-    dead = pattern.slices[out] if pattern else (0, 0)
+    outputs, inputs = (pattern.slices[axis] if pattern else (0, 0) for axis in (out, into))
+    if is_depthwise(context.artifact, tensor):  # each output has one input, and what lies before the outputs are pixels
+        inputs = (0, 1)
     return PrunedKernel(
         tensor=name,
         layer=tensor.layer,
@@ -57,20 +59,22 @@ def _kernel(
         mask_zeros=mask.mask_zeros if mask else None,
         verdict=_verdict(zeros / max(tensor.element_count, 1), zeros, target, mask),
         pattern="" if pattern is None else named_pattern(pattern, len(tensor.shape), into, zeros, tensor.element_count),
-        dead_outputs=dead,
-        dead_inputs=pattern.slices[into] if pattern else (0, 0),
-        removable=_removable(context, tensor, dead),
+        dead_outputs=outputs,
+        dead_inputs=inputs,
+        removable=_removable(context, tensor, outputs, inputs),
         zero_points=tuple(sorted(set(tensor.quantization.zero_points))) if tensor.quantization else (),
     )
 
 
-def _removable(context: Context, tensor: Tensor, dead: tuple[int, int]) -> int:
-    """Return the bytes of dead outputs: their slices of the kernel, and of the layer's vectors with a place for each output."""
-    if not dead[0] or tensor.storage is not Storage.DENSE:
+def _removable(context: Context, tensor: Tensor, outputs: tuple[int, int], inputs: tuple[int, int]) -> int:
+    """Return the bytes of dead slices, and of the places of dead outputs in the layer's vectors; none of what is not stored in full."""
+    if tensor.storage is not Storage.DENSE or not outputs[1] * inputs[1]:
         return 0
+    alive = (outputs[1] - outputs[0]) * (inputs[1] - inputs[0])
+    size = tensor.stored_size - tensor.stored_size * alive // (outputs[1] * inputs[1])
     beside = (other for other in context.artifact.tensors if tensor.layer is not None and other.layer == tensor.layer)
-    vectors = (other for other in beside if other.shape == (dead[1],) and other.role in (Role.WEIGHT, Role.STATISTIC))
-    return sum(each.stored_size * dead[0] // dead[1] for each in (tensor, *vectors))
+    vectors = (other for other in beside if other.shape == (outputs[1],) and other.role in (Role.WEIGHT, Role.STATISTIC))
+    return size + sum(vector.stored_size * outputs[0] // outputs[1] for vector in vectors)
 
 
 def _verdict(reached: float, zeros: int, target: float | None, mask: Mask | None) -> str:
