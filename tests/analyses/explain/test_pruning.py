@@ -74,3 +74,24 @@ def test_a_kernel_below_its_target_is_short() -> None:
     build = model(kernel(zeros=0.6), pruning=({"layer": "layer_0", "target": 0.8},))
     (entry,) = explain(None, side(build)).pruning
     assert (entry.target, entry.verdict) == (0.8, "short")
+
+
+@pytest.mark.parametrize("before", [None, "pruned_layers/depthwise/wrapped/model.h5"])
+def test_a_kernel_that_tfmot_does_not_prune_has_no_target(before: str | None) -> None:
+    """SeparableConv2D is wrapped, and only its pointwise kernel has a mask (tfmot, prune_registry.py)."""
+    name = "pruned_layers/depthwise/wrapped/model.h5" if before is None else "pruned_layers/depthwise/stripped/saved-model-no-traces"
+    found = {entry.tensor.rpartition("/")[2]: (entry.target, entry.verdict) for entry in kernels(name, before).values()}
+    assert found["depthwise_kernel"] == (None, "no")
+    assert found["pointwise_kernel"] == (0.8, "yes")
+
+
+def test_a_cell_of_a_wrapped_layer_has_its_target() -> None:
+    found = kernels("pruned_layers/lstm/wrapped/model.keras").values()
+    assert [(entry.target, entry.verdict, entry.mask_zeros == entry.zeros) for entry in found] == [(0.8, "yes", True)] * 3
+
+
+@pytest.mark.parametrize("name", ["pruned_mlp/wrapped/model.h5", "pruned_mlp/wrapped/model.keras", "pruned_mlp/wrapped/model.weights.h5"])
+def test_masks_are_held_against_kernels_also_where_the_wrapper_stores_them_twice(name: str) -> None:
+    found = kernels(name).values()
+    assert [entry.mask_zeros for entry in found] == [1_024, 1_024]
+    assert [entry.zeros for entry in found] == [1_024, 1_024]

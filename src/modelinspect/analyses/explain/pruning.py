@@ -25,25 +25,27 @@ def pruned_kernels(context: Context) -> tuple[PrunedKernel, ...]:
     if context.measurements is None:
         return ()
     side = Side(context.artifact, context.measurements)
-    copies = {copy for group in duplicates(side) for copy in group[1:]}
-    targets = _targets(context)
-    of_masks = {id(mask.weight): mask for mask in masks(context)}
+    groups = duplicates(side)
+    copies = {copy for group in groups for copy in group[1:]}
+    first = {id(side.tensor(one)): id(side.tensor(group[0])) for group in groups for one in group}
+    of_masks = {first.get(id(mask.weight), id(mask.weight)): mask for mask in masks(context)}
+    targets, masked = _targets(context), _masked(context)
     found: list[PrunedKernel] = []
     for index, tensor in enumerate(context.artifact.tensors):
         measure = context.measurements[index]
         if tensor.role is Role.WEIGHT and len(tensor.shape) > 1 and measure.zero_count is not None and index not in copies:
-            found.append(_kernel(context, side.name(TensorId(index)), tensor, measure, targets, of_masks.get(id(tensor))))
+            layers = _layers(tensor)
+            known = not masked or any((layer, sorted(tensor.shape)) in masked for layer in layers)
+            target = next((targets[layer] for layer in layers if layer in targets), None) if known else None
+            found.append(_kernel(context, side.name(TensorId(index)), tensor, measure, target, of_masks.get(id(tensor))))
     zeros, elements = sum(entry.zeros for entry in found), sum(entry.elements for entry in found)
     if not elements or (not targets and not of_masks and zeros < _SOME * elements):
         return ()
     return tuple(sorted(found, key=lambda entry: (-entry.elements, entry.tensor)))
 
 
-def _kernel(
-    context: Context, name: str, tensor: Tensor, measure: TensorMeasure, targets: Mapping[str, float], mask: Mask | None
-) -> PrunedKernel:
+def _kernel(context: Context, name: str, tensor: Tensor, measure: TensorMeasure, target: float | None, mask: Mask | None) -> PrunedKernel:
     zeros = measure.zero_count or 0
-    target = targets.get(bare_layer(tensor.layer or ""))
     out, into = output_axis(context.artifact, tensor), input_axis(context.artifact, tensor)
     pattern = measure.pattern
     outputs, inputs = (pattern.slices[axis] if pattern else (0, 0) for axis in (out, into))
@@ -117,6 +119,19 @@ def _is_in_blocks(blocks: tuple[int, int] | None, length: int, zeros: int, eleme
     if blocks is None or blocks[0] * length < _IN_BLOCKS * zeros:
         return False
     return elements - zeros >= _FULL * (blocks[1] - blocks[0]) * length
+
+
+def _masked(context: Context) -> list[tuple[str, list[int]]]:
+    """Return layer and lengths of every kernel that has a mask, in the artifact or the one before: tfmot leaves others alone."""
+    sides = [context] if context.comparison is None else [context, context.comparison.before]
+    found = [mask.mask for side in sides for mask in masks(side)]
+    return [(layer, sorted(mask.shape)) for mask in found for layer in _layers(mask)]
+
+
+def _layers(tensor: Tensor) -> list[str]:
+    """Return the layer of a tensor, and each that it is within, as configurations name them: a cell is a layer of its own."""
+    layer = tensor.layer or ""
+    return [bare_layer(name) for name in dict.fromkeys((layer, *reversed(layer.split("/"))))]
 
 
 def _targets(context: Context) -> dict[str, float]:
