@@ -21,6 +21,9 @@ from modelinspect.measure.rewrite import Rewriting, rewritten_size
 _WRAPPER = "prune_low_magnitude"
 _HELPERS = ("mask", "threshold", "pruning_step")
 _OF_TRAINING = ("optimizer", "optimizer_weights", "metrics", "_metrics")
+_STATE, _COUNTER = "checkpoint", "save_counter"
+"""What a manager of checkpoints adds: the file that names the last one, and how many there were."""
+_DEEPEST = 50
 _CHECKPOINT_ENTRY, _WRAPPER_ENTRY, _CHECKPOINT_DOUBT = 180, 130, 12
 """What the index and the object graph say of a tensor and of a wrapper, about, and how far that may be off for each tensor."""
 _RENAMED_DOUBT = 6_000
@@ -136,10 +139,21 @@ def _archive_size(planning: Planning, rewriting: Rewriting, change: Callable[[di
         raise UnmeasurableError("its configuration cannot be read")
     changed = {key: value for key, value in change(text).items() if key != "compile_config"}
     if keras_module(planning.artifact) == "keras":
-        changed["compile_config"] = {}  # what Keras 3 says of a model that is not compiled
+        changed = {**_unshared(changed), "compile_config": {}}  # what Keras 3 says of a model that was loaded and is not compiled
     rewriting = replace(rewriting, linked_last=True, through_file=True)
     less = len(json.dumps(text)) - len(json.dumps(changed))
     return planning.size - inner + _rewrite(planning, stream, rewriting) - less
+
+
+def _unshared(value: Any, depth: int = 0) -> Any:
+    """Return a configuration without the numbers of objects that layers shared when they were made; loading makes each its own."""
+    if depth > _DEEPEST:
+        return value
+    if isinstance(value, list):
+        return [_unshared(item, depth + 1) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _unshared(item, depth + 1) for key, item in value.items() if key != "shared_object_id"}
 
 
 def _streams(tensor: Tensor) -> Iterator[Stream]:
@@ -157,9 +171,11 @@ def _text(planning: Planning, document: Document) -> bytes:
 
 def _estimated(planning: Planning, roles: tuple[Role, ...]) -> tuple[int, Basis, float | None]:
     """Take away the elements and what the index and the object graph say of each; a SavedModel's graph shrinks too, and is not known."""
-    gone = [tensor for tensor in planning.artifact.tensors if tensor.role in roles]
+    gone = [tensor for tensor in planning.artifact.tensors if tensor.role in roles or _COUNTER in tensor.name]
     wrappers = sum("pruning_step" in tensor.name for tensor in gone)
     size = planning.size - sum(tensor.stored_size for tensor in gone) - _CHECKPOINT_ENTRY * len(gone) - _WRAPPER_ENTRY * wrappers
+    if planning.artifact.format is FormatName.CHECKPOINT:
+        size -= sum(member.size for member in planning.artifact.members if member.name == _STATE)
     graph = sum(member.size for member in planning.artifact.members if member.name.endswith((".pb", ".pbtxt", ".cpb")))
     share = _WRAPPED_GRAPH if Role.PRUNING in roles else _TRAINED_GRAPH
     doubt = _CHECKPOINT_DOUBT * (len(gone) + 4) + share * graph
