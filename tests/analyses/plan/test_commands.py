@@ -140,4 +140,4 @@ def test_the_download_of_a_rewritten_file_is_what_gzip_makes_of_it(option: str, 
     (new,) = set(tmp_path.iterdir()) - before
     shell(f"python -m gzip --best {new.name}", tmp_path)
     assert new.stat().st_size == entry.size
-    assert Path(f"{new}.gz").stat().st_size == entry.download_size
+    assert abs(Path(f"{new}.gz").stat().st_size - entry.download_size) <= 16  # HDF5 notes when each group was made
