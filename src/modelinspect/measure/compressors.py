@@ -52,18 +52,32 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class Deflate:
-    """Counts a raw deflate stream, as gzip and zip archives hold; it is the same however the bytes are cut."""
+    """Counts a raw deflate stream, as gzip and zip archives hold; it is the same however the bytes are cut.
+
+    ``prefixes`` gets what all the bytes before each of ``marks`` deflate to: offsets, the smallest first.
+    """
 
     level: int = 9
+    marks: Sequence[int] = ()
+    prefixes: dict[int, int] = field(default_factory=dict)
     _coder: Any = None
     _size: int = 0
+    _taken: int = 0
 
     def __post_init__(self) -> None:
         self._coder = zlib.compressobj(self.level, zlib.DEFLATED, -15)
 
     def add(self, data: bytes) -> None:
         """Compress a block."""
-        self._size += len(self._coder.compress(data))
+        start = 0
+        while len(self.prefixes) < len(self.marks) and self.marks[len(self.prefixes)] <= self._taken + len(data) - start:
+            mark = self.marks[len(self.prefixes)]
+            end = start + mark - self._taken
+            self._size += len(self._coder.compress(data[start:end]))
+            self._taken, start = mark, end
+            self.prefixes[mark] = self._size + len(self._coder.copy().flush())
+        self._size += len(self._coder.compress(data[start:] if start else data))
+        self._taken += len(data) - start
 
     def finish(self) -> int:
         """Return the bytes of the stream."""
@@ -108,11 +122,11 @@ class _Cramjam:
         return getattr(cramjam, self.name)
 
 
-def sink(compressor: Compressor) -> Sink:
+def sink(compressor: Compressor, marks: Sequence[int] = (), prefixes: dict[int, int] | None = None) -> Sink:
     """Return a new sink; sizes are those of the bare streams, without names and checksums of files."""
     match compressor:
         case Compressor.GZIP:
-            return Deflate()
+            return Deflate(marks=marks, prefixes={} if prefixes is None else prefixes)
         case Compressor.ZSTD:
             return _Cramjam("zstd", 19)
         case Compressor.BROTLI:
@@ -120,10 +134,18 @@ def sink(compressor: Compressor) -> Sink:
 
 
 def compress_all(
-    data: Iterable[bytes], compressors: Sequence[Compressor], total: int = 0, progress: Progress | None = None
+    data: Iterable[bytes],
+    compressors: Sequence[Compressor],
+    total: int = 0,
+    progress: Progress | None = None,
+    marks: Sequence[int] = (),
+    prefixes: dict[int, int] | None = None,
 ) -> Mapping[Compressor, int]:
-    """Run compressors side by side over one pass; memory is flat however long the data are. Raises what reading raises."""
-    workers = [_Worker(sink(compressor)) for compressor in compressors]
+    """Run compressors side by side over one pass; memory is flat however long the data are. Raises what reading raises.
+
+    ``prefixes`` gets what deflate makes of the bytes before each of ``marks``.
+    """
+    workers = [_Worker(sink(compressor, marks, prefixes)) for compressor in compressors]
     done = 0
     try:
         for block in data:

@@ -47,7 +47,8 @@ class Option:
 class Planning:
     """The artifact whose files are open, and what families of options leave for others: warnings, and what they could not tell.
 
-    ``reached`` is the smallest size that a family before measured; ``downloads`` asks what forms are once they are gzipped.
+    ``reached`` is the smallest size that a family before measured; ``downloads`` asks what forms are once they are gzipped;
+    ``prefixes`` has what the bytes before an offset of a large file deflate to.
     """
 
     artifact: Artifact
@@ -60,6 +61,7 @@ class Planning:
     left_out: list[str] = field(default_factory=list)
     reached: int | None = None
     downloads: bool = True
+    prefixes: dict[int, int] = field(default_factory=dict)
 
     @property
     def size(self) -> int:

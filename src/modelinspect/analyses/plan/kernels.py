@@ -5,18 +5,14 @@ from __future__ import annotations
 from math import prod
 
 from modelinspect.analyses.plan.base import Planning
+from modelinspect.analyses.plan.deflating import deflated, kernels
 from modelinspect.analyses.plan.entropy import floor
 from modelinspect.core.artifact import FormatName
-from modelinspect.core.tensors import Role, Tensor
-from modelinspect.errors import FormatError
-from modelinspect.measure.blocks import UnmeasurableError
-from modelinspect.measure.compressors import tensor_deflated_size
+from modelinspect.core.tensors import Tensor
 from modelinspect.reports.plan import TensorPlan
 
 OVERHEAD, PER_CHANNEL = 380, 12
 """Bytes of tables, names and a DENSIFY; and of a scale and a zero point that DENSIFY's output repeats for each channel."""
-_MOST = 64 << 20
-"""Elements of larger tensors are not deflated once more by themselves."""
 
 
 def tensor_plans(planning: Planning) -> tuple[TensorPlan, ...]:
@@ -24,12 +20,10 @@ def tensor_plans(planning: Planning) -> tuple[TensorPlan, ...]:
     if planning.measurements is None:
         return ()
     found: list[TensorPlan] = []
-    for index, tensor in planning.weights():
-        if tensor.role is not Role.WEIGHT or len(tensor.shape) not in (2, 4) or not tensor.element_count:
-            continue
+    for index, tensor in kernels(planning):
         measure = planning.measurements[index]
         zeros = measure.zero_count
-        deflated = _deflated(planning, tensor)
+        gzipped = deflated(planning, tensor)
         evens = [break_even(planning, tensor, width) for width in (4, 2, 1)]
         found.append(
             TensorPlan(
@@ -37,8 +31,8 @@ def tensor_plans(planning: Planning) -> tuple[TensorPlan, ...]:
                 shape=tensor.shape,
                 dense_size=tensor.logical_size,
                 sparsity=None if zeros is None else zeros / tensor.element_count,
-                gzip_size=deflated,
-                floor=floor(tensor, measure, deflated),
+                gzip_size=gzipped,
+                floor=floor(tensor, measure, gzipped),
                 break_even_float32=evens[0],
                 break_even_float16=evens[1],
                 break_even_int8=evens[2],
@@ -77,12 +71,3 @@ def _as_converted(planning: Planning, tensor: Tensor) -> tuple[int, int]:
     else:
         last = shape[2] * shape[3] if "depthwise" in tensor.name else shape[2]
     return prod(shape) // max(last, 1), last
-
-
-def _deflated(planning: Planning, tensor: Tensor) -> int | None:
-    if tensor.logical_size > _MOST or not planning.wants("gzip-9"):
-        return None
-    try:
-        return tensor_deflated_size(tensor, planning.reading)
-    except (UnmeasurableError, FormatError):
-        return None

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
 from modelinspect.analyses.plan.content import loads_as, pipe, stream
+from modelinspect.analyses.plan.deflating import marks
 from modelinspect.measure.compressors import GZIP_FRAME, ZSTD_CHECKSUM, Compressor, compress_all
 
 
 def _find(planning: Planning) -> Iterator[Option]:
     wanted = [compressor for compressor in Compressor if planning.wants(str(compressor))]
-    sizes = compress_all(stream(planning), wanted, planning.size, planning.progress)
+    sizes = compress_all(stream(planning), wanted, planning.size, planning.progress, marks(planning), planning.prefixes)
     for compressor in wanted:
         yield _OPTIONS[compressor](planning, sizes[compressor])
 
