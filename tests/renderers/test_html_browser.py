@@ -295,3 +295,10 @@ def test_a_page_of_two_thousand_tensors_is_small_and_opens(tmp_path: Path) -> No
         assert fresh.processor_time() < 3
         assert fresh.console() == []
         assert fresh.run("return document.querySelector('section.table .status').textContent") == "2,000 rows, 1 to 50 shown"
+
+
+def test_code_of_a_remedy_is_a_block_of_its_own_lines(window: Browser, pages: Path) -> None:
+    window.open(pages / "explain.html")
+    codes = window.run("return [...document.querySelectorAll('.note pre')].map((block) => block.textContent)")
+    assert any(code.startswith("import ") and code.count("\n") >= 2 for code in codes)
+    assert window.run("return getComputedStyle(document.querySelector('.note pre')).whiteSpace.startsWith('pre')")
