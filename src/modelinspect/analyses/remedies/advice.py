@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from string import Formatter
 
 from modelinspect.analyses.remedies.table import Language, Remedy
 from modelinspect.core.artifact import Artifact, DocumentKind, FormatName
@@ -65,21 +66,16 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
     text = remedy.text
     name = file_name(artifact)
     target = _made(artifact, name, made or text.made)
-    values: dict[str, str | int] = {
+    told: dict[str, str | int] = {
         "file": name,
         "file_word": shlex.quote(name),
         "outer_word": shlex.quote(outer_name(artifact)),
         "made": target,
         "made_word": shlex.quote(target),
         "packed": f"{target}.gz",
-        "keras": keras_module(artifact),
-        "clone": _clone(keras_module(artifact)),
-        "traces": "" if has_traces(artifact) else ", save_traces=False",
-        "load": load_lines(artifact),
-        "first": "" if helpers_of(artifact) is Helpers.NONE else "strip the wrappers, then ",
-        **_commands(artifact),
         **more,
     }
+    values = {field: told[field] if field in told else _FIELDS[field](artifact) for field in _fields(remedy)}
     words = text.words.format(**values)
     outer = "gzip -9" in text.code or "modelinspect " in text.code
     if is_wrapped(artifact) and text.code and not outer:
@@ -99,7 +95,6 @@ def example(remedy: Remedy) -> Advice:
         "made": made,
         "made_word": made,
         "packed": f"{made}.gz",
-        "keras": "tf_keras",
         "clone": _clone("tf_keras"),
         "traces": "",
         "first": "",
@@ -249,23 +244,45 @@ def _example_helpers(remedy: Remedy) -> Helpers:
             return Helpers.NONE
 
 
-def _commands(artifact: Artifact) -> dict[str, str | int]:
-    """Return what a shell needs: the artifact's files, and an archive of them."""
+def _files(artifact: Artifact) -> str:
+    """Return the artifact's files as a shell reads them; those of a TensorFlow.js model without its description."""
     name = outer_name(artifact)
     members = [member.name for member in artifact.members]
     if artifact.format is FormatName.TFJS:
         folder = f"{name}/" if is_folder(artifact) else ""
-        files = " ".join(shlex.quote(folder + member) for member in members if not member.endswith(".json"))
-    elif is_folder(artifact):
-        files = shlex.quote(name)
-    elif len(members) > _MOST_FILES:
-        files = f"{shlex.quote(name.removesuffix('.index'))}*"
-    else:
-        files = " ".join(map(shlex.quote, members))
-    archive = shlex.quote(f"{name.removesuffix('.index')}.tar.gz")
-    return {"files": files, "archive": archive, "debug": shlex.quote(f"{name}/debug")}
+        return " ".join(shlex.quote(folder + member) for member in members if not member.endswith(".json"))
+    if is_folder(artifact):
+        return shlex.quote(name)
+    if len(members) > _MOST_FILES:
+        return f"{shlex.quote(name.removesuffix('.index'))}*"
+    return " ".join(map(shlex.quote, members))
+
+
+def _archive(artifact: Artifact) -> str:
+    return shlex.quote(f"{outer_name(artifact).removesuffix('.index')}.tar.gz")
+
+
+def _first(artifact: Artifact) -> str:
+    return "" if helpers_of(artifact) is Helpers.NONE else "strip the wrappers, then "
+
+
+def _fields(remedy: Remedy) -> set[str]:
+    """Return the names that a remedy leaves open."""
+    return {field for _, field, _, _ in Formatter().parse(remedy.text.words + remedy.text.code) if field}
 
 
 def _without_gaps(code: str) -> str:
     """Return code without empty lines at its ends, and without those of imports that are not needed."""
     return code.replace("import tensorflow as tf\n\n", "import tensorflow as tf\n").strip("\n")
+
+
+_FIELDS: dict[str, Callable[[Artifact], str]] = {
+    "archive": _archive,
+    "clone": lambda artifact: _clone(keras_module(artifact)),
+    "debug": lambda artifact: shlex.quote(f"{outer_name(artifact)}/debug"),
+    "files": _files,
+    "first": _first,
+    "load": load_lines,
+    "traces": lambda artifact: "" if has_traces(artifact) else ", save_traces=False",
+}
+"""What an artifact tells, asked for where a remedy needs it: some look at every tensor."""
