@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.corpus import corpus_files
+from tests.support.corpus import corpus, corpus_files
 from tests.support.fixtures import fixture_path
 
 from modelinspect.core.artifact import Artifact, FormatName
@@ -22,6 +22,7 @@ from modelinspect.formats.graph_def import FORMAT
 from modelinspect.formats.registry import parse
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.readers import blocks
+from modelinspect.measure.run import measure
 from modelinspect.sources.files import FileSet, MemoryFiles
 
 FROZEN = "graph_def/frozen.pb"
@@ -376,3 +377,92 @@ def test_a_large_constant_is_not_read(tmp_path: Path) -> None:
     assert artifact.tensors[0].stored_size == 32 << 20
     assert not artifact.diagnostics
     assert read < 8 << 20
+
+
+def constants(files: FileSet) -> dict[str, tuple[object, ...]]:
+    """Return what is known of constants by name, their zeros included."""
+    artifact = parse(files)
+    found = measure(artifact, files).tensors
+    return {
+        tensor.name: (tensor.dtype, tensor.shape, tensor.role, one.zero_count, one.negative_zero_count)
+        for tensor, one in zip(artifact.tensors, found, strict=True)
+    }
+
+
+def test_constants_in_text_are_those_of_the_binary_form() -> None:
+    binary, text = (MemoryFiles({name: fixture_path(name).read_bytes()}) for name in (FROZEN, "graph_def/frozen.pbtxt"))
+    assert constants(text) == constants(binary)
+    artifact = parse(text)
+    data = fixture_path("graph_def/frozen.pbtxt").read_bytes()
+    for region in artifact.members[0].map:
+        if region.kind is RegionKind.TENSOR_DATA:
+            written = data[region.span.offset : region.span.end]
+            assert written[:1] in b"\"'-.0123456789ftn", written
+            assert not written[-1:].isspace(), written
+
+
+@pytest.mark.tensorflow
+@pytest.mark.corpus
+def test_constants_of_texts_in_the_corpus_have_the_zeros_that_tensorflow_reads() -> None:
+    tf = pytest.importorskip("tensorflow")
+    from google.protobuf import text_format
+
+    compared = 0
+    for file in corpus_files("graphdef", "savedmodel"):
+        data = (corpus() / file.name).read_bytes()
+        if not data.strip():
+            continue
+        graph = tf.compat.v1.GraphDef()
+        try:
+            text_format.Parse(data, graph)
+        except (text_format.ParseError, ValueError):
+            continue
+        expected = {}
+        for node in graph.node:
+            if node.attr["value"].HasField("tensor") and tf.as_dtype(node.attr["value"].tensor.dtype).is_numpy_compatible:
+                array = tf.make_ndarray(node.attr["value"].tensor)
+                if array.dtype.kind in "fiub":
+                    expected[node.name] = (array.shape, int((array == 0).sum()))
+        found = constants(MemoryFiles({"graph.pbtxt": data}))
+        assert {name: (found[name][1], found[name][3]) for name in expected} == expected, file.name
+        compared += len(expected)
+    assert compared > 10
+
+
+def test_text_that_is_no_tensor_stays_graph() -> None:
+    text = b'node { name: "c" op: "Const" attr { key: "value" value { tensor { dtype: DT_NONSENSE float_val: 1.0 } } } }\n'
+    artifact = parsed(text * 2, "g.pbtxt")
+    assert artifact.tensors == ()
+    assert artifact.members[0].map.kind_sizes()[RegionKind.TENSOR_DATA] == 0
+
+
+def test_values_of_a_text_constant_are_one_run_whichever_way_they_are_written() -> None:
+    for written, run in ((b"float_val: 1 float_val: -0.0", b"1 float_val: -0.0"), (b"float_val: [1, -0.0]", b"[1, -0.0]")):
+        text = (
+            b'node { name: "c" op: "Const" attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { dim { size: 2 } } %s } } } }'
+        )
+        files = MemoryFiles({"g.pbtxt": text % written})
+        artifact = parse(files)
+        extent = artifact.tensors[0].extents[0]
+        assert (text % written)[extent.span.offset : extent.span.end] == run
+        assert [(one.zero_count, one.negative_zero_count) for one in measure(artifact, files).tensors] == [(1, 1)]
+
+
+def test_a_text_constant_that_is_too_long_to_read_says_so() -> None:
+    tensor = b"tensor { dtype: DT_FLOAT tensor_shape { dim { size: 9 } } float_val: 0 }"
+    text = b'node { name: "c" op: "Const" attr { key: "value" value { %s } } }' % tensor
+    files = MemoryFiles({"g.pbtxt": text})
+    found = measure(parse(files), files, Limits(structure_size=20))
+    assert "a constant's text needs" in found[0].reason
+
+
+def test_many_values_a_line_each_are_one_run_and_take_no_longer_for_it() -> None:
+    lines = b"\n".join(b"        float_val: %d" % (number % 2) for number in range(200_000))
+    shape = b"tensor_shape { dim { size: 200000 } }"
+    text = b'node { name: "c" op: "Const" attr { key: "value" value { tensor { dtype: DT_FLOAT\n%s\n%s } } } }' % (lines, shape)
+    files = MemoryFiles({"g.pbtxt": text})
+    started = time.process_time()
+    artifact = parse(files)
+    assert time.process_time() - started < 15
+    assert len(artifact.tensors[0].extents) == 1
+    assert measure(artifact, files)[0].zero_count == 100_000

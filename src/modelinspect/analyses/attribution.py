@@ -11,7 +11,7 @@ import numpy as np
 
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import KINDS, NO_TENSOR, RegionKind
-from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.core.tensors import Role, Storage, Tensor, TextPayload
 from modelinspect.errors import InvariantError
 from modelinspect.reports.categories import CATEGORIES, Category
 
@@ -167,7 +167,11 @@ def _share_out(artifact: Artifact, zeros: Mapping[int, int], sizes: NDArray[np.i
             continue
         reached = np.cumsum(sizes[start:end])
         total = int(reached[-1])
-        zero_bytes = min(count * artifact.tensors[tensor].dtype.bits // 8, total)
+        one = artifact.tensors[tensor]
+        if isinstance(one.payload, TextPayload):  # elements take what it takes to write them: as many bytes of text as their share
+            zero_bytes = total * count // max(one.element_count, count)
+        else:
+            zero_bytes = min(count * one.dtype.bits // 8, total)
         if zero_bytes * total < _EXACT_PRODUCT:
             upto = reached * zero_bytes // total
         else:

@@ -202,6 +202,14 @@ class ProtobufPayload:
 
 
 @dataclass(frozen=True, slots=True)
+class TextPayload:
+    """Elements that stand in a TensorProto in text form; ``span`` of a stream is what stands between its brackets."""
+
+    stream: Stream
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class SparseAxis:
     """One axis of a sparse tensor in the order of its traversal.
 
@@ -286,5 +294,5 @@ def dense_size(dtype: DType, shape: tuple[int, ...]) -> int:
     return (prod(shape) * dtype.bits + 7) // 8
 
 
-Payload = RawPayload | JoinedPayload | Hdf5Payload | ProtobufPayload | SparsePayload
+Payload = RawPayload | JoinedPayload | Hdf5Payload | ProtobufPayload | TextPayload | SparsePayload
 """Every way in which elements can be laid out."""

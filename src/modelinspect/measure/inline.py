@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from modelinspect.core.tensors import DType, ElementKind, ProtobufPayload, Tensor
-from modelinspect.encodings.protobuf import parse_message
+from modelinspect.core.limits import MIB
+from modelinspect.core.tensors import DType, ElementKind, ProtobufPayload, Tensor, TextPayload
+from modelinspect.encodings.protobuf import message_class, parse_message
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import BLOCK_SIZE, Block, Bytes, Reading, UnmeasurableError
 
+_TEXT_SIZE = 16 * MIB
+"""The longest text of a constant that is read: to read one takes far longer than as many bytes."""
 _FIELDS = {
     "float32": ("float_val", "<f4"),
     "float64": ("double_val", "<f8"),
@@ -36,11 +39,29 @@ def read_inline(payload: ProtobufPayload, tensor: Tensor, reading: Reading) -> I
     span, member = payload.span, payload.stream.member
     reading.limits.allow("a constant's message", span.size, reading.limits.structure_size, member, span.offset)
     proto = parse_message("TensorProto", reading.files.open_stream(payload.stream).read_at(span.offset, span.size), member, span.offset)
+    yield from _blocks(proto, tensor, member, span.offset)
+
+
+def read_text(payload: TextPayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:
+    """Yield the values that stand in a text, as `read_inline` does. Raises `ModelInspectError`."""
+    from google.protobuf import text_format
+
+    span, member = payload.span, payload.stream.member
+    reading.limits.allow("a constant's text", span.size, min(reading.limits.structure_size, _TEXT_SIZE), member, span.offset)
+    proto = message_class("TensorProto")()
+    try:
+        text_format.Parse(reading.files.open_stream(payload.stream).read_at(span.offset, span.size), proto)
+    except (text_format.ParseError, ValueError, RecursionError, OverflowError) as error:
+        raise FormatError(f"its text is no TensorProto: {error}", member, span.offset) from error
+    yield from _blocks(proto, tensor, member, span.offset)
+
+
+def _blocks(proto: Any, tensor: Tensor, member: str, offset: int) -> Iterator[Block]:
     elements = tensor.element_count
     values = _values(proto, tensor.dtype)
     size = max(tensor.dtype.bits // 8, 1)
-    if proto.tensor_content and len(values) != elements * size:  # type: ignore[attr-defined]
-        raise FormatError(f"{tensor.name} needs {elements * size:,} bytes but its content has {len(values):,}", member, span.offset)
+    if proto.tensor_content and len(values) != elements * size:
+        raise FormatError(f"{tensor.name} needs {elements * size:,} bytes but its content has {len(values):,}", member, offset)
     count = min(len(values) // size, elements)
     if not elements:
         return

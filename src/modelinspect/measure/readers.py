@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from modelinspect.core.tensors import Hdf5Payload, JoinedPayload, ProtobufPayload, RawPayload, SparsePayload, Tensor
+from modelinspect.core.tensors import Hdf5Payload, JoinedPayload, ProtobufPayload, RawPayload, SparsePayload, Tensor, TextPayload
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError
 from modelinspect.measure.joined import read_joined
 from modelinspect.measure.raw import read_raw
@@ -29,6 +29,10 @@ def blocks(tensor: Tensor, reading: Reading) -> Iterator[Block]:
             from modelinspect.measure.inline import read_inline
 
             return read_inline(payload, tensor, reading)
+        case TextPayload():
+            from modelinspect.measure.inline import read_text
+
+            return read_text(payload, tensor, reading)
         case SparsePayload():
             from modelinspect.measure.sparse import read_sparse
 

@@ -21,6 +21,7 @@ from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.saved_model.facts import graph_facts
 from modelinspect.formats.saved_model.layout import LAYOUT, RUNS, Label, Step
 from modelinspect.formats.saved_model.messages import MessageWalk
+from modelinspect.formats.saved_model.text_constants import Found, TextConstants
 from modelinspect.sources.files import MemoryFiles
 
 TEXT_FACTS_SIZE = 1 << 20
@@ -76,6 +77,8 @@ class _TextWalk:
         self._start = 0
         self._kind = RegionKind.CONTAINER
         self._path = site.claims.root
+        self._constants = TextConstants(site, data)
+        self._holes: list[Found] = []
 
     def walk(self, type_: MessageType, kind: RegionKind) -> None:
         """Claim the text. Raises `FormatError` where it breaks off; what stands before is claimed."""
@@ -89,6 +92,7 @@ class _TextWalk:
                     if token.text != frame.closing:
                         raise self._error(token, f"{token.text} closes nothing")
                     frames.pop()
+                    self._holes += self._constants.closed(frame, token.offset)
                     if frame.is_open:
                         self._switch(token.offset, RegionKind.CONTAINER, frame.path)
                     if frame.listed:
@@ -124,25 +128,28 @@ class _TextWalk:
         if value.kind is TokenKind.OPEN:
             frames.append(self._message(frame, name, value, ""))
         elif value.text == "[":
-            self._list(frames, name, value)
+            end = self._list(frames, name, value)
+            self._constants.value(frame, name, token.offset, value.offset, end)
         else:
-            self._scalar(value)
+            end = self._scalar(value)
+            self._constants.value(frame, name, token.offset, value.offset, end)
 
-    def _list(self, frames: list[_Frame], name: str, opening: Token | None = None) -> None:
-        """Go on in a list of values: behind its bracket, or behind one of its messages."""
+    def _list(self, frames: list[_Frame], name: str, opening: Token | None = None) -> int:
+        """Go on in a list of values, behind its bracket or behind one of its messages; return where it ends, or the next message begins."""
         while True:
             token = self._next()
             if token is None:
                 raise FormatError("a list does not end", self._site.source.name, len(self._data))
             if token.text == "]":
-                return
+                return token.end
             if token.kind is TokenKind.OPEN:
                 frames.append(self._message(frames[-1], name, token, name))
-                return
+                return token.offset
             if token.text != ",":
                 self._scalar(token)
 
-    def _scalar(self, token: Token) -> None:
+    def _scalar(self, token: Token) -> int:
+        """Pass a value, a string in pieces as well, and return where it ends."""
         if token.text == "-":
             token = self._must(token)
         if token.kind not in (TokenKind.NAME, TokenKind.NUMBER, TokenKind.STRING):
@@ -150,14 +157,21 @@ class _TextWalk:
         while token.kind is TokenKind.STRING:
             following = self._next()
             if following is None:
-                return
+                return token.end
             if following.kind is not TokenKind.STRING:
                 self._back = following
-                return
+                return token.end
             token = following
+        return token.end
 
     def _message(self, frame: _Frame, name: str, token: Token, listed: str) -> _Frame:
         """Begin a message; ``token`` is its bracket."""
+        opened = self._open(frame, name, token, listed)
+        if opened.type is not None:
+            self._constants.opened(opened, opened.type.name, self._name(opened.type, token.end) or "", token.end)
+        return opened
+
+    def _open(self, frame: _Frame, name: str, token: Token, listed: str) -> _Frame:
         closing = _CLOSING[token.text]
         known = None if frame.type is None else frame.type.by_name.get(name)
         type_ = None if known is None else known.message
@@ -193,11 +207,20 @@ class _TextWalk:
         """Give what stands before ``offset`` to its owner; what follows has another."""
         if (kind, path) != (self._kind, self._path):
             if offset > self._from:
-                self._claims.claim(self._from, offset - self._from, self._kind, self._path)
-                self._from = offset
+                self._claim(offset)
             self._kind, self._path = kind, path
         if offset == len(self._data) or self._from == 0 == offset:
-            self._claims.claim(self._from, offset - self._from, self._kind, self._path)
+            self._claim(offset)
+
+    def _claim(self, offset: int) -> None:
+        """Claim the text up to ``offset``, and the elements of constants in it for these."""
+        for begin, end, kind, tensor in self._holes:
+            self._claims.claim(self._from, begin - self._from, self._kind, self._path)
+            self._claims.claim(begin, end - begin, kind, self._path, tensor)
+            self._from = end
+        self._holes.clear()
+        self._claims.claim(self._from, offset - self._from, self._kind, self._path)
+        self._from = offset
 
     def _next(self) -> Token | None:
         token, self._back = self._back, None
