@@ -113,26 +113,7 @@ def _whole(state: State, header: Header, first: bytes, size: int) -> bytes:
 
 
 def _old_messages(state: State, header: Header, data: bytes, index: int, base: int) -> list[tuple[int, int]]:
-    size = len(data)
-    unpack, messages = _MESSAGE_1.unpack_from, header.messages
-    continuations: list[tuple[int, int]] = []
-    while index + 8 <= size:
-        kind, length, flags = unpack(data, index)
-        begin = index + 8
-        end = begin + length
-        if end > size:
-            raise state.error(f"{_label(kind)} needs {length:,} bytes but {size - begin:,} are left", base + index)
-        if kind == 0:
-            _claim_nil(state, header, base + index, 8, length)
-        elif kind == _CONTINUATION:
-            continuations.append(_claim_continuation(state, header, data, index, begin, length, base))
-        else:
-            messages.append(Message(kind, flags, base + index, base + begin, data[begin:end]))
-        index = end
-    if index < size:
-        state.claim(base + index, size - index, FREE, state.paths.add(header.path, "gap"))
-        header.unused += size - index
-    return continuations
+    return _messages(state, header, data, index, base, _MESSAGE_1, _MESSAGE_1.size, len(data))
 
 
 def _read_new(state: State, header: Header, first: bytes) -> list[tuple[int, int]]:
@@ -153,10 +134,18 @@ def _read_new(state: State, header: Header, first: bytes) -> list[tuple[int, int
 
 
 def _new_messages(state: State, header: Header, data: bytes, index: int, base: int) -> list[tuple[int, int]]:
-    # ``header.version`` keeps bit 2 of the flags: the messages have a creation order.
+    # ``header.version`` keeps bit 2 of the flags: the messages have a creation order. The checksum covers a gap, too.
     size = len(data) - 4
-    head = 6 if header.version & 4 else 4
-    unpack, messages = _MESSAGE_2.unpack_from, header.messages
+    continuations = _messages(state, header, data, index, base, _MESSAGE_2, 6 if header.version & 4 else 4, size)
+    state.claim(base + size, 4, CONTAINER, state.paths.add(header.path, "checksum"))
+    return continuations
+
+
+def _messages(
+    state: State, header: Header, data: bytes, index: int, base: int, layout: Struct, head: int, size: int
+) -> list[tuple[int, int]]:
+    """Claim the messages of a block up to ``size``, each behind ``head`` bytes, and return the continuation blocks that they name."""
+    unpack, messages = layout.unpack_from, header.messages
     continuations: list[tuple[int, int]] = []
     while index + head <= size:
         kind, length, flags = unpack(data, index)
@@ -171,11 +160,9 @@ def _new_messages(state: State, header: Header, data: bytes, index: int, base: i
         else:
             messages.append(Message(kind, flags, base + index, base + begin, data[begin:end]))
         index = end
-    if index < size:
-        # Too short for a message: a gap. The checksum of a version 2 header covers it.
+    if index < size:  # too short for a message
         state.claim(base + index, size - index, FREE, state.paths.add(header.path, "gap"))
         header.unused += size - index
-    state.claim(base + size, 4, CONTAINER, state.paths.add(header.path, "checksum"))
     return continuations
 
 
