@@ -96,6 +96,21 @@ def test_every_keras_format_gives_the_same_prediction(source: str) -> None:
     assert {entry.option: entry.size for entry in report.options} == {"tflite-float32": 12_424, "tflite-sparse": 5_640}
 
 
+@pytest.mark.parametrize("source", ["model.h5", "model.keras"])
+def test_wrapped_models_have_the_forms_of_what_they_wrap(source: str) -> None:
+    real = {form: fixture_path(f"pruned_mlp/stripped/{form}.tflite").stat().st_size for form in ("float32", "float16", "dynamic-int8")}
+    report = mi.plan(fixture_path(f"pruned_mlp/wrapped/{source}"), only=[f"tflite-{form}" for form in real])
+    assert {entry.option.removeprefix("tflite-"): (entry.size, entry.basis) for entry in report.options} == {
+        form: (size, "exact") for form, size in real.items()
+    }
+
+
+def test_forms_that_are_not_known_well_are_left_out_by_name_with_the_reason() -> None:
+    report = mi.plan(fixture_path("pruned_layers/lstm/stripped/model.h5"))
+    assert not [entry for entry in report.options if entry.option.startswith("tflite-")]
+    assert any("tflite-float32" in line and "lstm (LSTM)" in line for line in report.left_out)
+
+
 def test_layers_that_are_not_known_widen_the_error() -> None:
     report = mi.plan(fixture_path("pruned_layers/lstm/stripped/model.h5"), only=["tflite-float16"])
     real = fixture_path("pruned_layers/lstm/stripped/float16.tflite").stat().st_size

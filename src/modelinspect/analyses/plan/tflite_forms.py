@@ -43,6 +43,7 @@ def _find(planning: Planning) -> Iterator[Option]:
     source = _source(planning)
     forms = {(weights, sparse): predict(source.root, source.kept, weights, sparse=sparse) for _, weights, sparse in _FORMS}
     gzipped = _Gzipped(planning, source)
+    rough: list[str] = []
     for name, weights, sparse in _FORMS:
         form = forms[weights, sparse]
         if sparse and not form.sparse:
@@ -51,6 +52,9 @@ def _find(planning: Planning) -> Iterator[Option]:
         if sparse:
             _warn(planning, name, form, forms[weights, False])
         error = _error(form, source)
+        if error is not None and error > _SURE and not planning.wanted:
+            rough.append(name)
+            continue
         download = gzipped.of(form) if planning.wants(name) and (error or 0.0) <= _SURE else None
         notes = [*_notes(form, source)]
         if download is not None:
@@ -68,6 +72,18 @@ def _find(planning: Planning) -> Iterator[Option]:
             error,
             download,
         )
+    if rough:
+        planning.left_out.append(f"{', '.join(rough)}: not predicted within {_SURE:.0%}: {_unsure(source)}; --only shows the guess")
+
+
+def _unsure(source: Source) -> str:
+    """Say why forms are not predicted well."""
+    if not source.has_structure:
+        return "the artifact has weights but no layers' configuration, and operators would be guessed"
+    if source.unknown:
+        more = f" and {len(source.unknown) - 3} more" if len(source.unknown) > 3 else ""
+        return f"not known how these convert: {', '.join(source.unknown[:3])}{more}"
+    return "names and paddings are too much of so small a file"
 
 
 def _error(form: Form, source: Source) -> float | None:

@@ -28,6 +28,8 @@ from modelinspect.analyses.plan.tflite.operators import (
 )
 from modelinspect.measure.kept import Layout
 
+_MOST_CHANNELS = 1 << 20
+
 
 def _image(call: Call) -> Shape:
     """Return the shape of images whose channels come last. Raises `UnknownLayerError`."""
@@ -50,7 +52,9 @@ def _padding(call: Call) -> dict[str, int]:
 
 
 def _zeros(call: Call, count: int, *names: str) -> Value:
-    """Return the bias that a convolution has before it has one."""
+    """Return the bias that a convolution has before it has one. Raises `UnknownLayerError`."""
+    if count > _MOST_CHANNELS:
+        raise UnknownLayerError("more channels than any layer has")
     return floats(np.zeros(count, dtype=np.float32), call.at(*names))
 
 

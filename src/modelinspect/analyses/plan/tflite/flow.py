@@ -12,6 +12,7 @@ from modelinspect.analyses.plan.tflite.layers import IDENTITIES, LAYERS
 from modelinspect.analyses.plan.tflite.lowering import Call, Parameter, Scopes, Shape, UnknownLayerError, items
 from modelinspect.analyses.plan.tflite.operators import MUL
 from modelinspect.formats.keras_model.config import LayerConfig
+from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.kept import Layout
 
 MODELS = frozenset({"Functional", "Model", "Sequential"})
@@ -19,6 +20,7 @@ _INPUT = "InputLayer"
 _WRAPPERS = ("ClusterWeights", "PruneLowMagnitude", "QuantizeWrapper")
 _KINDS = {"float16": 1, "float32": FLOAT32, "int32": INT32, "int64": 4, "int8": 9, "uint8": 3, "bool": 6}
 _ROUNDS = 64
+_MOST_CALLS = 5_000
 Key = tuple[str, int]
 
 
@@ -36,6 +38,7 @@ class Flow:
     unknown: list[str] = field(default_factory=list)
     guessed: int = 0
     certain: bool = True
+    calls: int = 0
 
     def run(self, model: LayerConfig) -> Network:
         """Convert a model with its inputs and outputs."""
@@ -113,7 +116,10 @@ class Flow:
         return value
 
     def _call(self, layer: LayerConfig, given: list[Value], scope: str, path: str) -> list[Value]:
-        """Convert one use of a layer."""
+        """Convert one use of a layer. Raises `UnmeasurableError` where there are more than any network has."""
+        self.calls += 1
+        if self.calls > _MOST_CALLS:
+            raise UnmeasurableError(f"its layers are used more than {_MOST_CALLS:,} times")
         inner = unwrapped(layer)
         name, kind = inner.name, _class(inner)
         within = self._scope(scope, name)
@@ -131,10 +137,10 @@ class Flow:
             made = [rule(call)]
             self.certain = self.certain and is_certain(call)
             return made
-        except UnknownLayerError as error:
+        except (UnknownLayerError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # settings can be anything
             del self.network.ops[count:]
             self.certain = False
-            reason = str(error)
+            reason = str(error) if isinstance(error, UnknownLayerError) else "settings that make no sense"
             self.unknown.append(f"{name} ({kind})" if reason == kind else f"{name} ({kind}: {reason})")
             return [self._guess(call)]
 

@@ -192,12 +192,13 @@ def _name_again(order: list[Node], widened: list[Node]) -> None:
     if any("base" not in tensor.values for tensor in order):
         return
     taken: dict[bytes, int] = {}
+    made = {id(tensor) for tensor in widened}
     unnamed = 0
     for tensor in order:
         base = tensor.values["base"]
         if not isinstance(base, bytes) or not base:
             continue
-        if base == b"arith.constant" and any(tensor is each for each in widened):
+        if base == b"arith.constant" and id(tensor) in made:
             tensor.values["name"] = f"tfl.dequantize{unnamed or ''}".encode()
             unnamed += 1
             continue

@@ -80,6 +80,7 @@ class _Sweep:
     makers: dict[int, Op] = field(default_factory=dict)
     uses: Counter[int] = field(default_factory=Counter)
     gone: set[int] = field(default_factory=set)
+    takers: dict[int, list[Op]] = field(default_factory=dict)
 
     def run(self, rules: tuple[str, ...]) -> bool:
         """Apply rules to every operator; tell whether any applied."""
@@ -87,6 +88,8 @@ class _Sweep:
             for value in op.outputs:
                 self.makers[id(value)] = op
             self.uses.update(id(value) for value in op.inputs if value is not None)
+            for given in op.inputs:
+                self.takers.setdefault(id(given), []).append(op)
         self.uses.update(id(value) for _, value in self.network.outputs)
         changed = False
         for op in reversed(self.network.ops) if rules is _LATE else self.network.ops:
@@ -98,6 +101,11 @@ class _Sweep:
     def _maker(self, value: Value | None) -> Op | None:
         """Return what makes a value that nothing else takes."""
         return self.makers.get(id(value)) if value is not None and self.uses[id(value)] == 1 else None
+
+    def _give(self, op: Op, value: Value | None) -> None:
+        """Let an operator take another first input."""
+        op.inputs[0] = value
+        self.takers.setdefault(id(value), []).append(op)
 
     def _take_in(self, first: Op, second: Op, location: Location) -> None:
         """Let an operator make what another one made of its output."""
@@ -130,8 +138,9 @@ class _Sweep:
         """Give the users of an operator its input instead of its output."""
         self.gone.add(id(op))
         self.uses[id(given)] += self.uses[id(op.output)] - 1
-        for each in self.network.ops:
+        for each in self.takers.get(id(op.output), ()):
             each.inputs = [given if value is op.output else value for value in each.inputs]
+            self.takers.setdefault(id(given), []).append(each)
         self.network.outputs = [(name, given if value is op.output else value) for name, value in self.network.outputs]
 
     def move_before_reshape(self, op: Op) -> bool:
@@ -159,6 +168,8 @@ class _Sweep:
             old.code, old.inputs, old.outputs, old.options, old.number = new.code, new.inputs, new.outputs, new.options, new.number
         self.makers[id(inner)], self.makers[id(outer)] = reshape, op
         self.uses[id(inner)] = 1
+        self.takers.setdefault(id(before), []).append(reshape)
+        self.takers[id(inner)] = [op]
         return True
 
     def join_reshapes(self, op: Op) -> bool:
@@ -168,7 +179,7 @@ class _Sweep:
         inner = self.makers.get(id(op.inputs[0]))
         if inner is None or inner.code != RESHAPE or id(inner) in self.gone:
             return False
-        op.inputs[0] = inner.inputs[0]
+        self._give(op, inner.inputs[0])
         self.uses[id(inner.output)] -= 1
         if not self.uses[id(inner.output)]:
             self.gone.add(id(inner))
@@ -318,7 +329,7 @@ class _Sweep:
             return False
         location = op.output.location
         op.inputs[2] = Value((op.output.shape[-1],), location, 0, Constant(4 * op.output.shape[-1], None, key=id(op)))
-        op.inputs[0] = given
+        self._give(op, given)
         op.output.location = fused(before.output.location, location)
         self.gone.add(id(before))
         return True
@@ -344,7 +355,7 @@ class _Sweep:
         scaled = type(source)(source.tensor, source.layout, scale if source.input_scale is None else source.input_scale * scale)
         location = op.output.location if is_scalar else fused(before.output.location, op.output.location)
         op.inputs[1] = Value(weight.shape, location, weight.kind, Constant(weight.constant.size, None, scaled, key=id(scaled)))
-        op.inputs[0] = given
+        self._give(op, given)
         op.output.location = location
         self.uses[id(before.output)] -= 1
         if not self.uses[id(before.output)]:
@@ -370,7 +381,7 @@ class _Sweep:
         if bias is not None and bias.location:
             bias.location = fused(bias.location, pad.inputs[1].location, pad.output.location)
         op.options.values["padding"] = 0
-        op.inputs[0] = pad.inputs[0]
+        self._give(op, pad.inputs[0])
         op.output.location = location
         self.gone.add(id(pad))
         return True

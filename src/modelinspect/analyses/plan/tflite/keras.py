@@ -75,10 +75,11 @@ def keras_source(planning: Planning) -> Source:
         return _guess(planning, parameters)
     keras = 3 if str(planning.artifact.facts.get("keras_version", "")).startswith("3") else 2
     flow = Flow(keras, parameters)
-    network = flow.run(model)
-    if not network.ops or not network.outputs:
-        raise UnmeasurableError("its layers are not connected as Keras writes them")
-    fuse(network)
+    with np.errstate(all="ignore"):  # variables can be anything
+        network = flow.run(model)
+        if not network.ops or not network.outputs:
+            raise UnmeasurableError("its layers are not connected as Keras writes them")
+        fuse(network)
     root, constants = emit(network, "StatefulPartitionedCall" if keras == 2 else "StatefulPartitionedCall_1")
     kept = _measured(planning, constants)
     doubt = UNKNOWN_LAYER * len(flow.unknown)
