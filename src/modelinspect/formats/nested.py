@@ -16,7 +16,7 @@ from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.compressed import open_compressed
 from modelinspect.sources.base import Source, WindowSource
 from modelinspect.sources.decompressed import Codec, DecompressedSource
-from modelinspect.sources.files import FileSet
+from modelinspect.sources.files import NamedFiles
 
 
 @dataclass(slots=True)
@@ -155,8 +155,10 @@ def archive_depth(parsing: Parsing) -> int:
     return parsing.depth if isinstance(parsing, NestedParsing) else 0
 
 
-class _NestedFiles(FileSet):
+class _NestedFiles(NamedFiles):
     """Files within a member."""
+
+    _files: Mapping[str, Packed]
 
     def __init__(self, location: str, files: Mapping[str, Packed], primary: str | None) -> None:
         super().__init__()
@@ -164,13 +166,6 @@ class _NestedFiles(FileSet):
         self.location = location
         self.primary = primary
 
-    def names(self) -> tuple[str, ...]:
-        return (self.primary,) if self.primary is not None else tuple(sorted(self._files))
-
-    def neighbours(self) -> tuple[str, ...]:
-        return tuple(sorted(name for name in self._files if name != self.primary)) if self.primary is not None else ()
-
     def _open_source(self, name: str) -> Source:
-        if name not in self._files:
-            raise LocationError(f"{self.location}: holds no file {name}")
+        self._require(name)
         return self._files[name].source()

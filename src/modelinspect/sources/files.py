@@ -98,14 +98,10 @@ class FileSet(ABC):
         self.close()
 
 
-class MemoryFiles(FileSet):
-    """Files that are in memory; one of them may be the primary."""
+class NamedFiles(FileSet):
+    """Files that are all known by name, one of which may be the primary."""
 
-    def __init__(self, files: Mapping[str, bytes], primary: str | None = None, location: str = "memory") -> None:
-        super().__init__()
-        self._files = dict(files)
-        self.location = location
-        self.primary = next(iter(files)) if primary is None and len(files) == 1 else primary
+    _files: Mapping[str, object]
 
     def names(self) -> tuple[str, ...]:
         return (self.primary,) if self.primary is not None else tuple(sorted(self._files))
@@ -113,9 +109,24 @@ class MemoryFiles(FileSet):
     def neighbours(self) -> tuple[str, ...]:
         return tuple(sorted(name for name in self._files if name != self.primary)) if self.primary is not None else ()
 
-    def _open_source(self, name: str) -> Source:
+    def _require(self, name: str) -> None:
         if name not in self._files:
             raise LocationError(f"{self.location}: holds no file {name}")
+
+
+class MemoryFiles(NamedFiles):
+    """Files that are in memory; one of them may be the primary."""
+
+    _files: Mapping[str, bytes]
+
+    def __init__(self, files: Mapping[str, bytes], primary: str | None = None, location: str = "memory") -> None:
+        super().__init__()
+        self._files = dict(files)
+        self.location = location
+        self.primary = next(iter(files)) if primary is None and len(files) == 1 else primary
+
+    def _open_source(self, name: str) -> Source:
+        self._require(name)
         return MemorySource(self._files[name], name)
 
 
