@@ -28,6 +28,7 @@ CONVERTED = frozenset((FormatName.TFLITE, FormatName.TFJS, FormatName.GRAPH_DEF)
 _GATED = re.compile(r"(?i)lstm|gru|rnn|(?:^|/)cell(?:/|$)|recurrent|embedding|attention|depthwise|pointwise")
 """Names of kernels whose outputs are no channels that the next layer could do without one by one."""
 _WITH_CHANNELS = frozenset(("FULLY_CONNECTED", "CONV_2D"))
+_WORTH_PACKING = 8 * 1024
 _UNPACKED = ("links", "elsewhere", "committed_datatypes", "user_block")
 
 
@@ -40,9 +41,20 @@ def repackable(artifact: Artifact) -> bool:
     return not any(artifact.facts.get(key) or hdf5.get(key) for key in _UNPACKED)
 
 
+def is_old_hdf5(artifact: Artifact) -> bool:
+    """Tell whether h5repack makes an artifact smaller: Keras wrote it, in HDF5's oldest layout and without chunks."""
+    told = artifact.facts.get("hdf5")
+    hdf5 = told if isinstance(told, Mapping) else {}
+    layouts = hdf5.get("layouts")
+    chunked = "filters" in hdf5 or (isinstance(layouts, Mapping) and "chunked" in layouts)
+    if artifact.format is FormatName.HDF5 or artifact.size < _WORTH_PACKING or chunked or hdf5.get("superblock_version"):
+        return False
+    return repackable(artifact)
+
+
 def gzippable(artifact: Artifact) -> bool:
-    """Tell whether h5repack compresses an artifact; it fails on data sets without elements."""
-    return repackable(artifact) and not any(0 in tensor.shape for tensor in artifact.tensors)
+    """Tell whether h5repack compresses an artifact so that it pays; it fails on data sets without elements."""
+    return is_old_hdf5(artifact) and not any(0 in tensor.shape for tensor in artifact.tensors)
 
 
 def compressed(artifact: Artifact) -> Advice | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.analyses.remedies import Remedy, advise
-from modelinspect.analyses.remedies.choose import repackable
+from modelinspect.analyses.remedies.choose import is_old_hdf5
 from modelinspect.analyses.rules.base import Context, Finding, Rule
 from modelinspect.core.artifact import Severity
 from modelinspect.reports.categories import Category
@@ -26,7 +26,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{overhead:,} bytes ({context.share(overhead)}) are not weights but what stands around them ({most}); "
         f"the weights are {payload:,} bytes ({context.share(payload)}), and no pruning can save more than that"
     )
-    remedy = Remedy.NEWEST_HDF5 if repackable(context.artifact) else Remedy.FIXED_COST
+    remedy = Remedy.NEWEST_HDF5 if is_old_hdf5(context.artifact) else Remedy.FIXED_COST
     yield Finding(message, overhead, advise(remedy, context.artifact))
 
 
