@@ -218,3 +218,16 @@ def test_all_aspects_come_from_one_pass() -> None:
     assert found.pattern.dead_channels == (3, 4)
     assert found.pattern.zero_blocks[-2, 4] == (6, 8)
     assert found.pattern.zero_blocks[-1, 4] == (2, 8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    count=st.integers(0, 30_000),
+    most=st.sampled_from((1, 3, 900, 1_023, 1_024, 5_000)),
+    block=st.integers(64, 9_000),
+)
+def test_distinct_values_are_numpys_up_to_the_cap(seed: int, count: int, most: int, block: int) -> None:
+    array = np.random.default_rng(seed).integers(0, most, count).astype(np.float32)
+    found = measured(array.tobytes(), "float32", (count,), cuts=[count * 2], block=block, aspects=(Aspect.VALUES,))
+    assert found.distinct_count == min(len(np.unique(array)), 1_024)

@@ -33,7 +33,7 @@ class ValueCounter:
         numbers = unpack(block.data, bits)[: block.count] if bits < 8 else as_unsigned(block.data, bits // 8)
         seen = self._seen
         if seen is None:
-            seen = np.unique(numbers[:_SAMPLE])
+            seen = _unique(numbers[:_SAMPLE])
         if len(seen) < MOST:
             for start in range(0, len(numbers), _SAMPLE):
                 part = numbers[start : start + _SAMPLE]
@@ -41,7 +41,7 @@ class ValueCounter:
                 places[places == len(seen)] = 0
                 fresh = part[seen[places] != part]
                 if len(fresh):
-                    seen = np.union1d(seen, fresh)
+                    seen = _unique(np.concatenate((seen, fresh)))
                 if len(seen) >= MOST:
                     break
         self._seen = seen
@@ -49,3 +49,11 @@ class ValueCounter:
     def value(self) -> int:
         """Return the number of distinct bit patterns, at the most `MOST`."""
         return 0 if self._seen is None else min(len(self._seen), MOST)
+
+
+def _unique(numbers: Numbers) -> Numbers:
+    """Return the distinct numbers in order: numpy's own looks them up in a table, which takes ten times as long as to sort a few."""
+    ordered = np.sort(numbers)
+    first = np.ones(len(ordered), dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
