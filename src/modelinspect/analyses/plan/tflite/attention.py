@@ -78,7 +78,7 @@ def _attention(call: Call) -> Value:
     if call.settings.get("output_shape") or call.settings.get("attention_axes") not in (None, [1]) or heads <= 0 or size <= 0:
         raise UnknownLayerError("attention of another shape")
     if call.keras != 2:
-        raise UnknownLayerError("attention in Keras 3")
+        return _attend_keras3(call, given, heads, size)
     batch, length, width = given
     split, flipped = (batch, length, heads, size), (batch, heads, length, length)
     key, query = (_projected(call, name, split, width) for name in ("key", "query"))
@@ -97,6 +97,55 @@ def _attention(call: Call) -> Value:
     mixed = _at(call, RESHAPE, [mixed, shape], (batch, heads, length, size), "einsum_1/Einsum")
     mixed = _at(call, TRANSPOSE, [mixed, call.integers([0, 2, 1, 3], "d")], split, "einsum_1/Einsum")
     return _joined(call, mixed, given, heads * size)
+
+
+def _attend_keras3(call: Call, given: Shape, heads: int, size: int) -> Value:
+    """Attend as Keras 3 does: products of matrices for the projections, and the scores scaled after they are made."""
+    batch, length, width = given
+    split, flipped, parted = (batch, length, heads, size), (batch, heads, length, length), (batch, heads, length, size)
+    key, query = (_projected_keras3(call, name, split, width) for name in ("key", "query"))
+    first = _at(call, TRANSPOSE, [query, call.integers([0, 2, 1, 3], "a")], parted, "einsum/Einsum")
+    order = call.integers([0, 2, 3, 1], "einsum/Einsum")
+    second = _at(call, TRANSPOSE, [key, order], (batch, heads, size, length), "einsum/Einsum")
+    scores = _at(call, BATCH_MATMUL, [first, second], flipped, "einsum/Einsum")
+    shape = call.integers([-1, heads, length, length], "b")
+    scaled = call.op(MUL, [scores, call.floats(1 / sqrt(size), "Cast/x")], flipped, "Mul")
+    scores = _at(call, RESHAPE, [scaled, shape], flipped, "einsum/Einsum")
+    scaled.location = scores.location = call.at("Mul", "einsum/Einsum", "Cast/x")
+    weights = call.op(SOFTMAX, [scores], flipped, "Softmax", {"beta": 1.0})
+    value = _projected_keras3(call, "value", split, width)
+    values = _at(call, TRANSPOSE, [value, call.integers([0, 2, 1, 3], "c")], parted, "einsum_1/Einsum")
+    mixed = _at(call, BATCH_MATMUL, [weights, values], parted, "einsum_1/Einsum")
+    mixed = _at(call, RESHAPE, [mixed, call.integers([-1, heads, length, size], "d")], parted, "einsum_1/Einsum")
+    mixed = _at(call, TRANSPOSE, [mixed, call.integers([0, 2, 1, 3], "e")], split, "einsum_1/Einsum")
+    name = "attention_output_1"
+    weight, bias = _pair(call, "attention_output")
+    joined = _at(call, RESHAPE, [mixed, call.integers([-1, length, heads * size], "f")], (batch, length, heads * size), f"{name}/Reshape")
+    output = _at(
+        call,
+        FULLY_CONNECTED,
+        [joined, _kernel(call, weight, (width, heads * size), f"{name}/MatMul"), None],
+        given,
+        f"{name}/MatMul",
+        keep=True,
+    )
+    if bias is None:
+        return output
+    return call.op(ADD, [output, call.floats(vector(bias.values), f"{name}/BiasAdd")], given, f"{name}/BiasAdd")
+
+
+def _projected_keras3(call: Call, name: str, split: Shape, width: int) -> Value:
+    """Project to the heads of keys, queries or values."""
+    weight, bias = _pair(call, name)
+    heads, size = split[2:]
+    scope = f"{name}_1"
+    value = _kernel(call, weight, (heads * size, width), f"{scope}/MatMul")
+    flat = _at(call, FULLY_CONNECTED, [call.given, value, None], (*split[:2], heads * size), f"{scope}/MatMul", keep=True)
+    cut = _at(call, RESHAPE, [flat, call.integers([-1, *split[1:]], f"{scope}/Reshape")], split, f"{scope}/Reshape_1")
+    if bias is None:
+        return cut
+    term = kernel(bias.tensor, Layout(heads, size, None), (heads, size), call.at(f"{scope}/Add/ReadVariableOp"))
+    return call.op(ADD, [cut, term], split, f"{scope}/Add")
 
 
 def _projected(call: Call, name: str, split: Shape, width: int) -> Value:
