@@ -74,7 +74,7 @@ def test_artifacts_with_nothing_in_common_say_so_and_sum(command: str, before: s
 
 @pytest.mark.parametrize("command", COMPARING)
 def test_an_artifact_without_tensors_is_named(command: str) -> None:
-    empty = fixture_path("saved_model/text")
+    empty = fixture_path("unsafe/lambda_keras3.h5")
     told = report(command, fixture_path(WHOLE), empty)
     assert told["notes"] == [f"{empty} has no tensors; the sizes are compared all the same."]
 
