@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from modelinspect.analyses.explain.remedies import duplicate_remedy
 from modelinspect.analyses.matching import Side
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.plan.training_state import is_wrapped
+from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Storage, Tensor
 from modelinspect.measure.equal import digest_equals
 from modelinspect.reports.wording import plural
 
 _LEAST = 64
-_ENTRY = 90
-"""What the index, the header or the table of a tensor takes, about."""
+_ENTRY, _HEADER = 200, 1_600
+"""What the index or the table of a tensor takes at the most; and in HDF5 its header and group."""
+_GRAPH = 0.5
+"""The share of a SavedModel's graph that may be what an export adds to the model."""
 
 
 def _find(planning: Planning) -> Iterator[Option]:
@@ -37,16 +41,28 @@ def _find(planning: Planning) -> Iterator[Option]:
     pairs = [(copy, kept) for group in groups.values() for kept, *copies in (_apart(planning, group),) for copy in copies]
     if not pairs:
         return
+    if is_wrapped(planning):
+        planning.left_out.append("drop-duplicates: left out: the copies are the wrappers', see strip-pruning")
+        return
     copies = [planning.artifact.tensors[copy] for copy, _ in pairs]
     saved = sum(tensor.stored_size for tensor in copies)
     size = planning.size - saved
-    error = round(_ENTRY * len(copies) / max(size, 1) + 0.01, 4)
+    error = _error(planning, size, len(copies))
     advice = duplicate_remedy(Side(planning.artifact, planning.measurements), *pairs[0])
     notes = f"{plural(len(copies), 'tensor')} stored again with the same elements, {saved:,} bytes; such as {copies[0].name}"
     if advice is not None:
         notes += f"; {advice.words}"
     code = advice.code if advice is not None else ""
     yield Option("drop-duplicates", size, Basis.ESTIMATE, True, "as before", code, notes, error)
+
+
+def _error(planning: Planning, size: int, copies: int) -> float:
+    """Return what the size may be off by: structures of copies, and a graph that another way of saving writes otherwise."""
+    artifact = planning.artifact
+    each = _HEADER if artifact.format in (FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.KERAS_ZIP, FormatName.HDF5) else _ENTRY
+    graph = sum(member.size for member in artifact.members if member.name.endswith((".pb", ".pbtxt", ".cpb")))
+    doubt = each * copies + (_GRAPH * graph if artifact.format is FormatName.SAVED_MODEL else 0)
+    return round(min(doubt / max(size - doubt, 1), 9.99), 4)
 
 
 def _is_number(tensor: Tensor) -> bool:

@@ -45,7 +45,7 @@ Strip = Callable[[str], bool]
 
 def _find(planning: Planning) -> Iterator[Option]:
     slots = planning.of_role(Role.OPTIMIZER)
-    wrapped = _is_wrapped(planning)
+    wrapped = is_wrapped(planning)
     for name, applies, compute in (
         ("strip-optimizer", bool(slots), _without_optimizer),
         ("strip-pruning", wrapped, _without_pruning),
@@ -58,7 +58,7 @@ def _find(planning: Planning) -> Iterator[Option]:
             planning.left_out.append(f"{name}: not computed: {error}")
 
 
-def _is_wrapped(planning: Planning) -> bool:
+def is_wrapped(planning: Planning) -> bool:
     """Tell whether tfmot's wrappers are in the artifact."""
     helpers = planning.of_role(Role.PRUNING)
     return any(_WRAPPER in tensor.name or any(part.split(":")[0] in _HELPERS for part in tensor.name.split("/")) for tensor in helpers)
@@ -71,7 +71,7 @@ def _without_optimizer(planning: Planning) -> Option:
     notes = f"{len(slots):,} tensors of the optimizer, {held:,} bytes, and the structures that hold them; training starts anew without them"
     form = planning.artifact.format
     advice = without_optimizer(planning.artifact)
-    if basis is Basis.MEASURED and _is_wrapped(planning):  # the loaded model writes its wrappers' variables in another order
+    if basis is Basis.MEASURED and is_wrapped(planning):  # the loaded model writes its wrappers' variables in another order
         basis, error = Basis.ESTIMATE, _WRAPPED_ERROR
     nested = any("/" in (tensor.layer or "") for tensor in planning.artifact.tensors)
     if basis is Basis.MEASURED and form is FormatName.KERAS_HDF5 and keras_module(planning.artifact) == "keras" and nested:
