@@ -39,7 +39,9 @@ def make(path: Path, groups: int, datasets: int, size: int) -> Path:
             layer.attrs["weight_names"] = [weight.encode() for weight in weights]
             for number, weight in enumerate(weights):
                 length = each * 2 - 64 if number % 2 == 0 else 64
-                layer.create_dataset(weight, data=noise[: max(length, 1)])
+                data = noise[: max(length, 1)].copy()
+                data[0] = held + number + 1  # no two tensors of a real model are equal
+                layer.create_dataset(weight, data=data)
             held += count
     return path
 
@@ -56,6 +58,7 @@ def make_large(path: Path, size: int) -> Path:
         count = -(-size // 64 // (16 * MIB))
         for index in range(64):
             dataset = file.create_dataset(f"layers/dense_{index}/vars/0", (count, len(block)), "f4")
+            block[0] = index + 1
             for row in range(count):
                 dataset[row] = block
     return path
