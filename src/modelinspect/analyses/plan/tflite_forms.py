@@ -58,7 +58,7 @@ def _find(planning: Planning) -> Iterator[Option]:
         download = gzipped.of(form) if planning.wants(name) and (error or 0.0) <= _SURE else None
         notes = [*_notes(form, source)]
         if download is not None:
-            notes.append("the gzipped size is predicted, within 2 %")
+            notes.append("the gzipped size is predicted, within 3 %")
         if sparse and download is not None:
             notes += _compared(download, gzipped.of(forms[weights, False]))
         yield Option(
