@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import pytest
 
 import modelinspect as mi
@@ -15,6 +16,7 @@ from modelinspect.analyses.plan.base import Planning
 from modelinspect.analyses.plan.content import stream
 from modelinspect.api import opened
 from modelinspect.core.limits import Limits
+from modelinspect.measure.rewrite import _without_times
 from modelinspect.measure.tarball import TAR
 from tests.support.corpus import PROJECT
 from tests.support.fixtures import FOLDER, fixture_names, fixture_path
@@ -141,3 +143,17 @@ def test_the_download_of_a_rewritten_file_is_what_gzip_makes_of_it(option: str, 
     shell(f"python -m gzip --best {new.name}", tmp_path)
     assert new.stat().st_size == entry.size
     assert abs(Path(f"{new}.gz").stat().st_size - entry.download_size) <= 16  # HDF5 notes when each group was made
+
+
+def test_what_a_rewritten_file_compresses_to_does_not_depend_on_the_time(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "one.h5", "w", libver="latest") as file:
+        file.require_group("a/b").attrs["name"] = "x"
+    stored = (tmp_path / "one.h5").read_bytes()
+    settled = _without_times(stored)
+    assert settled != stored
+    assert len(settled) == len(stored)
+    (tmp_path / "other.h5").write_bytes(settled)
+    assert mi.inspect(tmp_path / "other.h5", strict=True).diagnostics == ()
+    with h5py.File(tmp_path / "other.h5") as file:
+        assert file["a/b"].attrs["name"] == "x"
+    assert _without_times(settled) == settled
