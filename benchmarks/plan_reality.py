@@ -143,14 +143,17 @@ def table(found: list[Outcome]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    text = table(list(outcomes(all_cases())))
-    if "--write" in sys.argv:
-        page = PAGE.read_text(encoding="utf-8")
-        before, _, rest = page.partition(BEGIN)
-        PAGE.write_text(before + BEGIN + text + END + rest.partition(END)[2], encoding="utf-8")
-    else:
+def show(text: str, begin: str, end: str) -> None:
+    """Print a table, or with ``--write`` put it into the page between two marks."""
+    if "--write" not in sys.argv:
         print(text)
+        return
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    PAGE.write_text(before + begin + text + end + rest.partition(end)[2], encoding="utf-8")
+
+
+def main() -> None:
+    show(table(list(outcomes(all_cases()))), BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
 import modelinspect as mi  # noqa: E402
-from benchmarks.plan_reality import FORMS, PAGE  # noqa: E402
+from benchmarks.plan_reality import FORMS, show  # noqa: E402
 from benchmarks.unseen_networks import Network, fill, named  # noqa: E402
 
 BEGIN, END = "<!-- table: benchmarks/unseen_reality.py -->\n", "<!-- end of unseen -->\n"
@@ -110,13 +110,7 @@ def _missing(found: Sequence[Outcome]) -> str:
 
 
 def main() -> None:
-    text = table(list(outcomes()))
-    if "--write" in sys.argv:
-        page = PAGE.read_text(encoding="utf-8")
-        before, _, rest = page.partition(BEGIN)
-        PAGE.write_text(before + BEGIN + text + END + rest.partition(END)[2], encoding="utf-8")
-    else:
-        print(text)
+    show(table(list(outcomes())), BEGIN, END)
 
 
 if __name__ == "__main__":

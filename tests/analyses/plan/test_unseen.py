@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.plan_reality import FORMS
+from benchmarks.plan_reality import FORMS, PAGE
 from benchmarks.unseen_networks import named, networks
-from benchmarks.unseen_reality import BEGIN, END, LATER, PAGE, Outcome, outcomes, sizes, table
+from benchmarks.unseen_reality import BEGIN, END, LATER, Outcome, outcomes, sizes, table
 
 import modelinspect as mi
 
