@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod, sqrt
 
 import numpy as np
@@ -81,7 +82,7 @@ def _attention(call: Call) -> Value:
         return _attend_keras3(call, given, heads, size)
     batch, length, width = given
     split, flipped = (batch, length, heads, size), (batch, heads, length, length)
-    key, query = (_projected(call, name, split, width) for name in ("key", "query"))
+    key, query = (_projected(call, name, split, width, _KERAS_2) for name in ("key", "query"))
     query = call.op(MUL, [query, call.floats(1 / sqrt(size), "Mul/y")], split, "Mul")
     order = call.integers([0, 2, 1, 3], "a")
     first = _at(call, TRANSPOSE, [key, call.integers([0, 2, 1, 3], "perm")], (batch, heads, length, size), "einsum/Einsum")
@@ -90,7 +91,7 @@ def _attention(call: Call) -> Value:
     scores = _at(call, RESHAPE, [scores, call.integers([-1, heads, length, length], "b")], flipped, "einsum/Einsum")
     scores = _at(call, TRANSPOSE, [scores, call.integers([0, 1, 3, 2], "einsum/Einsum")], flipped, "einsum/Einsum")
     weights = call.op(SOFTMAX, [scores], flipped, "softmax/Softmax", {"beta": 1.0})
-    value = _projected(call, "value", split, width)
+    value = _projected(call, "value", split, width, _KERAS_2)
     values = _at(call, TRANSPOSE, [value, order], (batch, heads, length, size), "einsum_1/Einsum")
     mixed = _at(call, BATCH_MATMUL, [weights, values], (batch, heads, length, size), "einsum_1/Einsum")
     shape = call.integers([-1, heads, length, size], "c")
@@ -103,7 +104,7 @@ def _attend_keras3(call: Call, given: Shape, heads: int, size: int) -> Value:
     """Attend as Keras 3 does: products of matrices for the projections, and the scores scaled after they are made."""
     batch, length, width = given
     split, flipped, parted = (batch, length, heads, size), (batch, heads, length, length), (batch, heads, length, size)
-    key, query = (_projected_keras3(call, name, split, width) for name in ("key", "query"))
+    key, query = (_projected(call, name, split, width, _KERAS_3) for name in ("key", "query"))
     first = _at(call, TRANSPOSE, [query, call.integers([0, 2, 1, 3], "a")], parted, "einsum/Einsum")
     order = call.integers([0, 2, 3, 1], "einsum/Einsum")
     second = _at(call, TRANSPOSE, [key, order], (batch, heads, size, length), "einsum/Einsum")
@@ -113,7 +114,7 @@ def _attend_keras3(call: Call, given: Shape, heads: int, size: int) -> Value:
     scores = _at(call, RESHAPE, [scaled, shape], flipped, "einsum/Einsum")
     scaled.location = scores.location = call.at("Mul", "einsum/Einsum", "Cast/x")
     weights = call.op(SOFTMAX, [scores], flipped, "Softmax", {"beta": 1.0})
-    value = _projected_keras3(call, "value", split, width)
+    value = _projected(call, "value", split, width, _KERAS_3)
     values = _at(call, TRANSPOSE, [value, call.integers([0, 2, 1, 3], "c")], parted, "einsum_1/Einsum")
     mixed = _at(call, BATCH_MATMUL, [weights, values], parted, "einsum_1/Einsum")
     mixed = _at(call, RESHAPE, [mixed, call.integers([-1, heads, length, size], "d")], parted, "einsum_1/Einsum")
@@ -134,31 +135,32 @@ def _attend_keras3(call: Call, given: Shape, heads: int, size: int) -> Value:
     return call.op(ADD, [output, call.floats(vector(bias.values), f"{name}/BiasAdd")], given, f"{name}/BiasAdd")
 
 
-def _projected_keras3(call: Call, name: str, split: Shape, width: int) -> Value:
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a version of Keras calls the operators of a projection, below the name of the projection."""
+
+    product: str
+    shape: str
+    cut: str
+    bias: str
+    sum: str
+
+
+_KERAS_2 = _Names("/einsum/Einsum", "/shape", "/einsum/Einsum", "/add/ReadVariableOp", "/add")
+_KERAS_3 = _Names("_1/MatMul", "_1/Reshape", "_1/Reshape_1", "_1/Add/ReadVariableOp", "_1/Add")
+
+
+def _projected(call: Call, name: str, split: Shape, width: int, names: _Names) -> Value:
     """Project to the heads of keys, queries or values."""
     weight, bias = _pair(call, name)
     heads, size = split[2:]
-    scope = f"{name}_1"
-    value = _kernel(call, weight, (heads * size, width), f"{scope}/MatMul")
-    flat = _at(call, FULLY_CONNECTED, [call.given, value, None], (*split[:2], heads * size), f"{scope}/MatMul", keep=True)
-    cut = _at(call, RESHAPE, [flat, call.integers([-1, *split[1:]], f"{scope}/Reshape")], split, f"{scope}/Reshape_1")
+    value = _kernel(call, weight, (heads * size, width), name + names.product)
+    flat = _at(call, FULLY_CONNECTED, [call.given, value, None], (*split[:2], heads * size), name + names.product, keep=True)
+    cut = _at(call, RESHAPE, [flat, call.integers([-1, *split[1:]], name + names.shape)], split, name + names.cut)
     if bias is None:
         return cut
-    term = kernel(bias.tensor, Layout(heads, size, None), (heads, size), call.at(f"{scope}/Add/ReadVariableOp"))
-    return call.op(ADD, [cut, term], split, f"{scope}/Add")
-
-
-def _projected(call: Call, name: str, split: Shape, width: int) -> Value:
-    """Project to the heads of keys, queries or values."""
-    weight, bias = _pair(call, name)
-    heads, size = split[2:]
-    value = _kernel(call, weight, (heads * size, width), f"{name}/einsum/Einsum")
-    flat = _at(call, FULLY_CONNECTED, [call.given, value, None], (*split[:2], heads * size), f"{name}/einsum/Einsum", keep=True)
-    cut = _at(call, RESHAPE, [flat, call.integers([-1, *split[1:]], f"{name}/shape")], split, f"{name}/einsum/Einsum")
-    if bias is None:
-        return cut
-    term = kernel(bias.tensor, Layout(heads, size, None), (heads, size), call.at(f"{name}/add/ReadVariableOp"))
-    return call.op(ADD, [cut, term], split, f"{name}/add")
+    term = kernel(bias.tensor, Layout(heads, size, None), (heads, size), call.at(name + names.bias))
+    return call.op(ADD, [cut, term], split, name + names.sum)
 
 
 def _joined(call: Call, mixed: Value, given: Shape, whole: int) -> Value:
