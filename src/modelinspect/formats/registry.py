@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from modelinspect.core.artifact import Artifact
+from modelinspect.core.collector import paused_collector
 from modelinspect.core.limits import Limits
 from modelinspect.errors import UnknownFormatError
 from modelinspect.formats.base import Format, Parsing
@@ -59,7 +60,8 @@ def _certain(parsing: Parsing) -> tuple[str, ...]:
 def parse(files: FileSet, limits: Limits | None = None, *, strict: bool = False) -> Artifact:
     """Turn files into facts; no weights are read. Raises `ModelInspectError`."""
     parsing = Parsing(files, limits, strict=strict)
-    return parsing.finish(detect(parsing).parse(parsing))
+    with paused_collector():
+        return parsing.finish(detect(parsing).parse(parsing))
 
 
 def _load(module: str) -> Format:
