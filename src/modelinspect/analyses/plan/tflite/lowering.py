@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from modelinspect.analyses.networks.variables import Parameter, items
 from modelinspect.analyses.plan.tflite.forms import FLOAT32, INT32
 from modelinspect.analyses.plan.tflite.graph import UNKNOWN, Array, Location, Network, Value, floats, integers
 from modelinspect.analyses.plan.tflite.operators import options
-from modelinspect.core.tensors import Tensor
 from modelinspect.formats.keras_model.config import LayerConfig
 
 Shape = tuple[int, ...]
@@ -20,20 +20,6 @@ BOOL = 6
 
 class UnknownLayerError(Exception):
     """The rules do not know how this layer, or this setting of it, converts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A variable of a layer: its tensor, and its elements where it is a short vector."""
-
-    name: str
-    tensor: Tensor
-    values: Array | None
-
-    @property
-    def shape(self) -> Shape:
-        """Its shape."""
-        return self.tensor.shape
 
 
 @dataclass(slots=True)
@@ -120,6 +106,10 @@ class Call:
         """Return a constant of whole numbers."""
         return integers(values, self.at(*names))
 
+    def table(self, rows: Sequence[Sequence[int]], *names: str) -> Value:
+        """Return a constant of rows of whole numbers."""
+        return integers(np.array(rows, dtype=np.int64).tolist(), self.at(*names))
+
     def number(self, key: str, default: int) -> int:
         """Return a setting that is a whole number."""
         value = self.settings.get(key, default)
@@ -158,13 +148,6 @@ class Call:
 
 
 Rule = Callable[[Call], Value]
-
-
-def items(value: object) -> list[object] | None:
-    """Return what a setting lists, None where it is no list; SavedModels write tuples as objects."""
-    if isinstance(value, Mapping):
-        value = value.get("items")
-    return list(value) if isinstance(value, list | tuple) else None
 
 
 def known(shape: Shape) -> Shape:
