@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 
 import numpy as np
 
 from modelinspect.analyses.plan.tflite.activations import activate
+from modelinspect.analyses.plan.tflite.dilated import dilated
 from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE, INT32
 from modelinspect.analyses.plan.tflite.graph import Value, floats, kernel
 from modelinspect.analyses.plan.tflite.lowering import Call, Parameter, Rule, Shape, UnknownLayerError, items, known, vector
@@ -39,8 +40,9 @@ def _image(call: Call) -> Shape:
     return shape
 
 
-def _windows(call: Call, shape: Shape, window: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
-    same = call.text("padding", "valid") == "same"
+def _windows(
+    shape: Shape, window: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int] = (1, 1), *, same: bool
+) -> tuple[int, int]:
     rows, cols = (slid(shape[axis + 1], window[axis], strides[axis], same=same, dilation=dilation[axis]) for axis in (0, 1))
     return rows, cols
 
@@ -69,15 +71,26 @@ def _convolve(call: Call, given: Value, shape: Shape, weight: Parameter, operati
     if len(weight.shape) != 4 or weight.shape[2] != shape[3] or call.number("groups", 1) != 1:
         raise UnknownLayerError("a convolution in groups")
     height, width, depth, channels = weight.shape
-    dilation = call.pair("dilation_rate")
-    if dilation != (1, 1):
-        raise UnknownLayerError("a dilated convolution")
     layout = Layout(prod(weight.shape) // channels, channels, 1)
     value = kernel(weight.tensor, layout, (channels, height, width, depth), call.at(operation))
-    rows, cols = _windows(call, shape, (height, width), strides, dilation)
-    settings = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": 0, **_padding(call)}
-    settings |= {"dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
-    return call.op(CONV, [given, value, _zeros(call, channels, operation)], (shape[0], rows, cols, channels), operation, settings)
+    settings = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": 0}
+
+    def convolve(image: Value, padding: Mapping[str, int], dilation: tuple[int, int]) -> Value:
+        rows, cols = _windows(image.shape, (height, width), strides, dilation, same=not padding["padding"])
+        chosen = {**settings, **padding, "dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
+        return call.op(CONV, [image, value, _zeros(call, channels, operation)], (image.shape[0], rows, cols, channels), operation, chosen)
+
+    return _spread(call, given, (height, width), operation, convolve)
+
+
+def _spread(call: Call, given: Value, window: tuple[int, int], scope: str, convolve: Callable[..., Value]) -> Value:
+    """Convolve as the layer's dilation says."""
+    padding, dilation = _padding(call), call.pair("dilation_rate")
+    if min(dilation) <= 0:
+        raise UnknownLayerError("a dilation of nothing")
+    if dilation == (1, 1) or given.shape[0] > 0:
+        return convolve(given, padding, dilation)
+    return dilated(call, given, window, dilation, scope, lambda image: convolve(image, {"padding": 1}, (1, 1)))
 
 
 def _finish(call: Call, output: Value) -> Value:
@@ -95,28 +108,36 @@ def _biased(call: Call, output: Value) -> Value:
     return call.op(ADD, [output, call.floats(values, constant)], output.shape, name)
 
 
-def _slide_depthwise(call: Call, weight: Parameter, operation: str) -> Value:
+def _slide_depthwise(call: Call, weight: Parameter, operation: str, scope: str) -> Value:
+    """Add a depthwise convolution; ``scope`` is what moves of space are called after."""
     shape = _image(call)
     height, width, depth, multiplier = weight.shape
     channels = depth * multiplier
-    strides, dilation = call.pair("strides"), call.pair("dilation_rate")
-    if dilation != (1, 1) or depth != shape[3]:
-        raise UnknownLayerError("a dilated convolution")
+    strides = call.pair("strides")
+    if depth != shape[3]:
+        raise UnknownLayerError("a kernel of another depth")
     layout = Layout(height * width, channels, 1)
     value = kernel(weight.tensor, layout, (1, height, width, channels), call.at(operation))
-    rows, cols = _windows(call, shape, (height, width), strides, dilation)
-    settings = {"stride_w": strides[1], "stride_h": strides[0], "depth_multiplier": multiplier, **_padding(call)}
-    settings |= {"fused_activation_function": 0, "dilation_w_factor": 1, "dilation_h_factor": 1}
-    return call.op(DEPTHWISE, [call.given, value, _zeros(call, channels, operation)], (shape[0], rows, cols, channels), operation, settings)
+    settings = {"stride_w": strides[1], "stride_h": strides[0], "depth_multiplier": multiplier, "fused_activation_function": 0}
+
+    def convolve(image: Value, padding: Mapping[str, int], dilation: tuple[int, int]) -> Value:
+        rows, cols = _windows(image.shape, (height, width), strides, dilation, same=not padding["padding"])
+        chosen = {**settings, **padding, "dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
+        output = (image.shape[0], rows, cols, channels)
+        made = call.op(DEPTHWISE, [image, value, _zeros(call, channels, operation)], output, operation, chosen)
+        call.network.ops[-1].version = 1 if dilation == (1, 1) else 2
+        return made
+
+    return _spread(call, call.given, (height, width), scope, convolve)
 
 
 def _depthwise(call: Call) -> Value:
     name = "depthwise_kernel" if call.parameter("depthwise_kernel") is not None else "kernel"
-    return _finish(call, _slide_depthwise(call, call.need(name), "depthwise"))
+    return _finish(call, _slide_depthwise(call, call.need(name), "depthwise", "depthwise"))
 
 
 def _separable(call: Call) -> Value:
-    inner = _slide_depthwise(call, call.need("depthwise_kernel"), "separable_conv2d/depthwise")
+    inner = _slide_depthwise(call, call.need("depthwise_kernel"), "separable_conv2d/depthwise", "separable_conv2d")
     pointwise = call.need("pointwise_kernel")
     height, width, depth, channels = pointwise.shape
     layout = Layout(depth, channels, 1)
@@ -171,28 +192,47 @@ def _crop(call: Call) -> Value:
 def _conv1d(call: Call) -> Value:
     """Convolve a sequence as an image of one row."""
     given, weight = known(call.given.shape), call.need("kernel")
-    if len(given) != 3 or call.text("data_format", "channels_last") != "channels_last" or call.single("dilation_rate") != 1:
+    if len(given) != 3 or call.text("data_format", "channels_last") != "channels_last":
         raise UnknownLayerError("sequences of another layout")
     if len(weight.shape) != 3 or weight.shape[1] != given[2] or call.number("groups", 1) != 1:
         raise UnknownLayerError("a convolution in groups")
     operation = "Conv1D" if call.keras == 2 else "convolution"
     window, depth, channels = weight.shape
-    stride = call.single("strides")
-    padding = {"padding": 0 if call.text("padding", "valid") in ("same",) else 1}
-    if call.text("padding", "valid") not in ("same", "valid"):
+    stride, rate, padding = call.single("strides"), call.single("dilation_rate"), call.text("padding", "valid")
+    if padding not in ("same", "valid", "causal") or rate <= 0:
         raise UnknownLayerError("a padding of its own")
-    length = slid(given[1], window, stride, same=padding["padding"] == 0)
-    row = (given[0], 1, *given[1:])
-    axis = call.integers(-3, f"{operation}/ExpandDims/dim")
-    image = call.op(EXPAND_DIMS, [call.given, axis], row, f"{operation}/ExpandDims")
     layout = Layout(window * depth, channels, 1)
     value = kernel(weight.tensor, layout, (channels, 1, window, depth), call.at(operation))
-    settings = {"stride_w": stride, "stride_h": 1, "fused_activation_function": 0, "dilation_w_factor": 1, "dilation_h_factor": 1}
-    output = call.op(
-        CONV, [image, value, _zeros(call, channels, operation)], (given[0], 1, length, channels), operation, settings | padding
-    )
-    target = call.integers([-1, length, channels], f"{operation}/Squeeze")
-    return _finish(call, call.op(RESHAPE, [output, target], (given[0], length, channels), f"{operation}/Squeeze"))
+
+    def convolve(sequence: Value, dilation: int, *, same: bool) -> Value:
+        length = slid(sequence.shape[1], window, stride, same=same, dilation=dilation)
+        image = expanded(call, sequence, 1, f"{operation}/ExpandDims", -3)
+        settings = {"stride_w": stride, "stride_h": 1, "fused_activation_function": 0, "padding": 0 if same else 1}
+        settings |= {"dilation_w_factor": dilation, "dilation_h_factor": 1}
+        output = (given[0], 1, length, channels)
+        made = call.op(CONV, [image, value, _zeros(call, channels, operation)], output, operation, settings)
+        return squeezed(call, made, (given[0], length, channels), f"{operation}/Squeeze")
+
+    sequence = call.given
+    if padding == "causal":
+        sides = call.table([(0, 0), ((window - 1) * rate, 0), (0, 0)], "Pad/paddings" if call.keras == 2 else "Const")
+        sequence = call.op(PAD, [sequence, sides], (given[0], given[1] + (window - 1) * rate, given[2]), "Pad")
+    if rate == 1 or given[0] > 0:
+        return _finish(call, convolve(sequence, rate, same=padding == "same"))
+    return _finish(call, dilated(call, sequence, (window,), (rate,), operation, lambda inner: convolve(inner, 1, same=False)))
+
+
+def expanded(call: Call, given: Value, place: int, name: str, axis: int) -> Value:
+    """Add an axis of one: where the batch is known that is a reshape."""
+    shape = (*given.shape[:place], 1, *given.shape[place:])
+    if given.shape[0] > 0:
+        return call.op(RESHAPE, [given, call.integers(list(shape), name)], shape, name)
+    return call.op(EXPAND_DIMS, [given, call.integers(axis, f"{name}/dim")], shape, name)
+
+
+def squeezed(call: Call, given: Value, shape: Shape, name: str) -> Value:
+    """Drop an axis of one."""
+    return call.op(RESHAPE, [given, call.integers(list(shape), name)], shape, name)
 
 
 def _pool(code: int, keras2: str, keras3: str) -> Rule:
@@ -200,7 +240,7 @@ def _pool(code: int, keras2: str, keras3: str) -> Rule:
         shape = _image(call)
         window = call.pair("pool_size", 2)
         strides = call.pair("strides", window[0]) if call.settings.get("strides") is not None else window
-        rows, cols = _windows(call, shape, window, strides, (1, 1))
+        rows, cols = _windows(shape, window, strides, same=call.text("padding", "valid") == "same")
         settings = {"stride_w": strides[1], "stride_h": strides[0], "filter_width": window[1], "filter_height": window[0], **_padding(call)}
         name = keras2 if call.keras == 2 else keras3
         return call.op(code, [call.given], (shape[0], rows, cols, shape[3]), name, settings)
@@ -217,18 +257,15 @@ def _pool1d(code: int, keras2: str, keras3: str) -> Rule:
         window = call.single("pool_size", 2)
         stride = call.single("strides", window) if call.settings.get("strides") is not None else window
         length = slid(given[1], window, stride, same=call.text("padding", "valid") == "same")
-        inner, made = (given[0], given[1], 1, given[2]), (given[0], length, 1, given[2])
-        if call.keras == 3:
-            inner, made = (given[0], 1, given[1], given[2]), (given[0], 1, length, given[2])
+        made = (given[0], length, 1, given[2]) if call.keras == 2 else (given[0], 1, length, given[2])
         prefix = "" if call.keras == 2 else f"{name}/"
-        axis = call.integers(2 if call.keras == 2 else 1, f"{prefix}ExpandDims/dim")
-        image = call.op(EXPAND_DIMS, [call.given, axis], inner, f"{prefix}ExpandDims")
+        axis = 2 if call.keras == 2 else 1
+        image = expanded(call, call.given, axis, f"{prefix}ExpandDims", axis)
         settings = {"stride_w": 1, "stride_h": stride, "filter_width": 1, "filter_height": window, **_padding(call)}
         if call.keras == 3:
             settings |= {"stride_w": stride, "stride_h": 1, "filter_width": window, "filter_height": 1}
         output = call.op(code, [image], made, name, settings)
-        target = call.integers([-1, length, given[2]], f"{prefix}Squeeze")
-        return call.op(RESHAPE, [output, target], (given[0], length, given[2]), f"{prefix}Squeeze")
+        return squeezed(call, output, (given[0], length, given[2]), f"{prefix}Squeeze")
 
     return rule
 

@@ -66,6 +66,8 @@ class _Emitter:
         node.values["name"] = name.encode() if name else self._unique(label)
         node.values["base"] = b"" if name else label.encode()  # what it is called before numbers are added: no field of the schema
         node.values["buffer"] = self._buffer(value.constant)
+        if value.constant is not None and value.constant.is_all(0.0):
+            node.values["zeros"] = len(self.buffers) - 1  # the buffer that is its own, should it need one: no field of the schema
         if -1 in value.shape:
             node.values["shape_signature"] = numbers(*value.shape)
         node.nodes["quantization"] = Node("QuantizationParameters")

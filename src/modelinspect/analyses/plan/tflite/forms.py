@@ -244,7 +244,23 @@ def to_float16(model: Model) -> None:
             _redirect(graph, index, place)
             added.append(_operation(DEQUANTIZE, 3, index, place))
         graph.operators[:0] = added
+    _share_zeros(model)
     _add_metadata(model, b"reduced_precision_support", 11)
+
+
+def _share_zeros(model: Model) -> None:
+    """Store zeros once for each size: of whole numbers and of floats they were as many bytes, and are no longer, or are now."""
+    tensors = [tensor for graph in model.graphs for tensor in graph.tensors if "zeros" in tensor.values and model.size_of(tensor)]
+    sizes = [
+        int(np.prod(tensor.vector("shape").values, dtype=np.int64)) * (2 if tensor.number("type") == FLOAT16 else 4) for tensor in tensors
+    ]
+    for tensor in tensors:
+        model.buffers[tensor.number("zeros")].values.pop("data", None)
+    held: dict[int, int] = {}
+    for tensor, size in zip(tensors, sizes, strict=True):
+        index = held.setdefault(size, tensor.number("zeros"))
+        tensor.values["buffer"] = index
+        model.buffers[index].values["data"] = Vector(size, 1)
 
 
 def to_int8(model: Model) -> None:

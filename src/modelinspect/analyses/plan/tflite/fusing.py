@@ -179,7 +179,12 @@ class _Sweep:
         inner = self.makers.get(id(op.inputs[0]))
         if inner is None or inner.code != RESHAPE or id(inner) in self.gone:
             return False
-        self._give(op, inner.inputs[0])
+        given = inner.inputs[0]
+        if given is not None and given.shape == op.output.shape and given.shape[0] > 0:  # of an unknown batch the shapes do not tell
+            self._replace(op, given)
+            self.uses[id(given)] -= self.uses[id(inner.output)] == 1
+        else:
+            self._give(op, given)
         self.uses[id(inner.output)] -= 1
         if not self.uses[id(inner.output)]:
             self.gone.add(id(inner))

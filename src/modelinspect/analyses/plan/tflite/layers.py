@@ -10,7 +10,7 @@ from modelinspect.analyses.plan.tflite.activations import activate, leaky, relu
 from modelinspect.analyses.plan.tflite.attention import ATTENTION
 from modelinspect.analyses.plan.tflite.convolutions import CONVOLUTIONS
 from modelinspect.analyses.plan.tflite.forms import FULLY_CONNECTED, GATHER, INT32
-from modelinspect.analyses.plan.tflite.graph import Value, kernel
+from modelinspect.analyses.plan.tflite.graph import Value, integers, kernel
 from modelinspect.analyses.plan.tflite.lowering import BOOL, Call, Rule, Shape, UnknownLayerError, items, known, vector
 from modelinspect.analyses.plan.tflite.operators import (
     ADD,
@@ -163,6 +163,8 @@ def dynamic_shape(call: Call, shape: Shape, *, name: str = "Reshape") -> Value:
     """Reshape to a shape that is put together from the batch and lengths that are known."""
     given = call.given
     rank = len(given.shape)
+    if shape[0] > 0:
+        return call.op(RESHAPE, [given, integers(shape, ())], shape, name)
     told = call.op(SHAPE, [given], (rank,), "Shape", {"out_type": 2}, INT32)
     begin, end, stride = (call.integers([n], f"strided_slice/{part}") for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2")))
     batch = call.op(STRIDED_SLICE, [told, begin, end, stride], (), "strided_slice", {"shrink_axis_mask": 1}, INT32)
@@ -175,7 +177,7 @@ def _flatten(call: Call) -> Value:
     given = known(call.given.shape)
     shape = (given[0], prod(given[1:]))
     if call.keras == 3:
-        return call.given if len(given) == 2 and False else dynamic_shape(call, shape)
+        return dynamic_shape(call, shape)
     target = call.integers([-1, shape[1]], "Const")
     target.location = ()
     return call.op(RESHAPE, [call.given, target], shape, "Reshape")
