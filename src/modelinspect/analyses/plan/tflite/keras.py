@@ -62,13 +62,13 @@ def keras_source(planning: Planning) -> Source:
             raise UnmeasurableError("its layers are not connected as Keras writes them")
         fuse(network)
     root, constants = emit(network, "StatefulPartitionedCall" if keras == 2 else "StatefulPartitionedCall_1")
-    kept = _measured(planning, constants)
+    kept = kept_by_buffer(planning, constants)
     doubt = UNKNOWN_LAYER * len(flow.unknown)
-    elements = _elements(planning, constants)
+    elements = elements_by_buffer(planning, constants)
     return Source(root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, flow.certain)
 
 
-def _elements(planning: Planning, constants: Mapping[int, Constant]) -> dict[int, Elements]:
+def elements_by_buffer(planning: Planning, constants: Mapping[int, Constant]) -> dict[int, Elements]:
     """Return what gives the elements of each constant that is known, by the index of its buffer."""
     found: dict[int, Elements] = {}
     for index, constant in constants.items():
@@ -84,7 +84,7 @@ def _as_is(values: NDArray[Any], _: tuple[int, ...]) -> NDArray[Any]:
     return values
 
 
-def _measured(planning: Planning, constants: Mapping[int, Constant]) -> dict[int, Kept]:
+def kept_by_buffer(planning: Planning, constants: Mapping[int, Constant]) -> dict[int, Kept]:
     """Measure every kernel, by the index of its buffer."""
     found: dict[int, Kept] = {}
     for index, one in ((index, constant.kernel) for index, constant in constants.items() if constant.kernel is not None):
@@ -120,7 +120,7 @@ def _guess(planning: Planning, variables: Mapping[str, list[Parameter]]) -> Sour
     root, constants = emit(network, "StatefulPartitionedCall")
     doubt = GUESSED_LAYER * max(len(layers), 2)
     held = sum(4 * each.tensor.element_count for many in variables.values() for each in many)
-    return Source(root, _measured(planning, constants), (), False, doubt, held // 2)
+    return Source(root, kept_by_buffer(planning, constants), (), False, doubt, held // 2)
 
 
 def _guessed(many: list[Parameter]) -> list[Parameter]:
