@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import h5py
 import pytest
@@ -54,6 +56,51 @@ def made(path: Path, option: str, folder: Path) -> tuple[int, Path]:
 def test_gzip_of_a_file_has_the_printed_size(name: str, tmp_path: Path) -> None:
     size, file = made(copied(name, tmp_path), "gzip-9", tmp_path)
     assert file.stat().st_size == size
+
+
+@pytest.mark.skipif(shutil.which("gunzip") is None, reason="needs gunzip")
+@pytest.mark.parametrize("end", [".gz", ".bin"])
+def test_a_gzip_file_is_compressed_anew_from_what_it_holds(end: str, tmp_path: Path) -> None:
+    """A compressor makes nothing smaller of what another one wrote."""
+    plain = copied("mlp/stripped.h5", tmp_path)
+    bare = {entry.option: entry.size for entry in mi.plan(plain).options}
+    path = tmp_path / f"model.h5{end}"
+    path.write_bytes(gzip.compress(plain.read_bytes(), 6))
+    kept = path.read_bytes()
+    for option in ("gzip-9", "zstd-19", "brotli-11"):
+        if option == "gzip-9":
+            size, file = made(path, option, tmp_path)
+            assert file.stat().st_size == size == bare[option] - len(b"stripped.h5\0")
+            assert gzip.decompress(file.read_bytes()) == plain.read_bytes()
+            assert path.read_bytes() == kept
+        else:
+            (entry,) = mi.plan(path, only=[option]).options
+            assert entry.size == bare[option]
+            assert entry.command.startswith(f"gunzip -c {path.name} | ")
+
+
+def test_a_compressor_that_makes_nothing_smaller_is_left_out_unless_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "model.zip"
+    with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=9) as packed:
+        packed.write(fixture_path("mlp/stripped.h5"), "stripped.h5")
+    report = mi.plan(path)
+    (entry,) = mi.plan(path, only=["gzip-9"]).options
+    assert entry.size > path.stat().st_size
+    assert "gzip-9" not in {option.option for option in report.options}
+    assert f"gzip-9: left out: it would take {entry.size:,} bytes, not fewer than now" in report.left_out
+
+
+@pytest.mark.parametrize(("name", "options"), [("mlp/stripped.h5", "hdf5-gzip, hdf5-repack"), ("keras_zip/model.keras", "zip-deflate")])
+@pytest.mark.parametrize("method", [ZIP_STORED, ZIP_DEFLATED])
+def test_what_writes_a_file_again_is_left_out_where_it_stands_within_an_archive(
+    name: str, options: str, method: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.zip"
+    with ZipFile(path, "w", method) as packed:
+        packed.write(fixture_path(name), Path(name).name)
+    report = mi.plan(path)
+    assert f"{options}: left out: the file stands within an archive: unpack it first" in report.left_out
+    assert not set(options.split(", ")) & {option.option for option in report.options}
 
 
 @pytest.mark.skipif(shutil.which("tar") is None or sys.platform != "linux", reason="needs GNU tar")

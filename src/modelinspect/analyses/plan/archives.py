@@ -21,6 +21,9 @@ _MOST = 2**31 - 1
 
 
 def _find(planning: Planning) -> Iterator[Option]:
+    if planning.is_wrapped:
+        planning.left_out.append("zip-deflate: left out: the file stands within an archive: unpack it first")
+        return
     if not planning.is_file:
         return
     try:

@@ -83,6 +83,11 @@ class Planning:
         return len(self.artifact.members) == 1 and self.files.primary is not None
 
     @property
+    def is_wrapped(self) -> bool:
+        """Tell whether the artifact stands within an archive (gzip, zip, tar)."""
+        return "wrapped_in" in self.artifact.facts
+
+    @property
     def name(self) -> str:
         """The name of the artifact's file or folder, without the way to it."""
         return self.artifact.location.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]

@@ -1,4 +1,4 @@
-"""Streams an artifact's bytes: a file as it is, several files as a tar archive that is always the same."""
+"""Streams an artifact's bytes: a file as it is or gunzipped, several files as a tar archive that is always the same."""
 
 from __future__ import annotations
 
@@ -7,21 +7,40 @@ import shlex
 from collections.abc import Callable, Iterator
 
 from modelinspect.analyses.plan.base import Planning
+from modelinspect.core.tensors import DecompressStep, Stream
 from modelinspect.measure.compressors import BLOCK
 from modelinspect.measure.tarball import TAR, tar_stream
+from modelinspect.sources.base import Source
+from modelinspect.sources.decompressed import Codec
 
 Reader = Callable[[str], Iterator[bytes]]
 
 
 def read_member(planning: Planning, name: str) -> Iterator[bytes]:
     """Yield the bytes of a member in blocks."""
-    source = planning.files.open(name)
+    return _blocks(planning.files.open(name))
+
+
+def _blocks(source: Source) -> Iterator[bytes]:
     for start in range(0, source.size, BLOCK):
         yield source.read_at(start, min(BLOCK, source.size - start))
 
 
+def gunzipped(planning: Planning) -> Stream | None:
+    """Return what the artifact's file decodes to where it is gzip from end to end, which no compressor makes smaller; None for others."""
+    wrapped = planning.artifact.facts.get("wrapped_in")
+    if not planning.is_file or not isinstance(wrapped, tuple) or wrapped[0] != Codec.GZIP:
+        return None
+    member = planning.artifact.members[0]
+    whole = next((run for run in member.logical if run.codec == Codec.GZIP and run.span.size == member.size), None)
+    return None if whole is None else Stream(member.name, (DecompressStep(0, member.size, whole.codec, whole.map.size),))
+
+
 def stream(planning: Planning, read: Reader | None = None) -> Iterator[bytes]:
     """Yield the bytes that a compressor gets; ``read`` gives those of a member."""
+    inner = gunzipped(planning)
+    if inner is not None and read is None:
+        return _blocks(planning.files.open_stream(inner))
     reader = read or (lambda name: read_member(planning, name))
     members = planning.artifact.members
     if len(members) == 1 and planning.files.primary is not None:
@@ -42,6 +61,9 @@ def pipe(planning: Planning, command: str, suffix: str) -> str:
 
     That of several files has a line for each stage; a shell goes on reading behind a pipe.
     """
+    if gunzipped(planning) is not None:
+        made = planning.name.removesuffix(".gz") + suffix
+        return f"gunzip -c {planning.file} | {command} > {shlex.quote(made if made != planning.name else f'smaller-{made}')}"
     if planning.is_file:
         return f"{command} < {planning.file} > {shlex.quote(planning.name + suffix)}"
     settings = TAR.replace(" --numeric-owner", " \\\n  --numeric-owner")
@@ -54,4 +76,6 @@ def pipe(planning: Planning, command: str, suffix: str) -> str:
 
 def loads_as(planning: Planning, tool: str) -> str:
     """Say how a compressed artifact is loaded."""
-    return f"after {tool}" if planning.is_file else f"after {tool} and tar -x"
+    wrapped = planning.artifact.facts.get("wrapped_in")
+    is_tar = not planning.is_file or (isinstance(wrapped, tuple) and "tar" in wrapped)
+    return f"after {tool} and tar -x" if is_tar else f"after {tool}"

@@ -16,7 +16,10 @@ _UNREAD = ("links", "elsewhere", "committed_datatypes")
 
 
 def _find(planning: Planning) -> Iterator[Option]:
-    if not planning.is_file or planning.artifact.members[0].logical:
+    if planning.is_wrapped:
+        planning.left_out.append("hdf5-gzip, hdf5-repack: left out: the file stands within an archive: unpack it first")
+        return
+    if not planning.is_file:
         return
     for name, gzip in (("hdf5-gzip", True), ("hdf5-repack", False)):
         if not planning.wants(name):
