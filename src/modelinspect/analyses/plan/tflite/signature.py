@@ -1,0 +1,128 @@
+"""Builds the float TFLite model that a SavedModel's signature converts to, from its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from modelinspect.analyses.plan.base import Planning
+from modelinspect.analyses.plan.tflite.emit import emit
+from modelinspect.analyses.plan.tflite.fusing import fuse
+from modelinspect.analyses.plan.tflite.graph import Network, Value
+from modelinspect.analyses.plan.tflite.keras import Source, elements_by_buffer, kept_by_buffer
+from modelinspect.analyses.plan.tflite.node_constants import folded, read_constant
+from modelinspect.analyses.plan.tflite.node_patterns import Gelu, gelus, scale_convolutions
+from modelinspect.analyses.plan.tflite.node_rules import RULES
+from modelinspect.analyses.plan.tflite.nodes import KINDS, Held, Item, Node, UnknownNodeError
+from modelinspect.analyses.plan.tflite.saved_graph import Given, Ref, SavedGraph, Step, read_graph
+from modelinspect.analyses.plan.tflite.tree import Node as Tree
+from modelinspect.core.tensors import Tensor
+from modelinspect.measure.blocks import UnmeasurableError
+
+_SHORT = 1 << 20
+
+
+def signature_source(planning: Planning) -> Source:
+    """Return the model that the converter would make. Raises `FormatError`, `UnmeasurableError`."""
+    graph = read_graph(planning)
+    with np.errstate(all="ignore"):  # variables can be anything
+        network = _Lowering(planning, {tensor.name: tensor for tensor in planning.artifact.tensors}).run(graph)
+        fuse(network)
+        scale_convolutions(network)
+    root, constants = emit(network, "")
+    _name(root, graph)
+    return Source(root, kept_by_buffer(planning, constants), (), True, 0, 0, elements_by_buffer(planning, constants), False)
+
+
+def _name(root: Tree, graph: SavedGraph) -> None:
+    """Give inputs, outputs and the signature the names that the SavedModel has for them."""
+    subgraph = root.lists["subgraphs"][0]
+    tensors = subgraph.lists["tensors"]
+    for index, (_, given) in zip(subgraph.vector("inputs").values, graph.inputs, strict=True):
+        tensors[index].values["name"] = given.name.encode()
+    for index, (_, name, _) in zip(subgraph.vector("outputs").values, graph.outputs, strict=True):
+        tensors[index].values["name"] = name.encode()
+    root.lists["signature_defs"][0].values["signature_key"] = graph.key.encode()
+
+
+@dataclass(slots=True)
+class _Lowering:
+    planning: Planning
+    tensors: Mapping[str, Tensor]
+    network: Network = field(default_factory=Network)
+    made: dict[int, Item] = field(default_factory=dict)
+
+    def run(self, graph: SavedGraph) -> Network:
+        for name, given in graph.inputs:
+            shape = given.shape
+            if shape is None or any(length < 0 for length in shape[1:]) or given.dtype not in KINDS:
+                raise UnmeasurableError(f"its input {name} is of another type, or of lengths that are not known")
+            taken = Value(shape, (given.name,), KINDS[given.dtype])
+            self.made[id(given)] = taken
+            self.network.inputs.append((name, taken))
+        found = gelus(graph.steps)
+        for step in graph.steps:
+            if id(step) in found.parts:
+                continue
+            try:
+                self.made[id(step)] = self._step(step, found.wholes.get(id(step)))
+            except (UnknownNodeError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # graphs can say anything
+                reason = str(error) if isinstance(error, UnknownNodeError) else "attributes that make no sense"
+                raise UnmeasurableError(f"not known how {step.op} converts at {step.name}: {reason}") from error
+        for name, _, ref in graph.outputs:
+            value = self._taken(ref)
+            if not isinstance(value, Value) or any(value is other for _, other in (*self.network.outputs, *self.network.inputs)):
+                raise UnmeasurableError(f"its output {name} is computed nowhere, or told twice")
+            self.network.outputs.append((name, value))
+        return self.network
+
+    def _taken(self, ref: Ref) -> Item:
+        if isinstance(ref.node, Given) and id(ref.node) not in self.made:
+            raise UnknownNodeError("takes a variable itself")
+        if ref.output != "0":
+            raise UnknownNodeError(f"takes the output {ref.output} of another")
+        return self.made[id(ref.node)]
+
+    def _step(self, step: Step, gelu: Gelu | None) -> Item:
+        if step.op == "Const":
+            return self._constant(step)
+        if gelu is not None:
+            return gelu.lowered(Node(self.network, self.planning.reading, step, [self._taken(gelu.given)]))
+        if step.op in ("ReadVariableOp", "ResourceGather") and step.inputs and isinstance(step.inputs[0].node, Given):
+            held = self._variable(step, step.inputs[0].node)
+            if step.op == "ReadVariableOp":
+                return held
+            inputs: list[Item] = [held, *(self._taken(ref) for ref in step.inputs[1:])]
+        else:
+            inputs = [self._taken(ref) for ref in step.inputs]
+        node = Node(self.network, self.planning.reading, step, inputs)
+        made = folded(node)
+        if made is not None:
+            return made
+        rule = RULES.get(step.op)
+        if rule is None:
+            raise UnknownNodeError("no rule")
+        item = rule(node)
+        told = node.told_shape()
+        if told is not None and not _fit(told, item.shape):
+            raise UnknownNodeError(f"makes {list(told)} and not {list(item.shape)}")
+        return item
+
+    def _constant(self, step: Step) -> Held:
+        kind, shape, elements = read_constant(step.attributes["value"].tensor)
+        tensor = self.tensors.get(step.scope + step.name)
+        if tensor is not None and tensor.shape != shape:
+            tensor = None
+        return Held(shape, kind, (step.name,), tensor, elements)
+
+    def _variable(self, step: Step, given: Given) -> Held:
+        tensor = self.tensors.get(given.variable)
+        if tensor is None or tensor.shape != given.shape or given.dtype not in KINDS:
+            raise UnknownNodeError(f"a variable that is not found, {given.name}")
+        return Held(tensor.shape, KINDS[given.dtype], (step.name,), tensor)
+
+
+def _fit(told: tuple[int, ...], made: tuple[int, ...]) -> bool:
+    return len(told) == len(made) and all(a == b or -1 in (a, b) for a, b in zip(told, made, strict=True))
