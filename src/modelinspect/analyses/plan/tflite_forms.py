@@ -78,6 +78,8 @@ def _find(planning: Planning) -> Iterator[Option]:
 
 def _unsure(source: Source) -> str:
     """Say why forms are not predicted well."""
+    if source.reason:
+        return source.reason
     if not source.has_structure:
         return "the artifact has weights but no layers' configuration, and operators would be guessed"
     if source.unknown:
@@ -131,6 +133,10 @@ def _source(planning: Planning) -> Source:
         from modelinspect.analyses.plan.tflite.flat import flat_source
 
         return flat_source(planning)
+    if planning.artifact.format is FormatName.SAVED_MODEL and not _is_wrapped(planning):
+        from modelinspect.analyses.plan.tflite.signature import saved_source
+
+        return saved_source(planning)
     return keras_source(planning)
 
 
@@ -153,8 +159,7 @@ def made_name(planning: Planning) -> str:
 
 def _converter(planning: Planning) -> list[str]:
     """Return lines that make the converter: of what the artifact loads as, or of the model that its weights belong to."""
-    artifact = planning.artifact
-    wrapped = any("prune_low_magnitude" in tensor.name for tensor in planning.of_role(Role.PRUNING))
+    artifact, wrapped = planning.artifact, _is_wrapped(planning)
     if artifact.format is FormatName.SAVED_MODEL and not wrapped:
         return [f"converter = tf.lite.TFLiteConverter.from_saved_model({planning.name!r})"]
     lines = [f"{load_lines(artifact)}"] if is_whole(artifact) else []
@@ -162,6 +167,11 @@ def _converter(planning: Planning) -> list[str]:
         lines += [] if lines else ["import tensorflow_model_optimization as tfmot"]
         lines.append("model = tfmot.sparsity.keras.strip_pruning(model)")
     return [*lines, "converter = tf.lite.TFLiteConverter.from_keras_model(model)"]
+
+
+def _is_wrapped(planning: Planning) -> bool:
+    """Tell whether tfmot wraps layers: what is converted is then what is left once they are unwrapped."""
+    return any("prune_low_magnitude" in tensor.name for tensor in planning.of_role(Role.PRUNING))
 
 
 def _notes(form: Form, source: Source) -> Iterator[str]:

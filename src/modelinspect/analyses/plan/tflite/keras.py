@@ -44,6 +44,8 @@ class Source:
     guessed: int = 0
     elements: Mapping[int, Elements] = field(default_factory=dict)
     certain: bool = False
+    reason: str = ""
+    """Why it is not known, where that is another reason than the unknown layers."""
 
 
 def keras_source(planning: Planning) -> Source:
@@ -76,7 +78,7 @@ def elements_by_buffer(planning: Planning, constants: Mapping[int, Constant]) ->
             found[index] = partial(_as_is, constant.values)
         elif constant.kernel is not None:
             one = constant.kernel
-            found[index] = elements_of(one.tensor, one.layout, planning.reading, one.input_scale)
+            found[index] = elements_of(one.tensor, one.layout, planning.reading, one.input_scale, one.columns)
     return found
 
 
@@ -88,6 +90,8 @@ def kept_by_buffer(planning: Planning, constants: Mapping[int, Constant]) -> dic
     """Measure every kernel, by the index of its buffer."""
     found: dict[int, Kept] = {}
     for index, one in ((index, constant.kernel) for index, constant in constants.items() if constant.kernel is not None):
+        if one.columns is not None:  # of no operator that could be sparse
+            continue
         try:
             found[index] = measure_kept(one.tensor, planning.reading, one.layout, one.input_scale)
         except UnmeasurableError:

@@ -47,6 +47,9 @@ def folded(node: Node) -> Held | None:
     rule = _FOLDS.get(node.step.op)
     if rule is None:
         return None
+    same = _unchanged(node, held)
+    if same is not None:
+        return same
     with np.errstate(all="ignore"):
         made = np.asarray(rule(node, [each.array(node.reading) for each in held]))
     for each in held:
@@ -55,6 +58,19 @@ def folded(node: Node) -> Held | None:
     if made.size > MOST_ELEMENTS:
         raise UnknownNodeError("computes too large a constant")
     return Held(made.shape, kind, node.location, None, made)
+
+
+def _unchanged(node: Node, held: list[Held]) -> Held | None:
+    """Return the constant that a sum with zeros or a product with ones leaves as it is."""
+    neutral = {"AddV2": 0, "Add": 0, "Sub": 0, "Mul": 1, "RealDiv": 1}.get(node.step.op)
+    if neutral is None or len(held) != 2 or held[0].kind != FLOAT32:
+        return None
+    shape = np.broadcast_shapes(held[0].shape, held[1].shape)
+    orders = ((0, 1),) if node.step.op in ("Sub", "RealDiv") else ((0, 1), (1, 0))
+    for kept, other in orders:
+        if held[other].shape and held[kept].shape == shape and bool((held[other].array(node.reading) == neutral).all()):
+            return held[kept]
+    return None
 
 
 def _moved(node: Node, held: Held) -> Held:

@@ -56,7 +56,7 @@ def gelus(steps: Sequence[Step]) -> Gelus:
             continue
         if any(uses[id(part)] != 1 for part in (half, erfc, inner, negative)):
             continue
-        names = tuple(part.name for part in (step, one, half, negative, root, inner, erfc))
+        names = tuple(part.location for part in (step, one, half, negative, root, inner, erfc))
         found.wholes[id(step)] = Gelu(half.inputs[1], names)
         found.parts |= {id(part) for part in (half, erfc, inner, negative)}
     return found

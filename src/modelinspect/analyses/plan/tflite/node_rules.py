@@ -54,7 +54,7 @@ from modelinspect.analyses.plan.tflite.operators import (
 from modelinspect.formats.data_types import data_type
 from modelinspect.measure.kept import Layout
 
-LESS = 58
+LESS, TILE = 58, 69
 _COMMUTES = frozenset((ADD, MUL, MAXIMUM, MINIMUM))
 _SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772
 
@@ -199,6 +199,9 @@ def _expand(node: Node) -> Item:
     number = int(axis.array(node.reading).reshape(-1)[0])
     shape = list(given.shape)
     shape.insert(number if number >= 0 else len(shape) + 1 + number, 1)
+    if -1 not in shape:
+        node.forget(axis)
+        return node.op(RESHAPE, [given, node.constant(shape)], tuple(shape), None, given.kind)
     return node.op(EXPAND_DIMS, [given, axis.value(node.reading)], tuple(shape), None, given.kind)
 
 
@@ -321,6 +324,15 @@ def _pad(node: Node) -> Item:
     return node.op(PAD, [given, sides.value(node.reading)], shape, None, given.kind)
 
 
+def _tile(node: Node) -> Item:
+    given, times = node.given, node.held(1)
+    numbers = [int(number) for number in times.array(node.reading).reshape(-1)]
+    if len(numbers) != len(given.shape) or numbers[0] != 1:
+        raise UnknownNodeError("repeats samples")
+    shape = tuple(length * number for length, number in zip(given.shape, numbers, strict=True))
+    return node.op(TILE, [given, times.value(node.reading)], (given.shape[0], *shape[1:]), None, given.kind)
+
+
 RULES: dict[str, Rule] = {
     "Abs": _unary(ABS),
     "Add": _binary(ADD),
@@ -366,6 +378,7 @@ RULES: dict[str, Rule] = {
     "Sub": _binary(SUB),
     "Sum": _reduced(SUM),
     "Tanh": _unary(TANH),
+    "Tile": _tile,
     "Transpose": _transpose,
     **IMAGES,
     **PRODUCTS,

@@ -56,7 +56,7 @@ class Held:
         """Return it as an operator takes it: short ones with their elements."""
         if self.kind not in _TYPES:
             raise UnknownNodeError("takes a constant of another type")
-        if self.elements is None and self.tensor is not None and len(self.shape) > 1:
+        if self.elements is None and self.tensor is not None and prod(self.shape) != max(self.shape, default=1):
             return kernel(self.tensor, Layout(prod(self.shape[:-1]), self.shape[-1], None), self.shape, self.location)
         array = np.ascontiguousarray(self.array(reading).astype(_TYPES[self.kind]))
         return Value(self.shape, self.location, self.kind, Constant(array.nbytes, array, key=array.tobytes()))
@@ -77,7 +77,7 @@ class Node:
     @property
     def location(self) -> Location:
         """Where what it makes comes from."""
-        return (self.step.name,)
+        return (self.step.location,)
 
     @property
     def given(self) -> Value:

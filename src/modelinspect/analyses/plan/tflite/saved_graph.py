@@ -18,6 +18,8 @@ from modelinspect.measure.blocks import UnmeasurableError
 _FILE, _NEWER = "saved_model.pb", "saved_model.cpb"
 _SERVE = "serve"
 _DEFAULT = "serving_default"
+MARK = "@"
+"""What no name of a node has in it: it stands before the number of a call in locations."""
 _MOST_NODES, _MOST_NESTING = 200_000, 32
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -51,6 +53,12 @@ class Step:
     inputs: tuple[Ref, ...]
     attributes: Mapping[str, Any]
     scope: str = ""
+    mark: str = ""
+
+    @property
+    def location(self) -> str:
+        """Its name, and which call of its function it belongs to: of two calls, constants have two locations of one name."""
+        return self.name + self.mark
 
 
 @dataclass(slots=True)
@@ -92,13 +100,14 @@ def _signature(graph: Any) -> str:
 
 @dataclass(slots=True)
 class _Reader:
-    """Puts the nodes behind a signature in one list; ``count`` is how many nodes were gone through."""
+    """Puts the nodes behind a signature in one list; ``count`` is how many nodes were gone through, ``calls`` how many calls."""
 
     graph: Any
     nesting: int
     functions: dict[str, Any] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     count: int = 0
+    calls: int = 0
 
     def read(self, key: str) -> SavedGraph:
         self.functions = {function.signature.name: function for function in self.graph.graph_def.library.function}
@@ -146,6 +155,8 @@ class _Reader:
         arguments = [argument.name for argument in function.signature.input_arg]
         if len(arguments) != len(given):
             raise UnmeasurableError(f"the function {name} is called with other arguments")
+        self.calls += 1
+        mark = f"{MARK}{self.calls}" if depth else ""
         known: dict[str, Mapping[str, Ref] | Ref] = dict(zip(arguments, given, strict=True))
         for node in _in_order(function.node_def, arguments):
             if node.op in _CALLS:
@@ -155,20 +166,20 @@ class _Reader:
                 refs = [_resolve(text, known) for text in node.input if not text.startswith("^")]
                 known[node.name] = {str(place): ref for place, ref in enumerate(refs)}
             else:
-                known[node.name] = self._step(node, known, f"{name}/")
+                known[node.name] = self._step(node, known, f"{name}/", mark)
         made = {}
         for place, output in enumerate(function.signature.output_arg):
             made[str(place)] = _resolve(function.ret[output.name], known)
         return made
 
-    def _step(self, node: Any, known: Mapping[str, Mapping[str, Ref] | Ref], scope: str) -> Ref:
+    def _step(self, node: Any, known: Mapping[str, Mapping[str, Ref] | Ref], scope: str, mark: str = "") -> Ref:
         self.count += 1
         if self.count > _MOST_NODES:
             raise UnmeasurableError(f"its graph has more than {_MOST_NODES:,} nodes once calls are put in place")
         inputs = tuple(_resolve(text, known) for text in node.input if not text.startswith("^"))
         if node.op in ("Identity", "StopGradient", "PreventGradient") and len(inputs) == 1:
             return inputs[0]
-        step = Step(node.name, node.op, inputs, node.attr, scope)
+        step = Step(node.name, node.op, inputs, node.attr, scope, mark)
         self.steps.append(step)
         return Ref(step)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,17 +11,28 @@ from modelinspect.analyses.plan.base import Planning
 from modelinspect.analyses.plan.tflite.emit import emit
 from modelinspect.analyses.plan.tflite.fusing import fuse
 from modelinspect.analyses.plan.tflite.graph import Network, Value
-from modelinspect.analyses.plan.tflite.keras import Source, elements_by_buffer, kept_by_buffer
+from modelinspect.analyses.plan.tflite.keras import Source, elements_by_buffer, kept_by_buffer, keras_source
 from modelinspect.analyses.plan.tflite.node_constants import folded, read_constant
 from modelinspect.analyses.plan.tflite.node_patterns import Gelu, gelus, scale_convolutions
 from modelinspect.analyses.plan.tflite.node_rules import RULES
 from modelinspect.analyses.plan.tflite.nodes import KINDS, Held, Item, Node, UnknownNodeError
-from modelinspect.analyses.plan.tflite.saved_graph import Given, Ref, SavedGraph, Step, read_graph
+from modelinspect.analyses.plan.tflite.saved_graph import MARK, Given, Ref, SavedGraph, Step, read_graph
 from modelinspect.analyses.plan.tflite.tree import Node as Tree
 from modelinspect.core.tensors import Tensor
+from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
 
-_SHORT = 1 << 20
+
+def saved_source(planning: Planning) -> Source:
+    """Return what the converter would make of a SavedModel: told by its graph, else by its layers' configuration.
+
+    Raises `FormatError`, `UnmeasurableError`.
+    """
+    try:
+        return signature_source(planning)
+    except (FormatError, UnmeasurableError) as error:
+        source = keras_source(planning)
+        return source if source.has_structure and not source.unknown else replace(source, reason=str(error))
 
 
 def signature_source(planning: Planning) -> Source:
@@ -31,9 +42,18 @@ def signature_source(planning: Planning) -> Source:
         network = _Lowering(planning, {tensor.name: tensor for tensor in planning.artifact.tensors}).run(graph)
         fuse(network)
         scale_convolutions(network)
+    _unmark(network)
     root, constants = emit(network, "")
     _name(root, graph)
     return Source(root, kept_by_buffer(planning, constants), (), True, 0, 0, elements_by_buffer(planning, constants), False)
+
+
+def _unmark(network: Network) -> None:
+    """Take the numbers of calls out of locations."""
+    for op in network.ops:
+        for value in (*op.inputs, *op.outputs):
+            if value is not None:
+                value.location = tuple(dict.fromkeys(name.partition(MARK)[0] for name in value.location))
 
 
 def _name(root: Tree, graph: SavedGraph) -> None:
@@ -115,13 +135,13 @@ class _Lowering:
         tensor = self.tensors.get(step.scope + step.name)
         if tensor is not None and tensor.shape != shape:
             tensor = None
-        return Held(shape, kind, (step.name,), tensor, elements)
+        return Held(shape, kind, (step.location,), tensor, elements)
 
     def _variable(self, step: Step, given: Given) -> Held:
         tensor = self.tensors.get(given.variable)
         if tensor is None or tensor.shape != given.shape or given.dtype not in KINDS:
             raise UnknownNodeError(f"a variable that is not found, {given.name}")
-        return Held(tensor.shape, KINDS[given.dtype], (step.name,), tensor)
+        return Held(tensor.shape, KINDS[given.dtype], (step.location,), tensor)
 
 
 def _fit(told: tuple[int, ...], made: tuple[int, ...]) -> bool:
