@@ -82,14 +82,14 @@ def table(found: Sequence[Outcome]) -> str:
     for one in found:
         groups.setdefault(f"{one.network.kind}, Keras {one.network.keras}", []).append(one)
     for name, some in sorted(groups.items()):
-        lines.append(_row(name, some))
-    lines.append(_row(f"all, seeds under {LATER}", [one for one in found if one.network.seed < LATER]))
-    lines.append(_row(f"all, seeds from {LATER}", [one for one in found if one.network.seed >= LATER]))
-    lines.append(_row("**all**", list(found)))
-    return "\n".join(lines) + "\n\n" + _missing(found)
+        lines.append(row(name, some))
+    lines.append(row(f"all, seeds under {LATER}", [one for one in found if one.network.seed < LATER]))
+    lines.append(row(f"all, seeds from {LATER}", [one for one in found if one.network.seed >= LATER]))
+    lines.append(row("**all**", list(found)))
+    return "\n".join(lines) + "\n\n" + missing(found)
 
 
-def _row(name: str, some: list[Outcome]) -> str:
+def row(name: str, some: list[Outcome]) -> str:
     some = [one for one in some if one.real]
     count = len({one.network for one in some})
     told = [one for one in some if one.is_told]
@@ -102,7 +102,7 @@ def _row(name: str, some: list[Outcome]) -> str:
     return f"| {name} | {count} | {len(some)} | {share} | {exact} | {equal} | {median(errors):.2%} | {max(errors):.2%} |"
 
 
-def _missing(found: Sequence[Outcome]) -> str:
+def missing(found: Sequence[Outcome]) -> str:
     """Say which kinds are not told."""
     kinds = Counter(one.network.kind for one in found if one.real and not one.is_told)
     named = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common())
