@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -33,7 +35,7 @@ class Rewriting:
     ``linked_last`` writes data sets before they get their names, as ``group[name] = array`` does; ``through_file`` writes through a
     Python file, as Keras does into an archive: the library then allocates no blocks ahead. ``by_layer`` writes layers by name and their
     weights as listed, as Keras writes a model; ``by_container`` each container's own variables before those within, as it writes weights.
-    Files of another structure are written in the order in which they were made.
+    Files of another structure are written in the order in which they were made. ``with_elements`` writes all elements, to be compressed.
     """
 
     keep: Callable[[str], bool] = lambda path: True
@@ -43,10 +45,19 @@ class Rewriting:
     through_file: bool = False
     by_layer: bool = False
     by_container: bool = False
+    with_elements: bool = False
 
 
-def rewritten_size(source: Source, rewriting: Rewriting) -> int:
-    """Return the size of the file once written again. Raises `UnmeasurableError` where the library does not read or write it."""
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The size of a file that was written again, and its bytes where elements were written too."""
+
+    size: int
+    data: bytes | None = None
+
+
+def rewritten(source: Source, rewriting: Rewriting) -> Rewritten:
+    """Return the file once written again. Raises `UnmeasurableError` where the library does not read or write it."""
     import h5py
 
     with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +71,7 @@ def rewritten_size(source: Source, rewriting: Rewriting) -> int:
                 _Copier(old, new, rewriting).run()
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise UnmeasurableError(f"the HDF5 library does not write it again: {error}") from error
-        return target.stat().st_size
+        return Rewritten(target.stat().st_size, target.read_bytes() if rewriting.with_elements else None)
 
 
 def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> tuple[int, int | None]:
@@ -91,7 +102,7 @@ def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> tuple[int, i
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise UnmeasurableError(f"the HDF5 library does not write it again: {error}") from error
         size = target.stat().st_size
-        return size, deflated_size([_without_times(target.read_bytes())]) if size <= _MOST_DEFLATED else None
+        return size, deflated_size([_without_times(target.read_bytes())]) if size <= MOST_DEFLATED else None
 
 
 def _without_times(stored: bytes) -> bytes:
@@ -114,7 +125,8 @@ def _without_times(stored: bytes) -> bytes:
 
 
 _SOME_TIME = (1_700_000_000).to_bytes(4, "little")
-_MOST_DEFLATED = 64 * MIB
+MOST_DEFLATED = 64 * MIB
+"""Larger files are not written with their elements to see what they compress to."""
 LEAST_GZIPPED = 1024
 """Data sets of fewer bytes are left as they are: the structures of a chunk would cost more."""
 
@@ -154,6 +166,15 @@ class FileLike:
         data = self._source.read_at(self._position, left if size < 0 else min(size, left))
         self._position += len(data)
         return data
+
+
+def as_file(source: Source) -> IO[bytes]:
+    """Return a source as zipfile wants a file, to be read alone."""
+    return cast("IO[bytes]", cast("Any", FileLike(source)))
+
+
+ZIP_ERRORS = (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError, KeyError, zlib.error)
+"""What zipfile raises of archives that are damaged or of another kind."""
 
 
 @dataclass(slots=True)
@@ -205,7 +226,10 @@ class _Copier:
         last = self.rewriting.linked_last
         made = self.new.create_dataset(None if last else target, item.shape, dtype=item.id.get_type())
         if item.shape is not None and 0 not in item.shape and not h5py.check_vlen_dtype(item.dtype):
-            made[(0,) * len(item.shape)] = np.zeros((), dtype=item.dtype)
+            if self.rewriting.with_elements and item.nbytes <= MOST_DEFLATED:
+                made[()] = item[()]
+            else:
+                made[(0,) * len(item.shape)] = np.zeros((), dtype=item.dtype)
         if last:
             self.new[target] = made
         self._attributes(item, made, path)

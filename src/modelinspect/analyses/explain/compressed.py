@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from threading import Lock
 
 from modelinspect.analyses.matching import Side
-from modelinspect.analyses.plan.base import Basis, Planning, Progress
+from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Planning, Progress
 from modelinspect.analyses.plan.content import stream
-from modelinspect.analyses.plan.registry import MOST_ERROR, option_entry, run_families
+from modelinspect.analyses.plan.registry import option_entry, run_families
 from modelinspect.analyses.plan.transport import gzip_frame
 from modelinspect.analyses.rules.base import Context
 from modelinspect.analyses.rules.dense_zeros import WORTH_TELLING, DenseKernels, dense_kernels

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
-from typing import IO, Any, cast
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
 from modelinspect.analyses.remedies import Remedy, advise
@@ -13,7 +11,7 @@ from modelinspect.core.artifact import FormatName
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.compressors import BLOCK, deflated_size
-from modelinspect.measure.rewrite import FileLike
+from modelinspect.measure.rewrite import ZIP_ERRORS, as_file
 
 _LOCAL, _CENTRAL, _END = 30, 46, 22
 _MOST = 2**31 - 1
@@ -28,10 +26,7 @@ def _find(planning: Planning) -> Iterator[Option]:
         return
     try:
         size = _deflated(planning)
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError, KeyError, zlib.error) as error:
-        planning.left_out.append(f"zip-deflate: not computed: {error}")
-        return
-    except (UnmeasurableError, FormatError) as error:
+    except (UnmeasurableError, FormatError, *ZIP_ERRORS) as error:
         planning.left_out.append(f"zip-deflate: not computed: {error}")
         return
     if size >= planning.size:
@@ -49,7 +44,7 @@ def _deflated(planning: Planning) -> int:
     """Return the size of the archive once zipfile wrote it again."""
     source = planning.files.open(planning.artifact.members[0].name)
     total = _END
-    with zipfile.ZipFile(cast("IO[bytes]", cast("Any", FileLike(source)))) as archive:
+    with zipfile.ZipFile(as_file(source)) as archive:
         for name in archive.namelist():
             stored = deflated_size(_blocks(planning, archive, name))
             total += _LOCAL + _CENTRAL + 2 * len(name.encode()) + (0 if name.endswith("/") else stored)

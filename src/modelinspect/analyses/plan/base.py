@@ -18,6 +18,9 @@ from modelinspect.sources.files import FileSet
 
 Progress = Callable[[int, int], None]
 
+MOST_ERROR = 0.02
+"""The largest stated error, as a fraction of the size, with which an estimate is told."""
+
 
 class Basis(StrEnum):
     """How a size is known."""

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 from modelinspect.analyses.explain.remedies import duplicate_remedy
 from modelinspect.analyses.matching import Side
-from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Family, Option, Planning
+from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
 from modelinspect.analyses.plan.training_state import is_wrapped
+from modelinspect.analyses.plan.transport import gzip_frame
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Storage, Tensor
+from modelinspect.measure.compressors import deflated_size
 from modelinspect.measure.equal import digest_equals
 from modelinspect.reports.wording import plural
 
@@ -53,7 +56,10 @@ def _find(planning: Planning) -> Iterator[Option]:
     if advice is not None:
         notes += f"; {advice.words}"
     code = advice.code if advice is not None else ""
-    yield Option("drop-duplicates", size, Basis.ESTIMATE, True, "as before", code, notes, error)
+    rest = without(planning, copies) if error <= MOST_ERROR and is_gzipped(planning) else None
+    notes += f"; {PREDICTED}" if rest is not None else ""
+    download = None if rest is None else deflated_size(rest) + gzip_frame(planning)
+    yield Option("drop-duplicates", size, Basis.ESTIMATE, True, "as before", code, notes, error, download)
 
 
 def _error(planning: Planning, size: int, copies: int) -> float:

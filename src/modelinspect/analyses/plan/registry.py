@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Family, Option, Planning
 from modelinspect.analyses.plan.kernels import tensor_plans
 from modelinspect.errors import FormatError, UsageError
 from modelinspect.measure.blocks import UnmeasurableError
@@ -13,9 +13,6 @@ from modelinspect.reports.plan import OptionEntry, PlanReport
 
 FAMILIES: tuple[str, ...] = ("transport", "zeros", "training_state", "duplicates", "hdf5", "archives", "tflite_forms", "entropy")
 """The modules of this package that hold a ``FAMILY``."""
-
-MOST_ERROR = 0.02
-"""The largest stated error, as a fraction of the size, with which an estimate is told."""
 
 
 def families() -> list[Family]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
 from modelinspect.analyses.remedies import Advice
 from modelinspect.analyses.remedies.advice import keras_module
 from modelinspect.analyses.remedies.choose import without_helpers, without_optimizer
@@ -16,7 +19,8 @@ from modelinspect.core.tensors import DecompressStep, Role, Stream, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.formats.keras_model.config import read_json
 from modelinspect.measure.blocks import UnmeasurableError
-from modelinspect.measure.rewrite import Rewriting, rewritten_size
+from modelinspect.measure.compressors import GZIP_FRAME, deflated_size
+from modelinspect.measure.rewrite import MOST_DEFLATED, ZIP_ERRORS, Rewriting, Rewritten, as_file, rewritten
 
 _WRAPPER = "prune_low_magnitude"
 _HELPERS = ("mask", "threshold", "pruning_step")
@@ -33,6 +37,11 @@ _TRAINED_GRAPH, _WRAPPED_GRAPH, _WRAPPED_ERROR = 0.6, 0.9, 0.06
 _RENAMED_WEIGHTS, _REBUILT = 800, 1_200
 """What names of layers that are not stored change in bytes, and what is said or not of layers that are built again."""
 
+_NAME = len("model.keras") + 1
+"""What gzip writes of a file's name."""
+_MOST_DESCRIBED = 0.05
+"""How much of a gzipped checkpoint may rest on what its index says of a tensor on average, which is off by half at the most."""
+
 _LOADS = {
     FormatName.KERAS_HDF5: "as before, with load_model; not compiled",
     FormatName.KERAS_ZIP: "as before, with load_model; not compiled",
@@ -40,7 +49,21 @@ _LOADS = {
     FormatName.SAVED_MODEL: "as before; not compiled",
     FormatName.CHECKPOINT: "as before, into the model alone",
 }
-Strip = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What is left: its size, how that is known, what it may be off by, and what gzip makes of it where that was tried."""
+
+    size: int
+    basis: Basis
+    error: float | None = None
+    deflated: int | None = None
+
+    @property
+    def download(self) -> int | None:
+        """The size once gzipped, under a name as long as most."""
+        return None if self.deflated is None else self.deflated + GZIP_FRAME + _NAME
 
 
 def _find(planning: Planning) -> Iterator[Option]:
@@ -65,7 +88,8 @@ def is_wrapped(planning: Planning) -> bool:
 
 
 def _without_optimizer(planning: Planning) -> Option:
-    size, basis, error = _size(planning, Rewriting(keep=_is_no_training, attributes=_untrained), (Role.OPTIMIZER,), dict)
+    rest = _rest(planning, Rewriting(keep=_is_no_training, attributes=_untrained), (Role.OPTIMIZER,), dict)
+    size, basis, error = rest.size, rest.basis, rest.error
     slots = planning.of_role(Role.OPTIMIZER)
     held = sum(tensor.stored_size for tensor in slots)
     notes = f"{len(slots):,} tensors of the optimizer, {held:,} bytes, and the structures that hold them; training starts anew without them"
@@ -76,58 +100,65 @@ def _without_optimizer(planning: Planning) -> Option:
     nested = any("/" in (tensor.layer or "") for tensor in planning.artifact.tensors)
     if basis is Basis.MEASURED and form is FormatName.KERAS_HDF5 and keras_module(planning.artifact) == "keras" and nested:
         basis, error = Basis.ESTIMATE, round(_RENAMED_DOUBT / max(size, 1), 4)
-    return Option("strip-optimizer", size, basis, True, _LOADS[form], _code(advice), notes, error)
+    notes += f"; {PREDICTED}" if rest.download is not None and basis is not Basis.MEASURED else ""
+    return Option("strip-optimizer", size, basis, True, _LOADS[form], _code(advice), notes, error, rest.download)
 
 
 def _without_pruning(planning: Planning) -> Option:
     form = planning.artifact.format
     rewriting = Rewriting(keep=_is_no_helper, rename=_unwrapped_path, attributes=_unwrapped_attributes)
-    size, basis, error = _size(planning, rewriting, (Role.OPTIMIZER, Role.PRUNING), unwrapped)
+    rest = _rest(planning, rewriting, (Role.OPTIMIZER, Role.PRUNING), unwrapped)
     helpers = planning.of_role(Role.PRUNING)
     held = sum(tensor.stored_size for tensor in helpers)
     notes = f"{len(helpers):,} masks, thresholds and steps, {held:,} bytes; the optimizer's state goes with them"
     advice = without_helpers(planning.artifact)
-    return Option("strip-pruning", size, basis, True, _LOADS[form], _code(advice), notes, error)
+    notes += f"; {PREDICTED}" if rest.download is not None else ""
+    return Option("strip-pruning", rest.size, rest.basis, True, _LOADS[form], _code(advice), notes, rest.error, rest.download)
 
 
 def _code(advice: Advice | None) -> str:
     return advice.code if advice is not None else ""
 
 
-def _size(
-    planning: Planning, rewriting: Rewriting, roles: tuple[Role, ...], change: Callable[[dict[str, Any]], Mapping[str, Any]]
-) -> tuple[int, Basis, float | None]:
-    """Return the size without tensors of some roles, and how it is known."""
+def _rest(planning: Planning, rewriting: Rewriting, roles: tuple[Role, ...], change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> Rest:
+    """Return what is left without tensors of some roles."""
     match planning.artifact.format:
         case FormatName.KERAS_HDF5 | FormatName.WEIGHTS_HDF5 if planning.is_file:
             is_model = planning.artifact.format is FormatName.KERAS_HDF5
             rewriting = replace(rewriting, linked_last=not is_model, by_layer=is_model, by_container=not is_model)
-            size = _rewrite(planning, Stream(planning.artifact.members[0].name), rewriting)
+            made = _rewrite(planning, Stream(planning.artifact.members[0].name), rewriting)
+            deflated = None if made.data is None else deflated_size([made.data])
             if Role.PRUNING not in roles:
-                return size, Basis.MEASURED, None
-            return size, Basis.ESTIMATE, round(0.001 if is_model else 0.002 + _RENAMED_WEIGHTS / max(size, 1), 4)
+                return Rest(made.size, Basis.MEASURED, None, deflated)
+            error = round(0.001 if is_model else 0.002 + _RENAMED_WEIGHTS / max(made.size, 1), 4)
+            return Rest(made.size, Basis.ESTIMATE, error, deflated)
         case FormatName.KERAS_ZIP if planning.is_file:
-            size = _archive_size(planning, rewriting, change)
+            size, deflated = _archive(planning, rewriting, change)
             doubt = _REBUILT if Role.PRUNING in roles else 0
-            return size, Basis.ESTIMATE, round(0.002 + doubt / max(size, 1), 4)
+            return Rest(size, Basis.ESTIMATE, round(0.002 + doubt / max(size, 1), 4), deflated)
         case FormatName.SAVED_MODEL | FormatName.CHECKPOINT:
             return _estimated(planning, roles)
         case _:
             raise UnmeasurableError("the artifact is in several files")
 
 
-def _rewrite(planning: Planning, stream: Stream, rewriting: Rewriting) -> int:
+def _rewrite(planning: Planning, stream: Stream, rewriting: Rewriting) -> Rewritten:
     if planning.artifact.diagnostics:
         raise UnmeasurableError("the file is damaged, and is not given to the HDF5 library")
     if planning.artifact.format is not FormatName.KERAS_ZIP and any(
         one.steps for each in planning.artifact.tensors for one in _streams(each)
     ):
         raise UnmeasurableError("it stands in an archive: unpack it first")
-    return rewritten_size(planning.files.open_stream(stream), rewriting)
+    held = sum(tensor.logical_size for tensor in planning.artifact.tensors)
+    written = is_gzipped(planning) and held <= MOST_DEFLATED
+    return rewritten(planning.files.open_stream(stream), replace(rewriting, with_elements=written))
 
 
-def _archive_size(planning: Planning, rewriting: Rewriting, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> int:
-    """Return the size of a ``.keras`` archive whose weights and configuration are written again; nothing in it is compressed."""
+def _archive(planning: Planning, rewriting: Rewriting, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> tuple[int, int | None]:
+    """Return the size of a ``.keras`` archive whose weights and configuration are written again, and what it deflates to.
+
+    Nothing in it is compressed, as Keras writes it.
+    """
     streams = {stream for tensor in planning.artifact.tensors for stream in _streams(tensor)}
     config = [document for document in planning.artifact.documents if document.kind is DocumentKind.KERAS_CONFIG]
     if len(streams) != 1 or not config or any(isinstance(step, DecompressStep) for stream in streams for step in stream.steps):
@@ -142,7 +173,27 @@ def _archive_size(planning: Planning, rewriting: Rewriting, change: Callable[[di
         changed = {**_unshared(changed), "compile_config": {}}  # what Keras 3 says of a model that was loaded and is not compiled
     rewriting = replace(rewriting, linked_last=True, through_file=True)
     less = len(json.dumps(text)) - len(json.dumps(changed))
-    return planning.size - inner + _rewrite(planning, stream, rewriting) - less
+    made = _rewrite(planning, stream, rewriting)
+    size = planning.size - inner + made.size - less
+    if made.data is None:
+        return size, None
+    return size, _deflated_archive(planning, {"config.json": json.dumps(changed).encode(), "model.weights.h5": made.data})
+
+
+def _deflated_archive(planning: Planning, changed: Mapping[str, bytes]) -> int | None:
+    """Return what the archive deflates to with other contents of some members, None where it cannot be written again."""
+    if planning.is_wrapped:
+        return None
+    buffer = io.BytesIO()
+    try:
+        with zipfile.ZipFile(as_file(planning.files.open(planning.artifact.members[0].name))) as old, zipfile.ZipFile(buffer, "w") as new:
+            if sum(info.file_size for info in old.infolist()) > MOST_DEFLATED:
+                return None
+            for info in old.infolist():
+                new.writestr(info, changed[info.filename] if info.filename in changed else old.read(info))
+    except ZIP_ERRORS:
+        return None
+    return deflated_size([buffer.getvalue()])
 
 
 def _unshared(value: Any, depth: int = 0) -> Any:
@@ -169,7 +220,7 @@ def _text(planning: Planning, document: Document) -> bytes:
     return planning.files.open_stream(document.stream).read_at(document.span.offset, document.span.size)
 
 
-def _estimated(planning: Planning, roles: tuple[Role, ...]) -> tuple[int, Basis, float | None]:
+def _estimated(planning: Planning, roles: tuple[Role, ...]) -> Rest:
     """Take away the elements and what the index and the object graph say of each; a SavedModel's graph shrinks too, and is not known."""
     gone = [tensor for tensor in planning.artifact.tensors if tensor.role in roles or _COUNTER in tensor.name]
     wrappers = sum("pruning_step" in tensor.name for tensor in gone)
@@ -179,7 +230,22 @@ def _estimated(planning: Planning, roles: tuple[Role, ...]) -> tuple[int, Basis,
     graph = sum(member.size for member in planning.artifact.members if member.name.endswith((".pb", ".pbtxt", ".cpb")))
     share = _WRAPPED_GRAPH if Role.PRUNING in roles else _TRAINED_GRAPH
     doubt = _CHECKPOINT_DOUBT * (len(gone) + 4) + share * graph
-    return max(size, 0), Basis.ESTIMATE, round(min(doubt / max(size - doubt, 1), 9.99), 4)
+    return Rest(max(size, 0), Basis.ESTIMATE, round(min(doubt / max(size - doubt, 1), 9.99), 4), _deflated(planning, gone))
+
+
+def _deflated(planning: Planning, gone: Sequence[Tensor]) -> int | None:
+    """Return what a checkpoint deflates to without some tensors: what its index and graph say of them goes in proportion."""
+    artifact = planning.artifact
+    data = without(planning, gone) if is_gzipped(planning) and artifact.format is FormatName.CHECKPOINT else None
+    if data is None:
+        return None
+    everything = [tensor for tensor in artifact.tensors if tensor.extents]
+    described = without(planning, everything)
+    if described is None or not everything:
+        return None
+    described_less = int(deflated_size(described) * sum(1 for tensor in gone if tensor.extents) / len(everything))
+    size = deflated_size(data) - described_less
+    return size if described_less <= _MOST_DESCRIBED * size else None
 
 
 def _is_no_training(path: str) -> bool:
