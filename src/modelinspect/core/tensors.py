@@ -141,6 +141,16 @@ class Stream:
     member: str
     steps: tuple[WindowStep | DecompressStep, ...] = ()
 
+    @property
+    def stored(self) -> tuple[int, Span | None]:
+        """Where it begins in the member, and the run of the member that is decoded first, None where nothing is."""
+        base = 0
+        for step in self.steps:
+            base += step.offset
+            if isinstance(step, DecompressStep):
+                return base, Span(base, step.size)
+        return base, None
+
     def then(self, step: WindowStep | DecompressStep) -> Stream:
         """Return the stream that one more step leads to."""
         return Stream(self.member, (*self.steps, step))

@@ -12,7 +12,7 @@ from modelinspect.core.artifact import Artifact, Member
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import KIB, Limits
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import DecompressStep, Hdf5Payload, JoinedPayload, ProtobufPayload, RawPayload, Stream, Tensor, WindowStep
+from modelinspect.core.tensors import Hdf5Payload, JoinedPayload, ProtobufPayload, RawPayload, Stream, Tensor
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 
@@ -125,14 +125,9 @@ def _compressed_runs(tensors: tuple[Tensor, ...]) -> dict[str, list[Span]]:
     """Return the compressed runs that tensors stand in, by member."""
     found: dict[str, set[Span]] = {}
     for stream in {stream for tensor in tensors for stream in _streams(tensor)}:
-        base = 0
-        for step in stream.steps:
-            match step:
-                case WindowStep():
-                    base += step.offset
-                case DecompressStep():
-                    found.setdefault(stream.member, set()).add(Span(base + step.offset, step.size))
-                    break
+        run = stream.stored[1]
+        if run is not None:
+            found.setdefault(stream.member, set()).add(run)
     return {member: sorted(spans) for member, spans in found.items()}
 
 

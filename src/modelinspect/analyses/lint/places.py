@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from modelinspect.core.artifact import Document
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import DecompressStep, Stream, WindowStep
+from modelinspect.core.tensors import Stream
 from modelinspect.errors import FormatError, LocationError
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
@@ -28,13 +28,9 @@ NOWHERE = Place("")
 
 def place_of(stream: Stream, span: Span | None) -> Place:
     """Return the stored bytes of a span of a stream; those of the whole run where it is compressed."""
-    base = 0
-    for step in stream.steps:
-        match step:
-            case WindowStep():
-                base += step.offset
-            case DecompressStep():
-                return Place(stream.member, base + step.offset, step.size, None if span is None else span.offset)
+    base, run = stream.stored
+    if run is not None:
+        return Place(stream.member, run.offset, run.size, None if span is None else span.offset)
     return Place(stream.member) if span is None else Place(stream.member, base + span.offset, span.size)
 
 

@@ -8,7 +8,7 @@ from modelinspect.analyses.plan.base import Planning
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.limits import MIB
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import RawPayload, Role, Tensor, WindowStep
+from modelinspect.core.tensors import RawPayload, Role, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.compressors import tensor_deflated_size
@@ -56,8 +56,8 @@ def _span(tensor: Tensor) -> Span | None:
     payload = tensor.payload
     if not isinstance(payload, RawPayload) or len(payload.spans) != 1 or payload.spans[0].size < _LEAST:
         return None
-    steps = [step for step in payload.stream.steps if isinstance(step, WindowStep)]
-    if len(steps) != len(payload.stream.steps):
+    base, run = payload.stream.stored
+    if run is not None:
         return None
     (span,) = payload.spans
-    return Span(sum(step.offset for step in steps) + span.offset, span.size)
+    return Span(base + span.offset, span.size)

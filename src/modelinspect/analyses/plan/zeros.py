@@ -10,7 +10,7 @@ from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
 from modelinspect.analyses.plan.content import loads_as, read_member, stream
 from modelinspect.analyses.remedies import Advice, Remedy, advise
 from modelinspect.analyses.remedies.choose import positive_zeros, repackable
-from modelinspect.core.tensors import ByteOrder, ElementKind, RawPayload, Tensor, WindowStep
+from modelinspect.core.tensors import ByteOrder, ElementKind, RawPayload, Tensor
 from modelinspect.measure.compressors import BLOCK, GZIP_FRAME, Compressor, compress_all
 from modelinspect.reports.wording import plural
 
@@ -64,11 +64,10 @@ def _spans(planning: Planning) -> dict[str, list[Run]]:
 
 
 def _runs(tensor: Tensor, payload: RawPayload) -> Iterator[Run]:
-    steps = [step for step in payload.stream.steps if isinstance(step, WindowStep)]
+    base, run = payload.stream.stored
     width = tensor.dtype.bits // 8
-    if tensor.dtype.kind is not ElementKind.FLOAT or width not in (2, 4, 8) or len(steps) != len(payload.stream.steps):
+    if tensor.dtype.kind is not ElementKind.FLOAT or width not in (2, 4, 8) or run is not None:
         return
-    base = sum(step.offset for step in steps)
     for span in payload.spans:
         yield base + span.offset, span.size // width * width, width, payload.byte_order
 
