@@ -276,6 +276,7 @@ def side(
 
 
 def _side(artifact: Artifact, files: FileSet, *, measure: bool, limits: Limits | None, progress: Progress | None) -> Side:
+    from modelinspect.analyses.channels.removal import find_removal
     from modelinspect.analyses.matching import Side
     from modelinspect.measure.facts import COMPARING
     from modelinspect.measure.run import measure as measure_all
@@ -283,7 +284,7 @@ def _side(artifact: Artifact, files: FileSet, *, measure: bool, limits: Limits |
     if not measure:
         return Side(artifact, None)
     measurements = measure_all(artifact, files, limits, progress, COMPARING)
-    return Side(artifact, measurements, hidden_bytes(artifact, files, limits=limits))
+    return Side(artifact, measurements, hidden_bytes(artifact, files, limits=limits), find_removal(artifact, files, measurements, limits))
 
 
 def parse_files(files: FileSet, *, strict: bool = False, limits: Limits | None = None) -> Artifact:

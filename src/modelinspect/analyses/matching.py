@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 
+from modelinspect.analyses.channels.removal import Removal
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Tensor
@@ -32,11 +33,12 @@ class MatchedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of two artifacts, and what was measured of it."""
+    """One of two artifacts, what was measured of it, and what its network can do without."""
 
     artifact: Artifact
     measurements: Measurements | None
     hidden: HiddenReport | None = None
+    removal: Removal | None = None
 
     def tensor(self, tensor: TensorId) -> Tensor:
         """Return a tensor of the artifact."""

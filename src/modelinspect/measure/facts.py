@@ -32,11 +32,13 @@ class Pattern:
     the last axis are the output channels, the last but one the inputs). ``zero_blocks`` counts, for an axis from the end and a
     length that divides it, the runs of that length along it that hold nothing but zeros, and all such runs.
     ``two_of_four`` counts, for an axis from the end that 4 divides, the runs of 4 of which at least two are zero, and all.
+    ``dead`` tells of each axis which slices those are, a bit for each, the first one highest; no bytes where there are none.
     """
 
     slices: tuple[tuple[int, int], ...]
     zero_blocks: Mapping[tuple[int, int], tuple[int, int]]
     two_of_four: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    dead: tuple[bytes, ...] = ()
 
     @property
     def dead_rows(self) -> tuple[int, int]:

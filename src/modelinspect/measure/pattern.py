@@ -91,12 +91,14 @@ class PatternFinder:
             return None
         grid = self._rows.reshape(shape[:-1])
         axes = range(len(shape) - 1)
-        alive = [int(np.count_nonzero(grid.any(axis=tuple(other for other in axes if other != axis)))) for axis in axes]
-        alive.append(int(np.count_nonzero(self._columns)))
+        filled = [grid.any(axis=tuple(other for other in axes if other != axis)) for axis in axes]
+        filled.append(self._columns)
+        alive = [int(np.count_nonzero(some)) for some in filled]
         count = self.tensor.element_count
         return Pattern(
             slices=tuple((length - some, length) for length, some in zip(shape, alive, strict=True)),
             zero_blocks={(-1, length): (zeros, count // length) for length, zeros in self._along.items()}
             | {(-2, length): (zeros, count // length) for length, zeros in self._across.items()},
             two_of_four={axis: (found, count // 4) for axis, found in self._fours.items()},
+            dead=tuple(b"" if some.all() else np.packbits(~some).tobytes() for some in filled),
         )

@@ -42,8 +42,9 @@ class PrunedKernel(Part, frozen=True, kw_only=True):
 
     ``verdict`` is yes, no, short (of the target), lost (the mask has more zeros) or not begun (the mask has none).
     ``pattern`` is what the zeros keep to, outputs by inputs as TFLite lays them; ``dead_outputs`` and ``dead_inputs`` are slices of zeros
-    alone, and all; ``removable`` are the bytes of both, and of the places of the dead outputs in the layer's vectors.
-    ``zero_points`` are the elements that stand for zero where integers do, each once.
+    alone, and all; ``removable`` are the bytes that go with those which the network can do without: of this layer, and of all others that
+    make, scale or read the channels, as ``removable_elsewhere`` has them by layer. ``removable_notes`` say under which condition, and
+    which dead slices stay and why. ``zero_points`` are the elements that stand for zero where integers do, each once.
     """
 
     tensor: str
@@ -59,6 +60,8 @@ class PrunedKernel(Part, frozen=True, kw_only=True):
     dead_inputs: tuple[int, int]
     removable: int
     zero_points: tuple[int, ...] = ()
+    removable_elsewhere: Mapping[str, int] = {}
+    removable_notes: tuple[str, ...] = ()
 
 
 class Compressed(Part, frozen=True, kw_only=True):
@@ -119,6 +122,10 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             )
         if self.pruning:
             yield self._pruning_table(PRUNED_SHOWN if top is None else top)
+            channels = [entry for entry in self.pruning if entry.removable_elsewhere or entry.removable_notes]
+            if channels:
+                shown_ones = channels[: PRUNED_SHOWN if top is None else top]
+                yield Notes("Dead channels", tuple(map(_channel_note, shown_ones)), len(channels) - len(shown_ones))
         if self.findings:
             title = "What else explains it" if self.causes else "What explains it"
             notes = tuple(advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings)
@@ -226,6 +233,17 @@ def _kernel_row(entry: PrunedKernel, *, targets: bool) -> tuple[Cell, ...]:
         entry.negative_zeros or None,
         None if not points else f"{points[0]}" if len(entry.zero_points) == 1 else f"{min(entry.zero_points)} to {max(entry.zero_points)}",
     )
+
+
+def _channel_note(entry: PrunedKernel) -> Note:
+    """Say where the bytes are that go with a kernel's dead channels, and why others stay."""
+    own = entry.removable - sum(entry.removable_elsewhere.values())
+    others = sorted(entry.removable_elsewhere.items(), key=lambda item: (-item[1], item[0]))
+    places = [f"{own:,} of its own layer", *(f"{size:,} of {layer}" for layer, size in others[:EVIDENCE_SHOWN])]
+    rest = [size for _, size in others[EVIDENCE_SHOWN:]]
+    places += [f"{sum(rest):,} of {len(rest):,} more"] if rest else []
+    told = [f"{entry.removable:,} bytes go: {', '.join(places)}"] if entry.removable_elsewhere else []
+    return Note(_counted(entry.removable), entry.tensor, "; ".join((*told, *entry.removable_notes)))
 
 
 def _of(slices: tuple[int, int]) -> str | None:

@@ -46,7 +46,7 @@ def explain(before: Side | None, after: Side, squeezed: Squeezed | None = None) 
     causes = _entries(shares, before, after)
     if sum(entry.delta for entry in causes) != delta:
         raise InvariantError(f"the causes sum to {sum(entry.delta for entry in causes):,} and not to {delta:,} bytes")
-    context = Context(after.artifact, after.measurements, after_sizes, after.hidden, comparison)
+    context = Context(after.artifact, after.measurements, after_sizes, after.hidden, comparison, after.removal)
     found = squeezed or Squeezed()
     return ExplainReport(
         before=None if before is None else side_entry(before),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from modelinspect.analyses.channels.removal import Saving
 from modelinspect.analyses.explain.labels import duplicates
 from modelinspect.analyses.kernels import input_axis, is_depthwise, output_axis
 from modelinspect.analyses.matching import Side, bare_layer
@@ -13,11 +15,13 @@ from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.measure.facts import Pattern, TensorMeasure
 from modelinspect.reports.explain import PrunedKernel
+from modelinspect.reports.wording import plural
 
 _SOME = 0.2
 _SHORT = 0.01
 _IN_BLOCKS = 0.95
 _FULL = 0.5
+_UNTOLD = "which layers read and feed it is not told here: these are bytes of its own layer alone, unless it makes the model's outputs"
 
 
 def pruned_kernels(context: Context) -> tuple[PrunedKernel, ...]:
@@ -26,7 +30,8 @@ def pruned_kernels(context: Context) -> tuple[PrunedKernel, ...]:
         return ()
     side = Side(context.artifact, context.measurements)
     groups = duplicates(side)
-    copies = {copy for group in groups for copy in group[1:]}
+    again = {group[0]: group[1:] for group in groups}
+    copies = {copy for many in again.values() for copy in many}
     first = {id(side.tensor(one)): id(side.tensor(group[0])) for group in groups for one in group}
     of_masks = {first.get(id(mask.weight), id(mask.weight)): mask for mask in masks(context)}
     targets, masked = _targets(context), _masked(context)
@@ -37,20 +42,58 @@ def pruned_kernels(context: Context) -> tuple[PrunedKernel, ...]:
             layers = _layers(tensor)
             known = not masked or any((layer, sorted(tensor.shape)) in masked for layer in layers)
             target = next((targets[layer] for layer in layers if layer in targets), None) if known else None
-            found.append(_kernel(context, side.name(TensorId(index)), tensor, measure, target, of_masks.get(id(tensor))))
+            name, mask = side.name(TensorId(index)), of_masks.get(id(tensor))
+            channels = _Channels.of(context, [TensorId(index), *again.get(TensorId(index), ())])
+            found.append(_kernel(context, name, tensor, measure, target, mask, channels))
     zeros, elements = sum(entry.zeros for entry in found), sum(entry.elements for entry in found)
-    if not elements or (not targets and not of_masks and zeros < _SOME * elements):
+    if not any(entry.removable for entry in found) and not targets and not of_masks and zeros < _SOME * max(elements, 1):
         return ()
     return tuple(sorted(found, key=lambda entry: (-entry.elements, entry.tensor)))
 
 
-def _kernel(context: Context, name: str, tensor: Tensor, measure: TensorMeasure, target: float | None, mask: Mask | None) -> PrunedKernel:
+@dataclass(frozen=True, slots=True)
+class _Channels:
+    """What goes with a kernel's dead channels, where the network is known; ``saving`` is None where its layer is not followed."""
+
+    saving: Saving | None
+
+    @classmethod
+    def of(cls, context: Context, copies: Sequence[TensorId]) -> _Channels | None:
+        """Return what goes with a kernel that may be stored several times; None where the network is not known."""
+        if context.removal is None:
+            return None
+        savings = context.removal.savings
+        return cls(next((savings[one] for one in copies if one in savings), None))
+
+    def notes(self, dead: bool, /) -> tuple[str, ...]:
+        """Say what must be done beside, and what stays."""
+        if self.saving is None:
+            return ("its channels stay: its layer is not followed",) if dead else ()
+        folded = self.saving.folded
+        condition = f"what {plural(folded, 'channel')} of them {'carries' if folded == 1 else 'carry'} goes into the bias behind"
+        return (*((condition,) if folded else ()), *self.saving.kept)
+
+
+def _kernel(
+    context: Context,
+    name: str,
+    tensor: Tensor,
+    measure: TensorMeasure,
+    target: float | None,
+    mask: Mask | None,
+    channels: _Channels | None,
+) -> PrunedKernel:
     zeros = measure.zero_count or 0
     out, into = output_axis(context.artifact, tensor), input_axis(context.artifact, tensor)
     pattern = measure.pattern
     outputs, inputs = (pattern.slices[axis] if pattern else (0, 0) for axis in (out, into))
     if is_depthwise(context.artifact, tensor):  # each output has one input, and what lies before the outputs are pixels
         inputs = (0, 1)
+    dead = bool(outputs[0] or inputs[0])
+    saving = channels.saving if channels is not None else None
+    stored = dead and tensor.storage is Storage.DENSE
+    notes = channels.notes(stored) if channels is not None else (_UNTOLD,) if stored else ()
+    removable = _removable(context, tensor, outputs, inputs) if channels is None else saving.size if saving is not None else 0
     return PrunedKernel(
         tensor=name,
         layer=tensor.layer,
@@ -63,13 +106,18 @@ def _kernel(context: Context, name: str, tensor: Tensor, measure: TensorMeasure,
         pattern="" if pattern is None else named_pattern(pattern, len(tensor.shape), into, zeros, tensor.element_count),
         dead_outputs=outputs,
         dead_inputs=inputs,
-        removable=_removable(context, tensor, outputs, inputs),
+        removable=removable,
+        removable_elsewhere=dict(saving.others) if saving is not None else {},
+        removable_notes=notes,
         zero_points=tuple(sorted(set(tensor.quantization.zero_points))) if tensor.quantization else (),
     )
 
 
 def _removable(context: Context, tensor: Tensor, outputs: tuple[int, int], inputs: tuple[int, int]) -> int:
-    """Return the bytes of dead slices, and of the places of dead outputs in the layer's vectors; none of what is not stored in full."""
+    """Return the bytes of dead slices, and of the places of dead outputs in the layer's vectors; none of what is not stored in full.
+
+    That is all that can be told where the artifact does not say which layers read the channels.
+    """
     if tensor.storage is not Storage.DENSE or not outputs[1] * inputs[1]:
         return 0
     alive = (outputs[1] - outputs[0]) * (inputs[1] - inputs[0])

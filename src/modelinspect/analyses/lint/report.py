@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelinspect.analyses.attribution import attribute
+from modelinspect.analyses.channels.removal import find_removal
 from modelinspect.analyses.lint.base import Subject
 from modelinspect.analyses.lint.run import Chosen, run_rules
 from modelinspect.analyses.rules.base import Context
@@ -22,8 +23,9 @@ def lint_artifact(
     artifact: Artifact, files: FileSet, measurements: Measurements | None, hidden: HiddenReport | None, chosen: Chosen
 ) -> LintReport:
     """Run the chosen rules over an artifact whose files are open."""
+    removal = find_removal(artifact, files, measurements) if measurements is not None else None
     sizes = attribute(artifact, zero_counts(measurements)).category_sizes()
-    subject = Subject(Context(artifact, measurements, sizes, hidden), files)
+    subject = Subject(Context(artifact, measurements, sizes, hidden, removal=removal), files)
     findings = run_rules(subject, chosen)
     return LintReport(
         artifact=artifact_entry(artifact),

@@ -26,11 +26,16 @@ _SHORT = 1 << 20
 _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "Conv1D": ("kernel", "bias"),
     "Conv2D": ("kernel", "bias"),
+    "Conv1DTranspose": ("kernel", "bias"),
     "Conv2DTranspose": ("kernel", "bias"),
+    "Conv3D": ("kernel", "bias"),
     "Dense": ("kernel", "bias"),
+    "DepthwiseConv1D": ("kernel", "bias"),
     "DepthwiseConv2D": ("kernel", "bias"),
     "Embedding": ("embeddings",),
     "LayerNormalization": ("gamma", "beta"),
+    "PReLU": ("alpha",),
+    "SeparableConv1D": ("depthwise_kernel", "pointwise_kernel", "bias"),
     "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel", "bias"),
 }
 """The variables of a layer in the order in which they are numbered where their names are not stored."""
@@ -81,7 +86,7 @@ def parameters(artifact: Artifact, reading: Reading, model: LayerConfig | None) 
         if tensor.role in (Role.WEIGHT, Role.STATISTIC) and tensor.storage is not Storage.INLINE:
             layer = tensor.layer or (tensor.name or "").split("/")[0]
             name = (tensor.name or "").removesuffix(_VALUE).rpartition("/")[2].split(":")[0]
-            values = values_of(tensor, reading) if len(tensor.shape) <= 1 else None
+            values = values_of(tensor, reading) if len(tensor.shape) <= 1 or _is_pair(tensor, name) else None
             found.setdefault(layer, []).append(Parameter(name, tensor, values))
     return {layer: _named(many, classes.get(layer.rpartition("/")[2])) for layer, many in found.items()}
 
@@ -99,6 +104,11 @@ def _named(many: list[Parameter], layer: LayerConfig | None) -> list[Parameter]:
     if len(ordered) > len(names):
         return many
     return [Parameter(name, each.tensor, each.values) for name, each in zip(names, ordered, strict=False)]
+
+
+def _is_pair(tensor: Tensor, name: str) -> bool:
+    """Tell whether a tensor is the two biases of a recurrent layer."""
+    return len(tensor.shape) == 2 and tensor.shape[0] == 2 and name in ("bias", "2")
 
 
 def values_of(tensor: Tensor, reading: Reading) -> Array | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
+from modelinspect.analyses.channels.removal import Removal
 from modelinspect.analyses.kernels import frozen_masks
 from modelinspect.analyses.remedies import Advice, Remedy, example
 from modelinspect.core.artifact import Artifact, Severity
@@ -53,13 +54,17 @@ _RANK = {severity: rank for rank, severity in enumerate((Severity.ERROR, Severit
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a rule may look at: the artifact, what was measured of it (None: nothing was), the bytes of each category."""
+    """What a rule may look at: the artifact, what was measured of it (None: nothing was), the bytes of each category.
+
+    ``removal`` is what the network can do without, None where nothing is dead or the artifact does not tell how its layers are connected.
+    """
 
     artifact: Artifact
     measurements: Measurements | None
     sizes: Mapping[Category, int]
     hidden: HiddenReport | None = None
     comparison: Comparison | None = None
+    removal: Removal | None = None
 
     def share(self, size: int) -> str:
         """Return bytes as a percentage of the artifact."""

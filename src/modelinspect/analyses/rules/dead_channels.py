@@ -1,18 +1,23 @@
-"""Finds channels of kernels that hold nothing but zeros."""
+"""Finds channels of kernels that hold nothing but zeros, and what the network would save without them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from modelinspect.analyses.channels.removal import Removal
 from modelinspect.analyses.kernels import output_axis
 from modelinspect.analyses.remedies import Remedy
 from modelinspect.analyses.remedies.choose import live_channels
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
+from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Storage, Tensor
 
 
 def _find(context: Context) -> Iterator[Finding]:
+    if context.removal is not None:
+        yield from _in_network(context, context.removal)
+        return
     found: list[tuple[Tensor, int, int]] = []
     for tensor, measure in context.measured():
         if measure.pattern is None or tensor.role is not Role.WEIGHT or measure.zero_count == measure.element_count:
@@ -28,10 +33,39 @@ def _find(context: Context) -> Iterator[Finding]:
     tensor, dead, all_of_them = max(found, key=lambda entry: entry[1] / entry[2])
     message = (
         f"{size:,} bytes ({context.share(size)}) are output channels of zeros alone, in {plural(len(found), 'kernel')}: "
-        f"{tensor.name} has {dead:,} dead of {all_of_them:,}"
+        f"{tensor.name} has {dead:,} dead of {all_of_them:,}; what reads them is not told here, and not counted"
     )
     found.sort(key=lambda entry: -entry[1] / entry[2])
     yield Finding(message, size, live_channels(context.artifact, [kernel for kernel, _, _ in found]))
+
+
+def _in_network(context: Context, removal: Removal) -> Iterator[Finding]:
+    """Say what goes with all channels that the network can do without; nothing where it needs them all."""
+    size = removal.size
+    if not size:
+        return
+    found = sorted(((saving.size, -tensor, tensor) for tensor, saving in removal.savings.items() if saving.size), reverse=True)
+    kernels = [context.artifact.tensors[tensor] for _, _, tensor in found]
+    largest, saving = kernels[0], removal.savings[found[0][2]]
+    own = sum(saving.own for saving in removal.savings.values())
+    out = output_axis(context.artifact, largest) % len(largest.shape)
+    axis = out if saving.gone.get(out) else max(saving.gone, key=lambda one: saving.gone[one])
+    folded = sum(saving.folded for saving in removal.savings.values())
+    message = (
+        f"{size:,} bytes ({context.share(size)}) go with the dead channels of {plural(len(found), 'kernel')}: {own:,} of their own layers, "
+        f"{size - own:,} of those that make or read them; {largest.name} has {saving.gone[axis]:,} dead of {largest.shape[axis]:,} "
+        f"{'outputs' if axis == out else 'inputs'}"
+    )
+    if folded:
+        message += f"; what {plural(folded, 'channel')} {'carries' if folded == 1 else 'carry'} goes into the bias behind"
+    makers = [context.artifact.tensors[tensor] for _, _, tensor in found if _makes(context, removal, tensor)]
+    yield Finding(message, size, live_channels(context.artifact, makers))
+
+
+def _makes(context: Context, removal: Removal, tensor: TensorId) -> bool:
+    """Tell whether outputs of a kernel go."""
+    kernel = context.artifact.tensors[tensor]
+    return bool(removal.savings[tensor].gone.get(output_axis(context.artifact, kernel) % len(kernel.shape)))
 
 
 RULE = Rule(
@@ -39,6 +73,7 @@ RULE = Rule(
     Severity.NOTE,
     "A channel of zeros can be removed from the model, which no compressor does.",
     _find,
-    example="32 bytes (25.0 %) are output channels of zeros alone, in 1 kernel: layer_0/kernel has 1 dead of 4",
+    example="32 bytes (25.0 %) are output channels of zeros alone, in 1 kernel: layer_0/kernel has 1 dead of 4; what reads them is "
+    "not told here, and not counted",
     remedies=(Remedy.LIVE_CHANNELS, Remedy.LIVE_FILTERS),
 )
