@@ -81,7 +81,7 @@ def export(network: Network, library: Any, target: Path) -> None:
     if network.keras == 3:
         import tensorflow as tf
 
-        fixed = draw.random() < 0.25
+        fixed = draw.random() < 0.25 and len(model.inputs) == 1
         given = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=tensor.name) for tensor in model.inputs]
         model.export(str(target), verbose=False, **({"input_signature": given} if fixed else {}))
     else:

@@ -13,10 +13,12 @@ from modelinspect.analyses.plan.tflite.nodes import Held, Item, Node, Rule, Unkn
 from modelinspect.analyses.plan.tflite.operators import (
     ADD,
     AVERAGE_POOL,
+    BATCH_TO_SPACE,
     MAX_POOL,
     MUL,
     RESIZE_BILINEAR,
     RESIZE_NEAREST,
+    SPACE_TO_BATCH,
     TRANSPOSE_CONV,
     slid,
 )
@@ -154,7 +156,32 @@ def _resized(code: int) -> Rule:
     return rule
 
 
+def _dealt(node: Node) -> Item:
+    """Deal the pixels of a sample to grids, as a dilated convolution wants them where the batch is not known."""
+    given, rates = node.given, [int(number) for number in node.held(1).array(node.reading).reshape(-1)]
+    sides = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2)
+    if given.shape[0] >= 0 or len(sides) != len(rates) or len(given.shape) != len(rates) + 2 or min(rates) < 1:
+        raise UnknownNodeError("space of another shape")
+    inner = tuple(int(length + side.sum()) // rate for length, side, rate in zip(given.shape[1:], sides, rates, strict=False))
+    made = node.op(SPACE_TO_BATCH, [given, node.value(1), node.value(2)], (-1, *inner, given.shape[-1]))
+    node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
+    return made
+
+
+def _gathered(node: Node) -> Item:
+    """Put the pixels of a sample together again."""
+    given, rates = node.given, [int(number) for number in node.held(1).array(node.reading).reshape(-1)]
+    cuts = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2)
+    if given.shape[0] >= 0 or len(cuts) != len(rates) or len(given.shape) != len(rates) + 2 or min(rates) < 1:
+        raise UnknownNodeError("space of another shape")
+    outer = tuple(int(length * rate - cut.sum()) for length, cut, rate in zip(given.shape[1:], cuts, rates, strict=False))
+    made = node.op(BATCH_TO_SPACE, [given, node.value(1), node.value(2)], (-1, *outer, given.shape[-1]))
+    node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
+    return made
+
+
 IMAGES: dict[str, Rule] = {
+    "BatchToSpaceND": _gathered,
     "AvgPool": _pool(AVERAGE_POOL),
     "Conv2D": _convolution,
     "Conv2DBackpropInput": _backwards,
@@ -163,5 +190,6 @@ IMAGES: dict[str, Rule] = {
     "MaxPool": _pool(MAX_POOL),
     "ResizeBilinear": _resized(RESIZE_BILINEAR),
     "ResizeNearestNeighbor": _resized(RESIZE_NEAREST),
+    "SpaceToBatchND": _dealt,
 }
 """The rules of operations on images."""

@@ -1,79 +1,120 @@
-"""Finds what the converter knows as one by its parts: GELUs, and factors before convolutions."""
+"""Finds what the converter knows as one by its parts: GELUs, PReLUs, and factors before convolutions."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
-from modelinspect.analyses.plan.tflite.forms import CONV
-from modelinspect.analyses.plan.tflite.graph import Constant, Network, Op, Value
+from modelinspect.analyses.plan.tflite.forms import CONV, FLOAT32
+from modelinspect.analyses.plan.tflite.graph import Constant, Network, Op, Value, kernel
 from modelinspect.analyses.plan.tflite.node_constants import read_constant
 from modelinspect.analyses.plan.tflite.nodes import Node, UnknownNodeError
-from modelinspect.analyses.plan.tflite.operators import GELU, MUL
+from modelinspect.analyses.plan.tflite.operators import GELU, MUL, PRELU
 from modelinspect.analyses.plan.tflite.saved_graph import Ref, Step
+from modelinspect.measure.kept import Layout
 
 
 @dataclass(frozen=True, slots=True)
-class Gelu:
-    """A GELU that was found: what it is given, and the names of its parts as its location has them."""
+class Found:
+    """An operator that was found by its parts: what it takes, and the names of its parts as its location has them."""
 
-    given: Ref
+    code: int
+    taken: tuple[Ref, ...]
     names: tuple[str, ...]
 
     def lowered(self, node: Node) -> Value:
         """Add it as one operator."""
-        output = node.op(GELU, [node.given], node.given.shape)
+        inputs: list[Value | None] = [node.given]
+        if self.code == PRELU:
+            slope = node.held(1)
+            if len(slope.shape) != len(node.given.shape) - 1 or slope.tensor is None:
+                raise UnknownNodeError("a slope of another rank")
+            inputs.append(kernel(slope.tensor, Layout(prod(slope.shape), 1, None), slope.shape, self.names))
+        output = node.op(self.code, inputs, node.given.shape)
         output.location = self.names
         return output
 
 
 @dataclass(slots=True)
-class Gelus:
-    """The GELUs by their last step, and the steps that are parts of one."""
+class Patterns:
+    """What was found, by the last step of each, and the steps that are parts of it."""
 
-    wholes: dict[int, Gelu] = field(default_factory=dict)
+    wholes: dict[int, Found] = field(default_factory=dict)
     parts: set[int] = field(default_factory=set)
 
 
-def gelus(steps: Sequence[Step]) -> Gelus:
-    """Find every x/2 * erfc(-x * sqrt(1/2))."""
+def patterns(steps: Sequence[Step]) -> Patterns:
+    """Find every GELU and PReLU."""
     uses = Counter(id(ref.node) for step in steps for ref in step.inputs)
-    found = Gelus()
+    numbers = Counter(number for number in map(_number, steps) if number is not None)
+    found = Patterns()
     for step in steps:
-        half, erfc = (_maker(ref) for ref in step.inputs) if step.op == "Mul" and len(step.inputs) == 2 else (None, None)
-        if half is None or erfc is None or erfc.op != "Erfc" or half.op != "Mul" or len(half.inputs) != 2:
+        match = _gelu(step, numbers) or _prelu(step)
+        if match is None:
             continue
-        inner = _maker(erfc.inputs[0])
-        if inner is None or inner.op != "Mul" or len(inner.inputs) != 2:
-            continue
-        negative, root, one = _maker(inner.inputs[0]), _maker(inner.inputs[1]), _maker(half.inputs[0])
-        if negative is None or negative.op != "Neg" or root is None or one is None:
-            continue
-        if negative.inputs[0] != half.inputs[1] or not _is(one, 0.5) or not _is(root, 0.5**0.5):
-            continue
-        if any(uses[id(part)] != 1 for part in (half, erfc, inner, negative)):
-            continue
-        names = tuple(part.location for part in (step, one, half, negative, root, inner, erfc))
-        found.wholes[id(step)] = Gelu(half.inputs[1], names)
-        found.parts |= {id(part) for part in (half, erfc, inner, negative)}
+        one, parts = match
+        if all(uses[id(part)] == 1 for part in parts):
+            found.wholes[id(step)] = one
+            found.parts |= {id(part) for part in parts}
     return found
+
+
+def _gelu(step: Step, numbers: Counter[float]) -> tuple[Found, list[Step]] | None:
+    """Match x/2 * erfc(-x * sqrt(1/2))."""
+    half, erfc = _two(step, "Mul")
+    one, _ = _two(half, "Mul")
+    inner = _only(erfc, "Erfc")
+    negative, root = _two(inner, "Mul")
+    if half is None or erfc is None or inner is None or one is None or root is None or negative is None or negative.op != "Neg":
+        return None
+    if negative.inputs[0] != half.inputs[1] or _number(one) != 0.5 or _number(root) != float(np.float32(0.5**0.5)):
+        return None
+    names = [step.location, "" if numbers[0.5] > 1 else one.location, half.location, negative.location]
+    names += ["" if numbers[float(np.float32(0.5**0.5))] > 1 else root.location, inner.location, erfc.location]
+    return Found(GELU, (half.inputs[1],), tuple(dict.fromkeys(names))), [half, erfc, inner, negative]
+
+
+def _prelu(step: Step) -> tuple[Found, list[Step]] | None:
+    """Match relu(x) + -slope * relu(-x)."""
+    above, scaled = _two(step, "AddV2")
+    slope, below = _two(scaled, "Mul")
+    negative = _only(below, "Relu")
+    if above is None or scaled is None or slope is None or below is None or negative is None:
+        return None
+    if above.op != "Relu" or slope.op != "Neg" or negative.op != "Neg" or negative.inputs[0] != above.inputs[0]:
+        return None
+    names = tuple(part.location for part in (step, above, negative, below, scaled))
+    return Found(PRELU, (above.inputs[0], slope.inputs[0]), names), [above, scaled, slope, below, negative]
+
+
+def _two(step: Step | None, op: str) -> tuple[Step | None, Step | None]:
+    """Return what makes the two inputs of a step of an operation; None for what is no step, and where it is of another."""
+    if step is None or step.op != op or len(step.inputs) != 2:
+        return None, None
+    return _maker(step.inputs[0]), _maker(step.inputs[1])
+
+
+def _only(step: Step | None, op: str) -> Step | None:
+    return _maker(step.inputs[0]) if step is not None and step.op == op and len(step.inputs) == 1 else None
 
 
 def _maker(ref: Ref) -> Step | None:
     return ref.node if isinstance(ref.node, Step) and ref.output == "0" else None
 
 
-def _is(step: Step, number: float) -> bool:
+def _number(step: Step) -> float | None:
+    """Return the element of a constant that has one, a float."""
     if step.op != "Const":
-        return False
+        return None
     try:
-        _, _, elements = read_constant(step.attributes["value"].tensor)
+        kind, shape, elements = read_constant(step.attributes["value"].tensor)
     except UnknownNodeError:
-        return False
-    return elements is not None and elements.size == 1 and bool(elements.reshape(-1)[0] == np.float32(number))
+        return None
+    return float(elements.reshape(-1)[0]) if elements is not None and kind == FLOAT32 and not shape else None
 
 
 def scale_convolutions(network: Network) -> None:

@@ -56,7 +56,13 @@ from modelinspect.measure.kept import Layout
 
 LESS, TILE = 58, 69
 _COMMUTES = frozenset((ADD, MUL, MAXIMUM, MINIMUM))
+_NEUTRAL = {ADD: 0.0, SUB: 0.0, MUL: 1.0}
 _SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def _is_neutral(code: int, value: Value) -> bool:
+    """Tell whether a constant changes nothing."""
+    return code in _NEUTRAL and value.constant is not None and value.constant.is_all(_NEUTRAL[code])
 
 
 def _binary(code: int, kind: int | None = None) -> Rule:
@@ -66,7 +72,10 @@ def _binary(code: int, kind: int | None = None) -> Rule:
             first, second = second, first
         if first.kind != second.kind:
             raise UnknownNodeError("takes two types")
-        return node.op(code, [first, second], broadcast(first.shape, second.shape), None, first.kind if kind is None else kind)
+        shape = broadcast(first.shape, second.shape)
+        if first.constant is None and shape == first.shape and _is_neutral(code, second):
+            return first
+        return node.op(code, [first, second], shape, None, first.kind if kind is None else kind)
 
     return rule
 
@@ -154,8 +163,7 @@ def _reshape(node: Node) -> Item:
     lengths = [int(length) for length in target.array(node.reading).reshape(-1)]
     shape = _resolved(given.shape, lengths)
     value = target.value(node.reading)
-    value.location = ()
-    return reshaped(node, shape, value)
+    return reshaped(node, shape, Value(value.shape, (), value.kind, value.constant))
 
 
 def _resolved(given: Shape, lengths: list[int]) -> Shape:

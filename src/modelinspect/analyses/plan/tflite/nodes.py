@@ -24,6 +24,7 @@ MOST_ELEMENTS = 1 << 20
 INT64 = 4
 KINDS = {"float32": FLOAT32, "int32": INT32, "int64": INT64, "bool": BOOL}
 _TYPES = {FLOAT32: "<f4", INT32: "<i4", INT64: "<i8", BOOL: "?"}
+Key = tuple[int, Shape, bytes]
 Elements = NDArray[np.generic]
 
 
@@ -40,6 +41,9 @@ class Held:
     location: Location
     tensor: Tensor | None = None
     elements: Elements | None = None
+    is_written: bool = False
+    """Tells that the graph itself has it as a constant, which is neither computed nor a variable."""
+    taken: Value | None = None
 
     def array(self, reading: Reading) -> Elements:
         """Return the elements. Raises `UnknownNodeError` where they are too many."""
@@ -54,6 +58,11 @@ class Held:
 
     def value(self, reading: Reading) -> Value:
         """Return it as an operator takes it: short ones with their elements."""
+        if self.taken is None:
+            self.taken = self._value(reading)
+        return self.taken
+
+    def _value(self, reading: Reading) -> Value:
         if self.kind not in _TYPES:
             raise UnknownNodeError("takes a constant of another type")
         if self.elements is None and self.tensor is not None and prod(self.shape) != max(self.shape, default=1):
@@ -61,18 +70,23 @@ class Held:
         array = np.ascontiguousarray(self.array(reading).astype(_TYPES[self.kind]))
         return Value(self.shape, self.location, self.kind, Constant(array.nbytes, array, key=array.tobytes()))
 
+    def key(self, reading: Reading) -> Key:
+        """Return what it has in common with constants that are one with it to the converter."""
+        return self.kind, self.shape, self.array(reading).astype(_TYPES[self.kind]).tobytes()
+
 
 Item = Value | Held
 
 
 @dataclass(slots=True)
 class Node:
-    """One node: ``inputs`` are values that are computed, or constants."""
+    """One node: ``inputs`` are values that are computed, or constants; ``gone`` are the constants that are computed away."""
 
     network: Network
     reading: Reading
     step: Step
     inputs: list[Item]
+    gone: dict[Key, set[int]]
 
     @property
     def location(self) -> Location:
@@ -107,9 +121,9 @@ class Node:
         return [int(number) for number in held.array(self.reading).reshape(-1)]
 
     def forget(self, held: Held) -> None:
-        """Tell of a constant that is computed away: those that equal it lose their location."""
-        if held.kind in (INT32, INT64) and prod(held.shape) <= 64:
-            self.network.ghosts.append(held.value(self.reading))
+        """Tell of a constant that is computed away: those of the graph that equal it lose their location."""
+        if held.is_written and held.kind in (INT32, INT64) and prod(held.shape) <= 64:
+            self.gone.setdefault(held.key(self.reading), set()).add(id(held))
 
     def value(self, place: int) -> Value:
         """Return an input as an operator takes it."""

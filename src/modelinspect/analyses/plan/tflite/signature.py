@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 
 import numpy as np
 
 from modelinspect.analyses.plan.base import Planning
 from modelinspect.analyses.plan.tflite.emit import emit
+from modelinspect.analyses.plan.tflite.forms import FLOAT32
 from modelinspect.analyses.plan.tflite.fusing import fuse
 from modelinspect.analyses.plan.tflite.graph import Network, Value
 from modelinspect.analyses.plan.tflite.keras import Source, elements_by_buffer, kept_by_buffer, keras_source
 from modelinspect.analyses.plan.tflite.node_constants import folded, read_constant
-from modelinspect.analyses.plan.tflite.node_patterns import Gelu, gelus, scale_convolutions
+from modelinspect.analyses.plan.tflite.node_patterns import Found, patterns, scale_convolutions
 from modelinspect.analyses.plan.tflite.node_rules import RULES
-from modelinspect.analyses.plan.tflite.nodes import KINDS, Held, Item, Node, UnknownNodeError
+from modelinspect.analyses.plan.tflite.nodes import KINDS, Held, Item, Key, Node, UnknownNodeError
 from modelinspect.analyses.plan.tflite.saved_graph import MARK, Given, Ref, SavedGraph, Step, read_graph
 from modelinspect.analyses.plan.tflite.tree import Node as Tree
 from modelinspect.core.tensors import Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
+
+_SHARED = 64
+"""Constants of more elements are not looked at for others that equal them."""
+NOTHING = ("",)
+"""What a constant that several operators share is called within the name of something fused."""
 
 
 def saved_source(planning: Planning) -> Source:
@@ -73,6 +81,7 @@ class _Lowering:
     tensors: Mapping[str, Tensor]
     network: Network = field(default_factory=Network)
     made: dict[int, Item] = field(default_factory=dict)
+    gone: dict[Key, set[int]] = field(default_factory=dict)
 
     def run(self, graph: SavedGraph) -> Network:
         for name, given in graph.inputs:
@@ -82,7 +91,7 @@ class _Lowering:
             taken = Value(shape, (given.name,), KINDS[given.dtype])
             self.made[id(given)] = taken
             self.network.inputs.append((name, taken))
-        found = gelus(graph.steps)
+        found = patterns(graph.steps)
         for step in graph.steps:
             if id(step) in found.parts:
                 continue
@@ -96,7 +105,22 @@ class _Lowering:
             if not isinstance(value, Value) or any(value is other for _, other in (*self.network.outputs, *self.network.inputs)):
                 raise UnmeasurableError(f"its output {name} is computed nowhere, or told twice")
             self.network.outputs.append((name, value))
+        self._forget_shared()
         return self.network
+
+    def _forget_shared(self) -> None:
+        """Take their location from constants of the graph that equal others: to the converter they are one."""
+        reading = self.planning.reading
+        written = [item for item in self.made.values() if isinstance(item, Held) and item.is_written and item.taken is not None]
+        keys = [item.key(reading) if prod(item.shape) <= _SHARED else () for item in written]
+        counts = Counter(keys)
+        for item, key in zip(written, keys, strict=True):
+            if item.taken is None or not key:
+                continue
+            if item.kind == FLOAT32 and counts[key] > 1:
+                item.taken.location = NOTHING
+            elif item.kind != FLOAT32 and self.gone.get(key, set()) - {id(item)}:
+                item.taken.location = ()
 
     def _taken(self, ref: Ref) -> Item:
         if isinstance(ref.node, Given) and id(ref.node) not in self.made:
@@ -105,11 +129,11 @@ class _Lowering:
             raise UnknownNodeError(f"takes the output {ref.output} of another")
         return self.made[id(ref.node)]
 
-    def _step(self, step: Step, gelu: Gelu | None) -> Item:
+    def _step(self, step: Step, whole: Found | None) -> Item:
         if step.op == "Const":
             return self._constant(step)
-        if gelu is not None:
-            return gelu.lowered(Node(self.network, self.planning.reading, step, [self._taken(gelu.given)]))
+        if whole is not None:
+            return whole.lowered(self._node(step, [self._taken(ref) for ref in whole.taken]))
         if step.op in ("ReadVariableOp", "ResourceGather") and step.inputs and isinstance(step.inputs[0].node, Given):
             held = self._variable(step, step.inputs[0].node)
             if step.op == "ReadVariableOp":
@@ -117,7 +141,7 @@ class _Lowering:
             inputs: list[Item] = [held, *(self._taken(ref) for ref in step.inputs[1:])]
         else:
             inputs = [self._taken(ref) for ref in step.inputs]
-        node = Node(self.network, self.planning.reading, step, inputs)
+        node = self._node(step, inputs)
         made = folded(node)
         if made is not None:
             return made
@@ -130,12 +154,15 @@ class _Lowering:
             raise UnknownNodeError(f"makes {list(told)} and not {list(item.shape)}")
         return item
 
+    def _node(self, step: Step, inputs: list[Item]) -> Node:
+        return Node(self.network, self.planning.reading, step, inputs, self.gone)
+
     def _constant(self, step: Step) -> Held:
         kind, shape, elements = read_constant(step.attributes["value"].tensor)
         tensor = self.tensors.get(step.scope + step.name)
         if tensor is not None and tensor.shape != shape:
             tensor = None
-        return Held(shape, kind, (step.location,), tensor, elements)
+        return Held(shape, kind, (step.location,), tensor, elements, is_written=True)
 
     def _variable(self, step: Step, given: Given) -> Held:
         tensor = self.tensors.get(given.variable)
