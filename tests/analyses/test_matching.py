@@ -93,3 +93,45 @@ def test_a_tensor_that_is_stored_twice_is_paired_once() -> None:
         twice.tensor(name, (64, 64), data=kernel().tobytes())
     pairs = match_tensors(side(one), side(twice))
     assert [(pair.before, pair.after, pair.by) for pair in pairs] == [(0, 0, MatchedBy.CONTENT), (None, 1, None)]
+
+
+def paired(before: Build, after: Build, *, measured: bool = True) -> dict[str, str | None]:
+    """Return the name of each tensor before with that of what it is paired with."""
+    one, other = (side(build) if measured else Side(build.artifact(), None) for build in (before, after))
+    pairs = match_tensors(one, other)
+    assert {(pair.after, pair.before) for pair in match_tensors(other, one)} == {(pair.before, pair.after) for pair in pairs}
+    named = {None: None, **{index: tensor.name for index, tensor in enumerate(other.artifact.tensors)}}
+    return {one.tensor(pair.before).name: named[pair.after] for pair in pairs if pair.before is not None}
+
+
+@pytest.mark.parametrize("measured", [True, False], ids=["measured", "unmeasured"])
+def test_the_heads_of_attention_are_found_in_a_matrix(measured: bool) -> None:
+    before, after = Build("m.keras"), Build("m.tflite")
+    before.tensor("layers/mha/query_dense/vars/0", (64, 4, 16), data=kernel().tobytes(), layer="mha/query")
+    after.tensor("model/mha/query/MatMul", (64, 64), data=kernel().T.tobytes(), layer="mha/query")
+    assert paired(before, after, measured=measured) == {"layers/mha/query_dense/vars/0": "model/mha/query/MatMul"}
+
+
+def test_a_vector_of_weights_is_no_shape_of_a_tensor() -> None:
+    before, after = Build("m.keras"), Build("m.tflite")
+    before.tensor("layers/dense/vars/1", (2,), layer="dense")
+    after.tensor("model/Tensordot/free", (2,), dtype="int32", role=Role.CONSTANT)
+    assert paired(before, after, measured=False) == {"layers/dense/vars/1": None}
+
+
+def test_a_slot_is_paired_with_what_is_for_the_same() -> None:
+    before, after = Build("m.h5"), Build("m.h5")
+    for build, model, purposes in ((before, "model_4", ("momentum", "velocity")), (after, "model", ("average", "momentum", "velocity"))):
+        build.tensor(f"{model}/mid/kernel", (8, 4), layer="mid")
+        for purpose in purposes:
+            build.tensor(f"optimizer_weights/adam/{model}_mid_kernel_{purpose}", (8, 4), role=Role.OPTIMIZER, layer="mid")
+    found = paired(before, after, measured=False)
+    assert found["optimizer_weights/adam/model_4_mid_kernel_velocity"] == "optimizer_weights/adam/model_mid_kernel_velocity"
+    assert found["optimizer_weights/adam/model_4_mid_kernel_momentum"] == "optimizer_weights/adam/model_mid_kernel_momentum"
+
+
+def test_slots_that_are_numbered_are_no_pair_where_their_shapes_differ() -> None:
+    before, after = Build("m.keras"), Build("m.keras")
+    before.tensor("optimizer/vars/3", (8,), role=Role.OPTIMIZER)
+    after.tensor("optimizer/vars/3", (8, 8), role=Role.OPTIMIZER)
+    assert paired(before, after, measured=False) == {"optimizer/vars/3": None}

@@ -15,9 +15,10 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 
 from modelinspect.analyses.channels.removal import Removal
+from modelinspect.analyses.optimizers import average_names
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import TensorId
-from modelinspect.core.tensors import Role, Tensor
+from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.measure.facts import Measurements
 from modelinspect.measure.free import HiddenReport
 
@@ -74,11 +75,12 @@ _MODEL = frozenset((Role.WEIGHT, Role.STATISTIC, Role.CONSTANT, Role.OTHER))
 _DROPPED = frozenset(
     ("", "model_weights", ".ATTRIBUTES", "VARIABLE_VALUE", "StatefulPartitionedCall", "layers", "_layer_checkpoint_dependencies", "vars")
 )
-_DECORATION = re.compile(r"^(?:(?:prune_low_magnitude|quant|cluster)_(?!\d+$))+")
+_DECORATION = re.compile(r"^(?:(?:prune_low_magnitude|quant|cluster)_(?!(?:weights)?(?:_?\d+)?$))+")
 _TRACED = re.compile(r"^(__inference_.*?)_\d+$")
 _SEPARATORS = re.compile(r"[/;]")
 _OUTPUT = re.compile(r":\d+$")
 _STORED = re.compile(r"(?:^|/)vars/(\d+)$")
+_PURPOSE = re.compile(r"(?:^|[/_.])(average|momentums?|velocity|velocities|velocity_hat|m|v|vhat|rms|accumulator|accum_\w+)(?=[/_.:]|$)")
 
 
 def canonical_name(tensor: Tensor, name: str | None = None) -> str:
@@ -107,6 +109,8 @@ def match_tensors(before: Side, after: Side) -> tuple[Pair, ...]:
     matcher = _Matcher(before, after)
     for role_group in (_MODEL, frozenset((Role.OPTIMIZER,)), frozenset((Role.PRUNING,)), frozenset((Role.QUANTIZATION,))):
         matcher.match(role_group)
+    matcher.averages = True
+    matcher.match(frozenset((Role.OPTIMIZER,)))
     return tuple(matcher.pairs())
 
 
@@ -118,6 +122,8 @@ class _Matcher:
         self.after = after
         self.found: dict[TensorId, tuple[TensorId, MatchedBy]] = {}
         self.taken: set[TensorId] = set()
+        self.averages = False
+        self._averages = {id(side): average_names(side.artifact) for side in (before, after)}
         self._layers = {bare_layer(tensor.layer) for side in (before, after) for tensor in side.artifact.tensors if tensor.layer}
 
     def match(self, roles: frozenset[Role]) -> None:
@@ -125,26 +131,41 @@ class _Matcher:
         self._by_key(roles, MatchedBy.NAME, _name_and_content)
         self._by_key(roles, MatchedBy.NAME, _name_and_shape)
         self._by_key(roles, MatchedBy.CONTENT, _content, uneven=True)
+        self._by_key(roles, MatchedBy.CONTENT, _reshaped_content, uneven=True)
         self._by_key(roles, MatchedBy.NAME, _name_and_shape, uneven=True)
-        self._by_key(roles, MatchedBy.NAME, lambda side, tensor: side.name(tensor))
+        self._by_key(roles, MatchedBy.NAME, _name)
         self._by_key(roles, MatchedBy.NAME, _end_and_shape)
         self._by_key(roles, MatchedBy.LAYER, self._layer_and_shape)
         self._by_key(roles, MatchedBy.LAYER, self._layer_and_shape, uneven=True)
+        self._by_key(roles, MatchedBy.LAYER, self._layer_and_count)
         if roles == _MODEL:
             self._by_key(roles, MatchedBy.ORDER, _shape)
             self._by_order(roles)
+        else:
+            self._by_key(roles, MatchedBy.ORDER, _slot_shape, uneven=True)
 
     def _layer_and_shape(self, side: Side, tensor: TensorId) -> Hashable | None:
-        """Return a layer that either side knows, with the shape; converters keep layers' names as parts of tensors'."""
+        """Return a layer that either side knows, with the shape."""
+        layer, found = self._layer(side, tensor), side.tensor(tensor)
+        return None if layer is None else (layer, _purpose(side, tensor), _loose_shape(found))
+
+    def _layer_and_count(self, side: Side, tensor: TensorId) -> Hashable | None:
+        """Return a layer that either side knows, with the count of elements: converters join axes, those of attention's heads for one."""
+        layer, found = self._layer(side, tensor), side.tensor(tensor)
+        return None if layer is None or found.element_count < 2 else (layer, _purpose(side, tensor), found.element_count, _is_index(found))
+
+    def _layer(self, side: Side, tensor: TensorId) -> str | None:
+        """Return the layer of a tensor, as either side knows it; converters keep layers' names as parts of tensors'."""
         found = side.tensor(tensor)
         names = [found.layer] if found.layer else []
         names += [part for part in _SEPARATORS.split(found.name) if part]
-        layer = next((bare for name in names if (bare := bare_layer(name)) in self._layers), None)
-        return None if layer is None else (layer, _loose_shape(found))
+        return next((bare for name in names if (bare := bare_layer(name)) in self._layers), None)
 
     def _left(self, side: Side, roles: frozenset[Role]) -> list[TensorId]:
         gone: Callable[[TensorId], bool] = self.found.__contains__ if side is self.before else self.taken.__contains__
-        return [TensorId(i) for i, tensor in enumerate(side.artifact.tensors) if tensor.role in roles and not gone(TensorId(i))]
+        averages = self._averages[id(side)]  # a slot is no counterpart of an average
+        tensors = ((TensorId(index), tensor) for index, tensor in enumerate(side.artifact.tensors) if tensor.role in roles)
+        return [index for index, tensor in tensors if not gone(index) and (tensor.name in averages) is self.averages]
 
     def _pair(self, one: TensorId, other: TensorId, by: MatchedBy) -> None:
         self.found[one] = other, by
@@ -166,7 +187,7 @@ class _Matcher:
         mine, theirs = (
             [tensor for tensor in self._left(side, roles) if side.tensor(tensor).element_count > 1] for side in (self.before, self.after)
         )
-        shapes = [[_loose_shape(side.tensor(t)) for t in ids] for side, ids in ((self.before, mine), (self.after, theirs))]
+        shapes = [[_kind_and_shape(side.tensor(t)) for t in ids] for side, ids in ((self.before, mine), (self.after, theirs))]
         for block in _aligned(*shapes):
             for step in range(block[2]):
                 self._pair(mine[block[0] + step], theirs[block[1] + step], MatchedBy.ORDER)
@@ -199,6 +220,26 @@ def _name_and_shape(side: Side, tensor: TensorId) -> Hashable:
     return side.name(tensor), side.tensor(tensor).shape
 
 
+def _name(side: Side, tensor: TensorId) -> Hashable | None:
+    """Return the name, but for optimizers whose slots are numbers: those of another optimizer are for something else."""
+    return None if _is_numbered_slot(side, tensor) else side.name(tensor)
+
+
+def _is_numbered_slot(side: Side, tensor: TensorId) -> bool:
+    return side.tensor(tensor).role is Role.OPTIMIZER and side.name(tensor).rpartition("/")[2].isdigit()
+
+
+def _slot_shape(side: Side, tensor: TensorId) -> Hashable | None:
+    found = side.tensor(tensor)
+    return found.shape if found.element_count > 1 and _is_numbered_slot(side, tensor) else None
+
+
+def _purpose(side: Side, tensor: TensorId) -> str | None:
+    """Return what a slot of an optimizer is for, where its name tells: a momentum is no velocity of the same weight."""
+    found = _PURPOSE.findall(side.name(tensor)) if side.tensor(tensor).role is Role.OPTIMIZER else ()
+    return found[-1] if found else None
+
+
 def _end_and_shape(side: Side, tensor: TensorId) -> Hashable | None:
     """Return the last two parts of the name: models within models, and scopes, put names before them."""
     parts = side.name(tensor).split("/")
@@ -210,9 +251,25 @@ def _content(side: Side, tensor: TensorId) -> Hashable | None:
     return None if fingerprint is None else (_loose_shape(side.tensor(tensor)), fingerprint)
 
 
+def _reshaped_content(side: Side, tensor: TensorId) -> Hashable | None:
+    """Return the elements alone: a converter joins axes, such as those of the heads of attention."""
+    found, fingerprint = side.tensor(tensor), side.fingerprint(tensor)
+    return None if fingerprint is None or found.element_count < 2 else (found.element_count, fingerprint)
+
+
 def _shape(side: Side, tensor: TensorId) -> Hashable | None:
     found = side.tensor(tensor)
-    return _loose_shape(found) if found.element_count > 1 else None
+    return _kind_and_shape(found) if found.element_count > 1 else None
+
+
+def _kind_and_shape(tensor: Tensor) -> tuple[int, ...]:
+    return (int(_is_index(tensor)), *_loose_shape(tensor))
+
+
+def _is_index(tensor: Tensor) -> bool:
+    """Tell whether the elements are whole numbers that quantize nothing, such as shapes and axes."""
+    whole = tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT) and tensor.dtype.bits > 16
+    return tensor.dtype.kind in (ElementKind.BOOL, ElementKind.STRING) or (whole and tensor.quantization is None)
 
 
 def _loose_shape(tensor: Tensor) -> tuple[int, ...]:

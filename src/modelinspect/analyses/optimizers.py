@@ -1,4 +1,4 @@
-"""Tells which optimizer's state an artifact holds."""
+"""Tells which optimizer's state an artifact holds, and what of it are averages of the weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.tensors import Role
 
+_AVERAGES = re.compile(r"(?:^|[/_.])(?:ExponentialMovingAverage|moving_avg|average|ema)(?:[/_.:]|$)", re.IGNORECASE)
 _COUNTED = re.compile(r"_\d+$")
 _NAMES = {
     "adamw": "AdamW",
@@ -52,3 +53,15 @@ def optimizer_of(artifact: Artifact) -> str:
     slots = artifact.facts.get("slot_variables")
     found = {slot.get("purpose") for slot in slots if isinstance(slot, Mapping)} if isinstance(slots, tuple | list) else set()
     return next((shown for purposes, shown in _PURPOSES if purposes <= found), "")
+
+
+def average_names(artifact: Artifact) -> frozenset[str]:
+    """Return the names of the tensors that are moving averages: by name, or as a checkpoint's object graph knows them.
+
+    Keras 3 numbers averages like all its slots.
+    """
+    slots = artifact.facts.get("slot_variables")
+    told = (slot for slot in slots if isinstance(slot, Mapping)) if isinstance(slots, tuple | list) else ()
+    found = {str(slot["tensor"]) for slot in told if slot.get("purpose") == "average" and "tensor" in slot}
+    named = {tensor.name for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER and _AVERAGES.search(tensor.name)}
+    return frozenset(found | named)

@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping
 
 from modelinspect.analyses.kernels import frozen_masks
 from modelinspect.analyses.matching import Side
-from modelinspect.core.artifact import Artifact, FormatName
+from modelinspect.analyses.optimizers import average_names
+from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.reports.causes import Cause
 
-_AVERAGES = re.compile(r"(?:^|[/_.])(?:ExponentialMovingAverage|moving_avg|average|ema)(?:[/_.:]|$)", re.IGNORECASE)
 _METRICS = frozenset(
     ("metrics", "_metrics", "keras_api", "compiled_metrics", "_compile_metrics", "loss_tracker", "_loss_tracker", "compiled_loss")
 )
@@ -60,7 +60,8 @@ def duplicates(side: Side) -> list[tuple[TensorId, ...]]:
     """Return groups of model tensors that are stored more than once with equal elements, each in the artifact's order.
 
     Equal means measured: the same element type, shape and digest; without measurements, what the format tells. Tensors
-    of one value alone (biases of zeros) must have one name too, and those that share their bytes are no duplicates.
+    of one value alone (biases of zeros), and vectors of two (an LSTM's bias begins as zeros and ones), must have one name
+    too, and those that share their bytes are no duplicates.
     """
     if side.measurements is None:
         return _told(side.artifact.facts.get("duplicate_tensors"), side) or _wrapped_twice(side)
@@ -69,7 +70,8 @@ def duplicates(side: Side) -> list[tuple[TensorId, ...]]:
         measure = side.measurements[index]
         if tensor.role not in (Role.WEIGHT, Role.STATISTIC) or measure.digest is None or tensor.element_count < 2 or not tensor.stored_size:
             continue
-        alike = measure.zero_count == measure.element_count or measure.distinct_count == 1
+        few = 2 if len(tensor.shape) < 2 else 1
+        alike = measure.zero_count == measure.element_count or (measure.distinct_count or few + 1) <= few
         name = side.name(TensorId(index)) if alike else None
         groups[tensor.dtype.name, tensor.shape, measure.digest, name].append(TensorId(index))
     apart = (_apart(side, group) for group in groups.values())
@@ -82,18 +84,6 @@ def _bookkeeping(tensor: Tensor) -> Cause | None:
     if not _METRICS.isdisjoint(parts):
         return Cause.TRAINING_CONFIG
     return Cause.METADATA if parts and parts[-1] in _COUNTERS else None
-
-
-def average_names(artifact: Artifact) -> frozenset[str]:
-    """Return the names of the tensors that are moving averages: by name, or as a checkpoint's object graph knows them.
-
-    Keras 3 numbers averages like all its slots.
-    """
-    slots = artifact.facts.get("slot_variables")
-    told = (slot for slot in slots if isinstance(slot, Mapping)) if isinstance(slots, tuple | list) else ()
-    found = {str(slot["tensor"]) for slot in told if slot.get("purpose") == "average" and "tensor" in slot}
-    named = {tensor.name for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER and _AVERAGES.search(tensor.name)}
-    return frozenset(found | named)
 
 
 def _told(fact: object, side: Side) -> list[tuple[TensorId, ...]]:
