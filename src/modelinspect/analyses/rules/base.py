@@ -12,7 +12,7 @@ from modelinspect.analyses.kernels import frozen_masks
 from modelinspect.analyses.remedies import Advice, Remedy, example
 from modelinspect.core.artifact import Artifact, Severity
 from modelinspect.core.bytemap import TensorId
-from modelinspect.core.tensors import Role, Tensor
+from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.measure.facts import Measurements, TensorMeasure
 from modelinspect.measure.free import HiddenReport
 from modelinspect.reports.categories import Category
@@ -78,10 +78,11 @@ class Context:
                     yield tensor, self.measurements[TensorId(index)]
 
     def kernels(self) -> Iterator[tuple[Tensor, TensorMeasure]]:
-        """Yield those of two axes or more, without masks that were frozen into a graph."""
+        """Yield those of two axes or more, without masks that were frozen into a graph and constants that are stored as one element."""
         masks = {id(self.artifact.tensors[index]) for index in frozen_masks(self.artifact, self.measurements)}
         for tensor, measure in self.measured():
-            if len(tensor.shape) > 1 and id(tensor) not in masks:
+            is_splat = tensor.role is Role.CONSTANT and tensor.storage is Storage.INLINE and tensor.stored_size < tensor.logical_size
+            if len(tensor.shape) > 1 and id(tensor) not in masks and not is_splat:
                 yield tensor, measure
 
     def of_role(self, role: Role) -> list[Tensor]:
