@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from modelinspect.core.artifact import DocumentKind, FormatName
 from modelinspect.core.builder import ByteMapBuilder
-from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.encodings import zip
 from modelinspect.encodings.tar import is_tar
 from modelinspect.encodings.walk import Walk
@@ -19,6 +19,7 @@ from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.hdf5_common import read_hdf5
 from modelinspect.formats.hdf5_common.facts import optimizer_name
 from modelinspect.formats.hdf5_common.store_naming import StoreNaming
+from modelinspect.formats.keras_model.averages import keeps_averages, moving_averages
 from modelinspect.formats.keras_model.config import LayerConfig, model_config, pruning_settings, read_json
 from modelinspect.formats.nested import NestedParsing, claim_rest, packed_zip
 from modelinspect.formats.npz import read_npz
@@ -108,6 +109,9 @@ class _Model:
             told = {"optimizer": optimizer_name(_compile_config(config)), "pruning": pruning_settings(model)}
             facts.update({name: fact for name, fact in told.items() if fact})
         self._read_weights(model)
+        if keeps_averages(_compile_config(config)):
+            tensors = (self.parsing.tensor(TensorId(index)) for index in range(self.parsing.tensor_count))
+            facts["slot_variables"] = tuple({"tensor": name, "purpose": "average"} for name in moving_averages(tensors))
         for name in self.names:
             if name not in (_CONFIG, _METADATA, *_WEIGHTS) and self.archive is None:
                 self._claim_asset(name)

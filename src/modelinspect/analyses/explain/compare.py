@@ -137,15 +137,27 @@ def _is_quantized(tensor: Tensor) -> bool:
     return tensor.quantization is not None or (tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT) and tensor.dtype.bits <= 16)
 
 
+def _changed(found: Iterable[tuple[tuple[str, bool], int]], counts: Mapping[str, list[int]], *, around: bool) -> int:
+    """Return how many tensors a cause changed; several may have one name, and ``counts`` has how many lost and gained bytes under each.
+
+    Where the difference is ``around`` tensors that both sides have, it is those.
+    """
+    if around:
+        return max((sum(of_side) for of_side in zip(*counts.values(), strict=True)), default=0)
+    return sum(max(abs(counts[key][1] - counts[key][0]), 1) for (key, is_tensor), _ in found if is_tensor)
+
+
 def _entries(differences: list[_Difference], before: Side | None, after: Side) -> tuple[CauseEntry, ...]:
     """Return the causes that changed anything, the largest first."""
     totals: dict[Cause, int] = defaultdict(int)
     signs: dict[Cause, set[bool]] = defaultdict(set)
     places: dict[Cause, dict[tuple[str, bool], int]] = defaultdict(lambda: defaultdict(int))
+    changed: dict[Cause, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     for difference in differences:
         totals[difference.cause] += difference.size
         if difference.tensor and difference.size:
             signs[difference.cause].add(difference.size > 0)
+            changed[difference.cause][difference.key][difference.size > 0] += 1
         places[difference.cause][difference.key, difference.tensor] += difference.size
     entries: list[CauseEntry] = []
     for cause, total in sorted(totals.items(), key=lambda item: (-abs(item[1]), item[0].code)):
@@ -155,9 +167,8 @@ def _entries(differences: list[_Difference], before: Side | None, after: Side) -
         evidence = tuple(
             Evidence(tensor=key if is_tensor else None, place=key, bytes=size) for (key, is_tensor), size in found[:_EVIDENCE_KEPT]
         )
-        of_tensors = [size for (_, is_tensor), size in found if is_tensor]
-        around = 2 * abs(sum(of_tensors)) < abs(total)
-        shown = Shown(len(found), len(of_tensors), len(signs[cause]) == 2, around)
+        around = 2 * abs(sum(size for (_, is_tensor), size in found if is_tensor)) < abs(total)
+        shown = Shown(_changed(found, changed[cause], around=around), len(signs[cause]) == 2, around)
         told: Told = tell(cause, total, shown, before, after)
         entries.append(
             CauseEntry(

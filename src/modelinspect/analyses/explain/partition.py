@@ -160,6 +160,9 @@ class _Owners:
             steps = _steps(side.artifact.members[member].map.path_table.parts(PathId(path)))
             for length in range(1, len(steps) + 1):
                 below[steps[:length]].add(labels.get(TensorId(tensor)))
+        for causes in below.values():
+            if causes == {Cause.OPTIMIZER_STATE, Cause.EMA_SHADOW}:  # the averages stand among the slots
+                causes.remove(Cause.EMA_SHADOW)
         self._below = {steps: next(iter(causes)) for steps, causes in below.items() if len(causes) == 1}
         self._mixed = {steps for steps, causes in below.items() if len(causes) > 1}
         self._names = {side.tensor(tensor).name: cause for tensor, cause in labels.items()}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelinspect.analyses.explain.labels import duplicates
+from modelinspect.analyses.explain.optimizer_text import checkpoints, copies_of, is_one, optimizer_text, optimizers_text
 from modelinspect.analyses.explain.remedies import cause_remedy
 from modelinspect.analyses.matching import Side
-from modelinspect.analyses.optimizers import optimizer_of
+from modelinspect.analyses.remedies import Helpers, helpers_of
 from modelinspect.analyses.rules.base import plural
-from modelinspect.core.tensors import Role, Tensor
+from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.reports.causes import Cause
 
 
@@ -24,12 +24,11 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Where a cause shows: how many places, how many of them tensors; whether both sides have such tensors.
+    """Where a cause shows: how many tensors it changed; whether both sides have such tensors.
 
     ``around`` tells that most of the difference is in structures around tensors, not in tensors.
     """
 
-    places: int
     tensors: int
     both: bool
     around: bool
@@ -44,8 +43,9 @@ def tell(cause: Cause, delta: int, shown: Shown, before: Side | None, after: Sid
 
 
 def _message(cause: Cause, grew: bool, shown: Shown, before: Side | None, after: Side, holder: Side) -> str:
-    places = shown.tensors or shown.places
-    state = _state(cause, places, holder)
+    state = _state(cause, shown, holder)
+    if cause is Cause.OPTIMIZER_STATE and before is not None and shown.both and not shown.around:
+        state = optimizers_text(before, after)
     if state is not None:
         return state if before is None else _changed_state(state, grew, shown)
     match cause:
@@ -58,28 +58,39 @@ def _message(cause: Cause, grew: bool, shown: Shown, before: Side | None, after:
         case Cause.QUANTIZATION if before is not None and not shown.tensors:
             return f"{'more' if grew else 'fewer'} scales, zero points and fields for them; no weight changed its type"
         case Cause.SPARSE_ENCODING | Cause.QUANTIZATION | Cause.DTYPE_CHANGE | Cause.STRUCTURE_CHANGE:
-            return _change_message(cause, grew, places, before, after)
+            return _change_message(cause, grew, shown.tensors, before, after)
         case _:
             return cause.meaning
 
 
-def _state(cause: Cause, places: int, holder: Side) -> str | None:
+def _state(cause: Cause, shown: Shown, holder: Side) -> str | None:
     """Name the tensors that are there for a cause; None for causes that are about weights or structures."""
     match cause:
         case Cause.OPTIMIZER_STATE:
             return optimizer_text(holder)
         case Cause.EMA_SHADOW:
-            return f"a moving average beside each of {plural(places, 'variable')}"
+            return f"a moving average beside each of {plural(shown.tensors, 'variable')}"
         case Cause.PRUNING_STATE:
-            return "masks, thresholds and steps of pruning wrappers (a mask is as large as its weight)"
+            return _HELPERS[helpers_of(holder.artifact)]
         case Cause.WRAPPER_DUPLICATE:
-            return f"{plural(places, 'weight')} stored by the pruning wrapper and again by the layer within it"
+            wrapper = _WRAPPERS.get(helpers_of(holder.artifact), "the pruning wrapper")
+            return f"{plural(shown.tensors, 'weight')} stored by {wrapper} and again by the layer within it"
         case Cause.EXPORT_DUPLICATE:
-            return f"{plural(places, 'variable')} written a second time under another name"
+            again = "written a second time under another name" if is_one(holder) else "that another checkpoint in the folder holds too"
+            return f"{plural(shown.tensors, 'variable')} {again}"
         case Cause.SHARED_DUPLICATE:
-            return f"{plural(places, 'tensor')} equal to another that is stored too"
+            return f"{plural(shown.tensors, 'tensor')} equal to another that is stored too"
         case _:
             return None
+
+
+_HELPERS = {
+    Helpers.NONE: "masks, thresholds and steps of pruning wrappers (a mask is as large as its weight)",
+    Helpers.PRUNING: "masks, thresholds and steps of pruning wrappers (a mask is as large as its weight)",
+    Helpers.CLUSTERING: "the centroids of clustering wrappers, and for each weight the index of its centroid (8 bytes each)",
+    Helpers.QUANTIZATION: "ranges and steps of quantization-aware training",
+}
+_WRAPPERS = {Helpers.CLUSTERING: "the clustering wrapper", Helpers.QUANTIZATION: "the wrapper of quantization-aware training"}
 
 
 def _changed_state(state: str, grew: bool, shown: Shown) -> str:
@@ -96,6 +107,8 @@ def _change_message(cause: Cause, grew: bool, places: int, before: Side | None, 
         case Cause.SPARSE_ENCODING:
             if before is None:
                 return "what sparse storage changes: indices added, zeros left out"
+            if all(any(tensor.storage is Storage.SPARSE for tensor in side.artifact.tensors) for side in (before, after)):
+                return f"leaving zeros out saves {'less' if grew else 'more'}, or its indices take {'more' if grew else 'less'}"
             return "sparse storage costs more than the zeros that it leaves out" if grew else "zeros are left out, less their indices"
         case Cause.QUANTIZATION:
             if before is None:
@@ -108,6 +121,8 @@ def _change_message(cause: Cause, grew: bool, places: int, before: Side | None, 
         case Cause.STRUCTURE_CHANGE:
             if before is None:
                 return f"the weights themselves: {plural(parameters(after), 'parameter')} in {plural(places, 'tensor')}"
+            if checkpoints(before) != checkpoints(after):
+                return f"checkpoints of the model: {checkpoints(before):,} before, {checkpoints(after):,} after"
             more = "more or larger" if grew else "fewer or smaller"
             counts = f"{plural(parameters(before), 'parameter')} before, {plural(parameters(after), 'parameter')} after"
             return f"{plural(places, 'tensor')} {more}: {counts}"
@@ -115,31 +130,17 @@ def _change_message(cause: Cause, grew: bool, places: int, before: Side | None, 
             return cause.meaning
 
 
-def optimizer_text(side: Side) -> str:
-    """Say what an optimizer keeps, in slots for each weight where they come out even."""
-    slots = [tensor for tensor in side.artifact.tensors if tensor.role is Role.OPTIMIZER]
-    named = optimizer_of(side.artifact)
-    name = f" ({named})" if named else ""
-    copies = {copy for group in duplicates(side) for copy in group[1:]} if _is_one(side) else set()
-    weights = sum(
-        tensor.element_count for index, tensor in enumerate(side.artifact.tensors) if tensor.role is Role.WEIGHT and index not in copies
-    )
-    held = sum(tensor.element_count for tensor in slots if tensor.element_count > 1)
-    if weights and held and held % weights == 0:
-        return f"the optimizer's state{name}: {plural(held // weights, 'slot')} for each of {plural(weights, 'weight')}"
-    times = f", {held / weights:.1f} times the weights" if weights and held else ""
-    return f"the optimizer's state{name}: {plural(len(slots), 'tensor')}{times}"
-
-
 def functions_text(before: Side | None, after: Side) -> str:
     """Say how many functions each side has, and what of their bytes is a body that another has too."""
-    counts = [f"{_functions(side)[0]:,}" for side in (before, after) if side is not None]
-    twice = [_functions(side)[1] for side in (before, after) if side is not None]
-    said = f"{counts[0]} before, {counts[1]} after" if len(counts) == 2 else counts[0]
-    if any(twice):
-        sizes = " and ".join(f"{size:,}" for size in twice)
-        said += f"; bodies that others have too take {sizes} bytes"
-    return said
+    now, twice = _functions(after)
+    if before is None:
+        return f"{now:,}" + (f"; {twice:,} bytes of them are bodies that another has too" if twice else "")
+    then, once = _functions(before)
+    said = f"{then:,} before, {now:,} after"
+    if once and twice:
+        return f"{said}; {once:,} bytes before and {twice:,} after are bodies that another has too"
+    when = "after" if twice else "before"
+    return f"{said}; {once or twice:,} bytes of those {when} are bodies that another has too" if once or twice else said
 
 
 def _functions(side: Side) -> tuple[int, int]:
@@ -157,15 +158,10 @@ def _functions(side: Side) -> tuple[int, int]:
     return count if isinstance(count, int) else len(found), twice
 
 
-def _is_one(side: Side) -> bool:
-    """Tell whether the artifact is one model, and not several checkpoints of one."""
-    kept = side.artifact.facts.get("checkpoints")
-    return not isinstance(kept, tuple | list) or len(kept) < 2
-
-
 def parameters(side: Side) -> int:
-    """Return how many elements the model's weights and statistics have."""
-    return sum(tensor.element_count for tensor in side.artifact.tensors if _is_parameter(tensor))
+    """Return how many elements the model's weights and statistics have, each copy of them counted once."""
+    copies = copies_of(side)
+    return sum(tensor.element_count for index, tensor in enumerate(side.artifact.tensors) if index not in copies and _is_parameter(tensor))
 
 
 def _is_parameter(tensor: Tensor) -> bool:

@@ -181,8 +181,12 @@ def is_whole(artifact: Artifact) -> bool:
 
 
 def helpers_of(artifact: Artifact) -> Helpers:
-    """Return what wraps the layers of the artifact, by its variables' names."""
-    names = [_last(tensor.name) for tensor in artifact.tensors if tensor.role is Role.PRUNING]
+    """Return what wraps the layers of the artifact, by its variables' names; a Keras store numbers them and names the wrappers."""
+    helpers = [tensor.name for tensor in artifact.tensors if tensor.role is Role.PRUNING]
+    for wrapper, kind in _WRAPPERS.items():
+        if any(f"/{wrapper}" in f"/{name}" and "/vars/" in name for name in helpers):
+            return kind
+    names = [_last(name) for name in helpers]
     if any("mask" in name or name in ("threshold", "pruning_step") for name in names):
         return Helpers.PRUNING
     if any("cluster" in name or "pulling" in name or "original_weights" in name for name in names):
@@ -191,6 +195,14 @@ def helpers_of(artifact: Artifact) -> Helpers:
         return Helpers.QUANTIZATION
     wrapped = artifact.facts.get("wrapped_layers")
     return Helpers.PRUNING if names or (isinstance(wrapped, Mapping) and "PruneLowMagnitude" in wrapped) else Helpers.NONE
+
+
+_WRAPPERS = {
+    "prune_low_magnitude": Helpers.PRUNING,
+    "cluster_weights": Helpers.CLUSTERING,
+    "quantize_wrapper": Helpers.QUANTIZATION,
+    "quantize_layer": Helpers.QUANTIZATION,
+}
 
 
 def _last(name: str) -> str:

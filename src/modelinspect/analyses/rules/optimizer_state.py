@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.analyses.explain.labels import average_names
-from modelinspect.analyses.explain.texts import optimizer_text
+from modelinspect.analyses.explain.optimizer_text import optimizer_text
 from modelinspect.analyses.matching import Side
+from modelinspect.analyses.optimizers import average_names
 from modelinspect.analyses.remedies import Remedy
 from modelinspect.analyses.remedies.choose import without_optimizer
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
@@ -14,17 +14,24 @@ from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role
 from modelinspect.reports.categories import Category
 
+_WORTH_TELLING = 0.001
+"""The share of the artifact from which on it is more than the count of steps and the learning rate, which every optimizer keeps."""
+
 
 def _find(context: Context) -> Iterator[Finding]:
     size = context.sizes[Category.OPTIMIZER_STATE]
     slots = context.of_role(Role.OPTIMIZER)
     if not size or not slots:
         return
-    averages = average_names(context.artifact)
-    if all(tensor.name in averages for tensor in slots):
+    names = average_names(context.artifact)
+    averages = [tensor for tensor in slots if tensor.name in names]
+    if len(averages) == len(slots):
         what = f"moving averages of the weights: {plural(len(slots), 'tensor')}"
+    elif size < _WORTH_TELLING * context.artifact.size:
+        return
     else:
         what = optimizer_text(Side(context.artifact, context.measurements))
+        what += f", and a moving average beside each of {plural(len(averages), 'variable')}" if averages else ""
     message = f"{size:,} bytes ({context.share(size)}) are {what}; only further training needs it"
     yield Finding(message, size, without_optimizer(context.artifact))
 

@@ -106,10 +106,12 @@ def model_facts(model: LayerConfig) -> dict[str, Fact]:
 
 
 def optimizer_name(training: Mapping[str, object] | None) -> str | None:
-    """Return the class of the optimizer in a training configuration, None where there is none."""
+    """Return the class of the optimizer in a training configuration, or of the one within it; None where there is none."""
     config = training.get("optimizer_config", training.get("optimizer")) if training is not None else None
     if isinstance(config, Mapping):
-        config = config.get("class_name")
+        settings = config.get("config")
+        inner = settings.get("inner_optimizer", settings.get("optimizer")) if isinstance(settings, Mapping) else None
+        config = (inner if isinstance(inner, Mapping) else config).get("class_name")
     return config[:_TEXT] if isinstance(config, str) else None
 
 

@@ -1,0 +1,103 @@
+"""Says what an optimizer keeps: how many slots for how many weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from modelinspect.analyses.explain.labels import duplicates
+from modelinspect.analyses.matching import Side
+from modelinspect.analyses.optimizers import average_names, optimizer_of
+from modelinspect.core.bytemap import TensorId
+from modelinspect.core.tensors import Role, Tensor
+from modelinspect.reports.wording import plural
+
+STATE = "the optimizer's state"
+_TWICE = "/inner_optimizer/"
+"""Part of the names of what LossScaleOptimizer has in it; a Keras store has it once more under the outer one's name."""
+_SLOTS = {
+    "Adam": (2, 3),
+    "AdamW": (2, 3),
+    "Nadam": (2,),
+    "Adamax": (2,),
+    "Adadelta": (2,),
+    "Ftrl": (2,),
+    "LAMB": (2,),
+    "SGD": (1,),
+    "Momentum": (1,),
+    "Lion": (1,),
+    "Adagrad": (1,),
+    "RMSprop": (1, 2, 3),
+}
+"""How many slots each optimizer may have for a weight."""
+
+
+def optimizer_text(side: Side) -> str:
+    """Say what an optimizer keeps beside averages, in slots for each weight where they come out even."""
+    named = optimizer_of(side.artifact)
+    return f"{f'{STATE} ({named})' if named else STATE}: {slots_text(side, named)}"
+
+
+def optimizers_text(before: Side, after: Side) -> str:
+    """Say what the optimizers of two sides keep; once where it is the same."""
+    names = [optimizer_of(side.artifact) for side in (before, after)]
+    held = [slots_text(side, named) for side, named in zip((before, after), names, strict=True)]
+    if held[0] == held[1]:
+        return optimizer_text(after if names[1] else before)
+    told = [f"{when}, {what}{f' ({named})' if named else ''}" for what, when, named in zip(held, ("before", "after"), names, strict=True)]
+    return f"{STATE}: {'; '.join(told)}"
+
+
+def slots_text(side: Side, named: str) -> str:
+    """Say how many slots an optimizer of a name has for how many weights."""
+    averages = average_names(side.artifact)
+    kept = [tensor for tensor in side.artifact.tensors if tensor.role is Role.OPTIMIZER and tensor.name not in averages]
+    inner = [tensor for tensor in kept if _TWICE in tensor.name]
+    twice = inner if 0 < len(inner) < len(kept) else []
+    slots = twice or kept
+    copies = copies_of(side) if is_one(side) else frozenset[TensorId]()
+    weights = [tensor for index, tensor in enumerate(side.artifact.tensors) if tensor.role is Role.WEIGHT and TensorId(index) not in copies]
+    said = _slots_of(slots, weights, named, checkpoints(side)) or _times(kept, weights)
+    again = ", stored twice, by LossScaleOptimizer and the optimizer in it" if twice else ""
+    return f"{said}{again}"
+
+
+def _slots_of(slots: Sequence[Tensor], weights: Sequence[Tensor], named: str, times: int) -> str:
+    """Count the slots of each weight; nothing where they do not come out even. What is frozen has none."""
+    elements = sum(tensor.element_count for tensor in weights)
+    held = sum(tensor.element_count for tensor in slots if tensor.element_count > 1)
+    if not elements or not held:
+        return ""
+    if held % elements == 0:
+        where = f", in each of {times:,} checkpoints" if times > 1 and elements % times == 0 else ""
+        return f"{plural(held // elements, 'slot')} for each of {plural(elements // times if where else elements, 'weight')}{where}"
+    shapes = Counter(tensor.shape for tensor in slots if tensor.element_count > 1)
+    there = Counter(tensor.shape for tensor in weights)
+    for each in sorted(_SLOTS.get(named, ()), reverse=True):
+        if all(count % each == 0 and count // each <= there[shape] for shape, count in shapes.items()):
+            return f"{plural(each, 'slot')} for each of {held // each:,} of the {plural(elements, 'weight')}"
+    return ""
+
+
+def _times(slots: Sequence[Tensor], weights: Sequence[Tensor]) -> str:
+    """Say how many tensors there are, and how much of the weights they come to where that is a tenth or more."""
+    elements = sum(tensor.element_count for tensor in weights)
+    held = sum(tensor.element_count for tensor in slots if tensor.element_count > 1)
+    times = f", {held / elements:.1f} times the weights" if elements and 20 * held >= elements else ""
+    return f"{plural(len(slots), 'tensor')}{times}"
+
+
+def copies_of(side: Side) -> frozenset[TensorId]:
+    """Return the tensors that are equal to another that is stored too."""
+    return frozenset(copy for group in duplicates(side) for copy in group[1:])
+
+
+def is_one(side: Side) -> bool:
+    """Tell whether the artifact is one model, and not several checkpoints of one."""
+    return checkpoints(side) < 2
+
+
+def checkpoints(side: Side) -> int:
+    """Return how many checkpoints of one model a folder holds; 1 for everything else."""
+    kept = side.artifact.facts.get("checkpoints")
+    return len(kept) if isinstance(kept, tuple | list) and kept else 1

@@ -1,0 +1,171 @@
+"""The sentences of causes count what is there by construction: slots, copies, checkpoints, helpers of each kind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from modelinspect.analyses.explain.compare import explain
+from modelinspect.analyses.explain.labels import duplicates
+from modelinspect.analyses.explain.optimizer_text import optimizer_text
+from modelinspect.analyses.rules.base import Context
+from modelinspect.analyses.rules.dense_zeros import dense_kernels
+from modelinspect.core.artifact import FormatName
+from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.tensors import Role, Storage
+from modelinspect.formats.keras_model.averages import keeps_averages, moving_averages
+from modelinspect.reports.explain import CauseEntry
+from tests.analyses.rules.test_examples import kernel, model, side
+from tests.support.artifacts import Build
+
+SHAPES = ((8, 4), (4,), (4, 2), (2,))
+
+
+def trained(optimizer: str, slots: int, *, shapes: tuple[tuple[int, ...], ...] = SHAPES, scaled: bool = False, averages: int = 0) -> Build:
+    """Return a .keras file as Keras writes it: weights, then the optimizer's numbered variables."""
+    build = Build("m.keras", FormatName.KERAS_ZIP, {"optimizer": optimizer})
+    rng = np.random.default_rng(7)
+
+    def put(name: str, shape: tuple[int, ...], role: Role) -> None:
+        build.tensor(name, shape, role=role, data=rng.normal(size=shape).astype("<f4").tobytes())
+
+    for index, shape in enumerate(SHAPES):
+        put(f"layers/dense_{index}/vars/0", shape, Role.WEIGHT)
+    for owner in ("optimizer/inner_optimizer", "optimizer") if scaled else ("optimizer",):
+        put(f"{owner}/vars/0", (), Role.OPTIMIZER)
+        whole = [*shapes * averages, *(shape for shape in shapes for _ in range(slots))]
+        for index, shape in enumerate(whole):
+            put(f"{owner}/vars/{index + 1}", shape, Role.OPTIMIZER)
+    if averages:
+        build.facts["slot_variables"] = tuple({"tensor": name, "purpose": "average"} for name in moving_averages(build.artifact().tensors))
+    return build
+
+
+def cause(before: Build, after: Build, name: str) -> CauseEntry:
+    return next(entry for entry in explain(side(before), side(after)).causes if entry.cause == name)
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (trained("Adam", 2), "(Adam): 2 slots for each of 46 weights"),
+        (trained("Adam", 2, shapes=SHAPES[2:]), "(Adam): 2 slots for each of 10 of the 46 weights"),
+        (trained("Adam", 3, shapes=SHAPES[:1]), "(Adam): 3 slots for each of 32 of the 46 weights"),
+        (trained("Unknown", 1, shapes=SHAPES[:1]), "(Unknown): 2 tensors, 0.7 times the weights"),
+        (trained("Unknown", 1, shapes=SHAPES[3:]), "(Unknown): 2 tensors"),
+        (trained("Adam", 2, averages=1), "(Adam): 2 slots for each of 46 weights"),
+        (
+            trained("Adam", 2, scaled=True),
+            "(Adam): 2 slots for each of 46 weights, stored twice, by LossScaleOptimizer and the optimizer in it",
+        ),
+    ],
+    ids=["all", "frozen", "frozen-amsgrad", "unknown", "hardly-any", "averages", "scaled"],
+)
+def test_the_slots_of_each_weight_are_counted(build: Build, said: str) -> None:
+    assert optimizer_text(side(build)) in (f"the optimizer's state {said}", f"the optimizer's state{said}")
+
+
+def test_several_checkpoints_have_slots_for_the_weights_of_one() -> None:
+    build = Build("folder", FormatName.CHECKPOINT, {"checkpoints": ("ckpt-1", "ckpt-2"), "optimizer": "Adam"})
+    for number in (1, 2):
+        build.tensor("dense/kernel", (64, 64), data=kernel(seed=number).tobytes())
+        build.tensor("dense/kernel/m", (64, 64), role=Role.OPTIMIZER, data=kernel(seed=number + 2).tobytes())
+    assert optimizer_text(side(build)).endswith("1 slot for each of 4,096 weights, in each of 2 checkpoints")
+    one = model(kernel(), location="ckpt-1", format=FormatName.CHECKPOINT)
+    assert cause(one, build, "structure-change").message == "checkpoints of the model: 1 before, 2 after"
+
+
+def test_another_optimizer_is_told_with_what_it_keeps() -> None:
+    before, after = trained("SGD", 1), trained("Adam", 2)
+    entry = cause(before, after, "optimizer-state")
+    assert entry.message == (
+        "more of it: the optimizer's state: before, 1 slot for each of 46 weights (SGD); after, 2 slots for each of 46 weights (Adam)"
+    )
+    assert entry.delta == 46 * 4
+    assert sorted(place.bytes for place in entry.evidence) == [8, 16, 32, 128]  # the slots that came, and none that moved
+
+
+def test_averages_among_numbered_slots_are_a_cause_of_their_own() -> None:
+    before, after = trained("Adam", 2), trained("Adam", 2, averages=1)
+    causes = {entry.cause: entry for entry in explain(side(before), side(after)).causes}
+    assert causes.keys() == {"ema-shadow"}
+    assert causes["ema-shadow"].message == "added: a moving average beside each of 4 variables"
+    assert causes["ema-shadow"].delta == 46 * 4
+
+
+@pytest.mark.parametrize(("averages", "slots"), [(0, 0), (1, 0), (1, 1), (1, 2), (1, 3)])
+def test_averages_are_the_first_of_the_optimizers_variables(averages: int, slots: int) -> None:
+    names = moving_averages(trained("Adam", slots, averages=averages).artifact().tensors)
+    assert names == tuple(f"optimizer/vars/{index + 1}" for index in range(len(SHAPES) if averages else 0))
+
+
+def test_only_an_optimizer_that_says_so_keeps_averages() -> None:
+    assert keeps_averages({"optimizer": {"config": {"use_ema": True}}})
+    assert not keeps_averages({"optimizer": {"config": {"use_ema": False}}})
+    assert not keeps_averages({"optimizer": "adam"})
+    assert not keeps_averages(None)
+
+
+def test_copies_are_counted_also_where_all_have_one_name() -> None:
+    """Layers of subclassed models call their variables alike."""
+    before, after = (Build("m", FormatName.SAVED_MODEL, {"variable_names": {}}) for _ in range(2))
+    names: dict[str, str] = {}
+    for build, places in ((before, ("variables",)), (after, ("variables", "_all_variables"))):
+        for place in places:
+            for index in range(5):
+                build.tensor(f"{place}/{index}", (64, 64), data=kernel(seed=index).tobytes())
+                names[f"{place}/{index}"] = "block/kernel"
+    before.facts["variable_names"] = after.facts["variable_names"] = names
+    entry = cause(before, after, "export-duplicate")
+    assert entry.message == "added: 5 variables written a second time under another name"
+    assert entry.delta == 5 * 4 * 64 * 64
+
+
+@pytest.mark.parametrize(
+    ("variable", "said", "remedy"),
+    [
+        ("layers/prune_low_magnitude/vars/1", "masks, thresholds and steps of pruning wrappers", "strip_pruning"),
+        ("layers/cluster_weights/vars/1", "the centroids of clustering wrappers, and for each weight the index", "strip_clustering"),
+        ("layers/quantize_wrapper_v2/vars/3", "ranges and steps of quantization-aware training", "TFLiteConverter"),
+    ],
+)
+def test_helpers_are_told_by_what_wraps_a_numbered_layer(variable: str, said: str, remedy: str) -> None:
+    before, after = (Build("m.keras", FormatName.KERAS_ZIP) for _ in range(2))
+    for build in (before, after):
+        build.tensor("layers/dense/vars/0", (64, 64), data=kernel().tobytes())
+    after.tensor(variable, (64, 64), role=Role.PRUNING, data=kernel(seed=2).tobytes())
+    entry = cause(before, after, "pruning-state")
+    assert entry.message.startswith(f"added: {said}")
+    assert remedy in entry.remedy
+
+
+def test_vectors_of_two_values_are_no_copies_of_each_other() -> None:
+    """The bias of an LSTM begins as zeros, and ones for the forget gate."""
+    build = Build("m.h5")
+    bias = np.repeat(np.array([0, 1, 0, 0], "<f4"), 16)
+    for name in ("forward", "backward"):
+        build.tensor(f"{name}/lstm_cell/bias", bias.shape, data=bias.tobytes())
+    assert duplicates(side(build)) == []
+
+
+def test_a_constant_that_is_stored_as_one_element_is_no_kernel() -> None:
+    build = model(kernel(), location="m", format=FormatName.CHECKPOINT)
+    build.tensor("dense/kernel/Adam/Initializer/zeros", (64, 64), role=Role.CONSTANT, storage=Storage.INLINE, pieces=(4,), zeros=4_096)
+    assert dense_kernels(Context(build.artifact(), build.measurements(), {})).zeros == 0
+
+
+def test_functions_are_told_with_the_bodies_that_stand_twice() -> None:
+    def traced(*bodies: str) -> Build:
+        build = model(kernel(), location="m", format=FormatName.SAVED_MODEL)
+        build.facts["functions"] = tuple({"body": body, "size": 100} for body in bodies)
+        build.region("graph_def / library / function", 100 * len(bodies), RegionKind.GRAPH) if bodies else None
+        return build
+
+    def said(before: Build, after: Build) -> str:
+        return cause(before, after, "traced-functions").message.split(": ", 1)[1]
+
+    assert said(traced(), traced("a", "b")) == "0 before, 2 after"
+    assert said(traced(), traced("a", "a")) == "0 before, 2 after; 100 bytes of those after are bodies that another has too"
+    assert said(traced("a", "a"), traced("a")) == "2 before, 1 after; 100 bytes of those before are bodies that another has too"
+    twice = said(traced("a", "a"), traced("a", "a", "a"))
+    assert twice == "2 before, 3 after; 100 bytes before and 200 after are bodies that another has too"
