@@ -50,14 +50,26 @@ def folded(node: Node) -> Held | None:
     same = _unchanged(node, held)
     if same is not None:
         return same
+    arrays = [each.array(node.reading) for each in held]
+    node.budget.spend(_size(node.step.op, arrays))
     with np.errstate(all="ignore"):
-        made = np.asarray(rule(node, [each.array(node.reading) for each in held]))
+        made = np.asarray(rule(node, arrays))
     for each in held:
         node.forget(each)
     kind = {"f": FLOAT32, "b": BOOL}.get(made.dtype.kind, held[0].kind if held[0].kind in (INT32, INT64) else INT32)
-    if made.size > MOST_ELEMENTS:
-        raise UnknownNodeError("computes too large a constant")
     return Held(made.shape, kind, node.location, None, made)
+
+
+def _size(op: str, arrays: list[Elements]) -> int:
+    """Return the most elements that a result may have. Raises `UnknownNodeError` where those are too many."""
+    size = sum(array.size for array in arrays)
+    if op in _BINARY:
+        size = prod(np.broadcast_shapes(*(array.shape for array in arrays)))
+    elif op == "GatherV2":
+        size = arrays[0].size * max(arrays[1].size, 1)
+    if size > MOST_ELEMENTS:
+        raise UnknownNodeError("computes too large a constant")
+    return size
 
 
 def _unchanged(node: Node, held: list[Held]) -> Held | None:
@@ -156,6 +168,7 @@ def _cast(node: Node, values: list[Elements]) -> Any:
     return values[0].astype(dtype)
 
 
+_BINARY = frozenset(("Add", "AddV2", "Maximum", "Minimum", "Mul", "RealDiv", "Sub"))
 _FOLDS: dict[str, _Fold] = {
     "Add": _binary(np.add),
     "AddV2": _binary(np.add),

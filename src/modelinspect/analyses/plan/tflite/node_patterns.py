@@ -17,6 +17,8 @@ from modelinspect.analyses.plan.tflite.operators import GELU, MUL, PRELU
 from modelinspect.analyses.plan.tflite.saved_graph import Ref, Step
 from modelinspect.measure.kept import Layout
 
+_MOST_SCALED = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -127,7 +129,7 @@ def scale_convolutions(network: Network) -> None:
         before = makers.get(id(op.inputs[0])) if op.code == CONV else None
         if before is None or before.code != MUL or before.activation or uses[id(before.output)] != 1:
             continue
-        if _scaled(op, before):
+        if len(gone) < _MOST_SCALED and _scaled(op, before):
             gone.add(id(before))
     network.ops = [op for op in network.ops if id(op) not in gone]
 

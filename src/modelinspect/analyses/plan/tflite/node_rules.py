@@ -226,7 +226,7 @@ def _shape(node: Node) -> Item:
 def _slice(node: Node) -> Item:
     begin, end, step = ([int(number) for number in node.held(place).array(node.reading).reshape(-1)] for place in (1, 2, 3))
     given = node.given
-    maker = next((op for op in reversed(node.network.ops) if op.output is given), None)
+    maker = node.makers.get(id(given))
     if maker is not None and maker.code == SHAPE and maker.inputs[0] is not None:
         part = strided(node, np.array(maker.inputs[0].shape), begin, end, step)
         if -1 not in np.asarray(part):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.analyses.plan.tflite.forms import FLOAT32, INT32
-from modelinspect.analyses.plan.tflite.graph import Constant, Location, Network, Value, kernel
+from modelinspect.analyses.plan.tflite.graph import Constant, Location, Network, Op, Value, kernel
 from modelinspect.analyses.plan.tflite.lowering import BOOL, Shape
 from modelinspect.analyses.plan.tflite.operators import options
 from modelinspect.analyses.plan.tflite.saved_graph import Step
@@ -28,8 +28,25 @@ Key = tuple[int, Shape, bytes]
 Elements = NDArray[np.generic]
 
 
+MOST_WORK = 1 << 26
+"""So many elements of constants are computed with in all."""
+
+
 class UnknownNodeError(Exception):
     """The rules do not know how this node converts."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many elements of constants may still be read or computed."""
+
+    left: int = MOST_WORK
+
+    def spend(self, count: int) -> None:
+        """Take elements off. Raises `UnknownNodeError` where there are none left."""
+        self.left -= count
+        if self.left < 0:
+            raise UnknownNodeError("computes with more constants than any network has")
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +61,7 @@ class Held:
     is_written: bool = False
     """Tells that the graph itself has it as a constant, which is neither computed nor a variable."""
     taken: Value | None = None
+    budget: Budget | None = None
 
     def array(self, reading: Reading) -> Elements:
         """Return the elements. Raises `UnknownNodeError` where they are too many."""
@@ -51,6 +69,8 @@ class Held:
             count = prod(self.shape)
             if self.tensor is None or count > MOST_ELEMENTS or self.tensor.element_count != count:
                 raise UnknownNodeError("computes with too large a constant")
+            if self.budget is not None:
+                self.budget.spend(count)
             runs = [run.reshape(-1) for run in slabs(self.tensor, reading, Layout(1, count))]
             whole = np.concatenate(runs) if runs else np.zeros(0, np.float32)
             self.elements = whole.astype(_TYPES[self.kind])
@@ -80,13 +100,18 @@ Item = Value | Held
 
 @dataclass(slots=True)
 class Node:
-    """One node: ``inputs`` are values that are computed, or constants; ``gone`` are the constants that are computed away."""
+    """One node: ``inputs`` are values that are computed, or constants; ``gone`` are the constants that are computed away.
+
+    ``makers`` are the operators by what they make.
+    """
 
     network: Network
     reading: Reading
     step: Step
     inputs: list[Item]
     gone: dict[Key, set[int]]
+    budget: Budget
+    makers: dict[int, Op]
 
     @property
     def location(self) -> Location:
@@ -142,7 +167,9 @@ class Node:
     ) -> Value:
         """Add an operator; return what it makes."""
         node, number = options(code, settings or {})
-        return self.network.add(code, inputs, Value(shape, self.location, kind), node, number)
+        output = self.network.add(code, inputs, Value(shape, self.location, kind), node, number)
+        self.makers[id(output)] = self.network.ops[-1]
+        return output
 
     def constant(self, values: Any, kind: int = INT32) -> Value:
         """Return a constant that stands where the node does."""

@@ -20,7 +20,8 @@ _SERVE = "serve"
 _DEFAULT = "serving_default"
 MARK = "@"
 """What no name of a node has in it: it stands before the number of a call in locations."""
-_MOST_NODES, _MOST_NESTING = 200_000, 32
+_MOST_NODES, _MOST_NESTING, _MOST_CALLS = 100_000, 32, 10_000
+_LONGEST_WAY = 1 << 12
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 Shape = tuple[int, ...] | None
@@ -156,6 +157,9 @@ class _Reader:
         if len(arguments) != len(given):
             raise UnmeasurableError(f"the function {name} is called with other arguments")
         self.calls += 1
+        self._count(len(arguments))
+        if self.calls > _MOST_CALLS:
+            raise UnmeasurableError(f"its functions are called more than {_MOST_CALLS:,} times")
         mark = f"{MARK}{self.calls}" if depth else ""
         known: dict[str, Mapping[str, Ref] | Ref] = dict(zip(arguments, given, strict=True))
         for node in _in_order(function.node_def, arguments):
@@ -163,6 +167,7 @@ class _Reader:
                 refs = [_resolve(text, known) for text in node.input if not text.startswith("^")]
                 known[node.name] = self._body(node.attr["f"].func.name, refs, depth + 1)
             elif node.op == "IdentityN":
+                self._count(len(node.input))
                 refs = [_resolve(text, known) for text in node.input if not text.startswith("^")]
                 known[node.name] = {str(place): ref for place, ref in enumerate(refs)}
             else:
@@ -173,15 +178,18 @@ class _Reader:
         return made
 
     def _step(self, node: Any, known: Mapping[str, Mapping[str, Ref] | Ref], scope: str, mark: str = "") -> Ref:
-        self.count += 1
-        if self.count > _MOST_NODES:
-            raise UnmeasurableError(f"its graph has more than {_MOST_NODES:,} nodes once calls are put in place")
+        self._count(1)
         inputs = tuple(_resolve(text, known) for text in node.input if not text.startswith("^"))
         if node.op in ("Identity", "StopGradient", "PreventGradient") and len(inputs) == 1:
             return inputs[0]
         step = Step(node.name, node.op, inputs, node.attr, scope, mark)
         self.steps.append(step)
         return Ref(step)
+
+    def _count(self, more: int) -> None:
+        self.count += more
+        if self.count > _MOST_NODES:
+            raise UnmeasurableError(f"its graph has more than {_MOST_NODES:,} nodes once calls are put in place")
 
     def _pruned(self, outputs: list[tuple[str, str, Ref]]) -> list[Step]:
         """Return the steps that outputs need."""
@@ -225,7 +233,7 @@ def _keys(graph: Any) -> dict[int, str]:
             if 0 <= child.node_id < count and child.node_id not in ways:
                 part = child.local_name.replace(".", "..").replace("/", ".S")
                 ways[child.node_id] = f"{ways[number]}/{part}" if ways[number] else part
-                if len(ways[child.node_id]) > _MOST_NODES:
+                if len(ways[child.node_id]) > _LONGEST_WAY:
                     raise UnmeasurableError("the ways through its objects are too long")
                 order.append(child.node_id)
     return {number: way + _VALUE for number, way in ways.items() if graph.nodes[number].WhichOneof("kind") == "variable"}

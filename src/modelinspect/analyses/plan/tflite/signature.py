@@ -13,12 +13,13 @@ from modelinspect.analyses.plan.base import Planning
 from modelinspect.analyses.plan.tflite.emit import emit
 from modelinspect.analyses.plan.tflite.forms import FLOAT32
 from modelinspect.analyses.plan.tflite.fusing import fuse
-from modelinspect.analyses.plan.tflite.graph import Network, Value
+from modelinspect.analyses.plan.tflite.graph import Network, Op, Value
 from modelinspect.analyses.plan.tflite.keras import Source, elements_by_buffer, kept_by_buffer, keras_source
+from modelinspect.analyses.plan.tflite.node_certain import is_certain
 from modelinspect.analyses.plan.tflite.node_constants import folded, read_constant
 from modelinspect.analyses.plan.tflite.node_patterns import Found, patterns, scale_convolutions
 from modelinspect.analyses.plan.tflite.node_rules import RULES
-from modelinspect.analyses.plan.tflite.nodes import KINDS, Held, Item, Key, Node, UnknownNodeError
+from modelinspect.analyses.plan.tflite.nodes import KINDS, Budget, Held, Item, Key, Node, UnknownNodeError
 from modelinspect.analyses.plan.tflite.saved_graph import MARK, Given, Ref, SavedGraph, Step, read_graph
 from modelinspect.analyses.plan.tflite.tree import Node as Tree
 from modelinspect.core.tensors import Tensor
@@ -48,12 +49,13 @@ def signature_source(planning: Planning) -> Source:
     graph = read_graph(planning)
     with np.errstate(all="ignore"):  # variables can be anything
         network = _Lowering(planning, {tensor.name: tensor for tensor in planning.artifact.tensors}).run(graph)
+        certain = is_certain(graph.steps, network)
         fuse(network)
         scale_convolutions(network)
     _unmark(network)
     root, constants = emit(network, "")
     _name(root, graph)
-    return Source(root, kept_by_buffer(planning, constants), (), True, 0, 0, elements_by_buffer(planning, constants), False)
+    return Source(root, kept_by_buffer(planning, constants), (), True, 0, 0, elements_by_buffer(planning, constants), certain)
 
 
 def _unmark(network: Network) -> None:
@@ -82,6 +84,8 @@ class _Lowering:
     network: Network = field(default_factory=Network)
     made: dict[int, Item] = field(default_factory=dict)
     gone: dict[Key, set[int]] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
+    makers: dict[int, Op] = field(default_factory=dict)
 
     def run(self, graph: SavedGraph) -> Network:
         for name, given in graph.inputs:
@@ -155,20 +159,21 @@ class _Lowering:
         return item
 
     def _node(self, step: Step, inputs: list[Item]) -> Node:
-        return Node(self.network, self.planning.reading, step, inputs, self.gone)
+        return Node(self.network, self.planning.reading, step, inputs, self.gone, self.budget, self.makers)
 
     def _constant(self, step: Step) -> Held:
         kind, shape, elements = read_constant(step.attributes["value"].tensor)
+        self.budget.spend(0 if elements is None else elements.size)
         tensor = self.tensors.get(step.scope + step.name)
         if tensor is not None and tensor.shape != shape:
             tensor = None
-        return Held(shape, kind, (step.location,), tensor, elements, is_written=True)
+        return Held(shape, kind, (step.location,), tensor, elements, is_written=True, budget=self.budget)
 
     def _variable(self, step: Step, given: Given) -> Held:
         tensor = self.tensors.get(given.variable)
         if tensor is None or tensor.shape != given.shape or given.dtype not in KINDS:
             raise UnknownNodeError(f"a variable that is not found, {given.name}")
-        return Held(tensor.shape, KINDS[given.dtype], (step.location,), tensor)
+        return Held(tensor.shape, KINDS[given.dtype], (step.location,), tensor, budget=self.budget)
 
 
 def _fit(told: tuple[int, ...], made: tuple[int, ...]) -> bool:
