@@ -102,10 +102,12 @@ class Contents:
         self._known[id(node), "values"] = stored
 
 
-def elements_of(tensor: Tensor, layout: Layout, reading: Reading, scale: Array | None = None) -> Elements:
+def elements_of(
+    tensor: Tensor, layout: Layout, reading: Reading, scale: Array | None = None, columns: tuple[int, int] | None = None
+) -> Elements:
     """Return what reads a kernel and turns it: Keras has the output channels last, TFLite first but for depthwise kernels.
 
-    ``scale`` has a factor for each input of a matrix.
+    ``scale`` has a factor for each input of a matrix; ``columns`` are those that are taken of it.
     """
 
     def read(shape: tuple[int, ...]) -> Array:
@@ -115,6 +117,8 @@ def elements_of(tensor: Tensor, layout: Layout, reading: Reading, scale: Array |
         whole = np.concatenate(runs)
         if scale is not None:
             whole = whole * (scale[:, None] if layout.inputs == 0 else scale[None, :])
+        if columns is not None:
+            whole = whole[:, slice(*columns)]
         return whole.T if layout.channel == 1 and shape[0] != 1 else whole
 
     return read

@@ -226,6 +226,7 @@ def expanded(call: Call, given: Value, place: int, name: str, axis: int) -> Valu
     """Add an axis of one: where the batch is known that is a reshape."""
     shape = (*given.shape[:place], 1, *given.shape[place:])
     if given.shape[0] > 0:
+        call.network.lasting.append(call.integers(axis, f"{name}/dim"))
         return call.op(RESHAPE, [given, call.integers(list(shape), name)], shape, name)
     return call.op(EXPAND_DIMS, [given, call.integers(axis, f"{name}/dim")], shape, name)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
-from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV, numbers
+from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE, FULLY_CONNECTED, SEQUENCE_LSTM, TRANSPOSE_CONV, numbers
 from modelinspect.analyses.plan.tflite.graph import Constant, Network, Op, Value
 from modelinspect.analyses.plan.tflite.tree import Node, Vector
 from modelinspect.analyses.plan.tflite.tree import Value as Held
@@ -27,34 +28,68 @@ class _Emitter:
     buffers: list[Node] = field(default_factory=lambda: [Node("Buffer")])
     names: dict[str, int] = field(default_factory=dict)
     places: dict[int, int] = field(default_factory=dict)
+    loops: dict[str, int] = field(default_factory=dict)
     shared: dict[object, int] = field(default_factory=dict)
     constants: dict[int, Constant] = field(default_factory=dict)
 
     def run(self, network: Network) -> tuple[Node, dict[int, Constant]]:
-        outputs = {id(value): f"{self.caller}:{number}" for number, (_, value) in enumerate(network.outputs)}
+        """Write a network, and those that its loops run behind it."""
+        networks = [network]
+        graphs: list[Node] = []
+        codes: dict[tuple[int, str], int] = {}
+        places: dict[int, int] = {}
+        for one in networks:  # which grows
+            graphs.append(self._graph(one, networks, codes))
+            places = places or self.places
+            self.tensors, self.places = [], {}
+        self.places = places
+        return self._model(network, codes, graphs, _versions(networks)), self.constants
+
+    def _graph(self, network: Network, networks: list[Network], codes: dict[tuple[int, str], int]) -> Node:
+        is_main = network is networks[0]
+        outputs = {id(value): f"{self.caller}:{number}" for number, (_, value) in enumerate(network.outputs)} if is_main else {}
         for name, value in network.inputs:
-            self._add(value, f"serving_default_{name}:0")
-        for _, value in network.outputs:  # what an output would have been called is taken
+            self._add(value, f"serving_default_{name}:0" if is_main else f"{network.name}_arg{len(self.tensors)}")
+        for _, value in network.outputs if is_main else ():  # what an output would have been called is taken
             self._unique(";".join(value.location))
         for value in _constants(network):
             self._add(value)
-        for op in network.ops:
-            for value in op.outputs:
-                self._add(value, outputs.get(id(value), ""))
-        codes: dict[tuple[int, str], int] = {}
         operators = []
         for op in network.ops:
-            values: dict[str, Held] = {
-                "inputs": numbers(*(-1 if value is None else self.places[id(value)] for value in op.inputs)),
-                "outputs": numbers(*(self.places[id(value)] for value in op.outputs)),
-                "opcode_index": codes.setdefault((op.code, ""), len(codes)),
-            }
-            node = Node("Operator", values)
-            if op.options is not None:
-                node.values["builtin_options_type"] = op.number
-                node.nodes["builtin_options"] = op.options
-            operators.append(node)
-        return self._model(network, codes, operators, _versions(network)), self.constants
+            for value in (*(each for each in op.inputs if each is not None and each.is_variable), *op.outputs):
+                self._add(value, outputs.get(id(value), ""))
+            operators.append(self._operator(op, networks, codes))
+        values: dict[str, Held] = {
+            "inputs": numbers(*(self.places[id(value)] for _, value in network.inputs)),
+            "outputs": numbers(*(self.places[id(value)] for _, value in network.outputs)),
+            "name": network.name.encode(),
+        }
+        return Node("SubGraph", values, {}, {"tensors": self.tensors, "operators": operators})
+
+    def _operator(self, op: Op, networks: list[Network], codes: dict[tuple[int, str], int]) -> Node:
+        given = op.inputs[: len(op.inputs) - op.captured]
+        values: dict[str, Held] = {
+            "inputs": numbers(*(-1 if value is None else self.places[id(value)] for value in given)),
+            "outputs": numbers(*(self.places[id(value)] for value in op.outputs)),
+            "opcode_index": codes.setdefault((op.code, ""), len(codes)),
+        }
+        node = Node("Operator", values)
+        if op.code == SEQUENCE_LSTM:
+            node.values["intermediates"] = numbers()
+        if op.options is not None:
+            node.values["builtin_options_type"] = op.number
+            node.nodes["builtin_options"] = op.options
+        if op.networks and op.options is not None:
+            op.options.values.update(cond_subgraph_index=len(networks), body_subgraph_index=len(networks) + 1)
+            names = op.output.location[0]
+            count = self.loops.get(names, 0)
+            self.loops[names] = count + 1
+            for one in op.networks:
+                one.name = one.name.replace(names, f"{names}{count or ''}", 1) if one.name.startswith(names) else one.name
+                for inner, outer in zip(one.captures, op.inputs[len(given) :], strict=False):
+                    inner.constant, inner.location = (outer.constant, outer.location) if outer is not None else (None, ())
+            networks += op.networks
+        return node
 
     def _add(self, value: Value, name: str = "") -> None:
         """Add a tensor; a constant with the same elements as another shares its buffer."""
@@ -65,7 +100,12 @@ class _Emitter:
         node = Node("Tensor", {"shape": numbers(*(max(length, 1) for length in value.shape)), "has_rank": True, "type": value.kind})
         node.values["name"] = name.encode() if name else self._unique(label)
         node.values["base"] = b"" if name else label.encode()  # what it is called before numbers are added: no field of the schema
-        node.values["buffer"] = self._buffer(value.constant)
+        if value.is_variable:  # its zeros are stored, and it does not refer to them
+            size = 4 * prod(value.shape)
+            self._buffer(Constant(size, key=bytes(size)))
+            node.values.update(buffer=0, is_variable=True, zeros=len(self.buffers) - 1)
+        else:
+            node.values["buffer"] = self._buffer(value.constant)
         if value.constant is not None and value.constant.is_all(0.0):
             node.values["zeros"] = len(self.buffers) - 1  # the buffer that is its own, should it need one: no field of the schema
         if -1 in value.shape:
@@ -91,15 +131,9 @@ class _Emitter:
         self.names[name] = count + 1
         return (f"{name}{count}" if count else name).encode()
 
-    def _model(self, network: Network, codes: Mapping[tuple[int, str], int], operators: list[Node], versions: Mapping[int, int]) -> Node:
+    def _model(self, network: Network, codes: Mapping[tuple[int, str], int], graphs: list[Node], versions: Mapping[int, int]) -> Node:
         inputs = [(name, self.places[id(value)]) for name, value in network.inputs]
         outputs = [(name, self.places[id(value)]) for name, value in network.outputs]
-        graph = Node(
-            "SubGraph",
-            {"inputs": numbers(*(i for _, i in inputs)), "outputs": numbers(*(i for _, i in outputs)), "name": b"main"},
-            {},
-            {"tensors": self.tensors, "operators": operators},
-        )
         entries = []
         for name, size in _METADATA:
             self.buffers.append(Node("Buffer", {"data": Vector(size, 1)}))
@@ -107,7 +141,7 @@ class _Emitter:
         signature = Node("SignatureDef", {"signature_key": b"serving_default"}, {}, {"inputs": _maps(inputs), "outputs": _maps(outputs)})
         lists = {
             "operator_codes": [_code(code, versions.get(code, 1)) for code, _ in codes],
-            "subgraphs": [graph],
+            "subgraphs": graphs,
             "buffers": self.buffers,
             "metadata": entries,
             "signature_defs": [signature],
@@ -141,10 +175,10 @@ def _group(op: Op, number: int, value: Value) -> int:
     return _SCALED if len(value.location) > 1 else _CONVOLUTIONS
 
 
-def _versions(network: Network) -> dict[int, int]:
+def _versions(networks: Sequence[Network]) -> dict[int, int]:
     """Return the version of each operator code: the highest that any of its operators needs."""
     found: dict[int, int] = {}
-    for op in network.ops:
+    for op in (op for network in networks for op in network.ops):
         found[op.code] = max(found.get(op.code, 1), op.version)
     return found
 

@@ -21,16 +21,22 @@ from modelinspect.measure.kept import Layout
 Location = tuple[str, ...]
 UNKNOWN: Location = ()
 """The location of constants that the converter made itself: they are named ``arith.constant``."""
+LATE = -1
+"""The origin of constants that are made so late that, of equal ones, the first keeps its location."""
 Array = NDArray[np.float32]
 
 
 @dataclass(slots=True, eq=False)
 class Kernel:
-    """The weights of a matrix product or a convolution, which are not held: where they are, how they lie, and what scales their inputs."""
+    """The weights of a matrix product or a convolution, which are not held: where they are, how they lie, and what scales their inputs.
+
+    ``columns`` are those of the tensor that it is made of, where it is not all of it.
+    """
 
     tensor: Tensor
     layout: Layout
     input_scale: Array | None = None
+    columns: tuple[int, int] | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -49,12 +55,18 @@ class Constant:
 
 @dataclass(slots=True, eq=False)
 class Value:
-    """What an operator takes or makes: its whole shape (-1: the batch), its type, its location."""
+    """What an operator takes or makes: its whole shape (-1: the batch), its type, its location.
+
+    ``is_variable`` tells that it keeps what an operator writes into it, and starts with zeros; ``origin`` which function it was in that
+    became part of the network, should it be one of several.
+    """
 
     shape: tuple[int, ...]
     location: Location
     kind: int = FLOAT32
     constant: Constant | None = None
+    is_variable: bool = False
+    origin: int = 0
 
     @property
     def vector(self) -> Array | None:
@@ -66,7 +78,8 @@ class Value:
 class Op:
     """An operator: its code in schema.fbs, its inputs (None: left out), what it makes, and its options with their number in the union.
 
-    ``is_scaled`` tells that a convolution's kernel took in factors before anything else was done.
+    ``is_scaled`` tells that a convolution's kernel took in factors before anything else was done. ``networks`` are what a loop runs: the
+    last inputs, ``captured`` of them, are constants that these take, and not the operator itself.
     """
 
     code: int
@@ -76,6 +89,8 @@ class Op:
     number: int = 0
     version: int = 1
     is_scaled: bool = False
+    networks: tuple[Network, ...] = ()
+    captured: int = 0
 
     @property
     def output(self) -> Value:
@@ -92,11 +107,15 @@ class Op:
 class Network:
     """A network that grows: its operators in the order in which they run.
 
-    ``ghosts`` are constants of operators that are computed away; constants that equal one lose their location.
+    ``ghosts`` are constants of operators that are computed away; constants that equal one lose their location. ``lasting`` are constants
+    that become options late, and loops take those that they have too. ``captures`` are a loop's constants of the network around it.
     """
 
     ops: list[Op] = field(default_factory=list)
+    name: str = "main"
     ghosts: list[Value] = field(default_factory=list)
+    lasting: list[Value] = field(default_factory=list)
+    captures: list[Value] = field(default_factory=list)
     inputs: list[tuple[str, Value]] = field(default_factory=list)
     outputs: list[tuple[str, Value]] = field(default_factory=list)
 

@@ -30,6 +30,7 @@ from modelinspect.analyses.plan.tflite.operators import (
     SUB,
     TRANSPOSE,
 )
+from modelinspect.analyses.plan.tflite.recurrent import RECURRENT
 from modelinspect.measure.kept import Layout
 
 LESS, REDUCE_PROD = 58, 81
@@ -82,6 +83,12 @@ def _dense_over_axes(call: Call, layout: Layout) -> Value:
     weight, given = call.need("kernel"), call.given
     inputs, units = weight.shape
     rank = len(given.shape)
+    value = kernel(weight.tensor, layout, (units, inputs), call.at("Tensordot/MatMul"))
+    if given.shape[0] > 0:
+        settings = {"fused_activation_function": 0, "keep_num_dims": True}
+        output = call.op(FULLY_CONNECTED, [given, value, None], (*given.shape[:-1], units), "Tensordot", settings)
+        call.network.ops[-1].version = 5
+        return activate(call, _biased(call, output, "BiasAdd"), call.settings.get("activation"))
     free = list(range(rank - 1))
     shape = call.op(SHAPE, [given], (rank,), "Tensordot/Shape", {"out_type": 2}, INT32)
     first = call.integers(free, "Tensordot/free")
@@ -97,7 +104,6 @@ def _dense_over_axes(call: Call, layout: Layout) -> Value:
     columns = call.op(REDUCE_PROD, [contracted, zero], (), "Tensordot/Prod_1", {}, INT32)
     stack = call.op(PACK, [rows, columns], (2,), "Tensordot/stack", {"values_count": 2}, INT32)
     flat = call.op(RESHAPE, [given, stack], (-1, -1), "Tensordot/Reshape")
-    value = kernel(weight.tensor, layout, (units, inputs), call.at("Tensordot/MatMul"))
     product = call.op(FULLY_CONNECTED, [flat, value, None], (-1, units), "Tensordot/MatMul", {"fused_activation_function": 0})
     output = call.op(RESHAPE, [product, target], (*given.shape[:-1], units), "Tensordot")
     return activate(call, _biased(call, output, "BiasAdd"), call.settings.get("activation"))
@@ -324,5 +330,6 @@ LAYERS: dict[str, Rule] = {
     "Subtract": _merged(SUB, "sub", "Sub"),
     **ATTENTION,
     **CONVOLUTIONS,
+    **RECURRENT,
 }
 """The rule of each class of layers."""

@@ -82,7 +82,7 @@ class Call:
 
     def at(self, *names: str) -> Location:
         """Return the location of operators of this layer."""
-        return tuple(f"{self.scope}/{name}" for name in names)
+        return tuple(f"{self.scope}/{name}" if self.scope else name for name in names)
 
     def op(
         self,
@@ -94,7 +94,7 @@ class Call:
         kind: int = FLOAT32,
     ) -> Value:
         """Add an operator; return what it makes."""
-        location = (self.scopes.unique(f"{self.scope}/{name}"),) if name else UNKNOWN
+        location = (self.scopes.unique(self.at(name)[0]),) if name else UNKNOWN
         node, number = options(code, settings or {})
         return self.network.add(code, inputs, Value(shape, location, kind), node, number)
 

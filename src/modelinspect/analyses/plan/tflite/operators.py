@@ -27,6 +27,7 @@ MAXIMUM, MINIMUM, GREATER, TRANSPOSE_CONV, EXPAND_DIMS, SUM, SHAPE, RSQRT, REDUC
 )
 RESIZE_NEAREST, LEAKY_RELU, SQUARED_DIFFERENCE, ELU, HARD_SWISH, SELECT_V2, BATCH_MATMUL, GELU = 97, 98, 99, 111, 117, 123, 126, 150
 PRELU, LOG, SQRT, NEG, ABS, SQUARE, SQUEEZE, BATCH_TO_SPACE, SPACE_TO_BATCH = 54, 73, 75, 59, 101, 92, 43, 37, 38
+SPLIT, LESS, SLICE, LOGICAL_AND, REVERSE, WHILE = 49, 58, 65, 86, 105, 119
 """BuiltinOperator in schema.fbs."""
 
 _OPTIONS: Mapping[int, tuple[str, int]] = {
@@ -56,11 +57,14 @@ _OPTIONS: Mapping[int, tuple[str, int]] = {
     STRIDED_SLICE: ("StridedSliceOptions", 32),
     SUB: ("SubOptions", 28),
     SUM: ("ReducerOptions", 27),
+    SPLIT: ("SplitOptions", 35),
     TRANSPOSE_CONV: ("TransposeConvOptions", 49),
+    WHILE: ("WhileOptions", 93),
     3: ("Conv2DOptions", 1),
     4: ("DepthwiseConv2DOptions", 2),
     9: ("FullyConnectedOptions", 8),
     36: ("GatherOptions", 23),
+    44: ("UnidirectionalSequenceLSTMOptions", 71),
 }
 """The table of an operator's options and its number in the union BuiltinOptions; the others have none when the converter writes them."""
 

@@ -16,9 +16,9 @@ from modelinspect.analyses.plan.tflite.forms import (
     take_apart,
     to_float16,
     to_int8,
-    to_sparse,
 )
 from modelinspect.analyses.plan.tflite.packer import packed_size
+from modelinspect.analyses.plan.tflite.sparse import to_sparse
 from modelinspect.analyses.plan.tflite.tree import Node, Vector
 from modelinspect.analyses.plan.tflite.writer import write
 from modelinspect.formats.tflite.schema import schema
