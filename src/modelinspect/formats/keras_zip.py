@@ -20,7 +20,7 @@ from modelinspect.formats.hdf5_common import read_hdf5
 from modelinspect.formats.hdf5_common.facts import optimizer_name
 from modelinspect.formats.hdf5_common.store_naming import StoreNaming
 from modelinspect.formats.keras_model.averages import keeps_averages, moving_averages
-from modelinspect.formats.keras_model.config import LayerConfig, model_config, pruning_settings, read_json
+from modelinspect.formats.keras_model.config import LayerConfig, model_config, pruning_settings, quantized_layers, read_json
 from modelinspect.formats.nested import NestedParsing, claim_rest, packed_zip
 from modelinspect.formats.npz import read_npz
 from modelinspect.formats.sharded_weights import read_shards
@@ -106,7 +106,11 @@ class _Model:
             self._diagnose(f"{_CONFIG} holds no configuration of a model")
         else:
             facts.update(model_class=model.class_name, model_name=model.name, compiled=_compile_config(config) is not None)
-            told = {"optimizer": optimizer_name(_compile_config(config)), "pruning": pruning_settings(model)}
+            told = {
+                "optimizer": optimizer_name(_compile_config(config)),
+                "pruning": pruning_settings(model),
+                "quantized_layers": quantized_layers(model),
+            }
             facts.update({name: fact for name, fact in told.items() if fact})
         self._read_weights(model)
         if keeps_averages(_compile_config(config)):

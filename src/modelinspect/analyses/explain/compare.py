@@ -107,7 +107,10 @@ def _differences(before: Side, old: Ledger, after: Side, new: Ledger, pairs: Ite
         if one in logical_before and other in logical_after:
             size = logical_after.pop(other).size - logical_before.pop(one).size
             tensor = after.tensor(other)
-            found.append(_Difference(_logical_cause(before.tensor(one), tensor), after.name(other), size, True))
+            cause = _logical_cause(before.tensor(one), tensor)
+            if cause is Cause.STRUCTURE_CHANGE and _is_packed(before, before.tensor(one), after, tensor):
+                cause = Cause.QUANTIZATION
+            found.append(_Difference(cause, after.name(other), size, True))
     left = [*logical_before.values(), *(share for share in mine if share.cause is not None)]
     names = {one: after.name(other) for one, other in both}  # a counterpart is one place, whatever each format calls it
     found += [_difference(before, share, -1, names) for share in left]
@@ -131,6 +134,17 @@ def _logical_cause(one: Tensor, other: Tensor) -> Cause:
     if one.element_count != other.element_count or one.dtype == other.dtype:  # the latter where bytes of one are missing
         return Cause.STRUCTURE_CHANGE
     return Cause.QUANTIZATION if _is_quantized(one) != _is_quantized(other) else Cause.DTYPE_CHANGE
+
+
+def _is_packed(before: Side, one: Tensor, after: Side, other: Tensor) -> bool:
+    """Tell whether one of two kernels holds two elements of 4 bits in each byte, as Keras stores them along an axis."""
+    for side, packed, whole in ((before, one, other), (after, other, one)):
+        told = side.artifact.facts.get("quantized_layers")
+        mode = told.get(packed.layer) if isinstance(told, Mapping) and packed.layer is not None else None
+        lengths = [(mine, theirs) for mine, theirs in zip(packed.shape, whole.shape, strict=False) if mine != theirs]
+        if isinstance(mode, str) and "4" in mode.partition("/")[0] and packed.dtype.bits == 8 and len(packed.shape) == len(whole.shape):
+            return len(lengths) == 1 and lengths[0][0] == (lengths[0][1] + 1) // 2
+    return False
 
 
 def _is_quantized(tensor: Tensor) -> bool:

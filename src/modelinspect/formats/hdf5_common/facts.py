@@ -13,7 +13,7 @@ from modelinspect.encodings.hdf5.model import Hdf5File, LayoutKind, LinkKind
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.hdf5_common.legacy_naming import LegacyNaming
 from modelinspect.formats.hdf5_common.store_naming import StoreNaming
-from modelinspect.formats.keras_model.config import LayerConfig, pruning_settings
+from modelinspect.formats.keras_model.config import LayerConfig, pruning_settings, quantized_layers
 
 _SHOWN = 100
 _TEXT = 1_000
@@ -102,6 +102,9 @@ def model_facts(model: LayerConfig) -> dict[str, Fact]:
     pruning = pruning_settings(model)
     if pruning:
         facts["pruning"] = pruning
+    quantized = quantized_layers(model)
+    if quantized:
+        facts["quantized_layers"] = quantized
     return facts
 
 

@@ -9,7 +9,7 @@ from modelinspect.core.tensors import Role
 from modelinspect.encodings.hdf5.model import Attribute, Dataset, Group, Hdf5File
 from modelinspect.encodings.walk import Walk
 from modelinspect.formats.hdf5_common.naming import Description
-from modelinspect.formats.keras_model.config import LayerConfig, read_config, read_json
+from modelinspect.formats.keras_model.config import LayerConfig, computing_policy, read_config, read_json
 from modelinspect.formats.keras_model.roles import role_of, wrapper_class
 
 _OPTIMIZER = "/optimizer_weights/"
@@ -144,7 +144,4 @@ def _flat(weight: str) -> str:
 
 def _is_quantized(layer: LayerConfig) -> bool:
     """Tell whether Keras quantized a layer: its dtype policy is a quantized one."""
-    policy = layer.settings.get("dtype")
-    if isinstance(policy, str):
-        return policy.startswith(("int8", "int4", "float8", "gptq", "awq"))
-    return isinstance(policy, Mapping) and "Quantized" in str(policy.get("class_name", ""))
+    return computing_policy(layer).startswith(("int8", "int4", "float8", "gptq", "awq"))

@@ -86,6 +86,26 @@ def pruning_settings(model: LayerConfig) -> tuple[Fact, ...]:
     return tuple(found)
 
 
+def computing_policy(layer: LayerConfig) -> str:
+    """Return the name of a layer's dtype policy, such as float32, mixed_float16 or int8_from_float32; "" where none is told.
+
+    Keras names a quantized layer's way of quantizing and what it was before apart.
+    """
+    policy = layer.settings.get("dtype")
+    if isinstance(policy, Mapping):
+        told = policy.get("config")
+        config = told if isinstance(told, Mapping) else {}
+        mode, source = config.get("mode"), config.get("source_name")
+        policy = f"{mode}_from_{source}" if isinstance(mode, str) else config.get("name")
+    return policy if isinstance(policy, str) else ""
+
+
+def quantized_layers(model: LayerConfig) -> dict[str, str]:
+    """Return the layers that Keras quantized, each with its mode: int8, int4/128, float8 and others."""
+    policies = ((layer.name, computing_policy(layer)) for layer in model.walk())
+    return {name: policy.partition("_from_")[0] for name, policy in policies if name and "_from_" in policy}
+
+
 def _pair(value: object) -> tuple[int, ...] | None:
     if isinstance(value, list) and len(value) == 2 and all(isinstance(length, int) for length in value):
         return tuple(value)

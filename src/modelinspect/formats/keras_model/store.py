@@ -16,6 +16,8 @@ _OPTIMIZERS = frozenset({"optimizer", "_optimizer"})
 _METRICS = frozenset({"metrics", "_metrics", "compiled_metrics", "_compile_metrics", "_loss_tracker", "loss_tracker", "compiled_loss"})
 _CHILDREN = ("layer", "forward_layer", "backward_layer", "cell")
 _COUNTED = re.compile(r"(.*?)(_\d+)?")
+_FLOAT8 = 6
+"""How many helper variables a layer has that computes in float8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +123,12 @@ def roles(owner: str, variables: Sequence[Variable], class_name: str = "") -> li
 def _quantized(variables: Sequence[Variable]) -> list[Role]:
     """Say what variables are for in a layer that Keras may have quantized: kernel, bias, then scales and zero points.
 
-    See ``variable_serialization_spec`` of Keras's Dense, EinsumDense and Embedding; GPTQ's and AWQ's bias comes first.
+    See ``variable_serialization_spec`` of Keras's Dense, EinsumDense and Embedding; GPTQ's and AWQ's bias comes first. Of
+    float8, a scale and the maxima that were seen follow for the inputs, the kernel and the gradients.
     """
     found = [Role.WEIGHT] * len(variables)
+    if len(variables) > _FLOAT8 and [len(item.shape) for item in variables[-_FLOAT8:]] == [0, 1] * (_FLOAT8 // 2):
+        return found[:-_FLOAT8] + [Role.QUANTIZATION] * _FLOAT8
     whole = (ElementKind.INT, ElementKind.UINT)
     kernel = next((i for i, item in enumerate(variables) if item.dtype.bits == 8 and item.dtype.kind in whole and item.shape), None)
     if kernel is None:

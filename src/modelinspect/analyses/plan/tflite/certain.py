@@ -13,7 +13,8 @@ _Test = Callable[[Call], bool]
 def is_certain(call: Call) -> bool:
     """Tell whether a use of a layer was always predicted to the byte."""
     test = _CERTAIN.get(call.kind)
-    return test is not None and call.settings.get("activation") in _ACTIVATIONS and not _has_zero_bias(call) and test(call)
+    plain = call.settings.get("activation") in _ACTIVATIONS and not call.number("lora_rank", 0)
+    return test is not None and plain and not _has_zero_bias(call) and test(call)
 
 
 def _has_zero_bias(call: Call) -> bool:

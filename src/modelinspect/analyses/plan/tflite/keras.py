@@ -19,8 +19,9 @@ from modelinspect.analyses.plan.tflite.flow import Flow
 from modelinspect.analyses.plan.tflite.fusing import fuse
 from modelinspect.analyses.plan.tflite.graph import Constant
 from modelinspect.analyses.plan.tflite.tree import Node
+from modelinspect.analyses.remedies import Helpers, helpers_of
 from modelinspect.errors import FormatError
-from modelinspect.formats.keras_model.config import LayerConfig
+from modelinspect.formats.keras_model.config import LayerConfig, computing_policy
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.kept import Kept, measure_kept
 
@@ -56,6 +57,7 @@ def keras_source(planning: Planning) -> Source:
         raise UnmeasurableError("it holds no weights of layers")
     if model is None or not _has_shape(model):
         return _guess(planning, variables)
+    _refuse(planning, model)
     keras = 3 if str(planning.artifact.facts.get("keras_version", "")).startswith("3") else 2
     flow = Flow(keras, variables)
     with np.errstate(all="ignore"):  # variables can be anything
@@ -68,6 +70,24 @@ def keras_source(planning: Planning) -> Source:
     doubt = UNKNOWN_LAYER * len(flow.unknown)
     elements = elements_by_buffer(planning, constants)
     return Source(root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, flow.certain)
+
+
+def _refuse(planning: Planning, model: LayerConfig) -> None:
+    """Raise `UnmeasurableError` for models that the converter refuses, or whose layers it is not known to convert."""
+    match helpers_of(planning.artifact):
+        case Helpers.CLUSTERING:
+            raise UnmeasurableError("it is wrapped for clustering; strip_clustering leaves what can be converted")
+        case Helpers.QUANTIZATION:
+            raise UnmeasurableError("it was trained quantization-aware, and its ranges become scales of int8")
+    for layer in model.walk():
+        policy = computing_policy(layer)
+        if "_from_" in policy:
+            raise UnmeasurableError(f"Keras quantized its layers ({policy.partition('_from_')[0]}); convert the model as it was before")
+        if policy.startswith("mixed_") or policy in _NARROW:
+            raise UnmeasurableError(f"its layers compute in {policy}, and the converter takes float32 alone; build it as float32")
+
+
+_NARROW = frozenset(("float16", "bfloat16", "float64"))
 
 
 def elements_by_buffer(planning: Planning, constants: Mapping[int, Constant]) -> dict[int, Elements]:
