@@ -46,7 +46,26 @@ def test_an_empty_one_says_so() -> None:
 
 def test_causes_that_cancel_out_are_chance() -> None:
     (said,) = first(made("a.h5", container=300, metadata=100), made("b.h5", container=100, metadata=300))
-    assert said == "No difference in size, by chance alone: metadata (+200) and container-overhead (-200) cancel out."
+    assert said == "No difference in size, by chance alone: metadata (+200) makes up for container-overhead (-200)."
+    (said,) = first(made("a.h5", container=300, metadata=100, graph=100), made("b.h5", container=100, metadata=200, graph=200))
+    assert (
+        said == "No difference in size, by chance alone: graph-definition (+100) and metadata (+100) make up for container-overhead (-200)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("zeros", "said"),
+    [
+        ((0.8, 0.2), "20.0 % of the kernels' elements are zero (80.0 % before), stored in 4 bytes each: 3,276 bytes of zeros."),
+        ((0.8, 0.0), "0.0 % of the kernels' elements are zero (80.0 % before)."),
+        ((0.8, 0.796), "79.6 % of the kernels' elements are zero, stored in 4 bytes each: 13,040 bytes of zeros."),
+        ((0.2, 0.8), "80.0 % of the kernels' elements are zero, stored in 4 bytes each: 13,104 bytes of zeros."),
+        ((0.05, 0.0), None),
+    ],
+)
+def test_zeros_that_training_filled_in_are_told(zeros: tuple[float, float], said: str | None) -> None:
+    told = first(made("a.h5", zeros=zeros[0], container=1), made("b.h5", 2, zeros=zeros[1], container=500))
+    assert told[1:] == ((said,) if said else ())
 
 
 @pytest.mark.parametrize(

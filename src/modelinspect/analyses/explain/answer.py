@@ -36,10 +36,14 @@ def answer(context: Context, delta: int, causes: Sequence[CauseEntry], squeezed:
     compared, compressed = context.comparison, squeezed.compressed
     said = [_made_of(context, causes) if compared is None else _difference(compared, context, delta, causes)]
     again = compared is not None and compared.before.artifact.location == context.artifact.location
-    zeros = _zeros(context, compressed, None if again or compressed is None else compressed.before)
+    sparser = _sparser(None if again else compared, context)
+    zeros = _zeros(context, compressed, None if again or compressed is None else compressed.before, sparser)
     if zeros:
         said.append(" ".join(filter(None, (zeros, squeezed.note))))
-    elif compressed is not None and not again:
+    elif sparser:
+        now, elements = context.kernel_zeros()
+        said.append(f"{percent(now, elements)} of the kernels' elements are zero{sparser}.")
+    if not zeros and compressed is not None and not again:
         said.append(_download(compressed))
     smaller = "; ".join(_forms(context.artifact.format, squeezed.options))
     if smaller:
@@ -65,7 +69,9 @@ def _difference(compared: Comparison, after: Context, delta: int, causes: Sequen
         return _no_difference(compared, after)
     if not delta:
         ups, downs = ([f"{entry.cause} ({signed(entry.delta)})" for entry in causes if (entry.delta > 0) is up] for up in (True, False))
-        return f"No difference in size, by chance alone: {_listed(ups[:_NAMED])} and {_listed(downs[:_NAMED])} cancel out."
+        return (
+            f"No difference in size, by chance alone: {_listed(ups[:_NAMED])} make{'s' * (len(ups) == 1)} up for {_listed(downs[:_NAMED])}."
+        )
     size = compared.before.artifact.size
     share = f"{1 + delta / max(size, 1):,.1f} times as large" if delta > size else percent(abs(delta), size)
     change = f"{plural(abs(delta), 'byte')} {'larger' if delta > 0 else 'smaller'} ({share})"
@@ -123,13 +129,25 @@ def _no_difference(compared: Comparison, after: Context) -> str:
     )
 
 
-def _zeros(context: Context, compressed: Compressed | None, before: int | None) -> str:
+def _sparser(compared: Comparison | None, after: Context) -> str:
+    """Say how many of the kernels' elements were zero before, where those were more than now: training fills zeros in."""
+    if compared is None or not any(True for _ in after.kernels()):
+        return ""
+    zeros, elements = compared.before.kernel_zeros()
+    now, elements_now = after.kernel_zeros()
+    if zeros < WORTH_TELLING * elements or zeros * elements_now <= (now + _HARDLY * elements_now) * elements:
+        return ""
+    return f" ({percent(zeros, elements)} before)"
+
+
+def _zeros(context: Context, compressed: Compressed | None, before: int | None, sparser: str) -> str:
     """Say how many zeros are stored one by one, and what a compressor makes of them; nothing where there are few."""
     kernels = dense_kernels(context)
     if not kernels.elements or kernels.zeros < WORTH_TELLING * kernels.elements:
         return ""
     said = (
-        f"{percent(kernels.zeros, kernels.elements)} of the kernels' elements are zero, {kernels.stored}: {kernels.size:,} bytes of zeros"
+        f"{percent(kernels.zeros, kernels.elements)} of the kernels' elements are zero{sparser}, {kernels.stored}: "
+        f"{kernels.size:,} bytes of zeros"
     )
     if compressed is None:
         return f"{said}."
