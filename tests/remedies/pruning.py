@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -9,6 +10,7 @@ import numpy as np
 
 import modelinspect as mi
 from modelinspect.analyses.remedies import Remedy
+from tests.analyses.channels.surgery import places_of, removal_of, without
 from tests.remedies.models import X, Y, convert, loaded, network, steps, stripped, trained, wrapped
 from tests.remedies.proving import equal_weights, findings, follow, have, printed, proves, size
 
@@ -120,7 +122,7 @@ def arrays_lose_it_before_they_are_written() -> None:
 
 @proves(Remedy.LIVE_CHANNELS)
 def live_channels_alone_compute_the_same() -> None:
-    """Also where a dead channel has a bias."""
+    """Also where a dead channel has a bias, and where a channel is dead because nothing reads it."""
     import keras
     import tf_keras
 
@@ -130,54 +132,118 @@ def live_channels_alone_compute_the_same() -> None:
         gone = [3, 5, 8]
         kernel[:, gone] = 0
         bias[gone] = [0.5, -0.5, 0.25]
+        head[[8, 30]], head_bias[:] = 0, 0.1
         model.set_weights([kernel, bias, head, head_bias])
         model.save("dead.h5")
-        found = follow("dead.h5", "dead-channels", Remedy.LIVE_CHANNELS, layer=model.layers[0], next_layer=model.layers[1])
-        smaller = network(module, 32 - len(gone))
-        smaller.set_weights([found["kernel"], found["bias"], found["after"], found["after_bias"]])
-        smaller.save("alive.h5")
-        assert "dead-channels" not in findings("alive.h5")
-        assert np.allclose(_output(model), _output(smaller), atol=1e-5)
-    convert(loaded("dead.h5", "keras"), "dead.tflite")
-    printed("dead.tflite", "dead-channels", Remedy.LIVE_CHANNELS)
+        smaller = follow("dead.h5", "dead-channels", Remedy.LIVE_CHANNELS)["smaller"]
+        assert smaller.count_params() == network(module, 32 - 4).count_params()
+        _assert_saved(model, smaller, module.__name__, X)
+    dead = loaded("dead.h5", "keras")
+    convert(dead, "dead.tflite")
+    names = {"model": dead, "layer": dead.layers[0], "next_layer": dead.layers[1]}
+    _assert_equal(dead, follow("dead.tflite", "dead-channels", Remedy.LIVE_CHANNELS, **names)["smaller"], X)
+    dead.save_weights("dead.weights.h5")
+    _assert_equal(dead, follow("dead.weights.h5", "dead-channels", Remedy.LIVE_CHANNELS, **names)["smaller"], X)
     text = printed(have("mlp/wrapped.h5"), "dead-channels", Remedy.LIVE_CHANNELS)
     assert text.startswith("strip the wrappers, then ")
 
 
-@proves(Remedy.LIVE_FILTERS)
-def live_filters_alone_compute_the_same() -> None:
-    """Those that are 0 after the activation go: here all but one that a bias keeps alive."""
+@proves(Remedy.LIVE_CHANNELS)
+def live_filters_before_a_dense_layer_compute_the_same() -> None:
+    """The dense layer has a row for each position of a filter."""
+    import keras
     import tf_keras
 
-    x = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("f4")
-    model = _convolutions(tf_keras, 16)
-    kernel, bias, after, after_bias = model.get_weights()
-    kernel[..., [1, 4, 9]] = 0
-    bias[[1, 4, 9]] = [0, -1, 0.5]
-    model.set_weights([kernel, bias, after, after_bias])
-    model.save("dead.h5")
-    found = follow("dead.h5", "dead-channels", Remedy.LIVE_FILTERS, layer=model.layers[0], next_layer=model.layers[1])
-    assert found["kernel"].shape[-1] == 14
-    smaller = _convolutions(tf_keras, 14)
-    smaller.set_weights([found["kernel"], found["bias"], found["after"], found["after_bias"]])
-    smaller.save("alive.h5")
-    assert np.allclose(model.predict(x, verbose=0), smaller.predict(x, verbose=0), atol=1e-5)
-    assert size("alive.h5") < size("dead.h5")
-    assert "has 1 dead of 14" in next(finding.message for finding in mi.explain("alive.h5").findings if finding.rule == "dead-channels")
+    for module in (tf_keras, keras):
+        layers = module.layers
+        parts = [
+            layers.Conv2D(6, 3, activation="relu", name="filters"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(3, name="head"),
+        ]
+        model = module.Sequential([layers.Input((8, 8, 3)), *parts])
+        kernel, bias, head, head_bias = model.get_weights()
+        kernel[..., [0, 4]] = 0
+        bias[:] = 0.1
+        head[2::6] = 0
+        model.set_weights([kernel, bias, head, head_bias])
+        model.save("dead.h5")
+        smaller = follow("dead.h5", "dead-channels", Remedy.LIVE_CHANNELS)["smaller"]
+        assert smaller.layers[0].filters == 3
+        _assert_saved(model, smaller, module.__name__, PICTURES)
 
 
-def _convolutions(keras: Any, units: int) -> Any:
+@proves(Remedy.LIVE_FILTERS)
+def live_filters_alone_compute_the_same() -> None:
+    """Those that are 0 after the activation go; one that a bias keeps alive stays where the next layer pads, and goes where it does not."""
+    import keras
+    import tf_keras
+
+    for module, padding, left in ((tf_keras, "same", 13), (tf_keras, "valid", 12), (keras, "same", 13), (keras, "valid", 12)):
+        model = _convolutions(module, 16, padding)
+        kernel, bias, after, after_bias = model.get_weights()
+        kernel[..., [1, 4, 9]] = 0
+        bias[[1, 4, 9]] = [0, -1, 0.5]
+        after[:, :, 2] = 0
+        model.set_weights([kernel, bias, after, after_bias])
+        model.save("dead.h5")
+        smaller = follow("dead.h5", "dead-channels", Remedy.LIVE_FILTERS)["smaller"]
+        assert smaller.layers[0].filters == left
+        _assert_saved(model, smaller, module.__name__, PICTURES)
+        assert size("smaller.h5") < size("dead.h5")
+
+
+@proves(Remedy.LIVE_NETWORK)
+def what_explain_lists_of_a_network_with_branches_goes_layer_by_layer() -> None:
+    import keras
+
     layers = keras.layers
-    return keras.Sequential(
-        [layers.Input((8, 8, 3)), layers.Conv2D(units, 3, padding="same", activation="relu"), layers.Conv2D(4, 3, padding="same")]
-    )
+    given = layers.Input((8, 8, 3))
+    x = layers.Conv2D(6, 3, padding="same", activation="relu", name="a")(given)
+    y = layers.BatchNormalization(name="norm")(layers.Conv2D(6, 3, padding="same", name="b")(x))
+    x = layers.GlobalAveragePooling2D()(layers.Add()([x, y]))
+    model = keras.Model(given, layers.Dense(2, name="head")(x))
+    kernel, bias = model.get_layer("head").get_weights()
+    kernel[[1, 2]] = 0
+    model.get_layer("head").set_weights([kernel, bias])
+    reading, _ = model.get_layer("b").get_weights()
+    reading[:, :, [1, 2]] = 0
+    model.get_layer("b").set_weights([reading, _])
+    model.save("dead.h5")
+    printed("dead.h5", "dead-channels", Remedy.LIVE_NETWORK)
+    artifact, removal = removal_of(Path("dead.h5"))
+    assert removal is not None
+    smaller = without(keras, model, places_of(model, artifact, removal), PICTURES)
+    assert [smaller.get_layer(name).filters for name in "ab"] == [4, 4]
+    smaller.save("smaller.h5")
+    _assert_saved(model, smaller, "keras", PICTURES)
+
+
+PICTURES = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("f4")
+
+
+def _assert_saved(model: Any, smaller: Any, keras: str, x: Any) -> None:
+    """Hold a model that was saved without dead channels against the one before: same outputs, and as many bytes less as were told."""
+    _assert_equal(model, smaller, x)
+    _assert_equal(model, loaded("smaller.h5", keras), x)
+    assert "dead-channels" not in findings("smaller.h5")
+    told = next(finding.bytes for finding in mi.explain("dead.h5").findings if finding.rule == "dead-channels")
+    assert told == 4 * (model.count_params() - smaller.count_params())
+
+
+def _assert_equal(model: Any, smaller: Any, x: Any) -> None:
+    assert smaller.count_params() < model.count_params()
+    assert np.allclose(model.predict(x, verbose=0), smaller.predict(x, verbose=0), atol=1e-4)
+
+
+def _convolutions(keras: Any, units: int, padding: str) -> Any:
+    layers = keras.layers
+    first, second = layers.Conv2D(units, 3, padding="same", activation="relu"), layers.Conv2D(4, 3, padding=padding)
+    return keras.Sequential([layers.Input((8, 8, 3)), first, second])
 
 
 @proves()
 def gates_of_recurrent_layers_have_no_remedy() -> None:
     assert findings(have("pruned_layers/lstm/stripped/float16.tflite")).get("dead-channels", "") == ""
     assert findings(have("pruned_layers/lstm/wrapped/model.keras")).get("dead-channels", "") == ""
-
-
-def _output(model: Any) -> Any:
-    return model.predict(X, verbose=0)

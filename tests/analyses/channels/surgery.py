@@ -146,3 +146,15 @@ def zeroed(model: Any, layer: str, weight: str, axis: int, places: tuple[int, ..
     index[axis] = list(places)
     weights[names.index(weight)][tuple(index)] = value
     found.set_weights(weights)
+
+
+def convert(model: Any, path: Path, *, half: bool = False) -> Path:
+    """Convert a model to TFLite, in float32 or float16."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if half:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+    path.write_bytes(converter.convert())
+    return path

@@ -59,9 +59,10 @@ class Builder:
         if wire is None or wire.ids is None:
             self.wires.stop([given], f"{name} reads them in another shape")
             return None
+        self.wires.spend(len(wire.ids))
         self._know(kernel, wire, makes=False)
         dead = self.dead(kernel, axis)
-        reader = Reader(name, wire, ~dead, bias, folds, spreads)
+        reader = Reader(name, kernel, wire, ~dead, bias, folds, spreads)
         self.wires.readers.append(reader)
         self.wires.cut(kernel, axis, wire.ids, dead)
         return reader
@@ -127,12 +128,12 @@ class Builder:
         if given.ids is None:
             return unknown(given.rank)
         values = np.where(given.fixed & given.even, function(given.values), np.nan)
-        return replace(given, values=values, reader=None)
+        return replace(given, values=values, reader=None, maker=None)
 
     def padded(self, given: Wire) -> Wire:
         """Return channels with zeros around them: what is not zero is no longer the same everywhere."""
         zero = given.fixed & (given.values == 0)
-        return replace(given, values=np.where(zero, 0.0, np.nan), even=given.even & (zero | ~given.fixed), reader=None)
+        return replace(given, values=np.where(zero, 0.0, np.nan), even=given.even & (zero | ~given.fixed), reader=None, maker=None)
 
     def pooled(self, given: Wire, rank: int) -> Wire:
         """Return one value for each channel: it is the same everywhere, as there is but one."""
@@ -145,6 +146,7 @@ class Builder:
         ids = [wire.ids for wire in wires if wire.ids is not None and not wire.flat]
         if len(ids) != len(wires):
             raise UnfollowedError("beside channels that are not followed")
+        self.wires.spend(sum(map(len, ids)))
         parts = ((wire.fixed, wire.values, wire.even) for wire in wires)
         fixed, values, even = (np.concatenate(part) for part in zip(*parts, strict=True))
         return Wire(np.concatenate(ids), fixed, values, even, wires[0].rank)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from modelinspect.analyses.channels.builder import Builder, UnfollowedError
-from modelinspect.analyses.channels.functions import KERAS, keeps_zero, relu, same
+from modelinspect.analyses.channels.functions import KERAS, keeps_zero, relu
 from modelinspect.analyses.channels.wires import INPUTS, OUTPUTS, Reals, Wire, unknown
 from modelinspect.analyses.networks.traversal import Traversal, class_of
 from modelinspect.analyses.networks.variables import Parameter, items, parameters, parameters_of, read_model
@@ -59,12 +59,13 @@ class _Network(Traversal[Wire]):
             if wire.reader is not None:
                 wire.reader.alone = wire.reader.alone and kind == "BatchNormalization" and not wire.reader.normalized
                 wire.reader.normalized = kind == "BatchNormalization"
-        use = _Use(self.builder, layer, kind, parameters_of(self.variables, path), self.tensors, given)
+        use = _Use(self.builder, layer, kind, parameters_of(self.variables, path), self.tensors, given, path)
         rule = _RULES.get(kind)
         try:
             if rule is None or not given or use.has_channels_first:
                 raise UnfollowedError
             made = rule(use)
+            self.builder.wires.spend(len(made.fixed))
         except (UnfollowedError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # settings can be anything
             more = f" {error}" if isinstance(error, UnfollowedError) and str(error) else ""
             self.leave(given, f"{layer.name} ({kind}) takes them{more}")
@@ -82,6 +83,7 @@ class _Use:
     parameters: Sequence[Parameter]
     tensors: Mapping[int, TensorId]
     inputs: list[Wire]
+    path: str
 
     @property
     def given(self) -> Wire:
@@ -154,7 +156,7 @@ def _dense(use: _Use) -> Wire:
         raise UnfollowedError
     spreads = use.given.rank == 2
     reader = use.builder.read(use.layer.name, use.given, kernel, 0, bias=bias is not None, folds=True, spreads=spreads)
-    return _activated(use, replace(use.builder.make(kernel, 1, bias, use.given.rank), reader=reader))
+    return _ended(use, replace(use.builder.make(kernel, 1, bias, use.given.rank), reader=reader), kernel)
 
 
 def _convolution(use: _Use) -> Wire:
@@ -165,7 +167,17 @@ def _convolution(use: _Use) -> Wire:
     folds = not use.padded or max(shape[:-2]) == 1
     rank = len(shape)
     reader = use.builder.read(use.layer.name, use.given, kernel, rank - 2, bias=bias is not None, folds=folds, spreads=False)
-    return _activated(use, replace(use.builder.make(kernel, rank - 1, bias, rank), reader=reader))
+    return _ended(use, replace(use.builder.make(kernel, rank - 1, bias, rank), reader=reader), kernel)
+
+
+def _ended(use: _Use, wire: Wire, kernel: TensorId) -> Wire:
+    """Apply what a layer of a kernel and a bias ends with."""
+    if "/" in use.path:  # a model within the model has it
+        return _activated(use, wire)
+    if wire.reader is not None:
+        wire.reader.plain = wire.reader.bias
+    made = _activated(use, wire)
+    return replace(made, maker=kernel if use.find("bias") is not None else None)
 
 
 def _transposed(use: _Use) -> Wire:
@@ -263,6 +275,10 @@ def _merged(combine: Callable[[Reals, Reals], Reals], *, zero_wins: bool = False
     return rule
 
 
+def _kept(use: _Use) -> Wire:
+    return replace(use.given, reader=None)
+
+
 def _mapped(function: Callable[[Reals], Reals]) -> _Rule:
     return lambda use: use.builder.mapped(use.given, function)
 
@@ -316,8 +332,8 @@ _RULES: Mapping[str, _Rule] = {
     **_each("ZeroPadding1D ZeroPadding2D ZeroPadding3D", _padded),
     **_each("GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D", _pooled),
     **_each("GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D", _pooled),
-    **_each("ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise", _mapped(same)),
-    **_each("SpatialDropout1D SpatialDropout2D SpatialDropout3D", _mapped(same)),
+    **_each("ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise", _kept),
+    **_each("SpatialDropout1D SpatialDropout2D SpatialDropout3D", _kept),
     **_each("ELU LeakyReLU ThresholdedReLU", _mapped(keeps_zero)),
     "Activation": lambda use: _activated(use, replace(use.given, reader=None)),
     "Add": _merged(np.add),

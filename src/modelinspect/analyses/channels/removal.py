@@ -11,7 +11,7 @@ import numpy as np
 from modelinspect.analyses.channels.builder import Builder
 from modelinspect.analyses.channels.keras import follow_keras
 from modelinspect.analyses.channels.tflite import follow_tflite
-from modelinspect.analyses.channels.wires import Bits, Cut, Numbers
+from modelinspect.analyses.channels.wires import Bits, Cut, Numbers, Wires
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.limits import Limits
@@ -48,11 +48,25 @@ class Saving:
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """Two kernels of which the second alone reads the channels of the first, and some of those go; both have a bias."""
+
+    kernel: TensorId
+    reader: TensorId
+    layer: str
+    next_layer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Removal:
-    """What a network can do without: ``savings`` by kernel, and of each tensor the places that go, by axis."""
+    """What a network can do without: ``savings`` by kernel, and of each tensor the places that go, by axis.
+
+    ``pairs`` are the simplest case; those between whom most goes come first.
+    """
 
     savings: Mapping[TensorId, Saving]
     places: Mapping[TensorId, Mapping[int, tuple[int, ...]]] = field(default_factory=dict)
+    pairs: tuple[Pair, ...] = ()
 
     @property
     def size(self) -> int:
@@ -113,7 +127,7 @@ def _decide(builder: Builder) -> Removal:
             continue
         if any(cut.dead is not None and cut.dead.any() for cut in many) or tensor in sizes:
             savings[tensor] = _saving(builder.artifact, tensor, many, sizes.get(tensor, Counter()), verdict)
-    return Removal(savings, places)
+    return Removal(savings, places, _pairs(builder.wires, cuts, verdict))
 
 
 def _judge(builder: Builder) -> _Verdict:
@@ -146,15 +160,30 @@ def _judge(builder: Builder) -> _Verdict:
             cause[dead[cause[dead] < 0]] = cut.tensor
     verdict = _Verdict(roots, ~stays & seen & (cause >= 0), cause, folded, reasons)
     _tell(reasons, np.flatnonzero(~stays & ~seen), _UNREAD)
-    whole = True
-    while whole:
-        whole = False
-        for cut in wires.cuts:
-            if len(cut.ids) and verdict.of(cut).all():
-                verdict.gone[roots[cut.ids[0]]] = False
-                _tell(reasons, roots[cut.ids[:1]], _LAST)
-                whole = True
+    for cut in wires.cuts:
+        if len(cut.ids) and verdict.of(cut).all():
+            verdict.gone[roots[cut.ids[0]]] = False
+            _tell(reasons, roots[cut.ids[:1]], _LAST)
     return verdict
+
+
+def _pairs(wires: Wires, cuts: Mapping[TensorId, list[Cut]], verdict: _Verdict) -> tuple[Pair, ...]:
+    """Find kernels that follow one another with nothing between that has a slice for each channel, or changes what they carry."""
+    tensors: dict[int, set[TensorId]] = defaultdict(set)
+    for cut in (cut for many in cuts.values() for cut in many):
+        for root in np.unique(verdict.roots[cut.ids]).tolist():
+            tensors[root].add(cut.tensor)
+    found: list[tuple[int, TensorId, TensorId]] = []
+    for reader in wires.readers:
+        maker, ids = reader.wire.maker, reader.wire.ids
+        if maker is None or ids is None or not reader.plain:
+            continue
+        roots = np.unique(verdict.roots[ids])
+        gone = int(verdict.gone[roots].sum())
+        if gone and all(len(tensors[root]) == 3 for root in roots.tolist()):  # both kernels, and the bias of the first
+            found.append((-gone, maker, reader.kernel))
+    names = {reader.kernel: reader.name for reader in wires.readers}
+    return tuple(Pair(maker, kernel, names.get(maker, ""), names[kernel]) for _, maker, kernel in sorted(found))
 
 
 def _tell(reasons: dict[int, str], roots: Numbers, why: str) -> None:

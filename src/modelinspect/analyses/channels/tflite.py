@@ -108,10 +108,22 @@ class _Graph:
         try:
             if rule is None or len(operator.outputs) != 1 or operator.code.custom:
                 raise UnfollowedError
-            self.made[operator.outputs[0]] = self._activated(operator, rule(_Use(self, operator)))
+            made = self._activated(operator, rule(_Use(self, operator)))
+            self.builder.wires.spend(len(made.fixed))
+            self.made[operator.outputs[0]] = replace(made, maker=self._maker(operator))
         except (UnfollowedError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # numbers can be anything
             more = f" {error}" if isinstance(error, UnfollowedError) and str(error) else ""
             self.builder.wires.stop(given, f"{name} takes them{more}")
+
+    def _maker(self, operator: Operator) -> TensorId | None:
+        """Return the kernel of an operator that has nothing but a kernel and a bias."""
+        plain = operator.code.name in ("FULLY_CONNECTED", "CONV_2D") and len(operator.inputs) > 2
+        if not plain or self.constant(operator.inputs[2]) is None:
+            return None
+        kernel = self.constant(operator.inputs[1])
+        for reader in self.builder.wires.readers[-1:]:
+            reader.plain = reader.kernel == kernel and reader.bias
+        return kernel
 
     def _look_up(self, operator: Operator) -> None:
         """Let a table make channels: one for each of its columns."""
@@ -269,6 +281,12 @@ def _moved(use: _Use) -> Wire:
     return use.given
 
 
+def _tiled(use: _Use) -> Wire:
+    if use.numbers(1)[-1] != 1:
+        raise UnfollowedError
+    return _moved(use)
+
+
 def _permuted(use: _Use) -> Wire:
     order = use.numbers(1)
     if order[0] != 0 or order[-1] != len(order) - 1:
@@ -335,6 +353,7 @@ _RULES: Mapping[str, _Rule] = {
     "MUL": _element_wise(np.multiply, zero_wins=True),
     "PRELU": _slope,
     "SUB": _element_wise(np.subtract),
+    "TILE": _tiled,
     "TRANSPOSE": _permuted,
     "TRANSPOSE_CONV": _transposed,
 }

@@ -19,7 +19,8 @@ Numbers = NDArray[np.int64]
 Bits = NDArray[np.bool_]
 Reals = NDArray[np.float64]
 INPUTS, OUTPUTS = "the model's inputs", "the model's outputs"
-MOST_CHANNELS = 1 << 20
+MOST_PLACES = 1 << 22
+"""Places of all arrays together; the largest networks have a million or two."""
 
 
 @dataclass(slots=True)
@@ -29,7 +30,7 @@ class Wire:
     ``ids`` are the channels of its last axis, None where they are not followed. ``values`` are what constant channels carry, NaN where
     that is not known; ``fixed`` tells which are constant, ``even`` which of them carry the same everywhere. ``flat`` tells that the last
     axis has all channels of one position after those of another, for positions that nobody counted. ``reader`` is the kernel that made
-    it, as long as nothing but that stands between.
+    it, as long as nothing but that stands between, ``maker`` that kernel with its activation, as long as constants go through unchanged.
     """
 
     ids: Numbers | None
@@ -39,6 +40,7 @@ class Wire:
     rank: int = 0
     flat: bool = False
     reader: Reader | None = None
+    maker: TensorId | None = None
 
     def stretched(self, length: int) -> Wire | None:
         """Return the wire with a last axis of that length, None where it has not."""
@@ -49,7 +51,8 @@ class Wire:
         if not self.flat or length % len(self.ids):
             return None
         times = length // len(self.ids)
-        return Wire(np.tile(self.ids, times), np.tile(self.fixed, times), np.tile(self.values, times), np.tile(self.even, times), self.rank)
+        fixed, even = np.tile(self.fixed, times), np.tile(self.even, times)
+        return Wire(np.tile(self.ids, times), fixed, np.tile(self.values, times), even, self.rank, maker=self.maker)
 
 
 @dataclass(slots=True)
@@ -58,10 +61,11 @@ class Reader:
 
     What a constant channel adds can go into the bias: ``bias`` tells that there is one, ``normalized`` that a normalization behind it
     can take it, ``alone`` that nothing else reads the output. ``folds`` tells that it adds the same everywhere if it is the same
-    everywhere, ``spreads`` if it is not.
+    everywhere, ``spreads`` if it is not. ``plain`` tells that its layer is that kernel and that bias, and nothing else.
     """
 
     name: str
+    kernel: TensorId
     wire: Wire
     alive: Bits
     bias: bool
@@ -69,6 +73,7 @@ class Reader:
     spreads: bool
     normalized: bool = False
     alone: bool = True
+    plain: bool = False
 
     def needed(self) -> tuple[Bits, Bits, str]:
         """Return what cannot be left out, what can once its constant goes into the bias, and why constants are needed."""
@@ -101,15 +106,21 @@ class Wires:
     cuts: list[Cut] = field(default_factory=list)
     readers: list[Reader] = field(default_factory=list)
     stops: list[tuple[Numbers, str]] = field(default_factory=list)
+    places: int = 0
 
     def new(self, count: int, rank: int) -> Wire:
         """Return a wire of channels that nothing is known of. Raises `UnmeasurableError`."""
         start = len(self.parents)
-        if start + count > MOST_CHANNELS:
-            raise UnmeasurableError(f"it has more than {MOST_CHANNELS:,} channels")
+        self.spend(count)
         self.parents.extend(range(start, start + count))
         nothing = np.zeros(count, dtype=np.bool_)
         return Wire(np.arange(start, start + count), nothing, np.full(count, np.nan), ~nothing, rank)
+
+    def spend(self, count: int) -> None:
+        """Count the places of one more array. Raises `UnmeasurableError` where there are more than any network has."""
+        self.places += count
+        if self.places > MOST_PLACES:
+            raise UnmeasurableError(f"its arrays have more than {MOST_PLACES:,} channels")
 
     def stop(self, wires: Sequence[Wire], why: str) -> None:
         """Keep channels: whoever reads them is not known to do without."""

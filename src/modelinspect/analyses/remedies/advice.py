@@ -98,6 +98,9 @@ def example(remedy: Remedy) -> Advice:
         "clone": _clone("tf_keras"),
         "traces": "",
         "first": "",
+        "pair": "the layers `dense` and `dense_1`",
+        "both": _both(_scoped(Helpers.NONE, "tf_keras", text.file), "dense", "dense_1"),
+        "save": f"\n\nsmaller.save({made!r})",
         "load": _scoped(_example_helpers(remedy), "tf_keras", text.file),
         "files": "model" if stem == text.file else "group1-shard1of1.bin",
         "archive": f"{stem}.tar.gz",
@@ -270,6 +273,22 @@ def _files(artifact: Artifact) -> str:
     return " ".join(map(shlex.quote, members))
 
 
+def _both(load: str, layer: str, next_layer: str) -> str:
+    """Return the lines that get two layers of a model."""
+    return f"{load}\nlayer = model.get_layer({layer!r})\nnext_layer = model.get_layer({next_layer!r})\n"
+
+
+def pair_fields(artifact: Artifact, layer: str, next_layer: str) -> dict[str, str]:
+    """Return what a remedy says of two layers that follow one another; what cannot be loaded, or is wrapped, is taken for a ``model``."""
+    whole = is_whole(artifact) and helpers_of(artifact) is Helpers.NONE
+    made = _made(artifact, file_name(artifact), "smaller") if whole else ""
+    return {
+        "pair": f"the layers `{layer}` and `{next_layer}`",
+        "both": _both(load_lines(artifact) if whole else "", layer, next_layer),
+        "save": f"\n\nsmaller.save({made!r})" if whole else "",
+    }
+
+
 def _archive(artifact: Artifact) -> str:
     return shlex.quote(f"{outer_name(artifact).removesuffix('.index')}.tar.gz")
 
@@ -295,6 +314,9 @@ _FIELDS: dict[str, Callable[[Artifact], str]] = {
     "files": _files,
     "first": _first,
     "load": load_lines,
+    "pair": lambda _: "a layer, and the one that it feeds,",
+    "both": lambda _: "",
+    "save": lambda _: "",
     "traces": lambda artifact: "" if has_traces(artifact) else ", save_traces=False",
 }
 """What an artifact tells, asked for where a remedy needs it: some look at every tensor."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import assert_never
 
+from modelinspect.analyses.channels.removal import Removal
 from modelinspect.analyses.remedies.advice import (
     Advice,
     Helpers,
@@ -18,6 +19,7 @@ from modelinspect.analyses.remedies.advice import (
     is_whole,
     is_wrapped,
     outer_name,
+    pair_fields,
 )
 from modelinspect.analyses.remedies.table import Remedy
 from modelinspect.core.artifact import Artifact, FormatName
@@ -161,8 +163,14 @@ def block_of(tensor: Tensor) -> int:
     return 16 if tensor.dtype.bits == 8 else 4
 
 
-def live_channels(artifact: Artifact, tensors: Sequence[Tensor]) -> Advice | None:
-    """Say how dead channels are left out, of the first kernel of a dense layer or a convolution; gates and embeddings keep theirs."""
+def live_channels(artifact: Artifact, tensors: Sequence[Tensor], removal: Removal | None) -> Advice | None:
+    """Say how dead channels are left out: with code where two layers follow one another, of which the second alone reads them.
+
+    Where the artifact does not tell how its layers are connected, of the first kernel of a dense layer or a convolution; gates and
+    embeddings keep theirs.
+    """
+    if removal is not None:
+        return _live_pair(artifact, removal)
     uses = artifact.facts.get("tensor_uses")
     gated = {tensor.shape for tensor in tensors if _GATED.search(tensor.name)}  # a wrapper stores them again under names that do not tell
     for tensor in tensors:
@@ -172,6 +180,15 @@ def live_channels(artifact: Artifact, tensors: Sequence[Tensor]) -> Advice | Non
             continue
         return advise(Remedy.LIVE_CHANNELS if len(tensor.shape) == 2 else Remedy.LIVE_FILTERS, artifact)
     return None
+
+
+def _live_pair(artifact: Artifact, removal: Removal) -> Advice:
+    for pair in removal.pairs:
+        remedy = Remedy.LIVE_CHANNELS if len(artifact.tensors[pair.reader].shape) == 2 else Remedy.LIVE_FILTERS
+        if artifact.format is FormatName.TFLITE:  # its tensors do not tell what the layers of the model were called
+            return advise(remedy, artifact)
+        return advise(remedy, artifact, **pair_fields(artifact, pair.layer, pair.next_layer))
+    return advise(Remedy.LIVE_NETWORK, artifact)
 
 
 def shown_bytes(artifact: Artifact, member: str, offset: int) -> Advice:

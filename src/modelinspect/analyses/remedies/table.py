@@ -71,6 +71,42 @@ old.visititems(copy)
 new.attrs.update(old.attrs)
 new.close()
 """
+_LIVE = """
+{both}import numpy as np
+kernel, bias = layer.get_weights()
+after, after_bias = next_layer.get_weights()
+emitted = np.asarray(layer.activation(bias))
+live = kernel.any(axis=tuple(range(kernel.ndim - 1)))
+{cut}
+made = {{layer.name: [kernel[..., live], bias[live]]}}
+made[next_layer.name] = [after, after_bias]
+width = 'units' if kernel.ndim == 2 else 'filters'
+config = model.get_config()
+for each in config['layers']:
+    each.pop('build_config', None)
+    if each['config']['name'] == layer.name:
+        each['config'][width] = int(live.sum())
+
+smaller = type(model).from_config(config)
+for each in model.layers:
+    new = made.get(each.name, each.get_weights())
+    smaller.get_layer(each.name).set_weights(new){save}
+"""
+_READ = "after.reshape(-1, len(live), after.shape[-1]).any(axis=(0, 2))"
+_INTO_DENSE = f"""live &= {_READ}
+live[0] |= not live.any()
+rows = np.resize(live, len(after))
+emitted = np.resize(emitted, len(after))
+after_bias = after_bias + emitted[~rows] @ after[~rows]
+after = after[rows]"""
+_INTO_CONVOLUTION = f"""if next_layer.padding != 'valid' and max(next_layer.kernel_size) > 1:
+    live |= emitted != 0
+
+live &= {_READ}
+live[0] |= not live.any()
+whole = after.sum(axis=tuple(range(after.ndim - 2)))
+after_bias = after_bias + emitted[~live] @ whole[~live]
+after = after[..., live, :]"""
 _PLAIN = "made = new.create_dataset(name, data=item[()])"
 _GZIPPED = """big = item.nbytes >= 1024
         more = dict(gzip, chunks=item.shape) if big else {{}}
@@ -250,25 +286,18 @@ model = tf_keras.models.clone_model(model, clone_function=wrap)
     )
     POSITIVE_ARRAYS = _python("before writing the arrays, make 0.0 of -0.0; no value changes", "array = array + 0.0", "data.h5")
     LIVE_CHANNELS = _python(
-        "{first}build the dense layer, and the one that it feeds, with the live channels alone; what dead ones add goes into its bias",
-        """
-kernel, bias = layer.get_weights()
-after, after_bias = next_layer.get_weights()
-live = kernel.any(axis=0)
-dead_value = layer.activation(bias[~live]).numpy()
-after_bias = after_bias + dead_value @ after[~live]
-kernel, bias, after = kernel[:, live], bias[live], after[live]
-""",
+        "{first}build {pair} with the live channels alone; what dead ones add goes into the bias of the second",
+        _LIVE.replace("{cut}", _INTO_DENSE),
+        made="smaller",
     )
     LIVE_FILTERS = _python(
-        "{first}build the convolution, and the one that it feeds, with the live channels alone: those that are not 0 after the activation",
-        """
-kernel, bias = layer.get_weights()
-after, after_bias = next_layer.get_weights()
-live = kernel.any(axis=tuple(range(kernel.ndim - 1)))
-live |= layer.activation(bias).numpy() != 0
-kernel, bias, after = kernel[..., live], bias[live], after[..., live, :]
-""",
+        "{first}build {pair} with the live channels alone; what dead ones add goes into the bias of the second, but not where it pads",
+        _LIVE.replace("{cut}", _INTO_CONVOLUTION),
+        made="smaller",
+    )
+    LIVE_NETWORK = Text(
+        "build the network with the live channels alone, layer by layer, as `modelinspect explain` lists them under Did pruning take; what "
+        "constant channels add goes into the bias behind"
     )
 
     # structures

@@ -10,7 +10,6 @@ from modelinspect.analyses.remedies import Remedy
 from modelinspect.analyses.remedies.choose import live_channels
 from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
-from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Storage, Tensor
 
 
@@ -36,7 +35,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{tensor.name} has {dead:,} dead of {all_of_them:,}; what reads them is not told here, and not counted"
     )
     found.sort(key=lambda entry: -entry[1] / entry[2])
-    yield Finding(message, size, live_channels(context.artifact, [kernel for kernel, _, _ in found]))
+    yield Finding(message, size, live_channels(context.artifact, [kernel for kernel, _, _ in found], None))
 
 
 def _in_network(context: Context, removal: Removal) -> Iterator[Finding]:
@@ -58,14 +57,7 @@ def _in_network(context: Context, removal: Removal) -> Iterator[Finding]:
     )
     if folded:
         message += f"; what {plural(folded, 'channel')} {'carries' if folded == 1 else 'carry'} goes into the bias behind"
-    makers = [context.artifact.tensors[tensor] for _, _, tensor in found if _makes(context, removal, tensor)]
-    yield Finding(message, size, live_channels(context.artifact, makers))
-
-
-def _makes(context: Context, removal: Removal, tensor: TensorId) -> bool:
-    """Tell whether outputs of a kernel go."""
-    kernel = context.artifact.tensors[tensor]
-    return bool(removal.savings[tensor].gone.get(output_axis(context.artifact, kernel) % len(kernel.shape)))
+    yield Finding(message, size, live_channels(context.artifact, (), removal))
 
 
 RULE = Rule(
@@ -75,5 +67,5 @@ RULE = Rule(
     _find,
     example="32 bytes (25.0 %) are output channels of zeros alone, in 1 kernel: layer_0/kernel has 1 dead of 4; what reads them is "
     "not told here, and not counted",
-    remedies=(Remedy.LIVE_CHANNELS, Remedy.LIVE_FILTERS),
+    remedies=(Remedy.LIVE_CHANNELS, Remedy.LIVE_FILTERS, Remedy.LIVE_NETWORK),
 )
