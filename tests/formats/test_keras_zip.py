@@ -69,8 +69,9 @@ def test_the_map_of_the_archive_is_whole(name: str) -> None:
     assert artifact.format is FormatName.KERAS_ZIP
     assert (sizes["unattributed"], artifact.diagnostics) == (0, ())
     with zipfile.ZipFile(path) as archive:
-        assert sizes["graph"] == archive.getinfo("config.json").file_size
-        regions = {region.path: region.span for region in artifact.members[0].map}
+        training = len('"compile_config": ') + len(json.dumps(json.loads(archive.read("config.json"))["compile_config"]))
+        assert sizes["graph"] + training == archive.getinfo("config.json").file_size
+        regions = {region.path: region.span for region in reversed(list(artifact.members[0].map))}
         config = archive.getinfo("config.json")
         assert regions[("config.json",)].offset == config.header_offset + 30 + len("config.json")
     assert artifact.facts["date_saved"] == "2026-01-01@00:00:00"
@@ -353,3 +354,33 @@ def test_real_models_are_mapped_whole(file) -> None:
     with zipfile.ZipFile(file.path) as archive:
         names = datasets(archive.read(WEIGHTS)).keys()
     assert {tensor.name for tensor in artifact.tensors} == set(names)
+
+
+@pytest.mark.parametrize("name", ["keras_zip/model.keras", "pruned_mlp/wrapped/model.keras", "keras_zip/deflated.keras"])
+def test_the_settings_of_training_are_metadata_within_the_configuration(name: str) -> None:
+    """The configuration is compact JSON as Keras writes it, so that what ``json.dumps`` makes of a part is what stands there."""
+    path = fixture_path(name)
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read("config.json")
+    training = json.loads(text)["compile_config"]
+    written = f'"compile_config": {json.dumps(training)}'.encode()
+    assert written in text
+    member = read(path)[0].members[0]
+    maps = [member.map, *(logical.map for logical in member.logical)]
+    found = [region for each in maps for region in each if region.path[-1:] == ("compile_config",)]
+    assert {region.kind for region in found} == {RegionKind.METADATA}
+    assert found[-1].span.size == len(written)  # of a deflated member the last map is that of what it holds
+
+
+@pytest.mark.parametrize(
+    "text", ['{"compile_config": {}, "compile_config": 1, "config": {}}', '{"config": {"compile_config": 1}}', "[1, 2]", "{"]
+)
+def test_a_configuration_of_any_form_is_claimed_whole(text: str) -> None:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr("config.json", text)
+        archive.writestr("metadata.json", "{}")
+    artifact = parse(MemoryFiles({"m.keras": held.getvalue()}, location="m.keras"))
+    assert sum(
+        region.span.size for region in artifact.members[0].map if "config.json" in region.path and region.kind is not RegionKind.CONTAINER
+    ) == len(text)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from modelinspect.core.artifact import DocumentKind, FormatName
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.span import Span
 from modelinspect.encodings import zip
+from modelinspect.encodings.json_keys import top_level_entries
 from modelinspect.encodings.tar import is_tar
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
@@ -27,6 +29,7 @@ from modelinspect.formats.sharded_weights import read_shards
 from modelinspect.sources.base import Source
 
 _CONFIG, _METADATA = "config.json", "metadata.json"
+_TRAINING = "compile_config"
 _H5, _NPZ, _SHARDED = "model.weights.h5", "model.weights.npz", "model.weights.json"
 _WEIGHTS = (_H5, _NPZ, _SHARDED)
 _FACTS = {"keras_version": "keras_version", "date_saved": "date_saved"}
@@ -127,10 +130,20 @@ class _Model:
         try:
             site = self.open(name)
             site.limits.allow(name, site.source.size, site.limits.structure_size, site.source.name)
-            site.claims.claim(0, site.source.size, kind, site.claims.path(*(() if self.archive else (name,))))
+            text = site.source.read_at(0, site.source.size)
+            value = read_json(text)
+            training = _training_span(text) if name == _CONFIG and _compile_config(value) else Span(len(text), 0)
+            path = () if self.archive else (name,)
+            for span, what, part in (
+                (Span(0, training.offset), kind, ()),
+                (training, RegionKind.METADATA, (_TRAINING,)),
+                (Span(training.end, len(text) - training.end), kind, ()),
+            ):
+                if span.size:
+                    site.claims.claim(span.offset, span.size, what, site.claims.path(*path, *part))
             if name == _CONFIG:
                 site.document(DocumentKind.KERAS_CONFIG)
-            return read_json(site.source.read_at(0, site.source.size))
+            return value
         except FormatError as error:
             self._survive(error)
             return None
@@ -165,6 +178,12 @@ class _Model:
         site.diagnose(str(error))
 
 
+def _training_span(text: bytes) -> Span:
+    """Return where the settings of training stand in a configuration, with their key."""
+    found = (entry.span for entry in top_level_entries(text) if entry.key == _TRAINING)
+    return next(found, Span(len(text), 0))
+
+
 def _compile_config(config: object) -> Mapping[str, object] | None:
-    found = config.get("compile_config") if isinstance(config, Mapping) else None
+    found = config.get(_TRAINING) if isinstance(config, Mapping) else None
     return found if isinstance(found, Mapping) else None
