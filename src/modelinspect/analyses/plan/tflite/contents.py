@@ -80,7 +80,8 @@ class Contents:
         others = None if axis is None else tuple(number for number in range(array.ndim) if number != axis)
         scale = np.abs(array).max(axis=others, keepdims=True, initial=0) / np.float32(127)
         self._known[id(quantization), "scale"] = scale.astype("<f4").tobytes()
-        return np.rint(array / np.where(scale == 0, np.float32(1), scale)).astype(np.int8)
+        with np.errstate(invalid="ignore"):  # weights that are no numbers
+            return np.rint(array / np.where(scale == 0, np.float32(1), scale)).astype(np.int8)
 
     def _encoded(self, rows: NDArray[np.generic], sparsity: Node) -> bytes:
         """Keep what is not zero, in blocks where the index has them, and tell where it stands."""
