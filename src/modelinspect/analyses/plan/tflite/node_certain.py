@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE
 from modelinspect.analyses.plan.tflite.graph import Network, Op
-from modelinspect.analyses.plan.tflite.operators import ADD, MUL
+from modelinspect.analyses.plan.tflite.operators import ADD, MUL, TRANSPOSE
 from modelinspect.analyses.plan.tflite.saved_graph import Ref, Step
 
 _CERTAIN = frozenset(
@@ -44,6 +44,15 @@ _CERTAIN = frozenset(
         "Tanh",
     }
 )
+
+
+UNSURE = 64
+"""Bytes that names may have more or less where constants are those from before training, or where axes are put in another order."""
+
+
+def doubt(network: Network) -> int:
+    """Return the bytes of names that a graph's operators, before they are fused, may have more or less."""
+    return UNSURE * sum(_is_fresh(op) or op.code == TRANSPOSE for op in network.ops)
 
 
 def is_certain(steps: Sequence[Step], network: Network) -> bool:

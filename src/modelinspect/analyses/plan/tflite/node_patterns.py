@@ -1,4 +1,4 @@
-"""Finds what the converter knows as one by its parts: GELUs, PReLUs, and factors before convolutions."""
+"""Finds what the converter knows as one by its parts: activations, products of tensors, factors before convolutions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from math import prod
 
 import numpy as np
 
-from modelinspect.analyses.plan.tflite.forms import CONV, FLOAT32
+from modelinspect.analyses.plan.tflite.forms import CONV, FLOAT32, FULLY_CONNECTED
 from modelinspect.analyses.plan.tflite.graph import Constant, Network, Op, Value, kernel
 from modelinspect.analyses.plan.tflite.node_constants import read_constant
 from modelinspect.analyses.plan.tflite.nodes import Node, UnknownNodeError
-from modelinspect.analyses.plan.tflite.operators import GELU, MUL, PRELU
+from modelinspect.analyses.plan.tflite.operators import GELU, HARD_SWISH, MUL, PRELU, RESHAPE
 from modelinspect.analyses.plan.tflite.saved_graph import Ref, Step
 from modelinspect.measure.kept import Layout
 
@@ -55,7 +55,7 @@ def patterns(steps: Sequence[Step]) -> Patterns:
     numbers = Counter(number for number in map(_number, steps) if number is not None)
     found = Patterns()
     for step in steps:
-        match = _gelu(step, numbers) or _prelu(step)
+        match = _gelu(step, numbers) or _prelu(step) or _hard_swish(step, numbers)
         if match is None:
             continue
         one, parts = match
@@ -75,9 +75,28 @@ def _gelu(step: Step, numbers: Counter[float]) -> tuple[Found, list[Step]] | Non
         return None
     if negative.inputs[0] != half.inputs[1] or _number(one) != 0.5 or _number(root) != float(np.float32(0.5**0.5)):
         return None
-    names = [step.location, "" if numbers[0.5] > 1 else one.location, half.location, negative.location]
-    names += ["" if numbers[float(np.float32(0.5**0.5))] > 1 else root.location, inner.location, erfc.location]
-    return Found(GELU, (half.inputs[1],), tuple(dict.fromkeys(names))), [half, erfc, inner, negative]
+    names = _names((step, one, half, negative, root, inner, erfc), numbers)
+    return Found(GELU, (half.inputs[1],), names), [half, erfc, inner, negative]
+
+
+def _hard_swish(step: Step, numbers: Counter[float]) -> tuple[Found, list[Step]] | None:
+    """Match x * relu6(x + 3) / 6."""
+    _, share = _two(step, "Mul")
+    limited, six = _two(share, "RealDiv")
+    moved = _only(limited, "Relu6")
+    _, three = _two(moved, "AddV2")
+    if share is None or limited is None or six is None or moved is None or three is None:
+        return None
+    if moved.inputs[0] != step.inputs[0] or _number(three) != 3.0 or _number(six) != 6.0:
+        return None
+    names = _names((step, three, limited, moved, share, six), numbers)
+    return Found(HARD_SWISH, (step.inputs[0],), names), [share, limited, moved]
+
+
+def _names(parts: Sequence[Step], numbers: Counter[float]) -> tuple[str, ...]:
+    """Return the names of parts; a constant that others equal has none."""
+    shared = [(number := _number(part)) is not None and numbers[number] > 1 for part in parts]
+    return tuple(dict.fromkeys("" if one else part.location for part, one in zip(parts, shared, strict=True)))
 
 
 def _prelu(step: Step) -> tuple[Found, list[Step]] | None:
@@ -117,6 +136,29 @@ def _number(step: Step) -> float | None:
     except UnknownNodeError:
         return None
     return float(elements.reshape(-1)[0]) if elements is not None and kind == FLOAT32 and not shape else None
+
+
+def keep_dimensions(network: Network) -> None:
+    """Multiply whole tensors where all lengths are known: a product needs no reshape before and behind it."""
+    makers = {id(op.output): op for op in network.ops}
+    uses = Counter(id(value) for op in network.ops for value in op.inputs)
+    uses.update(id(value) for _, value in network.outputs)
+    gone: set[int] = set()
+    for op in network.ops:
+        product = makers.get(id(op.inputs[0])) if op.code == RESHAPE else None
+        before = makers.get(id(product.inputs[0])) if product is not None and product.code == FULLY_CONNECTED else None
+        if product is None or before is None or before.code != RESHAPE or uses[id(product.output)] != 1 or uses[id(before.output)] != 1:
+            continue
+        given = before.inputs[0]
+        shapes = (given.shape if given is not None else (-1,)), op.output.shape
+        if given is None or product.options is None or -1 in shapes[0] or shapes[0][:-1] != shapes[1][:-1] or len(shapes[0]) < 3:
+            continue
+        if shapes[0][-1:] != before.output.shape[-1:] or len(before.output.shape) != 2 or shapes[1][-1:] != product.output.shape[-1:]:
+            continue
+        product.inputs[0], product.outputs = given, [op.output]
+        product.options.values["keep_num_dims"] = True
+        gone |= {id(op), id(before)}
+    network.ops = [op for op in network.ops if id(op) not in gone]
 
 
 def scale_convolutions(network: Network) -> None:

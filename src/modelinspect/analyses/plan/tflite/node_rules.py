@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from modelinspect.analyses.plan.tflite.forms import FLOAT32, GATHER, INT32
-from modelinspect.analyses.plan.tflite.graph import Value, floats, kernel
+from modelinspect.analyses.plan.tflite.graph import Value, floats, fused, kernel
 from modelinspect.analyses.plan.tflite.lowering import BOOL, Shape
 from modelinspect.analyses.plan.tflite.node_constants import strided
 from modelinspect.analyses.plan.tflite.node_images import IMAGES
@@ -33,6 +33,7 @@ from modelinspect.analyses.plan.tflite.operators import (
     NEG,
     PACK,
     PAD,
+    PRELU,
     REDUCE_MAX,
     REDUCE_PROD,
     RELU,
@@ -88,9 +89,13 @@ def _divided(node: Node) -> Item:
         return node.op(DIV, [first, second], shape)
     if second.vector is None or second.kind != FLOAT32:
         raise UnknownNodeError("divides by too large a constant")
+    location = second.location if second.vector.size == 1 else fused(node.location, second.location)
     with np.errstate(all="ignore"):
-        share = floats(np.float32(1) / second.vector.reshape(second.shape), second.location)
-    return node.op(MUL, [first, share], shape)
+        share = floats(np.float32(1) / second.vector.reshape(second.shape), location)
+    output = node.op(MUL, [first, share], shape)
+    if second.vector.size != 1:
+        output.location = location
+    return output
 
 
 def _unary(code: int, settings: dict[str, int | float | bool] | None = None) -> Rule:
@@ -320,7 +325,11 @@ def _transpose(node: Node) -> Item:
     if axes == list(range(len(given.shape))):
         node.forget(order)
         return given
-    return node.op(TRANSPOSE, [given, order.value(node.reading)], tuple(given.shape[axis] for axis in axes), None, given.kind)
+    output = node.op(TRANSPOSE, [given, order.value(node.reading)], tuple(given.shape[axis] for axis in axes), None, given.kind)
+    maker = node.makers.get(id(given))
+    if maker is not None and maker.code in (ADD, MUL, SUB, PRELU):  # it is moved before what is computed with elements, and back
+        output.location = given.location[:1]
+    return output
 
 
 def _pad(node: Node) -> Item:

@@ -15,9 +15,9 @@ from modelinspect.analyses.plan.tflite.forms import FLOAT32
 from modelinspect.analyses.plan.tflite.fusing import fuse
 from modelinspect.analyses.plan.tflite.graph import Network, Op, Value
 from modelinspect.analyses.plan.tflite.keras import Source, elements_by_buffer, kept_by_buffer, keras_source
-from modelinspect.analyses.plan.tflite.node_certain import is_certain
+from modelinspect.analyses.plan.tflite.node_certain import doubt, is_certain
 from modelinspect.analyses.plan.tflite.node_constants import folded, read_constant
-from modelinspect.analyses.plan.tflite.node_patterns import Found, patterns, scale_convolutions
+from modelinspect.analyses.plan.tflite.node_patterns import Found, keep_dimensions, patterns, scale_convolutions
 from modelinspect.analyses.plan.tflite.node_rules import RULES
 from modelinspect.analyses.plan.tflite.nodes import KINDS, Budget, Held, Item, Key, Node, UnknownNodeError
 from modelinspect.analyses.plan.tflite.saved_graph import MARK, Given, Ref, SavedGraph, Step, read_graph
@@ -28,7 +28,7 @@ from modelinspect.measure.blocks import UnmeasurableError
 
 _SHARED = 64
 """Constants of more elements are not looked at for others that equal them."""
-NOTHING = ("",)
+NOTHING = (MARK,)
 """What a constant that several operators share is called within the name of something fused."""
 
 
@@ -49,13 +49,14 @@ def signature_source(planning: Planning) -> Source:
     graph = read_graph(planning)
     with np.errstate(all="ignore"):  # variables can be anything
         network = _Lowering(planning, {tensor.name: tensor for tensor in planning.artifact.tensors}).run(graph)
-        certain = is_certain(graph.steps, network)
+        certain, unsure = is_certain(graph.steps, network), doubt(network)
+        keep_dimensions(network)
         fuse(network)
         scale_convolutions(network)
     _unmark(network)
     root, constants = emit(network, "")
     _name(root, graph)
-    return Source(root, kept_by_buffer(planning, constants), (), True, 0, 0, elements_by_buffer(planning, constants), certain)
+    return Source(root, kept_by_buffer(planning, constants), (), True, unsure, 0, elements_by_buffer(planning, constants), certain)
 
 
 def _unmark(network: Network) -> None:
@@ -86,6 +87,7 @@ class _Lowering:
     gone: dict[Key, set[int]] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     makers: dict[int, Op] = field(default_factory=dict)
+    same: dict[tuple[object, ...], Value] = field(default_factory=dict)
 
     def run(self, graph: SavedGraph) -> Network:
         for name, given in graph.inputs:
@@ -152,11 +154,28 @@ class _Lowering:
         rule = RULES.get(step.op)
         if rule is None:
             raise UnknownNodeError("no rule")
+        key = self._key(step, inputs)
+        same = self.same.get(key)
+        if same is not None:
+            return same
         item = rule(node)
+        if isinstance(item, Value):
+            self.same[key] = item
         told = node.told_shape()
         if told is not None and not _fit(told, item.shape):
             raise UnknownNodeError(f"makes {list(told)} and not {list(item.shape)}")
         return item
+
+    def _key(self, step: Step, inputs: list[Item]) -> tuple[object, ...]:
+        """Return what two steps have in common that are one to the converter, which computes nothing twice."""
+        taken: list[object] = []
+        for item in inputs:
+            if isinstance(item, Held) and item.tensor is not None:
+                taken.append((id(item.tensor), item.shape))
+            else:
+                taken.append(item.key(self.planning.reading) if isinstance(item, Held) and prod(item.shape) <= _SHARED else id(item))
+        names = sorted(name for name in step.attributes if not name.startswith("_"))
+        return step.op, tuple(taken), tuple((name, step.attributes[name].SerializeToString(deterministic=True)) for name in names)
 
     def _node(self, step: Step, inputs: list[Item]) -> Node:
         return Node(self.network, self.planning.reading, step, inputs, self.gone, self.budget, self.makers)
