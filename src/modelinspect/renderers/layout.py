@@ -78,11 +78,25 @@ def pad(text: str, width: int, *, right: bool) -> str:
 
 
 def wrap(text: str, width: int, indent: str = "", first: str | None = None) -> list[str]:
-    """Break text into lines of a width."""
-    return textwrap.wrap(
-        text,
+    """Break text into lines of a width; a name that is longer than a line behind a part of it."""
+    wrapper = _Wrapper(
         max(width, len(indent) + _NARROWEST_TEXT),
         initial_indent=indent if first is None else first,
         subsequent_indent=indent,
         break_on_hyphens=False,
-    ) or [indent]
+    )
+    return wrapper.wrap(text) or [indent]
+
+
+class _Wrapper(textwrap.TextWrapper):
+    """Breaks long names where their parts end: ``a/b;c/d`` is no word of one piece."""
+
+    def _handle_long_word(self, reversed_chunks: list[str], cur_line: list[str], cur_len: int, width: int) -> None:
+        space = max(width - cur_len, 0)
+        chunk = reversed_chunks[-1]
+        end = max(chunk.rfind(separator, 0, space) for separator in "/;") + 1
+        if not end and cur_line:  # it begins the next line
+            return
+        end = end or max(space, 1)
+        cur_line.append(chunk[:end])
+        reversed_chunks[-1] = chunk[end:]

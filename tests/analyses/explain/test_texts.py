@@ -169,3 +169,30 @@ def test_functions_are_told_with_the_bodies_that_stand_twice() -> None:
     assert said(traced("a", "a"), traced("a")) == "2 before, 1 after; 100 bytes of those before are bodies that another has too"
     twice = said(traced("a", "a"), traced("a", "a", "a"))
     assert twice == "2 before, 3 after; 100 bytes before and 200 after are bodies that another has too"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "plain"),
+    [
+        ("mid/kernel", "net/mid/MatMul;net/mid/Relu;net/mid/BiasAdd", "mid/kernel"),
+        ("mid/0", "net/mid/MatMul", "net/mid/MatMul"),
+        ("StatefulPartitionedCall_1", "out/0", "out/0"),
+        ("Adam/m/mid/kernel", "optimizer/7", "Adam/m/mid/kernel"),
+    ],
+)
+def test_a_counterpart_has_the_plainer_of_its_names_in_both_orders(one: str, other: str, plain: str) -> None:
+    build = {one: Build("a.h5"), other: Build("b.h5")}
+    for dtype, (name, each) in zip(("float32", "float16"), build.items(), strict=True):
+        each.tensor(name, (64, 64), dtype=dtype, data=kernel().astype(dtype).tobytes())
+    found = [cause(build[a], build[b], "dtype-change").evidence[0].tensor for a, b in ((one, other), (other, one))]
+    assert found == [plain, plain]
+
+
+def test_a_key_of_a_checkpoint_is_called_as_its_variable_was() -> None:
+    key = "model/_operations/1/_kernel/.ATTRIBUTES/VARIABLE_VALUE"
+    build = Build("m", FormatName.CHECKPOINT)
+    build.tensor(key, (2, 2))
+    tensor = build.artifact().tensors[0]
+    assert Context(build.artifact(), None, {}).name(tensor) == "model/_operations/1/_kernel"
+    build.facts["variable_names"] = {key: "net/mid/kernel"}
+    assert Context(build.artifact(), None, {}).name(tensor) == "net/mid/kernel"

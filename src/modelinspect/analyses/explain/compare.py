@@ -93,7 +93,7 @@ def _comparison(before: Side, old: Ledger, after: Side, pairs: Iterable[Pair]) -
 
 
 def _alone(side: Side, ledger: Ledger) -> list[_Difference]:
-    return [_difference(side, share, 1) for share in partition(side, ledger, labels(side))]
+    return [_difference(side, share, 1, {}) for share in partition(side, ledger, labels(side))]
 
 
 def _differences(before: Side, old: Ledger, after: Side, new: Ledger, pairs: Iterable[Pair]) -> list[_Difference]:
@@ -103,6 +103,7 @@ def _differences(before: Side, old: Ledger, after: Side, new: Ledger, pairs: Ite
     logical_before = {share.tensor: share for share in mine if share.cause is None}
     logical_after = {share.tensor: share for share in theirs if share.cause is None}
     found: list[_Difference] = []
+    named = {other: _plainer(before.name(one), after.name(other)) for one, other in both}  # a counterpart is one place
     for one, other in both:
         if one in logical_before and other in logical_after:
             size = logical_after.pop(other).size - logical_before.pop(one).size
@@ -110,17 +111,24 @@ def _differences(before: Side, old: Ledger, after: Side, new: Ledger, pairs: Ite
             cause = _logical_cause(before.tensor(one), tensor)
             if cause is Cause.STRUCTURE_CHANGE and _is_packed(before, before.tensor(one), after, tensor):
                 cause = Cause.QUANTIZATION
-            found.append(_Difference(cause, after.name(other), size, True))
+            found.append(_Difference(cause, named[other], size, True))
     left = [*logical_before.values(), *(share for share in mine if share.cause is not None)]
-    names = {one: after.name(other) for one, other in both}  # a counterpart is one place, whatever each format calls it
-    found += [_difference(before, share, -1, names) for share in left]
+    found += [_difference(before, share, -1, {one: named[other] for one, other in both}) for share in left]
     left = [*logical_after.values(), *(share for share in theirs if share.cause is not None)]
-    return found + [_difference(after, share, 1) for share in left]
+    return found + [_difference(after, share, 1, named) for share in left]
 
 
-def _difference(side: Side, share: Share, sign: int, names: Mapping[TensorId, str] | None = None) -> _Difference:
+def _plainer(one: str, other: str) -> str:
+    """Return the name of two that says more to people: not what a converter fused or invented, no number of a store, the shorter."""
+    return min(one, other, key=lambda name: (";" in name, name.startswith(_INVENTED), name[-1:].isdigit(), len(name), name))
+
+
+_INVENTED = ("StatefulPartitionedCall", "arith.constant")
+
+
+def _difference(side: Side, share: Share, sign: int, names: Mapping[TensorId, str]) -> _Difference:
     cause = share.cause
-    key = names.get(share.tensor, share.key) if names and share.tensor is not None else share.key
+    key = share.key if share.tensor is None else names.get(share.tensor, share.key)
     if cause is None:
         constant = share.tensor is not None and side.tensor(share.tensor).role is Role.CONSTANT
         cause = Cause.CONSTANT_FOLDING if constant else Cause.STRUCTURE_CHANGE

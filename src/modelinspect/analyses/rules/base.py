@@ -48,6 +48,8 @@ RULES: tuple[str, ...] = (
 )
 """The modules of this package that hold a ``RULE``."""
 
+KEY_END = "/.ATTRIBUTES/VARIABLE_VALUE"
+"""What the keys of a checkpoint's variables end in."""
 MODEL_ROLES = frozenset((Role.WEIGHT, Role.STATISTIC, Role.CONSTANT, Role.OTHER))
 _RANK = {severity: rank for rank, severity in enumerate((Severity.ERROR, Severity.WARNING, Severity.NOTE))}
 
@@ -84,6 +86,12 @@ class Context:
             is_splat = tensor.role is Role.CONSTANT and tensor.storage is Storage.INLINE and tensor.stored_size < tensor.logical_size
             if len(tensor.shape) > 1 and id(tensor) not in masks and not is_splat:
                 yield tensor, measure
+
+    def name(self, tensor: Tensor) -> str:
+        """Return what people call a tensor: of a checkpoint's key, the name that its variable had."""
+        told = self.artifact.facts.get("variable_names")
+        name = told.get(tensor.name) if isinstance(told, Mapping) else None
+        return (name if isinstance(name, str) and name else tensor.name).removesuffix(KEY_END)
 
     def of_role(self, role: Role) -> list[Tensor]:
         """Return the tensors of a role."""

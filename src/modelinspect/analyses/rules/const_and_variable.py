@@ -32,7 +32,7 @@ def _find(context: Context) -> Iterator[Finding]:
     constant, variable = max(both, key=lambda pair: pair[0].stored_size)
     message = (
         f"{size:,} bytes ({context.share(size)}) are {plural(len(both), 'constant')} of the graph that the variables hold too: "
-        f"{constant.name} is {variable.name}"
+        f"{constant.name} is {context.name(variable)}"
     )
     yield Finding(message, size, advise(Remedy.READ_VARIABLES, context.artifact))
 

@@ -8,7 +8,7 @@ from modelinspect.analyses.explain.labels import duplicates
 from modelinspect.analyses.explain.remedies import duplicate_remedy
 from modelinspect.analyses.matching import Side
 from modelinspect.analyses.remedies import Remedy
-from modelinspect.analyses.rules.base import Context, Finding, Rule, plural
+from modelinspect.analyses.rules.base import KEY_END, Context, Finding, Rule, plural
 from modelinspect.core.artifact import Severity
 
 
@@ -23,7 +23,7 @@ def _find(context: Context) -> Iterator[Finding]:
     how = "by their checksums" if context.measurements is None else "element for element"
     message = (
         f"{size:,} bytes ({context.share(size)}) are {plural(len(copies), 'tensor')} stored again, equal {how}: "
-        f"{side.tensor(copy).name} is {side.tensor(kept).name}"
+        f"{side.tensor(copy).name.removesuffix(KEY_END)} is {side.tensor(kept).name.removesuffix(KEY_END)}"
     )
     yield Finding(message, size, duplicate_remedy(side, copy, kept))
 

@@ -31,7 +31,7 @@ def _find(context: Context) -> Iterator[Finding]:
     saved = sum(max(tensor.stored_size - _packed(tensor, values), 0) for tensor, values in found)
     tensor, values = max(found, key=lambda pair: pair[0].stored_size)
     message = (
-        f"{plural(len(found), 'tensor')} of floating-point numbers hold few values: {tensor.name} has {values:,} in "
+        f"{plural(len(found), 'tensor')} of floating-point numbers hold few values: {context.name(tensor)} has {values:,} in "
         f"{tensor.element_count:,} elements of {tensor.dtype}; as indices they would take {saved:,} bytes less"
     )
     yield Finding(message, saved, compressed(context.artifact))

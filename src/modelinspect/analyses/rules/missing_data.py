@@ -17,7 +17,7 @@ def _find(context: Context) -> Iterator[Finding]:
     if missing:
         size = sum(lacking for _, lacking in missing)
         are = "is" if len(missing) == 1 else "are"
-        message = f"{size:,} bytes of {plural(len(missing), 'tensor')} {are} described but not here: {missing[0][0].name}"
+        message = f"{size:,} bytes of {plural(len(missing), 'tensor')} {are} described but not here: {context.name(missing[0][0])}"
         yield Finding(message, size, advise(Remedy.GET_FILES, context.artifact))
     elif context.artifact.format is FormatName.KERAS_ZIP and "weights" not in context.artifact.facts:
         message = "the archive has the model's configuration and none of its weights"

@@ -29,7 +29,7 @@ def _find(context: Context) -> Iterator[Finding]:
     largest = max(splats, key=lambda tensor: tensor.stored_size)
     message = (
         f"{size:,} bytes ({context.share(size)}) hold one value over and over: {plural(len(splats), 'tensor')}, "
-        f"the largest is {largest.name} with {largest.element_count:,} equal elements"
+        f"the largest is {context.name(largest)} with {largest.element_count:,} equal elements"
     )
     is_constant = largest.role is Role.CONSTANT
     yield Finding(message, size, advise(Remedy.BROADCAST, context.artifact) if is_constant else compressed(context.artifact))
