@@ -9,7 +9,7 @@ from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
 from modelinspect.analyses.plan.tflite.forms import SparseTensor, Weights
 from modelinspect.analyses.plan.tflite.keras import Source, keras_source
 from modelinspect.analyses.plan.tflite.predict import Form, gzipped_size, predict
-from modelinspect.analyses.remedies.advice import is_whole, load_lines
+from modelinspect.analyses.remedies.advice import is_whole, keras_module, load_lines
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.limits import MIB
 from modelinspect.core.tensors import Role
@@ -67,7 +67,7 @@ def _find(planning: Planning) -> Iterator[Option]:
             Basis.EXACT if error is None else Basis.ESTIMATE,
             weights is Weights.FLOAT32,
             _LOADS[weights],
-            command(planning, weights, sparse=sparse),
+            command(planning, weights, sparse=sparse, fixes_batch=source.fixes_batch),
             "; ".join(notes),
             error,
             download,
@@ -140,7 +140,7 @@ def _source(planning: Planning) -> Source:
     return keras_source(planning)
 
 
-def command(planning: Planning, weights: Weights, *, sparse: bool) -> str:
+def command(planning: Planning, weights: Weights, *, sparse: bool, fixes_batch: bool = False) -> str:
     """Return lines of Python that make a form; of two forms they differ in the settings alone."""
     kinds = [] if weights is Weights.FLOAT32 else ["kind.DEFAULT"]
     if sparse:
@@ -149,7 +149,9 @@ def command(planning: Planning, weights: Weights, *, sparse: bool) -> str:
     if weights is Weights.FLOAT16:
         settings.append("converter.target_spec.supported_types = [tf.float16]")
     write = f"open({made_name(planning)!r}, 'wb').write(converter.convert())"
-    return "\n".join(("import tensorflow as tf", *_converter(planning), "kind = tf.lite.Optimize", *settings, write))
+    return "\n".join(
+        ("import tensorflow as tf", *_converter(planning, fixes_batch=fixes_batch), "kind = tf.lite.Optimize", *settings, write)
+    )
 
 
 def made_name(planning: Planning) -> str:
@@ -157,7 +159,7 @@ def made_name(planning: Planning) -> str:
     return "model.tflite" if planning.name != "model.tflite" else "converted.tflite"
 
 
-def _converter(planning: Planning) -> list[str]:
+def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
     """Return lines that make the converter: of what the artifact loads as, or of the model that its weights belong to."""
     artifact, wrapped = planning.artifact, _is_wrapped(planning)
     if artifact.format is FormatName.SAVED_MODEL and not wrapped:
@@ -166,7 +168,17 @@ def _converter(planning: Planning) -> list[str]:
     if wrapped:
         lines += [] if lines else ["import tensorflow_model_optimization as tfmot"]
         lines.append("model = tfmot.sparsity.keras.strip_pruning(model)")
-    return [*lines, "converter = tf.lite.TFLiteConverter.from_keras_model(model)"]
+    if not fixes_batch:
+        return [*lines, "converter = tf.lite.TFLiteConverter.from_keras_model(model)"]
+    keras = keras_module(artifact)
+    return [
+        *lines,
+        *([] if keras == "tf.keras" or lines else [f"import {keras}"]),
+        f"given = [{keras}.Input(batch_shape=(1, *each.shape[1:]), dtype=each.dtype, name=each.name) for each in model.inputs]",
+        f"fixed = {keras}.models.clone_model(model, input_tensors=given if len(given) > 1 else given[0])",
+        "fixed.set_weights(model.get_weights())",
+        "converter = tf.lite.TFLiteConverter.from_keras_model(fixed)",
+    ]
 
 
 def _is_wrapped(planning: Planning) -> bool:
@@ -185,6 +197,8 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
         yield f"{plural(len(form.sparse), 'kernel')} encoded" + (f", {blocks} in blocks that sparse kernels take" if blocks else "")
         if expanded:
             yield f"{plural(len(expanded), 'kernel')} expanded again by DENSIFY at run time: smaller on disk, not in memory"
+    if source.fixes_batch:
+        yield "the batch is fixed to 1, without which the converter refuses recurrent layers"
     if source.unknown:
         yield f"not known how these convert: {', '.join(source.unknown[:3])}" + (" and more" if len(source.unknown) > 3 else "")
     if not source.has_structure:

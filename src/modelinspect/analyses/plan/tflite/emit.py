@@ -102,7 +102,7 @@ class _Emitter:
         node.values["base"] = b"" if name else label.encode()  # what it is called before numbers are added: no field of the schema
         if value.is_variable:  # its zeros are stored, and it does not refer to them
             size = 4 * prod(value.shape)
-            self._buffer(Constant(size, key=bytes(size)))
+            self._buffer(Constant(size, key=("variable", size)))
             node.values.update(buffer=0, is_variable=True, zeros=len(self.buffers) - 1)
         else:
             node.values["buffer"] = self._buffer(value.constant)

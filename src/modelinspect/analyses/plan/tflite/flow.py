@@ -24,7 +24,8 @@ _KINDS = {"float16": 1, "float32": FLOAT32, "int32": INT32, "int64": 4, "int8": 
 class Flow(Traversal[Value]):
     """A model on its way to operators; ``unknown`` are the layers whose conversion is not known, ``guessed`` the bytes of their weights.
 
-    ``certain`` tells that every layer is of those that were always predicted to the byte.
+    ``certain`` tells that every layer is of those that were always predicted to the byte; ``batch`` is how many samples an input has that
+    does not say it.
     """
 
     keras: int
@@ -34,6 +35,7 @@ class Flow(Traversal[Value]):
     unknown: list[str] = field(default_factory=list)
     guessed: int = 0
     certain: bool = True
+    batch: int = -1
 
     def run(self, model: LayerConfig) -> Network:
         """Convert a model with its inputs and outputs."""
@@ -57,6 +59,8 @@ class Flow(Traversal[Value]):
             told = items(layer.settings.get(key))
             if told:
                 shape = tuple(length if isinstance(length, int) else -1 for length in told)
+        if shape[0] < 0:
+            shape = (self.batch, *shape[1:])
         dtype = layer.settings.get("dtype")
         value = Value(shape, (f"serving_default_{name}:0",), _KINDS.get(dtype, FLOAT32) if isinstance(dtype, str) else FLOAT32)
         if class_of(layer) != _INPUT and class_of(layer) == "Embedding":

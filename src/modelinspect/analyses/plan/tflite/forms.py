@@ -146,7 +146,8 @@ def buffers_in_order(model: Model) -> list[Node]:
     for graph in model.graphs:
         order.update(dict.fromkeys(tensor.number("buffer") for tensor in graph.node.lists["tensors"]))
     rest = [index for index in range(len(model.buffers)) if index not in last and index not in order]
-    order.update(dict.fromkeys(rest[min(model.spare, len(rest)) :]))
+    spare = [index for index in rest if not model.buffers[index].vector("data").size][: model.spare]
+    order.update(dict.fromkeys(index for index in rest if index not in spare))
     order.update(dict.fromkeys(entry.number("buffer") for entry in model.root.lists.get("metadata", [])))
     return [model.buffers[index] for index in order if 0 <= index < len(model.buffers)]
 

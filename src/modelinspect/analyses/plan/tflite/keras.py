@@ -18,8 +18,10 @@ from modelinspect.analyses.plan.tflite.emit import emit
 from modelinspect.analyses.plan.tflite.flow import Flow
 from modelinspect.analyses.plan.tflite.fusing import fuse
 from modelinspect.analyses.plan.tflite.graph import Constant
+from modelinspect.analyses.plan.tflite.recurrent import needs_batch
 from modelinspect.analyses.plan.tflite.tree import Node
 from modelinspect.analyses.remedies import Helpers, helpers_of
+from modelinspect.core.artifact import FormatName
 from modelinspect.errors import FormatError
 from modelinspect.formats.keras_model.config import LayerConfig, computing_policy
 from modelinspect.measure.blocks import UnmeasurableError
@@ -47,6 +49,8 @@ class Source:
     certain: bool = False
     reason: str = ""
     """Why it is not known, where that is another reason than the unknown layers."""
+    fixes_batch: bool = False
+    """Whether the converter is given a batch of one, without which it would refuse."""
 
 
 def keras_source(planning: Planning) -> Source:
@@ -59,7 +63,8 @@ def keras_source(planning: Planning) -> Source:
         return _guess(planning, variables)
     _refuse(planning, model)
     keras = 3 if str(planning.artifact.facts.get("keras_version", "")).startswith("3") else 2
-    flow = Flow(keras, variables)
+    fixes_batch = planning.artifact.format is not FormatName.SAVED_MODEL and needs_batch(model)
+    flow = Flow(keras, variables, batch=1 if fixes_batch else -1)
     with np.errstate(all="ignore"):  # variables can be anything
         network = flow.run(model)
         if not network.ops or not network.outputs:
@@ -69,7 +74,7 @@ def keras_source(planning: Planning) -> Source:
     kept = kept_by_buffer(planning, constants)
     doubt = UNKNOWN_LAYER * len(flow.unknown)
     elements = elements_by_buffer(planning, constants)
-    return Source(root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, flow.certain)
+    return Source(root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, flow.certain, fixes_batch=fixes_batch)
 
 
 def _refuse(planning: Planning, model: LayerConfig) -> None:

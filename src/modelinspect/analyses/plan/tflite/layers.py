@@ -271,6 +271,7 @@ def _concatenate(call: Call) -> Value:
     shape = list(call.given.shape)
     shape[place] = sum(value.shape[place] for value in call.inputs)
     written = place if call.keras == 2 else axis
+    call.network.lasting.append(call.integers(written, "concat/axis"))
     return call.op(CONCATENATION, list(call.inputs), tuple(shape), "concat", {"axis": written})
 
 

@@ -101,8 +101,11 @@ class Moves:
 
     def join_reshapes(self, op: Op) -> bool:
         """Reshape once where it was done twice."""
-        if op.code != RESHAPE:
+        if op.code != RESHAPE or op.inputs[0] is None:
             return False
+        if op.inputs[0].shape == op.output.shape and op.output.shape[0] > 0:
+            self.replace(op, op.inputs[0])
+            return True
         inner = self.makers.get(id(op.inputs[0]))
         if inner is None or inner.code != RESHAPE or id(inner) in self.gone:
             return False

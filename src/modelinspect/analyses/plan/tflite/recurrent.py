@@ -1,4 +1,4 @@
-"""Says what the converter makes of recurrent layers, where the batch is known: it refuses others.
+"""Says what the converter makes of recurrent layers, where the batch is known: it refuses loops of others.
 
 An LSTM of Keras 2 with its usual activations becomes one operator (prepare_composite_functions_tf.cc, lstm_utils.cc); all others are loops.
 """
@@ -15,7 +15,7 @@ from modelinspect.analyses.plan.tflite.activations import activate
 from modelinspect.analyses.plan.tflite.forms import FULLY_CONNECTED, SEQUENCE_LSTM
 from modelinspect.analyses.plan.tflite.graph import Constant, Kernel, Value, floats, integers, kernel
 from modelinspect.analyses.plan.tflite.loops import Steps, loop
-from modelinspect.analyses.plan.tflite.lowering import Call, Parameter, Rule, Scopes, Shape, UnknownLayerError, known, vector
+from modelinspect.analyses.plan.tflite.lowering import Call, Parameter, Rule, Scopes, Shape, UnknownLayerError, items, known, vector
 from modelinspect.analyses.plan.tflite.operators import (
     ADD,
     CONCATENATION,
@@ -271,3 +271,11 @@ RECURRENT: dict[str, Rule] = {
     "SimpleRNN": _recurrent,
 }
 """The rules of layers that run over the steps of a sequence."""
+
+
+def needs_batch(model: LayerConfig) -> bool:
+    """Tell whether a model has loops and an input whose batch is not fixed, which the converter refuses."""
+    given = [items(layer.settings.get(key)) for layer in model.walk() for key in ("batch_input_shape", "batch_shape")]
+    if not any(shape and shape[0] is None for shape in given):
+        return False
+    return any(layer.class_name.rpartition(">")[2] in _CELLS and not layer.settings.get("unroll") for layer in model.walk())

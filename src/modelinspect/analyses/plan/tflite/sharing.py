@@ -19,9 +19,15 @@ def share_integers(network: Network) -> None:
         for value in op.inputs:
             if value is not None and value.constant is not None and key_of(value) in ghosts:
                 value.location = ()
+    lasting: dict[object, Value] = {}
     for value in network.lasting:
-        if key_of(value) in ghosts:
-            value.location = ()
+        first = lasting.setdefault(key_of(value), value)
+        if key_of(value) in ghosts or first.location != value.location:
+            first.location = value.location = ()
+    for value in [value for op in network.ops for value in op.inputs if value is not None and value.constant is not None]:
+        other = lasting.get(key_of(value))
+        if other is not None and other.location != value.location:
+            value.location = other.location = ()
     share(network, location=NOTHING, kinds=(2,))
     for op in network.ops:
         for value in op.inputs:
@@ -57,6 +63,18 @@ def capture(network: Network) -> None:
         for inner in loop.networks:
             for op in inner.ops:
                 op.inputs = [value if value is None else _captured(loop, inner, value, held) for value in op.inputs]
+
+
+def lend_zeros(network: Network) -> None:
+    """Let loops start with the zeros that a variable starts with, where they are as many."""
+    held = {value.shape: value for op in reversed(network.ops) for value in op.inputs if value is not None and value.is_variable}
+    for op in network.ops:
+        if op.networks:
+            op.inputs = [value if value is None or not _is_zeros(value) else held.get(value.shape, value) for value in op.inputs]
+
+
+def _is_zeros(value: Value) -> bool:
+    return value.constant is not None and not value.kind and value.constant.is_all(0.0)
 
 
 def _captured(loop: Op, inner: Network, value: Value, held: dict[tuple[object, ...], Value]) -> Value:
