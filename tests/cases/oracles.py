@@ -10,6 +10,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,19 @@ def h5_negative_zeros(path: Path, name: str = "") -> int:
     return sum(_negative_zeros(array) for array in _kernels(path, name))
 
 
-def h5_dead(path: Path, name: str = "") -> int:
-    """Return the bytes of the columns of kernels that are zeros alone."""
-    return sum(array.itemsize * array.shape[0] * int((~array.any(axis=0)).sum()) for array in _kernels(path, name))
+def h5_dead(path: Path, name: str = "", inputs: int = 10) -> int:
+    """Return the bytes that two dense layers have less without dead channels between them; the first has so many inputs."""
+    return _without_channels(_kernels(path, name), inputs)
+
+
+def _without_channels(kernels: list[Any], inputs: int) -> int:
+    """Return the bytes of a chain of dense layers, less those of one without the channels that are zeros alone or that nobody reads."""
+    kernels = sorted(kernels, key=lambda kernel: kernel.shape[0] != inputs)
+    alive = [kernels[0].shape[0], *(int((one.any(axis=0) & other.any(axis=1)).sum()) for one, other in pairwise(kernels))]
+    left = zip(alive, [*alive[1:], kernels[-1].shape[1]], strict=True)
+    item = kernels[0].itemsize
+    before = sum(item * prod(kernel.shape) + 4 * kernel.shape[1] for kernel in kernels)  # biases are float32
+    return before - sum(item * height * width + 4 * width for height, width in left)
 
 
 def _kernels(path: Path, name: str) -> list[Any]:
@@ -211,9 +222,9 @@ def tflite_negative_zeros(path: Path) -> int:
     return sum(_negative_zeros(array) for array in _matrices(path))
 
 
-def tflite_dead(path: Path) -> int:
-    """Return the bytes of the rows of kernels that are zeros alone."""
-    return sum(array[~array.any(axis=1)].nbytes for array in _matrices(path))
+def tflite_dead(path: Path, inputs: int) -> int:
+    """Return the bytes that two dense layers have less without dead channels between them; the first has so many inputs."""
+    return _without_channels([array.T for array in _matrices(path)], inputs)
 
 
 def _matrices(path: Path) -> list[Any]:

@@ -10,6 +10,7 @@ from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Not
 from modelinspect.reports.diff import DAMAGE_SHOWN, SideEntry, signed
 from modelinspect.reports.entries import DiagnosticEntry, FindingEntry
 from modelinspect.reports.plan import OptionEntry
+from modelinspect.reports.wording import plural
 
 EVIDENCE_SHOWN = 3
 PRUNED_SHOWN = 8
@@ -42,9 +43,11 @@ class PrunedKernel(Part, frozen=True, kw_only=True):
 
     ``verdict`` is yes, no, short (of the target), lost (the mask has more zeros) or not begun (the mask has none).
     ``pattern`` is what the zeros keep to, outputs by inputs as TFLite lays them; ``dead_outputs`` and ``dead_inputs`` are slices of zeros
-    alone, and all; ``removable`` are the bytes that go with those which the network can do without: of this layer, and of all others that
-    make, scale or read the channels, as ``removable_elsewhere`` has them by layer. ``removable_notes`` say under which condition, and
-    which dead slices stay and why. ``zero_points`` are the elements that stand for zero where integers do, each once.
+    alone, and all. ``zero_points`` are the elements that stand for zero where integers do, each once.
+
+    ``removable`` are the bytes that go with the dead slices that the network can do without: of this layer, and of all others that make,
+    scale or read those channels, as ``removable_elsewhere`` has them by layer. ``removable_outputs`` are the outputs that go, counted from
+    0, also those that nobody reads; ``removable_notes`` say under which condition, and which dead slices stay and why.
     """
 
     tensor: str
@@ -61,6 +64,7 @@ class PrunedKernel(Part, frozen=True, kw_only=True):
     removable: int
     zero_points: tuple[int, ...] = ()
     removable_elsewhere: Mapping[str, int] = {}
+    removable_outputs: tuple[int, ...] = ()
     removable_notes: tuple[str, ...] = ()
 
 
@@ -239,10 +243,10 @@ def _channel_note(entry: PrunedKernel) -> Note:
     """Say where the bytes are that go with a kernel's dead channels, and why others stay."""
     own = entry.removable - sum(entry.removable_elsewhere.values())
     others = sorted(entry.removable_elsewhere.items(), key=lambda item: (-item[1], item[0]))
-    places = [f"{own:,} of its own layer", *(f"{size:,} of {layer}" for layer, size in others[:EVIDENCE_SHOWN])]
+    places = [f"{plural(own, 'byte')} of its own layer", *(f"{size:,} of {layer}" for layer, size in others[:EVIDENCE_SHOWN])]
     rest = [size for _, size in others[EVIDENCE_SHOWN:]]
     places += [f"{sum(rest):,} of {len(rest):,} more"] if rest else []
-    told = [f"{entry.removable:,} bytes go: {', '.join(places)}"] if entry.removable_elsewhere else []
+    told = [", ".join(places)] if entry.removable_elsewhere else []
     return Note(_counted(entry.removable), entry.tensor, "; ".join((*told, *entry.removable_notes)))
 
 

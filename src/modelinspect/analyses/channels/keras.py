@@ -262,7 +262,12 @@ def _permute(use: _Use) -> Wire:
 
 
 def _concatenate(use: _Use) -> Wire:
-    return use.builder.joined(use.inputs) if use.is_last(use.settings.get("axis", -1)) else use.builder.stacked(use.inputs)
+    axis, rank = use.settings.get("axis", -1), use.given.rank
+    if use.is_last(axis):
+        return use.builder.joined(use.inputs)
+    if not isinstance(axis, int) or not 0 < axis % max(rank, 1) < rank - 1 or not -rank < axis < rank:
+        raise UnfollowedError
+    return use.builder.stacked(use.inputs)
 
 
 def _merged(combine: Callable[[Reals, Reals], Reals], *, zero_wins: bool = False) -> _Rule:

@@ -198,10 +198,9 @@ class _Use:
         options = self.operator.table.table("builtin_options")
         return int(options.value(name)) if options is not None and name in options.type.by_name else 0
 
-    def takes(self, kernel: TensorId, bias: TensorId | None) -> bool:
+    def takes(self, bias: TensorId | None) -> bool:
         """Tell whether a constant can go into the bias: rounded integers take none."""
-        tensors = self.builder.artifact.tensors
-        return bias is not None and all(tensors[each].dtype.kind is ElementKind.FLOAT for each in (kernel, bias))
+        return bias is not None and self.builder.artifact.tensors[bias].dtype.kind is ElementKind.FLOAT
 
     def numbers(self, place: int) -> list[int]:
         """Return a short constant of whole numbers."""
@@ -222,7 +221,7 @@ _Rule = Callable[[_Use], Wire]
 
 def _dense(use: _Use) -> Wire:
     kernel, bias = use.kernel(), use.constant(2)
-    use.builder.read(use.name, use.given, kernel, 1, bias=use.takes(kernel, bias), folds=True, spreads=use.given.flat)
+    use.builder.read(use.name, use.given, kernel, 1, bias=use.takes(bias), folds=True, spreads=use.given.flat)
     return use.builder.make(kernel, 0, bias, len(use.after))
 
 
@@ -232,14 +231,14 @@ def _convolution(use: _Use) -> Wire:
     if shape[-1] != use.before[-1]:
         raise UnfollowedError("in groups")
     folds = use.option("padding") != _SAME or max(shape[1:-1]) == 1
-    use.builder.read(use.name, use.given, kernel, len(shape) - 1, bias=use.takes(kernel, bias), folds=folds, spreads=False)
+    use.builder.read(use.name, use.given, kernel, len(shape) - 1, bias=use.takes(bias), folds=folds, spreads=False)
     return use.builder.make(kernel, 0, bias, len(shape))
 
 
 def _transposed(use: _Use) -> Wire:
     kernel, bias = use.kernel(), use.constant(3)
     rank = len(use.shape(kernel))
-    use.builder.read(use.name, use.wire(2), kernel, rank - 1, bias=use.takes(kernel, bias), folds=False, spreads=False)
+    use.builder.read(use.name, use.wire(2), kernel, rank - 1, bias=use.takes(bias), folds=False, spreads=False)
     return use.builder.make(kernel, 0, bias, rank)
 
 

@@ -21,7 +21,7 @@ _SOME = 0.2
 _SHORT = 0.01
 _IN_BLOCKS = 0.95
 _FULL = 0.5
-_UNTOLD = "which layers read and feed it is not told here: these are bytes of its own layer alone, unless it makes the model's outputs"
+_UNTOLD = "of its own layer alone: which layers read and feed it is not told here, nor whether its outputs are the model's"
 
 
 def pruned_kernels(context: Context) -> tuple[PrunedKernel, ...]:
@@ -53,24 +53,30 @@ def pruned_kernels(context: Context) -> tuple[PrunedKernel, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Channels:
-    """What goes with a kernel's dead channels, where the network is known; ``saving`` is None where its layer is not followed."""
+    """What goes with a kernel's dead channels, where the network is known; ``saving`` is None where its layer is not followed.
+
+    ``outputs`` are the channels that it no longer makes.
+    """
 
     saving: Saving | None
+    outputs: tuple[int, ...]
 
     @classmethod
     def of(cls, context: Context, copies: Sequence[TensorId]) -> _Channels | None:
         """Return what goes with a kernel that may be stored several times; None where the network is not known."""
         if context.removal is None:
             return None
-        savings = context.removal.savings
-        return cls(next((savings[one] for one in copies if one in savings), None))
+        savings, tensor = context.removal.savings, context.artifact.tensors[copies[0]]
+        axis = output_axis(context.artifact, tensor) % len(tensor.shape)
+        places = next((context.removal.places[one] for one in copies if one in context.removal.places), {})
+        return cls(next((savings[one] for one in copies if one in savings), None), places.get(axis, ()))
 
     def notes(self, dead: bool, /) -> tuple[str, ...]:
         """Say what must be done beside, and what stays."""
         if self.saving is None:
             return ("its channels stay: its layer is not followed",) if dead else ()
         folded = self.saving.folded
-        condition = f"what {plural(folded, 'channel')} of them {'carries' if folded == 1 else 'carry'} goes into the bias behind"
+        condition = f"what {plural(folded, 'channel')} of these {'carries' if folded == 1 else 'carry'} goes into the bias behind"
         return (*((condition,) if folded else ()), *self.saving.kept)
 
 
@@ -108,6 +114,7 @@ def _kernel(
         dead_inputs=inputs,
         removable=removable,
         removable_elsewhere=dict(saving.others) if saving is not None else {},
+        removable_outputs=channels.outputs if channels is not None else (),
         removable_notes=notes,
         zero_points=tuple(sorted(set(tensor.quantization.zero_points))) if tensor.quantization else (),
     )

@@ -296,8 +296,8 @@ model = tf_keras.models.clone_model(model, clone_function=wrap)
         made="smaller",
     )
     LIVE_NETWORK = Text(
-        "build the network with the live channels alone, layer by layer, as `modelinspect explain` lists them under Did pruning take; what "
-        "constant channels add goes into the bias behind"
+        "{first}build the network with the live channels alone: those that go are `removable_outputs` of each kernel in "
+        "`explain --format json`; what constant ones add goes into the bias behind"
     )
 
     # structures
