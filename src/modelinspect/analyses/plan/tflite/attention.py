@@ -1,73 +1,22 @@
-"""Says what the converter makes of attention and of normalizations within a sample."""
+"""Says what the converter makes of attention."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod, sqrt
 
-import numpy as np
-
 from modelinspect.analyses.plan.tflite.forms import FULLY_CONNECTED
 from modelinspect.analyses.plan.tflite.graph import Value, kernel
-from modelinspect.analyses.plan.tflite.lowering import Call, Parameter, Rule, Shape, UnknownLayerError, items, known, vector
+from modelinspect.analyses.plan.tflite.lowering import Call, Parameter, Rule, Shape, UnknownLayerError, known, vector
 from modelinspect.analyses.plan.tflite.operators import (
     ADD,
     BATCH_MATMUL,
-    MEAN,
     MUL,
-    NEG,
     RESHAPE,
-    RSQRT,
     SOFTMAX,
-    SQUARED_DIFFERENCE,
-    SUB,
     TRANSPOSE,
 )
 from modelinspect.measure.kept import Layout
-
-
-def _layer_normalization(call: Call) -> Value:
-    """Normalize the last axis by its own mean and variance."""
-    given = known(call.given.shape)
-    axis = items(call.settings.get("axis")) or [call.settings.get("axis", -1)]
-    if axis not in ([-1], [len(given) - 1]) or len(given) != 3:
-        raise UnknownLayerError("of another axis or rank")
-    gamma, beta = vector(call.need("gamma").values), vector(call.need("beta").values)
-    return (_normalize_keras2 if call.keras == 2 else _normalize_keras3)(call, given, gamma, beta)
-
-
-def _moments(call: Call, given: Shape) -> tuple[Value, Value, Shape]:
-    less = (*given[:-1], 1)
-    axes = call.integers([len(given) - 1], "moments/mean/reduction_indices")
-    mean = call.op(MEAN, [call.given, axes], less, "moments/mean", {"keep_dims": True})
-    if call.keras == 3:
-        call.op(NEG, [mean], less, "Neg")
-    squares = call.op(SQUARED_DIFFERENCE, [call.given, mean], given, "moments/SquaredDifference")
-    other = call.integers([len(given) - 1], "moments/variance/reduction_indices")
-    return mean, call.op(MEAN, [squares, other], less, "moments/variance", {"keep_dims": True}), less
-
-
-def _normalize_keras2(call: Call, given: Shape, gamma: np.ndarray, beta: np.ndarray) -> Value:
-    mean, variance, less = _moments(call, given)
-    epsilon = call.floats(call.real("epsilon", 1e-3), "batchnorm/add/y")
-    root = call.op(RSQRT, [call.op(ADD, [variance, epsilon], less, "batchnorm/add")], less, "batchnorm/Rsqrt")
-    scale = call.op(MUL, [root, call.floats(gamma, "batchnorm/mul/ReadVariableOp")], given, "batchnorm/mul")
-    scaled = call.op(MUL, [call.given, scale], given, "batchnorm/mul_1")
-    moved = call.op(MUL, [mean, scale], given, "batchnorm/mul_2")
-    rest = call.op(SUB, [call.floats(beta, "batchnorm/ReadVariableOp"), moved], given, "batchnorm/sub")
-    return call.op(ADD, [scaled, rest], given, "batchnorm/add_1")
-
-
-def _normalize_keras3(call: Call, given: Shape, gamma: np.ndarray, beta: np.ndarray) -> Value:
-    _, variance, less = _moments(call, given)
-    negative = call.network.ops[-3].output
-    epsilon = call.floats(call.real("epsilon", 1e-3), "add/y")
-    root = call.op(RSQRT, [call.op(ADD, [variance, epsilon], less, "add")], less, "Rsqrt")
-    shape = (1, 1, given[-1])
-    scale = call.op(MUL, [root, call.floats(gamma.reshape(shape), "Reshape")], given, "mul")
-    moved = call.op(MUL, [negative, scale], given, "mul_1")
-    rest = call.op(ADD, [moved, call.floats(beta.reshape(shape), "Reshape_1")], given, "add_1")
-    return call.op(ADD, [call.op(MUL, [call.given, scale], given, "mul_2"), rest], given, "add_2")
 
 
 def _attention(call: Call) -> Value:
@@ -196,5 +145,5 @@ def _at(call: Call, code: int, inputs: list[Value | None], shape: Shape, name: s
     return output
 
 
-ATTENTION: dict[str, Rule] = {"LayerNormalization": _layer_normalization, "MultiHeadAttention": _attention}
+ATTENTION: dict[str, Rule] = {"MultiHeadAttention": _attention}
 """The rules of layers that relate parts of one sample."""

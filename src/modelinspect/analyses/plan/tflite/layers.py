@@ -12,6 +12,7 @@ from modelinspect.analyses.plan.tflite.convolutions import CONVOLUTIONS
 from modelinspect.analyses.plan.tflite.forms import FULLY_CONNECTED, GATHER, INT32
 from modelinspect.analyses.plan.tflite.graph import Value, integers, kernel
 from modelinspect.analyses.plan.tflite.lowering import BOOL, Call, Rule, Shape, UnknownLayerError, items, known, vector
+from modelinspect.analyses.plan.tflite.normalizations import NORMALIZATIONS
 from modelinspect.analyses.plan.tflite.operators import (
     ADD,
     CAST,
@@ -331,6 +332,7 @@ LAYERS: dict[str, Rule] = {
     "Subtract": _merged(SUB, "sub", "Sub"),
     **ATTENTION,
     **CONVOLUTIONS,
+    **NORMALIZATIONS,
     **RECURRENT,
 }
 """The rule of each class of layers."""
