@@ -8,6 +8,7 @@ import pytest
 
 from modelinspect import api
 from modelinspect.analyses.matching import MatchedBy, Side, canonical_name, match_tensors
+from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role
 from tests.analyses.rules.test_examples import kernel, side
 from tests.support.artifacts import Build
@@ -135,3 +136,31 @@ def test_slots_that_are_numbered_are_no_pair_where_their_shapes_differ() -> None
     before.tensor("optimizer/vars/3", (8,), role=Role.OPTIMIZER)
     after.tensor("optimizer/vars/3", (8, 8), role=Role.OPTIMIZER)
     assert paired(before, after, measured=False) == {"optimizer/vars/3": None}
+
+
+def test_a_copy_does_not_stand_in_the_way_of_what_was_converted() -> None:
+    """Keras 3's export writes each variable twice; the converter made other elements of both."""
+    before, after = Build("saved", FormatName.SAVED_MODEL), Build("m.tflite", FormatName.TFLITE)
+    for place in ("variables", "_all_variables"):
+        for index in range(2):
+            before.tensor(f"{place}/{index}", (64, 64), data=kernel(seed=index).tobytes())
+    for index in range(2):
+        after.tensor(f"converted/{index}", (64, 64), dtype="float16", data=kernel(seed=index).astype("<f2").tobytes())
+    found = paired(before, after)
+    assert found == {"variables/0": "converted/0", "variables/1": "converted/1", "_all_variables/0": None, "_all_variables/1": None}
+
+
+def test_a_frozen_mask_is_no_counterpart_of_a_kernel() -> None:
+    pruned = kernel(zeros=0.5)
+    before, after = Build("wrapped.tflite", FormatName.TFLITE), Build("m.tflite", FormatName.TFLITE)
+    before.tensor("mul/mask", (64, 64), role=Role.CONSTANT, data=(pruned != 0).astype("<f4").tobytes())
+    before.tensor("mul/kernel", (64, 64), role=Role.CONSTANT, data=pruned.tobytes())
+    after.tensor("other", (64, 64), role=Role.CONSTANT, dtype="float16", data=pruned.astype("<f2").tobytes())
+    assert paired(before, after) == {"mul/mask": None, "mul/kernel": "other"}
+
+
+def test_the_kernel_of_a_layer_is_found_whatever_its_lengths() -> None:
+    before, after = Build("m.h5"), Build("m.keras")
+    before.tensor("hidden/kernel", (20, 96), layer="hidden")
+    after.tensor("layers/dense/vars/0", (20, 48), dtype="int8", layer="hidden")
+    assert paired(before, after, measured=False) == {"hidden/kernel": "layers/dense/vars/0"}

@@ -15,6 +15,7 @@ from difflib import SequenceMatcher
 from enum import StrEnum
 
 from modelinspect.analyses.channels.removal import Removal
+from modelinspect.analyses.kernels import frozen_masks
 from modelinspect.analyses.optimizers import average_names
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import TensorId
@@ -123,11 +124,13 @@ class _Matcher:
         self.found: dict[TensorId, tuple[TensorId, MatchedBy]] = {}
         self.taken: set[TensorId] = set()
         self.averages = False
+        self._aside: dict[int, set[TensorId]] = {id(before): set(), id(after): set()}
         self._averages = {id(side): average_names(side.artifact) for side in (before, after)}
         self._layers = {bare_layer(tensor.layer) for side in (before, after) for tensor in side.artifact.tensors if tensor.layer}
 
     def match(self, roles: frozenset[Role]) -> None:
         """Pair the tensors of some roles, surest way first."""
+        self._aside = {key: set() for key in self._aside}
         self._by_key(roles, MatchedBy.NAME, _name_and_content)
         self._by_key(roles, MatchedBy.NAME, _name_and_shape)
         self._by_key(roles, MatchedBy.CONTENT, _content, uneven=True)
@@ -135,9 +138,11 @@ class _Matcher:
         self._by_key(roles, MatchedBy.NAME, _name_and_shape, uneven=True)
         self._by_key(roles, MatchedBy.NAME, _name)
         self._by_key(roles, MatchedBy.NAME, _end_and_shape)
+        self._set_aside()
         self._by_key(roles, MatchedBy.LAYER, self._layer_and_shape)
         self._by_key(roles, MatchedBy.LAYER, self._layer_and_shape, uneven=True)
         self._by_key(roles, MatchedBy.LAYER, self._layer_and_count)
+        self._by_key(roles, MatchedBy.LAYER, self._layer_and_rank)
         if roles == _MODEL:
             self._by_key(roles, MatchedBy.ORDER, _shape)
             self._by_order(roles)
@@ -154,6 +159,20 @@ class _Matcher:
         layer, found = self._layer(side, tensor), side.tensor(tensor)
         return None if layer is None or found.element_count < 2 else (layer, _purpose(side, tensor), found.element_count, _is_index(found))
 
+    def _layer_and_rank(self, side: Side, tensor: TensorId) -> Hashable | None:
+        """Return a layer that either side knows, with the count of axes, of kernels: those of 4 bits hold two elements in a byte."""
+        layer, rank = self._layer(side, tensor), len(side.tensor(tensor).shape)
+        return None if layer is None or rank < 2 else (layer, _purpose(side, tensor), rank, _is_index(side.tensor(tensor)))
+
+    def _set_aside(self) -> None:
+        """Leave out what is no counterpart by its place: masks that were frozen into a graph, and all copies of a tensor but one."""
+        for side, paired in ((self.before, set(self.found)), (self.after, self.taken)):
+            aside = set(frozen_masks(side.artifact, side.measurements))
+            for group in _copies(side):
+                kept = next((one for one in group if one in paired), group[0])
+                aside.update(one for one in group if one != kept)
+            self._aside[id(side)] = aside
+
     def _layer(self, side: Side, tensor: TensorId) -> str | None:
         """Return the layer of a tensor, as either side knows it; converters keep layers' names as parts of tensors'."""
         found = side.tensor(tensor)
@@ -165,7 +184,8 @@ class _Matcher:
         gone: Callable[[TensorId], bool] = self.found.__contains__ if side is self.before else self.taken.__contains__
         averages = self._averages[id(side)]  # a slot is no counterpart of an average
         tensors = ((TensorId(index), tensor) for index, tensor in enumerate(side.artifact.tensors) if tensor.role in roles)
-        return [index for index, tensor in tensors if not gone(index) and (tensor.name in averages) is self.averages]
+        aside = self._aside[id(side)]
+        return [index for index, tensor in tensors if not gone(index) and index not in aside and (tensor.name in averages) is self.averages]
 
     def _pair(self, one: TensorId, other: TensorId, by: MatchedBy) -> None:
         self.found[one] = other, by
@@ -200,6 +220,19 @@ class _Matcher:
         for index in range(len(self.after.artifact.tensors)):
             if TensorId(index) not in self.taken:
                 yield Pair(None, TensorId(index), None)
+
+
+def _copies(side: Side) -> list[list[TensorId]]:
+    """Return the tensors of the model that hold the same elements; those of one value alone also have one name."""
+    if side.measurements is None:
+        return []
+    groups: dict[Hashable, list[TensorId]] = defaultdict(list)
+    for index, (tensor, measure) in enumerate(zip(side.artifact.tensors, side.measurements.tensors, strict=True)):
+        if tensor.role in (Role.WEIGHT, Role.STATISTIC) and measure.digest is not None and tensor.element_count > 1:
+            alike = measure.distinct_count == 1 or measure.zero_count == measure.element_count
+            name = side.name(TensorId(index)) if alike else None
+            groups[tensor.dtype.name, tensor.shape, measure.digest, name].append(TensorId(index))
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _grouped(side: Side, ids: list[TensorId], key: Callable[[Side, TensorId], Hashable | None]) -> dict[Hashable, list[TensorId]]:
