@@ -168,7 +168,7 @@ def _group(op: Op, number: int, value: Value) -> int:
             return _FOLDED
     if op.code not in (CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV):
         return _SCALARS if not value.shape and not value.kind else _OTHERS
-    if number == 2:
+    if number == 2 and (op.inputs[1] is None or value.location != op.inputs[1].location):
         return _ACTIVATED if op.activation else _BIASES
     if op.code == FULLY_CONNECTED:
         return _PRODUCTS

@@ -14,7 +14,7 @@ from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE, FULLY_CONNE
 from modelinspect.analyses.plan.tflite.graph import Constant, Network, Op, Value, floats, fused
 from modelinspect.analyses.plan.tflite.moving import FUSED, Moves
 from modelinspect.analyses.plan.tflite.operators import ADD, DIV, MUL, PAD, SUB, same_padding
-from modelinspect.analyses.plan.tflite.sharing import capture, lend_zeros, share, share_integers
+from modelinspect.analyses.plan.tflite.sharing import capture, lend_zeros, share, share_factors, share_integers
 
 _SWEEPS = 8
 _TAKES_ACTIVATION = frozenset((ADD, SUB, MUL, DIV, CONV, DEPTHWISE, FULLY_CONNECTED))
@@ -29,6 +29,7 @@ def fuse(network: Network) -> None:
     share(network, kinds=(0,))
     capture(network)
     lend_zeros(network)
+    share_factors(network)
     for rules in (_FIRST, _ACTIVATIONS, _EARLY, _LATE):
         for _ in range(_SWEEPS):
             if not _Sweep(network).run(rules):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from modelinspect.analyses.plan.tflite.forms import INT32
-from modelinspect.analyses.plan.tflite.graph import LATE, Location, Network, Op, Value
-from modelinspect.analyses.plan.tflite.operators import PAD, TRANSPOSE
+from modelinspect.analyses.plan.tflite.graph import LATE, Location, Network, Op, Value, fused
+from modelinspect.analyses.plan.tflite.operators import GELU, PAD, TRANSPOSE
 
 NOTHING: Location = ("",)
 """What a constant that several operators share is called within the name of something fused."""
@@ -63,6 +63,13 @@ def capture(network: Network) -> None:
         for inner in loop.networks:
             for op in inner.ops:
                 op.inputs = [value if value is None else _captured(loop, inner, value, held) for value in op.inputs]
+
+
+def share_factors(network: Network) -> None:
+    """Lose the names of the two factors of a GELU where there are several, which have them in common."""
+    outputs = [op.output for op in network.ops if op.code == GELU]
+    for value in outputs if len(outputs) > 1 else ():
+        value.location = fused(tuple("" if name.endswith(("/Gelu/mul/x", "/Gelu/Cast/x")) else name for name in value.location))
 
 
 def lend_zeros(network: Network) -> None:
