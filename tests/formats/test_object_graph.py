@@ -211,3 +211,19 @@ NAMES = {
 def test_names_of_tensorflow_1_tell_slots_and_masks(name: str, role: Role, purpose: str, of: str | None) -> None:
     use = use_by_name(name, NAMES)
     assert (use.role, use.purpose, use.of) == (role, purpose, of)
+
+
+@pytest.mark.parametrize(
+    ("names", "scales"),
+    [
+        (("net/hidden/kernel", "net/hidden/bias", "hidden/kernel_scale", "hidden/kernel_zero", "hidden/g_idx"), 3),
+        (("net/hidden/kernel", "hidden/kernel_scale", "hidden/inputs_scale", "hidden/outputs_grad_amax_history"), 3),
+        (("net/table/embeddings", "table/embeddings_scale"), 1),
+        (("net/block/kernel", "net/block/scale"), 0),
+        (("net/a/kernel", "net/b/kernel_scale"), 0),
+    ],
+)
+def test_what_keras_keeps_beside_a_quantized_kernel_is_quantization(names: tuple[str, ...], scales: int) -> None:
+    nodes = (Node(tuple((f"v{number}", number) for number, _ in enumerate(names, 1))), *(saved(f"key/{name}", name) for name in names))
+    found = [use.role for use in uses(nodes).values()]
+    assert (found.count(Role.QUANTIZATION), found.count(Role.WEIGHT)) == (scales, len(names) - scales)

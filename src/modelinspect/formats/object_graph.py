@@ -14,6 +14,7 @@ from typing import Any
 
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.protobuf import parse_message
+from modelinspect.formats.keras_model.roles import role_of
 
 TABLE_SUFFIXES = ("-keys", "-values")
 """A hash table is saved as two tensors; their keys are that of the table with these behind it."""
@@ -135,6 +136,7 @@ class _Graph:
         self.masked = self._find_masked()
         self.slots = self._find_slots()
         self.names = self._edge_names()
+        self.own_names = {tuple(saved.full_name.split("/")[-2:]) for node in nodes for saved in node.saved}
 
     def uses(self) -> dict[str, Use]:
         found: dict[str, Use] = {}
@@ -147,11 +149,20 @@ class _Graph:
             for saved in node.saved:
                 use = found[saved.key]
                 source = slot.original if slot is not None else self.masked.get(index, -1)
+                if use.role is Role.WEIGHT and self._is_scale(saved):
+                    use = Use(Role.QUANTIZATION, "scale")
                 original = self._saved(source) if source >= 0 else None
                 of = original.key if original is not None else None
                 layer = layers.of(original or saved) if original is not None or use.role is not Role.OPTIMIZER else None
                 found[saved.key] = Use(use.role, use.purpose, layer, of, saved.full_name or None)
         return found
+
+    def _is_scale(self, saved: Saved) -> bool:
+        """Tell whether Keras 3 keeps a variable beside a kernel that it quantized: its layer has the kernel's scale, too."""
+        *scopes, name = saved.full_name.split("/")[-2:]
+        kernels = ("kernel", "embeddings")
+        quantized = any({(*scopes, kernel), (*scopes, f"{kernel}_scale")} <= self.own_names for kernel in kernels)
+        return quantized and role_of(name, quantized=True) is Role.QUANTIZATION
 
     def _use(self, index: int, saved: Saved) -> Use:
         name = self._purpose(index, saved)

@@ -147,11 +147,14 @@ def _logical_cause(one: Tensor, other: Tensor) -> Cause:
 def _is_packed(before: Side, one: Tensor, after: Side, other: Tensor) -> bool:
     """Tell whether one of two kernels holds two elements of 4 bits in each byte, as Keras stores them along an axis."""
     for side, packed, whole in ((before, one, other), (after, other, one)):
+        if packed.dtype.bits != 8 or len(packed.shape) != len(whole.shape):
+            continue
         told = side.artifact.facts.get("quantized_layers")
         mode = told.get(packed.layer) if isinstance(told, Mapping) and packed.layer is not None else None
-        lengths = [(mine, theirs) for mine, theirs in zip(packed.shape, whole.shape, strict=False) if mine != theirs]
-        if isinstance(mode, str) and "4" in mode.partition("/")[0] and packed.dtype.bits == 8 and len(packed.shape) == len(whole.shape):
-            return len(lengths) == 1 and lengths[0][0] == (lengths[0][1] + 1) // 2
+        known = "4" in mode.partition("/")[0] if isinstance(mode, str) else whole.dtype.kind is ElementKind.FLOAT
+        lengths = [(mine, theirs) for mine, theirs in zip(packed.shape, whole.shape, strict=True) if mine != theirs]
+        if known and len(lengths) == 1 and lengths[0][0] == (lengths[0][1] + 1) // 2:
+            return True
     return False
 
 
