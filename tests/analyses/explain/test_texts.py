@@ -196,3 +196,16 @@ def test_a_key_of_a_checkpoint_is_called_as_its_variable_was() -> None:
     assert Context(build.artifact(), None, {}).name(tensor) == "model/_operations/1/_kernel"
     build.facts["variable_names"] = {key: "net/mid/kernel"}
     assert Context(build.artifact(), None, {}).name(tensor) == "net/mid/kernel"
+
+
+def test_what_tf_keras_does_not_load_again_is_not_told_to_be_loaded() -> None:
+    """Of a quantize layer it writes three variables to a .keras archive, and asks for five when it reads them."""
+    build = trained("Adam", 2)
+    build.region("config.json", 4, RegionKind.GRAPH)
+    build.tensor("layers/quantize_wrapper_v2/vars/0", (64, 64), data=kernel().tobytes())
+    build.tensor("layers/quantize_wrapper_v2/layer/vars/0", (64, 64), data=kernel().tobytes())
+    build.tensor("layers/quantize_wrapper_v2/vars/3", (), role=Role.PRUNING)
+    build.facts["weights"] = "model.weights.h5"
+    causes = {entry.cause: entry for entry in explain(None, side(build)).causes}
+    assert "load_model" not in "".join(entry.remedy for entry in causes.values())
+    assert "TFLiteConverter.from_keras_model(model)" in causes["wrapper-duplicate"].remedy

@@ -75,7 +75,7 @@ def compressed(artifact: Artifact) -> Advice | None:
 def without_optimizer(artifact: Artifact) -> Advice | None:
     """Say how an artifact is saved without the optimizer's state, moving averages among it."""
     if is_whole(artifact):
-        return advise(Remedy.SAVE_UNCOMPILED, artifact)
+        return None if _cannot_be_loaded(artifact) else advise(Remedy.SAVE_UNCOMPILED, artifact)
     match artifact.format:
         case FormatName.KERAS_HDF5 | FormatName.WEIGHTS_HDF5:
             return advise(Remedy.SAVE_WEIGHTS_UNCOMPILED, artifact)
@@ -92,6 +92,11 @@ def without_optimizer(artifact: Artifact) -> Advice | None:
             assert_never(artifact.format)
 
 
+def _cannot_be_loaded(artifact: Artifact) -> bool:
+    """Tell whether tf_keras refuses its own file: it writes fewer variables of a quantize layer to a .keras archive than it asks for."""
+    return artifact.format is FormatName.KERAS_ZIP and helpers_of(artifact) is Helpers.QUANTIZATION
+
+
 def without_helpers(artifact: Artifact) -> Advice | None:
     """Say how helper variables of pruning, clustering or quantization-aware training are left out."""
     whole = is_whole(artifact)
@@ -104,7 +109,8 @@ def without_helpers(artifact: Artifact) -> Advice | None:
         case Helpers.CLUSTERING:
             return advise(Remedy.UNCLUSTER if whole else Remedy.UNCLUSTER_FIRST, artifact)
         case Helpers.QUANTIZATION:
-            return advise(Remedy.CONVERT_AWARE if whole else Remedy.CONVERT_AWARE_MODEL, artifact)
+            loads = whole and not _cannot_be_loaded(artifact)
+            return advise(Remedy.CONVERT_AWARE if loads else Remedy.CONVERT_AWARE_MODEL, artifact)
 
 
 _STRIPS = {
