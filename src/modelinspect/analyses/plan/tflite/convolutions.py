@@ -27,6 +27,7 @@ from modelinspect.analyses.plan.tflite.operators import (
     TRANSPOSE_CONV,
     slid,
 )
+from modelinspect.analyses.plan.tflite.repeating import forgotten, recalled, repeated
 from modelinspect.measure.kept import Layout
 
 _MOST_CHANNELS = 1 << 20
@@ -35,6 +36,10 @@ _MOST_CHANNELS = 1 << 20
 def _image(call: Call) -> Shape:
     """Return the shape of images whose channels come last. Raises `UnknownLayerError`."""
     shape = known(call.given.shape)
+    return _channels_last(call, shape)
+
+
+def _channels_last(call: Call, shape: Shape) -> Shape:
     if len(shape) != 4 or call.text("data_format", "channels_last") != "channels_last":
         raise UnknownLayerError("images of another layout")
     return shape
@@ -43,8 +48,13 @@ def _image(call: Call) -> Shape:
 def _windows(
     shape: Shape, window: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int] = (1, 1), *, same: bool
 ) -> tuple[int, int]:
-    rows, cols = (slid(shape[axis + 1], window[axis], strides[axis], same=same, dilation=dilation[axis]) for axis in (0, 1))
+    rows, cols = (_slid(shape[axis + 1], window[axis], strides[axis], dilation[axis], same=same) for axis in (0, 1))
     return rows, cols
+
+
+def _slid(length: int, window: int, stride: int, dilation: int, *, same: bool) -> int:
+    made = slid(recalled(length), window, stride, same=same, dilation=dilation)
+    return forgotten(made) if length < 0 else made
 
 
 def _padding(call: Call) -> dict[str, int]:
@@ -61,7 +71,8 @@ def _zeros(call: Call, count: int, *names: str) -> Value:
 
 
 def _conv(call: Call) -> Value:
-    shape, weight = _image(call), call.need("kernel")
+    shape, weight = _channels_last(call, call.given.shape), call.need("kernel")
+    known((*shape[:1], *shape[2:]))  # the height need not be, behind a repetition
     operation = "Conv2D" if call.keras == 2 else "convolution"
     return _finish(call, _convolve(call, call.given, shape, weight, operation, call.pair("strides")))
 
@@ -297,12 +308,18 @@ def _sides(call: Call, key: str) -> list[tuple[int, int]]:
 
 
 def _up_sampling(call: Call) -> Value:
-    shape = _image(call)
+    shape = _channels_last(call, call.given.shape)
+    known((*shape[:1], *shape[2:]))
     factors = call.pair("size", 2)
-    bilinear = call.text("interpolation", "nearest") == "bilinear"
-    if not bilinear and (call.keras == 3 or call.text("interpolation", "nearest") != "nearest"):
+    way = call.text("interpolation", "nearest")
+    bilinear = way == "bilinear"
+    if way == "nearest" and call.keras == 3:
+        if shape[1] < 0:
+            raise UnknownLayerError("the converter refuses it behind another")
+        return repeated(call, factors)
+    if way not in ("bilinear", "nearest"):
         raise UnknownLayerError("this way of interpolation")
-    sizes = [shape[1] * factors[0], shape[2] * factors[1]]
+    sizes = [recalled(shape[1]) * factors[0], shape[2] * factors[1]]
     constant = call.integers(sizes, "mul" if call.keras == 2 else "resize/size")
     code, name = (RESIZE_BILINEAR, "ResizeBilinear") if bilinear else (RESIZE_NEAREST, "ResizeNearestNeighbor")
     output = call.op(code, [call.given, constant], (shape[0], *sizes, shape[3]), f"resize/{name}", {"half_pixel_centers": True})

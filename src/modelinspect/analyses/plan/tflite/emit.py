@@ -108,8 +108,8 @@ class _Emitter:
             node.values["buffer"] = self._buffer(value.constant)
         if value.constant is not None and value.constant.is_all(0.0):
             node.values["zeros"] = len(self.buffers) - 1  # the buffer that is its own, should it need one: no field of the schema
-        if -1 in value.shape:
-            node.values["shape_signature"] = numbers(*value.shape)
+        if any(length < 0 for length in value.shape):
+            node.values["shape_signature"] = numbers(*(max(length, -1) for length in value.shape))
         node.nodes["quantization"] = Node("QuantizationParameters")
         self.tensors.append(node)
 

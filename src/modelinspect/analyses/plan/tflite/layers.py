@@ -269,7 +269,7 @@ def _concatenate(call: Call) -> Value:
     if not isinstance(axis, int) or not -rank <= axis < rank:
         raise UnknownLayerError("joining another axis")
     place = axis % rank
-    shape = list(call.given.shape)
+    shape = [max(lengths) for lengths in zip(*(value.shape for value in call.inputs), strict=True)]
     shape[place] = sum(value.shape[place] for value in call.inputs)
     written = place if call.keras == 2 else axis
     call.network.lasting.append(call.integers(written, "concat/axis"))

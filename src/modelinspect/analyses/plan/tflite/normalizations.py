@@ -45,12 +45,13 @@ def _layer_normalization(call: Call) -> Value:
 
 def _moments(call: Call, given: Shape) -> tuple[Value, Value, Shape]:
     less = (*given[:-1], 1)
-    axes = call.integers([len(given) - 1], "moments/mean/reduction_indices")
+    axis = [-1 if call.keras == 3 else len(given) - 1]
+    axes = call.integers(axis, "moments/mean/reduction_indices")
     mean = call.op(MEAN, [call.given, axes], less, "moments/mean", {"keep_dims": True})
     if call.keras == 3:
         call.op(NEG, [mean], less, "Neg")
     squares = call.op(SQUARED_DIFFERENCE, [call.given, mean], given, "moments/SquaredDifference")
-    other = call.integers([len(given) - 1], "moments/variance/reduction_indices")
+    other = call.integers(axis, "moments/variance/reduction_indices")
     return mean, call.op(MEAN, [squares, other], less, "moments/variance", {"keep_dims": True}), less
 
 
