@@ -282,6 +282,9 @@ def to_int8(model: Model) -> None:
             if operation.code == GATHER:
                 _gather_int8(model, graph, operation)
                 continue
+            if operation.code == SEQUENCE_LSTM:
+                _lstm_int8(model, graph, operation)
+                continue
             inputs = operation.node.vector("inputs").values
             done = False
             for place in _WEIGHTS.get(operation.code, ()):
@@ -294,6 +297,22 @@ def to_int8(model: Model) -> None:
             if options is not None and operation.code == FULLY_CONNECTED:
                 operation.node.nodes["builtin_options"] = changed = options.copy()
                 changed.values["asymmetric_quantize_inputs"] = True
+
+
+def _lstm_int8(model: Model, graph: Graph, operation: Operation) -> None:
+    """Quantize the kernels of an LSTM if all of them are large enough; the names of constants get other numbers so."""
+    kernels = [graph.tensors[index] for index in operation.node.vector("inputs").values[1:9] if index >= 0]
+    if any(model.size_of(tensor) < 4 * MIN_ELEMENTS for tensor in kernels):
+        return
+    operation.version = 3
+    for tensor in kernels:
+        _quantize(model, tensor, None)
+        if "base" in tensor.values:
+            tensor.values["base"] = b"tfl.pseudo_qconst"
+    for base in (b"arith.constant", b"tfl.pseudo_qconst"):
+        same = (tensor for one in model.graphs for tensor in one.tensors if tensor.values.get("base") == base)
+        for number, tensor in enumerate(same):
+            tensor.values["name"] = base + (str(number).encode() if number else b"")
 
 
 def _quantize(model: Model, tensor: Node, axis: int | None) -> bool:
