@@ -7,8 +7,10 @@ from functools import cache
 import pytest
 
 from modelinspect import api
+from modelinspect.analyses.diff import diff
 from modelinspect.analyses.matching import MatchedBy, Side, canonical_name, match_tensors
 from modelinspect.core.artifact import FormatName
+from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role
 from tests.analyses.rules.test_examples import kernel, side
 from tests.support.artifacts import Build
@@ -164,3 +166,30 @@ def test_the_kernel_of_a_layer_is_found_whatever_its_lengths() -> None:
     before.tensor("hidden/kernel", (20, 96), layer="hidden")
     after.tensor("layers/dense/vars/0", (20, 48), dtype="int8", layer="hidden")
     assert paired(before, after, measured=False) == {"hidden/kernel": "layers/dense/vars/0"}
+
+
+def by_layer(before: Build, after: Build) -> dict[str | None, tuple[int, int]]:
+    found, turned = (diff(side(one), side(other)).layers for one, other in ((before, after), (after, before)))
+    assert {entry.layer: (entry.after, entry.before) for entry in turned} == {entry.layer: (entry.before, entry.after) for entry in found}
+    return {entry.layer: (entry.before, entry.after) for entry in found}
+
+
+def test_a_layer_is_one_row_whatever_wraps_it_and_where_the_format_knows_none() -> None:
+    before, after = Build("m.h5"), Build("m.tflite", FormatName.TFLITE)
+    before.tensor("prune_low_magnitude_mid/kernel", (64, 64), data=kernel().tobytes(), layer="prune_low_magnitude_mid")
+    before.tensor(
+        "prune_low_magnitude_mid/mask", (64, 64), role=Role.PRUNING, data=kernel(seed=2).tobytes(), layer="prune_low_magnitude_mid"
+    )
+    after.tensor("net/mid/MatMul", (64, 64), data=kernel().T.tobytes())
+    assert by_layer(before, after) == {"mid": (32_768, 16_384)}
+
+
+def test_a_layer_in_a_model_and_one_of_another_name_are_one_row_each() -> None:
+    before, after = Build("m.h5"), Build("m.keras")
+    for seed, (one, other) in enumerate((("inner/mid", "mid"), ("old", "new"))):
+        before.tensor(f"{one}/kernel", (64, 64), data=kernel(seed=seed).tobytes(), layer=one)
+        before.tensor(f"{one}/bias", (64,), data=bytes(256), layer=one)
+        after.tensor(f"{other}/kernel", (64, 64), data=kernel(seed=seed).tobytes(), layer=other)
+        after.tensor(f"{other}/bias", (64,), data=bytes(256), layer=other)
+    before.region("header", 10, RegionKind.CONTAINER)
+    assert by_layer(before, after) == {"mid": (16_640, 16_640), "new": (16_640, 16_640), None: (10, 0)}

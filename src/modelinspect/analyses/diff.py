@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+import numpy as np
+
 from modelinspect.analyses.attribution import Ledger, attribute
-from modelinspect.analyses.matching import Pair, Side, match_tensors
-from modelinspect.analyses.rollup import Key, roll_up
+from modelinspect.analyses.matching import Pair, Side, bare_layer, match_tensors
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.artifact import Severity
-from modelinspect.core.bytemap import TensorId
+from modelinspect.core.bytemap import NO_TENSOR, TensorId
 from modelinspect.core.tensors import Tensor
 from modelinspect.errors import InvariantError
 from modelinspect.reports.diff import Content, DiffReport, LayerDelta, SideEntry, Status, TensorDelta, category_deltas
@@ -23,7 +24,7 @@ def diff(before: Side, after: Side) -> DiffReport:
     pairs = match_tensors(before, after)
     delta = after.artifact.size - before.artifact.size
     categories = category_deltas(old.category_sizes(), new.category_sizes())
-    layers = _layers(old, new)
+    layers = _layers(before, old, after, new, pairs)
     if sum(categories.values()) != delta or sum(layer.delta for layer in layers) != delta:
         raise InvariantError(f"the categories or layers do not sum to the difference of {delta:,} bytes")
     return DiffReport(
@@ -77,14 +78,62 @@ def content(before: Side, after: Side, one: TensorId, other: TensorId) -> Conten
     return Content.TRANSPOSED if before.tensor(one).shape != after.tensor(other).shape else Content.EQUAL
 
 
-def _layers(before: Ledger, after: Ledger) -> tuple[LayerDelta, ...]:
+def _layers(before: Side, old: Ledger, after: Side, new: Ledger, pairs: Iterable[Pair]) -> tuple[LayerDelta, ...]:
     sizes: dict[str | None, list[int]] = defaultdict(lambda: [0, 0])
-    for side, ledger in enumerate((before, after)):
-        for row in roll_up(ledger, (Key.LAYER,)):
-            if row.values is not None:
-                sizes[row.values[0]][side] += row.size
+    for side, (ledger, layers) in enumerate(zip((old, new), _shared_layers(before, after, pairs), strict=True)):
+        totals = np.zeros(len(layers) + 1, dtype=np.int64)
+        np.add.at(totals, np.where(ledger.tensors == NO_TENSOR, len(layers), ledger.tensors), ledger.sizes)
+        for layer, size in zip((*layers, None), totals.tolist(), strict=True):
+            if size:
+                sizes[layer][side] += size
     ordered = sorted(sizes.items(), key=lambda item: (item[0] is None, item[0] or ""))
     return tuple(LayerDelta(layer=layer, before=one, after=other, delta=other - one) for layer, (one, other) in ordered)
+
+
+def _shared_layers(before: Side, after: Side, pairs: Iterable[Pair]) -> tuple[list[str | None], list[str | None]]:
+    """Return the layer of every tensor of both sides, called the same on both: without wrappers, and models around it on one side alone.
+
+    TFLite knows no layers: a tensor without one is of its counterpart's.
+    """
+    both = [(pair.before, pair.after) for pair in pairs if pair.before is not None and pair.after is not None]
+    told = [(before.tensor(one), after.tensor(other)) for one, other in both]
+    joined = _Joined()
+    known = [(one, other) for one, other in told if one.layer and other.layer]
+    for one, other in known:
+        if len(one.shape) > 1:
+            joined.join(bare_layer(one.layer or ""), bare_layer(other.layer or ""))
+    with_kernels = joined.names()
+    for one, other in known:  # what has no kernels: normalization, and biases of it alone
+        if not {bare_layer(one.layer or ""), bare_layer(other.layer or "")} & with_kernels:
+            joined.join(bare_layer(one.layer or ""), bare_layer(other.layer or ""))
+    sides: tuple[list[str | None], list[str | None]] = ([], [])
+    for found, side in zip(sides, (before, after), strict=True):
+        found += [joined.name(bare_layer(tensor.layer)) if tensor.layer else None for tensor in side.artifact.tensors]
+    for one_id, other_id in both:
+        layer, other_layer = sides[0][one_id], sides[1][other_id]
+        sides[0][one_id], sides[1][other_id] = layer or other_layer, other_layer or layer
+    return sides
+
+
+class _Joined:
+    """Names that mean one layer; the shortest of them stands for all."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, set[str]] = {}
+
+    def join(self, one: str, other: str) -> None:
+        """Make two names, and all that mean the same, one."""
+        group = self._groups.get(one, {one}) | self._groups.get(other, {other})
+        for name in group:
+            self._groups[name] = group
+
+    def name(self, name: str) -> str:
+        """Return what a name is shown as."""
+        return min(self._groups.get(name, {name}), key=lambda one: (len(one), one))
+
+    def names(self) -> set[str]:
+        """Return every name that was joined with one, itself included."""
+        return set(self._groups)
 
 
 def _tensor(before: Side, after: Side, pair: Pair) -> TensorDelta:
