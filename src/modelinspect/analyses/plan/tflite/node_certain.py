@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE
 from modelinspect.analyses.plan.tflite.graph import Network, Op
-from modelinspect.analyses.plan.tflite.operators import ADD, MUL, TRANSPOSE
+from modelinspect.analyses.plan.tflite.operators import ADD, MUL, RSQRT, TRANSPOSE
 from modelinspect.analyses.plan.tflite.saved_graph import Ref, Step
 
 _CERTAIN = frozenset(
@@ -47,12 +47,14 @@ _CERTAIN = frozenset(
 
 
 UNSURE = 64
-"""Bytes that names may have more or less where constants are those from before training, or where axes are put in another order."""
+"""Bytes that names may have more or less where a constant is one from before training, axes change their order,
+or a sample is normalized by itself."""
 
 
 def doubt(network: Network) -> int:
     """Return the bytes of names that a graph's operators, before they are fused, may have more or less."""
-    return UNSURE * sum(_is_fresh(op) or op.code == TRANSPOSE for op in network.ops)
+    rank = 2 if any(-1 in value.shape for _, value in network.inputs) else 1
+    return UNSURE * sum(2 * _is_fresh(op, rank) + (op.code in (RSQRT, TRANSPOSE)) for op in network.ops)
 
 
 def is_certain(steps: Sequence[Step], network: Network) -> bool:
@@ -69,11 +71,12 @@ def _is_read(ref: Ref) -> bool:
     return isinstance(ref.node, Step) and ref.node.op == "ReadVariableOp"
 
 
-def _is_fresh(op: Op) -> bool:
+def _is_fresh(op: Op, rank: int = 1) -> bool:
     """Tell whether an operator takes zeros, or ones, that are no convolution's own: before training the converter shares such constants."""
     if op.code in (CONV, DEPTHWISE):
         return False
-    vectors = [value.constant for value in op.inputs if value is not None and value.constant is not None and value.shape and not value.kind]
+    taken = [value for value in op.inputs if value is not None and len(value.shape) >= rank]
+    vectors = [value.constant for value in taken if value.constant is not None and not value.kind]
     return any(constant.is_all(0.0) or constant.is_all(1.0) for constant in vectors)
 
 

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from modelinspect.analyses.plan.tflite.forms import CONV, FLOAT32, FULLY_CONNECTED
+from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE, FLOAT32, FULLY_CONNECTED
 from modelinspect.analyses.plan.tflite.graph import Constant, Network, Op, Value, kernel
 from modelinspect.analyses.plan.tflite.node_constants import read_constant
 from modelinspect.analyses.plan.tflite.nodes import Node, UnknownNodeError
@@ -168,7 +168,7 @@ def scale_convolutions(network: Network) -> None:
     uses.update(id(value) for _, value in network.outputs)
     gone: set[int] = set()
     for op in network.ops:
-        before = makers.get(id(op.inputs[0])) if op.code == CONV else None
+        before = makers.get(id(op.inputs[0])) if op.code in (CONV, DEPTHWISE) else None
         if before is None or before.code != MUL or before.activation or uses[id(before.output)] != 1:
             continue
         if len(gone) < _MOST_SCALED and _scaled(op, before):

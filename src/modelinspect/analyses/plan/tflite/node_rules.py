@@ -89,12 +89,11 @@ def _divided(node: Node) -> Item:
         return node.op(DIV, [first, second], shape)
     if second.vector is None or second.kind != FLOAT32:
         raise UnknownNodeError("divides by too large a constant")
-    location = second.location if second.vector.size == 1 else fused(node.location, second.location)
+    location = fused(node.location, second.location)
     with np.errstate(all="ignore"):
         share = floats(np.float32(1) / second.vector.reshape(second.shape), location)
     output = node.op(MUL, [first, share], shape)
-    if second.vector.size != 1:
-        output.location = location
+    output.location = location
     return output
 
 

@@ -26,6 +26,8 @@ from modelinspect.core.tensors import Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
 
+_GUESSED = 100_000
+"""Bytes that the structure of a graph may have more or less where an operation of it is not known, and layers are guessed."""
 _SHARED = 64
 """Constants of more elements are not looked at for others that equal them."""
 NOTHING = (MARK,)
@@ -41,7 +43,9 @@ def saved_source(planning: Planning) -> Source:
         return signature_source(planning)
     except (FormatError, UnmeasurableError) as error:
         source = keras_source(planning)
-        return source if source.has_structure and not source.unknown else replace(source, reason=str(error))
+        return (
+            source if source.has_structure and not source.unknown else replace(source, reason=str(error), doubt=max(source.doubt, _GUESSED))
+        )
 
 
 def signature_source(planning: Planning) -> Source:
