@@ -9,47 +9,34 @@ import numpy as np
 from modelinspect.analyses.plan.tflite.forms import FLOAT32, GATHER, INT32
 from modelinspect.analyses.plan.tflite.graph import Value, floats, fused, kernel
 from modelinspect.analyses.plan.tflite.lowering import BOOL, Shape
+from modelinspect.analyses.plan.tflite.node_activations import ACTIVATIONS
 from modelinspect.analyses.plan.tflite.node_constants import strided
 from modelinspect.analyses.plan.tflite.node_images import IMAGES
 from modelinspect.analyses.plan.tflite.node_products import PRODUCTS, broadcast
 from modelinspect.analyses.plan.tflite.nodes import INT64, KINDS, Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.analyses.plan.tflite.operators import (
-    ABS,
     ADD,
     CAST,
     CONCATENATION,
     DIV,
-    ELU,
-    EXP,
     EXPAND_DIMS,
     GREATER,
-    LEAKY_RELU,
-    LOG,
-    LOGISTIC,
     MAXIMUM,
     MEAN,
     MINIMUM,
     MUL,
-    NEG,
     PACK,
     PAD,
     PRELU,
     REDUCE_MAX,
     REDUCE_PROD,
-    RELU,
-    RELU6,
     RESHAPE,
-    RSQRT,
     SELECT_V2,
     SHAPE,
-    SOFTMAX,
-    SQRT,
-    SQUARE,
     SQUARED_DIFFERENCE,
     STRIDED_SLICE,
     SUB,
     SUM,
-    TANH,
     TRANSPOSE,
 )
 from modelinspect.formats.data_types import data_type
@@ -58,7 +45,6 @@ from modelinspect.measure.kept import Layout
 LESS, TILE = 58, 69
 _COMMUTES = frozenset((ADD, MUL, MAXIMUM, MINIMUM))
 _NEUTRAL = {ADD: 0.0, SUB: 0.0, MUL: 1.0}
-_SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 def _is_neutral(code: int, value: Value) -> bool:
@@ -97,45 +83,10 @@ def _divided(node: Node) -> Item:
     return output
 
 
-def _unary(code: int, settings: dict[str, int | float | bool] | None = None) -> Rule:
-    return lambda node: node.op(code, [node.given], node.given.shape, settings)
-
-
-def _softmax(node: Node) -> Item:
-    return node.op(SOFTMAX, [node.given], node.given.shape, {"beta": 1.0})
-
-
-def _leaky(node: Node) -> Item:
-    return node.op(LEAKY_RELU, [node.given], node.given.shape, {"alpha": node.real("alpha", 0.2)})
-
-
 def _bias(node: Node) -> Item:
     if node.text("data_format", "NHWC") != "NHWC":
         raise UnknownNodeError("of another data format")
     return node.op(ADD, [node.given, node.value(1)], node.given.shape)
-
-
-def _selu(node: Node) -> Item:
-    """Put a SELU together of six operators."""
-    given = node.given
-    one, scale, factor, zero = (node.constant(np.float32(number), FLOAT32) for number in (1.0, _SCALE * _ALPHA, _SCALE, 0.0))
-    shape = given.shape
-    positive = node.op(GREATER, [given, zero], shape, None, BOOL)
-    scaled = node.op(MUL, [given, factor], shape)
-    below = node.op(MUL, [node.op(SUB, [node.op(EXP, [given], shape), one], shape), scale], shape)
-    return node.op(SELECT_V2, [positive, scaled, below], shape)
-
-
-def _softplus(node: Node) -> Item:
-    one = node.constant(np.float32(1), FLOAT32)
-    shape = node.given.shape
-    return node.op(LOG, [node.op(ADD, [node.op(EXP, [node.given], shape), one], shape)], shape)
-
-
-def _softsign(node: Node) -> Item:
-    one = node.constant(np.float32(1), FLOAT32)
-    shape = node.given.shape
-    return node.op(DIV, [node.given, node.op(ADD, [node.op(ABS, [node.given], shape), one], shape)], shape)
 
 
 def _reduced(code: int) -> Rule:
@@ -350,52 +301,36 @@ def _tile(node: Node) -> Item:
 
 
 RULES: dict[str, Rule] = {
-    "Abs": _unary(ABS),
     "Add": _binary(ADD),
     "AddV2": _binary(ADD),
     "BiasAdd": _bias,
     "Cast": _cast,
     "ConcatV2": _concat,
-    "Elu": _unary(ELU),
-    "Exp": _unary(EXP),
     "ExpandDims": _expand,
     "GatherV2": _gather,
     "Greater": _binary(GREATER, BOOL),
-    "LeakyRelu": _leaky,
     "Less": _binary(LESS, BOOL),
-    "Log": _unary(LOG),
     "Max": _reduced(REDUCE_MAX),
     "Maximum": _binary(MAXIMUM),
     "Mean": _reduced(MEAN),
     "Minimum": _binary(MINIMUM),
     "Mul": _binary(MUL),
-    "Neg": _unary(NEG),
     "Pack": _pack,
     "Pad": _pad,
     "Prod": _reduced(REDUCE_PROD),
     "RealDiv": _divided,
-    "Relu": _unary(RELU),
-    "Relu6": _unary(RELU6),
     "Reshape": _reshape,
     "ResourceGather": _gather,
-    "Rsqrt": _unary(RSQRT),
     "SelectV2": _select,
-    "Selu": _selu,
     "Shape": _shape,
-    "Sigmoid": _unary(LOGISTIC),
-    "Softmax": _softmax,
-    "Softplus": _softplus,
-    "Softsign": _softsign,
-    "Sqrt": _unary(SQRT),
-    "Square": _unary(SQUARE),
     "SquaredDifference": _binary(SQUARED_DIFFERENCE),
     "Squeeze": _squeeze,
     "StridedSlice": _slice,
     "Sub": _binary(SUB),
     "Sum": _reduced(SUM),
-    "Tanh": _unary(TANH),
     "Tile": _tile,
     "Transpose": _transpose,
+    **ACTIVATIONS,
     **IMAGES,
     **PRODUCTS,
 }
