@@ -17,7 +17,21 @@ from benchmarks.unseen_reality import FOLDER
 
 import modelinspect as mi
 
-NETWORKS = ("cnn-2-0", "resnet-3-0", "text-3-0", "attention-2-0", "plain-2-7", "many-ways-2-1", "autoencoder-2-2", "transfer-2-0")
+NETWORKS = (
+    "attention-2-0",
+    "autoencoder-2-2",
+    "cnn-2-0",
+    "dilated-2-100",
+    "many-ways-2-1",
+    "normalized-2-101",
+    "plain-2-7",
+    "recurrent-2-1",
+    "recurrent-3-1",
+    "resnet-3-0",
+    "text-3-0",
+    "transfer-2-0",
+    "unet-3-0",
+)
 VALUES = (
     None,
     -1,

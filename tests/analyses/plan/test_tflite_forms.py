@@ -105,22 +105,6 @@ def test_wrapped_models_have_the_forms_of_what_they_wrap(source: str) -> None:
     }
 
 
-def test_forms_that_are_not_known_well_are_left_out_by_name_with_the_reason() -> None:
-    report = mi.plan(fixture_path("pruned_layers/lstm/stripped/model.h5"))
-    assert not [entry for entry in report.options if entry.option.startswith("tflite-")]
-    assert any("tflite-float32" in line and "lstm (LSTM)" in line for line in report.left_out)
-
-
-def test_layers_that_are_not_known_widen_the_error() -> None:
-    report = mi.plan(fixture_path("pruned_layers/lstm/stripped/model.h5"), only=["tflite-float16"])
-    real = fixture_path("pruned_layers/lstm/stripped/float16.tflite").stat().st_size
-    (entry,) = report.options
-    assert entry.error is not None
-    assert entry.error > 0.05
-    assert abs(entry.size - real) <= entry.error * real
-    assert "LSTM" in entry.notes
-
-
 def test_weights_without_a_configuration_are_guessed_and_say_so() -> None:
     report = mi.plan(fixture_path("pruned_mlp/stripped/model.weights.h5"), only=["tflite-dynamic-int8"])
     (entry,) = report.options

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod, sqrt
 
 from modelinspect.analyses.plan.tflite.forms import FULLY_CONNECTED
-from modelinspect.analyses.plan.tflite.graph import Value, kernel
+from modelinspect.analyses.plan.tflite.graph import Value, integers, kernel
 from modelinspect.analyses.plan.tflite.lowering import Call, Parameter, Rule, Shape, UnknownLayerError, known, vector
 from modelinspect.analyses.plan.tflite.operators import (
     ADD,
@@ -70,7 +70,7 @@ def _attend_keras3(call: Call, given: Shape, heads: int, size: int) -> Value:
     mixed = _at(call, TRANSPOSE, [mixed, call.integers([0, 2, 1, 3], "e")], split, "einsum_1/Einsum")
     name = "attention_output_1"
     weight, bias = _pair(call, "attention_output")
-    joined = _at(call, RESHAPE, [mixed, call.integers([-1, length, heads * size], "f")], (batch, length, heads * size), f"{name}/Reshape")
+    joined = _at(call, RESHAPE, [mixed, integers([-1, length, heads * size], ())], (batch, length, heads * size), f"{name}/Reshape")
     output = _at(
         call,
         FULLY_CONNECTED,

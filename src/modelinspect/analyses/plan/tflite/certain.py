@@ -14,7 +14,8 @@ def is_certain(call: Call) -> bool:
     """Tell whether a use of a layer was always predicted to the byte."""
     test = _CERTAIN.get(call.kind)
     plain = call.settings.get("activation") in _ACTIVATIONS and not call.number("lora_rank", 0)
-    return test is not None and plain and not _has_zero_bias(call) and test(call)
+    drawn = call.given.shape[:1] == (-1,)  # of networks with a fixed batch there were not enough
+    return test is not None and plain and drawn and not _has_zero_bias(call) and test(call)
 
 
 def _has_zero_bias(call: Call) -> bool:
@@ -30,8 +31,12 @@ def _of_rank(rank: int) -> _Test:
     return lambda call: len(call.given.shape) == rank
 
 
+def _convolution(call: Call) -> bool:
+    return len(call.given.shape) == 4 and call.pair("dilation_rate") == (1, 1)
+
+
 def _single(call: Call) -> bool:
-    return call.number("depth_multiplier", 1) == 1
+    return call.number("depth_multiplier", 1) == 1 and _convolution(call)
 
 
 def _normalization(call: Call) -> bool:
@@ -59,7 +64,7 @@ _CERTAIN: dict[str, _Test] = {
     "AveragePooling2D": _of_rank(4),
     "BatchNormalization": _normalization,
     "Concatenate": _always,
-    "Conv2D": _of_rank(4),
+    "Conv2D": _convolution,
     "Dense": _of_rank(2),
     "DepthwiseConv2D": _single,
     "Flatten": _always,

@@ -290,6 +290,14 @@ def _permute(call: Call) -> Value:
     given = call.given.shape
     if sorted(order) != list(range(1, len(given))):
         raise UnknownLayerError("another order of axes")
+    before = call.network.ops[-1] if call.network.ops else None
+    if (
+        before is not None
+        and before.output is call.given
+        and before.code == ADD
+        and all(value and not value.constant for value in before.inputs)
+    ):
+        raise UnknownLayerError("behind a sum, which the converter moves")
     constant = call.integers([0, *order], "transpose/perm")
     return call.op(TRANSPOSE, [call.given, constant], (given[0], *(given[axis] for axis in order)), "transpose")
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from modelinspect.analyses.plan.tflite.forms import INT32
 from modelinspect.analyses.plan.tflite.graph import LATE, Location, Network, Op, Value, fused
-from modelinspect.analyses.plan.tflite.operators import GELU, PAD, TRANSPOSE
+from modelinspect.analyses.plan.tflite.operators import PAD, TRANSPOSE
 
 NOTHING: Location = ("",)
 """What a constant that several operators share is called within the name of something fused."""
@@ -66,10 +66,17 @@ def capture(network: Network) -> None:
 
 
 def share_factors(network: Network) -> None:
-    """Lose the names of the two factors of a GELU where there are several, which have them in common."""
-    outputs = [op.output for op in network.ops if op.code == GELU]
-    for value in outputs if len(outputs) > 1 else ():
-        value.location = fused(tuple("" if name.endswith(("/Gelu/mul/x", "/Gelu/Cast/x")) else name for name in value.location))
+    """Lose the names of the factors of GELUs and of attention where there are several, which have them in common."""
+    for suffixes in (("/Gelu/mul/x", "/Gelu/Cast/x"), ("/Cast/x",)):
+        found = {name for op in network.ops for name in op.output.location if name.endswith(suffixes[-1])}
+        shared = {name for name in found if suffixes[0].startswith("/Gelu") or "/Gelu/" not in name}
+        if len(shared) > 1:
+            for op in network.ops:
+                op.output.location = fused(tuple("" if _is_of(name, suffixes) else name for name in op.output.location))
+
+
+def _is_of(name: str, suffixes: tuple[str, ...]) -> bool:
+    return name.endswith(suffixes) and ("/Gelu/" in name) == suffixes[0].startswith("/Gelu")
 
 
 def lend_zeros(network: Network) -> None:
