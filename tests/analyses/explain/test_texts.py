@@ -209,3 +209,14 @@ def test_what_tf_keras_does_not_load_again_is_not_told_to_be_loaded() -> None:
     causes = {entry.cause: entry for entry in explain(None, side(build)).causes}
     assert "load_model" not in "".join(entry.remedy for entry in causes.values())
     assert "TFLiteConverter.from_keras_model(model)" in causes["wrapper-duplicate"].remedy
+
+
+def test_a_bias_of_two_axes_is_no_kernel() -> None:
+    """Recurrent layers and the heads of attention have such, and all begin as zeros."""
+    build = Build("m.h5")
+    build.tensor("mha/key/kernel", (64, 64), data=kernel(zeros=0.5).tobytes(), layer="mha/key")
+    build.tensor("mha/key/bias", (4, 16), data=bytes(256), layer="mha/key")
+    build.tensor("gru/gru_cell/bias:0", (2, 48), data=bytes(384), layer="gru")
+    report = explain(None, side(build))
+    assert [entry.tensor for entry in report.pruning] == ["mha/key/kernel"]
+    assert report.summary[1].startswith("50.0 % of the kernels' elements are zero, stored in 4 bytes each: 8,192 bytes of zeros")

@@ -9,7 +9,7 @@ from modelinspect.analyses.channels.removal import Saving
 from modelinspect.analyses.explain.labels import duplicates
 from modelinspect.analyses.kernels import input_axis, is_depthwise, output_axis
 from modelinspect.analyses.matching import Side, bare_layer
-from modelinspect.analyses.rules.base import Context
+from modelinspect.analyses.rules.base import Context, is_bias
 from modelinspect.analyses.rules.masks import Mask, masks
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Storage, Tensor
@@ -38,6 +38,8 @@ def pruned_kernels(context: Context) -> tuple[PrunedKernel, ...]:
     found: list[PrunedKernel] = []
     for index, tensor in enumerate(context.artifact.tensors):
         measure = context.measurements[index]
+        if is_bias(side.name(TensorId(index))):
+            continue
         if tensor.role is Role.WEIGHT and len(tensor.shape) > 1 and measure.zero_count is not None and index not in copies:
             layers = _layers(tensor)
             known = not masked or any((layer, sorted(tensor.shape)) in masked for layer in layers)

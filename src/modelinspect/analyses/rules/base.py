@@ -84,7 +84,7 @@ class Context:
         masks = {id(self.artifact.tensors[index]) for index in frozen_masks(self.artifact, self.measurements)}
         for tensor, measure in self.measured():
             is_splat = tensor.role is Role.CONSTANT and tensor.storage is Storage.INLINE and tensor.stored_size < tensor.logical_size
-            if len(tensor.shape) > 1 and id(tensor) not in masks and not is_splat:
+            if len(tensor.shape) > 1 and id(tensor) not in masks and not is_splat and not is_bias(self.name(tensor)):
                 yield tensor, measure
 
     def name(self, tensor: Tensor) -> str:
@@ -101,6 +101,11 @@ class Context:
         """Return the zeros and all elements of the model's measured kernels."""
         kernels = [(tensor, measure) for tensor, measure in self.kernels() if tensor.role is not Role.OTHER]
         return sum(measure.zero_count or 0 for _, measure in kernels), sum(tensor.element_count for tensor, _ in kernels)
+
+
+def is_bias(name: str) -> bool:
+    """Tell whether a variable is a bias: those of recurrent layers and of the heads of attention have two axes, and begin as zeros."""
+    return name.rpartition("/")[2].partition(":")[0].endswith("bias")
 
 
 @dataclass(frozen=True, slots=True)
