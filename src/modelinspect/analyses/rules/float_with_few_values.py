@@ -31,8 +31,9 @@ def _find(context: Context) -> Iterator[Finding]:
     saved = sum(max(tensor.stored_size - _packed(tensor, values), 0) for tensor, values in found)
     tensor, values = max(found, key=lambda pair: pair[0].stored_size)
     message = (
-        f"{plural(len(found), 'tensor')} of floating-point numbers hold few values: {context.name(tensor)} has {values:,} in "
-        f"{tensor.element_count:,} elements of {tensor.dtype}; as indices they would take {saved:,} bytes less"
+        f"{plural(len(found), 'tensor')} of floating-point numbers {'holds' if len(found) == 1 else 'hold'} few values: "
+        f"{context.name(tensor)} has {values:,} in {tensor.element_count:,} elements of {tensor.dtype}; "
+        f"as indices they would take {saved:,} bytes less"
     )
     yield Finding(message, saved, compressed(context.artifact))
 
@@ -49,7 +50,7 @@ RULE = Rule(
     "Clustered or binarised weights take full-width floats until something packs them.",
     _find,
     example=(
-        "1 tensor of floating-point numbers hold few values: layer_0/kernel has 2 in 4,096 elements of float32; as "
+        "1 tensor of floating-point numbers holds few values: layer_0/kernel has 2 in 4,096 elements of float32; as "
         "indices they would take 15,864 bytes less"
     ),
     remedies=(
