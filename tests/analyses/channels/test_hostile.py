@@ -64,6 +64,10 @@ def test_the_plain_network_loses_the_dead_half(tmp_path: Path) -> None:
     [
         layer("Lambda", "x", "a"),
         layer("Softmax", "x", "a"),
+        layer("Mine>Dropout", "x", "a"),
+        layer("Dropout", "x", "a") | {"module": "mine.layers"},
+        layer("Dropout", "x", "a") | {"module": "keras_mine.layers"},
+        layer("Dropout", "x", "a") | {"registered_name": "Mine>Dropout"},
         layer("Activation", "x", "a", activation="mine"),
         layer("Activation", "x", "a", activation={"class_name": "mine"}),
         layer("Add", "x", "a"),
@@ -81,11 +85,17 @@ def test_the_plain_network_loses_the_dead_half(tmp_path: Path) -> None:
         layer("Bidirectional", "x", "a", layer={"class_name": "LSTM", "config": {}}),
         layer("Functional", "x", "a", layers=[], input_layers=[], output_layers=[]),
     ],
-    ids=lambda entry: f"{entry['class_name']}-{len(json.dumps(entry))}",
 )
 def test_what_is_not_understood_keeps_its_channels(between: dict[str, Any], tmp_path: Path) -> None:
     found = removal(network(tmp_path / "model.h5", chain(between, last="x"), **ENDS))
     assert found is None or found.size == 0
+
+
+@pytest.mark.parametrize("more", [{}, {"module": "keras.layers"}, {"module": "keras.src.layers.x"}, {"registered_name": "Keras>Dropout"}])
+def test_what_is_understood_hands_channels_on(more: dict[str, Any], tmp_path: Path) -> None:
+    found = removal(network(tmp_path / "model.h5", chain(layer("Dropout", "x", "a") | more, last="x"), **ENDS))
+    assert found is not None
+    assert found.size == 4 * (8 * 4 + 4 * 8)
 
 
 def test_a_layer_that_is_used_twice_keeps_its_channels(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class _Network(Traversal[Wire]):
         use = _Use(self.builder, layer, kind, parameters_of(self.variables, path), self.tensors, given, path)
         rule = _RULES.get(kind)
         try:
-            if rule is None or not given or use.has_channels_first:
+            if rule is None or not given or use.has_channels_first or not layer.is_of_keras:
                 raise UnfollowedError
             made = rule(use)
             self.builder.wires.spend(len(made.fixed))

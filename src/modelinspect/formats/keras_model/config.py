@@ -11,18 +11,29 @@ from modelinspect.core.artifact import Fact
 _NESTING = 50
 _TEXT_SIZE = 64 * 2**20
 
+_KERAS = frozenset({"", "keras", "tf_keras", "tensorflow"})
 _WRAPPED_KEYS = ("layer", "cell", "forward_layer", "backward_layer")
 
 
 @dataclass(frozen=True, slots=True)
 class LayerConfig:
-    """A layer or a model; ``children`` are the layers within, a wrapper's wrapped layer first."""
+    """A layer or a model; ``children`` are the layers within, a wrapper's wrapped layer first.
+
+    ``module`` is the Python module of its class, where the configuration tells it.
+    """
 
     name: str
     class_name: str
     settings: Mapping[str, object] = field(default_factory=dict)
     children: tuple[LayerConfig, ...] = ()
     registered_name: str = ""
+    module: str = ""
+
+    @property
+    def is_of_keras(self) -> bool:
+        """Tell whether its class is one of Keras' own, as far as the configuration tells."""
+        packages = {name.rpartition(">")[0] for name in (self.class_name, self.registered_name)}
+        return packages <= {"", "Keras", "keras"} and self.module.partition(".")[0] in _KERAS
 
     def walk(self) -> Iterator[LayerConfig]:
         """Yield the layer and all within it, outermost first."""
@@ -123,10 +134,15 @@ def _layer(value: object, depth: int) -> LayerConfig | None:
     if not isinstance(settings, Mapping):
         settings = {}
     name = settings.get("name", value.get("name"))
-    registered = value.get("registered_name")
+    registered, module = value.get("registered_name"), value.get("module")
     children = tuple(_children(settings, depth))
     return LayerConfig(
-        name if isinstance(name, str) else "", class_name, settings, children, registered if isinstance(registered, str) else ""
+        name if isinstance(name, str) else "",
+        class_name,
+        settings,
+        children,
+        registered if isinstance(registered, str) else "",
+        module if isinstance(module, str) else "",
     )
 
 
