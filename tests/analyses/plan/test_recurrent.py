@@ -60,6 +60,17 @@ def test_layers_that_run_otherwise_are_left_out_by_name_with_the_reason(settings
     assert "LSTM" in entry.notes
 
 
+@pytest.mark.parametrize("shape", [[10**12, 28, 28], [1, 10**12, 28]])
+def test_more_outputs_than_fit_into_memory_are_not_made(shape: list[int], tmp_path: Path) -> None:
+    path = changed(tmp_path, activation="relu")
+    with h5py.File(path, "r+") as file:
+        config = json.loads(str(file.attrs["model_config"]))
+        config["config"]["layers"][0]["config"]["batch_input_shape"] = shape
+        file.attrs["model_config"] = json.dumps(config)
+    (entry,) = mi.plan(path, only=["tflite-float32"]).options
+    assert "more outputs than any layer has" in entry.notes
+
+
 def test_an_lstm_with_other_activations_is_a_loop(tmp_path: Path) -> None:
     (fused,) = mi.plan(fixture_path(LSTM), only=["tflite-float32"]).options
     (loop,) = mi.plan(changed(tmp_path, activation="relu"), only=["tflite-float32"]).options

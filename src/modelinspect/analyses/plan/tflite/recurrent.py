@@ -29,6 +29,8 @@ from modelinspect.analyses.plan.tflite.operators import (
 from modelinspect.formats.keras_model.config import LayerConfig
 from modelinspect.measure.kept import Layout
 
+_MOST_OUTPUTS = 1 << 23
+"""Elements of what a loop writes into, which are zeros that the file stores."""
 _GATES = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}
 _PLAIN = {
     "go_backwards": False,
@@ -89,6 +91,8 @@ def _layer(call: Call, kind: str) -> _Layer:
             raise UnknownLayerError(f"with {name}")
     weight, recurrent, bias = call.need("kernel"), call.need("recurrent_kernel"), call.need("bias")
     units, gates = recurrent.shape[0], _GATES[kind]
+    if given[0] * given[1] * units > _MOST_OUTPUTS:
+        raise UnknownLayerError("more outputs than any layer has")
     if weight.shape != (given[2], gates * units) or recurrent.shape != (units, gates * units):
         raise UnknownLayerError("kernels of another shape")
     values = vector(bias.values).reshape(-1)
