@@ -217,6 +217,8 @@ def test_a_bias_of_two_axes_is_no_kernel() -> None:
     build.tensor("mha/key/kernel", (64, 64), data=kernel(zeros=0.5).tobytes(), layer="mha/key")
     build.tensor("mha/key/bias", (4, 16), data=bytes(256), layer="mha/key")
     build.tensor("gru/gru_cell/bias:0", (2, 48), data=bytes(384), layer="gru")
+    for name in ("layers/gru/cell/vars/2", "layers/mha/key_dense/vars/1"):
+        build.tensor(name, (2, 48), data=bytes(384), layer="numbered")
     report = explain(None, side(build))
     assert [entry.tensor for entry in report.pruning] == ["mha/key/kernel"]
     assert report.summary[1].startswith("50.0 % of the kernels' elements are zero, stored in 4 bytes each: 8,192 bytes of zeros")

@@ -38,7 +38,7 @@ def pruned_kernels(context: Context) -> tuple[PrunedKernel, ...]:
     found: list[PrunedKernel] = []
     for index, tensor in enumerate(context.artifact.tensors):
         measure = context.measurements[index]
-        if is_bias(side.name(TensorId(index))):
+        if is_bias(side.name(TensorId(index))) or is_bias(tensor.name):
             continue
         if tensor.role is Role.WEIGHT and len(tensor.shape) > 1 and measure.zero_count is not None and index not in copies:
             layers = _layers(tensor)

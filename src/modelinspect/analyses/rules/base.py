@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -105,7 +106,11 @@ class Context:
 
 def is_bias(name: str) -> bool:
     """Tell whether a variable is a bias: those of recurrent layers and of the heads of attention have two axes, and begin as zeros."""
-    return name.rpartition("/")[2].partition(":")[0].endswith("bias")
+    return name.rpartition("/")[2].partition(":")[0].endswith("bias") or _NUMBERED_BIAS.search(name) is not None
+
+
+_NUMBERED_BIAS = re.compile(r"(?:cell(?:_\d+)?/vars/2|(?:query|key|value|output)_dense/vars/1)$")
+"""In a Keras store: of a GRU's cell, and of the projections of attention."""
 
 
 @dataclass(frozen=True, slots=True)
