@@ -70,10 +70,11 @@ def test_masks_are_held_against_weights(mask_zeros: int, weight_zeros: int, verd
     assert (entry.verdict, entry.mask_zeros, entry.zeros) == (verdict, mask_zeros, weight_zeros)
 
 
-def test_a_kernel_below_its_target_is_short() -> None:
-    build = model(kernel(zeros=0.6), pruning=({"layer": "layer_0", "target": 0.8},))
+@pytest.mark.parametrize(("zeros", "verdict"), [(0.6, "short"), (0.1, "short"), (0.0, "no"), (0.79, "yes"), (0.8, "yes")])
+def test_a_kernel_below_its_target_is_short_and_one_without_zeros_not_pruned(zeros: float, verdict: str) -> None:
+    build = model(kernel(zeros=zeros), pruning=({"layer": "layer_0", "target": 0.8},))
     (entry,) = explain(None, side(build)).pruning
-    assert (entry.target, entry.verdict) == (0.8, "short")
+    assert (entry.target, entry.verdict) == (0.8, verdict)
 
 
 @pytest.mark.parametrize("before", [None, "pruned_layers/depthwise/wrapped/model.h5"])

@@ -222,3 +222,13 @@ def test_a_bias_of_two_axes_is_no_kernel() -> None:
     report = explain(None, side(build))
     assert [entry.tensor for entry in report.pruning] == ["mha/key/kernel"]
     assert report.summary[1].startswith("50.0 % of the kernels' elements are zero, stored in 4 bytes each: 8,192 bytes of zeros")
+
+
+@pytest.mark.parametrize(("nodes", "told"), [(0, ""), (7, "from_config")])
+def test_a_model_of_tensorflow_1_is_not_told_to_be_copied_by_keras(nodes: int, told: str) -> None:
+    build = Build("m", FormatName.SAVED_MODEL, {"object_graph_nodes": nodes, "optimizer": "Adam"})
+    build.tensor("dense/kernel", (64, 64), data=kernel().tobytes())
+    build.tensor("dense/kernel/Adam", (64, 64), role=Role.OPTIMIZER, data=kernel(seed=2).tobytes())
+    remedy = next(entry.remedy for entry in explain(None, side(build)).causes if entry.cause == "optimizer-state")
+    assert told in remedy
+    assert bool(remedy) is bool(told)

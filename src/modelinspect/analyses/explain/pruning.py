@@ -19,6 +19,8 @@ from modelinspect.reports.wording import plural
 
 _SOME = 0.2
 _SHORT = 0.01
+_HARDLY = 0.01
+"""Fewer zeros than that are there by chance: pruning did not begin, or was undone."""
 _IN_BLOCKS = 0.95
 _FULL = 0.5
 _UNTOLD = "of its own layer alone: which layers read and feed it is not told here, nor whether its outputs are the model's"
@@ -142,7 +144,7 @@ def _verdict(reached: float, zeros: int, target: float | None, mask: Mask | None
         return "not begun"
     if mask is not None and mask.mask_zeros is not None and zeros < mask.mask_zeros:
         return "lost"
-    if target is None:
+    if target is None or (reached < _HARDLY and target > _HARDLY):
         return "yes" if reached >= _SOME else "no"
     return "yes" if reached >= target - _SHORT else "short"
 

@@ -80,6 +80,8 @@ def without_optimizer(artifact: Artifact) -> Advice | None:
         case FormatName.KERAS_HDF5 | FormatName.WEIGHTS_HDF5:
             return advise(Remedy.SAVE_WEIGHTS_UNCOMPILED, artifact)
         case FormatName.SAVED_MODEL:
+            if artifact.facts.get("object_graph_nodes") == 0:  # TF1: there is no model to copy
+                return None
             wrapped = helpers_of(artifact) is not Helpers.NONE
             return advise(Remedy.SAVE_COPY if has_keras_metadata(artifact) and not wrapped else Remedy.SAVE_CLONE, artifact)
         case FormatName.CHECKPOINT:
