@@ -70,7 +70,7 @@ def test_masks_are_held_against_weights(mask_zeros: int, weight_zeros: int, verd
     assert (entry.verdict, entry.mask_zeros, entry.zeros) == (verdict, mask_zeros, weight_zeros)
 
 
-@pytest.mark.parametrize(("zeros", "verdict"), [(0.6, "short"), (0.1, "short"), (0.0, "no"), (0.79, "yes"), (0.8, "yes")])
+@pytest.mark.parametrize(("zeros", "verdict"), [(0.6, "short"), (0.1, "short"), (0.0, "no"), (0.795, "yes"), (0.8, "yes")])
 def test_a_kernel_below_its_target_is_short_and_one_without_zeros_not_pruned(zeros: float, verdict: str) -> None:
     build = model(kernel(zeros=zeros), pruning=({"layer": "layer_0", "target": 0.8},))
     (entry,) = explain(None, side(build)).pruning
