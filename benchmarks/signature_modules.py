@@ -48,12 +48,16 @@ def images(tf: Any, draw: random.Random) -> tuple[Any, Any]:
     """Convolutions and pooling, pixels scaled before them."""
     module = tf.Module()
     side, depth = draw.choice((12, 16, 20)), draw.choice((1, 3))
-    plan, channels = [], depth
+    plan, channels, left = [], depth, side
     for place in range(draw.randint(1, 3)):
         filters = draw.choice((4, 8, 12))
         kernel = _variable(tf, module, f"filters_{place}", 3, 3, channels, filters)
         bias = _variable(tf, module, f"offsets_{place}", filters)
-        plan.append((kernel, bias, draw.choice((1, 2)), draw.choice(("SAME", "VALID")), draw.random() < 0.4))
+        stride, padding, pooled = draw.choice((1, 2)), draw.choice(("SAME", "VALID")), draw.random() < 0.4
+        padding = padding if left >= 3 else "SAME"
+        left = -(-(left if padding == "SAME" else left - 2) // stride)
+        left = -(-left // 2) if pooled else left
+        plan.append((kernel, bias, stride, padding, pooled))
         channels = filters
     head = _variable(tf, module, "head", channels, 5)
     scaled, batch = draw.choice((None, 255.0)), draw.choice((None, 1))

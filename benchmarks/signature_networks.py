@@ -5,18 +5,19 @@ usage: python benchmarks/signature_networks.py WAY FOLDER [PART] [--seeds BASE]
 
 WAY is how a SavedModel comes to be: ``export`` (Keras 3, the kinds of unseen_networks.py), ``saved`` (tf_keras, its format of
 TensorFlow, without keras_metadata.pb) or ``module`` (tf.Module and tf.function). Weights come from numpy alone (`fill`), so that a test
-makes the SavedModels again without TensorFlow: ``--store`` writes them without weights into ``signature_bases.zip``, and the sizes of
+makes the SavedModels again without TensorFlow: ``--store`` writes them without weights into ``signature_bases.tar.xz``, and the sizes of
 TensorFlow's files into ``signature_sizes.csv``.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import os
 import random
 import shutil
 import sys
-import zipfile
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ WAYS = {"module": 1, "saved": 2, "export": 3}
 """How a SavedModel is made, and the number that stands for it where others have the version of Keras."""
 SEEDS = {"export": 1.0, "saved": 0.5}
 """The share of the seeds of unseen_networks.py that each way draws."""
-_DATA = "variables/variables.data-00000-of-00001"
+LARGEST = 1 << 20
+"""The bytes of the largest graph that is stored."""
+DATA = "variables/variables.data-00000-of-00001"
 
 
 def networks(base: int = 0) -> Iterator[Network]:
@@ -50,12 +53,12 @@ def fill(folder: Path, network: Network) -> None:
     """Write a network's weights into the SavedModel's checkpoint."""
     artifact = mi.inspect(folder)
     names = artifact.facts["variable_names"]
-    with (folder / _DATA).open("r+b") as file:
+    with (folder / DATA).open("r+b") as file:
         for tensor in artifact.tensors:
             name = names.get(tensor.name) if isinstance(names, dict) else None
             if name is not None and str(tensor.dtype) == "float32":
                 (extent,) = tensor.extents
-                file.seek(extent.span.offset)
+                file.seek(extent.offset)
                 file.write(weight(network, name, tensor.shape).tobytes())
 
 
@@ -111,14 +114,21 @@ def convert(network: Network, library: Any, folder: Path) -> None:
 
 
 def store(folder: Path) -> None:
-    """Write the SavedModels of all networks without their weights, and the sizes of their forms; 0 where the converter refused."""
+    """Write the SavedModels of all networks without their weights, and the sizes of their forms; 0 where the converter refused.
+
+    Graphs that are larger than ``LARGEST`` are left out.
+    """
     rows: list[tuple[str, str, int]] = []
-    with zipfile.ZipFile(FOLDER / "signature_bases.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with tarfile.open(FOLDER / "signature_bases.tar.xz", "w:xz", preset=6) as archive:  # graphs that are much alike follow one another
         for done in sorted(folder.glob("*/done")):
             source = done.parent / "saved"
-            for name in ("saved_model.pb", "variables/variables.index", _DATA):
-                data = _cleared(source) if name == _DATA else (source / name).read_bytes()
-                archive.writestr(zipfile.ZipInfo(f"{done.parent.name}/{name}"), data, zipfile.ZIP_DEFLATED, 9)
+            if (source / "saved_model.pb").stat().st_size > LARGEST:
+                continue
+            for name in ("saved_model.pb", "variables/variables.index", DATA):
+                data = _cleared(source) if name == DATA else (source / name).read_bytes()
+                member = tarfile.TarInfo(f"{done.parent.name}/{name}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
             for form in FORMS:
                 path = done.parent / f"{form}.tflite"
                 rows.append((done.parent.name, form, path.stat().st_size if path.is_file() else 0))
@@ -128,11 +138,11 @@ def store(folder: Path) -> None:
 
 def _cleared(source: Path) -> bytes:
     """Return the checkpoint's data with zeros for weights."""
-    data = bytearray((source / _DATA).read_bytes())
+    data = bytearray((source / DATA).read_bytes())
     for tensor in mi.inspect(source).tensors:
         for extent in tensor.extents:
-            if str(extent.member) == _DATA and str(tensor.dtype) == "float32":
-                data[extent.span.offset : extent.span.end] = bytes(extent.span.size)
+            if extent.member == DATA and str(tensor.dtype) == "float32":
+                data[extent.offset : extent.offset + extent.size] = bytes(extent.size)
     return bytes(data)
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import csv
 import sys
+import tarfile
 import tempfile
-import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -19,9 +20,11 @@ import modelinspect as mi  # noqa: E402
 from benchmarks.plan_reality import FORMS, show  # noqa: E402
 from benchmarks.signature_networks import WAYS, fill  # noqa: E402
 from benchmarks.unseen_networks import named  # noqa: E402
-from benchmarks.unseen_reality import LATER, Outcome, missing, row  # noqa: E402
+from benchmarks.unseen_reality import Outcome, missing, row  # noqa: E402
 
 BEGIN, END = "<!-- table: benchmarks/signature_reality.py -->\n", "<!-- end of signatures -->\n"
+LATER = 200
+"""Seeds from which on networks were drawn after the rules were written."""
 TITLES = {WAYS["export"]: "`model.export`, Keras 3", WAYS["saved"]: "`model.save`, Keras 2", WAYS["module"]: "`tf.Module`"}
 
 
@@ -34,24 +37,24 @@ def sizes() -> dict[str, dict[str, int]]:
     return found
 
 
-def unpack(name: str, folder: Path) -> Path:
-    """Write the SavedModel of a network, with its weights."""
-    with zipfile.ZipFile(FOLDER / "signature_bases.zip") as archive:
-        for member in archive.namelist():
-            if member.startswith(f"{name}/"):
-                archive.extract(member, folder)
-    fill(folder / name, named(name))
-    return folder / name
+@contextmanager
+def unpacked() -> Iterator[Path]:
+    """Write all SavedModels into a folder, each with its weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(FOLDER / "signature_bases.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+        for path in Path(folder).iterdir():
+            fill(path, named(path.name))
+        yield Path(folder)
 
 
-def outcomes(names: Sequence[str] | None = None) -> Iterator[Outcome]:
-    """Predict every form of SavedModels, all of them by default; a form that is not predicted at all has no stated error but 1."""
+def outcomes(folder: Path) -> Iterator[Outcome]:
+    """Predict every form of the SavedModels in a folder."""
     real = sizes()
-    for name in names or sorted(real):
-        with tempfile.TemporaryDirectory() as folder:
-            for entry in mi.plan(unpack(name, Path(folder)), only=tuple(FORMS)).options:
-                size = real[name][FORMS[entry.option]]
-                yield Outcome(named(name), entry.option, entry.size, size, entry.basis, entry.error or 0.0)
+    for name in sorted(real):
+        for entry in mi.plan(folder / name, only=tuple(FORMS)).options:
+            size = real[name][FORMS[entry.option]]
+            yield Outcome(named(name), entry.option, entry.size, size, entry.basis, entry.error or 0.0)
 
 
 def table(found: Sequence[Outcome]) -> str:
@@ -73,7 +76,8 @@ def table(found: Sequence[Outcome]) -> str:
 
 
 def main() -> None:
-    show(table(list(outcomes())), BEGIN, END)
+    with unpacked() as folder:
+        show(table(list(outcomes(folder))), BEGIN, END)
 
 
 if __name__ == "__main__":
