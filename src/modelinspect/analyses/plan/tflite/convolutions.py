@@ -28,6 +28,7 @@ from modelinspect.analyses.plan.tflite.operators import (
     slid,
 )
 from modelinspect.analyses.plan.tflite.repeating import forgotten, recalled, repeated
+from modelinspect.analyses.plan.tflite.sequences import cut
 from modelinspect.measure.kept import Layout
 
 _MOST_CHANNELS = 1 << 20
@@ -188,16 +189,8 @@ def _transposed(call: Call) -> Value:
 
 
 def _crop(call: Call) -> Value:
-    shape = _image(call)
-    sides = _sides(call, "cropping")
-    begin = call.integers([0, sides[0][0], sides[1][0], 0], "strided_slice/stack")
-    end = call.integers([0, -sides[0][1], -sides[1][1], 0], "strided_slice/stack_1")
-    step = call.integers([1, 1, 1, 1], "strided_slice/stack_2")
-    rows, cols = shape[1] - sum(sides[0]), shape[2] - sum(sides[1])
-    if not all(sides[0]) or not all(sides[1]) or rows <= 0 or cols <= 0:
-        raise UnknownLayerError("a cut at one side")
-    masks = {"begin_mask": 9, "end_mask": 9}
-    return call.op(STRIDED_SLICE, [call.given, begin, end, step], (shape[0], rows, cols, shape[3]), "strided_slice", masks)
+    _image(call)
+    return cut(call, _sides(call, "cropping"))
 
 
 def _conv1d(call: Call) -> Value:

@@ -32,6 +32,7 @@ from modelinspect.analyses.plan.tflite.operators import (
     TRANSPOSE,
 )
 from modelinspect.analyses.plan.tflite.recurrent import RECURRENT
+from modelinspect.analyses.plan.tflite.sequences import SEQUENCES, distributed, product_of_steps
 from modelinspect.measure.kept import Layout
 
 LESS, REDUCE_PROD = 58, 81
@@ -59,6 +60,8 @@ def _dense(call: Call) -> Value:
         raise UnknownLayerError("a kernel of another rank")
     inputs, units = weight.shape
     layout = Layout(inputs, units, 1, 0)
+    if call.steps:
+        return activate(call, _biased(call, product_of_steps(call), "BiasAdd"), call.settings.get("activation"))
     if len(given) > 2:
         return _dense_over_axes(call, layout)
     value = kernel(weight.tensor, layout, (units, inputs), call.at("MatMul"))
@@ -342,5 +345,7 @@ LAYERS: dict[str, Rule] = {
     **CONVOLUTIONS,
     **NORMALIZATIONS,
     **RECURRENT,
+    **SEQUENCES,
+    "TimeDistributed": distributed(_dense),
 }
 """The rule of each class of layers."""

@@ -45,7 +45,10 @@ class Scopes:
 
 @dataclass(slots=True)
 class Call:
-    """One use of a layer: its configuration, its variables, the scope of its operators, and what it is given."""
+    """One use of a layer: its configuration, its variables, the scope of its operators, and what it is given.
+
+    ``steps`` tells that it is used at every step of a sequence.
+    """
 
     network: Network
     scopes: Scopes
@@ -55,6 +58,7 @@ class Call:
     parameters: Sequence[Parameter]
     scope: str
     inputs: list[Value]
+    steps: bool = False
 
     @property
     def given(self) -> Value:

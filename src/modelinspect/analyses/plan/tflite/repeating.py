@@ -5,7 +5,7 @@ from __future__ import annotations
 from modelinspect.analyses.plan.tflite.forms import INT32
 from modelinspect.analyses.plan.tflite.graph import Value, integers
 from modelinspect.analyses.plan.tflite.lowering import Call, UnknownLayerError, known
-from modelinspect.analyses.plan.tflite.operators import CONCATENATION, EXPAND_DIMS, RESHAPE, SHAPE, STRIDED_SLICE, TILE
+from modelinspect.analyses.plan.tflite.operators import CONCATENATION, EXPAND_DIMS, PACK, RESHAPE, SHAPE, STRIDED_SLICE, TILE
 
 
 def repeated(call: Call, factors: tuple[int, int]) -> Value:
@@ -18,6 +18,18 @@ def repeated(call: Call, factors: tuple[int, int]) -> Value:
         value = _repeat(call, value, axis, factor, name)
     value.shape = (value.shape[0], forgotten(value.shape[1]), *value.shape[2:])
     return value
+
+
+def repeated_vector(call: Call, count: int) -> Value:
+    """Repeat a vector: it is given an axis, of the batch as it is, along which it is repeated."""
+    shape = known(call.given.shape)
+    told = call.op(SHAPE, [call.given], (2,), "Shape", {"out_type": 2}, INT32)
+    bounds = [call.integers([n], f"strided_slice/{part}") for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2"))]
+    batch = call.op(STRIDED_SLICE, [told, *bounds], (), "strided_slice", {"shrink_axis_mask": 1}, INT32)
+    lengths = [call.integers(length, f"Reshape/shape/{place}") for place, length in ((1, 1), (2, shape[1]))]
+    target = call.op(PACK, [batch, *lengths], (3,), "Reshape/shape", {"values_count": 3}, INT32)
+    wide = call.op(RESHAPE, [call.given, target], (shape[0], 1, shape[1]), "Reshape")
+    return _repeat(call, wide, 1, count, "Repeat")
 
 
 def forgotten(length: int) -> int:
