@@ -138,7 +138,8 @@ class _Matcher:
         self._by_key(roles, MatchedBy.NAME, _name_and_shape, uneven=True)
         self._by_key(roles, MatchedBy.NAME, _name)
         self._by_key(roles, MatchedBy.NAME, _end_and_shape)
-        self._set_aside()
+        if roles == _MODEL:
+            self._set_aside()
         self._by_key(roles, MatchedBy.LAYER, self._layer_and_shape)
         self._by_key(roles, MatchedBy.LAYER, self._layer_and_shape, uneven=True)
         self._by_key(roles, MatchedBy.LAYER, self._layer_and_count)
