@@ -347,18 +347,98 @@ def text(library: Any, draw: random.Random, kind: str) -> Any:
 
 
 def recurrent(library: Any, draw: random.Random, kind: str) -> Any:
+    """Layers that run over steps; where the batch is not fixed, `convert` fixes it."""
     layers = library.layers
-    tokens = [layers.Input((20,)), layers.Embedding(500, 16)]
-    parts = tokens if draw.random() < 0.5 else [layers.Input((24, draw.choice((4, 12))))]
-    cell = draw.choice((layers.LSTM, layers.LSTM, layers.GRU, layers.SimpleRNN))
+    batch = draw.choice((None, None, 1, 2))
+    parts = [layers.Input(batch_shape=(batch, draw.choice((12, 20)))), layers.Embedding(draw.choice((200, 500)), 16)]
+    if draw.random() < 0.6:
+        parts = [layers.Input(batch_shape=(batch, draw.choice((16, 24)), draw.choice((4, 9, 12))))]
+        if draw.random() < 0.3:
+            parts += [layers.Conv1D(draw.choice((8, 16)), 3, activation="relu"), layers.MaxPooling1D(2)]
+    cell = draw.choice((layers.LSTM, layers.LSTM, layers.GRU, layers.GRU, layers.SimpleRNN))
     if draw.random() < 0.4:
         parts.append(cell(draw.choice((16, 32)), return_sequences=True))
-    if draw.random() < 0.2:
-        parts.append(layers.Bidirectional(layers.LSTM(16)))
-    else:
-        parts.append(cell(draw.choice((16, 32, 48))))
+    last = cell(draw.choice((12, 16, 32, 48)), return_sequences=draw.random() < 0.3)
+    parts.append(layers.Bidirectional(last) if draw.random() < 0.35 else last)
+    if last.return_sequences:
+        parts.append(draw.choice((layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D(), layers.Flatten())))
+    if draw.random() < 0.4:
+        parts.append(layers.Dense(24, activation="relu"))
     parts.append(layers.Dense(3, activation="softmax"))
     return _chained(library, parts, draw, kind)
+
+
+def dilated(library: Any, draw: random.Random, kind: str) -> Any:
+    """Convolutions whose kernels are spread, of images and of sequences, also without a look ahead."""
+    layers = library.layers
+    batch = draw.choice((None, None, None, 1))
+    if draw.random() < 0.4:
+        parts = [layers.Input(batch_shape=(batch, draw.choice((48, 61)), draw.choice((3, 8))))]
+        padding = draw.choice(("causal", "causal", "same", "valid"))
+        for rate in draw.choice(((1, 2, 4), (2, 3), (1, 2))):
+            filters, act = draw.choice((8, 16, 24)), draw.choice(("relu", None))
+            parts.append(layers.Conv1D(filters, 3, dilation_rate=rate, padding=padding, activation=act))
+        parts.append(draw.choice((layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D(), layers.Flatten())))
+        return _chained(library, [*parts, layers.Dense(5, activation="softmax")], draw, kind)
+    side = draw.choice((17, 24, 32))
+    parts = [layers.Input(batch_shape=(batch, side, side, 3)), layers.Conv2D(12, 3, padding="same", activation="relu")]
+    for _ in range(draw.randint(1, 3)):
+        rate, padding = draw.choice((2, 2, 3, (1, 2))), draw.choice(("same", "same", "valid"))
+        bias, which = draw.random() < 0.5, draw.random()
+        if which < 0.6:
+            parts.append(
+                layers.Conv2D(draw.choice((8, 12, 20)), draw.choice((3, 3, 5)), dilation_rate=rate, padding=padding, use_bias=bias)
+            )
+        elif which < 0.8:
+            parts.append(layers.DepthwiseConv2D(3, dilation_rate=rate, padding=padding, use_bias=bias))
+        else:
+            parts.append(layers.SeparableConv2D(16, 3, dilation_rate=rate, padding=padding, use_bias=bias))
+        if draw.random() < 0.6:
+            parts.append(layers.BatchNormalization())
+        parts.append(draw.choice((layers.ReLU(), layers.Activation("relu"), layers.ReLU(6.0))))
+    parts += [layers.GlobalAveragePooling2D(), layers.Dense(10, activation="softmax")]
+    return _chained(library, parts, draw, kind)
+
+
+def sequences(library: Any, draw: random.Random, kind: str) -> Any:
+    """Sequences that are padded, cut, repeated, and looked at step by step."""
+    layers = library.layers
+    if draw.random() < 0.5:
+        parts = [layers.Input((draw.choice((12, 30)),)), layers.Dense(draw.choice((6, 12)), activation="relu")]
+        parts.append(layers.RepeatVector(draw.choice((6, 10))))
+    else:
+        parts = [layers.Input((draw.choice((20, 33)), draw.choice((4, 7)))), layers.ZeroPadding1D(draw.choice((1, 2, (0, 3))))]
+    parts.append(layers.Conv1D(draw.choice((8, 16)), 3, padding=draw.choice(("same", "causal")), activation=draw.choice(("relu", None))))
+    parts.append(layers.Cropping1D(draw.choice((1, (0, 2), (2, 1)))))
+    if library.__name__ == "tf_keras" and draw.random() < 0.6:
+        parts.append(layers.TimeDistributed(layers.Dense(9, activation=draw.choice(("relu", None)))))
+    parts.append(draw.choice((layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D(), layers.Flatten())))
+    return _chained(library, [*parts, layers.Dense(4, activation="softmax")], draw, kind)
+
+
+def normalized(library: Any, draw: random.Random, kind: str) -> Any:
+    """Layers normalized within a sample: of images, as in ConvNeXt, and of vectors."""
+    layers = library.layers
+    if draw.random() < 0.4:
+        parts = [layers.Input((draw.choice((16, 40)),))]
+        for _ in range(draw.randint(1, 3)):
+            parts.append(layers.Dense(draw.choice((24, 32, 64)), activation=draw.choice((None, "relu"))))
+            parts.append(layers.LayerNormalization(epsilon=draw.choice((1e-3, 1e-6))))
+            parts.append(layers.Activation(draw.choice(("relu", "gelu", "tanh"))))
+        return _chained(library, [*parts, layers.Dense(10, activation="softmax")], draw, kind)
+    side = draw.choice((16, 24))
+    given = layers.Input((side, side, 3))
+    x = layers.Conv2D(16, 4, strides=4)(given)
+    x = layers.LayerNormalization(epsilon=1e-6)(x)
+    for _ in range(draw.randint(1, 2)):
+        more = layers.DepthwiseConv2D(3, padding="same")(x)
+        more = layers.LayerNormalization(epsilon=1e-6)(more)
+        more = layers.Conv2D(32, 1, activation=draw.choice(("gelu", "relu")))(more)
+        more = layers.Conv2D(16, 1)(more)
+        x = layers.Add()([x, more])
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.LayerNormalization(epsilon=1e-6)(x) if draw.random() < 0.5 else x
+    return library.Model(given, layers.Dense(7, activation="softmax")(x))
 
 
 def attention(library: Any, draw: random.Random, kind: str) -> Any:
@@ -477,7 +557,10 @@ KINDS: dict[str, tuple[Builder, int]] = {
     "autoencoder": (autoencoder, 4),
     "dense-autoencoder": (dense_autoencoder, 2),
     "text": (text, 5),
-    "recurrent": (recurrent, 5),
+    "recurrent": (recurrent, 8),
+    "dilated": (dilated, 5),
+    "normalized": (normalized, 4),
+    "sequences": (sequences, 4),
     "attention": (attention, 2),
     "many-ways": (many_ways, 4),
     "mobilenet": (mobilenet, 1),
@@ -507,6 +590,7 @@ def convert(network: Network, library: Any, target: Path) -> None:
     made.save(str(path), **({"include_optimizer": False} if network.keras == 2 else {}))
     fill(path, network)
     model = library.models.load_model(str(path), compile=False)
+    model = with_batch(model, library) if network.kind == "recurrent" else model
     for form, (optimizations, halved) in FORMS.items():
         converter = tf.lite.TFLiteConverter.from_keras_model(model)
         converter.optimizations = [getattr(tf.lite.Optimize, name) for name in optimizations]
@@ -520,12 +604,31 @@ def convert(network: Network, library: Any, target: Path) -> None:
     (target / "done").touch()
 
 
+def with_batch(model: Any, library: Any) -> Any:
+    """Return a model with a batch of one where it has none, without which the converter refuses loops."""
+    if all(each.shape[0] is not None for each in model.inputs):
+        return model
+    given = [library.Input(batch_shape=(1, *each.shape[1:]), dtype=each.dtype, name=each.name) for each in model.inputs]
+    fixed = library.models.clone_model(model, input_tensors=given if len(given) > 1 else given[0])
+    fixed.set_weights(model.get_weights())
+    return fixed
+
+
 def store(folder: Path) -> None:
-    """Write the files of all networks without their weights, and the sizes of their forms; 0 where the converter refused."""
-    rows: list[tuple[str, str, int]] = []
+    """Write the files of networks without their weights, and the sizes of their forms; 0 where the converter refused.
+
+    Networks that were stored and are not in the folder stay.
+    """
     scratch = folder / "base.h5"
     done = sorted(path.parent for path in folder.glob("*/done"))
+    names = {target.name for target in done}
+    with (FOLDER / "unseen_sizes.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["network"], row["form"], int(row["size"])) for row in csv.DictReader(file) if row["network"] not in names]
+    with zipfile.ZipFile(FOLDER / "unseen_bases.zip") as archive:
+        kept = {info.filename: archive.read(info) for info in archive.infolist() if info.filename.removesuffix(".h5") not in names}
     with zipfile.ZipFile(FOLDER / "unseen_bases.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, data in kept.items():
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, 9)
         for target in done:
             shutil.copy(target / "model.h5", scratch)
             with h5py.File(scratch, "r+") as file:
@@ -536,7 +639,7 @@ def store(folder: Path) -> None:
                 rows.append((target.name, form, path.stat().st_size if path.is_file() else 0))
     scratch.unlink(missing_ok=True)
     with (FOLDER / "unseen_sizes.csv").open("w", newline="", encoding="utf-8") as out:
-        csv.writer(out, lineterminator="\n").writerows([("network", "form", "size"), *rows])
+        csv.writer(out, lineterminator="\n").writerows([("network", "form", "size"), *sorted(rows, key=lambda row: row[0])])
 
 
 def _clear(_: str, item: object) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from modelinspect.analyses.plan.tflite.activations import activate
 from modelinspect.analyses.plan.tflite.dilated import dilated
 from modelinspect.analyses.plan.tflite.forms import CONV, DEPTHWISE, INT32
-from modelinspect.analyses.plan.tflite.graph import Value, floats, kernel
+from modelinspect.analyses.plan.tflite.graph import Value, floats, integers, kernel
 from modelinspect.analyses.plan.tflite.lowering import Call, Parameter, Rule, Shape, UnknownLayerError, items, known, vector
 from modelinspect.analyses.plan.tflite.operators import (
     ADD,
@@ -100,6 +100,8 @@ def _spread(call: Call, given: Value, window: tuple[int, int], scope: str, convo
     padding, dilation = _padding(call), call.pair("dilation_rate")
     if min(dilation) <= 0:
         raise UnknownLayerError("a dilation of nothing")
+    if given.shape[0] > 0 and dilation != (1, 1):
+        call.network.ghosts.append(integers(list(dilation), ()))
     if dilation == (1, 1) or given.shape[0] > 0:
         return convolve(given, padding, dilation)
     return dilated(call, given, window, dilation, scope, lambda image: convolve(image, {"padding": 1}, (1, 1)))
@@ -221,6 +223,8 @@ def _conv1d(call: Call) -> Value:
     if padding == "causal":
         sides = call.table([(0, 0), ((window - 1) * rate, 0), (0, 0)], "Pad/paddings" if call.keras == 2 else "Const")
         sequence = call.op(PAD, [sequence, sides], (given[0], given[1] + (window - 1) * rate, given[2]), "Pad")
+    if given[0] > 0 and rate > 1:
+        call.network.ghosts.append(integers([rate], ()))
     if rate == 1 or given[0] > 0:
         return _finish(call, convolve(sequence, rate, same=padding == "same"))
     return _finish(call, dilated(call, sequence, (window,), (rate,), operation, lambda inner: convolve(inner, 1, same=False)))
