@@ -232,3 +232,21 @@ def test_a_model_of_tensorflow_1_is_not_told_to_be_copied_by_keras(nodes: int, t
     remedy = next(entry.remedy for entry in explain(None, side(build)).causes if entry.cause == "optimizer-state")
     assert told in remedy
     assert bool(remedy) is bool(told)
+
+
+def test_what_becomes_of_batch_normalizations_is_told_in_both_orders() -> None:
+    before, after = Build("m.h5"), Build("m.tflite", FormatName.TFLITE)
+    before.tensor("conv/kernel", (64, 64), data=kernel().tobytes(), layer="conv")
+    after.tensor("net/conv/kernel", (64, 64), data=kernel(seed=2).tobytes())
+    for layer in ("bn", "bn_1"):
+        for name, role in (
+            ("gamma", Role.WEIGHT),
+            ("beta", Role.WEIGHT),
+            ("moving_mean", Role.STATISTIC),
+            ("moving_variance", Role.STATISTIC),
+        ):
+            before.tensor(f"{layer}/{name}", (64,), role=role, data=kernel(8, 8).tobytes(), layer=layer)
+    said = "; the converter folds the 2 batch normalizations into convolutions, or keeps a factor and an offset of four vectors"
+    for one, other in ((before, after), (after, before)):
+        assert cause(one, other, "structure-change").message.endswith(said)
+    assert said not in cause(before, model(kernel(), location="m.h5"), "structure-change").message

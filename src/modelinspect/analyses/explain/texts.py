@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from modelinspect.analyses.explain.remedies import cause_remedy
 from modelinspect.analyses.matching import Side
 from modelinspect.analyses.remedies import Helpers, helpers_of
 from modelinspect.analyses.rules.base import plural
+from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.reports.causes import Cause
 
@@ -125,9 +127,24 @@ def _change_message(cause: Cause, grew: bool, places: int, before: Side | None, 
                 return f"checkpoints of the model: {checkpoints(before):,} before, {checkpoints(after):,} after"
             more = "more or larger" if grew else "fewer or smaller"
             counts = f"{plural(parameters(before), 'parameter')} before, {plural(parameters(after), 'parameter')} after"
-            return f"{plural(places, 'tensor')} {more}: {counts}"
+            return f"{plural(places, 'tensor')} {more}: {counts}{_normalizations(before, after)}"
         case _:
             return cause.meaning
+
+
+def _normalizations(before: Side, after: Side) -> str:
+    """Say what the converter does to batch normalizations, where one side has them and the other is of TFLite."""
+    for keras, converted in ((before, after), (after, before)):
+        statistics = Counter(tensor.layer for tensor in keras.artifact.tensors if tensor.role is Role.STATISTIC and tensor.layer)
+        count = sum(each == _MOVING for each in statistics.values())
+        if count and converted.artifact.format is FormatName.TFLITE:
+            of_them = f"the {count:,} batch normalizations" if count > 1 else "the batch normalization"
+            return f"; the converter folds {of_them} into convolutions, or keeps a factor and an offset of four vectors"
+    return ""
+
+
+_MOVING = 2
+"""The moving averages of a batch normalization: mean and variance."""
 
 
 def functions_text(before: Side | None, after: Side) -> str:
