@@ -608,7 +608,7 @@ def with_batch(model: Any, library: Any) -> Any:
     """Return a model with a batch of one where it has none, without which the converter refuses loops."""
     if all(each.shape[0] is not None for each in model.inputs):
         return model
-    given = [library.Input(batch_shape=(1, *each.shape[1:]), dtype=each.dtype, name=each.name) for each in model.inputs]
+    given = [library.Input(each.shape[1:], 1, dtype=each.dtype, name=each.name) for each in model.inputs]
     fixed = library.models.clone_model(model, input_tensors=given if len(given) > 1 else given[0])
     fixed.set_weights(model.get_weights())
     return fixed

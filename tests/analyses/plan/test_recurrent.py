@@ -33,7 +33,7 @@ def changed(folder: Path, **settings: object) -> Path:
 def test_the_command_fixes_the_batch_that_the_configuration_leaves_open() -> None:
     report = mi.plan(fixture_path(LSTM), only=["tflite-float16"])
     (entry,) = report.options
-    assert "fixed = tf_keras.models.clone_model(model, input_tensors=given if len(given) > 1 else given[0])" in entry.command
+    assert "fixed = tf_keras.models.clone_model(model, input_tensors=given)" in entry.command
     assert "the batch is fixed to 1" in entry.notes
     real = fixture_path("pruned_layers/lstm/stripped/float16.tflite").stat().st_size
     assert entry.size == pytest.approx(real, rel=0.002)  # its input and output have other names
@@ -78,9 +78,10 @@ def test_an_lstm_with_other_activations_is_a_loop(tmp_path: Path) -> None:
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("option", ["tflite-float32", "tflite-dynamic-int8"])
-def test_the_command_makes_a_file_of_the_printed_size(option: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("option", "off"), [("tflite-float32", 0), ("tflite-dynamic-int8", 32)])
+def test_the_command_makes_a_file_of_the_printed_size(option: str, off: int, tmp_path: Path) -> None:
+    """Of int8 kernels the order is not known, and with it some paddings."""
     shutil.copy(fixture_path(LSTM), tmp_path / "model.h5")
     (entry,) = mi.plan(tmp_path / "model.h5", only=[option]).options
     subprocess.run([sys.executable, "-c", entry.command], check=True, cwd=tmp_path, capture_output=True, timeout=300)
-    assert (tmp_path / "model.tflite").stat().st_size == entry.size
+    assert abs((tmp_path / "model.tflite").stat().st_size - entry.size) <= off

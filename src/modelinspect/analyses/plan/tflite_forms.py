@@ -174,8 +174,10 @@ def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
     return [
         *lines,
         *([] if keras == "tf.keras" or lines else [f"import {keras}"]),
-        f"given = [{keras}.Input(batch_shape=(1, *each.shape[1:]), dtype=each.dtype, name=each.name) for each in model.inputs]",
-        f"fixed = {keras}.models.clone_model(model, input_tensors=given if len(given) > 1 else given[0])",
+        f"one = lambda x: {keras}.Input(x.shape[1:], 1, dtype=x.dtype, name=x.name)",
+        "given = [one(x) for x in model.inputs]",
+        "given = given if len(given) > 1 else given[0]",
+        f"fixed = {keras}.models.clone_model(model, input_tensors=given)",
         "fixed.set_weights(model.get_weights())",
         "converter = tf.lite.TFLiteConverter.from_keras_model(fixed)",
     ]
