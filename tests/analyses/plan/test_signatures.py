@@ -18,6 +18,7 @@ from benchmarks.signature_reality import BEGIN, END, LATER, Outcome, outcomes, t
 
 import modelinspect as mi
 from modelinspect.encodings.protobuf import message_class
+from tests.support.fixtures import fixture_path
 
 PROJECT = Path(__file__).resolve().parents[3]
 MUTATED = ("cnn-3-0", "module-nested-1-2", "text-3-0", "attention-3-0", "module-images-1-1", "unet-3-0")
@@ -98,6 +99,18 @@ def test_a_signature_of_another_name_is_converted_under_it(saved: Path, tmp_path
     renamed = mi.plan(_changed(saved / "module-dense-1-0", tmp_path, rename), only=["tflite-float32"]).options[0].size
     assert abs(plain - renamed) <= 16
     assert plain != renamed
+
+
+@pytest.mark.parametrize(("name", "reason"), [("text", "not in saved_model.pb"), ("vocabulary", "its input words is of another type")])
+def test_what_has_neither_a_graph_nor_layers_to_predict_from_says_why(name: str, reason: str) -> None:
+    assert any("tflite-float32" in line and reason in line for line in mi.plan(fixture_path(f"saved_model/{name}")).left_out)
+
+
+def test_a_savedmodel_in_an_archive_is_predicted_as_the_folder_is(saved: Path, tmp_path: Path) -> None:
+    folder = saved / "module-dense-1-0"
+    packed = shutil.make_archive(str(tmp_path / "saved"), "gztar", folder)
+    sizes = [mi.plan(path, only=["tflite-float32"]).options[0].size for path in (folder, packed)]
+    assert sizes[0] == sizes[1]
 
 
 def test_lengths_that_are_not_known_are_left_out(saved: Path, tmp_path: Path) -> None:

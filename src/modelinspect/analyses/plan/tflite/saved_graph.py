@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelinspect.analyses.plan.base import Planning
+from modelinspect.core.artifact import DocumentKind
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.formats.data_types import data_type
 from modelinspect.measure.blocks import UnmeasurableError
 
-_FILE, _NEWER = "saved_model.pb", "saved_model.cpb"
+_BINARY = "SavedModel"
+"""The label of a graph that is one message, and neither text nor in chunks."""
 _SERVE = "serve"
 _DEFAULT = "serving_default"
 MARK = "@"
@@ -74,12 +76,13 @@ class SavedGraph:
 
 def read_graph(planning: Planning) -> SavedGraph:
     """Return what the converter would convert. Raises `UnmeasurableError` where that cannot be told, `FormatError`."""
-    names = {member.name for member in planning.artifact.members}
-    if _FILE not in names or _NEWER in names:
-        raise UnmeasurableError(f"its graph is not in {_FILE}")
-    source = planning.files.open(_FILE)
-    planning.limits.allow("the graph", source.size, planning.limits.structure_size, _FILE)
-    message: Any = parse_message("SavedModel", source.read_at(0, source.size), _FILE)
+    documents = [each for each in planning.artifact.documents if each.kind in (DocumentKind.GRAPH, DocumentKind.GRAPH_TEXT)]
+    if len(documents) != 1 or documents[0].label != _BINARY or documents[0].kind is not DocumentKind.GRAPH:
+        raise UnmeasurableError("its graph is not in saved_model.pb, or not there alone")
+    stream, span = documents[0].stream, documents[0].span
+    planning.limits.allow("the graph", span.size, planning.limits.structure_size, stream.member, span.offset)
+    data = planning.files.open_stream(stream).read_at(span.offset, span.size)
+    message: Any = parse_message("SavedModel", data, stream.member, span.offset)
     graphs = [graph for graph in message.meta_graphs if set(graph.meta_info_def.tags) == {_SERVE}]
     if len(graphs) != 1:
         raise UnmeasurableError("it has no graph, or several, for serving")

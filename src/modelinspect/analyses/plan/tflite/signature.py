@@ -42,10 +42,13 @@ def saved_source(planning: Planning) -> Source:
     try:
         return signature_source(planning)
     except (FormatError, UnmeasurableError) as error:
-        source = keras_source(planning)
-        return (
-            source if source.has_structure and not source.unknown else replace(source, reason=str(error), doubt=max(source.doubt, _GUESSED))
-        )
+        try:
+            source = keras_source(planning)
+        except (FormatError, UnmeasurableError):
+            raise error from None
+        if source.has_structure and not source.unknown:
+            return source
+        return replace(source, reason=str(error), doubt=max(source.doubt, _GUESSED))
 
 
 def signature_source(planning: Planning) -> Source:
