@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from modelinspect.analyses.networks.traversal import Traversal, class_of
 from modelinspect.analyses.networks.variables import Parameter, items, parameters_of
@@ -17,6 +17,7 @@ from modelinspect.formats.keras_model.config import LayerConfig
 from modelinspect.measure.kept import Layout
 
 _INPUT = "InputLayer"
+_CELL = {"0": "kernel", "1": "recurrent_kernel", "2": "bias"}
 _KINDS = {"float16": 1, "float32": FLOAT32, "int32": INT32, "int64": 4, "int8": 9, "uint8": 3, "bool": 6}
 
 
@@ -73,7 +74,7 @@ class Flow(Traversal[Value]):
         name, kind = layer.name, class_of(layer)
         if kind in IDENTITIES:
             return given
-        call = Call(self.network, self.scopes, self.keras, layer, kind, parameters_of(self.parameters, path), scope, given)
+        call = Call(self.network, self.scopes, self.keras, layer, kind, self._variables(layer, path), scope, given)
         rule = LAYERS.get(kind)
         count = len(self.network.ops)
         try:
@@ -88,6 +89,15 @@ class Flow(Traversal[Value]):
             reason = str(error) if isinstance(error, UnknownLayerError) else "settings that make no sense"
             self.unknown.append(f"{name} ({kind})" if reason == kind else f"{name} ({kind}: {reason})")
             return [self._guess(call)]
+
+    def _variables(self, layer: LayerConfig, path: str) -> Sequence[Parameter]:
+        """Return a layer's variables; `.keras` files number those of a recurrent layer, and keep them in its cells."""
+        found = parameters_of(self.parameters, path)
+        if found:
+            return found
+        inner = [f"{child.name}/cell" for child in layer.children]
+        cells = [many for key in (f"{path}/cell", f"{path}/forward_layer/cell", *inner) if (many := self.parameters.get(key))]
+        return [replace(each, name=_CELL.get(each.name, each.name)) for many in cells for each in many]
 
     def _guess(self, call: Call) -> Value:
         """Keep the weights of a layer that is not known, with an operator for each."""
