@@ -113,7 +113,8 @@ def _differences(before: Side, old: Ledger, after: Side, new: Ledger, pairs: Ite
                 cause = Cause.QUANTIZATION
             found.append(_Difference(cause, named[other], size, True))
     left = [*logical_before.values(), *(share for share in mine if share.cause is not None)]
-    found += [_difference(before, share, -1, {one: named[other] for one, other in both}) for share in left]
+    named_before = {one: named[other] for one, other in both}
+    found += [_difference(before, share, -1, named_before) for share in left]
     left = [*logical_after.values(), *(share for share in theirs if share.cause is not None)]
     return found + [_difference(after, share, 1, named) for share in left]
 
