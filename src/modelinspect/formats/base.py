@@ -201,6 +201,7 @@ class Parsing:
             self._diagnostic_count += built.collision_count - len(built.collisions)
             logical = sorted(self._logical.get(member, ()), key=lambda one: one.span)
             members.append(Member(member, built.map, tuple(logical)))
+        self._sites.clear()  # they refer back to this: what they hold is freed now, and not when the collector of cycles runs
         return Artifact(
             self.files.location,
             name,
