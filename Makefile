@@ -33,7 +33,7 @@ fixtures: $(VENV)/.installed-all
 	$(BIN)/python fixtures/make.py
 
 bench: $(VENV)/.installed-all
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/speed/run.py
 
 docs: $(VENV)/.installed-all
 	$(BIN)/python docs/generate_reference.py

@@ -167,9 +167,9 @@ def lint(
     ``select`` and ``ignore`` choose rules: ids, patterns, or the groups ``unsafe`` and ``wasteful``. An artifact that
     exceeds the limits is a finding, not an error. ``measure=False`` reads no weights, and rules that need them find nothing.
     """
-    from modelinspect.analyses.lint.report import lint_artifact, lint_refused
-    from modelinspect.analyses.lint.run import choose
+    from modelinspect.analyses.lint import lint_artifact, lint_refused
     from modelinspect.errors import LimitError
+    from modelinspect.rules.registry import choose
 
     chosen = choose(select, ignore)
     place = location.location if isinstance(location, Artifact) else location
@@ -276,10 +276,10 @@ def side(
 
 
 def _side(artifact: Artifact, files: FileSet, *, measure: bool, limits: Limits | None, progress: Progress | None) -> Side:
-    from modelinspect.analyses.channels.removal import find_removal
     from modelinspect.analyses.matching import Side
     from modelinspect.measure.facts import COMPARING
     from modelinspect.measure.run import measure as measure_all
+    from modelinspect.networks.channels.removal import find_removal
 
     if not measure:
         return Side(artifact, None)

@@ -12,7 +12,7 @@ from modelinspect.analyses.matching import MatchedBy, Side, canonical_name, matc
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role
-from tests.analyses.rules.test_examples import kernel, side
+from tests.rules.wasteful.test_examples import kernel, side
 from tests.support.artifacts import Build
 from tests.support.fixtures import fixture_path
 

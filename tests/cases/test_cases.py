@@ -11,8 +11,8 @@ import pytest
 
 import modelinspect as mi
 from modelinspect.analyses.explain import compare
-from modelinspect.analyses.rules.base import rules
 from modelinspect.reports.causes import Cause
+from modelinspect.rules.base import rules
 from tests.cases.bank import HERE, Case, Formulas, build, cases
 from tests.cases.oracles import evaluate, size
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from modelinspect.analyses.lint.run import unsafe_rules
 from modelinspect.cli.hook import run
 from modelinspect.reports.schemas import schema
+from modelinspect.rules.registry import unsafe_rules
 from tests.support.cli import run_cli, run_process
 from tests.support.corpus import PROJECT
 from tests.support.fixtures import fixture_path

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import ModuleType
 
 from modelinspect import api
-from modelinspect.analyses.rules.base import Context
 from modelinspect.analyses.summary import summarize
 from modelinspect.core.artifact import Artifact
 from modelinspect.formats.base import parse_with
 from modelinspect.renderers.look import Look
+from modelinspect.rules.base import Context
 from modelinspect.sources.files import open_location
 from tests.support.corpus import PROJECT
 from tests.support.fixtures import fixture_path

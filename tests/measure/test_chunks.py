@@ -22,8 +22,8 @@ from modelinspect.measure.facts import Aspect, TensorMeasure
 from modelinspect.measure.filters import unshuffle
 from modelinspect.measure.run import measure
 from modelinspect.sources.files import MemoryFiles
-from tests.measure.tensors import artifact_of, tensor
 from tests.measure.test_zeros import oracle
+from tests.support.tensors import artifact_of, tensor
 
 FILTERS = {
     "none": {},

@@ -15,8 +15,8 @@ import modelinspect as mi
 from modelinspect.analyses.plan.entropy import mask_bits
 from modelinspect.core.tensors import ByteOrder
 from modelinspect.measure.facts import Aspect
-from tests.measure.tensors import measured
 from tests.support.fixtures import fixture_path
+from tests.support.tensors import measured
 
 VALUES = np.random.default_rng(3).normal(0, 9, 5_000).round().astype("<i2")
 

@@ -12,8 +12,8 @@ from modelinspect.core.tensors import RawPayload, Stream, Tensor
 from modelinspect.measure import equal
 from modelinspect.measure.run import measure
 from modelinspect.sources.files import MemoryFiles
-from tests.measure.tensors import artifact_of, tensor
 from tests.support.fixtures import fixture_path
+from tests.support.tensors import artifact_of, tensor
 
 
 def digests(*arrays: np.ndarray) -> list[str | None]:

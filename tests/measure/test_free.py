@@ -16,7 +16,7 @@ from modelinspect.core.tensors import DecompressStep, RawPayload, Stream, Window
 from modelinspect.measure import free
 from modelinspect.measure.free import find_hidden
 from modelinspect.sources.files import MemoryFiles
-from tests.measure.tensors import tensor
+from tests.support.tensors import tensor
 
 
 def artifact_with(sizes: list[tuple[int, bool]]) -> tuple[Artifact, int]:

@@ -12,7 +12,7 @@ from modelinspect.core.artifact import Artifact
 from modelinspect.core.limits import MIB
 from modelinspect.errors import ModelInspectError
 from modelinspect.formats.base import parse_with
-from modelinspect.formats.hdf5 import FORMAT
+from modelinspect.formats.keras.hdf5_file import FORMAT
 from modelinspect.measure.facts import Measurements
 from modelinspect.measure.run import measure
 from modelinspect.sources.files import open_location

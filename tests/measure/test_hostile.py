@@ -9,7 +9,7 @@ import pytest
 
 from modelinspect.errors import ModelInspectError
 from modelinspect.formats.base import parse_with
-from modelinspect.formats.hdf5 import FORMAT
+from modelinspect.formats.keras.hdf5_file import FORMAT
 from modelinspect.measure.facts import Aspect
 from modelinspect.measure.free import find_hidden
 from modelinspect.measure.run import measure

@@ -14,7 +14,7 @@ from modelinspect.measure import together
 from modelinspect.measure.run import measure
 from modelinspect.sources.base import MemorySource
 from modelinspect.sources.files import MemoryFiles
-from tests.measure.tensors import artifact_of, tensor
+from tests.support.tensors import artifact_of, tensor
 
 STREAM = Stream("m")
 SIZES = {"float16": 2, "float32": 4, "float64": 8, "int8": 1, "int32": 4, "float8_e4m3fn": 1, "float8_e4m3fnuz": 1}

@@ -18,7 +18,7 @@ from modelinspect.measure.facts import Aspect
 from modelinspect.measure.run import measure
 from modelinspect.sources.base import MemorySource
 from modelinspect.sources.files import MemoryFiles, open_location
-from tests.measure.tensors import artifact_of, measured, tensor
+from tests.support.tensors import artifact_of, measured, tensor
 
 NUMPY = {
     **{name: np.dtype(name) for name in ("float16", "float32", "float64", "complex64", "complex128", "bool")},

@@ -17,6 +17,7 @@ import pytest
 
 from modelinspect.pruning.methods import METHODS
 from tests.support.cli import CliResult, run_cli
+from tests.support.corpus import PROJECT
 from tests.support.fixtures import fixture_path
 
 pytestmark = pytest.mark.tensorflow
@@ -60,7 +61,7 @@ def mlp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Model files to prune."""
     folder = tmp_path_factory.mktemp("models")
-    script = Path(__file__).with_name("models.py")
+    script = PROJECT / "tests" / "support" / "pruning_models.py"
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     subprocess.run([sys.executable, str(script), str(folder)], check=True, env=environment, capture_output=True)
     assert not (folder / "trap").exists()
@@ -200,7 +201,7 @@ def test_an_unknown_layer_class_says_how_to_give_its_code(models: Path, tmp_path
 
 
 def test_a_layer_that_tfmot_does_not_know_is_left_out_with_the_reason_and_refused_by_name(models: Path, tmp_path: Path) -> None:
-    code = ("--allow-code", "--code", Path(__file__).with_name("models.py"))
+    code = ("--allow-code", "--code", PROJECT / "tests" / "support" / "pruning_models.py")
     result = prune(models / "custom.h5", "-o", tmp_path / "p", *QUICK, *code)
     assert result.code == 0, result.err
     assert "tfmot does not know Mine" in manifest(tmp_path / "p")["layers"][0]["reason"]

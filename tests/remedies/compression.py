@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modelinspect.analyses.remedies import Remedy
+from modelinspect.remedies import Remedy
 from tests.remedies.models import loaded, network, outputs
 from tests.remedies.proving import equal_weights, findings, follow, have, proves, size
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import modelinspect as mi
-from modelinspect.analyses.remedies import Remedy
+from modelinspect.remedies import Remedy
 from tests.remedies.models import network, outputs, steps, stripped, trained, wrapped, write
 from tests.remedies.proving import causes, findings, follow, proves, size
 

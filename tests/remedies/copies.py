@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from modelinspect.analyses.remedies import Remedy
+from modelinspect.remedies import Remedy
 from tests.cases import build_by_hand
 from tests.remedies.models import X, convert, network, outputs
 from tests.remedies.proving import causes, findings, follow, have, printed, proves, size

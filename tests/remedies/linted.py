@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 import modelinspect as mi
-from modelinspect.analyses.remedies import Language, Remedy
+from modelinspect.remedies import Language, Remedy
 from tests.remedies.models import X, network
 from tests.remedies.proving import equal_weights, have, proves, run
 from tests.support.cli import run_cli

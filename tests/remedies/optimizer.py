@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from modelinspect.analyses.remedies import Language, Remedy
+from modelinspect.remedies import Language, Remedy
 from tests.remedies.models import X, loaded, network, steps, trained, wrapped
 from tests.remedies.proving import causes, equal_weights, findings, follow, have, printed, proves, run, size
 from tests.support.remedies import code_of

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 import modelinspect as mi
-from modelinspect.analyses.remedies import Language, Remedy
+from modelinspect.remedies import Language, Remedy
 from tests.remedies.models import loaded, network, outputs
 from tests.remedies.proving import equal_weights, have, proves, run
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import modelinspect as mi
-from modelinspect.analyses.remedies import Language, Remedy
+from modelinspect.remedies import Language, Remedy
 from tests.support.fixtures import FOLDER
 from tests.support.remedies import code_of, remedy_of
 

@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 
 import modelinspect as mi
-from modelinspect.analyses.remedies import Remedy
-from tests.analyses.channels.surgery import places_of, removal_of, without
+from modelinspect.remedies import Remedy
 from tests.remedies.models import X, Y, convert, loaded, network, steps, stripped, trained, wrapped
 from tests.remedies.proving import equal_weights, findings, follow, have, printed, proves, size
+from tests.support.surgery import places_of, removal_of, without
 
 
 @proves(Remedy.BASELINE_FIRST)

@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from modelinspect.analyses.remedies import Language, Remedy
+from modelinspect.remedies import Language, Remedy
 from tests.remedies.models import convert, loaded, network
 from tests.remedies.proving import causes, equal_weights, findings, follow, have, printed, proves, run, size
 from tests.support.cli import run_cli

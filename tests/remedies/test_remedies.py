@@ -16,16 +16,16 @@ from pathlib import Path
 import pytest
 
 import modelinspect as mi
-from modelinspect.analyses.explain.remedies import REMEDIES
 from modelinspect.analyses.plan.registry import option_names
-from modelinspect.analyses.remedies import Language, Remedy, example
-from modelinspect.analyses.rules.base import rules
+from modelinspect.remedies import Language, Remedy, example
+from modelinspect.remedies.causes import REMEDIES
 from modelinspect.renderers.look import Look
 from modelinspect.renderers.registry import OutputFormat, render
 from modelinspect.reports.base import Report
 from modelinspect.reports.blocks import Notes
 from modelinspect.reports.causes import Cause
 from modelinspect.reports.explain import ExplainReport
+from modelinspect.rules.base import rules
 from tests.analyses.test_compare_fixtures import PAIRS
 from tests.cases.bank import build, cases
 from tests.cases.conftest import cases_root

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from modelinspect.analyses.remedies import Remedy
+from modelinspect.remedies import Remedy
 from tests.remedies.models import X, aware, clustered, loaded, network, outputs, steps, stripped, trained, wrapped
 from tests.remedies.proving import causes, equal_weights, findings, follow, have, proves, size
 

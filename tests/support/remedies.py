@@ -6,7 +6,7 @@ import re
 from functools import cache
 from string import Formatter
 
-from modelinspect.analyses.remedies import Remedy
+from modelinspect.remedies import Remedy
 
 
 def remedy_of(printed: str) -> Remedy:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 
-from modelinspect.analyses.channels.removal import Removal
-from modelinspect.analyses.kernels import frozen_masks
-from modelinspect.analyses.optimizers import average_names
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.measure.facts import Measurements
 from modelinspect.measure.free import HiddenReport
+from modelinspect.networks.channels.removal import Removal
+from modelinspect.networks.kernels import frozen_masks
+from modelinspect.networks.optimizers import average_names
 
 
 class MatchedBy(StrEnum):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from modelinspect.analyses.attribution import Ledger, attribute
 from modelinspect.analyses.rollup import Key, roll_up
-from modelinspect.analyses.rules.base import Context, find_all
 from modelinspect.core.artifact import Artifact
 from modelinspect.measure.facts import Measurements, TensorMeasure
 from modelinspect.measure.free import HiddenReport
@@ -22,6 +21,7 @@ from modelinspect.reports.entries import (
 )
 from modelinspect.reports.inspect import InspectReport, Rollup, StructureRow, categories_part
 from modelinspect.reports.tensors import Remainder, TensorsReport
+from modelinspect.rules.base import Context, find_all
 
 _STRUCTURES = 50
 """Kinds of structures that a report tells; formats that name single objects in paths could have millions."""

@@ -9,27 +9,25 @@ from modelinspect.core.collector import paused_collector
 from modelinspect.core.limits import Limits
 from modelinspect.errors import UnknownFormatError
 from modelinspect.formats.base import Format, Parsing
-from modelinspect.formats.lookalikes import describe
+from modelinspect.formats.signatures import describe
 from modelinspect.sources.files import FileSet
 
 FORMATS: tuple[str, ...] = (
     "modelinspect.formats.saved_model",
     "modelinspect.formats.tfjs",
-    "modelinspect.formats.keras_zip",
-    "modelinspect.formats.sharded_weights",
+    "modelinspect.formats.keras.archive",
+    "modelinspect.formats.keras.sharded_weights",
     "modelinspect.formats.checkpoint",
     "modelinspect.formats.tflite",  # before archives: a zip of files may stand behind the model
-    "modelinspect.formats.archive",  # before HDF5: the header of a tar archive looks like a user block
-    "modelinspect.formats.keras_hdf5",
-    "modelinspect.formats.weights_hdf5",
-    "modelinspect.formats.hdf5",
-    "modelinspect.formats.graph_def",
+    "modelinspect.formats.archives.format",  # before HDF5: the header of a tar archive looks like a user block
+    "modelinspect.formats.keras.hdf5_file",
+    "modelinspect.formats.graph.graph_def",
 )
 """The modules, in the order in which they are asked; each has a ``FORMAT``."""
 
 
 _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x89HDF\r\n\x1a\n", "modelinspect.formats.keras_hdf5"),
+    (0, b"\x89HDF\r\n\x1a\n", "modelinspect.formats.keras.hdf5_file"),
     (4, b"TFL3", "modelinspect.formats.tflite"),
 )
 """First bytes that no other format has, and where: the module is asked at once, and the others are not even loaded."""

@@ -9,7 +9,7 @@ from modelinspect.analyses.explain.compare import explain
 from modelinspect.analyses.explain.compressed import Squeezed
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.reports.explain import Compressed
-from tests.analyses.rules.test_examples import kernel, side
+from tests.rules.wasteful.test_examples import kernel, side
 from tests.support.artifacts import Build
 
 

@@ -7,11 +7,11 @@ import pytest
 from modelinspect import api
 from modelinspect.analyses.explain.compare import explain
 from modelinspect.analyses.explain.labels import labels
-from modelinspect.analyses.optimizers import optimizer_of
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role
+from modelinspect.networks.optimizers import optimizer_of
 from modelinspect.reports.causes import Cause
-from tests.analyses.rules.test_examples import kernel, side
+from tests.rules.wasteful.test_examples import kernel, side
 from tests.support.artifacts import Build
 from tests.support.fixtures import fixture_path
 

@@ -20,7 +20,7 @@ from modelinspect.core.tensors import Quantization, Role
 from modelinspect.measure.facts import Aspect
 from modelinspect.measure.run import measure
 from modelinspect.reports.explain import PrunedKernel
-from tests.analyses.rules.test_examples import side
+from tests.rules.wasteful.test_examples import side
 from tests.support.artifacts import Build
 from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path

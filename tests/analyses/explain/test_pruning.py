@@ -11,7 +11,7 @@ import pytest
 from modelinspect import api
 from modelinspect.analyses.explain.compare import explain
 from modelinspect.reports.explain import PrunedKernel
-from tests.analyses.rules.test_examples import kernel, masked, model, side
+from tests.rules.wasteful.test_examples import kernel, masked, model, side
 from tests.support.fixtures import fixture_path
 
 

@@ -8,14 +8,14 @@ import pytest
 from modelinspect.analyses.explain.compare import explain
 from modelinspect.analyses.explain.labels import duplicates
 from modelinspect.analyses.explain.optimizer_text import optimizer_text
-from modelinspect.analyses.rules.base import Context
-from modelinspect.analyses.rules.dense_zeros import dense_kernels
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role, Storage
-from modelinspect.formats.keras_model.averages import keeps_averages, moving_averages
+from modelinspect.formats.keras.averages import keeps_averages, moving_averages
 from modelinspect.reports.explain import CauseEntry
-from tests.analyses.rules.test_examples import kernel, model, side
+from modelinspect.rules.base import Context
+from modelinspect.rules.wasteful.dense_zeros import dense_kernels
+from tests.rules.wasteful.test_examples import kernel, model, side
 from tests.support.artifacts import Build
 
 SHAPES = ((8, 4), (4,), (4, 2), (2,))

@@ -11,6 +11,7 @@ import pytest
 import modelinspect as mi
 from modelinspect.measure.compressors import deflated_size
 from modelinspect.measure.tarball import tar_stream
+from tests.support.corpus import PROJECT
 
 NETWORKS = ("mlp-2-1", "cnn-2-0", "separable-2-2")
 FORMATS = (".h5", ".keras", ".weights.h5", "-checkpoint")
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.tensorflow
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stripped")
-    script = Path(__file__).with_name("strip_for_real.py")
+    script = PROJECT / "tests" / "support" / "strip_for_real.py"
     subprocess.run([sys.executable, str(script), str(folder), *NETWORKS], check=True, capture_output=True, timeout=600)
     return folder
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from modelinspect.analyses.explain.compressed import QUICK, Squeezed
-from modelinspect.analyses.rules.base import Comparison, Context
-from modelinspect.analyses.rules.dense_zeros import WORTH_TELLING, dense_kernels
 from modelinspect.core.artifact import FormatName
 from modelinspect.reports.causes import Cause
 from modelinspect.reports.diff import signed
 from modelinspect.reports.explain import CauseEntry, Compressed
 from modelinspect.reports.plan import OptionEntry
 from modelinspect.reports.wording import percent, plural
+from modelinspect.rules.base import Comparison, Context
+from modelinspect.rules.wasteful.dense_zeros import WORTH_TELLING, dense_kernels
 
 _MOST = 0.8
 _NAMED = 3

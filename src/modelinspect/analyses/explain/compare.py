@@ -15,7 +15,6 @@ from modelinspect.analyses.explain.partition import Share, partition
 from modelinspect.analyses.explain.pruning import pruned_kernels
 from modelinspect.analyses.explain.texts import Shown, Told, tell
 from modelinspect.analyses.matching import Pair, Side, match_tensors
-from modelinspect.analyses.rules.base import Comparison, Context, find_all
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Role, Tensor
@@ -23,6 +22,7 @@ from modelinspect.errors import InvariantError
 from modelinspect.reports.causes import Cause
 from modelinspect.reports.diff import Content, category_deltas
 from modelinspect.reports.explain import CauseEntry, Evidence, ExplainReport
+from modelinspect.rules.base import Comparison, Context, find_all
 
 _EVIDENCE_KEPT = 50
 

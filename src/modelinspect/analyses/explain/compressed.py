@@ -12,8 +12,6 @@ from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Planning, Progres
 from modelinspect.analyses.plan.content import stream
 from modelinspect.analyses.plan.registry import option_entry, run_families
 from modelinspect.analyses.plan.transport import gzip_frame
-from modelinspect.analyses.rules.base import Context
-from modelinspect.analyses.rules.dense_zeros import WORTH_TELLING, DenseKernels, dense_kernels
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.core.tensors import Tensor
@@ -24,6 +22,8 @@ from modelinspect.measure.readers import blocks
 from modelinspect.measure.zeros import ZeroCounter
 from modelinspect.reports.explain import Compressed
 from modelinspect.reports.plan import OptionEntry
+from modelinspect.rules.base import Context
+from modelinspect.rules.wasteful.dense_zeros import WORTH_TELLING, DenseKernels, dense_kernels
 from modelinspect.sources.files import FileSet
 
 

@@ -6,12 +6,12 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 
-from modelinspect.analyses.kernels import frozen_masks
 from modelinspect.analyses.matching import Side
-from modelinspect.analyses.optimizers import average_names
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Tensor
+from modelinspect.networks.kernels import frozen_masks
+from modelinspect.networks.optimizers import average_names
 from modelinspect.reports.causes import Cause
 
 _METRICS = frozenset(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.analyses.explain.remedies import REMEDIES
-from modelinspect.analyses.lint.base import UnsafeRule
-from modelinspect.analyses.lint.run import unsafe_rules
-from modelinspect.analyses.remedies import Remedy, example
-from modelinspect.analyses.rules.base import Rule, rules
+from modelinspect.remedies import Remedy, example
+from modelinspect.remedies.causes import REMEDIES
 from modelinspect.reports.causes import CAUSES, Cause
 from modelinspect.reports.meaning import Meaning, MeaningReport
+from modelinspect.rules.base import Rule, rules
+from modelinspect.rules.registry import unsafe_rules
+from modelinspect.rules.unsafe.base import UnsafeRule
 
 
 def meaning(name: str) -> MeaningReport | None:

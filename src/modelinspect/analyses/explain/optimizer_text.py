@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from modelinspect.analyses.explain.labels import duplicates
 from modelinspect.analyses.matching import Side
-from modelinspect.analyses.optimizers import average_names, optimizer_of
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Tensor
+from modelinspect.networks.optimizers import average_names, optimizer_of
 from modelinspect.reports.wording import plural
 
 STATE = "the optimizer's state"

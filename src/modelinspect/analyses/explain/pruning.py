@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from modelinspect.analyses.channels.removal import Saving
 from modelinspect.analyses.explain.labels import duplicates
-from modelinspect.analyses.kernels import input_axis, is_depthwise, output_axis
 from modelinspect.analyses.matching import Side, bare_layer
-from modelinspect.analyses.rules.base import Context, is_bias
-from modelinspect.analyses.rules.masks import Mask, masks
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.measure.facts import Pattern, TensorMeasure
+from modelinspect.networks.channels.removal import Saving
+from modelinspect.networks.kernels import input_axis, is_depthwise, output_axis
 from modelinspect.reports.explain import PrunedKernel
 from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Context, is_bias
+from modelinspect.rules.wasteful.masks import Mask, masks
 
 _SOME = 0.2
 _SHORT = 0.01

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelinspect.analyses.explain.optimizer_text import checkpoints, copies_of, is_one, optimizer_text, optimizers_text
-from modelinspect.analyses.explain.remedies import cause_remedy
 from modelinspect.analyses.matching import Side
-from modelinspect.analyses.remedies import Helpers, helpers_of
-from modelinspect.analyses.rules.base import plural
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.remedies import Helpers, helpers_of
+from modelinspect.remedies.causes import cause_remedy
 from modelinspect.reports.causes import Cause
+from modelinspect.rules.base import plural
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ import zipfile
 from collections.abc import Iterator
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
-from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.core.artifact import FormatName
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.compressors import BLOCK, deflated_size
 from modelinspect.measure.rewrite import ZIP_ERRORS, as_file
+from modelinspect.remedies import Remedy, advise
 
 _LOCAL, _CENTRAL, _END = 30, 46, 22
 _MOST = 2**31 - 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.analyses.explain.remedies import duplicate_remedy
 from modelinspect.analyses.matching import Side
 from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Family, Option, Planning
 from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
@@ -15,6 +14,7 @@ from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Storage, Tensor
 from modelinspect.measure.compressors import deflated_size
 from modelinspect.measure.equal import digest_equals
+from modelinspect.remedies.causes import duplicate_remedy
 from modelinspect.reports.wording import plural
 
 _LEAST = 64

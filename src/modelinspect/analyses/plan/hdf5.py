@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
-from modelinspect.analyses.remedies import Remedy, advise
 from modelinspect.core.artifact import FormatName
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.compressors import GZIP_FRAME
 from modelinspect.measure.rewrite import LEAST_GZIPPED, repacked_size
+from modelinspect.remedies import Remedy, advise
 
 _UNREAD = ("links", "elsewhere", "committed_datatypes")
 

@@ -11,7 +11,7 @@ from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.reports.entries import artifact_entry, diagnostic_entry
 from modelinspect.reports.plan import OptionEntry, PlanReport
 
-FAMILIES: tuple[str, ...] = ("transport", "zeros", "training_state", "duplicates", "hdf5", "archives", "tflite_forms", "entropy")
+FAMILIES: tuple[str, ...] = ("transport", "zeros", "training_state", "duplicates", "hdf5", "archives", "conversion", "entropy")
 """The modules of this package that hold a ``FAMILY``."""
 
 

@@ -11,16 +11,16 @@ from typing import Any
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
 from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
-from modelinspect.analyses.remedies import Advice
-from modelinspect.analyses.remedies.advice import keras_module
-from modelinspect.analyses.remedies.choose import without_helpers, without_optimizer
 from modelinspect.core.artifact import Document, DocumentKind, FormatName
 from modelinspect.core.tensors import DecompressStep, Role, Stream, Tensor
 from modelinspect.errors import FormatError
-from modelinspect.formats.keras_model.config import read_json
+from modelinspect.formats.keras.config import read_json
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.compressors import GZIP_FRAME, deflated_size
 from modelinspect.measure.rewrite import MOST_DEFLATED, ZIP_ERRORS, Rewriting, Rewritten, as_file, rewritten
+from modelinspect.remedies import Advice
+from modelinspect.remedies.advice import keras_module
+from modelinspect.remedies.choose import without_helpers, without_optimizer
 
 _WRAPPER = "prune_low_magnitude"
 _HELPERS = ("mask", "threshold", "pruning_step")

@@ -8,10 +8,10 @@ import numpy as np
 
 from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
 from modelinspect.analyses.plan.content import loads_as, read_member, stream
-from modelinspect.analyses.remedies import Advice, Remedy, advise
-from modelinspect.analyses.remedies.choose import positive_zeros, repackable
 from modelinspect.core.tensors import ByteOrder, ElementKind, RawPayload, Tensor
 from modelinspect.measure.compressors import BLOCK, GZIP_FRAME, Compressor, compress_all
+from modelinspect.remedies import Advice, Remedy, advise
+from modelinspect.remedies.choose import positive_zeros, repackable
 from modelinspect.reports.wording import plural
 
 

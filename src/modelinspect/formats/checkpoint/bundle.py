@@ -22,7 +22,7 @@ from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.checkpoint.entries import EntryReader
 from modelinspect.formats.checkpoint.slices import TensorSlice, decode_key, from_proto
-from modelinspect.formats.data_types import data_type
+from modelinspect.formats.graph.data_types import data_type
 
 OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 OBJECT_CONFIG_SUFFIX = "/.ATTRIBUTES/OBJECT_CONFIG_JSON"

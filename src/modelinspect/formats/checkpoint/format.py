@@ -152,7 +152,7 @@ def _map_other(parsing: Parsing, name: str) -> None:
     site = parsing.open(name)
     if name.endswith(META):
         # A SavedModel has a checkpoint in it, and its walk over graphs serves here: neither can be loaded before the other.
-        from modelinspect.formats.graph_def import parse_graph
+        from modelinspect.formats.graph.graph_def import parse_graph
 
         parsing.facts.setdefault("graph", parse_graph(site))
     else:

@@ -17,7 +17,7 @@ from modelinspect.formats.checkpoint.bundle import OBJECT_CONFIG_SUFFIX, OBJECT_
 from modelinspect.formats.checkpoint.names import use_by_name
 from modelinspect.formats.checkpoint.slices import TensorSlice, runs
 from modelinspect.formats.checkpoint.strings import claim_variants, read_strings
-from modelinspect.formats.object_graph import TABLE_SUFFIXES, Use
+from modelinspect.formats.graph.object_graph import TABLE_SUFFIXES, Use
 
 PADDING_MOST = 4096
 """A longer gap is no alignment."""
@@ -53,7 +53,7 @@ def read_object_graph(parsing: Parsing, bundle: Bundle) -> bytes | None:
 def _claim_graph(site: Site, span: Span) -> None:
     """Claim the object graph node by node."""
     # A SavedModel has a checkpoint in it and knows this module; its walk over messages serves here too.
-    from modelinspect.formats.saved_model.messages import MessageWalk
+    from modelinspect.formats.graph.messages import MessageWalk
 
     inner = site.window(span.offset, span.size, site.claims.path(OBJECT_GRAPH_KEY, "TrackableObjectGraph"))
     MessageWalk(inner).root(message("TrackableObjectGraph"), RegionKind.METADATA)

@@ -37,7 +37,7 @@ from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.checkpoint.bundle import key_name
 from modelinspect.formats.checkpoint.names import use_by_name
 from modelinspect.formats.checkpoint.slices import TensorSlice, decode_key, runs
-from modelinspect.formats.data_types import data_type
+from modelinspect.formats.graph.data_types import data_type
 from modelinspect.sources.snappy import SNAPPY
 
 _META, _DATA = 1, 2  # fields of SavedTensorSlices

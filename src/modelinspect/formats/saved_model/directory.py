@@ -11,10 +11,10 @@ from modelinspect.encodings.protobuf import message, parse_message
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.checkpoint import read_bundle
+from modelinspect.formats.graph.facts import graph_facts
+from modelinspect.formats.graph.messages import MessageWalk
+from modelinspect.formats.graph.text import parse_text
 from modelinspect.formats.saved_model.chunked import parse_chunked
-from modelinspect.formats.saved_model.facts import graph_facts
-from modelinspect.formats.saved_model.messages import MessageWalk
-from modelinspect.formats.saved_model.text import parse_text
 
 PB, PBTXT, CPB = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
 MODEL_FILES = (CPB, PB, PBTXT)

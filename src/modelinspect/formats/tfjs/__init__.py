@@ -11,8 +11,8 @@ from modelinspect.core.tensors import Role
 from modelinspect.encodings.json_keys import top_level_entries
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing, Site
-from modelinspect.formats.keras_model.config import LayerConfig, model_config, read_json
-from modelinspect.formats.keras_model.roles import role_of
+from modelinspect.formats.keras.config import LayerConfig, model_config, read_json
+from modelinspect.formats.keras.roles import role_of
 from modelinspect.formats.tfjs.manifest import Group, Weight, all_paths, read_manifest, role_of_weight
 from modelinspect.formats.tfjs.shards import place_weights
 

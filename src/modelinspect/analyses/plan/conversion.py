@@ -1,0 +1,252 @@
+"""Predicts what TFLiteConverter would make of the model, and warns where sparse encoding would lose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.conversion.forms.rewrite import SparseTensor, Weights
+from modelinspect.conversion.keras.source import Source, keras_source
+from modelinspect.conversion.predict import Form, gzipped_size, predict
+from modelinspect.core.artifact import FormatName
+from modelinspect.core.limits import MIB
+from modelinspect.core.tensors import Role
+from modelinspect.errors import FormatError
+from modelinspect.measure.blocks import UnmeasurableError
+from modelinspect.remedies.advice import is_whole, keras_module, load_lines
+from modelinspect.reports.wording import plural
+
+ERROR, _PADDINGS = 0.002, 32
+"""What an estimate is off by at the most where every layer is known, as a share and in bytes: docs/plan.md has the measurements."""
+MOST_ERROR = 9.99
+_SURE = 0.02
+"""Of a form that is less surely known, what it compresses to is not computed."""
+_MOST_WRITTEN = 64 * MIB
+"""Larger forms are not written in memory to be compressed."""
+
+_FORMS: tuple[tuple[str, Weights, bool], ...] = (
+    ("tflite-float32", Weights.FLOAT32, False),
+    ("tflite-float16", Weights.FLOAT16, False),
+    ("tflite-dynamic-int8", Weights.INT8, False),
+    ("tflite-sparse", Weights.FLOAT32, True),
+    ("tflite-dynamic-int8-sparse", Weights.INT8, True),
+)
+_LOADS = {
+    Weights.FLOAT32: "in the TFLite interpreter",
+    Weights.FLOAT16: "in the TFLite interpreter, which expands it to float32",
+    Weights.INT8: "in the TFLite interpreter, with hybrid kernels",
+}
+
+
+def _find(planning: Planning) -> Iterator[Option]:
+    source = _source(planning)
+    forms = {(weights, sparse): predict(source.root, source.kept, weights, sparse=sparse) for _, weights, sparse in _FORMS}
+    gzipped = _Gzipped(planning, source)
+    rough: list[str] = []
+    for name, weights, sparse in _FORMS:
+        form = forms[weights, sparse]
+        if sparse and not form.sparse:
+            planning.left_out.append(f"{name}: left out: no kernel has 30 % zeros, so the converter would encode none")
+            continue
+        if sparse:
+            _warn(planning, name, form, forms[weights, False])
+        error = _error(form, source)
+        if error is not None and error > _SURE and not planning.wanted:
+            rough.append(name)
+            continue
+        download = gzipped.of(form) if planning.wants(name) and (error or 0.0) <= _SURE else None
+        notes = [*_notes(form, source)]
+        if download is not None:
+            notes.append("the gzipped size is predicted, within 3 %")
+        if sparse and download is not None:
+            notes += _compared(download, gzipped.of(forms[weights, False]))
+        yield Option(
+            name,
+            form.size,
+            Basis.EXACT if error is None else Basis.ESTIMATE,
+            weights is Weights.FLOAT32,
+            _LOADS[weights],
+            command(planning, weights, sparse=sparse, fixes_batch=source.fixes_batch),
+            "; ".join(notes),
+            error,
+            download,
+        )
+    if rough:
+        planning.left_out.append(f"{', '.join(rough)}: not predicted within {_SURE:.0%}: {_unsure(source)}; --only shows the guess")
+
+
+def _unsure(source: Source) -> str:
+    """Say why forms are not predicted well."""
+    if source.reason:
+        return source.reason
+    if not source.has_structure:
+        return "the artifact has weights but no layers' configuration, and operators would be guessed"
+    if source.unknown:
+        more = f" and {len(source.unknown) - 3} more" if len(source.unknown) > 3 else ""
+        return f"not known how these convert: {', '.join(source.unknown[:3])}{more}"
+    return "names and paddings are too much of so small a file"
+
+
+def _error(form: Form, source: Source) -> float | None:
+    """Return what a form's size is off by at the most, None where it is known to the byte."""
+    if source.certain:
+        return None
+    guessed = source.guessed if form.is_sparse or form.weights is Weights.INT8 else 0
+    return round(min(ERROR + (_PADDINGS + source.doubt + guessed) / max(form.size, 1), MOST_ERROR), 4)
+
+
+@dataclass(slots=True)
+class _Gzipped:
+    """Says what forms are once they are gzipped: each is written with its elements, and compressed for real."""
+
+    planning: Planning
+    source: Source
+    _known: dict[tuple[Weights, bool], int | None] = field(default_factory=dict)
+
+    def of(self, form: Form) -> int | None:
+        """Return the bytes with the name that the command gives it; None where it is too large to be written, or not known."""
+        key = form.weights, form.is_sparse
+        if key not in self._known:
+            self._known[key] = self._count(form)
+        return self._known[key]
+
+    def _count(self, form: Form) -> int | None:
+        if not self.planning.downloads or form.size > _MOST_WRITTEN:
+            return None
+        files = self.planning.files
+        held = files.open(files.primary) if self.planning.artifact.format is FormatName.TFLITE and files.primary is not None else None
+        try:
+            return gzipped_size(form, self.source.elements, held) + len(made_name(self.planning)) + 1
+        except (FormatError, UnmeasurableError):
+            return None
+
+
+def _compared(sparse: int, dense: int | None) -> Iterator[str]:
+    """Say where the form that is smaller on disk is the larger download: an index compresses worse than zeros do."""
+    if dense is not None and sparse > dense:
+        yield f"gzipped it is larger than the dense form: {sparse:,} against {dense:,} bytes"
+
+
+def _source(planning: Planning) -> Source:
+    if planning.artifact.format is FormatName.TFLITE:
+        from modelinspect.conversion.from_tflite import flat_source
+
+        return flat_source(planning)
+    if planning.artifact.format is FormatName.SAVED_MODEL and not _is_wrapped(planning):
+        from modelinspect.conversion.graph.source import saved_source
+
+        return saved_source(planning)
+    return keras_source(planning)
+
+
+def command(planning: Planning, weights: Weights, *, sparse: bool, fixes_batch: bool = False) -> str:
+    """Return lines of Python that make a form; of two forms they differ in the settings alone."""
+    kinds = [] if weights is Weights.FLOAT32 else ["kind.DEFAULT"]
+    if sparse:
+        kinds.append("kind.EXPERIMENTAL_SPARSITY")
+    settings = [f"converter.optimizations = [{', '.join(kinds)}]"]
+    if weights is Weights.FLOAT16:
+        settings.append("converter.target_spec.supported_types = [tf.float16]")
+    write = f"open({made_name(planning)!r}, 'wb').write(converter.convert())"
+    return "\n".join(
+        ("import tensorflow as tf", *_converter(planning, fixes_batch=fixes_batch), "kind = tf.lite.Optimize", *settings, write)
+    )
+
+
+def made_name(planning: Planning) -> str:
+    """Return what the converted file is called."""
+    return "model.tflite" if planning.name != "model.tflite" else "converted.tflite"
+
+
+def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
+    """Return lines that make the converter: of what the artifact loads as, or of the model that its weights belong to."""
+    artifact, wrapped = planning.artifact, _is_wrapped(planning)
+    if artifact.format is FormatName.SAVED_MODEL and not wrapped:
+        return [f"converter = tf.lite.TFLiteConverter.from_saved_model({planning.name!r})"]
+    lines = [f"{load_lines(artifact)}"] if is_whole(artifact) else []
+    if wrapped:
+        lines += [] if lines else ["import tensorflow_model_optimization as tfmot"]
+        lines.append("model = tfmot.sparsity.keras.strip_pruning(model)")
+    if not fixes_batch:
+        return [*lines, "converter = tf.lite.TFLiteConverter.from_keras_model(model)"]
+    keras = keras_module(artifact)
+    return [
+        *lines,
+        *([] if keras == "tf.keras" or lines else [f"import {keras}"]),
+        f"one = lambda x: {keras}.Input(x.shape[1:], 1, dtype=x.dtype, name=x.name)",
+        "given = [one(x) for x in model.inputs]",
+        "given = given if len(given) > 1 else given[0]",
+        f"fixed = {keras}.models.clone_model(model, input_tensors=given)",
+        "fixed.set_weights(model.get_weights())",
+        "converter = tf.lite.TFLiteConverter.from_keras_model(fixed)",
+    ]
+
+
+def _is_wrapped(planning: Planning) -> bool:
+    """Tell whether tfmot wraps layers: what is converted is then what is left once they are unwrapped."""
+    return any("prune_low_magnitude" in tensor.name for tensor in planning.of_role(Role.PRUNING))
+
+
+def _notes(form: Form, source: Source) -> Iterator[str]:
+    if form.weights is Weights.INT8:
+        yield "kernels under 1,024 elements stay float"
+    if form.weights is Weights.FLOAT16:
+        yield "rounds weights to 11 bits"
+    if form.sparse:
+        expanded = [tensor for tensor in form.sparse if tensor.block == 1]
+        blocks = len(form.sparse) - len(expanded)
+        yield f"{plural(len(form.sparse), 'kernel')} encoded" + (f", {blocks} in blocks that sparse kernels take" if blocks else "")
+        if expanded:
+            yield f"{plural(len(expanded), 'kernel')} expanded again by DENSIFY at run time: smaller on disk, not in memory"
+    if source.fixes_batch:
+        yield "the batch is fixed to 1, without which the converter refuses recurrent layers"
+    if source.unknown:
+        yield f"not known how these convert: {', '.join(source.unknown[:3])}" + (" and more" if len(source.unknown) > 3 else "")
+    if not source.has_structure:
+        yield "the artifact has weights but no layers' configuration: operators are guessed"
+
+
+def _warn(planning: Planning, name: str, form: Form, dense: Form) -> None:
+    """Say before it is converted that sparse encoding makes a file larger, and of which kernels."""
+    broken = [tensor for tensor in form.sparse if tensor.lost]
+    if broken:
+        tensor = max(broken, key=lambda each: each.dense)
+        planning.warnings.append(
+            f"{name}: the converter would DROP weights of {plural(len(broken), 'kernel')}: {tensor.name} has {tensor.inputs} inputs, which "
+            f"blocks of {tensor.block} do not divide, and it keeps whole blocks alone. Do not use this form, or make the inputs a "
+            f"multiple of {tensor.block}."
+        )
+    losing = [tensor for tensor in form.sparse if tensor.sparse > tensor.dense]
+    if form.size > dense.size:
+        share = (form.size - dense.size) / dense.size
+        planning.warnings.append(
+            f"{name}: EXPERIMENTAL_SPARSITY would make the file larger: {dense.size:,} -> {form.size:,} bytes (+{share:.0%}). "
+            f"The converter encodes every kernel from 30 % zeros on and never compares sizes; {_worst(form.sparse)}."
+        )
+    elif losing:
+        planning.warnings.append(f"{name}: {plural(len(losing), 'kernel')} of {len(form.sparse)} would grow; {_worst(losing)}.")
+
+
+def _worst(tensors: tuple[SparseTensor, ...] | list[SparseTensor]) -> str:
+    tensor = max(tensors, key=lambda each: each.sparse - each.dense)
+    return (
+        f"{tensor.name} has {tensor.sparsity:.0%} zeros and would grow from {tensor.dense:,} to {tensor.sparse:,} bytes: "
+        f"it pays from {tensor.break_even:.0%} on"
+    )
+
+
+FAMILY = Family(
+    tuple(name for name, _, _ in _FORMS),
+    _find,
+    formats=frozenset(
+        (
+            FormatName.KERAS_HDF5,
+            FormatName.KERAS_ZIP,
+            FormatName.WEIGHTS_HDF5,
+            FormatName.SAVED_MODEL,
+            FormatName.CHECKPOINT,
+            FormatName.TFLITE,
+        )
+    ),
+)

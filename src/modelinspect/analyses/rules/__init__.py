@@ -1,1 +1,0 @@
-"""Finds what stands out in an artifact: one rule, one file."""

@@ -1,0 +1,1 @@
+"""The TFLite file that a converted model makes: its size, and its bytes."""

@@ -1,0 +1,1 @@
+"""The forms that TFLiteConverter gives a model: float16, dynamic range, sparse."""

@@ -1,0 +1,1 @@
+"""What TFLiteConverter makes of a TensorFlow graph."""

@@ -1,0 +1,96 @@
+"""Says of which graphs the conversion is known to the byte, and not only nearly: those that docs/plan.md's SavedModels were made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE
+from modelinspect.conversion.graph.reader import Ref, Step
+from modelinspect.conversion.network import Network, Op
+from modelinspect.conversion.operators import ADD, MUL, RSQRT, TRANSPOSE
+
+_CERTAIN = frozenset(
+    {
+        "Add",
+        "AddV2",
+        "AvgPool",
+        "BiasAdd",
+        "ConcatV2",
+        "Const",
+        "Conv2D",
+        "DepthwiseConv2dNative",
+        "Elu",
+        "FusedBatchNormV3",
+        "MatMul",
+        "Max",
+        "MaxPool",
+        "Maximum",
+        "Mean",
+        "Mul",
+        "Pack",
+        "Pad",
+        "ReadVariableOp",
+        "Relu",
+        "Relu6",
+        "Reshape",
+        "Rsqrt",
+        "Selu",
+        "Shape",
+        "Sigmoid",
+        "Softmax",
+        "Squeeze",
+        "StridedSlice",
+        "Sub",
+        "Tanh",
+    }
+)
+
+
+UNSURE = 64
+"""Bytes that names may have more or less where a constant is one from before training, axes change their order,
+or a sample is normalized by itself."""
+
+
+def doubt(network: Network) -> int:
+    """Return the bytes of names that a graph's operators, before they are fused, may have more or less."""
+    rank = 2 if any(-1 in value.shape for _, value in network.inputs) else 1
+    return UNSURE * sum(2 * _is_fresh(op, rank) + (op.code in (RSQRT, TRANSPOSE)) for op in network.ops)
+
+
+def is_certain(steps: Sequence[Step], network: Network) -> bool:
+    """Tell whether a graph, and the operators that it became before they are fused, are of what was always predicted to the byte."""
+    if any(step.op not in _CERTAIN for step in steps):
+        return False
+    if any(step.op == "FusedBatchNormV3" and not all(_is_read(ref) for ref in step.inputs[1:3]) for step in steps):
+        return False
+    makers = {id(op.output): op for op in network.ops}
+    return not any(_is_fresh(op) or _follows(op, makers) or _multiplies(op) for op in network.ops)
+
+
+def _is_read(ref: Ref) -> bool:
+    return isinstance(ref.node, Step) and ref.node.op == "ReadVariableOp"
+
+
+def _is_fresh(op: Op, rank: int = 1) -> bool:
+    """Tell whether an operator takes zeros, or ones, that are no convolution's own: before training the converter shares such constants."""
+    if op.code in (CONV, DEPTHWISE):
+        return False
+    taken = [value for value in op.inputs if value is not None and len(value.shape) >= rank]
+    vectors = [value.constant for value in taken if value.constant is not None and not value.kind]
+    return any(constant.is_all(0.0) or constant.is_all(1.0) for constant in vectors)
+
+
+def _multiplies(op: Op) -> bool:
+    """Tell whether a convolution gives each channel several."""
+    return op.code == DEPTHWISE and op.options is not None and op.options.number("depth_multiplier") != 1
+
+
+def _follows(op: Op, makers: dict[int, Op]) -> bool:
+    """Tell whether a normalization follows another."""
+    before = makers.get(id(op.inputs[0])) if op.code == MUL and _takes_constant(op) else None
+    first = makers.get(id(before.inputs[0])) if before is not None and before.code == ADD and _takes_constant(before) else None
+    return first is not None and first.code == MUL and _takes_constant(first)
+
+
+def _takes_constant(op: Op) -> bool:
+    return len(op.inputs) == 2 and op.inputs[1] is not None and op.inputs[1].constant is not None

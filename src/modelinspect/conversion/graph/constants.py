@@ -1,0 +1,192 @@
+"""Computes what nodes make of constants alone, as the converter does before anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from modelinspect.conversion.forms.rewrite import FLOAT32, INT32
+from modelinspect.conversion.graph.node import INT64, KINDS, MOST_ELEMENTS, Elements, Held, Node, UnknownNodeError
+from modelinspect.conversion.keras.call import BOOL
+from modelinspect.formats.graph.data_types import data_type
+
+_FIELDS = {FLOAT32: ("float_val", "<f4"), INT32: ("int_val", "<i4"), INT64: ("int64_val", "<i8"), BOOL: ("bool_val", "?")}
+_Fold = Callable[[Node, list[Elements]], Any]
+
+
+def read_constant(message: Any) -> tuple[int, tuple[int, ...], Elements | None]:
+    """Return the type, the shape and the elements of a TensorProto; None where they are too many. Raises `UnknownNodeError`."""
+    kind = KINDS.get(data_type(message.dtype).name)
+    shape = tuple(int(dim.size) for dim in message.tensor_shape.dim)
+    if kind is None or message.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+        raise UnknownNodeError("a constant of another type")
+    if prod(shape) > MOST_ELEMENTS:
+        return kind, shape, None
+    name, dtype = _FIELDS[kind]
+    if message.tensor_content:
+        values: Elements = np.frombuffer(message.tensor_content, dtype)
+    else:
+        values = np.array(getattr(message, name), dtype)
+        if values.size < prod(shape):  # the last one stands for the rest
+            values = np.concatenate((values, np.full(prod(shape) - values.size, values[-1] if values.size else 0, dtype)))
+    if values.size != prod(shape):
+        raise UnknownNodeError("a constant of another size")
+    return kind, shape, values.reshape(shape)
+
+
+def folded(node: Node) -> Held | None:
+    """Return what a node makes where all that it takes is constant and the rules know it, None otherwise."""
+    held = [item for item in node.inputs if isinstance(item, Held)]
+    if not held or len(held) != len(node.inputs):
+        return None
+    if node.step.op in ("Reshape", "ExpandDims", "Squeeze"):
+        return _moved(node, held[0])
+    rule = _FOLDS.get(node.step.op)
+    if rule is None:
+        return None
+    same = _unchanged(node, held)
+    if same is not None:
+        return same
+    arrays = [each.array(node.reading) for each in held]
+    node.budget.spend(_size(node.step.op, arrays))
+    with np.errstate(all="ignore"):
+        made = np.asarray(rule(node, arrays))
+    for each in held:
+        node.forget(each)
+    kind = {"f": FLOAT32, "b": BOOL}.get(made.dtype.kind, held[0].kind if held[0].kind in (INT32, INT64) else INT32)
+    return Held(made.shape, kind, node.location, None, made)
+
+
+def _size(op: str, arrays: list[Elements]) -> int:
+    """Return the most elements that a result may have. Raises `UnknownNodeError` where those are too many."""
+    size = sum(array.size for array in arrays)
+    if op in _BINARY:
+        size = prod(np.broadcast_shapes(*(array.shape for array in arrays)))
+    elif op == "GatherV2":
+        size = arrays[0].size * max(arrays[1].size, 1)
+    if size > MOST_ELEMENTS:
+        raise UnknownNodeError("computes too large a constant")
+    return size
+
+
+def _unchanged(node: Node, held: list[Held]) -> Held | None:
+    """Return the constant that a sum with zeros or a product with ones leaves as it is."""
+    neutral = {"AddV2": 0, "Add": 0, "Sub": 0, "Mul": 1, "RealDiv": 1}.get(node.step.op)
+    if neutral is None or len(held) != 2 or held[0].kind != FLOAT32:
+        return None
+    shape = np.broadcast_shapes(held[0].shape, held[1].shape)
+    orders = ((0, 1),) if node.step.op in ("Sub", "RealDiv") else ((0, 1), (1, 0))
+    for kept, other in orders:
+        if held[other].shape and held[kept].shape == shape and bool((held[other].array(node.reading) == neutral).all()):
+            return held[kept]
+    return None
+
+
+def _moved(node: Node, held: Held) -> Held:
+    """Give a constant another shape: its elements need not be read."""
+    match node.step.op:
+        case "Reshape":
+            shape = node.whole_numbers(1)
+        case "ExpandDims":
+            shape = list(held.shape)
+            axis = node.whole_numbers(1)[0]
+            shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, 1)
+        case _:
+            axes = {axis % max(len(held.shape), 1) for axis in node.integers("squeeze_dims")}
+            shape = [length for axis, length in enumerate(held.shape) if length != 1 or (axes and axis not in axes)]
+    rest = prod(length for length in shape if length >= 0)
+    whole = tuple(length if length >= 0 else prod(held.shape) // max(rest, 1) for length in shape)
+    if prod(whole) != prod(held.shape) or sum(length < 0 for length in shape) > 1:
+        raise UnknownNodeError("gives a constant a shape that does not fit")
+    return Held(whole, held.kind, node.location, held.tensor, held.elements)
+
+
+def strided(node: Node, given: Elements, begin: list[int], end: list[int], step: list[int]) -> Any:
+    """Take a slice as StridedSlice does. Raises `UnknownNodeError` for what none of numpy's slices is."""
+    if node.number("ellipsis_mask") or node.number("new_axis_mask") or len(begin) > given.ndim:
+        raise UnknownNodeError("slices in a way of its own")
+    where: list[int | slice] = []
+    for axis, (first, last, by) in enumerate(zip(begin, end, step, strict=True)):
+        if node.number("shrink_axis_mask") >> axis & 1:
+            where.append(first)
+        else:
+            start = None if node.number("begin_mask") >> axis & 1 else first
+            stop = None if node.number("end_mask") >> axis & 1 else last
+            where.append(slice(start, stop, by))
+    return given[tuple(where)]
+
+
+def _strided(_: Node, values: list[Elements]) -> Any:
+    given, begin, end, step = values
+    return strided(_, given, *([int(number) for number in each.reshape(-1)] for each in (begin, end, step)))
+
+
+def _joined(_: Node, values: list[Elements]) -> Any:
+    return np.concatenate(values[:-1], axis=int(values[-1].reshape(-1)[0]))
+
+
+def _packed(node: Node, values: list[Elements]) -> Any:
+    return np.stack(values, axis=node.number("axis"))
+
+
+def _gathered(node: Node, values: list[Elements]) -> Any:
+    if node.number("batch_dims"):
+        raise UnknownNodeError("gathers in batches")
+    return np.take(values[0], values[1].astype(np.int64), axis=int(values[2].reshape(-1)[0]))
+
+
+def _reduced(function: Callable[..., Any]) -> _Fold:
+    def fold(node: Node, values: list[Elements]) -> Any:
+        axes = tuple(int(axis) for axis in values[1].reshape(-1))
+        return function(values[0], axis=axes, keepdims=node.flag("keep_dims")).astype(values[0].dtype)
+
+    return fold
+
+
+def _binary(function: Callable[..., Any]) -> _Fold:
+    return lambda _, values: function(values[0], values[1])
+
+
+def _unary(function: Callable[..., Any]) -> _Fold:
+    return lambda _, values: function(values[0])
+
+
+def _divided(_: Node, values: list[Elements]) -> Any:
+    if values[0].dtype.kind != "f":
+        raise UnknownNodeError("divides whole numbers")
+    return np.divide(*values)
+
+
+def _cast(node: Node, values: list[Elements]) -> Any:
+    dtypes = {1: np.float32, 3: np.int32, 9: np.int64, 10: np.bool_}
+    dtype = dtypes.get(int(node.step.attributes["DstT"].type)) if "DstT" in node.step.attributes else None
+    if dtype is None:
+        raise UnknownNodeError("a cast to another type")
+    return values[0].astype(dtype)
+
+
+_BINARY = frozenset(("Add", "AddV2", "Maximum", "Minimum", "Mul", "RealDiv", "Sub"))
+_FOLDS: dict[str, _Fold] = {
+    "Add": _binary(np.add),
+    "AddV2": _binary(np.add),
+    "Cast": _cast,
+    "ConcatV2": _joined,
+    "GatherV2": _gathered,
+    "Maximum": _binary(np.maximum),
+    "Minimum": _binary(np.minimum),
+    "Mul": _binary(np.multiply),
+    "Neg": _unary(np.negative),
+    "Pack": _packed,
+    "Prod": _reduced(np.prod),
+    "RealDiv": _divided,
+    "Rsqrt": _unary(lambda values: (np.float32(1) / np.sqrt(values)).astype(np.float32)),
+    "Sqrt": _unary(np.sqrt),
+    "Square": _unary(np.square),
+    "StridedSlice": _strided,
+    "Sub": _binary(np.subtract),
+    "Sum": _reduced(np.sum),
+    "Transpose": lambda _, values: np.transpose(values[0], [int(axis) for axis in values[1].reshape(-1)]),
+}

@@ -1,0 +1,195 @@
+"""Says what the converter makes of operations on images: convolutions, pooling, normalizations."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, FLOAT32
+from modelinspect.conversion.graph.node import Held, Item, Node, Rule, UnknownNodeError
+from modelinspect.conversion.keras.call import Shape
+from modelinspect.conversion.network import Value, floats, kernel
+from modelinspect.conversion.operators import (
+    ADD,
+    AVERAGE_POOL,
+    BATCH_TO_SPACE,
+    MAX_POOL,
+    MUL,
+    RESIZE_BILINEAR,
+    RESIZE_NEAREST,
+    SPACE_TO_BATCH,
+    TRANSPOSE_CONV,
+    slid,
+)
+from modelinspect.measure.kept import Layout
+
+_MOST_CHANNELS = 1 << 20
+
+
+def _image(node: Node, place: int = 0) -> Shape:
+    """Return the shape of images whose channels come last. Raises `UnknownNodeError`."""
+    shape = node.computed(place).shape
+    if len(shape) != 4 or node.text("data_format", "NHWC") != "NHWC" or min(shape[1:]) < 1:
+        raise UnknownNodeError("images of another layout")
+    return shape
+
+
+def _weight(node: Node, place: int) -> Held:
+    weight = node.held(place)
+    if weight.tensor is None or len(weight.shape) != 4 or weight.kind != FLOAT32 or prod(weight.shape) != weight.tensor.element_count:
+        raise UnknownNodeError("a kernel that is computed")
+    return weight
+
+
+def _steps(node: Node, key: str) -> tuple[int, int]:
+    """Return what an attribute says of rows and columns."""
+    numbers = node.integers(key) or [1, 1, 1, 1]
+    if len(numbers) != 4 or numbers[0] != 1 or numbers[3] != 1 or min(numbers) < 1:
+        raise UnknownNodeError("steps over samples or channels")
+    return numbers[1], numbers[2]
+
+
+def _padding(node: Node) -> bool:
+    """Tell whether sides are padded so that a stride of 1 keeps lengths."""
+    if node.text("padding") not in ("SAME", "VALID"):
+        raise UnknownNodeError("a padding of its own")
+    return node.text("padding") == "SAME"
+
+
+def _slid(shape: Shape, window: tuple[int, int], strides: tuple[int, int], *, same: bool) -> tuple[int, int]:
+    rows, cols = (slid(shape[axis + 1], window[axis], strides[axis], same=same) for axis in (0, 1))
+    return rows, cols
+
+
+def _zeros(node: Node, count: int) -> Value:
+    if count > _MOST_CHANNELS:
+        raise UnknownNodeError("more channels than any layer has")
+    return floats(np.zeros(count, dtype=np.float32), node.location)
+
+
+def _convolution(node: Node) -> Item:
+    shape, weight = _image(node), _weight(node, 1)
+    height, width, depth, channels = weight.shape
+    if depth != shape[3]:
+        raise UnknownNodeError("a convolution in groups")
+    if _steps(node, "dilations") != (1, 1):
+        raise UnknownNodeError("a dilated convolution")
+    strides, same = _steps(node, "strides"), _padding(node)
+    layout = Layout(height * width * depth, channels, 1)
+    tensor = weight.tensor
+    if tensor is None:
+        raise UnknownNodeError("a kernel that is computed")
+    value = kernel(tensor, layout, (channels, height, width, depth), node.location)
+    rows, cols = _slid(shape, (height, width), strides, same=same)
+    settings = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": 0, "padding": 0 if same else 1}
+    settings |= {"dilation_w_factor": 1, "dilation_h_factor": 1}
+    return node.op(CONV, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings)
+
+
+def _depthwise(node: Node) -> Item:
+    shape, weight = _image(node), _weight(node, 1)
+    height, width, depth, multiplier = weight.shape
+    if depth != shape[3] or _steps(node, "dilations") != (1, 1):
+        raise UnknownNodeError("a dilated convolution")
+    strides, same = _steps(node, "strides"), _padding(node)
+    channels = depth * multiplier
+    tensor = weight.tensor
+    if tensor is None:
+        raise UnknownNodeError("a kernel that is computed")
+    value = kernel(tensor, Layout(height * width, channels, 1), (1, height, width, channels), node.location)
+    rows, cols = _slid(shape, (height, width), strides, same=same)
+    settings = {"stride_w": strides[1], "stride_h": strides[0], "depth_multiplier": multiplier, "padding": 0 if same else 1}
+    settings |= {"fused_activation_function": 0, "dilation_w_factor": 1, "dilation_h_factor": 1}
+    return node.op(DEPTHWISE, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings)
+
+
+def _backwards(node: Node) -> Item:
+    """Convolve backwards: the first input is the shape of what is made."""
+    shape, weight = _image(node, 2), _weight(node, 1)
+    height, width, channels, depth = weight.shape
+    if depth != shape[3] or _steps(node, "dilations") != (1, 1):
+        raise UnknownNodeError("another way backwards")
+    strides, same = _steps(node, "strides"), _padding(node)
+    made = node.told_shape()
+    tensor = weight.tensor
+    if made is None or len(made) != 4 or tensor is None:
+        raise UnknownNodeError("makes a shape that the graph does not tell")
+    value = kernel(tensor, Layout(height * width * channels, depth, None), (channels, height, width, depth), node.location)
+    settings = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": 0, "padding": 0 if same else 1}
+    return node.op(TRANSPOSE_CONV, [node.value(0), value, node.computed(2)], made, settings)
+
+
+def _pool(code: int) -> Rule:
+    def rule(node: Node) -> Item:
+        shape = _image(node)
+        window, strides, same = _steps(node, "ksize"), _steps(node, "strides"), _padding(node)
+        rows, cols = _slid(shape, window, strides, same=same)
+        settings = {"stride_w": strides[1], "stride_h": strides[0], "filter_width": window[1], "filter_height": window[0]}
+        return node.op(code, [node.given], (shape[0], rows, cols, shape[3]), settings | {"padding": 0 if same else 1})
+
+    return rule
+
+
+def _normalization(node: Node) -> Item:
+    shape = _image(node)
+    gamma, beta, mean, variance = (node.held(place).array(node.reading).astype(np.float32) for place in (1, 2, 3, 4))
+    if node.flag("is_training", default=True) or gamma.shape != (shape[3],):
+        raise UnknownNodeError("normalizes as in training")
+    with np.errstate(all="ignore"):
+        scale = np.float32(1) / np.sqrt(variance + np.float32(node.real("epsilon", 1e-4)), dtype=np.float32) * gamma
+        offset = beta - mean * scale
+    scaled = node.op(MUL, [node.given, floats(scale, node.location)], shape)
+    return node.op(ADD, [scaled, floats(offset, node.location)], shape)
+
+
+def _resized(code: int) -> Rule:
+    def rule(node: Node) -> Item:
+        shape, sizes = _image(node), node.held(1)
+        rows, cols = (int(length) for length in sizes.array(node.reading).reshape(-1))
+        settings = {"half_pixel_centers": node.flag("half_pixel_centers"), "align_corners": node.flag("align_corners")}
+        made = node.op(code, [node.given, sizes.value(node.reading)], (shape[0], rows, cols, shape[3]), settings)
+        if settings["half_pixel_centers"]:
+            node.network.ops[-1].version = 3
+        return made
+
+    return rule
+
+
+def _dealt(node: Node) -> Item:
+    """Deal the pixels of a sample to grids, as a dilated convolution wants them where the batch is not known."""
+    given, rates = node.given, [int(number) for number in node.held(1).array(node.reading).reshape(-1)]
+    sides = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2)
+    if given.shape[0] >= 0 or len(sides) != len(rates) or len(given.shape) != len(rates) + 2 or min(rates) < 1:
+        raise UnknownNodeError("space of another shape")
+    inner = tuple(int(length + side.sum()) // rate for length, side, rate in zip(given.shape[1:], sides, rates, strict=False))
+    made = node.op(SPACE_TO_BATCH, [given, node.value(1), node.value(2)], (-1, *inner, given.shape[-1]))
+    node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
+    return made
+
+
+def _gathered(node: Node) -> Item:
+    """Put the pixels of a sample together again."""
+    given, rates = node.given, [int(number) for number in node.held(1).array(node.reading).reshape(-1)]
+    cuts = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2)
+    if given.shape[0] >= 0 or len(cuts) != len(rates) or len(given.shape) != len(rates) + 2 or min(rates) < 1:
+        raise UnknownNodeError("space of another shape")
+    outer = tuple(int(length * rate - cut.sum()) for length, cut, rate in zip(given.shape[1:], cuts, rates, strict=False))
+    made = node.op(BATCH_TO_SPACE, [given, node.value(1), node.value(2)], (-1, *outer, given.shape[-1]))
+    node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
+    return made
+
+
+IMAGES: dict[str, Rule] = {
+    "BatchToSpaceND": _gathered,
+    "AvgPool": _pool(AVERAGE_POOL),
+    "Conv2D": _convolution,
+    "Conv2DBackpropInput": _backwards,
+    "DepthwiseConv2dNative": _depthwise,
+    "FusedBatchNormV3": _normalization,
+    "MaxPool": _pool(MAX_POOL),
+    "ResizeBilinear": _resized(RESIZE_BILINEAR),
+    "ResizeNearestNeighbor": _resized(RESIZE_NEAREST),
+    "SpaceToBatchND": _dealt,
+}
+"""The rules of operations on images."""

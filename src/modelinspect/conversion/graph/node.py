@@ -1,0 +1,209 @@
+"""Holds one node of TensorFlow's graph while it becomes operators: what it takes, its attributes, and what it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelinspect.conversion.forms.rewrite import FLOAT32, INT32
+from modelinspect.conversion.graph.reader import Step
+from modelinspect.conversion.keras.call import BOOL, Shape
+from modelinspect.conversion.network import Constant, Location, Network, Op, Value, kernel
+from modelinspect.conversion.operators import options
+from modelinspect.core.tensors import Tensor
+from modelinspect.measure.blocks import Reading
+from modelinspect.measure.kept import Layout, slabs
+
+MOST_ELEMENTS = 1 << 20
+"""Constants of more elements are not computed with."""
+INT64 = 4
+KINDS = {"float32": FLOAT32, "int32": INT32, "int64": INT64, "bool": BOOL}
+_TYPES = {FLOAT32: "<f4", INT32: "<i4", INT64: "<i8", BOOL: "?"}
+Key = tuple[int, Shape, bytes]
+Elements = NDArray[np.generic]
+
+
+MOST_WORK = 1 << 26
+"""So many elements of constants are computed with in all."""
+
+
+class UnknownNodeError(Exception):
+    """The rules do not know how this node converts."""
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many elements of constants may still be read or computed."""
+
+    left: int = MOST_WORK
+
+    def spend(self, count: int) -> None:
+        """Take elements off. Raises `UnknownNodeError` where there are none left."""
+        self.left -= count
+        if self.left < 0:
+            raise UnknownNodeError("computes with more constants than any network has")
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A constant before an operator takes it: its elements, or the tensor that they are read from."""
+
+    shape: Shape
+    kind: int
+    location: Location
+    tensor: Tensor | None = None
+    elements: Elements | None = None
+    is_written: bool = False
+    """Tells that the graph itself has it as a constant, which is neither computed nor a variable."""
+    taken: Value | None = None
+    budget: Budget | None = None
+
+    def array(self, reading: Reading) -> Elements:
+        """Return the elements. Raises `UnknownNodeError` where they are too many."""
+        if self.elements is None:
+            count = prod(self.shape)
+            if self.tensor is None or count > MOST_ELEMENTS or self.tensor.element_count != count:
+                raise UnknownNodeError("computes with too large a constant")
+            if self.budget is not None:
+                self.budget.spend(count)
+            runs = [run.reshape(-1) for run in slabs(self.tensor, reading, Layout(1, count))]
+            whole = np.concatenate(runs) if runs else np.zeros(0, np.float32)
+            self.elements = whole.astype(_TYPES[self.kind])
+        return self.elements.reshape(self.shape)
+
+    def value(self, reading: Reading) -> Value:
+        """Return it as an operator takes it: short ones with their elements."""
+        if self.taken is None:
+            self.taken = self._value(reading)
+        return self.taken
+
+    def _value(self, reading: Reading) -> Value:
+        if self.kind not in _TYPES:
+            raise UnknownNodeError("takes a constant of another type")
+        if self.elements is None and self.tensor is not None and prod(self.shape) != max(self.shape, default=1):
+            return kernel(self.tensor, Layout(prod(self.shape[:-1]), self.shape[-1], None), self.shape, self.location)
+        array = np.ascontiguousarray(self.array(reading).astype(_TYPES[self.kind]))
+        return Value(self.shape, self.location, self.kind, Constant(array.nbytes, array, key=array.tobytes()))
+
+    def key(self, reading: Reading) -> Key:
+        """Return what it has in common with constants that are one with it to the converter."""
+        return self.kind, self.shape, self.array(reading).astype(_TYPES[self.kind]).tobytes()
+
+
+Item = Value | Held
+
+
+@dataclass(slots=True)
+class Node:
+    """One node: ``inputs`` are values that are computed, or constants; ``gone`` are the constants that are computed away.
+
+    ``makers`` are the operators by what they make.
+    """
+
+    network: Network
+    reading: Reading
+    step: Step
+    inputs: list[Item]
+    gone: dict[Key, set[int]]
+    budget: Budget
+    makers: dict[int, Op]
+
+    @property
+    def location(self) -> Location:
+        """Where what it makes comes from."""
+        return (self.step.location,)
+
+    @property
+    def given(self) -> Value:
+        """The first input, which must be computed."""
+        return self.computed(0)
+
+    def computed(self, place: int) -> Value:
+        """Return an input that is computed. Raises `UnknownNodeError`."""
+        item = self.inputs[place] if place < len(self.inputs) else None
+        if not isinstance(item, Value):
+            raise UnknownNodeError("takes a constant where others take what is computed")
+        return item
+
+    def held(self, place: int) -> Held:
+        """Return an input that is constant. Raises `UnknownNodeError`."""
+        item = self.inputs[place] if place < len(self.inputs) else None
+        if not isinstance(item, Held):
+            raise UnknownNodeError("takes what is computed where others take a constant")
+        return item
+
+    def whole_numbers(self, place: int) -> list[int]:
+        """Return the elements of an input that is a short constant of whole numbers; it is one that is computed away."""
+        held = self.held(place)
+        if prod(held.shape) > 64 or held.kind not in (INT32, INT64):
+            raise UnknownNodeError("takes no short list of whole numbers")
+        self.forget(held)
+        return [int(number) for number in held.array(self.reading).reshape(-1)]
+
+    def forget(self, held: Held) -> None:
+        """Tell of a constant that is computed away: those of the graph that equal it lose their location."""
+        if held.is_written and held.kind in (INT32, INT64) and prod(held.shape) <= 64:
+            self.gone.setdefault(held.key(self.reading), set()).add(id(held))
+
+    def value(self, place: int) -> Value:
+        """Return an input as an operator takes it."""
+        item = self.inputs[place] if place < len(self.inputs) else None
+        if item is None:
+            raise UnknownNodeError("takes less than others")
+        return item if isinstance(item, Value) else item.value(self.reading)
+
+    def op(
+        self,
+        code: int,
+        inputs: Sequence[Value | None],
+        shape: Shape,
+        settings: Mapping[str, int | float | bool] | None = None,
+        kind: int = FLOAT32,
+    ) -> Value:
+        """Add an operator; return what it makes."""
+        node, number = options(code, settings or {})
+        output = self.network.add(code, inputs, Value(shape, self.location, kind), node, number)
+        self.makers[id(output)] = self.network.ops[-1]
+        return output
+
+    def constant(self, values: Any, kind: int = INT32) -> Value:
+        """Return a constant that stands where the node does."""
+        array = np.asarray(values)
+        return Held(array.shape, kind, self.location, None, array).value(self.reading)
+
+    def told_shape(self) -> Shape | None:
+        """Return the shape that the graph tells of what it makes, None where it does not."""
+        if "_output_shapes" not in self.step.attributes:
+            return None
+        shapes = self.step.attributes["_output_shapes"].list.shape
+        if not shapes or shapes[0].unknown_rank:
+            return None
+        return tuple(int(dim.size) for dim in shapes[0].dim)
+
+    def integers(self, key: str) -> list[int]:
+        """Return an attribute that lists whole numbers."""
+        return [int(number) for number in self.step.attributes[key].list.i] if key in self.step.attributes else []
+
+    def number(self, key: str, default: int = 0) -> int:
+        """Return an attribute that is a whole number."""
+        return int(self.step.attributes[key].i) if key in self.step.attributes else default
+
+    def real(self, key: str, default: float) -> float:
+        """Return an attribute that is a number."""
+        return float(self.step.attributes[key].f) if key in self.step.attributes else default
+
+    def flag(self, key: str, *, default: bool = False) -> bool:
+        """Return an attribute that is true or false."""
+        return bool(self.step.attributes[key].b) if key in self.step.attributes else default
+
+    def text(self, key: str, default: str = "") -> str:
+        """Return an attribute that is a word."""
+        return self.step.attributes[key].s.decode(errors="replace") if key in self.step.attributes else default
+
+
+Rule = Callable[[Node], Item]

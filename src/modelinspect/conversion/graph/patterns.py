@@ -1,0 +1,187 @@
+"""Finds what the converter knows as one by its parts: activations, products of tensors, factors before convolutions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+
+from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, FLOAT32, FULLY_CONNECTED
+from modelinspect.conversion.graph.constants import read_constant
+from modelinspect.conversion.graph.node import Node, UnknownNodeError
+from modelinspect.conversion.graph.reader import Ref, Step
+from modelinspect.conversion.network import Constant, Network, Op, Value, kernel
+from modelinspect.conversion.operators import GELU, HARD_SWISH, MUL, PRELU, RESHAPE
+from modelinspect.measure.kept import Layout
+
+_MOST_SCALED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An operator that was found by its parts: what it takes, and the names of its parts as its location has them."""
+
+    code: int
+    taken: tuple[Ref, ...]
+    names: tuple[str, ...]
+
+    def lowered(self, node: Node) -> Value:
+        """Add it as one operator."""
+        inputs: list[Value | None] = [node.given]
+        if self.code == PRELU:
+            slope = node.held(1)
+            if len(slope.shape) != len(node.given.shape) - 1 or slope.tensor is None:
+                raise UnknownNodeError("a slope of another rank")
+            inputs.append(kernel(slope.tensor, Layout(prod(slope.shape), 1, None), slope.shape, self.names))
+        output = node.op(self.code, inputs, node.given.shape)
+        output.location = self.names
+        return output
+
+
+@dataclass(slots=True)
+class Patterns:
+    """What was found, by the last step of each, and the steps that are parts of it."""
+
+    wholes: dict[int, Found] = field(default_factory=dict)
+    parts: set[int] = field(default_factory=set)
+
+
+def patterns(steps: Sequence[Step]) -> Patterns:
+    """Find every GELU and PReLU."""
+    uses = Counter(id(ref.node) for step in steps for ref in step.inputs)
+    numbers = Counter(number for number in map(_number, steps) if number is not None)
+    found = Patterns()
+    for step in steps:
+        match = _gelu(step, numbers) or _prelu(step) or _hard_swish(step, numbers)
+        if match is None:
+            continue
+        one, parts = match
+        if all(uses[id(part)] == 1 for part in parts):
+            found.wholes[id(step)] = one
+            found.parts |= {id(part) for part in parts}
+    return found
+
+
+def _gelu(step: Step, numbers: Counter[float]) -> tuple[Found, list[Step]] | None:
+    """Match x/2 * erfc(-x * sqrt(1/2))."""
+    half, erfc = _two(step, "Mul")
+    one, _ = _two(half, "Mul")
+    inner = _only(erfc, "Erfc")
+    negative, root = _two(inner, "Mul")
+    if half is None or erfc is None or inner is None or one is None or root is None or negative is None or negative.op != "Neg":
+        return None
+    if negative.inputs[0] != half.inputs[1] or _number(one) != 0.5 or _number(root) != float(np.float32(0.5**0.5)):
+        return None
+    names = _names((step, one, half, negative, root, inner, erfc), numbers)
+    return Found(GELU, (half.inputs[1],), names), [half, erfc, inner, negative]
+
+
+def _hard_swish(step: Step, numbers: Counter[float]) -> tuple[Found, list[Step]] | None:
+    """Match x * relu6(x + 3) / 6."""
+    _, share = _two(step, "Mul")
+    limited, six = _two(share, "RealDiv")
+    moved = _only(limited, "Relu6")
+    _, three = _two(moved, "AddV2")
+    if share is None or limited is None or six is None or moved is None or three is None:
+        return None
+    if moved.inputs[0] != step.inputs[0] or _number(three) != 3.0 or _number(six) != 6.0:
+        return None
+    names = _names((step, three, limited, moved, share, six), numbers)
+    return Found(HARD_SWISH, (step.inputs[0],), names), [share, limited, moved]
+
+
+def _names(parts: Sequence[Step], numbers: Counter[float]) -> tuple[str, ...]:
+    """Return the names of parts; a constant that others equal has none."""
+    shared = [(number := _number(part)) is not None and numbers[number] > 1 for part in parts]
+    return tuple(dict.fromkeys("" if one else part.location for part, one in zip(parts, shared, strict=True)))
+
+
+def _prelu(step: Step) -> tuple[Found, list[Step]] | None:
+    """Match relu(x) + -slope * relu(-x)."""
+    above, scaled = _two(step, "AddV2")
+    slope, below = _two(scaled, "Mul")
+    negative = _only(below, "Relu")
+    if above is None or scaled is None or slope is None or below is None or negative is None:
+        return None
+    if above.op != "Relu" or slope.op != "Neg" or negative.op != "Neg" or negative.inputs[0] != above.inputs[0]:
+        return None
+    names = tuple(part.location for part in (step, above, negative, below, scaled))
+    return Found(PRELU, (above.inputs[0], slope.inputs[0]), names), [above, scaled, slope, below, negative]
+
+
+def _two(step: Step | None, op: str) -> tuple[Step | None, Step | None]:
+    """Return what makes the two inputs of a step of an operation; None for what is no step, and where it is of another."""
+    if step is None or step.op != op or len(step.inputs) != 2:
+        return None, None
+    return _maker(step.inputs[0]), _maker(step.inputs[1])
+
+
+def _only(step: Step | None, op: str) -> Step | None:
+    return _maker(step.inputs[0]) if step is not None and step.op == op and len(step.inputs) == 1 else None
+
+
+def _maker(ref: Ref) -> Step | None:
+    return ref.node if isinstance(ref.node, Step) and ref.output == "0" else None
+
+
+def _number(step: Step) -> float | None:
+    """Return the element of a constant that has one, a float."""
+    if step.op != "Const":
+        return None
+    try:
+        kind, shape, elements = read_constant(step.attributes["value"].tensor)
+    except UnknownNodeError:
+        return None
+    return float(elements.reshape(-1)[0]) if elements is not None and kind == FLOAT32 and not shape else None
+
+
+def keep_dimensions(network: Network) -> None:
+    """Multiply whole tensors where all lengths are known: a product needs no reshape before and behind it."""
+    makers = {id(op.output): op for op in network.ops}
+    uses = Counter(id(value) for op in network.ops for value in op.inputs)
+    uses.update(id(value) for _, value in network.outputs)
+    gone: set[int] = set()
+    for op in network.ops:
+        product = makers.get(id(op.inputs[0])) if op.code == RESHAPE else None
+        before = makers.get(id(product.inputs[0])) if product is not None and product.code == FULLY_CONNECTED else None
+        if product is None or before is None or before.code != RESHAPE or uses[id(product.output)] != 1 or uses[id(before.output)] != 1:
+            continue
+        given = before.inputs[0]
+        shapes = (given.shape if given is not None else (-1,)), op.output.shape
+        if given is None or product.options is None or -1 in shapes[0] or shapes[0][:-1] != shapes[1][:-1] or len(shapes[0]) < 3:
+            continue
+        if shapes[0][-1:] != before.output.shape[-1:] or len(before.output.shape) != 2 or shapes[1][-1:] != product.output.shape[-1:]:
+            continue
+        product.inputs[0], product.outputs = given, [op.output]
+        product.options.values["keep_num_dims"] = True
+        gone |= {id(op), id(before)}
+    network.ops = [op for op in network.ops if id(op) not in gone]
+
+
+def scale_convolutions(network: Network) -> None:
+    """Let the kernels of convolutions take in a factor that all their inputs are multiplied by."""
+    makers = {id(op.output): op for op in network.ops}
+    uses = Counter(id(value) for op in network.ops for value in op.inputs)
+    uses.update(id(value) for _, value in network.outputs)
+    gone: set[int] = set()
+    for op in network.ops:
+        before = makers.get(id(op.inputs[0])) if op.code in (CONV, DEPTHWISE) else None
+        if before is None or before.code != MUL or before.activation or uses[id(before.output)] != 1:
+            continue
+        if len(gone) < _MOST_SCALED and _scaled(op, before):
+            gone.add(id(before))
+    network.ops = [op for op in network.ops if id(op) not in gone]
+
+
+def _scaled(op: Op, before: Op) -> bool:
+    given, factor = before.inputs
+    weight = op.inputs[1]
+    if given is None or factor is None or factor.vector is None or factor.shape or weight is None or weight.constant is None:
+        return False
+    held = weight.constant
+    op.inputs[0] = given
+    op.inputs[1] = Value(weight.shape, op.output.location, weight.kind, Constant(held.size, held.values, held.kernel, key=id(op)))
+    return True

@@ -1,0 +1,145 @@
+"""Says what the converter makes of products of matrices, and of sums of products in Einstein's notation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from modelinspect.conversion.forms.rewrite import FLOAT32, FULLY_CONNECTED
+from modelinspect.conversion.graph.node import Held, Item, Node, Rule, UnknownNodeError
+from modelinspect.conversion.keras.call import Shape
+from modelinspect.conversion.network import Value, kernel
+from modelinspect.conversion.operators import BATCH_MATMUL, RESHAPE, TRANSPOSE
+from modelinspect.measure.kept import Layout
+
+
+def broadcast(first: Shape, second: Shape) -> Shape:
+    """Return the shape of two that are computed with element by element; -1 is a length that is not known."""
+    rank = max(len(first), len(second))
+    pairs = zip((1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True)
+    shape = []
+    for a, b in pairs:
+        if a != b and 1 not in (a, b) and -1 not in (a, b):
+            raise UnknownNodeError("takes shapes that do not fit")
+        shape.append(b if a == 1 else a if b in (1, -1) else b)
+    return tuple(shape)
+
+
+def product(node: Node, given: Value, weight: Held, units: int, *, turned: bool, keep: bool) -> Value:
+    """Multiply by a constant matrix."""
+    if weight.tensor is None or weight.kind != FLOAT32 or len(weight.shape) != 2 or given.kind != FLOAT32:
+        raise UnknownNodeError("multiplies by a matrix that is computed")
+    rows, cols = weight.shape
+    inputs = cols if turned else rows
+    if given.shape[-1] not in (inputs, -1):
+        raise UnknownNodeError("multiplies by a matrix that does not fit")
+    layout = Layout(rows, cols, 0, 1) if turned else Layout(rows, cols, 1, 0)
+    value = kernel(weight.tensor, layout, (units, inputs), weight.location if turned else node.location)
+    settings: dict[str, int | float | bool] = {"keep_num_dims": True} if keep else {"fused_activation_function": 0}
+    return node.op(FULLY_CONNECTED, [given, value, None], (*given.shape[:-1], units), settings)
+
+
+def _product(node: Node) -> Item:
+    weight = node.held(1)
+    turned = node.flag("transpose_b")
+    if node.flag("transpose_a") or len(node.given.shape) != 2 or len(weight.shape) != 2:
+        raise UnknownNodeError("turns what it multiplies")
+    return product(node, node.given, weight, weight.shape[0] if turned else weight.shape[1], turned=turned, keep=False)
+
+
+def _products(node: Node) -> Item:
+    second = node.inputs[1]
+    if isinstance(second, Held):
+        turned = node.flag("adj_y")
+        if node.flag("adj_x") or len(second.shape) != 2:
+            raise UnknownNodeError("multiplies by several matrices")
+        return product(node, node.given, second, second.shape[0] if turned else second.shape[1], turned=turned, keep=True)
+    first, second = node.given, node.computed(1)
+    settings: dict[str, int | float | bool] = {"adj_x": node.flag("adj_x"), "adj_y": node.flag("adj_y")}
+    rows = first.shape[-1] if settings["adj_x"] else first.shape[-2]
+    cols = second.shape[-2] if settings["adj_y"] else second.shape[-1]
+    return node.op(BATCH_MATMUL, [first, second], (*broadcast(first.shape[:-2], second.shape[:-2]), rows, cols), settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Equation:
+    """The letters of a sum of products of two: those of each, of the result, and by what they are for."""
+
+    first: str
+    second: str
+    result: str
+
+    @property
+    def batch(self) -> str:
+        return "".join(letter for letter in self.first if letter in self.second and letter in self.result)
+
+    @property
+    def summed(self) -> str:
+        return "".join(letter for letter in self.first if letter in self.second and letter not in self.result)
+
+    @property
+    def own(self) -> str:
+        return "".join(letter for letter in self.first if letter not in self.second)
+
+    @property
+    def other(self) -> str:
+        return "".join(letter for letter in self.second if letter not in self.first)
+
+
+def _sum(node: Node) -> Item:
+    """Sum products. Raises `UnknownNodeError` for sums that attention has none of."""
+    left, arrow, result = node.text("equation").partition("->")
+    first, comma, second = left.partition(",")
+    equation = _Equation(first, second, result)
+    letters = first + second + result
+    if not arrow or not comma or not letters.isalpha() or any(len(set(part)) != len(part) for part in (first, second, result)):
+        raise UnknownNodeError("an equation of its own")
+    if set(result) != set(equation.batch + equation.own + equation.other):
+        raise UnknownNodeError("an equation that leaves letters out")
+    if isinstance(node.inputs[1], Held):
+        return _sum_with_constant(node, equation, node.inputs[1])
+    if (
+        min(len(part) for part in (equation.own, equation.other, equation.summed)) != 1
+        or max(len(part) for part in (equation.own, equation.other, equation.summed)) != 1
+    ):
+        raise UnknownNodeError("an equation of several lengths at once")
+    given, taken = node.given, node.computed(1)
+    lengths = dict(zip(first + second, given.shape + taken.shape, strict=True))
+    one = _turned(node, given, first, equation.batch + equation.own + equation.summed)
+    two = _turned(node, taken, second, equation.batch + equation.summed + equation.other)
+    order = equation.batch + equation.own + equation.other
+    shape = tuple(lengths[letter] for letter in order)
+    made = node.op(BATCH_MATMUL, [one, two], shape, {})
+    if -1 in shape:
+        made = node.op(RESHAPE, [made, node.constant(list(shape))], shape)
+    return _turned(node, made, order, result)
+
+
+def _turned(node: Node, value: Value, letters: str, wanted: str) -> Value:
+    """Put axes in another order."""
+    if letters == wanted:
+        return value
+    order = [letters.index(letter) for letter in wanted]
+    return node.op(TRANSPOSE, [value, node.constant(order)], tuple(value.shape[axis] for axis in order))
+
+
+def _sum_with_constant(node: Node, equation: _Equation, weight: Held) -> Item:
+    """Sum over the last axes of one and the first of a constant: a product of matrices between two reshapes."""
+    if equation.batch or equation.first != equation.own + equation.summed or equation.second != equation.summed + equation.other:
+        raise UnknownNodeError("an equation that turns a constant")
+    if equation.result != equation.own + equation.other or len(weight.shape) != len(equation.second):
+        raise UnknownNodeError("an equation that turns what it makes")
+    given = node.given
+    count = len(equation.own)
+    inputs, units = prod(weight.shape[: len(equation.summed)]), prod(weight.shape[len(equation.summed) :])
+    flat = Held((inputs, units), weight.kind, weight.location, weight.tensor, weight.elements)
+    if len(equation.summed) > 1:
+        shape = (*given.shape[:count], inputs)
+        given = node.op(RESHAPE, [given, node.constant(list(shape))], shape)
+    made = product(node, given, flat, units, turned=False, keep=True)
+    shape = (*given.shape[:count], *weight.shape[len(equation.summed) :])
+    return made if shape == made.shape and -1 not in shape else node.op(RESHAPE, [made, node.constant(list(shape))], shape)
+
+
+PRODUCTS: dict[str, Rule] = {"BatchMatMulV2": _products, "BatchMatMulV3": _products, "Einsum": _sum, "MatMul": _product}
+"""The rules of products."""

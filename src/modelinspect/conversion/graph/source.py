@@ -1,0 +1,206 @@
+"""Builds the float TFLite model that a SavedModel's signature converts to, from its graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+
+import numpy as np
+
+from modelinspect.analyses.plan.base import Planning
+from modelinspect.conversion.forms.rewrite import FLOAT32
+from modelinspect.conversion.graph.certain import doubt, is_certain
+from modelinspect.conversion.graph.constants import folded, read_constant
+from modelinspect.conversion.graph.node import KINDS, Budget, Held, Item, Key, Node, UnknownNodeError
+from modelinspect.conversion.graph.patterns import Found, keep_dimensions, patterns, scale_convolutions
+from modelinspect.conversion.graph.reader import MARK, Given, Ref, SavedGraph, Step, read_graph
+from modelinspect.conversion.graph.rules import RULES
+from modelinspect.conversion.keras.source import Source, elements_by_buffer, kept_by_buffer, keras_source
+from modelinspect.conversion.network import Network, Op, Value
+from modelinspect.conversion.passes.emit import emit
+from modelinspect.conversion.passes.fuse import fuse
+from modelinspect.conversion.tree import Node as Tree
+from modelinspect.core.tensors import Tensor
+from modelinspect.errors import FormatError
+from modelinspect.measure.blocks import UnmeasurableError
+
+_GUESSED = 100_000
+"""Bytes that the structure of a graph may have more or less where an operation of it is not known, and layers are guessed."""
+_SHARED = 64
+"""Constants of more elements are not looked at for others that equal them."""
+NOTHING = (MARK,)
+"""What a constant that several operators share is called within the name of something fused."""
+
+
+def saved_source(planning: Planning) -> Source:
+    """Return what the converter would make of a SavedModel: told by its graph, else by its layers' configuration.
+
+    Raises `FormatError`, `UnmeasurableError`.
+    """
+    try:
+        return signature_source(planning)
+    except (FormatError, UnmeasurableError) as error:
+        try:
+            source = keras_source(planning)
+        except (FormatError, UnmeasurableError):
+            raise error from None
+        if source.has_structure and not source.unknown:
+            return source
+        return replace(source, reason=str(error), doubt=max(source.doubt, _GUESSED))
+
+
+def signature_source(planning: Planning) -> Source:
+    """Return the model that the converter would make. Raises `FormatError`, `UnmeasurableError`."""
+    graph = read_graph(planning)
+    with np.errstate(all="ignore"):  # variables can be anything
+        network = _Lowering(planning, {tensor.name: tensor for tensor in planning.artifact.tensors}).run(graph)
+        certain, unsure = is_certain(graph.steps, network), doubt(network)
+        keep_dimensions(network)
+        fuse(network)
+        scale_convolutions(network)
+    _unmark(network)
+    root, constants = emit(network, "")
+    _name(root, graph)
+    return Source(root, kept_by_buffer(planning, constants), (), True, unsure, 0, elements_by_buffer(planning, constants), certain)
+
+
+def _unmark(network: Network) -> None:
+    """Take the numbers of calls out of locations."""
+    for op in network.ops:
+        for value in (*op.inputs, *op.outputs):
+            if value is not None:
+                value.location = tuple(dict.fromkeys(name.partition(MARK)[0] for name in value.location))
+
+
+def _name(root: Tree, graph: SavedGraph) -> None:
+    """Give inputs, outputs and the signature the names that the SavedModel has for them."""
+    subgraph = root.lists["subgraphs"][0]
+    tensors = subgraph.lists["tensors"]
+    for index, (_, given) in zip(subgraph.vector("inputs").values, graph.inputs, strict=True):
+        tensors[index].values["name"] = given.name.encode()
+    for index, (_, name, _) in zip(subgraph.vector("outputs").values, graph.outputs, strict=True):
+        tensors[index].values["name"] = name.encode()
+    root.lists["signature_defs"][0].values["signature_key"] = graph.key.encode()
+
+
+@dataclass(slots=True)
+class _Lowering:
+    planning: Planning
+    tensors: Mapping[str, Tensor]
+    network: Network = field(default_factory=Network)
+    made: dict[int, Item] = field(default_factory=dict)
+    gone: dict[Key, set[int]] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
+    makers: dict[int, Op] = field(default_factory=dict)
+    same: dict[tuple[object, ...], Value] = field(default_factory=dict)
+
+    def run(self, graph: SavedGraph) -> Network:
+        for name, given in graph.inputs:
+            shape = given.shape
+            if shape is None or any(length < 0 for length in shape[1:]) or given.dtype not in KINDS:
+                raise UnmeasurableError(f"its input {name} is of another type, or of lengths that are not known")
+            taken = Value(shape, (given.name,), KINDS[given.dtype])
+            self.made[id(given)] = taken
+            self.network.inputs.append((name, taken))
+        found = patterns(graph.steps)
+        for step in graph.steps:
+            if id(step) in found.parts:
+                continue
+            try:
+                self.made[id(step)] = self._step(step, found.wholes.get(id(step)))
+            except (UnknownNodeError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # graphs can say anything
+                reason = str(error) if isinstance(error, UnknownNodeError) else "attributes that make no sense"
+                raise UnmeasurableError(f"not known how {step.op} converts at {step.name}: {reason}") from error
+        for name, _, ref in graph.outputs:
+            value = self._taken(ref)
+            if not isinstance(value, Value) or any(value is other for _, other in (*self.network.outputs, *self.network.inputs)):
+                raise UnmeasurableError(f"its output {name} is computed nowhere, or told twice")
+            self.network.outputs.append((name, value))
+        self._forget_shared()
+        return self.network
+
+    def _forget_shared(self) -> None:
+        """Take their location from constants of the graph that equal others: to the converter they are one."""
+        reading = self.planning.reading
+        written = [item for item in self.made.values() if isinstance(item, Held) and item.is_written and item.taken is not None]
+        keys = [item.key(reading) if prod(item.shape) <= _SHARED else () for item in written]
+        counts = Counter(keys)
+        for item, key in zip(written, keys, strict=True):
+            if item.taken is None or not key:
+                continue
+            if item.kind == FLOAT32 and counts[key] > 1:
+                item.taken.location = NOTHING
+            elif item.kind != FLOAT32 and self.gone.get(key, set()) - {id(item)}:
+                item.taken.location = ()
+
+    def _taken(self, ref: Ref) -> Item:
+        if isinstance(ref.node, Given) and id(ref.node) not in self.made:
+            raise UnknownNodeError("takes a variable itself")
+        if ref.output != "0":
+            raise UnknownNodeError(f"takes the output {ref.output} of another")
+        return self.made[id(ref.node)]
+
+    def _step(self, step: Step, whole: Found | None) -> Item:
+        if step.op == "Const":
+            return self._constant(step)
+        if whole is not None:
+            return whole.lowered(self._node(step, [self._taken(ref) for ref in whole.taken]))
+        if step.op in ("ReadVariableOp", "ResourceGather") and step.inputs and isinstance(step.inputs[0].node, Given):
+            held = self._variable(step, step.inputs[0].node)
+            if step.op == "ReadVariableOp":
+                return held
+            inputs: list[Item] = [held, *(self._taken(ref) for ref in step.inputs[1:])]
+        else:
+            inputs = [self._taken(ref) for ref in step.inputs]
+        node = self._node(step, inputs)
+        made = folded(node)
+        if made is not None:
+            return made
+        rule = RULES.get(step.op)
+        if rule is None:
+            raise UnknownNodeError("no rule")
+        key = self._key(step, inputs)
+        same = self.same.get(key)
+        if same is not None:
+            return same
+        item = rule(node)
+        if isinstance(item, Value):
+            self.same[key] = item
+        told = node.told_shape()
+        if told is not None and not _fit(told, item.shape):
+            raise UnknownNodeError(f"makes {list(told)} and not {list(item.shape)}")
+        return item
+
+    def _key(self, step: Step, inputs: list[Item]) -> tuple[object, ...]:
+        """Return what two steps have in common that are one to the converter, which computes nothing twice."""
+        taken: list[object] = []
+        for item in inputs:
+            if isinstance(item, Held) and item.tensor is not None:
+                taken.append((id(item.tensor), item.shape))
+            else:
+                taken.append(item.key(self.planning.reading) if isinstance(item, Held) and prod(item.shape) <= _SHARED else id(item))
+        names = sorted(name for name in step.attributes if not name.startswith("_"))
+        return step.op, tuple(taken), tuple((name, step.attributes[name].SerializeToString(deterministic=True)) for name in names)
+
+    def _node(self, step: Step, inputs: list[Item]) -> Node:
+        return Node(self.network, self.planning.reading, step, inputs, self.gone, self.budget, self.makers)
+
+    def _constant(self, step: Step) -> Held:
+        kind, shape, elements = read_constant(step.attributes["value"].tensor)
+        self.budget.spend(0 if elements is None else elements.size)
+        tensor = self.tensors.get(step.scope + step.name)
+        if tensor is not None and tensor.shape != shape:
+            tensor = None
+        return Held(shape, kind, (step.location,), tensor, elements, is_written=True, budget=self.budget)
+
+    def _variable(self, step: Step, given: Given) -> Held:
+        tensor = self.tensors.get(given.variable)
+        if tensor is None or tensor.shape != given.shape or given.dtype not in KINDS:
+            raise UnknownNodeError(f"a variable that is not found, {given.name}")
+        return Held(tensor.shape, KINDS[given.dtype], (step.location,), tensor, budget=self.budget)
+
+
+def _fit(told: tuple[int, ...], made: tuple[int, ...]) -> bool:
+    return len(told) == len(made) and all(a == b or -1 in (a, b) for a, b in zip(told, made, strict=True))

@@ -1,0 +1,131 @@
+"""Says what the converter makes of each activation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from modelinspect.conversion.keras.call import BOOL, Call, UnknownLayerError
+from modelinspect.conversion.network import Value
+from modelinspect.conversion.operators import (
+    ABS,
+    ADD,
+    DIV,
+    ELU,
+    EXP,
+    GELU,
+    GREATER,
+    LEAKY_RELU,
+    LOG,
+    LOGISTIC,
+    MUL,
+    RELU,
+    RELU6,
+    SELECT_V2,
+    SOFTMAX,
+    SUB,
+    TANH,
+)
+
+Activation = Callable[[Call, Value], Value]
+_SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def activate(call: Call, value: Value, setting: object) -> Value:
+    """Apply the activation that a setting names. Raises `UnknownLayerError`."""
+    if isinstance(setting, Mapping):  # an activation with settings of its own
+        setting = setting.get("class_name") if not setting.get("config") else setting.get("config")
+    if setting in (None, "linear"):
+        return value
+    rule = _ACTIVATIONS.get(setting) if isinstance(setting, str) else None
+    if rule is None:
+        raise UnknownLayerError(f"activation {setting!r}" if isinstance(setting, str) else "an activation of its own")
+    return rule(call, value)
+
+
+def _single(code: int, name: str) -> Activation:
+    return lambda call, value: call.op(code, [value], value.shape, name)
+
+
+def _softmax(call: Call, value: Value) -> Value:
+    return call.op(SOFTMAX, [value], value.shape, "Softmax", {"beta": 1.0})
+
+
+def _selu(call: Call, value: Value) -> Value:
+    """Put a SELU together: six operators of one location."""
+    one, scale, factor, zero = (call.floats(number, "Selu") for number in (1.0, _SCALE * _ALPHA, _SCALE, 0.0))
+    made = []
+
+    def add(code: int, inputs: list[Value | None], kind: int = 0) -> Value:
+        made.append(call.op(code, inputs, value.shape, "Selu", kind=kind))
+        made[-1].location = call.at("Selu")
+        return made[-1]
+
+    positive = add(GREATER, [value, zero], BOOL)
+    scaled = add(MUL, [value, factor])
+    below = add(MUL, [add(SUB, [add(EXP, [value]), one]), scale])
+    return add(SELECT_V2, [positive, scaled, below])
+
+
+def _swish(call: Call, value: Value) -> Value:
+    gate = call.op(LOGISTIC, [value], value.shape, "Sigmoid")
+    return call.op(MUL, [value, gate], value.shape, "mul_1" if call.keras == 2 else "mul")
+
+
+def leaky(call: Call, value: Value, alpha: float) -> Value:
+    """Apply a ReLU that lets some of what is negative through."""
+    return call.op(LEAKY_RELU, [value], value.shape, "LeakyRelu", {"alpha": alpha})
+
+
+def relu(call: Call, value: Value) -> Value:
+    """Apply a ReLU layer: limited to 6, leaky, or plain. Raises `UnknownLayerError`."""
+    limit, slope, threshold = call.settings.get("max_value"), call.real("negative_slope", 0.0), call.real("threshold", 0.0)
+    if threshold or (limit is not None and limit not in (6, 6.0)):
+        raise UnknownLayerError("a ReLU of its own limits")
+    if slope:
+        if limit is not None:
+            raise UnknownLayerError("a ReLU of its own limits")
+        return leaky(call, value, slope)
+    return call.op(RELU6 if limit is not None else RELU, [value], value.shape, "Relu6" if limit is not None else "Relu")
+
+
+def _gelu(call: Call, value: Value) -> Value:
+    """Apply a GELU, which the converter knows by its parts."""
+    output = call.op(GELU, [value], value.shape, "Gelu/mul_2")
+    output.location = call.at(*(f"Gelu/{part}" for part in ("mul_2", "mul/x", "mul", "Neg", "Cast/x", "mul_1", "Erfc")))
+    return output
+
+
+def _softplus(call: Call, value: Value) -> Value:
+    one = call.floats(1.0, "Softplus")
+    made = call.op(EXP, [value], value.shape, "Softplus")
+    for code, inputs in ((ADD, [one]), (LOG, [])):
+        made.location = call.at("Softplus")
+        made = call.op(code, [made, *inputs], value.shape, "Softplus")
+    made.location = call.at("Softplus")
+    return made
+
+
+def _softsign(call: Call, value: Value) -> Value:
+    one = call.floats(1.0, "Softsign")
+    size = call.op(ABS, [value], value.shape, "Softsign")
+    more = call.op(ADD, [size, one], value.shape, "Softsign")
+    output = call.op(DIV, [value, more], value.shape, "Softsign")
+    size.location = more.location = output.location = call.at("Softsign")
+    return output
+
+
+_ACTIVATIONS: dict[str, Activation] = {
+    "elu": _single(ELU, "Elu"),
+    "gelu": _gelu,
+    "exponential": _single(EXP, "Exp"),
+    "relu": _single(RELU, "Relu"),
+    "relu6": _single(RELU6, "Relu6"),
+    "selu": _selu,
+    "sigmoid": _single(LOGISTIC, "Sigmoid"),
+    "silu": _swish,
+    "softmax": _softmax,
+    "softplus": _softplus,
+    "softsign": _softsign,
+    "swish": _swish,
+    "tanh": _single(TANH, "Tanh"),
+}

@@ -1,0 +1,115 @@
+"""Lets each layer of a Keras model become operators, from its inputs to its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from modelinspect.conversion.forms.rewrite import FLOAT32, FULLY_CONNECTED, INT32
+from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
+from modelinspect.conversion.keras.certain import is_certain
+from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
+from modelinspect.conversion.network import Network, Value, kernel
+from modelinspect.conversion.operators import MUL
+from modelinspect.formats.keras.config import LayerConfig
+from modelinspect.measure.kept import Layout
+from modelinspect.networks.keras_layers import Traversal, class_of
+from modelinspect.networks.keras_variables import Parameter, items, parameters_of
+
+_INPUT = "InputLayer"
+_CELL = {"0": "kernel", "1": "recurrent_kernel", "2": "bias"}
+_KINDS = {"float16": 1, "float32": FLOAT32, "int32": INT32, "int64": 4, "int8": 9, "uint8": 3, "bool": 6}
+
+
+@dataclass(slots=True)
+class Flow(Traversal[Value]):
+    """A model on its way to operators; ``unknown`` are the layers whose conversion is not known, ``guessed`` the bytes of their weights.
+
+    ``certain`` tells that every layer is of those that were always predicted to the byte; ``batch`` is how many samples an input has that
+    does not say it.
+    """
+
+    keras: int
+    parameters: Mapping[str, Sequence[Parameter]]
+    network: Network = field(default_factory=Network)
+    scopes: Scopes = field(default_factory=Scopes)
+    unknown: list[str] = field(default_factory=list)
+    guessed: int = 0
+    certain: bool = True
+    batch: int = -1
+
+    def run(self, model: LayerConfig) -> Network:
+        """Convert a model with its inputs and outputs."""
+        outputs = self.call_model(model, None, self.enter("", model.name), "")
+        for number, (name, value) in enumerate(outputs):
+            self.network.outputs.append((name if self.keras == 2 else f"output_{number}", value))
+        return self.network
+
+    def enter(self, outer: str, name: str) -> str:
+        """Return the scope of a layer: Keras 3 opens each twice, and its operators are in the second."""
+        whole = f"{outer}/{name}" if outer else name
+        if self.keras == 2:
+            return whole
+        self.scopes.unique(whole)
+        return self.scopes.unique(whole)
+
+    def make_input(self, name: str, layer: LayerConfig) -> Value:
+        """Add an input of the whole model; lengths that are not known stay so."""
+        shape: Shape = (-1, 1)
+        for key in ("batch_input_shape", "batch_shape"):
+            told = items(layer.settings.get(key))
+            if told:
+                shape = tuple(length if isinstance(length, int) else -1 for length in told)
+        if shape[0] < 0:
+            shape = (self.batch, *shape[1:])
+        dtype = layer.settings.get("dtype")
+        value = Value(shape, (f"serving_default_{name}:0",), _KINDS.get(dtype, FLOAT32) if isinstance(dtype, str) else FLOAT32)
+        if class_of(layer) != _INPUT and class_of(layer) == "Embedding":
+            value.kind = FLOAT32
+        self.network.inputs.append((name, value))
+        return value
+
+    def apply(self, layer: LayerConfig, given: list[Value], scope: str, path: str) -> list[Value]:
+        """Convert one use of a layer."""
+        name, kind = layer.name, class_of(layer)
+        if kind in IDENTITIES:
+            return given
+        call = Call(self.network, self.scopes, self.keras, layer, kind, self._variables(layer, path), scope, given)
+        rule = LAYERS.get(kind)
+        count = len(self.network.ops)
+        try:
+            if rule is None:
+                raise UnknownLayerError(kind)
+            made = [rule(call)]
+            self.certain = self.certain and is_certain(call)
+            return made
+        except (UnknownLayerError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # settings can be anything
+            del self.network.ops[count:]
+            self.certain = False
+            reason = str(error) if isinstance(error, UnknownLayerError) else "settings that make no sense"
+            self.unknown.append(f"{name} ({kind})" if reason == kind else f"{name} ({kind}: {reason})")
+            return [self._guess(call)]
+
+    def _variables(self, layer: LayerConfig, path: str) -> Sequence[Parameter]:
+        """Return a layer's variables; `.keras` files number those of a recurrent layer, and keep them in its cells."""
+        found = parameters_of(self.parameters, path)
+        if found:
+            return found
+        inner = [f"{child.name}/cell" for child in layer.children]
+        cells = [many for key in (f"{path}/cell", f"{path}/forward_layer/cell", *inner) if (many := self.parameters.get(key))]
+        return [replace(each, name=_CELL.get(each.name, each.name)) for many in cells for each in many]
+
+    def _guess(self, call: Call) -> Value:
+        """Keep the weights of a layer that is not known, with an operator for each."""
+        value = call.given
+        for each in call.parameters:
+            self.guessed += 4 * each.tensor.element_count
+            if not each.shape or not each.tensor.element_count:
+                continue
+            if len(each.shape) == 2:
+                weight = kernel(each.tensor, Layout(each.shape[0], each.shape[1], 1, 0), (each.shape[1], each.shape[0]), call.at(each.name))
+                value = call.op(FULLY_CONNECTED, [value, weight, None], (*value.shape[:-1], each.shape[1]), each.name, {})
+            else:
+                layout = Layout(each.tensor.element_count // each.shape[-1], each.shape[-1], 1)
+                value = call.op(MUL, [value, kernel(each.tensor, layout, each.shape, call.at(each.name))], value.shape, each.name)
+        return value

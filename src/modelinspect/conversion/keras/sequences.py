@@ -1,0 +1,112 @@
+"""Says what the converter makes of layers that pad, cut, repeat or take apart sequences, and of those that cut images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from modelinspect.conversion.forms.rewrite import FULLY_CONNECTED
+from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
+from modelinspect.conversion.keras.repeating import repeated_vector
+from modelinspect.conversion.network import Value, integers, kernel
+from modelinspect.conversion.operators import CONCATENATION, EXPAND_DIMS, PAD, RESHAPE, SPLIT, STRIDED_SLICE, TILE
+from modelinspect.measure.kept import Layout
+
+_MOST_STEPS = 4_096
+
+
+def cut(call: Call, sides: list[tuple[int, int]]) -> Value:
+    """Cut elements off at both ends of each axis between the batch and the channels."""
+    shape, rank = known(call.given.shape), len(sides) + 2
+    inner = tuple(length - sum(side) for length, side in zip(shape[1:], sides, strict=False))
+    if len(shape) != rank or min(inner) <= 0 or min(min(side) for side in sides) < 0:
+        raise UnknownLayerError("a cut of everything")
+    ends = [0, *(-side[1] for side in sides), 0]
+    begin = call.integers([0, *(side[0] for side in sides), 0], "strided_slice/stack")
+    end, step = call.integers(ends, "strided_slice/stack_1"), call.integers([1] * rank, "strided_slice/stack_2")
+    masks = {"begin_mask": 1 | 1 << (rank - 1), "end_mask": sum(1 << axis for axis, number in enumerate(ends) if not number)}
+    return call.op(STRIDED_SLICE, [call.given, begin, end, step], (shape[0], *inner, shape[-1]), "strided_slice", masks)
+
+
+def _side(call: Call, key: str) -> tuple[int, int]:
+    value = call.settings.get(key, 1)
+    many = items(value)
+    if isinstance(value, int):
+        return value, value
+    if many is None or len(many) != 2 or not isinstance(many[0], int) or not isinstance(many[1], int):
+        raise UnknownLayerError("sides of its own")
+    return many[0], many[1]
+
+
+def _cut(call: Call) -> Value:
+    return cut(call, [_side(call, "cropping")])
+
+
+def _pad(call: Call) -> Value:
+    shape, side = known(call.given.shape), _side(call, "padding")
+    if len(shape) != 3 or call.text("data_format", "channels_last") not in ("", "channels_last"):
+        raise UnknownLayerError("sequences of another layout")
+    sides = call.table([(0, 0), side, (0, 0)], "Pad/paddings" if call.keras == 2 else "Const")
+    return call.op(PAD, [call.given, sides], (shape[0], shape[1] + sum(side), shape[2]), "Pad")
+
+
+def _repeat(call: Call) -> Value:
+    """Repeat a vector at every step."""
+    shape, count = known(call.given.shape), call.number("n", 0)
+    if len(shape) != 2 or count <= 0 or shape[0] > 0:
+        raise UnknownLayerError("this way of repeating")
+    if call.keras == 3:
+        return repeated_vector(call, count)
+    wide = call.op(EXPAND_DIMS, [call.given, call.integers(1, "ExpandDims/dim")], (shape[0], 1, shape[1]), "ExpandDims")
+    return call.op(TILE, [wide, call.integers([1, count, 1], "stack")], (shape[0], count, shape[1]), "Tile")
+
+
+def _up_sampling(call: Call) -> Value:
+    """Take a sequence apart, and join each step as often as it is repeated."""
+    shape, count = known(call.given.shape), call.single("size", 2)
+    if call.keras == 3 or len(shape) != 3 or count < 1 or shape[1] * count > _MOST_STEPS:
+        raise UnknownLayerError("this way of repeating")
+    call.op(SPLIT, [call.integers(1, "split/split_dim"), call.given], (), "split", {"num_splits": shape[1]})
+    parts = [Value((shape[0], 1, shape[2]), call.at("split")) for _ in range(shape[1])]
+    call.network.ops[-1].outputs = parts
+    many: list[Value | None] = [part for part in parts for _ in range(count)]
+    return call.op(CONCATENATION, many, (shape[0], shape[1] * count, shape[2]), "concat", {"axis": 1})
+
+
+def distributed(dense: Callable[[Call], Value]) -> Rule:
+    """Return the rule of a dense layer that is used at every step, given that of a dense layer."""
+
+    def rule(call: Call) -> Value:
+        shape = known(call.given.shape)
+        inner = call.layer.children[0] if call.layer.children else None
+        if call.keras == 3 or inner is None or inner.class_name.rpartition(">")[2] != "Dense" or len(shape) != 3:
+            raise UnknownLayerError("of another layer than one that is dense")
+        within = replace(call, layer=inner, kind="Dense", scope=f"{call.scope}/{inner.name}")
+        if shape[0] > 0:
+            return dense(replace(within, inputs=[call.given], steps=True))
+        flat = call.op(RESHAPE, [call.given, integers([-1, shape[2]], ())], (-1, shape[2]), "Reshape")
+        made = dense(replace(within, inputs=[flat]))
+        units = made.shape[-1]
+        return call.op(RESHAPE, [made, integers([-1, shape[1], units], ())], (shape[0], shape[1], units), "Reshape_1")
+
+    return rule
+
+
+def product_of_steps(call: Call) -> Value:
+    """Multiply every step with one matrix, where the batch is fixed."""
+    weight, given = call.need("kernel"), call.given.shape
+    inputs, units = weight.shape
+    value = kernel(weight.tensor, Layout(inputs, units, 1, 0), (units, inputs), call.at("MatMul"))
+    settings = {"fused_activation_function": 0, "keep_num_dims": True}
+    output = call.op(FULLY_CONNECTED, [call.given, value, None], (*given[:-1], units), "MatMul", settings)
+    call.network.ops[-1].version = 5
+    return output
+
+
+SEQUENCES: dict[str, Rule] = {
+    "Cropping1D": _cut,
+    "RepeatVector": _repeat,
+    "UpSampling1D": _up_sampling,
+    "ZeroPadding1D": _pad,
+}
+"""The rules of layers that work on sequences and have no weights."""

@@ -1,0 +1,156 @@
+"""Holds a network while it is converted: values, constants and operators, each with the locations that give tensors their names.
+
+A location is the names of the operators of TensorFlow that a value comes from; operators that are fused join theirs (FusedLoc in MLIR),
+and the tensor's name is all of them (OpOrArgLocNameMapper).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelinspect.conversion.forms.rewrite import FLOAT32, INT32
+from modelinspect.conversion.tree import Node
+from modelinspect.core.tensors import Tensor
+from modelinspect.measure.kept import Layout
+
+Location = tuple[str, ...]
+UNKNOWN: Location = ()
+"""The location of constants that the converter made itself: they are named ``arith.constant``."""
+LATE = -1
+"""The origin of constants that are made so late that, of equal ones, the first keeps its location."""
+Array = NDArray[np.float32]
+
+
+@dataclass(slots=True, eq=False)
+class Kernel:
+    """The weights of a matrix product or a convolution, which are not held: where they are, how they lie, and what scales their inputs.
+
+    ``columns`` are those of the tensor that it is made of, where it is not all of it.
+    """
+
+    tensor: Tensor
+    layout: Layout
+    input_scale: Array | None = None
+    columns: tuple[int, int] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Constant:
+    """Elements that are stored: those of short vectors in ``values``, of kernels behind ``kernel``."""
+
+    size: int
+    values: NDArray[np.generic] | None = None
+    kernel: Kernel | None = None
+    key: object = None
+
+    def is_all(self, number: float) -> bool:
+        """Tell whether every element is known to be a number."""
+        return self.values is not None and bool((self.values == number).all())
+
+
+@dataclass(slots=True, eq=False)
+class Value:
+    """What an operator takes or makes: its whole shape (-1: the batch), its type, its location.
+
+    ``is_variable`` tells that it keeps what an operator writes into it, and starts with zeros; ``origin`` which function it was in that
+    became part of the network, should it be one of several.
+    """
+
+    shape: tuple[int, ...]
+    location: Location
+    kind: int = FLOAT32
+    constant: Constant | None = None
+    is_variable: bool = False
+    origin: int = 0
+
+    @property
+    def vector(self) -> Array | None:
+        """The elements of a constant that are known."""
+        return None if self.constant is None or self.constant.values is None else self.constant.values.astype(np.float32)
+
+
+@dataclass(slots=True, eq=False)
+class Op:
+    """An operator: its code in schema.fbs, its inputs (None: left out), what it makes, and its options with their number in the union.
+
+    ``is_scaled`` tells that a convolution's kernel took in factors before anything else was done. ``networks`` are what a loop runs: the
+    last inputs, ``captured`` of them, are constants that these take, and not the operator itself.
+    """
+
+    code: int
+    inputs: list[Value | None]
+    outputs: list[Value]
+    options: Node | None = None
+    number: int = 0
+    version: int = 1
+    is_scaled: bool = False
+    networks: tuple[Network, ...] = ()
+    captured: int = 0
+
+    @property
+    def output(self) -> Value:
+        """What it makes, the first of it."""
+        return self.outputs[0]
+
+    @property
+    def activation(self) -> int:
+        """The activation that is fused into it; 0: none."""
+        return 0 if self.options is None else self.options.number("fused_activation_function")
+
+
+@dataclass(slots=True)
+class Network:
+    """A network that grows: its operators in the order in which they run.
+
+    ``ghosts`` are constants of operators that are computed away; constants that equal one lose their location. ``lasting`` are constants
+    that become options late, and loops take those that they have too. ``captures`` are a loop's constants of the network around it.
+    """
+
+    ops: list[Op] = field(default_factory=list)
+    name: str = "main"
+    ghosts: list[Value] = field(default_factory=list)
+    lasting: list[Value] = field(default_factory=list)
+    captures: list[Value] = field(default_factory=list)
+    inputs: list[tuple[str, Value]] = field(default_factory=list)
+    outputs: list[tuple[str, Value]] = field(default_factory=list)
+
+    def add(self, code: int, inputs: Sequence[Value | None], output: Value, options: Node | None = None, number: int = 0) -> Value:
+        """Add an operator and return what it makes."""
+        self.ops.append(Op(code, list(inputs), [output], options, number))
+        return output
+
+    def users(self) -> dict[int, list[Op]]:
+        """Return the operators that take each value, by the identity of the value; what the network gives out is taken by none of them."""
+        found: dict[int, list[Op]] = {}
+        for op in self.ops:
+            for value in op.inputs:
+                if value is not None:
+                    found.setdefault(id(value), []).append(op)
+        return found
+
+
+def floats(values: Array, location: Location) -> Value:
+    """Return a constant of floats."""
+    array = np.array(values, dtype="<f4")
+    return Value(array.shape, location, FLOAT32, Constant(array.nbytes, array, key=array.tobytes()))
+
+
+def integers(values: int | Sequence[int], location: Location) -> Value:
+    """Return a constant of 32-bit integers."""
+    array = np.array(values, dtype="<i4")
+    return Value(array.shape, location, INT32, Constant(array.nbytes, array, key=array.tobytes()))
+
+
+def kernel(tensor: Tensor, layout: Layout, shape: tuple[int, ...], location: Location) -> Value:
+    """Return the constant of a kernel, ``shape`` being the one that TFLite gives it."""
+    return Value(shape, location, FLOAT32, Constant(4 * prod(shape), None, Kernel(tensor, layout), key=id(tensor)))
+
+
+def fused(*locations: Location) -> Location:
+    """Join locations; what is there already is not repeated, and what is unknown adds nothing."""
+    return tuple(dict.fromkeys(name for location in locations for name in location))

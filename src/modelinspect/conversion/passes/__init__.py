@@ -1,0 +1,1 @@
+"""The passes that TFLiteConverter runs over a network of operators."""

@@ -1,0 +1,191 @@
+"""Writes a converted network as the tree of a TFLite file, with the names that the converter gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, FULLY_CONNECTED, SEQUENCE_LSTM, TRANSPOSE_CONV, numbers
+from modelinspect.conversion.network import Constant, Network, Op, Value
+from modelinspect.conversion.tree import Node, Vector
+from modelinspect.conversion.tree import Value as Held
+
+_DESCRIPTION = b"MLIR Converted."
+_FOLDED, _ACTIVATED, _BIASES, _SCALARS, _SCALED, _CONVOLUTIONS, _PRODUCTS, _OTHERS, _LAST = range(9)
+_METADATA = ((b"min_runtime_version", 16), (b"CONVERSION_METADATA", 96))
+
+
+def emit(network: Network, caller: str) -> tuple[Node, dict[int, Constant]]:
+    """Return the tree, and the constants by the index of their buffer; ``caller`` is the name of the call that makes the outputs."""
+    return _Emitter(caller).run(network)
+
+
+@dataclass(slots=True)
+class _Emitter:
+    caller: str
+    tensors: list[Node] = field(default_factory=list)
+    buffers: list[Node] = field(default_factory=lambda: [Node("Buffer")])
+    names: dict[str, int] = field(default_factory=dict)
+    places: dict[int, int] = field(default_factory=dict)
+    loops: dict[str, int] = field(default_factory=dict)
+    shared: dict[object, int] = field(default_factory=dict)
+    constants: dict[int, Constant] = field(default_factory=dict)
+
+    def run(self, network: Network) -> tuple[Node, dict[int, Constant]]:
+        """Write a network, and those that its loops run behind it."""
+        networks = [network]
+        graphs: list[Node] = []
+        codes: dict[tuple[int, str], int] = {}
+        places: dict[int, int] = {}
+        for one in networks:  # which grows
+            graphs.append(self._graph(one, networks, codes))
+            places = places or self.places
+            self.tensors, self.places = [], {}
+        self.places = places
+        return self._model(network, codes, graphs, _versions(networks)), self.constants
+
+    def _graph(self, network: Network, networks: list[Network], codes: dict[tuple[int, str], int]) -> Node:
+        is_main = network is networks[0]
+        outputs = {id(value): f"{self.caller}:{number}" for number, (_, value) in enumerate(network.outputs)} if is_main else {}
+        for name, value in network.inputs:
+            self._add(value, f"serving_default_{name}:0" if is_main else f"{network.name}_arg{len(self.tensors)}")
+        for _, value in network.outputs if is_main else ():  # what an output would have been called is taken
+            self._unique(";".join(value.location))
+        for value in _constants(network):
+            self._add(value)
+        operators = []
+        for op in network.ops:
+            for value in (*(each for each in op.inputs if each is not None and each.is_variable), *op.outputs):
+                self._add(value, outputs.get(id(value), ""))
+            operators.append(self._operator(op, networks, codes))
+        values: dict[str, Held] = {
+            "inputs": numbers(*(self.places[id(value)] for _, value in network.inputs)),
+            "outputs": numbers(*(self.places[id(value)] for _, value in network.outputs)),
+            "name": network.name.encode(),
+        }
+        return Node("SubGraph", values, {}, {"tensors": self.tensors, "operators": operators})
+
+    def _operator(self, op: Op, networks: list[Network], codes: dict[tuple[int, str], int]) -> Node:
+        given = op.inputs[: len(op.inputs) - op.captured]
+        values: dict[str, Held] = {
+            "inputs": numbers(*(-1 if value is None else self.places[id(value)] for value in given)),
+            "outputs": numbers(*(self.places[id(value)] for value in op.outputs)),
+            "opcode_index": codes.setdefault((op.code, ""), len(codes)),
+        }
+        node = Node("Operator", values)
+        if op.code == SEQUENCE_LSTM:
+            node.values["intermediates"] = numbers()
+        if op.options is not None:
+            node.values["builtin_options_type"] = op.number
+            node.nodes["builtin_options"] = op.options
+        if op.networks and op.options is not None:
+            op.options.values.update(cond_subgraph_index=len(networks), body_subgraph_index=len(networks) + 1)
+            names = op.output.location[0]
+            count = self.loops.get(names, 0)
+            self.loops[names] = count + 1
+            for one in op.networks:
+                one.name = one.name.replace(names, f"{names}{count or ''}", 1) if one.name.startswith(names) else one.name
+                for inner, outer in zip(one.captures, op.inputs[len(given) :], strict=False):
+                    inner.constant, inner.location = (outer.constant, outer.location) if outer is not None else (None, ())
+            networks += op.networks
+        return node
+
+    def _add(self, value: Value, name: str = "") -> None:
+        """Add a tensor; a constant with the same elements as another shares its buffer."""
+        if id(value) in self.places:
+            return
+        self.places[id(value)] = len(self.tensors)
+        label = name or ";".join(value.location) or "arith.constant"
+        node = Node("Tensor", {"shape": numbers(*(max(length, 1) for length in value.shape)), "has_rank": True, "type": value.kind})
+        node.values["name"] = name.encode() if name else self._unique(label)
+        node.values["base"] = b"" if name else label.encode()  # what it is called before numbers are added: no field of the schema
+        if value.is_variable:  # its zeros are stored, and it does not refer to them
+            size = 4 * prod(value.shape)
+            self._buffer(Constant(size, key=("variable", size)))
+            node.values.update(buffer=0, is_variable=True, zeros=len(self.buffers) - 1)
+        else:
+            node.values["buffer"] = self._buffer(value.constant)
+        if value.constant is not None and value.constant.is_all(0.0):
+            node.values["zeros"] = len(self.buffers) - 1  # the buffer that is its own, should it need one: no field of the schema
+        if any(length < 0 for length in value.shape):
+            node.values["shape_signature"] = numbers(*(max(length, -1) for length in value.shape))
+        node.nodes["quantization"] = Node("QuantizationParameters")
+        self.tensors.append(node)
+
+    def _buffer(self, constant: Constant | None) -> int:
+        if constant is not None and constant.key is not None and constant.key in self.shared:
+            self.buffers.append(Node("Buffer"))  # its own is there, and empty
+            return self.shared[constant.key]
+        self.buffers.append(Node("Buffer", {"data": Vector(constant.size, 1)} if constant is not None and constant.size else {}))
+        place = len(self.buffers) - 1
+        if constant is not None:
+            if constant.key is not None:
+                self.shared[constant.key] = place
+            self.constants[place] = constant
+        return place
+
+    def _unique(self, name: str) -> bytes:
+        """Return a name that no other tensor has: one that is taken gets a number, as OpOrArgLocNameMapper gives it."""
+        count = self.names.get(name, 0)
+        self.names[name] = count + 1
+        return (f"{name}{count}" if count else name).encode()
+
+    def _model(self, network: Network, codes: Mapping[tuple[int, str], int], graphs: list[Node], versions: Mapping[int, int]) -> Node:
+        inputs = [(name, self.places[id(value)]) for name, value in network.inputs]
+        outputs = [(name, self.places[id(value)]) for name, value in network.outputs]
+        entries = []
+        for name, size in _METADATA:
+            self.buffers.append(Node("Buffer", {"data": Vector(size, 1)}))
+            entries.append(Node("Metadata", {"name": name, "buffer": len(self.buffers) - 1}))
+        signature = Node("SignatureDef", {"signature_key": b"serving_default"}, {}, {"inputs": _maps(inputs), "outputs": _maps(outputs)})
+        lists = {
+            "operator_codes": [_code(code, versions.get(code, 1)) for code, _ in codes],
+            "subgraphs": graphs,
+            "buffers": self.buffers,
+            "metadata": entries,
+            "signature_defs": [signature],
+        }
+        return Node("Model", {"version": 3, "description": _DESCRIPTION}, {}, lists)
+
+
+def _constants(network: Network) -> list[Value]:
+    """Return the constants as the converter has them: what was made last stands first, the first operator's at the end."""
+    found: list[tuple[int, int, int, Value]] = []
+    for place, op in enumerate(network.ops):
+        for number, value in enumerate(op.inputs):
+            if value is not None and value.constant is not None:
+                group = _LAST if not place else _group(op, number, value)
+                found.append((group, place if group in (_FOLDED, _LAST) else -place, number, value))
+    return [value for *_, value in sorted(found, key=lambda each: each[:3])]
+
+
+def _group(op: Op, number: int, value: Value) -> int:
+    """Return when the converter makes a constant."""
+    if op.code == FULLY_CONNECTED:
+        weight = op.inputs[1]
+        if weight is not None and len(weight.location) > 1:
+            return _FOLDED
+    if op.code not in (CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV):
+        return _SCALARS if not value.shape and not value.kind else _OTHERS
+    if number == 2 and (op.inputs[1] is None or value.location != op.inputs[1].location):
+        return _ACTIVATED if op.activation else _BIASES
+    if op.code == FULLY_CONNECTED:
+        return _PRODUCTS
+    return _SCALED if len(value.location) > 1 else _CONVOLUTIONS
+
+
+def _versions(networks: Sequence[Network]) -> dict[int, int]:
+    """Return the version of each operator code: the highest that any of its operators needs."""
+    found: dict[int, int] = {}
+    for op in (op for network in networks for op in network.ops):
+        found[op.code] = max(found.get(op.code, 1), op.version)
+    return found
+
+
+def _code(code: int, version: int) -> Node:
+    return Node("OperatorCode", {"deprecated_builtin_code": min(code, 127), "builtin_code": code, "version": version})
+
+
+def _maps(pairs: Sequence[tuple[str, int]]) -> list[Node]:
+    return [Node("TensorMap", {"name": name.encode(), "tensor_index": index}) for name, index in pairs]

@@ -1,0 +1,281 @@
+"""Fuses operators as the converter does: constants into kernels and biases, activations into what makes their input.
+
+Sources: tensorflow/compiler/mlir/lite/transforms/optimize_patterns.td and optimize_pass.cc. Each rule gives what it
+makes the locations of what it took.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV
+from modelinspect.conversion.network import Constant, Network, Op, Value, floats, fused
+from modelinspect.conversion.operators import ADD, DIV, MUL, PAD, SUB, same_padding
+from modelinspect.conversion.passes.move import FUSED, Moves
+from modelinspect.conversion.passes.share import capture, lend_zeros, share, share_factors, share_integers
+
+_SWEEPS = 8
+_TAKES_ACTIVATION = frozenset((ADD, SUB, MUL, DIV, CONV, DEPTHWISE, FULLY_CONNECTED))
+_CONVOLUTIONS = (CONV, DEPTHWISE)
+
+
+def fuse(network: Network) -> None:
+    """Change a network until no rule applies, and those that its loops run."""
+    for inner in [each for op in network.ops for each in op.networks]:
+        fuse(inner)
+    share_integers(network)
+    share(network, kinds=(0,))
+    capture(network)
+    lend_zeros(network)
+    share_factors(network)
+    for rules in (_FIRST, _ACTIVATIONS, _EARLY, _LATE):
+        for _ in range(_SWEEPS):
+            if not _Sweep(network).run(rules):
+                break
+    share(network)
+
+
+def _is_fused_normalization(op: Op) -> bool:
+    """Tell whether a product is of a normalization that is one operator until late, so that only the first is taken in early."""
+    return any(name.endswith("/FusedBatchNormV3") for name in op.output.location)
+
+
+@dataclass(slots=True)
+class _Sweep(Moves):
+    """One walk over all operators."""
+
+    def run(self, rules: tuple[str, ...]) -> bool:
+        """Apply rules to every operator; tell whether any applied."""
+        for op in self.network.ops:
+            for value in op.outputs:
+                self.makers[id(value)] = op
+            self.uses.update(id(value) for value in op.inputs if value is not None)
+            for given in op.inputs:
+                self.takers.setdefault(id(given), []).append(op)
+        self.uses.update(id(value) for _, value in self.network.outputs)
+        changed = False
+        for op in reversed(self.network.ops) if rules is _LATE else self.network.ops:
+            while id(op) not in self.gone and any(getattr(self, rule)(op) for rule in rules):
+                changed = True
+        self.network.ops = [op for op in self.network.ops if id(op) not in self.gone]
+        return changed
+
+    def take_activation(self, op: Op) -> bool:
+        """Let an operator apply the ReLU that follows it."""
+        if op.code not in FUSED:
+            return False
+        maker = self.maker(op.inputs[0])
+        if maker is None or maker.code not in _TAKES_ACTIVATION or maker.activation or maker.options is None:
+            return False
+        maker.options.values["fused_activation_function"] = FUSED[op.code]
+        own, other = maker.output.location, op.output.location
+        self.take_in(maker, op, fused(own, other) if maker.code == FULLY_CONNECTED else fused(other, own))
+        return True
+
+    def scale_directly(self, op: Op) -> bool:
+        """Let a convolution's kernel take in the factors that follow it, or its bias, before anything else is done (prepare_tf.cc)."""
+        if op.code != MUL or len(op.inputs) != 2:
+            return False
+        maker, factors = self._followed(op, MUL, (CONV, ADD))
+        constant = op.inputs[1]
+        if maker is None or factors is None or constant is None:
+            return False
+        if maker.code == CONV:
+            if maker.is_scaled and _is_fused_normalization(op):
+                return False
+            maker.is_scaled = True
+            self.take_in(maker, op, maker.output.location)
+            return True
+        convolution, terms = self.maker(maker.inputs[0]), maker.inputs[1]
+        if convolution is None or convolution.code != CONV or terms is None or terms.vector is None:
+            return False
+        if convolution.is_scaled and _is_fused_normalization(op):
+            return False
+        convolution.is_scaled = True
+        location = fused(op.output.location, terms.location, maker.output.location, constant.location)
+        maker.inputs[1] = floats(terms.vector.reshape(-1) * factors, location)
+        self.take_in(maker, op, location)
+        return True
+
+    def bias_transposed(self, op: Op) -> bool:
+        """Let a convolution backwards take in the sum that follows, as a fourth input."""
+        maker, terms = self._followed(op, ADD, (TRANSPOSE_CONV,))
+        constant = op.inputs[1] if len(op.inputs) > 1 else None
+        if maker is None or terms is None or constant is None or len(maker.inputs) != 3:
+            return False
+        location = fused(op.output.location, maker.output.location, constant.location)
+        maker.inputs.append(floats(terms, location))
+        maker.version = 4 if op.activation else 3
+        self._copy_activation(op, maker)
+        self.take_in(maker, op, location)
+        return True
+
+    def scale_convolution(self, op: Op) -> bool:
+        """Let a convolution's kernel and bias take in the factors that follow."""
+        maker, factors = self._followed(op, MUL, _CONVOLUTIONS)
+        constant = op.inputs[1] if len(op.inputs) > 1 else None
+        if maker is None or factors is None or constant is None:
+            return False
+        weight, bias = maker.inputs[1], maker.inputs[2]
+        if weight is None or bias is None or bias.vector is None:
+            return False
+        location = fused(op.output.location, maker.output.location, constant.location)
+        maker.inputs[1] = Value(weight.shape, location, weight.kind, weight.constant)
+        if bias.constant is not None and not bias.constant.is_all(0.0):
+            maker.inputs[2] = floats(bias.vector * factors, location)
+        self._copy_activation(op, maker)
+        self.take_in(maker, op, location)
+        return True
+
+    def bias_convolution(self, op: Op) -> bool:
+        """Let a convolution's bias take in the sum that follows."""
+        maker, terms = self._followed(op, ADD, _CONVOLUTIONS)
+        constant = op.inputs[1] if len(op.inputs) > 1 else None
+        if maker is None or terms is None or constant is None:
+            return False
+        bias = maker.inputs[2]
+        if bias is None or bias.vector is None:
+            return False
+        location = fused(op.output.location, maker.output.location, constant.location)
+        maker.inputs[2] = floats(bias.vector + terms, location)
+        self._copy_activation(op, maker)
+        self.take_in(maker, op, location)
+        return True
+
+    def _followed(self, op: Op, code: int, makers: tuple[int, ...]) -> tuple[Op | None, np.ndarray | None]:
+        """Return the operator before one that works on its channels with a constant, and the constant's elements for each channel."""
+        if op.code != code or len(op.inputs) != 2:
+            return None, None
+        maker, constant = self.maker(op.inputs[0]), op.inputs[1]
+        if maker is None or maker.code not in makers or maker.activation or constant is None or constant.vector is None:
+            return None, None
+        channels = op.output.shape[-1]
+        vector = constant.vector.reshape(-1)
+        if len(constant.shape) > 1 and constant.vector.size != constant.shape[-1]:
+            return None, None
+        if vector.size not in (1, channels):
+            return None, None
+        return maker, np.broadcast_to(vector, (channels,)).astype(np.float32)
+
+    def _copy_activation(self, op: Op, maker: Op) -> None:
+        if op.activation and maker.options is not None:
+            maker.options.values["fused_activation_function"] = op.activation
+
+    def bias_product(self, op: Op) -> bool:
+        """Let a matrix product's bias take in the sum that follows."""
+        maker, terms = self._followed(op, ADD, (FULLY_CONNECTED,))
+        if maker is None or terms is None:
+            return False
+        bias = maker.inputs[2]
+        if bias is not None and bias.vector is None:
+            return False
+        total = terms if bias is None or bias.vector is None else bias.vector + terms
+        maker.inputs[2] = floats(total, op.output.location)
+        location = fused(maker.output.location, op.output.location)
+        self._copy_activation(op, maker)
+        self.take_in(maker, op, location)
+        return True
+
+    def scale_product(self, op: Op) -> bool:
+        """Let a matrix product's kernel take in the factors that follow."""
+        maker, factors = self._followed(op, MUL, (FULLY_CONNECTED,))
+        if maker is None or factors is None or maker.inputs[1] is None:
+            return False
+        weight, bias = maker.inputs[1], maker.inputs[2]
+        if bias is not None:
+            if bias.vector is None:
+                return False
+            maker.inputs[2] = floats(bias.vector * factors, fused(op.output.location, maker.output.location))
+        location = fused(op.output.location, maker.output.location)
+        maker.inputs[1] = Value(weight.shape, location, weight.kind, weight.constant)
+        self._copy_activation(op, maker)
+        self.take_in(maker, op, location)
+        return True
+
+    def product_of_sum(self, op: Op) -> bool:
+        """Let a matrix product's bias take in the sum before it."""
+        before = self.maker(op.inputs[0]) if op.code == FULLY_CONNECTED else None
+        if before is None or before.code != ADD or before.activation or op.inputs[2] is None:  # a product without a bias gets none so
+            return False
+        given, terms = before.inputs
+        if given is None or terms is None or terms.constant is None or terms.vector is None or given.shape != before.output.shape:
+            return False
+        location = op.output.location
+        op.inputs[2] = Value((op.output.shape[-1],), location, 0, Constant(4 * op.output.shape[-1], None, key=id(op)))
+        self.give(op, given)
+        op.output.location = fused(before.output.location, location)
+        self.gone.add(id(before))
+        return True
+
+    def product_of_scaled(self, op: Op) -> bool:
+        """Let a matrix product's kernel take in the factors before it."""
+        if op.code != FULLY_CONNECTED:
+            return False
+        before = self.makers.get(id(op.inputs[0]))
+        if before is None or before.code != MUL or before.activation or id(before) in self.gone:
+            return False
+        given, factors = before.inputs
+        is_scalar = factors is not None and not factors.shape
+        if not is_scalar and self.uses[id(before.output)] != 1:
+            return False
+        weight = op.inputs[1]
+        if given is None or factors is None or factors.vector is None or weight is None or given.shape != before.output.shape:
+            return False
+        if factors.vector.size not in (1, weight.shape[-1]) or weight.constant is None or weight.constant.kernel is None:
+            return False
+        source = weight.constant.kernel
+        scale = np.broadcast_to(factors.vector.reshape(-1), (weight.shape[-1],)).astype(np.float32)
+        scaled = type(source)(source.tensor, source.layout, scale if source.input_scale is None else source.input_scale * scale)
+        location = op.output.location if is_scalar else fused(before.output.location, op.output.location)
+        op.inputs[1] = Value(weight.shape, location, weight.kind, Constant(weight.constant.size, None, scaled, key=id(scaled)))
+        self.give(op, given)
+        op.output.location = location
+        self.uses[id(before.output)] -= 1
+        if not self.uses[id(before.output)]:
+            self.gone.add(id(before))
+        else:
+            self.uses[id(given)] += 1
+        return True
+
+    def take_padding(self, op: Op) -> bool:
+        """Let a convolution pad where the padding before it is the one that it knows."""
+        pad = self.maker(op.inputs[0]) if op.code in _CONVOLUTIONS else None
+        if pad is None or pad.code != PAD or pad.inputs[0] is None or pad.inputs[1] is None or op.options is None or op.inputs[1] is None:
+            return False
+        sides = pad.inputs[1].vector
+        if (
+            op.options.number("padding") != 1
+            or sides is None
+            or not same_padding(pad.inputs[0].shape, op.inputs[1].shape, op.options, sides)
+        ):
+            return False
+        location = fused(op.output.location, pad.inputs[1].location, pad.output.location)
+        bias = op.inputs[2]
+        if bias is not None and bias.location:
+            bias.location = fused(bias.location, pad.inputs[1].location, pad.output.location)
+        op.options.values["padding"] = 0
+        self.give(op, pad.inputs[0])
+        op.output.location = location
+        self.gone.add(id(pad))
+        return True
+
+
+_FIRST = ("join_transposes", "drop_identity", "drop_again", "scale_directly")
+_ACTIVATIONS = ("drop_identity", "take_activation")
+_EARLY = ("drop_identity", "reshape_instead", "move_before_reshape", "take_activation")
+_LATE = (
+    "drop_identity",
+    "move_before_reshape",
+    "join_reshapes",
+    "take_padding",
+    "scale_convolution",
+    "bias_convolution",
+    "bias_transposed",
+    "bias_product",
+    "scale_product",
+    "product_of_sum",
+    "product_of_scaled",
+    "take_activation",
+)

@@ -1,0 +1,162 @@
+"""Drops operators that do nothing, and moves, joins and replaces those that only change an array's shape.
+
+Source: tensorflow/compiler/mlir/lite/transforms/optimize_patterns.td. Each rule gives what it makes the locations of what it took.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from modelinspect.conversion.network import Location, Network, Op, Value, fused, integers
+from modelinspect.conversion.operators import ADD, DIV, MUL, RELU, RELU6, RESHAPE, SUB, TRANSPOSE
+
+FUSED = {RELU: 1, RELU6: 3}
+"""The activations that another operator can apply, and their numbers in ActivationFunctionType."""
+
+
+@dataclass(slots=True)
+class Moves:
+    """Rules that need no weights; what is taken into another operator is ``gone``."""
+
+    network: Network
+    makers: dict[int, Op] = field(default_factory=dict)
+    uses: Counter[int] = field(default_factory=Counter)
+    gone: set[int] = field(default_factory=set)
+    takers: dict[int, list[Op]] = field(default_factory=dict)
+
+    def maker(self, value: Value | None) -> Op | None:
+        """Return what makes a value that nothing else takes."""
+        return self.makers.get(id(value)) if value is not None and self.uses[id(value)] == 1 else None
+
+    def give(self, op: Op, value: Value | None) -> None:
+        """Let an operator take another first input."""
+        op.inputs[0] = value
+        self.takers.setdefault(id(value), []).append(op)
+
+    def take_in(self, first: Op, second: Op, location: Location) -> None:
+        """Let an operator make what another one made of its output."""
+        first.outputs = [second.output]
+        second.output.location = location
+        self.makers[id(second.output)] = first
+        self.gone.add(id(second))
+
+    def drop_identity(self, op: Op) -> bool:
+        """Drop sums with zero and products with one."""
+        if op.code not in (ADD, SUB, MUL, DIV) or len(op.inputs) != 2 or op.activation:
+            return False
+        given, other = op.inputs
+        if given is None or other is None or other.constant is None or given.shape != op.output.shape:
+            return False
+        if not other.constant.is_all(0.0 if op.code in (ADD, SUB) else 1.0):
+            return False
+        self.replace(op, given)
+        return True
+
+    def drop_again(self, op: Op) -> bool:
+        """Drop a ReLU of the same ReLU."""
+        maker = self.makers.get(id(op.inputs[0])) if op.code in FUSED else None
+        if maker is None or maker.code != op.code or op.inputs[0] is None:
+            return False
+        self.replace(op, op.inputs[0])
+        return True
+
+    def replace(self, op: Op, given: Value) -> None:
+        """Give the users of an operator its input instead of its output."""
+        self.gone.add(id(op))
+        self.uses[id(given)] += self.uses[id(op.output)] - 1
+        for each in self.takers.get(id(op.output), ()):
+            each.inputs = [given if value is op.output else value for value in each.inputs]
+            self.takers.setdefault(id(given), []).append(each)
+        self.network.outputs = [(name, given if value is op.output else value) for name, value in self.network.outputs]
+
+    def move_before_reshape(self, op: Op) -> bool:
+        """Do what is done to every element, or to every channel, before a reshape."""
+        reshape = self.maker(op.inputs[0])
+        if reshape is None or reshape.code != RESHAPE or reshape.inputs[0] is None or reshape.inputs[1] is None:
+            return False
+        before, after, other = reshape.inputs[0], reshape.output, op.inputs[1] if len(op.inputs) > 1 else None
+        if reshape.inputs[1].constant is None or before.shape[-1:] != after.shape[-1:]:
+            return False
+        if op.code in (ADD, SUB, MUL, DIV):
+            if other is None or other.constant is None or len(other.shape) > 1 or op.output.shape != after.shape:
+                return False
+        elif op.code not in FUSED:
+            return False
+        location = fused(op.output.location, after.location, other.location if other is not None else ())
+        inner, outer = Value(before.shape, location), op.output
+        outer.location = location
+        changed = Op(op.code, [before, *op.inputs[1:]], [inner], op.options, op.number)
+        target = reshape.inputs[1]
+        if op.code in FUSED:  # this rule makes the shape anew
+            target = Value(target.shape, location, target.kind, target.constant)
+        moved = Op(RESHAPE, [inner, target], [outer], reshape.options, reshape.number)
+        for old, new in ((reshape, changed), (op, moved)):
+            old.code, old.inputs, old.outputs, old.options, old.number = new.code, new.inputs, new.outputs, new.options, new.number
+        self.makers[id(inner)], self.makers[id(outer)] = reshape, op
+        self.uses[id(inner)] = 1
+        self.takers.setdefault(id(before), []).append(reshape)
+        self.takers[id(inner)] = [op]
+        return True
+
+    def join_reshapes(self, op: Op) -> bool:
+        """Reshape once where it was done twice."""
+        if op.code != RESHAPE or op.inputs[0] is None:
+            return False
+        if op.inputs[0].shape == op.output.shape and op.output.shape[0] > 0:
+            self.replace(op, op.inputs[0])
+            return True
+        inner = self.makers.get(id(op.inputs[0]))
+        if inner is None or inner.code != RESHAPE or id(inner) in self.gone:
+            return False
+        given = inner.inputs[0]
+        if given is not None and given.shape == op.output.shape and given.shape[0] > 0:  # of an unknown batch the shapes do not tell
+            self.replace(op, given)
+            self.uses[id(given)] -= self.uses[id(inner.output)] == 1
+        else:
+            self.give(op, given)
+        self.uses[id(inner.output)] -= 1
+        if not self.uses[id(inner.output)]:
+            self.gone.add(id(inner))
+        elif inner.inputs[0] is not None:
+            self.uses[id(inner.inputs[0])] += 1
+        return True
+
+    def join_transposes(self, op: Op) -> bool:
+        """Drop two exchanges of axes, the second of which takes back the first."""
+        inner = self.makers.get(id(op.inputs[0])) if op.code == TRANSPOSE else None
+        if inner is None or inner.code != TRANSPOSE or id(inner) in self.gone or inner.inputs[0] is None:
+            return False
+        first, second = _order(inner), _order(op)
+        if first is None or second is None or len(first) != len(second) or [first[axis] for axis in second] != sorted(first):
+            return False
+        self.replace(op, inner.inputs[0])
+        self.uses[id(inner.output)] -= 1
+        if not self.uses[id(inner.output)]:
+            self.gone.add(id(inner))
+            self.uses[id(inner.inputs[0])] -= 1
+        return True
+
+    def reshape_instead(self, op: Op) -> bool:
+        """Reshape where an exchange of axes moves none but those of one."""
+        order, given = (_order(op), op.inputs[0]) if op.code == TRANSPOSE else (None, None)
+        if order is None or given is None or op.inputs[1] is None or min(given.shape) <= 0:
+            return False
+        moved = [axis for axis in order if given.shape[axis] != 1]
+        if moved != sorted(moved):
+            return False
+        location = fused(op.output.location, op.inputs[1].location)
+        op.output.location = location
+        op.code, op.options, op.number = RESHAPE, None, 0
+        op.inputs[1] = integers(op.output.shape, location)
+        op.inputs[1].origin = op.output.origin
+        return True
+
+
+def _order(op: Op) -> list[int] | None:
+    """Return the order of axes that a transposition makes."""
+    order = op.inputs[1].vector if len(op.inputs) > 1 and op.inputs[1] is not None else None
+    given = op.inputs[0]
+    if order is None or given is None or sorted(order.tolist()) != list(range(len(given.shape))):
+        return None
+    return [int(axis) for axis in order]

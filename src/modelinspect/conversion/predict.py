@@ -1,0 +1,87 @@
+"""Predicts the size of every TFLite form of a float model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from modelinspect.conversion.flatbuffer.size import packed_size
+from modelinspect.conversion.flatbuffer.write import write
+from modelinspect.conversion.forms.elements import Contents, Elements
+from modelinspect.conversion.forms.rewrite import (
+    TENSORFLOW,
+    Model,
+    SparseTensor,
+    Weights,
+    buffers_in_order,
+    put_together,
+    take_apart,
+    to_float16,
+    to_int8,
+)
+from modelinspect.conversion.forms.sparse import to_sparse
+from modelinspect.conversion.tree import Node, Vector
+from modelinspect.formats.tflite.schema import schema
+from modelinspect.measure.compressors import GZIP_FRAME, Deflate
+from modelinspect.measure.kept import Kept
+from modelinspect.sources.base import Source
+
+CONVERSION = b"CONVERSION_METADATA"
+_RUNTIME = b"min_runtime_version", b"1.14.0".ljust(16, b"\0")
+_HASH = 0x9E3779B97F4A7C15
+"""Any number: that of a real model has as many bytes, and no order either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A TFLite file that the converter could make; ``sparse`` are the tensors that it would encode."""
+
+    weights: Weights
+    is_sparse: bool
+    size: int
+    sparse: tuple[SparseTensor, ...]
+    root: Node
+    model: Model
+    told: Node | None = None
+
+
+def predict(root: Node, kept: Mapping[int, Kept], weights: Weights, *, sparse: bool, tensorflow: str = TENSORFLOW) -> Form:
+    """Return one form of a float model."""
+    model = take_apart(root, kept)
+    if weights is Weights.FLOAT16:
+        to_float16(model)
+    elif weights is Weights.INT8:
+        to_int8(model)
+    if sparse:
+        to_sparse(model)
+    told = _tell_conversion(model, weights, tensorflow)
+    tree = put_together(model)
+    tree.lists["buffers"] = buffers_in_order(model)
+    return Form(weights, sparse, packed_size(tree, schema("model")), tuple(model.sparse), tree, model, told)
+
+
+def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | None = None) -> int:
+    """Return what gzip -9 makes of the form, without a name in its header. Raises `FormatError`, `UnmeasurableError`.
+
+    ``elements`` gives those of the float model's constants; ``source`` is the file that the form was read from, if any.
+    """
+    contents = Contents(form.model, elements, source)
+    for name, data in (_RUNTIME, (CONVERSION, write(form.told, schema("conversion"), contents) if form.told is not None else b"")):
+        contents.put_metadata(form.model, name, data)
+    stream = Deflate()
+    stream.add(write(form.root, schema("model"), contents))
+    return stream.finish() + GZIP_FRAME
+
+
+def _tell_conversion(model: Model, weights: Weights, tensorflow: str) -> Node | None:
+    """Write how the model was converted, as the converter does at last; return what it tells."""
+    entries = model.root.lists.setdefault("metadata", [])
+    entry = next((each for each in entries if each.values.get("name") == CONVERSION), None)
+    if entry is None:
+        return None
+    modes = (weights is not Weights.FLOAT32) + len({each.block > 1 for each in model.sparse})
+    environment = Node("Environment", {"tensorflow_version": tensorflow.encode(), "api_version": 2, "model_type": 2, "model_hash": _HASH})
+    options = Node("ConversionOptions", {"model_optimization_modes": Vector(modes, 4)})
+    told = Node("ConversionMetadata", {}, {"environment": environment, "options": options})
+    model.buffers[entry.number("buffer")].values["data"] = Vector(packed_size(told, schema("conversion")), 1)
+    return told

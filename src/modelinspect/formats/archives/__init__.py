@@ -1,0 +1,1 @@
+"""Archives, and files within files: zip, tar, gzip."""

@@ -1,0 +1,1 @@
+"""TensorFlow graphs: GraphDef and MetaGraphDef messages, object graphs, nodes."""

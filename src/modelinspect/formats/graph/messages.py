@@ -1,0 +1,297 @@
+"""Claims the bytes of a message as its layout says, field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.paths import PathId
+from modelinspect.encodings.protobuf import Field, MessageType, WireType, message, parse_message
+from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, check, first_bytes, scan
+from modelinspect.errors import FormatError
+from modelinspect.formats.base import Site
+from modelinspect.formats.graph.bodies import Body, Digest
+from modelinspect.formats.graph.core_ops import CORE_OPS
+from modelinspect.formats.graph.layout import LAYOUT, RUNS, Label, Step
+from modelinspect.formats.graph.nodes import NodeWalk
+
+PARSED = frozenset({"meta_info_def", "signature_def", "object_graph_def", "asset_file_def", "versions", "collection_def"})
+"""Fields whose messages `Found` keeps, read by the protobuf package."""
+PARSED_SIZE = 64 << 20
+"""Larger ones are claimed but not read."""
+_NODE_DEF = 0x1A
+FUNCTION_SIZE = 4 << 20
+"""Functions and object graphs up to this size are checked as one message."""
+
+
+@dataclass(slots=True)
+class Function:
+    """A function of the library: where it stands, and what is in it."""
+
+    name: str
+    offset: int
+    size: int
+    nodes: int = 0
+    constant_bytes: int = 0
+    digest: Digest | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """What a walk over one MetaGraphDef or GraphDef saw, for the facts."""
+
+    messages: dict[str, list[Any]] = field(default_factory=dict)
+    functions: list[Function] = field(default_factory=list)
+    nodes: int = 0
+    constant_bytes: int = 0
+
+
+class MessageWalk:
+    """Claims the messages of one member.
+
+    A message that the layout descends into is framing (its tag and length) and fields; one that it claims whole is checked
+    first, and left unattributed where it is broken.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.wire = Wire(site.source)
+        self.nodes = NodeWalk(site, self.wire)
+        self.found: list[Found] = []
+        self._current = Found()
+        self._is_sound = False
+
+    def root(self, type_: MessageType, kind: RegionKind) -> None:
+        """Claim the whole source as one message."""
+        if type_.name != "tensorflow.SavedModel":
+            self.found.append(self._current)
+        if type_.name == "tensorflow.TrackableObjectGraph":  # of the others, messages in them are parsed to be kept
+            self._is_sound = self._accepts(type_, 0, self.site.source.size)
+        self.message(type_, 0, self.site.source.size, self.site.claims.root, kind)
+
+    def message(self, type_: MessageType, begin: int, end: int, path: PathId, kind: RegionKind) -> None:
+        """Claim the fields of a message that stands at ``[begin, end)``; trouble is reported and hides the rest of it."""
+        claims = self.site.claims
+        counts: dict[int, int] = {}
+        labels = LAYOUT.get(type_.name, {})
+        node_tag = _node_tag(type_)
+        try:
+            for start, tag, value, stop in self._fields(begin, end, node_tag, lambda place: self._graph_nodes(node_tag, place, end, path)):
+                known = type_.fields.get(tag >> 3)
+                if known is None or not _fits(known, tag):
+                    claims.claim(start, stop - start, kind, claims.paths.child(path, f"field {tag >> 3}"))
+                elif known.message is None:
+                    claims.claim(start, stop - start, kind, claims.paths.child(path, known.name))
+                else:
+                    count = counts[known.number] = counts.get(known.number, -1) + 1
+                    label = labels.get(known.name) or Label(kind)
+                    self._submessage(known, known.message, label, count, (start, value, stop), path)
+        except FormatError as error:
+            self.site.survive(error)
+
+    def _fields(self, begin: int, end: int, node_tag: int, claim: Callable[[int], int]) -> Iterator[FieldAt]:
+        """Yield the fields of a message but for the nodes that ``claim`` claims from an offset on; it returns where they end."""
+        while begin < end:
+            if node_tag and self.wire.bytes(begin, begin + 1)[0] == node_tag:
+                begin = claim(begin)
+            for field_at in self.wire.fields(begin, end):
+                yield field_at
+                begin = field_at[3]
+                if field_at[1] == node_tag:
+                    break
+
+    def _graph_nodes(self, tag: int, begin: int, end: int, path: PathId) -> int:
+        """Claim nodes of a graph in a run and return where it ends."""
+        before = self.nodes.constant_bytes
+        offset, count = self.nodes.runs.claim(tag, begin, end, self.site.claims.paths.child(path, "node"), "", None)
+        self._current.nodes += count
+        self._current.constant_bytes += self.nodes.constant_bytes - before
+        return offset
+
+    def _submessage(self, known: Field, type_: MessageType, label: Label, count: int, place: tuple[int, int, int], path: PathId) -> None:
+        start, begin, end = place
+        claims = self.site.claims
+        current = self._current
+        match label.step:
+            case Step.NODE:
+                current.nodes += 1
+                before = self.nodes.constant_bytes
+                self.nodes.node(start, begin, end, claims.paths.child(path, known.name), "")
+                current.constant_bytes += self.nodes.constant_bytes - before
+            case Step.FUNCTION:
+                self._function(start, begin, end, claims.paths.child(path, known.name))
+            case Step.CLAIM:
+                self._claim(known, type_, label.kind, count, place, path)
+            case Step.DESCEND:
+                here = claims.paths.child(path, known.name)
+                claims.claim(start, begin - start, RegionKind.CONTAINER, here)
+                was_sound = self._is_sound
+                self._is_sound = (known.name in PARSED and self._parse(known.name, type_, begin, end)) or was_sound
+                self.message(type_, begin, end, here, label.kind)
+                self._is_sound = was_sound
+            case Step.META_GRAPH:
+                here = claims.paths.child(path, f"{known.name}[{count}]")
+                claims.claim(start, begin - start, RegionKind.CONTAINER, here)
+                self._current = Found()
+                self.found.append(self._current)
+                self.message(type_, begin, end, here, label.kind)
+            case _:
+                assert_never(label.step)
+
+    def _claim(self, known: Field, type_: MessageType, kind: RegionKind, count: int, place: tuple[int, int, int], path: PathId) -> None:
+        """Claim a message whole, after a look whether it is sound."""
+        start, begin, end = place
+        claims = self.site.claims
+        label = self._label(known, type_, begin, end)
+        here = claims.paths.child(path, known.name)
+        if label is not None:
+            here = claims.paths.add(here, label)
+        elif known.repeated:
+            here = claims.paths.add(path, f"{known.name}[{count}]")
+        claims.claim(start, begin - start, RegionKind.CONTAINER, here)
+        if not self._is_sound and not (known.name in PARSED and self._parse(known.name, type_, begin, end)):
+            self.site.limits.allow("a message", end - begin, self.site.limits.structure_size, self.site.source.name, begin)
+            index = self.wire.load(begin, end - begin)
+            try:
+                check(self.wire.data, index, index + end - begin, type_)
+            except Malformed as trouble:
+                self.site.survive(trouble.at(begin - index))
+                return
+        claims.claim(begin, end - begin, kind, here)
+
+    def _label(self, known: Field, type_: MessageType, begin: int, end: int) -> str | None:
+        """Return what names one of many: a map's key, or the name that the message itself begins with."""
+        first = type_.fields.get(1)
+        if not known.repeated or first is None or first.type != "string" or first.repeated or first.name not in ("key", "name"):
+            return None
+        if end - begin > self.site.limits.structure_size:
+            return None
+        try:
+            name = first_bytes(self.wire.bytes(begin, end), 1)
+        except Malformed:
+            return None
+        return "" if name is None else name.decode(errors="replace")
+
+    def _parse(self, name: str, type_: MessageType, begin: int, end: int) -> bool:
+        """Keep the message, and tell whether the protobuf package accepts it."""
+        if end - begin > PARSED_SIZE or type_.is_entry:
+            return self._parse_entry(name, type_, begin, end)
+        try:
+            parsed = parse_message(type_.name, self.wire.bytes(begin, end), self.site.source.name, begin)
+        except FormatError:
+            return False
+        self._current.messages.setdefault(name, []).append(parsed)
+        return True
+
+    def _parse_entry(self, name: str, type_: MessageType, begin: int, end: int) -> bool:
+        value = type_.fields.get(2)
+        if value is None or value.message is None or end - begin > PARSED_SIZE:
+            return False
+        data = self.wire.bytes(begin, end)
+        try:
+            key = (first_bytes(data, 1) or b"").decode()
+            parsed = parse_message(value.message.name, first_bytes(data, 2) or b"", self.site.source.name, begin)
+        except (Malformed, FormatError, UnicodeDecodeError):
+            return False
+        self._current.messages.setdefault(name, []).append((key, parsed))
+        return True
+
+    def _function(self, start: int, begin: int, end: int, parent: PathId) -> None:
+        claims = self.site.claims
+        name = self._function_name(begin, end)
+        path = claims.paths.add(parent, name)
+        claims.claim(start, begin - start, RegionKind.CONTAINER, path)
+        function = Function(name, start, end - start)
+        self._current.functions.append(function)
+        nodes = claims.paths.add(path, "node_def")
+        scope = f"{name}/"
+        body = Body()
+        before = self.nodes.constant_bytes
+        type_ = message("FunctionDef")
+        counts: dict[int, int] = {}
+        was_sound = self._is_sound
+        self._is_sound = was_sound or self._accepts(type_, begin, end)
+        run = run_end = run_tag = 0
+        run_path = path
+
+        def claim(offset: int) -> int:
+            offset, count = self.nodes.runs.claim(_NODE_DEF, offset, end, nodes, scope, body)
+            function.nodes += count
+            return offset
+
+        try:
+            for place, tag, value, stop in self._fields(begin, end, _NODE_DEF, claim):
+                known = type_.fields.get(tag >> 3)
+                if tag == _NODE_DEF:
+                    function.nodes += 1
+                    self.nodes.node(place, value, stop, nodes, scope, body)
+                elif tag in RUNS and self._is_sound:
+                    if tag != run_tag or place != run_end:
+                        claims.claim(run, run_end - run, RegionKind.GRAPH, run_path)
+                        run, run_tag, run_path = place, tag, claims.paths.child(path, RUNS[tag])
+                    run_end = stop
+                    self._interface(body, tag, value, stop)
+                elif known is None or known.message is None or not _fits(known, tag):
+                    word = f"field {tag >> 3}" if known is None else known.name
+                    claims.claim(place, stop - place, RegionKind.GRAPH, claims.paths.child(path, word))
+                else:
+                    count = counts[known.number] = counts.get(known.number, -1) + 1
+                    self._claim(known, known.message, RegionKind.GRAPH, count, (place, value, stop), path)
+                    self._interface(body, tag, value, stop)
+        except FormatError as error:
+            self.site.survive(error)
+        claims.claim(run, run_end - run, RegionKind.GRAPH, run_path)
+        self._is_sound = was_sound
+        function.digest = body.digest(CORE_OPS)
+        function.constant_bytes = self.nodes.constant_bytes - before
+
+    def _accepts(self, type_: MessageType, begin: int, end: int) -> bool:
+        """Tell whether the protobuf package accepts a message of modest size: far quicker than to check what is in it piece by piece."""
+        if end - begin > FUNCTION_SIZE:
+            return False
+        try:
+            parse_message(type_.name, self.wire.bytes(begin, end))
+        except FormatError:
+            return False
+        return True
+
+    def _function_name(self, begin: int, end: int) -> str:
+        try:
+            for _, tag, value, stop in self.wire.fields(begin, end):
+                if tag == 0x0A:  # signature
+                    return (first_bytes(self.wire.bytes(value, stop), 1) or b"").decode(errors="replace")
+        except (FormatError, Malformed):
+            return ""
+        return ""
+
+    def _interface(self, body: Body, tag: int, begin: int, end: int) -> None:
+        """Tell a function's body of its arguments (signature.input_arg) and results (ret)."""
+        if tag not in (0x0A, 0x22):
+            return
+        data = self.wire.bytes(begin, end)
+        try:
+            if tag == 0x22:
+                body.results.append(first_bytes(data, 2) or b"")
+                return
+            for _, inner, value, stop in scan(data, 0, len(data)):
+                if inner == 0x12:  # input_arg
+                    body.arguments.append(first_bytes(data[value:stop], 1) or b"")
+        except Malformed:
+            return
+
+
+def _node_tag(type_: MessageType) -> int:
+    """Return the tag of a message's nodes, of which it may have millions; 0 where it has none."""
+    labels = LAYOUT.get(type_.name, {})
+    tags = (
+        known.number << 3 | known.wire for known in type_.fields.values() if known.name in labels and labels[known.name].step is Step.NODE
+    )
+    return next(tags, 0)
+
+
+def _fits(known: Field, tag: int) -> bool:
+    """Tell whether the wire type is one that the field may have; others make it an unknown field."""
+    wire = tag & 7
+    return wire == known.wire or (known.packable and wire == WireType.BYTES)

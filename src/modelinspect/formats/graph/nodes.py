@@ -1,0 +1,310 @@
+"""Claims the bytes of nodes: their framing, what they are, and each attribute.
+
+A node's tag and length are one region, its name, op, inputs and device another, and each attribute one of its own, with
+the elements of its constants apart. Attributes repeat: what is known of one is kept by its bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.paths import PathId
+from modelinspect.encodings.protobuf import message, message_class, parse_message
+from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, check, first_bytes, scan
+from modelinspect.errors import FormatError
+from modelinspect.formats.base import Site
+from modelinspect.formats.graph.bodies import Body
+from modelinspect.formats.graph.constants import Constant, find_constant
+from modelinspect.formats.graph.node_runs import ATTR, DEBUG_INFO, INPUT, NAME, OP, Ending, Held, NodeRuns
+
+SMALL = 1 << 20
+"""Messages up to this size are read whole; of larger ones the large values are passed over."""
+_OBJECT_GRAPH_SIZE = 32
+_KEPT_SIZE = 512
+_KEPT_COUNT = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """What one entry of ``NodeDef.attr`` says; offsets count from the start of the entry."""
+
+    part: str
+    constants: tuple[Constant, ...]
+    functions: tuple[str, ...]
+    size: int
+    skeleton: bytes
+    """The entry without the names of functions, to compare bodies."""
+
+
+class NodeWalk:
+    """Claims nodes of one member, and counts what it sees."""
+
+    __slots__ = ("_claims", "_known", "_site", "_value_class", "constant_bytes", "constant_count", "ops", "runs", "wire")
+
+    def __init__(self, site: Site, wire: Wire) -> None:
+        self._site = site
+        self._claims = site.claims
+        self._known: dict[bytes, Attribute] = {}
+        self._value_class = message_class("AttrValue")
+        self.wire = wire
+        self.ops: dict[bytes, int] = {}
+        self.constant_bytes = 0
+        self.constant_count = 0
+        self.runs = NodeRuns(site, wire, self.ops, self._add)
+
+    def node(self, start: int, begin: int, end: int, parent: PathId, scope: str, body: Body | None = None) -> None:
+        """Claim the NodeDef at ``[begin, end)``, whose tag stands at ``start``, below the path ``parent``.
+
+        ``scope`` goes before the names of its constants; ``body`` takes what the node does.
+        """
+        if end - begin > SMALL:
+            self._large(start, begin, end, parent, scope, body)
+            return
+        index = self.wire.load(begin, end - begin)
+        data = self.wire.data
+        last = index + end - begin
+        shift = begin - index
+        claims = self._claims
+        broken: Malformed | None = None
+        try:
+            fields = scan(data, index, last)
+        except Malformed as trouble:
+            fields, broken = _sound(data, index, trouble.index), trouble
+        name = op = b""
+        for _, tag, value, stop in fields:
+            if tag == NAME:
+                name = data[value:stop]
+                break  # the first field, as it is written
+        inputs: list[bytes] = []
+        text = name.decode(errors="replace")
+        path = claims.paths.add(parent, text)
+        claims.claim(start, begin - start, RegionKind.CONTAINER, path)
+        run = begin
+        first = last
+        attributes: list[Attribute | None] = []
+        places: list[tuple[int, int]] = []
+        for place, tag, value, stop in fields:
+            if tag == ATTR:
+                if place + shift > run:
+                    claims.claim(run, place + shift - run, RegionKind.GRAPH, path)
+                run = stop + shift
+                first = min(first, place)
+                attributes.append(self._attribute(place + shift, data[value:stop], value + shift, path, text, scope))
+                places.append((place, stop))
+            elif tag == INPUT:
+                inputs.append(data[value:stop])
+            elif tag == OP:
+                op = data[value:stop]
+            elif tag == DEBUG_INFO:
+                claims.claim(run, place + shift - run, RegionKind.GRAPH, path)
+                run = stop + shift
+                claims.claim(place + shift, stop - place, RegionKind.DEBUG, claims.paths.child(path, "experimental_debug_info"))
+        self.ops[op] = self.ops.get(op, 0) + 1
+        known = [attribute for attribute in attributes if attribute is not None]
+        skeleton, functions = _said(known)
+        if body is not None:
+            body.add(name, op, inputs, skeleton, functions)
+        if broken is None:
+            claims.claim(run, end - run, RegionKind.GRAPH, path)
+            if None not in attributes and sum(stop - place for place, stop in places) == last - first:
+                self._learn(data[first:last], [(place - first, stop - place) for place, stop in places], known, functions)
+        else:
+            claims.claim(run, (fields[-1][3] + shift if fields else begin) - run, RegionKind.GRAPH, path)
+            self._site.survive(broken.at(shift))
+
+    def _learn(self, data: bytes, places: list[tuple[int, int]], attributes: list[Attribute], functions: tuple[str, ...]) -> None:
+        """Have nodes known that end with the same attributes, whose offsets and sizes are ``places``; of strings they are not."""
+        rows: list[tuple[int, int, int, int, bool]] = []
+        held: Held | None = None
+        entry = 0, 0
+        for part, ((offset, size), known) in enumerate(zip(places, attributes, strict=True)):
+            end = offset + size
+            for constant in known.constants:
+                if held is not None or not constant.is_numeric or len(constant.extents) > 1:
+                    return
+                shift = end - known.size
+                suffix = "" if known.part == "attr value" else f":{known.part.removeprefix('attr ')}"
+                held, entry = Held(constant, shift, suffix), (shift, end)
+                for begin, stop, _ in constant.extents:
+                    rows.append((offset, shift + begin - offset, RegionKind.GRAPH.code, part, False))
+                    rows.append((shift + begin, stop - begin, RegionKind.TENSOR_DATA.code, part, True))
+                    offset = shift + stop
+            if offset < end:
+                rows.append((offset, end - offset, RegionKind.GRAPH.code, part, False))
+        skeletons = tuple(sorted(known.skeleton for known in attributes if not known.constants))
+        self.runs.endings.learn(data, Ending(tuple(rows), tuple(known.part for known in attributes), skeletons, functions, held, entry))
+
+    def _attribute(self, start: int, entry: bytes, begin: int, path: PathId, node: str, scope: str) -> Attribute | None:
+        """Claim one entry of ``attr``; ``start`` and ``begin`` are the offsets of its tag and its first byte."""
+        known = self._known.get(entry)
+        if known is None:
+            try:
+                known = _attribute(entry, self._value_class)
+            except Malformed as trouble:
+                self._site.survive(trouble.at(begin))
+                return None
+            if len(entry) <= _KEPT_SIZE:
+                if len(self._known) >= _KEPT_COUNT:
+                    self._known.clear()
+                self._known[entry] = known
+        here = self._claims.paths.add(path, known.part)
+        if known.constants:
+            self._constants(known.constants, start, begin, begin + len(entry), here, node, scope, known.part)
+        else:
+            self._claims.claim(start, begin + len(entry) - start, RegionKind.GRAPH, here)
+        return known
+
+    def _constants(
+        self, constants: tuple[Constant, ...], start: int, begin: int, end: int, path: PathId, node: str, scope: str, part: str
+    ) -> None:
+        claims = self._claims
+        name = scope + node if part == "attr value" else f"{scope}{node}:{part.removeprefix('attr ')}"
+        place = start
+        for index, constant in enumerate(constants):
+            tensor = self._add(constant, name if len(constants) == 1 else f"{name}[{index}]", begin)
+            kind = RegionKind.TENSOR_DATA
+            inner = path
+            if not constant.is_numeric:  # no weights: names of tensors to save, file names, vocabularies
+                kind = RegionKind.GRAPH
+                if not scope and self._is_object_graph(constant, begin):
+                    kind, inner = RegionKind.METADATA, claims.paths.child(path, "TrackableObjectGraph")
+            for offset, stop, _ in constant.extents:
+                claims.claim(place, begin + offset - place, RegionKind.GRAPH, path)
+                claims.claim(begin + offset, stop - offset, kind, inner, tensor)
+                place = begin + stop
+        claims.claim(place, end - place, RegionKind.GRAPH, path)
+
+    def _is_object_graph(self, constant: Constant, shift: int) -> bool:
+        """Tell whether a string is the object graph, which the function that saves the variables puts into each checkpoint."""
+        if len(constant.extents) != 1 or constant.shape or not _OBJECT_GRAPH_SIZE <= constant.data_size <= SMALL:
+            return False
+        begin, end, _ = constant.extents[0]
+        data = self.wire.bytes(shift + begin, shift + end)
+        try:
+            graph = first_bytes(data, 8) or b""  # string_val
+            return graph[:1] == b"\x0a" and len(parse_message("TrackableObjectGraph", graph).nodes) > 1  # type: ignore[attr-defined]
+        except (Malformed, FormatError):
+            return False
+
+    def _add(self, constant: Constant, name: str, shift: int) -> TensorId:
+        self.constant_count += 1
+        self.constant_bytes += constant.data_size
+        return self._site.parsing.add_tensor(constant.tensor(name, self._site, shift))
+
+    def _large(self, start: int, begin: int, end: int, parent: PathId, scope: str, body: Body | None) -> None:
+        """Claim a node too large to be read whole."""
+        claims = self._claims
+        try:
+            fields = list(self.wire.fields(begin, end))
+        except FormatError as error:
+            self._site.survive(error)
+            return
+        names = {tag: self.wire.bytes(value, stop) for _, tag, value, stop in fields if tag in (NAME, OP) and stop - value <= SMALL}
+        text = names.get(NAME, b"").decode(errors="replace")
+        op = names.get(OP, b"")
+        self.ops[op] = self.ops.get(op, 0) + 1
+        path = claims.paths.add(parent, text)
+        claims.claim(start, begin - start, RegionKind.CONTAINER, path)
+        for place, tag, value, stop in fields:
+            if tag != ATTR:
+                claims.claim(place, stop - place, RegionKind.DEBUG if tag == DEBUG_INFO else RegionKind.GRAPH, path)
+            elif stop - value <= SMALL:
+                self._attribute(place, self.wire.bytes(value, stop), value, path, text, scope)
+            else:
+                try:
+                    self._large_attribute(place, value, stop, path, text, scope)
+                except FormatError as error:
+                    self._site.survive(error)
+        if body is not None:
+            inputs = [self.wire.bytes(value, stop) for _, tag, value, stop in fields if tag == INPUT and stop - value <= SMALL]
+            body.add(names.get(NAME, b""), op, inputs, b"unread at %d" % begin, ())
+
+    def _large_attribute(self, start: int, begin: int, end: int, path: PathId, node: str, scope: str) -> None:
+        key = ""
+        constants: list[Constant] = []
+        for _, tag, value, stop in self.wire.fields(begin, end):
+            if tag == 0x0A:
+                key = self.wire.bytes(value, min(stop, value + SMALL)).decode(errors="replace")
+            elif tag == 0x12:
+                constants += [self._large_constant(*found) for found in self._tensors(value, stop)]
+        part = f"attr {key}"
+        shifted = tuple(constants)
+        self._constants(shifted, start, 0, end, self._claims.paths.add(path, part), node, scope, part)
+
+    def _tensors(self, begin: int, end: int) -> list[tuple[int, int]]:
+        """Return where the TensorProtos of a large AttrValue are, its own and those of its list."""
+        found: list[tuple[int, int]] = []
+        for _, tag, value, stop in self.wire.fields(begin, end):
+            if tag == 8 << 3 | 2:
+                found.append((value, stop))
+            elif tag == 1 << 3 | 2:
+                found += [(inner, until) for _, other, inner, until in self.wire.fields(value, stop) if other == 8 << 3 | 2]
+        return found
+
+    def _large_constant(self, begin: int, end: int) -> Constant:
+        try:
+            return find_constant(begin, end, self.wire.fields(begin, end), self.wire.bytes)
+        except Malformed as trouble:
+            raise trouble.at(begin, self.wire.source.name) from trouble
+
+
+def _said(attributes: list[Attribute]) -> tuple[bytes, tuple[str, ...]]:
+    """Return what the attributes of a node say without the functions that they name, and those."""
+    skeleton = b"\0".join(sorted(attribute.skeleton for attribute in attributes))
+    return skeleton, tuple(function for attribute in attributes for function in attribute.functions)
+
+
+def _sound(data: bytes, index: int, end: int) -> list[FieldAt]:
+    """Return the fields before the one that is broken at ``end``."""
+    while True:
+        try:
+            return scan(data, index, end)
+        except Malformed as trouble:
+            if trouble.index >= end:
+                return []
+            end = trouble.index
+
+
+def _attribute(entry: bytes, value_class: type) -> Attribute:
+    """Read an entry of ``attr``. Raises `Malformed`."""
+    from google.protobuf.message import DecodeError
+
+    key = ""
+    begin = end = 0
+    for _, tag, value, stop in scan(entry, 0, len(entry)):
+        if tag == 0x0A:
+            key = entry[value:stop].decode(errors="replace")
+        elif tag == 0x12:
+            begin, end = value, stop
+    parsed = value_class()
+    try:
+        parsed.ParseFromString(entry[begin:end])
+    except DecodeError as error:
+        check(entry, begin, end, message("AttrValue"))
+        raise Malformed(f"a protobuf reader refuses the value of attribute {key}: {error}", begin) from error
+    constants: list[Constant] = []
+    functions: tuple[str, ...] = ()
+    skeleton = entry
+    match parsed.WhichOneof("value"):
+        case "tensor":
+            constants = _constants_in(entry, begin, end)
+        case "list":
+            for _, tag, value, stop in scan(entry, begin, end):
+                if tag == 0x0A and parsed.list.tensor:
+                    constants += _constants_in(entry, value, stop)
+            functions = tuple(function.name for function in parsed.list.func)
+        case "func":
+            functions = (parsed.func.name,)
+    if functions:
+        skeleton = b"%s=function" % key.encode()
+    return Attribute(f"attr {key}", tuple(constants), functions, len(entry), skeleton)
+
+
+def _constants_in(data: bytes, begin: int, end: int) -> list[Constant]:
+    """Return the constants that stand in field 8 of an AttrValue or of its list: both call it ``tensor``."""
+    return [
+        find_constant(value, stop, scan(data, value, stop), lambda first, last: data[first:last])
+        for _, tag, value, stop in scan(data, begin, end)
+        if tag == 8 << 3 | 2
+    ]

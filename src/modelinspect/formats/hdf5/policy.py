@@ -1,0 +1,110 @@
+"""Adds the tensor of each data set of an HDF5 file."""
+
+from __future__ import annotations
+
+from math import prod
+
+from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.tensors import DType, Extent, Hdf5Filter, Hdf5Payload, Payload, Storage, Tensor
+from modelinspect.encodings.hdf5.model import Chunks, Dataset, Hdf5File, LayoutKind
+from modelinspect.formats.base import Site
+from modelinspect.formats.hdf5.elements import Elements, elements
+from modelinspect.formats.hdf5.naming import Naming
+
+_KEEP_SIZE = frozenset({2, 3})
+"""Filters that do not compress: shuffle and fletcher32."""
+
+
+class TensorPolicy:
+    """Makes tensors of data sets: their elements from the file, their names, roles and layers from a `Naming`."""
+
+    def __init__(self, site: Site, naming: Naming) -> None:
+        self._site = site
+        self._naming = naming
+        self._names: set[str] = set()
+
+    def attribute_kind(self, object_path: str, name: str) -> RegionKind:
+        """Return what the naming says."""
+        return self._naming.attribute_kind(object_path, name)
+
+    def survey(self, file: Hdf5File) -> None:
+        """Let the naming look at the file."""
+        self._naming.survey(file, self._site.walk)
+
+    def dataset(self, dataset: Dataset) -> TensorId:
+        """Add the tensor of a data set."""
+        hint = dataset.attributes.get("dtype")
+        of = elements(dataset.datatype, hint.text(self._site.walk) if hint is not None else None)
+        described = self._naming.describe(dataset)
+        shape = (*dataset.shape, *of.shape) if dataset.dataspace.shape is not None else (0,)
+        payload, note = _payload(self._site, dataset, of)
+        return self._site.parsing.add_tensor(
+            Tensor(
+                name=self._unique(described.name, dataset.path),
+                dtype=of.dtype,
+                shape=shape,
+                role=described.role,
+                storage=_storage(dataset),
+                extents=self._extents(dataset),
+                logical_size=_logical_size(dataset, of.dtype, shape),
+                layer=described.layer,
+                payload=payload,
+                payload_note=note,
+                aliases=tuple(sorted(alias for alias in dataset.aliases if alias != dataset.path)),
+            )
+        )
+
+    def _unique(self, name: str, path: str) -> str:
+        """Return the name, or the data set's path where another tensor bears it."""
+        chosen = name if name and name not in self._names else path.lstrip("/")
+        while chosen in self._names:
+            chosen += "'"
+        self._names.add(chosen)
+        return chosen
+
+    def _extents(self, dataset: Dataset) -> tuple[Extent, ...]:
+        encoding = "+".join(step.name for step in dataset.filters) or "raw"
+        raw = [self._site.extent(span.offset, span.size, encoding) for span in dataset.raw_spans()]
+        return (*raw, *(self._site.extent(span.offset, span.size) for span in dataset.heap_spans))
+
+
+def _storage(dataset: Dataset) -> Storage:
+    if dataset.layout is LayoutKind.COMPACT:
+        return Storage.INLINE
+    if any(step.number not in _KEEP_SIZE for step in dataset.filters):
+        return Storage.COMPRESSED
+    return Storage.DENSE
+
+
+def _logical_size(dataset: Dataset, dtype: DType, shape: tuple[int, ...]) -> int:
+    if dtype.bits == 0:  # pointers, and what they lead to in the global heap
+        return dataset.stored_size
+    return (prod(shape) * dtype.bits + 7) // 8
+
+
+def _payload(site: Site, dataset: Dataset, of: Elements) -> tuple[Payload | None, str]:
+    """Return how the elements are read, or why they cannot be."""
+    if not dataset.data_complete:
+        return None, "not all of its data could be found"
+    match dataset.layout:
+        case LayoutKind.EXTERNAL:
+            names = ", ".join(sorted({file.name for file in dataset.external_files}))
+            return None, f"its data are in other files, which are not opened: {names}"
+        case LayoutKind.VIRTUAL:
+            return None, "it is a virtual data set: its data are those of others"
+        case LayoutKind.UNKNOWN:
+            return None, "its layout could not be read"
+        case LayoutKind.COMPACT | LayoutKind.CONTIGUOUS if dataset.spans:
+            return site.raw(dataset.spans, of.byte_order), ""
+        case _:
+            return _chunked(site, dataset, of)
+
+
+def _chunked(site: Site, dataset: Dataset, of: Elements) -> tuple[Payload | None, str]:
+    """Return the payload of chunks; a data set that has no storage yet is one of no chunks."""
+    chunks = dataset.chunks if dataset.chunks is not None else Chunks(len(dataset.shape))
+    if of.shape and len(chunks):
+        return None, "its chunks hold arrays as elements"
+    filters = tuple(Hdf5Filter(step.number, step.name, step.parameters) for step in dataset.filters)
+    columns = (chunks.offsets, chunks.sizes, chunks.masks, chunks.coordinates)
+    return Hdf5Payload(site.stream, dataset.chunk_shape, filters, *columns, dataset.fill_value, of.byte_order), ""

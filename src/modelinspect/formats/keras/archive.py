@@ -1,0 +1,189 @@
+"""Reads Keras v3 models: ``.keras`` archives, and the folders that ``zipped=False`` writes.
+
+Layout: keras/src/saving/saving_lib.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from modelinspect.core.artifact import DocumentKind, FormatName
+from modelinspect.core.builder import ByteMapBuilder
+from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.span import Span
+from modelinspect.encodings import zip
+from modelinspect.encodings.json_keys import top_level_entries
+from modelinspect.encodings.tar import is_tar
+from modelinspect.encodings.walk import Walk
+from modelinspect.errors import FormatError
+from modelinspect.formats.archives.nested import NestedParsing, claim_rest, packed_zip
+from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.hdf5 import read_hdf5
+from modelinspect.formats.keras.averages import keeps_averages, moving_averages
+from modelinspect.formats.keras.config import LayerConfig, model_config, pruning_settings, quantized_layers, read_json
+from modelinspect.formats.keras.hdf5_facts import optimizer_name
+from modelinspect.formats.keras.npz import read_npz
+from modelinspect.formats.keras.sharded_weights import read_shards
+from modelinspect.formats.keras.store_naming import StoreNaming
+from modelinspect.sources.base import Source
+
+_CONFIG, _METADATA = "config.json", "metadata.json"
+_TRAINING = "compile_config"
+_H5, _NPZ, _SHARDED = "model.weights.h5", "model.weights.npz", "model.weights.json"
+_WEIGHTS = (_H5, _NPZ, _SHARDED)
+_FACTS = {"keras_version": "keras_version", "date_saved": "date_saved"}
+
+
+class KerasZip:
+    """The Keras v3 format."""
+
+    name = FormatName.KERAS_ZIP
+
+    def detect(self, parsing: Parsing) -> bool:
+        """Tell whether a configuration stands beside metadata or weights, in a zip archive or in a folder."""
+        if parsing.primary is None:
+            return _is_model(parsing.names())
+        source = parsing.files.open(parsing.primary)
+        return _looks_like_zip(source) and _is_model(_member_names(source, parsing))
+
+    def parse(self, parsing: Parsing) -> FormatName:
+        """Map the archive or the folder."""
+        if parsing.primary is None:
+            _Model(parsing, parsing.names(), parsing.open).read()
+            return self.name
+        site = parsing.open(parsing.primary)
+        directory = zip.walk_zip(site.walk)
+        if directory.complete:
+            site.claims.fill(0, directory.begin, RegionKind.FREE, site.claims.path("before the archive"))
+            site.claims.fill(directory.end, site.source.size - directory.end, RegionKind.FREE, site.claims.path("trailing bytes"))
+        files = packed_zip(site, directory)
+        readable = {name: packed for name, packed in files.items() if not packed.problem}
+        nested = NestedParsing(parsing, readable, None)
+        _Model(nested, tuple(readable), nested.open, site).read()
+        claim_rest(site, directory, files)
+        return self.name
+
+
+FORMAT = KerasZip()
+
+
+def _looks_like_zip(source: Source) -> bool:
+    """Tell whether an archive begins or ends the file; one that ends the last file of a tar archive does not count."""
+    if source.read_at(0, min(len(zip.LOCAL_HEADER), source.size)) == zip.LOCAL_HEADER:
+        return True
+    return zip.find_end_record(source) is not None and not is_tar(source)
+
+
+def _member_names(source: Source, parsing: Parsing) -> tuple[str, ...]:
+    scratch = ByteMapBuilder(source.name, source.size, parsing.limits)
+    try:
+        directory = zip.walk_zip(Walk(source, scratch, parsing.limits, lambda error: None))
+    except FormatError:
+        return ()
+    return tuple(member.name for member in directory.members)
+
+
+def _is_model(names: tuple[str, ...]) -> bool:
+    return _CONFIG in names and (_METADATA in names or any(name in names for name in _WEIGHTS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """The parts of a model, wherever they are; ``archive`` is the site of the zip that holds them."""
+
+    parsing: Parsing
+    names: tuple[str, ...]
+    open: Callable[[str], Site]
+    archive: Site | None = None
+
+    def read(self) -> None:
+        """Map every part that is there, and say what is missing."""
+        config = self._read_json(_CONFIG, RegionKind.GRAPH)
+        metadata = self._read_json(_METADATA, RegionKind.METADATA)
+        facts = self.parsing.facts
+        if isinstance(metadata, Mapping):
+            facts.update({fact: metadata[key] for key, fact in _FACTS.items() if isinstance(metadata.get(key), str)})
+        model = model_config(config)
+        if model is None:
+            self._diagnose(f"{_CONFIG} holds no configuration of a model")
+        else:
+            facts.update(model_class=model.class_name, model_name=model.name, compiled=_compile_config(config) is not None)
+            told = {
+                "optimizer": optimizer_name(_compile_config(config)),
+                "pruning": pruning_settings(model),
+                "quantized_layers": quantized_layers(model),
+            }
+            facts.update({name: fact for name, fact in told.items() if fact})
+        self._read_weights(model)
+        if keeps_averages(_compile_config(config)):
+            tensors = (self.parsing.tensor(TensorId(index)) for index in range(self.parsing.tensor_count))
+            facts["slot_variables"] = tuple({"tensor": name, "purpose": "average"} for name in moving_averages(tensors))
+        for name in self.names:
+            if name not in (_CONFIG, _METADATA, *_WEIGHTS) and self.archive is None:
+                self._claim_asset(name)
+
+    def _read_json(self, name: str, kind: RegionKind) -> object:
+        if name not in self.names:
+            self._diagnose(f"there is no {name}")
+            return None
+        try:
+            site = self.open(name)
+            site.limits.allow(name, site.source.size, site.limits.structure_size, site.source.name)
+            text = site.source.read_at(0, site.source.size)
+            value = read_json(text)
+            training = _training_span(text) if name == _CONFIG and _compile_config(value) else Span(len(text), 0)
+            path = () if self.archive else (name,)
+            for span, what, part in (
+                (Span(0, training.offset), kind, ()),
+                (training, RegionKind.METADATA, (_TRAINING,)),
+                (Span(training.end, len(text) - training.end), kind, ()),
+            ):
+                if span.size:
+                    site.claims.claim(span.offset, span.size, what, site.claims.path(*path, *part))
+            if name == _CONFIG:
+                site.document(DocumentKind.KERAS_CONFIG)
+            return value
+        except FormatError as error:
+            self._survive(error)
+            return None
+
+    def _read_weights(self, model: LayerConfig | None) -> None:
+        found = [name for name in _WEIGHTS if name in self.names]
+        if not found:
+            self._diagnose(f"there are no weights: neither {', '.join(_WEIGHTS[:-1])} nor {_WEIGHTS[-1]}")
+        for name in found:
+            self.parsing.facts["weights"] = name
+            try:
+                match name:
+                    case "model.weights.h5":
+                        read_hdf5(self.open(name), StoreNaming(model))
+                    case "model.weights.npz":
+                        read_npz(self.open(name))
+                    case _:
+                        read_shards(self.parsing, name, self.names, model)
+            except FormatError as error:
+                self._survive(error)
+
+    def _claim_asset(self, name: str) -> None:
+        site = self.open(name)
+        site.claims.claim(0, site.source.size, RegionKind.ASSET, site.claims.path(name))
+
+    def _diagnose(self, problem: str) -> None:
+        site = self.archive if self.archive is not None else self.open(self.names[0])
+        site.diagnose(problem)
+
+    def _survive(self, error: FormatError) -> None:
+        site = self.archive if self.archive is not None else self.open(self.names[0])
+        site.diagnose(str(error))
+
+
+def _training_span(text: bytes) -> Span:
+    """Return where the settings of training stand in a configuration, with their key."""
+    found = (entry.span for entry in top_level_entries(text) if entry.key == _TRAINING)
+    return next(found, Span(len(text), 0))
+
+
+def _compile_config(config: object) -> Mapping[str, object] | None:
+    found = config.get(_TRAINING) if isinstance(config, Mapping) else None
+    return found if isinstance(found, Mapping) else None

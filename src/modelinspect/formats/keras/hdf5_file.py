@@ -1,0 +1,124 @@
+"""Parse HDF5 files of any writer; the structure decides the format."""
+
+from __future__ import annotations
+
+from modelinspect.core.artifact import FormatName
+from modelinspect.core.bytemap import RegionKind
+from modelinspect.encodings.hdf5.model import Dataset, Hdf5File
+from modelinspect.encodings.walk import Walk
+from modelinspect.errors import InvariantError
+from modelinspect.formats.base import Parsing
+from modelinspect.formats.hdf5 import read_hdf5
+from modelinspect.formats.hdf5.generic_naming import GenericNaming
+from modelinspect.formats.hdf5.naming import Description
+from modelinspect.formats.keras.hdf5_facts import (
+    attribute_facts,
+    elsewhere_facts,
+    legacy_facts,
+    parameter_count,
+    store_facts,
+    structure_facts,
+)
+from modelinspect.formats.keras.legacy_naming import LegacyNaming
+from modelinspect.formats.keras.store import CONTAINERS, split_path
+from modelinspect.formats.keras.store_naming import StoreNaming
+
+
+class Hdf5Format:
+    """Every HDF5 file: Keras models and weights by layer name (Keras 1 to 3, tf_keras), Keras 3's weights store, and other writers' files.
+
+    They look alike from outside; the structure decides which `FormatName` `parse` returns.
+    """
+
+    name = FormatName.KERAS_HDF5
+
+    def detect(self, parsing: Parsing) -> bool:
+        """Return whether the primary file is HDF5."""
+        return is_hdf5(parsing)
+
+    def parse(self, parsing: Parsing) -> FormatName:
+        """Parse the primary file and return its format's name."""
+        return parse_hdf5(parsing)
+
+
+FORMAT = Hdf5Format()
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_KERAS_ATTRIBUTES = ("model_config", "layer_names", "layer_names0", "nb_layers", "keras_version")
+
+
+def is_hdf5(parsing: Parsing) -> bool:
+    """Tell whether the primary file has an HDF5 signature: at byte 0, 512, 1,024 and so on (specification, II.A)."""
+    if parsing.primary is None:
+        return False
+    source = parsing.files.open(parsing.primary)
+    offset = 0
+    while offset + len(SIGNATURE) <= source.size:
+        if source.read_at(offset, len(SIGNATURE)) == SIGNATURE:
+            return True
+        offset = offset * 2 or 512
+    return False
+
+
+def parse_hdf5(parsing: Parsing) -> FormatName:
+    """Parse the primary file and return which of the three formats its structure is of."""
+    if parsing.primary is None:
+        raise InvariantError("no file to parse")
+    site = parsing.open(parsing.primary)
+    naming = _Deciding()
+    file = read_hdf5(site, naming)
+    parsing.facts["hdf5"] = structure_facts(file)
+    parsing.facts |= attribute_facts(file, site)
+    parsing.facts |= elsewhere_facts(file)
+    match naming.chosen:
+        case LegacyNaming() as legacy:
+            parsing.facts |= legacy_facts(legacy)
+            parsing.facts["parameters"] = parameter_count(parsing)
+            return FormatName.KERAS_HDF5
+        case StoreNaming() as store:
+            parsing.facts |= store_facts(store)
+            parsing.facts["parameters"] = parameter_count(parsing)
+            return FormatName.WEIGHTS_HDF5
+        case _:
+            return FormatName.HDF5
+
+
+class _Deciding:
+    """A naming that becomes another one when it has seen the file."""
+
+    def __init__(self) -> None:
+        self.chosen: LegacyNaming | StoreNaming | GenericNaming = GenericNaming()
+
+    def attribute_kind(self, object_path: str, name: str) -> RegionKind:
+        """Return the kind by name alone: the walk may ask before the file is known."""
+        return RegionKind.GRAPH if name == "model_config" else RegionKind.METADATA
+
+    def survey(self, file: Hdf5File, walk: Walk) -> None:
+        """Choose."""
+        self.chosen = _choose(file)
+        self.chosen.survey(file, walk)
+
+    def describe(self, dataset: Dataset) -> Description:
+        """Return what the chosen naming says."""
+        return self.chosen.describe(dataset)
+
+
+def _choose(file: Hdf5File) -> LegacyNaming | StoreNaming | GenericNaming:
+    root = file.root
+    weights = file.group("/model_weights")
+    for group in (root, weights):
+        if group is not None and any(name in group.attributes for name in _KERAS_ATTRIBUTES):
+            return LegacyNaming()
+    if any(_is_store(dataset) for dataset in file.datasets) or any(_is_store_group(group.path) for group in file.groups):
+        return StoreNaming()
+    return GenericNaming()
+
+
+def _is_store(dataset: Dataset) -> bool:
+    return split_path(dataset.path) is not None
+
+
+def _is_store_group(path: str) -> bool:
+    """Tell whether a group is one of a weights store that holds no variable: ``/layers/flatten/vars``."""
+    parts = path.strip("/").split("/")
+    return len(parts) > 1 and parts[-1] == "vars" and parts[0] in CONTAINERS

@@ -1,0 +1,106 @@
+"""Reads weights that Keras 3 sharded: a ``.weights.json`` that names the ``.weights.h5`` of each variable.
+
+Layout: keras/src/saving/saving_lib.py, ShardedH5IOStore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from posixpath import dirname, join
+
+from modelinspect.core.artifact import DocumentKind, FormatName, Severity
+from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.errors import FormatError
+from modelinspect.formats.base import Parsing
+from modelinspect.formats.hdf5 import read_hdf5
+from modelinspect.formats.keras.config import LayerConfig, read_json
+from modelinspect.formats.keras.store import Variable, roles, split_path, store_paths
+from modelinspect.formats.keras.store_naming import StoreNaming
+
+_SUFFIX = "weights.json"
+_KEY = b'"weight_map"'
+_PEEK = 4096
+
+
+class ShardedWeights:
+    """Sharded weights files of Keras 3, found from their ``.weights.json``."""
+
+    name = FormatName.WEIGHTS_HDF5
+
+    def detect(self, parsing: Parsing) -> bool:
+        """Tell whether the primary file, or one file of a folder, maps variables to shards."""
+        return _map_name(parsing) is not None
+
+    def parse(self, parsing: Parsing) -> FormatName:
+        """Map the index and every shard that it names."""
+        name = _map_name(parsing) or ""
+        read_shards(parsing, name, (*parsing.names(), *parsing.neighbours()), None)
+        opened = {name, *_shard_names(parsing, name)}
+        if parsing.primary is None:
+            for other in parsing.names():
+                if other not in opened:
+                    site = parsing.open(other)
+                    site.claims.claim(0, site.source.size, RegionKind.ASSET, site.claims.path(other))
+        return self.name
+
+
+FORMAT = ShardedWeights()
+
+
+def read_shards(parsing: Parsing, name: str, available: Iterable[str], model: LayerConfig | None) -> None:
+    """Claim the index ``name`` and map the shards that it names, of those files that are ``available``."""
+    site = parsing.open(name)
+    site.document(DocumentKind.SHARD_MAP)
+    site.claims.claim(0, site.source.size, RegionKind.METADATA, site.claims.path("weight_map"))
+    present = set(available)
+    shards = _shard_names(parsing, name)
+    if not shards:
+        site.diagnose("it maps no variable to a shard", 0)
+    parsing.facts["shards"] = len(shards)
+    first = parsing.tensor_count
+    for shard in shards:
+        if shard not in present:
+            site.diagnose(f"shard {shard!r} is not there", None, Severity.ERROR)
+            continue
+        try:
+            read_hdf5(parsing.open(shard), StoreNaming(model))
+        except FormatError as error:
+            site.diagnose(str(error))
+    _assign_roles(parsing, range(first, parsing.tensor_count), model)
+
+
+def _assign_roles(parsing: Parsing, ids: range, model: LayerConfig | None) -> None:
+    """Say what each variable is for, once all of its layer's are known: a layer may straddle shards."""
+    owners: dict[str, list[tuple[int, TensorId]]] = {}
+    for number in ids:
+        place = split_path(parsing.tensor(TensorId(number)).name)
+        if place is not None:
+            owners.setdefault(place[0], []).append((place[1], TensorId(number)))
+    configs = store_paths(model) if model is not None else {}
+    for owner, numbered in owners.items():
+        numbered.sort()
+        tensors = [parsing.tensor(tensor) for _, tensor in numbered]
+        config = configs.get(owner)
+        variables = [Variable(tensor.dtype, tensor.shape) for tensor in tensors]
+        for (_, number), tensor, role in zip(numbered, tensors, roles(owner, variables, config.class_name if config else ""), strict=True):
+            parsing.replace_tensor(number, replace(tensor, role=role))
+
+
+def _shard_names(parsing: Parsing, name: str) -> tuple[str, ...]:
+    """Return the shards that the index names, as they are called beside it."""
+    source = parsing.files.open(name)
+    parsing.limits.allow(name, source.size, parsing.limits.structure_size, source.name)
+    index = read_json(source.read_at(0, source.size))
+    weight_map = index.get("weight_map") if isinstance(index, Mapping) else None
+    found: set[str] = set()
+    for value in weight_map.values() if isinstance(weight_map, Mapping) else ():
+        found.update(item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str))
+    return tuple(join(dirname(name), shard) for shard in sorted(found))
+
+
+def _map_name(parsing: Parsing) -> str | None:
+    names = [name for name in parsing.names() if name.endswith(_SUFFIX)]
+    if parsing.primary is None and (len(names) != 1 or "/" in names[0]):
+        return None
+    return next((name for name in names if _KEY in parsing.peek(name, _PEEK)), None)

@@ -1,0 +1,6 @@
+"""Says what to do: one closed table of remedies, and each in words and code for an artifact."""
+
+from modelinspect.remedies.advice import Advice, Helpers, advise, example, helpers_of
+from modelinspect.remedies.table import Language, Remedy, Text
+
+__all__ = ["Advice", "Helpers", "Language", "Remedy", "Text", "advise", "example", "helpers_of"]

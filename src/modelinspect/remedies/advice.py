@@ -1,0 +1,322 @@
+"""Says a remedy for an artifact: its words, and its code with the artifact's own names."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from string import Formatter
+
+from modelinspect.core.artifact import Artifact, DocumentKind, FormatName
+from modelinspect.core.tensors import Role
+from modelinspect.remedies.table import Language, Remedy
+
+_SUFFIXES = (".weights.h5", ".weights.json", ".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")
+_WRITTEN = {
+    FormatName.KERAS_HDF5: ".h5",
+    FormatName.HDF5: ".h5",
+    FormatName.KERAS_ZIP: ".keras",
+    FormatName.WEIGHTS_HDF5: ".weights.h5",
+    FormatName.TFLITE: ".tflite",
+}
+_TRACES = ("layer_call_and_return_conditional_losses", "layer_call_fn")
+_MOST_FILES = 4
+"""Of more files than these a command names a pattern."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A remedy for an artifact. ``words`` is a line, ``code`` lines that can be copied, or nothing; ``made`` the file that they write."""
+
+    remedy: Remedy
+    words: str
+    code: str = ""
+    made: str = ""
+
+    @property
+    def language(self) -> Language:
+        """What runs the code."""
+        return self.remedy.text.language
+
+    @property
+    def text(self) -> str:
+        """All in one: the words, and the code in lines of its own."""
+        return ":\n".join(part for part in (self.words, self.code) if part)
+
+
+class Helpers(StrEnum):
+    """What wraps a model's layers while it trains."""
+
+    NONE = "none"
+    PRUNING = "pruning"
+    CLUSTERING = "clustering"
+    QUANTIZATION = "quantization"
+
+
+_SCOPES = {
+    Helpers.PRUNING: "tfmot.sparsity.keras.prune_scope()",
+    Helpers.CLUSTERING: "tfmot.clustering.keras.cluster_scope()",
+    Helpers.QUANTIZATION: "tfmot.quantization.keras.quantize_scope()",
+}
+
+
+def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **more: str | int) -> Advice:
+    """Say a remedy with an artifact's names; ``made`` is what a file that it writes is called, ``more`` what only the caller knows."""
+    text = remedy.text
+    name = file_name(artifact)
+    target = _made(artifact, name, made or text.made)
+    told: dict[str, str | int] = {
+        "file": name,
+        "file_word": shlex.quote(name),
+        "outer_word": shlex.quote(outer_name(artifact)),
+        "made": target,
+        "made_word": shlex.quote(target),
+        "packed": f"{target}.gz",
+        **more,
+    }
+    values = {field: told[field] if field in told else _FIELDS[field](artifact) for field in _fields(remedy)}
+    words = text.words.format(**values)
+    outer = "gzip -9" in text.code or "modelinspect " in text.code
+    if is_wrapped(artifact) and text.code and not outer:
+        words = f"unpack the archive, then {words}"
+    return Advice(remedy, words, _without_gaps(text.code.format(**values)), target)
+
+
+def example(remedy: Remedy) -> Advice:
+    """Say a remedy for documents, with names that could be any artifact's."""
+    text = remedy.text
+    stem, dot, suffix = text.file.partition(".")
+    made = text.made if not dot or "." in text.made else f"{text.made}.{suffix}"
+    values: dict[str, str | int] = {
+        "file": text.file,
+        "file_word": text.file,
+        "outer_word": text.file,
+        "made": made,
+        "made_word": made,
+        "packed": f"{made}.gz",
+        "clone": _clone("tf_keras"),
+        "traces": "",
+        "first": "",
+        "pair": "the layers `dense` and `dense_1`",
+        "both": _both(_scoped(Helpers.NONE, "tf_keras", text.file), "dense", "dense_1"),
+        "save": f"\n\nsmaller.save({made!r})",
+        "load": _scoped(_example_helpers(remedy), "tf_keras", text.file),
+        "files": "model" if stem == text.file else "group1-shard1of1.bin",
+        "archive": f"{stem}.tar.gz",
+        "debug": "model/debug",
+        "look": f"modelinspect map {text.file} --at 0x728 --hex",
+        "slots": "('Adam', 'Adam_1')",
+        "block": 4,
+        "kept": "one",
+        "copy": "other",
+        "before": "before.h5",
+        "after": "after.h5",
+    }
+    return Advice(remedy, text.words.format(**values), _without_gaps(text.code.format(**values)))
+
+
+def file_name(artifact: Artifact) -> str:
+    """Return the name that code opens: the artifact's, without the way to it; within an archive, the one that unpacking gives."""
+    name = outer_name(artifact)
+    if is_wrapped(artifact):
+        within = artifact.facts.get("wrapped_name")
+        return within if isinstance(within, str) else name.removesuffix(".gz").removesuffix(".gzip")
+    members = [member.name for member in artifact.members]
+    if artifact.format is FormatName.WEIGHTS_HDF5 and len(members) > 1:
+        shards = [member for member in members if member.endswith(".weights.json")]
+        return f"{name}/{shards[0]}" if shards and not name.endswith(".json") else name
+    return name.removesuffix(".index") if artifact.format is FormatName.CHECKPOINT else name
+
+
+def outer_name(artifact: Artifact) -> str:
+    """Return the name of the artifact's file or folder, without the way to it."""
+    return artifact.location.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def is_wrapped(artifact: Artifact) -> bool:
+    """Tell whether the artifact stands in an archive, where no library loads it."""
+    return bool(artifact.facts.get("wrapped_in"))
+
+
+def is_folder(artifact: Artifact) -> bool:
+    """Tell whether the artifact is a folder of files."""
+    if is_wrapped(artifact):
+        return False
+    name = outer_name(artifact)
+    return "checkpoints" in artifact.facts or all(
+        member.name != name and not member.name.startswith(f"{name}.") for member in artifact.members
+    )
+
+
+def keras_module(artifact: Artifact) -> str:
+    """Return the package that wrote a model and loads it: Keras 3, or tf_keras; whichever TensorFlow has where that is not known."""
+    version = artifact.facts.get("keras_version")
+    if isinstance(version, str):
+        return "keras" if version.startswith("3") else "tf_keras"
+    names = [tensor.name for tensor in artifact.tensors]
+    if any("layer_with_weights-" in name for name in names):
+        return "tf_keras"
+    if any(part in name for name in names for part in ("_all_variables/", "_operations/", "_trainable_variables/", "_layers/")):
+        return "keras"
+    return "tf_keras" if has_keras_metadata(artifact) else "tf.keras"
+
+
+def has_keras_metadata(artifact: Artifact) -> bool:
+    """Tell whether a SavedModel is one that tf_keras loads as a model."""
+    return any(document.kind is DocumentKind.KERAS_METADATA for document in artifact.documents)
+
+
+def has_traces(artifact: Artifact) -> bool:
+    """Tell whether a SavedModel has the functions of each layer."""
+    told = artifact.facts.get("functions")
+    names = [str(entry.get("name")) for entry in told if isinstance(entry, Mapping)] if isinstance(told, tuple | list) else []
+    return any(trace in name for name in names for trace in _TRACES)
+
+
+def is_whole(artifact: Artifact) -> bool:
+    """Tell whether ``load_model`` makes the model from the artifact: it has the layers and their weights."""
+    if artifact.format is FormatName.KERAS_ZIP:
+        return "weights" in artifact.facts
+    if artifact.format is not FormatName.KERAS_HDF5:
+        return False
+    return any(document.kind is DocumentKind.KERAS_CONFIG and document.label == "model_config" for document in artifact.documents)
+
+
+def helpers_of(artifact: Artifact) -> Helpers:
+    """Return what wraps the layers of the artifact, by its variables' names; a Keras store numbers them and names the wrappers."""
+    helpers = [tensor.name for tensor in artifact.tensors if tensor.role is Role.PRUNING]
+    for wrapper, kind in _WRAPPERS.items():
+        if any(f"/{wrapper}" in f"/{name}" and "/vars/" in name for name in helpers):
+            return kind
+    names = [_last(name) for name in helpers]
+    if any("mask" in name or name in ("threshold", "pruning_step") for name in names):
+        return Helpers.PRUNING
+    if any("cluster" in name or "pulling" in name or "original_weights" in name for name in names):
+        return Helpers.CLUSTERING
+    if any(name.endswith(("_min", "_max")) or name == "optimizer_step" for name in names):
+        return Helpers.QUANTIZATION
+    wrapped = artifact.facts.get("wrapped_layers")
+    return Helpers.PRUNING if names or (isinstance(wrapped, Mapping) and "PruneLowMagnitude" in wrapped) else Helpers.NONE
+
+
+_WRAPPERS = {
+    "prune_low_magnitude": Helpers.PRUNING,
+    "cluster_weights": Helpers.CLUSTERING,
+    "quantize_wrapper": Helpers.QUANTIZATION,
+    "quantize_layer": Helpers.QUANTIZATION,
+}
+
+
+def _last(name: str) -> str:
+    return name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE").rsplit("/", 1)[-1].split(":")[0].lower()
+
+
+def _made(artifact: Artifact, name: str, stem: str) -> str:
+    """Return the name of a file that is written beside the artifact: of its kind, and not its own."""
+    suffix = next((one for one in _SUFFIXES if name.endswith(one)), _WRITTEN.get(artifact.format, ""))
+    if "." in stem:
+        stem, suffix = stem.split(".", 1)[0], "." + stem.split(".", 1)[1]
+    suffix = ".weights.h5" if suffix == ".weights.json" else suffix
+    target = stem + (suffix if artifact.format not in (FormatName.SAVED_MODEL, FormatName.CHECKPOINT) or suffix == ".tflite" else "")
+    return target if target != name else f"again_{target}"
+
+
+def _clone(module: str) -> str:
+    """Return the lines that copy a model without its optimizer; Keras 3's ``clone_model`` compiles the copy as the model was."""
+    if module == "tf_keras":
+        return "import tf_keras\ncopy = tf_keras.models.clone_model(model)"
+    return "copy = type(model).from_config(model.get_config())"
+
+
+def _import_keras(module: str) -> str:
+    return "" if module == "tf.keras" else f"import {module}"
+
+
+def load_lines(artifact: Artifact) -> str:
+    """Return the lines that load a whole model as ``model``."""
+    return _scoped(helpers_of(artifact), keras_module(artifact), file_name(artifact))
+
+
+def _scoped(helpers: Helpers, module: str, name: str) -> str:
+    """Return the lines that load a model, within the scope that its wrappers need."""
+    load = f"model = {module}.models.load_model({name!r}, compile=False)"
+    if helpers is Helpers.NONE:
+        return f"{_import_keras(module) or 'import tensorflow as tf'}\n{load}"
+    imports = f"import tensorflow_model_optimization as tfmot\n{_import_keras(module)}"
+    return f"{imports}\nwith {_SCOPES[helpers]}:\n    {load}\n"
+
+
+def _example_helpers(remedy: Remedy) -> Helpers:
+    match remedy:
+        case Remedy.STRIP:
+            return Helpers.PRUNING
+        case Remedy.UNCLUSTER:
+            return Helpers.CLUSTERING
+        case Remedy.CONVERT_AWARE:
+            return Helpers.QUANTIZATION
+        case _:
+            return Helpers.NONE
+
+
+def _files(artifact: Artifact) -> str:
+    """Return the artifact's files as a shell reads them; those of a TensorFlow.js model without its description."""
+    name = outer_name(artifact)
+    members = [member.name for member in artifact.members]
+    if artifact.format is FormatName.TFJS:
+        folder = f"{name}/" if is_folder(artifact) else ""
+        return " ".join(shlex.quote(folder + member) for member in members if not member.endswith(".json"))
+    if is_folder(artifact):
+        return shlex.quote(name)
+    if len(members) > _MOST_FILES:
+        return f"{shlex.quote(name.removesuffix('.index'))}*"
+    return " ".join(map(shlex.quote, members))
+
+
+def _both(load: str, layer: str, next_layer: str) -> str:
+    """Return the lines that get two layers of a model."""
+    return f"{load}\nlayer = model.get_layer({layer!r})\nnext_layer = model.get_layer({next_layer!r})\n"
+
+
+def pair_fields(artifact: Artifact, layer: str, next_layer: str) -> dict[str, str]:
+    """Return what a remedy says of two layers that follow one another; what cannot be loaded, or is wrapped, is taken for a ``model``."""
+    whole = is_whole(artifact) and helpers_of(artifact) is Helpers.NONE
+    made = _made(artifact, file_name(artifact), "smaller") if whole else ""
+    return {
+        "pair": f"the layers `{layer}` and `{next_layer}`",
+        "both": _both(load_lines(artifact) if whole else "", layer, next_layer),
+        "save": f"\n\nsmaller.save({made!r})" if whole else "",
+    }
+
+
+def _archive(artifact: Artifact) -> str:
+    return shlex.quote(f"{outer_name(artifact).removesuffix('.index')}.tar.gz")
+
+
+def _first(artifact: Artifact) -> str:
+    return "" if helpers_of(artifact) is Helpers.NONE else "strip the wrappers, then "
+
+
+def _fields(remedy: Remedy) -> set[str]:
+    """Return the names that a remedy leaves open."""
+    return {field for _, field, _, _ in Formatter().parse(remedy.text.words + remedy.text.code) if field}
+
+
+def _without_gaps(code: str) -> str:
+    """Return code without empty lines at its ends, and without those of imports that are not needed."""
+    return code.replace("import tensorflow as tf\n\n", "import tensorflow as tf\n").strip("\n")
+
+
+_FIELDS: dict[str, Callable[[Artifact], str]] = {
+    "archive": _archive,
+    "clone": lambda artifact: _clone(keras_module(artifact)),
+    "debug": lambda artifact: shlex.quote(f"{outer_name(artifact)}/debug"),
+    "files": _files,
+    "first": _first,
+    "load": load_lines,
+    "pair": lambda _: "a layer, and the one that it feeds,",
+    "both": lambda _: "",
+    "save": lambda _: "",
+    "traces": lambda artifact: "" if has_traces(artifact) else ", save_traces=False",
+}
+"""What an artifact tells, asked for where a remedy needs it: some look at every tensor."""

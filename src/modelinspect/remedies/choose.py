@@ -1,0 +1,232 @@
+"""Chooses the remedy that is true for an artifact's format, and for who wrote it; None where there is none."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
+from typing import assert_never
+
+from modelinspect.core.artifact import Artifact, FormatName
+from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.networks.channels.removal import Removal
+from modelinspect.remedies.advice import (
+    Advice,
+    Helpers,
+    advise,
+    has_keras_metadata,
+    has_traces,
+    helpers_of,
+    is_whole,
+    is_wrapped,
+    outer_name,
+    pair_fields,
+)
+from modelinspect.remedies.table import Remedy
+
+HDF5_FORMATS = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
+CONVERTED = frozenset((FormatName.TFLITE, FormatName.TFJS, FormatName.GRAPH_DEF))
+_GATED = re.compile(r"(?i)lstm|gru|rnn|(?:^|/)cell(?:/|$)|recurrent|embedding|attention|depthwise|pointwise")
+"""Names of kernels whose outputs are no channels that the next layer could do without one by one."""
+_WITH_CHANNELS = frozenset(("FULLY_CONNECTED", "CONV_2D"))
+_WORTH_PACKING = 8 * 1024
+_UNPACKED = ("links", "elsewhere", "committed_datatypes", "user_block")
+
+
+def repackable(artifact: Artifact) -> bool:
+    """Tell whether h5repack writes the artifact again: one whole file, not in an archive, with nothing that the tool fails on."""
+    if artifact.format not in HDF5_FORMATS or len(artifact.members) != 1 or is_wrapped(artifact) or artifact.diagnostics:
+        return False
+    told = artifact.facts.get("hdf5")
+    hdf5 = told if isinstance(told, Mapping) else {}
+    return not any(artifact.facts.get(key) or hdf5.get(key) for key in _UNPACKED)
+
+
+def is_old_hdf5(artifact: Artifact) -> bool:
+    """Tell whether h5repack makes an artifact smaller: Keras wrote it, in HDF5's oldest layout and without chunks."""
+    told = artifact.facts.get("hdf5")
+    hdf5 = told if isinstance(told, Mapping) else {}
+    layouts = hdf5.get("layouts")
+    chunked = "filters" in hdf5 or (isinstance(layouts, Mapping) and "chunked" in layouts)
+    if artifact.format is FormatName.HDF5 or artifact.size < _WORTH_PACKING or chunked or hdf5.get("superblock_version"):
+        return False
+    return repackable(artifact)
+
+
+def gzippable(artifact: Artifact) -> bool:
+    """Tell whether h5repack compresses an artifact so that it pays; it fails on data sets without elements."""
+    return is_old_hdf5(artifact) and not any(0 in tensor.shape for tensor in artifact.tensors)
+
+
+def compressed(artifact: Artifact) -> Advice | None:
+    """Say how an artifact is compressed, so that it loads as before where its format can."""
+    if gzippable(artifact):
+        return advise(Remedy.GZIP_HDF5, artifact)
+    if artifact.format is FormatName.KERAS_ZIP and len(artifact.members) == 1 and not is_wrapped(artifact):
+        return advise(Remedy.DEFLATE_KERAS, artifact)
+    if "gzip" in _wrappings(artifact):
+        return None
+    if len(artifact.members) == 1:
+        return advise(Remedy.GZIP_FILE, artifact)
+    return advise(Remedy.GZIP_FILES if artifact.format is FormatName.TFJS else Remedy.GZIP_FOLDER, artifact)
+
+
+def without_optimizer(artifact: Artifact) -> Advice | None:
+    """Say how an artifact is saved without the optimizer's state, moving averages among it."""
+    if is_whole(artifact):
+        return None if _cannot_be_loaded(artifact) else advise(Remedy.SAVE_UNCOMPILED, artifact)
+    match artifact.format:
+        case FormatName.KERAS_HDF5 | FormatName.WEIGHTS_HDF5:
+            return advise(Remedy.SAVE_WEIGHTS_UNCOMPILED, artifact)
+        case FormatName.SAVED_MODEL:
+            if artifact.facts.get("object_graph_nodes") == 0:  # TF1: there is no model to copy
+                return None
+            wrapped = helpers_of(artifact) is not Helpers.NONE
+            return advise(Remedy.SAVE_COPY if has_keras_metadata(artifact) and not wrapped else Remedy.SAVE_CLONE, artifact)
+        case FormatName.CHECKPOINT:
+            if artifact.facts.get("object_graph_nodes"):
+                return advise(Remedy.WRITE_CLONE, artifact)
+            return advise(Remedy.SAVE_WITHOUT_SLOTS, artifact, slots=_slot_names(artifact))
+        case FormatName.KERAS_ZIP | FormatName.HDF5 | FormatName.GRAPH_DEF | FormatName.TFLITE | FormatName.TFJS:
+            return None
+        case _:
+            assert_never(artifact.format)
+
+
+def _cannot_be_loaded(artifact: Artifact) -> bool:
+    """Tell whether tf_keras refuses its own file: it writes fewer variables of a quantize layer to a .keras archive than it asks for."""
+    return artifact.format is FormatName.KERAS_ZIP and helpers_of(artifact) is Helpers.QUANTIZATION
+
+
+def without_helpers(artifact: Artifact) -> Advice | None:
+    """Say how helper variables of pruning, clustering or quantization-aware training are left out."""
+    whole = is_whole(artifact)
+    match helpers_of(artifact):
+        case Helpers.PRUNING | Helpers.NONE:
+            remedy = Remedy.STRIP if whole else _STRIPS.get(artifact.format)
+            if artifact.format is FormatName.CHECKPOINT and not artifact.facts.get("object_graph_nodes"):
+                remedy = Remedy.FOLD_MASKS
+            return advise(remedy, artifact) if remedy is not None else None
+        case Helpers.CLUSTERING:
+            return advise(Remedy.UNCLUSTER if whole else Remedy.UNCLUSTER_FIRST, artifact)
+        case Helpers.QUANTIZATION:
+            loads = whole and not _cannot_be_loaded(artifact)
+            return advise(Remedy.CONVERT_AWARE if loads else Remedy.CONVERT_AWARE_MODEL, artifact)
+
+
+_STRIPS = {
+    FormatName.KERAS_HDF5: Remedy.STRIP_WEIGHTS,
+    FormatName.KERAS_ZIP: Remedy.STRIP_WEIGHTS,
+    FormatName.WEIGHTS_HDF5: Remedy.STRIP_WEIGHTS,
+    FormatName.SAVED_MODEL: Remedy.STRIP_FOLDER,
+    FormatName.CHECKPOINT: Remedy.STRIP_CHECKPOINT,
+    FormatName.GRAPH_DEF: Remedy.FOLD_MASKS,
+    FormatName.TFLITE: Remedy.STRIP_FIRST,
+    FormatName.TFJS: Remedy.STRIP_FIRST,
+}
+
+
+def exported_once(artifact: Artifact) -> Advice | None:
+    """Say how a variable is written under one name; several checkpoints of one model each have theirs."""
+    kept = artifact.facts.get("checkpoints")
+    many = isinstance(kept, tuple | list) and len(kept) > 1
+    return advise(Remedy.KEEP_ONE_CHECKPOINT if many else Remedy.SAVE_ONCE, artifact)
+
+
+def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
+    """Say how what is stored twice under two names is stored once."""
+    match artifact.format:
+        case FormatName.TFLITE:
+            return advise(Remedy.CONVERT_AGAIN, artifact)
+        case FormatName.HDF5:
+            return advise(Remedy.LINK_DATASET, artifact, kept=kept, copy=copy)
+        case FormatName.GRAPH_DEF | FormatName.TFJS:
+            return None
+        case _:
+            kept_ones = artifact.facts.get("checkpoints")
+            several = isinstance(kept_ones, tuple | list) and len(kept_ones) > 1
+            return advise(Remedy.KEEP_ONE_CHECKPOINT if several else Remedy.SHARE_LAYER, artifact)
+
+
+def converted_dense(artifact: Artifact) -> Advice | None:
+    """Say how the converter leaves sparse encoding out."""
+    if artifact.format is not FormatName.TFLITE:
+        return None
+    narrow = any(tensor.dtype.bits < 32 for tensor in artifact.tensors if tensor.storage is Storage.SPARSE)
+    return advise(Remedy.CONVERT_DENSE_NARROW if narrow else Remedy.CONVERT_DENSE, artifact)
+
+
+def pruned_in_blocks(artifact: Artifact, tensors: Iterable[Tensor]) -> Advice | None:
+    """Say how matrices get the pattern that sparse kernels take; where blocks divide none of them, how they are stored densely."""
+    for tensor in tensors:
+        block = block_of(tensor)
+        if len(tensor.shape) == 2 and tensor.shape[0] > 1 and tensor.shape[1] > block and tensor.shape[1] % block == 0:
+            return advise(Remedy.PRUNE_BLOCKS, artifact, block=block)
+    return converted_dense(artifact)
+
+
+def block_of(tensor: Tensor) -> int:
+    """Return how many inputs a sparse kernel of TFLite takes at once."""
+    return 16 if tensor.dtype.bits == 8 else 4
+
+
+def live_channels(artifact: Artifact, tensors: Sequence[Tensor], removal: Removal | None) -> Advice | None:
+    """Say how dead channels are left out: with code where two layers follow one another, of which the second alone reads them.
+
+    Where the artifact does not tell how its layers are connected, of the first kernel of a dense layer or a convolution; gates and
+    embeddings keep theirs.
+    """
+    if removal is not None:
+        return _live_pair(artifact, removal)
+    uses = artifact.facts.get("tensor_uses")
+    gated = {tensor.shape for tensor in tensors if _GATED.search(tensor.name)}  # a wrapper stores them again under names that do not tell
+    for tensor in tensors:
+        found = uses.get(tensor.name) if isinstance(uses, Mapping) else None
+        operators = found if isinstance(found, tuple) else ()
+        if tensor.shape in gated or any(operator not in _WITH_CHANNELS for operator in operators):
+            continue
+        return advise(Remedy.LIVE_CHANNELS if len(tensor.shape) == 2 else Remedy.LIVE_FILTERS, artifact)
+    return None
+
+
+def _live_pair(artifact: Artifact, removal: Removal) -> Advice:
+    for pair in removal.pairs:
+        remedy = Remedy.LIVE_CHANNELS if len(artifact.tensors[pair.reader].shape) == 2 else Remedy.LIVE_FILTERS
+        if artifact.format is FormatName.TFLITE:  # its tensors do not tell what the layers of the model were called
+            return advise(remedy, artifact)
+        return advise(remedy, artifact, **pair_fields(artifact, pair.layer, pair.next_layer))
+    return advise(Remedy.LIVE_NETWORK, artifact)
+
+
+def shown_bytes(artifact: Artifact, member: str, offset: int) -> Advice:
+    """Say how bytes that stand in free space are looked at, and left behind where h5repack does it."""
+    look = f"modelinspect map {shlex.quote(outer_name(artifact))} --at {offset:#x} --hex"
+    if len(artifact.members) > 1:
+        look += f" --member {shlex.quote(member)}"
+    return advise(Remedy.LOOK_AND_REPACK if repackable(artifact) else Remedy.LOOK, artifact, made="clean", look=look)
+
+
+def positive_zeros(artifact: Artifact) -> Advice | None:
+    """Say how -0.0 becomes 0.0."""
+    if artifact.format in CONVERTED:
+        return advise(Remedy.POSITIVE_ZEROS_FIRST, artifact)
+    return advise(Remedy.POSITIVE_ARRAYS if artifact.format is FormatName.HDF5 else Remedy.POSITIVE_ZEROS, artifact)
+
+
+def untraced(artifact: Artifact) -> Advice | None:
+    """Say how a SavedModel of tf_keras is saved without functions of each layer, where it has them."""
+    if artifact.format is not FormatName.SAVED_MODEL or not has_keras_metadata(artifact) or helpers_of(artifact) is not Helpers.NONE:
+        return None
+    return advise(Remedy.NO_TRACES, artifact) if has_traces(artifact) else None
+
+
+def _slot_names(artifact: Artifact) -> str:
+    """Return the last parts of the names of slots, as Python writes them in short lines."""
+    slots = sorted({tensor.name.rsplit("/", 1)[-1].split(":")[0] for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER})
+    return "\n         ".join(wrap(f"({', '.join(map(repr, slots))},)", 64))
+
+
+def _wrappings(artifact: Artifact) -> tuple[str, ...]:
+    told = artifact.facts.get("wrapped_in")
+    return tuple(str(one) for one in told) if isinstance(told, tuple | list) else ()

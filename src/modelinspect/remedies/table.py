@@ -1,0 +1,359 @@
+"""Lists every remedy that rules, causes and plans give: its words, and its code where it can be run.
+
+A remedy stands here once, and `tests/remedies` has a proof of each: the printed code is run on a real artifact. Code is a template of
+`str.format`; `modelinspect.remedies.advice` fills in the artifact's names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum, unique
+
+
+class Language(StrEnum):
+    """What runs a remedy's code; nothing does where it is in words alone."""
+
+    NONE = "none"
+    SHELL = "shell"
+    PYTHON = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A remedy: what to do in one line of words, and lines that do it.
+
+    ``file`` is an artifact's name that an example of it has, ``made`` what the file that it writes is called.
+    """
+
+    words: str
+    language: Language = Language.NONE
+    code: str = ""
+    file: str = "model.h5"
+    made: str = "smaller"
+
+
+def _shell(words: str, code: str, file: str = "model.h5", made: str = "smaller") -> Text:
+    return Text(words, Language.SHELL, code, file, made)
+
+
+def _python(words: str, code: str, file: str = "model.h5", made: str = "smaller") -> Text:
+    return Text(words, Language.PYTHON, code.strip("\n"), file, made)
+
+
+_CLONE = """
+import tensorflow as tf
+{clone}
+copy.set_weights(model.get_weights())
+"""
+_STRIP = """
+import tensorflow_model_optimization as tfmot
+model = tfmot.sparsity.keras.strip_pruning(model)
+"""
+_CONVERT = """
+import tensorflow as tf
+converter = tf.lite.TFLiteConverter.from_keras_model(model)
+converter.optimizations = [tf.lite.Optimize.DEFAULT]
+open({made!r}, 'wb').write(converter.convert())
+"""
+_PRUNING_STEP = "model.fit(x, y, callbacks=[tfmot.sparsity.keras.UpdatePruningStep()])"
+_COPY = """
+import h5py
+old = h5py.File({file!r})
+new = h5py.File({made!r}, 'w', libver='latest')
+def copy(name, item):
+    if isinstance(item, h5py.Dataset):
+        {dataset}
+    else:
+        made = new.require_group(name)
+    made.attrs.update(item.attrs)
+
+old.visititems(copy)
+new.attrs.update(old.attrs)
+new.close()
+"""
+_LIVE = """
+{both}import numpy as np
+kernel, bias = layer.get_weights()
+after, after_bias = next_layer.get_weights()
+emitted = np.asarray(layer.activation(bias))
+live = kernel.any(axis=tuple(range(kernel.ndim - 1)))
+{cut}
+made = {{layer.name: [kernel[..., live], bias[live]]}}
+made[next_layer.name] = [after, after_bias]
+width = 'units' if kernel.ndim == 2 else 'filters'
+config = model.get_config()
+for each in config['layers']:
+    each.pop('build_config', None)
+    if each['config']['name'] == layer.name:
+        each['config'][width] = int(live.sum())
+
+smaller = type(model).from_config(config)
+for each in model.layers:
+    new = made.get(each.name, each.get_weights())
+    smaller.get_layer(each.name).set_weights(new){save}
+"""
+_READ = "after.reshape(-1, len(live), after.shape[-1]).any(axis=(0, 2))"
+_INTO_DENSE = f"""live &= {_READ}
+live[0] |= not live.any()
+rows = np.resize(live, len(after))
+emitted = np.resize(emitted, len(after))
+after_bias = after_bias + emitted[~rows] @ after[~rows]
+after = after[rows]"""
+_INTO_CONVOLUTION = f"""if next_layer.padding != 'valid' and max(next_layer.kernel_size) > 1:
+    live |= emitted != 0
+
+live &= {_READ}
+live[0] |= not live.any()
+whole = after.sum(axis=tuple(range(after.ndim - 2)))
+after_bias = after_bias + emitted[~live] @ whole[~live]
+after = after[..., live, :]"""
+_PLAIN = "made = new.create_dataset(name, data=item[()])"
+_GZIPPED = """big = item.nbytes >= 1024
+        more = dict(gzip, chunks=item.shape) if big else {{}}
+        made = new.create_dataset(name, data=item[()], **more)"""
+_GZIP = "gzip = dict(compression='gzip', compression_opts=9)\ndef copy"
+
+
+@unique
+class Remedy(Enum):
+    """Everything that there is to do about a finding or a cause."""
+
+    # compression of what stands there
+    GZIP_FILE = _shell("compress it for the download", "gzip -9k {outer_word}", "model.tflite")
+    GZIP_FILES = _shell("compress its files for the download", "gzip -9k {files}", "model.json")
+    GZIP_FOLDER = _shell("compress it for the download", "tar -cf - {files} | gzip -9 > {archive}", "model")
+    GZIP_HDF5 = _shell(
+        "compress its data sets; Keras and h5py read the result as before",
+        "h5repack -L -f GZIP=9 {file_word} {made_word}",
+    )
+    DEFLATE_KERAS = _python(
+        "deflate its members; Keras loads the result as before",
+        """
+from zipfile import ZIP_DEFLATED, ZipFile
+old = ZipFile({file!r})
+new = ZipFile({made!r}, 'w', ZIP_DEFLATED, compresslevel=9)
+for name in old.namelist():
+    new.writestr(name, old.read(name))
+
+new.close()
+""",
+        "model.keras",
+        "deflated",
+    )
+
+    # the optimizer's state
+    SAVE_UNCOMPILED = _python("save it again without the optimizer", "{load}\nmodel.save({made!r})")
+    SAVE_WEIGHTS_UNCOMPILED = _python(
+        "save the weights of the model not compiled; a compiled one adds its optimizer",
+        "model.load_weights({file!r})\nmodel.save_weights({made!r})",
+        "model.weights.h5",
+    )
+    SAVE_COPY = _python(
+        "save a copy that was never compiled: a model that was loaded or compiled keeps its optimizer",
+        """
+import tf_keras
+model = tf_keras.models.load_model({file!r}, compile=False)
+copy = tf_keras.models.clone_model(model)
+copy.set_weights(model.get_weights())
+copy.save({made!r}, save_format='tf'{traces})
+""",
+        "model",
+    )
+    SAVE_CLONE = _python("save a copy of the model that was never compiled", f"{_CLONE}tf.saved_model.save(copy, {{made!r}})", "model")
+    WRITE_CLONE = _python(
+        "write a copy of the model that was never compiled", f"{_CLONE}tf.train.Checkpoint(model=copy).write({{made!r}})", "model"
+    )
+    SAVE_WITHOUT_SLOTS = _python(
+        "save the variables without those of the optimizer",
+        """
+import tensorflow as tf
+slots = {slots}
+kept = [v for v in tf.compat.v1.global_variables()
+        if v.op.name.split('/')[-1] not in slots]
+tf.compat.v1.train.Saver(kept).save(session, {made!r})
+""",
+        "model",
+    )
+
+    # helpers of pruning, clustering and quantization-aware training
+    STRIP = _python(
+        "strip the wrappers of pruning, and save what is left",
+        "{load}\nmodel = tfmot.sparsity.keras.strip_pruning(model)\nmodel.save({made!r})",
+        made="stripped",
+    )
+    STRIP_WEIGHTS = _python(
+        "strip the wrappers of pruning, and save the weights of what is left",
+        f"{_STRIP}model.save_weights({{made!r}})",
+        "model.weights.h5",
+        "stripped",
+    )
+    STRIP_FOLDER = _python(
+        "strip the wrappers of pruning, and save what is left",
+        f"{_STRIP}model.save({{made!r}}, save_format='tf')",
+        "model",
+        "stripped",
+    )
+    STRIP_CHECKPOINT = _python(
+        "strip the wrappers of pruning, and write what is left",
+        f"import tensorflow as tf{_STRIP}tf.train.Checkpoint(model=model).write({{made!r}})",
+        "model",
+        "stripped",
+    )
+    STRIP_FIRST = _python("strip the wrappers of pruning before the model is converted", _STRIP, "model.json")
+    FOLD_MASKS = Text("multiply each weight by its mask before the graph is frozen or the variables are saved, and leave the mask out")
+    UNCLUSTER = _python(
+        "strip the wrappers of clustering, and save what is left",
+        "{load}\nmodel = tfmot.clustering.keras.strip_clustering(model)\nmodel.save({made!r})",
+        made="stripped",
+    )
+    UNCLUSTER_FIRST = _python(
+        "strip the wrappers of clustering before saving",
+        "import tensorflow_model_optimization as tfmot\nmodel = tfmot.clustering.keras.strip_clustering(model)",
+        "model",
+    )
+    CONVERT_AWARE = _python(
+        "convert it to TFLite, which folds the ranges of quantization-aware training into scales",
+        "{load}" + _CONVERT,
+        made="smaller.tflite",
+    )
+    CONVERT_AWARE_MODEL = _python(
+        "convert the model to TFLite, which folds the ranges of quantization-aware training into scales",
+        _CONVERT,
+        "model",
+        "smaller.tflite",
+    )
+
+    # copies
+    SAVE_ONCE = _python(
+        "save the model by TensorFlow, which names each variable once (Keras 3's model.export names it twice)",
+        "import tensorflow as tf\ntf.saved_model.save(model, {made!r})",
+        "model",
+    )
+    KEEP_ONE_CHECKPOINT = Text("keep the last of these checkpoints alone: CheckpointManager does with max_to_keep=1", file="model")
+    SHARE_LAYER = Text("let the places share one layer: what it holds is stored once")
+    CONVERT_AGAIN = Text("convert again with TensorFlow's TFLiteConverter, which stores equal buffers once", file="model.tflite")
+    LINK_DATASET = _python(
+        "write one of the data sets, and let the other name be a link to it",
+        "file[{copy!r}] = file[{kept!r}]  # instead of writing it again",
+        "data.h5",
+    )
+    READ_VARIABLES = Text(
+        "let the functions read the variables instead of constants, and save again; or keep the frozen graph alone", file="model"
+    )
+    BROADCAST = Text("let operators broadcast the one value (x * 0.5) instead of filling a tensor with it (tf.fill, tf.ones)", file="model")
+
+    # sparse and quantized TFLite
+    CONVERT_DENSE = _python(
+        "convert without sparse encoding (Optimize.EXPERIMENTAL_SPARSITY)", "converter.optimizations = []", "model.tflite"
+    )
+    CONVERT_DENSE_NARROW = _python(
+        "convert without sparse encoding (Optimize.EXPERIMENTAL_SPARSITY)",
+        "converter.optimizations = [tf.lite.Optimize.DEFAULT]",
+        "model.tflite",
+    )
+    PRUNE_BLOCKS = _python(
+        "prune dense layers in blocks that a sparse kernel takes ({block} inputs), then train, strip and convert again",
+        """
+import tensorflow_model_optimization as tfmot
+import tf_keras
+prune = tfmot.sparsity.keras.prune_low_magnitude
+def wrap(layer):
+    if not isinstance(layer, tf_keras.layers.Dense):
+        return layer
+    inputs, units = layer.kernel.shape
+    fits = inputs > {block} and inputs % {block} == 0 and units > 1
+    return prune(layer, block_size=({block}, 1)) if fits else layer
+
+model = tf_keras.models.clone_model(model, clone_function=wrap)
+""",
+        "model.tflite",
+    )
+    CONVERT_FLOAT = _python(
+        "convert without quantization: a model this small takes less in float32", "converter.optimizations = []", "model.tflite"
+    )
+
+    # pruning itself
+    BASELINE_FIRST = Text("make the baseline before calling prune_low_magnitude(model): it prunes the very layers that it is given")
+    APPLY_MASKS = _python("train with the callback that applies the masks, then save; train no more after stripping", _PRUNING_STEP)
+    BEGIN_PRUNING = _python("train with this callback, and for more steps than the schedule's begin_step", _PRUNING_STEP)
+    POSITIVE_ZEROS = _python(
+        "before saving, make 0.0 of -0.0; no value changes", "model.set_weights([w + 0.0 for w in model.get_weights()])"
+    )
+    POSITIVE_ZEROS_FIRST = _python(
+        "before converting, make 0.0 of -0.0; no value changes",
+        "model.set_weights([w + 0.0 for w in model.get_weights()])",
+        "model.tflite",
+    )
+    POSITIVE_ARRAYS = _python("before writing the arrays, make 0.0 of -0.0; no value changes", "array = array + 0.0", "data.h5")
+    LIVE_CHANNELS = _python(
+        "{first}build {pair} with the live channels alone; what dead ones add goes into the bias of the second",
+        _LIVE.replace("{cut}", _INTO_DENSE),
+        made="smaller",
+    )
+    LIVE_FILTERS = _python(
+        "{first}build {pair} with the live channels alone; what dead ones add goes into the bias of the second, but not where it pads",
+        _LIVE.replace("{cut}", _INTO_CONVOLUTION),
+        made="smaller",
+    )
+    LIVE_NETWORK = Text(
+        "{first}build the network with the live channels alone: those that go are `removable_outputs` of each kernel in "
+        "`explain --format json`; what constant ones add goes into the bias behind"
+    )
+
+    # structures
+    NEWEST_HDF5 = _shell(
+        "write it again in HDF5's newest layout, which Keras and h5py read too",
+        "h5repack -L {file_word} {made_word}",
+    )
+    NO_TRACES = _python(
+        "save it without functions and signatures; tf_keras's load_model loads it all the same, and serving does not",
+        """
+import tf_keras
+model = tf_keras.models.load_model({file!r}, compile=False)
+model.save({made!r}, save_format='tf', save_traces=False)
+""",
+        "model",
+    )
+    DELETE_DEBUG = _shell("delete the folder of debugging information; loading does without", "rm -r {debug}", "model")
+    FIXED_COST = Text("nothing: a fixed cost of the format, which grows little with the weights", file="model.tflite")
+
+    # files
+    GET_FILES = Text("get the files that are missing, or the whole artifact again", file="model")
+    SAVE_WITH_WEIGHTS = _python("save the model again, with its weights", "model.save({file!r})", "model.keras")
+    LOOK = _shell("look at them; writing the model again leaves them behind", "{look}", "model.tflite")
+    LOOK_AND_REPACK = _shell("look at them, and leave them behind", "{look}\nh5repack -S FSM_AGGR {file_word} {made_word}")
+
+    # comparisons
+    COMPARE_STORAGE = _shell("nothing, unless they should differ; see how each tensor is stored", "modelinspect diff {before} {after}")
+    COMPARE_CONTENTS = _shell("compare contents instead of checksums of files", "modelinspect diff {before} {after}")
+
+    # plan's own
+    REPACK_HDF5 = _python("", _COPY.replace("{dataset}", _PLAIN), made="repacked")
+    REPACK_GZIP_HDF5 = _python("", _COPY.replace("{dataset}", _GZIPPED).replace("def copy", _GZIP), made="gzip")
+    CANONICAL_HDF5 = _python(
+        "",
+        """
+import gzip, h5py, shutil
+file = h5py.File(shutil.copy({file!r}, {made!r}), 'r+')
+def canonical(name, item):
+    if isinstance(item, h5py.Dataset) and item.dtype.kind == 'f':
+        item[...] = item[...] + item.dtype.type(0)
+
+file.visititems(canonical)
+file.close()
+with gzip.open({packed!r}, 'wb') as packed:
+    packed.write(open({made!r}, 'rb').read())
+
+""",
+        made="canonical",
+    )
+
+    @property
+    def slug(self) -> str:
+        """The remedy's name, as documents write it."""
+        return self.name.lower().replace("_", "-")
+
+    @property
+    def text(self) -> Text:
+        """The remedy's words and code."""
+        return self.value

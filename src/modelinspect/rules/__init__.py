@@ -1,0 +1,1 @@
+"""Rules: what is unsafe or wasteful in an artifact, one registry for both."""

@@ -1,0 +1,1 @@
+"""Rules about wasteful content: one file per rule."""

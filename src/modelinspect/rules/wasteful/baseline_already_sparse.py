@@ -1,0 +1,57 @@
+"""Finds a baseline that is pruned itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelinspect.core.artifact import Severity
+from modelinspect.core.tensors import Role
+from modelinspect.remedies import Remedy, advise
+from modelinspect.rules.base import Context, Finding, Rule, percent
+from modelinspect.rules.wasteful.dense_zeros import dense_kernels
+
+_SPARSE = 0.2
+_AS_SPARSE = 0.02
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    if context.comparison is None or context.comparison.before.artifact.location == context.artifact.location:
+        return
+    if not _alike(context.comparison.before, context):
+        return
+    zeros, elements = context.comparison.before.kernel_zeros()
+    after_zeros, after_elements = context.kernel_zeros()
+    if not elements or not after_elements or zeros < _SPARSE * elements:
+        return
+    if abs(zeros / elements - after_zeros / after_elements) > _AS_SPARSE:  # where the first has more, the order is turned
+        return
+    message = (
+        f"the first artifact is no dense baseline: {percent(zeros, elements)} of its kernels' elements are zero already, "
+        f"{percent(after_zeros, after_elements)} of the second's"
+    )
+    yield Finding(
+        message,
+        dense_kernels(context.comparison.before).size,
+        advise(Remedy.BASELINE_FIRST, context.artifact),
+    )
+
+
+def _alike(before: Context, after: Context) -> bool:
+    """Tell whether both store their kernels in one way: else the first is the model to convert, and no baseline."""
+    if before.artifact.format is not after.artifact.format or before.of_role(Role.PRUNING):
+        return False
+    ways = [
+        {(tensor.storage, tensor.dtype) for tensor, _ in side.measured() if len(tensor.shape) > 1 and tensor.role is not Role.OTHER}
+        for side in (before, after)
+    ]
+    return ways[0] == ways[1]
+
+
+RULE = Rule(
+    "baseline-already-sparse",
+    Severity.WARNING,
+    "A baseline saved after pruning is the pruned model, and comparing with it shows nothing.",
+    _find,
+    example=("the first artifact is no dense baseline: 80.0 % of its kernels' elements are zero already, 80.0 % of the second's"),
+    remedies=(Remedy.BASELINE_FIRST,),
+)

@@ -1,0 +1,64 @@
+"""Finds sparse fully connected weights whose pattern no sparse kernel takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from modelinspect.core.artifact import Severity
+from modelinspect.core.tensors import Storage, Tensor
+from modelinspect.remedies import Remedy
+from modelinspect.remedies.choose import block_of, pruned_in_blocks
+from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.rules.wasteful.densify_present import densified
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    expanded = set(densified(context))
+    blocks = _block_shapes(context)
+    missed: list[tuple[Tensor, int]] = []
+    for tensor in context.artifact.tensors:
+        if tensor.storage is not Storage.SPARSE or len(tensor.shape) != 2 or tensor.name not in expanded:
+            continue
+        wanted = block_of(tensor)
+        if blocks.get(tensor.name, ()) != (wanted,):
+            missed.append((tensor, wanted))
+    if not missed:
+        return
+    size = sum(tensor.stored_size for tensor, _ in missed)
+    tensor, wanted = max(missed, key=lambda pair: pair[0].stored_size)
+    found = "×".join(map(str, blocks.get(tensor.name, ()))) or "single elements"
+    matrices = plural(len(missed), "sparse matrix", "sparse matrices")
+    message = (
+        f"{matrices} of fully connected layers with a pattern that no sparse kernel takes: {tensor.name} is pruned by {found}, "
+        f"its kernel takes blocks of 1×{wanted}"
+    )
+    missed.sort(key=lambda pair: -pair[0].stored_size)
+    yield Finding(message, size, pruned_in_blocks(context.artifact, (each for each, _ in missed)))
+
+
+def _block_shapes(context: Context) -> dict[str, tuple[int, ...]]:
+    told = context.artifact.facts.get("sparse_tensors")
+    entries = told if isinstance(told, tuple | list) else ()
+    shapes: dict[str, tuple[int, ...]] = {}
+    for entry in entries:
+        if isinstance(entry, Mapping):
+            shape = entry.get("block_shape")
+            shapes[str(entry.get("name"))] = tuple(int(str(length)) for length in shape) if isinstance(shape, tuple | list) else ()
+    return shapes
+
+
+RULE = Rule(
+    "block-mismatch",
+    Severity.NOTE,
+    "TFLite runs sparse fully connected layers in blocks of 1×4 (float) or 1×16 (int8) alone.",
+    _find,
+    example=(
+        "1 sparse matrix of fully connected layers with a pattern that no sparse kernel takes: fc/kernel is pruned by "
+        "single elements, its kernel takes blocks of 1×4"
+    ),
+    remedies=(
+        Remedy.PRUNE_BLOCKS,
+        Remedy.CONVERT_DENSE,
+        Remedy.CONVERT_DENSE_NARROW,
+    ),
+)

@@ -1,0 +1,33 @@
+"""Finds two artifacts that differ only in what each build writes anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelinspect.core.artifact import Severity
+from modelinspect.remedies import Remedy, advise
+from modelinspect.rules.base import Context, Finding, Rule
+
+_NOISE = ("date_saved", "fingerprint", "saved_model_checksum", "uuid")
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    compared = context.comparison
+    if compared is None or compared.equal < compared.compared or compared.before.artifact.format is not context.artifact.format:
+        return
+    mine, theirs = compared.before.artifact.facts, context.artifact.facts
+    noise = [name for name in _NOISE if name in mine and name in theirs and mine[name] != theirs[name]]
+    if not noise or compared.before.artifact.size != context.artifact.size:
+        return
+    message = f"the artifacts differ only in what every build writes anew: {', '.join(noise)}; tensors and sizes are the same"
+    yield Finding(message, 0, advise(Remedy.COMPARE_CONTENTS, context.artifact, **compared.locations(context)))
+
+
+RULE = Rule(
+    "build-noise",
+    Severity.NOTE,
+    "Dates and fingerprints make two builds of one model differ.",
+    _find,
+    example=("the artifacts differ only in what every build writes anew: date_saved; tensors and sizes are the same"),
+    remedies=(Remedy.COMPARE_CONTENTS,),
+)

@@ -1,0 +1,47 @@
+"""Finds weights that stand in the graph as constants and among the variables too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelinspect.core.artifact import Severity
+from modelinspect.core.tensors import Role, Tensor
+from modelinspect.remedies import Remedy, advise
+from modelinspect.rules.base import Context, Finding, Rule, plural
+
+_SMALLEST = 16
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    if context.measurements is None:
+        return
+    variables: dict[tuple[str, str], Tensor] = {}
+    constants: list[tuple[Tensor, tuple[str, str]]] = []
+    for tensor, measure in context.measured():
+        if measure.digest is None or tensor.element_count < _SMALLEST or measure.distinct_count in (None, 1):
+            continue
+        key = tensor.dtype.name, measure.digest
+        if tensor.role is Role.CONSTANT:
+            constants.append((tensor, key))
+        elif tensor.role in (Role.WEIGHT, Role.STATISTIC):
+            variables[key] = tensor
+    both = [(constant, variables[key]) for constant, key in constants if key in variables]
+    if not both:
+        return
+    size = sum(constant.stored_size for constant, _ in both)
+    constant, variable = max(both, key=lambda pair: pair[0].stored_size)
+    message = (
+        f"{size:,} bytes ({context.share(size)}) are {plural(len(both), 'constant')} of the graph that the variables hold too: "
+        f"{constant.name} is {context.name(variable)}"
+    )
+    yield Finding(message, size, advise(Remedy.READ_VARIABLES, context.artifact))
+
+
+RULE = Rule(
+    "const-and-variable",
+    Severity.WARNING,
+    "Freezing or converting puts weights into the graph; the variables keep theirs.",
+    _find,
+    example=("16,384 bytes (50.0 %) are 1 constant of the graph that the variables hold too: function/Const is layer_0/kernel"),
+    remedies=(Remedy.READ_VARIABLES,),
+)

@@ -1,0 +1,48 @@
+"""Finds sparse weights that are made dense again at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from modelinspect.core.artifact import Severity
+from modelinspect.remedies import Remedy
+from modelinspect.remedies.choose import pruned_in_blocks
+from modelinspect.rules.base import Context, Finding, Rule, plural
+
+
+def densified(context: Context) -> list[str]:
+    """Return the names of the tensors that a DENSIFY operator expands."""
+    told = context.artifact.facts.get("densify")
+    entries = told if isinstance(told, tuple | list) else ()
+    return [str(entry["input"]) for entry in entries if isinstance(entry, Mapping) and "input" in entry]
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    names = densified(context)
+    if not names:
+        return
+    tensors = {tensor.name: tensor for tensor in context.artifact.tensors}
+    expanded = [tensors[name] for name in names if name in tensors]
+    size = sum(tensor.logical_size for tensor in expanded)
+    message = (
+        f"{plural(len(names), 'sparse tensor')} {'is' if len(names) == 1 else 'are'} expanded by DENSIFY operators at run time to "
+        f"{size:,} bytes: the file is smaller, memory and latency are not"
+    )
+    expanded.sort(key=lambda tensor: -tensor.logical_size)
+    yield Finding(message, size, pruned_in_blocks(context.artifact, expanded))
+
+
+RULE = Rule(
+    "densify-present",
+    Severity.NOTE,
+    "Only matching blocks of fully connected layers run sparsely; all else is expanded.",
+    _find,
+    example=(
+        "1 sparse tensor is expanded by DENSIFY operators at run time to 4,096 bytes: the file is smaller, memory and latency are not"
+    ),
+    remedies=(
+        Remedy.PRUNE_BLOCKS,
+        Remedy.CONVERT_DENSE,
+        Remedy.CONVERT_DENSE_NARROW,
+    ),
+)

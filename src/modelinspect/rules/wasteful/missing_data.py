@@ -1,0 +1,47 @@
+"""Finds tensors that the artifact describes and does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelinspect.core.artifact import FormatName, Severity
+from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.remedies import Remedy, advise
+from modelinspect.rules.base import Context, Finding, Rule, plural
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    if context.artifact.format is FormatName.HDF5:
+        return
+    missing = [(tensor, lacking) for tensor in context.artifact.tensors if (lacking := _lacking(tensor))]
+    if missing:
+        size = sum(lacking for _, lacking in missing)
+        are = "is" if len(missing) == 1 else "are"
+        message = f"{size:,} bytes of {plural(len(missing), 'tensor')} {are} described but not here: {context.name(missing[0][0])}"
+        yield Finding(message, size, advise(Remedy.GET_FILES, context.artifact))
+    elif context.artifact.format is FormatName.KERAS_ZIP and "weights" not in context.artifact.facts:
+        message = "the archive has the model's configuration and none of its weights"
+        yield Finding(message, 0, advise(Remedy.SAVE_WITH_WEIGHTS, context.artifact))
+
+
+def _lacking(tensor: Tensor) -> int:
+    """Return how many bytes of a tensor are described and not stored."""
+    if tensor.role not in (Role.WEIGHT, Role.STATISTIC, Role.OPTIMIZER):
+        return 0
+    if not tensor.extents:
+        return 0 if tensor.storage is Storage.COMPRESSED else tensor.logical_size
+    whole = tensor.storage is Storage.DENSE and all(extent.encoding == "raw" for extent in tensor.extents)
+    return max(tensor.logical_size - tensor.stored_size, 0) if whole else 0
+
+
+RULE = Rule(
+    "missing-data",
+    Severity.ERROR,
+    "A shard or file that is missing makes the artifact look smaller than its model.",
+    _find,
+    example="700 bytes of 1 tensor is described but not here: encoder/kernel",
+    remedies=(
+        Remedy.GET_FILES,
+        Remedy.SAVE_WITH_WEIGHTS,
+    ),
+)

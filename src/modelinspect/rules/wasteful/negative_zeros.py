@@ -1,0 +1,46 @@
+"""Finds zeros whose sign bit is set: equal in value, but a second pattern for every compressor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelinspect.core.artifact import Severity
+from modelinspect.remedies import Remedy
+from modelinspect.remedies.choose import positive_zeros
+from modelinspect.rules.base import Context, Finding, Rule, percent
+
+_WORTH_TELLING = 0.05
+_SOME = 64
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    zeros = negative = elements = size = 0
+    for tensor, measure in context.measured():
+        zeros += measure.zero_count or 0
+        negative += measure.negative_zero_count or 0
+        elements += tensor.element_count
+        size += (measure.negative_zero_count or 0) * tensor.dtype.bits // 8
+    if negative < _SOME or negative < _WORTH_TELLING * elements:
+        return
+    message = (
+        f"{negative:,} of {zeros:,} zeros ({percent(negative, zeros)}) are -0.0, which a mask makes of a negative weight: "
+        f"the same value, but a second bit pattern, so compressors save less than they could"
+    )
+    yield Finding(message, size, positive_zeros(context.artifact))
+
+
+RULE = Rule(
+    "negative-zeros",
+    Severity.NOTE,
+    "Pruned weights that are -0.0 compress worse than 0.0; the value is the same.",
+    _find,
+    example=(
+        "424 of 800 zeros (53.0 %) are -0.0, which a mask makes of a negative weight: the same value, but a second bit "
+        "pattern, so compressors save less than they could"
+    ),
+    remedies=(
+        Remedy.POSITIVE_ZEROS,
+        Remedy.POSITIVE_ZEROS_FIRST,
+        Remedy.POSITIVE_ARRAYS,
+    ),
+)

@@ -1,0 +1,53 @@
+"""Finds the state of an optimizer, which only further training needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelinspect.analyses.explain.optimizer_text import optimizer_text
+from modelinspect.analyses.matching import Side
+from modelinspect.core.artifact import Severity
+from modelinspect.core.tensors import Role
+from modelinspect.networks.optimizers import average_names
+from modelinspect.remedies import Remedy
+from modelinspect.remedies.choose import without_optimizer
+from modelinspect.reports.categories import Category
+from modelinspect.rules.base import Context, Finding, Rule, plural
+
+_WORTH_TELLING = 0.001
+"""The share of the artifact from which on it is more than the count of steps and the learning rate, which every optimizer keeps."""
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    size = context.sizes[Category.OPTIMIZER_STATE]
+    slots = context.of_role(Role.OPTIMIZER)
+    if not size or not slots:
+        return
+    names = average_names(context.artifact)
+    averages = [tensor for tensor in slots if tensor.name in names]
+    if len(averages) == len(slots):
+        what = f"moving averages of the weights: {plural(len(slots), 'tensor')}"
+    elif size < _WORTH_TELLING * context.artifact.size:
+        return
+    else:
+        what = optimizer_text(Side(context.artifact, context.measurements))
+        what += f", and a moving average beside each of {plural(len(averages), 'variable')}" if averages else ""
+    message = f"{size:,} bytes ({context.share(size)}) are {what}; only further training needs it"
+    yield Finding(message, size, without_optimizer(context.artifact))
+
+
+RULE = Rule(
+    "optimizer-state",
+    Severity.WARNING,
+    "Slot variables often take twice the bytes of the weights, and inference never reads them.",
+    _find,
+    example=("8,000 bytes (66.7 %) are the optimizer's state (Adam): 2 slots for each of 1,000 weights; only further training needs it"),
+    remedies=(
+        Remedy.SAVE_UNCOMPILED,
+        Remedy.SAVE_WEIGHTS_UNCOMPILED,
+        Remedy.SAVE_COPY,
+        Remedy.SAVE_CLONE,
+        Remedy.WRITE_CLONE,
+        Remedy.SAVE_WITHOUT_SLOTS,
+    ),
+)

@@ -1,0 +1,71 @@
+"""Finds helper variables of pruning, clustering and quantization-aware training that were saved with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelinspect.core.artifact import Severity
+from modelinspect.core.tensors import Role, Tensor
+from modelinspect.networks.kernels import frozen_masks
+from modelinspect.remedies import Remedy
+from modelinspect.remedies.choose import without_helpers
+from modelinspect.reports.categories import Category
+from modelinspect.rules.base import Context, Finding, Rule, plural
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    yield from _variables(context)
+    yield from _constants(context)
+
+
+def _variables(context: Context) -> Iterator[Finding]:
+    size = context.sizes[Category.PRUNING_STATE]
+    helpers = context.of_role(Role.PRUNING)
+    if not size or not helpers:
+        return
+    masks = [tensor for tensor in helpers if "mask" in _last(tensor)]
+    message = f"{size:,} bytes ({context.share(size)}) are helper variables of training: {plural(len(helpers), 'tensor')}"
+    if masks:
+        held = sum(tensor.stored_size for tensor in masks)
+        message += f", {held:,} bytes of them {plural(len(masks), 'mask')} as large as the kernels"
+    yield Finding(f"{message}; inference never reads them", size, without_helpers(context.artifact))
+
+
+def _constants(context: Context) -> Iterator[Finding]:
+    """Find masks that a conversion took along as constants."""
+    masks = [context.artifact.tensors[index] for index in sorted(frozen_masks(context.artifact, context.measurements))]
+    size = sum(tensor.stored_size for tensor in masks)
+    if size:
+        message = (
+            f"{size:,} bytes ({context.share(size)}) are {plural(len(masks), 'mask')} of pruning, as large as the kernels: it was "
+            f"converted with its wrappers, and multiplies each kernel by its mask whenever it runs"
+        )
+        yield Finding(message, size, without_helpers(context.artifact))
+
+
+def _last(tensor: Tensor) -> str:
+    return tensor.name.rsplit("/", 1)[-1].split(":")[0].lower()
+
+
+RULE = Rule(
+    "pruning-not-stripped",
+    Severity.WARNING,
+    "A model saved while wrapped for pruning stores a mask as large as each kernel.",
+    _find,
+    example=(
+        "4,004 bytes (50.0 %) are helper variables of training: 2 tensors, 4,000 bytes of them 1 mask as large as the "
+        "kernels; inference never reads them"
+    ),
+    remedies=(
+        Remedy.STRIP,
+        Remedy.STRIP_WEIGHTS,
+        Remedy.STRIP_FOLDER,
+        Remedy.STRIP_CHECKPOINT,
+        Remedy.STRIP_FIRST,
+        Remedy.FOLD_MASKS,
+        Remedy.UNCLUSTER,
+        Remedy.UNCLUSTER_FIRST,
+        Remedy.CONVERT_AWARE,
+        Remedy.CONVERT_AWARE_MODEL,
+    ),
+)

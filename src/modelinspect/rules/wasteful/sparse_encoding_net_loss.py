@@ -1,0 +1,46 @@
+"""Finds sparse tensors that take more bytes than their dense form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelinspect.core.artifact import Severity
+from modelinspect.core.tensors import Storage
+from modelinspect.remedies import Remedy
+from modelinspect.remedies.choose import converted_dense
+from modelinspect.reports.categories import Category
+from modelinspect.rules.base import Context, Finding, Rule, percent, plural
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    sparse = [tensor for tensor in context.artifact.tensors if tensor.storage is Storage.SPARSE]
+    values = sum(tensor.stored_size for tensor in sparse)
+    dense = sum(tensor.logical_size for tensor in sparse)
+    index = context.sizes[Category.SPARSE_INDEX]
+    loss = values + index - dense
+    if not sparse or loss <= 0:
+        return
+    elements = sum(tensor.element_count for tensor in sparse)
+    zeros = sum(measure.zero_count or 0 for tensor, measure in context.measured() if tensor.storage is Storage.SPARSE)
+    told = f" at {percent(zeros, elements)} zeros" if zeros else ""
+    message = (
+        f"sparse storage costs {loss:,} bytes more than dense{told}: {plural(len(sparse), 'tensor')} take {values:,} bytes of values and "
+        f"{index:,} of indices, {dense:,} bytes when dense; the converter encodes from 30 % zeros on and never compares sizes"
+    )
+    yield Finding(message, loss, converted_dense(context.artifact))
+
+
+RULE = Rule(
+    "sparse-encoding-net-loss",
+    Severity.WARNING,
+    "An index for each kept value can cost more than the zeros that it saves.",
+    _find,
+    example=(
+        "sparse storage costs 276 bytes more than dense: 1 tensor take 700 bytes of values and 600 of indices, 1,024 "
+        "bytes when dense; the converter encodes from 30 % zeros on and never compares sizes"
+    ),
+    remedies=(
+        Remedy.CONVERT_DENSE,
+        Remedy.CONVERT_DENSE_NARROW,
+    ),
+)

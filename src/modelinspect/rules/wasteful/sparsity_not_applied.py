@@ -1,0 +1,35 @@
+"""Finds pruning wrappers whose masks keep everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelinspect.core.artifact import Severity
+from modelinspect.remedies import Remedy, advise
+from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.rules.wasteful.masks import masks
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    found = masks(context)
+    measured = [mask for mask in found if mask.mask_zeros is not None]
+    if not measured or any(mask.mask_zeros for mask in measured):
+        return
+    size = sum(mask.mask.stored_size for mask in measured)
+    message = (
+        f"the {plural(len(measured), 'mask')} of the pruning wrappers keep every element: pruning never took place, "
+        f"or the schedule had not begun when this was saved"
+    )
+    yield Finding(message, size, advise(Remedy.BEGIN_PRUNING, context.artifact))
+
+
+RULE = Rule(
+    "sparsity-not-applied",
+    Severity.WARNING,
+    "A wrapper prunes only when its step advances past the schedule's beginning.",
+    _find,
+    example=(
+        "the 1 mask of the pruning wrappers keep every element: pruning never took place, or the schedule had not begun when this was saved"
+    ),
+    remedies=(Remedy.BEGIN_PRUNING,),
+)

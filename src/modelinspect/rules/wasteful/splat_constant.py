@@ -1,0 +1,52 @@
+"""Finds large tensors in which every element is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelinspect.core.artifact import Severity
+from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.remedies import Remedy, advise
+from modelinspect.remedies.choose import compressed
+from modelinspect.rules.base import Context, Finding, Rule, plural
+
+_WORTH_TELLING = 16 * 1024
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    splats: list[Tensor] = [
+        tensor
+        for tensor, measure in context.measured()
+        if measure.distinct_count == 1
+        and tensor.role in (Role.CONSTANT, Role.WEIGHT)
+        and len(tensor.shape) > 1
+        and tensor.storage is not Storage.COMPRESSED
+        and tensor.stored_size >= _WORTH_TELLING
+    ]
+    if not splats:
+        return
+    size = sum(tensor.stored_size for tensor in splats)
+    largest = max(splats, key=lambda tensor: tensor.stored_size)
+    message = (
+        f"{size:,} bytes ({context.share(size)}) hold one value over and over: {plural(len(splats), 'tensor')}, "
+        f"the largest is {context.name(largest)} with {largest.element_count:,} equal elements"
+    )
+    is_constant = largest.role is Role.CONSTANT
+    yield Finding(message, size, advise(Remedy.BROADCAST, context.artifact) if is_constant else compressed(context.artifact))
+
+
+RULE = Rule(
+    "splat-constant",
+    Severity.WARNING,
+    "A constant of one value is stored in full where the writer spread it out.",
+    _find,
+    example=("32,768 bytes (100.0 %) hold one value over and over: 1 tensor, the largest is layer_0/kernel with 8,192 equal elements"),
+    remedies=(
+        Remedy.BROADCAST,
+        Remedy.GZIP_HDF5,
+        Remedy.DEFLATE_KERAS,
+        Remedy.GZIP_FILE,
+        Remedy.GZIP_FOLDER,
+        Remedy.GZIP_FILES,
+    ),
+)

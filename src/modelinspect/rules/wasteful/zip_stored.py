@@ -1,0 +1,35 @@
+"""Finds .keras files whose members are stored, though compressing them would pay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from modelinspect.core.artifact import FormatName, Severity
+from modelinspect.remedies import Remedy
+from modelinspect.remedies.choose import compressed
+from modelinspect.reports.categories import Category
+from modelinspect.rules.base import Context, Finding, Rule
+
+_WORTH_TELLING = 0.1
+
+
+def _find(context: Context) -> Iterator[Finding]:
+    if context.artifact.format is not FormatName.KERAS_ZIP or any(member.logical for member in context.artifact.members):
+        return
+    size = context.sizes[Category.ZERO_WEIGHTS]
+    if len(context.artifact.members) != 1 or size < _WORTH_TELLING * context.artifact.size:
+        return
+    message = (
+        f"the members of the zip are stored, not compressed: {size:,} bytes ({context.share(size)}) are zeros that deflate nearly removes"
+    )
+    yield Finding(message, size, compressed(context.artifact))
+
+
+RULE = Rule(
+    "zip-stored",
+    Severity.NOTE,
+    "Keras writes .keras archives without compression and reads compressed ones.",
+    _find,
+    example=("the members of the zip are stored, not compressed: 8,192 bytes (50.0 %) are zeros that deflate nearly removes"),
+    remedies=(Remedy.DEFLATE_KERAS,),
+)

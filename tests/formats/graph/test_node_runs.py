@@ -1,0 +1,132 @@
+"""Nodes that are claimed in runs get what each would get by itself."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelinspect.core.artifact import Artifact
+from modelinspect.formats.base import parse_with
+from modelinspect.formats.graph.graph_def import FORMAT
+from modelinspect.formats.graph.node_runs import NodeRuns
+from modelinspect.sources.files import MemoryFiles
+
+
+def varint(value: int) -> bytes:
+    data = b""
+    while value >= 0x80:
+        data += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return data + bytes([value])
+
+
+def field(number: int, data: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def entry(key: bytes, value: bytes) -> bytes:
+    return field(5, field(1, key) + field(2, value))
+
+
+FLOAT = entry(b"T", b"\x30\x01")
+FUNCTION = entry(b"f", field(10, field(1, b"called")))
+SHAPES = entry(b"_output_shapes", field(1, field(7, field(2, b"\x08\x04"))))
+
+
+def tensor(count: int, seed: int, *, typed: bool = False) -> bytes:
+    values = struct.pack(f"<{count}f", *(seed + index for index in range(count)))
+    return b"\x08\x01" + field(2, field(2, b"\x08" + varint(count))) + field(5 if typed else 4, values)
+
+
+def node(kind: int, index: int) -> bytes:
+    """Make one of some kinds of nodes; most differ from others of their kind in names and elements alone."""
+    name = field(1, b"block/op_%d" % index)
+    dtype = entry(b"dtype", b"\x30\x01")
+    match kind:
+        case 0 | 1 | 2:
+            return name + field(2, b"AddV2") + field(3, b"x") * kind + FLOAT
+        case 3:
+            return name + field(2, b"Const") + dtype + entry(b"value", field(8, tensor(4, index)))
+        case 4:
+            return name + field(2, b"Const") + entry(b"value", field(8, tensor(4, index))) + dtype
+        case 5:
+            return name + field(2, b"Const") + dtype + entry(b"value", field(8, tensor(3, index % 3, typed=True)))
+        case 6:
+            return name + field(2, b"Const") + entry(b"value", field(8, b"\x08\x07" + field(2, b"") + field(8, b"text %d" % (index % 3))))
+        case 7:
+            return name + field(2, b"PartitionedCall") + field(3, b"x") + field(4, b"/device:CPU:0") + FUNCTION + SHAPES
+        case 8:
+            return name + field(2, b"NoOp")
+        case 9:
+            return field(2, b"NoOp") + name
+        case 10:
+            return name + field(2, b"Const") + entry(b"value", field(8, b"\x08\x01" + field(2, field(2, b"\x08\x05"))))
+        case 11:
+            return name + field(2, b"Big") + field(3, b"long/" * 40) + FLOAT
+        case 12:
+            both = field(8, tensor(2, index)) + field(8, tensor(2, index + 1))
+            return name + field(2, b"Many") + entry(b"values", field(1, both))
+        case 13:
+            return name + field(2, b"Traced") + FLOAT + field(6, field(1, b"origin"))
+        case _:
+            return name + field(2, b"Other") + entry(b"value", field(8, tensor(4, index))) + entry(b"more", field(8, tensor(2, index)))
+
+
+def graph(kinds: list[int], *, in_function: bool) -> bytes:
+    if not in_function:
+        return b"".join(field(1, node(kind, index)) for index, kind in enumerate(kinds)) + field(4, b"\x08\x1b")
+    nodes = b"".join(field(3, node(kind, index)) for index, kind in enumerate(kinds))
+    function = field(1, field(1, b"body")) + nodes + field(4, field(1, b"out") + field(2, b"block/op_0:z:0"))
+    return field(1, node(0, 0)) + field(2, field(1, function) * 2) + field(4, b"\x08\x1b")
+
+
+def parsed(data: bytes) -> Artifact:
+    return parse_with(FORMAT, MemoryFiles({"g.pb": data}, "g.pb"))
+
+
+def told(artifact: Artifact) -> object:
+    regions = [(region.span, region.kind, region.path, region.tensor) for region in artifact.members[0].map]
+    return regions, artifact.tensors, artifact.facts, artifact.diagnostics
+
+
+def one_by_one(data: bytes) -> Artifact:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NodeRuns, "claim", lambda self, tag, offset, *rest: (offset, 0))
+        return parsed(data)
+
+
+@settings(max_examples=120, deadline=None)
+@given(kinds=st.lists(st.integers(0, 14), min_size=1, max_size=40), in_function=st.booleans())
+def test_runs_and_single_nodes_give_the_same_map(kinds: list[int], in_function: bool) -> None:
+    data = graph(kinds, in_function=in_function)
+    assert told(parsed(data)) == told(one_by_one(data))
+
+
+@settings(max_examples=250, deadline=None)
+@given(seed=st.integers(0, 2**32), in_function=st.booleans(), flips=st.integers(1, 4))
+def test_broken_nodes_are_the_same_in_runs(seed: int, in_function: bool, flips: int) -> None:
+    rng = random.Random(seed)
+    data = bytearray(graph([0, 3, 7, *(rng.randrange(15) for _ in range(12)), 0, 3, 7], in_function=in_function))
+    for _ in range(flips):
+        data[rng.randrange(60, len(data))] = rng.choice((0, 1, 2, 0x0A, 0x2A, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+    assert told(parsed(bytes(data))) == told(one_by_one(bytes(data)))
+
+
+def test_known_nodes_are_claimed_in_runs() -> None:
+    data = graph([0, 3, 1, 3, 0, 1, 3, 3] * 20, in_function=False)
+    counts: list[int] = []
+    claim = NodeRuns.claim
+
+    def counted(self: NodeRuns, *arguments: object) -> tuple[int, int]:
+        offset, count = claim(self, *arguments)  # type: ignore[arg-type]
+        counts.append(count)
+        return offset, count
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NodeRuns, "claim", counted)
+        assert parsed(data).facts["node_count"] == 160
+    assert sum(counts) == 158  # all but the first of those that end alike
