@@ -20,6 +20,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import ClassVar, Self
+
 
 class ModelInspectError(Exception):
     """Says in one line what is wrong and what to do next.
@@ -37,6 +40,33 @@ class LocationError(ModelInspectError):
 
 class SourceChangedError(ModelInspectError):
     """A file became shorter while it was being read."""
+
+
+class Code(StrEnum):
+    """What kind of trouble an error or a diagnostic is about. Rules decide by it, never by the words of a message."""
+
+    MALFORMED = "malformed"
+    """The bytes do not follow the specification."""
+    TRUNCATED = "truncated"
+    """Bytes that were declared are not there."""
+    INCOMPLETE = "incomplete"
+    """A part of the artifact is missing, or was not looked at."""
+    UNSUPPORTED = "unsupported"
+    """A feature of the format that is not read here."""
+    LIMIT = "limit"
+    """More time or memory than `Limits` allows."""
+    CHECKSUM = "checksum"
+    """A checksum does not match its bytes."""
+    OUTSIDE = "outside"
+    """A name or reference leads out of the artifact's folder."""
+    LINK = "link"
+    """A link, device or pipe, which is not followed."""
+    AMBIGUOUS = "ambiguous"
+    """Readers of the format may understand the same bytes differently."""
+    TRAILING = "trailing"
+    """Bytes after the end of what the format reads."""
+    COLLISION = "collision"
+    """Two structures claim the same bytes."""
 
 
 class UnknownFormatError(ModelInspectError):
@@ -66,14 +96,21 @@ class InvariantError(ModelInspectError):
 class FormatError(ModelInspectError):
     """The bytes of a member do not follow the format's specification.
 
-    ``offset`` counts from the start of ``member``, in bytes.
+    ``offset`` counts from the start of ``member``, in bytes; ``code`` says what kind of trouble it is.
     """
 
-    def __init__(self, problem: str, member: str = "", offset: int | None = None) -> None:
-        super().__init__(problem, member, offset)
+    kind: ClassVar[Code] = Code.MALFORMED
+
+    def __init__(self, problem: str, member: str = "", offset: int | None = None, code: Code | None = None) -> None:
+        super().__init__(problem, member, offset, code)
         self.problem = problem
         self.member = member
         self.offset = offset
+        self.code = code or self.kind
+
+    def reworded(self, problem: str, member: str, offset: int | None) -> Self:
+        """Return the same error in other words, at another place."""
+        return type(self)(problem, member, offset, self.code)
 
     def __str__(self) -> str:
         where = self.member
@@ -86,17 +123,25 @@ class FormatError(ModelInspectError):
 class TruncatedError(FormatError):
     """A member ends before what it declares: the rest is missing, and so is what would be said of it."""
 
+    kind = Code.TRUNCATED
+
 
 class IncompleteError(FormatError):
     """A report could cover only what is there of an artifact."""
+
+    kind = Code.INCOMPLETE
 
 
 class UnsupportedFeatureError(FormatError):
     """The bytes use a feature of the format that is not read here."""
 
+    kind = Code.UNSUPPORTED
+
 
 class LimitError(FormatError):
     """The bytes ask for more time or memory than `Limits` allows."""
+
+    kind = Code.LIMIT
 
 
 def _one_line(text: str) -> str:

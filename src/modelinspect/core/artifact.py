@@ -9,6 +9,7 @@ from enum import StrEnum
 from modelinspect.core.bytemap import ByteMap
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import Stream, Tensor
+from modelinspect.errors import Code
 
 Fact = None | bool | int | float | str | tuple["Fact", ...] | Mapping[str, "Fact"]
 """A value that a format knows of an artifact, made of plain immutable things."""
@@ -38,12 +39,16 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """Trouble that the parser survived. ``offset`` counts from the start of ``member``."""
+    """Trouble that the parser survived: its kind (``code``), in words (``problem``), and where.
+
+    ``offset`` counts from the start of ``member``.
+    """
 
     severity: Severity
     problem: str
     member: str
     offset: int | None = None
+    code: Code = Code.MALFORMED
 
 
 class DocumentKind(StrEnum):

@@ -12,7 +12,7 @@ from modelinspect.core.limits import MIB
 from modelinspect.core.span import Span
 from modelinspect.encodings.walk import Walk
 from modelinspect.encodings.zip_headers import is_unsafe, printable
-from modelinspect.errors import FormatError, LimitError
+from modelinspect.errors import Code, FormatError, LimitError
 from modelinspect.sources.base import Source
 
 BLOCK = 512
@@ -99,7 +99,7 @@ class _Walker:
         while offset < source.size:
             size = min(_ZERO_READ, source.size - offset)
             if any(source.read_at(offset, size)):
-                self._walk.report(FormatError("bytes stand behind the end of the archive", source.name, offset))
+                self._walk.report(FormatError("bytes stand behind the end of the archive", source.name, offset, Code.TRAILING))
                 return RegionKind.FREE
             offset += size
         return RegionKind.CONTAINER
@@ -108,7 +108,7 @@ class _Walker:
         """Claim one header and its padding; return where the next header stands."""
         source = self._walk.source
         if not _has_checksum(header):
-            raise FormatError("the checksum of a tar header does not fit its bytes", source.name, offset)
+            raise FormatError("the checksum of a tar header does not fit its bytes", source.name, offset, Code.CHECKSUM)
         kind = header[156:157]
         size = _number(header[124:136], source, offset)
         begin = offset + BLOCK
@@ -127,7 +127,7 @@ class _Walker:
         self._claim(offset, begin - offset, name, "header")
         if kind in _LINK_TYPES or kind == _FOLDER:
             if kind in _LINK_TYPES:
-                self._note(f"member {name} is a {_LINK_TYPES[kind]}, which is not followed", offset)
+                self._note(f"member {name} is a {_LINK_TYPES[kind]}, which is not followed", offset, Code.LINK)
             return begin
         kept = min(size, source.size - begin)
         self._add(TarMember(name, Span(begin, kept), self._problem(kind, sparse)), offset)
@@ -141,16 +141,16 @@ class _Walker:
 
     def _add(self, member: TarMember, offset: int) -> None:
         if member.name in self._seen:
-            self._note(f"the archive names {member.name} twice; readers take the last", offset)
+            self._note(f"the archive names {member.name} twice; readers take the last", offset, Code.AMBIGUOUS)
         self._seen.add(member.name)
         if is_unsafe(member.name):
-            self._note(f"member {member.name!r} would be unpacked outside its folder", offset)
+            self._note(f"member {member.name!r} would be unpacked outside its folder", offset, Code.OUTSIDE)
         if member.problem:
-            self._note(f"member {member.name} {member.problem}", offset)
+            self._note(f"member {member.name} {member.problem}", offset, Code.UNSUPPORTED)
         self._members.append(member)
 
-    def _note(self, problem: str, offset: int) -> None:
-        self._walk.report(FormatError(problem, self._walk.source.name, offset))
+    def _note(self, problem: str, offset: int, code: Code) -> None:
+        self._walk.report(FormatError(problem, self._walk.source.name, offset, code))
 
     def _pad(self, end: int, name: str) -> int:
         """Claim what is left of the last block, and return its end."""

@@ -25,7 +25,7 @@ from modelinspect.encodings.zip_headers import (
     seek_extra,
     sizes_in,
 )
-from modelinspect.errors import FormatError
+from modelinspect.errors import Code, FormatError
 from modelinspect.sources.base import Source
 
 __all__ = ["LOCAL_HEADER", "Method", "ZipDirectory", "ZipMember", "find_end_record", "walk_zip"]
@@ -115,7 +115,7 @@ class _Walker:
             source = self._walk.source
             if source.read_at(0, min(len(LOCAL_HEADER), source.size)) != LOCAL_HEADER:
                 raise
-            self._survive(error.problem, error.offset)
+            self._survive(error.problem, error.offset, error.code)
             members, reach = self._scan()
             return ZipDirectory(tuple(members), 0, reach, False)
         for name, span in end.records:
@@ -134,9 +134,9 @@ class _Walker:
         self._walk.claims.claim(span.offset, span.size, kind, self._walk.claims.paths.child(self._path, *names))
         self._taken.append(span)
 
-    def _survive(self, problem: str, offset: int | None) -> None:
+    def _survive(self, problem: str, offset: int | None, code: Code = Code.MALFORMED) -> None:
         self._complete = False
-        self._walk.report(FormatError(problem, self._walk.source.name, offset))
+        self._walk.report(FormatError(problem, self._walk.source.name, offset, code))
 
     def _read_end(self) -> _End:
         """Read the end record and what zip64 puts before it (4.3.14 to 4.3.16)."""
@@ -207,7 +207,7 @@ class _Walker:
                     continue
                 entry = self._locate(read_entry(cursor), end.shift)
             except FormatError as error:
-                self._survive(error.problem, error.offset)
+                self._survive(error.problem, error.offset, error.code)
                 break
             entries.append(entry)
             self._walk.limits.allow("the archive's list of members", len(entries), self._walk.limits.members, source.name, begin)
@@ -229,28 +229,28 @@ class _Walker:
         seen: set[str] = set()
         for entry in entries:
             if entry.name in seen:
-                self._note(f"the archive names {entry.name} twice; readers take the last", entry.header_offset)
+                self._note(f"the archive names {entry.name} twice; readers take the last", entry.header_offset, Code.AMBIGUOUS)
             seen.add(entry.name)
             if is_unsafe(entry.name):
-                self._note(f"member {entry.name!r} would be unpacked outside its folder", entry.header_offset)
+                self._note(f"member {entry.name!r} would be unpacked outside its folder", entry.header_offset, Code.OUTSIDE)
         found: dict[int, ZipMember] = {}
         reach = 0
         for index in sorted(range(len(entries)), key=lambda index: entries[index].header_offset):
             entry = entries[index]
             if entry.header_offset < reach:
-                self._survive(f"member {entry.name} overlaps the one before it", entry.header_offset)
-                found[index] = entry.member(None, "overlaps another member")
+                self._survive(f"member {entry.name} overlaps the one before it", entry.header_offset, Code.AMBIGUOUS)
+                found[index] = entry.member(None, "overlaps another member", Code.AMBIGUOUS)
                 continue
             try:
                 found[index], reach = self._read_member(entry, limit)
             except FormatError as error:
-                self._survive(error.problem, error.offset)
-                found[index] = entry.member(None, error.problem)
+                self._survive(error.problem, error.offset, error.code)
+                found[index] = entry.member(None, error.problem, error.code)
         return [found[index] for index in range(len(entries))]
 
-    def _note(self, problem: str, offset: int) -> None:
+    def _note(self, problem: str, offset: int, code: Code) -> None:
         """Report what is odd but hides no bytes."""
-        self._walk.report(FormatError(problem, self._walk.source.name, offset))
+        self._walk.report(FormatError(problem, self._walk.source.name, offset, code))
 
     def _read_member(self, entry: Entry, limit: int) -> tuple[ZipMember, int]:
         """Claim a member's local header and data descriptor; return it and the end of all."""
@@ -270,20 +270,20 @@ class _Walker:
             )
         if size > len(head):
             head = source.read_at(offset, size)
-        problem = entry.problem
+        problem, code = entry.problem, entry.code
         if head[_LOCAL_HEADER_SIZE : _LOCAL_HEADER_SIZE + name_size] != entry.raw_name:
-            problem = "has another name in its local file header than in the central directory"
+            problem, code = "has another name in its local file header than in the central directory", Code.AMBIGUOUS
         elif method != entry.method:
-            problem = "has another compression method in its local file header than in the central directory"
+            problem, code = "has another compression method in its local file header than in the central directory", Code.AMBIGUOUS
         if problem:
-            self._walk.report(FormatError(f"member {entry.name} {problem}", source.name, offset))
+            self._walk.report(FormatError(f"member {entry.name} {problem}", source.name, offset, code))
         data = Span(offset + size, entry.stored_size)
         self._claim(Span(offset, size), RegionKind.CONTAINER, entry.name, "local file header")
         self._taken.append(data)
         end = data.end
         if (flags | entry.flags) & Flag.DESCRIPTOR:
             end += self._claim_descriptor(entry, data.end)
-        return entry.member(data, problem), end
+        return entry.member(data, problem, code), end
 
     def _claim_descriptor(self, entry: Entry, offset: int) -> int:
         """Claim the data descriptor (4.3.9): with or without a signature, sizes of four or eight bytes."""

@@ -10,6 +10,7 @@ from enum import IntEnum
 
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
+from modelinspect.errors import Code
 
 _CENTRAL_HEADER = b"PK\x01\x02"
 _FULL_16 = 0xFFFF
@@ -49,6 +50,7 @@ class ZipMember:
     crc: int
     header_offset: int
     problem: str = ""
+    code: Code = Code.UNSUPPORTED
 
     @property
     def is_folder(self) -> bool:
@@ -74,10 +76,11 @@ class Entry:
     size: int
     header_offset: int
     problem: str
+    code: Code = Code.UNSUPPORTED
 
-    def member(self, data: Span | None, problem: str) -> ZipMember:
+    def member(self, data: Span | None, problem: str, code: Code) -> ZipMember:
         """Return the member, once its data were found."""
-        return ZipMember(self.name, self.method, data, self.size, self.crc, self.header_offset, problem)
+        return ZipMember(self.name, self.method, data, self.size, self.crc, self.header_offset, problem, code)
 
 
 def read_entry(cursor: Cursor) -> Entry:

@@ -14,7 +14,7 @@ from modelinspect.core.paths import PathId
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ByteOrder, Extent, RawPayload, Stream, Tensor, WindowStep
 from modelinspect.encodings.walk import Walk
-from modelinspect.errors import FormatError, TruncatedError
+from modelinspect.errors import Code, FormatError, TruncatedError
 from modelinspect.sources.base import Source, WindowSource
 from modelinspect.sources.files import FileSet
 
@@ -75,10 +75,10 @@ class Site:
         """Return the payload of elements that stand in spans of the source as they are in memory."""
         return RawPayload(self.stream, spans, byte_order)
 
-    def diagnose(self, problem: str, offset: int | None = None, severity: Severity = Severity.WARNING) -> None:
+    def diagnose(self, problem: str, offset: int | None = None, severity: Severity = Severity.WARNING, code: Code = Code.MALFORMED) -> None:
         """Report trouble that the parser survives. Raises `FormatError` when parsing strictly."""
         place = None if offset is None else self.claims.base + offset
-        self.parsing.diagnose(Diagnostic(severity, problem, self.claims.member, place))
+        self.parsing.diagnose(Diagnostic(severity, problem, self.claims.member, place, code))
 
     def document(self, kind: DocumentKind, span: Span | None = None, label: str = "", data: bytes | None = None) -> None:
         """Note where something stands that a rule may want to read; the whole source by default."""
@@ -86,7 +86,7 @@ class Site:
 
     def survive(self, error: FormatError, severity: Severity = Severity.WARNING) -> None:
         """Report an error that a structure of this site raised, and go on; missing bytes are an error."""
-        self.diagnose(error.problem, error.offset, Severity.ERROR if isinstance(error, TruncatedError) else severity)
+        self.diagnose(error.problem, error.offset, Severity.ERROR if isinstance(error, TruncatedError) else severity, error.code)
 
 
 class Parsing:
@@ -168,7 +168,7 @@ class Parsing:
     def diagnose(self, diagnostic: Diagnostic) -> None:
         """Report trouble. Raises `FormatError` for a warning or an error when parsing strictly."""
         if self.strict and diagnostic.severity is not Severity.NOTE:
-            raise FormatError(diagnostic.problem, diagnostic.member, diagnostic.offset)
+            raise FormatError(diagnostic.problem, diagnostic.member, diagnostic.offset, diagnostic.code)
         self._diagnostic_count += 1
         if len(self._diagnostics) < self.limits.diagnostics:
             self._diagnostics.append(diagnostic)
@@ -197,7 +197,7 @@ class Parsing:
             built = site.claims.build()
             for collision in built.collisions:
                 problem = f"{'/'.join(collision.path)} claims {collision.size:,} bytes that {'/'.join(collision.holder)} holds"
-                self.diagnose(Diagnostic(Severity.WARNING, problem, member, collision.offset))
+                self.diagnose(Diagnostic(Severity.WARNING, problem, member, collision.offset, Code.COLLISION))
             self._diagnostic_count += built.collision_count - len(built.collisions)
             logical = sorted(self._logical.get(member, ()), key=lambda one: one.span)
             members.append(Member(member, built.map, tuple(logical)))

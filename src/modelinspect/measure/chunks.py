@@ -109,7 +109,7 @@ class _Grid:
             data = self.coder.decode(self.source.read_at(offset, stored), self.payload.masks[row], offset)
         except FormatError as error:
             at = ", ".join(map(str, self.origins[index].tolist()))
-            raise type(error)(f"the chunk at element ({at}): {error.problem}", error.member, error.offset) from error
+            raise error.reworded(f"the chunk at element ({at}): {error.problem}", error.member, error.offset) from error
         whole = np.frombuffer(data, dtype=self.coder.dtype).reshape(self.coder.chunk_shape)
         return whole[tuple(slice(0, length) for length in self.lengths[index].tolist())]
 

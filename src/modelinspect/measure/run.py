@@ -68,7 +68,9 @@ def measure(
             measures.append(unmeasured(str(error), tensor.element_count))
         except FormatError as error:
             measures.append(unmeasured(error.problem, tensor.element_count))
-            diagnostics.append(Diagnostic(Severity.WARNING, f"tensor {tensor.name}: {error.problem}", error.member, error.offset))
+            diagnostics.append(
+                Diagnostic(Severity.WARNING, f"tensor {tensor.name}: {error.problem}", error.member, error.offset, error.code)
+            )
         meter.finish(tensor)
     return Measurements(tuple(measures), tuple(diagnostics))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from modelinspect.core.limits import KIB, MIB, Limits
 from modelinspect.core.span import Span
-from modelinspect.errors import FormatError, LimitError
+from modelinspect.errors import Code, FormatError, LimitError
 from modelinspect.sources.base import Source
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class DecompressedSource(Source):
             block = decoder.take(_BLOCK)
         except FormatError as error:
             block = self._salvage(number)
-            self.failure = FormatError(error.problem, self.name, self._frontier.produced)
+            self.failure = FormatError(error.problem, self.name, self._frontier.produced, error.code)
         decoder = self._frontier
         self._crc = zlib.crc32(block, self._crc)
         self._keep(number, block)
@@ -209,7 +209,7 @@ class DecompressedSource(Source):
         limits.allow("its list of gzip members", len(decoder.frames), limits.members, self.name)
         self._allow(decoder.produced, decoder.consumed)
         if decoder.ended and self.failure is None and self._expected_crc not in (None, self._crc):
-            self._fail(f"its bytes have the CRC {self._crc:#010x} but the archive tells {self._expected_crc:#010x}")
+            self._fail(f"its bytes have the CRC {self._crc:#010x} but the archive tells {self._expected_crc:#010x}", Code.CHECKSUM)
 
     def _salvage(self, number: int) -> bytes:
         """Decode the block that fails again, up to where it does: zlib gives nothing of a bite in which it fails."""
@@ -232,8 +232,8 @@ class DecompressedSource(Source):
         if len(self._blocks) > _CACHED_BLOCKS:
             self._blocks.popitem(last=False)
 
-    def _fail(self, problem: str) -> None:
-        self.failure = FormatError(problem, self.name, self._frontier.produced)
+    def _fail(self, problem: str, code: Code = Code.MALFORMED) -> None:
+        self.failure = FormatError(problem, self.name, self._frontier.produced, code)
 
     def _allow(self, produced: int, consumed: int) -> None:
         limits = self._limits

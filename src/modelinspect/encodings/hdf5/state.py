@@ -11,7 +11,7 @@ from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.checksum import wrong_checksums
 from modelinspect.encodings.hdf5.model import Hdf5Policy, Superblock, Totals
 from modelinspect.encodings.walk import Walk
-from modelinspect.errors import FormatError, LimitError, UnsupportedFeatureError
+from modelinspect.errors import Code, FormatError, LimitError, UnsupportedFeatureError
 
 CONTAINER = RegionKind.CONTAINER
 FREE = RegionKind.FREE
@@ -108,9 +108,9 @@ class State:
         """Read a length."""
         return cursor.uint(self.length_size)
 
-    def error(self, problem: str, offset: int | None = None) -> FormatError:
+    def error(self, problem: str, offset: int | None = None, code: Code = Code.MALFORMED) -> FormatError:
         """Return an error about bytes of the file."""
-        return FormatError(problem, self.name, offset)
+        return FormatError(problem, self.name, offset, code)
 
     def unsupported(self, problem: str, offset: int | None = None) -> UnsupportedFeatureError:
         """Return an error about a feature that is not read here."""
@@ -148,7 +148,7 @@ class State:
         """Verify what waits for it."""
         for index in sorted(wrong_checksums(self._pending)):
             what, offset = self._pending_what[index]
-            self.survive(self.error(f"the checksum of the {what} is wrong", offset))
+            self.survive(self.error(f"the checksum of the {what} is wrong", offset, Code.CHECKSUM))
         self._pending.clear()
         self._pending_what.clear()
         self._pending_size = 0

@@ -173,7 +173,7 @@ class _Walker:
             try:
                 pending += reversed(self._object(path, address))
             except FormatError as error:
-                state.survive(FormatError(f"{path}: {error.problem}", error.member, error.offset))
+                state.survive(FormatError(f"{path}: {error.problem}", error.member, error.offset, error.code))
 
     def _object(self, path: str, address: int) -> list[tuple[str, int]]:
         state = self.state

@@ -17,7 +17,7 @@ from modelinspect.encodings.sstable.block import KeyBudget, Record, read_records
 from modelinspect.encodings.sstable.checksum import extended, mask
 from modelinspect.encodings.sstable.snappy import Positions
 from modelinspect.encodings.walk import Walk
-from modelinspect.errors import FormatError
+from modelinspect.errors import Code, FormatError
 from modelinspect.sources.base import MemorySource, Source, WindowSource
 from modelinspect.sources.snappy import decompress
 
@@ -216,7 +216,7 @@ class Table:
         try:
             decoded = decompress(stored, limits)
         except FormatError as error:
-            raise type(error)(error.problem, source.name, handle.offset) from error
+            raise error.reworded(error.problem, source.name, handle.offset) from error
         logical = ByteMapBuilder(source.name, len(decoded), limits)
         return Block(name, MemorySource(decoded, source.name), logical, logical.path(name, "snappy"), None, handle, Positions(stored))
 
@@ -227,7 +227,7 @@ class Table:
         expected = mask(extended(checksum, trailer[:1]))
         if expected != int.from_bytes(trailer[1:], "little"):
             problem = f"the checksum of a block is {int.from_bytes(trailer[1:], 'little'):#010x} but its bytes give {expected:#010x}"
-            self._survive(FormatError(problem, source.name, handle.end + 1))
+            self._survive(FormatError(problem, source.name, handle.end + 1, Code.CHECKSUM))
 
     def _claim_entry(self, record: Record, block: Block) -> Entry:
         claims = block.claims
@@ -243,7 +243,7 @@ class Table:
     def _outer(self, error: FormatError, block: Block) -> FormatError:
         """Return an error about a block's contents with its offset in the table."""
         offset = block.stored_span.offset if block.place is None or error.offset is None else block.place + error.offset
-        return type(error)(f"{block.name}: {error.problem}", self._walk.source.name, offset)
+        return error.reworded(f"{block.name}: {error.problem}", self._walk.source.name, offset)
 
     def _share_out(self, block: Block) -> None:
         """Claim the stored bytes of a compressed block for the regions of its contents."""

@@ -85,7 +85,8 @@ class _Share:
 
         def diagnostic(old: Diagnostic) -> Diagnostic:
             where = "" if old.offset is None else f" (at byte {old.offset:,} of what it decompresses to)"
-            return Diagnostic(old.severity, f"{old.problem}{where}", self.outer.claims.member, self.outer.claims.base + self.run.offset)
+            place = self.outer.claims.base + self.run.offset
+            return Diagnostic(old.severity, f"{old.problem}{where}", self.outer.claims.member, place, old.code)
 
         parsing.translate(member, tensor, diagnostic)
 
@@ -119,7 +120,7 @@ class _Share:
         """Say what is wrong with the run, and what the bytes behind its stream are."""
         failure = self.source.failure
         if failure is not None:
-            self.outer.diagnose(failure.problem, self.run.offset + stored_end, Severity.ERROR)
+            self.outer.diagnose(failure.problem, self.run.offset + stored_end, Severity.ERROR, failure.code)
         elif stored_end < self.run.size and self.codec is not Codec.GZIP:
             left = self.run.size - stored_end
             offset = self.run.offset + stored_end

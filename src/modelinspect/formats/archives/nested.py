@@ -11,7 +11,7 @@ from modelinspect.core.paths import PathId
 from modelinspect.core.span import Span
 from modelinspect.encodings.tar import TarDirectory, TarMember
 from modelinspect.encodings.zip import ZipDirectory, ZipMember
-from modelinspect.errors import FormatError, InvariantError, LocationError
+from modelinspect.errors import Code, FormatError, InvariantError, LocationError
 from modelinspect.formats.archives.compressed import open_compressed
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.sources.base import Source, WindowSource
@@ -34,6 +34,7 @@ class Packed:
     size: int | None = None
     crc: int | None = None
     problem: str = ""
+    code: Code = Code.UNSUPPORTED
     _source: Source | None = None
     _site: Site | None = None
 
@@ -82,7 +83,8 @@ class Packed:
 
     def _run(self) -> Span:
         if self.problem or self.run is None:
-            raise FormatError(f"member {self.name} {self.problem}", self.outer.source.name, None if self.run is None else self.run.offset)
+            place = None if self.run is None else self.run.offset
+            raise FormatError(f"member {self.name} {self.problem}", self.outer.source.name, place, self.code)
         return self.run
 
 
@@ -93,7 +95,9 @@ def packed_zip(site: Site, directory: ZipDirectory) -> dict[str, Packed]:
 
 def _from_zip(site: Site, member: ZipMember) -> Packed:
     codec = None if member.is_stored else Codec.DEFLATE
-    return Packed(site, member.name, member.data, codec, site.claims.path(member.name), member.size, member.crc, member.problem)
+    return Packed(
+        site, member.name, member.data, codec, site.claims.path(member.name), member.size, member.crc, member.problem, member.code
+    )
 
 
 def packed_tar(site: Site, directory: TarDirectory) -> dict[str, Packed]:
@@ -109,7 +113,8 @@ def claim_rest(site: Site, directory: ZipDirectory | TarDirectory, files: Mappin
     """Label the members that no parser opened: files of their own are assets, what cannot be read is nobody's."""
     for name, packed in files.items():
         if packed.problem:
-            site.diagnose(f"member {name} {packed.problem}", None if packed.run is None else packed.run.offset)
+            place = None if packed.run is None else packed.run.offset
+            site.diagnose(f"member {name} {packed.problem}", place, code=packed.code)
         packed.claim(RegionKind.UNATTRIBUTED if packed.problem else RegionKind.ASSET)
     for member in directory.members:
         packed_now = files.get(member.name)

@@ -84,7 +84,9 @@ def read_index(parsing: Parsing, index: str, shard_names: Iterable[str]) -> Bund
                 _read_entry(bundle, site, entry, reader)
             except FormatError as error:
                 bundle.complete = False
-                site.survive(FormatError(f"entry {key_name(entry.key)[:200]}: {error.problem}", index, entry.block.stored_span.offset))
+                site.survive(
+                    FormatError(f"entry {key_name(entry.key)[:200]}: {error.problem}", index, entry.block.stored_span.offset, error.code)
+                )
     except FormatError as error:
         bundle.complete = False
         site.survive(error, Severity.ERROR)

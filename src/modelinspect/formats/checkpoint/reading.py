@@ -42,7 +42,7 @@ def read_bundle(parsing: Parsing, index: str, shard_names: Iterable[str], name_p
             graph = read_trackable(bundle.object_graph, index)
             nodes, known = len(graph), uses(graph)
         except FormatError as error:
-            parsing.open(index).survive(FormatError(f"the object graph cannot be read: {error.problem}", index))
+            parsing.open(index).survive(FormatError(f"the object graph cannot be read: {error.problem}", index, None, error.code))
     placer = Placer(parsing, bundle, known, name_prefix)
     placer.place()
     bundle.facts = _facts(parsing, bundle, placer.purposes, name_prefix, nodes)

@@ -14,7 +14,7 @@ from modelinspect.core.paths import PathId
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ByteOrder
 from modelinspect.encodings.sstable import extended, mask
-from modelinspect.errors import FormatError
+from modelinspect.errors import Code, FormatError
 from modelinspect.formats.base import Site
 
 _CHECKSUM_SIZE = 4
@@ -52,7 +52,7 @@ def read_strings(site: Site, span: Span, count: int, order: ByteOrder, path: Pat
     stored = int.from_bytes(site.source.read_at(reader.offset, _CHECKSUM_SIZE), order.value)
     expected = mask(lengths_checksum(sizes, order))
     if stored != expected:
-        site.diagnose(f"the checksum of string lengths is {stored:#010x} but they give {expected:#010x}", reader.offset)
+        site.diagnose(f"the checksum of string lengths is {stored:#010x} but they give {expected:#010x}", reader.offset, code=Code.CHECKSUM)
     return Strings(Span(reader.offset + _CHECKSUM_SIZE, data_size), sizes)
 
 

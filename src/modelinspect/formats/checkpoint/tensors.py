@@ -88,7 +88,7 @@ class Placer:
                     entry.tensor = self._place(entry, index)
                 except FormatError as error:
                     self._bundle.complete = False
-                    self._site(entry).survive(FormatError(f"tensor {entry.name}: {error.problem}", error.member, error.offset))
+                    self._site(entry).survive(FormatError(f"tensor {entry.name}: {error.problem}", error.member, error.offset, error.code))
         for name, lost in self._slices.items():
             self._report(f"the index has {len(lost)} slices of {name} but no such tensor")
             self._bundle.complete = False

@@ -110,7 +110,7 @@ class _Reader:
                 except FormatError as error:
                     table.complete = False
                     place = entry.block.stored_span.offset if entry.block.place is None else entry.block.place + entry.value_offset
-                    site.survive(FormatError(f"{key_name(entry.key)[:200]}: {error.problem}", name, place))
+                    site.survive(FormatError(f"{key_name(entry.key)[:200]}: {error.problem}", name, place, error.code))
         except FormatError as error:
             site.survive(error)
 
