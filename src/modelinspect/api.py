@@ -14,11 +14,11 @@ from modelinspect.sources.files import FileSet, open_location
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from modelinspect.analyses.matching import Side
     from modelinspect.analyses.rollup import Key
     from modelinspect.measure.facts import Aspect, Measurements
     from modelinspect.measure.free import HiddenReport
     from modelinspect.measure.run import Progress
+    from modelinspect.networks.subject import Subject
     from modelinspect.reports.check import CheckReport
     from modelinspect.reports.diff import DiffReport
     from modelinspect.reports.explain import ExplainReport
@@ -139,10 +139,9 @@ def explain(
     places = [before] if after is None else [before, after]
     with ExitStack() as stack:
         parsed = [stack.enter_context(opened(place, strict=strict, limits=limits)) for place in places]
-        sides = [_side(*one, measure=measure, limits=limits, progress=progress) for one in parsed]
+        sides = [_subject(*one, measure=measure, limits=limits, progress=progress) for one in parsed]
         old = sides[0] if after is not None else None
-        files = [files for _, files in parsed]
-        found = squeeze(old, sides[-1], files, limits=limits, asked=compressors, progress=progress)
+        found = squeeze(old, sides[-1], asked=compressors, progress=progress)
     return _shown(find_causes(old, sides[-1], found))
 
 
@@ -178,9 +177,7 @@ def lint(
             artifact = location if isinstance(location, Artifact) else parse_files(files, limits=limits)
         except LimitError as error:
             return lint_refused(files, error, chosen)
-        measurements = measure_fully(artifact, files, limits=limits, progress=progress) if measure else None
-        hidden = hidden_bytes(artifact, files, limits=limits) if measure else None
-        return lint_artifact(artifact, files, measurements, hidden, chosen)
+        return lint_artifact(_subject(artifact, files, measure=measure, limits=limits, progress=progress), chosen)
 
 
 def plan(
@@ -201,12 +198,13 @@ def plan(
     from modelinspect.analyses.plan.registry import check_names, find_options
     from modelinspect.core.limits import Limits as Usual
     from modelinspect.measure.facts import Aspect
+    from modelinspect.networks.subject import Subject
 
     wanted = frozenset(only)
     check_names(wanted)
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         measurements = measure_files(artifact, files, limits=limits, aspects=(Aspect.ENTROPY, Aspect.VALUES)) if measure else None
-        return find_options(Planning(artifact, files, limits or Usual(), measurements, progress, wanted))
+        return find_options(Planning(Subject(artifact, measurements, open_files=files, limits=limits or Usual()), progress, wanted))
 
 
 def meaning(name: str) -> MeaningReport | None:
@@ -269,22 +267,24 @@ def side(
     strict: bool = False,
     limits: Limits | None = None,
     progress: Progress | None = None,
-) -> Side:
+) -> Subject:
     """Open an artifact and measure what a comparison needs. Raises `ModelInspectError`."""
     with opened(location, strict=strict, limits=limits) as (artifact, files):
-        return _side(artifact, files, measure=measure, limits=limits, progress=progress)
+        return _subject(artifact, files, measure=measure, limits=limits, progress=progress)
 
 
-def _side(artifact: Artifact, files: FileSet, *, measure: bool, limits: Limits | None, progress: Progress | None) -> Side:
-    from modelinspect.analyses.matching import Side
+def _subject(artifact: Artifact, files: FileSet, *, measure: bool, limits: Limits | None, progress: Progress | None) -> Subject:
+    from modelinspect.core.limits import Limits as Usual
     from modelinspect.measure.facts import COMPARING
     from modelinspect.measure.run import measure as measure_all
     from modelinspect.networks.channels.removal import find_removal
+    from modelinspect.networks.subject import Subject
 
     if not measure:
-        return Side(artifact, None)
+        return Subject(artifact, open_files=files, limits=limits or Usual())
     measurements = measure_all(artifact, files, limits, progress, COMPARING)
-    return Side(artifact, measurements, hidden_bytes(artifact, files, limits=limits), find_removal(artifact, files, measurements, limits))
+    hidden, removal = hidden_bytes(artifact, files, limits=limits), find_removal(artifact, files, measurements, limits)
+    return Subject(artifact, measurements, hidden=hidden, removal=removal, open_files=files, limits=limits or Usual())
 
 
 def parse_files(files: FileSet, *, strict: bool = False, limits: Limits | None = None) -> Artifact:

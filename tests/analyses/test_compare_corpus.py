@@ -15,9 +15,9 @@ import pytest
 from modelinspect import api
 from modelinspect.analyses.diff import diff
 from modelinspect.analyses.explain.compare import explain
-from modelinspect.analyses.matching import Side
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.errors import ModelInspectError
+from modelinspect.networks.subject import Subject
 from tests.support.corpus import corpus_files
 
 LARGEST = 4 * 2**20
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.corpus
 
 
 @lru_cache(maxsize=64)
-def side(path: Path) -> Side | None:
+def side(path: Path) -> Subject | None:
     """Return an artifact with its measurements; None where it is refused, which other tests look at."""
     try:
         return api.side(path)
@@ -67,5 +67,5 @@ def test_random_pairs_of_the_corpus_are_explained() -> None:
     assert compared >= COUNT // 2
 
 
-def unattributed(one: Side) -> int:
+def unattributed(one: Subject) -> int:
     return sum(member.map.kind_sizes()[RegionKind.UNATTRIBUTED] for member in one.artifact.members)

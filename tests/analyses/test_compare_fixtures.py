@@ -13,8 +13,8 @@ import pytest
 from modelinspect import api
 from modelinspect.analyses.diff import diff
 from modelinspect.analyses.explain.compare import explain
-from modelinspect.analyses.matching import Side
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.networks.subject import Subject
 from tests.support.fixtures import FOLDER, fixture_names
 
 NAMES = fixture_names()
@@ -46,7 +46,7 @@ ALIKE = of_one_architecture()
 
 
 @cache
-def side(name: str) -> Side:
+def side(name: str) -> Subject:
     return api.side(FOLDER / name)
 
 
@@ -108,5 +108,5 @@ def test_a_diff_mirrors(before: str, after: str) -> None:
     assert mine == theirs
 
 
-def _unattributed(one: Side) -> int:
+def _unattributed(one: Subject) -> int:
     return sum(member.map.kind_sizes()[RegionKind.UNATTRIBUTED] for member in one.artifact.members)

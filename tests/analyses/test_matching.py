@@ -8,10 +8,12 @@ import pytest
 
 from modelinspect import api
 from modelinspect.analyses.diff import diff
-from modelinspect.analyses.matching import MatchedBy, Side, canonical_name, match_tensors
+from modelinspect.analyses.matching import MatchedBy, match_tensors
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role
+from modelinspect.networks.names import canonical_name
+from modelinspect.networks.subject import Subject
 from tests.rules.wasteful.test_examples import kernel, side
 from tests.support.artifacts import Build
 from tests.support.fixtures import fixture_path
@@ -38,11 +40,11 @@ OTHERS = [
 
 
 @cache
-def read(name: str, measure: bool = True) -> Side:
+def read(name: str, measure: bool = True) -> Subject:
     return api.side(fixture_path(name), measure=measure)
 
 
-def kernels(before: Side, after: Side) -> list[tuple[int, ...]]:
+def kernels(before: Subject, after: Subject) -> list[tuple[int, ...]]:
     """Return the lengths of each kernel before with those of what it is paired with."""
     found = []
     for pair in match_tensors(before, after):
@@ -100,7 +102,7 @@ def test_a_tensor_that_is_stored_twice_is_paired_once() -> None:
 
 def paired(before: Build, after: Build, *, measured: bool = True) -> dict[str, str | None]:
     """Return the name of each tensor before with that of what it is paired with."""
-    one, other = (side(build) if measured else Side(build.artifact(), None) for build in (before, after))
+    one, other = (side(build) if measured else Subject(build.artifact(), None) for build in (before, after))
     pairs = match_tensors(one, other)
     assert {(pair.after, pair.before) for pair in match_tensors(other, one)} == {(pair.before, pair.after) for pair in pairs}
     named = {None: None, **{index: tensor.name for index, tensor in enumerate(other.artifact.tensors)}}

@@ -12,7 +12,7 @@ import pytest
 import modelinspect as mi
 from modelinspect.analyses.explain import compare
 from modelinspect.reports.causes import Cause
-from modelinspect.rules.base import rules
+from modelinspect.rules.registry import wasteful_rules as rules
 from tests.cases.bank import HERE, Case, Formulas, build, cases
 from tests.cases.oracles import evaluate, size
 

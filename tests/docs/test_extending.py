@@ -12,8 +12,8 @@ from modelinspect import api
 from modelinspect.analyses.summary import summarize
 from modelinspect.core.artifact import Artifact
 from modelinspect.formats.base import parse_with
+from modelinspect.networks.subject import Subject
 from modelinspect.renderers.look import Look
-from modelinspect.rules.base import Context
 from modelinspect.sources.files import open_location
 from tests.support.corpus import PROJECT
 from tests.support.fixtures import fixture_path
@@ -58,7 +58,7 @@ def test_the_rule_finds_what_it_is_about_and_nothing_else() -> None:
     rule = example("Finds").RULE
     for name, found in (("pruned_blocks/block-16x1/stripped/dynamic-int8.tflite", 1), ("mlp/original.h5", 0)):
         artifact = api.open(fixture_path(name))
-        findings = list(rule.find(Context(artifact, None, {})))
+        findings = list(rule.find(Subject(artifact, None, {})))
         assert len(findings) == found, name
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from modelinspect import api
 from modelinspect.analyses.explain.compare import explain
-from modelinspect.analyses.matching import Side
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role
+from modelinspect.networks.subject import Subject
 from tests.rules.wasteful.test_examples import kernel, side
 from tests.support.artifacts import Build
 from tests.support.fixtures import fixture_path
@@ -70,5 +70,5 @@ def test_a_sparse_kernel_stores_nothing_of_its_dead_channels() -> None:
         assert {entry.dead_outputs for entry in report.pruning} == {(10, 128), (0, 10)}
 
 
-def side_of(name: str) -> Side:
+def side_of(name: str) -> Subject:
     return api.side(fixture_path(name))

@@ -25,7 +25,7 @@ from modelinspect.reports.base import Report
 from modelinspect.reports.blocks import Notes
 from modelinspect.reports.causes import Cause
 from modelinspect.reports.explain import ExplainReport
-from modelinspect.rules.base import rules
+from modelinspect.rules.registry import wasteful_rules as rules
 from tests.analyses.test_compare_fixtures import PAIRS
 from tests.cases.bank import build, cases
 from tests.cases.conftest import cases_root

@@ -8,17 +8,19 @@ from collections.abc import Iterable
 import numpy as np
 
 from modelinspect.analyses.attribution import Ledger, attribute
-from modelinspect.analyses.matching import Pair, Side, bare_layer, match_tensors
+from modelinspect.analyses.matching import Pair, match_tensors
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import NO_TENSOR, TensorId
 from modelinspect.core.tensors import Tensor
 from modelinspect.errors import InvariantError
+from modelinspect.networks.names import bare_layer
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.diff import Content, DiffReport, LayerDelta, SideEntry, Status, TensorDelta, category_deltas
 from modelinspect.reports.entries import DiagnosticEntry, diagnostic_entry
 
 
-def diff(before: Side, after: Side) -> DiffReport:
+def diff(before: Subject, after: Subject) -> DiffReport:
     """Compare two artifacts; with the sides exchanged, every sign is turned and nothing else."""
     old, new = (attribute(side.artifact, zero_counts(side.measurements)) for side in (before, after))
     pairs = match_tensors(before, after)
@@ -40,12 +42,12 @@ def diff(before: Side, after: Side) -> DiffReport:
     )
 
 
-def side_entry(side: Side) -> SideEntry:
+def side_entry(side: Subject) -> SideEntry:
     """Describe one of the two artifacts."""
     return SideEntry(location=side.artifact.location, format=str(side.artifact.format), size=side.artifact.size)
 
 
-def comparison_notes(before: Side, after: Side, pairs: Iterable[Pair]) -> tuple[str, ...]:
+def comparison_notes(before: Subject, after: Subject, pairs: Iterable[Pair]) -> tuple[str, ...]:
     """Say what a reader of a comparison should know first: what was not looked at, what has no counterpart at all."""
     notes: list[str] = []
     if before.measurements is None or after.measurements is None:
@@ -58,13 +60,13 @@ def comparison_notes(before: Side, after: Side, pairs: Iterable[Pair]) -> tuple[
     return tuple(notes)
 
 
-def damage(*sides: Side) -> tuple[DiagnosticEntry, ...]:
+def damage(*sides: Subject) -> tuple[DiagnosticEntry, ...]:
     """Return what is broken in artifacts: a comparison covers only what is there."""
     found = (diagnostic for side in sides for diagnostic in side.artifact.diagnostics)
     return tuple(diagnostic_entry(diagnostic) for diagnostic in found if diagnostic.severity is Severity.ERROR)
 
 
-def content(before: Side, after: Side, one: TensorId, other: TensorId) -> Content:
+def content(before: Subject, after: Subject, one: TensorId, other: TensorId) -> Content:
     """Tell whether the elements of two tensors are equal."""
     if before.measurements is None or after.measurements is None:
         return Content.UNKNOWN
@@ -78,7 +80,7 @@ def content(before: Side, after: Side, one: TensorId, other: TensorId) -> Conten
     return Content.TRANSPOSED if before.tensor(one).shape != after.tensor(other).shape else Content.EQUAL
 
 
-def _layers(before: Side, old: Ledger, after: Side, new: Ledger, pairs: Iterable[Pair]) -> tuple[LayerDelta, ...]:
+def _layers(before: Subject, old: Ledger, after: Subject, new: Ledger, pairs: Iterable[Pair]) -> tuple[LayerDelta, ...]:
     sizes: dict[str | None, list[int]] = defaultdict(lambda: [0, 0])
     for side, (ledger, layers) in enumerate(zip((old, new), _shared_layers(before, after, pairs), strict=True)):
         totals = np.zeros(len(layers) + 1, dtype=np.int64)
@@ -90,7 +92,7 @@ def _layers(before: Side, old: Ledger, after: Side, new: Ledger, pairs: Iterable
     return tuple(LayerDelta(layer=layer, before=one, after=other, delta=other - one) for layer, (one, other) in ordered)
 
 
-def _shared_layers(before: Side, after: Side, pairs: Iterable[Pair]) -> tuple[list[str | None], list[str | None]]:
+def _shared_layers(before: Subject, after: Subject, pairs: Iterable[Pair]) -> tuple[list[str | None], list[str | None]]:
     """Return the layer of every tensor of both sides, called the same on both: without wrappers, and models around it on one side alone.
 
     TFLite knows no layers: a tensor without one is of its counterpart's.
@@ -136,7 +138,7 @@ class _Joined:
         return set(self._groups)
 
 
-def _tensor(before: Side, after: Side, pair: Pair) -> TensorDelta:
+def _tensor(before: Subject, after: Subject, pair: Pair) -> TensorDelta:
     one = None if pair.before is None else before.tensor(pair.before)
     other = None if pair.after is None else after.tensor(pair.after)
     found = one or other
@@ -180,7 +182,7 @@ def _status(one: Tensor | None, other: Tensor | None, known: Content) -> Status:
     return Status.RENAMED
 
 
-def _zero_delta(before: Side, after: Side, pair: Pair) -> int | None:
+def _zero_delta(before: Subject, after: Subject, pair: Pair) -> int | None:
     counts: list[int] = []
     for side, tensor in ((before, pair.before), (after, pair.after)):
         if tensor is None:

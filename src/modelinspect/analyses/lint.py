@@ -1,58 +1,42 @@
-"""Makes the report of what rules find in an artifact."""
+"""The report of what rules find in an artifact."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from modelinspect.analyses.attribution import attribute
 from modelinspect.analyses.summary import zero_counts
-from modelinspect.core.artifact import Artifact
 from modelinspect.errors import LimitError, LocationError
-from modelinspect.measure.facts import Measurements
-from modelinspect.measure.free import HiddenReport
-from modelinspect.networks.channels.removal import find_removal
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.entries import ArtifactEntry, MemberEntry, artifact_entry, diagnostic_entry
-from modelinspect.reports.lint import LintFinding, LintReport, counts
-from modelinspect.rules.base import Context
-from modelinspect.rules.registry import Chosen, run_rules
-from modelinspect.rules.unsafe.base import Subject
+from modelinspect.reports.lint import LintReport, counts
+from modelinspect.rules.base import Finding, Place, Rule
+from modelinspect.rules.registry import lint_finding, rule_entries, run_rules
+from modelinspect.rules.unsafe.archives import ARCHIVE_BOMB
 from modelinspect.sources.files import FileSet
 
-_BOMB = "archive-bomb"
 
-
-def lint_artifact(
-    artifact: Artifact, files: FileSet, measurements: Measurements | None, hidden: HiddenReport | None, chosen: Chosen
-) -> LintReport:
+def lint_artifact(subject: Subject, rules: Sequence[Rule]) -> LintReport:
     """Run the chosen rules over an artifact whose files are open."""
-    removal = find_removal(artifact, files, measurements) if measurements is not None else None
+    artifact, measurements = subject.artifact, subject.measurements
     sizes = attribute(artifact, zero_counts(measurements)).category_sizes()
-    subject = Subject(Context(artifact, measurements, sizes, hidden, removal=removal), files)
-    findings = run_rules(subject, chosen)
+    findings = run_rules(replace(subject, sizes=sizes), rules)
     return LintReport(
         artifact=artifact_entry(artifact),
         measured=measurements is not None,
         counts=counts(findings),
         findings=findings,
-        rules=chosen.entries(),
+        rules=rule_entries(rules),
         diagnostics=tuple(map(diagnostic_entry, artifact.diagnostics)),
     )
 
 
-def lint_refused(files: FileSet, error: LimitError, chosen: Chosen) -> LintReport:
+def lint_refused(files: FileSet, error: LimitError, rules: Sequence[Rule]) -> LintReport:
     """Report an artifact that asks for more than the limits allow: that is what is found."""
-    findings = tuple(
-        LintFinding(
-            rule=rule.id,
-            severity=str(rule.severity),
-            message=error.problem,
-            bytes=0,
-            remedy="do not unpack or load it",
-            member=files.primary,
-            offset=error.offset if error.member == files.primary else None,
-            size=None,
-        )
-        for rule in chosen.unsafe
-        if rule.id == _BOMB
-    )
+    place = Place(files.primary, error.offset if error.member == files.primary else None) if files.primary is not None else None
+    finding = Finding(error.problem, 0, ARCHIVE_BOMB.advice, place)
+    findings = tuple(lint_finding(rule, finding) for rule in rules if rule.id == ARCHIVE_BOMB.id)
     members = tuple(MemberEntry(name=name, size=_size(files, name), regions=0) for name in files.names())
     size = sum(member.size for member in members)
     return LintReport(
@@ -60,7 +44,7 @@ def lint_refused(files: FileSet, error: LimitError, chosen: Chosen) -> LintRepor
         measured=False,
         counts=counts(findings),
         findings=findings,
-        rules=chosen.entries(),
+        rules=rule_entries(rules),
         diagnostics=(),
     )
 

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 
-from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Role, Tensor
-from modelinspect.measure.facts import Measurements
-from modelinspect.measure.free import HiddenReport
-from modelinspect.networks.channels.removal import Removal
 from modelinspect.networks.kernels import frozen_masks
+from modelinspect.networks.names import bare_layer
 from modelinspect.networks.optimizers import average_names
+from modelinspect.networks.subject import Subject
 
 
 class MatchedBy(StrEnum):
@@ -34,36 +32,6 @@ class MatchedBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One of two artifacts, what was measured of it, and what its network can do without."""
-
-    artifact: Artifact
-    measurements: Measurements | None
-    hidden: HiddenReport | None = None
-    removal: Removal | None = None
-
-    def tensor(self, tensor: TensorId) -> Tensor:
-        """Return a tensor of the artifact."""
-        return self.artifact.tensors[tensor]
-
-    def name(self, tensor: TensorId) -> str:
-        """Return a tensor's name without its writer's decoration; of a checkpoint's key, the name that its variable had."""
-        found = self.artifact.tensors[tensor]
-        told = self.artifact.facts.get("variable_names")
-        name = told.get(found.name) if isinstance(told, Mapping) else None
-        return canonical_name(found, name if isinstance(name, str) else None)
-
-    def fingerprint(self, tensor: TensorId) -> str | None:
-        """Return the fingerprint of the elements, None where there is none that tells tensors apart."""
-        if self.measurements is None:
-            return None
-        measure = self.measurements[tensor]
-        if measure.fingerprint is None or not measure.element_count or measure.zero_count == measure.element_count:
-            return None
-        return measure.fingerprint
-
-
-@dataclass(frozen=True, slots=True)
 class Pair:
     """A tensor before and after; one of them is None where it has no counterpart."""
 
@@ -73,39 +41,11 @@ class Pair:
 
 
 _MODEL = frozenset((Role.WEIGHT, Role.STATISTIC, Role.CONSTANT, Role.OTHER))
-_DROPPED = frozenset(
-    ("", "model_weights", ".ATTRIBUTES", "VARIABLE_VALUE", "StatefulPartitionedCall", "layers", "_layer_checkpoint_dependencies", "vars")
-)
-_DECORATION = re.compile(r"^(?:(?:prune_low_magnitude|quant|cluster)_(?!(?:weights)?(?:_?\d+)?$))+")
-_TRACED = re.compile(r"^(__inference_.*?)_\d+$")
 _SEPARATORS = re.compile(r"[/;]")
-_OUTPUT = re.compile(r":\d+$")
-_STORED = re.compile(r"(?:^|/)vars/(\d+)$")
 _PURPOSE = re.compile(r"(?:^|[/_.])(average|momentums?|velocity|velocities|velocity_hat|m|v|vhat|rms|accumulator|accum_\w+)(?=[/_.:]|$)")
 
 
-def canonical_name(tensor: Tensor, name: str | None = None) -> str:
-    """Return a tensor's name without what its writer added: wrappers' prefixes, output indices, attribute suffixes.
-
-    A Keras store numbers the variables of a layer and counts layers by class; its layers' own names are put in.
-    """
-    parts: list[str] = []
-    stored = _STORED.search(tensor.name)
-    if stored and tensor.layer:
-        name = f"{tensor.layer}/{stored.group(1)}"
-    for part in _OUTPUT.sub("", name or tensor.name).split("/"):
-        bare = _TRACED.sub(r"\1", bare_layer(part))
-        if bare not in _DROPPED and (not parts or parts[-1] != bare):
-            parts.append(bare)
-    return "/".join(parts) or tensor.name
-
-
-def bare_layer(name: str) -> str:
-    """Return a layer's name without the prefix of a wrapper."""
-    return _DECORATION.sub("", name)
-
-
-def match_tensors(before: Side, after: Side) -> tuple[Pair, ...]:
+def match_tensors(before: Subject, after: Subject) -> tuple[Pair, ...]:
     """Pair the tensors of two artifacts; each tensor is in one pair. The pairs of (after, before) are the same, turned."""
     matcher = _Matcher(before, after)
     for role_group in (_MODEL, frozenset((Role.OPTIMIZER,)), frozenset((Role.PRUNING,)), frozenset((Role.QUANTIZATION,))):
@@ -118,7 +58,7 @@ def match_tensors(before: Side, after: Side) -> tuple[Pair, ...]:
 class _Matcher:
     """What is paired already and what is left, of both sides."""
 
-    def __init__(self, before: Side, after: Side) -> None:
+    def __init__(self, before: Subject, after: Subject) -> None:
         self.before = before
         self.after = after
         self.found: dict[TensorId, tuple[TensorId, MatchedBy]] = {}
@@ -150,17 +90,17 @@ class _Matcher:
         else:
             self._by_key(roles, MatchedBy.ORDER, _slot_shape, uneven=True)
 
-    def _layer_and_shape(self, side: Side, tensor: TensorId) -> Hashable | None:
+    def _layer_and_shape(self, side: Subject, tensor: TensorId) -> Hashable | None:
         """Return a layer that either side knows, with the shape."""
         layer, found = self._layer(side, tensor), side.tensor(tensor)
         return None if layer is None else (layer, _purpose(side, tensor), _loose_shape(found))
 
-    def _layer_and_count(self, side: Side, tensor: TensorId) -> Hashable | None:
+    def _layer_and_count(self, side: Subject, tensor: TensorId) -> Hashable | None:
         """Return a layer that either side knows, with the count of elements: converters join axes, those of attention's heads for one."""
         layer, found = self._layer(side, tensor), side.tensor(tensor)
         return None if layer is None or found.element_count < 2 else (layer, _purpose(side, tensor), found.element_count, _is_index(found))
 
-    def _layer_and_rank(self, side: Side, tensor: TensorId) -> Hashable | None:
+    def _layer_and_rank(self, side: Subject, tensor: TensorId) -> Hashable | None:
         """Return a layer that either side knows, with the count of axes, of kernels: those of 4 bits hold two elements in a byte."""
         layer, rank = self._layer(side, tensor), len(side.tensor(tensor).shape)
         return None if layer is None or rank < 2 else (layer, _purpose(side, tensor), rank, _is_index(side.tensor(tensor)))
@@ -174,14 +114,14 @@ class _Matcher:
                 aside.update(one for one in group if one != kept)
             self._aside[id(side)] = aside
 
-    def _layer(self, side: Side, tensor: TensorId) -> str | None:
+    def _layer(self, side: Subject, tensor: TensorId) -> str | None:
         """Return the layer of a tensor, as either side knows it; converters keep layers' names as parts of tensors'."""
         found = side.tensor(tensor)
         names = [found.layer] if found.layer else []
         names += [part for part in _SEPARATORS.split(found.name) if part]
         return next((bare for name in names if (bare := bare_layer(name)) in self._layers), None)
 
-    def _left(self, side: Side, roles: frozenset[Role]) -> list[TensorId]:
+    def _left(self, side: Subject, roles: frozenset[Role]) -> list[TensorId]:
         gone: Callable[[TensorId], bool] = self.found.__contains__ if side is self.before else self.taken.__contains__
         averages = self._averages[id(side)]  # a slot is no counterpart of an average
         tensors = ((TensorId(index), tensor) for index, tensor in enumerate(side.artifact.tensors) if tensor.role in roles)
@@ -193,7 +133,7 @@ class _Matcher:
         self.taken.add(other)
 
     def _by_key(
-        self, roles: frozenset[Role], by: MatchedBy, key: Callable[[Side, TensorId], Hashable | None], *, uneven: bool = False
+        self, roles: frozenset[Role], by: MatchedBy, key: Callable[[Subject, TensorId], Hashable | None], *, uneven: bool = False
     ) -> None:
         """Pair tensors whose keys agree; among several of one key, in order, and ``uneven`` says whether one side may have more."""
         groups = [_grouped(side, self._left(side, roles), key) for side in (self.before, self.after)]
@@ -223,7 +163,7 @@ class _Matcher:
                 yield Pair(None, TensorId(index), None)
 
 
-def _copies(side: Side) -> list[list[TensorId]]:
+def _copies(side: Subject) -> list[list[TensorId]]:
     """Return the tensors of the model that hold the same elements; those of one value alone also have one name."""
     if side.measurements is None:
         return []
@@ -231,12 +171,12 @@ def _copies(side: Side) -> list[list[TensorId]]:
     for index, (tensor, measure) in enumerate(zip(side.artifact.tensors, side.measurements.tensors, strict=True)):
         if tensor.role in (Role.WEIGHT, Role.STATISTIC) and measure.digest is not None and tensor.element_count > 1:
             alike = measure.distinct_count == 1 or measure.zero_count == measure.element_count
-            name = side.name(TensorId(index)) if alike else None
+            name = side.canonical_name(TensorId(index)) if alike else None
             groups[tensor.dtype.name, tensor.shape, measure.digest, name].append(TensorId(index))
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _grouped(side: Side, ids: list[TensorId], key: Callable[[Side, TensorId], Hashable | None]) -> dict[Hashable, list[TensorId]]:
+def _grouped(side: Subject, ids: list[TensorId], key: Callable[[Subject, TensorId], Hashable | None]) -> dict[Hashable, list[TensorId]]:
     groups: dict[Hashable, list[TensorId]] = defaultdict(list)
     for tensor in ids:
         value = key(side, tensor)
@@ -245,53 +185,53 @@ def _grouped(side: Side, ids: list[TensorId], key: Callable[[Side, TensorId], Ha
     return groups
 
 
-def _name_and_content(side: Side, tensor: TensorId) -> Hashable | None:
+def _name_and_content(side: Subject, tensor: TensorId) -> Hashable | None:
     fingerprint = side.fingerprint(tensor)
-    return None if fingerprint is None else (side.name(tensor), fingerprint)
+    return None if fingerprint is None else (side.canonical_name(tensor), fingerprint)
 
 
-def _name_and_shape(side: Side, tensor: TensorId) -> Hashable:
-    return side.name(tensor), side.tensor(tensor).shape
+def _name_and_shape(side: Subject, tensor: TensorId) -> Hashable:
+    return side.canonical_name(tensor), side.tensor(tensor).shape
 
 
-def _name(side: Side, tensor: TensorId) -> Hashable | None:
+def _name(side: Subject, tensor: TensorId) -> Hashable | None:
     """Return the name, but for optimizers whose slots are numbers: those of another optimizer are for something else."""
-    return None if _is_numbered_slot(side, tensor) else side.name(tensor)
+    return None if _is_numbered_slot(side, tensor) else side.canonical_name(tensor)
 
 
-def _is_numbered_slot(side: Side, tensor: TensorId) -> bool:
-    return side.tensor(tensor).role is Role.OPTIMIZER and side.name(tensor).rpartition("/")[2].isdigit()
+def _is_numbered_slot(side: Subject, tensor: TensorId) -> bool:
+    return side.tensor(tensor).role is Role.OPTIMIZER and side.canonical_name(tensor).rpartition("/")[2].isdigit()
 
 
-def _slot_shape(side: Side, tensor: TensorId) -> Hashable | None:
+def _slot_shape(side: Subject, tensor: TensorId) -> Hashable | None:
     found = side.tensor(tensor)
     return found.shape if found.element_count > 1 and _is_numbered_slot(side, tensor) else None
 
 
-def _purpose(side: Side, tensor: TensorId) -> str | None:
+def _purpose(side: Subject, tensor: TensorId) -> str | None:
     """Return what a slot of an optimizer is for, where its name tells: a momentum is no velocity of the same weight."""
-    found = _PURPOSE.findall(side.name(tensor)) if side.tensor(tensor).role is Role.OPTIMIZER else ()
+    found = _PURPOSE.findall(side.canonical_name(tensor)) if side.tensor(tensor).role is Role.OPTIMIZER else ()
     return found[-1] if found else None
 
 
-def _end_and_shape(side: Side, tensor: TensorId) -> Hashable | None:
+def _end_and_shape(side: Subject, tensor: TensorId) -> Hashable | None:
     """Return the last two parts of the name: models within models, and scopes, put names before them."""
-    parts = side.name(tensor).split("/")
+    parts = side.canonical_name(tensor).split("/")
     return (*parts[-2:], _loose_shape(side.tensor(tensor))) if len(parts) > 1 else None
 
 
-def _content(side: Side, tensor: TensorId) -> Hashable | None:
+def _content(side: Subject, tensor: TensorId) -> Hashable | None:
     fingerprint = side.fingerprint(tensor)
     return None if fingerprint is None else (_loose_shape(side.tensor(tensor)), fingerprint)
 
 
-def _reshaped_content(side: Side, tensor: TensorId) -> Hashable | None:
+def _reshaped_content(side: Subject, tensor: TensorId) -> Hashable | None:
     """Return the elements alone: a converter joins axes, such as those of the heads of attention."""
     found, fingerprint = side.tensor(tensor), side.fingerprint(tensor)
     return None if fingerprint is None or found.element_count < 2 else (found.element_count, fingerprint)
 
 
-def _shape(side: Side, tensor: TensorId) -> Hashable | None:
+def _shape(side: Subject, tensor: TensorId) -> Hashable | None:
     found = side.tensor(tensor)
     return _kind_and_shape(found) if found.element_count > 1 else None
 

@@ -9,6 +9,7 @@ from modelinspect.analyses.rollup import Key, roll_up
 from modelinspect.core.artifact import Artifact
 from modelinspect.measure.facts import Measurements, TensorMeasure
 from modelinspect.measure.free import HiddenReport
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.categories import AROUND
 from modelinspect.reports.entries import (
     DiagnosticEntry,
@@ -21,7 +22,7 @@ from modelinspect.reports.entries import (
 )
 from modelinspect.reports.inspect import InspectReport, Rollup, StructureRow, categories_part
 from modelinspect.reports.tensors import Remainder, TensorsReport
-from modelinspect.rules.base import Context, find_all
+from modelinspect.rules.registry import find_all
 
 _STRUCTURES = 50
 """Kinds of structures that a report tells; formats that name single objects in paths could have millions."""
@@ -48,7 +49,7 @@ def summarize(
         tensors=_tensors(artifact, measurements),
         facts={key: plain_fact(fact) for key, fact in sorted(artifact.facts.items())},
         structures=_structures(ledger),
-        findings=find_all(Context(artifact, measurements, sizes, hidden)),
+        findings=find_all(Subject(artifact, measurements, sizes, hidden)),
         diagnostics=_diagnostics(artifact, measurements),
         diagnostic_count=_diagnostic_count(artifact, measurements),
     )

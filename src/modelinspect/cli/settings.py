@@ -5,10 +5,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from modelinspect.errors import UsageError
+from modelinspect.reports.wording import did_you_mean
 
 _LINT = {"select": list, "ignore": list, "fail-on": str}
 _CHECK = {"budget": str}
@@ -80,8 +80,7 @@ def _require(table: Mapping[str, object], keys: Mapping[str, type], where: str, 
     for key, value in table.items():
         kind = keys.get(key)
         if kind is None:
-            close = get_close_matches(key, [*keys, *more], 1)
-            raise UsageError(f"{path}: {where} has no key {key!r}" + (f"; did you mean {close[0]}?" if close else ""))
+            raise UsageError(f"{path}: {where} has no key {key!r}" + did_you_mean(key, [*keys, *more]))
         if not isinstance(value, kind) or (isinstance(value, list) and not all(isinstance(item, str) for item in value)):
             raise UsageError(f"{path}: {where}.{key} must be {'a list of rules' if kind is list else 'text'}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-from modelinspect.analyses.plan.base import Planning
 from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.forms.elements import Elements, elements_of
 from modelinspect.conversion.forms.rewrite import DENSIFY, DEQUANTIZE, FLOAT16, FLOAT32, INT8, Model, put_together, take_apart
@@ -15,29 +14,30 @@ from modelinspect.core.tensors import Tensor
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.kept import Kept, Layout, measure_kept
+from modelinspect.networks.subject import Subject
 
 _TRAILER = 4_096
 
 
-def flat_source(planning: Planning) -> Source:
+def flat_source(subject: Subject) -> Source:
     """Return the float model of a TFLite file. Raises `FormatError`, `UnmeasurableError` where there is none."""
-    name = planning.artifact.members[0].name
-    source = planning.files.open(planning.files.primary or name)
-    root = read_tree(source, schema("model"), planning.limits)
+    name = subject.artifact.members[0].name
+    source = subject.files.open(subject.files.primary or name)
+    root = read_tree(source, schema("model"), subject.limits)
     if any(buffer.number("offset") > 1 for buffer in root.lists.get("buffers", [])):
         raise UnmeasurableError("its buffers stand behind the flatbuffer, and the converter would write them so again")
     if _has_integer_activations(root):
         raise UnmeasurableError("its activations are quantized: convert the model that it came from instead")
-    tensors = {extent.span.offset: tensor for tensor in planning.artifact.tensors for extent in tensor.extents[:1]}
-    kept = _kept(planning, root, tensors)
+    tensors = {extent.span.offset: tensor for tensor in subject.artifact.tensors for extent in tensor.extents[:1]}
+    kept = _kept(subject, root, tensors)
     same = packed_size(root, schema("model")) == source.size
     model = take_apart(root, kept)
     changed = _to_float(model)
     doubt = (0 if same else _TRAILER) + 32 * changed
-    return Source(put_together(model), kept, (), True, doubt, elements=_elements(planning, root, tensors))
+    return Source(put_together(model), kept, (), True, doubt, elements=_elements(subject, root, tensors))
 
 
-def _elements(planning: Planning, root: Node, tensors: Mapping[int, Tensor]) -> dict[int, Elements]:
+def _elements(subject: Subject, root: Node, tensors: Mapping[int, Tensor]) -> dict[int, Elements]:
     """Return what gives the elements of each constant that a form may store in another way, by the index of its buffer."""
     buffers = root.lists.get("buffers", [])
     found: dict[int, Elements] = {}
@@ -46,7 +46,7 @@ def _elements(planning: Planning, root: Node, tensors: Mapping[int, Tensor]) -> 
             index = node.number("buffer")
             tensor = tensors.get(buffers[index].vector("data").start) if 0 <= index < len(buffers) else None
             if tensor is not None and tensor.element_count and node.number("type") in (FLOAT32, FLOAT16, INT8):
-                found[index] = elements_of(tensor, Layout(1, tensor.element_count), planning.reading)
+                found[index] = elements_of(tensor, Layout(1, tensor.element_count), subject.reading)
     return found
 
 
@@ -64,7 +64,7 @@ def _has_integer_activations(root: Node) -> bool:
     return False
 
 
-def _kept(planning: Planning, root: Node, tensors: dict[int, Tensor]) -> dict[int, Kept]:
+def _kept(subject: Subject, root: Node, tensors: dict[int, Tensor]) -> dict[int, Kept]:
     """Measure every kernel, by the index of its buffer."""
     buffers = root.lists.get("buffers", [])
     found: dict[int, Kept] = {}
@@ -77,7 +77,7 @@ def _kept(planning: Planning, root: Node, tensors: dict[int, Tensor]) -> dict[in
             if tensor is None or len(tensor.shape) not in (2, 4) or not tensor.element_count:
                 continue
             try:
-                found[index] = measure_kept(tensor, planning.reading, layout_of(tensor))
+                found[index] = measure_kept(tensor, subject.reading, layout_of(tensor))
             except UnmeasurableError:
                 continue
     return found

@@ -1,6 +1,7 @@
 """Says what to do: one closed table of remedies, and each in words and code for an artifact."""
 
-from modelinspect.remedies.advice import Advice, Helpers, advise, example, helpers_of
+from modelinspect.networks.writers import Helpers, helpers_of
+from modelinspect.remedies.advice import Advice, advise, example
 from modelinspect.remedies.table import Language, Remedy, Text
 
 __all__ = ["Advice", "Helpers", "Language", "Remedy", "Text", "advise", "example", "helpers_of"]

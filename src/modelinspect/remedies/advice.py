@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from string import Formatter
 
-from modelinspect.core.artifact import Artifact, DocumentKind, FormatName
-from modelinspect.core.tensors import Role
+from modelinspect.core.artifact import Artifact, FormatName
+from modelinspect.networks.writers import (
+    Helpers,
+    file_name,
+    has_traces,
+    helpers_of,
+    is_folder,
+    is_whole,
+    is_wrapped,
+    keras_module,
+    outer_name,
+)
 from modelinspect.remedies.table import Language, Remedy
 
 _SUFFIXES = (".weights.h5", ".weights.json", ".h5", ".hdf5", ".keras", ".tflite", ".pb", ".pbtxt")
@@ -20,7 +29,6 @@ _WRITTEN = {
     FormatName.WEIGHTS_HDF5: ".weights.h5",
     FormatName.TFLITE: ".tflite",
 }
-_TRACES = ("layer_call_and_return_conditional_losses", "layer_call_fn")
 _MOST_FILES = 4
 """Of more files than these a command names a pattern."""
 
@@ -43,15 +51,6 @@ class Advice:
     def text(self) -> str:
         """All in one: the words, and the code in lines of its own."""
         return ":\n".join(part for part in (self.words, self.code) if part)
-
-
-class Helpers(StrEnum):
-    """What wraps a model's layers while it trains."""
-
-    NONE = "none"
-    PRUNING = "pruning"
-    CLUSTERING = "clustering"
-    QUANTIZATION = "quantization"
 
 
 _SCOPES = {
@@ -114,102 +113,6 @@ def example(remedy: Remedy) -> Advice:
         "after": "after.h5",
     }
     return Advice(remedy, text.words.format(**values), _without_gaps(text.code.format(**values)))
-
-
-def file_name(artifact: Artifact) -> str:
-    """Return the name that code opens: the artifact's, without the way to it; within an archive, the one that unpacking gives."""
-    name = outer_name(artifact)
-    if is_wrapped(artifact):
-        within = artifact.facts.get("wrapped_name")
-        return within if isinstance(within, str) else name.removesuffix(".gz").removesuffix(".gzip")
-    members = [member.name for member in artifact.members]
-    if artifact.format is FormatName.WEIGHTS_HDF5 and len(members) > 1:
-        shards = [member for member in members if member.endswith(".weights.json")]
-        return f"{name}/{shards[0]}" if shards and not name.endswith(".json") else name
-    return name.removesuffix(".index") if artifact.format is FormatName.CHECKPOINT else name
-
-
-def outer_name(artifact: Artifact) -> str:
-    """Return the name of the artifact's file or folder, without the way to it."""
-    return artifact.location.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
-
-
-def is_wrapped(artifact: Artifact) -> bool:
-    """Tell whether the artifact stands in an archive, where no library loads it."""
-    return bool(artifact.facts.get("wrapped_in"))
-
-
-def is_folder(artifact: Artifact) -> bool:
-    """Tell whether the artifact is a folder of files."""
-    if is_wrapped(artifact):
-        return False
-    name = outer_name(artifact)
-    return "checkpoints" in artifact.facts or all(
-        member.name != name and not member.name.startswith(f"{name}.") for member in artifact.members
-    )
-
-
-def keras_module(artifact: Artifact) -> str:
-    """Return the package that wrote a model and loads it: Keras 3, or tf_keras; whichever TensorFlow has where that is not known."""
-    version = artifact.facts.get("keras_version")
-    if isinstance(version, str):
-        return "keras" if version.startswith("3") else "tf_keras"
-    names = [tensor.name for tensor in artifact.tensors]
-    if any("layer_with_weights-" in name for name in names):
-        return "tf_keras"
-    if any(part in name for name in names for part in ("_all_variables/", "_operations/", "_trainable_variables/", "_layers/")):
-        return "keras"
-    return "tf_keras" if has_keras_metadata(artifact) else "tf.keras"
-
-
-def has_keras_metadata(artifact: Artifact) -> bool:
-    """Tell whether a SavedModel is one that tf_keras loads as a model."""
-    return any(document.kind is DocumentKind.KERAS_METADATA for document in artifact.documents)
-
-
-def has_traces(artifact: Artifact) -> bool:
-    """Tell whether a SavedModel has the functions of each layer."""
-    told = artifact.facts.get("functions")
-    names = [str(entry.get("name")) for entry in told if isinstance(entry, Mapping)] if isinstance(told, tuple | list) else []
-    return any(trace in name for name in names for trace in _TRACES)
-
-
-def is_whole(artifact: Artifact) -> bool:
-    """Tell whether ``load_model`` makes the model from the artifact: it has the layers and their weights."""
-    if artifact.format is FormatName.KERAS_ZIP:
-        return "weights" in artifact.facts
-    if artifact.format is not FormatName.KERAS_HDF5:
-        return False
-    return any(document.kind is DocumentKind.KERAS_CONFIG and document.label == "model_config" for document in artifact.documents)
-
-
-def helpers_of(artifact: Artifact) -> Helpers:
-    """Return what wraps the layers of the artifact, by its variables' names; a Keras store numbers them and names the wrappers."""
-    helpers = [tensor.name for tensor in artifact.tensors if tensor.role is Role.PRUNING]
-    for wrapper, kind in _WRAPPERS.items():
-        if any(f"/{wrapper}" in f"/{name}" and "/vars/" in name for name in helpers):
-            return kind
-    names = [_last(name) for name in helpers]
-    if any("mask" in name or name in ("threshold", "pruning_step") for name in names):
-        return Helpers.PRUNING
-    if any("cluster" in name or "pulling" in name or "original_weights" in name for name in names):
-        return Helpers.CLUSTERING
-    if any(name.endswith(("_min", "_max")) or name == "optimizer_step" for name in names):
-        return Helpers.QUANTIZATION
-    wrapped = artifact.facts.get("wrapped_layers")
-    return Helpers.PRUNING if names or (isinstance(wrapped, Mapping) and "PruneLowMagnitude" in wrapped) else Helpers.NONE
-
-
-_WRAPPERS = {
-    "prune_low_magnitude": Helpers.PRUNING,
-    "cluster_weights": Helpers.CLUSTERING,
-    "quantize_wrapper": Helpers.QUANTIZATION,
-    "quantize_layer": Helpers.QUANTIZATION,
-}
-
-
-def _last(name: str) -> str:
-    return name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE").rsplit("/", 1)[-1].split(":")[0].lower()
 
 
 def _made(artifact: Artifact, name: str, stem: str) -> str:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from modelinspect.analyses.explain.labels import duplicate_cause, duplicates
-from modelinspect.analyses.matching import Side
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
+from modelinspect.networks.copies import duplicate_cause, duplicates
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Advice, Remedy, advise
-from modelinspect.remedies.choose import (
-    converted_dense,
-    exported_once,
-    shared,
-    untraced,
-    without_helpers,
-    without_optimizer,
-)
+from modelinspect.remedies.choose import converted_dense, exported_once, shared, untraced, without_helpers, without_optimizer
 from modelinspect.reports.causes import Cause
 
 _OPTIMIZER = (
@@ -41,7 +34,7 @@ REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
 """Every remedy that a cause may have; other causes have none."""
 
 
-def cause_remedy(cause: Cause, side: Side) -> Advice | None:
+def cause_remedy(cause: Cause, side: Subject) -> Advice | None:
     """Return what removes the bytes of a cause from the artifact that holds them; None where nothing does."""
     artifact = side.artifact
     match cause:
@@ -66,7 +59,7 @@ def cause_remedy(cause: Cause, side: Side) -> Advice | None:
             return None
 
 
-def duplicate_remedy(side: Side, copy: TensorId, kept: TensorId) -> Advice | None:
+def duplicate_remedy(side: Subject, copy: TensorId, kept: TensorId) -> Advice | None:
     """Return how a tensor that another one is equal to is stored once."""
     cause = duplicate_cause(side, copy, kept)
     if cause is Cause.SHARED_DUPLICATE:

@@ -11,18 +11,8 @@ from typing import assert_never
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.networks.channels.removal import Removal
-from modelinspect.remedies.advice import (
-    Advice,
-    Helpers,
-    advise,
-    has_keras_metadata,
-    has_traces,
-    helpers_of,
-    is_whole,
-    is_wrapped,
-    outer_name,
-    pair_fields,
-)
+from modelinspect.networks.writers import Helpers, has_keras_metadata, has_traces, helpers_of, is_whole, is_wrapped, outer_name
+from modelinspect.remedies.advice import Advice, advise, pair_fields
 from modelinspect.remedies.table import Remedy
 
 HDF5_FORMATS = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))

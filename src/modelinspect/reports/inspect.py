@@ -9,14 +9,7 @@ from modelinspect.reports.advice import Advisor
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Bar, Bars, Block, Cell, Column, Heading, Lines, Notes, Table, Unit
 from modelinspect.reports.categories import AROUND, CATEGORIES, Category
-from modelinspect.reports.entries import (
-    ArtifactEntry,
-    DiagnosticEntry,
-    FindingEntry,
-    TensorEntry,
-    diagnostic_notes,
-    tensor_table,
-)
+from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry, FindingEntry, TensorEntry, diagnostic_notes, tensor_table
 from modelinspect.reports.pictures import Picture, Pictures
 from modelinspect.reports.wording import percent
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def percent(part: int, whole: int) -> str:
     """Return a share as a percentage that never rounds something to nothing or a part to the whole."""
@@ -16,3 +18,11 @@ def percent(part: int, whole: int) -> str:
 def plural(count: int, noun: str, several: str = "") -> str:
     """Return a count with its noun."""
     return f"{count:,} {noun if count == 1 else several or noun + 's'}"
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Return ``; did you mean X?`` for the known word that is closest to one that is not, or nothing where none is close."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, 1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,132 +1,145 @@
-"""Runs the rules about unsafe and wasteful content that were chosen."""
+"""Every rule about unsafe and wasteful content, which of them are chosen, and what they find."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from importlib import import_module
 
 from modelinspect.core.artifact import Severity
 from modelinspect.errors import UsageError
+from modelinspect.networks.subject import Subject
+from modelinspect.reports.entries import FindingEntry
 from modelinspect.reports.lint import LintFinding, RuleEntry
-from modelinspect.rules.base import Context, Rule
-from modelinspect.rules.base import rules as wasteful_rules
-from modelinspect.rules.unsafe.base import Subject, UnsafeRule
+from modelinspect.reports.wording import did_you_mean
+from modelinspect.rules.base import Finding, Group, Rule
 
-UNSAFE: tuple[str, ...] = (
-    "ambiguous_archive",
-    "archive_bomb",
-    "archive_link",
-    "asset_code",
-    "asset_operator",
-    "checkpoint_operator",
-    "checksum",
-    "code_operator",
-    "config_file",
-    "config_import",
-    "custom_object",
-    "custom_operator",
-    "decode_operator",
-    "external_link",
-    "external_storage",
-    "file_read_operator",
-    "file_write_operator",
-    "flex_operator",
-    "hidden_content",
-    "incomplete",
-    "lambda_code",
-    "lambda_layer",
-    "network_operator",
-    "path_outside",
-    "print_operator",
-    "trailing_data",
-    "unread_bytes",
-    "unread_operator",
-    "virtual_dataset",
-)
-"""The modules of this package that hold a ``RULE``."""
-GROUPS = ("unsafe", "wasteful")
+GROUPS = tuple(str(group) for group in Group)
 _RANK = {severity: rank for rank, severity in enumerate((Severity.ERROR, Severity.WARNING, Severity.NOTE))}
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """The rules that are to run."""
+def unsafe_rules() -> tuple[Rule, ...]:
+    """Return the rules about unsafe content, sorted by id."""
+    from modelinspect.rules.unsafe import archives, checksums, configurations, odd_bytes, operators, references
 
-    unsafe: tuple[UnsafeRule, ...]
-    wasteful: tuple[Rule, ...]
-
-    def entries(self) -> tuple[RuleEntry, ...]:
-        """Describe the rules, sorted by id."""
-        made = [(rule, "unsafe") for rule in self.unsafe] + [(rule, "wasteful") for rule in self.wasteful]
-        entries = [
-            RuleEntry(id=rule.id, group=group, severity=str(rule.severity), reason=rule.reason, remedy=rule.remedy) for rule, group in made
-        ]
-        return tuple(sorted(entries, key=lambda entry: entry.id))
+    tables = (archives.RULES, checksums.RULES, configurations.RULES, odd_bytes.RULES, operators.RULES, references.RULES)
+    return _sorted(rule for table in tables for rule in table)
 
 
-def unsafe_rules() -> list[UnsafeRule]:
-    """Load every rule about unsafe content, sorted by id."""
-    return [import_module(f"modelinspect.rules.unsafe.{name}").RULE for name in UNSAFE]
+def wasteful_rules() -> tuple[Rule, ...]:
+    """Return the rules about what makes an artifact large, sorted by id."""
+    from modelinspect.rules.wasteful import (
+        baseline_already_sparse,
+        block_mismatch,
+        build_noise,
+        const_and_variable,
+        dead_channels,
+        dense_zeros,
+        densify_present,
+        duplicate_tensors,
+        float_with_few_values,
+        hidden_bytes,
+        identical_weights,
+        missing_data,
+        negative_zeros,
+        optimizer_state,
+        pruning_not_stripped,
+        quant_params_dominate,
+        sparse_encoding_net_loss,
+        sparse_weights_lost,
+        sparsity_lost,
+        sparsity_not_applied,
+        splat_constant,
+        tiny_model_overhead,
+        zip_stored,
+    )
+
+    modules = (
+        baseline_already_sparse.RULE,
+        block_mismatch.RULE,
+        build_noise.RULE,
+        const_and_variable.RULE,
+        dead_channels.RULE,
+        dense_zeros.RULE,
+        densify_present.RULE,
+        duplicate_tensors.RULE,
+        float_with_few_values.RULE,
+        hidden_bytes.RULE,
+        identical_weights.RULE,
+        missing_data.RULE,
+        negative_zeros.RULE,
+        optimizer_state.RULE,
+        pruning_not_stripped.RULE,
+        quant_params_dominate.RULE,
+        sparse_encoding_net_loss.RULE,
+        sparse_weights_lost.RULE,
+        sparsity_lost.RULE,
+        sparsity_not_applied.RULE,
+        splat_constant.RULE,
+        tiny_model_overhead.RULE,
+        zip_stored.RULE,
+    )
+    return _sorted(modules)
 
 
-def choose(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> Chosen:
+def choose(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
     """Return the rules that a selection leaves: ids, patterns or groups. Raises `UsageError` for what names no rule."""
-    unsafe, wasteful = unsafe_rules(), wasteful_rules()
-    groups = {**dict.fromkeys((rule.id for rule in unsafe), "unsafe"), **dict.fromkeys((rule.id for rule in wasteful), "wasteful")}
+    rules = _sorted((*unsafe_rules(), *wasteful_rules()))
     for pattern in (*select, *ignore):
-        if not any(_matches(id, groups[id], pattern) for id in groups):
-            close = get_close_matches(pattern, [*groups, *GROUPS], 1)
-            raise UsageError(f"there is no rule {pattern!r}" + (f"; did you mean {close[0]}?" if close else "; modelinspect lint --rules"))
-
-    def kept(id: str) -> bool:
-        chosen = not select or any(_matches(id, groups[id], pattern) for pattern in select)
-        return chosen and not any(_matches(id, groups[id], pattern) for pattern in ignore)
-
-    return Chosen(tuple(rule for rule in unsafe if kept(rule.id)), tuple(rule for rule in wasteful if kept(rule.id)))
+        if not any(_matches(rule, pattern) for rule in rules):
+            raise UsageError(f"there is no rule {pattern!r}{did_you_mean(pattern, [*(rule.id for rule in rules), *GROUPS])}")
+    kept = (rule for rule in rules if not select or any(_matches(rule, pattern) for pattern in select))
+    return tuple(rule for rule in kept if not any(_matches(rule, pattern) for pattern in ignore))
 
 
-def _matches(id: str, group: str, pattern: str) -> bool:
-    return pattern in (id, group, "all") or fnmatchcase(id, pattern)
+def rule_entries(rules: Iterable[Rule]) -> tuple[RuleEntry, ...]:
+    """Describe rules as a report has them."""
+    return tuple(
+        RuleEntry(id=rule.id, group=str(rule.group), severity=str(rule.severity), reason=rule.reason, remedy=rule.remedy) for rule in rules
+    )
 
 
-def run_rules(subject: Subject, chosen: Chosen) -> tuple[LintFinding, ...]:
-    """Run the rules; the severest findings come first, then those of a rule in the order of the file."""
-    found = [
-        LintFinding(
-            rule=rule.id,
-            severity=str(rule.severity),
-            message=finding.message,
-            bytes=finding.bytes,
-            remedy=finding.remedy,
-            member=finding.place.member if finding.place is not None else None,
-            offset=finding.place.offset if finding.place is not None else None,
-            size=(finding.place.size or None) if finding.place is not None else None,
-        )
-        for rule in chosen.unsafe
-        for finding in rule.find(subject)
-    ]
-    found += _wasteful(subject.context, chosen.wasteful)
+def run_rules(subject: Subject, rules: Iterable[Rule]) -> tuple[LintFinding, ...]:
+    """Run rules; the severest findings come first, then those of a rule in the order of the file."""
+    found = [lint_finding(rule, finding) for rule, finding in _findings(subject, rules)]
     return tuple(sorted(dict.fromkeys(found), key=_order))
 
 
-def _wasteful(context: Context, rules: Iterable[Rule]) -> list[LintFinding]:
-    return [
-        LintFinding(
-            rule=rule.id,
-            severity=str(rule.severity),
-            message=finding.message,
-            bytes=finding.bytes,
-            remedy=finding.what_to_do,
-            member=None,
-            offset=None,
-            size=None,
-        )
-        for rule in rules
-        for finding in rule.find(context)
-    ]
+def find_all(subject: Subject) -> tuple[FindingEntry, ...]:
+    """Run every rule about wasteful content; the severest findings come first, then those about the most bytes."""
+    found = sorted(_findings(subject, wasteful_rules()), key=lambda pair: (_RANK[pair[0].severity], -pair[1].bytes, pair[0].id))
+    return tuple(
+        FindingEntry(rule=rule.id, severity=str(rule.severity), message=finding.message, bytes=finding.bytes, remedy=finding.what_to_do)
+        for rule, finding in found
+    )
+
+
+def lint_finding(rule: Rule, finding: Finding) -> LintFinding:
+    """Return a finding as a report of lint has it."""
+    place = finding.place
+    return LintFinding(
+        rule=rule.id,
+        severity=str(rule.severity),
+        message=finding.message,
+        bytes=finding.bytes,
+        remedy=finding.what_to_do,
+        member=place.member if place is not None else None,
+        offset=place.offset if place is not None else None,
+        size=(place.size or None) if place is not None else None,
+    )
+
+
+def _findings(subject: Subject, rules: Iterable[Rule]) -> Iterator[tuple[Rule, Finding]]:
+    for rule in rules:
+        for finding in rule.find(subject):
+            yield rule, finding
+
+
+def _sorted(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    return tuple(sorted(rules, key=lambda rule: rule.id))
+
+
+def _matches(rule: Rule, pattern: str) -> bool:
+    return pattern in (rule.id, str(rule.group), "all") or fnmatchcase(rule.id, pattern)
 
 
 def _order(finding: LintFinding) -> tuple[int, str, str, int, str]:

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from modelinspect.analyses.explain.compare import explain
-from modelinspect.analyses.matching import Side
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Quantization, Role
 from modelinspect.measure.facts import Aspect
 from modelinspect.measure.run import measure
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.explain import PrunedKernel
 from tests.rules.wasteful.test_examples import side
 from tests.support.artifacts import Build
@@ -107,7 +107,7 @@ def test_the_zeros_of_integers_are_those_of_their_zero_point() -> None:
     artifact = build.artifact()
     quantized = replace(artifact.tensors[0], quantization=Quantization(scales=(0.1,), zero_points=(128,)))
     artifact = replace(artifact, tensors=(quantized,))
-    (entry,) = explain(None, Side(artifact, measure(artifact, build.files(), aspects=tuple(Aspect)))).pruning
+    (entry,) = explain(None, Subject(artifact, measure(artifact, build.files(), aspects=tuple(Aspect)))).pruning
     assert (entry.zeros, entry.zero_points, entry.pattern, entry.dead_inputs) == (32 * 40, (128,), "whole inputs", (40, 64))
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from modelinspect.analyses.explain.compare import explain
-from modelinspect.analyses.explain.labels import duplicates
-from modelinspect.analyses.explain.optimizer_text import optimizer_text
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role, Storage
 from modelinspect.formats.keras.averages import keeps_averages, moving_averages
+from modelinspect.networks.copies import duplicates
+from modelinspect.networks.optimizer_state import optimizer_text
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.explain import CauseEntry
-from modelinspect.rules.base import Context
 from modelinspect.rules.wasteful.dense_zeros import dense_kernels
 from tests.rules.wasteful.test_examples import kernel, model, side
 from tests.support.artifacts import Build
@@ -151,7 +151,7 @@ def test_vectors_of_two_values_are_no_copies_of_each_other() -> None:
 def test_a_constant_that_is_stored_as_one_element_is_no_kernel() -> None:
     build = model(kernel(), location="m", format=FormatName.CHECKPOINT)
     build.tensor("dense/kernel/Adam/Initializer/zeros", (64, 64), role=Role.CONSTANT, storage=Storage.INLINE, pieces=(4,), zeros=4_096)
-    assert dense_kernels(Context(build.artifact(), build.measurements(), {})).zeros == 0
+    assert dense_kernels(Subject(build.artifact(), build.measurements(), {})).zeros == 0
 
 
 def test_functions_are_told_with_the_bodies_that_stand_twice() -> None:
@@ -193,9 +193,9 @@ def test_a_key_of_a_checkpoint_is_called_as_its_variable_was() -> None:
     build = Build("m", FormatName.CHECKPOINT)
     build.tensor(key, (2, 2))
     tensor = build.artifact().tensors[0]
-    assert Context(build.artifact(), None, {}).name(tensor) == "model/_operations/1/_kernel"
+    assert Subject(build.artifact(), None, {}).name(tensor) == "model/_operations/1/_kernel"
     build.facts["variable_names"] = {key: "net/mid/kernel"}
-    assert Context(build.artifact(), None, {}).name(tensor) == "net/mid/kernel"
+    assert Subject(build.artifact(), None, {}).name(tensor) == "net/mid/kernel"
 
 
 def test_what_tf_keras_does_not_load_again_is_not_told_to_be_loaded() -> None:

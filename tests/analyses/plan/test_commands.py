@@ -17,9 +17,9 @@ import modelinspect as mi
 from modelinspect.analyses.plan.base import Planning
 from modelinspect.analyses.plan.content import stream
 from modelinspect.api import opened
-from modelinspect.core.limits import Limits
 from modelinspect.measure.rewrite import _without_times
 from modelinspect.measure.tarball import TAR
+from modelinspect.networks.subject import Subject
 from tests.support.corpus import PROJECT
 from tests.support.fixtures import FOLDER, fixture_names, fixture_path
 
@@ -119,7 +119,7 @@ def test_the_tar_stream_is_that_of_gnu_tar(tmp_path: Path) -> None:
     deep.mkdir(parents=True)
     (deep / "words.txt").write_bytes(b"x" * 700)
     with opened(path) as (artifact, files):
-        ours = b"".join(stream(Planning(artifact, files, Limits(), None)))
+        ours = b"".join(stream(Planning(Subject(artifact, open_files=files))))
     command = f"find {path.name} -type f | LC_ALL=C sort | {TAR} -T -"
     assert ours == subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=True).stdout
 

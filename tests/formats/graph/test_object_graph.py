@@ -9,7 +9,6 @@ import pytest
 from tests.support.fixtures import fixture_path
 
 from modelinspect.analyses.explain.labels import labels
-from modelinspect.analyses.matching import Side
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.protobuf import message_class
@@ -17,6 +16,7 @@ from modelinspect.formats.base import parse_with
 from modelinspect.formats.checkpoint import FORMAT
 from modelinspect.formats.checkpoint.names import use_by_name
 from modelinspect.formats.graph.object_graph import Node, Saved, Slot, read_trackable, uses
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.causes import Cause
 from modelinspect.sources.files import open_location
 
@@ -65,7 +65,7 @@ def test_averages_and_slots_tell_whose_they_are() -> None:
 
 def test_averages_are_explained_as_averages_and_slots_as_slots() -> None:
     artifact = opened("checkpoint_keras3/training/model.index")
-    causes = Counter(labels(Side(artifact, None)).values())
+    causes = Counter(labels(Subject(artifact, None)).values())
     assert (causes[Cause.EMA_SHADOW], causes[Cause.OPTIMIZER_STATE]) == (6, 14)
 
 

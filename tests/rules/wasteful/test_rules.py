@@ -12,7 +12,7 @@ from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role, Storage
 from modelinspect.measure.free import find_hidden
 from modelinspect.reports.entries import FindingEntry
-from modelinspect.rules.base import percent
+from modelinspect.reports.wording import percent
 from tests.support.artifacts import Build, pruned_network
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from modelinspect.analyses.explain.compressed import QUICK, Squeezed
 from modelinspect.core.artifact import FormatName
+from modelinspect.networks.subject import Comparison, Subject
 from modelinspect.reports.causes import Cause
 from modelinspect.reports.diff import signed
 from modelinspect.reports.explain import CauseEntry, Compressed
 from modelinspect.reports.plan import OptionEntry
 from modelinspect.reports.wording import percent, plural
-from modelinspect.rules.base import Comparison, Context
 from modelinspect.rules.wasteful.dense_zeros import WORTH_TELLING, dense_kernels
 
 _MOST = 0.8
@@ -31,7 +31,7 @@ _WEIGHTS = frozenset((Cause.STRUCTURE_CHANGE, Cause.SPARSE_ENCODING, Cause.COMPR
 """The causes that weights have where nothing is compared."""
 
 
-def answer(context: Context, delta: int, causes: Sequence[CauseEntry], squeezed: Squeezed) -> tuple[str, ...]:
+def answer(context: Subject, delta: int, causes: Sequence[CauseEntry], squeezed: Squeezed) -> tuple[str, ...]:
     """Return the sentences that stand above all else, a paragraph each."""
     compared, compressed = context.comparison, squeezed.compressed
     said = [_made_of(context, causes) if compared is None else _difference(compared, context, delta, causes)]
@@ -51,7 +51,7 @@ def answer(context: Context, delta: int, causes: Sequence[CauseEntry], squeezed:
     return tuple(said)
 
 
-def _made_of(context: Context, causes: Sequence[CauseEntry]) -> str:
+def _made_of(context: Subject, causes: Sequence[CauseEntry]) -> str:
     """Say how much of one artifact its weights are, and what most of the rest is."""
     size = context.artifact.size
     weights = sum(entry.delta for entry in causes if entry.cause in _WEIGHTS)
@@ -63,7 +63,7 @@ def _made_of(context: Context, causes: Sequence[CauseEntry]) -> str:
     return f"{said}. The rest is {what}." if rest else f"{said}."
 
 
-def _difference(compared: Comparison, after: Context, delta: int, causes: Sequence[CauseEntry]) -> str:
+def _difference(compared: Comparison, after: Subject, delta: int, causes: Sequence[CauseEntry]) -> str:
     """Say why two artifacts differ in size, or why they do not."""
     if not causes:
         return _no_difference(compared, after)
@@ -104,7 +104,7 @@ def _main_causes(causes: Sequence[CauseEntry], delta: int, number: str = "{:+,}"
     return _listed(named) + ("" if len(named) == len(same) else " above all")
 
 
-def _no_difference(compared: Comparison, after: Context) -> str:
+def _no_difference(compared: Comparison, after: Subject) -> str:
     before = compared.before
     if before.artifact.location == after.artifact.location:
         return "No difference in size: both are the same artifact."
@@ -129,7 +129,7 @@ def _no_difference(compared: Comparison, after: Context) -> str:
     )
 
 
-def _sparser(compared: Comparison | None, after: Context) -> str:
+def _sparser(compared: Comparison | None, after: Subject) -> str:
     """Say how many of the kernels' elements were zero before, where those were more than now: training fills zeros in."""
     if compared is None or not any(True for _ in after.kernels()):
         return ""
@@ -140,7 +140,7 @@ def _sparser(compared: Comparison | None, after: Context) -> str:
     return f" ({percent(zeros, elements)} before)"
 
 
-def _zeros(context: Context, compressed: Compressed | None, before: int | None, sparser: str) -> str:
+def _zeros(context: Subject, compressed: Compressed | None, before: int | None, sparser: str) -> str:
     """Say how many zeros are stored one by one, and what a compressor makes of them; nothing where there are few."""
     kernels = dense_kernels(context)
     if not kernels.elements or kernels.zeros < WORTH_TELLING * kernels.elements:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelinspect.analyses.attribution import Ledger, attribute
 from modelinspect.analyses.diff import comparison_notes, content, damage, side_entry
@@ -14,20 +14,21 @@ from modelinspect.analyses.explain.labels import labels
 from modelinspect.analyses.explain.partition import Share, partition
 from modelinspect.analyses.explain.pruning import pruned_kernels
 from modelinspect.analyses.explain.texts import Shown, Told, tell
-from modelinspect.analyses.matching import Pair, Side, match_tensors
+from modelinspect.analyses.matching import Pair, match_tensors
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.errors import InvariantError
+from modelinspect.networks.subject import Comparison, Subject
 from modelinspect.reports.causes import Cause
 from modelinspect.reports.diff import Content, category_deltas
 from modelinspect.reports.explain import CauseEntry, Evidence, ExplainReport
-from modelinspect.rules.base import Comparison, Context, find_all
+from modelinspect.rules.registry import find_all
 
 _EVIDENCE_KEPT = 50
 
 
-def explain(before: Side | None, after: Side, squeezed: Squeezed | None = None) -> ExplainReport:
+def explain(before: Subject | None, after: Subject, squeezed: Squeezed | None = None) -> ExplainReport:
     """Explain the difference of two artifacts, or the size of one where ``before`` is None; ``squeezed`` is what compressing told."""
     ledger = _ledger(after)
     after_sizes = ledger.category_sizes()
@@ -46,7 +47,7 @@ def explain(before: Side | None, after: Side, squeezed: Squeezed | None = None) 
     causes = _entries(shares, before, after)
     if sum(entry.delta for entry in causes) != delta:
         raise InvariantError(f"the causes sum to {sum(entry.delta for entry in causes):,} and not to {delta:,} bytes")
-    context = Context(after.artifact, after.measurements, after_sizes, after.hidden, comparison, after.removal)
+    context = replace(after, sizes=after_sizes, comparison=comparison)
     found = squeezed or Squeezed()
     return ExplainReport(
         before=None if before is None else side_entry(before),
@@ -75,11 +76,11 @@ class _Difference:
     tensor: bool
 
 
-def _ledger(side: Side) -> Ledger:
+def _ledger(side: Subject) -> Ledger:
     return attribute(side.artifact, zero_counts(side.measurements))
 
 
-def _comparison(before: Side, old: Ledger, after: Side, pairs: Iterable[Pair]) -> Comparison:
+def _comparison(before: Subject, old: Ledger, after: Subject, pairs: Iterable[Pair]) -> Comparison:
     """Count the weights that both sides have, and those of them with equal elements; one that only one side has is not equal."""
     equal = compared = 0
     for pair in pairs:
@@ -89,21 +90,21 @@ def _comparison(before: Side, old: Ledger, after: Side, pairs: Iterable[Pair]) -
         compared += 1
         if pair.before is not None and pair.after is not None:
             equal += content(before, after, pair.before, pair.after) in (Content.EQUAL, Content.TRANSPOSED)
-    return Comparison(Context(before.artifact, before.measurements, old.category_sizes()), equal, compared)
+    return Comparison(replace(before, sizes=old.category_sizes()), equal, compared)
 
 
-def _alone(side: Side, ledger: Ledger) -> list[_Difference]:
+def _alone(side: Subject, ledger: Ledger) -> list[_Difference]:
     return [_difference(side, share, 1, {}) for share in partition(side, ledger, labels(side))]
 
 
-def _differences(before: Side, old: Ledger, after: Side, new: Ledger, pairs: Iterable[Pair]) -> list[_Difference]:
+def _differences(before: Subject, old: Ledger, after: Subject, new: Ledger, pairs: Iterable[Pair]) -> list[_Difference]:
     both = [(pair.before, pair.after) for pair in pairs if pair.before is not None and pair.after is not None]
     mine = partition(before, old, labels(before, {one for one, _ in both}))
     theirs = partition(after, new, labels(after, {other for _, other in both}))
     logical_before = {share.tensor: share for share in mine if share.cause is None}
     logical_after = {share.tensor: share for share in theirs if share.cause is None}
     found: list[_Difference] = []
-    named = {other: _plainer(before.name(one), after.name(other)) for one, other in both}  # a counterpart is one place
+    named = {other: _plainer(before.canonical_name(one), after.canonical_name(other)) for one, other in both}  # a counterpart is one place
     for one, other in both:
         if one in logical_before and other in logical_after:
             size = logical_after.pop(other).size - logical_before.pop(one).size
@@ -127,7 +128,7 @@ def _plainer(one: str, other: str) -> str:
 _INVENTED = ("StatefulPartitionedCall", "arith.constant")
 
 
-def _difference(side: Side, share: Share, sign: int, names: Mapping[TensorId, str]) -> _Difference:
+def _difference(side: Subject, share: Share, sign: int, names: Mapping[TensorId, str]) -> _Difference:
     cause = share.cause
     key = share.key if share.tensor is None else names.get(share.tensor, share.key)
     if cause is None:
@@ -145,7 +146,7 @@ def _logical_cause(one: Tensor, other: Tensor) -> Cause:
     return Cause.QUANTIZATION if _is_quantized(one) != _is_quantized(other) else Cause.DTYPE_CHANGE
 
 
-def _is_packed(before: Side, one: Tensor, after: Side, other: Tensor) -> bool:
+def _is_packed(before: Subject, one: Tensor, after: Subject, other: Tensor) -> bool:
     """Tell whether one of two kernels holds two elements of 4 bits in each byte, as Keras stores them along an axis."""
     for side, packed, whole in ((before, one, other), (after, other, one)):
         if packed.dtype.bits != 8 or len(packed.shape) != len(whole.shape):
@@ -173,7 +174,7 @@ def _changed(found: Iterable[tuple[tuple[str, bool], int]], counts: Mapping[str,
     return sum(max(abs(counts[key][1] - counts[key][0]), 1) for (key, is_tensor), _ in found if is_tensor)
 
 
-def _entries(differences: list[_Difference], before: Side | None, after: Side) -> tuple[CauseEntry, ...]:
+def _entries(differences: list[_Difference], before: Subject | None, after: Subject) -> tuple[CauseEntry, ...]:
     """Return the causes that changed anything, the largest first."""
     totals: dict[Cause, int] = defaultdict(int)
     signs: dict[Cause, set[bool]] = defaultdict(set)

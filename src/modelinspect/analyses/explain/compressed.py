@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 
-from modelinspect.analyses.matching import Side
-from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Planning, Progress
+from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Option, Planning, Progress
 from modelinspect.analyses.plan.content import stream
 from modelinspect.analyses.plan.registry import option_entry, run_families
 from modelinspect.analyses.plan.transport import gzip_frame
 from modelinspect.core.artifact import FormatName, Severity
-from modelinspect.core.limits import MIB, Limits
+from modelinspect.core.limits import MIB
 from modelinspect.core.tensors import Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.compressors import Deflate, deflated_size
 from modelinspect.measure.readers import blocks
 from modelinspect.measure.zeros import ZeroCounter
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.explain import Compressed
 from modelinspect.reports.plan import OptionEntry
-from modelinspect.rules.base import Context
 from modelinspect.rules.wasteful.dense_zeros import WORTH_TELLING, DenseKernels, dense_kernels
-from modelinspect.sources.files import FileSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +52,15 @@ _AS_IT_LOADS = {
 
 
 def squeeze(
-    before: Side | None,
-    after: Side,
-    files: Sequence[FileSet],
+    before: Subject | None,
+    after: Subject,
     *,
-    limits: Limits | None = None,
     asked: bool | None = None,
     progress: Progress | None = None,
 ) -> Squeezed:
     """Compress where it is ``asked`` for or, where that is None, where it answers something and is quick.
 
-    ``files`` are those of before, where it stands, and after; ``progress`` is told the bytes that gzip took.
+    The files of both are open; ``progress`` is called with the bytes that gzip took.
     """
     sides = [side for side in (before, after) if side is not None]
     if asked is False or (asked is None and not _answers(before, after)):
@@ -72,24 +68,24 @@ def squeeze(
     if asked is None and any(side.artifact.size > COMPRESSED_UNASKED for side in sides):
         return Squeezed(note=f"Over {COMPRESSED_UNASKED // MIB} MiB nothing is compressed unless --compressors asks for it.")
     meter = _Meter(progress, sum(side.artifact.size for side in sides))
-    plans = [Planning(side.artifact, held, limits or Limits(), side.measurements) for side, held in zip(sides, files, strict=True)]
+    plans = [Planning(side) for side in sides]
     best = asked is True or all(side.artifact.size <= BEST_UNASKED for side in sides)
     found = compress(plans[0] if before is not None else None, plans[-1], BEST if best else QUICK, meter.add)
     return Squeezed(found, smaller_forms(plans[-1], best=best))
 
 
-def _answers(before: Side | None, after: Side) -> bool:
+def _answers(before: Subject | None, after: Subject) -> bool:
     """Tell whether the size hardly changed or zeros are stored in full: compressed sizes explain both."""
     if after.measurements is None or (before is not None and before.measurements is None):
         return False
     if before is not None and abs(after.artifact.size - before.artifact.size) <= _NEARLY * after.artifact.size:
         return True
-    return _is_worth_telling(dense_kernels(Context(after.artifact, after.measurements, {})))
+    return _is_worth_telling(dense_kernels(after))
 
 
 def compress(before: Planning | None, after: Planning, level: int, tell: Tell) -> Compressed | None:
     """Run gzip over each side, and once more over the kernels with and without their zeros; None where they cannot be read."""
-    kernels = dense_kernels(_context(after))
+    kernels = dense_kernels(after.subject)
     with ThreadPoolExecutor(2) as pool:
         old = None if before is None else pool.submit(_gzip, before, level, tell)
         try:
@@ -108,31 +104,28 @@ def compress(before: Planning | None, after: Planning, level: int, tell: Tell) -
 
 def smaller_forms(after: Planning, *, best: bool) -> tuple[OptionEntry, ...]:
     """Return what the plan knows of forms of the artifact that store zeros in less and load as they are, the smallest first."""
-    damaged = any(found.severity is Severity.ERROR for found in after.artifact.diagnostics)
-    if damaged or after.measurements is None or not _is_worth_telling(dense_kernels(_context(after))):
+    damaged = any(found.severity is Severity.ERROR for found in after.subject.artifact.diagnostics)
+    if damaged or after.subject.measurements is None or not _is_worth_telling(dense_kernels(after.subject)):
         return ()
     wanted = {"tflite-sparse", "tflite-float32"} if _is_float(after) else set()
     if best:
-        wanted.update(_AS_IT_LOADS.get(after.artifact.format, ()))
+        wanted.update(_AS_IT_LOADS.get(after.subject.artifact.format, ()))
     if not wanted:
         return ()
-    planning = Planning(after.artifact, after.files, after.limits, after.measurements, None, frozenset(wanted), downloads=False)
-    found = [option for option in run_families(planning) if option.basis is not Basis.ESTIMATE or (option.error or 0.0) <= MOST_ERROR]
+    planning = Planning(after.subject, None, frozenset(wanted), downloads=False)
+    options = [one for one in run_families(planning) if isinstance(one, Option)]
+    found = [option for option in options if option.basis is not Basis.ESTIMATE or (option.error or 0.0) <= MOST_ERROR]
     found.sort(key=lambda option: (option.size, option.option))
-    return tuple(option_entry(option, after.size) for option in found)
+    return tuple(option_entry(option, after.subject.size) for option in found)
 
 
 def _is_float(after: Planning) -> bool:
     """Tell whether the kernels are float32, as the converter takes them."""
-    return all(tensor.dtype.name == "float32" for tensor in dense_kernels(_context(after)).tensors)
+    return all(tensor.dtype.name == "float32" for tensor in dense_kernels(after.subject).tensors)
 
 
 def _is_worth_telling(kernels: DenseKernels) -> bool:
     return kernels.zeros >= WORTH_TELLING * kernels.elements > 0
-
-
-def _context(planning: Planning) -> Context:
-    return Context(planning.artifact, planning.measurements, {})
 
 
 def _gzip(planning: Planning, level: int, tell: Tell) -> int:
@@ -177,7 +170,7 @@ def _zeros(planning: Planning, kernels: DenseKernels, level: int) -> int:
 def _elements(planning: Planning, tensor: Tensor) -> Iterator[tuple[bytes, bytes]]:
     """Yield the elements of a kernel block by block, all of them and those that are not zero."""
     counter = ZeroCounter(tensor)
-    for block in blocks(tensor, planning.reading):
+    for block in blocks(tensor, planning.subject.reading):
         mask = ~counter.mask(block)
         data = block.data.tobytes()
         in_bytes = tensor.dtype.bits >= 8  # elements that share bytes stay where they are

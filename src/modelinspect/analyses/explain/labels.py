@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
-from modelinspect.analyses.matching import Side
-from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Tensor
+from modelinspect.networks.copies import duplicate_cause, duplicates
 from modelinspect.networks.kernels import frozen_masks
 from modelinspect.networks.optimizers import average_names
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.causes import Cause
 
 _METRICS = frozenset(
     ("metrics", "_metrics", "keras_api", "compiled_metrics", "_compile_metrics", "loss_tracker", "_loss_tracker", "compiled_loss")
 )
 _COUNTERS = frozenset(("save_counter", "global_step", "train_step", "step"))
-_WRAPPED = re.compile(r"(?:^|/)(?:prune_low_magnitude|quantize_wrapper|cluster_weights)[^/]*/")
 
 
-def labels(side: Side, paired: Collection[TensorId] = ()) -> dict[TensorId, Cause]:
+def labels(side: Subject, paired: Collection[TensorId] = ()) -> dict[TensorId, Cause]:
     """Return the cause of each tensor that is not simply part of the model.
 
     Of equal tensors one is the model's: the first of those in ``paired``, which have a counterpart on the other side,
@@ -56,89 +53,9 @@ def labels(side: Side, paired: Collection[TensorId] = ()) -> dict[TensorId, Caus
     return found
 
 
-def duplicates(side: Side) -> list[tuple[TensorId, ...]]:
-    """Return groups of model tensors that are stored more than once with equal elements, each in the artifact's order.
-
-    Equal means measured: the same element type, shape and digest; without measurements, what the format tells. Tensors
-    of one value alone (biases of zeros), and vectors of two (an LSTM's bias begins as zeros and ones), must have one name
-    too, and those that share their bytes are no duplicates.
-    """
-    if side.measurements is None:
-        return _told(side.artifact.facts.get("duplicate_tensors"), side) or _wrapped_twice(side)
-    groups: dict[tuple[object, ...], list[TensorId]] = defaultdict(list)
-    for index, tensor in enumerate(side.artifact.tensors):
-        measure = side.measurements[index]
-        if tensor.role not in (Role.WEIGHT, Role.STATISTIC) or measure.digest is None or tensor.element_count < 2 or not tensor.stored_size:
-            continue
-        few = 2 if len(tensor.shape) < 2 else 1
-        alike = measure.zero_count == measure.element_count or (measure.distinct_count or few + 1) <= few
-        name = side.name(TensorId(index)) if alike else None
-        groups[tensor.dtype.name, tensor.shape, measure.digest, name].append(TensorId(index))
-    apart = (_apart(side, group) for group in groups.values())
-    return [tuple(group) for group in apart if len(group) > 1]
-
-
 def _bookkeeping(tensor: Tensor) -> Cause | None:
     """Return what a variable is there for that is none of the model's: metrics and counters."""
     parts = [part for part in tensor.name.split("/") if part not in (".ATTRIBUTES", "VARIABLE_VALUE")]
     if not _METRICS.isdisjoint(parts):
         return Cause.TRAINING_CONFIG
     return Cause.METADATA if parts and parts[-1] in _COUNTERS else None
-
-
-def _told(fact: object, side: Side) -> list[tuple[TensorId, ...]]:
-    """Return the groups that the format knows without reading data: a checkpoint's equal checksums."""
-    if not isinstance(fact, tuple | list):
-        return []
-    tensors = enumerate(side.artifact.tensors)
-    by_name = {tensor.name: TensorId(index) for index, tensor in tensors if tensor.role in (Role.WEIGHT, Role.STATISTIC)}
-    groups: list[tuple[TensorId, ...]] = []
-    for entry in fact:
-        names = entry.get("tensors", ()) if isinstance(entry, Mapping) else entry
-        if isinstance(names, tuple | list):
-            ids = tuple(by_name[name] for name in names if isinstance(name, str) and name in by_name)
-            if len(ids) > 1:
-                groups.append(ids)
-    return groups
-
-
-def _wrapped_twice(side: Side) -> list[tuple[TensorId, ...]]:
-    """Return the weights that a Keras store has under a wrapper and again under the layer within it, which are one variable."""
-    if side.artifact.format not in (FormatName.KERAS_ZIP, FormatName.WEIGHTS_HDF5):
-        return []
-    groups: dict[tuple[str, tuple[int, ...]], list[TensorId]] = defaultdict(list)
-    for index, tensor in enumerate(side.artifact.tensors):
-        if tensor.role is Role.WEIGHT and _is_wrapped(tensor):
-            owner = tensor.name.rpartition("/vars/")[0].removesuffix("/layer")
-            groups[owner, tensor.shape].append(TensorId(index))
-    return [tuple(group) for group in groups.values() if len(group) == 2 and _inner(side, group)]
-
-
-def _inner(side: Side, group: list[TensorId]) -> bool:
-    return sum("/layer/vars/" in side.tensor(tensor).name for tensor in group) == 1
-
-
-def _apart(side: Side, group: list[TensorId]) -> list[TensorId]:
-    """Return the tensors of a group that have bytes of their own."""
-    seen: set[object] = set()
-    apart: list[TensorId] = []
-    for tensor in group:
-        extents = side.tensor(tensor).extents
-        if extents not in seen:
-            seen.add(extents)
-            apart.append(tensor)
-    return apart
-
-
-def duplicate_cause(side: Side, tensor: TensorId, kept: TensorId) -> Cause:
-    """Return what wrote a tensor again that another one is equal to."""
-    one, other = side.tensor(tensor), side.tensor(kept)
-    if _is_wrapped(one) or _is_wrapped(other):
-        return Cause.WRAPPER_DUPLICATE
-    if side.artifact.format in (FormatName.SAVED_MODEL, FormatName.CHECKPOINT) and side.name(tensor) == side.name(kept):
-        return Cause.EXPORT_DUPLICATE
-    return Cause.SHARED_DUPLICATE
-
-
-def _is_wrapped(tensor: Tensor) -> bool:
-    return _WRAPPED.search(f"{tensor.name}/") is not None

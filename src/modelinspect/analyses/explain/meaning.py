@@ -8,9 +8,8 @@ from modelinspect.remedies import Remedy, example
 from modelinspect.remedies.causes import REMEDIES
 from modelinspect.reports.causes import CAUSES, Cause
 from modelinspect.reports.meaning import Meaning, MeaningReport
-from modelinspect.rules.base import Rule, rules
-from modelinspect.rules.registry import unsafe_rules
-from modelinspect.rules.unsafe.base import UnsafeRule
+from modelinspect.rules.base import Rule
+from modelinspect.rules.registry import unsafe_rules, wasteful_rules
 
 
 def meaning(name: str) -> MeaningReport | None:
@@ -24,14 +23,14 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({rule.id for rule in _rules()} | {str(cause) for cause in CAUSES}))
 
 
-def _rules() -> list[Rule | UnsafeRule]:
-    return [*rules(), *unsafe_rules()]
+def _rules() -> tuple[Rule, ...]:
+    return (*wasteful_rules(), *unsafe_rules())
 
 
 def _meanings(name: str) -> Iterator[Meaning]:
     for rule in _rules():
         if rule.id == name:
-            remedies = _remedies(rule.remedies) if isinstance(rule, Rule) else {"": rule.remedy}
+            remedies = {"": rule.advice} if rule.advice else _remedies(rule.remedies)
             yield Meaning(kind="rule", severity=str(rule.severity), meaning=rule.reason, example=rule.example, remedies=remedies)
     for cause in CAUSES:
         if cause == name:

@@ -12,12 +12,12 @@ import numpy as np
 
 from modelinspect.analyses.attribution import Ledger
 from modelinspect.analyses.explain.paths import path_cause
-from modelinspect.analyses.matching import Side
 from modelinspect.analyses.rollup import structure
 from modelinspect.core.artifact import FormatName, Member
 from modelinspect.core.bytemap import KINDS, NO_TENSOR, ByteMap, Columns, RegionKind, TensorId
 from modelinspect.core.paths import PathId, PathTable
 from modelinspect.core.tensors import Storage
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.causes import Cause
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Share:
     tensor: TensorId | None = None
 
 
-def partition(side: Side, ledger: Ledger, labels: Mapping[TensorId, Cause]) -> list[Share]:
+def partition(side: Subject, ledger: Ledger, labels: Mapping[TensorId, Cause]) -> list[Share]:
     """Return shares that sum to the artifact's size."""
     in_tensor = (ledger.kinds == RegionKind.TENSOR_DATA.code) & (ledger.tensors != NO_TENSOR)
     stored = np.zeros(len(side.artifact.tensors), dtype=np.int64)
@@ -56,9 +56,9 @@ def partition(side: Side, ledger: Ledger, labels: Mapping[TensorId, Cause]) -> l
     return shares
 
 
-def _tensor_shares(side: Side, index: TensorId, size: int, labels: Mapping[TensorId, Cause]) -> Iterator[Share]:
+def _tensor_shares(side: Subject, index: TensorId, size: int, labels: Mapping[TensorId, Cause]) -> Iterator[Share]:
     tensor = side.tensor(index)
-    key = side.name(index)
+    key = side.canonical_name(index)
     label = labels.get(index)
     if label is not None:
         yield Share(label, key, size, index)
@@ -152,7 +152,7 @@ def _ancestors(table: PathTable, depth: int) -> NDArray[np.int64]:
 class _Owners:
     """Knows the structures that are there for labelled tensors alone, such as the groups of an optimizer."""
 
-    def __init__(self, side: Side, ledger: Ledger, labels: Mapping[TensorId, Cause]) -> None:
+    def __init__(self, side: Subject, ledger: Ledger, labels: Mapping[TensorId, Cause]) -> None:
         below: dict[tuple[str, ...], set[Cause | None]] = defaultdict(set)
         rows = np.flatnonzero((ledger.kinds == RegionKind.TENSOR_DATA.code) & (ledger.tensors != NO_TENSOR))
         places = np.unique(np.stack([ledger.members[rows], ledger.paths[rows], ledger.tensors[rows]]), axis=1)

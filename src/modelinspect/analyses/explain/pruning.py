@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from modelinspect.analyses.explain.labels import duplicates
-from modelinspect.analyses.matching import Side, bare_layer
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.measure.facts import Pattern, TensorMeasure
 from modelinspect.networks.channels.removal import Saving
+from modelinspect.networks.copies import duplicates
 from modelinspect.networks.kernels import input_axis, is_depthwise, output_axis
+from modelinspect.networks.names import bare_layer, is_bias
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.explain import PrunedKernel
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Context, is_bias
 from modelinspect.rules.wasteful.masks import Mask, masks
 
 _SOME = 0.2
@@ -26,27 +26,26 @@ _FULL = 0.5
 _UNTOLD = "of its own layer alone: which layers read and feed it is not told here, nor whether its outputs are the model's"
 
 
-def pruned_kernels(context: Context) -> tuple[PrunedKernel, ...]:
+def pruned_kernels(context: Subject) -> tuple[PrunedKernel, ...]:
     """Return the model's kernels, the largest first; none where nothing looks pruned and nothing says that it should be."""
     if context.measurements is None:
         return ()
-    side = Side(context.artifact, context.measurements)
-    groups = duplicates(side)
+    groups = duplicates(context)
     again = {group[0]: group[1:] for group in groups}
     copies = {copy for many in again.values() for copy in many}
-    first = {id(side.tensor(one)): id(side.tensor(group[0])) for group in groups for one in group}
+    first = {id(context.tensor(one)): id(context.tensor(group[0])) for group in groups for one in group}
     of_masks = {first.get(id(mask.weight), id(mask.weight)): mask for mask in masks(context)}
     targets, masked = _targets(context), _masked(context)
     found: list[PrunedKernel] = []
     for index, tensor in enumerate(context.artifact.tensors):
         measure = context.measurements[index]
-        if is_bias(side.name(TensorId(index))) or is_bias(tensor.name):
+        if is_bias(context.canonical_name(TensorId(index))) or is_bias(tensor.name):
             continue
         if tensor.role is Role.WEIGHT and len(tensor.shape) > 1 and measure.zero_count is not None and index not in copies:
             layers = _layers(tensor)
             known = not masked or any((layer, sorted(tensor.shape)) in masked for layer in layers)
             target = next((targets[layer] for layer in layers if layer in targets), None) if known else None
-            name, mask = side.name(TensorId(index)), of_masks.get(id(tensor))
+            name, mask = context.canonical_name(TensorId(index)), of_masks.get(id(tensor))
             channels = _Channels.of(context, [TensorId(index), *again.get(TensorId(index), ())])
             found.append(_kernel(context, name, tensor, measure, target, mask, channels))
     zeros, elements = sum(entry.zeros for entry in found), sum(entry.elements for entry in found)
@@ -66,7 +65,7 @@ class _Channels:
     outputs: tuple[int, ...]
 
     @classmethod
-    def of(cls, context: Context, copies: Sequence[TensorId]) -> _Channels | None:
+    def of(cls, context: Subject, copies: Sequence[TensorId]) -> _Channels | None:
         """Return what goes with a kernel that may be stored several times; None where the network is not known."""
         if context.removal is None:
             return None
@@ -85,7 +84,7 @@ class _Channels:
 
 
 def _kernel(
-    context: Context,
+    context: Subject,
     name: str,
     tensor: Tensor,
     measure: TensorMeasure,
@@ -124,7 +123,7 @@ def _kernel(
     )
 
 
-def _removable(context: Context, tensor: Tensor, outputs: tuple[int, int], inputs: tuple[int, int]) -> int:
+def _removable(context: Subject, tensor: Tensor, outputs: tuple[int, int], inputs: tuple[int, int]) -> int:
     """Return the bytes of dead slices, and of the places of dead outputs in the layer's vectors; none of what is not stored in full.
 
     That is all that can be told where the artifact does not say which layers read the channels.
@@ -180,7 +179,7 @@ def _is_in_blocks(blocks: tuple[int, int] | None, length: int, zeros: int, eleme
     return elements - zeros >= _FULL * (blocks[1] - blocks[0]) * length
 
 
-def _masked(context: Context) -> list[tuple[str, list[int]]]:
+def _masked(context: Subject) -> list[tuple[str, list[int]]]:
     """Return layer and lengths of every kernel that has a mask, in the artifact or the one before: tfmot leaves others alone."""
     sides = [context] if context.comparison is None else [context, context.comparison.before]
     found = [mask.mask for side in sides for mask in masks(side)]
@@ -193,7 +192,7 @@ def _layers(tensor: Tensor) -> list[str]:
     return [bare_layer(name) for name in dict.fromkeys((layer, *reversed(layer.split("/"))))]
 
 
-def _targets(context: Context) -> dict[str, float]:
+def _targets(context: Subject) -> dict[str, float]:
     """Return the sparsity that each wrapped layer's schedule ends at, where a configuration is in the artifact or the one before."""
     before = context.comparison.before.artifact.facts if context.comparison else {}
     found: dict[str, float] = {}

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelinspect.analyses.explain.optimizer_text import checkpoints, copies_of, is_one, optimizer_text, optimizers_text
-from modelinspect.analyses.matching import Side
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.networks.optimizer_state import checkpoints, copies_of, is_one, optimizer_text, optimizers_text
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Helpers, helpers_of
 from modelinspect.remedies.causes import cause_remedy
 from modelinspect.reports.causes import Cause
-from modelinspect.rules.base import plural
+from modelinspect.reports.wording import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Shown:
     around: bool
 
 
-def tell(cause: Cause, delta: int, shown: Shown, before: Side | None, after: Side) -> Told:
+def tell(cause: Cause, delta: int, shown: Shown, before: Subject | None, after: Subject) -> Told:
     """Say what a cause did and how to undo what it cost; ``delta`` is after less before."""
     grew = delta > 0
     holder = after if grew or before is None else before
@@ -44,7 +44,7 @@ def tell(cause: Cause, delta: int, shown: Shown, before: Side | None, after: Sid
     return Told(_message(cause, grew, shown, before, after, holder), advice.text if advice is not None else "")
 
 
-def _message(cause: Cause, grew: bool, shown: Shown, before: Side | None, after: Side, holder: Side) -> str:
+def _message(cause: Cause, grew: bool, shown: Shown, before: Subject | None, after: Subject, holder: Subject) -> str:
     state = _state(cause, shown, holder)
     if cause is Cause.OPTIMIZER_STATE and before is not None and shown.both and not shown.around:
         state = optimizers_text(before, after)
@@ -65,7 +65,7 @@ def _message(cause: Cause, grew: bool, shown: Shown, before: Side | None, after:
             return cause.meaning
 
 
-def _state(cause: Cause, shown: Shown, holder: Side) -> str | None:
+def _state(cause: Cause, shown: Shown, holder: Subject) -> str | None:
     """Name the tensors that are there for a cause; None for causes that are about weights or structures."""
     match cause:
         case Cause.OPTIMIZER_STATE:
@@ -103,7 +103,7 @@ def _changed_state(state: str, grew: bool, shown: Shown) -> str:
     return f"{'more' if grew else 'less'} of it: {state}"
 
 
-def _change_message(cause: Cause, grew: bool, places: int, before: Side | None, after: Side) -> str:
+def _change_message(cause: Cause, grew: bool, places: int, before: Subject | None, after: Subject) -> str:
     """Say a cause that changes how weights are stored, or which there are."""
     match cause:
         case Cause.SPARSE_ENCODING:
@@ -132,7 +132,7 @@ def _change_message(cause: Cause, grew: bool, places: int, before: Side | None, 
             return cause.meaning
 
 
-def _normalizations(before: Side, after: Side) -> str:
+def _normalizations(before: Subject, after: Subject) -> str:
     """Say what the converter does to batch normalizations, where one side has them and the other is of TFLite."""
     for keras, converted in ((before, after), (after, before)):
         statistics = Counter(tensor.layer for tensor in keras.artifact.tensors if tensor.role is Role.STATISTIC and tensor.layer)
@@ -147,7 +147,7 @@ _MOVING = 2
 """The moving averages of a batch normalization: mean and variance."""
 
 
-def functions_text(before: Side | None, after: Side) -> str:
+def functions_text(before: Subject | None, after: Subject) -> str:
     """Say how many functions each side has, and what of their bytes is a body that another has too."""
     now, twice = _functions(after)
     if before is None:
@@ -160,7 +160,7 @@ def functions_text(before: Side | None, after: Side) -> str:
     return f"{said}; {once or twice:,} bytes of those {when} are bodies that another has too" if once or twice else said
 
 
-def _functions(side: Side) -> tuple[int, int]:
+def _functions(side: Subject) -> tuple[int, int]:
     """Return how many functions the library has, and the bytes of those whose body stands there already."""
     told = side.artifact.facts.get("functions")
     found = [entry for entry in told if isinstance(entry, Mapping)] if isinstance(told, tuple | list) else []
@@ -175,7 +175,7 @@ def _functions(side: Side) -> tuple[int, int]:
     return count if isinstance(count, int) else len(found), twice
 
 
-def parameters(side: Side) -> int:
+def parameters(side: Subject) -> int:
     """Return how many elements the model's weights and statistics have, each copy of them counted once."""
     copies = copies_of(side)
     return sum(tensor.element_count for index, tensor in enumerate(side.artifact.tensors) if index not in copies and _is_parameter(tensor))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 
-from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.core.artifact import FormatName
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
@@ -18,31 +18,31 @@ _MOST = 2**31 - 1
 """Larger members or archives get records of Zip64."""
 
 
-def _find(planning: Planning) -> Iterator[Option]:
-    if planning.is_wrapped:
-        planning.left_out.append("zip-deflate: left out: the file stands within an archive: unpack it first")
+def _find(planning: Planning) -> Iterator[Outcome]:
+    if planning.subject.is_archived:
+        yield LeftOut(("zip-deflate",), "left out: the file stands within an archive: unpack it first")
         return
-    if not planning.is_file:
+    if not planning.subject.is_file:
         return
     try:
         size = _deflated(planning)
     except (UnmeasurableError, FormatError, *ZIP_ERRORS) as error:
-        planning.left_out.append(f"zip-deflate: not computed: {error}")
+        yield LeftOut(("zip-deflate",), f"not computed: {error}")
         return
-    if size >= planning.size:
-        planning.left_out.append(f"zip-deflate: left out: it would take {size:,} bytes, not fewer than now")
+    if size >= planning.subject.size:
+        yield LeftOut(("zip-deflate",), f"left out: it would take {size:,} bytes, not fewer than now")
         return
     notes = (
         "each member deflated with zlib level 9, and no smaller for another compressor; "
         "Keras refuses members above 256 MiB that expand more than 100 times"
     )
-    command = advise(Remedy.DEFLATE_KERAS, planning.artifact).code
+    command = advise(Remedy.DEFLATE_KERAS, planning.subject.artifact).code
     yield Option("zip-deflate", size, Basis.MEASURED, True, "as before, with load_model", command, notes, download_size=size)
 
 
 def _deflated(planning: Planning) -> int:
     """Return the size of the archive once zipfile wrote it again."""
-    source = planning.files.open(planning.artifact.members[0].name)
+    source = planning.subject.files.open(planning.subject.artifact.members[0].name)
     total = _END
     with zipfile.ZipFile(as_file(source)) as archive:
         for name in archive.namelist():
@@ -58,7 +58,9 @@ def _blocks(planning: Planning, archive: zipfile.ZipFile, name: str) -> Iterator
     with archive.open(name) as member:
         while block := member.read(BLOCK):
             done += len(block)
-            planning.limits.allow(f"the member {name}", done, min(planning.limits.decompressed_size, _MOST), planning.name)
+            planning.subject.limits.allow(
+                f"the member {name}", done, min(planning.subject.limits.decompressed_size, _MOST), planning.subject.file_name
+            )
             yield block
 
 

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
 
-from modelinspect.core.artifact import Artifact, FormatName
-from modelinspect.core.bytemap import TensorId
-from modelinspect.core.limits import Limits
-from modelinspect.core.tensors import Role, Tensor
-from modelinspect.measure.blocks import Reading
-from modelinspect.measure.facts import Measurements
-from modelinspect.sources.files import FileSet
+from modelinspect.core.artifact import FormatName
+from modelinspect.networks.subject import Subject
 
 Progress = Callable[[int, int], None]
 
@@ -46,69 +39,48 @@ class Option:
     download_size: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence for whoever reads the plan: a warning about what an option does."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An option, or several, that are not in the plan, and why."""
+
+    options: tuple[str, ...]
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """Both in a line."""
+        return f"{', '.join(self.options)}: {self.reason}"
+
+
+Outcome = Option | Note | LeftOut
+"""What a family of options yields."""
+
+
 @dataclass
 class Planning:
-    """The artifact whose files are open, and what families of options leave for others: warnings, and what they could not tell.
+    """A subject whose files are open, and what is asked of its plan.
 
-    ``reached`` is the smallest size that a family before measured; ``downloads`` asks what forms are once they are gzipped;
-    ``prefixes`` has what the bytes before an offset of a large file deflate to.
+    ``wanted`` are the names of the options to compute, empty for all; ``reached`` is the smallest size that a family before measured;
+    ``downloads`` asks what forms are once they are gzipped; ``prefixes`` has what the bytes before an offset of a large file deflate to.
     """
 
-    artifact: Artifact
-    files: FileSet
-    limits: Limits
-    measurements: Measurements | None
+    subject: Subject
     progress: Progress | None = None
     wanted: frozenset[str] = frozenset()
-    warnings: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
     reached: int | None = None
     downloads: bool = True
     prefixes: dict[int, int] = field(default_factory=dict)
 
-    @property
-    def size(self) -> int:
-        """The artifact's size."""
-        return self.artifact.size
-
     def wants(self, *options: str) -> bool:
-        """Tell whether any of these options is asked for."""
+        """Return whether any of these options is asked for."""
         return not self.wanted or any(option in self.wanted for option in options)
-
-    @cached_property
-    def reading(self) -> Reading:
-        """What readers of elements need."""
-        return Reading(self.files, self.limits, bytearray())
-
-    @property
-    def is_file(self) -> bool:
-        """Tell whether the artifact is one file."""
-        return len(self.artifact.members) == 1 and self.files.primary is not None
-
-    @property
-    def is_wrapped(self) -> bool:
-        """Tell whether the artifact stands within an archive (gzip, zip, tar)."""
-        return "wrapped_in" in self.artifact.facts
-
-    @property
-    def name(self) -> str:
-        """The name of the artifact's file or folder, without the way to it."""
-        return self.artifact.location.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
-
-    @property
-    def file(self) -> str:
-        """The artifact's name as a shell reads it."""
-        return shlex.quote(self.name)
-
-    def weights(self) -> Iterator[tuple[TensorId, Tensor]]:
-        """Yield the tensors of the model itself."""
-        for index, tensor in enumerate(self.artifact.tensors):
-            if tensor.role in (Role.WEIGHT, Role.STATISTIC, Role.CONSTANT):
-                yield TensorId(index), tensor
-
-    def of_role(self, role: Role) -> list[Tensor]:
-        """Return the tensors of a role."""
-        return [tensor for tensor in self.artifact.tensors if tensor.role is role]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +88,6 @@ class Family:
     """Options that are computed together; ``reads_weights`` tells that they cannot be computed from the structure alone."""
 
     options: tuple[str, ...]
-    find: Callable[[Planning], Iterator[Option]]
+    find: Callable[[Planning], Iterator[Outcome]]
     reads_weights: bool = True
     formats: frozenset[FormatName] = frozenset(FormatName)

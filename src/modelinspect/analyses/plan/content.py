@@ -23,12 +23,12 @@ PREDICTED = "the gzipped size is predicted, within 3 %"
 
 def is_gzipped(planning: Planning) -> bool:
     """Tell whether options that leave tensors out say what gzip makes of the rest: that reads all elements."""
-    return planning.downloads and planning.measurements is not None and planning.size <= MOST_DEFLATED
+    return planning.downloads and planning.subject.measurements is not None and planning.subject.size <= MOST_DEFLATED
 
 
 def read_member(planning: Planning, name: str) -> Iterator[bytes]:
     """Yield the bytes of a member in blocks."""
-    return _blocks(planning.files.open(name))
+    return _blocks(planning.subject.files.open(name))
 
 
 def _blocks(source: Source) -> Iterator[bytes]:
@@ -38,10 +38,10 @@ def _blocks(source: Source) -> Iterator[bytes]:
 
 def gunzipped(planning: Planning) -> Stream | None:
     """Return what the artifact's file decodes to where it is gzip from end to end, which no compressor makes smaller; None for others."""
-    wrapped = planning.artifact.facts.get("wrapped_in")
-    if not planning.is_file or not isinstance(wrapped, tuple) or wrapped[0] != Codec.GZIP:
+    wrapped = planning.subject.artifact.facts.get("wrapped_in")
+    if not planning.subject.is_file or not isinstance(wrapped, tuple) or wrapped[0] != Codec.GZIP:
         return None
-    member = planning.artifact.members[0]
+    member = planning.subject.artifact.members[0]
     whole = next((run for run in member.logical if run.codec == Codec.GZIP and run.span.size == member.size), None)
     return None if whole is None else Stream(member.name, (DecompressStep(0, member.size, whole.codec, whole.map.size),))
 
@@ -50,10 +50,10 @@ def stream(planning: Planning, read: Reader | None = None) -> Iterator[bytes]:
     """Yield the bytes that a compressor gets; ``read`` gives those of a member."""
     inner = gunzipped(planning)
     if inner is not None and read is None:
-        return _blocks(planning.files.open_stream(inner))
+        return _blocks(planning.subject.files.open_stream(inner))
     reader = read or (lambda name: read_member(planning, name))
-    members = planning.artifact.members
-    if len(members) == 1 and planning.files.primary is not None:
+    members = planning.subject.artifact.members
+    if len(members) == 1 and planning.subject.files.primary is not None:
         return reader(members[0].name)
     return tar_stream(_entries(planning, reader))
 
@@ -65,16 +65,16 @@ def without(planning: Planning, tensors: Iterable[Tensor]) -> Iterator[bytes] | 
         if extent.encoding != "raw":
             return None
         gone.setdefault(extent.member, []).append(extent.span)
-    kept = {name: list(_rest(sorted(spans), planning.artifact.member(name).size)) for name, spans in gone.items()}
+    kept = {name: list(_rest(sorted(spans), planning.subject.artifact.member(name).size)) for name, spans in gone.items()}
 
     def read(name: str) -> Iterator[bytes]:
         if name not in kept:
             return read_member(planning, name)
-        source = planning.files.open(name)
+        source = planning.subject.files.open(name)
         return (block for span in kept[name] for block in _blocks(WindowSource(source, span.offset, span.size)))
 
-    members = planning.artifact.members
-    if len(members) == 1 and planning.files.primary is not None:
+    members = planning.subject.artifact.members
+    if len(members) == 1 and planning.subject.files.primary is not None:
         return read(members[0].name)
     return tar_stream(_entries(planning, read, {name: sum(span.size for span in spans) for name, spans in kept.items()}))
 
@@ -92,8 +92,8 @@ def _rest(gone: list[Span], size: int) -> Iterator[Span]:
 
 def _entries(planning: Planning, read: Reader, changed: Mapping[str, int] = _NOTHING) -> Iterator[tuple[str, int, Iterator[bytes]]]:
     """Yield the files in the order of their names' bytes; folders are left out, as those without files are not known."""
-    prefix = "" if planning.files.primary is not None else f"{planning.name}/"
-    sizes = {member.name: member.size for member in planning.artifact.members} | dict(changed)
+    prefix = "" if planning.subject.files.primary is not None else f"{planning.subject.file_name}/"
+    sizes = {member.name: member.size for member in planning.subject.artifact.members} | dict(changed)
     for name in sorted(sizes, key=os.fsencode):
         yield prefix + name, sizes[name], read(name)
 
@@ -104,20 +104,21 @@ def pipe(planning: Planning, command: str, suffix: str) -> str:
     That of several files has a line for each stage; a shell goes on reading behind a pipe.
     """
     if gunzipped(planning) is not None:
-        made = planning.name.removesuffix(".gz") + suffix
-        return f"gunzip -c {planning.file} | {command} > {shlex.quote(made if made != planning.name else f'smaller-{made}')}"
-    if planning.is_file:
-        return f"{command} < {planning.file} > {shlex.quote(planning.name + suffix)}"
+        made = planning.subject.file_name.removesuffix(".gz") + suffix
+        made = made if made != planning.subject.file_name else f"smaller-{made}"
+        return f"gunzip -c {planning.subject.shell_name} | {command} > {shlex.quote(made)}"
+    if planning.subject.is_file:
+        return f"{command} < {planning.subject.shell_name} > {shlex.quote(planning.subject.file_name + suffix)}"
     settings = TAR.replace(" --numeric-owner", " \\\n  --numeric-owner")
-    end = f"{command} > {shlex.quote(planning.name + '.tar' + suffix)}"
-    if planning.files.primary is None:
-        return f"find {planning.file} -type f | LC_ALL=C sort |\n{settings} -T - |\n{end}"
-    names = sorted((member.name for member in planning.artifact.members), key=os.fsencode)
+    end = f"{command} > {shlex.quote(planning.subject.file_name + '.tar' + suffix)}"
+    if planning.subject.files.primary is None:
+        return f"find {planning.subject.shell_name} -type f | LC_ALL=C sort |\n{settings} -T - |\n{end}"
+    names = sorted((member.name for member in planning.subject.artifact.members), key=os.fsencode)
     return f"{settings} \\\n  {' '.join(map(shlex.quote, names))} |\n{end}"
 
 
 def loads_as(planning: Planning, tool: str) -> str:
     """Say how a compressed artifact is loaded."""
-    wrapped = planning.artifact.facts.get("wrapped_in")
-    is_tar = not planning.is_file or (isinstance(wrapped, tuple) and "tar" in wrapped)
+    wrapped = planning.subject.artifact.facts.get("wrapped_in")
+    is_tar = not planning.subject.is_file or (isinstance(wrapped, tuple) and "tar" in wrapped)
     return f"after {tool} and tar -x" if is_tar else f"after {tool}"

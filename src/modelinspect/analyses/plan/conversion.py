@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Note, Option, Outcome, Planning
 from modelinspect.conversion.forms.rewrite import SparseTensor, Weights
 from modelinspect.conversion.keras.source import Source, keras_source
 from modelinspect.conversion.predict import Form, gzipped_size, predict
@@ -14,7 +14,8 @@ from modelinspect.core.limits import MIB
 from modelinspect.core.tensors import Role
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
-from modelinspect.remedies.advice import is_whole, keras_module, load_lines
+from modelinspect.networks.writers import is_whole, keras_module
+from modelinspect.remedies.advice import load_lines
 from modelinspect.reports.wording import plural
 
 ERROR, _PADDINGS = 0.002, 32
@@ -39,7 +40,7 @@ _LOADS = {
 }
 
 
-def _find(planning: Planning) -> Iterator[Option]:
+def _find(planning: Planning) -> Iterator[Outcome]:
     source = _source(planning)
     forms = {(weights, sparse): predict(source.root, source.kept, weights, sparse=sparse) for _, weights, sparse in _FORMS}
     gzipped = _Gzipped(planning, source)
@@ -47,10 +48,10 @@ def _find(planning: Planning) -> Iterator[Option]:
     for name, weights, sparse in _FORMS:
         form = forms[weights, sparse]
         if sparse and not form.sparse:
-            planning.left_out.append(f"{name}: left out: no kernel has 30 % zeros, so the converter would encode none")
+            yield LeftOut((name,), "left out: no kernel has 30 % zeros, so the converter would encode none")
             continue
         if sparse:
-            _warn(planning, name, form, forms[weights, False])
+            yield from _warn(name, form, forms[weights, False])
         error = _error(form, source)
         if error is not None and error > _SURE and not planning.wanted:
             rough.append(name)
@@ -73,7 +74,7 @@ def _find(planning: Planning) -> Iterator[Option]:
             download,
         )
     if rough:
-        planning.left_out.append(f"{', '.join(rough)}: not predicted within {_SURE:.0%}: {_unsure(source)}; --only shows the guess")
+        yield LeftOut(tuple(rough), f"not predicted within {_SURE:.0%}: {_unsure(source)}; --only shows the guess")
 
 
 def _unsure(source: Source) -> str:
@@ -114,8 +115,10 @@ class _Gzipped:
     def _count(self, form: Form) -> int | None:
         if not self.planning.downloads or form.size > _MOST_WRITTEN:
             return None
-        files = self.planning.files
-        held = files.open(files.primary) if self.planning.artifact.format is FormatName.TFLITE and files.primary is not None else None
+        files = self.planning.subject.files
+        held = (
+            files.open(files.primary) if self.planning.subject.artifact.format is FormatName.TFLITE and files.primary is not None else None
+        )
         try:
             return gzipped_size(form, self.source.elements, held) + len(made_name(self.planning)) + 1
         except (FormatError, UnmeasurableError):
@@ -129,15 +132,15 @@ def _compared(sparse: int, dense: int | None) -> Iterator[str]:
 
 
 def _source(planning: Planning) -> Source:
-    if planning.artifact.format is FormatName.TFLITE:
+    if planning.subject.artifact.format is FormatName.TFLITE:
         from modelinspect.conversion.from_tflite import flat_source
 
-        return flat_source(planning)
-    if planning.artifact.format is FormatName.SAVED_MODEL and not _is_wrapped(planning):
+        return flat_source(planning.subject)
+    if planning.subject.artifact.format is FormatName.SAVED_MODEL and not _is_wrapped(planning):
         from modelinspect.conversion.graph.source import saved_source
 
-        return saved_source(planning)
-    return keras_source(planning)
+        return saved_source(planning.subject)
+    return keras_source(planning.subject)
 
 
 def command(planning: Planning, weights: Weights, *, sparse: bool, fixes_batch: bool = False) -> str:
@@ -156,14 +159,14 @@ def command(planning: Planning, weights: Weights, *, sparse: bool, fixes_batch: 
 
 def made_name(planning: Planning) -> str:
     """Return what the converted file is called."""
-    return "model.tflite" if planning.name != "model.tflite" else "converted.tflite"
+    return "model.tflite" if planning.subject.file_name != "model.tflite" else "converted.tflite"
 
 
 def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
     """Return lines that make the converter: of what the artifact loads as, or of the model that its weights belong to."""
-    artifact, wrapped = planning.artifact, _is_wrapped(planning)
+    artifact, wrapped = planning.subject.artifact, _is_wrapped(planning)
     if artifact.format is FormatName.SAVED_MODEL and not wrapped:
-        return [f"converter = tf.lite.TFLiteConverter.from_saved_model({planning.name!r})"]
+        return [f"converter = tf.lite.TFLiteConverter.from_saved_model({planning.subject.file_name!r})"]
     lines = [f"{load_lines(artifact)}"] if is_whole(artifact) else []
     if wrapped:
         lines += [] if lines else ["import tensorflow_model_optimization as tfmot"]
@@ -185,7 +188,7 @@ def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
 
 def _is_wrapped(planning: Planning) -> bool:
     """Tell whether tfmot wraps layers: what is converted is then what is left once they are unwrapped."""
-    return any("prune_low_magnitude" in tensor.name for tensor in planning.of_role(Role.PRUNING))
+    return any("prune_low_magnitude" in tensor.name for tensor in planning.subject.of_role(Role.PRUNING))
 
 
 def _notes(form: Form, source: Source) -> Iterator[str]:
@@ -207,12 +210,12 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
         yield "the artifact has weights but no layers' configuration: operators are guessed"
 
 
-def _warn(planning: Planning, name: str, form: Form, dense: Form) -> None:
+def _warn(name: str, form: Form, dense: Form) -> Iterator[Note]:
     """Say before it is converted that sparse encoding makes a file larger, and of which kernels."""
     broken = [tensor for tensor in form.sparse if tensor.lost]
     if broken:
         tensor = max(broken, key=lambda each: each.dense)
-        planning.warnings.append(
+        yield Note(
             f"{name}: the converter would DROP weights of {plural(len(broken), 'kernel')}: {tensor.name} has {tensor.inputs} inputs, which "
             f"blocks of {tensor.block} do not divide, and it keeps whole blocks alone. Do not use this form, or make the inputs a "
             f"multiple of {tensor.block}."
@@ -220,12 +223,12 @@ def _warn(planning: Planning, name: str, form: Form, dense: Form) -> None:
     losing = [tensor for tensor in form.sparse if tensor.sparse > tensor.dense]
     if form.size > dense.size:
         share = (form.size - dense.size) / dense.size
-        planning.warnings.append(
+        yield Note(
             f"{name}: EXPERIMENTAL_SPARSITY would make the file larger: {dense.size:,} -> {form.size:,} bytes (+{share:.0%}). "
             f"The converter encodes every kernel from 30 % zeros on and never compares sizes; {_worst(form.sparse)}."
         )
     elif losing:
-        planning.warnings.append(f"{name}: {plural(len(losing), 'kernel')} of {len(form.sparse)} would grow; {_worst(losing)}.")
+        yield Note(f"{name}: {plural(len(losing), 'kernel')} of {len(form.sparse)} would grow; {_worst(losing)}.")
 
 
 def _worst(tensors: tuple[SparseTensor, ...] | list[SparseTensor]) -> str:

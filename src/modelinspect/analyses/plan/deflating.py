@@ -23,14 +23,14 @@ _MOST = 64 * MIB
 
 def kernels(planning: Planning) -> Iterator[tuple[TensorId, Tensor]]:
     """Yield the matrices and 4-D kernels."""
-    for index, tensor in planning.weights():
+    for index, tensor in planning.subject.weights():
         if tensor.role is Role.WEIGHT and len(tensor.shape) in (2, 4) and tensor.element_count:
             yield index, tensor
 
 
 def marks(planning: Planning) -> list[int]:
     """Return the offsets before and behind the kernels of a large file, where its one pass notes how far the output is."""
-    if not planning.is_file or planning.size < _SMALL or planning.measurements is None:
+    if not planning.subject.is_file or planning.subject.size < _SMALL or planning.subject.measurements is None:
         return []
     spans = [span for _, tensor in kernels(planning) if (span := _span(tensor)) is not None]
     return sorted({offset for span in spans for offset in (span.offset, span.end)})
@@ -46,7 +46,7 @@ def deflated(planning: Planning, tensor: Tensor) -> int | None:
     if tensor.logical_size > _MOST:
         return None
     try:
-        return tensor_deflated_size(tensor, planning.reading)
+        return tensor_deflated_size(tensor, planning.subject.reading)
     except (UnmeasurableError, FormatError):
         return None
 

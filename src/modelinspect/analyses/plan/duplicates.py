@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.analyses.matching import Side
-from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Family, Option, Planning
+from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
 from modelinspect.analyses.plan.training_state import is_wrapped
 from modelinspect.analyses.plan.transport import gzip_frame
@@ -24,17 +23,17 @@ _GRAPH = 0.5
 """The share of a SavedModel's graph that may be what an export adds to the model."""
 
 
-def _find(planning: Planning) -> Iterator[Option]:
-    if planning.measurements is None:
+def _find(planning: Planning) -> Iterator[Outcome]:
+    if planning.subject.measurements is None:
         return
     sizes: dict[tuple[int, str], list[TensorId]] = {}
-    for index, tensor in planning.weights():
-        zeros = planning.measurements[index].zero_count
+    for index, tensor in planning.subject.weights():
+        zeros = planning.subject.measurements[index].zero_count
         if tensor.storage is Storage.DENSE and tensor.stored_size >= _LEAST and zeros != tensor.element_count and _is_number(tensor):
             sizes.setdefault((tensor.stored_size, str(tensor.dtype)), []).append(index)
     if all(len(group) < 2 for group in sizes.values()):
         return
-    digests = digest_equals(planning.artifact, planning.files, planning.measurements, planning.limits)
+    digests = digest_equals(planning.subject.artifact, planning.subject.files, planning.subject.measurements, planning.subject.limits)
     groups: dict[str, list[TensorId]] = {}
     for group in sizes.values():
         for index in group if len(group) > 1 else ():
@@ -45,13 +44,13 @@ def _find(planning: Planning) -> Iterator[Option]:
     if not pairs:
         return
     if is_wrapped(planning):
-        planning.left_out.append("drop-duplicates: left out: the copies are the wrappers', see strip-pruning")
+        yield LeftOut(("drop-duplicates",), "left out: the copies are the wrappers', see strip-pruning")
         return
-    copies = [planning.artifact.tensors[copy] for copy, _ in pairs]
+    copies = [planning.subject.artifact.tensors[copy] for copy, _ in pairs]
     saved = sum(tensor.stored_size for tensor in copies)
-    size = planning.size - saved
+    size = planning.subject.size - saved
     error = _error(planning, size, len(copies))
-    advice = duplicate_remedy(Side(planning.artifact, planning.measurements), *pairs[0])
+    advice = duplicate_remedy(planning.subject, *pairs[0])
     notes = f"{plural(len(copies), 'tensor')} stored again with the same elements, {saved:,} bytes; such as {copies[0].name}"
     if advice is not None:
         notes += f"; {advice.words}"
@@ -64,7 +63,7 @@ def _find(planning: Planning) -> Iterator[Option]:
 
 def _error(planning: Planning, size: int, copies: int) -> float:
     """Return what the size may be off by: structures of copies, and a graph that another way of saving writes otherwise."""
-    artifact = planning.artifact
+    artifact = planning.subject.artifact
     each = _HEADER if artifact.format in (FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.KERAS_ZIP, FormatName.HDF5) else _ENTRY
     graph = sum(member.size for member in artifact.members if member.name.endswith((".pb", ".pbtxt", ".cpb")))
     doubt = each * copies + (_GRAPH * graph if artifact.format is FormatName.SAVED_MODEL else 0)
@@ -79,7 +78,7 @@ def _apart(planning: Planning, group: list[TensorId]) -> list[TensorId]:
     """Return tensors that stand in different places."""
     found: dict[tuple[object, ...], TensorId] = {}
     for index in group:
-        extents = planning.artifact.tensors[index].extents
+        extents = planning.subject.artifact.tensors[index].extents
         found.setdefault(tuple((extent.member, extent.span) for extent in extents), index)
     return list(found.values())
 

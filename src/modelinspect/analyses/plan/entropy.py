@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from math import ceil, log2
 
-from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.core.tensors import Storage, Tensor
 from modelinspect.measure.distinct import MOST
 from modelinspect.measure.facts import TensorMeasure
@@ -65,8 +65,8 @@ _FLOORS: tuple[tuple[Floor, str], ...] = (
 )
 
 
-def _find(planning: Planning) -> Iterator[Option]:
-    if planning.measurements is None:
+def _find(planning: Planning) -> Iterator[Outcome]:
+    if planning.subject.measurements is None:
         return
     for known, notes in _FLOORS:
         size = _sum(planning, known)
@@ -75,14 +75,18 @@ def _find(planning: Planning) -> Iterator[Option]:
         if planning.reached is None or size <= planning.reached:
             yield Option("entropy-bound", size, Basis.BOUND, True, "not a file: a floor", "", notes)
             return
-    planning.left_out.append("entropy-bound: left out: compressors find order among the elements that no count of them sees")
+    yield LeftOut(("entropy-bound",), "left out: compressors find order among the elements that no count of them sees")
 
 
 def _sum(planning: Planning, known: Floor) -> int:
     """Return the floor of the model's tensors together, 0 where none is known."""
-    if planning.measurements is None:
+    if planning.subject.measurements is None:
         return 0
-    least = [known(tensor, planning.measurements[index]) for index, tensor in planning.weights() if tensor.storage is not Storage.INLINE]
+    least = [
+        known(tensor, planning.subject.measurements[index])
+        for index, tensor in planning.subject.weights()
+        if tensor.storage is not Storage.INLINE
+    ]
     return sum(size for size in least if size is not None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.core.artifact import FormatName
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
@@ -15,11 +15,11 @@ from modelinspect.remedies import Remedy, advise
 _UNREAD = ("links", "elsewhere", "committed_datatypes")
 
 
-def _find(planning: Planning) -> Iterator[Option]:
-    if planning.is_wrapped:
-        planning.left_out.append("hdf5-gzip, hdf5-repack: left out: the file stands within an archive: unpack it first")
+def _find(planning: Planning) -> Iterator[Outcome]:
+    if planning.subject.is_archived:
+        yield LeftOut(("hdf5-gzip", "hdf5-repack"), "left out: the file stands within an archive: unpack it first")
         return
-    if not planning.is_file:
+    if not planning.subject.is_file:
         return
     for name, gzip in (("hdf5-gzip", True), ("hdf5-repack", False)):
         if not planning.wants(name):
@@ -27,32 +27,36 @@ def _find(planning: Planning) -> Iterator[Option]:
         try:
             size, deflated = _sizes(planning, gzip=gzip)
         except (UnmeasurableError, FormatError) as error:
-            planning.left_out.append(f"{name}: not computed: {error}")
+            yield LeftOut((name,), f"not computed: {error}")
             continue
-        if size >= planning.size:
-            planning.left_out.append(f"{name}: left out: it would take {size:,} bytes, not fewer than now")
+        if size >= planning.subject.size:
+            yield LeftOut((name,), f"left out: it would take {size:,} bytes, not fewer than now")
             continue
         yield _option(planning, name, size, deflated, gzip=gzip)
 
 
 def _sizes(planning: Planning, *, gzip: bool) -> tuple[int, int | None]:
-    facts = planning.artifact.facts
+    facts = planning.subject.artifact.facts
     told = facts.get("hdf5")
-    if planning.artifact.diagnostics:
+    if planning.subject.artifact.diagnostics:
         raise UnmeasurableError("the file is damaged, and is not given to the HDF5 library")
     if any(key in facts or (isinstance(told, dict) and key in told) for key in _UNREAD):
         raise UnmeasurableError("it has links, references to other files or named types")
-    return repacked_size(planning.files.open(planning.artifact.members[0].name), planning.limits, gzip=gzip)
+    return repacked_size(planning.subject.files.open(planning.subject.artifact.members[0].name), planning.subject.limits, gzip=gzip)
 
 
 def _option(planning: Planning, name: str, size: int, deflated: int | None, *, gzip: bool) -> Option:
-    advice = advise(Remedy.REPACK_GZIP_HDF5 if gzip else Remedy.REPACK_HDF5, planning.artifact)
+    advice = advise(Remedy.REPACK_GZIP_HDF5 if gzip else Remedy.REPACK_HDF5, planning.subject.artifact)
     notes = (
         f"deflate in HDF5, a chunk for each data set of {LEAST_GZIPPED:,} bytes or more; no shuffle: it makes zeros compress worse"
         if gzip
         else "newest structures and no free space"
     )
-    loads = "as before, with load_model" if planning.artifact.format is FormatName.KERAS_HDF5 else "as before, with load_weights or h5py"
+    loads = (
+        "as before, with load_model"
+        if planning.subject.artifact.format is FormatName.KERAS_HDF5
+        else "as before, with load_weights or h5py"
+    )
     download = None if deflated is None else deflated + GZIP_FRAME + len(advice.made) + 1
     return Option(name, size, Basis.MEASURED, True, loads, advice.code, notes, download_size=download)
 

@@ -17,11 +17,11 @@ OVERHEAD, PER_CHANNEL = 380, 12
 
 def tensor_plans(planning: Planning) -> tuple[TensorPlan, ...]:
     """Describe the kernels, the largest first."""
-    if planning.measurements is None:
+    if planning.subject.measurements is None:
         return ()
     found: list[TensorPlan] = []
     for index, tensor in kernels(planning):
-        measure = planning.measurements[index]
+        measure = planning.subject.measurements[index]
         zeros = measure.zero_count
         gzipped = deflated(planning, tensor)
         evens = [break_even(planning, tensor, width) for width in (4, 2, 1)]
@@ -48,7 +48,7 @@ def break_even(planning: Planning, tensor: Tensor, width: int) -> float | None:
     if width == 1 and count < 1_024:
         return None
     index = 1 if last <= 0x100 else 2 if last <= 0x10000 else 4
-    channels = tensor.shape[0] if planning.artifact.format is FormatName.TFLITE else tensor.shape[-1]
+    channels = tensor.shape[0] if planning.subject.artifact.format is FormatName.TFLITE else tensor.shape[-1]
     fixed = OVERHEAD + (PER_CHANNEL * channels if width == 1 else 0)
     low, high = 0, count  # the bytes of a segment depend on how many are kept
     while low < high:
@@ -64,7 +64,7 @@ def break_even(planning: Planning, tensor: Tensor, width: int) -> float | None:
 def _as_converted(planning: Planning, tensor: Tensor) -> tuple[int, int]:
     """Return rows and the last length of a kernel as TFLite lays it: outputs first, inputs last."""
     shape = tensor.shape
-    if planning.artifact.format is FormatName.TFLITE:
+    if planning.subject.artifact.format is FormatName.TFLITE:
         last = shape[-1]
     elif len(shape) == 2:
         last = shape[0]

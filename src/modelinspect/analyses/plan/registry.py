@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 
-from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Family, Option, Planning
+from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Family, LeftOut, Note, Option, Outcome, Planning
 from modelinspect.analyses.plan.kernels import tensor_plans
 from modelinspect.errors import FormatError, UsageError
 from modelinspect.measure.blocks import UnmeasurableError
@@ -34,46 +35,50 @@ def check_names(names: frozenset[str]) -> None:
 
 def find_options(planning: Planning) -> PlanReport:
     """Compute every option that applies, the smallest first."""
-    found = _sure_enough(run_families(planning), planning)
-    found.sort(key=lambda option: (option.size, option.option))
+    subject = planning.subject
+    outcomes = list(run_families(planning))
+    options, rough = _sure_enough([one for one in outcomes if isinstance(one, Option)], planning)
+    options.sort(key=lambda option: (option.size, option.option))
     return PlanReport(
-        artifact=artifact_entry(planning.artifact),
-        measured=planning.measurements is not None,
-        options=tuple(option_entry(option, planning.size) for option in found),
-        tensors=tensor_plans(planning) if planning.measurements is not None else (),
-        notes=tuple(planning.warnings),
-        left_out=tuple(planning.left_out),
-        diagnostics=tuple(diagnostic_entry(found) for found in planning.artifact.diagnostics),
+        artifact=artifact_entry(subject.artifact),
+        measured=subject.measurements is not None,
+        options=tuple(option_entry(option, subject.size) for option in options),
+        tensors=tensor_plans(planning) if subject.measurements is not None else (),
+        notes=tuple(one.text for one in outcomes if isinstance(one, Note)),
+        left_out=tuple(one.text for one in (*outcomes, *rough) if isinstance(one, LeftOut)),
+        diagnostics=tuple(diagnostic_entry(found) for found in subject.artifact.diagnostics),
     )
 
 
-def run_families(planning: Planning) -> list[Option]:
-    """Compute the options that are wanted and apply; what could not be computed is left to ``planning.left_out``."""
-    found: list[Option] = []
+def run_families(planning: Planning) -> Iterator[Outcome]:
+    """Compute the options that are wanted and apply; what could not be computed is `LeftOut`."""
+    subject = planning.subject
     for family in families():
-        if planning.artifact.format not in family.formats or not planning.wants(*family.options):
+        if subject.artifact.format not in family.formats or not planning.wants(*family.options):
             continue
-        if family.reads_weights and planning.measurements is None:
+        if family.reads_weights and subject.measurements is None:
             continue
         try:
-            found += [option for option in family.find(planning) if planning.wants(option.option)]
-            planning.reached = min((option.size for option in found if option.basis is Basis.MEASURED), default=None)
+            for outcome in family.find(planning):
+                if not isinstance(outcome, Option):
+                    yield outcome
+                elif planning.wants(outcome.option):
+                    yield outcome
+                    if outcome.basis is Basis.MEASURED:
+                        planning.reached = min(outcome.size, planning.reached or outcome.size)
         except (FormatError, UnmeasurableError) as error:
-            planning.left_out.append(f"{', '.join(family.options)}: not computed: {error}")
-    return found
+            yield LeftOut(family.options, f"not computed: {error}")
 
 
-def _sure_enough(options: list[Option], planning: Planning) -> list[Option]:
+def _sure_enough(options: list[Option], planning: Planning) -> tuple[list[Option], tuple[LeftOut, ...]]:
     """Return the options whose size is known well, and those that were asked for by name; a rough guess is no plan."""
     if planning.wanted:
-        return options
+        return options, ()
     rough = [option for option in options if option.basis is Basis.ESTIMATE and (option.error or 0.0) > MOST_ERROR]
-    if rough:
-        names = ", ".join(sorted(option.option for option in rough))
-        planning.left_out.append(
-            f"{names}: not predicted within {MOST_ERROR:.0%} for this artifact; make the file and inspect it, or see the guess with --only"
-        )
-    return [option for option in options if option not in rough]
+    if not rough:
+        return options, ()
+    reason = f"not predicted within {MOST_ERROR:.0%} for this artifact; make the file and inspect it, or see the guess with --only"
+    return [option for option in options if option not in rough], (LeftOut(tuple(sorted(option.option for option in rough)), reason),)
 
 
 def option_entry(option: Option, size: int) -> OptionEntry:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
 from modelinspect.core.artifact import Document, DocumentKind, FormatName
 from modelinspect.core.tensors import DecompressStep, Role, Stream, Tensor
@@ -18,8 +18,8 @@ from modelinspect.formats.keras.config import read_json
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.compressors import GZIP_FRAME, deflated_size
 from modelinspect.measure.rewrite import MOST_DEFLATED, ZIP_ERRORS, Rewriting, Rewritten, as_file, rewritten
+from modelinspect.networks.writers import keras_module
 from modelinspect.remedies import Advice
-from modelinspect.remedies.advice import keras_module
 from modelinspect.remedies.choose import without_helpers, without_optimizer
 
 _WRAPPER = "prune_low_magnitude"
@@ -66,8 +66,8 @@ class Rest:
         return None if self.deflated is None else self.deflated + GZIP_FRAME + _NAME
 
 
-def _find(planning: Planning) -> Iterator[Option]:
-    slots = planning.of_role(Role.OPTIMIZER)
+def _find(planning: Planning) -> Iterator[Outcome]:
+    slots = planning.subject.of_role(Role.OPTIMIZER)
     wrapped = is_wrapped(planning)
     for name, applies, compute in (
         ("strip-optimizer", bool(slots), _without_optimizer),
@@ -78,40 +78,40 @@ def _find(planning: Planning) -> Iterator[Option]:
         try:
             yield compute(planning)
         except (UnmeasurableError, FormatError) as error:
-            planning.left_out.append(f"{name}: not computed: {error}")
+            yield LeftOut((name,), f"not computed: {error}")
 
 
 def is_wrapped(planning: Planning) -> bool:
     """Tell whether tfmot's wrappers are in the artifact."""
-    helpers = planning.of_role(Role.PRUNING)
+    helpers = planning.subject.of_role(Role.PRUNING)
     return any(_WRAPPER in tensor.name or any(part.split(":")[0] in _HELPERS for part in tensor.name.split("/")) for tensor in helpers)
 
 
 def _without_optimizer(planning: Planning) -> Option:
     rest = _rest(planning, Rewriting(keep=_is_no_training, attributes=_untrained), (Role.OPTIMIZER,), dict)
     size, basis, error = rest.size, rest.basis, rest.error
-    slots = planning.of_role(Role.OPTIMIZER)
+    slots = planning.subject.of_role(Role.OPTIMIZER)
     held = sum(tensor.stored_size for tensor in slots)
     notes = f"{len(slots):,} tensors of the optimizer, {held:,} bytes, and the structures that hold them; training starts anew without them"
-    form = planning.artifact.format
-    advice = without_optimizer(planning.artifact)
+    form = planning.subject.artifact.format
+    advice = without_optimizer(planning.subject.artifact)
     if basis is Basis.MEASURED and is_wrapped(planning):  # the loaded model writes its wrappers' variables in another order
         basis, error = Basis.ESTIMATE, _WRAPPED_ERROR
-    nested = any("/" in (tensor.layer or "") for tensor in planning.artifact.tensors)
-    if basis is Basis.MEASURED and form is FormatName.KERAS_HDF5 and keras_module(planning.artifact) == "keras" and nested:
+    nested = any("/" in (tensor.layer or "") for tensor in planning.subject.artifact.tensors)
+    if basis is Basis.MEASURED and form is FormatName.KERAS_HDF5 and keras_module(planning.subject.artifact) == "keras" and nested:
         basis, error = Basis.ESTIMATE, round(_RENAMED_DOUBT / max(size, 1), 4)
     notes += f"; {PREDICTED}" if rest.download is not None and basis is not Basis.MEASURED else ""
     return Option("strip-optimizer", size, basis, True, _LOADS[form], _code(advice), notes, error, rest.download)
 
 
 def _without_pruning(planning: Planning) -> Option:
-    form = planning.artifact.format
+    form = planning.subject.artifact.format
     rewriting = Rewriting(keep=_is_no_helper, rename=_unwrapped_path, attributes=_unwrapped_attributes)
     rest = _rest(planning, rewriting, (Role.OPTIMIZER, Role.PRUNING), unwrapped)
-    helpers = planning.of_role(Role.PRUNING)
+    helpers = planning.subject.of_role(Role.PRUNING)
     held = sum(tensor.stored_size for tensor in helpers)
     notes = f"{len(helpers):,} masks, thresholds and steps, {held:,} bytes; the optimizer's state goes with them"
-    advice = without_helpers(planning.artifact)
+    advice = without_helpers(planning.subject.artifact)
     notes += f"; {PREDICTED}" if rest.download is not None else ""
     return Option("strip-pruning", rest.size, rest.basis, True, _LOADS[form], _code(advice), notes, rest.error, rest.download)
 
@@ -122,17 +122,17 @@ def _code(advice: Advice | None) -> str:
 
 def _rest(planning: Planning, rewriting: Rewriting, roles: tuple[Role, ...], change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> Rest:
     """Return what is left without tensors of some roles."""
-    match planning.artifact.format:
-        case FormatName.KERAS_HDF5 | FormatName.WEIGHTS_HDF5 if planning.is_file:
-            is_model = planning.artifact.format is FormatName.KERAS_HDF5
+    match planning.subject.artifact.format:
+        case FormatName.KERAS_HDF5 | FormatName.WEIGHTS_HDF5 if planning.subject.is_file:
+            is_model = planning.subject.artifact.format is FormatName.KERAS_HDF5
             rewriting = replace(rewriting, linked_last=not is_model, by_layer=is_model, by_container=not is_model)
-            made = _rewrite(planning, Stream(planning.artifact.members[0].name), rewriting)
+            made = _rewrite(planning, Stream(planning.subject.artifact.members[0].name), rewriting)
             deflated = None if made.data is None else deflated_size([made.data])
             if Role.PRUNING not in roles:
                 return Rest(made.size, Basis.MEASURED, None, deflated)
             error = round(0.001 if is_model else 0.002 + _RENAMED_WEIGHTS / max(made.size, 1), 4)
             return Rest(made.size, Basis.ESTIMATE, error, deflated)
-        case FormatName.KERAS_ZIP if planning.is_file:
+        case FormatName.KERAS_ZIP if planning.subject.is_file:
             size, deflated = _archive(planning, rewriting, change)
             doubt = _REBUILT if Role.PRUNING in roles else 0
             return Rest(size, Basis.ESTIMATE, round(0.002 + doubt / max(size, 1), 4), deflated)
@@ -143,15 +143,15 @@ def _rest(planning: Planning, rewriting: Rewriting, roles: tuple[Role, ...], cha
 
 
 def _rewrite(planning: Planning, stream: Stream, rewriting: Rewriting) -> Rewritten:
-    if planning.artifact.diagnostics:
+    if planning.subject.artifact.diagnostics:
         raise UnmeasurableError("the file is damaged, and is not given to the HDF5 library")
-    if planning.artifact.format is not FormatName.KERAS_ZIP and any(
-        one.steps for each in planning.artifact.tensors for one in _streams(each)
+    if planning.subject.artifact.format is not FormatName.KERAS_ZIP and any(
+        one.steps for each in planning.subject.artifact.tensors for one in _streams(each)
     ):
         raise UnmeasurableError("it stands in an archive: unpack it first")
-    held = sum(tensor.logical_size for tensor in planning.artifact.tensors)
+    held = sum(tensor.logical_size for tensor in planning.subject.artifact.tensors)
     written = is_gzipped(planning) and held <= MOST_DEFLATED
-    return rewritten(planning.files.open_stream(stream), replace(rewriting, with_elements=written))
+    return rewritten(planning.subject.files.open_stream(stream), replace(rewriting, with_elements=written))
 
 
 def _archive(planning: Planning, rewriting: Rewriting, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> tuple[int, int | None]:
@@ -159,22 +159,22 @@ def _archive(planning: Planning, rewriting: Rewriting, change: Callable[[dict[st
 
     Nothing in it is compressed, as Keras writes it.
     """
-    streams = {stream for tensor in planning.artifact.tensors for stream in _streams(tensor)}
-    config = [document for document in planning.artifact.documents if document.kind is DocumentKind.KERAS_CONFIG]
+    streams = {stream for tensor in planning.subject.artifact.tensors for stream in _streams(tensor)}
+    config = [document for document in planning.subject.artifact.documents if document.kind is DocumentKind.KERAS_CONFIG]
     if len(streams) != 1 or not config or any(isinstance(step, DecompressStep) for stream in streams for step in stream.steps):
         raise UnmeasurableError("its members are compressed or not as Keras writes them")
     stream = streams.pop()
-    inner = planning.files.open_stream(stream).size
+    inner = planning.subject.files.open_stream(stream).size
     text = read_json(_text(planning, config[0]))
     if not isinstance(text, dict):
         raise UnmeasurableError("its configuration cannot be read")
     changed = {key: value for key, value in change(text).items() if key != "compile_config"}
-    if keras_module(planning.artifact) == "keras":
+    if keras_module(planning.subject.artifact) == "keras":
         changed = {**_unshared(changed), "compile_config": {}}  # what Keras 3 says of a model that was loaded and is not compiled
     rewriting = replace(rewriting, linked_last=True, through_file=True)
     less = len(json.dumps(text)) - len(json.dumps(changed))
     made = _rewrite(planning, stream, rewriting)
-    size = planning.size - inner + made.size - less
+    size = planning.subject.size - inner + made.size - less
     if made.data is None:
         return size, None
     return size, _deflated_archive(planning, {"config.json": json.dumps(changed).encode(), "model.weights.h5": made.data})
@@ -182,11 +182,14 @@ def _archive(planning: Planning, rewriting: Rewriting, change: Callable[[dict[st
 
 def _deflated_archive(planning: Planning, changed: Mapping[str, bytes]) -> int | None:
     """Return what the archive deflates to with other contents of some members, None where it cannot be written again."""
-    if planning.is_wrapped:
+    if planning.subject.is_archived:
         return None
     buffer = io.BytesIO()
     try:
-        with zipfile.ZipFile(as_file(planning.files.open(planning.artifact.members[0].name))) as old, zipfile.ZipFile(buffer, "w") as new:
+        with (
+            zipfile.ZipFile(as_file(planning.subject.files.open(planning.subject.artifact.members[0].name))) as old,
+            zipfile.ZipFile(buffer, "w") as new,
+        ):
             if sum(info.file_size for info in old.infolist()) > MOST_DEFLATED:
                 return None
             for info in old.infolist():
@@ -216,18 +219,18 @@ def _streams(tensor: Tensor) -> Iterator[Stream]:
 def _text(planning: Planning, document: Document) -> bytes:
     if document.data is not None:
         return document.data
-    planning.limits.allow("a configuration", document.span.size, planning.limits.structure_size, document.stream.member)
-    return planning.files.open_stream(document.stream).read_at(document.span.offset, document.span.size)
+    planning.subject.limits.allow("a configuration", document.span.size, planning.subject.limits.structure_size, document.stream.member)
+    return planning.subject.files.open_stream(document.stream).read_at(document.span.offset, document.span.size)
 
 
 def _estimated(planning: Planning, roles: tuple[Role, ...]) -> Rest:
     """Take away the elements and what the index and the object graph say of each; a SavedModel's graph shrinks too, and is not known."""
-    gone = [tensor for tensor in planning.artifact.tensors if tensor.role in roles or _COUNTER in tensor.name]
+    gone = [tensor for tensor in planning.subject.artifact.tensors if tensor.role in roles or _COUNTER in tensor.name]
     wrappers = sum("pruning_step" in tensor.name for tensor in gone)
-    size = planning.size - sum(tensor.stored_size for tensor in gone) - _CHECKPOINT_ENTRY * len(gone) - _WRAPPER_ENTRY * wrappers
-    if planning.artifact.format is FormatName.CHECKPOINT:
-        size -= sum(member.size for member in planning.artifact.members if member.name == _STATE)
-    graph = sum(member.size for member in planning.artifact.members if member.name.endswith((".pb", ".pbtxt", ".cpb")))
+    size = planning.subject.size - sum(tensor.stored_size for tensor in gone) - _CHECKPOINT_ENTRY * len(gone) - _WRAPPER_ENTRY * wrappers
+    if planning.subject.artifact.format is FormatName.CHECKPOINT:
+        size -= sum(member.size for member in planning.subject.artifact.members if member.name == _STATE)
+    graph = sum(member.size for member in planning.subject.artifact.members if member.name.endswith((".pb", ".pbtxt", ".cpb")))
     share = _WRAPPED_GRAPH if Role.PRUNING in roles else _TRAINED_GRAPH
     doubt = _CHECKPOINT_DOUBT * (len(gone) + 4) + share * graph
     return Rest(max(size, 0), Basis.ESTIMATE, round(min(doubt / max(size - doubt, 1), 9.99), 4), _deflated(planning, gone))
@@ -235,7 +238,7 @@ def _estimated(planning: Planning, roles: tuple[Role, ...]) -> Rest:
 
 def _deflated(planning: Planning, gone: Sequence[Tensor]) -> int | None:
     """Return what a checkpoint deflates to without some tensors: what its index and graph say of them goes in proportion."""
-    artifact = planning.artifact
+    artifact = planning.subject.artifact
     data = without(planning, gone) if is_gzipped(planning) and artifact.format is FormatName.CHECKPOINT else None
     if data is None:
         return None

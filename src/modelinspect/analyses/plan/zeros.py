@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from modelinspect.analyses.plan.base import Basis, Family, Option, Planning
+from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.analyses.plan.content import loads_as, read_member, stream
 from modelinspect.core.tensors import ByteOrder, ElementKind, RawPayload, Tensor
 from modelinspect.measure.compressors import BLOCK, GZIP_FRAME, Compressor, compress_all
@@ -15,15 +15,15 @@ from modelinspect.remedies.choose import positive_zeros, repackable
 from modelinspect.reports.wording import plural
 
 
-def _find(planning: Planning) -> Iterator[Option]:
-    if planning.measurements is None:
+def _find(planning: Planning) -> Iterator[Outcome]:
+    if planning.subject.measurements is None:
         return
-    negative = sum(measure.negative_zero_count or 0 for measure in planning.measurements.tensors)
+    negative = sum(measure.negative_zero_count or 0 for measure in planning.subject.measurements.tensors)
     if not negative:
         return
     spans = _spans(planning)
     if not spans:
-        planning.left_out.append("canonical-zeros: left out: the elements are not stored as they are in memory")
+        yield LeftOut(("canonical-zeros",), "left out: the elements are not stored as they are in memory")
         return
 
     def read(name: str) -> Iterator[bytes]:
@@ -32,11 +32,11 @@ def _find(planning: Planning) -> Iterator[Option]:
     size = compress_all(stream(planning, read), [Compressor.GZIP])[Compressor.GZIP] + GZIP_FRAME
     notes = f"{plural(negative, 'zero')} stored as -0.0: the size after gzip-9 once they are +0.0, values unchanged"
     if _is_rewritten_in_place(planning):
-        advice: Advice | None = advise(Remedy.CANONICAL_HDF5, planning.artifact)
-        size += len(advise(Remedy.CANONICAL_HDF5, planning.artifact).made.encode()) + 1
+        advice: Advice | None = advise(Remedy.CANONICAL_HDF5, planning.subject.artifact)
+        size += len(advise(Remedy.CANONICAL_HDF5, planning.subject.artifact).made.encode()) + 1
     else:
-        advice = positive_zeros(planning.artifact)
-        size += len(planning.name.encode()) + 1 if planning.is_file else 0
+        advice = positive_zeros(planning.subject.artifact)
+        size += len(planning.subject.file_name.encode()) + 1 if planning.subject.is_file else 0
         notes += f"; {advice.words}, then compress it; saved anew it differs by some bytes" if advice is not None else ""
     code = advice.code if advice is not None else ""
     yield Option("canonical-zeros", size, Basis.MEASURED, True, loads_as(planning, "gunzip"), code, notes, download_size=size)
@@ -44,9 +44,9 @@ def _find(planning: Planning) -> Iterator[Option]:
 
 def _is_rewritten_in_place(planning: Planning) -> bool:
     """Tell whether h5py can put every float of a file in its own place: none of them is compressed or in an archive."""
-    floats = [tensor for tensor in planning.artifact.tensors if tensor.dtype.kind is ElementKind.FLOAT and tensor.stored_size]
+    floats = [tensor for tensor in planning.subject.artifact.tensors if tensor.dtype.kind is ElementKind.FLOAT and tensor.stored_size]
     plain = all(isinstance(tensor.payload, RawPayload) and not tensor.payload.stream.steps for tensor in floats)
-    return plain and planning.is_file and repackable(planning.artifact)
+    return plain and planning.subject.is_file and repackable(planning.subject.artifact)
 
 
 Run = tuple[int, int, int, ByteOrder]
@@ -56,7 +56,7 @@ Run = tuple[int, int, int, ByteOrder]
 def _spans(planning: Planning) -> dict[str, list[Run]]:
     """Return the places of floats that stand in members as they are, sorted and without overlaps."""
     found: dict[str, set[Run]] = {}
-    for tensor in planning.artifact.tensors:
+    for tensor in planning.subject.artifact.tensors:
         if isinstance(tensor.payload, RawPayload):
             for run in _runs(tensor, tensor.payload):
                 found.setdefault(tensor.payload.stream.member, set()).add(run)
@@ -84,7 +84,7 @@ def _apart(runs: set[Run]) -> list[Run]:
 
 def _rewritten(planning: Planning, name: str, runs: list[Run]) -> Iterator[bytes]:
     """Yield a member whose floats have no negative zero."""
-    source = planning.files.open(name)
+    source = planning.subject.files.open(name)
     position = 0
     for offset, size, width, order in [*runs, (source.size, 0, 1, ByteOrder.LITTLE)]:
         for start in range(position, offset, BLOCK):

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelinspect.analyses.plan.base import Planning
 from modelinspect.core.artifact import DocumentKind
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.formats.graph.data_types import data_type
 from modelinspect.measure.blocks import UnmeasurableError
+from modelinspect.networks.subject import Subject
 
 _BINARY = "SavedModel"
 """The label of a graph that is one message, and neither text nor in chunks."""
@@ -74,20 +74,20 @@ class SavedGraph:
     steps: list[Step]
 
 
-def read_graph(planning: Planning) -> SavedGraph:
+def read_graph(subject: Subject) -> SavedGraph:
     """Return what the converter would convert. Raises `UnmeasurableError` where that cannot be told, `FormatError`."""
-    documents = [each for each in planning.artifact.documents if each.kind in (DocumentKind.GRAPH, DocumentKind.GRAPH_TEXT)]
+    documents = [each for each in subject.artifact.documents if each.kind in (DocumentKind.GRAPH, DocumentKind.GRAPH_TEXT)]
     if len(documents) != 1 or documents[0].label != _BINARY or documents[0].kind is not DocumentKind.GRAPH:
         raise UnmeasurableError("its graph is not in saved_model.pb, or not there alone")
     stream, span = documents[0].stream, documents[0].span
-    planning.limits.allow("the graph", span.size, planning.limits.structure_size, stream.member, span.offset)
-    data = planning.files.open_stream(stream).read_at(span.offset, span.size)
+    subject.limits.allow("the graph", span.size, subject.limits.structure_size, stream.member, span.offset)
+    data = subject.files.open_stream(stream).read_at(span.offset, span.size)
     message: Any = parse_message("SavedModel", data, stream.member, span.offset)
     graphs = [graph for graph in message.meta_graphs if set(graph.meta_info_def.tags) == {_SERVE}]
     if len(graphs) != 1:
         raise UnmeasurableError("it has no graph, or several, for serving")
     key = _signature(graphs[0])
-    return _Reader(graphs[0], planning.limits.nesting).read(key)
+    return _Reader(graphs[0], subject.limits.nesting).read(key)
 
 
 def _signature(graph: Any) -> str:

@@ -9,7 +9,6 @@ from math import prod
 
 import numpy as np
 
-from modelinspect.analyses.plan.base import Planning
 from modelinspect.conversion.forms.rewrite import FLOAT32
 from modelinspect.conversion.graph.certain import doubt, is_certain
 from modelinspect.conversion.graph.constants import folded, read_constant
@@ -25,6 +24,7 @@ from modelinspect.conversion.tree import Node as Tree
 from modelinspect.core.tensors import Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
+from modelinspect.networks.subject import Subject
 
 _GUESSED = 100_000
 """Bytes that the structure of a graph may have more or less where an operation of it is not known, and layers are guessed."""
@@ -34,16 +34,16 @@ NOTHING = (MARK,)
 """What a constant that several operators share is called within the name of something fused."""
 
 
-def saved_source(planning: Planning) -> Source:
+def saved_source(subject: Subject) -> Source:
     """Return what the converter would make of a SavedModel: told by its graph, else by its layers' configuration.
 
     Raises `FormatError`, `UnmeasurableError`.
     """
     try:
-        return signature_source(planning)
+        return signature_source(subject)
     except (FormatError, UnmeasurableError) as error:
         try:
-            source = keras_source(planning)
+            source = keras_source(subject)
         except (FormatError, UnmeasurableError):
             raise error from None
         if source.has_structure and not source.unknown:
@@ -51,11 +51,11 @@ def saved_source(planning: Planning) -> Source:
         return replace(source, reason=str(error), doubt=max(source.doubt, _GUESSED))
 
 
-def signature_source(planning: Planning) -> Source:
+def signature_source(subject: Subject) -> Source:
     """Return the model that the converter would make. Raises `FormatError`, `UnmeasurableError`."""
-    graph = read_graph(planning)
+    graph = read_graph(subject)
     with np.errstate(all="ignore"):  # variables can be anything
-        network = _Lowering(planning, {tensor.name: tensor for tensor in planning.artifact.tensors}).run(graph)
+        network = _Lowering(subject, {tensor.name: tensor for tensor in subject.artifact.tensors}).run(graph)
         certain, unsure = is_certain(graph.steps, network), doubt(network)
         keep_dimensions(network)
         fuse(network)
@@ -63,7 +63,7 @@ def signature_source(planning: Planning) -> Source:
     _unmark(network)
     root, constants = emit(network, "")
     _name(root, graph)
-    return Source(root, kept_by_buffer(planning, constants), (), True, unsure, 0, elements_by_buffer(planning, constants), certain)
+    return Source(root, kept_by_buffer(subject, constants), (), True, unsure, 0, elements_by_buffer(subject, constants), certain)
 
 
 def _unmark(network: Network) -> None:
@@ -87,7 +87,7 @@ def _name(root: Tree, graph: SavedGraph) -> None:
 
 @dataclass(slots=True)
 class _Lowering:
-    planning: Planning
+    subject: Subject
     tensors: Mapping[str, Tensor]
     network: Network = field(default_factory=Network)
     made: dict[int, Item] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class _Lowering:
 
     def _forget_shared(self) -> None:
         """Take their location from constants of the graph that equal others: to the converter they are one."""
-        reading = self.planning.reading
+        reading = self.subject.reading
         written = [item for item in self.made.values() if isinstance(item, Held) and item.is_written and item.taken is not None]
         keys = [item.key(reading) if prod(item.shape) <= _SHARED else () for item in written]
         counts = Counter(keys)
@@ -180,12 +180,12 @@ class _Lowering:
             if isinstance(item, Held) and item.tensor is not None:
                 taken.append((id(item.tensor), item.shape))
             else:
-                taken.append(item.key(self.planning.reading) if isinstance(item, Held) and prod(item.shape) <= _SHARED else id(item))
+                taken.append(item.key(self.subject.reading) if isinstance(item, Held) and prod(item.shape) <= _SHARED else id(item))
         names = sorted(name for name in step.attributes if not name.startswith("_"))
         return step.op, tuple(taken), tuple((name, step.attributes[name].SerializeToString(deterministic=True)) for name in names)
 
     def _node(self, step: Step, inputs: list[Item]) -> Node:
-        return Node(self.network, self.planning.reading, step, inputs, self.gone, self.budget, self.makers)
+        return Node(self.network, self.subject.reading, step, inputs, self.gone, self.budget, self.makers)
 
     def _constant(self, step: Step) -> Held:
         kind, shape, elements = read_constant(step.attributes["value"].tensor)

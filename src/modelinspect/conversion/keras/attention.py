@@ -8,14 +8,7 @@ from math import prod, sqrt
 from modelinspect.conversion.forms.rewrite import FULLY_CONNECTED
 from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError, known, vector
 from modelinspect.conversion.network import Value, integers, kernel
-from modelinspect.conversion.operators import (
-    ADD,
-    BATCH_MATMUL,
-    MUL,
-    RESHAPE,
-    SOFTMAX,
-    TRANSPOSE,
-)
+from modelinspect.conversion.operators import ADD, BATCH_MATMUL, MUL, RESHAPE, SOFTMAX, TRANSPOSE
 from modelinspect.measure.kept import Layout
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelinspect.analyses.plan.base import Planning
 from modelinspect.conversion.forms.elements import Elements, elements_of
 from modelinspect.conversion.keras.model import Flow
 from modelinspect.conversion.keras.recurrent import needs_batch
@@ -25,6 +24,7 @@ from modelinspect.formats.keras.config import LayerConfig, computing_policy
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.kept import Kept, measure_kept
 from modelinspect.networks.keras_variables import Parameter, items, parameters, read_model
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Helpers, helpers_of
 
 UNKNOWN_LAYER, GUESSED_LAYER = 8_000, 1_500
@@ -53,17 +53,17 @@ class Source:
     """Whether the converter is given a batch of one, without which it would refuse."""
 
 
-def keras_source(planning: Planning) -> Source:
+def keras_source(subject: Subject) -> Source:
     """Return the model that the converter would make. Raises `FormatError`, `UnmeasurableError`."""
-    model = read_model(planning.artifact, planning.reading)
-    variables = parameters(planning.artifact, planning.reading, model)
+    model = read_model(subject.artifact, subject.reading)
+    variables = parameters(subject.artifact, subject.reading, model)
     if not variables:
         raise UnmeasurableError("it holds no weights of layers")
     if model is None or not _has_shape(model):
-        return _guess(planning, variables)
-    _refuse(planning, model)
-    keras = 3 if str(planning.artifact.facts.get("keras_version", "")).startswith("3") else 2
-    fixes_batch = planning.artifact.format is not FormatName.SAVED_MODEL and needs_batch(model)
+        return _guess(subject, variables)
+    _refuse(subject, model)
+    keras = 3 if str(subject.artifact.facts.get("keras_version", "")).startswith("3") else 2
+    fixes_batch = subject.artifact.format is not FormatName.SAVED_MODEL and needs_batch(model)
     flow = Flow(keras, variables, batch=1 if fixes_batch else -1)
     with np.errstate(all="ignore"):  # variables can be anything
         network = flow.run(model)
@@ -71,15 +71,15 @@ def keras_source(planning: Planning) -> Source:
             raise UnmeasurableError("its layers are not connected as Keras writes them")
         fuse(network)
     root, constants = emit(network, "StatefulPartitionedCall" if keras == 2 else "StatefulPartitionedCall_1")
-    kept = kept_by_buffer(planning, constants)
+    kept = kept_by_buffer(subject, constants)
     doubt = UNKNOWN_LAYER * len(flow.unknown)
-    elements = elements_by_buffer(planning, constants)
+    elements = elements_by_buffer(subject, constants)
     return Source(root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, flow.certain, fixes_batch=fixes_batch)
 
 
-def _refuse(planning: Planning, model: LayerConfig) -> None:
+def _refuse(subject: Subject, model: LayerConfig) -> None:
     """Raise `UnmeasurableError` for models that the converter refuses, or whose layers it is not known to convert."""
-    match helpers_of(planning.artifact):
+    match helpers_of(subject.artifact):
         case Helpers.CLUSTERING:
             raise UnmeasurableError("it is wrapped for clustering; strip_clustering leaves what can be converted")
         case Helpers.QUANTIZATION:
@@ -95,7 +95,7 @@ def _refuse(planning: Planning, model: LayerConfig) -> None:
 _NARROW = frozenset(("float16", "bfloat16", "float64"))
 
 
-def elements_by_buffer(planning: Planning, constants: Mapping[int, Constant]) -> dict[int, Elements]:
+def elements_by_buffer(subject: Subject, constants: Mapping[int, Constant]) -> dict[int, Elements]:
     """Return what gives the elements of each constant that is known, by the index of its buffer."""
     found: dict[int, Elements] = {}
     for index, constant in constants.items():
@@ -103,7 +103,7 @@ def elements_by_buffer(planning: Planning, constants: Mapping[int, Constant]) ->
             found[index] = partial(_as_is, constant.values)
         elif constant.kernel is not None:
             one = constant.kernel
-            found[index] = elements_of(one.tensor, one.layout, planning.reading, one.input_scale, one.columns)
+            found[index] = elements_of(one.tensor, one.layout, subject.reading, one.input_scale, one.columns)
     return found
 
 
@@ -111,14 +111,14 @@ def _as_is(values: NDArray[Any], _: tuple[int, ...]) -> NDArray[Any]:
     return values
 
 
-def kept_by_buffer(planning: Planning, constants: Mapping[int, Constant]) -> dict[int, Kept]:
+def kept_by_buffer(subject: Subject, constants: Mapping[int, Constant]) -> dict[int, Kept]:
     """Measure every kernel, by the index of its buffer."""
     found: dict[int, Kept] = {}
     for index, one in ((index, constant.kernel) for index, constant in constants.items() if constant.kernel is not None):
         if one.columns is not None:  # of no operator that could be sparse
             continue
         try:
-            found[index] = measure_kept(one.tensor, planning.reading, one.layout, one.input_scale)
+            found[index] = measure_kept(one.tensor, subject.reading, one.layout, one.input_scale)
         except UnmeasurableError:
             continue
     return found
@@ -128,7 +128,7 @@ def _has_shape(model: LayerConfig) -> bool:
     return any(items(layer.settings.get(key)) for layer in model.walk() for key in ("batch_input_shape", "batch_shape"))
 
 
-def _guess(planning: Planning, variables: Mapping[str, list[Parameter]]) -> Source:
+def _guess(subject: Subject, variables: Mapping[str, list[Parameter]]) -> Source:
     """Take every layer with a kernel for a dense or convolutional one, in order: good for the weights, rough for the rest."""
     layers: list[LayerConfig] = []
     shape: tuple[int, ...] | None = None
@@ -141,7 +141,7 @@ def _guess(planning: Planning, variables: Mapping[str, list[Parameter]]) -> Sour
         shape = shape or ((first[0],) if kind == "Dense" else (32, 32, first[2]))
         layers.append(LayerConfig(name, kind, {"use_bias": len(many) > 1, "padding": "same"}))
     if shape is None or prod(shape) <= 0:
-        raise FormatError("it has no kernels", planning.artifact.location, 0)
+        raise FormatError("it has no kernels", subject.artifact.location, 0)
     given = LayerConfig("inputs", "InputLayer", {"batch_shape": [None, *shape]})
     flow = Flow(2, {name: _guessed(many) for name, many in variables.items()})
     network = flow.run(LayerConfig("model", "Sequential", {}, (given, *layers)))
@@ -149,7 +149,7 @@ def _guess(planning: Planning, variables: Mapping[str, list[Parameter]]) -> Sour
     root, constants = emit(network, "StatefulPartitionedCall")
     doubt = GUESSED_LAYER * max(len(layers), 2)
     held = sum(4 * each.tensor.element_count for many in variables.values() for each in many)
-    return Source(root, kept_by_buffer(planning, constants), (), False, doubt, held // 2)
+    return Source(root, kept_by_buffer(subject, constants), (), False, doubt, held // 2)
 
 
 def _guessed(many: list[Parameter]) -> list[Parameter]:

@@ -13,7 +13,9 @@ from modelinspect.encodings.protobuf import WireType
 from modelinspect.encodings.protobuf.wire import FieldAt, Wire
 from modelinspect.errors import FormatError
 from modelinspect.formats.keras.config import read_json
-from modelinspect.rules.unsafe.places import Place, open_document, place_of, read_document
+from modelinspect.networks.subject import Subject
+from modelinspect.rules.base import Place
+from modelinspect.rules.unsafe.places import open_document, place_of, read_document
 from modelinspect.sources.files import FileSet
 
 _SIZE = 64 << 20
@@ -59,6 +61,11 @@ class Config:
             return where
         before, size = len(self.text[:index].encode("utf-8", "replace")), len(quoted.encode("utf-8", "replace"))
         return Place(where.member, where.offset + before, size)
+
+
+def configs_of(subject: Subject) -> tuple[Config, ...]:
+    """Return the configurations of models, layers and training."""
+    return tuple(read_configs(subject.artifact, subject.files))
 
 
 def read_configs(artifact: Artifact, files: FileSet) -> Iterator[Config]:

@@ -17,9 +17,11 @@ from modelinspect.encodings.riegeli import chunks
 from modelinspect.encodings.walk import Walk
 from modelinspect.formats.graph.core_ops import CORE_OPS
 from modelinspect.formats.keras.config import read_json
+from modelinspect.networks.subject import Subject
+from modelinspect.rules.base import NOWHERE, Place
 from modelinspect.rules.unsafe.configs import sound_fields
 from modelinspect.rules.unsafe.operator_table import OPERATORS
-from modelinspect.rules.unsafe.places import NOWHERE, Place, open_document, place_of, read_document
+from modelinspect.rules.unsafe.places import open_document, place_of, read_document
 from modelinspect.sources.base import MemorySource
 from modelinspect.sources.files import FileSet
 
@@ -52,6 +54,11 @@ class Node:
     in_saver: bool = False
     data: bytes = b""
     is_lite: bool = False
+
+
+def nodes_of(subject: Subject) -> tuple[Node, ...]:
+    """Return the nodes of graphs, functions and TFLite models whose operator may be worth a word."""
+    return tuple(risky_nodes(subject.artifact, subject.files))
 
 
 def risky_nodes(artifact: Artifact, files: FileSet) -> Iterator[Node]:

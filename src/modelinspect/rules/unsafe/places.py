@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from modelinspect.core.artifact import Document
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import Stream
 from modelinspect.errors import FormatError, LocationError
+from modelinspect.rules.base import Place
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A run of bytes of a member. ``within`` says where it is in what the run decompresses to, if it is compressed."""
-
-    member: str
-    offset: int | None = None
-    size: int | None = None
-    within: int | None = None
-
-
-NOWHERE = Place("")
-"""The place of what has none."""
 
 
 def place_of(stream: Stream, span: Span | None) -> Place:

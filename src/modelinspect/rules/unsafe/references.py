@@ -1,4 +1,4 @@
-"""Words what rules find of an HDF5 file that leads to other files."""
+"""Rules about HDF5 files that lead to other files."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from modelinspect.core.artifact import Artifact, DocumentKind
+from modelinspect.core.artifact import Artifact, DocumentKind, Severity
 from modelinspect.core.bytemap import RegionKind
-from modelinspect.rules.unsafe.base import Located, Place, Subject
+from modelinspect.networks.subject import Subject
+from modelinspect.rules.base import Finding, Group, Place, Rule
 from modelinspect.rules.unsafe.places import place_of
 
 
-def references(kind: DocumentKind, message: str, remedy: str) -> Callable[[Subject], Iterator[Located]]:
+def references(kind: DocumentKind, message: str, remedy: str) -> Callable[[Subject], Iterator[Finding]]:
     """Return a rule's search for references of a kind; ``{}`` in the message stands for where it leads."""
 
-    def find(subject: Subject) -> Iterator[Located]:
+    def find(subject: Subject) -> Iterator[Finding]:
         for document in subject.artifact.documents:
             if document.kind is kind:
                 place = place_of(document.stream, document.span if document.span.offset else None)
                 if kind is DocumentKind.EXTERNAL_LINK and place.offset is None:
                     place = _link_place(subject.artifact, document.label) or place
-                yield Located(message.replace("{}", document.label), 0, remedy, place)
+                yield Finding(message.replace("{}", document.label), 0, remedy, place)
 
     return find
 
@@ -38,3 +39,37 @@ def _link_place(artifact: Artifact, label: str) -> Place | None:
             span = member.map[rows[0]].span
             return Place(member.name, span.offset, span.size)
     return None
+
+
+_WHOLE = "save the model again, whole, in one file"
+_OWN = "save the model again with its own data"
+
+RULES = (
+    Rule(
+        "external-link",
+        Severity.ERROR,
+        "A link to another file has readers open that file, wherever it is.",
+        references(DocumentKind.EXTERNAL_LINK, "an external link leads to another file: {}", _WHOLE),
+        advice=_WHOLE,
+        example="an external link leads to another file: /there -> ../secret.h5:/weights",
+        group=Group.UNSAFE,
+    ),
+    Rule(
+        "external-storage",
+        Severity.ERROR,
+        "Data in another file have readers take that file's bytes for weights, secrets too.",
+        references(DocumentKind.EXTERNAL_STORAGE, "a data set has its data in another file: {}", _WHOLE),
+        advice=_WHOLE,
+        example="a data set has its data in another file: /passwords -> /etc/passwd",
+        group=Group.UNSAFE,
+    ),
+    Rule(
+        "virtual-dataset",
+        Severity.WARNING,
+        "A virtual data set is put together of others, which may be in other files.",
+        references(DocumentKind.VIRTUAL_DATASET, "a virtual data set takes its elements from others: {}", _OWN),
+        advice=_OWN,
+        example="a virtual data set takes its elements from others: /virtual",
+        group=Group.UNSAFE,
+    ),
+)

@@ -6,21 +6,23 @@ from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
-from modelinspect.rules.base import Context, Finding, Rule, percent
+from modelinspect.reports.wording import percent
+from modelinspect.rules.base import Finding, Rule
 from modelinspect.rules.wasteful.dense_zeros import dense_kernels
 
 _SPARSE = 0.2
 _AS_SPARSE = 0.02
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    if context.comparison is None or context.comparison.before.artifact.location == context.artifact.location:
+def _find(subject: Subject) -> Iterator[Finding]:
+    if subject.comparison is None or subject.comparison.before.artifact.location == subject.artifact.location:
         return
-    if not _alike(context.comparison.before, context):
+    if not _alike(subject.comparison.before, subject):
         return
-    zeros, elements = context.comparison.before.kernel_zeros()
-    after_zeros, after_elements = context.kernel_zeros()
+    zeros, elements = subject.comparison.before.kernel_zeros()
+    after_zeros, after_elements = subject.kernel_zeros()
     if not elements or not after_elements or zeros < _SPARSE * elements:
         return
     if abs(zeros / elements - after_zeros / after_elements) > _AS_SPARSE:  # where the first has more, the order is turned
@@ -31,12 +33,12 @@ def _find(context: Context) -> Iterator[Finding]:
     )
     yield Finding(
         message,
-        dense_kernels(context.comparison.before).size,
-        advise(Remedy.BASELINE_FIRST, context.artifact),
+        dense_kernels(subject.comparison.before).size,
+        advise(Remedy.BASELINE_FIRST, subject.artifact),
     )
 
 
-def _alike(before: Context, after: Context) -> bool:
+def _alike(before: Subject, after: Subject) -> bool:
     """Tell whether both store their kernels in one way: else the first is the model to convert, and no baseline."""
     if before.artifact.format is not after.artifact.format or before.of_role(Role.PRUNING):
         return False

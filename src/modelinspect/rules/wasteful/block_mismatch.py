@@ -6,17 +6,19 @@ from collections.abc import Iterator, Mapping
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Storage, Tensor
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import block_of, pruned_in_blocks
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 from modelinspect.rules.wasteful.densify_present import densified
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    expanded = set(densified(context))
-    blocks = _block_shapes(context)
+def _find(subject: Subject) -> Iterator[Finding]:
+    expanded = set(densified(subject))
+    blocks = _block_shapes(subject)
     missed: list[tuple[Tensor, int]] = []
-    for tensor in context.artifact.tensors:
+    for tensor in subject.artifact.tensors:
         if tensor.storage is not Storage.SPARSE or len(tensor.shape) != 2 or tensor.name not in expanded:
             continue
         wanted = block_of(tensor)
@@ -33,11 +35,11 @@ def _find(context: Context) -> Iterator[Finding]:
         f"its kernel takes blocks of 1×{wanted}"
     )
     missed.sort(key=lambda pair: -pair[0].stored_size)
-    yield Finding(message, size, pruned_in_blocks(context.artifact, (each for each, _ in missed)))
+    yield Finding(message, size, pruned_in_blocks(subject.artifact, (each for each, _ in missed)))
 
 
-def _block_shapes(context: Context) -> dict[str, tuple[int, ...]]:
-    told = context.artifact.facts.get("sparse_tensors")
+def _block_shapes(subject: Subject) -> dict[str, tuple[int, ...]]:
+    told = subject.artifact.facts.get("sparse_tensors")
     entries = told if isinstance(told, tuple | list) else ()
     shapes: dict[str, tuple[int, ...]] = {}
     for entry in entries:

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
-from modelinspect.rules.base import Context, Finding, Rule
+from modelinspect.rules.base import Finding, Rule
 
 _NOISE = ("date_saved", "fingerprint", "saved_model_checksum", "uuid")
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    compared = context.comparison
-    if compared is None or compared.equal < compared.compared or compared.before.artifact.format is not context.artifact.format:
+def _find(subject: Subject) -> Iterator[Finding]:
+    compared = subject.comparison
+    if compared is None or compared.equal < compared.compared or compared.before.artifact.format is not subject.artifact.format:
         return
-    mine, theirs = compared.before.artifact.facts, context.artifact.facts
+    mine, theirs = compared.before.artifact.facts, subject.artifact.facts
     noise = [name for name in _NOISE if name in mine and name in theirs and mine[name] != theirs[name]]
-    if not noise or compared.before.artifact.size != context.artifact.size:
+    if not noise or compared.before.artifact.size != subject.artifact.size:
         return
     message = f"the artifacts differ only in what every build writes anew: {', '.join(noise)}; tensors and sizes are the same"
-    yield Finding(message, 0, advise(Remedy.COMPARE_CONTENTS, context.artifact, **compared.locations(context)))
+    yield Finding(message, 0, advise(Remedy.COMPARE_CONTENTS, subject.artifact, **compared.locations(subject)))
 
 
 RULE = Rule(

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role, Tensor
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 
 _SMALLEST = 16
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    if context.measurements is None:
+def _find(subject: Subject) -> Iterator[Finding]:
+    if subject.measurements is None:
         return
     variables: dict[tuple[str, str], Tensor] = {}
     constants: list[tuple[Tensor, tuple[str, str]]] = []
-    for tensor, measure in context.measured():
+    for tensor, measure in subject.measured():
         if measure.digest is None or tensor.element_count < _SMALLEST or measure.distinct_count in (None, 1):
             continue
         key = tensor.dtype.name, measure.digest
@@ -31,10 +33,10 @@ def _find(context: Context) -> Iterator[Finding]:
     size = sum(constant.stored_size for constant, _ in both)
     constant, variable = max(both, key=lambda pair: pair[0].stored_size)
     message = (
-        f"{size:,} bytes ({context.share(size)}) are {plural(len(both), 'constant')} of the graph that the variables hold too: "
-        f"{constant.name} is {context.name(variable)}"
+        f"{size:,} bytes ({subject.share(size)}) are {plural(len(both), 'constant')} of the graph that the variables hold too: "
+        f"{constant.name} is {subject.name(variable)}"
     )
-    yield Finding(message, size, advise(Remedy.READ_VARIABLES, context.artifact))
+    yield Finding(message, size, advise(Remedy.READ_VARIABLES, subject.artifact))
 
 
 RULE = Rule(

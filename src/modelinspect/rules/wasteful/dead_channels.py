@@ -8,22 +8,24 @@ from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.networks.channels.removal import Removal
 from modelinspect.networks.kernels import output_axis
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import live_channels
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    if context.removal is not None:
-        yield from _in_network(context, context.removal)
+def _find(subject: Subject) -> Iterator[Finding]:
+    if subject.removal is not None:
+        yield from _in_network(subject, subject.removal)
         return
     found: list[tuple[Tensor, int, int]] = []
-    for tensor, measure in context.measured():
+    for tensor, measure in subject.measured():
         if measure.pattern is None or tensor.role is not Role.WEIGHT or measure.zero_count == measure.element_count:
             continue
         if tensor.storage is not Storage.DENSE:  # sparse and compressed kernels store next to nothing of their dead channels
             continue
-        dead, all_of_them = measure.pattern.slices[output_axis(context.artifact, tensor)]
+        dead, all_of_them = measure.pattern.slices[output_axis(subject.artifact, tensor)]
         if dead:
             found.append((tensor, dead, all_of_them))
     if not found:
@@ -31,33 +33,33 @@ def _find(context: Context) -> Iterator[Finding]:
     size = sum(tensor.stored_size * dead // all_of_them for tensor, dead, all_of_them in found)
     tensor, dead, all_of_them = max(found, key=lambda entry: entry[1] / entry[2])
     message = (
-        f"{size:,} bytes ({context.share(size)}) are output channels of zeros alone, in {plural(len(found), 'kernel')}: "
+        f"{size:,} bytes ({subject.share(size)}) are output channels of zeros alone, in {plural(len(found), 'kernel')}: "
         f"{tensor.name} has {dead:,} dead of {all_of_them:,}; what reads them is not told here, and not counted"
     )
     found.sort(key=lambda entry: -entry[1] / entry[2])
-    yield Finding(message, size, live_channels(context.artifact, [kernel for kernel, _, _ in found], None))
+    yield Finding(message, size, live_channels(subject.artifact, [kernel for kernel, _, _ in found], None))
 
 
-def _in_network(context: Context, removal: Removal) -> Iterator[Finding]:
+def _in_network(subject: Subject, removal: Removal) -> Iterator[Finding]:
     """Say what goes with all channels that the network can do without; nothing where it needs them all."""
     size = removal.size
     if not size:
         return
     found = sorted(((saving.size, -tensor, tensor) for tensor, saving in removal.savings.items() if saving.size), reverse=True)
-    kernels = [context.artifact.tensors[tensor] for _, _, tensor in found]
+    kernels = [subject.artifact.tensors[tensor] for _, _, tensor in found]
     largest, saving = kernels[0], removal.savings[found[0][2]]
     own = sum(saving.own for saving in removal.savings.values())
-    out = output_axis(context.artifact, largest) % len(largest.shape)
+    out = output_axis(subject.artifact, largest) % len(largest.shape)
     axis = out if saving.gone.get(out) else max(saving.gone, key=lambda one: saving.gone[one])
     folded = sum(saving.folded for saving in removal.savings.values())
     message = (
-        f"{size:,} bytes ({context.share(size)}) go with the dead channels of {plural(len(found), 'kernel')}: {own:,} of their own layers, "
+        f"{size:,} bytes ({subject.share(size)}) go with the dead channels of {plural(len(found), 'kernel')}: {own:,} of their own layers, "
         f"{size - own:,} of those that make or read them; {largest.name} has {saving.gone[axis]:,} dead of {largest.shape[axis]:,} "
         f"{'outputs' if axis == out else 'inputs'}"
     )
     if folded:
         message += f"; what {plural(folded, 'channel')} {'carries' if folded == 1 else 'carry'} goes into the bias behind"
-    yield Finding(message, size, live_channels(context.artifact, (), removal))
+    yield Finding(message, size, live_channels(subject.artifact, (), removal))
 
 
 RULE = Rule(

@@ -8,9 +8,11 @@ from math import ceil, log2
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Storage, Tensor
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import compressed
-from modelinspect.rules.base import Context, Finding, Rule, percent, plural
+from modelinspect.reports.wording import percent, plural
+from modelinspect.rules.base import Finding, Rule
 
 WORTH_TELLING = 0.1
 """The share of zeros from which on they are no chance."""
@@ -42,29 +44,29 @@ class DenseKernels:
         return f"stored in {plural(width // 8, 'byte')} each" if width >= 8 else "each stored in full"
 
 
-def dense_kernels(context: Context) -> DenseKernels:
+def dense_kernels(subject: Subject) -> DenseKernels:
     """Return the kernels that are stored element by element."""
     found = [
         (tensor, measure.zero_count or 0)
-        for tensor, measure in context.kernels()
+        for tensor, measure in subject.kernels()
         if tensor.storage in (Storage.DENSE, Storage.INLINE) and tensor.stored_size
     ]
     size = sum(tensor.stored_size * count // tensor.element_count for tensor, count in found if count)
     return DenseKernels(tuple(tensor for tensor, _ in found), tuple(count for _, count in found), size)
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    kernels = dense_kernels(context)
+def _find(subject: Subject) -> Iterator[Finding]:
+    kernels = dense_kernels(subject)
     if not kernels.elements or kernels.zeros < WORTH_TELLING * kernels.elements:
         return
     worth = sum(_positions(tensor.element_count, count) for tensor, count in zip(kernels.tensors, kernels.counts, strict=True))
     message = (
         f"{percent(kernels.zeros, kernels.elements)} of the elements of {plural(len(kernels.tensors), 'kernel')} are zero, "
-        f"{kernels.stored}: {kernels.size:,} bytes of zeros ({context.share(kernels.size)}), so pruning alone makes "
+        f"{kernels.stored}: {kernels.size:,} bytes of zeros ({subject.share(kernels.size)}), so pruning alone makes "
         f"this file no smaller; to tell where they stand takes {worth:,} bytes at best, and `modelinspect plan` says how near "
         f"compressors and sparse storage come"
     )
-    yield Finding(message, kernels.size, compressed(context.artifact))
+    yield Finding(message, kernels.size, compressed(subject.artifact))
 
 
 def _positions(elements: int, zeros: int) -> int:

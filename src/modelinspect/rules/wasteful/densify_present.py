@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from modelinspect.core.artifact import Severity
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import pruned_in_blocks
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 
 
-def densified(context: Context) -> list[str]:
+def densified(subject: Subject) -> list[str]:
     """Return the names of the tensors that a DENSIFY operator expands."""
-    told = context.artifact.facts.get("densify")
+    told = subject.artifact.facts.get("densify")
     entries = told if isinstance(told, tuple | list) else ()
     return [str(entry["input"]) for entry in entries if isinstance(entry, Mapping) and "input" in entry]
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    names = densified(context)
+def _find(subject: Subject) -> Iterator[Finding]:
+    names = densified(subject)
     if not names:
         return
-    tensors = {tensor.name: tensor for tensor in context.artifact.tensors}
+    tensors = {tensor.name: tensor for tensor in subject.artifact.tensors}
     expanded = [tensors[name] for name in names if name in tensors]
     size = sum(tensor.logical_size for tensor in expanded)
     message = (
@@ -29,7 +31,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{size:,} bytes: the file is smaller, memory and latency are not"
     )
     expanded.sort(key=lambda tensor: -tensor.logical_size)
-    yield Finding(message, size, pruned_in_blocks(context.artifact, expanded))
+    yield Finding(message, size, pruned_in_blocks(subject.artifact, expanded))
 
 
 RULE = Rule(

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.analyses.explain.labels import duplicates
-from modelinspect.analyses.matching import Side
 from modelinspect.core.artifact import Severity
+from modelinspect.networks.copies import duplicates
+from modelinspect.networks.names import KEY_END
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.causes import duplicate_remedy
-from modelinspect.rules.base import KEY_END, Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    side = Side(context.artifact, context.measurements)
-    groups = duplicates(side)
+def _find(subject: Subject) -> Iterator[Finding]:
+    groups = duplicates(subject)
     if not groups:
         return
     copies = [(copy, group[0]) for group in groups for copy in group[1:]]
-    size = sum(side.tensor(copy).stored_size for copy, _ in copies)
-    copy, kept = max(copies, key=lambda pair: side.tensor(pair[0]).stored_size)
-    how = "by their checksums" if context.measurements is None else "element for element"
+    size = sum(subject.tensor(copy).stored_size for copy, _ in copies)
+    copy, kept = max(copies, key=lambda pair: subject.tensor(pair[0]).stored_size)
+    how = "by their checksums" if subject.measurements is None else "element for element"
     message = (
-        f"{size:,} bytes ({context.share(size)}) are {plural(len(copies), 'tensor')} stored again, equal {how}: "
-        f"{side.tensor(copy).name.removesuffix(KEY_END)} is {side.tensor(kept).name.removesuffix(KEY_END)}"
+        f"{size:,} bytes ({subject.share(size)}) are {plural(len(copies), 'tensor')} stored again, equal {how}: "
+        f"{subject.tensor(copy).name.removesuffix(KEY_END)} is {subject.tensor(kept).name.removesuffix(KEY_END)}"
     )
-    yield Finding(message, size, duplicate_remedy(side, copy, kept))
+    yield Finding(message, size, duplicate_remedy(subject, copy, kept))
 
 
 RULE = Rule(

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import ElementKind, Role, Storage, Tensor
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import compressed
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 
 _MOST_VALUES = 256
 _FEWEST_ELEMENTS = 1024
 _ELEMENTS_PER_VALUE = 16
 
 
-def _find(context: Context) -> Iterator[Finding]:
+def _find(subject: Subject) -> Iterator[Finding]:
     found: list[tuple[Tensor, int]] = []
-    for tensor, measure in context.measured():
+    for tensor, measure in subject.measured():
         values = measure.distinct_count
         if values is None or not 1 < values <= _MOST_VALUES or tensor.role is not Role.WEIGHT:
             continue
@@ -32,10 +34,10 @@ def _find(context: Context) -> Iterator[Finding]:
     tensor, values = max(found, key=lambda pair: pair[0].stored_size)
     message = (
         f"{plural(len(found), 'tensor')} of floating-point numbers {'holds' if len(found) == 1 else 'hold'} few values: "
-        f"{context.name(tensor)} has {values:,} in {tensor.element_count:,} elements of {tensor.dtype}; "
+        f"{subject.name(tensor)} has {values:,} in {tensor.element_count:,} elements of {tensor.dtype}; "
         f"as indices they would take {saved:,} bytes less"
     )
-    yield Finding(message, saved, compressed(context.artifact))
+    yield Finding(message, saved, compressed(subject.artifact))
 
 
 def _packed(tensor: Tensor, values: int) -> int:

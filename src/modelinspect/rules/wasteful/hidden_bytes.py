@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import shown_bytes
 from modelinspect.reports.categories import Category
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    hidden = context.hidden
+def _find(subject: Subject) -> Iterator[Finding]:
+    hidden = subject.hidden
     if hidden is None or not hidden.regions:
         return
     largest = max(hidden.regions, key=lambda region: (region.count, -region.first))
-    of_member = f" of {largest.member}" if len(context.artifact.members) > 1 else ""
+    of_member = f" of {largest.member}" if len(subject.artifact.members) > 1 else ""
     message = (
-        f"{hidden.byte_count:,} of {context.sizes[Category.FREE]:,} bytes of free space are not zero, in "
+        f"{hidden.byte_count:,} of {subject.sizes[Category.FREE]:,} bytes of free space are not zero, in "
         f"{plural(hidden.region_count, 'region')}: what was deleted or overwritten there, or what somebody hides; "
         f"one region holds {largest.count:,} of them, from byte {largest.first:,} ({largest.first:#x}){of_member} on"
     )
-    yield Finding(message, hidden.byte_count, shown_bytes(context.artifact, largest.member, largest.first))
+    yield Finding(message, hidden.byte_count, shown_bytes(subject.artifact, largest.member, largest.first))
 
 
 RULE = Rule(

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
-from modelinspect.rules.base import Context, Finding, Rule, percent, plural
+from modelinspect.reports.wording import percent, plural
+from modelinspect.rules.base import Finding, Rule
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    compared = context.comparison
+def _find(subject: Subject) -> Iterator[Finding]:
+    compared = subject.comparison
     if compared is None or not compared.compared or compared.equal < compared.compared:
         return
-    if compared.before.artifact.location == context.artifact.location:
+    if compared.before.artifact.location == subject.artifact.location:
         return
     zeros, elements = compared.before.kernel_zeros()
     sparse = f"; {percent(zeros, elements)} of the kernels' elements are zero on both sides" if zeros else ""
@@ -24,7 +26,7 @@ def _find(context: Context) -> Iterator[Finding]:
     yield Finding(
         message,
         0,
-        advise(Remedy.COMPARE_STORAGE, context.artifact, **compared.locations(context)),
+        advise(Remedy.COMPARE_STORAGE, subject.artifact, **compared.locations(subject)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelinspect.core.tensors import Role, Tensor
-from modelinspect.rules.base import Context
+from modelinspect.networks.subject import Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +18,16 @@ class Mask:
     weight_zeros: int | None
 
 
-def masks(context: Context) -> list[Mask]:
+def masks(subject: Subject) -> list[Mask]:
     """Return the masks of pruning wrappers: matrices of zeros and ones as large as a weight of the same layer."""
-    if context.measurements is None:
+    if subject.measurements is None:
         return []
-    measures = {id(tensor): measure for tensor, measure in zip(context.artifact.tensors, context.measurements.tensors, strict=True)}
+    measures = {id(tensor): measure for tensor, measure in zip(subject.artifact.tensors, subject.measurements.tensors, strict=True)}
     weights: dict[tuple[str | None, tuple[int, ...]], list[Tensor]] = {}
-    for tensor in context.of_role(Role.WEIGHT):
+    for tensor in subject.of_role(Role.WEIGHT):
         weights.setdefault((tensor.layer, tensor.shape), []).append(tensor)
     found: list[Mask] = []
-    for tensor in context.of_role(Role.PRUNING):
+    for tensor in subject.of_role(Role.PRUNING):
         values = measures[id(tensor)].distinct_count
         if len(tensor.shape) < 2 or values is None or values > 2:  # helpers of clustering are as large, but hold more values
             continue

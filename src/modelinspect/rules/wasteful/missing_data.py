@@ -6,22 +6,24 @@ from collections.abc import Iterator
 
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    if context.artifact.format is FormatName.HDF5:
+def _find(subject: Subject) -> Iterator[Finding]:
+    if subject.artifact.format is FormatName.HDF5:
         return
-    missing = [(tensor, lacking) for tensor in context.artifact.tensors if (lacking := _lacking(tensor))]
+    missing = [(tensor, lacking) for tensor in subject.artifact.tensors if (lacking := _lacking(tensor))]
     if missing:
         size = sum(lacking for _, lacking in missing)
         are = "is" if len(missing) == 1 else "are"
-        message = f"{size:,} bytes of {plural(len(missing), 'tensor')} {are} described but not here: {context.name(missing[0][0])}"
-        yield Finding(message, size, advise(Remedy.GET_FILES, context.artifact))
-    elif context.artifact.format is FormatName.KERAS_ZIP and "weights" not in context.artifact.facts:
+        message = f"{size:,} bytes of {plural(len(missing), 'tensor')} {are} described but not here: {subject.name(missing[0][0])}"
+        yield Finding(message, size, advise(Remedy.GET_FILES, subject.artifact))
+    elif subject.artifact.format is FormatName.KERAS_ZIP and "weights" not in subject.artifact.facts:
         message = "the archive has the model's configuration and none of its weights"
-        yield Finding(message, 0, advise(Remedy.SAVE_WITH_WEIGHTS, context.artifact))
+        yield Finding(message, 0, advise(Remedy.SAVE_WITH_WEIGHTS, subject.artifact))
 
 
 def _lacking(tensor: Tensor) -> int:

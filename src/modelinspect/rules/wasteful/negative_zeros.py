@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import positive_zeros
-from modelinspect.rules.base import Context, Finding, Rule, percent
+from modelinspect.reports.wording import percent
+from modelinspect.rules.base import Finding, Rule
 
 _WORTH_TELLING = 0.05
 _SOME = 64
 
 
-def _find(context: Context) -> Iterator[Finding]:
+def _find(subject: Subject) -> Iterator[Finding]:
     zeros = negative = elements = size = 0
-    for tensor, measure in context.measured():
+    for tensor, measure in subject.measured():
         zeros += measure.zero_count or 0
         negative += measure.negative_zero_count or 0
         elements += tensor.element_count
@@ -26,7 +28,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{negative:,} of {zeros:,} zeros ({percent(negative, zeros)}) are -0.0, which a mask makes of a negative weight: "
         f"the same value, but a second bit pattern, so compressors save less than they could"
     )
-    yield Finding(message, size, positive_zeros(context.artifact))
+    yield Finding(message, size, positive_zeros(subject.artifact))
 
 
 RULE = Rule(

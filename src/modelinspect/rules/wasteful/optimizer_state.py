@@ -4,36 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.analyses.explain.optimizer_text import optimizer_text
-from modelinspect.analyses.matching import Side
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role
+from modelinspect.networks.optimizer_state import optimizer_text
 from modelinspect.networks.optimizers import average_names
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import without_optimizer
 from modelinspect.reports.categories import Category
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 
 _WORTH_TELLING = 0.001
 """The share of the artifact from which on it is more than the count of steps and the learning rate, which every optimizer keeps."""
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    size = context.sizes[Category.OPTIMIZER_STATE]
-    slots = context.of_role(Role.OPTIMIZER)
+def _find(subject: Subject) -> Iterator[Finding]:
+    size = subject.sizes[Category.OPTIMIZER_STATE]
+    slots = subject.of_role(Role.OPTIMIZER)
     if not size or not slots:
         return
-    names = average_names(context.artifact)
+    names = average_names(subject.artifact)
     averages = [tensor for tensor in slots if tensor.name in names]
     if len(averages) == len(slots):
         what = f"moving averages of the weights: {plural(len(slots), 'tensor')}"
-    elif size < _WORTH_TELLING * context.artifact.size:
+    elif size < _WORTH_TELLING * subject.artifact.size:
         return
     else:
-        what = optimizer_text(Side(context.artifact, context.measurements))
+        what = optimizer_text(subject)
         what += f", and a moving average beside each of {plural(len(averages), 'variable')}" if averages else ""
-    message = f"{size:,} bytes ({context.share(size)}) are {what}; only further training needs it"
-    yield Finding(message, size, without_optimizer(context.artifact))
+    message = f"{size:,} bytes ({subject.share(size)}) are {what}; only further training needs it"
+    yield Finding(message, size, without_optimizer(subject.artifact))
 
 
 RULE = Rule(

@@ -7,40 +7,42 @@ from collections.abc import Iterator
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.networks.kernels import frozen_masks
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import without_helpers
 from modelinspect.reports.categories import Category
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    yield from _variables(context)
-    yield from _constants(context)
+def _find(subject: Subject) -> Iterator[Finding]:
+    yield from _variables(subject)
+    yield from _constants(subject)
 
 
-def _variables(context: Context) -> Iterator[Finding]:
-    size = context.sizes[Category.PRUNING_STATE]
-    helpers = context.of_role(Role.PRUNING)
+def _variables(subject: Subject) -> Iterator[Finding]:
+    size = subject.sizes[Category.PRUNING_STATE]
+    helpers = subject.of_role(Role.PRUNING)
     if not size or not helpers:
         return
     masks = [tensor for tensor in helpers if "mask" in _last(tensor)]
-    message = f"{size:,} bytes ({context.share(size)}) are helper variables of training: {plural(len(helpers), 'tensor')}"
+    message = f"{size:,} bytes ({subject.share(size)}) are helper variables of training: {plural(len(helpers), 'tensor')}"
     if masks:
         held = sum(tensor.stored_size for tensor in masks)
         message += f", {held:,} bytes of them {plural(len(masks), 'mask')} as large as the kernels"
-    yield Finding(f"{message}; inference never reads them", size, without_helpers(context.artifact))
+    yield Finding(f"{message}; inference never reads them", size, without_helpers(subject.artifact))
 
 
-def _constants(context: Context) -> Iterator[Finding]:
+def _constants(subject: Subject) -> Iterator[Finding]:
     """Find masks that a conversion took along as constants."""
-    masks = [context.artifact.tensors[index] for index in sorted(frozen_masks(context.artifact, context.measurements))]
+    masks = [subject.artifact.tensors[index] for index in sorted(frozen_masks(subject.artifact, subject.measurements))]
     size = sum(tensor.stored_size for tensor in masks)
     if size:
         message = (
-            f"{size:,} bytes ({context.share(size)}) are {plural(len(masks), 'mask')} of pruning, as large as the kernels: it was "
+            f"{size:,} bytes ({subject.share(size)}) are {plural(len(masks), 'mask')} of pruning, as large as the kernels: it was "
             f"converted with its wrappers, and multiplies each kernel by its mask whenever it runs"
         )
-        yield Finding(message, size, without_helpers(context.artifact))
+        yield Finding(message, size, without_helpers(subject.artifact))
 
 
 def _last(tensor: Tensor) -> str:

@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.categories import Category
-from modelinspect.rules.base import Context, Finding, Rule
+from modelinspect.rules.base import Finding, Rule
 
 _WEIGHTS = (Category.DENSE_WEIGHTS, Category.ZERO_WEIGHTS, Category.COMPRESSED_WEIGHTS, Category.SPARSE_VALUES)
 _WIDER = 3
 """What float32 takes more than int8, in bytes of int8; biases, which are as wide already, count as if they were not."""
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    parameters = context.sizes[Category.QUANTIZATION]
-    weights = sum(context.sizes[category] for category in _WEIGHTS)
+def _find(subject: Subject) -> Iterator[Finding]:
+    parameters = subject.sizes[Category.QUANTIZATION]
+    weights = sum(subject.sizes[category] for category in _WEIGHTS)
     if not weights or parameters <= weights:
         return
     message = (
-        f"{parameters:,} bytes ({context.share(parameters)}) are scales, zero points and ranges, more than the {weights:,} bytes of "
+        f"{parameters:,} bytes ({subject.share(parameters)}) are scales, zero points and ranges, more than the {weights:,} bytes of "
         f"weights: each channel takes 12 bytes, however few weights it has"
     )
     is_smaller = parameters > _WIDER * weights
-    yield Finding(message, parameters, advise(Remedy.CONVERT_FLOAT, context.artifact) if is_smaller else None)
+    yield Finding(message, parameters, advise(Remedy.CONVERT_FLOAT, subject.artifact) if is_smaller else None)
 
 
 RULE = Rule(

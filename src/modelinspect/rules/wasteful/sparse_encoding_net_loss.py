@@ -6,28 +6,30 @@ from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Storage
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import converted_dense
 from modelinspect.reports.categories import Category
-from modelinspect.rules.base import Context, Finding, Rule, percent, plural
+from modelinspect.reports.wording import percent, plural
+from modelinspect.rules.base import Finding, Rule
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    sparse = [tensor for tensor in context.artifact.tensors if tensor.storage is Storage.SPARSE]
+def _find(subject: Subject) -> Iterator[Finding]:
+    sparse = [tensor for tensor in subject.artifact.tensors if tensor.storage is Storage.SPARSE]
     values = sum(tensor.stored_size for tensor in sparse)
     dense = sum(tensor.logical_size for tensor in sparse)
-    index = context.sizes[Category.SPARSE_INDEX]
+    index = subject.sizes[Category.SPARSE_INDEX]
     loss = values + index - dense
     if not sparse or loss <= 0:
         return
     elements = sum(tensor.element_count for tensor in sparse)
-    zeros = sum(measure.zero_count or 0 for tensor, measure in context.measured() if tensor.storage is Storage.SPARSE)
+    zeros = sum(measure.zero_count or 0 for tensor, measure in subject.measured() if tensor.storage is Storage.SPARSE)
     told = f" at {percent(zeros, elements)} zeros" if zeros else ""
     message = (
         f"sparse storage costs {loss:,} bytes more than dense{told}: {plural(len(sparse), 'tensor')} take {values:,} bytes of values and "
         f"{index:,} of indices, {dense:,} bytes when dense; the converter encodes from 30 % zeros on and never compares sizes"
     )
-    yield Finding(message, loss, converted_dense(context.artifact))
+    yield Finding(message, loss, converted_dense(subject.artifact))
 
 
 RULE = Rule(

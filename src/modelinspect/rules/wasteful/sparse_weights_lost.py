@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelinspect.core.artifact import Severity
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import converted_dense
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    cut = list(_cut(context))
+def _find(subject: Subject) -> Iterator[Finding]:
+    cut = list(_cut(subject))
     if not cut:
         return
     worst = max(cut, key=lambda entry: int(entry["uncovered_elements"]))
@@ -22,13 +24,13 @@ def _find(context: Context) -> Iterator[Finding]:
         f"{worst['uncovered_elements']:,} elements beyond the last whole block; the model computes something else"
     )
     yield Finding(
-        message, sum(max(int(entry["dense_bytes"]) - int(entry["value_bytes"]), 0) for entry in cut), converted_dense(context.artifact)
+        message, sum(max(int(entry["dense_bytes"]) - int(entry["value_bytes"]), 0) for entry in cut), converted_dense(subject.artifact)
     )
 
 
-def _cut(context: Context) -> Iterator[Mapping[str, Any]]:
+def _cut(subject: Subject) -> Iterator[Mapping[str, Any]]:
     """Yield what the TFLite format tells of the sparse tensors that whole blocks do not cover, those without any value too."""
-    told = context.artifact.facts.get("sparse_tensors")
+    told = subject.artifact.facts.get("sparse_tensors")
     for entry in told if isinstance(told, tuple | list) else ():
         if isinstance(entry, Mapping) and entry.get("uncovered_elements"):
             yield entry

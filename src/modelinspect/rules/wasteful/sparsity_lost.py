@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 from modelinspect.rules.wasteful.masks import masks
 
 
-def _find(context: Context) -> Iterator[Finding]:
+def _find(subject: Subject) -> Iterator[Finding]:
     lost = [
         (mask, mask.mask_zeros - mask.weight_zeros)
-        for mask in masks(context)
+        for mask in masks(subject)
         if mask.mask_zeros is not None and mask.weight_zeros is not None and mask.mask_zeros > mask.weight_zeros
     ]
     if not lost:
@@ -26,7 +28,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"at least {elements:,} elements that the masks prune are not zero, in {plural(len(lost), 'kernel')}: {name} has "
         f"{worst.weight_zeros:,} zeros where its mask has {worst.mask_zeros:,}, {count:,} too few"
     )
-    yield Finding(message, size, advise(Remedy.APPLY_MASKS, context.artifact))
+    yield Finding(message, size, advise(Remedy.APPLY_MASKS, subject.artifact))
 
 
 RULE = Rule(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 from modelinspect.rules.wasteful.masks import masks
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    found = masks(context)
+def _find(subject: Subject) -> Iterator[Finding]:
+    found = masks(subject)
     measured = [mask for mask in found if mask.mask_zeros is not None]
     if not measured or any(mask.mask_zeros for mask in measured):
         return
@@ -20,7 +22,7 @@ def _find(context: Context) -> Iterator[Finding]:
         f"the {plural(len(measured), 'mask')} of the pruning wrappers keep every element: pruning never took place, "
         f"or the schedule had not begun when this was saved"
     )
-    yield Finding(message, size, advise(Remedy.BEGIN_PRUNING, context.artifact))
+    yield Finding(message, size, advise(Remedy.BEGIN_PRUNING, subject.artifact))
 
 
 RULE = Rule(

@@ -6,17 +6,19 @@ from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.remedies.choose import compressed
-from modelinspect.rules.base import Context, Finding, Rule, plural
+from modelinspect.reports.wording import plural
+from modelinspect.rules.base import Finding, Rule
 
 _WORTH_TELLING = 16 * 1024
 
 
-def _find(context: Context) -> Iterator[Finding]:
+def _find(subject: Subject) -> Iterator[Finding]:
     splats: list[Tensor] = [
         tensor
-        for tensor, measure in context.measured()
+        for tensor, measure in subject.measured()
         if measure.distinct_count == 1
         and tensor.role in (Role.CONSTANT, Role.WEIGHT)
         and len(tensor.shape) > 1
@@ -28,11 +30,11 @@ def _find(context: Context) -> Iterator[Finding]:
     size = sum(tensor.stored_size for tensor in splats)
     largest = max(splats, key=lambda tensor: tensor.stored_size)
     message = (
-        f"{size:,} bytes ({context.share(size)}) hold one value over and over: {plural(len(splats), 'tensor')}, "
-        f"the largest is {context.name(largest)} with {largest.element_count:,} equal elements"
+        f"{size:,} bytes ({subject.share(size)}) hold one value over and over: {plural(len(splats), 'tensor')}, "
+        f"the largest is {subject.name(largest)} with {largest.element_count:,} equal elements"
     )
     is_constant = largest.role is Role.CONSTANT
-    yield Finding(message, size, advise(Remedy.BROADCAST, context.artifact) if is_constant else compressed(context.artifact))
+    yield Finding(message, size, advise(Remedy.BROADCAST, subject.artifact) if is_constant else compressed(subject.artifact))
 
 
 RULE = Rule(

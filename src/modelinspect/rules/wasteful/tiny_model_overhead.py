@@ -5,29 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.remedies.choose import is_old_hdf5
 from modelinspect.reports.categories import Category
-from modelinspect.rules.base import Context, Finding, Rule
+from modelinspect.rules.base import Finding, Rule
 
 _TINY = 256 * 1024
 _PAYLOAD = (Category.DENSE_WEIGHTS, Category.ZERO_WEIGHTS, Category.COMPRESSED_WEIGHTS, Category.SPARSE_VALUES)
 _OVERHEAD = (Category.CONTAINER, Category.FREE, Category.GRAPH, Category.METADATA, Category.QUANTIZATION, Category.SPARSE_INDEX)
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    payload = sum(context.sizes[category] for category in _PAYLOAD)
-    overhead = sum(context.sizes[category] for category in _OVERHEAD)
-    if not payload or overhead <= payload or context.artifact.size > _TINY:
+def _find(subject: Subject) -> Iterator[Finding]:
+    payload = sum(subject.sizes[category] for category in _PAYLOAD)
+    overhead = sum(subject.sizes[category] for category in _OVERHEAD)
+    if not payload or overhead <= payload or subject.artifact.size > _TINY:
         return
-    largest = sorted((category for category in _OVERHEAD if context.sizes[category]), key=lambda category: -context.sizes[category])[:2]
-    most = " and ".join(f"{context.sizes[category]:,} of {category}" for category in largest)
+    largest = sorted((category for category in _OVERHEAD if subject.sizes[category]), key=lambda category: -subject.sizes[category])[:2]
+    most = " and ".join(f"{subject.sizes[category]:,} of {category}" for category in largest)
     message = (
-        f"{overhead:,} bytes ({context.share(overhead)}) are not weights but what stands around them ({most}); "
-        f"the weights are {payload:,} bytes ({context.share(payload)}), and no pruning can save more than that"
+        f"{overhead:,} bytes ({subject.share(overhead)}) are not weights but what stands around them ({most}); "
+        f"the weights are {payload:,} bytes ({subject.share(payload)}), and no pruning can save more than that"
     )
-    remedy = Remedy.NEWEST_HDF5 if is_old_hdf5(context.artifact) else Remedy.FIXED_COST
-    yield Finding(message, overhead, advise(remedy, context.artifact))
+    remedy = Remedy.NEWEST_HDF5 if is_old_hdf5(subject.artifact) else Remedy.FIXED_COST
+    yield Finding(message, overhead, advise(remedy, subject.artifact))
 
 
 RULE = Rule(

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import FormatName, Severity
+from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import compressed
 from modelinspect.reports.categories import Category
-from modelinspect.rules.base import Context, Finding, Rule
+from modelinspect.rules.base import Finding, Rule
 
 _WORTH_TELLING = 0.1
 
 
-def _find(context: Context) -> Iterator[Finding]:
-    if context.artifact.format is not FormatName.KERAS_ZIP or any(member.logical for member in context.artifact.members):
+def _find(subject: Subject) -> Iterator[Finding]:
+    if subject.artifact.format is not FormatName.KERAS_ZIP or any(member.logical for member in subject.artifact.members):
         return
-    size = context.sizes[Category.ZERO_WEIGHTS]
-    if len(context.artifact.members) != 1 or size < _WORTH_TELLING * context.artifact.size:
+    size = subject.sizes[Category.ZERO_WEIGHTS]
+    if len(subject.artifact.members) != 1 or size < _WORTH_TELLING * subject.artifact.size:
         return
     message = (
-        f"the members of the zip are stored, not compressed: {size:,} bytes ({context.share(size)}) are zeros that deflate nearly removes"
+        f"the members of the zip are stored, not compressed: {size:,} bytes ({subject.share(size)}) are zeros that deflate nearly removes"
     )
-    yield Finding(message, size, compressed(context.artifact))
+    yield Finding(message, size, compressed(subject.artifact))
 
 
 RULE = Rule(

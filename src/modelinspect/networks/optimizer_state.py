@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from modelinspect.analyses.explain.labels import duplicates
-from modelinspect.analyses.matching import Side
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Tensor
+from modelinspect.networks.copies import duplicates
 from modelinspect.networks.optimizers import average_names, optimizer_of
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.wording import plural
 
 STATE = "the optimizer's state"
@@ -32,13 +32,13 @@ _SLOTS = {
 """How many slots each optimizer may have for a weight."""
 
 
-def optimizer_text(side: Side) -> str:
+def optimizer_text(side: Subject) -> str:
     """Say what an optimizer keeps beside averages, in slots for each weight where they come out even."""
     named = optimizer_of(side.artifact)
     return f"{f'{STATE} ({named})' if named else STATE}: {slots_text(side, named)}"
 
 
-def optimizers_text(before: Side, after: Side) -> str:
+def optimizers_text(before: Subject, after: Subject) -> str:
     """Say what the optimizers of two sides keep; once where it is the same."""
     names = [optimizer_of(side.artifact) for side in (before, after)]
     held = [slots_text(side, named) for side, named in zip((before, after), names, strict=True)]
@@ -48,7 +48,7 @@ def optimizers_text(before: Side, after: Side) -> str:
     return f"{STATE}: {'; '.join(told)}"
 
 
-def slots_text(side: Side, named: str) -> str:
+def slots_text(side: Subject, named: str) -> str:
     """Say how many slots an optimizer of a name has for how many weights."""
     averages = average_names(side.artifact)
     kept = [tensor for tensor in side.artifact.tensors if tensor.role is Role.OPTIMIZER and tensor.name not in averages]
@@ -87,17 +87,17 @@ def _times(slots: Sequence[Tensor], weights: Sequence[Tensor]) -> str:
     return f"{plural(len(slots), 'tensor')}{times}"
 
 
-def copies_of(side: Side) -> frozenset[TensorId]:
+def copies_of(side: Subject) -> frozenset[TensorId]:
     """Return the tensors that are equal to another that is stored too."""
     return frozenset(copy for group in duplicates(side) for copy in group[1:])
 
 
-def is_one(side: Side) -> bool:
+def is_one(side: Subject) -> bool:
     """Tell whether the artifact is one model, and not several checkpoints of one."""
     return checkpoints(side) < 2
 
 
-def checkpoints(side: Side) -> int:
+def checkpoints(side: Subject) -> int:
     """Return how many checkpoints of one model a folder holds; 1 for everything else."""
     kept = side.artifact.facts.get("checkpoints")
     return len(kept) if isinstance(kept, tuple | list) and kept else 1

@@ -1,0 +1,47 @@
+"""Names of tensors and layers without what their writers add."""
+
+from __future__ import annotations
+
+import re
+
+from modelinspect.core.tensors import Tensor
+
+KEY_END = "/.ATTRIBUTES/VARIABLE_VALUE"
+"""What the keys of a checkpoint's variables end in."""
+_DROPPED = frozenset(
+    ("", "model_weights", ".ATTRIBUTES", "VARIABLE_VALUE", "StatefulPartitionedCall", "layers", "_layer_checkpoint_dependencies", "vars")
+)
+_DECORATION = re.compile(r"^(?:(?:prune_low_magnitude|quant|cluster)_(?!(?:weights)?(?:_?\d+)?$))+")
+_TRACED = re.compile(r"^(__inference_.*?)_\d+$")
+_OUTPUT = re.compile(r":\d+$")
+_STORED = re.compile(r"(?:^|/)vars/(\d+)$")
+
+
+def canonical_name(tensor: Tensor, name: str | None = None) -> str:
+    """Return a tensor's name without what its writer added: wrappers' prefixes, output indices, attribute suffixes.
+
+    A Keras store numbers the variables of a layer and counts layers by class; its layers' own names are put in.
+    """
+    parts: list[str] = []
+    stored = _STORED.search(tensor.name)
+    if stored and tensor.layer:
+        name = f"{tensor.layer}/{stored.group(1)}"
+    for part in _OUTPUT.sub("", name or tensor.name).split("/"):
+        bare = _TRACED.sub(r"\1", bare_layer(part))
+        if bare not in _DROPPED and (not parts or parts[-1] != bare):
+            parts.append(bare)
+    return "/".join(parts) or tensor.name
+
+
+def bare_layer(name: str) -> str:
+    """Return a layer's name without the prefix of a wrapper."""
+    return _DECORATION.sub("", name)
+
+
+def is_bias(name: str) -> bool:
+    """Tell whether a variable is a bias: those of recurrent layers and of the heads of attention have two axes, and begin as zeros."""
+    return name.rpartition("/")[2].partition(":")[0].endswith("bias") or _NUMBERED_BIAS.search(name) is not None
+
+
+_NUMBERED_BIAS = re.compile(r"(?:cell(?:_\d+)?/vars/2|(?:query|key|value|output)_dense/vars/1)$")
+"""In a Keras store: of a GRU's cell, and of the projections of attention."""

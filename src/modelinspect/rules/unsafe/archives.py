@@ -1,0 +1,112 @@
+"""Rules about archives and files: bombs, links, ambiguity, names that lead outside, parts that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from modelinspect.core.artifact import DocumentKind, Severity
+from modelinspect.encodings.zip_headers import is_unsafe
+from modelinspect.errors import Code
+from modelinspect.formats.keras.config import read_json
+from modelinspect.networks.subject import Subject
+from modelinspect.rules.base import Finding, Group, Place, Rule
+from modelinspect.rules.unsafe.diagnostics import chosen, with_code
+from modelinspect.rules.unsafe.places import place_of, read_document
+
+ARCHIVE_BOMB = Rule(
+    "archive-bomb",
+    Severity.ERROR,
+    "A few bytes that unpack to many take the memory of whoever opens them.",
+    with_code(Code.LIMIT, "do not unpack or load it"),
+    advice="do not unpack or load it",
+    example="decompressing needs 8,589,934,592 but the limit is 268,435,456",
+    group=Group.UNSAFE,
+)
+
+
+ARCHIVE_LINK = Rule(
+    "archive-link",
+    Severity.WARNING,
+    "A link in an archive can lead out of its folder, and what is unpacked after it goes there.",
+    with_code(Code.LINK, "unpack it with a filter (tarfile: filter='data'); pack files alone"),
+    advice="unpack it with a filter (tarfile: filter='data'); pack files alone",
+    example="member link is a symbolic link, which is not followed",
+    group=Group.UNSAFE,
+)
+
+
+AMBIGUOUS_ARCHIVE = Rule(
+    "ambiguous-archive",
+    Severity.WARNING,
+    "What one reader checks and another loads need not be the same file.",
+    with_code(Code.AMBIGUOUS, "pack it again; do not trust a check of this archive"),
+    advice="pack it again; do not trust a check of this archive",
+    example="the archive names config.json twice; readers take the last",
+    group=Group.UNSAFE,
+)
+
+
+_SIZE = 64 << 20
+_REMEDY = "do not unpack or load it; names within a model are relative and stay below its folder"
+_members = with_code(Code.OUTSIDE, _REMEDY)
+
+
+def _find_path_outside(subject: Subject) -> Iterator[Finding]:
+    yield from _members(subject)
+    for document in subject.artifact.documents:
+        if document.kind in (DocumentKind.TFJS_MODEL, DocumentKind.SHARD_MAP):
+            value = read_json(read_document(document, subject.files, _SIZE))
+            yield from _named(_shards(value), "shard", place_of(document.stream, document.span))
+    facts = subject.artifact.facts
+    home = Place(subject.artifact.members[0].name) if subject.artifact.members else None
+    meta_graphs = facts.get("meta_graphs")
+    for graph in meta_graphs if isinstance(meta_graphs, tuple) else ():
+        assets = graph.get("assets") if isinstance(graph, Mapping) else None
+        yield from _named((str(name) for name in assets) if isinstance(assets, tuple) else (), "asset", home)
+    files = facts.get("associated_files")
+    yield from _named(files if isinstance(files, Mapping) else (), "associated file", home)
+
+
+def _named(names: Iterator[str] | Mapping[str, object] | tuple[()], what: str, place: Place | None) -> Iterator[Finding]:
+    for name in sorted(set(names)):
+        if is_unsafe(name):
+            yield Finding(f"{what} {name!r} leads out of the model's folder", 0, _REMEDY, place)
+
+
+def _shards(value: object) -> Iterator[str]:
+    """Yield the shards that a TensorFlow.js manifest or a Keras shard map names."""
+    manifest = value.get("weightsManifest") if isinstance(value, Mapping) else value
+    for group in manifest if isinstance(manifest, list) else []:
+        paths = group.get("paths") if isinstance(group, Mapping) else None
+        yield from (path for path in paths if isinstance(path, str)) if isinstance(paths, list) else ()
+    weights = value.get("weight_map") if isinstance(value, Mapping) else None
+    for shard in weights.values() if isinstance(weights, Mapping) else []:
+        yield from (name for name in (shard if isinstance(shard, list) else [shard]) if isinstance(name, str))
+
+
+PATH_OUTSIDE = Rule(
+    "path-outside",
+    Severity.ERROR,
+    "A name with .. or a leading slash writes or reads where nobody meant it to.",
+    _find_path_outside,
+    advice="do not unpack or load it; names within a model are relative and stay below its folder",
+    example="member '/tmp/absolute' would be unpacked outside its folder",
+    group=Group.UNSAFE,
+)
+
+
+def _find_incomplete(subject: Subject) -> Iterator[Finding]:
+    yield from chosen(subject, lambda found: found.severity is Severity.ERROR, "get it again, whole")
+
+
+INCOMPLETE = Rule(
+    "incomplete",
+    Severity.ERROR,
+    "What is cut short was not checked whole.",
+    _find_incomplete,
+    advice="get it again, whole",
+    example="weights file '../../weights.bin' is not there",
+    group=Group.UNSAFE,
+)
+
+RULES = (ARCHIVE_BOMB, ARCHIVE_LINK, AMBIGUOUS_ARCHIVE, PATH_OUTSIDE, INCOMPLETE)

@@ -1,0 +1,152 @@
+"""Rules about bytes that are not part of the model: after its end, in free space, unread, or programs among its assets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from modelinspect.core.artifact import Member, Severity
+from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.span import Span
+from modelinspect.errors import Code, FormatError
+from modelinspect.networks.subject import Subject
+from modelinspect.remedies import Remedy, example
+from modelinspect.remedies.choose import shown_bytes
+from modelinspect.rules.base import Finding, Group, Place, Rule
+from modelinspect.rules.unsafe.configs import unread_configs
+from modelinspect.rules.unsafe.diagnostics import with_code
+from modelinspect.rules.unsafe.signatures import looks_like
+
+OUTSIDE = frozenset(("trailing bytes", "outside the archive", "before the archive", "user block"))
+"""What parsers call bytes before or behind what they read."""
+_TRAILING_DATA_LOOKED_AT = 64 << 10
+_REMEDY = "cut them off, or save the model again"
+_behind_tar = with_code(Code.TRAILING, _REMEDY)
+
+
+def _find_trailing_data(subject: Subject) -> Iterator[Finding]:
+    yield from _behind_tar(subject)
+    for member in subject.artifact.members:
+        table = member.map.path_table
+        named = [index for index, name in enumerate(table.names) if name in OUTSIDE]
+        for row in np.flatnonzero(np.isin(member.map.columns.paths, named)).tolist():
+            region = member.map[row]
+            span = region.span
+            try:
+                data = subject.files.open(member.name).read_at(span.offset, min(span.size, _TRAILING_DATA_LOOKED_AT))
+            except FormatError:  # it became shorter
+                continue
+            if span.size <= _TRAILING_DATA_LOOKED_AT and not any(data):
+                continue
+            what = looks_like(data)
+            like = f" and look like {what}" if what else ""
+            message = f"{span.size:,} bytes are no part of the model ({region.path[-1]}){like}"
+            yield Finding(message, span.size, _REMEDY, Place(member.name, span.offset, span.size))
+
+
+TRAILING_DATA = Rule(
+    "trailing-data",
+    Severity.WARNING,
+    "Bytes that readers of the format pass over can be anything, a second file too.",
+    _find_trailing_data,
+    advice="cut them off, or save the model again",
+    example="148 bytes are no part of the model (trailing bytes) and look like a zip archive",
+    group=Group.UNSAFE,
+)
+
+
+_HIDDEN_CONTENT_LOOKED_AT = 64 << 10
+
+
+def _find_hidden_content(subject: Subject) -> Iterator[Finding]:
+    hidden = subject.hidden
+    for region in hidden.regions if hidden is not None else ():
+        if region.path[-1:] and region.path[-1] in OUTSIDE:  # told by another rule
+            continue
+        try:
+            data = subject.files.open(region.member).read_at(region.first, min(region.span.end - region.first, _HIDDEN_CONTENT_LOOKED_AT))
+        except FormatError:  # it became shorter
+            continue
+        what = looks_like(data)
+        if what:
+            place = Place(region.member, region.first, region.span.end - region.first)
+            message = f"free space ({' / '.join(region.path)}) holds {region.count:,} bytes that are not zero and look like {what}"
+            yield Finding(message, region.count, shown_bytes(subject.artifact, region.member, region.first).text, place)
+
+
+HIDDEN_CONTENT = Rule(
+    "hidden-content",
+    Severity.WARNING,
+    "Free space is where something is put that no reader of the format shows.",
+    _find_hidden_content,
+    advice=example(Remedy.LOOK).text,
+    example="free space (global heap collection 0x800 / free object) holds 36 bytes that are not zero and look like a script",
+    group=Group.UNSAFE,
+)
+
+
+def _find_unread_bytes(subject: Subject) -> Iterator[Finding]:
+    for member in subject.artifact.members:
+        spans = unread_spans(member)
+        if spans:
+            size = sum(span.size for span in spans)
+            message = f"{size:,} of the {member.size:,} bytes of {member.name} do not follow the format and were not checked"
+            problems = [found.problem for found in subject.artifact.diagnostics if found.member == member.name]
+            message += f": {problems[0]}" if problems else ""
+            yield Finding(message, size, "load it only where it can do no harm", Place(member.name, spans[0].offset, spans[0].size))
+
+    for place in unread_configs(subject.artifact, subject.files):
+        message = "a configuration cannot be read as JSON, or is longer than any model's, and was not checked"
+        yield Finding(message, place.size or 0, "load it only where it can do no harm", place)
+    if subject.artifact.facts.get("documents_left_out"):
+        message = "it holds more configurations, graphs and references than any model, and not all of them were checked"
+        yield Finding(message, 0, "load it only where it can do no harm", Place(subject.artifact.members[0].name))
+
+
+def unread_spans(member: Member) -> list[Span]:
+    """Return the unattributed runs of a member."""
+    columns = member.map.columns
+    rows = np.flatnonzero(columns.kinds == RegionKind.UNATTRIBUTED.code)
+    return [Span(int(columns.offsets[row]), int(columns.sizes[row])) for row in rows]
+
+
+UNREAD_BYTES = Rule(
+    "unread-bytes",
+    Severity.WARNING,
+    "A lenient reader may find in them what was not checked here.",
+    _find_unread_bytes,
+    advice="load it only where it can do no harm",
+    example="1,584 of the 2,048 bytes of m.h5 do not follow the format and were not checked: the checksum of an object header is wrong",
+    group=Group.UNSAFE,
+)
+
+
+_SUFFIXES = (
+    *(".py", ".pyc", ".pyo", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".ps1", ".js", ".jar"),
+    *(".pkl", ".pickle", ".joblib", ".dill", ".pt"),
+)
+
+
+def _find_asset_code(subject: Subject) -> Iterator[Finding]:
+    for member in subject.artifact.members:
+        rows = np.flatnonzero(member.map.columns.kinds == RegionKind.ASSET.code)
+        for row in rows.tolist():
+            region = member.map[row]
+            name = member.name if len(subject.artifact.members) > 1 else "/".join(region.path)
+            if name.lower().endswith(_SUFFIXES):
+                place = Place(member.name, region.span.offset, region.span.size)
+                yield Finding(f"{name} is a program or a pickle among the model's files", region.span.size, "take it out", place)
+
+
+ASSET_CODE = Rule(
+    "asset-code",
+    Severity.WARNING,
+    "A program that comes with a model is there to be run.",
+    _find_asset_code,
+    advice="take it out",
+    example="setup.py is a program or a pickle among the model's files",
+    group=Group.UNSAFE,
+)
+
+RULES = (TRAILING_DATA, HIDDEN_CONTENT, UNREAD_BYTES, ASSET_CODE)
