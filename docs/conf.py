@@ -15,7 +15,7 @@ project = "modelinspect"
 author = "the modelinspect authors"
 version = release = VERSION
 extensions = ["myst_parser"]
-exclude_patterns = ["examples/*.py", "article/*"]
+exclude_patterns = ["guide/examples/*.py", "article/*.in"]
 nitpicky = True
 
 myst_enable_extensions = ["html_image"]
@@ -34,26 +34,25 @@ pygments_dark_style = "native"
 highlight_language = "text"
 
 NAVIGATION = {
-    "Use it": ["start", "article", "recipes", "cli", "api", "glossary"],
-    "What it tells": [
-        "byte-map",
-        "explain",
-        "rules/README",
-        "plan",
-        "lint",
-        "check",
-        "html",
-        "export",
-        "prune",
-        "study",
-        "examples/README",
+    "Use it": ["guide/start", "article/article", "guide/recipes", "guide/glossary"],
+    "Guides": [
+        "guide/explain",
+        "guide/plan",
+        "guide/shrink",
+        "guide/lint",
+        "guide/check",
+        "guide/prune",
+        "guide/*",
+        "guide/examples/README",
     ],
+    "Reference": ["reference/cli", "reference/api", "reference/rules/README", "reference/*"],
+    "The study": ["article/*", "article/study/*"],
     "Formats, byte by byte": ["formats/*"],
-    "How it is made": ["how-it-works", "design", "extending", "decisions/README", "benchmarks"],
+    "For developers": ["developer/how-it-works", "developer/design", "developer/extending", "developer/decisions/README", "benchmarks"],
 }
 """The pages of the side bar; one that is not named comes last, so that none is lost."""
 
-BENEATH = {"rules/README": "rules/*", "decisions/README": "decisions/*"}
+BENEATH = {"reference/rules/README": "reference/rules/*", "developer/decisions/README": "developer/decisions/*"}
 """The pages that have others beneath them."""
 
 

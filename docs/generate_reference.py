@@ -1,10 +1,11 @@
-"""Writes what can be read off the code: docs/cli.md, docs/api.md, docs/schemas/*.json, and the list of the decisions.
+"""Writes what can be read off the code: docs/reference/cli.md, docs/reference/api.md, docs/schemas/*.json, and the list of the decisions.
 
 usage: python docs/generate_reference.py
 """
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -59,6 +60,12 @@ _DECISIONS_HEAD = """# Decisions
 Why things are as they are: the context, what was decided, and what follows from it.
 
 """
+_MODULES_HEAD = """# Modules
+
+<!-- Written by docs/generate_reference.py; do not edit. -->
+
+Every folder and module of `src/modelinspect`, in the words of its own first line. Imports run one way: `make check` holds it.
+"""
 _WIDTH = 100
 BAR = "\\|"
 _FACTS: tuple[type, ...] = (Member, ByteMap, Region, RegionKind, Role, Storage, DType, Severity, FormatName)
@@ -85,12 +92,34 @@ where there is no terminal to ask.
 
 def pages() -> dict[Path, str]:
     """Return every generated file with its text."""
-    made = {DOCS / "cli.md": _command_line()}
+    made = {DOCS / "reference" / "cli.md": _command_line()}
     for name in REPORTS:
         made[DOCS / "schemas" / f"{name}.json"] = json.dumps(schema(name), indent=2, sort_keys=False) + "\n"
-    made[DOCS / "api.md"] = _api()
-    made[DOCS / "decisions" / "README.md"] = _decisions()
+    made[DOCS / "reference" / "api.md"] = _api()
+    made[DOCS / "developer" / "decisions" / "README.md"] = _decisions()
+    made[DOCS / "developer" / "modules.md"] = _modules()
     return made
+
+
+def _modules() -> str:
+    """Return the tree of modules, each with the first line of its docstring."""
+    root = Path(modelinspect.__file__).resolve().parent
+    text = _MODULES_HEAD
+    for folder in sorted({path.parent for path in root.rglob("*.py")}):
+        inside = folder.relative_to(root)
+        if inside.parts:
+            text += f"\n## {inside.as_posix()}/\n\n{_docstring(folder / '__init__.py')}\n"
+        paths = sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
+        text += "".join(
+            ["\n| module | |\n| --- | --- |\n", *(f"| `{path.name}` | {_docstring(path)} |\n" for path in paths)] if paths else []
+        )
+    return text
+
+
+def _docstring(path: Path) -> str:
+    """Return the first line of a module's docstring, as a cell of a table has it."""
+    found = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return found.split("\n", 1)[0].replace("|", BAR)
 
 
 def _command_line() -> str:
@@ -205,7 +234,7 @@ def _errors() -> str:
 
 def _decisions() -> str:
     """Return the list of decisions. Raises `ValueError` where two have one number."""
-    pages = sorted((DOCS / "decisions").glob("0*.md"))
+    pages = sorted((DOCS / "developer" / "decisions").glob("0*.md"))
     numbers = [page.name[:4] for page in pages]
     twice = {number for number in numbers if numbers.count(number) > 1}
     if twice:

@@ -1,4 +1,4 @@
-"""Writes docs/rules/: what each rule and each cause means, read off the code.
+"""Writes docs/reference/rules/: what each rule and each cause means, read off the code.
 
 usage: python docs/generate_rules.py
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from modelinspect.analyses.explain.meaning import meaning, names
 from modelinspect.reports.meaning import Meaning
 
-DOCS = Path(__file__).resolve().parent / "rules"
+DOCS = Path(__file__).resolve().parent / "reference" / "rules"
 _NOTE = "<!-- Written by docs/generate_rules.py; do not edit. -->"
 _HEAD = f"""# Rules and causes
 

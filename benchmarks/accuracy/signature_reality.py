@@ -1,4 +1,4 @@
-"""Holds what `plan` predicts of SavedModels by their signatures against TensorFlow's files, and writes the table of docs/plan.md.
+"""Holds what `plan` predicts of SavedModels by their signatures against TensorFlow's files, and writes the table of docs/guide/plan.md.
 
 usage: python benchmarks/accuracy/signature_reality.py [--write]
 """

@@ -1,4 +1,4 @@
-"""Writes docs/article.md and its pictures from article.md.in: every number, table and verdict comes from the data.
+"""Writes docs/article/article.md and its pictures from article.md.in: every number, table and verdict comes from the data.
 
 `{{ expression }}` in the text is a Python expression over the functions of data.py and of this file. A claim whose checks fail
 stops the build.
@@ -23,7 +23,7 @@ from svg import Bar, Line, bars, lines
 
 HERE = Path(__file__).resolve().parent
 TEXT = HERE / "article.md.in"
-PAGE = HERE.parent / "article.md"
+PAGE = HERE / "article.md"
 _HOLE = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
 _HEAD = "<!-- Written by docs/article/make.py from docs/article/article.md.in; do not edit. -->\n"
 _KEPT = re.compile(r"```|\||!\[|#")
@@ -108,7 +108,7 @@ def figure(name: str, told: str) -> str:
     """Return a picture with the words for those who do not see it."""
     if name not in FIGURES:
         raise LookupError(f"there is no figure {name}")
-    return f"![{told}](article/{name}.svg)"
+    return f"![{told}]({name}.svg)"
 
 
 def verdict(name: str) -> str:

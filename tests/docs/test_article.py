@@ -40,7 +40,7 @@ def test_no_number_of_the_article_is_typed_by_hand() -> None:
 
 
 def test_every_claim_has_its_verdict_and_its_facts(article: ModuleType) -> None:
-    page = (PROJECT / "docs" / "article.md").read_text(encoding="utf-8")
+    page = (PROJECT / "docs" / "article" / "article.md").read_text(encoding="utf-8")
     assert len(article.CLAIMS) == CLAIMS
     for claim in article.CLAIMS.values():
         assert claim.verdict in ("confirmed", "refined", "refuted")
@@ -79,6 +79,6 @@ def test_a_picture_says_in_words_what_it_shows_and_loads_nothing(path: Path) -> 
 
 
 def test_every_picture_is_shown(article: ModuleType) -> None:
-    page = (PROJECT / "docs" / "article.md").read_text(encoding="utf-8")
+    page = (PROJECT / "docs" / "article" / "article.md").read_text(encoding="utf-8")
     assert {path.stem for path in FOLDER.glob("*.svg")} == set(article.FIGURES)
-    assert all(f"](article/{name}.svg)" in page for name in article.FIGURES)
+    assert all(f"]({name}.svg)" in page for name in article.FIGURES)

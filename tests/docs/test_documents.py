@@ -41,5 +41,5 @@ def test_the_readme_names_every_command() -> None:
 
 
 def test_no_two_decisions_have_one_number() -> None:
-    numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("0*.md")]
+    numbers = [path.name[:4] for path in (ROOT / "docs" / "developer" / "decisions").glob("0*.md")]
     assert len(numbers) == len(set(numbers))

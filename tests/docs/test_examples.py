@@ -16,7 +16,7 @@ pytestmark = pytest.mark.tensorflow
 
 def run(name: str) -> str:
     environment = {key: value for key, value in os.environ.items() if key != "TF_USE_LEGACY_KERAS"}
-    script = PROJECT / "docs" / "examples" / f"{name}.py"
+    script = PROJECT / "docs" / "guide" / "examples" / f"{name}.py"
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

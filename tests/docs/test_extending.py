@@ -18,7 +18,7 @@ from modelinspect.sources.files import open_location
 from tests.support.corpus import PROJECT
 from tests.support.fixtures import fixture_path
 
-PAGE = (PROJECT / "docs" / "extending.md").read_text(encoding="utf-8")
+PAGE = (PROJECT / "docs" / "developer" / "extending.md").read_text(encoding="utf-8")
 
 
 def example(begins: str) -> ModuleType:

@@ -19,7 +19,7 @@ from modelinspect.reports.lint import LintFinding, LintReport, RuleEntry
 from modelinspect.version import VERSION
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_HELP = "More in docs/lint.md, or by modelinspect explain with the rule's name."
+_HELP = "More in docs/guide/lint.md, or by modelinspect explain with the rule's name."
 
 
 def render(report: Report, out: TextIO, look: Look) -> None:

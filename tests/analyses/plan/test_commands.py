@@ -164,7 +164,7 @@ def test_the_forms_of_one_model_differ_in_their_settings_alone() -> None:
 
 @pytest.mark.skipif(shutil.which("h5repack") is None, reason="needs h5repack (hdf5-tools)")
 def test_h5repack_makes_files_of_about_the_same_size(tmp_path: Path) -> None:
-    """What docs/plan.md says of it."""
+    """What docs/guide/plan.md says of it."""
     arguments = {"hdf5-gzip": ["-L", "-f", "GZIP=9"], "hdf5-repack": ["-L"]}
     ratios: dict[str, list[float]] = {option: [] for option in arguments}
     for name in fixture_names(suffix=".h5"):
@@ -173,7 +173,7 @@ def test_h5repack_makes_files_of_about_the_same_size(tmp_path: Path) -> None:
                 subprocess.run(["h5repack", *arguments[entry.option], FOLDER / name, tmp_path / "made.h5"], check=True)
                 ratios[entry.option].append((tmp_path / "made.h5").stat().st_size / entry.size - 1)
     assert all(len(found) >= 25 for found in ratios.values())
-    told = " ".join((PROJECT / "docs" / "plan.md").read_text(encoding="utf-8").split())
+    told = " ".join((PROJECT / "docs" / "guide" / "plan.md").read_text(encoding="utf-8").split())
     for option, found in ratios.items():
         least, most, middle = min(found), max(found), sorted(found)[len(found) // 2]
         assert f"`{option}` {least:+.0%} to {most:+.0%}, {middle:+.0%} in the middle" in told, (option, least, most, middle)

@@ -54,4 +54,4 @@ def test_a_safe_sample_has_no_finding(name: str) -> None:
 def test_what_is_no_model_is_refused_and_the_documents_say_why(name: str) -> None:
     with pytest.raises(ModelInspectError):
         modelinspect.lint(corpus_file(f"{PREFIX}/{name}"))
-    assert Path(name).name in (PROJECT / "docs" / "lint.md").read_text(encoding="utf-8")
+    assert Path(name).name in (PROJECT / "docs" / "guide" / "lint.md").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from modelinspect.remedies.advice import load_lines
 from modelinspect.reports.wording import plural
 
 ERROR, _PADDINGS = 0.002, 32
-"""What an estimate is off by at the most where every layer is known, as a share and in bytes: docs/plan.md has the measurements."""
+"""What an estimate is off by at the most where every layer is known, as a share and in bytes: docs/guide/plan.md has the measurements."""
 MOST_ERROR = 9.99
 _SURE = 0.02
 """Of a form that is less surely known, what it compresses to is not computed."""
