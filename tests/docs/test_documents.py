@@ -40,6 +40,6 @@ def test_the_readme_names_every_command() -> None:
     assert missing == []
 
 
-def test_no_two_decisions_have_one_number() -> None:
-    numbers = [path.name[:4] for path in (ROOT / "docs" / "developer" / "decisions").glob("0*.md")]
-    assert len(numbers) == len(set(numbers))
+def test_decisions_are_numbered_without_gaps() -> None:
+    numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs" / "developer" / "decisions").glob("0*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))

@@ -1,4 +1,4 @@
-"""Says of which graphs the conversion is known to the byte, and not only nearly: those that docs/guide/plan.md's SavedModels were made of."""
+"""Graphs whose conversion is known to the byte: those that the SavedModels of docs/guide/plan.md were made of."""
 
 from __future__ import annotations
 

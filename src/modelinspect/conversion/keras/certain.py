@@ -1,4 +1,4 @@
-"""Says of which layers the conversion is known to the byte, and not only nearly: those that docs/guide/plan.md's networks were made of."""
+"""Layers whose conversion is known to the byte: those that the networks of docs/guide/plan.md were made of."""
 
 from __future__ import annotations
 
