@@ -8,8 +8,9 @@ import pytest
 
 from modelinspect.analyses.rollup import Key
 from modelinspect.analyses.summary import list_tensors, summarize
-from modelinspect.core.artifact import Diagnostic, Fact, Severity
+from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Fact
 from modelinspect.measure.facts import Measurements, unmeasured
 from modelinspect.reports.blocks import Notes, by_title
 from tests.support.artifacts import Build, pruned_network

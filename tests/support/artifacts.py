@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from modelinspect.core.artifact import Artifact, Diagnostic, Fact, FormatName, Member
+from modelinspect.core.artifact import Artifact, Diagnostic, FormatName, Member
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.facts import Fact
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DTYPES, Extent, RawPayload, Role, Storage, Stream, Tensor, dense_size
 from modelinspect.measure.facts import Measurements, TensorMeasure, unmeasured

@@ -17,7 +17,7 @@ from modelinspect.reports.entries import (
     TensorEntry,
     artifact_entry,
     diagnostic_entry,
-    plain_fact,
+    shown_facts,
     tensor_entry,
 )
 from modelinspect.reports.inspect import InspectReport, Rollup, StructureRow, categories_part
@@ -47,7 +47,7 @@ def summarize(
         categories=categories_part(sizes),
         rollup=Rollup(by=tuple(map(str, by)), rows=roll_up(ledger, by, top)) if by else None,
         tensors=_tensors(artifact, measurements),
-        facts={key: plain_fact(fact) for key, fact in sorted(artifact.facts.items())},
+        facts=shown_facts(artifact.facts),
         structures=_structures(ledger),
         findings=find_all(Subject(artifact, measurements, sizes, hidden)),
         diagnostics=_diagnostics(artifact, measurements),

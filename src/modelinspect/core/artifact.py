@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from modelinspect.core.bytemap import ByteMap
+from modelinspect.core.facts import Facts
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import Stream, Tensor
 from modelinspect.errors import Code
-
-Fact = None | bool | int | float | str | tuple["Fact", ...] | Mapping[str, "Fact"]
-"""A value that a format knows of an artifact, made of plain immutable things."""
 
 
 class FormatName(StrEnum):
@@ -128,7 +125,7 @@ class Artifact:
     format: FormatName
     members: tuple[Member, ...]
     tensors: tuple[Tensor, ...]
-    facts: Mapping[str, Fact] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
     diagnostics: tuple[Diagnostic, ...] = ()
     diagnostic_count: int = 0
     documents: tuple[Document, ...] = ()

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from modelinspect.core.artifact import Artifact, Diagnostic, Document, DocumentKind, Fact, FormatName, LogicalMap, Member, Severity
+from modelinspect.core.artifact import Artifact, Diagnostic, Document, DocumentKind, FormatName, LogicalMap, Member, Severity
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.facts import Facts
 from modelinspect.core.limits import Limits
 from modelinspect.core.paths import PathId
 from modelinspect.core.span import Span
@@ -96,7 +97,7 @@ class Parsing:
         self.files = files
         self.limits = limits or Limits()
         self.strict = strict
-        self.facts: dict[str, Fact] = {}
+        self.facts: Facts = {}
         self._sites: dict[str, Site] = {}
         self._tensors: list[Tensor] = []
         self._diagnostics: list[Diagnostic] = []

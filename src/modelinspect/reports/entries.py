@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
-from modelinspect.core.artifact import Artifact, Diagnostic, Fact, Severity
+from modelinspect.core.artifact import Artifact, Diagnostic, Severity
+from modelinspect.core.facts import Fact, Facts
 from modelinspect.core.tensors import Tensor
 from modelinspect.reports.base import Part
 from modelinspect.reports.blocks import Cell, Column, Note, Notes, Table, Unit
@@ -137,6 +139,13 @@ def diagnostic_entry(diagnostic: Diagnostic) -> DiagnosticEntry:
     return DiagnosticEntry(
         severity=str(diagnostic.severity), problem=diagnostic.problem, member=diagnostic.member, offset=diagnostic.offset
     )
+
+
+def shown_facts(facts: Facts) -> dict[str, object]:
+    """Return facts as a report has them, sorted; each text of ``metadata_texts`` is a fact ``metadata.NAME``."""
+    shown = {key: plain_fact(cast("Fact", fact)) for key, fact in facts.items() if key != "metadata_texts"}
+    shown |= {f"metadata.{name}": plain_fact(text) for name, text in facts.get("metadata_texts", {}).items()}
+    return dict(sorted(shown.items()))
 
 
 def plain_fact(fact: Fact, depth: int = 0) -> object:

@@ -14,8 +14,9 @@ from tests.support.fixtures import fixture_names, fixture_path
 from tests.support.flat import build, model
 from tests.support.hostile import hold, mutations
 
-from modelinspect.core.artifact import Artifact, Fact
+from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Fact
 from modelinspect.core.limits import Limits
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DTYPES, Role, SparseAxis, SparsePayload, Storage, Stream, Tensor, dense_size

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from posixpath import basename, dirname
+from typing import cast
 
-from modelinspect.core.artifact import Fact, FormatName, Severity
+from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.facts import Fact, Facts
 from modelinspect.core.span import Span
 from modelinspect.encodings import gzip, tar, zip
 from modelinspect.errors import FormatError, LimitError, UnknownFormatError
@@ -131,11 +133,13 @@ def _parse_files(parsing: Parsing, site: Site, files: Mapping[str, Packed], kind
         parsing.facts["wrapped_name"] = chosen.name
     form = chosen.format.parse(chosen.parsing)
     if beside:
-        parsing.facts["other_models"] = {one.name: _parse_beside(site, one) for one in sorted(beside, key=lambda one: one.name)}
+        parsing.facts["other_models"] = {
+            one.name: cast("Fact", _parse_beside(site, one)) for one in sorted(beside, key=lambda one: one.name)
+        }
     return form
 
 
-def _parse_beside(site: Site, candidate: _Candidate) -> dict[str, Fact]:
+def _parse_beside(site: Site, candidate: _Candidate) -> Facts:
     """Parse one more model of a bundle and return its facts; the names of its tensors begin with its own."""
     nested = candidate.parsing
     nested.facts = {}

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from modelinspect.core.artifact import Fact, Severity
+from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.facts import Facts
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ByteOrder, DType
 from modelinspect.encodings.protobuf import message, parse_message
@@ -62,7 +63,7 @@ class Bundle:
     entries: list[BundleEntry] = field(default_factory=list)
     object_graph: bytes | None = None
     """The bytes of the TrackableObjectGraph, where the bundle has one."""
-    facts: dict[str, Fact] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
     unreferenced: int = 0
     complete: bool = True
     """Whether all of the index could be read, so that what no entry names is nobody's."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import cast
 
-from modelinspect.core.artifact import Fact, FormatName, Severity
+from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Fact, Facts, add_facts, set_fact
 from modelinspect.encodings.sstable import MAGIC
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.checkpoint.bundle import SHARD
@@ -130,18 +132,18 @@ def _parse_directory(parsing: Parsing) -> None:
             _map_other(parsing, name)
 
 
-def _merge(parsing: Parsing, facts: dict[str, Fact]) -> None:
+def _merge(parsing: Parsing, facts: Facts) -> None:
     """Add the facts of one more checkpoint: counts and lists grow, other facts stay those of the first."""
     for name, fact in facts.items():
         known = parsing.facts.get(name)
-        if (isinstance(known, tuple) and isinstance(fact, tuple)) or (
-            isinstance(known, int) and isinstance(fact, int) and name != "bundle_version"
-        ):
-            parsing.facts[name] = known + fact  # type: ignore[operator]
+        if isinstance(known, tuple) and isinstance(fact, tuple):
+            set_fact(parsing.facts, name, known + fact)
+        elif isinstance(known, int) and isinstance(fact, int):
+            set_fact(parsing.facts, name, known if name == "bundle_version" else known + fact)
         elif isinstance(known, Mapping) and isinstance(fact, Mapping):
-            parsing.facts[name] = {**known, **fact}
-        else:
-            parsing.facts.setdefault(name, fact)
+            set_fact(parsing.facts, name, {**known, **fact})
+        elif name not in parsing.facts:
+            add_facts(parsing.facts, {name: cast("Fact", fact)})
 
 
 def _map_other(parsing: Parsing, name: str) -> None:
@@ -154,7 +156,7 @@ def _map_other(parsing: Parsing, name: str) -> None:
         # A SavedModel has a checkpoint in it, and its walk over graphs serves here: neither can be loaded before the other.
         from modelinspect.formats.graph.graph_def import parse_graph
 
-        parsing.facts.setdefault("graph", parse_graph(site))
+        parsing.facts.setdefault("graph", cast("Mapping[str, Fact]", parse_graph(site)))
     else:
         site.claims.claim(0, site.source.size, RegionKind.ASSET, site.claims.path("file"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from modelinspect.core.artifact import Fact
+from modelinspect.core.facts import Facts
 from modelinspect.core.tensors import ByteOrder, Role
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing
@@ -49,7 +49,7 @@ def read_bundle(parsing: Parsing, index: str, shard_names: Iterable[str], name_p
     return bundle
 
 
-def _facts(parsing: Parsing, bundle: Bundle, purposes: Mapping[str, Use], prefix: str, nodes: int) -> dict[str, Fact]:
+def _facts(parsing: Parsing, bundle: Bundle, purposes: Mapping[str, Use], prefix: str, nodes: int) -> Facts:
     names = {entry.tensor: parsing.tensor(entry.tensor).name for entry in bundle.entries if entry.tensor is not None}
     roles = [parsing.tensor(tensor).role for tensor in names]
     slots = tuple(
@@ -57,7 +57,7 @@ def _facts(parsing: Parsing, bundle: Bundle, purposes: Mapping[str, Use], prefix
         for name, use in purposes.items()
         if use.of is not None or use.purpose == "average"
     )
-    facts: dict[str, Fact] = {
+    facts: Facts = {
         "shards": bundle.shard_count,
         "bundle_version": bundle.producer,
         "variables": len(names),

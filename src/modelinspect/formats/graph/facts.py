@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from modelinspect.core.artifact import Fact
+from modelinspect.core.facts import Fact, Facts, set_fact
 from modelinspect.formats.graph.bodies import same_bodies
 from modelinspect.formats.graph.core_ops import CORE_OPS
 from modelinspect.formats.graph.data_types import data_type
@@ -21,25 +21,25 @@ PATH_PARTS = 32
 """Longer ways through the object graph are cut to their end."""
 
 
-def graph_facts(walk: MessageWalk, layers: Mapping[int, str], *, has_places: bool = True) -> dict[str, Fact]:
+def graph_facts(walk: MessageWalk, layers: Mapping[int, str], *, has_places: bool = True) -> Facts:
     """Return the facts of what a walk went over.
 
     ``layers`` are names of Keras layers by their node in the object graph; ``has_places`` says that offsets and sizes are
     those of the artifact.
     """
-    facts: dict[str, Fact] = {}
+    facts: Facts = {}
     ops = {op.decode(errors="replace"): count for op, count in walk.nodes.ops.items()}
     functions = tuple(entry for found in walk.found for entry in _functions(found, layers, has_places))
     names = {str(entry["name"]) for entry in functions}
     meta_graphs = tuple(_meta_graph(found) for found in walk.found)
     if meta_graphs:
-        facts |= {
-            key: meta_graphs[0][key] for key in ("tensorflow_version", "tensorflow_git_version", "signatures") if key in meta_graphs[0]
-        }
+        for key in ("tensorflow_version", "tensorflow_git_version", "signatures"):
+            if key in meta_graphs[0]:
+                set_fact(facts, key, meta_graphs[0][key])
         versions = meta_graphs[0].get("versions")
         if isinstance(versions, Mapping):
-            facts["producer"] = versions["producer"]
-            facts["min_consumer"] = versions["min_consumer"]
+            set_fact(facts, "producer", versions["producer"])
+            set_fact(facts, "min_consumer", versions["min_consumer"])
     facts["meta_graphs"] = meta_graphs
     facts["functions"] = functions
     facts["ops"] = dict(sorted(ops.items()))

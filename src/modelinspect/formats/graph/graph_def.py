@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from modelinspect.core.artifact import DocumentKind, Fact, FormatName
+from modelinspect.core.artifact import DocumentKind, FormatName
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Facts
 from modelinspect.encodings.protobuf import MessageType, WireType, message
 from modelinspect.encodings.protobuf.text import Token, tokens
 from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, scan
@@ -65,7 +66,7 @@ class GraphDefFormat:
 FORMAT = GraphDefFormat()
 
 
-def parse_graph(site: Site, name: str = "MetaGraphDef", *, is_text: bool = False) -> dict[str, Fact]:
+def parse_graph(site: Site, name: str = "MetaGraphDef", *, is_text: bool = False) -> Facts:
     """Claim a file that is one message of that name, and return its facts; a checkpoint's ``.meta`` file is one."""
     kind = RegionKind.GRAPH if name == "GraphDef" else RegionKind.METADATA
     site.document(DocumentKind.GRAPH_TEXT if is_text else DocumentKind.GRAPH, label=name)

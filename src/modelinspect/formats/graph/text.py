@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelinspect.core.artifact import Fact
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Facts
 from modelinspect.core.paths import PathId
 from modelinspect.encodings.protobuf import MessageType, message, message_class
 from modelinspect.encodings.protobuf.text import Token, TokenKind, skip_space, tokens, unquote
@@ -35,7 +35,7 @@ _NAMES = {
 _CLOSING = {"{": "}", "<": ">"}
 
 
-def parse_text(site: Site, type_: MessageType, kind: RegionKind, layers: Mapping[int, str]) -> dict[str, Fact]:
+def parse_text(site: Site, type_: MessageType, kind: RegionKind, layers: Mapping[int, str]) -> Facts:
     """Claim the whole source as one message in text form and return its facts."""
     limits = site.limits
     limits.allow("the text", site.source.size, limits.structure_size, site.source.name)
@@ -236,7 +236,7 @@ class _TextWalk:
         return FormatError(problem, self._site.source.name, token.offset)
 
 
-def _facts(data: bytes, type_: MessageType, layers: Mapping[int, str]) -> dict[str, Fact]:
+def _facts(data: bytes, type_: MessageType, layers: Mapping[int, str]) -> Facts:
     """Read the text with the protobuf package and walk the binary form of what it says."""
     from google.protobuf import text_format
 

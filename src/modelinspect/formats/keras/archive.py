@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from modelinspect.core.artifact import DocumentKind, FormatName
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.facts import Fact, add_facts
 from modelinspect.core.span import Span
 from modelinspect.encodings import zip
 from modelinspect.encodings.json_keys import top_level_entries
@@ -103,18 +104,18 @@ class _Model:
         metadata = self._read_json(_METADATA, RegionKind.METADATA)
         facts = self.parsing.facts
         if isinstance(metadata, Mapping):
-            facts.update({fact: metadata[key] for key, fact in _FACTS.items() if isinstance(metadata.get(key), str)})
+            add_facts(facts, {fact: metadata[key] for key, fact in _FACTS.items() if isinstance(metadata.get(key), str)})
         model = model_config(config)
         if model is None:
             self._diagnose(f"{_CONFIG} holds no configuration of a model")
         else:
-            facts.update(model_class=model.class_name, model_name=model.name, compiled=_compile_config(config) is not None)
-            told = {
+            facts.update({"model_class": model.class_name, "model_name": model.name, "compiled": _compile_config(config) is not None})
+            told: dict[str, Fact] = {
                 "optimizer": optimizer_name(_compile_config(config)),
                 "pruning": pruning_settings(model),
                 "quantized_layers": quantized_layers(model),
             }
-            facts.update({name: fact for name, fact in told.items() if fact})
+            add_facts(facts, {name: fact for name, fact in told.items() if fact})
         self._read_weights(model)
         if keeps_averages(_compile_config(config)):
             tensors = (self.parsing.tensor(TensorId(index)) for index in range(self.parsing.tensor_count))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from modelinspect.core.artifact import Fact
+from modelinspect.core.facts import Fact
 
 _NESTING = 50
 _TEXT_SIZE = 64 * 2**20

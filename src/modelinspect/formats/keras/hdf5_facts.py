@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from modelinspect.core.artifact import Fact
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.facts import Fact, Facts, set_fact
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.hdf5.model import Hdf5File, LayoutKind, LinkKind
 from modelinspect.formats.base import Parsing, Site
@@ -41,7 +41,7 @@ def structure_facts(file: Hdf5File) -> dict[str, Fact]:
     return facts
 
 
-def elsewhere_facts(file: Hdf5File) -> dict[str, Fact]:
+def elsewhere_facts(file: Hdf5File) -> Facts:
     """Return what the file refers to beside itself: external links, external storage, virtual data sets. None of it is opened."""
     found: list[Mapping[str, Fact]] = []
     for link in file.links:
@@ -64,22 +64,22 @@ def parameter_count(parsing: Parsing) -> int:
     return sum(tensor.element_count for tensor in tensors if tensor.role in (Role.WEIGHT, Role.STATISTIC))
 
 
-def attribute_facts(file: Hdf5File, site: Site) -> dict[str, Fact]:
+def attribute_facts(file: Hdf5File, site: Site) -> Facts:
     """Return the versions that Keras notes at the root or beside the weights."""
-    facts: dict[str, Fact] = {}
+    facts: Facts = {}
     for path in ("/model_weights", "/"):
         group = file.group(path)
         for name in ("keras_version", "backend"):
             attribute = group.attributes.get(name) if group is not None else None
             text = attribute.text(site.walk) if attribute is not None else None
             if text is not None:
-                facts[name] = text[:_TEXT]
+                set_fact(facts, name, text[:_TEXT])
     return facts
 
 
-def legacy_facts(naming: LegacyNaming) -> dict[str, Fact]:
+def legacy_facts(naming: LegacyNaming) -> Facts:
     """Return what a Keras HDF5 file tells of its model and its training."""
-    facts: dict[str, Fact] = {}
+    facts: Facts = {}
     classes: dict[str, str] = {}
     if naming.model is not None:
         facts |= model_facts(naming.model)
@@ -93,9 +93,9 @@ def legacy_facts(naming: LegacyNaming) -> dict[str, Fact]:
     return facts
 
 
-def model_facts(model: LayerConfig) -> dict[str, Fact]:
+def model_facts(model: LayerConfig) -> Facts:
     """Return what a configuration tells: the model's class and name, and how many layers are wrapped by tfmot."""
-    facts: dict[str, Fact] = {"model_class": model.class_name, "model_name": model.name or None}
+    facts: Facts = {"model_class": model.class_name, "model_name": model.name or None}
     wrapped = Counter(layer.class_name.rpartition(">")[2] for layer in model.walk() if layer.is_wrapper)
     if wrapped:
         facts["wrapped_layers"] = dict(sorted(wrapped.items()))
@@ -118,9 +118,11 @@ def optimizer_name(training: Mapping[str, object] | None) -> str | None:
     return config[:_TEXT] if isinstance(config, str) else None
 
 
-def store_facts(naming: StoreNaming) -> dict[str, Fact]:
+def store_facts(naming: StoreNaming) -> Facts:
     """Return the names of layers that a weights store notes, by their paths."""
     names = {path: name for path, name in sorted(naming.layer_names.items()) if path}
-    facts: dict[str, Fact] = {"layer_names": dict(names)} if names else {}
+    facts: Facts = {"layer_names": names} if names else {}
     optimizer = naming.layer_names.get("optimizer")
-    return {**facts, "optimizer": optimizer} if optimizer is not None else facts
+    if optimizer is not None:
+        facts["optimizer"] = optimizer
+    return facts

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelinspect.core.artifact import Fact
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Facts
 from modelinspect.encodings.protobuf import Field, MessageType, parse_message
 from modelinspect.encodings.riegeli import SIGNATURE, Chunk, Record, chunks
 from modelinspect.errors import FormatError
@@ -18,7 +18,7 @@ from modelinspect.formats.base import Site
 _METADATA, _TRANSPOSED = ord("m"), ord("t")
 
 
-def parse_chunked(site: Site, type_: MessageType) -> dict[str, Fact]:
+def parse_chunked(site: Site, type_: MessageType) -> Facts:
     """Claim the chunks of the file, each record as the field that it is."""
     found = list(chunks(site.walk))
     if site.source.size < len(SIGNATURE) or site.source.read_at(0, len(SIGNATURE)) != SIGNATURE:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import cast
 
-from modelinspect.core.artifact import DocumentKind, Fact, Severity
+from modelinspect.core.artifact import DocumentKind, Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Fact, Facts, add_facts
 from modelinspect.encodings.protobuf import message, parse_message
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing, Site
@@ -36,7 +38,7 @@ def parse_directory(parsing: Parsing) -> None:
     names = (parsing.primary,) if parsing.primary is not None else parsing.names()
     layers = layer_names(parsing) if KERAS_METADATA in names else {}
     model = [name for name in MODEL_FILES if name in names]
-    facts: dict[str, Fact] = {}
+    facts: Facts = {}
     for name in reversed(model):  # the file that the loader takes has the last word
         facts |= _graph(parsing.open(name), name, layers)
     parsing.facts.update(facts)
@@ -53,7 +55,7 @@ def parse_directory(parsing: Parsing) -> None:
         parsing.facts["keras_layers"] = len(layers)
 
 
-def _graph(site: Site, name: str, layers: dict[int, str]) -> dict[str, Fact]:
+def _graph(site: Site, name: str, layers: dict[int, str]) -> Facts:
     if name == CPB:
         site.document(DocumentKind.GRAPH, label="Riegeli")
         return parse_chunked(site, message("SavedModel"))
@@ -65,13 +67,12 @@ def _graph(site: Site, name: str, layers: dict[int, str]) -> dict[str, Fact]:
     return graph_facts(walk, layers)
 
 
-def _variables(parsing: Parsing, names: Iterable[str], facts: dict[str, Fact]) -> list[str]:
+def _variables(parsing: Parsing, names: Iterable[str], facts: Facts) -> list[str]:
     """Read the checkpoint of the variables; return the files that belong to it."""
     files = [name for name in names if name == f"{VARIABLES}.index" or name.startswith(f"{VARIABLES}.data-")]
     if f"{VARIABLES}.index" in files:
         bundle = read_bundle(parsing, f"{VARIABLES}.index", files)
-        for key, fact in bundle.facts.items():
-            parsing.facts.setdefault(key, fact)
+        add_facts(parsing.facts, {key: cast("Fact", fact) for key, fact in bundle.facts.items() if key not in parsing.facts})
         return files
     site = parsing.open(next(name for name in MODEL_FILES if name in names))
     if files:

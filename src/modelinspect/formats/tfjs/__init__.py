@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from posixpath import basename
 
-from modelinspect.core.artifact import DocumentKind, Fact, FormatName
+from modelinspect.core.artifact import DocumentKind, FormatName
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Fact, set_fact
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.json_keys import top_level_entries
 from modelinspect.errors import FormatError
@@ -124,7 +125,7 @@ def _add_facts(parsing: Parsing, description: Mapping[str, object]) -> None:
     for key, fact in _FACTS.items():
         value = description.get(key)
         if isinstance(value, str):
-            parsing.facts[fact] = value
+            set_fact(parsing.facts, fact, value)
     topology = description.get(_TOPOLOGY)
     if isinstance(topology, Mapping):
         version = topology.get("keras_version")

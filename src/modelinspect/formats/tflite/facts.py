@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from modelinspect.core.artifact import Fact
+from modelinspect.core.facts import Fact, Facts
 from modelinspect.encodings.flatbuffers.tables import Table
 from modelinspect.errors import FormatError
 from modelinspect.formats.tflite.model import Model, SubGraph
@@ -14,7 +14,7 @@ NAMED = 1_000
 """Names that one fact lists at the most."""
 
 
-def tell_model(model: Model, names: Mapping[tuple[int, int], str], facts: dict[str, Fact]) -> None:
+def tell_model(model: Model, names: Mapping[tuple[int, int], str], facts: Facts) -> None:
     """Add the facts of a model; ``names`` are those of its stored tensors."""
     facts["schema_version"] = model.version
     facts["description"] = model.description
@@ -41,7 +41,7 @@ def tell_model(model: Model, names: Mapping[tuple[int, int], str], facts: dict[s
         facts["densify"] = tuple(densify[:NAMED])
 
 
-def tell_buffers(model: Model, used: set[int], told: set[int], shared: int, facts: dict[str, Fact]) -> list[int]:
+def tell_buffers(model: Model, used: set[int], told: set[int], shared: int, facts: Facts) -> list[int]:
     """Add the facts of buffers; return those that hold bytes and that nothing uses."""
     unused = [index for index, buffer in enumerate(model.buffers) if buffer.size and index not in used and index not in told]
     facts["buffers"] = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from modelinspect.core.artifact import Fact
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Fact, Facts
 from modelinspect.core.paths import PathId
 from modelinspect.encodings.flatbuffers.schema import Schema
 from modelinspect.encodings.flatbuffers.tables import Table
@@ -31,7 +31,7 @@ class Lookups:
     byte_code: list[tuple[int, int, str]] = field(default_factory=list)
 
 
-def claim_metadata(site: Site, model: Model, paths: dict[int, PathId], facts: dict[str, Fact]) -> Lookups:
+def claim_metadata(site: Site, model: Model, paths: dict[int, PathId], facts: Facts) -> Lookups:
     """Claim every metadata buffer once; ``paths`` are those of the buffers' data by offset."""
     lookups = Lookups()
     sizes: dict[str, Fact] = {}
@@ -66,7 +66,7 @@ def _path(site: Site, buffer: Buffer, paths: dict[int, PathId], index: int, name
     return site.claims.path(f"buffers[{index}]", name)
 
 
-def _claim(site: Site, name: str, buffer: Buffer, path: PathId, facts: dict[str, Fact], lookups: Lookups) -> None:
+def _claim(site: Site, name: str, buffer: Buffer, path: PathId, facts: Facts, lookups: Lookups) -> None:
     reader = _NESTED.get(name)
     if reader is not None:
         inner = site.window(buffer.offset, buffer.size, path)
@@ -89,10 +89,13 @@ def _claim(site: Site, name: str, buffer: Buffer, path: PathId, facts: dict[str,
         return
     text = data.rstrip(b"\0")
     if text and b"\0" not in text and text.isascii() and text.decode().isprintable():
-        facts["min_runtime_version" if name == "min_runtime_version" else f"metadata.{name}"] = text.decode()
+        if name == "min_runtime_version":
+            facts["min_runtime_version"] = text.decode()
+        else:
+            facts["metadata_texts"] = {**facts.get("metadata_texts", {}), name: text.decode()}
 
 
-def _tell_conversion(root: Table, facts: dict[str, Fact], _: Lookups) -> None:
+def _tell_conversion(root: Table, facts: Facts, _: Lookups) -> None:
     names: Schema = schema("conversion")
     found: dict[str, Fact] = {}
     environment, options = root.table("environment"), root.table("options")
@@ -112,7 +115,7 @@ def _tell_conversion(root: Table, facts: dict[str, Fact], _: Lookups) -> None:
     facts["conversion"] = found
 
 
-def _tell_model_metadata(root: Table, facts: dict[str, Fact], _: Lookups) -> None:
+def _tell_model_metadata(root: Table, facts: Facts, _: Lookups) -> None:
     found: dict[str, Fact] = {}
     for name in ("name", "description", "version", "author", "license", "min_parser_version"):
         text = root.string(name)
@@ -128,14 +131,14 @@ def _tell_model_metadata(root: Table, facts: dict[str, Fact], _: Lookups) -> Non
     facts["model_metadata"] = found
 
 
-def _tell_compression(root: Table, facts: dict[str, Fact], lookups: Lookups) -> None:
+def _tell_compression(root: Table, facts: Facts, lookups: Lookups) -> None:
     for place, subgraph in enumerate(root.tables("subgraphs")):
         for tensor in subgraph.tables("lut_tensors"):
             lookups.tables[place, tensor.value("tensor")] = (tensor.value("value_buffer"), tensor.value("index_bitwidth"))
     facts["compression"] = {"schema_version": root.value("schema_version"), "lookup_tables": len(lookups.tables)}
 
 
-def _tell_nothing(_: Table, __: dict[str, Fact], ___: Lookups) -> None:
+def _tell_nothing(_: Table, __: Facts, ___: Lookups) -> None:
     return
 
 
@@ -145,7 +148,7 @@ class _Nested:
 
     schema: str
     labels: Labels
-    tell: Callable[[Table, dict[str, Fact], Lookups], None]
+    tell: Callable[[Table, Facts, Lookups], None]
 
 
 _NESTED = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from modelinspect.core.artifact import Fact, Severity
+from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Facts
 from modelinspect.core.paths import PathId
 from modelinspect.encodings.flatbuffers.walker import Content, Document, walk_flatbuffer
 from modelinspect.errors import FormatError
@@ -24,7 +25,7 @@ class ModelParser:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.facts: dict[str, Fact] = site.parsing.facts
+        self.facts: Facts = site.parsing.facts
 
     def parse(self) -> None:
         try:

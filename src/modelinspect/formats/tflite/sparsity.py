@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from modelinspect.core.artifact import Fact
+from modelinspect.core.facts import Fact
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DType, SparseAxis, SparsePayload, Stream
 from modelinspect.encodings.flatbuffers.tables import Table

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from modelinspect.core.artifact import Fact, Severity
+from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.facts import Fact
 from modelinspect.core.paths import PathId
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DType, ElementKind, Payload, Quantization, Role, Storage, Tensor, dense_size

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from modelinspect.core.artifact import Fact
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Fact, Facts
 from modelinspect.encodings.zip import find_end_record, walk_zip
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
@@ -13,7 +13,7 @@ LONGEST_PAD = 4096
 """Accelerators want their byte code on a page of its own; no pad is longer."""
 
 
-def claim_archive(site: Site, end: int, facts: dict[str, Fact]) -> int:
+def claim_archive(site: Site, end: int, facts: Facts) -> int:
     """Claim the zip archive that ends the file, if there is one behind ``end``; return where it begins.
 
     Metadata writers append it to the model, so that its offsets count from the start of the file.

@@ -9,7 +9,7 @@ from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.rules.base import Finding, Rule
 
-_NOISE = ("date_saved", "fingerprint", "saved_model_checksum", "uuid")
+_NOISE = ("date_saved",)
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -17,7 +17,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if compared is None or compared.equal < compared.compared or compared.before.artifact.format is not subject.artifact.format:
         return
     mine, theirs = compared.before.artifact.facts, subject.artifact.facts
-    noise = [name for name in _NOISE if name in mine and name in theirs and mine[name] != theirs[name]]
+    noise = [name for name in _NOISE if name in mine and name in theirs and mine.get(name) != theirs.get(name)]
     if not noise or compared.before.artifact.size != subject.artifact.size:
         return
     message = f"the artifacts differ only in what every build writes anew: {', '.join(noise)}; tensors and sizes are the same"
