@@ -83,5 +83,5 @@ def test_the_command_makes_a_file_of_the_printed_size(option: str, off: int, tmp
     """Of int8 kernels the order is not known, and with it some paddings."""
     shutil.copy(fixture_path(LSTM), tmp_path / "model.h5")
     (entry,) = mi.plan(tmp_path / "model.h5", only=[option]).options
-    subprocess.run([sys.executable, "-c", entry.command], check=True, cwd=tmp_path, capture_output=True, timeout=300)
+    subprocess.run([sys.executable, "-c", entry.command], check=True, cwd=tmp_path, capture_output=True, timeout=1800)
     assert abs((tmp_path / "model.tflite").stat().st_size - entry.size) <= off

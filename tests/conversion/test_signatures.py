@@ -6,7 +6,6 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from benchmarks.accuracy.signature_reality import BEGIN, END, LATER, Outcome, ou
 import modelinspect as mi
 from modelinspect.encodings.protobuf import message_class
 from tests.support.fixtures import fixture_path
+from tests.support.work import CALLS, bounded
 
 PROJECT = Path(__file__).resolve().parents[2]
 MUTATED = ("cnn-3-0", "module-nested-1-2", "text-3-0", "attention-3-0", "module-images-1-1", "unet-3-0")
@@ -128,12 +128,11 @@ def test_mutated_graphs_give_a_plan_or_an_error(name: str, saved: Path, tmp_path
     draw = random.Random(name)
     for number in range(MUTATIONS):
         path = _changed(saved / name, tmp_path / str(number), lambda model: [_mutate(model, draw) for _ in range(draw.randint(1, 4))])
-        started = time.process_time()
-        try:
-            mi.plan(path, only=["tflite-float32"])
-        except mi.ModelInspectError:
-            continue
-        assert time.process_time() - started < 20
+        with bounded(10 * CALLS):
+            try:
+                mi.plan(path, only=["tflite-float32"])
+            except mi.ModelInspectError:
+                continue
 
 
 @pytest.mark.parametrize("name", ["cnn-3-0", "module-nested-1-2"])
@@ -175,10 +174,9 @@ def test_functions_that_call_one_another_often_end(saved: Path, tmp_path: Path) 
         _entry(graph).node_def[0].attr["f"].func.name = "nested_29"
 
     path = _changed(saved / "module-nested-1-2", tmp_path, nest)
-    started = time.process_time()
-    report = mi.plan(path)
-    assert any("its functions are called more than" in line or "nested too deep" in line for line in report.left_out)
-    assert time.process_time() - started < 20
+    with bounded(10 * CALLS):
+        report = mi.plan(path)
+        assert any("its functions are called more than" in line or "nested too deep" in line for line in report.left_out)
 
 
 def test_constants_that_would_grow_beyond_memory_are_not_computed(saved: Path, tmp_path: Path) -> None:
@@ -209,7 +207,7 @@ def test_constants_that_would_grow_beyond_memory_are_not_computed(saved: Path, t
 @pytest.mark.parametrize(("way", "part"), [("module", "images"), ("module", "nested"), ("export", "inception")])
 def test_networks_that_are_drawn_anew_are_predicted_as_tensorflow_converts_them(way: str, part: str, tmp_path: Path) -> None:
     script = PROJECT / "benchmarks" / "signature_networks.py"
-    subprocess.run([sys.executable, str(script), way, str(tmp_path), part, "--seeds", "900"], check=True, capture_output=True, timeout=300)
+    subprocess.run([sys.executable, str(script), way, str(tmp_path), part, "--seeds", "900"], check=True, capture_output=True, timeout=1800)
     made = sorted(path.parent for path in tmp_path.glob("*/done"))
     assert made
     for folder in made:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.fixtures import fixture_names, fixture_path
 
 from modelinspect import api
 from modelinspect.core.facts import Facts, set_fact
 from modelinspect.errors import InvariantError
-from tests.support.fixtures import fixture_names, fixture_path
 
 
 def test_a_fact_that_is_not_listed_is_a_mistake_of_ours() -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-import time
 
 import flatbuffers
 import pytest
 from tests.support.hostile import mutations
+from tests.support.work import bounded
 
 from modelinspect.core.builder import BuiltMap, ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind
@@ -211,9 +211,8 @@ def test_a_vector_of_billions_of_elements_is_refused(count: int) -> None:
         changed = bytearray(data)
         place = place_of(bytes(data), *path)
         changed[place : place + 4] = (count & 0xFFFFFFFF).to_bytes(4, "little")
-        began = time.process_time()
-        _, _, errors = walk(bytes(changed))
-        assert time.process_time() - began < 2
+        with bounded():
+            _, _, errors = walk(bytes(changed))
         assert any("longer than what is left" in error.problem for error in errors)
 
 
@@ -290,9 +289,8 @@ def test_vectors_that_overlap_a_thousandfold_end_the_walk_soon() -> None:
     for index in range(1000):
         place = size - 80_004 + 4 * index
         data[place : place + 4] = struct.pack("<I", 18_000)
-    began = time.process_time()
-    document, _, errors = walk(bytes(data))
-    assert time.process_time() - began < 2
+    with bounded():
+        document, _, errors = walk(bytes(data))
     assert any("they overlap" in error.problem for error in errors)
     assert not document.sound
 

@@ -256,12 +256,11 @@ def test_interrupting_leaves_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "modelinspect", "prune", "mlp", "-o", str(tmp_path / "p"), "--epochs", "50"]
     for sent in (signal.SIGINT, signal.SIGTERM):
         run = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
-        deadline = time.monotonic() + 240
-        while not list(tmp_path.glob("*/p/original/*.h5")) and time.monotonic() < deadline and run.poll() is None:
+        while not list(tmp_path.glob("*/p/original/*.h5")) and run.poll() is None:  # an event, however long it takes
             time.sleep(0.05)
         assert list(tmp_path.glob("*/p/original/*.h5")), "nothing was made before the interrupt"
         run.send_signal(sent)
-        _, err = run.communicate(timeout=30)
+        _, err = run.communicate()
         assert (run.returncode, err) == (130, b"modelinspect: interrupted\n")
         assert list(tmp_path.iterdir()) == []
 

@@ -52,7 +52,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(PROJECT)}
     environment.pop("TF_USE_LEGACY_KERAS", None)
     command = [sys.executable, "-W", "ignore", "-m", "tests.remedies.run_proofs", str(folder), _SEED]
-    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr[-3_000:]
     found: dict[str, str] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     return found

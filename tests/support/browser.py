@@ -34,14 +34,14 @@ class Browser:
         wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         made = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._base += f"/session/{made['sessionId']}"
-        self.post("/timeouts", {"script": 60_000, "pageLoad": 120_000})
+        self.post("/timeouts", {"script": 600_000, "pageLoad": 600_000})
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self._base}{path}", data, {"Content-Type": "application/json"}, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(request, timeout=180) as answer:
+            with opener.open(request, timeout=1800) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise AssertionError(json.load(error)["value"]["message"]) from None
@@ -58,7 +58,7 @@ class Browser:
         """Run a script in the page and return what it returns."""
         return self.post("/execute/sync", {"script": script, "args": list(arguments)})
 
-    def until(self, script: str, seconds: float = 60) -> Any:
+    def until(self, script: str, seconds: float = 600) -> Any:
         """Run a script until it returns something true, and return that."""
         end = time.monotonic() + seconds
         while not (found := self.run(f"return {script}")):
@@ -136,7 +136,7 @@ def browser() -> Iterator[Browser]:
 
 
 def _wait_for(port: int) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 600
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

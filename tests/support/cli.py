@@ -60,7 +60,7 @@ def run_cli(
     return CliResult(code if isinstance(code, int) else (0 if code is None else 1), out.value(), err.value().decode())
 
 
-def run_process(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 60) -> CliResult:
+def run_process(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 1800) -> CliResult:
     """Run ``python -m modelinspect ARGUMENTS`` as a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "modelinspect", *(str(argument) for argument in arguments)],

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.tensorflow
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stripped")
     script = PROJECT / "tests" / "support" / "strip_for_real.py"
-    subprocess.run([sys.executable, str(script), str(folder), *NETWORKS], check=True, capture_output=True, timeout=600)
+    subprocess.run([sys.executable, str(script), str(folder), *NETWORKS], check=True, capture_output=True, timeout=1800)
     return folder
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 
 import pytest
 from tests.support.fixtures import fixture_path
+from tests.support.work import bounded
 
 from modelinspect.analyses.explain.labels import labels
 from modelinspect.core.artifact import Artifact
@@ -166,9 +166,8 @@ def test_cycles_and_edges_to_nowhere_end() -> None:
 def test_a_graph_of_many_wrappers_costs_no_square(edge: str) -> None:
     count = 10_000
     nodes = tuple(Node(((edge, (n + 1) % count), ("layer", (n * 7) % count), ("pruning_vars", (n * 3) % count))) for n in range(count))
-    began = time.perf_counter()
-    uses(nodes)
-    assert time.perf_counter() - began < 2
+    with bounded():
+        uses(nodes)
 
 
 def test_no_graph_tells_nothing() -> None:
