@@ -75,7 +75,7 @@ class Subject:
         return len(self.artifact.members) == 1 and self.files.primary is not None
 
     @property
-    def is_archived(self) -> bool:
+    def is_in_archive(self) -> bool:
         """Whether the artifact is inside an archive (gzip, zip, tar)."""
         return "wrapped_in" in self.artifact.facts
 

@@ -80,14 +80,14 @@ def helpers_of(artifact: Artifact) -> Helpers:
     return Helpers.PRUNING if names or (isinstance(wrapped, Mapping) and "PruneLowMagnitude" in wrapped) else Helpers.NONE
 
 
-def is_wrapped(artifact: Artifact) -> bool:
+def is_in_archive(artifact: Artifact) -> bool:
     """Tell whether the artifact stands in an archive, where no library loads it."""
     return bool(artifact.facts.get("wrapped_in"))
 
 
 def is_folder(artifact: Artifact) -> bool:
     """Tell whether the artifact is a folder of files."""
-    if is_wrapped(artifact):
+    if is_in_archive(artifact):
         return False
     name = outer_name(artifact)
     return "checkpoints" in artifact.facts or all(
@@ -98,7 +98,7 @@ def is_folder(artifact: Artifact) -> bool:
 def file_name(artifact: Artifact) -> str:
     """Return the name that code opens: the artifact's, without the way to it; within an archive, the one that unpacking gives."""
     name = outer_name(artifact)
-    if is_wrapped(artifact):
+    if is_in_archive(artifact):
         within = artifact.facts.get("wrapped_name")
         return within if isinstance(within, str) else name.removesuffix(".gz").removesuffix(".gzip")
     members = [member.name for member in artifact.members]

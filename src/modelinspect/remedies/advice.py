@@ -14,8 +14,8 @@ from modelinspect.networks.writers import (
     has_traces,
     helpers_of,
     is_folder,
+    is_in_archive,
     is_whole,
-    is_wrapped,
     keras_module,
     outer_name,
 )
@@ -77,7 +77,7 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
     values = {field: told[field] if field in told else _FIELDS[field](artifact) for field in _fields(remedy)}
     words = text.words.format(**values)
     outer = "gzip -9" in text.code or "modelinspect " in text.code
-    if is_wrapped(artifact) and text.code and not outer:
+    if is_in_archive(artifact) and text.code and not outer:
         words = f"unpack the archive, then {words}"
     return Advice(remedy, words, _without_gaps(text.code.format(**values)), target)
 

@@ -11,7 +11,7 @@ from typing import assert_never
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.networks.channels.removal import Removal
-from modelinspect.networks.writers import Helpers, has_keras_metadata, has_traces, helpers_of, is_whole, is_wrapped, outer_name
+from modelinspect.networks.writers import Helpers, has_keras_metadata, has_traces, helpers_of, is_in_archive, is_whole, outer_name
 from modelinspect.remedies.advice import Advice, advise, pair_fields
 from modelinspect.remedies.table import Remedy
 
@@ -26,7 +26,7 @@ _UNPACKED = ("links", "elsewhere", "committed_datatypes", "user_block")
 
 def repackable(artifact: Artifact) -> bool:
     """Tell whether h5repack writes the artifact again: one whole file, not in an archive, with nothing that the tool fails on."""
-    if artifact.format not in HDF5_FORMATS or len(artifact.members) != 1 or is_wrapped(artifact) or artifact.diagnostics:
+    if artifact.format not in HDF5_FORMATS or len(artifact.members) != 1 or is_in_archive(artifact) or artifact.diagnostics:
         return False
     told = artifact.facts.get("hdf5")
     hdf5 = told if isinstance(told, Mapping) else {}
@@ -53,7 +53,7 @@ def compressed(artifact: Artifact) -> Advice | None:
     """Say how an artifact is compressed, so that it loads as before where its format can."""
     if gzippable(artifact):
         return advise(Remedy.GZIP_HDF5, artifact)
-    if artifact.format is FormatName.KERAS_ZIP and len(artifact.members) == 1 and not is_wrapped(artifact):
+    if artifact.format is FormatName.KERAS_ZIP and len(artifact.members) == 1 and not is_in_archive(artifact):
         return advise(Remedy.DEFLATE_KERAS, artifact)
     if "gzip" in _wrappings(artifact):
         return None

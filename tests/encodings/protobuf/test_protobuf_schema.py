@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from tests.support.corpus import PROJECT
 
 from modelinspect.encodings.protobuf import message, message_class, parse_message, schema
 from modelinspect.encodings.protobuf.schema import SCALARS
@@ -92,3 +93,12 @@ def test_the_classes_live_beside_tensorflows(order: tuple[str, str]) -> None:
     code = "\n".join([*order, "assert m.SerializeToString() == t.SerializeToString(); assert type(m) is not type(t)"])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", ["derive_protobuf_tables", "derive_core_ops"])
+def test_the_lists_of_the_package_are_what_tensorflow_says(name: str) -> None:
+    pytest.importorskip("tensorflow")
+    script = PROJECT / "scripts" / f"{name}.py"
+    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=1800, check=False)
+    assert done.returncode == 0, done.stdout

@@ -19,7 +19,7 @@ _MOST = 2**31 - 1
 
 
 def _find(planning: Planning) -> Iterator[Outcome]:
-    if planning.subject.is_archived:
+    if planning.subject.is_in_archive:
         yield LeftOut(("zip-deflate",), "left out: the file stands within an archive: unpack it first")
         return
     if not planning.subject.is_file:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
-from modelinspect.analyses.plan.training_state import is_wrapped
+from modelinspect.analyses.plan.training_state import has_pruning_wrappers
 from modelinspect.analyses.plan.transport import gzip_frame
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
@@ -43,7 +43,7 @@ def _find(planning: Planning) -> Iterator[Outcome]:
     pairs = [(copy, kept) for group in groups.values() for kept, *copies in (_apart(planning, group),) for copy in copies]
     if not pairs:
         return
-    if is_wrapped(planning):
+    if has_pruning_wrappers(planning):
         yield LeftOut(("drop-duplicates",), "left out: the copies are the wrappers', see strip-pruning")
         return
     copies = [planning.subject.artifact.tensors[copy] for copy, _ in pairs]

@@ -16,7 +16,7 @@ _UNREAD = ("links", "elsewhere", "committed_datatypes")
 
 
 def _find(planning: Planning) -> Iterator[Outcome]:
-    if planning.subject.is_archived:
+    if planning.subject.is_in_archive:
         yield LeftOut(("hdf5-gzip", "hdf5-repack"), "left out: the file stands within an archive: unpack it first")
         return
     if not planning.subject.is_file:

@@ -68,7 +68,7 @@ class Rest:
 
 def _find(planning: Planning) -> Iterator[Outcome]:
     slots = planning.subject.of_role(Role.OPTIMIZER)
-    wrapped = is_wrapped(planning)
+    wrapped = has_pruning_wrappers(planning)
     for name, applies, compute in (
         ("strip-optimizer", bool(slots), _without_optimizer),
         ("strip-pruning", wrapped, _without_pruning),
@@ -81,7 +81,7 @@ def _find(planning: Planning) -> Iterator[Outcome]:
             yield LeftOut((name,), f"not computed: {error}")
 
 
-def is_wrapped(planning: Planning) -> bool:
+def has_pruning_wrappers(planning: Planning) -> bool:
     """Tell whether tfmot's wrappers are in the artifact."""
     helpers = planning.subject.of_role(Role.PRUNING)
     return any(_WRAPPER in tensor.name or any(part.split(":")[0] in _HELPERS for part in tensor.name.split("/")) for tensor in helpers)
@@ -95,7 +95,7 @@ def _without_optimizer(planning: Planning) -> Option:
     notes = f"{len(slots):,} tensors of the optimizer, {held:,} bytes, and the structures that hold them; training starts anew without them"
     form = planning.subject.artifact.format
     advice = without_optimizer(planning.subject.artifact)
-    if basis is Basis.MEASURED and is_wrapped(planning):  # the loaded model writes its wrappers' variables in another order
+    if basis is Basis.MEASURED and has_pruning_wrappers(planning):  # the loaded model writes its wrappers' variables in another order
         basis, error = Basis.ESTIMATE, _WRAPPED_ERROR
     nested = any("/" in (tensor.layer or "") for tensor in planning.subject.artifact.tensors)
     if basis is Basis.MEASURED and form is FormatName.KERAS_HDF5 and keras_module(planning.subject.artifact) == "keras" and nested:
@@ -182,7 +182,7 @@ def _archive(planning: Planning, rewriting: Rewriting, change: Callable[[dict[st
 
 def _deflated_archive(planning: Planning, changed: Mapping[str, bytes]) -> int | None:
     """Return what the archive deflates to with other contents of some members, None where it cannot be written again."""
-    if planning.subject.is_archived:
+    if planning.subject.is_in_archive:
         return None
     buffer = io.BytesIO()
     try:

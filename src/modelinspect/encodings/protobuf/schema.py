@@ -1,4 +1,7 @@
-"""Gives the fields of the messages that `tables` lists."""
+"""Fields of the protocol buffer messages that TensorFlow artifacts are made of.
+
+They are listed in ``tables.txt``, which scripts/derive_protobuf_tables.py writes from TensorFlow's descriptors.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
+from importlib import resources
 
 
 class WireType(IntEnum):
@@ -102,9 +106,8 @@ class Schema:
 @cache
 def schema() -> Schema:
     """Read the tables, once."""
-    from modelinspect.encodings.protobuf.tables import TABLES
-
-    return parse_tables(TABLES)
+    text = resources.files("modelinspect.encodings.protobuf").joinpath("tables.txt").read_text(encoding="utf-8")
+    return parse_tables(text)
 
 
 def message(name: str) -> MessageType:

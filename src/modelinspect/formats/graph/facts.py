@@ -12,7 +12,7 @@ from typing import Any
 
 from modelinspect.core.facts import Fact, Facts, set_fact
 from modelinspect.formats.graph.bodies import same_bodies
-from modelinspect.formats.graph.core_ops import CORE_OPS
+from modelinspect.formats.graph.core_ops import core_ops
 from modelinspect.formats.graph.data_types import data_type
 from modelinspect.formats.graph.messages import Found, MessageWalk
 
@@ -43,7 +43,7 @@ def graph_facts(walk: MessageWalk, layers: Mapping[int, str], *, has_places: boo
     facts["meta_graphs"] = meta_graphs
     facts["functions"] = functions
     facts["ops"] = dict(sorted(ops.items()))
-    facts["custom_ops"] = tuple(sorted(op for op in ops if op not in CORE_OPS and op not in names))
+    facts["custom_ops"] = tuple(sorted(op for op in ops if op not in core_ops() and op not in names))
     facts["node_count"] = sum(found.nodes for found in walk.found)
     facts["function_count"] = len(functions)
     facts["function_node_count"] = sum(function.nodes for found in walk.found for function in found.functions)

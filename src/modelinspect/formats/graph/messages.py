@@ -13,7 +13,7 @@ from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, check
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body, Digest
-from modelinspect.formats.graph.core_ops import CORE_OPS
+from modelinspect.formats.graph.core_ops import core_ops
 from modelinspect.formats.graph.layout import LAYOUT, RUNS, Label, Step
 from modelinspect.formats.graph.nodes import NodeWalk
 
@@ -244,7 +244,7 @@ class MessageWalk:
             self.site.survive(error)
         claims.claim(run, run_end - run, RegionKind.GRAPH, run_path)
         self._is_sound = was_sound
-        function.digest = body.digest(CORE_OPS)
+        function.digest = body.digest(core_ops())
         function.constant_bytes = self.nodes.constant_bytes - before
 
     def _accepts(self, type_: MessageType, begin: int, end: int) -> bool:

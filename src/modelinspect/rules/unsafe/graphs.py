@@ -15,7 +15,7 @@ from modelinspect.encodings.protobuf import WireType, message_class
 from modelinspect.encodings.protobuf.wire import Wire
 from modelinspect.encodings.riegeli import chunks
 from modelinspect.encodings.walk import Walk
-from modelinspect.formats.graph.core_ops import CORE_OPS
+from modelinspect.formats.graph.core_ops import core_ops
 from modelinspect.formats.keras.config import read_json
 from modelinspect.networks.subject import Subject
 from modelinspect.rules.base import NOWHERE, Place
@@ -125,7 +125,7 @@ class _Graph:
     def _node(self, begin: int, end: int, function: str) -> Iterator[Node]:
         texts = self._texts(begin, end, (1, 2))
         op = texts.get(2, "")
-        if op and (op in OPERATORS or op not in CORE_OPS):
+        if op and (op in OPERATORS or op not in core_ops()):
             place = place_of(self._document.stream, Span(self._document.span.offset + begin, end - begin))
             yield Node(op, texts.get(1, ""), function, place, data=self._wire.bytes(begin, min(end, begin + _HEAD)))
 
@@ -203,7 +203,7 @@ def _in_json(document: Document, files: FileSet) -> Iterator[Node]:
     for function, nodes in lists:
         for node in nodes if isinstance(nodes, list) else []:
             op = node.get("op") if isinstance(node, Mapping) else None
-            if isinstance(op, str) and op and (op in OPERATORS or op not in CORE_OPS | known):
+            if isinstance(op, str) and op and (op in OPERATORS or op not in core_ops() | known):
                 yield Node(op, str(node.get("name")), function, place_of(document.stream, document.span))
 
 
