@@ -24,6 +24,7 @@ class FormatName(StrEnum):
     TFLITE = "tflite"
     TFJS = "tfjs"
     HDF5 = "hdf5"
+    MLIR = "mlir"
 
 
 class Severity(StrEnum):

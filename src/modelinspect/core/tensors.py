@@ -176,6 +176,14 @@ class JoinedPayload:
 
 
 @dataclass(frozen=True, slots=True)
+class SplatPayload:
+    """One element in ``span`` of a stream, little-endian, that every element of the tensor equals."""
+
+    stream: Stream
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Hdf5Filter:
     """A filter of an HDF5 data set's pipeline: its registered number (1 deflate, 2 shuffle, 3 fletcher32, …), name and parameters."""
 
@@ -304,5 +312,5 @@ def dense_size(dtype: DType, shape: tuple[int, ...]) -> int:
     return (prod(shape) * dtype.bits + 7) // 8
 
 
-Payload = RawPayload | JoinedPayload | Hdf5Payload | ProtobufPayload | TextPayload | SparsePayload
+Payload = RawPayload | JoinedPayload | SplatPayload | Hdf5Payload | ProtobufPayload | TextPayload | SparsePayload
 """Every way in which elements can be laid out."""
