@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from modelinspect.core.tensors import Hdf5Payload, JoinedPayload, ProtobufPayload, RawPayload, SparsePayload, SplatPayload, Tensor, TextPayload
+from modelinspect.core.tensors import (
+    Hdf5Payload,
+    JoinedPayload,
+    ProtobufPayload,
+    RawPayload,
+    SparsePayload,
+    SplatPayload,
+    Tensor,
+    TextPayload,
+)
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError
 from modelinspect.measure.joined import read_joined
 from modelinspect.measure.raw import read_raw, read_splat
