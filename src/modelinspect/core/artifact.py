@@ -25,6 +25,7 @@ class FormatName(StrEnum):
     TFJS = "tfjs"
     HDF5 = "hdf5"
     MLIR = "mlir"
+    ORBAX = "orbax"
 
 
 class Severity(StrEnum):

@@ -212,6 +212,26 @@ class Hdf5Payload:
 
 
 @dataclass(frozen=True, slots=True)
+class ZarrPayload:
+    """Elements in the chunks of a zarr array, each encoded by itself; what no chunk holds is the fill value.
+
+    Row i of the columns is one chunk: ``sizes[i]`` stored bytes at ``offsets[i]`` of ``streams[which[i]]``, and ``rank`` element
+    offsets in ``coordinates``. ``codecs`` are undone in this order (``zstd``, ``gzip``, ``zlib``, ``crc32c``). ``fill`` are the bytes
+    of one element (None: zeros).
+    """
+
+    streams: tuple[Stream, ...]
+    chunk_shape: tuple[int, ...]
+    codecs: tuple[str, ...]
+    which: array[int] = field(hash=False)
+    offsets: array[int] = field(hash=False)
+    sizes: array[int] = field(hash=False)
+    coordinates: array[int] = field(hash=False)
+    fill: bytes | None = None
+    byte_order: ByteOrder = ByteOrder.LITTLE
+
+
+@dataclass(frozen=True, slots=True)
 class ProtobufPayload:
     """Elements that stand in a TensorProto, which takes up ``span`` of a stream: raw, typed, or one value for many."""
 
@@ -312,5 +332,5 @@ def dense_size(dtype: DType, shape: tuple[int, ...]) -> int:
     return (prod(shape) * dtype.bits + 7) // 8
 
 
-Payload = RawPayload | JoinedPayload | SplatPayload | Hdf5Payload | ProtobufPayload | TextPayload | SparsePayload
+Payload = RawPayload | JoinedPayload | SplatPayload | Hdf5Payload | ZarrPayload | ProtobufPayload | TextPayload | SparsePayload
 """Every way in which elements can be laid out."""

@@ -18,6 +18,7 @@ FORMATS: tuple[str, ...] = (
     "modelinspect.formats.keras.archive",
     "modelinspect.formats.keras.sharded_weights",
     "modelinspect.formats.checkpoint",
+    "modelinspect.formats.orbax",
     "modelinspect.formats.tflite",  # before archives: a zip of files may stand behind the model
     "modelinspect.formats.archives.format",  # before HDF5: the header of a tar archive looks like a user block
     "modelinspect.formats.keras.hdf5_file",

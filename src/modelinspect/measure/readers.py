@@ -14,6 +14,7 @@ from modelinspect.core.tensors import (
     SplatPayload,
     Tensor,
     TextPayload,
+    ZarrPayload,
 )
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError
 from modelinspect.measure.joined import read_joined
@@ -36,6 +37,10 @@ def blocks(tensor: Tensor, reading: Reading) -> Iterator[Block]:
             from modelinspect.measure.chunks import read_chunks
 
             return read_chunks(payload, tensor, reading)
+        case ZarrPayload():
+            from modelinspect.measure.zarr import read_zarr
+
+            return read_zarr(payload, tensor, reading)
         case ProtobufPayload():
             from modelinspect.measure.inline import read_inline
 

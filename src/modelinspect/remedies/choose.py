@@ -78,7 +78,9 @@ def without_optimizer(artifact: Artifact) -> Advice | None:
             if artifact.facts.get("object_graph_nodes"):
                 return advise(Remedy.WRITE_CLONE, artifact)
             return advise(Remedy.SAVE_WITHOUT_SLOTS, artifact, slots=_slot_names(artifact))
-        case FormatName.KERAS_ZIP | FormatName.HDF5 | FormatName.GRAPH_DEF | FormatName.TFLITE | FormatName.TFJS | FormatName.MLIR:
+        case FormatName.KERAS_ZIP | FormatName.HDF5 | FormatName.GRAPH_DEF | FormatName.TFLITE | FormatName.TFJS:
+            return None
+        case FormatName.MLIR | FormatName.ORBAX:
             return None
         case _:
             assert_never(artifact.format)
