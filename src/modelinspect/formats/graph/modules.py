@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelinspect.core.artifact import Fact
+from modelinspect.core.facts import Fact
 from modelinspect.core.paths import PathId
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site

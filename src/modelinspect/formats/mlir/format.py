@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelinspect.core.artifact import FormatName
+from modelinspect.core.facts import Fact
 from modelinspect.encodings.mlir import MAGIC
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing
@@ -22,7 +23,9 @@ class MlirFormat:
         """Claim the sections, add the constants as tensors, and set the facts."""
         if parsing.primary is None:
             raise FormatError("MLIR byte code is one file, not a directory", parsing.files.location)
-        parsing.facts.update(parse_module(parsing.open(parsing.primary)))
+        site = parsing.open(parsing.primary)
+        place: dict[str, Fact] = {"node": "", "function": "", "offset": 0, "size": site.source.size}
+        parsing.facts["stablehlo"] = (place | parse_module(site),)
         return self.name
 
 

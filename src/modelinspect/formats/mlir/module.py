@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from modelinspect.core.artifact import Fact, Severity
+from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Fact
 from modelinspect.core.paths import PathId
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.mlir import (

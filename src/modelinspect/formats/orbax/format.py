@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from posixpath import basename, dirname
 from typing import Any
 
-from modelinspect.core.artifact import DocumentKind, Fact, FormatName
+from modelinspect.core.artifact import DocumentKind, FormatName
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Fact
 from modelinspect.core.span import Span
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.orbax.arrays import Arrays, whole_site
