@@ -292,3 +292,9 @@ def test_a_shape_that_nobody_could_count_is_not_repeated() -> None:
 def test_strings_are_cut_at_the_lengths_that_stand_in_reverse_order() -> None:
     strings = read_strings(MlirCursor(varint(2) + varint(2) + varint(4) + b"abc\0d\0"))
     assert [strings[0], strings[1]] == ["abc", "d"]
+
+
+def test_the_copy_for_the_gradient_has_a_finding_of_its_own() -> None:
+    found = {finding.rule: finding for finding in mi.inspect(PROGRAMS / "jax2tf").findings}
+    assert found["gradient-duplicate"].bytes == found["stablehlo-constants"].bytes == 262_144
+    assert "duplicate-tensors" not in found

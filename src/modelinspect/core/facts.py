@@ -93,7 +93,7 @@ class Facts(TypedDict, total=False):
     gradient_functions: tuple[Fact, ...]
     """The functions that compute gradients for custom ones."""
     stablehlo: tuple[Fact, ...]
-    """Programs in MLIR byte code: node, function, offset, size, version, producer, dialects, operations, constants."""
+    """Programs in MLIR byte code: node, function, offset, size, version, producer, dialects, operations, first tensor."""
 
     # Orbax
     steps: tuple[Fact, ...]

@@ -77,7 +77,8 @@ class _ModuleParser:
         self.attributes: list[Entry] = []
         self.type_entries: list[Entry] = []
         self.resource_types: dict[int, TensorType | None] = {}
-        self.constants: list[str] = []
+        self.first = site.parsing.tensor_count
+        self.count = 0
         self.constant_bytes = self.weight_bytes = 0
 
     def run(self) -> None:
@@ -106,8 +107,8 @@ class _ModuleParser:
             "dialects": {dialect.name: None if dialect.version is None else dialect.version.hex() for dialect in self.dialects.dialects},
             "operations": tuple(sorted(set(self.dialects.operations)))[:NAMED],
             "sections": {section.name: section.size for section in frame.sections},
-            "constants": tuple(self.constants[:NAMED]),
-            "constant_count": len(self.constants),
+            "first_tensor": self.first,
+            "constant_count": self.count,
             "constant_bytes": self.constant_bytes,
             "weight_bytes": self.weight_bytes,
         }
@@ -227,11 +228,11 @@ class _ModuleParser:
         self._constant(dense.type, offset + dense.head, dense.size, path)
 
     def _constant(self, type_: TensorType | None, offset: int, size: int, path: PathId, label: str = "") -> None:
-        name = f"{self.prefix}stablehlo constant {label or f'#{len(self.constants)}'}"
+        name = f"{self.prefix}stablehlo constant {label or f'#{self.count}'}"
         tensor = make_tensor(self.site, name, type_, offset, size)
         number = self.site.parsing.add_tensor(tensor)
         self.site.claims.claim(offset, size, RegionKind.TENSOR_DATA, path, number)
-        self.constants.append(name)
+        self.count += 1
         self.constant_bytes += size
         if tensor.role is Role.WEIGHT:
             self.weight_bytes += size
