@@ -24,6 +24,8 @@ class FormatName(StrEnum):
     TFLITE = "tflite"
     TFJS = "tfjs"
     HDF5 = "hdf5"
+    MLIR = "mlir"
+    ORBAX = "orbax"
 
 
 class Severity(StrEnum):

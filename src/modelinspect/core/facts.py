@@ -90,6 +90,17 @@ class Facts(TypedDict, total=False):
     records: int
     record_fields: tuple[Fact, ...]
 
+    gradient_functions: tuple[Fact, ...]
+    """The functions that compute gradients for custom ones."""
+    stablehlo: tuple[Fact, ...]
+    """Programs in MLIR byte code: node, function, offset, size, version, producer, dialects, operations, first tensor."""
+
+    # Orbax
+    steps: tuple[Fact, ...]
+    """The folders of the steps that are there, oldest first."""
+    items: Mapping[str, Fact]
+    """What each item of a checkpoint is stored as: keys, nodes, generations, dead bytes."""
+
     # Checkpoints
     checkpoint_version: int
     bundle_version: int

@@ -176,6 +176,14 @@ class JoinedPayload:
 
 
 @dataclass(frozen=True, slots=True)
+class SplatPayload:
+    """One element in ``span`` of a stream, little-endian, that every element of the tensor equals."""
+
+    stream: Stream
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Hdf5Filter:
     """A filter of an HDF5 data set's pipeline: its registered number (1 deflate, 2 shuffle, 3 fletcher32, …), name and parameters."""
 
@@ -198,6 +206,26 @@ class Hdf5Payload:
     offsets: array[int] = field(hash=False)
     sizes: array[int] = field(hash=False)
     masks: array[int] = field(hash=False)
+    coordinates: array[int] = field(hash=False)
+    fill: bytes | None = None
+    byte_order: ByteOrder = ByteOrder.LITTLE
+
+
+@dataclass(frozen=True, slots=True)
+class ZarrPayload:
+    """Elements in the chunks of a zarr array, each encoded by itself; what no chunk holds is the fill value.
+
+    Row i of the columns is one chunk: ``sizes[i]`` stored bytes at ``offsets[i]`` of ``streams[which[i]]``, and ``rank`` element
+    offsets in ``coordinates``. ``codecs`` are undone in this order (``zstd``, ``gzip``, ``zlib``, ``crc32c``). ``fill`` are the bytes
+    of one element (None: zeros).
+    """
+
+    streams: tuple[Stream, ...]
+    chunk_shape: tuple[int, ...]
+    codecs: tuple[str, ...]
+    which: array[int] = field(hash=False)
+    offsets: array[int] = field(hash=False)
+    sizes: array[int] = field(hash=False)
     coordinates: array[int] = field(hash=False)
     fill: bytes | None = None
     byte_order: ByteOrder = ByteOrder.LITTLE
@@ -304,5 +332,5 @@ def dense_size(dtype: DType, shape: tuple[int, ...]) -> int:
     return (prod(shape) * dtype.bits + 7) // 8
 
 
-Payload = RawPayload | JoinedPayload | Hdf5Payload | ProtobufPayload | TextPayload | SparsePayload
+Payload = RawPayload | JoinedPayload | SplatPayload | Hdf5Payload | ZarrPayload | ProtobufPayload | TextPayload | SparsePayload
 """Every way in which elements can be laid out."""

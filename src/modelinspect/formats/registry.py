@@ -18,9 +18,11 @@ FORMATS: tuple[str, ...] = (
     "modelinspect.formats.keras.archive",
     "modelinspect.formats.keras.sharded_weights",
     "modelinspect.formats.checkpoint",
+    "modelinspect.formats.orbax",
     "modelinspect.formats.tflite",  # before archives: a zip of files may stand behind the model
     "modelinspect.formats.archives.format",  # before HDF5: the header of a tar archive looks like a user block
     "modelinspect.formats.keras.hdf5_file",
+    "modelinspect.formats.mlir",
     "modelinspect.formats.graph.graph_def",
 )
 """The modules, in the order in which they are asked; each has a ``FORMAT``."""
@@ -29,6 +31,7 @@ FORMATS: tuple[str, ...] = (
 _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89HDF\r\n\x1a\n", "modelinspect.formats.keras.hdf5_file"),
     (4, b"TFL3", "modelinspect.formats.tflite"),
+    (0, b"ML\xefR", "modelinspect.formats.mlir"),
 )
 """First bytes that no other format has, and where: the module is asked at once, and the others are not even loaded."""
 

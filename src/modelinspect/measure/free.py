@@ -12,7 +12,7 @@ from modelinspect.core.artifact import Artifact, Member
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import KIB, Limits
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import Hdf5Payload, JoinedPayload, ProtobufPayload, RawPayload, Stream, Tensor
+from modelinspect.core.tensors import Hdf5Payload, JoinedPayload, ProtobufPayload, RawPayload, SplatPayload, Stream, Tensor, ZarrPayload
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 
@@ -133,8 +133,10 @@ def _compressed_runs(tensors: tuple[Tensor, ...]) -> dict[str, list[Span]]:
 
 def _streams(tensor: Tensor) -> tuple[Stream, ...]:
     match tensor.payload:
-        case RawPayload(stream=stream) | Hdf5Payload(stream=stream) | ProtobufPayload(stream=stream):
+        case RawPayload(stream=stream) | SplatPayload(stream=stream) | Hdf5Payload(stream=stream) | ProtobufPayload(stream=stream):
             return (stream,)
+        case ZarrPayload(streams=streams):
+            return streams
         case JoinedPayload(parts=parts):
             return tuple(part.stream for part in parts)
         case _:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from modelinspect.core.tensors import RawPayload, Tensor
+from modelinspect.core.tensors import RawPayload, SplatPayload, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import BLOCK_SIZE, Block, Reading, element_size, stored_bytes
 
@@ -45,3 +45,14 @@ def read_raw(payload: RawPayload, tensor: Tensor, reading: Reading) -> Iterator[
                 yield Block(np.frombuffer(buffer[:filled], dtype=np.uint8), count, first, payload.byte_order)
                 first += count
                 filled = 0
+
+
+def read_splat(payload: SplatPayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:
+    """Yield the one stored element as a block that stands for all. Raises `FormatError` where its span has another size."""
+    size = element_size(tensor.dtype)
+    if payload.span.size != size:
+        problem = f"tensor {tensor.name} stores one element of {payload.span.size:,} bytes where {size:,} belong"
+        raise FormatError(problem, payload.stream.member, payload.span.offset)
+    if tensor.element_count:
+        data = reading.files.open_stream(payload.stream).read_at(payload.span.offset, size)
+        yield Block(np.frombuffer(data, dtype=np.uint8), 1, 0, repeat=tensor.element_count, placed=True)

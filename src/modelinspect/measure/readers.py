@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from modelinspect.core.tensors import Hdf5Payload, JoinedPayload, ProtobufPayload, RawPayload, SparsePayload, Tensor, TextPayload
+from modelinspect.core.tensors import (
+    Hdf5Payload,
+    JoinedPayload,
+    ProtobufPayload,
+    RawPayload,
+    SparsePayload,
+    SplatPayload,
+    Tensor,
+    TextPayload,
+    ZarrPayload,
+)
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError
 from modelinspect.measure.joined import read_joined
-from modelinspect.measure.raw import read_raw
+from modelinspect.measure.raw import read_raw, read_splat
 
 
 def blocks(tensor: Tensor, reading: Reading) -> Iterator[Block]:
@@ -21,10 +31,16 @@ def blocks(tensor: Tensor, reading: Reading) -> Iterator[Block]:
             return read_raw(payload, tensor, reading)
         case JoinedPayload():
             return read_joined(payload, tensor, reading)
+        case SplatPayload():
+            return read_splat(payload, tensor, reading)
         case Hdf5Payload():
             from modelinspect.measure.chunks import read_chunks
 
             return read_chunks(payload, tensor, reading)
+        case ZarrPayload():
+            from modelinspect.measure.zarr import read_zarr
+
+            return read_zarr(payload, tensor, reading)
         case ProtobufPayload():
             from modelinspect.measure.inline import read_inline
 

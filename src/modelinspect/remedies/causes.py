@@ -5,6 +5,7 @@ from __future__ import annotations
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
 from modelinspect.networks.copies import duplicate_cause, duplicates
+from modelinspect.networks.programs import gradient_copies
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Advice, Remedy, advise
 from modelinspect.remedies.choose import converted_dense, exported_once, shared, untraced, without_helpers, without_optimizer
@@ -26,7 +27,13 @@ REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.PRUNING_STATE: (*_STRIPPED, *_OTHER_HELPERS),
     Cause.WRAPPER_DUPLICATE: (*_STRIPPED, *_OTHER_HELPERS),
     Cause.EXPORT_DUPLICATE: (Remedy.SAVE_ONCE, Remedy.KEEP_ONE_CHECKPOINT),
-    Cause.SHARED_DUPLICATE: (Remedy.SHARE_LAYER, Remedy.KEEP_ONE_CHECKPOINT, Remedy.CONVERT_AGAIN, Remedy.LINK_DATASET),
+    Cause.SHARED_DUPLICATE: (
+        Remedy.SHARE_LAYER,
+        Remedy.KEEP_ONE_CHECKPOINT,
+        Remedy.CONVERT_AGAIN,
+        Remedy.LINK_DATASET,
+        Remedy.CONVERT_WITHOUT_GRADIENT,
+    ),
     Cause.SPARSE_ENCODING: (Remedy.CONVERT_DENSE, Remedy.CONVERT_DENSE_NARROW),
     Cause.TRACED_FUNCTIONS: (Remedy.NO_TRACES,),
     Cause.DEBUG_INFO: (Remedy.DELETE_DEBUG,),
@@ -61,6 +68,9 @@ def cause_remedy(cause: Cause, side: Subject) -> Advice | None:
 
 def duplicate_remedy(side: Subject, copy: TensorId, kept: TensorId) -> Advice | None:
     """Return how a tensor that another one is equal to is stored once."""
+    gradients = side.once(gradient_copies)
+    if copy in gradients or kept in gradients:
+        return advise(Remedy.CONVERT_WITHOUT_GRADIENT, side.artifact)
     cause = duplicate_cause(side, copy, kept)
     if cause is Cause.SHARED_DUPLICATE:
         return shared(side.artifact, side.tensor(kept).name, side.tensor(copy).name)

@@ -80,6 +80,8 @@ def without_optimizer(artifact: Artifact) -> Advice | None:
             return advise(Remedy.SAVE_WITHOUT_SLOTS, artifact, slots=_slot_names(artifact))
         case FormatName.KERAS_ZIP | FormatName.HDF5 | FormatName.GRAPH_DEF | FormatName.TFLITE | FormatName.TFJS:
             return None
+        case FormatName.MLIR | FormatName.ORBAX:
+            return None
         case _:
             assert_never(artifact.format)
 

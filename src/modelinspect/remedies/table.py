@@ -231,6 +231,34 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
     )
     KEEP_ONE_CHECKPOINT = Text("keep the last of these checkpoints alone: CheckpointManager does with max_to_keep=1", file="model")
     SHARE_LAYER = Text("let the places share one layer: what it holds is stored once")
+    CONVERT_WITHOUT_GRADIENT = _python(
+        "convert without the gradient, which only further training needs (`function` and `signature` are those of the conversion)",
+        """
+import tensorflow as tf
+from jax.experimental import jax2tf
+form = dict(autograph=False, input_signature=signature)
+converted = jax2tf.convert(function, with_gradient=False)
+module = tf.Module()
+module.call = tf.function(converted, **form)
+tf.saved_model.save(module, {made!r})
+""",
+        "model",
+    )
+    PASS_VARIABLES = _python(
+        "pass the weights as variables instead of closing over them (`function` takes them first; `weights` is a tree of arrays)",
+        """
+import tensorflow as tf
+from jax.experimental import jax2tf
+form = dict(autograph=False, input_signature=signature)
+converted = jax2tf.convert(function)
+module = tf.Module()
+module.weights = tf.nest.map_structure(tf.Variable, weights)
+call = lambda *inputs: converted(module.weights, *inputs)
+module.call = tf.function(call, **form)
+tf.saved_model.save(module, {made!r})
+""",
+        "model",
+    )
     CONVERT_AGAIN = Text("convert again with TensorFlow's TFLiteConverter, which stores equal buffers once", file="model.tflite")
     LINK_DATASET = _python(
         "write one of the data sets, and let the other name be a link to it",

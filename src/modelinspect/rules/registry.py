@@ -37,6 +37,7 @@ def wasteful_rules() -> tuple[Rule, ...]:
         densify_present,
         duplicate_tensors,
         float_with_few_values,
+        gradient_duplicate,
         hidden_bytes,
         identical_weights,
         missing_data,
@@ -49,6 +50,7 @@ def wasteful_rules() -> tuple[Rule, ...]:
         sparsity_lost,
         sparsity_not_applied,
         splat_constant,
+        stablehlo_constants,
         tiny_model_overhead,
         zip_stored,
     )
@@ -63,6 +65,7 @@ def wasteful_rules() -> tuple[Rule, ...]:
         densify_present.RULE,
         duplicate_tensors.RULE,
         float_with_few_values.RULE,
+        gradient_duplicate.RULE,
         hidden_bytes.RULE,
         identical_weights.RULE,
         missing_data.RULE,
@@ -75,6 +78,7 @@ def wasteful_rules() -> tuple[Rule, ...]:
         sparsity_lost.RULE,
         sparsity_not_applied.RULE,
         splat_constant.RULE,
+        stablehlo_constants.RULE,
         tiny_model_overhead.RULE,
         zip_stored.RULE,
     )

@@ -18,6 +18,7 @@ from modelinspect.sources.base import MemorySource, Source, WindowSource
 from modelinspect.sources.decompressed import Codec, DecompressedSource
 from modelinspect.sources.local import LocalSource
 from modelinspect.sources.snappy import SNAPPY, open_snappy
+from modelinspect.sources.zstd import ZSTD, open_zstd
 
 _OPEN_DECODERS = 4
 
@@ -78,6 +79,8 @@ class FileSet(ABC):
         source = self._decompressed.pop(stream, None)
         if source is None and step.codec == SNAPPY:
             source = open_snappy(outer, step.offset, step.size, self._limits)
+        elif source is None and step.codec == ZSTD:
+            source = open_zstd(outer, step.offset, step.size, self._limits)
         elif source is None:
             source = DecompressedSource(outer, step.offset, step.size, Codec(step.codec), step.logical_size, limits=self._limits)
         self._decompressed[stream] = source

@@ -149,6 +149,7 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
         lambda: alone(model(kernel(), kernel(seed=2), np.zeros((4, 4), "<f4"), np.zeros((4, 4), "<f4"))),
     ),
     "float-with-few-values": (lambda: alone(model(binary())), 16_384 - 512 - 8, lambda: alone(model(kernel()))),
+    "gradient-duplicate": (lambda: fixture("stablehlo/jax2tf"), 262_144, lambda: fixture("stablehlo/jax2tf_no_gradient")),
     "identical-weights": (
         lambda: pair(model(kernel()), model(kernel(), location="after.h5")),
         0,
@@ -169,6 +170,7 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
     "sparsity-lost": (lambda: alone(masked(80, 70)), 40, lambda: alone(masked(80, 80))),
     "sparsity-not-applied": (lambda: alone(masked(0, 0)), 400, lambda: alone(masked(1, 1))),
     "splat-constant": (lambda: alone(constant(np.full((128, 64), 0.5, "<f4"))), 32_768, lambda: alone(constant(kernel(128, 64)))),
+    "stablehlo-constants": (lambda: fixture("stablehlo/jax2tf_no_gradient"), 4_096, lambda: fixture("stablehlo/jax2tf_variables")),
     "zip-stored": (
         lambda: alone(model(kernel(zeros=0.5), location="made.keras", format=FormatName.KERAS_ZIP, weights="w")),
         8_192,
@@ -228,6 +230,7 @@ def test_nothing_that_needs_reading_is_claimed_without(rule: str) -> None:
         "quant-params-dominate",
         "sparse-encoding-net-loss",
         "sparse-weights-lost",
+        "stablehlo-constants",
     }
     assert (rule in {entry.rule for entry in unread.findings}) == (rule in structural)
 

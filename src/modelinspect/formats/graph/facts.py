@@ -1,7 +1,8 @@
 """Tells what a SavedModel or graph says of itself: versions, signatures, functions, ops, variables.
 
 Facts of every form: ``meta_graphs`` (a mapping each), ``functions`` (a mapping each: name, offset, size, nodes, constant_bytes, body,
-layer; functions of the same ``body`` differ in names alone), ``ops`` (count by op), ``custom_ops``, ``node_count``,
+layer; functions of the same ``body`` differ in names alone), ``gradient_functions`` (names), ``stablehlo`` (a mapping for each program
+in MLIR byte code: what `formats.mlir` says of it, node, function, offset, size), ``ops`` (count by op), ``custom_ops``, ``node_count``,
 ``function_node_count``, ``variable_count``, ``constant_count``, ``constant_bytes``.
 """
 
@@ -42,6 +43,11 @@ def graph_facts(walk: MessageWalk, layers: Mapping[int, str], *, has_places: boo
             set_fact(facts, "min_consumer", versions["min_consumer"])
     facts["meta_graphs"] = meta_graphs
     facts["functions"] = functions
+    gradients = {one.gradient_func for found in walk.found for one in found.messages.get("registered_gradients", [])}
+    if gradients:
+        facts["gradient_functions"] = tuple(sorted(gradients))
+    if walk.nodes.modules.facts:
+        facts["stablehlo"] = tuple(walk.nodes.modules.facts)
     facts["ops"] = dict(sorted(ops.items()))
     facts["custom_ops"] = tuple(sorted(op for op in ops if op not in core_ops() and op not in names))
     facts["node_count"] = sum(found.nodes for found in walk.found)

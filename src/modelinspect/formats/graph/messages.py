@@ -17,7 +17,9 @@ from modelinspect.formats.graph.core_ops import core_ops
 from modelinspect.formats.graph.layout import LAYOUT, RUNS, Label, Step
 from modelinspect.formats.graph.nodes import NodeWalk
 
-PARSED = frozenset({"meta_info_def", "signature_def", "object_graph_def", "asset_file_def", "versions", "collection_def"})
+PARSED = frozenset(
+    {"meta_info_def", "signature_def", "object_graph_def", "asset_file_def", "versions", "collection_def", "registered_gradients"}
+)
 """Fields whose messages `Found` keeps, read by the protobuf package."""
 PARSED_SIZE = 64 << 20
 """Larger ones are claimed but not read."""

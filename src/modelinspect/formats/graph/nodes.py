@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.paths import PathId
+from modelinspect.encodings.mlir import MAGIC
 from modelinspect.encodings.protobuf import message, message_class, parse_message
 from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, check, first_bytes, scan
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body
 from modelinspect.formats.graph.constants import Constant, find_constant
+from modelinspect.formats.graph.modules import Modules
 from modelinspect.formats.graph.node_runs import ATTR, DEBUG_INFO, INPUT, NAME, OP, Ending, Held, NodeRuns
 
 SMALL = 1 << 20
@@ -23,6 +25,8 @@ SMALL = 1 << 20
 _OBJECT_GRAPH_SIZE = 32
 _KEPT_SIZE = 512
 _KEPT_COUNT = 50_000
+BYTES_VALUE = 2 << 3 | 2
+"""The tag of ``AttrValue.s``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,14 @@ class Attribute:
     size: int
     skeleton: bytes
     """The entry without the names of functions, to compare bodies."""
+    module: tuple[int, int] | None = None
+    """Where the value is a program in MLIR byte code: its offset and end."""
 
 
 class NodeWalk:
     """Claims nodes of one member, and counts what it sees."""
 
-    __slots__ = ("_claims", "_known", "_site", "_value_class", "constant_bytes", "constant_count", "ops", "runs", "wire")
+    __slots__ = ("_claims", "_known", "_site", "_value_class", "constant_bytes", "constant_count", "modules", "ops", "runs", "wire")
 
     def __init__(self, site: Site, wire: Wire) -> None:
         self._site = site
@@ -51,6 +57,7 @@ class NodeWalk:
         self.ops: dict[bytes, int] = {}
         self.constant_bytes = 0
         self.constant_count = 0
+        self.modules = Modules(site)
         self.runs = NodeRuns(site, wire, self.ops, self._add)
 
     def node(self, start: int, begin: int, end: int, parent: PathId, scope: str, body: Body | None = None) -> None:
@@ -120,6 +127,8 @@ class NodeWalk:
         entry = 0, 0
         for part, ((offset, size), known) in enumerate(zip(places, attributes, strict=True)):
             end = offset + size
+            if known.module is not None:
+                return
             for constant in known.constants:
                 if held is not None or not constant.is_numeric or len(constant.extents) > 1:
                     return
@@ -151,6 +160,9 @@ class NodeWalk:
         here = self._claims.paths.add(path, known.part)
         if known.constants:
             self._constants(known.constants, start, begin, begin + len(entry), here, node, scope, known.part)
+        elif known.module is not None:
+            first, last = known.module
+            self._module(start, begin + first, begin + last, begin + len(entry), here, node, scope)
         else:
             self._claims.claim(start, begin + len(entry) - start, RegionKind.GRAPH, here)
         return known
@@ -174,6 +186,12 @@ class NodeWalk:
                 claims.claim(begin + offset, stop - offset, kind, inner, tensor)
                 place = begin + stop
         claims.claim(place, end - place, RegionKind.GRAPH, path)
+
+    def _module(self, start: int, begin: int, end: int, stop: int, path: PathId, node: str, scope: str) -> None:
+        """Claim the attribute at ``[start, stop)`` whose value at ``[begin, end)`` is a program."""
+        self._claims.claim(start, begin - start, RegionKind.GRAPH, path)
+        self._claims.claim(end, stop - end, RegionKind.GRAPH, path)
+        self.constant_bytes += self.modules.parse(begin, end - begin, path, node, scope)
 
     def _is_object_graph(self, constant: Constant, shift: int) -> bool:
         """Tell whether a string is the object graph, which the function that saves the variables puts into each checkpoint."""
@@ -223,14 +241,26 @@ class NodeWalk:
     def _large_attribute(self, start: int, begin: int, end: int, path: PathId, node: str, scope: str) -> None:
         key = ""
         constants: list[Constant] = []
+        module: tuple[int, int] | None = None
         for _, tag, value, stop in self.wire.fields(begin, end):
             if tag == 0x0A:
                 key = self.wire.bytes(value, min(stop, value + SMALL)).decode(errors="replace")
             elif tag == 0x12:
                 constants += [self._large_constant(*found) for found in self._tensors(value, stop)]
+                module = self._large_module(value, stop)
         part = f"attr {key}"
-        shifted = tuple(constants)
-        self._constants(shifted, start, 0, end, self._claims.paths.add(path, part), node, scope, part)
+        here = self._claims.paths.add(path, part)
+        if module is not None and not constants:
+            self._module(start, *module, end, here, node, scope)
+        else:
+            self._constants(tuple(constants), start, 0, end, here, node, scope, part)
+
+    def _large_module(self, begin: int, end: int) -> tuple[int, int] | None:
+        """Return where the program of a large AttrValue is, None where it holds none."""
+        for _, tag, value, stop in self.wire.fields(begin, end):
+            if tag == BYTES_VALUE and stop - value > len(MAGIC) and self.wire.bytes(value, value + len(MAGIC)) == MAGIC:
+                return value, stop
+        return None
 
     def _tensors(self, begin: int, end: int) -> list[tuple[int, int]]:
         """Return where the TensorProtos of a large AttrValue are, its own and those of its list."""
@@ -286,7 +316,10 @@ def _attribute(entry: bytes, value_class: type) -> Attribute:
     constants: list[Constant] = []
     functions: tuple[str, ...] = ()
     skeleton = entry
+    module: tuple[int, int] | None = None
     match parsed.WhichOneof("value"):
+        case "s" if parsed.s.startswith(MAGIC):
+            module = next(((value, stop) for _, tag, value, stop in reversed(scan(entry, begin, end)) if tag == BYTES_VALUE), None)
         case "tensor":
             constants = _constants_in(entry, begin, end)
         case "list":
@@ -298,7 +331,7 @@ def _attribute(entry: bytes, value_class: type) -> Attribute:
             functions = (parsed.func.name,)
     if functions:
         skeleton = b"%s=function" % key.encode()
-    return Attribute(f"attr {key}", tuple(constants), functions, len(entry), skeleton)
+    return Attribute(f"attr {key}", tuple(constants), functions, len(entry), skeleton, module)
 
 
 def _constants_in(data: bytes, begin: int, end: int) -> list[Constant]:

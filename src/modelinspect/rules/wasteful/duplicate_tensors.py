@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from modelinspect.core.artifact import Severity
 from modelinspect.networks.copies import duplicates
 from modelinspect.networks.names import KEY_END
+from modelinspect.networks.programs import gradient_copies
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.causes import duplicate_remedy
@@ -15,7 +16,9 @@ from modelinspect.rules.base import Finding, Rule
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
-    groups = duplicates(subject)
+    gradients = subject.once(gradient_copies)  # a rule of its own says those
+    groups = [[one for one in group if one not in gradients] for group in duplicates(subject)]
+    groups = [group for group in groups if len(group) > 1]
     if not groups:
         return
     copies = [(copy, group[0]) for group in groups for copy in group[1:]]

@@ -1,0 +1,79 @@
+"""Read what encloses manifests and nodes: magic, length, version, compression, checksum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from modelinspect.core.limits import Limits
+from modelinspect.encodings.ocdbt.cursor import OcdbtCursor
+from modelinspect.errors import Code, FormatError
+from modelinspect.sources.base import Source
+from modelinspect.sources.zstd import decompress
+
+CHECKSUM_SIZE = 4
+_HEADER = 4 + 8 + 10 + 10
+_NONE, _ZSTD = 0, 1
+
+
+class FrameKind(IntEnum):
+    """The kinds of frames by their magic number."""
+
+    MANIFEST = 0x0CDB3A2A
+    BTREE_NODE = 0x0CDB20DE
+    VERSION_NODE = 0x0CDB1234
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame of ``size`` bytes. Its stored body begins after ``header_size`` bytes; ``body`` is decoded.
+
+    ``failure`` says that the checksum does not match.
+    """
+
+    size: int
+    header_size: int
+    is_compressed: bool
+    body: bytes
+    failure: FormatError | None
+
+    @property
+    def stored_size(self) -> int:
+        """The bytes of the body as it is stored."""
+        return self.size - self.header_size - CHECKSUM_SIZE
+
+
+def read_frame(source: Source, offset: int, size: int, kind: FrameKind, limits: Limits) -> Frame:
+    """Read the frame at ``[offset, offset + size)``. Raises `FormatError`; a wrong checksum is not raised, but told."""
+    import google_crc32c
+
+    limits.allow("a node", size, limits.block_size, source.name, offset)
+    source.require(offset, size, "a node")
+    data = source.read_at(offset, size)
+    cursor = OcdbtCursor(data[: min(len(data), _HEADER)], source.name, offset, "header of a node")
+    magic = int.from_bytes(cursor.take(4), "big")
+    if magic != kind:
+        raise FormatError(f"the magic number {kind:#010x} belongs here but {magic:#010x} is", source.name, offset)
+    length = cursor.u64()
+    if length != size:
+        raise FormatError(f"a node says that it has {length:,} bytes where {size:,} belong", source.name, offset)
+    version, compression = cursor.varint(), cursor.varint()
+    if version or compression not in (_NONE, _ZSTD):
+        what = f"version {version}" if version else f"compression {compression}"
+        raise FormatError(f"{what} of a node is not known", source.name, offset, Code.UNSUPPORTED)
+    header_size = cursor.index
+    if header_size + CHECKSUM_SIZE > size:
+        raise FormatError("a node has no room for its checksum", source.name, offset)
+    failure = None
+    if google_crc32c.value(data[:-CHECKSUM_SIZE]) != int.from_bytes(data[-CHECKSUM_SIZE:], "little"):
+        failure = FormatError("the checksum of a node does not match its bytes", source.name, offset, Code.CHECKSUM)
+    stored = data[header_size:-CHECKSUM_SIZE]
+    if compression == _NONE:
+        return Frame(size, header_size, False, stored, failure)
+    try:
+        body = decompress(stored, limits)
+    except FormatError as error:
+        if failure is not None:
+            raise failure from error
+        raise error.reworded(error.problem, source.name, offset + header_size) from error
+    return Frame(size, header_size, True, body, failure)

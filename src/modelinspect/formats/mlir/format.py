@@ -1,0 +1,32 @@
+"""Recognize and parse files of MLIR byte code."""
+
+from __future__ import annotations
+
+from modelinspect.core.artifact import FormatName
+from modelinspect.core.facts import Fact
+from modelinspect.encodings.mlir import MAGIC
+from modelinspect.errors import FormatError
+from modelinspect.formats.base import Parsing
+from modelinspect.formats.mlir.module import parse_module
+
+
+class MlirFormat:
+    """One file that is one module of MLIR byte code."""
+
+    name = FormatName.MLIR
+
+    def detect(self, parsing: Parsing) -> bool:
+        """Return whether the one file begins as MLIR byte code does."""
+        return parsing.primary is not None and parsing.peek(parsing.primary, len(MAGIC)) == MAGIC
+
+    def parse(self, parsing: Parsing) -> FormatName:
+        """Claim the sections, add the constants as tensors, and set the facts."""
+        if parsing.primary is None:
+            raise FormatError("MLIR byte code is one file, not a directory", parsing.files.location)
+        site = parsing.open(parsing.primary)
+        place: dict[str, Fact] = {"node": "", "function": "", "offset": 0, "size": site.source.size}
+        parsing.facts["stablehlo"] = (place | parse_module(site),)
+        return self.name
+
+
+FORMAT = MlirFormat()
