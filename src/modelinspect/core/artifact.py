@@ -23,6 +23,7 @@ class FormatName(StrEnum):
     GRAPH_DEF = "graph-def"
     TFLITE = "tflite"
     TFJS = "tfjs"
+    SAFETENSORS = "safetensors"
     HDF5 = "hdf5"
 
 

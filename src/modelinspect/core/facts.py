@@ -129,6 +129,10 @@ class Facts(TypedDict, total=False):
     associated_files: Mapping[str, Fact]
     external_files: tuple[Fact, ...]
 
+    # Safetensors
+    header_metadata: Mapping[str, Fact]
+    """``__metadata__`` of the header."""
+
     # TensorFlow.js
     tfjs_format: str
     generated_by: str
