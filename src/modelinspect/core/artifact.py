@@ -24,6 +24,7 @@ class FormatName(StrEnum):
     TFLITE = "tflite"
     TFJS = "tfjs"
     SAFETENSORS = "safetensors"
+    KERAS_PRESET = "keras-preset"
     HDF5 = "hdf5"
 
 

@@ -57,6 +57,23 @@ class Facts(TypedDict, total=False):
     """How many layers each kind of wrapper wraps."""
     quantized_layers: Mapping[str, Fact]
 
+    # Presets of KerasHub and folders of Hugging Face
+    weight_files: tuple[Fact, ...]
+    """The members that hold weights, or list those that do."""
+    tokenizers: Mapping[str, Fact]
+    """Tokenizers by member: kind, number of entries."""
+    stayed_float: Mapping[str, Fact]
+    """Weights of a quantized model that still have 16 bits or more: tensors, bytes, the largest."""
+    keras_hub_version: str
+    keras_nlp_version: str
+    declared_parameters: int
+    model_type: str
+    torch_dtype: str
+    dtype: str
+    transformers_version: str
+    quantization: Mapping[str, Fact]
+    """``quantization_config`` of Hugging Face."""
+
     # HDF5
     hdf5: Mapping[str, Fact]
     """The file's structure: superblock, bytes by purpose, filters, links."""

@@ -15,6 +15,7 @@ from modelinspect.sources.files import FileSet
 FORMATS: tuple[str, ...] = (
     "modelinspect.formats.saved_model",
     "modelinspect.formats.tfjs",
+    "modelinspect.formats.preset",  # before Keras archives, whose folders also have a config.json
     "modelinspect.formats.safetensors",  # before those that look for a zip archive at the end of the file
     "modelinspect.formats.keras.archive",
     "modelinspect.formats.keras.sharded_weights",

@@ -80,7 +80,7 @@ def without_optimizer(artifact: Artifact) -> Advice | None:
             return advise(Remedy.SAVE_WITHOUT_SLOTS, artifact, slots=_slot_names(artifact))
         case FormatName.KERAS_ZIP | FormatName.HDF5 | FormatName.GRAPH_DEF | FormatName.TFLITE | FormatName.TFJS:
             return None
-        case FormatName.SAFETENSORS:
+        case FormatName.SAFETENSORS | FormatName.KERAS_PRESET:
             return None
         case _:
             assert_never(artifact.format)
@@ -129,7 +129,7 @@ def exported_once(artifact: Artifact) -> Advice | None:
 def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
     """Say how what is stored twice under two names is stored once."""
     match artifact.format:
-        case FormatName.SAFETENSORS:
+        case FormatName.SAFETENSORS | FormatName.KERAS_PRESET:
             return None
         case FormatName.TFLITE:
             return advise(Remedy.CONVERT_AGAIN, artifact)
