@@ -101,7 +101,7 @@ def test_tokenizers_have_as_many_entries_as_their_makers_gave_them() -> None:
     vocabulary = json.loads((fixture_path("hugging_face/both") / "tokenizer.json").read_text())["model"]["vocab"]
     assert told == {
         "spiece.model": {"kind": "SentencePiece", "entries": 43},
-        "tokenizer.json": {"kind": "Hugging Face tokenizer", "model": "BPE", "entries": len(vocabulary)},
+        "tokenizer.json": {"kind": "Hugging Face tokenizer", "algorithm": "BPE", "entries": len(vocabulary)},
     }
 
 

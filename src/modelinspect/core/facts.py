@@ -146,6 +146,16 @@ class Facts(TypedDict, total=False):
     associated_files: Mapping[str, Fact]
     external_files: tuple[Fact, ...]
 
+    # LiteRT-LM
+    litertlm_version: str
+    system_metadata: Mapping[str, Fact]
+    sections: tuple[Fact, ...]
+    """Sections in the order of the header: type, model, offset, size, and what each holds."""
+    models: Mapping[str, Fact]
+    """The facts of each TFLite model in the file."""
+    deprecated_bytes: int
+    """Bytes of sections that are marked as deprecated."""
+
     # Safetensors
     header_metadata: Mapping[str, Fact]
     """``__metadata__`` of the header."""

@@ -13,6 +13,7 @@ from modelinspect.formats.signatures import describe
 from modelinspect.sources.files import FileSet
 
 FORMATS: tuple[str, ...] = (
+    "modelinspect.formats.litertlm",
     "modelinspect.formats.saved_model",
     "modelinspect.formats.tfjs",
     "modelinspect.formats.preset",  # before Keras archives, whose folders also have a config.json
@@ -30,6 +31,7 @@ FORMATS: tuple[str, ...] = (
 
 _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89HDF\r\n\x1a\n", "modelinspect.formats.keras.hdf5_file"),
+    (0, b"LITERTLM", "modelinspect.formats.litertlm"),
     (4, b"TFL3", "modelinspect.formats.tflite"),
 )
 """First bytes that no other format has, and where: the module is asked at once, and the others are not even loaded."""

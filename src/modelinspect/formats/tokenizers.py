@@ -90,7 +90,7 @@ def read_hugging_face(site: Site, root: PathId) -> dict[str, Fact]:
         site.diagnose("tokenizer.json has no model with a vocabulary", 0)
         return facts
     if model.type is not None:
-        facts["model"] = model.type[:100]
+        facts["algorithm"] = model.type[:100]
     if model.vocab is not None:
         facts["entries"] = len(model.vocab)
     return facts

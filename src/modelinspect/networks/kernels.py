@@ -10,6 +10,7 @@ from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.measure.facts import Measurements
 
+_TFLITE = frozenset((FormatName.TFLITE, FormatName.LITERTLM))
 _EMBEDDING = re.compile(r"(?i)emb|\bwte\b|\bwpe\b")
 
 
@@ -34,14 +35,14 @@ def output_axis(artifact: Artifact, tensor: Tensor) -> int:
     """Return the axis of a kernel's outputs: TFLite and PyTorch have it first, but for depthwise kernels; everything else has it last."""
     if is_linear(artifact, tensor):
         return 0
-    return 0 if artifact.format is FormatName.TFLITE and not is_depthwise(artifact, tensor) else -1
+    return 0 if artifact.format in _TFLITE and not is_depthwise(artifact, tensor) else -1
 
 
 def input_axis(artifact: Artifact, tensor: Tensor) -> int:
     """Return the axis of a kernel's inputs, from the end: along it the blocks of sparse kernels lie."""
     if is_linear(artifact, tensor):
         return 1 - len(tensor.shape)
-    return -1 if artifact.format is FormatName.TFLITE and not is_depthwise(artifact, tensor) else -2
+    return -1 if artifact.format in _TFLITE and not is_depthwise(artifact, tensor) else -2
 
 
 def frozen_masks(artifact: Artifact, measurements: Measurements | None) -> frozenset[TensorId]:
