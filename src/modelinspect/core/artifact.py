@@ -23,6 +23,9 @@ class FormatName(StrEnum):
     GRAPH_DEF = "graph-def"
     TFLITE = "tflite"
     TFJS = "tfjs"
+    LITERTLM = "litertlm"
+    SAFETENSORS = "safetensors"
+    KERAS_PRESET = "keras-preset"
     HDF5 = "hdf5"
     MLIR = "mlir"
     ORBAX = "orbax"
@@ -71,6 +74,8 @@ class DocumentKind(StrEnum):
     """A data set whose data are in other files; ``label`` says which."""
     VIRTUAL_DATASET = "virtual-data-set"
     """A data set that is put together of others; ``label`` is its path."""
+    CHAT_TEMPLATE = "chat-template"
+    """A template in Jinja that turns a conversation into a prompt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,23 @@ class Facts(TypedDict, total=False):
     """How many layers each kind of wrapper wraps."""
     quantized_layers: Mapping[str, Fact]
 
+    # Presets of KerasHub and folders of Hugging Face
+    weight_files: tuple[Fact, ...]
+    """The members that hold weights, or list those that do."""
+    tokenizers: Mapping[str, Fact]
+    """Tokenizers by member: kind, number of entries."""
+    stayed_float: Mapping[str, Fact]
+    """Weights of a quantized model that still have 16 bits or more: tensors, bytes, the largest."""
+    keras_hub_version: str
+    keras_nlp_version: str
+    declared_parameters: int
+    model_type: str
+    torch_dtype: str
+    dtype: str
+    transformers_version: str
+    quantization: Mapping[str, Fact]
+    """``quantization_config`` of Hugging Face."""
+
     # HDF5
     hdf5: Mapping[str, Fact]
     """The file's structure: superblock, bytes by purpose, filters, links."""
@@ -139,6 +156,20 @@ class Facts(TypedDict, total=False):
     """Metadata buffers that hold a short text, by name; reports show each as ``metadata.NAME``."""
     associated_files: Mapping[str, Fact]
     external_files: tuple[Fact, ...]
+
+    # LiteRT-LM
+    litertlm_version: str
+    system_metadata: Mapping[str, Fact]
+    sections: tuple[Fact, ...]
+    """Sections in the order of the header: type, model, offset, size, and what each holds."""
+    models: Mapping[str, Fact]
+    """The facts of each TFLite model in the file."""
+    deprecated_bytes: int
+    """Bytes of sections that are marked as deprecated."""
+
+    # Safetensors
+    header_metadata: Mapping[str, Fact]
+    """``__metadata__`` of the header."""
 
     # TensorFlow.js
     tfjs_format: str

@@ -119,6 +119,10 @@ class Parsing:
         """Return the files beside the primary one, which may belong to the artifact too."""
         return self.files.neighbours()
 
+    def beside(self, name: str) -> Site | None:
+        """Return the site of a file beside the primary one that it refers to by name, None where there is none."""
+        return self.open(name) if name != self.primary and name in self.neighbours() else None
+
     def opened(self) -> tuple[str, ...]:
         """Return the files that are members by now, sorted."""
         return tuple(sorted(self._sites))

@@ -13,8 +13,11 @@ from modelinspect.formats.signatures import describe
 from modelinspect.sources.files import FileSet
 
 FORMATS: tuple[str, ...] = (
+    "modelinspect.formats.litertlm",
     "modelinspect.formats.saved_model",
     "modelinspect.formats.tfjs",
+    "modelinspect.formats.preset",  # before Keras archives, whose folders also have a config.json
+    "modelinspect.formats.safetensors",  # before those that look for a zip archive at the end of the file
     "modelinspect.formats.keras.archive",
     "modelinspect.formats.keras.sharded_weights",
     "modelinspect.formats.checkpoint",
@@ -30,6 +33,7 @@ FORMATS: tuple[str, ...] = (
 
 _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89HDF\r\n\x1a\n", "modelinspect.formats.keras.hdf5_file"),
+    (0, b"LITERTLM", "modelinspect.formats.litertlm"),
     (4, b"TFL3", "modelinspect.formats.tflite"),
     (0, b"ML\xefR", "modelinspect.formats.mlir"),
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.measure.facts import Measurements
+
+_TFLITE = frozenset((FormatName.TFLITE, FormatName.LITERTLM))
+_EMBEDDING = re.compile(r"(?i)emb|\bwte\b|\bwpe\b")
 
 
 def is_depthwise(artifact: Artifact, tensor: Tensor) -> bool:
@@ -17,14 +21,28 @@ def is_depthwise(artifact: Artifact, tensor: Tensor) -> bool:
     return isinstance(found, tuple) and "DEPTHWISE_CONV_2D" in found
 
 
+def is_linear(artifact: Artifact, tensor: Tensor) -> bool:
+    """Return whether a safetensors kernel has its outputs first, as PyTorch stores the weights of linear layers and convolutions.
+
+    The file does not say so: the name does (``weight``), and embeddings, which have the same name, keep their rows first.
+    """
+    if artifact.format is not FormatName.SAFETENSORS or not tensor.name.endswith(".weight"):
+        return False
+    return not _EMBEDDING.search(tensor.name)
+
+
 def output_axis(artifact: Artifact, tensor: Tensor) -> int:
-    """Return the axis of a kernel's outputs: TFLite has it first, but for depthwise kernels; everything else has it last."""
-    return 0 if artifact.format is FormatName.TFLITE and not is_depthwise(artifact, tensor) else -1
+    """Return the axis of a kernel's outputs: TFLite and PyTorch have it first, but for depthwise kernels; everything else has it last."""
+    if is_linear(artifact, tensor):
+        return 0
+    return 0 if artifact.format in _TFLITE and not is_depthwise(artifact, tensor) else -1
 
 
 def input_axis(artifact: Artifact, tensor: Tensor) -> int:
     """Return the axis of a kernel's inputs, from the end: along it the blocks of sparse kernels lie."""
-    return -1 if artifact.format is FormatName.TFLITE and not is_depthwise(artifact, tensor) else -2
+    if is_linear(artifact, tensor):
+        return 1 - len(tensor.shape)
+    return -1 if artifact.format in _TFLITE and not is_depthwise(artifact, tensor) else -2
 
 
 def frozen_masks(artifact: Artifact, measurements: Measurements | None) -> frozenset[TensorId]:

@@ -16,7 +16,7 @@ from modelinspect.remedies.advice import Advice, advise, pair_fields
 from modelinspect.remedies.table import Remedy
 
 HDF5_FORMATS = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
-CONVERTED = frozenset((FormatName.TFLITE, FormatName.TFJS, FormatName.GRAPH_DEF))
+CONVERTED = frozenset((FormatName.TFLITE, FormatName.TFJS, FormatName.GRAPH_DEF, FormatName.SAFETENSORS, FormatName.LITERTLM))
 _GATED = re.compile(r"(?i)lstm|gru|rnn|(?:^|/)cell(?:/|$)|recurrent|embedding|attention|depthwise|pointwise")
 """Names of kernels whose outputs are no channels that the next layer could do without one by one."""
 _WITH_CHANNELS = frozenset(("FULLY_CONNECTED", "CONV_2D"))
@@ -80,7 +80,7 @@ def without_optimizer(artifact: Artifact) -> Advice | None:
             return advise(Remedy.SAVE_WITHOUT_SLOTS, artifact, slots=_slot_names(artifact))
         case FormatName.KERAS_ZIP | FormatName.HDF5 | FormatName.GRAPH_DEF | FormatName.TFLITE | FormatName.TFJS:
             return None
-        case FormatName.MLIR | FormatName.ORBAX:
+        case FormatName.MLIR | FormatName.ORBAX | FormatName.SAFETENSORS | FormatName.KERAS_PRESET | FormatName.LITERTLM:
             return None
         case _:
             assert_never(artifact.format)
@@ -129,6 +129,8 @@ def exported_once(artifact: Artifact) -> Advice | None:
 def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
     """Say how what is stored twice under two names is stored once."""
     match artifact.format:
+        case FormatName.SAFETENSORS | FormatName.KERAS_PRESET | FormatName.LITERTLM:
+            return None
         case FormatName.TFLITE:
             return advise(Remedy.CONVERT_AGAIN, artifact)
         case FormatName.HDF5:
@@ -169,6 +171,8 @@ def live_channels(artifact: Artifact, tensors: Sequence[Tensor], removal: Remova
     Where the artifact does not tell how its layers are connected, of the first kernel of a dense layer or a convolution; gates and
     embeddings keep theirs.
     """
+    if artifact.format is FormatName.SAFETENSORS:  # no layers are in the file: there is nothing to rebuild it with
+        return None
     if removal is not None:
         return _live_pair(artifact, removal)
     uses = artifact.facts.get("tensor_uses")

@@ -38,9 +38,11 @@ class Codec(StrEnum):
     """A raw deflate stream (RFC 1951), as in a zip member."""
     GZIP = "gzip"
     """Gzip members one after another (RFC 1952), headers and trailers included."""
+    ZLIB = "zlib"
+    """One zlib stream (RFC 1950): a header, deflate, and the Adler-32 of what it decodes to."""
 
 
-_WINDOW_BITS = {Codec.DEFLATE: -15, Codec.GZIP: 31}
+_WINDOW_BITS = {Codec.DEFLATE: -15, Codec.GZIP: 31, Codec.ZLIB: 15}
 _GZIP_MAGIC = b"\x1f\x8b"
 _INPUT = 16 * KIB
 _SMALL_INPUT = 512

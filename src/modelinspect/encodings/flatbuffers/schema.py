@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from struct import Struct
 from typing import Any
@@ -85,6 +85,8 @@ class Schema:
     enums: Mapping[str, Mapping[int, str]]
     alignment: int
     """The largest alignment of any field."""
+    structs: Mapping[str, int] = field(default_factory=dict)
+    """The bytes of each struct; a member of a union may be one."""
 
     def enum_name(self, enum: str, value: int) -> str:
         """Return the name of an enum's value, or the number where the schema does not know it."""
@@ -98,10 +100,11 @@ def schema_from(data: Mapping[str, Any]) -> Schema:
     tables: dict[str, TableType] = {}
     for name, rows in data["tables"].items():
         fields = tuple(_field(slot, row, data["tables"], unions, structs) for slot, row in enumerate(rows))
-        tables[name] = TableType(name, fields, {field.name: field for field in fields})
+        tables[name] = TableType(name, fields, {item.name: item for item in fields})
     enums = {name: {value: key for key, value in reversed(values.items())} for name, values in data["enums"].items()}
-    alignment = max(field.alignment for table in tables.values() for field in table.fields)
-    return Schema(data["root"], data["identifier"].encode(), tables, unions, enums, alignment)
+    alignments = [item.alignment for table in tables.values() for item in table.fields] + [alignment for _, alignment in structs.values()]
+    sizes = {name: size for name, (size, _) in structs.items()}
+    return Schema(data["root"], data["identifier"].encode(), tables, unions, enums, max(alignments), sizes)
 
 
 _TYPE = re.compile(r"(\[?)(union )?(\w+)\]?(?: (\d+))?$")

@@ -159,7 +159,14 @@ class Table:
             if not 0 < chosen < len(members):
                 return None
             target = members[chosen]
+            if target in self.reader.schema.structs:
+                return None
         return self.reader.table(self._target(place), target)
+
+    def place(self, name: str) -> int | None:
+        """Return the position that an offset leads to, None where the field is not there."""
+        place = self._place(name)
+        return self._target(place) if place else None
 
     def tables(self, name: str) -> Iterator[Table]:
         """Yield the tables of a vector."""

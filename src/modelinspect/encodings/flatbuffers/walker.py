@@ -280,10 +280,23 @@ class _Walker:
         members = self.schema.unions[item.target]
         for code in np.unique(chosen).tolist():
             part = group.where(chosen == code)
-            if 0 < code < len(members):
+            if 0 < code < len(members) and members[code] in self.schema.structs:
+                self._struct(members[code], part)
+            elif 0 < code < len(members):
                 self._queue(members[code], part)
             else:
                 self._trouble(f"the union {item.target} has no member {code} that the schema knows", part.positions)
+
+    def _struct(self, name: str, group: Group) -> None:
+        """Claim structs that a union's offsets point to."""
+        size = self.schema.structs[name]
+        group = self._fresh(f"struct {name}", group)
+        inside = group.positions + size <= self.sheet.size
+        self._trouble(f"a struct {name} stands outside the buffer", group.positions[~inside], TruncatedError)
+        group = group.where(inside)
+        self._spend(size * len(group.positions), 0)
+        self.sheet.need_many(group.positions, size)
+        self.columns.add(group.positions, size, self.labels.default, group.paths)
 
     def _named(self, parents: NDArray[np.int32], name: str) -> NDArray[np.int32]:
         return self.columns.name(parents, [name] * len(parents))

@@ -33,6 +33,8 @@ _CONFIG, _METADATA = "config.json", "metadata.json"
 _TRAINING = "compile_config"
 _H5, _NPZ, _SHARDED = "model.weights.h5", "model.weights.npz", "model.weights.json"
 _WEIGHTS = (_H5, _NPZ, _SHARDED)
+_OF_PRESETS = frozenset(("task.json", "preprocessor.json", "tokenizer.json"))
+"""Files that KerasHub writes beside a configuration, and Keras never does."""
 _FACTS = {"keras_version": "keras_version", "date_saved": "date_saved"}
 
 
@@ -86,6 +88,8 @@ def _member_names(source: Source, parsing: Parsing) -> tuple[str, ...]:
 
 
 def _is_model(names: tuple[str, ...]) -> bool:
+    if _OF_PRESETS.intersection(names):
+        return False
     return _CONFIG in names and (_METADATA in names or any(name in names for name in _WEIGHTS))
 
 

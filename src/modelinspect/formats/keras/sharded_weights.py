@@ -11,8 +11,9 @@ from posixpath import dirname, join
 
 from modelinspect.core.artifact import DocumentKind, FormatName, Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
-from modelinspect.errors import FormatError
-from modelinspect.formats.base import Parsing
+from modelinspect.encodings.hdf5.model import Hdf5File
+from modelinspect.errors import Code, FormatError
+from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.config import LayerConfig, read_json
 from modelinspect.formats.keras.store import Variable, roles, split_path, store_paths
@@ -21,6 +22,8 @@ from modelinspect.formats.keras.store_naming import StoreNaming
 _SUFFIX = "weights.json"
 _KEY = b'"weight_map"'
 _PEEK = 4096
+_SHOWN = 5
+"""Paths that one diagnostic lists at most."""
 
 
 class ShardedWeights:
@@ -54,7 +57,8 @@ def read_shards(parsing: Parsing, name: str, available: Iterable[str], model: La
     site.document(DocumentKind.SHARD_MAP)
     site.claims.claim(0, site.source.size, RegionKind.METADATA, site.claims.path("weight_map"))
     present = set(available)
-    shards = _shard_names(parsing, name)
+    keys = _weight_map(parsing, name)
+    shards = tuple(sorted(keys))
     if not shards:
         site.diagnose("it maps no variable to a shard", 0)
     parsing.facts["shards"] = len(shards)
@@ -64,7 +68,7 @@ def read_shards(parsing: Parsing, name: str, available: Iterable[str], model: La
             site.diagnose(f"shard {shard!r} is not there", None, Severity.ERROR)
             continue
         try:
-            read_hdf5(parsing.open(shard), StoreNaming(model))
+            _check_keys(site, shard, keys[shard], read_hdf5(parsing.open(shard), StoreNaming(model)))
         except FormatError as error:
             site.diagnose(str(error))
     _assign_roles(parsing, range(first, parsing.tensor_count), model)
@@ -87,16 +91,33 @@ def _assign_roles(parsing: Parsing, ids: range, model: LayerConfig | None) -> No
             parsing.replace_tensor(number, replace(tensor, role=role))
 
 
+def _check_keys(site: Site, shard: str, keys: Iterable[str], file: Hdf5File) -> None:
+    """Report the paths of variables that the index looks for in a shard that does not hold them."""
+    groups = {path for group in file.groups for path in (group.path, *group.aliases)}
+    lost = sorted(key for key in keys if f"/{key.strip('/')}" not in groups)
+    if lost and file.complete:
+        listed = ", ".join(lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
+        problem = f"shard {shard!r} does not hold {len(lost):,} of the paths that the index looks for in it: {listed}"
+        site.diagnose(problem, None, Severity.ERROR, Code.INCOMPLETE)
+
+
 def _shard_names(parsing: Parsing, name: str) -> tuple[str, ...]:
     """Return the shards that the index names, as they are called beside it."""
+    return tuple(sorted(_weight_map(parsing, name)))
+
+
+def _weight_map(parsing: Parsing, name: str) -> dict[str, list[str]]:
+    """Return the paths of variables that the index looks for in each shard."""
     source = parsing.files.open(name)
     parsing.limits.allow(name, source.size, parsing.limits.structure_size, source.name)
     index = read_json(source.read_at(0, source.size))
     weight_map = index.get("weight_map") if isinstance(index, Mapping) else None
-    found: set[str] = set()
-    for value in weight_map.values() if isinstance(weight_map, Mapping) else ():
-        found.update(item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str))
-    return tuple(join(dirname(name), shard) for shard in sorted(found))
+    found: dict[str, list[str]] = {}
+    for key, value in weight_map.items() if isinstance(weight_map, Mapping) else ():
+        for shard in value if isinstance(value, list) else [value]:
+            if isinstance(shard, str):
+                found.setdefault(join(dirname(name), shard), []).append(key)
+    return found
 
 
 def _map_name(parsing: Parsing) -> str | None:

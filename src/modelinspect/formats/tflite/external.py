@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.errors import Code
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.model import ExternalBuffer, Model
 from modelinspect.formats.tflite.trailing import claim_zeros
@@ -35,20 +37,20 @@ class ExternalFiles:
 
     def _open(self, name: str) -> Site | None:
         if name not in self.opened:
-            parsing = self.site.parsing
-            found = name != parsing.primary and name in parsing.neighbours()
-            self.opened[name] = parsing.open(name) if found else None
-            if not found:
-                self.site.diagnose(f"the file {name!r} with external buffers is not beside the model")
+            site = self.opened[name] = self.site.parsing.beside(name)
+            if site is None:
+                self.site.diagnose(f"the file {name!r} with external buffers is missing", None, Severity.ERROR, Code.INCOMPLETE)
         return self.opened[name]
 
     def finish(self) -> None:
         """Claim the zeros between the buffers of each file, and what the model lists but no tensor uses."""
         used = {row.external for graph in self.model.subgraphs for row in graph.tensors if row is not None}
+        groups: dict[str, tuple[Site, set[str]]] = {}  # several names may lead to the same file
         for name, site in self.opened.items():
-            if site is None:
-                continue
-            entries = [entry for entry in self.model.external.values() if entry.group == name]
+            if site is not None:
+                groups.setdefault(f"{site.claims.member} {site.claims.base}", (site, set()))[1].add(name)
+        for site, names in groups.values():
+            entries = [entry for entry in self.model.external.values() if entry.group in names]
             entries = [entry for entry in entries if entry.length and entry.offset + entry.length <= site.source.size]
             for entry in entries:
                 if entry.id not in used:

@@ -24,6 +24,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     elif subject.artifact.format is FormatName.KERAS_ZIP and "weights" not in subject.artifact.facts:
         message = "the archive has the model's configuration and none of its weights"
         yield Finding(message, 0, advise(Remedy.SAVE_WITH_WEIGHTS, subject.artifact))
+    elif subject.artifact.format is FormatName.KERAS_PRESET and "weight_files" not in subject.artifact.facts:
+        message = "the folder has the model's configuration and none of its weights in a form that is read"
+        yield Finding(message, 0, advise(Remedy.GET_FILES, subject.artifact))
 
 
 def _lacking(tensor: Tensor) -> int:

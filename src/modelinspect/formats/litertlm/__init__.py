@@ -1,0 +1,31 @@
+"""Parse LiteRT-LM files (``.litertlm``): a header, and sections of models, weights, tokenizers and metadata on blocks of 16 KiB.
+
+Sources: ``schema/core`` of google-ai-edge/LiteRT-LM, and the Python package litert-lm-builder.
+"""
+
+from __future__ import annotations
+
+from modelinspect.core.artifact import FormatName
+from modelinspect.formats.base import Parsing
+
+MAGIC = b"LITERTLM"
+
+
+class LiteRtLmFormat:
+    """Files that begin with LITERTLM."""
+
+    name = FormatName.LITERTLM
+
+    def detect(self, parsing: Parsing) -> bool:
+        """Return whether the primary file begins with the magic."""
+        return parsing.primary is not None and parsing.peek(parsing.primary, len(MAGIC)) == MAGIC
+
+    def parse(self, parsing: Parsing) -> FormatName:
+        """Parse the header and every section."""
+        from modelinspect.formats.litertlm.file import read_file
+
+        read_file(parsing.open(parsing.primary or ""))
+        return self.name
+
+
+FORMAT = LiteRtLmFormat()

@@ -1,0 +1,124 @@
+"""Label tokenizers and count their entries: SentencePiece models, ``tokenizer.json`` of Hugging Face, vocabularies as text or JSON.
+
+Layouts: ``sentencepiece_model.proto`` of google/sentencepiece; the README of huggingface/tokenizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.facts import Fact
+from modelinspect.core.limits import MIB
+from modelinspect.core.paths import PathId
+from modelinspect.encodings.protobuf.wire import Malformed, read_varint
+from modelinspect.errors import Code
+from modelinspect.formats.base import Site
+
+LARGEST = 128 * MIB
+"""Bytes of a tokenizer that are read to count its entries; the largest known one has 33 MB."""
+
+_PIECE = 0x0A
+_FIELDS = {1: "pieces", 2: "trainer_spec", 3: "normalizer_spec", 4: "self_test_data", 5: "denormalizer_spec"}
+
+
+def read_sentencepiece(site: Site, root: PathId) -> dict[str, Fact]:
+    """Claim a SentencePiece ModelProto field by field, its pieces as one region, and return how many pieces it has."""
+    data = _read(site)
+    if data is None:
+        site.claims.claim(0, site.source.size, RegionKind.ASSET, root)
+        return {"kind": "SentencePiece"}
+    position = pieces = 0
+    runs: dict[str, list[tuple[int, int]]] = {}
+    try:
+        while position < len(data):
+            number, end = _field(data, position)
+            pieces += number == 1
+            name = _FIELDS.get(number, f"field {number}")
+            spans = runs.setdefault(name, [])
+            if spans and spans[-1][1] == position:
+                spans[-1] = (spans[-1][0], end)
+            else:
+                spans.append((position, end))
+            position = end
+    except Malformed as error:
+        site.diagnose(f"the tokenizer is not a SentencePiece model: {error.problem}", error.index)
+    for name, spans in runs.items():
+        path = site.claims.paths.child(root, name)
+        for begin, end in spans:
+            site.claims.claim(begin, end - begin, RegionKind.ASSET, path)
+    return {"kind": "SentencePiece", "entries": pieces}
+
+
+def _field(data: bytes, position: int) -> tuple[int, int]:
+    """Return the number of the field at a position and where it ends; all fields of the message are messages themselves."""
+    if data[position] == _PIECE and position + 1 < len(data) and data[position + 1] < 0x80:  # nearly all of them
+        end = position + 2 + data[position + 1]
+        number = 1
+    else:
+        tag, value = read_varint(data, position, len(data))
+        if tag & 7 != 2:
+            raise Malformed(f"field {tag >> 3} is not a message", position)
+        size, value = read_varint(data, value, len(data))
+        number, end = tag >> 3, value + size
+    if end > len(data):
+        raise Malformed(f"field {number} ends {end - len(data):,} bytes after the end", position)
+    return number, end
+
+
+class _Model(msgspec.Struct):
+    type: str | None = None
+    vocab: dict[str, msgspec.Raw] | list[msgspec.Raw] | None = None
+
+
+class _Tokenizer(msgspec.Struct):
+    model: _Model
+
+
+def read_hugging_face(site: Site, root: PathId) -> dict[str, Fact]:
+    """Claim a ``tokenizer.json`` whole and return its kind of model and how many entries its vocabulary has."""
+    site.claims.claim(0, site.source.size, RegionKind.ASSET, root)
+    data = _read(site)
+    facts: dict[str, Fact] = {"kind": "Hugging Face tokenizer"}
+    if data is None:
+        return facts
+    try:
+        model = msgspec.json.decode(data, type=_Tokenizer).model
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        site.diagnose("tokenizer.json has no model with a vocabulary", 0)
+        return facts
+    if model.type is not None:
+        facts["algorithm"] = model.type[:100]
+    if model.vocab is not None:
+        facts["entries"] = len(model.vocab)
+    return facts
+
+
+def read_vocabulary(site: Site, root: PathId) -> dict[str, Fact]:
+    """Claim a vocabulary whole, a JSON object or one entry a line, and return how many entries it has."""
+    site.claims.claim(0, site.source.size, RegionKind.ASSET, root)
+    data = _read(site)
+    if data is None:
+        return {"kind": "vocabulary"}
+    if data[:1] == b"{":
+        try:
+            return {"kind": "vocabulary", "entries": len(msgspec.json.decode(data, type=dict[str, msgspec.Raw]))}
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            site.diagnose("the vocabulary is not a JSON object", 0)
+            return {"kind": "vocabulary"}
+    return {"kind": "vocabulary", "entries": data.count(b"\n") + (not data.endswith(b"\n") and bool(data))}
+
+
+def _read(site: Site) -> bytes | None:
+    """Return the tokenizer's bytes; None, and a diagnostic, where it is larger than any."""
+    if site.source.size > LARGEST:
+        site.diagnose(f"a tokenizer of {site.source.size:,} bytes is not read; {LARGEST:,} is the most", 0, code=Code.LIMIT)
+        return None
+    return site.source.read_at(0, site.source.size)
+
+
+def is_keras_config(value: object) -> bool:
+    """Return whether parsed JSON is the configuration of a Keras object, as KerasHub writes a ``tokenizer.json``."""
+    return isinstance(value, Mapping) and isinstance(value.get("class_name"), str)
