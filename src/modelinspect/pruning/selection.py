@@ -41,11 +41,16 @@ class Selection(Struct, frozen=True):
 
 
 class Pattern(Struct, frozen=True):
-    """How zeros are arranged: single elements, blocks of ``block_size``, or ``m`` zeros in every ``n`` elements."""
+    """How zeros are arranged: single elements, blocks of ``block_size``, or ``m`` zeros in every ``n`` elements.
+
+    ``block_size`` is height x width of a Keras matrix (inputs x outputs). A ``layout`` names blocks of consecutive inputs as TFLite
+    stores them; ``block_size`` is then its form for a matrix.
+    """
 
     block_size: tuple[int, int] = (1, 1)
     pooling: str = "AVG"
     m_by_n: tuple[int, int] | None = None
+    layout: str = ""
 
     def refuses(self, shape: tuple[int, ...]) -> str:
         """Say why a weight of that shape cannot have the pattern; empty where it can."""

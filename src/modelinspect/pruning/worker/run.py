@@ -73,7 +73,7 @@ def versions() -> dict[str, str]:
 
 def _network(job: Job) -> Network:
     if job.is_architecture:
-        return networks.build(job.model)
+        return networks.build(job.model, tf_keras)
     return loading.load(Path(job.model), allow_code=job.allow_code, code=job.code)
 
 
