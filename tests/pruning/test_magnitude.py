@@ -381,7 +381,7 @@ def test_blocks_at_the_border_are_smaller_and_averaged_over_what_exists() -> Non
         ({"sparsity": 1.2}, "must be at least 0 and below 1, not 1.2"),
         ({"sparsity": float("nan")}, "must be at least 0 and below 1, not nan"),
         ({"sparsity": True}, "must be at least 0 and below 1, not True"),
-        ({"block_size": "tflite"}, "block_size takes two whole numbers"),
+        ({"block_size": "tflite"}, "block_size takes two numbers such as 16x1 or a layout"),
         ({"block_size": (0, 4)}, "a block must be at least 1x1"),
         ({"m_by_n": (4, 2)}, "M by N sparsity needs 1 <= M < N"),
         ({"pooling": "MEDIAN"}, "the pooling must be AVG or MAX"),
@@ -466,5 +466,6 @@ def test_pruning_loads_nothing_heavy_beside_keras() -> None:
         "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before} & set(sys.argv[1:])))"
     )
     heavy = ["tensorflow", "tf_keras", "tensorflow_model_optimization", "jax", "torch", "rich", "typer", "fsspec", "flatbuffers", "google"]
+    heavy.remove(keras.backend.backend())  # Keras loads parts of it when they are used
     done = subprocess.run([sys.executable, "-c", code, *heavy], env=dict(os.environ), capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

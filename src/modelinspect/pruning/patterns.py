@@ -14,11 +14,19 @@ TFLite stores the matrix of a fully connected layer as outputs x inputs, and Ker
 """
 
 
-def pattern_of(block_size: str | Sequence[int], pooling: str, m_by_n: Sequence[int] | None) -> Pattern:
-    """Return the pattern of a block size (``(height, width)`` of the Keras kernel, ``"16x1"`` or a layout's name). Raises `JobError`."""
+def pattern_of(
+    block_size: str | Sequence[int],
+    pooling: str,
+    m_by_n: str | Sequence[int] | None,
+    names: tuple[str, str] = ("block_size", "m_by_n"),
+) -> Pattern:
+    """Return the pattern of a block size (``(height, width)`` of the Keras kernel, ``"16x1"`` or a layout's name).
+
+    Raises `JobError`, which calls the two arguments by ``names``.
+    """
     layout = block_size if isinstance(block_size, str) and block_size in LAYOUTS else ""
-    blocks = (LAYOUTS[layout], 1) if layout else _pair(block_size, "block_size")
-    pattern = Pattern(blocks, pooling.upper(), None if m_by_n is None else _pair(m_by_n, "m_by_n"), layout)
+    blocks = (LAYOUTS[layout], 1) if layout else _pair(block_size, names[0], f" or a layout ({', '.join(LAYOUTS)})")
+    pattern = Pattern(blocks, pooling.upper(), None if m_by_n is None else _pair(m_by_n, names[1]), layout)
     validate_pattern(pattern)
     return pattern
 
@@ -33,11 +41,10 @@ def describe(pattern: Pattern) -> str:
     return "single weights" if (height, width) == (1, 1) else f"{height}x{width}"
 
 
-def _pair(value: str | Sequence[int], name: str) -> tuple[int, int]:
+def _pair(value: str | Sequence[int], name: str, alternative: str = "") -> tuple[int, int]:
     """Return two whole numbers of ``"16x1"`` or ``(16, 1)``."""
     parts: list[object] = list(value.lower().split("x")) if isinstance(value, str) else list(value)
     numbers = [int(part) for part in parts if isinstance(part, int) or (isinstance(part, str) and part.isdecimal())]
     if len(numbers) != 2 or len(parts) != 2:
-        layouts = f" or a layout ({', '.join(LAYOUTS)})" if name == "block_size" else ""
-        raise JobError(f"{name} takes two whole numbers such as (2, 4){layouts}, not {value!r}")
+        raise JobError(f"{name} takes two numbers such as 16x1{alternative}, not {value!r}")
     return numbers[0], numbers[1]

@@ -60,15 +60,19 @@ def wish_of(
 
 def choose(units: Sequence[Unit], wish: Wish, pattern: Pattern) -> tuple[Choice, ...]:
     """Decide for each kernel. Raises `JobError` where a name or class matches nothing, or nothing is left to prune."""
-    kernels = [kernel for unit in units for kernel in unit.kernels]
     for rule in (*wish.include, *wish.exclude, *(rule for rule, _ in wish.targets)):
         _check_rule(rule, units)
-    choices = tuple(_decide(kernel, wish, pattern) for kernel in kernels)
+    choices = choices_of(units, wish, pattern)
     _check_asked(choices, wish)
     if not any(choice.chosen for choice in choices):
         reasons = list(dict.fromkeys(f"{choice.kernel.path}: {choice.reason}" for choice in choices))
         raise JobError(f"nothing to prune: {'; '.join(reasons[:3]) or 'no layer has a kernel that can be pruned'}")
     return choices
+
+
+def choices_of(units: Sequence[Unit], wish: Wish, pattern: Pattern) -> tuple[Choice, ...]:
+    """Decide for each kernel, also where nothing is left to prune."""
+    return tuple(_decide(kernel, wish, pattern) for unit in units for kernel in unit.kernels)
 
 
 def _check_asked(choices: Sequence[Choice], wish: Wish) -> None:
