@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := dev,docs,prune,parquet,remote,html
+EXTRAS := dev,docs,prune,jax,parquet,remote,html
 
 .PHONY: demo test check format fixtures bench docs package clean
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from modelinspect.errors import FormatError as FormatError
     from modelinspect.errors import LimitError as LimitError
     from modelinspect.errors import ModelInspectError as ModelInspectError
+    from modelinspect.pruning.magnitude.callback import MagnitudePruning as MagnitudePruning
+    from modelinspect.pruning.magnitude.oneshot import prune as prune
     from modelinspect.version import VERSION as __version__  # noqa: F401
 
 _HOMES = {
@@ -34,6 +36,7 @@ _HOMES = {
     "FormatError": "modelinspect.errors",
     "LimitError": "modelinspect.errors",
     "Limits": "modelinspect.core.limits",
+    "MagnitudePruning": "modelinspect.pruning.magnitude.callback",
     "ModelInspectError": "modelinspect.errors",
     "Span": "modelinspect.core.span",
     "Tensor": "modelinspect.core.tensors",
@@ -44,6 +47,7 @@ _HOMES = {
     "lint": "modelinspect.api",
     "open": "modelinspect.api",
     "plan": "modelinspect.api",
+    "prune": "modelinspect.pruning.magnitude.oneshot",
     "tensors": "modelinspect.api",
 }
 

@@ -25,21 +25,32 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   modelinspect prune mlp -o pruned
-  modelinspect prune model.h5 -o pruned --sparsity 0.5 --data train.npz --epochs 3
+  modelinspect prune model.keras -o pruned --sparsity 0.5 --data train.npz --epochs 3
+  modelinspect prune model.keras -o pruned --block-size tflite-int8 --methods 'keras*,tflite-*'
   modelinspect prune cnn -o pruned --one-shot --block-size 16x1 --types Dense --methods 'h5*,tflite-*'
 """
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A Keras file or SavedModel that tf_keras loads, or an architecture.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A Keras model (.keras, .h5, .weights.h5 beside config.json, SavedModel of Keras 2), or an architecture."
+    ),
+]
+Engine = Annotated[
+    str, typer.Option(metavar="NAME", help="What prunes: tfmot (Keras 2), keras (Keras 3), or auto, by what wrote the file.")
+]
 Target = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The directory to make; it appears whole or not at all.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace the directory if this command made it.")]
-Schedule = Annotated[str, typer.Option(metavar="KIND", help="tfmot's schedule: constant or polynomial.")]
+Schedule = Annotated[str, typer.Option(metavar="KIND", help="The schedule: constant or polynomial.")]
 Sparsity = Annotated[float, typer.Option(metavar="SHARE", help="The share of zeros at the end, 0 to below 1.")]
 Initial = Annotated[float, typer.Option(metavar="SHARE", help="polynomial: the share of zeros at the begin step.")]
 Begin = Annotated[int | None, typer.Option(metavar="STEP", help="The first training step that prunes.  [default: 0]")]
 End = Annotated[int | None, typer.Option(metavar="STEP", help="The last step that prunes; constant: -1 is never.  [default: fitted]")]
 Power = Annotated[float, typer.Option(metavar="P", help="polynomial: the exponent.")]
 Frequency = Annotated[int | None, typer.Option(metavar="STEPS", help="The steps from one pruning to the next.  [default: fitted]")]
-Block = Annotated[str, typer.Option(metavar="HxW", help="Prune blocks of weights; TFLite takes 4x1 (float), 16x1 (int8).")]
+Block = Annotated[
+    str, typer.Option(metavar="HxW|LAYOUT", help="Prune blocks of weights: inputs x outputs, or tflite-float (4x1), tflite-int8 (16x1).")
+]
 Pooling = Annotated[str, typer.Option(metavar="AVG|MAX", help="How the weights of a block count.")]
 MByN = Annotated[str, typer.Option(metavar="MxN", help="M zeros in every N weights instead of a share, such as 2x4.")]
 Layers = Annotated[str, typer.Option(metavar="PATTERN[,...]", help="Prune only layers whose name matches, such as 'dense*'.")]
@@ -55,7 +66,9 @@ Optimizer = Annotated[str, typer.Option(metavar="NAME", help="adam, adamw, adagr
 Rate = Annotated[float | None, typer.Option("--learning-rate", metavar="R", help="The optimizer's learning rate.")]
 Loss = Annotated[str | None, typer.Option(metavar="NAME", help="The loss.  [default: the model's, or what its output suggests]")]
 Seed = Annotated[int, typer.Option(metavar="N", help="The seed of weights, samples and their order.")]
-Stages = Annotated[str, typer.Option(metavar="STAGE[,...]", help="What to save: original, wrapped, stripped.  [default: all]")]
+Stages = Annotated[
+    str, typer.Option(metavar="STAGE[,...]", help="What to save: original, wrapped and stripped (tfmot), pruned (keras).  [default: all]")
+]
 Methods = Annotated[str, typer.Option(metavar="PATTERN[,...]", help="How to save, such as 'h5*,tflite-*'.  [default: all]")]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run code that MODEL brings (Lambda layers); only if you trust it.")]
 Code = Annotated[Path | None, typer.Option(metavar="FILE.py", help="Python that defines MODEL's own layers; needs --allow-code.")]
@@ -64,6 +77,7 @@ Code = Annotated[Path | None, typer.Option(metavar="FILE.py", help="Python that 
 def command(
     model: Model,
     output: Target,
+    engine: Engine = "auto",
     schedule: Schedule = "polynomial",
     sparsity: Sparsity = 0.8,
     initial_sparsity: Initial = 0.0,
@@ -95,29 +109,34 @@ def command(
     format: FormatOption = OutputFormat.TERMINAL,
     top: TopOption = None,
 ) -> None:
-    """Prune a model with tfmot and save it original, wrapped and stripped in every way, with a manifest of sizes.
+    """Prune a Keras model and save it original and pruned in every way, with a manifest of sizes.
+
+    Keras 3 models are pruned by modelinspect.MagnitudePruning, Keras 2 models by TensorFlow's model optimization toolkit (tfmot), which
+    also has the stage between: wrapped.
 
     Architectures: mlp, cnn, many-small-layers, few-large-layers, lstm, embedding, depthwise, attention, mobilenet-v2.
 
-    Methods: h5, h5-no-optimizer, weights-h5, keras, saved-model, saved-model-keras, saved-model-no-traces, saved-model-export,
-    checkpoint, tflite-float32, tflite-float16, tflite-dynamic-int8, tflite-int8, tflite-int16, each of these also with -sparse,
-    hdf5-gzip, keras-deflate, gz.
+    Methods of both: h5, h5-no-optimizer, weights-h5, keras, saved-model, saved-model-export, checkpoint, tflite-float32, tflite-float16,
+    tflite-dynamic-int8, tflite-int8, tflite-int16, each of these also with -sparse, hdf5-gzip, keras-deflate, gz. Of tfmot:
+    saved-model-keras, saved-model-no-traces. Of keras: weights-h5-sharded, keras-int8, keras-int4, orbax.
     """
     from modelinspect.pruning.job import Job, ScheduleWish, Training
     from modelinspect.pruning.methods import choose_methods, choose_stages
-    from modelinspect.pruning.selection import Pattern, Selection
+    from modelinspect.pruning.patterns import pattern_of
+    from modelinspect.pruning.selection import Selection
 
     job = Job(
         model=model,
         stages=choose_stages(_listed(stages)),
         methods=choose_methods(_listed(methods)),
         schedule=ScheduleWish(schedule, sparsity, initial_sparsity, begin_step, end_step, power, frequency),
-        pattern=Pattern(_pair(block_size, "--block-size"), pooling, _pair(m_by_n, "--m-by-n") if m_by_n else None),
+        pattern=pattern_of(block_size, pooling, m_by_n or None, names=("--block-size", "--m-by-n")),
         selection=Selection(_listed(layers), _listed(exclude), _listed(types)),
         training=Training(_text(data), samples, baseline_epochs, epochs, batch_size, optimizer, learning_rate, loss, one_shot),
         seed=seed,
         allow_code=allow_code,
         code=_text(code),
+        engine=engine,
     )
     _prune(job, output, force, Destination(format), top)
 
@@ -152,23 +171,26 @@ def inspected(place: Path) -> Inspected:
 
 @contextmanager
 def _watching(job: Job) -> Iterator[Watch]:
-    """Show on a terminal what the worker does: the step it is at, and how many artifacts of all."""
+    """Show what the worker does: on a terminal a bar with the step it is at, elsewhere a line for each stage."""
     if not sys.stderr.isatty():
-        yield lambda _event: None
+        yield _tell
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from modelinspect.pruning.events import SavedEvent, StartEvent, StepEvent
+    from modelinspect.pruning.events import EngineEvent, SavedEvent, StartEvent, StepEvent
     from modelinspect.pruning.methods import METHODS
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         total = len(job.stages) * sum(name in METHODS for name in job.methods)
-        task = bar.add_task("starting TensorFlow", total=total)
+        task = bar.add_task("starting", total=total)
 
         def watch(event: Any) -> None:
             match event:
+                case EngineEvent(engine, reason):
+                    bar.console.print(f"engine: {engine} ({reason})", markup=False, highlight=False)
+                    bar.update(task, description="starting TensorFlow")
                 case StepEvent(what, done, of):
                     bar.update(task, description=f"{what} (step {done} of {of})" if done else what)
                 case StartEvent(stage, method):
@@ -177,6 +199,17 @@ def _watching(job: Job) -> Iterator[Watch]:
                     bar.advance(task)
 
         yield watch
+
+
+def _tell(event: Any) -> None:
+    """Write a line for each stage of the work."""
+    from modelinspect.pruning.events import EngineEvent, StepEvent
+
+    match event:
+        case EngineEvent(engine, reason):
+            typer.echo(f"prune: engine {engine}: {reason}", err=True)
+        case StepEvent(what, done) if not done:
+            typer.echo(f"prune: {what}", err=True)
 
 
 @contextmanager
@@ -205,15 +238,6 @@ def _command(job: Job) -> tuple[str, ...]:
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _pair(text: str, option: str) -> tuple[int, int]:
-    from modelinspect.pruning.errors import JobError
-
-    first, _, second = text.lower().partition("x")
-    if not (first.isdecimal() and second.isdecimal()):
-        raise JobError(f"{option} takes two numbers such as 16x1, not {text!r}")
-    return int(first), int(second)
 
 
 def _text(path: Path | None) -> str | None:

@@ -25,6 +25,13 @@ class VersionsEvent(Struct, frozen=True, tag="versions"):
     versions: dict[str, str]
 
 
+class EngineEvent(Struct, frozen=True, tag="engine"):
+    """What prunes, and why; known before the worker starts."""
+
+    engine: str
+    reason: str
+
+
 class LayersEvent(Struct, frozen=True, tag="layers"):
     """Every layer of the network, and whether it is pruned: (name, type, chosen, reason)."""
 
@@ -101,4 +108,16 @@ class DoneEvent(Struct, frozen=True, tag="done"):
     """The worker did all it was asked for."""
 
 
-Event = VersionsEvent | LayersEvent | PlanEvent | StepEvent | StageEvent | StartEvent | SavedEvent | WarningEvent | FailureEvent | DoneEvent
+Event = (
+    EngineEvent
+    | VersionsEvent
+    | LayersEvent
+    | PlanEvent
+    | StepEvent
+    | StageEvent
+    | StartEvent
+    | SavedEvent
+    | WarningEvent
+    | FailureEvent
+    | DoneEvent
+)

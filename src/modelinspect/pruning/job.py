@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from modelinspect.pruning.architectures import ARCHITECTURES
+from modelinspect.pruning.engines import AUTO, ENGINES
 from modelinspect.pruning.errors import JobError
 from modelinspect.pruning.methods import NAMES, Stage
 from modelinspect.pruning.schedules import ConstantSchedule, Schedule, constant_for_run, polynomial_for_run, validate_schedule
@@ -85,6 +86,7 @@ class Job(Struct, frozen=True):
     seed: int = 42
     allow_code: bool = False
     code: str | None = None
+    engine: str = AUTO
     folder: str = ""
     done: tuple[tuple[str, str], ...] = ()
 
@@ -135,6 +137,7 @@ def validate(job: Job) -> None:
             raise JobError(f"the {name} must be {least} or more, not {value}")
     if training.learning_rate is not None and not 0 < training.learning_rate < float("inf"):
         raise JobError(f"the learning rate must be above 0, not {training.learning_rate:g}")
+    _check_choice("engine", job.engine, ENGINES)
     _check_choice("optimizer", training.optimizer, OPTIMIZERS)
     if training.loss is not None:
         _check_choice("loss", training.loss, LOSSES)

@@ -8,15 +8,23 @@ from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
+from modelinspect.pruning.engines import Engine
 from modelinspect.pruning.errors import JobError
 
 
 class Stage(StrEnum):
-    """Where a model stands on its way: as it was, with tfmot's wrappers, without them."""
+    """What is saved: the model as it was; with tfmot's wrappers and without them; as the Keras 3 callback left it."""
 
     ORIGINAL = "original"
     WRAPPED = "wrapped"
     STRIPPED = "stripped"
+    PRUNED = "pruned"
+
+
+ENGINE_STAGES: dict[Engine, tuple[Stage, ...]] = {
+    Engine.TFMOT: (Stage.ORIGINAL, Stage.WRAPPED, Stage.STRIPPED),
+    Engine.KERAS: (Stage.ORIGINAL, Stage.PRUNED),
+}
 
 
 class Method(Struct, frozen=True):
@@ -26,6 +34,7 @@ class Method(Struct, frozen=True):
     path: str
     about: str
     of: str = ""
+    engines: tuple[Engine, ...] = tuple(Engine)
 
 
 def _tflite() -> Iterable[Method]:
@@ -46,9 +55,13 @@ SAVING = (
     Method("h5-no-optimizer", "no-optimizer.h5", "model.save as HDF5 with include_optimizer=False"),
     Method("weights-h5", "model.weights.h5", "model.save_weights as .weights.h5"),
     Method("keras", "model.keras", "model.save as .keras"),
+    Method("weights-h5-sharded", "weights-sharded", "model.save_weights as .weights.json with two shards", engines=(Engine.KERAS,)),
+    Method("keras-int8", "int8.keras", "quantize('int8') of a copy, saved as .keras", engines=(Engine.KERAS,)),
+    Method("keras-int4", "int4.keras", "quantize('int4') of a copy, saved as .keras", engines=(Engine.KERAS,)),
+    Method("orbax", "orbax", "Orbax, as keras.callbacks.OrbaxCheckpoint writes it", engines=(Engine.KERAS,)),
     Method("saved-model", "saved-model", "tf.saved_model.save"),
-    Method("saved-model-keras", "saved-model-keras", "model.save with save_format='tf'"),
-    Method("saved-model-no-traces", "saved-model-no-traces", "model.save with save_traces=False"),
+    Method("saved-model-keras", "saved-model-keras", "model.save with save_format='tf'", engines=(Engine.TFMOT,)),
+    Method("saved-model-no-traces", "saved-model-no-traces", "model.save with save_traces=False", engines=(Engine.TFMOT,)),
     Method("saved-model-export", "saved-model-export", "model.export: the serving function alone"),
     Method("checkpoint", "checkpoint", "tf.train.Checkpoint"),
     *_tflite(),
@@ -82,6 +95,17 @@ def choose_stages(names: Sequence[str]) -> tuple[Stage, ...]:
     if unknown := [name for name in names if name not in tuple(Stage)]:
         raise JobError(f"no stage is named {unknown[0]!r}; there are {', '.join(Stage)}")
     return tuple(stage for stage in Stage if not names or stage in names)
+
+
+def for_engine(engine: Engine, stages: Sequence[Stage], methods: Sequence[str]) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
+    """Return those of the stages and methods that an engine has. Raises `JobError` where none is left."""
+    known = ENGINE_STAGES[engine]
+    possible = [name for name in NAMES if name not in METHODS or engine in METHODS[name].engines]
+    if not set(known) & set(stages):
+        raise JobError(f"the {engine} engine has the stages {', '.join(known)}, not {', '.join(stages)}")
+    if not set(possible) & set(methods):
+        raise JobError(f"the {engine} engine has no method {', '.join(methods)}; it has {', '.join(possible)}")
+    return tuple(stage for stage in known if stage in stages), tuple(name for name in possible if name in methods)
 
 
 def with_sources(methods: Sequence[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from modelinspect.pruning.errors import JobError, PruningError
 from modelinspect.pruning.safety import code_in_config, code_in_graph
 
 MAX_CONFIG = 256 * 2**20
+CONFIG = "config.json"
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -23,14 +25,19 @@ class ModelKind(StrEnum):
     HDF5 = "HDF5"
     KERAS = ".keras"
     SAVED_MODEL = "SavedModel"
+    WEIGHTS = "weights beside a configuration"
 
 
 class ModelFile(Struct, frozen=True):
-    """A model file as far as it can be judged from its configuration. ``code`` lists what it would run when loaded."""
+    """A model file as far as it can be judged from its configuration.
+
+    ``code`` lists what it would run when loaded, ``foreign`` the layers of classes that it names and Keras does not have.
+    """
 
     kind: ModelKind
     keras_version: str
     code: tuple[str, ...]
+    foreign: tuple[str, ...] = ()
 
     @property
     def written_by_keras_3(self) -> bool:
@@ -43,7 +50,9 @@ def look_at(place: Path) -> ModelFile:
     if not place.exists():
         raise JobError(f"{place}: no such file, and no architecture of that name")
     if place.is_dir():
-        return _saved_model(place)
+        return _unpacked(place) if (place / CONFIG).is_file() else _saved_model(place)
+    if place.name.endswith((".weights.h5", ".weights.json")):
+        return _weights(place)
     with place.open("rb") as stream:
         start = stream.read(8)
     if start == HDF5_SIGNATURE:
@@ -60,6 +69,43 @@ def refuse_code(place: Path, model: ModelFile) -> None:
         raise PruningError(
             f"{place}: loading it would run code that the file brings ({listed}); --allow-code runs it, if you trust the file"
         )
+
+
+def config_beside(place: Path) -> Path:
+    """Return where the configuration of a file of weights is: beside it, as in an unpacked ``.keras``."""
+    return place.parent / CONFIG
+
+
+def refuse_foreign(place: Path, model: ModelFile) -> None:
+    """Raise `PruningError` where the file names classes that only its author has, and no code was given."""
+    if model.foreign:
+        listed = "; ".join(model.foreign[:3]) + ("; …" if len(model.foreign) > 3 else "")
+        raise PruningError(f"{place}: {listed}; give the file that defines it with --code FILE.py --allow-code")
+
+
+def _unpacked(place: Path) -> ModelFile:
+    weights = next((place / name for name in ("model.weights.h5", "model.weights.json") if (place / name).is_file()), None)
+    if weights is None:
+        raise PruningError(f"{place}: a folder with {CONFIG}, without model.weights.h5 or model.weights.json beside it")
+    return _weights(weights)
+
+
+def _weights(place: Path) -> ModelFile:
+    config = config_beside(place)
+    if not config.is_file():
+        raise PruningError(
+            f"{place}: holds weights alone, without the network's configuration; put the {CONFIG} of the .keras file beside it, "
+            "or save the whole model with model.save"
+        )
+    if config.stat().st_size > MAX_CONFIG:
+        raise PruningError(f"{config}: {config.stat().st_size:,} bytes are too many for a configuration")
+    metadata = place.parent / "metadata.json"
+    try:
+        version = json.loads(metadata.read_bytes()).get("keras_version", "") if metadata.is_file() else ""
+        text = config.read_text(encoding="utf-8")
+    except (ValueError, AttributeError, RecursionError) as problem:
+        raise PruningError(f"{place.parent}: its configuration is not JSON: {_first_line(problem)}") from problem
+    return _judged(config, ModelKind.WEIGHTS, text, version if isinstance(version, str) else "")
 
 
 def _hdf5(place: Path) -> ModelFile:
@@ -123,9 +169,35 @@ def _json_objects(data: bytes) -> list[Any]:
 
 def _judged(place: Path, kind: ModelKind, config: str, version: str) -> ModelFile:
     try:
-        return ModelFile(kind, version, code_in_config(json.loads(config)))
+        parsed = json.loads(config)
+        return ModelFile(kind, version, code_in_config(parsed), foreign_layers(parsed))
     except (ValueError, RecursionError) as problem:
         raise PruningError(f"{place}: its model configuration is not JSON: {_first_line(problem)}") from problem
+
+
+def foreign_layers(config: object) -> tuple[str, ...]:
+    """Return the layers and models in a Keras 3 configuration that are registered under a name of their author, one phrase each."""
+    found = []
+    for part in _objects(config):
+        registered, name = part.get("registered_name"), part.get("class_name")
+        if not isinstance(registered, str) or ">" not in registered or registered.startswith("keras"):
+            continue
+        inner = part.get("config")
+        label = inner.get("name") if isinstance(inner, dict) else None
+        what = f"layer {label!r}" if isinstance(label, str) else "an object"
+        found.append(f"{what} is a {name} ({registered}), a class that Keras does not have")
+    return tuple(dict.fromkeys(found))
+
+
+def _objects(config: object) -> Iterator[dict[str, object]]:
+    waiting = [config]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            yield part
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> str:

@@ -13,11 +13,13 @@ from pathlib import Path
 import msgspec
 
 from modelinspect.errors import MissingExtraError, OutputError
+from modelinspect.pruning.engines import Engine
 from modelinspect.pruning.errors import JobError, PruningError
 from modelinspect.pruning.events import DoneEvent, Event, FailureEvent, SavedEvent, StartEvent, Trouble
 from modelinspect.pruning.job import Job
 
 NEEDED = {"tensorflow": "tensorflow", "tf_keras": "tf-keras", "tensorflow_model_optimization": "tensorflow-model-optimization"}
+NEEDED_BY_KERAS = {"keras": "keras", "tensorflow": "tensorflow"}
 WORKER = (sys.executable, "-m", "modelinspect.pruning.worker")
 MOST_DEATHS = 8
 ENVIRONMENT = {
@@ -26,13 +28,13 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_DETERMINISTIC_OPS": "1",
     "TF_ENABLE_ONEDNN_OPTS": "0",
-    "TF_USE_LEGACY_KERAS": "1",
 }
 
 
-def check_extra() -> None:
-    """Raise `MissingExtraError` where TensorFlow, tf_keras or tfmot is not installed."""
-    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+def check_extra(engine: Engine = Engine.TFMOT) -> None:
+    """Raise `MissingExtraError` where a library that the engine needs is not installed."""
+    needed = NEEDED if engine is Engine.TFMOT else NEEDED_BY_KERAS
+    missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise MissingExtraError(f"pruning needs {', '.join(missing)}: pip install 'modelinspect[prune]'")
 
@@ -71,7 +73,8 @@ class _Worker:
 
     def __init__(self, job: Job, scratch: Path, command: Sequence[str]) -> None:
         self.log = scratch / "worker.log"
-        environment = {**os.environ, **ENVIRONMENT, "TMPDIR": str(scratch)}
+        legacy = {"TF_USE_LEGACY_KERAS": "0" if job.engine == Engine.KERAS else "1"}
+        environment = {**os.environ, **ENVIRONMENT, **legacy, "TMPDIR": str(scratch)}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 list(command),

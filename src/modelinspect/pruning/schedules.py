@@ -7,7 +7,7 @@ whose distance from ``begin_step`` is a multiple of ``frequency`` (pruning_sched
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from modelinspect.pruning.errors import JobError
 
@@ -81,6 +81,22 @@ def sparsity_at(schedule: Schedule, step: int) -> float:
             passed = (step - schedule.begin_step) / (schedule.end_step - schedule.begin_step)
             left = 1.0 - min(1.0, max(0.0, passed))
             return float(schedule.final_sparsity + (schedule.initial_sparsity - schedule.final_sparsity) * left**schedule.power)
+
+
+def is_turn(schedule: Schedule, step: int) -> bool:
+    """Return whether masks change at a step (1 is the first)."""
+    if step < schedule.begin_step or (schedule.end_step != FOREVER and step > schedule.end_step):
+        return False
+    return (step - schedule.begin_step) % schedule.frequency == 0
+
+
+def with_target(schedule: Schedule, target: float) -> Schedule:
+    """Return the schedule with another sparsity at its end."""
+    match schedule:
+        case ConstantSchedule():
+            return structs.replace(schedule, sparsity=target)
+        case PolynomialSchedule():
+            return structs.replace(schedule, final_sparsity=target, initial_sparsity=min(schedule.initial_sparsity, target))
 
 
 def last_turn(schedule: Schedule, steps: int) -> int | None:

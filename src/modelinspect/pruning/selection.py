@@ -19,12 +19,16 @@ class WeightFacts(Struct, frozen=True):
 
 
 class LayerFacts(Struct, frozen=True):
-    """What choosing needs to know of a layer. ``name`` holds the names of the models around it, ``outer/inner/dense``."""
+    """What choosing needs to know of a layer.
+
+    ``name`` holds the names of the models around it, ``outer/inner/dense``; ``refusal`` says why its engine cannot prune it.
+    """
 
     name: str
     type: str
     supported: bool
     weights: tuple[WeightFacts, ...] = ()
+    refusal: str = ""
 
 
 class Selection(Struct, frozen=True):
@@ -41,11 +45,16 @@ class Selection(Struct, frozen=True):
 
 
 class Pattern(Struct, frozen=True):
-    """How zeros are arranged: single elements, blocks of ``block_size``, or ``m`` zeros in every ``n`` elements."""
+    """How zeros are arranged: single elements, blocks of ``block_size``, or ``m`` zeros in every ``n`` elements.
+
+    ``block_size`` is height x width of a Keras matrix (inputs x outputs). A ``layout`` names blocks of consecutive inputs as TFLite
+    stores them; ``block_size`` is then its form for a matrix.
+    """
 
     block_size: tuple[int, int] = (1, 1)
     pooling: str = "AVG"
     m_by_n: tuple[int, int] | None = None
+    layout: str = ""
 
     def refuses(self, shape: tuple[int, ...]) -> str:
         """Say why a weight of that shape cannot have the pattern; empty where it can."""
@@ -93,6 +102,7 @@ def select(layers: Sequence[LayerFacts], selection: Selection, pattern: Pattern)
 def _decide(layer: LayerFacts, selection: Selection, pattern: Pattern) -> Decision:
     reasons = (
         _left_out(layer, selection),
+        layer.refusal,
         "" if layer.supported else f"tfmot does not know {layer.type} (it would need a get_prunable_weights method)",
         "" if layer.weights else f"{layer.type} has no weights that tfmot prunes",
         next((reason for weight in layer.weights if (reason := pattern.refuses(weight.shape))), ""),

@@ -13,12 +13,13 @@ import msgspec
 from modelinspect.errors import ModelInspectError, OutputError
 from modelinspect.pruning.artifacts import Inspect, measure_artifact
 from modelinspect.pruning.data import read_samples
+from modelinspect.pruning.engines import EngineChoice, choose_engine
 from modelinspect.pruning.errors import JobError
-from modelinspect.pruning.events import Event, LayersEvent, PlanEvent, SavedEvent, StageEvent, VersionsEvent, WarningEvent
+from modelinspect.pruning.events import EngineEvent, Event, LayersEvent, PlanEvent, SavedEvent, StageEvent, VersionsEvent, WarningEvent
 from modelinspect.pruning.folder import MANIFEST, check_target, output_error, whole_folder
 from modelinspect.pruning.job import Job, validate
-from modelinspect.pruning.methods import NAMES, Stage
-from modelinspect.pruning.modelfile import look_at, refuse_code
+from modelinspect.pruning.methods import GZ, NAMES, Stage, for_engine
+from modelinspect.pruning.modelfile import look_at, refuse_code, refuse_foreign
 from modelinspect.pruning.process import WORKER, check_extra, run_worker
 from modelinspect.pruning.schedules import ConstantSchedule, PolynomialSchedule
 from modelinspect.reports.manifest import ArtifactRow, LayerDecision, PruneReport, ScheduleEntry, StageEntry, WeightEntry
@@ -42,12 +43,15 @@ def prune(
     ``inspect`` finds the categories of an artifact; ``watch`` is told every event; ``worker`` starts the worker elsewhere than in this
     environment. Raises `JobError` (the command has to change), `PruningError`, `OutputError`, `MissingExtraError`.
     """
-    check(job)
+    choice = check(job)
     check_target(target, force=force)
+    job = for_choice(job, choice)
     if worker is None:
-        check_extra()
+        check_extra(choice.engine)
+    if watch is not None:
+        watch(EngineEvent(choice.engine, choice.reason))
     with whole_folder(target, force=force) as (folder, scratch):
-        record = _Record(job, folder, inspect)
+        record = _Record(job, choice, folder, inspect)
         try:
             with closing(run_worker(msgspec.structs.replace(job, folder=str(folder)), scratch, worker or WORKER)) as events:
                 for event in events:
@@ -64,25 +68,35 @@ def prune(
     return report
 
 
-def check(job: Job) -> None:
-    """Find what is wrong with a job before TensorFlow starts. Raises `JobError` or `PruningError`."""
+def for_choice(job: Job, choice: EngineChoice) -> Job:
+    """Return the job with its engine, and with the stages and methods that the engine has. Raises `JobError`."""
+    stages, methods = for_engine(choice.engine, job.stages, job.methods)
+    return msgspec.structs.replace(job, engine=choice.engine, stages=stages, methods=methods)
+
+
+def check(job: Job) -> EngineChoice:
+    """Find what is wrong with a job before TensorFlow starts, and choose its engine. Raises `JobError` or `PruningError`."""
     validate(job)
     if job.training.data is not None:
         read_samples(Path(job.training.data))
     if job.code is not None and not Path(job.code).is_file():
         raise JobError(f"{job.code}: no such file")
-    if not job.is_architecture:
-        place = Path(job.model)
-        facts = look_at(place)
-        if not job.allow_code:
-            refuse_code(place, facts)
+    if job.is_architecture:
+        return choose_engine(job.engine, job.model, None)
+    place = Path(job.model)
+    facts = look_at(place)
+    if not job.allow_code:
+        refuse_code(place, facts)
+    if job.code is None:
+        refuse_foreign(place, facts)
+    return choose_engine(job.engine, job.model, facts)
 
 
 class _Record:
     """What the worker has told so far; sizes and categories are found as soon as an artifact stands."""
 
-    def __init__(self, job: Job, folder: Path, inspect: Inspect) -> None:
-        self.job, self.folder, self.inspect = job, folder, inspect
+    def __init__(self, job: Job, choice: EngineChoice, folder: Path, inspect: Inspect) -> None:
+        self.job, self.choice, self.folder, self.inspect = job, choice, folder, inspect
         self.versions: Mapping[str, str] = {}
         self.layers: tuple[LayerDecision, ...] = ()
         self.plan: PlanEvent | None = None
@@ -118,6 +132,8 @@ class _Record:
         job = self.job
         return PruneReport(
             model=job.model,
+            engine=self.choice.engine,
+            engine_reason=self.choice.reason,
             command=command,
             seed=job.seed,
             versions=dict(sorted(self.versions.items())),
@@ -137,6 +153,7 @@ class _Record:
             return ArtifactRow(stage=event.stage, method=event.method, outcome="failed", reason=event.reason)
         place = self.folder / event.path
         measured = measure_artifact(place)
+        gzipped = event.method.endswith(f".{GZ}")
         made: Literal["made"] = "made"
         row = ArtifactRow(
             stage=event.stage,
@@ -144,18 +161,18 @@ class _Record:
             outcome=made,
             path=event.path,
             size=measured.size,
-            gzip_size=measured.gzip_size,
+            gzip_size=None if gzipped else measured.gzip_size,
             sha256=measured.sha256,
         )
         try:
             found = self.inspect(place)
         except ModelInspectError as problem:
-            self.warnings[f"{event.path} could not be inspected: {str(problem).replace(f'{place}: ', '')}"] = None
+            self._warn(event, f"could not be inspected: {str(problem).replace(f'{place}: ', '')}")
             return row
         if found.categories.unattributed:
-            self.warnings[f"{event.path}: {found.categories.unattributed:,} bytes could not be attributed"] = None
+            self._warn(event, f"{found.categories.unattributed:,} bytes could not be attributed")
         for finding in found.errors:
-            self.warnings[f"{event.path}: {finding.message}"] = None
+            self._warn(event, finding.message)
         return msgspec.structs.replace(
             row,
             categories=found.categories,
@@ -163,6 +180,10 @@ class _Record:
             diagnostic_count=found.diagnostic_count,
             errors=tuple(finding.rule for finding in found.errors),
         )
+
+    def _warn(self, event: SavedEvent, text: str) -> None:
+        """Note what is wrong with an artifact, once for it and its ``.gz``."""
+        self.warnings[f"{event.stage} {event.method.removesuffix(f'.{GZ}')}: {text}"] = None
 
 
 def _stage_entry(event: StageEvent, target: float) -> StageEntry:

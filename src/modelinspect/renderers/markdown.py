@@ -95,7 +95,8 @@ def _notes(notes: Notes) -> Iterator[str]:
     for note in notes.notes:
         severity = f"**{note.severity}** " if note.severity else ""
         remedy = f" Remedy: {markdown_text(note.remedy)}" if note.remedy else ""
-        yield f"- {severity}{markdown_code(note.label)}: {markdown_text(note.text)}.{remedy}"
+        label = f"{markdown_code(note.label)}: " if note.label else ""
+        yield f"- {severity}{label}{markdown_text(note.text)}.{remedy}"
         if note.code:
             yield from ("", *(f"  {line}".rstrip() for line in markdown_block(note.code)), "")
     if notes.left_out:

@@ -154,7 +154,8 @@ def _notes(notes: Notes, width: int, look: Look) -> Iterator[Spans]:
     arrow = "→" if look.unicode else "->"
     for note in notes.notes:
         first = f"  {note.severity}: " if note.severity else "  "
-        lines = wrap(f"{plain(note.label)}: {plain(note.text)}", width, "    ", first)
+        label = f"{plain(note.label)}: " if note.label else ""
+        lines = wrap(f"{label}{plain(note.text)}", width, "    ", first)
         yield [("  ", ""), (first[2:-1], note.severity), (lines[0][max(len(first) - 1, 2) :], "")]
         yield from ([(part, "")] for part in lines[1:])
         if note.remedy:

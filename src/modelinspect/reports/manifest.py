@@ -10,7 +10,7 @@ from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Column, Lines, Note, Notes, Table, Unit
 from modelinspect.reports.inspect import Categories, share
 
-ORIGINAL, WRAPPED, STRIPPED = "original", "wrapped", "stripped"
+ORIGINAL, WRAPPED, STRIPPED, PRUNED = "original", "wrapped", "stripped", "pruned"
 NEAR = 0.01
 """Sizes that differ by less of the larger one count as the same."""
 
@@ -104,10 +104,16 @@ class PruneReport(StructReport, frozen=True, tag="modelinspect.prune/1"):
     stages: tuple[StageEntry, ...]
     artifacts: tuple[ArtifactRow, ...]
     warnings: tuple[str, ...]
+    engine: str = "tfmot"
+    engine_reason: str = ""
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         yield Lines(tuple(self._headlines()))
-        yield Table("Original against pruned", _COMPARISON, [_compared(pair) for pair in self.comparisons()])
+        pairs = [pair for pair in self.comparisons() if not pair[0].endswith(".gz")]  # their sizes are in the columns `gzip`
+        if any(row.stage == PRUNED for row in self.artifacts):
+            yield Table("Original against pruned", _COMPARISON_KERAS, [_compared(pair, with_wrapped=False) for pair in pairs])
+        else:
+            yield Table("Original against pruned", _COMPARISON, [_compared(pair) for pair in pairs])
         failed = [row for row in self.artifacts if row.outcome == "failed"]
         if failed:
             yield Notes("Not made", tuple(Note("note", f"{row.stage} {row.method}", row.reason) for row in failed))
@@ -126,11 +132,11 @@ class PruneReport(StructReport, frozen=True, tag="modelinspect.prune/1"):
         return Table("", _ARTIFACT_COLUMNS, [_artifact_cells(row) for row in self.artifacts])
 
     def comparisons(self) -> Iterator[tuple[str, ArtifactRow | None, ArtifactRow | None, ArtifactRow | None]]:
-        """Yield each method with its original, wrapped and stripped artifact, in the order in which they were made."""
+        """Yield each method with its original, wrapped and stripped (or pruned) artifact, in the order in which they were made."""
         rows = {(row.stage, row.method): row for row in self.artifacts}
         for method in dict.fromkeys(row.method for row in self.artifacts):
-            original, wrapped, stripped = (rows.get((stage, method)) for stage in (ORIGINAL, WRAPPED, STRIPPED))
-            yield method, original, wrapped, stripped
+            original, wrapped, stripped, pruned = (rows.get((stage, method)) for stage in (ORIGINAL, WRAPPED, STRIPPED, PRUNED))
+            yield method, original, wrapped, stripped or pruned
 
     def _headlines(self) -> Iterator[str]:
         pruned = [weight for stage in self.stages[-1:] for weight in stage.weights if weight.target is not None]
@@ -138,6 +144,8 @@ class PruneReport(StructReport, frozen=True, tag="modelinspect.prune/1"):
         reached = f"{100 * share(zeros, elements):.1f} %"
         target = 100 * pruned[0].target if pruned and pruned[0].target is not None else 100 * self.schedule.final_sparsity
         yield f"{self.model}: {len(pruned)} weights pruned to {reached} zeros (target {target:.1f} %)"
+        if self.engine_reason:
+            yield f"engine: {self.engine}, because {self.engine_reason}"
         for stage in self.stages:
             if stage.loss is not None:
                 metric = "" if stage.metric is None else f", {stage.metric_name} {stage.metric:.4f}"
@@ -189,13 +197,16 @@ def _near(one: int, other: int) -> bool:
     return abs(one - other) <= NEAR * max(one, other)
 
 
-def _compared(pair: tuple[str, ArtifactRow | None, ArtifactRow | None, ArtifactRow | None]) -> tuple[Cell, ...]:
+def _compared(
+    pair: tuple[str, ArtifactRow | None, ArtifactRow | None, ArtifactRow | None], *, with_wrapped: bool = True
+) -> tuple[Cell, ...]:
     method, original, wrapped, stripped = pair
 
     def sizes(row: ArtifactRow | None) -> tuple[Cell, Cell]:
         return (None, None) if row is None else (row.size, row.gzip_size)
 
-    return (method, *sizes(original), *sizes(wrapped), *sizes(stripped), verdict(original, stripped))
+    middle = sizes(wrapped) if with_wrapped else ()
+    return (method, *sizes(original), *middle, *sizes(stripped), verdict(original, stripped))
 
 
 _COMPARISON = (
@@ -206,6 +217,15 @@ _COMPARISON = (
     Column("wrapped_gzip", "gzip", Unit.BYTES, rank=4),
     Column("stripped", "stripped", Unit.BYTES),
     Column("stripped_gzip", "gzip", Unit.BYTES),
+    Column("verdict", "what happened"),
+)
+
+_COMPARISON_KERAS = (
+    Column("method", "method"),
+    Column("original", "original", Unit.BYTES),
+    Column("original_gzip", "gzip", Unit.BYTES, rank=1),
+    Column("pruned", "pruned", Unit.BYTES),
+    Column("pruned_gzip", "gzip", Unit.BYTES),
     Column("verdict", "what happened"),
 )
 

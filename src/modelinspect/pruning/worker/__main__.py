@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from modelinspect.pruning.engines import Engine as Name
 from modelinspect.pruning.errors import JobError, PruningError
 from modelinspect.pruning.events import DoneEvent, Event, FailureEvent, Trouble
 from modelinspect.pruning.job import Job
@@ -35,12 +36,23 @@ def main() -> int:
 
 def _run(job: Job, send: Callable[[Event], None]) -> int:
     try:
-        from modelinspect.pruning.worker.run import DiskFullError, run
+        from modelinspect.pruning.worker.run import Engine, run
+        from modelinspect.pruning.worker.saver import DiskFullError
+
+        engine: Engine
+        if job.engine == Name.KERAS:
+            from modelinspect.pruning.worker.keras_engine import KerasEngine
+
+            engine = KerasEngine()
+        else:
+            from modelinspect.pruning.worker.tfmot_engine import TfmotEngine
+
+            engine = TfmotEngine()
     except ImportError as problem:
         send(FailureEvent(Trouble.MISSING, str(problem).splitlines()[0]))
         return 3
     try:
-        run(job, send)
+        run(job, send, engine)
     except JobError as problem:
         send(FailureEvent(Trouble.USAGE, str(problem)))
     except DiskFullError as problem:

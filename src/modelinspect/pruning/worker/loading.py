@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
-from typing import Any
 
 import tf_keras
 
-from modelinspect.pruning.errors import JobError, PruningError
+from modelinspect.pruning.errors import PruningError
 from modelinspect.pruning.modelfile import ModelFile, ModelKind, look_at, refuse_code
+from modelinspect.pruning.worker.code import custom_objects
 from modelinspect.pruning.worker.networks import Network
 from modelinspect.pruning.worker.reasons import reason_of
 
@@ -33,17 +32,6 @@ def load(place: Path, *, allow_code: bool, code: str | None) -> Network:
     if not network.built or not network.inputs:
         raise PruningError(f"{place}: the model does not say the shape of its input, so it has no weights yet")
     return network
-
-
-def custom_objects(place: Path) -> dict[str, Any]:
-    """Run a file of Python and return its public functions and classes, as names that a model file may use."""
-    try:
-        names = runpy.run_path(str(place))
-    except FileNotFoundError as problem:
-        raise JobError(f"{place}: no such file") from problem
-    except Exception as problem:  # the user's own code may raise anything
-        raise JobError(f"{place}: {reason_of(problem)}") from problem
-    return {name: value for name, value in names.items() if not name.startswith("_") and callable(value)}
 
 
 def _advice(place: Path, facts: ModelFile, problem: Exception) -> str:

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
-import tf_keras
-from tf_keras import layers
-
 Network = Any
-"""A ``tf_keras.Model``; tf_keras has no types."""
+"""A ``keras.Model`` or ``tf_keras.Model``; neither has types."""
 
 
-def build(name: str) -> Network:
-    """Return a network with fresh weights."""
-    return _BUILDERS[name]()
+def build(name: str, keras: ModuleType) -> Network:
+    """Return a network with fresh weights, built with ``keras`` or ``tf_keras``."""
+    return _BUILDERS[name](keras)
 
 
-def _mlp() -> Network:
-    return _sequential("mlp", layers.Input((10,)), layers.Dense(128, activation="relu"), layers.Dense(10, activation="softmax"))
+def _mlp(keras: ModuleType) -> Network:
+    layers = keras.layers
+    return _sequential(keras, "mlp", layers.Input((10,)), layers.Dense(128, activation="relu"), layers.Dense(10, activation="softmax"))
 
 
-def _cnn() -> Network:
+def _cnn(keras: ModuleType) -> Network:
+    layers = keras.layers
     return _sequential(
+        keras,
         "cnn",
         layers.Input((28, 28)),
         layers.Reshape((28, 28, 1)),
@@ -33,23 +34,28 @@ def _cnn() -> Network:
     )
 
 
-def _many_small_layers() -> Network:
+def _many_small_layers(keras: ModuleType) -> Network:
+    layers = keras.layers
     hidden = [layers.Dense(64, activation="relu") for _ in range(16)]
-    return _sequential("many_small_layers", layers.Input((64,)), *hidden, layers.Dense(10, activation="softmax"))
+    return _sequential(keras, "many_small_layers", layers.Input((64,)), *hidden, layers.Dense(10, activation="softmax"))
 
 
-def _few_large_layers() -> Network:
+def _few_large_layers(keras: ModuleType) -> Network:
+    layers = keras.layers
     return _sequential(
-        "few_large_layers", layers.Input((64,)), layers.Dense(896, activation="relu"), layers.Dense(10, activation="softmax")
+        keras, "few_large_layers", layers.Input((64,)), layers.Dense(896, activation="relu"), layers.Dense(10, activation="softmax")
     )
 
 
-def _lstm() -> Network:
-    return _sequential("lstm", layers.Input((28, 28)), layers.LSTM(48), layers.Dense(10, activation="softmax"))
+def _lstm(keras: ModuleType) -> Network:
+    layers = keras.layers
+    return _sequential(keras, "lstm", layers.Input((28, 28)), layers.LSTM(48), layers.Dense(10, activation="softmax"))
 
 
-def _embedding() -> Network:
+def _embedding(keras: ModuleType) -> Network:
+    layers = keras.layers
     return _sequential(
+        keras,
         "embedding",
         layers.Input((24,), dtype="int32"),
         layers.Embedding(2000, 16),
@@ -59,8 +65,10 @@ def _embedding() -> Network:
     )
 
 
-def _depthwise() -> Network:
+def _depthwise(keras: ModuleType) -> Network:
+    layers = keras.layers
     return _sequential(
+        keras,
         "depthwise",
         layers.Input((32, 32, 3)),
         layers.Conv2D(16, 3, strides=2, activation="relu"),
@@ -72,23 +80,24 @@ def _depthwise() -> Network:
     )
 
 
-def _attention() -> Network:
+def _attention(keras: ModuleType) -> Network:
+    layers = keras.layers
     inputs = layers.Input((16, 32), name="input")
     attended = layers.MultiHeadAttention(2, 16, name="attention")(inputs, inputs)
     added = layers.Add(name="add")([inputs, attended])
     pooled = layers.GlobalAveragePooling1D(name="pool")(layers.LayerNormalization(name="norm")(added))
-    return tf_keras.Model(inputs, layers.Dense(10, activation="softmax", name="classes")(pooled), name="attention_network")
+    return keras.Model(inputs, layers.Dense(10, activation="softmax", name="classes")(pooled), name="attention_network")
 
 
-def _mobilenet_v2() -> Network:
-    return tf_keras.applications.MobileNetV2(input_shape=(96, 96, 3), weights=None, classes=10)
+def _mobilenet_v2(keras: ModuleType) -> Network:
+    return keras.applications.MobileNetV2(input_shape=(96, 96, 3), weights=None, classes=10)
 
 
-def _sequential(name: str, *parts: Any) -> Network:
-    return tf_keras.Sequential(parts, name=name)
+def _sequential(keras: ModuleType, name: str, *parts: Any) -> Network:
+    return keras.Sequential(parts, name=name)
 
 
-_BUILDERS: dict[str, Callable[[], Network]] = {
+_BUILDERS: dict[str, Callable[[ModuleType], Network]] = {
     "mlp": _mlp,
     "cnn": _cnn,
     "many-small-layers": _many_small_layers,

@@ -1,91 +1,105 @@
-"""Does one job: builds or loads, trains, saves, wraps, prunes, strips and saves again."""
+"""Do one job with an engine: build or load, train, save, prune and save again."""
 
 from __future__ import annotations
 
-import platform
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
+from typing import Protocol
 
-import h5py
-import numpy
-import tensorflow as tf
-import tensorflow_model_optimization as tfmot
-import tf_keras
-
-from modelinspect.pruning import packing
-from modelinspect.pruning.data import Samples, check_samples, read_samples, synthetic_samples
+from modelinspect.pruning.data import InputFacts, OutputFacts, Samples, check_samples, read_samples, synthetic_samples
 from modelinspect.pruning.errors import PruningError
 from modelinspect.pruning.events import (
-    Event,
     LayersEvent,
     PlanEvent,
-    SavedEvent,
     StageEvent,
-    StartEvent,
     StepEvent,
     VersionsEvent,
     WarningEvent,
     WeightSparsity,
 )
-from modelinspect.pruning.job import Job
-from modelinspect.pruning.methods import GZ, GZ_GAIN, METHODS, Stage, with_sources
-from modelinspect.pruning.schedules import ConstantSchedule, schedule_warnings
-from modelinspect.pruning.selection import select
-from modelinspect.pruning.worker import loading, networks, saving, training, wrapping
+from modelinspect.pruning.job import Job, Training
+from modelinspect.pruning.methods import Stage
+from modelinspect.pruning.schedules import ConstantSchedule, Schedule, schedule_warnings
+from modelinspect.pruning.selection import Decision
 from modelinspect.pruning.worker.networks import Network
-from modelinspect.pruning.worker.reasons import is_full_disk, reason_of
+from modelinspect.pruning.worker.reasons import reason_of
+from modelinspect.pruning.worker.saver import Saver, Send
 
 TOLERANCE = 0.005
 """How far from its target a weight's sparsity may end without a warning."""
 
-Send = Callable[[Event], None]
+Train = Callable[[Network, Sequence[object]], int]
+"""Trains a network with callbacks and returns the steps done."""
 
 
-class DiskFullError(PruningError):
-    """The disk is full: no other method could do better."""
+class Engine(Protocol):
+    """What differs between tf_keras with tfmot and Keras 3."""
+
+    problems: tuple[type[Exception], ...]
+    """What training and evaluating may raise for a network that does not fit its samples."""
+
+    warnings: list[str]
+    """What the reader of the result should know about how the network was loaded."""
+
+    def start(self, seed: int) -> dict[str, str]:
+        """Seed everything, and return the versions of the libraries that decide sizes."""
+
+    def network(self, job: Job) -> Network:
+        """Build or load the network. Raises `JobError` or `PruningError`."""
+
+    def inputs_of(self, network: Network) -> list[InputFacts]:
+        """Describe what the network takes."""
+
+    def outputs_of(self, network: Network, loss: str | None) -> list[OutputFacts]:
+        """Describe what the network gives, and the loss of each."""
+
+    def decide(self, network: Network, job: Job) -> tuple[Decision, ...]:
+        """Decide for each layer. Raises `JobError`."""
+
+    def clone(self, network: Network) -> Network:
+        """Return a network with its own variables and the same values."""
+
+    def compile(self, network: Network, training: Training, losses: list[str]) -> None:
+        """Compile with the job's optimizer."""
+
+    def fit(
+        self, network: Network, samples: Samples, job: Job, epochs: int, report: Callable[[int, int], None], callbacks: Sequence[object]
+    ) -> int:
+        """Train, and return the steps done."""
+
+    def evaluate(self, network: Network, samples: Samples) -> tuple[float, float | None, str]:
+        """Return loss, metric and the metric's name on the samples held back."""
+
+    def pruned(
+        self, network: Network, job: Job, decisions: Sequence[Decision], schedule: Schedule, losses: list[str], train: Train
+    ) -> Iterator[tuple[Stage, Network]]:
+        """Prune, and yield each stage that comes of it. ``train`` is not called in one shot."""
+
+    def count_zeros(self, network: Network, decisions: Sequence[Decision]) -> tuple[WeightSparsity, ...]:
+        """Count the zeros of every weight that could be pruned."""
+
+    def save(self, network: Network, method: str, target: Path, samples: Samples, scratch: Path) -> None:
+        """Write the network by the method of that name."""
 
 
-def run(job: Job, send: Send) -> None:
+def run(job: Job, send: Send, engine: Engine) -> None:
     """Do the job. Raises `JobError` or `PruningError`."""
-    send(VersionsEvent(versions()))
-    tf_keras.utils.set_random_seed(job.seed)
-    tf.config.experimental.enable_op_determinism()
     send(StepEvent(f"building {job.model}" if job.is_architecture else "loading the model"))
-    _Run(job, send, _network(job)).go()
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that decide sizes."""
-    return {
-        "h5py": h5py.__version__,
-        "hdf5": h5py.version.hdf5_version,
-        "numpy": numpy.__version__,
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "tensorflow_model_optimization": getattr(tfmot, "__version__", "unknown"),
-        "tf_keras": tf_keras.__version__,
-    }
-
-
-def _network(job: Job) -> Network:
-    if job.is_architecture:
-        return networks.build(job.model)
-    return loading.load(Path(job.model), allow_code=job.allow_code, code=job.code)
+    send(VersionsEvent(engine.start(job.seed)))
+    _Run(job, send, engine, engine.network(job)).go()
 
 
 class _Run:
     """One job on its way: the network, its samples and the decisions about its layers."""
 
-    def __init__(self, job: Job, send: Send, network: Network) -> None:
-        self.job, self.send, self.network = job, send, network
-        inputs = training.inputs_of(network)
-        outputs = training.outputs_of(network, job.training.loss)
+    def __init__(self, job: Job, send: Send, engine: Engine, network: Network) -> None:
+        self.job, self.send, self.engine, self.network = job, send, engine, network
+        inputs = engine.inputs_of(network)
+        outputs = engine.outputs_of(network, job.training.loss)
         self.losses = [facts.loss for facts in outputs]
-        self.decisions = select(wrapping.layer_facts(network), job.selection, job.pattern)
+        self.decisions = engine.decide(network, job)
         send(LayersEvent(tuple((part.layer.name, part.layer.type, part.chosen, part.reason) for part in self.decisions)))
         if job.training.data is None:
             self.samples = synthetic_samples(inputs, outputs, job.samples, job.seed)
@@ -98,57 +112,58 @@ class _Run:
 
     def go(self) -> None:
         """Make every stage's artifacts."""
-        job, network = self.job, self.network
-        if job.is_architecture or job.baseline_epochs or network.optimizer is None:
-            training.compile_for(network, job.training, self.losses)
+        job, network, engine = self.job, self.network, self.engine
+        for message in engine.warnings:
+            self.send(WarningEvent(message))
+        if job.is_architecture or job.baseline_epochs or getattr(network, "optimizer", None) is None:
+            engine.compile(network, job.training, self.losses)
         if job.baseline_epochs:
-            self._fit(network, job.baseline_epochs, "training the original", pruning=False)
+            self._fit("training the original", job.baseline_epochs, network, ())
         self._stage(Stage.ORIGINAL, network)
         self._warn_sparse_baseline()
-        wrapped = wrapping.wrap(wrapping.clone(network), self.decisions, self.schedule, job.pattern)
-        training.compile_for(wrapped, job.training, self.losses)
-        if job.training.one_shot:
-            wrapping.prune_at_once(wrapped)
-        else:
-            steps = self._fit(wrapped, job.training.epochs, "training the pruned network", pruning=True)
-            if not job.pattern.m_by_n:
-                for message in schedule_warnings(self.schedule, steps):
-                    self.send(WarningEvent(message))
-        self._stage(Stage.WRAPPED, wrapped)
-        stripped = wrapping.strip(wrapped)
-        self._stage(Stage.STRIPPED, stripped)
-        self._warn_off_target(wrapping.count_zeros(stripped, self.decisions))
+        train = partial(self._fit, "training the pruned network", job.training.epochs)
+        for stage, pruned in engine.pruned(network, job, self.decisions, self.schedule, self.losses, train):
+            self._stage(stage, pruned)
+        self._warn_off_target(engine.count_zeros(pruned, self.decisions))
 
-    def _fit(self, network: Network, epochs: int, what: str, *, pruning: bool) -> int:
+    def _fit(self, what: str, epochs: int, network: Network, callbacks: Sequence[object]) -> int:
         def report(done: int, total: int) -> None:
             self.send(StepEvent(what, done, total))
 
         self.send(StepEvent(what))
         try:
-            return training.fit(network, self.samples, epochs, self.job.batch_size, self.job.seed, report, pruning=pruning)
-        except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as problem:
+            steps = self.engine.fit(network, self.samples, self.job, epochs, report, callbacks)
+        except self.engine.problems as problem:
             raise PruningError(f"{self.job.model}: {what} failed: {reason_of(problem)}") from problem
+        if callbacks and not self.job.pattern.m_by_n:
+            for message in schedule_warnings(self.schedule, steps):
+                self.send(WarningEvent(message))
+        return steps
 
     def _stage(self, stage: Stage, network: Network) -> None:
         self.send(StepEvent(f"measuring the {stage} network"))
         loss, metric, name = self._measure(network)
-        self.send(StageEvent(stage, loss, metric, name, wrapping.count_zeros(network, self.decisions)))
+        self.send(StageEvent(stage, loss, metric, name, self.engine.count_zeros(network, self.decisions)))
         if stage in self.job.stages:
-            _Saver(self.job, self.send, stage, network, self.samples).save_all()
+            self.send(StepEvent(f"saving the {stage} network"))
+            Saver(self.job, self.send, stage, partial(self._save, network)).save_all()
+
+    def _save(self, network: Network, method: str, target: Path, scratch: Path) -> None:
+        self.engine.save(network, method, target, self.samples, scratch)
 
     def _measure(self, network: Network) -> tuple[float | None, float | None, str]:
         judge = network
         if getattr(network, "optimizer", None) is None:
-            judge = wrapping.clone(network)  # compiling the network itself would change what is saved
-            training.compile_for(judge, self.job.training, self.losses)
+            judge = self.engine.clone(network)  # compiling the network itself would change what is saved
+            self.engine.compile(judge, self.job.training, self.losses)
         try:
-            return training.evaluate(judge, self.samples)
-        except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as problem:
+            return self.engine.evaluate(judge, self.samples)
+        except self.engine.problems as problem:
             self.send(WarningEvent(f"loss and metric could not be measured: {reason_of(problem)}"))
             return None, None, ""
 
     def _warn_sparse_baseline(self) -> None:
-        for weight in wrapping.count_zeros(self.network, self.decisions):
+        for weight in self.engine.count_zeros(self.network, self.decisions):
             share = _share(weight)
             if weight.pruned and share > 0.01:
                 self.send(WarningEvent(f"{weight.layer}/{weight.weight} has {share:.1%} zeros before it is pruned"))
@@ -171,97 +186,6 @@ class _Run:
         return f": {size} elements cannot come nearer" if pattern.block_size == (1, 1) and 1 / size > TOLERANCE else ""
 
 
-class _Saver:
-    """Saves one stage in every way that the job asks for."""
-
-    def __init__(self, job: Job, send: Send, stage: Stage, network: Network, samples: Samples) -> None:
-        self.job, self.send, self.stage, self.network, self.samples = job, send, stage, network, samples
-        self.folder = Path(job.folder) / stage
-        self.folder.mkdir(exist_ok=True)
-        self.scratch = Path(tempfile.mkdtemp())
-
-    def save_all(self) -> None:
-        """Save, pack, gzip, and drop what was only saved to be packed."""
-        try:
-            self._save_all()
-        finally:
-            shutil.rmtree(self.scratch, ignore_errors=True)
-
-    def _save_all(self) -> None:
-        for name in with_sources(self.job.methods):
-            self._attempt(name, partial(self._save, name))
-        self._pack("hdf5-gzip", packing.gzip_hdf5)
-        self._pack("keras-deflate", packing.deflate_zip)
-        if GZ in self.job.methods:
-            self._gzip_all()
-        for name in set(with_sources(self.job.methods)) - set(self.job.methods):
-            _remove(self.folder / METHODS[name].path)
-
-    def _save(self, name: str, target: Path) -> None:
-        saving.save(self.network, name, target, self.samples, self.scratch)
-
-    def _pack(self, name: str, pack: Callable[[Path, Path], None]) -> None:
-        if name not in self.job.methods:
-            return
-        source = self.folder / METHODS[METHODS[name].of].path
-        if not source.exists():
-            self.send(SavedEvent(self.stage, name, reason=f"{METHODS[name].of} was not made"))
-            return
-        self._attempt(name, lambda target: pack(source, target))
-
-    def _gzip_all(self) -> None:
-        for name in self.job.methods:
-            if name not in with_sources(self.job.methods):
-                continue  # what is packed already
-            source = self.folder / METHODS[name].path
-            if source.is_file():
-                self._gzip(name, source)
-
-    def _gzip(self, name: str, source: Path) -> None:
-        target = source.with_name(f"{source.name}.gz")
-        try:
-            packing.gzip_file(source, target)
-        except OSError as problem:
-            self._fail_if_full(problem)
-            raise PruningError(f"{target.name}: {reason_of(problem)}") from problem
-        if target.stat().st_size > source.stat().st_size * (1 - GZ_GAIN):
-            target.unlink()
-        else:
-            self.send(SavedEvent(self.stage, f"{name}.{GZ}", f"{self.stage}/{target.name}"))
-
-    def _attempt(self, name: str, write: Callable[[Path], None]) -> None:
-        """Write one artifact; whatever is raised becomes the row's reason, but for a full disk."""
-        if (str(self.stage), name) in self.job.done:
-            return
-        asked = name in self.job.methods
-        path = METHODS[name].path
-        target = self.folder / path
-        _remove(target)
-        if asked:
-            self.send(StartEvent(self.stage, name))
-        try:
-            write(target)
-        except Exception as problem:  # noqa: BLE001 - converters raise every kind; what a method cannot do is a row with the reason
-            _remove(target)
-            self._fail_if_full(problem)
-            if asked:
-                self.send(SavedEvent(self.stage, name, reason=reason_of(problem)))
-            return
-        if asked:
-            self.send(SavedEvent(self.stage, name, f"{self.stage}/{path}"))
-
-    def _fail_if_full(self, problem: Exception) -> None:
-        if is_full_disk(problem) or shutil.disk_usage(self.folder).free < 4096:
-            raise DiskFullError("no space is left on the disk") from problem
-
-
 def _share(weight: WeightSparsity) -> float:
     size = prod(weight.shape)
     return weight.zeros / size if size else 0.0
-
-
-def _remove(target: Path) -> None:
-    if target.is_dir():
-        shutil.rmtree(target)
-    else:
-        target.unlink(missing_ok=True)

@@ -10,10 +10,8 @@ import tensorflow as tf
 import tf_keras
 
 from modelinspect.pruning.data import Samples
+from modelinspect.pruning.worker.conversion import REPRESENTATIVE, configure
 from modelinspect.pruning.worker.networks import Network
-
-REPRESENTATIVE = 64
-"""The samples that the converter sees when it fixes the ranges of full integer models."""
 
 
 def save(network: Network, method: str, target: Path, samples: Samples, scratch: Path) -> None:
@@ -28,31 +26,9 @@ def save(network: Network, method: str, target: Path, samples: Samples, scratch:
 
 
 def _convert(network: Network, mode: str, samples: Samples, scratch: Path) -> bytes:
-    sparse = mode.endswith("-sparse")
     converter = _converter(network, scratch)
-    optimizations = []
-    match mode.removesuffix("-sparse"):
-        case "float32":
-            pass
-        case "float16":
-            optimizations.append(tf.lite.Optimize.DEFAULT)
-            converter.target_spec.supported_types = [tf.float16]
-        case "dynamic-int8":
-            optimizations.append(tf.lite.Optimize.DEFAULT)
-        case "int8":
-            optimizations.append(tf.lite.Optimize.DEFAULT)
-            converter.representative_dataset = _representative(network, samples)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            if all(not tensor.dtype.is_integer for tensor in network.inputs):
-                converter.inference_input_type = tf.int8
-            converter.inference_output_type = tf.int8
-        case "int16":
-            optimizations.append(tf.lite.Optimize.DEFAULT)
-            converter.representative_dataset = _representative(network, samples)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
-    if sparse:
-        optimizations.append(tf.lite.Optimize.EXPERIMENTAL_SPARSITY)
-    converter.optimizations = optimizations
+    integer = any(tensor.dtype.is_integer for tensor in network.inputs)
+    configure(converter, mode, _representative(network, samples), integer_input=integer)
     return bytes(converter.convert())
 
 

@@ -1,13 +1,11 @@
-"""Compiles, trains and measures networks."""
+"""Compile, train and measure networks of ``keras`` or ``tf_keras``."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any
-
-import tensorflow_model_optimization as tfmot
-import tf_keras
 
 from modelinspect.pruning.data import InputFacts, OutputFacts, Samples
 from modelinspect.pruning.job import LOSSES, Training
@@ -20,29 +18,36 @@ _SAME_LOSS = {"mean_squared_error": "mse", "MeanSquaredError": "mse"}
 _BETWEEN_REPORTS = 0.2
 
 
-def compile_for(network: Network, training: Training, losses: list[str]) -> None:
+def compile_for(network: Network, training: Training, losses: list[str], keras: ModuleType) -> None:
     """Compile with the job's optimizer."""
-    network.compile(optimizer=_optimizer(training), loss=losses[0] if len(losses) == 1 else losses, metrics=[_metric(losses[0])])
+    network.compile(optimizer=_optimizer(training, keras), loss=losses[0] if len(losses) == 1 else losses, metrics=[_metric(losses[0])])
 
 
-def fit(network: Network, samples: Samples, epochs: int, batch_size: int, seed: int, report: Report, *, pruning: bool) -> int:
+def fit(
+    network: Network,
+    samples: Samples,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    report: Report,
+    callbacks: Sequence[object],
+    keras: ModuleType,
+) -> int:
     """Train and return the steps done. Samples are shuffled by the seed."""
     steps = epochs * -(-len(samples.x[0]) // batch_size)
     last = 0.0
     done = 0
 
-    def count(_batch: int, _logs: Any = None) -> None:
+    def count(*_: Any, **__: Any) -> None:
         nonlocal last, done
         done += 1
         if time.monotonic() - last > _BETWEEN_REPORTS:
             last = time.monotonic()
             report(done, steps)
 
-    callbacks = [tf_keras.callbacks.LambdaCallback(on_train_batch_end=count)]
-    if pruning:
-        callbacks.append(tfmot.sparsity.keras.UpdatePruningStep())
-    tf_keras.utils.set_random_seed(seed)
-    network.fit(_one(samples.x), _one(samples.y), batch_size=batch_size, epochs=epochs, shuffle=True, verbose=0, callbacks=callbacks)
+    watched = [keras.callbacks.LambdaCallback(on_train_batch_end=count), *callbacks]
+    keras.utils.set_random_seed(seed)
+    network.fit(_one(samples.x), _one(samples.y), batch_size=batch_size, epochs=epochs, shuffle=True, verbose=0, callbacks=watched)
     return done
 
 
@@ -54,28 +59,37 @@ def evaluate(network: Network, samples: Samples) -> tuple[float, float | None, s
     return float(values["loss"]), float(values[name]) if name else None, name
 
 
-def inputs_of(network: Network) -> list[InputFacts]:
+def inputs_of(network: Network, keras: ModuleType) -> list[InputFacts]:
     """Describe what the network takes."""
-    return [_input(network, tensor) for tensor in network.inputs]
+    return [_input(network, tensor, keras) for tensor in network.inputs]
 
 
 def outputs_of(network: Network, wanted: str | None) -> list[OutputFacts]:
     """Describe what the network gives; the loss is the wanted one, the compiled one, or what the last activation suggests."""
     compiled = _loss_name(getattr(network, "loss", None))
-    names = getattr(network, "output_names", [])
     found = []
     for at, tensor in enumerate(network.outputs):
-        layer = network.get_layer(names[at]) if at < len(names) else network.layers[-1]
+        layer = _layer_of(network, tensor, at)
         found.append(OutputFacts(tuple(tensor.shape[1:]), wanted or compiled or _suggested(layer, tuple(tensor.shape[1:]))))
     return found
 
 
-def _input(network: Network, tensor: Any) -> InputFacts:
+def _input(network: Network, tensor: Any, keras: ModuleType) -> InputFacts:
     shape = tuple(tensor.shape[1:])
-    embeddings = [layer for layer in network.layers if isinstance(layer, tf_keras.layers.Embedding)]
-    if embeddings and (tensor.dtype.is_integer or len(network.inputs) == 1):
+    integer = tensor.dtype.startswith(("int", "uint")) if isinstance(tensor.dtype, str) else bool(tensor.dtype.is_integer)
+    embeddings = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    if embeddings and (integer or len(network.inputs) == 1):
         return InputFacts(shape, True, min(layer.input_dim for layer in embeddings))
-    return InputFacts(shape, bool(tensor.dtype.is_integer))
+    return InputFacts(shape, integer)
+
+
+def _layer_of(network: Network, tensor: Any, at: int) -> Any:
+    """Return the layer that makes an output; Keras 3 keeps it with the tensor, tf_keras its name with the network."""
+    operation = getattr(getattr(tensor, "_keras_history", None), "operation", None)
+    if operation is not None:
+        return operation
+    names = getattr(network, "output_names", [])
+    return network.get_layer(names[at]) if at < len(names) else network.layers[-1]
 
 
 def _suggested(layer: Any, shape: tuple[int | None, ...]) -> str:
@@ -95,9 +109,9 @@ def _metric(loss: str) -> str:
     return "mae" if loss == "mse" else "accuracy"
 
 
-def _optimizer(training: Training) -> Any:
+def _optimizer(training: Training, keras: ModuleType) -> Any:
     name = "SGD" if training.optimizer == "momentum" else training.optimizer
-    optimizer = tf_keras.optimizers.get(name)
+    optimizer = keras.optimizers.get(name)
     config = optimizer.get_config()
     if training.optimizer == "momentum":
         config["momentum"] = 0.9

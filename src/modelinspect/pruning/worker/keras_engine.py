@@ -1,0 +1,142 @@
+"""The engine of Keras 3 and `MagnitudePruning`."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy
+import tensorflow as tf
+
+from modelinspect.pruning.data import InputFacts, OutputFacts, Samples
+from modelinspect.pruning.events import WeightSparsity
+from modelinspect.pruning.job import Job, Training
+from modelinspect.pruning.magnitude.callback import MagnitudePruning
+from modelinspect.pruning.magnitude.choice import Choice, choices_of, wish_of
+from modelinspect.pruning.magnitude.kernels import Unit, find_units
+from modelinspect.pruning.magnitude.masks import count_zeros
+from modelinspect.pruning.magnitude.oneshot import prune
+from modelinspect.pruning.methods import Stage
+from modelinspect.pruning.schedules import ConstantSchedule, PolynomialSchedule, Schedule
+from modelinspect.pruning.selection import Decision, LayerFacts, Pattern, WeightFacts, select
+from modelinspect.pruning.worker import keras_loading, keras_saving, networks, training
+from modelinspect.pruning.worker.networks import Network
+from modelinspect.pruning.worker.run import Train
+
+
+class KerasEngine:
+    """Prunes the network itself, once its original is saved."""
+
+    problems: tuple[type[Exception], ...] = (ValueError, TypeError, RuntimeError, tf.errors.OpError)
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def start(self, seed: int) -> dict[str, str]:
+        keras.utils.set_random_seed(seed)
+        if keras.backend.backend() == "tensorflow":
+            tf.config.experimental.enable_op_determinism()
+        backend = keras.backend.backend()
+        versions = {
+            "h5py": h5py.__version__,
+            "hdf5": h5py.version.hdf5_version,
+            "keras": keras.__version__,
+            "keras_backend": backend,
+            "numpy": numpy.__version__,
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+        }
+        return versions if backend == "tensorflow" else {**versions, backend: keras_loading.version_of(backend)}
+
+    def network(self, job: Job) -> Network:
+        if job.is_architecture:
+            return networks.build(job.model, keras)
+        return keras_loading.load(Path(job.model), allow_code=job.allow_code, code=job.code, warn=self.warnings.append)
+
+    def inputs_of(self, network: Network) -> list[InputFacts]:
+        return training.inputs_of(network, keras)
+
+    def outputs_of(self, network: Network, loss: str | None) -> list[OutputFacts]:
+        return training.outputs_of(network, loss)
+
+    def decide(self, network: Network, job: Job) -> tuple[Decision, ...]:
+        units = find_units(network)
+        choices = choices_of(units, wish_of(job.schedule.sparsity, None, None, None), job.pattern)
+        return select([_facts(unit, choices) for unit in units], job.selection, Pattern())
+
+    def clone(self, network: Network) -> Network:
+        return keras_saving.clone(network)
+
+    def compile(self, network: Network, training_: Training, losses: list[str]) -> None:
+        training.compile_for(network, training_, losses, keras)
+
+    def fit(
+        self, network: Network, samples: Samples, job: Job, epochs: int, report: Callable[[int, int], None], callbacks: Sequence[object]
+    ) -> int:
+        return training.fit(network, samples, epochs, job.batch_size, job.seed, report, callbacks, keras)
+
+    def evaluate(self, network: Network, samples: Samples) -> tuple[float, float | None, str]:
+        return training.evaluate(network, samples)
+
+    def pruned(
+        self, network: Network, job: Job, decisions: Sequence[Decision], schedule: Schedule, losses: list[str], train: Train
+    ) -> Iterator[tuple[Stage, Network]]:
+        chosen = {decision.layer.name for decision in decisions if decision.chosen}
+        wanted = {id(kernel.variable) for unit in find_units(network) if unit.name in chosen for kernel in unit.kernels}
+        pattern: dict[str, Any] = {
+            "block_size": job.pattern.layout or job.pattern.block_size,
+            "pooling": job.pattern.pooling,
+            "m_by_n": job.pattern.m_by_n,
+            "include": lambda _layer, variable: id(variable) in wanted,
+        }
+        if job.training.one_shot:
+            prune(network, job.schedule.sparsity, **pattern)
+        else:
+            self.compile(network, job.training, losses)
+            train(network, (MagnitudePruning(**_arguments(schedule), **pattern),))
+        yield Stage.PRUNED, network
+
+    def count_zeros(self, network: Network, decisions: Sequence[Decision]) -> tuple[WeightSparsity, ...]:
+        kernels = {(kernel.layer, kernel.weight): kernel for unit in find_units(network) for kernel in unit.kernels}
+        return tuple(
+            WeightSparsity(
+                decision.layer.name,
+                weight.name,
+                weight.shape,
+                count_zeros(kernels[decision.layer.name, weight.name].variable),
+                decision.chosen,
+            )
+            for decision in decisions
+            for weight in decision.layer.weights
+        )
+
+    def save(self, network: Network, method: str, target: Path, samples: Samples, scratch: Path) -> None:
+        keras_saving.save(network, method, target, samples, scratch)
+
+
+def _facts(unit: Unit, choices: Sequence[Choice]) -> LayerFacts:
+    """Describe a layer; its weights are those that can be pruned, its refusal the reason of the first where none can."""
+    own = [choice for choice in choices if choice.kernel.layer == unit.name]
+    weights = tuple(WeightFacts(choice.kernel.weight, choice.kernel.shape) for choice in own if choice.chosen)
+    reasons = [choice.reason for choice in own if choice.reason]
+    refusal = "" if weights else (reasons[0] if reasons else f"{unit.type} has no kernel that is pruned")
+    return LayerFacts(unit.name, unit.type, True, weights, refusal)
+
+
+def _arguments(schedule: Schedule) -> dict[str, Any]:
+    match schedule:
+        case ConstantSchedule(sparsity, begin, end, frequency):
+            return {"sparsity": sparsity, "schedule": "constant", "begin_step": begin, "end_step": end, "frequency": frequency}
+        case PolynomialSchedule(initial, final, begin, end, power, frequency):
+            return {
+                "sparsity": final,
+                "initial_sparsity": initial,
+                "begin_step": begin,
+                "end_step": end,
+                "power": power,
+                "frequency": frequency,
+            }

@@ -1,0 +1,136 @@
+"""Save a Keras 3 network in one way each; what a way cannot do, it raises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from modelinspect.pruning.data import Samples
+from modelinspect.pruning.worker.conversion import REPRESENTATIVE, configure
+from modelinspect.pruning.worker.networks import Network
+
+SHARDS = 2
+"""The shards that sharded weights are split into, where no layer is larger than one."""
+
+
+def save(network: Network, method: str, target: Path, samples: Samples, scratch: Path) -> None:
+    """Write the network at the target by the method of that name; conversions of one network share ``scratch``."""
+    if method.startswith("tflite-"):
+        converter = _converter(network, scratch)
+        integer = any(tensor.dtype.startswith(("int", "uint")) for tensor in network.inputs)
+        configure(converter, method.removeprefix("tflite-"), _representative(network, samples), integer_input=integer)
+        target.write_bytes(bytes(converter.convert()))
+    else:
+        _SAVERS[method](network, target)
+
+
+def clone(network: Network) -> Network:
+    """Return a network with its own variables and the same values, not compiled."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def _converter(network: Network, scratch: Path) -> Any:
+    """Return a converter; a recurrent network gets a batch of one, without which its loops cannot be converted."""
+    if not any(isinstance(layer, keras.layers.RNN) for layer in network._flatten_layers()):
+        saved = scratch / "saved-model"
+        if not saved.exists():
+            network.export(str(saved), verbose=False)
+        return tf.lite.TFLiteConverter.from_saved_model(str(saved))
+    signature = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=tensor.name) for tensor in network.inputs]
+    function = tf.function(lambda *inputs: network(list(inputs) if len(inputs) > 1 else inputs[0], training=False))
+    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(*signature)], network)
+
+
+def _representative(network: Network, samples: Samples) -> Callable[[], Iterator[Any]]:
+    def samples_of() -> Iterator[Any]:
+        for at in range(min(REPRESENTATIVE, len(samples.x[0]))):
+            parts = [part[at : at + 1].astype(tensor.dtype) for part, tensor in zip(samples.x, network.inputs, strict=True)]
+            yield parts if len(parts) == 1 else {tensor.name: part for tensor, part in zip(network.inputs, parts, strict=True)}
+
+    return samples_of
+
+
+def _h5(network: Network, target: Path) -> None:
+    network.save(target)
+
+
+def _h5_no_optimizer(network: Network, target: Path) -> None:
+    network.save(target, include_optimizer=False)
+
+
+def _weights_h5(network: Network, target: Path) -> None:
+    network.save_weights(target)
+
+
+def _weights_sharded(network: Network, target: Path) -> None:
+    """Keras fills shards with whole layers, so a shard holds at least the largest of them."""
+    target.mkdir()
+    sizes = [sum(_size(variable) for variable in layer.weights) for layer in network.layers]
+    network.save_weights(target / "model.weights.json", max_shard_size=max(sum(sizes) / SHARDS, *sizes, 1) / 1024**3)
+
+
+def _size(variable: Any) -> int:
+    return int(prod(variable.shape)) * int(tf.as_dtype(variable.dtype).size)
+
+
+def _keras(network: Network, target: Path) -> None:
+    network.save(target)
+
+
+def _keras_int8(network: Network, target: Path) -> None:
+    _quantized(network, target, "int8")
+
+
+def _keras_int4(network: Network, target: Path) -> None:
+    _quantized(network, target, "int4")
+
+
+def _quantized(network: Network, target: Path, mode: str) -> None:
+    copy = clone(network)
+    copy.quantize(mode)
+    if all(getattr(layer, "quantization_mode", None) is None for layer in copy._flatten_layers(include_self=False)):
+        raise ValueError(f"no layer of the network can be quantized to {mode}")
+    copy.save(target)
+
+
+def _saved_model(network: Network, target: Path) -> None:
+    tf.saved_model.save(network, str(target))
+
+
+def _saved_model_export(network: Network, target: Path) -> None:
+    network.export(str(target), verbose=False)
+
+
+def _checkpoint(network: Network, target: Path) -> None:
+    target.mkdir()
+    parts = {"model": network} | ({"optimizer": network.optimizer} if getattr(network, "optimizer", None) else {})
+    tf.train.Checkpoint(**parts).save(str(target / "ckpt"))
+
+
+def _orbax(network: Network, target: Path) -> None:
+    checkpoint = keras.callbacks.OrbaxCheckpoint(directory=str(target), save_freq="epoch")
+    checkpoint.set_model(network)
+    checkpoint.on_epoch_end(0)
+    checkpoint.on_train_end()
+
+
+_SAVERS: dict[str, Callable[[Network, Path], None]] = {
+    "h5": _h5,
+    "h5-no-optimizer": _h5_no_optimizer,
+    "weights-h5": _weights_h5,
+    "weights-h5-sharded": _weights_sharded,
+    "keras": _keras,
+    "keras-int8": _keras_int8,
+    "keras-int4": _keras_int4,
+    "saved-model": _saved_model,
+    "saved-model-export": _saved_model_export,
+    "checkpoint": _checkpoint,
+    "orbax": _orbax,
+}
