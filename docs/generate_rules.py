@@ -39,6 +39,8 @@ def pages() -> dict[Path, str]:
 
 def _section(found: Meaning) -> str:
     text = f"\n## As a {found.kind}{f' ({found.severity})' if found.severity else ''}\n\n{found.meaning}\n"
+    if found.evidence:
+        text += f"\nIt looks at {' and '.join(found.evidence)}." + (f" It reports {found.least} or more." if found.least else "") + "\n"
     if found.example:
         text += f"\nFor example:\n\n> {found.example}\n"
     if found.remedies.keys() == {""}:

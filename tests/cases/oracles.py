@@ -47,6 +47,32 @@ def h5(path: Path, name: str = "") -> int:
     return sum(dataset.id.get_storage_size() for place, dataset in _datasets(path) if re.search(name, place))
 
 
+def h5_named(path: Path) -> int:
+    """Return the bytes of attributes and names: each name with the zero that ends it, each value, of a string its reference (16) too."""
+    import h5py
+
+    total = 0
+    with h5py.File(path) as file:
+        objects: list[Any] = [file]
+        file.visititems(lambda _, item: objects.append(item))
+        for item in objects:
+            total += sum(len(name) + 1 + _attribute_bytes(item, name) for name in item.attrs)
+            total += sum(len(name) + 1 for name in item) if isinstance(item, h5py.Group) else 0
+    return total
+
+
+def _attribute_bytes(item: Any, name: str) -> int:
+    import h5py
+
+    attribute = item.attrs.get_id(name)
+    kind, count = attribute.get_type(), prod(attribute.shape)
+    if not isinstance(kind, h5py.h5t.TypeStringID) or not kind.is_variable_str():
+        return int(kind.get_size()) * count
+    value = item.attrs[name]
+    texts = [value] if isinstance(value, str | bytes) else list(value.flat)
+    return 16 * count + sum(len(text.encode() if isinstance(text, str) else text) for text in texts)
+
+
 def h5_zeros(path: Path, name: str = "") -> int:
     """Return the bytes of the zeros in data sets of two axes or more whose path matches."""
     return sum(_zeros(array) for array in _kernels(path, name))
@@ -296,7 +322,7 @@ READERS = {
     reader.__name__: reader
     for reader in (
         *(dense, pruned, size),
-        *(h5, h5_zeros, h5_negative_zeros, h5_dead),
+        *(h5, h5_named, h5_zeros, h5_negative_zeros, h5_dead),
         *(checkpoint, checkpoint_zeros, checkpoint_negative_zeros),
         *(constants, stored_constants, constant_zeros, constant_negative_zeros, node_bytes),
         *(

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from modelinspect.remedies import Language, Remedy
-from tests.remedies.models import convert, loaded, network
+from tests.remedies.models import loaded, network
 from tests.remedies.proving import causes, equal_weights, findings, follow, have, printed, proves, run, size
 from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_names
@@ -24,27 +24,6 @@ def keras_loads_what_h5repack_wrote_again() -> None:
     path = have("keras3_hdf5/nested.h5")
     follow(path, "tiny-model-overhead", Remedy.NEWEST_HDF5)
     assert equal_weights(loaded(path, "keras"), loaded("smaller.h5", "keras"))
-
-
-@proves(Remedy.FIXED_COST)
-def overhead_grows_little_with_the_weights() -> None:
-    import tf_keras
-
-    around = {}
-    for units in (4, 1024):
-        model = network(tf_keras, units)
-        convert(model, "model.tflite")
-        tf_model = Path("saved")
-        shutil.rmtree(tf_model, ignore_errors=True)
-        model.save(tf_model, save_format="tf")
-        for path in ("model.tflite", "saved"):
-            around[path, units] = size(path) - sum(4 * w.size for w in model.get_weights())
-            if units == 4:
-                printed(path, "tiny-model-overhead", Remedy.FIXED_COST)
-            else:
-                assert "tiny-model-overhead" not in findings(path) or path == "saved"
-    for path in ("model.tflite", "saved"):
-        assert around[path, 1024] < 1.05 * around[path, 4]
 
 
 @proves(Remedy.NO_TRACES)

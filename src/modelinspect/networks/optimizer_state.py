@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from modelinspect.core.bytemap import TensorId
-from modelinspect.core.tensors import Role, Tensor
+from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.networks.copies import duplicates
 from modelinspect.networks.optimizers import average_names, optimizer_of
 from modelinspect.networks.subject import Subject
@@ -63,20 +63,31 @@ def slots_text(side: Subject, named: str) -> str:
 
 
 def _slots_of(slots: Sequence[Tensor], weights: Sequence[Tensor], named: str, times: int) -> str:
-    """Count the slots of each weight; nothing where they do not come out even. What is frozen has none."""
+    """Count the slots of each weight; nothing where they do not come out even. What is frozen has none.
+
+    A scalar may be a setting of the optimizer or the slot of a scalar weight: scalars are counted where there are enough of them.
+    """
     elements = sum(tensor.element_count for tensor in weights)
-    held = sum(tensor.element_count for tensor in slots if tensor.element_count > 1)
+    scalar_weights = sum(not tensor.shape for tensor in weights)
+    held = sum(tensor.element_count for tensor in slots if tensor.shape)
     if not elements or not held:
         return ""
+    each = held // max(elements - scalar_weights, 1)
+    if scalar_weights and each and sum(_may_be_slot(tensor) for tensor in slots) >= each * scalar_weights:
+        held += each * scalar_weights
     if held % elements == 0:
         where = f", in each of {times:,} checkpoints" if times > 1 and elements % times == 0 else ""
         return f"{plural(held // elements, 'slot')} for each of {plural(elements // times if where else elements, 'weight')}{where}"
-    shapes = Counter(tensor.shape for tensor in slots if tensor.element_count > 1)
+    shapes = Counter(tensor.shape for tensor in slots if tensor.shape)
     there = Counter(tensor.shape for tensor in weights)
     for each in sorted(_SLOTS.get(named, ()), reverse=True):
         if all(count % each == 0 and count // each <= there[shape] for shape, count in shapes.items()):
             return f"{plural(each, 'slot')} for each of {held // each:,} of the {plural(elements, 'weight')}"
     return ""
+
+
+def _may_be_slot(tensor: Tensor) -> bool:
+    return not tensor.shape and tensor.dtype.kind is ElementKind.FLOAT
 
 
 def _times(slots: Sequence[Tensor], weights: Sequence[Tensor]) -> str:

@@ -17,7 +17,7 @@ from modelinspect.measure.blocks import Reading
 from modelinspect.measure.facts import Measurements, TensorMeasure
 from modelinspect.measure.free import HiddenReport
 from modelinspect.networks.channels.removal import Removal
-from modelinspect.networks.kernels import frozen_masks
+from modelinspect.networks.kernels import frozen_masks, is_kernel
 from modelinspect.networks.names import KEY_END, canonical_name, is_bias
 from modelinspect.reports.categories import Category
 from modelinspect.reports.wording import percent
@@ -121,11 +121,15 @@ class Subject:
                     yield tensor, self.measurements[TensorId(index)]
 
     def kernels(self) -> Iterator[tuple[Tensor, TensorMeasure]]:
-        """Yield those of two axes or more, without masks that were frozen into a graph and constants that are stored as one element."""
+        """Yield those that are kernels: matrices and more axes of numbers that a network multiplies by.
+
+        Not masks that were frozen into a graph, constants that are stored as one element, biases, or whole numbers that say how
+        something is computed (paddings, axes, bit widths).
+        """
         masks = {id(self.artifact.tensors[index]) for index in frozen_masks(self.artifact, self.measurements)}
         for tensor, measure in self.measured():
             is_splat = tensor.role is Role.CONSTANT and tensor.storage is Storage.INLINE and tensor.stored_size < tensor.logical_size
-            if len(tensor.shape) > 1 and id(tensor) not in masks and not is_splat and not is_bias(self.name(tensor)):
+            if is_kernel(tensor) and id(tensor) not in masks and not is_splat and not is_bias(self.name(tensor)):
                 yield tensor, measure
 
     def name(self, tensor: Tensor) -> str:

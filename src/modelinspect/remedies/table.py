@@ -343,7 +343,6 @@ model.save({made!r}, save_format='tf', save_traces=False)
         "model",
     )
     DELETE_DEBUG = _shell("delete the folder of debugging information; loading does without", "rm -r {debug}", "model")
-    FIXED_COST = Text("nothing: a fixed cost of the format, which grows little with the weights", file="model.tflite")
 
     # files
     GET_FILES = Text("get the files that are missing, or the whole artifact again", file="model")

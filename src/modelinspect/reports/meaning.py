@@ -10,13 +10,18 @@ from modelinspect.reports.blocks import Block, Column, Lines, Note, Notes, Table
 
 
 class Meaning(Part, frozen=True, kw_only=True):
-    """One meaning of a word. ``kind`` is rule or cause; ``remedies`` are by name, or the one that there is under ``""``."""
+    """One meaning of a word. ``kind`` is rule or cause; ``remedies`` are by name, or the one that there is under ``""``.
+
+    ``evidence`` is what a rule looks at, and ``least`` the smallest finding that it reports; both are empty for causes.
+    """
 
     kind: str
     severity: str | None
     meaning: str
     example: str
     remedies: Mapping[str, str]
+    evidence: tuple[str, ...] = ()
+    least: str = ""
 
 
 class MeaningReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.meaning/1"):
@@ -30,6 +35,10 @@ class MeaningReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.m
         for found in self.meanings:
             what = f"a finding, {found.severity}" if found.severity else "a cause of size"
             yield Lines((f"{self.name}: {what}", "", found.meaning))
+            if found.evidence:
+                yield Lines(
+                    (f"It looks at {' and '.join(found.evidence)}.", *([f"It reports {found.least} or more."] if found.least else []))
+                )
             if found.example:
                 yield Notes("For example", (Note(found.severity or "", self.name, found.example),))
             if found.remedies:

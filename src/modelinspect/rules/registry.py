@@ -134,7 +134,7 @@ def lint_finding(rule: Rule, finding: Finding) -> LintFinding:
 
 def _findings(subject: Subject, rules: Iterable[Rule]) -> Iterator[tuple[Rule, Finding]]:
     for rule in rules:
-        for finding in rule.find(subject):
+        for finding in rule.run(subject):
             yield rule, finding
 
 

@@ -93,9 +93,9 @@ def beside(constant: Any, variable: Any) -> Build:
 
 
 def dead(column: int | None) -> Build:
-    made = kernel(8, 4)
+    made = kernel(64, 64)
     if column is not None:
-        made[:, column] = 0
+        made[:, column : column + 16] = 0
     return model(made)
 
 
@@ -141,7 +141,7 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
         16_384,
         lambda: alone(beside(kernel(), kernel(seed=2))),
     ),
-    "dead-channels": (lambda: alone(dead(2)), 32, lambda: alone(dead(None))),
+    "dead-channels": (lambda: alone(dead(2)), 4_096, lambda: alone(dead(None))),
     "densify-present": (lambda: alone(sparse()), 4_096, lambda: alone(sparse(densified=False))),
     "duplicate-tensors": (
         lambda: alone(model(kernel(), kernel())),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,8 +12,11 @@ from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role, Storage
 from modelinspect.measure.free import find_hidden
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.entries import FindingEntry
 from modelinspect.reports.wording import percent
+from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.registry import wasteful_rules
 from tests.support.artifacts import Build, pruned_network
 
 
@@ -67,7 +71,8 @@ def wrapped() -> Build:
 def tiny() -> Build:
     build = Build()
     build.region("header", 3_000, RegionKind.CONTAINER)
-    build.region("model_config", 1_000, RegionKind.GRAPH)
+    build.region("free space", 4_600, RegionKind.FREE)
+    build.region("model_config", 360, RegionKind.GRAPH)
     build.tensor("dense/kernel", (10, 10))
     return build
 
@@ -82,7 +87,7 @@ def large() -> Build:
 def hidden() -> Build:
     build = Build()
     build.region("header", 8, RegionKind.CONTAINER, data=b"\xff" * 8)
-    build.region("free space", 16, RegionKind.FREE, data=b"\0\0secret\0\0\0\0\0\0\0\0")
+    build.region("free space", 1_000, RegionKind.FREE, data=(b"\0\0" + 100 * b"secret").ljust(1_000, b"\0"))
     return build
 
 
@@ -95,11 +100,11 @@ def blank() -> Build:
 
 EXAMPLES: dict[str, tuple[Callable[[], Build], int, Callable[[], Build]]] = {
     "dense-zeros": (dense_zeros, 3_200, zero_biases_alone),
-    "hidden-bytes": (hidden, 6, blank),
+    "hidden-bytes": (hidden, 600, blank),
     "negative-zeros": (negative_zeros, 1_696, positive_zeros),
     "optimizer-state": (optimizer_state, 8_000, no_optimizer),
     "pruning-not-stripped": (wrapped, 4_004, no_optimizer),
-    "tiny-model-overhead": (tiny, 4_000, large),
+    "tiny-model-overhead": (tiny, 7_600, large),
 }
 """Rule -> an artifact on which it fires, the bytes it must tell, an artifact on which it must not fire."""
 
@@ -136,6 +141,51 @@ def test_the_optimizer_is_named_with_its_size_in_weights() -> None:
     assert message.startswith("8,000 bytes (66.7 %) are the optimizer's state (Adam): 2 slots for each of 1,000 weights")
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1), ()])
+def test_slots_of_one_element_are_slots(shape: tuple[int, ...]) -> None:
+    build = optimizer_state()
+    build.tensor("head/bias", shape)
+    for slot in "mv":
+        build.tensor(f"optimizer/Adam/{slot}/head/bias", shape, role=Role.OPTIMIZER)
+    build.tensor("optimizer/iterations", (), dtype="int64", role=Role.OPTIMIZER)
+    build.tensor("optimizer/learning_rate", (), role=Role.OPTIMIZER)
+    assert "2 slots for each of 1,001 weights;" in findings(build)["optimizer-state"].message
+
+
+def test_a_frozen_weight_of_one_element_has_no_slots() -> None:
+    build = optimizer_state()
+    build.tensor("head/bias", (1,))
+    assert "2 slots for each of 1,000 of the 1,001 weights;" in findings(build)["optimizer-state"].message
+
+
+def test_paddings_are_not_kernels_and_not_masks() -> None:
+    """An EfficientNet has three int32 constants of 4x2, half of them zero."""
+    build = Build(format=FormatName.SAVED_MODEL, facts={"ops": {"Mul": 3, "Pad": 1}})
+    build.tensor("dense/kernel", (100, 10), zeros=4)
+    for index in range(3):
+        build.tensor(f"function/Pad_{index}/paddings", (4, 2), dtype="int32", zeros=4, role=Role.CONSTANT)
+    assert findings(build) == {}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "zeros", "fires"),
+    [("float32", 60, False), ("float32", 200, True), ("int8", 200, False), ("int8", 400, True), ("int4", 400, False), ("int4", 600, True)],
+)
+def test_rounding_to_few_bits_makes_zeros_that_pruning_did_not(dtype: str, zeros: int, fires: bool) -> None:
+    build = Build("made.tflite", FormatName.TFLITE)
+    build.tensor("fc/kernel", (100, 100), dtype=dtype, zeros=10 * zeros)
+    assert ("dense-zeros" in findings(build)) is fires
+
+
+@pytest.mark.parametrize("rule", [rule for rule in wasteful_rules() if rule.worth.size], ids=lambda rule: rule.id)
+def test_no_finding_is_smaller_than_the_rule_says(rule: Rule) -> None:
+    """The threshold is the rule's own data, and one place applies it."""
+    finding = Finding("found", rule.worth.size, None)
+    below = replace(finding, bytes=rule.worth.size - 1)
+    found = replace(rule, find=lambda _: iter([finding, below]), evidence=())
+    assert list(found.run(Subject(Build().artifact()))) == [finding]
+
+
 @pytest.mark.parametrize("format", list(FormatName))
 def test_every_format_has_a_remedy_for_zeros(format: FormatName) -> None:
     build = dense_zeros()
@@ -169,7 +219,7 @@ def test_where_nothing_can_be_done_nothing_is_said(format: FormatName) -> None:
 def test_the_remedy_fits_the_kind_of_helper_variable(names: list[str], remedy: str) -> None:
     build = no_optimizer()
     for name in names:
-        build.tensor(name, (10,), role=Role.PRUNING)
+        build.tensor(name, (100,), role=Role.PRUNING)
     assert remedy in findings(build)["pruning-not-stripped"].remedy
 
 

@@ -12,7 +12,7 @@ from modelinspect.reports.diff import signed
 from modelinspect.reports.explain import CauseEntry, Compressed
 from modelinspect.reports.plan import OptionEntry
 from modelinspect.reports.wording import percent, plural
-from modelinspect.rules.wasteful.dense_zeros import WORTH_TELLING, dense_kernels
+from modelinspect.rules.wasteful.dense_zeros import WORTH_TELLING, are_zeros_reported, dense_kernels
 
 _MOST = 0.8
 _NAMED = 3
@@ -143,7 +143,7 @@ def _sparser(compared: Comparison | None, after: Subject) -> str:
 def _zeros(context: Subject, compressed: Compressed | None, before: int | None, sparser: str) -> str:
     """Say how many zeros are stored one by one, and what a compressor makes of them; nothing where there are few."""
     kernels = dense_kernels(context)
-    if not kernels.elements or kernels.zeros < WORTH_TELLING * kernels.elements:
+    if not are_zeros_reported(context, kernels):
         return ""
     said = (
         f"{percent(kernels.zeros, kernels.elements)} of the kernels' elements are zero{sparser}, {kernels.stored}: "

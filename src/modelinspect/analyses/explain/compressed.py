@@ -22,7 +22,7 @@ from modelinspect.measure.zeros import ZeroCounter
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.explain import Compressed
 from modelinspect.reports.plan import OptionEntry
-from modelinspect.rules.wasteful.dense_zeros import WORTH_TELLING, DenseKernels, dense_kernels
+from modelinspect.rules.wasteful.dense_zeros import DenseKernels, are_zeros_reported, dense_kernels
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _answers(before: Subject | None, after: Subject) -> bool:
         return False
     if before is not None and abs(after.artifact.size - before.artifact.size) <= _NEARLY * after.artifact.size:
         return True
-    return _is_worth_telling(dense_kernels(after))
+    return are_zeros_reported(after, dense_kernels(after))
 
 
 def compress(before: Planning | None, after: Planning, level: int, tell: Tell) -> Compressed | None:
@@ -90,7 +90,7 @@ def compress(before: Planning | None, after: Planning, level: int, tell: Tell) -
         old = None if before is None else pool.submit(_gzip, before, level, tell)
         try:
             size = _gzip(after, level, tell)
-            zeros = _zeros(after, kernels, level) if _is_worth_telling(kernels) else None
+            zeros = _zeros(after, kernels, level) if are_zeros_reported(after.subject, kernels) else None
             return Compressed(
                 compressor=f"gzip-{level}",
                 before=None if old is None else old.result(),
@@ -105,7 +105,7 @@ def compress(before: Planning | None, after: Planning, level: int, tell: Tell) -
 def smaller_forms(after: Planning, *, best: bool) -> tuple[OptionEntry, ...]:
     """Return what the plan knows of forms of the artifact that store zeros in less and load as they are, the smallest first."""
     damaged = any(found.severity is Severity.ERROR for found in after.subject.artifact.diagnostics)
-    if damaged or after.subject.measurements is None or not _is_worth_telling(dense_kernels(after.subject)):
+    if damaged or after.subject.measurements is None or not are_zeros_reported(after.subject, dense_kernels(after.subject)):
         return ()
     wanted = {"tflite-sparse", "tflite-float32"} if _is_float(after) else set()
     if best:
@@ -122,10 +122,6 @@ def smaller_forms(after: Planning, *, best: bool) -> tuple[OptionEntry, ...]:
 def _is_float(after: Planning) -> bool:
     """Tell whether the kernels are float32, as the converter takes them."""
     return all(tensor.dtype.name == "float32" for tensor in dense_kernels(after.subject).tensors)
-
-
-def _is_worth_telling(kernels: DenseKernels) -> bool:
-    return kernels.zeros >= WORTH_TELLING * kernels.elements > 0
 
 
 def _gzip(planning: Planning, level: int, tell: Tell) -> int:

@@ -31,7 +31,15 @@ def _meanings(name: str) -> Iterator[Meaning]:
     for rule in _rules():
         if rule.id == name:
             remedies = {"": rule.advice} if rule.advice else _remedies(rule.remedies)
-            yield Meaning(kind="rule", severity=str(rule.severity), meaning=rule.reason, example=rule.example, remedies=remedies)
+            yield Meaning(
+                kind="rule",
+                severity=str(rule.severity),
+                meaning=rule.reason,
+                example=rule.example,
+                remedies=remedies,
+                evidence=tuple(evidence.meaning for evidence in rule.evidence),
+                least=rule.worth.text,
+            )
     for cause in CAUSES:
         if cause == name:
             yield _cause(cause)

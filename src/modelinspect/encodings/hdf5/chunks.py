@@ -10,7 +10,7 @@ from modelinspect.encodings.hdf5.arrays import Part, read_extensible_array, read
 from modelinspect.encodings.hdf5.btree2 import BTree2
 from modelinspect.encodings.hdf5.messages import LayoutMessage
 from modelinspect.encodings.hdf5.model import Chunks, Dataspace
-from modelinspect.encodings.hdf5.state import CONTAINER, FREE, State
+from modelinspect.encodings.hdf5.state import CONTAINER, FREE, STALE_KEYS, State
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +102,7 @@ class ChunkIndex:
         row = np.dtype([("size", "<u4"), ("mask", "<u4"), ("at", "<u8", (rank + 1,)), ("child", f"<u{width}")])
         path, unused = (
             state.paths.child(self._path, "B-tree node"),
-            state.paths.child(self._path, "B-tree node", "unused keys and children"),
+            state.paths.child(self._path, "B-tree node", STALE_KEYS),
         )
         seen: set[int] = set()
         pending: list[tuple[int, int | None]] = [(root, None)]

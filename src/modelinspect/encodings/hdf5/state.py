@@ -15,6 +15,8 @@ from modelinspect.errors import Code, FormatError, LimitError, UnsupportedFeatur
 
 CONTAINER = RegionKind.CONTAINER
 FREE = RegionKind.FREE
+STALE_KEYS, STALE_ENTRIES = "unused keys and children", "unused entries"
+"""Names of free places in B-tree and symbol table nodes. The library moves keys and leaves old ones there."""
 METADATA = RegionKind.METADATA
 TENSOR_DATA = RegionKind.TENSOR_DATA
 

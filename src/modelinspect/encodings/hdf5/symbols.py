@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from struct import Struct
 
 from modelinspect.core.paths import PathId
-from modelinspect.encodings.hdf5.state import CONTAINER, FREE, METADATA, State, text
+from modelinspect.encodings.hdf5.state import CONTAINER, FREE, METADATA, STALE_ENTRIES, STALE_KEYS, State, text
 
 _WIDTH = {2: "H", 4: "I", 8: "Q"}
 _NODE_HEAD = 8
@@ -165,7 +165,7 @@ class SymbolTable:
             raise state.error(f"a B-tree node says that it has {count:,} children", offset)
         path = state.paths.add(self.path, "B-tree node")
         state.claim(offset, used, CONTAINER, path)
-        state.claim(offset + used, self._node_size - used, FREE, state.paths.add(path, "unused keys and children"))
+        state.claim(offset + used, self._node_size - used, FREE, state.paths.add(path, STALE_KEYS))
         state.totals.group_btrees += self._node_size
         if not count:
             return []
@@ -203,7 +203,7 @@ class SymbolTable:
                 place = int.from_bytes(data[index + scratch - 4 : index + scratch], "little")
                 target = self._string(place, "soft link's value").encode("utf-8", "backslashreplace")
             self.entries.append(Entry(label, header, target))
-        state.claim(offset + used, self._leaf_size - used, FREE, paths.add(path, "unused entries"))
+        state.claim(offset + used, self._leaf_size - used, FREE, paths.add(path, STALE_ENTRIES))
 
     def _string(self, index: int, what: str) -> str:
         heap = self.heap

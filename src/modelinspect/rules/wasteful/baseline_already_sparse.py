@@ -9,7 +9,7 @@ from modelinspect.core.tensors import Role
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.wording import percent
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Evidence, Finding, Rule
 from modelinspect.rules.wasteful.dense_zeros import dense_kernels
 
 _SPARSE = 0.2
@@ -28,7 +28,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if abs(zeros / elements - after_zeros / after_elements) > _AS_SPARSE:  # where the first has more, the order is turned
         return
     message = (
-        f"the first artifact is no dense baseline: {percent(zeros, elements)} of its kernels' elements are zero already, "
+        f"the first file is not a dense baseline: {percent(zeros, elements)} of its kernels' elements are already zero, and "
         f"{percent(after_zeros, after_elements)} of the second's"
     )
     yield Finding(
@@ -39,7 +39,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 
 
 def _alike(before: Subject, after: Subject) -> bool:
-    """Tell whether both store their kernels in one way: else the first is the model to convert, and no baseline."""
+    """Return whether both store their kernels in the same way; otherwise the first is the model that was converted, not a baseline."""
     if before.artifact.format is not after.artifact.format or before.of_role(Role.PRUNING):
         return False
     ways = [
@@ -54,6 +54,10 @@ RULE = Rule(
     Severity.WARNING,
     "A baseline saved after pruning is the pruned model, and comparing with it shows nothing.",
     _find,
-    example=("the first artifact is no dense baseline: 80.0 % of its kernels' elements are zero already, 80.0 % of the second's"),
+    example=("the first file is not a dense baseline: 80.0 % of its kernels' elements are already zero, and 80.0 % of the second's"),
     remedies=(Remedy.BASELINE_FIRST,),
+    evidence=(
+        Evidence.COMPARISON,
+        Evidence.VALUES,
+    ),
 )

@@ -10,7 +10,7 @@ from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import block_of, pruned_in_blocks
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Finding, Rule, Threshold
 from modelinspect.rules.wasteful.densify_present import densified
 
 
@@ -28,11 +28,12 @@ def _find(subject: Subject) -> Iterator[Finding]:
         return
     size = sum(tensor.stored_size for tensor, _ in missed)
     tensor, wanted = max(missed, key=lambda pair: pair[0].stored_size)
-    found = "×".join(map(str, blocks.get(tensor.name, ()))) or "single elements"
+    stored = blocks.get(tensor.name, ())
+    found = f"blocks of {'×'.join(map(str, stored))}" if stored else "single elements"
     matrices = plural(len(missed), "sparse matrix", "sparse matrices")
     message = (
-        f"{matrices} of fully connected layers with a pattern that no sparse kernel takes: {tensor.name} is pruned by {found}, "
-        f"its kernel takes blocks of 1×{wanted}"
+        f"{matrices} of fully connected layers with a pattern that no sparse kernel of TFLite runs: {tensor.name} is stored in {found}, "
+        f"the sparse kernel needs blocks of 1×{wanted}"
     )
     missed.sort(key=lambda pair: -pair[0].stored_size)
     yield Finding(message, size, pruned_in_blocks(subject.artifact, (each for each, _ in missed)))
@@ -52,15 +53,16 @@ def _block_shapes(subject: Subject) -> dict[str, tuple[int, ...]]:
 RULE = Rule(
     "block-mismatch",
     Severity.NOTE,
-    "TFLite runs sparse fully connected layers in blocks of 1×4 (float) or 1×16 (int8) alone.",
+    "TFLite runs sparse fully connected layers in blocks of 1×4 (float) or 1×16 (int8) only.",
     _find,
     example=(
-        "1 sparse matrix of fully connected layers with a pattern that no sparse kernel takes: fc/kernel is pruned by "
-        "single elements, its kernel takes blocks of 1×4"
+        "1 sparse matrix of fully connected layers with a pattern that no sparse kernel of TFLite runs: fc/kernel is stored in "
+        "single elements, the sparse kernel needs blocks of 1×4"
     ),
     remedies=(
         Remedy.PRUNE_BLOCKS,
         Remedy.CONVERT_DENSE,
         Remedy.CONVERT_DENSE_NARROW,
     ),
+    worth=Threshold(256, 0.01),
 )

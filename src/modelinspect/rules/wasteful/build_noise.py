@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from modelinspect.core.artifact import Severity
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Evidence, Finding, Rule
 
 _NOISE = ("date_saved",)
 
@@ -20,7 +20,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
     noise = [name for name in _NOISE if name in mine and name in theirs and mine.get(name) != theirs.get(name)]
     if not noise or compared.before.artifact.size != subject.artifact.size:
         return
-    message = f"the artifacts differ only in what every build writes anew: {', '.join(noise)}; tensors and sizes are the same"
+    differ = "differs" if len(noise) == 1 else "differ"
+    message = f"of what was compared, only {', '.join(noise)} {differ}, which every build writes anew; tensors and sizes are the same"
     yield Finding(message, 0, advise(Remedy.COMPARE_CONTENTS, subject.artifact, **compared.locations(subject)))
 
 
@@ -29,6 +30,10 @@ RULE = Rule(
     Severity.NOTE,
     "Dates and fingerprints make two builds of one model differ.",
     _find,
-    example=("the artifacts differ only in what every build writes anew: date_saved; tensors and sizes are the same"),
+    example=("of what was compared, only date_saved differs, which every build writes anew; tensors and sizes are the same"),
     remedies=(Remedy.COMPARE_CONTENTS,),
+    evidence=(
+        Evidence.COMPARISON,
+        Evidence.VALUES,
+    ),
 )

@@ -1,4 +1,4 @@
-"""Finds weights that stand in the graph as constants and among the variables too."""
+"""Finds weights that are stored in the graph as constants and as variables too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from modelinspect.core.tensors import Role, Tensor
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
 
 _SMALLEST = 16
 
@@ -33,7 +33,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     size = sum(constant.stored_size for constant, _ in both)
     constant, variable = max(both, key=lambda pair: pair[0].stored_size)
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are {plural(len(both), 'constant')} of the graph that the variables hold too: "
+        f"{size:,} bytes ({subject.share(size)}) are {plural(len(both), 'constant')} of the graph equal to a variable that is stored too: "
         f"{constant.name} is {subject.name(variable)}"
     )
     yield Finding(message, size, advise(Remedy.READ_VARIABLES, subject.artifact))
@@ -44,6 +44,8 @@ RULE = Rule(
     Severity.WARNING,
     "Freezing or converting puts weights into the graph; the variables keep theirs.",
     _find,
-    example=("16,384 bytes (50.0 %) are 1 constant of the graph that the variables hold too: function/Const is layer_0/kernel"),
+    example=("16,384 bytes (50.0 %) are 1 constant of the graph equal to a variable that is stored too: function/Const is layer_0/kernel"),
     remedies=(Remedy.READ_VARIABLES,),
+    evidence=(Evidence.VALUES,),
+    worth=Threshold(256, 0.01),
 )

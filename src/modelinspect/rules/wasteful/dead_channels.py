@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.core.artifact import Severity
+from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.networks.channels.removal import Removal
 from modelinspect.networks.kernels import output_axis
@@ -12,12 +12,14 @@ from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import live_channels
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
     if subject.removal is not None:
         yield from _in_network(subject, subject.removal)
+        return
+    if subject.artifact.format is FormatName.HDF5:  # nothing says that its datasets are kernels
         return
     found: list[tuple[Tensor, int, int]] = []
     for tensor, measure in subject.measured():
@@ -33,8 +35,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     size = sum(tensor.stored_size * dead // all_of_them for tensor, dead, all_of_them in found)
     tensor, dead, all_of_them = max(found, key=lambda entry: entry[1] / entry[2])
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are output channels of zeros alone, in {plural(len(found), 'kernel')}: "
-        f"{tensor.name} has {dead:,} dead of {all_of_them:,}; what reads them is not told here, and not counted"
+        f"{size:,} bytes ({subject.share(size)}) are output channels of zeros only, in {plural(len(found), 'kernel')}: "
+        f"{tensor.name} has {dead:,} dead of {all_of_them:,}. How layers are connected is unknown here, so what reads these channels is "
+        f"not counted"
     )
     found.sort(key=lambda entry: -entry[1] / entry[2])
     yield Finding(message, size, live_channels(subject.artifact, [kernel for kernel, _, _ in found], None))
@@ -58,7 +61,7 @@ def _in_network(subject: Subject, removal: Removal) -> Iterator[Finding]:
         f"{'outputs' if axis == out else 'inputs'}"
     )
     if folded:
-        message += f"; what {plural(folded, 'channel')} {'carries' if folded == 1 else 'carry'} goes into the bias behind"
+        message += f"; removing {folded:,} of them means adding their constant output to the next layer's bias"
     yield Finding(message, size, live_channels(subject.artifact, (), removal))
 
 
@@ -67,7 +70,9 @@ RULE = Rule(
     Severity.NOTE,
     "A channel of zeros can be removed from the model, which no compressor does.",
     _find,
-    example="32 bytes (25.0 %) are output channels of zeros alone, in 1 kernel: layer_0/kernel has 1 dead of 4; what reads them is "
-    "not told here, and not counted",
+    example="4,096 bytes (25.0 %) are output channels of zeros only, in 1 kernel: layer_0/kernel has 16 dead of 64. How layers are "
+    "connected is unknown here, so what reads these channels is not counted",
     remedies=(Remedy.LIVE_CHANNELS, Remedy.LIVE_FILTERS, Remedy.LIVE_NETWORK),
+    evidence=(Evidence.VALUES,),
+    worth=Threshold(256, 0.01),
 )

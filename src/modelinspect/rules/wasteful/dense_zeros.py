@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, log2
 
-from modelinspect.core.artifact import Severity
+from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.tensors import Storage, Tensor
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import compressed
 from modelinspect.reports.wording import percent, plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
 
 WORTH_TELLING = 0.1
-"""The share of zeros from which on they are no chance."""
+"""The share of zeros above which wide elements are not zero by chance."""
+_NOTABLE = ((16, WORTH_TELLING), (8, 0.3), (4, 0.5), (0, 0.75))
+"""The same by the width of an element: rounding alone makes up to 20 % of 8-bit weights zero, and more of narrower ones."""
+_WORTH = Threshold(512, 0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,21 @@ class DenseKernels:
         return sum(self.counts)
 
     @property
+    def are_notable(self) -> bool:
+        """Whether there are more zeros than training and rounding alone leave."""
+        usual = sum(tensor.element_count * _usual_share(tensor.dtype.bits) for tensor in self.tensors)
+        return self.zeros >= usual > 0
+
+    @property
     def stored(self) -> str:
         """How zeros are stored, in words."""
         widths = {tensor.dtype.bits for tensor, count in zip(self.tensors, self.counts, strict=True) if count}
         width = widths.pop() if len(widths) == 1 else 0
         return f"stored in {plural(width // 8, 'byte')} each" if width >= 8 else "each stored in full"
+
+
+def _usual_share(bits: int) -> float:
+    return next(share for least, share in _NOTABLE if bits >= least)
 
 
 def dense_kernels(subject: Subject) -> DenseKernels:
@@ -55,22 +68,28 @@ def dense_kernels(subject: Subject) -> DenseKernels:
     return DenseKernels(tuple(tensor for tensor, _ in found), tuple(count for _, count in found), size)
 
 
+def are_zeros_reported(subject: Subject, kernels: DenseKernels) -> bool:
+    """Return whether the zeros of a subject's kernels are more than usual, and enough bytes to report."""
+    return kernels.are_notable and _WORTH.is_reached(kernels.size, subject.size)
+
+
 def _find(subject: Subject) -> Iterator[Finding]:
     kernels = dense_kernels(subject)
-    if not kernels.elements or kernels.zeros < WORTH_TELLING * kernels.elements:
+    if not kernels.are_notable:
         return
-    worth = sum(_positions(tensor.element_count, count) for tensor, count in zip(kernels.tensors, kernels.counts, strict=True))
+    index = sum(_positions(tensor.element_count, count) for tensor, count in zip(kernels.tensors, kernels.counts, strict=True))
+    noun = "dataset" if subject.artifact.format is FormatName.HDF5 else "kernel"
     message = (
-        f"{percent(kernels.zeros, kernels.elements)} of the elements of {plural(len(kernels.tensors), 'kernel')} are zero, "
-        f"{kernels.stored}: {kernels.size:,} bytes of zeros ({subject.share(kernels.size)}), so pruning alone makes "
-        f"this file no smaller; to tell where they stand takes {worth:,} bytes at best, and `modelinspect plan` says how near "
-        f"compressors and sparse storage come"
+        f"{percent(kernels.zeros, kernels.elements)} of the elements of {plural(len(kernels.tensors), noun)} are zero, "
+        f"{kernels.stored}: {kernels.size:,} bytes of zeros ({subject.share(kernels.size)}). A zero takes the same space as any other "
+        f"value; an index of the non-zero elements needs at least {index:,} bytes, and `modelinspect plan` shows what compression "
+        f"and sparse storage reach"
     )
     yield Finding(message, kernels.size, compressed(subject.artifact))
 
 
 def _positions(elements: int, zeros: int) -> int:
-    """Return the bytes of information that tell which elements are zero, were each zero or not by chance alone."""
+    """Return the bytes of information in which elements are zero, were each zero or not independently of the others."""
     share = zeros / elements
     if share in (0, 1):
         return 0
@@ -83,9 +102,9 @@ RULE = Rule(
     "A zero takes as many bytes as any other element unless it is compressed or stored sparsely.",
     _find,
     example=(
-        "80.0 % of the elements of 1 kernel are zero, stored in 4 bytes each: 3,200 bytes of zeros (79.2 %), so "
-        "pruning alone makes this file no smaller; to tell where they stand takes 91 bytes at best, and `modelinspect plan` says "
-        "how near compressors and sparse storage come"
+        "80.0 % of the elements of 1 kernel are zero, stored in 4 bytes each: 3,200 bytes of zeros (79.2 %). A zero takes the same "
+        "space as any other value; an index of the non-zero elements needs at least 91 bytes, and `modelinspect plan` shows what "
+        "compression and sparse storage reach"
     ),
     remedies=(
         Remedy.GZIP_HDF5,
@@ -94,4 +113,6 @@ RULE = Rule(
         Remedy.GZIP_FOLDER,
         Remedy.GZIP_FILES,
     ),
+    evidence=(Evidence.VALUES,),
+    worth=_WORTH,
 )

@@ -9,7 +9,7 @@ from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import pruned_in_blocks
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Finding, Rule, Threshold
 
 
 def densified(subject: Subject) -> list[str]:
@@ -47,4 +47,5 @@ RULE = Rule(
         Remedy.CONVERT_DENSE,
         Remedy.CONVERT_DENSE_NARROW,
     ),
+    worth=Threshold(1024, 0.01),
 )

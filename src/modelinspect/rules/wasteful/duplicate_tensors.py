@@ -12,7 +12,7 @@ from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.causes import duplicate_remedy
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Finding, Rule, Threshold
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -53,4 +53,5 @@ RULE = Rule(
         Remedy.CONVERT_AGAIN,
         Remedy.LINK_DATASET,
     ),
+    worth=Threshold(1024, 0.01),
 )

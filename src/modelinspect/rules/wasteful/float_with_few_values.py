@@ -10,7 +10,7 @@ from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import compressed
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
 
 _MOST_VALUES = 256
 _FEWEST_ELEMENTS = 1024
@@ -35,7 +35,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     message = (
         f"{plural(len(found), 'tensor')} of floating-point numbers {'holds' if len(found) == 1 else 'hold'} few values: "
         f"{subject.name(tensor)} has {values:,} in {tensor.element_count:,} elements of {tensor.dtype}; "
-        f"as indices they would take {saved:,} bytes less"
+        f"indices into a table of the values would take {saved:,} bytes less"
     )
     yield Finding(message, saved, compressed(subject.artifact))
 
@@ -52,8 +52,8 @@ RULE = Rule(
     "Clustered or binarised weights take full-width floats until something packs them.",
     _find,
     example=(
-        "1 tensor of floating-point numbers holds few values: layer_0/kernel has 2 in 4,096 elements of float32; as "
-        "indices they would take 15,864 bytes less"
+        "1 tensor of floating-point numbers holds few values: layer_0/kernel has 2 in 4,096 elements of float32; "
+        "indices into a table of the values would take 15,864 bytes less"
     ),
     remedies=(
         Remedy.GZIP_HDF5,
@@ -62,4 +62,6 @@ RULE = Rule(
         Remedy.GZIP_FOLDER,
         Remedy.GZIP_FILES,
     ),
+    evidence=(Evidence.VALUES,),
+    worth=Threshold(1024, 0.01),
 )

@@ -1,30 +1,44 @@
-"""Finds bytes that are not zero where nothing should stand."""
+"""Finds bytes that are not zero in free space."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.encodings.hdf5.state import STALE_ENTRIES, STALE_KEYS
+from modelinspect.measure.free import HiddenBytes
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import shown_bytes
 from modelinspect.reports.categories import Category
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
+
+_STALE = frozenset((STALE_KEYS, STALE_ENTRIES))
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
     hidden = subject.hidden
     if hidden is None or not hidden.regions:
         return
-    largest = max(hidden.regions, key=lambda region: (region.count, -region.first))
+    stale = [region for region in hidden.regions if _is_stale(region)]
+    others = [region for region in hidden.regions if not _is_stale(region)]
+    if not others:
+        return
+    count = hidden.byte_count - sum(region.count for region in stale)
+    largest = max(others, key=lambda region: (region.count, -region.first))
     of_member = f" of {largest.member}" if len(subject.artifact.members) > 1 else ""
     message = (
-        f"{hidden.byte_count:,} of {subject.sizes[Category.FREE]:,} bytes of free space are not zero, in "
-        f"{plural(hidden.region_count, 'region')}: what was deleted or overwritten there, or what somebody hides; "
-        f"one region holds {largest.count:,} of them, from byte {largest.first:,} ({largest.first:#x}){of_member} on"
+        f"{count:,} of {subject.sizes[Category.FREE]:,} bytes of free space are not zero, in "
+        f"{plural(hidden.region_count - len(stale), 'region')}: deleted or overwritten content, or content that somebody hides. "
+        f"The largest region holds {largest.count:,} of them from byte {largest.first:,} ({largest.first:#x}){of_member}"
     )
-    yield Finding(message, hidden.byte_count, shown_bytes(subject.artifact, largest.member, largest.first))
+    yield Finding(message, count, shown_bytes(subject.artifact, largest.member, largest.first))
+
+
+def _is_stale(region: HiddenBytes) -> bool:
+    """Return whether a region holds keys that the HDF5 library left in a B-tree node."""
+    return bool(region.path) and region.path[-1] in _STALE
 
 
 RULE = Rule(
@@ -33,11 +47,13 @@ RULE = Rule(
     "Free space may hold what was deleted, or what somebody hides.",
     _find,
     example=(
-        "6 of 16 bytes of free space are not zero, in 1 region: what was deleted or overwritten there, or what "
-        "somebody hides; one region holds 6 of them, from byte 10 (0xa) on"
+        "600 of 1,000 bytes of free space are not zero, in 1 region: deleted or overwritten content, or content that somebody "
+        "hides. The largest region holds 600 of them from byte 10 (0xa)"
     ),
     remedies=(
         Remedy.LOOK_AND_REPACK,
         Remedy.LOOK,
     ),
+    evidence=(Evidence.FREE_BYTES,),
+    worth=Threshold(256),
 )

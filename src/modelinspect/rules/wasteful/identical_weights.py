@@ -8,7 +8,7 @@ from modelinspect.core.artifact import Severity
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.wording import percent, plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Evidence, Finding, Rule
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -37,4 +37,8 @@ RULE = Rule(
     _find,
     example=("all 1 tensor of the model have equal elements on both sides: what differs is how they are stored, not the model"),
     remedies=(Remedy.COMPARE_STORAGE,),
+    evidence=(
+        Evidence.COMPARISON,
+        Evidence.VALUES,
+    ),
 )

@@ -9,7 +9,7 @@ from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import positive_zeros
 from modelinspect.reports.wording import percent
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
 
 _WORTH_TELLING = 0.05
 _SOME = 64
@@ -25,8 +25,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if negative < _SOME or negative < _WORTH_TELLING * elements:
         return
     message = (
-        f"{negative:,} of {zeros:,} zeros ({percent(negative, zeros)}) are -0.0, which a mask makes of a negative weight: "
-        f"the same value, but a second bit pattern, so compressors save less than they could"
+        f"{negative:,} of {zeros:,} zeros ({percent(negative, zeros)}) are -0.0: the same value as 0.0 in "
+        f"a second bit pattern, so compressors save less than they could. Multiplying a negative weight by a mask's 0 makes -0.0"
     )
     yield Finding(message, size, positive_zeros(subject.artifact))
 
@@ -37,12 +37,14 @@ RULE = Rule(
     "Pruned weights that are -0.0 compress worse than 0.0; the value is the same.",
     _find,
     example=(
-        "424 of 800 zeros (53.0 %) are -0.0, which a mask makes of a negative weight: the same value, but a second bit "
-        "pattern, so compressors save less than they could"
+        "424 of 800 zeros (53.0 %) are -0.0: the same value as 0.0 in a second bit pattern, so compressors save less than they could. "
+        "Multiplying a negative weight by a mask's 0 makes -0.0"
     ),
     remedies=(
         Remedy.POSITIVE_ZEROS,
         Remedy.POSITIVE_ZEROS_FIRST,
         Remedy.POSITIVE_ARRAYS,
     ),
+    evidence=(Evidence.VALUES,),
+    worth=Threshold(256, 0.01),
 )

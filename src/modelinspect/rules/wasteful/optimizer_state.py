@@ -13,10 +13,7 @@ from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import without_optimizer
 from modelinspect.reports.categories import Category
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
-
-_WORTH_TELLING = 0.001
-"""The share of the artifact from which on it is more than the count of steps and the learning rate, which every optimizer keeps."""
+from modelinspect.rules.base import Finding, Rule, Threshold
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -28,8 +25,6 @@ def _find(subject: Subject) -> Iterator[Finding]:
     averages = [tensor for tensor in slots if tensor.name in names]
     if len(averages) == len(slots):
         what = f"moving averages of the weights: {plural(len(slots), 'tensor')}"
-    elif size < _WORTH_TELLING * subject.artifact.size:
-        return
     else:
         what = optimizer_text(subject)
         what += f", and a moving average beside each of {plural(len(averages), 'variable')}" if averages else ""
@@ -51,4 +46,5 @@ RULE = Rule(
         Remedy.WRITE_CLONE,
         Remedy.SAVE_WITHOUT_SLOTS,
     ),
+    worth=Threshold(128, 0.001),
 )

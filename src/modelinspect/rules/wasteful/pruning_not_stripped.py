@@ -12,7 +12,7 @@ from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import without_helpers
 from modelinspect.reports.categories import Category
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Finding, Rule, Threshold
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -70,4 +70,5 @@ RULE = Rule(
         Remedy.CONVERT_AWARE,
         Remedy.CONVERT_AWARE_MODEL,
     ),
+    worth=Threshold(128, 0.001),
 )

@@ -8,7 +8,7 @@ from modelinspect.core.artifact import Severity
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.categories import Category
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Finding, Rule, Threshold
 
 _WEIGHTS = (Category.DENSE_WEIGHTS, Category.ZERO_WEIGHTS, Category.COMPRESSED_WEIGHTS, Category.SPARSE_VALUES)
 _WIDER = 3
@@ -38,4 +38,5 @@ RULE = Rule(
         "12 bytes, however few weights it has"
     ),
     remedies=(Remedy.CONVERT_FLOAT,),
+    worth=Threshold(256, 0.1),
 )

@@ -11,7 +11,7 @@ from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import converted_dense
 from modelinspect.reports.categories import Category
 from modelinspect.reports.wording import percent, plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Finding, Rule, Threshold
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -25,8 +25,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     elements = sum(tensor.element_count for tensor in sparse)
     zeros = sum(measure.zero_count or 0 for tensor, measure in subject.measured() if tensor.storage is Storage.SPARSE)
     told = f" at {percent(zeros, elements)} zeros" if zeros else ""
+    takes = plural(len(sparse), "tensor takes", "tensors take")
     message = (
-        f"sparse storage costs {loss:,} bytes more than dense{told}: {plural(len(sparse), 'tensor')} take {values:,} bytes of values and "
+        f"sparse storage costs {loss:,} bytes more than dense{told}: {takes} {values:,} bytes of values and "
         f"{index:,} of indices, {dense:,} bytes when dense; the converter encodes from 30 % zeros on and never compares sizes"
     )
     yield Finding(message, loss, converted_dense(subject.artifact))
@@ -38,11 +39,12 @@ RULE = Rule(
     "An index for each kept value can cost more than the zeros that it saves.",
     _find,
     example=(
-        "sparse storage costs 276 bytes more than dense: 1 tensor take 700 bytes of values and 600 of indices, 1,024 "
+        "sparse storage costs 276 bytes more than dense: 1 tensor takes 700 bytes of values and 600 of indices, 1,024 "
         "bytes when dense; the converter encodes from 30 % zeros on and never compares sizes"
     ),
     remedies=(
         Remedy.CONVERT_DENSE,
         Remedy.CONVERT_DENSE_NARROW,
     ),
+    worth=Threshold(128, 0.01),
 )

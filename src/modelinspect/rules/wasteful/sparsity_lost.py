@@ -8,7 +8,7 @@ from modelinspect.core.artifact import Severity
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Evidence, Finding, Rule
 from modelinspect.rules.wasteful.masks import masks
 
 
@@ -40,4 +40,5 @@ RULE = Rule(
         "at least 10 elements that the masks prune are not zero, in 1 kernel: dense/kernel has 70 zeros where its mask has 80, 10 too few"
     ),
     remedies=(Remedy.APPLY_MASKS,),
+    evidence=(Evidence.VALUES,),
 )

@@ -8,7 +8,7 @@ from modelinspect.core.artifact import Severity
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Evidence, Finding, Rule
 from modelinspect.rules.wasteful.masks import masks
 
 
@@ -34,4 +34,5 @@ RULE = Rule(
         "the 1 mask of the pruning wrappers keep every element: pruning never took place, or the schedule had not begun when this was saved"
     ),
     remedies=(Remedy.BEGIN_PRUNING,),
+    evidence=(Evidence.VALUES,),
 )

@@ -10,9 +10,7 @@ from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.remedies.choose import compressed
 from modelinspect.reports.wording import plural
-from modelinspect.rules.base import Finding, Rule
-
-_WORTH_TELLING = 16 * 1024
+from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -23,7 +21,6 @@ def _find(subject: Subject) -> Iterator[Finding]:
         and tensor.role in (Role.CONSTANT, Role.WEIGHT)
         and len(tensor.shape) > 1
         and tensor.storage is not Storage.COMPRESSED
-        and tensor.stored_size >= _WORTH_TELLING
     ]
     if not splats:
         return
@@ -51,4 +48,6 @@ RULE = Rule(
         Remedy.GZIP_FOLDER,
         Remedy.GZIP_FILES,
     ),
+    evidence=(Evidence.VALUES,),
+    worth=Threshold(16 * 1024, 0.01),
 )

@@ -1,47 +1,56 @@
-"""Finds small files that are mostly framing, where smaller weights hardly make a smaller file."""
+"""Finds small files that are mostly framing of the file format and space that it leaves unused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.core.artifact import Severity
+from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.remedies.choose import is_old_hdf5
 from modelinspect.reports.categories import Category
-from modelinspect.rules.base import Finding, Rule
+from modelinspect.rules.base import Finding, Rule, Threshold
 
 _TINY = 256 * 1024
-_PAYLOAD = (Category.DENSE_WEIGHTS, Category.ZERO_WEIGHTS, Category.COMPRESSED_WEIGHTS, Category.SPARSE_VALUES)
-_OVERHEAD = (Category.CONTAINER, Category.FREE, Category.GRAPH, Category.METADATA, Category.QUANTIZATION, Category.SPARSE_INDEX)
+_PAYLOAD = (Category.DENSE_WEIGHTS, Category.ZERO_WEIGHTS, Category.SPARSE_VALUES)
+_GROWS_WITH_TENSORS = frozenset(
+    (FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.KERAS_ZIP, FormatName.TFLITE, FormatName.CHECKPOINT)
+)
+"""Formats whose framing is a structure for each tensor, group or operator, whatever the number of elements: not chunks of data."""
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
-    payload = sum(subject.sizes[category] for category in _PAYLOAD)
-    overhead = sum(subject.sizes[category] for category in _OVERHEAD)
-    if not payload or overhead <= payload or subject.artifact.size > _TINY:
+    artifact, sizes = subject.artifact, subject.sizes
+    if artifact.format not in _GROWS_WITH_TENSORS or artifact.size > _TINY or _is_partly_known(subject):
         return
-    largest = sorted((category for category in _OVERHEAD if subject.sizes[category]), key=lambda category: -subject.sizes[category])[:2]
-    most = " and ".join(f"{subject.sizes[category]:,} of {category}" for category in largest)
+    payload = sum(sizes[category] for category in _PAYLOAD)
+    unused, structure = sizes[Category.FREE], sizes[Category.CONTAINER]
+    overhead = unused + structure
+    if not payload or overhead <= payload:
+        return
     message = (
-        f"{overhead:,} bytes ({subject.share(overhead)}) are not weights but what stands around them ({most}); "
-        f"the weights are {payload:,} bytes ({subject.share(payload)}), and no pruning can save more than that"
+        f"{subject.share(overhead)} is file-format overhead: {unused:,} bytes unused, and {structure:,} bytes of structure, "
+        f"which grows with the number of tensors ({len(artifact.tensors):,}), not with their size. The weights take {payload:,} bytes "
+        f"({subject.share(payload)})"
     )
-    remedy = Remedy.NEWEST_HDF5 if is_old_hdf5(subject.artifact) else Remedy.FIXED_COST
-    yield Finding(message, overhead, advise(remedy, subject.artifact))
+    remedy = advise(Remedy.NEWEST_HDF5, artifact) if is_old_hdf5(artifact) else None
+    yield Finding(message, overhead, remedy)
+
+
+def _is_partly_known(subject: Subject) -> bool:
+    """Return whether some bytes are unnamed, or compressed: then it is unknown what they would be for."""
+    return bool(subject.sizes[Category.UNATTRIBUTED] or subject.sizes[Category.COMPRESSED_WEIGHTS])
 
 
 RULE = Rule(
     "tiny-model-overhead",
     Severity.NOTE,
-    "In a small file the format's fixed cost outweighs the weights.",
+    "In a small file the structure of the file format can outweigh the weights.",
     _find,
     example=(
-        "4,000 bytes (90.9 %) are not weights but what stands around them (3,000 of container and 1,000 of graph); the "
-        "weights are 400 bytes (9.1 %), and no pruning can save more than that"
+        "90.9 % is file-format overhead: 4,600 bytes unused, and 3,000 bytes of structure, which grows with the number of "
+        "tensors (1), not with their size. The weights take 400 bytes (4.8 %)"
     ),
-    remedies=(
-        Remedy.NEWEST_HDF5,
-        Remedy.FIXED_COST,
-    ),
+    remedies=(Remedy.NEWEST_HDF5,),
+    worth=Threshold(4096, 0.5),
 )

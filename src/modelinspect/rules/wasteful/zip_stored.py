@@ -9,16 +9,14 @@ from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import compressed
 from modelinspect.reports.categories import Category
-from modelinspect.rules.base import Finding, Rule
-
-_WORTH_TELLING = 0.1
+from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
     if subject.artifact.format is not FormatName.KERAS_ZIP or any(member.logical for member in subject.artifact.members):
         return
     size = subject.sizes[Category.ZERO_WEIGHTS]
-    if len(subject.artifact.members) != 1 or size < _WORTH_TELLING * subject.artifact.size:
+    if len(subject.artifact.members) != 1 or not size:
         return
     message = (
         f"the members of the zip are stored, not compressed: {size:,} bytes ({subject.share(size)}) are zeros that deflate nearly removes"
@@ -33,4 +31,6 @@ RULE = Rule(
     _find,
     example=("the members of the zip are stored, not compressed: 8,192 bytes (50.0 %) are zeros that deflate nearly removes"),
     remedies=(Remedy.DEFLATE_KERAS,),
+    evidence=(Evidence.VALUES,),
+    worth=Threshold(1024, 0.1),
 )
