@@ -232,10 +232,10 @@ def shrink(
     from pathlib import Path
 
     from modelinspect.errors import UsageError
-    from modelinspect.shrink.reporting import report
-    from modelinspect.shrink.run import Place
-    from modelinspect.shrink.run import shrink as shrink_artifact
-    from modelinspect.shrink.steps import Drop, Loader, Options
+    from modelinspect.shrinking.reporting import report
+    from modelinspect.shrinking.run import Place
+    from modelinspect.shrinking.run import shrink as shrink_artifact
+    from modelinspect.shrinking.steps import Drop, Loader, Options
 
     if output is not None and in_place:
         raise UsageError("give an output or shrink in place, not both")
@@ -252,7 +252,7 @@ def shrink(
 
 def compare_content(before: Location, after: Location, *, limits: Limits | None = None) -> ContentReport:
     """Say which tensors and documents of two artifacts differ, by name and SHA-256, whatever their sizes. Raises `ModelInspectError`."""
-    from modelinspect.shrink.comparing import compare
+    from modelinspect.shrinking.comparing import compare
 
     with opened(before, limits=limits) as old, opened(after, limits=limits) as new:
         return _shown(compare(old, new, limits))

@@ -16,7 +16,7 @@ from modelinspect.cli.output import Destination
 from modelinspect.cli.progress import progress
 from modelinspect.errors import ModelInspectError, UsageError
 from modelinspect.renderers.registry import OutputFormat
-from modelinspect.reports.shrink import ShrinkAllReport, ShrinkEntry, ShrinkReport
+from modelinspect.reports.shrink import Outcome, ShrinkAllReport, ShrinkEntry, ShrinkReport
 
 EXAMPLES = """\b
 Examples:
@@ -95,23 +95,33 @@ def command(
                     if len(paths) == 1 or isinstance(error, UsageError):
                         raise
                     found.append(_failed(path, error))
-    return _told(found, destination, check=check)
+    return _told(found, destination, check=check, wanted=output is not None or in_place)
 
 
-def _told(found: list[ShrinkReport | ShrinkEntry], destination: Destination, *, check: bool) -> int:
-    """Write the report and return the exit code."""
+def _told(found: list[ShrinkReport | ShrinkEntry], destination: Destination, *, check: bool, wanted: bool) -> int:
+    """Write the report and return the exit code; a refusal is a failure where a result was ``wanted``."""
     if len(found) == 1 and isinstance(found[0], ShrinkReport):
         destination.write(found[0])
     else:
         entries = tuple(one.entry() if isinstance(one, ShrinkReport) else one for one in found)
         destination.write(ShrinkAllReport(results=entries))
-    if any(isinstance(one, ShrinkEntry) for one in found):
+    if any(isinstance(one, ShrinkEntry) or (wanted and one.outcome == Outcome.REFUSED) for one in found):
         return _FAILED
     return 1 if check and any(one.after is not None for one in found) else 0
 
 
 def _failed(path: str, error: ModelInspectError) -> ShrinkEntry:
-    return ShrinkEntry(before=None, after=None, written=None, steps=(), proof=None, certificate=None, reason="", error=f"{path}: {error}")
+    return ShrinkEntry(
+        outcome=Outcome.FAILED,
+        before=None,
+        after=None,
+        written=None,
+        steps=(),
+        proof=None,
+        certificate=None,
+        reason="",
+        error=f"{path}: {error}",
+    )
 
 
 def _names(text: str) -> tuple[str, ...]:

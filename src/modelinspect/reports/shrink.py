@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Table, Unit
 from modelinspect.reports.wording import plural
+
+
+class Outcome(StrEnum):
+    """What became of a model."""
+
+    SMALLER = "smaller"
+    """A smaller one was made and proved, and written where that was asked for."""
+    UNCHANGED = "unchanged"
+    """Nothing could be saved."""
+    REFUSED = "refused"
+    """It is not written again, or what was written was not proved."""
+    FAILED = "failed"
+    """It could not be read."""
 
 
 class ShrinkFile(Part, frozen=True, kw_only=True):
@@ -59,8 +73,9 @@ class ShrinkProof(Part, frozen=True, kw_only=True):
 
 
 class ShrinkEntry(Part, frozen=True, kw_only=True):
-    """One of several models that were shrunk; ``error`` says why one could not be read."""
+    """One of several models; ``outcome`` is also ``failed`` where one could not be read, and ``error`` says why."""
 
+    outcome: str
     before: ShrinkSide | None
     after: ShrinkSide | None
     written: str | None
@@ -75,9 +90,11 @@ class ShrinkEntry(Part, frozen=True, kw_only=True):
 class ShrinkReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.shrink/1"):
     """What became of one model: ``after``, ``proof`` and ``certificate`` are null where it stays as it is, and ``reason`` says why.
 
+    ``outcome`` is ``smaller``, ``unchanged`` (nothing could be saved) or ``refused`` (not written again, or not proved).
     ``written`` is where the result is, null where nothing was written (``--check``, ``--dry-run``).
     """
 
+    outcome: str
     before: ShrinkSide
     after: ShrinkSide | None
     written: str | None
@@ -95,6 +112,7 @@ class ShrinkReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.sh
     def entry(self) -> ShrinkEntry:
         """Return the report as a row of a report on several models."""
         return ShrinkEntry(
+            outcome=self.outcome,
             before=self.before,
             after=self.after,
             written=self.written,
@@ -168,6 +186,7 @@ def _table(entries: list[ShrinkEntry]) -> Table:
         Column("share", "of before", Unit.SHARE, rank=1),
         Column("equal", "equal tensors", Unit.COUNT, rank=3),
         Column("certificate", "certificate", rank=5),
+        Column("outcome", "outcome", machine_only=True),
         Column("reason", "not written because", rank=4),
     )
     rows: list[tuple[Cell, ...]] = []
@@ -182,6 +201,7 @@ def _table(entries: list[ShrinkEntry]) -> Table:
                 after.size / before.size if before is not None and after is not None and before.size else None,
                 entry.proof.equal if entry.proof is not None else None,
                 entry.certificate,
+                entry.outcome,
                 entry.error or entry.reason,
             )
         )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.core.limits import MIB
-from modelinspect.shrink.hdf5_filters import chunk_shape
+from modelinspect.shrinking.hdf5_filters import chunk_shape
 
 PIECE = 4 * MIB
 """Bytes of elements that are read at once."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from modelinspect.core.limits import MIB
 from modelinspect.measure.rewrite import FileLike
-from modelinspect.shrink.hdf5_access import (
+from modelinspect.shrinking.hdf5_access import (
     PIECE,
     Holder,
     attribute_names,
@@ -38,8 +38,8 @@ from modelinspect.shrink.hdf5_access import (
     selection,
     shown_attribute,
 )
-from modelinspect.shrink.hdf5_filters import COMPACT_MOST, Filters, choose, encode, sample_spans
-from modelinspect.shrink.steps import NotShrinkableError
+from modelinspect.shrinking.hdf5_filters import COMPACT_MOST, Filters, choose, encode, sample_spans
+from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.sources.base import Source
 
 H5_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import NO_TENSOR, RegionKind, TensorId
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.encodings.hdf5 import walk_hdf5
 from modelinspect.encodings.hdf5.model import Attribute, Dataset, Datatype, Hdf5File, LayoutKind, LinkKind, TypeClass
 from modelinspect.encodings.walk import Walk
+from modelinspect.encodings.zip import find_end_record
 from modelinspect.errors import FormatError
-from modelinspect.shrink.steps import NotShrinkableError
+from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.sources.base import Source
 
 _HEAP_FACTOR, _HEAP_MORE = 4, 16 * MIB
@@ -36,6 +39,8 @@ def survey(source: Source, limits: Limits) -> Hdf5File:
     if file.superblock.end_of_file < source.size:
         extra = source.size - file.superblock.end_of_file
         raise NotShrinkableError(f"{source.name}: {extra:,} bytes after its HDF5 content are not HDF5; they may be another file")
+    if find_end_record(source) is not None:
+        raise NotShrinkableError(f"{source.name}: ends as a zip archive does, and programs may read it as one")
     _check_links(file, source)
     _check_sizes(file, source, limits)
     return file
@@ -90,7 +95,7 @@ def _check_sizes(file: Hdf5File, source: Source, limits: Limits) -> None:
     heap = decoded = 0
     for dataset in file.datasets:
         attributes += dataset.attributes.values()
-        heap += sum(span.size for span in dataset.heap_spans)
+        heap += _heap_size(dataset, source, limits)
         decoded += dataset.logical_size
         if dataset.datatype.has_heap_data:
             limits.allow(f"dataset {dataset.path}", dataset.dataspace.count * 64, limits.structure_size, source.name)
@@ -99,3 +104,20 @@ def _check_sizes(file: Hdf5File, source: Source, limits: Limits) -> None:
     heap += sum(span.size for attribute in attributes for span in attribute.heap_spans)
     limits.allow("variable-length data", heap, _HEAP_FACTOR * source.size + _HEAP_MORE, source.name)
     limits.allow("decoding all datasets", decoded, min(limits.decompressed_size, _EXPANSION * source.size + MIB), source.name)
+
+
+def _heap_size(dataset: Dataset, source: Source, limits: Limits) -> int:
+    """Return the bytes that a dataset's elements are once the library has copied what each leads to: objects may be shared."""
+    if not dataset.heap_spans:
+        return 0
+    datatype = dataset.datatype
+    if datatype.type_class is not TypeClass.VLEN or dataset.filters:
+        return dataset.dataspace.count * max(span.size for span in dataset.heap_spans)
+    width = datatype.base.size if datatype.base is not None else 1
+    total = 0
+    for span in dataset.raw_spans():
+        limits.allow(f"the pointers of {dataset.path}", span.size, limits.structure_size, source.name, span.offset)
+        pointers = source.read_at(span.offset, span.size // datatype.size * datatype.size)
+        lengths = np.frombuffer(pointers, dtype=np.uint8).reshape(-1, datatype.size)[:, :4].copy().view("<u4")
+        total += int(lengths.sum(dtype=np.int64)) * width
+    return total

@@ -11,9 +11,9 @@ import numpy as np
 
 from modelinspect.core.limits import MIB
 from modelinspect.measure.rewrite import FileLike
-from modelinspect.shrink.hdf5_access import attribute_names, attribute_value, elements_digest, is_variable, link_names, shown_attribute
-from modelinspect.shrink.hdf5_copy import H5_ERRORS, Rewrite
-from modelinspect.shrink.proof import UnprovedError
+from modelinspect.shrinking.hdf5_access import attribute_names, attribute_value, elements_digest, is_variable, link_names, shown_attribute
+from modelinspect.shrinking.hdf5_copy import H5_ERRORS, Rewrite
+from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.sources.base import Source
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelinspect.measure.rewrite import ZIP_ERRORS
-from modelinspect.shrink.hdf5_copy import Rewrite, Tally, rewrite_hdf5
-from modelinspect.shrink.hdf5_survey import survey
-from modelinspect.shrink.hdf5_witness import compare_hdf5
-from modelinspect.shrink.steps import Job, NotShrinkableError, StepName, Witness
-from modelinspect.shrink.zip_files import Archive, beyond_guard, compare_members, remove
+from modelinspect.shrinking.hdf5_copy import Rewrite, Tally, rewrite_hdf5
+from modelinspect.shrinking.hdf5_survey import survey
+from modelinspect.shrinking.hdf5_witness import compare_hdf5
+from modelinspect.shrinking.steps import Job, NotShrinkableError, StepName, Witness
+from modelinspect.shrinking.zip_files import Archive, beyond_guard, compare_members, remove
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 from modelinspect.sources.local import LocalSource

@@ -12,7 +12,7 @@ from typing import IO
 
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.measure.rewrite import ZIP_ERRORS, as_file
-from modelinspect.shrink.steps import NotShrinkableError
+from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.sources.base import Source
 
 _GUARD_SIZE, _GUARD_RATIO = 1 << 28, 100
@@ -135,7 +135,7 @@ def compare_members(before: Source, after: Source, differing: Mapping[str, objec
 
     Raises `UnprovedError` for the first that is not equal.
     """
-    from modelinspect.shrink.proof import UnprovedError
+    from modelinspect.shrinking.proof import UnprovedError
 
     equal = 0
     try:

@@ -10,8 +10,8 @@ from typing import Any
 
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.limits import MIB
-from modelinspect.shrink.proof import Proof
-from modelinspect.shrink.steps import Step
+from modelinspect.shrinking.proof import Proof
+from modelinspect.shrinking.steps import Step
 from modelinspect.sources.files import FileSet
 from modelinspect.version import VERSION
 

@@ -8,7 +8,7 @@ from modelinspect.core.artifact import Artifact
 from modelinspect.core.limits import Limits
 from modelinspect.reports.content import ContentEntry, ContentReport
 from modelinspect.reports.diff import SideEntry
-from modelinspect.shrink.proof import Content, Contents, contents, documents
+from modelinspect.shrinking.proof import Content, Contents, contents, documents
 from modelinspect.sources.files import FileSet
 
 

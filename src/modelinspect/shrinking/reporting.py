@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from modelinspect.reports.shrink import ShrinkFile, ShrinkProof, ShrinkReport, ShrinkSide, ShrinkStep
-from modelinspect.shrink.certificate import Record
-from modelinspect.shrink.run import Shrinking
+from modelinspect.shrinking.certificate import Record
+from modelinspect.shrinking.run import Shrinking
 
 
 def report(shrinking: Shrinking) -> ShrinkReport:
     """Return the report of a shrink."""
     proof = shrinking.proof
     return ShrinkReport(
+        outcome=str(shrinking.outcome),
         before=_side(shrinking.before),
         after=None if shrinking.after is None else _side(shrinking.after),
         written=shrinking.written,

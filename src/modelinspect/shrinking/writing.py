@@ -7,25 +7,11 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from modelinspect.core.limits import MIB
 from modelinspect.errors import OutputError, UsageError
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a result goes: ``path`` is a file, a folder or, where the result is several files beside others, their folder.
-
-    ``names`` maps the staged names to those in the folder; empty where the result is one file or a folder of its own.
-    """
-
-    path: Path
-    is_folder: bool
-    names: Mapping[str, str]
 
 
 @contextmanager
@@ -75,50 +61,71 @@ def publish(staged: Path, output: Path) -> None:
         _sync(output.parent)
 
 
-def publish_files(folder: Path, names: Mapping[str, Path]) -> None:
+def publish_files(staged: Mapping[Path, Path]) -> None:
     """Move staged files to their places in the order given; the last one makes the others count. Raises `OutputError`."""
-    for name in names:
-        with disk(names[name]):
-            _permit(folder / name)
-            _sync(folder / name)
-    for name, place in names.items():
+    for path, place in staged.items():
         with disk(place):
-            (folder / name).replace(place)
+            _permit(path)
+            _sync(path)
+    for path, place in staged.items():
+        with disk(place):
+            path.replace(place.resolve() if place.is_file() else place)
+            _sync(place.parent)
 
 
-def replace_in_place(staged: Path, original: Path, expected: str) -> None:
-    """Put a staged file in the original's place and keep the original as NAME.orig until the new file is read back.
+def replace_files(staged: Mapping[Path, Path], obsolete: Sequence[Path], expected: Mapping[Path, str]) -> None:
+    """Put staged files in the places of originals, and keep each original as NAME.orig until the new files are read back.
 
-    ``expected`` is the SHA-256 that the file must have. Raises `OutputError`; then the original is in its place again or beside it.
+    ``staged`` maps staged files to their places, in the order in which they count; ``obsolete`` originals go without a successor;
+    ``expected`` are the SHA-256 that the new files must have, by place. Raises `OutputError`; the originals are in their places again or
+    beside them then.
     """
-    original = original.resolve()
-    kept = original.with_name(original.name + ".orig")
-    with disk(original):
-        if kept.exists() or kept.is_symlink():
-            raise OutputError(f"{kept}: exists; it may be what an earlier run left, compare it with {original.name} first")
-        mode = stat.S_IMODE(original.stat().st_mode)
-        staged.chmod(mode)
-        _sync(staged)
-        try:
-            os.link(original, kept)
-        except OSError:
-            shutil.copy2(original, kept)
-            _sync(kept)
-        staged.replace(original)
-        _sync(original.parent)
-    if file_digest(original) != expected:
-        kept.replace(original)
-        raise OutputError(f"{original}: was not written as it should be; the original is in its place again")
-    with disk(kept):
-        kept.unlink()
+    originals = [place for place in [*staged.values(), *obsolete] if place.exists()]
+    kept = {original: original.with_name(original.name + ".orig") for original in originals}
+    for original, copy in kept.items():
+        _refuse_leftover(original, copy)
+    with disk(next(iter(staged.values()))):
+        for path, place in staged.items():
+            if place.exists():
+                path.chmod(stat.S_IMODE(place.stat().st_mode))
+            else:
+                _permit(path)
+            _sync(path)
+        for original, copy in kept.items():
+            _keep(original, copy)
+        for path, place in staged.items():
+            path.replace(place)
+        _sync(next(iter(staged.values())).parent)
+    if any(file_digest(place) != expected[place] for place in staged.values()):
+        for original, copy in kept.items():
+            copy.replace(original)
+        raise OutputError("the new file was not written as it should be; the original is in its place again")
+    with disk(next(iter(staged.values()))):
+        for original in obsolete:
+            original.unlink(missing_ok=True)
+        for copy in kept.values():
+            copy.unlink()
+
+
+def _refuse_leftover(original: Path, kept: Path) -> None:
+    if kept.exists() or kept.is_symlink():
+        raise OutputError(f"{kept}: exists; an earlier run may have left it: compare it with {original.name} and remove one of them")
+
+
+def _keep(original: Path, kept: Path) -> None:
+    """Give a file a second name, or a copy where the file system has no hard links."""
+    try:
+        os.link(original, kept)
+    except OSError:
+        shutil.copy2(original, kept)
+        _sync(kept)
 
 
 def replace_folder(staged: Path, original: Path, expected: Mapping[str, str]) -> None:
     """Put a staged folder in the original's place; the original is NAME.orig until the new one is read back. Raises `OutputError`."""
     kept = original.with_name(original.name + ".orig")
     with disk(original):
-        if kept.exists() or kept.is_symlink():
-            raise OutputError(f"{kept}: exists; it may be what an earlier run left, compare it with {original.name} first")
+        _refuse_leftover(original, kept)
         for path in [staged, *staged.rglob("*")]:
             _permit(path)
             _sync(path)
@@ -161,7 +168,3 @@ def _sync(path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-COPY_BLOCK = MIB
-"""Bytes that are copied at once."""

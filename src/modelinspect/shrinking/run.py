@@ -12,10 +12,11 @@ from modelinspect.core.artifact import Artifact, FormatName, Severity
 from modelinspect.core.limits import Limits
 from modelinspect.errors import FormatError, OutputError, UsageError
 from modelinspect.formats.registry import parse
-from modelinspect.shrink import writing
-from modelinspect.shrink.certificate import Record, certificate, record_files
-from modelinspect.shrink.proof import Proof, UnprovedError, compare_tensors, contents, documents
-from modelinspect.shrink.steps import Job, Loader, NotShrinkableError, Options, Step, Witness, Work
+from modelinspect.reports.shrink import Outcome
+from modelinspect.shrinking import writing
+from modelinspect.shrinking.certificate import Record, certificate, record_files
+from modelinspect.shrinking.proof import Proof, UnprovedError, compare_tensors, contents, documents
+from modelinspect.shrinking.steps import Job, Loader, NotShrinkableError, Options, Step, StepName, Witness, Work
 from modelinspect.sources.files import FileSet, open_location
 
 Family = Callable[[Job], Witness]
@@ -26,14 +27,19 @@ _FAMILIES: Mapping[FormatName, str] = {
     FormatName.WEIGHTS_HDF5: "hdf5:shrink_hdf5",
     FormatName.HDF5: "hdf5:shrink_hdf5",
     FormatName.KERAS_ZIP: "keras_zip:shrink_keras_zip",
+    FormatName.SAVED_MODEL: "saved_model:shrink_saved_model",
+    FormatName.CHECKPOINT: "saved_model:shrink_checkpoint",
 }
 _LOADERS: Mapping[FormatName, tuple[Loader, ...]] = {
     FormatName.KERAS_HDF5: (Loader.KERAS3, Loader.TF_KERAS, Loader.H5PY),
     FormatName.WEIGHTS_HDF5: (Loader.KERAS3, Loader.TF_KERAS, Loader.H5PY),
     FormatName.HDF5: (Loader.H5PY,),
     FormatName.KERAS_ZIP: (Loader.KERAS3, Loader.TF_KERAS),
+    FormatName.SAVED_MODEL: (Loader.TENSORFLOW, Loader.KERAS3, Loader.TF_KERAS),
+    FormatName.CHECKPOINT: (Loader.TENSORFLOW,),
 }
 """The programs whose rules the results of a format keep; tests load results with each."""
+_INDEX, _DATA = ".index", ".data-00000-of-00001"
 _PASSES = 4
 """How often the bytes of an artifact are read: written again, and compared by two readers on both sides."""
 
@@ -51,6 +57,7 @@ class Place:
 class Shrinking:
     """What became of one artifact: ``after`` and ``proof`` are None where it stays as it is, and ``reason`` says why."""
 
+    outcome: Outcome
     before: Record
     after: Record | None
     steps: tuple[Step, ...]
@@ -79,7 +86,7 @@ def shrink(location: str, options: Options, place: Place, limits: Limits | None 
             try:
                 return _attempt(artifact, files, before, folder, work, place)
             except (NotShrinkableError, UnprovedError, FormatError) as error:
-                return Shrinking(before, None, (), tuple(work.notes), None, (), None, str(error))
+                return Shrinking(Outcome.REFUSED, before, None, (), tuple(work.notes), None, (), None, str(error))
             except OSError as error:
                 raise OutputError(f"{beside.parent}: cannot be written: {error.strerror or error}") from error
 
@@ -95,13 +102,21 @@ def _attempt(artifact: Artifact, files: FileSet, before: Record, folder: Path, w
         after = record_files(result, made)
         if after.size >= before.size:
             reason = "already as small as it gets this way"
-            return Shrinking(before, None, (), tuple(work.notes), None, loads_in, None, reason)
+            return Shrinking(Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, loads_in, None, reason)
         proof = _prove(artifact, files, result, made, work, witness)
     steps = _balanced(tuple(work.steps), before.size - after.size)
     shown = _publish(before, after, folder, files, place)
     after = replace(after, location=shown)
     return Shrinking(
-        before, after, steps, tuple(work.notes), proof, loads_in, certificate(before, after, steps, proof), written=_written(place, shown)
+        Outcome.SMALLER,
+        before,
+        after,
+        steps,
+        tuple(work.notes),
+        proof,
+        loads_in,
+        certificate(before, after, steps, proof),
+        written=_written(place, shown),
     )
 
 
@@ -135,17 +150,36 @@ def _family(artifact: Artifact, options: Options) -> tuple[Family, tuple[Loader,
     if missing:
         raise NotShrinkableError(f"{missing[0]} does not load {artifact.format} files")
     module, _, function = named.partition(":")
-    family: Family = getattr(import_module(f"modelinspect.shrink.{module}"), function)
+    family: Family = getattr(import_module(f"modelinspect.shrinking.{module}"), function)
     return family, tuple(loader for loader in loads_in if not options.loaders or loader in options.loaders)
 
 
 def _check_place(source: Path, files: FileSet, place: Place) -> None:
     if place.output is not None:
-        writing.require_free(source, place.output, force=place.force)
-        if not place.output.parent.is_dir():
-            raise UsageError(f"{place.output.parent}: there is no such folder")
+        if not place.output.absolute().parent.is_dir():
+            raise UsageError(f"{place.output.absolute().parent}: there is no such folder")
+        for output in _outputs(files, place.output):
+            writing.require_free(_input(source, files), output, force=place.force and files.primary is not None)
     if place.in_place and files.primary is None and source.is_symlink():
         raise UsageError(f"{source}: is a link to a folder; name the folder itself")
+
+
+def _input(source: Path, files: FileSet) -> Path:
+    """Return the file or folder that is read: a checkpoint may be named by its prefix."""
+    return source if files.primary is None else source.parent / files.primary
+
+
+def _is_prefix(files: FileSet) -> bool:
+    """Return whether the input is a checkpoint that is named by its prefix or index: several files beside others."""
+    return files.primary is not None and files.primary.endswith(_INDEX)
+
+
+def _outputs(files: FileSet, output: Path) -> list[Path]:
+    """Return the files that an output consists of, the one that counts last."""
+    if not _is_prefix(files):
+        return [output]
+    base = output.name.removesuffix(_INDEX)
+    return [output.with_name(base + ending) for ending in (_DATA, _INDEX)]
 
 
 def _beside(source: Path, files: FileSet, place: Place) -> Path:
@@ -153,22 +187,30 @@ def _beside(source: Path, files: FileSet, place: Place) -> Path:
     if place.output is not None:
         return place.output.resolve() if place.output.is_file() else place.output.absolute()
     if place.in_place:
-        return source.resolve()
+        return _input(source, files).resolve()
     return Path(tempfile.gettempdir()) / source.name
 
 
 def _publish(before: Record, after: Record, folder: Path, files: FileSet, place: Place) -> str:
     """Put the result in its place and return where it is."""
     name = files.primary
+    if name is None:
+        if place.output is not None:
+            writing.publish(folder, place.output)
+        elif place.in_place:
+            writing.replace_folder(folder, Path(before.location), {file.name: file.sha256 for file in after.files})
+        return before.location if place.output is None else str(place.output)
+    staged = [folder / name.replace(_INDEX, ending) for ending in (_DATA, _INDEX)] if _is_prefix(files) else [folder / name]
     if place.output is not None:
-        writing.publish(folder / name if name is not None else folder, place.output)
+        writing.publish_files(dict(zip(staged, _outputs(files, place.output), strict=True)))
         return str(place.output)
     if place.in_place:
-        original = Path(before.location)
-        if name is not None:
-            writing.replace_in_place(folder / name, original, after.files[0].sha256)
-        else:
-            writing.replace_folder(folder, original, {file.name: file.sha256 for file in after.files})
+        original = _input(Path(before.location), files).resolve()
+        places = _outputs(files, original)
+        hashes = {file.name: file.sha256 for file in after.files}
+        old = [original.with_name(file.name) for file in before.files if original.with_name(file.name) not in places]
+        expected = {where: hashes[path.name] for path, where in zip(staged, places, strict=True)}
+        writing.replace_files(dict(zip(staged, places, strict=True)), old if _is_prefix(files) else [], expected)
     return before.location
 
 
@@ -178,10 +220,15 @@ def _written(place: Place, shown: str) -> str | None:
 
 def _balanced(steps: tuple[Step, ...], saved: int) -> tuple[Step, ...]:
     """Return steps whose savings add up to what was saved: the last one takes the difference."""
-    rest = saved - sum(step.saved for step in steps)
-    if not rest or not steps:
-        return steps
-    return (*steps[:-1], replace(steps[-1], saved=steps[-1].saved + rest))
+    merged: dict[tuple[StepName, str], Step] = {}
+    for step in steps:
+        known = merged.get((step.name, step.level))
+        merged[step.name, step.level] = step if known is None else replace(known, saved=known.saved + step.saved)
+    found = list(merged.values())
+    rest = saved - sum(step.saved for step in found)
+    if rest and found:
+        found[-1] = replace(found[-1], saved=found[-1].saved + rest)
+    return tuple(found)
 
 
 def _meter(total: int, progress: Progress | None) -> Callable[[int], None]:

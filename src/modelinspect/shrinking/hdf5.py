@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from modelinspect.shrink.hdf5_copy import Rewrite, Tally, rewrite_hdf5
-from modelinspect.shrink.hdf5_survey import survey
-from modelinspect.shrink.hdf5_witness import compare_hdf5
-from modelinspect.shrink.steps import Job, StepName, Witness, Work
+from modelinspect.shrinking.hdf5_copy import Rewrite, Tally, rewrite_hdf5
+from modelinspect.shrinking.hdf5_survey import survey
+from modelinspect.shrinking.hdf5_witness import compare_hdf5
+from modelinspect.shrinking.steps import Job, StepName, Witness, Work
 from modelinspect.sources.files import FileSet
 
 
