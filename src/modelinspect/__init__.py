@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from modelinspect.api import check as check
+    from modelinspect.api import compare_content as compare_content
     from modelinspect.api import diff as diff
     from modelinspect.api import explain as explain
     from modelinspect.api import inspect as inspect
     from modelinspect.api import lint as lint
     from modelinspect.api import open as open
     from modelinspect.api import plan as plan
+    from modelinspect.api import shrink as shrink
     from modelinspect.api import tensors as tensors
     from modelinspect.core.artifact import Artifact as Artifact
     from modelinspect.core.artifact import Diagnostic as Diagnostic
@@ -41,6 +43,7 @@ _HOMES = {
     "Span": "modelinspect.core.span",
     "Tensor": "modelinspect.core.tensors",
     "check": "modelinspect.api",
+    "compare_content": "modelinspect.api",
     "diff": "modelinspect.api",
     "explain": "modelinspect.api",
     "inspect": "modelinspect.api",
@@ -48,6 +51,7 @@ _HOMES = {
     "open": "modelinspect.api",
     "plan": "modelinspect.api",
     "prune": "modelinspect.pruning.magnitude.oneshot",
+    "shrink": "modelinspect.api",
     "tensors": "modelinspect.api",
 }
 

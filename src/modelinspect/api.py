@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modelinspect.measure.run import Progress
     from modelinspect.networks.subject import Subject
     from modelinspect.reports.check import CheckReport
+    from modelinspect.reports.content import ContentReport
     from modelinspect.reports.diff import DiffReport
     from modelinspect.reports.explain import ExplainReport
     from modelinspect.reports.inspect import InspectReport
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from modelinspect.reports.meaning import MeaningReport
     from modelinspect.reports.pictures import Pictures
     from modelinspect.reports.plan import PlanReport
+    from modelinspect.reports.shrink import ShrinkReport
     from modelinspect.reports.tensors import TensorsReport
 
 _Report = TypeVar("_Report")
@@ -205,6 +207,55 @@ def plan(
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         measurements = measure_files(artifact, files, limits=limits, aspects=(Aspect.ENTROPY, Aspect.VALUES)) if measure else None
         return find_options(Planning(Subject(artifact, measurements, open_files=files, limits=limits or Usual()), progress, wanted))
+
+
+def shrink(
+    location: Location,
+    output: Location | None = None,
+    *,
+    in_place: bool = False,
+    force: bool = False,
+    drop: Sequence[str] = (),
+    loaders: Sequence[str] = (),
+    level: int = 9,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> ShrinkReport:
+    """Write a smaller file that loads as before, and prove that nothing in it changed. Raises `ModelInspectError`.
+
+    The result goes to ``output``, or ``in_place``; with neither, it is made, measured, proved and thrown away. Nothing is
+    written unless it is smaller and proved: otherwise ``after`` of the report is None and ``reason`` says why. ``drop`` may
+    name ``training`` (optimizer state, masks, wrappers, training configuration), ``names`` (debug names) and
+    ``unreachable`` (nodes of a GraphDef). ``loaders`` names the programs that must load the result (empty: those that load
+    the input), and ``level`` says how hard to compress, from 0 to 9.
+    """
+    from pathlib import Path
+
+    from modelinspect.errors import UsageError
+    from modelinspect.shrinking.reporting import report
+    from modelinspect.shrinking.run import Place
+    from modelinspect.shrinking.run import shrink as shrink_artifact
+    from modelinspect.shrinking.steps import Drop, Loader, Options
+
+    if output is not None and in_place:
+        raise UsageError("give an output or shrink in place, not both")
+    if not 0 <= level <= 9:
+        raise UsageError(f"level {level}: a level is from 0 to 9")
+    try:
+        options = Options(frozenset(map(Drop, drop)), frozenset(map(Loader, loaders)), level)
+    except ValueError as error:
+        known = ", ".join([*Drop, *Loader])
+        raise UsageError(f"{error}; known are {known}") from error
+    place = Place(None if output is None else Path(output), in_place, force)
+    return _shown(report(shrink_artifact(os.fspath(location), options, place, limits, progress)))
+
+
+def compare_content(before: Location, after: Location, *, limits: Limits | None = None) -> ContentReport:
+    """Say which tensors and documents of two artifacts differ, by name and SHA-256, whatever their sizes. Raises `ModelInspectError`."""
+    from modelinspect.shrinking.comparing import compare
+
+    with opened(before, limits=limits) as old, opened(after, limits=limits) as new:
+        return _shown(compare(old, new, limits))
 
 
 def meaning(name: str) -> MeaningReport | None:

@@ -10,6 +10,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Say why an artifact has its size, or why two differ or do not: causes and remedies.",
     "lint": "Find unsafe and wasteful content, without executing anything.",
     "plan": "Say how small it could be: each option's size, and how to get it.",
+    "shrink": "Write a smaller file that loads as before, and prove that nothing in it changed.",
     "check": "Hold an artifact against a budget of sizes, for CI.",
     "scan": "Inspect every artifact below folders into one table.",
     "prune": "Make original and pruned artifacts in every saving method, with a manifest.",

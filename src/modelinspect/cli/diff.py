@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from modelinspect import api
 from modelinspect.cli.options import (
     AfterArgument,
@@ -21,22 +25,33 @@ EXAMPLES = """\b
 Examples:
   modelinspect diff original.h5 pruned.h5
   modelinspect diff original.h5 pruned.tflite --format markdown
+  modelinspect diff --content model.h5 small.h5
 """
+
+_Content = Annotated[
+    bool, typer.Option("--content", help="Compare what is stored and not how: every tensor and document; exit with 1 where one differs.")
+]
 
 
 def command(
     before: BeforeArgument,
     after: AfterArgument,
+    content: _Content = False,
     top: TopOption = None,
     no_measure: MeasureOption = False,
     strict: StrictOption = False,
     format: FormatOption = OutputFormat.TERMINAL,
     output: OutputOption = None,
     force: ForceOption = False,
-) -> None:
+) -> int:
     """Say what differs between two artifacts, also of different formats: categories, layers, and each tensor's fate."""
     destination = Destination(format, output, force, before)
+    if content:
+        compared = api.compare_content(before, after)
+        destination.write(compared, top)
+        return 0 if compared.same else 1
     with progress("reading weights") as meter:
         report = api.diff(before, after, measure=not no_measure, strict=strict, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)
+    return 0

@@ -9,6 +9,7 @@ import msgspec
 
 REPORTS: dict[str, str] = {
     "check": "modelinspect.reports.check:CheckReport",
+    "content": "modelinspect.reports.content:ContentReport",
     "diff": "modelinspect.reports.diff:DiffReport",
     "explain": "modelinspect.reports.explain:ExplainReport",
     "inspect": "modelinspect.reports.inspect:InspectReport",
@@ -18,6 +19,8 @@ REPORTS: dict[str, str] = {
     "plan": "modelinspect.reports.plan:PlanReport",
     "prune": "modelinspect.reports.manifest:PruneReport",
     "scan": "modelinspect.reports.scan:ScanReport",
+    "shrink": "modelinspect.reports.shrink:ShrinkReport",
+    "shrink-all": "modelinspect.reports.shrink:ShrinkAllReport",
     "tensors": "modelinspect.reports.tensors:TensorsReport",
 }
 """The type that each report's JSON has, by the name of its schema."""

@@ -1,0 +1,1 @@
+"""Write smaller model files and prove that nothing in them changed."""

@@ -1,0 +1,244 @@
+"""Shrink an artifact: write it again beside its place, prove that nothing changed, and only then put it there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+
+from modelinspect.core.artifact import Artifact, FormatName, Severity
+from modelinspect.core.limits import Limits
+from modelinspect.errors import FormatError, OutputError, UsageError
+from modelinspect.formats.registry import parse
+from modelinspect.reports.shrink import Outcome
+from modelinspect.shrinking import writing
+from modelinspect.shrinking.certificate import Record, certificate, record_files
+from modelinspect.shrinking.proof import Proof, UnprovedError, compare_tensors, contents, documents
+from modelinspect.shrinking.steps import Job, Loader, NotShrinkableError, Options, Step, StepName, Witness, Work
+from modelinspect.sources.files import FileSet, open_location
+
+Family = Callable[[Job], Witness]
+Progress = Callable[[int, int], None]
+
+_FAMILIES: Mapping[FormatName, str] = {
+    FormatName.KERAS_HDF5: "hdf5:shrink_hdf5",
+    FormatName.WEIGHTS_HDF5: "hdf5:shrink_hdf5",
+    FormatName.HDF5: "hdf5:shrink_hdf5",
+    FormatName.KERAS_ZIP: "keras_zip:shrink_keras_zip",
+    FormatName.SAVED_MODEL: "saved_model:shrink_saved_model",
+    FormatName.CHECKPOINT: "saved_model:shrink_checkpoint",
+}
+_LOADERS: Mapping[FormatName, tuple[Loader, ...]] = {
+    FormatName.KERAS_HDF5: (Loader.KERAS3, Loader.TF_KERAS, Loader.H5PY),
+    FormatName.WEIGHTS_HDF5: (Loader.KERAS3, Loader.TF_KERAS, Loader.H5PY),
+    FormatName.HDF5: (Loader.H5PY,),
+    FormatName.KERAS_ZIP: (Loader.KERAS3, Loader.TF_KERAS),
+    FormatName.SAVED_MODEL: (Loader.TENSORFLOW, Loader.KERAS3, Loader.TF_KERAS),
+    FormatName.CHECKPOINT: (Loader.TENSORFLOW,),
+}
+"""The programs whose rules the results of a format keep; tests load results with each."""
+_INDEX, _DATA = ".index", ".data-00000-of-00001"
+_PASSES = 4
+"""How often the bytes of an artifact are read: written again, and compared by two readers on both sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a result goes: ``output``, or the input's own place; nowhere where both are missing."""
+
+    output: Path | None = None
+    in_place: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shrinking:
+    """What became of one artifact: ``after`` and ``proof`` are None where it stays as it is, and ``reason`` says why."""
+
+    outcome: Outcome
+    before: Record
+    after: Record | None
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...]
+    proof: Proof | None
+    loads_in: tuple[Loader, ...]
+    certificate: str | None
+    reason: str = ""
+    written: str | None = None
+
+
+def shrink(location: str, options: Options, place: Place, limits: Limits | None = None, progress: Progress | None = None) -> Shrinking:
+    """Shrink the artifact at a location. Raises `ModelInspectError`; the input and what is in the output's place stay as they are then."""
+    if "://" in location:
+        raise UsageError(f"{location}: only files of this machine are written again; copy it here first")
+    allowed = limits or Limits()
+    with open_location(location, allowed) as files:
+        artifact = parse(files, allowed)
+        source = Path(location)
+        _check_place(source, files, place)
+        size = max(sum(tensor.logical_size for tensor in artifact.tensors), 1)
+        work = Work(options, allowed, tick=_meter(size * _PASSES, progress))
+        before = record_files(artifact, files)
+        beside = _beside(source, files, place)
+        with writing.staging(beside) as folder:
+            try:
+                return _attempt(artifact, files, before, folder, work, place)
+            except (NotShrinkableError, UnprovedError, FormatError) as error:
+                return Shrinking(Outcome.REFUSED, before, None, (), tuple(work.notes), None, (), None, str(error))
+            except OSError as error:
+                raise OutputError(f"{beside.parent}: cannot be written: {error.strerror or error}") from error
+
+
+def _attempt(artifact: Artifact, files: FileSet, before: Record, folder: Path, work: Work, place: Place) -> Shrinking:
+    family, loads_in = _family(artifact, work.options)
+    bad = next((each for each in artifact.diagnostics if each.severity in (Severity.ERROR, Severity.WARNING)), None)
+    if bad is not None:
+        raise NotShrinkableError(f"damaged or unusual, and left alone: {bad.problem}")
+    witness = family(Job(artifact, files, folder, work))
+    with open_location(folder / files.primary if files.primary is not None else folder, work.limits) as made:
+        result = parse(made, work.limits)
+        after = record_files(result, made)
+        if after.size >= before.size:
+            reason = "already as small as it gets this way"
+            return Shrinking(Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, loads_in, None, reason)
+        proof = _prove(artifact, files, result, made, work, witness)
+    steps = _balanced(tuple(work.steps), before.size - after.size)
+    shown = _publish(before, after, folder, files, place)
+    after = replace(after, location=shown)
+    return Shrinking(
+        Outcome.SMALLER,
+        before,
+        after,
+        steps,
+        tuple(work.notes),
+        proof,
+        loads_in,
+        certificate(before, after, steps, proof),
+        written=_written(place, shown),
+    )
+
+
+def _prove(artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, work: Work, witness: Witness) -> Proof:
+    """Compare input and result, by our parser and by another reader. Raises `UnprovedError`."""
+    if result.format is not artifact.format or result.diagnostics:
+        problem = result.diagnostics[0].problem if result.diagnostics else f"it is read as {result.format}"
+        raise UnprovedError(f"the result is not read like the input: {problem}")
+    old = contents(artifact, files, work.limits, work.tick)
+    new = contents(result, made, work.limits, work.tick)
+    equal, unread = compare_tensors(old, new, work.dropped, work.renamed)
+    before, after = documents(artifact, files), documents(result, made)
+    same = (before & after).total()
+    changed = before.total() - same
+    if (changed or after.total() != before.total()) and not work.changed_documents:
+        raise UnprovedError("a document of the result differs from that of the input")
+    found = witness(made)
+    if unread and not any(found.values()):
+        raise UnprovedError(f"{unread:,} tensors could not be compared")
+    return Proof(old.count, equal, unread, old.count - equal, before.total(), same, changed, found)
+
+
+def _family(artifact: Artifact, options: Options) -> tuple[Family, tuple[Loader, ...]]:
+    if "wrapped_in" in artifact.facts:
+        raise NotShrinkableError("it is inside an archive: unpack it first")
+    named = _FAMILIES.get(artifact.format)
+    if named is None:
+        raise NotShrinkableError(f"{artifact.format} files are not written again")
+    loads_in = _LOADERS[artifact.format]
+    missing = sorted(options.loaders - set(loads_in))
+    if missing:
+        raise NotShrinkableError(f"{missing[0]} does not load {artifact.format} files")
+    module, _, function = named.partition(":")
+    family: Family = getattr(import_module(f"modelinspect.shrinking.{module}"), function)
+    return family, tuple(loader for loader in loads_in if not options.loaders or loader in options.loaders)
+
+
+def _check_place(source: Path, files: FileSet, place: Place) -> None:
+    if place.output is not None:
+        if not place.output.absolute().parent.is_dir():
+            raise UsageError(f"{place.output.absolute().parent}: there is no such folder")
+        for output in _outputs(files, place.output):
+            writing.require_free(_input(source, files), output, force=place.force and files.primary is not None)
+    if place.in_place and files.primary is None and source.is_symlink():
+        raise UsageError(f"{source}: is a link to a folder; name the folder itself")
+
+
+def _input(source: Path, files: FileSet) -> Path:
+    """Return the file or folder that is read: a checkpoint may be named by its prefix."""
+    return source if files.primary is None else source.parent / files.primary
+
+
+def _is_prefix(files: FileSet) -> bool:
+    """Return whether the input is a checkpoint that is named by its prefix or index: several files beside others."""
+    return files.primary is not None and files.primary.endswith(_INDEX)
+
+
+def _outputs(files: FileSet, output: Path) -> list[Path]:
+    """Return the files that an output consists of, the one that counts last."""
+    if not _is_prefix(files):
+        return [output]
+    base = output.name.removesuffix(_INDEX)
+    return [output.with_name(base + ending) for ending in (_DATA, _INDEX)]
+
+
+def _beside(source: Path, files: FileSet, place: Place) -> Path:
+    """Return the path next to which files are staged, so that the last step is a rename."""
+    if place.output is not None:
+        return place.output.resolve() if place.output.is_file() else place.output.absolute()
+    if place.in_place:
+        return _input(source, files).resolve()
+    return Path(tempfile.gettempdir()) / source.name
+
+
+def _publish(before: Record, after: Record, folder: Path, files: FileSet, place: Place) -> str:
+    """Put the result in its place and return where it is."""
+    name = files.primary
+    if name is None:
+        if place.output is not None:
+            writing.publish(folder, place.output)
+        elif place.in_place:
+            writing.replace_folder(folder, Path(before.location), {file.name: file.sha256 for file in after.files})
+        return before.location if place.output is None else str(place.output)
+    staged = [folder / name.replace(_INDEX, ending) for ending in (_DATA, _INDEX)] if _is_prefix(files) else [folder / name]
+    if place.output is not None:
+        writing.publish_files(dict(zip(staged, _outputs(files, place.output), strict=True)))
+        return str(place.output)
+    if place.in_place:
+        original = _input(Path(before.location), files).resolve()
+        places = _outputs(files, original)
+        hashes = {file.name: file.sha256 for file in after.files}
+        old = [original.with_name(file.name) for file in before.files if original.with_name(file.name) not in places]
+        expected = {where: hashes[path.name] for path, where in zip(staged, places, strict=True)}
+        writing.replace_files(dict(zip(staged, places, strict=True)), old if _is_prefix(files) else [], expected)
+    return before.location
+
+
+def _written(place: Place, shown: str) -> str | None:
+    return shown if place.output is not None or place.in_place else None
+
+
+def _balanced(steps: tuple[Step, ...], saved: int) -> tuple[Step, ...]:
+    """Return steps whose savings add up to what was saved: the last one takes the difference."""
+    merged: dict[tuple[StepName, str], Step] = {}
+    for step in steps:
+        known = merged.get((step.name, step.level))
+        merged[step.name, step.level] = step if known is None else replace(known, saved=known.saved + step.saved)
+    found = list(merged.values())
+    rest = saved - sum(step.saved for step in found)
+    if rest and found:
+        found[-1] = replace(found[-1], saved=found[-1].saved + rest)
+    return tuple(found)
+
+
+def _meter(total: int, progress: Progress | None) -> Callable[[int], None]:
+    """Return something to report bytes to, which passes on how far the work is."""
+    done = 0
+
+    def tick(size: int) -> None:
+        nonlocal done
+        done += size
+        if progress is not None:
+            progress(min(done, total), total)
+
+    return tick

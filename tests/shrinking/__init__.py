@@ -1,0 +1,1 @@
+"""Tests of `modelinspect.shrinking`: smaller files that load as before."""
