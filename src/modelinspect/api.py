@@ -198,7 +198,6 @@ def plan(
     """
     from modelinspect.analyses.plan.base import Planning
     from modelinspect.analyses.plan.registry import check_names, find_options
-    from modelinspect.core.limits import Limits as Usual
     from modelinspect.measure.facts import Aspect
     from modelinspect.networks.subject import Subject
 
@@ -206,7 +205,7 @@ def plan(
     check_names(wanted)
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         measurements = measure_files(artifact, files, limits=limits, aspects=(Aspect.ENTROPY, Aspect.VALUES)) if measure else None
-        return find_options(Planning(Subject(artifact, measurements, open_files=files, limits=limits or Usual()), progress, wanted))
+        return find_options(Planning(Subject(artifact, measurements, open_files=files, limits=files.limits), progress, wanted))
 
 
 def shrink(
@@ -325,17 +324,16 @@ def side(
 
 
 def _subject(artifact: Artifact, files: FileSet, *, measure: bool, limits: Limits | None, progress: Progress | None) -> Subject:
-    from modelinspect.core.limits import Limits as Usual
     from modelinspect.measure.facts import COMPARING
     from modelinspect.measure.run import measure as measure_all
     from modelinspect.networks.channels.removal import find_removal
     from modelinspect.networks.subject import Subject
 
     if not measure:
-        return Subject(artifact, open_files=files, limits=limits or Usual())
+        return Subject(artifact, open_files=files, limits=files.limits)
     measurements = measure_all(artifact, files, limits, progress, COMPARING)
     hidden, removal = hidden_bytes(artifact, files, limits=limits), find_removal(artifact, files, measurements, limits)
-    return Subject(artifact, measurements, hidden=hidden, removal=removal, open_files=files, limits=limits or Usual())
+    return Subject(artifact, measurements, hidden=hidden, removal=removal, open_files=files, limits=files.limits)
 
 
 def parse_files(files: FileSet, *, strict: bool = False, limits: Limits | None = None) -> Artifact:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelinspect.core.bytemap import RegionKind
-from modelinspect.core.limits import MIB
+from modelinspect.core.limits import MIB, Cost
 from modelinspect.core.span import Span
 from modelinspect.encodings.walk import Walk
 from modelinspect.encodings.zip_headers import is_unsafe, printable
@@ -22,6 +22,7 @@ _FILE_TYPES = (b"0", b"\0", b"7")
 _LINK_TYPES = {b"1": "hard link", b"2": "symbolic link", b"3": "device", b"4": "device", b"6": "pipe"}
 _PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK, _GNU_SPARSE, _FOLDER = b"x", b"g", b"L", b"K", b"S", b"5"
 _EXTRA_LIMIT = MIB
+_OCTAL = b"01234567"
 _ZERO_READ = MIB
 
 
@@ -82,6 +83,7 @@ class _Walker:
                     return TarDirectory(tuple(self._members), source.size, True)
                 headers += 1
                 self._walk.limits.allow("the archive's list of members", headers, self._walk.limits.members, source.name, offset)
+                self._walk.limits.spend(Cost.MEMBERS, 1, source.name, offset)
                 offset = self._read_member(header, offset)
         except LimitError:
             raise
@@ -197,11 +199,13 @@ class _Walker:
 def _has_checksum(header: bytes) -> bool:
     """Tell whether the sum of the bytes, the checksum's own taken as blanks, is the one told (bytes were once signed)."""
     digits = header[148:156].strip(b" \0")
-    if not digits or not all(digit in b"01234567" for digit in digits):
+    if not digits or digits.strip(_OCTAL):
         return False
+    checksum = int(digits, 8)
     unsigned = sum(header) - sum(header[148:156]) + 8 * 0x20
-    signed = unsigned - 256 * sum(byte > 127 for byte in header[:148] + header[156:])
-    return int(digits, 8) in (unsigned, signed)
+    if checksum == unsigned:
+        return True
+    return checksum == unsigned - 256 * sum(byte > 127 for byte in header[:148] + header[156:])
 
 
 def _number(field: bytes, source: Source, offset: int) -> int:
@@ -209,7 +213,7 @@ def _number(field: bytes, source: Source, offset: int) -> int:
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")
-    if not all(digit in b"01234567" for digit in digits):
+    if digits.strip(_OCTAL):
         raise FormatError("the size in a tar header is no number", source.name, offset)
     return int(digits or b"0", 8)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from struct import Struct
 
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.limits import Cost
 from modelinspect.core.paths import PathId
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
@@ -211,6 +212,7 @@ class _Walker:
                 break
             entries.append(entry)
             self._walk.limits.allow("the archive's list of members", len(entries), self._walk.limits.members, source.name, begin)
+            self._walk.limits.spend(Cost.MEMBERS, 1, source.name, begin)
             self._claim(Span(begin, cursor.offset - begin), RegionKind.CONTAINER, "central directory", entry.name)
         return entries
 

@@ -95,7 +95,7 @@ class Parsing:
 
     def __init__(self, files: FileSet, limits: Limits | None = None, *, strict: bool = False) -> None:
         self.files = files
-        self.limits = limits or Limits()
+        self.limits = files.budgeted(limits)
         self.strict = strict
         self.facts: Facts = {}
         self._sites: dict[str, Site] = {}

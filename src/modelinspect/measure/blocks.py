@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from modelinspect.core.limits import Limits
+from modelinspect.core.limits import Cost, Limits
 from modelinspect.core.tensors import ByteOrder, DType, ElementKind, Tensor
 from modelinspect.errors import ModelInspectError
 from modelinspect.sources.files import FileSet
@@ -72,6 +72,7 @@ class Reading:
         """Add to the decoded bytes. Raises `LimitError` where they are more than the limits allow."""
         self.decoded += size
         self.limits.allow("decoding its tensors", self.decoded, self.limits.decompressed_size, member)
+        self.limits.spend(Cost.DECOMPRESSED, size, member)
 
 
 class Reader(Protocol):

@@ -30,7 +30,7 @@ def digest_equals(artifact: Artifact, files: FileSet, measurements: Measurements
     for index, (tensor, found) in enumerate(zip(artifact.tensors, measurements.tensors, strict=True)):
         if tensor.role in _ROLES and found.measured and tensor.element_count > 1:
             alike[tensor.dtype.name, tensor.element_count, found.zero_count, found.negative_zero_count].append(index)
-    reading = Reading(files, limits or Limits(), bytearray())
+    reading = Reading(files, files.budgeted(limits), bytearray())
     chosen = [index for group in _groups(alike.values()) for index in _same_head(artifact.tensors, group, reading)]
     if not chosen:
         return measurements

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,9 +90,7 @@ class PatternFinder:
         shape = self.tensor.shape
         if self._next != self.tensor.element_count or len(shape) < 2:
             return None
-        grid = self._rows.reshape(shape[:-1])
-        axes = range(len(shape) - 1)
-        filled = [grid.any(axis=tuple(other for other in axes if other != axis)) for axis in axes]
+        filled = [_filled_along(self._rows, shape[:-1], axis) for axis in range(len(shape) - 1)]
         filled.append(self._columns)
         alive = [int(np.count_nonzero(some)) for some in filled]
         count = self.tensor.element_count
@@ -102,3 +101,9 @@ class PatternFinder:
             two_of_four={axis: (found, count // 4) for axis, found in self._fours.items()},
             dead=tuple(b"" if some.all() else np.packbits(~some).tobytes() for some in filled),
         )
+
+
+def _filled_along(rows: NDArray[np.bool_], shape: tuple[int, ...], axis: int) -> NDArray[np.bool_]:
+    """Return which slices along an axis hold something; the axes before and after it are one each, as numpy has 64 at most."""
+    found: NDArray[np.bool_] = rows.reshape(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])).any(axis=(0, 2))
+    return found

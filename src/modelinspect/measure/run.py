@@ -52,7 +52,8 @@ def measure(
     ``files`` are those that the artifact was parsed from. A tensor that cannot be read is measured as unknown, with the
     reason; a diagnostic says where its bytes are at fault. Raises `SourceChangedError` where a file shrinks meanwhile.
     """
-    reading = Reading(files, limits or Limits(), bytearray())
+    reading = Reading(files, files.budgeted(limits), bytearray())
+    reading.limits.ledger.restart()
     meter = _Meter(sum(tensor.logical_size for tensor in artifact.tensors), progress)
     together = {} if aspects else measure_together(artifact, reading, meter.finish)
     measures: list[TensorMeasure] = []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from modelinspect.core.limits import KIB, MIB, Limits
+from modelinspect.core.limits import KIB, MIB, Cost, Limits
 from modelinspect.core.span import Span
 from modelinspect.errors import Code, FormatError, LimitError
 from modelinspect.sources.base import Source
@@ -53,6 +53,9 @@ _CACHED_BLOCKS = 64
 _CHECKPOINTS = 128
 _FIRST_SPACING = 4 * MIB // _BLOCK
 _SKIP = MIB
+_FIRST_FRAMES = 1_000
+_FRAME_SIZE = 512
+"""Beyond the first, gzip members are this large on average; bgzip makes them of 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,8 @@ class DecompressedSource(Source):
         self._crc = zlib.crc32(block, self._crc)
         self._keep(number, block)
         limits = self._limits
-        limits.allow("its list of gzip members", len(decoder.frames), limits.members, self.name)
+        limits.allow("its list of gzip members", len(decoder.frames), _FIRST_FRAMES + decoder.consumed // _FRAME_SIZE, self.name)
+        limits.spend(Cost.DECOMPRESSED, len(block), self.name)
         self._allow(decoder.produced, decoder.consumed)
         if decoder.ended and self.failure is None and self._expected_crc not in (None, self._crc):
             self._fail(f"its bytes have the CRC {self._crc:#010x} but the archive tells {self._expected_crc:#010x}", Code.CHECKSUM)

@@ -7,6 +7,7 @@ import stat
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,14 +33,14 @@ class FileSet(ABC):
 
     ``primary`` is the name of the one file that the location points to, None where it points to a directory. ``names``
     are the files within the location; ``neighbours`` those beside its primary file, which a format may open too.
-    Nothing else can be opened.
+    Nothing else can be opened. ``limits`` count what these files cost as a whole.
     """
 
     location: str
     primary: str | None
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+        self.limits = (limits or Limits()).fresh()
         self._open: dict[str, Source] = {}
         self._decompressed: OrderedDict[Stream, Source] = OrderedDict()
 
@@ -59,7 +60,12 @@ class FileSet(ABC):
         source = self._open.get(name)
         if source is None:
             source = self._open[name] = self._open_source(name)
+            self.limits.ledger.stored += source.size
         return source
+
+    def budgeted(self, limits: Limits | None) -> Limits:
+        """Return limits that count for these files: their own, or others with the same ledger."""
+        return self.limits if limits is None else replace(limits, ledger=self.limits.ledger)
 
     def open_stream(self, stream: Stream) -> Source:
         """Return the bytes that a stream tells of."""
@@ -78,11 +84,11 @@ class FileSet(ABC):
         """Return a decoder, one that is open already where it can be: it knows its way through the stream."""
         source = self._decompressed.pop(stream, None)
         if source is None and step.codec == SNAPPY:
-            source = open_snappy(outer, step.offset, step.size, self._limits)
+            source = open_snappy(outer, step.offset, step.size, self.limits)
         elif source is None and step.codec == ZSTD:
-            source = open_zstd(outer, step.offset, step.size, self._limits)
+            source = open_zstd(outer, step.offset, step.size, self.limits)
         elif source is None:
-            source = DecompressedSource(outer, step.offset, step.size, Codec(step.codec), step.logical_size, limits=self._limits)
+            source = DecompressedSource(outer, step.offset, step.size, Codec(step.codec), step.logical_size, limits=self.limits)
         self._decompressed[stream] = source
         if len(self._decompressed) > _OPEN_DECODERS:
             self._decompressed.popitem(last=False)
@@ -105,12 +111,22 @@ class NamedFiles(FileSet):
     """Files that are all known by name, one of which may be the primary."""
 
     _files: Mapping[str, object]
+    _sorted: tuple[str, ...] | None = None
+    _beside: tuple[str, ...] | None = None
 
     def names(self) -> tuple[str, ...]:
-        return (self.primary,) if self.primary is not None else tuple(sorted(self._files))
+        return (self.primary,) if self.primary is not None else self._all()
 
     def neighbours(self) -> tuple[str, ...]:
-        return tuple(sorted(name for name in self._files if name != self.primary)) if self.primary is not None else ()
+        if self._beside is None:
+            primary = self.primary
+            self._beside = tuple([name for name in self._all() if name != primary]) if primary is not None else ()
+        return self._beside
+
+    def _all(self) -> tuple[str, ...]:
+        if self._sorted is None:
+            self._sorted = tuple(sorted(self._files))
+        return self._sorted
 
     def _require(self, name: str) -> None:
         if name not in self._files:
@@ -180,7 +196,7 @@ class LocalFiles(FileSet):
                         pending.append(Path(entry.path))
                     elif entry.is_file():
                         found.append(Path(entry.path).relative_to(self._folder).as_posix())
-                        self._limits.allow("listing the directory's files", len(found), self._limits.members, self.location)
+                        self.limits.allow("listing the directory's files", len(found), self.limits.members, self.location)
         return found
 
     def _open_source(self, name: str) -> Source:

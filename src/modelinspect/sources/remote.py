@@ -62,7 +62,7 @@ class RemoteFiles(FileSet):
     def names(self) -> tuple[str, ...]:
         if self._names is None:
             found: dict[str, dict[str, Any]] = _reach(self.location, lambda: self._system.find(self._folder, detail=True))
-            self._limits.allow("listing the directory's files", len(found), self._limits.members, self.location)
+            self.limits.allow("listing the directory's files", len(found), self.limits.members, self.location)
             self._names = self._take(found)
         return self._names
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from math import ldexp, prod
 
+from modelinspect.core.limits import Cost
 from modelinspect.core.tensors import ByteOrder
 from modelinspect.encodings.hdf5.model import Attribute, Datatype, FloatFormat, TypeClass, Value
 from modelinspect.encodings.hdf5.state import text
@@ -49,12 +50,13 @@ def _nest(values: list[Value], shape: tuple[int, ...]) -> Value:
 class _Decoder:
     """Decodes elements, following vlen pointers of one attribute."""
 
-    __slots__ = ("_attribute", "_left", "_walk")
+    __slots__ = ("_attribute", "_left", "_strings", "_walk")
 
     def __init__(self, attribute: Attribute | None, walk: Walk | None) -> None:
         self._attribute = attribute
         self._walk = walk
         self._left = _MAX_VALUES
+        self._strings: dict[tuple[int, int], str] = {}
 
     def _error(self, problem: str) -> FormatError:
         member = self._walk.source.name if self._walk is not None else ""
@@ -103,10 +105,17 @@ class _Decoder:
             span = attribute.heaps.object_span(collection, int.from_bytes(data[4 + width : 8 + width], "little"))
             if count * base.size > span.size:
                 raise self._error(f"vlen data need {count * base.size:,} bytes but their object has {span.size:,}")
+            known = self._strings.get((span.offset, count)) if kind.vlen_string else None
+            if known is not None:  # many pointers may lead to one object, which is read once
+                return known
             walk.limits.allow("vlen data", span.size, walk.limits.structure_size, walk.source.name, span.offset)
+            walk.limits.spend(Cost.COPIED, count * base.size, walk.source.name, span.offset)
             stored = walk.source.read_at(span.offset, count * base.size)
+            if kind.vlen_string:
+                string = self._strings[span.offset, count] = text(stored.split(b"\0", 1)[0])
+                return string
         if kind.vlen_string:
-            return text(stored.split(b"\0", 1)[0])
+            return ""
         size = base.size
         return tuple(self.element(base, stored[at : at + size]) for at in range(0, len(stored), size)) if size else ()
 

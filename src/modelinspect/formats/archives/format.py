@@ -202,8 +202,11 @@ def _folders(parsing: Parsing, files: Mapping[str, Packed]) -> list[_Candidate]:
 
 def _files(parsing: Parsing, files: Mapping[str, Packed]) -> list[_Candidate]:
     found: list[_Candidate] = []
+    folders: dict[str, dict[str, Packed]] = {}
+    for name in sorted(files):  # sorted once, and not again for each file that is tried
+        folders.setdefault(dirname(name), {})[basename(name)] = files[name]
     for name in sorted(files, key=lambda name: (-_stored(files[name]), name))[:_TRIED_FILES]:
-        beside = {basename(other): packed for other, packed in files.items() if dirname(other) == dirname(name)}
+        beside = folders[dirname(name)]
         nested = NestedParsing(parsing, beside, basename(name))
         format = _detect(nested)
         if format is not None:

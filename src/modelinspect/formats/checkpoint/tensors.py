@@ -72,6 +72,7 @@ class Placer:
         self.purposes: dict[str, Use] = {}
         """What each tensor is for, by key."""
         self._seen: dict[tuple[int, int, int], int] = {}
+        self._aliases: dict[TensorId, list[str]] = {}
         self._slices: dict[str, list[BundleEntry]] = {}
         self._missing: dict[int, int] = {}
         self._cut: dict[int, int] = {}
@@ -89,6 +90,8 @@ class Placer:
                 except FormatError as error:
                     self._bundle.complete = False
                     self._site(entry).survive(FormatError(f"tensor {entry.name}: {error.problem}", error.member, error.offset, error.code))
+        for tensor, aliases in self._aliases.items():
+            self._parsing.replace_tensor(tensor, replace(self._parsing.tensor(tensor), aliases=tuple(aliases)))
         for name, lost in self._slices.items():
             self._report(f"the index has {len(lost)} slices of {name} but no such tensor")
             self._bundle.complete = False
@@ -231,8 +234,7 @@ class Placer:
     def _add_alias(self, entry: BundleEntry, tensor: TensorId | None) -> TensorId | None:
         """Give a tensor that stands at the same bytes one more name."""
         if tensor is not None:
-            known = self._parsing.tensor(tensor)
-            self._parsing.replace_tensor(tensor, replace(known, aliases=(*known.aliases, self._prefix + entry.name)))
+            self._aliases.setdefault(tensor, []).append(self._prefix + entry.name)
         return tensor
 
     def _use(self, entry: BundleEntry) -> Use:

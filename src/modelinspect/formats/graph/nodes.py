@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.limits import Cost
 from modelinspect.core.paths import PathId
 from modelinspect.encodings.mlir import MAGIC
 from modelinspect.encodings.protobuf import message, message_class, parse_message
@@ -65,6 +66,7 @@ class NodeWalk:
 
         ``scope`` goes before the names of its constants; ``body`` takes what the node does.
         """
+        self._site.limits.spend(Cost.NODES, 1, self._site.source.name, start)
         if end - begin > SMALL:
             self._large(start, begin, end, parent, scope, body)
             return

@@ -134,7 +134,9 @@ class _Model:
             return None
         try:
             site = self.open(name)
-            site.limits.allow(name, site.source.size, site.limits.structure_size, site.source.name)
+            if name == _CONFIG:
+                site.document(DocumentKind.KERAS_CONFIG)
+            site.limits.allow(name, site.source.size, site.limits.document_size, site.source.name)
             text = site.source.read_at(0, site.source.size)
             value = read_json(text)
             training = _training_span(text) if name == _CONFIG and _compile_config(value) else Span(len(text), 0)
@@ -146,8 +148,6 @@ class _Model:
             ):
                 if span.size:
                     site.claims.claim(span.offset, span.size, what, site.claims.path(*path, *part))
-            if name == _CONFIG:
-                site.document(DocumentKind.KERAS_CONFIG)
             return value
         except FormatError as error:
             self._survive(error)

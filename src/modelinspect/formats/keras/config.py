@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelinspect.core.facts import Fact
+from modelinspect.encodings.json_objects import memory_of
 
 _NESTING = 50
 _TEXT_SIZE = 64 * 2**20
@@ -56,8 +57,8 @@ def read_config(text: str | bytes) -> LayerConfig | None:
 
 
 def read_json(text: str | bytes) -> object:
-    """Read JSON that a file holds; None where it is none, or deeper or longer than any model's."""
-    if len(text) > _TEXT_SIZE:
+    """Read JSON that a file holds; None where it is not JSON, nests too deep, or its values need more memory than any model's."""
+    if len(text) > _TEXT_SIZE or memory_of(text) > 2 * _TEXT_SIZE:
         return None
     try:
         return json.loads(text)

@@ -114,7 +114,7 @@ def read_model(root: Table, report: Report) -> Model:
     """Read the rows of a model; what cannot be read is reported and left out."""
     model = Model(root, root.value("version"), _text(root, "description", report))
     model.codes = [_code(table) for table in _each(root, "operator_codes", report) if table is not None]
-    model.buffers = [_buffer(table, report) for table in _each(root, "buffers", report)]
+    model.buffers = list(_buffers(root, report))
     seen: set[int] = set()
     for index, table in enumerate(_each(root, "subgraphs", report)):
         if table is None or table.position in seen:
@@ -189,6 +189,18 @@ def _code(table: Table) -> OperatorCode:
         except FormatError:
             return OperatorCode("(no name)", version, True)
     return OperatorCode(schema("model").enum_name("BuiltinOperator", code), version, False)
+
+
+def _buffers(root: Table, report: Report) -> Iterator[Buffer]:
+    """Yield the buffers; a table that many entries refer to is read once."""
+    known: dict[int, Buffer] = {}
+    for table in _each(root, "buffers", report):
+        found = known.get(table.position) if table is not None else None
+        if found is None:
+            found = _buffer(table, report)
+            if table is not None:
+                known[table.position] = found
+        yield found
 
 
 def _buffer(table: Table | None, report: Report) -> Buffer:

@@ -63,8 +63,12 @@ class ModelParser:
         told = {index for _, index in model.metadata} | set(model.metadata_buffers)
         unused = tell_buffers(model, tensors.used, told, tensors.shared, self.facts)
         by_offset: dict[int, PathId] = {content.offset: content.path for content in data}
+        seen: set[tuple[int, int]] = set()
         for index in unused:
             buffer = model.buffers[index]
+            if (buffer.offset, buffer.size) in seen:
+                continue
+            seen.add((buffer.offset, buffer.size))
             if buffer.outside:
                 if buffer.offset + buffer.size > self.site.source.size:
                     continue

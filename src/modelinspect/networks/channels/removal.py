@@ -78,7 +78,7 @@ def find_removal(artifact: Artifact, files: FileSet, measurements: Measurements,
     """Find the channels that an artifact's network can do without; None where nothing is dead, or the layers' connections are not told."""
     if not any(measure.pattern is not None and any(measure.pattern.dead) for measure in measurements.tensors):
         return None
-    builder = Builder(artifact, measurements, Reading(files, limits or Limits(), bytearray()))
+    builder = Builder(artifact, measurements, Reading(files, files.budgeted(limits), bytearray()))
     follow = follow_tflite if artifact.format is FormatName.TFLITE else follow_keras
     try:
         with np.errstate(all="ignore"):  # variables can be anything
