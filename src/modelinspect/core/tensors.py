@@ -267,7 +267,9 @@ class Quantization:
 class Tensor:
     """A tensor of the artifact.
 
-    ``shape`` counts elements; ``logical_size`` is its bytes when dense in memory; ``payload`` says how `measure` reads
+    ``name`` is what people called it (``stem/kernel``); ``path``, which is unique, is where the artifact stores it
+    (``layers/conv2d_34/vars/0``), the name where nothing else is given, and what facts refer to. ``shape`` counts
+    elements; ``logical_size`` is its bytes when dense in memory; ``payload`` says how `measure` reads
     its elements (None: it cannot, and ``payload_note`` says why); ``aliases`` are other names of the same bytes.
     """
 
@@ -283,8 +285,11 @@ class Tensor:
     payload_note: str = ""
     quantization: Quantization | None = None
     aliases: tuple[str, ...] = field(default=())
+    path: str = ""
 
     def __post_init__(self) -> None:
+        if not self.path:
+            object.__setattr__(self, "path", self.name)
         if self.logical_size < 0 or min(self.shape, default=0) < 0:
             raise InvariantError(f"tensor {self.name} has shape {self.shape} and {self.logical_size} logical bytes")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 from modelinspect.core.artifact import Artifact, Diagnostic, Severity
@@ -52,9 +53,13 @@ class PatternEntry(Part, frozen=True, kw_only=True):
 
 
 class TensorEntry(Part, frozen=True, kw_only=True):
-    """A tensor; counts are null where nothing was measured, and ``note`` says why if its elements cannot be read."""
+    """A tensor: ``name`` is what people called it, ``path`` where the artifact stores it.
+
+    Counts are null where nothing was measured, and ``note`` says why if its elements cannot be read.
+    """
 
     name: str
+    path: str
     layer: str | None
     role: str
     dtype: str
@@ -114,6 +119,7 @@ def tensor_entry(
     """Describe a tensor and what was measured of it."""
     return TensorEntry(
         name=tensor.name,
+        path=tensor.path,
         layer=tensor.layer,
         role=str(tensor.role),
         dtype=tensor.dtype.name,
@@ -175,6 +181,7 @@ def diagnostic_notes(diagnostics: tuple[DiagnosticEntry, ...], count: int, top: 
 
 TENSOR_COLUMNS = (
     Column("name", "tensor"),
+    Column("path", "path", rank=8, machine_only=True),
     Column("layer", "layer", rank=8, machine_only=True),
     Column("role", "role", rank=3),
     Column("dtype", "dtype", rank=2),
@@ -193,6 +200,7 @@ def tensor_row(entry: TensorEntry) -> tuple[Cell, ...]:
     """Return a tensor as a row of `TENSOR_COLUMNS`."""
     return (
         entry.name,
+        entry.path,
         entry.layer,
         entry.role,
         entry.dtype,
@@ -207,19 +215,15 @@ def tensor_row(entry: TensorEntry) -> tuple[Cell, ...]:
     )
 
 
-def tensor_table(title: str, entries: tuple[TensorEntry, ...], top: int | None) -> Table:
-    """Return tensors as a table, largest first, with the sum of those left out."""
+def tensor_table(title: str, entries: tuple[TensorEntry, ...], top: int | None, *, paths: bool = False) -> Table:
+    """Return tensors as a table, largest first, with the sum of those left out; ``paths`` shows where they are stored."""
     ordered = sorted(entries, key=lambda entry: (-entry.stored_size, -entry.logical_size, entry.name))
     shown = ordered if top is None else ordered[:top]
     rest: tuple[Cell, ...] | None = None
     if len(shown) < len(ordered):
         rest = _rest_row(ordered[len(shown) :])
-    return Table(title, TENSOR_COLUMNS, [(short_name(entry.name), *tensor_row(entry)[1:]) for entry in shown], rest)
-
-
-def short_name(name: str) -> str:
-    """Return a tensor's name without what every variable of a checkpoint bears."""
-    return name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
+    columns = tuple(replace(column, rank=0, machine_only=False) if paths and column.key == "path" else column for column in TENSOR_COLUMNS)
+    return Table(title, columns, [tensor_row(entry) for entry in shown], rest)
 
 
 def _rest_row(entries: list[TensorEntry]) -> tuple[Cell, ...]:
@@ -228,6 +232,7 @@ def _rest_row(entries: list[TensorEntry]) -> tuple[Cell, ...]:
     elements = sum(entry.element_count for entry in counted)
     return (
         f"{len(entries):,} more",
+        None,
         None,
         None,
         None,

@@ -11,6 +11,8 @@ from modelinspect.core.facts import Fact
 _NESTING = 50
 _TEXT_SIZE = 64 * 2**20
 
+COMPILE_CONFIG = "compile_config"
+"""The key of the settings of training in the configuration of a `.keras` file."""
 _KERAS = frozenset({"", "keras", "tf_keras", "tensorflow"})
 _WRAPPED_KEYS = ("layer", "cell", "forward_layer", "backward_layer")
 
@@ -70,6 +72,12 @@ def model_config(value: object) -> LayerConfig | None:
     return _layer(value, 0)
 
 
+def compile_config(config: object) -> Mapping[str, object] | None:
+    """Return the settings of training in the configuration of a `.keras` file, None where it has none."""
+    found = config.get(COMPILE_CONFIG) if isinstance(config, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
 def pruning_settings(model: LayerConfig) -> tuple[Fact, ...]:
     """Return what tfmot's wrappers were told: for each wrapped layer the schedule, the sparsity that it ends at, and the block.
 
@@ -109,6 +117,12 @@ def computing_policy(layer: LayerConfig) -> str:
         mode, source = config.get("mode"), config.get("source_name")
         policy = f"{mode}_from_{source}" if isinstance(mode, str) else config.get("name")
     return policy if isinstance(policy, str) else ""
+
+
+def quantization_mode(layer: LayerConfig) -> str:
+    """Return how Keras quantized a layer (int8, int4, float8, gptq, awq, ternary), "" where it did not."""
+    mode, quantized, _ = computing_policy(layer).partition("_from_")
+    return mode.partition("/")[0] if quantized else ""
 
 
 def quantized_layers(model: LayerConfig) -> dict[str, str]:
