@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from modelinspect.core.tensors import Hdf5Payload, JoinedPayload, ProtobufPayload, RawPayload, SparsePayload, Tensor, TextPayload
+from modelinspect.core.tensors import (
+    Hdf5Payload,
+    JoinedPayload,
+    PackedPayload,
+    ProtobufPayload,
+    RawPayload,
+    SparsePayload,
+    Tensor,
+    TextPayload,
+)
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError
 from modelinspect.measure.joined import read_joined
 from modelinspect.measure.raw import read_raw
@@ -37,5 +46,9 @@ def blocks(tensor: Tensor, reading: Reading) -> Iterator[Block]:
             from modelinspect.measure.sparse import read_sparse
 
             return read_sparse(payload, tensor, reading)
+        case PackedPayload():
+            from modelinspect.measure.packed import read_packed
+
+            return read_packed(payload, tensor, reading)
         case _:
             assert_never(payload)

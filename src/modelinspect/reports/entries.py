@@ -9,7 +9,7 @@ from typing import cast
 
 from modelinspect.core.artifact import Artifact, Diagnostic, Severity
 from modelinspect.core.facts import Fact, Facts
-from modelinspect.core.tensors import Tensor
+from modelinspect.core.tensors import Tensor, dense_size
 from modelinspect.reports.base import Part
 from modelinspect.reports.blocks import Cell, Column, Note, Notes, Table, Unit
 
@@ -55,6 +55,8 @@ class PatternEntry(Part, frozen=True, kw_only=True):
 class TensorEntry(Part, frozen=True, kw_only=True):
     """A tensor: ``name`` is what people called it, ``path`` where the artifact stores it.
 
+    ``bits`` is the size of one stored value (0 where values differ), ``packed`` how many share a byte, ``bits_per_weight`` the stored
+    bits with scales, zero points and indices over the elements, null where there are none.
     Counts are null where nothing was measured, and ``note`` says why if its elements cannot be read.
     """
 
@@ -63,11 +65,14 @@ class TensorEntry(Part, frozen=True, kw_only=True):
     layer: str | None
     role: str
     dtype: str
+    bits: int
+    packed: int
     shape: tuple[int, ...]
     storage: str
     stored_size: int
     logical_size: int
     element_count: int
+    bits_per_weight: float | None
     zero_count: int | None
     negative_zero_count: int | None
     extents: tuple[ExtentEntry, ...]
@@ -115,19 +120,26 @@ def tensor_entry(
     negative_zero_count: int | None = None,
     note: str = "",
     pattern: PatternEntry | None = None,
+    *,
+    packed: int = 1,
+    size: int | None = None,
 ) -> TensorEntry:
-    """Describe a tensor and what was measured of it."""
+    """Describe a tensor and what was measured of it; ``size`` are its bytes with those of its scales and index."""
+    held = tensor.stored_size if size is None else size
     return TensorEntry(
         name=tensor.name,
         path=tensor.path,
         layer=tensor.layer,
         role=str(tensor.role),
         dtype=tensor.dtype.name,
+        bits=tensor.dtype.bits,
+        packed=packed,
         shape=tensor.shape,
         storage=str(tensor.storage),
         stored_size=tensor.stored_size,
-        logical_size=tensor.logical_size,
+        logical_size=tensor.logical_size if tensor.loaded_as is None else dense_size(tensor.loaded_as, tensor.shape),
         element_count=tensor.element_count,
+        bits_per_weight=round(8 * held / tensor.element_count, 4) if tensor.element_count and tensor.dtype.bits else None,
         zero_count=zero_count,
         negative_zero_count=negative_zero_count,
         extents=tuple(

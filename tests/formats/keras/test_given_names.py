@@ -1,4 +1,4 @@
-"""Names: of every weight that Keras saves, by every way of saving, the printed name is the layer's and variable's in the code that made it."""
+"""Names: of every weight that Keras saves, by every way of saving, the printed name is the layer's and variable's in the code."""
 
 from __future__ import annotations
 

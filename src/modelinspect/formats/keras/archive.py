@@ -33,7 +33,9 @@ from modelinspect.formats.keras.config import (
 )
 from modelinspect.formats.keras.hdf5_facts import optimizer_name
 from modelinspect.formats.keras.npz import read_npz
+from modelinspect.formats.keras.packed import describe_packed
 from modelinspect.formats.keras.sharded_weights import read_shards
+from modelinspect.formats.keras.store import store_paths
 from modelinspect.formats.keras.store_naming import StoreNaming
 from modelinspect.sources.base import Source
 
@@ -123,7 +125,10 @@ class _Model:
                 "quantized_layers": quantized_layers(model),
             }
             add_facts(facts, {name: fact for name, fact in told.items() if fact})
+        first = self.parsing.tensor_count
         self._read_weights(model, compile_config(config))
+        configs = store_paths(model) if model is not None else {}
+        describe_packed(self.parsing, range(first, self.parsing.tensor_count), configs)
         if keeps_averages(compile_config(config)):
             tensors = (self.parsing.tensor(TensorId(index)) for index in range(self.parsing.tensor_count))
             facts["slot_variables"] = tuple({"tensor": name, "purpose": "average"} for name in moving_averages(tensors))

@@ -21,7 +21,7 @@ _WRAPPED_KEYS = ("layer", "cell", "forward_layer", "backward_layer")
 class LayerConfig:
     """A layer or a model; ``children`` are the layers within, a wrapper's wrapped layer first.
 
-    ``module`` is the Python module of its class, where the configuration tells it.
+    ``module`` is the Python module of its class, where the configuration tells it; ``inputs`` the shape that it was built for.
     """
 
     name: str
@@ -30,6 +30,7 @@ class LayerConfig:
     children: tuple[LayerConfig, ...] = ()
     registered_name: str = ""
     module: str = ""
+    inputs: tuple[int | None, ...] = ()
 
     @property
     def is_of_keras(self) -> bool:
@@ -157,7 +158,15 @@ def _layer(value: object, depth: int) -> LayerConfig | None:
         children,
         registered if isinstance(registered, str) else "",
         module if isinstance(module, str) else "",
+        _input_shape(value.get("build_config")),
     )
+
+
+def _input_shape(build: object) -> tuple[int | None, ...]:
+    shape = build.get("input_shape") if isinstance(build, Mapping) else None
+    if not isinstance(shape, list) or not all(length is None or isinstance(length, int) for length in shape):
+        return ()
+    return tuple(shape)
 
 
 def _children(settings: Mapping[str, object], depth: int) -> Iterator[LayerConfig]:

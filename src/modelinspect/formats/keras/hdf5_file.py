@@ -23,6 +23,7 @@ from modelinspect.formats.keras.hdf5_facts import (
     structure_facts,
 )
 from modelinspect.formats.keras.legacy_naming import LegacyNaming
+from modelinspect.formats.keras.packed import describe_packed
 from modelinspect.formats.keras.store import CONTAINERS, split_path, store_paths
 from modelinspect.formats.keras.store_naming import StoreNaming
 
@@ -77,10 +78,13 @@ def parse_hdf5(parsing: Parsing) -> FormatName:
     parsing.facts |= elsewhere_facts(file)
     match naming.chosen:
         case LegacyNaming() as legacy:
+            layers = legacy.model.walk() if legacy.model is not None else ()
+            describe_packed(parsing, range(parsing.tensor_count), {layer.name: layer for layer in layers})
             parsing.facts |= legacy_facts(legacy)
             parsing.facts["parameters"] = parameter_count(parsing)
             return FormatName.KERAS_HDF5
         case StoreNaming() as store:
+            describe_packed(parsing, range(parsing.tensor_count), store_paths(store.model) if store.model is not None else {})
             parsing.facts |= store_facts(store)
             if store.model is not None:
                 parsing.facts["config_beside"] = CONFIG

@@ -17,6 +17,7 @@ from modelinspect.formats.base import Parsing
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.config import LayerConfig, read_json
 from modelinspect.formats.keras.given_names import GivenNames
+from modelinspect.formats.keras.packed import describe_packed
 from modelinspect.formats.keras.store import roles, split_path, store_paths
 from modelinspect.formats.keras.store_naming import StoreNaming
 from modelinspect.formats.keras.variables import Variable
@@ -39,6 +40,7 @@ class ShardedWeights:
         """Map the index and every shard that it names."""
         name = _map_name(parsing) or ""
         read_shards(parsing, name, (*parsing.names(), *parsing.neighbours()), None)
+        describe_packed(parsing, range(parsing.tensor_count), {})
         opened = {name, *_shard_names(parsing, name)}
         if parsing.primary is None:
             for other in parsing.names():

@@ -26,6 +26,7 @@ class StoreNaming:
         self.model = model
         self._training = training
         self._given: dict[str, str] = {}
+        self._layers: dict[str, str] = {}
         self._configs = store_paths(model) if model is not None else {}
         self._names = {path: layer.name for path, layer in self._configs.items() if path and layer.name}
         self._roles: dict[str, Role] = {}
@@ -55,7 +56,10 @@ class StoreNaming:
                 name = attribute.text(walk)
                 if name is not None:
                     self.layer_names[group.path[: -len("/vars")].strip("/")] = name
-        given = GivenNames(numbered_variables, self.model, self._training, self.layer_names).find()
+        names = GivenNames(numbered_variables, self.model, self._training, self.layer_names)
+        given = names.find()
+        if self.model is None and self.layer_names:
+            self._layers = {owner: names.layer(owner) for owner in owners}
         for owner, numbered in owners.items():
             for number, (_, dataset) in enumerate(numbered):
                 if (owner, number) in given:
@@ -68,6 +72,8 @@ class StoreNaming:
         if place is None:
             return Description(path, Role.OTHER)
         layer = layer_of(place[0], self._names)
+        if layer is not None:
+            layer = self._layers.get(place[0]) or layer
         return Description(self._given.get(dataset.path, path), self._roles.get(dataset.path, Role.WEIGHT), layer, path)
 
 

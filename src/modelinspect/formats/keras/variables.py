@@ -120,8 +120,10 @@ def variable_names(layer: LayerConfig | None, class_name: str, variables: Sequen
         return _wrapper_names(plain_class(layer.children[0].class_name), variables)
     if kind not in _LAYERS:
         return None
-    settings = layer.settings if layer is not None else {}
+    settings: Mapping[str, object] = layer.settings if layer is not None else {}
     mode = quantization_mode(layer) if layer is not None else _guessed_mode(kind, variables)
+    if mode and layer is None:
+        settings = {"use_bias": _has_bias(variables)}
     if mode:
         return _quantized_names(kind, mode, settings, len(variables))
     listed = _LAYERS[kind]
@@ -198,6 +200,12 @@ def _quantized_names(kind: str, mode: str, settings: Mapping[str, object], count
         if len(spec) > count and name in spec:
             spec.remove(name)
     return tuple(spec) if spec and len(spec) == count else None
+
+
+def _has_bias(variables: Sequence[Variable]) -> bool:
+    """Return whether a bias is among the variables of a packed or int8 layer: zero points, whole numbers, follow the scale."""
+    zero = next((number for number, item in enumerate(variables[1:], start=1) if item.dtype.name == "int8"), None)
+    return len(variables) == 3 if zero is None else zero == 3
 
 
 def _guessed_mode(kind: str, variables: Sequence[Variable]) -> str:
