@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import DTYPES, ElementKind, PackedPayload, Role, Tensor, ZeroPoints, dense_size
@@ -35,6 +34,11 @@ class _Layer:
         """Return the shape of a helper, empty where there is none."""
         found = self.variables.get(name)
         return found[1].shape if found is not None else ()
+
+    def length(self, name: str) -> int:
+        """Return the length of a helper that is a vector, 0 where there is none."""
+        shape = self.shape(name)
+        return shape[0] if len(shape) == 1 else 0
 
     def number(self, setting: str) -> int:
         """Return a setting of the layer that is a length, 0 where it has none."""
@@ -97,10 +101,10 @@ def _int4(tensor: Tensor, name: str, layer: _Layer) -> Tensor | None:
     if not scale:
         return None
     if name == "embeddings":
-        whole = prod(layer.shape("g_idx")) or layer.number("output_dim") or 2 * columns
+        whole = layer.length("g_idx") or layer.number("output_dim") or 2 * columns
         return _made(tensor, (rows, whole), 1, 4, layer, name) if columns == (whole + 1) // 2 else None
     whole = scale[-1]
-    if columns == (whole + 1) // 2 and (columns != whole or rows == prod(layer.shape("g_idx")) or _inputs(layer) in (0, rows)):
+    if columns == (whole + 1) // 2 and (columns != whole or rows == layer.length("g_idx") or _inputs(layer) in (0, rows)):
         return _made(tensor, (rows, whole), 1, 4, layer, name)
     if columns == whole:
         inputs = _inputs(layer) or 2 * rows

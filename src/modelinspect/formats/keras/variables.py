@@ -46,7 +46,8 @@ _MOVING = (_Name("moving_mean"), _Name("moving_variance"))
 _RENORM = tuple(_Name(name, "renorm", default=False) for name in ("moving_stddev", "renorm_mean", "renorm_stddev"))
 
 _LAYERS: dict[str, tuple[_Name, ...]] = {
-    **dict.fromkeys(("Dense", "EinsumDense", "Conv1D", "Conv2D", "Conv3D"), _KERNEL),
+    **dict.fromkeys(("Dense", "Conv1D", "Conv2D", "Conv3D"), _KERNEL),
+    "EinsumDense": (_Name("kernel"), _Name("bias", "bias_axes", default=False)),
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "LocallyConnected1D", "LocallyConnected2D"), _KERNEL),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), _KERNEL),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _SEPARABLE),
@@ -182,6 +183,7 @@ def _guessed(listed: Sequence[_Name], count: int) -> list[str]:
     for names in (
         [each.name for each in listed if not each.setting or each.default],
         [each.name for each in listed if not each.setting],
+        [each.name for each in listed],
     ):
         if len(names) == count:
             return names
@@ -192,7 +194,8 @@ def _quantized_names(kind: str, mode: str, settings: Mapping[str, object], count
     """Return the names of the variables of a layer that Keras quantized, None where as many are not what it writes."""
     main = _KERNELS.get(kind, "kernel")
     spec = [name.format(main) for name in _QUANTIZED.get(mode, ())]
-    if main != "kernel" or not settings.get("use_bias", True):
+    has_bias = settings.get("bias_axes") if kind == "EinsumDense" and "equation" in settings else settings.get("use_bias", True)
+    if main != "kernel" or not has_bias:
         spec = [name for name in spec if name != "bias"]
     if kind == "ReversibleEmbedding" and not settings.get("tie_weights", True):
         spec += ["reverse_embeddings", "reverse_embeddings_scale", "reverse_embeddings_zero"]
