@@ -102,7 +102,7 @@ def their_value(theirs: Any, prefix: Path, tensor: Tensor, name: str) -> Any:
 def require_same(artifact: Artifact, files: FileSet, prefix: Path) -> None:
     """Compare names, shapes, types and values with TensorFlow's."""
     theirs = reader(prefix)
-    ours = {name: tensor for tensor in artifact.tensors for name in (tensor.name, *tensor.aliases)}
+    ours = {name: tensor for tensor in artifact.tensors for name in (tensor.path, *tensor.aliases)}
     assert set(ours) == expected_names(theirs)
     types, shapes = theirs.get_variable_to_dtype_map(), theirs.get_variable_to_shape_map()
     for name, tensor in ours.items():
@@ -185,7 +185,7 @@ def test_numbers_of_a_big_endian_bundle_are_turned() -> None:
     artifact = look(files)
     assert artifact.facts["byte_order"] == "big"
     for tensor in artifact.tensors:
-        assert (values(tensor, files) == tensors[tensor.name]).all()
+        assert (values(tensor, files) == tensors[tensor.path]).all()
 
 
 @pytest.mark.parametrize("opened_by", ["model", "model.index", "model.data-00000-of-00002", "model.data-00001-of-00002"])
@@ -212,8 +212,8 @@ def test_a_directory_holds_all_its_checkpoints_and_the_file_that_names_them() ->
     assert artifact.facts["checkpoints"] == ("ckpt-2", "ckpt-3")
     assert artifact.facts["latest_checkpoint"] == "ckpt-3"
     assert artifact.size == sum(path.stat().st_size for path in folder.iterdir())
-    assert len({tensor.name for tensor in artifact.tensors}) == len(artifact.tensors) == 6
-    assert {tensor.name.partition(":")[0] for tensor in artifact.tensors} == {"ckpt-2", "ckpt-3"}
+    assert len({tensor.path for tensor in artifact.tensors}) == len(artifact.tensors) == 6
+    assert {tensor.path.partition(":")[0] for tensor in artifact.tensors} == {"ckpt-2", "ckpt-3"}
 
 
 def test_a_directory_of_v1_checkpoints_holds_them_all() -> None:
@@ -223,7 +223,7 @@ def test_a_directory_of_v1_checkpoints_holds_them_all() -> None:
     artifact = look(MemoryFiles({**files, "notes.txt": b"hello"}))
     assert artifact.diagnostics == ()
     assert len(artifact.tensors) == 2 * len(opened(v1).tensors) == artifact.facts["variables"]
-    assert {tensor.name.partition(":")[0] for tensor in artifact.tensors} == {"model.ckpt", "model-00000-of-00002"}
+    assert {tensor.path.partition(":")[0] for tensor in artifact.tensors} == {"model.ckpt", "model-00000-of-00002"}
     assert artifact.member("notes.txt").map.kind_sizes()[RegionKind.ASSET] == 5
 
 
@@ -244,7 +244,7 @@ def test_a_text_file_that_names_a_path_elsewhere_opens_nothing_there() -> None:
 def test_slices_are_put_together_in_the_order_of_the_whole() -> None:
     prefix = fixture_path("checkpoint_tf1/shards/model.index")
     artifact = opened(prefix)
-    sliced = {tensor.name: tensor for tensor in artifact.tensors if len(tensor.extents) > 1}
+    sliced = {tensor.path: tensor for tensor in artifact.tensors if len(tensor.extents) > 1}
     assert {name: len(tensor.extents) for name, tensor in sliced.items()} == {"embedding/rows": 3, "embedding/columns": 2}
     assert all(tensor.stored_size == tensor.logical_size for tensor in sliced.values())
 
@@ -282,7 +282,7 @@ def test_an_object_graph_is_metadata_and_no_tensor() -> None:
     shard = artifact.members[0]
     graph = [region for region in shard.map if region.path[0] == GRAPH]
     assert {region.kind for region in graph} == {RegionKind.METADATA, RegionKind.CONTAINER}
-    assert all(tensor.name != GRAPH for tensor in artifact.tensors)
+    assert all(tensor.path != GRAPH for tensor in artifact.tensors)
     assert artifact.facts["object_graph_nodes"] == len({region.path[2] for region in graph if len(region.path) > 2})
 
 
@@ -314,7 +314,7 @@ def test_tensors_at_the_same_bytes_are_one_with_two_names() -> None:
     data = np.arange(6, dtype="float32").tobytes()
     entries = [(b"", header()), (b"a", entry(1, [6], 0, data)), (b"b", entry(1, [6], 0, data))]
     artifact = in_memory({"model.index": table(entries), "model.data-00000-of-00001": data})
-    assert [(tensor.name, tensor.aliases) for tensor in artifact.tensors] == [("a", ("b",))]
+    assert [(tensor.path, tensor.aliases) for tensor in artifact.tensors] == [("a", ("b",))]
     assert artifact.diagnostics == ()
 
 
@@ -424,7 +424,7 @@ def test_checkpoints_of_the_corpus_that_tensorflow_reads_are_clean() -> None:
         assert artifact.diagnostics == (), file.name
         assert all(member.map.kind_sizes()[RegionKind.UNATTRIBUTED] == 0 for member in artifact.members), file.name
         assert artifact.facts["unreferenced_bytes"] == 0, file.name
-        ours = {name for tensor in artifact.tensors for name in (tensor.name, *tensor.aliases)}
+        ours = {name for tensor in artifact.tensors for name in (tensor.path, *tensor.aliases)}
         assert ours == expected_names(theirs), file.name
         assert len(sample) <= 3
     assert accepted >= 40

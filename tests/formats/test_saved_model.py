@@ -163,20 +163,20 @@ def test_constants_equal_make_ndarray(name: str) -> None:
     tf = pytest.importorskip("tensorflow")
     expected = sorted(constants(theirs(model_bytes(name))), key=lambda item: item[0])
     artifact = opened(fixture_path(name))
-    found = sorted((t for t in artifact.tensors if t.role is Role.CONSTANT), key=lambda tensor: tensor.name)
-    assert [tensor.name for tensor in found] == [key for key, _ in expected]
+    found = sorted((t for t in artifact.tensors if t.role is Role.CONSTANT), key=lambda tensor: tensor.path)
+    assert [tensor.path for tensor in found] == [key for key, _ in expected]
     with open_location(fixture_path(name)) as files:
         for tensor, (_, proto) in zip(found, expected, strict=True):
             array = tf.make_ndarray(proto)
             assert tensor.shape == array.shape
-            if tensor.dtype.kind in (ElementKind.STRING, ElementKind.OPAQUE) or len([t for t in found if t.name == tensor.name]) > 1:
+            if tensor.dtype.kind in (ElementKind.STRING, ElementKind.OPAQUE) or len([t for t in found if t.path == tensor.path]) > 1:
                 continue
             size = tensor.dtype.bits // 8
             values = np.zeros(array.size * size, np.uint8)
             for block in blocks(tensor, Reading(files, Limits(), bytearray())):
                 data = np.tile(np.asarray(block.data)[: block.count * size], block.repeat)
                 values[block.first * size : block.first * size + len(data)] = data
-            assert values.tobytes() == array.tobytes(), tensor.name
+            assert values.tobytes() == array.tobytes(), tensor.path
 
 
 @pytest.mark.tensorflow

@@ -17,7 +17,9 @@ from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import JoinedPayload, RawPayload, Role
 from modelinspect.encodings.json_keys import top_level_entries
 from modelinspect.formats.registry import parse
+from modelinspect.measure.facts import Aspect
 from modelinspect.measure.run import measure
+from modelinspect.reports.entries import tensor_entry
 from modelinspect.sources.files import MemoryFiles, open_location
 
 
@@ -241,3 +243,16 @@ def test_real_models_are_mapped_whole(file) -> None:
         name = next(member.name for member in artifact.members if member.name.endswith(".json"))
         expected = read_weights(file.path.parent, name)
         assert {name: value.tobytes() for name, value in expected.items()} == stored(artifact, file.path.parent)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("least", "zeros"), [(-0.5, 2), (-0.55, 0), (0.0, 1), (0.3, 0)])
+def test_a_quantized_weight_is_zero_where_its_value_is_and_not_where_its_byte_is(least: float, zeros: int) -> None:
+    scale, stored = 0.1, bytes([0, 5, 5, 200])
+    entry = {"name": "a", "shape": [4], "dtype": "float32", "quantization": {"dtype": "uint8", "scale": scale, "min": least}}
+    files = model([entry], stored)
+    artifact = parse(files)
+    found = measure(artifact, files)
+    assert found[0].zero_count == zeros
+    assert zeros == sum(abs(least + scale * value) < 1e-9 for value in stored)
+    assert tensor_entry(artifact.tensors[0]).logical_size == 16
+    assert measure(artifact, files, aspects=(Aspect.VALUES,))[0].zero_count == zeros

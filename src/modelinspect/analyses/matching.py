@@ -126,7 +126,7 @@ class _Matcher:
         averages = self._averages[id(side)]  # a slot is no counterpart of an average
         tensors = ((TensorId(index), tensor) for index, tensor in enumerate(side.artifact.tensors) if tensor.role in roles)
         aside = self._aside[id(side)]
-        return [index for index, tensor in tensors if not gone(index) and index not in aside and (tensor.name in averages) is self.averages]
+        return [index for index, tensor in tensors if not gone(index) and index not in aside and (tensor.path in averages) is self.averages]
 
     def _pair(self, one: TensorId, other: TensorId, by: MatchedBy) -> None:
         self.found[one] = other, by

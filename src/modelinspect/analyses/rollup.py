@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections import Counter
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
@@ -15,6 +16,7 @@ import numpy as np
 from modelinspect.analyses.attribution import Ledger
 from modelinspect.core.bytemap import KINDS, NO_TENSOR
 from modelinspect.core.paths import PathId, PathTable
+from modelinspect.core.tensors import Tensor
 from modelinspect.errors import InvariantError, SelectionError
 from modelinspect.reports.categories import CATEGORIES
 from modelinspect.reports.inspect import RollupRow
@@ -123,7 +125,7 @@ def _column(ledger: Ledger, key: Key) -> tuple[NDArray[np.integer[Any]], list[st
         case Key.LAYER:
             return _by_tensor(ledger, [tensor.layer for tensor in ledger.artifact.tensors])
         case Key.TENSOR:
-            return _by_tensor(ledger, [tensor.name for tensor in ledger.artifact.tensors])
+            return _by_tensor(ledger, _tensor_names(ledger.artifact.tensors))
         case Key.ROLE:
             return _by_tensor(ledger, [str(tensor.role) for tensor in ledger.artifact.tensors])
         case Key.DTYPE:
@@ -134,6 +136,12 @@ def _column(ledger: Ledger, key: Key) -> tuple[NDArray[np.integer[Any]], list[st
             return _by_structure(ledger)
         case _:
             assert_never(key)
+
+
+def _tensor_names(tensors: Sequence[Tensor]) -> list[str | None]:
+    """Return the tensors' names, each with its path where several bear it."""
+    times = Counter(tensor.name for tensor in tensors)
+    return [tensor.name if times[tensor.name] == 1 else f"{tensor.name} ({tensor.path})" for tensor in tensors]
 
 
 def _by_tensor(ledger: Ledger, values: list[str | None]) -> tuple[NDArray[np.int64], list[str | None]]:

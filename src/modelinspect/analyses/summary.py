@@ -10,6 +10,7 @@ from modelinspect.core.artifact import Artifact
 from modelinspect.measure.facts import Measurements, TensorMeasure
 from modelinspect.measure.free import HiddenReport
 from modelinspect.networks.subject import Subject
+from modelinspect.networks.widths import sizes_with_helpers, values_in_a_byte, weight_widths
 from modelinspect.reports.categories import AROUND
 from modelinspect.reports.entries import (
     DiagnosticEntry,
@@ -20,7 +21,7 @@ from modelinspect.reports.entries import (
     shown_facts,
     tensor_entry,
 )
-from modelinspect.reports.inspect import InspectReport, Rollup, StructureRow, categories_part
+from modelinspect.reports.inspect import InspectReport, Rollup, StructureRow, WeightsPart, WeightType, categories_part
 from modelinspect.reports.tensors import Remainder, TensorsReport
 from modelinspect.rules.registry import find_all
 
@@ -47,6 +48,7 @@ def summarize(
         categories=categories_part(sizes),
         rollup=Rollup(by=tuple(map(str, by)), rows=roll_up(ledger, by, top)) if by else None,
         tensors=_tensors(artifact, measurements),
+        weights=_weights(artifact),
         facts=shown_facts(artifact.facts),
         structures=_structures(ledger),
         findings=find_all(Subject(artifact, measurements, sizes, hidden)),
@@ -97,11 +99,40 @@ def _structures(ledger: Ledger) -> tuple[StructureRow, ...]:
 
 
 def _tensors(artifact: Artifact, measurements: Measurements | None) -> tuple[TensorEntry, ...]:
+    sized = tuple(zip(artifact.tensors, sizes_with_helpers(artifact), strict=True))
     if measurements is None:
-        return tuple(tensor_entry(tensor) for tensor in artifact.tensors)
+        return tuple(tensor_entry(tensor, packed=values_in_a_byte(tensor), size=size) for tensor, size in sized)
     return tuple(
-        tensor_entry(tensor, measure.zero_count, measure.negative_zero_count, measure.reason, _pattern(measure))
-        for tensor, measure in zip(artifact.tensors, measurements.tensors, strict=True)
+        tensor_entry(
+            tensor,
+            measure.zero_count,
+            measure.negative_zero_count,
+            measure.reason,
+            _pattern(measure),
+            packed=values_in_a_byte(tensor),
+            size=size,
+        )
+        for (tensor, size), measure in zip(sized, measurements.tensors, strict=True)
+    )
+
+
+def _weights(artifact: Artifact) -> WeightsPart:
+    found = weight_widths(artifact)
+    bits = found.bits_per_weight
+    return WeightsPart(
+        element_count=found.elements,
+        stored_size=found.size,
+        bits_per_weight=None if bits is None else round(bits, 4),
+        types=tuple(
+            WeightType(
+                dtype=share.dtype,
+                tensors=share.tensors,
+                element_count=share.elements,
+                stored_size=share.size,
+                read_by=share.readers,
+            )
+            for share in found.types
+        ),
     )
 
 

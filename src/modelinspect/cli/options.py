@@ -30,6 +30,7 @@ CompressorsOption = Annotated[
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first trouble instead of going on with a diagnostic.")]
 TopOption = Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Show the N largest rows; one more sums up the rest.")]
+PathsOption = Annotated[bool, typer.Option("--paths", help="Also show where the artifact stores each tensor.")]
 ByOption = Annotated[
     str,
     typer.Option(

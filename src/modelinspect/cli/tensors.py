@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from modelinspect import api
-from modelinspect.cli.options import ForceOption, FormatOption, MeasureOption, OutputOption, PathArgument, StrictOption, TopOption
+from modelinspect.cli.options import (
+    ForceOption,
+    FormatOption,
+    MeasureOption,
+    OutputOption,
+    PathArgument,
+    PathsOption,
+    StrictOption,
+    TopOption,
+)
 from modelinspect.cli.output import Destination, require_complete
 from modelinspect.cli.progress import progress
 from modelinspect.renderers.registry import OutputFormat
+from modelinspect.reports.tensors import with_tensor_paths
 
 EXAMPLES = """\b
 Examples:
   modelinspect tensors model.h5
+  modelinspect tensors model.keras --paths
   modelinspect tensors model.h5 --format csv -o tensors.csv
 """
 
@@ -18,6 +29,7 @@ Examples:
 def command(
     path: PathArgument,
     top: TopOption = None,
+    paths: PathsOption = False,
     no_measure: MeasureOption = False,
     strict: StrictOption = False,
     format: FormatOption = OutputFormat.TERMINAL,
@@ -28,5 +40,5 @@ def command(
     destination = Destination(format, output, force, path)
     with progress("reading weights") as meter:
         report = api.tensors(path, measure=not no_measure, strict=strict, top=top, progress=meter)
-    destination.write(report)
+    destination.write(with_tensor_paths(report) if paths else report)
     require_complete(report.diagnostics)

@@ -46,6 +46,8 @@ class Facts(TypedDict, total=False):
     """Layers in the order of the configuration: name, class, number of weights."""
     layer_names: Mapping[str, Fact]
     """The layer's own name, by its path in a Keras store."""
+    config_beside: str
+    """The file beside a weights store that has its model's configuration."""
     keras_layers: int
     weights: str
     """The member that holds the weights."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from time import thread_time
-from typing import Self
+from typing import Any, Self
 
 from modelinspect.errors import LimitError, UsageError
 
@@ -142,7 +142,7 @@ def parse_limits(settings: tuple[str, ...]) -> Limits | None:
     """
     if not settings:
         return None
-    values: dict[str, int] = {}
+    values: dict[str, Any] = {}
     for setting in settings:
         name, separator, text = setting.partition("=")
         name = name.strip().replace("-", "_")

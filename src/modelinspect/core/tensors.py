@@ -59,6 +59,7 @@ def _table() -> dict[str, DType]:
         (ElementKind.OPAQUE, "resource", 0),
         (ElementKind.OPAQUE, "variant", 0),
     ]
+    rows += [(ElementKind.INT, "ternary", 2)]
     rows += [(ElementKind.INT, f"int{bits}", bits) for bits in (2, 4, 8, 16, 32, 64)]
     rows += [(ElementKind.UINT, f"uint{bits}", bits) for bits in (1, 2, 4, 8, 16, 32, 64)]
     rows += [(ElementKind.INT, f"q{name}", bits) for name, bits in (("int8", 8), ("int16", 16), ("int32", 32))]
@@ -283,20 +284,64 @@ class SparsePayload:
 
 
 @dataclass(frozen=True, slots=True)
+class ZeroPoints:
+    """Zero points of groups of a packed matrix, which other tensors store.
+
+    ``points`` are whole numbers of one byte in a matrix of ``shape``: along one axis a row for each group, along the other one of
+    each row or column. ``group_axis`` is the axis of the packed matrix that is divided into groups; ``groups`` are the numbers (float32)
+    of the groups along it (None: ``size`` in a row).
+    """
+
+    points: Payload
+    shape: tuple[int, int]
+    is_signed: bool
+    group_axis: int
+    groups: Payload | None = None
+    size: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPayload:
+    """Whole numbers narrower than a byte that share bytes along an axis of a matrix, as Keras packs them.
+
+    ``stored`` are unsigned bytes of ``stored_shape``; each has ``per_byte`` values along ``axis``, the first in the low ``bits`` (or
+    ``is_ternary``: in the lowest place of base 3, where 1 is zero). Values past the end of the axis are padding. ``zeros`` are
+    subtracted, so that the values as they are read are zero where the weights are.
+    """
+
+    stored: Payload
+    stored_shape: tuple[int, int]
+    axis: int
+    bits: int
+    per_byte: int
+    is_signed: bool = True
+    is_ternary: bool = False
+    zeros: ZeroPoints | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Quantization:
-    """Affine quantization: real = scale * (stored - zero point), for each slice along ``axis`` or for the whole tensor (None)."""
+    """Affine quantization: real = scale * (stored - zero point), for each slice along ``axis`` or for the whole tensor (None).
+
+    ``least`` is the real value of a stored 0 where the zero point is not a whole number (TensorFlow.js): then real = least +
+    scale * stored, no stored number is a zero, and ``zero_points`` are empty.
+    """
 
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
     axis: int | None = None
+    least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """A tensor of the artifact.
 
-    ``shape`` counts elements; ``logical_size`` is its bytes when dense in memory; ``payload`` says how `measure` reads
-    its elements (None: it cannot, and ``payload_note`` says why); ``aliases`` are other names of the same bytes.
+    ``name`` is what people called it (``stem/kernel``); ``path``, which is unique, is where the artifact stores it
+    (``layers/conv2d_34/vars/0``), the name where nothing else is given, and what facts refer to. ``shape`` counts
+    elements; ``logical_size`` is its bytes when dense in memory; ``payload`` says how `measure` reads
+    its elements (None: it cannot, and ``payload_note`` says why); ``aliases`` are other names of the same bytes;
+    ``loaded_as`` is the element type that its loader makes of it, where that is another one.
     """
 
     name: str
@@ -311,8 +356,12 @@ class Tensor:
     payload_note: str = ""
     quantization: Quantization | None = None
     aliases: tuple[str, ...] = field(default=())
+    path: str = ""
+    loaded_as: DType | None = None
 
     def __post_init__(self) -> None:
+        if not self.path:
+            object.__setattr__(self, "path", self.name)
         if self.logical_size < 0 or min(self.shape, default=0) < 0:
             raise InvariantError(f"tensor {self.name} has shape {self.shape} and {self.logical_size} logical bytes")
 
@@ -332,5 +381,7 @@ def dense_size(dtype: DType, shape: tuple[int, ...]) -> int:
     return (prod(shape) * dtype.bits + 7) // 8
 
 
-Payload = RawPayload | JoinedPayload | SplatPayload | Hdf5Payload | ZarrPayload | ProtobufPayload | TextPayload | SparsePayload
+Payload = (
+    RawPayload | JoinedPayload | SplatPayload | Hdf5Payload | ZarrPayload | ProtobufPayload | TextPayload | SparsePayload | PackedPayload
+)
 """Every way in which elements can be laid out."""

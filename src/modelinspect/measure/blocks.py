@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.core.limits import Cost, Limits
-from modelinspect.core.tensors import ByteOrder, DType, ElementKind, Tensor
+from modelinspect.core.tensors import DTYPES, ByteOrder, DType, ElementKind, PackedPayload, Tensor
 from modelinspect.errors import ModelInspectError
 from modelinspect.sources.files import FileSet
 
@@ -91,6 +91,11 @@ def element_size(dtype: DType) -> int:
     if dtype.bits % 8:
         raise UnmeasurableError(f"{dtype} elements are no whole bytes")
     return dtype.bits // 8
+
+
+def as_read(tensor: Tensor) -> Tensor:
+    """Return the tensor with the element type of its blocks: values that share bytes are read as whole numbers."""
+    return replace(tensor, dtype=DTYPES["int16"]) if isinstance(tensor.payload, PackedPayload) else tensor
 
 
 def is_number(dtype: DType) -> bool:

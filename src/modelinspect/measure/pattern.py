@@ -105,5 +105,5 @@ class PatternFinder:
 
 def _filled_along(rows: NDArray[np.bool_], shape: tuple[int, ...], axis: int) -> NDArray[np.bool_]:
     """Return which slices along an axis hold something; the axes before and after it are one each, as numpy has 64 at most."""
-    found: NDArray[np.bool_] = rows.reshape(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :])).any(axis=(0, 2))
-    return found
+    stacked = rows.reshape(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]))
+    return np.asarray(stacked.any(axis=(0, 2)), dtype=np.bool_)

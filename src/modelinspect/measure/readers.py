@@ -8,6 +8,7 @@ from typing import assert_never
 from modelinspect.core.tensors import (
     Hdf5Payload,
     JoinedPayload,
+    PackedPayload,
     ProtobufPayload,
     RawPayload,
     SparsePayload,
@@ -53,5 +54,9 @@ def blocks(tensor: Tensor, reading: Reading) -> Iterator[Block]:
             from modelinspect.measure.sparse import read_sparse
 
             return read_sparse(payload, tensor, reading)
+        case PackedPayload():
+            from modelinspect.measure.packed import read_packed
+
+            return read_packed(payload, tensor, reading)
         case _:
             assert_never(payload)

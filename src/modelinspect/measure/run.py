@@ -10,7 +10,7 @@ from modelinspect.core.artifact import Artifact, Diagnostic, Severity
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.errors import FormatError
-from modelinspect.measure.blocks import Block, Reading, UnmeasurableError
+from modelinspect.measure.blocks import Block, Reading, UnmeasurableError, as_read
 from modelinspect.measure.digest import Digester
 from modelinspect.measure.distinct import ValueCounter
 from modelinspect.measure.entropy import ValueEntropy
@@ -109,8 +109,9 @@ _STRIDE = 4 * MIB
 
 def _measure_tensor(tensor: Tensor, reading: Reading, aspects: Collection[Aspect], meter: _Meter) -> TensorMeasure:
     """Read a tensor once for all that is asked; what cannot be told of its elements stays unknown, and the rest is told."""
-    counter, reason = _counter(tensor)
-    learners = {aspect: learner for aspect in aspects if (learner := _learner(aspect, tensor)) is not None}
+    whole = as_read(tensor)
+    counter, reason = _counter(whole)
+    learners = {aspect: learner for aspect in aspects if (learner := _learner(aspect, whole)) is not None}
     everything: list[Accumulator] = [*learners.values()] if counter is None else [counter, *learners.values()]
     if not everything:
         raise UnmeasurableError(reason)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from modelinspect.core.artifact import Artifact
-from modelinspect.core.tensors import ByteOrder, RawPayload, Tensor
+from modelinspect.core.tensors import ByteOrder, Quantization, RawPayload, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import Numbers, Reading, UnmeasurableError
 from modelinspect.measure.facts import TensorMeasure
@@ -75,13 +75,18 @@ def _groups(tensors: tuple[Tensor, ...]) -> Iterator[_Group]:
         if key not in groups:
             groups[key] = _group(tensor, payload)
         group = groups[key]
-        if group is None or (tensor.quantization is not None and any(tensor.quantization.zero_points)):
+        if group is None or (tensor.quantization is not None and _moves_zero(tensor.quantization)):
             continue
         span = payload.spans[0]
         needed = tensor.element_count * group.size
         if 0 < needed <= min(span.size, BLOCK):
             group.places.append((span.offset, span.offset + needed, index))
     yield from (group for group in groups.values() if group is not None)
+
+
+def _moves_zero(quantization: Quantization) -> bool:
+    """Return whether a stored 0 is not a zero."""
+    return any(quantization.zero_points) or quantization.least is not None
 
 
 def _group(tensor: Tensor, payload: RawPayload) -> _Group | None:

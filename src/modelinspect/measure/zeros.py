@@ -63,7 +63,9 @@ class ZeroCounter:
         self._plan, self._size = _plan(tensor.dtype)
         self._points: Numbers | None = None
         self._inner = 1
-        if tensor.quantization is not None and tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT):
+        if tensor.quantization is not None and tensor.quantization.least is not None:
+            self._plan = _Plan.NEVER
+        elif tensor.quantization is not None and tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT):
             self._points, self._inner = _points(tensor.quantization, tensor)
 
     def add(self, block: Block) -> None:
@@ -107,7 +109,7 @@ class ZeroCounter:
         if dtype.has_negative_zero:
             sign = 1 << (dtype.bits - 1) if dtype.bits < 8 else _sign(numbers.dtype.itemsize, block.order)
             zero |= numbers == sign
-        return zero if dtype.name != "float8_e8m0fnu" else np.zeros_like(zero)
+        return zero if self._plan is not _Plan.NEVER else np.zeros_like(zero)
 
     def _fitting_points(self, numbers: Numbers, block: Block) -> Numbers:
         """Return the zero points as elements of a block show them."""

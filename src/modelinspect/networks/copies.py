@@ -52,7 +52,7 @@ def _told(fact: object, side: Subject) -> list[tuple[TensorId, ...]]:
     if not isinstance(fact, tuple | list):
         return []
     tensors = enumerate(side.artifact.tensors)
-    by_name = {tensor.name: TensorId(index) for index, tensor in tensors if tensor.role in (Role.WEIGHT, Role.STATISTIC)}
+    by_name = {tensor.path: TensorId(index) for index, tensor in tensors if tensor.role in (Role.WEIGHT, Role.STATISTIC)}
     groups: list[tuple[TensorId, ...]] = []
     for entry in fact:
         names = entry.get("tensors", ()) if isinstance(entry, Mapping) else entry
@@ -70,13 +70,13 @@ def _wrapped_twice(side: Subject) -> list[tuple[TensorId, ...]]:
     groups: dict[tuple[str, tuple[int, ...]], list[TensorId]] = defaultdict(list)
     for index, tensor in enumerate(side.artifact.tensors):
         if tensor.role is Role.WEIGHT and _is_wrapped(tensor):
-            owner = tensor.name.rpartition("/vars/")[0].removesuffix("/layer")
+            owner = tensor.path.rpartition("/vars/")[0].removesuffix("/layer")
             groups[owner, tensor.shape].append(TensorId(index))
     return [tuple(group) for group in groups.values() if len(group) == 2 and _inner(side, group)]
 
 
 def _inner(side: Subject, group: list[TensorId]) -> bool:
-    return sum("/layer/vars/" in side.tensor(tensor).name for tensor in group) == 1
+    return sum("/layer/vars/" in side.tensor(tensor).path for tensor in group) == 1
 
 
 def _apart(side: Subject, group: list[TensorId]) -> list[TensorId]:
@@ -92,4 +92,4 @@ def _apart(side: Subject, group: list[TensorId]) -> list[TensorId]:
 
 
 def _is_wrapped(tensor: Tensor) -> bool:
-    return _WRAPPED.search(f"{tensor.name}/") is not None
+    return _WRAPPED.search(f"{tensor.path}/") is not None

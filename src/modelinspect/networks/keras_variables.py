@@ -84,8 +84,8 @@ def parameters(artifact: Artifact, reading: Reading, model: LayerConfig | None) 
     found: dict[str, list[Parameter]] = {}
     for tensor in artifact.tensors:
         if tensor.role in (Role.WEIGHT, Role.STATISTIC) and tensor.storage is not Storage.INLINE:
-            layer = tensor.layer or (tensor.name or "").split("/")[0]
-            name = (tensor.name or "").removesuffix(_VALUE).rpartition("/")[2].split(":")[0]
+            layer = tensor.layer or tensor.path.split("/")[0]
+            name = tensor.path.removesuffix(_VALUE).rpartition("/")[2].split(":")[0]
             values = values_of(tensor, reading) if len(tensor.shape) <= 1 or _is_pair(tensor, name) else None
             found.setdefault(layer, []).append(Parameter(name, tensor, values))
     return {layer: _named(many, classes.get(layer.rpartition("/")[2])) for layer, many in found.items()}

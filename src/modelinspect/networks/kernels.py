@@ -17,7 +17,7 @@ _EMBEDDING = re.compile(r"(?i)emb|\bwte\b|\bwpe\b")
 def is_depthwise(artifact: Artifact, tensor: Tensor) -> bool:
     """Tell whether a TFLite kernel is of a depthwise convolution, which has one input for each output."""
     uses = artifact.facts.get("tensor_uses")
-    found = uses.get(tensor.name) if isinstance(uses, Mapping) else None
+    found = uses.get(tensor.path) if isinstance(uses, Mapping) else None
     return isinstance(found, tuple) and "DEPTHWISE_CONV_2D" in found
 
 
@@ -116,5 +116,5 @@ _MULTIPLICATIONS = frozenset(("Mul", "MulNoNan"))
 
 
 def _is_called_mask(tensor: Tensor) -> bool:
-    parts = [part.split(":")[0] for part in tensor.name.split("/")]
+    parts = [part.split(":")[0] for part in tensor.path.split("/")]
     return any(part in ("mask", "masks") for part in parts[-2:])

@@ -17,16 +17,17 @@ _OUTPUT = re.compile(r":\d+$")
 _STORED = re.compile(r"(?:^|/)vars/(\d+)$")
 
 
-def canonical_name(tensor: Tensor, name: str | None = None) -> str:
+def canonical_name(tensor: Tensor) -> str:
     """Return a tensor's name without what its writer added: wrappers' prefixes, output indices, attribute suffixes.
 
-    A Keras store numbers the variables of a layer and counts layers by class; its layers' own names are put in.
+    Variables that only a number in a Keras store tells apart have the name of their layer put before it.
     """
     parts: list[str] = []
+    name = tensor.name
     stored = _STORED.search(tensor.name)
     if stored and tensor.layer:
         name = f"{tensor.layer}/{stored.group(1)}"
-    for part in _OUTPUT.sub("", name or tensor.name).split("/"):
+    for part in _OUTPUT.sub("", name).split("/"):
         bare = _TRACED.sub(r"\1", bare_layer(part))
         if bare not in _DROPPED and (not parts or parts[-1] != bare):
             parts.append(bare)

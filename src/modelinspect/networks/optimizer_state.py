@@ -51,8 +51,8 @@ def optimizers_text(before: Subject, after: Subject) -> str:
 def slots_text(side: Subject, named: str) -> str:
     """Say how many slots an optimizer of a name has for how many weights."""
     averages = average_names(side.artifact)
-    kept = [tensor for tensor in side.artifact.tensors if tensor.role is Role.OPTIMIZER and tensor.name not in averages]
-    inner = [tensor for tensor in kept if _TWICE in tensor.name]
+    kept = [tensor for tensor in side.artifact.tensors if tensor.role is Role.OPTIMIZER and tensor.path not in averages]
+    inner = [tensor for tensor in kept if _TWICE in tensor.path]
     twice = inner if 0 < len(inner) < len(kept) else []
     slots = twice or kept
     copies = copies_of(side) if is_one(side) else frozenset[TensorId]()

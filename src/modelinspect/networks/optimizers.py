@@ -45,7 +45,7 @@ def optimizer_of(artifact: Artifact) -> str:
     if isinstance(told, str):
         plain = _COUNTED.sub("", told.rpartition(">")[2])
         return _NAMES.get(plain.lower(), plain)
-    names = [tensor.name for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER]
+    names = [tensor.path for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER]
     parts = {part.lower() for name in names for part in name.replace(":", "/").split("/")}
     for known, shown in _NAMES.items():
         if any(part == known or part.startswith(f"{known}_") for part in parts):
@@ -56,12 +56,12 @@ def optimizer_of(artifact: Artifact) -> str:
 
 
 def average_names(artifact: Artifact) -> frozenset[str]:
-    """Return the names of the tensors that are moving averages: by name, or as a checkpoint's object graph knows them.
+    """Return the paths of the tensors that are moving averages: by name, or as a checkpoint's object graph knows them.
 
     Keras 3 numbers averages like all its slots.
     """
     slots = artifact.facts.get("slot_variables")
     told = (slot for slot in slots if isinstance(slot, Mapping)) if isinstance(slots, tuple | list) else ()
     found = {str(slot["tensor"]) for slot in told if slot.get("purpose") == "average" and "tensor" in slot}
-    named = {tensor.name for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER and _AVERAGES.search(tensor.name)}
+    named = {tensor.path for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER and _AVERAGES.search(tensor.path)}
     return frozenset(found | named)

@@ -94,11 +94,8 @@ class Subject:
         return self.artifact.tensors[tensor]
 
     def canonical_name(self, tensor: TensorId) -> str:
-        """Return a tensor's name without its writer's decoration; of a checkpoint's key, the name that its variable had."""
-        found = self.artifact.tensors[tensor]
-        named = self.artifact.facts.get("variable_names")
-        name = named.get(found.name) if isinstance(named, Mapping) else None
-        return canonical_name(found, name if isinstance(name, str) else None)
+        """Return a tensor's name without its writer's decoration."""
+        return canonical_name(self.artifact.tensors[tensor])
 
     def fingerprint(self, tensor: TensorId) -> str | None:
         """Return the fingerprint of the elements, None where there is none that distinguishes tensors."""
@@ -133,10 +130,8 @@ class Subject:
                 yield tensor, measure
 
     def name(self, tensor: Tensor) -> str:
-        """Return what people call a tensor: of a checkpoint's key, the name that its variable had."""
-        told = self.artifact.facts.get("variable_names")
-        name = told.get(tensor.name) if isinstance(told, Mapping) else None
-        return (name if isinstance(name, str) and name else tensor.name).removesuffix(KEY_END)
+        """Return what people call a tensor."""
+        return tensor.name.removesuffix(KEY_END)
 
     def of_role(self, role: Role) -> list[Tensor]:
         """Return the tensors of a role."""

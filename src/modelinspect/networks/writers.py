@@ -34,7 +34,7 @@ def keras_module(artifact: Artifact) -> str:
     version = artifact.facts.get("keras_version")
     if isinstance(version, str):
         return "keras" if version.startswith("3") else "tf_keras"
-    names = [tensor.name for tensor in artifact.tensors]
+    names = [tensor.path for tensor in artifact.tensors]
     if any("layer_with_weights-" in name for name in names):
         return "tf_keras"
     if any(part in name for name in names for part in ("_all_variables/", "_operations/", "_trainable_variables/", "_layers/")):
@@ -65,7 +65,7 @@ def is_whole(artifact: Artifact) -> bool:
 
 def helpers_of(artifact: Artifact) -> Helpers:
     """Return what wraps the layers of the artifact, by its variables' names; a Keras store numbers them and names the wrappers."""
-    helpers = [tensor.name for tensor in artifact.tensors if tensor.role is Role.PRUNING]
+    helpers = [tensor.path for tensor in artifact.tensors if tensor.role is Role.PRUNING]
     for wrapper, kind in _WRAPPERS.items():
         if any(f"/{wrapper}" in f"/{name}" and "/vars/" in name for name in helpers):
             return kind

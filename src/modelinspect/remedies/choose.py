@@ -176,9 +176,9 @@ def live_channels(artifact: Artifact, tensors: Sequence[Tensor], removal: Remova
     if removal is not None:
         return _live_pair(artifact, removal)
     uses = artifact.facts.get("tensor_uses")
-    gated = {tensor.shape for tensor in tensors if _GATED.search(tensor.name)}  # a wrapper stores them again under names that do not tell
+    gated = {tensor.shape for tensor in tensors if _GATED.search(tensor.path)}  # a wrapper stores them again under names that do not tell
     for tensor in tensors:
-        found = uses.get(tensor.name) if isinstance(uses, Mapping) else None
+        found = uses.get(tensor.path) if isinstance(uses, Mapping) else None
         operators = found if isinstance(found, tuple) else ()
         if tensor.shape in gated or any(operator not in _WITH_CHANNELS for operator in operators):
             continue
@@ -219,7 +219,7 @@ def untraced(artifact: Artifact) -> Advice | None:
 
 def _slot_names(artifact: Artifact) -> str:
     """Return the last parts of the names of slots, as Python writes them in short lines."""
-    slots = sorted({tensor.name.rsplit("/", 1)[-1].split(":")[0] for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER})
+    slots = sorted({tensor.path.rsplit("/", 1)[-1].split(":")[0] for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER})
     return "\n         ".join(wrap(f"({', '.join(map(repr, slots))},)", 64))
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Note, Notes, Step, Steps, Table, Unit
 from modelinspect.reports.categories import CATEGORIES, Category
-from modelinspect.reports.entries import DiagnosticEntry, short_name
+from modelinspect.reports.entries import DiagnosticEntry
 from modelinspect.reports.pictures import Picture
 
 DEFAULT_TOP = 15
@@ -184,7 +184,7 @@ def category_deltas(before: Mapping[Category, int], after: Mapping[Category, int
 
 
 def _names(entry: TensorDelta) -> str:
-    return short_name(entry.after or entry.before or "")
+    return entry.after or entry.before or ""
 
 
 def _form(entry: TensorDelta) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 from modelinspect.core.artifact import Artifact, Diagnostic, Severity
 from modelinspect.core.facts import Fact, Facts
-from modelinspect.core.tensors import Tensor
+from modelinspect.core.tensors import Tensor, dense_size
 from modelinspect.reports.base import Part
 from modelinspect.reports.blocks import Cell, Column, Note, Notes, Table, Unit
 
@@ -52,17 +53,26 @@ class PatternEntry(Part, frozen=True, kw_only=True):
 
 
 class TensorEntry(Part, frozen=True, kw_only=True):
-    """A tensor; counts are null where nothing was measured, and ``note`` says why if its elements cannot be read."""
+    """A tensor: ``name`` is what people called it, ``path`` where the artifact stores it.
+
+    ``bits`` is the size of one stored value (0 where values differ), ``packed`` how many share a byte, ``bits_per_weight`` the stored
+    bits with scales, zero points and indices over the elements, null where there are none.
+    Counts are null where nothing was measured, and ``note`` says why if its elements cannot be read.
+    """
 
     name: str
+    path: str
     layer: str | None
     role: str
     dtype: str
+    bits: int
+    packed: int
     shape: tuple[int, ...]
     storage: str
     stored_size: int
     logical_size: int
     element_count: int
+    bits_per_weight: float | None
     zero_count: int | None
     negative_zero_count: int | None
     extents: tuple[ExtentEntry, ...]
@@ -110,18 +120,26 @@ def tensor_entry(
     negative_zero_count: int | None = None,
     note: str = "",
     pattern: PatternEntry | None = None,
+    *,
+    packed: int = 1,
+    size: int | None = None,
 ) -> TensorEntry:
-    """Describe a tensor and what was measured of it."""
+    """Describe a tensor and what was measured of it; ``size`` are its bytes with those of its scales and index."""
+    held = tensor.stored_size if size is None else size
     return TensorEntry(
         name=tensor.name,
+        path=tensor.path,
         layer=tensor.layer,
         role=str(tensor.role),
         dtype=tensor.dtype.name,
+        bits=tensor.dtype.bits,
+        packed=packed,
         shape=tensor.shape,
         storage=str(tensor.storage),
         stored_size=tensor.stored_size,
-        logical_size=tensor.logical_size,
+        logical_size=tensor.logical_size if tensor.loaded_as is None else dense_size(tensor.loaded_as, tensor.shape),
         element_count=tensor.element_count,
+        bits_per_weight=round(8 * held / tensor.element_count, 4) if tensor.element_count and tensor.dtype.bits else None,
         zero_count=zero_count,
         negative_zero_count=negative_zero_count,
         extents=tuple(
@@ -175,6 +193,7 @@ def diagnostic_notes(diagnostics: tuple[DiagnosticEntry, ...], count: int, top: 
 
 TENSOR_COLUMNS = (
     Column("name", "tensor"),
+    Column("path", "path", rank=8, machine_only=True),
     Column("layer", "layer", rank=8, machine_only=True),
     Column("role", "role", rank=3),
     Column("dtype", "dtype", rank=2),
@@ -193,6 +212,7 @@ def tensor_row(entry: TensorEntry) -> tuple[Cell, ...]:
     """Return a tensor as a row of `TENSOR_COLUMNS`."""
     return (
         entry.name,
+        entry.path,
         entry.layer,
         entry.role,
         entry.dtype,
@@ -207,19 +227,15 @@ def tensor_row(entry: TensorEntry) -> tuple[Cell, ...]:
     )
 
 
-def tensor_table(title: str, entries: tuple[TensorEntry, ...], top: int | None) -> Table:
-    """Return tensors as a table, largest first, with the sum of those left out."""
+def tensor_table(title: str, entries: tuple[TensorEntry, ...], top: int | None, *, paths: bool = False) -> Table:
+    """Return tensors as a table, largest first, with the sum of those left out; ``paths`` shows where they are stored."""
     ordered = sorted(entries, key=lambda entry: (-entry.stored_size, -entry.logical_size, entry.name))
     shown = ordered if top is None else ordered[:top]
     rest: tuple[Cell, ...] | None = None
     if len(shown) < len(ordered):
         rest = _rest_row(ordered[len(shown) :])
-    return Table(title, TENSOR_COLUMNS, [(short_name(entry.name), *tensor_row(entry)[1:]) for entry in shown], rest)
-
-
-def short_name(name: str) -> str:
-    """Return a tensor's name without what every variable of a checkpoint bears."""
-    return name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE")
+    columns = tuple(replace(column, rank=0, machine_only=False) if paths and column.key == "path" else column for column in TENSOR_COLUMNS)
+    return Table(title, columns, [tensor_row(entry) for entry in shown], rest)
 
 
 def _rest_row(entries: list[TensorEntry]) -> tuple[Cell, ...]:
@@ -228,6 +244,7 @@ def _rest_row(entries: list[TensorEntry]) -> tuple[Cell, ...]:
     elements = sum(entry.element_count for entry in counted)
     return (
         f"{len(entries):,} more",
+        None,
         None,
         None,
         None,

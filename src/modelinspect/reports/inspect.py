@@ -16,6 +16,8 @@ from modelinspect.reports.wording import percent
 DEFAULT_TOP = 10
 _MODEL_ROLES = ("weight", "statistic", "constant", "other")
 _STRUCTURES = 5
+_USUAL = ("float32", "int32", "int64", "bool")
+"""Types of weights that nobody narrowed."""
 _WORTH_SHOWING = 0.1
 _VERSION_FACTS = ("keras_version", "backend", "tensorflow_version", "producer", "version", "runtime_version")
 
@@ -69,6 +71,25 @@ class StructureRow(Part, frozen=True, kw_only=True):
     count: int
 
 
+class WeightType(Part, frozen=True, kw_only=True):
+    """The weights of one element type, with their scales and indices; ``read_by`` are operators (TFLite) or layers, the largest first."""
+
+    dtype: str
+    tensors: int
+    element_count: int
+    stored_size: int
+    read_by: tuple[str, ...]
+
+
+class WeightsPart(Part, frozen=True, kw_only=True):
+    """What the weights take with their scales, zero points and indices, by element type."""
+
+    element_count: int
+    stored_size: int
+    bits_per_weight: float | None
+    types: tuple[WeightType, ...]
+
+
 class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.inspect/1"):
     """Where the bytes go: categories, tensors, facts, findings, diagnostics."""
 
@@ -77,6 +98,7 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
     categories: Categories
     rollup: Rollup | None = None
     tensors: tuple[TensorEntry, ...]
+    weights: WeightsPart
     facts: Mapping[str, Any]
     structures: tuple[StructureRow, ...]
     findings: tuple[FindingEntry, ...]
@@ -94,6 +116,8 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
             yield self._member_bars(top)
         if self.tensors:
             yield Lines((self._sparsity(),))
+            if any(each.dtype not in _USUAL for each in self.weights.types) and self.rollup is None:
+                yield self._weights_table()
             if self.rollup is None:
                 yield tensor_table("Largest tensors", self.tensors, top)
         if self.structures and self.rollup is None and self._overhead() > _WORTH_SHOWING * self.artifact.size:
@@ -135,6 +159,22 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         left = self._overhead() - sum(row.size for row in self.structures[:_STRUCTURES])
         rest = ("everything else", None, None, left, share(left, self.artifact.size)) if left else None
         return Table("Largest structures around the tensors", columns, rows[:_STRUCTURES], rest)
+
+    def _weights_table(self) -> Table:
+        columns = (
+            Column("dtype", "type"),
+            Column("tensors", "tensors", Unit.COUNT, rank=3),
+            Column("element_count", "weights", Unit.COUNT, rank=1),
+            Column("stored_size", "bytes", Unit.BYTES),
+            Column("share", "share", Unit.SHARE, rank=2),
+            Column("read_by", "read by", rank=4),
+        )
+        whole = self.weights.stored_size
+        rows = [
+            (each.dtype, each.tensors, each.element_count, each.stored_size, share(each.stored_size, whole), ", ".join(each.read_by))
+            for each in self.weights.types
+        ]
+        return Table(f"Weights by type, {self.weights.bits_per_weight or 0:.2f} bits per weight with scales and indices", columns, rows)
 
     def _heading(self) -> Heading:
         members, regions = len(self.artifact.members), sum(member.regions for member in self.artifact.members)

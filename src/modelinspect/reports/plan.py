@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from modelinspect.reports.advice import Advisor
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Column, Heading, Lines, Notes, Table, Unit
-from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry, short_name
+from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry
 
 TENSORS_SHOWN = 12
 
@@ -128,7 +128,7 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
         )
         rows = [
             (
-                short_name(entry.tensor),
+                entry.tensor,
                 entry.dense_size,
                 entry.gzip_size,
                 entry.floor,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Heading, Table
@@ -28,6 +29,7 @@ class Remainder(Part, frozen=True, kw_only=True):
 class TensorsReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.tensors/1"):
     """Every tensor: role, dtype, shape, sizes, zeros; ``remainder`` sums up those that ``--top`` left out."""
 
+    shows_paths: ClassVar[bool] = False
     artifact: ArtifactEntry
     measured: bool
     tensors: tuple[TensorEntry, ...]
@@ -41,7 +43,7 @@ class TensorsReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.t
         stored = sum(entry.stored_size for entry in self.tensors) + (self.remainder.stored_size if self.remainder else 0)
         details = (self.artifact.format, f"{count:,} tensor{'' if count == 1 else 's'}", f"{stored:,} bytes stored")
         yield Heading(self.artifact.location, self.artifact.size, details)
-        table = tensor_table("Tensors", self.tensors, None)
+        table = tensor_table("Tensors", self.tensors, None, paths=self.shows_paths)
         if self.remainder is not None:
             left = self.remainder
             rest: dict[str, Cell] = {"name": f"{left.count:,} more", "stored_size": left.stored_size, "logical_size": left.logical_size}
@@ -52,3 +54,14 @@ class TensorsReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.t
 
     def table(self) -> Table:
         return Table("", TENSOR_COLUMNS, [tensor_row(entry) for entry in self.tensors])
+
+
+class PathTensorsReport(TensorsReport, frozen=True, kw_only=True, tag="modelinspect.tensors/1"):
+    """A `TensorsReport` whose text also shows where tensors are stored."""
+
+    shows_paths: ClassVar[bool] = True
+
+
+def with_tensor_paths(report: TensorsReport) -> TensorsReport:
+    """Return the report with the stored paths in its text."""
+    return PathTensorsReport(**{name: getattr(report, name) for name in TensorsReport.__struct_fields__})

@@ -83,7 +83,7 @@ def test_extents_hold_what_h5py_reads() -> None:
     raw = path.read_bytes()
     with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read(WEIGHTS))) as file:
         for tensor in artifact.tensors:
-            expected = np.asarray(file[tensor.name][()])
+            expected = np.asarray(file[tensor.path][()])
             (extent,) = tensor.extents
             assert raw[extent.span.offset : extent.span.end] == expected.tobytes()
             assert np.array_equal(values(tensor, files), expected)
@@ -91,14 +91,14 @@ def test_extents_hold_what_h5py_reads() -> None:
 
 def test_tensors_are_named_by_the_layers_of_the_configuration() -> None:
     artifact, _ = read(fixture_path("keras_zip/model.keras"))
-    layers = {tensor.name.rpartition("/vars/")[0]: tensor.layer for tensor in artifact.tensors if tensor.name.startswith("layers/")}
+    layers = {tensor.path.rpartition("/vars/")[0]: tensor.layer for tensor in artifact.tensors if tensor.path.startswith("layers/")}
     assert layers == {
         "layers/dense": "encoder",
         "layers/batch_normalization": "norm",
         "layers/dense_1": "middle",
         "layers/dense_2": "head",
     }
-    roles = {tensor.name: tensor.role for tensor in artifact.tensors}
+    roles = {tensor.path: tensor.role for tensor in artifact.tensors}
     assert roles["layers/batch_normalization/vars/0"] is Role.WEIGHT
     assert roles["layers/batch_normalization/vars/2"] is Role.STATISTIC
     assert {role for name, role in roles.items() if name.startswith("optimizer/")} == {Role.OPTIMIZER}
@@ -127,7 +127,7 @@ def test_every_way_of_packing_holds_the_same_tensors() -> None:
     def known(name: str) -> list[tuple[object, ...]]:
         artifact, _ = read(fixture_path(f"keras_zip/{name}"))
         assert kinds(artifact)["unattributed"] == 0
-        return sorted((t.name, t.dtype.name, t.shape, t.layer, t.role, t.logical_size) for t in artifact.tensors)
+        return sorted((t.path, t.dtype.name, t.shape, t.layer, t.role, t.logical_size) for t in artifact.tensors)
 
     expected = known("model.keras")
     assert known("deflated.keras") == expected
@@ -206,7 +206,7 @@ def test_assets_are_assets() -> None:
 def test_pickled_weights_are_mapped_and_never_loaded() -> None:
     artifact, _ = read(fixture_path("keras_zip/npz.keras"))
     assert kinds(artifact)["unattributed"] == 0
-    names = {tensor.name for tensor in artifact.tensors}
+    names = {tensor.path for tensor in artifact.tensors}
     assert {"layers/dense", "layers/dense_2", "optimizer"} <= names
     assert all(tensor.payload is None and "pickled" in tensor.payload_note for tensor in artifact.tensors)
 
@@ -221,8 +221,8 @@ def test_arrays_of_numbers_in_an_npz_are_tensors() -> None:
     assert kinds(artifact)["unattributed"] == 0
     for tensor in artifact.tensors:
         (extent,) = tensor.extents
-        assert data[extent.span.offset : extent.span.end] == arrays[tensor.name].tobytes()
-        assert tensor.shape == arrays[tensor.name].shape
+        assert data[extent.span.offset : extent.span.end] == arrays[tensor.path].tobytes()
+        assert tensor.shape == arrays[tensor.path].shape
 
 
 def test_what_is_missing_is_said_and_what_is_there_is_mapped() -> None:
@@ -255,8 +255,8 @@ def test_every_shard_is_read_and_a_missing_one_is_said(tmp_path: Path) -> None:
     assert sum(tensor.logical_size for tensor in artifact.tensors) == index["metadata"]["total_size"]
     for tensor in artifact.tensors:
         with h5py.File(folder / tensor.extents[0].member) as shard:
-            assert np.array_equal(values(tensor, files), shard[tensor.name][()])
-    roles = {tensor.name: tensor.role for tensor in artifact.tensors}
+            assert np.array_equal(values(tensor, files), shard[tensor.path][()])
+    roles = {tensor.path: tensor.role for tensor in artifact.tensors}
     assert roles["layers/batch_normalization/vars/1"] is Role.WEIGHT
     assert roles["layers/batch_normalization/vars/3"] is Role.STATISTIC
     for path in folder.iterdir():
@@ -337,9 +337,9 @@ def test_a_file_that_is_cut_short_is_mapped_as_far_as_it_goes() -> None:
         assert artifact.format is FormatName.KERAS_ZIP
         assert artifact.diagnostics
         assert kinds(artifact)["graph"] == kinds(whole)["graph"]
-        known = {tensor.name: [extent.span for extent in tensor.extents] for tensor in whole.tensors}
+        known = {tensor.path: [extent.span for extent in tensor.extents] for tensor in whole.tensors}
         assert len(artifact.tensors) >= 10
-        assert all([extent.span for extent in tensor.extents] == known[tensor.name] for tensor in artifact.tensors)
+        assert all([extent.span for extent in tensor.extents] == known[tensor.path] for tensor in artifact.tensors)
     data = fixture_path("keras_zip/deflated.keras").read_bytes()
     artifact = parse(MemoryFiles({"m.keras": data[:6000]}))
     assert artifact.tensors
@@ -353,7 +353,7 @@ def test_real_models_are_mapped_whole(file) -> None:
     assert (kinds(artifact)["unattributed"], artifact.diagnostics) == (0, ())
     with zipfile.ZipFile(file.path) as archive:
         names = datasets(archive.read(WEIGHTS)).keys()
-    assert {tensor.name for tensor in artifact.tensors} == set(names)
+    assert {tensor.path for tensor in artifact.tensors} == set(names)
 
 
 @pytest.mark.parametrize("name", ["keras_zip/model.keras", "pruned_mlp/wrapped/model.keras", "keras_zip/deflated.keras"])

@@ -30,7 +30,7 @@ def labels(side: Subject, paired: Collection[TensorId] = ()) -> dict[TensorId, C
     for index, tensor in enumerate(side.artifact.tensors):
         match tensor.role:
             case Role.OPTIMIZER:
-                found[TensorId(index)] = Cause.EMA_SHADOW if tensor.name in averages else Cause.OPTIMIZER_STATE
+                found[TensorId(index)] = Cause.EMA_SHADOW if tensor.path in averages else Cause.OPTIMIZER_STATE
             case Role.PRUNING:
                 found[TensorId(index)] = Cause.PRUNING_STATE
             case Role.QUANTIZATION:
@@ -55,7 +55,7 @@ def labels(side: Subject, paired: Collection[TensorId] = ()) -> dict[TensorId, C
 
 def _bookkeeping(tensor: Tensor) -> Cause | None:
     """Return what a variable is there for that is none of the model's: metrics and counters."""
-    parts = [part for part in tensor.name.split("/") if part not in (".ATTRIBUTES", "VARIABLE_VALUE")]
+    parts = [part for part in tensor.path.split("/") if part not in (".ATTRIBUTES", "VARIABLE_VALUE")]
     if not _METRICS.isdisjoint(parts):
         return Cause.TRAINING_CONFIG
     return Cause.METADATA if parts and parts[-1] in _COUNTERS else None

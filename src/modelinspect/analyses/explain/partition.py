@@ -165,7 +165,7 @@ class _Owners:
                 causes.remove(Cause.EMA_SHADOW)
         self._below = {steps: next(iter(causes)) for steps, causes in below.items() if len(causes) == 1}
         self._mixed = {steps for steps, causes in below.items() if len(causes) > 1}
-        self._names = {side.tensor(tensor).name: cause for tensor, cause in labels.items()}
+        self._names = {side.tensor(tensor).path: cause for tensor, cause in labels.items()}
         self.of = lru_cache(maxsize=4096)(self._of)
 
     def _of(self, parts: tuple[str, ...]) -> Cause | None:

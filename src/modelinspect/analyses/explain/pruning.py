@@ -39,7 +39,7 @@ def pruned_kernels(context: Subject) -> tuple[PrunedKernel, ...]:
     found: list[PrunedKernel] = []
     for index, tensor in enumerate(context.artifact.tensors):
         measure = context.measurements[index]
-        if is_bias(context.canonical_name(TensorId(index))) or is_bias(tensor.name):
+        if is_bias(context.canonical_name(TensorId(index))) or is_bias(tensor.path):
             continue
         if tensor.role is Role.WEIGHT and len(tensor.shape) > 1 and measure.zero_count is not None and index not in copies:
             layers = _layers(tensor)

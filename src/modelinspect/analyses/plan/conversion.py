@@ -188,7 +188,7 @@ def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
 
 def _is_wrapped(planning: Planning) -> bool:
     """Tell whether tfmot wraps layers: what is converted is then what is left once they are unwrapped."""
-    return any("prune_low_magnitude" in tensor.name for tensor in planning.subject.of_role(Role.PRUNING))
+    return any("prune_low_magnitude" in tensor.path for tensor in planning.subject.of_role(Role.PRUNING))
 
 
 def _notes(form: Form, source: Source) -> Iterator[str]:

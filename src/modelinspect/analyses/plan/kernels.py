@@ -69,5 +69,5 @@ def _as_converted(planning: Planning, tensor: Tensor) -> tuple[int, int]:
     elif len(shape) == 2:
         last = shape[0]
     else:
-        last = shape[2] * shape[3] if "depthwise" in tensor.name else shape[2]
+        last = shape[2] * shape[3] if "depthwise" in tensor.path else shape[2]
     return prod(shape) // max(last, 1), last

@@ -84,7 +84,7 @@ def _find(planning: Planning) -> Iterator[Outcome]:
 def has_pruning_wrappers(planning: Planning) -> bool:
     """Tell whether tfmot's wrappers are in the artifact."""
     helpers = planning.subject.of_role(Role.PRUNING)
-    return any(_WRAPPER in tensor.name or any(part.split(":")[0] in _HELPERS for part in tensor.name.split("/")) for tensor in helpers)
+    return any(_WRAPPER in tensor.path or any(part.split(":")[0] in _HELPERS for part in tensor.path.split("/")) for tensor in helpers)
 
 
 def _without_optimizer(planning: Planning) -> Option:
@@ -225,8 +225,8 @@ def _text(planning: Planning, document: Document) -> bytes:
 
 def _estimated(planning: Planning, roles: tuple[Role, ...]) -> Rest:
     """Take away the elements and what the index and the object graph say of each; a SavedModel's graph shrinks too, and is not known."""
-    gone = [tensor for tensor in planning.subject.artifact.tensors if tensor.role in roles or _COUNTER in tensor.name]
-    wrappers = sum("pruning_step" in tensor.name for tensor in gone)
+    gone = [tensor for tensor in planning.subject.artifact.tensors if tensor.role in roles or _COUNTER in tensor.path]
+    wrappers = sum("pruning_step" in tensor.path for tensor in gone)
     size = planning.subject.size - sum(tensor.stored_size for tensor in gone) - _CHECKPOINT_ENTRY * len(gone) - _WRAPPER_ENTRY * wrappers
     if planning.subject.artifact.format is FormatName.CHECKPOINT:
         size -= sum(member.size for member in planning.subject.artifact.members if member.name == _STATE)

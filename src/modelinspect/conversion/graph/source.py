@@ -55,7 +55,7 @@ def signature_source(subject: Subject) -> Source:
     """Return the model that the converter would make. Raises `FormatError`, `UnmeasurableError`."""
     graph = read_graph(subject)
     with np.errstate(all="ignore"):  # variables can be anything
-        network = _Lowering(subject, {tensor.name: tensor for tensor in subject.artifact.tensors}).run(graph)
+        network = _Lowering(subject, {tensor.path: tensor for tensor in subject.artifact.tensors}).run(graph)
         certain, unsure = is_certain(graph.steps, network), doubt(network)
         keep_dimensions(network)
         fuse(network)

@@ -118,7 +118,7 @@ def _joined(call: Call, mixed: Value, given: Shape, whole: int) -> Value:
 
 
 def _pair(call: Call, name: str) -> tuple[Parameter, Parameter | None]:
-    found = {each.name: each for each in call.parameters if f"/{name}/" in f"/{each.tensor.name}"}
+    found = {each.name: each for each in call.parameters if f"/{name}/" in f"/{each.tensor.path}"}
     if "kernel" not in found:
         raise UnknownLayerError("attention whose variables have no names")
     return found["kernel"], found.get("bias")

@@ -255,7 +255,7 @@ def _bidirectional(call: Call) -> Value:
 
 def _directed(call: Call, inner: LayerConfig, kind: str, way: str) -> Call:
     scope = f"{call.scope}/{way}_{inner.name.removeprefix('forward_')}" + ("" if call.keras == 2 else "_1")
-    many = [each for each in call.parameters if f"/{way}_" in each.tensor.name]
+    many = [each for each in call.parameters if f"/{way}_" in each.tensor.path]
     return replace(call, layer=inner, kind=kind, parameters=many, scope=scope, scopes=Scopes())
 
 

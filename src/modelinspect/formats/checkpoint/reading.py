@@ -50,7 +50,7 @@ def read_bundle(parsing: Parsing, index: str, shard_names: Iterable[str], name_p
 
 
 def _facts(parsing: Parsing, bundle: Bundle, purposes: Mapping[str, Use], prefix: str, nodes: int) -> Facts:
-    names = {entry.tensor: parsing.tensor(entry.tensor).name for entry in bundle.entries if entry.tensor is not None}
+    names = {entry.tensor: parsing.tensor(entry.tensor).path for entry in bundle.entries if entry.tensor is not None}
     roles = [parsing.tensor(tensor).role for tensor in names]
     slots = tuple(
         {"tensor": prefix + name, "purpose": use.purpose, "of": None if use.of is None else prefix + use.of}

@@ -19,6 +19,8 @@ from modelinspect.formats.checkpoint.slices import TensorSlice, runs
 from modelinspect.formats.checkpoint.strings import claim_variants, read_strings
 from modelinspect.formats.graph.object_graph import TABLE_SUFFIXES, Use
 
+VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+"""What the key of an object's variable ends in."""
 PADDING_MOST = 4096
 """A longer gap is no alignment."""
 
@@ -218,7 +220,7 @@ class Placer:
         logical = dense_size(entry.dtype, shape) if entry.dtype.bits and sound else held
         return self._parsing.add_tensor(
             Tensor(
-                self._prefix + entry.name,
+                self._prefix + (use.given or entry.name.removesuffix(VALUE_SUFFIX)),
                 entry.dtype,
                 shape,
                 use.role,
@@ -228,6 +230,7 @@ class Placer:
                 use.layer,
                 payload,
                 note,
+                path=self._prefix + entry.name,
             )
         )
 

@@ -15,6 +15,7 @@ from typing import Any
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.formats.keras.roles import role_of
+from modelinspect.formats.keras.slots import class_of_scope, slot_name
 
 TABLE_SUFFIXES = ("-keys", "-values")
 """A hash table is saved as two tensors; their keys are that of the table with these behind it."""
@@ -80,7 +81,8 @@ class Use:
 
     ``purpose`` says it in a word: ``weight``, ``statistic``, a slot's name, ``average``, ``mask``, ``hash table``, ``counter``…
     ``of`` is the key of the variable that a slot, an average or a mask belongs to, where that is known; ``name`` is the
-    variable's own name (``dense/kernel``), which its key does not tell.
+    variable's own name (``dense/kernel``), which its key does not tell; ``given`` is what people called it: that name without the
+    model's, or for a slot its optimizer's class, its purpose and the variable's (``Adam/m/dense/kernel``).
     """
 
     role: Role
@@ -88,6 +90,7 @@ class Use:
     layer: str | None = None
     of: str | None = None
     name: str | None = None
+    given: str | None = None
 
 
 def read_trackable(data: bytes, member: str = "") -> tuple[Node, ...]:
@@ -154,7 +157,8 @@ class _Graph:
                 original = self._saved(source) if source >= 0 else None
                 of = original.key if original is not None else None
                 layer = layers.of(original or saved) if original is not None or use.role is not Role.OPTIMIZER else None
-                found[saved.key] = Use(use.role, use.purpose, layer, of, saved.full_name or None)
+                given = layers.given(saved, use, original, of_optimizer=slot is not None)
+                found[saved.key] = Use(use.role, use.purpose, layer, of, saved.full_name or None, given)
         return found
 
     def _is_scale(self, saved: Saved) -> bool:
@@ -300,6 +304,22 @@ class _Layers:
         keras_2 = any(name.startswith(("layer-", "layer_with_weights-")) for node in nodes for name, _ in node.children)
         model_named = len(first) == 1 and all(name.count("/") >= 2 for name in own) and not keras_2
         self._prefix = f"{first.pop()}/" if model_named else ""
+
+    def given(self, saved: Saved, use: Use, original: Saved | None, *, of_optimizer: bool) -> str | None:
+        """Return what people called a variable, None where only its place tells.
+
+        Keras 3 writes the names of slots with underscores, the old optimizers of tf_keras put the slot last: both are put in the form
+        of tf_keras's new ones, ``Adam/m/dense/kernel``.
+        """
+        name = saved.full_name.removeprefix(self._prefix)
+        scope, _, rest = name.partition("/")
+        if use.role is not Role.OPTIMIZER or not rest:
+            return name if rest else None
+        optimizer = class_of_scope(scope)
+        variable = original.full_name.removeprefix(self._prefix) if original is not None else ""
+        if not of_optimizer or not variable or rest == f"{rest.partition('/')[0]}/{variable}":
+            return f"{optimizer}/{rest}"
+        return slot_name(optimizer, use.purpose, variable)
 
     def of(self, saved: Saved) -> str | None:
         """Return the layer that a variable belongs to, None where the root object holds it."""

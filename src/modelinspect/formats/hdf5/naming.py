@@ -13,11 +13,12 @@ from modelinspect.encodings.walk import Walk
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a data set is: the tensor's name, its role and its layer."""
+    """What a data set is: the tensor's name, its role, its layer, and its path, the name where nothing else is given."""
 
     name: str
     role: Role
     layer: str | None = None
+    path: str = ""
 
 
 class Naming(Protocol):

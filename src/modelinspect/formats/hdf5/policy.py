@@ -22,6 +22,7 @@ class TensorPolicy:
         self._site = site
         self._naming = naming
         self._names: set[str] = set()
+        self._paths: set[str] = set()
 
     def attribute_kind(self, object_path: str, name: str) -> RegionKind:
         """Return what the naming says."""
@@ -40,7 +41,7 @@ class TensorPolicy:
         payload, note = _payload(self._site, dataset, of)
         return self._site.parsing.add_tensor(
             Tensor(
-                name=self._unique(described.name, dataset.path),
+                name=_unique(described.name, dataset.path, self._names),
                 dtype=of.dtype,
                 shape=shape,
                 role=described.role,
@@ -51,21 +52,23 @@ class TensorPolicy:
                 payload=payload,
                 payload_note=note,
                 aliases=tuple(sorted(alias for alias in dataset.aliases if alias != dataset.path)),
+                path=_unique(described.path or described.name, dataset.path, self._paths),
             )
         )
-
-    def _unique(self, name: str, path: str) -> str:
-        """Return the name, or the data set's path where another tensor bears it."""
-        chosen = name if name and name not in self._names else path.lstrip("/")
-        while chosen in self._names:
-            chosen += "'"
-        self._names.add(chosen)
-        return chosen
 
     def _extents(self, dataset: Dataset) -> tuple[Extent, ...]:
         encoding = "+".join(step.name for step in dataset.filters) or "raw"
         raw = [self._site.extent(span.offset, span.size, encoding) for span in dataset.raw_spans()]
         return (*raw, *(self._site.extent(span.offset, span.size) for span in dataset.heap_spans))
+
+
+def _unique(name: str, path: str, taken: set[str]) -> str:
+    """Return the name, or the data set's path where another tensor bears it, and add it to those that are taken."""
+    chosen = name if name and name not in taken else path.lstrip("/")
+    while chosen in taken:
+        chosen += "'"
+    taken.add(chosen)
+    return chosen
 
 
 def _storage(dataset: Dataset) -> Storage:

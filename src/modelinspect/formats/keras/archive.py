@@ -22,15 +22,24 @@ from modelinspect.formats.archives.nested import NestedParsing, claim_rest, pack
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.averages import keeps_averages, moving_averages
-from modelinspect.formats.keras.config import LayerConfig, model_config, pruning_settings, quantized_layers, read_json
+from modelinspect.formats.keras.config import (
+    COMPILE_CONFIG,
+    LayerConfig,
+    compile_config,
+    model_config,
+    pruning_settings,
+    quantized_layers,
+    read_json,
+)
 from modelinspect.formats.keras.hdf5_facts import optimizer_name
 from modelinspect.formats.keras.npz import read_npz
+from modelinspect.formats.keras.packed import describe_packed
 from modelinspect.formats.keras.sharded_weights import read_shards
+from modelinspect.formats.keras.store import store_paths
 from modelinspect.formats.keras.store_naming import StoreNaming
 from modelinspect.sources.base import Source
 
 _CONFIG, _METADATA = "config.json", "metadata.json"
-_TRAINING = "compile_config"
 _H5, _NPZ, _SHARDED = "model.weights.h5", "model.weights.npz", "model.weights.json"
 _WEIGHTS = (_H5, _NPZ, _SHARDED)
 _OF_PRESETS = frozenset(("task.json", "preprocessor.json", "tokenizer.json"))
@@ -113,15 +122,18 @@ class _Model:
         if model is None:
             self._diagnose(f"{_CONFIG} holds no configuration of a model")
         else:
-            facts.update({"model_class": model.class_name, "model_name": model.name, "compiled": _compile_config(config) is not None})
+            facts.update({"model_class": model.class_name, "model_name": model.name, "compiled": compile_config(config) is not None})
             told: dict[str, Fact] = {
-                "optimizer": optimizer_name(_compile_config(config)),
+                "optimizer": optimizer_name(compile_config(config)),
                 "pruning": pruning_settings(model),
                 "quantized_layers": quantized_layers(model),
             }
             add_facts(facts, {name: fact for name, fact in told.items() if fact})
-        self._read_weights(model)
-        if keeps_averages(_compile_config(config)):
+        first = self.parsing.tensor_count
+        self._read_weights(model, compile_config(config))
+        configs = store_paths(model) if model is not None else {}
+        describe_packed(self.parsing, range(first, self.parsing.tensor_count), configs)
+        if keeps_averages(compile_config(config)):
             tensors = (self.parsing.tensor(TensorId(index)) for index in range(self.parsing.tensor_count))
             facts["slot_variables"] = tuple({"tensor": name, "purpose": "average"} for name in moving_averages(tensors))
         for name in self.names:
@@ -139,11 +151,11 @@ class _Model:
             site.limits.allow(name, site.source.size, site.limits.document_size, site.source.name)
             text = site.source.read_at(0, site.source.size)
             value = read_json(text)
-            training = _training_span(text) if name == _CONFIG and _compile_config(value) else Span(len(text), 0)
+            training = _training_span(text) if name == _CONFIG and compile_config(value) else Span(len(text), 0)
             path = () if self.archive else (name,)
             for span, what, part in (
                 (Span(0, training.offset), kind, ()),
-                (training, RegionKind.METADATA, (_TRAINING,)),
+                (training, RegionKind.METADATA, (COMPILE_CONFIG,)),
                 (Span(training.end, len(text) - training.end), kind, ()),
             ):
                 if span.size:
@@ -153,7 +165,7 @@ class _Model:
             self._survive(error)
             return None
 
-    def _read_weights(self, model: LayerConfig | None) -> None:
+    def _read_weights(self, model: LayerConfig | None, training: Mapping[str, object] | None) -> None:
         found = [name for name in _WEIGHTS if name in self.names]
         if not found:
             self._diagnose(f"there are no weights: neither {', '.join(_WEIGHTS[:-1])} nor {_WEIGHTS[-1]}")
@@ -162,11 +174,11 @@ class _Model:
             try:
                 match name:
                     case "model.weights.h5":
-                        read_hdf5(self.open(name), StoreNaming(model))
+                        read_hdf5(self.open(name), StoreNaming(model, training))
                     case "model.weights.npz":
                         read_npz(self.open(name))
                     case _:
-                        read_shards(self.parsing, name, self.names, model)
+                        read_shards(self.parsing, name, self.names, model, training)
             except FormatError as error:
                 self._survive(error)
 
@@ -185,10 +197,5 @@ class _Model:
 
 def _training_span(text: bytes) -> Span:
     """Return where the settings of training stand in a configuration, with their key."""
-    found = (entry.span for entry in top_level_entries(text) if entry.key == _TRAINING)
+    found = (entry.span for entry in top_level_entries(text) if entry.key == COMPILE_CONFIG)
     return next(found, Span(len(text), 0))
-
-
-def _compile_config(config: object) -> Mapping[str, object] | None:
-    found = config.get(_TRAINING) if isinstance(config, Mapping) else None
-    return found if isinstance(found, Mapping) else None

@@ -25,16 +25,16 @@ def keeps_averages(compile_config: Mapping[str, object] | None) -> bool:
 
 def moving_averages(tensors: Iterable[Tensor]) -> tuple[str, ...]:
     """Return the names of the averages; none where the variables do not come out as averages and slots of the same shapes."""
-    numbered = [(place[1], tensor) for tensor in tensors if tensor.role is Role.OPTIMIZER and (place := split_path(tensor.name))]
+    numbered = [(place[1], tensor) for tensor in tensors if tensor.role is Role.OPTIMIZER and (place := split_path(tensor.path))]
     slots = [tensor for index, tensor in sorted(numbered, key=lambda pair: pair[0]) if _is_slot(tensor)]
     for each in reversed(range(_MOST_SLOTS + 1)):
         count, rest = divmod(len(slots), each + 1)
         averaged = Counter(tensor.shape for tensor in slots[:count])
         if count and not rest and Counter(tensor.shape for tensor in slots[count:]) == {s: each * n for s, n in averaged.items() if each}:
-            return tuple(tensor.name for tensor in slots[:count])
+            return tuple(tensor.path for tensor in slots[:count])
     return ()
 
 
 def _is_slot(tensor: Tensor) -> bool:
-    place = split_path(tensor.name)
+    place = split_path(tensor.path)
     return place is not None and place[0] == _OWNER and tensor.element_count > 1

@@ -12,6 +12,8 @@ from modelinspect.encodings.json_objects import memory_of
 _NESTING = 50
 _TEXT_SIZE = 64 * 2**20
 
+COMPILE_CONFIG = "compile_config"
+"""The key of the settings of training in the configuration of a `.keras` file."""
 _KERAS = frozenset({"", "keras", "tf_keras", "tensorflow"})
 _WRAPPED_KEYS = ("layer", "cell", "forward_layer", "backward_layer")
 
@@ -20,7 +22,7 @@ _WRAPPED_KEYS = ("layer", "cell", "forward_layer", "backward_layer")
 class LayerConfig:
     """A layer or a model; ``children`` are the layers within, a wrapper's wrapped layer first.
 
-    ``module`` is the Python module of its class, where the configuration tells it.
+    ``module`` is the Python module of its class, where the configuration tells it; ``inputs`` the shape that it was built for.
     """
 
     name: str
@@ -29,6 +31,7 @@ class LayerConfig:
     children: tuple[LayerConfig, ...] = ()
     registered_name: str = ""
     module: str = ""
+    inputs: tuple[int | None, ...] = ()
 
     @property
     def is_of_keras(self) -> bool:
@@ -69,6 +72,12 @@ def read_json(text: str | bytes) -> object:
 def model_config(value: object) -> LayerConfig | None:
     """Return the tree of layers of a parsed configuration; None where it is none."""
     return _layer(value, 0)
+
+
+def compile_config(config: object) -> Mapping[str, object] | None:
+    """Return the settings of training in the configuration of a `.keras` file, None where it has none."""
+    found = config.get(COMPILE_CONFIG) if isinstance(config, Mapping) else None
+    return found if isinstance(found, Mapping) else None
 
 
 def pruning_settings(model: LayerConfig) -> tuple[Fact, ...]:
@@ -112,6 +121,12 @@ def computing_policy(layer: LayerConfig) -> str:
     return policy if isinstance(policy, str) else ""
 
 
+def quantization_mode(layer: LayerConfig) -> str:
+    """Return how Keras quantized a layer (int8, int4, float8, gptq, awq, ternary), "" where it did not."""
+    mode, quantized, _ = computing_policy(layer).partition("_from_")
+    return mode.partition("/")[0] if quantized else ""
+
+
 def quantized_layers(model: LayerConfig) -> dict[str, str]:
     """Return the layers that Keras quantized, each with its mode: int8, int4/128, float8 and others."""
     policies = ((layer.name, computing_policy(layer)) for layer in model.walk())
@@ -144,7 +159,15 @@ def _layer(value: object, depth: int) -> LayerConfig | None:
         children,
         registered if isinstance(registered, str) else "",
         module if isinstance(module, str) else "",
+        _input_shape(value.get("build_config")),
     )
+
+
+def _input_shape(build: object) -> tuple[int | None, ...]:
+    shape = build.get("input_shape") if isinstance(build, Mapping) else None
+    if not isinstance(shape, list) or not all(length is None or isinstance(length, int) for length in shape):
+        return ()
+    return tuple(shape)
 
 
 def _children(settings: Mapping[str, object], depth: int) -> Iterator[LayerConfig]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.encodings.hdf5.model import Dataset, Hdf5File
@@ -11,6 +13,7 @@ from modelinspect.formats.base import Parsing
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.hdf5.generic_naming import GenericNaming
 from modelinspect.formats.hdf5.naming import Description
+from modelinspect.formats.keras.config import LayerConfig, compile_config, model_config, read_json
 from modelinspect.formats.keras.hdf5_facts import (
     attribute_facts,
     elsewhere_facts,
@@ -20,7 +23,8 @@ from modelinspect.formats.keras.hdf5_facts import (
     structure_facts,
 )
 from modelinspect.formats.keras.legacy_naming import LegacyNaming
-from modelinspect.formats.keras.store import CONTAINERS, split_path
+from modelinspect.formats.keras.packed import describe_packed
+from modelinspect.formats.keras.store import CONTAINERS, split_path, store_paths
 from modelinspect.formats.keras.store_naming import StoreNaming
 
 
@@ -43,6 +47,8 @@ class Hdf5Format:
 
 FORMAT = Hdf5Format()
 
+CONFIG = "config.json"
+_CONFIG_SIZE = 64 << 20
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _KERAS_ATTRIBUTES = ("model_config", "layer_names", "layer_names0", "nb_layers", "keras_version")
 
@@ -65,18 +71,23 @@ def parse_hdf5(parsing: Parsing) -> FormatName:
     if parsing.primary is None:
         raise InvariantError("no file to parse")
     site = parsing.open(parsing.primary)
-    naming = _Deciding()
+    naming = _Deciding(lambda: _config_beside(parsing))
     file = read_hdf5(site, naming)
     parsing.facts["hdf5"] = structure_facts(file)
     parsing.facts |= attribute_facts(file, site)
     parsing.facts |= elsewhere_facts(file)
     match naming.chosen:
         case LegacyNaming() as legacy:
+            layers = legacy.model.walk() if legacy.model is not None else ()
+            describe_packed(parsing, range(parsing.tensor_count), {layer.name: layer for layer in layers})
             parsing.facts |= legacy_facts(legacy)
             parsing.facts["parameters"] = parameter_count(parsing)
             return FormatName.KERAS_HDF5
         case StoreNaming() as store:
+            describe_packed(parsing, range(parsing.tensor_count), store_paths(store.model) if store.model is not None else {})
             parsing.facts |= store_facts(store)
+            if store.model is not None:
+                parsing.facts["config_beside"] = CONFIG
             parsing.facts["parameters"] = parameter_count(parsing)
             return FormatName.WEIGHTS_HDF5
         case _:
@@ -86,7 +97,8 @@ def parse_hdf5(parsing: Parsing) -> FormatName:
 class _Deciding:
     """A naming that becomes another one when it has seen the file."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Callable[[], Mapping[str, object] | None]) -> None:
+        self._beside = beside
         self.chosen: LegacyNaming | StoreNaming | GenericNaming = GenericNaming()
 
     def attribute_kind(self, object_path: str, name: str) -> RegionKind:
@@ -95,7 +107,7 @@ class _Deciding:
 
     def survey(self, file: Hdf5File, walk: Walk) -> None:
         """Choose."""
-        self.chosen = _choose(file)
+        self.chosen = _choose(file, self._beside)
         self.chosen.survey(file, walk)
 
     def describe(self, dataset: Dataset) -> Description:
@@ -103,15 +115,38 @@ class _Deciding:
         return self.chosen.describe(dataset)
 
 
-def _choose(file: Hdf5File) -> LegacyNaming | StoreNaming | GenericNaming:
+def _choose(file: Hdf5File, beside: Callable[[], Mapping[str, object] | None]) -> LegacyNaming | StoreNaming | GenericNaming:
     root = file.root
     weights = file.group("/model_weights")
     for group in (root, weights):
         if group is not None and any(name in group.attributes for name in _KERAS_ATTRIBUTES):
             return LegacyNaming()
     if any(_is_store(dataset) for dataset in file.datasets) or any(_is_store_group(group.path) for group in file.groups):
-        return StoreNaming()
+        config = beside()
+        model = model_config(config)
+        if model is None or not _fits(file, model):
+            return StoreNaming()
+        return StoreNaming(model, compile_config(config))
     return GenericNaming()
+
+
+def _fits(file: Hdf5File, model: LayerConfig) -> bool:
+    """Return whether a store has the layers of a configuration, and no others; a Sequential model does not list its input."""
+    layers = {path: layer for path, layer in store_paths(model).items() if path.count("/") == 1}
+    paths = {group.path.strip("/") for group in file.groups}
+    stored = {path for path in paths if path.count("/") == 1 and path.partition("/")[0] == "layers"}
+    return stored <= set(layers) and all(layer.class_name == "InputLayer" for path, layer in layers.items() if path not in stored)
+
+
+def _config_beside(parsing: Parsing) -> Mapping[str, object] | None:
+    """Return the configuration of a model in the folder of the primary file, None where there is none."""
+    if CONFIG not in parsing.neighbours():
+        return None
+    source = parsing.files.open(CONFIG)
+    if source.size > min(_CONFIG_SIZE, parsing.limits.structure_size):
+        return None
+    value = read_json(source.read_at(0, source.size))
+    return value if isinstance(value, Mapping) else None
 
 
 def _is_store(dataset: Dataset) -> bool:

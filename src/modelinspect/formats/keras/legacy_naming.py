@@ -11,6 +11,7 @@ from modelinspect.encodings.walk import Walk
 from modelinspect.formats.hdf5.naming import Description
 from modelinspect.formats.keras.config import LayerConfig, computing_policy, read_config, read_json
 from modelinspect.formats.keras.roles import role_of, wrapper_class
+from modelinspect.formats.keras.slots import CLASSES, class_of_scope, slot_name
 
 _OPTIMIZER = "/optimizer_weights/"
 _PARTS = 16
@@ -27,7 +28,7 @@ class LegacyNaming:
         self.weight_counts: dict[str, int] = {}
         self._root = "/"
         self._weights: dict[str, tuple[str, str]] = {}
-        self._by_flat_name: dict[str, str] = {}
+        self._by_flat_name: dict[str, Description] = {}
         self._normalizations: set[str] = set()
         self._within: dict[str, dict[str, LayerConfig]] = {}
 
@@ -58,7 +59,7 @@ class LegacyNaming:
                 self._normalizations.add(layer)
             for weight in weights:
                 self._weights[f"{prefix}/{layer}/{weight}"] = (layer, weight)
-                self._by_flat_name.setdefault(_flat(weight), self._weight(layer, weight).layer or layer)
+                self._by_flat_name.setdefault(_flat(weight), self._weight(layer, weight))
 
     def _read_configs(self, root: Group, walk: Walk) -> None:
         text = _text(root.attributes, "model_config", walk)
@@ -71,7 +72,8 @@ class LegacyNaming:
         """Name a weight as its model does, without ``:0``."""
         if dataset.path.startswith(_OPTIMIZER):
             variable = _bare(dataset.path[len(_OPTIMIZER) :])
-            return Description(f"optimizer/{variable}", Role.OPTIMIZER, self._slot_layer(variable))
+            slot = self._slot(variable)
+            return Description(slot.name, Role.OPTIMIZER, slot.layer, f"optimizer/{variable}")
         place = self._weights.get(dataset.path)
         if place is None:
             place = next((self._weights[alias] for alias in dataset.aliases if alias in self._weights), None)
@@ -103,16 +105,30 @@ class LegacyNaming:
         wrapper = wrapper_class(parts[-2] if len(parts) > 1 else layer)
         return wrapper or ("Normalization" if layer in self._normalizations else "")
 
-    def _slot_layer(self, variable: str) -> str | None:
-        """Return the layer whose weight an optimizer's slot is for."""
+    def _slot(self, variable: str) -> Description:
+        """Return the name of an optimizer's variable, and the layer whose weight it is for.
+
+        tf_keras writes Adam/m/dense/kernel or training/Adam/dense/kernel/m, Keras 3 adam/sequential_dense_kernel_momentum.
+        """
         parts = variable.split("/")[-_PARTS:]
-        for start in range(len(parts)):  # tf_keras: Adam/m/dense/kernel, training/Adam/dense/kernel/m
+        optimizer = next((known for part in parts if (known := class_of_scope(part)) in CLASSES.values()), class_of_scope(parts[0]))
+        for start in range(len(parts)):
             for end in (len(parts), len(parts) - 1):
-                layer = self._by_flat_name.get("_".join(parts[start:end]))
-                if layer is not None:
-                    return layer
-        layer = self._by_flat_name.get(parts[-1].rpartition("_")[0])  # Keras 3: adam/sequential_dense_kernel_momentum
-        return layer or next((name for name in reversed(parts) if name in self.weight_counts), None)
+                weight = self._by_flat_name.get("_".join(parts[start:end]))
+                if weight is not None:
+                    slot = "_".join(parts[end:] or [part for part in parts[:start] if class_of_scope(part) != optimizer])
+                    return self._named(slot_name(optimizer, slot, weight.name), weight)
+        words = parts[-1].split("_")
+        for end in range(len(words) - 1, 0, -1):
+            weight = self._by_flat_name.get("_".join(words[:end]))
+            if weight is not None:
+                return self._named(slot_name(optimizer, "_".join(words[end:]), weight.name), weight)
+        layer = next((name for name in reversed(parts) if name in self.weight_counts), None)
+        name = "/".join((optimizer, *parts[1:])) if len(parts) > 1 and class_of_scope(parts[0]) == optimizer else f"optimizer/{variable}"
+        return Description(name, Role.OPTIMIZER, layer)
+
+    def _named(self, name: str, weight: Description) -> Description:
+        return Description(name, Role.OPTIMIZER, weight.layer)
 
 
 def names(attributes: Mapping[str, Attribute], name: str, walk: Walk) -> tuple[str, ...]:

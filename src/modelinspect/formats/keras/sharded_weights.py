@@ -11,13 +11,17 @@ from posixpath import dirname, join
 
 from modelinspect.core.artifact import DocumentKind, FormatName, Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.tensors import Tensor
 from modelinspect.encodings.hdf5.model import Hdf5File
 from modelinspect.errors import Code, FormatError
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.config import LayerConfig, read_json
-from modelinspect.formats.keras.store import Variable, roles, split_path, store_paths
+from modelinspect.formats.keras.given_names import GivenNames
+from modelinspect.formats.keras.packed import describe_packed
+from modelinspect.formats.keras.store import roles, split_path, store_paths
 from modelinspect.formats.keras.store_naming import StoreNaming
+from modelinspect.formats.keras.variables import Variable
 
 _SUFFIX = "weights.json"
 _KEY = b'"weight_map"'
@@ -39,6 +43,7 @@ class ShardedWeights:
         """Map the index and every shard that it names."""
         name = _map_name(parsing) or ""
         read_shards(parsing, name, (*parsing.names(), *parsing.neighbours()), None)
+        describe_packed(parsing, range(parsing.tensor_count), {})
         opened = {name, *_shard_names(parsing, name)}
         if parsing.primary is None:
             for other in parsing.names():
@@ -51,7 +56,13 @@ class ShardedWeights:
 FORMAT = ShardedWeights()
 
 
-def read_shards(parsing: Parsing, name: str, available: Iterable[str], model: LayerConfig | None) -> None:
+def read_shards(
+    parsing: Parsing,
+    name: str,
+    available: Iterable[str],
+    model: LayerConfig | None,
+    training: Mapping[str, object] | None = None,
+) -> None:
     """Claim the index ``name`` and map the shards that it names, of those files that are ``available``."""
     site = parsing.open(name)
     site.document(DocumentKind.SHARD_MAP)
@@ -63,32 +74,44 @@ def read_shards(parsing: Parsing, name: str, available: Iterable[str], model: La
         site.diagnose("it maps no variable to a shard", 0)
     parsing.facts["shards"] = len(shards)
     first = parsing.tensor_count
+    noted: dict[str, str] = {}
     for shard in shards:
         if shard not in present:
             site.diagnose(f"shard {shard!r} is not there", None, Severity.ERROR)
             continue
         try:
-            _check_keys(site, shard, keys[shard], read_hdf5(parsing.open(shard), StoreNaming(model)))
+            naming = StoreNaming(model)
+            _check_keys(site, shard, keys[shard], read_hdf5(parsing.open(shard), naming))
+            noted |= naming.layer_names
         except FormatError as error:
             site.diagnose(str(error))
-    _assign_roles(parsing, range(first, parsing.tensor_count), model)
+    _describe(parsing, range(first, parsing.tensor_count), model, training, noted)
 
 
-def _assign_roles(parsing: Parsing, ids: range, model: LayerConfig | None) -> None:
-    """Say what each variable is for, once all of its layer's are known: a layer may straddle shards."""
+def _describe(
+    parsing: Parsing, ids: range, model: LayerConfig | None, training: Mapping[str, object] | None, noted: Mapping[str, str]
+) -> None:
+    """Set what each variable is for and its name, once all of its layer's are known: a layer may straddle shards."""
     owners: dict[str, list[tuple[int, TensorId]]] = {}
     for number in ids:
-        place = split_path(parsing.tensor(TensorId(number)).name)
+        place = split_path(parsing.tensor(TensorId(number)).path)
         if place is not None:
             owners.setdefault(place[0], []).append((place[1], TensorId(number)))
     configs = store_paths(model) if model is not None else {}
-    for owner, numbered in owners.items():
+    for numbered in owners.values():
         numbered.sort()
+    variables_of = {owner: [_variable(parsing.tensor(tensor)) for _, tensor in numbered] for owner, numbered in owners.items()}
+    given = GivenNames(variables_of, model, training, noted).find()
+    for owner, numbered in owners.items():
         tensors = [parsing.tensor(tensor) for _, tensor in numbered]
         config = configs.get(owner)
-        variables = [Variable(tensor.dtype, tensor.shape) for tensor in tensors]
-        for (_, number), tensor, role in zip(numbered, tensors, roles(owner, variables, config.class_name if config else ""), strict=True):
-            parsing.replace_tensor(number, replace(tensor, role=role))
+        purposes = roles(owner, variables_of[owner], config.class_name if config else "")
+        for position, ((_, number), tensor, role) in enumerate(zip(numbered, tensors, purposes, strict=True)):
+            parsing.replace_tensor(number, replace(tensor, role=role, name=given.get((owner, position), tensor.path)))
+
+
+def _variable(tensor: Tensor) -> Variable:
+    return Variable(tensor.dtype, tensor.shape)
 
 
 def _check_keys(site: Site, shard: str, keys: Iterable[str], file: Hdf5File) -> None:

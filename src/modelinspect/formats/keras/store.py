@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from modelinspect.core.tensors import DType, ElementKind, Role
+from modelinspect.core.tensors import ElementKind, Role
 from modelinspect.formats.keras.config import LayerConfig
+from modelinspect.formats.keras.variables import Variable, plain_class, snake_case
 
 CONTAINERS = frozenset({"layers", "_layer_checkpoint_dependencies", "_operations"})
 """Parts of a path that only hold layers; tf_keras 2.12 wrote the second."""
 
-_OPTIMIZERS = frozenset({"optimizer", "_optimizer"})
+OPTIMIZERS = frozenset({"optimizer", "_optimizer"})
 _METRICS = frozenset({"metrics", "_metrics", "compiled_metrics", "_compile_metrics", "_loss_tracker", "loss_tracker", "compiled_loss"})
 _CHILDREN = ("layer", "forward_layer", "backward_layer", "cell")
 _COUNTED = re.compile(r"(.*?)(_\d+)?")
 _FLOAT8 = 6
 """How many helper variables a layer has that computes in float8."""
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """A variable of the store: what tells one from another without its name."""
-
-    dtype: DType
-    shape: tuple[int, ...]
 
 
 def split_path(path: str) -> tuple[str, int] | None:
@@ -41,7 +33,7 @@ def split_path(path: str) -> tuple[str, int] | None:
 def layer_of(owner: str, names: dict[str, str] | None = None) -> str | None:
     """Return the layer that an owner's path is of: by the names that a configuration gives, else the path itself."""
     parts = owner.split("/") if owner else []
-    if not parts or parts[0] in _OPTIMIZERS or parts[0] in _METRICS:
+    if not parts or parts[0] in OPTIMIZERS or parts[0] in _METRICS:
         return None
     if names:
         for length in range(len(parts), 0, -1):
@@ -53,11 +45,10 @@ def layer_of(owner: str, names: dict[str, str] | None = None) -> str | None:
 
 
 def store_paths(model: LayerConfig) -> dict[str, LayerConfig]:
-    """Return the layers of a configuration by their paths in the store."""
+    """Return the layers of a configuration by their paths in the store, those beside each other in order."""
     found: dict[str, LayerConfig] = {}
     pending: list[tuple[str, LayerConfig]] = [("", model)]
-    while pending:
-        path, layer = pending.pop()
+    for path, layer in pending:  # grows meanwhile: layers beside each other stay in their order
         found[path] = layer
         prefix = f"{path}/" if path else ""
         for key in _CHILDREN:
@@ -79,28 +70,21 @@ def _numbered(prefix: str, layers: Sequence[LayerConfig]) -> list[tuple[str, Lay
     used: dict[str, int] = {}
     found: list[tuple[str, LayerConfig]] = []
     for layer in layers:
-        name = snake_case(layer.class_name.rpartition(">")[2])
+        name = snake_case(plain_class(layer.class_name))
         count = used[name] = used.get(name, -1) + 1
         found.append((f"{prefix}{name}_{count}" if count else prefix + name, layer))
     return found
 
 
-def snake_case(name: str) -> str:
-    """Return the name that Keras gives to an object of a class."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
 def roles(owner: str, variables: Sequence[Variable], class_name: str = "") -> list[Role]:
     """Say what each variable of an owner is for, from the owner's class (its path, where no configuration tells)."""
     parts = owner.split("/") if owner else [""]
-    if parts[0] in _OPTIMIZERS:
+    if parts[0] in OPTIMIZERS:
         return [Role.OPTIMIZER] * len(variables)
     if parts[0] in _METRICS or "seed_generator" in parts[-1]:
         return [Role.OTHER] * len(variables)
     match = _COUNTED.fullmatch(parts[-1])
-    known = snake_case(class_name.rpartition(">")[2]) if class_name else (match.group(1) if match else parts[-1])
+    known = snake_case(plain_class(class_name)) if class_name else (match.group(1) if match else parts[-1])
     count = len(variables)
     match known:
         case "prune_low_magnitude":

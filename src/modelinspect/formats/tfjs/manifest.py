@@ -86,7 +86,7 @@ def _weight(entry: object, member: str) -> Weight:
 
 
 def _affine(quantization: Mapping[str, object]) -> Quantization | None:
-    """Return scale and zero point; the converter moves ``min`` so that zero is a whole number of scales from it."""
+    """Return scale and zero point, or the least value where the writer did not move it so that a stored number means 0."""
     scale, least = quantization.get("scale"), quantization.get("min")
     if not isinstance(scale, int | float) or not isinstance(least, int | float):
         return None
@@ -95,7 +95,9 @@ def _affine(quantization: Mapping[str, object]) -> Quantization | None:
     if not (isfinite(scale) and isfinite(least) and scale > 0 and abs(least / scale) < 1 << 31):
         return None
     zero_point = round(-least / scale)
-    return Quantization((float(scale),), (zero_point,)) if abs(-least / scale - zero_point) < _WHOLE else None
+    if abs(-least / scale - zero_point) < _WHOLE:
+        return Quantization((float(scale),), (zero_point,))
+    return Quantization((float(scale),), (), least=float(least))
 
 
 def role_of_weight(weight: Weight, variable_role: Role, *, is_graph: bool) -> Role:

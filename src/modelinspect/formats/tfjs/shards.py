@@ -11,7 +11,7 @@ from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import KIB
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import JoinedPayload, Payload, Role, Storage, Tensor
+from modelinspect.core.tensors import DTYPES, JoinedPayload, Payload, Role, Storage, Tensor
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.tfjs.manifest import Group, Weight
 
@@ -130,7 +130,18 @@ def _add(parsing: Parsing, placed: _Placed, pieces: list[Piece], role: Role) -> 
     extents = tuple(site.extent(offset, size) for site, offset, size in parts)
     tensor = parsing.add_tensor(
         Tensor(
-            weight.name, weight.dtype, weight.shape, role, Storage.DENSE, extents, placed.size, layer, payload, note, weight.quantization
+            weight.name,
+            weight.dtype,
+            weight.shape,
+            role,
+            Storage.DENSE,
+            extents,
+            placed.size,
+            layer,
+            payload,
+            note,
+            weight.quantization,
+            loaded_as=DTYPES.get(weight.original_dtype),
         )
     )
     for site, offset, size in parts:

@@ -19,16 +19,16 @@ def _find(subject: Subject) -> Iterator[Finding]:
     blocks = _block_shapes(subject)
     missed: list[tuple[Tensor, int]] = []
     for tensor in subject.artifact.tensors:
-        if tensor.storage is not Storage.SPARSE or len(tensor.shape) != 2 or tensor.name not in expanded:
+        if tensor.storage is not Storage.SPARSE or len(tensor.shape) != 2 or tensor.path not in expanded:
             continue
         wanted = block_of(tensor)
-        if blocks.get(tensor.name, ()) != (wanted,):
+        if blocks.get(tensor.path, ()) != (wanted,):
             missed.append((tensor, wanted))
     if not missed:
         return
     size = sum(tensor.stored_size for tensor, _ in missed)
     tensor, wanted = max(missed, key=lambda pair: pair[0].stored_size)
-    stored = blocks.get(tensor.name, ())
+    stored = blocks.get(tensor.path, ())
     found = f"blocks of {'×'.join(map(str, stored))}" if stored else "single elements"
     matrices = plural(len(missed), "sparse matrix", "sparse matrices")
     message = (

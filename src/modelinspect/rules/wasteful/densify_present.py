@@ -23,7 +23,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     names = densified(subject)
     if not names:
         return
-    tensors = {tensor.name: tensor for tensor in subject.artifact.tensors}
+    tensors = {tensor.path: tensor for tensor in subject.artifact.tensors}
     expanded = [tensors[name] for name in names if name in tensors]
     size = sum(tensor.logical_size for tensor in expanded)
     message = (

@@ -22,7 +22,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if not size or not slots:
         return
     names = average_names(subject.artifact)
-    averages = [tensor for tensor in slots if tensor.name in names]
+    averages = [tensor for tensor in slots if tensor.path in names]
     if len(averages) == len(slots):
         what = f"moving averages of the weights: {plural(len(slots), 'tensor')}"
     else:

@@ -46,7 +46,7 @@ def _constants(subject: Subject) -> Iterator[Finding]:
 
 
 def _last(tensor: Tensor) -> str:
-    return tensor.name.rsplit("/", 1)[-1].split(":")[0].lower()
+    return tensor.path.rsplit("/", 1)[-1].split(":")[0].lower()
 
 
 RULE = Rule(
