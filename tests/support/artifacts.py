@@ -55,6 +55,7 @@ class Build:
         data: bytes | None = None,
         pieces: tuple[int, ...] | None = None,
         layer: str | None = None,
+        path: str = "",
         member: str | None = None,
         kind: RegionKind = RegionKind.TENSOR_DATA,
     ) -> TensorId:
@@ -68,7 +69,7 @@ class Build:
             extents.append(Extent(member or self.location, Span(offset, piece), "raw" if storage is Storage.DENSE else str(storage)))
             start += piece
         payload = RawPayload(Stream(member or self.location), tuple(extent.span for extent in extents))
-        self._tensors.append(Tensor(name, DTYPES[dtype], shape, role, storage, tuple(extents), size, layer, payload))
+        self._tensors.append(Tensor(name, DTYPES[dtype], shape, role, storage, tuple(extents), size, layer, payload, path=path))
         count = self._tensors[-1].element_count
         self._measures.append(unmeasured("not counted", count) if zeros is None else TensorMeasure(count, zeros, negative))
         return TensorId(index)

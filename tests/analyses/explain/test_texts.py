@@ -108,14 +108,11 @@ def test_only_an_optimizer_that_says_so_keeps_averages() -> None:
 
 def test_copies_are_counted_also_where_all_have_one_name() -> None:
     """Layers of subclassed models call their variables alike."""
-    before, after = (Build("m", FormatName.SAVED_MODEL, {"variable_names": {}}) for _ in range(2))
-    names: dict[str, str] = {}
+    before, after = (Build("m", FormatName.SAVED_MODEL) for _ in range(2))
     for build, places in ((before, ("variables",)), (after, ("variables", "_all_variables"))):
         for place in places:
             for index in range(5):
-                build.tensor(f"{place}/{index}", (64, 64), data=kernel(seed=index).tobytes())
-                names[f"{place}/{index}"] = "block/kernel"
-    before.facts["variable_names"] = after.facts["variable_names"] = names
+                build.tensor("block/kernel", (64, 64), data=kernel(seed=index).tobytes(), path=f"{place}/{index}")
     entry = cause(before, after, "export-duplicate")
     assert entry.message == "added: 5 variables written a second time under another name"
     assert entry.delta == 5 * 4 * 64 * 64
@@ -192,10 +189,11 @@ def test_a_key_of_a_checkpoint_is_called_as_its_variable_was() -> None:
     key = "model/_operations/1/_kernel/.ATTRIBUTES/VARIABLE_VALUE"
     build = Build("m", FormatName.CHECKPOINT)
     build.tensor(key, (2, 2))
-    tensor = build.artifact().tensors[0]
-    assert Subject(build.artifact(), None, {}).name(tensor) == "model/_operations/1/_kernel"
-    build.facts["variable_names"] = {key: "net/mid/kernel"}
-    assert Subject(build.artifact(), None, {}).name(tensor) == "net/mid/kernel"
+    build.tensor("net/mid/kernel", (2, 2), path=key.replace("1", "2"))
+    unnamed, named = build.artifact().tensors
+    subject = Subject(build.artifact())
+    assert subject.name(unnamed) == "model/_operations/1/_kernel"
+    assert subject.name(named) == "net/mid/kernel"
 
 
 def test_what_tf_keras_does_not_load_again_is_not_told_to_be_loaded() -> None:
