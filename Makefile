@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := dev,docs,prune,jax,parquet,remote,html
 
-.PHONY: demo test check format fixtures bench docs package clean
+.PHONY: demo test test-slow test-all check format fixtures bench docs package clean
 
 demo: $(VENV)/.installed
 	$(BIN)/modelinspect demo
@@ -12,8 +12,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-all
 	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow"
 
-test-all: $(VENV)/.installed-all
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+# What trains, converts, opens a browser, or tries thousands of inputs.
+test-slow: $(VENV)/.installed-all
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "slow"
+
+test-all: test test-slow
 
 # The full count of hostile inputs: 20,000 mutations of each format, and cuts at every border of every fixture.
 fuzz: $(VENV)/.installed-all

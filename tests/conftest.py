@@ -14,7 +14,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files with what the code says now")
 
 
+SLOW = (
+    "tests/analyses/plan/test_commands.py",
+    "tests/analyses/plan/test_stripped.py",
+    "tests/analyses/test_compare_corpus.py",
+    "tests/cases/test_cases.py",
+    "tests/contract/test_format_contract.py::test_mutated",
+    "tests/contract/test_format_contract.py::test_truncated",
+    "tests/docs/test_documents.py",
+    "tests/docs/test_examples.py",
+    "tests/docs/test_site.py",
+    "tests/encodings/hdf5/test_flip.py",
+    "tests/formats/tflite/test_tflite_flips.py",
+    "tests/networks/channels",
+    "tests/pruning/test_magnitude",
+    "tests/pruning/test_prune_command.py",
+    "tests/pruning/test_study.py",
+    "tests/remedies",
+    "tests/renderers/test_html_browser.py",
+)
+"""What trains, converts, loads a browser, builds documents, or tries thousands of inputs: `make test-slow` runs it."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
     if find_corpus() is None:
         skip = pytest.mark.skip(reason="no corpus here; set MODELINSPECT_CORPUS to its folder")
         for item in items:
