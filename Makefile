@@ -14,7 +14,7 @@ test: $(VENV)/.installed-all
 
 # What trains, converts, opens a browser, or tries thousands of inputs.
 test-slow: $(VENV)/.installed-all
-	$(BIN)/python -m pytest -q -n auto --dist worksteal -m "slow"
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "slow"
 
 test-all: test test-slow
 

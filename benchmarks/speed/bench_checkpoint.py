@@ -107,7 +107,7 @@ def _make_many(prefix: Path, count: int) -> Path:
 
 def _parse(prefix: Path) -> None:
     from modelinspect.formats.registry import parse
-    from modelinspect.sources.files import open_location
+    from modelinspect.sources.opening import open_location
 
     with open_location(prefix) as files:
         parse(files)

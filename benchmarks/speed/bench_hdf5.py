@@ -103,7 +103,7 @@ def _linear(small: Path, large: Path) -> list[Row]:
 
 def _parse(path: Path) -> None:
     from modelinspect.formats.registry import parse
-    from modelinspect.sources.files import open_location
+    from modelinspect.sources.opening import open_location
 
     with open_location(path) as files:
         parse(files)
@@ -113,7 +113,7 @@ def _reading(path: Path) -> list[Row]:
     """Compare measuring with reading the same file into one buffer."""
     from modelinspect.formats.registry import parse
     from modelinspect.measure.run import measure
-    from modelinspect.sources.files import open_location
+    from modelinspect.sources.opening import open_location
 
     def read() -> None:
         buffer = bytearray(MIB)

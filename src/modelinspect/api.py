@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.limits import Limits
-from modelinspect.sources.files import FileSet, open_location
+from modelinspect.sources.files import FileSet
+from modelinspect.sources.opening import open_location
 
 if TYPE_CHECKING:
     from pathlib import Path

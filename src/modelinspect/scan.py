@@ -11,7 +11,7 @@ from modelinspect import api
 from modelinspect.core.limits import Limits
 from modelinspect.errors import InvariantError, ModelInspectError
 from modelinspect.reports.scan import ScanReport, ScanRow
-from modelinspect.sources.files import open_location
+from modelinspect.sources.opening import open_location
 
 Progress = Callable[[int, int], None]
 """Is told how many artifacts are done, and how many there are."""

@@ -18,7 +18,8 @@ from modelinspect.core.tensors import Storage
 from modelinspect.errors import FormatError
 from modelinspect.formats.registry import parse
 from modelinspect.sources.base import Source
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
+from modelinspect.sources.opening import open_location
 from tests.support.fixtures import FOLDER, fixture_names
 from tests.support.golden import Golden
 from tests.support.hostile import hold, load, mutations, with_bytes

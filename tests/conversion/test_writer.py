@@ -14,7 +14,7 @@ from modelinspect.conversion.tree import Node, read_tree
 from modelinspect.core.limits import Limits
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.measure.compressors import GZIP_FRAME
-from modelinspect.sources.files import open_location
+from modelinspect.sources.opening import open_location
 from tests.support.fixtures import fixture_path
 
 FORMS = ("float32", "float16", "dynamic-int8", "int8", "float32-sparse", "dynamic-int8-sparse", "int16-sparse")

@@ -71,7 +71,7 @@ def test_parsing_makes_cycles_of_a_few_objects_alone_whatever_the_number_of_tens
     from tests.support.tables import bundle
 
     from modelinspect.formats.registry import parse
-    from modelinspect.sources.files import open_location
+    from modelinspect.sources.opening import open_location
 
     found = []
     for count in (20, 2_000):

@@ -14,7 +14,7 @@ from modelinspect.core.artifact import Artifact
 from modelinspect.formats.base import parse_with
 from modelinspect.networks.subject import Subject
 from modelinspect.renderers.look import Look
-from modelinspect.sources.files import open_location
+from modelinspect.sources.opening import open_location
 from tests.support.corpus import PROJECT
 from tests.support.fixtures import fixture_path
 

@@ -23,7 +23,8 @@ from modelinspect.formats.checkpoint import FORMAT
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.readers import blocks
 from modelinspect.sources.base import Source
-from modelinspect.sources.files import FileSet, MemoryFiles, open_location
+from modelinspect.sources.files import FileSet, MemoryFiles
+from modelinspect.sources.opening import open_location
 
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 BUNDLES = [

@@ -19,7 +19,8 @@ from modelinspect.formats.registry import parse
 from modelinspect.measure.facts import TensorMeasure
 from modelinspect.measure.run import measure
 from modelinspect.sources.base import MemorySource
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
+from modelinspect.sources.opening import open_location
 
 PROGRAMS = FOLDER / "stablehlo"
 

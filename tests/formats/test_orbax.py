@@ -25,7 +25,8 @@ from modelinspect.formats.orbax.zarr import read_array
 from modelinspect.formats.registry import parse
 from modelinspect.measure.facts import Aspect, Measurements
 from modelinspect.measure.run import measure
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
+from modelinspect.sources.opening import open_location
 from modelinspect.sources.zstd import bound_size, decompress
 
 CHECKPOINTS = FOLDER / "orbax_checkpoints"

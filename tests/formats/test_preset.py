@@ -18,7 +18,7 @@ from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role
 from modelinspect.formats.preset.members import Part, part_of
 from modelinspect.formats.registry import parse
-from modelinspect.sources.files import open_location
+from modelinspect.sources.opening import open_location
 
 PRESETS = ["keras_presets/task", "keras_presets/int4", "keras_presets/sharded", "hugging_face/both", "hugging_face/tf_shards"]
 CONFIG = json.dumps({"model_type": "tiny", "architectures": ["Tiny"]}).encode()

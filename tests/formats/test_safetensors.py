@@ -19,7 +19,8 @@ from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role
 from modelinspect.formats.registry import parse
 from modelinspect.sources.base import Source
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
+from modelinspect.sources.opening import open_location
 
 FILES = ["mlp.safetensors", "types.safetensors", "sharded/model-00001-of-00002.safetensors"]
 

@@ -22,7 +22,8 @@ from modelinspect.core.tensors import ElementKind, Role
 from modelinspect.formats.registry import parse
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.readers import blocks
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
+from modelinspect.sources.opening import open_location
 
 NAMES = [name for name in fixture_names() if name.startswith(("saved_model", "graph_def/old")) and not name.endswith("/text")]
 

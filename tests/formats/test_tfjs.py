@@ -20,7 +20,8 @@ from modelinspect.formats.registry import parse
 from modelinspect.measure.facts import Aspect
 from modelinspect.measure.run import measure
 from modelinspect.reports.entries import tensor_entry
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
+from modelinspect.sources.opening import open_location
 
 
 def read_weights(folder: Path, description: str = "model.json") -> dict[str, np.ndarray | list[bytes]]:

@@ -15,7 +15,7 @@ from modelinspect.formats.base import parse_with
 from modelinspect.formats.keras.hdf5_file import FORMAT
 from modelinspect.measure.facts import Measurements
 from modelinspect.measure.run import measure
-from modelinspect.sources.files import open_location
+from modelinspect.sources.opening import open_location
 from tests.measure.test_zeros import oracle
 from tests.support.corpus import corpus_files
 from tests.support.fixtures import fixture_names, fixture_path

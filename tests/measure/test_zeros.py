@@ -17,7 +17,8 @@ from modelinspect.measure import raw
 from modelinspect.measure.facts import Aspect
 from modelinspect.measure.run import measure
 from modelinspect.sources.base import MemorySource
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
+from modelinspect.sources.opening import open_location
 from tests.support.tensors import artifact_of, measured, tensor
 
 NUMPY = {

@@ -16,7 +16,7 @@ from tests.support.fixtures import fixture_path
 
 import modelinspect as mi
 from modelinspect.errors import FormatError, LocationError, MissingExtraError, SourceChangedError
-from modelinspect.sources.files import open_location
+from modelinspect.sources.opening import open_location
 from modelinspect.sources.remote import PAGE, RemoteSource
 
 

@@ -11,8 +11,9 @@ from modelinspect.core.limits import Limits
 from modelinspect.core.tensors import Stream, WindowStep
 from modelinspect.errors import FormatError, LimitError, LocationError, SourceChangedError
 from modelinspect.sources.base import MemorySource, Source, WindowSource
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
 from modelinspect.sources.local import LocalSource, MappedSource
+from modelinspect.sources.opening import open_location
 
 DATA = bytes(range(256)) * 3
 

@@ -11,7 +11,8 @@ import h5py
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.formats.registry import parse
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
+from modelinspect.sources.opening import open_location
 
 
 def parse_path(path: Path) -> Artifact:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -19,16 +19,19 @@ Values = NDArray[np.int16]
 
 _TRITS = 5
 
+ReadBlocks = Callable[[Tensor, Reading], Iterator[Block]]
+"""Reads the elements of any tensor, whatever its payload."""
 
-def read_packed(payload: PackedPayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:
+
+def read_packed(payload: PackedPayload, tensor: Tensor, reading: Reading, read: ReadBlocks) -> Iterator[Block]:
     """Yield the values as int16 in the order of elements, zero points subtracted. Raises `FormatError`, `UnmeasurableError`.
 
     A value of 8 bits less its zero point has nine: hence int16.
     """
     height, width = _matrix(tensor)
-    zeros = _Zeros.read(payload.zeros, tensor, reading) if payload.zeros is not None else None
+    zeros = _Zeros.read(payload.zeros, tensor, reading, read) if payload.zeros is not None else None
     row = 0
-    for stored in _slabs(payload, tensor, reading):
+    for stored in _slabs(payload, tensor, reading, read):
         values = _unpacked(stored, payload)
         values = values[: height - row, :width]
         if zeros is not None:
@@ -65,7 +68,7 @@ def _unpacked(stored: Bytes, payload: PackedPayload) -> Values:
     return spread.reshape(shape)
 
 
-def _slabs(payload: PackedPayload, tensor: Tensor, reading: Reading) -> Iterator[Bytes]:
+def _slabs(payload: PackedPayload, tensor: Tensor, reading: Reading, read: ReadBlocks) -> Iterator[Bytes]:
     """Yield the stored bytes in runs of whole rows."""
     rows, columns = payload.stored_shape
     if not rows or not columns:
@@ -73,7 +76,7 @@ def _slabs(payload: PackedPayload, tensor: Tensor, reading: Reading) -> Iterator
     reading.limits.allow("one row of packed values", columns, reading.limits.block_size)
     step = max(BLOCK_SIZE // (4 * columns), 1) * columns
     held = np.empty(0, dtype=np.uint8)
-    for part in _runs(payload.stored, _stored(tensor, payload), reading):
+    for part in _runs(payload.stored, _stored(tensor, payload), reading, read):
         held = np.concatenate((held, part))
         while len(held) >= step:
             yield held[:step].reshape(-1, columns)
@@ -88,13 +91,11 @@ def _stored(tensor: Tensor, payload: PackedPayload) -> Tensor:
     return replace(tensor, dtype=DTYPES["uint8"], shape=payload.stored_shape, payload=payload.stored, logical_size=size)
 
 
-def _runs(payload: Payload, tensor: Tensor, reading: Reading) -> Iterator[Bytes]:
+def _runs(payload: Payload, tensor: Tensor, reading: Reading, read: ReadBlocks) -> Iterator[Bytes]:
     """Yield the bytes of a tensor in order; those that come in boxes, or stand for many, are put together first."""
-    from modelinspect.measure.readers import blocks
-
     itemsize = tensor.dtype.bits // 8
     whole: Bytes | None = None
-    for block in blocks(replace(tensor, payload=payload), reading):
+    for block in read(replace(tensor, payload=payload), reading):
         if whole is None and block.placed and block.box is None and block.repeat == 1:
             yield block.data.copy()
             continue
@@ -122,15 +123,15 @@ class _Zeros:
         self._axis = axis
 
     @classmethod
-    def read(cls, zeros: ZeroPoints, tensor: Tensor, reading: Reading) -> _Zeros:
+    def read(cls, zeros: ZeroPoints, tensor: Tensor, reading: Reading, read: ReadBlocks) -> _Zeros:
         """Read the points and the groups. Raises `FormatError` where they do not fit the matrix."""
-        raw = _whole(zeros.points, tensor, "int8" if zeros.is_signed else "uint8", zeros.shape, reading)
+        raw = _whole(zeros.points, tensor, "int8" if zeros.is_signed else "uint8", zeros.shape, reading, read)
         points = raw.view(np.int8 if zeros.is_signed else np.uint8).astype(np.int16).reshape(zeros.shape)
         length = tensor.shape[zeros.group_axis]
         if zeros.groups is None:
             groups = np.arange(length) // max(zeros.size, 1)
         else:
-            numbers = _whole(zeros.groups, tensor, "float32", (length,), reading).view("<f4")
+            numbers = _whole(zeros.groups, tensor, "float32", (length,), reading, read).view("<f4")
             if not np.isfinite(numbers).all():
                 raise FormatError(f"the groups of {tensor.name} are not numbers")
             groups = numbers.astype(np.intp)
@@ -147,12 +148,12 @@ class _Zeros:
         return self._points[first : first + count][:, self._groups]
 
 
-def _whole(payload: Payload, tensor: Tensor, dtype: str, shape: tuple[int, ...], reading: Reading) -> Bytes:
+def _whole(payload: Payload, tensor: Tensor, dtype: str, shape: tuple[int, ...], reading: Reading, read: ReadBlocks) -> Bytes:
     """Return the bytes of a helper of a tensor."""
     size = prod(shape) * (DTYPES[dtype].bits // 8)
     reading.limits.allow(f"a helper of {tensor.name}", size, reading.limits.structure_size)
     helper = replace(tensor, dtype=DTYPES[dtype], shape=shape, payload=payload, logical_size=size)
-    parts = list(_runs(payload, helper, reading))
+    parts = list(_runs(payload, helper, reading, read))
     data = np.concatenate(parts) if parts else np.empty(0, dtype=np.uint8)
     if len(data) != size:
         raise FormatError(f"a helper of {tensor.name} has {len(data):,} bytes where {size:,} belong")

@@ -57,6 +57,6 @@ def blocks(tensor: Tensor, reading: Reading) -> Iterator[Block]:
         case PackedPayload():
             from modelinspect.measure.packed import read_packed
 
-            return read_packed(payload, tensor, reading)
+            return read_packed(payload, tensor, reading, blocks)
         case _:
             assert_never(payload)

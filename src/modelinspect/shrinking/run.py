@@ -17,7 +17,8 @@ from modelinspect.shrinking import writing
 from modelinspect.shrinking.certificate import Record, certificate, record_files
 from modelinspect.shrinking.proof import Proof, UnprovedError, compare_tensors, contents, documents
 from modelinspect.shrinking.steps import Job, Loader, NotShrinkableError, Options, Step, StepName, Witness, Work
-from modelinspect.sources.files import FileSet, open_location
+from modelinspect.sources.files import FileSet
+from modelinspect.sources.opening import open_location
 
 Family = Callable[[Job], Witness]
 Progress = Callable[[int, int], None]

@@ -214,16 +214,3 @@ def _listing(folder: Path) -> os._ScandirIterator[str]:
         return os.scandir(folder)
     except OSError as error:
         raise LocationError(f"{folder}: cannot be listed: {error.strerror}") from error
-
-
-def open_location(location: str | os.PathLike[str], limits: Limits | None = None) -> FileSet:
-    """Open a file, a directory or a checkpoint prefix, also one that fsspec reaches (``s3://…``). Raises `LocationError`."""
-    text = os.fspath(location)
-    if "\0" in text or not text:
-        raise LocationError(f"{text!r}: is no path")
-    if "://" in text:
-        from modelinspect.sources.remote import RemoteFiles, is_remote
-
-        if is_remote(text):
-            return RemoteFiles(text, limits)
-    return LocalFiles(Path(text), limits)

@@ -18,6 +18,7 @@ from tests.support.hdf5 import Walked, walk_bytes
 
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.encodings.hdf5.model import Dataset, LayoutKind, TypeClass
+from modelinspect.encodings.hdf5.values import attribute_value
 from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source
 
@@ -152,7 +153,7 @@ def compare_attributes(path: Path) -> int:
                 continue  # h5py cannot, which says nothing of us
             if attribute.datatype.size > 8 and attribute.datatype.float_format is not None:
                 continue  # long doubles, which plain Python has not
-            ours = attribute.value(found.walk)
+            ours = attribute_value(attribute, found.walk)
             expected = plain(theirs)
             same = ours == expected or (
                 isinstance(expected, float | tuple) and np.array_equal(np.array(ours), np.array(expected), equal_nan=True)

@@ -18,7 +18,7 @@ from modelinspect.formats.checkpoint.names import use_by_name
 from modelinspect.formats.graph.object_graph import Node, Saved, Slot, read_trackable, uses
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.causes import Cause
-from modelinspect.sources.files import open_location
+from modelinspect.sources.opening import open_location
 
 
 def opened(name: str) -> Artifact:

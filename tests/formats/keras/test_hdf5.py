@@ -14,7 +14,8 @@ from modelinspect.core.tensors import Role, Storage
 from modelinspect.errors import UnknownFormatError
 from modelinspect.formats.registry import parse
 from modelinspect.measure.run import measure
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
+from modelinspect.sources.opening import open_location
 
 TYPES = {
     "int8": "i1", "uint16": "<u2", "int32": ">i4", "uint64": "u8", "float16": "f2", "float32": ">f4", "float64": "f8", "complex64": "c8",

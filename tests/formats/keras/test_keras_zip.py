@@ -22,7 +22,8 @@ from modelinspect.core.limits import Limits
 from modelinspect.core.tensors import RawPayload, Role, Storage, Tensor
 from modelinspect.errors import ModelInspectError
 from modelinspect.formats.registry import parse
-from modelinspect.sources.files import FileSet, MemoryFiles, open_location
+from modelinspect.sources.files import FileSet, MemoryFiles
+from modelinspect.sources.opening import open_location
 
 WEIGHTS = "model.weights.h5"
 

@@ -27,7 +27,8 @@ from modelinspect.formats.tflite import FORMAT
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.run import measure
 from modelinspect.measure.sparse import densify
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
+from modelinspect.sources.opening import open_location
 
 SMALL = [name for name in fixture_names(under="tflite", suffix=".tflite") if "grew" not in name]
 

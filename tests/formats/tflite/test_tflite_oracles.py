@@ -24,7 +24,8 @@ from modelinspect.formats.tflite.schema import dtype_of
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.readers import blocks
 from modelinspect.measure.run import measure
-from modelinspect.sources.files import MemoryFiles, open_location
+from modelinspect.sources.files import MemoryFiles
+from modelinspect.sources.opening import open_location
 
 pytestmark = pytest.mark.tensorflow
 CONVERTED = fixture_names(under="tflite/", suffix=".tflite")

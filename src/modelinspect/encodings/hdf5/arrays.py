@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelinspect.core.paths import PathId
 from modelinspect.encodings.cursor import Cursor
+from modelinspect.encodings.hdf5.numbers import numbers
 from modelinspect.encodings.hdf5.state import FREE, State
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ class _Array:
     def elements(self, data: bytes, count: int) -> NDArray[np.uint64]:
         """Return rows of address, size and mask."""
         import numpy as np
-
-        from modelinspect.encodings.hdf5.chunks import numbers
 
         width, entry = self.state.offset_size, self.entry
         table = np.frombuffer(data, dtype=np.uint8, count=count * entry).reshape(count, entry)

@@ -10,10 +10,10 @@ from modelinspect.encodings.hdf5.arrays import Part, read_extensible_array, read
 from modelinspect.encodings.hdf5.btree2 import BTree2
 from modelinspect.encodings.hdf5.messages import LayoutMessage
 from modelinspect.encodings.hdf5.model import Chunks, Dataspace
+from modelinspect.encodings.hdf5.numbers import numbers
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, STALE_KEYS, State
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 _IMPLICIT = 2
@@ -198,12 +198,3 @@ class ChunkIndex:
             rows, coordinates = rows[~beyond], coordinates[~beyond]
         sizes = rows[:, 1] if self._filtered else np.full(len(rows), self._chunk_size, dtype=np.uint64)
         self._add_columns(rows[:, 0], sizes, rows[:, 2], coordinates)
-
-
-def numbers(columns: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return the little-endian numbers that stand in the rows of a table of bytes."""
-    import numpy as np
-
-    padded = np.zeros((len(columns), 8), dtype=np.uint8)
-    padded[:, : columns.shape[1]] = columns
-    return padded.view("<u8")[:, 0]

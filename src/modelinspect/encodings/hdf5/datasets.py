@@ -24,8 +24,9 @@ from modelinspect.encodings.hdf5.messages import (
     read_old_fill_value,
 )
 from modelinspect.encodings.hdf5.model import Attribute, Chunks, Dataset, Dataspace, Datatype, ExternalFile, Filter, LayoutKind
+from modelinspect.encodings.hdf5.numbers import text
 from modelinspect.encodings.hdf5.pointers import heap_pointers
-from modelinspect.encodings.hdf5.state import CONTAINER, FREE, TENSOR_DATA, State, text
+from modelinspect.encodings.hdf5.state import CONTAINER, FREE, TENSOR_DATA, State
 from modelinspect.encodings.hdf5.superblock import Roots
 from modelinspect.encodings.hdf5.symbols import finish_local_heap, local_heap_header_size, read_local_heap
 from modelinspect.errors import FormatError

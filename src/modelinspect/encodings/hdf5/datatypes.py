@@ -7,7 +7,8 @@ from math import prod
 from modelinspect.core.tensors import ByteOrder
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.model import CompoundMember, Datatype, FloatFormat, TypeClass
-from modelinspect.encodings.hdf5.state import encoded_size, text
+from modelinspect.encodings.hdf5.numbers import text
+from modelinspect.encodings.hdf5.state import encoded_size
 from modelinspect.errors import UnsupportedFeatureError
 
 _CLASSES = tuple(TypeClass)

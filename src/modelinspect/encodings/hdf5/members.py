@@ -20,7 +20,8 @@ from modelinspect.encodings.hdf5.messages import (
     skip_group_info,
 )
 from modelinspect.encodings.hdf5.model import Attribute, Link, LinkKind
-from modelinspect.encodings.hdf5.state import CONTAINER, FREE, METADATA, State, text
+from modelinspect.encodings.hdf5.numbers import text
+from modelinspect.encodings.hdf5.state import CONTAINER, FREE, METADATA, State
 from modelinspect.encodings.hdf5.superblock import Roots
 from modelinspect.encodings.hdf5.symbols import LocalHeap, SymbolTable, finish_local_heap, local_heap_header_size, read_local_heap
 from modelinspect.errors import FormatError

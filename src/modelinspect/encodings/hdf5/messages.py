@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.model import Dataspace, Filter, LayoutKind
-from modelinspect.encodings.hdf5.state import text
+from modelinspect.encodings.hdf5.numbers import text
 from modelinspect.errors import UnsupportedFeatureError
 
 MESSAGE_NAMES: tuple[str, ...] = (

@@ -16,8 +16,6 @@ from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.limits import Limits
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ByteOrder
-from modelinspect.encodings.walk import Walk
-from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source
 
 
@@ -199,34 +197,6 @@ class Attribute:
             return self.data
         limits.allow(f"attribute {self.name}", self.span.size, limits.structure_size, source.name, self.span.offset)
         return source.read_at(self.span.offset, self.span.size)
-
-    def value(self, walk: Walk) -> Value:
-        """Return the value in plain Python: str for text, int, float, bool, bytes for what is opaque, and tuples of these.
-
-        Arrays are nested tuples, compounds tuples of their members' values, a null dataspace is None. Text that is not
-        UTF-8 has backslash escapes. Raises `FormatError`.
-        """
-        from modelinspect.encodings.hdf5.values import attribute_value
-
-        return attribute_value(self, walk)
-
-    def text(self, walk: Walk) -> str | None:
-        """Return the value of a scalar text, None where it is something else or cannot be read."""
-        try:
-            value = self.value(walk) if self.datatype.is_string else None
-        except FormatError:
-            return None
-        return value if isinstance(value, str) else None
-
-    def texts(self, walk: Walk) -> tuple[str, ...] | None:
-        """Return the values of a one-dimensional array of texts, None where it is something else or cannot be read."""
-        try:
-            value = self.value(walk) if self.datatype.is_string else None
-        except FormatError:
-            return None
-        if not isinstance(value, tuple):
-            return None
-        return tuple(item for item in value if isinstance(item, str))
 
 
 Value = None | bool | int | float | complex | str | bytes | tuple["Value", ...]

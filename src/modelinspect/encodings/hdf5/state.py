@@ -197,8 +197,3 @@ class State:
 def encoded_size(limit: int) -> int:
     """Return the bytes that numbers up to ``limit`` are encoded in."""
     return max((limit.bit_length() + 7) // 8, 1)
-
-
-def text(data: bytes) -> str:
-    """Decode a name; bytes that are not UTF-8 become backslash escapes."""
-    return data.decode("utf-8", "backslashreplace")

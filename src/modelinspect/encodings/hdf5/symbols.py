@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from struct import Struct
 
 from modelinspect.core.paths import PathId
-from modelinspect.encodings.hdf5.state import CONTAINER, FREE, METADATA, STALE_ENTRIES, STALE_KEYS, State, text
+from modelinspect.encodings.hdf5.numbers import text
+from modelinspect.encodings.hdf5.state import CONTAINER, FREE, METADATA, STALE_ENTRIES, STALE_KEYS, State
 
 _WIDTH = {2: "H", 4: "I", 8: "Q"}
 _NODE_HEAD = 8

@@ -8,7 +8,7 @@ from math import ldexp, prod
 from modelinspect.core.limits import Cost
 from modelinspect.core.tensors import ByteOrder
 from modelinspect.encodings.hdf5.model import Attribute, Datatype, FloatFormat, TypeClass, Value
-from modelinspect.encodings.hdf5.state import text
+from modelinspect.encodings.hdf5.numbers import text
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError, UnsupportedFeatureError
 
@@ -161,3 +161,21 @@ def _float(kind: Datatype, data: bytes) -> float:
         return sign * ldexp(fraction + (1.0 if exponent else 0.0), max(exponent, 1) - layout.exponent_bias)
     except OverflowError:
         return sign * float("inf")
+
+
+def text_of(attribute: Attribute, walk: Walk) -> str | None:
+    """Return the value of a scalar text, None where it is something else or cannot be read."""
+    try:
+        value = attribute_value(attribute, walk) if attribute.datatype.is_string else None
+    except FormatError:
+        return None
+    return value if isinstance(value, str) else None
+
+
+def texts_of(attribute: Attribute, walk: Walk) -> tuple[str, ...] | None:
+    """Return the values of a one-dimensional array of texts, None where it is something else or cannot be read."""
+    try:
+        value = attribute_value(attribute, walk) if attribute.datatype.is_string else None
+    except FormatError:
+        return None
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, tuple) else None

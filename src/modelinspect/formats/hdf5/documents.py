@@ -5,6 +5,7 @@ from __future__ import annotations
 from modelinspect.core.artifact import DocumentKind
 from modelinspect.core.span import Span
 from modelinspect.encodings.hdf5.model import Attribute, Hdf5File, LayoutKind, LinkKind
+from modelinspect.encodings.hdf5.values import text_of
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 
@@ -38,7 +39,7 @@ def _keep_text(site: Site, attribute: Attribute) -> None:
         site.document(DocumentKind.KERAS_CONFIG, attribute.span, attribute.name)
     else:  # several pieces, or in a compressed heap
         try:
-            text = attribute.text(site.walk)
+            text = text_of(attribute, site.walk)
         except FormatError:
             return
         site.document(DocumentKind.KERAS_CONFIG, attribute.span, attribute.name, (text or "").encode("utf-8", "backslashreplace"))

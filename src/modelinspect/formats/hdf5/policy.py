@@ -7,6 +7,7 @@ from math import prod
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.tensors import DType, Extent, Hdf5Filter, Hdf5Payload, Payload, Storage, Tensor
 from modelinspect.encodings.hdf5.model import Chunks, Dataset, Hdf5File, LayoutKind
+from modelinspect.encodings.hdf5.values import text_of
 from modelinspect.formats.base import Site
 from modelinspect.formats.hdf5.elements import Elements, elements
 from modelinspect.formats.hdf5.naming import Naming
@@ -35,7 +36,7 @@ class TensorPolicy:
     def dataset(self, dataset: Dataset) -> TensorId:
         """Add the tensor of a data set."""
         hint = dataset.attributes.get("dtype")
-        of = elements(dataset.datatype, hint.text(self._site.walk) if hint is not None else None)
+        of = elements(dataset.datatype, text_of(hint, self._site.walk) if hint is not None else None)
         described = self._naming.describe(dataset)
         shape = (*dataset.shape, *of.shape) if dataset.dataspace.shape is not None else (0,)
         payload, note = _payload(self._site, dataset, of)

@@ -10,6 +10,7 @@ from modelinspect.core.bytemap import TensorId
 from modelinspect.core.facts import Fact, Facts, set_fact
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.hdf5.model import Hdf5File, LayoutKind, LinkKind
+from modelinspect.encodings.hdf5.values import text_of
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.keras.config import LayerConfig, pruning_settings, quantized_layers
 from modelinspect.formats.keras.legacy_naming import LegacyNaming
@@ -71,7 +72,7 @@ def attribute_facts(file: Hdf5File, site: Site) -> Facts:
         group = file.group(path)
         for name in ("keras_version", "backend"):
             attribute = group.attributes.get(name) if group is not None else None
-            text = attribute.text(site.walk) if attribute is not None else None
+            text = text_of(attribute, site.walk) if attribute is not None else None
             if text is not None:
                 set_fact(facts, name, text[:_TEXT])
     return facts

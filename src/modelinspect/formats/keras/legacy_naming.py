@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.hdf5.model import Attribute, Dataset, Group, Hdf5File
+from modelinspect.encodings.hdf5.values import text_of, texts_of
 from modelinspect.encodings.walk import Walk
 from modelinspect.formats.hdf5.naming import Description
 from modelinspect.formats.keras.config import LayerConfig, computing_policy, read_config, read_json
@@ -135,18 +136,18 @@ def names(attributes: Mapping[str, Attribute], name: str, walk: Walk) -> tuple[s
     """Return a list of names, which Keras splits over ``name0``, ``name1``, … where it is longer than a header may be."""
     whole = attributes.get(name)
     if whole is not None:
-        return whole.texts(walk) or ()
+        return texts_of(whole, walk) or ()
     found: list[str] = []
     number = 0
     while (part := attributes.get(f"{name}{number}")) is not None:
-        found += part.texts(walk) or ()
+        found += texts_of(part, walk) or ()
         number += 1
     return tuple(found)
 
 
 def _text(attributes: Mapping[str, Attribute], name: str, walk: Walk) -> str | None:
     attribute = attributes.get(name)
-    return attribute.text(walk) if attribute is not None else None
+    return text_of(attribute, walk) if attribute is not None else None
 
 
 def _bare(weight: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.hdf5.model import Dataset, Hdf5File
+from modelinspect.encodings.hdf5.values import text_of
 from modelinspect.encodings.walk import Walk
 from modelinspect.formats.hdf5.elements import elements
 from modelinspect.formats.hdf5.naming import Description
@@ -53,7 +54,7 @@ class StoreNaming:
         for group in file.groups:
             attribute = group.attributes.get("name")
             if attribute is not None and group.path.endswith("/vars"):
-                name = attribute.text(walk)
+                name = text_of(attribute, walk)
                 if name is not None:
                     self.layer_names[group.path[: -len("/vars")].strip("/")] = name
         names = GivenNames(numbered_variables, self.model, self._training, self.layer_names)
@@ -79,4 +80,4 @@ class StoreNaming:
 
 def _variable(dataset: Dataset, walk: Walk) -> Variable:
     hint = dataset.attributes.get("dtype")
-    return Variable(elements(dataset.datatype, hint.text(walk) if hint is not None else None).dtype, dataset.shape)
+    return Variable(elements(dataset.datatype, text_of(hint, walk) if hint is not None else None).dtype, dataset.shape)

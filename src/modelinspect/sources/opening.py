@@ -1,0 +1,23 @@
+"""Open a location: a file, a folder, a checkpoint prefix, here or on another machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from modelinspect.core.limits import Limits
+from modelinspect.errors import LocationError
+from modelinspect.sources.files import FileSet, LocalFiles
+
+
+def open_location(location: str | os.PathLike[str], limits: Limits | None = None) -> FileSet:
+    """Open a file, a directory or a checkpoint prefix, also one that fsspec reaches (``s3://…``). Raises `LocationError`."""
+    text = os.fspath(location)
+    if "\0" in text or not text:
+        raise LocationError(f"{text!r}: is no path")
+    if "://" in text:
+        from modelinspect.sources.remote import RemoteFiles, is_remote
+
+        if is_remote(text):
+            return RemoteFiles(text, limits)
+    return LocalFiles(Path(text), limits)
