@@ -34,6 +34,7 @@ def sizes(build: Build, *, measured: bool = True) -> dict[str, int]:
         (RegionKind.CONTAINER, "container"),
         (RegionKind.FREE, "free"),
         (RegionKind.UNATTRIBUTED, "unattributed"),
+        (RegionKind.COMPILED, "compiled"),
     ],
 )
 def test_every_kind_has_a_category(kind: RegionKind, category: str) -> None:

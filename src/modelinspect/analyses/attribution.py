@@ -43,7 +43,7 @@ class Ledger:
             raise InvariantError(f"the rows of {self.artifact.location} sum to {total:,} bytes of {self.artifact.size:,}")
 
     def category_sizes(self) -> dict[Category, int]:
-        """Return the bytes of all fifteen categories; they sum to the artifact's size."""
+        """Return the bytes of all categories; they sum to the artifact's size."""
         totals = np.zeros(len(CATEGORIES), dtype=np.int64)
         np.add.at(totals, self.categories, self.sizes)
         return {category: int(totals[category.code]) for category in CATEGORIES}
@@ -149,6 +149,8 @@ def _kind_category(kind: RegionKind) -> Category:
             return Category.FREE
         case RegionKind.UNATTRIBUTED:
             return Category.UNATTRIBUTED
+        case RegionKind.COMPILED:
+            return Category.COMPILED
         case _:
             assert_never(kind)
 

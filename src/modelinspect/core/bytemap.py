@@ -34,6 +34,7 @@ class RegionKind(StrEnum):
     CONTAINER = "container"
     FREE = "free"
     UNATTRIBUTED = "unattributed"
+    COMPILED = "compiled"
 
     def __new__(cls, value: str) -> Self:
         member = str.__new__(cls, value)

@@ -153,6 +153,9 @@ class Facts(TypedDict, total=False):
     quantized_tensors: Mapping[str, Fact]
     conversion: Mapping[str, Fact]
     compression: Mapping[str, Fact]
+    """Tensors that tflite-micro stores as indices: how many, by type of decoding, bits and bits per weight of each."""
+    compiled_programs: tuple[Fact, ...]
+    """Programs compiled for another processor: operator, vendor, system on a chip, bytes."""
     model_metadata: Mapping[str, Fact]
     metadata_texts: Mapping[str, Fact]
     """Metadata buffers that hold a short text, by name; reports show each as ``metadata.NAME``."""

@@ -233,6 +233,22 @@ class ZarrPayload:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupPayload:
+    """Elements as indices of ``bits`` each, the first in the high bits, into tables of values, as tflite-micro stores them.
+
+    Element i belongs to channel ``i // inner % channels``; a channel's table has ``stride`` values, and ``table`` holds one after another.
+    """
+
+    stream: Stream
+    indices: Span
+    bits: int
+    table: Span
+    stride: int
+    channels: int
+    inner: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProtobufPayload:
     """Elements that stand in a TensorProto, which takes up ``span`` of a stream: raw, typed, or one value for many."""
 
@@ -382,6 +398,15 @@ def dense_size(dtype: DType, shape: tuple[int, ...]) -> int:
 
 
 Payload = (
-    RawPayload | JoinedPayload | SplatPayload | Hdf5Payload | ZarrPayload | ProtobufPayload | TextPayload | SparsePayload | PackedPayload
+    RawPayload
+    | JoinedPayload
+    | SplatPayload
+    | Hdf5Payload
+    | ZarrPayload
+    | LookupPayload
+    | ProtobufPayload
+    | TextPayload
+    | SparsePayload
+    | PackedPayload
 )
 """Every way in which elements can be laid out."""

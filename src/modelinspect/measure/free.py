@@ -12,7 +12,17 @@ from modelinspect.core.artifact import Artifact, Member
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import KIB, Limits
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import Hdf5Payload, JoinedPayload, ProtobufPayload, RawPayload, SplatPayload, Stream, Tensor, ZarrPayload
+from modelinspect.core.tensors import (
+    Hdf5Payload,
+    JoinedPayload,
+    LookupPayload,
+    ProtobufPayload,
+    RawPayload,
+    SplatPayload,
+    Stream,
+    Tensor,
+    ZarrPayload,
+)
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 
@@ -134,6 +144,8 @@ def _compressed_runs(tensors: tuple[Tensor, ...]) -> dict[str, list[Span]]:
 def _streams(tensor: Tensor) -> tuple[Stream, ...]:
     match tensor.payload:
         case RawPayload(stream=stream) | SplatPayload(stream=stream) | Hdf5Payload(stream=stream) | ProtobufPayload(stream=stream):
+            return (stream,)
+        case LookupPayload(stream=stream):
             return (stream,)
         case ZarrPayload(streams=streams):
             return streams

@@ -8,6 +8,7 @@ from typing import assert_never
 from modelinspect.core.tensors import (
     Hdf5Payload,
     JoinedPayload,
+    LookupPayload,
     PackedPayload,
     ProtobufPayload,
     RawPayload,
@@ -42,6 +43,10 @@ def blocks(tensor: Tensor, reading: Reading) -> Iterator[Block]:
             from modelinspect.measure.zarr import read_zarr
 
             return read_zarr(payload, tensor, reading)
+        case LookupPayload():
+            from modelinspect.measure.lookup import read_lookup
+
+            return read_lookup(payload, tensor, reading)
         case ProtobufPayload():
             from modelinspect.measure.inline import read_inline
 

@@ -231,6 +231,7 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
     )
     KEEP_ONE_CHECKPOINT = Text("keep the last of these checkpoints alone: CheckpointManager does with max_to_keep=1", file="model")
     SHARE_LAYER = Text("let the places share one layer: what it holds is stored once")
+    INSPECT_SOURCE = Text("inspect the model that it was compiled from: its weights can be read", file="model.tflite")
     CONVERT_WITHOUT_GRADIENT = _python(
         "convert without the gradient, which only further training needs (`function` and `signature` are those of the conversion)",
         """

@@ -179,6 +179,7 @@ def _styles() -> dict[str, Style]:
         Category.QUANTIZATION: "magenta",
         Category.OPTIMIZER_STATE: "red",
         Category.PRUNING_STATE: "bright_red",
+        Category.COMPILED: "bright_white",
         Category.ASSETS: "bright_cyan",
         Category.DEBUG: "bright_magenta",
         Category.CONTAINER: "bright_blue",

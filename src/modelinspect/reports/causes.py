@@ -29,6 +29,7 @@ class Cause(Coded):
     FRAGMENTATION = "fragmentation", "space that is allocated and not used"
     ALIGNMENT = "alignment", "padding that puts data on round offsets"
     ASSETS = "assets", "vocabularies and other files beside the model"
+    COMPILED_PROGRAM = "compiled-program", "a program compiled for another processor, with its weights inside"
     DEBUG_INFO = "debug-info", "debug information and stack traces"
     TRAILING_BYTES = "trailing-bytes", "bytes behind the end that the format states"
     UNEXPLAINED = "unexplained", "bytes that could not be named"

@@ -179,8 +179,9 @@ def signed(size: int) -> str:
 
 
 def category_deltas(before: Mapping[Category, int], after: Mapping[Category, int]) -> dict[str, int]:
-    """Return after less before for all fifteen categories."""
-    return {str(category): after[category] - before[category] for category in CATEGORIES}
+    """Return after less before for the fifteen categories, and for ``compiled`` where either side has some of it."""
+    shown = [one for one in CATEGORIES if one is not Category.COMPILED or before[one] or after[one]]
+    return {str(category): after[category] - before[category] for category in shown}
 
 
 def _names(entry: TensorDelta) -> str:

@@ -22,8 +22,8 @@ _WORTH_SHOWING = 0.1
 _VERSION_FACTS = ("keras_version", "backend", "tensorflow_version", "producer", "version", "runtime_version")
 
 
-class Categories(Part, frozen=True, kw_only=True, rename="kebab"):
-    """The bytes of every category; they sum to the artifact's size."""
+class Categories(Part, frozen=True, kw_only=True, rename="kebab", omit_defaults=True):
+    """The bytes of every category; they sum to the artifact's size. ``compiled`` is left out where there is nothing of it."""
 
     graph: int
     metadata: int
@@ -35,6 +35,7 @@ class Categories(Part, frozen=True, kw_only=True, rename="kebab"):
     quantization: int
     optimizer_state: int
     pruning_state: int
+    compiled: int = 0
     assets: int
     debug: int
     container: int
@@ -141,7 +142,8 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
             return Table("", columns, [(*(row.values or blank), row.size, share(row.size, size)) for row in self.rollup.rows])
         columns = (Column("category", "category"), Column("size", "size", Unit.BYTES), Column("share", "share", Unit.SHARE))
         sizes = category_sizes(self.categories)
-        return Table("", columns, [(str(category), sizes[category], share(sizes[category], size)) for category in CATEGORIES])
+        shown = [category for category in CATEGORIES if category is not Category.COMPILED or sizes[category]]
+        return Table("", columns, [(str(category), sizes[category], share(sizes[category], size)) for category in shown])
 
     def _overhead(self) -> int:
         sizes = category_sizes(self.categories)

@@ -136,6 +136,7 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
         0,
         lambda: pair(model(kernel(), date_saved="1"), model(kernel(seed=2), location="after.h5", date_saved="2")),
     ),
+    "compiled-program": (lambda: fixture("tflite_handbuilt/byte_code.tflite"), 200, lambda: fixture("tflite_handbuilt/narrow.tflite")),
     "const-and-variable": (
         lambda: alone(beside(kernel(), kernel())),
         16_384,
@@ -225,6 +226,7 @@ def test_nothing_that_needs_reading_is_claimed_without(rule: str) -> None:
     unread = explain(None if before is None else Subject(before.artifact, None), Subject(after.artifact, None))
     structural = {
         "block-mismatch",
+        "compiled-program",
         "densify-present",
         "missing-data",
         "quant-params-dominate",

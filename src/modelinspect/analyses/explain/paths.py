@@ -39,6 +39,8 @@ def path_cause(format: FormatName, kind: RegionKind, parts: tuple[str, ...]) -> 
             return Cause.ALIGNMENT if _says(parts, _ALIGNED) else Cause.FRAGMENTATION
         case RegionKind.UNATTRIBUTED:
             return Cause.UNEXPLAINED
+        case RegionKind.COMPILED:
+            return Cause.COMPILED_PROGRAM
         case _:
             assert_never(kind)
 

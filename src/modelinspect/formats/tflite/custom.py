@@ -9,14 +9,20 @@ from modelinspect.core.paths import PathId
 from modelinspect.encodings.flatbuffers.flexbuffers import Flex, read_flex
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
+from modelinspect.formats.tflite.compiled import EDGE_TPU
 
 LARGEST = 1 << 20
 """Options above this are named whole: a flexbuffer of that size is data, not options."""
 VALUES = 65_536
 
 
+PAYLOAD = 256
+"""A value of an Edge TPU's options above this is the program, not a setting."""
+
+
 def claim_options(site: Site, offset: int, size: int, path: PathId, operator: str) -> Flex | None:
     """Claim the options of an operator: value by value where they are a flexbuffer, or else whole. Return the flexbuffer."""
+    is_program = operator == EDGE_TPU
     flex = None
     if 0 < size <= LARGEST:
         try:
@@ -24,12 +30,13 @@ def claim_options(site: Site, offset: int, size: int, path: PathId, operator: st
         except FormatError:  # options may be anything: custom operators read them as they like
             flex = None
     if flex is None:
-        site.claims.claim(offset, size, RegionKind.GRAPH, path)
+        site.claims.claim(offset, size, RegionKind.COMPILED if is_program else RegionKind.GRAPH, path)
         return None
     paths = site.claims.paths
     end = 0
     for span in flex.spans:
-        kind = RegionKind.CONTAINER if span.framing else RegionKind.GRAPH
+        value = RegionKind.COMPILED if is_program and span.size > PAYLOAD else RegionKind.GRAPH
+        kind = RegionKind.CONTAINER if span.framing else value
         name = _flex_names(span.path) if operator.startswith("Flex") else span.path
         site.claims.claim(offset + span.offset, span.size, kind, paths.child(path, *name))
         if span.offset > end:

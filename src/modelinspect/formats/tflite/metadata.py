@@ -13,6 +13,7 @@ from modelinspect.encodings.flatbuffers.tables import Table
 from modelinspect.encodings.flatbuffers.walker import Labels, walk_flatbuffer
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
+from modelinspect.formats.tflite.compiled import STAMP, Programs, read_stamp
 from modelinspect.formats.tflite.custom import byte_code_note
 from modelinspect.formats.tflite.labels import DEBUG, METADATA
 from modelinspect.formats.tflite.model import Buffer, Model
@@ -29,6 +30,7 @@ class Lookups:
     tables: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     """By subgraph and tensor: the buffer of values, and the bits of an index into it."""
     byte_code: list[tuple[int, int, str]] = field(default_factory=list)
+    programs: Programs = field(default_factory=lambda: Programs({}))
 
 
 def claim_metadata(site: Site, model: Model, paths: dict[int, PathId], facts: Facts) -> Lookups:
@@ -87,6 +89,10 @@ def _claim(site: Site, name: str, buffer: Buffer, path: PathId, facts: Facts, lo
         if note is not None:
             lookups.byte_code.append((*note, name))
         return
+    stamp = read_stamp(data) if name == STAMP else None
+    if stamp is not None:
+        lookups.programs.vendor, lookups.programs.soc = stamp
+        return
     text = data.rstrip(b"\0")
     if text and b"\0" not in text and text.isascii() and text.decode().isprintable():
         if name == "min_runtime_version":
@@ -135,7 +141,7 @@ def _tell_compression(root: Table, facts: Facts, lookups: Lookups) -> None:
     for place, subgraph in enumerate(root.tables("subgraphs")):
         for tensor in subgraph.tables("lut_tensors"):
             lookups.tables[place, tensor.value("tensor")] = (tensor.value("value_buffer"), tensor.value("index_bitwidth"))
-    facts["compression"] = {"schema_version": root.value("schema_version"), "lookup_tables": len(lookups.tables)}
+    facts["compression"] = {"schema_version": root.value("schema_version")}
 
 
 def _tell_nothing(_: Table, __: Facts, ___: Lookups) -> None:

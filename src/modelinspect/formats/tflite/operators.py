@@ -8,6 +8,7 @@ from modelinspect.core.bytemap import RegionKind
 from modelinspect.encodings.flatbuffers.walker import Content
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
+from modelinspect.formats.tflite.compiled import EDGE_TPU, Programs
 from modelinspect.formats.tflite.custom import byte_code, claim_options
 from modelinspect.formats.tflite.model import Model
 
@@ -17,10 +18,11 @@ class Outside:
     """Spans behind the flatbuffer that operators have claimed, each once."""
 
     site: Site
+    programs: Programs
     spans: list[tuple[int, int]] = field(default_factory=list)
 
-    def claim(self, offset: int, size: int, what: str) -> None:
-        """Claim a span for an operator."""
+    def claim(self, offset: int, size: int, what: str, program: str = "") -> None:
+        """Claim a span for an operator; ``program`` is the operator that runs it on another processor, if one does."""
         if (offset, size) in self.spans or offset <= 0 or size <= 0:
             return
         if offset + size > self.site.source.size:
@@ -28,12 +30,14 @@ class Outside:
             self.site.diagnose(f"{what} needs {size:,} bytes but {left:,} are left", min(offset, self.site.source.size))
             return
         self.spans.append((offset, size))
-        self.site.claims.claim(offset, size, RegionKind.GRAPH, self.site.claims.path(what))
+        self.site.claims.claim(offset, size, RegionKind.COMPILED if program else RegionKind.GRAPH, self.site.claims.path(what))
+        if program:
+            self.programs.add(program, size)
 
 
-def claim_operators(site: Site, model: Model, contents: list[Content]) -> Outside:
+def claim_operators(site: Site, model: Model, contents: list[Content], programs: Programs) -> Outside:
     """Claim the options of all operators; return what they have behind the flatbuffer."""
-    outside = Outside(site)
+    outside = Outside(site, programs)
     options = {content.offset: content for content in contents}
     for graph in model.subgraphs:
         for operator in graph.operators:
@@ -48,9 +52,13 @@ def claim_operators(site: Site, model: Model, contents: list[Content]) -> Outsid
             if content is not None:
                 code = byte_code(claim_options(site, content.offset, content.size, content.path, operator.code.name))
                 if code is not None:
-                    outside.claim(code[0], code[1], "/".join(part for part in ("byte code", operator.code.name, code[2]) if part))
+                    what = "/".join(part for part in ("byte code", operator.code.name, code[2]) if part)
+                    outside.claim(code[0], code[1], what, operator.code.name)
+                if operator.code.name == EDGE_TPU:
+                    programs.add(EDGE_TPU, content.size)
             if offset > 1:
-                outside.claim(offset, size, f"large custom options of {operator.code.name}")
+                program = operator.code.name if operator.code.name == EDGE_TPU else ""
+                outside.claim(offset, size, f"large custom options of {operator.code.name}", program)
     for content in options.values():
         claim_options(site, content.offset, content.size, content.path, "")
     return outside

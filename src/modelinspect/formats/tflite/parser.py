@@ -39,15 +39,21 @@ class ModelParser:
         data = [content for content in document.contents if content.table == "Buffer"]
         paths = {content.offset: content.path for content in data}
         lookups = claim_metadata(self.site, model, paths, self.facts)
-        outside = claim_operators(self.site, model, [content for content in document.contents if content.table != "Buffer"])
+        outside = claim_operators(
+            self.site, model, [content for content in document.contents if content.table != "Buffer"], lookups.programs
+        )
         for offset, size, what in lookups.byte_code:
-            outside.claim(offset, size, f"byte code/{what}")
+            outside.claim(offset, size, f"byte code/{what}", what)
         external = ExternalFiles(self.site, model)
         tensors = TensorBuilder(self.site, model, paths, lookups, external)
         tensors.run()
         self._claim_unused(model, tensors, data)
         if tensors.sparse:
             self.facts["sparse_tensors"] = tuple(tensors.sparse)
+        lookups.programs.tell(self.facts)
+        if tensors.compressed:
+            types = {**tensors.decoders.types} if tensors.decoders is not None else {}
+            self.facts["compression"] = {**self.facts.get("compression", {}), "tensors": tensors.compressed, "decode_types": types}
         if tensors.schemes:
             self.facts["quantized_tensors"] = dict(sorted(tensors.schemes.items()))
         if model.external:

@@ -13,7 +13,9 @@ from modelinspect.core.span import Span
 from modelinspect.core.tensors import DType, ElementKind, Payload, Quantization, Role, Storage, Tensor, dense_size
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
+from modelinspect.formats.tflite.compiled import ETHOS_U, ethos_buffers, ethos_product
 from modelinspect.formats.tflite.external import ExternalFiles
+from modelinspect.formats.tflite.lookup import Decoders, Lookup, find_lookups, lookup_payload
 from modelinspect.formats.tflite.metadata import Lookups
 from modelinspect.formats.tflite.model import Model, SubGraph, TensorRow
 from modelinspect.formats.tflite.quantization import Scheme, read_quantization
@@ -59,6 +61,10 @@ class TensorBuilder:
     schemes: Counter[str] = field(default_factory=Counter)
     names: dict[tuple[int, int], str] = field(default_factory=dict)
     """The names of stored tensors by subgraph and index."""
+    compressed: dict[str, Fact] = field(default_factory=dict)
+    """Tensors stored as indices into tables: bits of an index, bits per weight with the tables."""
+    decoders: Decoders | None = None
+    _compiled: set[int] = field(default_factory=set)
     _taken: set[str] = field(default_factory=set)
     _weights: list[set[int]] = field(default_factory=list)
     _parameters: list[set[int]] = field(default_factory=list)
@@ -69,6 +75,10 @@ class TensorBuilder:
         self._weights = weight_tensors(self.model)
         self._parameters = [set() for _ in self.model.subgraphs]
         self._places = {graph.index: place for place, graph in enumerate(self.model.subgraphs)}
+        self.decoders = find_lookups(self.site, self.model, self.lookups.tables)
+        self._compiled = ethos_buffers(self.model)
+        for graph_index, index in self.decoders.ancillary:
+            self._parameters[self._places[graph_index]].add(index)
         groups: dict[tuple[str, int, int], Users] = {}
         for graph in self.model.subgraphs:
             for row in graph.tensors:
@@ -146,22 +156,28 @@ class TensorBuilder:
         stored = self._stored(row)
         if stored is None:
             return
-        dtype = dtype_of(row.type)
+        if not row.external and row.buffer in self._compiled:
+            self._claim_program(stored)
+            return
+        lookup = self.decoders.lookups.get((graph.index, row.index)) if self.decoders is not None else None
+        described = lookup.output if lookup is not None and lookup.output is not None else row
+        if described is not row:
+            scheme = self._scheme(graph, described)
+        dtype = dtype_of(described.type)
         try:
-            shape = tuple(max(length, 0) for length in row.shape)
+            shape = tuple(max(length, 0) for length in described.shape)
             sparsity = self._sparsity(row)
         except FormatError as error:
             self.site.survive(error)
             shape, sparsity = (), None
         name = self._name(graph, row)
-        lookup = self.lookups.tables.get((graph.index, row.index))
         logical = dense_size(dtype, shape) if dtype.bits else stored.size
         if logical > LARGEST_SHAPE:
             self.site.diagnose(f"tensor {name} has the shape {shape}", row.table.position)
             shape, logical = (), stored.size
         storage = Storage.SPARSE if sparsity is not None else Storage.COMPRESSED if lookup is not None else Storage.DENSE
-        payload, note = self._payload(stored, dtype, logical, sparsity, compressed=lookup is not None)
         affine: Quantization | None = scheme.affine if scheme is not None else None
+        payload, note = self._payload(stored, dtype, logical, sparsity, lookup, shape, affine)
         if scheme is not None and scheme.affine is None and scheme.zero_points >= 0:
             payload, note = None, f"its zero points stand in tensor {scheme.zero_points} and are not applied"
         tensor = Tensor(
@@ -183,19 +199,33 @@ class TensorBuilder:
         if sparsity is not None:
             self.sparse.append(sparsity.facts(name, dtype, shape, stored.size, logical))
         if lookup is not None:
-            self._claim_lookup(lookup[0], identity)
+            self._claim_lookup(lookup, identity)
 
     def _claim(self, stored: Stored, identity: TensorId) -> None:
         stored.site.claims.claim(stored.offset, stored.size, RegionKind.TENSOR_DATA, stored.path, identity)
 
-    def _claim_lookup(self, index: int, identity: TensorId) -> None:
-        """Claim the table of values of a compressed tensor, unless a tensor has it for its own."""
+    def _claim_program(self, stored: Stored) -> None:
+        """Claim a buffer that Vela's operator reads as its program: what it holds is no tensor."""
+        stored.site.claims.claim(stored.offset, stored.size, RegionKind.COMPILED, stored.path)
+        self.lookups.programs.add(ETHOS_U, stored.size)
+        self.lookups.programs.ethos = self.lookups.programs.ethos or ethos_product(stored.site, stored.offset, stored.size)
+
+    def _claim_lookup(self, lookup: Lookup, identity: TensorId) -> None:
+        """Claim the table of values of a compressed tensor, unless a tensor has it for its own, and note what its weights cost."""
+        index = lookup.buffer
         values = self.model.buffer(index)
+        tensor = self.site.parsing.tensor(identity)
+        cost = tensor.stored_size + (values.size if values is not None else 0)
+        weights = tensor.element_count
+        self.compressed[tensor.name] = {
+            "index_bits": lookup.bits,
+            "table_bytes": values.size if values is not None else 0,
+            "bits_per_weight": round(8 * cost / weights, 3) if weights else None,
+        }
         if values is not None and not values.outside and index not in self.used:
             self.used.add(index)
             path = self.site.claims.paths.child(self.paths.get(values.offset, self.site.claims.root), "lookup table")
-            self.site.claims.claim(values.offset, values.size, RegionKind.TENSOR_DATA, path, identity)
-            tensor = self.site.parsing.tensor(identity)
+            self.site.claims.claim(values.offset, values.size, RegionKind.QUANTIZATION, path, identity)
             extents = (*tensor.extents, self.site.extent(values.offset, values.size, "lookup-table"))
             self.site.parsing.replace_tensor(identity, replace(tensor, extents=extents))
 
@@ -204,13 +234,22 @@ class TensorBuilder:
         return read_sparsity(table) if table is not None else None
 
     def _payload(
-        self, stored: Stored, dtype: DType, logical: int, sparsity: Sparsity | None, *, compressed: bool
+        self,
+        stored: Stored,
+        dtype: DType,
+        logical: int,
+        sparsity: Sparsity | None,
+        lookup: Lookup | None,
+        shape: tuple[int, ...],
+        affine: Quantization | None,
     ) -> tuple[Payload | None, str]:
         if stored.packing:
             return None, f"its elements are packed as {stored.packing}"
-        if compressed:
-            return None, "its elements are indices into a lookup table"
         span = Span(stored.offset, stored.size)
+        if lookup is not None:
+            if stored.site is not self.site:
+                return None, "its lookup table is in another file"
+            return lookup_payload(self.site, self.model, lookup, span, dtype, shape, affine)
         if sparsity is not None:
             return sparsity.payload(stored.site.stream, span), ""
         if dtype.kind in (ElementKind.STRING, ElementKind.OPAQUE):
@@ -225,9 +264,11 @@ class TensorBuilder:
         roles = set()
         for graph, row in users.rows:
             place = self._place(graph)
+            lookup = self.decoders.lookups.get((graph.index, row.index)) if self.decoders is not None else None
+            used = lookup.output.index if lookup is not None and lookup.output is not None else row.index
             if row.index in self._parameters[place]:
                 roles.add(Role.QUANTIZATION)
-            elif row.index in self._weights[place]:
+            elif used in self._weights[place]:
                 roles.add(Role.WEIGHT)
         return Role.WEIGHT if Role.WEIGHT in roles else Role.QUANTIZATION if roles else Role.CONSTANT
 

@@ -15,6 +15,7 @@ _COLORS: dict[Category, tuple[str, str]] = {
     Category.QUANTIZATION: ("#d19a10", "#e6b53a"),
     Category.OPTIMIZER_STATE: ("#e2703a", "#f08a58"),
     Category.PRUNING_STATE: ("#c2407f", "#de6aa2"),
+    Category.COMPILED: ("#4a4fa3", "#7b80d6"),
     Category.ASSETS: ("#a9716f", "#c79290"),
     Category.DEBUG: ("#8f6f4e", "#b08f6c"),
     Category.CONTAINER: ("#707a8a", "#8d98a9"),
