@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from modelinspect.pruning.artifacts import Inspect, Inspected
+from modelinspect.pruning.engines import Engine
 from modelinspect.pruning.errors import JobError, PruningError
 from modelinspect.pruning.events import WarningEvent
 from modelinspect.pruning.job import Job
-from modelinspect.pruning.methods import METHODS
+from modelinspect.pruning.methods import METHODS, Stage
 from modelinspect.pruning.stage import Watch
 from modelinspect.pruning.study_plan import DEFAULT_RECIPE, Recipe, read_recipe, runs_of
 from modelinspect.pruning.study_run import cell_of, do_study, fitting_workers, results_of
@@ -71,7 +72,9 @@ SMALL = recipe('[[grids]]\narchitectures = ["mlp", "cnn"]\nsparsities = [0.5, 0.
 def test_the_default_recipe_has_over_300_cells_and_every_method() -> None:
     runs = runs_of(read_recipe(DEFAULT_RECIPE))
     assert sum(len(run.job.stages) * sum(name in METHODS for name in run.job.methods) for run in runs) >= 300
-    assert {name for run in runs for name in run.job.methods} >= set(METHODS)
+    assert {name for run in runs for name in run.job.methods} >= {
+        name for name, method in METHODS.items() if Engine.TFMOT in method.engines
+    }
     assert len({run.key for run in runs}) == len(runs)
 
 
@@ -85,6 +88,33 @@ def test_the_key_changes_with_anything_that_decides_the_result() -> None:
     assert one != other
 
 
+ENGINES = recipe(
+    '[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nmethods = ["h5", "saved-model-keras", "keras-int8"]\n'
+    'stages = ["original", "stripped"]\nengines = ["tfmot", "keras", "keras-jax"]\n'
+)
+
+
+def test_engines_are_crossed_with_the_stages_and_methods_that_each_has() -> None:
+    tfmot, keras, jax = (run.job for run in runs_of(ENGINES))
+    assert (tfmot.engine, tfmot.stages, tfmot.methods) == ("tfmot", (Stage.ORIGINAL, Stage.STRIPPED), ("h5", "saved-model-keras"))
+    assert (keras.engine, keras.stages, keras.methods) == ("keras", (Stage.ORIGINAL, Stage.PRUNED), ("h5", "keras-int8"))
+    assert (jax.engine, jax.backend) == ("keras", "jax")
+    assert len({run.key for run in runs_of(ENGINES)}) == 3
+
+
+def test_a_table_compares_the_engines(tmp_path: Path) -> None:
+    runs = runs_of(ENGINES)
+    assert do_study(runs, tmp_path, never, do=played) == ()
+    rows = tidy(results_of(runs, tmp_path))
+    assert {row["engine"] for row in rows} == {"tfmot", "keras", "keras-jax"}
+    text = markdown(rows)
+    table = text.partition("## Engine against engine, bytes")[2]
+    assert "| artifact | pruning | tfmot, file / gzip | keras, file / gzip | keras-jax, file / gzip |" in table
+    assert "| mlp h5 | one-shot, 50%, element | 500 / 500 | 500 / 500 | 500 / 500 |" in table
+    assert "| mlp keras-int8 | one-shot, 50%, element |  | 500 / 500 | 500 / 500 |" in table
+    assert "saved-model-keras" not in table
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -93,6 +123,8 @@ def test_the_key_changes_with_anything_that_decides_the_result() -> None:
         ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nschedules = ["x"]\n', "no schedule 'x'; there are one-shot"),
         ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\npatterns = ["x"]\n', "no pattern 'x'; there are element"),
         ('[[grids]]\narchitectures = ["mlp"]\nsparsity = [0.5]\n', "unknown field `sparsity`"),
+        ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nengines = ["x"]\n', "no engine of a study is named 'x'; there are tfmot"),
+        ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nengines = ["tfmot-jax"]\n', "no engine of a study is named 'tfmot-jax'"),
         ("grids = 3\n", "Expected `array`"),
         ("[[grids\n", "recipe.toml"),
     ],

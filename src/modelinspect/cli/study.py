@@ -55,7 +55,7 @@ def command(output: Target, recipe: Recipe = None, workers: Workers = None, rele
         typer.echo(f"modelinspect: {note}", err=True)
     wanted = len(runs) * max(len(chosen), 1)
     tables = output / ("releases.md" if chosen else "tables.md")
-    typer.echo(f"{outcome.cell_count:,} cells of {wanted:,} runs: {output / 'table.csv'}, {tables}")
+    typer.echo(f"{outcome.cell_count:,} cells of {wanted:,} runs: {output / 'table.csv'}, {tables}\n\n{outcome.tables}")
     if outcome.failed:
         listed = "; ".join(f"{error.key}: {error.reason}" for error in outcome.failed[:3])
         raise ModelInspectError(f"{len(outcome.failed)} of {wanted} runs failed: {listed}")

@@ -17,6 +17,9 @@ class Engine(StrEnum):
     KERAS = "keras"
 
 
+BACKENDS = ("tensorflow", "jax", "torch")
+"""What Keras 3 computes with."""
+
 AUTO = "auto"
 ENGINES = (AUTO, *Engine)
 
@@ -55,9 +58,9 @@ def _fitting(facts: ModelFile) -> tuple[Engine, str]:
     if facts.kind is ModelKind.WEIGHTS:
         return Engine.KERAS, "it is weights beside a configuration of Keras 3"
     if facts.written_by_keras_3:
-        return Engine.KERAS, f"Keras {facts.keras_version} wrote the file"
-    version = f"Keras {facts.keras_version}" if facts.keras_version else "a Keras older than 2.0"
-    return Engine.TFMOT, f"{version} wrote the file"
+        return Engine.KERAS, f"it was written by Keras {facts.keras_version}"
+    version = f"Keras {facts.keras_version}" if facts.keras_version else "a Keras that did not write its version"
+    return Engine.TFMOT, f"it was written by {version}"
 
 
 def _refused(engine: Engine, facts: ModelFile) -> str:

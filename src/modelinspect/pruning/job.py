@@ -73,7 +73,8 @@ class Training(Struct, frozen=True):
 class Job(Struct, frozen=True):
     """One run: a model, how it is pruned and trained, and what is saved.
 
-    ``done`` lists the (stage, method) pairs that need no saving any more: those of a worker that died.
+    ``backend`` is that of Keras 3, empty for the one that KERAS_BACKEND names. ``done`` lists the (stage, method) pairs that need no
+    saving any more: those of a worker that died.
     """
 
     model: str
@@ -87,6 +88,7 @@ class Job(Struct, frozen=True):
     allow_code: bool = False
     code: str | None = None
     engine: str = AUTO
+    backend: str = ""
     folder: str = ""
     done: tuple[tuple[str, str], ...] = ()
 

@@ -74,7 +74,8 @@ class _Worker:
     def __init__(self, job: Job, scratch: Path, command: Sequence[str]) -> None:
         self.log = scratch / "worker.log"
         legacy = {"TF_USE_LEGACY_KERAS": "0" if job.engine == Engine.KERAS else "1"}
-        environment = {**os.environ, **ENVIRONMENT, **legacy, "TMPDIR": str(scratch)}
+        backend = {"KERAS_BACKEND": job.backend} if job.backend else {}
+        environment = {**os.environ, **ENVIRONMENT, **legacy, **backend, "TMPDIR": str(scratch)}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 list(command),

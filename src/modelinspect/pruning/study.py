@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from modelinspect.errors import MissingExtraError
 from modelinspect.pruning.artifacts import Inspect
+from modelinspect.pruning.engines import Engine
 from modelinspect.pruning.folder import output_error
 from modelinspect.pruning.job import Job
 from modelinspect.pruning.process import check_extra
@@ -27,9 +28,10 @@ RELEASE_COLUMNS = ("release", *COLUMNS)
 
 
 class Outcome(Struct, frozen=True):
-    """What a study came to: how many cells stand, what could not be done and why, what there is to note."""
+    """The result of a study: how many cells there are, their tables as Markdown, what could not be done and why, and notes."""
 
     cell_count: int
+    tables: str
     failed: tuple[RunError, ...]
     notes: tuple[str, ...]
 
@@ -39,7 +41,8 @@ def study(
 ) -> Outcome:
     """Do the runs that do not stand in the target yet, and write all tables and plots. Raises `OutputError`, `MissingExtraError`."""
     if do is None:
-        check_extra()
+        for engine in sorted({run.job.engine for run in runs}):
+            check_extra(Engine(engine))
     failed = do_study(runs, target, inspect, workers=workers, tell=tell, do=do)
     rows = tidy(results_of(runs, target))
     try:
@@ -48,11 +51,12 @@ def study(
             (target / "plots").mkdir(exist_ok=True)
         for name, text in drawn.items():
             (target / "plots" / name).write_text(text, encoding="utf-8")
+        tables = markdown(rows)
         (target / "tables.md").write_text(markdown(rows, [f"plots/{name}" for name in drawn]), encoding="utf-8")
         notes = _write(rows, target, COLUMNS)
     except OSError as problem:
         raise output_error(target, problem) from problem
-    return Outcome(len(rows), failed, notes)
+    return Outcome(len(rows), tables, failed, notes)
 
 
 def release_study(
@@ -90,11 +94,12 @@ def release_study(
         rows += [{"release": release, **row} for row in tidy(results)]
     try:
         target.mkdir(parents=True, exist_ok=True)
-        (target / "releases.md").write_text(release_markdown(rows, versions, missing), encoding="utf-8")
+        tables = release_markdown(rows, versions, missing)
+        (target / "releases.md").write_text(tables, encoding="utf-8")
         notes = _write(rows, target, RELEASE_COLUMNS)
     except OSError as problem:
         raise output_error(target, problem) from problem
-    return Outcome(len(rows), tuple(failed), (*(f"TensorFlow {name}: {reason}" for name, reason in missing.items()), *notes))
+    return Outcome(len(rows), tables, tuple(failed), (*(f"TensorFlow {name}: {reason}" for name, reason in missing.items()), *notes))
 
 
 def _write(rows: Sequence[Row], target: Path, columns: Sequence[str]) -> tuple[str, ...]:

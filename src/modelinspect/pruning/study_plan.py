@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from modelinspect.pruning.engines import BACKENDS, Engine
 from modelinspect.pruning.errors import JobError
 from modelinspect.pruning.job import Job, ScheduleWish, Training, validate
-from modelinspect.pruning.methods import choose_methods, choose_stages
+from modelinspect.pruning.methods import Stage, choose_methods, choose_stages, for_engine
 from modelinspect.pruning.selection import Pattern
 
 DEFAULT_RECIPE = Path(__file__).with_name("study.toml")
@@ -42,7 +43,11 @@ class PatternWish(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Grid(Struct, frozen=True, forbid_unknown_fields=True):
-    """One full cross; schedules and patterns by their names in the recipe."""
+    """One full cross; schedules and patterns by their names in the recipe.
+
+    Engines are ``tfmot``, ``keras`` and, on another backend, ``keras-jax`` or ``keras-torch``. The stage that Keras 3 has for
+    ``stripped`` is ``pruned``.
+    """
 
     architectures: tuple[str, ...]
     sparsities: tuple[float, ...]
@@ -50,6 +55,7 @@ class Grid(Struct, frozen=True, forbid_unknown_fields=True):
     patterns: tuple[str, ...] = ("element",)
     stages: tuple[str, ...] = ("stripped",)
     methods: tuple[str, ...] = ()
+    engines: tuple[str, ...] = (Engine.TFMOT,)
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +76,7 @@ class Run(Struct, frozen=True):
     schedule: str
     pattern: str
     job: Job
+    engine: str = Engine.TFMOT
 
 
 def read_recipe(place: Path) -> Recipe:
@@ -88,18 +95,19 @@ def runs_of(recipe: Recipe) -> tuple[Run, ...]:
     patterns = {"element": PatternWish(), **recipe.patterns}
     found: dict[str, Run] = {}
     for grid in recipe.grids:
-        for architecture, schedule, sparsity, pattern in product(grid.architectures, grid.schedules, grid.sparsities, grid.patterns):
+        crossed = product(grid.engines, grid.architectures, grid.schedules, grid.sparsities, grid.patterns)
+        for engine, architecture, schedule, sparsity, pattern in crossed:
             if schedule not in schedules:
                 raise JobError(f"the recipe has no schedule {schedule!r}; there are {', '.join(schedules)}")
             if pattern not in patterns:
                 raise JobError(f"the recipe has no pattern {pattern!r}; there are {', '.join(patterns)}")
-            job = _job(recipe, grid, architecture, schedules[schedule], sparsity, patterns[pattern])
-            run = Run(_key(job, architecture, schedule, sparsity, pattern), schedule, pattern, job)
+            job = _job(recipe, grid, engine, architecture, schedules[schedule], sparsity, patterns[pattern])
+            run = Run(_key(job, engine, architecture, schedule, sparsity, pattern), schedule, pattern, job, engine)
             found.setdefault(run.key, run)
     return tuple(found.values())
 
 
-def _job(recipe: Recipe, grid: Grid, architecture: str, timing: Timing, sparsity: float, pattern: PatternWish) -> Job:
+def _job(recipe: Recipe, grid: Grid, engine: str, architecture: str, timing: Timing, sparsity: float, pattern: PatternWish) -> Job:
     one_shot = timing.kind == "one-shot"
     wish = ScheduleWish(
         "constant" if one_shot else timing.kind,
@@ -110,10 +118,16 @@ def _job(recipe: Recipe, grid: Grid, architecture: str, timing: Timing, sparsity
         timing.power,
         timing.frequency,
     )
+    name, backend = _engine(engine)
+    renamed = {Stage.STRIPPED: Stage.PRUNED} if name is Engine.KERAS else {}
+    wanted = tuple(renamed.get(stage, stage) for stage in choose_stages(grid.stages) if stage is not Stage.PRUNED)
+    stages, methods = for_engine(name, wanted, choose_methods(grid.methods))
     job = Job(
         model=architecture,
-        stages=choose_stages(grid.stages),
-        methods=choose_methods(grid.methods),
+        stages=stages,
+        methods=methods,
+        engine=name,
+        backend=backend,
         schedule=wish,
         pattern=Pattern(pattern.block_size, pattern.pooling, pattern.m_by_n),
         training=Training(samples=recipe.samples, epochs=recipe.epochs, one_shot=one_shot),
@@ -125,6 +139,16 @@ def _job(recipe: Recipe, grid: Grid, architecture: str, timing: Timing, sparsity
     return job
 
 
-def _key(job: Job, architecture: str, schedule: str, sparsity: float, pattern: str) -> str:
+def _engine(name: str) -> tuple[Engine, str]:
+    """Return the engine and its backend. Raises `JobError`."""
+    engine, _, backend = name.partition("-")
+    if engine not in tuple(Engine) or (backend and (engine != Engine.KERAS or backend not in BACKENDS)):
+        known = (*Engine, *(f"{Engine.KERAS}-{backend}" for backend in BACKENDS))
+        raise JobError(f"no engine of a study is named {name!r}; there are {', '.join(known)}")
+    return Engine(engine), backend
+
+
+def _key(job: Job, engine: str, architecture: str, schedule: str, sparsity: float, pattern: str) -> str:
     digest = hashlib.sha256(msgspec.json.encode(job)).hexdigest()[:10]
-    return f"{architecture}-{schedule}-{100 * sparsity:g}-{pattern}-{digest}"
+    prefix = "" if engine == Engine.TFMOT else f"{engine}-"
+    return f"{prefix}{architecture}-{schedule}-{100 * sparsity:g}-{pattern}-{digest}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from modelinspect.pruning.engines import Engine
 from modelinspect.pruning.study_charts import Bar, Line, bar_chart, line_chart
 from modelinspect.pruning.study_tables import CATEGORIES, Row, values
 
@@ -17,7 +18,7 @@ SMALL_AND_LARGE = ("many-small-layers", "few-large-layers")
 
 def plots(rows: Sequence[Row]) -> dict[str, str]:
     """Return the SVG text of each plot that the rows allow, by its file name."""
-    made = [row for row in rows if row["outcome"] == "made"]
+    made = [row for row in rows if row["outcome"] == "made" and row["engine"] in (None, Engine.TFMOT)]
     return dict([*_by_sparsity(made), *_stored(made), *_small_and_large(made), *_schedules(made)])
 
 

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 
 from modelinspect.errors import MissingExtraError
+from modelinspect.pruning.engines import Engine
 from modelinspect.pruning.study_plan import Run
 from modelinspect.reports.inspect import Categories
 from modelinspect.reports.manifest import ArtifactRow, PruneReport
@@ -18,7 +19,7 @@ Row = dict[str, Value]
 CATEGORIES = Categories.__struct_fields__
 COLUMNS = (
     "tensorflow",
-    *("architecture", "schedule", "target", "pattern", "stage", "method", "outcome", "reason"),
+    *("engine", "architecture", "schedule", "target", "pattern", "stage", "method", "outcome", "reason"),
     *("size", "gzip_size", "reached", "loss", "metric", "metric_name"),
     *CATEGORIES,
     *("diagnostic_count", "errors"),
@@ -51,10 +52,11 @@ def write_parquet(rows: Sequence[Row], place: Path) -> None:
 
 def markdown(rows: Sequence[Row], plots: Sequence[str] = ()) -> str:
     """Return the tables that answer the study's questions, and the plots by their paths."""
-    made = [row for row in rows if row["outcome"] == "made"]
+    every = [row for row in rows if row["outcome"] == "made"]
+    made = [row for row in every if row["engine"] in (None, Engine.TFMOT)]
     parts = [
         "# Study\n",
-        f"{len(rows):,} cells, {len(made):,} made, {len(rows) - len(made):,} that a method could not make.\n",
+        f"{len(rows):,} cells, {len(every):,} made, {len(rows) - len(every):,} that a method could not make.\n",
         *(f"![{Path(plot).stem.replace('-', ' ')}]({plot})\n" for plot in plots),
         _sizes_by_sparsity(made, "size", "Bytes against sparsity"),
         _sizes_by_sparsity(made, "gzip_size", "Gzipped bytes against sparsity"),
@@ -62,6 +64,7 @@ def markdown(rows: Sequence[Row], plots: Sequence[str] = ()) -> str:
         _small_and_large(made),
         _patterns(made),
         _schedules(made),
+        _engines(every),
         _broken(made),
         _not_made(rows),
     ]
@@ -74,6 +77,7 @@ def _row(run: Run, report: PruneReport, artifact: ArtifactRow) -> Row:
     elements = sum(prod(weight.shape) for weight in pruned)
     row: Row = {
         "tensorflow": report.versions.get("tensorflow", ""),
+        "engine": run.engine,
         "architecture": run.job.model,
         "schedule": run.schedule,
         "target": run.job.target,
@@ -95,6 +99,7 @@ def _row(run: Run, report: PruneReport, artifact: ArtifactRow) -> Row:
 
 def _sizes_by_sparsity(rows: Sequence[Row], key: str, title: str) -> str:
     chosen = [row for row in rows if row["stage"] == "stripped" and row["pattern"] == "element" and row["schedule"] == "one-shot"]
+    chosen = [row for row in chosen if row[key] is not None]  # a .gz is not gzipped again
     parts = []
     for architecture in values(chosen, "architecture"):
         own = [row for row in chosen if row["architecture"] == architecture]
@@ -159,6 +164,23 @@ def _schedules(rows: Sequence[Row]) -> str:
         if once
         else ""
     )
+
+
+def _engines(rows: Sequence[Row]) -> str:
+    """Return the sizes of the same cell under each engine, where more than one made it: file / gzip -9."""
+    after = [row for row in rows if row["stage"] in ("stripped", "pruned") and not str(row["method"]).endswith(".gz")]
+    engines = values(after, "engine")
+    cells: dict[tuple[Value, ...], dict[Value, Row]] = {}
+    for row in after:
+        cell = tuple(row[name] for name in ("architecture", "schedule", "target", "pattern", "method"))
+        cells.setdefault(cell, {})[row["engine"]] = row
+    lines = []
+    for (architecture, schedule, target, pattern, method), found in cells.items():
+        if len(found) > 1:
+            sizes = [f"{_number(row['size'])} / {_number(row['gzip_size'])}" if (row := found.get(engine)) else "" for engine in engines]
+            lines.append([f"{architecture} {method}", f"{schedule}, {target:.0%}, {pattern}", *sizes])
+    heads = ["artifact", "pruning", *(f"{engine}, file / gzip" for engine in engines)]
+    return markdown_table("Engine against engine, bytes", heads, lines) if lines else ""
 
 
 def _broken(rows: Sequence[Row]) -> str:

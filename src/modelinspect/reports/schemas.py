@@ -18,6 +18,7 @@ REPORTS: dict[str, str] = {
     "meaning": "modelinspect.reports.meaning:MeaningReport",
     "plan": "modelinspect.reports.plan:PlanReport",
     "prune": "modelinspect.reports.manifest:PruneReport",
+    "pruning": "modelinspect.reports.pruned_kernels:KernelsReport",
     "scan": "modelinspect.reports.scan:ScanReport",
     "shrink": "modelinspect.reports.shrink:ShrinkReport",
     "shrink-all": "modelinspect.reports.shrink:ShrinkAllReport",

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from modelinspect.pruning.data import Samples
-from modelinspect.pruning.worker.conversion import REPRESENTATIVE, configure
+from modelinspect.pruning.worker.conversion import REPRESENTATIVE, configure, convert_apart
 from modelinspect.pruning.worker.networks import Network
 
 SHARDS = 2
@@ -21,10 +21,7 @@ SHARDS = 2
 def save(network: Network, method: str, target: Path, samples: Samples, scratch: Path) -> None:
     """Write the network at the target by the method of that name; conversions of one network share ``scratch``."""
     if method.startswith("tflite-"):
-        converter = _converter(network, scratch)
-        integer = any(tensor.dtype.startswith(("int", "uint")) for tensor in network.inputs)
-        configure(converter, method.removeprefix("tflite-"), _representative(network, samples), integer_input=integer)
-        target.write_bytes(bytes(converter.convert()))
+        target.write_bytes(_convert(network, method.removeprefix("tflite-"), samples, scratch))
     else:
         _SAVERS[method](network, target)
 
@@ -36,16 +33,31 @@ def clone(network: Network) -> Network:
     return copy
 
 
-def _converter(network: Network, scratch: Path) -> Any:
-    """Return a converter; a recurrent network gets a batch of one, without which its loops cannot be converted."""
-    if not any(isinstance(layer, keras.layers.RNN) for layer in network._flatten_layers()):
-        saved = scratch / "saved-model"
-        if not saved.exists():
+def _convert(network: Network, mode: str, samples: Samples, scratch: Path) -> bytes:
+    """Convert the SavedModel of the network; a recurrent one gets a batch of one, without which its loops cannot be converted."""
+    saved = scratch / "saved-model"
+    recurrent = any(isinstance(layer, keras.layers.RNN) for layer in network._flatten_layers())
+    if not saved.exists():
+        if recurrent:
+            _export_batch_of_one(network, saved)
+        else:
             network.export(str(saved), verbose=False)
-        return tf.lite.TFLiteConverter.from_saved_model(str(saved))
+    integer = any(tensor.dtype.startswith(("int", "uint")) for tensor in network.inputs)
+    if recurrent and mode.startswith(("int8", "int16")):
+        inputs = [part.astype(tensor.dtype) for part, tensor in zip(samples.x, network.inputs, strict=True)]
+        return convert_apart(saved, mode, inputs, [tensor.name for tensor in network.inputs], scratch, integer_input=integer)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
+    configure(converter, mode, _representative(network, samples), integer_input=integer)
+    return bytes(converter.convert())
+
+
+def _export_batch_of_one(network: Network, target: Path) -> None:
+    archive = keras.export.ExportArchive()
+    archive.track(network)
     signature = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=tensor.name) for tensor in network.inputs]
-    function = tf.function(lambda *inputs: network(list(inputs) if len(inputs) > 1 else inputs[0], training=False))
-    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(*signature)], network)
+    serve: Callable[..., Any] = lambda *inputs: network(list(inputs) if len(inputs) > 1 else inputs[0], training=False)  # noqa: E731
+    archive.add_endpoint("serve", serve, input_signature=signature)
+    archive.write_out(str(target), verbose=False)
 
 
 def _representative(network: Network, samples: Samples) -> Callable[[], Iterator[Any]]:
