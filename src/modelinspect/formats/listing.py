@@ -64,6 +64,9 @@ class _Folder:
         self._files = files
         self._limits = limits
         self.sizes: Mapping[str, int] = {name: files.open(name).size for name in files.names()}
+        self._folders: dict[str, dict[str, str]] = {}
+        for name in self.sizes:
+            self._folders.setdefault(dirname(name), {})[basename(name)] = name
 
     def folder(self, folder: str) -> Parsing:
         """Return the parsing of the files below a folder."""
@@ -75,8 +78,7 @@ class _Folder:
 
     def file(self, name: str) -> Parsing:
         """Return the parsing of one file, whose neighbours are those of its folder."""
-        beside = {basename(other): other for other in self.sizes if dirname(other) == dirname(name)}
-        return Parsing(_Part(self._files, beside, basename(name)), self._limits)
+        return Parsing(_Part(self._files, self._folders[dirname(name)], basename(name)), self._limits)
 
 
 class _Part(NamedFiles):
@@ -86,6 +88,7 @@ class _Part(NamedFiles):
 
     def __init__(self, whole: FileSet, files: Mapping[str, str], primary: str | None) -> None:
         super().__init__()
+        self.limits = whole.limits
         self._whole = whole
         self._files = files
         self.location = whole.location
