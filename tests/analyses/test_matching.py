@@ -159,6 +159,7 @@ def test_a_frozen_mask_is_no_counterpart_of_a_kernel() -> None:
     before, after = Build("wrapped.tflite", FormatName.TFLITE), Build("m.tflite", FormatName.TFLITE)
     before.tensor("mul/mask", (64, 64), role=Role.CONSTANT, data=(pruned != 0).astype("<f4").tobytes())
     before.tensor("mul/kernel", (64, 64), role=Role.CONSTANT, data=pruned.tobytes())
+    before.facts["tensor_uses"] = {"mul/mask": ("MUL",), "mul/kernel": ("MUL",)}
     after.tensor("other", (64, 64), role=Role.CONSTANT, dtype="float16", data=pruned.astype("<f2").tobytes())
     assert paired(before, after) == {"mul/mask": None, "mul/kernel": "other"}
 

@@ -360,7 +360,7 @@ def flips(prefix: Path, tmp_path: Path, sample: int | None) -> None:
             owner = region.path[0]
             assert changed == {owner}, (place, region.path, changed)
             if region.tensor is not None:
-                assert artifact.tensors[region.tensor].name == owner
+                assert artifact.tensors[region.tensor].path == owner
         (folder / member.name).write_bytes(data)
 
 

@@ -31,15 +31,15 @@ def test_an_index_without_shards_gives_the_map_of_the_index_and_an_error() -> No
 
 def test_a_shard_that_is_cut_short_keeps_the_tensors_before_the_cut() -> None:
     files = beside(fixture_path("checkpoint_tf1/shards/model.index"))
-    whole = {tensor.name: tensor for tensor in in_memory(files).tensors}
+    whole = {tensor.path: tensor for tensor in in_memory(files).tensors}
     cut = files["model.data-00001-of-00002"][:200]
     artifact = in_memory({**files, "model.data-00001-of-00002": cut})
     assert ["cut short" in d.problem and d.offset == 200 for d in artifact.diagnostics] == [True]
     for tensor in artifact.tensors:
         if tensor.dtype.name == "string":
             continue
-        ends = [extent.span.end for extent in whole[tensor.name].extents if extent.member == "model.data-00001-of-00002"]
-        assert (tensor.payload is not None) == all(end <= 200 for end in ends), tensor.name
+        ends = [extent.span.end for extent in whole[tensor.path].extents if extent.member == "model.data-00001-of-00002"]
+        assert (tensor.payload is not None) == all(end <= 200 for end in ends), tensor.path
 
 
 def test_shards_without_an_index_are_unattributed_with_an_error() -> None:

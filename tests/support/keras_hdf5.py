@@ -37,12 +37,12 @@ def clean(artifact: Artifact) -> bool:
 
 def roles(artifact: Artifact) -> dict[str, str]:
     """Return the role of each tensor by name."""
-    return {tensor.name: tensor.role.value for tensor in artifact.tensors}
+    return {tensor.path: tensor.role.value for tensor in artifact.tensors}
 
 
 def layers(artifact: Artifact) -> dict[str, str | None]:
     """Return the layer of each tensor by name."""
-    return {tensor.name: tensor.layer for tensor in artifact.tensors}
+    return {tensor.path: tensor.layer for tensor in artifact.tensors}
 
 
 def kind_of(artifact: Artifact, data: bytes, needle: bytes) -> RegionKind:

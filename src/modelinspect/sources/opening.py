@@ -7,11 +7,15 @@ from pathlib import Path
 
 from modelinspect.core.limits import Limits
 from modelinspect.errors import LocationError
-from modelinspect.sources.files import FileSet, LocalFiles
+from modelinspect.sources.files import FileSet, LocalFiles, ModelIn
 
 
 def open_location(location: str | os.PathLike[str], limits: Limits | None = None) -> FileSet:
     """Open a file, a directory or a checkpoint prefix, also one that fsspec reaches (``s3://…``). Raises `LocationError`."""
+    if isinstance(location, ModelIn):
+        files = open_location(os.fspath(location), limits)
+        files.chosen = location.name if location.is_archived else None
+        return files
     text = os.fspath(location)
     if "\0" in text or not text:
         raise LocationError(f"{text!r}: is no path")

@@ -40,7 +40,7 @@ def saved(name: str, full_name: str = "") -> Node:
 
 def test_the_weights_of_keras_3_are_weights_though_the_optimizer_names_them() -> None:
     artifact = opened("checkpoint_keras3/training/model.index")
-    below_optimizer = [tensor for tensor in artifact.tensors if tensor.name.startswith("optimizer/_trainable_variables/")]
+    below_optimizer = [tensor for tensor in artifact.tensors if tensor.path.startswith("optimizer/_trainable_variables/")]
     assert len(below_optimizer) == 6
     assert {tensor.role for tensor in below_optimizer} == {Role.WEIGHT}
     assert by_layer(artifact, Role.WEIGHT) == {"hidden": 2, "normal": 2, "head": 2}
@@ -59,7 +59,7 @@ def test_averages_and_slots_tell_whose_they_are() -> None:
     slots = artifact.facts["slot_variables"]
     assert isinstance(slots, tuple)
     assert Counter(slot["purpose"] for slot in slots) == {"average": 6, "momentums": 6, "velocities": 6}
-    shapes = {tensor.name: tensor.shape for tensor in artifact.tensors}
+    shapes = {tensor.path: tensor.shape for tensor in artifact.tensors}
     assert all(shapes[slot["tensor"]] == shapes[slot["of"]] for slot in slots)
 
 
@@ -78,13 +78,13 @@ def test_old_and_new_optimizers_keep_the_same_slots(name: str, optimizer: int) -
     slots = artifact.facts["slot_variables"]
     assert isinstance(slots, tuple)
     assert len(slots) == 12
-    shapes = {tensor.name: tensor.shape for tensor in artifact.tensors}
+    shapes = {tensor.path: tensor.shape for tensor in artifact.tensors}
     assert all(shapes[slot["tensor"]] == shapes[slot["of"]] for slot in slots)
 
 
 def test_masks_thresholds_and_steps_of_pruning_wrappers_are_pruning_state() -> None:
     artifact = opened("checkpoint/wrapped/model.index")
-    pruning = [tensor.name for tensor in artifact.tensors if tensor.role is Role.PRUNING]
+    pruning = [tensor.path for tensor in artifact.tensors if tensor.role is Role.PRUNING]
     assert Counter(name.split("/")[2] for name in pruning) == {"mask": 2, "threshold": 2, "pruning_step": 3}
     assert by_layer(artifact, Role.WEIGHT) == {"hidden": 2, "normal": 2, "head": 2}
     masks = {slot["tensor"]: slot["of"] for slot in artifact.facts["slot_variables"] if slot["purpose"] == "mask"}  # type: ignore[union-attr]
@@ -96,7 +96,7 @@ def test_masks_thresholds_and_steps_of_pruning_wrappers_are_pruning_state() -> N
 
 def test_tables_counters_strings_and_generators_are_no_weights() -> None:
     artifact = opened("checkpoint/objects/model.index")
-    weights = {tensor.name.split("/")[1] for tensor in artifact.tensors if tensor.role is Role.WEIGHT}
+    weights = {tensor.path.split("/")[1] for tensor in artifact.tensors if tensor.role is Role.WEIGHT}
     assert weights == {"half", "none", "flags", "kernel"}
     assert artifact.facts["hash_tables"] == ("module/table/.ATTRIBUTES/table-keys", "module/table/.ATTRIBUTES/table-values")
 
@@ -108,7 +108,7 @@ def test_an_exports_second_copies_are_found_by_checksum() -> None:
     pairs = {frozenset(name.partition("/")[0] for name in group) for group in groups}
     assert pairs == {frozenset({"variables", "_all_variables"})}
     repeated = {name for group in groups for name in group}
-    weights = {tensor.name for tensor in artifact.tensors if tensor.role in (Role.WEIGHT, Role.STATISTIC)}
+    weights = {tensor.path for tensor in artifact.tensors if tensor.role in (Role.WEIGHT, Role.STATISTIC)}
     assert repeated == weights
 
 

@@ -13,6 +13,7 @@ from tests.support.keras_hdf5 import clean, kind_of, layers, parse_made, parse_p
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.tensors import PackedPayload
 from modelinspect.formats.keras.config import model_config, read_config
 from modelinspect.formats.registry import parse
 from modelinspect.sources.files import MemoryFiles
@@ -32,7 +33,9 @@ def test_every_file_that_keras_writes_is_clean(name: str) -> None:
 def test_every_data_set_is_one_tensor_of_its_shape_and_bytes(name: str) -> None:
     path = fixture_path(name)
     artifact = parse_path(path)
-    found = {(tensor.shape, tensor.logical_size) for tensor in artifact.tensors}
+    packed = [tensor.payload.stored_shape if isinstance(tensor.payload, PackedPayload) else tensor.shape for tensor in artifact.tensors]
+    stored = [tensor.logical_size if tensor.dtype.bits >= 8 else tensor.stored_size for tensor in artifact.tensors]
+    found = set(zip(packed, stored, strict=True))
     expected: list[h5py.Dataset] = []
     with h5py.File(path) as file:
         file.visititems(lambda _, item: expected.append(item) if isinstance(item, h5py.Dataset) else None)

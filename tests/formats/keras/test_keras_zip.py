@@ -179,7 +179,7 @@ def test_a_flipped_byte_changes_the_tensor_that_the_map_names_and_nothing_else()
     for region in artifact.members[0].map:
         offsets = [offset for offset in range(region.span.offset, region.span.end) if offset in span]
         if region.kind is RegionKind.TENSOR_DATA and region.tensor is not None:
-            expected, sample = {artifact.tensors[region.tensor].name}, offsets
+            expected, sample = {artifact.tensors[region.tensor].path}, offsets
             checked["tensor"] += len(sample[::8])
         elif region.kind is RegionKind.FREE:
             expected, sample = set(), rng.sample(offsets, min(len(offsets), 24))

@@ -15,11 +15,11 @@ from modelinspect.formats.keras.store import Variable, layer_of, snake_case, spl
 from modelinspect.formats.keras.store import roles as roles_of
 
 
-def test_layers_are_named_by_their_paths() -> None:
+def test_layers_have_the_names_that_the_file_notes() -> None:
     found = layers(parse_path(fixture_path("keras3_hdf5/nested.weights.h5")))
-    assert found["layers/dense/vars/0"] == "dense"
-    assert found["layers/sequential/layers/dense/vars/1"] == "sequential/dense"
-    assert found["layers/bidirectional/forward_layer/cell/vars/0"] == "bidirectional/forward_layer/cell"
+    assert found["layers/dense/vars/0"] == "out"
+    assert found["layers/sequential/layers/dense/vars/1"] == "sub/inner"
+    assert found["layers/bidirectional/forward_layer/cell/vars/0"] == "both/forward_lstm/lstm_cell"
     assert found["optimizer/vars/0"] is None
 
 

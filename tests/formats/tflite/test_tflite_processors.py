@@ -21,7 +21,8 @@ from modelinspect.formats.registry import parse
 from modelinspect.formats.tflite.compiled import read_stamp
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.readers import blocks
-from modelinspect.sources.files import FileSet, MemoryFiles, open_location
+from modelinspect.sources.files import FileSet, MemoryFiles
+from modelinspect.sources.opening import open_location
 
 MICRO = FOLDER / "micro_compression"
 INT8, UINT8 = 9, 3
