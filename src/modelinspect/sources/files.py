@@ -7,7 +7,7 @@ import stat
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,11 +33,13 @@ class FileSet(ABC):
 
     ``primary`` is the name of the one file that the location points to, None where it points to a directory. ``names``
     are the files within the location; ``neighbours`` those beside its primary file, which a format may open too.
-    Nothing else can be opened. ``limits`` count what these files cost as a whole.
+    Nothing else can be opened. ``limits`` count what these files cost as a whole. ``chosen`` is the model to look at where the
+    location is an archive of several.
     """
 
     location: str
     primary: str | None
+    chosen: str | None = None
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = (limits or Limits()).fresh()
@@ -216,8 +218,28 @@ def _listing(folder: Path) -> os._ScandirIterator[str]:
         raise LocationError(f"{folder}: cannot be listed: {error.strerror}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class ModelIn:
+    """One of several models of a folder or an archive: ``name`` is that of its folder or file within it."""
+
+    location: str
+    name: str
+    is_archived: bool
+
+    def __fspath__(self) -> str:
+        """Return the path of the model, of an archived one that of the archive."""
+        return self.location if self.is_archived or self.name in ("", ".") else f"{self.location.rstrip('/')}/{self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.location} ({self.name})" if self.is_archived else self.__fspath__()
+
+
 def open_location(location: str | os.PathLike[str], limits: Limits | None = None) -> FileSet:
     """Open a file, a directory or a checkpoint prefix, also one that fsspec reaches (``s3://…``). Raises `LocationError`."""
+    if isinstance(location, ModelIn):
+        files = open_location(os.fspath(location), limits)
+        files.chosen = location.name if location.is_archived else None
+        return files
     text = os.fspath(location)
     if "\0" in text or not text:
         raise LocationError(f"{text!r}: is no path")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from posixpath import basename, dirname
 from typing import cast
@@ -12,18 +12,15 @@ from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact, Facts
 from modelinspect.core.span import Span
 from modelinspect.encodings import gzip, tar, zip
-from modelinspect.errors import FormatError, LimitError, UnknownFormatError
+from modelinspect.errors import FormatError, SelectionError, UnknownFormatError
 from modelinspect.formats.archives.nested import NestedParsing, Packed, archive_depth, claim_rest, packed_tar, packed_zip
-from modelinspect.formats.base import Format, Parsing, Site
+from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.candidates import Candidate, Candidates, detected, find_models
 from modelinspect.sources.base import Source
 from modelinspect.sources.decompressed import Codec, DecompressedSource
 
-_JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 8
-_TRIED_FOLDERS = 64
-_FOLDER_DEPTH = 16
-_TRIED_FILES = 256
 _NAMED_FILES = 5
 _SUFFIXES = {".tgz": ".tar", ".gz": "", ".gzip": ""}
 
@@ -81,17 +78,26 @@ def _ends_as_zip(source: Source) -> bool:
 
 
 def _parse_gzip(parsing: Parsing, site: Site, name: str) -> FormatName:
-    stem = next((name.removesuffix(suffix) + by for suffix, by in _SUFFIXES.items() if name.endswith(suffix)), "")
-    inner = stem or basename(gzip.original_name(site.source)) or name
-    packed = Packed(site, inner, Span(0, site.source.size), Codec.GZIP, site.claims.path(inner))
+    inner = _unzipped(site, name)
+    packed = _packed_gzip(site, inner)
     nested = NestedParsing(parsing, {inner: packed}, inner)
-    format = _detect(nested)
+    format = detected(nested)
     if format is None:
         source = packed.source()
         failure = source.failure if isinstance(source, DecompressedSource) else None
         what = f"gzip of {inner}, {source.size:,} bytes of no known model format"
         raise UnknownFormatError(f"{_label(parsing, name)}: {what}" + (f"; {failure.problem}" if failure else ""))
     return format.parse(nested)
+
+
+def _unzipped(site: Site, name: str) -> str:
+    """Return the name of what a gzip file holds."""
+    stem = next((name.removesuffix(suffix) + by for suffix, by in _SUFFIXES.items() if name.endswith(suffix)), "")
+    return stem or basename(gzip.original_name(site.source)) or name
+
+
+def _packed_gzip(site: Site, inner: str) -> Packed:
+    return Packed(site, inner, Span(0, site.source.size), Codec.GZIP, site.claims.path(inner))
 
 
 def _parse_zip(parsing: Parsing, site: Site) -> FormatName:
@@ -115,18 +121,26 @@ def _parse_tar(parsing: Parsing, site: Site) -> FormatName:
 
 
 def _parse_files(parsing: Parsing, site: Site, files: Mapping[str, Packed], kind: str) -> FormatName:
-    """Parse the model among the files: a folder of them, or one; where there are several, the largest, and all of TFLite."""
-    found = _find(parsing, files)
+    """Parse the model among the files: a folder of them, or one; of several the chosen one, else the largest, and all of TFLite.
+
+    Raises `SelectionError` where none has the name that was chosen.
+    """
+    found = find_models(_Shelf(parsing, files)).models
     if not found:
         names = sorted(files)
         listed = ", ".join(names[:_NAMED_FILES]) + (", …" if len(names) > _NAMED_FILES else "")
         what = f"a {kind} archive of {len(files):,} files that holds no known model"
         raise UnknownFormatError(f"{_label(parsing, parsing.primary)}: {what}: {listed}")
-    chosen = max(found, key=lambda candidate: (candidate.size, candidate.name))
+    wanted = parsing.files.chosen
+    if wanted is not None and all(candidate.name != wanted for candidate in found):
+        raise SelectionError(f"{parsing.files.location}: holds no model {wanted!r}")
+    chosen = max(found, key=lambda candidate: (candidate.name == wanted, candidate.size, candidate.name))
+    chosen.parsing.files.chosen = None  # what is chosen may be an archive, too
     beside = [candidate for candidate in found if candidate is not chosen and candidate.is_tflite and chosen.is_tflite]
     others = tuple(sorted(candidate.name for candidate in found if candidate is not chosen and candidate not in beside))
     if others:
         parsing.facts["also_holds"] = others
+    if others and wanted is None:
         problem = f"{chosen.name} is inspected; the archive holds other models too: {', '.join(others[:_NAMED_FILES])}"
         site.diagnose(problem, None, Severity.NOTE)
     if chosen.name:
@@ -139,7 +153,7 @@ def _parse_files(parsing: Parsing, site: Site, files: Mapping[str, Packed], kind
     return form
 
 
-def _parse_beside(site: Site, candidate: _Candidate) -> Facts:
+def _parse_beside(site: Site, candidate: Candidate) -> Facts:
     """Parse one more model of a bundle and return its facts; the names of its tensors begin with its own."""
     nested = candidate.parsing
     nested.facts = {}
@@ -152,117 +166,53 @@ def _parse_beside(site: Site, candidate: _Candidate) -> Facts:
         known = nested.tensor(tensor)
         layer = None if known.layer is None else f"{candidate.name}:{known.layer}"
         aliases = tuple(f"{candidate.name}:{alias}" for alias in known.aliases)
-        nested.replace_tensor(tensor, replace(known, name=f"{candidate.name}:{known.name}", layer=layer, aliases=aliases))
+        nested.replace_tensor(
+            tensor,
+            replace(
+                known,
+                name=f"{candidate.name}:{known.name}",
+                path=f"{candidate.name}:{known.path}",
+                layer=layer,
+                aliases=aliases,
+            ),
+        )
     return nested.facts
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A model that the archive may be about."""
+class _Shelf:
+    """The files of an archive."""
 
-    name: str
-    format: Format
-    parsing: NestedParsing
-    size: int
+    def __init__(self, parsing: Parsing, files: Mapping[str, Packed]) -> None:
+        self._parsing = parsing
+        self._files = files
+        self.sizes: Mapping[str, int] = {name: 0 if packed.run is None else packed.run.size for name, packed in files.items()}
+        self._folders: dict[str, dict[str, Packed]] = {}
+        for name in sorted(files):  # sorted once, and not again for each file that is tried
+            self._folders.setdefault(dirname(name), {})[basename(name)] = files[name]
 
-    @property
-    def is_tflite(self) -> bool:
-        """Tell whether it is a model of the kind that a bundle (``.task``) has several of, used one after another."""
-        return self.format.name is FormatName.TFLITE
+    def folder(self, folder: str) -> NestedParsing:
+        """Return the parsing of the files below a folder."""
+        prefix = f"{folder}/" if folder else ""
+        below = {name.removeprefix(prefix): packed for name, packed in self._files.items() if name.startswith(prefix)}
+        return NestedParsing(self._parsing, below, None)
 
-
-def _find(parsing: Parsing, files: Mapping[str, Packed]) -> list[_Candidate]:
-    """Return the models: folders that are one, none within another; where there are none, the files that are one."""
-    useful = {name: packed for name, packed in files.items() if not _is_junk(name)}
-    return _folders(parsing, useful) or _files(parsing, useful)
-
-
-def _folders(parsing: Parsing, files: Mapping[str, Packed]) -> list[_Candidate]:
-    from modelinspect.formats.registry import formats
-
-    order = formats()
-    top = _common_folder(files)
-    folders = {parent for name in files for parent in _parents(name)}
-    folders = {folder for folder in folders if _within(folder, top)}  # those above hold nothing else
-    ranked: list[tuple[int, int, _Candidate]] = []
-    by_depth = sorted(folders, key=lambda folder: (folder.count("/") + bool(folder), folder))
-    for depth, folder in enumerate(by_depth[:_TRIED_FOLDERS]):
-        inner = _below(files, folder)
-        nested = NestedParsing(parsing, inner, None)
-        format = _detect(nested)
-        if format is not None:
-            candidate = _Candidate(folder, format, nested, sum(_stored(packed) for packed in inner.values()))
-            ranked.append((order.index(format), depth, candidate))
-    chosen: list[_Candidate] = []
-    for _, _, candidate in sorted(ranked, key=lambda item: item[:2]):
-        if not any(_within(candidate.name, other.name) or _within(other.name, candidate.name) for other in chosen):
-            chosen.append(candidate)
-    return chosen
+    def file(self, name: str) -> NestedParsing:
+        """Return the parsing of one file, whose neighbours are those of its folder."""
+        return NestedParsing(self._parsing, self._folders[dirname(name)], basename(name))
 
 
-def _files(parsing: Parsing, files: Mapping[str, Packed]) -> list[_Candidate]:
-    found: list[_Candidate] = []
-    folders: dict[str, dict[str, Packed]] = {}
-    for name in sorted(files):  # sorted once, and not again for each file that is tried
-        folders.setdefault(dirname(name), {})[basename(name)] = files[name]
-    for name in sorted(files, key=lambda name: (-_stored(files[name]), name))[:_TRIED_FILES]:
-        beside = folders[dirname(name)]
-        nested = NestedParsing(parsing, beside, basename(name))
-        format = _detect(nested)
-        if format is not None:
-            found.append(_Candidate(name, format, nested, _stored(files[name])))
-    return [candidate for candidate in found if candidate.format is not FORMAT] or found
-
-
-def _parents(name: str) -> Iterator[str]:
-    """Yield the folders that a file is in, the root as an empty name."""
-    for _ in range(_FOLDER_DEPTH):
-        name = dirname(name)
-        yield name
-        if not name or name == "/":
-            return
-
-
-def _common_folder(names: Iterable[str]) -> str:
-    """Return the folder that all files are in."""
-    common: list[str] | None = None
-    for name in names:
-        parts = name.split("/")[:-1][:_FOLDER_DEPTH]
-        common = parts if common is None else common
-        same = 0
-        while same < min(len(common), len(parts)) and common[same] == parts[same]:
-            same += 1
-        common = common[:same]
-    return "/".join(common or [])
-
-
-def _within(folder: str, other: str) -> bool:
-    return not other or folder == other or folder.startswith(f"{other}/")
-
-
-def _below(files: Mapping[str, Packed], folder: str) -> dict[str, Packed]:
-    prefix = f"{folder}/" if folder else ""
-    return {name.removeprefix(prefix): packed for name, packed in files.items() if name.startswith(prefix)}
-
-
-def _detect(nested: NestedParsing) -> Format | None:
-    """Return the format of the nested files; None where there is none, or where they cannot be read."""
-    from modelinspect.formats.registry import detect
-
-    try:
-        return detect(nested)
-    except LimitError:
-        raise
-    except (UnknownFormatError, FormatError):
+def archived_models(parsing: Parsing) -> Candidates | None:
+    """Return the models of the archive that the primary file is, None where it is not an archive of files."""
+    name = parsing.primary or ""
+    kind = _kind(parsing.files.open(name)) if name else None
+    if kind is None or archive_depth(parsing) >= parsing.limits.archive_nesting:
         return None
-
-
-def _stored(packed: Packed) -> int:
-    return 0 if packed.run is None else packed.run.size
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith(_JUNK) or basename(name) in _JUNK or basename(name).startswith("._")
+    site = parsing.open(name)
+    if kind == "gzip":
+        inner = _unzipped(site, name)
+        return archived_models(NestedParsing(parsing, {inner: _packed_gzip(site, inner)}, inner))
+    files = packed_zip(site, zip.walk_zip(site.walk)) if kind == "zip" else packed_tar(site, tar.walk_tar(site.walk))
+    return find_models(_Shelf(parsing, files))
 
 
 def _label(parsing: Parsing, name: str | None) -> str:

@@ -132,6 +132,7 @@ class NestedParsing(Parsing):
     def __init__(self, outer: Parsing, files: Mapping[str, Packed], primary: str | None) -> None:
         super().__init__(_NestedFiles(outer.files.location, files, primary), outer.limits, strict=outer.strict)
         self.limits = outer.limits
+        self.files.chosen = outer.files.chosen
         self._outer = outer
         self._packed = files
         self.facts = outer.facts

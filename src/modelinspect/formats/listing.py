@@ -1,0 +1,98 @@
+"""List the models of a location: of a folder or an archive there may be several, and each is an artifact of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from posixpath import basename, dirname
+
+from modelinspect.core.artifact import FormatName
+from modelinspect.core.collector import paused_collector
+from modelinspect.core.limits import Limits
+from modelinspect.formats.archives.format import FORMAT as ARCHIVE
+from modelinspect.formats.archives.format import archived_models
+from modelinspect.formats.base import Parsing
+from modelinspect.formats.candidates import Candidates, find_models
+from modelinspect.formats.registry import detect
+from modelinspect.sources.base import Source
+from modelinspect.sources.files import FileSet, ModelIn, NamedFiles
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlace:
+    """A model of a location: its name there, its format, its stored size, and the location that opens it alone."""
+
+    name: str
+    format: FormatName
+    size: int
+    place: ModelIn
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """The models of a location; ``untried`` folders and files were too many to look at."""
+
+    models: tuple[ModelPlace, ...]
+    untried: int = 0
+
+
+def list_models(files: FileSet, limits: Limits | None = None) -> ModelList:
+    """Return the models of a location, none of which is read: empty where it is one model by itself, or none that is known.
+
+    A bundle of TFLite models that are used one after another (``.task``) is one model. Raises `ModelInspectError`.
+    """
+    with paused_collector():
+        parsing = Parsing(files, limits)
+        if files.primary is None:
+            found: Candidates | None = find_models(_Folder(files, limits))
+        elif detect(parsing) is ARCHIVE:
+            found = archived_models(parsing)
+        else:
+            found = None
+    if found is None or len(found.models) < 2 or (all(candidate.is_tflite for candidate in found.models) and files.primary is not None):
+        return ModelList((), found.untried if found is not None else 0)
+    is_archived = files.primary is not None
+    places = [
+        ModelPlace(one.name or ".", one.format.name, one.size, ModelIn(files.location, one.name or ".", is_archived))
+        for one in found.models
+    ]
+    return ModelList(tuple(places), found.untried)
+
+
+class _Folder:
+    """The files of a folder."""
+
+    def __init__(self, files: FileSet, limits: Limits | None) -> None:
+        self._files = files
+        self._limits = limits
+        self.sizes: Mapping[str, int] = {name: files.open(name).size for name in files.names()}
+
+    def folder(self, folder: str) -> Parsing:
+        """Return the parsing of the files below a folder."""
+        if not folder:
+            return Parsing(self._files, self._limits)
+        prefix = f"{folder}/"
+        below = {name.removeprefix(prefix): name for name in self.sizes if name.startswith(prefix)}
+        return Parsing(_Part(self._files, below, None), self._limits)
+
+    def file(self, name: str) -> Parsing:
+        """Return the parsing of one file, whose neighbours are those of its folder."""
+        beside = {basename(other): other for other in self.sizes if dirname(other) == dirname(name)}
+        return Parsing(_Part(self._files, beside, basename(name)), self._limits)
+
+
+class _Part(NamedFiles):
+    """Some files of a folder under other names."""
+
+    _files: Mapping[str, str]
+
+    def __init__(self, whole: FileSet, files: Mapping[str, str], primary: str | None) -> None:
+        super().__init__()
+        self._whole = whole
+        self._files = files
+        self.location = whole.location
+        self.primary = primary
+
+    def _open_source(self, name: str) -> Source:
+        self._require(name)
+        return self._whole.open(self._files[name])
