@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from modelinspect.api import explain as explain
     from modelinspect.api import inspect as inspect
     from modelinspect.api import lint as lint
+    from modelinspect.api import models as models
     from modelinspect.api import open as open
     from modelinspect.api import plan as plan
     from modelinspect.api import shrink as shrink
@@ -48,6 +49,7 @@ _HOMES = {
     "explain": "modelinspect.api",
     "inspect": "modelinspect.api",
     "lint": "modelinspect.api",
+    "models": "modelinspect.api",
     "open": "modelinspect.api",
     "plan": "modelinspect.api",
     "prune": "modelinspect.pruning.magnitude.oneshot",

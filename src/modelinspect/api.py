@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from modelinspect.analyses.rollup import Key
+    from modelinspect.formats.listing import ModelList
     from modelinspect.measure.facts import Aspect, Measurements
     from modelinspect.measure.free import HiddenReport
     from modelinspect.measure.run import Progress
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from modelinspect.reports.inspect import InspectReport
     from modelinspect.reports.lint import LintReport
     from modelinspect.reports.meaning import MeaningReport
+    from modelinspect.reports.models import ModelsReport
     from modelinspect.reports.pictures import Pictures
     from modelinspect.reports.plan import PlanReport
     from modelinspect.reports.shrink import ShrinkReport
@@ -44,6 +46,23 @@ def open(location: Location, *, strict: bool = False, limits: Limits | None = No
     """
     with open_location(location, limits) as files:
         return parse_files(files, strict=strict, limits=limits)
+
+
+def models(location: Location, *, limits: Limits | None = None) -> ModelsReport:
+    """List the models of a folder or an archive with several; of a model itself, none. Raises `ModelInspectError`."""
+    from modelinspect.reports.models import ModelEntry, ModelsReport
+
+    found = list_models(location, limits)
+    entries = tuple(ModelEntry(name=one.name, format=str(one.format), size=one.size) for one in found.models)
+    return _shown(ModelsReport(location=os.fspath(location), models=entries, untried=found.untried))
+
+
+def list_models(location: Location, limits: Limits | None = None) -> ModelList:
+    """Return the models of a folder or an archive with several, each with the location that opens it. Raises `ModelInspectError`."""
+    from modelinspect.formats.listing import list_models as find
+
+    with open_location(location, limits) as files:
+        return find(files, limits)
 
 
 def inspect(

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from modelinspect import api
-from modelinspect.cli.options import ForceOption, OutputOption, PathArgument, TopOption
+from modelinspect.cli.models import choose_model
+from modelinspect.cli.options import ForceOption, ModelOption, OutputOption, PathArgument, TopOption
 from modelinspect.cli.output import Destination
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import read_settings
@@ -44,6 +45,7 @@ _Update = Annotated[bool, typer.Option("--update-lock", help="Write the lock tha
 
 def command(
     path: PathArgument,
+    model: ModelOption = None,
     budget: _Budget = None,
     update_lock: _Update = False,
     top: TopOption = None,
@@ -53,9 +55,10 @@ def command(
 ) -> int:
     """Hold an artifact against a budget of sizes; exit with 1 where a limit is exceeded."""
     chosen = budget if budget is not None else _settled()
+    place = choose_model(path, model)
     destination = Destination(OutputFormat(format), output, force, path)
     with progress("reading weights") as meter:
-        report = api.check(path, chosen, growth=not update_lock, progress=meter)
+        report = api.check(place, chosen, growth=not update_lock, progress=meter)
     if update_lock:
         _write(api.lock_path(chosen), api.lock_text(report))
         typer.echo(f"modelinspect: wrote {plain(str(api.lock_path(chosen)))}", err=True)

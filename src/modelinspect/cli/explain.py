@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelinspect import api
+from modelinspect.cli.models import choose_model, model_names
 from modelinspect.cli.options import (
     CompressorsOption,
     ForceOption,
     FormatOption,
     MeasureOption,
+    ModelOption,
     OptionalAfterArgument,
     OutputOption,
     PathArgument,
@@ -32,6 +34,7 @@ Examples:
 def command(
     path: PathArgument,
     after: OptionalAfterArgument = None,
+    model: ModelOption = None,
     top: TopOption = None,
     no_measure: MeasureOption = False,
     compressors: CompressorsOption = None,
@@ -48,7 +51,9 @@ def command(
     if after is None and not Path(path).exists() and (found := api.meaning(path)) is not None:
         destination.write(found, top)
         return
+    place = choose_model(path, model)
+    other = None if after is None else choose_model(after, model if model in model_names(after) else None)
     with progress("reading") as meter:
-        report = api.explain(path, after, measure=not no_measure, compressors=compressors, strict=strict, progress=meter)
+        report = api.explain(place, other, measure=not no_measure, compressors=compressors, strict=strict, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)

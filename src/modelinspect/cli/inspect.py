@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from modelinspect import api
-from modelinspect.cli.options import ByOption, ForceOption, FormatOption, MeasureOption, OutputOption, PathArgument, StrictOption, TopOption
+from modelinspect.cli.models import choose_model
+from modelinspect.cli.options import (
+    ByOption,
+    ForceOption,
+    FormatOption,
+    MeasureOption,
+    ModelOption,
+    OutputOption,
+    PathArgument,
+    StrictOption,
+    TopOption,
+)
 from modelinspect.cli.output import Destination, require_complete
 from modelinspect.cli.progress import progress
 from modelinspect.renderers.registry import OutputFormat
@@ -13,12 +24,14 @@ Examples:
   modelinspect model.h5
   modelinspect model.h5 --by layer,category --top 20
   modelinspect model.h5 --format json -o report.json
+  modelinspect models.zip --model encoder
   modelinspect model.h5 --format html -o report.html
 """
 
 
 def command(
     path: PathArgument,
+    model: ModelOption = None,
     by: ByOption = "",
     top: TopOption = None,
     no_measure: MeasureOption = False,
@@ -29,8 +42,12 @@ def command(
 ) -> None:
     """Show where the bytes go: a bar for each category, the largest tensors with their zeros, what stands out."""
     destination = Destination(format, output, force, path)
+    if model is None and (found := api.models(path)).models:
+        destination.write(found, top)
+        return
+    place = choose_model(path, model)
     keys = [key.strip() for key in by.split(",")] if by else []
     with progress("reading weights") as meter:
-        report = api.inspect(path, measure=not no_measure, strict=strict, by=keys, top=top, progress=meter, pictures=destination.draws)
+        report = api.inspect(place, measure=not no_measure, strict=strict, by=keys, top=top, progress=meter, pictures=destination.draws)
     destination.write(report, top)
     require_complete(report.diagnostics)

@@ -8,7 +8,8 @@ import typer
 
 from modelinspect import api
 from modelinspect.analyses.regions import map_regions, reader
-from modelinspect.cli.options import ForceOption, FormatOption, OutputOption, PathArgument, StrictOption, offset
+from modelinspect.cli.models import choose_model
+from modelinspect.cli.options import ForceOption, FormatOption, ModelOption, OutputOption, PathArgument, StrictOption, offset
 from modelinspect.cli.output import Destination, require_complete
 from modelinspect.renderers.registry import OutputFormat
 
@@ -30,6 +31,7 @@ _Hex = Annotated[bool, typer.Option("--hex", help="Show the bytes beside what th
 
 def command(
     path: PathArgument,
+    model: ModelOption = None,
     at: _At = None,
     hex: _Hex = False,
     member: _Member = None,
@@ -41,8 +43,9 @@ def command(
     force: ForceOption = False,
 ) -> None:
     """List every region of the file; say who owns a byte; dump bytes with what they are."""
+    place = choose_model(path, model)
     destination = Destination(format, output, force, path)
-    with api.opened(path, strict=strict) as (artifact, files):
+    with api.opened(place, strict=strict) as (artifact, files):
         read = reader(files) if hex else None
         drawn = api.draw(artifact) if destination.draws else None
         destination.write(map_regions(artifact, member=member, at=at, offset=begin, size=size, read=read, drawn=drawn))

@@ -30,6 +30,9 @@ CompressorsOption = Annotated[
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first trouble instead of going on with a diagnostic.")]
 TopOption = Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Show the N largest rows; one more sums up the rest.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", metavar="NAME", help="Which model of a folder or archive with several, as inspect lists them.")
+]
 PathsOption = Annotated[bool, typer.Option("--paths", help="Also show where the artifact stores each tensor.")]
 ByOption = Annotated[
     str,

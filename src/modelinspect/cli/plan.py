@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from modelinspect import api
-from modelinspect.cli.options import ForceOption, FormatOption, MeasureOption, OutputOption, PathArgument, StrictOption, TopOption
+from modelinspect.cli.models import choose_model
+from modelinspect.cli.options import (
+    ForceOption,
+    FormatOption,
+    MeasureOption,
+    ModelOption,
+    OutputOption,
+    PathArgument,
+    StrictOption,
+    TopOption,
+)
 from modelinspect.cli.output import Destination, require_complete
 from modelinspect.cli.progress import progress
 from modelinspect.renderers.registry import OutputFormat
@@ -24,6 +34,7 @@ OnlyOption = Annotated[str, typer.Option("--only", metavar="OPTION[,OPTION...]",
 
 def command(
     path: PathArgument,
+    model: ModelOption = None,
     only: OnlyOption = "",
     top: TopOption = None,
     no_measure: MeasureOption = False,
@@ -33,9 +44,10 @@ def command(
     force: ForceOption = False,
 ) -> None:
     """Say how small an artifact could be: each option's size, how it is known, what loads the result, how to get it."""
+    place = choose_model(path, model)
     destination = Destination(format, output, force, path)
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     with progress("compressing") as meter:
-        report = api.plan(path, only=wanted, measure=not no_measure, strict=strict, progress=meter)
+        report = api.plan(place, only=wanted, measure=not no_measure, strict=strict, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)

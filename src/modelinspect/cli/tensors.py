@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from modelinspect import api
+from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
     ForceOption,
     FormatOption,
     MeasureOption,
+    ModelOption,
     OutputOption,
     PathArgument,
     PathsOption,
@@ -28,6 +30,7 @@ Examples:
 
 def command(
     path: PathArgument,
+    model: ModelOption = None,
     top: TopOption = None,
     paths: PathsOption = False,
     no_measure: MeasureOption = False,
@@ -37,8 +40,9 @@ def command(
     force: ForceOption = False,
 ) -> None:
     """List every tensor: role, dtype, shape, stored and logical size, zeros; the largest first."""
+    place = choose_model(path, model)
     destination = Destination(format, output, force, path)
     with progress("reading weights") as meter:
-        report = api.tensors(path, measure=not no_measure, strict=strict, top=top, progress=meter)
+        report = api.tensors(place, measure=not no_measure, strict=strict, top=top, progress=meter)
     destination.write(with_tensor_paths(report) if paths else report)
     require_complete(report.diagnostics)

@@ -45,10 +45,8 @@ def list_models(files: FileSet, limits: Limits | None = None) -> ModelList:
         parsing = Parsing(files, limits)
         if files.primary is None:
             found: Candidates | None = find_models(_Folder(files, limits))
-        elif detect(parsing) is ARCHIVE:
-            found = archived_models(parsing)
         else:
-            found = None
+            found = archived_models(parsing) if ARCHIVE.detect(parsing) and detect(parsing) is ARCHIVE else None
     if found is None or len(found.models) < 2 or (all(candidate.is_tflite for candidate in found.models) and files.primary is not None):
         return ModelList((), found.untried if found is not None else 0)
     is_archived = files.primary is not None

@@ -16,6 +16,7 @@ REPORTS: dict[str, str] = {
     "lint": "modelinspect.reports.lint:LintReport",
     "map": "modelinspect.reports.map:MapDocument",
     "meaning": "modelinspect.reports.meaning:MeaningReport",
+    "models": "modelinspect.reports.models:ModelsReport",
     "plan": "modelinspect.reports.plan:PlanReport",
     "prune": "modelinspect.reports.manifest:PruneReport",
     "scan": "modelinspect.reports.scan:ScanReport",

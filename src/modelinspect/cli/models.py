@@ -1,0 +1,30 @@
+"""Choose one of several models of a folder or an archive."""
+
+from __future__ import annotations
+
+from modelinspect import api
+from modelinspect.errors import UsageError
+from modelinspect.reports.wording import did_you_mean, plural
+
+_NAMED = 5
+
+
+def choose_model(path: str, model: str | None) -> api.Location:
+    """Return the location of the one model that a command is about. Raises `UsageError` where there are several or none of that name."""
+    found = api.list_models(path)
+    if model is not None:
+        for place in found.models:
+            if place.name == model:
+                return place.place
+        known = [place.name for place in found.models]
+        raise UsageError(f"{path}: holds no model {model!r}{did_you_mean(model, known)}" if known else f"{path}: is one model itself")
+    if found.models:
+        names = [place.name for place in found.models]
+        listed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+        raise UsageError(f"{path}: holds {plural(len(names), 'model')}: {listed}; choose one with --model NAME")
+    return path
+
+
+def model_names(path: str) -> tuple[str, ...]:
+    """Return the names of the models of a folder or an archive with several."""
+    return tuple(place.name for place in api.list_models(path).models)
