@@ -190,8 +190,10 @@ class GivenNames:
                 listed.add(path)
                 made.append(path)
                 path = _outer(path)
-        for path in sorted(made, key=_rank):
+        for path in made:
             below.setdefault(_outer(path), []).append(path)
+        for children in below.values():
+            children.sort(key=_rank)  # stable: layers of a list stay as the configuration has them
         return below
 
 
@@ -203,9 +205,13 @@ def _outer(path: str) -> str:
     return outer
 
 
-def _rank(path: str) -> tuple[int, str]:
-    part = path.rpartition("/")[2].strip("_")
-    return (_PARTS.index(part) if part in _PARTS else len(_PARTS), path)
+def _rank(path: str) -> int:
+    """Return the place of a layer that another one makes, 0 for one of a list."""
+    outer, _, part = path.rpartition("/")
+    if outer.rpartition("/")[2] in (*CONTAINERS, "cells"):
+        return 0
+    bare = part.strip("_")
+    return 1 + (_PARTS.index(bare) if bare in _PARTS else len(_PARTS))
 
 
 _UNTRAINED = frozenset(

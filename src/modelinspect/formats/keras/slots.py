@@ -99,4 +99,4 @@ def optimizer_class(compile_config: Mapping[str, object] | None) -> str:
     """Return the class of the optimizer that a training configuration describes, "" where it describes none."""
     config = compile_config.get("optimizer_config", compile_config.get("optimizer")) if compile_config is not None else None
     name = config.get("class_name") if isinstance(config, Mapping) else config
-    return name.rpartition(">")[2] if isinstance(name, str) else ""
+    return class_of_scope(name.rpartition(">")[2]) if isinstance(name, str) else ""  # compile("adam") leaves the word
