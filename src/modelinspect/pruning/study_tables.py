@@ -177,7 +177,8 @@ def _engines(rows: Sequence[Row]) -> str:
     lines = []
     for (architecture, schedule, target, pattern, method), found in cells.items():
         if len(found) > 1:
-            sizes = [f"{_number(row['size'])} / {_number(row['gzip_size'])}" if (row := found.get(engine)) else "" for engine in engines]
+            made = [found.get(engine) for engine in engines]
+            sizes = ["" if one is None else f"{_number(one['size'])} / {_number(one['gzip_size'])}" for one in made]
             lines.append([f"{architecture} {method}", f"{schedule}, {target:.0%}, {pattern}", *sizes])
     heads = ["artifact", "pruning", *(f"{engine}, file / gzip" for engine in engines)]
     return markdown_table("Engine against engine, bytes", heads, lines) if lines else ""
