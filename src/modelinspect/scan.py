@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from pathlib import PurePosixPath
 
 from modelinspect import api
 from modelinspect.core.limits import Limits
 from modelinspect.errors import InvariantError, ModelInspectError
+from modelinspect.formats.discovery import HEAD, group, is_model, may_be_model
 from modelinspect.reports.scan import ScanReport, ScanRow
+from modelinspect.sources.files import FileSet
 from modelinspect.sources.opening import open_location
 
 Progress = Callable[[int, int], None]
 """Is told how many artifacts are done, and how many there are."""
-
-_SAVED_MODEL = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
-_SUFFIXES = (".h5", ".hdf5", ".keras", ".tflite", ".lite", ".pb", ".pbtxt", ".meta", ".task", ".ckpt", ".weights.json")
-_WRAPPINGS = (".gz", ".zip", ".tar", ".tgz")
 
 
 def scan(
@@ -52,47 +49,27 @@ def scan(
 
 
 def find_artifacts(root: str, limits: Limits | None = None) -> tuple[list[str], int]:
-    """Return the artifacts below a root and how many other files there are. A file is taken as it is."""
+    """Return the artifacts below a root and how many other files there are. A file is taken as it is.
+
+    Files whose name says nothing are looked into: what begins as a model does, and is one, is an artifact too.
+    """
+    base = root.rstrip("/") or "/"
     with open_location(root, limits) as files:
         if files.primary is not None:
             return [root], 0
-        found, skipped = group(files.names())
-    base = root.rstrip("/") or "/"
+        found, skipped = group(files.names(), partial(_is_model, files, base, limits))
     return [base if name == "." else f"{base.rstrip('/')}/{name}" for name in found], skipped
 
 
-def group(names: Iterable[str]) -> tuple[list[str], int]:
-    """Return which of the names of a folder's files are artifacts ("." is the folder itself), and how many others there are.
-
-    A folder with a SavedModel is one artifact with all that is in it, a checkpoint's index one with its shards, a
-    TensorFlow.js ``model.json`` one with its weights.
-    """
-    paths = [PurePosixPath(name) for name in names]
-    folders = {path.parent for path in paths if path.name in _SAVED_MODEL}
-    folders = {folder for folder in folders if not any(parent in folders for parent in folder.parents)}
-    found = {str(folder) for folder in folders}
-    loose = [path for path in paths if not folders.intersection((*path.parents,))]
-    stems = {str(path)[: -len(".index")] for path in loose if path.suffix == ".index"}
-    models = {path.parent for path in loose if path.name == "model.json"}
-    skipped = 0
-    for path in loose:
-        text = str(path)
-        shard_of, separator, _ = text.rpartition(".data-")
-        if text.endswith(".index") or path.name == "model.json" or _is_artifact(path):
-            found.add(text)
-        elif (separator and shard_of in stems) or (path.suffix in (".bin", "") and path.parent in models) or path.name == "checkpoint":
-            continue
-        else:
-            skipped += 1
-    return sorted(found), skipped
-
-
-def _is_artifact(path: PurePosixPath) -> bool:
-    name = path.name.lower()
-    for wrapping in _WRAPPINGS:
-        if name.endswith(wrapping):
-            return True
-    return name.endswith(_SUFFIXES)
+def _is_model(files: FileSet, base: str, limits: Limits | None, name: str) -> bool:
+    try:
+        source = files.open(name)
+        if not may_be_model(source.read_at(0, min(HEAD, source.size))):
+            return False
+        with open_location(f"{base.rstrip('/')}/{name}", limits) as alone:
+            return is_model(alone, limits)
+    except (ModelInspectError, OSError):  # it cannot be read: no row of a scan, and counted with the others
+        return False
 
 
 def _look(location: str, *, measure: bool, limits: Limits | None) -> ScanRow:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
+from tests.support.counting import CountingFiles
 from tests.support.fixtures import fixture_path
 from tests.support.hostile import hold
 
@@ -18,7 +19,6 @@ from modelinspect.core.artifact import Artifact, FormatName, Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role
 from modelinspect.formats.registry import parse
-from modelinspect.sources.base import Source
 from modelinspect.sources.files import MemoryFiles
 from modelinspect.sources.opening import open_location
 
@@ -241,26 +241,6 @@ def test_hostile_headers_give_a_map_or_a_clear_error() -> None:
     outcome = hold((label, MemoryFiles({"m.safetensors": data}, "m.safetensors")) for label, data in hostile())
     assert outcome.maps
     assert outcome.errors
-
-
-class CountingFiles(MemoryFiles):
-    """Files that count the bytes that are read of them."""
-
-    count = 0
-
-    def _open_source(self, name: str) -> Source:
-        inner, files = super()._open_source(name), self
-        read = inner.read_into
-
-        class Counting(Source):
-            def __init__(self) -> None:
-                self.name, self.size = inner.name, inner.size
-
-            def read_into(self, offset: int, buffer: memoryview) -> None:
-                files.count += len(buffer)
-                read(offset, buffer)
-
-        return Counting()
 
 
 def test_only_the_header_is_read_of_a_file_of_megabytes() -> None:

@@ -1,13 +1,17 @@
-"""Says what files look like that no format recognises."""
+"""Describe what files look like that no format recognizes, and what to do with them."""
 
 from __future__ import annotations
 
 import re
 
 from modelinspect.formats.base import Parsing
+from modelinspect.formats.lookalikes import describe_binary, describe_folder, describe_name, describe_text
 
 _PEEK = 1024
-_KNOWN = "modelinspect reads Keras (.h5, .keras, .weights.h5), SavedModel, checkpoints, GraphDef, TFLite, TF.js and HDF5"
+_KNOWN = (
+    "modelinspect reads Keras (.h5, .keras, .weights.h5), SavedModel, GraphDef, StableHLO, checkpoints, Orbax, TFLite, LiteRT-LM, TF.js, "
+    "safetensors, KerasHub presets, Hugging Face folders and HDF5"
+)
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file that is damaged"),
@@ -31,33 +35,23 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"CDF\x02", "a netCDF file"),
     (0, b"PAR1", "a Parquet file"),
     (0, b"ARROW1", "an Arrow file"),
-    (0, b"GGUF", "a GGUF model (llama.cpp)"),
-    (0, b"lmgg", "a GGML model"),
-    (0, b"SQLite format 3\x00", "an SQLite data base"),
+    (0, b"GGUF", "a GGUF model (llama.cpp): gguf-dump of the gguf package lists its tensors"),
+    (0, b"lmgg", "a GGML model (llama.cpp before GGUF)"),
+    (0, b"SQLite format 3\x00", "an SQLite database"),
     (0, b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file itself: git lfs pull fetches it"),
     (0, b"/annex/objects/", "a git-annex pointer, not the file itself: git annex get fetches it"),
     (0, b"<!DOCTYPE html", "an HTML page, perhaps instead of a download"),
     (0, b"<html", "an HTML page, perhaps instead of a download"),
 )
-
 _JSON = re.compile(r"\s*(\{\s*[\"}]|\[\s*[\[{\"\d-])")
+_UNKNOWN = "a binary file of an unknown kind"
 
 
 def describe(parsing: Parsing) -> str:
     """Return in one sentence what the location holds, and what modelinspect reads."""
     if parsing.primary is None:
-        return f"{_directory(parsing)}; {_KNOWN}"
+        return f"{describe_folder(parsing)}; {_KNOWN}"
     return f"looks like {_file(parsing, parsing.primary)}; {_KNOWN}"
-
-
-def _directory(parsing: Parsing) -> str:
-    names = parsing.names()
-    if not names:
-        return "is an empty folder"
-    models = [name for name in names if name.endswith((".h5", ".hdf5", ".keras", ".tflite", ".pb", ".index", ".json"))]
-    if models:
-        return f"is a folder without saved_model.pb; inspect one of its files, such as {models[0]}"
-    return f"is a folder of {len(names):,} file{'' if len(names) == 1 else 's'}, none of which is a model"
 
 
 def _file(parsing: Parsing, name: str) -> str:
@@ -69,23 +63,29 @@ def _file(parsing: Parsing, name: str) -> str:
             return what
     if not head.strip(b"\0"):
         return "a file of zeros, perhaps a download that was cut short"
-    return _by_structure(head)
+    return describe_name(name) or _by_structure(parsing, name, head)
 
 
-def _by_structure(head: bytes) -> str:
-    if head[:1] == b"\x80" and head[1] in range(2, 6):
-        return "a Python pickle (PyTorch's old format, scikit-learn, …), which modelinspect never loads"
-    size = int.from_bytes(head[:8], "little")
-    if head[8:10] == b'{"' and 2 <= size < 1 << 32:
-        return "a safetensors file (PyTorch, Hugging Face)"
-    if head[:1] == b"\x08" and head[1] < 16 and head[2:3] in (b"\x12", b"\x1a", b"\x22", b"\x3a"):
-        return "an ONNX model: convert it, or use onnx tools"
+def _by_structure(parsing: Parsing, name: str, head: bytes) -> str:
+    source = parsing.files.open(name)
+    binary = describe_binary(source, head)
+    if binary is not None:
+        return binary
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
         if error.start < len(head) - 4:
-            return "a binary file of no kind that is known"
+            return _UNKNOWN
         text = head[: error.start].decode("utf-8")
     if any(ord(character) < 0x20 and character not in "\t\r\n\f" for character in text):
-        return "a binary file of no kind that is known"
-    return "a JSON file" if _JSON.match(text) else "a text file"
+        return _UNKNOWN
+    described = describe_text(source, text, _model_in)
+    return described or ("a JSON file" if _JSON.match(text) else "a text file")
+
+
+def _model_in(head: bytes) -> str | None:
+    """Return what model begins with these bytes, as an array in a program holds it."""
+    for offset, signature, what in ((4, b"TFL3", "a TFLite model"), (0, b"LITERTLM", "a LiteRT-LM file"), (0, b"\x89HDF", "an HDF5 file")):
+        if head[offset : offset + len(signature)] == signature:
+            return what
+    return None

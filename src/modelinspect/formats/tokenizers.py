@@ -34,15 +34,20 @@ def read_sentencepiece(site: Site, root: PathId) -> dict[str, Fact]:
     runs: dict[str, list[tuple[int, int]]] = {}
     try:
         while position < len(data):
-            number, end = _field(data, position)
-            pieces += number == 1
-            name = _FIELDS.get(number, f"field {number}")
-            spans = runs.setdefault(name, [])
-            if spans and spans[-1][1] == position:
-                spans[-1] = (spans[-1][0], end)
+            begin = position
+            count, position = _short_pieces(data, position)
+            if count:
+                name = _FIELDS[1]
             else:
-                spans.append((position, end))
-            position = end
+                number, position = _field(data, position)
+                name = _FIELDS.get(number, f"field {number}")
+                count = number == 1
+            pieces += count
+            spans = runs.setdefault(name, [])
+            if spans and spans[-1][1] == begin:
+                spans[-1] = (spans[-1][0], position)
+            else:
+                spans.append((begin, position))
     except Malformed as error:
         site.diagnose(f"the tokenizer is not a SentencePiece model: {error.problem}", error.index)
     for name, spans in runs.items():
@@ -52,20 +57,27 @@ def read_sentencepiece(site: Site, root: PathId) -> dict[str, Fact]:
     return {"kind": "SentencePiece", "entries": pieces}
 
 
+def _short_pieces(data: bytes, position: int) -> tuple[int, int]:
+    """Return how many pieces of less than 128 bytes follow one another, and where the last of them ends: nearly all that there are."""
+    count, last = 0, len(data) - 2
+    while position <= last and data[position] == _PIECE:
+        end = position + 2 + data[position + 1]
+        if data[position + 1] > 0x7F or end > last + 2:
+            break
+        position = end
+        count += 1
+    return count, position
+
+
 def _field(data: bytes, position: int) -> tuple[int, int]:
     """Return the number of the field at a position and where it ends; all fields of the message are messages themselves."""
-    if data[position] == _PIECE and position + 1 < len(data) and data[position + 1] < 0x80:  # nearly all of them
-        end = position + 2 + data[position + 1]
-        number = 1
-    else:
-        tag, value = read_varint(data, position, len(data))
-        if tag & 7 != 2:
-            raise Malformed(f"field {tag >> 3} is not a message", position)
-        size, value = read_varint(data, value, len(data))
-        number, end = tag >> 3, value + size
-    if end > len(data):
-        raise Malformed(f"field {number} ends {end - len(data):,} bytes after the end", position)
-    return number, end
+    tag, value = read_varint(data, position, len(data))
+    if tag & 7 != 2:
+        raise Malformed(f"field {tag >> 3} is not a message", position)
+    size, value = read_varint(data, value, len(data))
+    if value + size > len(data):
+        raise Malformed(f"field {tag >> 3} ends {value + size - len(data):,} bytes after the end", position)
+    return tag >> 3, value + size
 
 
 class _Model(msgspec.Struct):

@@ -11,6 +11,7 @@ from modelinspect.reports.blocks import Bar, Bars, Block, Cell, Column, Heading,
 from modelinspect.reports.categories import AROUND, CATEGORIES, Category
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry, FindingEntry, TensorEntry, diagnostic_notes, tensor_table
 from modelinspect.reports.pictures import Picture, Pictures
+from modelinspect.reports.sections import section_table
 from modelinspect.reports.wording import percent
 
 DEFAULT_TOP = 10
@@ -115,6 +116,9 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
             yield self._rollup_table(self.rollup)
         if len(self.artifact.members) > 1 and self.rollup is None:
             yield self._member_bars(top)
+        sections = section_table(self.facts, self.artifact.size)
+        if sections is not None and self.rollup is None:
+            yield sections
         if self.tensors:
             yield Lines((self._sparsity(),))
             if any(each.dtype not in _USUAL for each in self.weights.types) and self.rollup is None:

@@ -16,6 +16,7 @@ from modelinspect.errors import Code, FormatError, SelectionError, UnknownFormat
 from modelinspect.formats.archives.nested import NestedParsing, Packed, archive_depth, claim_rest, packed_tar, packed_zip
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.candidates import Candidate, Candidates, detected, find_models
+from modelinspect.formats.lookalikes import describe_members
 from modelinspect.sources.base import Source
 from modelinspect.sources.decompressed import Codec, DecompressedSource
 
@@ -129,6 +130,9 @@ def _parse_files(parsing: Parsing, site: Site, files: Mapping[str, Packed], kind
     if not found:
         names = sorted(files)
         listed = ", ".join(names[:_NAMED_FILES]) + (", …" if len(names) > _NAMED_FILES else "")
+        known = describe_members(files)
+        if known is not None:
+            raise UnknownFormatError(f"{_label(parsing, parsing.primary)}: looks like {known}")
         what = f"a {kind} archive of {len(files):,} files that holds no known model"
         raise UnknownFormatError(f"{_label(parsing, parsing.primary)}: {what}: {listed}")
     wanted = parsing.files.chosen

@@ -21,6 +21,7 @@ from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.graph.facts import graph_facts
 from modelinspect.formats.graph.messages import MessageWalk
 from modelinspect.formats.graph.text import parse_text
+from modelinspect.formats.lookalikes import is_foreign_graph
 from modelinspect.sources.base import Source
 
 _LOOKED_AT = 12
@@ -82,6 +83,8 @@ def parse_graph(site: Site, name: str = "MetaGraphDef", *, is_text: bool = False
 def _find(source: Source) -> tuple[str, bool] | None:
     """Return which message a file is, and whether it is text; None where it is none of them."""
     head = source.read_at(0, min(source.size, _TEXT_SIZE))
+    if is_foreign_graph(head):
+        return None
     wire = Wire(source)
     for name in ("GraphDef", "MetaGraphDef", "SavedModel"):
         if _looks_like(wire, message(name), 0, source.size):

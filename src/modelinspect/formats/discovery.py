@@ -1,0 +1,154 @@
+"""Find the artifacts among the files of a folder: what belongs together by name, and what else is a model by its bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import PurePosixPath
+
+from modelinspect.core.limits import Limits
+from modelinspect.errors import FormatError, ModelInspectError, UnknownFormatError
+from modelinspect.formats.archives.format import ArchiveFormat
+from modelinspect.formats.base import Parsing
+from modelinspect.formats.preset.members import Part, part_of
+from modelinspect.formats.registry import detect
+from modelinspect.formats.safetensors.header import LENGTH, header_size
+from modelinspect.sources.files import FileSet
+
+HEAD = 512
+"""Bytes of a file that are read to see whether it may be a model."""
+
+_WHOLE = frozenset(("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"))
+"""A folder with one of them is an artifact with everything in it."""
+_STEPS = frozenset(("_CHECKPOINT_METADATA", "orbax.checkpoint", "pytree.orbax-checkpoint", "manifest.ocdbt"))
+"""Files in the folder of a step of an Orbax checkpoint."""
+_CONFIG = "config.json"
+_WITH_CONFIG = frozenset(
+    (Part.KERAS_WEIGHTS, Part.KERAS_INDEX, Part.LEGACY_WEIGHTS, Part.LEGACY_INDEX, Part.SAFETENSORS, Part.SAFETENSORS_INDEX)
+)
+"""What makes a folder with a configuration one artifact: a preset, a Hugging Face folder, an unpacked ``.keras``."""
+_SUFFIXES = (
+    *(".index", ".h5", ".hdf5", ".keras", ".tflite", ".lite", ".pb", ".pbtxt", ".meta", ".task", ".ckpt", ".weights.json"),
+    *(".litertlm", ".safetensors", ".safetensors.index.json", ".mlirbc", ".stablehlo", ".gz", ".zip", ".tar", ".tgz"),
+)
+"""Names of models: such a file is an artifact also where it is damaged, and then a row with its problem."""
+_DESCRIPTIONS = frozenset(("model.json", "weights_manifest.json"))
+"""What TensorFlow.js calls the files that list its weights."""
+_OTHERS = frozenset(
+    (
+        *(
+            ".txt",
+            ".md",
+            ".rst",
+            ".py",
+            ".pyc",
+            ".ipynb",
+            ".sh",
+            ".yaml",
+            ".yml",
+            ".toml",
+            ".cfg",
+            ".ini",
+            ".csv",
+            ".tsv",
+            ".json",
+            ".jsonl",
+        ),
+        *(".html", ".css", ".js", ".xml", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".log", ".lock", ".jinja", ".parquet"),
+        *(".whl", ".jar", ".apk", ".aar", ".docx", ".xlsx", ".pptx", ".epub", ".so", ".dll", ".dylib", ".exe", ".mp3", ".wav", ".mp4"),
+    )
+)
+"""Suffixes of what is no model: such files are not opened."""
+_SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-\d{5}\.safetensors|(?P<keras>.+)_\d{5}\.weights\.h5")
+_MAGIC: tuple[tuple[int, bytes], ...] = (
+    *((0, magic) for magic in (b"\x89HDF\r\n\x1a\n", b"LITERTLM", b"ML\xefR", b"PK\x03\x04", b"\x1f\x8b")),
+    *((4, b"TFL3"), (8, b"TFL3"), (257, b"ustar")),
+    *((0, b"node {"), (0, b"meta_info_def {"), (0, b"saved_model_schema_version"), (0, b"\x0a"), (0, b"\x08\x01\x12")),
+)
+"""How the bytes of models begin; those of graphs may also begin something else, and are looked at more closely."""
+
+Recognize = Callable[[str], bool]
+
+
+def group(names: Iterable[str], recognize: Recognize | None = None) -> tuple[list[str], int]:
+    """Return which of the names of a folder's files are artifacts ("." is the folder itself), and how many others there are.
+
+    ``recognize`` is asked of files that no name gives away. A SavedModel's folder is one artifact with all that is in it, as are the
+    folders of presets and of Orbax checkpoints; an index is one with its shards, a TensorFlow.js ``model.json`` one with its weights.
+    """
+    paths = [PurePosixPath(name) for name in names]
+    folders = _outermost(_folders(paths))
+    found = {str(folder) for folder in folders}
+    loose = [path for path in paths if not folders.intersection((*path.parents,))]
+    beside = _Companions(loose)
+    skipped = 0
+    for path in loose:
+        if beside.has(path):
+            continue
+        if _is_named(path) or (recognize is not None and path.suffix.lower() not in _OTHERS and recognize(str(path))):
+            found.add(str(path))
+        else:
+            skipped += 1
+    return sorted(found), skipped
+
+
+def _folders(paths: list[PurePosixPath]) -> set[PurePosixPath]:
+    found = {path.parent for path in paths if path.name in _WHOLE}
+    configured = {path.parent for path in paths if path.name == _CONFIG}
+    found |= {path.parent for path in paths if path.parent in configured and part_of(path.name) in _WITH_CONFIG}
+    for path in paths:
+        if path.name in _STEPS:
+            found.add(path.parent.parent if path.parent.name.isdigit() else path.parent)
+    return found
+
+
+def _outermost(folders: set[PurePosixPath]) -> set[PurePosixPath]:
+    return {folder for folder in folders if not any(parent in folders for parent in folder.parents)}
+
+
+class _Companions:
+    """Files that belong to another one: shards to their index, weights to their description."""
+
+    def __init__(self, paths: list[PurePosixPath]) -> None:
+        names = {str(path) for path in paths}
+        self._stems = {name[: -len(".index")] for name in names if name.endswith(".index")}
+        self._indexed = {name.removesuffix(".safetensors.index.json") for name in names if name.endswith(".safetensors.index.json")}
+        self._mapped = {name.removesuffix(".weights.json") for name in names if name.endswith(".weights.json")}
+        self._described = {path.parent for path in paths if path.name in _DESCRIPTIONS}
+
+    def has(self, path: PurePosixPath) -> bool:
+        """Return whether a file belongs to another one."""
+        shard_of, separator, _ = str(path).rpartition(".data-")
+        if (separator and shard_of in self._stems) or path.name == "checkpoint":
+            return True
+        if path.suffix in (".bin", "") and path.parent in self._described:
+            return True
+        match = _SHARD.fullmatch(str(path))
+        return match is not None and (match["stem"] in self._indexed or match["keras"] in self._mapped)
+
+
+def _is_named(path: PurePosixPath) -> bool:
+    return path.name in _DESCRIPTIONS or path.name.lower().endswith(_SUFFIXES)
+
+
+def may_be_model(head: bytes) -> bool:
+    """Return whether the first bytes of a file may be those of a model; `is_model` looks closer."""
+    if any(head.startswith(magic, offset) for offset, magic in _MAGIC):
+        return True
+    return len(head) > LENGTH and header_size(head[: LENGTH + 1]) is not None
+
+
+def is_model(files: FileSet, limits: Limits | None = None) -> bool:
+    """Return whether a file is a model of a format that is read; an archive, whether it holds one. A damaged model is one."""
+    parsing = Parsing(files, limits)
+    try:
+        format = detect(parsing)
+        if isinstance(format, ArchiveFormat):
+            format.parse(parsing)
+    except UnknownFormatError:
+        return False
+    except FormatError:
+        return True
+    except (ModelInspectError, OSError):
+        return False
+    return True
