@@ -15,8 +15,8 @@ from modelinspect.formats.registry import parse
 from modelinspect.reports.shrink import Outcome
 from modelinspect.shrinking import writing
 from modelinspect.shrinking.certificate import Record, certificate, record_files
-from modelinspect.shrinking.proof import Proof, UnprovedError, compare_tensors, contents, documents
-from modelinspect.shrinking.steps import Job, Loader, NotShrinkableError, Options, Step, StepName, Witness, Work
+from modelinspect.shrinking.proof import Proof, UnprovedError, compare_reduced, compare_tensors, contents, documents
+from modelinspect.shrinking.steps import Drop, Job, Loader, NotShrinkableError, Options, Step, StepName, Witness, Work
 from modelinspect.sources.files import FileSet, open_location
 
 Family = Callable[[Job], Witness]
@@ -127,7 +127,13 @@ def _prove(artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, 
         raise UnprovedError(f"the result is not read like the input: {problem}")
     old = contents(artifact, files, work.limits, work.tick)
     new = contents(result, made, work.limits, work.tick)
-    equal, unread = compare_tensors(old, new, work.dropped, work.renamed)
+    if Drop.TRAINING in work.options.drop:
+        equal, dropped = compare_reduced(artifact, old, new)
+        total, unread = len(old.tensors), sum(content.digest is None for content in new.tensors.values())
+    else:
+        equal, unread = compare_tensors(old, new, work.dropped, work.renamed)
+        total = old.count
+        dropped = total - equal
     before, after = documents(artifact, files), documents(result, made)
     same = (before & after).total()
     changed = before.total() - same
@@ -136,7 +142,7 @@ def _prove(artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, 
     found = witness(made)
     if unread and not any(found.values()):
         raise UnprovedError(f"{unread:,} tensors could not be compared")
-    return Proof(old.count, equal, unread, old.count - equal, before.total(), same, changed, found)
+    return Proof(total, equal, unread, dropped, before.total(), same, changed, found)
 
 
 def _family(artifact: Artifact, options: Options) -> tuple[Family, tuple[Loader, ...]]:
