@@ -77,6 +77,8 @@ class Tally:
     linked: int = 0
     links: int = 0
     filtered: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Stored bytes of the datasets that were not kept, by the path of what was dropped."""
 
 
 def rewrite_hdf5(source: Source, target: Path, how: Rewrite, tick: Callable[[int], None] = lambda size: None) -> Tally:
@@ -147,6 +149,7 @@ class _Copier:
         for name in link_names(old):
             inner = f"{path.rstrip('/')}/{name.decode('utf-8', 'surrogateescape')}"
             if not self.how.keep(inner):
+                self.tally.dropped[inner] = _stored(h5py.h5o.open(old, name))
                 continue
             target = encoded(self.how.rename(inner))
             if old.links.get_info(name).type == h5py.h5l.TYPE_SOFT:
@@ -158,7 +161,10 @@ class _Copier:
                 continue
             self._written[address] = target
             item = h5py.h5o.open(old, name)
-            if isinstance(item, h5py.h5g.GroupID):
+            if isinstance(item, h5py.h5g.GroupID) and self.new.id.links.exists(target):
+                self._attributes(item, h5py.h5g.open(self.new.id, target), inner)  # two groups become one
+                yield inner, item
+            elif isinstance(item, h5py.h5g.GroupID):
                 plan = h5py.h5p.create(h5py.h5p.GROUP_CREATE)
                 plan.set_obj_track_times(False)
                 _keep_order(item.get_create_plist(), plan)
@@ -306,3 +312,18 @@ class _Copier:
                     made.write(attribute_value(attribute))
                 else:
                     made.write(attribute_value(attribute), attribute.get_type())
+
+
+def _stored(item: Any) -> int:
+    """Return the stored bytes of a dataset, or of all datasets below a group."""
+    if isinstance(item, h5py.h5d.DatasetID):
+        return int(item.get_storage_size())
+    total = 0
+
+    def visit(name: bytes) -> None:
+        nonlocal total
+        inner = h5py.h5o.open(item, name)
+        total += inner.get_storage_size() if isinstance(inner, h5py.h5d.DatasetID) else 0
+
+    h5py.h5o.visit(item, visit)
+    return total

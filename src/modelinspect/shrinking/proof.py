@@ -12,7 +12,7 @@ import numpy as np
 
 from modelinspect.core.artifact import Artifact, Document
 from modelinspect.core.limits import MIB, Limits
-from modelinspect.core.tensors import ByteOrder, Tensor
+from modelinspect.core.tensors import ByteOrder, Role, Tensor
 from modelinspect.errors import FormatError, ModelInspectError
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError
 from modelinspect.measure.digest import Digester
@@ -131,6 +131,51 @@ def compare_tensors(before: Contents, after: Contents, dropped: Mapping[str, obj
     if left:
         raise UnprovedError(f"tensor {min(left)} was not in the input")
     return equal, unread
+
+
+def compare_in_order(before: Contents, after: Contents, dropped: Mapping[str, object]) -> tuple[int, int]:
+    """Compare the tensors of artifacts of which one has no names any more. Raises `UnprovedError`."""
+    old = sorted((_sortable(content) for name, content in before.tensors.items() if name not in dropped))
+    new = sorted(map(_sortable, after.tensors.values()))
+    if old != new:
+        raise UnprovedError("the tensors of the result are not those of the input")
+    return len(old), sum(not digest for _, _, digest in old)
+
+
+def _sortable(content: Content) -> tuple[str, tuple[int, ...], str]:
+    return content.dtype, content.shape, content.digest or ""
+
+
+def compare_reduced(artifact: Artifact, before: Contents, after: Contents) -> tuple[int, int]:
+    """Compare artifacts where training state was dropped, and return how many tensors are equal and how many were dropped.
+
+    Every tensor of the model is in the result, under its name or, where its wrapper is gone, with the same type, shape and elements; a
+    copy that a wrapper kept may go. The result holds nothing else. Raises `UnprovedError`.
+    """
+    left = {**after.tensors, **after.aliases}
+    unmatched: list[tuple[str, Content]] = []
+    equal = 0
+    for name, old in before.tensors.items():
+        if left.get(name) == old:
+            del left[name]
+            equal += 1
+        else:
+            unmatched.append((name, old))
+    held = [*after.tensors.values()]
+    training = {tensor.name for tensor in artifact.tensors if tensor.role in _TRAINING}
+    for name, old in unmatched:
+        known = next((key for key, new in left.items() if new == old), None)
+        if known is not None and name not in training:
+            del left[known]
+            equal += 1
+        elif name not in training and old not in held:
+            raise UnprovedError(f"tensor {name} is missing in the result or differs there")
+    if left.keys() - after.aliases.keys():
+        raise UnprovedError(f"tensor {min(left)} was not in the input")
+    return equal, len(before.tensors) - equal
+
+
+_TRAINING = (Role.OPTIMIZER, Role.PRUNING, Role.OTHER)
 
 
 def _content(tensor: Tensor, reading: Reading) -> Content:

@@ -15,8 +15,8 @@ from modelinspect.formats.registry import parse
 from modelinspect.reports.shrink import Outcome
 from modelinspect.shrinking import writing
 from modelinspect.shrinking.certificate import Record, certificate, record_files
-from modelinspect.shrinking.proof import Proof, UnprovedError, compare_tensors, contents, documents
-from modelinspect.shrinking.steps import Job, Loader, NotShrinkableError, Options, Step, StepName, Witness, Work
+from modelinspect.shrinking.proof import Proof, UnprovedError, compare_in_order, compare_reduced, compare_tensors, contents, documents
+from modelinspect.shrinking.steps import Drop, Job, Loader, NotShrinkableError, Options, Step, StepName, Witness, Work
 from modelinspect.sources.files import FileSet
 from modelinspect.sources.opening import open_location
 
@@ -28,6 +28,7 @@ _FAMILIES: Mapping[FormatName, str] = {
     FormatName.WEIGHTS_HDF5: "hdf5:shrink_hdf5",
     FormatName.HDF5: "hdf5:shrink_hdf5",
     FormatName.KERAS_ZIP: "keras_zip:shrink_keras_zip",
+    FormatName.TFLITE: "tflite:shrink_tflite",
     FormatName.SAVED_MODEL: "saved_model:shrink_saved_model",
     FormatName.CHECKPOINT: "saved_model:shrink_checkpoint",
 }
@@ -36,6 +37,7 @@ _LOADERS: Mapping[FormatName, tuple[Loader, ...]] = {
     FormatName.WEIGHTS_HDF5: (Loader.KERAS3, Loader.TF_KERAS, Loader.H5PY),
     FormatName.HDF5: (Loader.H5PY,),
     FormatName.KERAS_ZIP: (Loader.KERAS3, Loader.TF_KERAS),
+    FormatName.TFLITE: (Loader.TFLITE,),
     FormatName.SAVED_MODEL: (Loader.TENSORFLOW, Loader.KERAS3, Loader.TF_KERAS),
     FormatName.CHECKPOINT: (Loader.TENSORFLOW,),
 }
@@ -128,7 +130,17 @@ def _prove(artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, 
         raise UnprovedError(f"the result is not read like the input: {problem}")
     old = contents(artifact, files, work.limits, work.tick)
     new = contents(result, made, work.limits, work.tick)
-    equal, unread = compare_tensors(old, new, work.dropped, work.renamed)
+    if Drop.NAMES in work.options.drop and artifact.format is FormatName.TFLITE:
+        equal, unread = compare_in_order(old, new, work.dropped)
+        total = len(old.tensors)
+        dropped = total - equal
+    elif Drop.TRAINING in work.options.drop:
+        equal, dropped = compare_reduced(artifact, old, new)
+        total, unread = len(old.tensors), sum(content.digest is None for content in new.tensors.values())
+    else:
+        equal, unread = compare_tensors(old, new, work.dropped, work.renamed)
+        total = old.count
+        dropped = total - equal
     before, after = documents(artifact, files), documents(result, made)
     same = (before & after).total()
     changed = before.total() - same
@@ -137,7 +149,7 @@ def _prove(artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, 
     found = witness(made)
     if unread and not any(found.values()):
         raise UnprovedError(f"{unread:,} tensors could not be compared")
-    return Proof(old.count, equal, unread, old.count - equal, before.total(), same, changed, found)
+    return Proof(total, equal, unread, dropped, before.total(), same, changed, found)
 
 
 def _family(artifact: Artifact, options: Options) -> tuple[Family, tuple[Loader, ...]]:

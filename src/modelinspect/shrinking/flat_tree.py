@@ -1,0 +1,366 @@
+"""Read a flatbuffer into a tree of tables, and write such a tree again without gaps or repetitions.
+
+Specification: flatbuffers.dev, "FlatBuffer Internals". A reader follows offsets, so that equal parts may be stored once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelinspect.core.limits import KIB, Limits
+from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape, TableType
+from modelinspect.shrinking.steps import NotShrinkableError
+from modelinspect.sources.base import Source
+
+LARGE = 64 * KIB
+"""Vectors of numbers from this size on are not read but copied when they are written."""
+_PAGE = 64 * KIB
+_LOOSE = 8
+"""The alignment that bytes of unknown meaning (options of custom operators) keep where they have it: code may read numbers in them."""
+
+
+@dataclass(eq=False, slots=True)
+class Text:
+    """A string."""
+
+    data: bytes
+
+
+@dataclass(eq=False, slots=True)
+class Numbers:
+    """A vector of numbers or structs: ``data``, or a place in the source where they are many. ``alignment`` is that of the elements."""
+
+    data: bytes | None
+    offset: int
+    size: int
+    count: int
+    alignment: int
+
+
+@dataclass(eq=False, slots=True)
+class Items:
+    """A vector of strings or tables."""
+
+    items: list[Node]
+
+
+@dataclass(eq=False, slots=True)
+class Record:
+    """A table: numbers and structs by field name as bytes, all else as nodes."""
+
+    type: TableType
+    inline: dict[str, bytes] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    def number(self, name: str) -> int:
+        """Return an integer field, or its default."""
+        known = self.type.by_name[name]
+        data = self.inline.get(name)
+        return int(known.default if data is None or known.scalar is None else known.scalar.unpack(data)[0])
+
+    def set_number(self, name: str, value: int) -> None:
+        """Set an integer field; a default is not stored."""
+        known = self.type.by_name[name]
+        if value == known.default:
+            self.inline.pop(name, None)
+        elif known.scalar is not None:
+            self.inline[name] = known.scalar.pack(value)
+
+    def records(self, name: str) -> list[Record]:
+        """Return the tables of a vector field."""
+        node = self.nodes.get(name)
+        return [item for item in node.items if isinstance(item, Record)] if isinstance(node, Items) else []
+
+    def numbers(self, name: str) -> list[int]:
+        """Return the integers of a small vector field."""
+        node, known = self.nodes.get(name), self.type.by_name[name]
+        if not isinstance(node, Numbers) or node.data is None or known.size not in (1, 4, 8):
+            return []
+        signed = known.target not in ("ubyte", "uint", "ulong", "bool")
+        return [int.from_bytes(node.data[at : at + known.size], "little", signed=signed) for at in range(0, len(node.data), known.size)]
+
+    def set_numbers(self, name: str, values: list[int]) -> None:
+        """Set a vector field of integers that are 4 bytes each."""
+        data = b"".join(value.to_bytes(4, "little", signed=True) for value in values)
+        self.nodes[name] = Numbers(data, 0, len(data), len(values), 4)
+
+    def text(self, name: str) -> str:
+        """Return a string field, empty where it is missing."""
+        node = self.nodes.get(name)
+        return node.data.decode("utf-8", "surrogateescape") if isinstance(node, Text) else ""
+
+
+Node = Text | Numbers | Items | Record
+
+
+class TreeReader:
+    """Reads a flatbuffer by its schema; ``end`` is where the last thing that was read ends.
+
+    Raises `NotShrinkableError` for fields that the schema does not know: they could not be written again.
+    """
+
+    def __init__(self, source: Source, schema: Schema, limits: Limits) -> None:
+        self._source = source
+        self._schema = schema
+        self._limits = limits
+        self._known: dict[tuple[int, str], Node] = {}
+        self._pages: dict[int, bytes] = {}
+        self._count = 0
+        self.end = 8
+
+    def read(self) -> Record:
+        """Return the root table."""
+        if self._bytes(4, 4) != self._schema.identifier:
+            raise NotShrinkableError(f"{self._source.name}: does not begin as a model does")
+        return self._table(self._uint(0), self._schema.tables[self._schema.root])
+
+    def _bytes(self, offset: int, size: int) -> bytes:
+        self._source.require(offset, size)
+        page, inner = divmod(offset, _PAGE)
+        if inner + size > _PAGE:
+            return self._source.read_at(offset, size)
+        if page not in self._pages:
+            if len(self._pages) > 256:
+                self._pages.clear()
+            self._pages[page] = self._source.read_at(page * _PAGE, min(_PAGE, self._source.size - page * _PAGE))
+        return self._pages[page][inner : inner + size]
+
+    def _uint(self, offset: int, size: int = 4) -> int:
+        self.end = max(self.end, offset + size)
+        return int.from_bytes(self._bytes(offset, size), "little")
+
+    def _table(self, at: int, kind: TableType) -> Record:
+        known = self._known.get((at, kind.name))
+        if isinstance(known, Record):
+            return known
+        self._count += 1
+        self._limits.allow("the number of its tables", self._count, self._limits.objects, self._source.name, at)
+        record = self._known[at, kind.name] = Record(kind)
+        self.end = max(self.end, at + 4)
+        vtable = at - int.from_bytes(self._bytes(at, 4), "little", signed=True)
+        length, size = self._uint(vtable, 2), self._uint(vtable + 2, 2)
+        self.end = max(self.end, vtable + length, at + size)
+        slots = [self._uint(vtable + place, 2) for place in range(4, length - 1, 2)]
+        if any(slots[len(kind.fields) :]):
+            raise NotShrinkableError(f"{self._source.name}: a {kind.name} has fields that this version does not know")
+        for known_field, slot in zip(kind.fields, slots, strict=False):
+            if slot:
+                self._field(record, known_field, at + slot)
+        return record
+
+    def _field(self, record: Record, one: Field, at: int) -> None:
+        if one.inline:
+            data = self._bytes(at, one.size)
+            default = one.scalar.pack(one.default) if one.scalar is not None else None
+            if data != default:
+                record.inline[one.name] = data
+            return
+        target = at + self._uint(at)
+        if one.shape is Shape.UNION:
+            record.nodes[one.name] = self._union(record, one, target)
+        elif not one.vector:
+            record.nodes[one.name] = self._node(target, one)
+        elif one.shape in (Shape.SCALAR, Shape.STRUCT):
+            record.nodes[one.name] = self._numbers(target, one)
+        else:
+            count = self._uint(target)
+            self._source.require(target + 4, 4 * count)
+            self._limits.allow("the number of its tables", count, self._limits.objects, self._source.name, target)
+            places = range(target + 4, target + 4 + 4 * count, 4)
+            record.nodes[one.name] = Items([self._node(place + self._uint(place), one) for place in places])
+
+    def _node(self, at: int, one: Field) -> Node:
+        if one.shape is Shape.TABLE:
+            return self._table(at, self._schema.tables[one.target])
+        size = self._uint(at)
+        self._limits.allow("a string", size, self._limits.structure_size, self._source.name, at)
+        self.end = max(self.end, at + 4 + size + 1)
+        return Text(self._bytes(at + 4, size))
+
+    def _union(self, record: Record, one: Field, at: int) -> Node:
+        kind = record.number(f"{one.name}_type")
+        members = self._schema.unions[one.target]
+        if not 0 < kind < len(members) or members[kind] not in self._schema.tables:
+            raise NotShrinkableError(f"{self._source.name}: {one.name} is of a kind ({kind}) that this version does not know")
+        return self._table(at, self._schema.tables[members[kind]])
+
+    def _numbers(self, at: int, one: Field) -> Numbers:
+        count = self._uint(at)
+        size = count * one.size
+        self._source.require(at + 4, size)
+        self.end = max(self.end, at + 4 + size)
+        loose = one.target == "ubyte" and one.alignment < _LOOSE and (at + 4) % _LOOSE == 0
+        alignment = _LOOSE if loose else one.alignment
+        data = self._bytes(at + 4, size) if size < LARGE else None
+        return Numbers(data, at + 4, size, count, alignment)
+
+
+def share(root: Record, apart: frozenset[str]) -> Record:
+    """Return the tree with equal strings, vectors and tables as one node each; tables of the types ``apart`` are not shared.
+
+    Only values of the same field are shared, so that all bytes mean one thing.
+    """
+    known: dict[Any, Node] = {}
+    keys: dict[int, Any] = {}
+    kept: list[Node] = []
+
+    def visit(node: Node, owner: str) -> tuple[Node, Any]:
+        if id(node) in keys:
+            return keys[id(node)]  # type: ignore[no-any-return]
+        kept.append(node)
+        key: Any
+        match node:
+            case Text():
+                key = ("text", owner, node.data)
+            case Numbers():
+                key = ("numbers", owner, node.alignment, node.count, node.data) if node.data is not None else ("large", id(node))
+            case Items():
+                pairs = [visit(item, owner) for item in node.items]
+                node.items = [pair[0] for pair in pairs]
+                key = ("items", owner, tuple(id(pair[0]) for pair in pairs))
+            case Record():
+                for name, inner in node.nodes.items():
+                    node.nodes[name] = visit(inner, f"{node.type.name}.{name}")[0]
+                inline, nodes = tuple(sorted(node.inline.items())), tuple((name, id(each)) for name, each in sorted(node.nodes.items()))
+                key = ("table", node.type.name, inline, nodes) if node.type.name not in apart else ("apart", id(node))
+        found = known.setdefault(key, node)
+        keys[id(node)] = found, key
+        return found, key
+
+    result, _ = visit(root, "")
+    if not isinstance(result, Record):
+        raise NotShrinkableError("the model has no root table")
+    return result
+
+
+@dataclass(slots=True)
+class _Placed:
+    """Nodes in the order in which they are written, with their places; vtables by their contents."""
+
+    places: dict[int, int] = field(default_factory=dict)
+    vtables: dict[bytes, int] = field(default_factory=dict)
+    pieces: list[tuple[int, bytes | Numbers]] = field(default_factory=list)
+    end: int = 8
+
+
+def write_tree(root: Record, schema: Schema, out: Callable[[bytes], object], copy: Callable[[int, int], Iterator[bytes]]) -> int:
+    """Write a tree and return its size; ``copy`` yields bytes of the source for vectors that were not read.
+
+    Parents come before what they lead to, as offsets are unsigned; vectors of a ``data`` field come last, as converters write them.
+    """
+    order = _ordered(root)
+    placed = _Placed()
+    late = [node for node in order if isinstance(node, Numbers) and node.alignment >= 16]
+    rest = [node for node in order if not (isinstance(node, Numbers) and node.alignment >= 16)]
+    for node in [*rest, *late]:
+        _place(node, placed)
+    if placed.end >= 1 << 31:
+        raise NotShrinkableError("the model is larger than a flatbuffer may be")
+    head = placed.places[id(root)].to_bytes(4, "little") + schema.identifier
+    pieces: dict[int, bytes | Numbers] = {0: head, **dict(placed.pieces)}
+    for node in order:
+        at = placed.places[id(node)]
+        pieces[at] = _record(node, at, placed) if isinstance(node, Record) else _vector(node, at, placed)
+    done = 0
+    for at in sorted(pieces):
+        out(bytes(at - done))
+        piece = pieces[at]
+        done = at
+        for block in [piece] if isinstance(piece, bytes) else _blocks(piece, copy):
+            out(block)
+            done += len(block)
+    return done
+
+
+def _blocks(numbers: Numbers, copy: Callable[[int, int], Iterator[bytes]]) -> Iterator[bytes]:
+    yield numbers.count.to_bytes(4, "little")
+    yield from copy(numbers.offset, numbers.size)
+
+
+def _children(node: Node) -> list[Node]:
+    match node:
+        case Items():
+            return node.items
+        case Record():
+            return [node.nodes[one.name] for one in node.type.fields if one.name in node.nodes]
+        case _:
+            return []
+
+
+def _ordered(root: Record) -> list[Node]:
+    """Return all nodes, each after everything that leads to it."""
+    found: list[Node] = []
+    seen: set[int] = set()
+    pending: list[tuple[Node, bool]] = [(root, False)]
+    while pending:
+        node, done = pending.pop()
+        if done:
+            found.append(node)
+        elif id(node) not in seen:
+            seen.add(id(node))
+            pending.append((node, True))
+            pending += [(child, False) for child in _children(node) if id(child) not in seen]
+    return found[::-1]
+
+
+def _place(node: Node, placed: _Placed) -> None:
+    match node:
+        case Record():
+            fields, size, wide = _layout(node)
+            last = max((one.slot for one, _ in fields), default=-1)
+            slots = {one.slot: offset for one, offset in fields}
+            vtable = b"".join(value.to_bytes(2, "little") for value in (6 + 2 * last, size, *(slots.get(n, 0) for n in range(last + 1))))
+            if vtable not in placed.vtables:
+                placed.end = _aligned(placed.end, 2)
+                placed.vtables[vtable] = placed.end
+                placed.pieces.append((placed.end, vtable))
+                placed.end += len(vtable)
+            at = _aligned(placed.end + 4, 8) - 4 if wide else _aligned(placed.end, 4)
+        case Numbers():
+            at, size = _aligned(placed.end + 4, max(node.alignment, 4)) - 4, 4 + node.size
+        case Text():
+            at, size = _aligned(placed.end, 4), 5 + len(node.data)
+        case Items():
+            at, size = _aligned(placed.end, 4), 4 + 4 * len(node.items)
+    placed.places[id(node)] = at
+    placed.end = at + size
+
+
+def _layout(record: Record) -> tuple[list[tuple[Field, int]], int, bool]:
+    """Return where the fields of a table are, the table's size, and whether it has fields of 8 bytes: wide ones come first."""
+    present = [one for one in record.type.fields if one.name in record.inline or one.name in record.nodes]
+    present.sort(key=lambda one: (-one.inline_size, one.slot))
+    at, found = 4, []
+    for one in present:
+        found.append((one, at))
+        at += one.inline_size
+    return found, at, any(one.inline_size >= 8 for one in present)
+
+
+def _record(node: Record, at: int, placed: _Placed) -> bytes:
+    fields, size, _ = _layout(node)
+    last = max((one.slot for one, _ in fields), default=-1)
+    slots = {one.slot: offset for one, offset in fields}
+    vtable = b"".join(value.to_bytes(2, "little") for value in (6 + 2 * last, size, *(slots.get(n, 0) for n in range(last + 1))))
+    out = bytearray((at - placed.vtables[vtable]).to_bytes(4, "little", signed=True))
+    for one, offset in fields:
+        inner = node.nodes.get(one.name)
+        out += node.inline[one.name] if inner is None else (placed.places[id(inner)] - at - offset).to_bytes(4, "little")
+    return bytes(out)
+
+
+def _vector(node: Text | Numbers | Items, at: int, placed: _Placed) -> bytes | Numbers:
+    match node:
+        case Text():
+            return len(node.data).to_bytes(4, "little") + node.data + b"\0"
+        case Numbers():
+            return node if node.data is None else node.count.to_bytes(4, "little") + node.data
+        case Items():
+            places = (placed.places[id(item)] - at - 4 - 4 * number for number, item in enumerate(node.items))
+            return len(node.items).to_bytes(4, "little") + b"".join(place.to_bytes(4, "little") for place in places)
+
+
+def _aligned(offset: int, alignment: int) -> int:
+    return -(-offset // alignment) * alignment

@@ -1,0 +1,163 @@
+"""Compare two TFLite models with the flatbuffers package: every field of every table, whatever its place and number."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from flatbuffers import number_types
+from flatbuffers.table import Table
+
+from modelinspect.core.limits import Limits
+from modelinspect.encodings.flatbuffers.schema import Field, Shape, TableType
+from modelinspect.formats.tflite.schema import schema
+from modelinspect.shrinking.proof import UnprovedError
+from modelinspect.sources.base import Source
+
+
+def compare_models(before: Source, after: Source, *, named: bool, limits: Limits) -> int:
+    """Return how many operators and tensors are equal; numbers of buffers, tensors and codes are followed to what they name.
+
+    Without ``named``, names may be gone. Raises `UnprovedError`.
+    """
+    first, second = (_Model(source, named=named, limits=limits).describe() for source in (before, after))
+    for what in first:
+        if first[what] != second[what]:
+            raise UnprovedError(f"{before.name}: the {what} of the model differ in the result")
+    return sum(len(parts) for parts in first.values())
+
+
+class _Model:
+    """A model as digests: of its tensors by what they hold, of its operators by what they do to which tensors."""
+
+    def __init__(self, source: Source, *, named: bool, limits: Limits) -> None:
+        limits.allow("comparing a model", source.size, 1 << 31, source.name)
+        self._data = source.read_at(0, source.size)
+        self._named = named
+        self._schema = schema("model")
+        self._known: dict[tuple[int, str], bytes] = {}
+
+    def describe(self) -> dict[str, list[bytes]]:
+        """Return what must be equal: model, subgraphs in order, operators in order, signatures, metadata."""
+        root = Table(self._data, int.from_bytes(self._data[:4], "little"))
+        kind = self._schema.tables["Model"]
+        self._buffers = self._vector(root, kind, "buffers")
+        self._codes = self._vector(root, kind, "operator_codes")
+        graphs = self._vector(root, kind, "subgraphs")
+        self._tensors = [self._vector(graph, self._schema.tables["SubGraph"], "tensors") for graph in graphs]
+        skipped = {"buffers", "operator_codes", "subgraphs", "metadata", "metadata_buffer", "signature_defs"}
+        skipped |= set() if self._named else {"description"}
+        found: dict[str, list[bytes]] = {"fields": [self._table(root, kind, skipped, {})]}
+        found["subgraphs"] = [self._graph(graph, number) for number, graph in enumerate(graphs)]
+        found["operators"] = [
+            self._operator(operator, number)
+            for number, graph in enumerate(graphs)
+            for operator in self._vector(graph, self._schema.tables["SubGraph"], "operators")
+        ]
+        found["metadata"] = [
+            self._table(entry, self._schema.tables["Metadata"], set(), {"buffer": self._buffer})
+            for entry in self._vector(root, kind, "metadata")
+        ]
+        found["signatures"] = [self._signature(entry) for entry in self._vector(root, kind, "signature_defs")]
+        return found
+
+    def _graph(self, graph: Table, number: int) -> bytes:
+        skipped = {"tensors", "operators"} | (set() if self._named else {"name"})
+        return self._table(graph, self._schema.tables["SubGraph"], skipped, dict.fromkeys(("inputs", "outputs"), self._tensor_in(number)))
+
+    def _operator(self, operator: Table, number: int) -> bytes:
+        follow = dict.fromkeys(("inputs", "outputs", "intermediates"), self._tensor_in(number))
+        return self._table(operator, self._schema.tables["Operator"], set(), {**follow, "opcode_index": self._code})
+
+    def _signature(self, entry: Table) -> bytes:
+        kind = self._schema.tables["SignatureDef"]
+        number = int(self._number(entry, kind.by_name["subgraph_index"]))
+        parts = [self._table(entry, kind, {"inputs", "outputs"}, {})]
+        for key in ("inputs", "outputs"):
+            for one in self._vector(entry, kind, key):
+                parts.append(self._table(one, self._schema.tables["TensorMap"], set(), {"tensor_index": self._tensor_in(number)}))
+        return _hash(*parts)
+
+    def _tensor_in(self, number: int) -> Callable[[int], bytes]:
+        tensors = self._tensors[number] if number < len(self._tensors) else []
+
+        def follow(index: int) -> bytes:
+            if index == -1:
+                return b"none"
+            skipped = set() if self._named else {"name"}
+            return self._table(tensors[index], self._schema.tables["Tensor"], skipped, {"buffer": self._buffer})
+
+        return follow
+
+    def _buffer(self, index: int) -> bytes:
+        return self._table(self._buffers[index], self._schema.tables["Buffer"], set(), {})
+
+    def _code(self, index: int) -> bytes:
+        return self._table(self._codes[index], self._schema.tables["OperatorCode"], set(), {})
+
+    def _table(self, table: Table, kind: TableType, skipped: set[str], follow: dict[str, Callable[[int], bytes]]) -> bytes:
+        """Return the digest of a table: fields by name, defaults left out, numbers in ``follow`` replaced by what they name."""
+        key = table.Pos, kind.name
+        if key in self._known:
+            return self._known[key]
+        parts: list[bytes] = [kind.name.encode()]
+        for one in kind.fields:
+            place = table.Offset(4 + 2 * one.slot)
+            if one.name in skipped or (not place and one.name not in follow):
+                continue
+            value = self._value(table, one, kind, table.Pos + place, follow.get(one.name)) if place else b""
+            if not place and one.inline:
+                value = follow[one.name](one.default)
+            if value:
+                parts += [one.name.encode(), value]
+        digest = self._known[key] = _hash(*parts)
+        return digest
+
+    def _value(self, table: Table, one: Field, kind: TableType, at: int, follow: Callable[[int], bytes] | None) -> bytes:
+        if one.inline:
+            data = bytes(self._data[at : at + one.size])
+            if follow is not None and one.scalar is not None:
+                return follow(int(one.scalar.unpack(data)[0]))
+            return b"" if one.scalar is not None and data == one.scalar.pack(one.default) else data
+        target = at + table.Get(number_types.UOffsetTFlags, at)
+        if one.shape is Shape.UNION:
+            member = self._schema.unions[one.target][int(self._number(table, kind.by_name[f"{one.name}_type"]))]
+            return self._table(Table(self._data, target), self._schema.tables[member], set(), {})
+        if not one.vector:
+            return self._node(target, one)
+        count = table.Get(number_types.UOffsetTFlags, target)
+        if one.shape in (Shape.SCALAR, Shape.STRUCT):
+            raw = memoryview(self._data)[target + 4 : target + 4 + count * one.size]
+            if follow is None:
+                return _hash(count.to_bytes(4, "little"), raw)
+            return _hash(*(follow(int.from_bytes(raw[place : place + 4], "little", signed=True)) for place in range(0, len(raw), 4)))
+        places = range(target + 4, target + 4 + 4 * count, 4)
+        return _hash(*(self._node(place + table.Get(number_types.UOffsetTFlags, place), one) for place in places))
+
+    def _node(self, at: int, one: Field) -> bytes:
+        if one.shape is Shape.TABLE:
+            return self._table(Table(self._data, at), self._schema.tables[one.target], set(), {})
+        size = int.from_bytes(self._data[at : at + 4], "little")
+        return b"text:" + self._data[at + 4 : at + 4 + size]
+
+    def _vector(self, table: Table, kind: TableType, name: str) -> list[Table]:
+        place = table.Offset(4 + 2 * kind.by_name[name].slot)
+        if not place:
+            return []
+        start = table.Vector(place)
+        return [Table(self._data, table.Indirect(start + 4 * number)) for number in range(table.VectorLen(place))]
+
+    def _number(self, table: Table, one: Field) -> Any:
+        place = table.Offset(4 + 2 * one.slot)
+        if not place or one.scalar is None:
+            return one.default
+        return one.scalar.unpack(self._data[table.Pos + place : table.Pos + place + one.size])[0]
+
+
+def _hash(*parts: bytes | memoryview) -> bytes:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(len(part).to_bytes(8, "little"))
+        found.update(part)
+    return found.digest()

@@ -1,0 +1,111 @@
+"""TFLite models written again: run by the interpreter, read by the schema's own classes, checked by the flatbuffers rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import modelinspect as mi
+from modelinspect.core.limits import Limits
+from modelinspect.formats.tflite.schema import schema
+from modelinspect.reports.shrink import Outcome
+from modelinspect.shrinking.flat_tree import TreeReader
+from modelinspect.shrinking.proof import UnprovedError
+from modelinspect.shrinking.tflite_witness import compare_models
+from modelinspect.sources.base import MemorySource
+from tests.support.fixtures import fixture_names, fixture_path
+from tests.support.flat import build
+
+MODELS = fixture_names(suffix=".tflite")
+RUNS = [name for name in MODELS if not name.startswith(("unsafe", "tflite_handbuilt")) and "flex" not in name]
+
+
+def run(path: Path, *, delegates: bool) -> list[Any] | str:
+    """Run a model on seeded inputs and return its outputs, or why the interpreter refuses it."""
+    import tensorflow as tf
+
+    kinds = tf.lite.experimental.OpResolverType
+    interpreter = tf.lite.Interpreter(
+        str(path), experimental_op_resolver_type=kinds.AUTO if delegates else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    random = np.random.default_rng(0)
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:
+        return str(error)
+    for detail in interpreter.get_input_details():
+        values = random.uniform(0, 1, size=detail["shape"])
+        scaled = values * 100 if np.issubdtype(detail["dtype"], np.integer) else values
+        interpreter.set_tensor(detail["index"], scaled.astype(detail["dtype"]))
+    interpreter.invoke()
+    return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", RUNS)
+def test_the_interpreter_gives_the_same_outputs(name: str, tmp_path: Path) -> None:
+    for drop in ((), ("names", "unreachable")):
+        output = tmp_path / f"{len(drop)}.tflite"
+        report = mi.shrink(fixture_path(name), output, drop=drop)
+        assert report.outcome != Outcome.REFUSED or "behind the model" in report.reason, report.reason
+        if report.after is None:
+            continue
+        for delegates in (True, False):
+            before, after = (run(path, delegates=delegates) for path in (fixture_path(name), output))
+            assert isinstance(before, str) == isinstance(after, str), (before, after)
+            for one, other in () if isinstance(before, str) or isinstance(after, str) else zip(before, after, strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_buffers_are_aligned_to_16_bytes(name: str, tmp_path: Path) -> None:
+    report = mi.shrink(fixture_path(name), tmp_path / "small.tflite")
+    if report.after is None:
+        return
+    data = (tmp_path / "small.tflite").read_bytes()
+    model = TreeReader(MemorySource(data), schema("model"), Limits()).read()
+    nodes = [buffer.nodes["data"] for buffer in model.records("buffers") if "data" in buffer.nodes]
+    assert all(node.offset % 16 == 0 for node in nodes)  # type: ignore[union-attr]
+
+
+def test_equal_constants_share_a_buffer_and_unused_ones_go(tmp_path: Path) -> None:
+    tensors = [{"name": name, "shape": [64], "type": 0, "buffer": number} for name, number in (("a", 1), ("b", 2))]
+    graph = {"tensors": tensors, "inputs": [0], "outputs": [1], "operators": []}
+    buffers = [{}, *({"data": content} for content in (b"W", b"W", b"N"))]
+    weights = np.arange(64, dtype="f4").tobytes()
+    path = tmp_path / "a.tflite"
+    contents = {b"W": weights, b"N": b"nobody names these bytes" * 9}
+    buffers = [{"data": contents[each["data"]]} if each else {} for each in buffers]
+    path.write_bytes(build({"version": 3, "operator_codes": [], "subgraphs": [graph], "buffers": buffers}))
+    report = mi.shrink(path, tmp_path / "b.tflite")
+    assert report.after is not None, report.reason
+    data = (tmp_path / "b.tflite").read_bytes()
+    assert data.count(weights) == 1
+    assert b"nobody" not in data
+    saved = {step.step: step.saved for step in report.steps}
+    assert saved["share-buffers"] == len(weights)
+    assert saved["drop-unreachable"] == 9 * 24
+
+
+def test_the_witness_notices_a_changed_weight_operator_or_shape(tmp_path: Path) -> None:
+    data = fixture_path("tflite/float.tflite").read_bytes()
+    model = TreeReader(MemorySource(data), schema("model"), Limits()).read()
+    buffer = max((one.nodes["data"] for one in model.records("buffers") if "data" in one.nodes), key=lambda node: node.size)  # type: ignore[union-attr]
+    operator = model.records("subgraphs")[0].records("operators")[0]
+    places = [buffer.offset + 5, data.rindex(bytes(operator.nodes["inputs"].data))]  # type: ignore[union-attr]
+    for place in places:
+        changed = bytearray(data)
+        changed[place] ^= 1
+        with pytest.raises(UnprovedError):
+            compare_models(MemorySource(data), MemorySource(bytes(changed)), named=True, limits=Limits())
+    assert compare_models(MemorySource(data), MemorySource(data), named=True, limits=Limits()) > 2
+
+
+def test_dropping_names_keeps_signatures(tmp_path: Path) -> None:
+    report = mi.shrink(fixture_path("tflite/signatures.tflite"), tmp_path / "small.tflite", drop=["names"])
+    assert report.after is not None, report.reason
+    kept = mi.open(tmp_path / "small.tflite").facts["signatures"]
+    assert [each["key"] for each in kept] == [each["key"] for each in mi.open(fixture_path("tflite/signatures.tflite")).facts["signatures"]]  # type: ignore[union-attr, index]
