@@ -24,6 +24,7 @@ UNKNOWN: Location = ()
 LATE = -1
 """The origin of constants that are made so late that, of equal ones, the first keeps its location."""
 Array = NDArray[np.float32]
+_BOOL = 6
 
 
 @dataclass(slots=True, eq=False)
@@ -144,6 +145,12 @@ def integers(values: int | Sequence[int], location: Location) -> Value:
     """Return a constant of 32-bit integers."""
     array = np.array(values, dtype="<i4")
     return Value(array.shape, location, INT32, Constant(array.nbytes, array, key=array.tobytes()))
+
+
+def booleans(values: NDArray[np.bool_], location: Location) -> Value:
+    """Return a constant of truth values."""
+    array = np.asarray(values, dtype=np.bool_)
+    return Value(array.shape, location, _BOOL, Constant(array.nbytes, array, key=array.tobytes()))
 
 
 def kernel(tensor: Tensor, layout: Layout, shape: tuple[int, ...], location: Location) -> Value:

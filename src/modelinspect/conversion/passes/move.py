@@ -9,10 +9,29 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from modelinspect.conversion.network import Location, Network, Op, Value, fused, integers
-from modelinspect.conversion.operators import ADD, DIV, MUL, RELU, RELU6, RESHAPE, SUB, TRANSPOSE
+from modelinspect.conversion.operators import (
+    ADD,
+    DIV,
+    EXP,
+    LOGISTIC,
+    MAXIMUM,
+    MINIMUM,
+    MUL,
+    RELU,
+    RELU6,
+    RESHAPE,
+    SUB,
+    TANH,
+    TRANSPOSE,
+)
 
 FUSED = {RELU: 1, RELU6: 3}
 """The activations that another operator can apply, and their numbers in ActivationFunctionType."""
+
+_ELEMENT_WISE = frozenset((EXP, LOGISTIC, TANH))
+"""What works on each element and is moved before a reshape."""
+_PAIRED = frozenset((ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB))
+"""What works on pairs of elements and is moved before two equal reshapes."""
 
 
 @dataclass(slots=True)
@@ -81,9 +100,10 @@ class Moves:
         if op.code in (ADD, SUB, MUL, DIV):
             if other is None or other.constant is None or len(other.shape) > 1 or op.output.shape != after.shape:
                 return False
-        elif op.code not in FUSED:
+        elif op.code not in FUSED and op.code not in _ELEMENT_WISE:
             return False
-        location = fused(op.output.location, after.location, other.location if other is not None else ())
+        location = fused(op.output.location, reshape.inputs[1].location if other is not None else (), after.location)
+        location = fused(location, other.location if other is not None else ())
         inner, outer = Value(before.shape, location), op.output
         outer.location = location
         changed = Op(op.code, [before, *op.inputs[1:]], [inner], op.options, op.number)
@@ -96,6 +116,36 @@ class Moves:
         self.makers[id(inner)], self.makers[id(outer)] = reshape, op
         self.uses[id(inner)] = 1
         self.takers.setdefault(id(before), []).append(reshape)
+        self.takers[id(inner)] = [op]
+        return True
+
+    def move_pair_before_reshapes(self, op: Op) -> bool:
+        """Do what is done with the elements of two tensors before both are reshaped in the same way."""
+        if op.code not in _PAIRED or len(op.inputs) != 2 or op.inputs[0] is op.inputs[1]:
+            return False
+        first, second = (self.maker(value) for value in op.inputs)
+        if first is None or second is None or first.code != RESHAPE or second.code != RESHAPE:
+            return False
+        one, other, target, same = first.inputs[0], second.inputs[0], first.inputs[1], second.inputs[1]
+        if one is None or other is None or target is None or same is None or target.constant is None or same.constant is None:
+            return False
+        if one.shape != other.shape or target.constant.key != same.constant.key or op.output.shape != first.output.shape:
+            return False
+        location = fused(op.output.location, target.location, first.output.location, same.location, second.output.location)
+        inner, outer = Value(one.shape, location), op.output
+        outer.location = location
+        early = next(each for each in self.network.ops if each is first or each is second)
+        late = second if early is first else first  # both inputs are there once the later reshape is reached
+        shaping = first.options, first.number, first.version
+        self.gone.add(id(early))
+        late.code, late.inputs, late.outputs = op.code, [one, other], [inner]
+        late.options, late.number, late.version = op.options, op.number, op.version
+        op.code, op.inputs = RESHAPE, [inner, target]
+        op.options, op.number, op.version = shaping
+        self.makers[id(inner)] = late
+        self.uses[id(inner)] = 1
+        self.takers.setdefault(id(one), []).append(late)
+        self.takers.setdefault(id(other), []).append(late)
         self.takers[id(inner)] = [op]
         return True
 
