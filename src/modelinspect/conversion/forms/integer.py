@@ -110,6 +110,8 @@ _VERSIONS: Mapping[int, tuple[int, int]] = {
 """The operators that have full-integer kernels, and their versions with int8 and with int16 activations (op_version.cc)."""
 _FIXED_RANGE = frozenset((LOGISTIC, SOFTMAX, TANH))
 """Operators whose output has a range that needs no calibration, and so no smallest and largest value."""
+_SAME_SCALE = frozenset((CONCATENATION,))
+"""Operators whose inputs have one scale (operator_property.cc: restrict_same_input_output_scale)."""
 MOST_TENSORS = 100_000
 
 
@@ -138,7 +140,11 @@ def to_integer(model: Model, weights: Weights) -> None:
 
 @dataclass(slots=True)
 class _Quantizer:
-    """Quantizes one graph; ``quantized`` are its constants by index, ``ranged`` the computed tensors that are no longer floats."""
+    """Quantizes one graph.
+
+    ``quantized`` are its constants by index, ``ranged`` the computed tensors that are no longer floats,
+    ``inserted`` the operators that go before others.
+    """
 
     model: Model
     graph: Graph
@@ -146,6 +152,7 @@ class _Quantizer:
     quantized: set[int]
     ranged: set[int]
     copies: dict[int, int] = field(default_factory=dict)
+    inserted: list[tuple[Operation, Operation]] = field(default_factory=list)
 
     def run(self) -> None:
         order: list[int] = []
@@ -154,6 +161,8 @@ class _Quantizer:
                 order += self._operation(operation)
             elif self.kind.keeps_ranges and operation.code in _VERSIONS:  # the version is that of the code, whatever it works on
                 operation.version = max(operation.version, _VERSIONS[operation.code][1])
+        for operation, before in self.inserted:
+            self.graph.operators.insert(self.graph.operators.index(operation), before)
         borders = self._enter(), self._leave()
         if self.kind.keeps_ranges:
             self._append(*borders)
@@ -195,12 +204,32 @@ class _Quantizer:
                 self._store(index, self.kind.activations, 2 if self.kind.keeps_ranges else 1, 1, 0, ranges=True)
             changed.append(index)
         self._set_options(operation)
+        if operation.code in _SAME_SCALE and self.kind.keeps_ranges:
+            self._requantize(operation)
+            inputs = operation.node.vector("inputs").values
         fixed = operation.code in _FIXED_RANGE
         for index in (*inputs, *operation.node.vector("outputs").values):
             if index >= 0 and self._type(index) == FLOAT32 and not self._size(index):
                 is_output = index in operation.node.vector("outputs").values
                 self._range(index, ranges=not (fixed and is_output))
         return changed
+
+    def _requantize(self, operation: Operation) -> None:
+        """Bring what an operator joins to one scale: that of the input with the largest range, so all the others are quantized again."""
+        inputs = list(operation.node.vector("inputs").values)
+        computed = [place for place, index in enumerate(inputs) if index >= 0 and not self._size(index)]
+        for place in computed[1:]:
+            outer = self._tensor(inputs[place])
+            self._range(inputs[place], ranges=True)
+            again = outer.copy()
+            again.values.update(name=(outer.text("name") + "_requantized").encode(), buffer=0)
+            again.values.pop("has_rank", None)
+            self.graph.tensors.append(again)
+            made = len(self.graph.tensors) - 1
+            self.ranged.add(made)
+            self.inserted.append((operation, make_operation(QUANTIZE, 2, inputs[place], made)))
+            inputs[place] = made
+        operation.node.values["inputs"] = numbers(*inputs)
 
     def _set_options(self, operation: Operation) -> None:
         """Say which type biases have, and that scales are not powers of two, where activations are int16."""

@@ -198,7 +198,8 @@ class _Sweep(Moves):
                 return False
             maker.inputs[2] = floats(bias.vector * factors, fused(op.output.location, maker.output.location))
         location = fused(op.output.location, maker.output.location)
-        maker.inputs[1] = Value(weight.shape, location, weight.kind, weight.constant)
+        inner = location if bias is not None else op.output.location
+        maker.inputs[1] = Value(weight.shape, inner, weight.kind, weight.constant)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
         return True
@@ -272,7 +273,7 @@ class _Sweep(Moves):
 
 
 _Rule = Callable[[_Sweep, Op], bool]
-_FIRST: tuple[_Rule, ...] = (_Sweep.join_transposes, _Sweep.drop_identity, _Sweep.drop_again, _Sweep.scale_directly)
+_FIRST: tuple[_Rule, ...] = (_Sweep.join_transposes, _Sweep.drop_identity, _Sweep.drop_again, _Sweep.scale_directly, _Sweep.take_shape)
 _ACTIVATIONS: tuple[_Rule, ...] = (_Sweep.drop_identity, _Sweep.take_activation)
 _EARLY: tuple[_Rule, ...] = (
     _Sweep.drop_identity,

@@ -17,9 +17,12 @@ from modelinspect.conversion.operators import (
     MAXIMUM,
     MINIMUM,
     MUL,
+    PACK,
     RELU,
     RELU6,
     RESHAPE,
+    SHAPE,
+    STRIDED_SLICE,
     SUB,
     TANH,
     TRANSPOSE,
@@ -185,6 +188,28 @@ class Moves:
         if not self.uses[id(inner.output)]:
             self.gone.add(id(inner))
             self.uses[id(inner.inputs[0])] -= 1
+        return True
+
+    def take_shape(self, op: Op) -> bool:
+        """Take the shape of a tensor where it is packed again from its first length and what is known of the others."""
+        first = self.makers.get(id(op.inputs[0])) if op.code == PACK and op.inputs else None
+        shape = self.makers.get(id(first.inputs[0])) if first is not None and first.code == STRIDED_SLICE else None
+        given = shape.inputs[0] if shape is not None and shape.code == SHAPE else None
+        if first is None or shape is None or given is None or len(given.shape) != len(op.inputs):
+            return False
+        begin, end = (value.vector if value is not None else None for value in first.inputs[1:3])
+        if begin is None or end is None or begin.tolist() != [0] or end.tolist() != [1]:
+            return False
+        lengths = [value.vector if value is not None else None for value in op.inputs[1:]]
+        if any(each is None or each.size != 1 for each in lengths):
+            return False
+        if [int(each.reshape(-1)[0]) for each in lengths if each is not None] != list(given.shape[1:]):
+            return False
+        self.replace(op, shape.output)
+        self.uses[id(first.output)] -= 1
+        if not self.uses[id(first.output)]:
+            self.gone.add(id(first))
+            self.uses[id(shape.output)] -= 1
         return True
 
     def reshape_instead(self, op: Op) -> bool:
