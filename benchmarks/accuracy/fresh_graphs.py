@@ -62,7 +62,15 @@ def unusual(library: Any, draw: random.Random) -> Any:
     layers = library.layers
     if draw.random() < 0.5:
         given = layers.Input((20, 8))
-        names = ["Conv1DTranspose", "SeparableConv1D", "DepthwiseConv1D", "UnitNormalization", "Attention", "AdditiveAttention", "EinsumDense"]
+        names = [
+            "Conv1DTranspose",
+            "SeparableConv1D",
+            "DepthwiseConv1D",
+            "UnitNormalization",
+            "Attention",
+            "AdditiveAttention",
+            "EinsumDense",
+        ]
         name = draw.choice(names)
         match name:
             case "Conv1DTranspose" | "SeparableConv1D":
@@ -142,6 +150,15 @@ def _inside(library: Any, draw: random.Random, x: Any) -> Any:
     return inner(x)
 
 
+_UNUSUAL = (
+    "Conv1DTranspose",
+    "SeparableConv1D",
+    "DepthwiseConv1D",
+    "UnitNormalization",
+    "Attention",
+    "AdditiveAttention",
+    "EinsumDense",
+)
 _ACTIVATIONS = ("relu", "relu", "tanh", "sigmoid", "elu", "swish")
 _BLOCKS = (_plain, _parallel, _squeezed, _inverted, _shrunk, _inside)
 
@@ -192,12 +209,18 @@ def _res_net(library: Any, draw: random.Random) -> Any:
     stack = getattr(resnet, "stack1" if library.__name__ == "tf_keras" else "stack_residual_blocks_v1")
 
     def body(x: Any) -> Any:
-        x = stack(x, 8, 2, name="conv2", **({"stride1": 1}))
+        x = stack(x, 8, 2, name="conv2", stride1=1)
         return stack(x, 12, 2, name="conv3")
 
-    return resnet.ResNet(body, False, True, weights=None, classes=10, input_shape=(32, 32, 3), **(
-        {"model_name": "small"} if library.__name__ == "tf_keras" else {"name": "small"}
-    ))
+    return resnet.ResNet(
+        body,
+        False,
+        True,
+        weights=None,
+        classes=10,
+        input_shape=(32, 32, 3),
+        **({"model_name": "small"} if library.__name__ == "tf_keras" else {"name": "small"}),
+    )
 
 
 GRAPHS: dict[str, tuple[str, Builder]] = {

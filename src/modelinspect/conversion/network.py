@@ -42,12 +42,16 @@ class Kernel:
 
 @dataclass(slots=True, eq=False)
 class Constant:
-    """Elements that are stored: those of short vectors in ``values``, of kernels behind ``kernel``."""
+    """Elements that are stored: those of short vectors in ``values``, of kernels behind ``kernel``.
+
+    ``owner`` identifies the variable that they are read from: of two constants of one variable, the location of the first stays.
+    """
 
     size: int
     values: NDArray[np.generic] | None = None
     kernel: Kernel | None = None
     key: object = None
+    owner: object = None
 
     def is_all(self, number: float) -> bool:
         """Tell whether every element is known to be a number."""
@@ -133,6 +137,13 @@ class Network:
                 if value is not None:
                     found.setdefault(id(value), []).append(op)
         return found
+
+
+def shares_kernels(network: Network) -> bool:
+    """Return whether several operators take one kernel: the names of their constants are known nearly, not exactly."""
+    constants = [value.constant for op in network.ops for value in op.inputs if value is not None and value.constant is not None]
+    kernels = [constant.key for constant in constants if constant.kernel is not None]
+    return len(kernels) != len(set(kernels))
 
 
 def floats(values: Array, location: Location) -> Value:

@@ -129,7 +129,7 @@ class _Lowering:
         for item, key in zip(written, keys, strict=True):
             if item.taken is None or not key:
                 continue
-            if item.kind == FLOAT32 and counts[key] > 1:
+            if item.kind == FLOAT32 and (counts[key] > 1 or self.gone.get(key, set()) - {id(item)}):
                 item.taken.location = NOTHING
             elif item.kind != FLOAT32 and self.gone.get(key, set()) - {id(item)}:
                 item.taken.location = ()

@@ -105,7 +105,10 @@ class Call:
 
     def floats(self, values: Array | float, *names: str) -> Value:
         """Return a constant of floats."""
-        return floats(np.asarray(values, dtype=np.float32), self.at(*names))
+        value = floats(np.asarray(values, dtype=np.float32), self.at(*names))
+        if value.constant is not None and value.shape:
+            value.constant.owner = id(self.layer), names
+        return value
 
     def integers(self, values: int | Sequence[int], *names: str) -> Value:
         """Return a constant of whole numbers."""

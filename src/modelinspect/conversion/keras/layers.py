@@ -133,6 +133,7 @@ def normalization(call: Call) -> Value:
         names = ("FusedBatchNormV3",) * 4
     else:
         plain = not call.flag("scale", default=True) or bool((vector(call.need("gamma").values) == 1).all())
+        call.network.ghosts.append(call.floats(call.real("epsilon", 1e-3)))
         names = ("batchnorm/mul_1", "batchnorm/Rsqrt" if plain else "batchnorm/mul", "batchnorm/add_1", "batchnorm/sub")
     scaled = call.op(MUL, [given, call.floats(scale, names[1])], given.shape, names[0])
     output = call.op(ADD, [scaled, call.floats(offset, names[3])], given.shape, names[2])

@@ -49,9 +49,15 @@ def share(network: Network, location: Location = (), kinds: tuple[int, ...] = (0
                 continue
             same = first.setdefault(key_of(value), value)
             if same is not value:
-                if (same.location, same.origin) != (value.location, value.origin) and not same.origin == value.origin == LATE:
+                differs = (same.location, same.origin) != (value.location, value.origin)
+                if differs and not same.origin == value.origin == LATE and not _is_one_variable(same, value):
                     same.location = location
                 op.inputs[place] = same
+
+
+def _is_one_variable(first: Value, second: Value) -> bool:
+    owner = first.constant.owner if first.constant is not None else None
+    return owner is not None and second.constant is not None and second.constant.owner == owner
 
 
 def share_operators(network: Network) -> None:
