@@ -3,10 +3,11 @@
 usage: python benchmarks/accuracy/fresh_networks.py KERAS FOLDER [PART] [--seeds FIRST LAST] [--idioms]
        python benchmarks/accuracy/fresh_networks.py FOLDER --store
 
-`fresh_kinds.py` and `fresh_graphs.py` build them, independently of `unseen_networks.py`. Keras 2 saves `.h5`, Keras 3 `.keras`; of
-every third network the SavedModel is stored too. Weights come from numpy alone (`fill`), so a test makes the files again without TensorFlow:
-``--store`` writes them without weights into ``fresh_bases.tar.xz`` and TensorFlow's sizes into ``fresh_sizes.csv``. Seeds under 100
-calibrate the stated errors and were never used to write a rule; seeds from 100 are free for development.
+`fresh_kinds.py` and `fresh_graphs.py` build them, independently of `unseen_networks.py`; ``--idioms`` takes `idioms.py` instead.
+Keras 2 saves `.h5`, Keras 3 `.keras`; of every third network the SavedModel is stored too. Weights come from numpy alone (`fill`), so
+a test makes the files again without TensorFlow: ``--store`` writes them without weights into ``fresh_bases.tar.xz`` and TensorFlow's
+sizes into ``fresh_sizes.csv``. Networks that are done are not made again, so the run can be stopped at any time. Seeds under 100
+calibrate the stated errors and no rule was written for them; seeds from 100 are free for development.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def fresh(found: Sequence[Outcome]) -> list[Outcome]:
 def table(found: Sequence[Outcome]) -> str:
     """Return the table by class."""
     lines = [
-        "| class | networks | predictions | shown | within the stated error | labelled exact | wrong of these | median error | worst error |",
+        "| class | networks | predictions | shown | within the stated error | exact | exact but wrong | median error | worst error |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     groups: dict[str, list[Outcome]] = {}

@@ -194,8 +194,9 @@ def plan(
 ) -> PlanReport:
     """Say how small an artifact could be, and how to get there. Raises `ModelInspectError`.
 
-    ``only`` names the options to compute; ``convert`` runs TensorFlow's converter as well, in a process of its own, and measures its files. Compressors run for real over all bytes, and ``progress`` is told how far they are; with
-    ``measure=False`` no weights are read, and what the structure alone tells is left.
+    ``only`` names the options to compute; ``convert`` runs TensorFlow's converter as well, in a separate process, and measures its files.
+    Compressors run for real over all bytes, and ``progress`` is told how far they are; with ``measure=False`` no weights are read, and
+    what the structure alone tells is left.
     """
     from modelinspect.analyses.plan.base import Planning
     from modelinspect.analyses.plan.registry import check_names, find_options

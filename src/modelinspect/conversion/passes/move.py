@@ -75,6 +75,14 @@ class Moves:
         self.replace(op, given)
         return True
 
+    def clip_below(self, op: Op) -> bool:
+        """Write the larger of a value and zero as a ReLU."""
+        other = op.inputs[1] if op.code == MAXIMUM and len(op.inputs) == 2 else None
+        if other is None or other.constant is None or other.shape or not other.constant.is_all(0.0):
+            return False
+        op.code, op.inputs, op.options, op.number = RELU, op.inputs[:1], None, 0
+        return True
+
     def drop_again(self, op: Op) -> bool:
         """Drop a ReLU of the same ReLU."""
         maker = self.makers.get(id(op.inputs[0])) if op.code in FUSED else None
@@ -100,7 +108,7 @@ class Moves:
         before, after, other = reshape.inputs[0], reshape.output, op.inputs[1] if len(op.inputs) > 1 else None
         if reshape.inputs[1].constant is None or before.shape[-1:] != after.shape[-1:]:
             return False
-        if op.code in (ADD, SUB, MUL, DIV):
+        if op.code in (ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM):
             if other is None or other.constant is None or len(other.shape) > 1 or op.output.shape != after.shape:
                 return False
         elif op.code not in FUSED and op.code not in _ELEMENT_WISE:
