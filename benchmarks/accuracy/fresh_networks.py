@@ -231,7 +231,7 @@ def _places(saved: Path, weights: bytes) -> dict[str, str]:
         for extent in tensor.extents:
             name = held.get(data[extent.offset : extent.offset + extent.size]) if extent.member == DATA else None
             if name is not None:
-                places[tensor.name] = name
+                places[tensor.path] = name
     return places
 
 
@@ -239,10 +239,10 @@ def fill_saved(saved: Path, weights: bytes, places: Mapping[str, str]) -> None:
     """Write the weights of a filled file into a SavedModel's checkpoint."""
     with h5py.File(io.BytesIO(weights)) as held, (saved / DATA).open("r+b") as file:
         for tensor in mi.inspect(saved).tensors:
-            if tensor.name in places:
+            if tensor.path in places:
                 (extent,) = tensor.extents
                 file.seek(extent.offset)
-                file.write(held[places[tensor.name]][()].tobytes())
+                file.write(held[places[tensor.path]][()].tobytes())
 
 
 def _without_weights(data: bytes) -> bytes:

@@ -53,8 +53,8 @@ def page(classes: dict[str, list[str]]) -> str:
     """Return the page."""
     lines = ["# Layer classes", "", "<!-- Written by benchmarks/accuracy/layer_classes.py; do not edit. -->", ""]
     lines += [
-        "What `modelinspect plan` does with each layer class of Keras when it predicts TFLite files. A model with a *withheld* layer gets no",
-        "prediction, and the plan names the layer; `plan --convert` measures it. *Predicted* may still be withheld for some settings.",
+        "What `modelinspect plan` does with each layer class of Keras when it predicts TFLite files. A model with a *withheld* layer",
+        "gets no prediction, and the plan names the layer. *Predicted* layers may still be withheld for some settings.",
         "",
         "| layer class | Keras 3 | tf_keras | |",
         "| --- | :---: | :---: | --- |",

@@ -27,4 +27,4 @@ def test_predicted_layers_are_those_with_rules() -> None:
 
 @pytest.mark.tensorflow
 def test_the_stored_names_are_those_of_the_installed_libraries() -> None:
-    assert CLASSES == names()
+    assert names() == CLASSES
