@@ -55,7 +55,7 @@ def fill(folder: Path, network: Network) -> None:
     names = artifact.facts["variable_names"]
     with (folder / DATA).open("r+b") as file:
         for tensor in artifact.tensors:
-            name = names.get(tensor.name) if isinstance(names, dict) else None
+            name = names.get(tensor.path) if isinstance(names, dict) else None
             if name is not None and str(tensor.dtype) == "float32":
                 (extent,) = tensor.extents
                 file.seek(extent.offset)

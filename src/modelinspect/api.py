@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelinspect.core.artifact import Artifact
@@ -13,8 +14,6 @@ from modelinspect.sources.files import FileSet, ModelIn
 from modelinspect.sources.opening import open_location
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from modelinspect.analyses.rollup import Key
     from modelinspect.formats.listing import ModelList
     from modelinspect.measure.facts import Aspect, Measurements
@@ -271,14 +270,16 @@ def plan(
     *,
     only: Sequence[str] = (),
     measure: bool = True,
+    convert: bool = False,
     strict: bool = False,
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> PlanReport:
     """Say how small an artifact could be, and how to get there. Raises `ModelInspectError`.
 
-    ``only`` names the options to compute. Compressors run for real over all bytes, and ``progress`` is told how far they are; with
-    ``measure=False`` no weights are read, and what the structure alone tells is left.
+    ``only`` names the options to compute; ``convert`` runs TensorFlow's converter as well, in a separate process, and measures its files.
+    Compressors run for real over all bytes, and ``progress`` is told how far they are; with ``measure=False`` no weights are read, and
+    what the structure alone tells is left.
     """
     from modelinspect.analyses.plan.base import Planning
     from modelinspect.analyses.plan.registry import check_names, find_options
@@ -289,7 +290,13 @@ def plan(
     check_names(wanted)
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         measurements = measure_files(artifact, files, limits=limits, aspects=(Aspect.ENTROPY, Aspect.VALUES)) if measure else None
-        return find_options(Planning(Subject(artifact, measurements, open_files=files, limits=files.limits), progress, wanted))
+        subject = Subject(artifact, measurements, open_files=files, limits=files.limits)
+        report = find_options(Planning(subject, progress, wanted))
+        if not convert:
+            return report
+        from modelinspect.pruning.converter import measure_forms
+
+        return measure_forms(report, subject, Path(artifact.location))
 
 
 def shrink(

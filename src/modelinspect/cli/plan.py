@@ -27,15 +27,20 @@ Examples:
   modelinspect plan pruned.h5
   modelinspect plan pruned.h5 --only gzip-9,tflite-sparse
   modelinspect plan pruned.tflite --format json
+  modelinspect plan model.keras --convert
 """
 
 OnlyOption = Annotated[str, typer.Option("--only", metavar="OPTION[,OPTION...]", help="Compute these alone; brotli-11 is the slowest.")]
+ConvertOption = Annotated[
+    bool, typer.Option("--convert", help="Run TensorFlow's converter too and measure its files; needs modelinspect[prune].")
+]
 
 
 def command(
     path: PathArgument,
     model: ModelOption = None,
     only: OnlyOption = "",
+    convert: ConvertOption = False,
     top: TopOption = None,
     no_measure: MeasureOption = False,
     strict: StrictOption = False,
@@ -48,6 +53,6 @@ def command(
     destination = Destination(format, output, force, path)
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     with progress("compressing") as meter:
-        report = api.plan(place, only=wanted, measure=not no_measure, strict=strict, progress=meter)
+        report = api.plan(place, only=wanted, measure=not no_measure, convert=convert, strict=strict, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)

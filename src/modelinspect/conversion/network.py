@@ -24,6 +24,7 @@ UNKNOWN: Location = ()
 LATE = -1
 """The origin of constants that are made so late that, of equal ones, the first keeps its location."""
 Array = NDArray[np.float32]
+_BOOL = 6
 
 
 @dataclass(slots=True, eq=False)
@@ -41,12 +42,16 @@ class Kernel:
 
 @dataclass(slots=True, eq=False)
 class Constant:
-    """Elements that are stored: those of short vectors in ``values``, of kernels behind ``kernel``."""
+    """Elements that are stored: those of short vectors in ``values``, of kernels behind ``kernel``.
+
+    ``owner`` identifies the variable that they are read from: of two constants of one variable, the location of the first stays.
+    """
 
     size: int
     values: NDArray[np.generic] | None = None
     kernel: Kernel | None = None
     key: object = None
+    owner: object = None
 
     def is_all(self, number: float) -> bool:
         """Tell whether every element is known to be a number."""
@@ -134,6 +139,13 @@ class Network:
         return found
 
 
+def shares_kernels(network: Network) -> bool:
+    """Return whether several operators take one kernel: the names of their constants are known nearly, not exactly."""
+    constants = [value.constant for op in network.ops for value in op.inputs if value is not None and value.constant is not None]
+    kernels = [constant.key for constant in constants if constant.kernel is not None]
+    return len(kernels) != len(set(kernels))
+
+
 def floats(values: Array, location: Location) -> Value:
     """Return a constant of floats."""
     array = np.array(values, dtype="<f4")
@@ -144,6 +156,12 @@ def integers(values: int | Sequence[int], location: Location) -> Value:
     """Return a constant of 32-bit integers."""
     array = np.array(values, dtype="<i4")
     return Value(array.shape, location, INT32, Constant(array.nbytes, array, key=array.tobytes()))
+
+
+def booleans(values: NDArray[np.bool_], location: Location) -> Value:
+    """Return a constant of truth values."""
+    array = np.asarray(values, dtype=np.bool_)
+    return Value(array.shape, location, _BOOL, Constant(array.nbytes, array, key=array.tobytes()))
 
 
 def kernel(tensor: Tensor, layout: Layout, shape: tuple[int, ...], location: Location) -> Value:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.flatbuffer.write import write
 from modelinspect.conversion.forms.elements import Contents, Elements
+from modelinspect.conversion.forms.integer import to_integer
 from modelinspect.conversion.forms.rewrite import (
     TENSORFLOW,
     Model,
@@ -46,12 +47,14 @@ class Form:
 
 
 def predict(root: Node, kept: Mapping[int, Kept], weights: Weights, *, sparse: bool, tensorflow: str = TENSORFLOW) -> Form:
-    """Return one form of a float model."""
+    """Return one form of a float model. Raises `UnmeasurableError` where it is not known how an operator is quantized to integers."""
     model = take_apart(root, kept)
     if weights is Weights.FLOAT16:
         to_float16(model)
     elif weights is Weights.INT8:
         to_int8(model)
+    elif weights in (Weights.FULL_INT8, Weights.INT16X8):
+        to_integer(model, weights)
     if sparse:
         to_sparse(model)
     told = _tell_conversion(model, weights, tensorflow)

@@ -21,9 +21,13 @@ Value = TypeVar("Value")
 
 @dataclass(slots=True)
 class Traversal(ABC, Generic[Value]):
-    """A model on its way from inputs to outputs; a ``Value`` is what is known of an array between two layers."""
+    """A model on its way from inputs to outputs; a ``Value`` is what is known of an array between two layers.
+
+    ``arguments`` are the keyword arguments of the call that is followed, those that are numbers, words or truth values.
+    """
 
     calls: int = field(default=0, kw_only=True)
+    arguments: Mapping[str, object] = field(default_factory=dict, kw_only=True)
 
     @abstractmethod
     def make_input(self, name: str, layer: LayerConfig) -> Value:
@@ -67,7 +71,9 @@ class Traversal(ABC, Generic[Value]):
         for place, (name, _, _) in enumerate(inputs):
             if name in layers:
                 made[name, 0] = [given[place] if given is not None and place < len(given) else self.make_input(name, layers[name])]
-        pending = [(name, index, taken) for name, index, taken in _nodes(model) if (name, index) not in made and name in layers]
+        nodes = [(name, index, node) for name, index, node in _nodes(model) if (name, index) not in made and name in layers]
+        pending = [(name, index, list(references(node))) for name, index, node in nodes]
+        told = {(name, index): _arguments(node) for name, index, node in nodes}
         waiting: list[tuple[str, int, list[tuple[str, int, int]]]] = []
         for _ in range(_ROUNDS):
             waiting = []
@@ -76,6 +82,7 @@ class Traversal(ABC, Generic[Value]):
                 if not taken or any(value is None for value in values):
                     waiting.append((name, index, taken))
                     continue
+                self.arguments = told[name, index]
                 made[name, index] = self._use(layers[name], [value for value in values if value is not None], scope, path)
             if not waiting or len(waiting) == len(pending):
                 break
@@ -101,6 +108,7 @@ class Traversal(ABC, Generic[Value]):
         where = f"{path}/{inner.name}" if path else inner.name
         kind = class_of(inner)
         if kind in MODELS and inner.children:
+            self.arguments = {}
             return [value for _, value in self.call_model(inner, given, within, where)]
         return given if kind == _INPUT else self.apply(inner, given, within, where)
 
@@ -126,8 +134,8 @@ def _value(made: Mapping[Key, list[Value]], name: str, index: int, place: int) -
     return values[place] if values is not None and 0 <= place < len(values) else None
 
 
-def _nodes(model: LayerConfig) -> Iterator[tuple[str, int, list[tuple[str, int, int]]]]:
-    """Yield every use of every layer with what it takes."""
+def _nodes(model: LayerConfig) -> Iterator[tuple[str, int, object]]:
+    """Yield every use of every layer with the node that says what it takes."""
     layers = model.settings.get("layers")
     for item in layers if isinstance(layers, list) else []:
         if not isinstance(item, Mapping):
@@ -137,7 +145,18 @@ def _nodes(model: LayerConfig) -> Iterator[tuple[str, int, list[tuple[str, int, 
         nodes = item.get("inbound_nodes")
         for index, node in enumerate(nodes if isinstance(nodes, list) else []):
             if isinstance(name, str):
-                yield name, index, list(references(node))
+                yield name, index, node
+
+
+def _arguments(node: object) -> dict[str, object]:
+    """Return the keyword arguments of a call that are plain values: {"kwargs": {...}} in Keras 3, ["name", 0, 0, {...}] in Keras 2."""
+    if isinstance(node, Mapping):
+        found = node.get("kwargs")
+    else:
+        first = node[0] if isinstance(node, list) and node else None
+        found = first[3] if isinstance(first, list) and len(first) > 3 else None
+    items = found.items() if isinstance(found, Mapping) else ()
+    return {str(name): value for name, value in items if isinstance(value, bool | int | float | str)}
 
 
 def references(value: object) -> Iterator[tuple[str, int, int]]:

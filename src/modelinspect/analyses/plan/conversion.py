@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Note, Option, Outcome, Planning
+from modelinspect.conversion.errors import stated_error
 from modelinspect.conversion.forms.rewrite import SparseTensor, Weights
 from modelinspect.conversion.keras.source import Source, keras_source
 from modelinspect.conversion.predict import Form, gzipped_size, predict
@@ -18,41 +19,48 @@ from modelinspect.networks.writers import is_whole, keras_module
 from modelinspect.remedies.advice import load_lines
 from modelinspect.reports.wording import plural
 
-ERROR, _PADDINGS = 0.002, 32
-"""What an estimate is off by at the most where every layer is known, as a share and in bytes: docs/guide/plan.md has the measurements."""
-MOST_ERROR = 9.99
 _SURE = 0.02
 """Of a form that is less surely known, what it compresses to is not computed."""
 _MOST_WRITTEN = 64 * MIB
 """Larger forms are not written in memory to be compressed."""
 
+_CALIBRATED = (Weights.FULL_INT8, Weights.INT16X8)
+"""Forms whose scales come from samples: how well they compress is not predicted."""
 _FORMS: tuple[tuple[str, Weights, bool], ...] = (
     ("tflite-float32", Weights.FLOAT32, False),
     ("tflite-float16", Weights.FLOAT16, False),
     ("tflite-dynamic-int8", Weights.INT8, False),
     ("tflite-sparse", Weights.FLOAT32, True),
     ("tflite-dynamic-int8-sparse", Weights.INT8, True),
+    ("tflite-int8", Weights.FULL_INT8, False),
+    ("tflite-int16x8", Weights.INT16X8, False),
 )
 _LOADS = {
     Weights.FLOAT32: "in the TFLite interpreter",
     Weights.FLOAT16: "in the TFLite interpreter, which expands it to float32",
     Weights.INT8: "in the TFLite interpreter, with hybrid kernels",
+    Weights.FULL_INT8: "in the TFLite interpreter, on microcontrollers and integer accelerators",
+    Weights.INT16X8: "in the TFLite interpreter, whose integer kernels keep 16 bits between layers",
 }
 
 
 def _find(planning: Planning) -> Iterator[Outcome]:
     source = _source(planning)
-    forms = {(weights, sparse): predict(source.root, source.kept, weights, sparse=sparse) for _, weights, sparse in _FORMS}
+    forms: dict[tuple[Weights, bool], Form] = {}
     gzipped = _Gzipped(planning, source)
     rough: list[str] = []
     for name, weights, sparse in _FORMS:
-        form = forms[weights, sparse]
+        try:
+            form = forms[weights, sparse] = predict(source.root, source.kept, weights, sparse=sparse)
+        except UnmeasurableError as error:
+            yield LeftOut((name,), f"not computed: {error}")
+            continue
         if sparse and not form.sparse:
             yield LeftOut((name,), "left out: no kernel has 30 % zeros, so the converter would encode none")
             continue
         if sparse:
             yield from _warn(name, form, forms[weights, False])
-        error = _error(form, source)
+        error = stated_error(form, source)
         if error is not None and error > _SURE and not planning.wanted:
             rough.append(name)
             continue
@@ -89,14 +97,6 @@ def _unsure(source: Source) -> str:
     return "names and paddings are too much of so small a file"
 
 
-def _error(form: Form, source: Source) -> float | None:
-    """Return what a form's size is off by at the most, None where it is known to the byte."""
-    if source.certain:
-        return None
-    guessed = source.guessed if form.is_sparse or form.weights is Weights.INT8 else 0
-    return round(min(ERROR + (_PADDINGS + source.doubt + guessed) / max(form.size, 1), MOST_ERROR), 4)
-
-
 @dataclass(slots=True)
 class _Gzipped:
     """Says what forms are once they are gzipped: each is written with its elements, and compressed for real."""
@@ -113,7 +113,7 @@ class _Gzipped:
         return self._known[key]
 
     def _count(self, form: Form) -> int | None:
-        if not self.planning.downloads or form.size > _MOST_WRITTEN:
+        if not self.planning.downloads or form.size > _MOST_WRITTEN or form.weights in _CALIBRATED:
             return None
         files = self.planning.subject.files
         held = (
@@ -151,10 +151,23 @@ def command(planning: Planning, weights: Weights, *, sparse: bool, fixes_batch: 
     settings = [f"converter.optimizations = [{', '.join(kinds)}]"]
     if weights is Weights.FLOAT16:
         settings.append("converter.target_spec.supported_types = [tf.float16]")
+    if weights in _CALIBRATED:
+        settings += _calibration(weights)
     write = f"open({made_name(planning)!r}, 'wb').write(converter.convert())"
     return "\n".join(
         ("import tensorflow as tf", *_converter(planning, fixes_batch=fixes_batch), "kind = tf.lite.Optimize", *settings, write)
     )
+
+
+def _calibration(weights: Weights) -> list[str]:
+    """Return lines that calibrate with samples of the user's own, of which there are no stand-ins."""
+    name = "TFLITE_BUILTINS_INT8"
+    if weights is Weights.INT16X8:
+        name = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
+    return [
+        f"converter.target_spec.supported_ops = [tf.lite.OpsSet.{name}]",
+        "converter.representative_dataset = lambda: ([one] for one in samples)  # samples: a few hundred inputs, each a batch of 1",
+    ]
 
 
 def made_name(planning: Planning) -> str:
@@ -194,6 +207,8 @@ def _is_wrapped(planning: Planning) -> bool:
 def _notes(form: Form, source: Source) -> Iterator[str]:
     if form.weights is Weights.INT8:
         yield "kernels under 1,024 elements stay float"
+    if form.weights in _CALIBRATED:
+        yield "needs samples to calibrate the ranges of activations; the size does not depend on them"
     if form.weights is Weights.FLOAT16:
         yield "rounds weights to 11 bits"
     if form.sparse:

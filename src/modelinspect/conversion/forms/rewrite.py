@@ -33,6 +33,8 @@ class Weights(StrEnum):
     FLOAT32 = "float32"
     FLOAT16 = "float16"
     INT8 = "dynamic-int8"
+    FULL_INT8 = "int8"
+    INT16X8 = "int16x8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +66,22 @@ class Operation:
 
 @dataclass(slots=True)
 class Graph:
-    """A subgraph taken apart: its node, tensors and operators."""
+    """A subgraph taken apart: its node, tensors and operators; ``is_ordered`` means that the tensors are in their final order."""
 
     node: Node
     tensors: list[Node]
     operators: list[Operation]
     outputs: frozenset[int]
     dropped: set[int] = field(default_factory=set)
+    is_ordered: bool = False
 
 
 @dataclass(slots=True)
 class Model:
     """A model taken apart; ``kept`` tells of the kernels by the index of their buffer.
 
-    ``has_empty`` tells that a sparse kernel of which nothing is kept has been stored; ``spare`` counts buffers that no tensor has any more.
+    ``has_empty`` tells that a sparse kernel of which nothing is kept has been stored; ``spare`` counts buffers that no tensor
+    has any more. ``codes`` are operator codes that keep the first places, used or not.
     """
 
     root: Node
@@ -87,6 +91,7 @@ class Model:
     sparse: list[SparseTensor] = field(default_factory=list)
     has_empty: bool = False
     spare: int = 0
+    codes: tuple[tuple[int, bytes | None], ...] = ()
 
     def add_buffer(self) -> int:
         """Add an empty buffer and return its index."""
@@ -122,7 +127,7 @@ def take_apart(root: Node, kept: Mapping[int, Kept]) -> Model:
 
 def put_together(model: Model) -> Node:
     """Return the tree: operator codes are numbered as operators first use them, and share the highest version."""
-    order: dict[tuple[int, bytes | None], int] = {}
+    order: dict[tuple[int, bytes | None], int] = {key: place for place, key in enumerate(model.codes)}
     versions: dict[tuple[int, bytes | None], int] = {}
     names: dict[bytes, int] | None = {} if _is_halved(model) else None
     for graph in model.graphs:
@@ -163,6 +168,8 @@ def _in_order(model: Model, graph: Graph, names: dict[bytes, int] | None) -> lis
     Where anything is sparse, the model was read and written once more, and constants stand before their first use. ``names`` counts
     those that were given so far, where they are given once more.
     """
+    if graph.is_ordered:
+        return graph.tensors
     constants = [model.size_of(tensor) > 0 or "sparsity" in tensor.nodes for tensor in graph.tensors]
     if names is not None:
         return _in_half_order(graph, constants, names)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE
 from modelinspect.conversion.graph.reader import Ref, Step
-from modelinspect.conversion.network import Network, Op
+from modelinspect.conversion.network import Network, Op, shares_kernels
 from modelinspect.conversion.operators import ADD, MUL, RSQRT, TRANSPOSE
 
 _CERTAIN = frozenset(
@@ -59,7 +59,7 @@ def doubt(network: Network) -> int:
 
 def is_certain(steps: Sequence[Step], network: Network) -> bool:
     """Tell whether a graph, and the operators that it became before they are fused, are of what was always predicted to the byte."""
-    if any(step.op not in _CERTAIN for step in steps):
+    if any(step.op not in _CERTAIN for step in steps) or shares_kernels(network):
         return False
     if any(step.op == "FusedBatchNormV3" and not all(_is_read(ref) for ref in step.inputs[1:3]) for step in steps):
         return False

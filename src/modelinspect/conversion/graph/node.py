@@ -88,7 +88,8 @@ class Held:
         if self.elements is None and self.tensor is not None and prod(self.shape) != max(self.shape, default=1):
             return kernel(self.tensor, Layout(prod(self.shape[:-1]), self.shape[-1], None), self.shape, self.location)
         array = np.ascontiguousarray(self.array(reading).astype(_TYPES[self.kind]))
-        return Value(self.shape, self.location, self.kind, Constant(array.nbytes, array, key=array.tobytes()))
+        owner = None if self.tensor is None else id(self.tensor)
+        return Value(self.shape, self.location, self.kind, Constant(array.nbytes, array, key=array.tobytes(), owner=owner))
 
     def key(self, reading: Reading) -> Key:
         """Return what it has in common with constants that are one with it to the converter."""
@@ -147,7 +148,8 @@ class Node:
 
     def forget(self, held: Held) -> None:
         """Tell of a constant that is computed away: those of the graph that equal it lose their location."""
-        if held.is_written and held.kind in (INT32, INT64) and prod(held.shape) <= 64:
+        is_number = held.kind in (INT32, INT64) or (held.kind == FLOAT32 and not held.shape)
+        if held.is_written and is_number and prod(held.shape) <= 64:
             self.gone.setdefault(held.key(self.reading), set()).add(id(held))
 
     def value(self, place: int) -> Value:

@@ -1,4 +1,4 @@
-"""Finds what the converter knows as one by its parts: activations, products of tensors, factors before convolutions."""
+"""Finds what the converter knows as one by its parts: activations and products of tensors."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from math import prod
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, FLOAT32, FULLY_CONNECTED
+from modelinspect.conversion.forms.rewrite import FLOAT32, FULLY_CONNECTED
 from modelinspect.conversion.graph.constants import read_constant
 from modelinspect.conversion.graph.node import Node, UnknownNodeError
 from modelinspect.conversion.graph.reader import Ref, Step
-from modelinspect.conversion.network import Constant, Network, Op, Value, kernel
-from modelinspect.conversion.operators import GELU, HARD_SWISH, MUL, PRELU, RESHAPE
+from modelinspect.conversion.network import Network, Value, kernel
+from modelinspect.conversion.operators import GELU, HARD_SWISH, PRELU, RESHAPE
 from modelinspect.measure.kept import Layout
-
-_MOST_SCALED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,29 +157,3 @@ def keep_dimensions(network: Network) -> None:
         product.options.values["keep_num_dims"] = True
         gone |= {id(op), id(before)}
     network.ops = [op for op in network.ops if id(op) not in gone]
-
-
-def scale_convolutions(network: Network) -> None:
-    """Let the kernels of convolutions take in a factor that all their inputs are multiplied by."""
-    makers = {id(op.output): op for op in network.ops}
-    uses = Counter(id(value) for op in network.ops for value in op.inputs)
-    uses.update(id(value) for _, value in network.outputs)
-    gone: set[int] = set()
-    for op in network.ops:
-        before = makers.get(id(op.inputs[0])) if op.code in (CONV, DEPTHWISE) else None
-        if before is None or before.code != MUL or before.activation or uses[id(before.output)] != 1:
-            continue
-        if len(gone) < _MOST_SCALED and _scaled(op, before):
-            gone.add(id(before))
-    network.ops = [op for op in network.ops if id(op) not in gone]
-
-
-def _scaled(op: Op, before: Op) -> bool:
-    given, factor = before.inputs
-    weight = op.inputs[1]
-    if given is None or factor is None or factor.vector is None or factor.shape or weight is None or weight.constant is None:
-        return False
-    held = weight.constant
-    op.inputs[0] = given
-    op.inputs[1] = Value(weight.shape, op.output.location, weight.kind, Constant(held.size, held.values, held.kernel, key=id(op)))
-    return True

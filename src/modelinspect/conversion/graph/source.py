@@ -13,7 +13,7 @@ from modelinspect.conversion.forms.rewrite import FLOAT32
 from modelinspect.conversion.graph.certain import doubt, is_certain
 from modelinspect.conversion.graph.constants import folded, read_constant
 from modelinspect.conversion.graph.node import KINDS, Budget, Held, Item, Key, Node, UnknownNodeError
-from modelinspect.conversion.graph.patterns import Found, keep_dimensions, patterns, scale_convolutions
+from modelinspect.conversion.graph.patterns import Found, keep_dimensions, patterns
 from modelinspect.conversion.graph.reader import MARK, Given, Ref, SavedGraph, Step, read_graph
 from modelinspect.conversion.graph.rules import RULES
 from modelinspect.conversion.keras.source import Source, elements_by_buffer, kept_by_buffer, keras_source
@@ -59,7 +59,6 @@ def signature_source(subject: Subject) -> Source:
         certain, unsure = is_certain(graph.steps, network), doubt(network)
         keep_dimensions(network)
         fuse(network)
-        scale_convolutions(network)
     _unmark(network)
     root, constants = emit(network, "")
     _name(root, graph)
@@ -130,7 +129,7 @@ class _Lowering:
         for item, key in zip(written, keys, strict=True):
             if item.taken is None or not key:
                 continue
-            if item.kind == FLOAT32 and counts[key] > 1:
+            if item.kind == FLOAT32 and (counts[key] > 1 or self.gone.get(key, set()) - {id(item)}):
                 item.taken.location = NOTHING
             elif item.kind != FLOAT32 and self.gone.get(key, set()) - {id(item)}:
                 item.taken.location = ()

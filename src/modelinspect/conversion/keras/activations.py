@@ -17,6 +17,7 @@ from modelinspect.conversion.operators import (
     LEAKY_RELU,
     LOG,
     LOGISTIC,
+    MINIMUM,
     MUL,
     RELU,
     RELU6,
@@ -114,10 +115,20 @@ def _softsign(call: Call, value: Value) -> Value:
     return output
 
 
+def _hard_sigmoid(call: Call, value: Value) -> Value:
+    """Scale, move and clip: the upper bound is a minimum, the lower one a ReLU."""
+    slope, names = (0.2, ("Mul", "Add")) if call.keras == 2 else (1 / 6, ("truediv", "add"))
+    scaled = call.op(MUL, [value, call.floats(slope, "Const")], value.shape, names[0])
+    moved = call.op(ADD, [scaled, call.floats(0.5, "Const_1")], value.shape, names[1])
+    below = call.op(MINIMUM, [moved, call.floats(1.0, "clip_by_value/Minimum/y")], value.shape, "clip_by_value/Minimum")
+    return call.op(RELU, [below], value.shape, "clip_by_value")
+
+
 _ACTIVATIONS: dict[str, Activation] = {
     "elu": _single(ELU, "Elu"),
     "gelu": _gelu,
     "exponential": _single(EXP, "Exp"),
+    "hard_sigmoid": _hard_sigmoid,
     "relu": _single(RELU, "Relu"),
     "relu6": _single(RELU6, "Relu6"),
     "selu": _selu,

@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod, sqrt
 
-from modelinspect.conversion.forms.rewrite import FULLY_CONNECTED
-from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError, known, vector
-from modelinspect.conversion.network import Value, integers, kernel
-from modelinspect.conversion.operators import ADD, BATCH_MATMUL, MUL, RESHAPE, SOFTMAX, TRANSPOSE
+import numpy as np
+
+from modelinspect.conversion.forms.rewrite import FULLY_CONNECTED, INT32
+from modelinspect.conversion.keras.call import BOOL, Call, Parameter, Rule, Shape, UnknownLayerError, known, vector
+from modelinspect.conversion.network import Value, booleans, integers, kernel
+from modelinspect.conversion.operators import (
+    ADD,
+    BATCH_MATMUL,
+    FILL,
+    LOGICAL_AND,
+    MUL,
+    RESHAPE,
+    SELECT_V2,
+    SHAPE,
+    SOFTMAX,
+    TRANSPOSE,
+)
 from modelinspect.measure.kept import Layout
 
 
@@ -20,6 +33,8 @@ def _attention(call: Call) -> Value:
         raise UnknownLayerError("attention to something else")
     if call.settings.get("output_shape") or call.settings.get("attention_axes") not in (None, [1]) or heads <= 0 or size <= 0:
         raise UnknownLayerError("attention of another shape")
+    if call.arguments.get("return_attention_scores") is True:
+        raise UnknownLayerError("attention that gives out its scores")
     if call.keras != 2:
         return _attend_keras3(call, given, heads, size)
     batch, length, width = given
@@ -31,7 +46,13 @@ def _attention(call: Call) -> Value:
     second = _at(call, TRANSPOSE, [query, call.integers([0, 2, 3, 1], "einsum/Einsum")], (batch, heads, size, length), "einsum/Einsum")
     scores = _at(call, BATCH_MATMUL, [first, second], flipped, "einsum/Einsum")
     scores = _at(call, RESHAPE, [scores, call.integers([-1, heads, length, length], "b")], flipped, "einsum/Einsum")
-    scores = _at(call, TRANSPOSE, [scores, call.integers([0, 1, 3, 2], "einsum/Einsum")], flipped, "einsum/Einsum")
+    turn = call.integers([0, 1, 3, 2], "einsum/Einsum")
+    if call.arguments.get("use_causal_mask") is True:  # the exchange of axes is moved behind the sum
+        hidden = np.triu(np.full((1, 1, length, length), -1e9, np.float32), 1)
+        scores = call.op(ADD, [scores, call.floats(hidden, "softmax/mul")], flipped, "softmax/add")
+        scores = _at(call, TRANSPOSE, [scores, turn], flipped, "softmax/add")
+    else:
+        scores = _at(call, TRANSPOSE, [scores, turn], flipped, "einsum/Einsum")
     weights = call.op(SOFTMAX, [scores], flipped, "softmax/Softmax", {"beta": 1.0})
     value = _projected(call, "value", split, width, _KERAS_2)
     values = _at(call, TRANSPOSE, [value, order], (batch, heads, length, size), "einsum_1/Einsum")
@@ -55,6 +76,8 @@ def _attend_keras3(call: Call, given: Shape, heads: int, size: int) -> Value:
     scaled = call.op(MUL, [scores, call.floats(1 / sqrt(size), "Cast/x")], flipped, "Mul")
     scores = _at(call, RESHAPE, [scaled, shape], flipped, "einsum/Einsum")
     scaled.location = scores.location = call.at("Mul", "einsum/Einsum", "Cast/x")
+    if call.arguments.get("use_causal_mask") is True:
+        scores = _hidden_ahead(call, scores, length)
     weights = call.op(SOFTMAX, [scores], flipped, "Softmax", {"beta": 1.0})
     value = _projected(call, "value", split, width, _KERAS_3)
     values = _at(call, TRANSPOSE, [value, call.integers([0, 2, 1, 3], "c")], parted, "einsum_1/Einsum")
@@ -75,6 +98,17 @@ def _attend_keras3(call: Call, given: Shape, heads: int, size: int) -> Value:
     if bias is None:
         return output
     return call.op(ADD, [output, call.floats(vector(bias.values), f"{name}/BiasAdd")], given, f"{name}/BiasAdd")
+
+
+def _hidden_ahead(call: Call, scores: Value, length: int) -> Value:
+    """Replace the scores of what comes later by the smallest number: the mask is joined with one of the whole batch."""
+    told = call.op(SHAPE, [scores], (4,), "ones_like/Shape", {"out_type": 2}, INT32)
+    whole = call.op(FILL, [told, booleans(np.array(True), ())], scores.shape, "ones_like", {}, BOOL)
+    call.network.ops[-1].version = 2
+    seen = booleans(np.tril(np.ones((1, 1, length, length), bool)), call.at("strided_slice_3"))
+    both = call.op(LOGICAL_AND, [whole, seen], scores.shape, "LogicalAnd", {}, BOOL)
+    least = call.floats(float(np.finfo(np.float32).min), "Const")
+    return call.op(SELECT_V2, [both, scores, least], scores.shape, "SelectV2", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +151,16 @@ def _joined(call: Call, mixed: Value, given: Shape, whole: int) -> Value:
     return call.op(ADD, [cut, term], given, "attention_output/add")
 
 
+_STORED = {"attention_output": "output"}
+_NUMBERED = {"0": "kernel", "1": "bias"}
+"""What `.keras` files call the projection of the output, and variables that they number."""
+
+
 def _pair(call: Call, name: str) -> tuple[Parameter, Parameter | None]:
-    found = {each.name: each for each in call.parameters if f"/{name}/" in f"/{each.tensor.path}"}
+    places = f"/{name}/", f"/{_STORED.get(name, name)}_dense/"
+    found = {
+        _NUMBERED.get(each.name, each.name): each for each in call.parameters if any(place in f"/{each.tensor.path}" for place in places)
+    }
     if "kernel" not in found:
         raise UnknownLayerError("attention whose variables have no names")
     return found["kernel"], found.get("bias")

@@ -47,7 +47,7 @@ class Scopes:
 class Call:
     """One use of a layer: its configuration, its variables, the scope of its operators, and what it is given.
 
-    ``steps`` tells that it is used at every step of a sequence.
+    ``steps`` tells that it is used at every step of a sequence. ``arguments`` are the keyword arguments of this call.
     """
 
     network: Network
@@ -59,6 +59,7 @@ class Call:
     scope: str
     inputs: list[Value]
     steps: bool = False
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def given(self) -> Value:
@@ -104,7 +105,10 @@ class Call:
 
     def floats(self, values: Array | float, *names: str) -> Value:
         """Return a constant of floats."""
-        return floats(np.asarray(values, dtype=np.float32), self.at(*names))
+        value = floats(np.asarray(values, dtype=np.float32), self.at(*names))
+        if value.constant is not None and value.shape:
+            value.constant.owner = id(self.layer), names
+        return value
 
     def integers(self, values: int | Sequence[int], *names: str) -> Value:
         """Return a constant of whole numbers."""

@@ -43,6 +43,7 @@ IDENTITIES = frozenset(
         "Dropout",
         "GaussianDropout",
         "GaussianNoise",
+        "Identity",
         "RandomContrast",
         "RandomFlip",
         "RandomRotation",
@@ -133,6 +134,7 @@ def normalization(call: Call) -> Value:
         names = ("FusedBatchNormV3",) * 4
     else:
         plain = not call.flag("scale", default=True) or bool((vector(call.need("gamma").values) == 1).all())
+        call.network.ghosts.append(call.floats(call.real("epsilon", 1e-3)))
         names = ("batchnorm/mul_1", "batchnorm/Rsqrt" if plain else "batchnorm/mul", "batchnorm/add_1", "batchnorm/sub")
     scaled = call.op(MUL, [given, call.floats(scale, names[1])], given.shape, names[0])
     output = call.op(ADD, [scaled, call.floats(offset, names[3])], given.shape, names[2])
@@ -293,16 +295,12 @@ def _permute(call: Call) -> Value:
     given = call.given.shape
     if sorted(order) != list(range(1, len(given))):
         raise UnknownLayerError("another order of axes")
-    before = call.network.ops[-1] if call.network.ops else None
-    if (
-        before is not None
-        and before.output is call.given
-        and before.code == ADD
-        and all(value and not value.constant for value in before.inputs)
-    ):
-        raise UnknownLayerError("behind a sum, which the converter moves")
+    maker = next((op for op in reversed(call.network.ops) if op.output is call.given), None)
     constant = call.integers([0, *order], "transpose/perm")
-    return call.op(TRANSPOSE, [call.given, constant], (given[0], *(given[axis] for axis in order)), "transpose")
+    output = call.op(TRANSPOSE, [call.given, constant], (given[0], *(given[axis] for axis in order)), "transpose")
+    if maker is not None and maker.code in (ADD, MUL, SUB, PRELU):  # it is moved before what is computed with elements, and back
+        output.location = call.given.location[:1]
+    return output
 
 
 def _prelu(call: Call) -> Value:

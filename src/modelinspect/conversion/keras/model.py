@@ -74,7 +74,7 @@ class Flow(Traversal[Value]):
         name, kind = layer.name, class_of(layer)
         if kind in IDENTITIES:
             return given
-        call = Call(self.network, self.scopes, self.keras, layer, kind, self._variables(layer, path), scope, given)
+        call = Call(self.network, self.scopes, self.keras, layer, kind, self._variables(layer, path), scope, given, False, self.arguments)
         rule = LAYERS.get(kind)
         count = len(self.network.ops)
         try:
@@ -95,6 +95,9 @@ class Flow(Traversal[Value]):
         found = parameters_of(self.parameters, path)
         if found:
             return found
+        parts = [many for key, many in self.parameters.items() if key.startswith(f"{path}/") and key.endswith("_dense")]
+        if parts:  # of attention in `.keras` files
+            return [each for many in parts for each in many]
         inner = [f"{child.name}/cell" for child in layer.children]
         cells = [many for key in (f"{path}/cell", f"{path}/forward_layer/cell", *inner) if (many := self.parameters.get(key))]
         return [replace(each, name=_CELL.get(each.name, each.name)) for many in cells for each in many]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from modelinspect.conversion.forms.elements import Elements, elements_of
 from modelinspect.conversion.keras.model import Flow
 from modelinspect.conversion.keras.recurrent import needs_batch
-from modelinspect.conversion.network import Constant
+from modelinspect.conversion.network import Constant, shares_kernels
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
 from modelinspect.conversion.tree import Node
@@ -69,12 +69,13 @@ def keras_source(subject: Subject) -> Source:
         network = flow.run(model)
         if not network.ops or not network.outputs:
             raise UnmeasurableError("its layers are not connected as Keras writes them")
+        certain = flow.certain and not shares_kernels(network)
         fuse(network)
     root, constants = emit(network, "StatefulPartitionedCall" if keras == 2 else "StatefulPartitionedCall_1")
     kept = kept_by_buffer(subject, constants)
     doubt = UNKNOWN_LAYER * len(flow.unknown)
     elements = elements_by_buffer(subject, constants)
-    return Source(root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, flow.certain, fixes_batch=fixes_batch)
+    return Source(root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, certain, fixes_batch=fixes_batch)
 
 
 def _refuse(subject: Subject, model: LayerConfig) -> None:

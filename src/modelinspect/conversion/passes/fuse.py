@@ -6,6 +6,7 @@ makes the locations of what it took.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,8 @@ from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, FULLY_CONNECT
 from modelinspect.conversion.network import Constant, Network, Op, Value, floats, fused
 from modelinspect.conversion.operators import ADD, DIV, MUL, PAD, SUB, same_padding
 from modelinspect.conversion.passes.move import FUSED, Moves
-from modelinspect.conversion.passes.share import capture, lend_zeros, share, share_factors, share_integers
+from modelinspect.conversion.passes.scale import scale_convolutions
+from modelinspect.conversion.passes.share import capture, lend_zeros, share, share_factors, share_integers, share_operators
 
 _SWEEPS = 8
 _TAKES_ACTIVATION = frozenset((ADD, SUB, MUL, DIV, CONV, DEPTHWISE, FULLY_CONNECTED))
@@ -27,6 +29,7 @@ def fuse(network: Network) -> None:
         fuse(inner)
     share_integers(network)
     share(network, kinds=(0,))
+    share_operators(network)
     capture(network)
     lend_zeros(network)
     share_factors(network)
@@ -35,6 +38,7 @@ def fuse(network: Network) -> None:
             if not _Sweep(network).run(rules):
                 break
     share(network)
+    scale_convolutions(network)
 
 
 def _is_fused_normalization(op: Op) -> bool:
@@ -46,7 +50,7 @@ def _is_fused_normalization(op: Op) -> bool:
 class _Sweep(Moves):
     """One walk over all operators."""
 
-    def run(self, rules: tuple[str, ...]) -> bool:
+    def run(self, rules: tuple[Callable[[_Sweep, Op], bool], ...]) -> bool:
         """Apply rules to every operator; tell whether any applied."""
         for op in self.network.ops:
             for value in op.outputs:
@@ -57,7 +61,7 @@ class _Sweep(Moves):
         self.uses.update(id(value) for _, value in self.network.outputs)
         changed = False
         for op in reversed(self.network.ops) if rules is _LATE else self.network.ops:
-            while id(op) not in self.gone and any(getattr(self, rule)(op) for rule in rules):
+            while id(op) not in self.gone and any(rule(self, op) for rule in rules):
                 changed = True
         self.network.ops = [op for op in self.network.ops if id(op) not in self.gone]
         return changed
@@ -103,10 +107,14 @@ class _Sweep(Moves):
         """Let a convolution backwards take in the sum that follows, as a fourth input."""
         maker, terms = self._followed(op, ADD, (TRANSPOSE_CONV,))
         constant = op.inputs[1] if len(op.inputs) > 1 else None
-        if maker is None or terms is None or constant is None or len(maker.inputs) != 3:
+        if maker is None or terms is None or constant is None or len(maker.inputs) not in (3, 4):
+            return False
+        bias = maker.inputs[3] if len(maker.inputs) == 4 else None
+        if bias is not None and bias.vector is None:
             return False
         location = fused(op.output.location, maker.output.location, constant.location)
-        maker.inputs.append(floats(terms, location))
+        total = terms if bias is None or bias.vector is None else bias.vector + terms
+        maker.inputs[3:] = [floats(total, location)]
         maker.version = 4 if op.activation else 3
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
@@ -114,17 +122,18 @@ class _Sweep(Moves):
 
     def scale_convolution(self, op: Op) -> bool:
         """Let a convolution's kernel and bias take in the factors that follow."""
-        maker, factors = self._followed(op, MUL, _CONVOLUTIONS)
+        maker, factors = self._followed(op, MUL, (*_CONVOLUTIONS, TRANSPOSE_CONV))
         constant = op.inputs[1] if len(op.inputs) > 1 else None
         if maker is None or factors is None or constant is None:
             return False
-        weight, bias = maker.inputs[1], maker.inputs[2]
-        if weight is None or bias is None or bias.vector is None:
+        place = 3 if maker.code == TRANSPOSE_CONV else 2
+        weight, bias = maker.inputs[1], maker.inputs[place] if len(maker.inputs) > place else None
+        if weight is None or (bias is not None and bias.vector is None) or (bias is None and place == 2):
             return False
         location = fused(op.output.location, maker.output.location, constant.location)
         maker.inputs[1] = Value(weight.shape, location, weight.kind, weight.constant)
-        if bias.constant is not None and not bias.constant.is_all(0.0):
-            maker.inputs[2] = floats(bias.vector * factors, location)
+        if bias is not None and bias.constant is not None and bias.vector is not None and not bias.constant.is_all(0.0):
+            maker.inputs[place] = floats(bias.vector * factors, location)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
         return True
@@ -189,7 +198,8 @@ class _Sweep(Moves):
                 return False
             maker.inputs[2] = floats(bias.vector * factors, fused(op.output.location, maker.output.location))
         location = fused(op.output.location, maker.output.location)
-        maker.inputs[1] = Value(weight.shape, location, weight.kind, weight.constant)
+        inner = location if bias is not None else op.output.location
+        maker.inputs[1] = Value(weight.shape, inner, weight.kind, weight.constant)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
         return True
@@ -262,20 +272,29 @@ class _Sweep(Moves):
         return True
 
 
-_FIRST = ("join_transposes", "drop_identity", "drop_again", "scale_directly")
-_ACTIVATIONS = ("drop_identity", "take_activation")
-_EARLY = ("drop_identity", "reshape_instead", "move_before_reshape", "take_activation")
-_LATE = (
-    "drop_identity",
-    "move_before_reshape",
-    "join_reshapes",
-    "take_padding",
-    "scale_convolution",
-    "bias_convolution",
-    "bias_transposed",
-    "bias_product",
-    "scale_product",
-    "product_of_sum",
-    "product_of_scaled",
-    "take_activation",
+_Rule = Callable[[_Sweep, Op], bool]
+_FIRST: tuple[_Rule, ...] = (_Sweep.join_transposes, _Sweep.drop_identity, _Sweep.drop_again, _Sweep.scale_directly, _Sweep.take_shape)
+_ACTIVATIONS: tuple[_Rule, ...] = (_Sweep.drop_identity, _Sweep.take_activation)
+_EARLY: tuple[_Rule, ...] = (
+    _Sweep.drop_identity,
+    _Sweep.reshape_instead,
+    _Sweep.move_before_reshape,
+    _Sweep.move_pair_before_reshapes,
+    _Sweep.take_activation,
+)
+_LATE: tuple[_Rule, ...] = (
+    _Sweep.drop_identity,
+    _Sweep.clip_below,
+    _Sweep.move_before_reshape,
+    _Sweep.move_pair_before_reshapes,
+    _Sweep.join_reshapes,
+    _Sweep.take_padding,
+    _Sweep.scale_convolution,
+    _Sweep.bias_convolution,
+    _Sweep.bias_transposed,
+    _Sweep.bias_product,
+    _Sweep.scale_product,
+    _Sweep.product_of_sum,
+    _Sweep.product_of_scaled,
+    _Sweep.take_activation,
 )

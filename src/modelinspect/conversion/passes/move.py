@@ -9,10 +9,32 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from modelinspect.conversion.network import Location, Network, Op, Value, fused, integers
-from modelinspect.conversion.operators import ADD, DIV, MUL, RELU, RELU6, RESHAPE, SUB, TRANSPOSE
+from modelinspect.conversion.operators import (
+    ADD,
+    DIV,
+    EXP,
+    LOGISTIC,
+    MAXIMUM,
+    MINIMUM,
+    MUL,
+    PACK,
+    RELU,
+    RELU6,
+    RESHAPE,
+    SHAPE,
+    STRIDED_SLICE,
+    SUB,
+    TANH,
+    TRANSPOSE,
+)
 
 FUSED = {RELU: 1, RELU6: 3}
 """The activations that another operator can apply, and their numbers in ActivationFunctionType."""
+
+_ELEMENT_WISE = frozenset((EXP, LOGISTIC, TANH))
+"""What works on each element and is moved before a reshape."""
+_PAIRED = frozenset((ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB))
+"""What works on pairs of elements and is moved before two equal reshapes."""
 
 
 @dataclass(slots=True)
@@ -53,6 +75,14 @@ class Moves:
         self.replace(op, given)
         return True
 
+    def clip_below(self, op: Op) -> bool:
+        """Write the larger of a value and zero as a ReLU."""
+        other = op.inputs[1] if op.code == MAXIMUM and len(op.inputs) == 2 else None
+        if other is None or other.constant is None or other.shape or not other.constant.is_all(0.0):
+            return False
+        op.code, op.inputs, op.options, op.number = RELU, op.inputs[:1], None, 0
+        return True
+
     def drop_again(self, op: Op) -> bool:
         """Drop a ReLU of the same ReLU."""
         maker = self.makers.get(id(op.inputs[0])) if op.code in FUSED else None
@@ -78,12 +108,13 @@ class Moves:
         before, after, other = reshape.inputs[0], reshape.output, op.inputs[1] if len(op.inputs) > 1 else None
         if reshape.inputs[1].constant is None or before.shape[-1:] != after.shape[-1:]:
             return False
-        if op.code in (ADD, SUB, MUL, DIV):
+        if op.code in (ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM):
             if other is None or other.constant is None or len(other.shape) > 1 or op.output.shape != after.shape:
                 return False
-        elif op.code not in FUSED:
+        elif op.code not in FUSED and op.code not in _ELEMENT_WISE:
             return False
-        location = fused(op.output.location, after.location, other.location if other is not None else ())
+        location = fused(op.output.location, reshape.inputs[1].location if other is not None else (), after.location)
+        location = fused(location, other.location if other is not None else ())
         inner, outer = Value(before.shape, location), op.output
         outer.location = location
         changed = Op(op.code, [before, *op.inputs[1:]], [inner], op.options, op.number)
@@ -96,6 +127,36 @@ class Moves:
         self.makers[id(inner)], self.makers[id(outer)] = reshape, op
         self.uses[id(inner)] = 1
         self.takers.setdefault(id(before), []).append(reshape)
+        self.takers[id(inner)] = [op]
+        return True
+
+    def move_pair_before_reshapes(self, op: Op) -> bool:
+        """Do what is done with the elements of two tensors before both are reshaped in the same way."""
+        if op.code not in _PAIRED or len(op.inputs) != 2 or op.inputs[0] is op.inputs[1]:
+            return False
+        first, second = (self.maker(value) for value in op.inputs)
+        if first is None or second is None or first.code != RESHAPE or second.code != RESHAPE:
+            return False
+        one, other, target, same = first.inputs[0], second.inputs[0], first.inputs[1], second.inputs[1]
+        if one is None or other is None or target is None or same is None or target.constant is None or same.constant is None:
+            return False
+        if one.shape != other.shape or target.constant.key != same.constant.key or op.output.shape != first.output.shape:
+            return False
+        location = fused(op.output.location, target.location, first.output.location, same.location, second.output.location)
+        inner, outer = Value(one.shape, location), op.output
+        outer.location = location
+        early = next(each for each in self.network.ops if each is first or each is second)
+        late = second if early is first else first  # both inputs are there once the later reshape is reached
+        shaping = first.options, first.number, first.version
+        self.gone.add(id(early))
+        late.code, late.inputs, late.outputs = op.code, [one, other], [inner]
+        late.options, late.number, late.version = op.options, op.number, op.version
+        op.code, op.inputs = RESHAPE, [inner, target]
+        op.options, op.number, op.version = shaping
+        self.makers[id(inner)] = late
+        self.uses[id(inner)] = 1
+        self.takers.setdefault(id(one), []).append(late)
+        self.takers.setdefault(id(other), []).append(late)
         self.takers[id(inner)] = [op]
         return True
 
@@ -135,6 +196,28 @@ class Moves:
         if not self.uses[id(inner.output)]:
             self.gone.add(id(inner))
             self.uses[id(inner.inputs[0])] -= 1
+        return True
+
+    def take_shape(self, op: Op) -> bool:
+        """Take the shape of a tensor where it is packed again from its first length and what is known of the others."""
+        first = self.makers.get(id(op.inputs[0])) if op.code == PACK and op.inputs else None
+        shape = self.makers.get(id(first.inputs[0])) if first is not None and first.code == STRIDED_SLICE else None
+        given = shape.inputs[0] if shape is not None and shape.code == SHAPE else None
+        if first is None or shape is None or given is None or len(given.shape) != len(op.inputs):
+            return False
+        begin, end = (value.vector if value is not None else None for value in first.inputs[1:3])
+        if begin is None or end is None or begin.tolist() != [0] or end.tolist() != [1]:
+            return False
+        lengths = [value.vector if value is not None else None for value in op.inputs[1:]]
+        if any(each is None or each.size != 1 for each in lengths):
+            return False
+        if [int(each.reshape(-1)[0]) for each in lengths if each is not None] != list(given.shape[1:]):
+            return False
+        self.replace(op, shape.output)
+        self.uses[id(first.output)] -= 1
+        if not self.uses[id(first.output)]:
+            self.gone.add(id(first))
+            self.uses[id(shape.output)] -= 1
         return True
 
     def reshape_instead(self, op: Op) -> bool:

@@ -49,9 +49,50 @@ def share(network: Network, location: Location = (), kinds: tuple[int, ...] = (0
                 continue
             same = first.setdefault(key_of(value), value)
             if same is not value:
-                if (same.location, same.origin) != (value.location, value.origin) and not same.origin == value.origin == LATE:
+                differs = (same.location, same.origin) != (value.location, value.origin)
+                if differs and not same.origin == value.origin == LATE and not _is_one_variable(same, value):
                     same.location = location
                 op.inputs[place] = same
+
+
+def _is_one_variable(first: Value, second: Value) -> bool:
+    owner = first.constant.owner if first.constant is not None else None
+    return owner is not None and second.constant is not None and second.constant.owner == owner
+
+
+def share_operators(network: Network) -> None:
+    """Compute once what several operators compute of the same inputs, as MLIR's common-subexpression pass does: the first of them stays.
+
+    What keeps a state, or runs other networks, is left as it is.
+    """
+    kept: dict[tuple[object, ...], Op] = {}
+    instead: dict[int, Value] = {}
+    ops: list[Op] = []
+    for op in network.ops:
+        op.inputs = [value if value is None else instead.get(id(value), value) for value in op.inputs]
+        if op.networks or any(value is not None and value.is_variable for value in op.inputs):
+            ops.append(op)
+            continue
+        same = kept.setdefault(_expression(op), op)
+        if same is op:
+            ops.append(op)
+            continue
+        instead.update((id(own), other) for own, other in zip(op.outputs, same.outputs, strict=True))
+    network.ops = ops
+    network.outputs = [(name, instead.get(id(value), value)) for name, value in network.outputs]
+
+
+def _expression(op: Op) -> tuple[object, ...]:
+    """Return what two operators have in common that compute the same."""
+    taken = tuple(_identity(value) for value in op.inputs)
+    settings = None if op.options is None else tuple(sorted(op.options.values.items()))
+    return op.code, op.number, op.version, taken, settings, tuple((value.shape, value.kind) for value in op.outputs)
+
+
+def _identity(value: Value | None) -> object:
+    if value is None or value.constant is None or value.constant.key is None:
+        return id(value)
+    return key_of(value)
 
 
 def capture(network: Network) -> None:

@@ -1,0 +1,199 @@
+"""Compare what `plan` predicts of networks that no rule was written for with TensorFlow's files, by class of network.
+
+usage: python benchmarks/accuracy/fresh_reality.py [--write | --calibrate]
+
+``--write`` puts the table into docs/guide/plan.md; ``--calibrate`` shows the error that each class of
+`modelinspect.conversion.errors` would need to cover 95 % and all of its predictions.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parents[1]))
+
+import modelinspect as mi  # noqa: E402
+from benchmarks.accuracy.fresh_networks import BUILDERS, WEIGHTS, fill, fill_saved, suffix  # noqa: E402
+from benchmarks.accuracy.idioms import IDIOMS  # noqa: E402
+from benchmarks.accuracy.plan_reality import show  # noqa: E402
+from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
+
+BEGIN, END = "<!-- table: benchmarks/accuracy/fresh_reality.py -->\n", "<!-- end of fresh -->\n"
+TOLD = 0.02
+"""The largest stated error with which `plan` shows an estimate that nobody asked for by name."""
+OPTIONS = {
+    "float32": "tflite-float32",
+    "float16": "tflite-float16",
+    "dynamic-int8": "tflite-dynamic-int8",
+    "float32-sparse": "tflite-sparse",
+    "dynamic-int8-sparse": "tflite-dynamic-int8-sparse",
+    "int8": "tflite-int8",
+    "int16x8": "tflite-int16x8",
+}
+INTEGER = ("int8", "int16x8")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One prediction of one form, from the file or from the SavedModel; ``predicted`` is 0 where there is none."""
+
+    network: Network
+    source: str
+    form: str
+    predicted: int
+    real: int
+    basis: str
+    stated: float
+    kind: str
+
+    @property
+    def error(self) -> float:
+        return abs(self.predicted - self.real) / self.real
+
+    @property
+    def is_told(self) -> bool:
+        return self.predicted > 0 and self.stated <= TOLD
+
+    @property
+    def is_within(self) -> bool:
+        return self.error <= self.stated + 1e-9
+
+    @property
+    def group(self) -> str:
+        """The class that the table shows it in."""
+        return "full-integer forms, all classes" if self.form in INTEGER else BUILDERS[self.network.kind][0]
+
+
+def sizes() -> dict[str, dict[str, int]]:
+    """Return the sizes of TensorFlow's files by network and form; 0 where the converter refused."""
+    found: dict[str, dict[str, int]] = {}
+    with (FOLDER / "fresh_sizes.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["network"], {})[row["form"]] = int(row["size"])
+    return found
+
+
+@contextmanager
+def unpacked() -> Iterator[Path]:
+    """Write the files of all networks into a folder, each with its weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(FOLDER / "fresh_bases.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+        for target in Path(folder).iterdir():
+            _restore(target, named(target.name))
+        yield Path(folder)
+
+
+def _restore(target: Path, network: Network) -> None:
+    """Pack what is an archive, and write the weights."""
+    path = target / f"model{suffix(network)}"
+    if path.is_dir():
+        members = {str(each.relative_to(path)): each.read_bytes() for each in sorted(path.rglob("*")) if each.is_file()}
+        path.rename(target / "members")
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in members.items():
+                archive.writestr(zipfile.ZipInfo(name), data)
+    fill(path, network)
+    if (target / "saved").is_dir():
+        if network.keras == 2:
+            weights = path.read_bytes()
+        else:
+            with zipfile.ZipFile(path) as archive:
+                weights = archive.read(WEIGHTS)
+        fill_saved(target / "saved", weights, json.loads((target / "places.json").read_text(encoding="utf-8")))
+
+
+def outcomes(folder: Path) -> Iterator[Outcome]:
+    """Predict every form of the networks in a folder that TensorFlow made."""
+    for name, forms in sorted(sizes().items()):
+        network, real = named(name), {OPTIONS[form]: (form, size) for form, size in forms.items() if size}
+        places = [folder / name / f"model{suffix(network)}", folder / name / "saved"]
+        for path in places if real else []:
+            if not path.exists():
+                continue
+            plan = {entry.option: entry for entry in mi.plan(path, only=tuple(real)).options}
+            for option, (form, size) in real.items():
+                entry = plan.get(option)
+                known = (entry.size, entry.basis, entry.error or 0.0) if entry is not None else (0, "", 1.0)
+                yield Outcome(network, path.suffix or "saved", form, known[0], size, known[1], known[2], network.kind)
+
+
+def fresh(found: Sequence[Outcome]) -> list[Outcome]:
+    """Return the outcomes of networks that no rule was written for: all but the idioms."""
+    return [one for one in found if one.kind not in IDIOMS]
+
+
+def table(found: Sequence[Outcome]) -> str:
+    """Return the table by class."""
+    lines = [
+        "| class | networks | predictions | shown | within the stated error | exact | exact but wrong | median error | worst error |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    groups: dict[str, list[Outcome]] = {}
+    for one in fresh(found):
+        groups.setdefault(one.group, []).append(one)
+    lines += [_row(name, groups[name]) for name in sorted(groups)]
+    floats = [one for one in fresh(found) if one.form not in INTEGER]
+    lines += [_row(f"Keras {keras}, float and hybrid forms", [one for one in floats if one.network.keras == keras]) for keras in (2, 3)]
+    lines.append(_row("**all, float and hybrid forms**", floats))
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, some: Sequence[Outcome]) -> str:
+    told = [one for one in some if one.is_told]
+    networks = len({one.network for one in some})
+    if not told:
+        return f"| {name} | {networks} | {len(some)} | 0% | - | 0 | 0 | - | - |"
+    exact = [one for one in told if one.basis == "exact"]
+    wrong = sum(one.predicted != one.real for one in exact)
+    within = sum(one.is_within for one in told) / len(told)
+    errors = [one.error for one in told]
+    return (
+        f"| {name} | {networks} | {len(some)} | {len(told) / len(some):.0%} | {within:.1%} | {len(exact)} | {wrong} "
+        f"| {median(errors):.2%} | {max(errors):.2%} |"
+    )
+
+
+def calibrate(folder: Path) -> Iterator[str]:
+    """Yield for each class of `modelinspect.conversion.errors` what its predictions are off by, beside the paddings."""
+    from modelinspect.api import opened
+    from modelinspect.conversion.errors import _PADDINGS, class_of
+    from modelinspect.conversion.keras.source import keras_source
+    from modelinspect.core.limits import Limits
+    from modelinspect.networks.subject import Subject
+
+    shares: dict[tuple[str, str], list[float]] = {}
+    for one in fresh(list(outcomes(folder))):
+        if not one.is_told or one.source == "saved":
+            continue
+        with opened(folder / one.network.name / f"model{suffix(one.network)}") as (artifact, files):
+            kind = class_of(keras_source(Subject(artifact, None, open_files=files, limits=Limits())).root)
+        key = (str(kind), "full-integer" if one.form in INTEGER else "float and hybrid")
+        shares.setdefault(key, []).append(max(abs(one.predicted - one.real) - _PADDINGS, 0) / one.real)
+    for (kind, forms), many in sorted(shares.items()):
+        many.sort()
+        covering = many[max(-(-len(many) * 95 // 100) - 1, 0)]
+        yield f"{kind:10} {forms:16} {len(many):4} predictions: 95 % need {covering:.3%}, all {many[-1]:.3%}"
+
+
+def main() -> None:
+    with unpacked() as folder:
+        if "--calibrate" in sys.argv:
+            print("\n".join(calibrate(folder)))
+        else:
+            show(table(list(outcomes(folder))), BEGIN, END)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The error to state for a predicted form: by class of network, calibrated on networks that no rule was written for.
+
+`benchmarks/accuracy/fresh_reality.py` measures the networks and shows what each class needs; docs/guide/plan.md has its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, SEQUENCE_LSTM, TRANSPOSE_CONV, Weights
+from modelinspect.conversion.keras.source import Source
+from modelinspect.conversion.operators import BATCH_MATMUL, EXPAND_DIMS, SPACE_TO_BATCH, WHILE
+from modelinspect.conversion.predict import Form
+from modelinspect.conversion.tree import Node
+
+MOST_ERROR = 9.99
+_PADDINGS = 32
+"""Bytes that the alignment of names and buffers may move, in any file."""
+
+
+class NetworkClass(StrEnum):
+    """What a network is mainly made of, as the converter writes it."""
+
+    ATTENTION = "attention"
+    DENSE = "dense"
+    IMAGES = "images"
+    LOOPS = "loops"
+    SEQUENCES = "sequences"
+
+
+ERRORS: Mapping[NetworkClass, float] = {
+    NetworkClass.ATTENTION: 0.004,
+    NetworkClass.DENSE: 0.002,
+    NetworkClass.IMAGES: 0.002,
+    NetworkClass.LOOPS: 0.004,
+    NetworkClass.SEQUENCES: 0.003,
+}
+"""What an estimate is off by at most where every layer is known, as a share of the size."""
+INTEGER_ERROR = 0.01
+"""What a full-integer form may be off by beside that: which tensors are quantized again depends on the calibration."""
+_INTEGER = (Weights.FULL_INT8, Weights.INT16X8)
+
+
+def class_of(root: Node) -> NetworkClass:
+    """Return the class of a network, given the tree of its float form."""
+    codes = {max(code.number("builtin_code"), code.number("deprecated_builtin_code")) for code in root.lists.get("operator_codes", [])}
+    if codes & {WHILE, SEQUENCE_LSTM}:
+        return NetworkClass.LOOPS
+    if BATCH_MATMUL in codes:
+        return NetworkClass.ATTENTION
+    if EXPAND_DIMS in codes or (SPACE_TO_BATCH in codes and not codes & {DEPTHWISE}):
+        return NetworkClass.SEQUENCES
+    return NetworkClass.IMAGES if codes & {CONV, DEPTHWISE, TRANSPOSE_CONV} else NetworkClass.DENSE
+
+
+def stated_error(form: Form, source: Source) -> float | None:
+    """Return what a form's size is off by at most, as a fraction; None where it is known to the byte."""
+    is_integer = form.weights in _INTEGER
+    if source.certain and not is_integer:
+        return None
+    guessed = source.guessed if form.is_sparse or (form.weights is not Weights.FLOAT32 and form.weights is not Weights.FLOAT16) else 0
+    share = ERRORS[class_of(source.root)] + (INTEGER_ERROR if is_integer else 0.0)
+    return round(min(share + (_PADDINGS + source.doubt + guessed) / max(form.size, 1), MOST_ERROR), 4)

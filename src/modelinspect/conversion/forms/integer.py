@@ -1,0 +1,374 @@
+"""Rewrite a float model as the full-integer quantizers would: int8 throughout, or int16 activations with int8 weights.
+
+Sizes do not depend on the calibration: every computed tensor gets one scale and one zero point, every kernel one for each output
+channel, every bias those of its kernel. Sources: tensorflow/compiler/mlir/lite/quantization (int8), tensorflow/lite/tools/optimize
+(quantize_model.cc, operator_property.cc: int16, which also stores the smallest and the largest value of each tensor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from modelinspect.conversion.forms.rewrite import (
+    CONV,
+    DEPTHWISE,
+    DEQUANTIZE,
+    FLOAT32,
+    FULLY_CONNECTED,
+    GATHER,
+    INT8,
+    INT32,
+    TRANSPOSE_CONV,
+    Graph,
+    Model,
+    Operation,
+    Weights,
+    make_operation,
+    numbers,
+)
+from modelinspect.conversion.operators import (
+    ADD,
+    AVERAGE_POOL,
+    BATCH_TO_SPACE,
+    CONCATENATION,
+    EXPAND_DIMS,
+    LEAKY_RELU,
+    LOGISTIC,
+    MAX_POOL,
+    MAXIMUM,
+    MEAN,
+    MINIMUM,
+    MUL,
+    PACK,
+    PAD,
+    REDUCE_MAX,
+    RELU,
+    RELU6,
+    RESHAPE,
+    RESIZE_BILINEAR,
+    RESIZE_NEAREST,
+    SOFTMAX,
+    SPACE_TO_BATCH,
+    SPLIT,
+    SQUEEZE,
+    STRIDED_SLICE,
+    SUB,
+    TANH,
+    TRANSPOSE,
+)
+from modelinspect.conversion.tree import Node, Vector
+from modelinspect.measure.blocks import UnmeasurableError
+
+QUANTIZE = 114
+INT64, INT16 = 4, 7
+"""BuiltinOperator and TensorType in schema.fbs."""
+_KERNELS: Mapping[int, tuple[int, int, int]] = {
+    CONV: (1, 2, 0),
+    DEPTHWISE: (1, 2, 3),
+    FULLY_CONNECTED: (1, 2, 0),
+    TRANSPOSE_CONV: (1, 3, 0),
+}
+"""Which input is the kernel, which the bias, and the axis of the output channels."""
+_SAME = 1
+_VERSIONS: Mapping[int, tuple[int, int]] = {
+    ADD: (2, 2),
+    AVERAGE_POOL: (2, 3),
+    BATCH_TO_SPACE: (2, 3),
+    CONCATENATION: (2, 3),
+    CONV: (3, 3),
+    DEPTHWISE: (3, 5),
+    EXPAND_DIMS: (_SAME, _SAME),
+    FULLY_CONNECTED: (4, 7),
+    GATHER: (2, 4),
+    LEAKY_RELU: (2, 2),
+    LOGISTIC: (2, 3),
+    MAXIMUM: (2, 4),
+    MAX_POOL: (2, 3),
+    MEAN: (2, 3),
+    MINIMUM: (2, 4),
+    MUL: (2, 4),
+    PACK: (2, 2),
+    PAD: (2, 3),
+    REDUCE_MAX: (2, 3),
+    RELU: (2, 4),
+    RELU6: (2, 3),
+    RESHAPE: (_SAME, _SAME),
+    RESIZE_BILINEAR: (2, 4),
+    RESIZE_NEAREST: (2, 4),
+    SOFTMAX: (2, 3),
+    SPACE_TO_BATCH: (2, 3),
+    SPLIT: (2, 4),
+    SQUEEZE: (_SAME, _SAME),
+    STRIDED_SLICE: (2, 4),
+    SUB: (3, 5),
+    TANH: (2, 3),
+    TRANSPOSE: (2, 4),
+    TRANSPOSE_CONV: (2, 3),
+}
+"""The operators that have full-integer kernels, and their versions with int8 and with int16 activations (op_version.cc)."""
+_FIXED_RANGE = frozenset((LOGISTIC, SOFTMAX, TANH))
+"""Operators whose output has a range that needs no calibration, and so no smallest and largest value."""
+_SAME_SCALE = frozenset((CONCATENATION,))
+"""Operators whose inputs have one scale (operator_property.cc: restrict_same_input_output_scale)."""
+MOST_TENSORS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a quantizer stores: the type of computed tensors and of biases, and whether it keeps the ranges."""
+
+    activations: int
+    biases: int
+    width: int
+    keeps_ranges: bool
+
+
+_KINDS = {Weights.FULL_INT8: _Kind(INT8, INT32, 4, False), Weights.INT16X8: _Kind(INT16, INT64, 8, True)}
+
+
+def to_integer(model: Model, weights: Weights) -> None:
+    """Quantize every float operator of a model. Raises `UnmeasurableError` where it is not known how one is quantized."""
+    if len(model.graphs) != 1:
+        raise UnmeasurableError("it has loops, and it is not known how those are quantized")
+    graph = model.graphs[0]
+    if len(graph.tensors) > MOST_TENSORS:
+        raise UnmeasurableError(f"it has more than {MOST_TENSORS:,} tensors")
+    _Quantizer(model, graph, _KINDS[weights], set(), set()).run()
+
+
+@dataclass(slots=True)
+class _Quantizer:
+    """Quantizes one graph.
+
+    ``quantized`` are its constants by index, ``ranged`` the computed tensors that are no longer floats,
+    ``inserted`` the operators that go before others.
+    """
+
+    model: Model
+    graph: Graph
+    kind: _Kind
+    quantized: set[int]
+    ranged: set[int]
+    copies: dict[int, int] = field(default_factory=dict)
+    inserted: list[tuple[Operation, Operation]] = field(default_factory=list)
+
+    def run(self) -> None:
+        order: list[int] = []
+        for operation in self.graph.operators:
+            if self._is_float(operation):
+                order += self._operation(operation)
+            elif self.kind.keeps_ranges and operation.code in _VERSIONS:  # the version is that of the code, whatever it works on
+                operation.version = max(operation.version, _VERSIONS[operation.code][1])
+        for operation, before in self.inserted:
+            self.graph.operators.insert(self.graph.operators.index(operation), before)
+        borders = self._enter(), self._leave()
+        if self.kind.keeps_ranges:
+            self._append(*borders)
+        else:
+            self._arrange(order, *borders)
+
+    def _is_float(self, operation: Operation) -> bool:
+        """Return whether an operator makes floats. Raises `UnmeasurableError` for one without a full-integer kernel."""
+        outputs = operation.node.vector("outputs").values
+        inputs = operation.node.vector("inputs").values
+        makes = any(self._type(index) == FLOAT32 for index in outputs)
+        takes = any(index >= 0 and self._type(index) == FLOAT32 and not self._size(index) for index in inputs)
+        if makes and operation.code not in _VERSIONS:
+            raise UnmeasurableError(f"not known how operator {operation.code} is quantized")
+        if takes and not makes and operation.code not in _READS_SHAPE and any(index in self.ranged for index in inputs):
+            raise UnmeasurableError(f"operator {operation.code} makes whole numbers of what is quantized")
+        return makes
+
+    def _operation(self, operation: Operation) -> list[int]:
+        """Quantize one operator; return its constants that became integers, in the order in which that happens."""
+        inputs = operation.node.vector("inputs").values
+        versions = _VERSIONS[operation.code]
+        operation.version = max(operation.version, versions[self.kind.keeps_ranges])
+        kernel, bias, axis = _KERNELS.get(operation.code, (-1, -1, 0))
+        changed = []
+        channels = 1
+        for place, index in enumerate(inputs):
+            if index >= 0 and place == bias and index in self.quantized and not self.kind.keeps_ranges:
+                index = self._again(operation, place)
+            elif index < 0 or not self._size(index) or self._type(index) != FLOAT32:
+                continue
+            shape = self._tensor(index).vector("shape").values
+            if place == kernel:
+                channels = shape[axis] if axis < len(shape) else 1
+                self._store(index, INT8, 1, channels, axis, ranges=True)
+            elif place == bias:
+                self._store(index, self.kind.biases, self.kind.width, channels, 0, ranges=False)
+            else:
+                self._store(index, self.kind.activations, 2 if self.kind.keeps_ranges else 1, 1, 0, ranges=True)
+            changed.append(index)
+        self._set_options(operation)
+        if operation.code in _SAME_SCALE and self.kind.keeps_ranges:
+            self._requantize(operation)
+            inputs = operation.node.vector("inputs").values
+        fixed = operation.code in _FIXED_RANGE
+        for index in (*inputs, *operation.node.vector("outputs").values):
+            if index >= 0 and self._type(index) == FLOAT32 and not self._size(index):
+                is_output = index in operation.node.vector("outputs").values
+                self._range(index, ranges=not (fixed and is_output))
+        return changed
+
+    def _requantize(self, operation: Operation) -> None:
+        """Bring what an operator joins to one scale: that of the input with the largest range, so all the others are quantized again."""
+        inputs = list(operation.node.vector("inputs").values)
+        computed = [place for place, index in enumerate(inputs) if index >= 0 and not self._size(index)]
+        for place in computed[1:]:
+            outer = self._tensor(inputs[place])
+            self._range(inputs[place], ranges=True)
+            again = outer.copy()
+            again.values.update(name=(outer.text("name") + "_requantized").encode(), buffer=0)
+            again.values.pop("has_rank", None)
+            self.graph.tensors.append(again)
+            made = len(self.graph.tensors) - 1
+            self.ranged.add(made)
+            self.inserted.append((operation, make_operation(QUANTIZE, 2, inputs[place], made)))
+            inputs[place] = made
+        operation.node.values["inputs"] = numbers(*inputs)
+
+    def _set_options(self, operation: Operation) -> None:
+        """Say which type biases have, and that scales are not powers of two, where activations are int16."""
+        options = operation.node.nodes.get("builtin_options")
+        if options is None or not self.kind.keeps_ranges:
+            return
+        more: dict[str, int | bool] = {}
+        if operation.code in (CONV, FULLY_CONNECTED, TRANSPOSE_CONV):
+            more["quantized_bias_type"] = INT64
+        elif operation.code in (ADD, SUB):
+            more["pot_scale_int16"] = False
+        operation.node.nodes["builtin_options"] = changed = options.copy()
+        changed.values.update(more)
+
+    def _store(self, index: int, kind: int, width: int, channels: int, axis: int, *, ranges: bool) -> None:
+        """Store a constant as integers."""
+        tensor = self._tensor(index)
+        self.quantized.add(index)
+        count = prod(tensor.vector("shape").values)
+        tensor.values["type"] = kind
+        tensor.nodes["quantization"] = self._parameters(channels, axis, ranges=ranges)
+        self.model.buffers[tensor.number("buffer")].values["data"] = Vector(count * width, 1)
+
+    def _again(self, operation: Operation, place: int) -> int:
+        """Give an operator its own tensor of a bias that several have: each has the scales of its kernel. Return its index."""
+        inputs = operation.node.vector("inputs").values
+        tensor = self._tensor(inputs[place]).copy()
+        count = self.copies.get(inputs[place], 0) + 1
+        self.copies[inputs[place]] = count
+        self.model.add_buffer()  # its own is there, and empty
+        tensor.values["name"] = (tensor.text("name") + str(count)).encode()
+        tensor.values["type"] = FLOAT32
+        self.graph.tensors.append(tensor)
+        index = len(self.graph.tensors) - 1
+        operation.node.values["inputs"] = numbers(*(index if number == place else each for number, each in enumerate(inputs)))
+        return index
+
+    def _range(self, index: int, *, ranges: bool) -> None:
+        """Make a computed tensor one of integers."""
+        tensor = self._tensor(index)
+        self.ranged.add(index)
+        tensor.values["type"] = self.kind.activations
+        tensor.nodes["quantization"] = self._parameters(1, 0, ranges=ranges)
+
+    def _parameters(self, count: int, axis: int, *, ranges: bool) -> Node:
+        node = Node("QuantizationParameters", {"scale": Vector(count, 4), "zero_point": Vector(count, 8)})
+        if ranges and self.kind.keeps_ranges:
+            node.values |= {"min": Vector(count, 4), "max": Vector(count, 4)}
+        if axis:
+            node.values["quantized_dimension"] = axis
+        return node
+
+    def _enter(self) -> list[tuple[int, Node]]:
+        """Return the float tensor before each quantized input."""
+        inputs = self.graph.node.vector("inputs").values
+        return [(index, self._float(index)) for index in inputs if index in self.ranged]
+
+    def _leave(self) -> list[tuple[int, Node]]:
+        """Return the float tensor after each quantized output."""
+        outputs = self.graph.node.vector("outputs").values
+        return [(index, self._float(index)) for index in outputs if index in self.ranged]
+
+    def _float(self, index: int) -> Node:
+        tensor = self._tensor(index).copy()
+        tensor.values["type"] = FLOAT32
+        tensor.nodes = {"quantization": Node("QuantizationParameters")}
+        return tensor
+
+    def _append(self, entries: Sequence[tuple[int, Node]], exits: Sequence[tuple[int, Node]]) -> None:
+        """Put the float inputs and outputs after all tensors, without a buffer, as quantize_model.cc does."""
+        tensors, operators = self.graph.tensors, self.graph.operators
+        for index, outer in (*entries, *exits):
+            inner = self._tensor(index)
+            inner.values["name"] = (inner.text("name") + "_int16").encode()
+            outer.values["buffer"] = 0
+            outer.nodes = {}
+            outer.values.pop("has_rank", None)
+            tensors.append(outer)
+        first = len(tensors) - len(entries) - len(exits)
+        for tensor in tensors:
+            if not tensor.vector("shape").count:  # empty vectors are left out
+                tensor.values.pop("shape", None)
+        self.model.codes = tuple(dict.fromkeys((operation.code, operation.custom) for operation in operators))
+        operators[:0] = [make_operation(QUANTIZE, 1, first + place, index) for place, (index, _) in enumerate(entries)]
+        places = {index: first + place for place, (index, _) in enumerate((*entries, *exits))}
+        for signature in self.model.root.lists.get("signature_defs", []):
+            for each in (*signature.lists.get("inputs", []), *signature.lists.get("outputs", [])):
+                each.values["tensor_index"] = places.get(each.number("tensor_index"), each.number("tensor_index"))
+        first += len(entries)
+        operators += [make_operation(DEQUANTIZE, 2, index, first + place) for place, (index, _) in enumerate(exits)]
+        self.graph.is_ordered = True
+
+    def _arrange(self, order: Sequence[int], entries: Sequence[tuple[int, Node]], exits: Sequence[tuple[int, Node]]) -> None:
+        """Put tensors in the order of the quantizer: floats of inputs, other constants by first use, quantized ones from the last on."""
+        graph, tensors = self.graph, self.graph.tensors
+        constants = {index for index in range(len(tensors)) if self._size(index)}
+        used = dict.fromkeys(
+            index
+            for operation in graph.operators
+            for index in operation.node.vector("inputs").values
+            if index in constants and index not in self.quantized
+        )
+        inputs = graph.node.vector("inputs").values
+        outer = dict(entries)
+        head = [outer.get(index, tensors[index]) for index in inputs]
+        head += [tensors[index] for index in used]
+        head += [tensors[index] for index in reversed(list(dict.fromkeys(order)))]
+        for place, (index, _) in enumerate(entries):
+            tensors[index].values.update(name=f"tfl.quantize{place or ''}".encode(), buffer=self.model.add_buffer())
+            tensors[index].values.pop("base", None)
+            head.append(tensors[index])
+        for index, node in exits:
+            node.values["buffer"] = self.model.add_buffer()
+            inner = tensors[index]
+            inner.values["name"] = (inner.text("name") + "1").encode()
+        left = {id(node) for node in head}
+        after = {id(tensors[index]): node for index, node in exits}
+        rest = []
+        for index, tensor in enumerate(tensors):
+            if id(tensor) not in left and index not in constants:
+                rest.append(tensor)
+        rest += [after[id(tensors[index])] for index, _ in exits]
+        operators = graph.operators
+        operators[:0] = [make_operation(QUANTIZE, 1, index, index) for index, _ in entries]
+        operators += [make_operation(DEQUANTIZE, 2, index, index) for index, _ in exits]
+        unused = [tensors[index] for index in sorted(constants - set(used) - self.quantized)]
+        graph.tensors = [*head, *unused, *rest]
+        graph.is_ordered = True
+        graph.node.values["inputs"] = numbers(*range(len(inputs)))
+
+    def _tensor(self, index: int) -> Node:
+        return self.graph.tensors[index]
+
+    def _type(self, index: int) -> int:
+        return self._tensor(index).number("type")
+
+    def _size(self, index: int) -> int:
+        return self.model.size_of(self._tensor(index))
+
+
+_READS_SHAPE = frozenset((77,))
+"""Operators that look at the shape of what they take: SHAPE."""
