@@ -52,8 +52,8 @@ def _find(planning: Planning) -> Iterator[Outcome]:
     for name, weights, sparse in _FORMS:
         try:
             form = forms[weights, sparse] = predict(source.root, source.kept, weights, sparse=sparse)
-        except UnmeasurableError as error:
-            yield LeftOut((name,), f"not computed: {error}")
+        except UnmeasurableError as problem:
+            yield LeftOut((name,), f"not computed: {problem}")
             continue
         if sparse and not form.sparse:
             yield LeftOut((name,), "left out: no kernel has 30 % zeros, so the converter would encode none")
