@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import msgspec
 import numpy as np
 import pytest
@@ -30,6 +31,20 @@ NEEDS = {"orbax": "orbax.checkpoint"}
 """The module that a method needs beside Keras and TensorFlow."""
 
 
+_INTERPRET = """
+import sys, json, numpy as np, tensorflow as tf
+def run(path):
+    kernels = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = tf.lite.Interpreter(path, experimental_op_resolver_type=kernels)
+    interpreter.allocate_tensors()
+    (given,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(given["index"], np.linspace(-1, 1, 64, dtype="float32").reshape(1, 64))
+    interpreter.invoke()
+    return [op["op_name"] for op in interpreter._get_ops_details()], interpreter.get_tensor(out["index"]).tolist()
+print(json.dumps([run(path) for path in sys.argv[1:]]))
+"""
+
+
 def is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
@@ -46,9 +61,10 @@ def manifest(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def make(folder: Path, *names: str) -> Path:
+def make(folder: Path, *names: str, **environment: str) -> Path:
     script = Path(__file__).with_name("keras3_models.py")
-    subprocess.run([sys.executable, str(script), str(folder), *names], check=True, env={**os.environ, **QUIET}, capture_output=True)
+    command = [sys.executable, str(script), str(folder), *names]
+    subprocess.run(command, check=True, env={**os.environ, **QUIET, **environment}, capture_output=True)
     return folder
 
 
@@ -135,24 +151,18 @@ def test_the_blocks_are_in_the_files_as_tflite_stores_them(small: Path) -> None:
 
 
 def test_sparse_tflite_files_run_without_densify_and_as_the_dense_ones_do(small: Path) -> None:
-    """In the interpreter: the int8 kernel reads blocks of 1x16, so no operator expands the weights."""
-    code = (
-        "import sys, json, numpy as np, tensorflow as tf\\n"
-        "def run(path):\\n"
-        "    interpreter = tf.lite.Interpreter(path, experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF)\\n"
-        "    interpreter.allocate_tensors()\\n"
-        "    (given,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()\\n"
-        "    interpreter.set_tensor(given['index'], np.linspace(-1, 1, 64, dtype='float32').reshape(1, 64))\\n"
-        "    interpreter.invoke()\\n"
-        "    return [op['op_name'] for op in interpreter._get_ops_details()], interpreter.get_tensor(out['index']).tolist()\\n"
-        "print(json.dumps([run(path) for path in sys.argv[1:]]))\\n"
-    )
+    """In the interpreter: the built-in int8 kernel reads blocks of 1x16, so no operator expands the weights.
+
+    TensorFlow 2.21's default delegate (XNNPACK) computes something else from such files, as docs/guide/prune.md says.
+    """
     paths = [str(small / "pruned" / f"dynamic-int8{suffix}.tflite") for suffix in ("", "-sparse")]
-    done = subprocess.run([sys.executable, "-c", code, *paths], env={**os.environ, **QUIET}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERPRET, *paths], env={**os.environ, **QUIET}, capture_output=True, text=True, check=True
+    )
     (dense_operators, dense), (sparse_operators, sparse) = json.loads(done.stdout.splitlines()[-1])
     assert "DENSIFY" not in sparse_operators
     assert sparse_operators == dense_operators
-    np.testing.assert_allclose(sparse, dense, atol=0.02)
+    np.testing.assert_allclose(sparse, dense, atol=1e-5)
     storages = {tensor.storage for tensor in mi.tensors(paths[1]).tensors}
     assert "sparse" in storages
 
@@ -165,6 +175,35 @@ def test_gzipped_artifacts_are_not_gzipped_again_and_have_no_row_in_the_comparis
     (table,) = (block for block in report.blocks() if isinstance(block, Table))
     assert not [row for row in table.rows if str(row[0]).endswith(".gz")]
     assert [column.key for column in table.columns] == ["method", "original", "original_gzip", "pruned", "pruned_gzip", "verdict"]
+
+
+@pytest.mark.skipif(not is_installed("jax"), reason="jax is not installed")
+def test_a_model_with_the_optimizer_state_of_another_backend_is_pruned(tmp_path: Path) -> None:
+    make(tmp_path, "small", KERAS_BACKEND="jax")
+    result = prune(tmp_path / "small.keras", "-o", tmp_path / "p", *QUICK)
+    assert result.code == 0, result.err
+    assert manifest(tmp_path / "p")["versions"]["keras_backend"] == "tensorflow"
+    assert manifest(tmp_path / "p")["warnings"] == []
+    check_zeros(tmp_path / "p", 0.8)
+    optimizer = mi.inspect(tmp_path / "p" / "original" / "model.keras").categories.optimizer_state
+    assert optimizer == mi.inspect(tmp_path / "small.keras").categories.optimizer_state > 0
+
+
+def test_an_optimizer_state_that_does_not_fit_is_one_warning(models: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(models / "small.keras") as before, zipfile.ZipFile(tmp_path / "odd.keras", "w") as after:
+        for name in before.namelist():
+            data = before.read(name)
+            if name == "model.weights.h5":
+                (tmp_path / "w.h5").write_bytes(data)
+                with h5py.File(tmp_path / "w.h5", "r+") as file:
+                    del file["optimizer/vars/9"]
+                data = (tmp_path / "w.h5").read_bytes()
+            after.writestr(name, data)
+    result = prune(tmp_path / "odd.keras", "-o", tmp_path / "p", *QUICK)
+    assert result.code == 0, result.err
+    (warning,) = manifest(tmp_path / "p")["warnings"]
+    assert warning.startswith("odd.keras: ")
+    assert "optimizer" in warning
 
 
 @pytest.mark.parametrize("name", ["small.h5", "unpacked"])
