@@ -1,4 +1,4 @@
-"""Reads what the article is about: the fixtures, through modelinspect itself, and the tables of two studies."""
+"""Reads what the article is about: the fixtures, through modelinspect itself, and the tables of three studies."""
 
 from __future__ import annotations
 
@@ -82,6 +82,22 @@ def under(release: str, architecture: str, method: str, *, stage: str = "strippe
         if all(row[key] == value for key, value in wanted.items()):
             return int(row[column])
     raise LookupError(f"no release study has {wanted}")
+
+
+@cache
+def engines() -> list[dict[str, str]]:
+    """Return the rows of the study of both engines."""
+    with (HERE / "engines.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def by_engine(engine: str, architecture: str, method: str, *, column: str = "size") -> float:
+    """Return a number of what an engine saved of a pruned network. Raises `LookupError` where there is no such cell."""
+    wanted = {"engine": engine, "architecture": architecture, "method": method, "outcome": "made"}
+    for row in engines():
+        if row["stage"] in ("stripped", "pruned") and all(row[key] == value for key, value in wanted.items()):
+            return float(row[column])
+    raise LookupError(f"no study of engines has {wanted}")
 
 
 @cache

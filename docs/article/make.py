@@ -43,6 +43,8 @@ _PARTS = {
     "free": "free",
 }
 STUDY = "study"
+ENGINES = ("tfmot", "keras", "keras-jax")
+"""The engines of engines.csv: tf_keras with tfmot, Keras 3 on TensorFlow, Keras 3 on JAX."""
 
 
 def pages() -> dict[Path, str]:
@@ -206,6 +208,32 @@ def releases_table() -> str:
             sizes = [under(name, architecture, method) for name in names]
             cells += [*sizes, change(sizes[0], sizes[-1]) if sizes[0] != sizes[-1] else "0"]
         rows.append(cells)
+    heads = [*(f"dense, {name}" for name in names), "change", *(f"conv, {name}" for name in names), "change"]
+    return table(["saved as", *heads], rows)
+
+
+def engines_table() -> str:
+    """Return what each engine, and Keras 3 on two backends, saved of the same networks; checks that the engines pruned alike."""
+    for architecture in ("mlp", "cnn"):
+        losses = {data.by_engine(engine, architecture, "keras-deflate", column="loss") for engine in ("tfmot", "keras")}
+        if len(losses) != 1:
+            raise SystemExit(f"engines.csv: the engines no longer train {architecture} alike")
+    known = (
+        ("HDF5", "h5-no-optimizer"),
+        ("`.keras`, deflated", "keras-deflate"),
+        ("SavedModel, `model.export`", "saved-model-export"),
+        ("TFLite, float32", "tflite-float32"),
+        ("TFLite, float32, sparse", "tflite-float32-sparse"),
+        ("TFLite, int8", "tflite-dynamic-int8"),
+    )
+    rows = []
+    for label, method in known:
+        cells: list[object] = [label]
+        for architecture in ("mlp", "cnn"):
+            sizes = [int(data.by_engine(engine, architecture, method)) for engine in ENGINES]
+            cells += [*sizes, change(sizes[0], sizes[1])]
+        rows.append(cells)
+    names = ("tfmot", "Keras 3", "on JAX")
     heads = [*(f"dense, {name}" for name in names), "change", *(f"conv, {name}" for name in names), "change"]
     return table(["saved as", *heads], rows)
 

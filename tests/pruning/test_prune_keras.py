@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
+import msgspec
 import numpy as np
 import pytest
 
 import modelinspect as mi
 from modelinspect.pruning.engines import Engine
 from modelinspect.pruning.methods import METHODS
+from modelinspect.reports.blocks import Table
+from modelinspect.reports.manifest import PruneReport
 from tests.support.cli import CliResult, run_cli
 
 pytestmark = pytest.mark.tensorflow
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 QUICK = ("--one-shot", "--samples", "64", "--methods", "keras,h5-no-optimizer")
-NEEDS = {"orbax": "orbax"}
+NEEDS = {"orbax": "orbax.checkpoint"}
 """The module that a method needs beside Keras and TensorFlow."""
+
+
+_INTERPRET = """
+import sys, json, numpy as np, tensorflow as tf
+def run(path):
+    kernels = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = tf.lite.Interpreter(path, experimental_op_resolver_type=kernels)
+    interpreter.allocate_tensors()
+    (given,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(given["index"], np.linspace(-1, 1, 64, dtype="float32").reshape(1, 64))
+    interpreter.invoke()
+    return [op["op_name"] for op in interpreter._get_ops_details()], interpreter.get_tensor(out["index"]).tolist()
+print(json.dumps([run(path) for path in sys.argv[1:]]))
+"""
+
+
+def is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def prune(*arguments: str | Path) -> CliResult:
@@ -35,9 +61,10 @@ def manifest(folder: Path) -> dict[str, Any]:
     return loaded
 
 
-def make(folder: Path, *names: str) -> Path:
+def make(folder: Path, *names: str, **environment: str) -> Path:
     script = Path(__file__).with_name("keras3_models.py")
-    subprocess.run([sys.executable, str(script), str(folder), *names], check=True, env={**os.environ, **QUIET}, capture_output=True)
+    command = [sys.executable, str(script), str(folder), *names]
+    subprocess.run(command, check=True, env={**os.environ, **QUIET, **environment}, capture_output=True)
     return folder
 
 
@@ -80,12 +107,9 @@ def check_artifacts(folder: Path) -> None:
         place = folder / row["path"]
         files = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
         assert sum(path.stat().st_size for path in files) == row["size"]
-        if row["categories"] is not None:
-            assert sum(row["categories"].values()) == row["size"], row["path"]
-            assert row["categories"]["unattributed"] == 0, row["path"]
-            assert row["diagnostic_count"] == 0, row["path"]
-        else:
-            assert row["method"].startswith("orbax")
+        assert sum(row["categories"].values()) == row["size"], row["path"]
+        assert row["categories"]["unattributed"] == 0, row["path"]
+        assert row["diagnostic_count"] == 0, row["path"]
 
 
 def check_zeros(folder: Path, target: float) -> None:
@@ -102,9 +126,19 @@ def test_every_method_of_keras_3_makes_an_artifact_that_is_inspected_clean(small
     check_artifacts(small)
     check_zeros(small, 0.5)
     failed = {row["method"] for row in manifest(small)["artifacts"] if row["outcome"] == "failed"}
-    assert failed <= {method for method, module in NEEDS.items() if shutil.which(module) is None}
+    assert failed == {method for method, module in NEEDS.items() if not is_installed(module)}
     assert manifest(small)["engine"] == "keras"
     assert manifest(small)["versions"]["keras"].startswith("3.")
+
+
+def test_files_keep_their_optimizer_whatever_was_saved_before_and_quantized_ones_have_none(small: Path) -> None:
+    """Keras 3.15.1 takes the optimizer out of the network's compile configuration when it saves .h5."""
+    for stage in ("original", "pruned"):
+        with zipfile.ZipFile(small / stage / "model.keras") as archive:
+            config = json.loads(archive.read("config.json"))
+        assert config["compile_config"]["optimizer"]["class_name"] == "Adam"
+        for mode in ("int8", "int4"):
+            assert mi.inspect(small / stage / f"{mode}.keras").categories.optimizer_state == 0
 
 
 def test_the_blocks_are_in_the_files_as_tflite_stores_them(small: Path) -> None:
@@ -117,24 +151,18 @@ def test_the_blocks_are_in_the_files_as_tflite_stores_them(small: Path) -> None:
 
 
 def test_sparse_tflite_files_run_without_densify_and_as_the_dense_ones_do(small: Path) -> None:
-    """In the interpreter: the int8 kernel reads blocks of 1x16, so no operator expands the weights."""
-    code = (
-        "import sys, json, numpy as np, tensorflow as tf\\n"
-        "def run(path):\\n"
-        "    interpreter = tf.lite.Interpreter(path, experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF)\\n"
-        "    interpreter.allocate_tensors()\\n"
-        "    (given,), (out,) = interpreter.get_input_details(), interpreter.get_output_details()\\n"
-        "    interpreter.set_tensor(given['index'], np.linspace(-1, 1, 64, dtype='float32').reshape(1, 64))\\n"
-        "    interpreter.invoke()\\n"
-        "    return [op['op_name'] for op in interpreter._get_ops_details()], interpreter.get_tensor(out['index']).tolist()\\n"
-        "print(json.dumps([run(path) for path in sys.argv[1:]]))\\n"
-    )
+    """In the interpreter: the built-in int8 kernel reads blocks of 1x16, so no operator expands the weights.
+
+    TensorFlow 2.21's default delegate (XNNPACK) computes something else from such files, as docs/guide/prune.md says.
+    """
     paths = [str(small / "pruned" / f"dynamic-int8{suffix}.tflite") for suffix in ("", "-sparse")]
-    done = subprocess.run([sys.executable, "-c", code, *paths], env={**os.environ, **QUIET}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERPRET, *paths], env={**os.environ, **QUIET}, capture_output=True, text=True, check=True
+    )
     (dense_operators, dense), (sparse_operators, sparse) = json.loads(done.stdout.splitlines()[-1])
     assert "DENSIFY" not in sparse_operators
     assert sparse_operators == dense_operators
-    np.testing.assert_allclose(sparse, dense, atol=0.02)
+    np.testing.assert_allclose(sparse, dense, atol=1e-5)
     storages = {tensor.storage for tensor in mi.tensors(paths[1]).tensors}
     assert "sparse" in storages
 
@@ -143,13 +171,39 @@ def test_gzipped_artifacts_are_not_gzipped_again_and_have_no_row_in_the_comparis
     gzipped = [row for row in manifest(small)["artifacts"] if row["method"].endswith(".gz")]
     assert gzipped
     assert all(row["gzip_size"] is None for row in gzipped)
-    from modelinspect.reports.blocks import Table
-    from modelinspect.reports.manifest import PruneReport
-
-    report = __import__("msgspec").json.decode((small / "manifest.json").read_bytes(), type=PruneReport)
+    report = msgspec.json.decode((small / "manifest.json").read_bytes(), type=PruneReport)
     (table,) = (block for block in report.blocks() if isinstance(block, Table))
     assert not [row for row in table.rows if str(row[0]).endswith(".gz")]
     assert [column.key for column in table.columns] == ["method", "original", "original_gzip", "pruned", "pruned_gzip", "verdict"]
+
+
+@pytest.mark.skipif(not is_installed("jax"), reason="jax is not installed")
+def test_a_model_with_the_optimizer_state_of_another_backend_is_pruned(tmp_path: Path) -> None:
+    make(tmp_path, "small", KERAS_BACKEND="jax")
+    result = prune(tmp_path / "small.keras", "-o", tmp_path / "p", *QUICK)
+    assert result.code == 0, result.err
+    assert manifest(tmp_path / "p")["versions"]["keras_backend"] == "tensorflow"
+    assert manifest(tmp_path / "p")["warnings"] == []
+    check_zeros(tmp_path / "p", 0.8)
+    optimizer = mi.inspect(tmp_path / "p" / "original" / "model.keras").categories.optimizer_state
+    assert optimizer == mi.inspect(tmp_path / "small.keras").categories.optimizer_state > 0
+
+
+def test_an_optimizer_state_that_does_not_fit_is_one_warning(models: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(models / "small.keras") as before, zipfile.ZipFile(tmp_path / "odd.keras", "w") as after:
+        for name in before.namelist():
+            data = before.read(name)
+            if name == "model.weights.h5":
+                (tmp_path / "w.h5").write_bytes(data)
+                with h5py.File(tmp_path / "w.h5", "r+") as file:
+                    del file["optimizer/vars/9"]
+                data = (tmp_path / "w.h5").read_bytes()
+            after.writestr(name, data)
+    result = prune(tmp_path / "odd.keras", "-o", tmp_path / "p", *QUICK)
+    assert result.code == 0, result.err
+    (warning,) = manifest(tmp_path / "p")["warnings"]
+    assert warning.startswith("odd.keras: ")
+    assert "optimizer" in warning
 
 
 @pytest.mark.parametrize("name", ["small.h5", "unpacked"])

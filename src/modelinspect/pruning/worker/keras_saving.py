@@ -27,9 +27,11 @@ def save(network: Network, method: str, target: Path, samples: Samples, scratch:
 
 
 def clone(network: Network) -> Network:
-    """Return a network with its own variables and the same values, not compiled."""
+    """Return a network with its own variables and the same values, not compiled (``clone_model`` compiles it as the network was)."""
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
+    copy.optimizer = None
+    copy.compiled = False
     return copy
 
 
@@ -70,11 +72,26 @@ def _representative(network: Network, samples: Samples) -> Callable[[], Iterator
 
 
 def _h5(network: Network, target: Path) -> None:
-    network.save(target)
+    _save_h5(network, target, include_optimizer=True)
 
 
 def _h5_no_optimizer(network: Network, target: Path) -> None:
-    network.save(target, include_optimizer=False)
+    _save_h5(network, target, include_optimizer=False)
+
+
+def _save_h5(network: Network, target: Path, *, include_optimizer: bool) -> None:
+    """Save as HDF5, and put back what Keras takes away.
+
+    Keras 3.15.1 removes the optimizer from the network's own compile configuration (legacy/saving/saving_utils.py, model_metadata):
+    a ``.keras`` file that is saved later would load with RMSprop and without the optimizer's state.
+    """
+    config = getattr(getattr(network, "_compile_config", None), "config", None)
+    before = dict(config) if isinstance(config, dict) else {}
+    try:
+        network.save(target, include_optimizer=include_optimizer)
+    finally:
+        if isinstance(config, dict):
+            config.update(before)
 
 
 def _weights_h5(network: Network, target: Path) -> None:
