@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
 from pathlib import Path
+
+import numpy as np
 
 from modelinspect.remedies import Language, Remedy
 from tests.remedies.models import loaded, network
@@ -36,6 +39,33 @@ def keras_loads_a_saved_model_without_functions() -> None:
         assert size("smaller") < size(path) / 1.5
         assert equal_weights(loaded(path), loaded("smaller"))
         shutil.rmtree("smaller")
+
+
+@proves(Remedy.PLAIN_INITIALIZERS)
+def a_model_with_plain_initializers_keeps_its_weights_and_loses_the_text() -> None:
+    for module, path in (("tf_keras", "words.h5"), ("keras", "words.keras")):
+        keras = importlib.import_module(module)
+        table = np.random.default_rng(4).normal(size=(40, 8)).astype("float32")
+        layer = keras.layers.Embedding(40, 8, embeddings_initializer=keras.initializers.Constant(table.tolist()), name="words")
+        model = keras.Sequential([keras.layers.Input((3,)), layer, keras.layers.Flatten(), keras.layers.Dense(1)])
+        model.save(path)
+        follow(path, "embedded-data", Remedy.PLAIN_INITIALIZERS)
+        made = f"smaller{Path(path).suffix}"
+        assert "embedded-data" not in findings(made)
+        assert size(made) < size(path) - 4_000
+        assert equal_weights(loaded(path, module), loaded(made, module))
+
+
+@proves(Remedy.WORDS_IN_A_FILE)
+def a_vocabulary_in_a_file_is_an_asset_and_no_text() -> None:
+    import keras
+
+    words = [f"word{number}" for number in range(400)]
+    Path("words.txt").write_text("\n".join(words))
+    for name, vocabulary in (("list.keras", words), ("file.keras", "words.txt")):
+        keras.Sequential([keras.layers.Input((1,), dtype="string"), keras.layers.StringLookup(vocabulary=vocabulary)]).save(name)
+    printed("list.keras", "embedded-data", Remedy.WORDS_IN_A_FILE)
+    assert "embedded-data" not in findings("file.keras")
 
 
 @proves(Remedy.DELETE_DEBUG)

@@ -146,6 +146,11 @@ class ByteMapBuilder:
         if size > 0:
             self._store.fills.append((self._base + offset, size, kind.code, path))
 
+    def divide(self, offset: int, size: int, names: tuple[str, ...]) -> None:
+        """Give a part of a region a region of its own, of the same kind and below its path; parts that straddle regions stay."""
+        if size > 0:
+            self._store.parts.append((self._base + offset, size, names))
+
     def build(self) -> BuiltMap:
         """Make the map. Raises `LimitError` where there are more regions than the limits allow."""
         return self._store.build()
@@ -154,7 +159,7 @@ class ByteMapBuilder:
 class _Store:
     """The growing columns that a builder and its windows share."""
 
-    __slots__ = ("fills", "kinds", "limits", "member", "offsets", "path_ids", "paths", "size", "sizes", "tensors")
+    __slots__ = ("fills", "kinds", "limits", "member", "offsets", "parts", "path_ids", "paths", "size", "sizes", "tensors")
 
     def __init__(self, member: str, size: int, limits: Limits) -> None:
         self.member = member
@@ -167,6 +172,7 @@ class _Store:
         self.tensors = array("i")
         self.paths = PathTable()
         self.fills: list[tuple[int, int, int, PathId]] = []
+        self.parts: list[tuple[int, int, tuple[str, ...]]] = []
 
     def build(self) -> BuiltMap:
         import numpy as np
@@ -191,8 +197,38 @@ class _Store:
             if not clean or bool((starts[1:] < starts[:-1] + sizes[:-1]).any()):
                 columns, collisions, count = self._resolve(columns, order)
         columns = self._fill_gaps(columns)
+        if self.parts:
+            columns = self._divide(columns)
         copies = [column.copy() if not column.flags.owndata else column for column in columns]
         return BuiltMap(ByteMap(self.size, Columns(*copies), self.paths), tuple(collisions), count)
+
+    def _divide(self, columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Cut the parts out of the regions that hold them; the first of parts that overlap is taken."""
+        import numpy as np
+
+        starts, sizes = columns[0], columns[1]
+        cuts: dict[int, list[tuple[int, int, tuple[str, ...]]]] = {}
+        reached = -1
+        for offset, size, names in sorted(self.parts):
+            row = int(np.searchsorted(starts, offset, side="right")) - 1
+            if row >= 0 and offset >= reached and offset + size <= int(starts[row] + sizes[row]):
+                cuts.setdefault(row, []).append((offset, size, names))
+                reached = offset + size
+        rows: list[tuple[int, int, int, int, int]] = []
+        for row, parts in cuts.items():
+            begin, end = int(starts[row]), int(starts[row] + sizes[row])
+            kind, path, tensor = (int(columns[index][row]) for index in (2, 3, 4))
+            for offset, size, names in parts:
+                rows.append((begin, offset - begin, kind, path, tensor))
+                rows.append((offset, size, kind, self.paths.child(PathId(path), *names), tensor))
+                begin = offset + size
+            rows.append((begin, end - begin, kind, path, tensor))
+        kept = np.ones(len(starts), dtype=np.bool_)
+        kept[list(cuts)] = False
+        added = np.array([row for row in rows if row[1]], dtype=np.int64).reshape(-1, 5)
+        joined = [np.concatenate((column[kept], added[:, index].astype(column.dtype))) for index, column in enumerate(columns)]
+        order = np.argsort(joined[0], kind="stable")
+        return [column[order] for column in joined]
 
     def _resolve(self, columns: list[NDArray[Any]], order: NDArray[np.int64]) -> tuple[list[NDArray[Any]], list[Collision], int]:
         """Give every byte to its first claim. ``columns`` are sorted by offset, ``order`` is the order of claiming."""

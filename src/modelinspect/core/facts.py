@@ -48,6 +48,8 @@ class Facts(TypedDict, total=False):
     """The layer's own name, by its path in a Keras store."""
     config_beside: str
     """The file beside a weights store that has its model's configuration."""
+    embedded_values: tuple[Fact, ...]
+    """Long values written as text in configurations: document, path, kind (numbers, words, base64), count, size, digest."""
     keras_layers: int
     weights: str
     """The member that holds the weights."""

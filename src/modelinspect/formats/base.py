@@ -20,6 +20,7 @@ from modelinspect.sources.base import Source, WindowSource
 from modelinspect.sources.files import FileSet
 
 _DOCUMENTS = 10_000
+_CONFIGURATIONS = frozenset((DocumentKind.KERAS_CONFIG, DocumentKind.KERAS_METADATA, DocumentKind.TFJS_MODEL))
 
 
 class Format(Protocol):
@@ -207,6 +208,10 @@ class Parsing:
         while self._finishers:
             self._finishers.pop()()
         self._report_passed_over()
+        if any(document.kind in _CONFIGURATIONS for document in self._documents):
+            from modelinspect.formats.embedded import divide_documents
+
+            divide_documents(self, self._documents, self._sites)
         members: list[Member] = []
         for member, site in sorted(self._sites.items()):
             built = site.claims.build()

@@ -95,6 +95,7 @@ def example(remedy: Remedy) -> Advice:
         "made_word": made,
         "packed": f"{made}.gz",
         "clone": _clone("tf_keras"),
+        "module": "tf_keras",
         "traces": "",
         "first": "",
         "pair": "the layers `dense` and `dense_1`",

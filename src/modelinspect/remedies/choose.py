@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import assert_never
 
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.networks.channels.removal import Removal
-from modelinspect.networks.writers import Helpers, has_keras_metadata, has_traces, helpers_of, is_in_archive, is_whole, outer_name
-from modelinspect.remedies.advice import Advice, advise, pair_fields
+from modelinspect.networks.writers import (
+    Helpers,
+    has_keras_metadata,
+    has_traces,
+    helpers_of,
+    is_in_archive,
+    is_whole,
+    keras_module,
+    outer_name,
+)
+from modelinspect.remedies.advice import Advice, advise, load_lines, pair_fields
 from modelinspect.remedies.table import Remedy
 
 HDF5_FORMATS = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
@@ -89,6 +98,13 @@ def without_optimizer(artifact: Artifact) -> Advice | None:
 def _cannot_be_loaded(artifact: Artifact) -> bool:
     """Tell whether tf_keras refuses its own file: it writes fewer variables of a quantize layer to a .keras archive than it asks for."""
     return artifact.format is FormatName.KERAS_ZIP and helpers_of(artifact) is Helpers.QUANTIZATION
+
+
+def plain_values(artifact: Artifact, kinds: Collection[str]) -> Advice | None:
+    """Say how values stay out of the configuration: numbers that only initialize weights, words that a file can hold."""
+    if "numbers" in kinds and is_whole(artifact) and helpers_of(artifact) is Helpers.NONE:
+        return advise(Remedy.PLAIN_INITIALIZERS, artifact, load=load_lines(artifact), module=keras_module(artifact))
+    return advise(Remedy.WORDS_IN_A_FILE, artifact) if "words" in kinds else None
 
 
 def without_helpers(artifact: Artifact) -> Advice | None:

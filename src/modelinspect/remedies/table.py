@@ -329,6 +329,22 @@ model = tf_keras.models.clone_model(model, clone_function=wrap)
         "`explain --format json`; what constant ones add goes into the bias behind"
     )
 
+    # values in configurations
+    PLAIN_INITIALIZERS = _python(
+        "save the model with plain initializers: its weights keep their values, and loading does not need the others",
+        """
+{load}
+for layer in model._flatten_layers():
+    for name in [name for name in vars(layer) if name.endswith('_initializer')]:
+        setattr(layer, name, {module}.initializers.Zeros())
+
+model.save({made!r})
+""",
+    )
+    WORDS_IN_A_FILE = Text(
+        "give the layer the name of a file of words instead of a list (vocabulary='words.txt'): a .keras file then stores it as an asset"
+    )
+
     # structures
     NEWEST_HDF5 = _shell(
         "write it again in HDF5's newest layout, which Keras and h5py read too",

@@ -30,6 +30,7 @@ class Cause(Coded):
     ALIGNMENT = "alignment", "padding that puts data on round offsets"
     ASSETS = "assets", "vocabularies and other files beside the model"
     COMPILED_PROGRAM = "compiled-program", "a program compiled for another processor, with its weights inside"
+    EMBEDDED_DATA = "embedded-data", "values written as text in a configuration or topology: weights, vocabularies, base64"
     DEBUG_INFO = "debug-info", "debug information and stack traces"
     TRAILING_BYTES = "trailing-bytes", "bytes behind the end that the format states"
     UNEXPLAINED = "unexplained", "bytes that could not be named"

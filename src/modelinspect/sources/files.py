@@ -24,6 +24,8 @@ from modelinspect.sources.zstd import ZSTD, open_zstd
 _OPEN_DECODERS = 4
 
 
+_SAVED_MODELS = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
+_VARIABLES = "variables"
 _OPEN_FILES = 64
 """Files of a folder that are held open; a process may have a thousand or less."""
 
@@ -174,6 +176,9 @@ class LocalFiles(FileSet):
             path, mode = index, index.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise LocationError(f"{path}: is neither a file nor a directory")
+        if path.name in _SAVED_MODELS and (path.parent / _VARIABLES).is_dir():  # the graph of a SavedModel stands for its folder
+            path = path.parent
+            mode = path.stat().st_mode
         self._folder = path if stat.S_ISDIR(mode) else path.parent
         self.primary = None if stat.S_ISDIR(mode) else path.name
         self._root: str | None = None

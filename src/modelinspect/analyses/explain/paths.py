@@ -7,6 +7,7 @@ from typing import assert_never
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.formats.embedded import PATH_PART
 from modelinspect.reports.causes import Cause
 
 _ALIGNED = ("padding", "alignment")
@@ -18,6 +19,8 @@ _FUNCTIONS = ("library", "function_library")
 
 def path_cause(format: FormatName, kind: RegionKind, parts: tuple[str, ...]) -> Cause:
     """Return the cause of bytes that store no tensor, from what the parser saw and where it stood."""
+    if PATH_PART in parts:
+        return Cause.EMBEDDED_DATA
     match kind:
         case RegionKind.GRAPH:
             return Cause.TRACED_FUNCTIONS if _names(parts, _FUNCTIONS) else Cause.GRAPH_DEFINITION

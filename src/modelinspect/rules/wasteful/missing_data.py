@@ -24,17 +24,27 @@ def _find(subject: Subject) -> Iterator[Finding]:
     elif subject.artifact.format is FormatName.KERAS_ZIP and "weights" not in subject.artifact.facts:
         message = "the archive has the model's configuration and none of its weights"
         yield Finding(message, 0, advise(Remedy.SAVE_WITH_WEIGHTS, subject.artifact))
+    elif subject.artifact.format is FormatName.SAVED_MODEL and _lacks_variables(subject):
+        count = subject.artifact.facts["variable_count"]
+        message = f"the graph has {plural(count, 'variable')}, and the files with their values (variables/variables.index) are not here"
+        yield Finding(message, 0, advise(Remedy.GET_FILES, subject.artifact))
     elif subject.artifact.format is FormatName.KERAS_PRESET and "weight_files" not in subject.artifact.facts:
         message = "the folder has the model's configuration and none of its weights in a form that is read"
         yield Finding(message, 0, advise(Remedy.GET_FILES, subject.artifact))
+
+
+def _lacks_variables(subject: Subject) -> bool:
+    """Return whether a SavedModel has variables and no checkpoint of their values."""
+    facts = subject.artifact.facts
+    return bool(facts.get("variable_count")) and "bundle_version" not in facts
 
 
 def _lacking(tensor: Tensor) -> int:
     """Return how many bytes of a tensor are described and not stored."""
     if tensor.role not in (Role.WEIGHT, Role.STATISTIC, Role.OPTIMIZER):
         return 0
-    if not tensor.extents:
-        return 0 if tensor.storage is Storage.COMPRESSED else tensor.logical_size
+    if not tensor.extents:  # HDF5 stores nothing of a data set that only has its fill value: that can be read
+        return 0 if tensor.storage is Storage.COMPRESSED or tensor.payload is not None else tensor.logical_size
     whole = tensor.storage is Storage.DENSE and all(extent.encoding == "raw" for extent in tensor.extents)
     return max(tensor.logical_size - tensor.stored_size, 0) if whole else 0
 
