@@ -29,7 +29,7 @@ from modelinspect.errors import Code
 from modelinspect.formats.litertlm import schema
 from modelinspect.formats.litertlm.header import BLOCK
 from modelinspect.formats.registry import parse
-from modelinspect.sources.files import open_location
+from modelinspect.sources.opening import open_location
 
 NAMES = ["model", "twice", "deprecated"]
 TFLITE = fixture_path("tflite/dense.tflite").read_bytes()
