@@ -5,6 +5,7 @@ Layout: keras/src/saving/saving_lib.py.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -43,8 +44,11 @@ from modelinspect.sources.decompressed import Codec
 _CONFIG, _METADATA = "config.json", "metadata.json"
 _H5, _NPZ, _SHARDED = "model.weights.h5", "model.weights.npz", "model.weights.json"
 _WEIGHTS = (_H5, _NPZ, _SHARDED)
-_OF_PRESETS = frozenset(("task.json", "preprocessor.json", "tokenizer.json"))
+_OF_PRESETS = frozenset(("task.json", "preprocessor.json"))
 """Files that KerasHub writes beside a configuration, and Keras never does."""
+_HUB = (b'"keras_hub_version"', b'"keras_nlp_version"')
+"""What the metadata of a preset have, and those of a ``.keras`` archive do not."""
+_LOOKED_AT = 4096
 _FACTS = {"keras_version": "keras_version", "date_saved": "date_saved"}
 
 
@@ -58,7 +62,10 @@ class KerasZip:
         if parsing.primary is None:
             return _is_model(parsing.names())
         source = parsing.files.open(parsing.primary)
-        return _looks_like_zip(source) and _is_model(_member_names(source, parsing))
+        if not _looks_like_zip(source):
+            return False
+        members = _members(source, parsing)
+        return _is_model(tuple(member.name for member in members)) and not _is_preset(source, members)
 
     def parse(self, parsing: Parsing) -> FormatName:
         """Map the archive or the folder."""
@@ -105,13 +112,27 @@ def _looks_like_zip(source: Source) -> bool:
     return zip.find_end_record(source) is not None and not is_tar(source)
 
 
-def _member_names(source: Source, parsing: Parsing) -> tuple[str, ...]:
+def _members(source: Source, parsing: Parsing) -> tuple[zip.ZipMember, ...]:
     scratch = ByteMapBuilder(source.name, source.size, parsing.limits)
     try:
         directory = zip.walk_zip(Walk(source, scratch, parsing.limits, lambda error: None))
     except FormatError:
         return ()
-    return tuple(member.name for member in directory.members)
+    return tuple(directory.members)
+
+
+def _is_preset(source: Source, members: tuple[zip.ZipMember, ...]) -> bool:
+    """Return whether the archive holds a preset of KerasHub, by the first bytes of its metadata."""
+    member = next((member for member in members if member.name == _METADATA and member.data is not None), None)
+    if member is None or member.data is None:
+        return False
+    head = source.read_at(member.data.offset, min(member.data.size, _LOOKED_AT))
+    if not member.is_stored:
+        try:
+            head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, _LOOKED_AT)
+        except zlib.error:
+            return False
+    return any(mark in head for mark in _HUB)
 
 
 def _is_model(names: tuple[str, ...]) -> bool:

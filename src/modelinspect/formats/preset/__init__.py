@@ -9,7 +9,7 @@ from modelinspect.formats.preset.members import Part, part_of
 _CONFIG, _METADATA = "config.json", "metadata.json"
 _PEEK = 4096
 _HUB = (b'"keras_hub_version"', b'"keras_nlp_version"')
-_ONLY_HUB = frozenset(("task.json", "preprocessor.json", "image_converter.json", "audio_converter.json", "model.weights.json"))
+_ONLY_HUB = frozenset(("task.json", "preprocessor.json", "image_converter.json", "audio_converter.json"))
 _HUGGING_FACE = frozenset((Part.SAFETENSORS, Part.SAFETENSORS_INDEX, Part.LEGACY_WEIGHTS, Part.LEGACY_INDEX))
 _TORCH = "pytorch_model.bin"
 
