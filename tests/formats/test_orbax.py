@@ -362,3 +362,20 @@ def test_chunks_that_decode_to_more_than_the_limits_are_not_measured() -> None:
 def test_metadata_that_makes_no_sense_is_refused(document: bytes) -> None:
     with pytest.raises(FormatError):
         read_array(document, "m", ".zarray")
+
+
+def test_a_lambda_layer_in_the_configuration_of_a_checkpoint_is_unsafe(tmp_path: Path) -> None:
+    folder = tmp_path / "keras"
+    shutil.copytree(CHECKPOINTS / "keras" / "1", folder)
+    strings = folder / "model_config" / "_strings.json"
+    document = json.loads(strings.read_text())
+    config = json.loads(document["config"])
+    code = {"class_name": "__lambda__", "config": {"code": "4wEAAAAA", "defaults": None, "closure": None}}
+    config["config"]["layers"][1] = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "evil", "function": code}}
+    strings.write_text(json.dumps({"config": json.dumps(config)}))
+    assert "lambda-code" in {finding.rule for finding in mi.lint(folder).findings}
+
+
+def test_weights_are_called_as_their_layers_are() -> None:
+    names = {tensor.name for tensor in mi.open(CHECKPOINTS / "keras" / "1").tensors if tensor.role is Role.WEIGHT}
+    assert names == {"wide/kernel", "wide/bias", "norm/gamma", "norm/beta", "out/kernel", "out/bias"}

@@ -155,7 +155,7 @@ class Facts(TypedDict, total=False):
     quantized_tensors: Mapping[str, Fact]
     conversion: Mapping[str, Fact]
     compression: Mapping[str, Fact]
-    """Tensors that tflite-micro stores as indices: how many, by type of decoding, bits and bits per weight of each."""
+    """Tensors that tflite-micro stores as indices: bits of an index and bytes of tables of each, number by type of decoding."""
     compiled_programs: tuple[Fact, ...]
     """Programs compiled for another processor: operator, vendor, system on a chip, bytes."""
     model_metadata: Mapping[str, Fact]

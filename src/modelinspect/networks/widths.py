@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelinspect.core.artifact import Artifact
-from modelinspect.core.tensors import ElementKind, PackedPayload, Role, SparsePayload, Tensor
+from modelinspect.core.tensors import ElementKind, LookupPayload, PackedPayload, Role, SparsePayload, Tensor
 
 _SCALE, _ZERO_POINT = 4, 8
 """Bytes of a scale and of a zero point in TFLite."""
@@ -47,6 +47,8 @@ def values_in_a_byte(tensor: Tensor) -> int:
     """Return how many values share a byte, 1 where none do."""
     if isinstance(tensor.payload, PackedPayload):
         return tensor.payload.per_byte
+    if isinstance(tensor.payload, LookupPayload):
+        return 8 // tensor.payload.bits
     return 8 // tensor.dtype.bits if 0 < tensor.dtype.bits < 8 and tensor.stored_size < tensor.element_count else 1
 
 

@@ -9,7 +9,7 @@ from typing import cast
 
 from modelinspect.core.artifact import Artifact, Diagnostic, Severity
 from modelinspect.core.facts import Fact, Facts
-from modelinspect.core.tensors import Tensor, dense_size
+from modelinspect.core.tensors import LookupPayload, Tensor, dense_size
 from modelinspect.reports.base import Part
 from modelinspect.reports.blocks import Cell, Column, Note, Notes, Table, Unit
 
@@ -132,7 +132,7 @@ def tensor_entry(
         layer=tensor.layer,
         role=str(tensor.role),
         dtype=tensor.dtype.name,
-        bits=tensor.dtype.bits,
+        bits=tensor.payload.bits if isinstance(tensor.payload, LookupPayload) else tensor.dtype.bits,
         packed=packed,
         shape=tensor.shape,
         storage=str(tensor.storage),

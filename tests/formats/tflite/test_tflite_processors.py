@@ -66,7 +66,12 @@ def test_bits_per_weight_count_indices_and_tables(name: str, bits: int) -> None:
     assert kernel.payload.bits == known["index_bits"] == bits
     assert (kernel.role, ancillary.role) == (Role.WEIGHT, Role.QUANTIZATION)
     assert kernel.stored_size == 16 * 24 * bits // 8
-    assert known["bits_per_weight"] == pytest.approx(8 * (kernel.stored_size + ancillary.stored_size) / (16 * 24), abs=5e-4)
+    assert known["table_bytes"] == ancillary.stored_size
+    entry = mi.inspect(MICRO / f"{name}.tflite").to_dict()["tensors"][0]
+    assert kernel.quantization is not None
+    ranges = (4 + 8) * len(kernel.quantization.scales)  # a scale and a zero point
+    assert (entry["bits"], entry["packed"]) == (bits, 8 // bits)
+    assert entry["bits_per_weight"] == pytest.approx(8 * (kernel.stored_size + ancillary.stored_size + ranges) / (16 * 24), abs=1e-3)
     assert artifact.facts["compression"]["decode_types"] == {"LUT": 1}  # type: ignore[index, call-overload]
 
 

@@ -118,7 +118,9 @@ class Arrays:
         payload = None if note else _payload(array_, pieces)
         logical = dense_size(array_.dtype, array_.shape)
         name = self.label + use.name
-        tensor = Tensor(name, array_.dtype, array_.shape, use.role, storage, extents, logical, use.layer, payload, note)
+        tensor = Tensor(
+            name, array_.dtype, array_.shape, use.role, storage, extents, logical, use.layer, payload, note, path=self.label + found.key
+        )
         self.parsing.add_tensor(tensor)
 
     def _claim_pieces(self, found: Found, pieces: list[Piece], number: TensorId) -> tuple[tuple[Extent, ...], bool]:

@@ -62,7 +62,7 @@ class TensorBuilder:
     names: dict[tuple[int, int], str] = field(default_factory=dict)
     """The names of stored tensors by subgraph and index."""
     compressed: dict[str, Fact] = field(default_factory=dict)
-    """Tensors stored as indices into tables: bits of an index, bits per weight with the tables."""
+    """Tensors stored as indices into tables: bits of an index, bytes of the tables."""
     decoders: Decoders | None = None
     _compiled: set[int] = field(default_factory=set)
     _taken: set[str] = field(default_factory=set)
@@ -211,17 +211,11 @@ class TensorBuilder:
         self.lookups.programs.ethos = self.lookups.programs.ethos or ethos_product(stored.site, stored.offset, stored.size)
 
     def _claim_lookup(self, lookup: Lookup, identity: TensorId) -> None:
-        """Claim the table of values of a compressed tensor, unless a tensor has it for its own, and note what its weights cost."""
+        """Claim the table of values of a compressed tensor, unless a tensor has it for its own, and note both sizes."""
         index = lookup.buffer
         values = self.model.buffer(index)
         tensor = self.site.parsing.tensor(identity)
-        cost = tensor.stored_size + (values.size if values is not None else 0)
-        weights = tensor.element_count
-        self.compressed[tensor.name] = {
-            "index_bits": lookup.bits,
-            "table_bytes": values.size if values is not None else 0,
-            "bits_per_weight": round(8 * cost / weights, 3) if weights else None,
-        }
+        self.compressed[tensor.name] = {"index_bits": lookup.bits, "table_bytes": values.size if values is not None else 0}
         if values is not None and not values.outside and index not in self.used:
             self.used.add(index)
             path = self.site.claims.paths.child(self.paths.get(values.offset, self.site.claims.root), "lookup table")
