@@ -19,6 +19,7 @@ class Cause(Coded):
     DTYPE_CHANGE = "dtype-change", "elements of another width"
     STRUCTURE_CHANGE = "structure-change", "tensors or layers added, removed or reshaped"
     CONSTANT_FOLDING = "constant-folding", "constants that the graph holds"
+    MORE_OPERATORS = "more-operators", "operators of a TFLite model and the tensors between them: tables, names, shapes, scales"
     GRAPH_DEFINITION = "graph-definition", "nodes, operators, the configuration of layers"
     TRACED_FUNCTIONS = "traced-functions", "functions traced into the graph's library"
     OBJECT_GRAPH = "object-graph", "the graph of Python objects, which a SavedModel or checkpoint keeps to load them again"
