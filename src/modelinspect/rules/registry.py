@@ -43,6 +43,7 @@ def wasteful_rules() -> tuple[Rule, ...]:
         identical_weights,
         missing_data,
         negative_zeros,
+        optimizer_never_stepped,
         optimizer_state,
         pruning_not_stripped,
         quant_params_dominate,
@@ -52,7 +53,9 @@ def wasteful_rules() -> tuple[Rule, ...]:
         sparsity_not_applied,
         splat_constant,
         stablehlo_constants,
+        stayed_float,
         tiny_model_overhead,
+        uncalibrated_quantization,
         zip_stored,
     )
 
@@ -72,6 +75,7 @@ def wasteful_rules() -> tuple[Rule, ...]:
         identical_weights.RULE,
         missing_data.RULE,
         negative_zeros.RULE,
+        optimizer_never_stepped.RULE,
         optimizer_state.RULE,
         pruning_not_stripped.RULE,
         quant_params_dominate.RULE,
@@ -80,8 +84,10 @@ def wasteful_rules() -> tuple[Rule, ...]:
         sparsity_lost.RULE,
         sparsity_not_applied.RULE,
         splat_constant.RULE,
+        stayed_float.RULE,
         stablehlo_constants.RULE,
         tiny_model_overhead.RULE,
+        uncalibrated_quantization.RULE,
         zip_stored.RULE,
     )
     return _sorted(modules)

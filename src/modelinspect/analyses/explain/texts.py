@@ -75,7 +75,7 @@ def _state(cause: Cause, shown: Shown, holder: Subject) -> str | None:
             return optimizer_text(holder)
         case Cause.EMA_SHADOW:
             return f"a moving average beside each of {plural(shown.tensors, 'variable')}"
-        case Cause.PRUNING_STATE:
+        case Cause.PRUNING_STATE | Cause.QUANTIZATION_AWARE_TRAINING:
             return _HELPERS[helpers_of(holder.artifact)]
         case Cause.WRAPPER_DUPLICATE:
             wrapper = _WRAPPERS.get(helpers_of(holder.artifact), "the pruning wrapper")

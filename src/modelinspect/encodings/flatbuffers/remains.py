@@ -10,7 +10,7 @@ _PADDING = 16
 
 
 def remains(sheet: Sheet, start: int, end: int, vtables: set[int]) -> int:
-    """Return how many bytes from ``start`` on are tables of known vtables, vtables with a table that uses them, or vtables that fill the rest.
+    """Return how many bytes from ``start`` on are tables of known vtables, vtables with their table, or vtables that fill the rest.
 
     ``vtables`` are the places of those that the walk used; found ones are added. Zeros count only between two of them.
     """

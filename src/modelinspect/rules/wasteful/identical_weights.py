@@ -40,7 +40,7 @@ def _of_documents(before: Subject, after: Subject) -> str:
     models = [[config.value for config in configs_of(side) if _is_of_layers(config.value)] for side in (before, after)]
     if not all(models):
         return ". The structure of the models was not compared"
-    found = list(islice(_differences(*models, ""), _MOST))
+    found = list(islice(_differences(models[0], models[1], ""), _MOST))
     if not found:
         return "; the configurations of the layers are equal too: what differs is how they are stored"
     path, one, other = found[0]
