@@ -164,7 +164,7 @@ def explain(
         sides = [_subject(*one, measure=measure, limits=limits, progress=progress) for one in parsed]
         old = sides[0] if after is not None else None
         found = squeeze(old, sides[-1], asked=compressors, progress=progress)
-    return _shown(find_causes(old, sides[-1], found))
+        return _shown(find_causes(old, sides[-1], found))
 
 
 def draw(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> Pictures:

@@ -156,13 +156,42 @@ def test_padding_that_is_not_zero_is_unattributed_and_told() -> None:
             data[region.span.offset] = 0
 
 
-def test_zeros_longer_than_the_alignment_are_no_padding() -> None:
-    """Bytes put between the identifier and the root, which every offset survives."""
+def with_gap(gap: bytes) -> bytes:
+    """Return a flatbuffer with bytes between its identifier and its root, which every offset survives."""
     data = monster()
     root = int.from_bytes(data[:4], "little")
-    moved = (root + 32).to_bytes(4, "little") + data[4:8] + bytes(32) + data[8:]
-    _, built, errors = walk(moved)
-    assert unattributed(built) >= 32
+    return (root + len(gap)).to_bytes(4, "little") + data[4:8] + gap + data[8:]
+
+
+@pytest.mark.parametrize("size", [4, 16, 44, 56])
+def test_zeros_before_a_vector_of_forced_alignment_are_padding(size: int) -> None:
+    """The compilers for the Edge TPU leave 16 to 44 of them."""
+    document, built, errors = walk(with_gap(bytes(size)))
+    assert errors == []
+    assert document.complete
+    assert unattributed(built) == 0
+    assert built.map.kind_sizes()[RegionKind.FREE] >= size
+
+
+def test_zeros_longer_than_any_alignment_are_no_padding() -> None:
+    _, built, errors = walk(with_gap(bytes(128)))
+    assert unattributed(built) >= 128
+    assert errors
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (8, 12, 4, 8), (10, 12, 4, 0, 8, 0)])
+def test_a_vtable_that_nothing_uses_any_more_is_free(shape: tuple[int, ...]) -> None:
+    vtable = b"".join(value.to_bytes(2, "little") for value in (shape if len(shape) > 2 else (4, 4)))
+    vtable = len(vtable).to_bytes(2, "little") + vtable[2:]
+    gap = vtable + bytes(-len(vtable) % 4)
+    document, built, errors = walk(with_gap(gap))
+    assert (errors, document.complete, unattributed(built)) == ([], True, 0)
+
+
+@pytest.mark.parametrize("gap", [b"\x08\0\x0c\0\x04\0\x40\0", b"\x08\0\x0c\0\x02\0\x08\0", b"secretly"])
+def test_what_only_resembles_a_vtable_is_reported(gap: bytes) -> None:
+    _, built, errors = walk(with_gap(gap))
+    assert unattributed(built) >= len(gap)
     assert errors
 
 

@@ -73,7 +73,7 @@ def a_saved_model_and_checkpoints_are_packed_and_compressed() -> None:
 
 
 @proves(Remedy.GZIP_HDF5)
-def keras_loads_what_h5repack_compressed() -> None:
+def keras_loads_what_shrink_compressed() -> None:
     path = have("mlp/stripped.h5")
     follow(path, "dense-zeros", Remedy.GZIP_HDF5)
     assert "dense-zeros" not in findings("smaller.h5")
@@ -82,7 +82,7 @@ def keras_loads_what_h5repack_compressed() -> None:
 
 
 @proves(Remedy.GZIP_HDF5)
-def keras_3_loads_weights_that_h5repack_compressed() -> None:
+def keras_3_loads_weights_that_shrink_compressed() -> None:
     import keras
 
     model = network(keras, 128)
@@ -109,6 +109,7 @@ def weights_of_few_values_take_less_compressed() -> None:
     large = tf_keras.Sequential([tf_keras.layers.Input((128,)), tf_keras.layers.Dense(64)])
     large.set_weights([np.full((128, 64), 0.5, "f4"), np.arange(64, dtype="f4")])
     large.save("splat.h5")
+    Path("smaller.h5").unlink()
     follow("splat.h5", "splat-constant", Remedy.GZIP_HDF5)
     assert "splat-constant" not in findings("smaller.h5")
     assert equal_weights(large, loaded("smaller.h5"))
@@ -118,11 +119,11 @@ def weights_of_few_values_take_less_compressed() -> None:
 def keras_loads_an_archive_whose_members_are_deflated() -> None:
     path = have("pruned_mlp/stripped/model.keras")
     for rule in ("dense-zeros", "zip-stored"):
-        Path("deflated.keras").unlink(missing_ok=True)
+        Path("smaller.keras").unlink(missing_ok=True)
         follow(path, rule, Remedy.DEFLATE_KERAS)
-    assert not {"dense-zeros", "zip-stored"} & findings("deflated.keras").keys()
-    assert size("deflated.keras") < 0.5 * size(path)
-    assert equal_weights(loaded(path), loaded("deflated.keras"))
+    assert not {"dense-zeros", "zip-stored"} & findings("smaller.keras").keys()
+    assert size("smaller.keras") < 0.5 * size(path)
+    assert equal_weights(loaded(path), loaded("smaller.keras"))
 
 
 @proves(Remedy.DEFLATE_KERAS)
@@ -133,7 +134,7 @@ def keras_3_loads_it_too() -> None:
     model.set_weights([np.where(w > 0.1, w, 0) for w in model.get_weights()])
     model.save("model.keras")
     follow("model.keras", "zip-stored", Remedy.DEFLATE_KERAS)
-    assert equal_weights(model, keras.models.load_model("deflated.keras"))
+    assert equal_weights(model, keras.models.load_model("smaller.keras"))
 
 
 @proves(Remedy.GZIP_FILE)

@@ -193,3 +193,15 @@ def a_saver_of_tensorflow_1_leaves_slots_and_averages_out() -> None:
             assert np.array_equal(reader.get_tensor("dense/kernel"), session.run(kernel))
             assert _is_gone("smaller")
         assert statistic.shape == (16,)
+
+
+@proves(Remedy.SAVE_UNCOMPILED)
+def a_model_whose_optimizer_never_stepped_is_saved_without_it() -> None:
+    import keras
+
+    model = network(keras, 128)
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.save("built.keras")
+    follow("built.keras", "optimizer-never-stepped", Remedy.SAVE_UNCOMPILED)
+    assert {_RULE, "optimizer-never-stepped"}.isdisjoint(findings("smaller.keras"))

@@ -19,11 +19,12 @@ from tests.support.remedies import code_of
 
 
 @proves(Remedy.NEWEST_HDF5)
-def keras_loads_what_h5repack_wrote_again() -> None:
+def keras_loads_what_shrink_wrote_again() -> None:
     path = have("mlp/stripped.h5")
     follow(path, "tiny-model-overhead", Remedy.NEWEST_HDF5)
     assert size("smaller.h5") < size(path) - 5_000
     assert equal_weights(loaded(path), loaded("smaller.h5"))
+    Path("smaller.h5").unlink()
     path = have("keras3_hdf5/nested.h5")
     follow(path, "tiny-model-overhead", Remedy.NEWEST_HDF5)
     assert equal_weights(loaded(path, "keras"), loaded("smaller.h5", "keras"))
@@ -78,6 +79,19 @@ def a_saved_model_loads_without_its_debugging_information() -> None:
     assert "debug-info" not in causes(path)
     assert size(path) < before
     assert tf.saved_model.load(path).signatures
+
+
+@proves(Remedy.LIST_TENSORS)
+def the_tensors_that_stayed_float_are_listed() -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((32,)), keras.layers.Dense(64, name="narrow"), keras.layers.Dense(64, name="wide")])
+    model.get_layer("narrow").quantize("int8")
+    model.save("partly.keras")
+    text = code_of(printed("partly.keras", "stayed-float", Remedy.LIST_TENSORS))
+    shown = run_cli(*text.split()[1:])
+    assert shown.code == 0
+    assert "wide/kernel" in shown.text
 
 
 @proves(Remedy.GET_FILES)

@@ -195,3 +195,18 @@ def a_model_that_other_forms_were_saved_of_is_converted() -> None:
     follow("aware", _RULE, Remedy.CONVERT_AWARE_MODEL, model=model)
     assert _is_gone("smaller.tflite")
     assert np.allclose(model.predict(X, verbose=0), outputs("smaller.tflite"), atol=0.1)
+
+
+@proves(Remedy.CALIBRATE)
+def training_sets_the_ranges_of_a_wrapped_model() -> None:
+    import numpy as np
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
+
+    model = tfmot.quantization.keras.quantize_model(network(tf_keras))
+    model.compile("sgd", "mse")
+    model.save("wrapped.h5")
+    x, y = np.ones((8, *model.input_shape[1:]), "f4"), np.ones((8, *model.output_shape[1:]), "f4")
+    follow("wrapped.h5", "uncalibrated-quantization", Remedy.CALIBRATE, model=model, x=x, y=y)
+    model.save("trained.h5")
+    assert "uncalibrated-quantization" not in findings("trained.h5")

@@ -9,13 +9,16 @@ from msgspec.structs import replace
 
 from modelinspect.analyses.attribution import attribute
 from modelinspect.analyses.budget_file import COMPRESSORS, Budget, Lock
+from modelinspect.analyses.plan.base import Planning
+from modelinspect.analyses.plan.transport import gzip_frame
 from modelinspect.analyses.rollup import Key, roll_up
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.tensors import Role
-from modelinspect.measure.compressors import BLOCK, GZIP_FRAME, compress_all
+from modelinspect.measure.compressors import BLOCK, compress_all
 from modelinspect.measure.facts import Measurements
 from modelinspect.measure.tarball import tar_stream
+from modelinspect.networks.subject import Subject
 from modelinspect.reports.check import CheckEntry, CheckReport, LockEntry
 from modelinspect.reports.entries import artifact_entry
 from modelinspect.reports.wording import percent, plural
@@ -54,7 +57,10 @@ def compressed_sizes(artifact: Artifact, files: FileSet, names: list[str]) -> di
     if not names:
         return {}
     found = compress_all(_bytes(artifact, files), [COMPRESSORS[name] for name in names])
-    return {name: found[COMPRESSORS[name]] + (GZIP_FRAME if name == "gzip" else 0) for name in names}
+    return {
+        name: found[COMPRESSORS[name]] + (gzip_frame(Planning(Subject(artifact, open_files=files))) if name == "gzip" else 0)
+        for name in names
+    }
 
 
 def _bytes(artifact: Artifact, files: FileSet) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from modelinspect.analyses.matching import Pair, match_tensors
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import NO_TENSOR, TensorId
-from modelinspect.core.tensors import Tensor
+from modelinspect.core.tensors import Storage, Tensor
 from modelinspect.errors import InvariantError
 from modelinspect.networks.names import bare_layer
 from modelinspect.networks.subject import Subject
@@ -175,6 +175,9 @@ def _status(one: Tensor | None, other: Tensor | None, known: Content) -> Status:
     if other is None:
         return Status.REMOVED
     alike = (one.dtype, one.shape, one.storage, one.stored_size) == (other.dtype, other.shape, other.storage, other.stored_size)
+    is_compressed = Storage.COMPRESSED in (one.storage, other.storage)
+    if is_compressed and known is Content.EQUAL:  # only a compressor changed it
+        alike = (one.dtype, one.shape) == (other.dtype, other.shape)
     if not alike or known in (Content.DIFFERENT, Content.TRANSPOSED):
         return Status.CHANGED
     if one.name == other.name:

@@ -104,7 +104,7 @@ def _is_multiplied(artifact: Artifact, tensor: Tensor) -> bool:
     """Return whether a multiplication reads a constant; of a graph, which does not list what reads each, whether it has one at all."""
     if artifact.format is FormatName.TFLITE:
         uses = artifact.facts.get("tensor_uses")
-        readers = uses.get(tensor.name) if isinstance(uses, Mapping) else None
+        readers = uses.get(tensor.path) if isinstance(uses, Mapping) else None
         return isinstance(readers, tuple) and "MUL" in readers
     operators = artifact.facts.get("ops")
     return not isinstance(operators, Mapping) or not _MULTIPLICATIONS.isdisjoint(operators)

@@ -24,7 +24,8 @@ _OTHER_HELPERS = (Remedy.UNCLUSTER, Remedy.UNCLUSTER_FIRST, Remedy.CONVERT_AWARE
 REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.OPTIMIZER_STATE: _OPTIMIZER,
     Cause.EMA_SHADOW: _OPTIMIZER,
-    Cause.PRUNING_STATE: (*_STRIPPED, *_OTHER_HELPERS),
+    Cause.PRUNING_STATE: (*_STRIPPED, *_OTHER_HELPERS[:2]),
+    Cause.QUANTIZATION_AWARE_TRAINING: _OTHER_HELPERS[2:],
     Cause.WRAPPER_DUPLICATE: (*_STRIPPED, *_OTHER_HELPERS),
     Cause.EXPORT_DUPLICATE: (Remedy.SAVE_ONCE, Remedy.KEEP_ONE_CHECKPOINT),
     Cause.SHARED_DUPLICATE: (
@@ -47,7 +48,7 @@ def cause_remedy(cause: Cause, side: Subject) -> Advice | None:
     match cause:
         case Cause.OPTIMIZER_STATE | Cause.EMA_SHADOW:
             return without_optimizer(artifact)
-        case Cause.PRUNING_STATE | Cause.WRAPPER_DUPLICATE:
+        case Cause.PRUNING_STATE | Cause.QUANTIZATION_AWARE_TRAINING | Cause.WRAPPER_DUPLICATE:
             return without_helpers(artifact)
         case Cause.EXPORT_DUPLICATE:
             return exported_once(artifact)

@@ -153,10 +153,20 @@ def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
             return advise(Remedy.LINK_DATASET, artifact, kept=kept, copy=copy)
         case FormatName.GRAPH_DEF | FormatName.TFJS:
             return None
+        case FormatName.CHECKPOINT if not artifact.facts.get("object_graph_nodes"):  # named variables: there are no layers
+            return None
+        case _ if _is_inner(kept, copy) or _is_inner(copy, kept):  # a wrapper and the layer in it
+            return None
         case _:
             kept_ones = artifact.facts.get("checkpoints")
             several = isinstance(kept_ones, tuple | list) and len(kept_ones) > 1
             return advise(Remedy.KEEP_ONE_CHECKPOINT if several else Remedy.SHARE_LAYER, artifact)
+
+
+def _is_inner(one: str, other: str) -> bool:
+    """Return whether a tensor belongs to the layer that another one's layer wraps (Keras: SpectralNormalization, Bidirectional)."""
+    owner = one.rpartition("/vars/")[0]
+    return bool(owner) and other.rpartition("/vars/")[0].startswith(f"{owner}/layer")
 
 
 def converted_dense(artifact: Artifact) -> Advice | None:

@@ -123,22 +123,13 @@ class Remedy(Enum):
     GZIP_FILES = _shell("compress its files for the download", "gzip -9k {files}", "model.json")
     GZIP_FOLDER = _shell("compress it for the download", "tar -cf - {files} | gzip -9 > {archive}", "model")
     GZIP_HDF5 = _shell(
-        "compress its data sets; Keras and h5py read the result as before",
-        "h5repack -L -f GZIP=9 {file_word} {made_word}",
+        "write it again with compressed datasets; Keras and h5py read the result as before",
+        "modelinspect shrink {file_word} -o {made_word}",
     )
-    DEFLATE_KERAS = _python(
-        "deflate its members; Keras loads the result as before",
-        """
-from zipfile import ZIP_DEFLATED, ZipFile
-old = ZipFile({file!r})
-new = ZipFile({made!r}, 'w', ZIP_DEFLATED, compresslevel=9)
-for name in old.namelist():
-    new.writestr(name, old.read(name))
-
-new.close()
-""",
+    DEFLATE_KERAS = _shell(
+        "write it again with compressed members; Keras loads the result as before",
+        "modelinspect shrink {file_word} -o {made_word}",
         "model.keras",
-        "deflated",
     )
 
     # the optimizer's state
@@ -223,6 +214,10 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
         "smaller.tflite",
     )
 
+    CALIBRATE = _python(
+        "train it for a step or more, which sets the ranges, and save or convert it then", "model.fit(x, y, epochs=1)", "model.h5"
+    )
+
     # copies
     SAVE_ONCE = _python(
         "save the model by TensorFlow, which names each variable once (Keras 3's model.export names it twice)",
@@ -230,7 +225,9 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
         "model",
     )
     KEEP_ONE_CHECKPOINT = Text("keep the last of these checkpoints alone: CheckpointManager does with max_to_keep=1", file="model")
-    SHARE_LAYER = Text("let the places share one layer: what it holds is stored once")
+    SHARE_LAYER = Text(
+        "let the places share one layer, which is stored once; save a copy that was never compiled, or its optimizer's state is added"
+    )
     INSPECT_SOURCE = Text("inspect the model that it was compiled from: its weights can be read", file="model.tflite")
     CONVERT_WITHOUT_GRADIENT = _python(
         "convert without the gradient, which only further training needs (`function` and `signature` are those of the conversion)",
@@ -347,8 +344,8 @@ model.save({made!r})
 
     # structures
     NEWEST_HDF5 = _shell(
-        "write it again in HDF5's newest layout, which Keras and h5py read too",
-        "h5repack -L {file_word} {made_word}",
+        "write it again without unused space; Keras and h5py read the result as before",
+        "modelinspect shrink {file_word} -o {made_word}",
     )
     NO_TRACES = _python(
         "save it without functions and signatures; tf_keras's load_model loads it all the same, and serving does not",
@@ -366,6 +363,8 @@ model.save({made!r}, save_format='tf', save_traces=False)
     SAVE_WITH_WEIGHTS = _python("save the model again, with its weights", "model.save({file!r})", "model.keras")
     LOOK = _shell("look at them; writing the model again leaves them behind", "{look}", "model.tflite")
     LOOK_AND_REPACK = _shell("look at them, and leave them behind", "{look}\nh5repack -S FSM_AGGR {file_word} {made_word}")
+
+    LIST_TENSORS = _shell("list the largest, with what reads them", "modelinspect tensors {outer_word} --top 20", "model.tflite")
 
     # comparisons
     COMPARE_STORAGE = _shell("nothing, unless they should differ; see how each tensor is stored", "modelinspect diff {before} {after}")

@@ -10,7 +10,8 @@ class Cause(Coded):
 
     OPTIMIZER_STATE = "optimizer-state", "slot variables, iterations and learning rates of an optimizer"
     EMA_SHADOW = "ema-shadow", "moving averages kept beside each variable"
-    PRUNING_STATE = "pruning-state", "masks, thresholds, pruning steps and helper variables of clustering and quantization-aware training"
+    PRUNING_STATE = "pruning-state", "masks, thresholds, pruning steps and helper variables of clustering"
+    QUANTIZATION_AWARE_TRAINING = "quantization-aware-training", "ranges and steps of quantization-aware training"
     WRAPPER_DUPLICATE = "wrapper-duplicate", "weights that a pruning wrapper and the layer within it both store"
     EXPORT_DUPLICATE = "export-duplicate", "variables that an export writes under two names"
     SHARED_DUPLICATE = "shared-duplicate", "equal tensors stored more than once"
@@ -19,6 +20,7 @@ class Cause(Coded):
     DTYPE_CHANGE = "dtype-change", "elements of another width"
     STRUCTURE_CHANGE = "structure-change", "tensors or layers added, removed or reshaped"
     CONSTANT_FOLDING = "constant-folding", "constants that the graph holds"
+    MORE_OPERATORS = "more-operators", "operators of a TFLite model and the tensors between them: tables, names, shapes, scales"
     GRAPH_DEFINITION = "graph-definition", "nodes, operators, the configuration of layers"
     TRACED_FUNCTIONS = "traced-functions", "functions traced into the graph's library"
     OBJECT_GRAPH = "object-graph", "the graph of Python objects, which a SavedModel or checkpoint keeps to load them again"

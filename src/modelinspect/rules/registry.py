@@ -44,6 +44,7 @@ def wasteful_rules() -> tuple[Rule, ...]:
         identical_weights,
         missing_data,
         negative_zeros,
+        optimizer_never_stepped,
         optimizer_state,
         pruning_not_stripped,
         quant_params_dominate,
@@ -53,7 +54,9 @@ def wasteful_rules() -> tuple[Rule, ...]:
         sparsity_not_applied,
         splat_constant,
         stablehlo_constants,
+        stayed_float,
         tiny_model_overhead,
+        uncalibrated_quantization,
         zip_stored,
     )
 
@@ -74,6 +77,7 @@ def wasteful_rules() -> tuple[Rule, ...]:
         identical_weights.RULE,
         missing_data.RULE,
         negative_zeros.RULE,
+        optimizer_never_stepped.RULE,
         optimizer_state.RULE,
         pruning_not_stripped.RULE,
         quant_params_dominate.RULE,
@@ -82,8 +86,10 @@ def wasteful_rules() -> tuple[Rule, ...]:
         sparsity_lost.RULE,
         sparsity_not_applied.RULE,
         splat_constant.RULE,
+        stayed_float.RULE,
         stablehlo_constants.RULE,
         tiny_model_overhead.RULE,
+        uncalibrated_quantization.RULE,
         zip_stored.RULE,
     )
     return _sorted(modules)

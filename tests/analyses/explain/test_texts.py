@@ -119,19 +119,29 @@ def test_copies_are_counted_also_where_all_have_one_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "said", "remedy"),
+    ("variable", "said", "remedy", "name"),
     [
-        ("layers/prune_low_magnitude/vars/1", "masks, thresholds and steps of pruning wrappers", "strip_pruning"),
-        ("layers/cluster_weights/vars/1", "the centroids of clustering wrappers, and for each weight the index", "strip_clustering"),
-        ("layers/quantize_wrapper_v2/vars/3", "ranges and steps of quantization-aware training", "TFLiteConverter"),
+        ("layers/prune_low_magnitude/vars/1", "masks, thresholds and steps of pruning wrappers", "strip_pruning", "pruning-state"),
+        (
+            "layers/cluster_weights/vars/1",
+            "the centroids of clustering wrappers, and for each weight the index",
+            "strip_clustering",
+            "pruning-state",
+        ),
+        (
+            "layers/quantize_wrapper_v2/vars/3",
+            "ranges and steps of quantization-aware training",
+            "TFLiteConverter",
+            "quantization-aware-training",
+        ),
     ],
 )
-def test_helpers_are_told_by_what_wraps_a_numbered_layer(variable: str, said: str, remedy: str) -> None:
+def test_helpers_are_told_by_what_wraps_a_numbered_layer(variable: str, said: str, remedy: str, name: str) -> None:
     before, after = (Build("m.keras", FormatName.KERAS_ZIP) for _ in range(2))
     for build in (before, after):
         build.tensor("layers/dense/vars/0", (64, 64), data=kernel().tobytes())
     after.tensor(variable, (64, 64), role=Role.PRUNING, data=kernel(seed=2).tobytes())
-    entry = cause(before, after, "pruning-state")
+    entry = cause(before, after, name)
     assert entry.message.startswith(f"added: {said}")
     assert remedy in entry.remedy
 

@@ -124,6 +124,30 @@ def one_changed() -> Any:
     return made
 
 
+def partly_quantized(wide: int) -> Build:
+    """Return a model of one wide kernel and one of int8."""
+    build = model(kernel(64, wide))
+    build.tensor("layer_1/kernel", (64, 64), dtype="int8", data=np.arange(4_096, dtype="i1").tobytes(), layer="layer_1")
+    return build
+
+
+def compiled(steps: int) -> Build:
+    build = model(kernel(50, 20))
+    slot = np.full((50, 20), 0.5 if steps else 0, "<f4")
+    for name in "mv":
+        build.tensor(f"optimizer/Adam/{name}/layer_0/kernel", (50, 20), data=slot.tobytes(), role=Role.OPTIMIZER)
+    build.tensor("optimizer/iterations", (), dtype="int64", data=np.int64(steps).tobytes(), role=Role.OPTIMIZER)
+    return build
+
+
+def wrapped_for_quantization(high: float, step: int = -1) -> Build:
+    build = model(kernel())
+    for name, value in (("output_max", np.float32(high)), ("output_min", np.float32(-6)), ("optimizer_step", np.int32(step))):
+        data, dtype = value.tobytes(), str(value.dtype)
+        build.tensor(f"quantize_layer/quantize_layer_{name}:0", (), dtype=dtype, data=data, role=Role.PRUNING)
+    return build
+
+
 EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = {
     "baseline-already-sparse": (
         lambda: pair(model(kernel(zeros=0.8)), model(kernel(zeros=0.8, seed=2), location="after.h5")),
@@ -157,6 +181,13 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
         lambda: pair(model(kernel()), model(one_changed(), location="after.h5")),
     ),
     "missing-data": (lambda: fixture("tfjs/shard_missing/model.json"), 700, lambda: fixture("tfjs/layers/model.json")),
+    "optimizer-never-stepped": (lambda: alone(compiled(0)), 8_000, lambda: alone(compiled(1))),
+    "stayed-float": (lambda: alone(partly_quantized(64)), 16_384, lambda: alone(partly_quantized(2))),
+    "uncalibrated-quantization": (
+        lambda: alone(wrapped_for_quantization(6)),
+        0,
+        lambda: alone(wrapped_for_quantization(2.5, 100)),
+    ),
     "quant-params-dominate": (lambda: alone(quantized(720)), 720, lambda: alone(quantized(200))),
     "sparse-encoding-net-loss": (
         lambda: alone(sparse(dtype="int8", values=700, index=600)),
@@ -233,6 +264,7 @@ def test_nothing_that_needs_reading_is_claimed_without(rule: str) -> None:
         "sparse-encoding-net-loss",
         "sparse-weights-lost",
         "stablehlo-constants",
+        "stayed-float",
     }
     assert (rule in {entry.rule for entry in unread.findings}) == (rule in structural)
 

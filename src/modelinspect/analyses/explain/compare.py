@@ -11,6 +11,7 @@ from modelinspect.analyses.diff import comparison_notes, content, damage, side_e
 from modelinspect.analyses.explain.answer import answer
 from modelinspect.analyses.explain.compressed import Squeezed
 from modelinspect.analyses.explain.labels import labels
+from modelinspect.analyses.explain.operators import OperatorStructures, differ_in_operators, have_scales
 from modelinspect.analyses.explain.partition import Share, partition
 from modelinspect.analyses.explain.pruning import pruned_kernels
 from modelinspect.analyses.explain.texts import Shown, Told, tell
@@ -99,8 +100,11 @@ def _alone(side: Subject, ledger: Ledger) -> list[_Difference]:
 
 def _differences(before: Subject, old: Ledger, after: Subject, new: Ledger, pairs: Iterable[Pair]) -> list[_Difference]:
     both = [(pair.before, pair.after) for pair in pairs if pair.before is not None and pair.after is not None]
-    mine = partition(before, old, labels(before, {one for one, _ in both}))
-    theirs = partition(after, new, labels(after, {other for _, other in both}))
+    structures = (_operator_structures(before, after), _operator_structures(after, before))
+    alone = [[TensorId(one) for pair in pairs if (one := pair.before) is not None and pair.after is None]]
+    alone.append([TensorId(one) for pair in pairs if (one := pair.after) is not None and pair.before is None])
+    mine = partition(before, old, labels(before, {one for one, _ in both}), alone[0], structures[0])
+    theirs = partition(after, new, labels(after, {other for _, other in both}), alone[1], structures[1])
     logical_before = {share.tensor: share for share in mine if share.cause is None}
     logical_after = {share.tensor: share for share in theirs if share.cause is None}
     found: list[_Difference] = []
@@ -118,6 +122,11 @@ def _differences(before: Subject, old: Ledger, after: Subject, new: Ledger, pair
     found += [_difference(before, share, -1, named_before) for share in left]
     left = [*logical_after.values(), *(share for share in theirs if share.cause is not None)]
     return found + [_difference(after, share, 1, named) for share in left]
+
+
+def _operator_structures(side: Subject, other: Subject) -> OperatorStructures | None:
+    """Return the structures of operators where both sides are TFLite models with other numbers of them."""
+    return OperatorStructures(side, scales=have_scales(side, other)) if differ_in_operators(side, other) else None
 
 
 def _plainer(one: str, other: str) -> str:

@@ -10,6 +10,7 @@ from modelinspect.networks.copies import duplicate_cause, duplicates
 from modelinspect.networks.kernels import frozen_masks
 from modelinspect.networks.optimizers import average_names
 from modelinspect.networks.subject import Subject
+from modelinspect.networks.writers import Helpers, helpers_of
 from modelinspect.reports.causes import Cause
 
 _METRICS = frozenset(
@@ -27,12 +28,13 @@ def labels(side: Subject, paired: Collection[TensorId] = ()) -> dict[TensorId, C
     found: dict[TensorId, Cause] = {}
     averages = average_names(side.artifact)
     masks = frozen_masks(side.artifact, side.measurements)
+    helpers = _helper_cause(side)
     for index, tensor in enumerate(side.artifact.tensors):
         match tensor.role:
             case Role.OPTIMIZER:
                 found[TensorId(index)] = Cause.EMA_SHADOW if tensor.path in averages else Cause.OPTIMIZER_STATE
             case Role.PRUNING:
-                found[TensorId(index)] = Cause.PRUNING_STATE
+                found[TensorId(index)] = helpers
             case Role.QUANTIZATION:
                 found[TensorId(index)] = Cause.QUANTIZATION
             case Role.CONSTANT:
@@ -51,6 +53,12 @@ def labels(side: Subject, paired: Collection[TensorId] = ()) -> dict[TensorId, C
             if one != kept:
                 found[one] = duplicate_cause(side, one, kept)
     return found
+
+
+def _helper_cause(side: Subject) -> Cause:
+    """Return what the helper variables of training wrappers are there for."""
+    is_quantizing = helpers_of(side.artifact) is Helpers.QUANTIZATION
+    return Cause.QUANTIZATION_AWARE_TRAINING if is_quantizing else Cause.PRUNING_STATE
 
 
 def _bookkeeping(tensor: Tensor) -> Cause | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, assert_never
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 import numpy as np
 
 from modelinspect.analyses.attribution import Ledger
+from modelinspect.analyses.explain.operators import OperatorStructures
 from modelinspect.analyses.explain.paths import path_cause
 from modelinspect.analyses.rollup import structure
 from modelinspect.core.artifact import FormatName, Member
@@ -41,16 +42,27 @@ class Share:
     tensor: TensorId | None = None
 
 
-def partition(side: Subject, ledger: Ledger, labels: Mapping[TensorId, Cause]) -> list[Share]:
-    """Return shares that sum to the artifact's size."""
+def partition(
+    side: Subject,
+    ledger: Ledger,
+    labels: Mapping[TensorId, Cause],
+    unpaired: Collection[TensorId] = (),
+    operators: OperatorStructures | None = None,
+) -> list[Share]:
+    """Return shares that sum to the artifact's size.
+
+    ``unpaired`` are tensors that the other side does not have: structures that exist only for them go with them. ``operators`` knows
+    the structures that exist for operators, where those are counted.
+    """
     in_tensor = (ledger.kinds == RegionKind.TENSOR_DATA.code) & (ledger.tensors != NO_TENSOR)
     stored = np.zeros(len(side.artifact.tensors), dtype=np.int64)
     np.add.at(stored, ledger.tensors[in_tensor], ledger.sizes[in_tensor])
     shares: list[Share] = []
     for index, size in enumerate(stored.tolist()):
-        if size:
+        if size or side.tensor(TensorId(index)).storage is Storage.COMPRESSED:
             shares += _tensor_shares(side, TensorId(index), size, labels)
-    owners = _Owners(side, ledger, labels)
+    added = {one: Cause.STRUCTURE_CHANGE for one in unpaired if one not in labels}
+    owners = _Owners(side, ledger, {**labels, **added}, operators)
     for member in side.artifact.members:
         shares += _member_shares(side.artifact.format, member, owners)
     return shares
@@ -60,12 +72,12 @@ def _tensor_shares(side: Subject, index: TensorId, size: int, labels: Mapping[Te
     tensor = side.tensor(index)
     key = side.canonical_name(index)
     label = labels.get(index)
-    if label is not None:
+    if label is not None and tensor.storage is not Storage.COMPRESSED:
         yield Share(label, key, size, index)
         return
     # Dense elements of which some are not there (a missing shard) are no saving of the container's.
     logical = min(size, tensor.logical_size) if tensor.storage is Storage.DENSE else tensor.logical_size
-    yield Share(None, key, logical, index)
+    yield Share(label, key, logical, index)
     extra = size - logical
     if extra:
         yield Share(_storage_cause(tensor.storage), key, extra, index)
@@ -98,7 +110,7 @@ def _member_shares(format: FormatName, member: Member, owners: _Owners) -> Itera
     stored = int(columns.sizes[chosen & inside].sum())
     for logical in member.logical:
         decoded = _structures(logical.map.columns)
-        yield from _structure_shares(format, logical.map, logical.path or (member.name,), decoded, owners)
+        yield from _structure_shares(format, logical.map, logical.path or (member.name,), decoded, owners, logical.path)
         stored -= int(logical.map.columns.sizes[decoded].sum())
     if stored:
         yield Share(Cause.COMPRESSION, "everything but tensors", stored)
@@ -111,9 +123,17 @@ def _structures(columns: Columns) -> NDArray[np.bool_]:
 
 
 def _structure_shares(
-    format: FormatName, map: ByteMap, root: tuple[str, ...], chosen: NDArray[np.bool_], owners: _Owners
+    format: FormatName,
+    map: ByteMap,
+    root: tuple[str, ...],
+    chosen: NDArray[np.bool_],
+    owners: _Owners,
+    above: tuple[str, ...] = (),
 ) -> Iterator[Share]:
-    """Yield a share for each structure: bytes of one kind below one path. ``root`` names what has no path of its own."""
+    """Yield a share for each structure: bytes of one kind below one path.
+
+    ``root`` names what has no path of its own; ``above`` is where a compressed run is, which tensors' owners are known by.
+    """
     table = map.path_table
     rows = np.flatnonzero(chosen)
     prefixes = _ancestors(table, _DEPTH)[map.columns.paths[rows]]
@@ -124,7 +144,11 @@ def _structure_shares(
     for code, size in zip(unique.tolist(), sizes.tolist(), strict=True):
         kind = KINDS[code % len(KINDS)]
         parts = table.parts(PathId(code // len(KINDS))) or root
-        owner = owners.of(parts) if kind in _OWNED else None
+        group = owners.operators.group(kind, parts) if owners.operators is not None else None
+        if group is not None:
+            yield Share(Cause.MORE_OPERATORS, group, size)
+            continue
+        owner = owners.of((*above, *parts)) if kind in _OWNED else None
         key = f"{root[0]} / {structure(parts)}" if root[0] in _SAID and parts != root else structure(parts)
         yield Share(owner or path_cause(format, kind, parts), key, size)
 
@@ -150,9 +174,12 @@ def _ancestors(table: PathTable, depth: int) -> NDArray[np.int64]:
 
 
 class _Owners:
-    """Knows the structures that are there for labelled tensors alone, such as the groups of an optimizer."""
+    """The structures that exist only for labelled tensors, such as the groups of an optimizer or of a layer that was added."""
 
-    def __init__(self, side: Subject, ledger: Ledger, labels: Mapping[TensorId, Cause]) -> None:
+    def __init__(
+        self, side: Subject, ledger: Ledger, labels: Mapping[TensorId, Cause], operators: OperatorStructures | None = None
+    ) -> None:
+        self.operators = operators
         below: dict[tuple[str, ...], set[Cause | None]] = defaultdict(set)
         rows = np.flatnonzero((ledger.kinds == RegionKind.TENSOR_DATA.code) & (ledger.tensors != NO_TENSOR))
         places = np.unique(np.stack([ledger.members[rows], ledger.paths[rows], ledger.tensors[rows]]), axis=1)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from modelinspect.analyses.explain.operators import operators_text
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.networks.optimizer_state import checkpoints, copies_of, is_one, optimizer_text, optimizers_text
@@ -51,6 +52,8 @@ def _message(cause: Cause, grew: bool, shown: Shown, before: Subject | None, aft
     if state is not None:
         return state if before is None else _changed_state(state, grew, shown)
     match cause:
+        case Cause.MORE_OPERATORS if before is not None:
+            return operators_text(before, after)
         case Cause.TRACED_FUNCTIONS:
             return f"{cause.meaning}: {functions_text(before, after)}"
         case Cause.COMPRESSION:
@@ -72,7 +75,7 @@ def _state(cause: Cause, shown: Shown, holder: Subject) -> str | None:
             return optimizer_text(holder)
         case Cause.EMA_SHADOW:
             return f"a moving average beside each of {plural(shown.tensors, 'variable')}"
-        case Cause.PRUNING_STATE:
+        case Cause.PRUNING_STATE | Cause.QUANTIZATION_AWARE_TRAINING:
             return _HELPERS[helpers_of(holder.artifact)]
         case Cause.WRAPPER_DUPLICATE:
             wrapper = _WRAPPERS.get(helpers_of(holder.artifact), "the pruning wrapper")

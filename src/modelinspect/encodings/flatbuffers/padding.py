@@ -1,7 +1,9 @@
 """Tells the padding of a flatbuffer from bytes that belong to nothing.
 
-A builder writes back to front and adds zeros until the next structure stands aligned, also for one that it then leaves out (an empty
-buffer), so padding is shorter than the largest alignment of the schema. What is longer, or not zero, is no padding.
+A builder writes back to front and adds zeros until the next structure is aligned, also for one that it then leaves out (an empty
+buffer). Most alignments are those of the schema; a writer may force a larger one for a vector (``ForceVectorAlignment``: the compilers
+for the Edge TPU align byte code to 16 bytes or more, and leave up to 44 zeros). So a gap of zeros is padding where it is shorter than
+the schema's largest alignment, or where a complete walk proves that nothing refers to it. What is not zero is never padding.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
 
 TOLD = 20
+_LARGEST_ALIGNMENT = 64
+"""More zeros than that between two structures are no writer's padding: they are reported."""
 
 
 def claim_padding(walk: Walk, sheet: Sheet, columns: Columns, alignment: int, end: int | None, vtables: set[int] | None) -> int:
@@ -36,7 +40,7 @@ def claim_padding(walk: Walk, sheet: Sheet, columns: Columns, alignment: int, en
     stops = np.concatenate((begins[1:], [limit]))
     open_gaps = stops > reach
     starts, sizes = reach[open_gaps], (stops - reach)[open_gaps]
-    small = sizes < alignment
+    small = sizes < (alignment if vtables is None else _LARGEST_ALIGNMENT)
     zero = small.copy()
     for index in range(int(sizes[small].max(initial=0))):
         within = small & (sizes > index)

@@ -23,7 +23,10 @@ def tell_model(model: Model, names: Mapping[tuple[int, int], str], facts: Facts)
     if custom:
         facts["custom_operators"] = custom
     facts["operator_versions"] = {code.name: code.version for code in sorted(model.codes, key=lambda code: (code.name, code.version))}
-    facts["subgraphs"] = tuple(_subgraph(graph) for graph in model.subgraphs[:NAMED])
+    stored: dict[int, list[int]] = {}
+    for graph, index in sorted(names):
+        stored.setdefault(graph, []).append(index)
+    facts["subgraphs"] = tuple(_subgraph(graph, stored.get(graph.index, [])) for graph in model.subgraphs[:NAMED])
     signatures = _signatures(model)
     if signatures:
         facts["signatures"] = signatures
@@ -59,14 +62,26 @@ def _counts(model: Model, *, custom: bool) -> dict[str, Fact]:
     return dict(sorted(counts.items()))
 
 
-def _subgraph(graph: SubGraph) -> dict[str, Fact]:
+def _subgraph(graph: SubGraph, stored: list[int]) -> dict[str, Fact]:
     return {
         "name": graph.name,
         "tensors": len(graph.tensors),
         "operators": len(graph.operators),
+        "stored_tensors": _runs(stored),
         "inputs": tuple(_tensor_name(graph, index) for index in graph.inputs[:NAMED]),
         "outputs": tuple(_tensor_name(graph, index) for index in graph.outputs[:NAMED]),
     }
+
+
+def _runs(indices: list[int]) -> tuple[Fact, ...]:
+    """Return sorted indices as runs: the first and the last of each."""
+    runs: list[tuple[int, int]] = []
+    for index in indices:
+        if runs and runs[-1][1] == index - 1:
+            runs[-1] = runs[-1][0], index
+        else:
+            runs.append((index, index))
+    return tuple(runs[:NAMED])
 
 
 def _tensor_name(graph: SubGraph, index: int) -> str:

@@ -1,14 +1,21 @@
-"""Finds two artifacts whose weights are the same."""
+"""Finds two artifacts whose weights are the same, and compares the configurations of their layers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice, zip_longest
 
 from modelinspect.core.artifact import Severity
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.wording import percent, plural
 from modelinspect.rules.base import Evidence, Finding, Rule
+from modelinspect.rules.unsafe.configs import configs_of
+
+_UNIMPORTANT = frozenset(("build_config", "compile_config", "shared_object_id", "batch_input_shape", "registered_name"))
+"""Settings that do not change what a network computes: of training, and what is derived from its inputs."""
+_MOST = 10_000
+_ABSENT = "absent"
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -20,14 +27,50 @@ def _find(subject: Subject) -> Iterator[Finding]:
     zeros, elements = compared.before.kernel_zeros()
     sparse = f"; {percent(zeros, elements)} of the kernels' elements are zero on both sides" if zeros else ""
     message = (
-        f"all {plural(compared.compared, 'tensor')} of the model have equal elements on both sides{sparse}: "
-        f"what differs is how they are stored, not the model"
+        f"all {plural(compared.compared, 'tensor')} of the model have equal elements on both sides{sparse}"
+        f"{_of_documents(compared.before, subject)}"
     )
-    yield Finding(
-        message,
-        0,
-        advise(Remedy.COMPARE_STORAGE, subject.artifact, **compared.locations(subject)),
-    )
+    yield Finding(message, 0, advise(Remedy.COMPARE_STORAGE, subject.artifact, **compared.locations(subject)))
+
+
+def _of_documents(before: Subject, after: Subject) -> str:
+    """Say whether the configurations of the layers are equal, or that they were not compared."""
+    if before.artifact.format is not after.artifact.format or before.open_files is None or after.open_files is None:
+        return ". The structure of the models was not compared"
+    models = [[config.value for config in configs_of(side) if _is_of_layers(config.value)] for side in (before, after)]
+    if not all(models):
+        return ". The structure of the models was not compared"
+    found = list(islice(_differences(models[0], models[1], ""), _MOST))
+    if not found:
+        return "; the configurations of the layers are equal too: what differs is how they are stored"
+    path, one, other = found[0]
+    count = plural(len(found), "setting") if len(found) < _MOST else f"{_MOST:,} settings or more"
+    return f", but the configurations of the layers differ in {count}: {path} is {one} before and {other} after"
+
+
+def _is_of_layers(value: object) -> bool:
+    """Return whether a configuration is of a model or layer, and not of training."""
+    return isinstance(value, Mapping) and "class_name" in value and "config" in value
+
+
+def _differences(one: object, other: object, path: str) -> Iterator[tuple[str, str, str]]:
+    """Yield where two JSON values differ, with both values in short."""
+    pending = [(one, other, path)]
+    while pending:
+        one, other, path = pending.pop()
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            keys = sorted({*one, *other} - _UNIMPORTANT, key=str, reverse=True)
+            pending += [(one.get(key, _ABSENT), other.get(key, _ABSENT), f"{path}.{key}".lstrip(".")) for key in keys]
+        elif isinstance(one, list) and isinstance(other, list):
+            pairs = enumerate(zip_longest(one, other, fillvalue=_ABSENT))
+            pending += reversed([(mine, theirs, f"{path}[{index}]") for index, (mine, theirs) in pairs])
+        elif one != other:
+            yield path, _short(one), _short(other)
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 RULE = Rule(
@@ -35,10 +78,7 @@ RULE = Rule(
     Severity.NOTE,
     "Pruning wraps the same layer objects, so that the model that it began with is pruned too.",
     _find,
-    example=("all 1 tensor of the model have equal elements on both sides: what differs is how they are stored, not the model"),
+    example="all 1 tensor of the model have equal elements on both sides. The structure of the models was not compared",
     remedies=(Remedy.COMPARE_STORAGE,),
-    evidence=(
-        Evidence.COMPARISON,
-        Evidence.VALUES,
-    ),
+    evidence=(Evidence.COMPARISON, Evidence.VALUES),
 )

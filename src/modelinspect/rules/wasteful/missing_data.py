@@ -13,6 +13,7 @@ from modelinspect.rules.base import Finding, Rule
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
+    """Find what is described and not stored. Of an archive that was not read whole, nothing is said: diagnostics report the rest."""
     if subject.artifact.format is FormatName.HDF5:
         return
     missing = [(tensor, lacking) for tensor in subject.artifact.tensors if (lacking := _lacking(tensor))]
@@ -21,7 +22,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
         are = "is" if len(missing) == 1 else "are"
         message = f"{size:,} bytes of {plural(len(missing), 'tensor')} {are} described but not here: {subject.name(missing[0][0])}"
         yield Finding(message, size, advise(Remedy.GET_FILES, subject.artifact))
-    elif subject.artifact.format is FormatName.KERAS_ZIP and "weights" not in subject.artifact.facts:
+    elif subject.artifact.format is FormatName.KERAS_ZIP and "weights" not in subject.artifact.facts and not subject.artifact.diagnostics:
         message = "the archive has the model's configuration and none of its weights"
         yield Finding(message, 0, advise(Remedy.SAVE_WITH_WEIGHTS, subject.artifact))
     elif subject.artifact.format is FormatName.SAVED_MODEL and _lacks_variables(subject):

@@ -8,6 +8,7 @@ from modelinspect.core.artifact import Severity
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.networks.kernels import frozen_masks
 from modelinspect.networks.subject import Subject
+from modelinspect.networks.writers import Helpers, helpers_of
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import without_helpers
 from modelinspect.reports.categories import Category
@@ -26,7 +27,10 @@ def _variables(subject: Subject) -> Iterator[Finding]:
     if not size or not helpers:
         return
     masks = [tensor for tensor in helpers if "mask" in _last(tensor)]
-    message = f"{size:,} bytes ({subject.share(size)}) are helper variables of training: {plural(len(helpers), 'tensor')}"
+    message = (
+        f"{size:,} bytes ({subject.share(size)}) are helper variables of {_KINDS[helpers_of(subject.artifact)]}: "
+        f"{plural(len(helpers), 'tensor')}"
+    )
     if masks:
         held = sum(tensor.stored_size for tensor in masks)
         message += f", {held:,} bytes of them {plural(len(masks), 'mask')} as large as the kernels"
@@ -45,6 +49,14 @@ def _constants(subject: Subject) -> Iterator[Finding]:
         yield Finding(message, size, without_helpers(subject.artifact))
 
 
+_KINDS = {
+    Helpers.NONE: "training wrappers",
+    Helpers.PRUNING: "pruning",
+    Helpers.CLUSTERING: "clustering",
+    Helpers.QUANTIZATION: "quantization-aware training",
+}
+
+
 def _last(tensor: Tensor) -> str:
     return tensor.path.rsplit("/", 1)[-1].split(":")[0].lower()
 
@@ -55,7 +67,7 @@ RULE = Rule(
     "A model saved while wrapped for pruning stores a mask as large as each kernel.",
     _find,
     example=(
-        "4,004 bytes (50.0 %) are helper variables of training: 2 tensors, 4,000 bytes of them 1 mask as large as the "
+        "4,004 bytes (50.0 %) are helper variables of pruning: 2 tensors, 4,000 bytes of them 1 mask as large as the "
         "kernels; inference never reads them"
     ),
     remedies=(
