@@ -55,6 +55,8 @@ class Code(StrEnum):
     """A feature of the format that is not read here."""
     LIMIT = "limit"
     """More time or memory than `Limits` allows."""
+    EXPANSION = "expansion"
+    """A few stored bytes that decompress to far more: what bombs do."""
     CHECKSUM = "checksum"
     """A checksum does not match its bytes."""
     OUTSIDE = "outside"

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from modelinspect.analyses.attribution import attribute
 from modelinspect.analyses.summary import zero_counts
-from modelinspect.errors import LimitError, LocationError
+from modelinspect.errors import Code, LimitError, LocationError
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.entries import ArtifactEntry, MemberEntry, artifact_entry, diagnostic_entry
 from modelinspect.reports.lint import LintReport, counts
 from modelinspect.rules.base import Finding, Place, Rule
 from modelinspect.rules.registry import lint_finding, rule_entries, run_rules
-from modelinspect.rules.unsafe.archives import ARCHIVE_BOMB
+from modelinspect.rules.unsafe.archives import ARCHIVE_BOMB, INCOMPLETE
 from modelinspect.sources.files import FileSet
 
 
@@ -35,8 +35,9 @@ def lint_artifact(subject: Subject, rules: Sequence[Rule]) -> LintReport:
 def lint_refused(files: FileSet, error: LimitError, rules: Sequence[Rule]) -> LintReport:
     """Report an artifact that asks for more than the limits allow: that is what is found."""
     place = Place(files.primary, error.offset if error.member == files.primary else None) if files.primary is not None else None
-    finding = Finding(error.problem, 0, ARCHIVE_BOMB.advice, place)
-    findings = tuple(lint_finding(rule, finding) for rule in rules if rule.id == ARCHIVE_BOMB.id)
+    rule = ARCHIVE_BOMB if error.code is Code.EXPANSION else INCOMPLETE
+    finding = Finding(error.problem, 0, rule.advice, place)
+    findings = tuple(lint_finding(one, finding) for one in rules if one.id == rule.id)
     members = tuple(MemberEntry(name=name, size=_size(files, name), regions=0) for name in files.names())
     size = sum(member.size for member in members)
     return LintReport(

@@ -7,7 +7,7 @@ from enum import StrEnum
 from time import thread_time
 from typing import Any, Self
 
-from modelinspect.errors import LimitError, UsageError
+from modelinspect.errors import Code, LimitError, UsageError
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -104,7 +104,8 @@ class Limits:
         total = spent[cost] = spent.get(cost, 0) + amount
         allowed = self._allowed(cost)
         if total > allowed:
-            raise LimitError(f"the artifact needs {total:,} {cost} but the limit is {allowed:,}", member, offset)
+            code = Code.EXPANSION if cost in (Cost.DECOMPRESSED, Cost.MEMBERS) else Code.LIMIT
+            raise LimitError(f"the artifact needs {total:,} {cost} but the limit is {allowed:,}", member, offset, code)
         self._look_at_clock(member, offset)
 
     def _allowed(self, cost: Cost) -> int:

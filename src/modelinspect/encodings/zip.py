@@ -233,6 +233,8 @@ class _Walker:
             if entry.name in seen:
                 self._note(f"the archive names {entry.name} twice; readers take the last", entry.header_offset, Code.AMBIGUOUS)
             seen.add(entry.name)
+            if b"\0" in entry.raw_name:
+                self._note(f"a member's name goes on behind a NUL: readers take it for {entry.name!r}", entry.header_offset, Code.AMBIGUOUS)
             if is_unsafe(entry.name):
                 self._note(f"member {entry.name!r} would be unpacked outside its folder", entry.header_offset, Code.OUTSIDE)
         found: dict[int, ZipMember] = {}

@@ -109,8 +109,8 @@ def read_entry(cursor: Cursor) -> Entry:
 
 
 def decode_name(name: bytes, flags: int) -> str:
-    """Return a member's name (4.4.4, bit 11); what could break a line is escaped."""
-    return printable(name.decode("utf-8" if flags & Flag.UTF8 else "cp437", "replace"))
+    """Return a member's name (4.4.4, bit 11) up to a NUL, as Python's zipfile cuts it; what could break a line is escaped."""
+    return printable(name.decode("utf-8" if flags & Flag.UTF8 else "cp437", "replace").split("\0", 1)[0])
 
 
 def seek_extra(extra: Cursor, wanted: int) -> bool:

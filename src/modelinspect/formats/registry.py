@@ -54,10 +54,23 @@ def detect(parsing: Parsing) -> Format:
     raise UnknownFormatError(f"{parsing.files.location}: {describe(parsing)}")
 
 
+def readings(files: FileSet) -> list[Format]:
+    """Return the formats by which one file can be opened whole: its beginning may be one model, and its end another."""
+    if files.primary is None:
+        return []
+    found = [_load(module) for module in _EITHER_END]
+    return [format for format in found if format.detect(Parsing(files))]
+
+
+_EITHER_END = ("modelinspect.formats.keras.archive", "modelinspect.formats.keras.hdf5_file", "modelinspect.formats.tflite")
+
+
 def _certain(parsing: Parsing) -> tuple[str, ...]:
     """Return the module that the first bytes of the primary file call for."""
     if parsing.primary is None:
         return ()
+    if parsing.primary.endswith(".keras"):  # Keras opens it by the end of a zip archive, whatever it begins with
+        return ("modelinspect.formats.keras.archive",)
     head = parsing.peek(parsing.primary, max(offset + len(beginning) for offset, beginning, _ in _BEGINNINGS))
     return tuple(module for offset, beginning, module in _BEGINNINGS if head.startswith(beginning, offset))
 

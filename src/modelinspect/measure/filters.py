@@ -17,7 +17,7 @@ import numpy as np
 from modelinspect.core.limits import MIB
 from modelinspect.core.tensors import Hdf5Filter
 from modelinspect.encodings.hdf5.fletcher import without_fletcher32
-from modelinspect.errors import FormatError, LimitError
+from modelinspect.errors import Code, FormatError, LimitError
 from modelinspect.measure.blocks import UnmeasurableError
 
 DEFLATE, SHUFFLE, FLETCHER32, SZIP, NBIT, SCALE_OFFSET, LZF = 1, 2, 3, 4, 5, 6, 32_000
@@ -84,7 +84,8 @@ class ChunkCoder:
         except zlib.error as error:
             raise FormatError(f"a chunk does not inflate: {error}", self.member, offset) from error
         if len(inflated) > most:
-            raise LimitError(f"a chunk of {len(data):,} stored bytes inflates to more than its {self.size:,}", self.member, offset)
+            problem = f"a chunk of {len(data):,} stored bytes inflates to more than its {self.size:,}"
+            raise LimitError(problem, self.member, offset, Code.EXPANSION)
         if not decoder.eof:
             raise FormatError("the deflate stream of a chunk has no end", self.member, offset)
         return inflated

@@ -243,12 +243,14 @@ class DecompressedSource(Source):
 
     def _allow(self, produced: int, consumed: int) -> None:
         limits = self._limits
-        limits.allow("what it decompresses to", produced, limits.decompressed_size, self.name)
+        if produced > limits.decompressed_size:
+            problem = f"what it decompresses to needs {produced:,} but the limit is {limits.decompressed_size:,}"
+            raise LimitError(problem, self.name, code=Code.EXPANSION)
         expansion = limits.expansion if produced <= limits.large_size else limits.large_expansion
         # A few stored bytes say nothing of the rate yet: the decoder runs ahead of them by its window.
         if produced > expansion * (consumed + KIB):
             problem = f"{consumed:,} stored bytes decompress to {produced:,}, over {expansion:,} times as many"
-            raise LimitError(f"{problem}: it looks like a zip bomb and is not read", self.name)
+            raise LimitError(f"{problem}: it looks like a zip bomb and is not read", self.name, code=Code.EXPANSION)
 
 
 @dataclass(frozen=True, slots=True)

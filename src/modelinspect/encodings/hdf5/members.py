@@ -24,7 +24,7 @@ from modelinspect.encodings.hdf5.numbers import text
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, METADATA, State
 from modelinspect.encodings.hdf5.superblock import Roots
 from modelinspect.encodings.hdf5.symbols import LocalHeap, SymbolTable, finish_local_heap, local_heap_header_size, read_local_heap
-from modelinspect.errors import FormatError
+from modelinspect.errors import Code, FormatError
 
 _LINK_INFO, _LINK, _GROUP_INFO, _ATTRIBUTE, _SYMBOL_TABLE, _ATTRIBUTE_INFO = 0x02, 0x06, 0x0A, 0x0C, 0x11, 0x15
 _COMMENT, _REFERENCE_COUNT = 0x0D, 0x16
@@ -89,7 +89,7 @@ class ObjectMembers:
                 place = self.state.paths.add(header.path, MESSAGE_LABELS[_ATTRIBUTE])
                 try:
                     attribute = self.messages.attribute_message(message, path, place)
-                    found[attribute.name] = attribute
+                    self._keep(found, attribute, path)
                 except FormatError as error:
                     self.state.survive(error)
             elif message.kind == _ATTRIBUTE_INFO:
@@ -97,6 +97,17 @@ class ObjectMembers:
             else:
                 rest.append(message)
         return found, rest
+
+    def _keep(self, found: dict[str, Attribute], attribute: Attribute, path: str) -> None:
+        """Keep an attribute; of two that share a name, the HDF5 library finds the first. The others stay, by names of their own."""
+        name, count = attribute.name, 1
+        while name in found:
+            count += 1
+            name = f"{attribute.name} ({count})"
+        if count > 1:
+            problem = f"{path} has {count} attributes {attribute.name}; the HDF5 library reads the first"
+            self.state.walk.report(self.state.error(problem, attribute.span.offset or None, Code.AMBIGUOUS))
+        found[name] = attribute
 
     def _dense_attributes(self, header: Header, message: Message, path: str, node: PathId, found: dict[str, Attribute]) -> None:
         state = self.state
@@ -114,7 +125,7 @@ class ObjectMembers:
                 else:
                     thing = heap.get(record[:8])
                     attribute = self.messages.attribute(thing.data, thing.offset, thing.offset, path, place)
-                found[attribute.name] = attribute
+                self._keep(found, attribute, path)
             except FormatError as error:
                 heap.ok = False
                 state.survive(error)

@@ -16,9 +16,8 @@ _LABEL = 1_000
 def keep_documents(site: Site, file: Hdf5File) -> None:
     """Note every configuration, external link, external storage and virtual data set."""
     for group in file.groups:
-        for name in _CONFIGS:
-            attribute = group.attributes.get(name)
-            if attribute is not None:
+        for attribute in group.attributes.values():  # of several with one name, whichever a reader takes
+            if attribute.name in _CONFIGS:
                 _keep_text(site, attribute)
     for link in file.links:
         if link.kind is LinkKind.EXTERNAL:

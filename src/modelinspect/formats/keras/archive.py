@@ -18,7 +18,7 @@ from modelinspect.encodings.json_keys import top_level_entries
 from modelinspect.encodings.tar import is_tar
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
-from modelinspect.formats.archives.nested import NestedParsing, claim_rest, packed_zip
+from modelinspect.formats.archives.nested import NestedParsing, Packed, claim_rest, packed_zip
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.averages import keeps_averages, moving_averages
@@ -38,6 +38,7 @@ from modelinspect.formats.keras.sharded_weights import read_shards
 from modelinspect.formats.keras.store import store_paths
 from modelinspect.formats.keras.store_naming import StoreNaming
 from modelinspect.sources.base import Source
+from modelinspect.sources.decompressed import Codec
 
 _CONFIG, _METADATA = "config.json", "metadata.json"
 _H5, _NPZ, _SHARDED = "model.weights.h5", "model.weights.npz", "model.weights.json"
@@ -73,11 +74,28 @@ class KerasZip:
         readable = {name: packed for name, packed in files.items() if not packed.problem}
         nested = NestedParsing(parsing, readable, None)
         _Model(nested, tuple(readable), nested.open, site).read()
+        _keep_shadowed(site, directory, files)
         claim_rest(site, directory, files)
         return self.name
 
 
 FORMAT = KerasZip()
+
+
+def _keep_shadowed(site: Site, directory: zip.ZipDirectory, files: Mapping[str, Packed]) -> None:
+    """Note the configurations that a later member of the same name hides: another reader may take them."""
+    for member in directory.members:
+        taken = files.get(member.name)
+        if member.name == _CONFIG and member.data is not None and not member.problem and taken is not None and taken.run != member.data:
+            codec = None if member.is_stored else Codec.DEFLATE
+            source = Packed(site, member.name, member.data, codec, site.claims.root, member.size, member.crc).source()
+            try:
+                site.limits.allow(_CONFIG, source.size, site.limits.document_size, site.source.name)
+                data = source.read_at(0, source.size)
+            except FormatError as error:
+                site.survive(error)
+                continue
+            site.document(DocumentKind.KERAS_CONFIG, member.data, "hidden by a later member", data)
 
 
 def _looks_like_zip(source: Source) -> bool:
@@ -192,7 +210,7 @@ class _Model:
 
     def _survive(self, error: FormatError) -> None:
         site = self.archive if self.archive is not None else self.open(self.names[0])
-        site.diagnose(str(error))
+        site.diagnose(str(error), code=error.code)
 
 
 def _training_span(text: bytes) -> Span:

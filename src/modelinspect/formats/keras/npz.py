@@ -22,6 +22,9 @@ _MAGIC = b"\x93NUMPY"
 _HEADER_LIMIT = 64 * KIB
 _KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex", "b": "bool"}
 _DESCR = re.compile(r"'descr': '([<>|=])([a-zA-Z])(\d*)'")
+_OBJECTS = re.compile(r"'[|<>=]?O\d*'")
+PICKLED = "object"
+"""The element type of arrays of Python objects, which numpy stores as a pickle."""
 _SHAPE = re.compile(r"'shape': \(([\d, ]*)\)")
 
 
@@ -52,10 +55,11 @@ def _read_npy(site: Site, name: str) -> None:
     role = Role.OPTIMIZER if name.startswith(("optimizer", "_optimizer")) else Role.WEIGHT
     layer = None if name == "__root__" else layer_of(name)
     if dtype is None or dense_size(dtype, shape) != size:
-        what = "pickled Python objects, which are never loaded" if "'|O'" in text else "not as long as its header tells"
+        is_pickle = _OBJECTS.search(text) is not None
+        what = "pickled Python objects, which are never loaded" if is_pickle else "not as long as its header tells"
         tensor = Tensor(
             name,
-            opaque("object", 0),
+            opaque(PICKLED if is_pickle else "bytes", 0),
             shape,
             role,
             Storage.INLINE,

@@ -9,15 +9,18 @@ from modelinspect.encodings.zip_headers import is_unsafe
 from modelinspect.errors import Code
 from modelinspect.formats.keras.config import read_json
 from modelinspect.networks.subject import Subject
+from modelinspect.reports.wording import plural
 from modelinspect.rules.base import Finding, Group, Place, Rule
+from modelinspect.rules.unsafe.configs import configs_of
 from modelinspect.rules.unsafe.diagnostics import chosen, with_code
 from modelinspect.rules.unsafe.places import place_of, read_document
+from modelinspect.rules.unsafe.readings import other_readings
 
 ARCHIVE_BOMB = Rule(
     "archive-bomb",
     Severity.ERROR,
     "A few bytes that unpack to many take the memory of whoever opens them.",
-    with_code(Code.LIMIT, "do not unpack or load it"),
+    with_code(Code.EXPANSION, "do not unpack or load it"),
     advice="do not unpack or load it",
     example="decompressing needs 8,589,934,592 but the limit is 268,435,456",
     group=Group.UNSAFE,
@@ -35,12 +38,25 @@ ARCHIVE_LINK = Rule(
 )
 
 
+_AMBIGUOUS = "pack it again; do not trust a check of this file"
+_told_ambiguous = with_code(Code.AMBIGUOUS, _AMBIGUOUS)
+
+
+def _find_ambiguous(subject: Subject) -> Iterator[Finding]:
+    yield from _told_ambiguous(subject)
+    for reading in subject.once(other_readings):
+        message = f"it is {subject.artifact.format} to one reader and {reading.format} to another; both were checked"
+        if reading.problem:
+            message = f"it is {subject.artifact.format} to one reader; as {reading.format} it cannot be read: {reading.problem}"
+        yield Finding(message, 0, _AMBIGUOUS, Place(subject.artifact.members[0].name))
+
+
 AMBIGUOUS_ARCHIVE = Rule(
     "ambiguous-archive",
-    Severity.WARNING,
+    Severity.ERROR,
     "What one reader checks and another loads need not be the same file.",
-    with_code(Code.AMBIGUOUS, "pack it again; do not trust a check of this archive"),
-    advice="pack it again; do not trust a check of this archive",
+    _find_ambiguous,
+    advice=_AMBIGUOUS,
     example="the archive names config.json twice; readers take the last",
     group=Group.UNSAFE,
 )
@@ -95,16 +111,38 @@ PATH_OUTSIDE = Rule(
 )
 
 
+_WHOLE = "get it again, whole"
+_RAISE = "check the rest by hand, or raise the limit: --limit NAME=VALUE"
+
+
 def _find_incomplete(subject: Subject) -> Iterator[Finding]:
-    yield from chosen(subject, lambda found: found.severity is Severity.ERROR, "get it again, whole")
+    yield from chosen(subject, lambda found: found.severity is Severity.ERROR and found.code is not Code.EXPANSION, _WHOLE)
+    yield from chosen(subject, lambda found: found.severity is not Severity.ERROR and found.code is Code.LIMIT, _RAISE)
+    artifact = subject.artifact
+    home = Place(artifact.members[0].name) if artifact.members else None
+    lost = artifact.diagnostic_count - len(artifact.diagnostics)
+    if lost > 0:
+        yield Finding(f"{plural(lost, 'more trouble')} while reading was counted and not looked at", 0, _RAISE, home)
+    if artifact.facts.get("documents_left_out"):
+        yield Finding("it holds more configurations, graphs and references than are kept, and not all were checked", 0, _RAISE, home)
+    if subject.measurements is not None:
+        for found in subject.measurements.diagnostics:
+            if found.code in (Code.LIMIT, Code.EXPANSION):
+                yield Finding(f"{found.problem}: its elements were not read", 0, _RAISE, Place(found.member, found.offset))
+    configs = subject.once(configs_of)
+    for unread in configs.unread:
+        if unread.is_limit:
+            yield Finding(f"{unread.problem}, and was not checked to its end", unread.place.size or 0, _RAISE, unread.place)
+    if configs.left_out:
+        yield Finding(f"{plural(configs.left_out, 'finding')} more about configurations than are kept", 0, _RAISE, home)
 
 
 INCOMPLETE = Rule(
     "incomplete",
-    Severity.ERROR,
-    "What is cut short was not checked whole.",
+    Severity.WARNING,
+    "What was cut short, left out or beyond a limit was not checked.",
     _find_incomplete,
-    advice="get it again, whole",
+    advice=_WHOLE,
     example="weights file '../../weights.bin' is not there",
     group=Group.UNSAFE,
 )

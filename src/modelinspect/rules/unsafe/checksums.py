@@ -37,22 +37,22 @@ def _find_checksum(subject: Subject) -> Iterator[Finding]:
         source = subject.files.open(member.name)
         if source.size < len(LOCAL_HEADER) or source.read_at(0, len(LOCAL_HEADER)) != LOCAL_HEADER:
             continue
-        for entry in _entries(source):
-            problem = _problem(source, entry)
+        for entry in _entries(source, subject.limits):
+            problem = _problem(source, entry, subject.limits)
             if problem and entry.data is not None and entry.data.offset not in seen:
                 place = Place(member.name, entry.data.offset, entry.data.size)
                 yield Finding(f"member {entry.name} {problem}", entry.data.size, _REMEDY, place)
 
 
-def _entries(source: Source) -> tuple[ZipMember, ...]:
+def _entries(source: Source, limits: Limits) -> tuple[ZipMember, ...]:
     scratch = ByteMapBuilder(source.name, source.size)
     try:
-        return walk_zip(Walk(source, scratch, Limits(), lambda error: None)).members
+        return walk_zip(Walk(source, scratch, limits.fresh(), lambda error: None)).members
     except FormatError:  # parsing has told
         return ()
 
 
-def _problem(source: Source, entry: ZipMember) -> str:
+def _problem(source: Source, entry: ZipMember, limits: Limits) -> str:
     if entry.data is None or entry.problem:
         return ""
     try:
@@ -61,7 +61,7 @@ def _problem(source: Source, entry: ZipMember) -> str:
             for offset in range(entry.data.offset, entry.data.end, MIB):
                 found = zlib.crc32(source.read_at(offset, min(MIB, entry.data.end - offset)), found)
             return "" if found == entry.crc else f"has the CRC {found:#010x} but the archive tells {entry.crc:#010x}"
-        inner = DecompressedSource(source, entry.data.offset, entry.data.size, Codec.DEFLATE, entry.size, crc=entry.crc)
+        inner = DecompressedSource(source, entry.data.offset, entry.data.size, Codec.DEFLATE, entry.size, crc=entry.crc, limits=limits)
         inner.decode_all()
     except FormatError as error:
         return f"cannot be checked: {error.problem}"

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from modelinspect.core.artifact import Artifact, Document, DocumentKind
 from modelinspect.core.builder import ByteMapBuilder
-from modelinspect.core.limits import Limits
 from modelinspect.core.span import Span
+from modelinspect.encodings.json_objects import objects
 from modelinspect.encodings.protobuf import WireType, message_class
 from modelinspect.encodings.protobuf.wire import Wire
 from modelinspect.encodings.riegeli import chunks
 from modelinspect.encodings.walk import Walk
+from modelinspect.errors import FormatError
 from modelinspect.formats.graph.core_ops import core_ops
-from modelinspect.formats.keras.config import read_json
 from modelinspect.networks.subject import Subject
 from modelinspect.rules.base import NOWHERE, Place
-from modelinspect.rules.unsafe.configs import sound_fields
+from modelinspect.rules.unsafe.configs import configs_of, sound_fields
+from modelinspect.rules.unsafe.loading import Danger
 from modelinspect.rules.unsafe.operator_table import OPERATORS
 from modelinspect.rules.unsafe.places import open_document, place_of, read_document
+from modelinspect.rules.unsafe.readings import documents_of
 from modelinspect.sources.base import MemorySource
 from modelinspect.sources.files import FileSet
 
@@ -30,7 +33,12 @@ FLEX = "Flex"
 _HEAD = 1 << 16
 _TEXT_SIZE = 64 << 20
 _NAME = 1_000
-_KEPT = 10_000
+_NAMED = 3
+_OPERATORS = 2_000
+"""Operators that are counted apart; the rest are counted together."""
+_MANY = "(other operators)"
+_WAITING = 100_000
+_OPTIONS_SIZE = 64 << 20
 _SAVERS = ("traced_save", "traced_restore")
 """What TensorFlow 2 calls the functions that save and restore (saved_model/functional_saver.py)."""
 _STEPS: dict[str, dict[int, str]] = {
@@ -43,91 +51,148 @@ _STEPS: dict[str, dict[int, str]] = {
 """The fields that lead to nodes, by message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node: its operator, the function that it is in, whether a saver has it, the first bytes of its message."""
+@dataclass(slots=True)
+class Use:
+    """An operator's nodes that are alike: in a saver or not, appending to a file or not; the first few by name, and how many there are.
+
+    ``is_lite`` tells that it is a custom operator of a TFLite model, ``at_load`` that loading a layer makes the node.
+    """
 
     op: str
-    name: str = ""
-    function: str = ""
     place: Place = NOWHERE
     in_saver: bool = False
-    data: bytes = b""
+    to_file: bool = False
     is_lite: bool = False
+    at_load: bool = False
+    names: list[str] = field(default_factory=list)
+    count: int = 0
+    size: int = 0
+
+    def add(self, name: str, place: Place) -> None:
+        """Count one more node."""
+        self.count += 1
+        self.size += place.size or 0
+        if name and len(self.names) < _NAMED:
+            self.names.append(name)
+        if self.count == 1 or (place.member, place.offset or 0) < (self.place.member, self.place.offset or 0):
+            self.place = place
 
 
-def nodes_of(subject: Subject) -> tuple[Node, ...]:
-    """Return the nodes of graphs, functions and TFLite models whose operator may be worth a word."""
-    return tuple(risky_nodes(subject.artifact, subject.files))
+class Uses:
+    """The operators worth a word, one entry for those that are alike: memory for each operator, not for each node."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, bool, bool, bool, bool], Use] = {}
+
+    def add(
+        self,
+        op: str,
+        name: str,
+        place: Place,
+        *,
+        in_saver: bool = False,
+        to_file: bool = False,
+        is_lite: bool = False,
+        at_load: bool = False,
+    ) -> None:
+        """Count a node."""
+        key = (op, in_saver, to_file, is_lite, at_load)
+        use = self.found.get(key)
+        if use is None:
+            if len(self.found) >= _OPERATORS:
+                key = (_MANY, False, False, is_lite, False)
+                op = _MANY
+                use = self.found.get(key)
+            if use is None:
+                use = self.found[key] = Use(op, place, in_saver, to_file, is_lite, at_load)
+        use.add(name, place)
 
 
-def risky_nodes(artifact: Artifact, files: FileSet) -> Iterator[Node]:
-    """Yield nodes of the table's operators and of operators that TensorFlow has not, in the order of the documents."""
-    left = _KEPT
-    for document in artifact.documents:
-        for node in _nodes_of(document, files):
-            left -= 1
-            if left < 0:
-                return
-            yield node
-    yield from _lite(artifact, files)
+def uses_of(subject: Subject) -> tuple[Use, ...]:
+    """Return the operators of graphs, functions, layers and TFLite models that are worth a word."""
+    uses = Uses()
+    for document in documents_of(subject):
+        _search(document, subject, uses)
+    for located in subject.once(configs_of).of(Danger.NODE):
+        op = located.evidence.message
+        if op in OPERATORS or op not in core_ops():
+            uses.add(op, "TensorFlowOpLayer", located.place, at_load=True, to_file=False)
+    _search_lite(subject.artifact, subject.files, uses)
+    return tuple(uses.found.values())
 
 
-def _nodes_of(document: Document, files: FileSet) -> Iterator[Node]:
+def _search(document: Document, subject: Subject, uses: Uses) -> None:
+    files = subject.files
     match document.kind:
         case DocumentKind.GRAPH if document.label == "Riegeli":
-            yield from _in_records(document, files)
+            _search_records(document, subject, uses)
         case DocumentKind.GRAPH:
             source = open_document(document, files)
             if source is not None:
-                yield from _Graph(Wire(source), document).nodes(document.label, source.size)
+                _Graph(Wire(source), document, uses).search(document.label, source.size)
         case DocumentKind.GRAPH_TEXT:
-            data = _binary(read_document(document, files, _TEXT_SIZE), document.label)
-            for node in _Graph(Wire(MemorySource(data)), document).nodes(document.label, len(data)):
-                yield replace(node, place=place_of(document.stream, None))
+            text = read_document(document, files, _TEXT_SIZE)
+            data = _binary(text, document.label)
+            _Graph(Wire(MemorySource(data)), document, uses, has_places=False).search(document.label, len(data))
         case DocumentKind.TFJS_MODEL:
-            yield from _in_json(document, files)
+            _search_json(document, subject, uses)
 
 
 class _Graph:
     """One graph in binary form."""
 
-    def __init__(self, wire: Wire, document: Document) -> None:
+    def __init__(self, wire: Wire, document: Document, uses: Uses, *, has_places: bool = True) -> None:
         self._wire = wire
         self._document = document
+        self._uses = uses
+        self._has_places = has_places
         self._functions: set[str] = set()
         self._scopes: tuple[str, ...] = ("save/", "save_1/")  # a Saver's own, as far as nobody has renamed it
 
-    def nodes(self, label: str, size: int) -> Iterator[Node]:
-        """Yield what is worth a word; a node that calls a function of the library by its name is not."""
-        found = list(self._walk(label, 0, size))
-        for node in found:
-            if node.op in OPERATORS or node.op not in self._functions:
-                saver = any(word in node.function for word in _SAVERS) or (not node.function and node.name.startswith(self._scopes))
-                yield replace(node, in_saver=saver)
+    def search(self, label: str, size: int) -> None:
+        """Count what is worth a word; a node that calls a function of the library by its name is not.
 
-    def _walk(self, label: str, begin: int, end: int) -> Iterator[Node]:
-        pending = [(label, begin, end, "")]
+        The names of functions and the scopes of savers come first, in a pass of their own: nodes stand before them.
+        """
+        for kind, begin, end, _ in self._messages(label, size):
+            if kind == "FunctionDef":
+                self._functions.add(self._function_name(begin, end))
+            elif kind == "SaverDef":
+                self._saver(begin, end)
+        for kind, begin, end, function in self._messages(label, size, nodes=True):
+            if kind == "NodeDef":
+                self._node(begin, end, function)
+
+    def _messages(self, label: str, size: int, *, nodes: bool = False) -> Iterator[tuple[str, int, int, str]]:
+        """Yield the messages on the way to nodes, and the nodes themselves where asked: kind, begin, end, function."""
+        pending = [(label, 0, size, "")]
         while pending:
             kind, begin, end, function = pending.pop()
-            if kind == "FunctionDef":
+            if nodes and kind == "FunctionDef":
                 function = self._function_name(begin, end)
-                self._functions.add(function)
+            steps = _STEPS[kind]
             for _, tag, value, stop in sound_fields(self._wire, begin, end):
-                inner = _STEPS[kind].get(tag >> 3) if tag & 7 == WireType.BYTES else None
+                inner = steps.get(tag >> 3) if tag & 7 == WireType.BYTES else None
                 if inner == "NodeDef":
-                    yield from self._node(value, stop, function)
-                elif inner == "SaverDef":
-                    self._saver(value, stop)
-                elif inner in _STEPS:
-                    pending.append((inner, value, stop, function))
+                    if nodes:
+                        yield inner, value, stop, function
+                elif inner is not None:
+                    if not nodes:
+                        yield inner, value, stop, function
+                    if inner in _STEPS and (nodes or inner != "FunctionDef"):
+                        pending.append((inner, value, stop, function))
 
-    def _node(self, begin: int, end: int, function: str) -> Iterator[Node]:
+    def _node(self, begin: int, end: int, function: str) -> None:
         texts = self._texts(begin, end, (1, 2))
         op = texts.get(2, "")
-        if op and (op in OPERATORS or op not in core_ops()):
-            place = place_of(self._document.stream, Span(self._document.span.offset + begin, end - begin))
-            yield Node(op, texts.get(1, ""), function, place, data=self._wire.bytes(begin, min(end, begin + _HEAD)))
+        if not op or (op not in OPERATORS and (op in core_ops() or op in self._functions)):
+            return
+        name = texts.get(1, "")
+        in_saver = any(word in function for word in _SAVERS) or (not function and name.startswith(self._scopes))
+        to_file = op == "PrintV2" and b"file://" in self._wire.bytes(begin, min(end, begin + _HEAD))
+        span = Span(self._document.span.offset + begin, end - begin) if self._has_places else None
+        where = f" in function {function}" if function else ""
+        self._uses.add(op, f"{name}{where}", place_of(self._document.stream, span), in_saver=in_saver, to_file=to_file)
 
     def _function_name(self, begin: int, end: int) -> str:
         for _, tag, value, stop in sound_fields(self._wire, begin, end):
@@ -162,16 +227,16 @@ def _binary(text: bytes, name: str) -> bytes:
     return binary
 
 
-def _in_records(document: Document, files: FileSet) -> Iterator[Node]:
+def _search_records(document: Document, subject: Subject, uses: Uses) -> None:
     """Look for the operators' names in the records of a chunked model: each may be any part of the graph."""
-    source = open_document(document, files)
+    source = open_document(document, subject.files)
     if source is None:
         return
-    walk = Walk(source, ByteMapBuilder(source.name, source.size), Limits(), lambda error: None)
+    walk = Walk(source, ByteMapBuilder(source.name, source.size), subject.limits, lambda error: None)
     for chunk in chunks(walk):
         for record in chunk.records:
             for op, _ in named_operators(record.data):
-                yield Node(op, place=place_of(document.stream, Span(chunk.begin, chunk.end - chunk.begin)))
+                uses.add(op, "", place_of(document.stream, Span(chunk.begin, chunk.end - chunk.begin)))
 
 
 def named_operators(data: bytes) -> Iterator[tuple[str, int]]:
@@ -185,35 +250,66 @@ def named_operators(data: bytes) -> Iterator[tuple[str, int]]:
                 break
 
 
-def _in_json(document: Document, files: FileSet) -> Iterator[Node]:
-    """Yield the nodes of a TensorFlow.js graph model."""
-    value = read_json(read_document(document, files, _TEXT_SIZE))
-    topology = value.get("modelTopology") if isinstance(value, Mapping) else None
-    if not isinstance(topology, Mapping):
+def _search_json(document: Document, subject: Subject, uses: Uses) -> None:
+    """Count the nodes of a TensorFlow.js graph model; functions end after their nodes, so that nodes wait for them."""
+    text = read_document(document, subject.files, subject.limits.document_size)
+    place = place_of(document.stream, document.span)
+    waiting: list[tuple[str, str]] = []
+    functions: set[str] = set()
+    named: list[tuple[str, str, str]] = []
+    with suppress(FormatError):  # told by `configs_of`, and by parsing
+        for item in objects(text, subject.limits, place.member):
+            op = item.get("op")
+            if isinstance(op, str) and op and (op in OPERATORS or op not in core_ops()):
+                if len(waiting) + len(named) < _WAITING:
+                    waiting.append((op, str(item.get("name"))))
+            elif "nodeDef" in item:
+                signature = item.get("signature")
+                function = str(signature.get("name")) if isinstance(signature, Mapping) else ""
+                functions.add(function)
+                named += [(op, name, function) for op, name in waiting]
+                waiting = []
+    for op, name, function in (*named, *((op, name, "") for op, name in waiting)):
+        if op in OPERATORS or op not in functions:
+            uses.add(op, f"{name} in function {function}" if function else name, place)
+
+
+def _search_lite(artifact: Artifact, files: FileSet, uses: Uses) -> None:
+    """Count the custom operators of TFLite models, and what the NodeDef in the options of a Flex operator names."""
+    models = [artifact.facts]
+    others = artifact.facts.get("other_models")
+    if isinstance(others, Mapping):
+        models += [facts for facts in others.values() if isinstance(facts, Mapping)]
+    names = [name for facts in models if isinstance(counts := facts.get("custom_operators"), Mapping) for name in counts]
+    if not names:
         return
-    library = topology.get("library")
-    functions = library.get("function") if isinstance(library, Mapping) else None
-    lists = [("", topology.get("node"))]
-    for function in functions if isinstance(functions, list) else []:
-        if isinstance(function, Mapping):
-            signature = function.get("signature")
-            name = signature.get("name") if isinstance(signature, Mapping) else None
-            lists.append((str(name), function.get("nodeDef")))
-    known = {name for name, _ in lists}
-    for function, nodes in lists:
-        for node in nodes if isinstance(nodes, list) else []:
-            op = node.get("op") if isinstance(node, Mapping) else None
-            if isinstance(op, str) and op and (op in OPERATORS or op not in core_ops() | known):
-                yield Node(op, str(node.get("name")), function, place_of(document.stream, document.span))
+    places = _operator_places(artifact, files)
+    for name in names:
+        uses.add(name, "", places.get(name, Place(artifact.members[0].name)), is_lite=True)
+    if any(name.startswith(FLEX) for name in names):
+        known = {name.removeprefix(FLEX) for name in names}
+        for op, place in _options(artifact, files):
+            if op not in known:
+                uses.add(f"{FLEX}{op}", "", place, is_lite=True)
 
 
-def _lite(artifact: Artifact, files: FileSet) -> Iterator[Node]:
-    """Yield the custom operators of a TFLite model."""
-    counts = artifact.facts.get("custom_operators")
-    if isinstance(counts, Mapping):
-        places = _operator_places(artifact, files)
-        for name in counts:
-            yield Node(name, place=places.get(name, Place(artifact.members[0].name)), is_lite=True)
+def _options(artifact: Artifact, files: FileSet) -> Iterator[tuple[str, Place]]:
+    """Yield the table's operators that custom options name as a NodeDef does: that is the one that a Flex kernel runs."""
+    left, seen = _OPTIONS_SIZE, set()
+    for member in artifact.members:
+        table = member.map.path_table
+        rows = enumerate(zip(table.names, table.parents, strict=True))
+        named = [index for index, (name, parent) in rows if "custom_options" in (name, table.names[parent])]
+        for row in np.flatnonzero(np.isin(member.map.columns.paths, named)).tolist():
+            span = member.map[row].span
+            left -= span.size
+            if left < 0:
+                return
+            data = files.open(member.name).read_at(span.offset, span.size)
+            if data not in seen:
+                seen.add(data)
+                for op, index in named_operators(data):
+                    yield op, Place(member.name, span.offset + index, len(op))
 
 
 def _operator_places(artifact: Artifact, files: FileSet) -> dict[str, Place]:

@@ -10,11 +10,12 @@ from modelinspect.core.artifact import Member, Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.span import Span
 from modelinspect.errors import Code, FormatError
+from modelinspect.formats.keras.npz import PICKLED
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, example
 from modelinspect.remedies.choose import shown_bytes
 from modelinspect.rules.base import Finding, Group, Place, Rule
-from modelinspect.rules.unsafe.configs import unread_configs
+from modelinspect.rules.unsafe.configs import configs_of
 from modelinspect.rules.unsafe.diagnostics import with_code
 from modelinspect.rules.unsafe.signatures import looks_like
 
@@ -96,12 +97,10 @@ def _find_unread_bytes(subject: Subject) -> Iterator[Finding]:
             message += f": {problems[0]}" if problems else ""
             yield Finding(message, size, "load it only where it can do no harm", Place(member.name, spans[0].offset, spans[0].size))
 
-    for place in unread_configs(subject.artifact, subject.files):
-        message = "a configuration cannot be read as JSON, or is longer than any model's, and was not checked"
-        yield Finding(message, place.size or 0, "load it only where it can do no harm", place)
-    if subject.artifact.facts.get("documents_left_out"):
-        message = "it holds more configurations, graphs and references than any model, and not all of them were checked"
-        yield Finding(message, 0, "load it only where it can do no harm", Place(subject.artifact.members[0].name))
+    for unread in subject.once(configs_of).unread:
+        if not unread.is_limit:
+            message = f"{unread.problem}, and was not checked"
+            yield Finding(message, unread.place.size or 0, "load it only where it can do no harm", unread.place)
 
 
 def unread_spans(member: Member) -> list[Span]:
@@ -149,4 +148,25 @@ ASSET_CODE = Rule(
     group=Group.UNSAFE,
 )
 
-RULES = (TRAILING_DATA, HIDDEN_CONTENT, UNREAD_BYTES, ASSET_CODE)
+_PICKLE = "load it with allow_pickle=False, and only what you know"
+
+
+def _find_pickled_array(subject: Subject) -> Iterator[Finding]:
+    for tensor in subject.artifact.tensors:
+        if tensor.dtype.name == PICKLED:
+            place = Place(tensor.extents[0].member, tensor.extents[0].span.offset, tensor.extents[0].span.size) if tensor.extents else None
+            message = f"the array {tensor.name} is a pickle of Python objects, which runs code when it is loaded"
+            yield Finding(message, tensor.stored_size, _PICKLE, place)
+
+
+PICKLED_ARRAY = Rule(
+    "pickled-array",
+    Severity.ERROR,
+    "numpy.load with allow_pickle=True runs what a pickle says.",
+    _find_pickled_array,
+    advice=_PICKLE,
+    example="the array __root__ is a pickle of Python objects, which runs code when it is loaded",
+    group=Group.UNSAFE,
+)
+
+RULES = (TRAILING_DATA, HIDDEN_CONTENT, UNREAD_BYTES, ASSET_CODE, PICKLED_ARRAY)

@@ -16,6 +16,7 @@ class Risk(StrEnum):
     CHECKPOINT = "checkpoint"
     ASSET = "asset"
     DECODE = "decode"
+    PROGRAM = "program"
 
 
 _TABLE = {
@@ -71,6 +72,9 @@ _TABLE = {
         "DecodeGif DecodeImage DecodeJpeg DecodeAndCropJpeg DecodePng DecodeBmp DecodeWav DecodeWebP DecodeJxl": "takes apart pictures or "
         "sound that the model is given",
         "ParseTensor": "takes apart a tensor that the model is given",
+    },
+    Risk.PROGRAM: {
+        "XlaCallModule": "runs a StableHLO program that the operator holds",
     },
 }
 

@@ -9,73 +9,54 @@ from modelinspect.errors import FormatError
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.wording import plural
 from modelinspect.rules.base import Finding, Group, Place, Rule
-from modelinspect.rules.unsafe.graphs import FLEX, Node, named_operators, nodes_of
+from modelinspect.rules.unsafe.graphs import FLEX, Use, named_operators, uses_of
 from modelinspect.rules.unsafe.odd_bytes import unread_spans
 from modelinspect.rules.unsafe.operator_table import OPERATORS, Risk
 
-_NAMED = 3
 _UNREAD_SIZE = 64 << 20
 
 
-def risk_of(node: Node) -> Risk | None:
-    """Return what a node's operator can do, None where the table does not list it."""
-    known = OPERATORS.get(table_name(node))
+def risk_of(use: Use) -> Risk | None:
+    """Return what an operator can do, None where the table does not list it."""
+    known = OPERATORS.get(table_name(use))
     return None if known is None else known[0]
 
 
-def table_name(node: Node) -> str:
-    """Return the name that TensorFlow has for a node's operator: a Flex operator is one of TensorFlow's."""
-    return node.op.removeprefix(FLEX) if node.is_lite and node.op.startswith(FLEX) else node.op
+def table_name(use: Use) -> str:
+    """Return the name that TensorFlow has for an operator: a Flex operator is one of TensorFlow's."""
+    return use.op.removeprefix(FLEX) if use.is_lite and use.op.startswith(FLEX) else use.op
 
 
-def by_operator(subject: Subject, wanted: Callable[[Node], bool], remedy: str, reason: str = "") -> Iterator[Finding]:
-    """Yield a finding for each operator whose nodes are wanted; the table's reason goes before ``reason``."""
-    groups: dict[str, list[Node]] = {}
-    for node in subject.once(nodes_of):
-        if wanted(node):
-            groups.setdefault(node.op, []).append(node)
-    for op, nodes in sorted(groups.items()):
-        first = min(nodes, key=lambda node: (node.place.member, node.place.offset or 0))
-        why = OPERATORS.get(table_name(first), (None, reason))[1]
-        size = sum(node.place.size or 0 for node in nodes)
-        yield Finding(f"{op} {why}: {_where(nodes)}", size, remedy, first.place)
+def _search(is_wanted: Callable[[Use], bool], advice: str, reason: str = "") -> Callable[[Subject], Iterator[Finding]]:
+    """Return a rule's search for operators: one finding for each, the table's reason before ``reason``."""
+
+    def find(subject: Subject) -> Iterator[Finding]:
+        wanted = (use for use in subject.once(uses_of) if is_wanted(use))
+        for use in sorted(wanted, key=lambda use: use.op):
+            why = OPERATORS.get(table_name(use), (None, reason))[1]
+            yield Finding(f"{use.op} {why}: {_where(use)}", use.size, advice, use.place)
+
+    return find
 
 
-def of_risk(risk: Risk, remedy: str) -> Callable[[Subject], Iterator[Finding]]:
+def of_risk(risk: Risk, advice: str) -> Callable[[Subject], Iterator[Finding]]:
     """Return a rule's search for operators of one risk."""
-
-    def find(subject: Subject) -> Iterator[Finding]:
-        yield from by_operator(subject, lambda node: risk_of(node) is risk, remedy)
-
-    return find
+    return _search(lambda use: risk_of(use) is risk, advice)
 
 
-def _where(nodes: list[Node]) -> str:
-    if nodes[0].is_lite:
+def _where(use: Use) -> str:
+    if use.is_lite:
         return "a custom operator of the model"
-    named = [f"{node.name}{f' in function {node.function}' if node.function else ''}" for node in nodes if node.name]
-    if not named:
+    if use.at_load:
+        return "a TensorFlowOpLayer of the configuration, which runs it with its constants"
+    if not use.names:
         return "in the graph's records"
-    more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
-    return f"{plural(len(nodes), 'node')}: {', '.join(named[:_NAMED])}{more}"
+    more = f" and {use.count - len(use.names):,} more" if use.count > len(use.names) else ""
+    return f"{plural(use.count, 'node')}: {', '.join(use.names)}{more}"
 
 
-def prints_to_file(node: Node) -> bool:
-    """Return whether a PrintV2 appends to a file: its output_stream is ``file://`` and a path."""
-    return node.op == "PrintV2" and b"file://" in node.data
-
-
-def _where_node(is_wanted: Callable[[Node], bool], advice: str, reason: str = "") -> Callable[[Subject], Iterator[Finding]]:
-    """Return a rule's search for the nodes that are wanted."""
-
-    def find(subject: Subject) -> Iterator[Finding]:
-        yield from by_operator(subject, is_wanted, advice, reason)
-
-    return find
-
-
-def _is_flex(node: Node) -> bool:
-    return node.is_lite and node.op.startswith(FLEX)
+def _is_flex(use: Use) -> bool:
+    return use.is_lite and use.op.startswith(FLEX)
 
 
 def _find_unread(subject: Subject) -> Iterator[Finding]:
@@ -103,6 +84,7 @@ _ASSET = "see that the path is one of the model's assets"
 _DECODE = "keep TensorFlow up to date where inputs come from strangers"
 _CUSTOM = "load a library for it only from whom you trust"
 _FLEX = "take what TFLite has itself; converting with tf.lite.OpsSet.TFLITE_BUILTINS alone fails where another operator is left"
+_PROGRAM = "load it only from whom you trust; the program is not looked into"
 _UNREAD = "load it only where it can do no harm"
 
 _ROWS = (
@@ -126,7 +108,7 @@ _ROWS = (
         "file-write-operator",
         Severity.ERROR,
         "A graph that writes files can change the machine that runs it.",
-        _where_node(lambda node: risk_of(node) is Risk.WRITE or prints_to_file(node), _WRITE),
+        _search(lambda use: risk_of(use) is Risk.WRITE or use.to_file, _WRITE),
         _WRITE,
         "PrintV2 prints tensors, or appends them to a file (output_stream): 1 node: PrintV2",
     ),
@@ -142,7 +124,7 @@ _ROWS = (
         "checkpoint-operator",
         Severity.WARNING,
         "Save and restore operators reach files; outside of a saver nobody expects them.",
-        _where_node(lambda node: risk_of(node) is Risk.CHECKPOINT and not node.in_saver, _CHECKPOINT),
+        _search(lambda use: risk_of(use) is Risk.CHECKPOINT and not use.in_saver, _CHECKPOINT),
         _CHECKPOINT,
         "SaveV2 writes files, or moves them, at a path that the graph gives: 1 node: leak",
     ),
@@ -150,7 +132,7 @@ _ROWS = (
         "print-operator",
         Severity.WARNING,
         "What a model prints stands in logs, inputs of its users included.",
-        _where_node(lambda node: risk_of(node) is Risk.PRINT and not prints_to_file(node), _PRINT),
+        _search(lambda use: risk_of(use) is Risk.PRINT and not use.to_file, _PRINT),
         _PRINT,
         "PrintV2 prints tensors, or appends them to a file (output_stream): 1 node: PrintV2",
     ),
@@ -171,11 +153,19 @@ _ROWS = (
         "DecodeRaw takes apart bytes that the model is given: 1 node: decode",
     ),
     (
+        "xla-program",
+        Severity.NOTE,
+        "A compiled program inside one operator runs what the names of the other operators do not show.",
+        of_risk(Risk.PROGRAM, _PROGRAM),
+        _PROGRAM,
+        "XlaCallModule runs a StableHLO program that the operator holds: 1 node: XlaCallModule",
+    ),
+    (
         "custom-operator",
         Severity.NOTE,
         "A custom operator runs native code of a library that has to be loaded first.",
-        _where_node(
-            lambda node: risk_of(node) is None and not _is_flex(node),
+        _search(
+            lambda use: risk_of(use) is None and not _is_flex(use),
             _CUSTOM,
             "is none of TensorFlow's own operators and needs native code from elsewhere",
         ),
@@ -186,8 +176,8 @@ _ROWS = (
         "flex-operator",
         Severity.NOTE,
         "Flex operators bring the whole of TensorFlow's operators into a small runtime.",
-        _where_node(
-            lambda node: _is_flex(node) and risk_of(node) is None,
+        _search(
+            lambda use: _is_flex(use) and risk_of(use) is None,
             _FLEX,
             "is an operator of TensorFlow, whose delegate has to be linked in",
         ),
