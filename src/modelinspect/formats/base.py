@@ -193,10 +193,20 @@ class Parsing:
             self._documents.pop()
             self.facts["documents_left_out"] = True
 
+    def _report_passed_over(self) -> None:
+        """Report links, pipes and devices that would belong to the artifact and are not read."""
+        primary = self.files.primary
+        stem = None if primary is None else primary.rsplit(".", 1)[0]
+        for name, why in sorted(self.files.passed_over().items()):
+            if stem is None or name.startswith(stem):
+                member = next(iter(sorted(self._sites)), name)
+                self.diagnose(Diagnostic(Severity.WARNING, f"{name} {why}, and is not read", member, None, Code.LINK))
+
     def finish(self, name: FormatName) -> Artifact:
         """Make the artifact. Bytes that nobody claimed are unattributed, with a diagnostic where nothing else says why."""
         while self._finishers:
             self._finishers.pop()()
+        self._report_passed_over()
         members: list[Member] = []
         for member, site in sorted(self._sites.items()):
             built = site.claims.build()

@@ -54,6 +54,10 @@ class FileSet(ABC):
     def neighbours(self) -> tuple[str, ...]:
         """Return the names of the files beside the primary file, sorted; none for a directory."""
 
+    def passed_over(self) -> Mapping[str, str]:
+        """Return what is not followed or opened by name, each with the reason: links that lead outside, loops, pipes, devices."""
+        return {}
+
     @abstractmethod
     def _open_source(self, name: str) -> Source: ...
 
@@ -154,7 +158,8 @@ class MemoryFiles(NamedFiles):
 class LocalFiles(FileSet):
     """A file, a directory or a checkpoint prefix of this machine.
 
-    Links to files are followed, links to directories are not: what is inspected stays within what was named.
+    What was named is opened, also through a link. Within a directory and beside a file, a link to a file is followed only where it leads
+    to a file below that directory; links elsewhere, links to directories, loops, pipes and devices are `passed_over`.
     """
 
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
@@ -171,6 +176,8 @@ class LocalFiles(FileSet):
             raise LocationError(f"{path}: is neither a file nor a directory")
         self._folder = path if stat.S_ISDIR(mode) else path.parent
         self.primary = None if stat.S_ISDIR(mode) else path.name
+        self._root: str | None = None
+        self._passed_over: dict[str, str] = {}
         self._names: tuple[str, ...] | None = None if self.primary is None else (self.primary,)
         self._neighbours: tuple[str, ...] | None = () if self.primary is None else None
         self._held: deque[LocalSource] = deque()
@@ -183,9 +190,12 @@ class LocalFiles(FileSet):
     def neighbours(self) -> tuple[str, ...]:
         if self._neighbours is None:
             with _listing(self._folder) as entries:
-                found = [entry.name for entry in entries if entry.name != self.primary and entry.is_file()]
+                found = [entry.name for entry in entries if entry.name != self.primary and self._is_ours(entry, entry.name)]
             self._neighbours = tuple(sorted(found))
         return self._neighbours
+
+    def passed_over(self) -> Mapping[str, str]:
+        return self._passed_over
 
     def _walk(self) -> list[str]:
         found: list[str] = []
@@ -196,15 +206,49 @@ class LocalFiles(FileSet):
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(Path(entry.path))
-                    elif entry.is_file():
-                        found.append(Path(entry.path).relative_to(self._folder).as_posix())
+                        continue
+                    name = Path(entry.path).relative_to(self._folder).as_posix()
+                    if self._is_ours(entry, name):
+                        found.append(name)
                         self.limits.allow("listing the directory's files", len(found), self.limits.members, self.location)
         return found
+
+    def _is_ours(self, entry: os.DirEntry[str], name: str) -> bool:
+        """Return whether an entry is a file of the artifact; of what is not, but looks like one, keep the reason."""
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                return False
+            if not entry.is_symlink():
+                if entry.is_file(follow_symlinks=False):
+                    return True
+                self._pass_over(name, "is a pipe, socket or device")
+                return False
+            if self._root is None:
+                self._root = os.path.realpath(self._folder)
+            target = os.path.realpath(entry.path, strict=True)
+            if os.path.commonpath((self._root, target)) != self._root:
+                self._pass_over(name, "is a link that leads out of the folder")
+            elif not stat.S_ISREG(os.stat(target).st_mode):
+                self._pass_over(name, "is a link to what is not a file")
+            else:
+                return True
+        except (OSError, ValueError):
+            self._pass_over(name, "is a link that leads nowhere, or in a circle")
+        return False
+
+    def _pass_over(self, name: str, why: str) -> None:
+        if len(self._passed_over) < self.limits.diagnostics:
+            self._passed_over[name] = why
 
     def _open_source(self, name: str) -> Source:
         if name not in self.names() and name not in self.neighbours():
             raise LocationError(f"{self.location}: holds no file {name}")
-        source = LocalSource(self._folder / name, name)
+        path = self._folder / name
+        if name != self.primary and path.is_symlink():  # it was seen to stay inside; what it leads to now is looked at again
+            path = Path(os.path.realpath(path))
+            if self._root is None or os.path.commonpath((self._root, path)) != self._root:
+                raise LocationError(f"{self._folder / name}: is a link that leads out of the folder")
+        source = LocalSource(path, name, follow=name == self.primary)
         self._held.append(source)
         if len(self._held) > _OPEN_FILES:
             self._held.popleft().release()

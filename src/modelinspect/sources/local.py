@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 from pathlib import Path
 
 from modelinspect.errors import LocationError, SourceChangedError
@@ -13,20 +14,26 @@ from modelinspect.sources.base import Source
 class LocalSource(Source):
     """A file read with ``pread``: it may shrink under us, and its pages never count as our memory."""
 
-    __slots__ = ("_descriptor", "_path", "name", "size")
+    __slots__ = ("_descriptor", "_flags", "_path", "name", "size")
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
+    def __init__(self, path: Path, name: str | None = None, *, follow: bool = True) -> None:
         self.name = path.name if name is None else name
         self._path: Path = path
         self._descriptor = -1
+        self._flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        if not follow:
+            self._flags |= getattr(os, "O_NOFOLLOW", 0)
         self._reopen()
         self.size = os.fstat(self._descriptor).st_size
 
     def _reopen(self) -> None:
         try:
-            self._descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+            self._descriptor = os.open(self._path, self._flags)
         except OSError as error:
             raise LocationError(f"{self._path}: cannot be opened: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            self.close()
+            raise LocationError(f"{self._path}: is not a file")
 
     def release(self) -> None:
         """Give the descriptor back; each read opens the file again, so that a folder of any number of files can be read."""

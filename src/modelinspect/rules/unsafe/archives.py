@@ -27,12 +27,13 @@ ARCHIVE_BOMB = Rule(
 )
 
 
+_LINK = "put the files themselves there, not links (tarfile unpacks safely with filter='data')"
 ARCHIVE_LINK = Rule(
     "archive-link",
     Severity.WARNING,
-    "A link in an archive can lead out of its folder, and what is unpacked after it goes there.",
-    with_code(Code.LINK, "unpack it with a filter (tarfile: filter='data'); pack files alone"),
-    advice="unpack it with a filter (tarfile: filter='data'); pack files alone",
+    "A link can lead out of the model's folder: to files of the machine, or to where something is unpacked.",
+    with_code(Code.LINK, _LINK),
+    advice=_LINK,
     example="member link is a symbolic link, which is not followed",
     group=Group.UNSAFE,
 )
