@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -12,6 +13,8 @@ from modelinspect.errors import InvariantError, LocationError, ModelInspectError
 
 PROGRAM = "modelinspect"
 CLEAN, FINDINGS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+_ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
+_BY_SIGNAL = 128
 _WIDEST = 100
 _YOUNG = 100_000
 """New objects before Python looks for cycles: what is known of an artifact are many objects and no cycle."""
@@ -53,11 +56,33 @@ def entry() -> NoReturn:
     signal even though it was handled; so after an interrupt the process ends at once.
     """
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
-    code = main()
+    for name in _ENDING_SIGNALS:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
+    try:
+        code = main()
+    except EndedError as ended:
+        _complain(f"ended by {signal.Signals(ended.number).name}")
+        code = ended.number + _BY_SIGNAL
     if code == INTERRUPTED:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+class EndedError(BaseException):
+    """A signal asked the process to end: what is half written is taken away on the way out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """Leave by an exception, so that temporary files are taken away; a second signal ends the process at once."""
+    signal.signal(number, signal.SIG_DFL)
+    raise EndedError(number)
 
 
 def _run(arguments: list[str]) -> int:

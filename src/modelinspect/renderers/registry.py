@@ -19,6 +19,7 @@ class OutputFormat(StrEnum):
     JSON = "json"
     MARKDOWN = "markdown"
     CSV = "csv"
+    CSV_RAW = "csv-raw"
     PARQUET = "parquet"
     HTML = "html"
     MODEL_EXPLORER = "model-explorer"
@@ -38,6 +39,7 @@ _MODULES = {
     OutputFormat.JSON: "modelinspect.renderers.as_json",
     OutputFormat.MARKDOWN: "modelinspect.renderers.markdown",
     OutputFormat.CSV: "modelinspect.renderers.as_csv",
+    OutputFormat.CSV_RAW: "modelinspect.renderers.as_raw_csv",
     OutputFormat.PARQUET: "modelinspect.renderers.parquet",
     OutputFormat.HTML: "modelinspect.renderers.html",
     OutputFormat.MODEL_EXPLORER: "modelinspect.renderers.model_explorer",
