@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.limits import Limits
 from modelinspect.sources.files import FileSet
-from modelinspect.sources.opening import open_location
+from modelinspect.sources.opening import ModelIn, open_location
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from modelinspect.reports.diff import DiffReport
     from modelinspect.reports.explain import ExplainReport
     from modelinspect.reports.inspect import InspectReport
-    from modelinspect.reports.lint import LintReport
+    from modelinspect.reports.lint import LintAllReport, LintReport
     from modelinspect.reports.meaning import MeaningReport
     from modelinspect.reports.models import ModelsReport
     from modelinspect.reports.pictures import Pictures
     from modelinspect.reports.plan import PlanReport
     from modelinspect.reports.shrink import ShrinkReport
     from modelinspect.reports.tensors import TensorsReport
+    from modelinspect.rules.base import Rule
 
 _Report = TypeVar("_Report")
 
@@ -187,19 +188,82 @@ def lint(
 
     ``select`` and ``ignore`` choose rules: ids, patterns, or the groups ``unsafe`` and ``wasteful``. An artifact that
     exceeds the limits is a finding, not an error. ``measure=False`` reads no weights, and rules that need them find nothing.
+    Of a folder or an archive, every model is looked at.
     """
-    from modelinspect.analyses.lint import lint_artifact, lint_refused
-    from modelinspect.errors import LimitError
+    from modelinspect.analyses.lint import lint_several
+    from modelinspect.errors import LimitError, ModelInspectError, UnknownFormatError
     from modelinspect.rules.registry import choose
 
     chosen = choose(select, ignore)
+    if isinstance(location, Artifact | ModelIn):
+        return _lint_one(location, chosen, measure=measure, limits=limits, progress=progress)
+    try:
+        found = list_models(location, limits)
+    except LimitError:
+        found = None
+    if found is None or not (found.models or found.archives or found.untried or found.only):
+        return _lint_one(location, chosen, measure=measure, limits=limits, progress=progress)
+    looked: list[tuple[str, bool, LintReport | ModelInspectError]] = []
+    for place in (*found.models, *((found.only,) if found.only is not None else ())):
+        try:
+            report: LintReport | ModelInspectError = _lint_one(place.place, chosen, measure=measure, limits=limits, progress=progress)
+        except (LimitError, ModelInspectError) as error:
+            report = error
+        looked.append((place.name, place.place.is_archived, report))
+    if not looked:
+        looked.append((".", True, _lint_one(location, chosen, measure=measure, limits=limits, progress=progress)))
+    for place in found.archives:
+        try:
+            looked.append(
+                (place.name, place.place.is_archived, lint(place.place, select=select, ignore=ignore, measure=measure, limits=limits))
+            )
+        except UnknownFormatError:  # an archive of something else
+            continue
+        except ModelInspectError as error:
+            looked.append((place.name, place.place.is_archived, error))
+    if len(looked) == 1 and not found.untried and not isinstance(looked[0][2], ModelInspectError):
+        return looked[0][2]
+    return lint_several(os.fspath(location), looked, found.untried, chosen)
+
+
+def _lint_one(
+    location: Location | Artifact, rules: Sequence[Rule], *, measure: bool, limits: Limits | None, progress: Progress | None
+) -> LintReport:
+    from modelinspect.analyses.lint import lint_artifact, lint_refused
+    from modelinspect.errors import LimitError
+
     place = location.location if isinstance(location, Artifact) else location
     with open_location(place, limits) as files:
         try:
             artifact = location if isinstance(location, Artifact) else parse_files(files, limits=limits)
         except LimitError as error:
-            return lint_refused(files, error, chosen)
-        return lint_artifact(_subject(artifact, files, measure=measure, limits=limits, progress=progress), chosen)
+            return lint_refused(files, error, rules)
+        return lint_artifact(_subject(artifact, files, measure=measure, limits=limits, progress=progress), rules)
+
+
+def lint_all(
+    locations: Sequence[Location],
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    measure: bool = True,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> LintAllReport:
+    """Do as `lint` does for several locations; one that cannot be inspected is in the report. Raises `UsageError` for unknown rules."""
+    from modelinspect.errors import InvariantError, ModelInspectError, UsageError
+    from modelinspect.reports.lint import LintAllReport, LintProblem
+
+    reports: list[LintReport] = []
+    failed: list[LintProblem] = []
+    for location in locations:
+        try:
+            reports.append(lint(location, select=select, ignore=ignore, measure=measure, limits=limits, progress=progress))
+        except (InvariantError, UsageError):
+            raise
+        except (ModelInspectError, OSError) as error:
+            failed.append(LintProblem(location=os.fspath(location), problem=str(error)))
+    return LintAllReport(reports=tuple(reports), failed=tuple(failed))
 
 
 def plan(

@@ -9,17 +9,20 @@ from typing import Annotated
 import typer
 
 from modelinspect import api
-from modelinspect.cli.options import ForceOption, MeasureOption, OutputOption, PathArgument, TopOption
+from modelinspect.cli.options import ForceOption, LimitOption, MeasureOption, OutputOption, TopOption
 from modelinspect.cli.output import Destination
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import Settings, read_settings
 from modelinspect.core.artifact import Severity
-from modelinspect.errors import UsageError
+from modelinspect.core.limits import parse_limits
+from modelinspect.errors import IncompleteError, UsageError
 from modelinspect.renderers.registry import OutputFormat
+from modelinspect.reports.wording import plural
 
 EXAMPLES = """\b
 Examples:
   modelinspect lint model.keras
+  modelinspect lint models/ downloads.zip other.h5
   modelinspect lint model.tflite --select unsafe --fail-on error
   modelinspect lint saved_model/ --format sarif -o findings.sarif
 """
@@ -32,6 +35,7 @@ class LintFormat(StrEnum):
     JSON = "json"
     MARKDOWN = "markdown"
     CSV = "csv"
+    CSV_RAW = "csv-raw"
     SARIF = "sarif"
 
 
@@ -47,8 +51,11 @@ _FailOn = Annotated[
 ]
 
 
+_Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Model files, folders, archives, or prefixes of checkpoints.")]
+
+
 def command(
-    path: PathArgument,
+    paths: _Paths,
     select: _Select = "",
     ignore: _Ignore = "",
     fail_on: _FailOn = None,
@@ -57,17 +64,25 @@ def command(
     format: _Format = LintFormat.TERMINAL,
     output: OutputOption = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
 ) -> int:
     """Find unsafe and wasteful content, without executing anything; exit with 1 where there is some."""
     settings = read_settings(Path.cwd())
     least = _severity(fail_on, settings)
-    destination = Destination(OutputFormat(format), output, force, path)
+    destination = Destination(OutputFormat(format), output, force, paths[0])
+    limits = parse_limits(tuple(limit or ()))
     chosen = _rules(select) or settings.select
     ignored = (*settings.ignore, *_rules(ignore))
     with progress("reading weights") as meter:
-        report = api.lint(path, select=chosen, ignore=ignored, measure=not no_measure, progress=meter)
-    destination.write(report, top)
-    return 1 if report.reaches(least) else 0
+        if len(paths) == 1:
+            report = api.lint(paths[0], select=chosen, ignore=ignored, measure=not no_measure, limits=limits, progress=meter)
+            destination.write(report, top)
+            return 1 if report.reaches(least) else 0
+        every = api.lint_all(paths, select=chosen, ignore=ignored, measure=not no_measure, limits=limits, progress=meter)
+    destination.write(every, top)
+    if every.failed:
+        raise IncompleteError(f"{plural(len(every.failed), 'path')} of {len(paths)} could not be inspected", every.failed[0].location)
+    return 1 if every.reaches(least) else 0
 
 
 def _severity(told: str | None, settings: Settings) -> Severity:

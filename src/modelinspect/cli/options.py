@@ -29,6 +29,10 @@ CompressorsOption = Annotated[
     ),
 ]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first trouble instead of going on with a diagnostic.")]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option("--limit", metavar="NAME=VALUE", help="Raise or lower a limit, such as structure_size=1GiB; may be repeated."),
+]
 TopOption = Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Show the N largest rows; one more sums up the rest.")]
 ModelOption = Annotated[
     str | None, typer.Option("--model", metavar="NAME", help="Which model of a folder or archive with several, as inspect lists them.")

@@ -56,10 +56,14 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The models that were found; ``untried`` counts the folders and files that were too many to look at."""
+    """The models that were found; ``untried`` counts the folders and files that were too many to look at.
+
+    ``archives`` are archives beside the models, which may hold more.
+    """
 
     models: tuple[Candidate, ...]
     untried: int = 0
+    archives: tuple[Candidate, ...] = ()
 
 
 def find_models(shelf: Shelf) -> Candidates:
@@ -71,7 +75,9 @@ def find_models(shelf: Shelf) -> Candidates:
     files, more_left_out = _files(shelf, loose)
     archives = [candidate for candidate in files if candidate.name.lower().endswith(_ARCHIVES)]
     others = [*folders, *(candidate for candidate in files if candidate not in archives)]
-    return Candidates(tuple(sorted(others or archives, key=lambda one: one.name)), left_out + more_left_out)
+    return Candidates(
+        tuple(sorted(others or archives, key=lambda one: one.name)), left_out + more_left_out, tuple(archives if others else ())
+    )
 
 
 def is_junk(name: str) -> bool:

@@ -12,7 +12,7 @@ from modelinspect.core.limits import Limits
 from modelinspect.formats.archives.format import FORMAT as ARCHIVE
 from modelinspect.formats.archives.format import archived_models
 from modelinspect.formats.base import Parsing
-from modelinspect.formats.candidates import Candidates, find_models
+from modelinspect.formats.candidates import Candidate, Candidates, find_models
 from modelinspect.formats.registry import detect
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet, ModelIn, NamedFiles
@@ -30,10 +30,15 @@ class ModelPlace:
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
-    """The models of a location; ``untried`` folders and files were too many to look at."""
+    """The models of a location; ``untried`` folders and files were too many to look at, ``archives`` beside them may hold more.
+
+    ``only`` is the one model of a folder that is not a model itself, where there is one.
+    """
 
     models: tuple[ModelPlace, ...]
     untried: int = 0
+    archives: tuple[ModelPlace, ...] = ()
+    only: ModelPlace | None = None
 
 
 def list_models(files: FileSet, limits: Limits | None = None) -> ModelList:
@@ -47,14 +52,18 @@ def list_models(files: FileSet, limits: Limits | None = None) -> ModelList:
             found: Candidates | None = find_models(_Folder(files, limits))
         else:
             found = archived_models(parsing) if ARCHIVE.detect(parsing) and detect(parsing) is ARCHIVE else None
-    if found is None or len(found.models) < 2 or (all(candidate.is_tflite for candidate in found.models) and files.primary is not None):
-        return ModelList((), found.untried if found is not None else 0)
-    is_archived = files.primary is not None
-    places = [
-        ModelPlace(one.name or ".", one.format.name, one.size, ModelIn(files.location, one.name or ".", is_archived))
-        for one in found.models
-    ]
-    return ModelList(tuple(places), found.untried)
+    if found is None:
+        return ModelList(())
+    archives = tuple(_place(files, one) for one in found.archives)
+    if len(found.models) < 2 or (all(candidate.is_tflite for candidate in found.models) and files.primary is not None):
+        only = _place(files, found.models[0]) if files.primary is None and len(found.models) == 1 and found.models[0].name else None
+        return ModelList((), found.untried, archives, only)
+    return ModelList(tuple(_place(files, one) for one in found.models), found.untried, archives)
+
+
+def _place(files: FileSet, found: Candidate) -> ModelPlace:
+    name = found.name or "."
+    return ModelPlace(name, found.format.name, found.size, ModelIn(files.location, name, files.primary is not None))
 
 
 class _Folder:

@@ -11,7 +11,6 @@ from modelinspect.renderers.look import Look
 from modelinspect.reports.base import Report
 from modelinspect.reports.blocks import Cell
 
-
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a spreadsheet takes for the beginning of a formula, full-width forms too (OWASP, "CSV Injection")."""
 

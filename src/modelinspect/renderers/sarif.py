@@ -15,7 +15,7 @@ from modelinspect.errors import UsageError
 from modelinspect.renderers.escape import markdown_block, markdown_text, plain, plain_lines
 from modelinspect.renderers.look import Look
 from modelinspect.reports.base import Report
-from modelinspect.reports.lint import LintFinding, LintReport, RuleEntry
+from modelinspect.reports.lint import LintAllReport, LintFinding, LintReport, RuleEntry
 from modelinspect.version import VERSION
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -24,9 +24,10 @@ _HELP = "More in docs/guide/lint.md, or by modelinspect explain with the rule's 
 
 def render(report: Report, out: TextIO, look: Look) -> None:
     """Write the log. Raises `UsageError` where a report is not one of `lint`."""
-    if not isinstance(report, LintReport):
+    if not isinstance(report, LintReport | LintAllReport):
         raise UsageError("sarif is a form of lint alone; it lists findings")
-    json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(report)]}, out, indent=2, allow_nan=False)
+    reports = report.reports if isinstance(report, LintAllReport) else (report,)
+    json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(one) for one in reports]}, out, indent=2, allow_nan=False)
     out.write("\n")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from modelinspect.core.artifact import Severity
 from modelinspect.reports.advice import Advisor
 from modelinspect.reports.base import Part, StructReport
-from modelinspect.reports.blocks import Block, Column, Heading, Lines, Notes, Table, Unit
+from modelinspect.reports.blocks import Block, Column, Heading, Lines, Note, Notes, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry
 from modelinspect.reports.wording import plural
 
@@ -74,8 +74,10 @@ class LintReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint
         yield Notes("Findings", notes, len(self.findings) - len(shown))
         yield Lines((", ".join(plural(count, severity) for severity, count in self.counts.items() if count),))
 
-    def table(self) -> Table:
-        columns = (
+    @staticmethod
+    def columns() -> tuple[Column, ...]:
+        """Return the columns of the table."""
+        return (
             Column("rule", "rule"),
             Column("severity", "severity"),
             Column("member", "member"),
@@ -85,6 +87,9 @@ class LintReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint
             Column("message", "message"),
             Column("remedy", "remedy"),
         )
+
+    def table(self) -> Table:
+        columns = self.columns()
         rows = [
             (found.rule, found.severity, found.member, found.offset, found.size, found.bytes, found.message, found.remedy)
             for found in self.findings
@@ -102,3 +107,33 @@ def _where(finding: LintFinding) -> str:
     if finding.member is None or finding.offset is None:
         return ""
     return f" ({finding.member} at byte {finding.offset:,}, {finding.offset:#x})"
+
+
+class LintProblem(Part, frozen=True, kw_only=True):
+    """A location that could not be inspected, and why."""
+
+    location: str
+    problem: str
+
+
+class LintAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint-all/1"):
+    """What rules found in several locations, in the order in which they were named; ``failed`` could not be inspected."""
+
+    reports: tuple[LintReport, ...]
+    failed: tuple[LintProblem, ...]
+
+    def reaches(self, severity: str) -> bool:
+        """Return whether any finding is at or above a severity."""
+        return any(report.reaches(severity) for report in self.reports)
+
+    def blocks(self, top: int | None = None) -> Iterator[Block]:
+        for report in self.reports:
+            yield from report.blocks(top)
+        if self.failed:
+            notes = tuple(Note("error", failure.location, failure.problem) for failure in self.failed)
+            yield Notes("Could not be inspected", notes, 0)
+
+    def table(self) -> Table:
+        inner = LintReport.columns()
+        rows = [(report.artifact.location, *row) for report in self.reports for row in report.table().rows]
+        return Table("", (Column("location", "location"), *inner), rows)

@@ -14,6 +14,7 @@ REPORTS: dict[str, str] = {
     "explain": "modelinspect.reports.explain:ExplainReport",
     "inspect": "modelinspect.reports.inspect:InspectReport",
     "lint": "modelinspect.reports.lint:LintReport",
+    "lint-all": "modelinspect.reports.lint:LintAllReport",
     "map": "modelinspect.reports.map:MapDocument",
     "meaning": "modelinspect.reports.meaning:MeaningReport",
     "models": "modelinspect.reports.models:ModelsReport",

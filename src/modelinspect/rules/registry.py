@@ -107,7 +107,7 @@ def rule_entries(rules: Iterable[Rule]) -> tuple[RuleEntry, ...]:
 def run_rules(subject: Subject, rules: Iterable[Rule]) -> tuple[LintFinding, ...]:
     """Run rules; the severest findings come first, then those of a rule in the order of the file."""
     found = [lint_finding(rule, finding) for rule, finding in _findings(subject, rules)]
-    return tuple(sorted(dict.fromkeys(found), key=_order))
+    return tuple(sorted(dict.fromkeys(found), key=finding_order))
 
 
 def find_all(subject: Subject) -> tuple[FindingEntry, ...]:
@@ -148,5 +148,6 @@ def _matches(rule: Rule, pattern: str) -> bool:
     return pattern in (rule.id, str(rule.group), "all") or fnmatchcase(rule.id, pattern)
 
 
-def _order(finding: LintFinding) -> tuple[int, str, str, int, str]:
+def finding_order(finding: LintFinding) -> tuple[int, str, str, int, str]:
+    """Return what findings are sorted by: the severest first, then those of a rule in the order of the file."""
     return _RANK[Severity(finding.severity)], finding.rule, finding.member or "", finding.offset or 0, finding.message

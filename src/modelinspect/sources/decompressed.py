@@ -211,7 +211,8 @@ class DecompressedSource(Source):
         self._crc = zlib.crc32(block, self._crc)
         self._keep(number, block)
         limits = self._limits
-        limits.allow("its list of gzip members", len(decoder.frames), _FIRST_FRAMES + decoder.consumed // _FRAME_SIZE, self.name)
+        frames = min(limits.members, _FIRST_FRAMES + decoder.consumed // _FRAME_SIZE)
+        limits.allow("its list of gzip members", len(decoder.frames), frames, self.name)
         limits.spend(Cost.DECOMPRESSED, len(block), self.name)
         self._allow(decoder.produced, decoder.consumed)
         if decoder.ended and self.failure is None and self._expected_crc not in (None, self._crc):

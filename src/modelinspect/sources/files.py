@@ -228,7 +228,7 @@ class LocalFiles(FileSet):
             target = os.path.realpath(entry.path, strict=True)
             if os.path.commonpath((self._root, target)) != self._root:
                 self._pass_over(name, "is a link that leads out of the folder")
-            elif not stat.S_ISREG(os.stat(target).st_mode):
+            elif not stat.S_ISREG(Path(target).stat().st_mode):
                 self._pass_over(name, "is a link to what is not a file")
             else:
                 return True

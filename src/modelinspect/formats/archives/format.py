@@ -12,7 +12,7 @@ from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact, Facts
 from modelinspect.core.span import Span
 from modelinspect.encodings import gzip, tar, zip
-from modelinspect.errors import FormatError, SelectionError, UnknownFormatError
+from modelinspect.errors import Code, FormatError, SelectionError, UnknownFormatError
 from modelinspect.formats.archives.nested import NestedParsing, Packed, archive_depth, claim_rest, packed_tar, packed_zip
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.candidates import Candidate, Candidates, detected, find_models
@@ -142,7 +142,7 @@ def _parse_files(parsing: Parsing, site: Site, files: Mapping[str, Packed], kind
         parsing.facts["also_holds"] = others
     if others and wanted is None:
         problem = f"{chosen.name} is inspected; the archive holds other models too: {', '.join(others[:_NAMED_FILES])}"
-        site.diagnose(problem, None, Severity.NOTE)
+        site.diagnose(problem, None, Severity.NOTE, Code.INCOMPLETE)
     if chosen.name:
         parsing.facts["wrapped_name"] = chosen.name
     form = chosen.format.parse(chosen.parsing)

@@ -113,12 +113,14 @@ PATH_OUTSIDE = Rule(
 
 
 _WHOLE = "get it again, whole"
+_EACH = "unpack it, and check each model"
 _RAISE = "check the rest by hand, or raise the limit: --limit NAME=VALUE"
 
 
 def _find_incomplete(subject: Subject) -> Iterator[Finding]:
     yield from chosen(subject, lambda found: found.severity is Severity.ERROR and found.code is not Code.EXPANSION, _WHOLE)
     yield from chosen(subject, lambda found: found.severity is not Severity.ERROR and found.code is Code.LIMIT, _RAISE)
+    yield from chosen(subject, lambda found: found.severity is Severity.NOTE and found.code is Code.INCOMPLETE, _EACH)
     artifact = subject.artifact
     home = Place(artifact.members[0].name) if artifact.members else None
     lost = artifact.diagnostic_count - len(artifact.diagnostics)

@@ -276,11 +276,11 @@ def _search_json(document: Document, subject: Subject, uses: Uses) -> None:
 
 def _search_lite(artifact: Artifact, files: FileSet, uses: Uses) -> None:
     """Count the custom operators of TFLite models, and what the NodeDef in the options of a Flex operator names."""
-    models = [artifact.facts]
+    models: list[Mapping[str, object]] = [artifact.facts]
     others = artifact.facts.get("other_models")
     if isinstance(others, Mapping):
         models += [facts for facts in others.values() if isinstance(facts, Mapping)]
-    names = [name for facts in models if isinstance(counts := facts.get("custom_operators"), Mapping) for name in counts]
+    names = [str(name) for facts in models if isinstance(counts := facts.get("custom_operators"), Mapping) for name in counts]
     if not names:
         return
     places = _operator_places(artifact, files)

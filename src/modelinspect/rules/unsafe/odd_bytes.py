@@ -161,7 +161,7 @@ def _find_pickled_array(subject: Subject) -> Iterator[Finding]:
 
 PICKLED_ARRAY = Rule(
     "pickled-array",
-    Severity.ERROR,
+    Severity.WARNING,
     "numpy.load with allow_pickle=True runs what a pickle says.",
     _find_pickled_array,
     advice=_PICKLE,
