@@ -20,7 +20,6 @@ from modelinspect.sources.base import Source, WindowSource
 from modelinspect.sources.files import FileSet
 
 _DOCUMENTS = 10_000
-_CONFIGURATIONS = frozenset((DocumentKind.KERAS_CONFIG, DocumentKind.KERAS_METADATA, DocumentKind.TFJS_MODEL))
 
 
 class Format(Protocol):
@@ -187,6 +186,14 @@ class Parsing:
         """Keep the map of what a compressed run of a member decodes to."""
         self._logical.setdefault(member, []).append(logical)
 
+    def documents(self) -> tuple[Document, ...]:
+        """Return the documents that were kept so far."""
+        return tuple(self._documents)
+
+    def sites(self) -> dict[str, Site]:
+        """Return the sites of the members that were opened so far, by name."""
+        return dict(self._sites)
+
     def keep_document(self, document: Document) -> None:
         """Keep a document; beyond a number that no model has, a fact says that some were not."""
         self._documents.append(document)
@@ -208,10 +215,6 @@ class Parsing:
         while self._finishers:
             self._finishers.pop()()
         self._report_passed_over()
-        if any(document.kind in _CONFIGURATIONS for document in self._documents):
-            from modelinspect.formats.embedded import divide_documents
-
-            divide_documents(self, self._documents, self._sites)
         members: list[Member] = []
         for member, site in sorted(self._sites.items()):
             built = site.claims.build()

@@ -6,8 +6,7 @@ import hashlib
 import json
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from modelinspect.core.artifact import Document, DocumentKind
 from modelinspect.core.facts import Fact
@@ -15,9 +14,7 @@ from modelinspect.core.tensors import WindowStep
 from modelinspect.encodings.json_values import LongValue, ValueKind, long_values
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.errors import ModelInspectError
-
-if TYPE_CHECKING:
-    from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.base import Parsing, Site
 
 PATH_PART = "embedded data"
 """The part of a region's path that says that a value is written as text."""
@@ -29,13 +26,14 @@ _KERAS_MESSAGE = "third_party.py.tf_keras.protobuf.SavedMetadata"
 _JSON = (DocumentKind.KERAS_CONFIG, DocumentKind.TFJS_MODEL)
 
 
-def divide_documents(parsing: Parsing, documents: Iterable[Document], site_of: dict[str, Site]) -> None:
+def divide_documents(parsing: Parsing) -> None:
     """Give every long value of the configurations a region, and a fact that says what it is.
 
     Texts inside a compressed run have the fact only: their regions are those of the run.
     """
     found: list[Fact] = []
-    for document in documents:
+    site_of = parsing.sites()
+    for document in parsing.documents():
         for text, begin in _texts(parsing, document):
             for value in long_values(text, LEAST):
                 if len(found) < _MOST_VALUES:

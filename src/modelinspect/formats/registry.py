@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from modelinspect.core.artifact import Artifact
+from modelinspect.core.artifact import Artifact, DocumentKind
 from modelinspect.core.collector import paused_collector
 from modelinspect.core.limits import Limits
 from modelinspect.errors import UnknownFormatError
@@ -38,6 +38,9 @@ _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"ML\xefR", "modelinspect.formats.mlir"),
 )
 """First bytes that no other format has, and where: the module is asked at once, and the others are not even loaded."""
+
+
+_CONFIGURATIONS = frozenset((DocumentKind.KERAS_CONFIG, DocumentKind.KERAS_METADATA, DocumentKind.TFJS_MODEL))
 
 
 def formats() -> list[Format]:
@@ -79,7 +82,16 @@ def parse(files: FileSet, limits: Limits | None = None, *, strict: bool = False)
     """Turn files into facts; no weights are read. Raises `ModelInspectError`."""
     parsing = Parsing(files, limits, strict=strict)
     with paused_collector():
+        parsing.at_finish(lambda: _divide(parsing))  # the first that is added comes last
         return parsing.finish(detect(parsing).parse(parsing))
+
+
+def _divide(parsing: Parsing) -> None:
+    """Give long values in configurations their own regions."""
+    if any(document.kind in _CONFIGURATIONS for document in parsing.documents()):
+        from modelinspect.formats.embedded import divide_documents
+
+        divide_documents(parsing)
 
 
 def _load(module: str) -> Format:

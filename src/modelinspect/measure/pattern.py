@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 
@@ -90,7 +91,7 @@ class PatternFinder:
         shape = self.tensor.shape
         if self._next != self.tensor.element_count or len(shape) < 2:
             return None
-        filled = [_filled_along(self._rows, shape[:-1], axis) for axis in range(len(shape) - 1)]
+        filled = list(_filled_along_axes(self._rows, shape[:-1]))
         filled.append(self._columns)
         alive = [int(np.count_nonzero(some)) for some in filled]
         count = self.tensor.element_count
@@ -103,7 +104,18 @@ class PatternFinder:
         )
 
 
-def _filled_along(rows: NDArray[np.bool_], shape: tuple[int, ...], axis: int) -> NDArray[np.bool_]:
-    """Return which slices along an axis hold something; the axes before and after it are one each, as numpy has 64 at most."""
-    stacked = rows.reshape(prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]))
-    return np.asarray(stacked.any(axis=(0, 2)), dtype=np.bool_)
+def _filled_along_axes(rows: NDArray[np.bool_], shape: tuple[int, ...]) -> Iterator[NDArray[np.bool_]]:
+    """Yield for each axis which of its slices hold something.
+
+    The axes before and after it are one each, as numpy has 64 at most; axes of length 1 have one slice, which is everything.
+    """
+    everything = np.array([rows.any()], dtype=np.bool_)
+    before, after = 1, prod(shape)
+    for length in shape:
+        if length == 1:
+            yield everything
+            continue
+        after //= length
+        stacked = rows.reshape(before, length, after)
+        yield np.asarray(stacked.any(axis=(0, 2)), dtype=np.bool_)
+        before *= length

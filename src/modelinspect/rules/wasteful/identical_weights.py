@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import islice, zip_longest
 
-from modelinspect.core.artifact import Severity
+from modelinspect.core.artifact import DocumentKind, Severity
+from modelinspect.formats.keras.config import read_json
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.wording import percent, plural
 from modelinspect.rules.base import Evidence, Finding, Rule
-from modelinspect.rules.unsafe.configs import configs_of
+from modelinspect.rules.unsafe.places import read_document
 
 _UNIMPORTANT = frozenset(("build_config", "compile_config", "shared_object_id", "batch_input_shape", "registered_name"))
 """Settings that do not change what a network computes: of training, and what is derived from its inputs."""
+_SIZE = 64 << 20
 _MOST = 10_000
 _ABSENT = "absent"
 
@@ -37,7 +39,7 @@ def _of_documents(before: Subject, after: Subject) -> str:
     """Say whether the configurations of the layers are equal, or that they were not compared."""
     if before.artifact.format is not after.artifact.format or before.open_files is None or after.open_files is None:
         return ". The structure of the models was not compared"
-    models = [[config.value for config in configs_of(side) if _is_of_layers(config.value)] for side in (before, after)]
+    models = [[value for value in _configurations(side) if _is_of_layers(value)] for side in (before, after)]
     if not all(models):
         return ". The structure of the models was not compared"
     found = list(islice(_differences(models[0], models[1], ""), _MOST))
@@ -46,6 +48,13 @@ def _of_documents(before: Subject, after: Subject) -> str:
     path, one, other = found[0]
     count = plural(len(found), "setting") if len(found) < _MOST else f"{_MOST:,} settings or more"
     return f", but the configurations of the layers differ in {count}: {path} is {one} before and {other} after"
+
+
+def _configurations(side: Subject) -> Iterator[object]:
+    """Yield the configurations that are stored as JSON."""
+    for document in side.artifact.documents:
+        if document.kind is DocumentKind.KERAS_CONFIG:
+            yield read_json(read_document(document, side.files, _SIZE).rstrip(b"\0"))
 
 
 def _is_of_layers(value: object) -> bool:
