@@ -7,15 +7,24 @@ import zipfile
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
+from modelinspect.core.artifact import Severity
+from modelinspect.errors import ModelInspectError
+from modelinspect.formats.registry import parse
+from modelinspect.networks.subject import Subject
 from modelinspect.pruning.errors import JobError, PruningError
-from modelinspect.pruning.safety import code_in_config, code_in_graph
+from modelinspect.rules.registry import run_rules, unsafe_rules
+from modelinspect.sources.files import FileSet, MemoryFiles
+from modelinspect.sources.opening import open_location
 
 MAX_CONFIG = 256 * 2**20
 CONFIG = "config.json"
+HARMLESS_TO_LOAD = frozenset(("asset-code", "checksum", "hidden-content", "print-operator", "trailing-data"))
+"""Findings of lint that are worth a warning, but about nothing that a loader runs, reads or writes."""
+TRUSTED_PACKAGES = frozenset(("builtins", "keras", "tensorflow_model_optimization", "tf_keras"))
+"""Packages that a configuration may name: of these lint judges each name."""
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -71,6 +80,22 @@ def refuse_code(place: Path, model: ModelFile) -> None:
         )
 
 
+def unsafe_content(files: FileSet) -> tuple[str, ...]:
+    """Return what lint finds of code, files and addresses that loading would run, read or write; nothing of it is loaded."""
+    rules = [rule for rule in unsafe_rules() if rule.severity is not Severity.NOTE and rule.id not in HARMLESS_TO_LOAD]
+    try:
+        artifact = parse(files)
+        findings = run_rules(Subject(artifact, open_files=files, limits=files.limits), rules)
+    except ModelInspectError as problem:
+        return (f"it cannot be checked: {_first_line(problem)}",)
+    return tuple(dict.fromkeys(f"{finding.message} ({finding.rule})" for finding in findings))
+
+
+def _unsafe_at(place: Path) -> tuple[str, ...]:
+    with open_location(place) as files:
+        return unsafe_content(files)
+
+
 def config_beside(place: Path) -> Path:
     """Return where the configuration of a file of weights is: beside it, as in an unpacked ``.keras``."""
     return place.parent / CONFIG
@@ -101,11 +126,14 @@ def _weights(place: Path) -> ModelFile:
         raise PruningError(f"{config}: {config.stat().st_size:,} bytes are too many for a configuration")
     metadata = place.parent / "metadata.json"
     try:
-        version = json.loads(metadata.read_bytes()).get("keras_version", "") if metadata.is_file() else ""
+        noted = metadata.read_bytes() if metadata.is_file() else b"{}"
+        version = json.loads(noted).get("keras_version", "")
         text = config.read_text(encoding="utf-8")
     except (ValueError, AttributeError, RecursionError) as problem:
         raise PruningError(f"{place.parent}: its configuration is not JSON: {_first_line(problem)}") from problem
-    return _judged(config, ModelKind.WEIGHTS, text, version if isinstance(version, str) else "")
+    beside = MemoryFiles({CONFIG: text.encode(), "metadata.json": noted}, location=str(place.parent))
+    code = (*unsafe_content(beside), *_unsafe_at(place))
+    return _judged(config, ModelKind.WEIGHTS, text, version if isinstance(version, str) else "", code)
 
 
 def _hdf5(place: Path) -> ModelFile:
@@ -122,7 +150,7 @@ def _hdf5(place: Path) -> ModelFile:
             "holds weights alone, without the network's configuration" if weights_alone else "is no Keras model (no model_config attribute)"
         )
         raise PruningError(f"{place}: {what}; save the whole model with model.save")
-    return _judged(place, ModelKind.HDF5, config, version or "")
+    return _judged(place, ModelKind.HDF5, config, version or "", _unsafe_at(place))
 
 
 def _keras_zip(place: Path) -> ModelFile:
@@ -132,7 +160,7 @@ def _keras_zip(place: Path) -> ModelFile:
         version = json.loads(metadata).get("keras_version", "")
     except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, OSError, EOFError, RecursionError, NotImplementedError) as problem:
         raise PruningError(f"{place}: not a whole .keras file: {_first_line(problem)}") from problem
-    return _judged(place, ModelKind.KERAS, config, version if isinstance(version, str) else "")
+    return _judged(place, ModelKind.KERAS, config, version if isinstance(version, str) else "", _unsafe_at(place))
 
 
 def _saved_model(place: Path) -> ModelFile:
@@ -145,34 +173,25 @@ def _saved_model(place: Path) -> ModelFile:
         raise PruningError(
             f"{place}: a SavedModel without Keras metadata (keras_metadata.pb): a graph alone cannot be wrapped; give the Keras file"
         )
-    code = list(code_in_graph(graph))
-    for config in _json_objects(metadata or graph):
-        code += code_in_config(config)
-    if b'"Lambda"' in metadata and not code:
-        code.append("a Lambda layer")
-    return ModelFile(ModelKind.SAVED_MODEL, "", tuple(dict.fromkeys(code)))
+    return ModelFile(ModelKind.SAVED_MODEL, "", _unsafe_at(place))
 
 
-def _json_objects(data: bytes) -> list[Any]:
-    """Return the JSON objects that stand in serialized metadata, each from its first byte as far as it goes."""
-    found: list[Any] = []
-    at, decoder = 0, json.JSONDecoder(strict=False)
-    text = data.decode("latin-1")
-    while (start := text.find("{", at)) >= 0:
-        try:
-            value, at = decoder.raw_decode(text, start)
-            found.append(value)
-        except (ValueError, RecursionError):
-            at = start + 1
-    return found
-
-
-def _judged(place: Path, kind: ModelKind, config: str, version: str) -> ModelFile:
+def _judged(place: Path, kind: ModelKind, config: str, version: str, code: tuple[str, ...]) -> ModelFile:
     try:
         parsed = json.loads(config)
-        return ModelFile(kind, version, code_in_config(parsed), foreign_layers(parsed))
+        return ModelFile(kind, version, (*code, *foreign_modules(parsed)), foreign_layers(parsed))
     except (ValueError, RecursionError) as problem:
         raise PruningError(f"{place}: its model configuration is not JSON: {_first_line(problem)}") from problem
+
+
+def foreign_modules(config: object) -> tuple[str, ...]:
+    """Return what a configuration has Keras import from packages that are neither Keras nor tfmot, one phrase each."""
+    found: dict[str, None] = {}
+    for part in _objects(config):
+        module = part.get("module")
+        if isinstance(module, str) and module and module.partition(".")[0] not in TRUSTED_PACKAGES:
+            found[f"{part.get('class_name')} of the Python module {module}"] = None
+    return tuple(found)
 
 
 def foreign_layers(config: object) -> tuple[str, ...]:
