@@ -183,7 +183,7 @@ def test_a_model_with_the_optimizer_state_of_another_backend_is_pruned(tmp_path:
     result = prune(tmp_path / "small.keras", "-o", tmp_path / "p", *QUICK)
     assert result.code == 0, result.err
     assert manifest(tmp_path / "p")["versions"]["keras_backend"] == "tensorflow"
-    assert manifest(tmp_path / "p")["warnings"] == []
+    assert not [warning for warning in manifest(tmp_path / "p")["warnings"] if "optimizer" in warning]
     check_zeros(tmp_path / "p", 0.8)
     optimizer = mi.inspect(tmp_path / "p" / "original" / "model.keras").categories.optimizer_state
     assert optimizer == mi.inspect(tmp_path / "small.keras").categories.optimizer_state > 0
