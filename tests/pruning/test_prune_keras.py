@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import os
 import subprocess
@@ -59,6 +60,12 @@ def prune(*arguments: str | Path) -> CliResult:
 def manifest(folder: Path) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     return loaded
+
+
+def optimizer_values(place: Path) -> dict[str, Any]:
+    """Return the optimizer's variables in a .keras file, read by h5py."""
+    with zipfile.ZipFile(place) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        return {name: dataset[()] for name, dataset in file["optimizer/vars"].items()}
 
 
 def make(folder: Path, *names: str, **environment: str) -> Path:
@@ -183,10 +190,11 @@ def test_a_model_with_the_optimizer_state_of_another_backend_is_pruned(tmp_path:
     result = prune(tmp_path / "small.keras", "-o", tmp_path / "p", *QUICK)
     assert result.code == 0, result.err
     assert manifest(tmp_path / "p")["versions"]["keras_backend"] == "tensorflow"
-    assert manifest(tmp_path / "p")["warnings"] == []
+    assert not [warning for warning in manifest(tmp_path / "p")["warnings"] if "optimizer" in warning]
     check_zeros(tmp_path / "p", 0.8)
-    optimizer = mi.inspect(tmp_path / "p" / "original" / "model.keras").categories.optimizer_state
-    assert optimizer == mi.inspect(tmp_path / "small.keras").categories.optimizer_state > 0
+    given, saved = (optimizer_values(place) for place in (tmp_path / "small.keras", tmp_path / "p" / "original" / "model.keras"))
+    assert len(given) == len(saved) == 10
+    assert all(np.array_equal(given[name], saved[name]) for name in given)
 
 
 def test_an_optimizer_state_that_does_not_fit_is_one_warning(models: Path, tmp_path: Path) -> None:
@@ -268,3 +276,7 @@ def test_a_network_of_keras_3_is_pruned_in_a_few_steps_and_saved_by_every_method
     assert result.code == 0, result.err
     check_artifacts(tmp_path / "p")
     check_zeros(tmp_path / "p", 0.8)
+    rows = {(row["stage"], row["method"]): row for row in manifest(tmp_path / "p")["artifacts"]}
+    for method in ("h5", "keras", "weights-h5"):
+        states = [rows[stage, method]["categories"]["optimizer-state"] for stage in ("original", "pruned")]
+        assert states[0] == states[1]

@@ -96,8 +96,11 @@ class KerasEngine:
         if job.training.one_shot:
             prune(network, job.schedule.sparsity, **pattern)
         else:
+            has_state = bool(getattr(network.optimizer, "built", False))
             self.compile(network, job.training, losses)
             train(network, (MagnitudePruning(**_arguments(schedule), **pattern),))
+            if not has_state:  # compare like with like: the original was saved without the state of an optimizer
+                self.compile(network, job.training, losses)
         yield Stage.PRUNED, network
 
     def count_zeros(self, network: Network, decisions: Sequence[Decision]) -> tuple[WeightSparsity, ...]:
