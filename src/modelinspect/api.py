@@ -189,7 +189,7 @@ def lint(
     exceeds the limits is a finding, not an error. ``measure=False`` reads no weights, and rules that need them find nothing.
     Of a folder or an archive, every model is looked at.
     """
-    from modelinspect.analyses.lint import lint_several
+    from modelinspect.analyses.lint import lint_refused, lint_several
     from modelinspect.errors import LimitError, ModelInspectError, UnknownFormatError
     from modelinspect.rules.registry import choose
 
@@ -198,9 +198,10 @@ def lint(
         return _lint_one(location, chosen, measure=measure, limits=limits, progress=progress)
     try:
         found = list_models(location, limits)
-    except LimitError:
-        found = None
-    if found is None or not (found.models or found.archives or found.untried or found.only):
+    except LimitError as error:
+        with open_location(location, limits) as files:
+            return lint_refused(files, error, chosen)
+    if not (found.models or found.archives or found.untried or found.only):
         return _lint_one(location, chosen, measure=measure, limits=limits, progress=progress)
     looked: list[tuple[str, bool, LintReport | ModelInspectError]] = []
     for place in (*found.models, *((found.only,) if found.only is not None else ())):

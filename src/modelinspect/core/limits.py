@@ -64,7 +64,7 @@ class Limits:
     """One filtered block (an HDF5 chunk, a Snappy block) decoded in memory; h5repack makes chunks of 32 MiB."""
     copied_size: int = 256 * MIB
     """Bytes copied from objects that many places refer to, for the artifact as a whole."""
-    node_size: int = 48
+    node_size: int = 64
     """Stored bytes of a graph node on average, beyond the first 10,000 that are not like another; no writer makes smaller ones."""
     member_size: int = 64
     """Stored bytes of a file in an archive on average, with its headers, beyond the first 10,000 files."""

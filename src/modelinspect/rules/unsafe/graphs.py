@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from modelinspect.networks.subject import Subject
 from modelinspect.rules.base import NOWHERE, Place
 from modelinspect.rules.unsafe.configs import configs_of, sound_fields
 from modelinspect.rules.unsafe.loading import Danger
-from modelinspect.rules.unsafe.operator_table import OPERATORS
+from modelinspect.rules.unsafe.operator_table import OPERATORS, Risk
 from modelinspect.rules.unsafe.places import open_document, place_of, read_document
 from modelinspect.rules.unsafe.readings import documents_of
 from modelinspect.sources.base import MemorySource
@@ -38,6 +38,8 @@ _OPERATORS = 2_000
 """Operators that are counted apart; the rest are counted together."""
 _MANY = "(other operators)"
 _WAITING = 100_000
+_SHORTEST_NODE = 3
+"""A message of no more bytes has no operator with a name."""
 _OPTIONS_SIZE = 64 << 20
 _SAVERS = ("traced_save", "traced_restore")
 """What TensorFlow 2 calls the functions that save and restore (saved_model/functional_saver.py)."""
@@ -107,6 +109,18 @@ class Uses:
                 use = self.found[key] = Use(op, place, in_saver, to_file, is_lite, at_load)
         use.add(name, place)
 
+    def merge(self, uses: Iterable[Use]) -> None:
+        """Count what another search has counted."""
+        for use in uses:
+            key = (use.op, use.in_saver, use.to_file, use.is_lite, use.at_load)
+            known = self.found.get(key)
+            if known is None:
+                self.found[key] = use
+            else:
+                known.count += use.count
+                known.size += use.size
+                known.names = (known.names + use.names)[:_NAMED]
+
 
 def uses_of(subject: Subject) -> tuple[Use, ...]:
     """Return the operators of graphs, functions, layers and TFLite models that are worth a word."""
@@ -146,53 +160,49 @@ class _Graph:
         self._document = document
         self._uses = uses
         self._has_places = has_places
+        self._found = Uses()
+        self._checkpoints: list[tuple[str, str, str, Place]] = []
         self._functions: set[str] = set()
         self._scopes: tuple[str, ...] = ("save/", "save_1/")  # a Saver's own, as far as nobody has renamed it
 
     def search(self, label: str, size: int) -> None:
         """Count what is worth a word; a node that calls a function of the library by its name is not.
 
-        The names of functions and the scopes of savers come first, in a pass of their own: nodes stand before them.
+        Functions and savers stand behind the nodes that they say something of, so what is counted is looked at again in the end.
         """
-        for kind, begin, end, _ in self._messages(label, size):
-            if kind == "FunctionDef":
-                self._functions.add(self._function_name(begin, end))
-            elif kind == "SaverDef":
-                self._saver(begin, end)
-        for kind, begin, end, function in self._messages(label, size, nodes=True):
-            if kind == "NodeDef":
-                self._node(begin, end, function)
-
-    def _messages(self, label: str, size: int, *, nodes: bool = False) -> Iterator[tuple[str, int, int, str]]:
-        """Yield the messages on the way to nodes, and the nodes themselves where asked: kind, begin, end, function."""
         pending = [(label, 0, size, "")]
         while pending:
             kind, begin, end, function = pending.pop()
-            if nodes and kind == "FunctionDef":
+            if kind == "FunctionDef":
                 function = self._function_name(begin, end)
+                self._functions.add(function)
             steps = _STEPS[kind]
             for _, tag, value, stop in sound_fields(self._wire, begin, end):
                 inner = steps.get(tag >> 3) if tag & 7 == WireType.BYTES else None
                 if inner == "NodeDef":
-                    if nodes:
-                        yield inner, value, stop, function
-                elif inner is not None:
-                    if not nodes:
-                        yield inner, value, stop, function
-                    if inner in _STEPS and (nodes or inner != "FunctionDef"):
-                        pending.append((inner, value, stop, function))
+                    if stop - value > _SHORTEST_NODE:
+                        self._node(value, stop, function)
+                elif inner == "SaverDef":
+                    self._saver(value, stop)
+                elif inner in _STEPS:
+                    pending.append((inner, value, stop, function))
+        for op, name, function, place in self._checkpoints:
+            in_saver = any(word in function for word in _SAVERS) or (not function and name.startswith(self._scopes))
+            self._found.add(op, name, place, in_saver=in_saver)
+        self._uses.merge(use for use in self._found.found.values() if use.op in OPERATORS or use.op not in self._functions)
 
     def _node(self, begin: int, end: int, function: str) -> None:
         texts = self._texts(begin, end, (1, 2))
         op = texts.get(2, "")
-        if not op or (op not in OPERATORS and (op in core_ops() or op in self._functions)):
+        if not op or (op not in OPERATORS and op in core_ops()):
             return
         name = texts.get(1, "")
-        in_saver = any(word in function for word in _SAVERS) or (not function and name.startswith(self._scopes))
         to_file = op == "PrintV2" and b"file://" in self._wire.bytes(begin, min(end, begin + _HEAD))
-        span = Span(self._document.span.offset + begin, end - begin) if self._has_places else None
-        where = f" in function {function}" if function else ""
-        self._uses.add(op, f"{name}{where}", place_of(self._document.stream, span), in_saver=in_saver, to_file=to_file)
+        place = place_of(self._document.stream, Span(self._document.span.offset + begin, end - begin) if self._has_places else None)
+        if op in OPERATORS and OPERATORS[op][0] is Risk.CHECKPOINT and len(self._checkpoints) < _WAITING:
+            self._checkpoints.append((op, name, function, place))
+            return
+        self._found.add(op, f"{name} in function {function}" if function else name, place, to_file=to_file)
 
     def _function_name(self, begin: int, end: int) -> str:
         for _, tag, value, stop in sound_fields(self._wire, begin, end):
