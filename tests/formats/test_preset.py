@@ -87,9 +87,21 @@ def test_a_quantized_preset_reports_the_mode_of_each_layer_and_what_stayed_float
     assert artifact.facts["quantized_layers"] == {name: policy["config"]["mode"] for name, policy in policies.items()}
     left = artifact.facts["stayed_float"]
     arrays = h5_arrays((fixture_path("keras_presets/int4") / "model.weights.h5").read_bytes())
-    scales = {tensor.name for tensor in artifact.tensors if tensor.role is Role.QUANTIZATION}
+    scales = {tensor.path for tensor in artifact.tensors if tensor.role is Role.QUANTIZATION}
     wide = {name: a.nbytes for name, a in arrays.items() if a.dtype == np.float32 and a.ndim > 1 and name not in scales}
-    assert left == {"tensors": 1, "bytes": sum(wide.values()), "quantized_bytes": 1240, "largest": tuple(wide)}
+    assert left == {"tensors": 1, "bytes": sum(wide.values()), "quantized_bytes": 1240, "largest": ("position_embedding/vars/0",)}
+
+
+def test_int4_weights_of_a_preset_are_counted_one_by_one() -> None:
+    tensors = {tensor.name: tensor for tensor in opened("keras_presets/int4").tensors}
+    stored = h5_arrays((fixture_path("keras_presets/int4") / "model.weights.h5").read_bytes())["layers/dense/vars/0"]
+    kernel = tensors["pooled_dense/kernel"]
+    assert (kernel.dtype.name, kernel.shape) == ("int4", (16, 16))
+    assert stored.shape == (16, 8)
+    low, high = (stored.astype(np.uint8) & 0xF), (stored.astype(np.uint8) >> 4)
+    report = mi.inspect(fixture_path("keras_presets/int4")).to_dict()
+    (entry,) = [tensor for tensor in report["tensors"] if tensor["name"] == "pooled_dense/kernel"]
+    assert entry["element_count"] == low.size + high.size
 
 
 def test_a_float_preset_says_nothing_of_what_stayed_float() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from modelinspect.core.facts import Fact
 from modelinspect.core.tensors import ElementKind, Role, Tensor
+from modelinspect.formats.keras.config import LayerConfig
 
 _SHOWN = 20
 _TEXT = 200
@@ -59,6 +60,17 @@ def _policy_modes(policy: object) -> dict[str, Fact]:
         if isinstance(layer, str) and isinstance(mode, str):
             found[layer] = mode[:_TEXT]
     return found
+
+
+def policies_of(config: object) -> dict[str, LayerConfig]:
+    """Return what the configuration of a preset says of its quantized layers: one for each policy, by the layer's name."""
+    settings = config.get("config") if isinstance(config, Mapping) else None
+    policy = settings.get("dtype") if isinstance(settings, Mapping) else None
+    told = policy.get("config") if isinstance(policy, Mapping) else None
+    policies = told.get("policy_map") if isinstance(told, Mapping) else None
+    if not isinstance(policies, Mapping):
+        return {}
+    return {str(name): LayerConfig(str(name).rpartition("/")[2], "", {"dtype": one}) for name, one in policies.items()}
 
 
 def stayed_float(tensors: Iterable[Tensor]) -> dict[str, Fact] | None:

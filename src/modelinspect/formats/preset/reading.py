@@ -15,9 +15,10 @@ from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.config import LayerConfig, model_config, read_json
 from modelinspect.formats.keras.legacy_naming import LegacyNaming
+from modelinspect.formats.keras.packed import describe_packed
 from modelinspect.formats.keras.sharded_weights import read_shards
 from modelinspect.formats.keras.store_naming import StoreNaming
-from modelinspect.formats.preset.facts import config_facts, stayed_float
+from modelinspect.formats.preset.facts import config_facts, policies_of, stayed_float
 from modelinspect.formats.preset.members import WEIGHTS, Part, part_of
 from modelinspect.formats.safetensors.file import count_parameters, read_safetensors
 from modelinspect.formats.safetensors.index import read_index
@@ -93,6 +94,7 @@ class PresetReader:
             self._survive(name, readers[self.parts[name]])
         if found:
             self.parsing.facts["weight_files"] = tuple(found)
+        describe_packed(self.parsing, range(self.parsing.tensor_count), policies_of(self.documents.get("config.json")))
         self._tell_apart()
 
     def _tell_apart(self) -> None:
