@@ -39,6 +39,7 @@ NAVIGATION = {
         "guide/explain",
         "guide/plan",
         "guide/shrink",
+        "guide/shrink",
         "guide/lint",
         "guide/check",
         "guide/prune",

@@ -273,6 +273,7 @@ def plan(
     measure: bool = True,
     convert: bool = False,
     strict: bool = False,
+    seconds: float | None = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> PlanReport:
@@ -280,8 +281,11 @@ def plan(
 
     ``only`` names the options to compute; ``convert`` runs TensorFlow's converter as well, in a separate process, and measures its files.
     Compressors run for real over all bytes, and ``progress`` is told how far they are; with ``measure=False`` no weights are read, and
-    what the structure alone tells is left.
+    what the structure alone tells is left. After ``seconds``, no further option is begun and compressors stop; the report says what
+    was left out.
     """
+    import time
+
     from modelinspect.analyses.plan.base import Planning
     from modelinspect.analyses.plan.registry import check_names, find_options
     from modelinspect.measure.facts import Aspect
@@ -289,10 +293,11 @@ def plan(
 
     wanted = frozenset(only)
     check_names(wanted)
+    deadline = None if seconds is None else time.monotonic() + seconds
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         measurements = measure_files(artifact, files, limits=limits, aspects=(Aspect.ENTROPY, Aspect.VALUES)) if measure else None
         subject = Subject(artifact, measurements, open_files=files, limits=files.limits)
-        report = find_options(Planning(subject, progress, wanted))
+        report = find_options(Planning(subject, progress, wanted, deadline=deadline))
         if not convert:
             return report
         from modelinspect.pruning.converter import measure_forms

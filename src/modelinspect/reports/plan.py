@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 
 from modelinspect.reports.advice import Advisor
 from modelinspect.reports.base import Part, StructReport
@@ -12,11 +13,39 @@ from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry
 TENSORS_SHOWN = 12
 
 
+class Group(StrEnum):
+    """What kind of result an option gives."""
+
+    SAME_FILE = "same-file"
+    TRANSPORT = "transport"
+    CONVERSION = "conversion"
+    BOUND = "bound"
+
+
+def group_of(option: str) -> Group:
+    """Return the group of an option by its name; the last step of a combination decides."""
+    last = option.rpartition("+")[2]
+    if last in _TRANSPORT:
+        return Group.TRANSPORT
+    if last == "entropy-bound":
+        return Group.BOUND
+    return Group.CONVERSION if last.startswith("tflite-") and last != "tflite-pack" else Group.SAME_FILE
+
+
+_UNCHANGED = frozenset(
+    ("hdf5-repack", "hdf5-gzip", "zip-deflate", "hdf5-repack+hdf5-gzip", "hdf5-repack+zip-deflate", "alias-duplicates", "tflite-pack")
+)
+"""Options that change neither an element nor a document."""
+_TRANSPORT = frozenset(("gzip-9", "zstd-19", "brotli-11"))
+
+
 class OptionEntry(Part, frozen=True, kw_only=True):
     """A way to make the artifact smaller.
 
-    ``basis`` is ``measured``, ``exact``, ``estimate`` (off by ``error``, a fraction, at the most) or ``bound``. ``download_size`` is the
-    size after gzip, null where it was not measured. ``command`` is code of a shell or lines of Python, to be run in the artifact's folder.
+    ``basis`` is ``measured``, ``exact``, ``estimate`` (off by ``error``, a fraction, at the most) or ``bound``. ``download_size``
+    is the size after gzip, null where it was not measured. ``group`` is ``same-file`` (loads as before), ``transport``
+    (compressed for download), ``conversion`` or ``bound``. An option ``a+b`` is the steps in that order. ``command`` is code of
+    a shell or lines of Python, to be run in the artifact's folder.
     """
 
     option: str
@@ -26,6 +55,7 @@ class OptionEntry(Part, frozen=True, kw_only=True):
     error: float | None = None
     download_size: int | None = None
     lossless: bool
+    group: str
     loads_as: str
     command: str
     notes: str
@@ -61,6 +91,7 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         yield Heading(self.artifact.location, self.artifact.size, (self.artifact.format,))
+        yield Lines(tuple(self._best()))
         if self.notes:
             yield Lines(self.notes)
         shown = self.options if top is None else self.options[:top]
@@ -69,9 +100,24 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
             Column("size", "bytes", Unit.BYTES),
             Column("share", "of now", Unit.SHARE, rank=1),
             Column("download", "gzipped", Unit.BYTES, rank=2),
+            Column("group", "result", rank=4),
+            Column("lossless", "lossless", rank=4),
+            Column("loads", "loads in", rank=5),
             Column("basis", "known", rank=3),
         )
-        rows = [(entry.option, entry.size, self._share(entry), entry.download_size, told_basis(entry)) for entry in shown]
+        rows = [
+            (
+                entry.option,
+                entry.size,
+                self._share(entry),
+                entry.download_size,
+                entry.group,
+                "yes" if entry.lossless else "no",
+                entry.loads_as,
+                told_basis(entry),
+            )
+            for entry in shown
+        ]
         yield Table("How small it could be", columns, rows)
         advisor = Advisor()
         notes = tuple(advisor.command(entry.basis, entry.option, _told(entry), entry.command) for entry in shown if entry.command)
@@ -91,6 +137,7 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
             Column("error", "error", Unit.SHARE),
             Column("download_size", "download size", Unit.BYTES),
             Column("lossless", "lossless"),
+            Column("group", "group"),
             Column("loads_as", "loads as"),
             Column("command", "command"),
             Column("notes", "notes"),
@@ -104,6 +151,7 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
                 entry.error,
                 entry.download_size,
                 "yes" if entry.lossless else "no",
+                entry.group,
                 entry.loads_as,
                 entry.command,
                 entry.notes,
@@ -111,6 +159,21 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
             for entry in self.options
         ]
         return Table("", columns, rows)
+
+    def _best(self) -> Iterator[str]:
+        """Say what is smallest of what loads as before: with everything in it, and without training state where that is less."""
+        usable = [entry for entry in self.options if entry.group == Group.SAME_FILE and entry.basis == "measured"]
+        plain = [entry for entry in usable if entry.option in _UNCHANGED]
+        if not plain:
+            yield "No option that was measured makes it smaller and leaves it as it is."
+        for kind, found in (("Smallest that loads as before, with nothing changed", plain), ("Smallest without training state", usable)):
+            best = min(found, key=lambda entry: (entry.size, entry.option), default=None)
+            if best is None or (found is usable and plain and best in plain):
+                continue
+            share = self._share(best)
+            told = "" if share is None else f" ({share:.1%})"
+            command = f": {best.command}" if "\n" not in best.command else ""
+            yield f"{kind}: {best.option}, {best.size:,} bytes{told}{command}"
 
     def _share(self, entry: OptionEntry) -> float | None:
         return entry.size / self.artifact.size if self.artifact.size else None

@@ -48,12 +48,11 @@ def _differences(old: Contents, new: Contents, roles: Mapping[str, str]) -> Iter
 
 
 def _entry(name: str, difference: str, one: Content | None, other: Content | None, roles: Mapping[str, str]) -> ContentEntry:
-    shown = name.partition("\0")[0]
-    return ContentEntry(tensor=shown, difference=difference, role=roles.get(shown, ""), before=_form(one), after=_form(other))
+    return ContentEntry(tensor=name, difference=difference, role=roles.get(name, ""), before=_form(one), after=_form(other))
 
 
 def _roles(*artifacts: Artifact) -> dict[str, str]:
-    return {name: str(tensor.role) for one in reversed(artifacts) for tensor in one.tensors for name in (tensor.name, *tensor.aliases)}
+    return {name: str(tensor.role) for one in reversed(artifacts) for tensor in one.tensors for name in (tensor.path, *tensor.aliases)}
 
 
 def _form(content: Content | None) -> str | None:

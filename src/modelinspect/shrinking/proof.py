@@ -57,10 +57,9 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What all tensors of an artifact hold, by name; ``aliases`` are further names of the same bytes.
+    """What all tensors of an artifact hold, by path; ``aliases`` are other names of the same bytes.
 
-    A name that several tensors have is numbered from the second one on. In HDF5 an alias is an absolute path, which ends with the name that
-    the tensor would have had.
+    In HDF5 an alias is an absolute path, which ends with the path that the tensor would have had.
     """
 
     tensors: Mapping[str, Content]
@@ -73,7 +72,7 @@ class Contents:
         for key in (name, f"/{name}"):
             if key in self.aliases:
                 return key, self.aliases[key]
-        ending = f"/{name.partition(_NUMBER)[0]}"
+        ending = f"/{name}"
         return next(((key, content) for key, content in self.aliases.items() if key.endswith(ending)), None)
 
     @property
@@ -82,20 +81,14 @@ class Contents:
         return len(self.tensors) + len(self.aliases)
 
 
-_NUMBER = "\0"
-
-
 def contents(artifact: Artifact, files: FileSet, limits: Limits, tick: Callable[[int], None] = lambda size: None) -> Contents:
     """Read every tensor of an artifact. Raises `ModelInspectError`."""
     reading = Reading(files, limits, bytearray())
     found: dict[str, Content] = {}
     aliases: dict[str, Content] = {}
-    seen: Counter[str] = Counter()
     for tensor in artifact.tensors:
-        content = _content(tensor, reading)
+        content = found[tensor.path] = _content(tensor, reading)
         tick(tensor.logical_size)
-        seen[tensor.name] += 1
-        found[tensor.name if seen[tensor.name] == 1 else f"{tensor.name}{_NUMBER}{seen[tensor.name]}"] = content
         aliases |= dict.fromkeys(tensor.aliases, content)
     return Contents(found, aliases)
 
@@ -115,17 +108,16 @@ def compare_tensors(before: Contents, after: Contents, dropped: Mapping[str, obj
     for name, old in [*before.tensors.items(), *before.aliases.items()]:
         if name in dropped:
             continue
-        shown = name.replace(_NUMBER, " no. ")
         match after.get(renamed.get(name, name)):
             case None:
-                raise UnprovedError(f"tensor {shown} is missing in the result")
+                raise UnprovedError(f"tensor {name} is missing in the result")
             case key, new:
                 left.discard(key)
         if (old.dtype, old.shape) != (new.dtype, new.shape):
-            raise UnprovedError(f"tensor {shown} was {old.dtype} {old.shape} and is {new.dtype} {new.shape} in the result")
+            raise UnprovedError(f"tensor {name} was {old.dtype} {old.shape} and is {new.dtype} {new.shape} in the result")
         known = old.digest is not None and new.digest is not None
         if known and old.digest != new.digest:
-            raise UnprovedError(f"tensor {shown} has other elements in the result")
+            raise UnprovedError(f"tensor {name} has other elements in the result")
         equal += 1
         unread += not known
     if left:
@@ -162,7 +154,7 @@ def compare_reduced(artifact: Artifact, before: Contents, after: Contents) -> tu
         else:
             unmatched.append((name, old))
     held = [*after.tensors.values()]
-    training = {tensor.name for tensor in artifact.tensors if tensor.role in _TRAINING}
+    training = {tensor.path for tensor in artifact.tensors if tensor.role in _TRAINING}
     for name, old in unmatched:
         known = next((key for key, new in left.items() if new == old), None)
         if known is not None and name not in training:

@@ -67,6 +67,11 @@ def _check(model: Record, source: Source) -> None:
     """Raise `NotShrinkableError` for models whose bytes are not all in their tables."""
     outside = any(buffer.number("offset") > 1 or buffer.number("size") for buffer in model.records("buffers"))
     graphs = model.records("subgraphs")
+    if any("sparsity" in tensor.nodes for graph in graphs for tensor in graph.records("tensors")):
+        raise NotShrinkableError(
+            f"{source.name}: has sparse tensors; the interpreter's kernels for them read beyond a buffer's end, so that its outputs "
+            "can depend on what is stored next to it"
+        )
     large = any(operator.number("large_custom_options_offset") for graph in graphs for operator in graph.records("operators"))
     if outside or large:
         raise NotShrinkableError(f"{source.name}: keeps buffers behind the flatbuffer, by offsets in the file")

@@ -16,6 +16,7 @@ from modelinspect.analyses.plan.entropy import mask_bits
 from modelinspect.analyses.plan.registry import families, option_names
 from modelinspect.errors import UsageError
 from modelinspect.measure.compressors import Compressor, compress_all
+from modelinspect.reports.blocks import Lines
 from tests.support.fixtures import fixture_names, fixture_path
 from tests.support.tables import bundle
 
@@ -36,6 +37,14 @@ CONTRACT = {
     "tflite-sparse",
     "tflite-dynamic-int8-sparse",
     "entropy-bound",
+    "hdf5-repack+hdf5-gzip",
+    "hdf5-repack+zip-deflate",
+    "alias-duplicates",
+    "tflite-pack",
+    "strip-optimizer+hdf5-gzip",
+    "strip-optimizer+zip-deflate",
+    "strip-pruning+hdf5-gzip",
+    "strip-pruning+zip-deflate",
 }
 
 
@@ -209,3 +218,33 @@ def test_a_folder_can_be_planned_from_anywhere(tmp_path: Path) -> None:
 
 def test_families_say_which_options_they_compute() -> None:
     assert sum(len(family.options) for family in families()) == len(CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("pruned_mlp/wrapped/model.keras", {"hdf5-repack+zip-deflate": (), "strip-pruning+zip-deflate": ("training",)}),
+        ("pruned_mlp/original/model.h5", {"hdf5-repack+hdf5-gzip": (), "strip-optimizer+hdf5-gzip": ("training",)}),
+        ("saved_model_keras3/exported", {"alias-duplicates": ()}),
+        ("tflite/int8.tflite", {"tflite-pack": ()}),
+    ],
+)
+def test_what_shrink_does_is_planned_to_the_byte(name: str, options: dict[str, tuple[str, ...]], tmp_path: Path) -> None:
+    planned = sizes(name, *options)
+    for number, (option, drop) in enumerate(options.items()):
+        report = mi.shrink(fixture_path(name), tmp_path / f"{number}{Path(name).suffix}", drop=drop)
+        assert report.after is not None
+        assert planned[option] == report.after.size
+
+
+def test_the_first_line_names_the_smallest_that_changes_nothing_and_shrink_as_its_command() -> None:
+    report = mi.plan(fixture_path("pruned_mlp/original/model.keras"))
+    lines = next(block for block in report.blocks() if isinstance(block, Lines)).lines
+    assert lines[0].startswith("Smallest that loads as before, with nothing changed: hdf5-repack+zip-deflate")
+    assert "modelinspect shrink model.keras" in lines[0]
+
+
+def test_a_plan_without_time_says_what_it_left_out() -> None:
+    report = mi.plan(fixture_path("mlp/original.h5"), seconds=0)
+    assert not report.options
+    assert any(line.startswith("gzip-9") and "--no-limit" in line for line in report.left_out)

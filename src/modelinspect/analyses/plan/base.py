@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from modelinspect.core.artifact import FormatName
+from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.networks.subject import Subject
 
 Progress = Callable[[int, int], None]
 
 MOST_ERROR = 0.02
 """The largest stated error, as a fraction of the size, with which an estimate is told."""
+
+LATE = "the time for the plan was over; --no-limit computes everything"
 
 
 class Basis(StrEnum):
@@ -77,6 +81,20 @@ class Planning:
     reached: int | None = None
     downloads: bool = True
     prefixes: dict[int, int] = field(default_factory=dict)
+    deadline: float | None = None
+    """When the plan should be done, on the monotonic clock; what is not computed by then is left out, and the plan says so."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time for the plan is over."""
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    def in_time(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield blocks while there is time. Raises `UnmeasurableError` when it is over."""
+        for block in blocks:
+            if self.is_late:
+                raise UnmeasurableError(LATE)
+            yield block
 
     def wants(self, *options: str) -> bool:
         """Return whether any of these options is asked for."""

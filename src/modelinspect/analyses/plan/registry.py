@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 
-from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Family, LeftOut, Note, Option, Outcome, Planning
+from modelinspect.analyses.plan.base import LATE, MOST_ERROR, Basis, Family, LeftOut, Note, Option, Outcome, Planning
 from modelinspect.analyses.plan.kernels import tensor_plans
 from modelinspect.errors import FormatError, UsageError
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.reports.entries import artifact_entry, diagnostic_entry
-from modelinspect.reports.plan import OptionEntry, PlanReport
+from modelinspect.reports.plan import OptionEntry, PlanReport, group_of
 
-FAMILIES: tuple[str, ...] = ("transport", "zeros", "training_state", "duplicates", "hdf5", "archives", "conversion", "entropy")
+FAMILIES: tuple[str, ...] = (
+    "transport",
+    "zeros",
+    "training_state",
+    "duplicates",
+    "hdf5",
+    "archives",
+    "shrink",
+    "conversion",
+    "slow_transport",
+    "entropy",
+)
 """The modules of this package that hold a ``FAMILY``."""
 
 
@@ -58,6 +69,9 @@ def run_families(planning: Planning) -> Iterator[Outcome]:
             continue
         if family.reads_weights and subject.measurements is None:
             continue
+        if planning.is_late:
+            yield LeftOut(family.options, f"not computed: {LATE}")
+            continue
         try:
             for outcome in family.find(planning):
                 if not isinstance(outcome, Option):
@@ -91,6 +105,7 @@ def option_entry(option: Option, size: int) -> OptionEntry:
         error=option.error,
         download_size=option.download_size,
         lossless=option.lossless,
+        group=group_of(option.option),
         loads_as=option.loads_as,
         command=option.command,
         notes=option.notes,

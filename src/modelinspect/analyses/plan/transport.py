@@ -7,18 +7,40 @@ from collections.abc import Iterator
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.analyses.plan.content import gunzipped, loads_as, pipe, stream
 from modelinspect.analyses.plan.deflating import marks
+from modelinspect.core.limits import MIB
 from modelinspect.measure.compressors import GZIP_FRAME, ZSTD_CHECKSUM, Compressor, compress_all
 
 
 def _find(planning: Planning) -> Iterator[Outcome]:
-    wanted = [compressor for compressor in Compressor if planning.wants(str(compressor))]
-    sizes = compress_all(stream(planning), wanted, planning.subject.size, planning.progress, marks(planning), planning.prefixes)
+    yield from compressed(planning, [Compressor.GZIP])
+
+
+def find_slow(planning: Planning) -> Iterator[Outcome]:
+    """Yield what the slow compressors make of the artifact; brotli above 16 MiB only on request, or without a deadline."""
+    wanted = [compressor for compressor in (Compressor.ZSTD, Compressor.BROTLI) if planning.wants(str(compressor))]
+    if Compressor.BROTLI in wanted and not planning.wanted and planning.deadline is not None and planning.subject.size > _BROTLI_MOST:
+        wanted.remove(Compressor.BROTLI)
+        yield LeftOut(
+            (Compressor.BROTLI,), f"left out above {_BROTLI_MOST // MIB} MiB, where it takes minutes; --only brotli-11 computes it"
+        )
+    if wanted:
+        yield from compressed(planning, wanted)
+
+
+def compressed(planning: Planning, wanted: list[Compressor]) -> Iterator[Outcome]:
+    """Yield what compressors make of the artifact, side by side. Raises `UnmeasurableError` when the time is over."""
+    data = planning.in_time(stream(planning))
+    places = marks(planning) if Compressor.GZIP in wanted else ()
+    sizes = compress_all(data, wanted, planning.subject.size, planning.progress, places, planning.prefixes)
     for compressor in wanted:
         option = _OPTIONS[compressor](planning, sizes[compressor])
         if option.size < planning.subject.size or planning.wanted:
             yield option
         else:
             yield LeftOut((compressor,), f"left out: it would take {option.size:,} bytes, not fewer than now")
+
+
+_BROTLI_MOST = 16 * MIB
 
 
 def _gzip(planning: Planning, size: int) -> Option:
@@ -68,4 +90,4 @@ def _brotli(planning: Planning, size: int) -> Option:
 
 _OPTIONS = {Compressor.GZIP: _gzip, Compressor.ZSTD: _zstd, Compressor.BROTLI: _brotli}
 
-FAMILY = Family(("gzip-9", "zstd-19", "brotli-11"), _find)
+FAMILY = Family(("gzip-9",), _find)

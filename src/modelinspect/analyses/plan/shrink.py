@@ -1,0 +1,88 @@
+"""Options that `modelinspect shrink` carries out: done in a temporary folder, proved, measured, and thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
+from modelinspect.core.artifact import FormatName
+from modelinspect.core.tensors import Role
+from modelinspect.errors import ModelInspectError
+from modelinspect.reports.shrink import Outcome as Result
+from modelinspect.shrinking.run import Place, shrink
+from modelinspect.shrinking.steps import Drop, Options
+
+_HDF5 = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
+_BUNDLES = frozenset((FormatName.SAVED_MODEL, FormatName.CHECKPOINT))
+_LOADS = "as before"
+
+
+def _find(planning: Planning) -> Iterator[Outcome]:
+    subject = planning.subject
+    form = subject.artifact.format
+    if subject.is_in_archive or "://" in subject.artifact.location or not Path(subject.artifact.location).exists():
+        return
+    lossless = _lossless(form)
+    if planning.wants(lossless):
+        yield from _shrunk(planning, lossless, frozenset())
+    if form not in _TRAINED:
+        return
+    state = _state(planning)
+    if state is not None and planning.wants(f"{state}+{_TRAINED[form]}"):
+        yield from _shrunk(planning, f"{state}+{_TRAINED[form]}", frozenset((Drop.TRAINING,)))
+
+
+_TRAINED = {
+    FormatName.KERAS_HDF5: "hdf5-gzip",
+    FormatName.WEIGHTS_HDF5: "hdf5-gzip",
+    FormatName.KERAS_ZIP: "zip-deflate",
+}
+
+
+def _lossless(form: FormatName) -> str:
+    if form in _HDF5:
+        return "hdf5-repack+hdf5-gzip"
+    if form is FormatName.KERAS_ZIP:
+        return "hdf5-repack+zip-deflate"
+    return "alias-duplicates" if form in _BUNDLES else "tflite-pack"
+
+
+def _state(planning: Planning) -> str | None:
+    """Return the name of what may be dropped of training, None where there is nothing."""
+    subject = planning.subject
+    if "wrapped_layers" in subject.artifact.facts or subject.of_role(Role.PRUNING):
+        return "strip-pruning"
+    return "strip-optimizer" if subject.of_role(Role.OPTIMIZER) else None
+
+
+def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Outcome]:
+    subject = planning.subject
+    try:
+        result = shrink(subject.artifact.location, Options(drop), Place(), subject.limits, planning.progress)
+    except ModelInspectError as error:
+        yield LeftOut((name,), f"not computed: {error}")
+        return
+    if result.after is None:
+        verdict = "left out: nothing could be saved" if result.outcome is Result.UNCHANGED else f"not possible: {result.reason}"
+        yield LeftOut((name,), verdict)
+        return
+    loaders = ", ".join(result.loads_in)
+    loads = f"{_LOADS}, with {loaders}" + ("; not compiled" if drop and subject.artifact.format is not FormatName.WEIGHTS_HDF5 else "")
+    options = " --drop training" if drop else ""
+    command = f"modelinspect shrink {subject.shell_name} -o small-{subject.shell_name.strip(chr(39))}{options}"
+    kept = "without what only training needs; every other tensor is" if drop else "every tensor and document is"
+    yield Option(name, result.after.size, Basis.MEASURED, not drop, loads, command, f"{kept} proved equal")
+
+
+FAMILY = Family(
+    (
+        "hdf5-repack+hdf5-gzip",
+        "hdf5-repack+zip-deflate",
+        "alias-duplicates",
+        "tflite-pack",
+        *(f"{state}+{step}" for state in ("strip-optimizer", "strip-pruning") for step in ("hdf5-gzip", "zip-deflate")),
+    ),
+    _find,
+    formats=_HDF5 | _BUNDLES | {FormatName.KERAS_ZIP, FormatName.TFLITE},
+)
