@@ -12,10 +12,11 @@ from modelinspect.reports.categories import AROUND, CATEGORIES, Category
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry, FindingEntry, TensorEntry, diagnostic_notes, tensor_table
 from modelinspect.reports.pictures import Picture, Pictures
 from modelinspect.reports.sections import section_table
-from modelinspect.reports.wording import percent
+from modelinspect.reports.wording import percent, plural
 
 DEFAULT_TOP = 10
-_MODEL_ROLES = ("weight", "statistic", "constant", "other")
+_WEIGHT_ROLES = ("weight", "statistic")
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
 _STRUCTURES = 5
 _USUAL = ("float32", "int32", "int64", "bool")
 """Types of weights that nobody narrowed."""
@@ -193,9 +194,14 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         return Heading(self.artifact.location, self.artifact.size, (self.artifact.format, *versions, *counts))
 
     def _sparsity(self) -> str:
-        model = [entry for entry in self.tensors if entry.role in _MODEL_ROLES and entry.dtype != "string"]
+        """Count the parameters, which are weights alone; constants are counted only where there is no weight, and are called so."""
+        model = [entry for entry in self.tensors if entry.role in _WEIGHT_ROLES and entry.dtype != "string"]
+        noun = "model parameter"
+        if not model:
+            model = [entry for entry in self.tensors if entry.role == "constant" and entry.dtype in _FLOATS]
+            noun = "float constant"
         elements = sum(entry.element_count for entry in model)
-        text = f"{elements:,} model parameters in {len(model):,} tensor{'' if len(model) == 1 else 's'}"
+        text = f"{plural(elements, noun)} in {plural(len(model), 'tensor')}"
         counted = [entry for entry in model if entry.zero_count is not None]
         if not self.measured:
             return f"{text}; zeros were not measured"

@@ -108,7 +108,10 @@ NETWORKS: dict[str, Callable[[Any], Any]] = {
 
 def _marked(model: Any, optimizer: Any, trained: list[Any], name: Callable[[Any], str]) -> dict[float, str]:
     """Give every variable elements of its own, and return what each should be called by its first element."""
-    optimizer.build(trained)
+    import tensorflow as tf
+
+    with tf.name_scope("Adam"):  # as `fit` builds it; Keras 3 names its variables by itself
+        optimizer.build(trained)
     expected: dict[float, str] = {}
     for variable in model.variables:
         if "seed" not in name(variable):

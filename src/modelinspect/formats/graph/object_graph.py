@@ -15,7 +15,7 @@ from typing import Any
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.formats.keras.roles import role_of
-from modelinspect.formats.keras.slots import class_of_scope, slot_name
+from modelinspect.formats.keras.slots import CLASSES, class_of_scope, slot_name
 
 TABLE_SUFFIXES = ("-keys", "-values")
 """A hash table is saved as two tensors; their keys are that of the table with these behind it."""
@@ -316,6 +316,8 @@ class _Layers:
         if use.role is not Role.OPTIMIZER or not rest:
             return name if rest else None
         optimizer = class_of_scope(scope)
+        if optimizer not in CLASSES.values() and scope == use.purpose:  # built outside the optimizer's scope: its class is not known
+            return name
         variable = original.full_name.removeprefix(self._prefix) if original is not None else ""
         if not of_optimizer or not variable or rest == f"{rest.partition('/')[0]}/{variable}":
             return f"{optimizer}/{rest}"

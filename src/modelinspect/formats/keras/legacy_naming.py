@@ -12,7 +12,7 @@ from modelinspect.encodings.walk import Walk
 from modelinspect.formats.hdf5.naming import Description
 from modelinspect.formats.keras.config import LayerConfig, computing_policy, read_config, read_json
 from modelinspect.formats.keras.roles import role_of, wrapper_class
-from modelinspect.formats.keras.slots import CLASSES, class_of_scope, slot_name
+from modelinspect.formats.keras.slots import CLASSES, class_of_scope, optimizer_class, slot_name
 
 _OPTIMIZER = "/optimizer_weights/"
 _PARTS = 16
@@ -112,7 +112,8 @@ class LegacyNaming:
         tf_keras writes Adam/m/dense/kernel or training/Adam/dense/kernel/m, Keras 3 adam/sequential_dense_kernel_momentum.
         """
         parts = variable.split("/")[-_PARTS:]
-        optimizer = next((known for part in parts if (known := class_of_scope(part)) in CLASSES.values()), class_of_scope(parts[0]))
+        named = (known for part in parts if (known := class_of_scope(part)) in CLASSES.values())
+        optimizer = next(named, None) or optimizer_class(self.training) or class_of_scope(parts[0])
         for start in range(len(parts)):
             for end in (len(parts), len(parts) - 1):
                 weight = self._by_flat_name.get("_".join(parts[start:end]))
