@@ -44,7 +44,7 @@ def _of_documents(before: Subject, after: Subject) -> str:
         return ". The structure of the models was not compared"
     found = list(islice(_differences(models[0], models[1], ""), _MOST))
     if not found:
-        return "; the configurations of the layers are equal too: what differs is how they are stored"
+        return "; the configurations of the layers are equal too, so both are the same model"
     path, one, other = found[0]
     count = plural(len(found), "setting") if len(found) < _MOST else f"{_MOST:,} settings or more"
     return f", but the configurations of the layers differ in {count}: {path} is {one} before and {other} after"
