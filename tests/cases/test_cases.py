@@ -16,7 +16,12 @@ from modelinspect.rules.registry import wasteful_rules as rules
 from tests.cases.bank import HERE, Case, Formulas, build, cases
 from tests.cases.oracles import evaluate, size
 
-NEEDS = {"build_keras": "keras", "build_keras_more": "tensorflow", "build_tf": "tensorflow", "build_tf_keras": "tensorflow_model_optimization"}
+NEEDS = {
+    "build_keras": "keras",
+    "build_keras_more": "tensorflow",
+    "build_tf": "tensorflow",
+    "build_tf_keras": "tensorflow_model_optimization",
+}
 
 
 BY_TENSORFLOW = re.compile(r"\b(?:tflite|checkpoint|constant|node_bytes|stored_constants)")
