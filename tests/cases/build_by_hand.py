@@ -13,7 +13,7 @@ from tests.support.flat import build
 
 
 def main(root: Path) -> None:
-    for make in (unrolled, shards):
+    for make in (unrolled, shards, more_steps):
         make(root)
 
 
@@ -23,6 +23,14 @@ def unrolled(root: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for name, steps, copies in (("shared", 4, False), ("copied", 4, True)):
         (path / f"{name}.tflite").write_bytes(steps_of(steps, copies))
+
+
+def more_steps(root: Path) -> None:
+    """TensorFlow#59921: a recurrent layer that is unrolled over more steps, all with one kernel."""
+    path = root / "60-more-steps"
+    path.mkdir(parents=True, exist_ok=True)
+    for name, steps in (("few", 4), ("many", 80)):
+        (path / f"{name}.tflite").write_bytes(steps_of(steps, copies=False))
 
 
 def steps_of(steps: int, copies: bool) -> bytes:

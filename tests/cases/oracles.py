@@ -47,6 +47,18 @@ def h5(path: Path, name: str = "") -> int:
     return sum(dataset.id.get_storage_size() for place, dataset in _datasets(path) if re.search(name, place))
 
 
+def zip_member(path: Path, name: str) -> int:
+    """Return the bytes of a member of a zip archive, decoded."""
+    with zipfile.ZipFile(path) as archive:
+        return archive.getinfo(name).file_size
+
+
+def zip_stored(path: Path) -> int:
+    """Return the bytes that the members of a zip archive take, compressed or not."""
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.compress_size for entry in archive.infolist())
+
+
 def h5_named(path: Path) -> int:
     """Return the bytes of attributes and names: each name with the zero that ends it, each value, of a string its reference (16) too."""
     import h5py
@@ -322,7 +334,7 @@ READERS = {
     reader.__name__: reader
     for reader in (
         *(dense, pruned, size),
-        *(h5, h5_named, h5_zeros, h5_negative_zeros, h5_dead),
+        *(zip_member, zip_stored, h5, h5_named, h5_zeros, h5_negative_zeros, h5_dead),
         *(checkpoint, checkpoint_zeros, checkpoint_negative_zeros),
         *(constants, stored_constants, constant_zeros, constant_negative_zeros, node_bytes),
         *(

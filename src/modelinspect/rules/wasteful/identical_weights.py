@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice, zip_longest
 
 from modelinspect.core.artifact import DocumentKind, Severity
+from modelinspect.errors import FormatError
 from modelinspect.formats.keras.config import read_json
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
@@ -15,7 +16,6 @@ from modelinspect.rules.unsafe.places import read_document
 
 _UNIMPORTANT = frozenset(("build_config", "compile_config", "shared_object_id", "batch_input_shape", "registered_name"))
 """Settings that do not change what a network computes: of training, and what is derived from its inputs."""
-_SIZE = 64 << 20
 _MOST = 10_000
 _ABSENT = "absent"
 
@@ -39,22 +39,28 @@ def _of_documents(before: Subject, after: Subject) -> str:
     """Say whether the configurations of the layers are equal, or that they were not compared."""
     if before.artifact.format is not after.artifact.format or before.open_files is None or after.open_files is None:
         return ". The structure of the models was not compared"
-    models = [[value for value in _configurations(side) if _is_of_layers(value)] for side in (before, after)]
+    models = [_models(side) for side in (before, after)]
     if not all(models):
         return ". The structure of the models was not compared"
     found = list(islice(_differences(models[0], models[1], ""), _MOST))
     if not found:
-        return "; the configurations of the layers are equal too: what differs is how they are stored"
+        return "; the configurations of the layers are equal too, so both are the same model"
     path, one, other = found[0]
     count = plural(len(found), "setting") if len(found) < _MOST else f"{_MOST:,} settings or more"
     return f", but the configurations of the layers differ in {count}: {path} is {one} before and {other} after"
 
 
-def _configurations(side: Subject) -> Iterator[object]:
-    """Yield the configurations that are stored as JSON."""
-    for document in side.artifact.documents:
-        if document.kind is DocumentKind.KERAS_CONFIG:
-            yield read_json(read_document(document, side.files, _SIZE).rstrip(b"\0"))
+def _models(side: Subject) -> list[object]:
+    """Return the configurations of models; none where they are not JSON documents of the artifact, or too long to read."""
+    most = side.limits.document_size
+    found = [document for document in side.artifact.documents if document.kind is DocumentKind.KERAS_CONFIG]
+    if any(document.span.size > most for document in found):
+        return []
+    try:
+        values = [read_json(read_document(document, side.files, most).rstrip(b"\0")) for document in found]
+    except FormatError:  # parsing has reported it
+        return []
+    return [value for value in values if _is_of_layers(value)]
 
 
 def _is_of_layers(value: object) -> bool:

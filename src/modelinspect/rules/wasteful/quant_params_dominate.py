@@ -38,5 +38,5 @@ RULE = Rule(
         "12 bytes, however few weights it has"
     ),
     remedies=(Remedy.CONVERT_FLOAT,),
-    worth=Threshold(256, 0.1),
+    worth=Threshold(400, 0.1),
 )

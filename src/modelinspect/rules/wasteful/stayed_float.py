@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.core.artifact import Severity
+from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.tensors import DTYPES, ElementKind
 from modelinspect.networks.subject import Subject
 from modelinspect.networks.widths import TypeShare, weight_widths
@@ -20,6 +20,8 @@ _NAMED = 3
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
+    if subject.artifact.format is FormatName.HDF5:  # nothing says that its datasets are weights
+        return
     widths = weight_widths(subject.artifact)
     wide = [share for share in widths.types if _bits(share) >= 32 and _is_float(share)]
     narrow = [share for share in widths.types if _bits(share) <= 16]
