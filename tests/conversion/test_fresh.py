@@ -16,8 +16,9 @@ RECORDED = ("signature_bases.tar.xz", "unseen_bases.zip", "fresh_bases.tar.xz")
 NEARLY = {
     ("causal-attention", 2, ".h5"),  # the sums of two constants are called otherwise
     ("causal-attention", 3, ".keras"),
-    ("two-tables", 2, "saved"),  # constants that two lookups share are called otherwise
-    ("two-tables", 3, "saved"),
+    ("two-tables", 2, ".h5"),  # two tables of int8 are padded otherwise
+    ("two-tables", 2, "saved"),
+    ("two-tables", 3, "saved"),  # constants that two lookups share are called otherwise
 }
 """Idioms that are within the stated error, and not equal to the byte."""
 WITHHELD = {("both-ways", 3, "saved"), ("causal-attention", 2, "saved"), ("causal-attention", 3, "saved")}
@@ -51,7 +52,7 @@ def test_what_is_labelled_exact_is_equal_to_the_byte(found: list[Outcome]) -> No
 
 def test_stated_errors_cover_95_percent_of_what_is_shown(found: list[Outcome]) -> None:
     shown = [one for one in fresh(found) if one.is_told]
-    assert len(shown) / len(fresh(found)) >= 0.6
+    assert len(shown) / len(fresh(found)) >= 0.9
     assert sum(one.is_within for one in shown) / len(shown) >= 0.95
 
 
@@ -69,6 +70,7 @@ def test_idioms_are_predicted_to_the_byte(found: list[Outcome]) -> None:
     equal = [one for one in idioms if one.predicted == one.real]
     assert {one.kind for one in equal} >= set(IDIOMS) - {"causal-attention"}
     assert [one for one in idioms if one not in equal and _key(one) not in NEARLY | WITHHELD] == []
+    assert [one for one in idioms if _key(one) in NEARLY and not one.is_within] == []
 
 
 def test_idioms_that_no_rule_knows_are_withheld(found: list[Outcome]) -> None:

@@ -14,6 +14,7 @@ from modelinspect.conversion.operators import (
     ADD,
     AVERAGE_POOL,
     BATCH_TO_SPACE,
+    CONCATENATION,
     MAX_POOL,
     MUL,
     RESIZE_BILINEAR,
@@ -115,6 +116,12 @@ def _backwards(node: Node) -> Item:
     tensor = weight.tensor
     if made is None or len(made) != 4 or tensor is None:
         raise UnknownNodeError("makes a shape that the graph does not tell")
+    maker = node.makers.get(id(node.inputs[0]))
+    joined = (
+        maker is not None and maker.code == CONCATENATION and sum(value is None or value.constant is None for value in maker.inputs) > 1
+    )
+    if min(made[1:]) < 0 or joined:  # of sizes that are cut and joined the converter does not know the lengths
+        raise UnknownNodeError("makes lengths that are not known")
     value = kernel(tensor, Layout(height * width * channels, depth, None), (channels, height, width, depth), node.location)
     settings = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": 0, "padding": 0 if same else 1}
     return node.op(TRANSPOSE_CONV, [node.value(0), value, node.computed(2)], made, settings)

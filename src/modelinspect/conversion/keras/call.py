@@ -106,8 +106,9 @@ class Call:
     def floats(self, values: Array | float, *names: str) -> Value:
         """Return a constant of floats."""
         value = floats(np.asarray(values, dtype=np.float32), self.at(*names))
-        if value.constant is not None and value.shape:
-            value.constant.owner = id(self.layer), names
+        variable = next((each for each in self.parameters if each.values is not None and each.values is values), None)
+        if value.constant is not None and variable is not None:
+            value.constant.owner = id(variable.tensor)
         return value
 
     def integers(self, values: int | Sequence[int], *names: str) -> Value:

@@ -198,8 +198,7 @@ class _Sweep(Moves):
                 return False
             maker.inputs[2] = floats(bias.vector * factors, fused(op.output.location, maker.output.location))
         location = fused(op.output.location, maker.output.location)
-        inner = location if bias is not None else op.output.location
-        maker.inputs[1] = Value(weight.shape, inner, weight.kind, weight.constant)
+        maker.inputs[1] = Value(weight.shape, op.output.location, weight.kind, weight.constant)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
         return True
