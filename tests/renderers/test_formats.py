@@ -50,6 +50,7 @@ def test_tensors_in_csv_have_every_column_and_nothing_where_nothing_was_measured
     assert len(found) == 12
     assert found["dense/prune_low_magnitude_dense/kernel:0"] == {
         "name": "dense/prune_low_magnitude_dense/kernel:0",
+        "path": "dense/prune_low_magnitude_dense/kernel:0",
         "layer": "dense",
         "role": "weight",
         "dtype": "float32",
