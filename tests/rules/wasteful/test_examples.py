@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from modelinspect.analyses.explain.compare import explain
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role, Storage
+from modelinspect.errors import Code
 from modelinspect.measure.facts import Aspect
 from modelinspect.measure.free import find_hidden
 from modelinspect.measure.run import measure
@@ -271,6 +273,17 @@ def test_nothing_that_needs_reading_is_claimed_without(rule: str) -> None:
 
 def test_a_keras_archive_without_its_weights_misses_data() -> None:
     assert findings(fixture("keras_zip/no_weights.keras"))["missing-data"].severity == "error"
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_weights_that_are_not_read_are_not_called_missing(method: int, tmp_path: Path) -> None:
+    packed = tmp_path / "packed.keras"
+    with zipfile.ZipFile(fixture_path("keras_zip/model.keras")) as old, zipfile.ZipFile(packed, "w", method) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    report = api.explain(packed)
+    assert "missing-data" not in {finding.rule for finding in report.findings}
+    assert Code.UNSUPPORTED in {found.code for found in api.open(packed).diagnostics}
 
 
 @pytest.mark.parametrize(

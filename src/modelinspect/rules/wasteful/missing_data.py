@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.errors import Code
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.wording import plural
@@ -22,7 +23,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
         are = "is" if len(missing) == 1 else "are"
         message = f"{size:,} bytes of {plural(len(missing), 'tensor')} {are} described but not here: {subject.name(missing[0][0])}"
         yield Finding(message, size, advise(Remedy.GET_FILES, subject.artifact))
-    elif subject.artifact.format is FormatName.KERAS_ZIP and "weights" not in subject.artifact.facts and not subject.artifact.diagnostics:
+    elif subject.artifact.format is FormatName.KERAS_ZIP and "weights" not in subject.artifact.facts and not _is_unread(subject):
         message = "the archive has the model's configuration and none of its weights"
         yield Finding(message, 0, advise(Remedy.SAVE_WITH_WEIGHTS, subject.artifact))
     elif subject.artifact.format is FormatName.SAVED_MODEL and _lacks_variables(subject):
@@ -38,6 +39,11 @@ def _lacks_variables(subject: Subject) -> bool:
     """Return whether a SavedModel has variables and no checkpoint of their values."""
     facts = subject.artifact.facts
     return bool(facts.get("variable_count")) and "bundle_version" not in facts
+
+
+def _is_unread(subject: Subject) -> bool:
+    """Return whether a part of the artifact is compressed or written in a way that is not read here: the weights may be in it."""
+    return any(found.code is Code.UNSUPPORTED for found in subject.artifact.diagnostics)
 
 
 def _lacking(tensor: Tensor) -> int:
