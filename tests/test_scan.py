@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import shutil
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,28 @@ def test_the_command_writes_the_table_in_every_format(form: str) -> None:
     assert done.code == 0
     assert "wrapped.h5" in done.text
     assert "optimizer" in done.text
+
+
+class _Broken(Executor):
+    """An executor whose process is killed by one location; all that were handed to it after that fail."""
+
+    def __init__(self, killer: str) -> None:
+        self._killer = killer
+        self._dead = False
+
+    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+        future: Future = Future()
+        self._dead = self._dead or self._killer in args[0]
+        if self._dead:
+            future.set_exception(BrokenProcessPool("killed"))
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_a_killed_process_is_a_row_and_the_rest_goes_on(tmp_path: Path) -> None:
+    for name in ("a.h5", "b.h5", "c.h5"):
+        shutil.copy(FOLDER / "keras_hdf5" / "clustered.h5", tmp_path / name)
+    report = scan([str(tmp_path)], _Broken("b.h5"), again=lambda: _Broken("b.h5"))
+    assert [row.problem is None for row in report.artifacts] == [True, False, True]
+    assert "killed" in (report.artifacts[1].problem or "")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
 
 from modelinspect import api
@@ -25,9 +25,11 @@ def scan(
     measure: bool = True,
     limits: Limits | None = None,
     progress: Progress | None = None,
+    again: Callable[[], Executor] | None = None,
 ) -> ScanReport:
     """Inspect every artifact below the roots: files, folders, remote locations.
 
+    ``again`` makes an executor of one process, for what is left when a process of ``executor`` was killed.
     What cannot be inspected is a row with its problem; the rest goes on. Raises `ModelInspectError` for a root that
     cannot be opened.
     """
@@ -39,13 +41,43 @@ def scan(
         skipped += others
     locations = list(dict.fromkeys(locations))
     look = partial(_look, measure=measure, limits=limits)
-    answers: Iterable[ScanRow] = map(look, locations) if executor is None else executor.map(look, locations)
+    answers = map(look, locations) if executor is None else _answers(executor, look, locations, again)
     rows: list[ScanRow] = []
     for row in answers:
         rows.append(row)
         if progress is not None:
             progress(len(rows), len(locations))
     return ScanReport(roots=tuple(roots), measured=measure, size=sum(row.size or 0 for row in rows), artifacts=tuple(rows), skipped=skipped)
+
+
+def _answers(
+    executor: Executor, look: Callable[[str], ScanRow], locations: Sequence[str], again: Callable[[], Executor] | None
+) -> Iterator[ScanRow]:
+    """Yield a row for each location, in order, also where the process that inspects one is killed: that one is a row with its problem."""
+    futures: list[Future[ScanRow]] = []
+    for location in locations:
+        try:
+            futures.append(executor.submit(look, location))
+        except BrokenExecutor:
+            break
+    for index, location in enumerate(locations):
+        try:
+            if index < len(futures):
+                yield futures[index].result()
+                continue
+        except BrokenExecutor:
+            pass  # it was killed, or waited behind one that was: it gets a process of its own
+        yield _alone(look, location, again)
+
+
+def _alone(look: Callable[[str], ScanRow], location: str, again: Callable[[], Executor] | None) -> ScanRow:
+    if again is not None:
+        try:
+            with again() as executor:
+                return executor.submit(look, location).result()
+        except BrokenExecutor:
+            pass
+    return ScanRow(location=location, problem="the process that inspected it was killed, perhaps for want of memory")
 
 
 def find_artifacts(root: str, limits: Limits | None = None) -> tuple[list[str], int]:
@@ -80,6 +112,8 @@ def _look(location: str, *, measure: bool, limits: Limits | None) -> ScanRow:
         raise
     except (ModelInspectError, OSError) as error:
         return ScanRow(location=location, problem=str(error))
+    except MemoryError:
+        return ScanRow(location=location, problem="there is not enough memory to inspect it")
     model = [entry for entry in report.tensors if entry.role in ("weight", "statistic")]
     zeros = [entry.zero_count for entry in model]
     return ScanRow(

@@ -46,5 +46,9 @@ def command(
             report = scan(roots, measure=not no_measure, progress=meter)
         else:
             with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
-                report = scan(roots, executor, measure=not no_measure, progress=meter)
+                report = scan(roots, executor, measure=not no_measure, progress=meter, again=_one_process)
     destination.write(report, top)
+
+
+def _one_process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))

@@ -25,12 +25,12 @@ def render(report: Report, out: TextIO, look: Look) -> None:
 
 def render_raw(report: Report, out: TextIO, look: Look) -> None:
     """Write the table with texts as they are, for programs that read CSV and are no spreadsheets."""
-    _write(report, out, lambda text: text)
+    _write(report, out, lambda text: text, csv.QUOTE_NONNUMERIC)  # a carriage return is not quoted otherwise
 
 
-def _write(report: Report, out: TextIO, shown: Callable[[str], str]) -> None:
+def _write(report: Report, out: TextIO, shown: Callable[[str], str], quoting: int = csv.QUOTE_MINIMAL) -> None:
     table = report.table()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out, lineterminator="\n", quoting=quoting)
     writer.writerow([column.key for column in table.columns])
     for row in table.rows:
         writer.writerow([_field(cell, shown) for cell in row])

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from modelinspect.core.limits import KIB, Limits
-from modelinspect.errors import LocationError, MissingExtraError, SourceChangedError
+from modelinspect.errors import LocationError, MissingExtraError, ModelInspectError, SourceChangedError
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 
@@ -43,6 +43,7 @@ class RemoteFiles(FileSet):
         if info is None:
             raise LocationError(f"{location}: cannot be opened: no such file or directory")
         self._sizes: dict[str, int] = {}
+        self._marks: dict[str, str] = {}
         if info["type"] == "directory":
             self.primary = None
             self._folder = self._path.rstrip("/")
@@ -94,6 +95,11 @@ class RemoteFiles(FileSet):
         return RemoteSource(lambda begin, end: self._fetch(path, begin, end), name, self._sizes[name])
 
     def _fetch(self, path: str, begin: int, end: int) -> bytes:
+        if hasattr(self._system, "set_session"):  # HTTP: fsspec reads a reply to its end, however long that is
+            from modelinspect.sources.http import read_range
+
+            found: bytes = _reach(self.location, lambda: read_range(self._system, path, begin, end, self._marks))
+            return found
         data: bytes = _reach(self.location, lambda: self._system.cat_file(path, start=begin, end=end))
         return data
 
@@ -151,9 +157,7 @@ def _reach(location: str, call: Callable[[], T]) -> T:
     """Call a file system; what goes wrong there becomes a `LocationError`, a missing file stays `FileNotFoundError`."""
     try:
         return call()
-    except FileNotFoundError:
-        raise
-    except MemoryError:
+    except (FileNotFoundError, MemoryError, ModelInspectError):
         raise
     except ImportError as error:
         raise MissingExtraError(f"{location}: its protocol needs another package: {error}") from error
