@@ -26,7 +26,7 @@ def small_network(keras: Any) -> Any:
             layers.Dense(4, activation="softmax"),
         ]
     )
-    network.compile("adam", "mse", metrics=["mae"])
+    network.compile("adam", keras.losses.MeanSquaredError(), metrics=[keras.metrics.MeanAbsoluteError()])
     random = np.random.default_rng(0)
     network.fit(random.random((16, 12, 12, 3)), random.random((16, 4)), verbose=0)
     kernel, bias = network.layers[-2].get_weights()
