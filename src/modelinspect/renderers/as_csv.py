@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from typing import TextIO
+from typing import Literal, TextIO
 
 from modelinspect.renderers.escape import plain
 from modelinspect.renderers.look import Look
@@ -28,7 +28,7 @@ def render_raw(report: Report, out: TextIO, look: Look) -> None:
     _write(report, out, lambda text: text, csv.QUOTE_NONNUMERIC)  # a carriage return is not quoted otherwise
 
 
-def _write(report: Report, out: TextIO, shown: Callable[[str], str], quoting: int = csv.QUOTE_MINIMAL) -> None:
+def _write(report: Report, out: TextIO, shown: Callable[[str], str], quoting: Literal[0, 2] = csv.QUOTE_MINIMAL) -> None:
     table = report.table()
     writer = csv.writer(out, lineterminator="\n", quoting=quoting)
     writer.writerow([column.key for column in table.columns])
