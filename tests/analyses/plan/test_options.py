@@ -34,6 +34,8 @@ CONTRACT = {
     "tflite-float32",
     "tflite-float16",
     "tflite-dynamic-int8",
+    "tflite-int8",
+    "tflite-int16x8",
     "tflite-sparse",
     "tflite-dynamic-int8-sparse",
     "entropy-bound",
