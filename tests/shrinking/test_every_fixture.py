@@ -48,3 +48,8 @@ def test_the_same_input_gives_the_same_bytes_and_the_same_certificate(tmp_path: 
     reports = [mi.shrink(fixture_path("mlp/original.h5"), tmp_path / f"{number}.h5") for number in range(2)]
     assert (tmp_path / "0.h5").read_bytes() == (tmp_path / "1.h5").read_bytes()
     assert reports[0].certificate == reports[1].certificate is not None
+
+
+def test_a_checkpoint_says_that_its_training_state_stays(tmp_path: Path) -> None:
+    report = mi.shrink(fixture_path("checkpoint/adam/model.index"), tmp_path / "small", drop=["training"])
+    assert any("--drop training drops nothing here" in note for note in report.notes)

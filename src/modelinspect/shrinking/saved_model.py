@@ -9,12 +9,17 @@ from modelinspect.encodings.protobuf import parse_message
 from modelinspect.shrinking.bundle import Bundle, digest, read_bundle, shard_names, write_bundle
 from modelinspect.shrinking.farmhash import fingerprint64
 from modelinspect.shrinking.proof import UnprovedError
-from modelinspect.shrinking.steps import Job, NotShrinkableError, Witness
+from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, Witness
 from modelinspect.shrinking.zip_files import copy_source
 from modelinspect.sources.files import FileSet
 
 _VARIABLES = "variables/variables.index"
 _FINGERPRINT = "fingerprint.pb"
+
+_STAYS = (
+    "--drop training drops nothing here: save and restore operators of the graph, or the object graph, name the optimizer state too; "
+    "save the model without its optimizer instead"
+)
 
 
 def shrink_saved_model(job: Job) -> Witness:
@@ -50,6 +55,8 @@ def _rewrite(job: Job, index: str) -> Bundle:
     bundle = read_bundle(job.files, index, job.work.limits)
     old = bundle.index_size + sum(job.files.open(name).size for name in shard_names(job.files, bundle.prefix))
     write_bundle(bundle, job.folder, job.work, old)
+    if job.work.drops(Drop.TRAINING) and _STAYS not in job.work.notes:
+        job.work.notes.append(_STAYS)
     return bundle
 
 
