@@ -103,5 +103,5 @@ def test_a_wasteful_rule_is_named_in_its_module_and_the_registry() -> None:
 
 
 def test_a_renderer_and_a_command_are_named_in_one_list() -> None:
-    assert mentions("as_json") == {"renderers/registry.py"}
+    assert mentions("as_raw_csv") == {"renderers/registry.py"}
     assert "cli/commands.py" in mentions("tensors")
