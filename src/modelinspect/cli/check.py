@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from modelinspect import api
+from modelinspect.cli.forms import CheckFormat, choose_form
 from modelinspect.cli.models import choose_model
-from modelinspect.cli.options import ForceOption, ModelOption, OutputOption, PathArgument, TopOption
+from modelinspect.cli.options import FORMAT_HELP, ForceOption, JsonOption, ModelOption, OutputOption, PathArgument, TopOption
 from modelinspect.cli.output import Destination
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import read_settings
 from modelinspect.errors import OutputError, UsageError
 from modelinspect.renderers.escape import plain
-from modelinspect.renderers.registry import OutputFormat
 
 EXAMPLES = """\b
 Examples:
@@ -26,17 +25,7 @@ Examples:
 """
 
 
-class CheckFormat(StrEnum):
-    """The forms that a check can be written in."""
-
-    TERMINAL = "terminal"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    JUNIT = "junit"
-
-
-_Format = Annotated[CheckFormat, typer.Option("--format", "-f", metavar="|".join(CheckFormat), help="How to write the check.")]
+_Format = Annotated[CheckFormat | None, typer.Option("--format", "-f", metavar="|".join(CheckFormat), help=FORMAT_HELP)]
 _Budget = Annotated[
     Path | None, typer.Option("--budget", "-b", metavar="FILE", help="The budget, in TOML; pyproject.toml may name it instead.")
 ]
@@ -49,14 +38,15 @@ def command(
     budget: _Budget = None,
     update_lock: _Update = False,
     top: TopOption = None,
-    format: _Format = CheckFormat.TERMINAL,
+    format: _Format = None,
+    as_json: JsonOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> int:
     """Hold an artifact against a budget of sizes; exit with 1 where a limit is exceeded."""
     chosen = budget if budget is not None else _settled()
     place = choose_model(path, model)
-    destination = Destination(OutputFormat(format), output, force, path)
+    destination = Destination(choose_form(CheckFormat, format, as_json, output), output, force, path)
     with progress("reading weights") as meter:
         report = api.check(place, chosen, growth=not update_lock, progress=meter)
     if update_lock:

@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from modelinspect import api
+from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.options import (
     AfterArgument,
     BeforeArgument,
     ForceOption,
     FormatOption,
+    JsonOption,
     MeasureOption,
     OutputOption,
     StrictOption,
@@ -19,7 +21,6 @@ from modelinspect.cli.options import (
 )
 from modelinspect.cli.output import Destination, require_complete
 from modelinspect.cli.progress import progress
-from modelinspect.renderers.registry import OutputFormat
 
 EXAMPLES = """\b
 Examples:
@@ -40,12 +41,13 @@ def command(
     top: TopOption = None,
     no_measure: MeasureOption = False,
     strict: StrictOption = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> int:
     """Say what differs between two artifacts, also of different formats: categories, layers, and each tensor's fate."""
-    destination = Destination(format, output, force, before)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, before)
     if content:
         compared = api.compare_content(before, after)
         destination.write(compared, top)

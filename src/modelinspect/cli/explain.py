@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelinspect import api
+from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.models import choose_model, model_names
 from modelinspect.cli.options import (
     CompressorsOption,
     ForceOption,
     FormatOption,
+    JsonOption,
     MeasureOption,
     ModelOption,
     OptionalAfterArgument,
@@ -20,7 +22,6 @@ from modelinspect.cli.options import (
 )
 from modelinspect.cli.output import Destination, require_complete
 from modelinspect.cli.progress import progress
-from modelinspect.renderers.registry import OutputFormat
 
 EXAMPLES = """\b
 Examples:
@@ -39,7 +40,8 @@ def command(
     no_measure: MeasureOption = False,
     compressors: CompressorsOption = None,
     strict: StrictOption = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
@@ -47,7 +49,7 @@ def command(
 
     The name of a rule or a cause in place of PATH says what it means.
     """
-    destination = Destination(format, output, force, path)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, path)
     if after is None and not Path(path).exists() and (found := api.meaning(path)) is not None:
         destination.write(found, top)
         return

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from modelinspect import api
+from modelinspect.cli.forms import TENSOR_FORMS, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
     ByOption,
     ForceOption,
-    FormatOption,
+    JsonOption,
     MeasureOption,
     ModelOption,
     OutputOption,
     PathArgument,
     StrictOption,
+    TensorFormatOption,
     TopOption,
 )
 from modelinspect.cli.output import Destination, require_complete
 from modelinspect.cli.progress import progress
-from modelinspect.renderers.registry import OutputFormat
 
 EXAMPLES = """\b
 Examples:
@@ -36,12 +37,13 @@ def command(
     top: TopOption = None,
     no_measure: MeasureOption = False,
     strict: StrictOption = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: TensorFormatOption = None,
+    as_json: JsonOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
     """Show where the bytes go: a bar for each category, the largest tensors with their zeros, what stands out."""
-    destination = Destination(format, output, force, path)
+    destination = Destination(choose_form(TENSOR_FORMS, format, as_json, output), output, force, path)
     if model is None and (found := api.models(path)).models:
         destination.write(found, top)
         return

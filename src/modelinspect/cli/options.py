@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from modelinspect.cli.forms import REPORT_FORMS, TENSOR_FORMS, form_parser
 from modelinspect.renderers.registry import OutputFormat
 
 PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="A model file, a folder, or the prefix of a checkpoint.")]
@@ -15,7 +16,16 @@ AfterArgument = Annotated[str, typer.Argument(metavar="AFTER", help="The artifac
 OptionalAfterArgument = Annotated[
     str | None, typer.Argument(metavar="[AFTER]", help="The artifact that came of PATH; without it, PATH alone is explained.")
 ]
-FormatOption = Annotated[OutputFormat, typer.Option("--format", "-f", metavar="|".join(OutputFormat), help="How to write the report.")]
+FORMAT_HELP = "How to write the report; without it, the suffix of its file decides."
+FormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option("--format", "-f", metavar="|".join(REPORT_FORMS), parser=form_parser(REPORT_FORMS), help=FORMAT_HELP),
+]
+TensorFormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option("--format", "-f", metavar="|".join(TENSOR_FORMS), parser=form_parser(TENSOR_FORMS), help=FORMAT_HELP),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; it appears whole or not at all.")
 ]

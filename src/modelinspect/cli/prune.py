@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelinspect.cli.options import FormatOption, TopOption
+from modelinspect.cli.forms import REPORT_FORMS, choose_form
+from modelinspect.cli.options import FormatOption, JsonOption, TopOption
 from modelinspect.cli.output import Destination
-from modelinspect.renderers.registry import OutputFormat
 
 if TYPE_CHECKING:
     from modelinspect.pruning.artifacts import Inspected
@@ -106,7 +106,8 @@ def command(
     allow_code: AllowCode = False,
     code: Code = None,
     force: Force = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
     top: TopOption = None,
 ) -> None:
     """Prune a Keras model and save it original and pruned in every way, with a manifest of sizes.
@@ -138,7 +139,7 @@ def command(
         code=_text(code),
         engine=engine,
     )
-    _prune(job, output, force, Destination(format), top)
+    _prune(job, output, force, Destination(choose_form(REPORT_FORMS, format, as_json, None)), top)
 
 
 def _prune(job: Job, target: Path, force: bool, destination: Destination, top: int | None) -> None:

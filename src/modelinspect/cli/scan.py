@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from modelinspect.cli.options import ForceOption, FormatOption, MeasureOption, OutputOption, TopOption
+from modelinspect.cli.forms import REPORT_FORMS, choose_form
+from modelinspect.cli.options import ForceOption, FormatOption, JsonOption, MeasureOption, OutputOption, TopOption
 from modelinspect.cli.output import Destination
 from modelinspect.cli.progress import progress
-from modelinspect.renderers.registry import OutputFormat
 from modelinspect.reports.blocks import Unit
 from modelinspect.scan import scan
 
@@ -34,12 +34,13 @@ def command(
     jobs: _Jobs = None,
     top: TopOption = None,
     no_measure: MeasureOption = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
     """Inspect every artifact below the roots side by side, and put them into one table."""
-    destination = Destination(format, output, force)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force)
     processes = jobs if jobs is not None else os.cpu_count() or 1
     with progress("inspecting", Unit.COUNT) as meter:
         if processes == 1:

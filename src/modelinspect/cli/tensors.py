@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from modelinspect import api
+from modelinspect.cli.forms import TENSOR_FORMS, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
     ForceOption,
-    FormatOption,
+    JsonOption,
     MeasureOption,
     ModelOption,
     OutputOption,
     PathArgument,
     PathsOption,
     StrictOption,
+    TensorFormatOption,
     TopOption,
 )
 from modelinspect.cli.output import Destination, require_complete
 from modelinspect.cli.progress import progress
-from modelinspect.renderers.registry import OutputFormat
 from modelinspect.reports.tensors import with_tensor_paths
 
 EXAMPLES = """\b
@@ -35,13 +36,14 @@ def command(
     paths: PathsOption = False,
     no_measure: MeasureOption = False,
     strict: StrictOption = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: TensorFormatOption = None,
+    as_json: JsonOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
     """List every tensor: role, dtype, shape, stored and logical size, zeros; the largest first."""
     place = choose_model(path, model)
-    destination = Destination(format, output, force, path)
+    destination = Destination(choose_form(TENSOR_FORMS, format, as_json, output), output, force, path)
     with progress("reading weights") as meter:
         report = api.tensors(place, measure=not no_measure, strict=strict, top=top, progress=meter)
     destination.write(with_tensor_paths(report) if paths else report)
