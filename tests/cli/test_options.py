@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from modelinspect.cli.commands import COMMANDS
 from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path
 
@@ -81,3 +82,58 @@ def test_help_lists_the_forms_that_the_command_has(command: str, own: set[str], 
     wrong = run_cli(command, "x.h5", "--format", "yaml")
     assert wrong.code == 2
     assert not any(form in wrong.err for form in foreign)
+
+
+@pytest.mark.parametrize(
+    ("option", "env", "tty", "colored"),
+    [
+        ("auto", {}, True, True),
+        ("auto", {}, False, False),
+        ("auto", {"FORCE_COLOR": "1"}, False, True),
+        ("auto", {"FORCE_COLOR": ""}, False, False),
+        ("auto", {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
+        ("auto", {"NO_COLOR": "1"}, True, False),
+        ("always", {"NO_COLOR": "1"}, False, True),
+        ("never", {"FORCE_COLOR": "1"}, True, False),
+    ],
+)
+def test_the_option_decides_on_color_and_then_the_environment(option: str, env: dict[str, str], tty: bool, colored: bool) -> None:
+    plain = {"NO_COLOR": "", "FORCE_COLOR": ""}
+    result = run_cli(fixture_path(ORIGINAL), "--color", option, tty=tty, env={**plain, **env})
+    assert result.code == 0
+    assert (b"\x1b[" in result.out) is colored
+
+
+def test_a_file_is_colored_only_when_asked(tmp_path: Path) -> None:
+    for option, colored in (("always", True), ("auto", False)):
+        target = tmp_path / f"{option}.txt"
+        run_cli(fixture_path(ORIGINAL), "--color", option, "-o", target, env={"FORCE_COLOR": "1", "NO_COLOR": ""})
+        assert (b"\x1b[" in target.read_bytes()) is colored
+
+
+def test_quiet_shows_no_notes(tmp_path: Path) -> None:
+    budget = tmp_path / "budget.toml"
+    budget.write_text('[growth]\nsize = "1 KiB"\n')
+    noted = run_cli("check", fixture_path(ORIGINAL), "-b", budget, "--update-lock")
+    quiet = run_cli("check", fixture_path(ORIGINAL), "-b", budget, "--update-lock", "-q")
+    assert noted.err == f"modelinspect: wrote {tmp_path / 'budget.lock'}\n"
+    assert (quiet.code, quiet.out, quiet.err) == (noted.code, noted.out, "")
+
+
+def test_quiet_shows_no_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    from modelinspect.cli import progress
+
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    assert "reading weights" in run_cli(fixture_path(ORIGINAL), tty=True).err
+    assert run_cli(fixture_path(ORIGINAL), "-q", tty=True).err == ""
+
+
+def test_quiet_still_writes_errors(tmp_path: Path) -> None:
+    result = run_cli(tmp_path / "missing.h5", "-q")
+    assert result.code == 3
+    assert "missing.h5" in result.err
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
+def test_every_command_can_be_quiet(command: str) -> None:
+    assert "-q" in run_cli(command, "--help").text

@@ -10,12 +10,21 @@ import typer
 from modelinspect import api
 from modelinspect.cli.forms import CheckFormat, choose_form
 from modelinspect.cli.models import choose_model
-from modelinspect.cli.options import FORMAT_HELP, ForceOption, JsonOption, ModelOption, OutputOption, PathArgument, TopOption
-from modelinspect.cli.output import Destination
+from modelinspect.cli.options import (
+    FORMAT_HELP,
+    ColorOption,
+    ForceOption,
+    JsonOption,
+    ModelOption,
+    OutputOption,
+    PathArgument,
+    QuietOption,
+    TopOption,
+)
+from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import read_settings
 from modelinspect.errors import OutputError, UsageError
-from modelinspect.renderers.escape import plain
 
 EXAMPLES = """\b
 Examples:
@@ -40,18 +49,20 @@ def command(
     top: TopOption = None,
     format: _Format = None,
     as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> int:
     """Hold an artifact against a budget of sizes; exit with 1 where a limit is exceeded."""
     chosen = budget if budget is not None else _settled()
     place = choose_model(path, model)
-    destination = Destination(choose_form(CheckFormat, format, as_json, output), output, force, path)
-    with progress("reading weights") as meter:
+    destination = Destination(choose_form(CheckFormat, format, as_json, output), output, force, path, color=color, quiet=quiet)
+    with progress("reading weights", quiet=quiet) as meter:
         report = api.check(place, chosen, growth=not update_lock, progress=meter)
     if update_lock:
         _write(api.lock_path(chosen), api.lock_text(report))
-        typer.echo(f"modelinspect: wrote {plain(str(api.lock_path(chosen)))}", err=True)
+        destination.note(f"wrote {api.lock_path(chosen)}")
     destination.write(report, top)
     return 0 if report.passed else 1
 

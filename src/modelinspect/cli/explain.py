@@ -8,6 +8,7 @@ from modelinspect import api
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.models import choose_model, model_names
 from modelinspect.cli.options import (
+    ColorOption,
     CompressorsOption,
     ForceOption,
     FormatOption,
@@ -17,10 +18,11 @@ from modelinspect.cli.options import (
     OptionalAfterArgument,
     OutputOption,
     PathArgument,
+    QuietOption,
     StrictOption,
     TopOption,
 )
-from modelinspect.cli.output import Destination, require_complete
+from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
 
 EXAMPLES = """\b
@@ -42,6 +44,8 @@ def command(
     strict: StrictOption = False,
     format: FormatOption = None,
     as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
@@ -49,13 +53,13 @@ def command(
 
     The name of a rule or a cause in place of PATH says what it means.
     """
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, path)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, path, color=color, quiet=quiet)
     if after is None and not Path(path).exists() and (found := api.meaning(path)) is not None:
         destination.write(found, top)
         return
     place = choose_model(path, model)
     other = None if after is None else choose_model(after, model if model in model_names(after) else None)
-    with progress("reading") as meter:
+    with progress("reading", quiet=quiet) as meter:
         report = api.explain(place, other, measure=not no_measure, compressors=compressors, strict=strict, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)

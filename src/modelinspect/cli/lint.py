@@ -9,8 +9,18 @@ import typer
 
 from modelinspect import api
 from modelinspect.cli.forms import LintFormat, choose_form
-from modelinspect.cli.options import FORMAT_HELP, ForceOption, JsonOption, LimitOption, MeasureOption, OutputOption, TopOption
-from modelinspect.cli.output import Destination
+from modelinspect.cli.options import (
+    FORMAT_HELP,
+    ColorOption,
+    ForceOption,
+    JsonOption,
+    LimitOption,
+    MeasureOption,
+    OutputOption,
+    QuietOption,
+    TopOption,
+)
+from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import Settings, read_settings
 from modelinspect.core.artifact import Severity
@@ -51,6 +61,8 @@ def command(
     no_measure: MeasureOption = False,
     format: _Format = None,
     as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
     limit: LimitOption = None,
@@ -58,11 +70,11 @@ def command(
     """Find unsafe and wasteful content, without executing anything; exit with 1 where there is some."""
     settings = read_settings(Path.cwd())
     least = _severity(fail_on, settings)
-    destination = Destination(choose_form(LintFormat, format, as_json, output), output, force, paths[0])
+    destination = Destination(choose_form(LintFormat, format, as_json, output), output, force, paths[0], color=color, quiet=quiet)
     limits = parse_limits(tuple(limit or ()))
     chosen = _rules(select) or settings.select
     ignored = (*settings.ignore, *_rules(ignore))
-    with progress("reading weights") as meter:
+    with progress("reading weights", quiet=quiet) as meter:
         if len(paths) == 1:
             report = api.lint(paths[0], select=chosen, ignore=ignored, measure=not no_measure, limits=limits, progress=meter)
             destination.write(report, top)

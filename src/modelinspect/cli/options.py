@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from modelinspect.cli.forms import REPORT_FORMS, TENSOR_FORMS, form_parser
+from modelinspect.cli.output import Color
 from modelinspect.renderers.registry import OutputFormat
 
 PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="A model file, a folder, or the prefix of a checkpoint.")]
@@ -26,6 +27,10 @@ TensorFormatOption = Annotated[
     typer.Option("--format", "-f", metavar="|".join(TENSOR_FORMS), parser=form_parser(TENSOR_FORMS), help=FORMAT_HELP),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+ColorOption = Annotated[
+    Color, typer.Option("--color", metavar="|".join(Color), help="Color the text; auto: on a terminal, or as NO_COLOR and FORCE_COLOR say.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes; errors are still written.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; it appears whole or not at all.")
 ]

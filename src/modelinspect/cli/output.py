@@ -9,20 +9,32 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
+import typer
+
 from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.errors import IncompleteError, OutputError, UsageError
+from modelinspect.renderers.escape import plain
 from modelinspect.renderers.look import USUAL, Look
 from modelinspect.renderers.registry import BINARY, OutputFormat, render, render_bytes, require
 from modelinspect.reports.base import Report
 from modelinspect.reports.entries import DiagnosticEntry
 
 
+class Color(StrEnum):
+    """Whether text is colored: ``auto`` asks the terminal, NO_COLOR and FORCE_COLOR."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a report goes and in which form.
+    """Where a report goes and in which form; ``quiet`` drops notes.
 
     Raises `UsageError` before any work where a file is in the way, `MissingExtraError` where the form needs a package that
     is not installed.
@@ -32,6 +44,8 @@ class Destination:
     output: Path | None = None
     force: bool = False
     source: str = ""
+    color: Color = Color.AUTO
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         require(self.format)
@@ -51,16 +65,21 @@ class Destination:
         """Write the report. Raises `OutputError`."""
         if self.output is None:
             with _writing("standard output"):
-                render(report, self.format, _tolerant(sys.stdout), _look(sys.stdout, top))
+                render(report, self.format, _tolerant(sys.stdout), _look(sys.stdout, top, self.color))
                 sys.stdout.flush()
             return
-        look = Look(width=_columns(), top=top)
+        look = Look(width=_columns(), color=self.color is Color.ALWAYS, top=top)
         if self.format in BINARY:
             with _writing(str(self.output)), _replacing(self.output, "wb") as out:
                 render_bytes(report, self.format, out, look)
             return
         with _writing(str(self.output)), _replacing(self.output, "w", "utf-8") as out:
             render(report, self.format, cast("TextIO", out), look)
+
+    def note(self, text: str) -> None:
+        """Write a line on the error stream, unless quiet."""
+        if not self.quiet:
+            typer.echo(f"modelinspect: {plain(text)}", err=True)
 
     @property
     def draws(self) -> bool:
@@ -108,12 +127,20 @@ def _replacing(path: Path, mode: str, encoding: str | None = None) -> Iterator[I
         raise
 
 
-def _look(stream: TextIO, top: int | None) -> Look:
-    terminal = stream.isatty()
+def _look(stream: TextIO, top: int | None, color: Color) -> Look:
     encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
-    dumb = os.environ.get("TERM", "") in ("dumb", "unknown")
-    color = terminal and not os.environ.get("NO_COLOR") and not dumb
-    return Look(width=_columns(), color=color, unicode=encoding.startswith("utf"), top=top)
+    return Look(width=_columns(), color=_is_colored(stream, color), unicode=encoding.startswith("utf"), top=top)
+
+
+def _is_colored(stream: TextIO, color: Color) -> bool:
+    """Return whether to color a stream: the option wins, then NO_COLOR, then FORCE_COLOR; a variable counts unless it is empty."""
+    if color is not Color.AUTO:
+        return color is Color.ALWAYS
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
 
 
 def _columns() -> int:

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
-from modelinspect.cli.options import ForceOption, FormatOption, JsonOption, MeasureOption, OutputOption, TopOption
-from modelinspect.cli.output import Destination
+from modelinspect.cli.options import ColorOption, ForceOption, FormatOption, JsonOption, MeasureOption, OutputOption, QuietOption, TopOption
+from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.reports.blocks import Unit
 from modelinspect.scan import scan
@@ -36,13 +36,15 @@ def command(
     no_measure: MeasureOption = False,
     format: FormatOption = None,
     as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
     """Inspect every artifact below the roots side by side, and put them into one table."""
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, color=color, quiet=quiet)
     processes = jobs if jobs is not None else os.cpu_count() or 1
-    with progress("inspecting", Unit.COUNT) as meter:
+    with progress("inspecting", Unit.COUNT, quiet=quiet) as meter:
         if processes == 1:
             report = scan(roots, measure=not no_measure, progress=meter)
         else:

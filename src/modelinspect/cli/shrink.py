@@ -12,8 +12,8 @@ import typer
 
 from modelinspect import api
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
-from modelinspect.cli.options import ForceOption, FormatOption, JsonOption
-from modelinspect.cli.output import Destination
+from modelinspect.cli.options import ColorOption, ForceOption, FormatOption, JsonOption, QuietOption
+from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.errors import ModelInspectError, UsageError
 from modelinspect.reports.shrink import Outcome, ShrinkAllReport, ShrinkEntry, ShrinkReport
@@ -63,6 +63,8 @@ def command(
     level: _Level = 9,
     format: FormatOption = None,
     as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     report: _Report = None,
     force: ForceOption = False,
 ) -> int:
@@ -74,12 +76,12 @@ def command(
         raise UsageError(f"give one of --output, --in-place, --check and --dry-run, not {asked}")
     if len(paths) > 1 and output is not None and not output.is_dir():
         raise UsageError(f"{output}: is no folder; several models go into a folder that exists")
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, report), report, force)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, report), report, force, color=color, quiet=quiet)
     found: list[ShrinkReport | ShrinkEntry] = []
     with _terminated():
         for path in paths:
             target = output / Path(path).name if output is not None and output.is_dir() else output
-            with progress(f"shrinking {Path(path).name}") as meter:
+            with progress(f"shrinking {Path(path).name}", quiet=quiet) as meter:
                 try:
                     done = api.shrink(
                         path,

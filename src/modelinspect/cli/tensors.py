@@ -6,6 +6,7 @@ from modelinspect import api
 from modelinspect.cli.forms import TENSOR_FORMS, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
+    ColorOption,
     ForceOption,
     JsonOption,
     MeasureOption,
@@ -13,11 +14,12 @@ from modelinspect.cli.options import (
     OutputOption,
     PathArgument,
     PathsOption,
+    QuietOption,
     StrictOption,
     TensorFormatOption,
     TopOption,
 )
-from modelinspect.cli.output import Destination, require_complete
+from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
 from modelinspect.reports.tensors import with_tensor_paths
 
@@ -38,13 +40,15 @@ def command(
     strict: StrictOption = False,
     format: TensorFormatOption = None,
     as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
     """List every tensor: role, dtype, shape, stored and logical size, zeros; the largest first."""
     place = choose_model(path, model)
-    destination = Destination(choose_form(TENSOR_FORMS, format, as_json, output), output, force, path)
-    with progress("reading weights") as meter:
+    destination = Destination(choose_form(TENSOR_FORMS, format, as_json, output), output, force, path, color=color, quiet=quiet)
+    with progress("reading weights", quiet=quiet) as meter:
         report = api.tensors(place, measure=not no_measure, strict=strict, top=top, progress=meter)
     destination.write(with_tensor_paths(report) if paths else report)
     require_complete(report.diagnostics)
