@@ -51,7 +51,7 @@ def command(
     force: ForceOption = False,
 ) -> int:
     """Say what differs between two artifacts, also of different formats: categories, layers, and each tensor's fate."""
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, before, color=color, quiet=quiet)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (before, after), color=color, quiet=quiet)
     if content:
         compared = api.compare_content(before, after)
         destination.write(compared, top)

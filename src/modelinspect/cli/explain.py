@@ -53,7 +53,9 @@ def command(
 
     The name of a rule or a cause in place of PATH says what it means.
     """
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, path, color=color, quiet=quiet)
+    form = choose_form(REPORT_FORMS, format, as_json, output)
+    sources = (path,) if after is None else (path, after)
+    destination = Destination(form, output, force, sources, color=color, quiet=quiet)
     if after is None and not Path(path).exists() and (found := api.meaning(path)) is not None:
         destination.write(found, top)
         return

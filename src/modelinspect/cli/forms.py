@@ -66,7 +66,7 @@ def form_parser(forms: Iterable[StrEnum]) -> Callable[[str], OutputFormat]:
         try:
             return OutputFormat(text)
         except ValueError as error:
-            raise typer.BadParameter(f"{text!r} is not one of {', '.join(forms)}") from error
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(_quoted, forms))}") from error
 
     return parse
 
@@ -89,3 +89,7 @@ def choose_form(forms: Iterable[StrEnum], format: StrEnum | None, as_json: bool,
     if form not in tuple(forms):
         raise UsageError(f"{output}: this command has no form {form}; choose one with --format: {', '.join(forms)}")
     return form
+
+
+def _quoted(form: str) -> str:
+    return f"'{form}'"

@@ -70,7 +70,7 @@ def command(
     """Find unsafe and wasteful content, without executing anything; exit with 1 where there is some."""
     settings = read_settings(Path.cwd())
     least = _severity(fail_on, settings)
-    destination = Destination(choose_form(LintFormat, format, as_json, output), output, force, paths[0], color=color, quiet=quiet)
+    destination = Destination(choose_form(LintFormat, format, as_json, output), output, force, paths, color=color, quiet=quiet)
     limits = parse_limits(tuple(limit or ()))
     chosen = _rules(select) or settings.select
     ignored = (*settings.ignore, *_rules(ignore))

@@ -58,7 +58,7 @@ def command(
 ) -> None:
     """List every region of the file; say who owns a byte; dump bytes with what they are."""
     place = choose_model(path, model)
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, path, color=color, quiet=quiet)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet)
     with api.opened(place, strict=strict) as (artifact, files):
         read = reader(files) if hex else None
         drawn = api.draw(artifact) if destination.draws else None

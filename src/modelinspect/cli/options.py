@@ -12,6 +12,7 @@ from modelinspect.cli.output import Color
 from modelinspect.renderers.registry import OutputFormat
 
 PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="A model file, a folder, or the prefix of a checkpoint.")]
+PathsArgument = Annotated[list[str], typer.Argument(metavar="PATH...", help="Model files, folders, or prefixes of checkpoints.")]
 BeforeArgument = Annotated[str, typer.Argument(metavar="BEFORE", help="The artifact to compare with.")]
 AfterArgument = Annotated[str, typer.Argument(metavar="AFTER", help="The artifact that came of it.")]
 OptionalAfterArgument = Annotated[

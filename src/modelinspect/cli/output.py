@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,7 +34,7 @@ class Color(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a report goes and in which form; ``quiet`` drops notes.
+    """Where a report goes and in which form; ``sources`` are never replaced, ``quiet`` drops notes.
 
     Raises `UsageError` before any work where a file is in the way, `MissingExtraError` where the form needs a package that
     is not installed.
@@ -43,7 +43,7 @@ class Destination:
     format: OutputFormat
     output: Path | None = None
     force: bool = False
-    source: str = ""
+    sources: Sequence[str] = ()
     color: Color = Color.AUTO
     quiet: bool = False
 
@@ -53,9 +53,10 @@ class Destination:
             if self.format in BINARY:
                 raise UsageError(f"{self.format} is binary; name a file with --output")
             return
-        with suppress(OSError):
-            if self.source and self.output.samefile(self.source):
-                raise UsageError(f"{self.output}: is the artifact itself; name another file for the output")
+        for source in self.sources:
+            with suppress(OSError):
+                if self.output.samefile(source):
+                    raise UsageError(f"{self.output}: is the artifact itself; name another file for the output")
         if self.output.is_dir():
             raise UsageError(f"{self.output}: is a folder; name a file for the output")
         if self.output.is_file() and not self.force:

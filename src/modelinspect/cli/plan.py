@@ -59,7 +59,7 @@ def command(
 ) -> None:
     """Say how small an artifact could be: each option's size, how it is known, what loads the result, how to get it."""
     place = choose_model(path, model)
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, path, color=color, quiet=quiet)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet)
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     with progress("compressing", quiet=quiet) as meter:
         seconds = None if no_limit or wanted else _SECONDS

@@ -42,7 +42,7 @@ def command(
     force: ForceOption = False,
 ) -> None:
     """Inspect every artifact below the roots side by side, and put them into one table."""
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, color=color, quiet=quiet)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, roots, color=color, quiet=quiet)
     processes = jobs if jobs is not None else os.cpu_count() or 1
     with progress("inspecting", Unit.COUNT, quiet=quiet) as meter:
         if processes == 1:

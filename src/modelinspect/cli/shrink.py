@@ -76,7 +76,7 @@ def command(
         raise UsageError(f"give one of --output, --in-place, --check and --dry-run, not {asked}")
     if len(paths) > 1 and output is not None and not output.is_dir():
         raise UsageError(f"{output}: is no folder; several models go into a folder that exists")
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, report), report, force, color=color, quiet=quiet)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, report), report, force, paths, color=color, quiet=quiet)
     found: list[ShrinkReport | ShrinkEntry] = []
     with _terminated():
         for path in paths:
