@@ -81,8 +81,8 @@ _TAIL = """
 | 130 | interrupted |
 
 Errors are one line on standard error. Names from files are shown with control characters made visible, so that a file cannot steer
-the terminal. Colour is used on a terminal alone and never carries meaning by itself; `NO_COLOR=1` turns it off. `COLUMNS` sets the width
-where there is no terminal to ask.
+the terminal. Colour is used on a terminal and never carries meaning by itself. `--color always` and `--color never` decide; without them,
+`NO_COLOR=1` turns it off and `FORCE_COLOR=1` turns it on, and `NO_COLOR` wins. `COLUMNS` sets the width where there is no terminal to ask.
 
 ## Shell completion
 

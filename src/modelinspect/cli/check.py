@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from modelinspect import api
+from modelinspect.analyses.budget_file import read_budget
+from modelinspect.cli.forms import CheckFormat, choose_form
 from modelinspect.cli.models import choose_model
-from modelinspect.cli.options import ForceOption, ModelOption, OutputOption, PathArgument, TopOption
-from modelinspect.cli.output import Destination
+from modelinspect.cli.options import (
+    FORMAT_HELP,
+    ColorOption,
+    ForceOption,
+    JsonOption,
+    ModelOption,
+    OutputOption,
+    PathsArgument,
+    QuietOption,
+    TopOption,
+)
+from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import read_settings
+from modelinspect.cli.several import each, require_inspected, require_one_path
 from modelinspect.errors import OutputError, UsageError
-from modelinspect.renderers.escape import plain
-from modelinspect.renderers.registry import OutputFormat
+from modelinspect.reports.check import CheckReport
+from modelinspect.reports.several import CheckAllReport
 
 EXAMPLES = """\b
 Examples:
   modelinspect check model.tflite --budget budget.toml
+  modelinspect check encoder.tflite decoder.tflite --budget budget.toml
   modelinspect check model.tflite --budget budget.toml --update-lock
   modelinspect check model.keras --budget budget.toml --format junit -o sizes.xml
 """
 
 
-class CheckFormat(StrEnum):
-    """The forms that a check can be written in."""
-
-    TERMINAL = "terminal"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    JUNIT = "junit"
-
-
-_Format = Annotated[CheckFormat, typer.Option("--format", "-f", metavar="|".join(CheckFormat), help="How to write the check.")]
+_Format = Annotated[CheckFormat | None, typer.Option("--format", "-f", metavar="|".join(CheckFormat), help=FORMAT_HELP)]
 _Budget = Annotated[
     Path | None, typer.Option("--budget", "-b", metavar="FILE", help="The budget, in TOML; pyproject.toml may name it instead.")
 ]
@@ -44,24 +47,40 @@ _Update = Annotated[bool, typer.Option("--update-lock", help="Write the lock tha
 
 
 def command(
-    path: PathArgument,
+    paths: PathsArgument,
     model: ModelOption = None,
     budget: _Budget = None,
     update_lock: _Update = False,
     top: TopOption = None,
-    format: _Format = CheckFormat.TERMINAL,
+    format: _Format = None,
+    as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> int:
     """Hold an artifact against a budget of sizes; exit with 1 where a limit is exceeded."""
     chosen = budget if budget is not None else _settled()
-    place = choose_model(path, model)
-    destination = Destination(OutputFormat(format), output, force, path)
-    with progress("reading weights") as meter:
-        report = api.check(place, chosen, growth=not update_lock, progress=meter)
+    form = choose_form(CheckFormat, format, as_json, output)
+    destination = Destination(form, output, force, paths, color=color, quiet=quiet)
+    require_one_path(paths, model, form)
+
+    def check(path: str) -> CheckReport:
+        place = choose_model(path, model)
+        with progress("reading weights", quiet=quiet) as meter:
+            return api.check(place, chosen, growth=not update_lock, progress=meter)
+
+    if len(paths) > 1:
+        _require_no_lock(chosen, update_lock)
+        reports, failed = each(paths, check)
+        passed = not failed and all(report.passed for report in reports)
+        destination.write(CheckAllReport(passed=passed, reports=reports, failed=failed), top)
+        require_inspected(len(paths), failed)
+        return 0 if passed else 1
+    report = check(paths[0])
     if update_lock:
         _write(api.lock_path(chosen), api.lock_text(report))
-        typer.echo(f"modelinspect: wrote {plain(str(api.lock_path(chosen)))}", err=True)
+        destination.note(f"wrote {api.lock_path(chosen)}")
     destination.write(report, top)
     return 0 if report.passed else 1
 
@@ -71,6 +90,12 @@ def _settled() -> Path:
     if settings.budget is None:
         raise UsageError("check needs a budget: --budget budget.toml, or budget in [tool.modelinspect.check] of pyproject.toml")
     return settings.folder / settings.budget
+
+
+def _require_no_lock(budget: Path, update_lock: bool) -> None:
+    """Raise `UsageError` where several paths would share a lock, which holds the sizes of one model."""
+    if update_lock or read_budget(budget).growth:
+        raise UsageError(f"{budget}: growth is measured against the lock of one model; check one PATH, or leave growth out of the budget")
 
 
 def _write(path: Path, text: str) -> None:

@@ -51,7 +51,7 @@ def command(output: _Folder = None) -> None:
     _say(_wrapped(_INTRODUCTION))
     with chdir(_DATA):
         _say("\n$ modelinspect original.h5")
-        inspect(ARTIFACTS[0])
+        inspect([ARTIFACTS[0]])
         _say("\n$ modelinspect explain original.h5 pruned.h5")
         explain(*ARTIFACTS)
         _say("\n$ modelinspect plan pruned.h5 --top 3")

@@ -7,19 +7,22 @@ from typing import Annotated
 import typer
 
 from modelinspect import api
+from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.options import (
     AfterArgument,
     BeforeArgument,
+    ColorOption,
     ForceOption,
     FormatOption,
+    JsonOption,
     MeasureOption,
     OutputOption,
+    QuietOption,
     StrictOption,
     TopOption,
 )
-from modelinspect.cli.output import Destination, require_complete
+from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
-from modelinspect.renderers.registry import OutputFormat
 
 EXAMPLES = """\b
 Examples:
@@ -40,17 +43,20 @@ def command(
     top: TopOption = None,
     no_measure: MeasureOption = False,
     strict: StrictOption = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> int:
     """Say what differs between two artifacts, also of different formats: categories, layers, and each tensor's fate."""
-    destination = Destination(format, output, force, before)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (before, after), color=color, quiet=quiet)
     if content:
         compared = api.compare_content(before, after)
         destination.write(compared, top)
         return 0 if compared.same else 1
-    with progress("reading weights") as meter:
+    with progress("reading weights", quiet=quiet) as meter:
         report = api.diff(before, after, measure=not no_measure, strict=strict, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)

@@ -5,22 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelinspect import api
+from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.models import choose_model, model_names
 from modelinspect.cli.options import (
+    ColorOption,
     CompressorsOption,
     ForceOption,
     FormatOption,
+    JsonOption,
     MeasureOption,
     ModelOption,
     OptionalAfterArgument,
     OutputOption,
     PathArgument,
+    QuietOption,
     StrictOption,
     TopOption,
 )
-from modelinspect.cli.output import Destination, require_complete
+from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
-from modelinspect.renderers.registry import OutputFormat
 
 EXAMPLES = """\b
 Examples:
@@ -39,7 +42,10 @@ def command(
     no_measure: MeasureOption = False,
     compressors: CompressorsOption = None,
     strict: StrictOption = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
@@ -47,13 +53,15 @@ def command(
 
     The name of a rule or a cause in place of PATH says what it means.
     """
-    destination = Destination(format, output, force, path)
+    form = choose_form(REPORT_FORMS, format, as_json, output)
+    sources = (path,) if after is None else (path, after)
+    destination = Destination(form, output, force, sources, color=color, quiet=quiet)
     if after is None and not Path(path).exists() and (found := api.meaning(path)) is not None:
         destination.write(found, top)
         return
     place = choose_model(path, model)
     other = None if after is None else choose_model(after, model if model in model_names(after) else None)
-    with progress("reading") as meter:
+    with progress("reading", quiet=quiet) as meter:
         report = api.explain(place, other, measure=not no_measure, compressors=compressors, strict=strict, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from modelinspect import api
-from modelinspect.cli.options import ForceOption, LimitOption, MeasureOption, OutputOption, TopOption
-from modelinspect.cli.output import Destination
+from modelinspect.cli.forms import LintFormat, choose_form
+from modelinspect.cli.options import (
+    FORMAT_HELP,
+    ColorOption,
+    ForceOption,
+    JsonOption,
+    LimitOption,
+    MeasureOption,
+    OutputOption,
+    QuietOption,
+    TopOption,
+)
+from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import Settings, read_settings
 from modelinspect.core.artifact import Severity
 from modelinspect.core.limits import parse_limits
 from modelinspect.errors import IncompleteError, UsageError
-from modelinspect.renderers.registry import OutputFormat
 from modelinspect.reports.wording import plural
 
 EXAMPLES = """\b
@@ -28,18 +37,7 @@ Examples:
 """
 
 
-class LintFormat(StrEnum):
-    """The forms that findings can be written in."""
-
-    TERMINAL = "terminal"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    CSV_RAW = "csv-raw"
-    SARIF = "sarif"
-
-
-_Format = Annotated[LintFormat, typer.Option("--format", "-f", metavar="|".join(LintFormat), help="How to write the findings.")]
+_Format = Annotated[LintFormat | None, typer.Option("--format", "-f", metavar="|".join(LintFormat), help=FORMAT_HELP)]
 _Select = Annotated[
     str,
     typer.Option("--select", metavar="RULE[,RULE...]", help="Run these rules alone: ids, patterns (external-*), unsafe, wasteful."),
@@ -61,7 +59,10 @@ def command(
     fail_on: _FailOn = None,
     top: TopOption = None,
     no_measure: MeasureOption = False,
-    format: _Format = LintFormat.TERMINAL,
+    format: _Format = None,
+    as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
     limit: LimitOption = None,
@@ -69,11 +70,11 @@ def command(
     """Find unsafe and wasteful content, without executing anything; exit with 1 where there is some."""
     settings = read_settings(Path.cwd())
     least = _severity(fail_on, settings)
-    destination = Destination(OutputFormat(format), output, force, paths[0])
+    destination = Destination(choose_form(LintFormat, format, as_json, output), output, force, paths, color=color, quiet=quiet)
     limits = parse_limits(tuple(limit or ()))
     chosen = _rules(select) or settings.select
     ignored = (*settings.ignore, *_rules(ignore))
-    with progress("reading weights") as meter:
+    with progress("reading weights", quiet=quiet) as meter:
         if len(paths) == 1:
             report = api.lint(paths[0], select=chosen, ignore=ignored, measure=not no_measure, limits=limits, progress=meter)
             destination.write(report, top)

@@ -8,10 +8,21 @@ import typer
 
 from modelinspect import api
 from modelinspect.analyses.regions import map_regions, reader
+from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.models import choose_model
-from modelinspect.cli.options import ForceOption, FormatOption, ModelOption, OutputOption, PathArgument, StrictOption, offset
-from modelinspect.cli.output import Destination, require_complete
-from modelinspect.renderers.registry import OutputFormat
+from modelinspect.cli.options import (
+    ColorOption,
+    ForceOption,
+    FormatOption,
+    JsonOption,
+    ModelOption,
+    OutputOption,
+    PathArgument,
+    QuietOption,
+    StrictOption,
+    offset,
+)
+from modelinspect.cli.output import Color, Destination, require_complete
 
 EXAMPLES = """\b
 Examples:
@@ -38,13 +49,16 @@ def command(
     begin: _From = None,
     size: _Size = None,
     strict: StrictOption = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
     """List every region of the file; say who owns a byte; dump bytes with what they are."""
     place = choose_model(path, model)
-    destination = Destination(format, output, force, path)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet)
     with api.opened(place, strict=strict) as (artifact, files):
         read = reader(files) if hex else None
         drawn = api.draw(artifact) if destination.draws else None

@@ -7,15 +7,31 @@ from typing import Annotated
 
 import typer
 
+from modelinspect.cli.forms import REPORT_FORMS, TENSOR_FORMS, form_parser
+from modelinspect.cli.output import Color
 from modelinspect.renderers.registry import OutputFormat
 
 PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="A model file, a folder, or the prefix of a checkpoint.")]
+PathsArgument = Annotated[list[str], typer.Argument(metavar="PATH...", help="Model files, folders, or prefixes of checkpoints.")]
 BeforeArgument = Annotated[str, typer.Argument(metavar="BEFORE", help="The artifact to compare with.")]
 AfterArgument = Annotated[str, typer.Argument(metavar="AFTER", help="The artifact that came of it.")]
 OptionalAfterArgument = Annotated[
     str | None, typer.Argument(metavar="[AFTER]", help="The artifact that came of PATH; without it, PATH alone is explained.")
 ]
-FormatOption = Annotated[OutputFormat, typer.Option("--format", "-f", metavar="|".join(OutputFormat), help="How to write the report.")]
+FORMAT_HELP = "How to write the report; without it, the suffix of its file decides."
+FormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option("--format", "-f", metavar="|".join(REPORT_FORMS), parser=form_parser(REPORT_FORMS), help=FORMAT_HELP),
+]
+TensorFormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option("--format", "-f", metavar="|".join(TENSOR_FORMS), parser=form_parser(TENSOR_FORMS), help=FORMAT_HELP),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+ColorOption = Annotated[
+    Color, typer.Option("--color", metavar="|".join(Color), help="Color the text; auto: on a terminal, or as NO_COLOR and FORCE_COLOR say.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes; errors are still written.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; it appears whole or not at all.")
 ]

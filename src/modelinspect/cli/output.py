@@ -6,23 +6,35 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
+import typer
+
 from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.errors import IncompleteError, OutputError, UsageError
+from modelinspect.renderers.escape import plain
 from modelinspect.renderers.look import USUAL, Look
 from modelinspect.renderers.registry import BINARY, OutputFormat, render, render_bytes, require
 from modelinspect.reports.base import Report
 from modelinspect.reports.entries import DiagnosticEntry
 
 
+class Color(StrEnum):
+    """Whether text is colored: ``auto`` asks the terminal, NO_COLOR and FORCE_COLOR."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a report goes and in which form.
+    """Where a report goes and in which form; ``sources`` are never replaced, ``quiet`` drops notes.
 
     Raises `UsageError` before any work where a file is in the way, `MissingExtraError` where the form needs a package that
     is not installed.
@@ -31,7 +43,9 @@ class Destination:
     format: OutputFormat
     output: Path | None = None
     force: bool = False
-    source: str = ""
+    sources: Sequence[str] = ()
+    color: Color = Color.AUTO
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         require(self.format)
@@ -39,9 +53,10 @@ class Destination:
             if self.format in BINARY:
                 raise UsageError(f"{self.format} is binary; name a file with --output")
             return
-        with suppress(OSError):
-            if self.source and self.output.samefile(self.source):
-                raise UsageError(f"{self.output}: is the artifact itself; name another file for the output")
+        for source in self.sources:
+            with suppress(OSError):
+                if self.output.samefile(source):
+                    raise UsageError(f"{self.output}: is the artifact itself; name another file for the output")
         if self.output.is_dir():
             raise UsageError(f"{self.output}: is a folder; name a file for the output")
         if self.output.is_file() and not self.force:
@@ -51,16 +66,21 @@ class Destination:
         """Write the report. Raises `OutputError`."""
         if self.output is None:
             with _writing("standard output"):
-                render(report, self.format, _tolerant(sys.stdout), _look(sys.stdout, top))
+                render(report, self.format, _tolerant(sys.stdout), _look(sys.stdout, top, self.color))
                 sys.stdout.flush()
             return
-        look = Look(width=_columns(), top=top)
+        look = Look(width=_columns(), color=self.color is Color.ALWAYS, top=top)
         if self.format in BINARY:
             with _writing(str(self.output)), _replacing(self.output, "wb") as out:
                 render_bytes(report, self.format, out, look)
             return
         with _writing(str(self.output)), _replacing(self.output, "w", "utf-8") as out:
             render(report, self.format, cast("TextIO", out), look)
+
+    def note(self, text: str) -> None:
+        """Write a line on the error stream, unless quiet."""
+        if not self.quiet:
+            typer.echo(f"modelinspect: {plain(text)}", err=True)
 
     @property
     def draws(self) -> bool:
@@ -108,12 +128,20 @@ def _replacing(path: Path, mode: str, encoding: str | None = None) -> Iterator[I
         raise
 
 
-def _look(stream: TextIO, top: int | None) -> Look:
-    terminal = stream.isatty()
+def _look(stream: TextIO, top: int | None, color: Color) -> Look:
     encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
-    dumb = os.environ.get("TERM", "") in ("dumb", "unknown")
-    color = terminal and not os.environ.get("NO_COLOR") and not dumb
-    return Look(width=_columns(), color=color, unicode=encoding.startswith("utf"), top=top)
+    return Look(width=_columns(), color=_is_colored(stream, color), unicode=encoding.startswith("utf"), top=top)
+
+
+def _is_colored(stream: TextIO, color: Color) -> bool:
+    """Return whether to color a stream: the option wins, then NO_COLOR, then FORCE_COLOR; a variable counts unless it is empty."""
+    if color is not Color.AUTO:
+        return color is Color.ALWAYS
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
 
 
 def _columns() -> int:

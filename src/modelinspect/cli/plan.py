@@ -7,20 +7,23 @@ from typing import Annotated
 import typer
 
 from modelinspect import api
+from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
+    ColorOption,
     ForceOption,
     FormatOption,
+    JsonOption,
     MeasureOption,
     ModelOption,
     OutputOption,
     PathArgument,
+    QuietOption,
     StrictOption,
     TopOption,
 )
-from modelinspect.cli.output import Destination, require_complete
+from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
-from modelinspect.renderers.registry import OutputFormat
 
 EXAMPLES = """\b
 Examples:
@@ -47,15 +50,18 @@ def command(
     top: TopOption = None,
     no_measure: MeasureOption = False,
     strict: StrictOption = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
     """Say how small an artifact could be: each option's size, how it is known, what loads the result, how to get it."""
     place = choose_model(path, model)
-    destination = Destination(format, output, force, path)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet)
     wanted = [name.strip() for name in only.split(",") if name.strip()]
-    with progress("compressing") as meter:
+    with progress("compressing", quiet=quiet) as meter:
         seconds = None if no_limit or wanted else _SECONDS
         report = api.plan(place, only=wanted, seconds=seconds, measure=not no_measure, convert=convert, strict=strict, progress=meter)
     destination.write(report, top)

@@ -19,9 +19,9 @@ _INTERVAL = 0.1
 
 
 @contextmanager
-def progress(what: str, unit: Unit = Unit.BYTES) -> Iterator[_Meter]:
-    """Give something to tell the bytes done and all bytes; a bar appears on standard error after half a second."""
-    meter = _Meter(what, unit)
+def progress(what: str, unit: Unit = Unit.BYTES, *, quiet: bool = False) -> Iterator[_Meter]:
+    """Yield a function that takes the bytes done and all bytes; unless quiet, a bar appears on standard error after half a second."""
+    meter = _Meter(what, unit, quiet)
     try:
         yield meter
     finally:
@@ -29,10 +29,10 @@ def progress(what: str, unit: Unit = Unit.BYTES) -> Iterator[_Meter]:
 
 
 class _Meter:
-    def __init__(self, what: str, unit: Unit) -> None:
+    def __init__(self, what: str, unit: Unit, quiet: bool) -> None:
         self._what = what
         self._unit = unit
-        self._next = time.monotonic() + _PATIENCE if sys.stderr.isatty() else float("inf")
+        self._next = time.monotonic() + _PATIENCE if sys.stderr.isatty() and not quiet else float("inf")
         self._bar: RichProgress | None = None
         self._task: TaskID | None = None
 

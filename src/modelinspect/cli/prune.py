@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelinspect.cli.options import FormatOption, TopOption
-from modelinspect.cli.output import Destination
-from modelinspect.renderers.registry import OutputFormat
+from modelinspect.cli.forms import REPORT_FORMS, choose_form
+from modelinspect.cli.options import ColorOption, FormatOption, JsonOption, QuietOption, TopOption
+from modelinspect.cli.output import Color, Destination
 
 if TYPE_CHECKING:
     from modelinspect.pruning.artifacts import Inspected
@@ -106,7 +106,10 @@ def command(
     allow_code: AllowCode = False,
     code: Code = None,
     force: Force = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     top: TopOption = None,
 ) -> None:
     """Prune a Keras model and save it original and pruned in every way, with a manifest of sizes.
@@ -138,13 +141,13 @@ def command(
         code=_text(code),
         engine=engine,
     )
-    _prune(job, output, force, Destination(format), top)
+    _prune(job, output, force, Destination(choose_form(REPORT_FORMS, format, as_json, None), color=color, quiet=quiet), top)
 
 
 def _prune(job: Job, target: Path, force: bool, destination: Destination, top: int | None) -> None:
     from modelinspect.pruning.stage import prune
 
-    with terminated_like_interrupted(), _watching(job) as watch:
+    with terminated_like_interrupted(), _watching(job, destination.quiet) as watch:
         report = prune(job, target, inspect=inspected, command=_command(job), force=force, watch=watch)
     destination.write(report, top)
 
@@ -170,8 +173,11 @@ def inspected(place: Path) -> Inspected:
 
 
 @contextmanager
-def _watching(job: Job) -> Iterator[Watch]:
-    """Show what the worker does: on a terminal a bar with the step it is at, elsewhere a line for each stage."""
+def _watching(job: Job, quiet: bool) -> Iterator[Watch]:
+    """Show what the worker does unless quiet: on a terminal a bar with the current step, elsewhere a line for each stage."""
+    if quiet:
+        yield _ignore
+        return
     if not sys.stderr.isatty():
         yield _tell
         return
@@ -199,6 +205,10 @@ def _watching(job: Job) -> Iterator[Watch]:
                     bar.advance(task)
 
         yield watch
+
+
+def _ignore(_event: Any) -> None:
+    """Show nothing of an event."""
 
 
 def _tell(event: Any) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from modelinspect.cli.options import ForceOption, FormatOption, MeasureOption, OutputOption, TopOption
-from modelinspect.cli.output import Destination
+from modelinspect.cli.forms import REPORT_FORMS, choose_form
+from modelinspect.cli.options import ColorOption, ForceOption, FormatOption, JsonOption, MeasureOption, OutputOption, QuietOption, TopOption
+from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
-from modelinspect.renderers.registry import OutputFormat
 from modelinspect.reports.blocks import Unit
 from modelinspect.scan import scan
 
@@ -34,14 +34,17 @@ def command(
     jobs: _Jobs = None,
     top: TopOption = None,
     no_measure: MeasureOption = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
     """Inspect every artifact below the roots side by side, and put them into one table."""
-    destination = Destination(format, output, force)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, roots, color=color, quiet=quiet)
     processes = jobs if jobs is not None else os.cpu_count() or 1
-    with progress("inspecting", Unit.COUNT) as meter:
+    with progress("inspecting", Unit.COUNT, quiet=quiet) as meter:
         if processes == 1:
             report = scan(roots, measure=not no_measure, progress=meter)
         else:

@@ -11,11 +11,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from modelinspect import api
-from modelinspect.cli.options import ForceOption, FormatOption
-from modelinspect.cli.output import Destination
+from modelinspect.cli.forms import REPORT_FORMS, choose_form
+from modelinspect.cli.options import ColorOption, ForceOption, FormatOption, JsonOption, QuietOption
+from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.errors import ModelInspectError, UsageError
-from modelinspect.renderers.registry import OutputFormat
 from modelinspect.reports.shrink import Outcome, ShrinkAllReport, ShrinkEntry, ShrinkReport
 
 EXAMPLES = """\b
@@ -61,7 +61,10 @@ def command(
     drop: _Drop = "",
     loaders: _For = "",
     level: _Level = 9,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: FormatOption = None,
+    as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     report: _Report = None,
     force: ForceOption = False,
 ) -> int:
@@ -73,12 +76,12 @@ def command(
         raise UsageError(f"give one of --output, --in-place, --check and --dry-run, not {asked}")
     if len(paths) > 1 and output is not None and not output.is_dir():
         raise UsageError(f"{output}: is no folder; several models go into a folder that exists")
-    destination = Destination(format, report, force)
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, report), report, force, paths, color=color, quiet=quiet)
     found: list[ShrinkReport | ShrinkEntry] = []
     with _terminated():
         for path in paths:
             target = output / Path(path).name if output is not None and output.is_dir() else output
-            with progress(f"shrinking {Path(path).name}") as meter:
+            with progress(f"shrinking {Path(path).name}", quiet=quiet) as meter:
                 try:
                     done = api.shrink(
                         path,

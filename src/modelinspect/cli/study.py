@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modelinspect.cli.options import QuietOption
+
 if TYPE_CHECKING:
     from modelinspect.pruning.study_run import Progress
 
@@ -31,7 +33,7 @@ Releases = Annotated[
 ]
 
 
-def command(output: Target, recipe: Recipe = None, workers: Workers = None, releases: Releases = "") -> None:
+def command(output: Target, recipe: Recipe = None, workers: Workers = None, releases: Releases = "", quiet: QuietOption = False) -> None:
     """Prune architectures by schedules, sparsities and patterns, save them in every way, and tabulate every size.
 
     DIR gets cells/ (one result for each run, so that a study which was stopped goes on), table.csv, table.parquet (with the extra
@@ -46,12 +48,13 @@ def command(output: Target, recipe: Recipe = None, workers: Workers = None, rele
 
     chosen = choose_releases(releases) if releases else ()
     runs = runs_of(read_recipe(recipe or (RELEASES_RECIPE if chosen else DEFAULT_RECIPE)))
+    tell = _ignore if quiet else _tell
     with terminated_like_interrupted():
         if chosen:
-            outcome = release_study(runs, chosen, output, inspected, workers=workers, tell=_tell)
+            outcome = release_study(runs, chosen, output, inspected, workers=workers, tell=tell)
         else:
-            outcome = study(runs, output, inspected, workers=workers, tell=_tell)
-    for note in outcome.notes:
+            outcome = study(runs, output, inspected, workers=workers, tell=tell)
+    for note in () if quiet else outcome.notes:
         typer.echo(f"modelinspect: {note}", err=True)
     wanted = len(runs) * max(len(chosen), 1)
     tables = output / ("releases.md" if chosen else "tables.md")
@@ -59,6 +62,10 @@ def command(output: Target, recipe: Recipe = None, workers: Workers = None, rele
     if outcome.failed:
         listed = "; ".join(f"{error.key}: {error.reason}" for error in outcome.failed[:3])
         raise ModelInspectError(f"{len(outcome.failed)} of {wanted} runs failed: {listed}")
+
+
+def _ignore(_progress: Progress) -> None:
+    """Show nothing of the progress."""
 
 
 def _tell(progress: Progress) -> None:

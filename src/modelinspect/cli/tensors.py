@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from modelinspect import api
+from modelinspect.cli.forms import TENSOR_FORMS, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
+    ColorOption,
     ForceOption,
-    FormatOption,
+    JsonOption,
     MeasureOption,
     ModelOption,
     OutputOption,
-    PathArgument,
+    PathsArgument,
     PathsOption,
+    QuietOption,
     StrictOption,
+    TensorFormatOption,
     TopOption,
 )
-from modelinspect.cli.output import Destination, require_complete
+from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
-from modelinspect.renderers.registry import OutputFormat
-from modelinspect.reports.tensors import with_tensor_paths
+from modelinspect.cli.several import each, require_inspected, require_one_path
+from modelinspect.reports.several import TensorsAllReport
+from modelinspect.reports.tensors import TensorsReport, with_tensor_paths
 
 EXAMPLES = """\b
 Examples:
@@ -29,20 +34,35 @@ Examples:
 
 
 def command(
-    path: PathArgument,
+    paths: PathsArgument,
     model: ModelOption = None,
     top: TopOption = None,
-    paths: PathsOption = False,
+    show_paths: PathsOption = False,
     no_measure: MeasureOption = False,
     strict: StrictOption = False,
-    format: FormatOption = OutputFormat.TERMINAL,
+    format: TensorFormatOption = None,
+    as_json: JsonOption = False,
+    color: ColorOption = Color.AUTO,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
     """List every tensor: role, dtype, shape, stored and logical size, zeros; the largest first."""
-    place = choose_model(path, model)
-    destination = Destination(format, output, force, path)
-    with progress("reading weights") as meter:
-        report = api.tensors(place, measure=not no_measure, strict=strict, top=top, progress=meter)
-    destination.write(with_tensor_paths(report) if paths else report)
+    form = choose_form(TENSOR_FORMS, format, as_json, output)
+    destination = Destination(form, output, force, paths, color=color, quiet=quiet)
+    require_one_path(paths, model, form)
+
+    def tensors(path: str) -> TensorsReport:
+        place = choose_model(path, model)
+        with progress("reading weights", quiet=quiet) as meter:
+            report = api.tensors(place, measure=not no_measure, strict=strict, top=top, progress=meter)
+        return with_tensor_paths(report) if show_paths else report
+
+    if len(paths) > 1:
+        reports, failed = each(paths, tensors)
+        destination.write(TensorsAllReport(reports=reports, failed=failed))
+        require_inspected(len(paths), failed, [found for report in reports for found in report.diagnostics])
+        return
+    report = tensors(paths[0])
+    destination.write(report)
     require_complete(report.diagnostics)

@@ -9,10 +9,12 @@ import msgspec
 
 REPORTS: dict[str, str] = {
     "check": "modelinspect.reports.check:CheckReport",
+    "check-all": "modelinspect.reports.several:CheckAllReport",
     "content": "modelinspect.reports.content:ContentReport",
     "diff": "modelinspect.reports.diff:DiffReport",
     "explain": "modelinspect.reports.explain:ExplainReport",
     "inspect": "modelinspect.reports.inspect:InspectReport",
+    "inspect-all": "modelinspect.reports.several:InspectAllReport",
     "lint": "modelinspect.reports.lint:LintReport",
     "lint-all": "modelinspect.reports.lint:LintAllReport",
     "map": "modelinspect.reports.map:MapDocument",
@@ -25,6 +27,7 @@ REPORTS: dict[str, str] = {
     "shrink": "modelinspect.reports.shrink:ShrinkReport",
     "shrink-all": "modelinspect.reports.shrink:ShrinkAllReport",
     "tensors": "modelinspect.reports.tensors:TensorsReport",
+    "tensors-all": "modelinspect.reports.several:TensorsAllReport",
 }
 """The type that each report's JSON has, by the name of its schema."""
 

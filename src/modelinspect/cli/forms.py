@@ -1,0 +1,95 @@
+"""The forms that each command can write, and how one of them is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+
+from modelinspect.errors import UsageError
+from modelinspect.renderers.registry import OutputFormat
+
+REPORT_FORMS = (
+    OutputFormat.TERMINAL,
+    OutputFormat.JSON,
+    OutputFormat.MARKDOWN,
+    OutputFormat.CSV,
+    OutputFormat.CSV_RAW,
+    OutputFormat.PARQUET,
+    OutputFormat.HTML,
+)
+"""The forms of every report."""
+
+TENSOR_FORMS = (*REPORT_FORMS, OutputFormat.MODEL_EXPLORER)
+"""The forms of a report that lists the tensors of a graph."""
+
+
+class LintFormat(StrEnum):
+    """The forms of findings."""
+
+    TERMINAL = "terminal"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    CSV_RAW = "csv-raw"
+    SARIF = "sarif"
+
+
+class CheckFormat(StrEnum):
+    """The forms of a check."""
+
+    TERMINAL = "terminal"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JUNIT = "junit"
+
+
+_SUFFIXES = {
+    ".json": OutputFormat.JSON,
+    ".csv": OutputFormat.CSV,
+    ".md": OutputFormat.MARKDOWN,
+    ".html": OutputFormat.HTML,
+    ".parquet": OutputFormat.PARQUET,
+    ".sarif": OutputFormat.SARIF,
+    ".xml": OutputFormat.JUNIT,
+}
+"""The form that the suffix of an output file stands for."""
+
+
+def form_parser(forms: Iterable[StrEnum]) -> Callable[[str], OutputFormat]:
+    """Return what reads the value of ``--format``. A form of other commands is left to its renderer, which says what it needs."""
+
+    def parse(text: str) -> OutputFormat:
+        try:
+            return OutputFormat(text)
+        except ValueError as error:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(_quoted, forms))}") from error
+
+    return parse
+
+
+def choose_form(forms: Iterable[StrEnum], format: StrEnum | None, as_json: bool, output: Path | None) -> OutputFormat:
+    """Return the form to write: ``--format``, ``--json``, the one of the output's suffix, or terminal text.
+
+    Raises `UsageError` where the options contradict each other, or where the suffix stands for a form that is not one
+    of the command's ``forms``.
+    """
+    if as_json and format not in (None, OutputFormat.JSON):
+        raise UsageError(f"--json and --format {format} contradict each other")
+    if as_json:
+        return OutputFormat.JSON
+    if format is not None:
+        return OutputFormat(format)
+    form = _SUFFIXES.get(output.suffix.lower()) if output is not None else None
+    if form is None:
+        return OutputFormat.TERMINAL
+    if form not in tuple(forms):
+        raise UsageError(f"{output}: this command has no form {form}; choose one with --format: {', '.join(forms)}")
+    return form
+
+
+def _quoted(form: str) -> str:
+    return f"'{form}'"
