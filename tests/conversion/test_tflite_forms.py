@@ -86,7 +86,8 @@ def test_the_pruning_stages_own_files_are_predicted(folder: str) -> None:
         form = entry.option.removeprefix("tflite-").replace("sparse", "float32-sparse") if entry.option == "tflite-sparse" else ""
         form = form or entry.option.removeprefix("tflite-")
         path = fixture_path(folder) / f"{form}.tflite"
-        if entry.option.startswith("tflite-") and path.is_file():
+        is_other_form = entry.option == "tflite-int8"  # the stage's file takes and gives int8, that of the plan's command float32
+        if entry.option.startswith("tflite-") and path.is_file() and not is_other_form:
             assert abs(entry.size - path.stat().st_size) <= (entry.error or 0.0) * path.stat().st_size, entry
 
 

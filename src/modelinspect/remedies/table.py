@@ -332,7 +332,7 @@ model = tf_keras.models.clone_model(model, clone_function=wrap)
         """
 {load}
 for layer in model._flatten_layers():
-    for name in [name for name in vars(layer) if name.endswith('_initializer')]:
+    for name in [n for n in vars(layer) if n.endswith('_initializer')]:
         setattr(layer, name, {module}.initializers.Zeros())
 
 model.save({made!r})

@@ -207,7 +207,7 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
 
 def told_basis(entry: OptionEntry) -> str:
     """Return how a size is known, with the error of an estimate."""
-    return f"{entry.basis} ±{entry.error:.1%}" if entry.error is not None else entry.basis
+    return f"{entry.basis} ±{100 * entry.error:.1f} %" if entry.error is not None else entry.basis
 
 
 def _told(entry: OptionEntry) -> str:

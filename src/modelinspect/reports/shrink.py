@@ -131,7 +131,9 @@ class ShrinkReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.sh
         share = self.after.size / self.before.size
         verb = "is" if self.written is not None else "would take"
         place = f"{self.written} {verb}" if self.written is not None else f"It {verb}"
-        yield Lines((f"{place} {self.after.size:,} bytes, {share:.1%} of before. {told_proof(self.proof)}", *_sentences(self.notes)))
+        yield Lines(
+            (f"{place} {self.after.size:,} bytes, {100 * share:.1f} % of before. {told_proof(self.proof)}", *_sentences(self.notes))
+        )
         columns = (
             Column("step", "step"),
             Column("level", "level", rank=1),

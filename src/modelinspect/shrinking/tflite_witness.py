@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -15,13 +16,19 @@ from modelinspect.formats.tflite.schema import schema
 from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.sources.base import Source
 
+_UNREADABLE = (IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError, struct.error)
+"""What the flatbuffers package raises where a table leads nowhere; it checks nothing itself."""
+
 
 def compare_models(before: Source, after: Source, *, named: bool, limits: Limits) -> int:
     """Return how many operators and tensors are equal; numbers of buffers, tensors and codes are followed to what they name.
 
     Without ``named``, names may be gone. Raises `UnprovedError`.
     """
-    first, second = (_Model(source, named=named, limits=limits).describe() for source in (before, after))
+    try:
+        first, second = (_Model(source, named=named, limits=limits).describe() for source in (before, after))
+    except _UNREADABLE as error:
+        raise UnprovedError(f"{before.name}: the flatbuffers package cannot read the model: {error}") from error
     for what in first:
         if first[what] != second[what]:
             raise UnprovedError(f"{before.name}: the {what} of the model differ in the result")

@@ -43,6 +43,15 @@ def side(build: Build) -> Subject:
     return Subject(artifact, measure(artifact, build.files(), aspects=tuple(Aspect)), hidden=find_hidden(artifact, build.files()))
 
 
+def embedded(size: int) -> Build:
+    """Return a model with numbers as text in its configuration."""
+    value = {"document": "model_config", "path": "config.layers[1].config.value", "kind": "numbers", "count": 4_800, "size": size}
+    build = model(kernel(60, 20), location="made.keras", format=FormatName.KERAS_ZIP, weights="w", embedded_values=(value,))
+    build.region("/ / model_config", size, RegionKind.GRAPH, data=b"{}".ljust(size))
+    build.region("superblock", 2_368, RegionKind.CONTAINER)
+    return build
+
+
 def alone(build: Build) -> Example:
     return None, side(build)
 
@@ -205,6 +214,7 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
     "sparsity-not-applied": (lambda: alone(masked(0, 0)), 400, lambda: alone(masked(1, 1))),
     "splat-constant": (lambda: alone(constant(np.full((128, 64), 0.5, "<f4"))), 32_768, lambda: alone(constant(kernel(128, 64)))),
     "stablehlo-constants": (lambda: fixture("stablehlo/jax2tf_no_gradient"), 4_096, lambda: fixture("stablehlo/jax2tf_variables")),
+    "embedded-data": (lambda: alone(embedded(12_000)), 12_000, lambda: alone(model(kernel()))),
     "zip-stored": (
         lambda: alone(model(kernel(zeros=0.5), location="made.keras", format=FormatName.KERAS_ZIP, weights="w")),
         8_192,
@@ -261,6 +271,7 @@ def test_nothing_that_needs_reading_is_claimed_without(rule: str) -> None:
         "block-mismatch",
         "compiled-program",
         "densify-present",
+        "embedded-data",
         "missing-data",
         "quant-params-dominate",
         "sparse-encoding-net-loss",

@@ -361,6 +361,8 @@ class _Quantizer:
         graph.node.values["inputs"] = numbers(*range(len(inputs)))
 
     def _tensor(self, index: int) -> Node:
+        if not 0 <= index < len(self.graph.tensors):
+            raise UnmeasurableError(f"an operator names tensor {index}, which is not there")
         return self.graph.tensors[index]
 
     def _type(self, index: int) -> int:
