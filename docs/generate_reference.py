@@ -51,7 +51,7 @@ for cause in mi.explain("before.h5", "after.h5").causes:
 ```
 """
 _REPORTS_HEAD = """A report is data: frozen fields, `to_dict()` for exactly what `--format json` writes, `table()` for the one table that a
-spreadsheet should get. JSON keys are the names of the fields; bytes are integers.
+spreadsheet should get, `str()` for the text of the command line. JSON keys are the names of the fields; bytes are integers.
 """
 _DECISIONS_HEAD = """# Decisions
 

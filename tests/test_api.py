@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import modelinspect as mi
 from modelinspect import api
 from modelinspect.reports.categories import Category
+from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path
 
 ORIGINAL, WRAPPED = "mlp/original.h5", "mlp/wrapped.h5"
@@ -100,3 +103,27 @@ def test_strict_raises_where_parsing_would_go_on(tmp_path: Path) -> None:
 def test_limits_reach_the_parser() -> None:
     with pytest.raises(mi.LimitError):
         mi.open(fixture_path(ORIGINAL), limits=mi.Limits(regions=10))
+
+
+@pytest.mark.parametrize("command", ["inspect", "tensors", "explain", "lint"])
+def test_print_writes_what_the_command_line_shows(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = fixture_path(ORIGINAL)
+    report = getattr(mi, command)(path)
+    print(report)
+    assert capsys.readouterr().out == run_cli(command, path).text
+    assert repr(report).startswith(f"{type(report).__name__}(")
+
+
+def test_a_plan_a_check_and_a_difference_are_text_too(tmp_path: Path) -> None:
+    path, budget = fixture_path(ORIGINAL), tmp_path / "budget.toml"
+    budget.write_text("size = 1\n")
+    assert f"{mi.diff(path, fixture_path(WRAPPED))}\n" == run_cli("diff", path, fixture_path(WRAPPED)).text
+    assert f"{mi.check(path, budget)}\n" == run_cli("check", path, "-b", budget).text
+    assert f"{mi.plan(path, only=['gzip-9'])}\n" == run_cli("plan", path, "--only", "gzip-9").text
+
+
+def test_the_first_report_of_a_process_is_text_whatever_made_it() -> None:
+    for call in ("lint(path)", "plan(path, only=['gzip-9'])", "check(path, {'size': 1})"):
+        code = f"import sys, modelinspect as mi; path = sys.argv[1]; print(str(mi.{call}).splitlines()[0].split()[0] == path)"
+        done = subprocess.run([sys.executable, "-c", code, fixture_path(ORIGINAL)], capture_output=True, text=True, check=True)
+        assert done.stdout == "True\n"

@@ -200,7 +200,7 @@ def lint(
         found = list_models(location, limits)
     except LimitError as error:
         with open_location(location, limits) as files:
-            return lint_refused(files, error, chosen)
+            return _shown(lint_refused(files, error, chosen))
     if not (found.models or found.archives or found.untried or found.only):
         return _lint_one(location, chosen, measure=measure, limits=limits, progress=progress)
     looked: list[tuple[str, bool, LintReport | ModelInspectError]] = []
@@ -223,7 +223,7 @@ def lint(
             looked.append((place.name, place.place.is_archived, error))
     if len(looked) == 1 and not found.untried and not isinstance(looked[0][2], ModelInspectError):
         return looked[0][2]
-    return lint_several(os.fspath(location), looked, found.untried, chosen)
+    return _shown(lint_several(os.fspath(location), looked, found.untried, chosen))
 
 
 def _lint_one(
@@ -237,8 +237,8 @@ def _lint_one(
         try:
             artifact = location if isinstance(location, Artifact) else parse_files(files, limits=limits)
         except LimitError as error:
-            return lint_refused(files, error, rules)
-        return lint_artifact(_subject(artifact, files, measure=measure, limits=limits, progress=progress), rules)
+            return _shown(lint_refused(files, error, rules))
+        return _shown(lint_artifact(_subject(artifact, files, measure=measure, limits=limits, progress=progress), rules))
 
 
 def lint_all(
@@ -263,7 +263,7 @@ def lint_all(
             raise
         except (ModelInspectError, OSError) as error:
             failed.append(LintProblem(location=os.fspath(location), problem=str(error)))
-    return LintAllReport(reports=tuple(reports), failed=tuple(failed))
+    return _shown(LintAllReport(reports=tuple(reports), failed=tuple(failed)))
 
 
 def plan(
@@ -299,10 +299,10 @@ def plan(
         subject = Subject(artifact, measurements, open_files=files, limits=files.limits)
         report = find_options(Planning(subject, progress, wanted, deadline=deadline))
         if not convert:
-            return report
+            return _shown(report)
         from modelinspect.pruning.converter import measure_forms
 
-        return measure_forms(report, subject, Path(artifact.location))
+        return _shown(measure_forms(report, subject, Path(artifact.location)))
 
 
 def shrink(
@@ -358,7 +358,7 @@ def meaning(name: str) -> MeaningReport | None:
     """Say what a rule or a cause means, None where the name is neither."""
     from modelinspect.analyses.explain.meaning import meaning as find_meaning
 
-    return find_meaning(name)
+    return _shown(find_meaning(name))
 
 
 def check(
@@ -385,7 +385,7 @@ def check(
         lock = read_lock(lock_path(budget)) if growth and wanted.growth else None
     with opened(location, limits=limits) as (artifact, files):
         measurements = measure_files(artifact, files, limits=limits, progress=progress)
-        return check_artifact(artifact, files, measurements, wanted, lock, name)
+        return _shown(check_artifact(artifact, files, measurements, wanted, lock, name))
 
 
 def lock_path(budget: Location) -> Path:
@@ -478,11 +478,23 @@ def opened(location: Location | Artifact, *, strict: bool = False, limits: Limit
 
 
 def _shown(report: _Report) -> _Report:
-    """Let a notebook show reports as pages: reports know no renderer, so the way to one is set here."""
+    """Let a notebook show reports as pages and ``print`` as text: reports know no renderer, so the way to one is set here."""
     from modelinspect.reports.base import Notebook
 
     Notebook.draw = _notebook_page
+    Notebook.write = _terminal_text
     return report
+
+
+def _terminal_text(report: Any) -> str:
+    """Return what the command line shows of a report on a terminal of 80 columns, without colors."""
+    from io import StringIO
+
+    from modelinspect.renderers.registry import OutputFormat, render
+
+    out = StringIO()
+    render(report, OutputFormat.TERMINAL, out)
+    return out.getvalue().removesuffix("\n")
 
 
 def _notebook_page(report: Any) -> str | None:

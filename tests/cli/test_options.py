@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from modelinspect.cli.commands import COMMANDS
+from modelinspect.cli.commands import COMMANDS, DEFAULT, module_name
+from modelinspect.remedies.table import Remedy
+from modelinspect.reports.schemas import schema
+from modelinspect.rules.registry import unsafe_rules, wasteful_rules
 from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path
 
@@ -137,3 +142,41 @@ def test_quiet_still_writes_errors(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "demo"])
 def test_every_command_can_be_quiet(command: str) -> None:
     assert "-q" in run_cli(command, "--help").text
+
+
+def test_lint_lists_its_rules_with_group_severity_and_reason() -> None:
+    every = sorted((*unsafe_rules(), *wasteful_rules()), key=lambda rule: rule.id)
+    report = json.loads(run_cli("lint", "--rules", "--json").text)
+    jsonschema.validate(report, schema("rules"))
+    assert [(one["id"], one["group"], one["severity"], one["reason"]) for one in sorted(report["rules"], key=lambda one: one["id"])] == [
+        (rule.id, rule.group, rule.severity, rule.reason) for rule in every
+    ]
+    text = run_cli("lint", "--rules", columns=400).text
+    assert all(f"  {rule.severity}: {rule.id}: {rule.reason}" in text.splitlines() for rule in every)
+
+
+def test_the_listed_rules_are_those_that_are_selected() -> None:
+    chosen = json.loads(run_cli("lint", "--rules", "--select", "unsafe", "--ignore", "external-*", "--json").text)["rules"]
+    names = {rule.id for rule in unsafe_rules()}
+    assert {rule["id"] for rule in chosen} == {name for name in names if not name.startswith("external-")} < names
+
+
+def test_lint_without_a_path_says_what_it_needs(tmp_path: Path) -> None:
+    result = run_cli("lint", "--select", "unsafe")
+    assert (result.code, "lint needs a PATH" in result.err) == (2, True)
+    assert run_cli("lint", "--rules", "-o", tmp_path / "rules.sarif").code == 2
+
+
+def _hints() -> list[str]:
+    """Return every command line of this program that help and remedies print."""
+    examples = [line for name in COMMANDS for line in getattr(import_module(module_name(name)), "EXAMPLES", "").splitlines()]
+    remedies = [line for remedy in Remedy for line in remedy.value.code.splitlines()]
+    return [line.strip() for line in (*examples, *remedies) if line.strip().startswith("modelinspect ")]
+
+
+@pytest.mark.parametrize("hint", _hints())
+def test_every_option_of_a_printed_command_exists(hint: str) -> None:
+    first, *rest = hint.replace("{options}", "").split()[1:]
+    name = first if first in COMMANDS else DEFAULT
+    listed = run_cli(name, "--help", columns=100).text.replace(",", " ").split()
+    assert {word.split("=")[0] for word in rest if word.startswith("-")} <= set(listed)

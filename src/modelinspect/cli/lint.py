@@ -26,13 +26,17 @@ from modelinspect.cli.settings import Settings, read_settings
 from modelinspect.core.artifact import Severity
 from modelinspect.core.limits import parse_limits
 from modelinspect.errors import IncompleteError, UsageError
+from modelinspect.renderers.registry import OutputFormat
+from modelinspect.reports.rules import RulesReport
 from modelinspect.reports.wording import plural
+from modelinspect.rules.registry import choose, rule_entries
 
 EXAMPLES = """\b
 Examples:
   modelinspect lint model.keras
   modelinspect lint models/ downloads.zip other.h5
   modelinspect lint model.tflite --select unsafe --fail-on error
+  modelinspect lint --rules --select unsafe
   modelinspect lint saved_model/ --format sarif -o findings.sarif
 """
 
@@ -40,7 +44,11 @@ Examples:
 _Format = Annotated[LintFormat | None, typer.Option("--format", "-f", metavar="|".join(LintFormat), help=FORMAT_HELP)]
 _Select = Annotated[
     str,
-    typer.Option("--select", metavar="RULE[,RULE...]", help="Run these rules alone: ids, patterns (external-*), unsafe, wasteful."),
+    typer.Option(
+        "--select",
+        metavar="RULE[,RULE...]",
+        help="Run only these: ids, patterns (external-*), unsafe, wasteful; see --rules.",
+    ),
 ]
 _Ignore = Annotated[str, typer.Option("--ignore", metavar="RULE[,RULE...]", help="Run all rules but these.")]
 _FailOn = Annotated[
@@ -49,11 +57,13 @@ _FailOn = Annotated[
 ]
 
 
-_Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Model files, folders, archives, or prefixes of checkpoints.")]
+_Rules = Annotated[bool, typer.Option("--rules", help="List the rules with group, severity and reason, and stop.")]
+_Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH...", help="Model files, folders, archives, or prefixes of checkpoints.")]
 
 
 def command(
-    paths: _Paths,
+    paths: _Paths = None,
+    rules: _Rules = False,
     select: _Select = "",
     ignore: _Ignore = "",
     fail_on: _FailOn = None,
@@ -68,12 +78,21 @@ def command(
     limit: LimitOption = None,
 ) -> int:
     """Find unsafe and wasteful content, without executing anything; exit with 1 where there is some."""
+    if not (paths or rules):
+        raise UsageError("lint needs a PATH; --rules lists the rules")
+    paths = paths or []
     settings = read_settings(Path.cwd())
     least = _severity(fail_on, settings)
-    destination = Destination(choose_form(LintFormat, format, as_json, output), output, force, paths, color=color, quiet=quiet)
+    form = choose_form(LintFormat, format, as_json, output)
+    if rules and form is OutputFormat.SARIF:
+        raise UsageError("sarif is a form of findings; --rules lists rules as text, json, markdown or csv")
+    destination = Destination(form, output, force, paths, color=color, quiet=quiet)
     limits = parse_limits(tuple(limit or ()))
     chosen = _rules(select) or settings.select
     ignored = (*settings.ignore, *_rules(ignore))
+    if rules:
+        destination.write(RulesReport(rules=rule_entries(choose(chosen, ignored))), top)
+        return 0
     with progress("reading weights", quiet=quiet) as meter:
         if len(paths) == 1:
             report = api.lint(paths[0], select=chosen, ignore=ignored, measure=not no_measure, limits=limits, progress=meter)

@@ -37,9 +37,10 @@ class Report(Protocol):
 
 
 class Notebook:
-    """How a notebook shows a report: a layer above says it, as reports know no renderer."""
+    """How a notebook and ``print`` show a report: a layer above sets it, as reports know no renderer."""
 
     draw: Callable[[Any], str | None] | None = None
+    write: Callable[[Any], str] | None = None
 
 
 class StructReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema"):
@@ -66,6 +67,10 @@ class StructReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema"
     def pictures(self) -> Iterator[Picture]:
         """Yield what a page draws beside the blocks: nothing, unless the report has something to draw."""
         yield from ()
+
+    def __str__(self) -> str:
+        """Return the report as terminal text; its fields where no renderer is set."""
+        return repr(self) if Notebook.write is None else Notebook.write(self)
 
     def _repr_html_(self) -> str | None:
         """Return the report as a notebook shows it, None where that is not to be had."""

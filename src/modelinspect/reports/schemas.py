@@ -23,6 +23,7 @@ REPORTS: dict[str, str] = {
     "plan": "modelinspect.reports.plan:PlanReport",
     "prune": "modelinspect.reports.manifest:PruneReport",
     "pruning": "modelinspect.reports.pruned_kernels:KernelsReport",
+    "rules": "modelinspect.reports.rules:RulesReport",
     "scan": "modelinspect.reports.scan:ScanReport",
     "shrink": "modelinspect.reports.shrink:ShrinkReport",
     "shrink-all": "modelinspect.reports.shrink:ShrinkAllReport",
