@@ -143,7 +143,7 @@ def test_a_wrapped_file_tells_what_the_bare_file_tells(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", folders())
-@pytest.mark.parametrize("pack", [as_zip, as_tar_gz])
+@pytest.mark.parametrize("pack", [as_zip, as_stored_zip, as_tar_gz])
 def test_a_wrapped_folder_tells_what_the_folder_tells(name: str, pack: Callable[[Files], bytes]) -> None:
     files = artifact_files(fixture_path(name))
     bare = parse(load(fixture_path(name)))

@@ -109,7 +109,7 @@ class _Checkpoint:
         stores = [store]
         for process in processes:
             stores.append(self._process(process))
-        facts |= self._claim_dead(stores, values_of=store, live=[(v.site.source.name, v.offset, v.size) for v in values if v.node is None])
+        facts |= self._claim_dead(stores, values_of=store, live=[(v.file, v.offset, v.size) for v in values if v.node is None])
         self.items[folder.rstrip("/") or "."] = facts
 
     def _process(self, folder: str) -> Store:
@@ -118,7 +118,7 @@ class _Checkpoint:
         store.open()
         for value in store.values():
             if value.node is None:
-                store.older.add(value.site.source.name, value.offset, value.size)
+                store.older.add(value.file, value.offset, value.size)
         for node in store.nodes:
             node.claim()
         store.walk_older()

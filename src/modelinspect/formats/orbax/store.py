@@ -36,7 +36,8 @@ _DECODED_EACH, _DECODED_FIRST, _DECODED_MOST = 64, 8 << 20, 96 << 20
 class Value:
     """A value of a database, or a file of a plain folder: where its bytes are.
 
-    They are at ``offset`` of ``site``, or, where ``node`` is set, at ``offset`` of that node's decoded body.
+    They are at ``offset`` of ``site``, or, where ``node`` is set, at ``offset`` of that node's decoded body. ``file`` is the data file
+    that a value lies in outside of any node; it is empty for every other value.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Value:
     offset: int
     size: int
     node: NodeMap | None = None
+    file: str = ""
 
     def read(self) -> bytes:
         """Return the bytes of a value, which the caller knows to be small."""
@@ -54,7 +56,10 @@ class Value:
 
 @dataclass(slots=True)
 class Reached:
-    """The spans of data files that generations lead to, by file."""
+    """The spans of data files that generations lead to, by the file's name in the location.
+
+    The name of a source does not do: within an archive it names the archive too, and several files may share it.
+    """
 
     spans: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
 
@@ -139,11 +144,11 @@ class Store:
             if version.root is not None:
                 for value in self._walk(version.root, version.height, self.older, claim=False):
                     if value.node is None:
-                        self.older.add(value.site.source.name, value.offset, value.size)
+                        self.older.add(value.file, value.offset, value.size)
 
     def _version_node(self, node: VersionNode) -> tuple[tuple[Version, ...], tuple[VersionNode, ...]]:
         site = self._open(node.place)
-        if site is None or not self.live.add(site.source.name, node.place.offset, node.place.size):
+        if site is None or not self.live.add(self._file(node.place), node.place.offset, node.place.size):
             return (), ()
         try:
             frame = self._frame(site, node.place, FrameKind.VERSION_NODE)
@@ -162,9 +167,10 @@ class Store:
         while pending:
             place, expected, prefix = pending.pop()
             site = self._open(place)
-            if site is None or (not claim and (place.offset, place.size) in self.live.spans.get(site.source.name, ())):
+            file = self._file(place)
+            if site is None or (not claim and (place.offset, place.size) in self.live.spans.get(file, ())):
                 continue
-            if not reached.add(site.source.name, place.offset, place.size):
+            if not reached.add(file, place.offset, place.size):
                 if claim:
                     problem = "two entries lead to one node; it is read once"
                     self._fail(site, FormatError(problem, site.source.name, place.offset, Code.AMBIGUOUS))
@@ -196,7 +202,7 @@ class Store:
             problem = f"the value of {key} needs {entry.size:,} bytes but {left:,} are left"
             self._fail(site, TruncatedError(problem, site.source.name, min(entry.place.offset, site.source.size)))
             return
-        yield Value(key, site, entry.place.offset, entry.size)
+        yield Value(key, site, entry.place.offset, entry.size, file=self._file(entry.place))
 
     def _node(self, site: Site, place: Place, height: int) -> tuple[Frame, Node]:
         frame = self._frame(site, place, FrameKind.BTREE_NODE)
@@ -217,9 +223,13 @@ class Store:
         site.limits.allow("decoding the nodes of a data file", self._decoded, most, site.source.name, place.offset)
         return frame
 
+    def _file(self, place: Place) -> str:
+        """Return the name in the location of the data file that a place is in."""
+        return self.folder + place.path
+
     def _open(self, place: Place) -> Site | None:
         """Return the site of a data file. A path that leads out of the database names no file of the artifact."""
-        name = self.folder + place.path
+        name = self._file(place)
         if name in self.names and ".." not in name.split("/"):
             return self.parsing.open(name)
         self.is_whole = False
