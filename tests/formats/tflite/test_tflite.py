@@ -203,7 +203,7 @@ def test_quantization_along_an_axis_is_told() -> None:
 def test_byte_code_behind_the_flatbuffer_is_named() -> None:
     artifact = opened("tflite_handbuilt/byte_code.tflite")
     last = artifact.members[0].map[len(artifact.members[0].map) - 1]
-    assert (last.span.size, last.kind, last.path[0]) == (200, RegionKind.GRAPH, "byte code/DISPATCH_OP/partition_0")
+    assert (last.span.size, last.kind, last.path[0]) == (200, RegionKind.COMPILED, "byte code/DISPATCH_OP/partition_0")
 
 
 def test_tables_of_values_belong_to_the_compressed_tensor() -> None:
