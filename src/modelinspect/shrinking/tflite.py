@@ -54,7 +54,8 @@ def shrink_tflite(job: Job) -> Witness:
     work.add(StepName.PACK_TABLES, saved - shared - gone - names, note="tables without gaps; equal strings, shapes and scales once")
 
     def witness(after: FileSet) -> Mapping[str, int]:
-        return {"flatbuffers": compare_models(source, after.open(name), named=not work.drops(Drop.NAMES), limits=work.limits)}
+        named = not work.drops(Drop.NAMES)
+        return {"flatbuffers": compare_models(source, after.open(name), named=named, numbered=numbered, limits=work.limits)}
 
     return witness
 
