@@ -179,6 +179,21 @@ def test_a_name_goes_and_another_tensor_with_its_bytes_stays(tmp_path: Path) -> 
     assert [tensor.shape for tensor in mi.open(tmp_path / "b.tflite").tensors] == [(64,)]
 
 
+@pytest.mark.parametrize("drop", [(), ("unreachable",), ("names", "unreachable")])
+@pytest.mark.parametrize("other", [{"shape": [8, 8], "type": 0}, {"shape": [64], "type": 2}])
+@pytest.mark.parametrize("buffer", [1, 2])
+def test_equal_bytes_of_another_shape_or_type_are_no_reason_to_refuse(
+    drop: tuple[str, ...], other: dict[str, Any], buffer: int, tmp_path: Path
+) -> None:
+    tensors = [{"name": "idle", "shape": [64], "type": 0, "buffer": 1}, {"name": "used", "buffer": buffer, **other}]
+    graph = {"tensors": tensors, "inputs": [1], "outputs": [1], "operators": []}
+    buffers = [{}, *({"data": data} for data in (b"abcd" * 64, b"abcd" * 64, b"unused" * 64))]
+    path = tmp_path / "a.tflite"
+    path.write_bytes(build({"version": 3, "operator_codes": [], "subgraphs": [graph], "buffers": buffers}))
+    report = mi.shrink(path, tmp_path / "b.tflite", drop=drop)
+    assert report.after is not None, report.reason
+
+
 def test_dropping_names_keeps_signatures(tmp_path: Path) -> None:
     report = mi.shrink(fixture_path("tflite/signatures.tflite"), tmp_path / "small.tflite", drop=["names"])
     assert report.after is not None, report.reason
