@@ -198,7 +198,7 @@ class TreeReader:
 
 
 def share(root: Record, apart: frozenset[str]) -> Record:
-    """Return the tree with equal strings, vectors and tables as one node each; tables of the types ``apart`` are not shared.
+    """Return the tree with equal strings, vectors and tables as one node each; tables and fields named in ``apart`` are not shared.
 
     Only values of the same field are shared, so that all bytes mean one thing.
     """
@@ -215,7 +215,8 @@ def share(root: Record, apart: frozenset[str]) -> Record:
             case Text():
                 key = ("text", owner, node.data)
             case Numbers():
-                key = ("numbers", owner, node.alignment, node.count, node.data) if node.data is not None else ("large", id(node))
+                own = node.data is None or owner in apart
+                key = ("apart", id(node)) if own else ("numbers", owner, node.alignment, node.count, node.data)
             case Items():
                 pairs = [visit(item, owner) for item in node.items]
                 node.items = [pair[0] for pair in pairs]

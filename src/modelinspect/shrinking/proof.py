@@ -126,9 +126,12 @@ def compare_tensors(before: Contents, after: Contents, dropped: Mapping[str, obj
 
 
 def compare_in_order(before: Contents, after: Contents, dropped: Mapping[str, object]) -> tuple[int, int]:
-    """Compare the tensors of artifacts of which one has no names any more. Raises `UnprovedError`."""
-    old = sorted((_sortable(content) for name, content in before.tensors.items() if name not in dropped))
-    new = sorted(map(_sortable, after.tensors.values()))
+    """Compare the tensors of artifacts of which one has no names any more. Raises `UnprovedError`.
+
+    Every name counts, aliases too: where one of several tensors with the same bytes was dropped, another one is listed with those bytes.
+    """
+    old = sorted(_sortable(content) for name, content in [*before.tensors.items(), *before.aliases.items()] if name not in dropped)
+    new = sorted(map(_sortable, [*after.tensors.values(), *after.aliases.values()]))
     if old != new:
         raise UnprovedError("the tensors of the result are not those of the input")
     return len(old), sum(not digest for _, _, digest in old)

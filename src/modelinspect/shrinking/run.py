@@ -132,7 +132,7 @@ def _prove(artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, 
     new = contents(result, made, work.limits, work.tick)
     if Drop.NAMES in work.options.drop and artifact.format is FormatName.TFLITE:
         equal, unread = compare_in_order(old, new, work.dropped)
-        total = len(old.tensors)
+        total = old.count
         dropped = total - equal
     elif Drop.TRAINING in work.options.drop:
         equal, dropped = compare_reduced(artifact, old, new)

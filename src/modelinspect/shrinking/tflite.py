@@ -10,6 +10,7 @@ from pathlib import Path
 
 from modelinspect.core.limits import MIB
 from modelinspect.encodings.zip import find_end_record
+from modelinspect.formats.tflite.lookup import DECODE
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.measure.rewrite import ZIP_ERRORS, as_file
 from modelinspect.shrinking.flat_tree import Items, Numbers, Record, TreeReader, share, write_tree
@@ -18,8 +19,8 @@ from modelinspect.shrinking.tflite_witness import compare_models
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 
-_APART = frozenset({"Model", "SubGraph", "Tensor", "Operator", "OperatorCode", "Buffer", "Metadata", "SignatureDef"})
-"""Tables that stand for themselves, even where two are equal."""
+_APART = frozenset({"Model", "SubGraph", "Tensor", "Operator", "OperatorCode", "Buffer", "Metadata", "SignatureDef"}) | {"Buffer.data"}
+"""Tables and vectors that stand for themselves, even where two are equal; `share_buffers` decides about the bytes of buffers."""
 _KNOWN_METADATA = frozenset({"min_runtime_version", "CONVERSION_METADATA", "TFLITE_METADATA", "reduced_precision_support"})
 """Metadata that name no tensor by its number."""
 
@@ -54,7 +55,8 @@ def shrink_tflite(job: Job) -> Witness:
     work.add(StepName.PACK_TABLES, saved - shared - gone - names, note="tables without gaps; equal strings, shapes and scales once")
 
     def witness(after: FileSet) -> Mapping[str, int]:
-        return {"flatbuffers": compare_models(source, after.open(name), named=not work.drops(Drop.NAMES), limits=work.limits)}
+        named = not work.drops(Drop.NAMES)
+        return {"flatbuffers": compare_models(source, after.open(name), named=named, numbered=numbered, limits=work.limits)}
 
     return witness
 
@@ -111,6 +113,8 @@ def _has_unknown_numbers(model: Record) -> bool:
     """Return whether something may name tensors or buffers by numbers that are not known here, so that these must stay."""
     if any(entry.text("name") not in _KNOWN_METADATA for entry in model.records("metadata")):
         return True
+    if any(code.text("custom_code") == DECODE for code in model.records("operator_codes")):
+        return True  # equal indices of two tensors may be decoded by different tables
     tensors = [tensor for graph in model.records("subgraphs") for tensor in graph.records("tensors")]
     settings = [tensor.nodes.get("quantization") for tensor in tensors]
     return any(isinstance(one, Record) and one.number("details_type") > _CUSTOM_QUANTIZATION for one in settings)
@@ -119,12 +123,18 @@ def _has_unknown_numbers(model: Record) -> bool:
 def drop_tensors(model: Record, *, constants: bool) -> list[str]:
     """Drop tensors that no operator, subgraph or signature names, and return their names.
 
-    Those that hold bytes go only with ``constants``; names that several have stay.
+    Those that hold bytes go only with ``constants``; names that several have stay, and so do bytes that tensors of several forms share.
     """
     buffers = model.records("buffers")
     graphs = model.records("subgraphs")
     counts = Counter(tensor.text("name") for graph in graphs for tensor in graph.records("tensors"))
     dropped: list[str] = []
+    forms = _forms([tensor for graph in graphs for tensor in graph.records("tensors")])
+
+    def stays(tensor: Record) -> bool:
+        index = tensor.number("buffer")
+        return counts[tensor.text("name")] > 1 or bool(_size(buffers[index]) and (not constants or len(forms[index]) > 1))
+
     for number, graph in enumerate(graphs):
         signatures = [each for each in model.records("signature_defs") if each.number("subgraph_index") == number]
         maps = [entry for each in signatures for entry in (*each.records("inputs"), *each.records("outputs"))]
@@ -132,11 +142,7 @@ def drop_tensors(model: Record, *, constants: bool) -> list[str]:
         used = {entry.number("tensor_index") for entry in maps} | {*graph.numbers("inputs"), *graph.numbers("outputs")}
         used |= {index for op in operators for key in ("inputs", "outputs", "intermediates") for index in op.numbers(key)}
         tensors = graph.records("tensors")
-        kept = [
-            index
-            for index, one in enumerate(tensors)
-            if index in used or counts[one.text("name")] > 1 or (not constants and _size(buffers[one.number("buffer")]))
-        ]
+        kept = [index for index, one in enumerate(tensors) if index in used or stays(one)]
         if len(kept) == len(tensors):
             continue
         dropped += [one.text("name") for index, one in enumerate(tensors) if index not in set(kept)]
@@ -166,7 +172,7 @@ def drop_codes(model: Record) -> int:
 
 
 def share_buffers(model: Record, source: Source) -> tuple[int, int]:
-    """Let equal constants share a buffer and drop buffers that nothing names; return the bytes of both.
+    """Let equal constants of one type and shape share a buffer and drop buffers that nothing names; return the bytes of both.
 
     Buffer 0 is empty and stays; whatever has no bytes uses it. Buffers of variables are left alone.
     """
@@ -180,6 +186,7 @@ def share_buffers(model: Record, source: Source) -> tuple[int, int]:
     used = {one.number("buffer") for one in (*tensors, *metadata)} | set(model.numbers("metadata_buffer"))
     if max(used, default=0) >= len(buffers):
         raise NotShrinkableError(f"{source.name}: names a buffer that does not exist")
+    forms = _forms(tensors)
     first: dict[object, int] = {}
     places = {0: 0}
     kept = [buffers[0]]
@@ -189,7 +196,7 @@ def share_buffers(model: Record, source: Source) -> tuple[int, int]:
         if key == 0 and index not in variables:
             places[index] = 0
             continue
-        key = (index in described, key)
+        key = (index in described, frozenset(forms.get(index, ())), key)
         known = first.get(key) if index not in variables else None
         if known is None:
             known = len(kept)
@@ -219,6 +226,14 @@ def strip_names(model: Record) -> int:
             gone += len(tensor.text("name"))
             tensor.nodes.pop("name", None)
     return gone
+
+
+def _forms(tensors: list[Record]) -> dict[int, set[tuple[int, tuple[int, ...]]]]:
+    """Return the types and shapes of the tensors that name each buffer."""
+    found: dict[int, set[tuple[int, tuple[int, ...]]]] = {}
+    for tensor in tensors:
+        found.setdefault(tensor.number("buffer"), set()).add((tensor.number("type"), tuple(tensor.numbers("shape"))))
+    return found
 
 
 def _size(buffer: Record) -> int:

@@ -20,13 +20,17 @@ _UNREADABLE = (IndexError, KeyError, OverflowError, RecursionError, TypeError, V
 """What the flatbuffers package raises where a table leads nowhere; it checks nothing itself."""
 
 
-def compare_models(before: Source, after: Source, *, named: bool, limits: Limits) -> int:
+def compare_models(before: Source, after: Source, *, named: bool, limits: Limits, numbered: bool = False) -> int:
     """Return how many operators and tensors are equal; numbers of buffers, tensors and codes are followed to what they name.
 
-    Without ``named``, names may be gone. Raises `UnprovedError`.
+    Without ``named``, names may be gone. With ``numbered``, every tensor and buffer must also have its old number, because something
+    that is not followed here (the metadata of tflite-micro's compression) may name them by it. Raises `UnprovedError`.
     """
+    models = [_Model(source, named=named, limits=limits) for source in (before, after)]
     try:
-        first, second = (_Model(source, named=named, limits=limits).describe() for source in (before, after))
+        first, second = (model.describe() for model in models)
+        if numbered:
+            first, second = ({**parts, **model.describe_numbered()} for parts, model in zip((first, second), models, strict=True))
     except _UNREADABLE as error:
         raise UnprovedError(f"{before.name}: the flatbuffers package cannot read the model: {error}") from error
     for what in first:
@@ -68,6 +72,11 @@ class _Model:
         ]
         found["signatures"] = [self._signature(entry) for entry in self._vector(root, kind, "signature_defs")]
         return found
+
+    def describe_numbered(self) -> dict[str, list[bytes]]:
+        """Return all tensors and buffers by their numbers, used or not. `describe` comes first."""
+        tensors = [_hash(*map(self._tensor_in(number), range(len(self._tensors[number])))) for number in range(len(self._tensors))]
+        return {"tensors": tensors, "buffers": [self._buffer(index) for index in range(len(self._buffers))]}
 
     def _graph(self, graph: Table, number: int) -> bytes:
         skipped = {"tensors", "operators"} | (set() if self._named else {"name"})
