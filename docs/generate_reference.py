@@ -255,7 +255,7 @@ def _report_type(name: str) -> type:
 
 
 def _schema_link(name: str) -> str:
-    return f" [JSON schema](schemas/{name}.json)."
+    return f" [JSON schema](../schemas/{name}.json)."
 
 
 def _doc(thing: object) -> str:
