@@ -361,11 +361,17 @@ def test_shards_without_an_index_are_unattributed_and_told() -> None:
     assert any(d.severity is Severity.ERROR and d.member == shard.name for d in artifact.diagnostics)
 
 
-def test_the_file_alone_is_a_saved_model_too() -> None:
-    artifact = opened(fixture_path("saved_model/keras") / "saved_model.pb")
+def test_the_file_alone_is_a_saved_model_too(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(model_bytes("saved_model/keras"))
+    artifact = opened(tmp_path / "saved_model.pb")
     assert artifact.format is FormatName.SAVED_MODEL
     assert [m.name for m in artifact.members] == ["saved_model.pb"]
     assert not artifact.diagnostics
+
+
+def test_the_file_beside_its_variables_stands_for_its_folder() -> None:
+    folder = fixture_path("saved_model/keras")
+    assert opened(folder / "saved_model.pb").size == opened(folder).size
 
 
 def test_a_saved_model_of_another_name_is_known_by_its_structure() -> None:
