@@ -21,6 +21,7 @@ from modelinspect.shrinking.unwrapping import unwrapped
 from modelinspect.sources.base import Source
 
 _OF_TRAINING = frozenset({"optimizer", "_optimizer", "optimizer_weights", "metrics", "_metrics"})
+_METRICS = frozenset({"metrics", "_metrics"})
 _HELPERS = frozenset({"mask", "threshold", "pruning_step"})
 _PREFIX = "prune_low_magnitude_"
 _LISTS = re.compile(r"(layer_names|weight_names)\d*")
@@ -106,7 +107,9 @@ def strip_store(source: Source, config: object | None) -> Strip:
     strip = Strip()
     try:
         with h5py.File(FileLike(source), "r") as file:
-            strip.gone |= {f"/{name}" for name in file if name in _OF_TRAINING}
+            # A compiled model of tf_keras that loads weights alone asks for its metrics' variables, a few bytes each.
+            kept = _METRICS if config is None else frozenset()
+            strip.gone |= {f"/{name}" for name in file if name in _OF_TRAINING - kept}
             paths: list[str] = []
             file.visit(lambda name: paths.append(f"/{name}"))
     except H5_ERRORS as error:
