@@ -206,7 +206,7 @@ def test_constants_that_would_grow_beyond_memory_are_not_computed(saved: Path, t
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(("way", "part"), [("module", "images"), ("module", "nested"), ("export", "inception")])
 def test_networks_that_are_drawn_anew_are_predicted_as_tensorflow_converts_them(way: str, part: str, tmp_path: Path) -> None:
-    script = PROJECT / "benchmarks" / "signature_networks.py"
+    script = PROJECT / "benchmarks" / "accuracy" / "signature_networks.py"
     subprocess.run([sys.executable, str(script), way, str(tmp_path), part, "--seeds", "900"], check=True, capture_output=True, timeout=1800)
     made = sorted(path.parent for path in tmp_path.glob("*/done"))
     assert made

@@ -53,7 +53,7 @@ def test_the_page_shows_these_predictions_as_they_are(found: list[Outcome]) -> N
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("keras", [2, 3])
 def test_networks_that_are_drawn_anew_are_predicted_as_tensorflow_converts_them(keras: int, tmp_path: Path) -> None:
-    script = PROJECT / "benchmarks" / "unseen_networks.py"
+    script = PROJECT / "benchmarks" / "accuracy" / "unseen_networks.py"
     command = [sys.executable, str(script), str(keras), str(tmp_path), "inception", "--seeds", "900"]
     subprocess.run(command, check=True, capture_output=True, timeout=1800)
     made = sorted(path.parent for path in tmp_path.glob("*/done"))

@@ -44,7 +44,7 @@ def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
 
 
 def test_the_articles_pictures_are_in_the_site(site: Path) -> None:
-    page = (site / "article.html").read_text(encoding="utf-8")
+    page = (site / "article" / "article.html").read_text(encoding="utf-8")
     shown = re.findall(r'<img[^>]*src="([^"]+\.svg)"', page)
     assert len(shown) == len(list((DOCS / "article").glob("*.svg")))
     assert all((site / one).is_file() for one in shown)
