@@ -77,7 +77,10 @@ def test_regions_in_csv_tile_the_file() -> None:
 def test_names_with_line_ends_and_quotes_come_back_from_csv() -> None:
     build = Build()
     build.tensor('a"b,c\r\nd', (1,))
-    assert rows(list_tensors(build.artifact()))[0]["name"] == 'a"b,c\r\nd'
+    shown = rows(list_tensors(build.artifact()))[0]["name"]
+    assert shown == 'a"b,c\\x0d\\x0ad'  # control characters are shown
+    raw = list(csv.DictReader(io.StringIO(written(list_tensors(build.artifact()), OutputFormat.CSV_RAW), newline="")))
+    assert raw[0]["name"] == 'a"b,c\r\nd'
 
 
 @pytest.mark.parametrize(

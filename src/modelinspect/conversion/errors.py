@@ -15,7 +15,7 @@ from modelinspect.conversion.predict import Form
 from modelinspect.conversion.tree import Node
 
 MOST_ERROR = 9.99
-_PADDINGS = 32
+_PADDINGS = 64
 """Bytes that the alignment of names and buffers may move, in any file."""
 
 
