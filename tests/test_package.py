@@ -55,7 +55,9 @@ def test_the_wheel_says_that_it_is_typed_and_stays_small(distributions: tuple[Pa
     wheel = distributions[1]
     with zipfile.ZipFile(wheel) as archive:
         assert "modelinspect/py.typed" in archive.namelist()
-        assert sum(info.file_size for info in archive.infolist() if "/data/" in info.filename) < 60_000
+        data = {info.filename.rpartition("/")[2]: info.file_size for info in archive.infolist() if "/data/" in info.filename}
+        assert set(data) == {"keras_names.json", "original.h5", "pruned.h5"}
+        assert sum(data.values()) < 100_000
         assert not [name for name in archive.namelist() if name.startswith(("tests/", "fixtures/", "docs/"))]
     assert wheel.stat().st_size < 1_500_000
 

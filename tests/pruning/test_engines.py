@@ -118,10 +118,12 @@ def test_a_layer_of_its_author_is_named_in_the_first_second_with_what_to_do(tmp_
 
 
 def test_a_lambda_layer_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
-    place = rewritten(tmp_path / "evil.keras", class_name="Lambda", registered_name=None)
+    code = {"class_name": "__lambda__", "config": {"code": "4wEAAAAA", "defaults": None, "closure": None}}
+    place = rewritten(tmp_path / "evil.keras", class_name="Lambda", registered_name=None, config={"name": "evil", "function": code})
     result = run_cli("prune", place, "-o", tmp_path / "out", "--engine", "keras")
     assert (result.code, result.out) == (3, b"")
-    assert "a Lambda layer" in result.err
+    assert "a lambda holds marshalled Python code" in result.err
+    assert "(lambda-code)" in result.err
     assert "--allow-code" in result.err
     assert result.err.count("\n") == 1
 
@@ -148,8 +150,7 @@ def test_what_an_engine_does_not_have_is_one_line(tmp_path: Path, arguments: tup
 def test_a_configuration_beside_weights_that_is_none_is_one_line(tmp_path: Path, config: bytes) -> None:
     (tmp_path / "config.json").write_bytes(config)
     (tmp_path / "model.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(40))
-    if config == b"[]":
-        assert check(job(tmp_path)).engine is Engine.KERAS
-        return
-    with pytest.raises(PruningError, match="not JSON"):
+    with pytest.raises(PruningError, match="cannot be checked: .*model.weights.h5" if config == b"[]" else "not JSON") as refused:
         check(job(tmp_path))
+    assert "would run code" not in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1

@@ -25,6 +25,7 @@ HARMLESS_TO_LOAD = frozenset(("asset-code", "checksum", "hidden-content", "print
 """Findings of lint that are worth a warning, but about nothing that a loader runs, reads or writes."""
 TRUSTED_PACKAGES = frozenset(("builtins", "keras", "tensorflow_model_optimization", "tf_keras"))
 """Packages that a configuration may name: of these lint judges each name."""
+UNCHECKED = "it cannot be checked: "
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -72,7 +73,9 @@ def look_at(place: Path) -> ModelFile:
 
 
 def refuse_code(place: Path, model: ModelFile) -> None:
-    """Raise `PruningError` where loading the file would run code that it brings."""
+    """Raise `PruningError` where loading the file would run code that it brings, or where that cannot be told."""
+    if model.code and all(reason.startswith(UNCHECKED) for reason in model.code):
+        raise PruningError(f"{place}: {model.code[0]}; --allow-code loads it unchecked, if you trust the file")
     if model.code:
         listed = "; ".join(model.code[:3]) + ("; …" if len(model.code) > 3 else "")
         raise PruningError(
@@ -87,7 +90,7 @@ def unsafe_content(files: FileSet) -> tuple[str, ...]:
         artifact = parse(files)
         findings = run_rules(Subject(artifact, open_files=files, limits=files.limits), rules)
     except ModelInspectError as problem:
-        return (f"it cannot be checked: {_first_line(problem)}",)
+        return (f"{UNCHECKED}{_first_line(problem)}",)
     return tuple(dict.fromkeys(f"{finding.message} ({finding.rule})" for finding in findings))
 
 
