@@ -47,4 +47,4 @@ def test_the_articles_pictures_are_in_the_site(site: Path) -> None:
     page = (site / "article" / "article.html").read_text(encoding="utf-8")
     shown = re.findall(r'<img[^>]*src="([^"]+\.svg)"', page)
     assert len(shown) == len(list((DOCS / "article").glob("*.svg")))
-    assert all((site / one).is_file() for one in shown)
+    assert all((site / "article" / one).is_file() for one in shown)
