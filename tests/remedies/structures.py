@@ -148,8 +148,8 @@ def hidden_bytes_are_shown_and_h5repack_leaves_them_behind() -> None:
             assert "hidden-bytes" not in findings(str(made)), name
             made.unlink()
         followed[remedy] += 1
-    assert followed[Remedy.LOOK] >= 3
-    assert followed[Remedy.LOOK_AND_REPACK] >= 8
+    assert followed[Remedy.LOOK] >= 1
+    assert followed[Remedy.LOOK_AND_REPACK] >= 3
 
 
 @proves(Remedy.LOOK)
@@ -167,7 +167,7 @@ def a_diff_says_what_is_the_same() -> None:
     before, after = have("pruned_mlp/stripped/model.h5"), have("pruned_mlp/stripped/model.keras")
     follow(after, "identical-weights", Remedy.COMPARE_STORAGE, before=before)
     text = code_of(printed(after, "identical-weights", Remedy.COMPARE_STORAGE, before=before))
-    assert "4 renamed of all tensors" in run_cli(*text.split()[1:]).text
+    assert "4 same of all tensors" in run_cli(*text.split()[1:]).text
     import keras
 
     model = network(keras)

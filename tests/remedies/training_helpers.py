@@ -66,7 +66,7 @@ def a_saved_model_is_saved_of_a_stripped_model() -> None:
 
     model = _pruned()
     model.save("own", save_format="tf")
-    for path in ("own", have("pruned_mlp/wrapped/saved-model"), have("saved_model/wrapped")):
+    for path in ("own", have("pruned_mlp/wrapped/saved-model")):
         follow(path, _RULE, Remedy.STRIP_FOLDER, model=model)
         assert _is_gone("stripped")
         assert tf.saved_model.load("stripped").signatures
@@ -180,7 +180,7 @@ def other_forms_are_saved_of_a_model_that_is_no_longer_clustered() -> None:
 def ranges_become_scales_in_tflite() -> None:
     aware().save("own.h5", include_optimizer=False)
     for path in ("own.h5", have("keras_hdf5/quantization_aware.h5")):
-        follow(path, _RULE, Remedy.CONVERT_AWARE)
+        follow(path, "quantization-aware-training", Remedy.CONVERT_AWARE)
         assert _is_gone("smaller.tflite")
         if path == "own.h5":
             assert np.allclose(loaded(path).predict(X, verbose=0), outputs("smaller.tflite"), atol=0.1)
@@ -192,7 +192,7 @@ def a_model_that_other_forms_were_saved_of_is_converted() -> None:
 
     model = aware()
     tf.train.Checkpoint(model=model).write("aware")
-    follow("aware", _RULE, Remedy.CONVERT_AWARE_MODEL, model=model)
+    follow("aware", "quantization-aware-training", Remedy.CONVERT_AWARE_MODEL, model=model)
     assert _is_gone("smaller.tflite")
     assert np.allclose(model.predict(X, verbose=0), outputs("smaller.tflite"), atol=0.1)
 
