@@ -12,7 +12,7 @@ import numpy as np
 from modelinspect.remedies import Remedy
 from tests.cases import build_by_hand
 from tests.remedies.models import X, convert, network, outputs
-from tests.remedies.proving import causes, findings, follow, have, printed, proves, size
+from tests.remedies.proving import causes, findings, follow, printed, proves, size
 
 _RULE = "duplicate-tensors"
 
