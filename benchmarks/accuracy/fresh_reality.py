@@ -124,7 +124,7 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
         for path in places if real else []:
             if not path.exists():
                 continue
-            plan = {entry.option: entry for entry in mi.plan(path, only=tuple(real)).options}
+            plan = {entry.option: entry for entry in mi.plan(path, only=tuple(real), downloads=False).options}
             for option, (form, size) in real.items():
                 entry = plan.get(option)
                 known = (entry.size, entry.basis, entry.error or 0.0) if entry is not None else (0, "", 1.0)

@@ -109,7 +109,7 @@ def outcomes(cases: list[Case], sources: tuple[str, ...] = tuple(WRITERS)) -> It
             for source in sources:
                 path = Path(folder) / source
                 WRITERS[source](case, path)
-                found = {entry.option: entry.size for entry in mi.plan(path, only=tuple(FORMS)).options}
+                found = {entry.option: entry.size for entry in mi.plan(path, only=tuple(FORMS), downloads=False).options}
                 for option, form in FORMS.items():
                     size = found.get(option, found[option.replace("-sparse", "") if "int8" in option else "tflite-float32"])
                     yield Outcome(case, source, option, size, real[case.name, form])

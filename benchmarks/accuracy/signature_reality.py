@@ -52,7 +52,7 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
     """Predict every form of the SavedModels in a folder."""
     real = sizes()
     for name in sorted(real):
-        for entry in mi.plan(folder / name, only=tuple(FORMS)).options:
+        for entry in mi.plan(folder / name, only=tuple(FORMS), downloads=False).options:
             size = real[name][FORMS[entry.option]]
             yield Outcome(named(name), entry.option, entry.size, size, entry.basis, entry.error or 0.0)
 

@@ -67,7 +67,7 @@ def outcomes(names: Sequence[str] | None = None) -> Iterator[Outcome]:
             path = Path(folder) / "model.h5"
             path.write_bytes(archive.read(f"{name}.h5"))
             fill(path, network)
-            for entry in mi.plan(path, only=tuple(FORMS)).options:
+            for entry in mi.plan(path, only=tuple(FORMS), downloads=False).options:
                 size = real[name][FORMS[entry.option]]
                 yield Outcome(network, entry.option, entry.size, size, entry.basis, entry.error or 0.0)
 

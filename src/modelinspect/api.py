@@ -272,6 +272,7 @@ def plan(
     only: Sequence[str] = (),
     measure: bool = True,
     convert: bool = False,
+    downloads: bool = True,
     strict: bool = False,
     seconds: float | None = None,
     limits: Limits | None = None,
@@ -281,7 +282,8 @@ def plan(
 
     ``only`` names the options to compute; ``convert`` runs TensorFlow's converter as well, in a separate process, and measures its files.
     Compressors run for real over all bytes, and ``progress`` is told how far they are; with ``measure=False`` no weights are read, and
-    what the structure alone tells is left. After ``seconds``, no further option is begun and compressors stop; the report says what
+    what the structure alone tells is left; with ``downloads=False`` the gzipped size of each option is left out, which for
+    predicted TFLite forms is most of the work. After ``seconds``, no further option is begun and compressors stop; the report says what
     was left out.
     """
     import time
@@ -297,7 +299,7 @@ def plan(
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         measurements = measure_files(artifact, files, limits=limits, aspects=(Aspect.ENTROPY, Aspect.VALUES)) if measure else None
         subject = Subject(artifact, measurements, open_files=files, limits=files.limits)
-        report = find_options(Planning(subject, progress, wanted, deadline=deadline))
+        report = find_options(Planning(subject, progress, wanted, deadline=deadline, downloads=downloads))
         if not convert:
             return _shown(report)
         from modelinspect.pruning.converter import measure_forms

@@ -159,8 +159,8 @@ def test_an_exception_in_a_step_leaves_the_model_masked_by_apply() -> None:
     pruning.attach(model)
     with pruning.step():
         pass
-    model.layers[0].kernel.assign(keras.ops.ones((16, 8)))
     with pytest.raises(KeyboardInterrupt), pruning.step():
+        model.layers[0].kernel.assign(keras.ops.ones((16, 8)))
         raise KeyboardInterrupt
     assert zeros(model.layers[0].kernel) == 0
     pruning.apply()

@@ -37,20 +37,18 @@ class Packer:
 
     def table(self, node: Node) -> int:
         """Write a table behind what it points to; return its offset."""
-        fields = self.schema.tables[node.type].fields
-        below = {item.slot for item in fields if not item.inline and self._below(node, item)}
+        kind = self.schema.tables[node.type]
+        sizes = {item.slot: 4 for item in kind.offsets if self._below(node, item)}
+        values = node.values
+        for item in kind.inline:
+            if values.get(item.name, item.default) not in (None, item.default):
+                sizes[item.slot] = item.size
         start = self.head
-        places = [0] * len(fields)
-        for item in fields:
-            if item.slot in below:
-                size = 4
-            elif item.inline and node.values.get(item.name, item.default) not in (None, item.default):
-                size = item.size
-            else:
-                continue
+        places = [0] * len(kind.fields)
+        for slot, size in sorted(sizes.items()):
             self._prepare(size, 0)
             self.head += size
-            places[item.slot] = self.head
+            places[slot] = self.head
         return self._end(start, places)
 
     def _below(self, node: Node, item: Field) -> bool:

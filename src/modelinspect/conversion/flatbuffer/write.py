@@ -34,10 +34,10 @@ class _Writer:
 
     def table(self, node: Node) -> int:
         """Write a table behind what it points to; return its offset."""
-        fields = self.schema.tables[node.type].fields
-        below = {item.slot: offset for item in fields if not item.inline and (offset := self._below(node, item)) is not None}
-        self.builder.StartObject(len(fields))
-        for item in fields:
+        kind = self.schema.tables[node.type]
+        below = {item.slot: offset for item in kind.offsets if (offset := self._below(node, item)) is not None}
+        self.builder.StartObject(len(kind.fields))
+        for item in kind.fields:
             value = node.values.get(item.name, item.default)
             if item.slot in below:
                 self.builder.PrependUOffsetTRelativeSlot(item.slot, below[item.slot], 0)

@@ -73,6 +73,11 @@ class TableType:
     fields: tuple[Field, ...]
     by_name: Mapping[str, Field]
 
+    inline: tuple[Field, ...] = ()
+    """The fields whose value is in the table itself."""
+    offsets: tuple[Field, ...] = ()
+    """The fields whose value an offset points to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Schema:
@@ -100,7 +105,13 @@ def schema_from(data: Mapping[str, Any]) -> Schema:
     tables: dict[str, TableType] = {}
     for name, rows in data["tables"].items():
         fields = tuple(_field(slot, row, data["tables"], unions, structs) for slot, row in enumerate(rows))
-        tables[name] = TableType(name, fields, {item.name: item for item in fields})
+        tables[name] = TableType(
+            name,
+            fields,
+            {item.name: item for item in fields},
+            tuple(item for item in fields if item.inline),
+            tuple(item for item in fields if not item.inline),
+        )
     enums = {name: {value: key for key, value in reversed(values.items())} for name, values in data["enums"].items()}
     alignments = [item.alignment for table in tables.values() for item in table.fields] + [alignment for _, alignment in structs.values()]
     sizes = {name: size for name, (size, _) in structs.items()}

@@ -120,7 +120,9 @@ class Placer:
         config = entry.name.endswith(OBJECT_CONFIG_SUFFIX) and entry.dtype.kind is ElementKind.STRING
         stored = self._stored(entry)
         if stored is None:
-            return None if config else self._add(entry, (), None, "its shard is missing")
+            # The object graph describes the checkpoint; like a layer's configuration it is not one of its tensors.
+            described = config or (entry.name == OBJECT_GRAPH_KEY and entry.dtype.kind is ElementKind.STRING)
+            return None if described else self._add(entry, (), None, "its shard is missing")
         if stored.note:
             return self._add_claimed(entry, stored, None)
         if entry.dtype.kind is ElementKind.STRING:
