@@ -403,10 +403,9 @@ def lock_path(budget: Location) -> Path:
 
 def lock_text(report: CheckReport) -> str:
     """Return the lock of the artifact that a report is on, as it is written."""
-    from modelinspect.analyses.budget_file import Lock
     from modelinspect.analyses.budget_file import lock_text as text
 
-    return text(Lock(report.lock.size, report.lock.categories, report.lock.compressed))
+    return text(report.lock.size, report.lock.categories, report.lock.compressed)
 
 
 def side(

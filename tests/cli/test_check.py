@@ -124,9 +124,9 @@ def test_exit_codes_tell_kept_exceeded_and_refused(tmp_path: Path) -> None:
         ('size = "5 %"', "a number of bytes"),
         ("size = [1]", "write bytes"),
         ("layers = 5", "must be a table"),
-        ("lock = 5", "name of a file"),
+        ("lock = 5", "lock is 5; expected `str`"),
         ("", "asks nothing"),
-        ("size = ", "is no TOML"),
+        ("size = ", "is not TOML"),
     ],
 )
 def test_a_wrong_budget_is_said_in_one_line(text: str, said: str, tmp_path: Path) -> None:
@@ -162,7 +162,14 @@ def test_growth_is_measured_against_the_lock(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"schema": "modelinspect.lock/1", "size": -1}', '{"schema": "modelinspect.lock/1", "size": 1, "categories": 3}'],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"schema": "modelinspect.lock/1", "size": -1}',
+        '{"schema": "modelinspect.lock/1", "size": 1, "categories": 3}',
+        '{"size": 1}',
+    ],
 )
 def test_a_broken_lock_is_said_in_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "budget.lock").write_text(text)

@@ -89,11 +89,11 @@ def test_the_nearest_table_gives_the_defaults(table: str, tmp_path: Path) -> Non
     [
         ("[tool.modelinspect]\nselekt = []\n", "did you mean select?"),
         ("[tool.modelinspect.lint]\nbudget = 'x'\n", "has no key 'budget'"),
-        ("[tool.modelinspect]\nselect = 'unsafe'\n", "must be a list of rules"),
-        ("[tool.modelinspect]\nignore = [1]\n", "must be a list of rules"),
+        ("[tool.modelinspect]\nselect = 'unsafe'\n", "tool.modelinspect.select must be an array"),
+        ("[tool.modelinspect]\nignore = [1]\n", "tool.modelinspect.ignore[0] is 1; expected `str`"),
         ("[tool.modelinspect]\nfail-on = 'fatal'\n", "no severity 'fatal'"),
         ("[tool]\nmodelinspect = 1\n", "must be a table"),
-        ("[tool.modelinspect", "cannot be read"),
+        ("[tool.modelinspect", "is not TOML"),
     ],
 )
 def test_wrong_settings_are_said_in_one_line(text: str, said: str, tmp_path: Path) -> None:

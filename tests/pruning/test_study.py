@@ -122,10 +122,10 @@ def test_a_table_compares_the_engines(tmp_path: Path) -> None:
         ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [1.5]\n', "must be at least 0 and below 1"),
         ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nschedules = ["x"]\n', "no schedule 'x'; there are one-shot"),
         ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\npatterns = ["x"]\n', "no pattern 'x'; there are element"),
-        ('[[grids]]\narchitectures = ["mlp"]\nsparsity = [0.5]\n', "unknown field `sparsity`"),
+        ('[[grids]]\narchitectures = ["mlp"]\nsparsity = [0.5]\n', "has no key 'sparsity'; did you mean sparsities?"),
         ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nengines = ["x"]\n', "no engine of a study is named 'x'; there are tfmot"),
         ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nengines = ["tfmot-jax"]\n', "no engine of a study is named 'tfmot-jax'"),
-        ("grids = 3\n", "Expected `array`"),
+        ("grids = 3\n", "grids must be an array"),
         ("[[grids\n", "recipe.toml"),
     ],
 )

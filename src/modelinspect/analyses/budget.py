@@ -89,8 +89,8 @@ def _sizes(artifact: Artifact, budget: Budget, categories: Mapping[str, int], co
     for name, amount in budget.compressed.items():
         what = f"compressed by {COMPRESSORS[name]}, the artifact takes"
         yield _at_most("compressed", name, compressed[name], amount.of(artifact.size), what)
-    for name, amount in budget.categories.items():
-        yield _at_most("category", name, categories[name], amount.of(artifact.size), f"{name} takes")
+    for category, amount in budget.categories.items():
+        yield _at_most("category", category, categories[category], amount.of(artifact.size), f"{category} takes")
 
 
 def _layers(artifact: Artifact, budget: Budget, layers: Mapping[str, int]) -> Iterator[CheckEntry]:
@@ -117,7 +117,7 @@ def _sparsity(artifact: Artifact, budget: Budget, measurements: Measurements) ->
     for pattern, floor in budget.sparsity.items():
         matching = {name: share for name, share in shares.items() if fnmatchcase(name, pattern)}
         if not matching:
-            yield _unmatched("sparsity", pattern, "share", floor, shares)
+            yield _unmatched("sparsity", pattern, "share", float(floor), shares)
             continue
         lowest = min(matching, key=lambda name: (matching[name], name))
         zero, count = zeros[lowest]
@@ -130,7 +130,7 @@ def _sparsity(artifact: Artifact, budget: Budget, measurements: Measurements) ->
             subject=pattern,
             unit="share",
             actual=shares[lowest],
-            limit=floor,
+            limit=float(floor),
             ok=not below,
             message=f"{told}, {rest}{more}",
         )
@@ -159,7 +159,7 @@ def _efficiency(artifact: Artifact, budget: Budget, measurements: Measurements) 
     rest = f"{'at or above' if ok else 'below'} the floor of {budget.efficiency:.1%}"
     more = f"; {plural(unknown, 'tensor')} could not be measured" if unknown else ""
     yield CheckEntry(
-        check="efficiency", subject="", unit="share", actual=share, limit=budget.efficiency, ok=ok, message=f"{told}, {rest}{more}"
+        check="efficiency", subject="", unit="share", actual=share, limit=float(budget.efficiency), ok=ok, message=f"{told}, {rest}{more}"
     )
 
 

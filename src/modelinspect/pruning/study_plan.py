@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from itertools import product
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from modelinspect.analyses.settings_file import decode, read_toml
+from modelinspect.errors import UsageError
 from modelinspect.pruning.engines import BACKENDS, Engine
 from modelinspect.pruning.errors import JobError
 from modelinspect.pruning.job import Job, ScheduleWish, Training, validate
@@ -82,11 +83,9 @@ class Run(Struct, frozen=True):
 def read_recipe(place: Path) -> Recipe:
     """Read a recipe. Raises `JobError`."""
     try:
-        return msgspec.convert(tomllib.loads(place.read_text(encoding="utf-8")), Recipe)
-    except FileNotFoundError as problem:
-        raise JobError(f"{place}: no such file") from problem
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, OSError) as problem:
-        raise JobError(f"{place}: {problem}") from problem
+        return decode(read_toml(place), Recipe, str(place))
+    except UsageError as problem:
+        raise JobError(str(problem)) from problem
 
 
 def runs_of(recipe: Recipe) -> tuple[Run, ...]:
