@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from modelinspect.core.builder import ByteMapBuilder
-from modelinspect.core.limits import Limits
+from modelinspect.core.limits import KIB, Limits
 from modelinspect.encodings.flatbuffers.schema import Schema, Shape
 from modelinspect.encodings.flatbuffers.tables import Reader, Table
 from modelinspect.encodings.flatbuffers.walker import walk_flatbuffer
@@ -17,6 +17,10 @@ from modelinspect.sources.base import Source
 MOST_VALUES = 4_096
 MOST_NODES = 2_000_000
 MOST_NESTING = 64
+_LEAST_TABLE = 8
+"""Bytes of the smallest table with the reference to it."""
+_SHARED = 64 * KIB
+"""What short names and vectors that writers share may take beyond the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +79,31 @@ def read_tree(source: Source, schema: Schema, limits: Limits) -> Node:
     document = walk_flatbuffer(walk, schema, MODEL)
     if troubles or not document.sound:
         raise troubles[0] if troubles else FormatError("its structures overlap", source.name, 0)
-    return _TreeReader(document.root.reader).read(document.root, 0)
+    return _TreeReader(document.root.reader, source.size + _SHARED).read(document.root, 0)
 
 
 class _TreeReader:
-    """Reads tables one below the other; ``count`` is how many."""
+    """Reads tables one below the other; ``count`` is how many, ``left`` how many bytes they may still take when each is written apart.
 
-    def __init__(self, reader: Reader) -> None:
+    A table or vector that many places refer to is read again for each of them. Converters share none of those, so that what is read
+    exceeds the file only where somebody made it so.
+    """
+
+    def __init__(self, reader: Reader, left: int) -> None:
         self.reader = reader
         self.count = 0
+        self.left = left
+
+    def _spend(self, size: int, position: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise LimitError("its tables are shared so often that together they exceed the file", self.reader.member, position)
 
     def read(self, table: Table, depth: int) -> Node:
         self.count += 1
         if self.count > MOST_NODES or depth > MOST_NESTING:
             raise LimitError("its tables are too many or nested too deep", self.reader.member, table.position)
+        self._spend(_LEAST_TABLE, table.position)
         node = Node(table.type.name)
         for item in table.type.fields:
             if not table.has(item.name):
@@ -98,9 +113,11 @@ class _TreeReader:
             elif item.shape is Shape.SCALAR:
                 node.values[item.name] = self._vector(table, item.name, item.size, item.target)
             elif item.shape is Shape.STRING and not item.vector:
-                node.values[item.name] = (table.string(item.name) or "").encode()
+                node.values[item.name] = text = (table.string(item.name) or "").encode()
+                self._spend(len(text), table.position)
             elif item.shape is Shape.STRING:
-                node.strings[item.name] = [text.encode() for text in table.strings(item.name)]
+                node.strings[item.name] = texts = [text.encode() for text in table.strings(item.name)]
+                self._spend(sum(map(len, texts)), table.position)
             elif item.vector and item.shape is Shape.TABLE:
                 node.lists[item.name] = [self.read(each, depth + 1) for each in table.tables(item.name)]
             elif item.shape in (Shape.TABLE, Shape.UNION) and not item.vector:
@@ -117,5 +134,8 @@ class _TreeReader:
         if found is None:
             return Vector(0, width)
         start, count = found
-        short = count <= MOST_VALUES and target in ("int", "uint", "long", "ubyte") and (table.type.name, name) != ("Buffer", "data")
+        elements = (table.type.name, name) == ("Buffer", "data")
+        short = count <= MOST_VALUES and target in ("int", "uint", "long", "ubyte") and not elements
+        if not elements:
+            self._spend(count * width, table.position)
         return Vector(count, width, start, tuple(table.numbers(name)) if short else ())

@@ -129,17 +129,23 @@ class ByteMapBuilder:
         import numpy as np
 
         starts = np.asarray(offsets, dtype=np.int64) + self._base
-        keep = np.broadcast_to(np.asarray(sizes, dtype=np.int64) > 0, starts.shape)
+        lengths = _column(sizes, starts.size, np.int64)
+        keep = lengths > 0
+        every = bool(keep.all())
+        count = starts.size if every else int(keep.sum())
         store = self._store
         for column, values, dtype in (
             (store.offsets, starts, np.int64),
-            (store.sizes, sizes, np.int64),
+            (store.sizes, lengths, np.int64),
             (store.kinds, kinds, np.int8),
             (store.path_ids, paths, np.int32),
             (store.tensors, tensors, np.int32),
         ):
-            spread = np.broadcast_to(np.asarray(values, dtype=dtype), starts.shape)
-            column.frombytes(np.ascontiguousarray(spread[keep]).tobytes())
+            given = np.asarray(values, dtype=dtype)
+            if given.size != starts.size or not given.ndim:  # one value for the whole column
+                column.frombytes(np.full(count, given, dtype).tobytes())
+            else:
+                column.frombytes((given if every else given[keep]).tobytes())
 
     def fill(self, offset: int, size: int, kind: RegionKind, path: PathId) -> None:
         """Say what the bytes of a span are that nobody claims, as a complete walk proves; the smallest span wins."""
@@ -154,6 +160,14 @@ class ByteMapBuilder:
     def build(self) -> BuiltMap:
         """Make the map. Raises `LimitError` where there are more regions than the limits allow."""
         return self._store.build()
+
+
+def _column(values: ArrayLike, count: int, dtype: Any) -> NDArray[Any]:
+    """Return a column of ``count`` values; a single value stands for all of them."""
+    import numpy as np
+
+    given = np.asarray(values, dtype=dtype)
+    return given if given.ndim and given.size == count else np.full(count, given, dtype)
 
 
 class _Store:

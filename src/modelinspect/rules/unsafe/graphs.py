@@ -184,7 +184,7 @@ class _Graph:
                         self._node(value, stop, function)
                 elif inner == "SaverDef":
                     self._saver(value, stop)
-                elif inner in _STEPS:
+                elif inner in _STEPS and stop > value:
                     pending.append((inner, value, stop, function))
         for op, name, function, place in self._checkpoints:
             in_saver = any(word in function for word in _SAVERS) or (not function and name.startswith(self._scopes))
