@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
+from modelinspect import api
 from modelinspect.analyses.rollup import Key
 from modelinspect.analyses.summary import list_tensors, summarize
 from modelinspect.core.artifact import Diagnostic, Severity
@@ -14,6 +16,7 @@ from modelinspect.core.facts import Fact
 from modelinspect.measure.facts import Measurements, unmeasured
 from modelinspect.reports.blocks import Notes, by_title
 from tests.support.artifacts import Build, pruned_network
+from tests.support.fixtures import fixture_path
 
 
 def test_categories_sum_to_the_size() -> None:
@@ -117,3 +120,24 @@ def test_tensors_left_out_are_summed_up(top: int) -> None:
 def test_the_same_artifact_gives_the_same_report() -> None:
     build = pruned_network()
     assert summarize(build.artifact(), build.measurements()) == summarize(build.artifact(), build.measurements())
+
+
+@pytest.mark.tensorflow
+def test_blocks_of_tflite_kernels_are_counted_along_the_inputs_that_it_stores_last() -> None:
+    tf = pytest.importorskip("tensorflow")
+    path = fixture_path("pruned_blocks/block-16x1/stripped/dynamic-int8.tflite")
+    interpreter = tf.lite.Interpreter(str(path), experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF)
+    values = {
+        detail["name"]: interpreter.get_tensor(detail["index"]) for detail in interpreter.get_tensor_details() if detail["dtype"] is np.int8
+    }
+    entries = {entry.name: entry for entry in api.tensors(path).tensors if entry.dtype == "int8"}
+    assert set(entries) == set(values)
+    for name, kernel in values.items():
+        pattern = entries[name].pattern
+        assert pattern is not None
+        for length, counted in ((4, pattern.blocks_4), (16, pattern.blocks_16)):
+            blocks = kernel.reshape(kernel.shape[0], -1, length)
+            assert counted == (int((blocks == 0).all(axis=2).sum()), blocks.shape[0] * blocks.shape[1])
+        assert pattern.blocks_16 == (kernel.size // 32, kernel.size // 16)  # half of each was pruned, in blocks of 16
+        assert pattern.dead_channels == (int((kernel == 0).all(axis=1).sum()), kernel.shape[0])
+        assert pattern.dead_inputs == (int((kernel == 0).all(axis=0).sum()), kernel.shape[1])

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from modelinspect.analyses.attribution import Ledger, attribute
 from modelinspect.analyses.rollup import Key, roll_up
 from modelinspect.core.artifact import Artifact
+from modelinspect.core.tensors import Tensor
 from modelinspect.measure.facts import Measurements, TensorMeasure
 from modelinspect.measure.free import HiddenReport
+from modelinspect.networks.kernels import input_axis, output_axis
 from modelinspect.networks.subject import Subject
 from modelinspect.networks.widths import sizes_with_helpers, values_in_a_byte, weight_widths
 from modelinspect.reports.categories import AROUND
@@ -108,7 +110,7 @@ def _tensors(artifact: Artifact, measurements: Measurements | None) -> tuple[Ten
             measure.zero_count,
             measure.negative_zero_count,
             measure.reason,
-            _pattern(measure),
+            _pattern(artifact, tensor, measure),
             packed=values_in_a_byte(tensor),
             size=size,
         )
@@ -136,16 +138,18 @@ def _weights(artifact: Artifact) -> WeightsPart:
     )
 
 
-def _pattern(measure: TensorMeasure) -> PatternEntry | None:
+def _pattern(artifact: Artifact, tensor: Tensor, measure: TensorMeasure) -> PatternEntry | None:
+    """Return where the zeros are. Channels, inputs and blocks follow the axes on which the format stores them."""
     found = measure.pattern
     if found is None:
         return None
+    inputs = input_axis(artifact, tensor)
     return PatternEntry(
         dead_rows=found.dead_rows,
-        dead_channels=found.dead_channels,
-        dead_inputs=found.dead_inputs,
-        blocks_4=found.blocks_4,
-        blocks_16=found.blocks_16,
+        dead_channels=found.slices[output_axis(artifact, tensor)],
+        dead_inputs=found.slices[inputs],
+        blocks_4=found.zero_blocks.get((inputs, 4)),
+        blocks_16=found.zero_blocks.get((inputs, 16)),
     )
 
 

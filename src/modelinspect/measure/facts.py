@@ -50,21 +50,6 @@ class Pattern:
         """The slices across the last axis: those of zeros, all."""
         return self.slices[-1]
 
-    @property
-    def dead_inputs(self) -> tuple[int, int]:
-        """The slices across the last axis but one: those of zeros, all."""
-        return self.slices[-2]
-
-    @property
-    def blocks_4(self) -> tuple[int, int] | None:
-        """The runs of 4 along the last axis but one: those of zeros, all; None where 4 does not divide it."""
-        return self.zero_blocks.get((-2, 4))
-
-    @property
-    def blocks_16(self) -> tuple[int, int] | None:
-        """The runs of 16 along the last axis but one: those of zeros, all; None where 16 does not divide it."""
-        return self.zero_blocks.get((-2, 16))
-
 
 @dataclass(frozen=True, slots=True)
 class TensorMeasure:

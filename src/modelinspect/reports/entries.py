@@ -43,7 +43,11 @@ class ExtentEntry(Part, frozen=True, kw_only=True):
 
 
 class PatternEntry(Part, frozen=True, kw_only=True):
-    """Where the zeros of a tensor stand: each is [slices or blocks of zeros alone, all of them]."""
+    """Where the zeros of a tensor are: each is [slices or blocks that hold only zeros, all of them].
+
+    Channels are the kernel's outputs, and blocks of 4 and 16 lie along its inputs, on whichever axes the format stores them:
+    TFLite has outputs first and inputs last, Keras has outputs last.
+    """
 
     dead_rows: tuple[int, int]
     dead_channels: tuple[int, int]
