@@ -26,3 +26,18 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
     close = get_close_matches(word, known, 1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def short_size(size: int) -> str:
+    """Return a size in the unit that suits it, rounded."""
+    if size < 1024:
+        return plural(size, "byte")
+    value = float(size)
+    for unit in _UNITS:
+        value /= 1024
+        if value < 1024:
+            break
+    return f"{value:.1f} {unit}"
