@@ -211,9 +211,9 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             f"{self.before.location} → {self.after.location}",
             self.after.size,
             (
-                f"{self.before.format} → {self.after.format}",
+                self.after.format if self.before.format == self.after.format else f"{self.before.format} → {self.after.format}",
                 f"{self.before.size:,} → {self.after.size:,} bytes",
-                f"{signed(self.delta)} bytes",
+                f"{signed(self.delta)} bytes" if self.delta else "same size",
             ),
         )
 
@@ -249,10 +249,10 @@ def _kernel_row(entry: PrunedKernel, *, targets: bool) -> tuple[Cell, ...]:
 
 
 def _channel_note(entry: PrunedKernel) -> Note:
-    """Say where the bytes are that go with a kernel's dead channels, and why others stay."""
+    """Describe where the removable bytes of a kernel's dead channels are, and why other channels stay."""
     own = entry.removable - sum(entry.removable_elsewhere.values())
     others = sorted(entry.removable_elsewhere.items(), key=lambda item: (-item[1], item[0]))
-    places = [f"{plural(own, 'byte')} of its own layer", *(f"{size:,} of {layer}" for layer, size in others[:EVIDENCE_SHOWN])]
+    places = [f"{plural(own, 'byte')} of this layer", *(f"{size:,} of {layer}" for layer, size in others[:EVIDENCE_SHOWN])]
     rest = [size for _, size in others[EVIDENCE_SHOWN:]]
     places += [f"{sum(rest):,} of {len(rest):,} more"] if rest else []
     told = [", ".join(places)] if entry.removable_elsewhere else []

@@ -35,9 +35,6 @@ def short_size(size: int) -> str:
     """Return a size in the unit that suits it, rounded."""
     if size < 1024:
         return plural(size, "byte")
-    value = float(size)
-    for unit in _UNITS:
-        value /= 1024
-        if value < 1024:
-            break
-    return f"{value:.1f} {unit}"
+    power = min(size.bit_length() // 10, len(_UNITS))
+    power -= size < 1024**power
+    return f"{size / 1024**power:.1f} {_UNITS[power - 1]}"
