@@ -356,11 +356,18 @@ def compare_content(before: Location, after: Location, *, limits: Limits | None 
         return _shown(compare(old, new, limits))
 
 
-def meaning(name: str) -> MeaningReport | None:
-    """Say what a rule or a cause means, None where the name is neither."""
+def meaning(name: str, location: Location | Artifact | None = None, *, limits: Limits | None = None) -> MeaningReport | None:
+    """Return what a word of the reports means: a finding, cause, category, option or column. None where it means nothing.
+
+    With a location, the report also has what the rule of that name finds there. Raises `ModelInspectError`.
+    """
+    from modelinspect.analyses.explain.meaning import in_model, is_rule
     from modelinspect.analyses.explain.meaning import meaning as find_meaning
 
-    return _shown(find_meaning(name))
+    found = find_meaning(name)
+    if found is None or location is None or not is_rule(name):
+        return _shown(found)
+    return _shown(in_model(found, lint(location, select=(name,), limits=limits)))
 
 
 def check(

@@ -1,23 +1,23 @@
-"""Lists the commands; each is a module of this package with a function ``command``, imported when it is first asked for."""
+"""The commands: each is a module of this package with a function ``command``, imported on first use."""
 
 from __future__ import annotations
 
 COMMANDS: dict[str, str] = {
     "inspect": "Show where the bytes go (`modelinspect PATH` is the same).",
     "tensors": "List every tensor: role, dtype, shape, sizes, zeros.",
-    "map": "List every region, say who owns a byte, dump bytes with what they are.",
-    "diff": "Say what differs between two artifacts, by category, layer and tensor.",
-    "explain": "Say why an artifact has its size, or why two differ or do not: causes and remedies.",
-    "lint": "Find unsafe and wasteful content, without executing anything.",
-    "plan": "Say how small it could be: each option's size, and how to get it.",
-    "shrink": "Write a smaller file that loads as before, and prove that nothing in it changed.",
-    "check": "Hold an artifact against a budget of sizes, for CI.",
-    "scan": "Inspect every artifact below folders into one table.",
-    "prune": "Make original and pruned artifacts in every saving method, with a manifest.",
-    "study": "Prune by many schedules, sparsities and patterns, and tabulate every size.",
-    "demo": "Try it on two small models that come with it.",
+    "map": "List every region, find the owner of a byte, dump bytes with labels.",
+    "diff": "Compare two models by category, layer and tensor.",
+    "explain": "Explain the size of a model, or the difference between two: causes and remedies.",
+    "lint": "Find unsafe and wasteful content without running anything.",
+    "plan": "Show how small it could be: the size of each option, and how to get it.",
+    "shrink": "Write a smaller file that loads as before, and prove that nothing changed.",
+    "check": "Check a model against size limits, for CI.",
+    "scan": "Inspect every model below some folders into one table.",
+    "prune": "Save a model and its pruned version in every way, with a manifest.",
+    "study": "Prune with many schedules, sparsities and patterns, and tabulate every size.",
+    "demo": "Try it on two small models that come with modelinspect.",
 }
-"""The names of the commands with a sentence on each."""
+"""The commands by name, each with a sentence."""
 
 DEFAULT = "inspect"
 

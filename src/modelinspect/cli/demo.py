@@ -22,13 +22,13 @@ Examples:
 """
 
 ARTIFACTS = ("original.h5", "pruned.h5")
-"""A network of two dense layers, and the same with 80 % of its weights pruned; both saved by Keras without optimizer."""
+"""A network of two dense layers, and the same network with 80 % of its weights pruned; Keras saved both without an optimizer."""
 
 _INTRODUCTION = (
-    "Two files that Keras saved and that come with modelinspect: a network of two dense layers, and the same network "
-    "with 80 % of its weights pruned to zero. Why is the second no smaller, and what would be?"
+    "Two Keras models that come with modelinspect: a small network, and the same network with 80 % of its weights "
+    "pruned to zero. Why is the second not smaller?"
 )
-_NEXT = "Next: modelinspect YOUR_MODEL, or modelinspect demo -o DIR for these two files. All commands: modelinspect --help"
+_NEXT = "Your own model: modelinspect MODEL. To run commands on these two: modelinspect demo -o DIR. All commands: modelinspect --help"
 _DATA = Path(__file__).resolve().parent.parent / "data"
 
 _Folder = Annotated[
@@ -37,7 +37,7 @@ _Folder = Annotated[
 
 
 def command(output: _Folder = None) -> None:
-    """Show the tool on two small models that come with it: where their bytes go, why pruning saved nothing, and what would.
+    """Show the tool on two small models that come with it: why pruning did not make one smaller, and what does.
 
     It needs no TensorFlow, no network and no files of yours.
     """
@@ -45,17 +45,11 @@ def command(output: _Folder = None) -> None:
         _copy(output)
         return
     from modelinspect.cli.explain import command as explain
-    from modelinspect.cli.inspect import command as inspect
-    from modelinspect.cli.plan import command as plan
 
     _say(_wrapped(_INTRODUCTION))
     with chdir(_DATA):
-        _say("\n$ modelinspect original.h5")
-        inspect([ARTIFACTS[0]])
-        _say("\n$ modelinspect explain original.h5 pruned.h5")
-        explain(*ARTIFACTS)
-        _say("\n$ modelinspect plan pruned.h5 --top 3")
-        plan(ARTIFACTS[1], top=3)
+        _say("\n$ modelinspect explain original.h5 pruned.h5 --top 1")
+        explain(*ARTIFACTS, top=1)
     _say("\n" + _wrapped(_NEXT))
 
 

@@ -24,6 +24,8 @@ from modelinspect.cli.options import (
 )
 from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
+from modelinspect.errors import LocationError
+from modelinspect.reports.wording import did_you_mean
 
 EXAMPLES = """\b
 Examples:
@@ -31,6 +33,7 @@ Examples:
   modelinspect explain pruned.tflite
   modelinspect explain original.h5 pruned.h5 --format markdown -o why.md
   modelinspect explain dense-zeros
+  modelinspect explain dense-zeros pruned.h5
 """
 
 
@@ -49,19 +52,33 @@ def command(
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Say why an artifact has its size, or why AFTER differs in size from PATH or does not: causes, bytes, remedies.
+    """Explain the size of a model, or the difference in size between PATH and AFTER: causes, bytes, remedies.
 
-    The name of a rule or a cause in place of PATH says what it means.
+    A word of the reports in place of PATH is explained: a finding, cause, category, option or column. With the name of
+    a finding, AFTER is the model to find it in, and its remedy is shown with the whole code.
     """
     form = choose_form(REPORT_FORMS, format, as_json, output)
     sources = (path,) if after is None else (path, after)
     destination = Destination(form, output, force, sources, color=color, quiet=quiet)
-    if after is None and not Path(path).exists() and (found := api.meaning(path)) is not None:
+    if not Path(path).exists() and (found := api.meaning(path, after)) is not None and (after is None or found.location is not None):
         destination.write(found, top)
         return
-    place = choose_model(path, model)
+    place = _chosen(path, model, is_word=after is None)
     other = None if after is None else choose_model(after, model if model in model_names(after) else None)
     with progress("reading", quiet=quiet) as meter:
         report = api.explain(place, other, measure=not no_measure, compressors=compressors, strict=strict, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)
+
+
+def _chosen(path: str, model: str | None, *, is_word: bool) -> api.Location:
+    """Return the location of the model. Raises `LocationError`, which names the word that was meant, if that is close."""
+    try:
+        return choose_model(path, model)
+    except LocationError as error:
+        from modelinspect.analyses.explain.meaning import names
+
+        suggestion = did_you_mean(path, names()) if is_word else ""
+        if not suggestion:
+            raise
+        raise LocationError(f"{path}: not a file, and not a word that explain knows{suggestion}") from error

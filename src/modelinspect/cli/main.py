@@ -1,4 +1,4 @@
-"""Runs the command line and turns what goes wrong into one line and an exit code."""
+"""Run the command line; an error is one line and an exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from modelinspect.errors import InvariantError, LocationError, ModelInspectError, SelectionError, UsageError
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return USAGE
     except InvariantError as error:
-        _complain(f"{error}; this is a mistake of modelinspect itself, please report it with the file")
+        _complain(f"{error}; this is a bug in modelinspect, please report it with the file")
         return FAILED
     except ModelInspectError as error:
         _complain(f"{error}{_next_step(error)}")
@@ -95,7 +96,7 @@ def _run(arguments: list[str]) -> int:
     if "_MODELINSPECT_COMPLETE" in os.environ:
         group.main(args=arguments, prog_name=PROGRAM)
     try:
-        with group.make_context(PROGRAM, arguments, terminal_width=_width()) as context:
+        with group.make_context(PROGRAM, arguments, terminal_width=_width()) as context, _with_standard_input(arguments):
             code = group.invoke(context)
     except typer.Exit as stop:
         return stop.exit_code
@@ -111,6 +112,27 @@ def _run(arguments: list[str]) -> int:
         _complain(f"{message.rstrip('.')}; see {program} --help")
         return USAGE
     return code if isinstance(code, int) else CLEAN
+
+
+@contextmanager
+def _with_standard_input(arguments: Sequence[str]) -> Iterator[None]:
+    """Read standard input where an argument is ``-``. Raises `UsageError` where it cannot be read."""
+    places = [index for index, argument in enumerate(arguments) if argument == "-" and arguments[index - 1] not in _OUTPUTS]
+    if not places:
+        yield
+        return
+    from modelinspect.sources.standard_input import standard_input
+
+    if len(places) > 1:
+        raise UsageError("- is standard input, which can be read once; name the other files")
+    if sys.stdin.isatty():
+        raise UsageError("- reads a model from standard input, and that is a terminal; use: modelinspect - < MODEL")
+    with standard_input(sys.stdin.buffer):
+        yield
+
+
+_OUTPUTS = ("-o", "--output", "--report")
+"""Options whose value is not a location to read."""
 
 
 def _width() -> int:

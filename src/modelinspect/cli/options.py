@@ -1,4 +1,4 @@
-"""Declares the options that commands share."""
+"""Options that commands share."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from modelinspect.cli.forms import REPORT_FORMS, TENSOR_FORMS, form_parser
 from modelinspect.cli.output import Color
 from modelinspect.renderers.registry import OutputFormat
 
-PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="A model file, a folder, or the prefix of a checkpoint.")]
-PathsArgument = Annotated[list[str], typer.Argument(metavar="PATH...", help="Model files, folders, or prefixes of checkpoints.")]
-BeforeArgument = Annotated[str, typer.Argument(metavar="BEFORE", help="The artifact to compare with.")]
-AfterArgument = Annotated[str, typer.Argument(metavar="AFTER", help="The artifact that came of it.")]
-OptionalAfterArgument = Annotated[
-    str | None, typer.Argument(metavar="[AFTER]", help="The artifact that came of PATH; without it, PATH alone is explained.")
+PathArgument = Annotated[
+    str, typer.Argument(metavar="PATH", help="A model file, a folder, the prefix of a checkpoint, or - for standard input.")
 ]
-FORMAT_HELP = "How to write the report; without it, the suffix of its file decides."
+PathsArgument = Annotated[
+    list[str], typer.Argument(metavar="PATH...", help="Model files, folders, prefixes of checkpoints, or - for standard input.")
+]
+BeforeArgument = Annotated[str, typer.Argument(metavar="BEFORE", help="The first model.")]
+AfterArgument = Annotated[str, typer.Argument(metavar="AFTER", help="The second model.")]
+OptionalAfterArgument = Annotated[
+    str | None, typer.Argument(metavar="[AFTER]", help="The second model; without it, the size of PATH is explained.")
+]
+FORMAT_HELP = "The form of the report; by default from the suffix of the output file."
 FormatOption = Annotated[
     OutputFormat | None,
     typer.Option("--format", "-f", metavar="|".join(REPORT_FORMS), parser=form_parser(REPORT_FORMS), help=FORMAT_HELP),
@@ -29,37 +33,38 @@ TensorFormatOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 ColorOption = Annotated[
-    Color, typer.Option("--color", metavar="|".join(Color), help="Color the text; auto: on a terminal, or as NO_COLOR and FORCE_COLOR say.")
+    Color,
+    typer.Option("--color", metavar="|".join(Color), help="Color the text; auto: on a terminal, unless NO_COLOR or FORCE_COLOR is set."),
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes; errors are still written.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no notes, only errors.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file; it appears whole or not at all.")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
-MeasureOption = Annotated[bool, typer.Option("--no-measure", help="Read the structure alone, no weights: zeros stay unknown.")]
+MeasureOption = Annotated[bool, typer.Option("--no-measure", help="Read only the structure, no weights; zeros are not counted.")]
 CompressorsOption = Annotated[
     bool | None,
     typer.Option(
         "--compressors/--no-compressors",
-        help="Compress both for real, however large, or not at all; unless said, up to 16 MiB each where it answers something.",
+        help="Compress both files, or neither; by default up to 16 MiB each, where the result matters.",
     ),
 ]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first trouble instead of going on with a diagnostic.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Stop at the first problem instead of reporting it and going on.")]
 LimitOption = Annotated[
     list[str] | None,
     typer.Option("--limit", metavar="NAME=VALUE", help="Raise or lower a limit, such as structure_size=1GiB; may be repeated."),
 ]
-TopOption = Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Show the N largest rows; one more sums up the rest.")]
+TopOption = Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Show the N largest rows and the sum of the rest.")]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="NAME", help="Which model of a folder or archive with several, as inspect lists them.")
+    str | None, typer.Option("--model", metavar="NAME", help="The model to use in a folder or archive with several; inspect lists them.")
 ]
-PathsOption = Annotated[bool, typer.Option("--paths", help="Also show where the artifact stores each tensor.")]
+PathsOption = Annotated[bool, typer.Option("--paths", help="Also show where each tensor is stored.")]
 ByOption = Annotated[
     str,
     typer.Option(
         "--by",
         metavar="KEY[,KEY...]",
-        help="Roll the bytes up by: category, member, layer, tensor, role, dtype, kind, path, structure.",
+        help="Sum the bytes by: category, member, layer, tensor, role, dtype, kind, path, structure.",
     ),
 ]
 
@@ -69,7 +74,7 @@ def offset(text: str) -> int:
     try:
         value = int(text.replace(",", "").replace("_", ""), 0)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no number; write 512 or 0x200") from error
+        raise typer.BadParameter(f"{text!r} is not a number; write 512 or 0x200") from error
     if value < 0:
         raise typer.BadParameter(f"{text} is negative; offsets count from the start of the file")
     return value

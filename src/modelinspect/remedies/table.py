@@ -116,26 +116,26 @@ _GZIP = "gzip = dict(compression='gzip', compression_opts=9)\ndef copy"
 
 @unique
 class Remedy(Enum):
-    """Everything that there is to do about a finding or a cause."""
+    """Everything that can be done about a finding or a cause."""
 
-    # compression of what stands there
+    # compression
     GZIP_FILE = _shell("compress it for the download", "gzip -9k {outer_word}", "model.tflite")
     GZIP_FILES = _shell("compress its files for the download", "gzip -9k {files}", "model.json")
     GZIP_FOLDER = _shell("compress it for the download", "tar -cf - {files} | gzip -9 > {archive}", "model")
     GZIP_HDF5 = _shell(
-        "write it again with compressed datasets; Keras and h5py read the result as before",
+        "compress its datasets; Keras and h5py read the result as before",
         "modelinspect shrink {file_word} -o {made_word}",
     )
     DEFLATE_KERAS = _shell(
-        "write it again with compressed members; Keras loads the result as before",
+        "compress its members; Keras loads the result as before",
         "modelinspect shrink {file_word} -o {made_word}",
         "model.keras",
     )
 
-    # the optimizer's state
-    SAVE_UNCOMPILED = _python("save it again without the optimizer", "{load}\nmodel.save({made!r})")
+    # optimizer state
+    SAVE_UNCOMPILED = _python("save it without the optimizer", "{load}\nmodel.save({made!r})")
     SAVE_WEIGHTS_UNCOMPILED = _python(
-        "save the weights of the model not compiled; a compiled one adds its optimizer",
+        "save the weights of a model that is not compiled; a compiled model adds its optimizer",
         "model.load_weights({file!r})\nmodel.save_weights({made!r})",
         "model.weights.h5",
     )
@@ -155,7 +155,7 @@ copy.save({made!r}, save_format='tf'{traces})
         "write a copy of the model that was never compiled", f"{_CLONE}tf.train.Checkpoint(model=copy).write({{made!r}})", "model"
     )
     SAVE_WITHOUT_SLOTS = _python(
-        "save the variables without those of the optimizer",
+        "save the variables without the optimizer's",
         """
 import tensorflow as tf
 slots = {slots}
@@ -168,37 +168,37 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
 
     # helpers of pruning, clustering and quantization-aware training
     STRIP = _python(
-        "strip the wrappers of pruning, and save what is left",
+        "strip the pruning wrappers and save the model",
         "{load}\nmodel = tfmot.sparsity.keras.strip_pruning(model)\nmodel.save({made!r})",
         made="stripped",
     )
     STRIP_WEIGHTS = _python(
-        "strip the wrappers of pruning, and save the weights of what is left",
+        "strip the pruning wrappers and save the weights",
         f"{_STRIP}model.save_weights({{made!r}})",
         "model.weights.h5",
         "stripped",
     )
     STRIP_FOLDER = _python(
-        "strip the wrappers of pruning, and save what is left",
+        "strip the pruning wrappers and save the model",
         f"{_STRIP}model.save({{made!r}}, save_format='tf')",
         "model",
         "stripped",
     )
     STRIP_CHECKPOINT = _python(
-        "strip the wrappers of pruning, and write what is left",
+        "strip the pruning wrappers and write the checkpoint",
         f"import tensorflow as tf{_STRIP}tf.train.Checkpoint(model=model).write({{made!r}})",
         "model",
         "stripped",
     )
-    STRIP_FIRST = _python("strip the wrappers of pruning before the model is converted", _STRIP, "model.json")
-    FOLD_MASKS = Text("multiply each weight by its mask before the graph is frozen or the variables are saved, and leave the mask out")
+    STRIP_FIRST = _python("strip the pruning wrappers before converting the model", _STRIP, "model.json")
+    FOLD_MASKS = Text("multiply each weight by its mask before freezing the graph or saving the variables, and do not save the mask")
     UNCLUSTER = _python(
-        "strip the wrappers of clustering, and save what is left",
+        "strip the clustering wrappers and save the model",
         "{load}\nmodel = tfmot.clustering.keras.strip_clustering(model)\nmodel.save({made!r})",
         made="stripped",
     )
     UNCLUSTER_FIRST = _python(
-        "strip the wrappers of clustering before saving",
+        "strip the clustering wrappers before saving",
         "import tensorflow_model_optimization as tfmot\nmodel = tfmot.clustering.keras.strip_clustering(model)",
         "model",
     )
@@ -215,20 +215,20 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
     )
 
     CALIBRATE = _python(
-        "train it for a step or more, which sets the ranges, and save or convert it then", "model.fit(x, y, epochs=1)", "model.h5"
+        "train it for at least one step, which sets the ranges; then save or convert it", "model.fit(x, y, epochs=1)", "model.h5"
     )
 
     # copies
     SAVE_ONCE = _python(
-        "save the model by TensorFlow, which names each variable once (Keras 3's model.export names it twice)",
+        "save the model with TensorFlow, which writes each variable once (model.export of Keras 3 writes it twice)",
         "import tensorflow as tf\ntf.saved_model.save(model, {made!r})",
         "model",
     )
-    KEEP_ONE_CHECKPOINT = Text("keep the last of these checkpoints alone: CheckpointManager does with max_to_keep=1", file="model")
+    KEEP_ONE_CHECKPOINT = Text("keep only the last of these checkpoints: CheckpointManager(max_to_keep=1)", file="model")
     SHARE_LAYER = Text(
-        "let the places share one layer, which is stored once; save a copy that was never compiled, or its optimizer's state is added"
+        "use one layer in both places, so it is stored once; save a copy that was never compiled, or the optimizer state is added"
     )
-    INSPECT_SOURCE = Text("inspect the model that it was compiled from: its weights can be read", file="model.tflite")
+    INSPECT_SOURCE = Text("inspect the model that was compiled: its weights can be read", file="model.tflite")
     CONVERT_WITHOUT_GRADIENT = _python(
         "convert without the gradient, which only further training needs (`function` and `signature` are those of the conversion)",
         """
@@ -259,14 +259,14 @@ tf.saved_model.save(module, {made!r})
     )
     CONVERT_AGAIN = Text("convert again with TensorFlow's TFLiteConverter, which stores equal buffers once", file="model.tflite")
     LINK_DATASET = _python(
-        "write one of the data sets, and let the other name be a link to it",
+        "write one of the datasets, and make the other name a link to it",
         "file[{copy!r}] = file[{kept!r}]  # instead of writing it again",
         "data.h5",
     )
     READ_VARIABLES = Text(
-        "let the functions read the variables instead of constants, and save again; or keep the frozen graph alone", file="model"
+        "make the functions read the variables instead of constants and save again, or keep only the frozen graph", file="model"
     )
-    BROADCAST = Text("let operators broadcast the one value (x * 0.5) instead of filling a tensor with it (tf.fill, tf.ones)", file="model")
+    BROADCAST = Text("let operators broadcast one value (x * 0.5) instead of filling a tensor with it (tf.fill, tf.ones)", file="model")
 
     # sparse and quantized TFLite
     CONVERT_DENSE = _python(
@@ -278,7 +278,7 @@ tf.saved_model.save(module, {made!r})
         "model.tflite",
     )
     PRUNE_BLOCKS = _python(
-        "prune dense layers in blocks that a sparse kernel takes ({block} inputs), then train, strip and convert again",
+        "prune dense layers in blocks that a sparse kernel runs ({block} inputs), then train, strip and convert again",
         """
 import tensorflow_model_optimization as tfmot
 import tf_keras
@@ -295,40 +295,41 @@ model = tf_keras.models.clone_model(model, clone_function=wrap)
         "model.tflite",
     )
     CONVERT_FLOAT = _python(
-        "convert without quantization: a model this small takes less in float32", "converter.optimizations = []", "model.tflite"
+        "convert without quantization: a model this small is smaller in float32", "converter.optimizations = []", "model.tflite"
     )
 
     # pruning itself
-    BASELINE_FIRST = Text("make the baseline before calling prune_low_magnitude(model): it prunes the very layers that it is given")
-    APPLY_MASKS = _python("train with the callback that applies the masks, then save; train no more after stripping", _PRUNING_STEP)
-    BEGIN_PRUNING = _python("train with this callback, and for more steps than the schedule's begin_step", _PRUNING_STEP)
+    BASELINE_FIRST = Text("save the baseline before calling prune_low_magnitude(model): it prunes the same layer objects")
+    APPLY_MASKS = _python("train with the callback that applies the masks, then save; do not train after stripping", _PRUNING_STEP)
+    BEGIN_PRUNING = _python("train with this callback for more steps than begin_step of the schedule", _PRUNING_STEP)
     POSITIVE_ZEROS = _python(
-        "before saving, make 0.0 of -0.0; no value changes", "model.set_weights([w + 0.0 for w in model.get_weights()])"
+        "turn -0.0 into 0.0 before saving; no value changes", "model.set_weights([w + 0.0 for w in model.get_weights()])"
     )
     POSITIVE_ZEROS_FIRST = _python(
-        "before converting, make 0.0 of -0.0; no value changes",
+        "turn -0.0 into 0.0 before converting; no value changes",
         "model.set_weights([w + 0.0 for w in model.get_weights()])",
         "model.tflite",
     )
-    POSITIVE_ARRAYS = _python("before writing the arrays, make 0.0 of -0.0; no value changes", "array = array + 0.0", "data.h5")
+    POSITIVE_ARRAYS = _python("turn -0.0 into 0.0 before writing the arrays; no value changes", "array = array + 0.0", "data.h5")
     LIVE_CHANNELS = _python(
-        "{first}build {pair} with the live channels alone; what dead ones add goes into the bias of the second",
+        "{first}build {pair} with only the live channels; the constant output of dead channels is added to the second bias",
         _LIVE.replace("{cut}", _INTO_DENSE),
         made="smaller",
     )
     LIVE_FILTERS = _python(
-        "{first}build {pair} with the live channels alone; what dead ones add goes into the bias of the second, but not where it pads",
+        "{first}build {pair} with only the live channels; the constant output of dead channels is added to the second bias, but not "
+        "where it pads",
         _LIVE.replace("{cut}", _INTO_CONVOLUTION),
         made="smaller",
     )
     LIVE_NETWORK = Text(
-        "{first}build the network with the live channels alone: those that go are `removable_outputs` of each kernel in "
-        "`explain --format json`; what constant ones add goes into the bias behind"
+        "{first}build the network with only the live channels: `explain --json` lists the others as `removable_outputs` of each "
+        "kernel; add the constant output of removed channels to the next bias"
     )
 
     # values in configurations
     PLAIN_INITIALIZERS = _python(
-        "save the model with plain initializers: its weights keep their values, and loading does not need the others",
+        "save the model with plain initializers: the weights keep their values, and loading does not need the initializers",
         """
 {load}
 for layer in model._flatten_layers():
@@ -339,16 +340,16 @@ model.save({made!r})
 """,
     )
     WORDS_IN_A_FILE = Text(
-        "give the layer the name of a file of words instead of a list (vocabulary='words.txt'): a .keras file then stores it as an asset"
+        "give the layer a vocabulary file instead of a list (vocabulary='words.txt'): a .keras file stores it as an asset"
     )
 
     # structures
     NEWEST_HDF5 = _shell(
-        "write it again without unused space; Keras and h5py read the result as before",
+        "remove the unused space; Keras and h5py read the result as before",
         "modelinspect shrink {file_word} -o {made_word}",
     )
     NO_TRACES = _python(
-        "save it without functions and signatures; tf_keras's load_model loads it all the same, and serving does not",
+        "save it without functions and signatures; load_model of tf_keras still loads it, TensorFlow Serving does not",
         """
 import tf_keras
 model = tf_keras.models.load_model({file!r}, compile=False)
@@ -356,19 +357,21 @@ model.save({made!r}, save_format='tf', save_traces=False)
 """,
         "model",
     )
-    DELETE_DEBUG = _shell("delete the folder of debugging information; loading does without", "rm -r {debug}", "model")
+    DELETE_DEBUG = _shell("delete the folder with debug information; loading does not need it", "rm -r {debug}", "model")
 
     # files
-    GET_FILES = Text("get the files that are missing, or the whole artifact again", file="model")
+    GET_FILES = Text("get the missing files, or the whole model again", file="model")
     SAVE_WITH_WEIGHTS = _python("save the model again, with its weights", "model.save({file!r})", "model.keras")
-    LOOK = _shell("look at them; writing the model again leaves them behind", "{look}", "model.tflite")
-    LOOK_AND_REPACK = _shell("look at them, and leave them behind", "{look}\nh5repack -S FSM_AGGR {file_word} {made_word}")
+    LOOK = _shell("look at them; saving the model again drops them", "{look}", "model.tflite")
+    LOOK_AND_REPACK = _shell("look at them, and write a copy without them", "{look}\nh5repack -S FSM_AGGR {file_word} {made_word}")
 
-    LIST_TENSORS = _shell("list the largest, with what reads them", "modelinspect tensors {outer_word} --top 20", "model.tflite")
+    LIST_TENSORS = _shell("list the largest tensors and what reads them", "modelinspect tensors {outer_word} --top 20", "model.tflite")
 
     # comparisons
-    COMPARE_STORAGE = _shell("nothing, unless they should differ; see how each tensor is stored", "modelinspect diff {before} {after}")
-    COMPARE_CONTENTS = _shell("compare contents instead of checksums of files", "modelinspect diff {before} {after}")
+    COMPARE_STORAGE = _shell(
+        "nothing to do, unless they should differ; see how each tensor is stored", "modelinspect diff {before} {after}"
+    )
+    COMPARE_CONTENTS = _shell("compare contents instead of file checksums", "modelinspect diff {before} {after}")
 
     # plan's own
     REPACK_HDF5 = _python("", _COPY.replace("{dataset}", _PLAIN), made="repacked")

@@ -1,7 +1,8 @@
-"""Fits tables into a width: which columns show, how wide they are, how text is cut and wrapped."""
+"""Fit tables into a width: which columns show, how wide they are, how text is cut and wrapped."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ from rich.cells import cell_len, set_cell_size
 from modelinspect.reports.blocks import Cell, Column, Unit
 
 _NARROWEST_TEXT = 8
+_AFTER_NUMBER = re.compile(r"(?<=\d) (?=\S)")
+_JOINT = "\x00"
+"""In place of a space where no line may end; text for a terminal holds no control characters."""
 _SHORT_TEXT = 13
 """Text this short is a word, not a name: it is cut last."""
 
@@ -78,14 +82,20 @@ def pad(text: str, width: int, *, right: bool) -> str:
 
 
 def wrap(text: str, width: int, indent: str = "", first: str | None = None) -> list[str]:
-    """Break text into lines of a width; a name that is longer than a line behind a part of it."""
+    """Break text into lines of a width, never between a number and the word after it; long names break after one of their parts."""
     wrapper = _Wrapper(
         max(width, len(indent) + _NARROWEST_TEXT),
         initial_indent=indent if first is None else first,
         subsequent_indent=indent,
         break_on_hyphens=False,
     )
-    return wrapper.wrap(text) or [indent]
+    lines = wrapper.wrap(_AFTER_NUMBER.sub(_JOINT, text)) or [indent]
+    return [line.replace(_JOINT, " ") for line in lines]
+
+
+def keep_numbers(text: str) -> str:
+    """Return text in which a no-break space joins each number to the unit or noun after it."""
+    return _AFTER_NUMBER.sub("\u00a0", text)
 
 
 class _Wrapper(textwrap.TextWrapper):

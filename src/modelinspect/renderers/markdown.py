@@ -1,4 +1,4 @@
-"""Writes a report as Markdown, to paste into a document or a pull request."""
+"""Write a report as Markdown, to paste into a document or a pull request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelinspect.renderers.layout import worthwhile
 from modelinspect.renderers.look import Look
 from modelinspect.renderers.numbers import cell_text, share_text, size_text
 from modelinspect.reports.base import Report
-from modelinspect.reports.blocks import Bars, Block, Cell, Column, Dump, Heading, Lines, Notes, Steps, Table, Unit
+from modelinspect.reports.blocks import Bars, Block, Cell, Column, Commands, Dump, Heading, Lines, Notes, Steps, Table, Unit
 
 _DUMP_WIDTH = 118
 
@@ -42,6 +42,10 @@ def _lines(block: Block) -> Iterator[str]:
             yield from _notes(block)
         case Lines():
             yield markdown_text(" ".join(line.strip() for line in block.lines))
+        case Commands():
+            yield f"{markdown_text(block.title)}: " + "; ".join(
+                f"{markdown_code(command.line)} ({markdown_text(command.purpose)})" for command in block.commands
+            )
         case Dump():
             yield "```text"
             yield from (plain("".join(text for text, _ in line)).replace("```", "'''").rstrip() for line in dump_lines(block, _DUMP_WIDTH))
@@ -51,10 +55,19 @@ def _lines(block: Block) -> Iterator[str]:
 
 
 def _bars(bars: Bars) -> Iterator[str]:
-    columns = (Column("label", bars.title), Column("size", "bytes", Unit.BYTES), Column("share", "share", Unit.SHARE))
-    rows = [(bar.label, bar.size, bar.size / bars.total if bars.total else 0.0) for bar in bars.bars]
-    yield from _rows(columns, [[markdown_code(label, in_table=True), f"{size:,}", share_text(share)] for label, size, share in rows])
-    yield f"| **total** | **{bars.total:,}** | |"
+    has_legend = any(bar.legend for bar in bars.bars)
+    columns = (
+        Column("label", bars.title),
+        Column("size", "bytes", Unit.BYTES),
+        Column("share", "share", Unit.SHARE),
+        *((Column("legend", "what it is"),) if has_legend else ()),
+    )
+    rows = []
+    for bar in bars.bars:
+        share = share_text(bar.size / bars.total if bars.total else 0.0)
+        rows.append([markdown_code(bar.label, in_table=True), f"{bar.size:,}", share, *((bar.legend,) if has_legend else ())])
+    yield from _rows(columns, rows)
+    yield f"| **total** | **{bars.total:,}** | |{' |' if has_legend else ''}"
 
 
 def _steps(steps: Steps) -> Iterator[str]:
@@ -97,7 +110,10 @@ def _notes(notes: Notes) -> Iterator[str]:
         remedy = f" Remedy: {markdown_text(note.remedy)}" if note.remedy else ""
         label = f"{markdown_code(note.label)}: " if note.label else ""
         yield f"- {severity}{label}{markdown_text(note.text)}.{remedy}"
-        if note.code:
+        if note.short_code:
             yield from ("", *(f"  {line}".rstrip() for line in markdown_block(note.code)), "")
+        elif note.where_code:
+            count, _, command = note.where_code.partition(": ")
+            yield f"  {count}: {markdown_code(command)}"
     if notes.left_out:
         yield f"- {notes.left_out:,} more"

@@ -1,12 +1,11 @@
-"""Writes numbers for people."""
+"""Numbers as people read them."""
 
 from __future__ import annotations
 
 from typing import assert_never
 
 from modelinspect.reports.blocks import Cell, Unit
-
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+from modelinspect.reports.wording import short_size
 
 
 def cell_text(value: Cell, unit: Unit) -> str:
@@ -39,11 +38,6 @@ def share_text(share: float) -> str:
 
 
 def size_text(size: int) -> str:
-    """Return bytes exactly, with a rounded larger unit behind them."""
+    """Return bytes exactly, with a rounded larger unit after them."""
     exact = f"{size:,} byte{'' if size == 1 else 's'}"
-    value = float(size)
-    for unit in _UNITS:
-        value /= 1024
-        if value < 1024 or unit == _UNITS[-1]:
-            return f"{exact} ({value:.1f} {unit})" if size >= 1024 else exact
-    return exact
+    return f"{exact} ({short_size(size)})" if size >= 1024 else exact

@@ -1,4 +1,4 @@
-"""Draws a report for a terminal: bars, tables and notes that fit its width."""
+"""Draw a report for a terminal: bars, tables and notes that fit its width."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from modelinspect.renderers.look import NARROWEST, Look
 from modelinspect.renderers.numbers import cell_text, share_text, size_text
 from modelinspect.renderers.waterfall import steps_lines
 from modelinspect.reports.base import Report
-from modelinspect.reports.blocks import Bar, Bars, Block, Dump, Heading, Lines, Notes, Steps, Table, Unit
+from modelinspect.reports.blocks import Bar, Bars, Block, Commands, Dump, Heading, Lines, Notes, Steps, Table, Unit
 from modelinspect.reports.categories import Category
 
 _LONGEST_BAR = 44
 _SHORTEST_BAR = 4
+_BAR_BESIDE_LEGEND = 8
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 _LOOKED_AT = 2_000
 """Rows of an endless table that its column widths are taken from, where no widest value is told."""
@@ -66,6 +67,8 @@ def _lines(block: Block, look: Look) -> Iterator[Spans]:
                 indent = " " * (len(line) - len(line.lstrip()))
                 for part in wrap(plain(line.lstrip()), width, indent):
                     yield [(part, "")]
+        case Commands():
+            yield from _commands(block, width)
         case Dump():
             yield from _title(block.title, width)
             yield from dump_lines(block, width, _ellipsis(look))
@@ -100,15 +103,22 @@ def _bars(bars: Bars, width: int, look: Look) -> Iterator[Spans]:
     label = max([5, *(cells(plain(bar.label)) for bar in bars.bars)])
     label = min(label, max(width - number - 13, 8))
     room = min(width - 2 - label - 2 - number - 2 - 7 - 2, _LONGEST_BAR)
+    legend = max(len(bar.legend) for bar in bars.bars) if bars.bars else 0
+    beside = legend > 0 and width - 2 - label - 2 - number - 2 - 7 - 2 - legend - 2 >= _BAR_BESIDE_LEGEND
+    if beside:
+        room = min(room, width - 2 - label - 2 - number - 2 - 7 - 2 - legend - 2)
     largest = max((bar.size for bar in bars.bars), default=0)
     for bar, size in zip(bars.bars, sizes, strict=False):
         name = pad(cut(plain(bar.label), label, _ellipsis(look)), label, right=False)
         share = share_text(bar.size / bars.total if bars.total else 0.0)
         line: Spans = [("  ", ""), (name, bar.category or ""), (f"  {pad(size, number, right=True)}  {pad(share, 7, right=True)}", "")]
         if room >= _SHORTEST_BAR:
-            line += [("  ", ""), (_bar(bar, largest, room, look), bar.category or "bar")]
-        yield line
+            drawn = _bar(bar, largest, room, look)
+            line += [("  ", ""), (pad(drawn, room, right=False) if beside else drawn, bar.category or "bar")]
+        yield [*line, (f"  {bar.legend}", "quiet")] if beside else line
     yield [(f"  {pad('total', label, right=False)}  {pad(sizes[-1], number, right=True)}", "title")]
+    for bar in bars.bars if legend and not beside else ():
+        yield from ([(part, "quiet")] for part in wrap(f"{bar.label}: {bar.legend}", width, "    ", "  "))
 
 
 def _bar(bar: Bar, largest: int, room: int, look: Look) -> str:
@@ -160,10 +170,26 @@ def _notes(notes: Notes, width: int, look: Look) -> Iterator[Spans]:
         yield from ([(part, "")] for part in lines[1:])
         if note.remedy:
             yield from ([(part, "remedy")] for part in wrap(plain(note.remedy), width, "      ", f"    {arrow} "))
-        if note.code:
-            yield from ([("      ", ""), (plain(line), "remedy")] for line in note.code.split("\n"))
+        yield from ([("      ", ""), (plain(line), "remedy")] for line in note.short_code)
+        if note.where_code:
+            yield from ([(part, "remedy")] for part in wrap(plain(note.where_code), width, "      "))
     if notes.left_out:
         yield [(f"  {notes.left_out:,} more", "quiet")]
+
+
+def _commands(block: Commands, width: int) -> Iterator[Spans]:
+    """Show each command with its purpose; the purpose is on a line by itself where both do not fit."""
+    first = f"{block.title}: "
+    longest = max((cells(plain(command.line)) for command in block.commands), default=0)
+    for index, command in enumerate(block.commands):
+        begin = first if index == 0 else " " * len(first)
+        line, purpose = plain(command.line), plain(command.purpose)
+        spans: Spans = [(begin, "title" if index == 0 else ""), (line, "remedy")]
+        if len(first) + longest + 2 + cells(purpose) <= width:
+            yield [*spans, (f"{' ' * (longest - cells(line))}  {purpose}", "quiet")]
+        else:
+            yield spans
+            yield from ([(part, "quiet")] for part in wrap(purpose, width, " " * (len(first) + 2)))
 
 
 @cache

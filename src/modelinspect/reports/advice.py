@@ -1,11 +1,11 @@
-"""Makes notes of messages and remedies: a remedy's first line is words, what follows is code to copy, which is shown once."""
+"""Make notes of messages and remedies: a remedy's first line is words, what follows is code to copy, which is shown once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import takewhile
 
-from modelinspect.reports.blocks import Note
+from modelinspect.reports.blocks import SHORT_CODE, Note
 
 _LEAST_ALIKE = 3
 """Of fewer lines in common, all are shown again."""
@@ -13,13 +13,15 @@ _MOST_CHANGED = 2
 
 
 class Advisor:
-    """Makes the notes of one report; code that stands above already is named and not shown again.
+    """Make the notes of one report; code that was shown before is referred to and not shown again.
 
-    With ``partly``, of commands that differ in few lines from one above, those lines alone are shown.
+    With ``partly``, of commands that differ in few lines from an earlier one, only those lines are shown. ``more`` returns
+    the command that prints the code of a label; longer code is then left to that command.
     """
 
-    def __init__(self, *, partly: bool = True) -> None:
+    def __init__(self, *, partly: bool = True, more: Callable[[str], str] | None = None) -> None:
         self._partly = partly
+        self._more = more
         self._shown: list[tuple[str, list[str]]] = []
 
     def note(self, severity: str, label: str, text: str, remedy: str) -> Note:
@@ -34,6 +36,8 @@ class Advisor:
     def _made(self, severity: str, label: str, text: str, words: str, code: str) -> Note:
         lines = code.split("\n") if code else []
         words = words.removesuffix(":")
+        if self._more is not None and len(lines) > SHORT_CODE:
+            return Note(severity, label, text, words, code, self._more(label))
         if len(lines) < _LEAST_ALIKE:
             return Note(severity, label, text, f"{words}:" if words and code else words, code)
         for other, shown in self._shown:

@@ -1,4 +1,4 @@
-"""Describes what a report shows, without saying how it looks: headings, bars, tables, findings, dumps."""
+"""Blocks of a report: headings, bars, tables, findings, commands, dumps. Renderers decide how they look."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from modelinspect.reports.categories import Category
+
+SHORT_CODE = 3
+"""Lines of code that a finding shows; longer code is one command away."""
 
 Cell = str | int | float | None
 """A value of a table: text, a number in the unit of its column, or None where there is none."""
@@ -63,11 +66,16 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A named part of a whole."""
+    """A named part of a whole; ``legend`` explains the name in a few words."""
 
     label: str
     size: int
     category: Category | None = None
+
+    @property
+    def legend(self) -> str:
+        """What the bytes are, empty where the label is not a category."""
+        return "" if self.category is None else self.category.legend
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +107,30 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something to know: how severe, which rule or place, what, and what to do about it: in words, and in lines of code to copy."""
+    """Something to know: how severe, which rule or place, what, and what to do about it: in words, and in lines of code to copy.
+
+    ``more`` is a command that prints the code. Text forms then show at most `SHORT_CODE` lines of code, and this command
+    in place of longer code.
+    """
 
     severity: str
     label: str
     text: str
     remedy: str = ""
     code: str = ""
+    more: str = ""
+
+    @property
+    def short_code(self) -> tuple[str, ...]:
+        """The lines of code that a text form shows; none where ``more`` replaces them."""
+        lines = tuple(self.code.split("\n")) if self.code else ()
+        return () if self.more and len(lines) > SHORT_CODE else lines
+
+    @property
+    def where_code(self) -> str:
+        """Where to find code that `short_code` leaves out, empty where it leaves out nothing."""
+        count = self.code.count("\n") + 1
+        return f"{count:,} lines of code: {self.more}" if self.code and not self.short_code else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +147,22 @@ class Lines:
     """Plain sentences."""
 
     lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line that works as it is, and what it shows."""
+
+    line: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """What to run next."""
+
+    title: str
+    commands: tuple[Command, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +186,7 @@ class Dump:
     mark: int | None = None
 
 
-Block = Heading | Bars | Steps | Table | Notes | Lines | Dump
+Block = Heading | Bars | Steps | Table | Notes | Lines | Commands | Dump
 """Everything that a report can show."""
 
 

@@ -1,4 +1,4 @@
-"""Names the categories that every byte of an artifact falls into."""
+"""The categories of the bytes of an artifact."""
 
 from __future__ import annotations
 
@@ -24,6 +24,31 @@ class Category(Coded):
     CONTAINER = "container", "framing: headers, B-trees, heaps, tags, lengths, checksums"
     FREE = "free", "allocated and unused: padding, alignment, reserved slots, free space"
     UNATTRIBUTED = "unattributed", "bytes that no parser could name"
+
+    @property
+    def legend(self) -> str:
+        """What the bytes are, in at most 33 characters: the line beside a bar."""
+        return _LEGENDS[self]
+
+
+_LEGENDS: dict[Category, str] = {
+    Category.GRAPH: "layers, operators, functions",
+    Category.METADATA: "names, versions, training config",
+    Category.DENSE_WEIGHTS: "weights that are not zero",
+    Category.ZERO_WEIGHTS: "zeros stored in full",
+    Category.COMPRESSED_WEIGHTS: "weights, compressed",
+    Category.SPARSE_VALUES: "values of sparse tensors",
+    Category.SPARSE_INDEX: "positions of sparse values",
+    Category.QUANTIZATION: "scales and zero points",
+    Category.OPTIMIZER_STATE: "only needed to resume training",
+    Category.PRUNING_STATE: "masks, thresholds, pruning steps",
+    Category.COMPILED: "program for another processor",
+    Category.ASSETS: "vocabularies, labels, other files",
+    Category.DEBUG: "source locations, stack traces",
+    Category.CONTAINER: "headers, indexes, checksums",
+    Category.FREE: "allocated but not used, padding",
+    Category.UNATTRIBUTED: "not identified",
+}
 
 
 CATEGORIES: tuple[Category, ...] = tuple(Category)

@@ -1,10 +1,11 @@
-"""Says why an artifact has its size, or why two differ: causes that sum to the difference, and what explains without one."""
+"""Why an artifact has its size, or why two sizes differ: causes that sum to the difference, and findings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
 from modelinspect.reports.advice import Advisor
+from modelinspect.reports.answer import STANDARD_INPUT, finding_command, next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Note, Notes, Step, Steps, Table, Unit
 from modelinspect.reports.diff import DAMAGE_SHOWN, SideEntry, signed
@@ -39,7 +40,7 @@ class CauseEntry(Part, frozen=True, kw_only=True):
 
 
 class PrunedKernel(Part, frozen=True, kw_only=True):
-    """A kernel and how far pruning took.
+    """A kernel and whether pruning was applied to it.
 
     ``verdict`` is yes, no, short (of the target), lost (the mask has more zeros) or not begun (the mask has none).
     ``pattern`` is what the zeros keep to, outputs by inputs as TFLite lays them; ``dead_outputs`` and ``dead_inputs`` are slices of zeros
@@ -104,14 +105,14 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
     options: tuple[OptionEntry, ...] = ()
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
-        advisor = Advisor()
+        advisor = Advisor(more=self._more)
         yield self._heading()
-        if self.notes:
-            yield Lines(self.notes)
         if self.diagnostics:
             yield Notes("Damaged", tuple(Note(entry.severity, entry.member, entry.problem) for entry in self.diagnostics[:DAMAGE_SHOWN]))
         for sentence in self.summary:
             yield Lines((sentence,))
+        if self.notes:
+            yield Lines(self.notes)
         if self.causes:
             steps = tuple(Step(self._label(entry), entry.delta) for entry in self.causes)
             start = 0 if self.before is None else self.before.size
@@ -121,19 +122,27 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             size = _counted if self.before is None else signed
             yield Notes(
                 "Why",
-                tuple(advisor.note(size(entry.delta), entry.cause, _told(entry, size), entry.remedy) for entry in shown),
+                tuple(advisor.note(size(entry.delta), entry.cause, _message(entry, size), entry.remedy) for entry in shown),
                 len(self.causes) - len(shown),
             )
+        if self.findings:
+            findings = self.findings if top is None else self.findings[:top]
+            notes = tuple(advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in findings)
+            yield Notes("Findings", notes, len(self.findings) - len(findings))
         if self.pruning:
             yield self._pruning_table(PRUNED_SHOWN if top is None else top)
             channels = [entry for entry in self.pruning if entry.removable_elsewhere or entry.removable_notes]
             if channels:
                 shown_ones = channels[: PRUNED_SHOWN if top is None else top]
                 yield Notes("Dead channels", tuple(map(_channel_note, shown_ones)), len(channels) - len(shown_ones))
-        if self.findings:
-            title = "What else explains it" if self.causes else "What explains it"
-            notes = tuple(advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings)
-            yield Notes(title, notes)
+        following = next_commands(self.after.location, ("plan {}", "how small it could be"))
+        if following is not None:
+            yield following
+
+    def _more(self, label: str) -> str:
+        """Return the command that prints the code of a finding or cause; only findings of a single artifact have code of their own."""
+        is_own = self.before is None and any(entry.rule == label for entry in self.findings)
+        return finding_command(label, self.after.location if is_own else STANDARD_INPUT)
 
     def _label(self, entry: CauseEntry) -> str:
         """Return a cause's name; of one artifact alone, nothing has changed its structure: those bytes are its weights."""
@@ -147,11 +156,11 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             Column("zeros", "zero", Unit.SHARE),
             *((Column("target", "target", Unit.SHARE),) if targets else ()),
             Column("mask", "mask", Unit.SHARE, rank=4),
-            Column("verdict", "took"),
+            Column("verdict", "applied"),
             Column("pattern", "pattern", rank=1),
             Column("dead", "dead outputs", rank=2, quiet=True),
             Column("dead_inputs", "dead inputs", rank=6, quiet=True),
-            Column("removable", "to remove", Unit.BYTES, rank=5, quiet=True),
+            Column("removable", "removable", Unit.BYTES, rank=5, quiet=True),
             Column("negative_zeros", "-0.0", Unit.COUNT, rank=3, quiet=True),
             Column("zero_points", "zero is", rank=3, quiet=True),
         )
@@ -161,7 +170,7 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             negative = sum(entry.negative_zeros for entry in rest) or None
             removable = sum(entry.removable for entry in rest) or None
             last = (f"{len(rest):,} more", share, *((None,) if targets else ()), *(None,) * 5, removable, negative, None)
-        return Table("Did pruning take?", columns, [_kernel_row(entry, targets=targets) for entry in shown], last)
+        return Table("Was pruning applied?", columns, [_kernel_row(entry, targets=targets) for entry in shown], last)
 
     def table(self) -> Table:
         """Return all causes, which sum to the difference, then the findings, then the kernels."""
@@ -202,9 +211,9 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             f"{self.before.location} → {self.after.location}",
             self.after.size,
             (
-                f"{self.before.format} → {self.after.format}",
+                self.after.format if self.before.format == self.after.format else f"{self.before.format} → {self.after.format}",
                 f"{self.before.size:,} → {self.after.size:,} bytes",
-                f"{signed(self.delta)} bytes",
+                f"{signed(self.delta)} bytes" if self.delta else "same size",
             ),
         )
 
@@ -213,7 +222,7 @@ def _counted(size: int) -> str:
     return f"{size:,}"
 
 
-def _told(entry: CauseEntry, size: Callable[[int], str]) -> str:
+def _message(entry: CauseEntry, size: Callable[[int], str]) -> str:
     places = [f"{evidence.place} ({size(evidence.bytes)})" for evidence in entry.evidence[:EVIDENCE_SHOWN]]
     rest = entry.evidence_count - len(places)
     if not places:
@@ -240,10 +249,10 @@ def _kernel_row(entry: PrunedKernel, *, targets: bool) -> tuple[Cell, ...]:
 
 
 def _channel_note(entry: PrunedKernel) -> Note:
-    """Say where the bytes are that go with a kernel's dead channels, and why others stay."""
+    """Describe where the removable bytes of a kernel's dead channels are, and why other channels stay."""
     own = entry.removable - sum(entry.removable_elsewhere.values())
     others = sorted(entry.removable_elsewhere.items(), key=lambda item: (-item[1], item[0]))
-    places = [f"{plural(own, 'byte')} of its own layer", *(f"{size:,} of {layer}" for layer, size in others[:EVIDENCE_SHOWN])]
+    places = [f"{plural(own, 'byte')} of this layer", *(f"{size:,} of {layer}" for layer, size in others[:EVIDENCE_SHOWN])]
     rest = [size for _, size in others[EVIDENCE_SHOWN:]]
     places += [f"{sum(rest):,} of {len(rest):,} more"] if rest else []
     told = [", ".join(places)] if entry.removable_elsewhere else []

@@ -1,4 +1,4 @@
-"""Says where the bytes of an artifact go."""
+"""Where the bytes of an artifact go."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelinspect.reports.advice import Advisor
+from modelinspect.reports.answer import answer, finding_command, next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Bar, Bars, Block, Cell, Column, Heading, Lines, Notes, Table, Unit
 from modelinspect.reports.categories import AROUND, CATEGORIES, Category
@@ -21,6 +22,7 @@ _STRUCTURES = 5
 _USUAL = ("float32", "int32", "int64", "bool")
 """Types of weights that nobody narrowed."""
 _WORTH_SHOWING = 0.1
+_NEXT = (("plan {}", "how small it could be"), ("explain {}", "why it has this size"))
 _VERSION_FACTS = ("keras_version", "backend", "tensorflow_version", "producer", "version", "runtime_version")
 
 
@@ -111,6 +113,11 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         top = DEFAULT_TOP if top is None else top
         yield self._heading()
+        yield self._answer()
+        if self.diagnostics:
+            yield diagnostic_notes(self.diagnostics, self.diagnostic_count, top)
+        if self.rollup is None:
+            yield self._findings()
         if self.rollup is None:
             yield Bars("Where the bytes go", category_bars(self.categories), self.artifact.size)
         else:
@@ -121,19 +128,15 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         if sections is not None and self.rollup is None:
             yield sections
         if self.tensors:
-            yield Lines((self._sparsity(),))
             if any(each.dtype not in _USUAL for each in self.weights.types) and self.rollup is None:
                 yield self._weights_table()
             if self.rollup is None:
                 yield tensor_table("Largest tensors", self.tensors, top)
         if self.structures and self.rollup is None and self._overhead() > _WORTH_SHOWING * self.artifact.size:
             yield self._structure_table()
-        if self.findings:
-            advisor = Advisor()
-            notes = (advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings)
-            yield Notes("What stands out", tuple(notes))
-        if self.diagnostics:
-            yield diagnostic_notes(self.diagnostics, self.diagnostic_count, top)
+        following = next_commands(self.artifact.location, *_NEXT)
+        if following is not None:
+            yield following
 
     def table(self) -> Table:
         size = self.artifact.size
@@ -150,6 +153,17 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         shown = [category for category in CATEGORIES if category is not Category.COMPILED or sizes[category]]
         return Table("", columns, [(str(category), sizes[category], share(sizes[category], size)) for category in shown])
 
+    def _answer(self) -> Lines:
+        sentence = answer(self.artifact.format, self.artifact.size, category_sizes(self.categories))
+        return Lines((sentence, self._sparsity()) if self.tensors else (sentence,))
+
+    def _findings(self) -> Block:
+        if not self.findings:
+            return Lines(("No findings." if self.measured else "No findings in the structure; the weights were not read.",))
+        advisor = Advisor(more=lambda rule: finding_command(rule, self.artifact.location))
+        notes = (advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings)
+        return Notes("Findings", tuple(notes))
+
     def _overhead(self) -> int:
         sizes = category_sizes(self.categories)
         return sum(sizes[category] for category in AROUND)
@@ -165,7 +179,7 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         rows = [(row.structure, row.category, row.count, row.size, share(row.size, self.artifact.size)) for row in self.structures]
         left = self._overhead() - sum(row.size for row in self.structures[:_STRUCTURES])
         rest = ("everything else", None, None, left, share(left, self.artifact.size)) if left else None
-        return Table("Largest structures around the tensors", columns, rows[:_STRUCTURES], rest)
+        return Table("Largest structures other than tensors", columns, rows[:_STRUCTURES], rest)
 
     def _weights_table(self) -> Table:
         columns = (
@@ -194,9 +208,9 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         return Heading(self.artifact.location, self.artifact.size, (self.artifact.format, *versions, *counts))
 
     def _sparsity(self) -> str:
-        """Count the parameters, which are weights alone; constants are counted only where there is no weight, and are called so."""
+        """Count the parameters: weights only. Float constants are counted, and called so, where there are no weights."""
         model = [entry for entry in self.tensors if entry.role in _WEIGHT_ROLES and entry.dtype != "string"]
-        noun = "model parameter"
+        noun = "parameter"
         if not model:
             model = [entry for entry in self.tensors if entry.role == "constant" and entry.dtype in _FLOATS]
             noun = "float constant"
@@ -204,17 +218,17 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         text = f"{plural(elements, noun)} in {plural(len(model), 'tensor')}"
         counted = [entry for entry in model if entry.zero_count is not None]
         if not self.measured:
-            return f"{text}; zeros were not measured"
+            return f"{text}; zeros were not counted."
         known = sum(entry.element_count for entry in counted)
         zeros = sum(entry.zero_count or 0 for entry in counted)
         negative = sum(entry.negative_zero_count or 0 for entry in counted)
         if known:
-            text += f"; {zeros:,} are zero ({percent(zeros, known)})" if zeros else "; none is zero"
+            text += f", {plural(zeros, 'zero')} ({percent(zeros, known)})" if zeros else ", no zeros"
         if negative:
             text += f", {negative:,} of them -0.0"
         if len(counted) < len(model):
-            text += f"; {len(model) - len(counted):,} tensors could not be measured"
-        return text
+            text += f"; {plural(len(model) - len(counted), 'tensor')} could not be measured"
+        return f"{text}."
 
     def _member_bars(self, top: int) -> Bars:
         members = sorted(self.artifact.members, key=lambda member: (-member.size, member.name))

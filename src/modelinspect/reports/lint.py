@@ -1,4 +1,4 @@
-"""Says what in an artifact is unsafe or wasteful."""
+"""Unsafe and wasteful content of an artifact."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
 from modelinspect.reports.advice import Advisor
+from modelinspect.reports.answer import finding_command, next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Column, Heading, Lines, Note, Notes, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry
@@ -57,22 +58,36 @@ class LintReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint
     diagnostics: tuple[DiagnosticEntry, ...]
 
     def reaches(self, severity: str) -> bool:
-        """Tell whether any finding is at or above a severity."""
+        """Return whether any finding is at or above a severity."""
         return any(_RANK[finding.severity] >= _RANK[severity] for finding in self.findings)
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         details = (self.artifact.format,) if self.artifact.format else ()
         yield Heading(self.artifact.location, self.artifact.size, (*details, f"{plural(len(self.rules), 'rule')} checked"))
         shown = self.findings if top is None else self.findings[:top]
+        yield Lines((self._answer(),))
         if not self.findings:
-            yield Lines(("Nothing found.",))
             return
-        advisor = Advisor()
+        location = self.artifact.location
+        advisor = Advisor(more=lambda rule: finding_command(rule, location))
         notes = tuple(
             advisor.note(finding.severity, finding.rule, f"{finding.message}{_where(finding)}", finding.remedy) for finding in shown
         )
         yield Notes("Findings", notes, len(self.findings) - len(shown))
-        yield Lines((", ".join(plural(count, severity) for severity, count in self.counts.items() if count),))
+        first = self.findings[0].rule
+        following = next_commands(location, (f"explain {first}", f"what {first} means and what to do"))
+        if following is not None:
+            yield following
+
+    def _answer(self) -> str:
+        """Count the findings by severity; say that nothing is unsafe only where unsafe rules ran and the artifact was read."""
+        groups = {rule.id: rule.group for rule in self.rules}
+        unsafe = [finding for finding in self.findings if groups.get(finding.rule) == "unsafe"]
+        counted = ", ".join(plural(count, severity) for severity, count in self.counts.items() if count) or "No findings"
+        rules = sum(group == "unsafe" for group in groups.values())
+        if unsafe or not rules or not self.artifact.format:
+            return f"{counted}."
+        return f"{counted}; nothing unsafe by {plural(rules, 'rule')} about unsafe content."
 
     @staticmethod
     def columns() -> tuple[Column, ...]:

@@ -1,4 +1,4 @@
-"""Says how small an artifact could be: options with their sizes, how each is known, and how to get it."""
+"""How small an artifact could be: options with their sizes, how each size is known, and how to get it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from modelinspect.reports.advice import Advisor
+from modelinspect.reports.answer import next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Column, Heading, Lines, Notes, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry
@@ -103,7 +104,7 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
             Column("group", "result", rank=4),
             Column("lossless", "lossless", rank=4),
             Column("loads", "loads in", rank=5),
-            Column("basis", "known", rank=3),
+            Column("basis", "basis", rank=3),
         )
         rows = [
             (
@@ -119,7 +120,7 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
             for entry in shown
         ]
         yield Table("How small it could be", columns, rows)
-        advisor = Advisor()
+        advisor = Advisor(more=self._more if len(self.options) > 1 else None)
         notes = tuple(advisor.command(entry.basis, entry.option, _told(entry), entry.command) for entry in shown if entry.command)
         if notes:
             yield Notes("How to get there", notes)
@@ -127,6 +128,11 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
             yield self._tensor_table()
         if self.left_out:
             yield Lines(self.left_out)
+
+    def _more(self, option: str) -> str:
+        """Return the command that prints the whole code of an option."""
+        found = next_commands(self.artifact.location, (f"plan {{}} --only {option}", ""))
+        return found.commands[0].line if found is not None else f"modelinspect plan - --only {option}"
 
     def table(self) -> Table:
         columns = (
@@ -185,8 +191,8 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
             Column("gzip", "deflated", Unit.BYTES, rank=2, quiet=True),
             Column("floor", "floor", Unit.BYTES, rank=3, quiet=True),
             Column("sparsity", "zeros", Unit.SHARE),
-            Column("float32", "pays: f32", Unit.SHARE, rank=1),
-            Column("float16", "f16", Unit.SHARE, rank=2),
+            Column("float32", "float32", Unit.SHARE, rank=1),
+            Column("float16", "float16", Unit.SHARE, rank=2),
             Column("int8", "int8", Unit.SHARE, rank=1),
         )
         rows = [
@@ -202,7 +208,7 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
             )
             for entry in self.tensors[:TENSORS_SHOWN]
         ]
-        return Table("From how many zeros on sparse TFLite pays", columns, rows)
+        return Table("Break-even sparsity: sparse TFLite is smaller from this share of zeros", columns, rows)
 
 
 def told_basis(entry: OptionEntry) -> str:

@@ -26,3 +26,15 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
     close = get_close_matches(word, known, 1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def short_size(size: int) -> str:
+    """Return a size in the unit that suits it, rounded."""
+    if size < 1024:
+        return plural(size, "byte")
+    power = min(size.bit_length() // 10, len(_UNITS))
+    power -= size < 1024**power
+    return f"{size / 1024**power:.1f} {_UNITS[power - 1]}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from modelinspect.core.limits import Limits
 from modelinspect.errors import LocationError
 from modelinspect.sources.files import FileSet, LocalFiles, ModelIn
+from modelinspect.sources.standard_input import STANDARD_INPUT, spooled_path
 
 
 def open_location(location: str | os.PathLike[str], limits: Limits | None = None) -> FileSet:
@@ -18,7 +19,11 @@ def open_location(location: str | os.PathLike[str], limits: Limits | None = None
         return files
     text = os.fspath(location)
     if "\0" in text or not text:
-        raise LocationError(f"{text!r}: is no path")
+        raise LocationError(f"{text!r}: not a path")
+    if text == STANDARD_INPUT and (copy := spooled_path()) is not None:
+        files = LocalFiles(copy, limits)
+        files.location = STANDARD_INPUT
+        return files
     if "://" in text:
         from modelinspect.sources.remote import RemoteFiles, is_remote
 

@@ -1,4 +1,4 @@
-"""Answers in a few sentences: why the size changed or did not, what the zeros are worth, what does shrink it."""
+"""The answer in a few sentences: why the size changed or did not, what the zeros cost, what is smaller."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WEIGHTS = frozenset((Cause.STRUCTURE_CHANGE, Cause.SPARSE_ENCODING, Cause.COMPR
 
 
 def answer(context: Subject, delta: int, causes: Sequence[CauseEntry], squeezed: Squeezed) -> tuple[str, ...]:
-    """Return the sentences that stand above all else, a paragraph each."""
+    """Return the sentences of the answer, a paragraph each."""
     compared, compressed = context.comparison, squeezed.compressed
     said = [_made_of(context, causes) if compared is None else _difference(compared, context, delta, causes)]
     again = compared is not None and compared.before.artifact.location == context.artifact.location
@@ -42,12 +42,12 @@ def answer(context: Subject, delta: int, causes: Sequence[CauseEntry], squeezed:
         said.append(" ".join(filter(None, (zeros, squeezed.note))))
     elif sparser:
         now, elements = context.kernel_zeros()
-        said.append(f"{percent(now, elements)} of the kernels' elements are zero{sparser}.")
+        said.append(f"{percent(now, elements)} of the kernel elements are zero{sparser}.")
     if not zeros and compressed is not None and not again:
         said.append(_download(compressed))
     smaller = "; ".join(_forms(context.artifact.format, squeezed.options))
     if smaller:
-        said.append(f"What makes it smaller: {smaller}.")
+        said.append(f"Smaller forms: {smaller}.")
     return tuple(said)
 
 
@@ -58,8 +58,8 @@ def _made_of(context: Subject, causes: Sequence[CauseEntry]) -> str:
     rest = [entry for entry in causes if entry.cause not in _WEIGHTS and entry.delta > 0]
     what, whole = _main_causes(rest, 1, "{:,}"), plural(size, "byte")
     if not weights:
-        return f"It holds no weights: its {whole} are {what}." if rest else f"It holds nothing: {whole}."
-    said = f"The weights are {weights:,} of its {whole} ({percent(weights, size)})"
+        return f"There are no weights in it. Its {whole} are {what}." if rest else f"It is empty: {whole}."
+    said = f"The weights are {weights:,} of {whole} ({percent(weights, size)})"
     return f"{said}. The rest is {what}." if rest else f"{said}."
 
 
@@ -69,24 +69,22 @@ def _difference(compared: Comparison, after: Subject, delta: int, causes: Sequen
         return _no_difference(compared, after)
     if not delta:
         ups, downs = ([f"{entry.cause} ({signed(entry.delta)})" for entry in causes if (entry.delta > 0) is up] for up in (True, False))
-        return (
-            f"No difference in size, by chance alone: {_listed(ups[:_NAMED])} make{'s' * (len(ups) == 1)} up for {_listed(downs[:_NAMED])}."
-        )
+        return f"Same size, by coincidence: {_listed(ups[:_NAMED])} {'offsets' if len(ups) == 1 else 'offset'} {_listed(downs[:_NAMED])}."
     size = compared.before.artifact.size
-    share = f"{1 + delta / max(size, 1):,.1f} times as large" if delta > size else percent(abs(delta), size)
+    share = f"{1 + delta / max(size, 1):,.1f} times as large" if delta > size else f"{'+' if delta > 0 else '-'}{percent(abs(delta), size)}"
     change = f"{plural(abs(delta), 'byte')} {'larger' if delta > 0 else 'smaller'} ({share})"
-    hardly = "hardly any difference: " if abs(delta) <= _HARDLY * size else ""
-    said = f"{hardly}{change}, by {_main_causes(causes, delta)}."
+    hardly = "almost the same size: " if abs(delta) <= _HARDLY * size else ""
+    said = f"{hardly}{change}, because of {_main_causes(causes, delta)}."
     against = next((entry for entry in causes if (entry.delta > 0) is (delta < 0)), None)
     if against is not None and abs(against.delta) >= _AGAINST * abs(delta):
-        said += f" Against it stands {against.cause} ({signed(against.delta)})."
+        said += f" Partly offset by {against.cause} ({signed(against.delta)})."
     if not any(_is_of_weights(entry) for entry in causes) and any(True for _ in after.measured()):
-        said += " The weights themselves take as many bytes as before."
+        said += " The weights take the same space as before."
     return said[0].upper() + said[1:]
 
 
 def _is_of_weights(entry: CauseEntry) -> bool:
-    """Tell whether a cause changes what the weights themselves take; TFLite says of each tensor that it is not quantized, too."""
+    """Return whether a cause changes what the weights take. TFLite also stores for each tensor that it is not quantized."""
     return entry.cause in _OF_WEIGHTS and any(place.tensor is not None for place in entry.evidence)
 
 
@@ -101,30 +99,30 @@ def _main_causes(causes: Sequence[CauseEntry], delta: int, number: str = "{:+,}"
         reached += entry.delta
         if abs(reached) >= _MOST * abs(whole):
             break
-    return _listed(named) + ("" if len(named) == len(same) else " above all")
+    return ("" if len(named) == len(same) else "mainly ") + _listed(named)
 
 
 def _no_difference(compared: Comparison, after: Subject) -> str:
     before = compared.before
     if before.artifact.location == after.artifact.location:
-        return "No difference in size: both are the same artifact."
-    same = "No difference in size, because"
+        return "Same size: both are the same file."
+    same = "Same size, because"
     if before.measurements is None or after.measurements is None:
-        return f"{same} every tensor and every structure takes as many bytes on both sides. Their contents were not looked at."
+        return f"{same} every tensor and every structure takes the same space in both. Their contents were not compared."
     zeros, elements = before.kernel_zeros()
     now, elements_now = after.kernel_zeros()
     if compared.compared and compared.equal == compared.compared:
         sparse = (
-            f", and {percent(now, elements_now)} of the kernels' elements are zero on both" if now >= WORTH_TELLING * elements_now else ""
+            f", and {percent(now, elements_now)} of the kernel elements are zero in both" if now >= WORTH_TELLING * elements_now else ""
         )
-        return f"{same} the weights are the same: all {plural(compared.compared, 'tensor')} have equal elements on both sides{sparse}."
+        return f"{same} the weights are the same: all {plural(compared.compared, 'tensor')} have equal elements{sparse}."
     if now > zeros and now >= WORTH_TELLING * elements_now:
         return (
-            f"{same} a zero is stored like any other number: {percent(zeros, elements)} of the kernels' elements were zero, "
-            f"{percent(now, elements_now)} are, and each takes as many bytes as before."
+            f"{same} a zero is stored like any other number: {percent(zeros, elements)} of the kernel elements were zero before, "
+            f"{percent(now, elements_now)} are now, and each takes the same space."
         )
     return (
-        f"{same} both store tensors of the same types and shapes, whose values take the same bytes whatever they are "
+        f"{same} both store tensors of the same types and shapes, and the space they take does not depend on their values "
         f"({compared.equal:,} of {plural(compared.compared, 'tensor')} have equal elements)."
     )
 
@@ -145,26 +143,21 @@ def _zeros(context: Subject, compressed: Compressed | None, before: int | None, 
     kernels = dense_kernels(context)
     if not are_zeros_reported(context, kernels):
         return ""
-    said = (
-        f"{percent(kernels.zeros, kernels.elements)} of the kernels' elements are zero{sparser}, {kernels.stored}: "
-        f"{kernels.size:,} bytes of zeros"
-    )
+    said = f"{percent(kernels.zeros, kernels.elements)} of the kernel elements are zero{sparser}, {kernels.stored}: {kernels.size:,} bytes"
     if compressed is None:
         return f"{said}."
-    if compressed.zeros_compressed is not None:
-        said += f"; {_tool(compressed)} takes them to {compressed.zeros_compressed:,}"
-    said += (
-        f"{f'; {_tool(compressed)} takes' if compressed.zeros_compressed is None else ', and'} the artifact to {compressed.after:,} bytes"
-    )
-    return said + (f" (the one before: {before:,})." if before is not None else ".")
+    zeros = "" if compressed.zeros_compressed is None else f"the zeros take {compressed.zeros_compressed:,} bytes and "
+    takes = "takes " if compressed.zeros_compressed is None else ""
+    said += f". Compressed with {_tool(compressed)}, {zeros}the whole file {takes}{compressed.after:,}{'' if zeros else ' bytes'}"
+    return said + (f" (before: {before:,})." if before is not None else ".")
 
 
 def _download(compressed: Compressed) -> str:
     if compressed.before is None:
-        return f"For download: {_tool(compressed)} takes it to {compressed.after:,} bytes."
+        return f"Compressed with {_tool(compressed)}, it takes {compressed.after:,} bytes."
     if compressed.before == compressed.after:
-        return f"Compressed they are equal too: {_tool(compressed)} takes both to {compressed.after:,} bytes."
-    return f"For download: {_tool(compressed)} takes the one before to {compressed.before:,} bytes, the one after to {compressed.after:,}."
+        return f"Compressed with {_tool(compressed)}, both take {compressed.after:,} bytes."
+    return f"Compressed with {_tool(compressed)}, it takes {compressed.after:,} bytes (before: {compressed.before:,})."
 
 
 def _tool(compressed: Compressed) -> str:
@@ -181,9 +174,8 @@ def _forms(format: FormatName, options: Sequence[OptionEntry]) -> Iterator[str]:
     sparse, dense = sizes.get("tflite-sparse"), sizes.get("tflite-float32")
     if sparse is not None:
         error = "" if sparse.error is None else f", an estimate within {_percentage(sparse.error)}"
-        without = "" if dense is None or format is FormatName.TFLITE else f" (without, {dense.size:,})"
-        goal = "" if format is FormatName.TFLITE else " to TFLite"
-        yield f"converting{goal} with EXPERIMENTAL_SPARSITY: {sparse.size:,} bytes{without}{error}"
+        without = "" if dense is None or format is FormatName.TFLITE else f" (dense TFLite: {dense.size:,})"
+        yield f"sparse TFLite: {sparse.size:,} bytes{without}{error}"
 
 
 def _percentage(share: float) -> str:
@@ -192,8 +184,8 @@ def _percentage(share: float) -> str:
 
 
 _WAYS = {
-    "hdf5-gzip": "deflate within HDF5, which Keras still loads",
-    "zip-deflate": "deflate within the .keras, which Keras still loads",
+    "hdf5-gzip": "compressed HDF5, which Keras still loads",
+    "zip-deflate": "compressed .keras, which Keras still loads",
 }
 
 

@@ -1,4 +1,4 @@
-"""Says a cause in words: what was added or is gone, and what to do about it."""
+"""Messages of causes: what was added or removed, and what to do about it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Where a cause shows: how many tensors it changed; whether both sides have such tensors.
+    """Where a cause appears: how many tensors it changed, and whether both sides have such tensors.
 
-    ``around`` tells that most of the difference is in structures around tensors, not in tensors.
+    ``around`` means that most of the difference is in structures around tensors, not in tensors.
     """
 
     tensors: int
@@ -59,7 +59,7 @@ def _message(cause: Cause, grew: bool, shown: Shown, before: Subject | None, aft
         case Cause.COMPRESSION:
             if before is None:
                 return cause.meaning
-            return "less is compressed, or less well" if grew else "stored compressed"
+            return "less data is compressed, or it compresses worse" if grew else "stored compressed"
         case Cause.QUANTIZATION if before is not None and not shown.tensors:
             return f"{'more' if grew else 'fewer'} scales, zero points and fields for them; no weight changed its type"
         case Cause.SPARSE_ENCODING | Cause.QUANTIZATION | Cause.DTYPE_CHANGE | Cause.STRUCTURE_CHANGE:
@@ -81,10 +81,10 @@ def _state(cause: Cause, shown: Shown, holder: Subject) -> str | None:
             wrapper = _WRAPPERS.get(helpers_of(holder.artifact), "the pruning wrapper")
             return f"{plural(shown.tensors, 'weight')} stored by {wrapper} and again by the layer within it"
         case Cause.EXPORT_DUPLICATE:
-            again = "written a second time under another name" if is_one(holder) else "that another checkpoint in the folder holds too"
+            again = "written a second time under another name" if is_one(holder) else "that another checkpoint in the folder also has"
             return f"{plural(shown.tensors, 'variable')} {again}"
         case Cause.SHARED_DUPLICATE:
-            return f"{plural(shown.tensors, 'tensor')} equal to another that is stored too"
+            return f"{plural(shown.tensors, 'tensor')} equal to another stored tensor"
         case _:
             return None
 
@@ -102,30 +102,30 @@ def _changed_state(state: str, grew: bool, shown: Shown) -> str:
     if not shown.both:
         return f"{'added' if grew else 'gone'}: {state}"
     if shown.around:
-        return f"{'more' if grew else 'fewer'} bytes of names, headers and groups around what both sides have: {state}"
-    return f"{'more' if grew else 'less'} of it: {state}"
+        return f"{'more' if grew else 'fewer'} bytes of names, headers and groups; both sides have {state}"
+    return f"{'more' if grew else 'less'}: {state}"
 
 
 def _change_message(cause: Cause, grew: bool, places: int, before: Subject | None, after: Subject) -> str:
-    """Say a cause that changes how weights are stored, or which there are."""
+    """Describe a cause that changes how weights are stored, or which there are."""
     match cause:
         case Cause.SPARSE_ENCODING:
             if before is None:
                 return "what sparse storage changes: indices added, zeros left out"
             if all(any(tensor.storage is Storage.SPARSE for tensor in side.artifact.tensors) for side in (before, after)):
-                return f"leaving zeros out saves {'less' if grew else 'more'}, or its indices take {'more' if grew else 'less'}"
-            return "sparse storage costs more than the zeros that it leaves out" if grew else "zeros are left out, less their indices"
+                return f"sparse storage saves {'less' if grew else 'more'}, or its indices take {'more' if grew else 'less'} space"
+            return "the indices of sparse storage take more space than the zeros did" if grew else "zeros are not stored; indices are added"
         case Cause.QUANTIZATION:
             if before is None:
                 return "scales, zero points and ranges"
             if grew:
                 return "more scales, zero points and ranges than narrow integers save"
-            return "weights stored as narrow integers, less their scales and zero points"
+            return "weights stored as narrow integers; scales and zero points added"
         case Cause.DTYPE_CHANGE:
             return f"{plural(places, 'tensor')} with {'wider' if grew else 'narrower'} elements"
         case Cause.STRUCTURE_CHANGE:
             if before is None:
-                return f"the weights themselves: {plural(parameters(after), 'parameter')} in {plural(places, 'tensor')}"
+                return f"weights: {plural(parameters(after), 'parameter')} in {plural(places, 'tensor')}"
             if checkpoints(before) != checkpoints(after):
                 return f"checkpoints of the model: {checkpoints(before):,} before, {checkpoints(after):,} after"
             more = "more or larger" if grew else "fewer or smaller"
@@ -154,19 +154,19 @@ def functions_text(before: Subject | None, after: Subject) -> str:
     """Say how many functions each side has, and what of their bytes is a body that another has too."""
     now, twice = _functions(after)
     if before is None:
-        return f"{now:,}" + (f"; {twice:,} bytes of them are bodies that another has too" if twice else "")
+        return f"{now:,}" + (f"; {twice:,} bytes of them are bodies that another function also has" if twice else "")
     then, once = _functions(before)
     said = f"{then:,} before, {now:,} after"
     if once and twice:
-        return f"{said}; {once:,} bytes before and {twice:,} after are bodies that another has too"
+        return f"{said}; {once:,} bytes before and {twice:,} after are bodies that another function also has"
     when = "after" if twice else "before"
-    return f"{said}; {once or twice:,} bytes of those {when} are bodies that another has too" if once or twice else said
+    return f"{said}; {once or twice:,} bytes of those {when} are bodies that another function also has" if once or twice else said
 
 
 def _functions(side: Subject) -> tuple[int, int]:
-    """Return how many functions the library has, and the bytes of those whose body stands there already."""
-    told = side.artifact.facts.get("functions")
-    found = [entry for entry in told if isinstance(entry, Mapping)] if isinstance(told, tuple | list) else []
+    """Return how many functions the library has, and the bytes of those whose body is already there."""
+    functions = side.artifact.facts.get("functions")
+    found = [entry for entry in functions if isinstance(entry, Mapping)] if isinstance(functions, tuple | list) else []
     seen: set[object] = set()
     twice = 0
     for entry in found:

@@ -1,4 +1,4 @@
-"""Writes an HDF5 file again: in the newest layout, and with its data sets compressed in a way that still loads."""
+"""Write an HDF5 file again: in the newest layout, and with compressed datasets that still load."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNREAD = ("links", "elsewhere", "committed_datatypes")
 
 def _find(planning: Planning) -> Iterator[Outcome]:
     if planning.subject.is_in_archive:
-        yield LeftOut(("hdf5-gzip", "hdf5-repack"), "left out: the file stands within an archive: unpack it first")
+        yield LeftOut(("hdf5-gzip", "hdf5-repack"), "not available inside an archive: unpack it first")
         return
     if not planning.subject.is_file:
         return
@@ -30,7 +30,7 @@ def _find(planning: Planning) -> Iterator[Outcome]:
             yield LeftOut((name,), f"not computed: {error}")
             continue
         if size >= planning.subject.size:
-            yield LeftOut((name,), f"left out: it would take {size:,} bytes, not fewer than now")
+            yield LeftOut((name,), f"not smaller: {size:,} bytes")
             continue
         yield _option(planning, name, size, deflated, gzip=gzip)
 
@@ -39,7 +39,7 @@ def _sizes(planning: Planning, *, gzip: bool) -> tuple[int, int | None]:
     facts = planning.subject.artifact.facts
     told = facts.get("hdf5")
     if planning.subject.artifact.diagnostics:
-        raise UnmeasurableError("the file is damaged, and is not given to the HDF5 library")
+        raise UnmeasurableError("the file is damaged and is not passed to the HDF5 library")
     if any(key in facts or (isinstance(told, dict) and key in told) for key in _UNREAD):
         raise UnmeasurableError("it has links, references to other files or named types")
     return repacked_size(planning.subject.files.open(planning.subject.artifact.members[0].name), planning.subject.limits, gzip=gzip)
@@ -48,9 +48,9 @@ def _sizes(planning: Planning, *, gzip: bool) -> tuple[int, int | None]:
 def _option(planning: Planning, name: str, size: int, deflated: int | None, *, gzip: bool) -> Option:
     advice = advise(Remedy.REPACK_GZIP_HDF5 if gzip else Remedy.REPACK_HDF5, planning.subject.artifact)
     notes = (
-        f"deflate in HDF5, a chunk for each data set of {LEAST_GZIPPED:,} bytes or more; no shuffle: it makes zeros compress worse"
+        f"datasets of {LEAST_GZIPPED:,} bytes or more deflated, without shuffle, which makes zeros compress worse"
         if gzip
-        else "newest structures and no free space"
+        else "newest structures, no free space"
     )
     loads = (
         "as before, with load_model"

@@ -1,4 +1,4 @@
-"""Says of each kernel from how many zeros on storing it sparsely pays."""
+"""Break-even sparsity of each kernel: from which share of zeros sparse TFLite storage is smaller."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ OVERHEAD, PER_CHANNEL = 380, 12
 """Bytes of tables, names and a DENSIFY; and of a scale and a zero point that DENSIFY's output repeats for each channel."""
 
 
+_SPARSE = ("tflite-sparse", "tflite-dynamic-int8-sparse")
+
+
 def tensor_plans(planning: Planning) -> tuple[TensorPlan, ...]:
     """Describe the kernels, the largest first."""
-    if planning.subject.measurements is None:
+    if planning.subject.measurements is None or not planning.wants(*_SPARSE, "entropy-bound"):
         return ()
     found: list[TensorPlan] = []
     for index, tensor in kernels(planning):
@@ -42,7 +45,7 @@ def tensor_plans(planning: Planning) -> tuple[TensorPlan, ...]:
 
 
 def break_even(planning: Planning, tensor: Tensor, width: int) -> float | None:
-    """Return the share of zeros from which on single elements of ``width`` bytes are smaller with an index; None: never."""
+    """Return the share of zeros from which elements of ``width`` bytes with an index are smaller; None where they never are."""
     rows, last = _as_converted(planning, tensor)
     count = rows * last
     if width == 1 and count < 1_024:
@@ -62,7 +65,7 @@ def break_even(planning: Planning, tensor: Tensor, width: int) -> float | None:
 
 
 def _as_converted(planning: Planning, tensor: Tensor) -> tuple[int, int]:
-    """Return rows and the last length of a kernel as TFLite lays it: outputs first, inputs last."""
+    """Return the rows and the last length of a kernel as TFLite stores it: outputs first, inputs last."""
     shape = tensor.shape
     if planning.subject.artifact.format is FormatName.TFLITE:
         last = shape[-1]

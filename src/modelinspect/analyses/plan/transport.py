@@ -1,4 +1,4 @@
-"""Compresses the whole artifact, for download or storage: gzip, zstd, brotli."""
+"""Compress the whole artifact for download or storage: gzip, zstd, brotli."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ def find_slow(planning: Planning) -> Iterator[Outcome]:
     wanted = [compressor for compressor in (Compressor.ZSTD, Compressor.BROTLI) if planning.wants(str(compressor))]
     if Compressor.BROTLI in wanted and not planning.wanted and planning.deadline is not None and planning.subject.size > _BROTLI_MOST:
         wanted.remove(Compressor.BROTLI)
-        yield LeftOut(
-            (Compressor.BROTLI,), f"left out above {_BROTLI_MOST // MIB} MiB, where it takes minutes; --only brotli-11 computes it"
-        )
+        yield LeftOut((Compressor.BROTLI,), f"takes minutes above {_BROTLI_MOST // MIB} MiB; --only brotli-11 computes it")
     if wanted:
         yield from compressed(planning, wanted)
 
@@ -37,23 +35,19 @@ def compressed(planning: Planning, wanted: list[Compressor]) -> Iterator[Outcome
         if option.size < planning.subject.size or planning.wanted:
             yield option
         else:
-            yield LeftOut((compressor,), f"left out: it would take {option.size:,} bytes, not fewer than now")
+            yield LeftOut((compressor,), f"not smaller: {option.size:,} bytes")
 
 
 _BROTLI_MOST = 16 * MIB
 
 
 def _gzip(planning: Planning, size: int) -> Option:
-    """Return the option; a file's name stands in the header, as Python's and GNU's gzip write it."""
+    """Return the option; the file name is in the header, as the gzip of Python and GNU write it."""
     command = (
         f"python -m gzip --best {planning.subject.shell_name}" if _is_plain(planning) else pipe(planning, "python -m gzip --best", ".gz")
     )
     size += gzip_frame(planning)
-    notes = (
-        "zlib level 9; gzip -9 gives nearly the same"
-        if planning.subject.is_file
-        else "zlib level 9 over a tar archive that is always the same"
-    )
+    notes = "zlib level 9; gzip -9 can differ by some bytes" if planning.subject.is_file else "zlib level 9 over a reproducible tar archive"
     return Option("gzip-9", size, Basis.MEASURED, True, loads_as(planning, "gunzip"), command, notes, download_size=size)
 
 
@@ -63,7 +57,7 @@ def gzip_frame(planning: Planning) -> int:
 
 
 def _is_plain(planning: Planning) -> bool:
-    """Tell whether the tools are given the artifact itself."""
+    """Return whether the tools read the artifact itself."""
     return planning.subject.is_file and gunzipped(planning) is None
 
 
@@ -78,13 +72,13 @@ def _header_name(name: str) -> bytes:
 def _zstd(planning: Planning, size: int) -> Option:
     size += ZSTD_CHECKSUM
     command = pipe(planning, "zstd -19 -c", ".zst") if not _is_plain(planning) else f"zstd -19 {planning.subject.shell_name}"
-    notes = "measured with libzstd; another version of the tool differs by some bytes"
+    notes = "measured with libzstd; other versions can differ by some bytes"
     return Option("zstd-19", size, Basis.MEASURED, True, loads_as(planning, "unzstd"), command, notes, download_size=size)
 
 
 def _brotli(planning: Planning, size: int) -> Option:
     command = pipe(planning, "brotli -q 11 -c", ".br") if not _is_plain(planning) else f"brotli -q 11 {planning.subject.shell_name}"
-    notes = "measured with the Rust library; the tool in C differs by some bytes; browsers decode it over https"
+    notes = "measured with the Rust library; the C tool can differ by some bytes; browsers decode it over HTTPS"
     return Option("brotli-11", size, Basis.MEASURED, True, loads_as(planning, "brotli -d"), command, notes, download_size=size)
 
 

@@ -1,4 +1,4 @@
-"""Turns blocks and pictures into the plain values that the page's script draws; every name is made harmless here."""
+"""Turn blocks and pictures into the plain values that the page's script draws; every name is made harmless here."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, assert_never
 from modelinspect.renderers.escape import plain, plain_lines
 from modelinspect.renderers.hexdump import dump_lines
 from modelinspect.renderers.html.packing import number, packed, packed_json
-from modelinspect.renderers.layout import worthwhile
+from modelinspect.renderers.layout import keep_numbers, worthwhile
 from modelinspect.renderers.numbers import size_text
-from modelinspect.reports.blocks import Bars, Block, Cell, Dump, Heading, Lines, Notes, Steps, Table
+from modelinspect.reports.blocks import Bars, Block, Cell, Commands, Dump, Heading, Lines, Notes, Steps, Table
 from modelinspect.reports.pictures import Picture, Ribbon, Tree
 
 Plain = dict[str, Any]
@@ -35,7 +35,10 @@ def drawn(block: Block | Picture) -> Plain:
         case Notes():
             return _notes(block)
         case Lines():
-            return {"type": "lines", "lines": [plain(line.strip()) for line in block.lines]}
+            return {"type": "lines", "lines": [keep_numbers(plain(line.strip())) for line in block.lines]}
+        case Commands():
+            shown = [f"{plain(command.line)}: {plain(command.purpose)}" for command in block.commands]
+            return {"type": "lines", "lines": [f"{plain(block.title)}: {shown[0]}", *shown[1:]] if shown else []}
         case Dump():
             lines = ("".join(text for text, _ in line).rstrip() for line in dump_lines(block, _DUMP_WIDTH))
             return {"type": "dump", "title": plain(block.title), "text": "\n".join(plain(line) for line in lines)}
@@ -87,7 +90,10 @@ def _cell(cell: Cell) -> Cell:
 
 
 def _notes(notes: Notes) -> Plain:
-    rows = [[plain(note.severity), plain(note.label), plain(note.text), plain(note.remedy), plain_lines(note.code)] for note in notes.notes]
+    rows = [
+        [plain(note.severity), plain(note.label), keep_numbers(plain(note.text)), keep_numbers(plain(note.remedy)), plain_lines(note.code)]
+        for note in notes.notes
+    ]
     return {"type": "notes", "title": plain(notes.title), "rows": rows, "left": notes.left_out}
 
 

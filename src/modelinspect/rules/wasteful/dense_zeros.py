@@ -81,9 +81,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
     noun = "dataset" if subject.artifact.format is FormatName.HDF5 else "kernel"
     message = (
         f"{percent(kernels.zeros, kernels.elements)} of the elements of {plural(len(kernels.tensors), noun)} are zero, "
-        f"{kernels.stored}: {kernels.size:,} bytes of zeros ({subject.share(kernels.size)}). A zero takes the same space as any other "
-        f"value; an index of the non-zero elements needs at least {index:,} bytes, and `modelinspect plan` shows what compression "
-        f"and sparse storage reach"
+        f"{kernels.stored}: {kernels.size:,} bytes ({subject.share(kernels.size)}). A zero takes the same space as any other value. "
+        f"An index of the non-zero elements needs at least {index:,} bytes; `modelinspect plan` shows what gzip and sparse TFLite reach"
     )
     yield Finding(message, kernels.size, compressed(subject.artifact))
 
@@ -102,9 +101,9 @@ RULE = Rule(
     "A zero takes as many bytes as any other element unless it is compressed or stored sparsely.",
     _find,
     example=(
-        "80.0 % of the elements of 1 kernel are zero, stored in 4 bytes each: 3,200 bytes of zeros (79.2 %). A zero takes the same "
-        "space as any other value; an index of the non-zero elements needs at least 91 bytes, and `modelinspect plan` shows what "
-        "compression and sparse storage reach"
+        "80.0 % of the elements of 1 kernel are zero, stored in 4 bytes each: 3,200 bytes (79.2 %). A zero takes the same space as "
+        "any other value. An index of the non-zero elements needs at least 91 bytes; `modelinspect plan` shows what gzip and sparse "
+        "TFLite reach"
     ),
     remedies=(
         Remedy.GZIP_HDF5,

@@ -1,0 +1,102 @@
+"""The answer of `inspect` in one sentence, and the commands to run next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from modelinspect.core.artifact import FormatName
+from modelinspect.reports.blocks import Command, Commands
+from modelinspect.reports.categories import Category
+from modelinspect.reports.wording import short_size
+
+STANDARD_INPUT = "-"
+"""The location that is read once: no command can open it again."""
+
+_MODELS: dict[str, str] = {
+    FormatName.KERAS_HDF5: "Keras HDF5 model",
+    FormatName.KERAS_ZIP: "Keras model (.keras)",
+    FormatName.WEIGHTS_HDF5: "Keras weights file",
+    FormatName.SAVED_MODEL: "SavedModel",
+    FormatName.CHECKPOINT: "TensorFlow checkpoint",
+    FormatName.GRAPH_DEF: "GraphDef",
+    FormatName.TFLITE: "TFLite model",
+    FormatName.TFJS: "TensorFlow.js model",
+    FormatName.LITERTLM: "LiteRT-LM file",
+    FormatName.SAFETENSORS: "safetensors model",
+    FormatName.KERAS_PRESET: "model preset",
+    FormatName.HDF5: "HDF5 file",
+    FormatName.MLIR: "StableHLO module",
+    FormatName.ORBAX: "Orbax checkpoint",
+}
+_PARTS: tuple[tuple[str, tuple[Category, ...]], ...] = (
+    ("weights", (Category.DENSE_WEIGHTS,)),
+    ("zeros stored in full", (Category.ZERO_WEIGHTS,)),
+    ("compressed weights", (Category.COMPRESSED_WEIGHTS,)),
+    ("sparse weights", (Category.SPARSE_VALUES, Category.SPARSE_INDEX)),
+    ("scales and zero points", (Category.QUANTIZATION,)),
+    ("optimizer state", (Category.OPTIMIZER_STATE,)),
+    ("pruning state", (Category.PRUNING_STATE,)),
+    ("compiled program", (Category.COMPILED,)),
+    ("graph and layer configuration", (Category.GRAPH,)),
+    ("metadata", (Category.METADATA,)),
+    ("assets", (Category.ASSETS,)),
+    ("debug information", (Category.DEBUG,)),
+    ("file structure", (Category.CONTAINER,)),
+    ("unused space", (Category.FREE,)),
+    ("bytes that could not be identified", (Category.UNATTRIBUTED,)),
+)
+_SHOWN = 4
+_SMALLEST = 0.05
+"""The share from which a part is in the sentence; the largest is there in any case."""
+
+
+def model_noun(format_name: str) -> str:
+    """Return what a person calls an artifact of a format."""
+    return _MODELS.get(format_name, format_name)
+
+
+def answer(format_name: str, size: int, sizes: Mapping[Category, int]) -> str:
+    """Return one sentence: size, format, and the largest parts with their shares."""
+    what = f"{short_size(size)} {model_noun(format_name)}"
+    parts = [(sum(sizes[category] for category in categories), name) for name, categories in _PARTS]
+    parts = sorted((part for part in parts if part[0]), key=lambda part: -part[0])
+    if not parts:
+        return f"{what}."
+    shown = [part for part in parts if part[0] >= _SMALLEST * size][:_SHOWN] or parts[:1]
+    has_zeros = any(name == "zeros stored in full" for _, name in shown)
+    texts = [f"{_whole_percent(part, size)} {_other(name) if has_zeros else name}" for part, name in shown]
+    return f"{what}: {', '.join(texts)}."
+
+
+def next_commands(location: str, *commands: tuple[str, str]) -> Commands | None:
+    """Return commands on a location, each given as its arguments and its purpose; ``{}`` stands for the location.
+
+    None where the location cannot be opened again.
+    """
+    if location == STANDARD_INPUT:
+        return None
+    path = _quoted(location)
+    lines = tuple(Command(f"modelinspect {arguments.replace('{}', path)}", purpose) for arguments, purpose in commands)
+    return Commands("Next", lines)
+
+
+def finding_command(rule: str, location: str) -> str:
+    """Return the command that prints a finding with the whole code of its remedy."""
+    return f"modelinspect explain {rule}" if location == STANDARD_INPUT else f"modelinspect explain {rule} {_quoted(location)}"
+
+
+def _quoted(location: str) -> str:
+    """Return a location as a shell takes it; a leading dash does not make it an option."""
+    return shlex.quote(f"./{location}" if location.startswith("-") else location)
+
+
+def _other(name: str) -> str:
+    return "other weights" if name == "weights" else name
+
+
+def _whole_percent(part: int, whole: int) -> str:
+    share = 100 * part / whole
+    if part != whole and share >= 99.5:
+        return "over 99 %"
+    return f"{share:.0f} %" if share >= 0.5 else "under 1 %"
