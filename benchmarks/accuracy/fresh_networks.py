@@ -238,10 +238,10 @@ def _places(saved: Path, weights: bytes) -> dict[str, str]:
 def fill_saved(saved: Path, weights: bytes, places: Mapping[str, str]) -> None:
     """Write the weights of a filled file into a SavedModel's checkpoint."""
     with h5py.File(io.BytesIO(weights)) as held, (saved / DATA).open("r+b") as file:
-        for tensor in mi.inspect(saved).tensors:
+        for tensor in mi.open(saved / "variables" / "variables").tensors:
             if tensor.path in places:
                 (extent,) = tensor.extents
-                file.seek(extent.offset)
+                file.seek(extent.span.offset)
                 file.write(held[places[tensor.path]][()].tobytes())
 
 

@@ -51,14 +51,14 @@ def networks(base: int = 0) -> Iterator[Network]:
 
 def fill(folder: Path, network: Network) -> None:
     """Write a network's weights into the SavedModel's checkpoint."""
-    artifact = mi.inspect(folder)
+    artifact = mi.open(folder)
     names = artifact.facts["variable_names"]
     with (folder / DATA).open("r+b") as file:
         for tensor in artifact.tensors:
             name = names.get(tensor.path) if isinstance(names, dict) else None
-            if name is not None and str(tensor.dtype) == "float32":
+            if name is not None and tensor.dtype.name == "float32":
                 (extent,) = tensor.extents
-                file.seek(extent.offset)
+                file.seek(extent.span.offset)
                 file.write(weight(network, name, tensor.shape).tobytes())
 
 

@@ -159,9 +159,14 @@ def test_an_exception_in_a_step_leaves_the_model_masked_by_apply() -> None:
     pruning.attach(model)
     with pruning.step():
         pass
-    with pytest.raises(KeyboardInterrupt), pruning.step():
-        model.layers[0].kernel.assign(keras.ops.ones((16, 8)))
-        raise KeyboardInterrupt
+
+    def fail_in_a_step() -> None:
+        with pruning.step():
+            model.layers[0].kernel.assign(keras.ops.ones((16, 8)))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail_in_a_step()
     assert zeros(model.layers[0].kernel) == 0
     pruning.apply()
     assert zeros(model.layers[0].kernel) == 64
