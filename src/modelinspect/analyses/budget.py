@@ -1,4 +1,4 @@
-"""Holds an artifact against a budget."""
+"""Check an artifact against a budget."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _growth(
     before: dict[str, int] = {"size": lock.size, **dict.fromkeys(categories, 0), **lock.categories, **lock.compressed}
     for name, amount in budget.growth.items():
         if name not in before:
-            message = f"the lock has no size compressed by {name}; write it anew with --update-lock"
+            message = f"the lock has no size compressed by {name}; write it again with --update-lock"
             yield CheckEntry(check="growth", subject=name, unit="bytes", actual=None, limit=0, ok=False, message=message)
             continue
         allowed = amount.of(before[name])

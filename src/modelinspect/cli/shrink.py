@@ -75,7 +75,7 @@ def command(
         asked = " and ".join(wanted) if wanted else "none of them"
         raise UsageError(f"give one of --output, --in-place, --check and --dry-run, not {asked}")
     if len(paths) > 1 and output is not None and not output.is_dir():
-        raise UsageError(f"{output}: is no folder; several models go into a folder that exists")
+        raise UsageError(f"{output}: is not a folder; several models go into a folder that exists")
     destination = Destination(choose_form(REPORT_FORMS, format, as_json, report), report, force, paths, color=color, quiet=quiet)
     found: list[ShrinkReport | ShrinkEntry] = []
     with _terminated():

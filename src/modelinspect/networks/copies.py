@@ -18,9 +18,9 @@ _WRAPPED = re.compile(r"(?:^|/)(?:prune_low_magnitude|quantize_wrapper|cluster_w
 def duplicates(side: Subject) -> list[tuple[TensorId, ...]]:
     """Return groups of model tensors that are stored more than once with equal elements, each in the artifact's order.
 
-    Equal means measured: the same element type, shape and digest; without measurements, what the format tells. Tensors
-    of one value alone (biases of zeros), and vectors of two (an LSTM's bias begins as zeros and ones), must have one name
-    too, and those that share their bytes are no duplicates.
+    Equal means measured: the same element type, shape and digest; without measurements, what the format says. Tensors
+    of a single value (biases of zeros), and vectors of two (an LSTM's bias begins as zeros and ones), must have one name
+    too, and those that share their bytes are not duplicates.
     """
     if side.measurements is None:
         return _told(side.artifact.facts.get("duplicate_tensors"), side) or _wrapped_twice(side)
@@ -80,7 +80,7 @@ def _inner(side: Subject, group: list[TensorId]) -> bool:
 
 
 def _apart(side: Subject, group: list[TensorId]) -> list[TensorId]:
-    """Return the tensors of a group that have bytes of their own."""
+    """Return the tensors of a group that have their own bytes."""
     seen: set[object] = set()
     apart: list[TensorId] = []
     for tensor in group:

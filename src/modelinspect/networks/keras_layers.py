@@ -1,4 +1,4 @@
-"""Follows a Keras model from layer to layer, as its configuration connects them; what a layer makes of its inputs, others say."""
+"""Follow a Keras model from layer to layer, as its configuration connects them; what a layer makes of its inputs, others say."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Traversal(ABC, Generic[Value]):
 
     @abstractmethod
     def apply(self, layer: LayerConfig, given: list[Value], scope: str, path: str) -> list[Value]:
-        """Return what one use of a layer that is no model makes."""
+        """Return what one use of a layer that is not a model makes."""
 
     def enter(self, outer: str, name: str) -> str:
         """Return the scope of a layer within another."""

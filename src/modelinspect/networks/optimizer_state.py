@@ -1,4 +1,4 @@
-"""Says what an optimizer keeps: how many slots for how many weights."""
+"""What an optimizer keeps: how many slots for how many weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modelinspect.reports.wording import plural
 
 STATE = "the optimizer's state"
 _TWICE = "/inner_optimizer/"
-"""Part of the names of what LossScaleOptimizer has in it; a Keras store has it once more under the outer one's name."""
+"""Part of the names of what LossScaleOptimizer has in it; a Keras store has it again under the outer one's name."""
 _SLOTS = {
     "Adam": (2, 3),
     "AdamW": (2, 3),
@@ -104,7 +104,7 @@ def copies_of(side: Subject) -> frozenset[TensorId]:
 
 
 def is_one(side: Subject) -> bool:
-    """Tell whether the artifact is one model, and not several checkpoints of one."""
+    """Return whether the artifact is one model, and not several checkpoints of one."""
     return checkpoints(side) < 2
 
 

@@ -1,4 +1,4 @@
-"""Tells which optimizer's state an artifact holds, and what of it are averages of the weights."""
+"""Which optimizer's state an artifact holds, and what of it are averages of the weights."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PURPOSES = (
 
 
 def optimizer_of(artifact: Artifact) -> str:
-    """Return the optimizer's name: as the training configuration tells it, by its slots' names, or by what they are for; or nothing."""
+    """Return the optimizer's name: as the training configuration lists it, by its slots' names, or by what they are for; or nothing."""
     told = artifact.facts.get("optimizer")
     if isinstance(told, str):
         plain = _COUNTED.sub("", told.rpartition(">")[2])

@@ -25,7 +25,7 @@ _SHORTEST_BAR = 4
 _BAR_BESIDE_LEGEND = 8
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 _LOOKED_AT = 2_000
-"""Rows of an endless table that its column widths are taken from, where no widest value is told."""
+"""Rows of an endless table that its column widths are taken from, where no widest value is given."""
 
 
 def render(report: Report, out: TextIO, look: Look) -> None:

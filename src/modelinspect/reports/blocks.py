@@ -16,7 +16,7 @@ Cell = str | int | float | None
 
 
 class Unit(StrEnum):
-    """What a column's numbers count, so that a renderer can write them."""
+    """What a column's numbers count, so a renderer can write them."""
 
     TEXT = "text"
     BYTES = "bytes"
@@ -178,7 +178,7 @@ class DumpRegion:
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """An annotated hexdump of one member; ``end`` is the offset behind its last byte, ``mark`` a byte to point at."""
+    """An annotated hexdump of one member; ``end`` is the offset after its last byte, ``mark`` a byte to point at."""
 
     title: str
     regions: Iterable[DumpRegion]

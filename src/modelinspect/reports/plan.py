@@ -43,7 +43,7 @@ _TRANSPORT = frozenset(("gzip-9", "zstd-19", "brotli-11"))
 class OptionEntry(Part, frozen=True, kw_only=True):
     """A way to make the artifact smaller.
 
-    ``basis`` is ``measured``, ``exact``, ``estimate`` (off by ``error``, a fraction, at the most) or ``bound``. ``download_size``
+    ``basis`` is ``measured``, ``exact``, ``estimate`` (off by ``error``, a fraction, at most) or ``bound``. ``download_size``
     is the size after gzip, null where it was not measured. ``group`` is ``same-file`` (loads as before), ``transport``
     (compressed for download), ``conversion`` or ``bound``. An option ``a+b`` is the steps in that order. ``command`` is code of
     a shell or lines of Python, to be run in the artifact's folder.

@@ -1,4 +1,4 @@
-"""Says what a scan found: many artifacts in one table."""
+"""What a scan found: many artifacts in one table."""
 
 from __future__ import annotations
 

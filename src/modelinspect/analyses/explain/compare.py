@@ -1,4 +1,4 @@
-"""Explains the size of one artifact or the difference of two: shares of both sides, cause by cause."""
+"""Explain the size of one artifact or the difference of two: shares of both sides, cause by cause."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _EVIDENCE_KEPT = 50
 
 
 def explain(before: Subject | None, after: Subject, squeezed: Squeezed | None = None) -> ExplainReport:
-    """Explain the difference of two artifacts, or the size of one where ``before`` is None; ``squeezed`` is what compressing told."""
+    """Explain the difference of two artifacts, or the size of one where ``before`` is None; ``squeezed`` is what compressing reported."""
     ledger = _ledger(after)
     after_sizes = ledger.category_sizes()
     pairs: tuple[Pair, ...] = ()
@@ -156,7 +156,7 @@ def _logical_cause(one: Tensor, other: Tensor) -> Cause:
 
 
 def _is_packed(before: Subject, one: Tensor, after: Subject, other: Tensor) -> bool:
-    """Tell whether one of two kernels holds two elements of 4 bits in each byte, as Keras stores them along an axis."""
+    """Return whether one of two kernels holds two elements of 4 bits in each byte, as Keras stores them along an axis."""
     for side, packed, whole in ((before, one, other), (after, other, one)):
         if packed.dtype.bits != 8 or len(packed.shape) != len(whole.shape):
             continue

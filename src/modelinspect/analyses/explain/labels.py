@@ -1,4 +1,4 @@
-"""Finds the tensors that are there for a reason of their own: optimizer, pruning, copies of others."""
+"""Find the tensors that are there for their own reason: optimizer, pruning, copies of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deflates the members of a ``.keras`` archive, which Keras stores as they are."""
+"""Deflate the members of a ``.keras`` archive, which Keras stores as they are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST = 2**31 - 1
 
 def _find(planning: Planning) -> Iterator[Outcome]:
     if planning.subject.is_in_archive:
-        yield LeftOut(("zip-deflate",), "left out: the file stands within an archive: unpack it first")
+        yield LeftOut(("zip-deflate",), "left out: the file is within an archive: unpack it first")
         return
     if not planning.subject.is_file:
         return

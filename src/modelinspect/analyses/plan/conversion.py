@@ -1,4 +1,4 @@
-"""Predicts what TFLiteConverter would make of the model, and warns where sparse encoding would lose."""
+"""Predict what TFLiteConverter would make of the model, and warn where sparse encoding would lose."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _source(planning: Planning) -> Source:
 
 
 def command(planning: Planning, weights: Weights, *, sparse: bool, fixes_batch: bool = False) -> str:
-    """Return lines of Python that make a form; of two forms they differ in the settings alone."""
+    """Return lines of Python that make a form; of two forms they differ in only the settings."""
     kinds = [] if weights is Weights.FLOAT32 else ["kind.DEFAULT"]
     if sparse:
         kinds.append("kind.EXPERIMENTAL_SPARSITY")
@@ -200,7 +200,7 @@ def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
 
 
 def _is_wrapped(planning: Planning) -> bool:
-    """Tell whether tfmot wraps layers: what is converted is then what is left once they are unwrapped."""
+    """Return whether tfmot wraps layers: what is converted is then what is left once they are unwrapped."""
     return any("prune_low_magnitude" in tensor.path for tensor in planning.subject.of_role(Role.PRUNING))
 
 
@@ -232,7 +232,7 @@ def _warn(name: str, form: Form, dense: Form) -> Iterator[Note]:
         tensor = max(broken, key=lambda each: each.dense)
         yield Note(
             f"{name}: the converter would DROP weights of {plural(len(broken), 'kernel')}: {tensor.name} has {tensor.inputs} inputs, which "
-            f"blocks of {tensor.block} do not divide, and it keeps whole blocks alone. Do not use this form, or make the inputs a "
+            f"blocks of {tensor.block} do not divide, and it keeps only whole blocks. Do not use this form, or make the inputs a "
             f"multiple of {tensor.block}."
         )
     losing = [tensor for tensor in form.sparse if tensor.sparse > tensor.dense]

@@ -1,4 +1,4 @@
-"""Counts what is left when every tensor is stored once."""
+"""Count what is left when every tensor is stored once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from modelinspect.reports.wording import plural
 
 _LEAST = 64
 _ENTRY, _HEADER = 200, 1_600
-"""What the index or the table of a tensor takes at the most; and in HDF5 its header and group."""
+"""What the index or the table of a tensor takes at most; and in HDF5 its header and group."""
 _GRAPH = 0.5
 """The share of a SavedModel's graph that may be what an export adds to the model."""
 
@@ -75,7 +75,7 @@ def _is_number(tensor: Tensor) -> bool:
 
 
 def _apart(planning: Planning, group: list[TensorId]) -> list[TensorId]:
-    """Return tensors that stand in different places."""
+    """Return tensors that are in different places."""
     found: dict[tuple[object, ...], TensorId] = {}
     for index in group:
         extents = planning.subject.artifact.tensors[index].extents

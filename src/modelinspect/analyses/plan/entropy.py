@@ -1,4 +1,4 @@
-"""Computes the floor: what the places of the zeros and the other elements take at the least."""
+"""Compute the floor: what the places of the zeros and the other elements take at least."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def mask_bits(count: int, zeros: int) -> float:
 _FLOORS: tuple[tuple[Floor, str], ...] = (
     (
         of_zeros,
-        "the entropy of where the zeros are, and every other element as it is: weights alone, without structure or other tensors; "
+        "the entropy of where the zeros are, and every other element as it is: only weights, without structure or other tensors; "
         "below it only fewer bits for each element help",
     ),
     (
         of_values,
-        "how often each value comes, of floats each sign and exponent with mantissas as they are: weights alone, without structure or "
-        "other tensors; compressors went below what the zeros alone are worth",
+        "how often each value comes, of floats each sign and exponent with mantissas as they are: only weights, without structure or "
+        "other tensors; compressors went below what only the zeros are worth",
     ),
 )
 

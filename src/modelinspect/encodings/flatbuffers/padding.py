@@ -19,14 +19,14 @@ from modelinspect.errors import FormatError
 
 TOLD = 20
 _LARGEST_ALIGNMENT = 64
-"""More zeros than that between two structures are no writer's padding: they are reported."""
+"""More zeros than that between two structures are not writer's padding: they are reported."""
 
 
 def claim_padding(walk: Walk, sheet: Sheet, columns: Columns, alignment: int, end: int | None, vtables: set[int] | None) -> int:
-    """Claim the padding between and behind the structures; return where the last one ends, its padding included.
+    """Claim the padding between and after the structures; return where the last one ends, its padding included.
 
     ``end`` is where the flatbuffer ends; None where something else may follow it. ``vtables`` are those that a complete walk used,
-    None where it was not complete. A complete walk also tells of the remains of tables that nothing leads to, which are free, and
+    None where it was not complete. A complete walk also describes the remains of tables that nothing leads to, which are free, and
     reports what is neither.
     """
     begins, ends = columns.spans()
@@ -52,7 +52,7 @@ def claim_padding(walk: Walk, sheet: Sheet, columns: Columns, alignment: int, en
 
 
 def _tail(sheet: Sheet, last: int, alignment: int) -> int:
-    """Count the zeros behind the last structure that fill it up to its alignment."""
+    """Count the zeros after the last structure that fill it up to its alignment."""
     count = 0
     while (last + count) % alignment and last + count < sheet.size and sheet.bytes_at(last + count, 1) == b"\0":
         count += 1

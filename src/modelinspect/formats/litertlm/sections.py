@@ -39,7 +39,7 @@ class Placed:
 
 
 class _ModelFiles(NestedParsing):
-    """A model in a section, beside which stands the section of its weights, whatever the model calls that file."""
+    """A model in a section, beside which is the section of its weights, whatever the model calls that file."""
 
     def __init__(self, outer: Parsing, model: Placed, weights: Placed | None) -> None:
         super().__init__(outer, {model.name: model.packed}, model.name)

@@ -63,7 +63,7 @@ def _policy_modes(policy: object) -> dict[str, Fact]:
 
 
 def policies_of(config: object) -> dict[str, LayerConfig]:
-    """Return what the configuration of a preset says of its quantized layers: one for each policy, by the layer's name."""
+    """Return what the configuration of a preset says about its quantized layers: one for each policy, by the layer's name."""
     settings = config.get("config") if isinstance(config, Mapping) else None
     policy = settings.get("dtype") if isinstance(settings, Mapping) else None
     told = policy.get("config") if isinstance(policy, Mapping) else None

@@ -1,4 +1,4 @@
-"""Reads the weights manifest of a TensorFlow.js model.
+"""Read the weights manifest of a TensorFlow.js model.
 
 Layout: tfjs-converter/python/tensorflowjs/write_weights.py and read_weights.py.
 """
@@ -20,7 +20,7 @@ _WHOLE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A weight as the manifest tells of it; ``dtype`` is the one that it is stored as."""
+    """A weight as the manifest describes it; ``dtype`` is the one that it is stored as."""
 
     name: str
     dtype: DType
@@ -31,7 +31,7 @@ class Weight:
 
     @property
     def size(self) -> int | None:
-        """The bytes that it takes; None for strings, which tell it themselves."""
+        """The bytes that it takes; None for strings, which say it themselves."""
         return (prod(self.shape) * self.dtype.bits + 7) // 8 if self.dtype.bits else None
 
 
@@ -48,7 +48,7 @@ def read_manifest(value: object, member: str) -> tuple[list[Group], list[FormatE
     groups: list[Group] = []
     errors: list[FormatError] = []
     if not isinstance(value, list):
-        return [], [FormatError("the weights manifest is no list of groups", member)]
+        return [], [FormatError("the weights manifest is not a list of groups", member)]
     for number, item in enumerate(value):
         paths = item.get("paths") if isinstance(item, Mapping) else None
         entries = item.get("weights") if isinstance(item, Mapping) else None
@@ -86,7 +86,7 @@ def _weight(entry: object, member: str) -> Weight:
 
 
 def _affine(quantization: Mapping[str, object]) -> Quantization | None:
-    """Return scale and zero point, or the least value where the writer did not move it so that a stored number means 0."""
+    """Return scale and zero point, or the least value where the writer did not move it so a stored number means 0."""
     scale, least = quantization.get("scale"), quantization.get("min")
     if not isinstance(scale, int | float) or not isinstance(least, int | float):
         return None

@@ -1,4 +1,4 @@
-"""Tells what a model is made of: operators, subgraphs, signatures, and who uses which tensor."""
+"""What a model is made of: operators, subgraphs, signatures, and who uses which tensor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelinspect.errors import FormatError
 from modelinspect.formats.tflite.model import Model, SubGraph
 
 NAMED = 1_000
-"""Names that one fact lists at the most."""
+"""Names that one fact lists at most."""
 
 
 def tell_model(model: Model, names: Mapping[tuple[int, int], str], facts: Facts) -> None:
@@ -88,7 +88,7 @@ def _tensor_name(graph: SubGraph, index: int) -> str:
     row = graph.tensors[index] if 0 <= index < len(graph.tensors) else None
     try:
         return row.name if row is not None else f"tensor {index}"
-    except FormatError:  # the walk has told
+    except FormatError:  # the walk has reported
         return f"tensor {index}"
 
 
@@ -109,7 +109,7 @@ def _signatures(model: Model) -> dict[str, Fact]:
                     "inputs": _tensor_map(table, "inputs", graph),
                     "outputs": _tensor_map(table, "outputs", graph),
                 }
-    except FormatError:  # the walk has told
+    except FormatError:  # the walk has reported
         pass
     return found
 

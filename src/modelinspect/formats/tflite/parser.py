@@ -1,4 +1,4 @@
-"""Parses one TFLite model: claims its structures and what they carry, adds its tensors and facts."""
+"""Parse one TFLite model: claims its structures and what they carry, adds its tensors and facts."""
 
 from __future__ import annotations
 
@@ -84,11 +84,13 @@ class ModelParser:
             self.site.claims.claim(buffer.offset, buffer.size, RegionKind.FREE, self.site.claims.paths.child(path, "unused"))
 
     def _finish(self, document: Document, model: Model, outside: Outside, lookups: Lookups) -> None:
-        """Claim what stands behind the flatbuffer and belongs to no buffer."""
+        """Claim what is after the flatbuffer and belongs to no buffer."""
         begin = claim_archive(self.site, document.end, self.facts)
         taken = [(buffer.offset, buffer.size) for buffer in model.buffers if buffer.outside]
         taken += outside.spans
         if document.complete:
             claim_zeros(self.site, taken, document.end, begin)
         elif document.end < begin:
-            self.site.diagnose(f"{begin - document.end:,} bytes behind the last structure are not told apart", document.end, Severity.NOTE)
+            self.site.diagnose(
+                f"{begin - document.end:,} bytes after the last structure are not distinguished", document.end, Severity.NOTE
+            )

@@ -83,7 +83,7 @@ _PRINT = "export the model without tf.print and tf.compat.v1.Print"
 _ASSET = "see that the path is one of the model's assets"
 _DECODE = "keep TensorFlow up to date where inputs come from strangers"
 _CUSTOM = "load a library for it only from whom you trust"
-_FLEX = "take what TFLite has itself; converting with tf.lite.OpsSet.TFLITE_BUILTINS alone fails where another operator is left"
+_FLEX = "take what TFLite has itself; converting with tf.lite.OpsSet.TFLITE_BUILTINS only fails where another operator is left"
 _PROGRAM = "load it only from whom you trust; the program is not looked into"
 _UNREAD = "load it only where it can do no harm"
 
@@ -131,7 +131,7 @@ _ROWS = (
     (
         "print-operator",
         Severity.WARNING,
-        "What a model prints stands in logs, inputs of its users included.",
+        "What a model prints is in logs, inputs of its users included.",
         _search(lambda use: risk_of(use) is Risk.PRINT and not use.to_file, _PRINT),
         _PRINT,
         "PrintV2 prints tensors, or appends them to a file (output_stream): 1 node: PrintV2",

@@ -1,4 +1,4 @@
-"""Finds a baseline that is pruned itself."""
+"""Find a baseline that is pruned itself."""
 
 from __future__ import annotations
 

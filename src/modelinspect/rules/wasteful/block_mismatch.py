@@ -1,4 +1,4 @@
-"""Finds sparse fully connected weights whose pattern no sparse kernel takes."""
+"""Find sparse fully connected weights whose pattern no sparse kernel takes."""
 
 from __future__ import annotations
 

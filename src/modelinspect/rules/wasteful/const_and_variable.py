@@ -1,4 +1,4 @@
-"""Finds weights that are stored in the graph as constants and as variables too."""
+"""Find weights that are stored in the graph as constants and as variables too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds channels of kernels that hold nothing but zeros, and what the network would save without them."""
+"""Find channels of kernels that hold nothing but zeros, and what the network would save without them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds sparse weights that are made dense again at run time."""
+"""Find sparse weights that are made dense again at run time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds tensors that are stored more than once."""
+"""Find tensors that are stored more than once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modelinspect.rules.base import Finding, Rule, Threshold
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
-    gradients = subject.once(gradient_copies)  # a rule of its own says those
+    gradients = subject.once(gradient_copies)  # its own rule says those
     groups = [[one for one in group if one not in gradients] for group in duplicates(subject)]
     groups = [group for group in groups if len(group) > 1]
     if not groups:

@@ -1,4 +1,4 @@
-"""Finds values that are written as text in a configuration: weights as decimal numbers, vocabularies, base64 constants."""
+"""Find values that are written as text in a configuration: weights as decimal numbers, vocabularies, base64 constants."""
 
 from __future__ import annotations
 

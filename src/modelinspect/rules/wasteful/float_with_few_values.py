@@ -1,4 +1,4 @@
-"""Finds floating-point tensors that hold so few values that narrow integers would do."""
+"""Find floating-point tensors that hold so few values that narrow integers would do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds bytes that are not zero in free space."""
+"""Find bytes that are not zero in free space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds two artifacts whose weights are the same, and compares the configurations of their layers."""
+"""Find two artifacts whose weights are the same, and compare the configurations of their layers."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _short(value: object) -> str:
 RULE = Rule(
     "identical-weights",
     Severity.NOTE,
-    "Pruning wraps the same layer objects, so that the model that it began with is pruned too.",
+    "Pruning wraps the same layer objects, so the model that it began with is pruned too.",
     _find,
     example="all 1 tensor of the model have equal elements on both sides. The structure of the models was not compared",
     remedies=(Remedy.COMPARE_STORAGE,),

@@ -1,4 +1,4 @@
-"""Finds tensors that the artifact describes and does not hold."""
+"""Find tensors that the artifact describes and does not hold."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _lacking(tensor: Tensor) -> int:
     """Return how many bytes of a tensor are described and not stored."""
     if tensor.role not in (Role.WEIGHT, Role.STATISTIC, Role.OPTIMIZER):
         return 0
-    if not tensor.extents:  # HDF5 stores nothing of a data set that only has its fill value: that can be read
+    if not tensor.extents:  # HDF5 stores nothing of a dataset that only has its fill value: that can be read
         return 0 if tensor.storage is Storage.COMPRESSED or tensor.payload is not None else tensor.logical_size
     whole = tensor.storage is Storage.DENSE and all(extent.encoding == "raw" for extent in tensor.extents)
     return max(tensor.logical_size - tensor.stored_size, 0) if whole else 0

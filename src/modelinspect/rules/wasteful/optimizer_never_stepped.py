@@ -1,4 +1,4 @@
-"""Finds the state of an optimizer that never made a step."""
+"""Find the state of an optimizer that never made a step."""
 
 from __future__ import annotations
 

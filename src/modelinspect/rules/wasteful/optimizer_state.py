@@ -1,4 +1,4 @@
-"""Finds the state of an optimizer, which only further training needs."""
+"""Find the state of an optimizer, which only further training needs."""
 
 from __future__ import annotations
 

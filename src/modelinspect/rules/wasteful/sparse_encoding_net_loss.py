@@ -1,4 +1,4 @@
-"""Finds sparse tensors that take more bytes than their dense form."""
+"""Find sparse tensors that take more bytes than their dense form."""
 
 from __future__ import annotations
 

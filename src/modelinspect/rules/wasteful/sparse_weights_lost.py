@@ -1,4 +1,4 @@
-"""Finds sparse tensors that the converter cut off at the last whole block."""
+"""Find sparse tensors that the converter cut off at the last whole block."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 
 
 def _cut(subject: Subject) -> Iterator[Mapping[str, Any]]:
-    """Yield what the TFLite format tells of the sparse tensors that whole blocks do not cover, those without any value too."""
+    """Yield what the TFLite format says about the sparse tensors that whole blocks do not cover, those without any value too."""
     told = subject.artifact.facts.get("sparse_tensors")
     for entry in told if isinstance(told, tuple | list) else ():
         if isinstance(entry, Mapping) and entry.get("uncovered_elements"):

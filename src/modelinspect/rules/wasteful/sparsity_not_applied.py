@@ -1,4 +1,4 @@
-"""Finds pruning wrappers whose masks keep everything."""
+"""Find pruning wrappers whose masks keep everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds large tensors in which every element is the same."""
+"""Find large tensors in which every element is the same."""
 
 from __future__ import annotations
 

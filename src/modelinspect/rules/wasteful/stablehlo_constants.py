@@ -16,7 +16,7 @@ LEAST = 1_024
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
-    if subject.artifact.format is not FormatName.SAVED_MODEL:  # a program alone has nowhere else to keep them
+    if subject.artifact.format is not FormatName.SAVED_MODEL:  # only a program has nowhere else to keep them
         return
     copies = subject.once(gradient_copies)
     held = [(program, [index for index in program.weights if index not in copies]) for program in subject.once(programs)]

@@ -1,4 +1,4 @@
-"""Finds models that are quantized in part: which bytes of weights are still wide floats, and what reads them."""
+"""Find models that are quantized in part: which bytes of weights are still wide floats, and what reads them."""
 
 from __future__ import annotations
 

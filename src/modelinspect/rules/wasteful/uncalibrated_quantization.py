@@ -1,4 +1,4 @@
-"""Finds models wrapped for quantization-aware training whose ranges are those that they begin with."""
+"""Find models wrapped for quantization-aware training whose ranges are those that they begin with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds .keras files whose members are stored, though compressing them would pay."""
+"""Find .keras files whose members are stored, though compressing them would pay."""
 
 from __future__ import annotations
 
