@@ -12,7 +12,7 @@ from modelinspect.networks.optimizers import average_names, optimizer_of
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.wording import plural
 
-STATE = "the optimizer's state"
+STATE = "optimizer state"
 _TWICE = "/inner_optimizer/"
 """Part of the names of what LossScaleOptimizer has in it; a Keras store has it again under the outer one's name."""
 _SLOTS = {

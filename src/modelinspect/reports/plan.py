@@ -37,7 +37,7 @@ _UNCHANGED = frozenset(
     ("hdf5-repack", "hdf5-gzip", "zip-deflate", "hdf5-repack+hdf5-gzip", "hdf5-repack+zip-deflate", "alias-duplicates", "tflite-pack")
 )
 """Options that change neither an element nor a document."""
-_TRANSPORT = frozenset(("gzip-9", "zstd-19", "brotli-11"))
+_TRANSPORT = frozenset(("gzip-9", "zstd-19", "brotli-11", "canonical-zeros"))
 
 
 class OptionEntry(Part, frozen=True, kw_only=True):
@@ -171,15 +171,15 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
         usable = [entry for entry in self.options if entry.group == Group.SAME_FILE and entry.basis == "measured"]
         plain = [entry for entry in usable if entry.option in _UNCHANGED]
         if not plain:
-            yield "No option that was measured makes it smaller and leaves it as it is."
-        for kind, found in (("Smallest that loads as before, with nothing changed", plain), ("Smallest without training state", usable)):
+            yield "No measured option makes it smaller without changing it."
+        for kind, found in (("with nothing changed", plain), ("without training state", usable)):
             best = min(found, key=lambda entry: (entry.size, entry.option), default=None)
             if best is None or (found is usable and plain and best in plain):
                 continue
             share = self._share(best)
-            told = "" if share is None else f" ({share:.1%})"
-            command = f": {best.command}" if "\n" not in best.command else ""
-            yield f"{kind}: {best.option}, {best.size:,} bytes{told}{command}"
+            part = "" if share is None else f" ({100 * share:.1f} % of now)"
+            command = f": {best.command}" if "\n" not in best.command else "."
+            yield f"Smallest that loads as before, {kind}: {best.size:,} bytes{part} by {best.option}{command}"
 
     def _share(self, entry: OptionEntry) -> float | None:
         return entry.size / self.artifact.size if self.artifact.size else None

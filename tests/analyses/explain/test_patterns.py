@@ -165,7 +165,7 @@ def test_every_output_format_says_whether_pruning_took(wrapped: Path) -> None:
     assert told == expected
     screen = run_cli("explain", wrapped).text
     for text in (screen, run_cli("explain", wrapped, "--format", "markdown").text):
-        table = text[text.index("Did pruning take?") :]
+        table = text[text.index("Was pruning applied?") :]
         for word in ("68.8 %", "75.0 %", "lost", "2 of 4"):
             assert word in table
     assert max(map(len, screen.splitlines())) <= 80

@@ -229,7 +229,7 @@ def test_a_bias_of_two_axes_is_no_kernel() -> None:
         build.tensor(name, (2, 48), data=bytes(384), layer="numbered")
     report = explain(None, side(build))
     assert [entry.tensor for entry in report.pruning] == ["mha/key/kernel"]
-    assert report.summary[1].startswith("50.0 % of the kernels' elements are zero, stored in 4 bytes each: 8,192 bytes of zeros")
+    assert report.summary[1].startswith("50.0 % of the kernel elements are zero, stored in 4 bytes each: 8,192 bytes")
 
 
 @pytest.mark.parametrize(("nodes", "told"), [(0, ""), (7, "from_config")])

@@ -14,7 +14,6 @@ from modelinspect.networks.kernels import input_axis, is_depthwise, output_axis
 from modelinspect.networks.names import bare_layer, is_bias
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.explain import PrunedKernel
-from modelinspect.reports.wording import plural
 from modelinspect.rules.wasteful.masks import Mask, masks
 
 _SOME = 0.2
@@ -23,7 +22,7 @@ _HARDLY = 0.01
 """Fewer zeros than that are there by chance: pruning did not begin, or was undone."""
 _IN_BLOCKS = 0.95
 _FULL = 0.5
-_UNTOLD = "of only its own layer: which layers read and feed it is not reported here, nor whether its outputs are the model's"
+_UNCONNECTED = "only of this layer: its connections, and whether it is an output of the model, are not known"
 
 
 def pruned_kernels(context: Subject) -> tuple[PrunedKernel, ...]:
@@ -77,9 +76,9 @@ class _Channels:
     def notes(self, dead: bool, /) -> tuple[str, ...]:
         """Say what must be done beside, and what stays."""
         if self.saving is None:
-            return ("its channels stay: its layer is not followed",) if dead else ()
+            return ("its channels stay: connections of its layer are not known",) if dead else ()
         folded = self.saving.folded
-        condition = f"what {plural(folded, 'channel')} of these {'carries' if folded == 1 else 'carry'} goes into the bias after"
+        condition = f"removing {folded:,} of them means adding {'its' if folded == 1 else 'their'} constant output to the next layer's bias"
         return (*((condition,) if folded else ()), *self.saving.kept)
 
 
@@ -101,7 +100,7 @@ def _kernel(
     dead = bool(outputs[0] or inputs[0])
     saving = channels.saving if channels is not None else None
     stored = dead and tensor.storage is Storage.DENSE
-    notes = channels.notes(stored) if channels is not None else (_UNTOLD,) if stored else ()
+    notes = channels.notes(stored) if channels is not None else (_UNCONNECTED,) if stored else ()
     removable = _removable(context, tensor, outputs, inputs) if channels is None else saving.size if saving is not None else 0
     return PrunedKernel(
         tensor=name,

@@ -44,14 +44,14 @@ def _find(planning: Planning) -> Iterator[Outcome]:
     if not pairs:
         return
     if has_pruning_wrappers(planning):
-        yield LeftOut(("drop-duplicates",), "left out: the copies are the wrappers', see strip-pruning")
+        yield LeftOut(("drop-duplicates",), "the copies belong to the pruning wrappers: see strip-pruning")
         return
     copies = [planning.subject.artifact.tensors[copy] for copy, _ in pairs]
     saved = sum(tensor.stored_size for tensor in copies)
     size = planning.subject.size - saved
     error = _error(planning, size, len(copies))
     advice = duplicate_remedy(planning.subject, *pairs[0])
-    notes = f"{plural(len(copies), 'tensor')} stored again with the same elements, {saved:,} bytes; such as {copies[0].name}"
+    notes = f"{plural(len(copies), 'tensor')} stored twice with the same elements ({saved:,} bytes), such as {copies[0].name}"
     if advice is not None:
         notes += f"; {advice.words}"
     code = advice.code if advice is not None else ""

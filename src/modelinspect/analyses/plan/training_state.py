@@ -47,7 +47,7 @@ _LOADS = {
     FormatName.KERAS_ZIP: "as before, with load_model; not compiled",
     FormatName.WEIGHTS_HDF5: "as before, with load_weights",
     FormatName.SAVED_MODEL: "as before; not compiled",
-    FormatName.CHECKPOINT: "as before, into only the model",
+    FormatName.CHECKPOINT: "as before, but only into the model",
 }
 
 
@@ -92,9 +92,7 @@ def _without_optimizer(planning: Planning) -> Option:
     size, basis, error = rest.size, rest.basis, rest.error
     slots = planning.subject.of_role(Role.OPTIMIZER)
     held = sum(tensor.stored_size for tensor in slots)
-    notes = (
-        f"{len(slots):,} tensors of the optimizer, {held:,} bytes, and the structures that hold them; training starts again without them"
-    )
+    notes = f"removes {len(slots):,} optimizer tensors ({held:,} bytes) and their structures; training cannot be resumed from the result"
     form = planning.subject.artifact.format
     advice = without_optimizer(planning.subject.artifact)
     if basis is Basis.MEASURED and has_pruning_wrappers(planning):  # the loaded model writes its wrappers' variables in another order
@@ -112,7 +110,7 @@ def _without_pruning(planning: Planning) -> Option:
     rest = _rest(planning, rewriting, (Role.OPTIMIZER, Role.PRUNING), unwrapped)
     helpers = planning.subject.of_role(Role.PRUNING)
     held = sum(tensor.stored_size for tensor in helpers)
-    notes = f"{len(helpers):,} masks, thresholds and steps, {held:,} bytes; the optimizer's state goes with them"
+    notes = f"removes {len(helpers):,} masks, thresholds and steps ({held:,} bytes), and the optimizer state"
     advice = without_helpers(planning.subject.artifact)
     notes += f"; {PREDICTED}" if rest.download is not None else ""
     return Option("strip-pruning", rest.size, rest.basis, True, _LOADS[form], _code(advice), notes, rest.error, rest.download)

@@ -23,7 +23,7 @@ def _find(planning: Planning) -> Iterator[Outcome]:
         return
     spans = _spans(planning)
     if not spans:
-        yield LeftOut(("canonical-zeros",), "left out: the elements are not stored as they are in memory")
+        yield LeftOut(("canonical-zeros",), "the elements are not stored as they are in memory")
         return
 
     def read(name: str) -> Iterator[bytes]:

@@ -55,7 +55,7 @@ def elsewhere_facts(file: Hdf5File) -> Facts:
             names = tuple(sorted({run.name[:_TEXT] for run in dataset.external_files}))
             found.append({"path": dataset.path[:_TEXT], "kind": "external storage", "files": names})
         elif dataset.layout is LayoutKind.VIRTUAL:
-            found.append({"path": dataset.path[:_TEXT], "kind": "virtual dataset", "files": ()})
+            found.append({"path": dataset.path[:_TEXT], "kind": "virtual data set", "files": ()})
     return {"elsewhere": tuple(found[:_SHOWN]), "elsewhere_count": len(found)} if found else {}
 
 

@@ -131,7 +131,7 @@ _ROWS = (
     (
         "print-operator",
         Severity.WARNING,
-        "What a model prints is in logs, inputs of its users included.",
+        "What a model prints appears in logs, including inputs of its users.",
         _search(lambda use: risk_of(use) is Risk.PRINT and not use.to_file, _PRINT),
         _PRINT,
         "PrintV2 prints tensors, or appends them to a file (output_stream): 1 node: PrintV2",

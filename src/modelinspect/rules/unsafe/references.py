@@ -66,7 +66,7 @@ RULES = (
     Rule(
         "virtual-dataset",
         Severity.WARNING,
-        "A virtual dataset is put together of others, which may be in other files.",
+        "A virtual dataset takes its elements from other datasets, which may be in other files.",
         references(DocumentKind.VIRTUAL_DATASET, "a virtual dataset takes its elements from others: {}", _OWN),
         advice=_OWN,
         example="a virtual dataset takes its elements from others: /virtual",

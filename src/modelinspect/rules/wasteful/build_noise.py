@@ -28,7 +28,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "build-noise",
     Severity.NOTE,
-    "Dates and fingerprints make two builds of one model differ.",
+    "Dates and fingerprints make two builds of the same model differ.",
     _find,
     example=("of what was compared, only date_saved differs, which every build rewrites; tensors and sizes are the same"),
     remedies=(Remedy.COMPARE_CONTENTS,),

@@ -33,7 +33,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     size = sum(constant.stored_size for constant, _ in both)
     constant, variable = max(both, key=lambda pair: pair[0].stored_size)
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are {plural(len(both), 'constant')} of the graph equal to a variable that is stored too: "
+        f"{size:,} bytes ({subject.share(size)}) are {plural(len(both), 'constant')} of the graph equal to a stored variable: "
         f"{constant.name} is {subject.name(variable)}"
     )
     yield Finding(message, size, advise(Remedy.READ_VARIABLES, subject.artifact))
@@ -42,9 +42,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "const-and-variable",
     Severity.WARNING,
-    "Freezing or converting puts weights into the graph; the variables keep theirs.",
+    "Freezing or converting copies weights into the graph, and the variables are still stored.",
     _find,
-    example=("16,384 bytes (50.0 %) are 1 constant of the graph equal to a variable that is stored too: function/Const is layer_0/kernel"),
+    example=("16,384 bytes (50.0 %) are 1 constant of the graph equal to a stored variable: function/Const is layer_0/kernel"),
     remedies=(Remedy.READ_VARIABLES,),
     evidence=(Evidence.VALUES,),
     worth=Threshold(256, 0.01),

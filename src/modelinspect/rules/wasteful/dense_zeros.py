@@ -98,7 +98,7 @@ def _positions(elements: int, zeros: int) -> int:
 RULE = Rule(
     "dense-zeros",
     Severity.WARNING,
-    "A zero takes the same space as any other element unless it is compressed or stored sparsely.",
+    "A zero takes the same space as any other value, unless it is compressed or stored sparsely.",
     _find,
     example=(
         "80.0 % of the elements of 1 kernel are zero, stored in 4 bytes each: 3,200 bytes (79.2 %). A zero takes the same space as "

@@ -37,7 +37,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "densify-present",
     Severity.NOTE,
-    "Only matching blocks of fully connected layers run sparsely; all else is expanded.",
+    "Only matching blocks of fully connected layers run sparsely; everything else is expanded.",
     _find,
     example=(
         "1 sparse tensor is expanded by DENSIFY operators at run time to 4,096 bytes: the file is smaller, memory and latency are not"

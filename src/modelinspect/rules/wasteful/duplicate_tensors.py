@@ -35,7 +35,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "duplicate-tensors",
     Severity.WARNING,
-    "The same elements take their bytes once for each time that they are stored.",
+    "Every copy of the same elements takes the same space again.",
     _find,
     example=("16,384 bytes (50.0 %) are 1 tensor stored again, equal element for element: layer_1/kernel is layer_0/kernel"),
     remedies=(

@@ -53,7 +53,7 @@ def _number(value: Mapping[str, object], key: str) -> int:
 RULE = Rule(
     "embedded-data",
     Severity.WARNING,
-    "A configuration writes a number in about 20 characters, and what it holds is often stored as a weight, too.",
+    "A configuration writes a number in about 20 characters, and the same values are often also stored as weights.",
     _find,
     example=(
         "12,000 bytes (62.6 %) are values written as text in the configuration: config.layers[1].config.value (4,800 numbers, 12,000 bytes)"

@@ -28,7 +28,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "gradient-duplicate",
     Severity.WARNING,
-    "jax2tf writes a second program for the gradient, and weights that are constants are in both.",
+    "jax2tf writes a second program for the gradient, and constant weights are in both.",
     _find,
     example=(
         "262,144 bytes (48.7 %) are 1 constant stored again in the program for a gradient, equal element for element: "

@@ -24,14 +24,14 @@ def _find(subject: Subject) -> Iterator[Finding]:
         message = f"{size:,} bytes of {plural(len(missing), 'tensor')} {are} described but not here: {subject.name(missing[0][0])}"
         yield Finding(message, size, advise(Remedy.GET_FILES, subject.artifact))
     elif subject.artifact.format is FormatName.KERAS_ZIP and "weights" not in subject.artifact.facts and not _is_unread(subject):
-        message = "the archive has the model's configuration and none of its weights"
+        message = "the archive has the configuration of the model but no weights"
         yield Finding(message, 0, advise(Remedy.SAVE_WITH_WEIGHTS, subject.artifact))
     elif subject.artifact.format is FormatName.SAVED_MODEL and _lacks_variables(subject):
         count = subject.artifact.facts["variable_count"]
-        message = f"the graph has {plural(count, 'variable')}, and the files with their values (variables/variables.index) are not here"
+        message = f"the graph has {plural(count, 'variable')}, but the files with their values (variables/variables.index) are missing"
         yield Finding(message, 0, advise(Remedy.GET_FILES, subject.artifact))
     elif subject.artifact.format is FormatName.KERAS_PRESET and "weight_files" not in subject.artifact.facts:
-        message = "the folder has the model's configuration and none of its weights in a form that is read"
+        message = "the folder has the configuration of the model but no weights that can be read"
         yield Finding(message, 0, advise(Remedy.GET_FILES, subject.artifact))
 
 
@@ -59,7 +59,7 @@ def _lacking(tensor: Tensor) -> int:
 RULE = Rule(
     "missing-data",
     Severity.ERROR,
-    "A shard or file that is missing makes the artifact look smaller than its model.",
+    "A missing shard or file makes the model look smaller than it is.",
     _find,
     example="700 bytes of 1 tensor is described but not here: encoder/kernel",
     remedies=(

@@ -36,7 +36,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "stablehlo-constants",
     Severity.NOTE,
-    "Weights that a function closes over are frozen into its program, once for each program that uses them.",
+    "Weights that a function captures become constants of its program, once for each program that uses them.",
     _find,
     example=(
         "4,096 bytes (28.3 %) of 1 weight are constants of 1 StableHLO program, not variables: they cannot be trained or restored, "
