@@ -178,18 +178,19 @@ def _notes(notes: Notes, width: int, look: Look) -> Iterator[Spans]:
 
 
 def _commands(block: Commands, width: int) -> Iterator[Spans]:
-    """Show each command with its purpose; the purpose is on a line by itself where both do not fit."""
+    """Show each command beside its purpose, or below it where both do not fit. A command is never wrapped, so it can be copied."""
     first = f"{block.title}: "
-    longest = max((cells(plain(command.line)) for command in block.commands), default=0)
-    for index, command in enumerate(block.commands):
-        begin = first if index == 0 else " " * len(first)
-        line, purpose = plain(command.line), plain(command.purpose)
-        spans: Spans = [(begin, "title" if index == 0 else ""), (line, "remedy")]
-        if len(first) + longest + 2 + cells(purpose) <= width:
-            yield [*spans, (f"{' ' * (longest - cells(line))}  {purpose}", "quiet")]
-        else:
-            yield spans
-            yield from ([(part, "quiet")] for part in wrap(purpose, width, " " * (len(first) + 2)))
+    lines = [(plain(command.line), plain(command.purpose)) for command in block.commands]
+    longest = max((cells(line) for line, _ in lines), default=0)
+    if len(first) + longest + 2 + max((cells(purpose) for _, purpose in lines), default=0) <= width:
+        for index, (line, purpose) in enumerate(lines):
+            begin = first if index == 0 else " " * len(first)
+            yield [(begin, "title"), (line, "remedy"), (f"{' ' * (longest - cells(line))}  {purpose}", "quiet")]
+        return
+    yield [(first.rstrip(), "title")]
+    for line, purpose in lines:
+        yield from ([(part, "quiet")] for part in wrap(f"{purpose}:" if purpose else "", width, "  "))
+        yield [("      ", ""), (line, "remedy")]
 
 
 @cache
