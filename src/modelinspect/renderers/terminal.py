@@ -17,12 +17,12 @@ from modelinspect.renderers.look import NARROWEST, Look
 from modelinspect.renderers.numbers import cell_text, share_text, size_text
 from modelinspect.renderers.waterfall import steps_lines
 from modelinspect.reports.base import Report
-from modelinspect.reports.blocks import Bar, Bars, Block, Commands, Dump, Heading, Lines, Notes, Steps, Table, Unit
+from modelinspect.reports.blocks import Bar, Bars, Block, Commands, Dump, Heading, Lines, Note, Notes, Steps, Table, Unit
 from modelinspect.reports.categories import Category
 
 _LONGEST_BAR = 44
 _SHORTEST_BAR = 4
-_BAR_BESIDE_LEGEND = 8
+_BAR_BESIDE_LEGEND = 6
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 _LOOKED_AT = 2_000
 """Rows of an endless table that its column widths are taken from, where no widest value is given."""
@@ -171,10 +171,19 @@ def _notes(notes: Notes, width: int, look: Look) -> Iterator[Spans]:
         if note.remedy:
             yield from ([(part, "remedy")] for part in wrap(plain(note.remedy), width, "      ", f"    {arrow} "))
         yield from ([("      ", ""), (plain(line), "remedy")] for line in note.short_code)
-        if note.where_code:
-            yield from ([(part, "remedy")] for part in wrap(plain(note.where_code), width, "      "))
+        if note.hidden_lines:
+            yield from _hidden_code(note, width)
     if notes.left_out:
         yield [(f"  {notes.left_out:,} more", "quiet")]
+
+
+def _hidden_code(note: Note, width: int) -> Iterator[Spans]:
+    """Name the command that prints a note's code; the command is never wrapped, so it can be copied."""
+    count, command = f"{note.hidden_lines:,} lines of code:", plain(note.more)
+    if 6 + len(count) + 1 + cells(command) <= width:
+        yield [("      ", ""), (f"{count} {command}", "remedy")]
+    else:
+        yield from ([("      ", ""), (line, "remedy")] for line in (count, command))
 
 
 def _commands(block: Commands, width: int) -> Iterator[Spans]:

@@ -127,10 +127,9 @@ class Note:
         return () if self.more and len(lines) > SHORT_CODE else lines
 
     @property
-    def where_code(self) -> str:
-        """Where to find code that `short_code` leaves out, empty where it leaves out nothing."""
-        count = self.code.count("\n") + 1
-        return f"{count:,} lines of code: {self.more}" if self.code and not self.short_code else ""
+    def hidden_lines(self) -> int:
+        """How many lines of code `short_code` leaves out."""
+        return self.code.count("\n") + 1 if self.code and not self.short_code else 0
 
 
 @dataclass(frozen=True, slots=True)

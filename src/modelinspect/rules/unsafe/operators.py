@@ -167,10 +167,10 @@ _ROWS = (
         _search(
             lambda use: risk_of(use) is None and not _is_flex(use),
             _CUSTOM,
-            "is none of TensorFlow's own operators and needs native code from elsewhere",
+            "is not a TensorFlow operator and needs native code from elsewhere",
         ),
         _CUSTOM,
-        "Erfinv is none of TensorFlow's own operators and needs native code from elsewhere: a custom operator of the model",
+        "Erfinv is not a TensorFlow operator and needs native code from elsewhere: a custom operator of the model",
     ),
     (
         "flex-operator",
@@ -179,10 +179,10 @@ _ROWS = (
         _search(
             lambda use: _is_flex(use) and risk_of(use) is None,
             _FLEX,
-            "is an operator of TensorFlow, whose delegate has to be linked in",
+            "is a TensorFlow operator; the Flex delegate must be linked in",
         ),
         _FLEX,
-        "FlexMatrixInverse is an operator of TensorFlow, whose delegate has to be linked in: a custom operator of the model",
+        "FlexMatrixInverse is a TensorFlow operator; the Flex delegate must be linked in: a custom operator of the model",
     ),
     (
         "unread-operator",

@@ -27,7 +27,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     how = "by their checksums" if subject.measurements is None else "element for element"
     message = (
         f"{size:,} bytes ({subject.share(size)}) are {plural(len(copies), 'tensor')} stored again, equal {how}: "
-        f"{subject.tensor(copy).name.removesuffix(KEY_END)} is {subject.tensor(kept).name.removesuffix(KEY_END)}"
+        f"{subject.tensor(copy).name.removesuffix(KEY_END)} equals {subject.tensor(kept).name.removesuffix(KEY_END)}"
     )
     yield Finding(message, size, duplicate_remedy(subject, copy, kept))
 
@@ -37,7 +37,7 @@ RULE = Rule(
     Severity.WARNING,
     "Every copy of the same elements takes the same space again.",
     _find,
-    example=("16,384 bytes (50.0 %) are 1 tensor stored again, equal element for element: layer_1/kernel is layer_0/kernel"),
+    example=("16,384 bytes (50.0 %) are 1 tensor stored again, equal element for element: layer_1/kernel equals layer_0/kernel"),
     remedies=(
         Remedy.SHARE_LAYER,
         Remedy.SAVE_ONCE,

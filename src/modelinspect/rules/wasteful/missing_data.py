@@ -20,8 +20,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     missing = [(tensor, lacking) for tensor in subject.artifact.tensors if (lacking := _lacking(tensor))]
     if missing:
         size = sum(lacking for _, lacking in missing)
-        are = "is" if len(missing) == 1 else "are"
-        message = f"{size:,} bytes of {plural(len(missing), 'tensor')} {are} described but not here: {subject.name(missing[0][0])}"
+        message = f"{size:,} bytes of {plural(len(missing), 'tensor')} are described but not here: {subject.name(missing[0][0])}"
         yield Finding(message, size, advise(Remedy.GET_FILES, subject.artifact))
     elif subject.artifact.format is FormatName.KERAS_ZIP and "weights" not in subject.artifact.facts and not _is_unread(subject):
         message = "the archive has the configuration of the model but no weights"
@@ -61,7 +60,7 @@ RULE = Rule(
     Severity.ERROR,
     "A missing shard or file makes the model look smaller than it is.",
     _find,
-    example="700 bytes of 1 tensor is described but not here: encoder/kernel",
+    example="700 bytes of 1 tensor are described but not here: encoder/kernel",
     remedies=(
         Remedy.GET_FILES,
         Remedy.SAVE_WITH_WEIGHTS,
