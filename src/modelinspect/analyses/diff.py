@@ -98,9 +98,9 @@ def _shared_layers(before: Subject, after: Subject, pairs: Iterable[Pair]) -> tu
     TFLite knows no layers: a tensor without one is of its counterpart's.
     """
     both = [(pair.before, pair.after) for pair in pairs if pair.before is not None and pair.after is not None]
-    told = [(before.tensor(one), after.tensor(other)) for one, other in both]
+    pairs_of_tensors = [(before.tensor(one), after.tensor(other)) for one, other in both]
     joined = _Joined()
-    known = [(one, other) for one, other in told if one.layer and other.layer]
+    known = [(one, other) for one, other in pairs_of_tensors if one.layer and other.layer]
     for one, other in known:
         if len(one.shape) > 1:
             joined.join(bare_layer(one.layer or ""), bare_layer(other.layer or ""))

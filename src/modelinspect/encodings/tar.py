@@ -96,7 +96,7 @@ class _Walker:
         self._walk.claims.claim(offset, size, kind, self._walk.claims.path(*names))
 
     def _end_kind(self, offset: int) -> RegionKind:
-        """Tell what the rest is: zero blocks up to the record's end are part of the archive, anything else is not."""
+        """Report what the rest is: zero blocks up to the record's end are part of the archive, anything else is not."""
         source = self._walk.source
         while offset < source.size:
             size = min(_ZERO_READ, source.size - offset)

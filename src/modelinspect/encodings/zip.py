@@ -174,9 +174,9 @@ class _Walker:
         locator = offset - _ZIP64_LOCATOR_SIZE
         if locator < 0 or source.read_at(locator, 4) != _ZIP64_LOCATOR:
             return None
-        told = int.from_bytes(source.read_at(locator + 8, 8), "little")
+        stated_offset = int.from_bytes(source.read_at(locator + 8, 8), "little")
         # Bytes put before the archive move the record; without extensible data it is right before its locator.
-        for record in (told, locator - _ZIP64_END_RECORD_SIZE):
+        for record in (stated_offset, locator - _ZIP64_END_RECORD_SIZE):
             if 0 <= record <= locator - _ZIP64_END_RECORD_SIZE and source.read_at(record, 4) == _ZIP64_END_RECORD:
                 break
         else:

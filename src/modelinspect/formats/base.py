@@ -155,7 +155,7 @@ class Parsing:
         self._tensors[tensor] = by
 
     def translate(self, member: str, tensor: Callable[[Tensor], Tensor], diagnostic: Callable[[Diagnostic], Diagnostic]) -> None:
-        """Rewrite what describes a member that is none of the artifact's: tensors with an extent there, diagnostics."""
+        """Rewrite what describes a member that is not in the artifact: tensors with an extent there, diagnostics."""
         for index, old in enumerate(self._tensors):
             if any(extent.member == member for extent in old.extents):
                 self._tensors[index] = tensor(old)

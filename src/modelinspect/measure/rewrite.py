@@ -145,7 +145,7 @@ class FileLike:
         return self._position
 
     def seekable(self) -> bool:
-        """Tell that any place can be moved to."""
+        """Return that any place can be moved to."""
         return True
 
     def tell(self) -> int:
@@ -236,8 +236,8 @@ class _Copier:
 
     def _attributes(self, old: Any, new: Any, path: str) -> None:
         values = {name: old.attrs.get_id(name) for name in _attribute_names(old)}
-        told = self.rewriting.attributes(path, {name: old.attrs[name] for name in values})
-        for name, value in told.items():
+        attributes = self.rewriting.attributes(path, {name: old.attrs[name] for name in values})
+        for name, value in attributes.items():
             kept = values.get(name)
             if kept is not None and value is not None and _same(value, old.attrs[name]):
                 new.attrs.create(name, value, shape=kept.shape, dtype=kept.dtype)

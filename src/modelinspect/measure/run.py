@@ -84,23 +84,23 @@ class _Meter:
     progress: Progress | None
     done: int = 0
     within: int = 0
-    told: int = 0
+    reported: int = 0
 
     def add(self, size: int) -> None:
         """Count bytes of the tensor that is being read."""
         self.within += size
-        self._tell()
+        self._report()
 
     def finish(self, tensor: Tensor) -> None:
         """Count a tensor as read, whatever could be read of it."""
         self.done += tensor.logical_size
         self.within = 0
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         now = min(self.done + self.within, self.total)
-        if self.progress is not None and (now - self.told >= _STRIDE or now == self.total > self.told):
-            self.told = now
+        if self.progress is not None and (now - self.reported >= _STRIDE or now == self.total > self.reported):
+            self.reported = now
             self.progress(now, self.total)
 
 

@@ -23,7 +23,7 @@ def duplicates(side: Subject) -> list[tuple[TensorId, ...]]:
     too, and those that share their bytes are not duplicates.
     """
     if side.measurements is None:
-        return _told(side.artifact.facts.get("duplicate_tensors"), side) or _wrapped_twice(side)
+        return _as_listed(side.artifact.facts.get("duplicate_tensors"), side) or _wrapped_twice(side)
     groups: dict[tuple[object, ...], list[TensorId]] = defaultdict(list)
     for index, tensor in enumerate(side.artifact.tensors):
         measure = side.measurements[index]
@@ -47,7 +47,7 @@ def duplicate_cause(side: Subject, tensor: TensorId, kept: TensorId) -> Cause:
     return Cause.SHARED_DUPLICATE
 
 
-def _told(fact: object, side: Subject) -> list[tuple[TensorId, ...]]:
+def _as_listed(fact: object, side: Subject) -> list[tuple[TensorId, ...]]:
     """Return the groups that the format knows without reading data: a checkpoint's equal checksums."""
     if not isinstance(fact, tuple | list):
         return []

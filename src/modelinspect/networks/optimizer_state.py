@@ -44,8 +44,8 @@ def optimizers_text(before: Subject, after: Subject) -> str:
     held = [slots_text(side, named) for side, named in zip((before, after), names, strict=True)]
     if held[0] == held[1]:
         return optimizer_text(after if names[1] else before)
-    told = [f"{when}, {what}{f' ({named})' if named else ''}" for what, when, named in zip(held, ("before", "after"), names, strict=True)]
-    return f"{STATE}: {'; '.join(told)}"
+    text = [f"{when}, {what}{f' ({named})' if named else ''}" for what, when, named in zip(held, ("before", "after"), names, strict=True)]
+    return f"{STATE}: {'; '.join(text)}"
 
 
 def slots_text(side: Subject, named: str) -> str:

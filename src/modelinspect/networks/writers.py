@@ -49,8 +49,8 @@ def has_keras_metadata(artifact: Artifact) -> bool:
 
 def has_traces(artifact: Artifact) -> bool:
     """Return whether a SavedModel has the functions of each layer."""
-    told = artifact.facts.get("functions")
-    names = [str(entry.get("name")) for entry in told if isinstance(entry, Mapping)] if isinstance(told, tuple | list) else []
+    fact = artifact.facts.get("functions")
+    names = [str(entry.get("name")) for entry in fact if isinstance(entry, Mapping)] if isinstance(fact, tuple | list) else []
     return any(trace in name for name in names for trace in _TRACES)
 
 

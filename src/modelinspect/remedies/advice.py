@@ -65,7 +65,7 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
     text = remedy.text
     name = file_name(artifact)
     target = _made(artifact, name, made or text.made)
-    told: dict[str, str | int] = {
+    own_fields: dict[str, str | int] = {
         "file": name,
         "file_word": shlex.quote(name),
         "outer_word": shlex.quote(outer_name(artifact)),
@@ -74,7 +74,7 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
         "packed": f"{target}.gz",
         **more,
     }
-    values = {field: told[field] if field in told else _FIELDS[field](artifact) for field in _fields(remedy)}
+    values = {field: own_fields[field] if field in own_fields else _FIELDS[field](artifact) for field in _fields(remedy)}
     words = text.words.format(**values)
     outer = "gzip -9" in text.code or "modelinspect " in text.code
     if is_in_archive(artifact) and text.code and not outer:

@@ -37,15 +37,15 @@ def repackable(artifact: Artifact) -> bool:
     """Return whether h5repack writes the artifact again: one whole file, not in an archive, with nothing that the tool fails on."""
     if artifact.format not in HDF5_FORMATS or len(artifact.members) != 1 or is_in_archive(artifact) or artifact.diagnostics:
         return False
-    told = artifact.facts.get("hdf5")
-    hdf5 = told if isinstance(told, Mapping) else {}
+    fact = artifact.facts.get("hdf5")
+    hdf5 = fact if isinstance(fact, Mapping) else {}
     return not any(artifact.facts.get(key) or hdf5.get(key) for key in _UNPACKED)
 
 
 def is_old_hdf5(artifact: Artifact) -> bool:
     """Return whether h5repack makes an artifact smaller: Keras wrote it, in HDF5's oldest layout and without chunks."""
-    told = artifact.facts.get("hdf5")
-    hdf5 = told if isinstance(told, Mapping) else {}
+    fact = artifact.facts.get("hdf5")
+    hdf5 = fact if isinstance(fact, Mapping) else {}
     layouts = hdf5.get("layouts")
     chunked = "filters" in hdf5 or (isinstance(layouts, Mapping) and "chunked" in layouts)
     if artifact.format is FormatName.HDF5 or artifact.size < _WORTH_PACKING or chunked or hdf5.get("superblock_version"):
@@ -250,5 +250,5 @@ def _slot_names(artifact: Artifact) -> str:
 
 
 def _wrappings(artifact: Artifact) -> tuple[str, ...]:
-    told = artifact.facts.get("wrapped_in")
-    return tuple(str(one) for one in told) if isinstance(told, tuple | list) else ()
+    fact = artifact.facts.get("wrapped_in")
+    return tuple(str(one) for one in fact) if isinstance(fact, tuple | list) else ()

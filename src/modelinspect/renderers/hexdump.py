@@ -62,8 +62,8 @@ def _labels(region: DumpRegion, room: int, ellipsis: str) -> Iterator[str]:
     path = plain(region.label) or "unknown"
     if lines > 1:
         yield cut(path, room, ellipsis)
-        told = f"({region.kind}, {region.size:,} bytes)"
-        yield told if len(told) <= room else cut(f"({region.kind})", room, ellipsis)
+        label_text = f"({region.kind}, {region.size:,} bytes)"
+        yield label_text if len(label_text) <= room else cut(f"({region.kind})", room, ellipsis)
     else:
         short = f"{path} ({region.kind})"
         yield short if len(short) <= room else cut(path, room, ellipsis)

@@ -62,7 +62,7 @@ def cells(text: str) -> int:
 
 
 def cut(text: str, width: int, ellipsis: str) -> str:
-    """Cut text to a width in cells; its beginning and, above all, its end stay."""
+    """Cut text to a width in cells; its beginning and most of its end stay."""
     if cells(text) <= width:
         return text
     if width <= len(ellipsis):

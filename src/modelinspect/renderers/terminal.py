@@ -136,10 +136,10 @@ def _table(table: Table, width: int, ellipsis: str) -> Iterator[Spans]:
     yield from _title(table.title, width)
     rows = iter(table.rows)
     looked_at = list(islice(rows, _LOOKED_AT))
-    told = any(column.widest is not None for column in table.columns)
-    if not told:
+    has_widths = any(column.widest is not None for column in table.columns)
+    if not has_widths:
         looked_at += rows
-    kept = list(range(len(table.columns))) if told else worthwhile(table.columns, looked_at)
+    kept = list(range(len(table.columns))) if has_widths else worthwhile(table.columns, looked_at)
     columns = [table.columns[index] for index in kept]
     sample = [*looked_at, *([table.rest] if table.rest is not None else [])]
     texts = [[plain(cell_text(row[index], table.columns[index].unit)) for index in kept] for row in sample]

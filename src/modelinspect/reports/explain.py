@@ -140,7 +140,7 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             yield following
 
     def _more(self, label: str) -> str:
-        """Return the command that prints the code of a finding or cause; only findings of a single artifact have code of their own."""
+        """Return the command that prints the code of a finding or cause; only findings of a single artifact have their own code."""
         is_own = self.before is None and any(entry.rule == label for entry in self.findings)
         return finding_command(label, self.after.location if is_own else STANDARD_INPUT)
 
@@ -255,8 +255,8 @@ def _channel_note(entry: PrunedKernel) -> Note:
     places = [f"{plural(own, 'byte')} of this layer", *(f"{size:,} of {layer}" for layer, size in others[:EVIDENCE_SHOWN])]
     rest = [size for _, size in others[EVIDENCE_SHOWN:]]
     places += [f"{sum(rest):,} of {len(rest):,} more"] if rest else []
-    told = [", ".join(places)] if entry.removable_elsewhere else []
-    return Note(_counted(entry.removable), entry.tensor, "; ".join((*told, *entry.removable_notes)))
+    text = [", ".join(places)] if entry.removable_elsewhere else []
+    return Note(_counted(entry.removable), entry.tensor, "; ".join((*text, *entry.removable_notes)))
 
 
 def _of(slices: tuple[int, int]) -> str | None:

@@ -115,13 +115,13 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
                 entry.group,
                 "yes" if entry.lossless else "no",
                 entry.loads_as,
-                told_basis(entry),
+                basis_text(entry),
             )
             for entry in shown
         ]
         yield Table("How small it could be", columns, rows)
         advisor = Advisor(more=self._more if len(self.options) > 1 else None)
-        notes = tuple(advisor.command(entry.basis, entry.option, _told(entry), entry.command) for entry in shown if entry.command)
+        notes = tuple(advisor.command(entry.basis, entry.option, _notes(entry), entry.command) for entry in shown if entry.command)
         if notes:
             yield Notes("How to get there", notes)
         if self.tensors:
@@ -211,10 +211,10 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
         return Table("Break-even sparsity: sparse TFLite is smaller from this share of zeros", columns, rows)
 
 
-def told_basis(entry: OptionEntry) -> str:
+def basis_text(entry: OptionEntry) -> str:
     """Return how a size is known, with the error of an estimate."""
     return f"{entry.basis} ±{100 * entry.error:.1f} %" if entry.error is not None else entry.basis
 
 
-def _told(entry: OptionEntry) -> str:
+def _notes(entry: OptionEntry) -> str:
     return f"{entry.notes}; loads {entry.loads_as}" if entry.notes else f"loads {entry.loads_as}"

@@ -34,7 +34,7 @@ class Squeezed:
     note: str = ""
 
 
-Tell = Callable[[int], None]
+Report = Callable[[int], None]
 """Takes the bytes that were done since the last report."""
 
 BEST, QUICK = 9, 6
@@ -83,13 +83,13 @@ def _answers(before: Subject | None, after: Subject) -> bool:
     return are_zeros_reported(after, dense_kernels(after))
 
 
-def compress(before: Planning | None, after: Planning, level: int, tell: Tell) -> Compressed | None:
+def compress(before: Planning | None, after: Planning, level: int, report: Report) -> Compressed | None:
     """Run gzip over each side, and again over the kernels with and without their zeros; None where they cannot be read."""
     kernels = dense_kernels(after.subject)
     with ThreadPoolExecutor(2) as pool:
-        old = None if before is None else pool.submit(_gzip, before, level, tell)
+        old = None if before is None else pool.submit(_gzip, before, level, report)
         try:
-            size = _gzip(after, level, tell)
+            size = _gzip(after, level, report)
             zeros = _zeros(after, kernels, level) if are_zeros_reported(after.subject, kernels) else None
             return Compressed(
                 compressor=f"gzip-{level}",
@@ -124,14 +124,14 @@ def _is_float(after: Planning) -> bool:
     return all(tensor.dtype.name == "float32" for tensor in dense_kernels(after.subject).tensors)
 
 
-def _gzip(planning: Planning, level: int, tell: Tell) -> int:
-    return deflated_size(_told(stream(planning), tell), level) + gzip_frame(planning)
+def _gzip(planning: Planning, level: int, report: Report) -> int:
+    return deflated_size(_counted(stream(planning), report), level) + gzip_frame(planning)
 
 
-def _told(blocks: Iterator[bytes], tell: Tell) -> Iterator[bytes]:
+def _counted(blocks: Iterator[bytes], report: Report) -> Iterator[bytes]:
     for block in blocks:
         yield block
-        tell(len(block))
+        report(len(block))
 
 
 class _Meter:

@@ -196,8 +196,8 @@ def _targets(context: Subject) -> dict[str, float]:
     before = context.comparison.before.artifact.facts if context.comparison else {}
     found: dict[str, float] = {}
     for facts in (before, context.artifact.facts):
-        told = facts.get("pruning")
-        for entry in told if isinstance(told, tuple | list) else ():
+        fact = facts.get("pruning")
+        for entry in fact if isinstance(fact, tuple | list) else ():
             if isinstance(entry, Mapping) and isinstance(target := entry.get("target"), float):
                 found[str(entry.get("layer"))] = target
     return found

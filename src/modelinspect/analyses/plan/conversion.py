@@ -160,7 +160,7 @@ def command(planning: Planning, weights: Weights, *, sparse: bool, fixes_batch: 
 
 
 def _calibration(weights: Weights) -> list[str]:
-    """Return lines that calibrate with samples of the user's own, of which there are no stand-ins."""
+    """Return lines that calibrate with the user's own samples, which nothing replaces."""
     name = "TFLITE_BUILTINS_INT8"
     if weights is Weights.INT16X8:
         name = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"

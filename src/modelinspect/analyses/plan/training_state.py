@@ -338,8 +338,8 @@ def _without_wrappers(value: Any, names: dict[str, str], legacy: bool, depth: in
     name, config = value.get("class_name"), value.get("config")
     if isinstance(name, str) and "PruneLowMagnitude" in name and isinstance(config, dict) and isinstance(config.get("layer"), dict):
         inner = {key: item for key, item in config["layer"].items() if not (legacy and key in _NOT_LEGACY)}
-        told = inner.get("config")
-        own = told.get("name") if isinstance(told, dict) else None
+        fact = inner.get("config")
+        own = fact.get("name") if isinstance(fact, dict) else None
         if isinstance(own, str):
             names[str(config.get("name", value.get("name", "")))] = own
             inner.update({"name": own} if "name" in value else {})

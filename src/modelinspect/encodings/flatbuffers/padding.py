@@ -17,7 +17,7 @@ from modelinspect.encodings.flatbuffers.sheet import Sheet
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
 
-TOLD = 20
+MOST_REPORTED = 20
 _LARGEST_ALIGNMENT = 64
 """More zeros than that between two structures are not writer's padding: they are reported."""
 
@@ -60,15 +60,15 @@ def _tail(sheet: Sheet, last: int, alignment: int) -> int:
 
 
 def _claim_remains(walk: Walk, sheet: Sheet, starts: list[int], sizes: list[int], vtables: set[int]) -> None:
-    told = 0
+    run_count = 0
     for start, size in zip(starts, sizes, strict=True):
         left = remains(sheet, start, start + size, vtables)
         if size - left >= 4 or any(sheet.bytes_at(start + left, size - left)):
-            told += 1
-            if told <= TOLD:
+            run_count += 1
+            if run_count <= MOST_REPORTED:
                 walk.report(FormatError(f"{size:,} bytes belong to no structure that the root leads to", walk.source.name, start))
             continue
         walk.claims.claim(start, size, RegionKind.FREE, walk.claims.path("unreferenced"))
-    if told > TOLD:
-        problem = f"{told - TOLD:,} more runs of bytes belong to no structure that the root leads to"
+    if run_count > MOST_REPORTED:
+        problem = f"{run_count - MOST_REPORTED:,} more runs of bytes belong to no structure that the root leads to"
         walk.report(FormatError(problem, walk.source.name, starts[0]))

@@ -27,7 +27,7 @@ from modelinspect.encodings.flatbuffers.tables import Reader, Table
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError, TruncatedError
 
-TOLD = 20
+MOST_REPORTED = 20
 """Troubles of one kind and type that are given one by one."""
 
 
@@ -99,7 +99,7 @@ class _Walker:
         self.budget = 4 * sheet.size + (1 << 20)
         self.contents: list[Content] = []
         self.troubles = 0
-        self.told: dict[str, int] = {}
+        self.listed: dict[str, int] = {}
 
     def run(self, end: int | None) -> Document:
         root = self._header()
@@ -113,9 +113,9 @@ class _Walker:
             sound = False
             self.troubles += 1
             self.walk.report(error)
-        for what, count in self.told.items():
-            if count > TOLD:
-                self.walk.report(FormatError(f"{count - TOLD:,} more: {what}", self.walk.source.name))
+        for what, count in self.listed.items():
+            if count > MOST_REPORTED:
+                self.walk.report(FormatError(f"{count - MOST_REPORTED:,} more: {what}", self.walk.source.name))
         used = None if self.troubles else self.seen_vtables
         last = claim_padding(self.walk, self.sheet, self.columns, self.schema.alignment, end, used)
         reader = Reader(self.sheet, self.schema, self.walk.source.name)
@@ -142,9 +142,9 @@ class _Walker:
 
     def _trouble(self, what: str, positions: Positions, error: type[FormatError] = FormatError) -> None:
         self.troubles += len(positions)
-        told = self.told.get(what, 0)
-        self.told[what] = told + len(positions)
-        for position in positions[: max(TOLD - told, 0)].tolist():
+        listed = self.listed.get(what, 0)
+        self.listed[what] = listed + len(positions)
+        for position in positions[: max(MOST_REPORTED - listed, 0)].tolist():
             self.walk.report(error(what, self.walk.source.name, position))
 
     def _outside(self, what: str, holders: Positions, targets: Positions) -> None:

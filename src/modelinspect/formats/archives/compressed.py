@@ -29,7 +29,7 @@ def open_compressed(site: Site, run: Span, source: DecompressedSource, codec: Co
 
     Its regions become regions of the outer site below ``path`` when parsing finishes.
     """
-    # An offset makes the name of this member, which the finished artifact does not have, one of its own.
+    # An offset makes the name of this member, which the finished artifact does not have, unique.
     member = f"{source.name} at {site.claims.base + run.offset}"
     claims = ByteMapBuilder(member, source.size, site.limits)
     step = DecompressStep(run.offset, run.size, codec.value, source.size)

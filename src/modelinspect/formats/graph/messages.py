@@ -269,7 +269,7 @@ class MessageWalk:
         return ""
 
     def _interface(self, body: Body, tag: int, begin: int, end: int) -> None:
-        """Tell a function's body of its arguments (signature.input_arg) and results (ret)."""
+        """Pass a function its arguments (signature.input_arg) and results (ret)."""
         if tag not in (0x0A, 0x22):
             return
         data = self.wire.bytes(begin, end)

@@ -162,12 +162,12 @@ class _Model:
             self._diagnose(f"{_CONFIG} holds no configuration of a model")
         else:
             facts.update({"model_class": model.class_name, "model_name": model.name, "compiled": compile_config(config) is not None})
-            told: dict[str, Fact] = {
+            seen_facts: dict[str, Fact] = {
                 "optimizer": optimizer_name(compile_config(config)),
                 "pruning": pruning_settings(model),
                 "quantized_layers": quantized_layers(model),
             }
-            add_facts(facts, {name: fact for name, fact in told.items() if fact})
+            add_facts(facts, {name: fact for name, fact in seen_facts.items() if fact})
         first = self.parsing.tensor_count
         self._read_weights(model, compile_config(config))
         configs = store_paths(model) if model is not None else {}

@@ -91,9 +91,9 @@ def pruning_settings(model: LayerConfig) -> tuple[Fact, ...]:
         if not isinstance(schedule, Mapping) or not layer.children:
             continue
         settings = schedule.get("config")
-        told = settings if isinstance(settings, Mapping) else {}
-        target = told.get("final_sparsity", told.get("target_sparsity"))
-        name, begin = schedule.get("class_name"), told.get("begin_step")
+        options = settings if isinstance(settings, Mapping) else {}
+        target = options.get("final_sparsity", options.get("target_sparsity"))
+        name, begin = schedule.get("class_name"), options.get("begin_step")
         found.append(
             {
                 "layer": layer.children[0].name,
@@ -114,8 +114,8 @@ def computing_policy(layer: LayerConfig) -> str:
     """
     policy = layer.settings.get("dtype")
     if isinstance(policy, Mapping):
-        told = policy.get("config")
-        config = told if isinstance(told, Mapping) else {}
+        inner = policy.get("config")
+        config = inner if isinstance(inner, Mapping) else {}
         mode, source = config.get("mode"), config.get("source_name")
         policy = f"{mode}_from_{source}" if isinstance(mode, str) else config.get("name")
     return policy if isinstance(policy, str) else ""

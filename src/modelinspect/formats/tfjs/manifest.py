@@ -69,11 +69,11 @@ def read_manifest(value: object, member: str) -> tuple[list[Group], list[FormatE
 def _weight(entry: object, member: str) -> Weight:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         raise FormatError("a weight of the manifest has no name", member)
-    name, shape, told = entry["name"], entry.get("shape"), entry.get("dtype")
+    name, shape, fact = entry["name"], entry.get("shape"), entry.get("dtype")
     if not isinstance(shape, list) or not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape):
         raise FormatError(f"weight {name} has no shape", member)
     quantization = entry.get("quantization")
-    stored = quantization.get("dtype", told) if isinstance(quantization, Mapping) else told
+    stored = quantization.get("dtype", fact) if isinstance(quantization, Mapping) else fact
     dtype = DTYPES.get(stored) if isinstance(stored, str) else None
     if dtype is None or (dtype.bits == 0 and dtype.name != "string") or dtype.bits % 8:
         raise FormatError(f"weight {name} is of an unknown type: {stored!r}", member)
@@ -81,7 +81,7 @@ def _weight(entry: object, member: str) -> Weight:
         raise FormatError(f"weight {name} is larger than any file", member)
     group = entry.get("group")
     affine = _affine(quantization) if isinstance(quantization, Mapping) else None
-    original = quantization.get("original_dtype", told) if isinstance(quantization, Mapping) else ""
+    original = quantization.get("original_dtype", fact) if isinstance(quantization, Mapping) else ""
     return Weight(name, dtype, tuple(shape), group if isinstance(group, str) else "", affine, original if isinstance(original, str) else "")
 
 

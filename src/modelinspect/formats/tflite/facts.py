@@ -14,7 +14,7 @@ NAMED = 1_000
 """Names that one fact lists at most."""
 
 
-def tell_model(model: Model, names: Mapping[tuple[int, int], str], facts: Facts) -> None:
+def add_model_facts(model: Model, names: Mapping[tuple[int, int], str], facts: Facts) -> None:
     """Add the facts of a model; ``names`` are those of its stored tensors."""
     facts["schema_version"] = model.version
     facts["description"] = model.description
@@ -44,9 +44,9 @@ def tell_model(model: Model, names: Mapping[tuple[int, int], str], facts: Facts)
         facts["densify"] = tuple(densify[:NAMED])
 
 
-def tell_buffers(model: Model, used: set[int], told: set[int], shared: int, facts: Facts) -> list[int]:
+def add_buffer_facts(model: Model, used: set[int], listed: set[int], shared: int, facts: Facts) -> list[int]:
     """Add the facts of buffers; return those that hold bytes and that nothing uses."""
-    unused = [index for index, buffer in enumerate(model.buffers) if buffer.size and index not in used and index not in told]
+    unused = [index for index, buffer in enumerate(model.buffers) if buffer.size and index not in used and index not in listed]
     facts["buffers"] = {
         "count": len(model.buffers),
         "empty": sum(not buffer.size for buffer in model.buffers),

@@ -40,9 +40,9 @@ class _Network(Traversal[Wire]):
 
     def make_input(self, name: str, layer: LayerConfig) -> Wire:
         for key in ("batch_input_shape", "batch_shape"):
-            told = items(layer.settings.get(key))
-            if told and len(told) > 1 and isinstance(told[-1], int) and told[-1] > 0:
-                wire = self.builder.wires.new(told[-1], len(told))
+            fact = items(layer.settings.get(key))
+            if fact and len(fact) > 1 and isinstance(fact[-1], int) and fact[-1] > 0:
+                wire = self.builder.wires.new(fact[-1], len(fact))
                 self.builder.wires.stop([wire], INPUTS)
                 return wire
         return unknown()
@@ -143,9 +143,7 @@ def _activated(use: _Use, wire: Wire, key: str = "activation") -> Wire:
         return wire
     function = KERAS.get(name) if isinstance(name, str) else None
     if function is None:
-        use.builder.wires.stop(
-            [wire], f"{use.layer.name} ({name if isinstance(name, str) else 'an activation of its own'}) takes them together"
-        )
+        use.builder.wires.stop([wire], f"{use.layer.name} ({name if isinstance(name, str) else 'a custom activation'}) takes them together")
         return unknown(wire.rank)
     return use.builder.mapped(wire, function)
 

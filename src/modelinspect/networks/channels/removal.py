@@ -100,7 +100,7 @@ class _Verdict:
     reasons: dict[int, str]
 
     def of(self, cut: Cut) -> Bits:
-        """Tell which places of a cut go."""
+        """Return which places of a cut are removed."""
         found: Bits = self.gone[self.roots[cut.ids]]
         return found
 

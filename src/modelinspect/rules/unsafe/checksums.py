@@ -22,17 +22,17 @@ from modelinspect.sources.decompressed import Codec, DecompressedSource
 from modelinspect.sources.files import FileSet
 
 _REMEDY = "get it again: it was damaged on its way, or changed by hand"
-_told = with_code(Code.CHECKSUM, _REMEDY)
+_code_reported = with_code(Code.CHECKSUM, _REMEDY)
 
 
 def _find_checksum(subject: Subject) -> Iterator[Finding]:
-    told = list(_told(subject))
-    yield from told
+    findings = list(_code_reported(subject))
+    yield from findings
     if subject.measurements is None:
         return
     for message, place in wrong_tensors(subject.artifact, subject.files):
         yield Finding(message, place.size or 0, _REMEDY, place)
-    seen = {found.place.offset for found in told if found.place is not None}
+    seen = {found.place.offset for found in findings if found.place is not None}
     for member in subject.artifact.members:
         source = subject.files.open(member.name)
         if source.size < len(LOCAL_HEADER) or source.read_at(0, len(LOCAL_HEADER)) != LOCAL_HEADER:
@@ -95,8 +95,8 @@ def wrong_tensors(artifact: Artifact, files: FileSet) -> Iterator[tuple[str, Pla
                 continue
             found = _checksum(files.open(shard), entry)
             if found is not None and found != entry.crc32c:
-                told = f"tensor {entry.name} has the checksum {found:#010x} but the index states {entry.crc32c:#010x}"
-                yield told, Place(shard, entry.span.offset, entry.span.size)
+                text = f"tensor {entry.name} has the checksum {found:#010x} but the index states {entry.crc32c:#010x}"
+                yield text, Place(shard, entry.span.offset, entry.span.size)
 
 
 def _checksum(source: Source, entry: BundleEntry) -> int | None:

@@ -14,8 +14,8 @@ from modelinspect.rules.base import Finding, Rule, Threshold
 
 def densified(subject: Subject) -> list[str]:
     """Return the names of the tensors that a DENSIFY operator expands."""
-    told = subject.artifact.facts.get("densify")
-    entries = told if isinstance(told, tuple | list) else ()
+    fact = subject.artifact.facts.get("densify")
+    entries = fact if isinstance(fact, tuple | list) else ()
     return [str(entry["input"]) for entry in entries if isinstance(entry, Mapping) and "input" in entry]
 
 

@@ -24,9 +24,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     values.sort(key=lambda value: -_number(value, "size"))
     size = sum(_number(value, "size") for value in values)
     weights = _weights(subject)
-    told = "; ".join(_described(value, weights) for value in values[:_SHOWN])
+    text = "; ".join(_described(value, weights) for value in values[:_SHOWN])
     more = f"; and {plural(len(values) - _SHOWN, 'more value')}" if len(values) > _SHOWN else ""
-    message = f"{size:,} bytes ({subject.share(size)}) are values written as text in the configuration: {told}{more}"
+    message = f"{size:,} bytes ({subject.share(size)}) are values written as text in the configuration: {text}{more}"
     yield Finding(message, size, plain_values(subject.artifact, {str(value["kind"]) for value in values}))
 
 

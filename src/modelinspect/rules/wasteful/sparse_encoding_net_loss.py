@@ -24,10 +24,10 @@ def _find(subject: Subject) -> Iterator[Finding]:
         return
     elements = sum(tensor.element_count for tensor in sparse)
     zeros = sum(measure.zero_count or 0 for tensor, measure in subject.measured() if tensor.storage is Storage.SPARSE)
-    told = f" at {percent(zeros, elements)} zeros" if zeros else ""
+    text = f" at {percent(zeros, elements)} zeros" if zeros else ""
     takes = plural(len(sparse), "tensor takes", "tensors take")
     message = (
-        f"sparse storage costs {loss:,} bytes more than dense{told}: {takes} {values:,} bytes of values and "
+        f"sparse storage costs {loss:,} bytes more than dense{text}: {takes} {values:,} bytes of values and "
         f"{index:,} of indices, {dense:,} bytes when dense; the converter encodes kernels with at least 30 % zeros and does not "
         f"compare sizes"
     )

@@ -30,8 +30,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
 
 def _cut(subject: Subject) -> Iterator[Mapping[str, Any]]:
     """Yield what the TFLite format says about the sparse tensors that whole blocks do not cover, those without any value too."""
-    told = subject.artifact.facts.get("sparse_tensors")
-    for entry in told if isinstance(told, tuple | list) else ():
+    fact = subject.artifact.facts.get("sparse_tensors")
+    for entry in fact if isinstance(fact, tuple | list) else ():
         if isinstance(entry, Mapping) and entry.get("uncovered_elements"):
             yield entry
 
