@@ -41,6 +41,7 @@ bench: $(VENV)/.installed-all
 docs: $(VENV)/.installed-all
 	$(BIN)/python docs/generate_reference.py
 	$(BIN)/python docs/generate_rules.py
+	$(BIN)/python docs/generate_messages.py
 	$(BIN)/python docs/article/make.py
 	$(BIN)/python docs/run_blocks.py
 	$(BIN)/python -m sphinx -W --keep-going -n -q -E -b html docs site

@@ -1,4 +1,4 @@
-"""Writes docs/reference/rules/: what each rule and each cause means, read off the code.
+"""Write docs/reference/rules/: what each rule and each cause means, from the code.
 
 usage: python docs/generate_rules.py
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelinspect.analyses.explain.meaning import meaning, names
-from modelinspect.reports.meaning import Meaning
+from modelinspect.reports.meaning import Kind, Meaning
 
 DOCS = Path(__file__).resolve().parent / "reference" / "rules"
 _NOTE = "<!-- Written by docs/generate_rules.py; do not edit. -->"
@@ -16,8 +16,8 @@ _HEAD = f"""# Rules and causes
 
 {_NOTE}
 
-A *cause* is where a difference in size comes from: `explain` puts every byte of it down to exactly one. A *rule* finds what
-explains a size without a difference, or what is wrong; `inspect`, `explain` and `lint` tell its findings.
+A *cause* is where a difference in size comes from: `explain` gives every byte of the difference exactly one cause. A *rule*
+finds what explains a size without a difference, or what is wrong; `inspect`, `explain` and `lint` show its findings.
 `modelinspect explain NAME` prints any of these pages.
 
 | name | | |
@@ -30,10 +30,11 @@ def pages() -> dict[Path, str]:
     index, made = _HEAD, {}
     for name in names():
         found = meaning(name)
-        if found is not None:
-            made[DOCS / f"{name}.md"] = f"# {name}\n\n{_NOTE}\n" + "".join(map(_section, found.meanings))
-            kinds = " and ".join(f"{entry.kind}, {entry.severity}" if entry.severity else entry.kind for entry in found.meanings)
-            index += f"| [`{name}`]({name}.md) | {kinds} | {found.meanings[0].meaning} |\n"
+        entries = [] if found is None else [entry for entry in found.meanings if entry.kind in (Kind.RULE, Kind.CAUSE)]
+        if entries:
+            made[DOCS / f"{name}.md"] = f"# {name}\n\n{_NOTE}\n" + "".join(map(_section, entries))
+            kinds = " and ".join(f"{entry.kind}, {entry.severity}" if entry.severity else entry.kind for entry in entries)
+            index += f"| [`{name}`]({name}.md) | {kinds} | {entries[0].meaning} |\n"
     return {DOCS / "README.md": index, **made}
 
 
@@ -46,7 +47,9 @@ def _section(found: Meaning) -> str:
     if found.remedies.keys() == {""}:
         text += f"\nWhat to do:\n\n```text\n{found.remedies['']}\n```\n"
     elif found.remedies:
-        text += f"\nWhat to do{', as it applies' if len(found.remedies) > 1 else ''}:\n\n" + "".join(map(_remedy, found.remedies.items()))
+        text += f"\nWhat to do{', depending on the model' if len(found.remedies) > 1 else ''}:\n\n" + "".join(
+            map(_remedy, found.remedies.items())
+        )
     return text.rstrip() + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Shows where the bytes of a TensorFlow model file go, and why.
+"""Show where the bytes of a TensorFlow model file go, and why.
 
 The names below are imported when they are first used: ``import modelinspect`` loads no numpy, h5py, protobuf, rich,
 typer or fsspec.

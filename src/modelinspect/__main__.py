@@ -1,4 +1,4 @@
-"""Runs the command line: ``python -m modelinspect``."""
+"""Run the command line: ``python -m modelinspect``."""
 
 from __future__ import annotations
 

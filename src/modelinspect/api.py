@@ -1,4 +1,4 @@
-"""Opens and inspects artifacts: the functions that ``import modelinspect`` offers."""
+"""Open and inspect artifacts: the functions that ``import modelinspect`` offers."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def inspect(
     """Say where the bytes of an artifact go. Raises `ModelInspectError`.
 
     ``measure=False`` reads no weights, and zeros are unknown. ``by`` rolls the bytes up by any keys ("layer",
-    "category", …), ``top`` keeps that many of those rows. ``progress`` is told how many bytes of weights were read.
+    "category", …), ``top`` keeps that many of those rows. ``progress`` receives how many bytes of weights were read.
     ``pictures`` keeps what a page draws: the bytes as a tree, and every region as a ribbon.
     """
     from modelinspect.analyses.rollup import parse_keys
@@ -153,7 +153,7 @@ def explain(
     """Say why two artifacts differ in size or do not, or why one has its size. Raises `ModelInspectError`.
 
     Every byte of the difference goes to exactly one cause. ``compressors`` runs gzip over both for real, and computes what writes zeros
-    in less; None does so where it answers something and takes two or three seconds at the most.
+    in less; None does so where it answers something and takes two or three seconds at most.
     """
     from modelinspect.analyses.explain.compare import explain as find_causes
     from modelinspect.analyses.explain.compressed import squeeze
@@ -281,8 +281,8 @@ def plan(
     """Say how small an artifact could be, and how to get there. Raises `ModelInspectError`.
 
     ``only`` names the options to compute; ``convert`` runs TensorFlow's converter as well, in a separate process, and measures its files.
-    Compressors run for real over all bytes, and ``progress`` is told how far they are; with ``measure=False`` no weights are read, and
-    what the structure alone tells is left; with ``downloads=False`` the gzipped size of each option is left out, which for
+    Compressors run for real over all bytes, and ``progress`` receives how far they are; with ``measure=False`` no weights are read, and
+    what can be known from the structure is left; with ``downloads=False`` the gzipped size of each option is left out, which for
     predicted TFLite forms is most of the work. After ``seconds``, no further option is begun and compressors stop; the report says what
     was left out.
     """
@@ -378,7 +378,7 @@ def check(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
-    """Hold an artifact against a budget: a TOML file, or a table of the same keys. Raises `ModelInspectError`.
+    """Check an artifact against a budget: a TOML file, or a table of the same keys. Raises `ModelInspectError`.
 
     Growth is measured against the lock beside the file; ``growth=False`` leaves it out, and so does a table.
     """

@@ -1,8 +1,8 @@
-"""Names every exception that modelinspect raises.
+"""Every exception that modelinspect raises.
 
 ::
 
-    ModelInspectError            above all
+    ModelInspectError            the base of all
     ├── LocationError            nothing can be opened there
     ├── SourceChangedError       a file became shorter while it was read
     ├── FormatError              bytes that do not follow their specification
@@ -12,10 +12,10 @@
     │   └── LimitError           bytes that ask for more than `Limits` allows
     ├── UnknownFormatError       no format recognises the artifact
     ├── SelectionError           the artifact has no such member, byte or tensor
-    ├── UsageError               the command line asks for something that makes no sense
+    ├── UsageError               the command line asks for something that is invalid
     ├── OutputError              the result cannot be written
     ├── MissingExtraError        an optional dependency is not installed
-    └── InvariantError           a mistake of modelinspect itself
+    └── InvariantError           a bug in modelinspect
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class SelectionError(ModelInspectError):
 
 
 class UsageError(ModelInspectError):
-    """The command line asks for something that makes no sense."""
+    """The command line asks for something that is invalid."""
 
 
 class OutputError(ModelInspectError):

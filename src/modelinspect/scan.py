@@ -1,4 +1,4 @@
-"""Inspects many artifacts on any executor, into one table."""
+"""Inspect many artifacts on any executor, into one table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modelinspect.sources.files import FileSet
 from modelinspect.sources.opening import open_location
 
 Progress = Callable[[int, int], None]
-"""Is told how many artifacts are done, and how many there are."""
+"""Receives how many artifacts are done, and how many there are."""
 
 
 def scan(
@@ -66,7 +66,7 @@ def _answers(
                 yield futures[index].result()
                 continue
         except BrokenExecutor:
-            pass  # it was killed, or waited behind one that was: it gets a process of its own
+            pass  # it was killed, or waited after one that was: it gets its own process
         yield _alone(look, location, again)
 
 

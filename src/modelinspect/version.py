@@ -1,3 +1,3 @@
-"""Names this version of modelinspect."""
+"""Name this version of modelinspect."""
 
 VERSION = "0.1.0"

@@ -109,7 +109,7 @@ def test_a_device_is_not_read() -> None:
 
 @pytest.mark.parametrize("path", ["", "a\0b"])
 def test_what_is_no_path_is_refused(path: str) -> None:
-    assert "is no path" in refused(run_cli("inspect", path))
+    assert "not a path" in refused(run_cli("inspect", path))
 
 
 @pytest.mark.parametrize("command", COMMANDS)

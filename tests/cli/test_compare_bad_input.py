@@ -96,7 +96,7 @@ def test_the_same_path_twice_differs_in_nothing_and_says_that_it_is_the_same(nam
     path = fixture_path(name)
     told = report("explain", path, path)
     assert (told["delta"], told["causes"]) == (0, [])
-    assert told["summary"][0] == "No difference in size: both are the same artifact."
+    assert told["summary"][0] == "Same size: both are the same file."
     assert {"identical-weights", "baseline-already-sparse"}.isdisjoint(finding["rule"] for finding in told["findings"])
     assert "No difference" in run_cli("diff", path, path).text
 
@@ -104,7 +104,7 @@ def test_the_same_path_twice_differs_in_nothing_and_says_that_it_is_the_same(nam
 def test_a_copy_is_told_to_have_the_same_weights(tmp_path: Path) -> None:
     shutil.copy(fixture_path(WHOLE), tmp_path / "copy.h5")
     told = report("explain", fixture_path(WHOLE), tmp_path / "copy.h5")
-    assert told["summary"][0].startswith("No difference in size, because the weights are the same: all 4 tensors have equal elements")
+    assert told["summary"][0].startswith("Same size, because the weights are the same: all 4 tensors have equal elements")
 
 
 CUT = [
@@ -137,7 +137,7 @@ def test_a_truncated_side_is_shown_as_far_as_it_goes_and_fails(name: str, size: 
         assert cut.name in done.err
         if command != "plan":
             assert "Damaged" in done.text
-            assert "What makes it smaller" not in done.text or paths[-1] == whole
+            assert "Smaller forms" not in done.text or paths[-1] == whole
     assert report("explain", whole, cut)["delta"] == cut.stat().st_size - whole.stat().st_size
     refused(run_cli("explain", whole, cut, "--strict"))
 

@@ -22,13 +22,17 @@ def test_the_demo_shows_two_files_of_one_size_and_says_why(tmp_path: Path) -> No
     assert result.code == 0
     assert result.err == ""
     for words in (
-        "$ modelinspect original.h5\noriginal.h5  25,656 bytes",
-        "$ modelinspect explain original.h5 pruned.h5",
+        "$ modelinspect explain original.h5 pruned.h5 --top 1\noriginal.h5 → pruned.h5  25,656 bytes",
+        "Same size, because a zero is stored like any other number",
         "dense-zeros",
         "modelinspect --help",
     ):
         assert words in result.text
     assert str(PROJECT) not in result.text
+
+
+def test_the_demo_fits_two_screens() -> None:
+    assert len(run_cli("demo", columns=80).text.splitlines()) <= 48
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80])
@@ -73,7 +77,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     script = f"{sys.executable} -m modelinspect demo; echo $? >&2"
     done = subprocess.run(["bash", "-c", f"({script}) | head -1"], capture_output=True, text=True, check=True)
     assert done.stderr == "0\n"
-    assert done.stdout.startswith("Two files")
+    assert done.stdout.startswith("Two Keras models")
 
 
 def test_the_demo_loads_no_tensorflow() -> None:

@@ -103,4 +103,4 @@ def test_a_file_with_the_name_of_a_rule_is_a_file(tmp_path: Path) -> None:
 def test_the_screen_fits_80_columns(before: str, after: str) -> None:
     lines = run_cli("explain", fixture_path(before), fixture_path(after)).text.splitlines()
     assert max(len(line) for line in lines if not line.startswith(" " * 6)) <= 80  # commands stay whole, to be copied
-    assert "Did pruning take?" in lines or "archives" in after
+    assert "Was pruning applied?" in lines or "archives" in after

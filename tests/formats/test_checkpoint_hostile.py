@@ -70,7 +70,7 @@ def test_an_index_opens_no_file_that_is_not_a_listed_shard_of_its_prefix() -> No
         (entry(1, [-2], 0, bytes(8)), "negative"),
         (entry(7, [2**60], 0, bytes(8)), "do not fit"),
         (entry(7, [2], 0, bytes(8)), "strings of a tensor need 6 bytes"),
-        (entry(21, [1], 0, bytes(8)), "stand behind the variants"),
+        (entry(21, [1], 0, bytes(8)), "are after the variants"),
         (entry(1, [2], 4, bytes(8)), "cut short"),
         (entry(1, [2], 2**62, bytes(8)), "cut short"),
         (b"\xff\xff", "BundleEntryProto"),

@@ -172,7 +172,7 @@ def test_a_file_outside_the_folder_is_never_opened(tmp_path: Path, path: str) ->
         ({"name": "a", "shape": [2**62], "dtype": "float32"}, "larger than any file"),
         ({"name": 3, "shape": [2], "dtype": "float32"}, "no name"),
         ({"name": "a", "shape": [10**6], "dtype": "string"}, "not whole"),
-        ({"name": "a", "shape": [1], "dtype": "uint8"}, "behind the last weight"),
+        ({"name": "a", "shape": [1], "dtype": "uint8"}, "after the last weight"),
         ("nonsense", "no name"),
     ],
 )

@@ -49,7 +49,7 @@ def test_an_unpacked_keras_file_and_weights_beside_a_configuration_are_for_keras
     assert check(job(tmp_path)).engine is Engine.KERAS
     assert check(job(tmp_path / "model.weights.h5")).engine is Engine.KERAS
     (tmp_path / "config.json").unlink()
-    with pytest.raises(PruningError, match="holds weights alone"):
+    with pytest.raises(PruningError, match="has only weights"):
         check(job(tmp_path / "model.weights.h5"))
 
 

@@ -46,7 +46,7 @@ def test_names_from_files_cannot_break_the_xml() -> None:
 
 
 def test_other_reports_are_refused() -> None:
-    with pytest.raises(UsageError, match="check alone"):
+    with pytest.raises(UsageError, match="check only"):
         written(modelinspect.inspect(fixture_path("mlp/stripped.h5"), measure=False))
 
 

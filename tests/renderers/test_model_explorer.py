@@ -43,7 +43,7 @@ def test_nodes_of_a_graph_are_named_by_their_names() -> None:
     ("arguments", "problem"),
     [
         (("tensors", fixture_path("mlp/stripped.h5")), "is keras-hdf5; Model Explorer needs one of tflite, graph-def, saved-model"),
-        (("map", fixture_path("tflite/float.tflite")), "model-explorer is a form of inspect and tensors alone"),
+        (("map", fixture_path("tflite/float.tflite")), "--format model-explorer is available for inspect and tensors only"),
     ],
 )
 def test_what_has_no_graph_is_refused_in_one_line(arguments: tuple[str, str], problem: str) -> None:

@@ -104,5 +104,5 @@ def test_the_schema_refuses_what_is_wrong(path: tuple[str | int, ...], value: ob
 
 
 def test_other_reports_are_refused() -> None:
-    with pytest.raises(UsageError, match="lint alone"):
+    with pytest.raises(UsageError, match="lint only"):
         written(modelinspect.inspect(fixture_path("mlp/stripped.h5"), measure=False))

@@ -1,1 +1,1 @@
-"""Answers questions from artifacts and measurements."""
+"""Answer questions from artifacts and measurements."""

@@ -1,4 +1,4 @@
-"""Turns kinds, roles, storage and measured zeros into categories: every byte of an artifact in one row of a ledger."""
+"""Turn kinds, roles, storage and measured zeros into categories: every byte of an artifact in one row of a ledger."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _kind_category(kind: RegionKind) -> Category:
 
 
 def _share_out(artifact: Artifact, zeros: Mapping[int, int], sizes: NDArray[np.int64], tensors: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return each region's zero bytes: a tensor's over its regions by their sizes, so that they sum to the tensor's."""
+    """Return each region's zero bytes: a tensor's over its regions by their sizes, so they sum to the tensor's."""
     order = np.argsort(tensors, kind="stable")
     sizes, tensors = sizes[order], tensors[order]
     shares = np.zeros(len(sizes), dtype=np.int64)

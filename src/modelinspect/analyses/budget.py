@@ -1,4 +1,4 @@
-"""Holds an artifact against a budget."""
+"""Check an artifact against a budget."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def _member(files: FileSet, name: str) -> Iterator[bytes]:
 
 def _at_most(check: str, subject: str, actual: int, limit: int, what: str) -> CheckEntry:
     over = actual - limit
-    told = f"{over:,} over the limit of {limit:,}" if over > 0 else f"within the limit of {limit:,}"
+    text = f"{over:,} over the limit of {limit:,}" if over > 0 else f"within the limit of {limit:,}"
     return CheckEntry(
-        check=check, subject=subject, unit="bytes", actual=actual, limit=limit, ok=over <= 0, message=f"{what} {actual:,} bytes, {told}"
+        check=check, subject=subject, unit="bytes", actual=actual, limit=limit, ok=over <= 0, message=f"{what} {actual:,} bytes, {text}"
     )
 
 
@@ -122,7 +122,7 @@ def _sparsity(artifact: Artifact, budget: Budget, measurements: Measurements) ->
         lowest = min(matching, key=lambda name: (matching[name], name))
         zero, count = zeros[lowest]
         below = sum(share < floor for share in matching.values())
-        told = f"{percent(zero, count)} of the elements of the kernels of {lowest} are zero, the least of {plural(len(matching), 'layer')}"
+        text = f"{percent(zero, count)} of the elements of the kernels of {lowest} are zero, the least of {plural(len(matching), 'layer')}"
         rest = f"below the floor of {floor:.1%}" if below else f"at or above the floor of {floor:.1%}"
         more = f"; {plural(below, 'layer')} in all" if below > 1 else ""
         yield CheckEntry(
@@ -132,7 +132,7 @@ def _sparsity(artifact: Artifact, budget: Budget, measurements: Measurements) ->
             actual=shares[lowest],
             limit=float(floor),
             ok=not below,
-            message=f"{told}, {rest}{more}",
+            message=f"{text}, {rest}{more}",
         )
 
 
@@ -155,11 +155,11 @@ def _efficiency(artifact: Artifact, budget: Budget, measurements: Measurements) 
                 bits += (tensor.element_count - measure.zero_count) * tensor.dtype.bits
     share = bits / 8 / artifact.size if artifact.size else 0.0
     ok = share >= budget.efficiency
-    told = f"{bits // 8:,} bytes of weights that are not zero are {share:.1%} of the artifact"
+    text = f"{bits // 8:,} bytes of weights that are not zero are {share:.1%} of the artifact"
     rest = f"{'at or above' if ok else 'below'} the floor of {budget.efficiency:.1%}"
     more = f"; {plural(unknown, 'tensor')} could not be measured" if unknown else ""
     yield CheckEntry(
-        check="efficiency", subject="", unit="share", actual=share, limit=float(budget.efficiency), ok=ok, message=f"{told}, {rest}{more}"
+        check="efficiency", subject="", unit="share", actual=share, limit=float(budget.efficiency), ok=ok, message=f"{text}, {rest}{more}"
     )
 
 
@@ -170,10 +170,10 @@ def _growth(
     before: dict[str, int] = {"size": lock.size, **dict.fromkeys(categories, 0), **lock.categories, **lock.compressed}
     for name, amount in budget.growth.items():
         if name not in before:
-            message = f"the lock has no size compressed by {name}; write it anew with --update-lock"
+            message = f"the lock has no size compressed by {name}; write it again with --update-lock"
             yield CheckEntry(check="growth", subject=name, unit="bytes", actual=None, limit=0, ok=False, message=message)
             continue
         allowed = amount.of(before[name])
         delta = now[name] - before[name]
-        told = f"{name} was {before[name]:,} bytes and is {now[name]:,}, {delta:+,}; it may grow by {allowed:,}"
-        yield CheckEntry(check="growth", subject=name, unit="bytes", actual=delta, limit=allowed, ok=delta <= allowed, message=told)
+        text = f"{name} was {before[name]:,} bytes and is {now[name]:,}, {delta:+,}; it may grow by {allowed:,}"
+        yield CheckEntry(check="growth", subject=name, unit="bytes", actual=delta, limit=allowed, ok=delta <= allowed, message=text)

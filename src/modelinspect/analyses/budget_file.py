@@ -1,4 +1,4 @@
-"""Reads a budget, and the lock that growth is measured against. Whatever is wrong with them is a `UsageError`."""
+"""Read a budget, and the lock that growth is measured against. Whatever is wrong with them is a `UsageError`."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def read_lock(path: Path) -> Lock:
     try:
         return msgspec.json.decode(read_settings_text(path), type=Lock)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: is not a lock: {error}; write it anew with --update-lock") from error
+        raise UsageError(f"{path}: is not a lock: {error}; write it again with --update-lock") from error
 
 
 def lock_text(size: int, categories: Mapping[str, int], compressed: Mapping[str, int]) -> str:

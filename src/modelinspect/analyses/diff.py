@@ -1,4 +1,4 @@
-"""Says what differs between two artifacts."""
+"""What differs between two artifacts."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def damage(*sides: Subject) -> tuple[DiagnosticEntry, ...]:
 
 
 def content(before: Subject, after: Subject, one: TensorId, other: TensorId) -> Content:
-    """Tell whether the elements of two tensors are equal."""
+    """Return whether the elements of two tensors are equal."""
     if before.measurements is None or after.measurements is None:
         return Content.UNKNOWN
     mine, theirs = before.measurements[one], after.measurements[other]
@@ -93,19 +93,19 @@ def _layers(before: Subject, old: Ledger, after: Subject, new: Ledger, pairs: It
 
 
 def _shared_layers(before: Subject, after: Subject, pairs: Iterable[Pair]) -> tuple[list[str | None], list[str | None]]:
-    """Return the layer of every tensor of both sides, called the same on both: without wrappers, and models around it on one side alone.
+    """Return the layer of every tensor of both sides, called the same on both: without wrappers, and models around it on a single side.
 
     TFLite knows no layers: a tensor without one is of its counterpart's.
     """
     both = [(pair.before, pair.after) for pair in pairs if pair.before is not None and pair.after is not None]
-    told = [(before.tensor(one), after.tensor(other)) for one, other in both]
+    pairs_of_tensors = [(before.tensor(one), after.tensor(other)) for one, other in both]
     joined = _Joined()
-    known = [(one, other) for one, other in told if one.layer and other.layer]
+    known = [(one, other) for one, other in pairs_of_tensors if one.layer and other.layer]
     for one, other in known:
         if len(one.shape) > 1:
             joined.join(bare_layer(one.layer or ""), bare_layer(other.layer or ""))
     with_kernels = joined.names()
-    for one, other in known:  # what has no kernels: normalization, and biases of it alone
+    for one, other in known:  # what has no kernels: normalization, and biases of only it
         if not {bare_layer(one.layer or ""), bare_layer(other.layer or "")} & with_kernels:
             joined.join(bare_layer(one.layer or ""), bare_layer(other.layer or ""))
     sides: tuple[list[str | None], list[str | None]] = ([], [])

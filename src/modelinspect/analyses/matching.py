@@ -1,4 +1,4 @@
-"""Finds which tensor of one artifact is which of another, also across formats.
+"""Find which tensor of one artifact is which of another, also across formats.
 
 Each way of matching works on what the ones before left over, surest first: the name once its writer's decoration is
 gone, the elements themselves (in any order, as converters transpose), the end of the name, the layer with the shape, and
@@ -23,7 +23,7 @@ from modelinspect.networks.subject import Subject
 
 
 class MatchedBy(StrEnum):
-    """What told that two tensors are one."""
+    """How two tensors were matched."""
 
     NAME = "name"
     CONTENT = "content"
@@ -106,7 +106,7 @@ class _Matcher:
         return None if layer is None or rank < 2 else (layer, _purpose(side, tensor), rank, _is_index(side.tensor(tensor)))
 
     def _set_aside(self) -> None:
-        """Leave out what is no counterpart by its place: masks that were frozen into a graph, and all copies of a tensor but one."""
+        """Leave out what is not a counterpart by its place: masks that were frozen into a graph, and all copies of a tensor but one."""
         for side, paired in ((self.before, set(self.found)), (self.after, self.taken)):
             aside = set(frozen_masks(side.artifact, side.measurements))
             for group in _copies(side):
@@ -123,7 +123,7 @@ class _Matcher:
 
     def _left(self, side: Subject, roles: frozenset[Role]) -> list[TensorId]:
         gone: Callable[[TensorId], bool] = self.found.__contains__ if side is self.before else self.taken.__contains__
-        averages = self._averages[id(side)]  # a slot is no counterpart of an average
+        averages = self._averages[id(side)]  # a slot is not a counterpart of an average
         tensors = ((TensorId(index), tensor) for index, tensor in enumerate(side.artifact.tensors) if tensor.role in roles)
         aside = self._aside[id(side)]
         return [index for index, tensor in tensors if not gone(index) and index not in aside and (tensor.path in averages) is self.averages]
@@ -164,7 +164,7 @@ class _Matcher:
 
 
 def _copies(side: Subject) -> list[list[TensorId]]:
-    """Return the tensors of the model that hold the same elements; those of one value alone also have one name."""
+    """Return the tensors of the model that hold the same elements; those of a single value also have one name."""
     if side.measurements is None:
         return []
     groups: dict[Hashable, list[TensorId]] = defaultdict(list)
@@ -209,7 +209,7 @@ def _slot_shape(side: Subject, tensor: TensorId) -> Hashable | None:
 
 
 def _purpose(side: Subject, tensor: TensorId) -> str | None:
-    """Return what a slot of an optimizer is for, where its name tells: a momentum is no velocity of the same weight."""
+    """Return what a slot of an optimizer is for, where its name says: a momentum is not a velocity of the same weight."""
     found = _PURPOSE.findall(side.canonical_name(tensor)) if side.tensor(tensor).role is Role.OPTIMIZER else ()
     return found[-1] if found else None
 
@@ -226,7 +226,7 @@ def _content(side: Subject, tensor: TensorId) -> Hashable | None:
 
 
 def _reshaped_content(side: Subject, tensor: TensorId) -> Hashable | None:
-    """Return the elements alone: a converter joins axes, such as those of the heads of attention."""
+    """Return only the elements: a converter joins axes, such as those of the heads of attention."""
     found, fingerprint = side.tensor(tensor), side.fingerprint(tensor)
     return None if fingerprint is None or found.element_count < 2 else (found.element_count, fingerprint)
 
@@ -241,7 +241,7 @@ def _kind_and_shape(tensor: Tensor) -> tuple[int, ...]:
 
 
 def _is_index(tensor: Tensor) -> bool:
-    """Tell whether the elements are whole numbers that quantize nothing, such as shapes and axes."""
+    """Return whether the elements are whole numbers that quantize nothing, such as shapes and axes."""
     whole = tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT) and tensor.dtype.bits > 16
     return tensor.dtype.kind in (ElementKind.BOOL, ElementKind.STRING) or (whole and tensor.quantization is None)
 

@@ -1,4 +1,4 @@
-"""Draws the bytes of an artifact as columns: a tree of categories, layers and tensors, and a ribbon of its regions."""
+"""Draw the bytes of an artifact as columns: a tree of categories, layers and tensors, and a ribbon of its regions."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _runs(rows: Ledger) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
     The file is cut into buckets too narrow to see. Where there are too many regions, those that lie in one bucket are
     drawn by category, as one run each; a region longer than a bucket begins before all others that end where it does,
-    so it keeps its place and stays a run of its own.
+    so it keeps its place and stays its own run.
     """
     count = len(rows.sizes)
     every = np.arange(count)
@@ -122,7 +122,7 @@ class _Paths:
         self.names = [""]
 
     def place(self, member: int, path: int, regions: int) -> int:
-        """Return where a path stands; of a run of several regions, that of the structure around the first."""
+        """Return where a path is; of a run of several regions, that of the structure around the first."""
         table = self._tables[member]
         if regions > 1:
             path = table.parents[path]

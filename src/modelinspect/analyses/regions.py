@@ -1,4 +1,4 @@
-"""Chooses regions of an artifact: all of them, those of a member or a range, the one at an offset."""
+"""Choose regions of an artifact: all of them, those of a member or a range, the one at an offset."""
 
 from __future__ import annotations
 

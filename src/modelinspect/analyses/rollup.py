@@ -1,4 +1,4 @@
-"""Rolls the rows of a ledger up by any keys; the rows still sum to the artifact's size."""
+"""Roll the rows of a ledger up by any keys; the rows still sum to the artifact's size."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _NUMBER = re.compile(r"( (0x[0-9a-f]+|\d+)|\[\d+\])$")
 _FIELDS = ("node", "function", "node_def", "op", "signature_def", "collection_def", "concrete_functions")
 _BLOCKS = ("data block", "index block", "metaindex block")
 _NAMED = frozenset((*_FIELDS, *_BLOCKS))
-"""What holds many objects, fields of protocol buffers and blocks of a table: the part of a path behind them is the name of one."""
+"""What holds many objects, fields of protocol buffers and blocks of a table: the part of a path after them is the name of one."""
 _BETWEEN = "snappy"
 """Stands between a block and the name of an entry."""
 _WORDS = 4
 _DENSE = 1 << 20
-"""Numbers up to this much above their count are told apart by counting."""
+"""Numbers up to this much above their count are distinguished by counting."""
 
 
 class Key(StrEnum):
@@ -139,7 +139,7 @@ def _column(ledger: Ledger, key: Key) -> tuple[NDArray[np.integer[Any]], list[st
 
 
 def _tensor_names(tensors: Sequence[Tensor]) -> list[str | None]:
-    """Return the tensors' names, each with its path where several bear it."""
+    """Return the tensors' names, each with its path where several have it."""
     times = Counter(tensor.name for tensor in tensors)
     return [tensor.name if times[tensor.name] == 1 else f"{tensor.name} ({tensor.path})" for tensor in tensors]
 
@@ -194,8 +194,8 @@ def _by_structure(ledger: Ledger) -> tuple[NDArray[np.int32], list[str | None]]:
 def _structures(table: PathTable) -> tuple[NDArray[np.intp], list[str]]:
     """Return for each path the number of its structure, and the structures' texts.
 
-    Parents stand before their children in the table, so that a path's words are its parent's and one more at the most. Paths with
-    the same words and the same place behind a name are one state: what is told of one is told of all.
+    Parents are before their children in the table, so a path's words are its parent's and one more at most. Paths with
+    the same words and the same place after a name are one state: what is known of one is known of all.
     """
     states = _States()
     of_paths = array("i", bytes(4 * len(table)))

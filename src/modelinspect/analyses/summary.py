@@ -1,4 +1,4 @@
-"""Says where the bytes of an artifact go, and lists its tensors."""
+"""Sum up where the bytes of an artifact go, and list its tensors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from modelinspect.reports.tensors import Remainder, TensorsReport
 from modelinspect.rules.registry import find_all
 
 _STRUCTURES = 50
-"""Kinds of structures that a report tells; formats that name single objects in paths could have millions."""
+"""Kinds of structures that a report says; formats that name single objects in paths could have millions."""
 
 
 def summarize(
@@ -90,7 +90,7 @@ def zero_counts(measurements: Measurements | None) -> dict[int, int]:
 
 
 def _structures(ledger: Ledger) -> tuple[StructureRow, ...]:
-    """Return what stands around the tensors, by kind of structure, the largest first."""
+    """Return structures other than tensors, by kind of structure, the largest first."""
     rows = roll_up(ledger, (Key.CATEGORY, Key.STRUCTURE))
     found: list[StructureRow] = []
     for row in rows:

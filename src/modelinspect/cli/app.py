@@ -1,4 +1,4 @@
-"""Puts the commands together; none is imported before it is asked for, so that ``--help`` stays quick."""
+"""The command line as a whole. Commands are imported on first use, so ``--help`` stays quick."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Commands(TyperGroup):
         return super().parse_args(ctx, args)
 
     def _is_ours(self, ctx: Any, args: list[str]) -> bool:
-        """Tell whether the arguments name a command or begin with an option of the program itself."""
+        """Return whether the arguments name a command or begin with an option of the program itself."""
         first = args[0]
         if first in COMMANDS:
             return True
@@ -68,7 +68,7 @@ class Commands(TyperGroup):
 
 
 def fitting(command: Any) -> Any:
-    """Let the help of a command fit narrow terminals: what an option does stands below it, not in a column of ten characters."""
+    """Let the help of a command fit narrow terminals: what an option does is below it, not in a column of ten characters."""
     context: Any = command.context_class
     usual: Any = context.formatter_class
 

@@ -59,7 +59,7 @@ def command(
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> int:
-    """Hold an artifact against a budget of sizes; exit with 1 where a limit is exceeded."""
+    """Check an artifact against a budget of sizes; exit with 1 where a limit is exceeded."""
     chosen = budget if budget is not None else _settled()
     form = choose_form(CheckFormat, format, as_json, output)
     destination = Destination(form, output, force, paths, color=color, quiet=quiet)

@@ -51,7 +51,7 @@ def command(
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> None:
-    """Show where the bytes go: a bar for each category, the largest tensors with their zeros, what stands out."""
+    """Show where the bytes go: the answer, findings, a bar for each category, the largest tensors with their zeros."""
     form = choose_form(TENSOR_FORMS, format, as_json, output)
     destination = Destination(form, output, force, paths, color=color, quiet=quiet)
     require_one_path(paths, model, form)

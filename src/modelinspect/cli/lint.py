@@ -105,8 +105,8 @@ def command(
     return 1 if every.reaches(least) else 0
 
 
-def _severity(told: str | None, settings: Settings) -> Severity:
-    text = told or settings.fail_on or Severity.WARNING
+def _severity(chosen_name: str | None, settings: Settings) -> Severity:
+    text = chosen_name or settings.fail_on or Severity.WARNING
     try:
         return Severity(text)
     except ValueError as error:

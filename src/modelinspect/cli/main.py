@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def entry() -> NoReturn:
-    """Run the command line as a process of its own and end it with the exit code.
+    """Run the command line as its own process and end it with the exit code.
 
     An interrupt that Python meets while it executes text, as it does when it makes a dataclass, ends the process by the
     signal even though it was handled; so after an interrupt the process ends at once.
@@ -81,7 +81,7 @@ class EndedError(BaseException):
 
 
 def _end(number: int, frame: object) -> NoReturn:
-    """Leave by an exception, so that temporary files are taken away; a second signal ends the process at once."""
+    """Leave by an exception, so temporary files are taken away; a second signal ends the process at once."""
     signal.signal(number, signal.SIG_DFL)
     raise EndedError(number)
 
@@ -145,7 +145,7 @@ def _width() -> int:
 
 
 def _click_errors() -> tuple[type[Any], type[Any]]:
-    """Return Click's errors of usage and of anything; newer Typers bring a Click of their own."""
+    """Return Click's errors of usage and of anything; newer Typers bring their own Click."""
     import typer
 
     _, usage, anything, *_ = typer.BadParameter.__mro__

@@ -1,4 +1,4 @@
-"""Brings a report to where it should go: the terminal, a pipe, or a file that appears whole or not at all."""
+"""Bring a report to where it should go: the terminal, a pipe, or a file that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Destination:
 
     @property
     def draws(self) -> bool:
-        """Tell whether the format shows pictures."""
+        """Return whether the format shows pictures."""
         return self.format is OutputFormat.HTML
 
 
@@ -97,7 +97,7 @@ def require_complete(diagnostics: Iterable[Diagnostic | DiagnosticEntry]) -> Non
 
 @contextmanager
 def _writing(where: str) -> Iterator[None]:
-    """Tell trouble with the output from trouble with the artifact."""
+    """Distinguish trouble with the output from trouble with the artifact."""
     try:
         yield
     except BrokenPipeError:

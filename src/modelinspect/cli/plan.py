@@ -34,7 +34,7 @@ Examples:
 """
 
 _SECONDS = 20
-OnlyOption = Annotated[str, typer.Option("--only", metavar="OPTION[,OPTION...]", help="Compute these alone; brotli-11 is the slowest.")]
+OnlyOption = Annotated[str, typer.Option("--only", metavar="OPTION[,OPTION...]", help="Compute only these; brotli-11 is the slowest.")]
 ConvertOption = Annotated[
     bool, typer.Option("--convert", help="Run TensorFlow's converter too and measure its files; needs modelinspect[prune].")
 ]

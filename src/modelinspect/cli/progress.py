@@ -1,4 +1,4 @@
-"""Shows how far the reading of weights is, on a terminal and when it takes long."""
+"""Show how far the reading of weights is, on a terminal and when it takes long."""
 
 from __future__ import annotations
 

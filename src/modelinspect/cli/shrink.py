@@ -75,7 +75,7 @@ def command(
         asked = " and ".join(wanted) if wanted else "none of them"
         raise UsageError(f"give one of --output, --in-place, --check and --dry-run, not {asked}")
     if len(paths) > 1 and output is not None and not output.is_dir():
-        raise UsageError(f"{output}: is no folder; several models go into a folder that exists")
+        raise UsageError(f"{output}: is not a folder; several models go into a folder that exists")
     destination = Destination(choose_form(REPORT_FORMS, format, as_json, report), report, force, paths, color=color, quiet=quiet)
     found: list[ShrinkReport | ShrinkEntry] = []
     with _terminated():
@@ -98,10 +98,10 @@ def command(
                     if len(paths) == 1 or isinstance(error, UsageError):
                         raise
                     found.append(_failed(path, error))
-    return _told(found, destination, check=check, wanted=output is not None or in_place)
+    return _written(found, destination, check=check, wanted=output is not None or in_place)
 
 
-def _told(found: list[ShrinkReport | ShrinkEntry], destination: Destination, *, check: bool, wanted: bool) -> int:
+def _written(found: list[ShrinkReport | ShrinkEntry], destination: Destination, *, check: bool, wanted: bool) -> int:
     """Write the report and return the exit code; a refusal is a failure where a result was ``wanted``."""
     if len(found) == 1 and isinstance(found[0], ShrinkReport):
         destination.write(found[0])

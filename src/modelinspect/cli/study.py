@@ -22,7 +22,7 @@ Examples:
 
 Recipe = Annotated[Path | None, typer.Argument(metavar="[RECIPE.toml]", help="What to cross; a default recipe without it.")]
 Target = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR", help="Where results are kept; runs that stand there are not repeated.")
+    Path, typer.Option("--output", "-o", metavar="DIR", help="Where results are kept; runs that are there are not repeated.")
 ]
 Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Runs at a time.  [default: what processors and memory allow]")]
 Releases = Annotated[
@@ -36,7 +36,7 @@ Releases = Annotated[
 def command(output: Target, recipe: Recipe = None, workers: Workers = None, releases: Releases = "", quiet: QuietOption = False) -> None:
     """Prune architectures by schedules, sparsities and patterns, save them in every way, and tabulate every size.
 
-    DIR gets cells/ (one result for each run, so that a study which was stopped goes on), table.csv, table.parquet (with the extra
+    DIR gets cells/ (one result for each run, so a study which was stopped goes on), table.csv, table.parquet (with the extra
     parquet), tables.md and plots/. With --releases: releases/RELEASE/ with cells/ and environment/, the tables, and releases.md, which
     says what the release changes.
     """

@@ -1,1 +1,1 @@
-"""Predicts the TFLite files that the converter would make of an artifact."""
+"""Predict the TFLite files that the converter would make of an artifact."""

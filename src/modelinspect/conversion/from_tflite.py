@@ -1,4 +1,4 @@
-"""Makes a float model of a TFLite file: reads its tree, and takes back what a conversion did to its weights."""
+"""Make a float model of a TFLite file: read its tree, and undo what a conversion did to its weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def flat_source(subject: Subject) -> Source:
     source = subject.files.open(subject.files.primary or name)
     root = read_tree(source, schema("model"), subject.limits)
     if any(buffer.number("offset") > 1 for buffer in root.lists.get("buffers", [])):
-        raise UnmeasurableError("its buffers stand behind the flatbuffer, and the converter would write them so again")
+        raise UnmeasurableError("its buffers are after the flatbuffer, and the converter would write them so again")
     if _has_integer_activations(root):
         raise UnmeasurableError("its activations are quantized: convert the model that it came from instead")
     tensors = {extent.span.offset: tensor for tensor in subject.artifact.tensors for extent in tensor.extents[:1]}
@@ -51,7 +51,7 @@ def _elements(subject: Subject, root: Node, tensors: Mapping[int, Tensor]) -> di
 
 
 def _has_integer_activations(root: Node) -> bool:
-    """Tell whether tensors that are computed are quantized; those that are dequantized at once do not count."""
+    """Return whether tensors that are computed are quantized; those that are dequantized at once do not count."""
     buffers = root.lists.get("buffers", [])
     for graph in root.lists.get("subgraphs", []):
         for tensor in graph.lists.get("tensors", []):

@@ -1,4 +1,4 @@
-"""Holds a network while it is converted: values, constants and operators, each with the locations that give tensors their names.
+"""A network while it is converted: values, constants and operators, each with the locations that give tensors their names.
 
 A location is the names of the operators of TensorFlow that a value comes from; operators that are fused join theirs (FusedLoc in MLIR),
 and the tensor's name is all of them (OpOrArgLocNameMapper).
@@ -42,7 +42,7 @@ class Kernel:
 
 @dataclass(slots=True, eq=False)
 class Constant:
-    """Elements that are stored: those of short vectors in ``values``, of kernels behind ``kernel``.
+    """Elements that are stored: those of short vectors in ``values``, of kernels after ``kernel``.
 
     ``owner`` identifies the variable that they are read from: of two constants of one variable, the location of the first stays.
     """
@@ -54,7 +54,7 @@ class Constant:
     owner: object = None
 
     def is_all(self, number: float) -> bool:
-        """Tell whether every element is known to be a number."""
+        """Return whether every element is known to be a number."""
         return self.values is not None and bool((self.values == number).all())
 
 
@@ -62,7 +62,7 @@ class Constant:
 class Value:
     """What an operator takes or makes: its whole shape (-1: the batch), its type, its location.
 
-    ``is_variable`` tells that it keeps what an operator writes into it, and starts with zeros; ``origin`` which function it was in that
+    ``is_variable`` means that it keeps what an operator writes into it, and starts with zeros; ``origin`` which function it was in that
     became part of the network, should it be one of several.
     """
 
@@ -83,7 +83,7 @@ class Value:
 class Op:
     """An operator: its code in schema.fbs, its inputs (None: left out), what it makes, and its options with their number in the union.
 
-    ``is_scaled`` tells that a convolution's kernel took in factors before anything else was done. ``networks`` are what a loop runs: the
+    ``is_scaled`` means that a convolution's kernel took in factors before anything else was done. ``networks`` are what a loop runs: the
     last inputs, ``captured`` of them, are constants that these take, and not the operator itself.
     """
 

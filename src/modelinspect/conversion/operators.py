@@ -1,4 +1,4 @@
-"""Numbers the operators and options of schema.fbs, and counts what windows make of lengths."""
+"""Number the operators and options of schema.fbs, and count what windows make of lengths."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def slid(length: int, window: int, stride: int, *, same: bool, dilation: int = 1
 
 
 def same_padding(shape: Sequence[int], weight: Sequence[int], node: Node, sides: NDArray[np.float32]) -> bool:
-    """Tell whether zeros at the sides are what a convolution that keeps lengths would add itself."""
+    """Return whether zeros at the sides are what a convolution that keeps lengths would add itself."""
     if sides.shape != (4, 2) or sides[0].any() or sides[3].any() or len(shape) != 4 or len(weight) != 4:
         return False
     for axis, name in ((1, "h"), (2, "w")):

@@ -1,4 +1,4 @@
-"""Predicts the size of every TFLite form of a float model."""
+"""Predict the size of every TFLite form of a float model."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | 
 
 
 def _tell_conversion(model: Model, weights: Weights, tensorflow: str) -> Node | None:
-    """Write how the model was converted, as the converter does at last; return what it tells."""
+    """Write how the model was converted, as the converter does at last; return what it says."""
     entries = model.root.lists.setdefault("metadata", [])
     entry = next((each for each in entries if each.values.get("name") == CONVERSION), None)
     if entry is None:

@@ -1,4 +1,4 @@
-"""Holds a flatbuffer's objects without the bytes of its vectors: enough to know its size when it is written again."""
+"""A flatbuffer's objects without the bytes of its vectors: enough to know its size when it is written again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHARED = 64 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """A vector of numbers: how many, their width in bytes, and where they stand; ``values`` of short vectors of whole numbers."""
+    """A vector of numbers: how many, their width in bytes, and where they are; ``values`` of short vectors of whole numbers."""
 
     count: int
     width: int
@@ -85,7 +85,7 @@ def read_tree(source: Source, schema: Schema, limits: Limits) -> Node:
 class _TreeReader:
     """Reads tables one below the other; ``count`` is how many, ``left`` how many bytes they may still take when each is written apart.
 
-    A table or vector that many places refer to is read again for each of them. Converters share none of those, so that what is read
+    A table or vector that many places refer to is read again for each of them. Converters share none of those, so what is read
     exceeds the file only where somebody made it so.
     """
 

@@ -1,1 +1,1 @@
-"""Holds what is known of an artifact, as plain facts."""
+"""What is known of an artifact, as plain facts."""

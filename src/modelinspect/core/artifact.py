@@ -1,4 +1,4 @@
-"""Holds one inspected artifact: facts, no open file, no weights."""
+"""One inspected artifact: facts, no open file, no weights."""
 
 from __future__ import annotations
 
@@ -71,18 +71,18 @@ class DocumentKind(StrEnum):
     EXTERNAL_LINK = "external-link"
     """A link to another HDF5 file; ``label`` says from where to where."""
     EXTERNAL_STORAGE = "external-storage"
-    """A data set whose data are in other files; ``label`` says which."""
+    """A dataset whose data are in other files; ``label`` says which."""
     VIRTUAL_DATASET = "virtual-data-set"
-    """A data set that is put together of others; ``label`` is its path."""
+    """A dataset that is put together of others; ``label`` is its path."""
     CHAT_TEMPLATE = "chat-template"
     """A template in Jinja that turns a conversation into a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Where something stands that a rule may want to read: a text, a graph, a reference to another file.
+    """Where something is that a rule may want to read: a text, a graph, a reference to another file.
 
-    ``data`` are its bytes where they stand nowhere as they are.
+    ``data`` are its bytes where they are nowhere as they are.
     """
 
     kind: DocumentKind

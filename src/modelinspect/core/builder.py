@@ -1,4 +1,4 @@
-"""Collects the claims of parsers and makes a `ByteMap` of them."""
+"""Collect the claims of parsers and make a `ByteMap` of them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Collision:
 
 @dataclass(frozen=True, slots=True)
 class Stencil:
-    """Regions of no tensor that stand in the same way in many places, one behind the other, each with a path part of its own."""
+    """Regions of no tensor that are in the same way in many places, one after the other, each with its own path part."""
 
     starts: tuple[int, ...]
     sizes: array[int]
@@ -153,7 +153,7 @@ class ByteMapBuilder:
             self._store.fills.append((self._base + offset, size, kind.code, path))
 
     def divide(self, offset: int, size: int, names: tuple[str, ...]) -> None:
-        """Give a part of a region a region of its own, of the same kind and below its path; parts that straddle regions stay."""
+        """Give a part of a region its own region, of the same kind and below its path; parts that straddle regions stay."""
         if size > 0:
             self._store.parts.append((self._base + offset, size, names))
 

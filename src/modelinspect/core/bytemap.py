@@ -75,7 +75,7 @@ class Columns:
 class ByteMap:
     """Regions that tile ``[0, size)``: sorted, no gap, no overlap, none empty.
 
-    Kept in columns, so that a map of a million regions is cheap; `Region` objects are made when asked for.
+    Kept in columns, so a map of a million regions is cheap; `Region` objects are made when asked for.
     """
 
     __slots__ = ("columns", "path_table", "size")

@@ -1,4 +1,4 @@
-"""Keeps Python's cyclic garbage collector still while many objects are made that all stay.
+"""Keep Python's cyclic garbage collector still while many objects are made that all stay.
 
 Parsing makes some ten objects for each tensor, none of them in a cycle and none of them garbage. Each full collection goes through all of
 them again and finds nothing: for an index of 200,000 tensors that was a third of the time. What is not in a cycle is freed as ever.

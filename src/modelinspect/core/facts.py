@@ -82,7 +82,7 @@ class Facts(TypedDict, total=False):
     hdf5: Mapping[str, Fact]
     """The file's structure: superblock, bytes by purpose, filters, links."""
     elsewhere: tuple[Fact, ...]
-    """References to other files: external links, external storage, virtual data sets."""
+    """References to other files: external links, external storage, virtual datasets."""
     elsewhere_count: int
 
     # Graphs and SavedModels

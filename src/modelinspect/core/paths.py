@@ -1,4 +1,4 @@
-"""Keeps the paths of regions as a tree, so that a million of them stay cheap."""
+"""Keep the paths of regions as a tree, so a million of them stay cheap."""
 
 from __future__ import annotations
 

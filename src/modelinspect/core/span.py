@@ -1,4 +1,4 @@
-"""Says where bytes stand and how many there are."""
+"""Where bytes are and how many there are."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Span:
 
     @property
     def end(self) -> int:
-        """The offset of the first byte behind the span."""
+        """The offset of the first byte after the span."""
         return self.offset + self.size
 
     def __contains__(self, offset: object) -> bool:
         return isinstance(offset, int) and self.offset <= offset < self.end
 
     def overlaps(self, other: Span) -> bool:
-        """Tell whether the two spans share a byte."""
+        """Return whether the two spans share a byte."""
         return max(self.offset, other.offset) < min(self.end, other.end)
 
     def shifted(self, distance: int) -> Span:

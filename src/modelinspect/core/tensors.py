@@ -1,4 +1,4 @@
-"""Describes tensors: what they are, where their bytes stand and how their elements are laid out."""
+"""Describe tensors: what they are, where their bytes are and how their elements are laid out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DType:
 
     @property
     def has_negative_zero(self) -> bool:
-        """Tell whether the type has a zero with the sign bit set; the float8 ``fnuz`` types use that pattern for NaN."""
+        """Return whether the type has a zero with the sign bit set; the float8 ``fnuz`` types use that pattern for NaN."""
         return self.kind in (ElementKind.FLOAT, ElementKind.COMPLEX) and not self.name.endswith("fnuz") and self.name != "float8_e8m0fnu"
 
     def __str__(self) -> str:
@@ -98,7 +98,7 @@ class Role(StrEnum):
 class Storage(StrEnum):
     """How a tensor's elements are stored.
 
-    ``inline`` elements stand in a message or header beside other fields (a protobuf value, a compact data set);
+    ``inline`` elements are in a message or header beside other fields (a protobuf value, a compact dataset);
     their bytes count as dense.
     """
 
@@ -119,7 +119,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class WindowStep:
-    """A run of bytes that is a stream of its own, such as a stored zip member."""
+    """A run of bytes that is its own stream, such as a stored zip member."""
 
     offset: int
     size: int
@@ -137,7 +137,7 @@ class DecompressStep:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Bytes that a parser worked on, told so that they can be opened again: a member and the steps into it."""
+    """Bytes that a parser worked on, described so they can be opened again: a member and the steps into it."""
 
     member: str
     steps: tuple[WindowStep | DecompressStep, ...] = ()
@@ -186,7 +186,7 @@ class SplatPayload:
 
 @dataclass(frozen=True, slots=True)
 class Hdf5Filter:
-    """A filter of an HDF5 data set's pipeline: its registered number (1 deflate, 2 shuffle, 3 fletcher32, …), name and parameters."""
+    """A filter of an HDF5 dataset's pipeline: its registered number (1 deflate, 2 shuffle, 3 fletcher32, …), name and parameters."""
 
     number: int
     name: str
@@ -195,7 +195,7 @@ class Hdf5Filter:
 
 @dataclass(frozen=True, slots=True)
 class Hdf5Payload:
-    """Elements in the chunks of an HDF5 data set, each filtered by itself; what no chunk holds is the fill value.
+    """Elements in the chunks of an HDF5 dataset, each filtered by itself; what no chunk holds is the fill value.
 
     Row i of the columns is one chunk: ``sizes[i]`` stored bytes at ``offsets[i]`` of the stream, a bit of ``masks[i]`` for
     each filter that was skipped, and ``rank`` element offsets in ``coordinates``. ``fill`` are the bytes of one element (None: zeros).
@@ -250,7 +250,7 @@ class LookupPayload:
 
 @dataclass(frozen=True, slots=True)
 class ProtobufPayload:
-    """Elements that stand in a TensorProto, which takes up ``span`` of a stream: raw, typed, or one value for many."""
+    """Elements that are in a TensorProto, which takes up ``span`` of a stream: raw, typed, or one value for many."""
 
     stream: Stream
     span: Span
@@ -258,7 +258,7 @@ class ProtobufPayload:
 
 @dataclass(frozen=True, slots=True)
 class TextPayload:
-    """Elements that stand in a TensorProto in text form; ``span`` of a stream is what stands between its brackets."""
+    """Elements that are in a TensorProto in text form; ``span`` of a stream is what is between its brackets."""
 
     stream: Stream
     span: Span
@@ -280,13 +280,13 @@ class SparseAxis:
 
     @property
     def is_sparse(self) -> bool:
-        """Tell whether only some places are stored."""
+        """Return whether only some places are stored."""
         return self.segments is not None and self.indices is not None
 
 
 @dataclass(frozen=True, slots=True)
 class SparsePayload:
-    """Kept values of a tensor, and where they stand: the TACO format as LiteRT has it (SparsityParameters in schema.fbs).
+    """Kept values of a tensor, and where they are: the TACO format as LiteRT has it (SparsityParameters in schema.fbs).
 
     ``axes`` are in the order of ``traversal_order``, whose entries below the tensor's rank are its axes, and from there on those of
     the block; ``block_map`` gives the tensor's axis that each axis of the block divides. ``values`` are bytes as in memory.
@@ -322,7 +322,7 @@ class PackedPayload:
 
     ``stored`` are unsigned bytes of ``stored_shape``; each has ``per_byte`` values along ``axis``, the first in the low ``bits`` (or
     ``is_ternary``: in the lowest place of base 3, where 1 is zero). Values past the end of the axis are padding. ``zeros`` are
-    subtracted, so that the values as they are read are zero where the weights are.
+    subtracted, so the values as they are read are zero where the weights are.
     """
 
     stored: Payload

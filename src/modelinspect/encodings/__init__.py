@@ -1,1 +1,1 @@
-"""Reads how bytes are laid out, whatever they mean."""
+"""Read how bytes are laid out, whatever they mean."""

@@ -1,4 +1,4 @@
-"""Reads numbers and bytes one after another, and never past the end."""
+"""Read numbers and bytes one after another, and never past the end."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class Cursor:
         self._take(size)
 
     def expect(self, signature: bytes) -> None:
-        """Read a signature. Raises `FormatError` where other bytes stand."""
+        """Read a signature. Raises `FormatError` where other bytes are."""
         found = self.data[self.index : self.index + len(signature)]
         if found != signature:
-            raise self.error(f"{self.what} must begin with {signature!r} but {found!r} stands there")
+            raise self.error(f"{self.what} must begin with {signature!r} but {found!r} is there")
         self.index += len(signature)

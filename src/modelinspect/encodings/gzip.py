@@ -1,4 +1,4 @@
-"""Walks gzip members: headers and trailers are claimed, what they compress is left to the caller.
+"""Walk gzip members: headers and trailers are claimed, what they compress is left to the caller.
 
 Specification: RFC 1952, section 2.3.
 """
@@ -58,7 +58,7 @@ def walk_gzip(walk: Walk, frames: tuple[Frame, ...], *, broken: bool = False) ->
     elif frames and end < walk.source.size:
         left = walk.source.size - end
         if any(walk.source.read_at(end, min(left, _FIRST_READ))):
-            walk.report(FormatError(f"{left:,} bytes behind the last gzip member are none themselves", walk.source.name, end))
+            walk.report(FormatError(f"{left:,} bytes after the last gzip member do not belong to it", walk.source.name, end))
         walk.claims.claim(end, left, RegionKind.FREE, path("trailing bytes"))
     return tuple(claimed)
 
@@ -76,7 +76,7 @@ def header_size(source: Source, offset: int) -> int:
 
 
 def original_name(source: Source) -> str:
-    """Return the file name that the first member's header tells, empty where it tells none. Raises `FormatError`."""
+    """Return the file name that the first member's header states, empty where it says none. Raises `FormatError`."""
     data = source.read_at(0, min(_HEADER_LIMIT, source.size))
     cursor = Cursor(data, source.name, 0, "gzip member header")
     cursor.expect(MAGIC)

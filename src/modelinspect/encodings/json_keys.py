@@ -1,4 +1,4 @@
-"""Finds where the keys of a JSON object stand in its text."""
+"""Find where the keys of a JSON object are in its text."""
 
 from __future__ import annotations
 

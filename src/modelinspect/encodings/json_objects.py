@@ -137,7 +137,7 @@ class _Stream:
             raise FormatError("a configuration is not readable as JSON: it ends within a value", self.member, end)
 
     def _next(self, place: int) -> int:
-        """Return where the next value begins, behind separators and long runs of numbers, which are dropped."""
+        """Return where the next value begins, after separators and long runs of numbers, which are dropped."""
         while True:
             found = _NUMBERS.match(self.text, place) if self.frames and isinstance(self.frames[-1].made, list) else None
             if found is None:

@@ -93,12 +93,12 @@ def _string(frames: list[_Frame], text: bytes, begin: int, end: int, least: int)
         return
     top.words += 1
     if end - begin >= least and _BASE64.fullmatch(text, begin + 1, end - 1):
-        top.others += 1  # a list of such strings is no list of words
+        top.others += 1  # a list of such strings is not a list of words
         top.found.append(LongValue(_path(frames), Span(begin, end - begin), ValueKind.BASE64, end - begin - 2))
 
 
 def _close(frames: list[_Frame], end: int, least: int) -> None:
-    """Add what a list holds to the one around it; a list of numbers or of words alone is one value."""
+    """Add what a list holds to the one around it; a list of numbers or of only words is one value."""
     done = frames.pop()
     outer = frames[-1]
     pure = done.is_list and not done.others and bool(done.numbers) != bool(done.words)

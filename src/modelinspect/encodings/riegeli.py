@@ -1,4 +1,4 @@
-"""Walks Riegeli/records files: block headers, chunks, and the records of simple chunks.
+"""Walk Riegeli/records files: block headers, chunks, and the records of simple chunks.
 
 Specification: https://github.com/google/riegeli/blob/master/doc/riegeli_records_file_format.md. Hashes are not verified.
 """
@@ -72,7 +72,7 @@ def chunks(walk: Walk) -> Iterator[Chunk]:
 
 
 def pieces(begin: int, size: int) -> Iterator[Span]:
-    """Yield the spans of ``size`` bytes from ``begin`` on that are no block headers."""
+    """Yield the spans of ``size`` bytes from ``begin`` on that are not block headers."""
     while size > 0:
         if begin % BLOCK < BLOCK_HEADER:
             begin += BLOCK_HEADER - begin % BLOCK
@@ -100,7 +100,7 @@ def _chunk(walk: Walk, begin: int, number: int) -> Chunk:
     after = data[-1].end if data else header[-1].end
     end = max(after, _boundary(begin + count))
     if end > source.size:
-        raise FormatError(f"a chunk ends {end - source.size:,} bytes behind the file", source.name, begin)
+        raise FormatError(f"a chunk ends {end - source.size:,} bytes after the file", source.name, begin)
     for span in pieces(after, end - after - _headers(after, end)):
         claims.claim(span.offset, span.size, RegionKind.FREE, claims.path(f"chunk {number}", "padding"))
     if type_ != _SIMPLE:
@@ -156,7 +156,7 @@ def _decode(data: bytes, codec: int, limits: Limits, wanted: int | None) -> byte
     size, place = read_varint(data, 0, len(data))
     limits.allow("a compressed chunk", size, min(limits.structure_size, max(limits.block_size, limits.expansion * len(data))))
     if wanted is not None and size != wanted:
-        raise Malformed(f"{size:,} decoded bytes are told but {wanted:,} expected", 0)
+        raise Malformed(f"{size:,} decoded bytes are given but {wanted:,} expected", 0)
     output = bytearray(size)
     try:
         written = getattr(cramjam, _CODECS[codec]).decompress_into(data[place:], output)
@@ -203,7 +203,7 @@ def _read(walk: Walk, spans: tuple[Span, ...], what: str) -> bytes:
 
 
 def _boundary(place: int) -> int:
-    """Round up to where a chunk may end: not inside a block header, nor right behind one."""
+    """Round up to where a chunk may end: not inside a block header, nor right after one."""
     inside = place % BLOCK
     return place - inside + BLOCK_HEADER + 1 if 0 < inside <= BLOCK_HEADER else place
 

@@ -1,4 +1,4 @@
-"""Walks tar archives: headers and padding are claimed, the bytes of members are left to the caller.
+"""Walk tar archives: headers and padding are claimed, the bytes of members are left to the caller.
 
 Specification: POSIX.1-2017, pax "ustar Interchange Format" and "pax Extended Header"; GNU tar manual, "Basic Tar Format".
 """
@@ -16,7 +16,7 @@ from modelinspect.errors import Code, FormatError, LimitError
 from modelinspect.sources.base import Source
 
 BLOCK = 512
-"""Headers and data stand in blocks of this size."""
+"""Headers and data are in blocks of this size."""
 
 _FILE_TYPES = (b"0", b"\0", b"7")
 _LINK_TYPES = {b"1": "hard link", b"2": "symbolic link", b"3": "device", b"4": "device", b"6": "pipe"}
@@ -28,7 +28,7 @@ _ZERO_READ = MIB
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """A file of the archive. ``problem`` says why its bytes cannot be read as they stand; empty where they can."""
+    """A file of the archive. ``problem`` says why its bytes cannot be read as they are; empty where they can."""
 
     name: str
     data: Span
@@ -37,7 +37,7 @@ class TarMember:
 
 @dataclass(frozen=True, slots=True)
 class TarDirectory:
-    """The files of the archive; ``end`` is where its last block ends, ``complete`` tells that the walk came that far."""
+    """The files of the archive; ``end`` is where its last block ends, ``complete`` means that the walk came that far."""
 
     members: tuple[TarMember, ...]
     end: int
@@ -52,7 +52,7 @@ class TarDirectory:
 
 
 def is_tar(source: Source) -> bool:
-    """Tell whether the source begins with a tar header, by its checksum."""
+    """Return whether the source begins with a tar header, by its checksum."""
     return source.size >= BLOCK and _has_checksum(source.read_at(0, BLOCK))
 
 
@@ -96,18 +96,18 @@ class _Walker:
         self._walk.claims.claim(offset, size, kind, self._walk.claims.path(*names))
 
     def _end_kind(self, offset: int) -> RegionKind:
-        """Tell what the rest is: zero blocks up to the record's end are part of the archive, anything else is not."""
+        """Report what the rest is: zero blocks up to the record's end are part of the archive, anything else is not."""
         source = self._walk.source
         while offset < source.size:
             size = min(_ZERO_READ, source.size - offset)
             if any(source.read_at(offset, size)):
-                self._walk.report(FormatError("bytes stand behind the end of the archive", source.name, offset, Code.TRAILING))
+                self._walk.report(FormatError("bytes are after the end of the archive", source.name, offset, Code.TRAILING))
                 return RegionKind.FREE
             offset += size
         return RegionKind.CONTAINER
 
     def _read_member(self, header: bytes, offset: int) -> int:
-        """Claim one header and its padding; return where the next header stands."""
+        """Claim one header and its padding; return where the next header is."""
         source = self._walk.source
         if not _has_checksum(header):
             raise FormatError("the checksum of a tar header does not fit its bytes", source.name, offset, Code.CHECKSUM)
@@ -161,7 +161,7 @@ class _Walker:
         return end + padding
 
     def _read_extension(self, kind: bytes, begin: int, size: int) -> int:
-        """Claim a header that only tells of the next one, and remember what it tells."""
+        """Claim a header that only describes the next one, and remember what it says."""
         source = self._walk.source
         self._walk.limits.allow("an extended header", size, _EXTRA_LIMIT, source.name, begin)
         source.require(begin, size, "an extended header")
@@ -187,7 +187,7 @@ class _Walker:
                 self._name = value.decode("utf-8", "replace")
             elif key == b"size":
                 if not value.isdigit() or len(value) > 19:
-                    raise FormatError("the size of the pax header is no number", source.name, base + index)
+                    raise FormatError("the size of the pax header is not a number", source.name, base + index)
                 self._size = int(value)
             elif key.startswith(b"GNU.sparse."):
                 self._sparse = True
@@ -197,7 +197,7 @@ class _Walker:
 
 
 def _has_checksum(header: bytes) -> bool:
-    """Tell whether the sum of the bytes, the checksum's own taken as blanks, is the one told (bytes were once signed)."""
+    """Return whether the sum of the bytes, the checksum's own taken as blanks, is the one reported (bytes were once signed)."""
     digits = header[148:156].strip(b" \0")
     if not digits or digits.strip(_OCTAL):
         return False
@@ -214,7 +214,7 @@ def _number(field: bytes, source: Source, offset: int) -> int:
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")
     if digits.strip(_OCTAL):
-        raise FormatError("the size in a tar header is no number", source.name, offset)
+        raise FormatError("the size in a tar header is not a number", source.name, offset)
     return int(digits or b"0", 8)
 
 

@@ -1,4 +1,4 @@
-"""Gives encodings what they work on."""
+"""What encodings work on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walks zip archives: every record is claimed, the bytes of members are left to the caller.
+"""Walk zip archives: every record is claimed, the bytes of members are left to the caller.
 
 Specification: PKWARE APPNOTE.TXT 6.3.10; quoted by section at the lines that obey it.
 """
@@ -51,10 +51,10 @@ _LOCAL = Struct("<4s5H3I2H")
 
 @dataclass(frozen=True, slots=True)
 class ZipDirectory:
-    """What the central directory tells.
+    """What the central directory says.
 
-    The archive's records and members are within ``[begin, end)``; what stands before and behind is not its own.
-    ``complete`` tells that every record could be read, so that gaps are known to be free.
+    The archive's records and members are within ``[begin, end)``; what is before and after is not its own.
+    ``complete`` means that every record could be read, so gaps are known to be free.
     """
 
     members: tuple[ZipMember, ...]
@@ -72,7 +72,7 @@ class ZipDirectory:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Where the directory stands. ``shift`` is what must be added to every offset: bytes put before the archive."""
+    """Where the directory is. ``shift`` is what must be added to every offset: bytes put before the archive."""
 
     directory: Span
     shift: int
@@ -83,7 +83,7 @@ class _End:
 def walk_zip(walk: Walk, path: PathId | None = None) -> ZipDirectory:
     """Claim the records of the archive that ends the source, and fill its gaps; return its members.
 
-    Member data are not claimed, nor is what stands before ``begin`` or behind ``end``. Paths are below ``path``, the
+    Member data are not claimed, nor is what is before ``begin`` or after ``end``. Paths are below ``path``, the
     root of the claims by default. Where the end is missing, as in a file that is cut short, members are found by their
     local headers. Raises `FormatError` where no archive is found.
     """
@@ -165,7 +165,7 @@ class _Walker:
             records += more
         begin = before - size
         if begin < 0:
-            raise FormatError(f"the central directory needs {size:,} bytes but {before:,} stand before its end", source.name, offset)
+            raise FormatError(f"the central directory needs {size:,} bytes but {before:,} are before its end", source.name, offset)
         return _End(Span(begin, size), begin - start, tuple(records), end)
 
     def _read_zip64_end(self, offset: int) -> tuple[int, int, int, list[tuple[str, Span]]] | None:
@@ -174,9 +174,9 @@ class _Walker:
         locator = offset - _ZIP64_LOCATOR_SIZE
         if locator < 0 or source.read_at(locator, 4) != _ZIP64_LOCATOR:
             return None
-        told = int.from_bytes(source.read_at(locator + 8, 8), "little")
-        # Bytes put before the archive move the record; without extensible data it stands right before its locator.
-        for record in (told, locator - _ZIP64_END_RECORD_SIZE):
+        stated_offset = int.from_bytes(source.read_at(locator + 8, 8), "little")
+        # Bytes put before the archive move the record; without extensible data it is right before its locator.
+        for record in (stated_offset, locator - _ZIP64_END_RECORD_SIZE):
             if 0 <= record <= locator - _ZIP64_END_RECORD_SIZE and source.read_at(record, 4) == _ZIP64_END_RECORD:
                 break
         else:
@@ -234,7 +234,7 @@ class _Walker:
                 self._note(f"the archive names {entry.name} twice; readers take the last", entry.header_offset, Code.AMBIGUOUS)
             seen.add(entry.name)
             if b"\0" in entry.raw_name:
-                self._note(f"a member's name goes on behind a NUL: readers take it for {entry.name!r}", entry.header_offset, Code.AMBIGUOUS)
+                self._note(f"a member's name goes on after a NUL: readers take it for {entry.name!r}", entry.header_offset, Code.AMBIGUOUS)
             if is_unsafe(entry.name):
                 self._note(f"member {entry.name!r} would be unpacked outside its folder", entry.header_offset, Code.OUTSIDE)
         found: dict[int, ZipMember] = {}
@@ -303,7 +303,7 @@ class _Walker:
         return 0
 
     def _scan(self) -> tuple[list[ZipMember], int]:
-        """Find members by their local headers, one behind the other; the last may be cut short."""
+        """Find members by their local headers, one after the other; the last may be cut short."""
         source, limits = self._walk.source, self._walk.limits
         members: list[ZipMember] = []
         offset = 0
@@ -319,8 +319,8 @@ class _Walker:
             if _FULL_32 in (size, stored_size) and seek_extra(extra, 0x0001) and extra.left >= 16:
                 size, stored_size = extra.u64(), extra.u64()
             problem = problem_of(flags, method, stored_size, size)
-            if flags & Flag.DESCRIPTOR:  # only the central directory tells where it ends
-                stored_size, problem = source.size - begin, problem or "has its size behind it, and the archive is cut short"
+            if flags & Flag.DESCRIPTOR:  # only the central directory says where it ends
+                stored_size, problem = source.size - begin, problem or "has its size after it, and the archive is cut short"
             kept = min(stored_size, source.size - begin)
             if kept < stored_size and method == Method.STORED:
                 size = kept

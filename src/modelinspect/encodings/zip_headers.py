@@ -1,4 +1,4 @@
-"""Reads the headers of zip members, as the central directory and the members themselves have them.
+"""Read the headers of zip members, as the central directory and the members themselves have them.
 
 Specification: PKWARE APPNOTE.TXT 6.3.10; quoted by section at the lines that obey it.
 """
@@ -37,7 +37,7 @@ class Flag(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ZipMember:
-    """A member as the central directory tells of it.
+    """A member as the central directory describes it.
 
     ``data`` are its stored bytes and ``size`` is what they decode to. ``problem`` says why they cannot be read; empty
     where they can. A member whose local header was not found, or whose bytes another member holds, has no ``data``.
@@ -54,12 +54,12 @@ class ZipMember:
 
     @property
     def is_folder(self) -> bool:
-        """Tell whether the entry only names a folder."""
+        """Return whether the entry only names a folder."""
         return self.name.endswith("/") and self.size == 0
 
     @property
     def is_stored(self) -> bool:
-        """Tell whether the data stand there as they are."""
+        """Return whether the data are there as they are."""
         return self.method == Method.STORED
 
 
@@ -114,7 +114,7 @@ def decode_name(name: bytes, flags: int) -> str:
 
 
 def seek_extra(extra: Cursor, wanted: int) -> bool:
-    """Move to the data of an extra field (4.5.1); tell whether it is there."""
+    """Move to the data of an extra field (4.5.1); return whether it is there."""
     while extra.left >= 4:
         kind, size = extra.u16(), extra.u16()
         if kind == wanted:
@@ -143,7 +143,7 @@ def sizes_in(entry: Entry, width: int) -> bytes:
 
 
 def is_unsafe(name: str) -> bool:
-    """Tell whether a name would lead out of the folder that an archive is unpacked into."""
+    """Return whether a name would lead out of the folder that an archive is unpacked into."""
     parts = name.replace("\\", "/").split("/")
     return name.startswith(("/", "\\")) or ".." in parts or "\0" in name or (len(parts[0]) == 2 and parts[0][1] == ":")
 

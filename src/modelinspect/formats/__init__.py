@@ -1,1 +1,1 @@
-"""Says what the bytes of each artifact format mean."""
+"""What the bytes of each artifact format mean."""

@@ -1,4 +1,4 @@
-"""Gives formats what they need to turn bytes into facts."""
+"""What formats need to turn bytes into facts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Format(Protocol):
     name: FormatName
 
     def detect(self, parsing: Parsing) -> bool:
-        """Tell whether the files are of this format, from a few bytes or names."""
+        """Return whether the files are of this format, from a few bytes or names."""
 
     def parse(self, parsing: Parsing) -> FormatName:
         """Claim the bytes, add the tensors and facts, and return the format's name.
@@ -39,7 +39,7 @@ class Format(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a parser stands: bytes to read, a map to claim them on, and the way back to them.
+    """Where a parser is: bytes to read, a map to claim them on, and the way back to them.
 
     Offsets count from the start of ``source``; the site translates them to the member's.
     """
@@ -60,7 +60,7 @@ class Site:
         return Walk(self.source, self.claims, self.limits, self.survive)
 
     def window(self, offset: int, size: int, path: PathId) -> Site:
-        """Return the site of a run of bytes that is a stream of its own."""
+        """Return the site of a run of bytes that is its own stream."""
         source = WindowSource(self.source, offset, size)
         return Site(self.parsing, source, self.claims.window(offset, size, path), self.stream.then(WindowStep(offset, size)))
 
@@ -69,11 +69,11 @@ class Site:
         return Extent(self.claims.member, Span(self.claims.base + offset, size), encoding)
 
     def extent_of(self, span: Span) -> Extent:
-        """Return the stored bytes of a tensor that stand in a span as they are in memory."""
+        """Return the stored bytes of a tensor that are in a span as they are in memory."""
         return Extent(self.claims.member, span if not self.claims.base else span.shifted(self.claims.base))
 
     def raw(self, spans: tuple[Span, ...], byte_order: ByteOrder = ByteOrder.LITTLE) -> RawPayload:
-        """Return the payload of elements that stand in spans of the source as they are in memory."""
+        """Return the payload of elements that are in spans of the source as they are in memory."""
         return RawPayload(self.stream, spans, byte_order)
 
     def diagnose(self, problem: str, offset: int | None = None, severity: Severity = Severity.WARNING, code: Code = Code.MALFORMED) -> None:
@@ -82,7 +82,7 @@ class Site:
         self.parsing.diagnose(Diagnostic(severity, problem, self.claims.member, place, code))
 
     def document(self, kind: DocumentKind, span: Span | None = None, label: str = "", data: bytes | None = None) -> None:
-        """Note where something stands that a rule may want to read; the whole source by default."""
+        """Note where something is that a rule may want to read; the whole source by default."""
         self.parsing.keep_document(Document(kind, self.stream, span or Span(0, self.source.size), label, data))
 
     def survive(self, error: FormatError, severity: Severity = Severity.WARNING) -> None:
@@ -155,7 +155,7 @@ class Parsing:
         self._tensors[tensor] = by
 
     def translate(self, member: str, tensor: Callable[[Tensor], Tensor], diagnostic: Callable[[Diagnostic], Diagnostic]) -> None:
-        """Rewrite what tells of a member that is none of the artifact's: tensors with an extent there, diagnostics."""
+        """Rewrite what describes a member that is not in the artifact: tensors with an extent there, diagnostics."""
         for index, old in enumerate(self._tensors):
             if any(extent.member == member for extent in old.extents):
                 self._tensors[index] = tensor(old)

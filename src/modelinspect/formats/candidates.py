@@ -20,7 +20,7 @@ _SINGLE_FILES = (".h5", ".hdf5", ".keras", ".tflite", ".lite", ".task", ".litert
 """What a file is called that is a model by itself, also where it lies in the folder of another one."""
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz")
 _LOOSELY_HELD = frozenset({FormatName.SAVED_MODEL, FormatName.KERAS_ZIP, FormatName.WEIGHTS_HDF5, FormatName.CHECKPOINT, FormatName.TFJS})
-"""Formats of folders that call any other file an asset, so that one may be a model of its own."""
+"""Formats of folders that call any other file an asset, so one may be its own model."""
 _PART = re.compile(r"(?:.*/)?(?:model|task|\w+_\d{5})\.weights\.h5|variables/.*|assets/.*")
 """Files with such an ending that are part of a folder's model: weights of a Keras folder or of shards, variables, assets."""
 
@@ -81,7 +81,7 @@ def find_models(shelf: Shelf) -> Candidates:
 
 
 def is_junk(name: str) -> bool:
-    """Return whether a file is what an operating system leaves behind."""
+    """Return whether a file is what an operating system leaves after."""
     return name.startswith(_JUNK) or basename(name) in _JUNK or basename(name).startswith("._")
 
 
@@ -123,7 +123,7 @@ def _split(shelf: Shelf, names: list[str], candidate: Candidate) -> list[Candida
 
 
 def _is_loose(name: str, folders: list[Candidate]) -> bool:
-    """Return whether a file may be a model by itself: it lies in no folder that is one, or is no part of that one."""
+    """Return whether a file may be a model by itself: it lies in no folder that is one, or is not a part of that one."""
     for candidate in folders:
         if candidate.parsing.primary is not None:  # one of several TensorFlow.js models: its weights lie around it
             if dirname(name) == dirname(candidate.name):

@@ -58,7 +58,7 @@ _OTHERS = frozenset(
         *(".whl", ".jar", ".apk", ".aar", ".docx", ".xlsx", ".pptx", ".epub", ".so", ".dll", ".dylib", ".exe", ".mp3", ".wav", ".mp4"),
     )
 )
-"""Suffixes of what is no model: such files are not opened."""
+"""Suffixes of what is not a model: such files are not opened."""
 _SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-\d{5}\.safetensors|(?P<keras>.+)_\d{5}\.weights\.h5")
 _MAGIC: tuple[tuple[int, bytes], ...] = (
     *((0, magic) for magic in (b"\x89HDF\r\n\x1a\n", b"LITERTLM", b"ML\xefR", b"PK\x03\x04", b"\x1f\x8b")),

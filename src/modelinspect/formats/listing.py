@@ -1,4 +1,4 @@
-"""List the models of a location: of a folder or an archive there may be several, and each is an artifact of its own."""
+"""List the models of a location: of a folder or an archive there may be several, and each is its own artifact."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from modelinspect.sources.files import FileSet, ModelIn, NamedFiles
 
 @dataclass(frozen=True, slots=True)
 class ModelPlace:
-    """A model of a location: its name there, its format, its stored size, and the location that opens it alone."""
+    """A model of a location: its name there, its format, its stored size, and the location that opens only it."""
 
     name: str
     format: FormatName

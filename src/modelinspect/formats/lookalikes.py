@@ -34,7 +34,7 @@ _LINK = 512
 """The longest path that a text file of a link may hold."""
 _LINKED = re.compile(r"(?:\.{1,2}/)+\S+|\S+/blobs/[0-9a-f]{16,}|\S+\.(?:h5|keras|tflite|pb|safetensors|litertlm|task|bin|onnx|gguf)")
 _MODELS = (".tflite", ".keras", ".litertlm", ".task", ".safetensors", ".h5", ".hdf5", ".pb", ".index", ".pbtxt", ".mlirbc")
-"""What to inspect in a folder that is no model itself, best first."""
+"""What to inspect in a folder that is not a model itself, best first."""
 
 
 def describe_name(name: str) -> str | None:
@@ -53,7 +53,7 @@ _XNNPACK = "weights that XNNPACK packed for one device, a cache: inspect the mod
 
 
 def describe_members(members: Collection[str]) -> str | None:
-    """Return which framework wrote an archive, None where its members do not tell."""
+    """Return which framework wrote an archive, None where its members do not say."""
     names = {member.partition("/")[2] for member in members} | set(members)
     if "archive_format" in names and any("models/" in member for member in members):
         return "an exported PyTorch program (.pt2): convert it with litert-torch and inspect the .tflite"
@@ -101,7 +101,7 @@ _MEDIAPIPE = "a MediaPipe graph, which names its models: inspect the .tflite or 
 
 
 def _describe_versioned(head: bytes) -> str | None:
-    """Tell ONNX from Core ML: both begin with a version, ONNX goes on with texts or its graph, Core ML with a description."""
+    """Distinguish ONNX from Core ML: both begin with a version, ONNX goes on with texts or its graph, Core ML with a description."""
     if len(head) < 5 or head[1] > 0x7F:
         return None
     tag, size = head[2], head[3]

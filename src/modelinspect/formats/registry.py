@@ -1,4 +1,4 @@
-"""Knows every format, and which one an artifact is of."""
+"""Every format, and which one an artifact is of."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMATS: tuple[str, ...] = (
     "modelinspect.formats.keras.sharded_weights",
     "modelinspect.formats.checkpoint",
     "modelinspect.formats.orbax",
-    "modelinspect.formats.tflite",  # before archives: a zip of files may stand behind the model
+    "modelinspect.formats.tflite",  # before archives: a zip of files may be after the model
     "modelinspect.formats.archives.format",  # before HDF5: the header of a tar archive looks like a user block
     "modelinspect.formats.keras.hdf5_file",
     "modelinspect.formats.mlir",

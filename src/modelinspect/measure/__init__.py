@@ -1,1 +1,1 @@
-"""Measures what only the weights themselves can tell: zeros, digests, patterns."""
+"""Measure what only the weights themselves can say: zeros, digests, patterns."""

@@ -1,4 +1,4 @@
-"""Says how elements come: in blocks that fit the cache, from readers that know one payload each."""
+"""How elements come: in blocks that fit the cache, from readers that know one payload each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Box:
 class Block:  # not frozen: one is made for each small tensor, and freezing is most of its cost
     """Some elements of a tensor as they are in memory, valid until the next block is asked for.
 
-    They follow one another from element ``first`` on (row-major) or, where ``box`` stands, fill that part of the tensor.
+    They follow one another from element ``first`` on (row-major) or, where ``box`` is, fill that part of the tensor.
     ``order`` is the order of the bytes of an element. Where ``placed`` is False, the block stands for elements anywhere
     in the tensor: its own, ``repeat`` times over.
     """
@@ -89,7 +89,7 @@ def element_size(dtype: DType) -> int:
     if dtype.bits < 8:
         return 0
     if dtype.bits % 8:
-        raise UnmeasurableError(f"{dtype} elements are no whole bytes")
+        raise UnmeasurableError(f"{dtype} elements are not whole bytes")
     return dtype.bits // 8
 
 
@@ -99,7 +99,7 @@ def as_read(tensor: Tensor) -> Tensor:
 
 
 def is_number(dtype: DType) -> bool:
-    """Tell whether elements of the type are numbers, so that one of them can be zero."""
+    """Return whether elements of the type are numbers, so one of them can be zero."""
     return dtype.kind not in (ElementKind.STRING, ElementKind.OPAQUE)
 
 

@@ -48,7 +48,7 @@ def allow_chunks(payload: Chunked, shape: tuple[int, ...], size: int, reading: R
     """Check the chunks against the shape and the limits before any is read. Raises `FormatError`."""
     chunk, count = payload.chunk_shape, len(payload.offsets)
     if len(chunk) != len(shape) or not shape or min(chunk) < 1 or len(payload.coordinates) != count * len(shape):
-        raise FormatError(f"chunks of shape {chunk} do not fit a data set of shape {shape}", member)
+        raise FormatError(f"chunks of shape {chunk} do not fit a dataset of shape {shape}", member)
     chunk_size = prod(chunk) * size
     reading.limits.allow("a chunk", chunk_size, reading.limits.block_size, member, payload.offsets[0])
     reading.limits.allow("decoding all chunks", count * chunk_size, most, member)
@@ -77,7 +77,7 @@ def _rest(payload: Chunked, count: int, size: int, *, whole: bool) -> Block:
 
 @dataclass(slots=True)
 class _Grid:
-    """The chunks of a data set, sorted by their place in it."""
+    """The chunks of a dataset, sorted by their place in it."""
 
     decode: Callable[[int], Data]
     shape: tuple[int, ...]
@@ -98,12 +98,12 @@ class _Grid:
         limit = np.array([min(length, _FAR) for length in shape], dtype=np.int64)
         lengths = np.minimum(origins + np.array(chunk, dtype=np.int64), limit) - origins
         if (origins < 0).any() or (origins % np.array(chunk, dtype=np.int64)).any():
-            raise FormatError("a chunk stands between the places for chunks", member)
+            raise FormatError("a chunk is between the places for chunks", member)
         order = np.lexsort(origins.T[::-1])
         order = order[(lengths[order] > 0).all(axis=1)]
         origins, lengths = origins[order], lengths[order]
         if len(order) > 1 and (origins[1:] == origins[:-1]).all(axis=1).any():
-            raise FormatError("two chunks stand in one place", member)
+            raise FormatError("two chunks are in one place", member)
         dtype = numpy_type(tensor.dtype, size, payload.byte_order)
         return cls(decode, shape, chunk, dtype, payload.byte_order, order, origins, lengths, int(lengths.prod(axis=1).sum()))
 
@@ -123,7 +123,7 @@ class _Grid:
                 yield from (self._box(index) for index in range(first, last))
 
     def _chunk(self, index: int) -> NDArray[Any]:
-        """Decode a chunk and cut off what stands beyond the edge of the data set."""
+        """Decode a chunk and cut off what is beyond the edge of the dataset."""
         try:
             data = self.decode(int(self.rows[index]))
         except FormatError as error:

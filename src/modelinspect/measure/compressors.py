@@ -1,6 +1,6 @@
-"""Compresses bytes for real and counts what comes out: many compressors over one pass, in flat memory.
+"""Compress bytes for real and count what comes out: many compressors over one pass, in flat memory.
 
-Each compressor has a thread of its own and takes blocks from a short queue; the libraries let the interpreter go on while they work.
+Each compressor has its own thread and takes blocks from a short queue; the libraries let the interpreter go on while they work.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Digests the elements of a tensor, so that equal ones are known without keeping either."""
+"""Digests the elements of a tensor, so equal ones are known without keeping either."""
 
 from __future__ import annotations
 

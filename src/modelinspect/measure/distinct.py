@@ -1,4 +1,4 @@
-"""Counts the distinct values of a tensor, as long as there are few."""
+"""Count the distinct values of a tensor, as long as there are few."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelinspect.measure.blocks import Block, Numbers, UnmeasurableError, as_un
 from modelinspect.measure.zeros import unpack
 
 MOST = 1_024
-"""Where the count stops: a tensor of more values is no codebook."""
+"""Where the count stops: a tensor of more values is not a codebook."""
 
 _SAMPLE = 8 * MOST
 
@@ -47,7 +47,7 @@ class ValueCounter:
         self._seen = seen
 
     def value(self) -> int:
-        """Return the number of distinct bit patterns, at the most `MOST`."""
+        """Return the number of distinct bit patterns, at most `MOST`."""
         return 0 if self._seen is None else min(len(self._seen), MOST)
 
 

@@ -1,4 +1,4 @@
-"""Takes the entropy of elements: what coding narrow ones by their values takes, and floats by their exponents."""
+"""Take the entropy of elements: what coding narrow ones by their values takes, and floats by their exponents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds which tensors may hold the same elements, and reads only those again to tell."""
+"""Find which tensors may hold the same elements, and read only those again to say."""
 
 from __future__ import annotations
 

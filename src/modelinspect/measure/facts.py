@@ -1,4 +1,4 @@
-"""Holds what was measured of an artifact's tensors, as plain facts."""
+"""What was measured of an artifact's tensors, as plain facts."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class Aspect(StrEnum):
 
 
 COMPARING = (Aspect.DIGEST, Aspect.VALUES, Aspect.PATTERN, Aspect.FINGERPRINT)
-"""What tells two artifacts' tensors apart, and what rules look at."""
+"""Which tensors of two artifacts differ, and what rules look at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Where the zeros of a tensor of two axes or more stand.
+    """Where the zeros of a tensor of two axes or more are.
 
     ``slices`` counts, for each axis, the slices across it that hold nothing but zeros, and all of them (of a Keras kernel,
     the last axis are the output channels, the last but one the inputs). ``zero_blocks`` counts, for an axis from the end and a
     length that divides it, the runs of that length along it that hold nothing but zeros, and all such runs.
     ``two_of_four`` counts, for an axis from the end that 4 divides, the runs of 4 of which at least two are zero, and all.
-    ``dead`` tells of each axis which slices those are, a bit for each, the first one highest; no bytes where there are none.
+    ``dead`` describes each axis which slices those are, a bit for each, the first one highest; no bytes where there are none.
     """
 
     slices: tuple[tuple[int, int], ...]
@@ -74,7 +74,7 @@ class TensorMeasure:
 
     @property
     def measured(self) -> bool:
-        """Tell whether the zeros were counted."""
+        """Return whether the zeros were counted."""
         return self.zero_count is not None
 
 

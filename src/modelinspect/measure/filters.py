@@ -1,4 +1,4 @@
-"""Undoes the filters of an HDF5 chunk, within limits.
+"""Undo the filters of an HDF5 chunk, within limits.
 
 Deflate, shuffle and fletcher32 are undone here: the HDF5 library's own inflates a chunk into as much memory as it asks
 for, and would have to open the whole untrusted file. The other filters are left to the library, through h5py, on a file
@@ -32,7 +32,7 @@ _LZF_MEMORY = 64 * MIB
 
 @dataclass(frozen=True, slots=True)
 class ChunkCoder:
-    """Knows how the chunks of one data set were filtered. ``dtype`` and ``fill`` are of one element, as stored."""
+    """Knows how the chunks of one dataset were filtered. ``dtype`` and ``fill`` are of one element, as stored."""
 
     filters: tuple[Hdf5Filter, ...]
     chunk_shape: tuple[int, ...]

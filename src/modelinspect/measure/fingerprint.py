@@ -1,4 +1,4 @@
-"""Fingerprints the elements of a tensor whatever their order, so that a transposed copy is still known."""
+"""Fingerprints the elements of a tensor whatever their order, so a transposed copy is still known."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MASK = (1 << 64) - 1
 
 @dataclass(slots=True)
 class Fingerprinter:
-    """Adds up a mixed value for each element; a zero adds nothing, so that sparse and dense forms agree.
+    """Adds up a mixed value for each element; a zero adds nothing, so sparse and dense forms agree.
 
     The sum does not depend on the order of the elements: converters transpose kernels and sparse tensors leave zeros
-    out. It is no checksum against somebody who wants two tensors to look alike.
+    out. It is not a checksum against somebody who wants two tensors to look alike.
     """
 
     tensor: Tensor
@@ -30,7 +30,7 @@ class Fingerprinter:
 
     def __post_init__(self) -> None:
         if not is_number(self.tensor.dtype):
-            raise UnmeasurableError(f"{self.tensor.dtype} elements are no numbers")
+            raise UnmeasurableError(f"{self.tensor.dtype} elements are not numbers")
 
     def add(self, block: Block) -> None:
         """Take in a block."""

@@ -1,4 +1,4 @@
-"""Finds bytes that stand where the format says that nothing is."""
+"""Find bytes that are where the format says that nothing is."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from modelinspect.sources.files import FileSet
 
 _WINDOW = 512 * KIB
 _GAP = 4 * KIB
-"""Free regions closer than this are read at once, with what stands between them."""
+"""Free regions closer than this are read at once, with what is between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class HiddenReport:
 
 
 def find_hidden(artifact: Artifact, files: FileSet, limits: Limits | None = None) -> HiddenReport:
-    """Read every free region, and tell which hold bytes that are not zero. Raises `SourceChangedError` where a file shrinks."""
+    """Read every free region, and say which hold bytes that are not zero. Raises `SourceChangedError` where a file shrinks."""
     most = (limits or Limits()).diagnostics
     packed = _compressed_runs(artifact.tensors)
     kept: list[HiddenBytes] = []
@@ -71,7 +71,7 @@ def find_hidden(artifact: Artifact, files: FileSet, limits: Limits | None = None
 
 
 def _free_rows(member: Member, packed: list[Span]) -> NDArray[np.int64]:
-    """Return the rows of the free regions whose bytes stand as they are; those of compressed runs are something's code."""
+    """Return the rows of the free regions whose bytes are as they are; those of compressed runs are something's code."""
     columns = member.map.columns
     rows = np.flatnonzero(columns.kinds == RegionKind.FREE.code)
     for run in packed:
@@ -109,7 +109,7 @@ def _occupied(source: Source, member: Member, rows: NDArray[np.int64]) -> Iterat
 
 
 def _window_end(starts: NDArray[np.int64], sizes: NDArray[np.int64], index: int) -> int:
-    """Return the index behind the last region that is read with the one at ``index``."""
+    """Return the index after the last region that is read with the one at ``index``."""
     begin = int(starts[index])
     last = index + 1
     stop = int(np.searchsorted(starts, begin + _WINDOW))
@@ -132,7 +132,7 @@ def _scan(source: Source, offset: int, size: int, buffer: bytearray) -> tuple[in
 
 
 def _compressed_runs(tensors: tuple[Tensor, ...]) -> dict[str, list[Span]]:
-    """Return the compressed runs that tensors stand in, by member."""
+    """Return the compressed runs that tensors are in, by member."""
     found: dict[str, set[Span]] = {}
     for stream in {stream for tensor in tensors for stream in _streams(tensor)}:
         run = stream.stored[1]

@@ -1,4 +1,4 @@
-"""Reads the elements of a TensorProto: raw, typed, or one value that stands for all the rest.
+"""Read the elements of a TensorProto: raw, typed, or one value that stands for all the rest.
 
 Specification: Tensor::FromProto in tensorflow/core/framework/tensor.cc. ``tensor_content`` goes before typed values; where these
 are fewer than the elements, the last one stands for the rest; where there are none, all elements are zero.
@@ -43,7 +43,7 @@ def read_inline(payload: ProtobufPayload, tensor: Tensor, reading: Reading) -> I
 
 
 def read_text(payload: TextPayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:
-    """Yield the values that stand in a text, as `read_inline` does. Raises `ModelInspectError`."""
+    """Yield the values that are in a text, as `read_inline` does. Raises `ModelInspectError`."""
     from google.protobuf import text_format
 
     span, member = payload.span, payload.stream.member
@@ -52,7 +52,7 @@ def read_text(payload: TextPayload, tensor: Tensor, reading: Reading) -> Iterato
     try:
         text_format.Parse(reading.files.open_stream(payload.stream).read_at(span.offset, span.size), proto)
     except (text_format.ParseError, ValueError, RecursionError, OverflowError) as error:
-        raise FormatError(f"its text is no TensorProto: {error}", member, span.offset) from error
+        raise FormatError(f"its text is not a TensorProto: {error}", member, span.offset) from error
     yield from _blocks(proto, tensor, member, span.offset)
 
 

@@ -1,4 +1,4 @@
-"""Reads elements that stand in several places one after another."""
+"""Read elements that are in several places one after another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures what the TFLite converter would keep of a kernel: zeros as float32, float16 and int8, and blocks along its inputs.
+"""Measure what the TFLite converter would keep of a kernel: zeros as float32, float16 and int8, and blocks along its inputs.
 
 Sources: CalculateRandomSparsity and CalculateBlockSparsity in tensorflow/compiler/mlir/lite/transforms/dense_to_sparse_pass.cc; weights
 are quantized symmetrically, 127 being the largest magnitude of a channel.
@@ -42,7 +42,7 @@ class Kept:
     """What is not zero of a kernel.
 
     ``float32``, ``float16`` and ``int8`` count the elements; ``blocks_4``, ``half_blocks_4`` and ``int8_blocks_16`` the blocks that hold
-    any, None where the kernel is no matrix.
+    any, None where the kernel is not a matrix.
     """
 
     elements: int
@@ -135,7 +135,7 @@ def slabs(tensor: Tensor, reading: Reading, layout: Layout) -> Iterator[Matrix]:
     if tensor.dtype.bits % 8 or tensor.dtype.kind not in (ElementKind.FLOAT, ElementKind.INT, ElementKind.UINT):
         raise UnmeasurableError(f"{tensor.dtype} elements are not read as a kernel")
     if layout.rows * layout.cols != tensor.element_count:
-        raise UnmeasurableError("its shape is no matrix")
+        raise UnmeasurableError("its shape is not a matrix")
     if not tensor.element_count:
         return
     rows = max(_SLAB // (4 * max(layout.cols, 1)) // _STEP * _STEP, _STEP)

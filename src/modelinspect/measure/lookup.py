@@ -11,7 +11,7 @@ from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import Block, Reading, element_size
 
 _STEP = 1 << 16
-"""Elements of a block: a multiple of 8, so that each block begins with a whole byte whatever the bits of an index."""
+"""Elements of a block: a multiple of 8, so each block begins with a whole byte whatever the bits of an index."""
 
 
 def read_lookup(payload: LookupPayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:

@@ -1,4 +1,4 @@
-"""Finds slices and blocks of a tensor that hold nothing but zeros."""
+"""Find slices and blocks of a tensor that hold nothing but zeros."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads elements that stand in a member as they are in memory."""
+"""Read elements that are in a member as they are in memory."""
 
 from __future__ import annotations
 

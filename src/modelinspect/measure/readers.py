@@ -1,4 +1,4 @@
-"""Finds the reader of each payload."""
+"""Find the reader of each payload."""
 
 from __future__ import annotations
 

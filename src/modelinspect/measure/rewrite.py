@@ -1,6 +1,6 @@
-"""Writes an HDF5 file again without some of its objects, with h5py as Keras does, and counts its bytes.
+"""Write an HDF5 file again without some of its objects, with h5py as Keras does, and count its bytes.
 
-The copy is a temporary file full of holes: of a data set that is stored as it is, one element is written, which makes the library
+The copy is a temporary file full of holes: of a dataset that is stored as it is, one element is written, which makes the library
 allocate all of it. Only files that were walked without any trouble are given to the library.
 """
 
@@ -32,7 +32,7 @@ Attributes = Callable[[str, dict[str, Any]], dict[str, Any]]
 class Rewriting:
     """What to write: ``keep`` says which objects, ``rename`` where, ``attributes`` with what.
 
-    ``linked_last`` writes data sets before they get their names, as ``group[name] = array`` does; ``through_file`` writes through a
+    ``linked_last`` writes datasets before they get their names, as ``group[name] = array`` does; ``through_file`` writes through a
     Python file, as Keras does into an archive: the library then allocates no blocks ahead. ``by_layer`` writes layers by name and their
     weights as listed, as Keras writes a model; ``by_container`` each container's own variables before those within, as it writes weights.
     Files of another structure are written in the order in which they were made. ``with_elements`` writes all elements, to be compressed.
@@ -90,7 +90,7 @@ def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> tuple[int, i
 
                 def copy(name: str, item: Any) -> None:
                     if isinstance(item, h5py.Dataset):
-                        limits.allow(f"the data set {name}", item.nbytes, limits.structure_size, source.name)
+                        limits.allow(f"the dataset {name}", item.nbytes, limits.structure_size, source.name)
                         chunked = {**filters, "chunks": item.shape} if gzip and item.nbytes >= LEAST_GZIPPED else {}
                         made = new.create_dataset(name, data=item[()], **chunked)
                     else:
@@ -128,7 +128,7 @@ _SOME_TIME = (1_700_000_000).to_bytes(4, "little")
 MOST_DEFLATED = 64 * MIB
 """Larger files are not written with their elements to see what they compress to."""
 LEAST_GZIPPED = 1024
-"""Data sets of fewer bytes are left as they are: the structures of a chunk would cost more."""
+"""Datasets of fewer bytes are left as they are: the structures of a chunk would cost more."""
 
 
 class FileLike:
@@ -145,7 +145,7 @@ class FileLike:
         return self._position
 
     def seekable(self) -> bool:
-        """Tell that any place can be moved to."""
+        """Return that any place can be moved to."""
         return True
 
     def tell(self) -> int:
@@ -169,7 +169,7 @@ class FileLike:
 
 
 def as_file(source: Source) -> IO[bytes]:
-    """Return a source as zipfile wants a file, to be read alone."""
+    """Return a source as zipfile wants a file, to be only read."""
     return cast("IO[bytes]", cast("Any", FileLike(source)))
 
 
@@ -236,8 +236,8 @@ class _Copier:
 
     def _attributes(self, old: Any, new: Any, path: str) -> None:
         values = {name: old.attrs.get_id(name) for name in _attribute_names(old)}
-        told = self.rewriting.attributes(path, {name: old.attrs[name] for name in values})
-        for name, value in told.items():
+        attributes = self.rewriting.attributes(path, {name: old.attrs[name] for name in values})
+        for name, value in attributes.items():
             kept = values.get(name)
             if kept is not None and value is not None and _same(value, old.attrs[name]):
                 new.attrs.create(name, value, shape=kept.shape, dtype=kept.dtype)
@@ -249,7 +249,7 @@ _WEIGHTS, _TOP = "/model_weights", "/top_level_model_weights"
 
 
 def _is_model(file: Any) -> bool:
-    """Tell whether every layer of a model lists its weights, and they are where it says."""
+    """Return whether every layer of a model lists its weights, and they are where it says."""
     group = file.get(_WEIGHTS)
     if group is None or "layer_names" not in group.attrs:
         return False
@@ -263,7 +263,7 @@ def _is_model(file: Any) -> bool:
 def _by_container(found: dict[int, str]) -> list[str]:
     """Return paths as Keras makes them: a group, its ``vars``, then the others, the first that was finished first.
 
-    The library reuses the holes that growing tables leave, so that single addresses are not in the order of making; the last of all
+    The library reuses the holes that growing tables leave, so single addresses are not in the order of making; the last of all
     that is below a group is.
     """
     last: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Measures the tensors of an artifact: one pass over the blocks of each feeds everything that counts."""
+"""Measure the tensors of an artifact: one pass over the blocks of each feeds everything that counts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from modelinspect.measure.zeros import ZeroCounter
 from modelinspect.sources.files import FileSet
 
 Progress = Callable[[int, int], None]
-"""Is told how many bytes of elements were read, and how many there are."""
+"""Receives how many bytes of elements were read, and how many there are."""
 
 
 class Accumulator(Protocol):
@@ -34,10 +34,10 @@ class Accumulator(Protocol):
 
 
 class Learner(Accumulator, Protocol):
-    """An accumulator that tells one thing in the end."""
+    """An accumulator that says one thing in the end."""
 
     def value(self) -> object:
-        """Return what was learned, None where it cannot be told."""
+        """Return what was learned, None where it cannot be known."""
 
 
 def measure(
@@ -78,29 +78,29 @@ def measure(
 
 @dataclass(slots=True)
 class _Meter:
-    """Tells how far measuring has come, at the most once for each `_STRIDE` bytes."""
+    """Tells how far measuring has come, at most once for each `_STRIDE` bytes."""
 
     total: int
     progress: Progress | None
     done: int = 0
     within: int = 0
-    told: int = 0
+    reported: int = 0
 
     def add(self, size: int) -> None:
         """Count bytes of the tensor that is being read."""
         self.within += size
-        self._tell()
+        self._report()
 
     def finish(self, tensor: Tensor) -> None:
         """Count a tensor as read, whatever could be read of it."""
         self.done += tensor.logical_size
         self.within = 0
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         now = min(self.done + self.within, self.total)
-        if self.progress is not None and (now - self.told >= _STRIDE or now == self.total > self.told):
-            self.told = now
+        if self.progress is not None and (now - self.reported >= _STRIDE or now == self.total > self.reported):
+            self.reported = now
             self.progress(now, self.total)
 
 
@@ -108,7 +108,7 @@ _STRIDE = 4 * MIB
 
 
 def _measure_tensor(tensor: Tensor, reading: Reading, aspects: Collection[Aspect], meter: _Meter) -> TensorMeasure:
-    """Read a tensor once for all that is asked; what cannot be told of its elements stays unknown, and the rest is told."""
+    """Read a tensor once for all that is asked; what cannot be known of its elements stays unknown, and the rest is given."""
     whole = as_read(tensor)
     counter, reason = _counter(whole)
     learners = {aspect: learner for aspect in aspects if (learner := _learner(aspect, whole)) is not None}
@@ -172,4 +172,4 @@ _FIELDS = {
     Aspect.FINGERPRINT: "fingerprint",
     Aspect.ENTROPY: "value_bits",
 }
-"""Where a `TensorMeasure` keeps what each aspect tells."""
+"""Where a `TensorMeasure` keeps what each aspect says."""

@@ -1,4 +1,4 @@
-"""Reads sparse tensors: walks the axes as they are traversed and puts each kept value in its place."""
+"""Read sparse tensors: walks the axes as they are traversed and put each kept value in its place."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _places(payload: SparsePayload, tensor: Tensor, source: Source, most: int) -
         if block <= 0:
             raise FormatError(f"a block of the sparse index has the length {block}", payload.stream.member)
         # The converter also writes blocks that do not divide the axis (dense_to_sparse_pass.cc asks for no divisibility) and drops what
-        # stands beyond the last whole one; LiteRT places what is there by the same arithmetic (Populate, sparsity_format_converter.cc).
+        # is beyond the last whole one; LiteRT places what is there by the same arithmetic (Populate, sparsity_format_converter.cc).
         lengths[axis] = -(-lengths[axis] // block)
         strides.append(strides[axis])
         strides[axis] *= block
@@ -76,7 +76,7 @@ def _places(payload: SparsePayload, tensor: Tensor, source: Source, most: int) -
 
 
 def _descend(flat: Places, axis: SparseAxis, length: int, stride: int, source: Source, most: int) -> Places:
-    """Return the places after one more axis, in the order in which the values stand."""
+    """Return the places after one more axis, in the order in which the values are."""
     if not axis.is_sparse:
         if axis.length != length:
             raise FormatError(f"a dense axis of the sparse index has length {axis.length}, not {length}", source.name)

@@ -1,4 +1,4 @@
-"""Makes the tar stream of several files that GNU tar makes of them when all that may differ is fixed: order, owner, date, mode."""
+"""Make the tar stream of several files that GNU tar makes of them when all that may differ is fixed: order, owner, date, mode."""
 
 from __future__ import annotations
 

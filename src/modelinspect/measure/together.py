@@ -1,7 +1,7 @@
-"""Counts the zeros of many tensors in one read: those that stand near each other and hold elements of one type.
+"""Count the zeros of many tensors in one read: those that are near each other and hold elements of one type.
 
 A tensor of some kilobytes costs more calls than bytes. Tensors of a type are taken in the order of the file, as many at a
-time as a block holds; one read brings them in with what little stands between, and one comparison finds all their zeros.
+time as a block holds; one read brings them in with what little is between, and one comparison finds all their zeros.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from modelinspect.measure.facts import TensorMeasure
 from modelinspect.measure.zeros import has_plain_zeros, negative_zeros_of, zeros_of
 
 BLOCK = 768 * 1024
-"""Bytes of one read at the most; what is larger is read by itself."""
+"""Bytes of one read at most; what is larger is read by itself."""
 
 GAP = 8 * 1024
 """Bytes between two tensors that are rather read than skipped."""
@@ -39,9 +39,9 @@ class _Group:
 
 
 def measure_together(artifact: Artifact, reading: Reading, done: Callable[[Tensor], None]) -> dict[int, TensorMeasure]:
-    """Return the measures of the tensors that can be read together, by id; ``done`` is told of each.
+    """Return the measures of the tensors that can be read together, by id; ``done`` receives each.
 
-    What is missing is for `measure` to read by itself: other tensors, and those whose read failed, so that the one at fault
+    What is missing is for `measure` to read by itself: other tensors, and those whose read failed, so the one at fault
     is named. Raises `SourceChangedError` where a file shrinks meanwhile.
     """
     counted = _Counted({}, {})
@@ -64,7 +64,7 @@ def measure_together(artifact: Artifact, reading: Reading, done: Callable[[Tenso
 
 
 def _groups(tensors: tuple[Tensor, ...]) -> Iterator[_Group]:
-    """Yield the tensors that stand in one piece of a file as they are in memory, by their element type and stream."""
+    """Yield the tensors that are in one piece of a file as they are in memory, by their element type and stream."""
     groups: dict[tuple[int, int, ByteOrder], _Group | None] = {}
     for index, tensor in enumerate(tensors):
         payload = tensor.payload

@@ -1,6 +1,6 @@
-"""Counts zeros by value, and the negative ones among them.
+"""Count zeros by value, and the negative ones among them.
 
-Zero is looked for in the bits: unsigned numbers as wide as the elements, so that the same few lines are right for every
+Zero is looked for in the bits: unsigned numbers as wide as the elements, so the same few lines are right for every
 float format, at the speed of memory. A float is zero where all bits but the sign are; an integer where all bits are, or
 where it equals its tensor's zero point.
 """
@@ -35,10 +35,10 @@ class _Plan(Enum):
 def _plan(dtype: DType) -> tuple[_Plan, int]:
     """Return how to look, and the bytes of the unsigned numbers to look at. Raises `UnmeasurableError`."""
     if not is_number(dtype):
-        raise UnmeasurableError(f"{dtype} elements are no numbers")
+        raise UnmeasurableError(f"{dtype} elements are not numbers")
     if dtype.bits not in ((64, 128) if dtype.kind is ElementKind.COMPLEX else (*_WIDTHS, *_NARROW)):
         raise UnmeasurableError(f"{dtype} elements have {dtype.bits} bits")
-    if dtype.name == "float8_e8m0fnu":  # an exponent alone
+    if dtype.name == "float8_e8m0fnu":  # only an exponent
         return _Plan.NEVER, 1
     if dtype.bits < 8:
         return _Plan.NARROW, 1
@@ -48,12 +48,12 @@ def _plan(dtype: DType) -> tuple[_Plan, int]:
 
 
 def has_plain_zeros(dtype: DType) -> bool:
-    """Tell whether `zeros_of` and `negative_zeros_of` find all zeros that are not quantized. Raises `UnmeasurableError`."""
+    """Return whether `zeros_of` and `negative_zeros_of` find all zeros that are not quantized. Raises `UnmeasurableError`."""
     return _plan(dtype)[0] in (_Plan.FLOAT, _Plan.WHOLE)
 
 
 class ZeroCounter:
-    """Counts the zeros of one tensor, block by block. Making one raises `UnmeasurableError` where elements are no numbers."""
+    """Counts the zeros of one tensor, block by block. Making one raises `UnmeasurableError` where elements are not numbers."""
 
     __slots__ = ("_inner", "_plan", "_points", "_size", "elements", "negative", "tensor", "zeros")
 
@@ -220,4 +220,4 @@ _SIGNS = {
     size: (np.dtype(f"<i{size}"), np.dtype(f"<i{size}").type(-1 << (8 * size - 1)), np.dtype(f"<u{size}").type(1 << (8 * size - 1)))
     for size in (1, 2, 4, 8)
 }
-"""The signed type of elements of each size in bytes, its least number, and the pattern of the sign bit alone."""
+"""The signed type of elements of each size in bytes, its least number, and the pattern of only the sign bit."""

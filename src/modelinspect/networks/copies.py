@@ -18,12 +18,12 @@ _WRAPPED = re.compile(r"(?:^|/)(?:prune_low_magnitude|quantize_wrapper|cluster_w
 def duplicates(side: Subject) -> list[tuple[TensorId, ...]]:
     """Return groups of model tensors that are stored more than once with equal elements, each in the artifact's order.
 
-    Equal means measured: the same element type, shape and digest; without measurements, what the format tells. Tensors
-    of one value alone (biases of zeros), and vectors of two (an LSTM's bias begins as zeros and ones), must have one name
-    too, and those that share their bytes are no duplicates.
+    Equal means measured: the same element type, shape and digest; without measurements, what the format says. Tensors
+    of a single value (biases of zeros), and vectors of two (an LSTM's bias begins as zeros and ones), must have one name
+    too, and those that share their bytes are not duplicates.
     """
     if side.measurements is None:
-        return _told(side.artifact.facts.get("duplicate_tensors"), side) or _wrapped_twice(side)
+        return _as_listed(side.artifact.facts.get("duplicate_tensors"), side) or _wrapped_twice(side)
     groups: dict[tuple[object, ...], list[TensorId]] = defaultdict(list)
     for index, tensor in enumerate(side.artifact.tensors):
         measure = side.measurements[index]
@@ -47,7 +47,7 @@ def duplicate_cause(side: Subject, tensor: TensorId, kept: TensorId) -> Cause:
     return Cause.SHARED_DUPLICATE
 
 
-def _told(fact: object, side: Subject) -> list[tuple[TensorId, ...]]:
+def _as_listed(fact: object, side: Subject) -> list[tuple[TensorId, ...]]:
     """Return the groups that the format knows without reading data: a checkpoint's equal checksums."""
     if not isinstance(fact, tuple | list):
         return []
@@ -80,7 +80,7 @@ def _inner(side: Subject, group: list[TensorId]) -> bool:
 
 
 def _apart(side: Subject, group: list[TensorId]) -> list[TensorId]:
-    """Return the tensors of a group that have bytes of their own."""
+    """Return the tensors of a group that have their own bytes."""
     seen: set[object] = set()
     apart: list[TensorId] = []
     for tensor in group:

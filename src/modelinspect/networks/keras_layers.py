@@ -1,4 +1,4 @@
-"""Follows a Keras model from layer to layer, as its configuration connects them; what a layer makes of its inputs, others say."""
+"""Follow a Keras model from layer to layer, as its configuration connects them; what a layer makes of its inputs, others say."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Traversal(ABC, Generic[Value]):
 
     @abstractmethod
     def apply(self, layer: LayerConfig, given: list[Value], scope: str, path: str) -> list[Value]:
-        """Return what one use of a layer that is no model makes."""
+        """Return what one use of a layer that is not a model makes."""
 
     def enter(self, outer: str, name: str) -> str:
         """Return the scope of a layer within another."""
@@ -73,7 +73,7 @@ class Traversal(ABC, Generic[Value]):
                 made[name, 0] = [given[place] if given is not None and place < len(given) else self.make_input(name, layers[name])]
         nodes = [(name, index, node) for name, index, node in _nodes(model) if (name, index) not in made and name in layers]
         pending = [(name, index, list(references(node))) for name, index, node in nodes]
-        told = {(name, index): _arguments(node) for name, index, node in nodes}
+        listed = {(name, index): _arguments(node) for name, index, node in nodes}
         waiting: list[tuple[str, int, list[tuple[str, int, int]]]] = []
         for _ in range(_ROUNDS):
             waiting = []
@@ -82,7 +82,7 @@ class Traversal(ABC, Generic[Value]):
                 if not taken or any(value is None for value in values):
                     waiting.append((name, index, taken))
                     continue
-                self.arguments = told[name, index]
+                self.arguments = listed[name, index]
                 made[name, index] = self._use(layers[name], [value for value in values if value is not None], scope, path)
             if not waiting or len(waiting) == len(pending):
                 break

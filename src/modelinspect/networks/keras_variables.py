@@ -1,4 +1,4 @@
-"""Reads what a Keras artifact holds: the configuration of its model, and the variables of each layer."""
+"""Read what a Keras artifact holds: the configuration of its model, and the variables of each layer."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def read_model(artifact: Artifact, reading: Reading) -> LayerConfig | None:
 def _bytes(reading: Reading, document: Document) -> bytes:
     if document.data is not None:
         return document.data
-    if document.span.size > reading.limits.document_size:  # parsing has told
+    if document.span.size > reading.limits.document_size:  # parsing has reported it
         return b""
     return reading.files.open_stream(document.stream).read_at(document.span.offset, document.span.size)
 
@@ -108,7 +108,7 @@ def _named(many: list[Parameter], layer: LayerConfig | None) -> list[Parameter]:
 
 
 def _is_pair(tensor: Tensor, name: str) -> bool:
-    """Tell whether a tensor is the two biases of a recurrent layer."""
+    """Return whether a tensor is the two biases of a recurrent layer."""
     return len(tensor.shape) == 2 and tensor.shape[0] == 2 and name in ("bias", "2")
 
 
@@ -134,7 +134,7 @@ def parameters_of(many: Mapping[str, Sequence[Parameter]], where: str) -> Sequen
 
 
 def items(value: object) -> list[object] | None:
-    """Return what a setting lists, None where it is no list; SavedModels write tuples as objects."""
+    """Return what a setting lists, None where it is not a list; SavedModels write tuples as objects."""
     if isinstance(value, Mapping):
         value = value.get("items")
     return list(value) if isinstance(value, list | tuple) else None

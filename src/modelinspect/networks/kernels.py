@@ -1,4 +1,4 @@
-"""Tells which axes of a kernel are its inputs and outputs, as its format lays kernels out."""
+"""Which axes of a kernel are its inputs and outputs, as its format lays kernels out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EMBEDDING = re.compile(r"(?i)emb|\bwte\b|\bwpe\b")
 
 
 def is_depthwise(artifact: Artifact, tensor: Tensor) -> bool:
-    """Tell whether a TFLite kernel is of a depthwise convolution, which has one input for each output."""
+    """Return whether a TFLite kernel is of a depthwise convolution, which has one input for each output."""
     uses = artifact.facts.get("tensor_uses")
     found = uses.get(tensor.path) if isinstance(uses, Mapping) else None
     return isinstance(found, tuple) and "DEPTHWISE_CONV_2D" in found

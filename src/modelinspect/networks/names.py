@@ -20,7 +20,7 @@ _STORED = re.compile(r"(?:^|/)vars/(\d+)$")
 def canonical_name(tensor: Tensor) -> str:
     """Return a tensor's name without what its writer added: wrappers' prefixes, output indices, attribute suffixes.
 
-    Variables that only a number in a Keras store tells apart have the name of their layer put before it.
+    Variables that only a number in a Keras store distinguishes have the name of their layer put before it.
     """
     parts: list[str] = []
     name = tensor.name
@@ -40,7 +40,7 @@ def bare_layer(name: str) -> str:
 
 
 def is_bias(name: str) -> bool:
-    """Tell whether a variable is a bias: those of recurrent layers and of the heads of attention have two axes, and begin as zeros."""
+    """Return whether a variable is a bias: those of recurrent layers and of the heads of attention have two axes, and begin as zeros."""
     return name.rpartition("/")[2].partition(":")[0].endswith("bias") or _NUMBERED_BIAS.search(name) is not None
 
 

@@ -1,4 +1,4 @@
-"""Says what an optimizer keeps: how many slots for how many weights."""
+"""What an optimizer keeps: how many slots for how many weights."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from modelinspect.networks.optimizers import average_names, optimizer_of
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.wording import plural
 
-STATE = "the optimizer's state"
+STATE = "optimizer state"
 _TWICE = "/inner_optimizer/"
-"""Part of the names of what LossScaleOptimizer has in it; a Keras store has it once more under the outer one's name."""
+"""Part of the names of what LossScaleOptimizer has in it; a Keras store has it again under the outer one's name."""
 _SLOTS = {
     "Adam": (2, 3),
     "AdamW": (2, 3),
@@ -44,8 +44,8 @@ def optimizers_text(before: Subject, after: Subject) -> str:
     held = [slots_text(side, named) for side, named in zip((before, after), names, strict=True)]
     if held[0] == held[1]:
         return optimizer_text(after if names[1] else before)
-    told = [f"{when}, {what}{f' ({named})' if named else ''}" for what, when, named in zip(held, ("before", "after"), names, strict=True)]
-    return f"{STATE}: {'; '.join(told)}"
+    text = [f"{when}, {what}{f' ({named})' if named else ''}" for what, when, named in zip(held, ("before", "after"), names, strict=True)]
+    return f"{STATE}: {'; '.join(text)}"
 
 
 def slots_text(side: Subject, named: str) -> str:
@@ -104,7 +104,7 @@ def copies_of(side: Subject) -> frozenset[TensorId]:
 
 
 def is_one(side: Subject) -> bool:
-    """Tell whether the artifact is one model, and not several checkpoints of one."""
+    """Return whether the artifact is one model, and not several checkpoints of one."""
     return checkpoints(side) < 2
 
 

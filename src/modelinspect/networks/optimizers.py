@@ -1,4 +1,4 @@
-"""Tells which optimizer's state an artifact holds, and what of it are averages of the weights."""
+"""Which optimizer's state an artifact holds, and what of it are averages of the weights."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _PURPOSES = (
 
 
 def optimizer_of(artifact: Artifact) -> str:
-    """Return the optimizer's name: as the training configuration tells it, by its slots' names, or by what they are for; or nothing."""
-    told = artifact.facts.get("optimizer")
-    if isinstance(told, str):
-        plain = _COUNTED.sub("", told.rpartition(">")[2])
+    """Return the optimizer's name: as the training configuration lists it, by its slots' names, or by what they are for; or nothing."""
+    fact = artifact.facts.get("optimizer")
+    if isinstance(fact, str):
+        plain = _COUNTED.sub("", fact.rpartition(">")[2])
         return _NAMES.get(plain.lower(), plain)
     names = [tensor.path for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER]
     parts = {part.lower() for name in names for part in name.replace(":", "/").split("/")}
@@ -61,7 +61,7 @@ def average_names(artifact: Artifact) -> frozenset[str]:
     Keras 3 numbers averages like all its slots.
     """
     slots = artifact.facts.get("slot_variables")
-    told = (slot for slot in slots if isinstance(slot, Mapping)) if isinstance(slots, tuple | list) else ()
-    found = {str(slot["tensor"]) for slot in told if slot.get("purpose") == "average" and "tensor" in slot}
+    fact = (slot for slot in slots if isinstance(slot, Mapping)) if isinstance(slots, tuple | list) else ()
+    found = {str(slot["tensor"]) for slot in fact if slot.get("purpose") == "average" and "tensor" in slot}
     named = {tensor.path for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER and _AVERAGES.search(tensor.path)}
     return frozenset(found | named)

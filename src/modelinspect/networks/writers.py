@@ -43,19 +43,19 @@ def keras_module(artifact: Artifact) -> str:
 
 
 def has_keras_metadata(artifact: Artifact) -> bool:
-    """Tell whether a SavedModel is one that tf_keras loads as a model."""
+    """Return whether a SavedModel is one that tf_keras loads as a model."""
     return any(document.kind is DocumentKind.KERAS_METADATA for document in artifact.documents)
 
 
 def has_traces(artifact: Artifact) -> bool:
-    """Tell whether a SavedModel has the functions of each layer."""
-    told = artifact.facts.get("functions")
-    names = [str(entry.get("name")) for entry in told if isinstance(entry, Mapping)] if isinstance(told, tuple | list) else []
+    """Return whether a SavedModel has the functions of each layer."""
+    fact = artifact.facts.get("functions")
+    names = [str(entry.get("name")) for entry in fact if isinstance(entry, Mapping)] if isinstance(fact, tuple | list) else []
     return any(trace in name for name in names for trace in _TRACES)
 
 
 def is_whole(artifact: Artifact) -> bool:
-    """Tell whether ``load_model`` makes the model from the artifact: it has the layers and their weights."""
+    """Return whether ``load_model`` makes the model from the artifact: it has the layers and their weights."""
     if artifact.format is FormatName.KERAS_ZIP:
         return "weights" in artifact.facts
     if artifact.format is not FormatName.KERAS_HDF5:
@@ -81,12 +81,12 @@ def helpers_of(artifact: Artifact) -> Helpers:
 
 
 def is_in_archive(artifact: Artifact) -> bool:
-    """Tell whether the artifact stands in an archive, where no library loads it."""
+    """Return whether the artifact is in an archive, where no library loads it."""
     return bool(artifact.facts.get("wrapped_in"))
 
 
 def is_folder(artifact: Artifact) -> bool:
-    """Tell whether the artifact is a folder of files."""
+    """Return whether the artifact is a folder of files."""
     if is_in_archive(artifact):
         return False
     name = outer_name(artifact)

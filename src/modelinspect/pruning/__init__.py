@@ -1,4 +1,4 @@
-"""The pruning stage: makes original and pruned artifacts with TensorFlow, which runs in a process of its own.
+"""The pruning stage: make original and pruned artifacts with TensorFlow, which runs in its own process.
 
 Planning (jobs, schedules, selection of layers, methods, safety of a model file) is plain Python; only `worker` imports TensorFlow.
 """

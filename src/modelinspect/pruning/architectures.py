@@ -1,4 +1,4 @@
-"""Names the networks that can be pruned without a model file."""
+"""Name the networks that can be pruned without a model file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures made artifacts: bytes, gzip, SHA-256."""
+"""Measure made artifacts: bytes, gzip, SHA-256."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes or reads the samples that a network is trained on."""
+"""Make or read the samples that a network is trained on."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Samples(Struct, frozen=True):
 
 
 def synthetic_samples(inputs: list[InputFacts], outputs: list[OutputFacts], count: int, seed: int) -> Samples:
-    """Return seeded noise whose labels a linear map of it gives, so that there is something to learn."""
+    """Return seeded noise whose labels a linear map of it gives, so there is something to learn."""
     import numpy as np
 
     random = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Names what can go wrong while pruning.
+"""Name what can go wrong while pruning.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Makes a directory whole or not at all."""
+"""Make a directory completely or not at all."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def check_target(target: Path, *, force: bool) -> None:
     if not os.path.lexists(target):
         return
     if target.is_symlink() or not target.is_dir():
-        raise JobError(f"{target}: exists and is no directory")
+        raise JobError(f"{target}: exists and is not a directory")
     if not force:
         raise JobError(f"{target}: exists; --force replaces it")
     if any(target.iterdir()) and not (target / MANIFEST).is_file():

@@ -1,4 +1,4 @@
-"""Describes one run of the pruning stage: everything that the worker has to know, checked before TensorFlow starts."""
+"""Describe one run of the pruning stage: everything that the worker has to know, checked before TensorFlow starts."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Job(Struct, frozen=True):
 
     @property
     def is_architecture(self) -> bool:
-        """Tell whether the model is a network that we build."""
+        """Return whether the model is a network that we build."""
         return self.model in ARCHITECTURES
 
     @property

@@ -1,4 +1,4 @@
-"""Lists the stages and the ways of saving a model, by name."""
+"""List the stages and the ways of saving a model, by name."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def _tflite() -> Iterable[Method]:
         "float32": "TFLiteConverter without optimizations",
         "float16": "TFLiteConverter with float16 weights",
         "dynamic-int8": "TFLiteConverter, dynamic range: int8 weights, float arithmetic",
-        "int8": "TFLiteConverter, full int8 with a representative data set",
-        "int16": "TFLiteConverter, int8 weights and int16 activations with a representative data set",
+        "int8": "TFLiteConverter, full int8 with a representative dataset",
+        "int16": "TFLiteConverter, int8 weights and int16 activations with a representative dataset",
     }
     for mode, about in modes.items():
         yield Method(f"tflite-{mode}", f"{mode}.tflite", about)
@@ -62,12 +62,12 @@ SAVING = (
     Method("saved-model", "saved-model", "tf.saved_model.save"),
     Method("saved-model-keras", "saved-model-keras", "model.save with save_format='tf'", engines=(Engine.TFMOT,)),
     Method("saved-model-no-traces", "saved-model-no-traces", "model.save with save_traces=False", engines=(Engine.TFMOT,)),
-    Method("saved-model-export", "saved-model-export", "model.export: the serving function alone"),
+    Method("saved-model-export", "saved-model-export", "model.export: only the serving function"),
     Method("checkpoint", "checkpoint", "tf.train.Checkpoint"),
     *_tflite(),
 )
 PACKING = (
-    Method("hdf5-gzip", "gzip.h5", "the HDF5 file without optimizer, its data sets under HDF5's gzip filter", "h5-no-optimizer"),
+    Method("hdf5-gzip", "gzip.h5", "the HDF5 file without optimizer, its datasets under HDF5's gzip filter", "h5-no-optimizer"),
     Method("keras-deflate", "deflate.keras", "the .keras file, its zip members deflated", "keras"),
 )
 GZ = "gz"

@@ -1,4 +1,4 @@
-"""Looks into a Keras model file, without TensorFlow, for what decides whether it may and can be loaded."""
+"""Look into a Keras model file, without TensorFlow, for what decides whether it may and can be loaded."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ModelFile(Struct, frozen=True):
 
     @property
     def written_by_keras_3(self) -> bool:
-        """Tell whether Keras 3 wrote the file, which tf_keras reads seldom."""
+        """Return whether Keras 3 wrote the file, which tf_keras reads seldom."""
         return self.keras_version.split(".")[0] not in ("", "1", "2")
 
 
@@ -73,7 +73,7 @@ def look_at(place: Path) -> ModelFile:
 
 
 def refuse_code(place: Path, model: ModelFile) -> None:
-    """Raise `PruningError` where loading the file would run code that it brings, or where that cannot be told."""
+    """Raise `PruningError` where loading the file would run code that it brings, or where that cannot be known."""
     if model.code and all(reason.startswith(UNCHECKED) for reason in model.code):
         raise PruningError(f"{place}: {model.code[0]}; --allow-code loads it unchecked, if you trust the file")
     if model.code:
@@ -122,7 +122,7 @@ def _weights(place: Path) -> ModelFile:
     config = config_beside(place)
     if not config.is_file():
         raise PruningError(
-            f"{place}: holds weights alone, without the network's configuration; put the {CONFIG} of the .keras file beside it, "
+            f"{place}: has only weights and no configuration of the network; put the {CONFIG} of the .keras file beside it, "
             "or save the whole model with model.save"
         )
     if config.stat().st_size > MAX_CONFIG:
@@ -150,7 +150,7 @@ def _hdf5(place: Path) -> ModelFile:
         raise PruningError(f"{place}: a damaged HDF5 file: {_first_line(problem)}") from problem
     if config is None:
         what = (
-            "holds weights alone, without the network's configuration" if weights_alone else "is no Keras model (no model_config attribute)"
+            "has only weights and no configuration of the network" if weights_alone else "is not a Keras model (no model_config attribute)"
         )
         raise PruningError(f"{place}: {what}; save the whole model with model.save")
     return _judged(place, ModelKind.HDF5, config, version or "", _unsafe_at(place))
@@ -174,7 +174,7 @@ def _saved_model(place: Path) -> ModelFile:
     metadata = metadata_file.read_bytes() if metadata_file.is_file() else b""
     if not metadata and b'"class_name"' not in graph:
         raise PruningError(
-            f"{place}: a SavedModel without Keras metadata (keras_metadata.pb): a graph alone cannot be wrapped; give the Keras file"
+            f"{place}: a SavedModel without Keras metadata (keras_metadata.pb): only a graph cannot be wrapped; give the Keras file"
         )
     return ModelFile(ModelKind.SAVED_MODEL, "", _unsafe_at(place))
 

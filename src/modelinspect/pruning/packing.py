@@ -1,4 +1,4 @@
-"""Packs saved files again: HDF5 data sets under gzip, zip members deflated, whole files gzipped."""
+"""Pack saved files again: HDF5 datasets under gzip, zip members deflated, whole files gzipped."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 LEVEL = 9
 SMALLEST_CHUNKED = 1024
-"""Data sets below it stay contiguous: the index of a chunked one would cost more than gzip gains."""
+"""Datasets below it stay contiguous: the index of a chunked one would cost more than gzip gains."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The date of zip members that bear none."""
+"""The date of zip members that have none."""
 
 
 def gzip_hdf5(source: Path, target: Path) -> None:
-    """Copy an HDF5 file with its large data sets in one gzipped chunk each.
+    """Copy an HDF5 file with its large datasets in one gzipped chunk each.
 
     The file format is that of HDF5 1.10, the oldest whose index of one chunk is a few bytes; the latest cannot be read by HDF5 1.14.
     """

@@ -1,4 +1,4 @@
-"""Runs the worker and hands on its events; the worker never outlives the caller."""
+"""Run the worker and pass on its events; the worker never outlives the caller."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
-                start_new_session=True,  # Ctrl-C reaches us alone, and we end the worker
+                start_new_session=True,  # Ctrl-C reaches only us, and we end the worker
             )
         self.line = msgspec.json.encode(job) + b"\n"
 

@@ -1,4 +1,4 @@
-"""Says what a TensorFlow release changes: the same cells side by side, and which categories differ."""
+"""What a TensorFlow release changes: the same cells side by side, and which categories differ."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from modelinspect.pruning.study_tables import CATEGORIES, Row, markdown_table, v
 
 _CELL = ("architecture", "schedule", "target", "pattern", "stage", "method")
 PACKAGES = ("tensorflow", "tf_keras", "tensorflow_model_optimization", "h5py", "hdf5", "numpy", "python")
-"""What each release ran with, as its results tell."""
+"""What each release ran with, as its results say."""
 
 
 def release_markdown(rows: Sequence[Row], versions: Mapping[str, Mapping[str, str]], missing: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Gives each TensorFlow release a virtual environment of its own, in which the worker runs."""
+"""Create a separate virtual environment for each TensorFlow release, in which the worker runs."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def requirements(release: str) -> tuple[str, ...]:
 
 
 def environment_of(release: str, folder: Path, run: RunCommand | None = None) -> Environment:
-    """Make the environment of a release in its folder, unless it stands there already. Raises `OutputError`.
+    """Make the environment of a release in its folder, unless it is there already. Raises `OutputError`.
 
-    The worker starts isolated (``python -I``) with this package alone on its path beside what the environment has.
+    The worker starts isolated (``python -I``) with only this package on its path beside what the environment has.
     """
     run = run or _run
     place = folder / "environment"

@@ -1,4 +1,4 @@
-"""Says what tfmot's pruning schedules do to a run of so many training steps, without running it.
+"""What tfmot's pruning schedules do to a run of so many training steps, without running it.
 
 tfmot 0.8.1 counts from 1: ``UpdatePruningStep`` sets ``pruning_step`` to 0 before the first batch and each batch adds 1
 before it asks the schedule (pruning_wrapper.py, ``call``). Masks change only at a *turn*: a step of ``[begin_step, end_step]``
@@ -154,7 +154,7 @@ def polynomial_for_run(
     power: float = 3.0,
     frequency: int | None = None,
 ) -> PolynomialSchedule:
-    """Return a polynomial schedule; what is not given is chosen so that three quarters of the run reach the target."""
+    """Return a polynomial schedule; what is not given is chosen so three quarters of the run reach the target."""
     begin = 0 if begin_step is None else begin_step
     wanted = max(begin + 1, (steps * 3) // 4) if end_step is None else end_step
     every = max(1, min(100, (wanted - begin) // 10)) if frequency is None else frequency
@@ -169,7 +169,7 @@ def polynomial_for_run(
 def constant_for_run(
     steps: int, sparsity: float, *, begin_step: int | None = None, end_step: int = FOREVER, frequency: int | None = None
 ) -> ConstantSchedule:
-    """Return a constant schedule; what is not given is chosen so that a tenth of the run has passed at the first turn."""
+    """Return a constant schedule; what is not given is chosen so a tenth of the run has passed at the first turn."""
     begin = 0 if begin_step is None else begin_step
     every = max(1, min(100, steps // 10)) if frequency is None else frequency
     return ConstantSchedule(sparsity, begin, end_step, every)

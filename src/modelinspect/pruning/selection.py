@@ -1,4 +1,4 @@
-"""Chooses the layers to prune, and says for each layer that is left out why."""
+"""Choose the layers to prune, and say for each layer that is left out why."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Selection(Struct, frozen=True):
 
     @property
     def chooses_all(self) -> bool:
-        """Tell whether nothing is left out on purpose."""
+        """Return whether nothing is left out on purpose."""
         return not (self.layers or self.exclude or self.types)
 
 

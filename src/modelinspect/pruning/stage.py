@@ -1,4 +1,4 @@
-"""Runs the pruning stage: makes the directory of artifacts and its manifest."""
+"""Run the pruning stage: make the directory of artifacts and its manifest."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def prune(
 ) -> PruneReport:
     """Do the job and put everything at the target, whole or not at all.
 
-    ``inspect`` finds the categories of an artifact; ``watch`` is told every event; ``worker`` starts the worker elsewhere than in this
+    ``inspect`` finds the categories of an artifact; ``watch`` is given every event; ``worker`` starts the worker elsewhere than in this
     environment. Raises `JobError` (the command has to change), `PruningError`, `OutputError`, `MissingExtraError`.
     """
     choice = check(job)
@@ -93,7 +93,7 @@ def check(job: Job) -> EngineChoice:
 
 
 class _Record:
-    """What the worker has told so far; sizes and categories are found as soon as an artifact stands."""
+    """What the worker has reported so far; sizes and categories are found as soon as an artifact is."""
 
     def __init__(self, job: Job, choice: EngineChoice, folder: Path, inspect: Inspect) -> None:
         self.job, self.choice, self.folder, self.inspect = job, choice, folder, inspect

@@ -1,4 +1,4 @@
-"""Does a whole study, here or under several TensorFlow releases, and writes its tables and plots."""
+"""Do a whole study, here or under several TensorFlow releases, and write its tables and plots."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Outcome(Struct, frozen=True):
 def study(
     runs: Sequence[Run], target: Path, inspect: Inspect, *, workers: int | None = None, tell: Tell | None = None, do: Prune | None = None
 ) -> Outcome:
-    """Do the runs that do not stand in the target yet, and write all tables and plots. Raises `OutputError`, `MissingExtraError`."""
+    """Do the runs that are not in the target yet, and write all tables and plots. Raises `OutputError`, `MissingExtraError`."""
     if do is None:
         for engine in sorted({run.job.engine for run in runs}):
             check_extra(Engine(engine))

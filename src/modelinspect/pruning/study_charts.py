@@ -1,4 +1,4 @@
-"""Draws line and bar charts as SVG text: the same values, the same bytes, nothing from elsewhere."""
+"""Draw line and bar charts as SVG text: the same values, the same bytes, nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def line_chart(title: str, across: str, up: str, lines: Sequence[Line], *, perce
 
 
 def bar_chart(title: str, bars: Sequence[Bar]) -> str:
-    """Draw stacked horizontal bars to one scale, each with its sum in bytes behind it."""
+    """Draw stacked horizontal bars to one scale, each with its sum in bytes after it."""
     parts = list(dict.fromkeys(name for bar in bars for name, size in bar.parts.items() if size))
     scale = (WIDTH - _LABELS - 90) / (max(sum(bar.parts.values()) for bar in bars) or 1)
     columns = 4

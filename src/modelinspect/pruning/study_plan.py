@@ -1,4 +1,4 @@
-"""Reads a study's recipe and lists its runs: the full cross of architectures, schedules, sparsities and patterns."""
+"""Read a study's recipe and list its runs: the full cross of architectures, schedules, sparsities and patterns."""
 
 from __future__ import annotations
 

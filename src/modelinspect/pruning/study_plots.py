@@ -1,4 +1,4 @@
-"""Draws a study's table: size against sparsity, what methods store, small layers against large, schedule against schedule."""
+"""Draw a study's table: size against sparsity, what methods store, small layers against large, schedule against schedule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a study's runs in parallel processes, keeps each result as soon as it stands, and repeats none."""
+"""Do a study's runs in parallel processes, keep each result as soon as it is complete, and repeat none."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def do_study(
 
 
 def results_of(runs: Sequence[Run], target: Path) -> list[tuple[Run, PruneReport]]:
-    """Return the results that stand, in the order of the runs."""
+    """Return the results that exist, in the order of the runs."""
     decoder = msgspec.json.Decoder(PruneReport)
     return [(run, decoder.decode(place.read_bytes())) for run in runs if (place := cell_of(target, run)).exists()]
 

@@ -1,4 +1,4 @@
-"""Turns a study's results into one tidy table and the Markdown tables that answer its questions."""
+"""Turn a study's results into one tidy table and the Markdown tables that answer its questions."""
 
 from __future__ import annotations
 

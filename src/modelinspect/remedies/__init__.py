@@ -1,4 +1,4 @@
-"""Says what to do: one closed table of remedies, and each in words and code for an artifact."""
+"""What to do: one closed table of remedies, and each in words and code for an artifact."""
 
 from modelinspect.networks.writers import Helpers, helpers_of
 from modelinspect.remedies.advice import Advice, advise, example

@@ -1,4 +1,4 @@
-"""Says a remedy for an artifact: its words, and its code with the artifact's own names."""
+"""A remedy for an artifact: its words, and its code with the names of the artifact."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Advice:
 
     @property
     def text(self) -> str:
-        """All in one: the words, and the code in lines of its own."""
+        """All in one: the words, and the code in its own lines."""
         return ":\n".join(part for part in (self.words, self.code) if part)
 
 
@@ -65,7 +65,7 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
     text = remedy.text
     name = file_name(artifact)
     target = _made(artifact, name, made or text.made)
-    told: dict[str, str | int] = {
+    own_fields: dict[str, str | int] = {
         "file": name,
         "file_word": shlex.quote(name),
         "outer_word": shlex.quote(outer_name(artifact)),
@@ -74,7 +74,7 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
         "packed": f"{target}.gz",
         **more,
     }
-    values = {field: told[field] if field in told else _FIELDS[field](artifact) for field in _fields(remedy)}
+    values = {field: own_fields[field] if field in own_fields else _FIELDS[field](artifact) for field in _fields(remedy)}
     words = text.words.format(**values)
     outer = "gzip -9" in text.code or "modelinspect " in text.code
     if is_in_archive(artifact) and text.code and not outer:
@@ -183,7 +183,7 @@ def _both(load: str, layer: str, next_layer: str) -> str:
 
 
 def pair_fields(artifact: Artifact, layer: str, next_layer: str) -> dict[str, str]:
-    """Return what a remedy says of two layers that follow one another; what cannot be loaded, or is wrapped, is taken for a ``model``."""
+    """Return what a remedy says about two layers that follow one another; what cannot be loaded is taken for a ``model``."""
     whole = is_whole(artifact) and helpers_of(artifact) is Helpers.NONE
     made = _made(artifact, file_name(artifact), "smaller") if whole else ""
     return {
@@ -223,4 +223,4 @@ _FIELDS: dict[str, Callable[[Artifact], str]] = {
     "save": lambda _: "",
     "traces": lambda artifact: "" if has_traces(artifact) else ", save_traces=False",
 }
-"""What an artifact tells, asked for where a remedy needs it: some look at every tensor."""
+"""What an artifact says, asked for where a remedy needs it: some look at every tensor."""

@@ -1,4 +1,4 @@
-"""Says what removes the bytes of a cause, for the artifact that holds them."""
+"""What removes the bytes of a cause, for the artifact that holds them."""
 
 from __future__ import annotations
 

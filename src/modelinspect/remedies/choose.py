@@ -1,4 +1,4 @@
-"""Chooses the remedy that is true for an artifact's format, and for who wrote it; None where there is none."""
+"""Choose the remedy that is true for an artifact's format, and for who wrote it; None where there is none."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from modelinspect.remedies.table import Remedy
 HDF5_FORMATS = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
 CONVERTED = frozenset((FormatName.TFLITE, FormatName.TFJS, FormatName.GRAPH_DEF, FormatName.SAFETENSORS, FormatName.LITERTLM))
 _GATED = re.compile(r"(?i)lstm|gru|rnn|(?:^|/)cell(?:/|$)|recurrent|embedding|attention|depthwise|pointwise")
-"""Names of kernels whose outputs are no channels that the next layer could do without one by one."""
+"""Names of kernels whose outputs are not channels that the next layer could do without one by one."""
 _WITH_CHANNELS = frozenset(("FULLY_CONNECTED", "CONV_2D"))
 _WORTH_PACKING = 8 * 1024
 _UNPACKED = ("links", "elsewhere", "committed_datatypes", "user_block")
 
 
 def repackable(artifact: Artifact) -> bool:
-    """Tell whether h5repack writes the artifact again: one whole file, not in an archive, with nothing that the tool fails on."""
+    """Return whether h5repack writes the artifact again: one whole file, not in an archive, with nothing that the tool fails on."""
     if artifact.format not in HDF5_FORMATS or len(artifact.members) != 1 or is_in_archive(artifact) or artifact.diagnostics:
         return False
-    told = artifact.facts.get("hdf5")
-    hdf5 = told if isinstance(told, Mapping) else {}
+    fact = artifact.facts.get("hdf5")
+    hdf5 = fact if isinstance(fact, Mapping) else {}
     return not any(artifact.facts.get(key) or hdf5.get(key) for key in _UNPACKED)
 
 
 def is_old_hdf5(artifact: Artifact) -> bool:
-    """Tell whether h5repack makes an artifact smaller: Keras wrote it, in HDF5's oldest layout and without chunks."""
-    told = artifact.facts.get("hdf5")
-    hdf5 = told if isinstance(told, Mapping) else {}
+    """Return whether h5repack makes an artifact smaller: Keras wrote it, in HDF5's oldest layout and without chunks."""
+    fact = artifact.facts.get("hdf5")
+    hdf5 = fact if isinstance(fact, Mapping) else {}
     layouts = hdf5.get("layouts")
     chunked = "filters" in hdf5 or (isinstance(layouts, Mapping) and "chunked" in layouts)
     if artifact.format is FormatName.HDF5 or artifact.size < _WORTH_PACKING or chunked or hdf5.get("superblock_version"):
@@ -54,12 +54,12 @@ def is_old_hdf5(artifact: Artifact) -> bool:
 
 
 def gzippable(artifact: Artifact) -> bool:
-    """Tell whether h5repack compresses an artifact so that it pays; it fails on data sets without elements."""
+    """Return whether h5repack compresses an artifact so it pays; it fails on datasets without elements."""
     return is_old_hdf5(artifact) and not any(0 in tensor.shape for tensor in artifact.tensors)
 
 
 def compressed(artifact: Artifact) -> Advice | None:
-    """Say how an artifact is compressed, so that it loads as before where its format can."""
+    """Say how an artifact is compressed, so it loads as before where its format can."""
     if gzippable(artifact):
         return advise(Remedy.GZIP_HDF5, artifact)
     if artifact.format is FormatName.KERAS_ZIP and len(artifact.members) == 1 and not is_in_archive(artifact):
@@ -96,7 +96,7 @@ def without_optimizer(artifact: Artifact) -> Advice | None:
 
 
 def _cannot_be_loaded(artifact: Artifact) -> bool:
-    """Tell whether tf_keras refuses its own file: it writes fewer variables of a quantize layer to a .keras archive than it asks for."""
+    """Return whether tf_keras refuses its own file: it writes fewer variables of a quantize layer to a .keras archive than it asks for."""
     return artifact.format is FormatName.KERAS_ZIP and helpers_of(artifact) is Helpers.QUANTIZATION
 
 
@@ -192,9 +192,9 @@ def block_of(tensor: Tensor) -> int:
 
 
 def live_channels(artifact: Artifact, tensors: Sequence[Tensor], removal: Removal | None) -> Advice | None:
-    """Say how dead channels are left out: with code where two layers follow one another, of which the second alone reads them.
+    """Say how dead channels are left out: with code where two layers follow one another, of which only the second reads them.
 
-    Where the artifact does not tell how its layers are connected, of the first kernel of a dense layer or a convolution; gates and
+    Where the artifact does not say how its layers are connected, of the first kernel of a dense layer or a convolution; gates and
     embeddings keep theirs.
     """
     if artifact.format is FormatName.SAFETENSORS:  # no layers are in the file: there is nothing to rebuild it with
@@ -202,7 +202,7 @@ def live_channels(artifact: Artifact, tensors: Sequence[Tensor], removal: Remova
     if removal is not None:
         return _live_pair(artifact, removal)
     uses = artifact.facts.get("tensor_uses")
-    gated = {tensor.shape for tensor in tensors if _GATED.search(tensor.path)}  # a wrapper stores them again under names that do not tell
+    gated = {tensor.shape for tensor in tensors if _GATED.search(tensor.path)}  # a wrapper stores them again under names that do not say
     for tensor in tensors:
         found = uses.get(tensor.path) if isinstance(uses, Mapping) else None
         operators = found if isinstance(found, tuple) else ()
@@ -215,14 +215,14 @@ def live_channels(artifact: Artifact, tensors: Sequence[Tensor], removal: Remova
 def _live_pair(artifact: Artifact, removal: Removal) -> Advice:
     for pair in removal.pairs:
         remedy = Remedy.LIVE_CHANNELS if len(artifact.tensors[pair.reader].shape) == 2 else Remedy.LIVE_FILTERS
-        if artifact.format is FormatName.TFLITE:  # its tensors do not tell what the layers of the model were called
+        if artifact.format is FormatName.TFLITE:  # its tensors do not say what the layers of the model were called
             return advise(remedy, artifact)
         return advise(remedy, artifact, **pair_fields(artifact, pair.layer, pair.next_layer))
     return advise(Remedy.LIVE_NETWORK, artifact)
 
 
 def shown_bytes(artifact: Artifact, member: str, offset: int) -> Advice:
-    """Say how bytes that stand in free space are looked at, and left behind where h5repack does it."""
+    """Say how bytes that are in free space are looked at, and dropped where h5repack does it."""
     look = f"modelinspect map {shlex.quote(outer_name(artifact))} --at {offset:#x} --hex"
     if len(artifact.members) > 1:
         look += f" --member {shlex.quote(member)}"
@@ -250,5 +250,5 @@ def _slot_names(artifact: Artifact) -> str:
 
 
 def _wrappings(artifact: Artifact) -> tuple[str, ...]:
-    told = artifact.facts.get("wrapped_in")
-    return tuple(str(one) for one in told) if isinstance(told, tuple | list) else ()
+    fact = artifact.facts.get("wrapped_in")
+    return tuple(str(one) for one in fact) if isinstance(fact, tuple | list) else ()

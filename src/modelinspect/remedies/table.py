@@ -1,6 +1,6 @@
-"""Lists every remedy that rules, causes and plans give: its words, and its code where it can be run.
+"""List every remedy that rules, causes and plans give: its words, and its code where it can be run.
 
-A remedy stands here once, and `tests/remedies` has a proof of each: the printed code is run on a real artifact. Code is a template of
+A remedy is here once, and `tests/remedies` has a proof of each: the printed code is run on a real artifact. Code is a template of
 `str.format`; `modelinspect.remedies.advice` fills in the artifact's names.
 """
 
@@ -11,7 +11,7 @@ from enum import Enum, StrEnum, unique
 
 
 class Language(StrEnum):
-    """What runs a remedy's code; nothing does where it is in words alone."""
+    """What runs a remedy's code; nothing does where it is in only words."""
 
     NONE = "none"
     SHELL = "shell"

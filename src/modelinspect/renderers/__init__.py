@@ -1,1 +1,1 @@
-"""Gives a report its looks."""
+"""Renderers: one module for each form of a report."""

@@ -1,4 +1,4 @@
-"""Writes a report's table as CSV (RFC 4180 but for the line ends, which are line feeds)."""
+"""Write a report's table as CSV (RFC 4180 but for the line ends, which are line feeds)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def render(report: Report, out: TextIO, look: Look) -> None:
 
 
 def render_raw(report: Report, out: TextIO, look: Look) -> None:
-    """Write the table with texts as they are, for programs that read CSV and are no spreadsheets."""
+    """Write the table with texts as they are, for programs that read CSV and are not spreadsheets."""
     _write(report, out, lambda text: text, csv.QUOTE_NONNUMERIC)  # a carriage return is not quoted otherwise
 
 

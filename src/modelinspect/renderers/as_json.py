@@ -1,4 +1,4 @@
-"""Writes a report as JSON: the contract with scripts."""
+"""Write a report as JSON: the contract with scripts."""
 
 from __future__ import annotations
 

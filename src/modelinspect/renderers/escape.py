@@ -1,4 +1,4 @@
-"""Makes text from files harmless: what a terminal or Markdown would obey becomes visible instead."""
+"""Make text from files harmless: what a terminal or Markdown would obey becomes visible instead."""
 
 from __future__ import annotations
 

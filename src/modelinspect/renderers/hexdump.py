@@ -1,4 +1,4 @@
-"""Lays out an annotated hexdump: offset, bytes, characters, what they are."""
+"""Lay out an annotated hexdump: offset, bytes, characters, what they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEAST_LABEL = 14
 
 
 def dump_lines(dump: Dump, width: int, ellipsis: str = "...") -> Iterator[Spans]:
-    """Yield the lines of a dump; each region begins a line of its own, and its label stands beside its bytes."""
+    """Yield the lines of a dump; each region begins its own line, and its label is beside its bytes."""
     digits = max(len(f"{max(dump.end - 1, 0):x}"), 4)
     per_line = next((count for count in (16, 8, 4) if digits + 6 + 4 * count + 1 + (32 if count == 16 else _LEAST_LABEL) <= width), 4)
     room = width - digits - 6 - 4 * per_line - 1
@@ -39,7 +39,7 @@ def _region_lines(region: DumpRegion, per_line: int, digits: int, ellipsis: str,
 
 
 def _data_line(offset: int, data: bytes, per_line: int, digits: int, mark: int | None) -> Spans:
-    """Return a line of bytes; the one at ``mark`` stands in brackets."""
+    """Return a line of bytes; the one at ``mark`` is in brackets."""
     numbers = pad(f" {' '.join(f'{byte:02x}' for byte in data)}", 3 * per_line + 2, right=False)
     characters = pad("".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in data), per_line, right=False)
     spans: Spans = [(f"{offset:0{digits}x} ", "offset")]
@@ -57,13 +57,13 @@ def _elided(size: int, per_line: int, digits: int, ellipsis: str) -> Spans:
 
 
 def _labels(region: DumpRegion, room: int, ellipsis: str) -> Iterator[str]:
-    """Yield what stands beside the lines: the end of the path says most, so it is the beginning that is cut."""
+    """Yield what is beside the lines: the end of the path says most, so it is the beginning that is cut."""
     lines = sum(-(-len(data) // 8) for _, data in region.pieces)
     path = plain(region.label) or "unknown"
     if lines > 1:
         yield cut(path, room, ellipsis)
-        told = f"({region.kind}, {region.size:,} bytes)"
-        yield told if len(told) <= room else cut(f"({region.kind})", room, ellipsis)
+        label_text = f"({region.kind}, {region.size:,} bytes)"
+        yield label_text if len(label_text) <= room else cut(f"({region.kind})", room, ellipsis)
     else:
         short = f"{path} ({region.kind})"
         yield short if len(short) <= room else cut(path, room, ellipsis)

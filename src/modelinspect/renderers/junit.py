@@ -1,4 +1,4 @@
-"""Writes a check as JUnit XML, which build servers show as tests: one for each limit."""
+"""Write a check as JUnit XML, which build servers show as tests: one for each limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from modelinspect.reports.several import CheckAllReport
 def render(report: Report, out: TextIO, look: Look) -> None:
     """Write a test suite for each location. Raises `UsageError` where a report is not one of `check`."""
     if not isinstance(report, CheckReport | CheckAllReport):
-        raise UsageError("junit is a form of check alone; its limits are the tests")
+        raise UsageError("--format junit is available for check only, whose limits are the tests")
     reports, failed = (report.reports, report.failed) if isinstance(report, CheckAllReport) else ((report,), ())
     made = [*map(_suite, reports), *map(_failed_suite, failed)]
     counts = {name: str(sum(int(suite.attrib[name]) for suite in made)) for name in ("tests", "failures", "errors")}

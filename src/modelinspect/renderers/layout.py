@@ -62,7 +62,7 @@ def cells(text: str) -> int:
 
 
 def cut(text: str, width: int, ellipsis: str) -> str:
-    """Cut text to a width in cells; its beginning and, above all, its end stay."""
+    """Cut text to a width in cells; its beginning and most of its end stay."""
     if cells(text) <= width:
         return text
     if width <= len(ellipsis):
@@ -76,7 +76,7 @@ def cut(text: str, width: int, ellipsis: str) -> str:
 
 
 def pad(text: str, width: int, *, right: bool) -> str:
-    """Fill text with spaces up to a width in cells, before it or behind it."""
+    """Fill text with spaces up to a width in cells, before it or after it."""
     space = " " * (width - cells(text))
     return space + text if right else text + space
 
@@ -99,7 +99,7 @@ def keep_numbers(text: str) -> str:
 
 
 class _Wrapper(textwrap.TextWrapper):
-    """Breaks long names where their parts end: ``a/b;c/d`` is no word of one piece."""
+    """Breaks long names where their parts end: ``a/b;c/d`` is not a word of one piece."""
 
     def _handle_long_word(self, reversed_chunks: list[str], cur_line: list[str], cur_len: int, width: int) -> None:
         space = max(width - cur_len, 0)

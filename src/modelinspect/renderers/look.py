@@ -1,4 +1,4 @@
-"""Says what an output can show: width, colour, characters."""
+"""What an output can show: width, colour, characters."""
 
 from __future__ import annotations
 

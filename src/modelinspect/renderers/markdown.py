@@ -112,8 +112,7 @@ def _notes(notes: Notes) -> Iterator[str]:
         yield f"- {severity}{label}{markdown_text(note.text)}.{remedy}"
         if note.short_code:
             yield from ("", *(f"  {line}".rstrip() for line in markdown_block(note.code)), "")
-        elif note.where_code:
-            count, _, command = note.where_code.partition(": ")
-            yield f"  {count}: {markdown_code(command)}"
+        elif note.hidden_lines:
+            yield f"  {note.hidden_lines:,} lines of code: {markdown_code(note.more)}"
     if notes.left_out:
         yield f"- {notes.left_out:,} more"

@@ -1,4 +1,4 @@
-"""Writes the tensors of a graph as node data for Google's Model Explorer: bytes as values, zeros as colours.
+"""Write the tensors of a graph as node data for Google's Model Explorer: bytes as values, zeros as colours.
 
 The form is the one of `model_explorer.node_data_builder.GraphNodeData`: `results` by the name of a node or of the tensor
 that it puts out. A file without graph ids goes with the graph that is open.
@@ -28,7 +28,7 @@ _UNMEASURED = "#c3cad4"
 def render(report: Report, out: TextIO, look: Look) -> None:
     """Write the node data. Raises `UsageError` where a report has no tensors or its format no graph."""
     if not isinstance(report, InspectReport | TensorsReport):
-        raise UsageError("model-explorer is a form of inspect and tensors alone; they list what stands in the nodes")
+        raise UsageError("--format model-explorer is available for inspect and tensors only")
     if report.artifact.format not in FORMATS:
         raise UsageError(f"{report.artifact.location}: is {report.artifact.format}; Model Explorer needs one of {', '.join(FORMATS)}")
     results = {entry.name.encode("utf-8", "backslashreplace").decode(): _result(entry) for entry in report.tensors}
@@ -37,7 +37,7 @@ def render(report: Report, out: TextIO, look: Look) -> None:
 
 
 def _result(entry: TensorEntry) -> dict[str, int | str]:
-    """Return the stored bytes of a tensor, coloured from blue (no zeros) to orange (zeros alone), grey where none were counted."""
+    """Return the stored bytes of a tensor, coloured from blue (no zeros) to orange (only zeros), grey where none were counted."""
     share = entry.zero_share
     if share is None:
         return {"value": entry.stored_size, "bgColor": _UNMEASURED, "textColor": "#000000"}

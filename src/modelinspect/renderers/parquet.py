@@ -1,4 +1,4 @@
-"""Writes a report's table as Parquet: typed columns that pandas and DuckDB open."""
+"""Write a report's table as Parquet: typed columns that pandas and DuckDB open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Knows every renderer: one for each output format, and each draws every report."""
+"""Every renderer: one for each output format, and each draws every report."""
 
 from __future__ import annotations
 

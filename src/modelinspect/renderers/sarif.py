@@ -1,4 +1,4 @@
-"""Writes findings as SARIF 2.1.0, for code scanning: rules with help, results with the bytes that they are about.
+"""Write findings as SARIF 2.1.0, for code scanning: rules with help, results with the bytes that they are about.
 
 Specification: Static Analysis Results Interchange Format (SARIF) Version 2.1.0, OASIS Standard, 27 March 2020.
 """
@@ -25,7 +25,7 @@ _HELP = "More in docs/guide/lint.md, or by modelinspect explain with the rule's 
 def render(report: Report, out: TextIO, look: Look) -> None:
     """Write the log. Raises `UsageError` where a report is not one of `lint`."""
     if not isinstance(report, LintReport | LintAllReport):
-        raise UsageError("sarif is a form of lint alone; it lists findings")
+        raise UsageError("--format sarif is available for lint only")
     reports = report.reports if isinstance(report, LintAllReport) else (report,)
     json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(one) for one in reports]}, out, indent=2, allow_nan=False)
     out.write("\n")

@@ -17,15 +17,15 @@ from modelinspect.renderers.look import NARROWEST, Look
 from modelinspect.renderers.numbers import cell_text, share_text, size_text
 from modelinspect.renderers.waterfall import steps_lines
 from modelinspect.reports.base import Report
-from modelinspect.reports.blocks import Bar, Bars, Block, Commands, Dump, Heading, Lines, Notes, Steps, Table, Unit
+from modelinspect.reports.blocks import Bar, Bars, Block, Commands, Dump, Heading, Lines, Note, Notes, Steps, Table, Unit
 from modelinspect.reports.categories import Category
 
 _LONGEST_BAR = 44
 _SHORTEST_BAR = 4
-_BAR_BESIDE_LEGEND = 8
+_BAR_BESIDE_LEGEND = 6
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 _LOOKED_AT = 2_000
-"""Rows of an endless table that its column widths are taken from, where no widest value is told."""
+"""Rows of an endless table that its column widths are taken from, where no widest value is given."""
 
 
 def render(report: Report, out: TextIO, look: Look) -> None:
@@ -136,10 +136,10 @@ def _table(table: Table, width: int, ellipsis: str) -> Iterator[Spans]:
     yield from _title(table.title, width)
     rows = iter(table.rows)
     looked_at = list(islice(rows, _LOOKED_AT))
-    told = any(column.widest is not None for column in table.columns)
-    if not told:
+    has_widths = any(column.widest is not None for column in table.columns)
+    if not has_widths:
         looked_at += rows
-    kept = list(range(len(table.columns))) if told else worthwhile(table.columns, looked_at)
+    kept = list(range(len(table.columns))) if has_widths else worthwhile(table.columns, looked_at)
     columns = [table.columns[index] for index in kept]
     sample = [*looked_at, *([table.rest] if table.rest is not None else [])]
     texts = [[plain(cell_text(row[index], table.columns[index].unit)) for index in kept] for row in sample]
@@ -171,25 +171,35 @@ def _notes(notes: Notes, width: int, look: Look) -> Iterator[Spans]:
         if note.remedy:
             yield from ([(part, "remedy")] for part in wrap(plain(note.remedy), width, "      ", f"    {arrow} "))
         yield from ([("      ", ""), (plain(line), "remedy")] for line in note.short_code)
-        if note.where_code:
-            yield from ([(part, "remedy")] for part in wrap(plain(note.where_code), width, "      "))
+        if note.hidden_lines:
+            yield from _hidden_code(note, width)
     if notes.left_out:
         yield [(f"  {notes.left_out:,} more", "quiet")]
 
 
+def _hidden_code(note: Note, width: int) -> Iterator[Spans]:
+    """Name the command that prints a note's code; the command is never wrapped, so it can be copied."""
+    count, command = f"{note.hidden_lines:,} lines of code:", plain(note.more)
+    if 6 + len(count) + 1 + cells(command) <= width:
+        yield [("      ", ""), (f"{count} {command}", "remedy")]
+    else:
+        yield from ([("      ", ""), (line, "remedy")] for line in (count, command))
+
+
 def _commands(block: Commands, width: int) -> Iterator[Spans]:
-    """Show each command with its purpose; the purpose is on a line by itself where both do not fit."""
+    """Show each command beside its purpose, or below it where both do not fit. A command is never wrapped, so it can be copied."""
     first = f"{block.title}: "
-    longest = max((cells(plain(command.line)) for command in block.commands), default=0)
-    for index, command in enumerate(block.commands):
-        begin = first if index == 0 else " " * len(first)
-        line, purpose = plain(command.line), plain(command.purpose)
-        spans: Spans = [(begin, "title" if index == 0 else ""), (line, "remedy")]
-        if len(first) + longest + 2 + cells(purpose) <= width:
-            yield [*spans, (f"{' ' * (longest - cells(line))}  {purpose}", "quiet")]
-        else:
-            yield spans
-            yield from ([(part, "quiet")] for part in wrap(purpose, width, " " * (len(first) + 2)))
+    lines = [(plain(command.line), plain(command.purpose)) for command in block.commands]
+    longest = max((cells(line) for line, _ in lines), default=0)
+    if len(first) + longest + 2 + max((cells(purpose) for _, purpose in lines), default=0) <= width:
+        for index, (line, purpose) in enumerate(lines):
+            begin = first if index == 0 else " " * len(first)
+            yield [(begin, "title"), (line, "remedy"), (f"{' ' * (longest - cells(line))}  {purpose}", "quiet")]
+        return
+    yield [(first.rstrip(), "title")]
+    for line, purpose in lines:
+        yield from ([(part, "quiet")] for part in wrap(f"{purpose}:" if purpose else "", width, "  "))
+        yield [("      ", ""), (line, "remedy")]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Draws the way from one size to another as steps, each beginning where the one before ended."""
+"""Draw the way from one size to another as steps, each beginning where the previous one ended."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SHORTEST = 8
 
 
 def steps_lines(steps: Steps, width: int, look: Look) -> list[Spans]:
-    """Return the lines of a waterfall; a step up is drawn with +, a step down with -, so that colour carries nothing alone.
+    """Return the lines of a waterfall; a step up is drawn with +, a step down with -, so colour carries no meaning by itself.
 
-    From nothing on, the steps are parts of a whole, and bear no signs but where one takes away.
+    From nothing on, the steps are parts of a whole, and have no signs but where one takes away.
     """
     sign = "+" if steps.start else ""
     numbers = [f"{steps.start:,}", *(f"{step.delta:{sign},}" for step in steps.steps), f"{steps.end:,}"]

@@ -1,1 +1,1 @@
-"""Says what an analysis found, as data."""
+"""What an analysis found, as data."""

@@ -30,7 +30,7 @@ class Advisor:
         return self._made(severity, label, text, words, code)
 
     def command(self, severity: str, label: str, text: str, code: str) -> Note:
-        """Return a note with code alone."""
+        """Return a note with only code."""
         return self._made(severity, label, text, "", code)
 
     def _made(self, severity: str, label: str, text: str, words: str, code: str) -> Note:

@@ -1,4 +1,4 @@
-"""Says what every report offers: itself as data, as blocks to look at, and as one table."""
+"""What every report offers: itself as data, as blocks to look at, and as one table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ENCODER = json.JSONEncoder(allow_nan=False)
 class Report(Protocol):
     """What an analysis says.
 
-    A renderer needs nothing but these methods, so that it draws every report, also those to come.
+    A renderer needs nothing but these methods, so it draws every report, also those to come.
     """
 
     def to_dict(self) -> dict[str, Any]:
@@ -33,7 +33,7 @@ class Report(Protocol):
         """Return the one table that a spreadsheet should get, complete."""
 
     def pictures(self) -> Iterator[Picture]:
-        """Yield what a page draws beside the blocks; nothing that is not told as numbers too."""
+        """Yield what a page draws beside the blocks; nothing that is not reported as numbers too."""
 
 
 class Notebook:
@@ -73,7 +73,7 @@ class StructReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema"
         return repr(self) if Notebook.write is None else Notebook.write(self)
 
     def _repr_html_(self) -> str | None:
-        """Return the report as a notebook shows it, None where that is not to be had."""
+        """Return the report as a notebook shows it, None where that is not available."""
         return None if Notebook.draw is None else Notebook.draw(self)
 
 
@@ -107,7 +107,7 @@ def json_lines(value: Mapping[str, Any], rows: Mapping[str, Iterator[str]] | Non
 
 
 def encode(value: object) -> str:
-    """Return a plain value as JSON in ASCII, so that names with broken Unicode pass too."""
+    """Return a plain value as JSON in ASCII, so names with broken Unicode pass too."""
     return _ENCODER.encode(value)
 
 

@@ -16,7 +16,7 @@ Cell = str | int | float | None
 
 
 class Unit(StrEnum):
-    """What a column's numbers count, so that a renderer can write them."""
+    """What a column's numbers count, so a renderer can write them."""
 
     TEXT = "text"
     BYTES = "bytes"
@@ -127,10 +127,9 @@ class Note:
         return () if self.more and len(lines) > SHORT_CODE else lines
 
     @property
-    def where_code(self) -> str:
-        """Where to find code that `short_code` leaves out, empty where it leaves out nothing."""
-        count = self.code.count("\n") + 1
-        return f"{count:,} lines of code: {self.more}" if self.code and not self.short_code else ""
+    def hidden_lines(self) -> int:
+        """How many lines of code `short_code` leaves out."""
+        return self.code.count("\n") + 1 if self.code and not self.short_code else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +177,7 @@ class DumpRegion:
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """An annotated hexdump of one member; ``end`` is the offset behind its last byte, ``mark`` a byte to point at."""
+    """An annotated hexdump of one member; ``end`` is the offset after its last byte, ``mark`` a byte to point at."""
 
     title: str
     regions: Iterable[DumpRegion]

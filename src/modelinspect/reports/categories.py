@@ -62,4 +62,4 @@ AROUND: tuple[Category, ...] = (
     Category.CONTAINER,
     Category.FREE,
 )
-"""The categories of what stands around the tensors."""
+"""The categories of structures other than tensors."""

@@ -1,4 +1,4 @@
-"""Names the causes of a difference in size."""
+"""The causes of a difference in size."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Cause(Coded):
     COMPILED_PROGRAM = "compiled-program", "a program compiled for another processor, with its weights inside"
     EMBEDDED_DATA = "embedded-data", "values written as text in a configuration or topology: weights, vocabularies, base64"
     DEBUG_INFO = "debug-info", "debug information and stack traces"
-    TRAILING_BYTES = "trailing-bytes", "bytes behind the end that the format states"
+    TRAILING_BYTES = "trailing-bytes", "bytes after the end that the format states"
     UNEXPLAINED = "unexplained", "bytes that could not be named"
 
 

@@ -1,4 +1,4 @@
-"""Says which limits of a budget an artifact keeps."""
+"""Which limits of a budget an artifact keeps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LockEntry(Part, frozen=True, kw_only=True):
 
 
 class CheckReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.check/1"):
-    """Every limit of a budget, in the budget's order; ``passed`` tells whether all are kept."""
+    """Every limit of a budget, in the budget's order; ``passed`` is whether all are kept."""
 
     artifact: ArtifactEntry
     budget: str

@@ -1,4 +1,4 @@
-"""Makes enumerations whose members are numbered and say what they mean."""
+"""Make enumerations whose members are numbered and say what they mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says what differs between two artifacts, category by category and tensor by tensor."""
+"""What differs between two artifacts, category by category and tensor by tensor."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class DiffReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.diff
 
     @property
     def has_difference(self) -> bool:
-        """Tell whether anything differs."""
+        """Return whether anything differs."""
         return bool(self.delta) or any(self.categories.values()) or any(entry.status != Status.SAME for entry in self.tensors)
 
     def _tensor_blocks(self, top: int) -> Iterator[Block]:

@@ -1,4 +1,4 @@
-"""Describes artifacts, tensors, findings and diagnostics as reports tell them."""
+"""Describe artifacts, tensors, findings and diagnostics as reports list them."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class TensorEntry(Part, frozen=True, kw_only=True):
 class FindingEntry(Part, frozen=True, kw_only=True):
     """What a rule found: how many bytes it is about, and what to do.
 
-    ``remedy`` is a line of words; lines behind it are code to run, of a shell or of Python. It is empty where nothing can be done.
+    ``remedy`` is a line of words; lines after it are code to run, of a shell or of Python. It is empty where nothing can be done.
     """
 
     rule: str

@@ -28,7 +28,7 @@ class Evidence(Part, frozen=True, kw_only=True):
 class CauseEntry(Part, frozen=True, kw_only=True):
     """A cause and its part of the difference; ``evidence`` are the largest places, ``evidence_count`` counts all.
 
-    ``remedy`` is a line of words; lines behind it are code to run. It is empty where nothing is to be done.
+    ``remedy`` is a line of words; lines after it are code to run. It is empty where nothing is to be done.
     """
 
     cause: str
@@ -44,7 +44,7 @@ class PrunedKernel(Part, frozen=True, kw_only=True):
 
     ``verdict`` is yes, no, short (of the target), lost (the mask has more zeros) or not begun (the mask has none).
     ``pattern`` is what the zeros keep to, outputs by inputs as TFLite lays them; ``dead_outputs`` and ``dead_inputs`` are slices of zeros
-    alone, and all. ``zero_points`` are the elements that stand for zero where integers do, each once.
+    only, and all. ``zero_points`` are the elements that stand for zero where integers do, each once.
 
     ``removable`` are the bytes that go with the dead slices that the network can do without: of this layer, and of all others that make,
     scale or read those channels, as ``removable_elsewhere`` has them by layer. ``removable_outputs`` are the outputs that go, counted from
@@ -73,7 +73,7 @@ class Compressed(Part, frozen=True, kw_only=True):
     """What a compressor, run for real, makes of both sides; ``before`` is null where there is none.
 
     ``zeros`` are the bytes of the zeros that kernels of ``after`` store one by one, and ``zeros_compressed`` what they take then: the
-    compressed kernels, less what is not zero of them, compressed alone. Null where there are few, or they were not read.
+    compressed kernels, less what is not zero of them, compressed by itself. Null where there are few, or they were not read.
     """
 
     compressor: str
@@ -86,7 +86,7 @@ class Compressed(Part, frozen=True, kw_only=True):
 class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.explain/1"):
     """Why the size is as it is: ``causes`` sum to ``delta``, which is after less before.
 
-    ``before`` is null where one artifact alone is explained; its size is then the difference from nothing. ``summary`` is the answer in a
+    ``before`` is null where a single artifact is explained; its size is then the difference from nothing. ``summary`` is the answer in a
     few sentences; ``compressed`` is null where nothing was compressed, and ``options`` are those of the plan that store zeros in less.
     """
 
@@ -140,12 +140,12 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             yield following
 
     def _more(self, label: str) -> str:
-        """Return the command that prints the code of a finding or cause; only findings of a single artifact have code of their own."""
+        """Return the command that prints the code of a finding or cause; only findings of a single artifact have their own code."""
         is_own = self.before is None and any(entry.rule == label for entry in self.findings)
         return finding_command(label, self.after.location if is_own else STANDARD_INPUT)
 
     def _label(self, entry: CauseEntry) -> str:
-        """Return a cause's name; of one artifact alone, nothing has changed its structure: those bytes are its weights."""
+        """Return a cause's name; of a single artifact, nothing has changed its structure: those bytes are its weights."""
         return "weights" if self.before is None and entry.cause == "structure-change" else entry.cause
 
     def _pruning_table(self, top: int) -> Table:
@@ -255,8 +255,8 @@ def _channel_note(entry: PrunedKernel) -> Note:
     places = [f"{plural(own, 'byte')} of this layer", *(f"{size:,} of {layer}" for layer, size in others[:EVIDENCE_SHOWN])]
     rest = [size for _, size in others[EVIDENCE_SHOWN:]]
     places += [f"{sum(rest):,} of {len(rest):,} more"] if rest else []
-    told = [", ".join(places)] if entry.removable_elsewhere else []
-    return Note(_counted(entry.removable), entry.tensor, "; ".join((*told, *entry.removable_notes)))
+    text = [", ".join(places)] if entry.removable_elsewhere else []
+    return Note(_counted(entry.removable), entry.tensor, "; ".join((*text, *entry.removable_notes)))
 
 
 def _of(slices: tuple[int, int]) -> str | None:

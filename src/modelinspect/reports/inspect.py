@@ -68,7 +68,7 @@ class Rollup(Part, frozen=True, kw_only=True):
 
 
 class StructureRow(Part, frozen=True, kw_only=True):
-    """What stands around the tensors, of one kind: ``count`` regions of it, ``size`` bytes in all."""
+    """Structures other than tensors, of one kind: ``count`` regions of it, ``size`` bytes in all."""
 
     structure: str
     category: str

@@ -19,7 +19,7 @@ _RANK = {str(severity): rank for rank, severity in enumerate((Severity.NOTE, Sev
 class LintFinding(Part, frozen=True, kw_only=True):
     """What a rule found.
 
-    ``member``, ``offset`` and ``size`` say where it stands on disk, null where it stands at no one place; what is
+    ``member``, ``offset`` and ``size`` say where it is on disk, null where it is at no one place; what is
     compressed has the place of its compressed bytes. ``bytes`` is how many bytes the finding is about.
     """
 
@@ -46,7 +46,7 @@ class RuleEntry(Part, frozen=True, kw_only=True):
 class LintReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint/1"):
     """Findings, the severest first; ``counts`` has their number by severity.
 
-    ``measured`` tells whether weights and free space were read; without, the rules that need them find nothing.
+    ``measured`` is whether weights and free space were read; without, the rules that need them find nothing.
     ``artifact.format`` is empty where the artifact could not be opened at all, which is a finding then.
     """
 

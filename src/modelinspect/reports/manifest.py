@@ -1,4 +1,4 @@
-"""Says what the pruning stage made: every artifact with its sizes and categories, original against pruned."""
+"""What the pruning stage made: every artifact with its sizes and categories, original against pruned."""
 
 from __future__ import annotations
 

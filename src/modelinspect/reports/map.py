@@ -1,4 +1,4 @@
-"""Lists the regions of an artifact, with their bytes where asked for."""
+"""List the regions of an artifact, with their bytes where asked for."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class MapReport:
             yield self.drawn.ribbon
 
     def _repr_html_(self) -> str | None:
-        """Return the report as a notebook shows it, None where that is not to be had."""
+        """Return the report as a notebook shows it, None where that is not available."""
         return None if Notebook.draw is None else Notebook.draw(self)
 
     def _shown_table(self) -> Table:

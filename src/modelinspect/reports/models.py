@@ -1,4 +1,4 @@
-"""The models of a folder or an archive, each an artifact of its own."""
+"""The models of a folder or an archive, each its own artifact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describes what can be drawn of an artifact as compact columns: its bytes as a tree, and its files as a ribbon."""
+"""Describe what can be drawn of an artifact as compact columns: its bytes as a tree, and its files as a ribbon."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modelinspect.reports.categories import Category
 class Tree:
     """Sizes as a tree, in columns of one length; each node is the sum of those below it.
 
-    The first node is the whole; a parent is the index of a node before it, -1 for the whole. ``levels`` names what stands
+    The first node is the whole; a parent is the index of a node before it, -1 for the whole. ``levels`` names what is
     on each level below the whole.
     """
 
@@ -59,4 +59,4 @@ class Pictures:
 
 
 Picture = Tree | Ribbon | Steps
-"""What a page draws beside the blocks; its numbers also stand in the blocks or the table of the report."""
+"""What a page draws beside the blocks; its numbers also are in the blocks or the table of the report."""

@@ -37,13 +37,13 @@ _UNCHANGED = frozenset(
     ("hdf5-repack", "hdf5-gzip", "zip-deflate", "hdf5-repack+hdf5-gzip", "hdf5-repack+zip-deflate", "alias-duplicates", "tflite-pack")
 )
 """Options that change neither an element nor a document."""
-_TRANSPORT = frozenset(("gzip-9", "zstd-19", "brotli-11"))
+_TRANSPORT = frozenset(("gzip-9", "zstd-19", "brotli-11", "canonical-zeros"))
 
 
 class OptionEntry(Part, frozen=True, kw_only=True):
     """A way to make the artifact smaller.
 
-    ``basis`` is ``measured``, ``exact``, ``estimate`` (off by ``error``, a fraction, at the most) or ``bound``. ``download_size``
+    ``basis`` is ``measured``, ``exact``, ``estimate`` (off by ``error``, a fraction, at most) or ``bound``. ``download_size``
     is the size after gzip, null where it was not measured. ``group`` is ``same-file`` (loads as before), ``transport``
     (compressed for download), ``conversion`` or ``bound``. An option ``a+b`` is the steps in that order. ``command`` is code of
     a shell or lines of Python, to be run in the artifact's folder.
@@ -115,13 +115,13 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
                 entry.group,
                 "yes" if entry.lossless else "no",
                 entry.loads_as,
-                told_basis(entry),
+                basis_text(entry),
             )
             for entry in shown
         ]
         yield Table("How small it could be", columns, rows)
         advisor = Advisor(more=self._more if len(self.options) > 1 else None)
-        notes = tuple(advisor.command(entry.basis, entry.option, _told(entry), entry.command) for entry in shown if entry.command)
+        notes = tuple(advisor.command(entry.basis, entry.option, _notes(entry), entry.command) for entry in shown if entry.command)
         if notes:
             yield Notes("How to get there", notes)
         if self.tensors:
@@ -171,15 +171,15 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
         usable = [entry for entry in self.options if entry.group == Group.SAME_FILE and entry.basis == "measured"]
         plain = [entry for entry in usable if entry.option in _UNCHANGED]
         if not plain:
-            yield "No option that was measured makes it smaller and leaves it as it is."
-        for kind, found in (("Smallest that loads as before, with nothing changed", plain), ("Smallest without training state", usable)):
+            yield "No measured option makes it smaller without changing it."
+        for kind, found in (("with nothing changed", plain), ("without training state", usable)):
             best = min(found, key=lambda entry: (entry.size, entry.option), default=None)
             if best is None or (found is usable and plain and best in plain):
                 continue
             share = self._share(best)
-            told = "" if share is None else f" ({share:.1%})"
-            command = f": {best.command}" if "\n" not in best.command else ""
-            yield f"{kind}: {best.option}, {best.size:,} bytes{told}{command}"
+            part = "" if share is None else f" ({100 * share:.1f} % of now)"
+            command = f": {best.command}" if "\n" not in best.command else "."
+            yield f"Smallest that loads as before, {kind}: {best.size:,} bytes{part} by {best.option}{command}"
 
     def _share(self, entry: OptionEntry) -> float | None:
         return entry.size / self.artifact.size if self.artifact.size else None
@@ -211,10 +211,10 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
         return Table("Break-even sparsity: sparse TFLite is smaller from this share of zeros", columns, rows)
 
 
-def told_basis(entry: OptionEntry) -> str:
+def basis_text(entry: OptionEntry) -> str:
     """Return how a size is known, with the error of an estimate."""
     return f"{entry.basis} ±{100 * entry.error:.1f} %" if entry.error is not None else entry.basis
 
 
-def _told(entry: OptionEntry) -> str:
+def _notes(entry: OptionEntry) -> str:
     return f"{entry.notes}; loads {entry.loads_as}" if entry.notes else f"loads {entry.loads_as}"

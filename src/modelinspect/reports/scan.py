@@ -1,4 +1,4 @@
-"""Says what a scan found: many artifacts in one table."""
+"""What a scan found: many artifacts in one table."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
         inspected = [row for row in self.artifacts if row.problem is None]
         failed = [row for row in self.artifacts if row.problem is not None]
         formats = Counter(row.format for row in inspected)
-        told = ", ".join(f"{count:,} {name}" for name, count in sorted(formats.items(), key=lambda item: (-item[1], item[0] or "")))
-        yield Heading(", ".join(self.roots), self.size, (f"{len(inspected):,} artifacts", *([told] if told else ())))
+        text = ", ".join(f"{count:,} {name}" for name, count in sorted(formats.items(), key=lambda item: (-item[1], item[0] or "")))
+        yield Heading(", ".join(self.roots), self.size, (f"{len(inspected):,} artifacts", *([text] if text else ())))
         largest = sorted(inspected, key=lambda row: (-(row.size or 0), row.location))
         top = DEFAULT_TOP if top is None else top
         rest = largest[top:]
@@ -80,7 +80,7 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
         if common:
             ordered = sorted(common.items(), key=lambda item: (-item[1], item[0]))
             counts: list[tuple[Cell, ...]] = [(rule, count) for rule, count in ordered]
-            yield Table("What stands out", (Column("rule", "rule"), Column("artifacts", "artifacts", Unit.COUNT)), counts)
+            yield Table("Findings", (Column("rule", "rule"), Column("artifacts", "artifacts", Unit.COUNT)), counts)
         if self.skipped:
             yield Lines((f"{self.skipped:,} other files look like no model.",))
         if failed:

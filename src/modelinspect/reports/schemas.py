@@ -1,4 +1,4 @@
-"""Makes the JSON schemas of the reports."""
+"""Make the JSON schemas of the reports."""
 
 from __future__ import annotations
 

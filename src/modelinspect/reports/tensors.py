@@ -1,4 +1,4 @@
-"""Lists the tensors of an artifact."""
+"""List the tensors of an artifact."""
 
 from __future__ import annotations
 

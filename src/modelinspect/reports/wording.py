@@ -1,4 +1,4 @@
-"""Puts counts and shares into sentences."""
+"""Put counts and share into sentences."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Opens the places where bytes come from."""
+"""Open the places where bytes come from."""

@@ -1,4 +1,4 @@
-"""Says what every source of bytes offers."""
+"""What every source of bytes offers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads at any offset of what a compressed run of bytes decodes to, in bounded memory."""
+"""Read at any offset of what a compressed run of bytes decodes to, in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     class _Inflater(Protocol):
-        """A ``zlib.decompressobj``, whose class has no name of its own."""
+        """A ``zlib.decompressobj``, whose class has no separate name."""
 
         @property
         def eof(self) -> bool: ...
@@ -60,7 +60,7 @@ _FRAME_SIZE = 512
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One compressed stream of the run: where it stands in the run, and where its output begins."""
+    """One compressed stream of the run: where it is in the run, and where its output begins."""
 
     stored: Span
     logical_offset: int
@@ -72,7 +72,7 @@ class DecompressedSource(Source):
     ``logical_size`` is what the archive says that it decodes to; None when nothing says so: then everything is decoded
     once to find out. Decoded blocks and decoder states are kept, few enough of each that memory stays flat, so a read
     decodes little more than it asks for. ``crc`` is compared when the last byte was decoded. ``failure`` is what is
-    wrong with the compressed bytes, known when they were decoded up to there; reads behind it raise it.
+    wrong with the compressed bytes, known when they were decoded up to there; reads after it raise it.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class DecompressedSource(Source):
             piece = self._block(index)[begin : begin + len(buffer) - done]
             if not piece:
                 raise self.failure or FormatError(
-                    "the compressed bytes end before the size that the archive tells", self.name, offset + done
+                    "the compressed bytes end before the size that the archive states", self.name, offset + done
                 )
             buffer[done : done + len(piece)] = piece
             done += len(piece)
@@ -140,7 +140,7 @@ class DecompressedSource(Source):
         while not self._frontier.ended and self.failure is None and (self.size < 0 or self._frontier.produced <= self.size):
             self._advance()
         if self.failure is None and 0 <= self.size != self._frontier.produced:
-            self._fail(f"it decodes to {self._frontier.produced:,} bytes or more, but the archive tells {self.size:,}")
+            self._fail(f"it decodes to {self._frontier.produced:,} bytes or more, but the archive states {self.size:,}")
 
     def positions(self, borders: Iterable[int]) -> list[int]:
         """Return how many bytes of the run the decoder has consumed when it has produced each count of bytes.
@@ -216,7 +216,7 @@ class DecompressedSource(Source):
         limits.spend(Cost.DECOMPRESSED, len(block), self.name)
         self._allow(decoder.produced, decoder.consumed)
         if decoder.ended and self.failure is None and self._expected_crc not in (None, self._crc):
-            self._fail(f"its bytes have the CRC {self._crc:#010x} but the archive tells {self._expected_crc:#010x}", Code.CHECKSUM)
+            self._fail(f"its bytes have the CRC {self._crc:#010x} but the archive states {self._expected_crc:#010x}", Code.CHECKSUM)
 
     def _salvage(self, number: int) -> bytes:
         """Decode the block that fails again, up to where it does: zlib gives nothing of a bite in which it fails."""
@@ -228,7 +228,7 @@ class DecompressedSource(Source):
             while not decoder.ended and decoder.produced < (number + 1) * _BLOCK:
                 pieces.append(decoder.decode(_BLOCK, _CRUMB))
         except FormatError:
-            pass  # what failed before; the caller tells of it
+            pass  # what failed before; the caller describes it
         decoder.frames[:0] = [frame for frame in self._frontier.frames if frame.stored.end <= state.consumed]
         self._frontier = decoder
         return b"".join(pieces)
@@ -293,7 +293,7 @@ class _Decoder:
         self.ended = False
 
     def copy(self) -> _Decoder:
-        """Return a decoder in the same state, with no frames of its own yet."""
+        """Return a decoder in the same state, with no separate frames yet."""
         twin = _Decoder(self._run)
         twin._inflater = self._inflater.copy()
         twin._frame_begin, twin._frame_logical = self._frame_begin, self._frame_logical

@@ -1,4 +1,4 @@
-"""Opens a location: the files that an artifact may consist of."""
+"""Open a location: the files that an artifact may consist of."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class FileSet(ABC):
         return self.limits if limits is None else replace(limits, ledger=self.limits.ledger)
 
     def open_stream(self, stream: Stream) -> Source:
-        """Return the bytes that a stream tells of."""
+        """Return the bytes that a stream describes."""
         source = self.open(stream.member)
         if not stream.steps:
             return source

@@ -47,7 +47,7 @@ async def _reply(system: Any, url: str, begin: int, end: int, marks: dict[str, s
             raise SourceChangedError(f"{url}: the file changed while it was read; inspect it again")
         skip = begin if reply.status == _WHOLE else 0
         if reply.status != _PARTIAL and skip:
-            raise SourceChangedError(f"{url}: the server ignores ranges, so that the file cannot be read in parts; download it first")
+            raise SourceChangedError(f"{url}: the server ignores ranges, so the file cannot be read in parts; download it first")
         return await _bounded(reply, end - begin)
 
 

@@ -1,4 +1,4 @@
-"""Reads files of other machines through fsspec, the structure in small pages and the weights in large ranges."""
+"""Read files of other machines through fsspec, the structure in small pages and the weights in large ranges."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def is_remote(location: str) -> bool:
-    """Tell whether a location names a protocol of fsspec, such as ``s3://bucket/model.h5``."""
+    """Return whether a location names a protocol of fsspec, such as ``s3://bucket/model.h5``."""
     protocol, separator, _ = location.partition("://")
     return bool(separator) and protocol.replace("+", "").replace("-", "").isalnum()
 
@@ -72,7 +72,7 @@ class RemoteFiles(FileSet):
             try:
                 listed: list[dict[str, Any]] = _reach(self.location, lambda: self._system.ls(self._folder, detail=True))
             except (FileNotFoundError, LocationError):
-                listed = []  # plain HTTP servers list nothing: the file stands alone
+                listed = []  # plain HTTP servers list nothing: the file is by itself
             files = {entry["name"]: entry for entry in listed if entry["type"] == "file"}
             self._neighbours = tuple(name for name in self._take(files) if name != self.primary and "/" not in name)
         return self._neighbours
@@ -149,7 +149,7 @@ class RemoteSource(Source):
 def _size(info: dict[str, Any], location: str) -> int:
     size = info.get("size")
     if not isinstance(size, int):
-        raise LocationError(f"{location}: its size is unknown, so that it cannot be read in ranges; download it first")
+        raise LocationError(f"{location}: its size is unknown, so it cannot be read in ranges; download it first")
     return size
 
 
@@ -161,5 +161,5 @@ def _reach(location: str, call: Callable[[], T]) -> T:
         raise
     except ImportError as error:
         raise MissingExtraError(f"{location}: its protocol needs another package: {error}") from error
-    except Exception as error:  # a file system of fsspec raises the errors of whatever library it stands on
+    except Exception as error:  # a file system of fsspec raises the errors of whatever library it is on
         raise LocationError(f"{location}: cannot be read: {type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""Decodes Snappy blocks.
+"""Decode Snappy blocks.
 
 Specification: google/snappy, format_description.txt.
 """

@@ -69,7 +69,7 @@ def test_a_wrapped_store_tells_its_copies_also_without_measuring() -> None:
 def test_the_weights_of_a_wrapped_store_are_counted_once() -> None:
     report = api.explain(fixture_path("pruned_mlp/wrapped/model.keras"))
     message = next(entry.message for entry in report.causes if entry.cause == "optimizer-state")
-    assert message == "the optimizer's state (Adam): 2 slots for each of 2,698 weights"
+    assert message == "optimizer state (Adam): 2 slots for each of 2,698 weights"
 
 
 def test_scales_of_an_added_operator_go_with_it() -> None:
@@ -97,17 +97,17 @@ def test_comparing_in_the_other_order_does_not_blame_the_baseline() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "begins"),
     [
-        ("original/no-optimizer.h5", "original/model.h5", "added: the optimizer's state (Adam)"),
-        ("original/model.h5", "original/no-optimizer.h5", "gone: the optimizer's state (Adam)"),
+        ("original/no-optimizer.h5", "original/model.h5", "added: optimizer state (Adam)"),
+        ("original/model.h5", "original/no-optimizer.h5", "gone: optimizer state (Adam)"),
         (
             "wrapped/model.h5",
             "wrapped/model.keras",
-            "fewer bytes of names, headers and groups around what both sides have: the optimizer's",
+            "fewer bytes of names, headers and groups; both sides have optimizer state",
         ),
         (
             "original/checkpoint",
             "original/model.weights.h5",
-            "more bytes of names, headers and groups around what both sides have: the opt",
+            "more bytes of names, headers and groups; both sides have optimizer state",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def test_the_bytes_elsewhere_are_told_by_layer_and_constants_as_a_condition() ->
     assert found[10, 128].removable_elsewhere == {"dense_1": 4 * head.shape[1] * int(dead.sum())}
     assert found[0, 10].removable_elsewhere == {"dense": 4 * (kernel.shape[0] + 1) * int((unread & ~dead).sum())}
     carrying = int((dead & (bias > 0) & ~unread).sum())
-    assert found[10, 128].removable_notes == (f"what {carrying} channels of these carry goes into the bias behind",)
+    assert found[10, 128].removable_notes == (f"removing {carrying} of them means adding their constant output to the next layer's bias",)
 
 
 @pytest.mark.parametrize("form", ["checkpoint", "model.weights.h5"])
@@ -71,7 +71,7 @@ def test_what_tells_no_network_tells_the_layers_own_bytes_and_says_so(form: str)
     assert found[0, 10].removable == 4 * head.shape[1] * int((~head.any(axis=1)).sum())
     for entry in found.values():
         assert (entry.removable_elsewhere, entry.removable_outputs) == ({}, ())
-        assert "not told here" in entry.removable_notes[0]
+        assert "not known" in entry.removable_notes[0]
 
 
 def test_gates_and_what_they_read_stay_and_that_is_said() -> None:
@@ -98,8 +98,8 @@ def test_one_position_of_a_filter_that_nobody_reads_stays() -> None:
 def test_every_output_format_says_where_the_bytes_are() -> None:
     found = report("pruned_mlp/stripped/model.h5")
     terminal, markdown, text = (run_cli("explain", MLP, "--format", form).text for form in ("terminal", "markdown", "json"))
-    assert "840: dense/kernel: 440 bytes of its own layer, 400 of dense_1;" in " ".join(terminal.split())
-    assert "**840** `dense/kernel`: 440 bytes of its own layer, 400 of dense\\_1;" in markdown
+    assert "840: dense/kernel: 440 bytes of this layer, 400 of dense_1;" in " ".join(terminal.split())
+    assert "**840** `dense/kernel`: 440 bytes of this layer, 400 of dense\\_1;" in markdown
     told = json.loads(text)["pruning"][0]
     assert told["removable"] == 840
     assert told["removable_elsewhere"] == {"dense_1": 400}

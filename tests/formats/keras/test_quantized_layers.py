@@ -92,8 +92,8 @@ def test_two_weights_in_a_byte_are_quantization_and_no_other_structure(tmp_path:
     ("policy", "said"),
     [
         (INT4, "Keras quantized its layers (int4/128); convert the model as it was before"),
-        ("mixed_float16", "its layers compute in mixed_float16, and the converter takes float32 alone; build it as float32"),
-        ("bfloat16", "its layers compute in bfloat16, and the converter takes float32 alone; build it as float32"),
+        ("mixed_float16", "its layers compute in mixed_float16, and the converter takes only float32; build it as float32"),
+        ("bfloat16", "its layers compute in bfloat16, and the converter takes only float32; build it as float32"),
     ],
 )
 def test_no_tflite_form_is_promised_of_what_the_converter_refuses(policy: object, said: str, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ EXPLAINED = re.compile(
     r"|bytes of a table \w+ belong to no field"
     r"|claims [\d,]+ bytes that .* holds"  # nor whether two structures share bytes
     r"|the vtable of a table \w+ is [\d,]+ bytes long and gives its table"  # nor how long a table without fields says it is
-    r"|the field \w+ of a table \w+ stands at \d+ in a table"  # nor whether a field stands on the table's own offset
+    r"|the field \w+ of a table \w+ is at \d+ in a table"  # nor whether a field stands on the table's own offset
     r"|an offset in the vector [\w.]+ leads outside the buffer"  # an offset of 0 in a vector is a table where the offset stands
 )
 UNSEEN_BITS = 0b11

@@ -138,7 +138,7 @@ def test_what_needs_measuring_is_not_claimed_without() -> None:
 
 def test_the_optimizer_is_named_with_its_size_in_weights() -> None:
     message = findings(optimizer_state())["optimizer-state"].message
-    assert message.startswith("8,000 bytes (66.7 %) are the optimizer's state (Adam): 2 slots for each of 1,000 weights")
+    assert message.startswith("8,000 bytes (66.7 %) are optimizer state (Adam): 2 slots for each of 1,000 weights")
 
 
 @pytest.mark.parametrize("shape", [(1,), (1, 1), ()])

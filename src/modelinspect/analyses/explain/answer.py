@@ -56,7 +56,7 @@ def _made_of(context: Subject, causes: Sequence[CauseEntry]) -> str:
     size = context.artifact.size
     weights = sum(entry.delta for entry in causes if entry.cause in _WEIGHTS)
     rest = [entry for entry in causes if entry.cause not in _WEIGHTS and entry.delta > 0]
-    what, whole = _main_causes(rest, 1, "{:,}"), plural(size, "byte")
+    what, whole = _main_causes(rest, 1, number="{:,}"), plural(size, "byte")
     if not weights:
         return f"There are no weights in it. Its {whole} are {what}." if rest else f"It is empty: {whole}."
     said = f"The weights are {weights:,} of {whole} ({percent(weights, size)})"
@@ -71,10 +71,10 @@ def _difference(compared: Comparison, after: Subject, delta: int, causes: Sequen
         ups, downs = ([f"{entry.cause} ({signed(entry.delta)})" for entry in causes if (entry.delta > 0) is up] for up in (True, False))
         return f"Same size, by coincidence: {_listed(ups[:_NAMED])} {'offsets' if len(ups) == 1 else 'offset'} {_listed(downs[:_NAMED])}."
     size = compared.before.artifact.size
-    share = f"{1 + delta / max(size, 1):,.1f} times as large" if delta > size else f"{'+' if delta > 0 else '-'}{percent(abs(delta), size)}"
+    share = f"{1 + delta / max(size, 1):,.1f} times as large" if delta > size else _signed_percent(delta, size)
     change = f"{plural(abs(delta), 'byte')} {'larger' if delta > 0 else 'smaller'} ({share})"
     hardly = "almost the same size: " if abs(delta) <= _HARDLY * size else ""
-    said = f"{hardly}{change}, because of {_main_causes(causes, delta)}."
+    said = f"{hardly}{change}, {_main_causes(causes, delta, 'because of ')}."
     against = next((entry for entry in causes if (entry.delta > 0) is (delta < 0)), None)
     if against is not None and abs(against.delta) >= _AGAINST * abs(delta):
         said += f" Partly offset by {against.cause} ({signed(against.delta)})."
@@ -83,12 +83,18 @@ def _difference(compared: Comparison, after: Subject, delta: int, causes: Sequen
     return said[0].upper() + said[1:]
 
 
+def _signed_percent(delta: int, size: int) -> str:
+    """Return a change as a percentage with its sign; one that rounds to nothing has no sign."""
+    is_tiny = 2_000 * abs(delta) < size
+    return f"{'' if is_tiny else '+' if delta > 0 else '-'}{percent(abs(delta), size)}"
+
+
 def _is_of_weights(entry: CauseEntry) -> bool:
     """Return whether a cause changes what the weights take. TFLite also stores for each tensor that it is not quantized."""
     return entry.cause in _OF_WEIGHTS and any(place.tensor is not None for place in entry.evidence)
 
 
-def _main_causes(causes: Sequence[CauseEntry], delta: int, number: str = "{:+,}") -> str:
+def _main_causes(causes: Sequence[CauseEntry], delta: int, because: str = "", number: str = "{:+,}") -> str:
     """Name the causes that make most of a difference."""
     same = [entry for entry in causes if (entry.delta > 0) is (delta > 0)]
     whole = sum(entry.delta for entry in same)
@@ -99,7 +105,7 @@ def _main_causes(causes: Sequence[CauseEntry], delta: int, number: str = "{:+,}"
         reached += entry.delta
         if abs(reached) >= _MOST * abs(whole):
             break
-    return ("" if len(named) == len(same) else "mainly ") + _listed(named)
+    return ("" if len(named) == len(same) else "mainly ") + because + _listed(named)
 
 
 def _no_difference(compared: Comparison, after: Subject) -> str:

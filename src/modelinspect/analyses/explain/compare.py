@@ -1,4 +1,4 @@
-"""Explains the size of one artifact or the difference of two: shares of both sides, cause by cause."""
+"""Explain the size of one artifact or the difference of two: shares of both sides, cause by cause."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modelinspect.analyses.explain.labels import labels
 from modelinspect.analyses.explain.operators import OperatorStructures, differ_in_operators, have_scales
 from modelinspect.analyses.explain.partition import Share, partition
 from modelinspect.analyses.explain.pruning import pruned_kernels
-from modelinspect.analyses.explain.texts import Shown, Told, tell
+from modelinspect.analyses.explain.texts import CauseText, Shown, cause_text
 from modelinspect.analyses.matching import Pair, match_tensors
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.bytemap import TensorId
@@ -30,7 +30,7 @@ _EVIDENCE_KEPT = 50
 
 
 def explain(before: Subject | None, after: Subject, squeezed: Squeezed | None = None) -> ExplainReport:
-    """Explain the difference of two artifacts, or the size of one where ``before`` is None; ``squeezed`` is what compressing told."""
+    """Explain the difference of two artifacts, or the size of one where ``before`` is None; ``squeezed`` is what compressing reported."""
     ledger = _ledger(after)
     after_sizes = ledger.category_sizes()
     pairs: tuple[Pair, ...] = ()
@@ -156,12 +156,12 @@ def _logical_cause(one: Tensor, other: Tensor) -> Cause:
 
 
 def _is_packed(before: Subject, one: Tensor, after: Subject, other: Tensor) -> bool:
-    """Tell whether one of two kernels holds two elements of 4 bits in each byte, as Keras stores them along an axis."""
+    """Return whether one of two kernels holds two elements of 4 bits in each byte, as Keras stores them along an axis."""
     for side, packed, whole in ((before, one, other), (after, other, one)):
         if packed.dtype.bits != 8 or len(packed.shape) != len(whole.shape):
             continue
-        told = side.artifact.facts.get("quantized_layers")
-        mode = told.get(packed.layer) if isinstance(told, Mapping) and packed.layer is not None else None
+        fact = side.artifact.facts.get("quantized_layers")
+        mode = fact.get(packed.layer) if isinstance(fact, Mapping) and packed.layer is not None else None
         known = "4" in mode.partition("/")[0] if isinstance(mode, str) else whole.dtype.kind is ElementKind.FLOAT
         lengths = [(mine, theirs) for mine, theirs in zip(packed.shape, whole.shape, strict=True) if mine != theirs]
         if known and len(lengths) == 1 and lengths[0][0] == (lengths[0][1] + 1) // 2:
@@ -205,10 +205,10 @@ def _entries(differences: list[_Difference], before: Subject | None, after: Subj
         )
         around = 2 * abs(sum(size for (_, is_tensor), size in found if is_tensor)) < abs(total)
         shown = Shown(_changed(found, changed[cause], around=around), len(signs[cause]) == 2, around)
-        told: Told = tell(cause, total, shown, before, after)
+        fact: CauseText = cause_text(cause, total, shown, before, after)
         entries.append(
             CauseEntry(
-                cause=str(cause), delta=total, message=told.message, evidence=evidence, evidence_count=len(found), remedy=told.remedy
+                cause=str(cause), delta=total, message=fact.message, evidence=evidence, evidence_count=len(found), remedy=fact.remedy
             )
         )
     return tuple(entries)

@@ -1,4 +1,4 @@
-"""Compresses both sides for real and asks the plan what takes zeros away, where that answers why a file is no smaller."""
+"""Compress both sides for real and ask the plan what takes zeros away, where that answers why a file is not smaller."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Squeezed:
     note: str = ""
 
 
-Tell = Callable[[int], None]
-"""Takes the bytes that were done since it was told last."""
+Report = Callable[[int], None]
+"""Takes the bytes that were done since the last report."""
 
 BEST, QUICK = 9, 6
 """gzip's levels: the plan's, and its own usual one, which is ten times as fast where half is zeros, for 1 to 2 % more bytes."""
@@ -75,7 +75,7 @@ def squeeze(
 
 
 def _answers(before: Subject | None, after: Subject) -> bool:
-    """Tell whether the size hardly changed or zeros are stored in full: compressed sizes explain both."""
+    """Return whether the size hardly changed or zeros are stored in full: compressed sizes explain both."""
     if after.measurements is None or (before is not None and before.measurements is None):
         return False
     if before is not None and abs(after.artifact.size - before.artifact.size) <= _NEARLY * after.artifact.size:
@@ -83,13 +83,13 @@ def _answers(before: Subject | None, after: Subject) -> bool:
     return are_zeros_reported(after, dense_kernels(after))
 
 
-def compress(before: Planning | None, after: Planning, level: int, tell: Tell) -> Compressed | None:
-    """Run gzip over each side, and once more over the kernels with and without their zeros; None where they cannot be read."""
+def compress(before: Planning | None, after: Planning, level: int, report: Report) -> Compressed | None:
+    """Run gzip over each side, and again over the kernels with and without their zeros; None where they cannot be read."""
     kernels = dense_kernels(after.subject)
     with ThreadPoolExecutor(2) as pool:
-        old = None if before is None else pool.submit(_gzip, before, level, tell)
+        old = None if before is None else pool.submit(_gzip, before, level, report)
         try:
-            size = _gzip(after, level, tell)
+            size = _gzip(after, level, report)
             zeros = _zeros(after, kernels, level) if are_zeros_reported(after.subject, kernels) else None
             return Compressed(
                 compressor=f"gzip-{level}",
@@ -120,22 +120,22 @@ def smaller_forms(after: Planning, *, best: bool) -> tuple[OptionEntry, ...]:
 
 
 def _is_float(after: Planning) -> bool:
-    """Tell whether the kernels are float32, as the converter takes them."""
+    """Return whether the kernels are float32, as the converter takes them."""
     return all(tensor.dtype.name == "float32" for tensor in dense_kernels(after.subject).tensors)
 
 
-def _gzip(planning: Planning, level: int, tell: Tell) -> int:
-    return deflated_size(_told(stream(planning), tell), level) + gzip_frame(planning)
+def _gzip(planning: Planning, level: int, report: Report) -> int:
+    return deflated_size(_counted(stream(planning), report), level) + gzip_frame(planning)
 
 
-def _told(blocks: Iterator[bytes], tell: Tell) -> Iterator[bytes]:
+def _counted(blocks: Iterator[bytes], report: Report) -> Iterator[bytes]:
     for block in blocks:
         yield block
-        tell(len(block))
+        report(len(block))
 
 
 class _Meter:
-    """Adds up what threads have done, and tells one at a time."""
+    """Adds up what threads have done, and reports one at a time."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self._progress = progress

@@ -1,4 +1,4 @@
-"""Finds the tensors that are there for a reason of their own: optimizer, pruning, copies of others."""
+"""Find the tensors that are there for their own reason: optimizer, pruning, copies of others."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _helper_cause(side: Subject) -> Cause:
 
 
 def _bookkeeping(tensor: Tensor) -> Cause | None:
-    """Return what a variable is there for that is none of the model's: metrics and counters."""
+    """Return what a variable that is not part of the model is for: metrics and counters."""
     parts = [part for part in tensor.path.split("/") if part not in (".ATTRIBUTES", "VARIABLE_VALUE")]
     if not _METRICS.isdisjoint(parts):
         return Cause.TRAINING_CONFIG

@@ -43,7 +43,8 @@ def is_rule(name: str) -> bool:
 def names() -> tuple[str, ...]:
     """Return every word that has a meaning, sorted."""
     enumerated = {str(name) for name in (*CAUSES, *CATEGORIES, *BASES, *GROUPS, *COLUMNS, *KEYS)}
-    return tuple(sorted({rule.id for rule in _rules()} | enumerated | set(option_names())))
+    words = {rule.id for rule in _rules()} | enumerated | set(option_names())
+    return tuple(sorted(word for word in words if not word.startswith("-")))  # a shell word that is not an option
 
 
 def _rules() -> tuple[Rule, ...]:

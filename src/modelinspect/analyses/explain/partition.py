@@ -1,4 +1,4 @@
-"""Puts every byte of one artifact down to a cause; what the weights themselves take is left to the comparison."""
+"""Put every byte of one artifact down to a cause; what the weights themselves take is left to the comparison."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DEPTH = 6
-"""How many parts of a path tell its cause; what is deeper has the cause of what it is in."""
+"""How many parts of a path say its cause; what is deeper has the cause of what it is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _tensor_shares(side: Subject, index: TensorId, size: int, labels: Mapping[Te
     if label is not None and tensor.storage is not Storage.COMPRESSED:
         yield Share(label, key, size, index)
         return
-    # Dense elements of which some are not there (a missing shard) are no saving of the container's.
+    # Dense elements of which some are not there (a missing shard) are not saving of the container's.
     logical = min(size, tensor.logical_size) if tensor.storage is Storage.DENSE else tensor.logical_size
     yield Share(label, key, logical, index)
     extra = size - logical
@@ -132,7 +132,7 @@ def _structure_shares(
 ) -> Iterator[Share]:
     """Yield a share for each structure: bytes of one kind below one path.
 
-    ``root`` names what has no path of its own; ``above`` is where a compressed run is, which tensors' owners are known by.
+    ``root`` names what has no separate path; ``above`` is where a compressed run is, which tensors' owners are known by.
     """
     table = map.path_table
     rows = np.flatnonzero(chosen)
@@ -188,7 +188,7 @@ class _Owners:
             for length in range(1, len(steps) + 1):
                 below[steps[:length]].add(labels.get(TensorId(tensor)))
         for causes in below.values():
-            if causes == {Cause.OPTIMIZER_STATE, Cause.EMA_SHADOW}:  # the averages stand among the slots
+            if causes == {Cause.OPTIMIZER_STATE, Cause.EMA_SHADOW}:  # the averages are among the slots
                 causes.remove(Cause.EMA_SHADOW)
         self._below = {steps: next(iter(causes)) for steps, causes in below.items() if len(causes) == 1}
         self._mixed = {steps for steps, causes in below.items() if len(causes) > 1}

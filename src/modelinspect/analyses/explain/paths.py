@@ -1,4 +1,4 @@
-"""Says what structures of each format are there for."""
+"""What structures of each format are there for."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from modelinspect.formats.embedded import PATH_PART
 from modelinspect.reports.causes import Cause
 
 _ALIGNED = ("padding", "alignment")
-_TRAILING = ("trailing", "behind the end")
+_TRAILING = ("trailing", "after the end")
 _OBJECT_GRAPH = ("object_graph_def", "TrackableObjectGraph", "_CHECKPOINTABLE_OBJECT_GRAPH", "SavedObjectGraph")
 _TRAINING = ("training_config", "compile_config")
 _FUNCTIONS = ("library", "function_library")
 
 
 def path_cause(format: FormatName, kind: RegionKind, parts: tuple[str, ...]) -> Cause:
-    """Return the cause of bytes that store no tensor, from what the parser saw and where it stood."""
+    """Return the cause of bytes that store no tensor, from what the parser saw and where it was."""
     if PATH_PART in parts:
         return Cause.EMBEDDED_DATA
     match kind:
@@ -49,7 +49,7 @@ def path_cause(format: FormatName, kind: RegionKind, parts: tuple[str, ...]) -> 
 
 
 def _described(format: FormatName, kind: RegionKind, parts: tuple[str, ...]) -> Cause:
-    """Return the cause of bytes that describe something or frame it: what they belong to tells."""
+    """Return the cause of bytes that describe something or frame it: what they belong to says."""
     if kind is RegionKind.CONTAINER and format is FormatName.TFLITE and (served := _served(parts)) is not None:
         return served
     if _names(parts, _OBJECT_GRAPH):
@@ -69,7 +69,7 @@ def _served(parts: tuple[str, ...]) -> Cause | None:
 
 
 def _names(parts: tuple[str, ...], words: tuple[str, ...]) -> bool:
-    """Tell whether a part is one of the words, whatever stands behind it in brackets or quotes."""
+    """Return whether a part is one of the words, whatever is after it in brackets or quotes."""
     return any(_is_one(part, words) for part in parts)
 
 

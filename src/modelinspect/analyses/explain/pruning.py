@@ -1,4 +1,4 @@
-"""Says of each kernel whether pruning took: what was reached, what was wanted, and where the zeros stand."""
+"""Whether pruning was applied to each kernel: what was reached, what was wanted, and where the zeros are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from modelinspect.networks.kernels import input_axis, is_depthwise, output_axis
 from modelinspect.networks.names import bare_layer, is_bias
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.explain import PrunedKernel
-from modelinspect.reports.wording import plural
 from modelinspect.rules.wasteful.masks import Mask, masks
 
 _SOME = 0.2
@@ -23,7 +22,7 @@ _HARDLY = 0.01
 """Fewer zeros than that are there by chance: pruning did not begin, or was undone."""
 _IN_BLOCKS = 0.95
 _FULL = 0.5
-_UNTOLD = "of its own layer alone: which layers read and feed it is not told here, nor whether its outputs are the model's"
+_UNCONNECTED = "only of this layer: its connections, and whether it is an output of the model, are not known"
 
 
 def pruned_kernels(context: Subject) -> tuple[PrunedKernel, ...]:
@@ -77,9 +76,9 @@ class _Channels:
     def notes(self, dead: bool, /) -> tuple[str, ...]:
         """Say what must be done beside, and what stays."""
         if self.saving is None:
-            return ("its channels stay: its layer is not followed",) if dead else ()
+            return ("its channels stay: connections of its layer are not known",) if dead else ()
         folded = self.saving.folded
-        condition = f"what {plural(folded, 'channel')} of these {'carries' if folded == 1 else 'carry'} goes into the bias behind"
+        condition = f"removing {folded:,} of them means adding {'its' if folded == 1 else 'their'} constant output to the next layer's bias"
         return (*((condition,) if folded else ()), *self.saving.kept)
 
 
@@ -101,7 +100,7 @@ def _kernel(
     dead = bool(outputs[0] or inputs[0])
     saving = channels.saving if channels is not None else None
     stored = dead and tensor.storage is Storage.DENSE
-    notes = channels.notes(stored) if channels is not None else (_UNTOLD,) if stored else ()
+    notes = channels.notes(stored) if channels is not None else (_UNCONNECTED,) if stored else ()
     removable = _removable(context, tensor, outputs, inputs) if channels is None else saving.size if saving is not None else 0
     return PrunedKernel(
         tensor=name,
@@ -126,7 +125,7 @@ def _kernel(
 def _removable(context: Subject, tensor: Tensor, outputs: tuple[int, int], inputs: tuple[int, int]) -> int:
     """Return the bytes of dead slices, and of the places of dead outputs in the layer's vectors; none of what is not stored in full.
 
-    That is all that can be told where the artifact does not say which layers read the channels.
+    That is all that can be known where the artifact does not say which layers read the channels.
     """
     if tensor.storage is not Storage.DENSE or not outputs[1] * inputs[1]:
         return 0
@@ -155,7 +154,7 @@ def named_pattern(pattern: Pattern, axes: int, inputs: int, zeros: int, elements
     """
     if not zeros:
         return ""
-    across = -1 if inputs == -2 else -2 if axes == 2 else None  # of a TFLite convolution, rows of pixels stand in between
+    across = -1 if inputs == -2 else -2 if axes == 2 else None  # of a TFLite convolution, rows of pixels are in between
     axes_named = [(inputs, "inputs")] if across is None else [(across, "outputs"), (inputs, "inputs")]
     for axis, word in axes_named:
         dead, length = pattern.slices[axis]
@@ -173,32 +172,32 @@ def named_pattern(pattern: Pattern, axes: int, inputs: int, zeros: int, elements
 
 
 def _is_in_blocks(blocks: tuple[int, int] | None, length: int, zeros: int, elements: int) -> bool:
-    """Tell whether nearly all zeros are in blocks of zeros, and the other blocks are full: few of many are so by chance."""
+    """Return whether nearly all zeros are in blocks of zeros, and the other blocks are full: few of many are so by chance."""
     if blocks is None or blocks[0] * length < _IN_BLOCKS * zeros:
         return False
     return elements - zeros >= _FULL * (blocks[1] - blocks[0]) * length
 
 
 def _masked(context: Subject) -> list[tuple[str, list[int]]]:
-    """Return layer and lengths of every kernel that has a mask, in the artifact or the one before: tfmot leaves others alone."""
+    """Return layer and lengths of every kernel that has a mask, in the artifact or the previous one: tfmot leaves only others."""
     sides = [context] if context.comparison is None else [context, context.comparison.before]
     found = [mask.mask for side in sides for mask in masks(side)]
     return [(layer, sorted(mask.shape)) for mask in found for layer in _layers(mask)]
 
 
 def _layers(tensor: Tensor) -> list[str]:
-    """Return the layer of a tensor, and each that it is within, as configurations name them: a cell is a layer of its own."""
+    """Return the layer of a tensor, and each that it is within, as configurations name them: a cell is its own layer."""
     layer = tensor.layer or ""
     return [bare_layer(name) for name in dict.fromkeys((layer, *reversed(layer.split("/"))))]
 
 
 def _targets(context: Subject) -> dict[str, float]:
-    """Return the sparsity that each wrapped layer's schedule ends at, where a configuration is in the artifact or the one before."""
+    """Return the sparsity that each wrapped layer's schedule ends at, where a configuration is in the artifact or the previous one."""
     before = context.comparison.before.artifact.facts if context.comparison else {}
     found: dict[str, float] = {}
     for facts in (before, context.artifact.facts):
-        told = facts.get("pruning")
-        for entry in told if isinstance(told, tuple | list) else ():
+        fact = facts.get("pruning")
+        for entry in fact if isinstance(fact, tuple | list) else ():
             if isinstance(entry, Mapping) and isinstance(target := entry.get("target"), float):
                 found[str(entry.get("layer"))] = target
     return found

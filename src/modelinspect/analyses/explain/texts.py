@@ -18,7 +18,7 @@ from modelinspect.reports.wording import plural
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CauseText:
     """A cause in words; the remedy is empty where nothing is to be done."""
 
     message: str
@@ -37,12 +37,12 @@ class Shown:
     around: bool
 
 
-def tell(cause: Cause, delta: int, shown: Shown, before: Subject | None, after: Subject) -> Told:
+def cause_text(cause: Cause, delta: int, shown: Shown, before: Subject | None, after: Subject) -> CauseText:
     """Say what a cause did and how to undo what it cost; ``delta`` is after less before."""
     grew = delta > 0
     holder = after if grew or before is None else before
     advice = cause_remedy(cause, holder) if grew else None
-    return Told(_message(cause, grew, shown, before, after, holder), advice.text if advice is not None else "")
+    return CauseText(_message(cause, grew, shown, before, after, holder), advice.text if advice is not None else "")
 
 
 def _message(cause: Cause, grew: bool, shown: Shown, before: Subject | None, after: Subject, holder: Subject) -> str:

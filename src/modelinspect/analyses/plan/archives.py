@@ -1,4 +1,4 @@
-"""Deflates the members of a ``.keras`` archive, which Keras stores as they are."""
+"""Deflate the members of a ``.keras`` archive, which Keras stores as they are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST = 2**31 - 1
 
 def _find(planning: Planning) -> Iterator[Outcome]:
     if planning.subject.is_in_archive:
-        yield LeftOut(("zip-deflate",), "left out: the file stands within an archive: unpack it first")
+        yield LeftOut(("zip-deflate",), "not available inside an archive: unpack it first")
         return
     if not planning.subject.is_file:
         return
@@ -30,10 +30,10 @@ def _find(planning: Planning) -> Iterator[Outcome]:
         yield LeftOut(("zip-deflate",), f"not computed: {error}")
         return
     if size >= planning.subject.size:
-        yield LeftOut(("zip-deflate",), f"left out: it would take {size:,} bytes, not fewer than now")
+        yield LeftOut(("zip-deflate",), f"not smaller: {size:,} bytes")
         return
     notes = (
-        "each member deflated with zlib level 9, and no smaller for another compressor; "
+        "each member deflated with zlib level 9; another compressor does not make it smaller; "
         "Keras refuses members above 256 MiB that expand more than 100 times"
     )
     command = advise(Remedy.DEFLATE_KERAS, planning.subject.artifact).code

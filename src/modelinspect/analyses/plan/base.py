@@ -1,4 +1,4 @@
-"""Says what an option is and what computing one may look at."""
+"""What an option is and what computing one may look at."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modelinspect.networks.subject import Subject
 Progress = Callable[[int, int], None]
 
 MOST_ERROR = 0.02
-"""The largest stated error, as a fraction of the size, with which an estimate is told."""
+"""The largest stated error, as a fraction of the size, with which an estimate is given."""
 
 LATE = "the time for the plan was over; --no-limit computes everything"
 
@@ -30,7 +30,7 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A way to make an artifact smaller; ``error`` is what an estimate is off by at the most, as a fraction."""
+    """A way to make an artifact smaller; ``error`` is what an estimate is off by at most, as a fraction."""
 
     option: str
     size: int
@@ -103,7 +103,7 @@ class Planning:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Options that are computed together; ``reads_weights`` tells that they cannot be computed from the structure alone."""
+    """Options that are computed together; ``reads_weights`` means that they cannot be computed from only the structure."""
 
     options: tuple[str, ...]
     find: Callable[[Planning], Iterator[Outcome]]

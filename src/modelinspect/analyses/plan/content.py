@@ -1,4 +1,4 @@
-"""Streams an artifact's bytes: a file as it is or gunzipped, several files as a tar archive that is always the same."""
+"""Stream an artifact's bytes: a file as it is or gunzipped, several files as a tar archive that is always the same."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PREDICTED = "the gzipped size is predicted, within 3 %"
 
 
 def is_gzipped(planning: Planning) -> bool:
-    """Tell whether options that leave tensors out say what gzip makes of the rest: that reads all elements."""
+    """Return whether options that leave tensors out say what gzip makes of the rest: that reads all elements."""
     return planning.downloads and planning.subject.measurements is not None and planning.subject.size <= MOST_DEFLATED
 
 
@@ -59,7 +59,7 @@ def stream(planning: Planning, read: Reader | None = None) -> Iterator[bytes]:
 
 
 def without(planning: Planning, tensors: Iterable[Tensor]) -> Iterator[bytes] | None:
-    """Yield what a compressor gets once tensors are cut out; None where they do not stand in the files as they are in memory."""
+    """Yield what a compressor gets once tensors are cut out; None where they are not in the files as they are in memory."""
     gone: dict[str, list[Span]] = {}
     for extent in (extent for tensor in tensors for extent in tensor.extents):
         if extent.encoding != "raw":
@@ -101,7 +101,7 @@ def _entries(planning: Planning, read: Reader, changed: Mapping[str, int] = _NOT
 def pipe(planning: Planning, command: str, suffix: str) -> str:
     """Return the shell command that compresses the artifact, ``command`` reading standard input and writing standard output.
 
-    That of several files has a line for each stage; a shell goes on reading behind a pipe.
+    That of several files has a line for each stage; a shell goes on reading after a pipe.
     """
     if gunzipped(planning) is not None:
         made = planning.subject.file_name.removesuffix(".gz") + suffix

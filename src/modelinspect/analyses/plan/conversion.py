@@ -1,4 +1,4 @@
-"""Predicts what TFLiteConverter would make of the model, and warns where sparse encoding would lose."""
+"""Predict what TFLiteConverter would make of the model, and warn where sparse encoding would lose."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _find(planning: Planning) -> Iterator[Outcome]:
             yield LeftOut((name,), f"not computed: {problem}")
             continue
         if sparse and not form.sparse:
-            yield LeftOut((name,), "left out: no kernel has 30 % zeros, so the converter would encode none")
+            yield LeftOut((name,), "no kernel has 30 % zeros, so the converter would encode none sparsely")
             continue
         if sparse:
             yield from _warn(name, form, forms[weights, False])
@@ -82,7 +82,7 @@ def _find(planning: Planning) -> Iterator[Outcome]:
             download,
         )
     if rough:
-        yield LeftOut(tuple(rough), f"not predicted within {_SURE:.0%}: {_unsure(source)}; --only shows the guess")
+        yield LeftOut(tuple(rough), f"not predicted within {_SURE:.0%}: {_unsure(source)}; --only shows the estimate")
 
 
 def _unsure(source: Source) -> str:
@@ -90,11 +90,11 @@ def _unsure(source: Source) -> str:
     if source.reason:
         return source.reason
     if not source.has_structure:
-        return "the artifact has weights but no layers' configuration, and operators would be guessed"
+        return "there are weights but no layer configuration, so the operators are unknown"
     if source.unknown:
         more = f" and {len(source.unknown) - 3} more" if len(source.unknown) > 3 else ""
-        return f"not known how these convert: {', '.join(source.unknown[:3])}{more}"
-    return "names and paddings are too much of so small a file"
+        return f"conversion of these is not known: {', '.join(source.unknown[:3])}{more}"
+    return "names and padding are too large a part of this small file"
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ class _Gzipped:
 def _compared(sparse: int, dense: int | None) -> Iterator[str]:
     """Say where the form that is smaller on disk is the larger download: an index compresses worse than zeros do."""
     if dense is not None and sparse > dense:
-        yield f"gzipped it is larger than the dense form: {sparse:,} against {dense:,} bytes"
+        yield f"gzipped, it is larger than the dense form: {sparse:,} bytes, dense {dense:,}"
 
 
 def _source(planning: Planning) -> Source:
@@ -144,7 +144,7 @@ def _source(planning: Planning) -> Source:
 
 
 def command(planning: Planning, weights: Weights, *, sparse: bool, fixes_batch: bool = False) -> str:
-    """Return lines of Python that make a form; of two forms they differ in the settings alone."""
+    """Return lines of Python that make a form; of two forms they differ in only the settings."""
     kinds = [] if weights is Weights.FLOAT32 else ["kind.DEFAULT"]
     if sparse:
         kinds.append("kind.EXPERIMENTAL_SPARSITY")
@@ -160,7 +160,7 @@ def command(planning: Planning, weights: Weights, *, sparse: bool, fixes_batch: 
 
 
 def _calibration(weights: Weights) -> list[str]:
-    """Return lines that calibrate with samples of the user's own, of which there are no stand-ins."""
+    """Return lines that calibrate with the user's own samples, which nothing replaces."""
     name = "TFLITE_BUILTINS_INT8"
     if weights is Weights.INT16X8:
         name = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
@@ -200,7 +200,7 @@ def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
 
 
 def _is_wrapped(planning: Planning) -> bool:
-    """Tell whether tfmot wraps layers: what is converted is then what is left once they are unwrapped."""
+    """Return whether tfmot wraps layers: what is converted is then what is left once they are unwrapped."""
     return any("prune_low_magnitude" in tensor.path for tensor in planning.subject.of_role(Role.PRUNING))
 
 
@@ -208,21 +208,21 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
     if form.weights is Weights.INT8:
         yield "kernels under 1,024 elements stay float"
     if form.weights in _CALIBRATED:
-        yield "needs samples to calibrate the ranges of activations; the size does not depend on them"
+        yield "needs samples to calibrate activation ranges; the size does not depend on them"
     if form.weights is Weights.FLOAT16:
         yield "rounds weights to 11 bits"
     if form.sparse:
         expanded = [tensor for tensor in form.sparse if tensor.block == 1]
         blocks = len(form.sparse) - len(expanded)
-        yield f"{plural(len(form.sparse), 'kernel')} encoded" + (f", {blocks} in blocks that sparse kernels take" if blocks else "")
+        yield f"{plural(len(form.sparse), 'kernel')} encoded sparsely" + (f", {blocks} in blocks that sparse kernels run" if blocks else "")
         if expanded:
-            yield f"{plural(len(expanded), 'kernel')} expanded again by DENSIFY at run time: smaller on disk, not in memory"
+            yield f"{plural(len(expanded), 'kernel')} expanded by DENSIFY at run time: smaller on disk, not in memory"
     if source.fixes_batch:
-        yield "the batch is fixed to 1, without which the converter refuses recurrent layers"
+        yield "the batch size is fixed to 1; otherwise the converter refuses recurrent layers"
     if source.unknown:
-        yield f"not known how these convert: {', '.join(source.unknown[:3])}" + (" and more" if len(source.unknown) > 3 else "")
+        yield f"conversion of these is not known: {', '.join(source.unknown[:3])}" + (" and more" if len(source.unknown) > 3 else "")
     if not source.has_structure:
-        yield "the artifact has weights but no layers' configuration: operators are guessed"
+        yield "there are weights but no layer configuration: operators are assumed"
 
 
 def _warn(name: str, form: Form, dense: Form) -> Iterator[Note]:
@@ -231,16 +231,15 @@ def _warn(name: str, form: Form, dense: Form) -> Iterator[Note]:
     if broken:
         tensor = max(broken, key=lambda each: each.dense)
         yield Note(
-            f"{name}: the converter would DROP weights of {plural(len(broken), 'kernel')}: {tensor.name} has {tensor.inputs} inputs, which "
-            f"blocks of {tensor.block} do not divide, and it keeps whole blocks alone. Do not use this form, or make the inputs a "
-            f"multiple of {tensor.block}."
+            f"Do not use {name}: the converter would drop weights of {plural(len(broken), 'kernel')}. {tensor.name} has {tensor.inputs} "
+            f"inputs, which is not a multiple of the block size {tensor.block}, and the converter keeps only whole blocks."
         )
     losing = [tensor for tensor in form.sparse if tensor.sparse > tensor.dense]
     if form.size > dense.size:
         share = (form.size - dense.size) / dense.size
         yield Note(
-            f"{name}: EXPERIMENTAL_SPARSITY would make the file larger: {dense.size:,} -> {form.size:,} bytes (+{share:.0%}). "
-            f"The converter encodes every kernel from 30 % zeros on and never compares sizes; {_worst(form.sparse)}."
+            f"{name}: sparse encoding would make the file larger, {dense.size:,} to {form.size:,} bytes (+{share:.0%}). The converter "
+            f"encodes every kernel with at least 30 % zeros and does not compare sizes; {_worst(form.sparse)}."
         )
     elif losing:
         yield Note(f"{name}: {plural(len(losing), 'kernel')} of {len(form.sparse)} would grow; {_worst(losing)}.")
@@ -250,7 +249,7 @@ def _worst(tensors: tuple[SparseTensor, ...] | list[SparseTensor]) -> str:
     tensor = max(tensors, key=lambda each: each.sparse - each.dense)
     return (
         f"{tensor.name} has {tensor.sparsity:.0%} zeros and would grow from {tensor.dense:,} to {tensor.sparse:,} bytes: "
-        f"it pays from {tensor.break_even:.0%} on"
+        f"break-even is at {tensor.break_even:.0%}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Says what each kernel deflates to: of small artifacts by itself, of large files from the one pass over all bytes."""
+"""What each kernel deflates to: of small artifacts by itself, of large files from the one pass over all bytes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from modelinspect.measure.compressors import tensor_deflated_size
 _SMALL = 16 * MIB
 """Kernels of smaller artifacts are each deflated by themselves, which is exact and quick."""
 _LEAST = 64 * 1024
-"""Smaller kernels are always deflated by themselves: what stands before one in the window would count too much."""
+"""Smaller kernels are always deflated by themselves: what is before one in the window would count too much."""
 _MOST = 64 * MIB
-"""Larger kernels that do not stand in one piece are not deflated once more."""
+"""Larger kernels that are not in one piece are not deflated again."""
 
 
 def kernels(planning: Planning) -> Iterator[tuple[TensorId, Tensor]]:
@@ -29,7 +29,7 @@ def kernels(planning: Planning) -> Iterator[tuple[TensorId, Tensor]]:
 
 
 def marks(planning: Planning) -> list[int]:
-    """Return the offsets before and behind the kernels of a large file, where its one pass notes how far the output is."""
+    """Return the offsets before and after the kernels of a large file, where its one pass notes how far the output is."""
     if not planning.subject.is_file or planning.subject.size < _SMALL or planning.subject.measurements is None:
         return []
     spans = [span for _, tensor in kernels(planning) if (span := _span(tensor)) is not None]
@@ -52,7 +52,7 @@ def deflated(planning: Planning, tensor: Tensor) -> int | None:
 
 
 def _span(tensor: Tensor) -> Span | None:
-    """Return where a kernel stands in the file in one piece, as it is in memory."""
+    """Return where a kernel is in the file in one piece, as it is in memory."""
     payload = tensor.payload
     if not isinstance(payload, RawPayload) or len(payload.spans) != 1 or payload.spans[0].size < _LEAST:
         return None

@@ -1,4 +1,4 @@
-"""Counts what is left when every tensor is stored once."""
+"""Count what is left when every tensor is stored once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from modelinspect.reports.wording import plural
 
 _LEAST = 64
 _ENTRY, _HEADER = 200, 1_600
-"""What the index or the table of a tensor takes at the most; and in HDF5 its header and group."""
+"""What the index or the table of a tensor takes at most; and in HDF5 its header and group."""
 _GRAPH = 0.5
 """The share of a SavedModel's graph that may be what an export adds to the model."""
 
@@ -44,14 +44,14 @@ def _find(planning: Planning) -> Iterator[Outcome]:
     if not pairs:
         return
     if has_pruning_wrappers(planning):
-        yield LeftOut(("drop-duplicates",), "left out: the copies are the wrappers', see strip-pruning")
+        yield LeftOut(("drop-duplicates",), "the copies belong to the pruning wrappers: see strip-pruning")
         return
     copies = [planning.subject.artifact.tensors[copy] for copy, _ in pairs]
     saved = sum(tensor.stored_size for tensor in copies)
     size = planning.subject.size - saved
     error = _error(planning, size, len(copies))
     advice = duplicate_remedy(planning.subject, *pairs[0])
-    notes = f"{plural(len(copies), 'tensor')} stored again with the same elements, {saved:,} bytes; such as {copies[0].name}"
+    notes = f"{plural(len(copies), 'tensor')} stored twice with the same elements ({saved:,} bytes), such as {copies[0].name}"
     if advice is not None:
         notes += f"; {advice.words}"
     code = advice.code if advice is not None else ""
@@ -75,7 +75,7 @@ def _is_number(tensor: Tensor) -> bool:
 
 
 def _apart(planning: Planning, group: list[TensorId]) -> list[TensorId]:
-    """Return tensors that stand in different places."""
+    """Return tensors that are in different places."""
     found: dict[tuple[object, ...], TensorId] = {}
     for index in group:
         extents = planning.subject.artifact.tensors[index].extents

@@ -1,4 +1,4 @@
-"""Computes the floor: what the places of the zeros and the other elements take at the least."""
+"""Compute the floor: what the places of the zeros and the other elements take at least."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def mask_bits(count: int, zeros: int) -> float:
 _FLOORS: tuple[tuple[Floor, str], ...] = (
     (
         of_zeros,
-        "the entropy of where the zeros are, and every other element as it is: weights alone, without structure or other tensors; "
-        "below it only fewer bits for each element help",
+        "the entropy of the positions of zeros, and every other element in full: only weights, without structure or other tensors; "
+        "only fewer bits per element go below it",
     ),
     (
         of_values,
-        "how often each value comes, of floats each sign and exponent with mantissas as they are: weights alone, without structure or "
-        "other tensors; compressors went below what the zeros alone are worth",
+        "the entropy of the values (for floats of sign and exponent, mantissas in full): only weights, without structure or other "
+        "tensors; compressors went below the bound from zeros",
     ),
 )
 
@@ -73,9 +73,9 @@ def _find(planning: Planning) -> Iterator[Outcome]:
         if not size:
             return
         if planning.reached is None or size <= planning.reached:
-            yield Option("entropy-bound", size, Basis.BOUND, True, "not a file: a floor", "", notes)
+            yield Option("entropy-bound", size, Basis.BOUND, True, "not a file: a lower bound", "", notes)
             return
-    yield LeftOut(("entropy-bound",), "left out: compressors find order among the elements that no count of them sees")
+    yield LeftOut(("entropy-bound",), "compressors use the order of the elements and are smaller than this bound")
 
 
 def _sum(planning: Planning, known: Floor) -> int:

@@ -37,10 +37,10 @@ def _find(planning: Planning) -> Iterator[Outcome]:
 
 def _sizes(planning: Planning, *, gzip: bool) -> tuple[int, int | None]:
     facts = planning.subject.artifact.facts
-    told = facts.get("hdf5")
+    fact = facts.get("hdf5")
     if planning.subject.artifact.diagnostics:
         raise UnmeasurableError("the file is damaged and is not passed to the HDF5 library")
-    if any(key in facts or (isinstance(told, dict) and key in told) for key in _UNREAD):
+    if any(key in facts or (isinstance(fact, dict) and key in fact) for key in _UNREAD):
         raise UnmeasurableError("it has links, references to other files or named types")
     return repacked_size(planning.subject.files.open(planning.subject.artifact.members[0].name), planning.subject.limits, gzip=gzip)
 

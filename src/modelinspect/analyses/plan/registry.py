@@ -1,4 +1,4 @@
-"""Runs every family of options and puts what they say in order."""
+"""Run every family of options and put what they say in order."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def run_families(planning: Planning) -> Iterator[Outcome]:
 
 
 def _sure_enough(options: list[Option], planning: Planning) -> tuple[list[Option], tuple[LeftOut, ...]]:
-    """Return the options whose size is known well, and those that were asked for by name; a rough guess is no plan."""
+    """Return the options whose size is known well, and those that were asked for by name; a rough guess is not a plan."""
     if planning.wanted:
         return options, ()
     rough = [option for option in options if option.basis is Basis.ESTIMATE and (option.error or 0.0) > MOST_ERROR]

@@ -64,7 +64,7 @@ def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Ou
         yield LeftOut((name,), f"not computed: {error}")
         return
     if result.after is None:
-        verdict = "left out: nothing could be saved" if result.outcome is Result.UNCHANGED else f"not possible: {result.reason}"
+        verdict = "nothing can be saved" if result.outcome is Result.UNCHANGED else f"not possible: {result.reason}"
         yield LeftOut((name,), verdict)
         return
     loaders = ", ".join(result.loads_in)

@@ -1,4 +1,4 @@
-"""Leaves out what only training needs: the optimizer's slots, and the masks of pruning."""
+"""Leave out what only training needs: the optimizer's slots, and the masks of pruning."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _STATE, _COUNTER = "checkpoint", "save_counter"
 """What a manager of checkpoints adds: the file that names the last one, and how many there were."""
 _DEEPEST = 50
 _CHECKPOINT_ENTRY, _WRAPPER_ENTRY, _CHECKPOINT_DOUBT = 180, 130, 12
-"""What the index and the object graph say of a tensor and of a wrapper, about, and how far that may be off for each tensor."""
+"""What the index and the object graph say about a tensor and of a wrapper, about, and how far that may be off for each tensor."""
 _RENAMED_DOUBT = 6_000
-"""What other names of variables change in bytes at the most: Keras 3 writes those of nested layers anew once a model is loaded."""
+"""What other names of variables change in bytes at most: Keras 3 writes those of nested layers again once a model is loaded."""
 _TRAINED_GRAPH, _WRAPPED_GRAPH, _WRAPPED_ERROR = 0.6, 0.9, 0.06
 """Shares of a SavedModel's graph that training and wrappers may have added, and what another order of variables changes."""
 _RENAMED_WEIGHTS, _REBUILT = 800, 1_200
@@ -40,14 +40,14 @@ _RENAMED_WEIGHTS, _REBUILT = 800, 1_200
 _NAME = len("model.keras") + 1
 """What gzip writes of a file's name."""
 _MOST_DESCRIBED = 0.05
-"""How much of a gzipped checkpoint may rest on what its index says of a tensor on average, which is off by half at the most."""
+"""How much of a gzipped checkpoint may rest on what its index says about a tensor on average, which is off by half at most."""
 
 _LOADS = {
     FormatName.KERAS_HDF5: "as before, with load_model; not compiled",
     FormatName.KERAS_ZIP: "as before, with load_model; not compiled",
     FormatName.WEIGHTS_HDF5: "as before, with load_weights",
     FormatName.SAVED_MODEL: "as before; not compiled",
-    FormatName.CHECKPOINT: "as before, into the model alone",
+    FormatName.CHECKPOINT: "as before, but only into the model",
 }
 
 
@@ -82,7 +82,7 @@ def _find(planning: Planning) -> Iterator[Outcome]:
 
 
 def has_pruning_wrappers(planning: Planning) -> bool:
-    """Tell whether tfmot's wrappers are in the artifact."""
+    """Return whether tfmot's wrappers are in the artifact."""
     helpers = planning.subject.of_role(Role.PRUNING)
     return any(_WRAPPER in tensor.path or any(part.split(":")[0] in _HELPERS for part in tensor.path.split("/")) for tensor in helpers)
 
@@ -92,7 +92,7 @@ def _without_optimizer(planning: Planning) -> Option:
     size, basis, error = rest.size, rest.basis, rest.error
     slots = planning.subject.of_role(Role.OPTIMIZER)
     held = sum(tensor.stored_size for tensor in slots)
-    notes = f"{len(slots):,} tensors of the optimizer, {held:,} bytes, and the structures that hold them; training starts anew without them"
+    notes = f"removes {len(slots):,} optimizer tensors ({held:,} bytes) and their structures; training cannot be resumed from the result"
     form = planning.subject.artifact.format
     advice = without_optimizer(planning.subject.artifact)
     if basis is Basis.MEASURED and has_pruning_wrappers(planning):  # the loaded model writes its wrappers' variables in another order
@@ -110,7 +110,7 @@ def _without_pruning(planning: Planning) -> Option:
     rest = _rest(planning, rewriting, (Role.OPTIMIZER, Role.PRUNING), unwrapped)
     helpers = planning.subject.of_role(Role.PRUNING)
     held = sum(tensor.stored_size for tensor in helpers)
-    notes = f"{len(helpers):,} masks, thresholds and steps, {held:,} bytes; the optimizer's state goes with them"
+    notes = f"removes {len(helpers):,} masks, thresholds and steps ({held:,} bytes), and the optimizer state"
     advice = without_helpers(planning.subject.artifact)
     notes += f"; {PREDICTED}" if rest.download is not None else ""
     return Option("strip-pruning", rest.size, rest.basis, True, _LOADS[form], _code(advice), notes, rest.error, rest.download)
@@ -148,7 +148,7 @@ def _rewrite(planning: Planning, stream: Stream, rewriting: Rewriting) -> Rewrit
     if planning.subject.artifact.format is not FormatName.KERAS_ZIP and any(
         one.steps for each in planning.subject.artifact.tensors for one in _streams(each)
     ):
-        raise UnmeasurableError("it stands in an archive: unpack it first")
+        raise UnmeasurableError("it is in an archive: unpack it first")
     held = sum(tensor.logical_size for tensor in planning.subject.artifact.tensors)
     written = is_gzipped(planning) and held <= MOST_DEFLATED
     return rewritten(planning.subject.files.open_stream(stream), replace(rewriting, with_elements=written))
@@ -170,7 +170,7 @@ def _archive(planning: Planning, rewriting: Rewriting, change: Callable[[dict[st
         raise UnmeasurableError("its configuration cannot be read")
     changed = {key: value for key, value in change(text).items() if key != "compile_config"}
     if keras_module(planning.subject.artifact) == "keras":
-        changed = {**_unshared(changed), "compile_config": {}}  # what Keras 3 says of a model that was loaded and is not compiled
+        changed = {**_unshared(changed), "compile_config": {}}  # what Keras 3 says about a model that was loaded and is not compiled
     rewriting = replace(rewriting, linked_last=True, through_file=True)
     less = len(json.dumps(text)) - len(json.dumps(changed))
     made = _rewrite(planning, stream, rewriting)
@@ -224,7 +224,7 @@ def _text(planning: Planning, document: Document) -> bytes:
 
 
 def _estimated(planning: Planning, roles: tuple[Role, ...]) -> Rest:
-    """Take away the elements and what the index and the object graph say of each; a SavedModel's graph shrinks too, and is not known."""
+    """Take away the elements and what the index and the object graph say about each; a SavedModel's graph shrinks too, and is not known."""
     gone = [tensor for tensor in planning.subject.artifact.tensors if tensor.role in roles or _COUNTER in tensor.path]
     wrappers = sum("pruning_step" in tensor.path for tensor in gone)
     size = planning.subject.size - sum(tensor.stored_size for tensor in gone) - _CHECKPOINT_ENTRY * len(gone) - _WRAPPER_ENTRY * wrappers
@@ -237,7 +237,7 @@ def _estimated(planning: Planning, roles: tuple[Role, ...]) -> Rest:
 
 
 def _deflated(planning: Planning, gone: Sequence[Tensor]) -> int | None:
-    """Return what a checkpoint deflates to without some tensors: what its index and graph say of them goes in proportion."""
+    """Return what a checkpoint deflates to without some tensors: what its index and graph say about them goes in proportion."""
     artifact = planning.subject.artifact
     data = without(planning, gone) if is_gzipped(planning) and artifact.format is FormatName.CHECKPOINT else None
     if data is None:
@@ -260,7 +260,7 @@ def _untrained(path: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_no_helper(path: str) -> bool:
-    """Tell whether an object stays once wrappers are stripped: what a wrapper holds beside its layer goes."""
+    """Return whether an object stays once wrappers are stripped: what a wrapper holds beside its layer goes."""
     parts = path.split("/")[1:]
     if not _is_no_training(path) or parts[-1].split(":")[0] in _HELPERS:
         return False
@@ -338,8 +338,8 @@ def _without_wrappers(value: Any, names: dict[str, str], legacy: bool, depth: in
     name, config = value.get("class_name"), value.get("config")
     if isinstance(name, str) and "PruneLowMagnitude" in name and isinstance(config, dict) and isinstance(config.get("layer"), dict):
         inner = {key: item for key, item in config["layer"].items() if not (legacy and key in _NOT_LEGACY)}
-        told = inner.get("config")
-        own = told.get("name") if isinstance(told, dict) else None
+        fact = inner.get("config")
+        own = fact.get("name") if isinstance(fact, dict) else None
         if isinstance(own, str):
             names[str(config.get("name", value.get("name", "")))] = own
             inner.update({"name": own} if "name" in value else {})
@@ -349,7 +349,7 @@ def _without_wrappers(value: Any, names: dict[str, str], legacy: bool, depth: in
 
 
 def _renamed(value: Any, names: Mapping[str, str], depth: int) -> Any:
-    """Return a configuration in which uses of layers bear other names."""
+    """Return a configuration in which uses of layers have other names."""
     if depth > _NESTING:
         return value
     if isinstance(value, list):

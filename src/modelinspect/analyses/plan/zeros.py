@@ -1,4 +1,4 @@
-"""Rewrites -0.0 as +0.0 while compressing: the same values, in bytes that compress better."""
+"""Rewrite -0.0 as +0.0 while compressing: the same values, in bytes that compress better."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _find(planning: Planning) -> Iterator[Outcome]:
         return
     spans = _spans(planning)
     if not spans:
-        yield LeftOut(("canonical-zeros",), "left out: the elements are not stored as they are in memory")
+        yield LeftOut(("canonical-zeros",), "the elements are not stored as they are in memory")
         return
 
     def read(name: str) -> Iterator[bytes]:
@@ -37,24 +37,24 @@ def _find(planning: Planning) -> Iterator[Outcome]:
     else:
         advice = positive_zeros(planning.subject.artifact)
         size += len(planning.subject.file_name.encode()) + 1 if planning.subject.is_file else 0
-        notes += f"; {advice.words}, then compress it; saved anew it differs by some bytes" if advice is not None else ""
+        notes += f"; {advice.words}, then compress it; saved again it differs by some bytes" if advice is not None else ""
     code = advice.code if advice is not None else ""
     yield Option("canonical-zeros", size, Basis.MEASURED, True, loads_as(planning, "gunzip"), code, notes, download_size=size)
 
 
 def _is_rewritten_in_place(planning: Planning) -> bool:
-    """Tell whether h5py can put every float of a file in its own place: none of them is compressed or in an archive."""
+    """Return whether h5py can put every float of a file in its own place: none of them is compressed or in an archive."""
     floats = [tensor for tensor in planning.subject.artifact.tensors if tensor.dtype.kind is ElementKind.FLOAT and tensor.stored_size]
     plain = all(isinstance(tensor.payload, RawPayload) and not tensor.payload.stream.steps for tensor in floats)
     return plain and planning.subject.is_file and repackable(planning.subject.artifact)
 
 
 Run = tuple[int, int, int, ByteOrder]
-"""Elements that stand in a row: offset, size, bytes of an element, and their order."""
+"""Elements that are in a row: offset, size, bytes of an element, and their order."""
 
 
 def _spans(planning: Planning) -> dict[str, list[Run]]:
-    """Return the places of floats that stand in members as they are, sorted and without overlaps."""
+    """Return the places of floats that are in members as they are, sorted and without overlaps."""
     found: dict[str, set[Run]] = {}
     for tensor in planning.subject.artifact.tensors:
         if isinstance(tensor.payload, RawPayload):

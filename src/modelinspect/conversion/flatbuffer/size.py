@@ -1,8 +1,8 @@
-"""Counts the bytes of a flatbuffer as Python's object API writes it, which is how TFLiteConverter writes its files.
+"""Count the bytes of a flatbuffer as Python's object API writes it, which is how TFLiteConverter writes its files.
 
 Sources: flatbuffers/python/flatbuffers/builder.py (Prep, WriteVtable, Finish) and the ``Pack`` methods that flatc generates: what a table
 points to is written first, in the order of the fields, then the table. ``convert_object_to_bytearray`` in
-tensorflow/lite/tools/flatbuffer_utils.py is the last step of every conversion; it ignores ``force_align``, so that buffers stand at
+tensorflow/lite/tools/flatbuffer_utils.py is the last step of every conversion; it ignores ``force_align``, so buffers are at
 multiples of 4.
 """
 
@@ -36,7 +36,7 @@ class Packer:
         return self.head
 
     def table(self, node: Node) -> int:
-        """Write a table behind what it points to; return its offset."""
+        """Write a table after what it points to; return its offset."""
         kind = self.schema.tables[node.type]
         sizes = {item.slot: 4 for item in kind.offsets if self._below(node, item)}
         values = node.values
@@ -52,7 +52,7 @@ class Packer:
         return self._end(start, places)
 
     def _below(self, node: Node, item: Field) -> bool:
-        """Write what a field points to; tell whether it is there."""
+        """Write what a field points to; return whether it is there."""
         name = item.name
         if item.vector and item.shape is Shape.TABLE:
             if name not in node.lists:

@@ -1,4 +1,4 @@
-"""Writes a tree as a flatbuffer, with flatbuffers' own builder: what is not known of its vectors are zeros."""
+"""Write a tree as a flatbuffer, with flatbuffers' own builder: what is not known of its vectors are zeros."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Writer:
     contents: Contents
 
     def table(self, node: Node) -> int:
-        """Write a table behind what it points to; return its offset."""
+        """Write a table after what it points to; return its offset."""
         kind = self.schema.tables[node.type]
         below = {item.slot: offset for item in kind.offsets if (offset := self._below(node, item)) is not None}
         self.builder.StartObject(len(kind.fields))

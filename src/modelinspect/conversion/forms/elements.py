@@ -1,6 +1,6 @@
 """Gives the vectors of a predicted model their elements, as the converter would quantize and encode them.
 
-What is written with them is no model to run: it is as large as the real one, and compresses as well.
+What is written with them is not a model to run: it is as large as the real one, and compresses as well.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WIDTHS = {"Uint8Vector": "<u1", "Uint16Vector": "<u2", "Int32Vector": "<i4"}
 
 
 class Contents:
-    """What is in the vectors of a model that was taken apart and changed. Raises `UnmeasurableError` where that cannot be told."""
+    """What is in the vectors of a model that was taken apart and changed. Raises `UnmeasurableError` where that cannot be known."""
 
     def __init__(self, model: Model, elements: Mapping[int, Elements], source: Source | None = None) -> None:
         self._source = source
@@ -80,11 +80,11 @@ class Contents:
         others = None if axis is None else tuple(number for number in range(array.ndim) if number != axis)
         scale = np.abs(array).max(axis=others, keepdims=True, initial=0) / np.float32(127)
         self._known[id(quantization), "scale"] = scale.astype("<f4").tobytes()
-        with np.errstate(invalid="ignore"):  # weights that are no numbers
+        with np.errstate(invalid="ignore"):  # weights that are not numbers
             return np.rint(array / np.where(scale == 0, np.float32(1), scale)).astype(np.int8)
 
     def _encoded(self, rows: NDArray[np.generic], sparsity: Node) -> bytes:
-        """Keep what is not zero, in blocks where the index has them, and tell where it stands."""
+        """Keep what is not zero, in blocks where the index has them, and say where it is."""
         axes = sparsity.lists["dim_metadata"]
         compressed = next(axis for axis in axes if "array_indices" in axis.nodes)
         length = axes[-1].number("dense_size") if axes[-1] is not compressed else 1

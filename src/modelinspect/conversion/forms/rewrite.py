@@ -1,4 +1,4 @@
-"""Takes a float model apart and rewrites it as the converter would: in float16, with int8 weights; `sparse.py` encodes what is sparse.
+"""Take a float model apart and rewrite it as the converter would: in float16, with int8 weights; `sparse.py` encodes what is sparse.
 
 Sources: tensorflow/compiler/mlir/lite: flatbuffer_export.cc (names), tools/versioning/op_version.cc (versions), tools/optimize (1,024
 elements).
@@ -78,9 +78,9 @@ class Graph:
 
 @dataclass(slots=True)
 class Model:
-    """A model taken apart; ``kept`` tells of the kernels by the index of their buffer.
+    """A model taken apart; ``kept`` describes the kernels by the index of their buffer.
 
-    ``has_empty`` tells that a sparse kernel of which nothing is kept has been stored; ``spare`` counts buffers that no tensor
+    ``has_empty`` means that a sparse kernel of which nothing is kept has been stored; ``spare`` counts buffers that no tensor
     has any more. ``codes`` are operator codes that keep the first places, used or not.
     """
 
@@ -158,15 +158,15 @@ def buffers_in_order(model: Model) -> list[Node]:
 
 
 def _is_halved(model: Model) -> bool:
-    """Tell whether constants are stored in float16."""
+    """Return whether constants are stored in float16."""
     return any(tensor.number("type") == FLOAT16 and model.size_of(tensor) for graph in model.graphs for tensor in graph.tensors)
 
 
 def _in_order(model: Model, graph: Graph, names: dict[bytes, int] | None) -> list[Node]:
     """Return tensors in the order in which the converter writes them, which moves paddings: quantized constants after the others.
 
-    Where anything is sparse, the model was read and written once more, and constants stand before their first use. ``names`` counts
-    those that were given so far, where they are given once more.
+    Where anything is sparse, the model was read and written again, and constants are before their first use. ``names`` counts
+    those that were given so far, where they are given again.
     """
     if graph.is_ordered:
         return graph.tensors
@@ -203,7 +203,7 @@ def _in_half_order(graph: Graph, constants: list[bool], names: dict[bytes, int])
 
 
 def _name_again(order: list[Node], widened: list[Node], taken: dict[bytes, int]) -> None:
-    """Give names their numbers once more, where it is known what they are without."""
+    """Give names their numbers again, where it is known what they are without."""
     if any("base" not in tensor.values for tensor in order):
         return
     made = {id(tensor) for tensor in widened}
@@ -323,7 +323,7 @@ def _lstm_int8(model: Model, graph: Graph, operation: Operation) -> None:
 
 
 def _quantize(model: Model, tensor: Node, axis: int | None) -> bool:
-    """Quantize a constant of 1,024 elements or more; tell whether it is quantized."""
+    """Quantize a constant of 1,024 elements or more; return whether it is quantized."""
     if tensor.number("type") == INT8:
         return True
     size = model.size_of(tensor)
@@ -370,7 +370,7 @@ def _redirect(graph: Graph, old: int, new: int) -> None:
 
 
 def add_metadata(model: Model, name: bytes, size: int) -> None:
-    """Add an entry before the last, which tells of the conversion."""
+    """Add an entry before the last, which describes the conversion."""
     buffer = model.add_buffer()
     model.buffers[buffer].values["data"] = Vector(size, 1)
     entries = model.root.lists.setdefault("metadata", [])

@@ -1,4 +1,4 @@
-"""Encodes what is sparse in a model as the converter would, whatever it costs.
+"""Encode what is sparse in a model as the converter would, whatever it costs.
 
 Sources: tensorflow/compiler/mlir/lite: transforms/dense_to_sparse_pass.cc (threshold, blocks, DENSIFY), flatbuffer_export.cc (width of
 indices, names).

@@ -1,4 +1,4 @@
-"""Says what the converter makes of operations that take one input, element by element."""
+"""What the converter makes of operations that take one input, element by element."""
 
 from __future__ import annotations
 

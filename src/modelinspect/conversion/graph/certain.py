@@ -58,7 +58,7 @@ def doubt(network: Network) -> int:
 
 
 def is_certain(steps: Sequence[Step], network: Network) -> bool:
-    """Tell whether a graph, and the operators that it became before they are fused, are of what was always predicted to the byte."""
+    """Return whether a graph, and the operators that it became before they are fused, are of what was always predicted to the byte."""
     if any(step.op not in _CERTAIN for step in steps) or shares_kernels(network):
         return False
     if any(step.op == "FusedBatchNormV3" and not all(_is_read(ref) for ref in step.inputs[1:3]) for step in steps):
@@ -72,7 +72,7 @@ def _is_read(ref: Ref) -> bool:
 
 
 def _is_fresh(op: Op, rank: int = 1) -> bool:
-    """Tell whether an operator takes zeros, or ones, that are no convolution's own: before training the converter shares such constants."""
+    """Return whether an operator takes zeros or ones that are not its convolution's: before training the converter shares these."""
     if op.code in (CONV, DEPTHWISE):
         return False
     taken = [value for value in op.inputs if value is not None and len(value.shape) >= rank]
@@ -81,12 +81,12 @@ def _is_fresh(op: Op, rank: int = 1) -> bool:
 
 
 def _multiplies(op: Op) -> bool:
-    """Tell whether a convolution gives each channel several."""
+    """Return whether a convolution gives each channel several."""
     return op.code == DEPTHWISE and op.options is not None and op.options.number("depth_multiplier") != 1
 
 
 def _follows(op: Op, makers: dict[int, Op]) -> bool:
-    """Tell whether a normalization follows another."""
+    """Return whether a normalization follows another."""
     before = makers.get(id(op.inputs[0])) if op.code == MUL and _takes_constant(op) else None
     first = makers.get(id(before.inputs[0])) if before is not None and before.code == ADD and _takes_constant(before) else None
     return first is not None and first.code == MUL and _takes_constant(first)

@@ -1,4 +1,4 @@
-"""Computes what nodes make of constants alone, as the converter does before anything else."""
+"""Compute what nodes make of only constants, as the converter does before anything else."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _moved(node: Node, held: Held) -> Held:
 def strided(node: Node, given: Elements, begin: list[int], end: list[int], step: list[int]) -> Any:
     """Take a slice as StridedSlice does. Raises `UnknownNodeError` for what none of numpy's slices is."""
     if node.number("ellipsis_mask") or node.number("new_axis_mask") or len(begin) > given.ndim:
-        raise UnknownNodeError("slices in a way of its own")
+        raise UnknownNodeError("an unsupported slice")
     where: list[int | slice] = []
     for axis, (first, last, by) in enumerate(zip(begin, end, step, strict=True)):
         if node.number("shrink_axis_mask") >> axis & 1:

@@ -1,4 +1,4 @@
-"""Says what the converter makes of operations on images: convolutions, pooling, normalizations."""
+"""What the converter makes of operations on images: convolutions, pooling, normalizations."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _weight(node: Node, place: int) -> Held:
 
 
 def _steps(node: Node, key: str) -> tuple[int, int]:
-    """Return what an attribute says of rows and columns."""
+    """Return what an attribute says about rows and columns."""
     numbers = node.integers(key) or [1, 1, 1, 1]
     if len(numbers) != 4 or numbers[0] != 1 or numbers[3] != 1 or min(numbers) < 1:
         raise UnknownNodeError("steps over samples or channels")
@@ -52,9 +52,9 @@ def _steps(node: Node, key: str) -> tuple[int, int]:
 
 
 def _padding(node: Node) -> bool:
-    """Tell whether sides are padded so that a stride of 1 keeps lengths."""
+    """Return whether sides are padded so a stride of 1 keeps lengths."""
     if node.text("padding") not in ("SAME", "VALID"):
-        raise UnknownNodeError("a padding of its own")
+        raise UnknownNodeError("an unsupported padding mode")
     return node.text("padding") == "SAME"
 
 
@@ -115,7 +115,7 @@ def _backwards(node: Node) -> Item:
     made = node.told_shape()
     tensor = weight.tensor
     if made is None or len(made) != 4 or tensor is None:
-        raise UnknownNodeError("makes a shape that the graph does not tell")
+        raise UnknownNodeError("has an output shape that is not in the graph")
     maker = node.makers.get(id(node.inputs[0]))
     joined = (
         maker is not None and maker.code == CONCATENATION and sum(value is None or value.constant is None for value in maker.inputs) > 1

@@ -1,4 +1,4 @@
-"""Holds one node of TensorFlow's graph while it becomes operators: what it takes, its attributes, and what it makes."""
+"""One node of TensorFlow's graph while it becomes operators: what it takes, its attributes, and what it makes."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Node:
         return [int(number) for number in held.array(self.reading).reshape(-1)]
 
     def forget(self, held: Held) -> None:
-        """Tell of a constant that is computed away: those of the graph that equal it lose their location."""
+        """Report a constant that is computed away: those of the graph that equal it lose their location."""
         is_number = held.kind in (INT32, INT64) or (held.kind == FLOAT32 and not held.shape)
         if held.is_written and is_number and prod(held.shape) <= 64:
             self.gone.setdefault(held.key(self.reading), set()).add(id(held))
@@ -174,12 +174,12 @@ class Node:
         return output
 
     def constant(self, values: Any, kind: int = INT32) -> Value:
-        """Return a constant that stands where the node does."""
+        """Return a constant that is where the node does."""
         array = np.asarray(values)
         return Held(array.shape, kind, self.location, None, array).value(self.reading)
 
     def told_shape(self) -> Shape | None:
-        """Return the shape that the graph tells of what it makes, None where it does not."""
+        """Return the shape that the graph describes what it makes, None where it does not."""
         if "_output_shapes" not in self.step.attributes:
             return None
         shapes = self.step.attributes["_output_shapes"].list.shape

@@ -1,4 +1,4 @@
-"""Finds what the converter knows as one by its parts: activations and products of tensors."""
+"""Find what the converter knows as one by its parts: activations and products of tensors."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _prelu(step: Step) -> tuple[Found, list[Step]] | None:
 
 
 def _two(step: Step | None, op: str) -> tuple[Step | None, Step | None]:
-    """Return what makes the two inputs of a step of an operation; None for what is no step, and where it is of another."""
+    """Return what makes the two inputs of a step of an operation; None for what is not a step, and where it is of another."""
     if step is None or step.op != op or len(step.inputs) != 2:
         return None, None
     return _maker(step.inputs[0]), _maker(step.inputs[1])
@@ -137,7 +137,7 @@ def _number(step: Step) -> float | None:
 
 
 def keep_dimensions(network: Network) -> None:
-    """Multiply whole tensors where all lengths are known: a product needs no reshape before and behind it."""
+    """Multiply whole tensors where all lengths are known: a product needs no reshape before and after it."""
     makers = {id(op.output): op for op in network.ops}
     uses = Counter(id(value) for op in network.ops for value in op.inputs)
     uses.update(id(value) for _, value in network.outputs)

@@ -1,4 +1,4 @@
-"""Says what the converter makes of products of matrices, and of sums of products in Einstein's notation."""
+"""What the converter makes of products of matrices, and of sums of products in Einstein's notation."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _sum(node: Node) -> Item:
     equation = _Equation(first, second, result)
     letters = first + second + result
     if not arrow or not comma or not letters.isalpha() or any(len(set(part)) != len(part) for part in (first, second, result)):
-        raise UnknownNodeError("an equation of its own")
+        raise UnknownNodeError("an unsupported equation")
     if set(result) != set(equation.batch + equation.own + equation.other):
         raise UnknownNodeError("an equation that leaves letters out")
     if isinstance(node.inputs[1], Held):

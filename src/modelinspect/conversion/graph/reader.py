@@ -1,4 +1,4 @@
-"""Reads the graph behind a SavedModel's signature: its nodes in the order in which the converter takes them, calls put in place.
+"""Read the graph after a SavedModel's signature: its nodes in the order in which the converter takes them, calls put in place.
 
 Sources: tensorflow/compiler/mlir/tensorflow (the importer's order: reverse post-order of a walk from the nodes without inputs, by name),
 tensorflow/lite/python/lite.py (which signature is converted). Nothing is executed.
@@ -21,7 +21,7 @@ _BINARY = "SavedModel"
 _SERVE = "serve"
 _DEFAULT = "serving_default"
 MARK = "@"
-"""What no name of a node has in it: it stands before the number of a call in locations."""
+"""What no name of a node has in it: it is before the number of a call in locations."""
 _MOST_NODES, _MOST_NESTING, _MOST_CALLS = 100_000, 32, 10_000
 _LONGEST_WAY = 1 << 12
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -49,7 +49,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """A node that computes something: ``scope`` is the function that it stands in, with a slash."""
+    """A node that computes something: ``scope`` is the function that it is in, with a slash."""
 
     name: str
     op: str
@@ -75,10 +75,10 @@ class SavedGraph:
 
 
 def read_graph(subject: Subject) -> SavedGraph:
-    """Return what the converter would convert. Raises `UnmeasurableError` where that cannot be told, `FormatError`."""
+    """Return what the converter would convert. Raises `UnmeasurableError` where that cannot be known, `FormatError`."""
     documents = [each for each in subject.artifact.documents if each.kind in (DocumentKind.GRAPH, DocumentKind.GRAPH_TEXT)]
     if len(documents) != 1 or documents[0].label != _BINARY or documents[0].kind is not DocumentKind.GRAPH:
-        raise UnmeasurableError("its graph is not in saved_model.pb, or not there alone")
+        raise UnmeasurableError("its graph is not in saved_model.pb, or not only there")
     stream, span = documents[0].stream, documents[0].span
     subject.limits.allow("the graph", span.size, subject.limits.structure_size, stream.member, span.offset)
     data = subject.files.open_stream(stream).read_at(span.offset, span.size)
@@ -104,7 +104,7 @@ def _signature(graph: Any) -> str:
 
 @dataclass(slots=True)
 class _Reader:
-    """Puts the nodes behind a signature in one list; ``count`` is how many nodes were gone through, ``calls`` how many calls."""
+    """Puts the nodes of a signature in one list; ``count`` is how many nodes were gone through, ``calls`` how many calls."""
 
     graph: Any
     nesting: int
@@ -141,7 +141,7 @@ class _Reader:
         return SavedGraph(key, inputs, outputs, self._pruned(outputs))
 
     def _called(self, node: Any, known: dict[str, Mapping[str, Ref] | Ref], variables: Mapping[str, list[Given]]) -> Mapping[str, Ref]:
-        """Put a call of the graph in place: which variables it takes is told by the object graph."""
+        """Put a call of the graph in place: the object graph says which variables it takes."""
         name = node.attr["f"].func.name
         refs = [_resolve(text, known) for text in node.input if not text.startswith("^")]
         bound = variables.get(name, [])

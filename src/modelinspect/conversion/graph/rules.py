@@ -1,4 +1,4 @@
-"""Says what the converter makes of each operation of TensorFlow's graph."""
+"""What the converter makes of each operation of TensorFlow's graph."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NEUTRAL = {ADD: 0.0, SUB: 0.0, MUL: 1.0}
 
 
 def _is_neutral(code: int, value: Value) -> bool:
-    """Tell whether a constant changes nothing."""
+    """Return whether a constant changes nothing."""
     return code in _NEUTRAL and value.constant is not None and value.constant.is_all(_NEUTRAL[code])
 
 
@@ -105,7 +105,7 @@ def _reduced(code: int) -> Rule:
 def reshaped(node: Node, shape: Shape, target: Value) -> Value:
     """Reshape; what has the shape already is left as it is."""
     given = node.given
-    if shape == given.shape and -1 not in shape:  # of an unknown batch the shapes do not tell
+    if shape == given.shape and -1 not in shape:  # of an unknown batch the shapes do not say
         return given
     return node.op(RESHAPE, [given, target], shape, None, given.kind)
 
@@ -139,10 +139,10 @@ def _resolved(given: Shape, lengths: list[int]) -> Shape:
 
 
 def _told(node: Node, rank: int) -> Shape:
-    """Return the shape that the graph itself tells of what a node makes. Raises `UnknownNodeError`."""
+    """Return the shape that the graph itself describes what a node makes. Raises `UnknownNodeError`."""
     told = node.told_shape()
     if told is None:
-        raise UnknownNodeError("makes a shape that the graph does not tell")
+        raise UnknownNodeError("has an output shape that is not in the graph")
     return told
 
 

@@ -1,4 +1,4 @@
-"""Builds the float TFLite model that a SavedModel's signature converts to, from its graph."""
+"""Build the float TFLite model that a SavedModel's signature converts to, from its graph."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOTHING = (MARK,)
 
 
 def saved_source(subject: Subject) -> Source:
-    """Return what the converter would make of a SavedModel: told by its graph, else by its layers' configuration.
+    """Return what the converter would make of a SavedModel: by its graph, else by its layers' configuration.
 
     Raises `FormatError`, `UnmeasurableError`.
     """
@@ -110,12 +110,12 @@ class _Lowering:
             try:
                 self.made[id(step)] = self._step(step, found.wholes.get(id(step)))
             except (UnknownNodeError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # graphs can say anything
-                reason = str(error) if isinstance(error, UnknownNodeError) else "attributes that make no sense"
+                reason = str(error) if isinstance(error, UnknownNodeError) else "invalid attributes"
                 raise UnmeasurableError(f"not known how {step.op} converts at {step.name}: {reason}") from error
         for name, _, ref in graph.outputs:
             value = self._taken(ref)
             if not isinstance(value, Value) or any(value is other for _, other in (*self.network.outputs, *self.network.inputs)):
-                raise UnmeasurableError(f"its output {name} is computed nowhere, or told twice")
+                raise UnmeasurableError(f"its output {name} is computed nowhere, or defined twice")
             self.network.outputs.append((name, value))
         self._forget_shared()
         return self.network

@@ -1,4 +1,4 @@
-"""Says what the converter makes of each activation."""
+"""What the converter makes of each activation."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _SCALE, _ALPHA = 1.0507009873554805, 1.6732632423543772
 
 def activate(call: Call, value: Value, setting: object) -> Value:
     """Apply the activation that a setting names. Raises `UnknownLayerError`."""
-    if isinstance(setting, Mapping):  # an activation with settings of its own
+    if isinstance(setting, Mapping):  # its own activation with settings
         setting = setting.get("class_name") if not setting.get("config") else setting.get("config")
     if setting in (None, "linear"):
         return value
     rule = _ACTIVATIONS.get(setting) if isinstance(setting, str) else None
     if rule is None:
-        raise UnknownLayerError(f"activation {setting!r}" if isinstance(setting, str) else "an activation of its own")
+        raise UnknownLayerError(f"activation {setting!r}" if isinstance(setting, str) else "a custom activation")
     return rule(call, value)
 
 
@@ -81,10 +81,10 @@ def relu(call: Call, value: Value) -> Value:
     """Apply a ReLU layer: limited to 6, leaky, or plain. Raises `UnknownLayerError`."""
     limit, slope, threshold = call.settings.get("max_value"), call.real("negative_slope", 0.0), call.real("threshold", 0.0)
     if threshold or (limit is not None and limit not in (6, 6.0)):
-        raise UnknownLayerError("a ReLU of its own limits")
+        raise UnknownLayerError("unsupported ReLU limits")
     if slope:
         if limit is not None:
-            raise UnknownLayerError("a ReLU of its own limits")
+            raise UnknownLayerError("unsupported ReLU limits")
         return leaky(call, value, slope)
     return call.op(RELU6 if limit is not None else RELU, [value], value.shape, "Relu6" if limit is not None else "Relu")
 

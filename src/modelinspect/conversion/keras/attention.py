@@ -1,4 +1,4 @@
-"""Says what the converter makes of attention."""
+"""What the converter makes of attention."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _attention(call: Call) -> Value:
     scores = _at(call, BATCH_MATMUL, [first, second], flipped, "einsum/Einsum")
     scores = _at(call, RESHAPE, [scores, call.integers([-1, heads, length, length], "b")], flipped, "einsum/Einsum")
     turn = call.integers([0, 1, 3, 2], "einsum/Einsum")
-    if call.arguments.get("use_causal_mask") is True:  # the exchange of axes is moved behind the sum
+    if call.arguments.get("use_causal_mask") is True:  # the exchange of axes is moved after the sum
         hidden = np.triu(np.full((1, 1, length, length), -1e9, np.float32), 1)
         scores = call.op(ADD, [scores, call.floats(hidden, "softmax/mul")], flipped, "softmax/add")
         scores = _at(call, TRANSPOSE, [scores, turn], flipped, "softmax/add")

@@ -1,4 +1,4 @@
-"""Turns one call of a layer into operators: what every layer's rule needs, with the names that TensorFlow's graph would have."""
+"""Turn one call of a layer into operators: what every layer's rule needs, with the names that TensorFlow's graph would have."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Scopes:
 class Call:
     """One use of a layer: its configuration, its variables, the scope of its operators, and what it is given.
 
-    ``steps`` tells that it is used at every step of a sequence. ``arguments`` are the keyword arguments of this call.
+    ``steps`` means that it is used at every step of a sequence. ``arguments`` are the keyword arguments of this call.
     """
 
     network: Network

@@ -11,7 +11,7 @@ _Test = Callable[[Call], bool]
 
 
 def is_certain(call: Call) -> bool:
-    """Tell whether a use of a layer was always predicted to the byte."""
+    """Return whether a use of a layer was always predicted to the byte."""
     test = _CERTAIN.get(call.kind)
     plain = call.settings.get("activation") in _ACTIVATIONS and not call.number("lora_rank", 0)
     drawn = call.given.shape[:1] == (-1,)  # of networks with a fixed batch there were not enough
@@ -19,7 +19,7 @@ def is_certain(call: Call) -> bool:
 
 
 def _has_zero_bias(call: Call) -> bool:
-    """Tell whether a bias is all zeros, as before training: the converter shares such constants."""
+    """Return whether a bias is all zeros, as before training: the converter shares such constants."""
     return any(each.name in ("bias", "beta") and each.values is not None and not each.values.any() for each in call.parameters)
 
 
@@ -40,7 +40,7 @@ def _single(call: Call) -> bool:
 
 
 def _normalization(call: Call) -> bool:
-    """Tell whether a normalization scales and moves, and follows no other."""
+    """Return whether a normalization scales and moves, and follows no other."""
     maker = call.network.ops[-3] if len(call.network.ops) > 2 else None
     follows = maker is not None and any("batch" in name for value in maker.outputs for name in value.location)
     return call.flag("scale", default=True) and call.flag("center", default=True) and not follows

@@ -1,6 +1,6 @@
-"""Says what the converter makes of dilated convolutions: where the batch is known an option, else a convolution between two moves of space.
+"""What the converter makes of dilated convolutions: where the batch is known an option, else a convolution between two moves of space.
 
-Where it is not, TensorFlow's graph has SpaceToBatchND before and BatchToSpaceND behind the convolution (nn_ops.with_space_to_batch), and
+Where it is not, TensorFlow's graph has SpaceToBatchND before and BatchToSpaceND after the convolution (nn_ops.with_space_to_batch), and
 dilated_conv.h does not join them.
 """
 

@@ -1,4 +1,4 @@
-"""Says what the converter makes of convolutions, of pooling, and of what changes the sides of images."""
+"""What the converter makes of convolutions, of pooling, and of what changes the sides of images."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _slid(length: int, window: int, stride: int, dilation: int, *, same: bool) -
 
 def _padding(call: Call) -> dict[str, int]:
     if call.text("padding", "valid") not in ("same", "valid"):
-        raise UnknownLayerError("a padding of its own")
+        raise UnknownLayerError("an unsupported padding mode")
     return {"padding": 0 if call.text("padding", "valid") == "same" else 1}
 
 
@@ -73,7 +73,7 @@ def _zeros(call: Call, count: int, *names: str) -> Value:
 
 def _conv(call: Call) -> Value:
     shape, weight = _channels_last(call, call.given.shape), call.need("kernel")
-    known((*shape[:1], *shape[2:]))  # the height need not be, behind a repetition
+    known((*shape[:1], *shape[2:]))  # the height need not be, after a repetition
     operation = "Conv2D" if call.keras == 2 else "convolution"
     return _finish(call, _convolve(call, call.given, shape, weight, operation, call.pair("strides")))
 
@@ -206,7 +206,7 @@ def _conv1d(call: Call) -> Value:
     window, depth, channels = weight.shape
     stride, rate, padding = call.single("strides"), call.single("dilation_rate"), call.text("padding", "valid")
     if padding not in ("same", "valid", "causal") or rate <= 0:
-        raise UnknownLayerError("a padding of its own")
+        raise UnknownLayerError("an unsupported padding mode")
     layout = Layout(window * depth, channels, 1)
     value = kernel(weight.tensor, layout, (channels, 1, window, depth), call.at(operation))
 
@@ -300,7 +300,7 @@ def _sides(call: Call, key: str) -> list[tuple[int, int]]:
         elif pair is not None and len(pair) == 2 and isinstance(pair[0], int) and isinstance(pair[1], int):
             found.append((pair[0], pair[1]))
     if len(found) != 2:
-        raise UnknownLayerError("a padding of its own")
+        raise UnknownLayerError("an unsupported padding mode")
     return found
 
 
@@ -312,7 +312,7 @@ def _up_sampling(call: Call) -> Value:
     bilinear = way == "bilinear"
     if way == "nearest" and call.keras == 3:
         if shape[1] < 0:
-            raise UnknownLayerError("the converter refuses it behind another")
+            raise UnknownLayerError("the converter refuses it after another")
         return repeated(call, factors)
     if way not in ("bilinear", "nearest"):
         raise UnknownLayerError("this way of interpolation")

@@ -1,4 +1,4 @@
-"""Says what the converter makes of each Keras layer, Keras 2 and Keras 3: operators, constants, and their names."""
+"""What the converter makes of each Keras layer, Keras 2 and Keras 3: operators, constants, and their names."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _relu(call: Call) -> Value:
 
 def _elu(call: Call) -> Value:
     if call.real("alpha", 1.0) != 1.0:
-        raise UnknownLayerError("an ELU of its own slope")
+        raise UnknownLayerError("an unsupported ELU slope")
     return activate(call, call.given, "elu")
 
 

@@ -1,4 +1,4 @@
-"""Builds loops over the steps of a sequence, as the converter writes those of Keras: an operator that runs two networks of its own.
+"""Build loops over the steps of a sequence, as the converter writes those of Keras: an operator that runs two networks.
 
 Sources: tensorflow/compiler/mlir/lite: transforms/while_loop_outline.cc (names, captured constants), transforms/lower_static_tensor_list.cc
 (lists of tensors become tensors, and setting an item a concatenation of slices).
@@ -36,7 +36,7 @@ Cell = Callable[[Call, Value, Sequence[Value]], Sequence[Value]]
 class Steps:
     """How a loop runs: the names of its parts in each version of Keras, what it gives out, and whether from the last step on.
 
-    ``inlined`` tells that it was a function of its own, which is why the names of its parts have no scope.
+    ``inlined`` means that it was its own function, which is why the names of its parts have no scope.
     """
 
     length: str

@@ -1,4 +1,4 @@
-"""Lets each layer of a Keras model become operators, from its inputs to its outputs."""
+"""Let each layer of a Keras model become operators, from its inputs to its outputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KINDS = {"float16": 1, "float32": FLOAT32, "int32": INT32, "int64": 4, "int8": 
 class Flow(Traversal[Value]):
     """A model on its way to operators; ``unknown`` are the layers whose conversion is not known, ``guessed`` the bytes of their weights.
 
-    ``certain`` tells that every layer is of those that were always predicted to the byte; ``batch`` is how many samples an input has that
+    ``certain`` means that every layer is of those that were always predicted to the byte; ``batch`` is how many samples an input has that
     does not say it.
     """
 
@@ -86,7 +86,7 @@ class Flow(Traversal[Value]):
         except (UnknownLayerError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # settings can be anything
             del self.network.ops[count:]
             self.certain = False
-            reason = str(error) if isinstance(error, UnknownLayerError) else "settings that make no sense"
+            reason = str(error) if isinstance(error, UnknownLayerError) else "invalid settings"
             self.unknown.append(f"{name} ({kind})" if reason == kind else f"{name} ({kind}: {reason})")
             return [self._guess(call)]
 

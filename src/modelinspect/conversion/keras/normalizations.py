@@ -1,4 +1,4 @@
-"""Says what the converter makes of normalizations within a sample."""
+"""What the converter makes of normalizations within a sample."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _normalize_keras3(call: Call, given: Shape, gamma: Array | None, beta: Array
 
 
 def _normalize_as_batch(call: Call, given: Shape, gamma: Array | None, beta: Array | None) -> Value:
-    """Normalize as the normalization of a batch of one, whose channels are the samples; its factors are filled anew at each run."""
+    """Normalize as the normalization of a batch of one, whose channels are the samples; its factors are filled again at each run."""
     rank, channels = len(given), given[-1]
     shape = call.op(SHAPE, [call.given], (rank,), "Shape", {"out_type": 2}, INT32)
     parts = [call.integers([n], f"strided_slice/{part}") for n, part in ((0, "stack"), (rank - 1, "stack_1"), (1, "stack_2"))]

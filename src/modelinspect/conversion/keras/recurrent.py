@@ -1,4 +1,4 @@
-"""Says what the converter makes of recurrent layers, where the batch is known: it refuses loops of others.
+"""What the converter makes of recurrent layers, where the batch is known: it refuses loops of others.
 
 An LSTM of Keras 2 with its usual activations becomes one operator (prepare_composite_functions_tf.cc, lstm_utils.cc); all others are loops.
 """
@@ -107,7 +107,7 @@ def _steps(call: Call, kind: str, *, whole: bool, is_backwards: bool) -> Steps:
 
 
 def _fused(call: Call, layer: _Layer, *, whole: bool, is_backwards: bool) -> Value:
-    """Fuse an LSTM: gates of input, forgetting, cell and output have kernels of their own."""
+    """Fuse an LSTM: gates of input, forgetting, cell and output have their own kernels."""
     batch, length, _ = call.given.shape
     units, given = layer.units, call.given
     if is_backwards:
@@ -269,7 +269,7 @@ RECURRENT: dict[str, Rule] = {
 
 
 def needs_batch(model: LayerConfig) -> bool:
-    """Tell whether a model has loops and an input whose batch is not fixed, which the converter refuses."""
+    """Return whether a model has loops and an input whose batch is not fixed, which the converter refuses."""
     given = [items(layer.settings.get(key)) for layer in model.walk() for key in ("batch_input_shape", "batch_shape")]
     if not any(shape and shape[0] is None for shape in given):
         return False

@@ -1,4 +1,4 @@
-"""Says what the converter makes of upsampling to nearest neighbours in Keras 3, which repeats rows and then columns."""
+"""What the converter makes of upsampling to nearest neighbours in Keras 3, which repeats rows and then columns."""
 
 from __future__ import annotations
 

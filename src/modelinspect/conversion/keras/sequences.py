@@ -1,4 +1,4 @@
-"""Says what the converter makes of layers that pad, cut, repeat or take apart sequences, and of those that cut images."""
+"""What the converter makes of layers that pad, cut, repeat or take apart sequences, and of those that cut images."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _side(call: Call, key: str) -> tuple[int, int]:
     if isinstance(value, int):
         return value, value
     if many is None or len(many) != 2 or not isinstance(many[0], int) or not isinstance(many[1], int):
-        raise UnknownLayerError("sides of its own")
+        raise UnknownLayerError("unsupported padding sizes")
     return many[0], many[1]
 
 

@@ -1,4 +1,4 @@
-"""Builds the float TFLite model that a Keras artifact converts to, from its configuration and its tensors."""
+"""Build the float TFLite model that a Keras artifact converts to, from its configuration and its tensors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Source:
     """A float model to predict from: its tree, what is kept of its kernels, and the layers that nothing is known of.
 
     ``elements`` gives those of its constants. ``doubt`` is how many bytes of structure may be missing or too many,
-    ``guessed`` how many bytes of weights may be stored otherwise; ``certain`` tells that its size is known to the byte.
+    ``guessed`` how many bytes of weights may be stored otherwise; ``certain`` means that its size is known to the byte.
     """
 
     root: Node
@@ -90,7 +90,7 @@ def _refuse(subject: Subject, model: LayerConfig) -> None:
         if "_from_" in policy:
             raise UnmeasurableError(f"Keras quantized its layers ({policy.partition('_from_')[0]}); convert the model as it was before")
         if policy.startswith("mixed_") or policy in _NARROW:
-            raise UnmeasurableError(f"its layers compute in {policy}, and the converter takes float32 alone; build it as float32")
+            raise UnmeasurableError(f"its layers compute in {policy}, and the converter takes only float32; build it as float32")
 
 
 _NARROW = frozenset(("float16", "bfloat16", "float64"))

@@ -1,4 +1,4 @@
-"""Writes a converted network as the tree of a TFLite file, with the names that the converter gives."""
+"""Write a converted network as the tree of a TFLite file, with the names that the converter gives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Emitter:
     constants: dict[int, Constant] = field(default_factory=dict)
 
     def run(self, network: Network) -> tuple[Node, dict[int, Constant]]:
-        """Write a network, and those that its loops run behind it."""
+        """Write a network, and those that its loops run after it."""
         networks = [network]
         graphs: list[Node] = []
         codes: dict[tuple[int, str], int] = {}
@@ -150,7 +150,7 @@ class _Emitter:
 
 
 def _constants(network: Network) -> list[Value]:
-    """Return the constants as the converter has them: what was made last stands first, the first operator's at the end."""
+    """Return the constants as the converter has them: what was made last is first, the first operator's at the end."""
     found: list[tuple[int, int, int, Value]] = []
     for place, op in enumerate(network.ops):
         for number, value in enumerate(op.inputs):

@@ -1,4 +1,4 @@
-"""Fuses operators as the converter does: constants into kernels and biases, activations into what makes their input.
+"""Fuse operators as the converter does: constants into kernels and biases, activations into what makes their input.
 
 Sources: tensorflow/compiler/mlir/lite/transforms/optimize_patterns.td and optimize_pass.cc. Each rule gives what it
 makes the locations of what it took.
@@ -42,7 +42,7 @@ def fuse(network: Network) -> None:
 
 
 def _is_fused_normalization(op: Op) -> bool:
-    """Tell whether a product is of a normalization that is one operator until late, so that only the first is taken in early."""
+    """Return whether a product is of a normalization that is one operator until late, so only the first is taken in early."""
     return any(name.endswith("/FusedBatchNormV3") for name in op.output.location)
 
 
@@ -51,7 +51,7 @@ class _Sweep(Moves):
     """One walk over all operators."""
 
     def run(self, rules: tuple[Callable[[_Sweep, Op], bool], ...]) -> bool:
-        """Apply rules to every operator; tell whether any applied."""
+        """Apply rules to every operator; return whether any applied."""
         for op in self.network.ops:
             for value in op.outputs:
                 self.makers[id(value)] = op

@@ -1,4 +1,4 @@
-"""Drops operators that do nothing, and moves, joins and replaces those that only change an array's shape.
+"""Drop operators that do nothing, and move, join and replace those that only change an array's shape.
 
 Source: tensorflow/compiler/mlir/lite/transforms/optimize_patterns.td. Each rule gives what it makes the locations of what it took.
 """
@@ -119,7 +119,7 @@ class Moves:
         outer.location = location
         changed = Op(op.code, [before, *op.inputs[1:]], [inner], op.options, op.number)
         target = reshape.inputs[1]
-        if op.code in FUSED:  # this rule makes the shape anew
+        if op.code in FUSED:  # this rule makes the shape again
             target = Value(target.shape, location, target.kind, target.constant)
         moved = Op(RESHAPE, [inner, target], [outer], reshape.options, reshape.number)
         for old, new in ((reshape, changed), (op, moved)):
@@ -171,7 +171,7 @@ class Moves:
         if inner is None or inner.code != RESHAPE or id(inner) in self.gone:
             return False
         given = inner.inputs[0]
-        if given is not None and given.shape == op.output.shape and given.shape[0] > 0:  # of an unknown batch the shapes do not tell
+        if given is not None and given.shape == op.output.shape and given.shape[0] > 0:  # of an unknown batch the shapes do not say
             self.replace(op, given)
             self.uses[id(given)] -= self.uses[id(inner.output)] == 1
         else:

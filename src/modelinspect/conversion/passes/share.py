@@ -1,4 +1,4 @@
-"""Lets operators with equal constants have one, as the converter does at first and at last, and loops those of the network around them."""
+"""Let operators with equal constants have one, as the converter does at first and at last, and loops those of the network around them."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""Walks flatbuffers by a schema: every table, vtable, vector and string claimed, every offset checked."""
+"""Walk flatbuffers by a schema: every table, vtable, vector and string claimed, every offset checked."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keeps columns of positions and claims, so that many tables cost few calls."""
+"""Keep columns of positions and claims, so many tables cost few calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modelinspect.encodings.flatbuffers.sheet import Positions
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Structures of one kind: where they stand, and the path of each; of vectors of unions also where the offset to their types stands."""
+    """Structures of one kind: where they are, and the path of each; of vectors of unions also where the offset to their types is."""
 
     positions: Positions
     paths: NDArray[np.int32]

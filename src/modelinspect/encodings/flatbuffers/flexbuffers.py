@@ -1,7 +1,7 @@
-"""Reads flexbuffers: schemaless values whose root stands at the end.
+"""Read flexbuffers: schemaless values whose root is at the end.
 
 The layout is that of flatbuffers.dev, "FlexBuffers": the last byte is the width of the root, the one before it its type and the width
-of what it points to. Vectors have their count before them and, where their elements differ in type, a byte of type for each behind.
+of what it points to. Vectors have their count before them and, where their elements differ in type, a byte of type for each after.
 A map is a vector of values with the offset of its vector of keys, and that one's width, before the count.
 """
 
@@ -78,7 +78,7 @@ class FlexSpan:
 class Flex:
     """A flexbuffer that was read whole.
 
-    ``spans`` are disjoint, sorted, and cover all but its padding. ``root`` is the root's value; of maps and vectors only what stands
+    ``spans`` are disjoint, sorted, and cover all but its padding. ``root`` is the root's value; of maps and vectors only what is
     directly in the root: what lies deeper shows as None. Blobs and strings are bytes and text.
     """
 
@@ -88,7 +88,7 @@ class Flex:
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """Where a value stands, how wide it is there, and its type and the width of what it points to."""
+    """Where a value is, how wide it is there, and its type and the width of what it points to."""
 
     position: int
     parent_width: int
@@ -133,7 +133,7 @@ class _Reading:
 
     def _uint(self, position: int, width: int) -> int:
         if position < 0 or position + width > len(self.data):
-            raise FormatError("a flexbuffer's value stands outside", offset=max(position, 0))
+            raise FormatError("a flexbuffer's value is outside", offset=max(position, 0))
         return int.from_bytes(self.data[position : position + width], "little")
 
     def _target(self, reference: _Reference) -> int:
@@ -151,7 +151,7 @@ class _Reading:
                 raise FormatError("a flexbuffer has too many values")
 
     def _visit(self, reference: _Reference) -> None:
-        """Claim what stands in place, and come back for what it points to."""
+        """Claim what is in place, and come back for what it points to."""
         self._add(reference.position, reference.parent_width, reference.type not in _INLINE, reference.path or ("root",))
         if reference.type not in _INLINE:
             self.stack.append(reference)
@@ -201,7 +201,7 @@ class _Reading:
                 self._visit(_Reference(target + index * width, width, _ELEMENTS[type], 1, (*path, name)))
 
     def _keys(self, target: int, width: int, path: tuple[str, ...]) -> None:
-        """Claim the offset of a map's vector of keys, and that vector's width, which stand before the count."""
+        """Claim the offset of a map's vector of keys, and that vector's width, which are before the count."""
         self._add(target - 3 * width, 2 * width, True, (*path, "keys offset"))
         self.stack.append(
             _Reference(target - 3 * width, width, FlexType.VECTOR_KEY, self._uint(target - 2 * width, width), (*path, "keys"))
@@ -216,7 +216,7 @@ class _Reading:
         for index in range(count):
             start = keys + index * wide - self._uint(keys + index * wide, wide)
             if start < 0:
-                raise FormatError("a flexbuffer's key stands outside", offset=place)
+                raise FormatError("a flexbuffer's key is outside", offset=place)
             found.append(self.data[start : start + self._key_size(start) - 1])
         return found
 
@@ -254,7 +254,7 @@ class _Reading:
         return None if type is FlexType.NULL else raw
 
     def _tiled(self) -> tuple[FlexSpan, ...]:
-        """Return the spans sorted. Raises `FormatError` where two overlap, or where what is between is no padding."""
+        """Return the spans sorted. Raises `FormatError` where two overlap, or where what is between is not a padding."""
         spans = sorted(self.spans.values(), key=lambda span: span.offset)
         end = 0
         for span in spans:

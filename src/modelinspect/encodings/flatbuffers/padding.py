@@ -17,16 +17,16 @@ from modelinspect.encodings.flatbuffers.sheet import Sheet
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
 
-TOLD = 20
+MOST_REPORTED = 20
 _LARGEST_ALIGNMENT = 64
-"""More zeros than that between two structures are no writer's padding: they are reported."""
+"""More zeros than that between two structures are not writer's padding: they are reported."""
 
 
 def claim_padding(walk: Walk, sheet: Sheet, columns: Columns, alignment: int, end: int | None, vtables: set[int] | None) -> int:
-    """Claim the padding between and behind the structures; return where the last one ends, its padding included.
+    """Claim the padding between and after the structures; return where the last one ends, its padding included.
 
     ``end`` is where the flatbuffer ends; None where something else may follow it. ``vtables`` are those that a complete walk used,
-    None where it was not complete. A complete walk also tells of the remains of tables that nothing leads to, which are free, and
+    None where it was not complete. A complete walk also describes the remains of tables that nothing leads to, which are free, and
     reports what is neither.
     """
     begins, ends = columns.spans()
@@ -52,7 +52,7 @@ def claim_padding(walk: Walk, sheet: Sheet, columns: Columns, alignment: int, en
 
 
 def _tail(sheet: Sheet, last: int, alignment: int) -> int:
-    """Count the zeros behind the last structure that fill it up to its alignment."""
+    """Count the zeros after the last structure that fill it up to its alignment."""
     count = 0
     while (last + count) % alignment and last + count < sheet.size and sheet.bytes_at(last + count, 1) == b"\0":
         count += 1
@@ -60,15 +60,15 @@ def _tail(sheet: Sheet, last: int, alignment: int) -> int:
 
 
 def _claim_remains(walk: Walk, sheet: Sheet, starts: list[int], sizes: list[int], vtables: set[int]) -> None:
-    told = 0
+    run_count = 0
     for start, size in zip(starts, sizes, strict=True):
         left = remains(sheet, start, start + size, vtables)
         if size - left >= 4 or any(sheet.bytes_at(start + left, size - left)):
-            told += 1
-            if told <= TOLD:
+            run_count += 1
+            if run_count <= MOST_REPORTED:
                 walk.report(FormatError(f"{size:,} bytes belong to no structure that the root leads to", walk.source.name, start))
             continue
         walk.claims.claim(start, size, RegionKind.FREE, walk.claims.path("unreferenced"))
-    if told > TOLD:
-        problem = f"{told - TOLD:,} more runs of bytes belong to no structure that the root leads to"
+    if run_count > MOST_REPORTED:
+        problem = f"{run_count - MOST_REPORTED:,} more runs of bytes belong to no structure that the root leads to"
         walk.report(FormatError(problem, walk.source.name, starts[0]))

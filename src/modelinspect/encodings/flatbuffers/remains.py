@@ -1,4 +1,4 @@
-"""Recognises what a builder left behind: tables and vtables that nothing leads to any more."""
+"""Recognize what a builder dropped: tables and vtables that nothing leads to any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holds a flatbuffers schema: the tables, their fields in the order of their slots, unions and enums."""
+"""A flatbuffers schema: the tables, their fields in the order of their slots, unions and enums."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Field:
 
     @property
     def inline(self) -> bool:
-        """Tell whether the value stands in the table itself and not behind an offset."""
+        """Return whether the value is in the table itself and not after an offset."""
         return not self.vector and self.shape in (Shape.SCALAR, Shape.STRUCT)
 
     @property

@@ -1,6 +1,6 @@
-"""Holds as much of a source as was asked for, at the offsets where it stands.
+"""As much of a source as was asked for, at the offsets where it is.
 
-The structures of a flatbuffer stand between the data that it carries, and its offsets jump to and fro. A sheet is as long as the
+The structures of a flatbuffer are between the data that it carries, and its offsets jump to and fro. A sheet is as long as the
 source, and only the pages that structures need are read; the system gives memory to no others.
 """
 
@@ -16,11 +16,11 @@ from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source
 
 PAGE = 512
-"""Small, so that next to nothing is read of the data beside a structure."""
+"""Small, so next to nothing is read of the data beside a structure."""
 WHOLE = 4096
 """Sources up to here are read at once."""
 MAPPED = 1 << 20
-"""Sheets above this are mapped, so that what is not read takes no memory."""
+"""Sheets above this are mapped, so what is not read takes no memory."""
 MOST = 1 << 32
 """An unsigned offset reaches no further."""
 

@@ -1,4 +1,4 @@
-"""Reads values out of tables, by the names of the schema."""
+"""Read values out of tables, by the names of the schema."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LETTERS = {"bool": "?", "byte": "b", "ubyte": "B", "short": "h", "ushort": "H",
 class Reader:
     """What the tables of one flatbuffer share: its bytes, its schema, and the vtables read so far.
 
-    Tables may share what they point to; ``left`` is how many bytes may still be read of vectors and strings, so that a small file
+    Tables may share what they point to; ``left`` is how many bytes may still be read of vectors and strings, so a small file
     that shares a long vector a thousandfold does not take a thousand times as long.
     """
 
@@ -50,14 +50,14 @@ class Reader:
             known = self.vtables.get(vtable)
             if known is None:
                 if vtable < 0:
-                    raise FormatError("a table's vtable stands before the buffer", self.member, position)
+                    raise FormatError("a table's vtable is before the buffer", self.member, position)
                 self.sheet.need(vtable, 4)
                 size = _U16.unpack_from(self.sheet.buffer, vtable)[0] & ~1
                 self.sheet.need(vtable, size)
                 known = unpack_from(f"<{max(size - 4, 0) // 2}H", self.sheet.buffer, vtable + 4)
                 self.vtables[vtable] = known
         except error as problem:
-            raise FormatError("a table stands beyond the end", self.member, position) from problem
+            raise FormatError("a table is beyond the end", self.member, position) from problem
         return known
 
     def table(self, position: int, name: str) -> Table:
@@ -81,7 +81,7 @@ class Table:
         self.slots = reader.slots(position)
 
     def has(self, name: str) -> bool:
-        """Tell whether the field is there."""
+        """Return whether the field is there."""
         return self._place(name) != 0
 
     def _place(self, name: str) -> int:
@@ -93,7 +93,7 @@ class Table:
         try:
             target: int = place + _U32.unpack_from(self.reader.sheet.buffer, place)[0]
         except error as problem:
-            raise FormatError("an offset stands beyond the end", self.reader.member, place) from problem
+            raise FormatError("an offset is beyond the end", self.reader.member, place) from problem
         return target
 
     def value(self, name: str) -> Any:
@@ -106,10 +106,10 @@ class Table:
         try:
             return field.scalar.unpack_from(self.reader.sheet.buffer, self.position + place)[0]
         except error as problem:
-            raise FormatError(f"the field {name} stands beyond the end", self.reader.member, self.position) from problem
+            raise FormatError(f"the field {name} is beyond the end", self.reader.member, self.position) from problem
 
     def data(self, name: str) -> tuple[int, int] | None:
-        """Return where a vector's elements stand and how many they are."""
+        """Return where a vector's elements are and how many they are."""
         place = self._place(name)
         if not place:
             return None
@@ -135,7 +135,7 @@ class Table:
         return unpack_from(f"<{count}{_LETTERS[self.type.by_name[name].target]}", self.reader.sheet.buffer, start)
 
     def string(self, name: str) -> str | None:
-        """Return a string, None where it is not there; bytes that are no UTF-8 show as U+FFFD."""
+        """Return a string, None where it is not there; bytes that are not UTF-8 show as U+FFFD."""
         place = self._place(name)
         return self._string(self._target(place)) if place else None
 

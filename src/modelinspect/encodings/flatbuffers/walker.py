@@ -1,4 +1,4 @@
-"""Claims a flatbuffer, type by type: all tables of one type and vtable in one go.
+"""Claim a flatbuffer, type by type: all tables of one type and vtable in one go.
 
 A flatbuffer of a hundred thousand tables has a few dozen vtables, so the walk works on columns of positions and not on single tables.
 Each position is claimed once for each type that leads there; what is reached again is shared and not claimed again. A claim that
@@ -27,8 +27,8 @@ from modelinspect.encodings.flatbuffers.tables import Reader, Table
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError, TruncatedError
 
-TOLD = 20
-"""Troubles of one kind and type that are told one by one."""
+MOST_REPORTED = 20
+"""Troubles of one kind and type that are given one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class _Walker:
         self.budget = 4 * sheet.size + (1 << 20)
         self.contents: list[Content] = []
         self.troubles = 0
-        self.told: dict[str, int] = {}
+        self.listed: dict[str, int] = {}
 
     def run(self, end: int | None) -> Document:
         root = self._header()
@@ -113,9 +113,9 @@ class _Walker:
             sound = False
             self.troubles += 1
             self.walk.report(error)
-        for what, count in self.told.items():
-            if count > TOLD:
-                self.walk.report(FormatError(f"{count - TOLD:,} more: {what}", self.walk.source.name))
+        for what, count in self.listed.items():
+            if count > MOST_REPORTED:
+                self.walk.report(FormatError(f"{count - MOST_REPORTED:,} more: {what}", self.walk.source.name))
         used = None if self.troubles else self.seen_vtables
         last = claim_padding(self.walk, self.sheet, self.columns, self.schema.alignment, end, used)
         reader = Reader(self.sheet, self.schema, self.walk.source.name)
@@ -125,7 +125,7 @@ class _Walker:
         """Claim the offset of the root table, and the file identifier where there is room for one."""
         root = int.from_bytes(self.sheet.bytes_at(0, 4), "little")
         if not 4 <= root <= self.sheet.size - 4:
-            raise FormatError(f"the root table stands at byte {root:,} of {self.sheet.size:,}", self.walk.source.name, 0)
+            raise FormatError(f"the root table is at byte {root:,} of {self.sheet.size:,}", self.walk.source.name, 0)
         self.columns.add_one(0, 4, RegionKind.CONTAINER, self.walk.claims.path("root offset"))
         identifier = self.sheet.bytes_at(4, 4) if root >= 8 else b""
         if identifier and identifier == self.schema.identifier:
@@ -142,13 +142,13 @@ class _Walker:
 
     def _trouble(self, what: str, positions: Positions, error: type[FormatError] = FormatError) -> None:
         self.troubles += len(positions)
-        told = self.told.get(what, 0)
-        self.told[what] = told + len(positions)
-        for position in positions[: max(TOLD - told, 0)].tolist():
+        listed = self.listed.get(what, 0)
+        self.listed[what] = listed + len(positions)
+        for position in positions[: max(MOST_REPORTED - listed, 0)].tolist():
             self.walk.report(error(what, self.walk.source.name, position))
 
     def _outside(self, what: str, holders: Positions, targets: Positions) -> None:
-        """Report offsets that lead out of the buffer. It tells no size of its own: an offset past its end is how truncation shows."""
+        """Report offsets that lead out of the buffer. It says no separate size: an offset past its end is how truncation shows."""
         past = targets > self.sheet.size - 4
         self._trouble(f"{what} leads past the end: the file is truncated or damaged", holders[past], TruncatedError)
         self._trouble(f"{what} leads outside the buffer", holders[~past])
@@ -169,11 +169,11 @@ class _Walker:
         """Claim all tables of a type that are new, and queue what they point to."""
         group = self._fresh(type.name, group)
         inside = (group.positions >= 0) & (group.positions <= self.sheet.size - 4)
-        self._trouble(f"a table {type.name} stands outside the buffer", group.positions[~inside])
+        self._trouble(f"a table {type.name} is outside the buffer", group.positions[~inside])
         group = group.where(inside)
         vtables = group.positions - self.sheet.gather(group.positions, "<i4")
         inside = (vtables >= 0) & (vtables <= self.sheet.size - 4)
-        self._trouble(f"the vtable of a table {type.name} stands outside the buffer", group.positions[~inside])
+        self._trouble(f"the vtable of a table {type.name} is outside the buffer", group.positions[~inside])
         group, vtables = group.where(inside), vtables[inside]
         places, inverse = np.unique(vtables, return_inverse=True)
         order = np.argsort(inverse, kind="stable")
@@ -217,18 +217,18 @@ class _Walker:
             if place >= 4:
                 found.append((item, place))
             elif place:
-                self._trouble(f"the field {item.name} of a table {type.name} stands at {place} in a table of {declared} bytes", where)
+                self._trouble(f"the field {item.name} of a table {type.name} is at {place} in a table of {declared} bytes", where)
         unknown = [place for place in slots[len(type.fields) :] if place]
         if unknown:
             slot = next(slot for slot, place in enumerate(slots) if place and slot >= len(type.fields))
             self._trouble(f"a table {type.name} has a field in slot {slot} that the schema does not know", where)
             unknown = [place for place in unknown if 4 <= place < declared]
-        # Python's builder shares a vtable between tables that differ in size, so that the size says little: take what the fields need.
+        # Python's builder shares a vtable between tables that differ in size, so the size says little: take what the fields need.
         size = max([4, *(place + item.inline_size for item, place in found)])
         return size, found, unknown
 
     def _claim_inline(self, type: TableType, size: int, found: list[tuple[Field, int]], unknown: list[int], group: Group) -> None:
-        """Claim what stands in the tables themselves: the offset of the vtable, numbers, offsets, and the zeros between them."""
+        """Claim what is in the tables themselves: the offset of the vtable, numbers, offsets, and the zeros between them."""
         runs: list[tuple[int, int, RegionKind, str]] = [(0, 4, RegionKind.CONTAINER, "vtable offset")]
         for item, place in found:
             kind = self.labels.kind(type.name, item.name) if item.inline else RegionKind.CONTAINER
@@ -273,7 +273,7 @@ class _Walker:
             self._queue(item.target, Group(targets, self._named(group.paths, item.name)).where(inside))
 
     def _place_of(self, type: TableType, item: Field, found: list[tuple[Field, int]]) -> int | None:
-        """Return the place of a union's type, which stands in the slot before."""
+        """Return the place of a union's type, which is in the slot before."""
         return next((place for other, place in found if other.slot == item.slot - 1), None)
 
     def _union(self, item: Field, group: Group, chosen: Positions) -> None:
@@ -292,7 +292,7 @@ class _Walker:
         size = self.schema.structs[name]
         group = self._fresh(f"struct {name}", group)
         inside = group.positions + size <= self.sheet.size
-        self._trouble(f"a struct {name} stands outside the buffer", group.positions[~inside], TruncatedError)
+        self._trouble(f"a struct {name} is outside the buffer", group.positions[~inside], TruncatedError)
         group = group.where(inside)
         self._spend(size * len(group.positions), 0)
         self.sheet.need_many(group.positions, size)
@@ -302,11 +302,11 @@ class _Walker:
         return self.columns.name(parents, [name] * len(parents))
 
     def _strings(self, kind: RegionKind, group: Group) -> None:
-        """Claim strings: the count, the text and the zero behind it."""
+        """Claim strings: the count, the text and the zero after it."""
         self._spend(4 * len(group.positions), 0)
         group = self._fresh("string", group)
         inside = (group.positions >= 0) & (group.positions <= self.sheet.size - 4)
-        self._trouble("a string stands outside the buffer", group.positions[~inside])
+        self._trouble("a string is outside the buffer", group.positions[~inside])
         group = group.where(inside)
         sizes = self.sheet.gather(group.positions, "<u4")
         ends = group.positions + 4 + sizes
@@ -375,7 +375,7 @@ class _Walker:
             self._queue(item.target, elements.where(inside))
 
     def _union_vectors(self, type: TableType, item: Field, group: Group) -> None:
-        """Claim vectors of unions, whose types stand in a vector of their own (`Group.types`, 0 where there is none)."""
+        """Claim vectors of unions, whose types are in their own vector (`Group.types`, 0 where there is none)."""
         self._spend(4 * len(group.positions), 0)
         group, counts = self._counted(type, item, self._fresh(f"[union {item.target}]", group))
         names = self._named(group.paths, item.name)

@@ -1,4 +1,4 @@
-"""Walks HDF5 files byte by byte, from the file format specification."""
+"""Walk HDF5 files byte by byte, from the file format specification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads fixed and extensible arrays, which index chunks (specification, sections on FAHD and EAHD, appendix C)."""
+"""Read fixed and extensible arrays, which index chunks (specification, sections on FAHD and EAHD, appendix C)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Part = tuple[int, "NDArray[np.uint64]"]
 
 @dataclass(frozen=True, slots=True)
 class _Array:
-    """What the header of an array says of it."""
+    """What the header of an array says about it."""
 
     state: State
     header: int

@@ -1,4 +1,4 @@
-"""Reads attribute messages, wherever they stand (specification, section IV.A.2.m), and claims their parts."""
+"""Read attribute messages, wherever they are (specification, section IV.A.2.m), and claims their parts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class MessageReader:
         self._cache: dict[tuple[int, bytes], tuple[object, int]] = {}
 
     def _no_committed(self, address: int) -> Datatype:
-        raise self.state.error("no committed datatype stands here", self.state.base + address)
+        raise self.state.error("no committed datatype is here", self.state.base + address)
 
     def parse(self, kind: int, body: bytes, offset: int, read: Callable[[Cursor], _Value]) -> tuple[_Value, int]:
         """Return what a message body says and how many of its bytes say it. Raises `FormatError`."""

@@ -1,4 +1,4 @@
-"""Walks v2 B-trees (specification, section III.A.2) and yields their records as bytes."""
+"""Walk v2 B-trees (specification, section III.A.2) and yield their records as bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The records of one node, one after another; ``offset`` is where the first one stands."""
+    """The records of one node, one after another; ``offset`` is where the first one is."""
 
     data: bytes
     count: int
@@ -57,7 +57,7 @@ class BTree2:
         if version != 0:
             raise state.unsupported(f"v2 B-tree version {version} is not read here", cursor.base)
         if kind not in kinds:
-            raise state.error(f"a v2 B-tree of type {kind} stands where one of type {' or '.join(map(str, kinds))} must", cursor.base)
+            raise state.error(f"a v2 B-tree of type {kind} is where one of type {' or '.join(map(str, kinds))} must", cursor.base)
         node_size, record_size, depth = cursor.u32(), cursor.u16(), cursor.u16()
         cursor.skip(2)
         root, root_count, record_count = state.address(cursor), cursor.u16(), state.length(cursor)

@@ -1,4 +1,4 @@
-"""Reads a metadata cache image: structures that stand newer in one block than where they belong (specification, message 0x18)."""
+"""Read a metadata cache image: structures that are newer in one block than where they belong (specification, message 0x18)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verifies the checksums of HDF5 metadata: Jenkins' lookup3 over many structures at once.
+"""Verify the checksums of HDF5 metadata: Jenkins' lookup3 over many structures at once.
 
 Specification, "Metadata checksum": lookup3 ``hashlittle`` with the initial value 0.
 """

@@ -1,4 +1,4 @@
-"""Reads chunk indexes into columns (specification, section III.A and appendix C)."""
+"""Read chunk indexes into columns (specification, section III.A and appendix C)."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class ChunkIndex:
             own, count = data[5], int.from_bytes(data[6:8], "little")
             used = head + count * row.itemsize + (key_size if count else 0)
             if data[:5] != b"TREE\x01" or used > size or (level is not None and own != level):
-                state.survive(state.error("no B-tree node of a dataset stands here", offset))
+                state.survive(state.error("no B-tree node of a dataset is here", offset))
                 continue
             state.claim(offset, used, CONTAINER, path)
             state.claim(offset + used, size - used, FREE, unused)
@@ -192,7 +192,7 @@ class ChunkIndex:
         coordinates[:, axes[0]] = index * np.uint64(self._message.chunk_shape[axes[0]])
         beyond = (coordinates >= np.array(self._space.shape, dtype=np.uint64)).any(axis=1)
         if self._message.index == _IMPLICIT and beyond.any():
-            # All are allocated, for the greatest shape; no element of the dataset stands in these.
+            # All are allocated, for the greatest shape; no element of the dataset is in these.
             path, size = self.state.paths.child(self._path, "chunk beyond the dataset's extent"), self._chunk_size
             self.state.claims.claim_many(rows[beyond, 0].astype(np.int64) + self.state.base, size, FREE.code, path)
             rows, coordinates = rows[~beyond], coordinates[~beyond]

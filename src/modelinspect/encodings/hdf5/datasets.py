@@ -1,4 +1,4 @@
-"""Reads datasets: their layout, their chunks, and where their raw data stand."""
+"""Read datasets: their layout, their chunks, and where their raw data are."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class DatasetReader:
         self._nodes: dict[str, PathId] = {}
 
     def read(self, header: Header, messages: list[Message], path: str, node: PathId, attributes: dict[str, Attribute]) -> Dataset | None:
-        """Read a dataset from the messages of its header; None where it cannot be told what its data are."""
+        """Read a dataset from the messages of its header; None where it cannot be known what its data are."""
         state = self.state
         self.others = []
         parts = _Parts()

@@ -1,4 +1,4 @@
-"""Reads datatype messages (specification, section IV.A.2.d)."""
+"""Read datatype messages (specification, section IV.A.2.d)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NESTING = 32
 
 
 def read_datatype(cursor: Cursor, depth: int = 0) -> Datatype:
-    """Read a datatype and leave the cursor behind it. Raises `FormatError`."""
+    """Read a datatype and leave the cursor after it. Raises `FormatError`."""
     if depth > _NESTING:
         raise cursor.error(f"a datatype is nested deeper than {_NESTING} levels")
     head = cursor.u8()

@@ -1,4 +1,4 @@
-"""Undoes the filters that the standard library can: deflate, shuffle and fletcher32."""
+"""Undo the filters that the standard library can: deflate, shuffle and fletcher32."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 
 
 def decode(data: bytes, filters: tuple[Filter, ...], mask: int, size: int, state: State, offset: int) -> bytes:
-    """Undo a pipeline; the result has ``size`` bytes at the most. Raises `FormatError`."""
+    """Undo a pipeline; the result has ``size`` bytes at most. Raises `FormatError`."""
     state.limits.allow("a filtered block", size, state.limits.block_size, state.name, offset)
     for place in range(len(filters) - 1, -1, -1):
         step = filters[place]

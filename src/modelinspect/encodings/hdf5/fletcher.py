@@ -1,4 +1,4 @@
-"""Verifies the checksum that the fletcher32 filter puts behind a chunk.
+"""Verify the checksum that the fletcher32 filter puts after a chunk.
 
 Specification: H5_checksum_fletcher32 in H5checksum.c and H5Zfletcher32.c of the HDF5 library.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 def without_fletcher32(data: bytes | bytearray) -> bytes | bytearray:
-    """Return what stands before the checksum. Raises `ValueError` where that is wrong; its message tells both sums."""
+    """Return what is before the checksum. Raises `ValueError` where that is wrong; its message says both sums."""
     if len(data) < 4:
         raise ValueError(f"a fletcher32 checksum needs 4 bytes but {len(data)} are left")
     content, stored = data[:-4], data[-4:]

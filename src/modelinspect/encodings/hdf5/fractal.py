@@ -1,4 +1,4 @@
-"""Reads fractal heaps (specification, section III.G): where their managed, huge and tiny objects stand."""
+"""Read fractal heaps (specification, section III.G): where their managed, huge and tiny objects are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class HeapObject:
-    """An object of a fractal heap: its bytes, and where they stand (None: only as filtered, tiny or huge-filtered bytes)."""
+    """An object of a fractal heap: its bytes, and where they are (None: only as filtered, tiny or huge-filtered bytes)."""
 
     data: bytes
     offset: int | None
@@ -30,7 +30,7 @@ class HeapObject:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A direct block: where it begins in the heap's space, its bytes, and where they stand in the file (None: filtered)."""
+    """A direct block: where it begins in the heap's space, its bytes, and where they are in the file (None: filtered)."""
 
     start: int
     data: bytes
@@ -205,7 +205,7 @@ class FractalHeap:
         cursor.skip(1)
         self._own(cursor, start)
         if self._flags & 2:
-            # The checksum stands in the middle and counts as 0 in its own sum.
+            # The checksum is in the middle and counts as 0 in its own sum.
             place = head - 4
             state.verify(data[:place] + b"\0\0\0\0" + data[head:] + data[place:head], what, state.base + address)
         if offset is not None:
@@ -218,7 +218,7 @@ class FractalHeap:
         """Return the object of an id. Raises `FormatError`."""
         state = self.state
         if len(heap_id) < self._id_size or not heap_id or heap_id[0] & 0xC0:
-            raise state.error(f"{heap_id.hex()} is no id of the fractal heap", state.base + self.address)
+            raise state.error(f"{heap_id.hex()} is not an id of the fractal heap", state.base + self.address)
         match heap_id[0] >> 4 & 3:
             case 0:
                 start = int.from_bytes(heap_id[1 : 1 + self._offset_size], "little")

@@ -1,4 +1,4 @@
-"""Reads free-space managers (specification, section III.H)."""
+"""Read free-space managers (specification, section III.H)."""
 
 from __future__ import annotations
 

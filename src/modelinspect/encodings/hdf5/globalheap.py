@@ -1,4 +1,4 @@
-"""Reads global heap collections (specification, section III.E): each object, the free object, and what is left over."""
+"""Read global heap collections (specification, section III.E): each object, the free object, and what is left over."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class GlobalHeaps:
         return self._pointer.size
 
     def pointer(self, data: bytes, index: int) -> tuple[int, int]:
-        """Return collection and index of the id that stands in bytes."""
+        """Return collection and index of the id that is in bytes."""
         collection, number = self._pointer.unpack_from(data, index)
         return collection, number
 
     def is_null(self, collection: int) -> bool:
-        """Tell whether an address says that there is no object."""
+        """Return whether an address says that there is no object."""
         return collection in (0, self.state.undefined)
 
     def collection(self, address: int) -> Collection:
@@ -66,7 +66,7 @@ class GlobalHeaps:
         return known
 
     def object_span(self, collection: int, index: int) -> Span:
-        """Return where an object's data stand. Raises `FormatError`."""
+        """Return where an object's data are. Raises `FormatError`."""
         found = self.collection(collection).objects.get(index)
         if found is None:
             raise self.state.error(f"the global heap collection has no object {index}", self.state.base + collection)

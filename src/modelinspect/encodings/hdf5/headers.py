@@ -1,4 +1,4 @@
-"""Reads object headers of both versions into messages (specification, section IV.A.1), gaps and NIL messages apart."""
+"""Read object headers of both versions into messages (specification, section IV.A.1), gaps and NIL messages apart."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _CONTINUATION = 0x10
 _WIDTH = {2: "H", 4: "I", 8: "Q"}
 
 SHARED = 0x02
-"""The message flag that says: the body tells where the message stands."""
+"""The message flag that says: the body says where the message is."""
 
 
 @dataclass(slots=True)
 class Message:
-    """An object header message; ``offset`` is where its body stands, ``head`` where the message begins."""
+    """An object header message; ``offset`` is where its body is, ``head`` where the message begins."""
 
     kind: int
     flags: int
@@ -83,7 +83,7 @@ def _read_continuation(state: State, header: Header, block: int, size: int) -> l
     if header.version == 1:
         return _old_messages(state, header, data, 0, offset)
     if data[:4] != b"OCHK" or size < 8:
-        raise state.error(f"no {what} stands here", offset)
+        raise state.error(f"no {what} is here", offset)
     state.verify(data, what, offset)
     state.claim(offset, 4, CONTAINER, header.path)
     return _new_messages(state, header, data, 4, offset)
@@ -95,7 +95,7 @@ def _read_old(state: State, header: Header, first: bytes) -> list[tuple[int, int
         version = first[0] if first else 0
         if len(first) >= _PREFIX_1 and first[1] == 0 and 1 < version < 16:
             raise state.unsupported(f"object header version {version} is not read here", offset)
-        raise state.error("no object header stands here", offset)
+        raise state.error("no object header is here", offset)
     size = _PREFIX_1 + int.from_bytes(first[8:12], "little")
     data = _whole(state, header, first, size)
     state.claim(offset, 12, CONTAINER, header.path)
@@ -144,7 +144,7 @@ def _new_messages(state: State, header: Header, data: bytes, index: int, base: i
 def _messages(
     state: State, header: Header, data: bytes, index: int, base: int, layout: Struct, head: int, size: int
 ) -> list[tuple[int, int]]:
-    """Claim the messages of a block up to ``size``, each behind ``head`` bytes, and return the continuation blocks that they name."""
+    """Claim the messages of a block up to ``size``, each after ``head`` bytes, and return the continuation blocks that they name."""
     unpack, messages = layout.unpack_from, header.messages
     continuations: list[tuple[int, int]] = []
     while index + head <= size:

@@ -1,4 +1,4 @@
-"""Reads what object headers of any kind hold: attributes and links, in the header or dense (fractal heap and v2 B-tree)."""
+"""Read what object headers of any kind hold: attributes and links, in the header or dense (fractal heap and v2 B-tree)."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class ObjectMembers:
         return found, rest
 
     def _keep(self, found: dict[str, Attribute], attribute: Attribute, path: str) -> None:
-        """Keep an attribute; of two that share a name, the HDF5 library finds the first. The others stay, by names of their own."""
+        """Keep an attribute; of two that share a name, the HDF5 library finds the first. The others stay, by their own names."""
         name, count = attribute.name, 1
         while name in found:
             count += 1

@@ -1,4 +1,4 @@
-"""Reads the bodies of object header messages (specification, section IV.A.2)."""
+"""Read the bodies of object header messages (specification, section IV.A.2)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MESSAGE_LABELS: tuple[str, ...] = tuple(f"message {number:#06x} {name}" for numb
 
 @dataclass(frozen=True, slots=True)
 class DenseInfo:
-    """Where links or attributes are kept that do not stand in the header: heap and name index, None where there are none."""
+    """Where links or attributes are kept that are not in the header: heap and name index, None where there are none."""
 
     heap: int | None
     name_index: int | None

@@ -1,4 +1,4 @@
-"""Describes an HDF5 file as plain facts: its objects, their types, and where their bytes stand.
+"""Describe an HDF5 file as plain facts: its objects, their types, and where their bytes are.
 
 Every offset counts from the start of the walk's source: base address and user block are applied.
 """
@@ -38,7 +38,7 @@ class TypeClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FloatFormat:
-    """Where sign, exponent and mantissa stand in a floating-point number, in bits from the lowest."""
+    """Where sign, exponent and mantissa are in a floating-point number, in bits from the lowest."""
 
     sign: int
     exponent: int
@@ -90,12 +90,12 @@ class Datatype:
 
     @property
     def is_string(self) -> bool:
-        """Tell whether elements are text, fixed or vlen."""
+        """Return whether elements are text, fixed or vlen."""
         return self.type_class is TypeClass.STRING or self.vlen_string
 
     @property
     def is_bool(self) -> bool:
-        """Tell whether it is the enum that h5py writes for bool."""
+        """Return whether it is the enum that h5py writes for bool."""
         return self.type_class is TypeClass.ENUM and self.values is not None and dict(self.values) == {"FALSE": 0, "TRUE": 1}
 
 
@@ -113,7 +113,7 @@ class Dataspace:
 
 
 class LayoutKind(StrEnum):
-    """Where a dataset's raw data stand."""
+    """Where a dataset's raw data are."""
 
     COMPACT = "compact"
     CONTIGUOUS = "contiguous"
@@ -163,7 +163,7 @@ class HeapReader(Protocol):
     """Finds objects of the global heap."""
 
     def object_span(self, collection: int, index: int) -> Span:
-        """Return where an object's data stand; ``collection`` is an address of the file. Raises `FormatError`."""
+        """Return where an object's data are; ``collection`` is an address of the file. Raises `FormatError`."""
 
     @property
     def offset_size(self) -> int:
@@ -174,8 +174,8 @@ class HeapReader(Protocol):
 class Attribute:
     """An attribute of an object.
 
-    ``span`` is where its data stand (pointers, for vlen data); ``heap_spans`` are the global heap objects that they lead to.
-    ``data`` are the bytes where they stand nowhere as they are (a compressed heap), else None.
+    ``span`` is where its data are (pointers, for vlen data); ``heap_spans`` are the global heap objects that they lead to.
+    ``data`` are the bytes where they are nowhere as they are (a compressed heap), else None.
     """
 
     name: str
@@ -192,7 +192,7 @@ class Attribute:
         return self.dataspace.shape
 
     def read(self, source: Source, limits: Limits) -> bytes:
-        """Return the data as they stand in the file: pointers, for vlen data. Raises `FormatError`."""
+        """Return the data as they are in the file: pointers, for vlen data. Raises `FormatError`."""
         if self.data is not None:
             return self.data
         limits.allow(f"attribute {self.name}", self.span.size, limits.structure_size, source.name, self.span.offset)
@@ -302,7 +302,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Superblock:
-    """The superblock's facts. ``offset`` is where it stands (the user block's size); ``end_of_file`` is where the file should end."""
+    """The superblock's facts. ``offset`` is where it is (the user block's size); ``end_of_file`` is where the file should end."""
 
     version: int
     offset: int
@@ -366,10 +366,10 @@ class Hdf5File:
 
 
 class Hdf5Policy(Protocol):
-    """What a format says of an HDF5 file's objects."""
+    """What a format says about an HDF5 file's objects."""
 
     def attribute_kind(self, object_path: str, name: str) -> RegionKind:
-        """Return the kind of an attribute's data, wherever they stand; ``object_path`` is absolute ("/" is the root)."""
+        """Return the kind of an attribute's data, wherever they are; ``object_path`` is absolute ("/" is the root)."""
 
     def survey(self, file: Hdf5File) -> None:
         """Look at the whole file, once, when its structure is known and before `dataset` is called."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def numbers(columns: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return the little-endian numbers that stand in the rows of a table of bytes."""
+    """Return the little-endian numbers that are in the rows of a table of bytes."""
     import numpy as np
 
     padded = np.zeros((len(columns), 8), dtype=np.uint8)

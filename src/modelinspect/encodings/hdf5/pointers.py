@@ -1,4 +1,4 @@
-"""Finds the global heap objects that elements lead to: vlen data, region references, and what these hold in turn."""
+"""Find the global heap objects that elements lead to: vlen data, region references, and what these hold in turn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NESTING = 32
 
 
 def _places(datatype: Datatype, at: int, heaps: GlobalHeaps) -> list[tuple[int, Datatype]]:
-    """Return where in an element the pointers stand, and the types that hold them."""
+    """Return where in an element the pointers are, and the types that hold them."""
     if not datatype.has_heap_data:
         return []
     match datatype.type_class:

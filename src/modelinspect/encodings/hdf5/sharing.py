@@ -1,4 +1,4 @@
-"""Finds shared messages: committed datatypes, and the shared object header message table (specification, section III.I)."""
+"""Find shared messages: committed datatypes, and the shared object header message table (specification, section III.I)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IN_HEAP = 0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a shared message stands: an object header's address, or an id of the shared message heap."""
+    """Where a shared message is: an object header's address, or an id of the shared message heap."""
 
     header: int | None
     heap_id: bytes | None
@@ -115,7 +115,7 @@ class SharedMessages:
         raise self.state.error(f"no shared message index holds messages of type {message_type:#06x}")
 
     def first_use(self, message_type: int, heap_id: bytes) -> bool:
-        """Tell whether the message was not met before, so that its bytes are yet to be claimed."""
+        """Return whether the message was not met before, so its bytes are yet to be claimed."""
         key = heap_id + bytes((message_type,))
         known = key in self._claimed
         self._claimed.add(key)

@@ -1,4 +1,4 @@
-"""Holds what every part of an HDF5 walk shares: bytes by address, claims, trouble, checksums, totals."""
+"""What every part of an HDF5 walk shares: bytes by address, claims, trouble, checksums, totals."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class State:
             self.claim(offset + used, size - used, FREE, self.paths.child(path, "unused"))
 
     def fill(self, offset: int, size: int, path: PathId) -> None:
-        """Say what stands where nobody claims, if the whole file could be read."""
+        """Say what is where nobody claims, if the whole file could be read."""
         if size > 0:
             self._fills.append((offset, size, path))
 
@@ -176,7 +176,7 @@ class State:
                 self.claims.fill(offset, size, FREE, path)
 
     def enter(self, address: int, what: str) -> None:
-        """Note a structure that belongs to one object alone. Raises `FormatError` where another one led to it before."""
+        """Note a structure that belongs to a single object. Raises `FormatError` where another one led to it before."""
         if address in self._entered:
             raise FormatError(f"a {what} belongs to two objects", self.name, self.base + address)
         self._entered.add(address)

@@ -1,4 +1,4 @@
-"""Reads the superblock: where the file begins, how long its numbers are, and where its root is."""
+"""Read the superblock: where the file begins, how long its numbers are, and where its root is."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def read_superblock(source: Source) -> tuple[Superblock, Roots, bytes]:
     """Read the superblock. Raises `FormatError` where there is none or it cannot be read."""
     offset = find_signature(source)
     if offset is None:
-        raise FormatError("no HDF5 signature stands at byte 0, 512, 1024, …", source.name, 0)
+        raise FormatError("no HDF5 signature is at byte 0, 512, 1024, …", source.name, 0)
     cursor = Cursor(source.read_at(offset, min(192, source.size - offset)), source.name, offset, "superblock")
     cursor.skip(len(SIGNATURE))
     version = cursor.u8()
     if version > 3:
         raise UnsupportedFeatureError(f"superblock version {version} is not read here", source.name, offset + 8)
     offset_size, length_size, roots, base, root = _read_old(cursor, version) if version < 2 else _read_new(cursor)
-    # A file that was moved within its file (a user block added by hand) is read from where its signature stands.
+    # A file that was moved within its file (a user block added by hand) is read from where its signature is.
     end = roots.stored_end + offset - base
     return (
         Superblock(version, offset, cursor.index, base, end, offset_size, length_size, root),

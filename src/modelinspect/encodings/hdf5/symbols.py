@@ -1,4 +1,4 @@
-"""Walks groups of the first kind: v1 B-tree, symbol table nodes, local heap (specification, sections III.A.1, B to D)."""
+"""Walk groups of the first kind: v1 B-tree, symbol table nodes, local heap (specification, sections III.A.1, B to D)."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class SymbolTable:
         offset = state.base + address
         signature, kind, own_level, count, _left, _right = head.unpack_from(data)
         if signature != b"TREE" or kind != 0:
-            raise state.error("no B-tree node of a group stands here", offset)
+            raise state.error("no B-tree node of a group is here", offset)
         if level is not None and own_level != level:
             raise state.error(f"a B-tree node has level {own_level} below level {level + 1}", offset)
         step = state.length_size + state.offset_size
@@ -184,7 +184,7 @@ class SymbolTable:
         data = state.read(address, self._leaf_size, "symbol table node")
         offset = state.base + address
         if data[:4] != b"SNOD" or data[4] != 1:
-            raise state.error("no symbol table node stands here", offset)
+            raise state.error("no symbol table node is here", offset)
         count = int.from_bytes(data[6:8], "little")
         step = 2 * state.offset_size + 24
         used = _NODE_HEAD + count * step

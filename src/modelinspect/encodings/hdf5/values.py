@@ -1,4 +1,4 @@
-"""Decodes the values of attributes into plain Python."""
+"""Decode the values of attributes into plain Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError, UnsupportedFeatureError
 
 _MAX_VALUES = 1_000_000
-"""Elements of an attribute's value that are decoded at the most."""
+"""Elements of an attribute's value that are decoded at most."""
 _IEEE = {
     2: ("e", FloatFormat(15, 10, 5, 0, 10, 15)),
     4: ("f", FloatFormat(31, 23, 8, 0, 23, 127)),

@@ -1,4 +1,4 @@
-"""Walks an HDF5 file from its superblock on: every object once, in the order of its links' names."""
+"""Walk an HDF5 file from its superblock on: every object once, in the order of its links' names."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Frame:
 
 
 def read_frame(source: Source, offset: int, size: int, kind: FrameKind, limits: Limits) -> Frame:
-    """Read the frame at ``[offset, offset + size)``. Raises `FormatError`; a wrong checksum is not raised, but told."""
+    """Read the frame at ``[offset, offset + size)``. Raises `FormatError`; a wrong checksum is not raised, but reported."""
     import google_crc32c
 
     limits.allow("a node", size, limits.block_size, source.name, offset)

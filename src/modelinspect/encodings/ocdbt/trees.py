@@ -8,7 +8,7 @@ from modelinspect.encodings.ocdbt.cursor import OcdbtCursor
 from modelinspect.errors import Code, FormatError
 
 NUMBERED = 1
-"""The kind of manifest that leaves its versions to files of their own."""
+"""The kind of manifest that leaves its versions to their own files."""
 _ZSTD = 1
 _ABSENT = (1 << 64) - 1
 """The offset and size of the root of a generation without keys (IndirectDataReference::Missing)."""
@@ -47,7 +47,7 @@ class VersionNode:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The configuration and the version tree's root. ``is_numbered`` says that the versions are in files of their own."""
+    """The configuration and the version tree's root. ``is_numbered`` says that the versions are in their own files."""
 
     uuid: bytes
     is_numbered: bool
@@ -110,7 +110,7 @@ def _read_files(cursor: OcdbtCursor, base: str) -> _Files:
 
 
 def _prefixes(cursor: OcdbtCursor, count: int) -> list[int]:
-    """Read the lengths that each item shares with the one before; the first shares nothing, and none is stored for it."""
+    """Read the lengths that each item shares with the previous one; the first shares nothing, and none is stored for it."""
     return [0, *cursor.varints(count - 1)] if count else []
 
 

@@ -1,4 +1,4 @@
-"""Reads protocol buffers: by a schema of ours, span by span, and through classes of the protobuf package."""
+"""Read protocol buffers: by a schema of ours, span by span, and through classes of the protobuf package."""
 
 from __future__ import annotations
 

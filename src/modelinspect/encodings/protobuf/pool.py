@@ -1,4 +1,4 @@
-"""Builds the protobuf package's message classes from our schema, in a pool of its own.
+"""Build the protobuf package's message classes from our schema, in its own pool.
 
 TensorFlow registers messages of the same names in the package's default pool; a second registration there would end in an
 error, whichever came first. A private pool knows nothing of it.
@@ -25,7 +25,7 @@ PACKAGES = (
     "third_party.py.tf_keras.protobuf",
     "proto_splitter",
 )
-"""The packages of the schema, each behind those that it needs."""
+"""The packages of the schema, each after those that it needs."""
 
 
 def message_class(name: str) -> type[Message]:

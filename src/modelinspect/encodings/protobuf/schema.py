@@ -58,12 +58,12 @@ class Field:
 
     @property
     def packable(self) -> bool:
-        """Tell whether the values may also stand packed, in one run of bytes."""
+        """Return whether the values may also be packed, in one run of bytes."""
         return self.repeated and self.wire is not WireType.BYTES
 
     @property
     def is_map(self) -> bool:
-        """Tell whether the field is a map."""
+        """Return whether the field is a map."""
         return self.message is not None and self.message.is_entry
 
 

@@ -1,4 +1,4 @@
-"""Splits the text form of protocol buffers into tokens (https://protobuf.dev/reference/protobuf/textformat-spec)."""
+"""Split the text form of protocol buffers into tokens (https://protobuf.dev/reference/protobuf/textformat-spec)."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ _LETTERS = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t
 
 
 def tokens(data: bytes, member: str = "") -> Iterator[Token]:
-    """Yield the tokens in order; between them stand spaces and comments. Raises `FormatError` at what is no token."""
+    """Yield the tokens in order; between them are spaces and comments. Raises `FormatError` at what is not a token."""
     place = skip_space(data, 0)
     while place < len(data):
         found = _TOKEN.match(data, place)
         if found is None or found.lastgroup is None:
-            raise FormatError(f"{data[place : place + 8]!r} is no token of the text format", member, place)
+            raise FormatError(f"{data[place : place + 8]!r} is not a token of the text format", member, place)
         yield Token(TokenKind(found.lastgroup), place, found.end(), found.group().decode("latin-1"))
         place = skip_space(data, found.end())
 
 
 def skip_space(data: bytes, place: int) -> int:
-    """Return the index behind spaces and comments."""
+    """Return the index after spaces and comments."""
     found = _SPACE.match(data, place)
     return place if found is None else found.end()
 

@@ -1,7 +1,7 @@
-"""Reads the wire format of protocol buffers: tags, varints, lengths and groups (https://protobuf.dev/programming-guides/encoding).
+"""Read the wire format of protocol buffers: tags, varints, lengths and groups (https://protobuf.dev/programming-guides/encoding).
 
 Fields come as tuples (offset of the tag, tag, offset of the value, end of the value), the tag being
-``number << 3 | wire type``. A group's value ends behind its end tag. Varints need not be the shortest that there are.
+``number << 3 | wire type``. A group's value ends after its end tag. Varints need not be the shortest that there are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from modelinspect.sources.base import Source
 FieldAt = tuple[int, int, int, int]
 
 NESTING = 100
-"""Messages inside messages: what protobuf's own readers accept at the most (io::CodedInputStream, default recursion limit)."""
+"""Messages inside messages: what protobuf's own readers accept at most (io::CodedInputStream, default recursion limit)."""
 VARINT = 10
 """The bytes of the longest varint."""
 HEADER = 2 * VARINT
@@ -37,7 +37,7 @@ class Malformed(Exception):  # noqa: N818 - never leaves the package: `at` turns
 
 
 def read_varint(data: bytes, index: int, end: int) -> tuple[int, int]:
-    """Return a varint, cut to 64 bits, and the index behind it. Raises `Malformed`."""
+    """Return a varint, cut to 64 bits, and the index after it. Raises `Malformed`."""
     value = shift = 0
     for place in range(index, min(end, index + VARINT)):
         byte = data[place]
@@ -143,7 +143,7 @@ def _check_packed(data: bytes, begin: int, stop: int, wire: WireType, start: int
         if stop > begin and data[stop - 1] >= 0x80:
             raise Malformed("the last packed varint does not end", start)
     elif (stop - begin) % (8 if wire is WireType.FIXED64 else 4):
-        raise Malformed(f"{stop - begin:,} packed bytes are no whole number of values", start)
+        raise Malformed(f"{stop - begin:,} packed bytes are not a whole number of values", start)
 
 
 def first_bytes(data: bytes, number: int) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Reads one block of a table: entries that share key prefixes, and restart points.
+"""Read one block of a table: entries that share key prefixes, and restart points.
 
 Specification: google/leveldb, doc/table_format.md and table/block.cc; tsl/lib/io/block.cc.
 """
@@ -40,7 +40,7 @@ class KeyBudget:
 
 
 def varint32(data: bytes, index: int) -> tuple[int, int]:
-    """Return the varint at an index and the index behind it. Raises `FormatError` where none ends within five bytes."""
+    """Return the varint at an index and the index after it. Raises `FormatError` where none ends within five bytes."""
     value = shift = 0
     while index < len(data) and shift < 35:
         byte = data[index]

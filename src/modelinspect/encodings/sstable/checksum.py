@@ -1,4 +1,4 @@
-"""Computes the masked checksum that TensorFlow stores."""
+"""Compute the masked checksum that TensorFlow stores."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def masked_crc32c(data: bytes) -> int:
 
 
 def extended(checksum: int, data: bytes) -> int:
-    """Return the unmasked CRC-32C of bytes behind those that ``checksum`` is of; begin with 0."""
+    """Return the unmasked CRC-32C of bytes after those that ``checksum`` is of; begin with 0."""
     return int(google_crc32c.extend(checksum, data))

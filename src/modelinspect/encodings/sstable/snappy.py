@@ -1,4 +1,4 @@
-"""Tells which stored byte of a Snappy block each decoded byte comes from.
+"""Which stored byte of a Snappy block each decoded byte comes from.
 
 Specification: google/snappy, format_description.txt.
 """
@@ -20,7 +20,7 @@ class Positions:
         _, index = read_preamble(data)
         self._decoded = [0]
         self._stored = [0]
-        self._literal = [0]  # how many bytes of the element's output stand in it as they are
+        self._literal = [0]  # how many bytes of the element's output are in it as they are
         written = 0
         while index < len(data):
             tag = data[index]

@@ -1,4 +1,4 @@
-"""Walks TensorFlow's table format: blocks of sorted entries, an index of the blocks, a footer.
+"""Walk TensorFlow's table format: blocks of sorted entries, an index of the blocks, a footer.
 
 Specification: google/leveldb, doc/table_format.md; tsl/lib/io/{format.h,format.cc,table.cc}.
 """
@@ -37,7 +37,7 @@ class Block:
     """A block of the table: its contents decoded, and the map on which they are claimed.
 
     Offsets of ``contents`` and ``claims`` agree. ``place`` is the offset of the contents in the table, None where the
-    block is compressed. ``stored`` tells which bytes of the table hold a span of the contents.
+    block is compressed. ``stored`` means which bytes of the table hold a span of the contents.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Table:
 
     ``name_key`` names an entry in paths. ``lazy`` leaves the contents of uncompressed data blocks unread but for entry
     headers and keys, and their checksums unverified: for tables whose values are weights. After `entries`, ``complete``
-    tells whether everything could be read, and ``unreferenced`` how many bytes belong to no block.
+    says whether everything could be read, and ``unreferenced`` how many bytes belong to no block.
     """
 
     def __init__(self, walk: Walk, name_key: Callable[[bytes], str], *, lazy: bool = False) -> None:
@@ -152,7 +152,7 @@ class Table:
         return Span(offset, size)
 
     def _read_index(self, handle: Span) -> Iterator[Span]:
-        """Yield where the data blocks stand. Raises `FormatError` where the index block cannot be opened."""
+        """Yield where the data blocks are. Raises `FormatError` where the index block cannot be opened."""
         records = self._read_block("index block", handle, lazy=False)
         while True:
             try:
@@ -168,7 +168,7 @@ class Table:
             try:
                 data_block = self._read_handle(cursor)
                 if cursor.left:
-                    raise cursor.error(f"{cursor.left} bytes stand behind a block handle")
+                    raise cursor.error(f"{cursor.left} bytes are after a block handle")
             except FormatError as error:
                 self._survive(self._outer(error, block))
                 continue
@@ -232,7 +232,7 @@ class Table:
     def _claim_entry(self, record: Record, block: Block) -> Entry:
         claims = block.claims
         name = self._name_key(record.key)
-        # Keys are unique in a table that holds to its order, so that a path need not be looked up.
+        # Keys are unique in a table that holds to its order, so a path need not be looked up.
         has_key = record.value_offset > record.key_offset
         path = claims.paths.add_below(block.path, name, _KEYED if has_key else _KEYED[:1])
         claims.claim(record.offset, record.key_offset - record.offset, RegionKind.CONTAINER, PathId(path + 1))

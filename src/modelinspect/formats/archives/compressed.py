@@ -1,7 +1,7 @@
-"""Opens compressed runs as sites of their own, and shares their stored bytes out over what they decode to.
+"""Open compressed runs as their own sites, and share their stored bytes out over what they decode to.
 
 A compressed run has two maps. Parsers claim on the *logical* one, of the decoded bytes. When all are through, each of its
-regions gets the stored bytes that the decoder had to consume between the region's borders, so that the totals are exact.
+regions gets the stored bytes that the decoder had to consume between the region's borders, so the totals are exact.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def open_compressed(site: Site, run: Span, source: DecompressedSource, codec: Co
 
     Its regions become regions of the outer site below ``path`` when parsing finishes.
     """
-    # An offset makes the name of this member, which the finished artifact does not have, one of its own.
+    # An offset makes the name of this member, which the finished artifact does not have, unique.
     member = f"{source.name} at {site.claims.base + run.offset}"
     claims = ByteMapBuilder(member, source.size, site.limits)
     step = DecompressStep(run.offset, run.size, codec.value, source.size)
@@ -117,14 +117,14 @@ class _Share:
         return [self.outer.extent(begin, end - begin, encoding) for begin, end in pairs if begin < end]
 
     def _finish_run(self, stored_end: int) -> None:
-        """Say what is wrong with the run, and what the bytes behind its stream are."""
+        """Say what is wrong with the run, and what the bytes after its stream are."""
         failure = self.source.failure
         if failure is not None:
             self.outer.diagnose(failure.problem, self.run.offset + stored_end, Severity.ERROR, failure.code)
         elif stored_end < self.run.size and self.codec is not Codec.GZIP:
             left = self.run.size - stored_end
             offset = self.run.offset + stored_end
-            self.outer.diagnose(f"{left:,} bytes stand behind the end of the deflate stream", offset)
+            self.outer.diagnose(f"{left:,} bytes are after the end of the deflate stream", offset)
             path = self.outer.claims.paths.child(self.path, "trailing bytes")
             self.outer.claims.claim(offset, left, RegionKind.FREE, path)
 

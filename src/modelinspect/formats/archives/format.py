@@ -1,4 +1,4 @@
-"""Opens the artifact that a ``.gz``, ``.zip``, ``.tar`` or ``.tar.gz`` wraps; its format is the inner one's."""
+"""Open the artifact that a ``.gz``, ``.zip``, ``.tar`` or ``.tar.gz`` wraps; its format is the inner one's."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class ArchiveFormat:
     """Never the artifact's: `parse` returns what the archive holds."""
 
     def detect(self, parsing: Parsing) -> bool:
-        """Tell whether the primary file is an archive, by its first or last bytes."""
+        """Return whether the primary file is an archive, by its first or last bytes."""
         return parsing.primary is not None and _kind(parsing.files.open(parsing.primary)) is not None
 
     def parse(self, parsing: Parsing) -> FormatName:
-        """Open the archive, and parse what it holds. Raises `UnknownFormatError` where that is no model."""
+        """Open the archive, and parse what it holds. Raises `UnknownFormatError` where that is not a model."""
         name = parsing.primary or ""
         site = parsing.open(name)
         parsing.limits.allow("opening archives in archives", archive_depth(parsing) + 1, parsing.limits.archive_nesting, site.source.name)
@@ -70,7 +70,7 @@ def _kind(source: Source) -> str | None:
 
 
 def _ends_as_zip(source: Source) -> bool:
-    """Tell whether a directory of members stands before an end record: four bytes alone may be anything."""
+    """Return whether a directory of members is before an end record: four bytes by themselves may be anything."""
     offset = zip.find_end_record(source)
     if offset is None:
         return False

@@ -1,4 +1,4 @@
-"""Lets a format parse the files of an archive as if they lay in a folder."""
+"""Let a format parse the files of an archive as if they lay in a folder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Packed:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether a parser works on its bytes."""
+        """Return whether a parser works on its bytes."""
         return self._site is not None
 
     def source(self) -> Source:
@@ -110,7 +110,7 @@ def _from_tar(site: Site, member: TarMember) -> Packed:
 
 
 def claim_rest(site: Site, directory: ZipDirectory | TarDirectory, files: Mapping[str, Packed]) -> None:
-    """Label the members that no parser opened: files of their own are assets, what cannot be read is nobody's."""
+    """Label the members that no parser opened: their own files are assets, what cannot be read is nobody's."""
     for name, packed in files.items():
         if packed.problem:
             place = None if packed.run is None else packed.run.offset
@@ -124,7 +124,7 @@ def claim_rest(site: Site, directory: ZipDirectory | TarDirectory, files: Mappin
 
 
 class NestedParsing(Parsing):
-    """Files within a member as a parsing of their own; what it finds goes to the parsing of the whole artifact.
+    """Files within a member as their own parsing; what it finds goes to the parsing of the whole artifact.
 
     ``files`` are the archive's by the name that they have here; ``primary`` one of them, whose neighbours the others are.
     """

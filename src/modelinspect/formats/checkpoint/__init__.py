@@ -1,4 +1,4 @@
-"""Reads checkpoints: TensorBundles by any of their files, directories of them, and V1 checkpoints."""
+"""Read checkpoints: TensorBundles by any of their files, directories of them, and V1 checkpoints."""
 
 from modelinspect.formats.checkpoint.bundle import Bundle, BundleEntry
 from modelinspect.formats.checkpoint.format import FORMAT

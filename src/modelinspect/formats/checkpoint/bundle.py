@@ -1,4 +1,4 @@
-"""Reads a TensorBundle: an index of tensors, and the shards that hold their bytes.
+"""Read a TensorBundle: an index of tensors, and the shards that hold their bytes.
 
 Specification: tensorflow/core/protobuf/tensor_bundle.proto, tensorflow/core/util/tensor_bundle/tensor_bundle.cc.
 """
@@ -33,7 +33,7 @@ SHARD = re.compile(r"(?P<prefix>.*)\.data-(?P<shard>\d{5,})-of-(?P<count>\d{5,})
 
 @dataclass(slots=True)
 class BundleEntry:
-    """What the index says of one tensor, or of one slice of it.
+    """What the index says about one tensor, or of one slice of it.
 
     ``name`` is the key, for a slice that of its tensor. ``slices`` are those of a partitioned tensor, which has no bytes of
     its own. ``tensor`` is the id in the artifact; None for slices, for the object graph and for layer configurations.
@@ -52,7 +52,7 @@ class BundleEntry:
 
 @dataclass(slots=True)
 class Bundle:
-    """A TensorBundle as its index tells it. ``shards`` are the listed files by number."""
+    """A TensorBundle as its index lists it. ``shards`` are the listed files by number."""
 
     index: str
     prefix: str
@@ -66,7 +66,7 @@ class Bundle:
     facts: Facts = field(default_factory=Facts)
     unreferenced: int = 0
     complete: bool = True
-    """Whether all of the index could be read, so that what no entry names is nobody's."""
+    """Whether all of the index could be read, so what no entry names is nobody's."""
 
 
 def read_index(parsing: Parsing, index: str, shard_names: Iterable[str]) -> Bundle:
@@ -177,8 +177,8 @@ def expected_size(dtype: DType, shape: tuple[int, ...]) -> int | None:
 def duplicates(entries: Iterable[BundleEntry], names: Mapping[TensorId, str]) -> tuple[tuple[str, ...], ...]:
     """Return the groups of tensors that agree in type, shape, size and CRC-32C; ``names`` by tensor id. No data is read.
 
-    Single elements are left out, and so are tensors of zeros or ones alone, which their checksum betrays: equal counters and
-    fresh biases are no copies of each other.
+    Single elements are left out, and so are tensors of only zeros or only ones, which their checksum betrays: equal counters and
+    fresh biases are not copies of each other.
     """
     groups: dict[tuple[DType, tuple[int, ...], int, int], list[str]] = {}
     for entry in entries:

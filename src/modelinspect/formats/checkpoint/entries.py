@@ -1,4 +1,4 @@
-"""Reads the entries of an index as TensorFlow writes them: known fields of BundleEntryProto, each at the most once.
+"""Read the entries of an index as TensorFlow writes them: known fields of BundleEntryProto, each at most once.
 
 An index may have a million entries. What they say is read here without the protobuf package, which reads all others.
 """

@@ -1,4 +1,4 @@
-"""Recognises checkpoints and finds the files that belong to them."""
+"""Recognize checkpoints and find the files that belong to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CheckpointFormat:
     name = FormatName.CHECKPOINT
 
     def detect(self, parsing: Parsing) -> bool:
-        """Tell whether a file is part of a checkpoint, or a directory holds one."""
+        """Return whether a file is part of a checkpoint, or a directory holds one."""
         name = parsing.primary
         if name is None:
             names = parsing.names()
@@ -69,7 +69,7 @@ def _is_v1(parsing: Parsing, name: str) -> bool:
 
 
 def _shards(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the listed shards by prefix, whatever count they bear."""
+    """Return the listed shards by prefix, whatever count they have."""
     found: dict[str, list[str]] = {}
     for name in names:
         match = SHARD.fullmatch(name)
@@ -79,7 +79,7 @@ def _shards(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _indexes(parsing: Parsing, names: Sequence[str], shards: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the names of indexes: tables, or broken ones that shards stand beside."""
+    """Return the names of indexes: tables, or broken ones that shards are beside."""
     named = (name for name in names if name.endswith(INDEX))
     return [name for name in named if name.removesuffix(INDEX) in shards or _ends_with_magic(parsing, name)]
 
@@ -147,7 +147,7 @@ def _merge(parsing: Parsing, facts: Facts) -> None:
 
 
 def _map_other(parsing: Parsing, name: str) -> None:
-    """Label a file of a checkpoint directory that is no part of a bundle."""
+    """Label a file of a checkpoint directory that is not a part of a bundle."""
     if name.rpartition("/")[2] == STATE and is_state(parsing, name):
         parsing.facts.setdefault("latest_checkpoint", read_state(parsing, name).latest)
         return
@@ -162,7 +162,7 @@ def _map_other(parsing: Parsing, name: str) -> None:
 
 
 def _parse_state(parsing: Parsing, name: str) -> None:
-    """Map the text file ``checkpoint`` and the checkpoint that it names as the latest, where that stands beside it."""
+    """Map the text file ``checkpoint`` and the checkpoint that it names as the latest, where that is beside it."""
     state = read_state(parsing, name)
     names = parsing.neighbours()
     parsing.facts["latest_checkpoint"] = state.latest

@@ -1,4 +1,4 @@
-"""Tells what variables are for by the names that TensorFlow 1 gives them, where no object graph says it.
+"""What variables are for by the names that TensorFlow 1 gives them, where no object graph says it.
 
 Specification: the slot creators of tensorflow/python/training (slot_creator.py, moving_averages.py) and the optimizers of
 BERT, T5 and LAMB; tensorflow/contrib/model_pruning.
@@ -16,7 +16,7 @@ _SLOT = re.compile(
     r"(?P<of>.+)(?:/(?P<slot>Adam|AdamW|AdaMax|NAdam|AMSGrad|Momentum|RMSProp|Adagrad|AdagradDA|Adadelta|Ftrl|SGD|LAMB|LARS"
     r"|Adafactor|ProximalAdagrad|GGT|Shampoo)(?:_\d+)?|/(?P<own>adam_[mv]|lamb_[mv]|adafactor_v[rc]?)|(?P<t5>_slot_(?:v[rc]?|m)))"
 )
-"""An optimizer's name behind the variable's, with _1, _2 for its further slots."""
+"""An optimizer's name after the variable's, with _1, _2 for its further slots."""
 _AVERAGE = re.compile(r"(?P<of>.+)/ExponentialMovingAverage(?:_\d+)?")
 _POWER = re.compile(r"(?:.*/)?beta[12]_power(?:_\d+)?")
 _COUNTER = re.compile(r"(?:.*/)?(?:global_step|save_counter|step|train_step)")

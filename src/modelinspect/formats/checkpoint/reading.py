@@ -1,4 +1,4 @@
-"""Reads a whole bundle into an artifact: index, shards, tensors with what they are for, facts."""
+"""Read a whole bundle into an artifact: index, shards, tensors with what they are for, facts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_bundle(parsing: Parsing, index: str, shard_names: Iterable[str], name_p
     ``duplicate_tensors`` (groups of names that agree in type, shape, size and CRC), ``slot_variables`` (for each slot,
     average and mask: ``tensor``, ``purpose`` and the tensor that it is ``of``), ``variable_names`` (the variables' own names
     by tensor, ``dense/kernel``), ``unreferenced_bytes``, ``shards``, ...
-    Tensors are named by their keys behind ``name_prefix``.
+    Tensors are named by their keys after ``name_prefix``.
     """
     names = tuple(shard_names)
     bundle = read_index(parsing, index, names)

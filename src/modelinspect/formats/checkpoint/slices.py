@@ -1,4 +1,4 @@
-"""Puts the slices of a partitioned tensor together.
+"""Put the slices of a partitioned tensor together.
 
 Specification: tensorflow/core/framework/tensor_slice.proto, tensorflow/core/util/saved_tensor_slice_util.cc
 (EncodeTensorNameSlice), tsl/lib/strings/ordered_code.cc.
@@ -18,7 +18,7 @@ FULL = -1
 """The length of an extent that covers its whole dimension."""
 _RUNS_MOST = 100_000
 _STRING = re.compile(rb"((?:[^\x00\xff]|\x00\xff|\xff\x00)*)\x00\x01", re.DOTALL)
-"""Bytes that end with 00 01; 00 stands as 00 ff and ff as ff 00."""
+"""Bytes that end with 00 01; 00 is as 00 ff and ff as ff 00."""
 _ESCAPE = re.compile(rb"\x00\xff|\xff\x00", re.DOTALL)
 
 
@@ -52,10 +52,10 @@ def from_proto(proto: Any) -> TensorSlice:
 
 
 def decode_key(key: bytes) -> tuple[str, TensorSlice]:
-    """Return the tensor's name and the slice that an ordered-code key tells of. Raises `FormatError`."""
+    """Return the tensor's name and the slice that an ordered-code key describes. Raises `FormatError`."""
     zero, index = _number(key, 0)
     if zero != 0:
-        raise FormatError(f"the key {key[:80]!r} is no tensor slice")
+        raise FormatError(f"the key {key[:80]!r} is not a tensor slice")
     escaped = _STRING.match(key, index)
     if escaped is None:
         raise FormatError(f"the name in the key {key[:80]!r} does not end")
@@ -97,7 +97,7 @@ def _signed(key: bytes, index: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Elements of a tensor that stand one after another: their first index in row-major order, and where they are stored."""
+    """Elements of a tensor that are one after another: their first index in row-major order, and where they are stored."""
 
     element: int
     count: int
@@ -133,7 +133,7 @@ def runs(shape: tuple[int, ...], parts: Sequence[TensorSlice]) -> list[Run] | No
 
 
 def _starts(shape: tuple[int, ...], box: TensorSlice, axis: int) -> Iterator[int]:
-    """Yield the row-major index at which each run of a slice begins; runs go along ``axis`` and those behind it."""
+    """Yield the row-major index at which each run of a slice begins; runs go along ``axis`` and those after it."""
     strides = [prod(shape[dimension + 1 :]) for dimension in range(len(shape))]
     base = sum(start * stride for start, stride in zip(box.starts, strides, strict=True))
     outer = box.lengths[:axis]

@@ -1,4 +1,4 @@
-"""Reads the text file that names a directory's checkpoints.
+"""Read the text file that names a directory's checkpoints.
 
 Specification: tensorflow/python/training/checkpoint_state.proto, in protobuf's text format.
 """
@@ -25,7 +25,7 @@ class State:
 
 
 def is_state(parsing: Parsing, name: str) -> bool:
-    """Tell whether a file begins as the text format of a CheckpointState does."""
+    """Return whether a file begins as the text format of a CheckpointState does."""
     return _LATEST.search(parsing.peek(name, _HEAD)) is not None
 
 

@@ -1,4 +1,4 @@
-"""Maps tensors whose elements differ in size: strings and variants.
+"""Map tensors whose elements differ in size: strings and variants.
 
 Specification: tensorflow/core/util/tensor_bundle/tensor_bundle.cc (WriteStringTensor, WriteVariantTensor).
 """
@@ -23,19 +23,19 @@ _PIECE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Strings:
-    """The elements of a string tensor: where their bytes stand, one after another."""
+    """The elements of a string tensor: where their bytes are, one after another."""
 
     span: Span
     sizes: array[int]
 
     def spans(self) -> list[Span]:
-        """Return where each element stands."""
+        """Return where each element is."""
         ends = accumulate(self.sizes, initial=self.span.offset)
         return [Span(offset, size) for offset, size in zip(ends, self.sizes, strict=False)]
 
 
 def read_strings(site: Site, span: Span, count: int, order: ByteOrder, path: PathId) -> Strings:
-    """Claim the lengths and their checksum, and return where the elements stand; these are not read. Raises `FormatError`."""
+    """Claim the lengths and their checksum, and return where the elements are; these are not read. Raises `FormatError`."""
     reader = _Varints(site, span)
     if count > span.size:
         raise FormatError(f"{count:,} strings do not fit {span.size:,} bytes", site.source.name, span.offset)
@@ -67,7 +67,7 @@ def lengths_checksum(sizes: array[int], order: ByteOrder) -> int:
 
 
 def claim_variants(site: Site, span: Span, count: int, path: PathId, tensor: TensorId = NO_TENSOR) -> list[Span]:
-    """Claim the messages of a variant tensor, each behind its length and before its checksum; return where they stand."""
+    """Claim the messages of a variant tensor, each after its length and before its checksum; return where they are."""
     claims = site.claims
     length, message, checksum = (claims.paths.child(path, name) for name in ("length", "VariantTensorDataProto", "crc32c"))
     found: list[Span] = []
@@ -83,7 +83,7 @@ def claim_variants(site: Site, span: Span, count: int, path: PathId, tensor: Ten
         found.append(Span(reader.offset, size))
         offset = reader.offset + size + _CHECKSUM_SIZE
     if offset != span.end:
-        raise FormatError(f"{span.end - offset:,} bytes stand behind the variants of a tensor", site.source.name, offset)
+        raise FormatError(f"{span.end - offset:,} bytes are after the variants of a tensor", site.source.name, offset)
     return found
 
 
@@ -120,7 +120,7 @@ class _Varints:
 
     def _load(self) -> None:
         self._start, self._index = self.offset, 0
-        # Lengths are few bytes: the first piece is small, so that no elements are read with them.
+        # Lengths are few bytes: the first piece is small, so no elements are read with them.
         size = min(_PIECE if self._data else 16, self._span.end - self._start)
         if size <= 0:
             raise FormatError("the lengths of strings do not end within their tensor", self._site.source.name, self._start)

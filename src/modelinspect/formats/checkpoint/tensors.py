@@ -1,4 +1,4 @@
-"""Maps the shards of a bundle: turns index entries into tensors and claims their bytes, without reading them."""
+"""Map the shards of a bundle: turns index entries into tensors and claims their bytes, without reading them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from modelinspect.formats.graph.object_graph import TABLE_SUFFIXES, Use
 VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 """What the key of an object's variable ends in."""
 PADDING_MOST = 4096
-"""A longer gap is no alignment."""
+"""A longer gap is not an alignment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The bytes of an entry that are there, and what tells why they cannot be read as numbers."""
+    """The bytes of an entry that are there, and what says why they cannot be read as numbers."""
 
     site: Site
     spans: tuple[Span, ...]
@@ -204,7 +204,7 @@ class Placer:
         return parts[0] if len(parts) == 1 else JoinedPayload(parts)
 
     def _add_claimed(self, entry: BundleEntry, stored: Stored, payload: Payload | None) -> TensorId:
-        """Add a tensor whose bytes stand in the spans, and claim these."""
+        """Add a tensor whose bytes are in the spans, and claim these."""
         site = stored.site
         extents = tuple([site.extent_of(span) for span in stored.spans if span.size])
         tensor = self._add(entry, extents, payload, stored.note)
@@ -237,13 +237,13 @@ class Placer:
         )
 
     def _add_alias(self, entry: BundleEntry, tensor: TensorId | None) -> TensorId | None:
-        """Give a tensor that stands at the same bytes one more name."""
+        """Give a tensor that is at the same bytes one more name."""
         if tensor is not None:
             self._aliases.setdefault(tensor, []).append(self._prefix + entry.name)
         return tensor
 
     def _use(self, entry: BundleEntry) -> Use:
-        """Return what a tensor is for: by the object graph, else by its name; counters and strings are no weights."""
+        """Return what a tensor is for: by the object graph, else by its name; counters and strings are not weights."""
         use = self._uses.get(entry.name)
         if use is None and entry.name.endswith(TABLE_SUFFIXES):
             for suffix in TABLE_SUFFIXES:
@@ -286,5 +286,5 @@ class Placer:
 
 
 def _is_padding(site: Site, offset: int, size: int, end: int) -> bool:
-    """Tell whether a gap is what aligns the tensor behind it: zeros, shorter than the power of two that its end divides by."""
+    """Return whether a gap is what aligns the tensor after it: zeros, shorter than the power of two that its end divides by."""
     return size <= PADDING_MOST and size < (end & -end) and not any(site.source.read_at(offset, size))

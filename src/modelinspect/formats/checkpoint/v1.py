@@ -1,4 +1,4 @@
-"""Reads V1 checkpoints: one table whose values hold the tensors themselves.
+"""Read V1 checkpoints: one table whose values hold the tensors themselves.
 
 Specification: tensorflow/core/util/saved_tensor_slice.proto, tensorflow/core/util/tensor_slice_writer.cc.
 """
@@ -72,7 +72,7 @@ class _Variable:
 
 
 def is_v1(parsing: Parsing, name: str) -> bool:
-    """Tell whether the first entry of a table is the meta data of a V1 checkpoint."""
+    """Return whether the first entry of a table is the meta data of a V1 checkpoint."""
     source = parsing.files.open(name)
     scratch = Walk(source, ByteMapBuilder(name, source.size, parsing.limits), parsing.limits, lambda _error: None)
     try:
@@ -83,7 +83,7 @@ def is_v1(parsing: Parsing, name: str) -> bool:
 
 
 def read_v1(parsing: Parsing, names: Sequence[str], name_prefix: str = "") -> None:
-    """Map the files of a V1 checkpoint: one, or its shards. Tensors are named by their names behind ``name_prefix``."""
+    """Map the files of a V1 checkpoint: one, or its shards. Tensors are named by their names after ``name_prefix``."""
     reader = _Reader(parsing, name_prefix)
     for name in names:
         reader.read(name)

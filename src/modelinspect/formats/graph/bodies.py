@@ -1,4 +1,4 @@
-"""Compares the bodies of functions: two are the same where they differ in names alone."""
+"""Compare the bodies of functions: two are the same where they differ in only names."""
 
 from __future__ import annotations
 
@@ -84,5 +84,5 @@ def same_bodies(digests: Mapping[str, Digest]) -> dict[str, str]:
 
 
 def _hash(parts: list[bytes]) -> bytes:
-    """Hash parts with their lengths, so that no two lists run together."""
+    """Hash parts with their lengths, so no two lists run together."""
     return blake2b(b"".join([b"%d:%s" % (len(part), part) for part in parts]), digest_size=8).digest()

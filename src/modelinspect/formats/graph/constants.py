@@ -1,4 +1,4 @@
-"""Finds the elements of a TensorProto in its bytes.
+"""Find the elements of a TensorProto in its bytes.
 
 Specification: tensorflow/core/framework/tensor.proto; how the typed values are read: Tensor::FromProto in tensor.cc.
 """
@@ -27,7 +27,7 @@ RANK = 254
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A TensorProto: what it says of its elements, and where they stand (offset, end, encoding)."""
+    """A TensorProto: what it says about its elements, and where they are (offset, end, encoding)."""
 
     dtype: DType
     shape: tuple[int, ...]
@@ -44,7 +44,7 @@ class Constant:
 
     @property
     def is_numeric(self) -> bool:
-        """Tell whether its elements are numbers."""
+        """Return whether its elements are numbers."""
         return self.dtype.kind not in (ElementKind.STRING, ElementKind.OPAQUE)
 
     def tensor(self, name: str, site: Site, shift: int) -> Tensor:

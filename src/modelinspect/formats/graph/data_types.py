@@ -1,4 +1,4 @@
-"""Names the element types that TensorFlow numbers.
+"""Name the element types that TensorFlow numbers.
 
 Specification: tensorflow/core/framework/types.proto, enum DataType.
 """

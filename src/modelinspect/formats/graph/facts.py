@@ -1,8 +1,8 @@
-"""Tells what a SavedModel or graph says of itself: versions, signatures, functions, ops, variables.
+"""What a SavedModel or graph says about itself: versions, signatures, functions, ops, variables.
 
 Facts of every form: ``meta_graphs`` (a mapping each), ``functions`` (a mapping each: name, offset, size, nodes, constant_bytes, body,
-layer; functions of the same ``body`` differ in names alone), ``gradient_functions`` (names), ``stablehlo`` (a mapping for each program
-in MLIR byte code: what `formats.mlir` says of it, node, function, offset, size), ``ops`` (count by op), ``custom_ops``, ``node_count``,
+layer; functions of the same ``body`` differ in only names), ``gradient_functions`` (names), ``stablehlo`` (a mapping for each program
+in MLIR byte code: what `formats.mlir` says about it, node, function, offset, size), ``ops`` (count by op), ``custom_ops``, ``node_count``,
 ``function_node_count``, ``variable_count``, ``constant_count``, ``constant_bytes``.
 """
 

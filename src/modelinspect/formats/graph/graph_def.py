@@ -1,4 +1,4 @@
-"""Reads graphs on their own: GraphDef and MetaGraphDef, binary or text, known by their structure alone.
+"""Read graphs on their own: GraphDef and MetaGraphDef, binary or text, known by only their structure.
 
 Specification: tensorflow/core/framework/graph.proto, tensorflow/core/protobuf/meta_graph.proto. There is no magic number: a file is
 a graph where its first fields are those of the message and hold sound nodes, functions or versions.
@@ -48,7 +48,7 @@ class GraphDefFormat:
     name = FormatName.GRAPH_DEF
 
     def detect(self, parsing: Parsing) -> bool:
-        """Tell whether the one file is a graph."""
+        """Return whether the one file is a graph."""
         return parsing.primary is not None and _find(parsing.files.open(parsing.primary)) is not None
 
     def parse(self, parsing: Parsing) -> FormatName:
@@ -96,9 +96,9 @@ def _find(source: Source) -> tuple[str, bool] | None:
 
 
 def _looks_like(wire: Wire, type_: MessageType, begin: int, end: int) -> bool:
-    """Tell whether the first fields of ``[begin, end)`` are those of a GraphDef, MetaGraphDef or SavedModel.
+    """Return whether the first fields of ``[begin, end)`` are those of a GraphDef, MetaGraphDef or SavedModel.
 
-    What is behind sound ones may be broken, or of a later version: it is a graph all the same.
+    What is after sound ones may be broken, or of a later version: it is a graph all the same.
     """
     proofs = 0
     try:
@@ -138,7 +138,7 @@ def _before_the_break(wire: Wire, begin: int, end: int, size: int) -> Iterator[F
 
 
 def _is_sound(wire: Wire, type_: MessageType, begin: int, end: int) -> bool | None:
-    """Tell whether a message is what it should be; None where it proves nothing either way."""
+    """Return whether a message is what it should be; None where it proves nothing either way."""
     match type_.name.removeprefix("tensorflow."):
         case "NodeDef":
             return _is_node(wire, begin, end)
@@ -153,7 +153,7 @@ def _is_sound(wire: Wire, type_: MessageType, begin: int, end: int) -> bool | No
 
 
 def _all_fields(wire: Wire, type_: MessageType, begin: int, end: int, inner: dict[int, MessageType]) -> bool | None:
-    """Tell whether the first fields are known ones, and the first message of each that ``inner`` names is sound too."""
+    """Return whether the first fields are known ones, and the first message of each that ``inner`` names is sound too."""
     count = 0
     try:
         for _, tag, value, stop in islice(wire.fields(begin, end), _LOOKED_AT):
@@ -169,18 +169,18 @@ def _all_fields(wire: Wire, type_: MessageType, begin: int, end: int, inner: dic
 
 
 def _has_version(wire: Wire, begin: int, end: int) -> bool:
-    """Tell whether tensorflow_version is one, where it stands; a keras_metadata.pb has other text in that field."""
+    """Return whether tensorflow_version is one, where it is; a keras_metadata.pb has other text in that field."""
     try:
         for _, tag, value, stop in islice(wire.fields(begin, end), _LOOKED_AT):
             if tag == 5 << 3 | WireType.BYTES and _VERSION.fullmatch(wire.bytes(value, min(stop, value + 100))) is None:
                 return False
     except FormatError:
-        return True  # told by `_all_fields`
+        return True  # reported by `_all_fields`
     return True
 
 
 def _is_node(wire: Wire, begin: int, end: int) -> bool:
-    """Tell whether a message is a NodeDef: a name and an op as TensorFlow allows them, and known fields alone."""
+    """Return whether a message is a NodeDef: a name and an op as TensorFlow allows them, and only known fields."""
     known = message("NodeDef").fields
     data = wire.bytes(begin, min(end, begin + _NODE_SIZE))
     try:
@@ -201,7 +201,7 @@ def _is_node(wire: Wire, begin: int, end: int) -> bool:
 
 
 def _reads_like(head: bytes, name: str) -> bool:
-    """Tell whether text begins as a message in text form does."""
+    """Return whether text begins as a message in text form does."""
     if b"\0" in head:
         return False
     found: list[Token] = []

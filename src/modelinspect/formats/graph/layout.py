@@ -1,4 +1,4 @@
-"""Says how the messages of a SavedModel are labelled: what their bytes are, and which are looked into."""
+"""How the messages of a SavedModel are labelled: what their bytes are, and which are looked into."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims the bytes of a message as its layout says, field by field."""
+"""Claim the bytes of a message as its layout says, field by field."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FUNCTION_SIZE = 4 << 20
 
 @dataclass(slots=True)
 class Function:
-    """A function of the library: where it stands, and what is in it."""
+    """A function of the library: where it is, and what is in it."""
 
     name: str
     offset: int
@@ -74,7 +74,7 @@ class MessageWalk:
         self.message(type_, 0, self.site.source.size, self.site.claims.root, kind)
 
     def message(self, type_: MessageType, begin: int, end: int, path: PathId, kind: RegionKind) -> None:
-        """Claim the fields of a message that stands at ``[begin, end)``; trouble is reported and hides the rest of it."""
+        """Claim the fields of a message that is at ``[begin, end)``; trouble is reported and hides the rest of it."""
         claims = self.site.claims
         counts: dict[int, int] = {}
         labels = LAYOUT.get(type_.name, {})
@@ -177,7 +177,7 @@ class MessageWalk:
         return "" if name is None else name.decode(errors="replace")
 
     def _parse(self, name: str, type_: MessageType, begin: int, end: int) -> bool:
-        """Keep the message, and tell whether the protobuf package accepts it."""
+        """Keep the message, and return whether the protobuf package accepts it."""
         if end - begin > PARSED_SIZE or type_.is_entry:
             return self._parse_entry(name, type_, begin, end)
         try:
@@ -250,7 +250,7 @@ class MessageWalk:
         function.constant_bytes = self.nodes.constant_bytes - before
 
     def _accepts(self, type_: MessageType, begin: int, end: int) -> bool:
-        """Tell whether the protobuf package accepts a message of modest size: far quicker than to check what is in it piece by piece."""
+        """Return whether the protobuf package accepts a message of modest size: far quicker than to check what is in it piece by piece."""
         if end - begin > FUNCTION_SIZE:
             return False
         try:
@@ -269,7 +269,7 @@ class MessageWalk:
         return ""
 
     def _interface(self, body: Body, tag: int, begin: int, end: int) -> None:
-        """Tell a function's body of its arguments (signature.input_arg) and results (ret)."""
+        """Pass a function its arguments (signature.input_arg) and results (ret)."""
         if tag not in (0x0A, 0x22):
             return
         data = self.wire.bytes(begin, end)
@@ -294,6 +294,6 @@ def _node_tag(type_: MessageType) -> int:
 
 
 def _fits(known: Field, tag: int) -> bool:
-    """Tell whether the wire type is one that the field may have; others make it an unknown field."""
+    """Return whether the wire type is one that the field may have; others make it an unknown field."""
     wire = tag & 7
     return wire == known.wire or (known.packable and wire == WireType.BYTES)

@@ -1,4 +1,4 @@
-"""Claims runs of nodes that end as others did: what was learned of the attributes of one is told of all, in columns.
+"""Claim runs of nodes that end as others did: what was learned of the attributes of one applies to all, in columns.
 
 Most nodes of a large graph have a name, an op, some inputs and the same few attributes as many others. `NodeWalk` reads the
 first of them field by field; of the others this looks at the fields before the attributes and compares the rest, also
@@ -30,7 +30,7 @@ _PASSED = (INPUT, DEVICE)
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A constant of an attribute: its offsets count from ``shift`` behind the first attribute's tag; ``suffix`` ends its name."""
+    """A constant of an attribute: its offsets count from ``shift`` after the first attribute's tag; ``suffix`` ends its name."""
 
     constant: Constant
     shift: int
@@ -39,7 +39,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The attributes of a node: their regions, the parts of their paths, and what they tell a body."""
+    """The attributes of a node: their regions, the parts of their paths, and what a body needs of them."""
 
     rows: tuple[tuple[int, int, int, int, bool], ...]
     """Offset from the first attribute, size, code of the kind, which of ``parts``, whether the constant's."""
@@ -47,9 +47,9 @@ class Ending:
     skeletons: tuple[bytes, ...]
     functions: tuple[str, ...]
     held: Held | None = None
-    """The one constant, which has one extent at the most."""
+    """The one constant, which has one extent at most."""
     entry: tuple[int, int] = (0, 0)
-    """Where the entry stands whose bytes are a skeleton too; nowhere where ``skeletons`` are all."""
+    """Where the entry is whose bytes are a skeleton too; nowhere where ``skeletons`` are all."""
 
     def skeleton(self, data: bytes) -> bytes:
         """Return the attributes without the names of functions; ``data`` are their bytes."""
@@ -78,7 +78,7 @@ class Endings:
         return found
 
     def learn(self, data: bytes, ending: Ending) -> None:
-        """Keep an ending, with a hole where the elements of its constant stand as they are in memory."""
+        """Keep an ending, with a hole where the elements of its constant are as they are in memory."""
         if self._count >= _COUNT:
             self._whole.clear()
             self._holes.clear()
@@ -103,7 +103,7 @@ class _Pending:
     starts: array[int] = field(default_factory=lambda: array("q"))
     begins: array[int] = field(default_factory=lambda: array("q"))
     endings: array[int] = field(default_factory=lambda: array("q"))
-    """Where the tag of each node, its first field and its first attribute stand."""
+    """Where the tag of each node, its first field and its first attribute are."""
     which: array[int] = field(default_factory=lambda: array("i"))
     """The ending of each, as a number in ``known``."""
     paths: array[int] = field(default_factory=lambda: array("i"))

@@ -1,4 +1,4 @@
-"""Claims the bytes of nodes: their framing, what they are, and each attribute.
+"""Claim the bytes of nodes: their framing, what they are, and each attribute.
 
 A node's tag and length are one region, its name, op, inputs and device another, and each attribute one of its own, with
 the elements of its constants apart. Attributes repeat: what is known of one is kept by its bytes.
@@ -62,7 +62,7 @@ class NodeWalk:
         self.runs = NodeRuns(site, wire, self.ops, self._add)
 
     def node(self, start: int, begin: int, end: int, parent: PathId, scope: str, body: Body | None = None) -> None:
-        """Claim the NodeDef at ``[begin, end)``, whose tag stands at ``start``, below the path ``parent``.
+        """Claim the NodeDef at ``[begin, end)``, whose tag is at ``start``, below the path ``parent``.
 
         ``scope`` goes before the names of its constants; ``body`` takes what the node does.
         """
@@ -196,7 +196,7 @@ class NodeWalk:
         self.constant_bytes += self.modules.parse(begin, end - begin, path, node, scope)
 
     def _is_object_graph(self, constant: Constant, shift: int) -> bool:
-        """Tell whether a string is the object graph, which the function that saves the variables puts into each checkpoint."""
+        """Return whether a string is the object graph, which the function that saves the variables puts into each checkpoint."""
         if len(constant.extents) != 1 or constant.shape or not _OBJECT_GRAPH_SIZE <= constant.data_size <= SMALL:
             return False
         begin, end, _ = constant.extents[0]
@@ -337,7 +337,7 @@ def _attribute(entry: bytes, value_class: type) -> Attribute:
 
 
 def _constants_in(data: bytes, begin: int, end: int) -> list[Constant]:
-    """Return the constants that stand in field 8 of an AttrValue or of its list: both call it ``tensor``."""
+    """Return the constants that are in field 8 of an AttrValue or of its list: both call it ``tensor``."""
     return [
         find_constant(value, stop, scan(data, value, stop), lambda first, last: data[first:last])
         for _, tag, value, stop in scan(data, begin, end)

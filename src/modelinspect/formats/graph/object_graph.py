@@ -1,6 +1,6 @@
-"""Tells what each variable is for, from the graph of the objects that hold them.
+"""What each variable is for, from the graph of the objects that hold them.
 
-Where a variable stands in its checkpoint key is an accident: the shortest way to it wins, so that the weights of a Keras 3 model
+Where a variable is in its checkpoint key is an accident: the shortest way to it wins, so the weights of a Keras 3 model
 are found below ``optimizer/_trainable_variables``. What it is for follows from all ways that lead to it.
 Specification: tensorflow/core/protobuf/trackable_object_graph.proto, tensorflow/python/trackable/base.py.
 """
@@ -18,7 +18,7 @@ from modelinspect.formats.keras.roles import role_of
 from modelinspect.formats.keras.slots import CLASSES, class_of_scope, slot_name
 
 TABLE_SUFFIXES = ("-keys", "-values")
-"""A hash table is saved as two tensors; their keys are that of the table with these behind it."""
+"""A hash table is saved as two tensors; their keys are that of the table with these after it."""
 
 _OPTIMIZER_EDGES = frozenset({"optimizer", "_optimizer", "inner_optimizer", "base_optimizer"})
 _STEP_EDGES = frozenset({"_iterations", "iterations"})
@@ -81,7 +81,7 @@ class Use:
 
     ``purpose`` says it in a word: ``weight``, ``statistic``, a slot's name, ``average``, ``mask``, ``hash table``, ``counter``…
     ``of`` is the key of the variable that a slot, an average or a mask belongs to, where that is known; ``name`` is the
-    variable's own name (``dense/kernel``), which its key does not tell; ``given`` is what people called it: that name without the
+    variable's own name (``dense/kernel``), which its key does not say; ``given`` is what people called it: that name without the
     model's, or for a slot its optimizer's class, its purpose and the variable's (``Adam/m/dense/kernel``).
     """
 
@@ -162,7 +162,7 @@ class _Graph:
         return found
 
     def _is_scale(self, saved: Saved) -> bool:
-        """Tell whether Keras 3 keeps a variable beside a kernel that it quantized: its layer has the kernel's scale, too."""
+        """Return whether Keras 3 keeps a variable beside a kernel that it quantized: its layer has the kernel's scale, too."""
         *scopes, name = saved.full_name.split("/")[-2:]
         kernels = ("kernel", "embeddings")
         quantized = any({(*scopes, kernel), (*scopes, f"{kernel}_scale")} <= self.own_names for kernel in kernels)
@@ -294,7 +294,7 @@ def _named(by_name: Mapping[str, int], slot: str) -> int:
 
 
 class _Layers:
-    """Names the layers of variables: by the variables' own names, else by where they stand."""
+    """Names the layers of variables: by the variables' own names, else by where they are."""
 
     def __init__(self, nodes: tuple[Node, ...], found: Iterable[tuple[str, Use]]) -> None:
         by_key = {saved.key: saved.full_name for node in nodes for saved in node.saved}
@@ -306,7 +306,7 @@ class _Layers:
         self._prefix = f"{first.pop()}/" if model_named else ""
 
     def given(self, saved: Saved, use: Use, original: Saved | None, *, of_optimizer: bool) -> str | None:
-        """Return what people called a variable, None where only its place tells.
+        """Return what people called a variable, None where only its place says.
 
         Keras 3 writes the names of slots with underscores, the old optimizers of tf_keras put the slot last: both are put in the form
         of tf_keras's new ones, ``Adam/m/dense/kernel``.

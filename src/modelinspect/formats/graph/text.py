@@ -1,7 +1,7 @@
-"""Claims the bytes of a graph in the text form of protocol buffers.
+"""Claim the bytes of a graph in the text form of protocol buffers.
 
-Each run of text belongs to what stands in it: a node, one of its attributes, a signature. Spaces and comments belong to what
-stands before them. The facts come from the protobuf package's own reading, where the text is not too long for it.
+Each run of text belongs to what is in it: a node, one of its attributes, a signature. Spaces and comments belong to what
+is before them. The facts come from the protobuf package's own reading, where the text is not too long for it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def parse_text(site: Site, type_: MessageType, kind: RegionKind, layers: Mapping
 
 @dataclass(slots=True)
 class _Frame:
-    """An open message: its type where known, what closes it, and whether its fields have regions of their own.
+    """An open message: its type where known, what closes it, and whether its fields have their own regions.
 
     ``listed`` is the field whose list it is an element of.
     """
@@ -81,7 +81,7 @@ class _TextWalk:
         self._holes: list[Found] = []
 
     def walk(self, type_: MessageType, kind: RegionKind) -> None:
-        """Claim the text. Raises `FormatError` where it breaks off; what stands before is claimed."""
+        """Claim the text. Raises `FormatError` where it breaks off; what is before is claimed."""
         frames = [_Frame(type_, "", self._claims.root, kind, True, "", {})]
         place = 0
         try:
@@ -100,7 +100,7 @@ class _TextWalk:
                 elif token.kind is TokenKind.NAME or token.text == "[":
                     self._field(frames, token)
                 elif token.text not in (",", ";"):
-                    raise self._error(token, f"{token.text[:20]} stands where a field should begin")
+                    raise self._error(token, f"{token.text[:20]} is where a field should begin")
                 if len(frames) > NESTING:
                     raise self._error(token, f"messages nest deeper than {NESTING} levels")
             if len(frames) > 1:
@@ -135,7 +135,7 @@ class _TextWalk:
             self._constants.value(frame, name, token.offset, value.offset, end)
 
     def _list(self, frames: list[_Frame], name: str, opening: Token | None = None) -> int:
-        """Go on in a list of values, behind its bracket or behind one of its messages; return where it ends, or the next message begins."""
+        """Go on in a list of values, after its bracket or after one of its messages; return where it ends, or the next message begins."""
         while True:
             token = self._next()
             if token is None:
@@ -153,7 +153,7 @@ class _TextWalk:
         if token.text == "-":
             token = self._must(token)
         if token.kind not in (TokenKind.NAME, TokenKind.NUMBER, TokenKind.STRING):
-            raise self._error(token, f"{token.text[:20]} stands where a value should")
+            raise self._error(token, f"{token.text[:20]} is where a value should")
         while token.kind is TokenKind.STRING:
             following = self._next()
             if following is None:
@@ -204,7 +204,7 @@ class _TextWalk:
         return None if found is None else unquote(found[1]).decode(errors="replace")
 
     def _switch(self, offset: int, kind: RegionKind, path: PathId) -> None:
-        """Give what stands before ``offset`` to its owner; what follows has another."""
+        """Give what is before ``offset`` to its owner; what follows has another."""
         if (kind, path) != (self._kind, self._path):
             if offset > self._from:
                 self._claim(offset)

@@ -1,4 +1,4 @@
-"""Finds the elements of constants in a graph in text form, while its text is walked."""
+"""Find the elements of constants in a graph in text form, while its text is walked."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Open:
 
 @dataclass(slots=True)
 class _Constant:
-    """A TensorProto: where it begins behind its bracket and ends before the next, and its fields of elements.
+    """A TensorProto: where it begins after its bracket and ends before the next, and its fields of elements.
 
     Of each field: where its name begins, where its value does, and where that ends.
     """
@@ -44,7 +44,7 @@ class _Constant:
 
 
 class TextConstants:
-    """Is told of messages and values in their order, and tells of constants when their attribute ends."""
+    """Receives messages and values in their order, and describes constants when their attribute ends."""
 
     __slots__ = ("_attribute", "_constant", "_data", "_done", "_function", "_node", "_site")
 
@@ -95,7 +95,7 @@ class TextConstants:
         return []
 
     def _add(self, constant: _Constant, name: str) -> list[Found]:
-        """Add the tensor and return where its elements stand: fields of one name that follow each other are one run."""
+        """Add the tensor and return where its elements are: fields of one name that follow each other are one run."""
         from google.protobuf import text_format
 
         proto = message_class("TensorProto")()
@@ -137,7 +137,7 @@ class TextConstants:
         return b"\n".join(pieces)
 
     def _runs(self, constant: _Constant) -> list[Span]:
-        """Return where the values stand: those that nothing else stands between are one run."""
+        """Return where the values are: those that nothing else is between are one run."""
         runs: list[tuple[int, int]] = []
         last = -1
         for start, begin, end in constant.fields:

@@ -14,7 +14,7 @@ _LABEL = 1_000
 
 
 def keep_documents(site: Site, file: Hdf5File) -> None:
-    """Note every configuration, external link, external storage and virtual data set."""
+    """Note every configuration, external link, external storage and virtual dataset."""
     for group in file.groups:
         for attribute in group.attributes.values():  # of several with one name, whichever a reader takes
             if attribute.name in _CONFIGS:

@@ -1,4 +1,4 @@
-"""Turns HDF5 datatypes into element types."""
+"""Turn HDF5 datatypes into element types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelinspect.encodings.hdf5.model import Datatype, FloatFormat, TypeClass
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """What the elements of a data set are; ``shape`` are the axes that an array datatype adds to the data set's own."""
+    """What the elements of a dataset are; ``shape`` are the axes that an array datatype adds to the dataset's own."""
 
     dtype: DType
     byte_order: ByteOrder = ByteOrder.LITTLE
@@ -71,7 +71,7 @@ def _float(datatype: Datatype) -> DType:
 
 
 def _is_complex(datatype: Datatype) -> bool:
-    """Tell whether a compound is what h5py writes for a complex number."""
+    """Return whether a compound is what h5py writes for a complex number."""
     if [member.name for member in datatype.members] != ["r", "i"]:
         return False
     real, imaginary = datatype.members

@@ -1,4 +1,4 @@
-"""Names the data sets of an HDF5 file that no known writer of models made."""
+"""Name the datasets of an HDF5 file that no known writer of models made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelinspect.formats.hdf5.naming import Description
 
 
 class GenericNaming:
-    """Describes data sets by their paths; those of numbers count as weights."""
+    """Describes datasets by their paths; those of numbers count as weights."""
 
     def attribute_kind(self, object_path: str, name: str) -> RegionKind:
         """Call every attribute metadata."""
@@ -21,7 +21,7 @@ class GenericNaming:
         """Learn nothing."""
 
     def describe(self, dataset: Dataset) -> Description:
-        """Name a data set by its path, its layer by its group's."""
+        """Name a dataset by its path, its layer by its group's."""
         path = dataset.path.strip("/")
         kind = elements(dataset.datatype).dtype.kind
         role = Role.OTHER if kind in (ElementKind.STRING, ElementKind.OPAQUE) else Role.WEIGHT

@@ -1,4 +1,4 @@
-"""Says what a format has to say of an HDF5 file: kinds of attributes, and what each data set is."""
+"""What a format has to say about an HDF5 file: kinds of attributes, and what each dataset is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modelinspect.encodings.walk import Walk
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a data set is: the tensor's name, its role, its layer, and its path, the name where nothing else is given."""
+    """What a dataset is: the tensor's name, its role, its layer, and its path, the name where nothing else is given."""
 
     name: str
     role: Role
@@ -31,4 +31,4 @@ class Naming(Protocol):
         """Look at the whole file, once, before `describe` is called."""
 
     def describe(self, dataset: Dataset) -> Description:
-        """Say what a data set is; names that occur twice are told apart by the caller."""
+        """Say what a dataset is; names that occur twice are distinguished by the caller."""

@@ -1,4 +1,4 @@
-"""Adds the tensor of each data set of an HDF5 file."""
+"""Add the tensor of each dataset of an HDF5 file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KEEP_SIZE = frozenset({2, 3})
 
 
 class TensorPolicy:
-    """Makes tensors of data sets: their elements from the file, their names, roles and layers from a `Naming`."""
+    """Makes tensors of datasets: their elements from the file, their names, roles and layers from a `Naming`."""
 
     def __init__(self, site: Site, naming: Naming) -> None:
         self._site = site
@@ -34,7 +34,7 @@ class TensorPolicy:
         self._naming.survey(file, self._site.walk)
 
     def dataset(self, dataset: Dataset) -> TensorId:
-        """Add the tensor of a data set."""
+        """Add the tensor of a dataset."""
         hint = dataset.attributes.get("dtype")
         of = elements(dataset.datatype, text_of(hint, self._site.walk) if hint is not None else None)
         described = self._naming.describe(dataset)
@@ -64,7 +64,7 @@ class TensorPolicy:
 
 
 def _unique(name: str, path: str, taken: set[str]) -> str:
-    """Return the name, or the data set's path where another tensor bears it, and add it to those that are taken."""
+    """Return the name, or the dataset's path where another tensor has it, and add it to those that are taken."""
     chosen = name if name and name not in taken else path.lstrip("/")
     while chosen in taken:
         chosen += "'"
@@ -95,7 +95,7 @@ def _payload(site: Site, dataset: Dataset, of: Elements) -> tuple[Payload | None
             names = ", ".join(sorted({file.name for file in dataset.external_files}))
             return None, f"its data are in other files, which are not opened: {names}"
         case LayoutKind.VIRTUAL:
-            return None, "it is a virtual data set: its data are those of others"
+            return None, "it is a virtual dataset: its data are those of others"
         case LayoutKind.UNKNOWN:
             return None, "its layout could not be read"
         case LayoutKind.COMPACT | LayoutKind.CONTIGUOUS if dataset.spans:
@@ -105,7 +105,7 @@ def _payload(site: Site, dataset: Dataset, of: Elements) -> tuple[Payload | None
 
 
 def _chunked(site: Site, dataset: Dataset, of: Elements) -> tuple[Payload | None, str]:
-    """Return the payload of chunks; a data set that has no storage yet is one of no chunks."""
+    """Return the payload of chunks; a dataset that has no storage yet is one of no chunks."""
     chunks = dataset.chunks if dataset.chunks is not None else Chunks(len(dataset.shape))
     if of.shape and len(chunks):
         return None, "its chunks hold arrays as elements"

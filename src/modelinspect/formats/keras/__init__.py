@@ -1,1 +1,1 @@
-"""Reads what Keras writes of a model: its configuration, and what its variables are for."""
+"""Read what Keras writes of a model: its configuration, and what its variables are for."""

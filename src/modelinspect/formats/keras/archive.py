@@ -1,4 +1,4 @@
-"""Reads Keras v3 models: ``.keras`` archives, and the folders that ``zipped=False`` writes.
+"""Read Keras v3 models: ``.keras`` archives, and the folders that ``zipped=False`` writes.
 
 Layout: keras/src/saving/saving_lib.py.
 """
@@ -58,7 +58,7 @@ class KerasZip:
     name = FormatName.KERAS_ZIP
 
     def detect(self, parsing: Parsing) -> bool:
-        """Tell whether a configuration stands beside metadata or weights, in a zip archive or in a folder."""
+        """Return whether a configuration is beside metadata or weights, in a zip archive or in a folder."""
         if parsing.primary is None:
             return _is_model(parsing.names())
         source = parsing.files.open(parsing.primary)
@@ -106,7 +106,7 @@ def _keep_shadowed(site: Site, directory: zip.ZipDirectory, files: Mapping[str, 
 
 
 def _looks_like_zip(source: Source) -> bool:
-    """Tell whether an archive begins or ends the file; one that ends the last file of a tar archive does not count."""
+    """Return whether an archive begins or ends the file; one that ends the last file of a tar archive does not count."""
     if source.read_at(0, min(len(zip.LOCAL_HEADER), source.size)) == zip.LOCAL_HEADER:
         return True
     return zip.find_end_record(source) is not None and not is_tar(source)
@@ -162,12 +162,12 @@ class _Model:
             self._diagnose(f"{_CONFIG} holds no configuration of a model")
         else:
             facts.update({"model_class": model.class_name, "model_name": model.name, "compiled": compile_config(config) is not None})
-            told: dict[str, Fact] = {
+            seen_facts: dict[str, Fact] = {
                 "optimizer": optimizer_name(compile_config(config)),
                 "pruning": pruning_settings(model),
                 "quantized_layers": quantized_layers(model),
             }
-            add_facts(facts, {name: fact for name, fact in told.items() if fact})
+            add_facts(facts, {name: fact for name, fact in seen_facts.items() if fact})
         first = self.parsing.tensor_count
         self._read_weights(model, compile_config(config))
         configs = store_paths(model) if model is not None else {}
@@ -235,6 +235,6 @@ class _Model:
 
 
 def _training_span(text: bytes) -> Span:
-    """Return where the settings of training stand in a configuration, with their key."""
+    """Return where the settings of training are in a configuration, with their key."""
     found = (entry.span for entry in top_level_entries(text) if entry.key == COMPILE_CONFIG)
     return next(found, Span(len(text), 0))

@@ -1,4 +1,4 @@
-"""Tells which of an optimizer's numbered variables are moving averages of the weights.
+"""Which of an optimizer's numbered variables are moving averages of the weights.
 
 Keras makes them before the optimizer's own slots, one for each variable: ``build`` in keras/src/optimizers/base_optimizer.py,
 and in tf_keras/src/optimizers/optimizer.py.
@@ -17,7 +17,7 @@ _MOST_SLOTS = 3
 
 
 def keeps_averages(compile_config: Mapping[str, object] | None) -> bool:
-    """Tell whether the optimizer of a configuration keeps moving averages."""
+    """Return whether the optimizer of a configuration keeps moving averages."""
     optimizer = compile_config.get("optimizer") if compile_config is not None else None
     settings = optimizer.get("config") if isinstance(optimizer, Mapping) else None
     return isinstance(settings, Mapping) and settings.get("use_ema") is True

@@ -1,4 +1,4 @@
-"""Reads the configuration of a Keras model (``model_config``, ``config.json``) as a tree of layers."""
+"""Read the configuration of a Keras model (``model_config``, ``config.json``) as a tree of layers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WRAPPED_KEYS = ("layer", "cell", "forward_layer", "backward_layer")
 class LayerConfig:
     """A layer or a model; ``children`` are the layers within, a wrapper's wrapped layer first.
 
-    ``module`` is the Python module of its class, where the configuration tells it; ``inputs`` the shape that it was built for.
+    ``module`` is the Python module of its class, where the configuration says it; ``inputs`` the shape that it was built for.
     """
 
     name: str
@@ -35,7 +35,7 @@ class LayerConfig:
 
     @property
     def is_of_keras(self) -> bool:
-        """Tell whether its class is one of Keras' own, as far as the configuration tells."""
+        """Return whether its class is one of Keras' own, as far as the configuration says."""
         packages = {name.rpartition(">")[0] for name in (self.class_name, self.registered_name)}
         return packages <= {"", "Keras", "keras"} and self.module.partition(".")[0] in _KERAS
 
@@ -49,7 +49,7 @@ class LayerConfig:
 
     @property
     def is_wrapper(self) -> bool:
-        """Tell whether it wraps one other layer."""
+        """Return whether it wraps one other layer."""
         return isinstance(self.settings.get("layer"), Mapping)
 
 
@@ -81,7 +81,7 @@ def compile_config(config: object) -> Mapping[str, object] | None:
 
 
 def pruning_settings(model: LayerConfig) -> tuple[Fact, ...]:
-    """Return what tfmot's wrappers were told: for each wrapped layer the schedule, the sparsity that it ends at, and the block.
+    """Return what tfmot's wrappers were reported: for each wrapped layer the schedule, the sparsity that it ends at, and the block.
 
     ``target`` is None where the schedule's configuration does not say it.
     """
@@ -91,9 +91,9 @@ def pruning_settings(model: LayerConfig) -> tuple[Fact, ...]:
         if not isinstance(schedule, Mapping) or not layer.children:
             continue
         settings = schedule.get("config")
-        told = settings if isinstance(settings, Mapping) else {}
-        target = told.get("final_sparsity", told.get("target_sparsity"))
-        name, begin = schedule.get("class_name"), told.get("begin_step")
+        options = settings if isinstance(settings, Mapping) else {}
+        target = options.get("final_sparsity", options.get("target_sparsity"))
+        name, begin = schedule.get("class_name"), options.get("begin_step")
         found.append(
             {
                 "layer": layer.children[0].name,
@@ -108,14 +108,14 @@ def pruning_settings(model: LayerConfig) -> tuple[Fact, ...]:
 
 
 def computing_policy(layer: LayerConfig) -> str:
-    """Return the name of a layer's dtype policy, such as float32, mixed_float16 or int8_from_float32; "" where none is told.
+    """Return the name of a layer's dtype policy, such as float32, mixed_float16 or int8_from_float32; "" where none is given.
 
     Keras names a quantized layer's way of quantizing and what it was before apart.
     """
     policy = layer.settings.get("dtype")
     if isinstance(policy, Mapping):
-        told = policy.get("config")
-        config = told if isinstance(told, Mapping) else {}
+        inner = policy.get("config")
+        config = inner if isinstance(inner, Mapping) else {}
         mode, source = config.get("mode"), config.get("source_name")
         policy = f"{mode}_from_{source}" if isinstance(mode, str) else config.get("name")
     return policy if isinstance(policy, str) else ""

@@ -1,4 +1,4 @@
-"""Gathers the facts of an HDF5 file that reports show."""
+"""Gather the facts of an HDF5 file that reports show."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TEXT = 1_000
 
 
 def structure_facts(file: Hdf5File) -> dict[str, Fact]:
-    """Return what the file's structure tells: versions, counts, and bytes by class of structure."""
+    """Return what the file's structure says: versions, counts, and bytes by class of structure."""
     layouts = Counter(dataset.layout.value for dataset in file.datasets)
     filters = Counter(step.name for dataset in file.datasets for step in dataset.filters)
     facts: dict[str, Fact] = {
@@ -43,7 +43,7 @@ def structure_facts(file: Hdf5File) -> dict[str, Fact]:
 
 
 def elsewhere_facts(file: Hdf5File) -> Facts:
-    """Return what the file refers to beside itself: external links, external storage, virtual data sets. None of it is opened."""
+    """Return what the file refers to beside itself: external links, external storage, virtual datasets. None of it is opened."""
     found: list[Mapping[str, Fact]] = []
     for link in file.links:
         if link.kind is LinkKind.EXTERNAL:
@@ -79,7 +79,7 @@ def attribute_facts(file: Hdf5File, site: Site) -> Facts:
 
 
 def legacy_facts(naming: LegacyNaming) -> Facts:
-    """Return what a Keras HDF5 file tells of its model and its training."""
+    """Return what a Keras HDF5 file says about its model and its training."""
     facts: Facts = {}
     classes: dict[str, str] = {}
     if naming.model is not None:
@@ -95,7 +95,7 @@ def legacy_facts(naming: LegacyNaming) -> Facts:
 
 
 def model_facts(model: LayerConfig) -> Facts:
-    """Return what a configuration tells: the model's class and name, and how many layers are wrapped by tfmot."""
+    """Return what a configuration says: the model's class and name, and how many layers are wrapped by tfmot."""
     facts: Facts = {"model_class": model.class_name, "model_name": model.name or None}
     wrapped = Counter(layer.class_name.rpartition(">")[2] for layer in model.walk() if layer.is_wrapper)
     if wrapped:

@@ -54,7 +54,7 @@ _KERAS_ATTRIBUTES = ("model_config", "layer_names", "layer_names0", "nb_layers",
 
 
 def is_hdf5(parsing: Parsing) -> bool:
-    """Tell whether the primary file has an HDF5 signature: at byte 0, 512, 1,024 and so on (specification, II.A)."""
+    """Return whether the primary file has an HDF5 signature: at byte 0, 512, 1,024 and so on (specification, II.A)."""
     if parsing.primary is None:
         return False
     source = parsing.files.open(parsing.primary)
@@ -102,7 +102,7 @@ class _Deciding:
         self.chosen: LegacyNaming | StoreNaming | GenericNaming = GenericNaming()
 
     def attribute_kind(self, object_path: str, name: str) -> RegionKind:
-        """Return the kind by name alone: the walk may ask before the file is known."""
+        """Return the kind by only name: the walk may ask before the file is known."""
         return RegionKind.GRAPH if name == "model_config" else RegionKind.METADATA
 
     def survey(self, file: Hdf5File, walk: Walk) -> None:
@@ -154,6 +154,6 @@ def _is_store(dataset: Dataset) -> bool:
 
 
 def _is_store_group(path: str) -> bool:
-    """Tell whether a group is one of a weights store that holds no variable: ``/layers/flatten/vars``."""
+    """Return whether a group is one of a weights store that holds no variable: ``/layers/flatten/vars``."""
     parts = path.strip("/").split("/")
     return len(parts) > 1 and parts[-1] == "vars" and parts[0] in CONTAINERS

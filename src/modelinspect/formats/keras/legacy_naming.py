@@ -1,4 +1,4 @@
-"""Names the data sets of Keras's HDF5 files: whole models, and weights by layer (Keras 1 to 3, tf_keras)."""
+"""Name the datasets of Keras's HDF5 files: whole models, and weights by layer (Keras 1 to 3, tf_keras)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NORMALIZATION = {"mean", "variance", "count"}
 
 
 class LegacyNaming:
-    """Describes data sets by ``layer_names`` and ``weight_names``, and by the model's configuration where there is one."""
+    """Describes datasets by ``layer_names`` and ``weight_names``, and by the model's configuration where there is one."""
 
     def __init__(self) -> None:
         self.model: LayerConfig | None = None
@@ -152,7 +152,7 @@ def _text(attributes: Mapping[str, Attribute], name: str, walk: Walk) -> str | N
 
 
 def _bare(weight: str) -> str:
-    """Return a variable's name without the output index that TensorFlow puts behind it."""
+    """Return a variable's name without the output index that TensorFlow puts after it."""
     return weight[:-2] if weight.endswith(":0") else weight
 
 
@@ -161,5 +161,5 @@ def _flat(weight: str) -> str:
 
 
 def _is_quantized(layer: LayerConfig) -> bool:
-    """Tell whether Keras quantized a layer: its dtype policy is a quantized one."""
+    """Return whether Keras quantized a layer: its dtype policy is a quantized one."""
     return computing_policy(layer).startswith(("int8", "int4", "float8", "gptq", "awq"))

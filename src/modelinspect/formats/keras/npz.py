@@ -1,4 +1,4 @@
-"""Turns the arrays of a NumPy ``.npz`` (a zip of ``.npy`` members) into tensors.
+"""Turn the arrays of a NumPy ``.npz`` (a zip of ``.npy`` members) into tensors.
 
 Specification: numpy.lib.format, "Format Version 1.0" to "3.0".
 """
@@ -29,7 +29,7 @@ _SHAPE = re.compile(r"'shape': \(([\d, ]*)\)")
 
 
 def read_npz(site: Site) -> None:
-    """Claim the bytes of the site's archive and add its arrays as tensors. Raises `FormatError` where it is no zip."""
+    """Claim the bytes of the site's archive and add its arrays as tensors. Raises `FormatError` where it is not a zip."""
     directory = walk_zip(site.walk)
     files = packed_zip(site, directory)
     for name, packed in files.items():
@@ -56,7 +56,7 @@ def _read_npy(site: Site, name: str) -> None:
     layer = None if name == "__root__" else layer_of(name)
     if dtype is None or dense_size(dtype, shape) != size:
         is_pickle = _OBJECTS.search(text) is not None
-        what = "pickled Python objects, which are never loaded" if is_pickle else "not as long as its header tells"
+        what = "pickled Python objects, which are never loaded" if is_pickle else "not as long as its header states"
         tensor = Tensor(
             name,
             opaque(PICKLED if is_pickle else "bytes", 0),

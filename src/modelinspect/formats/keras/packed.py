@@ -27,7 +27,7 @@ class _Layer:
 
     @property
     def mode(self) -> str:
-        """How Keras quantized it, "" where nothing tells."""
+        """How Keras quantized it, "" where nothing says."""
         return quantization_mode(self.config) if self.config is not None else ""
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -138,7 +138,7 @@ def _ternary(tensor: Tensor, name: str, layer: _Layer) -> Tensor | None:
 
 
 def _inputs(layer: _Layer) -> int:
-    """Return the length of the last axis of the layer's input, 0 where nothing tells."""
+    """Return the length of the last axis of the layer's input, 0 where nothing says."""
     shape: Sequence[int | None] = layer.config.inputs if layer.config is not None else ()
     return (shape[-1] if shape else 0) or 0
 

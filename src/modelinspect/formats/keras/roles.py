@@ -1,4 +1,4 @@
-"""Says what a variable of a Keras layer is for, from its layer's class and its own name."""
+"""What a variable of a Keras layer is for, from its layer's class and its own name."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def role_of(variable: str, class_name: str = "", *, quantized: bool = False) -> 
     """Say what a variable is for.
 
     ``variable`` is its own name without path and ``:0``; ``class_name`` the class of the layer that made it ("" where no
-    configuration tells); ``quantized`` says that Keras quantized the layer, so that its scales are known for scales.
+    configuration says); ``quantized`` says that Keras quantized the layer, so its scales are known for scales.
     """
     known = bare_class(class_name)
     name = variable

@@ -1,4 +1,4 @@
-"""Reads weights that Keras 3 sharded: a ``.weights.json`` that names the ``.weights.h5`` of each variable.
+"""Read weights that Keras 3 sharded: a ``.weights.json`` that names the ``.weights.h5`` of each variable.
 
 Layout: keras/src/saving/saving_lib.py, ShardedH5IOStore.
 """
@@ -36,7 +36,7 @@ class ShardedWeights:
     name = FormatName.WEIGHTS_HDF5
 
     def detect(self, parsing: Parsing) -> bool:
-        """Tell whether the primary file, or one file of a folder, maps variables to shards."""
+        """Return whether the primary file, or one file of a folder, maps variables to shards."""
         return _map_name(parsing) is not None
 
     def parse(self, parsing: Parsing) -> FormatName:

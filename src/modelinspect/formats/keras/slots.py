@@ -87,10 +87,10 @@ def slot_names(optimizer: str, shapes: Sequence[Shape], trained: Sequence[tuple[
 
 def _choices(optimizer: str) -> Iterator[tuple[_Group, ...]]:
     """Yield the groups that an optimizer may have, its plainest settings first."""
-    told = _SLOTS.get(optimizer)
-    if told is None:
+    fact = _SLOTS.get(optimizer)
+    if fact is None:
         return
-    everything = (*_BEFORE, *told)
+    everything = (*_BEFORE, *fact)
     for wanted in product(*((False, True) if optional else (True,) for _, optional in everything)):
         yield tuple(group for (group, _), chosen in zip(everything, wanted, strict=True) if chosen)
 

@@ -1,4 +1,4 @@
-"""Knows the layout of Keras 3's weights store (``layers/dense/vars/0``): which layer a path is of, what each variable is for."""
+"""The layout of Keras 3's weights store (``layers/dense/vars/0``): which layer a path is of, what each variable is for."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _numbered(prefix: str, layers: Sequence[LayerConfig]) -> list[tuple[str, Lay
 
 
 def roles(owner: str, variables: Sequence[Variable], class_name: str = "") -> list[Role]:
-    """Say what each variable of an owner is for, from the owner's class (its path, where no configuration tells)."""
+    """Say what each variable of an owner is for, from the owner's class (its path, where no configuration says)."""
     parts = owner.split("/") if owner else [""]
     if parts[0] in OPTIMIZERS:
         return [Role.OPTIMIZER] * len(variables)

@@ -1,4 +1,4 @@
-"""Names the data sets of Keras 3's weights store (``.weights.h5``, within ``.keras`` too)."""
+"""Name the datasets of Keras 3's weights store (``.weights.h5``, within ``.keras`` too)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from modelinspect.formats.keras.config import LayerConfig, quantization_mode
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of the store: what tells one from another without its name."""
+    """A variable of the store: what distinguishes one from another without its name."""
 
     dtype: DType
     shape: tuple[int, ...]
@@ -147,7 +147,7 @@ def cell_name(class_name: str, part: str) -> str | None:
 
 
 def part_class(name: str) -> str:
-    """Return the class of a part that `cell_name` names, "" where that does not tell."""
+    """Return the class of a part that `cell_name` names, "" where that does not say."""
     if name in _CELLS:
         return _CELLS[name]
     return "EinsumDense" if name in _PROJECTIONS.values() else ""
@@ -212,7 +212,7 @@ def _has_bias(variables: Sequence[Variable]) -> bool:
 
 
 def _guessed_mode(kind: str, variables: Sequence[Variable]) -> str:
-    """Return how Keras quantized a layer that no configuration describes, "" where its variables do not tell."""
+    """Return how Keras quantized a layer that no configuration describes, "" where its variables do not say."""
     if kind not in ("Dense", "EinsumDense", "Embedding", "ReversibleEmbedding"):
         return ""
     if len(variables) > _FLOAT8 and [len(item.shape) for item in variables[-_FLOAT8:]] == [0, 1] * (_FLOAT8 // 2):

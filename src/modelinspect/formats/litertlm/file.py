@@ -28,7 +28,7 @@ def read_file(site: Site) -> None:
     facts = site.parsing.facts
     facts["litertlm_version"] = ".".join(str(part) for part in header.version)
     facts["system_metadata"] = dict(header.system)
-    facts["sections"] = tuple(_told(section, reader.facts.get(section.index, {})) for section in header.sections)
+    facts["sections"] = tuple(_section_facts(section, reader.facts.get(section.index, {})) for section in header.sections)
     add_facts(facts, _joined(reader.models))
     facts["parameters"] = count_parameters(site.parsing)
     dead = sum(one.section.size for one in placed if one.section.kind is SectionType.DEPRECATED)
@@ -99,10 +99,10 @@ def _gaps(begin: int, placed: list[Placed], size: int) -> Iterator[Span]:
         yield Span(begin, size - begin)
 
 
-def _told(section: Section, more: Mapping[str, Fact]) -> dict[str, Fact]:
+def _section_facts(section: Section, more: Mapping[str, Fact]) -> dict[str, Fact]:
     items = {key: value for key, value in section.items.items() if key != "model_type"}
-    told: dict[str, Fact] = {"type": section.type_name, "model": section.model, "offset": section.begin, "size": section.size}
-    return told | ({"items": items} if items else {}) | dict(more)
+    section_facts: dict[str, Fact] = {"type": section.type_name, "model": section.model, "offset": section.begin, "size": section.size}
+    return section_facts | ({"items": items} if items else {}) | dict(more)
 
 
 def _joined(models: Mapping[str, Fact]) -> dict[str, Fact]:

@@ -39,7 +39,7 @@ class Placed:
 
 
 class _ModelFiles(NestedParsing):
-    """A model in a section, beside which stands the section of its weights, whatever the model calls that file."""
+    """A model in a section, beside which is the section of its weights, whatever the model calls that file."""
 
     def __init__(self, outer: Parsing, model: Placed, weights: Placed | None) -> None:
         super().__init__(outer, {model.name: model.packed}, model.name)
@@ -72,7 +72,7 @@ class SectionReader:
                 one.packed.claim(RegionKind.FREE)
 
     def _read(self, one: Placed) -> None:
-        told = self.facts[one.section.index]
+        fact = self.facts[one.section.index]
         match one.section.kind:
             case SectionType.TFLITE_MODEL:
                 self._read_model(one)
@@ -80,11 +80,11 @@ class SectionReader:
                 pass  # claimed by the model that refers to it
             case SectionType.SP_TOKENIZER:
                 site = one.packed.site()
-                told |= read_sentencepiece(site, site.claims.root)
+                fact |= read_sentencepiece(site, site.claims.root)
             case SectionType.HF_TOKENIZER_ZLIB:
-                told |= self._read_zlib(one)
+                fact |= self._read_zlib(one)
             case SectionType.LLM_METADATA | SectionType.EMBEDDING_METADATA | SectionType.EXECUTOR_METADATA:
-                told |= read_message(one.packed.site(), one.section.kind)
+                fact |= read_message(one.packed.site(), one.section.kind)
             case SectionType.TTS_METADATA | SectionType.ASR_METADATA:
                 one.packed.claim(RegionKind.METADATA)
             case SectionType.GENERIC_BINARY_DATA:

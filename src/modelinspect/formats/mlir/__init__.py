@@ -1,4 +1,4 @@
-"""StableHLO programs as MLIR byte code: files of their own (``.mlirbc``, ``.stablehlo``), and the modules within graphs."""
+"""StableHLO programs as MLIR byte code: their own files (``.mlirbc``, ``.stablehlo``), and the modules within graphs."""
 
 from modelinspect.formats.mlir.format import FORMAT
 

@@ -128,7 +128,7 @@ class _ModuleParser:
             self.site.claims.claim(offset, size, RegionKind.CONTAINER if is_fill else RegionKind.FREE, path)
 
     def _read_tables(self) -> None:
-        """Read the tables that tell how the other sections divide, as far as they can be read."""
+        """Read the tables that say how the other sections divide, as far as they can be read."""
         if self.frame.version > LAST_VERSION:
             return
         self._try(SectionId.STRING, self._read_strings)

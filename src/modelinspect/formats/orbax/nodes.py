@@ -46,7 +46,7 @@ class NodeMap:
             self._labels.append((offset, size, kind, path, tensor))
 
     def extent(self, offset: int, size: int, encoding: str) -> Extent | None:
-        """Return the stored bytes of a run of the body, None where its share is no byte."""
+        """Return the stored bytes of a run of the body, None where its share is not a byte."""
         begin, end = self._stored(offset), self._stored(offset + size)
         if self.frame.is_compressed:
             encoding = ZSTD if encoding == "raw" else f"{ZSTD}+{encoding}"

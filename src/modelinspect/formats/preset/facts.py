@@ -36,8 +36,8 @@ def config_facts(config: object, metadata: object) -> dict[str, Fact]:
         facts["model_class"] = ", ".join(str(one)[:_TEXT] for one in architectures[:_SHOWN])
     quantization = config.get("quantization_config")
     if isinstance(quantization, Mapping):
-        told = {key: value for key, value in quantization.items() if isinstance(value, str | int | float) and len(str(value)) < _TEXT}
-        facts["quantization"] = dict(sorted(told.items())[:_SHOWN])
+        listed = {key: value for key, value in quantization.items() if isinstance(value, str | int | float) and len(str(value)) < _TEXT}
+        facts["quantization"] = dict(sorted(listed.items())[:_SHOWN])
     return facts
 
 
@@ -63,11 +63,11 @@ def _policy_modes(policy: object) -> dict[str, Fact]:
 
 
 def policies_of(config: object) -> dict[str, LayerConfig]:
-    """Return what the configuration of a preset says of its quantized layers: one for each policy, by the layer's name."""
+    """Return what the configuration of a preset says about its quantized layers: one for each policy, by the layer's name."""
     settings = config.get("config") if isinstance(config, Mapping) else None
     policy = settings.get("dtype") if isinstance(settings, Mapping) else None
-    told = policy.get("config") if isinstance(policy, Mapping) else None
-    policies = told.get("policy_map") if isinstance(told, Mapping) else None
+    listed = policy.get("config") if isinstance(policy, Mapping) else None
+    policies = listed.get("policy_map") if isinstance(listed, Mapping) else None
     if not isinstance(policies, Mapping):
         return {}
     return {str(name): LayerConfig(str(name).rpartition("/")[2], "", {"dtype": one}) for name, one in policies.items()}

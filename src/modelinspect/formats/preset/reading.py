@@ -30,7 +30,7 @@ _INDICES = (Part.KERAS_INDEX, Part.SAFETENSORS_INDEX, Part.LEGACY_INDEX)
 
 
 class PresetReader:
-    """A preset on its way to an artifact: indices come first, so that the shards they list are read as theirs."""
+    """A preset on its way to an artifact: indices come first, so the shards they list are read as theirs."""
 
     def __init__(self, parsing: Parsing) -> None:
         self.parsing = parsing

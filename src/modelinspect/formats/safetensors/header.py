@@ -42,7 +42,7 @@ class StoredTensor:
 class Header:
     """A header: its tensors in the order of their bytes, its ``__metadata__``, and where the elements begin.
 
-    ``complete`` is False where an entry could not be used, so that bytes that no tensor has may still be one's.
+    ``complete`` is False where an entry could not be used, so bytes that no tensor has may still be one's.
     """
 
     tensors: tuple[StoredTensor, ...]

@@ -1,4 +1,4 @@
-"""Reads SavedModels: a directory of a graph, its variables, assets and notes on them.
+"""Read SavedModels: a directory of a graph, its variables, assets and notes on them.
 
 Specification: tensorflow/python/saved_model/README.md, tensorflow/core/protobuf/saved_model.proto and meta_graph.proto.
 """
@@ -11,12 +11,12 @@ from modelinspect.formats.saved_model.directory import MODEL_FILES, parse_direct
 
 
 class SavedModelFormat:
-    """A directory with ``saved_model.pb``, ``.pbtxt`` or ``.cpb``, or that file alone."""
+    """A directory with ``saved_model.pb``, ``.pbtxt`` or ``.cpb``, or that only file."""
 
     name = FormatName.SAVED_MODEL
 
     def detect(self, parsing: Parsing) -> bool:
-        """Tell whether one of the files has a SavedModel's name."""
+        """Return whether one of the files has a SavedModel's name."""
         if parsing.primary is not None:
             return parsing.primary in MODEL_FILES
         return any(name in MODEL_FILES for name in parsing.names())

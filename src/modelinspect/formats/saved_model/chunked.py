@@ -1,4 +1,4 @@
-"""Reads chunked SavedModels (``.cpb``): a Riegeli file whose records are parts of one message, and last how to join them.
+"""Read chunked SavedModels (``.cpb``): a Riegeli file whose records are parts of one message, and last how to join them.
 
 Specification: tensorflow/tools/proto_splitter/chunk.proto and merge.cc. Each record is labelled by the field that it is.
 """
@@ -53,7 +53,7 @@ def _claim(site: Site, number: int, chunk: Chunk, fields: Mapping[int, str]) -> 
 
 
 def _fields(site: Site, records: list[Record], type_: MessageType) -> dict[int, str]:
-    """Return what each record is, by its position: the field of the message, as the last record tells."""
+    """Return what each record is, by its position: the field of the message, as the last record says."""
     names = {record.position: "record" for record in records}
     if not records:
         return names

@@ -1,4 +1,4 @@
-"""Gives each file of a SavedModel's directory to the parser that knows it."""
+"""Pass each file of a SavedModel directory to its parser."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def one_message(site: Site, name: str, kind: RegionKind) -> None:
 
 
 def layer_names(parsing: Parsing) -> dict[int, str]:
-    """Return the names of Keras layers by their node in the object graph, as keras_metadata.pb tells them."""
+    """Return the names of Keras layers by their node in the object graph, as keras_metadata.pb lists them."""
     source = parsing.files.open(KERAS_METADATA)
     if source.size > min(_LAYERS_SIZE, parsing.limits.structure_size):
         return {}

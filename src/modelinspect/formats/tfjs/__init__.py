@@ -1,4 +1,4 @@
-"""Reads TensorFlow.js models, layers and graph: ``model.json`` and the weights files that it names."""
+"""Read TensorFlow.js models, layers and graph: ``model.json`` and the weights files that it names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Tfjs:
     name = FormatName.TFJS
 
     def detect(self, parsing: Parsing) -> bool:
-        """Tell whether a model.json, or the manifest of old converters, is there, or names the primary file."""
+        """Return whether a model.json, or the manifest of old converters, is there, or names the primary file."""
         return _description(parsing) is not None
 
     def parse(self, parsing: Parsing) -> FormatName:
@@ -92,7 +92,7 @@ def _is_description(parsing: Parsing, name: str) -> bool:
 
 
 def _names_file(parsing: Parsing, description: str, name: str) -> bool:
-    """Tell whether a description names a weights file of the model, or is the manifest beside its graph."""
+    """Return whether a description names a weights file of the model, or is the manifest beside its graph."""
     if not _is_description(parsing, description):
         return False
     if name.endswith(".pb"):
@@ -112,7 +112,7 @@ def _load(site: Site) -> object:
 
 
 def _claim_json(site: Site) -> None:
-    """Claim what stands under each key of the description; braces and commas between are its framing."""
+    """Claim what is under each key of the description; braces and commas between are its framing."""
     text = site.source.read_at(0, site.source.size)
     path = site.claims.path
     for entry in top_level_entries(text):

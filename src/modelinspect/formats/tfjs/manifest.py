@@ -1,4 +1,4 @@
-"""Reads the weights manifest of a TensorFlow.js model.
+"""Read the weights manifest of a TensorFlow.js model.
 
 Layout: tfjs-converter/python/tensorflowjs/write_weights.py and read_weights.py.
 """
@@ -20,7 +20,7 @@ _WHOLE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """A weight as the manifest tells of it; ``dtype`` is the one that it is stored as."""
+    """A weight as the manifest describes it; ``dtype`` is the one that it is stored as."""
 
     name: str
     dtype: DType
@@ -31,7 +31,7 @@ class Weight:
 
     @property
     def size(self) -> int | None:
-        """The bytes that it takes; None for strings, which tell it themselves."""
+        """The bytes that it takes; None for strings, which say it themselves."""
         return (prod(self.shape) * self.dtype.bits + 7) // 8 if self.dtype.bits else None
 
 
@@ -48,7 +48,7 @@ def read_manifest(value: object, member: str) -> tuple[list[Group], list[FormatE
     groups: list[Group] = []
     errors: list[FormatError] = []
     if not isinstance(value, list):
-        return [], [FormatError("the weights manifest is no list of groups", member)]
+        return [], [FormatError("the weights manifest is not a list of groups", member)]
     for number, item in enumerate(value):
         paths = item.get("paths") if isinstance(item, Mapping) else None
         entries = item.get("weights") if isinstance(item, Mapping) else None
@@ -69,11 +69,11 @@ def read_manifest(value: object, member: str) -> tuple[list[Group], list[FormatE
 def _weight(entry: object, member: str) -> Weight:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         raise FormatError("a weight of the manifest has no name", member)
-    name, shape, told = entry["name"], entry.get("shape"), entry.get("dtype")
+    name, shape, fact = entry["name"], entry.get("shape"), entry.get("dtype")
     if not isinstance(shape, list) or not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape):
         raise FormatError(f"weight {name} has no shape", member)
     quantization = entry.get("quantization")
-    stored = quantization.get("dtype", told) if isinstance(quantization, Mapping) else told
+    stored = quantization.get("dtype", fact) if isinstance(quantization, Mapping) else fact
     dtype = DTYPES.get(stored) if isinstance(stored, str) else None
     if dtype is None or (dtype.bits == 0 and dtype.name != "string") or dtype.bits % 8:
         raise FormatError(f"weight {name} is of an unknown type: {stored!r}", member)
@@ -81,12 +81,12 @@ def _weight(entry: object, member: str) -> Weight:
         raise FormatError(f"weight {name} is larger than any file", member)
     group = entry.get("group")
     affine = _affine(quantization) if isinstance(quantization, Mapping) else None
-    original = quantization.get("original_dtype", told) if isinstance(quantization, Mapping) else ""
+    original = quantization.get("original_dtype", fact) if isinstance(quantization, Mapping) else ""
     return Weight(name, dtype, tuple(shape), group if isinstance(group, str) else "", affine, original if isinstance(original, str) else "")
 
 
 def _affine(quantization: Mapping[str, object]) -> Quantization | None:
-    """Return scale and zero point, or the least value where the writer did not move it so that a stored number means 0."""
+    """Return scale and zero point, or the least value where the writer did not move it so a stored number means 0."""
     scale, least = quantization.get("scale"), quantization.get("min")
     if not isinstance(scale, int | float) or not isinstance(least, int | float):
         return None

@@ -1,4 +1,4 @@
-"""Places the weights of a TensorFlow.js model in its binary files, where they stand without padding and may straddle files."""
+"""Place the weights of a TensorFlow.js model in its binary files, where they are without padding and may straddle files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def place_weights(parsing: Parsing, group: Group, available: set[str], owner: Si
     for piece in pieces:
         _claim_rest(piece, end, group)
     for site in {id(site): site for site in sites if site is not None and all(piece.site is not site for piece in pieces)}.values():
-        site.diagnose("where its weights begin is unknown: files before and behind it are missing", 0)
+        site.diagnose("where its weights begin is unknown: files before and after it are missing", 0)
 
 
 def _from_start(sites: list[Site | None]) -> list[Piece]:
@@ -65,7 +65,7 @@ def _from_start(sites: list[Site | None]) -> list[Piece]:
 
 
 def _from_end(sites: list[Site | None], end: int) -> list[Piece]:
-    """Return the files behind the last that is missing: they end where the weights end."""
+    """Return the files after the last that is missing: they end where the weights end."""
     pieces: list[Piece] = []
     for site in reversed(sites):
         if site is None or end < site.source.size:
@@ -76,7 +76,7 @@ def _from_end(sites: list[Site | None], end: int) -> list[Piece]:
 
 
 def _measure(group: Group, pieces: list[Piece], owner: Site) -> tuple[list[_Placed], int | None]:
-    """Return where each weight stands, and where the last ends; None from a string weight on whose bytes are missing."""
+    """Return where each weight is, and where the last ends; None from a string weight on whose bytes are missing."""
     placed: list[_Placed] = []
     offset = 0
     for weight in group.weights:
@@ -92,7 +92,7 @@ def _measure(group: Group, pieces: list[Piece], owner: Site) -> tuple[list[_Plac
 
 
 def _string_size(weight: Weight, pieces: list[Piece], offset: int, limit: int) -> int | None:
-    """Add up the lengths that stand before each string."""
+    """Add up the lengths that are before each string."""
     begin, end = offset, pieces[-1].offset + pieces[-1].site.source.size if pieces else 0
     count = prod(weight.shape)
     if count * _LENGTH > end - begin or count > limit:
@@ -165,10 +165,10 @@ def _payload(placed: _Placed, parts: list[tuple[Site, int, int]]) -> tuple[Paylo
 
 
 def _claim_rest(piece: Piece, end: int | None, group: Group) -> None:
-    """Label what stands behind the last weight; without an end of the weights nothing is known of it."""
+    """Label what is after the last weight; without an end of the weights nothing is known of it."""
     size = piece.site.source.size
     if end is None or piece.offset + size <= end:
         return
     begin = max(end - piece.offset, 0)
-    piece.site.diagnose(f"{size - begin:,} bytes stand behind the last weight of {', '.join(group.paths[:3])}", begin)
+    piece.site.diagnose(f"{size - begin:,} bytes are after the last weight of {', '.join(group.paths[:3])}", begin)
     piece.site.claims.claim(begin, size - begin, RegionKind.FREE, piece.site.claims.path("trailing bytes"))

@@ -1,4 +1,4 @@
-"""Parses TFLite and LiteRT models: flatbuffers, the buffers behind them, files beside them, and the archive at their end.
+"""Parse TFLite and LiteRT models: flatbuffers, the buffers after them, files beside them, and the archive at their end.
 
 Sources: schema.fbs and the other schemas that `schema.json` was derived from; flatbuffer_export.cc for the layout above 2 GB.
 """
@@ -18,7 +18,7 @@ class TfliteFormat:
     name = FormatName.TFLITE
 
     def detect(self, parsing: Parsing) -> bool:
-        """Tell whether the identifier stands where a flatbuffer has it."""
+        """Return whether the identifier is where a flatbuffer has it."""
         if parsing.primary is None:
             return False
         from flatbuffers.util import BufferHasIdentifier

@@ -1,4 +1,4 @@
-"""Names what custom operators carry: flexbuffers, Flex nodes, byte code of accelerators."""
+"""Name what custom operators carry: flexbuffers, Flex nodes, byte code of accelerators."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def byte_code(flex: Flex | None) -> tuple[int, int, str] | None:
 
 
 def byte_code_note(data: bytes) -> tuple[int, int] | None:
-    """Return the offset and size that the metadata NPU_BYTE_CODE gives: two decimal numbers of 16 characters behind a tag."""
+    """Return the offset and size that the metadata NPU_BYTE_CODE gives: two decimal numbers of 16 characters after a tag."""
     tag = b"<npu_byte_code>"
     if not data.startswith(tag):
         return None

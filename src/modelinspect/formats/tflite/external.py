@@ -1,4 +1,4 @@
-"""Finds the files beside a model that hold buffers of it."""
+"""Find the files beside a model that hold buffers of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ExternalFiles:
     opened: dict[str, Site | None] = field(default_factory=dict)
 
     def find(self, id: int) -> tuple[Site, ExternalBuffer] | None:
-        """Return where an external buffer stands; None, and a diagnostic, where it is not there."""
+        """Return where an external buffer is; None, and a diagnostic, where it is not there."""
         entry = self.model.external.get(id)
         if entry is None:
             self.site.diagnose(f"a tensor names the external buffer {id:#x}, which the model does not list")

@@ -1,4 +1,4 @@
-"""Tells what a model is made of: operators, subgraphs, signatures, and who uses which tensor."""
+"""What a model is made of: operators, subgraphs, signatures, and who uses which tensor."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from modelinspect.errors import FormatError
 from modelinspect.formats.tflite.model import Model, SubGraph
 
 NAMED = 1_000
-"""Names that one fact lists at the most."""
+"""Names that one fact lists at most."""
 
 
-def tell_model(model: Model, names: Mapping[tuple[int, int], str], facts: Facts) -> None:
+def add_model_facts(model: Model, names: Mapping[tuple[int, int], str], facts: Facts) -> None:
     """Add the facts of a model; ``names`` are those of its stored tensors."""
     facts["schema_version"] = model.version
     facts["description"] = model.description
@@ -44,9 +44,9 @@ def tell_model(model: Model, names: Mapping[tuple[int, int], str], facts: Facts)
         facts["densify"] = tuple(densify[:NAMED])
 
 
-def tell_buffers(model: Model, used: set[int], told: set[int], shared: int, facts: Facts) -> list[int]:
+def add_buffer_facts(model: Model, used: set[int], listed: set[int], shared: int, facts: Facts) -> list[int]:
     """Add the facts of buffers; return those that hold bytes and that nothing uses."""
-    unused = [index for index, buffer in enumerate(model.buffers) if buffer.size and index not in used and index not in told]
+    unused = [index for index, buffer in enumerate(model.buffers) if buffer.size and index not in used and index not in listed]
     facts["buffers"] = {
         "count": len(model.buffers),
         "empty": sum(not buffer.size for buffer in model.buffers),
@@ -88,7 +88,7 @@ def _tensor_name(graph: SubGraph, index: int) -> str:
     row = graph.tensors[index] if 0 <= index < len(graph.tensors) else None
     try:
         return row.name if row is not None else f"tensor {index}"
-    except FormatError:  # the walk has told
+    except FormatError:  # the walk has reported
         return f"tensor {index}"
 
 
@@ -109,7 +109,7 @@ def _signatures(model: Model) -> dict[str, Fact]:
                     "inputs": _tensor_map(table, "inputs", graph),
                     "outputs": _tensor_map(table, "outputs", graph),
                 }
-    except FormatError:  # the walk has told
+    except FormatError:  # the walk has reported
         pass
     return found
 

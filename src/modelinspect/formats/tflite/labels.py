@@ -1,4 +1,4 @@
-"""Says what the fields of the TFLite schemas are: graph, metadata, quantization, sparse index."""
+"""What the fields of the TFLite schemas are: graph, metadata, quantization, sparse index."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Lookup:
     """How a tensor is stored as indices: bits of one, and where its tables are.
 
     ``buffer`` holds the tables from ``skip`` on. ``stride`` are the values of one table (0: as the table's size gives), ``axis`` the axis
-    whose slices have tables of their own (None: as the quantization gives, -1: one table). ``output`` is the tensor that it is decoded to,
+    whose slices have their own tables (None: as the quantization gives, -1: one table). ``output`` is the tensor that it is decoded to,
     ``type`` the type of decoding; ``bits`` is 0 where that type has no table.
     """
 

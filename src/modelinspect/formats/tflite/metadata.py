@@ -1,4 +1,4 @@
-"""Claims the buffers of a model's metadata and tells what they say."""
+"""Claim the buffers of a model's metadata and say what they say."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHORT = 256
 
 @dataclass(slots=True)
 class Lookups:
-    """What other parts of a model need of its metadata: tables of compressed tensors, byte code behind the flatbuffer."""
+    """What other parts of a model need of its metadata: tables of compressed tensors, byte code after the flatbuffer."""
 
     tables: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     """By subgraph and tensor: the buffer of values, and the bits of an index into it."""
@@ -64,7 +64,7 @@ def _path(site: Site, buffer: Buffer, paths: dict[int, PathId], index: int, name
         known = paths.get(buffer.offset)
         return None if known is None else site.claims.paths.child(known, name)
     if buffer.offset + buffer.size > site.source.size:
-        return None  # told with the other buffers that stand outside
+        return None  # reported with the other buffers that are outside
     return site.claims.path(f"buffers[{index}]", name)
 
 
@@ -150,7 +150,7 @@ def _tell_nothing(_: Table, __: Facts, ___: Lookups) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Nested:
-    """A metadata buffer that holds a flatbuffer of its own."""
+    """A metadata buffer that holds its own flatbuffer."""
 
     schema: str
     labels: Labels

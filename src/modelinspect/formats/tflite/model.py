@@ -1,4 +1,4 @@
-"""Reads a model's tables into rows: operator codes, subgraphs, tensors, operators, buffers."""
+"""Read a model's tables into rows: operator codes, subgraphs, tensors, operators, buffers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OperatorCode:
 
 @dataclass(slots=True)
 class TensorRow:
-    """A tensor of a subgraph; ``table`` tells the rest."""
+    """A tensor of a subgraph; ``table`` says the rest."""
 
     index: int
     table: Table
@@ -57,7 +57,7 @@ class Operator:
 
 @dataclass(slots=True)
 class SubGraph:
-    """A subgraph; a tensor that cannot be read is None, so that the others keep their indices."""
+    """A subgraph; a tensor that cannot be read is None, so the others keep their indices."""
 
     index: int
     name: str
@@ -69,7 +69,7 @@ class SubGraph:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """The bytes of a buffer; ``outside`` tells that they stand behind the flatbuffer."""
+    """The bytes of a buffer; ``outside`` means that they are after the flatbuffer."""
 
     offset: int
     size: int
@@ -160,7 +160,7 @@ def _each(table: Table, name: str, report: Report) -> Iterator[Table | None]:
     for position, offset in zip(range(start, start + 4 * count, 4), offsets, strict=True):
         try:
             yield reader.table(position + offset, target)
-        except FormatError:  # the walk has told
+        except FormatError:  # the walk has reported
             yield None
 
 
@@ -175,7 +175,7 @@ def _text(table: Table, name: str, report: Report) -> str:
 def _numbers(table: Table, name: str) -> tuple[int, ...]:
     try:
         return table.numbers(name)
-    except FormatError:  # the walk has told
+    except FormatError:  # the walk has reported
         return ()
 
 

@@ -1,4 +1,4 @@
-"""Claims what operators carry besides their tables: custom options, composite attributes, byte code behind the flatbuffer."""
+"""Claim what operators carry besides their tables: custom options, composite attributes, byte code after the flatbuffer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modelinspect.formats.tflite.model import Model
 
 @dataclass(slots=True)
 class Outside:
-    """Spans behind the flatbuffer that operators have claimed, each once."""
+    """Spans after the flatbuffer that operators have claimed, each once."""
 
     site: Site
     programs: Programs
@@ -36,7 +36,7 @@ class Outside:
 
 
 def claim_operators(site: Site, model: Model, contents: list[Content], programs: Programs) -> Outside:
-    """Claim the options of all operators; return what they have behind the flatbuffer."""
+    """Claim the options of all operators; return what they have after the flatbuffer."""
     outside = Outside(site, programs)
     options = {content.offset: content for content in contents}
     for graph in model.subgraphs:
@@ -46,7 +46,7 @@ def claim_operators(site: Site, model: Model, contents: list[Content], programs:
             try:
                 found = operator.table.data("custom_options")
                 offset, size = operator.table.value("large_custom_options_offset"), operator.table.value("large_custom_options_size")
-            except FormatError:  # the walk has told
+            except FormatError:  # the walk has reported
                 continue
             content = options.pop(found[0], None) if found is not None else None
             if content is not None:

@@ -1,4 +1,4 @@
-"""Parses one TFLite model: claims its structures and what they carry, adds its tensors and facts."""
+"""Parse one TFLite model: claims its structures and what they carry, adds its tensors and facts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelinspect.encodings.flatbuffers.walker import Content, Document, walk_fl
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.external import ExternalFiles
-from modelinspect.formats.tflite.facts import tell_buffers, tell_model
+from modelinspect.formats.tflite.facts import add_buffer_facts, add_model_facts
 from modelinspect.formats.tflite.labels import MODEL
 from modelinspect.formats.tflite.metadata import Lookups, claim_metadata
 from modelinspect.formats.tflite.model import Model, read_model
@@ -58,7 +58,7 @@ class ModelParser:
             self.facts["quantized_tensors"] = dict(sorted(tensors.schemes.items()))
         if model.external:
             self.facts["external_files"] = tuple(sorted({entry.group for entry in model.external.values()}))
-        tell_model(model, tensors.names, self.facts)
+        add_model_facts(model, tensors.names, self.facts)
         if document.root.reader.left < 0:
             self.site.diagnose("its structures share so much that they are not all read", document.root.position)
         external.finish()
@@ -66,8 +66,8 @@ class ModelParser:
 
     def _claim_unused(self, model: Model, tensors: TensorBuilder, data: list[Content]) -> None:
         """Claim the bytes of buffers that no tensor and no metadata uses."""
-        told = {index for _, index in model.metadata} | set(model.metadata_buffers)
-        unused = tell_buffers(model, tensors.used, told, tensors.shared, self.facts)
+        listed = {index for _, index in model.metadata} | set(model.metadata_buffers)
+        unused = add_buffer_facts(model, tensors.used, listed, tensors.shared, self.facts)
         by_offset: dict[int, PathId] = {content.offset: content.path for content in data}
         seen: set[tuple[int, int]] = set()
         for index in unused:
@@ -84,11 +84,13 @@ class ModelParser:
             self.site.claims.claim(buffer.offset, buffer.size, RegionKind.FREE, self.site.claims.paths.child(path, "unused"))
 
     def _finish(self, document: Document, model: Model, outside: Outside, lookups: Lookups) -> None:
-        """Claim what stands behind the flatbuffer and belongs to no buffer."""
+        """Claim what is after the flatbuffer and belongs to no buffer."""
         begin = claim_archive(self.site, document.end, self.facts)
         taken = [(buffer.offset, buffer.size) for buffer in model.buffers if buffer.outside]
         taken += outside.spans
         if document.complete:
             claim_zeros(self.site, taken, document.end, begin)
         elif document.end < begin:
-            self.site.diagnose(f"{begin - document.end:,} bytes behind the last structure are not told apart", document.end, Severity.NOTE)
+            self.site.diagnose(
+                f"{begin - document.end:,} bytes after the last structure are not distinguished", document.end, Severity.NOTE
+            )

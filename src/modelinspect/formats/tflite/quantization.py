@@ -1,4 +1,4 @@
-"""Reads how a tensor is quantized: for the whole, along an axis, by blocks, along several axes, or in a custom way."""
+"""Read how a tensor is quantized: for the whole, along an axis, by blocks, along several axes, or in a custom way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modelinspect.formats.tflite.model import TensorRow
 class Scheme:
     """A tensor's quantization.
 
-    ``affine`` is set where scales and zero points stand in the tensor itself. ``form`` says which way (``tensor``, ``channel``, or
+    ``affine`` is set where scales and zero points are in the tensor itself. ``form`` says which way (``tensor``, ``channel``, or
     the table of the details); ``scales`` and ``zero_points`` are indices of the tensors that hold them, -1 where there are none.
     """
 

@@ -1,4 +1,4 @@
-"""Tells which tensors are weights: constant inputs of operators that have weights, biases included."""
+"""Which tensors are weights: constant inputs of operators that have weights, biases included."""
 
 from __future__ import annotations
 
@@ -110,5 +110,5 @@ def _bodies(operator: Operator) -> Iterator[tuple[int, int]]:
             for option, first in _BODIES[operator.code.name]:
                 if option in options.type.by_name:
                     yield options.value(option), first
-    except FormatError:  # the walk has told
+    except FormatError:  # the walk has reported
         return

@@ -1,4 +1,4 @@
-"""Loads the schemas of the TFLite format, which `scripts/derive_tflite_schema.py` derives from their sources."""
+"""Load the schemas of the TFLite format, which `scripts/derive_tflite_schema.py` derives from their sources."""
 
 from __future__ import annotations
 

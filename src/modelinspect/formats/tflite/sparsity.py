@@ -1,4 +1,4 @@
-"""Reads how a sparse tensor is stored: its axes, their order, its blocks, and what the index costs."""
+"""Read how a sparse tensor is stored: its axes, their order, its blocks, and what the index costs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Sparsity:
         }
 
     def _covered(self, shape: tuple[int, ...], block: tuple[int, ...]) -> int:
-        """Return how many elements stand in whole blocks: the converter drops those beyond the last."""
+        """Return how many elements are in whole blocks: the converter drops those beyond the last."""
         lengths = list(shape)
         for axis, length in zip(self.block_map, block, strict=False):
             if 0 <= axis < len(lengths) and length > 0:

@@ -1,4 +1,4 @@
-"""Turns tensors that have bytes in the artifact into facts, and claims those bytes."""
+"""Turn tensors that have bytes in the artifact into facts, and claims those bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LARGEST_SHAPE = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Where the bytes of a tensor stand: in the model's file, or in one beside it."""
+    """Where the bytes of a tensor are: in the model's file, or in one beside it."""
 
     site: Site
     offset: int
@@ -102,7 +102,7 @@ class TensorBuilder:
         return None if buffer is None else ("outside" if buffer.outside else "buffer", buffer.offset, buffer.size)
 
     def _note_empty(self, graph: SubGraph, row: TensorRow) -> None:
-        """Tell of a sparse tensor that keeps no value at all: nothing of it stands in the file but its index."""
+        """Report a sparse tensor that keeps no value at all: nothing of it is in the file but its index."""
         try:
             sparsity = self._sparsity(row)
             shape = tuple(max(length, 0) for length in row.shape) if sparsity is not None else ()
@@ -179,7 +179,7 @@ class TensorBuilder:
         affine: Quantization | None = scheme.affine if scheme is not None else None
         payload, note = self._payload(stored, dtype, logical, sparsity, lookup, shape, affine)
         if scheme is not None and scheme.affine is None and scheme.zero_points >= 0:
-            payload, note = None, f"its zero points stand in tensor {scheme.zero_points} and are not applied"
+            payload, note = None, f"its zero points are in tensor {scheme.zero_points} and are not applied"
         tensor = Tensor(
             name,
             dtype,
@@ -205,7 +205,7 @@ class TensorBuilder:
         stored.site.claims.claim(stored.offset, stored.size, RegionKind.TENSOR_DATA, stored.path, identity)
 
     def _claim_program(self, stored: Stored) -> None:
-        """Claim a buffer that Vela's operator reads as its program: what it holds is no tensor."""
+        """Claim a buffer that Vela's operator reads as its program: what it holds is not a tensor."""
         stored.site.claims.claim(stored.offset, stored.size, RegionKind.COMPILED, stored.path)
         self.lookups.programs.add(ETHOS_U, stored.size)
         self.lookups.programs.ethos = self.lookups.programs.ethos or ethos_product(stored.site, stored.offset, stored.size)
@@ -247,7 +247,7 @@ class TensorBuilder:
         if sparsity is not None:
             return sparsity.payload(stored.site.stream, span), ""
         if dtype.kind in (ElementKind.STRING, ElementKind.OPAQUE):
-            return None, f"{dtype} elements are no numbers"
+            return None, f"{dtype} elements are not numbers"
         if stored.size < logical:
             problem = f"a tensor of {logical:,} bytes has {stored.size:,} stored"
             stored.site.diagnose(problem, stored.offset, Severity.NOTE)

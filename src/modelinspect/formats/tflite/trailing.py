@@ -1,4 +1,4 @@
-"""Claims what stands behind the flatbuffer: buffers' pads, byte code, an archive of associated files."""
+"""Claim what is after the flatbuffer: buffers' pads, byte code, an archive of associated files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from modelinspect.formats.base import Site
 
 STEP = 1 << 20
 LONGEST_PAD = 4096
-"""Accelerators want their byte code on a page of its own; no pad is longer."""
+"""Accelerators want their byte code on its own page; no pad is longer."""
 
 
 def claim_archive(site: Site, end: int, facts: Facts) -> int:
-    """Claim the zip archive that ends the file, if there is one behind ``end``; return where it begins.
+    """Claim the zip archive that ends the file, if there is one after ``end``; return where it begins.
 
-    Metadata writers append it to the model, so that its offsets count from the start of the file.
+    Metadata writers append it to the model, so its offsets count from the start of the file.
     """
     if site.source.size - end < 22:
         return site.source.size

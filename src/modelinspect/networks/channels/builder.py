@@ -1,4 +1,4 @@
-"""Makes wires of what layers and operators have in common: kernels, vectors, functions of each element, padding."""
+"""Make wires of what layers and operators have in common: kernels, vectors, functions of each element, padding."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Builder:
     kernels: dict[TensorId, tuple[list[Wire], list[Wire]]] = field(default_factory=dict)
 
     def dead(self, tensor: TensorId, axis: int) -> Bits:
-        """Return which slices across an axis are zeros alone; none where that was not measured."""
+        """Return which slices across an axis are only zeros; none where that was not measured."""
         shape, pattern = self.artifact.tensors[tensor].shape, self.measurements[tensor].pattern
         length = shape[axis]
         if pattern is None or not pattern.dead or not pattern.dead[axis]:
@@ -41,7 +41,7 @@ class Builder:
         return np.unpackbits(np.frombuffer(pattern.dead[axis], np.uint8), count=length).astype(np.bool_)
 
     def values(self, tensor: TensorId, count: int) -> Reals:
-        """Return the elements of a vector, NaN where they cannot be read; of integers zeros alone are known."""
+        """Return the elements of a vector, NaN where they cannot be read; of integers only zeros are known."""
         found = self.artifact.tensors[tensor]
         values = values_of(found, self.reading)
         if values is None or len(values) != count:
@@ -68,7 +68,7 @@ class Builder:
         return reader
 
     def make(self, kernel: TensorId, axis: int, bias: TensorId | None, rank: int) -> Wire:
-        """Return the channels that a kernel makes: those of a slice of zeros carry the bias alone."""
+        """Return the channels that a kernel makes: those of a slice of zeros carry only the bias."""
         count = self.artifact.tensors[kernel].shape[axis]
         wire = self.wires.new(count, rank)
         dead = self.dead(kernel, axis)

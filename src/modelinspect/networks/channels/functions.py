@@ -1,4 +1,4 @@
-"""Knows what functions of single elements make of a constant, as far as it matters: whether it is zero."""
+"""What functions of single elements make of a constant, as far as it matters: whether it is zero."""
 
 from __future__ import annotations
 

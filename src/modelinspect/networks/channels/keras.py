@@ -1,4 +1,4 @@
-"""Follows the channels of a Keras model from layer to layer, as its configuration connects them."""
+"""Follow the channels of a Keras model from layer to layer, as its configuration connects them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from modelinspect.networks.keras_variables import Parameter, items, parameters, 
 
 
 def follow_keras(builder: Builder) -> bool:
-    """Follow a Keras artifact's channels; tell whether it says how its layers are connected. Raises `UnmeasurableError`."""
+    """Follow a Keras artifact's channels; return whether it says how its layers are connected. Raises `UnmeasurableError`."""
     model = read_model(builder.artifact, builder.reading)
     if model is None:
         return False
@@ -40,9 +40,9 @@ class _Network(Traversal[Wire]):
 
     def make_input(self, name: str, layer: LayerConfig) -> Wire:
         for key in ("batch_input_shape", "batch_shape"):
-            told = items(layer.settings.get(key))
-            if told and len(told) > 1 and isinstance(told[-1], int) and told[-1] > 0:
-                wire = self.builder.wires.new(told[-1], len(told))
+            fact = items(layer.settings.get(key))
+            if fact and len(fact) > 1 and isinstance(fact[-1], int) and fact[-1] > 0:
+                wire = self.builder.wires.new(fact[-1], len(fact))
                 self.builder.wires.stop([wire], INPUTS)
                 return wire
         return unknown()
@@ -51,7 +51,7 @@ class _Network(Traversal[Wire]):
         for wire in values:
             if wire.reader is not None:
                 wire.reader.alone = False
-        self.builder.wires.stop(values, why or "where they go is not told")
+        self.builder.wires.stop(values, why or "where they go is not reported")
 
     def apply(self, layer: LayerConfig, given: list[Wire], scope: str, path: str) -> list[Wire]:
         kind = class_of(layer)
@@ -124,7 +124,7 @@ class _Use:
         return float(value)
 
     def is_last(self, axis: object) -> bool:
-        """Tell whether an axis is the channels'."""
+        """Return whether an axis is the channels'."""
         many = items(axis)
         if many is not None:
             return len(many) == 1 and self.is_last(many[0])
@@ -135,17 +135,15 @@ _Rule = Callable[[_Use], Wire]
 
 
 def _activated(use: _Use, wire: Wire, key: str = "activation") -> Wire:
-    """Apply what a layer ends with; a kernel with nothing behind it stays known, so that a normalization can take its constants."""
+    """Apply what a layer ends with; a kernel with nothing after it stays known, so a normalization can take its constants."""
     name = use.settings.get(key) or "linear"
-    if isinstance(name, Mapping):  # Keras 3 may write {"class_name": "relu", ...} for functions of its own
+    if isinstance(name, Mapping):  # Keras 3 may write {"class_name": "relu", ...} for its own functions
         name = name.get("config")
     if name == "linear":
         return wire
     function = KERAS.get(name) if isinstance(name, str) else None
     if function is None:
-        use.builder.wires.stop(
-            [wire], f"{use.layer.name} ({name if isinstance(name, str) else 'an activation of its own'}) takes them together"
-        )
+        use.builder.wires.stop([wire], f"{use.layer.name} ({name if isinstance(name, str) else 'a custom activation'}) takes them together")
         return unknown(wire.rank)
     return use.builder.mapped(wire, function)
 
@@ -181,7 +179,7 @@ def _ended(use: _Use, wire: Wire, kernel: TensorId) -> Wire:
 
 
 def _transposed(use: _Use) -> Wire:
-    """Its borders overlap otherwise than its middle, so that no constant adds the same everywhere."""
+    """Its borders overlap otherwise than its middle, so no constant adds the same everywhere."""
     kernel, bias = use.need("kernel"), use.find("bias")
     rank = len(use.shape(kernel))
     reader = use.builder.read(use.layer.name, use.given, kernel, rank - 1, bias=bias is not None, folds=False, spreads=False)

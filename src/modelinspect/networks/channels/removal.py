@@ -1,4 +1,4 @@
-"""Decides which dead channels a network does without, and counts the bytes that go with them."""
+"""Decide which dead channels a network does without, and count the bytes that go with them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _LAST = "a layer has one channel at least"
 class Saving:
     """What goes with the dead channels of a kernel.
 
-    ``gone`` counts, by axis, the dead slices that can be taken out; ``kept`` says of the others why they cannot. ``own`` are bytes of the
+    ``gone`` counts, by axis, the dead slices that can be taken out; ``kept`` why the others cannot. ``own`` are bytes of the
     kernel and of the vectors of its layer, ``others`` those of other layers, by their names; ``folded`` counts the channels that carry a
-    constant, which goes into a bias behind them.
+    constant, which goes into a bias after them.
     """
 
     gone: Mapping[int, int]
@@ -49,7 +49,7 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two kernels of which the second alone reads the channels of the first, and some of those go; both have a bias."""
+    """Two kernels of which only the second reads the channels of the first, and some of those go; both have a bias."""
 
     kernel: TensorId
     reader: TensorId
@@ -75,7 +75,7 @@ class Removal:
 
 
 def find_removal(artifact: Artifact, files: FileSet, measurements: Measurements, limits: Limits | None = None) -> Removal | None:
-    """Find the channels that an artifact's network can do without; None where nothing is dead, or the layers' connections are not told."""
+    """Find the channels that an artifact's network can do without; None where nothing is dead or connections are unknown."""
     if not any(measure.pattern is not None and any(measure.pattern.dead) for measure in measurements.tensors):
         return None
     builder = Builder(artifact, measurements, Reading(files, files.budgeted(limits), bytearray()))
@@ -100,7 +100,7 @@ class _Verdict:
     reasons: dict[int, str]
 
     def of(self, cut: Cut) -> Bits:
-        """Tell which places of a cut go."""
+        """Return which places of a cut are removed."""
         found: Bits = self.gone[self.roots[cut.ids]]
         return found
 
@@ -140,7 +140,7 @@ def _judge(builder: Builder) -> _Verdict:
     roots = wires.roots(np.arange(count))
     stays, seen, folded = (np.zeros(count, dtype=np.bool_) for _ in range(3))
     reasons: dict[int, str] = {}
-    for ids, why in reversed(wires.stops):  # the model's outputs are told last
+    for ids, why in reversed(wires.stops):  # the model's outputs are given last
         _tell(reasons, roots[ids], why)
         stays[roots[ids]] = True
     for reader in wires.readers:

@@ -1,4 +1,4 @@
-"""Follows the channels of a TFLite model from operator to operator."""
+"""Follow the channels of a TFLite model from operator to operator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FEW = 64
 
 
 def follow_tflite(builder: Builder) -> bool:
-    """Follow the channels of every subgraph; tell whether there is one. Raises `FormatError`, `UnmeasurableError`."""
+    """Follow the channels of every subgraph; return whether there is one. Raises `FormatError`, `UnmeasurableError`."""
     payloads = [tensor.payload for tensor in builder.artifact.tensors]
     streams = {payload.stream for payload in payloads if isinstance(payload, RawPayload | SparsePayload)}
     if len(streams) != 1:  # a bundle of several models, or weights in files beside it
@@ -199,7 +199,7 @@ class _Use:
         return int(options.value(name)) if options is not None and name in options.type.by_name else 0
 
     def takes(self, bias: TensorId | None) -> bool:
-        """Tell whether a constant can go into the bias: rounded integers take none."""
+        """Return whether a constant can go into the bias: rounded integers take none."""
         return bias is not None and self.builder.artifact.tensors[bias].dtype.kind is ElementKind.FLOAT
 
     def numbers(self, place: int) -> list[int]:

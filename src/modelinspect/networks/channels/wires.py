@@ -1,4 +1,4 @@
-"""Follows channels through a network: which slices of which tensors are one channel, what it carries, and who reads it.
+"""Follow channels through a network: which slices of which tensors are one channel, what it carries, and who reads it.
 
 A channel is a number. An array between two layers has one for each place of its last axis; layers hand them on, and where two branches
 are added the channels of both become one. Each tensor that has a slice for each channel is a cut: without the channel, the slice goes.
@@ -28,9 +28,9 @@ class Wire:
     """An array between two layers. None of its fields has the batch.
 
     ``ids`` are the channels of its last axis, None where they are not followed. ``values`` are what constant channels carry, NaN where
-    that is not known; ``fixed`` tells which are constant, ``even`` which of them carry the same everywhere. ``flat`` tells that the last
+    that is not known; ``fixed`` means which are constant, ``even`` which of them carry the same everywhere. ``flat`` means that the last
     axis has all channels of one position after those of another, for positions that nobody counted. ``reader`` is the kernel that made
-    it, as long as nothing but that stands between, ``maker`` that kernel with its activation, as long as constants go through unchanged.
+    it, as long as nothing but that is between, ``maker`` that kernel with its activation, as long as constants go through unchanged.
     """
 
     ids: Numbers | None
@@ -59,9 +59,9 @@ class Wire:
 class Reader:
     """A kernel that reads channels: ``alive`` are those that it does not multiply by zero.
 
-    What a constant channel adds can go into the bias: ``bias`` tells that there is one, ``normalized`` that a normalization behind it
-    can take it, ``alone`` that nothing else reads the output. ``folds`` tells that it adds the same everywhere if it is the same
-    everywhere, ``spreads`` if it is not. ``plain`` tells that its layer is that kernel and that bias, and nothing else.
+    What a constant channel adds can go into the bias: ``bias`` means that there is one, ``normalized`` that a normalization after it
+    can take it, ``alone`` that nothing else reads the output. ``folds`` means that it adds the same everywhere if it is the same
+    everywhere, ``spreads`` if it is not. ``plain`` means that its layer is that kernel and that bias, and nothing else.
     """
 
     name: str
@@ -83,13 +83,13 @@ class Reader:
         fits = (constant & self.wire.even) if self.folds else np.zeros_like(constant)
         fits |= constant & ~self.wire.even if self.spreads else False
         folded = fits if takes else np.zeros_like(fits)
-        why = "has no bias for what they add" if not takes else "pads what they emit with zeros, so that no bias can stand for it"
+        why = "has no bias for what they add" if not takes else "pads what they emit with zeros, so no bias can stand for it"
         return self.alive & ~zero & ~folded, self.alive & folded, f"{self.name} {why}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """An axis of a tensor whose places are channels; ``dead`` are those where a kernel's slice is zeros alone, ``makes`` its outputs."""
+    """An axis of a tensor whose places are channels; ``dead`` are those where a kernel's slice is only zeros, ``makes`` its outputs."""
 
     tensor: TensorId
     axis: int
@@ -133,7 +133,7 @@ class Wires:
     def merge(self, wires: Sequence[Wire], combine: Callable[[Reals, Reals], Reals], *, zero_wins: bool = False) -> Wire | None:
         """Return what arrays of the same channels become element by element, None where they have not the same.
 
-        ``zero_wins`` tells that a zero in one of them is enough.
+        ``zero_wins`` means that a zero in one of them is enough.
         """
         first = wires[0]
         for wire in wires:

@@ -184,7 +184,7 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
             self.save_state(self._state)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Apply the masks once more (averaged weights may have been put in place), and warn where the schedule fell short."""
+        """Apply the masks again (averaged weights may have been put in place), and warn where the schedule fell short."""
         model = self._attached()
         self.apply()
         if self._schedule is None or self._pattern.m_by_n:

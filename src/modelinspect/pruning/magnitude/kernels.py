@@ -116,7 +116,7 @@ def _refusal(layer: Any, variable: Variable, names: tuple[str, ...] | None) -> s
     if getattr(layer, "quantization_mode", None) is not None or not keras.backend.is_float_dtype(variable.dtype):
         return f"it is quantized ({variable.dtype}): prune before quantize()"
     if getattr(layer, "lora_enabled", False):
-        return "LoRA adds to it when it is used, so that its zeros would not be zeros; merge the LoRA weights first"
+        return "LoRA adds to it when it is used, so its zeros would not be zeros; merge the LoRA weights first"
     if names is None:
         return f"{type(layer).__name__} is not a layer of Keras; include= prunes {variable.name} by its name"
     return ""

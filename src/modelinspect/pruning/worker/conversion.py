@@ -47,7 +47,7 @@ def configure(converter: Any, mode: str, representative: Callable[[], Iterator[A
 
 
 def convert_apart(saved: Path, mode: str, samples: list[Any], names: list[str], scratch: Path, *, integer_input: bool) -> bytes:
-    """Convert a SavedModel in a process of its own, for networks on which TFLite's calibrator is known to crash.
+    """Convert a SavedModel in its own process, for networks on which TFLite's calibrator is known to crash.
 
     TensorFlow 2.21 dies of SIGSEGV when it calibrates the loops of Keras 3's recurrent layers. Raises `RuntimeError` where it does.
     """

@@ -55,7 +55,7 @@ def _loaded(place: Path, facts: ModelFile, allow_code: bool, warn: Callable[[str
         except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as problem:
             # the second try shows whether compiling raised it, or the network itself
             network = keras.models.load_model(place, safe_mode=not allow_code, compile=False)
-            warn(f"{place.name}: its optimizer could not be loaded and starts anew: {reason_of(problem)}")
+            warn(f"{place.name}: its optimizer could not be loaded and starts again: {reason_of(problem)}")
             return network
     except Exception as problem:  # all mean that Keras cannot load the file
         raise PruningError(_advice(place, facts, problem)) from problem

@@ -1,4 +1,4 @@
-"""Loads a model file with tf_keras, after it was judged safe, and says what to do where tf_keras cannot."""
+"""Load a model file with tf_keras, after it was judged safe, and say what to do where tf_keras cannot."""
 
 from __future__ import annotations
 

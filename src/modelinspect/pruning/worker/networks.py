@@ -1,4 +1,4 @@
-"""Builds the architectures of `modelinspect.pruning.architectures`."""
+"""Build the architectures of `modelinspect.pruning.architectures`."""
 
 from __future__ import annotations
 

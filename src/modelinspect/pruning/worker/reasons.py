@@ -1,4 +1,4 @@
-"""Turns exceptions of TensorFlow into one line, and tells a full disk from other trouble."""
+"""Turn exceptions of TensorFlow into one line, and distinguish a full disk from other trouble."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 LONGEST = 240
 _PLACE = re.compile(r"^(?:\S+:\d+:\d+: )+(?:error: )?|^<[^>]*>:\d+:\d+: error: ")
 _EXPLAINED = {
-    "_M_range_check": "TFLite's converter broke, a mistake of its own",
+    "_M_range_check": "the TFLite converter failed with an internal error",
     "name already exists": "tfmot gives every mask of a layer the same name, and HDF5 has one place for a name",
 }
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -27,7 +27,7 @@ def reason_of(problem: BaseException) -> str:
 
 
 def is_full_disk(problem: BaseException) -> bool:
-    """Tell whether an exception, or one that led to it, means a full disk."""
+    """Return whether an exception, or one that led to it, means a full disk."""
     seen: set[int] = set()
     at: BaseException | None = problem
     while at is not None and id(at) not in seen:

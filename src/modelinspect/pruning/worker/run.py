@@ -178,7 +178,7 @@ class _Run:
     def _why(self, weight: WeightSparsity) -> str:
         pattern = self.job.pattern
         if pattern.m_by_n and weight.shape[-2] % pattern.m_by_n[1]:
-            return f": its {weight.shape[-2]} inputs are no multiple of {pattern.m_by_n[1]}, and the last group is padded with zeros"
+            return f": its {weight.shape[-2]} inputs are not a multiple of {pattern.m_by_n[1]}, and the last group is padded with zeros"
         if pattern.block_size != (1, 1) and (weight.shape[0] % pattern.block_size[0] or weight.shape[1] % pattern.block_size[1]):
             height, width = pattern.block_size
             return f": {weight.shape[0]}x{weight.shape[1]} does not divide into blocks of {height}x{width}"

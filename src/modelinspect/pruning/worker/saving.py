@@ -1,4 +1,4 @@
-"""Saves a network in one way each; what a way cannot do, it raises."""
+"""Save a network in one way each; what a way cannot do, it raises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wraps a network's layers with tfmot, unwraps them, and counts zeros."""
+"""Wrap a network's layers with tfmot, unwrap them, and count zeros."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ sparsity = tfmot.sparsity.keras
 
 
 def clone(network: Network) -> Network:
-    """Return a network of its own objects with the same weights: tfmot wraps, and so prunes, the very layers that it is given."""
+    """Return its own network objects with the same weights: tfmot wraps, and so prunes, the very layers that it is given."""
     copy = tf_keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     return copy

@@ -1,4 +1,4 @@
-"""Draws a report as one page that works offline: pictures, tables, findings, in one file without any other."""
+"""Draw a report as one page that works offline: pictures, tables, findings, in one file without any other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packs long columns for a page: compressed, in characters that no markup can be made of."""
+"""Pack long columns for a page: compressed, in characters that no markup can be made of."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def packed_json(value: Any) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON in ASCII that can stand in a script element: it holds no character that markup begins with."""
+    """Return a value as JSON in ASCII that can be in a script element: it holds no character that markup begins with."""
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return _IN_SCRIPT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 

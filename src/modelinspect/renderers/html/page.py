@@ -1,4 +1,4 @@
-"""Puts a page together: the document, its style and scripts, the report as data, and plotly where something is charted."""
+"""Put a page together: the document, its style and scripts, the report as data, and plotly where something is charted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCRIPTS = ("base.js", "tables.js", "ribbon.js", "paint.js", "charts.js", "main.
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _CHARTS = frozenset(("tree", "steps"))
 _AFTER = "bars"
-"""Pictures stand behind the first block of this type, or else behind the heading."""
+"""Pictures are after the first block of this type, or else after the heading."""
 
 
 def page(report: Report, top: int | None = None) -> str:

@@ -1,1 +1,1 @@
-"""Finds unsafe content without executing anything: one module for each kind of it."""
+"""Find unsafe content without executing anything: one module for each kind of it."""

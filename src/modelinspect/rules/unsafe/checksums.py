@@ -22,17 +22,17 @@ from modelinspect.sources.decompressed import Codec, DecompressedSource
 from modelinspect.sources.files import FileSet
 
 _REMEDY = "get it again: it was damaged on its way, or changed by hand"
-_told = with_code(Code.CHECKSUM, _REMEDY)
+_code_reported = with_code(Code.CHECKSUM, _REMEDY)
 
 
 def _find_checksum(subject: Subject) -> Iterator[Finding]:
-    told = list(_told(subject))
-    yield from told
+    findings = list(_code_reported(subject))
+    yield from findings
     if subject.measurements is None:
         return
     for message, place in wrong_tensors(subject.artifact, subject.files):
         yield Finding(message, place.size or 0, _REMEDY, place)
-    seen = {found.place.offset for found in told if found.place is not None}
+    seen = {found.place.offset for found in findings if found.place is not None}
     for member in subject.artifact.members:
         source = subject.files.open(member.name)
         if source.size < len(LOCAL_HEADER) or source.read_at(0, len(LOCAL_HEADER)) != LOCAL_HEADER:
@@ -48,7 +48,7 @@ def _entries(source: Source, limits: Limits) -> tuple[ZipMember, ...]:
     scratch = ByteMapBuilder(source.name, source.size)
     try:
         return walk_zip(Walk(source, scratch, limits.fresh(), lambda error: None)).members
-    except FormatError:  # parsing has told
+    except FormatError:  # parsing has reported it
         return ()
 
 
@@ -60,7 +60,7 @@ def _problem(source: Source, entry: ZipMember, limits: Limits) -> str:
             found = 0
             for offset in range(entry.data.offset, entry.data.end, MIB):
                 found = zlib.crc32(source.read_at(offset, min(MIB, entry.data.end - offset)), found)
-            return "" if found == entry.crc else f"has the CRC {found:#010x} but the archive tells {entry.crc:#010x}"
+            return "" if found == entry.crc else f"has the CRC {found:#010x} but the archive states {entry.crc:#010x}"
         inner = DecompressedSource(source, entry.data.offset, entry.data.size, Codec.DEFLATE, entry.size, crc=entry.crc, limits=limits)
         inner.decode_all()
     except FormatError as error:
@@ -87,7 +87,7 @@ def wrong_tensors(artifact: Artifact, files: FileSet) -> Iterator[tuple[str, Pla
             continue
         try:
             bundle = read_index(Parsing(files), index, names)
-        except (FormatError, LocationError):  # parsing has told
+        except (FormatError, LocationError):  # parsing has reported it
             continue
         for entry in bundle.entries:
             shard = bundle.shards.get(entry.shard)
@@ -95,8 +95,8 @@ def wrong_tensors(artifact: Artifact, files: FileSet) -> Iterator[tuple[str, Pla
                 continue
             found = _checksum(files.open(shard), entry)
             if found is not None and found != entry.crc32c:
-                told = f"tensor {entry.name} has the checksum {found:#010x} but the index tells {entry.crc32c:#010x}"
-                yield told, Place(shard, entry.span.offset, entry.span.size)
+                text = f"tensor {entry.name} has the checksum {found:#010x} but the index states {entry.crc32c:#010x}"
+                yield text, Place(shard, entry.span.offset, entry.span.size)
 
 
 def _checksum(source: Source, entry: BundleEntry) -> int | None:

@@ -84,7 +84,7 @@ def configs_of(subject: Subject) -> Configs:
                     for one in evidence(item):
                         configs.add(one, text, place, kept)
             except FormatError as error:
-                if document.kind is not DocumentKind.TFJS_MODEL:  # parsing has told
+                if document.kind is not DocumentKind.TFJS_MODEL:  # parsing has reported it
                     configs.unread.append(Unread(place, error.problem, isinstance(error, LimitError)))
     return configs
 
@@ -136,7 +136,7 @@ def _saved(document: Document, subject: Subject, path: tuple[int, ...], configs:
 
 
 def sound_fields(wire: Wire, begin: int, end: int) -> Iterator[FieldAt]:
-    """Yield the fields of a message up to the first that is broken; parsing has told of that."""
+    """Yield the fields of a message up to the first that is broken; parsing has reported that."""
     with suppress(FormatError):
         yield from wire.fields(begin, end)
 

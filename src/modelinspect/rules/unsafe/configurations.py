@@ -64,7 +64,7 @@ _ROWS = (
         Severity.ERROR,
         "A configuration that names a module has Keras import from it, and call what it finds.",
         _IMPORT,
-        "the configuration has Keras import system from os, which is no part of any model",
+        "the configuration has Keras import system from os, which is not part of any model",
     ),
     (
         Danger.LOAD_CALL,

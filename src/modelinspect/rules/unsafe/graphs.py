@@ -1,4 +1,4 @@
-"""Finds the nodes of graphs whose operator may be worth a word: those of the table, and those that TensorFlow has not."""
+"""Find the nodes of graphs whose operator may be worth a word: those of the table, and those that TensorFlow has not."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _STEPS: dict[str, dict[int, str]] = {
 class Use:
     """An operator's nodes that are alike: in a saver or not, appending to a file or not; the first few by name, and how many there are.
 
-    ``is_lite`` tells that it is a custom operator of a TFLite model, ``at_load`` that loading a layer makes the node.
+    ``is_lite`` means that it is a custom operator of a TFLite model, ``at_load`` that loading a layer makes the node.
     """
 
     op: str
@@ -168,7 +168,7 @@ class _Graph:
     def search(self, label: str, size: int) -> None:
         """Count what is worth a word; a node that calls a function of the library by its name is not.
 
-        Functions and savers stand behind the nodes that they say something of, so what is counted is looked at again in the end.
+        Functions and savers are after the nodes that they describe, so what is counted is looked at again in the end.
         """
         pending = [(label, 0, size, "")]
         while pending:
@@ -232,7 +232,7 @@ def _binary(text: bytes, name: str) -> bytes:
     try:
         text_format.Parse(text, parsed, allow_unknown_field=True)
         binary: bytes = parsed.SerializePartialToString()
-    except (text_format.ParseError, ValueError, RecursionError, OverflowError):  # parsing has told
+    except (text_format.ParseError, ValueError, RecursionError, OverflowError):  # parsing has reported it
         return b""
     return binary
 
@@ -250,7 +250,7 @@ def _search_records(document: Document, subject: Subject, uses: Uses) -> None:
 
 
 def named_operators(data: bytes) -> Iterator[tuple[str, int]]:
-    """Yield the table's operators that stand somewhere in bytes as the ``op`` of a node does, binary or text, and the offset of each."""
+    """Yield the table's operators that are somewhere in bytes as the ``op`` of a node does, binary or text, and the offset of each."""
     for op in OPERATORS:
         name = op.encode()
         for before, after in ((bytes((2 << 3 | WireType.BYTES, len(op))), b""), (b'"', b'"'), (b"'", b"'")):
@@ -261,13 +261,13 @@ def named_operators(data: bytes) -> Iterator[tuple[str, int]]:
 
 
 def _search_json(document: Document, subject: Subject, uses: Uses) -> None:
-    """Count the nodes of a TensorFlow.js graph model; functions end after their nodes, so that nodes wait for them."""
+    """Count the nodes of a TensorFlow.js graph model; functions end after their nodes, so nodes wait for them."""
     text = read_document(document, subject.files, subject.limits.document_size)
     place = place_of(document.stream, document.span)
     waiting: list[tuple[str, str]] = []
     functions: set[str] = set()
     named: list[tuple[str, str, str]] = []
-    with suppress(FormatError):  # told by `configs_of`, and by parsing
+    with suppress(FormatError):  # reported by `configs_of`, and by parsing
         for item in objects(text, subject.limits, place.member):
             op = item.get("op")
             if isinstance(op, str) and op and (op in OPERATORS or op not in core_ops()):
@@ -323,7 +323,7 @@ def _options(artifact: Artifact, files: FileSet) -> Iterator[tuple[str, Place]]:
 
 
 def _operator_places(artifact: Artifact, files: FileSet) -> dict[str, Place]:
-    """Return where a TFLite model names its custom operators, as far as its map tells."""
+    """Return where a TFLite model names its custom operators, as far as its map says."""
     found: dict[str, Place] = {}
     for member in artifact.members:
         table = member.map.path_table

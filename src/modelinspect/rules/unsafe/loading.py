@@ -239,7 +239,7 @@ def _reference(item: Mapping[str, object], class_name: str, settings: object) ->
         return
     verdict = _import_danger(module, name, is_function=is_function)
     if verdict is Danger.IMPORT:
-        message = f"the configuration has Keras import {_short(name) or 'a class'} from {_short(module)}, which is no part of any model"
+        message = f"the configuration has Keras import {_short(name) or 'a class'} from {_short(module)}, which is not part of any model"
         yield Evidence(Danger.IMPORT, message, module, len(module))
     elif verdict is Danger.CUSTOM:
         yield Evidence(Danger.CUSTOM, f"{module}.{name}", name, 0)

@@ -20,7 +20,7 @@ from modelinspect.rules.unsafe.diagnostics import with_code
 from modelinspect.rules.unsafe.signatures import looks_like
 
 OUTSIDE = frozenset(("trailing bytes", "outside the archive", "before the archive", "user block"))
-"""What parsers call bytes before or behind what they read."""
+"""What parsers call bytes before or after what they read."""
 _TRAILING_DATA_LOOKED_AT = 64 << 10
 _REMEDY = "cut them off, or save the model again"
 _behind_tar = with_code(Code.TRAILING, _REMEDY)
@@ -42,7 +42,7 @@ def _find_trailing_data(subject: Subject) -> Iterator[Finding]:
                 continue
             what = looks_like(data)
             like = f" and look like {what}" if what else ""
-            message = f"{span.size:,} bytes are no part of the model ({region.path[-1]}){like}"
+            message = f"{span.size:,} bytes are not part of the model ({region.path[-1]}){like}"
             yield Finding(message, span.size, _REMEDY, Place(member.name, span.offset, span.size))
 
 
@@ -52,7 +52,7 @@ TRAILING_DATA = Rule(
     "Bytes that readers of the format pass over can be anything, a second file too.",
     _find_trailing_data,
     advice="cut them off, or save the model again",
-    example="148 bytes are no part of the model (trailing bytes) and look like a zip archive",
+    example="148 bytes are not part of the model (trailing bytes) and look like a zip archive",
     group=Group.UNSAFE,
 )
 
@@ -63,7 +63,7 @@ _HIDDEN_CONTENT_LOOKED_AT = 64 << 10
 def _find_hidden_content(subject: Subject) -> Iterator[Finding]:
     hidden = subject.hidden
     for region in hidden.regions if hidden is not None else ():
-        if region.path[-1:] and region.path[-1] in OUTSIDE:  # told by another rule
+        if region.path[-1:] and region.path[-1] in OUTSIDE:  # reported by another rule
             continue
         try:
             data = subject.files.open(region.member).read_at(region.first, min(region.span.end - region.first, _HIDDEN_CONTENT_LOOKED_AT))

@@ -1,4 +1,4 @@
-"""Lists the operators that reach beyond a model's own tensors, each with what it can do."""
+"""List the operators that reach beyond a model's own tensors, each with what it can do."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _TABLE = {
     Risk.CODE: {
         "PyFunc EagerPyFunc PyFuncStateless": "calls a Python function that the process has registered under a number",
         "XlaCustomCall XlaCustomCallV2 XlaHostCompute _XlaHostComputeMlir": "calls native code by a name that the graph gives",
-        "GeneratorDataset": "runs functions of the graph as a data set, usually around a PyFunc",
+        "GeneratorDataset": "runs functions of the graph as a dataset, usually around a PyFunc",
         "ShellExec ShellExecute SystemExec RunCommand LoadLibrary": "runs commands or native code; TensorFlow has no such operator",
     },
     Risk.WRITE: {
         "WriteFile": "writes a file at a path that the graph gives",
         "DumpTensor": "writes tensors to files",
-        "SaveDataset SaveDatasetV2 SnapshotDataset SnapshotDatasetV2 DistributedSave": "writes files of a data set",
+        "SaveDataset SaveDatasetV2 SnapshotDataset SnapshotDatasetV2 DistributedSave": "writes files of a dataset",
         "CreateSummaryFileWriter CreateSummaryDbWriter": "creates a file or data base for summaries",
         "DebugIdentity DebugIdentityV2 DebugIdentityV3 DebugNanCount DebugNumericSummary": "sends tensors to what debug_urls names",
         "CacheDataset CacheDatasetV2": "writes a cache to files where it is given a path",
@@ -43,7 +43,7 @@ _TABLE = {
         "FixedLengthRecordReader FixedLengthRecordReaderV2 LMDBReader IdentityReader IdentityReaderV2": "reads given files",
         "TextLineDataset TFRecordDataset TFRecordDatasetV2 FixedLengthRecordDataset FixedLengthRecordDatasetV2": "reads given files",
         "CSVDataset CSVDatasetV2 ExperimentalCSVDataset LMDBDataset ExperimentalLMDBDataset": "reads given files",
-        "LoadDataset ListSnapshotChunksDataset SnapshotChunkDataset SnapshotDatasetReader SnapshotNestedDatasetReader": "reads data sets",
+        "LoadDataset ListSnapshotChunksDataset SnapshotChunkDataset SnapshotDatasetReader SnapshotNestedDatasetReader": "reads datasets",
         "SqlDataset ExperimentalSqlDataset": "opens a data base and runs a query",
         "ImmutableConst": "maps memory from a file at a path that the graph gives",
     },

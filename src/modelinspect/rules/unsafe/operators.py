@@ -83,7 +83,7 @@ _PRINT = "export the model without tf.print and tf.compat.v1.Print"
 _ASSET = "see that the path is one of the model's assets"
 _DECODE = "keep TensorFlow up to date where inputs come from strangers"
 _CUSTOM = "load a library for it only from whom you trust"
-_FLEX = "take what TFLite has itself; converting with tf.lite.OpsSet.TFLITE_BUILTINS alone fails where another operator is left"
+_FLEX = "take what TFLite has itself; converting with tf.lite.OpsSet.TFLITE_BUILTINS only fails where another operator is left"
 _PROGRAM = "load it only from whom you trust; the program is not looked into"
 _UNREAD = "load it only where it can do no harm"
 
@@ -131,7 +131,7 @@ _ROWS = (
     (
         "print-operator",
         Severity.WARNING,
-        "What a model prints stands in logs, inputs of its users included.",
+        "What a model prints appears in logs, including inputs of its users.",
         _search(lambda use: risk_of(use) is Risk.PRINT and not use.to_file, _PRINT),
         _PRINT,
         "PrintV2 prints tensors, or appends them to a file (output_stream): 1 node: PrintV2",
@@ -167,10 +167,10 @@ _ROWS = (
         _search(
             lambda use: risk_of(use) is None and not _is_flex(use),
             _CUSTOM,
-            "is none of TensorFlow's own operators and needs native code from elsewhere",
+            "is not a TensorFlow operator and needs native code from elsewhere",
         ),
         _CUSTOM,
-        "Erfinv is none of TensorFlow's own operators and needs native code from elsewhere: a custom operator of the model",
+        "Erfinv is not a TensorFlow operator and needs native code from elsewhere: a custom operator of the model",
     ),
     (
         "flex-operator",
@@ -179,10 +179,10 @@ _ROWS = (
         _search(
             lambda use: _is_flex(use) and risk_of(use) is None,
             _FLEX,
-            "is an operator of TensorFlow, whose delegate has to be linked in",
+            "is a TensorFlow operator; the Flex delegate must be linked in",
         ),
         _FLEX,
-        "FlexMatrixInverse is an operator of TensorFlow, whose delegate has to be linked in: a custom operator of the model",
+        "FlexMatrixInverse is a TensorFlow operator; the Flex delegate must be linked in: a custom operator of the model",
     ),
     (
         "unread-operator",

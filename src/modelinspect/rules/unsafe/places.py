@@ -1,4 +1,4 @@
-"""Tells where in a member something stands that may be within archives."""
+"""Where in a member something is that may be within archives."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def read_document(document: Document, files: FileSet, limit: int) -> bytes:
         return b""
     try:
         return source.read_at(document.span.offset, document.span.size)
-    except FormatError:  # parsing has told
+    except FormatError:  # parsing has reported it
         return b""
 
 
 def open_document(document: Document, files: FileSet) -> Source | None:
-    """Return the source that a document stands in, None where it cannot be opened."""
+    """Return the source that a document is in, None where it cannot be opened."""
     try:
         return files.open_stream(document.stream)
     except (FormatError, LocationError):

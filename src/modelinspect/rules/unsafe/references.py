@@ -28,7 +28,7 @@ def references(kind: DocumentKind, message: str, remedy: str) -> Callable[[Subje
 
 
 def _link_place(artifact: Artifact, label: str) -> Place | None:
-    """Return where the value of a link message stands, as far as the map tells: below the link's name."""
+    """Return where the value of a link message is, as far as the map says: below the link's name."""
     name = label.partition(" -> ")[0].rpartition("/")[2]
     for member in artifact.members:
         table = member.map.path_table
@@ -58,18 +58,18 @@ RULES = (
         "external-storage",
         Severity.ERROR,
         "Data in another file have readers take that file's bytes for weights, secrets too.",
-        references(DocumentKind.EXTERNAL_STORAGE, "a data set has its data in another file: {}", _WHOLE),
+        references(DocumentKind.EXTERNAL_STORAGE, "a dataset has its data in another file: {}", _WHOLE),
         advice=_WHOLE,
-        example="a data set has its data in another file: /passwords -> /etc/passwd",
+        example="a dataset has its data in another file: /passwords -> /etc/passwd",
         group=Group.UNSAFE,
     ),
     Rule(
         "virtual-dataset",
         Severity.WARNING,
-        "A virtual data set is put together of others, which may be in other files.",
-        references(DocumentKind.VIRTUAL_DATASET, "a virtual data set takes its elements from others: {}", _OWN),
+        "A virtual dataset takes its elements from other datasets, which may be in other files.",
+        references(DocumentKind.VIRTUAL_DATASET, "a virtual dataset takes its elements from others: {}", _OWN),
         advice=_OWN,
-        example="a virtual data set takes its elements from others: /virtual",
+        example="a virtual dataset takes its elements from others: /virtual",
         group=Group.UNSAFE,
     ),
 )

@@ -1,4 +1,4 @@
-"""Tells what bytes look like that stand where nothing should."""
+"""What bytes look like that are where nothing should."""
 
 from __future__ import annotations
 

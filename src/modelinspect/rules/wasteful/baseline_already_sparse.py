@@ -1,4 +1,4 @@
-"""Finds a baseline that is pruned itself."""
+"""Find a baseline that is pruned itself."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if abs(zeros / elements - after_zeros / after_elements) > _AS_SPARSE:  # where the first has more, the order is turned
         return
     message = (
-        f"the first file is not a dense baseline: {percent(zeros, elements)} of its kernels' elements are already zero, and "
-        f"{percent(after_zeros, after_elements)} of the second's"
+        f"the first file is not a dense baseline: {percent(zeros, elements)} of its kernel elements are already zero, "
+        f"{percent(after_zeros, after_elements)} in the second"
     )
     yield Finding(
         message,
@@ -54,7 +54,7 @@ RULE = Rule(
     Severity.WARNING,
     "A baseline saved after pruning is the pruned model, and comparing with it shows nothing.",
     _find,
-    example=("the first file is not a dense baseline: 80.0 % of its kernels' elements are already zero, and 80.0 % of the second's"),
+    example=("the first file is not a dense baseline: 80.0 % of its kernel elements are already zero, 80.0 % in the second"),
     remedies=(Remedy.BASELINE_FIRST,),
     evidence=(
         Evidence.COMPARISON,

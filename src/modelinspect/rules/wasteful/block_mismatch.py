@@ -1,4 +1,4 @@
-"""Finds sparse fully connected weights whose pattern no sparse kernel takes."""
+"""Find sparse fully connected weights whose pattern no sparse kernel takes."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
 
 
 def _block_shapes(subject: Subject) -> dict[str, tuple[int, ...]]:
-    told = subject.artifact.facts.get("sparse_tensors")
-    entries = told if isinstance(told, tuple | list) else ()
+    fact = subject.artifact.facts.get("sparse_tensors")
+    entries = fact if isinstance(fact, tuple | list) else ()
     shapes: dict[str, tuple[int, ...]] = {}
     for entry in entries:
         if isinstance(entry, Mapping):

@@ -1,4 +1,4 @@
-"""Finds two artifacts that differ only in what each build writes anew."""
+"""Find two artifacts that differ only in what each build rewrites."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if not noise or compared.before.artifact.size != subject.artifact.size:
         return
     differ = "differs" if len(noise) == 1 else "differ"
-    message = f"of what was compared, only {', '.join(noise)} {differ}, which every build writes anew; tensors and sizes are the same"
+    message = f"of what was compared, only {', '.join(noise)} {differ}, which every build rewrites; tensors and sizes are the same"
     yield Finding(message, 0, advise(Remedy.COMPARE_CONTENTS, subject.artifact, **compared.locations(subject)))
 
 
 RULE = Rule(
     "build-noise",
     Severity.NOTE,
-    "Dates and fingerprints make two builds of one model differ.",
+    "Dates and fingerprints make two builds of the same model differ.",
     _find,
-    example=("of what was compared, only date_saved differs, which every build writes anew; tensors and sizes are the same"),
+    example=("of what was compared, only date_saved differs, which every build rewrites; tensors and sizes are the same"),
     remedies=(Remedy.COMPARE_CONTENTS,),
     evidence=(
         Evidence.COMPARISON,

@@ -30,7 +30,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "compiled-program",
     Severity.NOTE,
-    "A compiled program holds its weights in a form of its own, for one kind of processor.",
+    "A compiled program holds its weights in its own form, for one kind of processor.",
     _find,
     example=(
         "200 bytes (20.7 %) are a program compiled for Maker m1234: the weights in it are not read, so zeros and duplicates are not "

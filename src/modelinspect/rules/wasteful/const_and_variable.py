@@ -1,4 +1,4 @@
-"""Finds weights that are stored in the graph as constants and as variables too."""
+"""Find weights that are stored in the graph as constants and as variables too."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
     size = sum(constant.stored_size for constant, _ in both)
     constant, variable = max(both, key=lambda pair: pair[0].stored_size)
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are {plural(len(both), 'constant')} of the graph equal to a variable that is stored too: "
-        f"{constant.name} is {subject.name(variable)}"
+        f"{size:,} bytes ({subject.share(size)}) are {plural(len(both), 'constant')} of the graph equal to a stored variable: "
+        f"{constant.name} equals {subject.name(variable)}"
     )
     yield Finding(message, size, advise(Remedy.READ_VARIABLES, subject.artifact))
 
@@ -42,9 +42,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "const-and-variable",
     Severity.WARNING,
-    "Freezing or converting puts weights into the graph; the variables keep theirs.",
+    "Freezing or converting copies weights into the graph, and the variables are still stored.",
     _find,
-    example=("16,384 bytes (50.0 %) are 1 constant of the graph equal to a variable that is stored too: function/Const is layer_0/kernel"),
+    example=("16,384 bytes (50.0 %) are 1 constant of the graph equal to a stored variable: function/Const equals layer_0/kernel"),
     remedies=(Remedy.READ_VARIABLES,),
     evidence=(Evidence.VALUES,),
     worth=Threshold(256, 0.01),

@@ -1,4 +1,4 @@
-"""Finds channels of kernels that hold nothing but zeros, and what the network would save without them."""
+"""Find channels of kernels that hold nothing but zeros, and what the network would save without them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
     tensor, dead, all_of_them = max(found, key=lambda entry: entry[1] / entry[2])
     message = (
         f"{size:,} bytes ({subject.share(size)}) are output channels of zeros only, in {plural(len(found), 'kernel')}: "
-        f"{tensor.name} has {dead:,} dead of {all_of_them:,}. How layers are connected is unknown here, so what reads these channels is "
-        f"not counted"
+        f"{tensor.name} has {dead:,} dead of {all_of_them:,}. The connections between layers are not known, so the "
+        f"layers that read these channels are not counted"
     )
     found.sort(key=lambda entry: -entry[1] / entry[2])
     yield Finding(message, size, live_channels(subject.artifact, [kernel for kernel, _, _ in found], None))
@@ -56,8 +56,8 @@ def _in_network(subject: Subject, removal: Removal) -> Iterator[Finding]:
     axis = out if saving.gone.get(out) else max(saving.gone, key=lambda one: saving.gone[one])
     folded = sum(saving.folded for saving in removal.savings.values())
     message = (
-        f"{size:,} bytes ({subject.share(size)}) go with the dead channels of {plural(len(found), 'kernel')}: {own:,} of their own layers, "
-        f"{size - own:,} of those that make or read them; {largest.name} has {saving.gone[axis]:,} dead of {largest.shape[axis]:,} "
+        f"{size:,} bytes ({subject.share(size)}) can be removed with the dead channels of {plural(len(found), 'kernel')}: {own:,} in "
+        f"their layers, {size - own:,} in connected layers; {largest.name} has {saving.gone[axis]:,} dead of {largest.shape[axis]:,} "
         f"{'outputs' if axis == out else 'inputs'}"
     )
     if folded:
@@ -70,8 +70,8 @@ RULE = Rule(
     Severity.NOTE,
     "A channel of zeros can be removed from the model, which no compressor does.",
     _find,
-    example="4,096 bytes (25.0 %) are output channels of zeros only, in 1 kernel: layer_0/kernel has 16 dead of 64. How layers are "
-    "connected is unknown here, so what reads these channels is not counted",
+    example="4,096 bytes (25.0 %) are output channels of zeros only, in 1 kernel: layer_0/kernel has 16 dead of 64. The "
+    "connections between layers are not known, so the layers that read these channels are not counted",
     remedies=(Remedy.LIVE_CHANNELS, Remedy.LIVE_FILTERS, Remedy.LIVE_NETWORK),
     evidence=(Evidence.VALUES,),
     worth=Threshold(256, 0.01),

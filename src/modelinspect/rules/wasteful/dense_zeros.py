@@ -1,4 +1,4 @@
-"""Finds zeros that are stored one by one: why a pruned model's file is no smaller."""
+"""Find zeros that are stored one by one: why a pruned model's file is not smaller."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
 WORTH_TELLING = 0.1
 """The share of zeros above which wide elements are not zero by chance."""
 _NOTABLE = ((16, WORTH_TELLING), (8, 0.3), (4, 0.5), (0, 0.75))
-"""The same by the width of an element: rounding alone makes up to 20 % of 8-bit weights zero, and more of narrower ones."""
+"""The same by the width of an element: only rounding makes up to 20 % of 8-bit weights zero, and more of narrower ones."""
 _WORTH = Threshold(512, 0.05)
 
 
@@ -41,7 +41,7 @@ class DenseKernels:
 
     @property
     def are_notable(self) -> bool:
-        """Whether there are more zeros than training and rounding alone leave."""
+        """Whether there are more zeros than training and rounding leave."""
         usual = sum(tensor.element_count * _usual_share(tensor.dtype.bits) for tensor in self.tensors)
         return self.zeros >= usual > 0
 
@@ -98,7 +98,7 @@ def _positions(elements: int, zeros: int) -> int:
 RULE = Rule(
     "dense-zeros",
     Severity.WARNING,
-    "A zero takes as many bytes as any other element unless it is compressed or stored sparsely.",
+    "A zero takes the same space as any other value, unless it is compressed or stored sparsely.",
     _find,
     example=(
         "80.0 % of the elements of 1 kernel are zero, stored in 4 bytes each: 3,200 bytes (79.2 %). A zero takes the same space as "

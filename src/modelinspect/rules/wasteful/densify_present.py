@@ -1,4 +1,4 @@
-"""Finds sparse weights that are made dense again at run time."""
+"""Find sparse weights that are made dense again at run time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from modelinspect.rules.base import Finding, Rule, Threshold
 
 def densified(subject: Subject) -> list[str]:
     """Return the names of the tensors that a DENSIFY operator expands."""
-    told = subject.artifact.facts.get("densify")
-    entries = told if isinstance(told, tuple | list) else ()
+    fact = subject.artifact.facts.get("densify")
+    entries = fact if isinstance(fact, tuple | list) else ()
     return [str(entry["input"]) for entry in entries if isinstance(entry, Mapping) and "input" in entry]
 
 
@@ -37,7 +37,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "densify-present",
     Severity.NOTE,
-    "Only matching blocks of fully connected layers run sparsely; all else is expanded.",
+    "Only matching blocks of fully connected layers run sparsely; everything else is expanded.",
     _find,
     example=(
         "1 sparse tensor is expanded by DENSIFY operators at run time to 4,096 bytes: the file is smaller, memory and latency are not"

@@ -1,4 +1,4 @@
-"""Finds tensors that are stored more than once."""
+"""Find tensors that are stored more than once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modelinspect.rules.base import Finding, Rule, Threshold
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
-    gradients = subject.once(gradient_copies)  # a rule of its own says those
+    gradients = subject.once(gradient_copies)  # its own rule says those
     groups = [[one for one in group if one not in gradients] for group in duplicates(subject)]
     groups = [group for group in groups if len(group) > 1]
     if not groups:
@@ -27,7 +27,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     how = "by their checksums" if subject.measurements is None else "element for element"
     message = (
         f"{size:,} bytes ({subject.share(size)}) are {plural(len(copies), 'tensor')} stored again, equal {how}: "
-        f"{subject.tensor(copy).name.removesuffix(KEY_END)} is {subject.tensor(kept).name.removesuffix(KEY_END)}"
+        f"{subject.tensor(copy).name.removesuffix(KEY_END)} equals {subject.tensor(kept).name.removesuffix(KEY_END)}"
     )
     yield Finding(message, size, duplicate_remedy(subject, copy, kept))
 
@@ -35,9 +35,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "duplicate-tensors",
     Severity.WARNING,
-    "The same elements take their bytes once for each time that they are stored.",
+    "Every copy of the same elements takes the same space again.",
     _find,
-    example=("16,384 bytes (50.0 %) are 1 tensor stored again, equal element for element: layer_1/kernel is layer_0/kernel"),
+    example=("16,384 bytes (50.0 %) are 1 tensor stored again, equal element for element: layer_1/kernel equals layer_0/kernel"),
     remedies=(
         Remedy.SHARE_LAYER,
         Remedy.SAVE_ONCE,

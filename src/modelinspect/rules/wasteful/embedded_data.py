@@ -1,4 +1,4 @@
-"""Finds values that are written as text in a configuration: weights as decimal numbers, vocabularies, base64 constants."""
+"""Find values that are written as text in a configuration: weights as decimal numbers, vocabularies, base64 constants."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     values.sort(key=lambda value: -_number(value, "size"))
     size = sum(_number(value, "size") for value in values)
     weights = _weights(subject)
-    told = "; ".join(_described(value, weights) for value in values[:_SHOWN])
+    text = "; ".join(_described(value, weights) for value in values[:_SHOWN])
     more = f"; and {plural(len(values) - _SHOWN, 'more value')}" if len(values) > _SHOWN else ""
-    message = f"{size:,} bytes ({subject.share(size)}) are values written as text in the configuration: {told}{more}"
+    message = f"{size:,} bytes ({subject.share(size)}) are values written as text in the configuration: {text}{more}"
     yield Finding(message, size, plain_values(subject.artifact, {str(value["kind"]) for value in values}))
 
 
@@ -53,7 +53,7 @@ def _number(value: Mapping[str, object], key: str) -> int:
 RULE = Rule(
     "embedded-data",
     Severity.WARNING,
-    "A configuration writes a number in about 20 characters, and what it holds is often stored as a weight, too.",
+    "A configuration writes a number in about 20 characters, and the same values are often also stored as weights.",
     _find,
     example=(
         "12,000 bytes (62.6 %) are values written as text in the configuration: config.layers[1].config.value (4,800 numbers, 12,000 bytes)"

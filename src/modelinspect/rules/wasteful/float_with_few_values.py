@@ -1,4 +1,4 @@
-"""Finds floating-point tensors that hold so few values that narrow integers would do."""
+"""Find floating-point tensors that hold so few values that narrow integers would do."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _packed(tensor: Tensor, values: int) -> int:
 RULE = Rule(
     "float-with-few-values",
     Severity.NOTE,
-    "Clustered or binarised weights take full-width floats until something packs them.",
+    "Clustered or binarized weights are stored as full-width floats until they are packed.",
     _find,
     example=(
         "1 tensor of floating-point numbers holds few values: layer_0/kernel has 2 in 4,096 elements of float32; "

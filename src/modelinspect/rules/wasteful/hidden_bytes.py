@@ -1,4 +1,4 @@
-"""Finds bytes that are not zero in free space."""
+"""Find bytes that are not zero in free space."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     of_member = f" of {largest.member}" if len(subject.artifact.members) > 1 else ""
     message = (
         f"{count:,} of {subject.sizes[Category.FREE]:,} bytes of free space are not zero, in "
-        f"{plural(hidden.region_count - len(stale), 'region')}: deleted or overwritten content, or content that somebody hides. "
+        f"{plural(hidden.region_count - len(stale), 'region')}: deleted, overwritten or hidden content. "
         f"The largest region holds {largest.count:,} of them from byte {largest.first:,} ({largest.first:#x}){of_member}"
     )
     yield Finding(message, count, shown_bytes(subject.artifact, largest.member, largest.first))
@@ -44,11 +44,11 @@ def _is_stale(region: HiddenBytes) -> bool:
 RULE = Rule(
     "hidden-bytes",
     Severity.NOTE,
-    "Free space may hold what was deleted, or what somebody hides.",
+    "Free space may hold deleted or hidden content.",
     _find,
     example=(
-        "600 of 1,000 bytes of free space are not zero, in 1 region: deleted or overwritten content, or content that somebody "
-        "hides. The largest region holds 600 of them from byte 10 (0xa)"
+        "600 of 1,000 bytes of free space are not zero, in 1 region: deleted, overwritten or hidden "
+        "content. The largest region holds 600 of them from byte 10 (0xa)"
     ),
     remedies=(
         Remedy.LOOK_AND_REPACK,

@@ -1,4 +1,4 @@
-"""Finds two artifacts whose weights are the same, and compares the configurations of their layers."""
+"""Find two artifacts whose weights are the same, and compare the configurations of their layers."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if compared.before.artifact.location == subject.artifact.location:
         return
     zeros, elements = compared.before.kernel_zeros()
-    sparse = f"; {percent(zeros, elements)} of the kernels' elements are zero on both sides" if zeros else ""
+    sparse = f"; {percent(zeros, elements)} of the kernel elements are zero in both" if zeros else ""
     message = (
-        f"all {plural(compared.compared, 'tensor')} of the model have equal elements on both sides{sparse}"
+        f"all {plural(compared.compared, 'tensor')} of the model have equal elements in both{sparse}"
         f"{_of_documents(compared.before, subject)}"
     )
     yield Finding(message, 0, advise(Remedy.COMPARE_STORAGE, subject.artifact, **compared.locations(subject)))
@@ -44,10 +44,10 @@ def _of_documents(before: Subject, after: Subject) -> str:
         return ". The structure of the models was not compared"
     found = list(islice(_differences(models[0], models[1], ""), _MOST))
     if not found:
-        return "; the configurations of the layers are equal too, so both are the same model"
+        return "; the layer configurations are equal too: both are the same model"
     path, one, other = found[0]
     count = plural(len(found), "setting") if len(found) < _MOST else f"{_MOST:,} settings or more"
-    return f", but the configurations of the layers differ in {count}: {path} is {one} before and {other} after"
+    return f", but the layer configurations differ in {count}: {path} is {one} before and {other} after"
 
 
 def _models(side: Subject) -> list[object]:
@@ -91,9 +91,9 @@ def _short(value: object) -> str:
 RULE = Rule(
     "identical-weights",
     Severity.NOTE,
-    "Pruning wraps the same layer objects, so that the model that it began with is pruned too.",
+    "Pruning wraps the same layer objects, so the original model is pruned too.",
     _find,
-    example="all 1 tensor of the model have equal elements on both sides. The structure of the models was not compared",
+    example="all 1 tensor of the model have equal elements in both. The structure of the models was not compared",
     remedies=(Remedy.COMPARE_STORAGE,),
     evidence=(Evidence.COMPARISON, Evidence.VALUES),
 )

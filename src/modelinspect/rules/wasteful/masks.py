@@ -1,4 +1,4 @@
-"""Pairs pruning masks with the weights that they prune."""
+"""Pair pruning masks with the weights that they prune."""
 
 from __future__ import annotations
 

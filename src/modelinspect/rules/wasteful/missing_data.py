@@ -1,4 +1,4 @@
-"""Finds tensors that the artifact describes and does not hold."""
+"""Find tensors that the artifact describes and does not hold."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ def _find(subject: Subject) -> Iterator[Finding]:
     missing = [(tensor, lacking) for tensor in subject.artifact.tensors if (lacking := _lacking(tensor))]
     if missing:
         size = sum(lacking for _, lacking in missing)
-        are = "is" if len(missing) == 1 else "are"
-        message = f"{size:,} bytes of {plural(len(missing), 'tensor')} {are} described but not here: {subject.name(missing[0][0])}"
+        message = f"{size:,} bytes of {plural(len(missing), 'tensor')} are described but not here: {subject.name(missing[0][0])}"
         yield Finding(message, size, advise(Remedy.GET_FILES, subject.artifact))
     elif subject.artifact.format is FormatName.KERAS_ZIP and "weights" not in subject.artifact.facts and not _is_unread(subject):
-        message = "the archive has the model's configuration and none of its weights"
+        message = "the archive has the configuration of the model but no weights"
         yield Finding(message, 0, advise(Remedy.SAVE_WITH_WEIGHTS, subject.artifact))
     elif subject.artifact.format is FormatName.SAVED_MODEL and _lacks_variables(subject):
         count = subject.artifact.facts["variable_count"]
-        message = f"the graph has {plural(count, 'variable')}, and the files with their values (variables/variables.index) are not here"
+        message = f"the graph has {plural(count, 'variable')}, but the files with their values (variables/variables.index) are missing"
         yield Finding(message, 0, advise(Remedy.GET_FILES, subject.artifact))
     elif subject.artifact.format is FormatName.KERAS_PRESET and "weight_files" not in subject.artifact.facts:
-        message = "the folder has the model's configuration and none of its weights in a form that is read"
+        message = "the folder has the configuration of the model but no weights that can be read"
         yield Finding(message, 0, advise(Remedy.GET_FILES, subject.artifact))
 
 
@@ -50,7 +49,7 @@ def _lacking(tensor: Tensor) -> int:
     """Return how many bytes of a tensor are described and not stored."""
     if tensor.role not in (Role.WEIGHT, Role.STATISTIC, Role.OPTIMIZER):
         return 0
-    if not tensor.extents:  # HDF5 stores nothing of a data set that only has its fill value: that can be read
+    if not tensor.extents:  # HDF5 stores nothing of a dataset that only has its fill value: that can be read
         return 0 if tensor.storage is Storage.COMPRESSED or tensor.payload is not None else tensor.logical_size
     whole = tensor.storage is Storage.DENSE and all(extent.encoding == "raw" for extent in tensor.extents)
     return max(tensor.logical_size - tensor.stored_size, 0) if whole else 0
@@ -59,9 +58,9 @@ def _lacking(tensor: Tensor) -> int:
 RULE = Rule(
     "missing-data",
     Severity.ERROR,
-    "A shard or file that is missing makes the artifact look smaller than its model.",
+    "A missing shard or file makes the model look smaller than it is.",
     _find,
-    example="700 bytes of 1 tensor is described but not here: encoder/kernel",
+    example="700 bytes of 1 tensor are described but not here: encoder/kernel",
     remedies=(
         Remedy.GET_FILES,
         Remedy.SAVE_WITH_WEIGHTS,

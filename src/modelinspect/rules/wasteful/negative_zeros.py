@@ -1,4 +1,4 @@
-"""Finds zeros whose sign bit is set: equal in value, but a second pattern for every compressor."""
+"""Find zeros whose sign bit is set: equal in value, but a second pattern for every compressor."""
 
 from __future__ import annotations
 

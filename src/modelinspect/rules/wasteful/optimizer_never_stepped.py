@@ -1,4 +1,4 @@
-"""Finds the state of an optimizer that never made a step."""
+"""Find the state of an optimizer that never made a step."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
         return
     size = sum(subject.tensor(slot).stored_size for slot in states)
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are {plural(len(states), 'slot')} of an optimizer that never made a step: its count of "
-        f"steps and all {sum(subject.tensor(slot).element_count for slot in states):,} elements are zero"
+        f"{size:,} bytes ({subject.share(size)}) are {plural(len(states), 'slot')} of an optimizer that never ran: its step "
+        f"count and all {sum(subject.tensor(slot).element_count for slot in states):,} elements are zero"
     )
     yield Finding(message, size, without_optimizer(subject.artifact))
 
@@ -41,9 +41,9 @@ def _is_zero(subject: Subject, slot: TensorId) -> bool:
 RULE = Rule(
     "optimizer-never-stepped",
     Severity.NOTE,
-    "Slots of an optimizer that was built and never used hold no information.",
+    "The state of an optimizer that was never used holds no information.",
     _find,
-    example=("8,000 bytes (66.6 %) are 2 slots of an optimizer that never made a step: its count of steps and all 2,000 elements are zero"),
+    example=("8,000 bytes (66.6 %) are 2 slots of an optimizer that never ran: its step count and all 2,000 elements are zero"),
     remedies=(
         Remedy.SAVE_UNCOMPILED,
         Remedy.SAVE_WEIGHTS_UNCOMPILED,

@@ -1,4 +1,4 @@
-"""Finds the state of an optimizer, which only further training needs."""
+"""Find the state of an optimizer, which only further training needs."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def _find(subject: Subject) -> Iterator[Finding]:
     else:
         what = optimizer_text(subject)
         what += f", and a moving average beside each of {plural(len(averages), 'variable')}" if averages else ""
-    message = f"{size:,} bytes ({subject.share(size)}) are {what}; only further training needs it"
+    message = f"{size:,} bytes ({subject.share(size)}) are {what}; only resuming training needs it"
     yield Finding(message, size, without_optimizer(subject.artifact))
 
 
 RULE = Rule(
     "optimizer-state",
     Severity.WARNING,
-    "Slot variables often take twice the bytes of the weights, and inference never reads them.",
+    "Optimizer state often takes twice the space of the weights, and inference never reads it.",
     _find,
-    example=("8,000 bytes (66.7 %) are the optimizer's state (Adam): 2 slots for each of 1,000 weights; only further training needs it"),
+    example=("8,000 bytes (66.7 %) are optimizer state (Adam): 2 slots for each of 1,000 weights; only resuming training needs it"),
     remedies=(
         Remedy.SAVE_UNCOMPILED,
         Remedy.SAVE_WEIGHTS_UNCOMPILED,

@@ -1,4 +1,4 @@
-"""Finds helper variables of pruning, clustering and quantization-aware training that were saved with the model."""
+"""Find helper variables of pruning, clustering and quantization-aware training that were saved with the model."""
 
 from __future__ import annotations
 

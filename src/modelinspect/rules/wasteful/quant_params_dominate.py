@@ -1,4 +1,4 @@
-"""Finds quantized models whose scales and zero points outweigh the weights."""
+"""Find quantized models whose scales and zero points outweigh the weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds sparse tensors that take more bytes than their dense form."""
+"""Find sparse tensors that take more bytes than their dense form."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ def _find(subject: Subject) -> Iterator[Finding]:
         return
     elements = sum(tensor.element_count for tensor in sparse)
     zeros = sum(measure.zero_count or 0 for tensor, measure in subject.measured() if tensor.storage is Storage.SPARSE)
-    told = f" at {percent(zeros, elements)} zeros" if zeros else ""
+    text = f" at {percent(zeros, elements)} zeros" if zeros else ""
     takes = plural(len(sparse), "tensor takes", "tensors take")
     message = (
-        f"sparse storage costs {loss:,} bytes more than dense{told}: {takes} {values:,} bytes of values and "
-        f"{index:,} of indices, {dense:,} bytes when dense; the converter encodes from 30 % zeros on and never compares sizes"
+        f"sparse storage costs {loss:,} bytes more than dense{text}: {takes} {values:,} bytes of values and "
+        f"{index:,} of indices, {dense:,} bytes when dense; the converter encodes kernels with at least 30 % zeros and does not "
+        f"compare sizes"
     )
     yield Finding(message, loss, converted_dense(subject.artifact))
 
@@ -36,11 +37,11 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "sparse-encoding-net-loss",
     Severity.WARNING,
-    "An index for each kept value can cost more than the zeros that it saves.",
+    "The index of a sparse tensor can take more space than the zeros did.",
     _find,
     example=(
         "sparse storage costs 276 bytes more than dense: 1 tensor takes 700 bytes of values and 600 of indices, 1,024 "
-        "bytes when dense; the converter encodes from 30 % zeros on and never compares sizes"
+        "bytes when dense; the converter encodes kernels with at least 30 % zeros and does not compare sizes"
     ),
     remedies=(
         Remedy.CONVERT_DENSE,

@@ -1,4 +1,4 @@
-"""Finds sparse tensors that the converter cut off at the last whole block."""
+"""Find sparse tensors that the converter cut off at the last whole block."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     message = (
         f"{plural(len(cut), 'sparse tensor lacks', 'sparse tensors lack')} weights that the dense one had: {worst['name']} is stored in "
         f"blocks of {'×'.join(map(str, worst['block_shape']))} that do not divide it, and the converter dropped the "
-        f"{worst['uncovered_elements']:,} elements beyond the last whole block; the model computes something else"
+        f"{worst['uncovered_elements']:,} elements beyond the last whole block; the outputs of the model change"
     )
     yield Finding(
         message, sum(max(int(entry["dense_bytes"]) - int(entry["value_bytes"]), 0) for entry in cut), converted_dense(subject.artifact)
@@ -29,9 +29,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
 
 
 def _cut(subject: Subject) -> Iterator[Mapping[str, Any]]:
-    """Yield what the TFLite format tells of the sparse tensors that whole blocks do not cover, those without any value too."""
-    told = subject.artifact.facts.get("sparse_tensors")
-    for entry in told if isinstance(told, tuple | list) else ():
+    """Yield what the TFLite format says about the sparse tensors that whole blocks do not cover, those without any value too."""
+    fact = subject.artifact.facts.get("sparse_tensors")
+    for entry in fact if isinstance(fact, tuple | list) else ():
         if isinstance(entry, Mapping) and entry.get("uncovered_elements"):
             yield entry
 
@@ -43,7 +43,7 @@ RULE = Rule(
     _find,
     example=(
         "1 sparse tensor lacks weights that the dense one had: fc/kernel is stored in blocks of 4 that do not divide "
-        "it, and the converter dropped the 20 elements beyond the last whole block; the model computes something else"
+        "it, and the converter dropped the 20 elements beyond the last whole block; the outputs of the model change"
     ),
     remedies=(
         Remedy.CONVERT_DENSE,

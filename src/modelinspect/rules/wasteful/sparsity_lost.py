@@ -1,4 +1,4 @@
-"""Finds weights that are not zero where their pruning mask is."""
+"""Find weights that are not zero where their pruning mask is."""
 
 from __future__ import annotations
 

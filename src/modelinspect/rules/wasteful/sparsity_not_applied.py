@@ -1,4 +1,4 @@
-"""Finds pruning wrappers whose masks keep everything."""
+"""Find pruning wrappers whose masks keep everything."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
         return
     size = sum(mask.mask.stored_size for mask in measured)
     message = (
-        f"the {plural(len(measured), 'mask')} of the pruning wrappers keep every element: pruning never took place, "
-        f"or the schedule had not begun when this was saved"
+        f"{plural(len(measured), 'pruning mask keeps', 'pruning masks keep')} every element: pruning was not applied, "
+        f"or its schedule had not started when the model was saved"
     )
     yield Finding(message, size, advise(Remedy.BEGIN_PRUNING, subject.artifact))
 
@@ -28,11 +28,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "sparsity-not-applied",
     Severity.WARNING,
-    "A wrapper prunes only when its step advances past the schedule's beginning.",
+    "A wrapper prunes only after its step passes the begin_step of the schedule.",
     _find,
-    example=(
-        "the 1 mask of the pruning wrappers keep every element: pruning never took place, or the schedule had not begun when this was saved"
-    ),
+    example=("1 pruning mask keeps every element: pruning was not applied, or its schedule had not started when the model was saved"),
     remedies=(Remedy.BEGIN_PRUNING,),
     evidence=(Evidence.VALUES,),
 )

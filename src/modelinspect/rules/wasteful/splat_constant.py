@@ -1,4 +1,4 @@
-"""Finds large tensors in which every element is the same."""
+"""Find large tensors in which every element is the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     size = sum(tensor.stored_size for tensor in splats)
     largest = max(splats, key=lambda tensor: tensor.stored_size)
     message = (
-        f"{size:,} bytes ({subject.share(size)}) hold one value over and over: {plural(len(splats), 'tensor')}, "
+        f"{size:,} bytes ({subject.share(size)}) repeat one value: {plural(len(splats), 'tensor')}, "
         f"the largest is {subject.name(largest)} with {largest.element_count:,} equal elements"
     )
     is_constant = largest.role is Role.CONSTANT
@@ -37,9 +37,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "splat-constant",
     Severity.WARNING,
-    "A constant of one value is stored in full where the writer spread it out.",
+    "A constant of one value is stored in full when the writer expands it.",
     _find,
-    example=("32,768 bytes (100.0 %) hold one value over and over: 1 tensor, the largest is layer_0/kernel with 8,192 equal elements"),
+    example=("32,768 bytes (100.0 %) repeat one value: 1 tensor, the largest is layer_0/kernel with 8,192 equal elements"),
     remedies=(
         Remedy.BROADCAST,
         Remedy.GZIP_HDF5,

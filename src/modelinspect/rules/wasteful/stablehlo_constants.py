@@ -16,7 +16,7 @@ LEAST = 1_024
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
-    if subject.artifact.format is not FormatName.SAVED_MODEL:  # a program alone has nowhere else to keep them
+    if subject.artifact.format is not FormatName.SAVED_MODEL:  # only a program has nowhere else to keep them
         return
     copies = subject.once(gradient_copies)
     held = [(program, [index for index in program.weights if index not in copies]) for program in subject.once(programs)]
@@ -36,7 +36,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "stablehlo-constants",
     Severity.NOTE,
-    "Weights that a function closes over are frozen into its program, once for each program that uses them.",
+    "Weights that a function captures become constants of its program, once for each program that uses them.",
     _find,
     example=(
         "4,096 bytes (28.3 %) of 1 weight are constants of 1 StableHLO program, not variables: they cannot be trained or restored, "

@@ -1,4 +1,4 @@
-"""Finds models that are quantized in part: which bytes of weights are still wide floats, and what reads them."""
+"""Find models that are quantized in part: which bytes of weights are still wide floats, and what reads them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _is_float(share: TypeShare) -> bool:
 RULE = Rule(
     "stayed-float",
     Severity.NOTE,
-    "Quantization leaves out what its writer does not support: a file then shrinks by less than the type suggests.",
+    "Quantization skips layers that its writer does not support, so the file shrinks by less than the type suggests.",
     _find,
     example=("16,384 of 20,480 bytes of weights (80.0 %) are still float32, read by layer_0; 4,096 of 8,192 weights are int8"),
     remedies=(Remedy.LIST_TENSORS,),

@@ -1,4 +1,4 @@
-"""Finds small files that are mostly framing of the file format and space that it leaves unused."""
+"""Find small files that are mostly framing of the file format and space that it leaves unused."""
 
 from __future__ import annotations
 

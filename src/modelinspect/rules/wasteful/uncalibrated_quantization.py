@@ -1,4 +1,4 @@
-"""Finds models wrapped for quantization-aware training whose ranges are those that they begin with."""
+"""Find models wrapped for quantization-aware training whose ranges are those that they begin with."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if not steps or not ranges or steps + ranges < len(digests):
         return
     message = (
-        f"the {plural(ranges, 'bound')} of ranges are those that quantization-aware training begins with (-{_BOUND:g} and {_BOUND:g}, "
+        f"the {plural(ranges, 'bound')} of ranges are those that quantization-aware training starts with (-{_BOUND:g} and {_BOUND:g}, "
         f"0 for inputs), and its step is -1: the wrapped model was never trained, and a conversion would quantize by these bounds"
     )
     yield Finding(message, 0, advise(Remedy.CALIBRATE, subject.artifact))
@@ -40,10 +40,10 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "uncalibrated-quantization",
     Severity.WARNING,
-    "A range that no data has set rounds activations by guess.",
+    "A range that was not set from data rounds activations arbitrarily.",
     _find,
     example=(
-        "the 2 bounds of ranges are those that quantization-aware training begins with (-6 and 6, 0 for inputs), and its step is -1: "
+        "the 2 bounds of ranges are those that quantization-aware training starts with (-6 and 6, 0 for inputs), and its step is -1: "
         "the wrapped model was never trained, and a conversion would quantize by these bounds"
     ),
     remedies=(Remedy.CALIBRATE,),

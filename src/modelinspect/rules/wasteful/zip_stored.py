@@ -1,4 +1,4 @@
-"""Finds .keras files whose members are stored, though compressing them would pay."""
+"""Find .keras files whose members are stored, though compressing them would pay."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
     size = subject.sizes[Category.ZERO_WEIGHTS]
     if len(subject.artifact.members) != 1 or not size:
         return
-    message = (
-        f"the members of the zip are stored, not compressed: {size:,} bytes ({subject.share(size)}) are zeros that deflate nearly removes"
-    )
+    message = f"the zip members are not compressed: {size:,} bytes ({subject.share(size)}) are zeros, which deflate would almost remove"
     yield Finding(message, size, compressed(subject.artifact))
 
 
@@ -29,7 +27,7 @@ RULE = Rule(
     Severity.NOTE,
     "Keras writes .keras archives without compression and reads compressed ones.",
     _find,
-    example=("the members of the zip are stored, not compressed: 8,192 bytes (50.0 %) are zeros that deflate nearly removes"),
+    example=("the zip members are not compressed: 8,192 bytes (50.0 %) are zeros, which deflate would almost remove"),
     remedies=(Remedy.DEFLATE_KERAS,),
     evidence=(Evidence.VALUES,),
     worth=Threshold(1024, 0.1),
