@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := dev,docs,prune,jax,parquet,remote,html
 
-.PHONY: demo test test-slow test-all check format fixtures bench docs package clean
+.PHONY: demo test test-slow test-all fuzz mutations check format fixtures bench docs package clean
 
 demo: $(VENV)/.installed
 	$(BIN)/modelinspect demo
@@ -18,8 +18,14 @@ test-slow: $(VENV)/.installed-all
 
 test-all: test test-slow
 
-# The full count of hostile inputs: 20,000 mutations of each format, and cuts at every border of every fixture.
+# Each family of work on hostile inputs, for SECONDS each; what escapes, or costs too much, is kept in FINDINGS.
+SECONDS ?= 60
+FINDINGS ?= findings
 fuzz: $(VENV)/.installed-all
+	$(BIN)/python -m tests.fuzz all --seconds $(SECONDS) --findings $(FINDINGS)
+
+# The full count of mutations: 20,000 of each format, and cuts at every border of every fixture.
+mutations: $(VENV)/.installed-all
 	MODELINSPECT_MUTATIONS=20000 MODELINSPECT_TRUNCATED_BYTES=1000000000000 $(BIN)/python -m pytest -q -n auto tests/contract -k "mutated or truncated"
 
 check: $(VENV)/.installed-all

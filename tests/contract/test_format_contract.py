@@ -26,9 +26,9 @@ from tests.support.hostile import hold, load, mutations, with_bytes
 
 NAMES = fixture_names()
 MUTATIONS = int(os.environ.get("MODELINSPECT_MUTATIONS", "1000"))
-"""Mutations of each format; the full check runs 20,000 (make fuzz)."""
+"""Mutations of each format; the full check runs 20,000 (make mutations)."""
 TRUNCATED_BYTES = int(os.environ.get("MODELINSPECT_TRUNCATED_BYTES", "600000"))
-"""Bytes to parse for the truncations of one fixture; the full check cuts at every border (make fuzz)."""
+"""Bytes to parse for the truncations of one fixture; the full check cuts at every border (make mutations)."""
 
 DAMAGED = {
     "archives/cut.h5.gz",

@@ -155,3 +155,11 @@ def test_changed_entries_behind_right_checksums_give_a_map_or_a_clear_error() ->
             yield f"sample {number}", with_bytes(files, index, resealed(files._files[index], rng))
 
     assert hold(inputs(), look).maps == 1500
+
+
+def test_shards_of_another_count_than_the_index_says_are_unattributed_with_a_diagnostic() -> None:
+    data = b"\1" * 8
+    files = {"model.index": table([(b"", header(shards=1))]), "model.data-00000-of-00002": data, "model.data-00001-of-00002": data}
+    artifact = in_memory(files)
+    assert {member.name for member in artifact.members} == set(files)
+    assert [found.member for found in artifact.diagnostics] == ["model.data-00000-of-00002", "model.data-00001-of-00002"]

@@ -45,6 +45,10 @@ def read_bundle(parsing: Parsing, index: str, shard_names: Iterable[str], name_p
             parsing.open(index).survive(FormatError(f"the object graph cannot be read: {error.problem}", index, None, error.code))
     placer = Placer(parsing, bundle, known, name_prefix)
     placer.place()
+    for name in names:
+        match = SHARD.fullmatch(name)
+        if match and match["prefix"] == bundle.prefix and name not in bundle.shards.values():
+            parsing.open(name).diagnose(f"this file is not among the {bundle.shard_count:,} shards that the index {index} tells of")
     bundle.facts = _facts(parsing, bundle, placer.purposes, name_prefix, nodes)
     return bundle
 

@@ -1,0 +1,51 @@
+"""Recorded inputs of fuzzing, replayed: each is answered or refused, in time and within its memory."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.fuzz.cases import CORPUS, Case, corpus, pack, seeds, unpack
+from tests.fuzz.drive import run_one
+from tests.fuzz.families import FAMILIES
+from tests.support.work import CALLS, calls_of
+
+LARGEST = 2_000_000
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_recorded_input_is_answered_or_refused(family: str) -> None:
+    cases = corpus(family)
+    assert len(cases) >= 10
+    answers = []
+    for name, case in cases:
+        try:
+            answers.append(run_one(family, case))
+        except Exception as error:
+            raise AssertionError(f"{family}/{name}: {error!r}") from error
+    assert True in answers
+
+
+def test_the_corpus_is_small() -> None:
+    assert sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file()) < LARGEST
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_dearest_kind_of_recorded_input_makes_few_calls(family: str) -> None:
+    name, case = max(corpus(family), key=lambda entry: entry[1].size)
+    assert calls_of(lambda: run_one(family, case)) < CALLS, name
+
+
+def test_a_case_is_the_same_after_packing() -> None:
+    cases = [case for _, case in seeds()]
+    assert len(cases) > 100
+    assert all(unpack(pack(case)) == case for case in cases)
+    assert unpack(b"anything else") == Case((("model", b"anything else"),), "model")
+
+
+def test_equal_seeds_give_equal_mutations() -> None:
+    case = next(case for name, case in seeds() if name.endswith(".keras"))
+    first, second = ([case.mutated(random.Random(seed)) for seed in range(50)] for _ in range(2))
+    assert first == second
+    assert len(set(map(pack, first))) > 25
