@@ -18,7 +18,7 @@ from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName, Witness
 from modelinspect.shrinking.training import Strip, strip_store
 from modelinspect.shrinking.unwrapping import unwrapped
-from modelinspect.shrinking.zip_files import Archive, beyond_guard, compare_members, remove
+from modelinspect.shrinking.zip_files import Archive, beyond_guard, compare_members, is_smaller_deflated, remove
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 from modelinspect.sources.local import LocalSource
@@ -108,6 +108,8 @@ class _Shrinking:
                     raise
                 self._job.work.notes.append(f"{reason}; deflated as it is")
                 return None
+        if not self._job.work.drops(Drop.TRAINING) and not is_smaller_deflated(target, self._inner[name], how.level):
+            return None  # deflating what is there takes less than the newest structures, deflated
         self._archive.replaced[name] = target
         return tally
 

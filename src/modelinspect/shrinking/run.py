@@ -14,6 +14,7 @@ from modelinspect.errors import FormatError, OutputError, UsageError
 from modelinspect.formats.registry import parse
 from modelinspect.reports.shrink import Outcome
 from modelinspect.shrinking import writing
+from modelinspect.shrinking.archives import Inner, combine, shrink_archive
 from modelinspect.shrinking.certificate import Record, certificate, record_files
 from modelinspect.shrinking.proof import Proof, UnprovedError, compare_in_order, compare_reduced, compare_tensors, contents, documents
 from modelinspect.shrinking.steps import Drop, Job, Loader, NotShrinkableError, Options, Step, StepName, Witness, Work
@@ -95,6 +96,8 @@ def shrink(location: str, options: Options, place: Place, limits: Limits | None 
 
 
 def _attempt(artifact: Artifact, files: FileSet, before: Record, folder: Path, work: Work, place: Place) -> Shrinking:
+    if "wrapped_in" in artifact.facts:
+        return _attempt_archive(artifact, files, before, folder, work, place)
     family, loads_in = _family(artifact, work.options)
     bad = next((each for each in artifact.diagnostics if each.severity in (Severity.ERROR, Severity.WARNING)), None)
     if bad is not None:
@@ -107,6 +110,41 @@ def _attempt(artifact: Artifact, files: FileSet, before: Record, folder: Path, w
             reason = "already as small as it gets this way"
             return Shrinking(Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, loads_in, None, reason)
         proof = _prove(artifact, files, result, made, work, witness)
+    return _finish(before, after, proof, loads_in, work, folder, files, place)
+
+
+def _attempt_archive(artifact: Artifact, files: FileSet, before: Record, folder: Path, work: Work, place: Place) -> Shrinking:
+    """Shrink the models inside an archive, each with its own proof; the archive's library compares all other files."""
+
+    def inner(path: Path, output: Path, options: Options) -> Inner | str:
+        limits = replace(work.limits, archive_nesting=work.limits.archive_nesting - 1)
+        try:
+            done = shrink(str(path), options, Place(output), limits)
+        except (NotShrinkableError, UnprovedError, FormatError) as error:
+            return str(error)
+        if done.after is None or done.proof is None:
+            return "" if done.outcome is Outcome.UNCHANGED else done.reason
+        made = {file.name: output / file.name if output.is_dir() else output.with_name(file.name) for file in done.after.files}
+        return Inner(made, done.proof, tuple(str(step.name) for step in done.steps), done.loads_in)
+
+    wrapped = shrink_archive(Job(artifact, files, folder, work), inner)
+    with open_location(folder / str(files.primary), work.limits) as made:
+        result = parse(made, work.limits)
+        after = record_files(result, made)
+        if after.size >= before.size:
+            reason = "already as small as it gets this way"
+            return Shrinking(Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, wrapped.loads_in, None, reason)
+        if wrapped.proofs:
+            proof = combine(wrapped.proofs, wrapped.witness(made))
+        else:
+            proof = _prove(artifact, files, result, made, work, wrapped.witness)
+    return _finish(before, after, proof, wrapped.loads_in, work, folder, files, place)
+
+
+def _finish(
+    before: Record, after: Record, proof: Proof, loads_in: tuple[Loader, ...], work: Work, folder: Path, files: FileSet, place: Place
+) -> Shrinking:
+    """Put a proved result in its place."""
     steps = _balanced(tuple(work.steps), before.size - after.size)
     shown = _publish(before, after, folder, files, place)
     after = replace(after, location=shown)
@@ -125,8 +163,10 @@ def _attempt(artifact: Artifact, files: FileSet, before: Record, folder: Path, w
 
 def _prove(artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, work: Work, witness: Witness) -> Proof:
     """Compare input and result, by our parser and by another reader. Raises `UnprovedError`."""
-    if result.format is not artifact.format or result.diagnostics:
-        problem = result.diagnostics[0].problem if result.diagnostics else f"it is read as {result.format}"
+    known = {each.problem for each in artifact.diagnostics}
+    new_problems = [each.problem for each in result.diagnostics if each.problem not in known]
+    if result.format is not artifact.format or new_problems:
+        problem = new_problems[0] if new_problems else f"it is read as {result.format}"
         raise UnprovedError(f"the result is not read like the input: {problem}")
     old = contents(artifact, files, work.limits, work.tick)
     new = contents(result, made, work.limits, work.tick)
@@ -153,8 +193,6 @@ def _prove(artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, 
 
 
 def _family(artifact: Artifact, options: Options) -> tuple[Family, tuple[Loader, ...]]:
-    if "wrapped_in" in artifact.facts:
-        raise NotShrinkableError("it is inside an archive: unpack it first")
     named = _FAMILIES.get(artifact.format)
     if named is None:
         raise NotShrinkableError(f"{artifact.format} files are not written again")

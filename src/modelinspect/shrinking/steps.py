@@ -47,6 +47,7 @@ class StepName(StrEnum):
     HDF5_LINK = "hdf5-link-duplicates"
     ZIP_DEFLATE = "zip-deflate"
     GZIP = "gzip"
+    SHRINK_MEMBERS = "shrink-members"
     ALIAS = "alias-duplicates"
     DROP_UNREFERENCED = "drop-unreferenced"
     MERGE_SHARDS = "merge-shards"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.core.artifact import FormatName
@@ -21,9 +22,13 @@ _LOADS = "as before"
 def _find(planning: Planning) -> Iterator[Outcome]:
     subject = planning.subject
     form = subject.artifact.format
-    if subject.is_in_archive or "://" in subject.artifact.location or not Path(subject.artifact.location).exists():
-        return
     lossless = _lossless(form)
+    if subject.is_in_archive:
+        yield LeftOut((lossless,), "left out: the file is within an archive: unpack it first")
+        return
+    if "://" in subject.artifact.location or not Path(subject.artifact.location).exists():
+        yield LeftOut((lossless,), "left out: only files of this machine are written again")
+        return
     if planning.wants(lossless):
         yield from _shrunk(planning, lossless, frozenset())
     if form not in _TRAINED:
@@ -44,7 +49,7 @@ def _lossless(form: FormatName) -> str:
     if form in _HDF5:
         return "hdf5-repack+hdf5-gzip"
     if form is FormatName.KERAS_ZIP:
-        return "hdf5-repack+zip-deflate"
+        return "zip-deflate"
     return "alias-duplicates" if form in _BUNDLES else "tflite-pack"
 
 
@@ -70,7 +75,7 @@ def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Ou
     loaders = ", ".join(result.loads_in)
     loads = f"{_LOADS}, with {loaders}" + ("; not compiled" if drop and subject.artifact.format is not FormatName.WEIGHTS_HDF5 else "")
     options = " --drop training" if drop else ""
-    command = f"modelinspect shrink {subject.shell_name} -o small-{subject.shell_name.strip(chr(39))}{options}"
+    command = f"modelinspect shrink {subject.shell_name} -o {quote(f'small-{subject.file_name}')}{options}"
     kept = "without what only training needs; every other tensor is" if drop else "every tensor and document is"
     yield Option(name, result.after.size, Basis.MEASURED, not drop, loads, command, f"{kept} proved equal")
 
@@ -78,7 +83,7 @@ def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Ou
 FAMILY = Family(
     (
         "hdf5-repack+hdf5-gzip",
-        "hdf5-repack+zip-deflate",
+        "zip-deflate",
         "alias-duplicates",
         "tflite-pack",
         *(f"{state}+{step}" for state in ("strip-optimizer", "strip-pruning") for step in ("hdf5-gzip", "zip-deflate")),
