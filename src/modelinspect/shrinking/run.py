@@ -32,6 +32,8 @@ _FAMILIES: Mapping[FormatName, str] = {
     FormatName.TFLITE: "tflite:shrink_tflite",
     FormatName.SAVED_MODEL: "saved_model:shrink_saved_model",
     FormatName.CHECKPOINT: "saved_model:shrink_checkpoint",
+    FormatName.GRAPH_DEF: "graph_def:shrink_graph_def",
+    FormatName.TFJS: "tfjs:shrink_tfjs",
 }
 _LOADERS: Mapping[FormatName, tuple[Loader, ...]] = {
     FormatName.KERAS_HDF5: (Loader.KERAS3, Loader.TF_KERAS, Loader.H5PY),
@@ -41,6 +43,8 @@ _LOADERS: Mapping[FormatName, tuple[Loader, ...]] = {
     FormatName.TFLITE: (Loader.TFLITE,),
     FormatName.SAVED_MODEL: (Loader.TENSORFLOW, Loader.KERAS3, Loader.TF_KERAS),
     FormatName.CHECKPOINT: (Loader.TENSORFLOW,),
+    FormatName.GRAPH_DEF: (Loader.TENSORFLOW,),
+    FormatName.TFJS: (Loader.TFJS,),
 }
 """The programs whose rules the results of a format keep; tests load results with each."""
 _INDEX, _DATA = ".index", ".data-00000-of-00001"
