@@ -75,7 +75,7 @@ class _Shrinking:
             saved -= record_dropped(job.work, saved, tally.dropped, self._strip)
         linked = min(sum(tally.linked for tally in tallies), max(saved, 0))
         job.work.add(StepName.HDF5_LINK, linked, note="datasets that equal another are stored once")
-        job.work.add(StepName.ZIP_DEFLATE, saved - linked, note="the HDF5 inside without free space, every member deflated")
+        job.work.add(StepName.ZIP_DEFLATE, saved - linked, note=_what(self._archive.replaced, names))
         inner = tuple(member for member in self._archive.replaced if member in names)
         expected = {member: path.read_bytes() for member, path in self._archive.replaced.items() if member not in inner}
         hows = dict(self._hows)
@@ -131,6 +131,11 @@ class _Shrinking:
         new.write_text(json.dumps(left), encoding="utf-8")
         self._archive.replaced[_CONFIG] = new
         self._job.work.changed_documents = True
+
+
+def _what(replaced: Mapping[str, Path], hdf5: list[str]) -> str:
+    """Return what was done to the members, in words."""
+    return "the HDF5 inside without free space, every member deflated" if any(name in replaced for name in hdf5) else "members deflated"
 
 
 def _compare_texts(after: Source, expected: Mapping[str, bytes]) -> int:

@@ -51,6 +51,7 @@ class StepName(StrEnum):
     ALIAS = "alias-duplicates"
     DROP_UNREFERENCED = "drop-unreferenced"
     MERGE_SHARDS = "merge-shards"
+    COMPACT_JSON = "compact-json"
     INDEX = "index-rewrite"
     SHARE_BUFFERS = "share-buffers"
     DROP_UNREACHABLE = "drop-unreachable"
