@@ -31,7 +31,9 @@ def begins(path: Path) -> dict[str, int]:
         found = {}
         for info in archive.infolist():
             header = data[info.header_offset : info.header_offset + 30]
-            found[info.filename] = info.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+            found[info.filename] = (
+                info.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+            )
         return found
 
 

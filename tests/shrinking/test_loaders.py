@@ -207,7 +207,9 @@ def test_h5py_reads_every_dataset_of_a_preset_and_of_shards_as_before(tmp_path: 
             for place in (path, out / path.relative_to(fixture_path(name))):
                 values: dict[str, Any] = {}
                 with h5py.File(place) as file:
-                    file.visititems(lambda key, item, values=values: values.update({key: item[()]} if isinstance(item, h5py.Dataset) else {}))
+                    file.visititems(
+                        lambda key, item, values=values: values.update({key: item[()]} if isinstance(item, h5py.Dataset) else {})
+                    )
                 found.append(values)
             assert found[0].keys() == found[1].keys()
             for key, value in found[0].items():

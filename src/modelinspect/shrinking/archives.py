@@ -114,10 +114,9 @@ def _gunzip(source: Source, target: Path, job: Job) -> None:
 def _compress(original: Path, target: Path, source: Source, level: int) -> None:
     """Compress a file under the name and time that the old header has."""
     time = int.from_bytes(source.read_at(4, 4), "little")
-    with original.open("rb") as file, target.open("wb") as out:
-        with gzip.GzipFile(original_name(source), "wb", level, out, time) as packed:
-            while block := file.read(MIB):
-                packed.write(block)
+    with original.open("rb") as file, target.open("wb") as out, gzip.GzipFile(original_name(source), "wb", level, out, time) as packed:
+        while block := file.read(MIB):
+            packed.write(block)
 
 
 def _files(job: Job, source: Source, scratch: Path, shrink_inner: ShrinkInner) -> Wrapped:

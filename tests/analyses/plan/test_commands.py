@@ -99,7 +99,7 @@ def test_what_writes_a_file_again_is_left_out_where_it_stands_within_an_archive(
     with ZipFile(path, "w", method) as packed:
         packed.write(fixture_path(name), Path(name).name)
     report = mi.plan(path)
-    assert f"{options}: left out: the file stands within an archive: unpack it first" in report.left_out
+    assert f"{options}: not available inside an archive: unpack it first" in report.left_out
     assert not set(options.split(", ")) & {option.option for option in report.options}
 
 
