@@ -32,6 +32,7 @@ SLOW = (
     "tests/pruning/test_study.py",
     "tests/remedies",
     "tests/renderers/test_html_browser.py",
+    "tests/shrinking/test_tflite.py::test_the_interpreter",
 )
 """What trains, converts, loads a browser, builds documents, or tries thousands of inputs: `make test-slow` runs it."""
 

@@ -316,6 +316,7 @@ def shrink(
     drop: Sequence[str] = (),
     loaders: Sequence[str] = (),
     level: int = 9,
+    precompress: bool = False,
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> ShrinkReport:
@@ -325,7 +326,8 @@ def shrink(
     written unless it is smaller and proved: otherwise ``after`` of the report is None and ``reason`` says why. ``drop`` may
     name ``training`` (optimizer state, masks, wrappers, training configuration), ``names`` (debug names) and
     ``unreachable`` (nodes of a GraphDef). ``loaders`` names the programs that must load the result (empty: those that load
-    the input), and ``level`` says how hard to compress, from 0 to 9.
+    the input), and ``level`` says how hard to compress, from 0 to 9. ``precompress`` writes the files of a TensorFlow.js model
+    also as ``.gz`` and ``.br`` beside themselves.
     """
     from pathlib import Path
 
@@ -340,7 +342,7 @@ def shrink(
     if not 0 <= level <= 9:
         raise UsageError(f"level {level}: a level is from 0 to 9")
     try:
-        options = Options(frozenset(map(Drop, drop)), frozenset(map(Loader, loaders)), level)
+        options = Options(frozenset(map(Drop, drop)), frozenset(map(Loader, loaders)), level, precompress)
     except ValueError as error:
         known = ", ".join([*Drop, *Loader])
         raise UsageError(f"{error}; known are {known}") from error

@@ -24,10 +24,10 @@ def _options(path: str, *wanted: str) -> dict[str, Any]:
     return found
 
 
-def _made(code: str, **names: Any) -> Path:
-    """Run lines of Python; return the one file that comes of it, or the last one written."""
+def _made(code: str, language: Language = Language.PYTHON, **names: Any) -> Path:
+    """Run lines of Python or a shell; return the one file that comes of it, or the last one written."""
     before = set(Path().iterdir())
-    run(code, Language.PYTHON, **names)
+    run(code, language, **names)
     return max(set(Path().iterdir()) - before, key=lambda path: path.stat().st_mtime_ns)
 
 
@@ -98,8 +98,7 @@ def canonical_zeros_of_other_formats_are_nearly_as_small_as_printed() -> None:
 def a_deflated_archive_has_the_printed_size() -> None:
     for name in ("keras_zip/model.keras", "pruned_mlp/wrapped/model.keras"):
         (entry,) = _options(have(name), "zip-deflate").values()
-        run(entry.command, Language.SHELL)
-        made = Path("smaller.keras")
+        made = _made(entry.command, Language.SHELL)
         assert made.stat().st_size == entry.size
         made.unlink()
 

@@ -58,21 +58,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return found
 
 
-KNOWN_FAULTS = {
-    "a_deflated_archive_has_the_printed_size": "plan predicts 8,937 bytes for zip-deflate, and shrink, its command, writes 8,975",
-    "the_files_of_a_tfjs_model_are_compressed_each": "dense-zeros no longer fires on so small a sample; it needs a larger one",
-    "live_channels_alone_compute_the_same": "dead-channels does not fire on dead.weights.h5; the cause is not found",
-}
-"""Faults that are known and not mended yet: strict, so that whoever mends one has to take it out here."""
-
-
-def _marked(name: str) -> object:
-    marks = [pytest.mark.xfail(reason=KNOWN_FAULTS[name], strict=True)] if name in KNOWN_FAULTS else []
-    return pytest.param(name, marks=marks)
-
-
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("name", [_marked(name) for name in all_proofs()])
+@pytest.mark.parametrize("name", list(all_proofs()))
 def test_the_printed_remedy_does_what_it_says(name: str, results: dict[str, str]) -> None:
     assert results[name] == ""
 

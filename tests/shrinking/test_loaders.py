@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +124,95 @@ def test_fingerprints_are_those_of_tensorflow() -> None:
         data = random.integers(0, 256, size, dtype=np.uint8)
         expected = tf.raw_ops.Fingerprint(data=data[None], method=b"farmhash64").numpy()[0].tobytes()
         assert fingerprint64(data.tobytes()) == int.from_bytes(expected, "little")
+
+
+MODELS = [
+    "archives/model.h5.gz",
+    "archives/model.keras",
+    "keras3_hdf5/nested.h5",
+    "keras_hdf5/normalized.h5",
+    "keras_zip/assets.keras",
+    "keras_zip/deflated.keras",
+    "keras_zip/folder",
+    "keras_zip/gzip_inside.keras",
+    "keras_zip/model.keras",
+    "mlp/original.h5",
+    "mlp/original_no_optimizer.h5",
+    "mlp/stripped.h5",
+    "pruned_blocks/two-by-four/stripped/model.h5",
+    "pruned_layers/attention/stripped/model.keras",
+    "pruned_layers/cnn/stripped/deflate.keras",
+    "pruned_layers/cnn/stripped/gzip.h5",
+    "pruned_layers/cnn/stripped/model.h5",
+    "pruned_layers/embedding/stripped/model.keras",
+    "pruned_layers/lstm/stripped/model.h5",
+    "pruned_levels/mlp-0/stripped/model.h5",
+    "pruned_levels/mlp-95/stripped/model.h5",
+    "pruned_mlp/original/model.h5",
+    "pruned_mlp/original/model.h5.gz",
+    "pruned_mlp/original/model.keras",
+    "pruned_mlp/stripped/deflate.keras",
+    "pruned_mlp/stripped/gzip.h5",
+    "pruned_mlp/stripped/model.h5",
+    "pruned_mlp/stripped/model.h5.gz",
+    "pruned_mlp/stripped/model.keras",
+    "pruned_mlp/stripped/model.keras.gz",
+    "pruned_mlp/stripped/no-optimizer.h5",
+]
+"""Fixtures that one of the two Keras loads as a model."""
+
+
+def loaded(path: Path, folder: Path) -> Any:
+    """Load a model with the Keras that wrote it, unpacked where it is compressed."""
+    if path.suffix == ".gz":
+        unpacked = folder / path.stem
+        unpacked.write_bytes(gzip.decompress(path.read_bytes()))
+        path = unpacked
+    version = str(mi.open(path).facts.get("keras_version", ""))
+    return import_module("tf_keras" if version.startswith("2") else "keras").models.load_model(path, compile=False)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_keras_loads_a_fixture_as_before_and_computes_the_same(name: str, tmp_path: Path) -> None:
+    models = []
+    for number, path in enumerate((fixture_path(name), tmp_path / Path(name).name)):
+        if number:
+            assert mi.shrink(fixture_path(name), path).outcome != "refused"
+            path = path if path.exists() else fixture_path(name)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        models.append(loaded(path, folder))
+    before, after = models
+    for one, other in zip(before.get_weights(), after.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    random = np.random.default_rng(1)
+    inputs = [random.random((2, *(size or 4 for size in one.shape[1:]))).astype(one.dtype) for one in before.inputs]
+    for one, other in zip(as_list(before(inputs)), as_list(after(inputs)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def as_list(value: Any) -> list[Any]:
+    return [np.asarray(each) for each in (value if isinstance(value, list | tuple) else [value])]
+
+
+def test_h5py_reads_every_dataset_of_a_preset_and_of_shards_as_before(tmp_path: Path) -> None:
+    import h5py
+
+    count = 0
+    for name in ("keras_presets/sharded", "keras_zip/sharded", "hugging_face/both"):
+        out = tmp_path / Path(name).name.replace("sharded", name.partition("/")[0])
+        assert mi.shrink(fixture_path(name), out).after is not None
+        for path in fixture_path(name).rglob("*.h5"):
+            found: list[dict[str, Any]] = []
+            for place in (path, out / path.relative_to(fixture_path(name))):
+                values: dict[str, Any] = {}
+                with h5py.File(place) as file:
+                    file.visititems(
+                        lambda key, item, values=values: values.update({key: item[()]} if isinstance(item, h5py.Dataset) else {})
+                    )
+                found.append(values)
+            assert found[0].keys() == found[1].keys()
+            for key, value in found[0].items():
+                np.testing.assert_array_equal(value, found[1][key])
+                count += 1
+    assert count > 30

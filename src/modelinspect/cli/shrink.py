@@ -49,6 +49,9 @@ _For = Annotated[
     typer.Option("--for", metavar="LOADER[,LOADER...]", help="What must load it: keras3, tf_keras, tensorflow, h5py, tflite, tfjs."),
 ]
 _Level = Annotated[int, typer.Option("--level", min=0, max=9, metavar="0-9", help="How hard to compress.")]
+_Precompress = Annotated[
+    bool, typer.Option("--precompress", help="Of a TensorFlow.js model, also write each file as .gz and .br beside itself.")
+]
 _Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report to a file.")]
 
 
@@ -61,6 +64,7 @@ def command(
     drop: _Drop = "",
     loaders: _For = "",
     level: _Level = 9,
+    precompress: _Precompress = False,
     format: FormatOption = None,
     as_json: JsonOption = False,
     color: ColorOption = Color.AUTO,
@@ -91,6 +95,7 @@ def command(
                         drop=_names(drop),
                         loaders=_names(loaders),
                         level=level,
+                        precompress=precompress,
                         progress=meter,
                     )
                     found.append(done)

@@ -150,7 +150,7 @@ def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
         case FormatName.TFLITE:
             return advise(Remedy.CONVERT_AGAIN, artifact)
         case FormatName.HDF5:
-            return advise(Remedy.LINK_DATASET, artifact, kept=kept, copy=copy)
+            return advise(Remedy.LINK_DATASET, artifact)
         case FormatName.GRAPH_DEF | FormatName.TFJS:
             return None
         case FormatName.CHECKPOINT if not artifact.facts.get("object_graph_nodes"):  # named variables: there are no layers

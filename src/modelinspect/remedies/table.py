@@ -219,9 +219,9 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
     )
 
     # copies
-    SAVE_ONCE = _python(
-        "save the model with TensorFlow, which writes each variable once (model.export of Keras 3 writes it twice)",
-        "import tensorflow as tf\ntf.saved_model.save(model, {made!r})",
+    SAVE_ONCE = _shell(
+        "write it again with equal tensors stored once; TensorFlow loads the result as before",
+        "modelinspect shrink {outer_word} -o {small_word}",
         "model",
     )
     KEEP_ONE_CHECKPOINT = Text("keep only the last of these checkpoints: CheckpointManager(max_to_keep=1)", file="model")
@@ -257,10 +257,14 @@ tf.saved_model.save(module, {made!r})
 """,
         "model",
     )
-    CONVERT_AGAIN = Text("convert again with TensorFlow's TFLiteConverter, which stores equal buffers once", file="model.tflite")
-    LINK_DATASET = _python(
-        "write one of the datasets, and make the other name a link to it",
-        "file[{copy!r}] = file[{kept!r}]  # instead of writing it again",
+    CONVERT_AGAIN = _shell(
+        "write it again with equal buffers stored once; the interpreter runs the result as before",
+        "modelinspect shrink {outer_word} -o {small_word}",
+        "model.tflite",
+    )
+    LINK_DATASET = _shell(
+        "write it again with equal datasets stored once, under both names; h5py reads the result as before",
+        "modelinspect shrink {outer_word} -o {small_word}",
         "data.h5",
     )
     READ_VARIABLES = Text(

@@ -34,7 +34,16 @@ def group_of(option: str) -> Group:
 
 
 _UNCHANGED = frozenset(
-    ("hdf5-repack", "hdf5-gzip", "zip-deflate", "hdf5-repack+hdf5-gzip", "hdf5-repack+zip-deflate", "alias-duplicates", "tflite-pack")
+    (
+        "hdf5-repack",
+        "hdf5-gzip",
+        "zip-deflate",
+        "hdf5-repack+hdf5-gzip",
+        "alias-duplicates",
+        "tflite-pack",
+        "shrink-members",
+        "merge-shards",
+    )
 )
 """Options that change neither an element nor a document."""
 _TRANSPORT = frozenset(("gzip-9", "zstd-19", "brotli-11", "canonical-zeros"))

@@ -18,7 +18,7 @@ from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName, Witness
 from modelinspect.shrinking.training import Strip, strip_store
 from modelinspect.shrinking.unwrapping import unwrapped
-from modelinspect.shrinking.zip_files import Archive, beyond_guard, compare_members, remove
+from modelinspect.shrinking.zip_files import Archive, beyond_guard, compare_members, is_smaller_deflated, remove
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 from modelinspect.sources.local import LocalSource
@@ -75,7 +75,7 @@ class _Shrinking:
             saved -= record_dropped(job.work, saved, tally.dropped, self._strip)
         linked = min(sum(tally.linked for tally in tallies), max(saved, 0))
         job.work.add(StepName.HDF5_LINK, linked, note="datasets that equal another are stored once")
-        job.work.add(StepName.ZIP_DEFLATE, saved - linked, note="the HDF5 inside without free space, every member deflated")
+        job.work.add(StepName.ZIP_DEFLATE, saved - linked, note=_what(self._archive.replaced, names))
         inner = tuple(member for member in self._archive.replaced if member in names)
         expected = {member: path.read_bytes() for member, path in self._archive.replaced.items() if member not in inner}
         hows = dict(self._hows)
@@ -108,6 +108,8 @@ class _Shrinking:
                     raise
                 self._job.work.notes.append(f"{reason}; deflated as it is")
                 return None
+        if not self._job.work.drops(Drop.TRAINING) and not is_smaller_deflated(target, self._inner[name], how.level):
+            return None  # deflating what is there takes less than the newest structures, deflated
         self._archive.replaced[name] = target
         return tally
 
@@ -129,6 +131,11 @@ class _Shrinking:
         new.write_text(json.dumps(left), encoding="utf-8")
         self._archive.replaced[_CONFIG] = new
         self._job.work.changed_documents = True
+
+
+def _what(replaced: Mapping[str, Path], hdf5: list[str]) -> str:
+    """Return what was done to the members, in words."""
+    return "the HDF5 inside without free space, every member deflated" if any(name in replaced for name in hdf5) else "members deflated"
 
 
 def _compare_texts(after: Source, expected: Mapping[str, bytes]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from modelinspect.core.artifact import Artifact, Document
+from modelinspect.core.artifact import Artifact, Document, DocumentKind
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.core.tensors import ByteOrder, Role, Tensor
 from modelinspect.errors import FormatError, ModelInspectError
@@ -217,11 +218,26 @@ def _place(block: Block, whole: Any, tensor: Tensor, width: int) -> int:
 def _document_digest(document: Document, files: FileSet) -> str:
     if document.data is not None:
         return hashlib.sha256(document.data).hexdigest()
+    if document.kind is DocumentKind.TFJS_MODEL:
+        return _json_digest(files.open_stream(document.stream).read_at(document.span.offset, document.span.size))
     found = hashlib.sha256()
     source = files.open_stream(document.stream)
     for offset, size in _runs(document.span.offset, document.span.size):
         found.update(source.read_at(offset, size))
     return found.hexdigest()
+
+
+def _json_digest(text: bytes) -> str:
+    """Return the SHA-256 of a TensorFlow.js description without white space and without the names of its weights files."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return hashlib.sha256(text).hexdigest()
+    groups = value.get("weightsManifest") if isinstance(value, dict) else value
+    for group in groups if isinstance(groups, list) else ():
+        if isinstance(group, dict):
+            group.pop("paths", None)
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _runs(offset: int, size: int) -> Iterator[tuple[int, int]]:

@@ -14,9 +14,11 @@ from modelinspect.errors import FormatError, OutputError, UsageError
 from modelinspect.formats.registry import parse
 from modelinspect.reports.shrink import Outcome
 from modelinspect.shrinking import writing
+from modelinspect.shrinking.archives import Inner, combine, shrink_archive
 from modelinspect.shrinking.certificate import Record, certificate, record_files
 from modelinspect.shrinking.proof import Proof, UnprovedError, compare_in_order, compare_reduced, compare_tensors, contents, documents
 from modelinspect.shrinking.steps import Drop, Job, Loader, NotShrinkableError, Options, Step, StepName, Witness, Work
+from modelinspect.shrinking.tfjs import precompress
 from modelinspect.sources.files import FileSet
 from modelinspect.sources.opening import open_location
 
@@ -31,7 +33,12 @@ _FAMILIES: Mapping[FormatName, str] = {
     FormatName.TFLITE: "tflite:shrink_tflite",
     FormatName.SAVED_MODEL: "saved_model:shrink_saved_model",
     FormatName.CHECKPOINT: "saved_model:shrink_checkpoint",
+    FormatName.GRAPH_DEF: "graph_def:shrink_graph_def",
+    FormatName.TFJS: "tfjs:shrink_tfjs",
 }
+_FOLDERS = frozenset({FormatName.KERAS_ZIP, FormatName.WEIGHTS_HDF5, FormatName.KERAS_PRESET})
+"""Formats that may also be a folder, or a file that names others, with HDF5 files in it."""
+_FOLDER_FAMILY = "hdf5_folder:shrink_hdf5_folder"
 _LOADERS: Mapping[FormatName, tuple[Loader, ...]] = {
     FormatName.KERAS_HDF5: (Loader.KERAS3, Loader.TF_KERAS, Loader.H5PY),
     FormatName.WEIGHTS_HDF5: (Loader.KERAS3, Loader.TF_KERAS, Loader.H5PY),
@@ -40,6 +47,9 @@ _LOADERS: Mapping[FormatName, tuple[Loader, ...]] = {
     FormatName.TFLITE: (Loader.TFLITE,),
     FormatName.SAVED_MODEL: (Loader.TENSORFLOW, Loader.KERAS3, Loader.TF_KERAS),
     FormatName.CHECKPOINT: (Loader.TENSORFLOW,),
+    FormatName.GRAPH_DEF: (Loader.TENSORFLOW,),
+    FormatName.TFJS: (Loader.TFJS,),
+    FormatName.KERAS_PRESET: (Loader.KERAS3,),
 }
 """The programs whose rules the results of a format keep; tests load results with each."""
 _INDEX, _DATA = ".index", ".data-00000-of-00001"
@@ -95,7 +105,9 @@ def shrink(location: str, options: Options, place: Place, limits: Limits | None 
 
 
 def _attempt(artifact: Artifact, files: FileSet, before: Record, folder: Path, work: Work, place: Place) -> Shrinking:
-    family, loads_in = _family(artifact, work.options)
+    if "wrapped_in" in artifact.facts:
+        return _attempt_archive(artifact, files, before, folder, work, place)
+    family, loads_in = _family(artifact, work.options, is_one_file=_is_one_file(artifact, files))
     bad = next((each for each in artifact.diagnostics if each.severity in (Severity.ERROR, Severity.WARNING)), None)
     if bad is not None:
         raise NotShrinkableError(f"damaged or unusual, and left alone: {bad.problem}")
@@ -107,7 +119,46 @@ def _attempt(artifact: Artifact, files: FileSet, before: Record, folder: Path, w
             reason = "already as small as it gets this way"
             return Shrinking(Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, loads_in, None, reason)
         proof = _prove(artifact, files, result, made, work, witness)
+    return _finish(before, after, proof, loads_in, work, folder, files, place)
+
+
+def _attempt_archive(artifact: Artifact, files: FileSet, before: Record, folder: Path, work: Work, place: Place) -> Shrinking:
+    """Shrink the models inside an archive, each with its own proof; the archive's library compares all other files."""
+
+    def inner(path: Path, output: Path, options: Options) -> Inner | str:
+        limits = replace(work.limits, archive_nesting=work.limits.archive_nesting - 1)
+        try:
+            done = shrink(str(path), options, Place(output), limits)
+        except (NotShrinkableError, UnprovedError, FormatError) as error:
+            return str(error)
+        if done.after is None or done.proof is None:
+            return "" if done.outcome is Outcome.UNCHANGED else done.reason
+        made = {file.name: output / file.name if output.is_dir() else output.with_name(file.name) for file in done.after.files}
+        return Inner(made, done.proof, tuple(str(step.name) for step in done.steps), done.loads_in)
+
+    wrapped = shrink_archive(Job(artifact, files, folder, work), inner)
+    with open_location(folder / str(files.primary), work.limits) as made:
+        result = parse(made, work.limits)
+        after = record_files(result, made)
+        if after.size >= before.size:
+            reason = "already as small as it gets this way"
+            return Shrinking(Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, wrapped.loads_in, None, reason)
+        if wrapped.proofs:
+            proof = combine(wrapped.proofs, wrapped.witness(made))
+        else:
+            proof = _prove(artifact, files, result, made, work, wrapped.witness)
+    return _finish(before, after, proof, wrapped.loads_in, work, folder, files, place)
+
+
+def _finish(
+    before: Record, after: Record, proof: Proof, loads_in: tuple[Loader, ...], work: Work, folder: Path, files: FileSet, place: Place
+) -> Shrinking:
+    """Put a proved result in its place."""
     steps = _balanced(tuple(work.steps), before.size - after.size)
+    if work.options.precompress and (place.output is not None or place.in_place):
+        if after.format != FormatName.TFJS:
+            raise UsageError(f"{before.location}: --precompress is for TensorFlow.js models, whose files a server sends")
+        work.notes += precompress(folder, work.options.level)
     shown = _publish(before, after, folder, files, place)
     after = replace(after, location=shown)
     return Shrinking(
@@ -125,8 +176,10 @@ def _attempt(artifact: Artifact, files: FileSet, before: Record, folder: Path, w
 
 def _prove(artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, work: Work, witness: Witness) -> Proof:
     """Compare input and result, by our parser and by another reader. Raises `UnprovedError`."""
-    if result.format is not artifact.format or result.diagnostics:
-        problem = result.diagnostics[0].problem if result.diagnostics else f"it is read as {result.format}"
+    known = {each.problem for each in artifact.diagnostics}
+    new_problems = [each.problem for each in result.diagnostics if each.problem not in known]
+    if result.format is not artifact.format or new_problems:
+        problem = new_problems[0] if new_problems else f"it is read as {result.format}"
         raise UnprovedError(f"the result is not read like the input: {problem}")
     old = contents(artifact, files, work.limits, work.tick)
     new = contents(result, made, work.limits, work.tick)
@@ -152,10 +205,9 @@ def _prove(artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, 
     return Proof(total, equal, unread, dropped, before.total(), same, changed, found)
 
 
-def _family(artifact: Artifact, options: Options) -> tuple[Family, tuple[Loader, ...]]:
-    if "wrapped_in" in artifact.facts:
-        raise NotShrinkableError("it is inside an archive: unpack it first")
-    named = _FAMILIES.get(artifact.format)
+def _family(artifact: Artifact, options: Options, *, is_one_file: bool) -> tuple[Family, tuple[Loader, ...]]:
+    is_folder = artifact.format in _FOLDERS and not is_one_file
+    named = _FOLDER_FAMILY if is_folder else _FAMILIES.get(artifact.format)
     if named is None:
         raise NotShrinkableError(f"{artifact.format} files are not written again")
     loads_in = _LOADERS[artifact.format]
@@ -165,6 +217,10 @@ def _family(artifact: Artifact, options: Options) -> tuple[Family, tuple[Loader,
     module, _, function = named.partition(":")
     family: Family = getattr(import_module(f"modelinspect.shrinking.{module}"), function)
     return family, tuple(loader for loader in loads_in if not options.loaders or loader in options.loaders)
+
+
+def _is_one_file(artifact: Artifact, files: FileSet) -> bool:
+    return files.primary is not None and len(artifact.members) == 1
 
 
 def _check_place(source: Path, files: FileSet, place: Place) -> None:
@@ -211,7 +267,8 @@ def _publish(before: Record, after: Record, folder: Path, files: FileSet, place:
         if place.output is not None:
             writing.publish(folder, place.output)
         elif place.in_place:
-            writing.replace_folder(folder, Path(before.location), {file.name: file.sha256 for file in after.files})
+            proved = {file.name: file.sha256 for file in after.files}
+            writing.replace_folder(folder, Path(before.location), writing.folder_digests(folder) | proved)
         return before.location if place.output is None else str(place.output)
     staged = [folder / name.replace(_INDEX, ending) for ending in (_DATA, _INDEX)] if _is_prefix(files) else [folder / name]
     if place.output is not None:

@@ -24,6 +24,8 @@ _APART = frozenset({"Model", "SubGraph", "Tensor", "Operator", "OperatorCode", "
 _KNOWN_METADATA = frozenset({"min_runtime_version", "CONVERSION_METADATA", "TFLITE_METADATA", "reduced_precision_support"})
 """Metadata that name no tensor by its number."""
 
+_INT8, _DENSIFY = 9, 124
+"""TensorType.INT8 and BuiltinOperator.DENSIFY (tensorflow/compiler/mlir/lite/schema/schema.fbs)."""
 _CUSTOM_QUANTIZATION = 1
 """Kinds of quantization after this one name tensors of scales by their numbers."""
 
@@ -69,10 +71,10 @@ def _check(model: Record, source: Source) -> None:
     """Raise `NotShrinkableError` for models whose bytes are not all in their tables."""
     outside = any(buffer.number("offset") > 1 or buffer.number("size") for buffer in model.records("buffers"))
     graphs = model.records("subgraphs")
-    if any("sparsity" in tensor.nodes for graph in graphs for tensor in graph.records("tensors")):
+    if any(_reads_sparse_integers(model, graph) for graph in graphs):
         raise NotShrinkableError(
-            f"{source.name}: has sparse tensors; the interpreter's kernels for them read beyond a buffer's end, so that its outputs "
-            "can depend on what is stored next to it"
+            f"{source.name}: has operators that compute with sparse int8 weights; the interpreter's kernels for them read beyond the end "
+            "of a buffer, so that its outputs can depend on what is stored next to it"
         )
     large = any(operator.number("large_custom_options_offset") for graph in graphs for operator in graph.records("operators"))
     if outside or large:
@@ -81,6 +83,18 @@ def _check(model: Record, source: Source) -> None:
         tensor.number("external_buffer") for graph in graphs for tensor in graph.records("tensors")
     ):
         raise NotShrinkableError(f"{source.name}: keeps buffers in other files")
+
+
+def _reads_sparse_integers(model: Record, graph: Record) -> bool:
+    """Return whether an operator other than DENSIFY reads a sparse tensor of 8-bit integers."""
+    tensors, codes = graph.records("tensors"), model.records("operator_codes")
+    sparse = {index for index, one in enumerate(tensors) if "sparsity" in one.nodes and one.number("type") == _INT8}
+    for operator in graph.records("operators") if sparse else ():
+        index = operator.number("opcode_index")
+        code = max(codes[index].number("builtin_code"), codes[index].number("deprecated_builtin_code")) if index < len(codes) else -1
+        if code != _DENSIFY and not sparse.isdisjoint(operator.numbers("inputs")):
+            return True
+    return False
 
 
 def _archive_start(source: Source, end: int) -> int | None:

@@ -79,8 +79,7 @@ class Archive:
             self._stream(old, new, info, made, path)
         else:
             data = self._bytes(old, info, path)
-            packer = zlib.compressobj(self.level, zlib.DEFLATED, -zlib.MAX_WBITS)
-            packed = len(packer.compress(data)) + len(packer.flush())
+            packed = deflated_size(data, self.level)
             made.compress_type = zipfile.ZIP_DEFLATED if packed < size else zipfile.ZIP_STORED
             new.writestr(made, data, compresslevel=self.level)
             self.tick(size)
@@ -118,6 +117,23 @@ class Archive:
 
     def _expansion(self) -> int:
         return self.limits.expansion * self.source.size + MIB
+
+
+def is_smaller_deflated(made: Path, original: Path, level: int) -> bool:
+    """Return whether a new member takes fewer bytes in an archive than the old one.
+
+    Large ones are not compressed twice to see: their size is that of their elements, and the new one has no free space.
+    """
+    if max(made.stat().st_size, original.stat().st_size) > _AT_ONCE:
+        return True
+    new, old = (min(len(data), deflated_size(data, level)) for data in (made.read_bytes(), original.read_bytes()))
+    return new < old
+
+
+def deflated_size(data: bytes, level: int) -> int:
+    """Return the bytes that data takes as a raw deflate stream."""
+    packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return len(packer.compress(data)) + len(packer.flush())
 
 
 def beyond_guard(archive: Path) -> list[str]:

@@ -40,9 +40,10 @@ CONTRACT = {
     "tflite-dynamic-int8-sparse",
     "entropy-bound",
     "hdf5-repack+hdf5-gzip",
-    "hdf5-repack+zip-deflate",
     "alias-duplicates",
     "tflite-pack",
+    "shrink-members",
+    "merge-shards",
     "strip-optimizer+hdf5-gzip",
     "strip-optimizer+zip-deflate",
     "strip-pruning+hdf5-gzip",
@@ -222,10 +223,28 @@ def test_families_say_which_options_they_compute() -> None:
     assert sum(len(family.options) for family in families()) == len(CONTRACT)
 
 
+SHRUNK = {"hdf5-repack+hdf5-gzip", "zip-deflate", "alias-duplicates", "tflite-pack", "shrink-members", "merge-shards"}
+
+
+@pytest.mark.parametrize("name", [*fixture_names()[::6], *fixture_names(under="archives"), *fixture_names(under="tfjs")])
+def test_a_fixture_is_planned_as_shrink_writes_it(name: str, tmp_path: Path) -> None:
+    try:
+        report = mi.plan(fixture_path(name), only=sorted(SHRUNK))
+        written = mi.shrink(fixture_path(name), tmp_path / Path(name).name)
+    except mi.ModelInspectError:
+        return
+    planned = {entry.option: (entry.size, entry.basis) for entry in report.options}
+    if written.after is None:
+        assert not planned
+    else:
+        assert list(planned.values()) == [(written.after.size, "measured")], name
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("pruned_mlp/wrapped/model.keras", {"hdf5-repack+zip-deflate": (), "strip-pruning+zip-deflate": ("training",)}),
+        ("keras_zip/model.keras", {"zip-deflate": (), "strip-optimizer+zip-deflate": ("training",)}),
+        ("pruned_mlp/wrapped/model.keras", {"zip-deflate": (), "strip-pruning+zip-deflate": ("training",)}),
         ("pruned_mlp/original/model.h5", {"hdf5-repack+hdf5-gzip": (), "strip-optimizer+hdf5-gzip": ("training",)}),
         ("saved_model_keras3/exported", {"alias-duplicates": ()}),
         ("tflite/int8.tflite", {"tflite-pack": ()}),
@@ -242,7 +261,7 @@ def test_what_shrink_does_is_planned_to_the_byte(name: str, options: dict[str, t
 def test_the_first_line_names_the_smallest_that_changes_nothing_and_shrink_as_its_command() -> None:
     report = mi.plan(fixture_path("pruned_mlp/original/model.keras"))
     lines = next(block for block in report.blocks() if isinstance(block, Lines)).lines
-    assert lines[0].startswith("Smallest that loads as before, with nothing changed: hdf5-repack+zip-deflate")
+    assert lines[0].startswith("Smallest that loads as before, with nothing changed: zip-deflate")
     assert "modelinspect shrink model.keras" in lines[0]
 
 

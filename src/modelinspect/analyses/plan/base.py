@@ -96,6 +96,17 @@ class Planning:
                 raise UnmeasurableError(LATE)
             yield block
 
+    def in_time_progress(self) -> Progress:
+        """Return a meter that passes on what it is told while there is time. It raises `UnmeasurableError` when it is over."""
+
+        def meter(done: int, total: int) -> None:
+            if self.is_late:
+                raise UnmeasurableError(LATE)
+            if self.progress is not None:
+                self.progress(done, total)
+
+        return meter
+
     def wants(self, *options: str) -> bool:
         """Return whether any of these options is asked for."""
         return not self.wanted or any(option in self.wanted for option in options)

@@ -18,7 +18,6 @@ FAMILIES: tuple[str, ...] = (
     "training_state",
     "duplicates",
     "hdf5",
-    "archives",
     "shrink",
     "conversion",
     "slow_transport",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.core.artifact import FormatName
@@ -13,20 +14,21 @@ from modelinspect.reports.shrink import Outcome as Result
 from modelinspect.shrinking.run import Place, shrink
 from modelinspect.shrinking.steps import Drop, Options
 
-_HDF5 = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
-_BUNDLES = frozenset((FormatName.SAVED_MODEL, FormatName.CHECKPOINT))
 _LOADS = "as before"
 
 
 def _find(planning: Planning) -> Iterator[Outcome]:
     subject = planning.subject
     form = subject.artifact.format
-    if subject.is_in_archive or "://" in subject.artifact.location or not Path(subject.artifact.location).exists():
+    lossless = _lossless(planning)
+    if lossless is None:
         return
-    lossless = _lossless(form)
+    if "://" in subject.artifact.location or not Path(subject.artifact.location).exists():
+        yield LeftOut((lossless,), "left out: only files of this machine are written again")
+        return
     if planning.wants(lossless):
         yield from _shrunk(planning, lossless, frozenset())
-    if form not in _TRAINED:
+    if form not in _TRAINED or lossless != _SINGLE_FILES[form]:
         return
     state = _state(planning)
     if state is not None and planning.wants(f"{state}+{_TRAINED[form]}"):
@@ -38,14 +40,31 @@ _TRAINED = {
     FormatName.WEIGHTS_HDF5: "hdf5-gzip",
     FormatName.KERAS_ZIP: "zip-deflate",
 }
+_REPACKED = "hdf5-repack+hdf5-gzip"
+_SINGLE_FILES = {
+    FormatName.KERAS_HDF5: _REPACKED,
+    FormatName.WEIGHTS_HDF5: _REPACKED,
+    FormatName.HDF5: _REPACKED,
+    FormatName.KERAS_ZIP: "zip-deflate",
+    FormatName.TFLITE: "tflite-pack",
+}
+_FOLDERS = {
+    FormatName.WEIGHTS_HDF5: _REPACKED,
+    FormatName.KERAS_ZIP: _REPACKED,
+    FormatName.KERAS_PRESET: _REPACKED,
+    FormatName.SAVED_MODEL: "alias-duplicates",
+    FormatName.CHECKPOINT: "alias-duplicates",
+    FormatName.TFJS: "merge-shards",
+}
 
 
-def _lossless(form: FormatName) -> str:
-    if form in _HDF5:
-        return "hdf5-repack+hdf5-gzip"
-    if form is FormatName.KERAS_ZIP:
-        return "hdf5-repack+zip-deflate"
-    return "alias-duplicates" if form in _BUNDLES else "tflite-pack"
+def _lossless(planning: Planning) -> str | None:
+    """Return the name of what shrink does to an artifact without dropping anything, None where it does nothing."""
+    subject = planning.subject
+    if subject.is_in_archive:
+        return "shrink-members"
+    is_file = subject.is_file and subject.artifact.format in _SINGLE_FILES
+    return (_SINGLE_FILES if is_file else _FOLDERS).get(subject.artifact.format)
 
 
 def _state(planning: Planning) -> str | None:
@@ -59,7 +78,7 @@ def _state(planning: Planning) -> str | None:
 def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Outcome]:
     subject = planning.subject
     try:
-        result = shrink(subject.artifact.location, Options(drop), Place(), subject.limits, planning.progress)
+        result = shrink(subject.artifact.location, Options(drop), Place(), subject.limits, planning.in_time_progress())
     except ModelInspectError as error:
         yield LeftOut((name,), f"not computed: {error}")
         return
@@ -70,19 +89,21 @@ def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Ou
     loaders = ", ".join(result.loads_in)
     loads = f"{_LOADS}, with {loaders}" + ("; not compiled" if drop and subject.artifact.format is not FormatName.WEIGHTS_HDF5 else "")
     options = " --drop training" if drop else ""
-    command = f"modelinspect shrink {subject.shell_name} -o small-{subject.shell_name.strip(chr(39))}{options}"
+    file = Path(subject.artifact.location).name
+    command = f"modelinspect shrink {quote(file)} -o {quote(f'small-{file}')}{options}"
     kept = "without what only training needs; every other tensor is" if drop else "every tensor and document is"
     yield Option(name, result.after.size, Basis.MEASURED, not drop, loads, command, f"{kept} proved equal")
 
 
 FAMILY = Family(
     (
-        "hdf5-repack+hdf5-gzip",
-        "hdf5-repack+zip-deflate",
+        _REPACKED,
+        "zip-deflate",
         "alias-duplicates",
         "tflite-pack",
+        "shrink-members",
+        "merge-shards",
         *(f"{state}+{step}" for state in ("strip-optimizer", "strip-pruning") for step in ("hdf5-gzip", "zip-deflate")),
     ),
     _find,
-    formats=_HDF5 | _BUNDLES | {FormatName.KERAS_ZIP, FormatName.TFLITE},
 )
