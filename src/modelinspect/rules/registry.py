@@ -19,9 +19,10 @@ _RANK = {severity: rank for rank, severity in enumerate((Severity.ERROR, Severit
 
 def unsafe_rules() -> tuple[Rule, ...]:
     """Return the rules about unsafe content, sorted by id."""
-    from modelinspect.rules.unsafe import archives, checksums, configurations, odd_bytes, operators, references
+    from modelinspect.rules.unsafe import archives, checksums, configurations, odd_bytes, operators, references, templates
 
-    tables = (archives.RULES, checksums.RULES, configurations.RULES, odd_bytes.RULES, operators.RULES, references.RULES)
+    modules = (archives, checksums, configurations, odd_bytes, operators, references, templates)
+    tables = (module.RULES for module in modules)
     return _sorted(rule for table in tables for rule in table)
 
 
