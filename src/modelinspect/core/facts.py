@@ -152,6 +152,8 @@ class Facts(TypedDict, total=False):
     variable_tensors: tuple[Fact, ...]
     densify: tuple[Fact, ...]
     sparse_tensors: tuple[Fact, ...]
+    sparse_hybrid: tuple[Fact, ...]
+    """Sparse int8 weights of FULLY_CONNECTED operators with float32 input: name, and whether a DENSIFY operator expands them first."""
     quantized_tensors: Mapping[str, Fact]
     conversion: Mapping[str, Fact]
     compression: Mapping[str, Fact]

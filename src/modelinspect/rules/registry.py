@@ -19,9 +19,10 @@ _RANK = {severity: rank for rank, severity in enumerate((Severity.ERROR, Severit
 
 def unsafe_rules() -> tuple[Rule, ...]:
     """Return the rules about unsafe content, sorted by id."""
-    from modelinspect.rules.unsafe import archives, checksums, configurations, odd_bytes, operators, references
+    from modelinspect.rules.unsafe import archives, checksums, configurations, odd_bytes, operators, references, templates
 
-    tables = (archives.RULES, checksums.RULES, configurations.RULES, odd_bytes.RULES, operators.RULES, references.RULES)
+    modules = (archives, checksums, configurations, odd_bytes, operators, references, templates)
+    tables = (module.RULES for module in modules)
     return _sorted(rule for table in tables for rule in table)
 
 
@@ -49,6 +50,7 @@ def wasteful_rules() -> tuple[Rule, ...]:
         pruning_not_stripped,
         quant_params_dominate,
         sparse_encoding_net_loss,
+        sparse_hybrid,
         sparse_weights_lost,
         sparsity_lost,
         sparsity_not_applied,
@@ -82,6 +84,7 @@ def wasteful_rules() -> tuple[Rule, ...]:
         pruning_not_stripped.RULE,
         quant_params_dominate.RULE,
         sparse_encoding_net_loss.RULE,
+        sparse_hybrid.RULE,
         sparse_weights_lost.RULE,
         sparsity_lost.RULE,
         sparsity_not_applied.RULE,

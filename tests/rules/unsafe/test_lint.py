@@ -68,7 +68,7 @@ FOUND = {
 MODELS = ("mlp", "saved_model", "keras_hdf5", "keras_zip")
 ELSEWHERE = {
     *("archive-bomb", "asset-code", "asset-operator", "config-file", "flex-operator", "load-call", "network-operator"),
-    *("pickled-array", "unknown-call", "unread-operator", "xla-program"),
+    *("pickled-array", "template-code", "template-load", "unknown-call", "unread-operator", "xla-program"),
 }
 """Rules whose example is another fixture, or made here."""
 

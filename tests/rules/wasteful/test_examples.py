@@ -205,6 +205,11 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
         276,
         lambda: alone(sparse(dtype="int8", values=400, index=600)),
     ),
+    "sparse-hybrid": (
+        lambda: fixture("pruned_blocks/block-16x1/stripped/dynamic-int8-sparse.tflite"),
+        28_672 + 4_480,
+        lambda: fixture("pruned_blocks/block-4x1/stripped/float32-sparse.tflite"),
+    ),
     "sparse-weights-lost": (
         lambda: alone(sparse(uncovered_elements=20, block_shape=(4,), dense_bytes=4_096, value_bytes=1_024)),
         3_072,
@@ -275,6 +280,7 @@ def test_nothing_that_needs_reading_is_claimed_without(rule: str) -> None:
         "missing-data",
         "quant-params-dominate",
         "sparse-encoding-net-loss",
+        "sparse-hybrid",
         "sparse-weights-lost",
         "stablehlo-constants",
         "stayed-float",

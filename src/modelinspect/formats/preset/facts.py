@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from modelinspect.core.facts import Fact
 from modelinspect.core.tensors import ElementKind, Role, Tensor
@@ -92,3 +92,16 @@ def stayed_float(tensors: Iterable[Tensor]) -> dict[str, Fact] | None:
         "quantized_bytes": sum(tensor.stored_size for tensor in narrow),
         "largest": tuple(tensor.name for tensor in wide[:_SHOWN]),
     }
+
+
+def chat_templates(value: object) -> Iterator[tuple[str, str]]:
+    """Yield the templates of a document of Hugging Face, with their labels: one text, texts by name, or a list of both."""
+    found = value.get("chat_template") if isinstance(value, Mapping) else None
+    if isinstance(found, str):
+        yield "chat_template", found
+    elif isinstance(found, Mapping):
+        yield from ((f"chat_template {name}"[:_TEXT], text) for name, text in found.items() if isinstance(text, str))
+    for entry in found if isinstance(found, list) else ():
+        text = entry.get("template") if isinstance(entry, Mapping) else None
+        if isinstance(text, str):
+            yield f"chat_template {entry.get('name')}"[:_TEXT], text

@@ -62,6 +62,7 @@ _SETTINGS = frozenset(
     )
 )
 _PATTERNS: tuple[tuple[re.Pattern[str], Part], ...] = (
+    (re.compile(r".*\.jinja"), Part.METADATA),
     (re.compile(r".*\.safetensors\.index\.json"), Part.SAFETENSORS_INDEX),
     (re.compile(r".*\.safetensors"), Part.SAFETENSORS),
     (re.compile(r"tf_model.*\.h5"), Part.LEGACY_WEIGHTS),

@@ -18,7 +18,7 @@ from modelinspect.formats.keras.legacy_naming import LegacyNaming
 from modelinspect.formats.keras.packed import describe_packed
 from modelinspect.formats.keras.sharded_weights import read_shards
 from modelinspect.formats.keras.store_naming import StoreNaming
-from modelinspect.formats.preset.facts import config_facts, policies_of, stayed_float
+from modelinspect.formats.preset.facts import chat_templates, config_facts, policies_of, stayed_float
 from modelinspect.formats.preset.members import WEIGHTS, Part, part_of
 from modelinspect.formats.safetensors.file import count_parameters, read_safetensors
 from modelinspect.formats.safetensors.index import read_index
@@ -73,6 +73,10 @@ class PresetReader:
         self.documents[name] = value
         graph = self.parts[name] is Part.CONFIG or is_keras_config(value)
         site.claims.claim(0, site.source.size, RegionKind.GRAPH if graph else RegionKind.METADATA, site.claims.path(name))
+        for label, template in chat_templates(value):
+            site.document(DocumentKind.CHAT_TEMPLATE, label=label, data=template.encode("utf-8", "surrogatepass"))
+        if name.endswith(".jinja"):
+            site.document(DocumentKind.CHAT_TEMPLATE, label=name)
         if is_keras_config(value):
             site.document(DocumentKind.KERAS_CONFIG, label=name)
         elif value is None and name.endswith(".json"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from modelinspect.core.facts import Fact, Facts
 from modelinspect.encodings.flatbuffers.tables import Table
@@ -12,6 +13,8 @@ from modelinspect.formats.tflite.model import Model, SubGraph
 
 NAMED = 1_000
 """Names that one fact lists at most."""
+_HYBRID = (0, 9)
+"""The types of input and weights of a hybrid operator: FLOAT32 and INT8 (schema.fbs, TensorType)."""
 
 
 def add_model_facts(model: Model, names: Mapping[tuple[int, int], str], facts: Facts) -> None:
@@ -42,6 +45,28 @@ def add_model_facts(model: Model, names: Mapping[tuple[int, int], str], facts: F
     ]
     if densify:
         facts["densify"] = tuple(densify[:NAMED])
+    hybrid = dict(found for graph in model.subgraphs for found in _sparse_hybrid(graph, names))
+    if hybrid:
+        facts["sparse_hybrid"] = tuple({"name": name, "densify": expanded} for name, expanded in islice(hybrid.items(), NAMED))
+
+
+def _sparse_hybrid(graph: SubGraph, names: Mapping[tuple[int, int], str]) -> Iterator[tuple[str, bool]]:
+    """Yield the sparse int8 weights of fully connected operators whose input is float32, and whether DENSIFY expands them first.
+
+    ``names`` are those of stored tensors.
+    """
+    expanded = {op.outputs[0]: op.inputs[0] for op in graph.operators if op.code.name == "DENSIFY" and op.inputs and op.outputs}
+    for operator in graph.operators:
+        if operator.code.name != "FULLY_CONNECTED" or len(operator.inputs) < 2:
+            continue
+        given, weights = operator.inputs[:2]
+        stored = expanded.get(weights, weights)
+        name = names.get((graph.index, stored))
+        if name is None or not 0 <= given < len(graph.tensors):
+            continue
+        row, activation = graph.tensors[stored], graph.tensors[given]
+        if row is not None and activation is not None and (activation.type, row.type) == _HYBRID and row.is_sparse:
+            yield name, weights in expanded
 
 
 def add_buffer_facts(model: Model, used: set[int], listed: set[int], shared: int, facts: Facts) -> list[int]:

@@ -44,6 +44,14 @@ class TensorRow:
         """The tensor's shape."""
         return self.table.numbers("shape")
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the tensor has a readable table of sparsity."""
+        try:
+            return self.table.table("sparsity") is not None
+        except FormatError:  # the walk has reported it
+            return False
+
 
 @dataclass(slots=True)
 class Operator:
