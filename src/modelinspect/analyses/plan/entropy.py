@@ -75,7 +75,7 @@ def _find(planning: Planning) -> Iterator[Outcome]:
         if planning.reached is None or size <= planning.reached:
             yield Option("entropy-bound", size, Basis.BOUND, True, "not a file: a floor", "", notes)
             return
-    yield LeftOut(("entropy-bound",), "left out: compressors find order among the elements that no count of them sees")
+    yield LeftOut(("entropy-bound",), "left out: another row is smaller than this floor, which counts elements as they are")
 
 
 def _sum(planning: Planning, known: Floor) -> int:
