@@ -22,7 +22,8 @@ class Layers:
             for operator in graph.operators:
                 self._called.update(body for body, _ in bodies(operator))
                 for index in operator.inputs:
-                    readers.setdefault(index, operator)
+                    if index not in readers:
+                        readers[index] = operator
 
     def of(self, graph: SubGraph, index: int, name: str) -> str | None:
         """Return the layer of a tensor, None where neither its name nor that of an operator's output says one."""
