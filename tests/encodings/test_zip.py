@@ -190,11 +190,19 @@ def test_of_two_members_with_one_name_the_last_counts() -> None:
     assert zipfile.ZipFile(io.BytesIO(data)).read("a") == b"two!"
 
 
-@pytest.mark.parametrize(("method", "word"), [(zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "lzma")])
+@pytest.mark.parametrize(("method", "word"), [(98, "ppmd"), (9, "deflate64"), (77, "an unknown method")])
 def test_other_methods_are_named_and_not_read(method: int, word: str) -> None:
-    directory, _, problems = look(pack([("a", b"data" * 99)], method))
+    data = bytearray(pack([("a", b"data" * 99)]))
+    data[8] = data[data.index(b"PK\x01\x02") + 10] = method
+    directory, _, problems = look(bytes(data))
     assert word in directory.members[0].problem
     assert any(word in problem for problem in problems)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_bzip2_and_lzma_are_read(method: int) -> None:
+    directory, _, problems = look(pack([("a", b"data" * 99)], method))
+    assert (directory.members[0].problem, problems) == ("", [])
 
 
 def test_encryption_is_named() -> None:

@@ -95,7 +95,7 @@ def _layers(before: Subject, old: Ledger, after: Subject, new: Ledger, pairs: It
 def _shared_layers(before: Subject, after: Subject, pairs: Iterable[Pair]) -> tuple[list[str | None], list[str | None]]:
     """Return the layer of every tensor of both sides, called the same on both: without wrappers, and models around it on a single side.
 
-    TFLite knows no layers: a tensor without one is of its counterpart's.
+    A tensor without a layer, as TFLite has them, is of its counterpart's.
     """
     both = [(pair.before, pair.after) for pair in pairs if pair.before is not None and pair.after is not None]
     pairs_of_tensors = [(before.tensor(one), after.tensor(other)) for one, other in both]

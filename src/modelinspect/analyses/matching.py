@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 
+from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.networks.kernels import frozen_masks
@@ -41,6 +42,8 @@ class Pair:
 
 
 _MODEL = frozenset((Role.WEIGHT, Role.STATISTIC, Role.CONSTANT, Role.OTHER))
+_SCOPED = frozenset((FormatName.TFLITE, FormatName.LITERTLM, FormatName.GRAPH_DEF))
+"""Formats whose layers are scopes of nodes: a Keras layer is the last part of one."""
 _SEPARATORS = re.compile(r"[/;]")
 _PURPOSE = re.compile(r"(?:^|[/_.])(average|momentums?|velocity|velocities|velocity_hat|m|v|vhat|rms|accumulator|accum_\w+)(?=[/_.:]|$)")
 
@@ -66,7 +69,8 @@ class _Matcher:
         self.averages = False
         self._aside: dict[int, set[TensorId]] = {id(before): set(), id(after): set()}
         self._averages = {id(side): average_names(side.artifact) for side in (before, after)}
-        self._layers = {bare_layer(tensor.layer) for side in (before, after) for tensor in side.artifact.tensors if tensor.layer}
+        sides = [side for side in (before, after) if side.artifact.format not in _SCOPED] or [before, after]
+        self._layers = {bare_layer(tensor.layer) for side in sides for tensor in side.artifact.tensors if tensor.layer}
 
     def match(self, roles: frozenset[Role]) -> None:
         """Pair the tensors of some roles, surest way first."""
@@ -117,7 +121,7 @@ class _Matcher:
     def _layer(self, side: Subject, tensor: TensorId) -> str | None:
         """Return the layer of a tensor, as either side knows it; converters keep layers' names as parts of tensors'."""
         found = side.tensor(tensor)
-        names = [found.layer] if found.layer else []
+        names = [found.layer, *reversed(found.layer.split("/"))] if found.layer else []
         names += [part for part in _SEPARATORS.split(found.name) if part]
         return next((bare for name in names if (bare := bare_layer(name)) in self._layers), None)
 

@@ -22,9 +22,11 @@ class Method(IntEnum):
 
     STORED = 0
     DEFLATED = 8
+    BZIP2 = 12
+    LZMA = 14
 
 
-_METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "lzma", 20: "zstd", 93: "zstd", 95: "xz", 98: "ppmd", 99: "AES"}
+_METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 20: "zstd", 93: "zstd", 95: "xz", 98: "ppmd", 99: "AES"}
 
 
 class Flag(IntEnum):
@@ -130,7 +132,7 @@ def problem_of(flags: int, method: int, stored_size: int, size: int) -> str:
     match method:
         case Method.STORED:
             return "" if stored_size == size else f"is stored in {stored_size:,} bytes but should have {size:,}"
-        case Method.DEFLATED:
+        case Method.DEFLATED | Method.BZIP2 | Method.LZMA:
             return ""
     return f"is compressed with {_METHODS.get(method, 'an unknown method')} (method {method}), which is not read"
 

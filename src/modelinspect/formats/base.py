@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -153,6 +153,11 @@ class Parsing:
     def replace_tensor(self, tensor: TensorId, by: Tensor) -> None:
         """Put a better description in a tensor's place."""
         self._tensors[tensor] = by
+
+    def tensors_from(self, first: int) -> Iterator[tuple[TensorId, Tensor]]:
+        """Yield the tensors that were added from number ``first`` on."""
+        for number in range(first, len(self._tensors)):
+            yield TensorId(number), self._tensors[number]
 
     def translate(self, member: str, tensor: Callable[[Tensor], Tensor], diagnostic: Callable[[Diagnostic], Diagnostic]) -> None:
         """Rewrite what describes a member that is not in the artifact: tensors with an extent there, diagnostics."""

@@ -125,7 +125,7 @@ class Subject:
         """
         masks = {id(self.artifact.tensors[index]) for index in frozen_masks(self.artifact, self.measurements)}
         for tensor, measure in self.measured():
-            is_splat = tensor.role is Role.CONSTANT and tensor.storage is Storage.INLINE and tensor.stored_size < tensor.logical_size
+            is_splat = tensor.storage is Storage.INLINE and tensor.stored_size < tensor.logical_size
             if is_kernel(tensor) and id(tensor) not in masks and not is_splat and not is_bias(self.name(tensor)):
                 yield tensor, measure
 

@@ -42,6 +42,19 @@ def keras_module(artifact: Artifact) -> str:
     return "tf_keras" if has_keras_metadata(artifact) else "tf.keras"
 
 
+def is_of_tested_version(artifact: Artifact) -> bool:
+    """Return whether the version that wrote an artifact is one whose conversions were compared with predictions, network by network."""
+    for fact, tested in _TESTED.items():
+        version = artifact.facts.get(fact)
+        if isinstance(version, str):
+            return version.startswith(tested)
+    return False
+
+
+_TESTED = {"keras_version": ("2.21.", "3.15."), "tensorflow_version": ("2.21.",)}
+"""The versions that docs/guide/plan.md was measured with."""
+
+
 def has_keras_metadata(artifact: Artifact) -> bool:
     """Return whether a SavedModel is one that tf_keras loads as a model."""
     return any(document.kind is DocumentKind.KERAS_METADATA for document in artifact.documents)

@@ -8,27 +8,12 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
 
 from modelinspect.core.limits import KIB, MIB, Cost, Limits
 from modelinspect.core.span import Span
 from modelinspect.errors import Code, FormatError, LimitError
 from modelinspect.sources.base import Source
-
-if TYPE_CHECKING:
-    from typing import Self
-
-    class _Inflater(Protocol):
-        """A ``zlib.decompressobj``, whose class has no separate name."""
-
-        @property
-        def eof(self) -> bool: ...
-        @property
-        def unused_data(self) -> bytes: ...
-        @property
-        def unconsumed_tail(self) -> bytes: ...
-        def decompress(self, data: memoryview, max_length: int = 0, /) -> bytes: ...
-        def copy(self) -> Self: ...
+from modelinspect.sources.inflaters import FAILURES, Bzip2Inflater, Inflater, ZipLzmaInflater
 
 
 class Codec(StrEnum):
@@ -40,9 +25,15 @@ class Codec(StrEnum):
     """Gzip members one after another (RFC 1952), headers and trailers included."""
     ZLIB = "zlib"
     """One zlib stream (RFC 1950): a header, deflate, and the Adler-32 of what it decodes to."""
+    BZIP2 = "bzip2"
+    """One bzip2 stream, as in a zip member."""
+    LZMA = "lzma"
+    """LZMA as a zip member has it, its settings first."""
 
 
 _WINDOW_BITS = {Codec.DEFLATE: -15, Codec.GZIP: 31, Codec.ZLIB: 15}
+_RESUMED = frozenset(_WINDOW_BITS)
+"""Decoders whose state can be kept; the others begin anew where something is read again."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _INPUT = 16 * KIB
 _SMALL_INPUT = 512
@@ -181,6 +172,8 @@ class DecompressedSource(Source):
         decoder = self._reader
         if decoder is None or not nearest.produced <= decoder.produced <= index * _BLOCK:
             decoder = nearest.copy()
+            if self._run.codec not in _RESUMED:  # what is decoded again counts
+                self._limits.spend(Cost.DECOMPRESSED, index * _BLOCK, self.name)
         self._reader = decoder  # the next block will be asked for next
         block = b""
         for number in range(decoder.produced // _BLOCK, index + 1):
@@ -197,7 +190,8 @@ class DecompressedSource(Source):
         """Decode the next block for the first time: its checksum, its limits, a state to come back to."""
         decoder = self._frontier
         number = decoder.produced // _BLOCK  # only the last block is shorter than a whole one
-        if number and number % self._spacing == 0 and decoder.produced == number * _BLOCK:
+        resumes = self._run.codec in _RESUMED
+        if resumes and number and number % self._spacing == 0 and decoder.produced == number * _BLOCK:
             self._states.append(decoder.copy())
             if len(self._states) > _CHECKPOINTS:
                 self._spacing *= 2
@@ -282,7 +276,7 @@ class _Decoder:
 
     def __init__(self, run: _Run) -> None:
         self._run = run
-        self._inflater: _Inflater = zlib.decompressobj(_WINDOW_BITS[run.codec])
+        self._inflater = _inflater(run.codec)
         self._buffer = memoryview(b"")
         self._buffer_offset = 0
         self._frame_begin = 0
@@ -308,7 +302,7 @@ class _Decoder:
             bite = self._peek(min(most, max(count, _SMALL_INPUT)))
             try:
                 piece = self._inflater.decompress(bite, count)
-            except zlib.error as error:
+            except FAILURES as error:
                 if pieces:
                     break
                 raise FormatError(f"the compressed bytes cannot be decoded: {error}") from error
@@ -354,4 +348,14 @@ class _Decoder:
         self.ended = run.codec is not Codec.GZIP or bytes(self._peek(len(_GZIP_MAGIC))) != _GZIP_MAGIC
         if not self.ended:
             self._frame_begin, self._frame_logical = self.consumed, self.produced
-            self._inflater = zlib.decompressobj(_WINDOW_BITS[run.codec])
+            self._inflater = _inflater(run.codec)
+
+
+def _inflater(codec: Codec) -> Inflater:
+    match codec:
+        case Codec.BZIP2:
+            return Bzip2Inflater()
+        case Codec.LZMA:
+            return ZipLzmaInflater()
+        case _:
+            return zlib.decompressobj(_WINDOW_BITS[codec])

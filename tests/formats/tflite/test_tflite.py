@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -266,6 +267,14 @@ def test_every_model_of_a_task_archive_is_mapped_and_measured(method: int) -> No
     assert isinstance(others, dict)
     assert sorted([main, *others]) == sorted(models)
     assert others == {name: one.facts for name, one in alone.items() if name != main}
+    counts = Counter[str]()
+    for one in alone.values():
+        counts.update(one.facts["operators"])
+    assert artifact.facts["operators"] == dict(sorted(counts.items()))
+    uses = {("" if name == main else f"{name}:") + path: by for name, one in alone.items() for path, by in one.facts["tensor_uses"].items()}
+    assert artifact.facts["tensor_uses"] == uses
+    (expanded,) = artifact.facts["densify"]
+    assert expanded["input"] in {tensor.path for tensor in artifact.tensors}  # type: ignore[index, call-overload]
     measures = {tensor.name: found for tensor, found in zip(artifact.tensors, measure(artifact, files).tensors, strict=True)}
     expected: dict[str, object] = {}
     for name, one in alone.items():

@@ -292,12 +292,15 @@ def test_a_keras_archive_without_its_weights_misses_data() -> None:
     assert findings(fixture("keras_zip/no_weights.keras"))["missing-data"].severity == "error"
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_weights_that_are_not_read_are_not_called_missing(method: int, tmp_path: Path) -> None:
+def test_weights_that_are_not_read_are_not_called_missing(tmp_path: Path) -> None:
     packed = tmp_path / "packed.keras"
-    with zipfile.ZipFile(fixture_path("keras_zip/model.keras")) as old, zipfile.ZipFile(packed, "w", method) as new:
+    with zipfile.ZipFile(fixture_path("keras_zip/model.keras")) as old, zipfile.ZipFile(packed, "w") as new:
         for name in old.namelist():
             new.writestr(name, old.read(name))
+    data = bytearray(packed.read_bytes())
+    name = b"model.weights.h5"
+    data[data.index(name) - 22] = data[data.rindex(name) - 36] = 98  # method PPMd, which nothing here decodes
+    packed.write_bytes(data)
     report = api.explain(packed)
     assert "missing-data" not in {finding.rule for finding in report.findings}
     assert Code.UNSUPPORTED in {found.code for found in api.open(packed).diagnostics}

@@ -27,7 +27,7 @@ _OF_WEIGHTS = frozenset(
         Cause.COMPRESSION,
     )
 )
-_WEIGHTS = frozenset((Cause.STRUCTURE_CHANGE, Cause.SPARSE_ENCODING, Cause.COMPRESSION, Cause.CONSTANT_FOLDING))
+_WEIGHTS = frozenset((Cause.STRUCTURE_CHANGE, Cause.SPARSE_ENCODING, Cause.COMPRESSION))
 """The causes that weights have where nothing is compared."""
 
 

@@ -148,10 +148,8 @@ def _difference(side: Subject, share: Share, sign: int, names: Mapping[TensorId,
 
 def _logical_cause(one: Tensor, other: Tensor) -> Cause:
     """Return what changes the dense size of a tensor that both sides have."""
-    if one.role is other.role is Role.CONSTANT:
-        return Cause.CONSTANT_FOLDING
     if one.element_count != other.element_count or one.dtype == other.dtype:  # the latter where bytes of one are missing
-        return Cause.STRUCTURE_CHANGE
+        return Cause.CONSTANT_FOLDING if one.role is other.role is Role.CONSTANT else Cause.STRUCTURE_CHANGE
     return Cause.QUANTIZATION if _is_quantized(one) != _is_quantized(other) else Cause.DTYPE_CHANGE
 
 

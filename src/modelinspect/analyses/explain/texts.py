@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from modelinspect.analyses.explain.constants import constants_text
 from modelinspect.analyses.explain.operators import operators_text
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role, Storage, Tensor
@@ -54,6 +55,8 @@ def _message(cause: Cause, grew: bool, shown: Shown, before: Subject | None, aft
     match cause:
         case Cause.MORE_OPERATORS if before is not None:
             return operators_text(before, after)
+        case Cause.CONSTANT_FOLDING:
+            return constants_text(before, after, grew=grew)
         case Cause.TRACED_FUNCTIONS:
             return f"{cause.meaning}: {functions_text(before, after)}"
         case Cause.COMPRESSION:

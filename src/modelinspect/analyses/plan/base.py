@@ -71,7 +71,7 @@ Outcome = Option | Note | LeftOut
 class Planning:
     """A subject whose files are open, and what is asked of its plan.
 
-    ``wanted`` are the names of the options to compute, empty for all; ``reached`` is the smallest size that a family before measured;
+    ``wanted`` are the names of the options to compute, empty for all; ``reached`` is the smallest size of the rows before;
     ``downloads`` asks what forms are once they are gzipped; ``prefixes`` has what the bytes before an offset of a large file deflate to.
     """
 

@@ -10,7 +10,7 @@ from modelinspect.conversion.errors import stated_error
 from modelinspect.conversion.forms.rewrite import SparseTensor, Weights
 from modelinspect.conversion.keras.source import Source, keras_source
 from modelinspect.conversion.predict import Form, gzipped_size, predict
-from modelinspect.core.artifact import FormatName
+from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.limits import MIB
 from modelinspect.core.tensors import Role
 from modelinspect.errors import FormatError
@@ -180,16 +180,16 @@ def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
     artifact, wrapped = planning.subject.artifact, _is_wrapped(planning)
     if artifact.format is FormatName.SAVED_MODEL and not wrapped:
         return [f"converter = tf.lite.TFLiteConverter.from_saved_model({planning.subject.file_name!r})"]
-    lines = [f"{load_lines(artifact)}"] if is_whole(artifact) else []
+    lines = [f"{load_lines(artifact)}"] if is_whole(artifact) else [_the_model(artifact)]
     if wrapped:
-        lines += [] if lines else ["import tensorflow_model_optimization as tfmot"]
+        lines += [] if is_whole(artifact) else ["import tensorflow_model_optimization as tfmot"]
         lines.append("model = tfmot.sparsity.keras.strip_pruning(model)")
     if not fixes_batch:
         return [*lines, "converter = tf.lite.TFLiteConverter.from_keras_model(model)"]
     keras = keras_module(artifact)
     return [
         *lines,
-        *([] if keras == "tf.keras" or lines else [f"import {keras}"]),
+        *([] if keras == "tf.keras" or is_whole(artifact) else [f"import {keras}"]),
         f"one = lambda x: {keras}.Input(x.shape[1:], 1, dtype=x.dtype, name=x.name)",
         "given = [one(x) for x in model.inputs]",
         "given = given if len(given) > 1 else given[0]",
@@ -197,6 +197,13 @@ def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
         "fixed.set_weights(model.get_weights())",
         "converter = tf.lite.TFLiteConverter.from_keras_model(fixed)",
     ]
+
+
+def _the_model(artifact: Artifact) -> str:
+    """Return the comment that says which model code needs that the artifact does not hold."""
+    if artifact.format is FormatName.TFLITE:
+        return "# model: the Keras model that this file was converted from; a .tflite file cannot be converted again"
+    return "# model: the Keras model that these weights belong to, with the weights loaded"
 
 
 def _is_wrapped(planning: Planning) -> bool:

@@ -77,10 +77,15 @@ def run_families(planning: Planning) -> Iterator[Outcome]:
                     yield outcome
                 elif planning.wants(outcome.option):
                     yield outcome
-                    if outcome.basis is Basis.MEASURED:
-                        planning.reached = min(outcome.size, planning.reached or outcome.size)
+                    planning.reached = min(_least(outcome), planning.reached or outcome.size)
         except (FormatError, UnmeasurableError) as error:
             yield LeftOut(family.options, f"not computed: {error}")
+
+
+def _least(option: Option) -> int:
+    """Return the smallest size that an option may have, of the file or, where no weight changes, of its download."""
+    size = int(option.size * (1 - (option.error or 0.0)))
+    return min(size, option.download_size) if option.lossless and option.download_size is not None else size
 
 
 def _sure_enough(options: list[Option], planning: Planning) -> tuple[list[Option], tuple[LeftOut, ...]]:

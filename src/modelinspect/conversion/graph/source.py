@@ -16,7 +16,7 @@ from modelinspect.conversion.graph.node import KINDS, Budget, Held, Item, Key, N
 from modelinspect.conversion.graph.patterns import Found, keep_dimensions, patterns
 from modelinspect.conversion.graph.reader import MARK, Given, Ref, SavedGraph, Step, read_graph
 from modelinspect.conversion.graph.rules import RULES
-from modelinspect.conversion.keras.source import Source, elements_by_buffer, kept_by_buffer, keras_source
+from modelinspect.conversion.keras.source import OTHER_VERSION, Source, elements_by_buffer, kept_by_buffer, keras_source
 from modelinspect.conversion.network import Network, Op, Value
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
@@ -25,6 +25,7 @@ from modelinspect.core.tensors import Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.networks.subject import Subject
+from modelinspect.networks.writers import is_of_tested_version
 
 _GUESSED = 100_000
 """Bytes that the structure of a graph may have more or less where an operation of it is not known, and layers are guessed."""
@@ -57,6 +58,8 @@ def signature_source(subject: Subject) -> Source:
     with np.errstate(all="ignore"):  # variables can be anything
         network = _Lowering(subject, {tensor.path: tensor for tensor in subject.artifact.tensors}).run(graph)
         certain, unsure = is_certain(graph.steps, network), doubt(network)
+        if not is_of_tested_version(subject.artifact):
+            certain, unsure = False, unsure + OTHER_VERSION
         keep_dimensions(network)
         fuse(network)
     _unmark(network)

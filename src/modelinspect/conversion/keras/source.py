@@ -25,10 +25,13 @@ from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.kept import Kept, measure_kept
 from modelinspect.networks.keras_variables import Parameter, items, parameters, read_model
 from modelinspect.networks.subject import Subject
+from modelinspect.networks.writers import is_of_tested_version
 from modelinspect.remedies import Helpers, helpers_of
 
 UNKNOWN_LAYER, GUESSED_LAYER = 8_000, 1_500
 """Bytes of structure that one layer may have more or less: of a layer that is not known, and where all layers are guessed."""
+OTHER_VERSION = 256
+"""Bytes that another version of Keras may have more or less in names: files of Keras 2.2 were off by up to 176."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,12 @@ def keras_source(subject: Subject) -> Source:
         network = flow.run(model)
         if not network.ops or not network.outputs:
             raise UnmeasurableError("its layers are not connected as Keras writes them")
-        certain = flow.certain and not shares_kernels(network)
+        is_tested = is_of_tested_version(subject.artifact)
+        certain = flow.certain and is_tested and not shares_kernels(network)
         fuse(network)
     root, constants = emit(network, "StatefulPartitionedCall" if keras == 2 else "StatefulPartitionedCall_1")
     kept = kept_by_buffer(subject, constants)
-    doubt = UNKNOWN_LAYER * len(flow.unknown)
+    doubt = UNKNOWN_LAYER * len(flow.unknown) + (0 if is_tested else OTHER_VERSION)
     elements = elements_by_buffer(subject, constants)
     return Source(root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, certain, fixes_batch=fixes_batch)
 

@@ -124,7 +124,7 @@ class _Share:
         elif stored_end < self.run.size and self.codec is not Codec.GZIP:
             left = self.run.size - stored_end
             offset = self.run.offset + stored_end
-            self.outer.diagnose(f"{left:,} bytes are after the end of the deflate stream", offset)
+            self.outer.diagnose(f"{left:,} bytes are after the end of the compressed stream", offset)
             path = self.outer.claims.paths.child(self.path, "trailing bytes")
             self.outer.claims.claim(offset, left, RegionKind.FREE, path)
 

@@ -9,7 +9,7 @@ from typing import cast
 
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
-from modelinspect.core.facts import Fact, Facts
+from modelinspect.core.facts import Fact, Facts, add_facts
 from modelinspect.core.span import Span
 from modelinspect.encodings import gzip, tar, zip
 from modelinspect.errors import Code, FormatError, SelectionError, UnknownFormatError
@@ -17,6 +17,7 @@ from modelinspect.formats.archives.nested import NestedParsing, Packed, archive_
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.candidates import Candidate, Candidates, detected, find_models
 from modelinspect.formats.lookalikes import describe_members
+from modelinspect.formats.tflite.facts import join_models
 from modelinspect.sources.base import Source
 from modelinspect.sources.decompressed import Codec, DecompressedSource
 
@@ -151,9 +152,10 @@ def _parse_files(parsing: Parsing, site: Site, files: Mapping[str, Packed], kind
         parsing.facts["wrapped_name"] = chosen.name
     form = chosen.format.parse(chosen.parsing)
     if beside:
-        parsing.facts["other_models"] = {
-            one.name: cast("Fact", _parse_beside(site, one)) for one in sorted(beside, key=lambda one: one.name)
-        }
+        others_facts = {one.name: _parse_beside(site, one) for one in sorted(beside, key=lambda one: one.name)}
+        parsing.facts["other_models"] = cast("dict[str, Fact]", others_facts)
+        every = cast("dict[str, dict[str, Fact]]", {"": dict(parsing.facts), **others_facts})
+        add_facts(parsing.facts, join_models(every))
     return form
 
 

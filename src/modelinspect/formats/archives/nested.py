@@ -10,7 +10,7 @@ from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.paths import PathId
 from modelinspect.core.span import Span
 from modelinspect.encodings.tar import TarDirectory, TarMember
-from modelinspect.encodings.zip import ZipDirectory, ZipMember
+from modelinspect.encodings.zip import Method, ZipDirectory, ZipMember
 from modelinspect.errors import Code, FormatError, InvariantError, LocationError
 from modelinspect.formats.archives.compressed import open_compressed
 from modelinspect.formats.base import Parsing, Site
@@ -93,8 +93,16 @@ def packed_zip(site: Site, directory: ZipDirectory) -> dict[str, Packed]:
     return {member.name: _from_zip(site, member) for member in directory.members if not member.is_folder}
 
 
+def codec_of(member: ZipMember) -> Codec | None:
+    """Return how a member is compressed, None where it is stored as it is."""
+    return _CODECS.get(member.method)
+
+
+_CODECS: Mapping[int, Codec] = {Method.DEFLATED: Codec.DEFLATE, Method.BZIP2: Codec.BZIP2, Method.LZMA: Codec.LZMA}
+
+
 def _from_zip(site: Site, member: ZipMember) -> Packed:
-    codec = None if member.is_stored else Codec.DEFLATE
+    codec = codec_of(member)
     return Packed(
         site, member.name, member.data, codec, site.claims.path(member.name), member.size, member.crc, member.problem, member.code
     )

@@ -21,6 +21,7 @@ from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.graph.facts import graph_facts
 from modelinspect.formats.graph.messages import MessageWalk
 from modelinspect.formats.graph.text import parse_text
+from modelinspect.formats.graph.uses import assign_roles
 from modelinspect.formats.lookalikes import is_foreign_graph
 from modelinspect.sources.base import Source
 
@@ -71,12 +72,15 @@ def parse_graph(site: Site, name: str = "MetaGraphDef", *, is_text: bool = False
     """Claim a file that is one message of that name, and return its facts; a checkpoint's ``.meta`` file is one."""
     kind = RegionKind.GRAPH if name == "GraphDef" else RegionKind.METADATA
     site.document(DocumentKind.GRAPH_TEXT if is_text else DocumentKind.GRAPH, label=name)
+    first = site.parsing.tensor_count
     if is_text:
-        facts = parse_text(site, message(name), kind, {})
+        facts, uses = parse_text(site, message(name), kind, {})
     else:
         walk = MessageWalk(site)
         walk.root(message(name), kind)
-        facts = graph_facts(walk, {})
+        facts, uses = graph_facts(walk, {}), walk.nodes.uses
+    if facts.get("variable_count") == 0:  # what is frozen into it
+        assign_roles(site.parsing, uses, first)
     return {"message": name, "is_text": is_text, **facts}
 
 

@@ -17,6 +17,7 @@ from modelinspect.encodings.protobuf.wire import Wire
 from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body
 from modelinspect.formats.graph.constants import Constant
+from modelinspect.formats.graph.uses import GraphUses
 
 NAME, OP, INPUT, DEVICE, ATTR, DEBUG_INFO = 0x0A, 0x12, 0x1A, 0x22, 0x2A, 0x32
 """The tags of a NodeDef's fields."""
@@ -117,12 +118,15 @@ class _Pending:
 class NodeRuns:
     """Claims runs of nodes of one member, many at a time and the last ones when all parsers are through."""
 
-    __slots__ = ("_add", "_pending", "_site", "_wire", "endings", "ops")
+    __slots__ = ("_add", "_pending", "_site", "_uses", "_wire", "endings", "ops")
 
-    def __init__(self, site: Site, wire: Wire, ops: dict[bytes, int], add: Callable[[Constant, str, int], TensorId]) -> None:
+    def __init__(
+        self, site: Site, wire: Wire, ops: dict[bytes, int], uses: GraphUses, add: Callable[[Constant, str, int], TensorId]
+    ) -> None:
         self._site = site
         self._wire = wire
         self._add = add
+        self._uses = uses
         self.ops = ops
         self.endings = Endings()
         self._pending = _Pending()
@@ -141,6 +145,7 @@ class NodeRuns:
         last = min(end - shift, len(data))
         want_inputs = body is not None
         ops, find, add_below = self.ops, self.endings.find, self._site.claims.paths.add_below
+        uses, prefix = self._uses, scope.encode()
         count = 0
         while index + 3 < last and data[index] == tag:
             size, begin = data[index + 1], index + 2
@@ -173,6 +178,8 @@ class NodeRuns:
                 if held.constant.extents:
                     pending.tensors.append(tensor)
             ops[op] = ops.get(op, 0) + 1
+            if uses.wants(op, name):
+                uses.add(name, op, inputs if want_inputs else _inputs(data, begin, place), prefix)
             if body is not None:
                 body.add(name, op, inputs, ending.skeleton(tail), ending.functions)
             index = stop
@@ -209,6 +216,17 @@ class NodeRuns:
         tensors = np.full(total, NO_TENSOR, dtype=np.int32)
         tensors[at[attributes[:, 4] != 0]] = pending.tensors
         self._site.claims.claim_many(offsets, sizes, kinds, where, tensors)
+
+
+def _inputs(data: bytes, begin: int, end: int) -> list[bytes]:
+    """Return the inputs of a node whose short fields before its attributes are ``[begin, end)``."""
+    found: list[bytes] = []
+    while begin < end:
+        stop = begin + 2 + data[begin + 1]
+        if data[begin] == INPUT:
+            found.append(data[begin + 2 : stop])
+        begin = stop
+    return found
 
 
 def _head(data: bytes, begin: int, stop: int, want_inputs: bool) -> tuple[bytes, bytes, list[bytes], int] | None:

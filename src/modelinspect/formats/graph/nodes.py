@@ -20,6 +20,7 @@ from modelinspect.formats.graph.bodies import Body
 from modelinspect.formats.graph.constants import Constant, find_constant
 from modelinspect.formats.graph.modules import Modules
 from modelinspect.formats.graph.node_runs import ATTR, DEBUG_INFO, INPUT, NAME, OP, Ending, Held, NodeRuns
+from modelinspect.formats.graph.uses import GraphUses
 
 SMALL = 1 << 20
 """Messages up to this size are read whole; of larger ones the large values are passed over."""
@@ -47,7 +48,7 @@ class Attribute:
 class NodeWalk:
     """Claims nodes of one member, and counts what it sees."""
 
-    __slots__ = ("_claims", "_known", "_site", "_value_class", "constant_bytes", "constant_count", "modules", "ops", "runs", "wire")
+    __slots__ = ("_claims", "_known", "_site", "_value_class", "constant_bytes", "constant_count", "modules", "ops", "runs", "uses", "wire")
 
     def __init__(self, site: Site, wire: Wire) -> None:
         self._site = site
@@ -59,7 +60,8 @@ class NodeWalk:
         self.constant_bytes = 0
         self.constant_count = 0
         self.modules = Modules(site)
-        self.runs = NodeRuns(site, wire, self.ops, self._add)
+        self.uses = GraphUses()
+        self.runs = NodeRuns(site, wire, self.ops, self.uses, self._add)
 
     def node(self, start: int, begin: int, end: int, parent: PathId, scope: str, body: Body | None = None) -> None:
         """Claim the NodeDef at ``[begin, end)``, whose tag is at ``start``, below the path ``parent``.
@@ -110,6 +112,7 @@ class NodeWalk:
                 run = stop + shift
                 claims.claim(place + shift, stop - place, RegionKind.DEBUG, claims.paths.child(path, "experimental_debug_info"))
         self.ops[op] = self.ops.get(op, 0) + 1
+        self.uses.add(name, op, inputs, scope.encode())
         known = [attribute for attribute in attributes if attribute is not None]
         skeleton, functions = _said(known)
         if body is not None:
@@ -236,8 +239,9 @@ class NodeWalk:
                     self._large_attribute(place, value, stop, path, text, scope)
                 except FormatError as error:
                     self._site.survive(error)
+        inputs = [self.wire.bytes(value, stop) for _, tag, value, stop in fields if tag == INPUT and stop - value <= SMALL]
+        self.uses.add(names.get(NAME, b""), op, inputs, scope.encode())
         if body is not None:
-            inputs = [self.wire.bytes(value, stop) for _, tag, value, stop in fields if tag == INPUT and stop - value <= SMALL]
             body.add(names.get(NAME, b""), op, inputs, b"unread at %d" % begin, ())
 
     def _large_attribute(self, start: int, begin: int, end: int, path: PathId, node: str, scope: str) -> None:

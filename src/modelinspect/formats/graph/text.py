@@ -22,6 +22,7 @@ from modelinspect.formats.graph.facts import graph_facts
 from modelinspect.formats.graph.layout import LAYOUT, RUNS, Label, Step
 from modelinspect.formats.graph.messages import MessageWalk
 from modelinspect.formats.graph.text_constants import Found, TextConstants
+from modelinspect.formats.graph.uses import GraphUses
 from modelinspect.sources.files import MemoryFiles
 
 TEXT_FACTS_SIZE = 1 << 20
@@ -35,8 +36,8 @@ _NAMES = {
 _CLOSING = {"{": "}", "<": ">"}
 
 
-def parse_text(site: Site, type_: MessageType, kind: RegionKind, layers: Mapping[int, str]) -> Facts:
-    """Claim the whole source as one message in text form and return its facts."""
+def parse_text(site: Site, type_: MessageType, kind: RegionKind, layers: Mapping[int, str]) -> tuple[Facts, GraphUses]:
+    """Claim the whole source as one message in text form; return its facts, and the nodes that say what its constants are for."""
     limits = site.limits
     limits.allow("the text", site.source.size, limits.structure_size, site.source.name)
     data = site.source.read_at(0, site.source.size)
@@ -44,8 +45,8 @@ def parse_text(site: Site, type_: MessageType, kind: RegionKind, layers: Mapping
         _TextWalk(site, data).walk(type_, kind)
     except FormatError as error:
         site.survive(error)
-        return {}
-    return _facts(data, type_, layers) if len(data) <= TEXT_FACTS_SIZE else {}
+        return {}, GraphUses()
+    return _facts(data, type_, layers) if len(data) <= TEXT_FACTS_SIZE else ({}, GraphUses())
 
 
 @dataclass(slots=True)
@@ -236,7 +237,7 @@ class _TextWalk:
         return FormatError(problem, self._site.source.name, token.offset)
 
 
-def _facts(data: bytes, type_: MessageType, layers: Mapping[int, str]) -> Facts:
+def _facts(data: bytes, type_: MessageType, layers: Mapping[int, str]) -> tuple[Facts, GraphUses]:
     """Read the text with the protobuf package and walk the binary form of what it says."""
     from google.protobuf import text_format
 
@@ -245,8 +246,8 @@ def _facts(data: bytes, type_: MessageType, layers: Mapping[int, str]) -> Facts:
         text_format.Parse(data, parsed, allow_unknown_field=True)
         binary = parsed.SerializeToString()
     except (text_format.ParseError, ValueError, RecursionError, OverflowError):
-        return {}
+        return {}, GraphUses()
     scratch = Parsing(MemoryFiles({"text": binary}))
     walk = MessageWalk(scratch.open("text"))
     walk.root(message(type_.name), RegionKind.METADATA)
-    return graph_facts(walk, layers, has_places=False)
+    return graph_facts(walk, layers, has_places=False), walk.nodes.uses

@@ -5,7 +5,6 @@ Layout: keras/src/saving/saving_lib.py.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from modelinspect.encodings.json_keys import top_level_entries
 from modelinspect.encodings.tar import is_tar
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
-from modelinspect.formats.archives.nested import NestedParsing, Packed, claim_rest, packed_zip
+from modelinspect.formats.archives.nested import NestedParsing, Packed, claim_rest, codec_of, packed_zip
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.averages import keeps_averages, moving_averages
@@ -39,7 +38,7 @@ from modelinspect.formats.keras.sharded_weights import read_shards
 from modelinspect.formats.keras.store import store_paths
 from modelinspect.formats.keras.store_naming import StoreNaming
 from modelinspect.sources.base import Source
-from modelinspect.sources.decompressed import Codec
+from modelinspect.sources.decompressed import DecompressedSource
 
 _CONFIG, _METADATA = "config.json", "metadata.json"
 _H5, _NPZ, _SHARDED = "model.weights.h5", "model.weights.npz", "model.weights.json"
@@ -94,7 +93,7 @@ def _keep_shadowed(site: Site, directory: zip.ZipDirectory, files: Mapping[str, 
     for member in directory.members:
         taken = files.get(member.name)
         if member.name == _CONFIG and member.data is not None and not member.problem and taken is not None and taken.run != member.data:
-            codec = None if member.is_stored else Codec.DEFLATE
+            codec = codec_of(member)
             source = Packed(site, member.name, member.data, codec, site.claims.root, member.size, member.crc).source()
             try:
                 site.limits.allow(_CONFIG, source.size, site.limits.document_size, site.source.name)
@@ -126,12 +125,15 @@ def _is_preset(source: Source, members: tuple[zip.ZipMember, ...]) -> bool:
     member = next((member for member in members if member.name == _METADATA and member.data is not None), None)
     if member is None or member.data is None:
         return False
-    head = source.read_at(member.data.offset, min(member.data.size, _LOOKED_AT))
-    if not member.is_stored:
-        try:
-            head = zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, _LOOKED_AT)
-        except zlib.error:
-            return False
+    codec = codec_of(member)
+    try:
+        if codec is None:
+            head = source.read_at(member.data.offset, min(member.data.size, _LOOKED_AT))
+        else:
+            inner = DecompressedSource(source, member.data.offset, member.data.size, codec, member.size)
+            head = inner.read_at(0, min(member.size, _LOOKED_AT))
+    except FormatError:
+        return False
     return any(mark in head for mark in _HUB)
 
 

@@ -16,6 +16,7 @@ from modelinspect.formats.litertlm.header import BLOCK, Header, Section, read_he
 from modelinspect.formats.litertlm.schema import SectionType
 from modelinspect.formats.litertlm.sections import Placed, SectionReader
 from modelinspect.formats.safetensors.file import count_parameters
+from modelinspect.formats.tflite.facts import join_models
 
 
 def read_file(site: Site) -> None:
@@ -29,7 +30,9 @@ def read_file(site: Site) -> None:
     facts["litertlm_version"] = ".".join(str(part) for part in header.version)
     facts["system_metadata"] = dict(header.system)
     facts["sections"] = tuple(_section_facts(section, reader.facts.get(section.index, {})) for section in header.sections)
-    add_facts(facts, _joined(reader.models))
+    if reader.models:
+        facts["models"] = dict(reader.models)
+        add_facts(facts, join_models({name: told for name, told in reader.models.items() if isinstance(told, Mapping)}))
     facts["parameters"] = count_parameters(site.parsing)
     dead = sum(one.section.size for one in placed if one.section.kind is SectionType.DEPRECATED)
     if dead:
@@ -103,20 +106,3 @@ def _section_facts(section: Section, more: Mapping[str, Fact]) -> dict[str, Fact
     items = {key: value for key, value in section.items.items() if key != "model_type"}
     section_facts: dict[str, Fact] = {"type": section.type_name, "model": section.model, "offset": section.begin, "size": section.size}
     return section_facts | ({"items": items} if items else {}) | dict(more)
-
-
-def _joined(models: Mapping[str, Fact]) -> dict[str, Fact]:
-    """Return the facts of all models: those that rules look for, with counts summed and tensors named as the artifact names them."""
-    joined: dict[str, Fact] = {"models": dict(models)} if models else {}
-    for key in ("operators", "custom_operators"):
-        counts: Counter[str] = Counter()
-        for facts in models.values():
-            found = facts.get(key) if isinstance(facts, Mapping) else None
-            counts.update({name: count for name, count in found.items() if isinstance(count, int)} if isinstance(found, Mapping) else {})
-        if counts:
-            joined[key] = dict(sorted(counts.items()))
-    uses: dict[str, Fact] = {}
-    for model, facts in models.items():
-        found = facts.get("tensor_uses") if isinstance(facts, Mapping) else None
-        uses |= {f"{model}:{name}": operators for name, operators in found.items()} if isinstance(found, Mapping) else {}
-    return joined | ({"tensor_uses": uses} if uses else {})

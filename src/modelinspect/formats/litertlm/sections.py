@@ -129,7 +129,8 @@ class SectionReader:
 def _renamed(parsing: Parsing, number: TensorId, model: str) -> Tensor:
     known = parsing.tensor(number)
     layer = None if known.layer is None else f"{model}:{known.layer}"
-    new = replace(known, name=f"{model}:{known.name}", layer=layer, aliases=tuple(f"{model}:{alias}" for alias in known.aliases))
+    aliases = tuple(f"{model}:{alias}" for alias in known.aliases)
+    new = replace(known, name=f"{model}:{known.name}", path=f"{model}:{known.path}", layer=layer, aliases=aliases)
     parsing.replace_tensor(number, new)
     return new
 

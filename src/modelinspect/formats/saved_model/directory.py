@@ -16,6 +16,7 @@ from modelinspect.formats.checkpoint import read_bundle
 from modelinspect.formats.graph.facts import graph_facts
 from modelinspect.formats.graph.messages import MessageWalk
 from modelinspect.formats.graph.text import parse_text
+from modelinspect.formats.graph.uses import assign_roles
 from modelinspect.formats.saved_model.chunked import parse_chunked
 
 PB, PBTXT, CPB = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
@@ -60,11 +61,16 @@ def _graph(site: Site, name: str, layers: dict[int, str]) -> Facts:
         site.document(DocumentKind.GRAPH, label="Riegeli")
         return parse_chunked(site, message("SavedModel"))
     site.document(DocumentKind.GRAPH_TEXT if name == PBTXT else DocumentKind.GRAPH, label="SavedModel")
+    first = site.parsing.tensor_count
     if name == PBTXT:
-        return parse_text(site, message("SavedModel"), RegionKind.METADATA, layers)
-    walk = MessageWalk(site)
-    walk.root(message("SavedModel"), RegionKind.METADATA)
-    return graph_facts(walk, layers)
+        facts, uses = parse_text(site, message("SavedModel"), RegionKind.METADATA, layers)
+    else:
+        walk = MessageWalk(site)
+        walk.root(message("SavedModel"), RegionKind.METADATA)
+        facts, uses = graph_facts(walk, layers), walk.nodes.uses
+    if facts.get("variable_count") == 0:  # its weights are constants
+        assign_roles(site.parsing, uses, first)
+    return facts
 
 
 def _variables(parsing: Parsing, names: Iterable[str], facts: Facts) -> list[str]:

@@ -153,3 +153,46 @@ def _uses(model: Model, names: Mapping[tuple[int, int], str]) -> dict[str, Fact]
                 if name is not None:
                     uses.setdefault(name, {})[operator.code.name] = None
     return {name: tuple(sorted(operators)) for name, operators in sorted(uses.items())}
+
+
+_COUNTED = ("operators", "custom_operators")
+_NAMING = {"densify": ("input", "output"), "sparse_tensors": ("name",)}
+"""Facts that are lists, and which of their fields name tensors."""
+
+
+def join_models(models: Mapping[str, Mapping[str, Fact]]) -> dict[str, Fact]:
+    """Return the facts that rules look at for all models of a bundle: counts summed, tensors named as the artifact names them.
+
+    ``models`` are the facts of each by its name; that of the empty name has tensors whose names begin with no model's.
+    """
+    joined: dict[str, Fact] = {}
+    for key in _COUNTED:
+        counts: Counter[str] = Counter()
+        for facts in models.values():
+            found = facts.get(key)
+            counts.update({name: count for name, count in found.items() if isinstance(count, int)} if isinstance(found, Mapping) else {})
+        if counts:
+            joined[key] = dict(sorted(counts.items()))
+    uses: dict[str, Fact] = {}
+    for model, facts in models.items():
+        found = facts.get("tensor_uses")
+        uses |= {_within(model, name): operators for name, operators in found.items()} if isinstance(found, Mapping) else {}
+    if uses:
+        joined["tensor_uses"] = uses
+    for key, fields in _NAMING.items():
+        entries = [_renamed(entry, model, fields) for model, facts in models.items() for entry in _entries(facts.get(key))]
+        if entries:
+            joined[key] = tuple(entries[:NAMED])
+    return joined
+
+
+def _entries(fact: Fact | None) -> list[Mapping[str, Fact]]:
+    return [entry for entry in fact if isinstance(entry, Mapping)] if isinstance(fact, tuple | list) else []
+
+
+def _renamed(entry: Mapping[str, Fact], model: str, fields: tuple[str, ...]) -> dict[str, Fact]:
+    return {key: _within(model, value) if key in fields and isinstance(value, str) else value for key, value in entry.items()}
+
+
+def _within(model: str, name: str) -> str:
+    return f"{model}:{name}" if model else name

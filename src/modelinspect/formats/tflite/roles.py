@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
+from modelinspect.core.tensors import Role
 from modelinspect.encodings.flatbuffers.tables import Table
 from modelinspect.errors import FormatError
+from modelinspect.formats.node_names import TORCH, VARIABLE_ROLES, variable_of_node
 from modelinspect.formats.tflite.model import Model, Operator, SubGraph
 from modelinspect.formats.tflite.schema import schema
 
@@ -44,6 +47,11 @@ WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
 }
 """The inputs that are weights where they are constant, by the operator's name (tflite/kernels)."""
 
+MULTIPLIED = frozenset(WEIGHT_INPUTS) - {"EMBEDDING_LOOKUP", "EMBEDDING_LOOKUP_SPARSE", "HASHTABLE_LOOKUP", "GATHER", "GATHER_ND", "PRELU"}
+"""Operators that multiply by weights: a vector that is added to what they give is a bias."""
+
+ARITHMETIC = ("ADD", "SUB", "MUL", "DIV")
+
 PASSED_ON = ("DEQUANTIZE", "DENSIFY", "QUANTIZE", "CAST", "TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 """Operators whose output is a weight where their first input is: they unpack, convert or move stored weights."""
 
@@ -52,6 +60,9 @@ JOINED = ("PACK", "CONCATENATION")
 
 LOOKED_UP = ("GATHER", "GATHER_ND")
 """Operators that look up weights, but also sizes and indices: whole numbers are none."""
+
+_BATCHNORM = ("/FusedBatchNorm", "/batchnorm/", "torch.nn.modules.batchnorm.")
+"""Parts of the names of nodes that TensorFlow makes for a batch normalization."""
 
 _WHOLE = ("INT32", "INT64", "BOOL", "STRING")
 
@@ -70,7 +81,7 @@ _ROUNDS = 8
 def weight_tensors(model: Model) -> list[set[int]]:
     """Return the indices of each subgraph's tensors that are used as weights, be they constant or computed from constants."""
     by_index = {graph.index: place for place, graph in enumerate(model.subgraphs)}
-    found: list[set[int]] = [set() for _ in model.subgraphs]
+    found: list[set[int]] = [set(_biases(graph)) for graph in model.subgraphs]
     for _ in range(_ROUNDS):
         before = sum(map(len, found))
         for place in reversed(range(len(model.subgraphs))):
@@ -78,6 +89,39 @@ def weight_tensors(model: Model) -> list[set[int]]:
         if sum(map(len, found)) == before:
             break
     return found
+
+
+def arithmetic_roles(graph: SubGraph) -> dict[int, Role]:
+    """Return the roles of a subgraph's tensors that arithmetic reads and whose names say what they were.
+
+    They are variables of a layer, or what is left of the statistics of a batch normalization.
+    """
+    read = {index for operator in graph.operators if operator.code.name in ARITHMETIC for index in operator.inputs}
+    found = ((index, _named_role(graph, index)) for index in read)
+    return {index: role for index, role in found if role is not None}
+
+
+def _named_role(graph: SubGraph, index: int) -> Role | None:
+    row = graph.tensors[index] if 0 <= index < len(graph.tensors) else None
+    try:
+        if row is None or _is_whole(graph, index) or prod(row.shape) < 2:
+            return None
+        if any(part in row.name for part in _BATCHNORM):
+            return Role.STATISTIC
+        return Role.WEIGHT if TORCH in row.name else VARIABLE_ROLES.get(variable_of_node(row.name))
+    except FormatError:  # the walk has told
+        return None
+
+
+def _biases(graph: SubGraph) -> Iterator[int]:
+    """Yield the tensors that are added to what a multiplication by weights gives."""
+    products: set[int] = set()
+    for operator in graph.operators:
+        name = operator.code.name
+        if name in MULTIPLIED or (name == "ADD" and products.issuperset(operator.inputs)):
+            products.update(operator.outputs)
+        elif name == "ADD" and not products.isdisjoint(operator.inputs):
+            yield from (index for index in operator.inputs if index not in products and not _is_whole(graph, index))
 
 
 def _mark(graph: SubGraph, place: int, found: list[set[int]], by_index: dict[int, int], model: Model) -> None:
@@ -90,8 +134,8 @@ def _mark(graph: SubGraph, place: int, found: list[set[int]], by_index: dict[int
         elif name in PASSED_ON or name in JOINED:
             if not marked.isdisjoint(operator.outputs):
                 marked.update(operator.inputs if name in JOINED else operator.inputs[:1])
-        elif name in _BODIES:
-            for body, first in _bodies(operator):
+        else:
+            for body, first in bodies(operator):
                 inner = by_index.get(body)
                 if inner is not None:
                     inputs = zip(operator.inputs[first:], model.subgraphs[inner].inputs, strict=False)
@@ -103,7 +147,10 @@ def _is_whole(graph: SubGraph, index: int) -> bool:
     return tensor is not None and schema("model").enum_name("TensorType", tensor.type) in _WHOLE
 
 
-def _bodies(operator: Operator) -> Iterator[tuple[int, int]]:
+def bodies(operator: Operator) -> Iterator[tuple[int, int]]:
+    """Yield the subgraphs that an operator runs, each with the operator's input that is the subgraph's first."""
+    if operator.code.name not in _BODIES:
+        return
     try:
         options = operator.table.table("builtin_options") or operator.table.table("builtin_options_2")
         if isinstance(options, Table):

@@ -15,11 +15,12 @@ from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.compiled import ETHOS_U, ethos_buffers, ethos_product
 from modelinspect.formats.tflite.external import ExternalFiles
+from modelinspect.formats.tflite.layers import Layers
 from modelinspect.formats.tflite.lookup import Decoders, Lookup, find_lookups, lookup_payload
 from modelinspect.formats.tflite.metadata import Lookups
 from modelinspect.formats.tflite.model import Model, SubGraph, TensorRow
 from modelinspect.formats.tflite.quantization import Scheme, read_quantization
-from modelinspect.formats.tflite.roles import weight_tensors
+from modelinspect.formats.tflite.roles import arithmetic_roles, weight_tensors
 from modelinspect.formats.tflite.schema import dtype_of
 from modelinspect.formats.tflite.sparsity import Sparsity, read_sparsity
 
@@ -69,11 +70,15 @@ class TensorBuilder:
     _weights: list[set[int]] = field(default_factory=list)
     _parameters: list[set[int]] = field(default_factory=list)
     _places: dict[int, int] = field(default_factory=dict)
+    _arithmetic: list[dict[int, Role]] = field(default_factory=list)
+    _layers: Layers | None = None
 
     def run(self) -> None:
         """Add every tensor that has bytes, in the order of subgraphs and tensors."""
         self._weights = weight_tensors(self.model)
         self._parameters = [set() for _ in self.model.subgraphs]
+        self._arithmetic = [arithmetic_roles(graph) for graph in self.model.subgraphs]
+        self._layers = Layers(self.model)
         self._places = {graph.index: place for place, graph in enumerate(self.model.subgraphs)}
         self.decoders = find_lookups(self.site, self.model, self.lookups.tables)
         self._compiled = ethos_buffers(self.model)
@@ -188,7 +193,7 @@ class TensorBuilder:
             storage,
             (stored.site.extent(stored.offset, stored.size, "sparse-values" if sparsity is not None else "raw"),),
             logical,
-            None,
+            self._layers.of(graph, row.index, name) if self._layers is not None else None,
             payload,
             note,
             affine,
@@ -264,7 +269,9 @@ class TensorBuilder:
                 roles.add(Role.QUANTIZATION)
             elif used in self._weights[place]:
                 roles.add(Role.WEIGHT)
-        return Role.WEIGHT if Role.WEIGHT in roles else Role.QUANTIZATION if roles else Role.CONSTANT
+            elif used in self._arithmetic[place]:
+                roles.add(self._arithmetic[place][used])
+        return next((role for role in (Role.WEIGHT, Role.STATISTIC, Role.QUANTIZATION) if role in roles), Role.CONSTANT)
 
     def _name(self, graph: SubGraph, row: TensorRow) -> str:
         known = self.names.get((graph.index, row.index))

@@ -12,6 +12,7 @@ from modelinspect.encodings.sstable import extended, mask
 from modelinspect.encodings.walk import Walk
 from modelinspect.encodings.zip import LOCAL_HEADER, ZipMember, walk_zip
 from modelinspect.errors import Code, FormatError, LocationError
+from modelinspect.formats.archives.nested import codec_of
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.checkpoint.bundle import BundleEntry, read_index
 from modelinspect.networks.subject import Subject
@@ -61,7 +62,9 @@ def _problem(source: Source, entry: ZipMember, limits: Limits) -> str:
             for offset in range(entry.data.offset, entry.data.end, MIB):
                 found = zlib.crc32(source.read_at(offset, min(MIB, entry.data.end - offset)), found)
             return "" if found == entry.crc else f"has the CRC {found:#010x} but the archive states {entry.crc:#010x}"
-        inner = DecompressedSource(source, entry.data.offset, entry.data.size, Codec.DEFLATE, entry.size, crc=entry.crc, limits=limits)
+        inner = DecompressedSource(
+            source, entry.data.offset, entry.data.size, codec_of(entry) or Codec.DEFLATE, entry.size, crc=entry.crc, limits=limits
+        )
         inner.decode_all()
     except FormatError as error:
         return f"cannot be checked: {error.problem}"

@@ -285,12 +285,8 @@ def _search_json(document: Document, subject: Subject, uses: Uses) -> None:
 
 
 def _search_lite(artifact: Artifact, files: FileSet, uses: Uses) -> None:
-    """Count the custom operators of TFLite models, and what the NodeDef in the options of a Flex operator names."""
-    models: list[Mapping[str, object]] = [artifact.facts]
-    others = artifact.facts.get("other_models")
-    if isinstance(others, Mapping):
-        models += [facts for facts in others.values() if isinstance(facts, Mapping)]
-    names = [str(name) for facts in models if isinstance(counts := facts.get("custom_operators"), Mapping) for name in counts]
+    """Count the custom operators of all TFLite models of the artifact, and what the NodeDef in the options of a Flex operator names."""
+    names = list(artifact.facts.get("custom_operators", ()))
     if not names:
         return
     places = _operator_places(artifact, files)
