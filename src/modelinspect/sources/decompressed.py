@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from modelinspect.core import signatures
 from modelinspect.core.limits import KIB, MIB, Cost, Limits
 from modelinspect.core.span import Span
 from modelinspect.errors import Code, FormatError, LimitError
@@ -43,7 +44,6 @@ class Codec(StrEnum):
 
 
 _WINDOW_BITS = {Codec.DEFLATE: -15, Codec.GZIP: 31, Codec.ZLIB: 15}
-_GZIP_MAGIC = b"\x1f\x8b"
 _INPUT = 16 * KIB
 _SMALL_INPUT = 512
 _CRUMB = 8
@@ -351,7 +351,7 @@ class _Decoder:
         """Note the stream that has ended, and begin the next one where gzip members follow each other."""
         run, begin = self._run, self._frame_begin
         self.frames.append(Frame(Span(begin, self.consumed - begin), self._frame_logical))
-        self.ended = run.codec is not Codec.GZIP or bytes(self._peek(len(_GZIP_MAGIC))) != _GZIP_MAGIC
+        self.ended = run.codec is not Codec.GZIP or bytes(self._peek(len(signatures.GZIP))) != signatures.GZIP
         if not self.ended:
             self._frame_begin, self._frame_logical = self.consumed, self.produced
             self._inflater = zlib.decompressobj(_WINDOW_BITS[run.codec])

@@ -13,6 +13,7 @@ from enum import StrEnum
 import numpy as np
 
 from modelinspect.conversion.tree import Node, Vector
+from modelinspect.core.names import REDUCED_PRECISION
 from modelinspect.measure.kept import Kept
 
 FLOAT32, FLOAT16, INT32, INT8 = 0, 1, 2, 9
@@ -264,7 +265,7 @@ def to_float16(model: Model) -> None:
             added.append(make_operation(DEQUANTIZE, 3, index, place))
         graph.operators[:0] = added
     _share_zeros(model)
-    add_metadata(model, b"reduced_precision_support", 11)
+    add_metadata(model, REDUCED_PRECISION.encode(), 11)
 
 
 def _share_zeros(model: Model) -> None:

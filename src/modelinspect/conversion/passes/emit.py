@@ -10,10 +10,11 @@ from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, FULLY_CONNECT
 from modelinspect.conversion.network import Constant, Network, Op, Value
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.conversion.tree import Value as Held
+from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION
 
 _DESCRIPTION = b"MLIR Converted."
 _FOLDED, _ACTIVATED, _BIASES, _SCALARS, _SCALED, _CONVOLUTIONS, _PRODUCTS, _OTHERS, _LAST = range(9)
-_METADATA = ((b"min_runtime_version", 16), (b"CONVERSION_METADATA", 96))
+_METADATA = ((MIN_RUNTIME_VERSION.encode(), 16), (CONVERSION_METADATA.encode(), 96))
 
 
 def emit(network: Network, caller: str) -> tuple[Node, dict[int, Constant]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from posixpath import basename, dirname
 from typing import cast
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact, Facts
@@ -20,7 +21,6 @@ from modelinspect.formats.lookalikes import describe_members
 from modelinspect.sources.base import Source
 from modelinspect.sources.decompressed import Codec, DecompressedSource
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 8
 _NAMED_FILES = 5
 _SUFFIXES = {".tgz": ".tar", ".gz": "", ".gzip": ""}
@@ -58,11 +58,11 @@ FORMAT = ArchiveFormat()
 
 def _kind(source: Source) -> str | None:
     head = source.read_at(0, min(_HEAD, source.size))
-    if head.startswith(gzip.MAGIC):
+    if head.startswith(signatures.GZIP_DEFLATE):
         return "gzip"
-    if head.startswith(_HDF5):  # whatever was appended to it
+    if head.startswith(signatures.HDF5):  # whatever was appended to it
         return None
-    if head.startswith(zip.LOCAL_HEADER):
+    if head.startswith(signatures.ZIP):
         return "zip"
     if tar.is_tar(source):  # though a zip archive may be the last of its files
         return "tar"
@@ -75,7 +75,7 @@ def _ends_as_zip(source: Source) -> bool:
     if offset is None:
         return False
     size = int.from_bytes(source.read_at(offset + 12, 4), "little")
-    return 0 < size <= offset and source.read_at(offset - size, 4) == b"PK\x01\x02"
+    return 0 < size <= offset and source.read_at(offset - size, 4) == signatures.ZIP_ENTRY
 
 
 def _parse_gzip(parsing: Parsing, site: Site, name: str) -> FormatName:

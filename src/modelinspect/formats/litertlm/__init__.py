@@ -5,10 +5,9 @@ Sources: ``schema/core`` of google-ai-edge/LiteRT-LM, and the Python package lit
 
 from __future__ import annotations
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName
 from modelinspect.formats.base import Parsing
-
-MAGIC = b"LITERTLM"
 
 
 class LiteRtLmFormat:
@@ -18,7 +17,7 @@ class LiteRtLmFormat:
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the primary file begins with the magic."""
-        return parsing.primary is not None and parsing.peek(parsing.primary, len(MAGIC)) == MAGIC
+        return parsing.primary is not None and parsing.peek(parsing.primary, len(signatures.LITERTLM)) == signatures.LITERTLM
 
     def parse(self, parsing: Parsing) -> FormatName:
         """Parse the header and every section."""

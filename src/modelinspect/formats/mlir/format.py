@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.facts import Fact
-from modelinspect.encodings.mlir import MAGIC
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.mlir.module import parse_module
@@ -17,7 +17,7 @@ class MlirFormat:
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the one file begins as MLIR byte code does."""
-        return parsing.primary is not None and parsing.peek(parsing.primary, len(MAGIC)) == MAGIC
+        return parsing.primary is not None and parsing.peek(parsing.primary, len(signatures.MLIR)) == signatures.MLIR
 
     def parse(self, parsing: Parsing) -> FormatName:
         """Claim the sections, add the constants as tensors, and set the facts."""

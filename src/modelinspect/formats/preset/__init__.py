@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName
+from modelinspect.core.names import AUDIO_CONVERTER_JSON, CONFIG_JSON, IMAGE_CONVERTER_JSON, METADATA_JSON, PREPROCESSOR_JSON, TASK_JSON
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.preset.members import Part, part_of
 
-_CONFIG, _METADATA = "config.json", "metadata.json"
 _PEEK = 4096
-_HUB = (b'"keras_hub_version"', b'"keras_nlp_version"')
-_ONLY_HUB = frozenset(("task.json", "preprocessor.json", "image_converter.json", "audio_converter.json"))
+_ONLY_HUB = frozenset((TASK_JSON, PREPROCESSOR_JSON, IMAGE_CONVERTER_JSON, AUDIO_CONVERTER_JSON))
 _HUGGING_FACE = frozenset((Part.SAFETENSORS, Part.SAFETENSORS_INDEX, Part.LEGACY_WEIGHTS, Part.LEGACY_INDEX))
 _TORCH = "pytorch_model.bin"
 
@@ -24,9 +24,9 @@ class PresetFormat:
         if parsing.primary is not None:
             return False
         top = {name for name in parsing.names() if "/" not in name}
-        if _CONFIG not in top:
+        if CONFIG_JSON not in top:
             return False
-        if _METADATA in top and any(mark in parsing.peek(_METADATA, _PEEK) for mark in _HUB):
+        if METADATA_JSON in top and any(mark in parsing.peek(METADATA_JSON, _PEEK) for mark in signatures.KERAS_HUB):
             return True
         return bool(top & _ONLY_HUB) or _TORCH in top or any(part_of(name) in _HUGGING_FACE for name in top)
 

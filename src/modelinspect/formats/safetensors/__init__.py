@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.names import CONFIG_JSON
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.safetensors.file import count_parameters, read_safetensors
@@ -11,7 +12,6 @@ from modelinspect.formats.safetensors.header import LENGTH, header_size
 from modelinspect.formats.safetensors.index import SUFFIX, read_index
 
 FILE_SUFFIX = ".safetensors"
-_CONFIG = "config.json"
 """A folder with it is a whole model: a preset."""
 
 
@@ -24,7 +24,7 @@ class SafetensorsFormat:
         """Return whether the primary file begins with a header or is an index, or the folder holds such files."""
         if parsing.primary is None:
             names = parsing.names()
-            return _CONFIG not in names and bool(_top_level(names))
+            return CONFIG_JSON not in names and bool(_top_level(names))
         return parsing.primary.endswith(SUFFIX) or is_safetensors(parsing, parsing.primary)
 
     def parse(self, parsing: Parsing) -> FormatName:

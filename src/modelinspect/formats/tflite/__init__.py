@@ -5,11 +5,10 @@ Sources: schema.fbs and the other schemas that `schema.json` was derived from; f
 
 from __future__ import annotations
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.formats.base import Parsing
-
-IDENTIFIER = b"TFL3"
 
 
 class TfliteFormat:
@@ -25,16 +24,16 @@ class TfliteFormat:
 
         head = parsing.peek(parsing.primary, 12)
         if len(head) < 12:
-            return head[4:8] == IDENTIFIER
-        sized = head[:1] != b"P" and BufferHasIdentifier(head, 0, IDENTIFIER, size_prefixed=True)
-        return bool(BufferHasIdentifier(head, 0, IDENTIFIER) or sized)
+            return head[4:8] == signatures.TFLITE
+        sized = head[:1] != b"P" and BufferHasIdentifier(head, 0, signatures.TFLITE, size_prefixed=True)
+        return bool(BufferHasIdentifier(head, 0, signatures.TFLITE) or sized)
 
     def parse(self, parsing: Parsing) -> FormatName:
         """Parse the model."""
         from modelinspect.formats.tflite.parser import ModelParser
 
         site = parsing.open(parsing.primary or "")
-        if site.source.read_at(4, 4) != IDENTIFIER:
+        if site.source.read_at(4, 4) != signatures.TFLITE:
             site.claims.claim(0, 4, RegionKind.CONTAINER, site.claims.path("size prefix"))
             size = int.from_bytes(site.source.read_at(0, 4), "little")
             if size > site.source.size - 4:
