@@ -15,7 +15,7 @@ from modelinspect.core.span import Span
 from modelinspect.encodings import gzip, tar, zip
 from modelinspect.errors import Code, FormatError, SelectionError, UnknownFormatError
 from modelinspect.formats.archives.nested import NestedParsing, Packed, archive_depth, claim_rest, packed_tar, packed_zip
-from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.candidates import Candidate, Candidates, detected, find_models
 from modelinspect.formats.lookalikes import describe_members
 from modelinspect.sources.base import Source
@@ -31,6 +31,17 @@ class ArchiveFormat:
 
     name = FormatName.HDF5
     """Never the artifact's: `parse` returns what the archive holds."""
+    about = About(
+        title="Archives of any of these",
+        names=(),
+        files=("`*.gz`", "`*.zip`", "`*.tar`", "`*.tar.gz`", "`*.task`"),
+        page="archives.md",
+        limitations=(
+            "Of several models that are not TFLite, the largest is read; `--model` chooses another.",
+            "bzip2, xz, Zstandard and 7-Zip are recognized and not read.",
+            "Sparse files in tar archives, encrypted members and zip archives in several parts are not read.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Tell whether the primary file is an archive, by its first or last bytes."""

@@ -22,7 +22,7 @@ from modelinspect.encodings.tar import is_tar
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
 from modelinspect.formats.archives.nested import NestedParsing, Packed, claim_rest, packed_zip
-from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.averages import keeps_averages, moving_averages
 from modelinspect.formats.keras.config import (
@@ -55,6 +55,16 @@ class KerasZip:
     """The Keras v3 format."""
 
     name = FormatName.KERAS_ZIP
+    about = About(
+        title="Keras archive",
+        names=(FormatName.KERAS_ZIP,),
+        files=("`*.keras`", "a folder with `config.json` and `model.weights.h5`"),
+        page="keras.md",
+        limitations=(
+            "Encrypted members, compression other than deflate, and zip archives in several parts are not read.",
+            "A pickled `model.weights.npz` is mapped and never unpickled; its elements are not measured.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Tell whether a configuration stands beside metadata or weights, in a zip archive or in a folder."""

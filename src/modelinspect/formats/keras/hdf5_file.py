@@ -11,7 +11,7 @@ from modelinspect.core.names import CONFIG_JSON, MODEL_WEIGHTS
 from modelinspect.encodings.hdf5.model import Dataset, Hdf5File
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import InvariantError
-from modelinspect.formats.base import Parsing
+from modelinspect.formats.base import About, Parsing
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.hdf5.generic_naming import GenericNaming
 from modelinspect.formats.hdf5.naming import Description
@@ -37,6 +37,17 @@ class Hdf5Format:
     """
 
     name = FormatName.KERAS_HDF5
+    about = About(
+        title="HDF5 of Keras and others",
+        names=(FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5),
+        files=("`*.h5`", "`*.hdf5`", "`*.weights.h5`"),
+        page="hdf5.md",
+        limitations=(
+            "External links, external storage and the sources of virtual datasets are named and never opened.",
+            "VAX floating-point numbers, and addresses of sizes other than 2, 4 or 8 bytes, are not read.",
+            "A version of a structure that HDF5 File Format Specification 3.0 does not have is `unattributed`, with a diagnostic.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the primary file is HDF5."""

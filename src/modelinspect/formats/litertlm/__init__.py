@@ -7,13 +7,24 @@ from __future__ import annotations
 
 from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName
-from modelinspect.formats.base import Parsing
+from modelinspect.formats.base import About, Parsing
 
 
 class LiteRtLmFormat:
     """Files that begin with LITERTLM."""
 
     name = FormatName.LITERTLM
+    about = About(
+        title="LiteRT-LM",
+        names=(FormatName.LITERTLM,),
+        files=("`*.litertlm`",),
+        page="litertlm.md",
+        limitations=(
+            "Messages of text-to-speech and speech recognition models are one region each: their schema is not published.",
+            "Sections of an unknown type stay `unattributed`, with a diagnostic.",
+            "A version other than 1 is read as version 1, with a diagnostic.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the primary file begins with the magic."""

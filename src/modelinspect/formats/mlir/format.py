@@ -6,7 +6,7 @@ from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.facts import Fact
 from modelinspect.errors import FormatError
-from modelinspect.formats.base import Parsing
+from modelinspect.formats.base import About, Parsing
 from modelinspect.formats.mlir.module import parse_module
 
 
@@ -14,6 +14,18 @@ class MlirFormat:
     """One file that is one module of MLIR byte code."""
 
     name = FormatName.MLIR
+    about = About(
+        title="StableHLO",
+        names=(FormatName.MLIR,),
+        files=("`*.mlirbc`", "`*.stablehlo`"),
+        page="stablehlo.md",
+        limitations=(
+            "Operations are not decoded: the IR section is one region.",
+            "Versions of the byte code after 6: sections are named and not read, with a diagnostic.",
+            "Attributes of dialects other than `vhlo` and `builtin`, and those written as text, are regions without a name.",
+            "A constant that is written as text is not a tensor.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the one file begins as MLIR byte code does."""

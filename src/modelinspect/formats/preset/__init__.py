@@ -5,7 +5,7 @@ from __future__ import annotations
 from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.names import AUDIO_CONVERTER_JSON, CONFIG_JSON, IMAGE_CONVERTER_JSON, METADATA_JSON, PREPROCESSOR_JSON, TASK_JSON
-from modelinspect.formats.base import Parsing
+from modelinspect.formats.base import About, Parsing
 from modelinspect.formats.preset.members import Part, part_of
 
 _PEEK = 4096
@@ -18,6 +18,16 @@ class PresetFormat:
     """Folders with a ``config.json`` that KerasHub or transformers wrote."""
 
     name = FormatName.KERAS_PRESET
+    about = About(
+        title="KerasHub presets and Hugging Face folders",
+        names=(FormatName.KERAS_PRESET,),
+        files=("a folder with `config.json` and weights",),
+        page="presets.md",
+        limitations=(
+            "Weights of other frameworks (`pytorch_model.bin`, `.msgpack`, `.onnx`, `.gguf`) are not read.",
+            "int4 kernels of a transformer block's feed-forward layers keep the shape of their packed bytes.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the folder has a configuration, and metadata of KerasHub or weights as Hugging Face names them."""

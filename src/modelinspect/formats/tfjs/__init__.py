@@ -12,7 +12,7 @@ from modelinspect.core.names import TFJS_MANIFEST, TFJS_MODEL
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.json_keys import top_level_entries
 from modelinspect.errors import FormatError
-from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.keras.config import LayerConfig, model_config, read_json
 from modelinspect.formats.keras.roles import role_of
 from modelinspect.formats.tfjs.manifest import Group, Weight, all_paths, read_manifest, role_of_weight
@@ -29,6 +29,13 @@ class Tfjs:
     """Models that the TensorFlow.js converter or TensorFlow.js itself writes."""
 
     name = FormatName.TFJS
+    about = About(
+        title="TensorFlow.js",
+        names=(FormatName.TFJS,),
+        files=("`model.json` with `*.bin`", "`weights_manifest.json` (before 1.0)"),
+        page="tfjs.md",
+        limitations=("A weight file between two missing ones cannot be placed and is `unattributed`.",),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Tell whether a model.json, or the manifest of old converters, is there, or names the primary file."""

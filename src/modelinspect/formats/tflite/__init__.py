@@ -8,13 +8,24 @@ from __future__ import annotations
 from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
-from modelinspect.formats.base import Parsing
+from modelinspect.formats.base import About, Parsing
 
 
 class TfliteFormat:
     """Models that begin with an offset and the identifier TFL3, with a size before them or not."""
 
     name = FormatName.TFLITE
+    about = About(
+        title="TFLite and LiteRT",
+        names=(FormatName.TFLITE,),
+        files=("`*.tflite`", "`*.lite`"),
+        page="tflite.md",
+        limitations=(
+            "A field or union member that is newer than the schema in the package is `unattributed`, with a diagnostic.",
+            "Of the types of `TFLM_DECODE` only LUT is read; Huffman, pruning and custom types are named.",
+            "Programs for other processors (`compiled`) are one region each, weights included.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Tell whether the identifier stands where a flatbuffer has it."""
