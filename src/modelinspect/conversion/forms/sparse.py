@@ -8,24 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import (
-    CONV,
-    DENSIFY,
-    DEPTHWISE,
-    DEQUANTIZE,
-    FLOAT16,
-    FLOAT32,
-    FULLY_CONNECTED,
-    INT8,
-    TRANSPOSE_CONV,
-    Graph,
-    Model,
-    Operation,
-    SparseTensor,
-    add_metadata,
-    make_operation,
-    numbers,
-)
+from modelinspect.conversion.forms.rewrite import Graph, Model, Operation, SparseTensor, add_metadata, make_operation, numbers
+from modelinspect.conversion.operators import CONV, DENSIFY, DEPTHWISE, DEQUANTIZE, FLOAT16, FLOAT32, FULLY_CONNECTED, INT8, TRANSPOSE_CONV
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.names import REDUCED_PRECISION
 from modelinspect.measure.kept import FLOAT_BLOCK, INT8_BLOCK, Kept

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, FULLY_CONNECTED, SEQUENCE_LSTM, TRANSPOSE_CONV, numbers
+from modelinspect.conversion.forms.rewrite import numbers
 from modelinspect.conversion.network import Constant, Network, Op, Value
+from modelinspect.conversion.operators import CONV, DEPTHWISE, FULLY_CONNECTED, SEQUENCE_LSTM, TRANSPOSE_CONV
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.conversion.tree import Value as Held
 from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION
