@@ -8,8 +8,6 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import pytest
-from tests.support.fixtures import fixture_names, fixture_path
-from tests.support.flat import build
 
 import modelinspect as mi
 from modelinspect.conversion.tree import Node, read_tree
@@ -17,6 +15,8 @@ from modelinspect.core.limits import Limits
 from modelinspect.errors import LimitError
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.sources.base import MemorySource
+from tests.support.fixtures import fixture_names, fixture_path
+from tests.support.flat import build
 
 
 def read(data: bytes) -> Node:

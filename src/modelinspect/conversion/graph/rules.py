@@ -211,18 +211,6 @@ def _slice(node: Node) -> Item:
     return node.op(STRIDED_SLICE, inputs, shape, settings, given.kind)
 
 
-def _sliced(node: Node, begin: list[int], end: list[int], step: list[int]) -> Shape:
-    """Return the shape of a slice; lengths that are not known stay so where they are taken whole."""
-    given = node.given.shape
-    kept = node.number("begin_mask") & node.number("end_mask")
-    shape = strided(node, np.broadcast_to(np.False_, [max(length, 1) for length in given]), begin, end, step).shape
-    if -1 not in given:
-        return tuple(int(length) for length in shape)
-    if node.number("shrink_axis_mask") & 1 or not (kept & 1 or not begin):
-        raise UnknownNodeError("slices what is not known")
-    return (-1, *(int(length) for length in shape[1:]))
-
-
 def _pack(node: Node) -> Item:
     values = [node.value(place) for place in range(len(node.inputs))]
     axis = node.number("axis")

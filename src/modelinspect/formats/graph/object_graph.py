@@ -96,15 +96,7 @@ class Use:
 
 def read_trackable(data: bytes, member: str = "") -> tuple[Node, ...]:
     """Read a TrackableObjectGraph. Raises `FormatError`."""
-    return _nodes(parse_message("TrackableObjectGraph", data, member))
-
-
-def read_saved(graph: Any) -> tuple[Node, ...]:
-    """Read a parsed SavedObjectGraph; its nodes save no tensors by key."""
-    return _nodes(graph)
-
-
-def _nodes(graph: Any) -> tuple[Node, ...]:
+    graph: Any = parse_message("TrackableObjectGraph", data, member)
     count = len(graph.nodes)
     nodes: list[Node] = []
     for node in graph.nodes:
