@@ -48,7 +48,7 @@ NAVIGATION = {
     ],
     "Reference": ["reference/cli", "reference/api", "reference/rules/README", "reference/*"],
     "The study": ["article/*", "article/study/*"],
-    "Formats, byte by byte": ["formats/*"],
+    "Formats, byte by byte": ["formats/README", "formats/*"],
     "For developers": ["developer/how-it-works", "developer/design", "developer/extending", "developer/decisions/README", "benchmarks"],
 }
 """The pages of the side bar; one that is not named comes last, so that none is lost."""

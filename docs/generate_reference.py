@@ -21,6 +21,7 @@ from modelinspect.cli.commands import COMMANDS, module_name
 from modelinspect.core.artifact import FormatName, Member, Severity
 from modelinspect.core.bytemap import ByteMap, Region, RegionKind
 from modelinspect.core.tensors import DType, Role, Storage
+from modelinspect.formats.registry import formats
 from modelinspect.reports.schemas import REPORTS, schema
 
 DOCS = Path(__file__).resolve().parent
@@ -66,6 +67,22 @@ _MODULES_HEAD = """# Modules
 
 Every folder and module of `src/modelinspect`, in the words of its own first line. Imports run one way: `make check` holds it.
 """
+_FORMATS_HEAD = """# Formats
+
+<!-- Written by docs/generate_reference.py; do not edit. -->
+
+Every format that is read, what its files are called, and what `artifact.format` says. Formats are recognized by their bytes and
+structure; the name of a file matters only where this table has no other sign. Each page shows the bytes.
+
+| format | files | `artifact.format` |
+| --- | --- | --- |
+"""
+_LIMITATIONS_HEAD = """
+## What is not read
+
+Each of these may be in a valid file. Its bytes are in the map all the same; what could not be named is `unattributed`, and a
+diagnostic says so where something was left out.
+"""
 _WIDTH = 100
 BAR = "\\|"
 _FACTS: tuple[type, ...] = (Member, ByteMap, Region, RegionKind, Role, Storage, DType, Severity, FormatName)
@@ -96,9 +113,24 @@ def pages() -> dict[Path, str]:
     for name in REPORTS:
         made[DOCS / "schemas" / f"{name}.json"] = json.dumps(schema(name), indent=2, sort_keys=False) + "\n"
     made[DOCS / "reference" / "api.md"] = _api()
+    made[DOCS / "formats" / "README.md"] = _formats()
     made[DOCS / "developer" / "decisions" / "README.md"] = _decisions()
     made[DOCS / "developer" / "modules.md"] = _modules()
     return made
+
+
+def _formats() -> str:
+    """Return the table of formats and their limitations, as the formats declare them."""
+    abouts = sorted((format.about for format in formats()), key=lambda about: about.title.lower())
+    text = _FORMATS_HEAD
+    for about in abouts:
+        names = ", ".join(f"`{name}`" for name in about.names) or "that of what is inside"
+        text += f"| [{about.title}]({about.page}) | {', '.join(about.files)} | {names} |\n"
+    text += _LIMITATIONS_HEAD
+    for about in abouts:
+        if about.limitations:
+            text += f"\n**{about.title}**\n\n" + "".join(f"- {limitation}\n" for limitation in about.limitations)
+    return text
 
 
 def _modules() -> str:

@@ -19,7 +19,8 @@ from textwrap import fill
 import data
 from claims import CLAIMS, LEVELS
 from data import MLP, categories, cell, gzipped, release_names, size, under
-from svg import Bar, Line, bars, lines
+
+from modelinspect.pruning.charts import COLORS, Bar, Line, bar_chart, line_chart
 
 HERE = Path(__file__).resolve().parent
 TEXT = HERE / "article.md.in"
@@ -28,20 +29,6 @@ _HOLE = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
 _HEAD = "<!-- Written by docs/article/make.py from docs/article/article.md.in; do not edit. -->\n"
 _KEPT = re.compile(r"```|\||!\[|#")
 _FILL = {"break_long_words": False, "break_on_hyphens": False}
-_PARTS = {
-    "weights": "dense-weights",
-    "zeros": "zero-weights",
-    "compressed weights": "compressed-weights",
-    "sparse values": "sparse-values",
-    "sparse index": "sparse-index",
-    "optimizer": "optimizer-state",
-    "masks, thresholds": "pruning-state",
-    "quantization": "quantization",
-    "graph": "graph",
-    "metadata": "metadata",
-    "container": "container",
-    "free": "free",
-}
 STUDY = "study"
 ENGINES = ("tfmot", "keras", "keras-jax")
 """The engines of engines.csv: tf_keras with tfmot, Keras 3 on TensorFlow, Keras 3 on JAX."""
@@ -263,20 +250,19 @@ def ways_table() -> str:
 
 
 def _bar(label: str, path: str) -> Bar:
-    found = categories(path)
-    return _whole(Bar(label, {name: found[category] for name, category in _PARTS.items()}), size(path))
+    return _whole(Bar(label, categories(path)), size(path))
 
 
 def _study_bar(label: str, architecture: str, method: str, target: float, stage: str = STUDY) -> Bar:
     where = "stripped" if stage == STUDY else stage
-    parts = {name: cell(architecture, method, target, stage=where, column=category.replace("-", "_")) for name, category in _PARTS.items()}
+    parts = {name: cell(architecture, method, target, stage=where, column=name.replace("-", "_")) for name in COLORS}
     return _whole(Bar(label, parts), cell(architecture, method, target, stage=where))
 
 
 def _whole(bar: Bar, size: int) -> Bar:
     """Return a bar whose parts are all of a file. Raises `LookupError` where some bytes have no part."""
     if bar.size != size:
-        raise LookupError(f"{bar.label}: the bar shows {bar.size:,} of {size:,} bytes")
+        raise LookupError(f"{bar.name}: the bar shows {bar.size:,} of {size:,} bytes")
     return bar
 
 
@@ -292,7 +278,7 @@ def _methods() -> str:
         "SavedModel": "saved-model",
         "SavedModel, Keras": "saved-model-keras",
     }
-    return bars("One pruned network, saved in every way", [_bar(label, f"{MLP}/stripped/{name}") for label, name in names.items()])
+    return bar_chart("One pruned network, saved in every way", [_bar(label, f"{MLP}/stripped/{name}") for label, name in names.items()])
 
 
 def _same_size() -> str:
@@ -302,7 +288,7 @@ def _same_size() -> str:
         for label, name in names.items()
         for stage, folder in (("original", "original"), ("pruned", "stripped"))
     ]
-    return bars("Before and after pruning: zeros take the place of weights", rows)
+    return bar_chart("Before and after pruning: zeros take the place of weights", rows)
 
 
 def _sparsity() -> str:
@@ -314,8 +300,11 @@ def _sparsity() -> str:
         ("TFLite int8", "tflite-dynamic-int8", "#e08a1e", ""),
         ("TFLite int8, sparse", "tflite-dynamic-int8-sparse", "#e08a1e", "7 4"),
     )
-    shown = [Line(label, color, [cell("cnn", method, level) for level in LEVELS], dashes) for label, method, color, dashes in drawn]
-    return lines("Bytes on disk against sparsity", [f"{100 * level:g} %" for level in LEVELS], "zeros among the pruned weights", shown)
+    shown = [
+        Line(label, tuple((level, float(cell("cnn", method, level))) for level in LEVELS), color, dashes)
+        for label, method, color, dashes in drawn
+    ]
+    return line_chart("Bytes on disk against sparsity", "zeros among the pruned weights", "bytes", shown)
 
 
 def _layers() -> str:
@@ -324,7 +313,7 @@ def _layers() -> str:
         for architecture, label in (("many-small-layers", "many small"), ("few-large-layers", "few large"))
         for method, name in (("h5-no-optimizer", "HDF5"), ("tflite-float32", "TFLite"), ("tflite-float32-sparse", "sparse"))
     ]
-    return bars("The same number of weights in many layers and in few, pruned", rows)
+    return bar_chart("The same number of weights in many layers and in few, pruned", rows)
 
 
 def _quantized() -> str:
@@ -335,7 +324,7 @@ def _quantized() -> str:
         _study_bar("int8, pruned", "cnn", "tflite-dynamic-int8", 0.8),
         _study_bar("int8, pruned, sparse", "cnn", "tflite-dynamic-int8-sparse", 0.8),
     ]
-    return bars("TFLite: quantized, pruned, both", rows)
+    return bar_chart("TFLite: quantized, pruned, both", rows)
 
 
 def _grown() -> str:
@@ -349,7 +338,7 @@ def _grown() -> str:
         _bar("TFLite int8", "pruned_levels/cnn-35/stripped/dynamic-int8.tflite"),
         _bar("TFLite int8, sparse", "pruned_levels/cnn-35/stripped/dynamic-int8-sparse.tflite"),
     ]
-    return bars("Files that pruning made larger", rows)
+    return bar_chart("Files that pruning made larger", rows)
 
 
 FIGURES: dict[str, Callable[[], str]] = {

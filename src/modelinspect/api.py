@@ -464,14 +464,6 @@ def measure_files(
     return measure(artifact, files, limits, progress, aspects)
 
 
-def measure_fully(artifact: Artifact, files: FileSet, *, limits: Limits | None = None, progress: Progress | None = None) -> Measurements:
-    """Measure all that rules look at in the weights of an artifact whose files are open. Raises `ModelInspectError`."""
-    from modelinspect.measure.facts import COMPARING
-    from modelinspect.measure.run import measure
-
-    return measure(artifact, files, limits, progress, COMPARING)
-
-
 def hidden_bytes(artifact: Artifact, files: FileSet, *, limits: Limits | None = None) -> HiddenReport:
     """Look for bytes that are not zero in the free space of an artifact whose files are open. Raises `ModelInspectError`."""
     from modelinspect.measure.free import find_hidden

@@ -14,7 +14,7 @@ from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact
 from modelinspect.measure.facts import Measurements, unmeasured
-from modelinspect.reports.blocks import Notes, by_title
+from modelinspect.reports.blocks import Notes
 from tests.support.artifacts import Build, pruned_network
 from tests.support.fixtures import fixture_path
 
@@ -82,7 +82,7 @@ def test_many_diagnostics_are_shown_in_part_and_the_severest_first() -> None:
     build.diagnostics.append(Diagnostic(Severity.ERROR, "the file is truncated", "made.h5", 99))
     build.region("", 4, RegionKind.UNATTRIBUTED)
     report = summarize(build.artifact())
-    notes = by_title(list(report.blocks()), "Trouble while reading")
+    notes = next(block for block in report.blocks() if isinstance(block, Notes) and block.title == "Trouble while reading")
     assert isinstance(notes, Notes)
     assert (notes.notes[0].text, len(notes.notes), notes.left_out) == ("the file is truncated", 10, 41)
     assert len(report.diagnostics) == 51

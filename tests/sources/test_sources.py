@@ -12,13 +12,13 @@ from modelinspect.core.tensors import Stream, WindowStep
 from modelinspect.errors import FormatError, LimitError, LocationError, SourceChangedError
 from modelinspect.sources.base import MemorySource, Source, WindowSource
 from modelinspect.sources.files import MemoryFiles
-from modelinspect.sources.local import LocalSource, MappedSource
+from modelinspect.sources.local import LocalSource
 from modelinspect.sources.opening import open_location
 
 DATA = bytes(range(256)) * 3
 
 
-@pytest.fixture(params=["memory", "local", "mapped", "window"])
+@pytest.fixture(params=["memory", "local", "window"])
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
     path = tmp_path / "data.bin"
     path.write_bytes(DATA)
@@ -27,8 +27,6 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
             return MemorySource(DATA)
         case "local":
             return LocalSource(path)
-        case "mapped":
-            return MappedSource(path)
         case _:
             return WindowSource(MemorySource(b"before" + DATA + b"after"), 6, len(DATA))
 

@@ -14,6 +14,7 @@ import numpy as np
 from modelinspect import api
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.tensors import Role
+from modelinspect.measure.facts import COMPARING
 from modelinspect.networks.channels.removal import Removal, find_removal
 
 Places = Mapping[str, list[dict[int, tuple[int, ...]]]]
@@ -24,7 +25,7 @@ WIDTHS = ("units", "filters", "output_dim")
 def removal_of(path: Path) -> tuple[Artifact, Removal | None]:
     """Ask the tool which channels an artifact can do without."""
     with api.opened(path) as (artifact, files):
-        return artifact, find_removal(artifact, files, api.measure_fully(artifact, files))
+        return artifact, find_removal(artifact, files, api.measure_files(artifact, files, aspects=COMPARING))
 
 
 def weight_bytes(artifact: Artifact) -> int:

@@ -12,6 +12,7 @@ from modelinspect.analyses.attribution import Ledger, attribute, label
 from modelinspect.analyses.rollup import Key, roll_up
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import NO_TENSOR
+from modelinspect.core.names import KEY_END
 from modelinspect.reports.categories import CATEGORIES
 from modelinspect.reports.pictures import Pictures, Ribbon, Tree
 
@@ -23,7 +24,6 @@ MOST_NODES = 1_500
 MOST_RUNS = 150_000
 """Runs of a ribbon; where there are more regions, small neighbours of one category are drawn as one."""
 
-_VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _BY_NAME = {str(category): category for category in CATEGORIES}
 
 
@@ -37,7 +37,7 @@ def draw_tree(ledger: Ledger) -> Tree:
     sizes: dict[tuple[str, ...], int] = defaultdict(int)
     for row in roll_up(ledger, (Key.CATEGORY, Key.LAYER, Key.TENSOR, Key.STRUCTURE)):
         category, layer, tensor, structure = row.values or (None, None, None, None)
-        place = (layer or "(no layer)", tensor.removesuffix(_VALUE_SUFFIX)) if tensor else (structure or "(no name)",)
+        place = (layer or "(no layer)", tensor.removesuffix(KEY_END)) if tensor else (structure or "(no name)",)
         path = (category or "", *place)
         for depth in range(len(path) + 1):
             sizes[path[:depth]] += row.size

@@ -8,9 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, SEQUENCE_LSTM, TRANSPOSE_CONV, Weights
+from modelinspect.conversion.forms.rewrite import Weights
 from modelinspect.conversion.keras.source import Source
-from modelinspect.conversion.operators import BATCH_MATMUL, EXPAND_DIMS, SPACE_TO_BATCH, WHILE
+from modelinspect.conversion.operators import (
+    BATCH_MATMUL,
+    CONV,
+    DEPTHWISE,
+    EXPAND_DIMS,
+    SEQUENCE_LSTM,
+    SPACE_TO_BATCH,
+    TRANSPOSE_CONV,
+    WHILE,
+)
 from modelinspect.conversion.predict import Form
 from modelinspect.conversion.tree import Node
 

@@ -7,8 +7,9 @@ from math import prod
 
 from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.forms.elements import Elements, elements_of
-from modelinspect.conversion.forms.rewrite import DENSIFY, DEQUANTIZE, FLOAT16, FLOAT32, INT8, Model, put_together, take_apart
+from modelinspect.conversion.forms.rewrite import Model, put_together, take_apart
 from modelinspect.conversion.keras.source import Source
+from modelinspect.conversion.operators import DENSIFY, DEQUANTIZE, FLOAT16, FLOAT32, INT8
 from modelinspect.conversion.tree import Node, Vector, read_tree
 from modelinspect.core.tensors import Tensor
 from modelinspect.formats.tflite.schema import schema

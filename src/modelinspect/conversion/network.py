@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from modelinspect.conversion.forms.rewrite import FLOAT32, INT32
+from modelinspect.conversion.operators import BOOL, FLOAT32, INT32
 from modelinspect.conversion.tree import Node
 from modelinspect.core.tensors import Tensor
 from modelinspect.measure.kept import Layout
@@ -24,7 +24,6 @@ UNKNOWN: Location = ()
 LATE = -1
 """The origin of constants that are made so late that, of equal ones, the first keeps its location."""
 Array = NDArray[np.float32]
-_BOOL = 6
 
 
 @dataclass(slots=True, eq=False)
@@ -161,7 +160,7 @@ def integers(values: int | Sequence[int], location: Location) -> Value:
 def booleans(values: NDArray[np.bool_], location: Location) -> Value:
     """Return a constant of truth values."""
     array = np.asarray(values, dtype=np.bool_)
-    return Value(array.shape, location, _BOOL, Constant(array.nbytes, array, key=array.tobytes()))
+    return Value(array.shape, location, BOOL, Constant(array.nbytes, array, key=array.tobytes()))
 
 
 def kernel(tensor: Tensor, layout: Layout, shape: tuple[int, ...], location: Location) -> Value:

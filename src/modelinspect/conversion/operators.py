@@ -1,4 +1,4 @@
-"""Number the operators and options of schema.fbs, and count what windows make of lengths."""
+"""Look up operators, element types and options in schema.fbs, and count what windows make of lengths."""
 
 from __future__ import annotations
 
@@ -9,70 +9,90 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.conversion.tree import Node
+from modelinspect.errors import InvariantError
+from modelinspect.formats.tflite.schema import schema
 
-ADD, AVERAGE_POOL, CONCATENATION, LOGISTIC, MAX_POOL, MUL, RELU, RELU6, RESHAPE = 0, 1, 2, 14, 17, 18, 19, 21, 22
-RESIZE_BILINEAR, SOFTMAX, TANH, PAD, TRANSPOSE, MEAN, SUB, DIV, STRIDED_SLICE, EXP, CAST = 23, 25, 28, 34, 39, 40, 41, 42, 45, 47, 53
-MAXIMUM, MINIMUM, GREATER, TRANSPOSE_CONV, EXPAND_DIMS, SUM, SHAPE, RSQRT, REDUCE_PROD, REDUCE_MAX, PACK = (
-    55,
-    57,
-    61,
-    67,
-    70,
-    74,
-    77,
-    76,
-    81,
-    82,
-    83,
+
+def codes(enum: str, names: str) -> tuple[int, ...]:
+    """Return the numbers of names in an enum of schema.fbs. Raises `KeyError` for a name that it does not have."""
+    numbers = {name: number for number, name in schema("model").enums[enum].items()}
+    return tuple(numbers[name] for name in names.split())
+
+
+ADD, AVERAGE_POOL, BATCH_MATMUL, CAST, CONCATENATION, CONV, DENSIFY, DEPTHWISE, DEQUANTIZE, DIV = codes(
+    "BuiltinOperator", "ADD AVERAGE_POOL_2D BATCH_MATMUL CAST CONCATENATION CONV_2D DENSIFY DEPTHWISE_CONV_2D DEQUANTIZE DIV"
 )
-RESIZE_NEAREST, LEAKY_RELU, SQUARED_DIFFERENCE, ELU, HARD_SWISH, SELECT_V2, BATCH_MATMUL, GELU = 97, 98, 99, 111, 117, 123, 126, 150
-PRELU, LOG, SQRT, NEG, ABS, SQUARE, SQUEEZE, BATCH_TO_SPACE, SPACE_TO_BATCH = 54, 73, 75, 59, 101, 92, 43, 37, 38
-SPLIT, LESS, SLICE, LOGICAL_AND, REVERSE, WHILE, FILL, TILE = 49, 58, 65, 86, 105, 119, 94, 69
-"""BuiltinOperator in schema.fbs."""
+ABS, BATCH_TO_SPACE, ELU, EXP, EXPAND_DIMS, FILL, FULLY_CONNECTED, GATHER, GELU, GREATER, HARD_SWISH = codes(
+    "BuiltinOperator", "ABS BATCH_TO_SPACE_ND ELU EXP EXPAND_DIMS FILL FULLY_CONNECTED GATHER GELU GREATER HARD_SWISH"
+)
+LEAKY_RELU, LESS, LOG, LOGICAL_AND, LOGISTIC, MAXIMUM, MAX_POOL, MEAN, MINIMUM, MUL, NEG, PACK, PAD, PRELU = codes(
+    "BuiltinOperator", "LEAKY_RELU LESS LOG LOGICAL_AND LOGISTIC MAXIMUM MAX_POOL_2D MEAN MINIMUM MUL NEG PACK PAD PRELU"
+)
+QUANTIZE, REDUCE_MAX, REDUCE_PROD, RELU, RELU6, RESHAPE, RESIZE_BILINEAR, RESIZE_NEAREST, REVERSE, RSQRT = codes(
+    "BuiltinOperator", "QUANTIZE REDUCE_MAX REDUCE_PROD RELU RELU6 RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 RSQRT"
+)
+SELECT_V2, SEQUENCE_LSTM, SHAPE, SLICE, SOFTMAX, SPACE_TO_BATCH, SPLIT, SQRT, SQUARE, SQUARED_DIFFERENCE, SQUEEZE = codes(
+    "BuiltinOperator",
+    "SELECT_V2 UNIDIRECTIONAL_SEQUENCE_LSTM SHAPE SLICE SOFTMAX SPACE_TO_BATCH_ND SPLIT SQRT SQUARE SQUARED_DIFFERENCE SQUEEZE",
+)
+STRIDED_SLICE, SUB, SUM, TANH, TILE, TRANSPOSE, TRANSPOSE_CONV, WHILE = codes(
+    "BuiltinOperator", "STRIDED_SLICE SUB SUM TANH TILE TRANSPOSE TRANSPOSE_CONV WHILE"
+)
+"""The operators that the converter writes, by the names that the rules use."""
+BOOL, FLOAT16, FLOAT32, INT8, INT16, INT32, INT64, UINT8 = codes("TensorType", "BOOL FLOAT16 FLOAT32 INT8 INT16 INT32 INT64 UINT8")
+"""Element types of tensors."""
 
-_OPTIONS: Mapping[int, tuple[str, int]] = {
-    ADD: ("AddOptions", 11),
-    AVERAGE_POOL: ("Pool2DOptions", 5),
-    BATCH_MATMUL: ("BatchMatMulOptions", 101),
-    CONCATENATION: ("ConcatenationOptions", 10),
-    DIV: ("DivOptions", 29),
-    EXP: ("ExpOptions", 33),
-    EXPAND_DIMS: ("ExpandDimsOptions", 52),
-    GELU: ("GeluOptions", 116),
-    HARD_SWISH: ("HardSwishOptions", 91),
-    LEAKY_RELU: ("LeakyReluOptions", 75),
-    MAX_POOL: ("Pool2DOptions", 5),
-    MEAN: ("ReducerOptions", 27),
-    MUL: ("MulOptions", 21),
-    NEG: ("NegOptions", 42),
-    PACK: ("PackOptions", 59),
-    PAD: ("PadOptions", 22),
-    REDUCE_MAX: ("ReducerOptions", 27),
-    REDUCE_PROD: ("ReducerOptions", 27),
-    RESIZE_BILINEAR: ("ResizeBilinearOptions", 15),
-    RESIZE_NEAREST: ("ResizeNearestNeighborOptions", 74),
-    SELECT_V2: ("SelectV2Options", 98),
-    SHAPE: ("ShapeOptions", 55),
-    SOFTMAX: ("SoftmaxOptions", 9),
-    STRIDED_SLICE: ("StridedSliceOptions", 32),
-    SUB: ("SubOptions", 28),
-    SUM: ("ReducerOptions", 27),
-    SPLIT: ("SplitOptions", 35),
-    TRANSPOSE_CONV: ("TransposeConvOptions", 49),
-    WHILE: ("WhileOptions", 93),
-    3: ("Conv2DOptions", 1),
-    4: ("DepthwiseConv2DOptions", 2),
-    9: ("FullyConnectedOptions", 8),
-    36: ("GatherOptions", 23),
-    44: ("UnidirectionalSequenceLSTMOptions", 71),
+_OPTIONS: Mapping[int, str] = {
+    ADD: "AddOptions",
+    AVERAGE_POOL: "Pool2DOptions",
+    BATCH_MATMUL: "BatchMatMulOptions",
+    CONCATENATION: "ConcatenationOptions",
+    CONV: "Conv2DOptions",
+    DEPTHWISE: "DepthwiseConv2DOptions",
+    DIV: "DivOptions",
+    EXP: "ExpOptions",
+    EXPAND_DIMS: "ExpandDimsOptions",
+    FULLY_CONNECTED: "FullyConnectedOptions",
+    GATHER: "GatherOptions",
+    GELU: "GeluOptions",
+    HARD_SWISH: "HardSwishOptions",
+    LEAKY_RELU: "LeakyReluOptions",
+    MAX_POOL: "Pool2DOptions",
+    MEAN: "ReducerOptions",
+    MUL: "MulOptions",
+    NEG: "NegOptions",
+    PACK: "PackOptions",
+    PAD: "PadOptions",
+    REDUCE_MAX: "ReducerOptions",
+    REDUCE_PROD: "ReducerOptions",
+    RESIZE_BILINEAR: "ResizeBilinearOptions",
+    RESIZE_NEAREST: "ResizeNearestNeighborOptions",
+    SELECT_V2: "SelectV2Options",
+    SEQUENCE_LSTM: "UnidirectionalSequenceLSTMOptions",
+    SHAPE: "ShapeOptions",
+    SOFTMAX: "SoftmaxOptions",
+    SPLIT: "SplitOptions",
+    STRIDED_SLICE: "StridedSliceOptions",
+    SUB: "SubOptions",
+    SUM: "ReducerOptions",
+    TRANSPOSE_CONV: "TransposeConvOptions",
+    WHILE: "WhileOptions",
 }
-"""The table of an operator's options and its number in the union BuiltinOptions; the others have none when the converter writes them."""
+"""The table of an operator's options; the others have none when the converter writes them."""
 
 
 def options(code: int, values: Mapping[str, int | float | bool]) -> tuple[Node | None, int]:
-    """Return the options of an operator."""
+    """Return the options of an operator, and the number of their table in the union BuiltinOptions.
+
+    Raises `InvariantError` for a field that the table does not have.
+    """
     table = _OPTIONS.get(code)
-    return (None, 0) if table is None else (Node(table[0], {**values}), table[1])
+    if table is None:
+        return None, 0
+    unknown = [name for name in values if name not in schema("model").tables[table].by_name]
+    if unknown:
+        raise InvariantError(f"{table} has no field {', '.join(unknown)}")
+    return Node(table, {**values}), schema("model").unions["BuiltinOptions"].index(table)
 
 
 def slid(length: int, window: int, stride: int, *, same: bool, dilation: int = 1) -> int:

@@ -22,13 +22,14 @@ from modelinspect.conversion.forms.rewrite import (
 )
 from modelinspect.conversion.forms.sparse import to_sparse
 from modelinspect.conversion.tree import Node, Vector
+from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.measure.compressors import GZIP_FRAME, Deflate
 from modelinspect.measure.kept import Kept
 from modelinspect.sources.base import Source
 
-CONVERSION = b"CONVERSION_METADATA"
-_RUNTIME = b"min_runtime_version", b"1.14.0".ljust(16, b"\0")
+CONVERSION = CONVERSION_METADATA.encode()
+_RUNTIME = MIN_RUNTIME_VERSION.encode(), b"1.14.0".ljust(16, b"\0")
 _HASH = 0x9E3779B97F4A7C15
 """Any number: that of a real model has as many bytes, and no order either."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from modelinspect.core import signatures
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import KIB
 from modelinspect.core.span import Span
@@ -17,7 +18,6 @@ from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source
 from modelinspect.sources.decompressed import Frame
 
-MAGIC = b"\x1f\x8b\x08"
 """What a gzip member begins with: the identification and the one method there is."""
 
 _TRAILER_SIZE = 8
@@ -79,7 +79,7 @@ def original_name(source: Source) -> str:
     """Return the file name that the first member's header states, empty where it says none. Raises `FormatError`."""
     data = source.read_at(0, min(_HEADER_LIMIT, source.size))
     cursor = Cursor(data, source.name, 0, "gzip member header")
-    cursor.expect(MAGIC)
+    cursor.expect(signatures.GZIP_DEFLATE)
     flags = cursor.u8()
     if not flags & _Flag.NAME:
         return ""
@@ -92,7 +92,7 @@ def original_name(source: Source) -> str:
 
 
 def _read_header(cursor: Cursor) -> int:
-    cursor.expect(MAGIC)
+    cursor.expect(signatures.GZIP_DEFLATE)
     flags = cursor.u8()
     cursor.skip(6)
     if flags & _Flag.EXTRA:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from struct import Struct
 
+from modelinspect.core import signatures
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import Cost
 from modelinspect.core.paths import PathId
@@ -29,13 +30,10 @@ from modelinspect.encodings.zip_headers import (
 from modelinspect.errors import Code, FormatError
 from modelinspect.sources.base import Source
 
-__all__ = ["LOCAL_HEADER", "Method", "ZipDirectory", "ZipMember", "find_end_record", "walk_zip"]
+__all__ = ["Method", "ZipDirectory", "ZipMember", "find_end_record", "walk_zip"]
 
-LOCAL_HEADER = b"PK\x03\x04"
 _DESCRIPTOR = b"PK\x07\x08"
-_CENTRAL_HEADER = b"PK\x01\x02"
 _DIGITAL_SIGNATURE = b"PK\x05\x05"
-_END_RECORD = b"PK\x05\x06"
 _ZIP64_LOCATOR = b"PK\x06\x07"
 _ZIP64_END_RECORD = b"PK\x06\x06"
 _LOCAL_HEADER_SIZE = 30
@@ -94,9 +92,9 @@ def find_end_record(source: Source) -> int | None:
     """Return the offset of the end of central directory record, None where there is none."""
     size = min(source.size, _END_RECORD_SIZE + _FULL_16)
     tail = source.read_at(source.size - size, size)
-    if size >= _END_RECORD_SIZE and tail[-_END_RECORD_SIZE:].startswith(_END_RECORD) and tail[-2:] == b"\0\0":
+    if size >= _END_RECORD_SIZE and tail[-_END_RECORD_SIZE:].startswith(signatures.ZIP_END) and tail[-2:] == b"\0\0":
         return source.size - _END_RECORD_SIZE
-    index = tail.rfind(_END_RECORD, 0, max(size - _END_RECORD_SIZE + len(_END_RECORD), 0))
+    index = tail.rfind(signatures.ZIP_END, 0, max(size - _END_RECORD_SIZE + len(signatures.ZIP_END), 0))
     return None if index < 0 else source.size - size + index
 
 
@@ -114,7 +112,7 @@ class _Walker:
             end = self._read_end()
         except FormatError as error:
             source = self._walk.source
-            if source.read_at(0, min(len(LOCAL_HEADER), source.size)) != LOCAL_HEADER:
+            if source.read_at(0, min(len(signatures.ZIP), source.size)) != signatures.ZIP:
                 raise
             self._survive(error.problem, error.offset, error.code)
             members, reach = self._scan()
@@ -220,7 +218,7 @@ class _Walker:
         """Return the entry with the offset of its local header: bytes put before the archive shift it, damage may not have."""
         if shift == 0:
             return entry
-        source, wanted = self._walk.source, LOCAL_HEADER
+        source, wanted = self._walk.source, signatures.ZIP
         for offset in (entry.header_offset + shift, entry.header_offset):
             if 0 <= offset <= source.size - len(wanted) and source.read_at(offset, len(wanted)) == wanted:
                 return replace(entry, header_offset=offset)
@@ -262,8 +260,8 @@ class _Walker:
         source.require(offset, _LOCAL_HEADER_SIZE, f"the local file header of {entry.name}")
         head = source.read_at(offset, min(_LOCAL_READ, source.size - offset))
         signature, _, flags, method, _, _, _, _, _, name_size, extra_size = _LOCAL.unpack_from(head)
-        if signature != LOCAL_HEADER:
-            raise FormatError(f"the local file header of {entry.name} must begin with {LOCAL_HEADER!r}", source.name, offset)
+        if signature != signatures.ZIP:
+            raise FormatError(f"the local file header of {entry.name} must begin with {signatures.ZIP!r}", source.name, offset)
         size = _LOCAL_HEADER_SIZE + name_size + extra_size
         if offset + size + entry.stored_size > limit:
             needed = size + entry.stored_size
@@ -311,7 +309,7 @@ class _Walker:
             head = source.read_at(offset, _LOCAL_HEADER_SIZE)
             signature, _, flags, method, _, _, crc, stored_size, size, name_size, extra_size = _LOCAL.unpack(head)
             begin = offset + _LOCAL_HEADER_SIZE + name_size + extra_size
-            if signature != LOCAL_HEADER or begin > source.size:
+            if signature != signatures.ZIP or begin > source.size:
                 break
             names = source.read_at(offset + _LOCAL_HEADER_SIZE, name_size + extra_size)
             name = decode_name(names[:name_size], flags)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from modelinspect.core import signatures
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.errors import Code
 
-_CENTRAL_HEADER = b"PK\x01\x02"
 _FULL_16 = 0xFFFF
 _FULL_32 = 0xFFFFFFFF
 
@@ -87,7 +87,7 @@ class Entry:
 
 def read_entry(cursor: Cursor) -> Entry:
     """Read a header of the central directory (4.3.12). Raises `FormatError`."""
-    cursor.expect(_CENTRAL_HEADER)
+    cursor.expect(signatures.ZIP_ENTRY)
     cursor.skip(4)
     flags, method = cursor.u16(), cursor.u16()
     cursor.skip(4)

@@ -22,10 +22,26 @@ from modelinspect.sources.files import FileSet
 _DOCUMENTS = 10_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What the public table of formats says of one; `docs/generate_reference.py` writes it.
+
+    ``names`` are those that artifacts of the format get, ``files`` what its files are called (Markdown), ``page`` the page on its
+    bytes, and ``limitations`` what valid files may have that is not read, one sentence each.
+    """
+
+    title: str
+    names: tuple[FormatName, ...]
+    files: tuple[str, ...]
+    page: str
+    limitations: tuple[str, ...] = ()
+
+
 class Format(Protocol):
     """An artifact format: one module, one name in the registry."""
 
     name: FormatName
+    about: About
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the files are of this format, from a few bytes or names."""

@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
+from modelinspect.core import signatures
 from modelinspect.core.limits import Limits
+from modelinspect.core.names import CONFIG_JSON, SAVED_MODELS, TFJS_MANIFEST, TFJS_MODEL
 from modelinspect.errors import FormatError, ModelInspectError, UnknownFormatError
 from modelinspect.formats.archives.format import ArchiveFormat
 from modelinspect.formats.base import Parsing
@@ -18,11 +20,10 @@ from modelinspect.sources.files import FileSet
 HEAD = 512
 """Bytes of a file that are read to see whether it may be a model."""
 
-_WHOLE = frozenset(("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"))
+_WHOLE = frozenset(SAVED_MODELS)
 """A folder with one of them is an artifact with everything in it."""
 _STEPS = frozenset(("_CHECKPOINT_METADATA", "orbax.checkpoint", "pytree.orbax-checkpoint", "manifest.ocdbt"))
 """Files in the folder of a step of an Orbax checkpoint."""
-_CONFIG = "config.json"
 _WITH_CONFIG = frozenset(
     (Part.KERAS_WEIGHTS, Part.KERAS_INDEX, Part.LEGACY_WEIGHTS, Part.LEGACY_INDEX, Part.SAFETENSORS, Part.SAFETENSORS_INDEX)
 )
@@ -32,7 +33,7 @@ _SUFFIXES = (
     *(".litertlm", ".safetensors", ".safetensors.index.json", ".mlirbc", ".stablehlo", ".gz", ".zip", ".tar", ".tgz"),
 )
 """Names of models: such a file is an artifact also where it is damaged, and then a row with its problem."""
-_DESCRIPTIONS = frozenset(("model.json", "weights_manifest.json"))
+_DESCRIPTIONS = frozenset((TFJS_MODEL, TFJS_MANIFEST))
 """What TensorFlow.js calls the files that list its weights."""
 _OTHERS = frozenset(
     (
@@ -61,8 +62,8 @@ _OTHERS = frozenset(
 """Suffixes of what is not a model: such files are not opened."""
 _SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-\d{5}\.safetensors|(?P<keras>.+)_\d{5}\.weights\.h5")
 _MAGIC: tuple[tuple[int, bytes], ...] = (
-    *((0, magic) for magic in (b"\x89HDF\r\n\x1a\n", b"LITERTLM", b"ML\xefR", b"PK\x03\x04", b"\x1f\x8b")),
-    *((4, b"TFL3"), (8, b"TFL3"), (257, b"ustar")),
+    *((0, magic) for magic in (signatures.HDF5, signatures.LITERTLM, signatures.MLIR, signatures.ZIP, signatures.GZIP)),
+    *((signatures.TFLITE_OFFSET, signatures.TFLITE), (8, signatures.TFLITE), (signatures.TAR_OFFSET, signatures.TAR)),
     *((0, b"node {"), (0, b"meta_info_def {"), (0, b"saved_model_schema_version"), (0, b"\x0a"), (0, b"\x08\x01\x12")),
 )
 """How the bytes of models begin; those of graphs may also begin something else, and are looked at more closely."""
@@ -94,7 +95,7 @@ def group(names: Iterable[str], recognize: Recognize | None = None) -> tuple[lis
 
 def _folders(paths: list[PurePosixPath]) -> set[PurePosixPath]:
     found = {path.parent for path in paths if path.name in _WHOLE}
-    configured = {path.parent for path in paths if path.name == _CONFIG}
+    configured = {path.parent for path in paths if path.name == CONFIG_JSON}
     found |= {path.parent for path in paths if path.parent in configured and part_of(path.name) in _WITH_CONFIG}
     for path in paths:
         if path.name in _STEPS:

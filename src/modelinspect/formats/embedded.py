@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from modelinspect.core.artifact import Document, DocumentKind
 from modelinspect.core.facts import Fact
+from modelinspect.core.names import KERAS_METADATA_MESSAGE
 from modelinspect.core.tensors import WindowStep
 from modelinspect.encodings.json_values import LongValue, ValueKind, long_values
 from modelinspect.encodings.protobuf import parse_message
@@ -22,7 +23,6 @@ LEAST = 1024
 """Shorter values are settings."""
 _MOST_TEXT = 64 << 20
 _MOST_VALUES = 1_000
-_KERAS_MESSAGE = "third_party.py.tf_keras.protobuf.SavedMetadata"
 _JSON = (DocumentKind.KERAS_CONFIG, DocumentKind.TFJS_MODEL)
 
 
@@ -57,7 +57,7 @@ def _texts(parsing: Parsing, document: Document) -> Iterator[tuple[bytes, int | 
             yield data, document.span.offset if document.data is None else None
             return
         end = 0
-        for node in parse_message(_KERAS_MESSAGE, data, document.stream.member).nodes:  # type: ignore[attr-defined]
+        for node in parse_message(KERAS_METADATA_MESSAGE, data, document.stream.member).nodes:  # type: ignore[attr-defined]
             text = node.metadata.encode()
             begin = data.find(text, end) if len(text) >= LEAST else -1
             if begin >= 0:

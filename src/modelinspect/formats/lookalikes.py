@@ -10,14 +10,15 @@ import re
 from collections.abc import Callable, Collection
 from posixpath import basename
 
+from modelinspect.core import signatures
 from modelinspect.core.limits import KIB, MIB
+from modelinspect.core.names import CONFIG_JSON, FINGERPRINT_PB, KERAS_METADATA_PB, SAVED_MODEL_PB
 from modelinspect.formats.base import Parsing
 from modelinspect.sources.base import Source
 
 _PICKLE = range(2, 6)
 """Versions of the pickle protocol that begin with their number."""
 _ET = re.compile(rb"ET\d\d")
-_MLIR = b"ML\xefR"
 _NEAR = 64 * KIB
 """Where the byte code of a program that jax.export wrote begins at the latest."""
 _CACHE_HEADER = 56
@@ -40,7 +41,7 @@ _MODELS = (".tflite", ".keras", ".litertlm", ".task", ".safetensors", ".h5", ".h
 def describe_name(name: str) -> str | None:
     """Return what a file is that its name gives away and its bytes do not."""
     base = basename(name)
-    if base in ("keras_metadata.pb", "fingerprint.pb"):
+    if base in (KERAS_METADATA_PB, FINGERPRINT_PB):
         return f"{base} of a SavedModel: inspect the folder that it is in"
     if base in ("header.pb", "data_spec.pb", "random_forest_header.pb", "gradient_boosted_trees_header.pb"):
         return "a part of a Yggdrasil decision forest (YDF, TF-DF): ydf.load_model reads its folder"
@@ -81,7 +82,9 @@ def describe_binary(source: Source, head: bytes) -> str | None:
         return _describe_versioned(head)
     if _FIRST_NODE.match(head):
         return _MEDIAPIPE
-    start = source.read_at(0, min(_NEAR, source.size)).find(_MLIR) if head[4:8] != b"TFL3" else -1
+    if head.startswith(signatures.TFLITE, signatures.TFLITE_OFFSET):
+        return None
+    start = source.read_at(0, min(_NEAR, source.size)).find(signatures.MLIR)
     if start > 0 and int.from_bytes(head[:4], "little") < start:
         return f"a function that jax.export serialized: its StableHLO begins at byte {start:,}, and that part can be inspected as .mlirbc"
     return None
@@ -161,7 +164,7 @@ def describe_folder(parsing: Parsing) -> str:
         return f"is {_CORE_ML}"
     if {"header.pb", "data_spec.pb"} <= bases:
         return "is a Yggdrasil decision forest (YDF, TF-DF): ydf.load_model reads it"
-    if "saved_model.pb" not in bases and bases & {"keras_metadata.pb", "fingerprint.pb"}:
+    if SAVED_MODEL_PB not in bases and bases & {KERAS_METADATA_PB, FINGERPRINT_PB}:
         return "is a SavedModel without saved_model.pb, which has its graph: get the folder again, whole"
     for suffix in _MODELS:
         found = next((name for name in names if name.endswith(suffix)), None)
@@ -169,6 +172,6 @@ def describe_folder(parsing: Parsing) -> str:
             return f"is a folder without saved_model.pb; inspect one of its files, such as {found}"
     if any(basename(name).startswith(("pytorch_model", "flax_model")) for name in names):
         return "is a folder with weights of PyTorch or Flax, which modelinspect never loads: save them as safetensors"
-    if "config.json" in bases:
+    if CONFIG_JSON in bases:
         return "is a folder with a configuration and no weights that are read"
     return f"is a folder of {len(names):,} file{'' if len(names) == 1 else 's'}, none of which is a model"

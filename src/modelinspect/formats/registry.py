@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import Artifact, DocumentKind
 from modelinspect.core.collector import paused_collector
 from modelinspect.core.limits import Limits
@@ -32,10 +33,10 @@ FORMATS: tuple[str, ...] = (
 
 
 _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x89HDF\r\n\x1a\n", "modelinspect.formats.keras.hdf5_file"),
-    (0, b"LITERTLM", "modelinspect.formats.litertlm"),
-    (4, b"TFL3", "modelinspect.formats.tflite"),
-    (0, b"ML\xefR", "modelinspect.formats.mlir"),
+    (0, signatures.HDF5, "modelinspect.formats.keras.hdf5_file"),
+    (0, signatures.LITERTLM, "modelinspect.formats.litertlm"),
+    (signatures.TFLITE_OFFSET, signatures.TFLITE, "modelinspect.formats.tflite"),
+    (0, signatures.MLIR, "modelinspect.formats.mlir"),
 )
 """First bytes that no other format has, and where: the module is asked at once, and the others are not even loaded."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from modelinspect.core import signatures
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.lookalikes import describe_binary, describe_folder, describe_name, describe_text
 
@@ -14,23 +15,23 @@ _KNOWN = (
 )
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file that is damaged"),
-    (4, b"TFL3", "a TFLite model that is damaged"),
+    (0, signatures.HDF5, "an HDF5 file that is damaged"),
+    (signatures.TFLITE_OFFSET, signatures.TFLITE, "a TFLite model that is damaged"),
     (0, b"\x89PNG\r\n\x1a\n", "a PNG image"),
     (0, b"\xff\xd8\xff", "a JPEG image"),
     (0, b"GIF8", "a GIF image"),
-    (0, b"%PDF-", "a PDF document"),
-    (0, b"PK\x03\x04", "a zip archive without a model in it"),
-    (0, b"PK\x05\x06", "an empty zip archive"),
-    (0, b"\x1f\x8b", "a gzip file without a model in it"),
-    (0, b"BZh", "a bzip2 file: decompress it first"),
-    (0, b"\xfd7zXZ\x00", "an xz file: decompress it first"),
-    (0, b"\x28\xb5\x2f\xfd", "a Zstandard file: decompress it first"),
+    (0, signatures.PDF, "a PDF document"),
+    (0, signatures.ZIP, "a zip archive without a model in it"),
+    (0, signatures.ZIP_END, "an empty zip archive"),
+    (0, signatures.GZIP, "a gzip file without a model in it"),
+    (0, signatures.BZIP2, "a bzip2 file: decompress it first"),
+    (0, signatures.XZ, "an xz file: decompress it first"),
+    (0, signatures.ZSTD, "a Zstandard file: decompress it first"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it first"),
-    (257, b"ustar", "a tar archive without a model in it"),
-    (0, b"\x7fELF", "an ELF program or library"),
-    (0, b"MZ", "a Windows program or library"),
-    (0, b"\x93NUMPY", "a NumPy array"),
+    (signatures.TAR_OFFSET, signatures.TAR, "a tar archive without a model in it"),
+    (0, signatures.ELF, "an ELF program or library"),
+    (0, signatures.WINDOWS, "a Windows program or library"),
+    (0, signatures.NUMPY, "a NumPy array"),
     (0, b"CDF\x01", "a netCDF file"),
     (0, b"CDF\x02", "a netCDF file"),
     (0, b"PAR1", "a Parquet file"),
@@ -85,7 +86,11 @@ def _by_structure(parsing: Parsing, name: str, head: bytes) -> str:
 
 def _model_in(head: bytes) -> str | None:
     """Return what model begins with these bytes, as an array in a program holds it."""
-    for offset, signature, what in ((4, b"TFL3", "a TFLite model"), (0, b"LITERTLM", "a LiteRT-LM file"), (0, b"\x89HDF", "an HDF5 file")):
+    for offset, signature, what in (
+        (signatures.TFLITE_OFFSET, signatures.TFLITE, "a TFLite model"),
+        (0, signatures.LITERTLM, "a LiteRT-LM file"),
+        (0, signatures.HDF5[:4], "an HDF5 file"),
+    ):
         if head[offset : offset + len(signature)] == signature:
             return what
     return None

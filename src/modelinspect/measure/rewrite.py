@@ -19,6 +19,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 from modelinspect.core.limits import MIB, Limits
+from modelinspect.core.names import MODEL_WEIGHTS, TOP_LEVEL_WEIGHTS
 from modelinspect.encodings.hdf5.checksum import lookup3
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.compressors import deflated_size
@@ -245,7 +246,7 @@ class _Copier:
                 new.attrs[name] = value
 
 
-_WEIGHTS, _TOP = "/model_weights", "/top_level_model_weights"
+_WEIGHTS, _TOP = f"/{MODEL_WEIGHTS}", f"/{TOP_LEVEL_WEIGHTS}"
 
 
 def _is_model(file: Any) -> bool:

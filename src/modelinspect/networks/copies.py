@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.names import WrapperName
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.causes import Cause
 
-_WRAPPED = re.compile(r"(?:^|/)(?:prune_low_magnitude|quantize_wrapper|cluster_weights)[^/]*/")
+_WRAPPED = re.compile(rf"(?:^|/)(?:{WrapperName.PRUNE}|{WrapperName.QUANTIZE}|{WrapperName.CLUSTER})[^/]*/")
 
 
 def duplicates(side: Subject) -> list[tuple[TensorId, ...]]:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from modelinspect.core.names import WrapperClass
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.measure.blocks import UnmeasurableError
 
 MODELS = frozenset({"Functional", "Model", "Sequential"})
 _INPUT = "InputLayer"
-_WRAPPERS = ("ClusterWeights", "PruneLowMagnitude", "QuantizeWrapper")
+_WRAPPERS = (WrapperClass.CLUSTER, WrapperClass.PRUNE, WrapperClass.QUANTIZE)
 _ROUNDS = 64
 _MOST_CALLS = 5_000
 Key = tuple[str, int]

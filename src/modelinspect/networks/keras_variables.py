@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.core.artifact import Artifact, Document, DocumentKind
+from modelinspect.core.names import KERAS_METADATA_MESSAGE, KEY_END, WrapperName
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.formats.keras.config import LayerConfig, model_config, read_json
@@ -18,8 +19,6 @@ from modelinspect.networks.keras_layers import unwrapped
 
 Array = NDArray[np.float32]
 Shape = tuple[int, ...]
-_KERAS_MESSAGE = "third_party.py.tf_keras.protobuf.SavedMetadata"
-_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _MOST = 10_000
 _SHORT = 1 << 20
 """Vectors of more elements are not read."""
@@ -63,7 +62,7 @@ def read_model(artifact: Artifact, reading: Reading) -> LayerConfig | None:
             if model is not None and model.children:
                 return model
         if document.kind is DocumentKind.KERAS_METADATA:
-            message = parse_message(_KERAS_MESSAGE, _bytes(reading, document), document.stream.member, document.span.offset)
+            message = parse_message(KERAS_METADATA_MESSAGE, _bytes(reading, document), document.stream.member, document.span.offset)
             for node in list(message.nodes)[:_MOST]:  # type: ignore[attr-defined]
                 model = model_config(read_json(node.metadata))
                 if model is not None and model.children and node.identifier.endswith(("_model", "_sequential", "_network")):
@@ -86,7 +85,7 @@ def parameters(artifact: Artifact, reading: Reading, model: LayerConfig | None) 
     for tensor in artifact.tensors:
         if tensor.role in (Role.WEIGHT, Role.STATISTIC) and tensor.storage is not Storage.INLINE:
             layer = tensor.layer or tensor.path.split("/")[0]
-            name = tensor.path.removesuffix(_VALUE).rpartition("/")[2].split(":")[0]
+            name = tensor.path.removesuffix(KEY_END).rpartition("/")[2].split(":")[0]
             values = values_of(tensor, reading) if len(tensor.shape) <= 1 or _is_pair(tensor, name) else None
             found.setdefault(layer, []).append(Parameter(name, tensor, values))
     return {layer: _named(many, classes.get(layer.rpartition("/")[2])) for layer, many in found.items()}
@@ -126,7 +125,7 @@ def values_of(tensor: Tensor, reading: Reading) -> Array | None:
 def parameters_of(many: Mapping[str, Sequence[Parameter]], where: str) -> Sequence[Parameter]:
     """Return the variables of the layer at a path, whatever its writer put around its name."""
     name = where.rpartition("/")[2]
-    for key in (where, f"prune_low_magnitude_{name}", name):
+    for key in (where, f"{WrapperName.PRUNE}_{name}", name):
         if key in many:
             return many[key]
     found = [each for key, each in many.items() if key.rpartition("/")[2] == name]

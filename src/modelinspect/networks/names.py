@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 
+from modelinspect.core.names import ATTRIBUTES, LAYER_DEPENDENCIES, MODEL_WEIGHTS, VARIABLE_VALUE, WrapperName
 from modelinspect.core.tensors import Tensor
 
-KEY_END = "/.ATTRIBUTES/VARIABLE_VALUE"
 """What the keys of a checkpoint's variables end in."""
-_DROPPED = frozenset(
-    ("", "model_weights", ".ATTRIBUTES", "VARIABLE_VALUE", "StatefulPartitionedCall", "layers", "_layer_checkpoint_dependencies", "vars")
-)
-_DECORATION = re.compile(r"^(?:(?:prune_low_magnitude|quant|cluster)_(?!(?:weights)?(?:_?\d+)?$))+")
+_DROPPED = frozenset(("", MODEL_WEIGHTS, ATTRIBUTES, VARIABLE_VALUE, "StatefulPartitionedCall", "layers", LAYER_DEPENDENCIES, "vars"))
+_DECORATION = re.compile(rf"^(?:(?:{WrapperName.PRUNE}|quant|cluster)_(?!(?:weights)?(?:_?\d+)?$))+")
 _TRACED = re.compile(r"^(__inference_.*?)_\d+$")
 _OUTPUT = re.compile(r":\d+$")
 _STORED = re.compile(r"(?:^|/)vars/(\d+)$")

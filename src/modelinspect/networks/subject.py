@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.limits import Limits
+from modelinspect.core.names import KEY_END
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.errors import InvariantError
 from modelinspect.measure.blocks import Reading
@@ -18,7 +19,7 @@ from modelinspect.measure.facts import Measurements, TensorMeasure
 from modelinspect.measure.free import HiddenReport
 from modelinspect.networks.channels.removal import Removal
 from modelinspect.networks.kernels import frozen_masks, is_kernel
-from modelinspect.networks.names import KEY_END, canonical_name, is_bias
+from modelinspect.networks.names import canonical_name, is_bias
 from modelinspect.reports.categories import Category
 from modelinspect.reports.wording import percent
 from modelinspect.sources.files import FileSet

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from modelinspect.core.artifact import Artifact, DocumentKind, FormatName
+from modelinspect.core.names import KEY_END, WrapperClass, WrapperName
 from modelinspect.core.tensors import Role
-from modelinspect.networks.names import KEY_END
 
 _TRACES = ("layer_call_and_return_conditional_losses", "layer_call_fn")
 
@@ -22,10 +22,10 @@ class Helpers(StrEnum):
 
 
 _WRAPPERS = {
-    "prune_low_magnitude": Helpers.PRUNING,
-    "cluster_weights": Helpers.CLUSTERING,
-    "quantize_wrapper": Helpers.QUANTIZATION,
-    "quantize_layer": Helpers.QUANTIZATION,
+    WrapperName.PRUNE: Helpers.PRUNING,
+    WrapperName.CLUSTER: Helpers.CLUSTERING,
+    WrapperName.QUANTIZE: Helpers.QUANTIZATION,
+    WrapperName.QUANTIZE_LAYER: Helpers.QUANTIZATION,
 }
 
 
@@ -90,7 +90,7 @@ def helpers_of(artifact: Artifact) -> Helpers:
     if any(name.endswith(("_min", "_max")) or name == "optimizer_step" for name in names):
         return Helpers.QUANTIZATION
     wrapped = artifact.facts.get("wrapped_layers")
-    return Helpers.PRUNING if names or (isinstance(wrapped, Mapping) and "PruneLowMagnitude" in wrapped) else Helpers.NONE
+    return Helpers.PRUNING if names or (isinstance(wrapped, Mapping) and WrapperClass.PRUNE in wrapped) else Helpers.NONE
 
 
 def is_in_archive(artifact: Artifact) -> bool:

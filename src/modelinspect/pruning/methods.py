@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
+from modelinspect.core.names import WEIGHTS_H5
 from modelinspect.pruning.engines import Engine
 from modelinspect.pruning.errors import JobError
 
@@ -53,7 +54,7 @@ def _tflite() -> Iterable[Method]:
 SAVING = (
     Method("h5", "model.h5", "model.save as HDF5, with the optimizer where there is one"),
     Method("h5-no-optimizer", "no-optimizer.h5", "model.save as HDF5 with include_optimizer=False"),
-    Method("weights-h5", "model.weights.h5", "model.save_weights as .weights.h5"),
+    Method("weights-h5", WEIGHTS_H5, "model.save_weights as .weights.h5"),
     Method("keras", "model.keras", "model.save as .keras"),
     Method("weights-h5-sharded", "weights-sharded", "model.save_weights as .weights.json with two shards", engines=(Engine.KERAS,)),
     Method("keras-int8", "int8.keras", "quantize('int8') of a copy, saved as .keras", engines=(Engine.KERAS,)),

@@ -10,7 +10,17 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import Severity
+from modelinspect.core.names import (
+    CONFIG_JSON,
+    KERAS_METADATA_PB,
+    LAYER_DEPENDENCIES,
+    METADATA_JSON,
+    SAVED_MODEL_PB,
+    WEIGHTS_H5,
+    WEIGHTS_INDEX,
+)
 from modelinspect.errors import ModelInspectError
 from modelinspect.formats.registry import parse
 from modelinspect.networks.subject import Subject
@@ -20,13 +30,11 @@ from modelinspect.sources.files import FileSet, MemoryFiles
 from modelinspect.sources.opening import open_location
 
 MAX_CONFIG = 256 * 2**20
-CONFIG = "config.json"
 HARMLESS_TO_LOAD = frozenset(("asset-code", "checksum", "hidden-content", "print-operator", "trailing-data"))
 """Findings of lint that are worth a warning, but about nothing that a loader runs, reads or writes."""
 TRUSTED_PACKAGES = frozenset(("builtins", "keras", "tensorflow_model_optimization", "tf_keras"))
 """Packages that a configuration may name: of these lint judges each name."""
 UNCHECKED = "it cannot be checked: "
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class ModelKind(StrEnum):
@@ -60,14 +68,14 @@ def look_at(place: Path) -> ModelFile:
     if not place.exists():
         raise JobError(f"{place}: no such file, and no architecture of that name")
     if place.is_dir():
-        return _unpacked(place) if (place / CONFIG).is_file() else _saved_model(place)
+        return _unpacked(place) if (place / CONFIG_JSON).is_file() else _saved_model(place)
     if place.name.endswith((".weights.h5", ".weights.json")):
         return _weights(place)
     with place.open("rb") as stream:
         start = stream.read(8)
-    if start == HDF5_SIGNATURE:
+    if start == signatures.HDF5:
         return _hdf5(place)
-    if start[:4] == b"PK\x03\x04":
+    if start[:4] == signatures.ZIP:
         return _keras_zip(place)
     raise PruningError(f"{place}: not a Keras model: neither HDF5, .keras nor a SavedModel directory")
 
@@ -101,7 +109,7 @@ def _unsafe_at(place: Path) -> tuple[str, ...]:
 
 def config_beside(place: Path) -> Path:
     """Return where the configuration of a file of weights is: beside it, as in an unpacked ``.keras``."""
-    return place.parent / CONFIG
+    return place.parent / CONFIG_JSON
 
 
 def refuse_foreign(place: Path, model: ModelFile) -> None:
@@ -112,9 +120,9 @@ def refuse_foreign(place: Path, model: ModelFile) -> None:
 
 
 def _unpacked(place: Path) -> ModelFile:
-    weights = next((place / name for name in ("model.weights.h5", "model.weights.json") if (place / name).is_file()), None)
+    weights = next((place / name for name in (WEIGHTS_H5, WEIGHTS_INDEX) if (place / name).is_file()), None)
     if weights is None:
-        raise PruningError(f"{place}: a folder with {CONFIG}, without model.weights.h5 or model.weights.json beside it")
+        raise PruningError(f"{place}: a folder with {CONFIG_JSON}, without model.weights.h5 or model.weights.json beside it")
     return _weights(weights)
 
 
@@ -122,19 +130,19 @@ def _weights(place: Path) -> ModelFile:
     config = config_beside(place)
     if not config.is_file():
         raise PruningError(
-            f"{place}: has only weights and no configuration of the network; put the {CONFIG} of the .keras file beside it, "
+            f"{place}: has only weights and no configuration of the network; put the {CONFIG_JSON} of the .keras file beside it, "
             "or save the whole model with model.save"
         )
     if config.stat().st_size > MAX_CONFIG:
         raise PruningError(f"{config}: {config.stat().st_size:,} bytes are too many for a configuration")
-    metadata = place.parent / "metadata.json"
+    metadata = place.parent / METADATA_JSON
     try:
         noted = metadata.read_bytes() if metadata.is_file() else b"{}"
         version = json.loads(noted).get("keras_version", "")
         text = config.read_text(encoding="utf-8")
     except (ValueError, AttributeError, RecursionError) as problem:
         raise PruningError(f"{place.parent}: its configuration is not JSON: {_first_line(problem)}") from problem
-    beside = MemoryFiles({CONFIG: text.encode(), "metadata.json": noted}, location=str(place.parent))
+    beside = MemoryFiles({CONFIG_JSON: text.encode(), METADATA_JSON: noted}, location=str(place.parent))
     code = (*unsafe_content(beside), *_unsafe_at(place))
     return _judged(config, ModelKind.WEIGHTS, text, version if isinstance(version, str) else "", code)
 
@@ -145,7 +153,7 @@ def _hdf5(place: Path) -> ModelFile:
     try:
         with h5py.File(place, "r") as file:
             config, version = _text(file.attrs.get("model_config")), _text(file.attrs.get("keras_version"))
-            weights_alone = config is None and ("layer_names" in file.attrs or "layers" in file or "_layer_checkpoint_dependencies" in file)
+            weights_alone = config is None and ("layer_names" in file.attrs or "layers" in file or LAYER_DEPENDENCIES in file)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as problem:
         raise PruningError(f"{place}: a damaged HDF5 file: {_first_line(problem)}") from problem
     if config is None:
@@ -159,7 +167,7 @@ def _hdf5(place: Path) -> ModelFile:
 def _keras_zip(place: Path) -> ModelFile:
     try:
         with zipfile.ZipFile(place) as archive:
-            config, metadata = _member(archive, "config.json"), _member(archive, "metadata.json")
+            config, metadata = _member(archive, CONFIG_JSON), _member(archive, METADATA_JSON)
         version = json.loads(metadata).get("keras_version", "")
     except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, OSError, EOFError, RecursionError, NotImplementedError) as problem:
         raise PruningError(f"{place}: not a whole .keras file: {_first_line(problem)}") from problem
@@ -167,12 +175,12 @@ def _keras_zip(place: Path) -> ModelFile:
 
 
 def _saved_model(place: Path) -> ModelFile:
-    graph_file, metadata_file = place / "saved_model.pb", place / "keras_metadata.pb"
+    graph_file, metadata_file = place / SAVED_MODEL_PB, place / KERAS_METADATA_PB
     if not graph_file.is_file():
         raise PruningError(f"{place}: a directory without saved_model.pb: not a SavedModel")
     graph = graph_file.read_bytes()
     metadata = metadata_file.read_bytes() if metadata_file.is_file() else b""
-    if not metadata and b'"class_name"' not in graph:
+    if not metadata and signatures.KERAS_CONFIG not in graph:
         raise PruningError(
             f"{place}: a SavedModel without Keras metadata (keras_metadata.pb): only a graph cannot be wrapped; give the Keras file"
         )

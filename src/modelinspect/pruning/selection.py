@@ -38,11 +38,6 @@ class Selection(Struct, frozen=True):
     exclude: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
 
-    @property
-    def chooses_all(self) -> bool:
-        """Return whether nothing is left out on purpose."""
-        return not (self.layers or self.exclude or self.types)
-
 
 class Pattern(Struct, frozen=True):
     """How zeros are arranged: single elements, blocks of ``block_size``, or ``m`` zeros in every ``n`` elements.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from modelinspect.pruning.charts import Bar, Line, bar_chart, line_chart
 from modelinspect.pruning.engines import Engine
-from modelinspect.pruning.study_charts import Bar, Line, bar_chart, line_chart
 from modelinspect.pruning.study_tables import CATEGORIES, Row, values
 
 SHOWN = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -187,11 +187,3 @@ class Dump:
 
 Block = Heading | Bars | Steps | Table | Notes | Lines | Commands | Dump
 """Everything that a report can show."""
-
-
-def by_title(blocks: Sequence[Block], title: str) -> Block:
-    """Return the block with a title. Raises `KeyError`."""
-    for block in blocks:
-        if not isinstance(block, Heading | Lines) and block.title == title:
-            return block
-    raise KeyError(title)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelinspect.core.limits import MIB
+from modelinspect.core.names import CONFIG_JSON, WEIGHTS_H5
 from modelinspect.formats.keras.config import read_json
 from modelinspect.measure.rewrite import ZIP_ERRORS, as_file
 from modelinspect.shrinking.hdf5 import record_dropped, stripped, write
@@ -23,7 +24,6 @@ from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 from modelinspect.sources.local import LocalSource
 
-_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _CONFIG_MOST = 64 * MIB
 
 
@@ -98,7 +98,7 @@ class _Shrinking:
             try:
                 survey(source, self._job.work.limits)
                 how = self._how
-                if self._job.work.drops(Drop.TRAINING) and name == _WEIGHTS:
+                if self._job.work.drops(Drop.TRAINING) and name == WEIGHTS_H5:
                     self._strip = strip_store(source, self._config)
                     how = stripped(how, self._strip)
                 tally = write(source, target, how, self._job.work.tick)
@@ -115,21 +115,21 @@ class _Shrinking:
 
     def _drop_training(self, members: Mapping[str, int]) -> None:
         """Take wrappers and the training configuration out of the model's configuration. Raises `NotShrinkableError`."""
-        if _WEIGHTS not in members:
-            raise NotShrinkableError(f"{self._job.primary}: training state is dropped from {_WEIGHTS} only, which it does not have")
-        if members.get(_CONFIG, _CONFIG_MOST + 1) > _CONFIG_MOST:
-            raise NotShrinkableError(f"{self._job.primary}: has no {_CONFIG} that can be read")
-        old, new = self._scratch / "config.json", self._scratch / "config.new"
-        self._archive.extract(_CONFIG, old)
+        if WEIGHTS_H5 not in members:
+            raise NotShrinkableError(f"{self._job.primary}: training state is dropped from {WEIGHTS_H5} only, which it does not have")
+        if members.get(CONFIG_JSON, _CONFIG_MOST + 1) > _CONFIG_MOST:
+            raise NotShrinkableError(f"{self._job.primary}: has no {CONFIG_JSON} that can be read")
+        old, new = self._scratch / CONFIG_JSON, self._scratch / "config.new"
+        self._archive.extract(CONFIG_JSON, old)
         self._config = read_json(old.read_bytes())
         bare, _ = unwrapped(self._config)
         if not isinstance(bare, dict):
-            raise NotShrinkableError(f"{self._job.primary}: its {_CONFIG} cannot be read")
+            raise NotShrinkableError(f"{self._job.primary}: its {CONFIG_JSON} cannot be read")
         left = {key: value for key, value in bare.items() if key != "compile_config"}
         if left == self._config:
             return
         new.write_text(json.dumps(left), encoding="utf-8")
-        self._archive.replaced[_CONFIG] = new
+        self._archive.replaced[CONFIG_JSON] = new
         self._job.work.changed_documents = True
 
 

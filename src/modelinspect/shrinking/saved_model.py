@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from modelinspect.core.names import FINGERPRINT_PB
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.shrinking.bundle import Bundle, digest, read_bundle, shard_names, write_bundle
 from modelinspect.shrinking.farmhash import fingerprint64
@@ -14,7 +15,6 @@ from modelinspect.shrinking.zip_files import copy_source
 from modelinspect.sources.files import FileSet
 
 _VARIABLES = "variables/variables.index"
-_FINGERPRINT = "fingerprint.pb"
 
 _STAYS = (
     "--drop training drops nothing here: save and restore operators of the graph, or the object graph, name the optimizer state too; "
@@ -30,9 +30,9 @@ def shrink_saved_model(job: Job) -> Witness:
         raise NotShrinkableError("it has no variables")
     bundle = _rewrite(job, _VARIABLES)
     copied = _copy_others(job, {_VARIABLES, *shard_names(job.files, bundle.prefix)})
-    if _FINGERPRINT in copied:
+    if FINGERPRINT_PB in copied:
         _write_fingerprint(job.folder)
-        copied.remove(_FINGERPRINT)
+        copied.remove(FINGERPRINT_PB)
     return _witness(job, [bundle], copied)
 
 
@@ -72,8 +72,8 @@ def _copy_others(job: Job, replaced: set[str]) -> list[str]:
 
 def _write_fingerprint(folder: Path) -> None:
     """Bring the hash of the variables' index up to date (tensorflow/cc/saved_model/fingerprinting_utils.cc)."""
-    path = folder / _FINGERPRINT
-    found = parse_message("FingerprintDef", path.read_bytes(), _FINGERPRINT)
+    path = folder / FINGERPRINT_PB
+    found = parse_message("FingerprintDef", path.read_bytes(), FINGERPRINT_PB)
     found.checkpoint_hash = fingerprint64((folder / _VARIABLES).read_bytes())  # type: ignore[attr-defined]
     path.write_bytes(found.SerializeToString(deterministic=True))
 

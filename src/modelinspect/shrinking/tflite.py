@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from modelinspect.core.limits import MIB
+from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION, MODEL_METADATA, REDUCED_PRECISION
 from modelinspect.encodings.zip import find_end_record
 from modelinspect.formats.tflite.lookup import DECODE
 from modelinspect.formats.tflite.schema import schema
@@ -21,7 +22,7 @@ from modelinspect.sources.files import FileSet
 
 _APART = frozenset({"Model", "SubGraph", "Tensor", "Operator", "OperatorCode", "Buffer", "Metadata", "SignatureDef"}) | {"Buffer.data"}
 """Tables and vectors that stand for themselves, even where two are equal; `share_buffers` decides about the bytes of buffers."""
-_KNOWN_METADATA = frozenset({"min_runtime_version", "CONVERSION_METADATA", "TFLITE_METADATA", "reduced_precision_support"})
+_KNOWN_METADATA = frozenset({MIN_RUNTIME_VERSION, CONVERSION_METADATA, MODEL_METADATA, REDUCED_PRECISION})
 """Metadata that name no tensor by its number."""
 
 _INT8, _DENSIFY = 9, 124

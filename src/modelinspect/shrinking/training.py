@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from modelinspect.core.names import MODEL_WEIGHTS, OPTIMIZER_WEIGHTS, WrapperClass, WrapperName
 from modelinspect.core.tensors import Role
 from modelinspect.formats.keras.config import LayerConfig, model_config, read_json
 from modelinspect.formats.keras.store import store_paths
@@ -20,10 +21,10 @@ from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.shrinking.unwrapping import unwrapped
 from modelinspect.sources.base import Source
 
-_OF_TRAINING = frozenset({"optimizer", "_optimizer", "optimizer_weights", "metrics", "_metrics"})
+_OF_TRAINING = frozenset({"optimizer", "_optimizer", OPTIMIZER_WEIGHTS, "metrics", "_metrics"})
 _METRICS = frozenset({"metrics", "_metrics"})
 _HELPERS = frozenset({"mask", "threshold", "pruning_step"})
-_PREFIX = "prune_low_magnitude_"
+_PREFIX = f"{WrapperName.PRUNE}_"
 _LISTS = re.compile(r"(layer_names|weight_names)\d*")
 """Keras cuts lists that are too long for one attribute into several (layer_names0, layer_names1, ...)."""
 
@@ -92,7 +93,7 @@ def strip_model(source: Source) -> Strip:
             if isinstance(config, str | bytes):
                 bare, strip.names = unwrapped(read_json(config), legacy=True)
                 strip.config = json.dumps(bare) if strip.names else None
-            base = "/model_weights" if "model_weights" in file else ""
+            base = f"/{MODEL_WEIGHTS}" if MODEL_WEIGHTS in file else ""
             _strip_layers(file[base or "/"], base, strip)
     except H5_ERRORS as error:
         raise NotShrinkableError(f"{source.name}: the HDF5 library does not read it: {error}") from error
@@ -188,4 +189,4 @@ def _above(path: str) -> list[str]:
 
 
 def _is_wrapper(layer: LayerConfig) -> bool:
-    return layer.class_name.rpartition(">")[2] == "PruneLowMagnitude"
+    return layer.class_name.rpartition(">")[2] == WrapperClass.PRUNE

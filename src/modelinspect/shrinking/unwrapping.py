@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_WRAPPER = "PruneLowMagnitude"
+from modelinspect.core.names import WrapperClass
+
 _NESTING = 50
 _NOT_LEGACY = ("module", "registered_name", "build_config")
 
@@ -28,7 +29,12 @@ def _without_wrappers(value: Any, names: dict[str, str], legacy: bool, depth: in
     if not isinstance(value, dict):
         return value
     name, config = value.get("class_name"), value.get("config")
-    if isinstance(name, str) and name.rpartition(">")[2] == _WRAPPER and isinstance(config, dict) and isinstance(config.get("layer"), dict):
+    if (
+        isinstance(name, str)
+        and name.rpartition(">")[2] == WrapperClass.PRUNE
+        and isinstance(config, dict)
+        and isinstance(config.get("layer"), dict)
+    ):
         inner = {key: item for key, item in config["layer"].items() if not (legacy and key in _NOT_LEGACY)}
         told = inner.get("config")
         own = told.get("name") if isinstance(told, dict) else None

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from modelinspect.core import signatures
 from modelinspect.core.limits import KIB, MIB, Cost, Limits
 from modelinspect.core.span import Span
 from modelinspect.errors import Code, FormatError, LimitError
@@ -34,7 +35,6 @@ class Codec(StrEnum):
 _WINDOW_BITS = {Codec.DEFLATE: -15, Codec.GZIP: 31, Codec.ZLIB: 15}
 _RESUMED = frozenset(_WINDOW_BITS)
 """Decoders whose state can be kept; the others begin anew where something is read again."""
-_GZIP_MAGIC = b"\x1f\x8b"
 _INPUT = 16 * KIB
 _SMALL_INPUT = 512
 _CRUMB = 8
@@ -345,7 +345,7 @@ class _Decoder:
         """Note the stream that has ended, and begin the next one where gzip members follow each other."""
         run, begin = self._run, self._frame_begin
         self.frames.append(Frame(Span(begin, self.consumed - begin), self._frame_logical))
-        self.ended = run.codec is not Codec.GZIP or bytes(self._peek(len(_GZIP_MAGIC))) != _GZIP_MAGIC
+        self.ended = run.codec is not Codec.GZIP or bytes(self._peek(len(signatures.GZIP))) != signatures.GZIP
         if not self.ended:
             self._frame_begin, self._frame_logical = self.consumed, self.produced
             self._inflater = _inflater(run.codec)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from modelinspect.core.limits import Limits
+from modelinspect.core.names import SAVED_MODELS
 from modelinspect.core.tensors import DecompressStep, Stream, WindowStep
 from modelinspect.errors import LocationError
 from modelinspect.sources.base import MemorySource, Source, WindowSource
@@ -24,7 +25,6 @@ from modelinspect.sources.zstd import ZSTD, open_zstd
 _OPEN_DECODERS = 4
 
 
-_SAVED_MODELS = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 _VARIABLES = "variables"
 _OPEN_FILES = 64
 """Files of a folder that are held open; a process may have a thousand or less."""
@@ -176,7 +176,7 @@ class LocalFiles(FileSet):
             path, mode = index, index.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise LocationError(f"{path}: is neither a file nor a directory")
-        if path.name in _SAVED_MODELS and (path.parent / _VARIABLES).is_dir():  # the graph of a SavedModel stands for its folder
+        if path.name in SAVED_MODELS and (path.parent / _VARIABLES).is_dir():  # the graph of a SavedModel stands for its folder
             path = path.parent
             mode = path.stat().st_mode
         self._folder = path if stat.S_ISDIR(mode) else path.parent

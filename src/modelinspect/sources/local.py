@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 from pathlib import Path
@@ -85,32 +84,3 @@ class LocalSource(Source):
 
     def __del__(self) -> None:
         self.close()
-
-
-class MappedSource(Source):
-    """A file mapped into memory, for files that nothing changes: a mapped file that shrinks ends the process."""
-
-    __slots__ = ("_map", "name", "size")
-
-    def __init__(self, path: Path, name: str | None = None) -> None:
-        self.name = path.name if name is None else name
-        try:
-            with path.open("rb") as file:
-                self.size = os.fstat(file.fileno()).st_size
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else None
-        except OSError as error:
-            raise LocationError(f"{path}: cannot be opened: {error.strerror}") from error
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        self.require(offset, size)
-        return self._map[offset : offset + size] if self._map is not None else b""
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        self.require(offset, len(buffer))
-        if self._map is not None:
-            buffer[:] = memoryview(self._map)[offset : offset + len(buffer)]
-
-    def close(self) -> None:
-        if self._map is not None:
-            self._map.close()
-            self._map = None

@@ -5,13 +5,13 @@ Specification: RFC 8878. A frame may give its decoded size; where it does not, i
 
 from __future__ import annotations
 
+from modelinspect.core import signatures
 from modelinspect.core.limits import KIB, MIB, Limits
 from modelinspect.errors import FormatError, LimitError
 from modelinspect.sources.base import MemorySource, Source
 
 ZSTD = "zstd"
 """The codec's name in streams and extents."""
-MAGIC = b"\x28\xb5\x2f\xfd"
 _BLOCK = 128 * KIB
 _RLE = 1
 _EXPANSION = 256
@@ -21,7 +21,7 @@ _SMALL = MIB
 
 def bound_size(data: bytes) -> int:
     """Return the decoded size that a frame gives, or else the most that its blocks can decode to. Raises `FormatError`."""
-    if data[:4] != MAGIC or len(data) < 6:
+    if data[:4] != signatures.ZSTD or len(data) < 6:
         raise FormatError("no Zstandard frame begins here")
     descriptor = data[4]
     is_single = descriptor >> 5 & 1

@@ -49,7 +49,7 @@ def test_every_field_is_tensorflows(name: str) -> None:
         mine = ours.fields[field.number]
         assert mine.repeated == field.is_repeated, field.full_name
         is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
-        assert mine.is_map == is_map, field.full_name
+        assert (mine.message is not None and mine.message.is_entry) == is_map, field.full_name
         if is_map:
             assert mine.message is not None
             entry = field.message_type.fields_by_number

@@ -14,6 +14,7 @@ import pytest
 
 from modelinspect import api
 from modelinspect.errors import ModelInspectError
+from modelinspect.measure.facts import COMPARING
 from modelinspect.networks.channels.removal import Removal, find_removal
 from tests.support.fixtures import fixture_path
 from tests.support.surgery import removal_of
@@ -140,7 +141,7 @@ def test_damaged_files_give_an_answer_or_an_error_of_ours(name: str, tmp_path: P
         path.write_bytes(data)
         try:
             with api.opened(path) as (artifact, files):
-                found = find_removal(artifact, files, api.measure_fully(artifact, files))
+                found = find_removal(artifact, files, api.measure_files(artifact, files, aspects=COMPARING))
         except ModelInspectError:
             continue
         answers += found is not None

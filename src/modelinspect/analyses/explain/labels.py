@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.names import ATTRIBUTES, VARIABLE_VALUE
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.networks.copies import duplicate_cause, duplicates
 from modelinspect.networks.kernels import frozen_masks
@@ -63,7 +64,7 @@ def _helper_cause(side: Subject) -> Cause:
 
 def _bookkeeping(tensor: Tensor) -> Cause | None:
     """Return what a variable that is not part of the model is for: metrics and counters."""
-    parts = [part for part in tensor.path.split("/") if part not in (".ATTRIBUTES", "VARIABLE_VALUE")]
+    parts = [part for part in tensor.path.split("/") if part not in (ATTRIBUTES, VARIABLE_VALUE)]
     if not _METRICS.isdisjoint(parts):
         return Cause.TRAINING_CONFIG
     return Cause.METADATA if parts and parts[-1] in _COUNTERS else None

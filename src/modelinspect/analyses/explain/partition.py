@@ -16,6 +16,7 @@ from modelinspect.analyses.explain.paths import path_cause
 from modelinspect.analyses.rollup import structure
 from modelinspect.core.artifact import FormatName, Member
 from modelinspect.core.bytemap import KINDS, NO_TENSOR, ByteMap, Columns, RegionKind, TensorId
+from modelinspect.core.names import FINGERPRINT_PB, KERAS_METADATA_PB
 from modelinspect.core.paths import PathId, PathTable
 from modelinspect.core.tensors import Storage
 from modelinspect.networks.subject import Subject
@@ -153,7 +154,7 @@ def _structure_shares(
         yield Share(owner or path_cause(format, kind, parts), key, size)
 
 
-_SAID = frozenset(("keras_metadata.pb", "fingerprint.pb"))
+_SAID = frozenset((KERAS_METADATA_PB, FINGERPRINT_PB))
 """Members whose structures have names that say little without theirs."""
 
 _OWNED = frozenset((RegionKind.CONTAINER, RegionKind.METADATA, RegionKind.FREE, RegionKind.QUANTIZATION))

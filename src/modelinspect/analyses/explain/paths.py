@@ -7,12 +7,13 @@ from typing import assert_never
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.names import OBJECT_GRAPH_KEY
 from modelinspect.formats.embedded import PATH_PART
 from modelinspect.reports.causes import Cause
 
 _ALIGNED = ("padding", "alignment")
 _TRAILING = ("trailing", "after the end")
-_OBJECT_GRAPH = ("object_graph_def", "TrackableObjectGraph", "_CHECKPOINTABLE_OBJECT_GRAPH", "SavedObjectGraph")
+_OBJECT_GRAPH = ("object_graph_def", "TrackableObjectGraph", OBJECT_GRAPH_KEY, "SavedObjectGraph")
 _TRAINING = ("training_config", "compile_config")
 _FUNCTIONS = ("library", "function_library")
 

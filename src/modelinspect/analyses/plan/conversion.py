@@ -12,6 +12,7 @@ from modelinspect.conversion.keras.source import Source, keras_source
 from modelinspect.conversion.predict import Form, gzipped_size, predict
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.limits import MIB
+from modelinspect.core.names import WrapperName
 from modelinspect.core.tensors import Role
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
@@ -208,7 +209,7 @@ def _the_model(artifact: Artifact) -> str:
 
 def _is_wrapped(planning: Planning) -> bool:
     """Return whether tfmot wraps layers: what is converted is then what is left once they are unwrapped."""
-    return any("prune_low_magnitude" in tensor.path for tensor in planning.subject.of_role(Role.PRUNING))
+    return any(WrapperName.PRUNE in tensor.path for tensor in planning.subject.of_role(Role.PRUNING))
 
 
 def _notes(form: Form, source: Source) -> Iterator[str]:

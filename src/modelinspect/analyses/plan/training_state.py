@@ -12,6 +12,7 @@ from typing import Any
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
 from modelinspect.core.artifact import Document, DocumentKind, FormatName
+from modelinspect.core.names import CONFIG_JSON, MODEL_WEIGHTS, OPTIMIZER_WEIGHTS, WEIGHTS_H5, WrapperClass, WrapperName
 from modelinspect.core.tensors import DecompressStep, Role, Stream, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.formats.keras.config import read_json
@@ -22,9 +23,8 @@ from modelinspect.networks.writers import keras_module
 from modelinspect.remedies import Advice
 from modelinspect.remedies.choose import without_helpers, without_optimizer
 
-_WRAPPER = "prune_low_magnitude"
 _HELPERS = ("mask", "threshold", "pruning_step")
-_OF_TRAINING = ("optimizer", "optimizer_weights", "metrics", "_metrics")
+_OF_TRAINING = ("optimizer", OPTIMIZER_WEIGHTS, "metrics", "_metrics")
 _STATE, _COUNTER = "checkpoint", "save_counter"
 """What a manager of checkpoints adds: the file that names the last one, and how many there were."""
 _DEEPEST = 50
@@ -84,7 +84,9 @@ def _find(planning: Planning) -> Iterator[Outcome]:
 def has_pruning_wrappers(planning: Planning) -> bool:
     """Return whether tfmot's wrappers are in the artifact."""
     helpers = planning.subject.of_role(Role.PRUNING)
-    return any(_WRAPPER in tensor.path or any(part.split(":")[0] in _HELPERS for part in tensor.path.split("/")) for tensor in helpers)
+    return any(
+        WrapperName.PRUNE in tensor.path or any(part.split(":")[0] in _HELPERS for part in tensor.path.split("/")) for tensor in helpers
+    )
 
 
 def _without_optimizer(planning: Planning) -> Option:
@@ -177,7 +179,7 @@ def _archive(planning: Planning, rewriting: Rewriting, change: Callable[[dict[st
     size = planning.subject.size - inner + made.size - less
     if made.data is None:
         return size, None
-    return size, _deflated_archive(planning, {"config.json": json.dumps(changed).encode(), "model.weights.h5": made.data})
+    return size, _deflated_archive(planning, {CONFIG_JSON: json.dumps(changed).encode(), WEIGHTS_H5: made.data})
 
 
 def _deflated_archive(planning: Planning, changed: Mapping[str, bytes]) -> int | None:
@@ -264,20 +266,20 @@ def _is_no_helper(path: str) -> bool:
     parts = path.split("/")[1:]
     if not _is_no_training(path) or parts[-1].split(":")[0] in _HELPERS:
         return False
-    if parts[0] == "model_weights":
+    if parts[0] == MODEL_WEIGHTS:
         return True
-    return not (len(parts) > 2 and parts[-2 if len(parts) == 3 else 1].startswith(_WRAPPER) and parts[2] == "vars")
+    return not (len(parts) > 2 and parts[-2 if len(parts) == 3 else 1].startswith(WrapperName.PRUNE) and parts[2] == "vars")
 
 
 def _unwrapped_path(path: str) -> str:
     parts = path.split("/")
-    if parts[1] == "model_weights":
-        named = [part.removeprefix(f"{_WRAPPER}_") if number == 2 else part for number, part in enumerate(parts)]
-        if len(parts) > 3 and parts[2].startswith(_WRAPPER):  # loading makes the variables again, in the wrapper's scope
+    if parts[1] == MODEL_WEIGHTS:
+        named = [part.removeprefix(f"{WrapperName.PRUNE}_") if number == 2 else part for number, part in enumerate(parts)]
+        if len(parts) > 3 and parts[2].startswith(WrapperName.PRUNE):  # loading makes the variables again, in the wrapper's scope
             named[3] = _scoped(parts[3])
         return "/".join(named)
-    wrapped = any(part.startswith(_WRAPPER) for part in parts)
-    named = [f"dense{part.removeprefix(_WRAPPER)}" if part.startswith(_WRAPPER) else part for part in parts]
+    wrapped = any(part.startswith(WrapperName.PRUNE) for part in parts)
+    named = [f"dense{part.removeprefix(WrapperName.PRUNE)}" if part.startswith(WrapperName.PRUNE) else part for part in parts]
     return "/".join(part for part in named if part != "layer") if wrapped else path
 
 
@@ -285,7 +287,7 @@ def _unwrapped_attributes(path: str, values: dict[str, Any]) -> dict[str, Any]:
     kept = dict(_untrained(path, values))
     for name in ("weight_names", "layer_names"):
         if name in kept:
-            kept[name] = _unwrapped_names(kept[name], name, wrapped=path.rpartition("/")[2].startswith(_WRAPPER))
+            kept[name] = _unwrapped_names(kept[name], name, wrapped=path.rpartition("/")[2].startswith(WrapperName.PRUNE))
     config = kept.get("model_config")
     if isinstance(config, str | bytes):
         value = read_json(config)
@@ -296,7 +298,7 @@ def _unwrapped_attributes(path: str, values: dict[str, Any]) -> dict[str, Any]:
 
 def _scoped(name: str) -> str:
     """Return the name that a variable gets when the wrapper builds its layer."""
-    return name if name.startswith(_WRAPPER) else f"{_WRAPPER}_{name}"
+    return name if name.startswith(WrapperName.PRUNE) else f"{WrapperName.PRUNE}_{name}"
 
 
 def _unwrapped_names(names: Any, kind: str, *, wrapped: bool) -> Any:
@@ -305,7 +307,7 @@ def _unwrapped_names(names: Any, kind: str, *, wrapped: bool) -> Any:
 
     texts = [name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name) for name in np.asarray(names).tolist()]
     if kind == "layer_names":
-        kept = [text.removeprefix(f"{_WRAPPER}_") for text in texts]
+        kept = [text.removeprefix(f"{WrapperName.PRUNE}_") for text in texts]
     else:
         kept = [text for text in texts if text.rsplit("/", 1)[-1].split(":")[0] not in _HELPERS]
         kept = [_scoped(text) for text in kept] if wrapped else kept
@@ -336,7 +338,7 @@ def _without_wrappers(value: Any, names: dict[str, str], legacy: bool, depth: in
     if not isinstance(value, dict):
         return value
     name, config = value.get("class_name"), value.get("config")
-    if isinstance(name, str) and "PruneLowMagnitude" in name and isinstance(config, dict) and isinstance(config.get("layer"), dict):
+    if isinstance(name, str) and WrapperClass.PRUNE in name and isinstance(config, dict) and isinstance(config.get("layer"), dict):
         inner = {key: item for key, item in config["layer"].items() if not (legacy and key in _NOT_LEGACY)}
         fact = inner.get("config")
         own = fact.get("name") if isinstance(fact, dict) else None

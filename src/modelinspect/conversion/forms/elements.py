@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelinspect.conversion.forms.rewrite import FLOAT16, FLOAT32, INT8, Model
+from modelinspect.conversion.forms.rewrite import Model
+from modelinspect.conversion.operators import FLOAT16, FLOAT32, INT8
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.tensors import Tensor
 from modelinspect.measure.blocks import Reading, UnmeasurableError

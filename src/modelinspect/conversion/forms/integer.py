@@ -11,29 +11,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from modelinspect.conversion.forms.rewrite import (
-    CONV,
-    DEPTHWISE,
-    DEQUANTIZE,
-    FLOAT32,
-    FULLY_CONNECTED,
-    GATHER,
-    INT8,
-    INT32,
-    TRANSPOSE_CONV,
-    Graph,
-    Model,
-    Operation,
-    Weights,
-    make_operation,
-    numbers,
-)
+from modelinspect.conversion.forms.rewrite import Graph, Model, Operation, Weights, make_operation, numbers
 from modelinspect.conversion.operators import (
     ADD,
     AVERAGE_POOL,
     BATCH_TO_SPACE,
     CONCATENATION,
+    CONV,
+    DEPTHWISE,
+    DEQUANTIZE,
     EXPAND_DIMS,
+    FLOAT32,
+    FULLY_CONNECTED,
+    GATHER,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
     LEAKY_RELU,
     LOGISTIC,
     MAX_POOL,
@@ -43,6 +37,7 @@ from modelinspect.conversion.operators import (
     MUL,
     PACK,
     PAD,
+    QUANTIZE,
     REDUCE_MAX,
     RELU,
     RELU6,
@@ -57,13 +52,11 @@ from modelinspect.conversion.operators import (
     SUB,
     TANH,
     TRANSPOSE,
+    TRANSPOSE_CONV,
 )
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.measure.blocks import UnmeasurableError
 
-QUANTIZE = 114
-INT64, INT16 = 4, 7
-"""BuiltinOperator and TensorType in schema.fbs."""
 _KERNELS: Mapping[int, tuple[int, int, int]] = {
     CONV: (1, 2, 0),
     DEPTHWISE: (1, 2, 3),

@@ -12,13 +12,23 @@ from enum import StrEnum
 
 import numpy as np
 
+from modelinspect.conversion.operators import (
+    CONV,
+    DENSIFY,
+    DEPTHWISE,
+    DEQUANTIZE,
+    FLOAT16,
+    FLOAT32,
+    FULLY_CONNECTED,
+    GATHER,
+    INT8,
+    SEQUENCE_LSTM,
+    TRANSPOSE_CONV,
+)
 from modelinspect.conversion.tree import Node, Vector
+from modelinspect.core.names import REDUCED_PRECISION
 from modelinspect.measure.kept import Kept
 
-FLOAT32, FLOAT16, INT32, INT8 = 0, 1, 2, 9
-"""TensorType in schema.fbs."""
-CONV, DEPTHWISE, DEQUANTIZE, FULLY_CONNECTED, GATHER, SEQUENCE_LSTM, TRANSPOSE_CONV, DENSIFY = 3, 4, 6, 9, 36, 44, 67, 124
-"""BuiltinOperator in schema.fbs."""
 MIN_ELEMENTS = 1_024
 TENSORFLOW = "2.21.0"
 
@@ -264,7 +274,7 @@ def to_float16(model: Model) -> None:
             added.append(make_operation(DEQUANTIZE, 3, index, place))
         graph.operators[:0] = added
     _share_zeros(model)
-    add_metadata(model, b"reduced_precision_support", 11)
+    add_metadata(model, REDUCED_PRECISION.encode(), 11)
 
 
 def _share_zeros(model: Model) -> None:

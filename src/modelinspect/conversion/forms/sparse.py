@@ -8,25 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import (
-    CONV,
-    DENSIFY,
-    DEPTHWISE,
-    DEQUANTIZE,
-    FLOAT16,
-    FLOAT32,
-    FULLY_CONNECTED,
-    INT8,
-    TRANSPOSE_CONV,
-    Graph,
-    Model,
-    Operation,
-    SparseTensor,
-    add_metadata,
-    make_operation,
-    numbers,
-)
+from modelinspect.conversion.forms.rewrite import Graph, Model, Operation, SparseTensor, add_metadata, make_operation, numbers
+from modelinspect.conversion.operators import CONV, DENSIFY, DEPTHWISE, DEQUANTIZE, FLOAT16, FLOAT32, FULLY_CONNECTED, INT8, TRANSPOSE_CONV
 from modelinspect.conversion.tree import Node, Vector
+from modelinspect.core.names import REDUCED_PRECISION
 from modelinspect.measure.kept import FLOAT_BLOCK, INT8_BLOCK, Kept
 
 MIN_SPARSITY = np.float32(0.3)
@@ -48,8 +33,8 @@ def to_sparse(model: Model) -> None:
             _name_outputs(graph)
             _store_zeros(model, graph)
             _drop_unused(model, graph)
-    if any(name.text("name") == "reduced_precision_support" for name in model.root.lists.get("metadata", [])):
-        add_metadata(model, b"reduced_precision_support", 11)
+    if any(name.text("name") == REDUCED_PRECISION for name in model.root.lists.get("metadata", [])):
+        add_metadata(model, REDUCED_PRECISION.encode(), 11)
 
 
 def _name_outputs(graph: Graph) -> None:

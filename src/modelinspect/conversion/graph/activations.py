@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import FLOAT32
 from modelinspect.conversion.graph.node import Item, Node, Rule
-from modelinspect.conversion.keras.call import BOOL
 from modelinspect.conversion.operators import (
     ABS,
     ADD,
+    BOOL,
     DIV,
     ELU,
     EXP,
+    FLOAT32,
     GREATER,
     LEAKY_RELU,
     LOG,

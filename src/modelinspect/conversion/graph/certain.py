@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE
 from modelinspect.conversion.graph.reader import Ref, Step
 from modelinspect.conversion.network import Network, Op, shares_kernels
-from modelinspect.conversion.operators import ADD, MUL, RSQRT, TRANSPOSE
+from modelinspect.conversion.operators import ADD, CONV, DEPTHWISE, MUL, RSQRT, TRANSPOSE
 
 _CERTAIN = frozenset(
     {

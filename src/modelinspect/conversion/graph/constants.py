@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import FLOAT32, INT32
-from modelinspect.conversion.graph.node import INT64, KINDS, MOST_ELEMENTS, Elements, Held, Node, UnknownNodeError
-from modelinspect.conversion.keras.call import BOOL
+from modelinspect.conversion.graph.node import KINDS, MOST_ELEMENTS, Elements, Held, Node, UnknownNodeError
+from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, INT64
 from modelinspect.formats.graph.data_types import data_type
 
 _FIELDS = {FLOAT32: ("float_val", "<f4"), INT32: ("int_val", "<i4"), INT64: ("int64_val", "<i8"), BOOL: ("bool_val", "?")}

@@ -6,7 +6,6 @@ from math import prod
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, FLOAT32
 from modelinspect.conversion.graph.node import Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.keras.call import Shape
 from modelinspect.conversion.network import Value, floats, kernel
@@ -15,6 +14,9 @@ from modelinspect.conversion.operators import (
     AVERAGE_POOL,
     BATCH_TO_SPACE,
     CONCATENATION,
+    CONV,
+    DEPTHWISE,
+    FLOAT32,
     MAX_POOL,
     MUL,
     RESIZE_BILINEAR,

@@ -10,18 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelinspect.conversion.forms.rewrite import FLOAT32, INT32
 from modelinspect.conversion.graph.reader import Step
-from modelinspect.conversion.keras.call import BOOL, Shape
+from modelinspect.conversion.keras.call import Shape
 from modelinspect.conversion.network import Constant, Location, Network, Op, Value, kernel
-from modelinspect.conversion.operators import options
+from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, INT64, options
 from modelinspect.core.tensors import Tensor
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.kept import Layout, slabs
 
 MOST_ELEMENTS = 1 << 20
 """Constants of more elements are not computed with."""
-INT64 = 4
 KINDS = {"float32": FLOAT32, "int32": INT32, "int64": INT64, "bool": BOOL}
 _TYPES = {FLOAT32: "<f4", INT32: "<i4", INT64: "<i8", BOOL: "?"}
 Key = tuple[int, Shape, bytes]

@@ -9,12 +9,11 @@ from math import prod
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import FLOAT32, FULLY_CONNECTED
 from modelinspect.conversion.graph.constants import read_constant
 from modelinspect.conversion.graph.node import Node, UnknownNodeError
 from modelinspect.conversion.graph.reader import Ref, Step
 from modelinspect.conversion.network import Network, Value, kernel
-from modelinspect.conversion.operators import GELU, HARD_SWISH, PRELU, RESHAPE
+from modelinspect.conversion.operators import FLOAT32, FULLY_CONNECTED, GELU, HARD_SWISH, PRELU, RESHAPE
 from modelinspect.measure.kept import Layout
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelinspect.core.artifact import DocumentKind
+from modelinspect.core.names import KEY_END
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.formats.graph.data_types import data_type
 from modelinspect.measure.blocks import UnmeasurableError
@@ -25,7 +26,6 @@ MARK = "@"
 _MOST_NODES, _MOST_NESTING, _MOST_CALLS = 100_000, 32, 10_000
 _LONGEST_WAY = 1 << 12
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-_VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 Shape = tuple[int, ...] | None
 
 
@@ -239,7 +239,7 @@ def _keys(graph: Any) -> dict[int, str]:
                 if len(ways[child.node_id]) > _LONGEST_WAY:
                     raise UnmeasurableError("the ways through its objects are too long")
                 order.append(child.node_id)
-    return {number: way + _VALUE for number, way in ways.items() if graph.nodes[number].WhichOneof("kind") == "variable"}
+    return {number: way + KEY_END for number, way in ways.items() if graph.nodes[number].WhichOneof("kind") == "variable"}
 
 
 def _resolve(text: str, known: Mapping[str, Mapping[str, Ref] | Ref]) -> Ref:

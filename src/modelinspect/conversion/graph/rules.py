@@ -6,21 +6,26 @@ from math import prod
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import FLOAT32, GATHER, INT32
 from modelinspect.conversion.graph.activations import ACTIVATIONS
 from modelinspect.conversion.graph.constants import strided
 from modelinspect.conversion.graph.images import IMAGES
-from modelinspect.conversion.graph.node import INT64, KINDS, Held, Item, Node, Rule, UnknownNodeError
+from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
-from modelinspect.conversion.keras.call import BOOL, Shape
+from modelinspect.conversion.keras.call import Shape
 from modelinspect.conversion.network import Value, floats, fused, kernel
 from modelinspect.conversion.operators import (
     ADD,
+    BOOL,
     CAST,
     CONCATENATION,
     DIV,
     EXPAND_DIMS,
+    FLOAT32,
+    GATHER,
     GREATER,
+    INT32,
+    INT64,
+    LESS,
     MAXIMUM,
     MEAN,
     MINIMUM,
@@ -37,12 +42,12 @@ from modelinspect.conversion.operators import (
     STRIDED_SLICE,
     SUB,
     SUM,
+    TILE,
     TRANSPOSE,
 )
 from modelinspect.formats.graph.data_types import data_type
 from modelinspect.measure.kept import Layout
 
-LESS, TILE = 58, 69
 _COMMUTES = frozenset((ADD, MUL, MAXIMUM, MINIMUM))
 _NEUTRAL = {ADD: 0.0, SUB: 0.0, MUL: 1.0}
 
@@ -204,18 +209,6 @@ def _slice(node: Node) -> Item:
     settings: dict[str, int | float | bool] = {name: node.number(name) for name in names}
     inputs = [given, *(node.value(place) for place in (1, 2, 3))]
     return node.op(STRIDED_SLICE, inputs, shape, settings, given.kind)
-
-
-def _sliced(node: Node, begin: list[int], end: list[int], step: list[int]) -> Shape:
-    """Return the shape of a slice; lengths that are not known stay so where they are taken whole."""
-    given = node.given.shape
-    kept = node.number("begin_mask") & node.number("end_mask")
-    shape = strided(node, np.broadcast_to(np.False_, [max(length, 1) for length in given]), begin, end, step).shape
-    if -1 not in given:
-        return tuple(int(length) for length in shape)
-    if node.number("shrink_axis_mask") & 1 or not (kept & 1 or not begin):
-        raise UnknownNodeError("slices what is not known")
-    return (-1, *(int(length) for length in shape[1:]))
 
 
 def _pack(node: Node) -> Item:

@@ -9,7 +9,6 @@ from math import prod
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import FLOAT32
 from modelinspect.conversion.graph.certain import doubt, is_certain
 from modelinspect.conversion.graph.constants import folded, read_constant
 from modelinspect.conversion.graph.node import KINDS, Budget, Held, Item, Key, Node, UnknownNodeError
@@ -18,6 +17,7 @@ from modelinspect.conversion.graph.reader import MARK, Given, Ref, SavedGraph, S
 from modelinspect.conversion.graph.rules import RULES
 from modelinspect.conversion.keras.source import OTHER_VERSION, Source, elements_by_buffer, kept_by_buffer, keras_source
 from modelinspect.conversion.network import Network, Op, Value
+from modelinspect.conversion.operators import FLOAT32
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
 from modelinspect.conversion.tree import Node as Tree

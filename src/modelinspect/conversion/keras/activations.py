@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from modelinspect.conversion.keras.call import BOOL, Call, UnknownLayerError
+from modelinspect.conversion.keras.call import Call, UnknownLayerError
 from modelinspect.conversion.network import Value
 from modelinspect.conversion.operators import (
     ABS,
     ADD,
+    BOOL,
     DIV,
     ELU,
     EXP,

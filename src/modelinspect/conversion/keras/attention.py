@@ -7,13 +7,15 @@ from math import prod, sqrt
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import FULLY_CONNECTED, INT32
-from modelinspect.conversion.keras.call import BOOL, Call, Parameter, Rule, Shape, UnknownLayerError, known, vector
+from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError, known, vector
 from modelinspect.conversion.network import Value, booleans, integers, kernel
 from modelinspect.conversion.operators import (
     ADD,
     BATCH_MATMUL,
+    BOOL,
     FILL,
+    FULLY_CONNECTED,
+    INT32,
     LOGICAL_AND,
     MUL,
     RESHAPE,

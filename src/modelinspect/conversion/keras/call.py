@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from modelinspect.conversion.forms.rewrite import FLOAT32, INT32
 from modelinspect.conversion.network import UNKNOWN, Array, Location, Network, Value, floats, integers
-from modelinspect.conversion.operators import options
+from modelinspect.conversion.operators import FLOAT32, options
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.networks.keras_variables import Parameter, items
 
 Shape = tuple[int, ...]
-BOOL = 6
 
 
 class UnknownLayerError(Exception):
@@ -173,4 +171,4 @@ def vector(values: NDArray[np.float32] | None) -> Array:
     return values
 
 
-__all__ = ["BOOL", "INT32", "Call", "Parameter", "Rule", "Scopes", "Shape", "UnknownLayerError", "items", "known", "vector"]
+__all__ = ["Call", "Parameter", "Rule", "Scopes", "Shape", "UnknownLayerError", "items", "known", "vector"]

@@ -7,7 +7,6 @@ from math import prod
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, INT32
 from modelinspect.conversion.keras.activations import activate
 from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError, items, known, vector
 from modelinspect.conversion.keras.dilated import dilated
@@ -17,7 +16,10 @@ from modelinspect.conversion.network import Value, floats, integers, kernel
 from modelinspect.conversion.operators import (
     ADD,
     AVERAGE_POOL,
+    CONV,
+    DEPTHWISE,
     EXPAND_DIMS,
+    INT32,
     MAX_POOL,
     PACK,
     PAD,

@@ -6,10 +6,9 @@ from math import prod
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import FULLY_CONNECTED, GATHER, INT32
 from modelinspect.conversion.keras.activations import activate, leaky, relu
 from modelinspect.conversion.keras.attention import ATTENTION
-from modelinspect.conversion.keras.call import BOOL, Call, Rule, Shape, UnknownLayerError, items, known, vector
+from modelinspect.conversion.keras.call import Call, Rule, Shape, UnknownLayerError, items, known, vector
 from modelinspect.conversion.keras.images import CONVOLUTIONS
 from modelinspect.conversion.keras.normalizations import NORMALIZATIONS
 from modelinspect.conversion.keras.recurrent import RECURRENT
@@ -17,8 +16,13 @@ from modelinspect.conversion.keras.sequences import SEQUENCES, distributed, prod
 from modelinspect.conversion.network import Value, integers, kernel
 from modelinspect.conversion.operators import (
     ADD,
+    BOOL,
     CAST,
     CONCATENATION,
+    FULLY_CONNECTED,
+    GATHER,
+    INT32,
+    LESS,
     MAXIMUM,
     MEAN,
     MINIMUM,
@@ -26,6 +30,7 @@ from modelinspect.conversion.operators import (
     PACK,
     PRELU,
     REDUCE_MAX,
+    REDUCE_PROD,
     RESHAPE,
     SELECT_V2,
     SHAPE,
@@ -35,7 +40,6 @@ from modelinspect.conversion.operators import (
 )
 from modelinspect.measure.kept import Layout
 
-LESS, REDUCE_PROD = 58, 81
 IDENTITIES = frozenset(
     {
         "ActivityRegularization",

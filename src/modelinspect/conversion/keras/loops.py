@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import GATHER, INT32
-from modelinspect.conversion.keras.call import BOOL, Call, Scopes, Shape
+from modelinspect.conversion.keras.call import Call, Scopes, Shape
 from modelinspect.conversion.network import LATE, Network, Value, integers
 from modelinspect.conversion.operators import (
     ADD,
+    BOOL,
     CONCATENATION,
+    GATHER,
+    INT32,
     LESS,
     LOGICAL_AND,
     RESHAPE,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from modelinspect.conversion.forms.rewrite import FLOAT32, FULLY_CONNECTED, INT32
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.certain import is_certain
 from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
 from modelinspect.conversion.network import Network, Value, kernel
-from modelinspect.conversion.operators import MUL
+from modelinspect.conversion.operators import BOOL, FLOAT16, FLOAT32, FULLY_CONNECTED, INT8, INT32, INT64, MUL, UINT8
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.measure.kept import Layout
 from modelinspect.networks.keras_layers import Traversal, class_of
@@ -18,7 +17,15 @@ from modelinspect.networks.keras_variables import Parameter, items, parameters_o
 
 _INPUT = "InputLayer"
 _CELL = {"0": "kernel", "1": "recurrent_kernel", "2": "bias"}
-_KINDS = {"float16": 1, "float32": FLOAT32, "int32": INT32, "int64": 4, "int8": 9, "uint8": 3, "bool": 6}
+_KINDS = {
+    "float16": FLOAT16,
+    "float32": FLOAT32,
+    "int32": INT32,
+    "int64": INT64,
+    "int8": INT8,
+    "uint8": UINT8,
+    "bool": BOOL,
+}
 
 
 @dataclass(slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from modelinspect.conversion.forms.rewrite import INT32
 from modelinspect.conversion.keras.call import Call, Rule, Shape, UnknownLayerError, items, known, vector
 from modelinspect.conversion.network import Array, Value
 from modelinspect.conversion.operators import (
     ADD,
     FILL,
+    INT32,
     MEAN,
     MUL,
     NEG,

@@ -11,12 +11,22 @@ from functools import partial
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import FULLY_CONNECTED, SEQUENCE_LSTM
 from modelinspect.conversion.keras.activations import activate
 from modelinspect.conversion.keras.call import Call, Parameter, Rule, Scopes, Shape, UnknownLayerError, items, known, vector
 from modelinspect.conversion.keras.loops import Steps, loop
 from modelinspect.conversion.network import Constant, Kernel, Value, floats, integers, kernel
-from modelinspect.conversion.operators import ADD, CONCATENATION, MUL, RESHAPE, REVERSE, SPLIT, STRIDED_SLICE, SUB
+from modelinspect.conversion.operators import (
+    ADD,
+    CONCATENATION,
+    FULLY_CONNECTED,
+    MUL,
+    RESHAPE,
+    REVERSE,
+    SEQUENCE_LSTM,
+    SPLIT,
+    STRIDED_SLICE,
+    SUB,
+)
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.measure.kept import Layout
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from modelinspect.conversion.forms.rewrite import INT32
 from modelinspect.conversion.keras.call import Call, UnknownLayerError, known
 from modelinspect.conversion.network import Value, integers
-from modelinspect.conversion.operators import CONCATENATION, EXPAND_DIMS, PACK, RESHAPE, SHAPE, STRIDED_SLICE, TILE
+from modelinspect.conversion.operators import CONCATENATION, EXPAND_DIMS, INT32, PACK, RESHAPE, SHAPE, STRIDED_SLICE, TILE
 
 
 def repeated(call: Call, factors: tuple[int, int]) -> Value:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from modelinspect.conversion.forms.rewrite import FULLY_CONNECTED
 from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
 from modelinspect.conversion.keras.repeating import repeated_vector
 from modelinspect.conversion.network import Value, integers, kernel
-from modelinspect.conversion.operators import CONCATENATION, EXPAND_DIMS, PAD, RESHAPE, SPLIT, STRIDED_SLICE, TILE
+from modelinspect.conversion.operators import CONCATENATION, EXPAND_DIMS, FULLY_CONNECTED, PAD, RESHAPE, SPLIT, STRIDED_SLICE, TILE
 from modelinspect.measure.kept import Layout
 
 _MOST_STEPS = 4_096

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, FULLY_CONNECTED, SEQUENCE_LSTM, TRANSPOSE_CONV, numbers
+from modelinspect.conversion.forms.rewrite import numbers
 from modelinspect.conversion.network import Constant, Network, Op, Value
+from modelinspect.conversion.operators import CONV, DEPTHWISE, FULLY_CONNECTED, SEQUENCE_LSTM, TRANSPOSE_CONV
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.conversion.tree import Value as Held
+from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION
 
 _DESCRIPTION = b"MLIR Converted."
 _FOLDED, _ACTIVATED, _BIASES, _SCALARS, _SCALED, _CONVOLUTIONS, _PRODUCTS, _OTHERS, _LAST = range(9)
-_METADATA = ((b"min_runtime_version", 16), (b"CONVERSION_METADATA", 96))
+_METADATA = ((MIN_RUNTIME_VERSION.encode(), 16), (CONVERSION_METADATA.encode(), 96))
 
 
 def emit(network: Network, caller: str) -> tuple[Node, dict[int, Constant]]:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV
 from modelinspect.conversion.network import Constant, Network, Op, Value, floats, fused
-from modelinspect.conversion.operators import ADD, DIV, MUL, PAD, SUB, same_padding
+from modelinspect.conversion.operators import ADD, CONV, DEPTHWISE, DIV, FULLY_CONNECTED, MUL, PAD, SUB, TRANSPOSE_CONV, same_padding
 from modelinspect.conversion.passes.move import FUSED, Moves
 from modelinspect.conversion.passes.scale import scale_convolutions
 from modelinspect.conversion.passes.share import capture, lend_zeros, share, share_factors, share_integers, share_operators

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from modelinspect.conversion.forms.rewrite import CONV, DEPTHWISE
 from modelinspect.conversion.network import Constant, Network, Op, Value
-from modelinspect.conversion.operators import MUL
+from modelinspect.conversion.operators import CONV, DEPTHWISE, MUL
 
 _MOST_SCALED = 64
 

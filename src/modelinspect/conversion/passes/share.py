@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from modelinspect.conversion.forms.rewrite import INT32
 from modelinspect.conversion.network import LATE, Location, Network, Op, Value, fused
-from modelinspect.conversion.operators import PAD, TRANSPOSE
+from modelinspect.conversion.operators import INT32, PAD, TRANSPOSE
 
 NOTHING: Location = ("",)
 """What a constant that several operators share is called within the name of something fused."""

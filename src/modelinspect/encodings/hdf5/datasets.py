@@ -217,11 +217,9 @@ class DatasetReader:
             path = state.paths.add(node, f"{dataset.layout} data")
             for span in dataset.spans:
                 state.claim(span.offset, span.size, TENSOR_DATA, path, tensor)
-                state.totals.raw_data += span.size
         if chunks is not None and len(chunks):
             path = state.paths.add(node, "chunk")
             state.claims.claim_many(chunks.offsets, chunks.sizes, TENSOR_DATA.code, path, tensor)
-            state.totals.raw_data += chunks.stored_size
         if pointers:
             path = state.paths.add(node, "global heap data")
             for collection, index in pointers:

@@ -339,7 +339,6 @@ class Totals:
     free_space_headers: int = 0
     global_heaps: int = 0
     """Global heap collections, which h5stat leaves unaccounted."""
-    raw_data: int = 0
     trailing: int = 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelinspect.core import signatures
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.model import Superblock
 from modelinspect.encodings.hdf5.state import CONTAINER, METADATA, State
@@ -13,7 +14,6 @@ from modelinspect.sources.base import Source
 
 _OPEN_FOR_WRITE = 0x05
 """Consistency flags of a version 3 superblock: opened for writing, and by a single writer beside readers."""
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class Roots:
 def find_signature(source: Source) -> int | None:
     """Return the offset of the format signature: 0, 512, 1024, 2048, … (specification, section II.A)."""
     offset = 0
-    while offset + len(SIGNATURE) <= source.size:
-        if source.read_at(offset, len(SIGNATURE)) == SIGNATURE:
+    while offset + len(signatures.HDF5) <= source.size:
+        if source.read_at(offset, len(signatures.HDF5)) == signatures.HDF5:
             return offset
         offset = offset * 2 or 512
     return None
@@ -47,7 +47,7 @@ def read_superblock(source: Source) -> tuple[Superblock, Roots, bytes]:
     if offset is None:
         raise FormatError("no HDF5 signature is at byte 0, 512, 1024, …", source.name, 0)
     cursor = Cursor(source.read_at(offset, min(192, source.size - offset)), source.name, offset, "superblock")
-    cursor.skip(len(SIGNATURE))
+    cursor.skip(len(signatures.HDF5))
     version = cursor.u8()
     if version > 3:
         raise UnsupportedFeatureError(f"superblock version {version} is not read here", source.name, offset + 8)

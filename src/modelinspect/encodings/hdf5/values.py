@@ -34,11 +34,6 @@ def attribute_value(attribute: Attribute, walk: Walk) -> Value:
     return _nest(values, shape)
 
 
-def decode_element(datatype: Datatype, data: bytes) -> Value:
-    """Decode one element that leads nowhere else, such as a fill value. Raises `FormatError`."""
-    return _Decoder(None, None).element(datatype, data)
-
-
 def _nest(values: list[Value], shape: tuple[int, ...]) -> Value:
     if not shape:
         return values[0] if values else None

@@ -4,7 +4,7 @@ Specification: mlir/docs/BytecodeFormat.md of the LLVM project. Operations are n
 resource can be found without them.
 """
 
-from modelinspect.encodings.mlir.bytecode import LAST_VERSION, MAGIC, Frame, Section, SectionId, read_frame
+from modelinspect.encodings.mlir.bytecode import LAST_VERSION, Frame, Section, SectionId, read_frame
 from modelinspect.encodings.mlir.cursor import MlirCursor
 from modelinspect.encodings.mlir.tables import (
     Dialect,
@@ -21,7 +21,6 @@ from modelinspect.encodings.mlir.tables import (
 
 __all__ = [
     "LAST_VERSION",
-    "MAGIC",
     "Dialect",
     "Dialects",
     "Entry",

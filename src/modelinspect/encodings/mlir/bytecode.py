@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from modelinspect.core import signatures
 from modelinspect.encodings.mlir.cursor import MlirCursor
 from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source
 
-MAGIC = b"ML\xefR"
 LAST_VERSION = 6
 """The newest version of the byte code whose sections are known (mlir/include/mlir/Bytecode/Encoding.h, kVersion)."""
 _PRODUCER = 4_096
@@ -85,7 +85,7 @@ def read_frame(source: Source) -> Frame:
     """Read the header and find the sections; offsets count from the magic. Raises `FormatError` where the header is broken."""
     head = source.read_at(0, min(source.size, _PRODUCER))
     cursor = MlirCursor(head, source.name, 0, "header of MLIR byte code")
-    cursor.expect(MAGIC)
+    cursor.expect(signatures.MLIR)
     version = cursor.varint()
     end = head.find(b"\0", cursor.index)
     if end < 0:

@@ -61,11 +61,6 @@ class Field:
         """Return whether the values may also be packed, in one run of bytes."""
         return self.repeated and self.wire is not WireType.BYTES
 
-    @property
-    def is_map(self) -> bool:
-        """Return whether the field is a map."""
-        return self.message is not None and self.message.is_entry
-
 
 class MessageType:
     """A message: its full name and its fields by number."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from posixpath import basename, dirname
 from typing import cast
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact, Facts, add_facts
@@ -14,14 +15,13 @@ from modelinspect.core.span import Span
 from modelinspect.encodings import gzip, tar, zip
 from modelinspect.errors import Code, FormatError, SelectionError, UnknownFormatError
 from modelinspect.formats.archives.nested import NestedParsing, Packed, archive_depth, claim_rest, packed_tar, packed_zip
-from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.candidates import Candidate, Candidates, detected, find_models
 from modelinspect.formats.lookalikes import describe_members
 from modelinspect.formats.tflite.facts import join_models
 from modelinspect.sources.base import Source
 from modelinspect.sources.decompressed import Codec, DecompressedSource
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD = 8
 _NAMED_FILES = 5
 _SUFFIXES = {".tgz": ".tar", ".gz": "", ".gzip": ""}
@@ -32,6 +32,17 @@ class ArchiveFormat:
 
     name = FormatName.HDF5
     """Never the artifact's: `parse` returns what the archive holds."""
+    about = About(
+        title="Archives of any of these",
+        names=(),
+        files=("`*.gz`", "`*.zip`", "`*.tar`", "`*.tar.gz`", "`*.task`"),
+        page="archives.md",
+        limitations=(
+            "Of several models that are not TFLite, the largest is read; `--model` chooses another.",
+            "bzip2, xz, Zstandard and 7-Zip are recognized and not read.",
+            "Sparse files in tar archives, encrypted members and zip archives in several parts are not read.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the primary file is an archive, by its first or last bytes."""
@@ -59,11 +70,11 @@ FORMAT = ArchiveFormat()
 
 def _kind(source: Source) -> str | None:
     head = source.read_at(0, min(_HEAD, source.size))
-    if head.startswith(gzip.MAGIC):
+    if head.startswith(signatures.GZIP_DEFLATE):
         return "gzip"
-    if head.startswith(_HDF5):  # whatever was appended to it
+    if head.startswith(signatures.HDF5):  # whatever was appended to it
         return None
-    if head.startswith(zip.LOCAL_HEADER):
+    if head.startswith(signatures.ZIP):
         return "zip"
     if tar.is_tar(source):  # though a zip archive may be the last of its files
         return "tar"
@@ -76,7 +87,7 @@ def _ends_as_zip(source: Source) -> bool:
     if offset is None:
         return False
     size = int.from_bytes(source.read_at(offset + 12, 4), "little")
-    return 0 < size <= offset and source.read_at(offset - size, 4) == b"PK\x01\x02"
+    return 0 < size <= offset and source.read_at(offset - size, 4) == signatures.ZIP_ENTRY
 
 
 def _parse_gzip(parsing: Parsing, site: Site, name: str) -> FormatName:

@@ -14,6 +14,7 @@ from typing import Any
 from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Facts
+from modelinspect.core.names import ATTRIBUTES
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ByteOrder, DType
 from modelinspect.encodings.protobuf import message, parse_message
@@ -25,8 +26,7 @@ from modelinspect.formats.checkpoint.entries import EntryReader
 from modelinspect.formats.checkpoint.slices import TensorSlice, decode_key, from_proto
 from modelinspect.formats.graph.data_types import data_type
 
-OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
-OBJECT_CONFIG_SUFFIX = "/.ATTRIBUTES/OBJECT_CONFIG_JSON"
+OBJECT_CONFIG_SUFFIX = f"/{ATTRIBUTES}/OBJECT_CONFIG_JSON"
 HEADER_KEY = b""
 SHARD = re.compile(r"(?P<prefix>.*)\.data-(?P<shard>\d{5,})-of-(?P<count>\d{5,})", re.DOTALL)
 

@@ -10,7 +10,7 @@ from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact, Facts, add_facts, set_fact
 from modelinspect.encodings.sstable import MAGIC
-from modelinspect.formats.base import Parsing
+from modelinspect.formats.base import About, Parsing
 from modelinspect.formats.checkpoint.bundle import SHARD
 from modelinspect.formats.checkpoint.reading import read_bundle
 from modelinspect.formats.checkpoint.state import is_state, read_state
@@ -26,6 +26,13 @@ class CheckpointFormat:
     """A TensorBundle (index and shards), a directory of them, or a V1 checkpoint (one table file)."""
 
     name = FormatName.CHECKPOINT
+    about = About(
+        title="Checkpoint",
+        names=(FormatName.CHECKPOINT,),
+        files=("`*.index` with `*.data-00000-of-00001`", "a V1 checkpoint (one table)"),
+        page="checkpoint.md",
+        limitations=("Shards without an index are `unattributed`.",),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether a file is part of a checkpoint, or a directory holds one."""

@@ -8,18 +8,18 @@ from math import prod
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.names import KEY_END, OBJECT_GRAPH_KEY
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ElementKind, Extent, JoinedPayload, Payload, RawPayload, Role, Storage, Tensor, dense_size
 from modelinspect.encodings.protobuf import message
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing, Site
-from modelinspect.formats.checkpoint.bundle import OBJECT_CONFIG_SUFFIX, OBJECT_GRAPH_KEY, Bundle, BundleEntry, expected_size
+from modelinspect.formats.checkpoint.bundle import OBJECT_CONFIG_SUFFIX, Bundle, BundleEntry, expected_size
 from modelinspect.formats.checkpoint.names import use_by_name
 from modelinspect.formats.checkpoint.slices import TensorSlice, runs
 from modelinspect.formats.checkpoint.strings import claim_variants, read_strings
 from modelinspect.formats.graph.object_graph import TABLE_SUFFIXES, Use
 
-VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 """What the key of an object's variable ends in."""
 PADDING_MOST = 4096
 """A longer gap is not an alignment."""
@@ -222,7 +222,7 @@ class Placer:
         logical = dense_size(entry.dtype, shape) if entry.dtype.bits and sound else held
         return self._parsing.add_tensor(
             Tensor(
-                self._prefix + (use.given or entry.name.removesuffix(VALUE_SUFFIX)),
+                self._prefix + (use.given or entry.name.removesuffix(KEY_END)),
                 entry.dtype,
                 shape,
                 use.role,

@@ -17,7 +17,7 @@ from modelinspect.encodings.protobuf import MessageType, WireType, message
 from modelinspect.encodings.protobuf.text import Token, tokens
 from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, scan
 from modelinspect.errors import FormatError
-from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.graph.facts import graph_facts
 from modelinspect.formats.graph.messages import MessageWalk
 from modelinspect.formats.graph.text import parse_text
@@ -47,6 +47,16 @@ class GraphDefFormat:
     """A GraphDef (a frozen ``.pb``), a MetaGraphDef (``.meta``), or one of them as text (``.pbtxt``)."""
 
     name = FormatName.GRAPH_DEF
+    about = About(
+        title="GraphDef and MetaGraphDef",
+        names=(FormatName.GRAPH_DEF,),
+        files=("`*.pb`", "`*.meta`", "`*.pbtxt`"),
+        page="saved_model.md",
+        limitations=(
+            "Facts of a `.pbtxt` are read up to 1 MiB of text, the values of one constant up to 16 MiB.",
+            "Functions of more than 4 MiB are compared piece by piece; one that holds a constant above 1 MiB is equal to no other.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the one file is a graph."""

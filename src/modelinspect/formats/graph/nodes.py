@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelinspect.core import signatures
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.limits import Cost
 from modelinspect.core.paths import PathId
-from modelinspect.encodings.mlir import MAGIC
 from modelinspect.encodings.protobuf import message, message_class, parse_message
 from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, check, first_bytes, scan
 from modelinspect.errors import FormatError
@@ -264,7 +264,8 @@ class NodeWalk:
     def _large_module(self, begin: int, end: int) -> tuple[int, int] | None:
         """Return where the program of a large AttrValue is, None where it holds none."""
         for _, tag, value, stop in self.wire.fields(begin, end):
-            if tag == BYTES_VALUE and stop - value > len(MAGIC) and self.wire.bytes(value, value + len(MAGIC)) == MAGIC:
+            start = value + len(signatures.MLIR)
+            if tag == BYTES_VALUE and stop > start and self.wire.bytes(value, start) == signatures.MLIR:
                 return value, stop
         return None
 
@@ -324,7 +325,7 @@ def _attribute(entry: bytes, value_class: type) -> Attribute:
     skeleton = entry
     module: tuple[int, int] | None = None
     match parsed.WhichOneof("value"):
-        case "s" if parsed.s.startswith(MAGIC):
+        case "s" if parsed.s.startswith(signatures.MLIR):
             module = next(((value, stop) for _, tag, value, stop in reversed(scan(entry, begin, end)) if tag == BYTES_VALUE), None)
         case "tensor":
             constants = _constants_in(entry, begin, end)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modelinspect.core.names import ATTRIBUTES, VARIABLE_VALUE
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.formats.keras.roles import role_of
@@ -95,15 +96,7 @@ class Use:
 
 def read_trackable(data: bytes, member: str = "") -> tuple[Node, ...]:
     """Read a TrackableObjectGraph. Raises `FormatError`."""
-    return _nodes(parse_message("TrackableObjectGraph", data, member))
-
-
-def read_saved(graph: Any) -> tuple[Node, ...]:
-    """Read a parsed SavedObjectGraph; its nodes save no tensors by key."""
-    return _nodes(graph)
-
-
-def _nodes(graph: Any) -> tuple[Node, ...]:
+    graph: Any = parse_message("TrackableObjectGraph", data, member)
     count = len(graph.nodes)
     nodes: list[Node] = []
     for node in graph.nodes:
@@ -170,7 +163,7 @@ class _Graph:
 
     def _use(self, index: int, saved: Saved) -> Use:
         name = self._purpose(index, saved)
-        if saved.attribute != "VARIABLE_VALUE" and "table" in saved.attribute:
+        if saved.attribute != VARIABLE_VALUE and "table" in saved.attribute:
             return Use(Role.OTHER, "hash table")
         if index in self.helpers:
             return Use(Role.PRUNING, name)
@@ -328,5 +321,5 @@ class _Layers:
         name = saved.full_name.removeprefix(self._prefix)
         if "/" in name:
             return name.rpartition("/")[0]
-        path = saved.key.partition("/.ATTRIBUTES/")[0]
+        path = saved.key.partition(f"/{ATTRIBUTES}/")[0]
         return re.sub(r"(/_?(non_|all_|trainable_)*variables|/\d+)+$", "", f"/{path}".rpartition("/")[0])[1:] or None

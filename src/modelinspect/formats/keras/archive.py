@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import DocumentKind, FormatName
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact, add_facts
+from modelinspect.core.names import CONFIG_JSON, METADATA_JSON, PREPROCESSOR_JSON, TASK_JSON, WEIGHTS_H5, WEIGHTS_INDEX
 from modelinspect.core.span import Span
 from modelinspect.encodings import zip
 from modelinspect.encodings.json_keys import top_level_entries
@@ -19,7 +21,7 @@ from modelinspect.encodings.tar import is_tar
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
 from modelinspect.formats.archives.nested import NestedParsing, Packed, claim_rest, codec_of, packed_zip
-from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.averages import keeps_averages, moving_averages
 from modelinspect.formats.keras.config import (
@@ -40,13 +42,10 @@ from modelinspect.formats.keras.store_naming import StoreNaming
 from modelinspect.sources.base import Source
 from modelinspect.sources.decompressed import DecompressedSource
 
-_CONFIG, _METADATA = "config.json", "metadata.json"
-_H5, _NPZ, _SHARDED = "model.weights.h5", "model.weights.npz", "model.weights.json"
-_WEIGHTS = (_H5, _NPZ, _SHARDED)
-_OF_PRESETS = frozenset(("task.json", "preprocessor.json"))
+_NPZ = "model.weights.npz"
+_WEIGHTS = (WEIGHTS_H5, _NPZ, WEIGHTS_INDEX)
+_OF_PRESETS = frozenset((TASK_JSON, PREPROCESSOR_JSON))
 """Files that KerasHub writes beside a configuration, and Keras never does."""
-_HUB = (b'"keras_hub_version"', b'"keras_nlp_version"')
-"""What the metadata of a preset have, and those of a ``.keras`` archive do not."""
 _LOOKED_AT = 4096
 _FACTS = {"keras_version": "keras_version", "date_saved": "date_saved"}
 
@@ -55,6 +54,16 @@ class KerasZip:
     """The Keras v3 format."""
 
     name = FormatName.KERAS_ZIP
+    about = About(
+        title="Keras archive",
+        names=(FormatName.KERAS_ZIP,),
+        files=("`*.keras`", "a folder with `config.json` and `model.weights.h5`"),
+        page="keras.md",
+        limitations=(
+            "Encrypted members, compression other than deflate, and zip archives in several parts are not read.",
+            "A pickled `model.weights.npz` is mapped and never unpickled; its elements are not measured.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether a configuration is beside metadata or weights, in a zip archive or in a folder."""
@@ -92,11 +101,11 @@ def _keep_shadowed(site: Site, directory: zip.ZipDirectory, files: Mapping[str, 
     """Note the configurations that a later member of the same name hides: another reader may take them."""
     for member in directory.members:
         taken = files.get(member.name)
-        if member.name == _CONFIG and member.data is not None and not member.problem and taken is not None and taken.run != member.data:
+        if member.name == CONFIG_JSON and member.data is not None and not member.problem and taken is not None and taken.run != member.data:
             codec = codec_of(member)
             source = Packed(site, member.name, member.data, codec, site.claims.root, member.size, member.crc).source()
             try:
-                site.limits.allow(_CONFIG, source.size, site.limits.document_size, site.source.name)
+                site.limits.allow(CONFIG_JSON, source.size, site.limits.document_size, site.source.name)
                 data = source.read_at(0, source.size)
             except FormatError as error:
                 site.survive(error)
@@ -106,7 +115,7 @@ def _keep_shadowed(site: Site, directory: zip.ZipDirectory, files: Mapping[str, 
 
 def _looks_like_zip(source: Source) -> bool:
     """Return whether an archive begins or ends the file; one that ends the last file of a tar archive does not count."""
-    if source.read_at(0, min(len(zip.LOCAL_HEADER), source.size)) == zip.LOCAL_HEADER:
+    if source.read_at(0, min(len(signatures.ZIP), source.size)) == signatures.ZIP:
         return True
     return zip.find_end_record(source) is not None and not is_tar(source)
 
@@ -122,7 +131,7 @@ def _members(source: Source, parsing: Parsing) -> tuple[zip.ZipMember, ...]:
 
 def _is_preset(source: Source, members: tuple[zip.ZipMember, ...]) -> bool:
     """Return whether the archive holds a preset of KerasHub, by the first bytes of its metadata."""
-    member = next((member for member in members if member.name == _METADATA and member.data is not None), None)
+    member = next((member for member in members if member.name == METADATA_JSON and member.data is not None), None)
     if member is None or member.data is None:
         return False
     codec = codec_of(member)
@@ -134,13 +143,13 @@ def _is_preset(source: Source, members: tuple[zip.ZipMember, ...]) -> bool:
             head = inner.read_at(0, min(member.size, _LOOKED_AT))
     except FormatError:
         return False
-    return any(mark in head for mark in _HUB)
+    return any(mark in head for mark in signatures.KERAS_HUB)
 
 
 def _is_model(names: tuple[str, ...]) -> bool:
     if _OF_PRESETS.intersection(names):
         return False
-    return _CONFIG in names and (_METADATA in names or any(name in names for name in _WEIGHTS))
+    return CONFIG_JSON in names and (METADATA_JSON in names or any(name in names for name in _WEIGHTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +163,14 @@ class _Model:
 
     def read(self) -> None:
         """Map every part that is there, and say what is missing."""
-        config = self._read_json(_CONFIG, RegionKind.GRAPH)
-        metadata = self._read_json(_METADATA, RegionKind.METADATA)
+        config = self._read_json(CONFIG_JSON, RegionKind.GRAPH)
+        metadata = self._read_json(METADATA_JSON, RegionKind.METADATA)
         facts = self.parsing.facts
         if isinstance(metadata, Mapping):
             add_facts(facts, {fact: metadata[key] for key, fact in _FACTS.items() if isinstance(metadata.get(key), str)})
         model = model_config(config)
         if model is None:
-            self._diagnose(f"{_CONFIG} holds no configuration of a model")
+            self._diagnose(f"{CONFIG_JSON} holds no configuration of a model")
         else:
             facts.update({"model_class": model.class_name, "model_name": model.name, "compiled": compile_config(config) is not None})
             seen_facts: dict[str, Fact] = {
@@ -178,7 +187,7 @@ class _Model:
             tensors = (self.parsing.tensor(TensorId(index)) for index in range(self.parsing.tensor_count))
             facts["slot_variables"] = tuple({"tensor": name, "purpose": "average"} for name in moving_averages(tensors))
         for name in self.names:
-            if name not in (_CONFIG, _METADATA, *_WEIGHTS) and self.archive is None:
+            if name not in (CONFIG_JSON, METADATA_JSON, *_WEIGHTS) and self.archive is None:
                 self._claim_asset(name)
 
     def _read_json(self, name: str, kind: RegionKind) -> object:
@@ -187,12 +196,12 @@ class _Model:
             return None
         try:
             site = self.open(name)
-            if name == _CONFIG:
+            if name == CONFIG_JSON:
                 site.document(DocumentKind.KERAS_CONFIG)
             site.limits.allow(name, site.source.size, site.limits.document_size, site.source.name)
             text = site.source.read_at(0, site.source.size)
             value = read_json(text)
-            training = _training_span(text) if name == _CONFIG and compile_config(value) else Span(len(text), 0)
+            training = _training_span(text) if name == CONFIG_JSON and compile_config(value) else Span(len(text), 0)
             path = () if self.archive else (name,)
             for span, what, part in (
                 (Span(0, training.offset), kind, ()),
@@ -213,13 +222,12 @@ class _Model:
         for name in found:
             self.parsing.facts["weights"] = name
             try:
-                match name:
-                    case "model.weights.h5":
-                        read_hdf5(self.open(name), StoreNaming(model, training))
-                    case "model.weights.npz":
-                        read_npz(self.open(name))
-                    case _:
-                        read_shards(self.parsing, name, self.names, model, training)
+                if name == WEIGHTS_H5:
+                    read_hdf5(self.open(name), StoreNaming(model, training))
+                elif name == _NPZ:
+                    read_npz(self.open(name))
+                else:
+                    read_shards(self.parsing, name, self.names, model, training)
             except FormatError as error:
                 self._survive(error)
 

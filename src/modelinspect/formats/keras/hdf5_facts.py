@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.facts import Fact, Facts, set_fact
+from modelinspect.core.names import MODEL_WEIGHTS
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.hdf5.model import Hdf5File, LayoutKind, LinkKind
 from modelinspect.encodings.hdf5.values import text_of
@@ -68,7 +69,7 @@ def parameter_count(parsing: Parsing) -> int:
 def attribute_facts(file: Hdf5File, site: Site) -> Facts:
     """Return the versions that Keras notes at the root or beside the weights."""
     facts: Facts = {}
-    for path in ("/model_weights", "/"):
+    for path in (f"/{MODEL_WEIGHTS}", "/"):
         group = file.group(path)
         for name in ("keras_version", "backend"):
             attribute = group.attributes.get(name) if group is not None else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.names import CONFIG_JSON, MODEL_WEIGHTS
 from modelinspect.encodings.hdf5.model import Dataset, Hdf5File
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import InvariantError
-from modelinspect.formats.base import Parsing
+from modelinspect.formats.base import About, Parsing
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.hdf5.generic_naming import GenericNaming
 from modelinspect.formats.hdf5.naming import Description
@@ -35,6 +37,17 @@ class Hdf5Format:
     """
 
     name = FormatName.KERAS_HDF5
+    about = About(
+        title="HDF5 of Keras and others",
+        names=(FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5),
+        files=("`*.h5`", "`*.hdf5`", "`*.weights.h5`"),
+        page="hdf5.md",
+        limitations=(
+            "External links, external storage and the sources of virtual datasets are named and never opened.",
+            "VAX floating-point numbers, and addresses of sizes other than 2, 4 or 8 bytes, are not read.",
+            "A version of a structure that HDF5 File Format Specification 3.0 does not have is `unattributed`, with a diagnostic.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the primary file is HDF5."""
@@ -47,9 +60,7 @@ class Hdf5Format:
 
 FORMAT = Hdf5Format()
 
-CONFIG = "config.json"
 _CONFIG_SIZE = 64 << 20
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _KERAS_ATTRIBUTES = ("model_config", "layer_names", "layer_names0", "nb_layers", "keras_version")
 
 
@@ -59,8 +70,8 @@ def is_hdf5(parsing: Parsing) -> bool:
         return False
     source = parsing.files.open(parsing.primary)
     offset = 0
-    while offset + len(SIGNATURE) <= source.size:
-        if source.read_at(offset, len(SIGNATURE)) == SIGNATURE:
+    while offset + len(signatures.HDF5) <= source.size:
+        if source.read_at(offset, len(signatures.HDF5)) == signatures.HDF5:
             return True
         offset = offset * 2 or 512
     return False
@@ -87,7 +98,7 @@ def parse_hdf5(parsing: Parsing) -> FormatName:
             describe_packed(parsing, range(parsing.tensor_count), store_paths(store.model) if store.model is not None else {})
             parsing.facts |= store_facts(store)
             if store.model is not None:
-                parsing.facts["config_beside"] = CONFIG
+                parsing.facts["config_beside"] = CONFIG_JSON
             parsing.facts["parameters"] = parameter_count(parsing)
             return FormatName.WEIGHTS_HDF5
         case _:
@@ -117,7 +128,7 @@ class _Deciding:
 
 def _choose(file: Hdf5File, beside: Callable[[], Mapping[str, object] | None]) -> LegacyNaming | StoreNaming | GenericNaming:
     root = file.root
-    weights = file.group("/model_weights")
+    weights = file.group(f"/{MODEL_WEIGHTS}")
     for group in (root, weights):
         if group is not None and any(name in group.attributes for name in _KERAS_ATTRIBUTES):
             return LegacyNaming()
@@ -140,9 +151,9 @@ def _fits(file: Hdf5File, model: LayerConfig) -> bool:
 
 def _config_beside(parsing: Parsing) -> Mapping[str, object] | None:
     """Return the configuration of a model in the folder of the primary file, None where there is none."""
-    if CONFIG not in parsing.neighbours():
+    if CONFIG_JSON not in parsing.neighbours():
         return None
-    source = parsing.files.open(CONFIG)
+    source = parsing.files.open(CONFIG_JSON)
     if source.size > min(_CONFIG_SIZE, parsing.limits.structure_size):
         return None
     value = read_json(source.read_at(0, source.size))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.names import MODEL_WEIGHTS, OPTIMIZER_WEIGHTS, TOP_LEVEL_WEIGHTS
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.hdf5.model import Attribute, Dataset, Group, Hdf5File
 from modelinspect.encodings.hdf5.values import text_of, texts_of
@@ -14,7 +15,7 @@ from modelinspect.formats.keras.config import LayerConfig, computing_policy, rea
 from modelinspect.formats.keras.roles import role_of, wrapper_class
 from modelinspect.formats.keras.slots import CLASSES, class_of_scope, optimizer_class, slot_name
 
-_OPTIMIZER = "/optimizer_weights/"
+_OPTIMIZER = f"/{OPTIMIZER_WEIGHTS}/"
 _PARTS = 16
 _NORMALIZATION = {"mean", "variance", "count"}
 
@@ -47,11 +48,11 @@ class LegacyNaming:
         if self.model is not None:
             for child in self.model.children:
                 self._within[child.name] = {layer.name: layer for layer in child.walk() if layer.name}
-        self._root = "/model_weights" if "/model_weights" in groups else "/"
+        self._root = f"/{MODEL_WEIGHTS}" if f"/{MODEL_WEIGHTS}" in groups else "/"
         top = groups[self._root]
         self.layer_names = names(top.attributes, "layer_names", walk)
         prefix = "" if self._root == "/" else self._root
-        for layer in dict.fromkeys((*self.layer_names, "top_level_model_weights")):
+        for layer in dict.fromkeys((*self.layer_names, TOP_LEVEL_WEIGHTS)):
             group = groups.get(f"{prefix}/{layer}")
             weights = names(group.attributes, "weight_names", walk) if group is not None else ()
             if group is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from modelinspect.core import signatures
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import KIB
 from modelinspect.core.span import Span
@@ -18,7 +19,6 @@ from modelinspect.formats.archives.nested import claim_rest, packed_zip
 from modelinspect.formats.base import Site
 from modelinspect.formats.keras.store import layer_of
 
-_MAGIC = b"\x93NUMPY"
 _HEADER_LIMIT = 64 * KIB
 _KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex", "b": "bool"}
 _DESCR = re.compile(r"'descr': '([<>|=])([a-zA-Z])(\d*)'")
@@ -44,7 +44,7 @@ def read_npz(site: Site) -> None:
 def _read_npy(site: Site, name: str) -> None:
     head = site.source.read_at(0, min(_HEADER_LIMIT, site.source.size))
     cursor = Cursor(head, site.source.name, 0, "npy header")
-    cursor.expect(_MAGIC)
+    cursor.expect(signatures.NUMPY)
     major = cursor.u8()
     cursor.skip(1)
     text = cursor.take(cursor.u16() if major == 1 else cursor.u32()).decode("latin-1")

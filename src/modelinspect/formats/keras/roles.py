@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from modelinspect.core.names import WrapperClass, WrapperName
 from modelinspect.core.tensors import Role
 
 _STATISTICS: dict[str, frozenset[str]] = {
@@ -26,9 +27,9 @@ _QUANTIZE = re.compile(r"(.*_)?(min|max)(_var)?|optimizer_step|unquantized_.*|sp
 _SCALES = re.compile(r"(.*_)?(scale|zero|zero_point|amax_history)|g_idx")
 _COUNTED = re.compile(r"(.*)_\d+")
 
-PRUNING_WRAPPERS = frozenset({"PruneLowMagnitude"})
-CLUSTERING_WRAPPERS = frozenset({"ClusterWeights", "ClusterWeightsMHA"})
-QUANTIZE_WRAPPERS = frozenset({"QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer", "QuantizeAnnotate"})
+PRUNING_WRAPPERS = frozenset({WrapperClass.PRUNE})
+CLUSTERING_WRAPPERS = frozenset({WrapperClass.CLUSTER, WrapperClass.CLUSTER_ATTENTION})
+QUANTIZE_WRAPPERS = frozenset({WrapperClass.QUANTIZE, WrapperClass.QUANTIZE_V2, WrapperClass.QUANTIZE_LAYER, "QuantizeAnnotate"})
 
 
 def bare_class(class_name: str) -> str:
@@ -60,12 +61,12 @@ def role_of(variable: str, class_name: str = "", *, quantized: bool = False) -> 
 
 def wrapper_class(layer_name: str) -> str:
     """Return the class of the wrapper that tfmot names so, "" for another layer; for files without a configuration."""
-    if layer_name.startswith("prune_low_magnitude_"):
-        return "PruneLowMagnitude"
+    if layer_name.startswith(f"{WrapperName.PRUNE}_"):
+        return WrapperClass.PRUNE
     if layer_name.startswith("cluster_"):
-        return "ClusterWeights"
-    if layer_name == "quantize_layer" or layer_name.startswith(("quant_", "quantize_layer_")):
-        return "QuantizeWrapperV2"
+        return WrapperClass.CLUSTER
+    if layer_name == WrapperName.QUANTIZE_LAYER or layer_name.startswith(("quant_", f"{WrapperName.QUANTIZE_LAYER}_")):
+        return WrapperClass.QUANTIZE_V2
     return ""
 
 

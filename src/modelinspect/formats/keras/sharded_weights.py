@@ -14,7 +14,7 @@ from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.tensors import Tensor
 from modelinspect.encodings.hdf5.model import Hdf5File
 from modelinspect.errors import Code, FormatError
-from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.config import LayerConfig, read_json
 from modelinspect.formats.keras.given_names import GivenNames
@@ -34,6 +34,12 @@ class ShardedWeights:
     """Sharded weights files of Keras 3, found from their ``.weights.json``."""
 
     name = FormatName.WEIGHTS_HDF5
+    about = About(
+        title="Keras sharded weights",
+        names=(FormatName.WEIGHTS_HDF5,),
+        files=("`*.weights.json` with `*_00000.weights.h5`",),
+        page="keras.md",
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the primary file, or one file of a folder, maps variables to shards."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from modelinspect.core.names import LAYER_DEPENDENCIES, WrapperName
 from modelinspect.core.tensors import ElementKind, Role
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.formats.keras.variables import Variable, plain_class, snake_case
 
-CONTAINERS = frozenset({"layers", "_layer_checkpoint_dependencies", "_operations"})
+CONTAINERS = frozenset({"layers", LAYER_DEPENDENCIES, "_operations"})
 """Parts of a path that only hold layers; tf_keras 2.12 wrote the second."""
 
 OPTIMIZERS = frozenset({"optimizer", "_optimizer"})
@@ -87,13 +88,13 @@ def roles(owner: str, variables: Sequence[Variable], class_name: str = "") -> li
     known = snake_case(plain_class(class_name)) if class_name else (match.group(1) if match else parts[-1])
     count = len(variables)
     match known:
-        case "prune_low_magnitude":
+        case WrapperName.PRUNE:
             kept = sum(1 for variable in variables if variable.shape) // 2
-        case "cluster_weights" | "cluster_weights_mha":
+        case WrapperName.CLUSTER | WrapperName.CLUSTER_ATTENTION:
             kept = sum(1 for variable in variables if variable.dtype.name == "int64")
-        case "quantize_wrapper" | "quantize_wrapper_v2":
+        case WrapperName.QUANTIZE | WrapperName.QUANTIZE_V2:
             kept = next((i for i, variable in enumerate(variables) if variable.dtype.name == "int32" and not variable.shape), count)
-        case "quantize_layer":
+        case WrapperName.QUANTIZE_LAYER:
             kept = 0
         case "batch_normalization" | "sync_batch_normalization":
             return [Role.WEIGHT] * max(count - 2, 0) + [Role.STATISTIC] * min(count, 2)

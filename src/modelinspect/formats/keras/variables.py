@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from modelinspect.core.names import WrapperClass
 from modelinspect.core.tensors import DType
 from modelinspect.formats.keras.config import LayerConfig, quantization_mode
 
@@ -102,7 +103,7 @@ _CELLS = {"lstm_cell": "LSTMCell", "gru_cell": "GRUCell", "simple_rnn_cell": "Si
 _PROJECTIONS = {"query_dense": "query", "key_dense": "key", "value_dense": "value", "output_dense": "attention_output"}
 """The layers that attention makes: as the store has them, and what they are called."""
 
-WRAPPERS = frozenset({"PruneLowMagnitude", "ClusterWeights", "ClusterWeightsMHA", "QuantizeWrapper", "QuantizeWrapperV2"})
+WRAPPERS = frozenset(WrapperClass) - {WrapperClass.QUANTIZE_LAYER}
 """tfmot's wrappers, which hold variables beside those of the layer within."""
 
 
@@ -117,7 +118,7 @@ def variable_names(layer: LayerConfig | None, class_name: str, variables: Sequen
     ``class_name`` is used where there is no configuration; ``keras`` is the writer's major version.
     """
     kind = plain_class(layer.class_name) if layer is not None else class_name
-    if kind == "PruneLowMagnitude" and layer is not None and layer.children:
+    if kind == WrapperClass.PRUNE and layer is not None and layer.children:
         return _wrapper_names(plain_class(layer.children[0].class_name), variables)
     if kind not in _LAYERS:
         return None

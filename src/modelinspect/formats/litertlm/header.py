@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from modelinspect.core import signatures
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact
@@ -17,7 +18,6 @@ from modelinspect.errors import Code, FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.litertlm.schema import NAMES, SectionType, header_schema, scalar_kind
 
-MAGIC = b"LITERTLM"
 BLOCK = 16 * 1024
 """Sections begin at multiples of it."""
 _HEAD = 32
@@ -80,7 +80,7 @@ def read_header(site: Site) -> Header:
     source = site.source
     source.require(0, _HEAD, "the header")
     cursor = Cursor(source.read_at(0, _HEAD), source.name, 0, "header")
-    cursor.expect(MAGIC)
+    cursor.expect(signatures.LITERTLM)
     version = (cursor.u32(), cursor.u32(), cursor.u32())
     cursor.skip(4)
     end = cursor.u64()

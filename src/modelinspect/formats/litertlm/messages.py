@@ -6,6 +6,7 @@ from modelinspect.core.artifact import DocumentKind
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact
 from modelinspect.core.limits import MIB
+from modelinspect.core.names import MIN_RUNTIME_VERSION
 from modelinspect.core.span import Span
 from modelinspect.encodings.protobuf.schema import MessageType
 from modelinspect.encodings.protobuf.wire import Malformed, read_varint, scan, spans
@@ -85,7 +86,7 @@ def _facts(site: Site, data: bytes, type_: MessageType) -> dict[str, Fact]:
             facts[field.name] = _signed(read_varint(data, begin, end)[0])
         elif field.name in _FLAGS:
             facts[field.name] = bool(read_varint(data, begin, end)[0])
-        elif field.name == "min_runtime_version":
+        elif field.name == MIN_RUNTIME_VERSION:
             facts[field.name] = data[begin:end].decode("utf-8", "replace")[:_TEXT]
         elif field.name in _ONE_OF and field.message is not None:
             facts[field.name] = _chosen(data, begin, end, field.message)

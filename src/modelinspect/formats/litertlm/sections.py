@@ -8,6 +8,7 @@ from typing import cast
 from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact
+from modelinspect.core.names import TOKENIZER_JSON
 from modelinspect.core.paths import PathId
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import Role, Tensor
@@ -122,7 +123,7 @@ class SectionReader:
         run = Span(_SIZE, site.source.size - _SIZE)
         name = f"{site.source.name}: {one.name}"
         source = DecompressedSource(site.source, run.offset, run.size, Codec.ZLIB, size, limits=site.limits, name=name)
-        inner = open_compressed(site, run, source, Codec.ZLIB, site.claims.path("tokenizer.json"))
+        inner = open_compressed(site, run, source, Codec.ZLIB, site.claims.path(TOKENIZER_JSON))
         return {**read_hugging_face(inner, inner.claims.root), "uncompressed_size": source.size}
 
 

@@ -11,7 +11,7 @@ from modelinspect.core.artifact import DocumentKind, FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact
 from modelinspect.core.span import Span
-from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.orbax.arrays import Arrays, whole_site
 from modelinspect.formats.orbax.store import MANIFEST, Store
 from modelinspect.formats.orbax.zarr import V2, V3
@@ -30,6 +30,17 @@ class OrbaxFormat:
     """A folder that Orbax wrote: one step, one item of it, or several steps."""
 
     name = FormatName.ORBAX
+    about = About(
+        title="Orbax",
+        names=(FormatName.ORBAX,),
+        files=("a folder with `_CHECKPOINT_METADATA` or `manifest.ocdbt`",),
+        page="orbax.md",
+        limitations=(
+            "Zeros are not counted in arrays in Fortran order, with filters, with `blosc`, or in nested shards.",
+            "Zeros are not counted in chunks that decode to more than 64 MiB, unless they are hardly compressed.",
+            "A `manifest.ocdbt` given as a single file is not read: name its folder.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether a folder holds a mark of Orbax near its top."""

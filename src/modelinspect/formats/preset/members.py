@@ -9,6 +9,17 @@ import re
 from enum import Enum, auto
 from posixpath import basename
 
+from modelinspect.core.names import (
+    AUDIO_CONVERTER_JSON,
+    CONFIG_JSON,
+    IMAGE_CONVERTER_JSON,
+    METADATA_JSON,
+    PREPROCESSOR_JSON,
+    TASK_JSON,
+    TOKENIZER_JSON,
+    WEIGHTS_INDEX,
+)
+
 
 class Part(Enum):
     """What a file of the folder is."""
@@ -36,16 +47,16 @@ class Part(Enum):
 
 
 _EXACT: dict[str, Part] = {
-    "config.json": Part.CONFIG,
-    "task.json": Part.CONFIG,
-    "preprocessor.json": Part.PREPROCESSING,
-    "image_converter.json": Part.PREPROCESSING,
-    "audio_converter.json": Part.PREPROCESSING,
+    CONFIG_JSON: Part.CONFIG,
+    TASK_JSON: Part.CONFIG,
+    PREPROCESSOR_JSON: Part.PREPROCESSING,
+    IMAGE_CONVERTER_JSON: Part.PREPROCESSING,
+    AUDIO_CONVERTER_JSON: Part.PREPROCESSING,
     "video_converter.json": Part.PREPROCESSING,
-    "metadata.json": Part.METADATA,
-    "model.weights.json": Part.KERAS_INDEX,
+    METADATA_JSON: Part.METADATA,
+    WEIGHTS_INDEX: Part.KERAS_INDEX,
     "task.weights.json": Part.KERAS_INDEX,
-    "tokenizer.json": Part.TOKENIZER_JSON,
+    TOKENIZER_JSON: Part.TOKENIZER_JSON,
     "vocab.json": Part.VOCABULARY,
     "vocab.txt": Part.VOCABULARY,
     "vocabulary.json": Part.VOCABULARY,

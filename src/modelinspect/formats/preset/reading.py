@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from posixpath import basename, dirname, join
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import DocumentKind, Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact, add_facts
+from modelinspect.core.names import CONFIG_JSON, METADATA_JSON, TASK_JSON
 from modelinspect.encodings.hdf5.model import Hdf5File
 from modelinspect.errors import Code, FormatError
 from modelinspect.formats.base import Parsing, Site
@@ -45,7 +47,7 @@ class PresetReader:
             if part in (Part.CONFIG, Part.PREPROCESSING, Part.METADATA):
                 self._survive(name, self._read_document)
         facts = self.parsing.facts
-        add_facts(facts, config_facts(self.documents.get("config.json"), self.documents.get("metadata.json")))
+        add_facts(facts, config_facts(self.documents.get(CONFIG_JSON), self.documents.get(METADATA_JSON)))
         self._read_weights()
         for name, part in self.parts.items():
             self._survive(name, self._read_rest(part))
@@ -98,7 +100,7 @@ class PresetReader:
             self._survive(name, readers[self.parts[name]])
         if found:
             self.parsing.facts["weight_files"] = tuple(found)
-        describe_packed(self.parsing, range(self.parsing.tensor_count), policies_of(self.documents.get("config.json")))
+        describe_packed(self.parsing, range(self.parsing.tensor_count), policies_of(self.documents.get(CONFIG_JSON)))
         self._tell_apart()
 
     def _tell_apart(self) -> None:
@@ -113,7 +115,7 @@ class PresetReader:
     def _model(self, name: str) -> LayerConfig | None:
         """Return the configuration that the weights of a file belong to: that of the task, or of the model."""
         task = basename(name).startswith("task.")
-        return model_config(self.documents.get(join(dirname(name), "task.json" if task else "config.json")))
+        return model_config(self.documents.get(join(dirname(name), TASK_JSON if task else CONFIG_JSON)))
 
     def _read_keras_weights(self, name: str, site: Site) -> None:
         read_hdf5(site, StoreNaming(self._model(name)))
@@ -175,7 +177,7 @@ class PresetReader:
 
     def _read_tokenizer(self, name: str, site: Site) -> None:
         """Read ``tokenizer.json``, which is a layer's configuration to KerasHub and the whole tokenizer to Hugging Face."""
-        if b'"class_name"' in site.source.read_at(0, min(site.source.size, 4096)):
+        if signatures.KERAS_CONFIG in site.source.read_at(0, min(site.source.size, 4096)):
             self._read_document(name, site)
         else:
             self.tokenizers[name] = read_hugging_face(site, site.claims.path(name))

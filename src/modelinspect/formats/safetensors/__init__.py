@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.names import CONFIG_JSON
 from modelinspect.errors import FormatError
-from modelinspect.formats.base import Parsing
+from modelinspect.formats.base import About, Parsing
 from modelinspect.formats.safetensors.file import count_parameters, read_safetensors
 from modelinspect.formats.safetensors.header import LENGTH, header_size
 from modelinspect.formats.safetensors.index import SUFFIX, read_index
 
 FILE_SUFFIX = ".safetensors"
-_CONFIG = "config.json"
 """A folder with it is a whole model: a preset."""
 
 
@@ -19,12 +19,22 @@ class SafetensorsFormat:
     """The safetensors format: one file, an index with its shards, or a folder of them."""
 
     name = FormatName.SAFETENSORS
+    about = About(
+        title="Safetensors",
+        names=(FormatName.SAFETENSORS,),
+        files=("`*.safetensors`", "`*.safetensors.index.json`", "a folder of them"),
+        page="safetensors.md",
+        limitations=(
+            "GPTQ and AWQ weights are counted as the `int32` elements that the header names.",
+            "Elements of 6 bits are not measured.",
+        ),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the primary file begins with a header or is an index, or the folder holds such files."""
         if parsing.primary is None:
             names = parsing.names()
-            return _CONFIG not in names and bool(_top_level(names))
+            return CONFIG_JSON not in names and bool(_top_level(names))
         return parsing.primary.endswith(SUFFIX) or is_safetensors(parsing, parsing.primary)
 
     def parse(self, parsing: Parsing) -> FormatName:

@@ -9,6 +9,14 @@ from typing import cast
 from modelinspect.core.artifact import DocumentKind, Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact, Facts, add_facts
+from modelinspect.core.names import (
+    FINGERPRINT_PB,
+    KERAS_METADATA_MESSAGE,
+    KERAS_METADATA_PB,
+    SAVED_MODEL_CPB,
+    SAVED_MODEL_PB,
+    SAVED_MODEL_PBTXT,
+)
 from modelinspect.encodings.protobuf import message, parse_message
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing, Site
@@ -19,15 +27,12 @@ from modelinspect.formats.graph.text import parse_text
 from modelinspect.formats.graph.uses import assign_roles
 from modelinspect.formats.saved_model.chunked import parse_chunked
 
-PB, PBTXT, CPB = "saved_model.pb", "saved_model.pbtxt", "saved_model.cpb"
-MODEL_FILES = (CPB, PB, PBTXT)
+MODEL_FILES = (SAVED_MODEL_CPB, SAVED_MODEL_PB, SAVED_MODEL_PBTXT)
 """In the order in which TensorFlow's loader looks for them (tensorflow/cc/saved_model/reader.cc)."""
-KERAS_METADATA = "keras_metadata.pb"
-KERAS_MESSAGE = "third_party.py.tf_keras.protobuf.SavedMetadata"
 VARIABLES = "variables/variables"
 _MESSAGES = {
-    "fingerprint.pb": ("FingerprintDef", RegionKind.METADATA),
-    KERAS_METADATA: (KERAS_MESSAGE, RegionKind.METADATA),
+    FINGERPRINT_PB: ("FingerprintDef", RegionKind.METADATA),
+    KERAS_METADATA_PB: (KERAS_METADATA_MESSAGE, RegionKind.METADATA),
     "debug/saved_model_debug_info.pb": ("GraphDebugInfo", RegionKind.DEBUG),
 }
 """Files that are one message each."""
@@ -37,7 +42,7 @@ _LAYERS_SIZE = 64 << 20
 def parse_directory(parsing: Parsing) -> None:
     """Claim every file, add the tensors, and set the facts."""
     names = (parsing.primary,) if parsing.primary is not None else parsing.names()
-    layers = layer_names(parsing) if KERAS_METADATA in names else {}
+    layers = layer_names(parsing) if KERAS_METADATA_PB in names else {}
     model = [name for name in MODEL_FILES if name in names]
     facts: Facts = {}
     for name in reversed(model):  # the file that the loader takes has the last word
@@ -51,18 +56,18 @@ def parse_directory(parsing: Parsing) -> None:
             site = parsing.open(name)
             folder = name.partition("/")[0] if "/" in name else "file"
             site.claims.claim(0, site.source.size, RegionKind.ASSET, site.claims.path(folder))
-    if KERAS_METADATA in names:
-        parsing.open(KERAS_METADATA).document(DocumentKind.KERAS_METADATA)
+    if KERAS_METADATA_PB in names:
+        parsing.open(KERAS_METADATA_PB).document(DocumentKind.KERAS_METADATA)
         parsing.facts["keras_layers"] = len(layers)
 
 
 def _graph(site: Site, name: str, layers: dict[int, str]) -> Facts:
-    if name == CPB:
+    if name == SAVED_MODEL_CPB:
         site.document(DocumentKind.GRAPH, label="Riegeli")
         return parse_chunked(site, message("SavedModel"))
-    site.document(DocumentKind.GRAPH_TEXT if name == PBTXT else DocumentKind.GRAPH, label="SavedModel")
+    site.document(DocumentKind.GRAPH_TEXT if name == SAVED_MODEL_PBTXT else DocumentKind.GRAPH, label="SavedModel")
     first = site.parsing.tensor_count
-    if name == PBTXT:
+    if name == SAVED_MODEL_PBTXT:
         facts, uses = parse_text(site, message("SavedModel"), RegionKind.METADATA, layers)
     else:
         walk = MessageWalk(site)
@@ -97,11 +102,11 @@ def one_message(site: Site, name: str, kind: RegionKind) -> None:
 
 def layer_names(parsing: Parsing) -> dict[int, str]:
     """Return the names of Keras layers by their node in the object graph, as keras_metadata.pb lists them."""
-    source = parsing.files.open(KERAS_METADATA)
+    source = parsing.files.open(KERAS_METADATA_PB)
     if source.size > min(_LAYERS_SIZE, parsing.limits.structure_size):
         return {}
     try:
-        metadata = parse_message(KERAS_MESSAGE, source.read_at(0, source.size))
+        metadata = parse_message(KERAS_METADATA_MESSAGE, source.read_at(0, source.size))
     except FormatError:  # the walk over the file says so
         return {}
     names: dict[int, str] = {}

@@ -8,16 +8,16 @@ from posixpath import basename
 from modelinspect.core.artifact import DocumentKind, FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact, set_fact
+from modelinspect.core.names import TFJS_MANIFEST, TFJS_MODEL
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.json_keys import top_level_entries
 from modelinspect.errors import FormatError
-from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.keras.config import LayerConfig, model_config, read_json
 from modelinspect.formats.keras.roles import role_of
 from modelinspect.formats.tfjs.manifest import Group, Weight, all_paths, read_manifest, role_of_weight
 from modelinspect.formats.tfjs.shards import place_weights
 
-_MODEL, _MANIFEST_SUFFIX = "model.json", "weights_manifest.json"
 _KEYS = (b'"weightsManifest"', b'"modelTopology"')
 _TOPOLOGY, _MANIFEST, _TRAINING = "modelTopology", "weightsManifest", "trainingConfig"
 _FACTS = {"format": "tfjs_format", "generatedBy": "generated_by", "convertedBy": "converted_by"}
@@ -29,6 +29,13 @@ class Tfjs:
     """Models that the TensorFlow.js converter or TensorFlow.js itself writes."""
 
     name = FormatName.TFJS
+    about = About(
+        title="TensorFlow.js",
+        names=(FormatName.TFJS,),
+        files=("`model.json` with `*.bin`", "`weights_manifest.json` (before 1.0)"),
+        page="tfjs.md",
+        limitations=("A weight file between two missing ones cannot be placed and is `unattributed`.",),
+    )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether a model.json, or the manifest of old converters, is there, or names the primary file."""
@@ -67,13 +74,13 @@ def _description(parsing: Parsing) -> str | None:
     """Return the name of the JSON file that describes the model."""
     if parsing.primary is None:
         names = [name for name in parsing.names() if "/" not in name and name.endswith(".json")]
-        names.sort(key=lambda name: (name != _MODEL, name))
+        names.sort(key=lambda name: (name != TFJS_MODEL, name))
         return next((name for name in names[:_SEARCHED_FILES] if _is_description(parsing, name)), None)
     primary = parsing.primary
     if primary.endswith(".json"):
         return primary if _is_description(parsing, primary) else None
     if primary.endswith((".bin", "tensorflowjs_model.pb")) or "-shard" in primary:
-        names = sorted((name for name in parsing.neighbours() if name.endswith(".json")), key=lambda name: (name != _MODEL, name))
+        names = sorted((name for name in parsing.neighbours() if name.endswith(".json")), key=lambda name: (name != TFJS_MODEL, name))
         return next((name for name in names[:_SEARCHED_FILES] if _names_file(parsing, name, primary)), None)
     return None
 
@@ -81,14 +88,14 @@ def _description(parsing: Parsing) -> str | None:
 def _is_description(parsing: Parsing, name: str) -> bool:
     head = parsing.peek(name, 64).lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(b"["):
-        return name.endswith(_MANIFEST_SUFFIX)
+        return name.endswith(TFJS_MANIFEST)
     if not head.startswith(b"{"):
         return False
     source = parsing.files.open(name)
     if source.size > parsing.limits.structure_size:
         return False
     text = source.read_at(0, source.size)
-    return all(key in text for key in _KEYS) or (basename(name) == _MODEL and any(key in text for key in _KEYS))
+    return all(key in text for key in _KEYS) or (basename(name) == TFJS_MODEL and any(key in text for key in _KEYS))
 
 
 def _names_file(parsing: Parsing, description: str, name: str) -> bool:
@@ -96,7 +103,7 @@ def _names_file(parsing: Parsing, description: str, name: str) -> bool:
     if not _is_description(parsing, description):
         return False
     if name.endswith(".pb"):
-        return description.endswith(_MANIFEST_SUFFIX)
+        return description.endswith(TFJS_MANIFEST)
     source = parsing.files.open(description)
     value = read_json(source.read_at(0, source.size))
     manifest = value.get(_MANIFEST) if isinstance(value, Mapping) else value

@@ -8,7 +8,7 @@ from modelinspect.core.facts import Fact, Facts
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.model import Model
 
-DISPATCH, EDGE_TPU, ETHOS_U = "DISPATCH_OP", "edgetpu-custom-op", "ethos-u"
+EDGE_TPU, ETHOS_U = "edgetpu-custom-op", "ethos-u"
 """The custom codes of the operators: of LiteRT's compiler plugins, of Coral's compiler, of Arm's Vela."""
 STAMP = "LiteRtStamp"
 """The metadata that says for which processor byte code was compiled (litert/core/build_stamp.h)."""

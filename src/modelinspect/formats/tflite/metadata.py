@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact, Facts
+from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION, MODEL_METADATA
 from modelinspect.core.paths import PathId
 from modelinspect.encodings.flatbuffers.schema import Schema
 from modelinspect.encodings.flatbuffers.tables import Table
@@ -95,8 +96,8 @@ def _claim(site: Site, name: str, buffer: Buffer, path: PathId, facts: Facts, lo
         return
     text = data.rstrip(b"\0")
     if text and b"\0" not in text and text.isascii() and text.decode().isprintable():
-        if name == "min_runtime_version":
-            facts["min_runtime_version"] = text.decode()
+        if name == MIN_RUNTIME_VERSION:
+            facts[MIN_RUNTIME_VERSION] = text.decode()
         else:
             facts["metadata_texts"] = {**facts.get("metadata_texts", {}), name: text.decode()}
 
@@ -158,8 +159,8 @@ class _Nested:
 
 
 _NESTED = {
-    "CONVERSION_METADATA": _Nested("conversion", METADATA, _tell_conversion),
-    "TFLITE_METADATA": _Nested("metadata", METADATA, _tell_model_metadata),
+    CONVERSION_METADATA: _Nested("conversion", METADATA, _tell_conversion),
+    MODEL_METADATA: _Nested("metadata", METADATA, _tell_model_metadata),
     "COMPRESSION_METADATA": _Nested("compression", METADATA, _tell_compression),
     "DEBUG_METADATA": _Nested("debug", DEBUG, _tell_nothing),
     "debug_metadata": _Nested("debug", DEBUG, _tell_nothing),

@@ -8,7 +8,6 @@ from modelinspect.encodings.zip import find_end_record, walk_zip
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 
-STEP = 1 << 20
 LONGEST_PAD = 4096
 """Accelerators want their byte code on its own page; no pad is longer."""
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import keras
 
+from modelinspect.core.names import CONFIG_JSON, WEIGHTS_H5, WEIGHTS_INDEX
 from modelinspect.pruning.errors import PruningError
-from modelinspect.pruning.modelfile import CONFIG, ModelFile, ModelKind, look_at, refuse_code
+from modelinspect.pruning.modelfile import ModelFile, ModelKind, look_at, refuse_code
 from modelinspect.pruning.worker.code import custom_objects
 from modelinspect.pruning.worker.networks import Network
 from modelinspect.pruning.worker.reasons import reason_of
@@ -63,9 +64,9 @@ def _loaded(place: Path, facts: ModelFile, allow_code: bool, warn: Callable[[str
 
 def _with_weights(place: Path, *, safe_mode: bool) -> Network:
     folder = place if place.is_dir() else place.parent
-    names = ("model.weights.h5", "model.weights.json") if place.is_dir() else (place.name,)
+    names = (WEIGHTS_H5, WEIGHTS_INDEX) if place.is_dir() else (place.name,)
     weights = next(folder / name for name in names if (folder / name).is_file())
-    config = json.loads((folder / CONFIG).read_bytes())
+    config = json.loads((folder / CONFIG_JSON).read_bytes())
     network = keras.saving.deserialize_keras_object(config, safe_mode=safe_mode)
     network.load_weights(weights)
     return network

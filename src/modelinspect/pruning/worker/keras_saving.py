@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from modelinspect.core.names import WEIGHTS_INDEX
 from modelinspect.pruning.data import Samples
 from modelinspect.pruning.worker.conversion import REPRESENTATIVE, configure, convert_apart
 from modelinspect.pruning.worker.networks import Network
@@ -102,7 +103,7 @@ def _weights_sharded(network: Network, target: Path) -> None:
     """Keras fills shards with whole layers, so a shard holds at least the largest of them."""
     target.mkdir()
     sizes = [sum(_size(variable) for variable in layer.weights) for layer in network.layers]
-    network.save_weights(target / "model.weights.json", max_shard_size=max(sum(sizes) / SHARDS, *sizes, 1) / 1024**3)
+    network.save_weights(target / WEIGHTS_INDEX, max_shard_size=max(sum(sizes) / SHARDS, *sizes, 1) / 1024**3)
 
 
 def _size(variable: Any) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
+from modelinspect.core import signatures
 from modelinspect.core.artifact import Artifact, Severity
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.encodings.sstable import extended, mask
 from modelinspect.encodings.walk import Walk
-from modelinspect.encodings.zip import LOCAL_HEADER, ZipMember, walk_zip
+from modelinspect.encodings.zip import ZipMember, walk_zip
 from modelinspect.errors import Code, FormatError, LocationError
 from modelinspect.formats.archives.nested import codec_of
 from modelinspect.formats.base import Parsing
@@ -36,7 +37,7 @@ def _find_checksum(subject: Subject) -> Iterator[Finding]:
     seen = {found.place.offset for found in findings if found.place is not None}
     for member in subject.artifact.members:
         source = subject.files.open(member.name)
-        if source.size < len(LOCAL_HEADER) or source.read_at(0, len(LOCAL_HEADER)) != LOCAL_HEADER:
+        if source.size < len(signatures.ZIP) or source.read_at(0, len(signatures.ZIP)) != signatures.ZIP:
             continue
         for entry in _entries(source, subject.limits):
             problem = _problem(source, entry, subject.limits)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from modelinspect.core import signatures
+
 _MAGIC = {
-    b"\x7fELF": "a Linux program",
+    signatures.ELF: "a Linux program",
     b"\xcf\xfa\xed\xfe": "a macOS program",
     b"\xca\xfe\xba\xbe": "a Java class or macOS program",
-    b"PK\x03\x04": "a zip archive",
-    b"\x1f\x8b\x08": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x89HDF\r\n\x1a\n": "HDF5",
+    signatures.ZIP: "a zip archive",
+    signatures.GZIP_DEFLATE: "gzip",
+    signatures.BZIP2: "bzip2",
+    signatures.XZ: "xz",
+    signatures.HDF5: "HDF5",
     b"#!/": "a script",
-    b"%PDF-": "a PDF",
+    signatures.PDF: "a PDF",
     b"<?php": "PHP",
     b"<script": "a script",
     b"\xe3\x00\x00\x00\x00": "marshalled Python code",
@@ -26,7 +28,7 @@ def looks_like(data: bytes) -> str:
     for magic, name in _MAGIC.items():
         if data.startswith(magic):
             return name
-    if data.startswith(b"MZ") and b"PE\0\0" in data:
+    if data.startswith(signatures.WINDOWS) and b"PE\0\0" in data:
         return "a Windows program"
     if data.startswith(_PROTOCOLS) and (data[2:3] in (b"\x95", b"c", b"}", b"]", b"(", b"q") or b"." in data[-2:]):
         return "a pickle"

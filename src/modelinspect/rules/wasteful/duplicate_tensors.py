@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.core.names import KEY_END
 from modelinspect.networks.copies import duplicates
-from modelinspect.networks.names import KEY_END
 from modelinspect.networks.programs import gradient_copies
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy

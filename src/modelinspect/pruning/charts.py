@@ -1,4 +1,4 @@
-"""Draw line and bar charts as SVG text: the same values, the same bytes, nothing from elsewhere."""
+"""Draw line and bar charts as SVG text: the same values, the same bytes, nothing from elsewhere. The study and the article use it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,25 @@ _LEFT, _TOP, _LEGEND = 70, 44, 210
 _PLOT_HEIGHT, _BAR_HEIGHT = 300, 22
 _LABELS = 225
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#666666", "#b3a236", "#000000")
+COLORS = {
+    "dense-weights": "#2f6fb3",
+    "zero-weights": "url(#zeros)",
+    "compressed-weights": "#7aa6d6",
+    "sparse-values": "#62a0d8",
+    "sparse-index": "#e08a1e",
+    "optimizer-state": "#8957a8",
+    "pruning-state": "#c0392b",
+    "quantization": "#4a9d8f",
+    "graph": "#6a994e",
+    "metadata": "#b3a236",
+    "container": "#9aa3ad",
+    "free": "#d5dae0",
+}
+"""Colours of categories, the same in every chart; other names take theirs from the palette."""
+_HATCH = (
+    '<defs><pattern id="zeros" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect width="6" height="6" fill="#e8f0f9"/><rect width="2" height="6" fill="#2f6fb3"/></pattern></defs>'
+)
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#222}.title{font-weight:600;font-size:15px}"
     ".dim{fill:#666}.end{text-anchor:end}.mid{text-anchor:middle}"
@@ -20,11 +39,12 @@ _STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A named line through points of x and y."""
+    """A named line through points of x and y; lines without a colour take theirs from the palette."""
 
     name: str
     points: tuple[tuple[float, float], ...]
-    dashed: bool = False
+    color: str = ""
+    dashes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +54,14 @@ class Bar:
     name: str
     parts: Mapping[str, int]
 
+    @property
+    def size(self) -> int:
+        """The bytes of the whole bar."""
+        return sum(self.parts.values())
+
 
 def line_chart(title: str, across: str, up: str, lines: Sequence[Line], *, percent_across: bool = True, from_zero: bool = True) -> str:
-    """Draw lines over common axes; lines of one name share a colour."""
+    """Draw lines over common axes."""
     xs = sorted({x for line in lines for x, _ in line.points})
     ys = [y for line in lines for _, y in line.points]
     ticks = _ticks(0.0 if from_zero else min(ys), max(ys))
@@ -58,52 +83,50 @@ def line_chart(title: str, across: str, up: str, lines: Sequence[Line], *, perce
         out.append(f'<text class="dim mid" x="{at:.1f}" y="{bottom + 18}">{f"{100 * x:g} %" if percent_across else _told(x)}</text>')
     out.append(f'<text class="mid" x="{(_LEFT + right) / 2:.0f}" y="{bottom + 38}">{escape(across)}</text>')
     out.append(f'<text class="dim" x="{_LEFT}" y="{_TOP - 8}">{escape(up)}</text>')
-    names = list(dict.fromkeys(line.name for line in lines))
-    for line in lines:
-        color = PALETTE[names.index(line.name) % len(PALETTE)]
-        dashes = ' stroke-dasharray="5 4"' if line.dashed else ""
+    colors = [line.color or PALETTE[number % len(PALETTE)] for number, line in enumerate(lines)]
+    for line, color in zip(lines, colors, strict=True):
+        dashes = f' stroke-dasharray="{line.dashes}"' if line.dashes else ""
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in (place(*point) for point in line.points))
         out.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="2"{dashes}><title>{escape(line.name)}</title></path>')
         for point in line.points:
             x, y = place(*point)
             told = f"{line.name}: {_told(point[1])} at {_told(point[0])}"
             out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"><title>{escape(told)}</title></circle>')
-    out += _legend(names, right + 20, _TOP + 10)
-    return _page(title, bottom + 50, out)
+    for number, (line, color) in enumerate(zip(lines, colors, strict=True)):
+        out += _key(line.name, right + 20, _TOP + 10 + 18 * number, color, line.dashes)
+    told = "; ".join(f"{line.name} from {_told(line.points[0][1])} to {_told(line.points[-1][1])}" for line in lines)
+    return _page(title, f"{up}: {told}", bottom + 50, out)
 
 
 def bar_chart(title: str, bars: Sequence[Bar]) -> str:
     """Draw stacked horizontal bars to one scale, each with its sum in bytes after it."""
     parts = list(dict.fromkeys(name for bar in bars for name, size in bar.parts.items() if size))
-    scale = (WIDTH - _LABELS - 90) / (max(sum(bar.parts.values()) for bar in bars) or 1)
+    colors = {name: COLORS.get(name, PALETTE[number % len(PALETTE)]) for number, name in enumerate(parts)}
+    scale = (WIDTH - _LABELS - 90) / (max(bar.size for bar in bars) or 1)
     columns = 4
     top = _TOP + 18 * (-(-len(parts) // columns)) + 8
     out = []
     for number, name in enumerate(parts):
-        out += _legend([name], 20 + number % columns * 180, _TOP + number // columns * 18, PALETTE[number % len(PALETTE)])
+        out += _key(name, 20 + number % columns * 180, _TOP + number // columns * 18, colors[name])
     for number, bar in enumerate(bars):
         y, x = top + number * _BAR_HEIGHT, float(_LABELS)
         out.append(f'<text class="end" x="{_LABELS - 8}" y="{y + 13}">{escape(bar.name)}</text>')
         for name, size in bar.parts.items():
             if not size:
                 continue
-            color = PALETTE[parts.index(name) % len(PALETTE)]
-            told = f"{bar.name}: {name} {size:,} bytes"
-            out.append(
-                f'<rect x="{x:.1f}" y="{y}" width="{size * scale:.1f}" height="16" fill="{color}"><title>{escape(told)}</title></rect>'
-            )
+            told = f"<title>{escape(f'{bar.name}: {name} {size:,} bytes')}</title>"
+            out.append(f'<rect x="{x:.1f}" y="{y}" width="{size * scale:.1f}" height="16" fill="{colors[name]}">{told}</rect>')
             x += size * scale
-        out.append(f'<text class="dim" x="{x + 6:.1f}" y="{y + 13}">{sum(bar.parts.values()):,}</text>')
-    return _page(title, top + len(bars) * _BAR_HEIGHT + 10, out)
+        out.append(f'<text class="dim" x="{x + 6:.1f}" y="{y + 13}">{bar.size:,}</text>')
+    told = "; ".join(f"{bar.name} {bar.size:,} bytes" for bar in bars)
+    return _page(title, told, top + len(bars) * _BAR_HEIGHT + 10, out)
 
 
-def _legend(names: Sequence[str], x: int, y: int, color: str = "") -> list[str]:
-    out = []
-    for number, name in enumerate(names):
-        at = y + 18 * number
-        fill = color or PALETTE[number % len(PALETTE)]
-        out.append(f'<rect x="{x}" y="{at - 9}" width="11" height="11" fill="{fill}"/><text x="{x + 17}" y="{at}">{escape(name)}</text>')
-    return out
+def _key(name: str, x: int, y: int, color: str, dashes: str = "") -> list[str]:
+    """Draw one entry of a legend: a square, or a dashed line for what is drawn so."""
+    dashed = f'<path d="M{x - 4} {y - 4}h18" stroke="{color}" stroke-width="2" stroke-dasharray="{dashes}"/>'
+    square = f'<rect x="{x}" y="{y - 9}" width="11" height="11" fill="{color}"/>'
+    return [(dashed if dashes else square) + f'<text x="{x + 17}" y="{y}">{escape(name)}</text>']
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -125,10 +148,11 @@ def _told(value: float) -> str:
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1 else f"{value:g}"
 
 
-def _page(title: str, height: int, parts: Sequence[str]) -> str:
+def _page(title: str, told: str, height: int, parts: Sequence[str]) -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">'
     body = "\n".join(parts)
     return (
-        f'{head}\n<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n<rect width="{WIDTH}" height="{height}" fill="#fff"/>\n'
+        f"{head}\n<title>{escape(title)}</title>\n<desc>{escape(told)}</desc>\n<style>{_STYLE}</style>\n{_HATCH}\n"
+        f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>\n'
         f'<text class="title" x="20" y="22">{escape(title)}</text>\n{body}\n</svg>\n'
     )
