@@ -149,11 +149,13 @@ def explain(
     strict: bool = False,
     limits: Limits | None = None,
     progress: Progress | None = None,
+    pictures: bool = False,
 ) -> ExplainReport:
     """Say why two artifacts differ in size or do not, or why one has its size. Raises `ModelInspectError`.
 
     Every byte of the difference goes to exactly one cause. ``compressors`` runs gzip over both for real, and computes what writes zeros
-    in less; None does so where it answers something and takes two or three seconds at the most.
+    in less; None does so where it answers something and takes two or three seconds at the most. ``pictures`` keeps what a page draws:
+    both artifacts as trees side by side.
     """
     from modelinspect.analyses.explain.compare import explain as find_causes
     from modelinspect.analyses.explain.compressed import squeeze
@@ -164,7 +166,13 @@ def explain(
         sides = [_subject(*one, measure=measure, limits=limits, progress=progress) for one in parsed]
         old = sides[0] if after is not None else None
         found = squeeze(old, sides[-1], asked=compressors, progress=progress)
-        return _shown(find_causes(old, sides[-1], found))
+        report = find_causes(old, sides[-1], found)
+        if not pictures or old is None:
+            return _shown(report)
+        from modelinspect.analyses.comparison import draw_comparison
+        from modelinspect.reports.explain import with_comparison
+
+        return _shown(with_comparison(report, draw_comparison(old, sides[-1])))
 
 
 def draw(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> Pictures:
@@ -506,12 +514,12 @@ def _terminal_text(report: Any) -> str:
 
 
 def _notebook_page(report: Any) -> str | None:
-    """Return a report as a page in a frame, None where plotly is missing or the report shows nothing.
+    """Return a report as a page in a frame, None where the report shows nothing.
 
     A report on one artifact without pictures gets them from the artifact, if it is still there and as large: parsing it
     reads no weights, and the zeros are in the report.
     """
-    from modelinspect.errors import MissingExtraError, ModelInspectError
+    from modelinspect.errors import ModelInspectError
     from modelinspect.renderers.html.page import framed, page
     from modelinspect.reports.inspect import InspectReport, with_pictures
 
@@ -525,7 +533,4 @@ def _notebook_page(report: Any) -> str | None:
             pass  # the page does without
     if not hasattr(report, "blocks"):
         return None
-    try:
-        return framed(page(report))
-    except MissingExtraError:
-        return None
+    return framed(page(report))
