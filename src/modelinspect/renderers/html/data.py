@@ -37,8 +37,8 @@ def drawn(block: Block | Picture) -> Plain:
         case Lines():
             return {"type": "lines", "lines": [keep_numbers(plain(line.strip())) for line in block.lines]}
         case Commands():
-            shown = [f"{plain(command.line)}: {plain(command.purpose)}" for command in block.commands]
-            return {"type": "lines", "lines": [f"{plain(block.title)}: {shown[0]}", *shown[1:]] if shown else []}
+            rows = [[plain(command.line), plain(command.purpose)] for command in block.commands]
+            return {"type": "commands", "title": plain(block.title), "rows": rows}
         case Dump():
             lines = ("".join(text for text, _ in line).rstrip() for line in dump_lines(block, _DUMP_WIDTH))
             return {"type": "dump", "title": plain(block.title), "text": "\n".join(plain(line) for line in lines)}

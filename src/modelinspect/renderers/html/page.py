@@ -72,13 +72,6 @@ def _ascii(text: str) -> str:
 
 def _parts(report: Report, top: int | None) -> list[Plain]:
     parts = [drawn(block) for block in report.blocks(EVERYTHING if top is None else top)]
-    bars = next((place for place, part in enumerate(parts) if part["type"] == "bars"), None)
-    if bars is not None:  # what is found comes before where the bytes are
-        parts = [
-            *parts[:bars],
-            *(part for part in parts[bars:] if part["type"] == "notes"),
-            *(part for part in parts[bars:] if part["type"] != "notes"),
-        ]
     types = [part["type"] for part in parts]
     place = next((types.index(one) + 1 for one in _AFTER if one in types), int(types[:1] == ["heading"]))
     parts[place:place] = [drawn(picture) for picture in report.pictures()]

@@ -105,6 +105,7 @@ function drawPart(part) {
     case "bars": return drawBars(part);
     case "notes": return drawNotes(part);
     case "lines": return section("", "lines", ...part.lines.map((line) => el("p", {}, line)));
+    case "commands": return section(part.title, "commands", ...part.rows.flatMap(([line, purpose]) => [el("p", {}, purpose), codeBlock(line)]));
     case "dump": return section(part.title, "dump", codeBlock(part.text));
     case "table": return drawTable(part, section(part.title || "Table", "table"));
     case "ribbon": return drawRibbon(part, section(part.title, "ribbon-part"));
