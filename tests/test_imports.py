@@ -22,7 +22,6 @@ HEAVY = [
     "fsspec",
     "tensorflow",
     "keras",
-    "plotly",
     "pyarrow",
 ]
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from modelinspect.reports.models import ModelsReport
     from modelinspect.reports.pictures import Pictures
     from modelinspect.reports.plan import PlanReport
+    from modelinspect.reports.several import CheckAllReport
     from modelinspect.reports.shrink import ShrinkReport
     from modelinspect.reports.tensors import TensorsReport
     from modelinspect.rules.base import Rule
@@ -149,11 +150,13 @@ def explain(
     strict: bool = False,
     limits: Limits | None = None,
     progress: Progress | None = None,
+    pictures: bool = False,
 ) -> ExplainReport:
     """Say why two artifacts differ in size or do not, or why one has its size. Raises `ModelInspectError`.
 
     Every byte of the difference goes to exactly one cause. ``compressors`` runs gzip over both for real, and computes what writes zeros
-    in less; None does so where it answers something and takes two or three seconds at most.
+    in less; None does so where it answers something and takes two or three seconds at most. ``pictures`` keeps what a page draws:
+    both artifacts as trees side by side.
     """
     from modelinspect.analyses.explain.compare import explain as find_causes
     from modelinspect.analyses.explain.compressed import squeeze
@@ -164,7 +167,13 @@ def explain(
         sides = [_subject(*one, measure=measure, limits=limits, progress=progress) for one in parsed]
         old = sides[0] if after is not None else None
         found = squeeze(old, sides[-1], asked=compressors, progress=progress)
-        return _shown(find_causes(old, sides[-1], found))
+        report = find_causes(old, sides[-1], found)
+        if not pictures or old is None:
+            return _shown(report)
+        from modelinspect.analyses.comparison import draw_comparison
+        from modelinspect.reports.explain import with_comparison
+
+        return _shown(with_comparison(report, draw_comparison(old, sides[-1])))
 
 
 def draw(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> Pictures:
@@ -399,6 +408,99 @@ def check(
         return _shown(check_artifact(artifact, files, measurements, wanted, lock, name))
 
 
+def check_models(
+    budget: Location,
+    only: Sequence[Location] = (),
+    *,
+    growth: bool = True,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> CheckAllReport:
+    """Check every model that a budget of several models names, or of these those in ``only``. Raises `UsageError`.
+
+    The budget lists path patterns with limits. Growth is measured against one lock with an entry for each model.
+    """
+    from pathlib import Path
+
+    from modelinspect.analyses.budget import check_artifact
+    from modelinspect.analyses.budget_models import find_models, models_lock_path, read_models, read_models_lock, relative
+    from modelinspect.errors import InvariantError, ModelInspectError, UsageError
+    from modelinspect.reports.lint import LintProblem
+    from modelinspect.reports.several import CheckAllReport
+
+    path = Path(budget)
+    wanted = read_models(path)
+    if wanted is None:
+        raise UsageError(f"{path}: has limits of one model; name the model, or list several under [[models]]")
+    locks = read_models_lock(models_lock_path(path, wanted)) if growth and any(one.growth for one in wanted.models) else {}
+    asked = {relative(location, path.parent) for location in only}
+    seen: set[str] = set()
+    reports: list[CheckReport] = []
+    failed: list[LintProblem] = []
+    for one in wanted.models:
+        names = find_models(path.parent, one.path)
+        if not names and not asked:
+            failed.append(LintProblem(location=one.path, problem=f"no model matches this pattern of {path}"))
+        for name in (name for name in names if not asked or name in asked):
+            seen.add(name)
+            try:
+                with opened(path.parent / name, limits=limits) as (artifact, files):
+                    measurements = measure_files(artifact, files, limits=limits, progress=progress)
+                    lock, must = locks.get(name) if growth else None, growth and bool(one.growth)
+                    reports.append(check_artifact(artifact, files, measurements, one, lock, str(path), must_be_locked=must))
+            except (InvariantError, UsageError):
+                raise
+            except (ModelInspectError, OSError) as error:
+                failed.append(LintProblem(location=name, problem=str(error)))
+    passed = not failed and all(report.passed for report in reports)
+    return _shown(CheckAllReport(passed=passed, reports=tuple(reports), failed=tuple(failed), unlisted=tuple(sorted(asked - seen))))
+
+
+def models_lock(budget: Location, reports: Sequence[CheckReport]) -> tuple[Path, str]:
+    """Return where the lock of a budget of several models is, and its text: entries of other models stay. Raises `UsageError`."""
+    from pathlib import Path
+
+    from modelinspect.analyses.budget_file import Lock
+    from modelinspect.analyses.budget_models import find_models, models_lock_path, models_lock_text, read_models, read_models_lock, relative
+    from modelinspect.errors import UsageError
+
+    path = Path(budget)
+    wanted = read_models(path)
+    if wanted is None:
+        raise UsageError(f"{path}: has limits of one model")
+    place = models_lock_path(path, wanted)
+    listed = {name for one in wanted.models for name in find_models(path.parent, one.path)}
+    kept = {name: lock for name, lock in (read_models_lock(place) if place.is_file() else {}).items() if name in listed}
+    now = {
+        relative(report.artifact.location, path.parent): Lock(
+            "modelinspect.lock/1", report.lock.size, dict(report.lock.categories), dict(report.lock.compressed)
+        )
+        for report in reports
+    }
+    return place, models_lock_text(kept | now)
+
+
+def first_budget(locations: Sequence[Location], budget: Location, *, progress: Progress | None = None) -> tuple[str, Path, str]:
+    """Return a budget for models of today's sizes, where its lock goes, and the lock. Raises `ModelInspectError`.
+
+    Of a folder with several models, each is listed.
+    """
+    from pathlib import Path
+
+    from modelinspect.analyses.budget_file import Lock
+    from modelinspect.analyses.budget_models import budget_text, models_lock_text, relative
+
+    path = Path(budget)
+    locks: dict[str, Lock] = {}
+    for location in locations:
+        inside = list_models(location).models if Path(location).is_dir() else ()
+        for place in [Path(location) / one.name for one in inside] or [Path(location)]:
+            report = check(place, {"size": 0}, progress=progress)
+            locks[relative(place, path.parent)] = Lock("modelinspect.lock/1", report.lock.size, dict(report.lock.categories))
+    sizes = sorted((name, lock.size) for name, lock in locks.items())
+    return budget_text(sizes), path.with_suffix(".lock"), models_lock_text(locks)
+
+
 def lock_path(budget: Location) -> Path:
     """Return where the lock of a budget is: where the budget says, or beside it. Raises `UsageError`."""
     from pathlib import Path
@@ -500,12 +602,12 @@ def _terminal_text(report: Any) -> str:
 
 
 def _notebook_page(report: Any) -> str | None:
-    """Return a report as a page in a frame, None where plotly is missing or the report shows nothing.
+    """Return a report as a page in a frame, None where the report shows nothing.
 
     A report on one artifact without pictures gets them from the artifact, if it is still there and as large: parsing it
     reads no weights, and the zeros are in the report.
     """
-    from modelinspect.errors import MissingExtraError, ModelInspectError
+    from modelinspect.errors import ModelInspectError
     from modelinspect.renderers.html.page import framed, page
     from modelinspect.reports.inspect import InspectReport, with_pictures
 
@@ -519,7 +621,4 @@ def _notebook_page(report: Any) -> str | None:
             pass  # the page does without
     if not hasattr(report, "blocks"):
         return None
-    try:
-        return framed(page(report))
-    except MissingExtraError:
-        return None
+    return framed(page(report))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import gzip
 import hashlib
+import html
 import io
 import json
 import re
+import shlex
+import subprocess
+import sys
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -22,12 +27,12 @@ from modelinspect.analyses.pictures import draw
 from modelinspect.analyses.regions import map_regions, reader
 from modelinspect.analyses.summary import list_tensors, summarize, zero_counts
 from modelinspect.core.bytemap import RegionKind
-from modelinspect.errors import MissingExtraError
-from modelinspect.renderers.registry import OutputFormat, render, require
+from modelinspect.renderers.registry import OutputFormat, render
 from modelinspect.reports.base import Report
 from modelinspect.reports.categories import CATEGORIES, Category
 from modelinspect.reports.inspect import InspectReport, with_pictures
-from modelinspect.reports.pictures import Ribbon, Steps, Tree
+from modelinspect.reports.pictures import Comparison, Ribbon, Steps, Tree
+from modelinspect.version import VERSION
 from tests.support.artifacts import Build, pruned_network
 from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path
@@ -120,7 +125,6 @@ def test_a_page_loads_nothing_and_runs_only_the_scripts_whose_hashes_it_names() 
     assert "unsafe" not in rules["script-src"]
     assert "connect-src" not in rules  # so the default holds: none
     run = [text for kind, text in read.scripts if kind == ""]
-    run.append(unpacked(next(text for kind, text in read.scripts if kind == "text/plain")).decode())
     named = {f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in run}
     assert set(rules["script-src"].split()) == named
     assert "<script" not in run[0]
@@ -131,7 +135,7 @@ def test_a_hostile_name_is_data_and_nothing_of_it_is_markup(name: str) -> None:
     written = page(drawn(hostile()))
     assert name not in written or "<" not in name
     read = Reading(written)
-    assert [kind for kind, _ in read.scripts] == ["application/json", "text/plain", ""]
+    assert [kind for kind, _ in read.scripts] == ["application/json", ""]
     assert not re.search(r"[<>&\u2028\u2029]", read.scripts[0][1])
     table = part(read, "table")
     from modelinspect.renderers.escape import plain
@@ -249,8 +253,8 @@ def test_a_report_in_a_notebook_is_the_same_page_in_a_frame_of_its_own() -> None
     report = modelinspect.inspect(fixture_path("mlp/stripped.h5"))
     shown = report._repr_html_()
     assert shown is not None
-    assert shown.startswith('<iframe title="modelinspect report" sandbox="allow-scripts allow-downloads" srcdoc="')
-    assert shown.count("<") == 2
+    assert shown.startswith('<iframe title="modelinspect report" class="modelinspect" sandbox="allow-scripts allow-downloads" srcdoc="')
+    assert shown.count("<iframe") == shown.count("<script") == 1
     frame: list[dict[str, str | None]] = []
     reading = HTMLParser()
     reading.handle_starttag = lambda tag, attrs: frame.append(dict(attrs))  # type: ignore[method-assign]
@@ -271,18 +275,71 @@ def test_a_notebook_shows_a_report_whose_file_is_gone(tmp_path: Path) -> None:
     assert "&quot;type&quot;:&quot;ribbon&quot;" not in shown
 
 
-def test_without_plotly_one_line_says_what_to_install(tmp_path: Path) -> None:
-    with (
-        mock.patch("modelinspect.renderers.registry.find_spec", return_value=None),
-        pytest.raises(MissingExtraError, match=r"modelinspect\[html\]"),
+def test_a_page_needs_no_package_that_an_install_without_extras_lacks() -> None:
+    from modelinspect.renderers import registry
+
+    assert OutputFormat.HTML not in registry._EXTRAS
+    code = "import sys, io, modelinspect; from modelinspect.renderers.registry import *; "
+    code += f"r = modelinspect.inspect({str(fixture_path('mlp/stripped.h5'))!r}, pictures=True); before = set(sys.modules); "
+    code += "render(r, OutputFormat.HTML, io.StringIO()); print(sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    installed = {re.split("[^a-z]", one)[0] for one in project["dependencies"]}
+    assert set(ast.literal_eval(ran.stdout)) - set(sys.stdlib_module_names) - {"modelinspect"} <= installed
+
+
+def test_findings_come_before_bars_and_pictures() -> None:
+    report = modelinspect.inspect(fixture_path("mlp/wrapped.h5"), pictures=True)
+    types = [one["type"] for one in Reading(page(report)).data["parts"]]  # type: ignore[attr-defined]
+    assert types.index("notes") < types.index("bars") < types.index("ribbon") < types.index("tree") < types.index("table")
+
+
+def test_the_footer_names_the_version_and_the_command(tmp_path: Path) -> None:
+    name = "<b>&'model.h5"
+    (tmp_path / name).write_bytes(fixture_path("mlp/stripped.h5").read_bytes())
+    assert run_cli("inspect", name, "-o", "page.html", cwd=tmp_path).code == 0
+    footer = re.search("<footer>(.*)</footer>", (tmp_path / "page.html").read_text())
+    assert footer is not None
+    assert f"modelinspect {VERSION}" in footer[1]
+    command = re.search("<code>(.*)</code>", footer[1])
+    assert command is not None
+    assert "<" not in command[1]
+    assert shlex.split(html.unescape(command[1])) == ["modelinspect", "inspect", name, "-o", "page.html"]
+
+
+def test_a_page_of_a_small_model_is_under_a_megabyte_and_one_of_a_large_network_under_three() -> None:
+    assert len(page(modelinspect.inspect(fixture_path("mlp/wrapped.h5"), pictures=True))) < 1 << 20
+    build = Build("large.h5")
+    for index in range(1_600):  # EfficientNetB7 has 1,587 variables
+        build.tensor(f"block{index % 55}_{index}/depthwise_kernel", (3, 3, 4 + index % 7, 1), layer=f"block{index % 55}", zeros=index % 9)
+        for part in range(20):
+            build.region(f"/model_weights/block{index % 55}/object header {part}", 16 + part, RegionKind.CONTAINER)
+    assert len(page(drawn(build))) < 3 << 20
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("original.h5", "wrapped.h5"), ("wrapped.h5", "stripped.h5"), ("original.h5", "original.h5")]
+)
+def test_two_trees_side_by_side_hold_every_byte_and_what_moved_sums_to_the_difference(before: str, after: str) -> None:
+    report = modelinspect.explain(fixture_path(f"mlp/{before}"), fixture_path(f"mlp/{after}"), pictures=True, compressors=False)
+    (picture,) = report.pictures()
+    assert isinstance(picture, Comparison)
+    things = picture.counterparts
+    for tree, keys, sizes, size in (
+        (picture.before, picture.before_keys, things.before, fixture_path(f"mlp/{before}").stat().st_size),
+        (picture.after, picture.after_keys, things.after, fixture_path(f"mlp/{after}").stat().st_size),
     ):
-        require(OutputFormat.HTML)
-    with mock.patch("modelinspect.renderers.registry.find_spec", return_value=None):
-        ran = run_cli(fixture_path("mlp/stripped.h5"), "--format", "html", "-o", tmp_path / "page.html")
-    assert ran.code == 3
-    assert ran.err.count("\n") == 1
-    assert "pip install 'modelinspect[html]'" in ran.err
-    assert not (tmp_path / "page.html").exists()
+        assert tree.sizes[0] == size
+        assert sum(one for one, leaf in zip(sizes, things.leaf, strict=True) if leaf) == size
+        per_key: dict[int, int] = {}
+        for node, key in enumerate(keys):
+            if key >= 0:
+                per_key[key] = per_key.get(key, 0) + tree.sizes[node]
+        assert all(total == sizes[key] for key, total in per_key.items())
+    moved = [new - old for old, new, leaf in zip(things.before, things.after, things.leaf, strict=True) if leaf]
+    assert sum(moved) == report.delta
+    plain_report = modelinspect.explain(fixture_path(f"mlp/{before}"), fixture_path(f"mlp/{after}"), compressors=False)
+    assert report.to_dict() == plain_report.to_dict()
 
 
 def test_commands_write_pages(tmp_path: Path) -> None:
@@ -296,7 +353,7 @@ def test_commands_write_pages(tmp_path: Path) -> None:
     }  # type: ignore[attr-defined]
     assert {"ribbon", "tree"} <= types["inspect"]
     assert "steps" in types["diff"]
-    assert {"steps", "notes"} <= types["explain"]
+    assert {"steps", "notes", "compare"} <= types["explain"]
     assert {"ribbon", "table"} <= types["map"]
     assert "tree" not in types["map"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 
@@ -19,18 +20,26 @@ from modelinspect.measure.compressors import BLOCK, compress_all
 from modelinspect.measure.facts import Measurements
 from modelinspect.measure.tarball import tar_stream
 from modelinspect.networks.subject import Subject
+from modelinspect.reports.categories import Category
 from modelinspect.reports.check import CheckEntry, CheckReport, LockEntry
 from modelinspect.reports.entries import artifact_entry
-from modelinspect.reports.wording import percent, plural
+from modelinspect.reports.wording import percent, plural, short_size
 from modelinspect.sources.files import FileSet
 
 _MODEL = frozenset((Role.WEIGHT, Role.STATISTIC, Role.CONSTANT))
 
 
 def check_artifact(
-    artifact: Artifact, files: FileSet, measurements: Measurements, budget: Budget, lock: Lock | None, name: str = "budget"
+    artifact: Artifact,
+    files: FileSet,
+    measurements: Measurements,
+    budget: Budget,
+    lock: Lock | None,
+    name: str = "budget",
+    *,
+    must_be_locked: bool = False,
 ) -> CheckReport:
-    """Check every limit of a budget; without a lock, growth is not checked."""
+    """Check every limit of a budget; without a lock, growth is not checked, or fails where it ``must_be_locked``."""
     ledger = attribute(artifact, zero_counts(measurements))
     categories = {str(category): size for category, size in ledger.category_sizes().items()}
     layers = {str(row.values[0]): row.size for row in roll_up(ledger, (Key.LAYER,)) if row.values and row.values[0] is not None}
@@ -42,14 +51,33 @@ def check_artifact(
         *_sparsity(artifact, budget, measurements),
         *_efficiency(artifact, budget, measurements),
         *(_growth(artifact, budget, lock, categories, compressed) if lock is not None else ()),
+        *(_unlocked(budget) if lock is None and must_be_locked else ()),
     ]
     return CheckReport(
         artifact=artifact_entry(artifact),
         budget=name,
         passed=all(entry.ok for entry in entries),
-        checks=tuple(entries),
+        checks=tuple(entry if entry.ok else replace(entry, remedy=_remedy(entry, artifact.location)) for entry in entries),
         lock=LockEntry(size=artifact.size, categories=categories, compressed=compressed),
     )
+
+
+def _remedy(entry: CheckEntry, location: str) -> str:
+    """Say what to do about a limit that is exceeded."""
+    name = shlex.quote(location)
+    if entry.actual is None and entry.check != "growth":
+        return "correct the pattern in the budget, or the name of the layer"
+    match entry.check, entry.subject:
+        case "growth", _:
+            return f"modelinspect explain BEFORE {name} shows what grew; where that is intended, --update-lock accepts it"
+        case "category", Category.OPTIMIZER_STATE | Category.PRUNING_STATE:
+            return f"modelinspect shrink {name} -o OUT --drop training removes it"
+        case "sparsity", _:
+            return f"modelinspect tensors {name} lists the zeros of each tensor; prune the layer further, or lower the limit"
+        case "efficiency", _:
+            return f"modelinspect {name} shows what takes the other bytes"
+        case _:
+            return f"modelinspect plan {name} shows how small it could be; modelinspect shrink {name} --check what can go without loss"
 
 
 def compressed_sizes(artifact: Artifact, files: FileSet, names: list[str]) -> dict[str, int]:
@@ -77,7 +105,8 @@ def _member(files: FileSet, name: str) -> Iterator[bytes]:
 
 def _at_most(check: str, subject: str, actual: int, limit: int, what: str) -> CheckEntry:
     over = actual - limit
-    text = f"{over:,} over the limit of {limit:,}" if over > 0 else f"within the limit of {limit:,}"
+    room = f"{short_size(abs(over))} {'over' if over > 0 else 'below'} the limit of {limit:,}"
+    text = f"{over:,} bytes or {room}" if over > 0 else room
     return CheckEntry(
         check=check, subject=subject, unit="bytes", actual=actual, limit=limit, ok=over <= 0, message=f"{what} {actual:,} bytes, {text}"
     )
@@ -161,6 +190,12 @@ def _efficiency(artifact: Artifact, budget: Budget, measurements: Measurements) 
     yield CheckEntry(
         check="efficiency", subject="", unit="share", actual=share, limit=float(budget.efficiency), ok=ok, message=f"{text}, {rest}{more}"
     )
+
+
+def _unlocked(budget: Budget) -> Iterator[CheckEntry]:
+    for name in budget.growth:
+        message = "the lock has no entry for this model; --update-lock adds it"
+        yield CheckEntry(check="growth", subject=name, unit="bytes", actual=None, limit=0, ok=False, message=message)
 
 
 def _growth(

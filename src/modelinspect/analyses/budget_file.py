@@ -77,7 +77,7 @@ def read_budget(path: Path) -> Budget:
 
 def make_budget(value: Mapping[str, Any], name: str = "the budget") -> Budget:
     """Make a budget of a table. Raises `UsageError`."""
-    return decode(value, Budget, name, _limit)
+    return decode(value, Budget, name, make_limit)
 
 
 def read_lock(path: Path) -> Lock:
@@ -96,7 +96,7 @@ def lock_text(size: int, categories: Mapping[str, int], compressed: Mapping[str,
     return msgspec.json.format(msgspec.json.encode(lock), indent=2).decode() + "\n"
 
 
-def _limit(kind: type, value: object) -> Amount | Share:
+def make_limit(kind: type, value: object) -> Amount | Share:
     """Decode a limit; `ValueError` says how one is written."""
     return _share(value) if kind is Share else _amount(value)
 

@@ -82,7 +82,7 @@ def content(before: Subject, after: Subject, one: TensorId, other: TensorId) -> 
 
 def _layers(before: Subject, old: Ledger, after: Subject, new: Ledger, pairs: Iterable[Pair]) -> tuple[LayerDelta, ...]:
     sizes: dict[str | None, list[int]] = defaultdict(lambda: [0, 0])
-    for side, (ledger, layers) in enumerate(zip((old, new), _shared_layers(before, after, pairs), strict=True)):
+    for side, (ledger, layers) in enumerate(zip((old, new), shared_layers(before, after, pairs), strict=True)):
         totals = np.zeros(len(layers) + 1, dtype=np.int64)
         np.add.at(totals, np.where(ledger.tensors == NO_TENSOR, len(layers), ledger.tensors), ledger.sizes)
         for layer, size in zip((*layers, None), totals.tolist(), strict=True):
@@ -92,7 +92,7 @@ def _layers(before: Subject, old: Ledger, after: Subject, new: Ledger, pairs: It
     return tuple(LayerDelta(layer=layer, before=one, after=other, delta=other - one) for layer, (one, other) in ordered)
 
 
-def _shared_layers(before: Subject, after: Subject, pairs: Iterable[Pair]) -> tuple[list[str | None], list[str | None]]:
+def shared_layers(before: Subject, after: Subject, pairs: Iterable[Pair]) -> tuple[list[str | None], list[str | None]]:
     """Return the layer of every tensor of both sides, called the same on both: without wrappers, and models around it on a single side.
 
     A tensor without a layer, as TFLite has them, is of its counterpart's.

@@ -24,6 +24,9 @@ MOST_NODES = 1_500
 MOST_RUNS = 150_000
 """Runs of a ribbon; where there are more regions, small neighbours of one category are drawn as one."""
 
+TreePath = tuple[str, ...]
+"""A category, then a layer and a tensor, or a structure."""
+
 _BY_NAME = {str(category): category for category in CATEGORIES}
 
 
@@ -34,23 +37,31 @@ def draw(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> Pictures
 
 def draw_tree(ledger: Ledger) -> Tree:
     """Return the tree: categories; in them layers, or structures for what is in no tensor; in layers, tensors."""
-    sizes: dict[tuple[str, ...], int] = defaultdict(int)
+    sizes: dict[TreePath, int] = defaultdict(int)
     for row in roll_up(ledger, (Key.CATEGORY, Key.LAYER, Key.TENSOR, Key.STRUCTURE)):
         category, layer, tensor, structure = row.values or (None, None, None, None)
         place = (layer or "(no layer)", tensor.removesuffix(KEY_END)) if tensor else (structure or "(no name)",)
         path = (category or "", *place)
         for depth in range(len(path) + 1):
             sizes[path[:depth]] += row.size
+    return make_tree(sizes)[0]
+
+
+def make_tree(sizes: Mapping[TreePath, int]) -> tuple[Tree, tuple[TreePath | None, ...]]:
+    """Return a tree of at most about `MOST_NODES` nodes, and the path of each; None for a node that sums up smaller ones.
+
+    ``sizes`` holds every path with the sum of what is below it; the empty path is the whole.
+    """
     kept = {()} | set(sorted(sizes, key=lambda path: (len(path) > 1, -sizes[path], path))[:MOST_NODES])
     kept |= {path[:depth] for path in kept for depth in range(len(path))}
-    left: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    left: dict[TreePath, list[int]] = defaultdict(list)
     for path, size in sizes.items():
         if path not in kept and path[:-1] in kept:
             left[path[:-1]].append(size)
     nodes = [(path, sizes[path]) for path in kept] + [((*path, f"{len(rest):,} smaller"), sum(rest)) for path, rest in left.items()]
     nodes.sort(key=lambda node: (len(node[0]), -node[1], node[0]))
     index = {path: place for place, (path, _) in enumerate(nodes)}
-    return Tree(
+    tree = Tree(
         "Bytes by category, layer and tensor",
         ("category", "layer or structure", "tensor"),
         labels=tuple(path[-1] if path else "all bytes" for path, _ in nodes),
@@ -58,6 +69,7 @@ def draw_tree(ledger: Ledger) -> Tree:
         sizes=tuple(size for _, size in nodes),
         categories=tuple(_BY_NAME[path[0]] if path else None for path, _ in nodes),
     )
+    return tree, tuple(path if path in kept else None for path, _ in nodes)
 
 
 def draw_ribbon(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> Ribbon:

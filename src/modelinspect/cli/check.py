@@ -9,6 +9,7 @@ import typer
 
 from modelinspect import api
 from modelinspect.analyses.budget_file import read_budget
+from modelinspect.analyses.budget_models import read_models
 from modelinspect.cli.forms import CheckFormat, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
@@ -18,7 +19,6 @@ from modelinspect.cli.options import (
     JsonOption,
     ModelOption,
     OutputOption,
-    PathsArgument,
     QuietOption,
     TopOption,
 )
@@ -33,23 +33,33 @@ from modelinspect.reports.several import CheckAllReport
 EXAMPLES = """\b
 Examples:
   modelinspect check model.tflite --budget budget.toml
-  modelinspect check encoder.tflite decoder.tflite --budget budget.toml
+  modelinspect check models/ --init
+  modelinspect check
   modelinspect check model.tflite --budget budget.toml --update-lock
   modelinspect check model.keras --budget budget.toml --format junit -o sizes.xml
 """
 
+
+NEEDS_ARGUMENTS = False
 
 _Format = Annotated[CheckFormat | None, typer.Option("--format", "-f", metavar="|".join(CheckFormat), help=FORMAT_HELP)]
 _Budget = Annotated[
     Path | None, typer.Option("--budget", "-b", metavar="FILE", help="The budget, in TOML; pyproject.toml may name it instead.")
 ]
 _Update = Annotated[bool, typer.Option("--update-lock", help="Write the lock that growth is measured against, after a look at this run.")]
+_Init = Annotated[bool, typer.Option("--init", help="Write the budget and its lock from today's sizes of PATHs.")]
+_Paths = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PATH]...", help="Models; without any, all that the budget lists under [[models]]."),
+]
+_USUAL = Path("budget.toml")
 
 
 def command(
-    paths: PathsArgument,
+    paths: _Paths = None,
     model: ModelOption = None,
     budget: _Budget = None,
+    init: _Init = False,
     update_lock: _Update = False,
     top: TopOption = None,
     format: _Format = None,
@@ -59,25 +69,32 @@ def command(
     output: OutputOption = None,
     force: ForceOption = False,
 ) -> int:
-    """Check an artifact against a budget of sizes; exit with 1 where a limit is exceeded."""
-    chosen = budget if budget is not None else _settled()
+    """Compare models with a budget of sizes; exit with 1 where a limit is exceeded."""
+    places = paths or []
     form = choose_form(CheckFormat, format, as_json, output)
-    destination = Destination(form, output, force, paths, color=color, quiet=quiet)
-    require_one_path(paths, model, form)
+    destination = Destination(form, output, force, places, color=color, quiet=quiet)
+    require_one_path(places, model, form)
+    if init:
+        return _write_budget(places, budget or _USUAL, destination)
+    chosen = budget if budget is not None else _settled()
+    if model is None and read_models(chosen) is not None:
+        return _check_models(places, chosen, update_lock, destination, top)
+    if not places:
+        raise UsageError(f"{chosen} has limits of one model: name the model, or list several under [[models]]")
 
     def check(path: str) -> CheckReport:
         place = choose_model(path, model)
         with progress("reading weights", quiet=quiet) as meter:
             return api.check(place, chosen, growth=not update_lock, progress=meter)
 
-    if len(paths) > 1:
+    if len(places) > 1:
         _require_no_lock(chosen, update_lock)
-        reports, failed = each(paths, check)
+        reports, failed = each(places, check)
         passed = not failed and all(report.passed for report in reports)
         destination.write(CheckAllReport(passed=passed, reports=reports, failed=failed), top)
-        require_inspected(len(paths), failed)
+        require_inspected(len(places), failed)
         return 0 if passed else 1
-    report = check(paths[0])
+    report = check(places[0])
     if update_lock:
         _write(api.lock_path(chosen), api.lock_text(report))
         destination.note(f"wrote {api.lock_path(chosen)}")
@@ -85,17 +102,45 @@ def command(
     return 0 if report.passed else 1
 
 
+def _check_models(places: list[str], budget: Path, update_lock: bool, destination: Destination, top: int | None) -> int:
+    with progress("reading weights", quiet=destination.quiet) as meter:
+        report = api.check_models(budget, places, growth=not update_lock, progress=meter)
+    if update_lock and not report.failed:
+        path, text = api.models_lock(budget, report.reports)
+        _write(path, text)
+        destination.note(f"wrote {path}")
+    destination.write(report, top)
+    require_inspected(len(report.reports) + len(report.failed), report.failed)
+    return 0 if report.passed else 1
+
+
+def _write_budget(places: list[str], budget: Path, destination: Destination) -> int:
+    """Write a budget and its lock from today's sizes."""
+    if not places:
+        raise UsageError("--init needs the models: modelinspect check models/ --init")
+    if budget.exists() and not destination.force:
+        raise UsageError(f"{budget}: exists; --force replaces it")
+    with progress("reading weights", quiet=destination.quiet) as meter:
+        text, lock, lock_text = api.first_budget(places, budget, progress=meter)
+    _write(budget, text)
+    _write(lock, lock_text)
+    destination.note(f"wrote {budget} and {lock}; modelinspect check --budget {budget} compares with them")
+    return 0
+
+
 def _settled() -> Path:
     settings = read_settings(Path.cwd())
-    if settings.budget is None:
-        raise UsageError("check needs a budget: --budget budget.toml, or budget in [tool.modelinspect.check] of pyproject.toml")
-    return settings.folder / settings.budget
+    if settings.budget is not None:
+        return settings.folder / settings.budget
+    if _USUAL.is_file():
+        return _USUAL
+    raise UsageError("check needs a budget: modelinspect check MODELS --init writes budget.toml; --budget names another file")
 
 
 def _require_no_lock(budget: Path, update_lock: bool) -> None:
     """Raise `UsageError` where several paths would share a lock, which holds the sizes of one model."""
     if update_lock or read_budget(budget).growth:
-        raise UsageError(f"{budget}: growth is measured against the lock of one model; check one PATH, or leave growth out of the budget")
+        raise UsageError(f"{budget}: growth is measured against the lock of one model; list the models under [[models]], or check one PATH")
 
 
 def _write(path: Path, text: str) -> None:

@@ -32,6 +32,7 @@ Examples:
   modelinspect explain original.h5 pruned.h5
   modelinspect explain pruned.tflite
   modelinspect explain original.h5 pruned.h5 --format markdown -o why.md
+  modelinspect explain original.h5 pruned.h5 --format html -o compare.html
   modelinspect explain dense-zeros
   modelinspect explain dense-zeros pruned.h5
 """
@@ -66,7 +67,9 @@ def command(
     place = _chosen(path, model, is_word=after is None)
     other = None if after is None else choose_model(after, model if model in model_names(after) else None)
     with progress("reading", quiet=quiet) as meter:
-        report = api.explain(place, other, measure=not no_measure, compressors=compressors, strict=strict, progress=meter)
+        report = api.explain(
+            place, other, measure=not no_measure, compressors=compressors, strict=strict, progress=meter, pictures=destination.draws
+        )
     destination.write(report, top)
     require_complete(report.diagnostics)
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from modelinspect.cli.invocation import ARGUMENTS, PROGRAM
 from modelinspect.errors import InvariantError, LocationError, ModelInspectError, SelectionError, UsageError
 
-PROGRAM = "modelinspect"
 CLEAN, FINDINGS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 _ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
 _BY_SIGNAL = 128
@@ -91,6 +91,7 @@ def _run(arguments: list[str]) -> int:
 
     from modelinspect.cli.app import app, fitting
 
+    ARGUMENTS.set(tuple(arguments))
     usage_error, click_error = _click_errors()
     group = fitting(typer.main.get_command(app))
     if "_MODELINSPECT_COMPLETE" in os.environ:

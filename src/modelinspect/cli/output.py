@@ -15,6 +15,7 @@ from typing import IO, Any, TextIO, cast
 
 import typer
 
+from modelinspect.cli.invocation import command_line
 from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.errors import IncompleteError, OutputError, UsageError
 from modelinspect.renderers.escape import plain
@@ -69,7 +70,7 @@ class Destination:
                 render(report, self.format, _tolerant(sys.stdout), _look(sys.stdout, top, self.color))
                 sys.stdout.flush()
             return
-        look = Look(width=_columns(), color=self.color is Color.ALWAYS, top=top)
+        look = Look(width=_columns(), color=self.color is Color.ALWAYS, top=top, command=command_line())
         if self.format in BINARY:
             with _writing(str(self.output)), _replacing(self.output, "wb") as out:
                 render_bytes(report, self.format, out, look)
@@ -130,7 +131,7 @@ def _replacing(path: Path, mode: str, encoding: str | None = None) -> Iterator[I
 
 def _look(stream: TextIO, top: int | None, color: Color) -> Look:
     encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
-    return Look(width=_columns(), color=_is_colored(stream, color), unicode=encoding.startswith("utf"), top=top)
+    return Look(width=_columns(), color=_is_colored(stream, color), unicode=encoding.startswith("utf"), top=top, command=command_line())
 
 
 def _is_colored(stream: TextIO, color: Color) -> bool:

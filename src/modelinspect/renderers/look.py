@@ -10,9 +10,13 @@ USUAL = 80
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the place where a report is drawn can show. ``top`` is how many rows long tables show, None as many as is usual."""
+    """What the place where a report is drawn can show. ``top`` is how many rows long tables show, None as many as is usual.
+
+    ``command`` is the command line that made the report, empty where Python did.
+    """
 
     width: int = USUAL
     color: bool = False
     unicode: bool = True
     top: int | None = None
+    command: str = ""

@@ -48,7 +48,7 @@ _MODULES = {
 }
 """The module that holds the function ``render`` for a format; it is imported when it is first used."""
 
-_EXTRAS = {OutputFormat.PARQUET: ("pyarrow", "parquet"), OutputFormat.HTML: ("plotly", "html")}
+_EXTRAS = {OutputFormat.PARQUET: ("pyarrow", "parquet")}
 """The package that a format needs, and the extra that brings it."""
 
 BINARY = frozenset((OutputFormat.PARQUET,))

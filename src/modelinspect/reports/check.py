@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Note, Notes, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry
-from modelinspect.reports.wording import plural
+from modelinspect.reports.wording import plural, short_size
 
 
 class CheckEntry(Part, frozen=True, kw_only=True):
     """One limit: what it is about, what is there, and what may be; floors of ``sparsity`` and ``efficiency`` are the least that must be.
 
     ``check`` is ``size``, ``compressed``, ``category``, ``layer``, ``sparsity``, ``efficiency`` or ``growth``; ``subject``
-    the compressor, category or pattern. ``actual`` is null where nothing was there to check, which is a failure.
+    the compressor, category or pattern. ``actual`` is null where nothing was there to check, which is a failure. ``remedy`` says what to do
+    where the limit is exceeded.
     """
 
     check: str
@@ -24,6 +25,7 @@ class CheckEntry(Part, frozen=True, kw_only=True):
     limit: int | float
     ok: bool
     message: str
+    remedy: str = ""
 
 
 class LockEntry(Part, frozen=True, kw_only=True):
@@ -50,13 +52,14 @@ class CheckReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.che
             Column("subject", "of", rank=1),
             Column("actual", "is"),
             Column("limit", "limit"),
+            Column("room", "room", rank=2),
             Column("verdict", "verdict"),
         )
         if self.checks:
             yield Table("Limits", columns, [_row(entry) for entry in self.checks])
         failed = [entry for entry in self.checks if not entry.ok]
         if failed:
-            yield Notes("Exceeded", tuple(Note("error", _name(entry), entry.message) for entry in failed))
+            yield Notes("Exceeded", tuple(Note("error", _name(entry), entry.message, entry.remedy) for entry in failed))
         yield Lines((f"{plural(len(failed), 'limit')} of {len(self.checks)} exceeded." if failed else f"{_kept(len(self.checks))} kept.",))
 
     def table(self) -> Table:
@@ -85,7 +88,23 @@ def _name(entry: CheckEntry) -> str:
 
 
 def _row(entry: CheckEntry) -> tuple[Cell, ...]:
-    return entry.check, entry.subject, _number(entry.actual, entry), _number(entry.limit, entry), "ok" if entry.ok else "exceeded"
+    return (
+        entry.check,
+        entry.subject,
+        _number(entry.actual, entry),
+        _number(entry.limit, entry),
+        _room(entry),
+        "ok" if entry.ok else "exceeded",
+    )
+
+
+def _room(entry: CheckEntry) -> str:
+    """Return how far a number is from its limit, in the unit that suits it."""
+    if entry.actual is None:
+        return "-"
+    if entry.unit == "share":
+        return f"{abs(entry.actual - entry.limit) * 100:.1f}\N{NO-BREAK SPACE}points {'left' if entry.ok else 'short'}"
+    return f"{short_size(abs(int(entry.limit - entry.actual)))} {'left' if entry.ok else 'over'}"
 
 
 def _number(value: float | None, entry: CheckEntry) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from modelinspect.reports.advice import Advisor
 from modelinspect.reports.answer import STANDARD_INPUT, finding_command, next_commands
@@ -10,6 +11,7 @@ from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Note, Notes, Step, Steps, Table, Unit
 from modelinspect.reports.diff import DAMAGE_SHOWN, SideEntry, signed
 from modelinspect.reports.entries import DiagnosticEntry, FindingEntry
+from modelinspect.reports.pictures import Comparison, Picture
 from modelinspect.reports.plan import OptionEntry
 from modelinspect.reports.wording import plural
 
@@ -216,6 +218,25 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
                 f"{signed(self.delta)} bytes" if self.delta else "same size",
             ),
         )
+
+
+class DrawnExplainReport(ExplainReport, frozen=True, kw_only=True, tag="modelinspect.explain/1"):
+    """An `ExplainReport` with a picture of both artifacts; it is in no JSON."""
+
+    drawn: Comparison
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, without the picture."""
+        return ExplainReport(**{name: getattr(self, name) for name in ExplainReport.__struct_fields__}).to_dict()
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield the two trees."""
+        yield self.drawn
+
+
+def with_comparison(report: ExplainReport, drawn: Comparison) -> DrawnExplainReport:
+    """Return the report with a picture of both artifacts."""
+    return DrawnExplainReport(**{name: getattr(report, name) for name in ExplainReport.__struct_fields__}, drawn=drawn)
 
 
 def _counted(size: int) -> str:

@@ -58,5 +58,34 @@ class Pictures:
     ribbon: Ribbon
 
 
-Picture = Tree | Ribbon | Steps
+@dataclass(frozen=True, slots=True)
+class Counterparts:
+    """What two artifacts may have in common, in columns of one length: categories, layers, tensors and structures.
+
+    ``before`` and ``after`` are bytes on either side, 0 where one side has none. ``leaf`` marks tensors and structures:
+    their bytes sum to the size of each artifact.
+    """
+
+    labels: tuple[str, ...]
+    kinds: tuple[str, ...]
+    layers: tuple[str | None, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    leaf: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two trees side by side; ``before_keys`` and ``after_keys`` give each node's place in ``counterparts``, -1 for none."""
+
+    title: str
+    names: tuple[str, str]
+    before: Tree
+    after: Tree
+    before_keys: tuple[int, ...]
+    after_keys: tuple[int, ...]
+    counterparts: Counterparts
+
+
+Picture = Tree | Ribbon | Steps | Comparison
 """What a page draws beside the blocks; its numbers also are in the blocks or the table of the report."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from modelinspect.reports.base import Report, StructReport
-from modelinspect.reports.blocks import Block, Cell, Column, Note, Notes, Table
+from modelinspect.reports.blocks import Block, Cell, Column, Lines, Note, Notes, Table
 from modelinspect.reports.check import CheckReport
 from modelinspect.reports.inspect import InspectReport
 from modelinspect.reports.lint import LintProblem
 from modelinspect.reports.tensors import TensorsReport
+from modelinspect.reports.wording import plural
 
 
 class InspectAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.inspect-all/1"):
@@ -39,14 +40,24 @@ class TensorsAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspec
 
 
 class CheckAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.check-all/1"):
-    """Several locations against one budget; ``passed`` is whether all of them keep it, ``failed`` could not be inspected."""
+    """Several models against one budget; ``passed`` is whether all of them keep it.
+
+    ``failed`` could not be inspected, or are patterns that no model matches; ``unlisted`` were asked for and are not in the budget.
+    """
 
     passed: bool
     reports: tuple[CheckReport, ...]
     failed: tuple[LintProblem, ...]
+    unlisted: tuple[str, ...] = ()
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
-        return _blocks(self.reports, self.failed, top)
+        yield from _blocks(self.reports, self.failed, top)
+        if self.unlisted:
+            yield Lines((f"Not in the budget, so not checked: {', '.join(self.unlisted)}.",))
+        if len(self.reports) < 2:
+            return
+        kept = sum(report.passed for report in self.reports)
+        yield Lines((f"{kept:,} of {plural(len(self.reports), 'model')} within the budget.",))
 
     def table(self) -> Table:
         return _table([(report.artifact.location, report.table()) for report in self.reports])

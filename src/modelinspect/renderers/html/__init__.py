@@ -1,4 +1,4 @@
-"""Draw a report as one page that works offline: pictures, tables, findings, in one file without any other."""
+"""Draw a report as one page that works offline: answer, findings, pictures and tables in a single file."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from modelinspect.reports.base import Report
 
 
 def render(report: Report, out: TextIO, look: Look) -> None:
-    """Write the report as a page. Raises `MissingExtraError` where plotly is not installed."""
-    out.write(page(report, look.top))
+    """Write the report as a page."""
+    out.write(page(report, look.top, look.command))

@@ -12,7 +12,7 @@ from modelinspect.renderers.html.packing import number, packed, packed_json
 from modelinspect.renderers.layout import keep_numbers, worthwhile
 from modelinspect.renderers.numbers import size_text
 from modelinspect.reports.blocks import Bars, Block, Cell, Commands, Dump, Heading, Lines, Notes, Steps, Table
-from modelinspect.reports.pictures import Picture, Ribbon, Tree
+from modelinspect.reports.pictures import Comparison, Picture, Ribbon, Tree
 
 Plain = dict[str, Any]
 
@@ -37,8 +37,8 @@ def drawn(block: Block | Picture) -> Plain:
         case Lines():
             return {"type": "lines", "lines": [keep_numbers(plain(line.strip())) for line in block.lines]}
         case Commands():
-            shown = [f"{plain(command.line)}: {plain(command.purpose)}" for command in block.commands]
-            return {"type": "lines", "lines": [f"{plain(block.title)}: {shown[0]}", *shown[1:]] if shown else []}
+            rows = [[plain(command.line), plain(command.purpose)] for command in block.commands]
+            return {"type": "commands", "title": plain(block.title), "rows": rows}
         case Dump():
             lines = ("".join(text for text, _ in line).rstrip() for line in dump_lines(block, _DUMP_WIDTH))
             return {"type": "dump", "title": plain(block.title), "text": "\n".join(plain(line) for line in lines)}
@@ -46,6 +46,8 @@ def drawn(block: Block | Picture) -> Plain:
             return _tree(block)
         case Ribbon():
             return _ribbon(block)
+        case Comparison():
+            return _comparison(block)
         case _:
             assert_never(block)
 
@@ -98,13 +100,34 @@ def _notes(notes: Notes) -> Plain:
 
 
 def _tree(tree: Tree) -> Plain:
-    columns = {
+    return {"type": "tree", "title": plain(tree.title), "levels": tree.levels, "packed": packed_json(_tree_columns(tree))}
+
+
+def _tree_columns(tree: Tree) -> Plain:
+    return {
         "labels": [plain(label) for label in tree.labels],
         "parents": tree.parents,
         "sizes": [number(size) for size in tree.sizes],
         "categories": [-1 if category is None else category.code for category in tree.categories],
     }
-    return {"type": "tree", "title": plain(tree.title), "levels": tree.levels, "packed": packed_json(columns)}
+
+
+def _comparison(comparison: Comparison) -> Plain:
+    things = comparison.counterparts
+    keys = {
+        "labels": [plain(label) for label in things.labels],
+        "kinds": things.kinds,
+        "layers": [None if layer is None else plain(layer) for layer in things.layers],
+        "before": [number(size) for size in things.before],
+        "after": [number(size) for size in things.after],
+        "leaf": [int(leaf) for leaf in things.leaf],
+    }
+    sides = [
+        _tree_columns(comparison.before) | {"keys": comparison.before_keys},
+        _tree_columns(comparison.after) | {"keys": comparison.after_keys},
+    ]
+    names = [plain(name) for name in comparison.names]
+    return {"type": "compare", "title": plain(comparison.title), "names": names, "packed": packed_json({"keys": keys, "sides": sides})}
 
 
 def _ribbon(ribbon: Ribbon) -> Plain:

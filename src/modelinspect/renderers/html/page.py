@@ -1,4 +1,4 @@
-"""Put a page together: the document, its style and scripts, the report as data, and plotly where something is charted."""
+"""Put a page together: the document, its style and script, and the report as data."""
 
 from __future__ import annotations
 
@@ -10,54 +10,70 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from modelinspect.errors import MissingExtraError
+from modelinspect.renderers.escape import plain
 from modelinspect.renderers.html.data import Plain, drawn
-from modelinspect.renderers.html.packing import as_json, packed
+from modelinspect.renderers.html.packing import as_json
 from modelinspect.renderers.html.palette import palette
 from modelinspect.reports.base import Report
+from modelinspect.version import VERSION
 
 EVERYTHING = 1 << 31
 """How many rows tables show where nobody says: all, as they can be sorted and filtered."""
 
-_SCRIPTS = ("base.js", "tables.js", "ribbon.js", "paint.js", "charts.js", "main.js")
+_SCRIPTS = ("base.js", "tables.js", "ribbon.js", "paint.js", "svg.js", "treemap.js", "waterfall.js", "compare.js", "main.js")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
-_CHARTS = frozenset(("tree", "steps"))
-_AFTER = "bars"
-"""Pictures are after the first block of this type, or else after the heading."""
+_AFTER = ("bars", "steps")
+"""Pictures follow the first block of one of these types, or else the heading."""
+_COMMENT = re.compile(r"^/\*.*?\*/\n", re.MULTILINE | re.DOTALL)
+_FIRST_HEIGHT = 760
+"""Pixels of a notebook's frame until its page reports how tall it is."""
 
 
-def page(report: Report, top: int | None = None) -> str:
-    """Return the report as an HTML document, in ASCII: whatever encoding it is written in, the hashes of its scripts hold.
+def page(report: Report, top: int | None = None, command: str = "") -> str:
+    """Return the report as an HTML document, in ASCII: whatever encoding it is written in, the hash of its script holds.
 
-    Raises `MissingExtraError` where plotly is not installed.
+    ``command`` is the command line that made the report, for the footer.
     """
-    plotly = _plotly()
     parts = _parts(report, top)
-    charted = any(part["type"] in _CHARTS for part in parts)
-    script = "".join(_asset(name) for name in _SCRIPTS)
+    script = _script()
     heading = next((part for part in parts if part["type"] == "heading"), None)
     return Template(_asset("page.html")).substitute(
-        policy=_policy(_digest(script), *((_digest(plotly),) if charted else ())),
-        title=escape(f"{heading['subject']} - modelinspect" if heading else "modelinspect").encode("ascii", "xmlcharrefreplace").decode(),
+        policy=_policy(_digest(script)),
+        title=_ascii(f"{heading['subject']} - modelinspect" if heading else "modelinspect"),
         style=_asset("page.css"),
         data=as_json({"palette": palette(), "parts": parts}),
-        plotly=_packed_plotly() if charted else "",
+        footer=_footer(command),
         script=script,
     )
 
 
-def framed(document: str, height: int = 760) -> str:
-    """Return a page as an element that a notebook can show: it runs by itself and reaches nothing of the notebook."""
+def framed(document: str) -> str:
+    """Return a page as an element that a notebook can show: it runs by itself and reaches nothing of the notebook.
+
+    The frame becomes as tall as its content. The script beside it listens for heights from modelinspect's own frames only;
+    where a notebook does not run it, the frame keeps its first height and scrolls.
+    """
     return (
-        f'<iframe title="modelinspect report" sandbox="allow-scripts allow-downloads" srcdoc="{escape(document)}" '
-        f'style="width:100%;height:{height}px;border:0;border-radius:8px"></iframe>'
+        f'<iframe title="modelinspect report" class="modelinspect" sandbox="allow-scripts allow-downloads" srcdoc="{escape(document)}" '
+        f'style="width:100%;height:{_FIRST_HEIGHT}px;border:0;border-radius:8px"></iframe>'
+        f"<script>{_asset('frame.js')}</script>"
     )
+
+
+def _footer(command: str) -> str:
+    made = f"Made by modelinspect {VERSION}"
+    shown = f" with <code>{_ascii(plain(command))}</code>" if command else ""
+    return f"{made}{shown}. Every byte is counted once, so the numbers add up to the size of the file."
+
+
+def _ascii(text: str) -> str:
+    return escape(text).encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _parts(report: Report, top: int | None) -> list[Plain]:
     parts = [drawn(block) for block in report.blocks(EVERYTHING if top is None else top)]
     types = [part["type"] for part in parts]
-    place = types.index(_AFTER) + 1 if _AFTER in types else int(types[:1] == ["heading"])
+    place = next((types.index(one) + 1 for one in _AFTER if one in types), int(types[:1] == ["heading"]))
     parts[place:place] = [drawn(picture) for picture in report.pictures()]
     return parts
 
@@ -81,16 +97,6 @@ def _asset(name: str) -> str:
 
 
 @cache
-def _plotly() -> str:
-    """Return plotly's script, line ends as a browser reads them. Raises `MissingExtraError`."""
-    try:
-        import plotly
-    except ImportError as problem:
-        raise MissingExtraError("HTML pages need plotly: pip install 'modelinspect[html]'") from problem
-    text = (files(plotly) / "package_data" / "plotly.min.js").read_text("utf-8")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-@cache
-def _packed_plotly() -> str:
-    return packed(_plotly().encode(), 9)
+def _script() -> str:
+    """Return the page's script, without the comments that its sources have."""
+    return _COMMENT.sub("", "".join(_asset(name) for name in _SCRIPTS))

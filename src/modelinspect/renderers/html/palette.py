@@ -23,7 +23,7 @@ _COLORS: dict[Category, tuple[str, str]] = {
     Category.UNATTRIBUTED: ("#d62839", "#ff5d6c"),
 }
 _PATTERNS: dict[Category, str] = {Category.ZERO_WEIGHTS: "/", Category.FREE: ".", Category.UNATTRIBUTED: "x"}
-"""Hatched, dotted, crossed: as plotly names its patterns."""
+"""Hatched, dotted, crossed."""
 
 
 def palette() -> list[dict[str, str]]:

@@ -6,6 +6,8 @@ const PALETTE = REPORT.palette;
 const ZERO = PALETTE.findIndex((entry) => entry.name === "zero-weights");
 const COUNTED = new Intl.NumberFormat("en-US");
 const repaints = [];
+/* What the page's search asks: each returns what it found in words, or null. An empty text ends a search. */
+const searched = [];
 
 function el(tag, properties, ...children) {
   const node = document.createElement(tag);

@@ -1,5 +1,7 @@
-/* Draws the report's parts in their order; what is quick to draw stands first, plotly follows. */
+/* Draws the report's parts in their order, and searches all of them. */
 
+const SEARCHED = new Set(["tree", "compare", "ribbon"]);
+const SHORT_CODE = 3;
 const THEMES = ["auto", "light", "dark"];
 
 function drawHeading(part) {
@@ -53,9 +55,48 @@ function drawNotes(part) {
       el("p", { class: "note-head" }, el("strong", { class: "severity" }, severity), " ", el("code", { class: "name" }, name)),
       el("p", {}, text),
       remedy ? el("p", { class: "remedy" }, el("strong", {}, "Remedy: "), remedy) : null,
-      code ? el("pre", { class: "remedy", tabindex: "0" }, code) : null));
+      code ? codeBlock(code, "remedy") : null));
   const made = section(part.title, "notes", el("ul", {}, ...items));
   if (part.left) made.append(el("p", { class: "quiet" }, `${counted(part.left)} more`));
+}
+
+/* Code with a button that copies it; where the browser does not let a page copy, the code is selected instead. */
+function codeBlock(code, kind) {
+  const block = el("pre", { class: kind, tabindex: "0" }, code);
+  const button = el("button", { type: "button", class: "copy", "aria-live": "polite" }, "Copy");
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(code);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(block);
+      button.textContent = "Selected: press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 4000);
+  });
+  const shown = el("div", { class: "code" }, button, block);
+  const lines = code.split("\n").length;
+  return kind && lines > SHORT_CODE ? el("details", { class: "more" }, el("summary", {}, `Show the code (${lines} lines)`), shown) : shown;
+}
+
+/* One field for the whole page: pictures zoom to what bears the name, and tables keep the rows that hold it. */
+function searchForm() {
+  const find = el("input", { type: "search", autocomplete: "off", spellcheck: "false", placeholder: "dense/kernel" });
+  const status = el("span", { class: "status", role: "status" });
+  const run = () => {
+    const needle = find.value.trim().toLowerCase();
+    const hits = searched.map((search) => search(needle)).filter((hit) => hit);
+    status.textContent = !needle ? "" : hits.length ? `Found: ${hits.join(", ")}.` : `Nothing on this page is named like “${find.value.trim()}”.`;
+  };
+  find.addEventListener("input", later(200, run));
+  return el("form", { role: "search", class: "tools", onsubmit: (event) => { event.preventDefault(); run(); } }, el("label", {}, "Find a tensor or structure ", find), status);
+}
+
+/* A page in a notebook's frame says how tall it is, so that the frame can be as tall as its content. */
+function reportHeight() {
+  if (parent === window) return;
+  const post = () => parent.postMessage({ modelinspectHeight: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
+  new ResizeObserver(post).observe(document.body);
 }
 
 function drawPart(part) {
@@ -64,11 +105,13 @@ function drawPart(part) {
     case "bars": return drawBars(part);
     case "notes": return drawNotes(part);
     case "lines": return section("", "lines", ...part.lines.map((line) => el("p", {}, line)));
-    case "dump": return section(part.title, "dump", el("pre", { tabindex: "0" }, part.text));
+    case "commands": return section(part.title, "commands", ...part.rows.flatMap(([line, purpose]) => [el("p", {}, purpose), codeBlock(line)]));
+    case "dump": return section(part.title, "dump", codeBlock(part.text));
     case "table": return drawTable(part, section(part.title || "Table", "table"));
     case "ribbon": return drawRibbon(part, section(part.title, "ribbon-part"));
     case "tree": return drawTree(part, section(part.title, "tree"));
     case "steps": return drawSteps(part, section(part.title, "steps"));
+    case "compare": return drawCompare(part, section(part.title, "compare"));
   }
 }
 
@@ -76,6 +119,8 @@ async function start() {
   const waiting = REPORT.parts.map(drawPart);
   const header = document.getElementById("top");
   if (!header.childElementCount) header.append(el("div", { class: "brand" }, el("span", {}, "modelinspect"), themeButton()));
+  if (REPORT.parts.some((part) => SEARCHED.has(part.type))) header.append(searchForm());
+  reportHeight();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
   const done = await Promise.allSettled(waiting);
   const failed = done.filter((one) => one.status === "rejected");

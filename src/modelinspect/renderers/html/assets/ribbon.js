@@ -167,7 +167,7 @@ class Ribbon {
 
   find(text) {
     const wanted = text.trim();
-    if (!wanted) return;
+    if (!wanted) return false;
     const { sizes, starts, tensors, tensorNames, files } = this.data;
     if (/^(0x[0-9a-f]+|[\d,]+)$/i.test(wanted)) {
       const file = files.find((one) => one.offset === this.home[0]) || files[0];
@@ -179,11 +179,13 @@ class Ribbon {
       if (this.nameOf(run).toLowerCase().includes(needle) || (tensorNames[tensors[run]] || "").toLowerCase().includes(needle)) return this.reach(run);
     }
     this.readout.textContent = `No region is named like “${wanted}”.`;
+    return false;
   }
 
   reach(run) {
     if (this.data.sizes[run] < (this.view[1] - this.view[0]) / 400) this.show(this.data.starts[run] - 100 * this.data.sizes[run], this.data.starts[run] + 101 * this.data.sizes[run]);
     this.step(run);
+    return true;
   }
 
   choose(run, event) {
@@ -267,4 +269,5 @@ async function drawRibbon(part, place) {
   const ribbon = new Ribbon(part, await loadRibbon(part));
   place.append(ribbon.node);
   place.ribbon = ribbon;
+  searched.push((needle) => (needle && ribbon.find(needle) ? "the bytes it takes in the file" : null));
 }

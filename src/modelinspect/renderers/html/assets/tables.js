@@ -58,8 +58,8 @@ class DataTable {
     const table = el("table", {}, el("caption", { class: "unseen" }, this.title || "Table"), el("thead", {}, el("tr", {}, ...this.heads)), this.body);
     if (this.rest) table.append(el("tfoot", {}, this.row(this.columns.map((column, index) => cellText(this.rest[index], column.unit)))));
     const scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": this.title || "Table" }, table);
-    const filter = el("input", { type: "search", autocomplete: "off", spellcheck: "false", oninput: later(120, (event) => this.filter(event.target.value)) });
-    const tools = el("div", { class: "tools" }, this.count > 5 ? el("label", {}, "Filter ", filter) : null, this.status);
+    this.field = el("input", { type: "search", autocomplete: "off", spellcheck: "false", oninput: later(120, (event) => this.filter(event.target.value)) });
+    const tools = el("div", { class: "tools" }, this.count > 5 ? el("label", {}, "Filter ", this.field) : null, this.status);
     this.pager = el("div", { class: "pager" }, this.back, this.next);
     return el("div", { class: "data" }, tools, scroll, this.pager);
   }
@@ -73,6 +73,7 @@ class DataTable {
 
   filter(text) {
     this.needle = text.trim().toLowerCase();
+    if (this.field && this.field.value.trim().toLowerCase() !== this.needle) this.field.value = text;
     this.arrange();
   }
 
@@ -127,7 +128,13 @@ class DataTable {
 
 async function drawTable(part, place) {
   const cells = part.cells || (await unpackJson(part.packed));
-  place.append(new DataTable(part.title, part.columns, cells, part.rest).node);
+  const table = new DataTable(part.title, part.columns, cells, part.rest);
+  place.append(table.node);
+  if (table.count <= 5) return;
+  searched.push((needle) => {
+    table.filter(needle);
+    return needle && table.order.length ? `${counted(table.order.length)} in “${part.title || "Table"}”` : null;
+  });
 }
 
 /* The numbers of a picture as a table that opens when it is asked for: the same for those who cannot see the picture. */
