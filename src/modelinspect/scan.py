@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from functools import partial
@@ -14,6 +15,8 @@ from modelinspect.reports.scan import ScanReport, ScanRow
 from modelinspect.sources.files import FileSet
 from modelinspect.sources.opening import open_location
 
+_BLOB = re.compile(r"(?:^|/)models--[^/]+/blobs/[0-9a-f]{40,64}$")
+"""Files of the Hugging Face cache by their hashes."""
 Progress = Callable[[int, int], None]
 """Receives how many artifacts are done, and how many there are."""
 
@@ -89,7 +92,10 @@ def find_artifacts(root: str, limits: Limits | None = None) -> tuple[list[str], 
     with open_location(root, limits) as files:
         if files.primary is not None:
             return [root], 0
-        found, skipped = group(files.names(), partial(_is_model, files, base, limits))
+        listed = files.names()
+        names = [name for name in listed if not _BLOB.search(f"{base}/{name}")]  # links of snapshots lead to them
+        found, skipped = group(names, partial(_is_model, files, base, limits))
+        skipped += len(listed) - len(names)
     return [base if name == "." else f"{base.rstrip('/')}/{name}" for name in found], skipped
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,112 @@ def test_a_scan_goes_on_past_loops(model: Path) -> None:
     (model / "loop").symlink_to("loop")
     report = scan([str(model.parent)])
     assert any(row.problem is None for row in report.artifacts)
+
+
+COMMIT = "0" * 39 + "1"
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Path:
+    """Lay a Hugging Face folder out as huggingface_hub caches it: every file of the snapshot is a link to a blob."""
+    repository = tmp_path / "hub" / "models--someone--tiny"
+    folder = repository / "snapshots" / COMMIT
+    (repository / "blobs").mkdir(parents=True)
+    folder.mkdir(parents=True)
+    for path in fixture_path("hugging_face/both").iterdir():
+        data = path.read_bytes()
+        name = hashlib.sha256(data).hexdigest() if path.suffix == ".safetensors" else hashlib.sha1(data).hexdigest()
+        (repository / "blobs" / name).write_bytes(data)
+        (folder / path.name).symlink_to(Path("..") / ".." / "blobs" / name)
+    (tmp_path / "secret").write_bytes(SECRET)
+    return folder
+
+
+def relink(place: Path, target: Path) -> None:
+    place.unlink()
+    place.symlink_to(target)
+
+
+def test_a_snapshot_of_the_hugging_face_cache_is_read_as_the_folder_that_it_stands_for(snapshot: Path) -> None:
+    report, plain = (modelinspect.inspect(path).to_dict() for path in (snapshot, fixture_path("hugging_face/both")))
+    for key in ("categories", "tensors", "facts", "findings", "diagnostics"):
+        assert report[key] == plain[key]
+    assert not [finding for finding in modelinspect.lint(snapshot).findings if finding.rule == "archive-link"]
+
+
+def test_a_snapshot_is_read_through_a_link_to_it_and_each_of_its_files_alone(snapshot: Path, tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to(snapshot)
+    assert modelinspect.open(tmp_path / "latest").size == modelinspect.open(snapshot).size
+    assert modelinspect.open(snapshot / "model.safetensors").size == fixture_path("hugging_face/both/model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize(
+    "lead",
+    [
+        lambda snapshot, tmp: tmp / "secret",
+        lambda snapshot, tmp: snapshot.parents[1] / "blobs" / "passwords",  # not the name of a blob
+        lambda snapshot, tmp: snapshot.parents[1] / "refs" / ("a" * 40),  # not among the blobs
+        lambda snapshot, tmp: snapshot.parents[2] / "models--other--one" / "blobs" / ("a" * 40),  # of another repository
+        lambda snapshot, tmp: snapshot.parents[1] / "blobs" / "below" / ("a" * 40),
+        lambda snapshot, tmp: snapshot.parents[1] / "blobs" / ("b" * 40),  # a blob that is itself a link out
+    ],
+    ids=["outside", "no blob", "refs", "another repository", "below the blobs", "through a blob"],
+)
+def test_links_of_a_snapshot_that_lead_elsewhere_are_not_followed(
+    lead: Callable[[Path, Path], Path], snapshot: Path, tmp_path: Path
+) -> None:
+    blobs = snapshot.parents[1] / "blobs"
+    for place in (blobs / "passwords", snapshot.parents[1] / "refs" / ("a" * 40), blobs / "below" / ("a" * 40)):
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(SECRET)
+    other = snapshot.parents[2] / "models--other--one" / "blobs" / ("a" * 40)
+    other.parent.mkdir(parents=True)
+    other.write_bytes(SECRET)
+    (blobs / ("b" * 40)).symlink_to(tmp_path / "secret")
+    relink(snapshot / "README.md", lead(snapshot, tmp_path))
+    files = LocalFiles(snapshot)
+    assert "README.md" not in files.names()
+    assert "README.md" in files.passed_over()
+    assert "model.safetensors" in files.names()
+
+
+@pytest.mark.parametrize("name", ["datasets--someone--tiny", "models"])
+def test_other_folders_with_blobs_are_no_snapshots(name: str, snapshot: Path) -> None:
+    moved = snapshot.parents[2] / name
+    snapshot.parents[1].rename(moved)
+    assert not LocalFiles(moved / "snapshots" / COMMIT).names()
+
+
+def test_a_folder_of_blobs_that_is_a_link_is_not_followed(snapshot: Path, tmp_path: Path) -> None:
+    blobs = snapshot.parents[1] / "blobs"
+    blobs.rename(tmp_path / "elsewhere")
+    blobs.symlink_to(tmp_path / "elsewhere")
+    assert not LocalFiles(snapshot).names()
+
+
+def test_a_blob_that_is_exchanged_after_it_was_listed_is_not_followed(snapshot: Path, tmp_path: Path) -> None:
+    files = LocalFiles(snapshot)
+    assert "config.json" in files.names()
+    relink(snapshot / "config.json", tmp_path / "secret")
+    with pytest.raises(LocationError):
+        files.open("config.json")
+
+
+def test_the_shards_beside_a_named_index_are_read_through_their_blobs(snapshot: Path) -> None:
+    blobs = snapshot.parents[1] / "blobs"
+    for path in fixture_path("safetensors_files/sharded").iterdir():
+        data = path.read_bytes()
+        (blobs / hashlib.sha256(data).hexdigest()).write_bytes(data)
+        place = snapshot / path.name
+        place.unlink(missing_ok=True)
+        place.symlink_to(Path("..") / ".." / "blobs" / hashlib.sha256(data).hexdigest())
+    artifact = modelinspect.open(snapshot / "model.safetensors.index.json")
+    assert len(artifact.members) == 3
+    assert not artifact.diagnostics
+
+
+@pytest.mark.parametrize("above", [0, 2, 3], ids=["snapshot", "repository", "cache"])
+def test_a_scan_of_the_cache_lists_the_snapshot_once(above: int, snapshot: Path) -> None:
+    root = (snapshot, *snapshot.parents)[above]
+    rows = scan([str(root)]).artifacts
+    assert [(row.format, row.problem) for row in rows] == [("keras-preset", None)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
@@ -161,7 +162,8 @@ class LocalFiles(FileSet):
     """A file, a directory or a checkpoint prefix of this machine.
 
     What was named is opened, also through a link. Within a directory and beside a file, a link to a file is followed only where it leads
-    to a file below that directory; links elsewhere, links to directories, loops, pipes and devices are `passed_over`.
+    to a file below that directory, or from a snapshot of the Hugging Face cache to a blob of the same repository (`huggingface_blobs`).
+    Links elsewhere, links to directories, loops, pipes and devices are `passed_over`.
     """
 
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
@@ -182,6 +184,7 @@ class LocalFiles(FileSet):
         self._folder = path if stat.S_ISDIR(mode) else path.parent
         self.primary = None if stat.S_ISDIR(mode) else path.name
         self._root: str | None = None
+        self._blobs: str | None = None
         self._passed_over: dict[str, str] = {}
         self._names: tuple[str, ...] | None = None if self.primary is None else (self.primary,)
         self._neighbours: tuple[str, ...] | None = () if self.primary is None else None
@@ -230,8 +233,9 @@ class LocalFiles(FileSet):
                 return False
             if self._root is None:
                 self._root = os.path.realpath(self._folder)
+                self._blobs = huggingface_blobs(self._root)
             target = os.path.realpath(entry.path, strict=True)
-            if os.path.commonpath((self._root, target)) != self._root:
+            if not self._is_inside(target):
                 self._pass_over(name, "is a link that leads out of the folder")
             elif not stat.S_ISREG(Path(target).stat().st_mode):
                 self._pass_over(name, "is a link to what is not a file")
@@ -240,6 +244,15 @@ class LocalFiles(FileSet):
         except (OSError, ValueError):
             self._pass_over(name, "is a link that leads nowhere, or in a circle")
         return False
+
+    def _is_inside(self, target: str) -> bool:
+        """Return whether a path without links is below the directory, or a blob of the repository that the directory is a snapshot of."""
+        if self._root is None:
+            return False
+        if os.path.commonpath((self._root, target)) == self._root:
+            return True
+        folder, name = os.path.split(target)
+        return folder == self._blobs and _BLOB.fullmatch(name) is not None
 
     def _pass_over(self, name: str, why: str) -> None:
         if len(self._passed_over) < self.limits.diagnostics:
@@ -251,13 +264,31 @@ class LocalFiles(FileSet):
         path = self._folder / name
         if name != self.primary and path.is_symlink():  # it was seen to stay inside; what it leads to now is looked at again
             path = Path(os.path.realpath(path))
-            if self._root is None or os.path.commonpath((self._root, path)) != self._root:
+            if not self._is_inside(str(path)):
                 raise LocationError(f"{self._folder / name}: is a link that leads out of the folder")
         source = LocalSource(path, name, follow=name == self.primary)
         self._held.append(source)
         if len(self._held) > _OPEN_FILES:
             self._held.popleft().release()
         return source
+
+
+def huggingface_blobs(folder: str) -> str | None:
+    """Return where the files of a snapshot are, None where a folder without links in its path is not (in) one.
+
+    huggingface_hub stores ``models--OWNER--NAME/snapshots/COMMIT/FILE`` as a link to ``../../blobs/HASH`` of the same repository.
+    """
+    place = Path(folder)
+    for snapshot in (place, *place.parents):
+        repository = snapshot.parent.parent
+        if snapshot.parent.name == "snapshots" and repository.name.startswith("models--") and _COMMIT.fullmatch(snapshot.name):
+            return str(repository / "blobs")
+    return None
+
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""The name of a blob: SHA-1 of a file in Git, SHA-256 of one in Git LFS or Xet."""
 
 
 def _listing(folder: Path) -> os._ScandirIterator[str]:
