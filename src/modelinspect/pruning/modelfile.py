@@ -199,9 +199,11 @@ def foreign_modules(config: object) -> tuple[str, ...]:
     """Return what a configuration has Keras import from packages that are neither Keras nor tfmot, one phrase each."""
     found: dict[str, None] = {}
     for part in _objects(config):
-        module = part.get("module")
-        if isinstance(module, str) and module and module.partition(".")[0] not in TRUSTED_PACKAGES:
-            found[f"{part.get('class_name')} of the Python module {module}"] = None
+        module, name = part.get("module"), part.get("class_name")
+        if not isinstance(module, str) or not isinstance(name, str):
+            continue  # the module of a Lambda layer's function is looked up, and never imported
+        if module and module.partition(".")[0] not in TRUSTED_PACKAGES:
+            found[f"{name} of the Python module {module}"] = None
     return tuple(found)
 
 

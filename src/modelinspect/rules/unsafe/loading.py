@@ -40,7 +40,7 @@ class Evidence:
     needle: str
     size: int
     is_guess: bool = False
-    """Whether only the bytes say what it is, and not the place where it is."""
+    """Whether the object around it may say more: which layer it is of, or whether it is code at all."""
 
 
 _SHOWN = 120
@@ -91,7 +91,7 @@ def _lambda_code(kind: str, settings: object) -> Iterator[Evidence]:
         for key in ("code", "value"):
             code = _first_text(parts.get(key))
             if code:
-                yield _code("a lambda", code)
+                yield replace(_code("a lambda", code), is_guess=True)  # the layer around it, if any, is read after it
         return
     if not isinstance(settings, Mapping):
         return
@@ -102,12 +102,15 @@ def _lambda_code(kind: str, settings: object) -> Iterator[Evidence]:
     name = settings.get("name")
     for key in _FUNCTION_KEYS:
         value = settings.get(key)
+        owner = f"{kind} layer {name!r} ({key})" if name else f"{kind} layer ({key})"
         if isinstance(value, Mapping) and value.get("class_name") == "__tuple__":  # as keras_metadata.pb has it
             value = value.get("items")
+        if isinstance(value, Mapping) and value.get("class_name") == "__lambda__":
+            yield from (_code(owner, inner.needle) for inner in _lambda_code("__lambda__", value.get("config")))
         if isinstance(value, list) and settings.get(f"{key}_type", "lambda") == "lambda":
             code = _first_text(value)
             if code and len(value) <= 3 and (kind == "Lambda" or _is_code(code)):
-                yield _code(f"{kind} layer {name!r} ({key})" if name else f"{kind} layer ({key})", code)
+                yield _code(owner, code)
 
 
 def _first_text(value: object) -> str:
