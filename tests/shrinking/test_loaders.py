@@ -148,7 +148,6 @@ MODELS = [
     "archives/model.keras",
     "keras3_hdf5/nested.h5",
     "keras_hdf5/normalized.h5",
-    "keras_zip/assets.keras",
     "keras_zip/deflated.keras",
     "keras_zip/folder",
     "keras_zip/gzip_inside.keras",
@@ -203,7 +202,9 @@ def test_keras_loads_a_fixture_as_before_and_computes_the_same(name: str, tmp_pa
     for one, other in zip(before.get_weights(), after.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
     random = np.random.default_rng(1)
-    inputs = [random.random((2, *(size or 4 for size in one.shape[1:]))).astype(getattr(one.dtype, "name", one.dtype)) for one in before.inputs]
+    inputs = [
+        random.random((2, *(size or 4 for size in one.shape[1:]))).astype(getattr(one.dtype, "name", one.dtype)) for one in before.inputs
+    ]
     for one, other in zip(as_list(before(inputs)), as_list(after(inputs)), strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -28,7 +28,7 @@ def drop_optimizer(bundle: Bundle, artifact: Artifact) -> int:
     dropped = {key for key in bundle.entries if (text := key.decode("utf-8", "replace")) in names or f"{prefix}:{text}" in names}
     if not dropped:
         return 0
-    size = sum(bundle.entries[key].size for key in dropped)
+    size: int = sum(bundle.entries[key].size for key in dropped)
     if _OBJECT_GRAPH in bundle.entries:
         size += bundle.entries[_OBJECT_GRAPH].size
         graph = _read_graph(bundle)
