@@ -21,6 +21,7 @@ from modelinspect.remedies import Language, Remedy, example
 from modelinspect.remedies.causes import REMEDIES
 from modelinspect.renderers.look import Look
 from modelinspect.renderers.registry import OutputFormat, render
+from modelinspect.reports.advice import Advisor
 from modelinspect.reports.base import Report
 from modelinspect.reports.blocks import Notes
 from modelinspect.reports.causes import Cause
@@ -216,10 +217,14 @@ def test_code_stands_in_blocks_in_markdown() -> None:
             assert "  ```\n" + "".join(f"{('  ' + line).rstrip()}\n" for line in code.split("\n")) + "  ```\n" in text
 
 
-def test_code_that_stands_above_is_not_printed_again() -> None:
+def test_code_that_stands_above_is_not_printed_again_unless_it_is_short() -> None:
+    code = "a = 1\nb = 2\nc = 3"
+    advisor = Advisor()
+    first, second = (advisor.note("note", label, "found", f"do this:\n{code}") for label in ("one", "two"))
+    assert (first.remedy, first.code) == ("do this:", code)
+    assert (second.remedy, second.code) == ("do this, as for one above", "")
     text = shown(mi.explain(fixture_path("pruned_mlp/stripped/model.keras")), OutputFormat.TERMINAL)
-    assert text.count("from zipfile import") == 1
-    assert "as for dense-zeros above" in " ".join(text.split())
+    assert text.count("modelinspect shrink model.keras -o smaller.keras") == 2
 
 
 def test_the_forms_of_tflite_are_printed_once_and_then_their_settings() -> None:
