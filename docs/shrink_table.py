@@ -11,8 +11,11 @@ import modelinspect as mi
 PROJECT = Path(__file__).parents[1]
 PAGE = PROJECT / "docs" / "guide" / "shrink.md"
 MARK = "<!-- shrink-table -->"
-_KINDS = (".h5", ".keras", ".tflite", "saved-model", "saved-model-export", "exported", "checkpoint", "adam", "training")
+_KINDS = (".h5", ".keras", ".tflite", ".gz", ".zip", "saved-model", "saved-model-export", "exported", "checkpoint", "adam", "training")
+_KINDS += ("layers", "folder", "sharded")
 _SHOWN = ("pruned_mlp/original", "pruned_mlp/wrapped", "pruned_layers/lstm/wrapped", "saved_model_keras3", "checkpoint", "tflite/int8")
+_SHOWN += ("tflite/sparse", "pruned_mlp/stripped/float32-sparse", "archives", "tfjs/layers", "keras_zip/folder", "keras_zip/sharded")
+_SHOWN += ("keras_presets/sharded",)
 """Fixtures that the page shows: one network in every stage and saving method, and one of each other format."""
 
 

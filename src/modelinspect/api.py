@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -286,6 +286,7 @@ def plan(
     seconds: float | None = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
+    found: Callable[[str, int, str], None] | None = None,
 ) -> PlanReport:
     """Say how small an artifact could be, and how to get there. Raises `ModelInspectError`.
 
@@ -293,7 +294,7 @@ def plan(
     Compressors run for real over all bytes, and ``progress`` receives how far they are; with ``measure=False`` no weights are read, and
     what can be known from the structure is left; with ``downloads=False`` the gzipped size of each option is left out, which for
     predicted TFLite forms is most of the work. After ``seconds``, no further option is begun and compressors stop; the report says what
-    was left out.
+    was left out. ``found`` is called with the name, the size and the basis of each option as soon as they are known.
     """
     import time
 
@@ -308,7 +309,10 @@ def plan(
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         measurements = measure_files(artifact, files, limits=limits, aspects=(Aspect.ENTROPY, Aspect.VALUES)) if measure else None
         subject = Subject(artifact, measurements, open_files=files, limits=files.limits)
-        report = find_options(Planning(subject, progress, wanted, deadline=deadline, downloads=downloads))
+        planning = Planning(subject, progress, wanted, deadline=deadline, downloads=downloads)
+        if found is not None:
+            planning.found = lambda option: found(option.option, option.size, str(option.basis))
+        report = find_options(planning)
         if not convert:
             return _shown(report)
         from modelinspect.pruning.converter import measure_forms

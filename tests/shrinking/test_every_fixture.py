@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import modelinspect as mi
+from modelinspect.core.tensors import Role
 from modelinspect.reports.shrink import Outcome
 from tests.support.fixtures import fixture_names, fixture_path
 
@@ -50,6 +51,17 @@ def test_the_same_input_gives_the_same_bytes_and_the_same_certificate(tmp_path: 
     assert reports[0].certificate == reports[1].certificate is not None
 
 
-def test_a_checkpoint_says_that_its_training_state_stays(tmp_path: Path) -> None:
-    report = mi.shrink(fixture_path("checkpoint/adam/model.index"), tmp_path / "small", drop=["training"])
+def test_a_saved_model_says_that_its_training_state_stays(tmp_path: Path) -> None:
+    report = mi.shrink(fixture_path("saved_model/keras"), tmp_path / "small", drop=["training"])
     assert any("--drop training drops nothing here" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("name", ["checkpoint/adam", "checkpoint_keras3/training", "checkpoint_tf1/shards"])
+def test_a_checkpoint_loses_its_optimizer_and_nothing_else(name: str, tmp_path: Path) -> None:
+    report = mi.shrink(fixture_path(name), tmp_path / "small", drop=["training"])
+    assert report.after is not None, report.reason
+    before, after = mi.open(fixture_path(name)), mi.open(tmp_path / "small")
+    kept = {tensor.path for tensor in before.tensors if tensor.role is not Role.OPTIMIZER}
+    assert len(kept) < len(before.tensors)
+    assert {tensor.path for tensor in after.tensors} == kept
+    assert mi.shrink(tmp_path / "small", in_place=True, drop=["training"]).outcome == Outcome.UNCHANGED

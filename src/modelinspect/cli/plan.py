@@ -63,6 +63,19 @@ def command(
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     with progress("compressing", quiet=quiet) as meter:
         seconds = None if no_limit or wanted else _SECONDS
-        report = api.plan(place, only=wanted, seconds=seconds, measure=not no_measure, convert=convert, strict=strict, progress=meter)
+
+        def found(option: str, size: int, basis: str) -> None:
+            meter.say(f"{option}: {size:,} bytes ({basis})")
+
+        report = api.plan(
+            place,
+            only=wanted,
+            seconds=seconds,
+            measure=not no_measure,
+            convert=convert,
+            strict=strict,
+            progress=meter,
+            found=found,
+        )
     destination.write(report, top)
     require_complete(report.diagnostics)

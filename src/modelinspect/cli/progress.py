@@ -33,6 +33,7 @@ class _Meter:
         self._what = what
         self._unit = unit
         self._next = time.monotonic() + _PATIENCE if sys.stderr.isatty() and not quiet else float("inf")
+        self._lines: list[str] = []
         self._bar: RichProgress | None = None
         self._task: TaskID | None = None
 
@@ -52,6 +53,18 @@ class _Meter:
             self._task = self._bar.add_task(self._what, total=total)
         if self._task is not None:
             self._bar.update(self._task, completed=done, total=total)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar once the work takes long; what was said before then comes first."""
+        self._lines.append(line)
+        if time.monotonic() < self._next and self._bar is None:
+            return
+        for waiting in self._lines:
+            if self._bar is not None:
+                self._bar.console.print(waiting, markup=False, highlight=False)
+            else:
+                sys.stderr.write(f"{waiting}\n")
+        self._lines.clear()
 
     def close(self) -> None:
         if self._bar is not None:

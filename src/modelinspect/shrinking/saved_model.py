@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from modelinspect.core.artifact import FormatName
 from modelinspect.core.names import FINGERPRINT_PB
+from modelinspect.core.tensors import Role
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.shrinking.bundle import Bundle, digest, read_bundle, shard_names, write_bundle
+from modelinspect.shrinking.checkpoint_training import drop_optimizer
 from modelinspect.shrinking.farmhash import fingerprint64
 from modelinspect.shrinking.proof import UnprovedError
-from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, Witness
+from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName, Witness
 from modelinspect.shrinking.zip_files import copy_source
 from modelinspect.sources.files import FileSet
 
 _VARIABLES = "variables/variables.index"
 
 _STAYS = (
-    "--drop training drops nothing here: save and restore operators of the graph, or the object graph, name the optimizer state too; "
-    "save the model without its optimizer instead"
+    "--drop training drops nothing here: the save and restore operators of the graph name every variable of the optimizer, and loading "
+    "runs them; save the model without its optimizer instead"
 )
+_WRAPPERS_STAY = "pruning masks stay: the object graph names the wrapped layers by their wrappers; strip the model and save it again"
 
 
 def shrink_saved_model(job: Job) -> Witness:
@@ -54,10 +58,23 @@ def shrink_checkpoint(job: Job) -> Witness:
 def _rewrite(job: Job, index: str) -> Bundle:
     bundle = read_bundle(job.files, index, job.work.limits)
     old = bundle.index_size + sum(job.files.open(name).size for name in shard_names(job.files, bundle.prefix))
-    write_bundle(bundle, job.folder, job.work, old)
-    if job.work.drops(Drop.TRAINING) and _STAYS not in job.work.notes:
-        job.work.notes.append(_STAYS)
+    dropped = _drop_training(job, bundle) if job.work.drops(Drop.TRAINING) else 0
+    write_bundle(bundle, job.folder, job.work, old - dropped)
     return bundle
+
+
+def _drop_training(job: Job, bundle: Bundle) -> int:
+    """Drop the optimizer's entries of a checkpoint and return their bytes; those of a SavedModel stay."""
+    work = job.work
+    if job.artifact.format is FormatName.SAVED_MODEL:
+        work.notes += [] if _STAYS in work.notes else [_STAYS]
+        return 0
+    if any(tensor.role is Role.PRUNING for tensor in job.artifact.tensors) and _WRAPPERS_STAY not in work.notes:
+        work.notes.append(_WRAPPERS_STAY)
+    dropped = drop_optimizer(bundle, job.artifact)
+    work.add(StepName.STRIP_OPTIMIZER, dropped, Drop.TRAINING, "entries of the optimizer, and its slots in the object graph")
+    work.changed_documents = work.changed_documents or bool(bundle.replaced)
+    return dropped
 
 
 def _copy_others(job: Job, replaced: set[str]) -> list[str]:

@@ -265,6 +265,14 @@ def test_the_first_line_names_the_smallest_that_changes_nothing_and_shrink_as_it
     assert "modelinspect shrink model.keras" in lines[0]
 
 
+def test_each_option_is_told_as_soon_as_it_is_known_and_cheap_ones_first() -> None:
+    told: list[tuple[str, int, str]] = []
+    report = mi.plan(fixture_path("mlp/original.h5"), found=lambda *option: told.append(option))
+    assert set(told) >= {(entry.option, entry.size, entry.basis) for entry in report.options} != set()
+    order = [option for option, _, _ in told]
+    assert order.index("gzip-9") < order.index("hdf5-repack+hdf5-gzip") < order.index("brotli-11")
+
+
 def test_a_plan_without_time_says_what_it_left_out() -> None:
     report = mi.plan(fixture_path("mlp/original.h5"), seconds=0)
     assert not report.options

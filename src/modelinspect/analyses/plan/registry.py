@@ -76,6 +76,7 @@ def run_families(planning: Planning) -> Iterator[Outcome]:
                 if not isinstance(outcome, Option):
                     yield outcome
                 elif planning.wants(outcome.option):
+                    planning.found(outcome)
                     yield outcome
                     planning.reached = min(_least(outcome), planning.reached or outcome.size)
         except (FormatError, UnmeasurableError) as error:
