@@ -28,13 +28,13 @@ def bench(folder: Path) -> list[Row]:
     return [under(what, run, 0.6), under_memory(f"{what}: memory", run.memory, 100 * MIB)]
 
 
-def large_file(path: Path) -> None:
-    """Write the file with holes where the weights are."""
+def large_file(path: Path, layers: int = _LAYERS, width: int = _WIDTH, pieces: int = _PIECES) -> None:
+    """Write the file with holes where the weights are: square layers, an embedding of 131,072 rows, a tokenizer of ``pieces``."""
     import flatbuffers
     from litert_lm_builder import litertlm_header_schema_py_generated as schema
 
-    models = (("tf_lite_prefill_decode", _model(_LAYERS, _WIDTH * _WIDTH)), ("tf_lite_embedder", _model(1, 131_072 * _WIDTH)))
-    sections = [(3, name, *model) for name, model in models] + [(4, "", _tokenizer(), 0)]
+    models = (("tf_lite_prefill_decode", _model(layers, width * width)), ("tf_lite_embedder", _model(1, 131_072 * width)))
+    sections = [(3, name, *model) for name, model in models] + [(4, "", _tokenizer(pieces), 0)]
     objects, places, offset = [], [], _BLOCK
     for kind, name, head, hole in sections:
         items = [schema.KeyValuePairT("model_type", schema.VData.StringValue, schema.StringValueT(name))] if name else []
@@ -67,10 +67,10 @@ def _model(count: int, size: int) -> tuple[bytes, int]:
     return made(begin).ljust(begin, b"\0"), count * size
 
 
-def _tokenizer() -> bytes:
-    """Return a SentencePiece model of as many pieces as Gemma's."""
+def _tokenizer(count: int) -> bytes:
+    """Return a SentencePiece model of so many pieces; Gemma's has 262,144."""
     pieces = []
-    for number in range(_PIECES):
+    for number in range(count):
         text = b"\x0a" + bytes([len(word := f"piece{number}".encode())]) + word + b"\x15" + np.float32(-number).tobytes()
         pieces.append(b"\x0a" + bytes([len(text)]) + text)
     return b"".join(pieces)

@@ -12,8 +12,9 @@ from tests.support.fixtures import FOLDER
 import modelinspect as mi
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.signatures import MLIR as MAGIC
 from modelinspect.core.tensors import DTYPES, Role, SplatPayload, Tensor
-from modelinspect.encodings.mlir import MAGIC, MlirCursor, SectionId, read_entries, read_frame, read_strings
+from modelinspect.encodings.mlir import MlirCursor, SectionId, read_entries, read_frame, read_strings
 from modelinspect.errors import Code, FormatError
 from modelinspect.formats.registry import parse
 from modelinspect.measure.facts import TensorMeasure

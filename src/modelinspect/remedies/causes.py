@@ -32,6 +32,7 @@ REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
         Remedy.SHARE_LAYER,
         Remedy.KEEP_ONE_CHECKPOINT,
         Remedy.CONVERT_AGAIN,
+        Remedy.ONE_MODEL,
         Remedy.LINK_DATASET,
         Remedy.CONVERT_WITHOUT_GRADIENT,
     ),

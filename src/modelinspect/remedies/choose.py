@@ -145,8 +145,10 @@ def exported_once(artifact: Artifact) -> Advice | None:
 def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
     """Say how what is stored twice under two names is stored once."""
     match artifact.format:
-        case FormatName.SAFETENSORS | FormatName.KERAS_PRESET | FormatName.LITERTLM:
+        case FormatName.SAFETENSORS | FormatName.KERAS_PRESET:
             return None
+        case FormatName.LITERTLM:
+            return advise(Remedy.ONE_MODEL, artifact) if kept.partition(":")[0] != copy.partition(":")[0] else None
         case FormatName.TFLITE:
             return advise(Remedy.CONVERT_AGAIN, artifact)
         case FormatName.HDF5:

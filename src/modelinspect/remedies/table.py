@@ -267,6 +267,11 @@ tf.saved_model.save(module, {made!r})
         "modelinspect shrink {outer_word} -o {small_word}",
         "data.h5",
     )
+    ONE_MODEL = Text(
+        "convert the functions that share it together, as signatures of one TFLite model, which stores equal buffers once: sections share "
+        "no bytes",
+        file="model.litertlm",
+    )
     READ_VARIABLES = Text(
         "make the functions read the variables instead of constants and save again, or keep only the frozen graph", file="model"
     )

@@ -51,6 +51,7 @@ RULE = Rule(
         Remedy.CONVERT_AWARE,
         Remedy.CONVERT_AWARE_MODEL,
         Remedy.CONVERT_AGAIN,
+        Remedy.ONE_MODEL,
         Remedy.LINK_DATASET,
     ),
     worth=Threshold(1024, 0.01),
