@@ -22,6 +22,7 @@ from types import ModuleType
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 TARGET = Path(__file__).parent.parent / "src" / "modelinspect" / "rules" / "unsafe" / "data" / "keras_names.json"
 FUNCTION_MODULES = ("activations", "losses", "metrics", "initializers", "regularizers", "constraints")
+CLASS_MODULES = ("layers", "initializers", "losses", "metrics", "optimizers", "regularizers", "constraints")
 NOT_MODELLING = ("get", "serialize", "deserialize")
 PLAIN_MODULES = frozenset(
     f"tensorflow.python.ops.{name}"
@@ -116,7 +117,7 @@ NOT_BACKEND = ("print", "set", "clear", "manual", "function", "rnn", "get_sessio
 def main() -> int:
     old = json.loads(TARGET.read_text(encoding="utf-8")) if TARGET.is_file() else {}
     classes, functions = set(old.get("classes", ())), set(old.get("functions", ()))
-    classes |= set(keras_3_classes()) | set(keras_2_classes())
+    classes |= set(keras_3_classes()) | set(keras_2_classes()) | set(exported_classes("keras")) | set(exported_classes("tf_keras"))
     functions |= set(keras_functions("keras")) | set(keras_functions("tf_keras"))
     symbols = set(old.get("tensor_functions", ())) | set(plain_symbols())
     table = {
@@ -191,6 +192,13 @@ def keras_2_classes() -> Iterator[str]:
         yield from (one.__name__ for one in subclasses(base) if one.__module__.startswith("tf_keras."))
     compile_utils = importlib.import_module("tf_keras.src.engine.compile_utils")
     yield from (compile_utils.LossesContainer.__name__, compile_utils.MetricsContainer.__name__)
+
+
+def exported_classes(package: str) -> Iterator[str]:
+    """Yield the names under which a package exports its classes: older files have names that are aliases now."""
+    for part in CLASS_MODULES:
+        module = importlib.import_module(f"{package}.{part}")
+        yield from (name for name, one in vars(module).items() if inspect.isclass(one))
 
 
 def keras_functions(package: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.fixtures import fixture_path
 
 import modelinspect as mi
 from modelinspect.core.builder import ByteMapBuilder
@@ -117,3 +119,29 @@ def test_parts_that_straddle_regions_or_overlap_do_not_divide_them() -> None:
         (30, 30, RegionKind.GRAPH, ("config",)),
         (60, 40, RegionKind.METADATA, ("rest", "part")),
     ]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_long_values_of_a_configuration_in_an_archive_have_regions_however_it_is_compressed(method: int, tmp_path: Path) -> None:
+    words = [f"word {number} of the vocabulary" for number in range(500)]
+    path = tmp_path / "words.keras"
+    with zipfile.ZipFile(fixture_path("keras_zip/model.keras")) as old, zipfile.ZipFile(path, "w", method) as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "config.json":
+                config = json.loads(data)
+                config["config"]["vocabulary"] = words
+                data = json.dumps(config).encode()
+            new.writestr(name, data)
+    artifact = mi.open(path)
+    member = artifact.members[0]
+    maps = [member.map, *(logical.map for logical in member.logical)]
+    regions = [region for one in maps for region in one if PATH_PART in region.path]
+    stored = sum(region.span.size for region in member.map if PATH_PART in region.path)
+    text = len(json.dumps(words))
+    assert (stored == text) is (method == zipfile.ZIP_STORED)
+    assert stored <= text
+    assert stored or method == zipfile.ZIP_BZIP2  # bzip2 decodes whole blocks: what is in one took the bytes before its first
+    assert max(region.span.size for region in regions) == text
+    causes = {cause.cause: cause.delta for cause in mi.explain(path).causes}
+    assert causes["embedded-data"] == text  # as it decodes; what the compressor saves is a cause of its own

@@ -121,6 +121,7 @@ class Parsing:
         self._finishers: list[Callable[[], None]] = []
         self._logical: dict[str, list[LogicalMap]] = {}
         self._documents: list[Document] = []
+        self._decoded: dict[Stream, ByteMapBuilder] = {}
 
     @property
     def primary(self) -> str | None:
@@ -214,6 +215,25 @@ class Parsing:
     def sites(self) -> dict[str, Site]:
         """Return the sites of the members that were opened so far, by name."""
         return dict(self._sites)
+
+    def keep_decoded(self, stream: Stream, claims: ByteMapBuilder) -> None:
+        """Keep where the bytes of a stream that is decompressed are claimed, until its stored bytes are shared out."""
+        self._decoded[stream] = claims
+
+    def claims_of(self, stream: Stream) -> tuple[ByteMapBuilder, int] | None:
+        """Return where the bytes of a stream are claimed, and the offset there at which it begins; None where no parser opened it."""
+        base = 0
+        for count in range(len(stream.steps), -1, -1):
+            outer = Stream(stream.member, stream.steps[:count])
+            if outer in self._decoded:
+                return self._decoded[outer], base
+            step = stream.steps[count - 1] if count else None
+            if isinstance(step, WindowStep):
+                base += step.offset
+            elif step is not None:
+                return None
+        site = self._sites.get(stream.member)
+        return None if site is None else (site.claims, base)
 
     def keep_document(self, document: Document) -> None:
         """Keep a document; beyond a number that no model has, a fact says that some were not."""

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from modelinspect.core.artifact import Document, DocumentKind
 from modelinspect.core.facts import Fact
 from modelinspect.core.names import KERAS_METADATA_MESSAGE
-from modelinspect.core.tensors import WindowStep
 from modelinspect.encodings.json_values import LongValue, ValueKind, long_values
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.errors import ModelInspectError
-from modelinspect.formats.base import Parsing, Site
+from modelinspect.formats.base import Parsing
 
 PATH_PART = "embedded data"
 """The part of a region's path that says that a value is written as text."""
@@ -27,18 +26,14 @@ _JSON = (DocumentKind.KERAS_CONFIG, DocumentKind.TFJS_MODEL)
 
 
 def divide_documents(parsing: Parsing) -> None:
-    """Give every long value of the configurations a region, and a fact that says what it is.
-
-    Texts inside a compressed run have the fact only: their regions are those of the run.
-    """
+    """Give every long value of the configurations a region, and a fact that says what it is."""
     found: list[Fact] = []
-    site_of = parsing.sites()
     for document in parsing.documents():
         for text, begin in _texts(parsing, document):
             for value in long_values(text, LEAST):
                 if len(found) < _MOST_VALUES:
                     found.append(_fact(document, value, text))
-                    _divide(document, value, begin, site_of)
+                    _divide(parsing, document, value, begin)
     if found:
         parsing.facts["embedded_values"] = tuple(found)
 
@@ -67,12 +62,11 @@ def _texts(parsing: Parsing, document: Document) -> Iterator[tuple[bytes, int | 
         return
 
 
-def _divide(document: Document, value: LongValue, begin: int | None, site_of: dict[str, Site]) -> None:
-    site = site_of.get(document.stream.member)
-    if site is None or begin is None or not all(isinstance(step, WindowStep) for step in document.stream.steps):
-        return
-    base, _ = document.stream.stored
-    site.claims.divide(base + begin + value.span.offset, value.span.size, (PATH_PART, f"{value.path}: {value.count:,} {value.kind}"))
+def _divide(parsing: Parsing, document: Document, value: LongValue, begin: int | None) -> None:
+    known = None if begin is None else parsing.claims_of(document.stream)
+    if known is not None and begin is not None:
+        claims, base = known
+        claims.divide(base + begin + value.span.offset, value.span.size, (PATH_PART, f"{value.path}: {value.count:,} {value.kind}"))
 
 
 def _fact(document: Document, value: LongValue, text: bytes) -> Fact:

@@ -83,8 +83,9 @@ def parse(files: FileSet, limits: Limits | None = None, *, strict: bool = False)
     """Turn files into facts; no weights are read. Raises `ModelInspectError`."""
     parsing = Parsing(files, limits, strict=strict)
     with paused_collector():
-        parsing.at_finish(lambda: _divide(parsing))  # the first that is added comes last
-        return parsing.finish(detect(parsing).parse(parsing))
+        form = detect(parsing).parse(parsing)
+        _divide(parsing)  # before the stored bytes of compressed runs are shared out
+        return parsing.finish(form)
 
 
 def _divide(parsing: Parsing) -> None:

@@ -75,6 +75,13 @@ def rewritten(source: Source, rewriting: Rewriting) -> Rewritten:
         return Rewritten(target.stat().st_size, target.read_bytes() if rewriting.with_elements else None)
 
 
+def library_version() -> str:
+    """Return the version of the HDF5 library that writes."""
+    import h5py
+
+    return str(h5py.version.hdf5_version)
+
+
 def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> tuple[int, int | None]:
     """Return the size of the file once h5py wrote it again in the newest layout; with gzip, in one chunk each.
 

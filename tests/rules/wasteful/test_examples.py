@@ -135,6 +135,16 @@ def one_changed() -> Any:
     return made
 
 
+def instances(*scopes: str) -> Build:
+    """Return a model with the same four layers in each scope, and other values."""
+    build = Build("made.h5", FormatName.KERAS_HDF5, {})
+    for seed, scope in enumerate(scopes):
+        for number, (rows, columns) in enumerate(((20, 10), (10, 30), (30, 40), (40, 5))):
+            data = kernel(rows, columns, seed=10 * seed + number)
+            build.tensor(f"{scope}/layer_{number}/kernel", (rows, columns), data=data.tobytes(), layer=f"{scope}/layer_{number}")
+    return build
+
+
 def partly_quantized(wide: int) -> Build:
     """Return a model of one wide kernel and one of int8."""
     build = model(kernel(64, wide))
@@ -200,6 +210,16 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
         lambda: alone(wrapped_for_quantization(2.5, 100)),
     ),
     "quant-params-dominate": (lambda: alone(quantized(720)), 720, lambda: alone(quantized(200))),
+    "quantization-aware-training": (
+        lambda: fixture("keras_hdf5/quantization_aware.h5"),
+        32,
+        lambda: fixture("keras_hdf5/clustered.h5"),
+    ),
+    "second-instance": (
+        lambda: alone(instances("encoder", "encoder_1")),
+        4 * (20 * 10 + 10 * 30 + 30 * 40 + 40 * 5),
+        lambda: alone(instances("encoder", "decoder")),
+    ),
     "sparse-encoding-net-loss": (
         lambda: alone(sparse(dtype="int8", values=700, index=600)),
         276,
@@ -279,6 +299,7 @@ def test_nothing_that_needs_reading_is_claimed_without(rule: str) -> None:
         "embedded-data",
         "missing-data",
         "quant-params-dominate",
+        "quantization-aware-training",
         "sparse-encoding-net-loss",
         "sparse-hybrid",
         "sparse-weights-lost",

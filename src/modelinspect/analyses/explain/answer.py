@@ -173,7 +173,7 @@ def _tool(compressed: Compressed) -> str:
 
 def _forms(format: FormatName, options: Sequence[OptionEntry]) -> Iterator[str]:
     """Yield what writes zeros in less, and the bytes that it takes."""
-    sizes = {entry.option: entry for entry in options}
+    sizes = {entry.option: entry for entry in options if entry.delta < 0 or entry.option == "tflite-float32"}
     for name, way in _WAYS.items():
         if name in sizes:
             yield f"{way}: {sizes[name].size:,} bytes"

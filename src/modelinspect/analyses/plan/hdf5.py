@@ -9,7 +9,7 @@ from modelinspect.core.artifact import FormatName
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.compressors import GZIP_FRAME
-from modelinspect.measure.rewrite import LEAST_GZIPPED, repacked_size
+from modelinspect.measure.rewrite import LEAST_GZIPPED, library_version, repacked_size
 from modelinspect.remedies import Remedy, advise
 
 _UNREAD = ("links", "elsewhere", "committed_datatypes")
@@ -57,6 +57,7 @@ def _option(planning: Planning, name: str, size: int, deflated: int | None, *, g
         if planning.subject.artifact.format is FormatName.KERAS_HDF5
         else "as before, with load_weights or h5py"
     )
+    notes += f"; measured with HDF5 {library_version()}, other versions write other structures"
     download = None if deflated is None else deflated + GZIP_FRAME + len(advice.made) + 1
     return Option(name, size, Basis.MEASURED, True, loads, advice.code, notes, download_size=download)
 

@@ -71,7 +71,7 @@ def keras_source(subject: Subject) -> Source:
     with np.errstate(all="ignore"):  # variables can be anything
         network = flow.run(model)
         if not network.ops or not network.outputs:
-            raise UnmeasurableError("its layers are not connected as Keras writes them")
+            raise UnmeasurableError("its layers pass on more than one tensor each, or are connected in a way that is not predicted")
         is_tested = is_of_tested_version(subject.artifact)
         certain = flow.certain and is_tested and not shares_kernels(network)
         fuse(network)

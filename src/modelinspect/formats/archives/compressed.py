@@ -34,6 +34,7 @@ def open_compressed(site: Site, run: Span, source: DecompressedSource, codec: Co
     claims = ByteMapBuilder(member, source.size, site.limits)
     step = DecompressStep(run.offset, run.size, codec.value, source.size)
     inner = Site(site.parsing, source, claims, site.stream.then(step))
+    site.parsing.keep_decoded(inner.stream, claims)
     framing: tuple[Span, ...] = ()
     if codec is Codec.GZIP:
         framing = walk_gzip(site.window(run.offset, run.size, path).walk, source.frames, broken=source.failure is not None)

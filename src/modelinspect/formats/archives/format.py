@@ -39,7 +39,7 @@ class ArchiveFormat:
         page="archives.md",
         limitations=(
             "Of several models that are not TFLite, the largest is read; `--model` chooses another.",
-            "bzip2, xz, Zstandard and 7-Zip are recognized and not read.",
+            "Files that bzip2, xz, Zstandard or 7-Zip compress as a whole are recognized and not read; zip members with bzip2 or LZMA are.",
             "Sparse files in tar archives, encrypted members and zip archives in several parts are not read.",
         ),
     )

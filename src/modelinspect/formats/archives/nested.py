@@ -148,6 +148,7 @@ class NestedParsing(Parsing):
         self._diagnostics = outer._diagnostics
         self._finishers = outer._finishers
         self._documents = outer._documents
+        self._decoded = outer._decoded
         self.depth: int = archive_depth(outer) + 1
 
     def open(self, name: str) -> Site:

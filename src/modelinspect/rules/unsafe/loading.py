@@ -66,6 +66,10 @@ _COMPANIONS = frozenset(
     )
 )
 _REGISTERED = frozenset(("Addons", "TensorFlowModelOptimization", "Vision", "Text", "Keras", "keras", "builtins", *_KERAS, *_COMPANIONS))
+_DEFAULT_PACKAGE = "Custom"
+"""What `register_keras_serializable` puts before a name where no package is given."""
+_OPTIMIZERS = frozenset(("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam", "RMSprop", "SGD"))
+"""Keras' own optimizers, which releases of Keras 2 registered without a package."""
 _WRAPPERS = frozenset(("ListWrapper", "_DictWrapper", "_TupleWrapper", "TensorShape", "DType", "ObjectIdentityDictionary"))
 """Classes of TensorFlow that Keras serializes beside specifications of tensors."""
 
@@ -236,8 +240,8 @@ def _reference(item: Mapping[str, object], class_name: str, settings: object) ->
         name = str(item.get("spec_name"))
     if not isinstance(module, str) or not module:
         known = registered if isinstance(registered, str) and ">" in registered else class_name
-        package, mark, _ = known.partition(">")
-        if mark and package not in _REGISTERED:
+        package, mark, name = known.partition(">")
+        if mark and package not in _REGISTERED and not (package == _DEFAULT_PACKAGE and name in _OPTIMIZERS):
             yield Evidence(Danger.CUSTOM, known, known, 0)
         return
     verdict = _import_danger(module, name, is_function=is_function)

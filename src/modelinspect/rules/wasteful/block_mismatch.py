@@ -29,10 +29,10 @@ def _find(subject: Subject) -> Iterator[Finding]:
     size = sum(tensor.stored_size for tensor, _ in missed)
     tensor, wanted = max(missed, key=lambda pair: pair[0].stored_size)
     stored = blocks.get(tensor.path, ())
-    found = f"blocks of {'×'.join(map(str, stored))}" if stored else "single elements"
+    found = f"in blocks of {'×'.join(map(str, stored))}" if stored else "without blocks"
     matrices = plural(len(missed), "sparse matrix", "sparse matrices")
     message = (
-        f"{matrices} of fully connected layers with a pattern that no sparse kernel of TFLite runs: {tensor.name} is stored in {found}, "
+        f"{matrices} of fully connected layers with a pattern that no sparse kernel of TFLite runs: {tensor.name} is stored {found}, "
         f"the sparse kernel needs blocks of 1×{wanted}"
     )
     missed.sort(key=lambda pair: -pair[0].stored_size)
@@ -56,8 +56,8 @@ RULE = Rule(
     "TFLite runs sparse fully connected layers in blocks of 1×4 (float) or 1×16 (int8) only.",
     _find,
     example=(
-        "1 sparse matrix of fully connected layers with a pattern that no sparse kernel of TFLite runs: fc/kernel is stored in "
-        "single elements, the sparse kernel needs blocks of 1×4"
+        "1 sparse matrix of fully connected layers with a pattern that no sparse kernel of TFLite runs: fc/kernel is stored "
+        "without blocks, the sparse kernel needs blocks of 1×4"
     ),
     remedies=(
         Remedy.PRUNE_BLOCKS,

@@ -24,10 +24,13 @@ def _find(subject: Subject) -> Iterator[Finding]:
     copies = [(copy, group[0]) for group in groups for copy in group[1:]]
     size = sum(subject.tensor(copy).stored_size for copy, _ in copies)
     copy, kept = max(copies, key=lambda pair: subject.tensor(pair[0]).stored_size)
+    names = [subject.tensor(one).name.removesuffix(KEY_END) for one in (copy, kept)]
+    if names[0] == names[1]:  # one variable under two paths
+        names = [subject.tensor(one).path.removesuffix(KEY_END) for one in (copy, kept)]
     how = "by their checksums" if subject.measurements is None else "element for element"
     message = (
         f"{size:,} bytes ({subject.share(size)}) are {plural(len(copies), 'tensor')} stored again, equal {how}: "
-        f"{subject.tensor(copy).name.removesuffix(KEY_END)} equals {subject.tensor(kept).name.removesuffix(KEY_END)}"
+        f"{names[0]} equals {names[1]}"
     )
     yield Finding(message, size, duplicate_remedy(subject, copy, kept))
 

@@ -1,4 +1,4 @@
-"""Find helper variables of pruning, clustering and quantization-aware training that were saved with the model."""
+"""Find helper variables of pruning and clustering that were saved with the model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _find(subject: Subject) -> Iterator[Finding]:
 def _variables(subject: Subject) -> Iterator[Finding]:
     size = subject.sizes[Category.PRUNING_STATE]
     helpers = subject.of_role(Role.PRUNING)
-    if not size or not helpers:
+    if not size or not helpers or helpers_of(subject.artifact) is Helpers.QUANTIZATION:  # another rule says those
         return
     masks = [tensor for tensor in helpers if "mask" in _last(tensor)]
     message = (
@@ -53,7 +53,6 @@ _KINDS = {
     Helpers.NONE: "training wrappers",
     Helpers.PRUNING: "pruning",
     Helpers.CLUSTERING: "clustering",
-    Helpers.QUANTIZATION: "quantization-aware training",
 }
 
 
@@ -79,8 +78,6 @@ RULE = Rule(
         Remedy.FOLD_MASKS,
         Remedy.UNCLUSTER,
         Remedy.UNCLUSTER_FIRST,
-        Remedy.CONVERT_AWARE,
-        Remedy.CONVERT_AWARE_MODEL,
     ),
     worth=Threshold(128, 0.001),
 )

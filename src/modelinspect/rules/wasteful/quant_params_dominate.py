@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.core.artifact import Severity
+from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.categories import Category
@@ -22,10 +22,16 @@ def _find(subject: Subject) -> Iterator[Finding]:
         return
     message = (
         f"{parameters:,} bytes ({subject.share(parameters)}) are scales, zero points and ranges, more than the {weights:,} bytes of "
-        f"weights: each channel takes 12 bytes, however few weights it has"
+        f"weights{_per_channel(subject)}"
     )
     is_smaller = parameters > _WIDER * weights
     yield Finding(message, parameters, advise(Remedy.CONVERT_FLOAT, subject.artifact) if is_smaller else None)
+
+
+def _per_channel(subject: Subject) -> str:
+    """Return what a channel costs where the format says so: a float32 scale and an int64 zero point in TFLite."""
+    is_lite = subject.artifact.format in (FormatName.TFLITE, FormatName.LITERTLM)
+    return ": each channel takes 12 bytes, however few weights it has" if is_lite else ""
 
 
 RULE = Rule(

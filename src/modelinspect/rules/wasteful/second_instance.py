@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from modelinspect.core.artifact import Severity
 from modelinspect.networks.instances import second_instance
 from modelinspect.networks.subject import Subject
+from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.wording import plural
 from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
 
@@ -20,24 +21,19 @@ def _find(subject: Subject) -> Iterator[Finding]:
         f"{size:,} bytes ({subject.share(size)}) are a second instance of the model: {found.second} has the layers, types and shapes of "
         f"{found.first} ({plural(found.layers, 'layer')}, {plural(len(found.pairs), 'tensor')}), with other values"
     )
-    yield Finding(message, size, _ADVICE)
+    yield Finding(message, size, advise(Remedy.LIST_TENSORS, subject.artifact))
 
-
-_ADVICE = (
-    "build the model once: TensorFlow adds _1 to the names of a second one; where both are wanted (a target network, two towers), "
-    "save only the one that is used"
-)
 
 RULE = Rule(
     "second-instance",
     Severity.NOTE,
-    "A model that was built twice is saved twice, under names that TensorFlow made unique.",
+    "TensorFlow adds _1 to names that are taken: a model that was built twice, where one instance would do, is saved twice.",
     _find,
     example=(
-        "22,080 bytes (48.1 %) are a second instance of the model: encoder_1 has the layers, types and shapes of encoder "
-        "(4 layers, 8 tensors), with other values"
+        "7,600 bytes (50.0 %) are a second instance of the model: encoder_1 has the layers, types and shapes of encoder "
+        "(4 layers, 4 tensors), with other values"
     ),
-    advice=_ADVICE,
+    remedies=(Remedy.LIST_TENSORS,),
     evidence=(Evidence.STRUCTURE, Evidence.VALUES),
     worth=Threshold(1024, 0.1),
 )
