@@ -60,7 +60,7 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
 def table(found: Sequence[Outcome]) -> str:
     """Return the table by kind of network and how it was saved, and in all."""
     lines = [
-        "| saved by | networks | how many | predictions | told | labelled exact | equal to the byte | median error | worst error |",
+        "| saved by | networks | how many | predictions | stated | labelled exact | equal to the byte | median error | worst error |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for way, title in TITLES.items():

@@ -75,7 +75,7 @@ def outcomes(names: Sequence[str] | None = None) -> Iterator[Outcome]:
 def table(found: Sequence[Outcome]) -> str:
     """Return the table by kind of network and version of Keras, and in all."""
     lines = [
-        "| networks | how many | predictions | told | labelled exact | equal to the byte | median error | worst error |",
+        "| networks | how many | predictions | stated | labelled exact | equal to the byte | median error | worst error |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     groups: dict[str, list[Outcome]] = {}
@@ -106,7 +106,7 @@ def missing(found: Sequence[Outcome]) -> str:
     """Say which kinds are not told."""
     kinds = Counter(one.network.kind for one in found if one.real and not one.is_told)
     named = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common())
-    return f"Errors are those of the predictions that are told. Not told: {named}.\n"
+    return f"Errors are those of the predictions that are stated. Not stated: {named}.\n"
 
 
 def main() -> None:

@@ -159,7 +159,7 @@ def test_a_mistake_of_ours_is_called_one(tmp_path: Path, monkeypatch: pytest.Mon
         raise InvariantError("the rows sum to 3 bytes of 4")
 
     monkeypatch.setattr(api, "inspect", fail)
-    assert "a mistake of modelinspect itself" in refused(run_cli(model(tmp_path)))
+    assert "this is a bug in modelinspect" in refused(run_cli(model(tmp_path)))
 
 
 def test_an_interrupt_ends_quietly_with_its_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def test_the_command_fixes_the_batch_that_the_configuration_leaves_open() -> Non
     report = mi.plan(fixture_path(LSTM), only=["tflite-float16"])
     (entry,) = report.options
     assert "fixed = tf_keras.models.clone_model(model, input_tensors=given)" in entry.command
-    assert "the batch is fixed to 1" in entry.notes
+    assert "the batch size is fixed to 1" in entry.notes
     real = fixture_path("pruned_layers/lstm/stripped/float16.tflite").stat().st_size
     assert entry.size == pytest.approx(real, rel=0.002)  # its input and output have other names
 

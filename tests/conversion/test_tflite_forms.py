@@ -70,7 +70,7 @@ def test_the_loss_of_sparse_int8_at_35_percent_is_told_before_the_conversion(tmp
 def test_blocks_that_do_not_divide_the_inputs_are_told_to_lose_weights() -> None:
     """Ten inputs in blocks of 16: the real file keeps 16 of 832 weights."""
     report = mi.plan(fixture_path("pruned_levels/mlp-35/stripped/model.h5"), only=["tflite-dynamic-int8-sparse"])
-    assert any("would DROP weights" in note and "10 inputs" in note for note in report.notes)
+    assert any("would drop weights" in note and "10 inputs" in note for note in report.notes)
     made = mi.tensors(fixture_path("pruned_levels/mlp-35/stripped/dynamic-int8-sparse.tflite"))
     kernel = next(entry for entry in made.tensors if entry.shape == (128, 10))
     assert kernel.element_count - (kernel.zero_count or 0) <= 16

@@ -155,7 +155,7 @@ def test_what_is_no_loadable_keras_model_says_what_it_is(tmp_path: Path) -> None
     (tmp_path / "graph" / "saved_model.pb").write_bytes(b"\x08\x01")
     for name, message in {
         "weights.h5": "has only weights",
-        "other.h5": "no Keras model",
+        "other.h5": "not a Keras model",
         "text.h5": "not a Keras model",
         "torn.h5": "damaged",
         "torn.keras": "not a whole .keras file",

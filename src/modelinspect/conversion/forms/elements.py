@@ -1,4 +1,4 @@
-"""Gives the vectors of a predicted model their elements, as the converter would quantize and encode them.
+"""Fill the vectors of a predicted model with elements, as the converter would quantize and encode them.
 
 What is written with them is not a model to run: it is as large as the real one, and compresses as well.
 """

@@ -1,4 +1,4 @@
-"""Tells the padding of a flatbuffer from bytes that belong to nothing.
+"""Distinguish the padding of a flatbuffer from bytes that belong to nothing.
 
 A builder writes back to front and adds zeros until the next structure is aligned, also for one that it then leaves out (an empty
 buffer). Most alignments are those of the schema; a writer may force a larger one for a vector (``ForceVectorAlignment``: the compilers

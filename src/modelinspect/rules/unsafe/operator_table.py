@@ -30,7 +30,7 @@ _TABLE = {
         "WriteFile": "writes a file at a path that the graph gives",
         "DumpTensor": "writes tensors to files",
         "SaveDataset SaveDatasetV2 SnapshotDataset SnapshotDatasetV2 DistributedSave": "writes files of a dataset",
-        "CreateSummaryFileWriter CreateSummaryDbWriter": "creates a file or data base for summaries",
+        "CreateSummaryFileWriter CreateSummaryDbWriter": "creates a file or database for summaries",
         "DebugIdentity DebugIdentityV2 DebugIdentityV3 DebugNanCount DebugNumericSummary": "sends tensors to what debug_urls names",
         "CacheDataset CacheDatasetV2": "writes a cache to files where it is given a path",
         "FileSystemSetConfiguration": "changes how the process reaches file systems",
@@ -44,7 +44,7 @@ _TABLE = {
         "TextLineDataset TFRecordDataset TFRecordDatasetV2 FixedLengthRecordDataset FixedLengthRecordDatasetV2": "reads given files",
         "CSVDataset CSVDatasetV2 ExperimentalCSVDataset LMDBDataset ExperimentalLMDBDataset": "reads given files",
         "LoadDataset ListSnapshotChunksDataset SnapshotChunkDataset SnapshotDatasetReader SnapshotNestedDatasetReader": "reads datasets",
-        "SqlDataset ExperimentalSqlDataset": "opens a data base and runs a query",
+        "SqlDataset ExperimentalSqlDataset": "opens a database and runs a query",
         "ImmutableConst": "maps memory from a file at a path that the graph gives",
     },
     Risk.NETWORK: {
