@@ -43,3 +43,12 @@ def test_the_readme_names_every_command() -> None:
 def test_decisions_are_numbered_without_gaps() -> None:
     numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs" / "developer" / "decisions").glob("0*.md"))
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "developer" / "decisions").glob("0*.md")), ids=lambda path: path.stem)
+def test_a_decision_says_why_what_and_what_follows(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith(f"# {int(path.name[:4])}. ")
+    parts = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert [part for part in parts if part != "Options"] == ["Context", "Decision", "Consequences"]
+    assert all(body.strip() for body in re.split(r"^## .+$", text, flags=re.MULTILINE)[1:])

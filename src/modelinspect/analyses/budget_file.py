@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from modelinspect.analyses.settings_file import decode, read_settings_text, read_toml, unknown_key
+from modelinspect.core.settings_file import decode, read_settings_text, read_toml, unknown_key
 from modelinspect.errors import UsageError
 from modelinspect.measure.compressors import Compressor
 from modelinspect.reports.categories import Category

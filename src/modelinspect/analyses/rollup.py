@@ -6,7 +6,6 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, assert_never
@@ -16,6 +15,7 @@ import numpy as np
 from modelinspect.analyses.attribution import Ledger
 from modelinspect.core.bytemap import KINDS, NO_TENSOR
 from modelinspect.core.paths import PathId, PathTable
+from modelinspect.core.suggestions import did_you_mean
 from modelinspect.core.tensors import Tensor
 from modelinspect.errors import InvariantError, SelectionError
 from modelinspect.reports.categories import CATEGORIES
@@ -58,8 +58,7 @@ def parse_keys(names: Sequence[str]) -> tuple[Key, ...]:
         try:
             key = Key(name)
         except ValueError as error:
-            close = get_close_matches(name, list(Key), 1)
-            meant = f"; did you mean {close[0]}?" if close else ""
+            meant = did_you_mean(name, Key)
             raise SelectionError(f"there is no key {name!r}{meant} Keys are {', '.join(Key)}") from error
         if key not in keys:
             keys.append(key)

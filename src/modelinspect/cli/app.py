@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from modelinspect.cli.commands import COMMANDS, DEFAULT, module_name
+from modelinspect.core.suggestions import did_you_mean
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _NARROW, _INDENT = 60, 8
@@ -58,12 +58,12 @@ class Commands(TyperGroup):
             own = [option for parameter in self.get_params(ctx) for option in parameter.opts]
             if first.split("=")[0] in own:
                 return True
-            if len(args) == 1 and (close := get_close_matches(first, own, 1, 0.75)):
-                ctx.fail(f"there is no option {first!r}; did you mean {close[0]}?")
+            if len(args) == 1 and (meant := did_you_mean(first, own, 0.75)):
+                ctx.fail(f"there is no option {first!r}{meant}")
             return False
-        close = get_close_matches(first, COMMANDS, 1, 0.75)
-        if close and len(args) > 1 and not Path(first).exists():
-            ctx.fail(f"there is no command {first!r}; did you mean {close[0]}?")
+        meant = did_you_mean(first, COMMANDS, 0.75)
+        if meant and len(args) > 1 and not Path(first).exists():
+            ctx.fail(f"there is no command {first!r}{meant}")
         return False
 
 

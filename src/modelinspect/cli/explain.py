@@ -24,8 +24,8 @@ from modelinspect.cli.options import (
 )
 from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
+from modelinspect.core.suggestions import did_you_mean
 from modelinspect.errors import LocationError
-from modelinspect.reports.wording import did_you_mean
 
 EXAMPLES = """\b
 Examples:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from modelinspect import api
+from modelinspect.core.suggestions import did_you_mean
 from modelinspect.errors import UsageError
-from modelinspect.reports.wording import did_you_mean, plural
+from modelinspect.reports.wording import plural
 
 _NAMED = 5
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import UNSET, Struct, UnsetType
 
-from modelinspect.analyses.settings_file import decode, read_toml
+from modelinspect.core.settings_file import decode, read_toml
 
 
 class _Lint(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from modelinspect.analyses.settings_file import decode, read_toml
+from modelinspect.core.settings_file import decode, read_toml
 from modelinspect.errors import UsageError
 from modelinspect.pruning.engines import BACKENDS, Engine
 from modelinspect.pruning.errors import JobError

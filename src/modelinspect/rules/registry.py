@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from modelinspect.core.artifact import Severity
+from modelinspect.core.suggestions import did_you_mean
 from modelinspect.errors import UsageError
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.entries import FindingEntry
 from modelinspect.reports.lint import LintFinding, RuleEntry
-from modelinspect.reports.wording import did_you_mean
 from modelinspect.rules.base import Finding, Group, Rule
 
 GROUPS = tuple(str(group) for group in Group)

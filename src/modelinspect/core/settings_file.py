@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
 import msgspec
 from msgspec.structs import fields
 
+from modelinspect.core.suggestions import did_you_mean
 from modelinspect.errors import UsageError
-from modelinspect.reports.wording import did_you_mean
 
 Hook = Callable[[type, Any], Any]
 """Makes a value of a type that msgspec does not know; raises `ValueError` that says what to write instead."""

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from msgspec import Struct
 
-from modelinspect.analyses.settings_file import decode, read_toml
+from modelinspect.core.settings_file import decode, read_toml
 from modelinspect.errors import UsageError
 
 
