@@ -21,6 +21,7 @@ SLOW = (
     "tests/cases/test_cases.py",
     "tests/contract/test_format_contract.py::test_mutated",
     "tests/contract/test_format_contract.py::test_truncated",
+    "tests/cli/test_audit.py",
     "tests/docs/test_documents.py",
     "tests/docs/test_examples.py",
     "tests/docs/test_site.py",
