@@ -33,6 +33,7 @@ SLOW = (
     "tests/pruning/test_study.py",
     "tests/remedies",
     "tests/renderers/test_html_browser.py",
+    "tests/rules/unsafe/test_differential.py",
 )
 """What trains, converts, loads a browser, builds documents, or tries thousands of inputs: `make test-slow` runs it."""
 

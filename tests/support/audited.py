@@ -3,9 +3,9 @@
 ``python -m tests.support.audited`` reads ``{"artifacts": [path, ...], "commands": [[argument, ...], ...], "warm": path}`` as JSON from its
 standard input; ``{}`` in an argument stands for the artifact. It prints a JSON list of violations.
 
-Allowed is what Python and installed packages need: opening, importing and compiling their own files. Everything else is a violation: a file
-opened elsewhere than in the artifact or a temporary folder, code that is compiled, unmarshalled or executed from elsewhere, pickles, sockets,
-processes.
+Allowed is what Python and installed packages need: opening, importing and compiling their own files. Everything else is a
+violation: a file opened elsewhere than in the artifact or a temporary folder, code that is compiled, unmarshalled or executed
+from elsewhere, pickles, sockets, processes.
 """
 
 from __future__ import annotations
