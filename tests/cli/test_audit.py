@@ -31,7 +31,7 @@ CHEAP = tuple(command for command in COMMANDS if command[0] in ("inspect", "lint
 
 def audited(artifacts: list[Path], commands: tuple[list[str], ...], folder: Path) -> tuple[int, list[str]]:
     budget = folder / "budget.toml"
-    budget.write_text("[limits]\nfile = 1000000\n", encoding="utf-8")
+    budget.write_text("size = 1000000\n", encoding="utf-8")
     told = [[part.replace("BUDGET", str(budget)) for part in command] for command in commands]
     task = {"artifacts": [str(path) for path in artifacts], "commands": told, "warm": str(fixture_path("mlp/original.h5"))}
     done = subprocess.run(

@@ -14,13 +14,16 @@ from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
     FORMAT_HELP,
     ColorOption,
+    FollowOption,
     ForceOption,
     JsonOption,
+    LimitOption,
     ModelOption,
     OutputOption,
     PathsArgument,
     QuietOption,
     TopOption,
+    limits_of,
 )
 from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
@@ -58,17 +61,20 @@ def command(
     quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> int:
     """Hold an artifact against a budget of sizes; exit with 1 where a limit is exceeded."""
     chosen = budget if budget is not None else _settled()
     form = choose_form(CheckFormat, format, as_json, output)
     destination = Destination(form, output, force, paths, color=color, quiet=quiet)
     require_one_path(paths, model, form)
+    limits = limits_of(limit, follow)
 
     def check(path: str) -> CheckReport:
-        place = choose_model(path, model)
+        place = choose_model(path, model, limits)
         with progress("reading weights", quiet=quiet) as meter:
-            return api.check(place, chosen, growth=not update_lock, progress=meter)
+            return api.check(place, chosen, growth=not update_lock, limits=limits, progress=meter)
 
     if len(paths) > 1:
         _require_no_lock(chosen, update_lock)

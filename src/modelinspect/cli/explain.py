@@ -10,9 +10,11 @@ from modelinspect.cli.models import choose_model, model_names
 from modelinspect.cli.options import (
     ColorOption,
     CompressorsOption,
+    FollowOption,
     ForceOption,
     FormatOption,
     JsonOption,
+    LimitOption,
     MeasureOption,
     ModelOption,
     OptionalAfterArgument,
@@ -21,6 +23,7 @@ from modelinspect.cli.options import (
     QuietOption,
     StrictOption,
     TopOption,
+    limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
@@ -48,6 +51,8 @@ def command(
     quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> None:
     """Say why an artifact has its size, or why AFTER differs in size from PATH or does not: causes, bytes, remedies.
 
@@ -59,9 +64,10 @@ def command(
     if after is None and not Path(path).exists() and (found := api.meaning(path)) is not None:
         destination.write(found, top)
         return
-    place = choose_model(path, model)
-    other = None if after is None else choose_model(after, model if model in model_names(after) else None)
+    limits = limits_of(limit, follow)
+    place = choose_model(path, model, limits)
+    other = None if after is None else choose_model(after, model if model in model_names(after, limits) else None, limits)
     with progress("reading", quiet=quiet) as meter:
-        report = api.explain(place, other, measure=not no_measure, compressors=compressors, strict=strict, progress=meter)
+        report = api.explain(place, other, measure=not no_measure, compressors=compressors, strict=strict, limits=limits, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)
