@@ -21,6 +21,7 @@ SLOW = (
     "tests/cases/test_cases.py",
     "tests/contract/test_format_contract.py::test_mutated",
     "tests/contract/test_format_contract.py::test_truncated",
+    "tests/cli/test_audit.py",
     "tests/docs/test_documents.py",
     "tests/docs/test_examples.py",
     "tests/docs/test_site.py",
@@ -33,6 +34,7 @@ SLOW = (
     "tests/remedies",
     "tests/renderers/test_html_browser.py",
     "tests/shrinking/test_tflite.py::test_the_interpreter",
+    "tests/rules/unsafe/test_differential.py",
 )
 """What trains, converts, loads a browser, builds documents, or tries thousands of inputs: `make test-slow` runs it."""
 

@@ -62,3 +62,10 @@ def corpus_files(*formats: str) -> tuple[CorpusFile, ...]:
     name, form, size = (header.index(key) for key in ("path", "format", "size"))
     files = (CorpusFile(row[name], folder / row[name], row[form], int(row[size])) for row in rows[1:] if row)
     return tuple(file for file in files if (not formats or file.format in formats) and file.path.is_file())
+
+
+def find_hostile() -> Path | None:
+    """Return the folder of hostile files that MODELINSPECT_HOSTILE names, or ``shared/hostile`` beside the project; None without one."""
+    named = os.environ.get("MODELINSPECT_HOSTILE")
+    folders = [Path(named)] if named else [PROJECT.parent / "shared" / "hostile", PROJECT / "shared" / "hostile"]
+    return next((folder for folder in folders if (folder / "lint").is_dir()), None)

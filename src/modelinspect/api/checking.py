@@ -117,7 +117,9 @@ def models_lock(budget: Location, reports: Sequence[CheckReport]) -> tuple[Path,
     return place, models_lock_text(kept | now)
 
 
-def first_budget(locations: Sequence[Location], budget: Location, *, progress: Progress | None = None) -> tuple[str, Path, str]:
+def first_budget(
+    locations: Sequence[Location], budget: Location, *, limits: Limits | None = None, progress: Progress | None = None
+) -> tuple[str, Path, str]:
     """Return a budget for models of today's sizes, where its lock goes, and the lock. Raises `ModelInspectError`.
 
     Of a folder with several models, each is listed.
@@ -132,7 +134,7 @@ def first_budget(locations: Sequence[Location], budget: Location, *, progress: P
     for location in locations:
         inside = list_models(location).models if Path(location).is_dir() else ()
         for place in [Path(location) / one.name for one in inside] or [Path(location)]:
-            report = check(place, {"size": 0}, progress=progress)
+            report = check(place, {"size": 0}, limits=limits, progress=progress)
             locks[relative(place, path.parent)] = Lock("modelinspect.lock/1", report.lock.size, dict(report.lock.categories))
     sizes = sorted((name, lock.size) for name, lock in locks.items())
     return budget_text(sizes), path.with_suffix(".lock"), models_lock_text(locks)

@@ -15,17 +15,21 @@ from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
     FORMAT_HELP,
     ColorOption,
+    FollowOption,
     ForceOption,
     JsonOption,
+    LimitOption,
     ModelOption,
     OutputOption,
     QuietOption,
     TopOption,
+    limits_of,
 )
 from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import read_settings
 from modelinspect.cli.several import each, require_inspected, require_one_path
+from modelinspect.core.limits import Limits
 from modelinspect.errors import OutputError, UsageError
 from modelinspect.reports.check import CheckReport
 from modelinspect.reports.several import CheckAllReport
@@ -68,24 +72,27 @@ def command(
     quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> int:
     """Compare models with a budget of sizes; exit with 1 where a limit is exceeded."""
     places = paths or []
     form = choose_form(CheckFormat, format, as_json, output)
     destination = Destination(form, output, force, places, color=color, quiet=quiet)
     require_one_path(places, model, form)
+    limits = limits_of(limit, follow)
     if init:
-        return _write_budget(places, budget or _USUAL, destination)
+        return _write_budget(places, budget or _USUAL, limits, destination)
     chosen = budget if budget is not None else _settled()
     if model is None and read_models(chosen) is not None:
-        return _check_models(places, chosen, update_lock, destination, top)
+        return _check_models(places, chosen, update_lock, limits, destination, top)
     if not places:
         raise UsageError(f"{chosen} has limits of one model: name the model, or list several under [[models]]")
 
     def check(path: str) -> CheckReport:
-        place = choose_model(path, model)
+        place = choose_model(path, model, limits)
         with progress("reading weights", quiet=quiet) as meter:
-            return api.check(place, chosen, growth=not update_lock, progress=meter)
+            return api.check(place, chosen, growth=not update_lock, limits=limits, progress=meter)
 
     if len(places) > 1:
         _require_no_lock(chosen, update_lock)
@@ -102,9 +109,11 @@ def command(
     return 0 if report.passed else 1
 
 
-def _check_models(places: list[str], budget: Path, update_lock: bool, destination: Destination, top: int | None) -> int:
+def _check_models(
+    places: list[str], budget: Path, update_lock: bool, limits: Limits | None, destination: Destination, top: int | None
+) -> int:
     with progress("reading weights", quiet=destination.quiet) as meter:
-        report = api.check_models(budget, places, growth=not update_lock, progress=meter)
+        report = api.check_models(budget, places, growth=not update_lock, limits=limits, progress=meter)
     if update_lock and not report.failed:
         path, text = api.models_lock(budget, report.reports)
         _write(path, text)
@@ -114,14 +123,14 @@ def _check_models(places: list[str], budget: Path, update_lock: bool, destinatio
     return 0 if report.passed else 1
 
 
-def _write_budget(places: list[str], budget: Path, destination: Destination) -> int:
+def _write_budget(places: list[str], budget: Path, limits: Limits | None, destination: Destination) -> int:
     """Write a budget and its lock from today's sizes."""
     if not places:
         raise UsageError("--init needs the models: modelinspect check models/ --init")
     if budget.exists() and not destination.force:
         raise UsageError(f"{budget}: exists; --force replaces it")
     with progress("reading weights", quiet=destination.quiet) as meter:
-        text, lock, lock_text = api.first_budget(places, budget, progress=meter)
+        text, lock, lock_text = api.first_budget(places, budget, limits=limits, progress=meter)
     _write(budget, text)
     _write(lock, lock_text)
     destination.note(f"wrote {budget} and {lock}; modelinspect check --budget {budget} compares with them")

@@ -12,14 +12,17 @@ from modelinspect.cli.options import (
     AfterArgument,
     BeforeArgument,
     ColorOption,
+    FollowOption,
     ForceOption,
     FormatOption,
     JsonOption,
+    LimitOption,
     MeasureOption,
     OutputOption,
     QuietOption,
     StrictOption,
     TopOption,
+    limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
@@ -49,15 +52,18 @@ def command(
     quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> int:
     """Say what differs between two artifacts, also of different formats: categories, layers, and each tensor's fate."""
     destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (before, after), color=color, quiet=quiet)
+    limits = limits_of(limit, follow)
     if content:
-        compared = api.compare_content(before, after)
+        compared = api.compare_content(before, after, limits=limits)
         destination.write(compared, top)
         return 0 if compared.same else 1
     with progress("reading weights", quiet=quiet) as meter:
-        report = api.diff(before, after, measure=not no_measure, strict=strict, progress=meter)
+        report = api.diff(before, after, measure=not no_measure, strict=strict, limits=limits, progress=meter)
     destination.write(report, top)
     require_complete(report.diagnostics)
     return 0

@@ -10,9 +10,11 @@ from modelinspect.cli.models import choose_model, model_names
 from modelinspect.cli.options import (
     ColorOption,
     CompressorsOption,
+    FollowOption,
     ForceOption,
     FormatOption,
     JsonOption,
+    LimitOption,
     MeasureOption,
     ModelOption,
     OptionalAfterArgument,
@@ -21,9 +23,11 @@ from modelinspect.cli.options import (
     QuietOption,
     StrictOption,
     TopOption,
+    limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
+from modelinspect.core.limits import Limits
 from modelinspect.core.suggestions import did_you_mean
 from modelinspect.errors import LocationError
 
@@ -52,6 +56,8 @@ def command(
     quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> None:
     """Explain the size of a model, or the difference in size between PATH and AFTER: causes, bytes, remedies.
 
@@ -64,20 +70,28 @@ def command(
     if not Path(path).exists() and (found := api.meaning(path, after)) is not None and (after is None or found.location is not None):
         destination.write(found, top)
         return
-    place = _chosen(path, model, is_word=after is None)
-    other = None if after is None else choose_model(after, model if model in model_names(after) else None)
+    limits = limits_of(limit, follow)
+    place = _chosen(path, model, limits, is_word=after is None)
+    other = None if after is None else choose_model(after, model if model in model_names(after, limits) else None, limits)
     with progress("reading", quiet=quiet) as meter:
         report = api.explain(
-            place, other, measure=not no_measure, compressors=compressors, strict=strict, progress=meter, pictures=destination.draws
+            place,
+            other,
+            measure=not no_measure,
+            compressors=compressors,
+            strict=strict,
+            limits=limits,
+            progress=meter,
+            pictures=destination.draws,
         )
     destination.write(report, top)
     require_complete(report.diagnostics)
 
 
-def _chosen(path: str, model: str | None, *, is_word: bool) -> api.Location:
+def _chosen(path: str, model: str | None, limits: Limits | None, *, is_word: bool) -> api.Location:
     """Return the location of the model. Raises `LocationError`, which names the word that was meant, if that is close."""
     try:
-        return choose_model(path, model)
+        return choose_model(path, model, limits)
     except LocationError as error:
         from modelinspect.analyses.explain.meaning import names
 

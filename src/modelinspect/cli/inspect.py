@@ -9,8 +9,10 @@ from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
     ByOption,
     ColorOption,
+    FollowOption,
     ForceOption,
     JsonOption,
+    LimitOption,
     MeasureOption,
     ModelOption,
     OutputOption,
@@ -19,6 +21,7 @@ from modelinspect.cli.options import (
     StrictOption,
     TensorFormatOption,
     TopOption,
+    limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
@@ -50,24 +53,29 @@ def command(
     quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> None:
     """Show where the bytes go: the answer, findings, a bar for each category, the largest tensors with their zeros."""
     form = choose_form(TENSOR_FORMS, format, as_json, output)
     destination = Destination(form, output, force, paths, color=color, quiet=quiet)
     require_one_path(paths, model, form)
+    limits = limits_of(limit, follow)
     keys = parse_keys([key.strip() for key in by.split(",")] if by else [])
     draws = destination.draws and len(paths) == 1
 
     def inspect(path: str) -> InspectReport:
-        place = choose_model(path, model)
+        place = choose_model(path, model, limits)
         with progress("reading weights", quiet=quiet) as meter:
-            return api.inspect(place, measure=not no_measure, strict=strict, by=keys, top=top, progress=meter, pictures=draws)
+            return api.inspect(
+                place, measure=not no_measure, strict=strict, limits=limits, by=keys, top=top, progress=meter, pictures=draws
+            )
 
     if len(paths) > 1:
         reports, failed = each(paths, inspect)
         destination.write(InspectAllReport(reports=reports, failed=failed), top)
         require_inspected(len(paths), failed, [found for report in reports for found in report.diagnostics])
-    elif model is None and (found := api.models(paths[0])).models:
+    elif model is None and (found := api.models(paths[0], limits=limits)).models:
         destination.write(found, top)
     else:
         report = inspect(paths[0])

@@ -12,6 +12,7 @@ from modelinspect.cli.forms import LintFormat, choose_form
 from modelinspect.cli.options import (
     FORMAT_HELP,
     ColorOption,
+    FollowOption,
     ForceOption,
     JsonOption,
     LimitOption,
@@ -19,12 +20,12 @@ from modelinspect.cli.options import (
     OutputOption,
     QuietOption,
     TopOption,
+    limits_of,
 )
 from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import Settings, read_settings
 from modelinspect.core.artifact import Severity
-from modelinspect.core.limits import parse_limits
 from modelinspect.errors import IncompleteError, UsageError
 from modelinspect.renderers.registry import OutputFormat
 from modelinspect.reports.rules import RulesReport
@@ -76,6 +77,7 @@ def command(
     output: OutputOption = None,
     force: ForceOption = False,
     limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> int:
     """Find unsafe and wasteful content, without executing anything; exit with 1 where there is some."""
     if not (paths or rules):
@@ -87,7 +89,7 @@ def command(
     if rules and form is OutputFormat.SARIF:
         raise UsageError("sarif is a form of findings; --rules lists rules as text, json, markdown or csv")
     destination = Destination(form, output, force, paths, color=color, quiet=quiet)
-    limits = parse_limits(tuple(limit or ()))
+    limits = limits_of(limit, follow)
     chosen = _rules(select) or settings.select
     ignored = (*settings.ignore, *_rules(ignore))
     if rules:

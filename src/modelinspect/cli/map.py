@@ -12,14 +12,17 @@ from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
     ColorOption,
+    FollowOption,
     ForceOption,
     FormatOption,
     JsonOption,
+    LimitOption,
     ModelOption,
     OutputOption,
     PathArgument,
     QuietOption,
     StrictOption,
+    limits_of,
     offset,
 )
 from modelinspect.cli.output import Color, Destination, require_complete
@@ -55,11 +58,14 @@ def command(
     quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> None:
     """List every region of the file; say who owns a byte; dump bytes with what they are."""
-    place = choose_model(path, model)
+    limits = limits_of(limit, follow)
+    place = choose_model(path, model, limits)
     destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet)
-    with api.opened(place, strict=strict) as (artifact, files):
+    with api.opened(place, strict=strict, limits=limits) as (artifact, files):
         read = reader(files) if hex else None
         drawn = api.draw(artifact) if destination.draws else None
         destination.write(map_regions(artifact, member=member, at=at, offset=begin, size=size, read=read, drawn=drawn))

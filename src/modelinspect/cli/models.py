@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelinspect import api
+from modelinspect.core.limits import Limits
 from modelinspect.core.suggestions import did_you_mean
 from modelinspect.errors import UsageError
 from modelinspect.reports.wording import plural
@@ -10,9 +11,9 @@ from modelinspect.reports.wording import plural
 _NAMED = 5
 
 
-def choose_model(path: str, model: str | None) -> api.Location:
+def choose_model(path: str, model: str | None, limits: Limits | None = None) -> api.Location:
     """Return the location of the one model that a command is about. Raises `UsageError` where there are several or none of that name."""
-    found = api.list_models(path)
+    found = api.list_models(path, limits)
     if model is not None:
         for place in found.models:
             if place.name == model:
@@ -26,6 +27,6 @@ def choose_model(path: str, model: str | None) -> api.Location:
     return path
 
 
-def model_names(path: str) -> tuple[str, ...]:
+def model_names(path: str, limits: Limits | None = None) -> tuple[str, ...]:
     """Return the names of the models of a folder or an archive with several."""
-    return tuple(place.name for place in api.list_models(path).models)
+    return tuple(place.name for place in api.list_models(path, limits).models)

@@ -9,6 +9,7 @@ import typer
 
 from modelinspect.cli.forms import REPORT_FORMS, TENSOR_FORMS, form_parser
 from modelinspect.cli.output import Color
+from modelinspect.core.limits import Limits, parse_limits
 from modelinspect.renderers.registry import OutputFormat
 
 PathArgument = Annotated[
@@ -54,6 +55,7 @@ LimitOption = Annotated[
     list[str] | None,
     typer.Option("--limit", metavar="NAME=VALUE", help="Raise or lower a limit, such as structure_size=1GiB; may be repeated."),
 ]
+FollowOption = Annotated[bool, typer.Option("--follow", help="Follow redirects to other hosts, for a PATH that is an address.")]
 TopOption = Annotated[int | None, typer.Option("--top", min=1, metavar="N", help="Show the N largest rows and the sum of the rest.")]
 ModelOption = Annotated[
     str | None, typer.Option("--model", metavar="NAME", help="The model to use in a folder or archive with several; inspect lists them.")
@@ -67,6 +69,11 @@ ByOption = Annotated[
         help="Sum the bytes by: category, member, layer, tensor, role, dtype, kind, path, structure.",
     ),
 ]
+
+
+def limits_of(settings: list[str] | None, follow: bool) -> Limits | None:
+    """Return the limits that ``--limit`` and ``--follow`` ask for, None for the usual ones. Raises `UsageError`."""
+    return parse_limits(tuple(settings or ()), follow=follow)
 
 
 def offset(text: str) -> int:

@@ -11,9 +11,11 @@ from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
     ColorOption,
+    FollowOption,
     ForceOption,
     FormatOption,
     JsonOption,
+    LimitOption,
     MeasureOption,
     ModelOption,
     OutputOption,
@@ -21,6 +23,7 @@ from modelinspect.cli.options import (
     QuietOption,
     StrictOption,
     TopOption,
+    limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
@@ -56,9 +59,12 @@ def command(
     quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> None:
     """Say how small an artifact could be: each option's size, how it is known, what loads the result, how to get it."""
-    place = choose_model(path, model)
+    limits = limits_of(limit, follow)
+    place = choose_model(path, model, limits)
     destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet)
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     with progress("compressing", quiet=quiet) as meter:
@@ -74,6 +80,7 @@ def command(
             measure=not no_measure,
             convert=convert,
             strict=strict,
+            limits=limits,
             progress=meter,
             found=found,
         )

@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
-from modelinspect.cli.options import ColorOption, ForceOption, FormatOption, JsonOption, MeasureOption, OutputOption, QuietOption, TopOption
+from modelinspect.cli.options import (
+    ColorOption,
+    FollowOption,
+    ForceOption,
+    FormatOption,
+    JsonOption,
+    LimitOption,
+    MeasureOption,
+    OutputOption,
+    QuietOption,
+    TopOption,
+    limits_of,
+)
 from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.reports.blocks import Unit
@@ -40,16 +52,19 @@ def command(
     quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> None:
     """Inspect every artifact below the roots side by side, and put them into one table."""
     destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, roots, color=color, quiet=quiet)
+    limits = limits_of(limit, follow)
     processes = jobs if jobs is not None else os.cpu_count() or 1
     with progress("inspecting", Unit.COUNT, quiet=quiet) as meter:
         if processes == 1:
-            report = scan(roots, measure=not no_measure, progress=meter)
+            report = scan(roots, measure=not no_measure, limits=limits, progress=meter)
         else:
             with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
-                report = scan(roots, executor, measure=not no_measure, progress=meter, again=_one_process)
+                report = scan(roots, executor, measure=not no_measure, limits=limits, progress=meter, again=_one_process)
     destination.write(report, top)
 
 

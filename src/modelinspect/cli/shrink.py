@@ -12,7 +12,7 @@ import typer
 
 from modelinspect import api
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
-from modelinspect.cli.options import ColorOption, ForceOption, FormatOption, JsonOption, QuietOption
+from modelinspect.cli.options import ColorOption, FollowOption, ForceOption, FormatOption, JsonOption, LimitOption, QuietOption, limits_of
 from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.errors import ModelInspectError, UsageError
@@ -71,6 +71,8 @@ def command(
     quiet: QuietOption = False,
     report: _Report = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> int:
     """Write a smaller file that loads as before, once it is proved that nothing in it changed."""
     wanted = [name for name, on in (("--output", output is not None), ("--in-place", in_place), ("--check", check)) if on]
@@ -81,6 +83,7 @@ def command(
     if len(paths) > 1 and output is not None and not output.is_dir():
         raise UsageError(f"{output}: is not a folder; several models go into a folder that exists")
     destination = Destination(choose_form(REPORT_FORMS, format, as_json, report), report, force, paths, color=color, quiet=quiet)
+    limits = limits_of(limit, follow)
     found: list[ShrinkReport | ShrinkEntry] = []
     with _terminated():
         for path in paths:
@@ -96,6 +99,7 @@ def command(
                         loaders=_names(loaders),
                         level=level,
                         precompress=precompress,
+                        limits=limits,
                         progress=meter,
                     )
                     found.append(done)

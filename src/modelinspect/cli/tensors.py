@@ -7,8 +7,10 @@ from modelinspect.cli.forms import TENSOR_FORMS, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
     ColorOption,
+    FollowOption,
     ForceOption,
     JsonOption,
+    LimitOption,
     MeasureOption,
     ModelOption,
     OutputOption,
@@ -18,6 +20,7 @@ from modelinspect.cli.options import (
     StrictOption,
     TensorFormatOption,
     TopOption,
+    limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete
 from modelinspect.cli.progress import progress
@@ -46,16 +49,19 @@ def command(
     quiet: QuietOption = False,
     output: OutputOption = None,
     force: ForceOption = False,
+    limit: LimitOption = None,
+    follow: FollowOption = False,
 ) -> None:
     """List every tensor: role, dtype, shape, stored and logical size, zeros; the largest first."""
     form = choose_form(TENSOR_FORMS, format, as_json, output)
     destination = Destination(form, output, force, paths, color=color, quiet=quiet)
     require_one_path(paths, model, form)
+    limits = limits_of(limit, follow)
 
     def tensors(path: str) -> TensorsReport:
-        place = choose_model(path, model)
+        place = choose_model(path, model, limits)
         with progress("reading weights", quiet=quiet) as meter:
-            report = api.tensors(place, measure=not no_measure, strict=strict, top=top, progress=meter)
+            report = api.tensors(place, measure=not no_measure, strict=strict, limits=limits, top=top, progress=meter)
         return with_tensor_paths(report) if show_paths else report
 
     if len(paths) > 1:

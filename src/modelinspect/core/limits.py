@@ -70,6 +70,10 @@ class Limits:
     """Stored bytes of a file in an archive on average, with its headers, beyond the first 10,000 files."""
     processor_seconds: int = 120
     """Processor time of one pass over the artifact (parsing, measuring); one more second for each MiB of its files."""
+    remote_seconds: int = 60
+    """Seconds of a clock for everything that is read from other machines, however slowly it comes."""
+    other_hosts: int = 0
+    """Redirects to other hosts that are followed for one file; ``--follow`` allows a few."""
     regions: int = 20_000_000
     """Regions of one member."""
     objects: int = 5_000_000
@@ -136,14 +140,20 @@ def limit_names() -> tuple[str, ...]:
     return tuple(one.name for one in fields(Limits) if one.name != "ledger")
 
 
-def parse_limits(settings: tuple[str, ...]) -> Limits | None:
+FOLLOWED = 5
+"""Redirects to other hosts that ``--follow`` allows."""
+
+
+def parse_limits(settings: tuple[str, ...], *, follow: bool = False) -> Limits | None:
     """Return limits with ``NAME=VALUE`` settings applied; sizes may end in KiB, MiB or GiB. None without settings.
+
+    ``follow`` allows redirects to other hosts.
 
     Raises `UsageError` for a name that is not a limit, and for a value that is not a positive whole number.
     """
-    if not settings:
+    if not settings and not follow:
         return None
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"other_hosts": FOLLOWED} if follow else {}
     for setting in settings:
         name, separator, text = setting.partition("=")
         name = name.strip().replace("-", "_")

@@ -1,54 +1,127 @@
-"""Read a range of a file over HTTP: the bytes that were asked for and no more, within one deadline, and always of the same file."""
+"""Read ranges of a file over HTTP: the bytes that were asked for and no more, in time, from one host, and always of the same file."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from modelinspect.errors import LocationError, SourceChangedError
 
-DEADLINE = 60.0
-"""Seconds for one reply as a whole, however slowly its bytes come."""
 _PARTIAL = 206
 _WHOLE = 200
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 10
 _PLAIN = ("", "identity")
+_UNSATISFIABLE = 416
 
 
-def read_range(system: Any, url: str, begin: int, end: int, marks: dict[str, str], deadline: float = DEADLINE) -> bytes:
-    """Return the bytes ``[begin, end)`` of a file; ``system`` is fsspec's HTTP file system, ``marks`` keep the ETag of each file.
+@dataclass
+class Connection:
+    """What holds for all requests of one artifact: ``system`` is fsspec's HTTP file system.
 
-    Raises `LocationError` for a reply that is compressed, or takes too long, `SourceChangedError` for one of another file or size.
+    ``seconds`` are for all of them together, from the first one on; ``other_hosts`` is how many redirects to another host than the one that
+    was named are followed. The size and the entity tag of each file are those of its first reply.
     """
-    sync = import_module("fsspec.asyn").sync
-    try:
-        data: bytes = sync(system.loop, _read, system, url, begin, end, marks, deadline)
-    except TimeoutError as error:
-        raise LocationError(f"{url}: bytes {begin:,} to {end:,} did not arrive within {deadline:.0f} s") from error
+
+    system: Any
+    seconds: float
+    other_hosts: int
+    sizes: dict[str, int] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
+    deadline: float | None = None
+
+    def size(self, url: str) -> int:
+        """Return the size of a file. Raises `FileNotFoundError`, or `LocationError` where the server does not tell."""
+        if url not in self.sizes:
+            self._run(url, _reply(self, url, 0, 1))
+        if url not in self.sizes:
+            raise LocationError(f"{url}: its size is unknown, so that it cannot be read in ranges; download it first")
+        return self.sizes[url]
+
+    def read(self, url: str, begin: int, end: int) -> bytes:
+        """Return the bytes ``[begin, end)`` of a file.
+
+        Raises `LocationError` for a reply that is compressed, comes too late, or leads to another host, `SourceChangedError` for one of
+        another file or size.
+        """
+        return b"" if begin == end else self._run(url, _reply(self, url, begin, end))
+
+    def _run(self, url: str, reply: Any) -> bytes:
+        if self.deadline is None:
+            self.deadline = time.monotonic() + self.seconds
+        left = self.deadline - time.monotonic()
+        try:
+            data: bytes = import_module("fsspec.asyn").sync(self.system.loop, _in_time, reply, max(left, 0.0))
+        except TimeoutError as error:
+            advice = "; --limit remote_seconds=N allows more"
+            raise LocationError(f"{url}: what was asked for did not arrive within {self.seconds:.0f} s{advice}") from error
+        return data
+
+
+async def _in_time(reply: Any, seconds: float) -> bytes:
+    data: bytes = await asyncio.wait_for(reply, seconds)
     return data
 
 
-async def _read(system: Any, url: str, begin: int, end: int, marks: dict[str, str], deadline: float) -> bytes:
-    return await asyncio.wait_for(_reply(system, url, begin, end, marks), deadline)
-
-
-async def _reply(system: Any, url: str, begin: int, end: int, marks: dict[str, str]) -> bytes:
-    if begin == end:
-        return b""
-    options = dict(system.kwargs)
+async def _reply(connection: Connection, url: str, begin: int, end: int) -> bytes:
+    system = connection.system
+    options = {**system.kwargs, "allow_redirects": False}
     headers = {**options.pop("headers", {}), "Range": f"bytes={begin}-{end - 1}", "Accept-Encoding": "identity"}
     session = await system.set_session()
-    async with session.get(system.encode_url(url), headers=headers, **options) as reply:
-        system._raise_not_found_for_status(reply, url)
-        if reply.headers.get("Content-Encoding", "").lower() not in _PLAIN:
-            raise LocationError(f"{url}: the server sends compressed bytes where the file's own were asked for")
-        mark = reply.headers.get("ETag", "")
-        if mark and marks.setdefault(url, mark) != mark:
-            raise SourceChangedError(f"{url}: the file changed while it was read; inspect it again")
-        skip = begin if reply.status == _WHOLE else 0
-        if reply.status != _PARTIAL and skip:
-            raise SourceChangedError(f"{url}: the server ignores ranges, so the file cannot be read in parts; download it first")
-        return await _bounded(reply, end - begin)
+    place, led_away = url, 0
+    for _ in range(_MOST_REDIRECTS):
+        async with session.get(system.encode_url(place), headers=headers, **options) as reply:
+            if reply.status not in _REDIRECTS:
+                return await _content(connection, url, begin, end, reply)
+            target = urljoin(place, reply.headers.get("Location", ""))
+        led_away += _leads_away(url, place, target)
+        if led_away > connection.other_hosts:
+            raise LocationError(f"{url}: redirects to another host, {urlsplit(target).netloc}; --follow goes there")
+        place = target
+    raise LocationError(f"{url}: redirects more than {_MOST_REDIRECTS} times")
+
+
+def _leads_away(url: str, place: str, target: str) -> bool:
+    """Tell whether a redirect leads to a host that is neither the named nor the present one, or from HTTPS to HTTP."""
+    old, new = urlsplit(place), urlsplit(target)
+    if new.scheme not in ("http", "https"):
+        raise LocationError(f"{url}: redirects to {new.scheme or 'nothing'}, which is not followed")
+    return new.hostname not in (old.hostname, urlsplit(url).hostname) or (old.scheme == "https" and new.scheme == "http")
+
+
+async def _content(connection: Connection, url: str, begin: int, end: int, reply: Any) -> bytes:
+    """Return the bytes of a reply that is no redirect, having compared what it says of the file with the first reply."""
+    if reply.status == _UNSATISFIABLE and begin == 0:  # a file of no bytes has no first one
+        connection.sizes.setdefault(url, 0)
+        return b""
+    connection.system._raise_not_found_for_status(reply, url)
+    if reply.headers.get("Content-Encoding", "").lower() not in _PLAIN:
+        raise LocationError(f"{url}: the server sends compressed bytes where the file's own were asked for")
+    mark = reply.headers.get("ETag", "")
+    if mark and connection.marks.setdefault(url, mark) != mark:
+        raise SourceChangedError(f"{url}: the file changed while it was read; inspect it again")
+    size = _told_size(reply, begin)
+    if size is not None and connection.sizes.setdefault(url, size) != size:
+        raise SourceChangedError(f"{url}: its size changed from {connection.sizes[url]:,} to {size:,} bytes; inspect it again")
+    if reply.status == _WHOLE and begin:
+        raise SourceChangedError(f"{url}: the server ignores ranges, so that the file cannot be read in parts; download it first")
+    return await _bounded(reply, end - begin)
+
+
+def _told_size(reply: Any, begin: int) -> int | None:
+    """Return the size of the whole file as a reply tells it. Raises `SourceChangedError` for a range that was not asked for."""
+    if reply.status == _WHOLE:
+        length: int | None = reply.content_length
+        return length
+    span, _, whole = reply.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
+    first = span.partition("-")[0].strip()
+    if first.isascii() and first.isdigit() and int(first[:20]) != begin:
+        raise SourceChangedError(f"the server sends bytes from {int(first[:20]):,} on where those from {begin:,} on were asked for")
+    return int(whole) if whole.isascii() and whole.isdigit() and len(whole) < 20 else None
 
 
 async def _bounded(reply: Any, size: int) -> bytes:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from modelinspect.core.limits import KIB, Limits
 from modelinspect.errors import LocationError, MissingExtraError, ModelInspectError, SourceChangedError
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
+
+if TYPE_CHECKING:
+    from modelinspect.sources.http import Connection
 
 PAGE = 64 * KIB
 """Bytes that are fetched at once for a small read."""
@@ -35,6 +38,7 @@ class RemoteFiles(FileSet):
         except ImportError as error:
             raise MissingExtraError(f"{location}: reading remotely needs fsspec; pip install 'modelinspect[remote]'") from error
         self._system, path = _reach(location, lambda: core.url_to_fs(location))
+        self._http = self._connection()
         self._path: str = path
         info = self._info(path)
         if info is None:
@@ -43,7 +47,6 @@ class RemoteFiles(FileSet):
         if info is None:
             raise LocationError(f"{location}: cannot be opened: no such file or directory")
         self._sizes: dict[str, int] = {}
-        self._marks: dict[str, str] = {}
         if info["type"] == "directory":
             self.primary = None
             self._folder = self._path.rstrip("/")
@@ -53,8 +56,19 @@ class RemoteFiles(FileSet):
         self._names: tuple[str, ...] | None = None if self.primary is None else (self.primary,)
         self._neighbours: tuple[str, ...] | None = () if self.primary is None else None
 
+    def _connection(self) -> Connection | None:
+        """Return what reads over HTTP, where fsspec would read each reply to its end and follow each redirect; None for other protocols."""
+        if not hasattr(self._system, "set_session"):
+            return None
+        from modelinspect.sources.http import Connection
+
+        return Connection(self._system, self.limits.remote_seconds, self.limits.other_hosts)
+
     def _info(self, path: str) -> dict[str, Any] | None:
         try:
+            if self._http is not None:
+                http = self._http
+                return {"type": "file", "name": path, "size": _reach(self.location, lambda: http.size(path))}
             info: dict[str, Any] = _reach(self.location, lambda: self._system.info(path))
         except FileNotFoundError:
             return None
@@ -68,6 +82,8 @@ class RemoteFiles(FileSet):
         return self._names
 
     def neighbours(self) -> tuple[str, ...]:
+        if self._neighbours is None and self._http is not None:
+            self._neighbours = ()  # HTTP has no listings: a page of links is no promise, and may be of any length
         if self._neighbours is None:
             try:
                 listed: list[dict[str, Any]] = _reach(self.location, lambda: self._system.ls(self._folder, detail=True))
@@ -95,11 +111,9 @@ class RemoteFiles(FileSet):
         return RemoteSource(lambda begin, end: self._fetch(path, begin, end), name, self._sizes[name])
 
     def _fetch(self, path: str, begin: int, end: int) -> bytes:
-        if hasattr(self._system, "set_session"):  # HTTP: fsspec reads a reply to its end, however long that is
-            from modelinspect.sources.http import read_range
-
-            found: bytes = _reach(self.location, lambda: read_range(self._system, path, begin, end, self._marks))
-            return found
+        if self._http is not None:
+            http = self._http
+            return _reach(self.location, lambda: http.read(path, begin, end))
         data: bytes = _reach(self.location, lambda: self._system.cat_file(path, start=begin, end=end))
         return data
 

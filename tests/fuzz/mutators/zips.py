@@ -41,7 +41,7 @@ def read(data: bytes) -> list[Member]:
     at = data.rfind(_END)
     if at < 0 or len(data) < at + 22:
         return []
-    count, size, offset = struct.unpack_from("<HII", data, at + 10)
+    count, _, offset = struct.unpack_from("<HII", data, at + 10)
     members: list[Member] = []
     place = offset
     while len(members) < min(count, 200) and data[place : place + 4] == _CENTRAL and place + 46 <= len(data):
