@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from modelinspect.api import plan as plan
     from modelinspect.api import shrink as shrink
     from modelinspect.api import tensors as tensors
+    from modelinspect.budgets import check_models as check_models
     from modelinspect.core.artifact import Artifact as Artifact
     from modelinspect.core.artifact import Diagnostic as Diagnostic
     from modelinspect.core.limits import Limits as Limits
@@ -67,6 +68,7 @@ _HOMES = {
     "UnsupportedFeatureError": "modelinspect.errors",
     "UsageError": "modelinspect.errors",
     "check": "modelinspect.api",
+    "check_models": "modelinspect.budgets",
     "compare_content": "modelinspect.api",
     "diff": "modelinspect.api",
     "explain": "modelinspect.api",

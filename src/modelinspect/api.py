@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from modelinspect.reports.models import ModelsReport
     from modelinspect.reports.pictures import Pictures
     from modelinspect.reports.plan import PlanReport
-    from modelinspect.reports.several import CheckAllReport
     from modelinspect.reports.shrink import ShrinkReport
     from modelinspect.reports.tensors import TensorsReport
     from modelinspect.rules.base import Rule
@@ -45,6 +44,11 @@ def open(location: Location, *, strict: bool = False, limits: Limits | None = No
     """Parse an artifact: members, byte maps, tensors. No weights are read and nothing stays open.
 
     With ``strict``, trouble that would become a diagnostic is raised. Raises `ModelInspectError`.
+
+    >>> import modelinspect as mi
+    >>> artifact = mi.open("pruned.h5")
+    >>> artifact.format, artifact.size, len(artifact.tensors)
+    (<FormatName.KERAS_HDF5: 'keras-hdf5'>, 25656, 4)
     """
     with open_location(location, limits) as files:
         return parse_files(files, strict=strict, limits=limits)
@@ -56,7 +60,7 @@ def models(location: Location, *, limits: Limits | None = None) -> ModelsReport:
 
     found = list_models(location, limits)
     entries = tuple(ModelEntry(name=one.name, format=str(one.format), size=one.size) for one in found.models)
-    return _shown(ModelsReport(location=os.fspath(location), models=entries, untried=found.untried))
+    return show_anywhere(ModelsReport(location=os.fspath(location), models=entries, untried=found.untried))
 
 
 def list_models(location: Location, limits: Limits | None = None) -> ModelList:
@@ -83,6 +87,11 @@ def inspect(
     ``measure=False`` reads no weights, and zeros are unknown. ``by`` rolls the bytes up by any keys ("layer",
     "category", …), ``top`` keeps that many of those rows. ``progress`` receives how many bytes of weights were read.
     ``pictures`` keeps what a page draws: the bytes as a tree, and every region as a ribbon.
+
+    >>> import modelinspect as mi
+    >>> report = mi.inspect("pruned.h5")
+    >>> report.artifact.size, report.categories.zero_weights
+    (25656, 8192)
     """
     from modelinspect.analyses.rollup import parse_keys
     from modelinspect.analyses.summary import summarize, zero_counts
@@ -92,14 +101,14 @@ def inspect(
     keys = parse_keys(by)
     if isinstance(location, Artifact) and not measure:
         report = summarize(location, None, keys, top)
-        return _shown(with_pictures(report, draw(location)) if pictures else report)
+        return show_anywhere(with_pictures(report, draw(location)) if pictures else report)
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         measurements = None
         if measure:
             measurements = digest_equals(artifact, files, measure_files(artifact, files, limits=limits, progress=progress), limits)
         hidden = hidden_bytes(artifact, files, limits=limits) if measure else None
         report = summarize(artifact, measurements, keys, top, hidden)
-        return _shown(with_pictures(report, draw(artifact, zero_counts(measurements))) if pictures else report)
+        return show_anywhere(with_pictures(report, draw(artifact, zero_counts(measurements))) if pictures else report)
 
 
 def tensors(
@@ -111,16 +120,21 @@ def tensors(
     top: int | None = None,
     progress: Progress | None = None,
 ) -> TensorsReport:
-    """List the tensors of an artifact, the ``top`` largest or all of them. Raises `ModelInspectError`."""
+    """List the tensors of an artifact, the ``top`` largest or all of them. Raises `ModelInspectError`.
+
+    >>> import modelinspect as mi
+    >>> [(tensor.name, tensor.shape, tensor.zero_count) for tensor in mi.tensors("pruned.h5", top=1).tensors]
+    [('dense/kernel', (10, 128), 1024)]
+    """
     from modelinspect.analyses.summary import list_tensors
     from modelinspect.measure.facts import Aspect
 
     if isinstance(location, Artifact) and not measure:
-        return _shown(list_tensors(location, None, top))
+        return show_anywhere(list_tensors(location, None, top))
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         aspects = (Aspect.PATTERN,)
         measurements = measure_files(artifact, files, limits=limits, progress=progress, aspects=aspects) if measure else None
-        return _shown(list_tensors(artifact, measurements, top))
+        return show_anywhere(list_tensors(artifact, measurements, top))
 
 
 def diff(
@@ -135,10 +149,15 @@ def diff(
     """Say what differs between two artifacts, by category, layer and tensor. Raises `ModelInspectError`.
 
     With ``measure=False`` no weights are read, and whether elements differ stays unknown.
+
+    >>> import modelinspect as mi
+    >>> report = mi.diff("original.h5", "pruned.h5")
+    >>> report.delta, report.categories["zero-weights"]
+    (0, 8192)
     """
     from modelinspect.analyses.diff import diff as compare
 
-    return _shown(compare(*(side(one, measure=measure, strict=strict, limits=limits, progress=progress) for one in (before, after))))
+    return show_anywhere(compare(*(side(one, measure=measure, strict=strict, limits=limits, progress=progress) for one in (before, after))))
 
 
 def explain(
@@ -157,6 +176,10 @@ def explain(
     Every byte of the difference goes to exactly one cause. ``compressors`` runs gzip over both for real, and computes what writes zeros
     in less; None does so where it answers something and takes two or three seconds at most. ``pictures`` keeps what a page draws:
     both artifacts as trees side by side.
+
+    >>> import modelinspect as mi
+    >>> mi.explain("original.h5", "pruned.h5").delta
+    0
     """
     from modelinspect.analyses.explain.compare import explain as find_causes
     from modelinspect.analyses.explain.compressed import squeeze
@@ -169,11 +192,11 @@ def explain(
         found = squeeze(old, sides[-1], asked=compressors, progress=progress)
         report = find_causes(old, sides[-1], found)
         if not pictures or old is None:
-            return _shown(report)
+            return show_anywhere(report)
         from modelinspect.analyses.comparison import draw_comparison
         from modelinspect.reports.explain import with_comparison
 
-        return _shown(with_comparison(report, draw_comparison(old, sides[-1])))
+        return show_anywhere(with_comparison(report, draw_comparison(old, sides[-1])))
 
 
 def draw(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> Pictures:
@@ -197,6 +220,10 @@ def lint(
     ``select`` and ``ignore`` choose rules: ids, patterns, or the groups ``unsafe`` and ``wasteful``. An artifact that
     exceeds the limits is a finding, not an error. ``measure=False`` reads no weights, and rules that need them find nothing.
     Of a folder or an archive, every model is looked at.
+
+    >>> import modelinspect as mi
+    >>> [finding.rule for finding in mi.lint("pruned.h5").findings][:1]
+    ['dense-zeros']
     """
     from modelinspect.analyses.lint import lint_refused, lint_several
     from modelinspect.errors import LimitError, ModelInspectError, UnknownFormatError
@@ -209,7 +236,7 @@ def lint(
         found = list_models(location, limits)
     except LimitError as error:
         with open_location(location, limits) as files:
-            return _shown(lint_refused(files, error, chosen))
+            return show_anywhere(lint_refused(files, error, chosen))
     if not (found.models or found.archives or found.untried or found.only):
         return _lint_one(location, chosen, measure=measure, limits=limits, progress=progress)
     looked: list[tuple[str, bool, LintReport | ModelInspectError]] = []
@@ -232,7 +259,7 @@ def lint(
             looked.append((place.name, place.place.is_archived, error))
     if len(looked) == 1 and not found.untried and not isinstance(looked[0][2], ModelInspectError):
         return looked[0][2]
-    return _shown(lint_several(os.fspath(location), looked, found.untried, chosen))
+    return show_anywhere(lint_several(os.fspath(location), looked, found.untried, chosen))
 
 
 def _lint_one(
@@ -246,8 +273,8 @@ def _lint_one(
         try:
             artifact = location if isinstance(location, Artifact) else parse_files(files, limits=limits)
         except LimitError as error:
-            return _shown(lint_refused(files, error, rules))
-        return _shown(lint_artifact(_subject(artifact, files, measure=measure, limits=limits, progress=progress), rules))
+            return show_anywhere(lint_refused(files, error, rules))
+        return show_anywhere(lint_artifact(_subject(artifact, files, measure=measure, limits=limits, progress=progress), rules))
 
 
 def lint_all(
@@ -272,7 +299,7 @@ def lint_all(
             raise
         except (ModelInspectError, OSError) as error:
             failed.append(LintProblem(location=os.fspath(location), problem=str(error)))
-    return _shown(LintAllReport(reports=tuple(reports), failed=tuple(failed)))
+    return show_anywhere(LintAllReport(reports=tuple(reports), failed=tuple(failed)))
 
 
 def plan(
@@ -310,10 +337,10 @@ def plan(
         subject = Subject(artifact, measurements, open_files=files, limits=files.limits)
         report = find_options(Planning(subject, progress, wanted, deadline=deadline, downloads=downloads))
         if not convert:
-            return _shown(report)
+            return show_anywhere(report)
         from modelinspect.pruning.converter import measure_forms
 
-        return _shown(measure_forms(report, subject, Path(artifact.location)))
+        return show_anywhere(measure_forms(report, subject, Path(artifact.location)))
 
 
 def shrink(
@@ -337,6 +364,11 @@ def shrink(
     ``unreachable`` (nodes of a GraphDef). ``loaders`` names the programs that must load the result (empty: those that load
     the input), and ``level`` says how hard to compress, from 0 to 9. ``precompress`` writes the files of a TensorFlow.js model
     also as ``.gz`` and ``.br`` beside themselves.
+
+    >>> import modelinspect as mi
+    >>> report = mi.shrink("pruned.h5")  # without an output, nothing is written
+    >>> report.before.size > 2 * report.after.size
+    True
     """
     from pathlib import Path
 
@@ -356,7 +388,7 @@ def shrink(
         known = ", ".join([*Drop, *Loader])
         raise UsageError(f"{error}; known are {known}") from error
     place = Place(None if output is None else Path(output), in_place, force)
-    return _shown(report(shrink_artifact(os.fspath(location), options, place, limits, progress)))
+    return show_anywhere(report(shrink_artifact(os.fspath(location), options, place, limits, progress)))
 
 
 def compare_content(before: Location, after: Location, *, limits: Limits | None = None) -> ContentReport:
@@ -364,7 +396,7 @@ def compare_content(before: Location, after: Location, *, limits: Limits | None 
     from modelinspect.shrinking.comparing import compare
 
     with opened(before, limits=limits) as old, opened(after, limits=limits) as new:
-        return _shown(compare(old, new, limits))
+        return show_anywhere(compare(old, new, limits))
 
 
 def meaning(name: str, location: Location | Artifact | None = None, *, limits: Limits | None = None) -> MeaningReport | None:
@@ -377,8 +409,8 @@ def meaning(name: str, location: Location | Artifact | None = None, *, limits: L
 
     found = find_meaning(name)
     if found is None or location is None or not is_rule(name):
-        return _shown(found)
-    return _shown(in_model(found, lint(location, select=(name,), limits=limits)))
+        return show_anywhere(found)
+    return show_anywhere(in_model(found, lint(location, select=(name,), limits=limits)))
 
 
 def check(
@@ -392,6 +424,11 @@ def check(
     """Check an artifact against a budget: a TOML file, or a table of the same keys. Raises `ModelInspectError`.
 
     Growth is measured against the lock beside the file; ``growth=False`` leaves it out, and so does a table.
+
+    >>> import modelinspect as mi
+    >>> report = mi.check("pruned.h5", {"size": "20 kB"})
+    >>> report.passed, report.checks[0].actual, report.checks[0].limit
+    (False, 25656, 20000)
     """
     from pathlib import Path
 
@@ -405,100 +442,7 @@ def check(
         lock = read_lock(lock_path(budget)) if growth and wanted.growth else None
     with opened(location, limits=limits) as (artifact, files):
         measurements = measure_files(artifact, files, limits=limits, progress=progress)
-        return _shown(check_artifact(artifact, files, measurements, wanted, lock, name))
-
-
-def check_models(
-    budget: Location,
-    only: Sequence[Location] = (),
-    *,
-    growth: bool = True,
-    limits: Limits | None = None,
-    progress: Progress | None = None,
-) -> CheckAllReport:
-    """Check every model that a budget of several models names, or of these those in ``only``. Raises `UsageError`.
-
-    The budget lists path patterns with limits. Growth is measured against one lock with an entry for each model.
-    """
-    from pathlib import Path
-
-    from modelinspect.analyses.budget import check_artifact
-    from modelinspect.analyses.budget_models import find_models, models_lock_path, read_models, read_models_lock, relative
-    from modelinspect.errors import InvariantError, ModelInspectError, UsageError
-    from modelinspect.reports.lint import LintProblem
-    from modelinspect.reports.several import CheckAllReport
-
-    path = Path(budget)
-    wanted = read_models(path)
-    if wanted is None:
-        raise UsageError(f"{path}: has limits of one model; name the model, or list several under [[models]]")
-    locks = read_models_lock(models_lock_path(path, wanted)) if growth and any(one.growth for one in wanted.models) else {}
-    asked = {relative(location, path.parent) for location in only}
-    seen: set[str] = set()
-    reports: list[CheckReport] = []
-    failed: list[LintProblem] = []
-    for one in wanted.models:
-        names = find_models(path.parent, one.path)
-        if not names and not asked:
-            failed.append(LintProblem(location=one.path, problem=f"no model matches this pattern of {path}"))
-        for name in (name for name in names if not asked or name in asked):
-            seen.add(name)
-            try:
-                with opened(path.parent / name, limits=limits) as (artifact, files):
-                    measurements = measure_files(artifact, files, limits=limits, progress=progress)
-                    lock, must = locks.get(name) if growth else None, growth and bool(one.growth)
-                    reports.append(check_artifact(artifact, files, measurements, one, lock, str(path), must_be_locked=must))
-            except (InvariantError, UsageError):
-                raise
-            except (ModelInspectError, OSError) as error:
-                failed.append(LintProblem(location=name, problem=str(error)))
-    passed = not failed and all(report.passed for report in reports)
-    return _shown(CheckAllReport(passed=passed, reports=tuple(reports), failed=tuple(failed), unlisted=tuple(sorted(asked - seen))))
-
-
-def models_lock(budget: Location, reports: Sequence[CheckReport]) -> tuple[Path, str]:
-    """Return where the lock of a budget of several models is, and its text: entries of other models stay. Raises `UsageError`."""
-    from pathlib import Path
-
-    from modelinspect.analyses.budget_file import Lock
-    from modelinspect.analyses.budget_models import find_models, models_lock_path, models_lock_text, read_models, read_models_lock, relative
-    from modelinspect.errors import UsageError
-
-    path = Path(budget)
-    wanted = read_models(path)
-    if wanted is None:
-        raise UsageError(f"{path}: has limits of one model")
-    place = models_lock_path(path, wanted)
-    listed = {name for one in wanted.models for name in find_models(path.parent, one.path)}
-    kept = {name: lock for name, lock in (read_models_lock(place) if place.is_file() else {}).items() if name in listed}
-    now = {
-        relative(report.artifact.location, path.parent): Lock(
-            "modelinspect.lock/1", report.lock.size, dict(report.lock.categories), dict(report.lock.compressed)
-        )
-        for report in reports
-    }
-    return place, models_lock_text(kept | now)
-
-
-def first_budget(locations: Sequence[Location], budget: Location, *, progress: Progress | None = None) -> tuple[str, Path, str]:
-    """Return a budget for models of today's sizes, where its lock goes, and the lock. Raises `ModelInspectError`.
-
-    Of a folder with several models, each is listed.
-    """
-    from pathlib import Path
-
-    from modelinspect.analyses.budget_file import Lock
-    from modelinspect.analyses.budget_models import budget_text, models_lock_text, relative
-
-    path = Path(budget)
-    locks: dict[str, Lock] = {}
-    for location in locations:
-        inside = list_models(location).models if Path(location).is_dir() else ()
-        for place in [Path(location) / one.name for one in inside] or [Path(location)]:
-            report = check(place, {"size": 0}, progress=progress)
-            locks[relative(place, path.parent)] = Lock("modelinspect.lock/1", report.lock.size, dict(report.lock.categories))
-    sizes = sorted((name, lock.size) for name, lock in locks.items())
-    return budget_text(sizes), path.with_suffix(".lock"), models_lock_text(locks)
+        return show_anywhere(check_artifact(artifact, files, measurements, wanted, lock, name))
 
 
 def lock_path(budget: Location) -> Path:
@@ -581,7 +525,7 @@ def opened(location: Location | Artifact, *, strict: bool = False, limits: Limit
         yield location if isinstance(location, Artifact) else parse_files(files, strict=strict, limits=limits), files
 
 
-def _shown(report: _Report) -> _Report:
+def show_anywhere(report: _Report) -> _Report:
     """Let a notebook show reports as pages and ``print`` as text: reports know no renderer, so the way to one is set here."""
     from modelinspect.reports.base import Notebook
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from modelinspect import api
+from modelinspect import api, budgets
 from modelinspect.analyses.budget_models import read_models
 from modelinspect.cli.main import CLEAN, FAILED, FINDINGS, USAGE
 from modelinspect.cli.several import each
@@ -98,7 +98,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.budget is None:
         return CLEAN
     if read_models(options.budget) is not None:
-        report = api.check_models(options.budget, options.paths)
+        report = budgets.check_models(options.budget, options.paths)
     else:
         reports, failed = each(options.paths, lambda path: api.check(path, options.budget))
         report = CheckAllReport(passed=not failed and all(one.passed for one in reports), reports=reports, failed=failed)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelinspect import api
+from modelinspect import api, budgets
 from modelinspect.analyses.budget_file import read_budget
 from modelinspect.analyses.budget_models import read_models
 from modelinspect.cli.forms import CheckFormat, choose_form
@@ -104,9 +104,9 @@ def command(
 
 def _check_models(places: list[str], budget: Path, update_lock: bool, destination: Destination, top: int | None) -> int:
     with progress("reading weights", quiet=destination.quiet) as meter:
-        report = api.check_models(budget, places, growth=not update_lock, progress=meter)
+        report = budgets.check_models(budget, places, growth=not update_lock, progress=meter)
     if update_lock and not report.failed:
-        path, text = api.models_lock(budget, report.reports)
+        path, text = budgets.models_lock(budget, report.reports)
         _write(path, text)
         destination.note(f"wrote {path}")
     destination.write(report, top)
@@ -121,7 +121,7 @@ def _write_budget(places: list[str], budget: Path, destination: Destination) -> 
     if budget.exists() and not destination.force:
         raise UsageError(f"{budget}: exists; --force replaces it")
     with progress("reading weights", quiet=destination.quiet) as meter:
-        text, lock, lock_text = api.first_budget(places, budget, progress=meter)
+        text, lock, lock_text = budgets.first_budget(places, budget, progress=meter)
     _write(budget, text)
     _write(lock, lock_text)
     destination.note(f"wrote {budget} and {lock}; modelinspect check --budget {budget} compares with them")

@@ -1,0 +1,105 @@
+"""Check several models against one budget, and write a first one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from modelinspect.analyses.budget import check_artifact
+from modelinspect.analyses.budget_file import Lock
+from modelinspect.analyses.budget_models import (
+    budget_text,
+    find_models,
+    models_lock_path,
+    models_lock_text,
+    read_models,
+    read_models_lock,
+    relative,
+)
+from modelinspect.api import Location, check, list_models, measure_files, opened, show_anywhere
+from modelinspect.core.limits import Limits
+from modelinspect.errors import InvariantError, ModelInspectError, UsageError
+from modelinspect.measure.run import Progress
+from modelinspect.reports.check import CheckReport
+from modelinspect.reports.lint import LintProblem
+from modelinspect.reports.several import CheckAllReport
+
+
+def check_models(
+    budget: Location,
+    only: Sequence[Location] = (),
+    *,
+    growth: bool = True,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> CheckAllReport:
+    """Check every model that a budget of several models names, or of these those in ``only``. Raises `UsageError`.
+
+    The budget lists path patterns with limits. Growth is measured against one lock with an entry for each model.
+
+    >>> import modelinspect as mi, pathlib
+    >>> _ = pathlib.Path("budget.toml").write_text('models = [{ path = "*.h5", size = "30 kB" }]')
+    >>> report = mi.check_models("budget.toml")
+    >>> report.passed, len(report.reports)
+    (True, 2)
+    """
+    path = Path(budget)
+    wanted = read_models(path)
+    if wanted is None:
+        raise UsageError(f"{path}: has limits of one model; name the model, or list several under [[models]]")
+    locks = read_models_lock(models_lock_path(path, wanted)) if growth and any(one.growth for one in wanted.models) else {}
+    asked = {relative(location, path.parent) for location in only}
+    seen: set[str] = set()
+    reports: list[CheckReport] = []
+    failed: list[LintProblem] = []
+    for one in wanted.models:
+        names = find_models(path.parent, one.path)
+        if not names and not asked:
+            failed.append(LintProblem(location=one.path, problem=f"no model matches this pattern of {path}"))
+        for name in (name for name in names if not asked or name in asked):
+            seen.add(name)
+            try:
+                with opened(path.parent / name, limits=limits) as (artifact, files):
+                    measurements = measure_files(artifact, files, limits=limits, progress=progress)
+                    lock, must = locks.get(name) if growth else None, growth and bool(one.growth)
+                    reports.append(check_artifact(artifact, files, measurements, one, lock, str(path), must_be_locked=must))
+            except (InvariantError, UsageError):
+                raise
+            except (ModelInspectError, OSError) as error:
+                failed.append(LintProblem(location=name, problem=str(error)))
+    passed = not failed and all(report.passed for report in reports)
+    return show_anywhere(CheckAllReport(passed=passed, reports=tuple(reports), failed=tuple(failed), unlisted=tuple(sorted(asked - seen))))
+
+
+def models_lock(budget: Location, reports: Sequence[CheckReport]) -> tuple[Path, str]:
+    """Return where the lock of a budget of several models is, and its text: entries of other models stay. Raises `UsageError`."""
+    path = Path(budget)
+    wanted = read_models(path)
+    if wanted is None:
+        raise UsageError(f"{path}: has limits of one model")
+    place = models_lock_path(path, wanted)
+    listed = {name for one in wanted.models for name in find_models(path.parent, one.path)}
+    kept = {name: lock for name, lock in (read_models_lock(place) if place.is_file() else {}).items() if name in listed}
+    now = {
+        relative(report.artifact.location, path.parent): Lock(
+            "modelinspect.lock/1", report.lock.size, dict(report.lock.categories), dict(report.lock.compressed)
+        )
+        for report in reports
+    }
+    return place, models_lock_text(kept | now)
+
+
+def first_budget(locations: Sequence[Location], budget: Location, *, progress: Progress | None = None) -> tuple[str, Path, str]:
+    """Return a budget for models of today's sizes, where its lock goes, and the lock. Raises `ModelInspectError`.
+
+    Of a folder with several models, each is listed.
+    """
+    path = Path(budget)
+    locks: dict[str, Lock] = {}
+    for location in locations:
+        inside = list_models(location).models if Path(location).is_dir() else ()
+        for place in [Path(location) / one.name for one in inside] or [Path(location)]:
+            report = check(place, {"size": 0}, progress=progress)
+            locks[relative(place, path.parent)] = Lock("modelinspect.lock/1", report.lock.size, dict(report.lock.categories))
+    sizes = sorted((name, lock.size) for name, lock in locks.items())
+    return budget_text(sizes), path.with_suffix(".lock"), models_lock_text(locks)
