@@ -41,3 +41,10 @@ def test_a_wrong_argument_is_a_value_error() -> None:
 def test_an_unknown_key_is_a_lookup_error() -> None:
     with pytest.raises(LookupError, match="no key"):
         modelinspect.inspect(fixture_path("mlp/stripped.h5"), by=["shape"])
+
+
+def test_no_submodule_hides_a_public_name() -> None:
+    """Importing a submodule sets its name on the package, so a function and a submodule of one name would fight for it."""
+    folder = Path(modelinspect.__file__).parent
+    modules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert modules.isdisjoint(modelinspect.__all__)

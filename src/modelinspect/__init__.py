@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from modelinspect.errors import UsageError as UsageError
     from modelinspect.pruning.magnitude.callback import MagnitudePruning as MagnitudePruning
     from modelinspect.pruning.magnitude.oneshot import prune as prune
-    from modelinspect.scan import scan as scan
+    from modelinspect.scanning import scan as scan
     from modelinspect.version import VERSION as __version__  # noqa: F401
 
 _HOMES = {
@@ -78,7 +78,7 @@ _HOMES = {
     "open": "modelinspect.api",
     "plan": "modelinspect.api",
     "prune": "modelinspect.pruning.magnitude.oneshot",
-    "scan": "modelinspect.scan",
+    "scan": "modelinspect.scanning",
     "shrink": "modelinspect.api",
     "tensors": "modelinspect.api",
 }
