@@ -19,6 +19,7 @@ SLOW = (
     "tests/analyses/plan/test_stripped.py",
     "tests/analyses/test_compare_corpus.py",
     "tests/cases/test_cases.py",
+    "tests/cli/test_pre_commit.py::test_pre_commit_itself",
     "tests/contract/test_format_contract.py::test_mutated",
     "tests/contract/test_format_contract.py::test_truncated",
     "tests/cli/test_audit.py",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import modelinspect as mi
 from modelinspect.errors import LocationError
-from modelinspect.scan import find_artifacts, group, scan
+from modelinspect.scanning import find_artifacts, group, scan
 from tests.support.cli import run_cli
 from tests.support.fixtures import FOLDER
 

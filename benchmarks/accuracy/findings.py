@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import modelinspect as mi
-from modelinspect.scan import find_artifacts
+from modelinspect.scanning import find_artifacts
 
 HERE = Path(__file__).parent
 VERDICTS = HERE / "findings.csv"

@@ -16,6 +16,9 @@
     ├── OutputError              the result cannot be written
     ├── MissingExtraError        an optional dependency is not installed
     └── InvariantError           a bug in modelinspect
+
+Some are built-in errors as well, so that code that does not know modelinspect catches them: `LocationError` is an `OSError`,
+`UsageError` and `UnknownFormatError` are `ValueError`, `SelectionError` is a `LookupError`, `MissingExtraError` an `ImportError`.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ class ModelInspectError(Exception):
         return _one_line(super().__str__())
 
 
-class LocationError(ModelInspectError):
+class LocationError(ModelInspectError, OSError):
     """Nothing can be opened at the location."""
 
 
@@ -71,15 +74,15 @@ class Code(StrEnum):
     """Two structures claim the same bytes."""
 
 
-class UnknownFormatError(ModelInspectError):
+class UnknownFormatError(ModelInspectError, ValueError):
     """No format recognises the artifact."""
 
 
-class SelectionError(ModelInspectError):
+class SelectionError(ModelInspectError, LookupError):
     """The artifact has no such member, byte or tensor."""
 
 
-class UsageError(ModelInspectError):
+class UsageError(ModelInspectError, ValueError):
     """The command line asks for something that is invalid."""
 
 
@@ -87,7 +90,7 @@ class OutputError(ModelInspectError):
     """The result cannot be written where it should go."""
 
 
-class MissingExtraError(ModelInspectError):
+class MissingExtraError(ModelInspectError, ImportError):
     """A command needs an optional dependency that is not installed."""
 
 

@@ -6,10 +6,10 @@ import gzip
 from pathlib import Path
 
 import pytest
-from tests.support.cli import run_cli
-from tests.support.fixtures import fixture_path
 
 from modelinspect.cli.commands import COMMANDS
+from tests.support.cli import run_cli
+from tests.support.fixtures import fixture_path
 
 OPENING = tuple(name for name in COMMANDS if name not in ("prune", "study", "demo"))
 """What reads artifacts that somebody else made."""

@@ -10,7 +10,7 @@ import pytest
 from tests.support.fixtures import FOLDER, fixture_names
 
 from modelinspect.formats.discovery import group, may_be_model
-from modelinspect.scan import find_artifacts, scan
+from modelinspect.scanning import find_artifacts, scan
 
 
 @pytest.mark.parametrize(

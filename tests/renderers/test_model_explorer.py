@@ -39,6 +39,17 @@ def test_nodes_of_a_graph_are_named_by_their_names() -> None:
     assert any(entry["value"] > 100 for entry in results.values())
 
 
+@pytest.mark.parametrize("name", ["saved_model/affine", "saved_model/keras"])
+def test_constants_of_functions_are_found_in_the_graphs_that_model_explorer_makes(name: str) -> None:
+    adapter = pytest.importorskip("ai_edge_model_explorer_adapter")
+    graphs = json.loads(adapter.ConvertSavedModelDirectlyToJson(adapter.VisualizeConfig(), str(fixture_path(name))))
+    drawn = {(g["id"], node["namespace"]) for one in graphs for g in one["subgraphs"] for node in g["nodes"] if node["label"] == "Const"}
+    data = json.loads(run_cli("tensors", fixture_path(name), "--format", "model-explorer").text)
+    written = {(graph, node) for graph, found in data.items() for node in found["results"]}
+    assert len({graph for graph, _ in drawn}) > 2
+    assert drawn <= written
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

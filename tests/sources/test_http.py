@@ -155,7 +155,7 @@ def test_all_requests_share_one_deadline(stall: str) -> None:
     def slow(handler: Handler) -> None:
         if stall == "before the headers":
             time.sleep(5)
-            return
+            return None
         begin, _, end = handler.headers["Range"].removeprefix("bytes=").partition("-")
         if begin == end:
             return handler.range()

@@ -13,7 +13,7 @@ from tests.support.fixtures import fixture_path
 
 import modelinspect
 from modelinspect.errors import Code, LocationError
-from modelinspect.scan import scan
+from modelinspect.scanning import scan
 from modelinspect.sources.files import LocalFiles
 
 SECRET = b"a secret of this machine" * 10

@@ -22,8 +22,11 @@ REPORT_FORMS = (
 )
 """The forms of every report."""
 
-TENSOR_FORMS = (*REPORT_FORMS, OutputFormat.MODEL_EXPLORER)
+TENSOR_FORMS = (*REPORT_FORMS, OutputFormat.MODEL_EXPLORER, OutputFormat.NETRON)
 """The forms of a report that lists the tensors of a graph."""
+
+MAP_FORMS = (*REPORT_FORMS, OutputFormat.IMHEX)
+"""The forms of a map."""
 
 
 class LintFormat(StrEnum):

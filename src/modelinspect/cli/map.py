@@ -8,15 +8,15 @@ import typer
 
 from modelinspect import api
 from modelinspect.analyses.regions import map_regions, reader
-from modelinspect.cli.forms import REPORT_FORMS, choose_form
+from modelinspect.cli.forms import MAP_FORMS, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (
     ColorOption,
     FollowOption,
     ForceOption,
-    FormatOption,
     JsonOption,
     LimitOption,
+    MapFormatOption,
     ModelOption,
     OutputOption,
     PathArgument,
@@ -32,6 +32,7 @@ Examples:
   modelinspect map model.h5 --at 0x200
   modelinspect map model.h5 --hex --from 0 --size 512
   modelinspect map model.h5 --format csv -o regions.csv
+  modelinspect map model.tflite --format imhex -o bookmarks.hexbm
 """
 
 _Member = Annotated[str | None, typer.Option("--member", metavar="NAME", help="Look at one file of the artifact.")]
@@ -52,7 +53,7 @@ def command(
     begin: _From = None,
     size: _Size = None,
     strict: StrictOption = False,
-    format: FormatOption = None,
+    format: MapFormatOption = None,
     as_json: JsonOption = False,
     color: ColorOption = Color.AUTO,
     quiet: QuietOption = False,
@@ -64,7 +65,7 @@ def command(
     """List every region of the file; say who owns a byte; dump bytes with what they are."""
     limits = limits_of(limit, follow)
     place = choose_model(path, model, limits)
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet)
+    destination = Destination(choose_form(MAP_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet)
     with api.opened(place, strict=strict, limits=limits) as (artifact, files):
         read = reader(files) if hex else None
         drawn = api.draw(artifact) if destination.draws else None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelinspect.cli.forms import REPORT_FORMS, TENSOR_FORMS, form_parser
+from modelinspect.cli.forms import MAP_FORMS, REPORT_FORMS, TENSOR_FORMS, form_parser
 from modelinspect.cli.output import Color
 from modelinspect.core.limits import Limits, parse_limits
 from modelinspect.renderers.registry import OutputFormat
@@ -27,6 +27,10 @@ FORMAT_HELP = "The form of the report; by default from the suffix of the output 
 FormatOption = Annotated[
     OutputFormat | None,
     typer.Option("--format", "-f", metavar="|".join(REPORT_FORMS), parser=form_parser(REPORT_FORMS), help=FORMAT_HELP),
+]
+MapFormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option("--format", "-f", metavar="|".join(MAP_FORMS), parser=form_parser(MAP_FORMS), help=FORMAT_HELP),
 ]
 TensorFormatOption = Annotated[
     OutputFormat | None,

@@ -17,7 +17,7 @@ import typer
 
 from modelinspect.cli.invocation import command_line
 from modelinspect.core.artifact import Diagnostic, Severity
-from modelinspect.errors import IncompleteError, OutputError, UsageError
+from modelinspect.errors import IncompleteError, ModelInspectError, OutputError, UsageError
 from modelinspect.renderers.escape import plain
 from modelinspect.renderers.look import USUAL, Look
 from modelinspect.renderers.registry import BINARY, OutputFormat, render, render_bytes, require
@@ -101,7 +101,7 @@ def _writing(where: str) -> Iterator[None]:
     """Distinguish trouble with the output from trouble with the artifact."""
     try:
         yield
-    except BrokenPipeError:
+    except (BrokenPipeError, ModelInspectError):
         raise
     except OSError as error:
         raise OutputError(f"{where}: cannot be written: {error.strerror or error}") from error

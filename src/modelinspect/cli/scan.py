@@ -26,7 +26,7 @@ from modelinspect.cli.options import (
 from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.reports.blocks import Unit
-from modelinspect.scan import scan
+from modelinspect.scanning import scan
 
 EXAMPLES = """\b
 Examples:

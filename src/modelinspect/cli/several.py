@@ -34,7 +34,7 @@ def require_one_path(paths: Sequence[str], model: str | None, form: OutputFormat
     """Raise `UsageError` where several paths meet an option that is about one."""
     if len(paths) > 1 and model is not None:
         raise UsageError(f"--model chooses a model of one PATH, and there are {len(paths)}")
-    if len(paths) > 1 and form is OutputFormat.MODEL_EXPLORER:
+    if len(paths) > 1 and form in (OutputFormat.MODEL_EXPLORER, OutputFormat.NETRON):
         raise UsageError(f"--format {form} describes the graph of one PATH, and there are {len(paths)}")
 
 

@@ -23,6 +23,8 @@ class OutputFormat(StrEnum):
     PARQUET = "parquet"
     HTML = "html"
     MODEL_EXPLORER = "model-explorer"
+    NETRON = "netron"
+    IMHEX = "imhex"
     SARIF = "sarif"
     JUNIT = "junit"
 
@@ -43,6 +45,8 @@ _MODULES = {
     OutputFormat.PARQUET: "modelinspect.renderers.parquet",
     OutputFormat.HTML: "modelinspect.renderers.html",
     OutputFormat.MODEL_EXPLORER: "modelinspect.renderers.model_explorer",
+    OutputFormat.NETRON: "modelinspect.renderers.netron",
+    OutputFormat.IMHEX: "modelinspect.renderers.imhex",
     OutputFormat.SARIF: "modelinspect.renderers.sarif",
     OutputFormat.JUNIT: "modelinspect.renderers.junit",
 }

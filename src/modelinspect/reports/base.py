@@ -68,6 +68,22 @@ class StructReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema"
         """Yield what a page draws beside the blocks: nothing, unless the report has something to draw."""
         yield from ()
 
+    def table(self) -> Table:
+        """Return the one table that a spreadsheet should get."""
+        raise NotImplementedError
+
+    def to_arrow(self) -> Any:
+        """Return the report's table, complete, as a `pyarrow.Table`. Raises `MissingExtraError`."""
+        from modelinspect.reports.frames import arrow_table
+
+        return arrow_table(self.table())
+
+    def to_pandas(self) -> Any:
+        """Return the report's table, complete, as a `pandas.DataFrame`. Raises `MissingExtraError`."""
+        from modelinspect.reports.frames import data_frame
+
+        return data_frame(self.table())
+
     def __str__(self) -> str:
         """Return the report as terminal text; its fields where no renderer is set."""
         return repr(self) if Notebook.write is None else Notebook.write(self)

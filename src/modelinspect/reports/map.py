@@ -12,6 +12,7 @@ from modelinspect.core.paths import ROOT, PathId, PathTable
 from modelinspect.reports.base import Notebook, Part, StructReport, encode, json_lines
 from modelinspect.reports.blocks import Block, Cell, Column, Dump, DumpRegion, Heading, Lines, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry, artifact_entry, diagnostic_entry, diagnostic_notes
+from modelinspect.reports.frames import arrow_table, data_frame
 from modelinspect.reports.pictures import Picture, Pictures
 
 ReadBytes = Callable[[str, int, int], bytes]
@@ -142,6 +143,14 @@ class MapReport:
             for member, offset, size, kind, path, tensor in self._records()
         )
         return Table("", columns, rows)
+
+    def to_arrow(self) -> Any:
+        """Return the regions as a `pyarrow.Table`. Raises `MissingExtraError`."""
+        return arrow_table(self.table())
+
+    def to_pandas(self) -> Any:
+        """Return the regions as a `pandas.DataFrame`. Raises `MissingExtraError`."""
+        return data_frame(self.table())
 
     def pictures(self) -> Iterator[Picture]:
         """Yield the ribbon, where it was drawn."""

@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from modelinspect.core.limits import MIB
+from modelinspect.errors import LocationError
 from modelinspect.measure.rewrite import FileLike
 from modelinspect.shrinking.hdf5_access import (
     PIECE,
@@ -93,6 +94,8 @@ def rewrite_hdf5(source: Source, target: Path, how: Rewrite, tick: Callable[[int
             copier = _Copier(old, new, how, pool, tick)
             copier.run()
         return copier.tally
+    except LocationError:
+        raise
     except OSError as error:
         if error.errno is not None:
             raise

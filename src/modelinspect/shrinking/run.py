@@ -10,7 +10,7 @@ from pathlib import Path
 
 from modelinspect.core.artifact import Artifact, FormatName, Severity
 from modelinspect.core.limits import Limits
-from modelinspect.errors import FormatError, OutputError, UsageError
+from modelinspect.errors import FormatError, LocationError, OutputError, UsageError
 from modelinspect.formats.registry import parse
 from modelinspect.reports.shrink import Outcome
 from modelinspect.shrinking import writing
@@ -100,6 +100,8 @@ def shrink(location: str, options: Options, place: Place, limits: Limits | None 
                 return _attempt(artifact, files, before, folder, work, place)
             except (NotShrinkableError, UnprovedError, FormatError) as error:
                 return Shrinking(Outcome.REFUSED, before, None, (), tuple(work.notes), None, (), None, str(error))
+            except LocationError:
+                raise
             except OSError as error:
                 raise OutputError(f"{beside.parent}: cannot be written: {error.strerror or error}") from error
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from modelinspect.errors import OutputError, UsageError
+from modelinspect.errors import ModelInspectError, OutputError, UsageError
 
 
 @contextmanager
@@ -32,6 +32,8 @@ def disk(where: Path) -> Iterator[None]:
     """Turn trouble with the output's disk into an `OutputError`."""
     try:
         yield
+    except ModelInspectError:
+        raise
     except OSError as error:
         raise OutputError(f"{where}: cannot be written: {error.strerror or error}") from error
 

@@ -35,6 +35,10 @@ def scan(
     ``again`` makes an executor of one process, for what is left when a process of ``executor`` was killed.
     What cannot be inspected is a row with its problem; the rest goes on. Raises `ModelInspectError` for a root that
     cannot be opened.
+
+    >>> import modelinspect as mi
+    >>> [(row.location, row.size) for row in mi.scan(["original.h5", "pruned.h5"]).artifacts]
+    [('original.h5', 25656), ('pruned.h5', 25656)]
     """
     locations: list[str] = []
     skipped = 0
