@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -124,10 +125,8 @@ def test_a_run_that_is_stopped_at_any_point_loses_nothing(stop: signal.Signals, 
     time.sleep(when)
     process.send_signal(stop)
     process.wait()
-    kept = tmp_path / "large.h5.orig"
-    assert before in {kept.read_bytes() if kept.exists() else None, path.read_bytes()} or mi.compare_content(path, path).same
-    with h5py.File(path) as file:
-        assert file["x"].shape == (4_000_000,)
+    with h5py.File(io.BytesIO(before)) as old, h5py.File(path) as file:
+        np.testing.assert_array_equal(old["x"][()], file["x"][()])
     if stop is signal.SIGTERM and process.returncode != -signal.SIGTERM:
         assert not list(tmp_path.glob(".*.part"))
 

@@ -12,7 +12,7 @@ from typing import IO
 
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.encodings.tar import is_tar
-from modelinspect.measure.rewrite import ZIP_ERRORS, FileLike, as_file
+from modelinspect.measure.rewrite import ZIP_ERRORS, as_file
 from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.shrinking.zip_files import Archive
@@ -132,7 +132,7 @@ class ZipPackage(Package):
         header = self.source.read_at(info.header_offset, _LOCAL_HEADER)
         begin = info.header_offset + _LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
         alignment = min(begin & -begin, _ALIGNED_MOST)
-        at = new.start_dir + _LOCAL_HEADER + len(info.filename.encode())  # type: ignore[attr-defined]  # where the next header begins
+        at = new.start_dir + _LOCAL_HEADER + len(info.filename.encode())  # where the next header begins
         gap = -at % alignment
         if not gap:
             return b""
@@ -204,7 +204,7 @@ class TarPackage(Package):
 
     def _open(self) -> tarfile.TarFile:
         try:
-            return tarfile.open(fileobj=FileLike(self.source), mode="r:")
+            return tarfile.open(fileobj=as_file(self.source), mode="r:")
         except (tarfile.TarError, EOFError, ValueError) as error:
             raise NotShrinkableError(f"{self.source.name}: tarfile does not read it: {error}") from error
 
@@ -228,7 +228,7 @@ def compare_package(before: Source, after: Source, expected: Mapping[str, str], 
 def _digests(source: Source) -> Iterator[tuple[str, str]]:
     try:
         if is_tar(source):
-            with tarfile.open(fileobj=FileLike(source), mode="r:") as archive:
+            with tarfile.open(fileobj=as_file(source), mode="r:") as archive:
                 for member in archive:
                     yield _plain(member.name), _digest(archive.extractfile(member))
         else:
