@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+import signal
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import modelinspect as mi
+from modelinspect import api
 from modelinspect.errors import LocationError
 from modelinspect.scanning import find_artifacts, group, scan
 from tests.support.cli import run_cli
@@ -117,3 +121,28 @@ def test_a_killed_process_is_a_row_and_the_rest_goes_on(tmp_path: Path) -> None:
     report = scan([str(tmp_path)], _Broken("b.h5"), again=lambda: _Broken("b.h5"))
     assert [row.problem is None for row in report.artifacts] == [True, False, True]
     assert "killed" in (report.artifacts[1].problem or "")
+
+
+def _doomed(name: str) -> None:
+    """Let this process be killed by the system when it is given a file of a name, as one that runs out of memory is."""
+    inspect = api.inspect
+
+    def killing(location: str, **settings: object) -> object:
+        if location.endswith(name):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return inspect(location, **settings)
+
+    api.inspect = killing
+
+
+def _workers(count: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_doomed, initargs=("b.h5",))
+
+
+def test_a_worker_that_the_system_kills_is_a_row_and_the_others_are_whole(tmp_path: Path) -> None:
+    for name in ("a.h5", "b.h5", "c.h5", "d.h5"):
+        shutil.copy(FOLDER / "keras_hdf5" / "clustered.h5", tmp_path / name)
+    with _workers(2) as executor:
+        report = scan([str(tmp_path)], executor, again=lambda: _workers(1))
+    assert [row.problem is None for row in report.artifacts] == [True, False, True, True]
+    assert report.artifacts[0].size == report.artifacts[3].size == (tmp_path / "a.h5").stat().st_size

@@ -54,8 +54,7 @@ def _atheris(family: str, options: argparse.Namespace) -> int:
         kept.mkdir(parents=True, exist_ok=True)
         arguments = [f"-max_total_time={max(int(options.seconds), 1)}", f"-timeout={_TIMEOUT}", f"-rss_limit_mb={_MEMORY_MIB}"]
         arguments += ["-max_len=1048576", "-len_control=0", f"-artifact_prefix={options.findings}/{family}-", "-print_final_stats=1"]
-        arguments += [str(kept), str(Path(folder) / "seeds"), str(CORPUS / family)]
-        (CORPUS / family).mkdir(parents=True, exist_ok=True)
+        arguments += [str(kept), str(Path(folder) / "seeds"), str(CORPUS)]
         code = f"from pathlib import Path; from tests.fuzz import target; target.write_seeds(Path({str(Path(folder) / 'seeds')!r})); "
         code += f"target.fuzz({family!r}, {arguments!r})"
         return 1 if subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode else 0

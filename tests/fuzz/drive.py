@@ -76,7 +76,7 @@ class Driver:
         self.outcome = Outcome(family)
         self._rng = random.Random(f"{family} {seed}")
         self._findings = findings
-        self._seeds = [*seeds(), *((f"corpus/{name}", case) for name, case in corpus(family))]
+        self._seeds = [*seeds(), *((f"corpus/{name}", case) for name, case in corpus())]
         self._cumulative: list[float] = []
         self._of_folder: dict[str, list[int]] = {}
         for index, (name, _) in enumerate(self._seeds):

@@ -16,7 +16,7 @@ from tests.fuzz.drive import run_one
 from tests.fuzz.families import FAMILIES
 
 Line = tuple[str, int]
-_LARGEST = 6_000
+_LARGEST = 2_200
 """Inputs above are not recorded: the folder is replayed in seconds and stays under 2 MB."""
 
 
@@ -61,7 +61,7 @@ def minimize(family: str, cases: Iterable[Case], known: set[Line]) -> list[Case]
 
 
 def main() -> None:
-    """Write what is kept to the folder of the family."""
+    """Add what reaches something new to the recorded inputs."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.minimize", description=__doc__)
     parser.add_argument("family", choices=list(FAMILIES))
     parser.add_argument("inputs", type=Path, nargs="*", help="folders of packed inputs")
@@ -72,14 +72,15 @@ def main() -> None:
     begun = [case for _, case in seeds() if case.size <= _LARGEST]
     for case in begun:  # what fixtures reach is tested by them
         known |= lines_of(options.family, case)
-    cases = [case for _, case in corpus(options.family)]
-    cases += [unpack(path.read_bytes()) for folder in options.inputs for path in sorted(folder.glob("*")) if path.is_file()]
+    recorded = [case for _, case in corpus()]
+    cases = [unpack(path.read_bytes()) for folder in options.inputs for path in sorted(folder.glob("*")) if path.is_file()]
     cases += [rng.choice(begun).mutated(rng) for _ in range(options.mutations)]
-    folder = CORPUS / options.family
-    folder.mkdir(parents=True, exist_ok=True)
+    for case in recorded:
+        known |= lines_of(options.family, case)
+    CORPUS.mkdir(parents=True, exist_ok=True)
     for case in minimize(options.family, (one for one in cases if one.size <= _LARGEST), known):
         data = pack(case)
-        (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+        (CORPUS / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import islice
 
 import pytest
 
@@ -16,8 +17,8 @@ LARGEST = 2_000_000
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_recorded_input_is_answered_or_refused(family: str) -> None:
-    cases = corpus(family)
-    assert len(cases) >= 10
+    cases = corpus()
+    assert len(cases) >= 50
     answers = []
     for name, case in cases:
         try:
@@ -33,13 +34,13 @@ def test_the_corpus_is_small() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_dearest_kind_of_recorded_input_makes_few_calls(family: str) -> None:
-    name, case = max(corpus(family), key=lambda entry: entry[1].size)
+    name, case = max(corpus(), key=lambda entry: entry[1].size)
     assert calls_of(lambda: run_one(family, case)) < CALLS, name
 
 
 def test_a_case_is_the_same_after_packing() -> None:
-    cases = [case for _, case in seeds()]
-    assert len(cases) > 100
+    cases = [case for _, case in islice(seeds(), 20)]
+    assert len(cases) == 20
     assert all(unpack(pack(case)) == case for case in cases)
     assert unpack(b"anything else") == Case((("model", b"anything else"),), "model")
 

@@ -6,7 +6,7 @@ import http.server
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         kind: Any = type(self)
         kind.requests.append(f"{self.path} {self.headers.get('Range')}")
-        try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client may leave early, as it should
             kind.answer(self) if kind.answer is not None else self.range()
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the client has left, as it should
 
     def range(self, headers: dict[str, str] | None = None, data: bytes = DATA, extra: bytes = b"") -> None:
         """Answer a range of the data as an honest server does, with other headers or more bytes where a test asks for that."""
@@ -155,10 +153,11 @@ def test_all_requests_share_one_deadline(stall: str) -> None:
     def slow(handler: Handler) -> None:
         if stall == "before the headers":
             time.sleep(5)
-            return None
+            return
         begin, _, end = handler.headers["Range"].removeprefix("bytes=").partition("-")
         if begin == end:
-            return handler.range()
+            handler.range()
+            return
         handler.send_response(206)
         handler.send_header("Content-Range", f"bytes {begin}-{end}/{len(DATA)}")
         handler.send_header("Content-Length", str(int(end) - int(begin) + 1))
@@ -208,9 +207,11 @@ def test_a_redirect_within_the_host_is_followed() -> None:
 
 @pytest.mark.parametrize("target", ["/model.h5", "file:///etc/hostname", "ftp://127.0.0.1/x", "", "//[bad"])
 def test_a_redirect_in_a_circle_or_to_another_protocol_is_refused(target: str) -> None:
-    with served(lambda handler: handler.reply(302, {"Location": target, "Content-Length": "0"})) as (url, handler):
-        with pytest.raises(LocationError):
-            mi.inspect(url, limits=parse_limits((), follow=True))
+    def answer(handler: Handler) -> None:
+        handler.reply(302, {"Location": target, "Content-Length": "0"})
+
+    with served(answer) as (url, handler), pytest.raises(LocationError):
+        mi.inspect(url, limits=parse_limits((), follow=True))
     assert len(handler.requests) <= 24
 
 

@@ -10,7 +10,8 @@ from tests.fuzz.mutators.havoc import Rng, havoc
 _DEEPEST = 80
 _WORDS = (
     "class_name", "config", "module", "registered_name", "build_config", "layers", "name", "inbound_nodes", "__lambda__", "Lambda",
-    "function", "value", "code", "4wAAAA==", "TFOpLambda", "io.write_file", "builtins", "eval", "Sequential", "Functional", "Dense", "keras.layers",
+    "function", "value", "code", "4wAAAA==", "TFOpLambda", "io.write_file", "builtins", "eval",
+    "Sequential", "Functional", "Dense", "keras.layers",
     "dtype", "shape", "weightsManifest", "modelTopology", "paths", "weights", "float32", "../x", "file:///x", "__tensor__", "__numpy__",
 )  # fmt: skip
 _VALUES: tuple[Any, ...] = (None, True, -1, 0, 2**63, 1e308, float("nan"), "", [], {}, "\ud800", "x" * 300, [[]], {"": {}})

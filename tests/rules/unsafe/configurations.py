@@ -84,7 +84,13 @@ def layer_forms() -> dict[str, Json]:
         "foreign-layer": {"class_name": "Payload", "module": "this", "config": {"name": "p"}, "registered_name": None},
         "lambda-module-function": layer("Lambda", function={"class_name": "function", "module": "this", "config": "run"}, arguments={}),
         "lambda-old": layer(
-            "Lambda", function=[CODE, None, None], function_type="lambda", module="__main__", output_shape=None, output_shape_type="raw", arguments={}
+            "Lambda",
+            function=[CODE, None, None],
+            function_type="lambda",
+            module="__main__",
+            output_shape=None,
+            output_shape_type="raw",
+            arguments={},
         ),
         "lambda-old-shape": layer(
             "Lambda",
@@ -99,7 +105,7 @@ def layer_forms() -> dict[str, Json]:
         "lambda-old-function": layer(
             "Lambda", function="run", function_type="function", module="this", output_shape=None, output_shape_type="raw", arguments={}
         ),
-    }  # fmt: skip
+    }
 
 
 PLACES = (

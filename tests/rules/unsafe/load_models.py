@@ -76,9 +76,9 @@ def confine(folder: Path) -> None:
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event.startswith(("socket.connect", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork")):
             raise ForbiddenError(event)
-        if event == "open" and isinstance(arguments[0], str | bytes) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            if not os.path.realpath(os.fsdecode(arguments[0])).startswith((str(folder), os.devnull)):
-                raise ForbiddenError(event)
+        writes = event == "open" and isinstance(arguments[0], str | bytes) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if writes and not os.path.realpath(os.fsdecode(arguments[0])).startswith((str(folder), os.devnull)):
+            raise ForbiddenError(event)
 
     sys.addaudithook(hook)
 
@@ -88,13 +88,13 @@ def _load(path: Path, library: Any, opened: dict[str, int], label: str) -> list[
     builtins.PROOF.clear()
     for module in MODULES:
         sys.modules.pop(module, None)
-    before = set(os.listdir())
+    before = {path.name for path in Path().iterdir()}
     try:
         library.models.load_model(path, safe_mode=False)
         opened[label] += 1
     except Exception:  # most of them are no models; what ran before counts
         pass
-    new = set(os.listdir()) - before - {"__pycache__"}
+    new = {path.name for path in Path().iterdir()} - before - {"__pycache__"}
     for name in new:
         Path(name).rmdir() if Path(name).is_dir() else Path(name).unlink()
     return [*builtins.PROOF, *(f"file {name}" for name in sorted(new))]
