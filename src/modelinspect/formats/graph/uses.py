@@ -114,9 +114,9 @@ class GraphUses:
             self._mark(self._origin(node), role, layer, constants, found)
         rest = [constant for constant in constants if constant not in found]
         for constant in rest:
-            role = VARIABLE_ROLES.get(variable_of_node(constant))
-            if role is not None and _may_be_weight(constants[constant]):
-                found[constant] = Use(role, layer_of_node(constant))
+            named = VARIABLE_ROLES.get(variable_of_node(constant))
+            if named is not None and _may_be_weight(constants[constant]):
+                found[constant] = Use(named, layer_of_node(constant))
         layers = {use.layer for use in found.values()}
         for constant in rest:
             if constant not in found:  # a scope without weights is no layer: saving and restoring have scopes too
