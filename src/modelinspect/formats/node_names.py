@@ -16,6 +16,8 @@ _SCOPES = frozenset(("Tensordot", "einsum", "batchnorm", "moments", "cond", "zer
 _LOOP = "while"
 """The scope of a loop's body, which is cut off with all below it."""
 _DROPPED = frozenset(("StatefulPartitionedCall", "PartitionedCall"))
+_FUNCTION = "__inference_"
+"""How the names of traced functions begin."""
 _NUMBER = re.compile(r"_?\d+$")
 _FUSED_KERNELS = (
     "Conv2D",
@@ -41,7 +43,7 @@ VARIABLE_ROLES = {
 
 def layer_of_node(name: str) -> str | None:
     """Return the layer of a node by its name, None where the name has no scope."""
-    parts = [part for part in name.partition(":")[0].split("/") if part not in _DROPPED]
+    parts = [part for part in name.partition(":")[0].split("/") if part not in _DROPPED and not part.startswith(_FUNCTION)]
     while parts and _bare(parts[-1]) in _READS:
         parts.pop()
     loop = next((place for place, part in enumerate(parts) if _bare(part) == _LOOP), len(parts) - 1)

@@ -209,6 +209,8 @@ def test_pickled_weights_are_mapped_and_never_loaded() -> None:
     assert kinds(artifact)["unattributed"] == 0
     names = {tensor.path for tensor in artifact.tensors}
     assert {"layers/dense", "layers/dense_2", "optimizer"} <= names
+    given = {tensor.path: tensor.name for tensor in artifact.tensors}
+    assert (given["layers/dense"], given["layers/dense_2"], given["optimizer"]) == ("encoder", "head", "Adam")
     assert all(tensor.payload is None and "pickled" in tensor.payload_note for tensor in artifact.tensors)
 
 

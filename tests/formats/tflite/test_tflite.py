@@ -353,6 +353,43 @@ def test_thousands_of_operators_that_share_long_inputs_are_cheap() -> None:
     assert any("share so much" in diagnostic.problem for diagnostic in artifact.diagnostics)
 
 
+@pytest.mark.parametrize("alignment", [16, 32, 64])
+def test_padding_before_an_aligned_vector_is_free_however_long(alignment: int) -> None:
+    """Compilers for Edge TPU align buffers by up to 64 bytes: all zeros before the vector are padding."""
+    import flatbuffers
+
+    from modelinspect.formats.tflite.schema import schema
+
+    b = flatbuffers.Builder(1024)
+
+    def table(name: str, **fields: int) -> int:
+        type = schema("model").tables[name]
+        b.StartObject(len(type.fields))
+        for field, place in fields.items():
+            b.PrependUOffsetTRelativeSlot(type.by_name[field].slot, place, 0)
+        return int(b.EndObject())
+
+    def vector(data: bytes) -> int:
+        b.StartVector(1, len(data), alignment)
+        for byte in reversed(data):
+            b.PrependByte(byte)
+        return int(b.EndVector())
+
+    def offsets(places: list[int]) -> int:
+        b.StartVector(4, len(places), 4)
+        for place in reversed(places):
+            b.PrependUOffsetTRelative(place)
+        return int(b.EndVector())
+
+    buffers = [table("Buffer"), *(table("Buffer", data=vector(bytes(range(1, 6)))) for _ in range(3))]
+    b.Finish(table("Model", buffers=offsets(buffers)), b"TFL3")
+    artifact = parsed(bytes(b.Output()))
+    assert kinds(artifact)[RegionKind.UNATTRIBUTED] == 0
+    assert artifact.diagnostics == ()
+    longest = max(region.span.size for region in artifact.members[0].map if region.path[-1:] == ("padding",))
+    assert longest > alignment // 4
+
+
 def test_subgraphs_that_are_one_table_are_read_once() -> None:
     content = build(model([{"shape": [4], "name": "w"}], []))
     artifact = parsed(content)

@@ -112,10 +112,16 @@ class GraphUses:
         for node, role in self._normalizations():
             layer = layer_of_node(node.decode(errors="replace"))
             self._mark(self._origin(node), role, layer, constants, found)
-        for constant, tensor in constants.items():
-            if constant not in found:
-                role = VARIABLE_ROLES.get(variable_of_node(constant), Role.CONSTANT)
-                found[constant] = Use(role if _may_be_weight(tensor) else Role.CONSTANT, layer_of_node(constant))
+        rest = [constant for constant in constants if constant not in found]
+        for constant in rest:
+            named = VARIABLE_ROLES.get(variable_of_node(constant))
+            if named is not None and _may_be_weight(constants[constant]):
+                found[constant] = Use(named, layer_of_node(constant))
+        layers = {use.layer for use in found.values()}
+        for constant in rest:
+            if constant not in found:  # a scope without weights is no layer: saving and restoring have scopes too
+                layer = layer_of_node(constant)
+                found[constant] = Use(Role.CONSTANT, layer if layer in layers else None)
         return found
 
     def _origin(self, name: bytes) -> str:

@@ -33,6 +33,7 @@ from modelinspect.formats.keras.config import (
     quantized_layers,
     read_json,
 )
+from modelinspect.formats.keras.given_names import GivenNames
 from modelinspect.formats.keras.hdf5_facts import optimizer_name
 from modelinspect.formats.keras.npz import read_npz
 from modelinspect.formats.keras.packed import describe_packed
@@ -225,7 +226,7 @@ class _Model:
                 if name == WEIGHTS_H5:
                     read_hdf5(self.open(name), StoreNaming(model, training))
                 elif name == _NPZ:
-                    read_npz(self.open(name))
+                    read_npz(self.open(name), _names_of_arrays(model, training))
                 else:
                     read_shards(self.parsing, name, self.names, model, training)
             except FormatError as error:
@@ -242,6 +243,16 @@ class _Model:
     def _survive(self, error: FormatError) -> None:
         site = self.archive if self.archive is not None else self.open(self.names[0])
         site.diagnose(str(error), code=error.code)
+
+
+def _names_of_arrays(model: LayerConfig | None, training: Mapping[str, object] | None) -> dict[str, str]:
+    """Return what people called the owners of arrays, by path: an ``.npz`` has one array of all variables of each."""
+    optimizer = optimizer_name(training)
+    names = {"optimizer": optimizer} if optimizer else {}
+    if model is not None:
+        given = GivenNames({}, model, training)
+        names |= {path: given.layer(path) for path in store_paths(model) if path}
+    return {path: name for path, name in names.items() if name}
 
 
 def _training_span(text: bytes) -> Span:

@@ -6,6 +6,7 @@ Specification: numpy.lib.format, "Format Version 1.0" to "3.0".
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from modelinspect.core import signatures
 from modelinspect.core.bytemap import RegionKind
@@ -28,20 +29,24 @@ PICKLED = "object"
 _SHAPE = re.compile(r"'shape': \(([\d, ]*)\)")
 
 
-def read_npz(site: Site) -> None:
-    """Claim the bytes of the site's archive and add its arrays as tensors. Raises `FormatError` where it is not a zip."""
+def read_npz(site: Site, names: Mapping[str, str]) -> None:
+    """Claim the bytes of the site's archive and add its arrays as tensors. Raises `FormatError` where it is not a zip.
+
+    ``names`` are what people called the owners of the arrays, by their paths in the archive; others keep their path.
+    """
     directory = walk_zip(site.walk)
     files = packed_zip(site, directory)
     for name, packed in files.items():
         if name.endswith(".npy") and not packed.problem:
             try:
-                _read_npy(packed.site(), name.removesuffix(".npy"))
+                path = name.removesuffix(".npy")
+                _read_npy(packed.site(), path, names.get(path))
             except FormatError as error:
                 site.survive(error)
     claim_rest(site, directory, files)
 
 
-def _read_npy(site: Site, name: str) -> None:
+def _read_npy(site: Site, path: str, given: str | None) -> None:
     head = site.source.read_at(0, min(_HEADER_LIMIT, site.source.size))
     cursor = Cursor(head, site.source.name, 0, "npy header")
     cursor.expect(signatures.NUMPY)
@@ -52,8 +57,9 @@ def _read_npy(site: Site, name: str) -> None:
     site.claims.claim(0, begin, RegionKind.CONTAINER, site.claims.path("header"))
     dtype, order = _dtype(text)
     shape = _shape(text)
-    role = Role.OPTIMIZER if name.startswith(("optimizer", "_optimizer")) else Role.WEIGHT
-    layer = None if name == "__root__" else layer_of(name)
+    role = Role.OPTIMIZER if path.startswith(("optimizer", "_optimizer")) else Role.WEIGHT
+    name = given or path
+    layer = None if path == "__root__" else (given if role is Role.WEIGHT else None) or layer_of(path)
     if dtype is None or dense_size(dtype, shape) != size:
         is_pickle = _OBJECTS.search(text) is not None
         what = "pickled Python objects, which are never loaded" if is_pickle else "not as long as its header states"
@@ -66,11 +72,12 @@ def _read_npy(site: Site, name: str) -> None:
             (site.extent(begin, size),),
             size,
             layer,
+            path=path,
             payload_note=f"its bytes are {what}",
         )
     else:
         payload = site.raw((Span(begin, size),), order)
-        tensor = Tensor(name, dtype, shape, role, Storage.DENSE, (site.extent(begin, size),), size, layer, payload=payload)
+        tensor = Tensor(name, dtype, shape, role, Storage.DENSE, (site.extent(begin, size),), size, layer, path=path, payload=payload)
     added = site.parsing.add_tensor(tensor)
     site.claims.claim(begin, size, RegionKind.TENSOR_DATA, site.claims.path("data"), added)
 

@@ -55,6 +55,14 @@ def _where(use: Use) -> str:
     return f"{plural(use.count, 'node')}: {', '.join(use.names)}{more}"
 
 
+_STOCK = frozenset(("AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"))
+"""Custom operators that TensorFlow's own interpreter resolves (tensorflow/lite/core/kernels/register.cc)."""
+
+
+def _is_stock(use: Use) -> bool:
+    return use.is_lite and use.op in _STOCK
+
+
 def _is_flex(use: Use) -> bool:
     return use.is_lite and use.op.startswith(FLEX)
 
@@ -165,7 +173,7 @@ _ROWS = (
         Severity.NOTE,
         "A custom operator runs native code of a library that has to be loaded first.",
         _search(
-            lambda use: risk_of(use) is None and not _is_flex(use),
+            lambda use: risk_of(use) is None and not _is_flex(use) and not _is_stock(use),
             _CUSTOM,
             "is not a TensorFlow operator and needs native code from elsewhere",
         ),
