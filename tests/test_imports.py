@@ -74,3 +74,45 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert modelinspect.__version__ == import_module("modelinspect.version").VERSION
+
+
+_COUNTED = """
+import io, sys
+from modelinspect.cli.main import entry
+sys.argv = ["modelinspect", *sys.argv[1:]]
+sys.stdout = io.TextIOWrapper(io.BytesIO())
+try:
+    entry()
+finally:
+    print(*(name for name in sys.modules if name.startswith("modelinspect")), file=sys.__stdout__)
+"""
+
+
+def modules_of(*arguments: object) -> set[str]:
+    """Return our own modules that a command imports."""
+    done = subprocess.run([sys.executable, "-c", _COUNTED, *map(str, arguments)], capture_output=True, text=True, check=False)
+    return set(done.stdout.split())
+
+
+def test_help_imports_no_module_that_works() -> None:
+    found = modules_of("--help")
+    assert len(found) <= 10, found
+    assert not any(name.startswith(("modelinspect.formats", "modelinspect.api", "modelinspect.encodings")) for name in found)
+
+
+def test_inspecting_a_file_imports_the_parsers_of_its_own_format_only() -> None:
+    from tests.support.fixtures import fixture_path
+
+    found = modules_of("inspect", fixture_path("mlp/stripped.h5"))
+    formats = {
+        name.split(".")[2]
+        for name in found
+        if name.startswith("modelinspect.formats.") and "." in name.removeprefix("modelinspect.formats.")
+    }
+    assert "hdf5" in formats
+    assert not formats & {"archives", "checkpoint", "graph", "litertlm", "mlir", "orbax", "preset", "safetensors", "saved_model", "tfjs"}
+    assert not any(
+        name.startswith(("modelinspect.pruning", "modelinspect.conversion", "modelinspect.shrinking", "modelinspect.analyses.plan"))
+        for name in found
+    )
+    assert len(found) <= 240, len(found)

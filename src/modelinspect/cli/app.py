@@ -10,7 +10,6 @@ import typer
 from typer.core import TyperGroup
 
 from modelinspect.cli.commands import COMMANDS, DEFAULT, module_name
-from modelinspect.core.suggestions import did_you_mean
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _NARROW, _INDENT = 60, 8
@@ -58,9 +57,13 @@ class Commands(TyperGroup):
             own = [option for parameter in self.get_params(ctx) for option in parameter.opts]
             if first.split("=")[0] in own:
                 return True
+            from modelinspect.core.suggestions import did_you_mean
+
             if len(args) == 1 and (meant := did_you_mean(first, own, 0.75)):
                 ctx.fail(f"there is no option {first!r}{meant}")
             return False
+        from modelinspect.core.suggestions import did_you_mean
+
         meant = did_you_mean(first, COMMANDS, 0.75)
         if meant and len(args) > 1 and not Path(first).exists():
             ctx.fail(f"there is no command {first!r}{meant}")

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from posixpath import basename, dirname
+from typing import TYPE_CHECKING
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.collector import paused_collector
 from modelinspect.core.limits import Limits
-from modelinspect.formats.archives.format import FORMAT as ARCHIVE
-from modelinspect.formats.archives.format import archived_models
 from modelinspect.formats.base import Parsing
-from modelinspect.formats.candidates import Candidate, Candidates, find_models
-from modelinspect.formats.registry import detect
+from modelinspect.formats.registry import begins_as_model, detect
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet, ModelIn, NamedFiles
+
+if TYPE_CHECKING:
+    from modelinspect.formats.candidates import Candidate, Candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,7 @@ def list_models(files: FileSet, limits: Limits | None = None) -> ModelList:
     """
     with paused_collector():
         parsing = Parsing(files, limits)
-        if files.primary is None:
-            found: Candidates | None = find_models(_Folder(files, limits))
-        else:
-            found = archived_models(parsing) if ARCHIVE.detect(parsing) and detect(parsing) is ARCHIVE else None
+        found = None if begins_as_model(parsing) else _find(files, parsing, limits)
     if found is None:
         return ModelList(())
     archives = tuple(_place(files, one) for one in found.archives)
@@ -59,6 +57,16 @@ def list_models(files: FileSet, limits: Limits | None = None) -> ModelList:
         only = _place(files, found.models[0]) if files.primary is None and len(found.models) == 1 and found.models[0].name else None
         return ModelList((), found.untried, archives, only)
     return ModelList(tuple(_place(files, one) for one in found.models), found.untried, archives)
+
+
+def _find(files: FileSet, parsing: Parsing, limits: Limits | None) -> Candidates | None:
+    """Return the models of a folder or an archive, None for a file that is no archive."""
+    from modelinspect.formats.archives.format import FORMAT, archived_models
+    from modelinspect.formats.candidates import find_models
+
+    if files.primary is None:
+        return find_models(_Folder(files, limits))
+    return archived_models(parsing) if FORMAT.detect(parsing) and detect(parsing) is FORMAT else None
 
 
 def _place(files: FileSet, found: Candidate) -> ModelPlace:

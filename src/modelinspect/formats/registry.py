@@ -79,6 +79,11 @@ def _certain(parsing: Parsing) -> tuple[str, ...]:
     return tuple(module for offset, beginning, module in _BEGINNINGS if head.startswith(beginning, offset))
 
 
+def begins_as_model(parsing: Parsing) -> bool:
+    """Return whether the first bytes of the one file are those of a single model, so that it is no archive."""
+    return parsing.primary is not None and not parsing.primary.endswith(".keras") and bool(_certain(parsing))
+
+
 def parse(files: FileSet, limits: Limits | None = None, *, strict: bool = False) -> Artifact:
     """Turn files into facts; no weights are read. Raises `ModelInspectError`."""
     parsing = Parsing(files, limits, strict=strict)
