@@ -344,6 +344,17 @@ def test_chunks_that_decode_to_more_than_the_limits_are_not_measured() -> None:
     assert [one.code for one in measure(artifact, files).diagnostics] == [Code.LIMIT]
 
 
+def test_an_array_of_chunks_that_are_not_there_is_counted_and_not_hashed_beyond_a_bound() -> None:
+    for count, is_hashed in ((1 << 20, True), (1 << 30, False)):
+        document = {"zarr_format": 2, "shape": [count], "chunks": [1], "dtype": "<f4", "compressor": None, "fill_value": 0, "order": "C"}
+        root = leaf({b"w/.zarray": json.dumps({**document, "filters": None}).encode()})
+        files = MemoryFiles({"manifest.ocdbt": manifest("d/1", 0, len(root), 0), "d/1": root}, None, "memory")
+        artifact = parse(files)
+        (one,) = measure(artifact, files, aspects=(Aspect.DIGEST,)).tensors
+        assert (one.element_count, one.zero_count) == (count, count)
+        assert one.digest == (hashlib.sha256(bytes(4 * count)).hexdigest() if is_hashed else None)
+
+
 @pytest.mark.parametrize(
     "document",
     [

@@ -6,11 +6,12 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelinspect.core.limits import GIB
+from modelinspect.core.limits import MIB
 from modelinspect.core.tensors import ByteOrder, ElementKind, Tensor
 from modelinspect.measure.blocks import BLOCK_SIZE, Block, as_unsigned
 
-_MOST_REPEATED = GIB
+_MOST_REPEATED = 256 * MIB
+"""Bytes of one repeated value that are hashed. A file of a few bytes may claim any number of them, and hashing 4 GiB takes seconds."""
 
 
 @dataclass(slots=True)
@@ -23,7 +24,7 @@ class Digester:
 
     def add(self, block: Block) -> None:
         """Take in the next elements; blocks in another order leave the tensor without a digest."""
-        if not block.placed or block.box is not None or block.first != self._next or block.count * block.repeat > _MOST_REPEATED:
+        if not block.placed or block.box is not None or block.first != self._next or _repeated(block) > _MOST_REPEATED:
             self._next = -1
             return
         data = block.data
@@ -50,3 +51,8 @@ class Digester:
         """Return the digest in hexadecimal, None where the elements came in another order or not all of them."""
         digest: str = self._hash.hexdigest()
         return digest if self._next == self.tensor.element_count else None
+
+
+def _repeated(block: Block) -> int:
+    """Return the bytes that a repeated block stands for, 0 of one that is there as a whole."""
+    return len(block.data) * block.repeat if block.repeat > 1 else 0
