@@ -99,7 +99,7 @@ class Planning:
             yield block
 
     def in_time_progress(self) -> Progress:
-        """Return a meter that passes on what it is told while there is time. It raises `UnmeasurableError` when it is over."""
+        """Return a meter that passes on what it is given while there is time. It raises `UnmeasurableError` when it is over."""
 
         def meter(done: int, total: int) -> None:
             if self.is_late:
