@@ -82,7 +82,7 @@ class Planning:
     downloads: bool = True
     prefixes: dict[int, int] = field(default_factory=dict)
     found: Callable[[Option], None] = lambda option: None
-    """Is told each option as soon as its size is known."""
+    """Receives each option as soon as its size is known."""
     deadline: float | None = None
     """When the plan should be done, on the monotonic clock; what is not computed by then is left out, and the plan says so."""
 
