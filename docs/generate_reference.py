@@ -1,4 +1,4 @@
-"""Writes what can be read off the code: docs/reference/cli.md, docs/reference/api.md, docs/schemas/*.json, and the list of the decisions.
+"""Write what can be read off the code: docs/reference/cli.md, docs/reference/api.md, docs/schemas/*.json, and the list of the decisions.
 
 usage: python docs/generate_reference.py
 """
@@ -65,7 +65,7 @@ _MODULES_HEAD = """# Modules
 
 <!-- Written by docs/generate_reference.py; do not edit. -->
 
-Every folder and module of `src/modelinspect`, in the words of its own first line. Imports run one way: `make check` holds it.
+Every folder and module of `src/modelinspect`, in the its own words first line. Imports run one way: `make check` holds it.
 """
 _FORMATS_HEAD = """# Formats
 
@@ -97,7 +97,7 @@ _TAIL = """
 | 3 | the artifact could not be inspected, or the output not written |
 | 130 | interrupted |
 
-Errors are one line on standard error. Names from files are shown with control characters made visible, so that a file cannot steer
+Errors are one line on standard error. Names from files are shown with control characters made visible, so a file cannot steer
 the terminal. Colour is used on a terminal and never carries meaning by itself. `--color always` and `--color never` decide; without them,
 `NO_COLOR=1` turns it off and `FORCE_COLOR=1` turns it on, and `NO_COLOR` wins. `COLUMNS` sets the width where there is no terminal to ask.
 
@@ -176,7 +176,7 @@ def _command(name: str) -> str:
 
 
 def _epilog(epilog: str) -> str:
-    """Return what stands below a command's help: examples as commands, the rest as it is."""
+    """Return what is below a command's help: examples as commands, the rest as it is."""
     text = ""
     for paragraph in epilog.replace("\b", "").split("\n\n"):
         lines = [line.strip() for line in paragraph.strip().splitlines()]

@@ -82,7 +82,7 @@ CLAIMS: dict[str, Claim] = {
     "stored": Claim(
         "Pruned weights are still stored",
         "confirmed",
-        "Each zero takes as many bytes as any other number, in every dense format.",
+        "Each zero takes the same space as any other number, in every dense format.",
         (
             (
                 "the pruned HDF5 and TFLite files are as large as the original ones, to the byte",

@@ -17,7 +17,7 @@
     ├── MissingExtraError        an optional dependency is not installed
     └── InvariantError           a bug in modelinspect
 
-Some are built-in errors as well, so that code that does not know modelinspect catches them: `LocationError` is an `OSError`,
+Some are built-in errors as well, so code that does not know modelinspect catches them: `LocationError` is an `OSError`,
 `UsageError` and `UnknownFormatError` are `ValueError`, `SelectionError` is a `LookupError`, `MissingExtraError` an `ImportError`.
 """
 

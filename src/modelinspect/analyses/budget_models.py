@@ -79,7 +79,7 @@ def read_models_lock(path: Path) -> dict[str, Lock]:
     try:
         lock = msgspec.json.decode(read_settings_text(path), type=_ModelsLock)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: is not a lock of several models: {error}; write it anew with --update-lock") from error
+        raise UsageError(f"{path}: is not a lock of several models: {error}; write it again with --update-lock") from error
     return {name: Lock("modelinspect.lock/1", one.size, one.categories, one.compressed) for name, one in lock.models.items()}
 
 

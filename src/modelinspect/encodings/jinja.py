@@ -47,7 +47,7 @@ _NUMBER = (
     rf"(?<!\.){_DIGITS}(?:(?:\.{_DIGITS})?[eE][+-]?{_DIGITS}|\.{_DIGITS})"
     r"|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0[xX](?:_?[\da-fA-F])+|[1-9](?:_?\d)*|0(?:_?0)*"
 )
-"""Numbers as jinja2/lexer.py has them: what follows one is a token of its own, as in ``{{ 1.__class__ }}``."""
+"""Numbers as jinja2/lexer.py has them: what follows one is its own token, as in ``{{ 1.__class__ }}``."""
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
     r"""|(?P<name>[^\W\d]\w*)|(?P<number>""" + _NUMBER + r""")|(?P<end>[-+]?[%}]\})|(?P<operator>\*\*|//|[=!<>]=|\S))""",
@@ -78,7 +78,7 @@ def _code(text: str, begin: int, *, is_block: bool) -> Code:
     if text[place : place + 1] in ("-", "+"):
         place += 1
     tokens: list[Token] = []
-    stack: list[str] = []  # a brace of a dictionary may stand before another one, which is no delimiter then
+    stack: list[str] = []  # a brace of a dictionary may be before another one, which is no delimiter then
     while (found := _TOKEN.match(text, place)) is not None:
         kind, group = _KINDS[found.lastgroup or "operator"], found[found.lastgroup or "operator"]
         first = found.start(found.lastgroup or "operator")

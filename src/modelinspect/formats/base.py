@@ -24,7 +24,7 @@ _DOCUMENTS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What the public table of formats says of one; `docs/generate_reference.py` writes it.
+    """What the public table of formats says about one; `docs/generate_reference.py` writes it.
 
     ``names`` are those that artifacts of the format get, ``files`` what its files are called (Markdown), ``page`` the page on its
     bytes, and ``limitations`` what valid files may have that is not read, one sentence each.

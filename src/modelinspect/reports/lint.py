@@ -75,7 +75,7 @@ class LintReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint
         )
         yield Notes("Findings", notes, len(self.findings) - len(shown))
         first = self.findings[0].rule
-        following = next_commands(location, (f"explain {first}", f"what {first} means and what to do"))
+        following = next_commands(location, (f"explain {first}", "what it means and what to do"))
         if following is not None:
             yield following
 

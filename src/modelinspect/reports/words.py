@@ -95,6 +95,7 @@ COLUMNS: dict[str, str] = {
     "result": "What kind of result an option is: same-file (loads as before), transport (compressed for download), "
     "conversion (another format) or bound (not a file).",
     "role": "What a tensor is for: weight, statistic, optimizer, pruning, quantization, constant or other.",
+    "room": "How much is left before the limit is exceeded; negative where it is exceeded.",
     "rule": "The name of a finding; `modelinspect explain RULE` explains each.",
     "saved": "Bytes that a step of shrink saved.",
     "section": "A section of a LiteRT-LM file.",

@@ -34,7 +34,7 @@ class Codec(StrEnum):
 
 _WINDOW_BITS = {Codec.DEFLATE: -15, Codec.GZIP: 31, Codec.ZLIB: 15}
 _RESUMED = frozenset(_WINDOW_BITS)
-"""Decoders whose state can be kept; the others begin anew where something is read again."""
+"""Decoders whose state can be kept; the others begin again where something is read again."""
 _INPUT = 16 * KIB
 _SMALL_INPUT = 512
 _CRUMB = 8

@@ -35,11 +35,11 @@ class Connection:
     deadline: float | None = None
 
     def size(self, url: str) -> int:
-        """Return the size of a file. Raises `FileNotFoundError`, or `LocationError` where the server does not tell."""
+        """Return the size of a file. Raises `FileNotFoundError`, or `LocationError` where the server does not say."""
         if url not in self.sizes:
             self._run(url, _reply(self, url, 0, 1))
         if url not in self.sizes:
-            raise LocationError(f"{url}: its size is unknown, so that it cannot be read in ranges; download it first")
+            raise LocationError(f"{url}: its size is unknown, so it cannot be read in ranges; download it first")
         return self.sizes[url]
 
     def read(self, url: str, begin: int, end: int) -> bytes:
@@ -86,7 +86,7 @@ async def _reply(connection: Connection, url: str, begin: int, end: int) -> byte
 
 
 def _leads_away(url: str, place: str, target: str) -> bool:
-    """Tell whether a redirect leads to a host that is neither the named nor the present one, or from HTTPS to HTTP."""
+    """Return whether a redirect leads to a host that is neither the named nor the present one, or from HTTPS to HTTP."""
     old, new = urlsplit(place), urlsplit(target)
     if new.scheme not in ("http", "https"):
         raise LocationError(f"{url}: redirects to {new.scheme or 'nothing'}, which is not followed")
@@ -94,7 +94,7 @@ def _leads_away(url: str, place: str, target: str) -> bool:
 
 
 async def _content(connection: Connection, url: str, begin: int, end: int, reply: Any) -> bytes:
-    """Return the bytes of a reply that is no redirect, having compared what it says of the file with the first reply."""
+    """Return the bytes of a reply that is not a redirect, having compared what it says about the file with the first reply."""
     if reply.status == _UNSATISFIABLE and begin == 0:  # a file of no bytes has no first one
         connection.sizes.setdefault(url, 0)
         return b""
@@ -108,12 +108,12 @@ async def _content(connection: Connection, url: str, begin: int, end: int, reply
     if size is not None and connection.sizes.setdefault(url, size) != size:
         raise SourceChangedError(f"{url}: its size changed from {connection.sizes[url]:,} to {size:,} bytes; inspect it again")
     if reply.status == _WHOLE and begin:
-        raise SourceChangedError(f"{url}: the server ignores ranges, so that the file cannot be read in parts; download it first")
+        raise SourceChangedError(f"{url}: the server ignores ranges, so the file cannot be read in parts; download it first")
     return await _bounded(reply, end - begin)
 
 
 def _told_size(reply: Any, begin: int) -> int | None:
-    """Return the size of the whole file as a reply tells it. Raises `SourceChangedError` for a range that was not asked for."""
+    """Return the size of the whole file as a reply lists it. Raises `SourceChangedError` for a range that was not asked for."""
     if reply.status == _WHOLE:
         length: int | None = reply.content_length
         return length

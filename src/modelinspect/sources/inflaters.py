@@ -1,4 +1,4 @@
-"""Decoders of compressed streams that give at most as many bytes as they are asked for: deflate, bzip2, LZMA.
+"""Decoders of compressed streams that give at most the requested number of bytes: deflate, bzip2, LZMA.
 
 zlib says how much of its input it used. The decoders of bzip2 and LZMA keep what they are given, so they are given little at a time:
 what a byte took to decode is then known to `_BITE` bytes.
@@ -27,7 +27,7 @@ FAILURES = (zlib.error, OSError, EOFError, ValueError, lzma.LZMAError)
 
 
 class Inflater(Protocol):
-    """A decoder in the manner of ``zlib.decompressobj``, whose class has no name of its own."""
+    """A decoder in the manner of ``zlib.decompressobj``, whose class has no separate name."""
 
     @property
     def eof(self) -> bool: ...
@@ -40,7 +40,7 @@ class Inflater(Protocol):
 
 
 class _Feeding:
-    """Feeds a decoder of the standard library that cannot be copied; a copy begins anew, so only decoders at the start are copied."""
+    """Feeds a decoder of the standard library that cannot be copied; a copy begins again, so only decoders at the start are copied."""
 
     def __init__(self) -> None:
         self.eof = False

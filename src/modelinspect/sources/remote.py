@@ -83,7 +83,7 @@ class RemoteFiles(FileSet):
 
     def neighbours(self) -> tuple[str, ...]:
         if self._neighbours is None and self._http is not None:
-            self._neighbours = ()  # HTTP has no listings: a page of links is no promise, and may be of any length
+            self._neighbours = ()  # HTTP has no listings: a page of links is not a promise, and may be of any length
         if self._neighbours is None:
             try:
                 listed: list[dict[str, Any]] = _reach(self.location, lambda: self._system.ls(self._folder, detail=True))

@@ -82,7 +82,7 @@ class Planning:
     downloads: bool = True
     prefixes: dict[int, int] = field(default_factory=dict)
     found: Callable[[Option], None] = lambda option: None
-    """Is told each option as soon as its size is known."""
+    """Receives each option as soon as its size is known."""
     deadline: float | None = None
     """When the plan should be done, on the monotonic clock; what is not computed by then is left out, and the plan says so."""
 
@@ -99,7 +99,7 @@ class Planning:
             yield block
 
     def in_time_progress(self) -> Progress:
-        """Return a meter that passes on what it is told while there is time. It raises `UnmeasurableError` when it is over."""
+        """Return a meter that passes on what it is given while there is time. It raises `UnmeasurableError` when it is over."""
 
         def meter(done: int, total: int) -> None:
             if self.is_late:

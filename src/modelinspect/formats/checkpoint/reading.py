@@ -48,7 +48,7 @@ def read_bundle(parsing: Parsing, index: str, shard_names: Iterable[str], name_p
     for name in names:
         match = SHARD.fullmatch(name)
         if match and match["prefix"] == bundle.prefix and name not in bundle.shards.values():
-            parsing.open(name).diagnose(f"this file is not among the {bundle.shard_count:,} shards that the index {index} tells of")
+            parsing.open(name).diagnose(f"this file is not among the {bundle.shard_count:,} shards that the index {index} describes")
     bundle.facts = _facts(parsing, bundle, placer.purposes, name_prefix, nodes)
     return bundle
 

@@ -52,5 +52,5 @@ def _name(graph: SubGraph, index: int) -> str:
     row = graph.tensors[index] if 0 <= index < len(graph.tensors) else None
     try:
         return "" if row is None else row.name
-    except FormatError:  # the walk has told
+    except FormatError:  # the walk has reported
         return ""

@@ -109,7 +109,7 @@ def _named_role(graph: SubGraph, index: int) -> Role | None:
         if any(part in row.name for part in _BATCHNORM):
             return Role.STATISTIC
         return Role.WEIGHT if TORCH in row.name else VARIABLE_ROLES.get(variable_of_node(row.name))
-    except FormatError:  # the walk has told
+    except FormatError:  # the walk has reported
         return None
 
 
