@@ -83,6 +83,11 @@ def inspect(
     ``measure=False`` reads no weights, and zeros are unknown. ``by`` rolls the bytes up by any keys ("layer",
     "category", …), ``top`` keeps that many of those rows. ``progress`` receives how many bytes of weights were read.
     ``pictures`` keeps what a page draws: the bytes as a tree, and every region as a ribbon.
+
+    >>> import modelinspect as mi
+    >>> report = mi.inspect("pruned.h5")
+    >>> report.artifact.size, report.categories.zero_weights
+    (25656, 8192)
     """
     from modelinspect.analyses.rollup import parse_keys
     from modelinspect.analyses.summary import summarize, zero_counts
@@ -111,7 +116,12 @@ def tensors(
     top: int | None = None,
     progress: Progress | None = None,
 ) -> TensorsReport:
-    """List the tensors of an artifact, the ``top`` largest or all of them. Raises `ModelInspectError`."""
+    """List the tensors of an artifact, the ``top`` largest or all of them. Raises `ModelInspectError`.
+
+    >>> import modelinspect as mi
+    >>> [(tensor.name, tensor.shape, tensor.zero_count) for tensor in mi.tensors("pruned.h5", top=1).tensors]
+    [('dense/kernel', (10, 128), 1024)]
+    """
     from modelinspect.analyses.summary import list_tensors
     from modelinspect.measure.facts import Aspect
 
@@ -135,6 +145,11 @@ def diff(
     """Say what differs between two artifacts, by category, layer and tensor. Raises `ModelInspectError`.
 
     With ``measure=False`` no weights are read, and whether elements differ stays unknown.
+
+    >>> import modelinspect as mi
+    >>> report = mi.diff("original.h5", "pruned.h5")
+    >>> report.delta, report.categories["zero-weights"]
+    (0, 8192)
     """
     from modelinspect.analyses.diff import diff as compare
 
@@ -157,6 +172,10 @@ def explain(
     Every byte of the difference goes to exactly one cause. ``compressors`` runs gzip over both for real, and computes what writes zeros
     in less; None does so where it answers something and takes two or three seconds at most. ``pictures`` keeps what a page draws:
     both artifacts as trees side by side.
+
+    >>> import modelinspect as mi
+    >>> mi.explain("original.h5", "pruned.h5").delta
+    0
     """
     from modelinspect.analyses.explain.compare import explain as find_causes
     from modelinspect.analyses.explain.compressed import squeeze
@@ -242,6 +261,11 @@ def shrink(
     ``unreachable`` (nodes of a GraphDef). ``loaders`` names the programs that must load the result (empty: those that load
     the input), and ``level`` says how hard to compress, from 0 to 9. ``precompress`` writes the files of a TensorFlow.js model
     also as ``.gz`` and ``.br`` beside themselves.
+
+    >>> import modelinspect as mi
+    >>> report = mi.shrink("pruned.h5")  # without an output, nothing is written
+    >>> report.before.size > 2 * report.after.size
+    True
     """
     from pathlib import Path
 

@@ -29,6 +29,11 @@ def check(
     """Check an artifact against a budget: a TOML file, or a table of the same keys. Raises `ModelInspectError`.
 
     Growth is measured against the lock beside the file; ``growth=False`` leaves it out, and so does a table.
+
+    >>> import modelinspect as mi
+    >>> report = mi.check("pruned.h5", {"size": "20 kB"})
+    >>> report.passed, report.checks[0].actual, report.checks[0].limit
+    (False, 25656, 20000)
     """
     from pathlib import Path
 
@@ -56,6 +61,12 @@ def check_models(
     """Check every model that a budget of several models names, or of these those in ``only``. Raises `UsageError`.
 
     The budget lists path patterns with limits. Growth is measured against one lock with an entry for each model.
+
+    >>> import modelinspect as mi, pathlib
+    >>> _ = pathlib.Path("budget.toml").write_text('models = [{ path = "*.h5", size = "30 kB" }]')
+    >>> report = mi.check_models("budget.toml")
+    >>> report.passed, len(report.reports)
+    (True, 2)
     """
     from pathlib import Path
 

@@ -33,6 +33,10 @@ def lint(
     ``select`` and ``ignore`` choose rules: ids, patterns, or the groups ``unsafe`` and ``wasteful``. An artifact that
     exceeds the limits is a finding, not an error. ``measure=False`` reads no weights, and rules that need them find nothing.
     Of a folder or an archive, every model is looked at.
+
+    >>> import modelinspect as mi
+    >>> [finding.rule for finding in mi.lint("pruned.h5").findings][:1]
+    ['dense-zeros']
     """
     from modelinspect.analyses.lint import lint_refused, lint_several
     from modelinspect.errors import LimitError, ModelInspectError, UnknownFormatError

@@ -29,6 +29,11 @@ def open(location: Location, *, strict: bool = False, limits: Limits | None = No
     """Parse an artifact: members, byte maps, tensors. No weights are read and nothing stays open.
 
     With ``strict``, trouble that would become a diagnostic is raised. Raises `ModelInspectError`.
+
+    >>> import modelinspect as mi
+    >>> artifact = mi.open("pruned.h5")
+    >>> artifact.format, artifact.size, len(artifact.tensors)
+    (<FormatName.KERAS_HDF5: 'keras-hdf5'>, 25656, 4)
     """
     with open_location(location, limits) as files:
         return parse_files(files, strict=strict, limits=limits)
