@@ -31,7 +31,7 @@ def test_each_limit_is_a_test_and_an_exceeded_one_a_failure() -> None:
     cases = {case.get("name"): case for case in suite}
     failure = cases["size"].find("failure")
     assert failure is not None
-    assert "25,646 over the limit of 10" in (failure.get("message") or "")
+    assert "25,646 bytes (25.0 KiB) over the limit of 10" in (failure.get("message") or "")
     assert [name for name, case in cases.items() if case.find("failure") is None] == ["category graph", "efficiency"]
 
 

@@ -103,10 +103,14 @@ def _member(files: FileSet, name: str) -> Iterator[bytes]:
         yield source.read_at(start, min(BLOCK, source.size - start))
 
 
+def _both(size: int) -> str:
+    """Return a size in bytes and, of large ones, also in the unit that suits it."""
+    return plural(size, "byte") if size < 1024 else f"{size:,} bytes ({short_size(size)})"
+
+
 def _at_most(check: str, subject: str, actual: int, limit: int, what: str) -> CheckEntry:
     over = actual - limit
-    room = f"{short_size(abs(over))} {'over' if over > 0 else 'below'} the limit of {limit:,}"
-    text = f"{over:,} bytes or {room}" if over > 0 else room
+    text = f"{_both(over)} over the limit of {limit:,}" if over > 0 else f"{_both(-over)} below the limit of {limit:,}"
     return CheckEntry(
         check=check, subject=subject, unit="bytes", actual=actual, limit=limit, ok=over <= 0, message=f"{what} {actual:,} bytes, {text}"
     )

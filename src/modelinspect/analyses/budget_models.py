@@ -17,7 +17,6 @@ from modelinspect.core.settings_file import decode, read_settings_text, read_tom
 from modelinspect.errors import UsageError
 from modelinspect.reports.wording import short_size
 
-LOCK_SCHEMA = "modelinspect.lock/2"
 _INDEX = ".index"
 _ROOM = 1.05
 _KEPT_DIGITS = 3
@@ -86,7 +85,7 @@ def read_models_lock(path: Path) -> dict[str, Lock]:
 def models_lock_text(models: Mapping[str, Lock]) -> str:
     """Return a lock of several models as it is written: sorted, the same for the same sizes."""
     sizes = {name: _Sizes(one.size, dict(one.categories), dict(sorted(one.compressed.items()))) for name, one in sorted(models.items())}
-    return msgspec.json.format(msgspec.json.encode(_ModelsLock(LOCK_SCHEMA, sizes)), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(_ModelsLock("modelinspect.lock/2", sizes)), indent=2).decode() + "\n"
 
 
 def budget_text(sizes: Iterable[tuple[str, int]]) -> str:
@@ -106,7 +105,7 @@ def relative(location: str | os.PathLike[str], folder: Path) -> str:
 
 
 def _rounded_up(size: int) -> int:
-    unit = 10 ** max(len(str(size)) - _KEPT_DIGITS, 0)
+    unit: int = 10 ** max(len(str(size)) - _KEPT_DIGITS, 0)
     return -(-size // unit) * unit
 
 

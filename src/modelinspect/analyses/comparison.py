@@ -60,15 +60,14 @@ def draw_comparison(before: Subject, after: Subject) -> Comparison:
     new = _side(after, layers[1], new_pairs, names)
     things = tuple(dict.fromkeys((*old.totals, *new.totals)))
     places = {thing: place for place, thing in enumerate(things)}
-    trees = [make_tree(side.sizes) for side in (old, new)]
-    keys = [
-        tuple(-1 if not path else places[side.things[path]] for path in paths) for side, (_, paths) in zip((old, new), trees, strict=True)
-    ]
+    (old_tree, old_paths), (new_tree, new_paths) = make_tree(old.sizes), make_tree(new.sizes)
     return Comparison(
         "Bytes before and after, by category, layer and tensor",
         (before.artifact.location, after.artifact.location),
-        *(tree for tree, _ in trees),
-        *keys,
+        old_tree,
+        new_tree,
+        tuple(places[old.things[path]] if path else -1 for path in old_paths),
+        tuple(places[new.things[path]] if path else -1 for path in new_paths),
         Counterparts(
             labels=tuple(thing.label for thing in things),
             kinds=tuple(thing.kind for thing in things),
@@ -93,8 +92,7 @@ def _side(side: Subject, layers: list[str | None], pairs: dict[TensorId, int], n
         category, tensor, structure = row.values or (None, None, None)
         if tensor is None:
             label = structure or _NO_NAME
-            path = (category or "", label)
-            counted.add(path, (_Thing("category", path[0]), _Thing("structure", label)), row.size)
+            counted.add((category or "", label), (_Thing("category", category or ""), _Thing("structure", label)), row.size)
     count = len(side.artifact.tensors)
     inside = ledger.tensors != NO_TENSOR
     codes = ledger.categories[inside].astype(np.int64) * max(count, 1) + ledger.tensors[inside]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextvars import ContextVar
 
 PROGRAM = "modelinspect"
@@ -12,5 +11,7 @@ ARGUMENTS: ContextVar[tuple[str, ...]] = ContextVar("arguments", default=())
 
 def command_line() -> str:
     """Return the command that runs, empty outside of one."""
+    import shlex  # only a page needs it, and every command imports this module
+
     arguments = ARGUMENTS.get()
     return shlex.join((PROGRAM, *arguments)) if arguments else ""
