@@ -41,6 +41,7 @@ class Code:
 
 
 _OPEN = re.compile(r"\{[{%#]")
+_RAW_BEGIN = re.compile(r"\{%[-+]?\s*raw\s*-?%\}")
 _RAW_END = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _DIGITS = r"(?:\d+_)*+\d++"
 _NUMBER = (
@@ -64,12 +65,13 @@ def pieces(text: str) -> Iterator[Code]:
             end = text.find("#}", found.end())
             place = len(text) if end < 0 else end + 2
             continue
-        code = _code(text, found.start(), is_block=found[0] == "{%")
-        place = code.end
-        if code.is_block and [token.text for token in code.tokens] == ["raw"]:
-            raw = _RAW_END.search(text, place)
+        opened = _RAW_BEGIN.match(text, found.start())
+        if opened is not None:
+            raw = _RAW_END.search(text, opened.end())
             place = len(text) if raw is None else raw.end()
             continue
+        code = _code(text, found.start(), is_block=found[0] == "{%")
+        place = code.end
         yield code
 
 
