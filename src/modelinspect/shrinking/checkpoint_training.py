@@ -7,13 +7,14 @@ from typing import Any
 
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.limits import MIB
+from modelinspect.core.names import OBJECT_GRAPH_KEY
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.encodings.sstable.checksum import masked_crc32c
 from modelinspect.shrinking.bundle import Bundle
 from modelinspect.shrinking.steps import NotShrinkableError
 
-_OBJECT_GRAPH = b"_CHECKPOINTABLE_OBJECT_GRAPH"
+_OBJECT_GRAPH = OBJECT_GRAPH_KEY.encode()
 _GRAPH_MOST = 256 * MIB
 
 

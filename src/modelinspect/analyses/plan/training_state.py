@@ -12,7 +12,7 @@ from typing import Any
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
 from modelinspect.core.artifact import Document, DocumentKind, FormatName
-from modelinspect.core.names import CONFIG_JSON, MODEL_WEIGHTS, OPTIMIZER_WEIGHTS, WEIGHTS_H5, WrapperClass, WrapperName
+from modelinspect.core.names import CONFIG_JSON, MODEL_WEIGHTS, OPTIMIZER_WEIGHTS, WEIGHTS_H5, WrapperName
 from modelinspect.core.tensors import DecompressStep, Role, Stream, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.formats.keras.config import read_json
@@ -22,6 +22,7 @@ from modelinspect.measure.rewrite import MOST_DEFLATED, ZIP_ERRORS, Rewriting, R
 from modelinspect.networks.writers import keras_module
 from modelinspect.remedies import Advice
 from modelinspect.remedies.choose import without_helpers, without_optimizer
+from modelinspect.shrinking.unwrapping import unwrapped
 
 _HELPERS = ("mask", "threshold", "pruning_step")
 _OF_TRAINING = ("optimizer", OPTIMIZER_WEIGHTS, "metrics", "_metrics")
@@ -109,7 +110,7 @@ def _without_optimizer(planning: Planning) -> Option:
 def _without_pruning(planning: Planning) -> Option:
     form = planning.subject.artifact.format
     rewriting = Rewriting(keep=_is_no_helper, rename=_unwrapped_path, attributes=_unwrapped_attributes)
-    rest = _rest(planning, rewriting, (Role.OPTIMIZER, Role.PRUNING), unwrapped)
+    rest = _rest(planning, rewriting, (Role.OPTIMIZER, Role.PRUNING), lambda config: unwrapped(config)[0])
     helpers = planning.subject.of_role(Role.PRUNING)
     held = sum(tensor.stored_size for tensor in helpers)
     notes = f"removes {len(helpers):,} masks, thresholds and steps ({held:,} bytes), and the optimizer state"
@@ -292,7 +293,7 @@ def _unwrapped_attributes(path: str, values: dict[str, Any]) -> dict[str, Any]:
     if isinstance(config, str | bytes):
         value = read_json(config)
         if isinstance(value, dict):
-            kept["model_config"] = json.dumps(unwrapped(value, legacy=True))
+            kept["model_config"] = json.dumps(unwrapped(value, legacy=True)[0])
     return kept
 
 
@@ -319,51 +320,5 @@ def _unwrapped_names(names: Any, kind: str, *, wrapped: bool) -> Any:
         return np.array(kept, dtype=object)
     return np.array([text.encode("utf-8", "surrogateescape") for text in kept], dtype="S")
 
-
-def unwrapped(value: Any, *, legacy: bool = False) -> Any:
-    """Return a configuration in which every wrapper of pruning is replaced by the layer that it wraps, under that layer's name.
-
-    A ``legacy`` configuration, of a model in HDF5, does not say where a layer's class is from or what it was built with.
-    """
-    names: dict[str, str] = {}
-    bare = _without_wrappers(value, names, legacy, 0)
-    return _renamed(bare, names, 0) if names else bare
-
-
-def _without_wrappers(value: Any, names: dict[str, str], legacy: bool, depth: int) -> Any:  # handed down
-    if depth > _NESTING:
-        return value
-    if isinstance(value, list):
-        return [_without_wrappers(item, names, legacy, depth + 1) for item in value]
-    if not isinstance(value, dict):
-        return value
-    name, config = value.get("class_name"), value.get("config")
-    if isinstance(name, str) and WrapperClass.PRUNE in name and isinstance(config, dict) and isinstance(config.get("layer"), dict):
-        inner = {key: item for key, item in config["layer"].items() if not (legacy and key in _NOT_LEGACY)}
-        fact = inner.get("config")
-        own = fact.get("name") if isinstance(fact, dict) else None
-        if isinstance(own, str):
-            names[str(config.get("name", value.get("name", "")))] = own
-            inner.update({"name": own} if "name" in value else {})
-        inner.update({key: value[key] for key in ("inbound_nodes",) if key in value})
-        return _without_wrappers(inner, names, legacy, depth + 1)
-    return {key: _without_wrappers(item, names, legacy, depth + 1) for key, item in value.items()}
-
-
-def _renamed(value: Any, names: Mapping[str, str], depth: int) -> Any:
-    """Return a configuration in which uses of layers have other names."""
-    if depth > _NESTING:
-        return value
-    if isinstance(value, list):
-        if len(value) >= 3 and isinstance(value[0], str) and isinstance(value[1], int):
-            value = [names.get(value[0], value[0]), *value[1:]]
-        return [_renamed(item, names, depth + 1) for item in value]
-    if isinstance(value, dict):
-        return {key: _renamed(item, names, depth + 1) for key, item in value.items()}
-    return value
-
-
-_NESTING = 50
-_NOT_LEGACY = ("module", "registered_name", "build_config")
 
 FAMILY = Family(("strip-optimizer", "strip-pruning"), _find, reads_weights=False, formats=frozenset(_LOADS))
