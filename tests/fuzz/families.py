@@ -11,13 +11,13 @@ from modelinspect.analyses.lint import lint_artifact, lint_refused
 from modelinspect.analyses.plan.base import Planning
 from modelinspect.analyses.plan.registry import find_options, option_names
 from modelinspect.analyses.summary import list_tensors, summarize, zero_counts
-from modelinspect.api import draw, hidden_bytes, measure_files, measure_fully
+from modelinspect.api.opening import draw, hidden_bytes, measure_files
 from modelinspect.core.artifact import Artifact
 from modelinspect.errors import LimitError
 from modelinspect.formats.listing import list_models
 from modelinspect.formats.registry import parse
 from modelinspect.measure.equal import digest_equals
-from modelinspect.measure.facts import Aspect
+from modelinspect.measure.facts import COMPARING, Aspect
 from modelinspect.networks.channels.removal import find_removal
 from modelinspect.networks.subject import Subject
 from modelinspect.renderers.registry import OutputFormat, render
@@ -111,7 +111,7 @@ def _parsed(files: FileSet) -> Artifact:
 
 
 def _subject(artifact: Artifact, files: FileSet) -> Subject:
-    measurements = measure_fully(artifact, files)
+    measurements = measure_files(artifact, files, aspects=COMPARING)
     removal = find_removal(artifact, files, measurements, None)
     hidden = hidden_bytes(artifact, files)
     return Subject(artifact, measurements, hidden=hidden, removal=removal, open_files=files, limits=files.limits)

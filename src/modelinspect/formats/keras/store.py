@@ -59,7 +59,8 @@ def store_paths(model: LayerConfig) -> dict[str, LayerConfig]:
         for key in ("layers", "cells"):
             listed = layer.settings.get(key)
             if isinstance(listed, list):
-                pending += _numbered(f"{prefix}{key}/", [item for item in layer.children if any(_is(value, item) for value in listed)])
+                ours = {id(value.get("config")) for value in listed if isinstance(value, dict)}
+                pending += _numbered(f"{prefix}{key}/", [item for item in layer.children if id(item.settings) in ours])
     return found
 
 
