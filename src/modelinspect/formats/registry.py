@@ -80,7 +80,7 @@ def _certain(parsing: Parsing) -> tuple[str, ...]:
 
 
 def begins_as_model(parsing: Parsing) -> bool:
-    """Return whether the first bytes of the one file are those of a single model, so that it is no archive."""
+    """Return whether the first bytes of the one file are those of a single model, so it is not an archive."""
     return parsing.primary is not None and not parsing.primary.endswith(".keras") and bool(_certain(parsing))
 
 
