@@ -60,7 +60,7 @@ def list_models(files: FileSet, limits: Limits | None = None) -> ModelList:
 
 
 def _find(files: FileSet, parsing: Parsing, limits: Limits | None) -> Candidates | None:
-    """Return the models of a folder or an archive, None for a file that is no archive."""
+    """Return the models of a folder or an archive, None for a file that is not an archive."""
     from modelinspect.formats.archives.format import FORMAT, archived_models
     from modelinspect.formats.candidates import find_models
 

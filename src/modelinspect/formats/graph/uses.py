@@ -119,7 +119,7 @@ class GraphUses:
                 found[constant] = Use(named, layer_of_node(constant))
         layers = {use.layer for use in found.values()}
         for constant in rest:
-            if constant not in found:  # a scope without weights is no layer: saving and restoring have scopes too
+            if constant not in found:  # a scope without weights is not a layer: saving and restoring have scopes too
                 layer = layer_of_node(constant)
                 found[constant] = Use(Role.CONSTANT, layer if layer in layers else None)
         return found
