@@ -89,6 +89,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
 
 def _positions(elements: int, zeros: int) -> int:
     """Return the bytes of information in which elements are zero, were each zero or not independently of the others."""
+    if not elements:
+        return 0
     share = zeros / elements
     if share in (0, 1):
         return 0
