@@ -111,7 +111,7 @@ def test_weights_without_a_configuration_are_guessed_and_say_so() -> None:
     (entry,) = report.options
     assert entry.error is not None
     assert abs(entry.size - 6_504) <= entry.error * 6_504
-    assert "guessed" in entry.notes
+    assert "assumed" in entry.notes
 
 
 def test_full_integer_models_have_no_float_forms() -> None:
