@@ -101,7 +101,8 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         yield Heading(self.artifact.location, self.artifact.size, (self.artifact.format,))
-        yield Lines(tuple(self._best()))
+        if best := tuple(self._best()):
+            yield Lines(best)
         if self.notes:
             yield Lines(self.notes)
         shown = self.options if top is None else self.options[:top]
@@ -179,8 +180,8 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
         """Say what is smallest of what loads as before: with everything in it, and without training state where that is less."""
         usable = [entry for entry in self.options if entry.group == Group.SAME_FILE and entry.basis == "measured"]
         plain = [entry for entry in usable if entry.option in _UNCHANGED]
-        if not plain:
-            yield "No measured option makes it smaller without changing it."
+        if not plain and len(self.options) != 1:  # a single option was asked for by name
+            yield "No option measured here makes it smaller without changing it."
         for kind, found in (("with nothing changed", plain), ("without training state", usable)):
             best = min(found, key=lambda entry: (entry.size, entry.option), default=None)
             if best is None or (found is usable and plain and best in plain):
