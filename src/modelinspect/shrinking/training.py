@@ -160,7 +160,7 @@ def _move(strip: Strip, before: Mapping[str, LayerConfig], after: Mapping[str, L
     inner = [path for path in after if path]
     places = {_chain(path, after): path for path in inner}
     if len(places) != len(inner):
-        raise NotShrinkableError("two layers have one name, so that their variables cannot be told apart")
+        raise NotShrinkableError("two layers have the same name, so their variables cannot be distinguished")
     for path, layer in before.items():
         if not path:
             continue

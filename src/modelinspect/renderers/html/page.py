@@ -18,7 +18,7 @@ from modelinspect.reports.base import Report
 from modelinspect.version import VERSION
 
 EVERYTHING = 1 << 31
-"""How many rows tables show where nobody says: all, as they can be sorted and filtered."""
+"""How many rows tables show by default: all, as they can be sorted and filtered."""
 
 _SCRIPTS = ("base.js", "tables.js", "ribbon.js", "paint.js", "svg.js", "treemap.js", "waterfall.js", "compare.js", "main.js")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -90,7 +90,7 @@ def _digest(script: str) -> str:
 
 @cache
 def _asset(name: str) -> str:
-    """Return a file of the page, its other than ASCII characters as escapes of its language."""
+    """Return a file of the page, with characters outside ASCII as escapes of its language."""
     escaped = {"js": "\\u{:04x}", "css": "\\{:x} "}.get(name.rpartition(".")[2], "&#{};")
     text = (files("modelinspect.renderers.html") / "assets" / name).read_text("utf-8")
     return _BEYOND_ASCII.sub(lambda match: escaped.format(ord(match[0])), text)
