@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -29,12 +30,13 @@ _FIRST_HEIGHT = 760
 """Pixels of a notebook's frame until its page reports how tall it is."""
 
 
-def page(report: Report, top: int | None = None, command: str = "") -> str:
+def page(report: Report, top: int | None = None, command: str = "", links: Mapping[str, str] | None = None) -> str:
     """Return the report as an HTML document, in ASCII: whatever encoding it is written in, the hash of its script holds.
 
-    ``command`` is the command line that made the report, for the footer.
+    ``command`` is the command line that made the report, for the footer. ``links`` are addresses by location: tables link the
+    locations that are in it, and no others.
     """
-    parts = _parts(report, top)
+    parts = _parts(report, top, links or {})
     script = _script()
     heading = next((part for part in parts if part["type"] == "heading"), None)
     return Template(_asset("page.html")).substitute(
@@ -70,8 +72,8 @@ def _ascii(text: str) -> str:
     return escape(text).encode("ascii", "xmlcharrefreplace").decode()
 
 
-def _parts(report: Report, top: int | None) -> list[Plain]:
-    parts = [drawn(block) for block in report.blocks(EVERYTHING if top is None else top)]
+def _parts(report: Report, top: int | None, links: Mapping[str, str]) -> list[Plain]:
+    parts = [drawn(block, links) for block in report.blocks(EVERYTHING if top is None else top)]
     types = [part["type"] for part in parts]
     place = next((types.index(one) + 1 for one in _AFTER if one in types), int(types[:1] == ["heading"]))
     parts[place:place] = [drawn(picture) for picture in report.pictures()]
