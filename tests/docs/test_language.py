@@ -50,6 +50,7 @@ PHRASES = (
     r"\b1 (?:tensor|file|kernel|layer) (?:take|have)\b",
     r"\bstands?\b(?! for| out\b| beside)",
     r"\bat best\b",
+    r"\b(?:weights|zeros|metadata|structure|text|function|listing|specification|archive|layer|it|them) alone\b",
     r"\b[Tt]old\b",
     r"\bto tell where\b",
     r"\bof no kind\b",
