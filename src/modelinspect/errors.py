@@ -126,7 +126,7 @@ class FormatError(ModelInspectError):
 
 
 class TruncatedError(FormatError):
-    """A member ends before what it declares: the rest is missing, and so is what would be said of it."""
+    """A member ends before what it declares: the rest is missing from the report."""
 
     kind = Code.TRUNCATED
 

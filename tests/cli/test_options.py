@@ -11,12 +11,14 @@ import pytest
 
 from modelinspect.cli.commands import COMMANDS, DEFAULT, module_name
 from modelinspect.remedies.table import Remedy
+from modelinspect.renderers.registry import OutputFormat
 from modelinspect.reports.schemas import schema
 from modelinspect.rules.registry import unsafe_rules, wasteful_rules
 from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path
 
 ORIGINAL = "mlp/original.h5"
+MODEL = "tflite/sparse.tflite"
 FIRST_BYTES = {
     "r.json": b'{\n  "schema": "modelinspect.inspect/1"',
     "r.csv": b"category,size,share",
@@ -87,6 +89,46 @@ def test_help_lists_the_forms_that_the_command_has(command: str, own: set[str], 
     wrong = run_cli(command, "x.h5", "--format", "yaml")
     assert wrong.code == 2
     assert not any(form in wrong.err for form in foreign)
+
+
+ARGUMENTS = {"diff": [MODEL], "explain": [MODEL], "shrink": ["--check"], "check": ["--budget", "BUDGET"], "scan": ["--jobs", "1"]}
+"""What commands with ``--format`` need beside a path; ``prune`` is left out, as it trains."""
+TAKING_FORMS = ("inspect", "tensors", "map", "diff", "explain", "lint", "plan", "shrink", "check", "scan")
+WITHOUT_FORMS = ("prune", "study", "demo")
+
+
+def listed_forms(command: str) -> set[str]:
+    words = run_cli(command, "--help", columns=200).text.split()
+    return set(words[words.index("--format") + 1].split("|")) if "--format" in words else set()
+
+
+@pytest.mark.parametrize("command", TAKING_FORMS)
+def test_help_lists_exactly_the_forms_that_the_command_writes(command: str, tmp_path: Path) -> None:
+    budget = tmp_path / "budget.toml"
+    budget.write_text('size = "1 MiB"\n')
+    arguments = [budget if one == "BUDGET" else fixture_path(one) if one == MODEL else one for one in ARGUMENTS.get(command, [])]
+    written = set()
+    for form in OutputFormat:
+        target = tmp_path / f"report.{form}"
+        done = run_cli(command, fixture_path(MODEL), *arguments, "--format", form, "--report" if command == "shrink" else "-o", target)
+        assert done.code in (0, 1, 2), done.err
+        if done.code != 2:
+            written.add(str(form))
+    assert written == listed_forms(command)
+
+
+def test_every_command_is_among_those_that_the_forms_are_compared_for() -> None:
+    assert {*TAKING_FORMS, *WITHOUT_FORMS} == set(COMMANDS)
+    assert not listed_forms("study") | listed_forms("demo")
+    assert listed_forms("prune") == listed_forms("scan") - {"parquet"}
+
+
+def test_prune_refuses_a_binary_form_as_its_report_goes_to_standard_output(tmp_path: Path) -> None:
+    result = run_cli("prune", "missing.keras", "-o", tmp_path / "out", "--format", "parquet")
+    assert (result.code, result.err) == (
+        2,
+        "modelinspect: this command has no form parquet; choose one of terminal, json, markdown, csv, csv-raw, html\n",
+    )
 
 
 @pytest.mark.parametrize(

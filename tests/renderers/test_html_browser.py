@@ -120,6 +120,29 @@ def test_a_table_filters_and_sorts_and_says_so(window: Browser, pages: Path) -> 
     assert window.run(f"return {button}.parentElement.getAttribute('aria-sort')") == "descending"
 
 
+def test_a_scan_leads_to_the_page_of_each_model(window: Browser, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    for name in ("plain.h5", "<img src=x>`%23?'javascript:.h5"):
+        (models / name).write_bytes(fixture_path("mlp/stripped.h5").read_bytes())
+    (models / "broken.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(3))
+    out = tmp_path / "scan.html"
+    assert run_cli("scan", models, "--jobs", "1", "-o", out, "--pages", tmp_path / "pages #1%").code == 0
+    for number in range(2):
+        window.size(400, 900)
+        window.open(out)
+        shown = rows(window, "section.table")
+        assert [Path(name).name for name in shown] == sorted(path.name for path in models.iterdir() if path.name != "broken.h5")
+        assert "broken.h5" in window.run("return document.querySelector('section.notes').textContent")
+        assert window.run("return document.documentElement.scrollWidth <= innerWidth")
+        assert window.run("return document.querySelectorAll('main a').length") == 2
+        assert window.run("return document.querySelectorAll('td.share').length") >= 2
+        window.run("document.querySelectorAll('main a')[arguments[0]].click()", number)
+        window.until("document.documentElement.dataset.ready && document.querySelector('.treemap, svg.chart')")
+        assert window.run("return document.querySelector('h1').textContent") == shown[number]
+        assert window.console() == []
+
+
 def test_the_treemap_zooms_by_click_by_choice_and_by_keys(window: Browser, pages: Path) -> None:
     window.open(pages / "inspect.html")
     window.run("document.querySelector('section.tree').scrollIntoView()")

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from modelinspect.errors import UsageError
-from modelinspect.renderers.registry import OutputFormat
+from modelinspect.renderers.registry import BINARY, OutputFormat
 
 REPORT_FORMS = (
     OutputFormat.TERMINAL,
@@ -21,6 +21,9 @@ REPORT_FORMS = (
     OutputFormat.HTML,
 )
 """The forms of every report."""
+
+TEXT_FORMS = tuple(form for form in REPORT_FORMS if form not in BINARY)
+"""The forms of a command whose report always goes to standard output."""
 
 TENSOR_FORMS = (*REPORT_FORMS, OutputFormat.MODEL_EXPLORER, OutputFormat.NETRON)
 """The forms of a report that lists the tensors of a graph."""
@@ -77,14 +80,16 @@ def form_parser(forms: Iterable[StrEnum]) -> Callable[[str], OutputFormat]:
 def choose_form(forms: Iterable[StrEnum], format: StrEnum | None, as_json: bool, output: Path | None) -> OutputFormat:
     """Return the form to write: ``--format``, ``--json``, the one of the output's suffix, or terminal text.
 
-    Raises `UsageError` where the options contradict each other, or where the suffix stands for a form that is not one
-    of the command's ``forms``.
+    Raises `UsageError` where the options contradict each other, or where the suffix stands for a form, or the option
+    names a binary one, that is not one of the command's ``forms``.
     """
     if as_json and format not in (None, OutputFormat.JSON):
         raise UsageError(f"--json and --format {format} contradict each other")
     if as_json:
         return OutputFormat.JSON
     if format is not None:
+        if format in BINARY and format not in tuple(forms):
+            raise UsageError(f"this command has no form {format}; choose one of {', '.join(forms)}")
         return OutputFormat(format)
     form = _SUFFIXES.get(output.suffix.lower()) if output is not None else None
     if form is None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modelinspect.cli.forms import MAP_FORMS, REPORT_FORMS, TENSOR_FORMS, form_parser
+from modelinspect.cli.forms import MAP_FORMS, REPORT_FORMS, TENSOR_FORMS, TEXT_FORMS, form_parser
 from modelinspect.cli.output import Color
 from modelinspect.core.limits import Limits, parse_limits
 from modelinspect.renderers.registry import OutputFormat
@@ -27,6 +27,10 @@ FORMAT_HELP = "The form of the report; by default from the suffix of the output 
 FormatOption = Annotated[
     OutputFormat | None,
     typer.Option("--format", "-f", metavar="|".join(REPORT_FORMS), parser=form_parser(REPORT_FORMS), help=FORMAT_HELP),
+]
+TextFormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option("--format", "-f", metavar="|".join(TEXT_FORMS), parser=form_parser(TEXT_FORMS), help="The form of the report."),
 ]
 MapFormatOption = Annotated[
     OutputFormat | None,

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,14 +63,14 @@ class Destination:
         if self.output.is_file() and not self.force:
             raise UsageError(f"{self.output}: exists; --force replaces it")
 
-    def write(self, report: Report, top: int | None = None) -> None:
-        """Write the report. Raises `OutputError`."""
+    def write(self, report: Report, top: int | None = None, links: Mapping[str, str] | None = None) -> None:
+        """Write the report; ``links`` are addresses of pages by the location of a model. Raises `OutputError`."""
         if self.output is None:
             with _writing("standard output"):
-                render(report, self.format, _tolerant(sys.stdout), _look(sys.stdout, top, self.color))
+                render(report, self.format, _tolerant(sys.stdout), _look(sys.stdout, top, self.color, links or {}))
                 sys.stdout.flush()
             return
-        look = Look(width=_columns(), color=self.color is Color.ALWAYS, top=top, command=command_line())
+        look = Look(width=_columns(), color=self.color is Color.ALWAYS, top=top, command=command_line(), links=links or {})
         if self.format in BINARY:
             with _writing(str(self.output)), _replacing(self.output, "wb") as out:
                 render_bytes(report, self.format, out, look)
@@ -129,9 +129,10 @@ def _replacing(path: Path, mode: str, encoding: str | None = None) -> Iterator[I
         raise
 
 
-def _look(stream: TextIO, top: int | None, color: Color) -> Look:
+def _look(stream: TextIO, top: int | None, color: Color, links: Mapping[str, str]) -> Look:
     encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
-    return Look(width=_columns(), color=_is_colored(stream, color), unicode=encoding.startswith("utf"), top=top, command=command_line())
+    unicode = encoding.startswith("utf")
+    return Look(width=_columns(), color=_is_colored(stream, color), unicode=unicode, top=top, command=command_line(), links=links)
 
 
 def _is_colored(stream: TextIO, color: Color) -> bool:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelinspect.cli.forms import REPORT_FORMS, choose_form
-from modelinspect.cli.options import ColorOption, FormatOption, JsonOption, QuietOption, TopOption
+from modelinspect.cli.forms import TEXT_FORMS, choose_form
+from modelinspect.cli.options import ColorOption, JsonOption, QuietOption, TextFormatOption, TopOption
 from modelinspect.cli.output import Color, Destination
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def command(
     allow_code: AllowCode = False,
     code: Code = None,
     force: Force = False,
-    format: FormatOption = None,
+    format: TextFormatOption = None,
     as_json: JsonOption = False,
     color: ColorOption = Color.AUTO,
     quiet: QuietOption = False,
@@ -141,7 +141,7 @@ def command(
         code=_text(code),
         engine=engine,
     )
-    _prune(job, output, force, Destination(choose_form(REPORT_FORMS, format, as_json, None), color=color, quiet=quiet), top)
+    _prune(job, output, force, Destination(choose_form(TEXT_FORMS, format, as_json, None), color=color, quiet=quiet), top)
 
 
 def _prune(job: Job, target: Path, force: bool, destination: Destination, top: int | None) -> None:

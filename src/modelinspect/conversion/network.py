@@ -62,7 +62,7 @@ class Value:
     """What an operator takes or makes: its whole shape (-1: the batch), its type, its location.
 
     ``is_variable`` means that it keeps what an operator writes into it, and starts with zeros; ``origin`` which function it was in that
-    became part of the network, should it be one of several.
+    became part of the network, if it is one of several.
     """
 
     shape: tuple[int, ...]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 NARROWEST = 40
 USUAL = 80
@@ -12,7 +13,8 @@ USUAL = 80
 class Look:
     """What the place where a report is drawn can show. ``top`` is how many rows long tables show, None as many as is usual.
 
-    ``command`` is the command line that made the report, empty where Python did.
+    ``command`` is the command line that made the report, empty where Python did. ``links`` are addresses of pages by the
+    location of the model that each shows: a page links the locations of its tables.
     """
 
     width: int = USUAL
@@ -20,3 +22,4 @@ class Look:
     unicode: bool = True
     top: int | None = None
     command: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)

@@ -33,7 +33,7 @@ class Column:
     ``key`` names it for machines, ``title`` for people. ``rank`` 0 always shows; on a narrow screen the highest rank
     goes first. ``machine_only`` columns are for machines, ``quiet`` ones hide where they say the same in every row or
     nothing but zeros. ``widest`` is the widest value, known
-    beforehand where the rows are too many to look at twice.
+    beforehand where the rows are too many to look at twice. ``bar``: a page draws each number also as a bar.
     """
 
     key: str
@@ -43,6 +43,7 @@ class Column:
     machine_only: bool = False
     quiet: bool = False
     widest: Cell = None
+    bar: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
         columns = (
             Column("location", "artifact"),
             Column("format", "format", rank=1),
-            Column("size", "bytes", Unit.BYTES),
+            Column("size", "bytes", Unit.BYTES, bar=True),
             Column("sparsity", "zero", Unit.SHARE, rank=2),
             Column("optimizer-state", "optimizer", Unit.BYTES, rank=3, quiet=True),
             Column("findings", "findings", Unit.COUNT, rank=2, quiet=True),

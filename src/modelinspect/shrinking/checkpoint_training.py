@@ -1,4 +1,4 @@
-"""Drop the optimizer's state of a checkpoint: its entries, and what the object graph says of them."""
+"""Drop the optimizer's state of a checkpoint: its entries, and their nodes in the object graph."""
 
 from __future__ import annotations
 

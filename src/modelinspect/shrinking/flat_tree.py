@@ -1,6 +1,6 @@
 """Read a flatbuffer into a tree of tables, and write such a tree again without gaps or repetitions.
 
-Specification: flatbuffers.dev, "FlatBuffer Internals". A reader follows offsets, so that equal parts may be stored once.
+Specification: flatbuffers.dev, "FlatBuffer Internals". A reader follows offsets, so equal parts may be stored once.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class TreeReader:
 def share(root: Record, apart: frozenset[str]) -> Record:
     """Return the tree with equal strings, vectors and tables as one node each; tables and fields named in ``apart`` are not shared.
 
-    Only values of the same field are shared, so that all bytes mean one thing.
+    Only values of the same field are shared, so each byte has one meaning.
     """
     known: dict[Any, Node] = {}
     keys: dict[int, Any] = {}

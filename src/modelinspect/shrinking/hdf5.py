@@ -39,7 +39,7 @@ def shrink_hdf5(job: Job) -> Witness:
 
 
 def write(source: Source, target: Path, how: Rewrite, tick: Callable[[int], None]) -> Tally:
-    """Write a file again. Where objects go or move, it is first written without them, so that the same result gives the same bytes."""
+    """Write a file again. Where objects are removed or moved, it is first written without them: the same result then has the same bytes."""
     if how.attributes is None:
         return rewrite_hdf5(source, target, how, tick)
     part = target.with_name(f"{target.name}.part")
@@ -79,7 +79,7 @@ def _strip(job: Job, source: Source) -> Strip:
         case FormatName.WEIGHTS_HDF5:
             return strip_store(source, None)
         case _:
-            raise NotShrinkableError(f"{source.name}: is not a Keras file, so that nothing is known to be of training only")
+            raise NotShrinkableError(f"{source.name}: is not a Keras file, so which parts are only for training is unknown")
 
 
 def record(work: Work, saved: int, tally: Tally) -> None:

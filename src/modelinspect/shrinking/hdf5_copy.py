@@ -1,7 +1,7 @@
 """Write an HDF5 file again: newest layout, no free space, elements deflated where that gains.
 
-Objects, attributes, types and elements stay bit-equal. Files are written through a Python file, so that the library allocates no
-blocks ahead, and without times, so that the same input gives the same bytes.
+Objects, attributes, types and elements stay bit-equal. Files are written through a Python file, because the library then allocates
+no blocks ahead, and without times, because the same input then gives the same bytes.
 """
 
 from __future__ import annotations

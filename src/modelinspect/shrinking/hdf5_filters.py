@@ -47,7 +47,7 @@ def choose(sample: bytes, size: int, shape: tuple[int, ...], item_size: int, lev
     """Return the filters that make a dataset of ``size`` bytes smaller, None where none does.
 
     ``sample`` are all its bytes or some of them (`sample_spans`); the choice is made on them. A ``hosted`` file is deflated
-    as a whole afterwards, so that only what shuffle adds counts.
+    as a whole afterwards, so only the gain of shuffle counts.
     """
     if level == 0 or size < _LEAST or not shape:
         return None

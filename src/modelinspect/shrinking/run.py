@@ -254,7 +254,7 @@ def _outputs(files: FileSet, output: Path) -> list[Path]:
 
 
 def _beside(source: Path, files: FileSet, place: Place) -> Path:
-    """Return the path next to which files are staged, so that the last step is a rename."""
+    """Return the path next to which files are staged: the last step is then a rename."""
     if place.output is not None:
         return place.output.resolve() if place.output.is_file() else place.output.absolute()
     if place.in_place:

@@ -75,11 +75,11 @@ def _check(model: Record, source: Source) -> None:
     if any(_reads_sparse_integers(model, graph) for graph in graphs):
         raise NotShrinkableError(
             f"{source.name}: has operators that compute with sparse int8 weights; the interpreter's kernels for them read beyond the end "
-            "of a buffer, so that its outputs can depend on what is stored next to it"
+            "of a buffer, so its outputs can depend on what is stored next to it"
         )
     large = any(operator.number("large_custom_options_offset") for graph in graphs for operator in graph.records("operators"))
     if outside or large:
-        raise NotShrinkableError(f"{source.name}: keeps buffers behind the flatbuffer, by offsets in the file")
+        raise NotShrinkableError(f"{source.name}: keeps buffers after the flatbuffer, by offsets in the file")
     if model.records("external_buffers") or any(
         tensor.number("external_buffer") for graph in graphs for tensor in graph.records("tensors")
     ):
@@ -99,24 +99,24 @@ def _reads_sparse_integers(model: Record, graph: Record) -> bool:
 
 
 def _archive_start(source: Source, end: int) -> int | None:
-    """Return where an archive of files begins behind the model, None where there is none. Raises `NotShrinkableError` for other bytes."""
+    """Return where an archive of files begins after the model, None where there is none. Raises `NotShrinkableError` for other bytes."""
     start: int | None = None
     if find_end_record(source) is not None:
         try:
             with zipfile.ZipFile(as_file(source)) as archive:
                 start = min((info.header_offset for info in archive.infolist()), default=None)
         except ZIP_ERRORS as error:
-            raise NotShrinkableError(f"{source.name}: zipfile does not read the archive behind the model: {error}") from error
+            raise NotShrinkableError(f"{source.name}: zipfile does not read the archive after the model: {error}") from error
     stop = source.size if start is None else start
     if stop < end:
         raise NotShrinkableError(f"{source.name}: the archive overlaps the model")
     if any(any(block) for block in _runs(source, end, stop - end)):
-        raise NotShrinkableError(f"{source.name}: {stop - end:,} bytes behind the model are not part of it")
+        raise NotShrinkableError(f"{source.name}: {stop - end:,} bytes after the model are not part of it")
     return start
 
 
 def _append(source: Source, target: Path) -> None:
-    """Write the files of the archive behind the new model, as they were compressed."""
+    """Write the files of the archive after the new model, compressed as before."""
     with zipfile.ZipFile(as_file(source)) as old, zipfile.ZipFile(target, "a") as new:
         for info in old.infolist():
             made = zipfile.ZipInfo(info.filename, info.date_time)
@@ -125,7 +125,7 @@ def _append(source: Source, target: Path) -> None:
 
 
 def _has_unknown_numbers(model: Record) -> bool:
-    """Return whether something may name tensors or buffers by numbers that are not known here, so that these must stay."""
+    """Return whether something may name tensors or buffers by numbers that are not known here: these must stay."""
     if any(entry.text("name") not in _KNOWN_METADATA for entry in model.records("metadata")):
         return True
     if any(code.text("custom_code") == DECODE for code in model.records("operator_codes")):

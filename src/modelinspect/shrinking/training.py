@@ -108,7 +108,7 @@ def strip_store(source: Source, config: object | None) -> Strip:
     strip = Strip()
     try:
         with h5py.File(FileLike(source), "r") as file:
-            # A compiled model of tf_keras that loads weights alone asks for its metrics' variables, a few bytes each.
+            # A compiled model of tf_keras that loads only weights asks for its metrics' variables, a few bytes each.
             kept = _METRICS if config is None else frozenset()
             strip.gone |= {f"/{name}" for name in file if name in _OF_TRAINING - kept}
             paths: list[str] = []
@@ -160,7 +160,7 @@ def _move(strip: Strip, before: Mapping[str, LayerConfig], after: Mapping[str, L
     inner = [path for path in after if path]
     places = {_chain(path, after): path for path in inner}
     if len(places) != len(inner):
-        raise NotShrinkableError("two layers have one name, so that their variables cannot be told apart")
+        raise NotShrinkableError("two layers have the same name, so their variables cannot be distinguished")
     for path, layer in before.items():
         if not path:
             continue

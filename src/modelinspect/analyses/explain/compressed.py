@@ -27,7 +27,7 @@ from modelinspect.rules.wasteful.dense_zeros import DenseKernels, are_zeros_repo
 
 @dataclass(frozen=True, slots=True)
 class Squeezed:
-    """What was found out by compressing; ``note`` says why nothing was where it would have answered something."""
+    """What compressing showed; ``note`` says why nothing was where it would have answered something."""
 
     compressed: Compressed | None = None
     options: tuple[OptionEntry, ...] = ()

@@ -18,7 +18,7 @@ from modelinspect.sources.decompressed import Codec
 Reader = Callable[[str], Iterator[bytes]]
 _NOTHING: Mapping[str, int] = {}
 PREDICTED = "the gzipped size is predicted, within 3 %"
-"""What is said of a form that was put together to be compressed, and not by the tool that makes it."""
+"""What is reported about a form that was put together to be compressed, and not by the tool that makes it."""
 
 
 def is_gzipped(planning: Planning) -> bool:

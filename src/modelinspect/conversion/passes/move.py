@@ -221,7 +221,7 @@ class Moves:
         return True
 
     def reshape_instead(self, op: Op) -> bool:
-        """Reshape where an exchange of axes moves none but those of one."""
+        """Reshape where an exchange of axes only moves those of size one."""
         order, given = (_order(op), op.inputs[0]) if op.code == TRANSPOSE else (None, None)
         if order is None or given is None or op.inputs[1] is None or min(given.shape) <= 0:
             return False

@@ -1,6 +1,6 @@
 """As much of a source as was asked for, at the offsets where it is.
 
-The structures of a flatbuffer are between the data that it carries, and its offsets jump to and fro. A sheet is as long as the
+The structures of a flatbuffer are between the data that it carries, and its offsets jump back and forth. A sheet is as long as the
 source, and only the pages that structures need are read; the system gives memory to no others.
 """
 

@@ -119,7 +119,7 @@ def uses(nodes: tuple[Node, ...]) -> dict[str, Use]:
 
 
 class _Graph:
-    """An object graph with what is found out of it once."""
+    """An object graph with what is computed from it once."""
 
     def __init__(self, nodes: tuple[Node, ...]) -> None:
         self.nodes = nodes

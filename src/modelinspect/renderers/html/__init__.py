@@ -11,4 +11,4 @@ from modelinspect.reports.base import Report
 
 def render(report: Report, out: TextIO, look: Look) -> None:
     """Write the report as a page."""
-    out.write(page(report, look.top, look.command))
+    out.write(page(report, look.top, look.command, look.links))

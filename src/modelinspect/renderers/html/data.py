@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, assert_never
 
@@ -11,18 +12,21 @@ from modelinspect.renderers.hexdump import dump_lines
 from modelinspect.renderers.html.packing import number, packed, packed_json
 from modelinspect.renderers.layout import keep_numbers, worthwhile
 from modelinspect.renderers.numbers import size_text
-from modelinspect.reports.blocks import Bars, Block, Cell, Commands, Dump, Heading, Lines, Notes, Steps, Table
+from modelinspect.reports.blocks import Bars, Block, Cell, Column, Commands, Dump, Heading, Lines, Notes, Steps, Table
 from modelinspect.reports.pictures import Comparison, Picture, Ribbon, Tree
 
 Plain = dict[str, Any]
 
 _DUMP_WIDTH = 118
+_NO_LINKS: Mapping[str, str] = {}
+_LINKED = "location"
+"""The key of the column whose cells are locations of models."""
 _LONG_TABLE = 200
 """Rows from which on a table is packed."""
 
 
-def drawn(block: Block | Picture) -> Plain:
-    """Return a block or picture as the page's script draws it."""
+def drawn(block: Block | Picture, links: Mapping[str, str] = _NO_LINKS) -> Plain:
+    """Return a block or picture as the page's script draws it; ``links`` are addresses of pages by location."""
     match block:
         case Heading():
             return _heading(block)
@@ -31,7 +35,7 @@ def drawn(block: Block | Picture) -> Plain:
         case Steps():
             return _steps(block)
         case Table():
-            return _table(block)
+            return _table(block, links)
         case Notes():
             return _notes(block)
         case Lines():
@@ -67,16 +71,24 @@ def _steps(steps: Steps) -> Plain:
     return {"type": "steps", "title": plain(steps.title), "start": number(steps.start), "end": number(steps.end), "rows": rows}
 
 
-def _table(table: Table) -> Plain:
+def _table(table: Table, links: Mapping[str, str]) -> Plain:
     rows = list(table.rows)
     kept = worthwhile([replace(column, machine_only=False) for column in table.columns], rows)
-    columns = [[plain(table.columns[index].title), str(table.columns[index].unit)] for index in kept]
+    columns = [_column(table.columns[index]) for index in kept]
     cells = [[_cell(row[index]) for row in rows] for index in kept]
     made: Plain = {"type": "table", "title": plain(table.title), "columns": columns, "count": len(rows)}
     made |= {"packed": packed_json(cells)} if len(rows) > _LONG_TABLE else {"cells": cells}
     if table.rest is not None:
         made["rest"] = [_cell(table.rest[index]) for index in kept]
+    for place, index in enumerate(kept):
+        if table.columns[index].key == _LINKED and links:
+            made["links"] = {"column": place, "rows": [links.get(str(row[index])) for row in rows]}
     return made
+
+
+def _column(column: Column) -> list[str]:
+    """Return the title and unit of a column, and ``bar`` for one whose numbers have bars."""
+    return [plain(column.title), str(column.unit), *(["bar"] if column.bar else [])]
 
 
 def _cell(cell: Cell) -> Cell:

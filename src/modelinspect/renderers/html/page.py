@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -18,7 +19,7 @@ from modelinspect.reports.base import Report
 from modelinspect.version import VERSION
 
 EVERYTHING = 1 << 31
-"""How many rows tables show where nobody says: all, as they can be sorted and filtered."""
+"""How many rows tables show by default: all, as they can be sorted and filtered."""
 
 _SCRIPTS = ("base.js", "tables.js", "ribbon.js", "paint.js", "svg.js", "treemap.js", "waterfall.js", "compare.js", "main.js")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -29,12 +30,13 @@ _FIRST_HEIGHT = 760
 """Pixels of a notebook's frame until its page reports how tall it is."""
 
 
-def page(report: Report, top: int | None = None, command: str = "") -> str:
+def page(report: Report, top: int | None = None, command: str = "", links: Mapping[str, str] | None = None) -> str:
     """Return the report as an HTML document, in ASCII: whatever encoding it is written in, the hash of its script holds.
 
-    ``command`` is the command line that made the report, for the footer.
+    ``command`` is the command line that made the report, for the footer. ``links`` are addresses by location: tables link the
+    locations that are in it, and no others.
     """
-    parts = _parts(report, top)
+    parts = _parts(report, top, links or {})
     script = _script()
     heading = next((part for part in parts if part["type"] == "heading"), None)
     return Template(_asset("page.html")).substitute(
@@ -70,8 +72,8 @@ def _ascii(text: str) -> str:
     return escape(text).encode("ascii", "xmlcharrefreplace").decode()
 
 
-def _parts(report: Report, top: int | None) -> list[Plain]:
-    parts = [drawn(block) for block in report.blocks(EVERYTHING if top is None else top)]
+def _parts(report: Report, top: int | None, links: Mapping[str, str]) -> list[Plain]:
+    parts = [drawn(block, links) for block in report.blocks(EVERYTHING if top is None else top)]
     types = [part["type"] for part in parts]
     place = next((types.index(one) + 1 for one in _AFTER if one in types), int(types[:1] == ["heading"]))
     parts[place:place] = [drawn(picture) for picture in report.pictures()]
@@ -90,7 +92,7 @@ def _digest(script: str) -> str:
 
 @cache
 def _asset(name: str) -> str:
-    """Return a file of the page, its other than ASCII characters as escapes of its language."""
+    """Return a file of the page, with characters outside ASCII as escapes of its language."""
     escaped = {"js": "\\u{:04x}", "css": "\\{:x} "}.get(name.rpartition(".")[2], "&#{};")
     text = (files("modelinspect.renderers.html") / "assets" / name).read_text("utf-8")
     return _BEYOND_ASCII.sub(lambda match: escaped.format(ord(match[0])), text)

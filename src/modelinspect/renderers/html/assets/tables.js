@@ -20,6 +20,10 @@ function asNumber(cell) {
   return typeof cell === "number" ? cell : Number(String(cell).replaceAll(",", ""));
 }
 
+function largest(cells) {
+  return cells.reduce((most, cell) => Math.max(most, asNumber(cell)), 0);
+}
+
 function cellText(cell, unit) {
   if (cell == null) return "";
   if (typeof cell === "string") return cell;
@@ -28,9 +32,10 @@ function cellText(cell, unit) {
 }
 
 class DataTable {
-  constructor(title, columns, cells, rest) {
+  constructor(title, columns, cells, rest, links) {
     this.title = title;
-    this.columns = columns.map(([name, unit], index) => ({ name, unit, numeric: isNumeric(unit, cells[index]) }));
+    this.columns = columns.map(([name, unit, bar], index) => ({ name, unit, numeric: isNumeric(unit, cells[index]), most: bar ? largest(cells[index]) : 0 }));
+    this.links = links || { column: -1, rows: [] };
     this.cells = cells;
     this.count = cells.length ? cells[0].length : 0;
     this.rest = rest;
@@ -115,7 +120,12 @@ class DataTable {
     const cells = texts.map((text, index) => {
       const column = this.columns[index];
       const kind = column.numeric ? "number" : text.length > SHORT_TEXT ? "long" : "short";
-      const cell = el(index ? "td" : "th", { scope: index ? null : "row", class: kind }, text);
+      const link = row !== undefined && index === this.links.column ? this.links.rows[row] : null;
+      const cell = el(index ? "td" : "th", { scope: index ? null : "row", class: kind }, link ? el("a", { href: link }, text) : text);
+      if (column.most && row !== undefined) {
+        cell.classList.add("share");
+        cell.style.setProperty("--share", `${(100 * asNumber(this.cells[index][row] ?? 0)) / column.most}%`);
+      }
       if (column.unit === "share" && row !== undefined && typeof this.cells[index][row] === "number") {
         cell.classList.add("share");
         cell.style.setProperty("--share", `${Math.min(100 * this.cells[index][row], 100)}%`);
@@ -128,7 +138,7 @@ class DataTable {
 
 async function drawTable(part, place) {
   const cells = part.cells || (await unpackJson(part.packed));
-  const table = new DataTable(part.title, part.columns, cells, part.rest);
+  const table = new DataTable(part.title, part.columns, cells, part.rest, part.links);
   place.append(table.node);
   if (table.count <= 5) return;
   searched.push((needle) => {
