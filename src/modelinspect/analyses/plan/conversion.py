@@ -203,8 +203,8 @@ def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
 def _the_model(artifact: Artifact) -> str:
     """Return the comment that says which model code needs that the artifact does not hold."""
     if artifact.format is FormatName.TFLITE:
-        return "# model: the Keras model that this file was converted from; a .tflite file cannot be converted again"
-    return "# model: the Keras model that these weights belong to, with the weights loaded"
+        return "# model: the Keras model that this .tflite file was converted from"
+    return "# model: the Keras model of these weights, with the weights loaded"
 
 
 def _is_wrapped(planning: Planning) -> bool:
