@@ -67,7 +67,7 @@ def test_the_base_install_asks_for_no_tensorflow(metadata: Message) -> None:
     names = {re.split(r"[\s<>=!~;\[]", line)[0].lower() for line in base}
     assert names == {"cramjam", "flatbuffers", "google-crc32c", "h5py", "msgspec", "numpy", "protobuf", "rich", "typer"}
     extras = set(metadata.get_all("Provides-Extra", []))
-    assert {"prune", "parquet", "remote", "html"} <= extras
+    assert {"prune", "parquet", "remote"} <= extras
 
 
 def test_every_base_dependency_is_imported_somewhere() -> None:

@@ -61,7 +61,7 @@ def test_a_bound_that_a_compressor_goes_below_is_no_bound(tmp_path: Path) -> Non
         file["kernel"] = np.tile(np.linspace(0, 1, 5_000, dtype="<f4"), 4).reshape(100, 200)
     report = mi.plan(tmp_path / "ramp.h5")
     assert "entropy-bound" not in {option.option for option in report.options}
-    assert any(note.startswith("entropy-bound: left out") for note in report.left_out)
+    assert any(note.startswith("entropy-bound: ") for note in report.left_out)
 
 
 def test_of_integers_the_bound_of_a_plan_is_below_what_compressors_reach() -> None:

@@ -23,7 +23,7 @@ def test_without_tensorflow_one_line_says_what_to_install(command: str, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("none.toml",), 2, "none.toml: no such file"),
+        (("none.toml",), 2, "none.toml: cannot be read"),
         (("bad.toml",), 2, "no architecture is named 'mpl'"),
         (("torn.toml",), 2, "torn.toml"),
         (("--releases", "newest"), 2, "--releases takes TensorFlow releases such as 2.16,2.18, or all, not newest"),

@@ -122,7 +122,7 @@ def test_a_lambda_layer_is_refused_before_anything_is_loaded(tmp_path: Path) -> 
     place = rewritten(tmp_path / "evil.keras", class_name="Lambda", registered_name=None, config={"name": "evil", "function": code})
     result = run_cli("prune", place, "-o", tmp_path / "out", "--engine", "keras")
     assert (result.code, result.out) == (3, b"")
-    assert "a lambda holds marshalled Python code" in result.err
+    assert "Lambda layer 'evil' (function) holds marshalled Python code" in result.err
     assert "(lambda-code)" in result.err
     assert "--allow-code" in result.err
     assert result.err.count("\n") == 1

@@ -246,7 +246,7 @@ def test_a_layer_of_its_author_is_pruned_with_its_code(models: Path, tmp_path: P
 def test_a_lambda_layer_is_never_run_without_leave(models: Path, tmp_path: Path) -> None:
     result = prune(models / "evil.keras", "-o", tmp_path / "p", *QUICK)
     assert (result.code, result.out, result.err.count("\n")) == (3, b"", 1)
-    assert "a lambda holds marshalled Python code" in result.err
+    assert "Lambda layer 'evil' (function) holds marshalled Python code" in result.err
     assert "(lambda-code)" in result.err
     assert list(tmp_path.iterdir()) == []
 
