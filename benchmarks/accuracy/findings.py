@@ -29,7 +29,8 @@ _HEAD = """# What the rules find on real files
 
 Every rule, about wasteful and about unsafe content, ran over {corpus:,} public models, folders and HDF5 files that nobody in the project
 made, and over the {fixtures:,} fixtures. Of each rule, one message of every kind (rule and first words)
-was read, and findings of a kind share its verdict: *true*, *silly* (true and not worth a line) or *false*. The fixtures are small on purpose: what they show is the rule, and their share of silly findings is not that of real files. The verdicts are data:
+was read, and findings of a kind share its verdict: *true*, *silly* (true and not worth a line) or *false*. The fixtures are small on
+purpose: what they show is the rule, and their share of silly findings is not that of real files. The verdicts are data:
 `benchmarks/accuracy/findings.csv`.
 """
 _TABLE = """
