@@ -49,14 +49,14 @@ def begun(tmp_path: Path, *more: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_signal_takes_the_temporary_file_away(tmp_path: Path, name: str) -> None:
-    # Under nohup SIGHUP is ignored, and a child inherits that.
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    number = signal.Signals[name]
+    # nohup ignores SIGHUP and a shell's background job SIGINT, and a child inherits that.
+    before = signal.signal(number, signal.SIG_DFL)
     try:
         process = begun(tmp_path)
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)
     assert len(list((tmp_path / "out").iterdir())) == 1  # the temporary file
-    number = signal.Signals[name]
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
