@@ -68,12 +68,12 @@ def test_a_signal_takes_the_temporary_file_away(tmp_path: Path, name: str) -> No
 def test_a_file_that_is_to_be_replaced_stays_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     report = tmp_path / "out" / "report.json"
-    report.write_text("the one before", encoding="utf-8")
+    report.write_text("the previous report", encoding="utf-8")
     process = begun(tmp_path, "--force")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert [path.name for path in report.parent.iterdir()] == ["report.json"]
-    assert report.read_text(encoding="utf-8") == "the one before"
+    assert report.read_text(encoding="utf-8") == "the previous report"
 
 
 def test_a_hang_up_that_the_parent_ignores_stays_ignored(tmp_path: Path) -> None:

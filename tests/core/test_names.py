@@ -48,7 +48,7 @@ def _modules() -> Iterator[tuple[str, ast.AST]]:
 
 
 def _repeats(tree: ast.AST) -> list[str]:
-    """Return what a module writes again that has a name of its own."""
+    """Return the literals of a module that have a name elsewhere."""
     known, signs = _names(), _signatures()
     found: list[str] = []
     for literal in _literals(tree):

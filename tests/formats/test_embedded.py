@@ -144,4 +144,4 @@ def test_long_values_of_a_configuration_in_an_archive_have_regions_however_it_is
     assert stored or method == zipfile.ZIP_BZIP2  # bzip2 decodes whole blocks: what is in one took the bytes before its first
     assert max(region.span.size for region in regions) == text
     causes = {cause.cause: cause.delta for cause in mi.explain(path).causes}
-    assert causes["embedded-data"] == text  # as it decodes; what the compressor saves is a cause of its own
+    assert causes["embedded-data"] == text  # as it decodes; what the compressor saves is a separate cause

@@ -47,7 +47,7 @@ def _plain(family: str, options: argparse.Namespace) -> int:
 
 
 def _atheris(family: str, options: argparse.Namespace) -> int:
-    """Run libFuzzer in a process of its own: it ends the process that it runs in."""
+    """Run libFuzzer in a separate process: it ends the process that it runs in."""
     options.findings.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         kept = options.inputs / family if options.inputs is not None else Path(folder) / "kept"

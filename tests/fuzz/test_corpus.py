@@ -15,17 +15,20 @@ from tests.support.work import CALLS, calls_of
 LARGEST = 2_000_000
 
 
+CASES = dict(corpus())
+
+
+@pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_recorded_input_is_answered_or_refused(family: str) -> None:
-    cases = corpus()
-    assert len(cases) >= 50
-    answers = []
-    for name, case in cases:
-        try:
-            answers.append(run_one(family, case))
-        except Exception as error:
-            raise AssertionError(f"{family}/{name}: {error!r}") from error
-    assert True in answers
+def test_a_recorded_input_is_answered_or_refused(family: str, name: str) -> None:
+    run_one(family, CASES[name])  # whatever is neither an answer nor a refusal is raised
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_some_recorded_inputs_are_answered(family: str) -> None:
+    """Inputs that are all refused at once would reach none of the code."""
+    assert len(CASES) >= 50
+    assert any(run_one(family, case) for case in CASES.values())
 
 
 def test_the_corpus_is_small() -> None:

@@ -47,7 +47,7 @@ def full() -> None:
 
 
 def run(path: Path, folder: Path, number: int, act: Callable[[], None], output: Path | None) -> int:
-    """Shrink in a process of its own that is disturbed once, and return how it ended."""
+    """Shrink in a separate process that is disturbed once, and return how it ended."""
     child = os.fork()
     if not child:
         try:

@@ -107,7 +107,7 @@ class Audit:
         return self._is_python(caller) and (caller.endswith(_GENERATORS) or "site-packages" in caller)
 
     def _is_temporary(self, arguments: tuple[Any, ...]) -> bool:
-        """Tell whether an event is about a file in a temporary folder, which commands make for themselves."""
+        """Return whether an event is about a file in a temporary folder, which commands make for themselves."""
         paths = [os.fsdecode(each) for each in arguments if isinstance(each, str | bytes | os.PathLike)]
         folder = arguments[-1] if arguments and isinstance(arguments[-1], int) else -1
         if folder >= 0:  # names within a folder that is given by its descriptor

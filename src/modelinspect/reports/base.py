@@ -68,17 +68,13 @@ class StructReport(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema"
         """Yield what a page draws beside the blocks: nothing, unless the report has something to draw."""
         yield from ()
 
-    def table(self) -> Table:
-        """Return the one table that a spreadsheet should get."""
-        raise NotImplementedError
-
-    def to_arrow(self) -> Any:
+    def to_arrow(self: Report) -> Any:
         """Return the report's table, complete, as a `pyarrow.Table`. Raises `MissingExtraError`."""
         from modelinspect.reports.frames import arrow_table
 
         return arrow_table(self.table())
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self: Report) -> Any:
         """Return the report's table, complete, as a `pandas.DataFrame`. Raises `MissingExtraError`."""
         from modelinspect.reports.frames import data_frame
 

@@ -29,6 +29,7 @@ class Loaded:
     made: list[Made]
     ran: dict[str, list[str]]
     written: list[str]
+    refused: dict[str, str]
     opened: dict[str, int]
 
 
@@ -46,7 +47,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     answer = json.loads(done.stdout.splitlines()[-1])
-    return Loaded(folder, made, answer["ran"], answer["written"], answer["opened"])
+    return Loaded(folder, made, answer["ran"], answer["written"], answer["refused"], answer["opened"])
 
 
 def errors(path: Path) -> list[str]:
@@ -65,7 +66,7 @@ def test_whatever_ran_is_an_error(loaded: Loaded) -> None:
 
 
 def test_a_module_that_nobody_knows_is_named_as_custom_wherever_it_was_imported(loaded: Loaded) -> None:
-    """Every model with a layer of its author's own has one: it is a note, and it names module and class."""
+    """Every model with a custom layer names one: it is a note, with module and class."""
     ran = [made for made in loaded.made if made.form == "unknown-module" and made.name in loaded.ran]
     assert ran
     for made in ran:
@@ -94,6 +95,8 @@ def test_names_that_keras_knows_are_no_finding(loaded: Loaded) -> None:
 
 
 def test_every_model_with_a_lambda_that_a_library_saved_is_found(loaded: Loaded) -> None:
+    assert loaded.refused == {}
+    assert len(loaded.written) == 16  # four places, two libraries, two containers
     holding = [name for name in loaded.written if holds_code(loaded.folder / name)]
     assert {name.split("-")[1] for name in holding} == {"keras3", "tf_keras"}
     assert {name.split("-")[2].split(".")[0] for name in holding} >= {"activation", "layer"}
@@ -101,7 +104,7 @@ def test_every_model_with_a_lambda_that_a_library_saved_is_found(loaded: Loaded)
 
 
 def holds_code(path: Path) -> bool:
-    """Tell whether a configuration has marshalled code in base64: it begins with the type code ``c`` or ``0xe3``."""
+    """Return whether a configuration has marshalled code in base64: it begins with the type code ``c`` or ``0xe3``."""
     if path.suffix == ".h5":
         with h5py.File(path) as file:
             texts = [str(file.attrs.get(name, "")) for name in ("model_config", "training_config")]

@@ -14,7 +14,7 @@ LAYERS = {"conv": (3, 3, 4, 8), "pointwise": (8, 24), "hidden": (24, 32), "head"
 
 
 def save(path: Path, scopes: Mapping[str, int], layers: Mapping[str, tuple[int, ...]] = LAYERS) -> Path:
-    """Write weights of several scopes, each with values of its own seed, as tf_keras's ``save_weights`` does."""
+    """Write weights of several scopes, each with values from its seed, as tf_keras's ``save_weights`` does."""
     with h5py.File(path, "w") as file:
         names = [f"{scope}/{layer}" if scope else layer for scope in scopes for layer in layers]
         file.attrs["layer_names"] = [name.encode() for name in names]

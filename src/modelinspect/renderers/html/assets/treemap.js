@@ -92,7 +92,7 @@ function icicleBoxes(tree, level, width, height) {
   return boxes;
 }
 
-/* One drawing of a tree. `events` is told which node is chosen (pointed at, stepped to) and which is zoomed to. */
+/* One drawing of a tree. `events` receives which node is chosen (pointed at, stepped to) and which is zoomed to. */
 class TreeView {
   constructor(tree, label, events, colorFor) {
     this.tree = tree;

@@ -1,4 +1,4 @@
-/* The way from one size to another: a row for each step, which begins where the one before it ended. */
+/* The way from one size to another: a row for each step, which begins where the previous one ended. */
 
 function stepRows(part) {
   const rows = [];
