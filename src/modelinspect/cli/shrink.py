@@ -78,8 +78,9 @@ def command(
     wanted = [name for name, on in (("--output", output is not None), ("--in-place", in_place), ("--check", check)) if on]
     wanted += ["--dry-run"] if dry_run else []
     if len(wanted) != 1:
-        asked = " and ".join(wanted) if wanted else "none of them"
-        raise UsageError(f"give one of --output, --in-place, --check and --dry-run, not {asked}")
+        if not wanted:
+            raise UsageError("name the result with -o OUT, or use --in-place, --check or --dry-run")
+        raise UsageError(f"{' and '.join(wanted)} exclude each other; use one of them")
     if len(paths) > 1 and output is not None and not output.is_dir():
         raise UsageError(f"{output}: is not a folder; several models go into a folder that exists")
     destination = Destination(choose_form(REPORT_FORMS, format, as_json, report), report, force, paths, color=color, quiet=quiet)

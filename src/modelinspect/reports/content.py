@@ -47,7 +47,8 @@ class ContentReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.c
         yield Heading(self.before.location, self.before.size, (self.before.format,))
         yield Heading(self.after.location, self.after.size, (self.after.format,))
         lines = [f"{len(self.differing):,} of {plural(self.tensors, 'tensor')} differ{'s' if len(self.differing) == 1 else ''}."]
-        lines.append(f"{self.documents_equal:,} of {plural(self.documents, 'document')} are equal byte by byte.")
+        verb = "is" if self.documents == 1 else "are"
+        lines.append(f"{self.documents_equal:,} of {plural(self.documents, 'document')} {verb} equal byte by byte.")
         if self.unread:
             lines.append(
                 f"{plural(self.unread, 'tensor')} of strings or objects: names, types and shapes were compared, elements were not."
