@@ -1,4 +1,4 @@
-"""Cut a Jinja template into its pieces of code and their tokens; nothing is rendered.
+"""Cut a Jinja template into its pieces of code and their tokens, with jinja2's lexer; nothing is rendered.
 
 Source: jinja2/lexer.py. Line statements and custom delimiters, which chat templates do not use, are text here.
 """
@@ -6,7 +6,7 @@ Source: jinja2/lexer.py. Line statements and custom delimiters, which chat templ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -40,67 +40,68 @@ class Code:
     end: int
 
 
-_OPEN = re.compile(r"\{[{%#]")
-_RAW_BEGIN = re.compile(r"\{%[-+]?\s*raw\s*-?%\}")
-_RAW_END = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
-_DIGITS = r"(?:\d+_)*+\d++"
-_NUMBER = (
-    rf"(?<!\.){_DIGITS}(?:(?:\.{_DIGITS})?[eE][+-]?{_DIGITS}|\.{_DIGITS})"
-    r"|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0[xX](?:_?[\da-fA-F])+|[1-9](?:_?\d)*|0(?:_?0)*"
-)
-"""Numbers as jinja2/lexer.py has them: what follows one is its own token, as in ``{{ 1.__class__ }}``."""
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
-    r"""|(?P<name>[^\W\d]\w*)|(?P<number>""" + _NUMBER + r""")|(?P<end>[-+]?[%}]\})|(?P<operator>\*\*|//|[=!<>]=|\S))""",
-    re.DOTALL,
-)
-_BRACKETS = {")": "(", "]": "[", "}": "{"}
+def pieces(text: str) -> tuple[list[Code], str]:
+    """Return the pieces of code of a template in order, and why jinja2 reads no further ("" where it reads all).
 
+    Comments and raw blocks are no pieces. Where jinja2 stops within a piece, that one runs to the text's end.
+    """
+    from jinja2 import Environment, TemplateSyntaxError
 
-def pieces(text: str) -> Iterator[Code]:
-    """Yield the pieces of code of a template in order. Comments and raw blocks are none; broken code runs to the text's end."""
-    place = 0
-    while (found := _OPEN.search(text, place)) is not None:
-        if found[0] == "{#":
-            end = text.find("#}", found.end())
-            place = len(text) if end < 0 else end + 2
-            continue
-        opened = _RAW_BEGIN.match(text, found.start())
-        if opened is not None:
-            raw = _RAW_END.search(text, opened.end())
-            place = len(text) if raw is None else raw.end()
-            continue
-        code = _code(text, found.start(), is_block=found[0] == "{%")
-        place = code.end
-        yield code
-
-
-def _code(text: str, begin: int, *, is_block: bool) -> Code:
-    place = begin + 2
-    if text[place : place + 1] in ("-", "+"):
-        place += 1
+    found: list[Code] = []
+    places = _Places(text)
+    opened: tuple[bool, int] | None = None
     tokens: list[Token] = []
-    stack: list[str] = []  # a brace of a dictionary may be before another one, which is no delimiter then
-    while (found := _TOKEN.match(text, place)) is not None:
-        kind, group = _KINDS[found.lastgroup or "operator"], found[found.lastgroup or "operator"]
-        first = found.start(found.lastgroup or "operator")
-        if found.lastgroup == "end":
-            if not stack and group[-2] == ("%" if is_block else "}"):
-                return Code(tuple(tokens), is_block, begin, found.end())
-            group = group[0]  # an operator after all: the rest is read again
-        if group in ("'", '"'):  # a string without an end: jinja2 renders nothing of such a template
-            break
-        place = first + len(group)
-        if group in _BRACKETS.values() and kind is Kind.OPERATOR:
-            stack.append(group)
-        elif kind is Kind.OPERATOR and stack and stack[-1] == _BRACKETS.get(group):
-            stack.pop()
-        value = _unquoted(group) if kind is Kind.STRING else group
-        tokens.append(Token(kind, value, first, place))
-    return Code(tuple(tokens), is_block, begin, len(text))
+    problem = ""
+    try:
+        for _, name, value in Environment(autoescape=True).lex(text):
+            begin, end = places.take(value)
+            if name in _BEGINS:
+                opened, tokens = (_BEGINS[name], begin), []
+            elif name in _ENDS and opened is not None:
+                found.append(Code(tuple(tokens), *opened, end - len(value) + len(value.rstrip())))
+                opened = None
+            elif name in _KINDS:
+                kind = _KINDS[name]
+                tokens.append(Token(kind, _unquoted(value) if kind is Kind.STRING else value, begin, end))
+    except TemplateSyntaxError as error:
+        problem = error.message or "a syntax error"
+    if opened is not None:
+        found.append(Code(tuple(tokens), *opened, len(text)))
+        problem = problem or "a piece of code has no end"
+    return found, problem
 
 
-_KINDS = {"string": Kind.STRING, "name": Kind.NAME, "number": Kind.NUMBER, "end": Kind.OPERATOR, "operator": Kind.OPERATOR}
+_BEGINS = {"variable_begin": False, "block_begin": True}
+_ENDS = frozenset(("variable_end", "block_end"))
+_KINDS = {
+    "name": Kind.NAME,
+    "string": Kind.STRING,
+    "integer": Kind.NUMBER,
+    "float": Kind.NUMBER,
+    "operator": Kind.OPERATOR,
+}
+
+
+class _Places:
+    """Where lexemes are in a text.
+
+    jinja2 gives them in order, without the white space that a delimiter strips, and with a line feed for each line end.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = re.sub("\r\n|\r", "\n", text)
+        self._place = 0
+        pairs = [found.start() for found in re.finditer("\r\n", text)]
+        self._pairs = [place - index for index, place in enumerate(pairs)]
+
+    def take(self, value: str) -> tuple[int, int]:
+        """Return begin and end of the next lexeme, in characters of the text as it was given."""
+        begin = self._text.index(value, self._place)
+        self._place = begin + len(value)
+        return self._given(begin), self._given(self._place)
+
+    def _given(self, place: int) -> int:
+        return place + bisect_left(self._pairs, place)
 
 
 def _unquoted(literal: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from litert_lm_builder import litertlm_builder as lm
 from litert_lm_builder.runtime.proto import llm_metadata_pb2
 
 import modelinspect
-from modelinspect.encodings.jinja import Kind, pieces
+from modelinspect.encodings.jinja import pieces
 from modelinspect.reports.lint import LintFinding
 from modelinspect.rules.unsafe import templates
 from tests.support.fixtures import fixture_path
@@ -157,26 +158,34 @@ def test_what_is_too_long_to_look_at_is_reported_and_what_is_just_short_enough_i
 @pytest.mark.parametrize("text", ["{{ '" + "\\'" * 60_000, "{{" * 60_000, "{{ [" * 60_000, "{#" * 60_000, "{% raw %}" * 20_000])
 def test_broken_templates_take_no_longer_than_their_length(text: str) -> None:
     began = time.process_time()
-    list(pieces(text))
+    assert pieces(text)[1]
     assert time.process_time() - began < 5
+
+
+def test_what_jinja_does_not_read_is_reported_and_what_is_before_it_is_checked(tmp_path: Path) -> None:
+    found = findings(preset(tmp_path, chat_template__jinja=HOSTILE[0] + "{{ x ? }}" + HOSTILE[1]))["template-code"]
+    assert len(found) == 2
+    assert "does not read" in found[1].message
+    assert found[1].bytes == len((tmp_path / "chat_template.jinja").read_bytes())
 
 
 _PARTS = """{{ }} {% %} {# #} 'a' "b}}" x . __class__ [ ] { } | ( ) - ~ 1 0x1f 1_0 1.5e3 01 _ raw endraw if : , 'c' text"""
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from([*_PARTS.split(), " ", "\n"]), max_size=30).map("".join))
-def test_tokens_are_those_of_jinjas_lexer(template: str) -> None:
+@given(st.lists(st.sampled_from([*_PARTS.split(), " ", "\n", "\r\n", "\r"]), max_size=30).map("".join))
+def test_pieces_and_tokens_are_where_jinja_reads_them(template: str) -> None:
+    """jinja2 gives no places: what is at ours is spelled as its lexer says, in its order, between delimiters."""
     try:
         expected = [
-            (kind, text)
-            for _, kind, text in jinja2.Environment().lex(template)
-            if kind in ("name", "string", "operator") and not text.isspace()
+            text for _, kind, text in jinja2.Environment().lex(template) if kind in ("name", "string", "operator", "integer", "float")
         ]
     except jinja2.TemplateSyntaxError:
         return
-    names = {Kind.NAME: "name", Kind.STRING: "string", Kind.OPERATOR: "operator"}
-    found = [
-        (names[token.kind], template[token.begin : token.end]) for code in pieces(template) for token in code.tokens if token.kind in names
-    ]
-    assert found == expected
+    codes, problem = pieces(template)
+    tokens = [token for code in codes for token in code.tokens]
+    assert [re.sub("\r\n|\r", "\n", template[token.begin : token.end]) for token in tokens] == expected
+    for code in codes[:-1] if problem else codes:
+        assert template[code.begin : code.begin + 2] == ("{%" if code.is_block else "{{")
+        assert template[code.end - 2 : code.end] == ("%}" if code.is_block else "}}")
+        assert all(code.begin < token.begin < token.end <= code.end - 2 for token in code.tokens)

@@ -33,28 +33,34 @@ _MOST = 256 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """What the templates of an artifact do: the places, and texts, that reach for internals, and that load other templates."""
+    """What the templates of an artifact do: the places, and texts, that reach for internals, and that load other templates.
+
+    ``unread`` has what was not checked, or not to its end, with the reason.
+    """
 
     internals: tuple[tuple[str, Place], ...]
     loads: tuple[tuple[str, Place], ...]
-    unread: tuple[tuple[int, Place], ...]
+    unread: tuple[tuple[str, Place], ...]
 
 
 def _templates(subject: Subject) -> Templates:
     internals: list[tuple[str, Place]] = []
     loads: list[tuple[str, Place]] = []
-    unread: list[tuple[int, Place]] = []
+    unread: list[tuple[str, Place]] = []
     left = _MOST
     for document in subject.artifact.documents:
         if document.kind is not DocumentKind.CHAT_TEMPLATE:
             continue
         size = document.span.size if document.data is None else len(document.data)
         if size > left:
-            unread.append((size, place_of(document.stream, document.span)))
+            problem = f"of {size:,} bytes was not checked: at most {_MOST:,} bytes of an artifact's templates are"
+            unread.append((problem, place_of(document.stream, document.span)))
             continue
         left -= size
         text = read_document(document, subject.files, size).decode("utf-8", "replace")
-        codes = list(pieces(text))
+        codes, problem = pieces(text)
+        if problem:
+            unread.append((f"was not checked to its end, which jinja2 does not read: {problem}", place_of(document.stream, document.span)))
         internals += islice(_located(document, text, _internals(codes)), _KEPT)
         loads += islice(_located(document, text, _loads(codes)), _KEPT)
     return Templates(tuple(internals), tuple(loads), tuple(unread))
@@ -142,9 +148,8 @@ def _find_internals(subject: Subject) -> Iterator[Finding]:
     templates = subject.once(_templates)
     for message, place in templates.internals:
         yield Finding(message, place.size or 0, _INTERNALS_ADVICE, place)
-    for size, place in templates.unread:
-        message = f"a chat template of {size:,} bytes was not checked: at most {_MOST:,} bytes of an artifact's templates are"
-        yield Finding(message, size, "check it by hand", place)
+    for problem, place in templates.unread:
+        yield Finding(f"a chat template {problem}", place.size or 0, "check it by hand", place)
 
 
 def _find_loads(subject: Subject) -> Iterator[Finding]:
