@@ -22,11 +22,11 @@ def _is_gone(path: str) -> bool:
     return _RULE not in findings(path) and not {_RULE, "ema-shadow"} & causes(path).keys()
 
 
-@proves(Remedy.SAVE_UNCOMPILED)
-def tf_keras_files_are_saved_without_it() -> None:
+@proves(Remedy.DROP_TRAINING)
+def tf_keras_files_lose_it() -> None:
     for name, made in (("mlp/original.h5", "smaller.h5"), ("pruned_mlp/original/model.keras", "smaller.keras")):
         path = have(name)
-        follow(path, _RULE, Remedy.SAVE_UNCOMPILED)
+        follow(path, _RULE, Remedy.DROP_TRAINING)
         assert _is_gone(made)
         assert size(made) < size(path) - 20_000
         assert equal_weights(loaded(path), loaded(made))
@@ -41,26 +41,26 @@ def models_within_wrappers_are_loaded_in_their_scope() -> None:
         assert equal_weights(loaded(path), loaded(made))
 
 
-@proves(Remedy.SAVE_UNCOMPILED)
-def keras_3_files_are_saved_without_it() -> None:
-    for name, made in (
-        ("keras_zip/model.keras", "smaller.keras"),
-        ("keras_zip/folder", "smaller.keras"),
-        ("keras3_hdf5/nested.h5", "smaller.h5"),
+@proves(Remedy.DROP_TRAINING, Remedy.SAVE_UNCOMPILED)
+def keras_3_files_lose_it_and_folders_are_saved_without_it() -> None:
+    for name, made, remedy in (
+        ("keras_zip/model.keras", "smaller.keras", Remedy.DROP_TRAINING),
+        ("keras_zip/folder", "smaller.keras", Remedy.SAVE_UNCOMPILED),
+        ("keras3_hdf5/nested.h5", "smaller.h5", Remedy.DROP_TRAINING),
     ):
         path = have(name)
-        follow(path, _RULE, Remedy.SAVE_UNCOMPILED)
+        follow(path, _RULE, remedy)
         assert _is_gone(made)
         assert equal_weights(loaded(path, "keras"), loaded(made, "keras"))
         Path(made).unlink()
 
 
-@proves(Remedy.SAVE_UNCOMPILED)
+@proves(Remedy.DROP_TRAINING)
 def moving_averages_go_with_it() -> None:
     import keras
 
     trained(network(keras), keras.optimizers.SGD(use_ema=True)).save("averaged.keras")
-    follow("averaged.keras", _RULE, Remedy.SAVE_UNCOMPILED)
+    follow("averaged.keras", _RULE, Remedy.DROP_TRAINING)
     assert _is_gone("smaller.keras")
 
 
@@ -195,13 +195,13 @@ def a_saver_of_tensorflow_1_leaves_slots_and_averages_out() -> None:
         assert statistic.shape == (16,)
 
 
-@proves(Remedy.SAVE_UNCOMPILED)
-def a_model_whose_optimizer_never_stepped_is_saved_without_it() -> None:
+@proves(Remedy.DROP_TRAINING)
+def a_model_whose_optimizer_never_stepped_loses_it() -> None:
     import keras
 
     model = network(keras, 128)
     model.compile("adam", "mse")
     model.optimizer.build(model.trainable_variables)
     model.save("built.keras")
-    follow("built.keras", "optimizer-never-stepped", Remedy.SAVE_UNCOMPILED)
+    follow("built.keras", "optimizer-never-stepped", Remedy.DROP_TRAINING)
     assert {_RULE, "optimizer-never-stepped"}.isdisjoint(findings("smaller.keras"))

@@ -187,11 +187,20 @@ def test_several_models_go_into_a_folder_and_one_that_fails_does_not_stop_the_ot
     assert sorted(file.name for file in out.iterdir()) == ["a.h5", "b.h5"]
 
 
-@pytest.mark.parametrize("options", [(), ("--check", "--in-place"), ("-o", "x.h5", "--dry-run")])
-def test_exactly_one_place_is_asked_for(options: tuple[str, ...], tmp_path: Path) -> None:
-    done = run_cli("shrink", model(tmp_path), *options, cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), ("-o OUT", "--in-place", "--check", "--dry-run")),
+        (("--check", "--in-place"), ("--in-place", "--check")),
+        (("-o", "x.h5", "--dry-run"), ("--output", "--dry-run")),
+    ],
+)
+def test_exactly_one_place_is_asked_for(options: tuple[str, ...], told: tuple[str, ...], tmp_path: Path) -> None:
+    before = model(tmp_path)
+    done = run_cli("shrink", before, *options, cwd=tmp_path)
     assert done.code == 2
-    assert "--in-place" in done.err
+    assert [option for option in told if option not in done.err] == []
+    assert list(tmp_path.iterdir()) == [before]
 
 
 def test_memory_stays_flat(tmp_path: Path) -> None:

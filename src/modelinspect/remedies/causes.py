@@ -12,6 +12,7 @@ from modelinspect.remedies.choose import converted_dense, exported_once, shared,
 from modelinspect.reports.causes import Cause
 
 _OPTIMIZER = (
+    Remedy.DROP_TRAINING,
     Remedy.SAVE_UNCOMPILED,
     Remedy.SAVE_WEIGHTS_UNCOMPILED,
     Remedy.SAVE_COPY,

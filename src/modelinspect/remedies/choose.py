@@ -72,7 +72,21 @@ def compressed(artifact: Artifact) -> Advice | None:
 
 
 def without_optimizer(artifact: Artifact) -> Advice | None:
-    """Say how an artifact is saved without the optimizer's state, moving averages among it."""
+    """Say how an artifact loses the optimizer's state, moving averages among it: by `shrink` where no wrappers go with it."""
+    if is_whole(artifact) and helpers_of(artifact) is Helpers.NONE and _is_one_sound_file(artifact):
+        return advise(Remedy.DROP_TRAINING, artifact)
+    return saved_without_optimizer(artifact)
+
+
+def _is_one_sound_file(artifact: Artifact) -> bool:
+    """Return whether an artifact is a single file, not in an archive, that `shrink` writes again."""
+    if artifact.format in HDF5_FORMATS:
+        return repackable(artifact)
+    return len(artifact.members) == 1 and not is_in_archive(artifact) and not artifact.diagnostics
+
+
+def saved_without_optimizer(artifact: Artifact) -> Advice | None:
+    """Say how the library that wrote an artifact saves it without the optimizer's state."""
     if is_whole(artifact):
         return None if _cannot_be_loaded(artifact) else advise(Remedy.SAVE_UNCOMPILED, artifact)
     match artifact.format:

@@ -133,6 +133,10 @@ class Remedy(Enum):
     )
 
     # optimizer state
+    DROP_TRAINING = _shell(
+        "remove the optimizer and the training configuration; Keras loads the result, not compiled",
+        "modelinspect shrink {file_word} -o {made_word} --drop training",
+    )
     SAVE_UNCOMPILED = _python("save it without the optimizer", "{load}\nmodel.save({made!r})")
     SAVE_WEIGHTS_UNCOMPILED = _python(
         "save the weights of a model that is not compiled; a compiled model adds its optimizer",

@@ -21,7 +21,7 @@ from modelinspect.measure.compressors import GZIP_FRAME, deflated_size
 from modelinspect.measure.rewrite import MOST_DEFLATED, ZIP_ERRORS, Rewriting, Rewritten, as_file, rewritten
 from modelinspect.networks.writers import keras_module
 from modelinspect.remedies import Advice
-from modelinspect.remedies.choose import without_helpers, without_optimizer
+from modelinspect.remedies.choose import saved_without_optimizer, without_helpers
 from modelinspect.shrinking.unwrapping import unwrapped
 
 _HELPERS = ("mask", "threshold", "pruning_step")
@@ -97,7 +97,7 @@ def _without_optimizer(planning: Planning) -> Option:
     held = sum(tensor.stored_size for tensor in slots)
     notes = f"removes {len(slots):,} optimizer tensors ({held:,} bytes) and their structures; training cannot be resumed from the result"
     form = planning.subject.artifact.format
-    advice = without_optimizer(planning.subject.artifact)
+    advice = saved_without_optimizer(planning.subject.artifact)
     if basis is Basis.MEASURED and has_pruning_wrappers(planning):  # the loaded model writes its wrappers' variables in another order
         basis, error = Basis.ESTIMATE, _WRAPPED_ERROR
     nested = any("/" in (tensor.layer or "") for tensor in planning.subject.artifact.tensors)

@@ -45,6 +45,7 @@ RULE = Rule(
     _find,
     example=("8,000 bytes (66.6 %) are 2 slots of an optimizer that never ran: its step count and all 2,000 elements are zero"),
     remedies=(
+        Remedy.DROP_TRAINING,
         Remedy.SAVE_UNCOMPILED,
         Remedy.SAVE_WEIGHTS_UNCOMPILED,
         Remedy.SAVE_COPY,

@@ -39,6 +39,7 @@ RULE = Rule(
     _find,
     example=("8,000 bytes (66.7 %) are optimizer state (Adam): 2 slots for each of 1,000 weights; only resuming training needs it"),
     remedies=(
+        Remedy.DROP_TRAINING,
         Remedy.SAVE_UNCOMPILED,
         Remedy.SAVE_WEIGHTS_UNCOMPILED,
         Remedy.SAVE_COPY,
