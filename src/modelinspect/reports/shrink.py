@@ -168,11 +168,16 @@ class ShrinkAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect
 
 def told_proof(proof: ShrinkProof) -> str:
     """Return the proof as a sentence."""
-    kept = proof.tensors - proof.dropped
-    text = f"{proof.equal:,} of {kept:,} tensors are equal bit by bit, {proof.documents_equal:,} of {plural(proof.documents, 'document')}"
-    dropped = f"; {plural(proof.dropped, 'tensor')} dropped on request" if proof.dropped else ""
+    kept = [f"{proof.equal:,} of {plural(proof.tensors - proof.dropped, 'tensor')}"]
+    if unchanged := proof.documents - proof.documents_changed:
+        kept.append(f"{proof.documents_equal:,} of {plural(unchanged, 'document')}")
+    parts = [f"{' and '.join(kept)} are equal bit by bit"]
+    if proof.dropped:
+        parts.append(f"{plural(proof.dropped, 'tensor')} dropped on request")
+    if proof.documents_changed:
+        parts.append(f"{plural(proof.documents_changed, 'document')} changed")
     readers = ", ".join(sorted(proof.readers))
-    return f"{text}{dropped} (read again by modelinspect{f' and {readers}' if readers else ''})."
+    return f"{'; '.join(parts)} (read again by modelinspect{f' and {readers}' if readers else ''})."
 
 
 def _sentences(notes: tuple[str, ...]) -> tuple[str, ...]:
