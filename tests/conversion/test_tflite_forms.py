@@ -76,6 +76,15 @@ def test_blocks_that_do_not_divide_the_inputs_are_told_to_lose_weights() -> None
     assert kernel.element_count - (kernel.zero_count or 0) <= 16
 
 
+@pytest.mark.parametrize("model", ["pruned_mlp", "pruned_levels/mlp-35", "pruned_levels/mlp-80"])
+def test_weights_that_the_delegate_miscomputes_are_told_before_the_conversion(model: str) -> None:
+    """As many as the rule `sparse-hybrid` finds in what the converter wrote."""
+    made = mi.inspect(fixture_path(f"{model}/stripped/dynamic-int8-sparse.tflite")).to_dict()["facts"].get("sparse_hybrid", ())
+    (option,) = mi.plan(fixture_path(f"{model}/stripped/model.h5"), only=["tflite-dynamic-int8-sparse"]).options
+    assert ("XNNPACK" in option.notes) == bool(made)
+    assert (f"{len(made)} sparse int8 weight" in option.notes) == bool(made)
+
+
 @pytest.mark.parametrize(
     "folder",
     ["pruned_mlp/stripped", "pruned_levels/mlp-50/stripped", "pruned_levels/mlp-80/stripped", "pruned_levels/mlp-95/stripped"],

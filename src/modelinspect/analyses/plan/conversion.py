@@ -225,6 +225,11 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
         yield f"{plural(len(form.sparse), 'kernel')} encoded sparsely" + (f", {blocks} in blocks that sparse kernels run" if blocks else "")
         if expanded:
             yield f"{plural(len(expanded), 'kernel')} expanded by DENSIFY at run time: smaller on disk, not in memory"
+    if hybrid := sum(tensor.is_hybrid for tensor in form.sparse):
+        yield (
+            f"{plural(hybrid, 'sparse int8 weight')} of fully connected operators, which the XNNPACK delegate of TensorFlow 2.21, on by "
+            f"default, refuses or miscomputes: compare the outputs with those of the dense file on your device"
+        )
     if source.fixes_batch:
         yield "the batch size is fixed to 1; otherwise the converter refuses recurrent layers"
     if source.unknown:

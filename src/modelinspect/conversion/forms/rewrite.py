@@ -51,7 +51,8 @@ class Weights(StrEnum):
 class SparseTensor:
     """A tensor that the converter would encode: its bytes dense and sparse, and the zeros from which on sparse is smaller.
 
-    ``lost`` are its inputs that are in no block: the converter drops their weights.
+    ``lost`` are its inputs that are in no block: the converter drops their weights. ``is_hybrid`` says that these are int8
+    weights of a fully connected operator, whose input stays float32.
     """
 
     name: str
@@ -62,6 +63,7 @@ class SparseTensor:
     block: int
     inputs: int
     lost: int
+    is_hybrid: bool
 
 
 @dataclass(slots=True)

@@ -89,7 +89,8 @@ def _encode(model: Model, graph: Graph, taker: Operation, done: set[int], names:
     block, count = choice
     width = {FLOAT32: 4, FLOAT16: 2}.get(tensor.number("type"), 1)
     parameters, size = sparsity(shape, count, block)
-    model.sparse.append(_told(tensor, kept, width, block, count * width + size, shape))
+    is_hybrid = taker.code == FULLY_CONNECTED and tensor.number("type") == INT8
+    model.sparse.append(_told(tensor, kept, width, block, count * width + size, shape, is_hybrid=is_hybrid))
     model.buffers[tensor.number("buffer")].values["data"] = Vector(count * width, 1)
     if not count and model.has_empty:  # equal buffers are stored once, and nothing equals nothing
         model.buffers[tensor.number("buffer")].values.pop("data")
@@ -171,7 +172,7 @@ def _index(count: int, largest: int) -> tuple[Node, int]:
     return Node("Int32Vector", {"values": Vector(count, 4)}), 1
 
 
-def _told(tensor: Node, kept: Kept, width: int, block: int, size: int, shape: tuple[int, ...]) -> SparseTensor:
+def _told(tensor: Node, kept: Kept, width: int, block: int, size: int, shape: tuple[int, ...], *, is_hybrid: bool) -> SparseTensor:
     """Describe a tensor: sparse pays as soon as values, indices and segments are less than the dense elements."""
     entries = max(kept.elements // max(block, 1), 1)
     index = 1 if shape[-1] // block <= 0x100 else 2 if shape[-1] // block <= 0x10000 else 4
@@ -182,5 +183,5 @@ def _told(tensor: Node, kept: Kept, width: int, block: int, size: int, shape: tu
     even = 1 - max(min(budget / (per_entry * entries), 1.0), 0.0)
     count = {4: kept.float32, 2: kept.float16}.get(width, kept.int8)
     return SparseTensor(
-        tensor.text("name"), kept.elements * width, size, 1 - count / kept.elements, even, block, shape[-1], shape[-1] % block
+        tensor.text("name"), kept.elements * width, size, 1 - count / kept.elements, even, block, shape[-1], shape[-1] % block, is_hybrid
     )
