@@ -42,6 +42,7 @@ NAVIGATION = {
         "guide/shrink",
         "guide/lint",
         "guide/check",
+        "guide/embed",
         "guide/prune",
         "guide/*",
         "guide/examples/README",

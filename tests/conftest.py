@@ -41,6 +41,7 @@ SLOW = (
     "tests/formats/test_dear_inputs.py",
     "tests/formats/tflite/test_tflite_flips.py",
     "tests/formats/tflite/test_verifier.py",
+    "tests/integrations/test_sphinx.py",
     "tests/measure/test_hostile.py",
     "tests/networks/channels",
     "tests/pruning/test_magnitude",

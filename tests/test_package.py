@@ -65,14 +65,38 @@ def test_the_wheel_says_that_it_is_typed_and_stays_small(distributions: tuple[Pa
 def test_the_base_install_asks_for_no_tensorflow(metadata: Message) -> None:
     base = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = {re.split(r"[\s<>=!~;\[]", line)[0].lower() for line in base}
-    assert names == {"cramjam", "flatbuffers", "google-crc32c", "h5py", "jinja2", "msgspec", "numpy", "protobuf", "rich", "typer"}
+    assert names == {
+        "cramjam",
+        "flatbuffers",
+        "google-crc32c",
+        "h5py",
+        "jinja2",
+        "markdown-it-py",
+        "msgspec",
+        "numpy",
+        "protobuf",
+        "rich",
+        "typer",
+    }
     extras = set(metadata.get_all("Provides-Extra", []))
     assert {"prune", "parquet", "remote"} <= extras
 
 
 def test_every_base_dependency_is_imported_somewhere() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
-    for name in ("cramjam", "flatbuffers", "google_crc32c", "h5py", "jinja2", "msgspec", "numpy", "google.protobuf", "rich", "typer"):
+    for name in (
+        "cramjam",
+        "flatbuffers",
+        "google_crc32c",
+        "h5py",
+        "jinja2",
+        "markdown-it-py",
+        "msgspec",
+        "numpy",
+        "google.protobuf",
+        "rich",
+        "typer",
+    ):
         assert re.search(rf"^\s*(?:import|from) {re.escape(name)}\b", text, re.MULTILINE), name
 
 

@@ -92,9 +92,9 @@ def test_help_lists_the_forms_that_the_command_has(command: str, own: set[str], 
 
 
 ARGUMENTS = {"diff": [MODEL], "explain": [MODEL], "shrink": ["--check"], "check": ["--budget", "BUDGET"], "scan": ["--jobs", "1"]}
-"""What commands with ``--format`` need beside a path; ``prune`` is left out, as it trains."""
+"""What commands with ``--format`` need beside a path; ``prune`` is left out, as it trains, and ``embed``, as it opens documents."""
 TAKING_FORMS = ("inspect", "tensors", "map", "diff", "explain", "lint", "plan", "shrink", "check", "scan")
-WITHOUT_FORMS = ("prune", "study", "demo")
+WITHOUT_FORMS = ("embed", "prune", "study", "demo")
 
 
 def listed_forms(command: str) -> set[str]:
@@ -120,7 +120,7 @@ def test_help_lists_exactly_the_forms_that_the_command_writes(command: str, tmp_
 def test_every_command_is_among_those_that_the_forms_are_compared_for() -> None:
     assert {*TAKING_FORMS, *WITHOUT_FORMS} == set(COMMANDS)
     assert not listed_forms("study") | listed_forms("demo")
-    assert listed_forms("prune") == listed_forms("scan") - {"parquet"}
+    assert listed_forms("prune") == listed_forms("embed") == listed_forms("scan") - {"parquet"}
 
 
 def test_prune_refuses_a_binary_form_as_its_report_goes_to_standard_output(tmp_path: Path) -> None:

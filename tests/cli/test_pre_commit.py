@@ -62,7 +62,8 @@ def as_pre_commit_would(hook: str, root: Path, *options: str) -> subprocess.Comp
     import re
 
     (found,) = (one for one in HOOKS if one["id"] == hook)
-    files = [name for name in git("ls-files", cwd=root).splitlines() if re.search(found["files"], name)]
+    pattern = found.get("files", r"\.md$")  # what pre-commit takes for the type markdown
+    files = [name for name in git("ls-files", cwd=root).splitlines() if re.search(pattern, name)]
     command = [sys.executable, *found["entry"].split()[1:], *options, *found["args"], *files]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
     return subprocess.run(command, cwd=root, env=environment, check=False, capture_output=True, text=True)
@@ -91,6 +92,19 @@ def test_the_lint_hook_fails_on_unsafe_content_and_not_on_waste(repository: Path
     shutil.copy(fixture_path("unsafe/lambda_keras3.keras"), repository / "bad.keras")
     git("add", "-A", cwd=repository)
     assert as_pre_commit_would("modelinspect-lint", repository).returncode == 1
+
+
+def test_the_embed_hook_fails_where_a_document_is_stale_and_fills_it_when_asked(repository: Path) -> None:
+    document = repository / "-sizes.md"
+    document.write_text("<!-- modelinspect: tensors keras.h5 -->\n<!-- /modelinspect -->\n")
+    git("add", "-A", cwd=repository)
+    stale = as_pre_commit_would("modelinspect-embed", repository)
+    assert (stale.returncode, "-sizes.md:1" in stale.stdout) == (1, True), stale.stderr
+    (hook,) = (one for one in HOOKS if one["id"] == "modelinspect-embed")
+    filled = [sys.executable, *hook["entry"].split()[1:], "--", document.name]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
+    subprocess.run(filled, cwd=repository, env=environment, check=True, capture_output=True)
+    assert as_pre_commit_would("modelinspect-embed", repository).returncode == 0
 
 
 @pytest.mark.skipif(not PROGRAM, reason="needs pre-commit; PRE_COMMIT may name it")

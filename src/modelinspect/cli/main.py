@@ -92,7 +92,7 @@ def _run(arguments: list[str]) -> int:
     from modelinspect.cli.app import app, fitting
 
     ARGUMENTS.set(tuple(arguments))
-    usage_error, click_error = _click_errors()
+    usage_error, click_error = click_errors()
     group = fitting(typer.main.get_command(app))
     if "_MODELINSPECT_COMPLETE" in os.environ:
         group.main(args=arguments, prog_name=PROGRAM)
@@ -145,7 +145,7 @@ def _width() -> int:
     return min(max(shutil.get_terminal_size((USUAL, 24)).columns, NARROWEST), _WIDEST) - 2
 
 
-def _click_errors() -> tuple[type[Any], type[Any]]:
+def click_errors() -> tuple[type[Any], type[Any]]:
     """Return Click's errors of usage and of anything; newer Typers bring their own Click."""
     import typer
 

@@ -89,6 +89,14 @@ class Destination:
         return self.format is OutputFormat.HTML
 
 
+def replace_document(path: Path, before: bytes, after: bytes) -> None:
+    """Replace a document whole or not at all; its permissions stay. Raises `OutputError`, also where it is not ``before`` any more."""
+    with _writing(str(path)), _replacing(path, "wb", keep_mode=True) as out:
+        if path.read_bytes() != before:
+            raise OutputError(f"{path}: changed while its blocks were filled; run the command again")
+        out.write(after)
+
+
 def require_complete(diagnostics: Iterable[Diagnostic | DiagnosticEntry]) -> None:
     """Raise `IncompleteError` where an artifact is damaged or cut short, once its report is written."""
     for found in diagnostics:
@@ -108,8 +116,11 @@ def _writing(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def _replacing(path: Path, mode: str, encoding: str | None = None) -> Iterator[IO[Any]]:
-    """Write a file beside the path and put it in its place when all is well; a device or pipe is written as it is."""
+def _replacing(path: Path, mode: str, encoding: str | None = None, *, keep_mode: bool = False) -> Iterator[IO[Any]]:
+    """Write a file beside the path and put it in its place when all is well; a device or pipe is written as it is.
+
+    ``keep_mode`` gives the new file the permissions of the one it replaces.
+    """
     newline = None if encoding is None else ""
     if path.exists() and not path.is_file():
         with path.open(mode, encoding=encoding, newline=newline) as device:
@@ -120,9 +131,12 @@ def _replacing(path: Path, mode: str, encoding: str | None = None) -> Iterator[I
     try:
         with os.fdopen(descriptor, mode, encoding=encoding, newline=newline) as out:
             yield out
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
+        if keep_mode:
+            Path(name).chmod(path.stat().st_mode & 0o7777)
+        else:
+            mask = os.umask(0)
+            os.umask(mask)
+            Path(name).chmod(0o666 & ~mask)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

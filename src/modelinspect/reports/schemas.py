@@ -12,6 +12,7 @@ REPORTS: dict[str, str] = {
     "check-all": "modelinspect.reports.several:CheckAllReport",
     "content": "modelinspect.reports.content:ContentReport",
     "diff": "modelinspect.reports.diff:DiffReport",
+    "embed": "modelinspect.reports.embed:EmbedReport",
     "explain": "modelinspect.reports.explain:ExplainReport",
     "inspect": "modelinspect.reports.inspect:InspectReport",
     "inspect-all": "modelinspect.reports.several:InspectAllReport",

@@ -1,0 +1,1 @@
+"""Extensions of other programs, each imported by that program only."""
