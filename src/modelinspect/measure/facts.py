@@ -59,7 +59,7 @@ class TensorMeasure:
     by value and includes ``negative_zero_count``; of a quantized tensor it counts the zero points. ``digest`` is the
     SHA-256 of the dense little-endian elements; ``distinct_count`` the number of bit patterns, capped at
     `distinct.MOST`, where it means that many or more; ``fingerprint`` is the same for the same elements in any order;
-    ``value_bits`` is the entropy of all elements by their values, of wider floats by their exponents.
+    ``value_bits`` is the entropy of all elements by their values, of wider floats with many values by their exponents.
     """
 
     element_count: int | None

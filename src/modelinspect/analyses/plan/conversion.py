@@ -65,7 +65,9 @@ def _find(planning: Planning) -> Iterator[Outcome]:
         if error is not None and error > _SURE and not planning.wanted:
             rough.append(name)
             continue
-        download = gzipped.of(form) if planning.wants(name) and (error or 0.0) <= _SURE else None
+        # Without a layer configuration the form is a size without elements, which would compress to nothing.
+        is_written = planning.wants(name) and (error or 0.0) <= _SURE and source.has_structure
+        download = gzipped.of(form) if is_written else None
         notes = [*_notes(form, source)]
         if download is not None:
             notes.append("the gzipped size is predicted, within 3 %")

@@ -22,7 +22,7 @@ def of_zeros(tensor: Tensor, measure: TensorMeasure) -> int | None:
 
 
 def of_values(tensor: Tensor, measure: TensorMeasure) -> int | None:
-    """Return the bytes of the entropy of a tensor's values, of wide floats of their exponents, or of a code for few values."""
+    """Return the bytes of the entropy of a tensor's values (of wide floats with many: of exponents), or of a code for few values."""
     least = of_zeros(tensor, measure)
     if least is None:
         return None
@@ -59,8 +59,8 @@ _FLOORS: tuple[tuple[Floor, str], ...] = (
     ),
     (
         of_values,
-        "the entropy of the values (for floats of sign and exponent, mantissas in full): only weights, without structure or other "
-        "tensors; compressors went below the bound from zeros",
+        "the entropy of the values (for floats with many values of sign and exponent, mantissas in full): only weights, without structure "
+        "or other tensors; compressors went below the bound from zeros",
     ),
 )
 
