@@ -49,6 +49,7 @@ docs: $(VENV)/.installed-all
 	$(BIN)/python docs/generate_rules.py
 	$(BIN)/python docs/generate_messages.py
 	$(BIN)/python docs/article/make.py
+	$(BIN)/python benchmarks/accuracy/published.py --page
 	$(BIN)/modelinspect embed --quiet README.md $$(find docs -name '*.md')
 	$(BIN)/python docs/run_blocks.py
 	$(BIN)/python -m sphinx -W --keep-going -n -q -E -b html docs site

@@ -33,6 +33,7 @@ SLOW = (
     "tests/docs/test_documents.py",
     "tests/docs/test_examples.py",
     "tests/docs/test_prune_guide.py",
+    "tests/docs/test_published.py::test_rebuilt",
     "tests/docs/test_site.py",
     "tests/encodings/hdf5/test_flip.py",
     "tests/encodings/test_sstable.py::test_any_bytes",

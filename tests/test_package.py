@@ -90,7 +90,7 @@ def test_every_base_dependency_is_imported_somewhere() -> None:
         "google_crc32c",
         "h5py",
         "jinja2",
-        "markdown-it-py",
+        "markdown_it",
         "msgspec",
         "numpy",
         "google.protobuf",
