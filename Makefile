@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := dev,docs,prune,jax,parquet,pandas,remote
 
-.PHONY: demo test test-slow test-all fuzz mutations check format fixtures bench docs package clean
+.PHONY: demo test test-slow test-all fuzz mutations check format fixtures bench docs package pyz clean
 
 demo: $(VENV)/.installed
 	$(BIN)/modelinspect demo
@@ -56,6 +56,10 @@ docs: $(VENV)/.installed-all
 
 package: $(VENV)/.installed-all
 	$(BIN)/python scripts/check_package.py
+
+# The program as one file, for this kind of system and this release of Python.
+pyz: $(VENV)/bin/python
+	$(BIN)/python scripts/build_pyz.py --constraint constraints.txt
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("modelinspect needs Python 3.11 or newer: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'

@@ -55,6 +55,7 @@ SLOW = (
     "tests/rules/unsafe/test_differential.py",
     "tests/shrinking/test_tflite.py::test_the_interpreter",
     "tests/shrinking/test_writing.py",
+    "tests/test_release.py::test_the_file",
 )
 """What trains, converts, loads a browser, builds documents, or tries thousands of inputs: `make test-slow` runs it."""
 
