@@ -1,7 +1,8 @@
 """Run modelinspect from one file: unpack it into the user's cache once, and import it from there.
 
 This is the ``__main__`` of ``modelinspect.pyz``; scripts/build_pyz.py puts it there. Compiled modules cannot be imported from a zip
-archive. The folder of the cache is named after the digest of the build, and appears whole or not at all. MODELINSPECT_CACHE names another one.
+archive. The folder of the cache is named after the digest of the build, and appears whole or not at all. MODELINSPECT_CACHE names
+another one.
 """
 
 import json
