@@ -98,6 +98,14 @@ def test_check_names_the_blocks_that_are_stale_and_writes_nothing(folder: Path) 
     ]
 
 
+def test_a_model_that_changes_makes_its_block_stale(folder: Path) -> None:
+    path = written(folder, block("inspect ../stripped.h5 --top 1"))
+    run_cli("embed", path)
+    shutil.copy(folder / "original.h5", folder / "stripped.h5")
+    result = run_cli("embed", path, "--check")
+    assert (result.code, "57,352" in result.text) == (1, True)
+
+
 def test_the_lines_of_a_written_document_are_those_after_the_change(folder: Path) -> None:
     path = written(folder, block("tensors ../stripped.h5") + "\n" + block("map ../stripped.h5 --at 0"))
     report = json.loads(run_cli("embed", path, "--json").text)
@@ -150,6 +158,7 @@ def test_a_scan_and_a_plan_do_not_depend_on_the_machine() -> None:
         ("shrink ../stripped.h5 --in-place", "a document cannot use --in-place"),
         ("shrink ../stripped.h5 --check --precompress", "a document cannot use --precompress"),
         ("inspect -", "a document cannot read standard input"),
+        ("inspect ../stripped.h5 --model -", "a document cannot read standard input"),
         ("inspect /etc/passwd", "/etc/passwd: a path in a document is relative to the document"),
         ("inspect https://example.com/a.h5", "https://example.com/a.h5: a document shows local models only"),
         ("check ../stripped.h5 --budget /a.toml", "/a.toml: a path in a document is relative to the document"),
@@ -210,6 +219,21 @@ def test_a_missing_document_is_an_error(folder: Path) -> None:
     result = run_cli("embed", "docs/guid.md", cwd=folder)
     assert (result.code, result.err) == (3, "modelinspect: docs/guid.md: there is no such document; did you mean guide.md?\n")
     assert run_cli("embed", "docs", cwd=folder).code == 3
+
+
+def test_a_document_that_cannot_be_read_is_named_among_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, bad = written(folder, block("tensors ../stripped.h5"), "a.md"), written(folder, "", "b.md")
+    usual = Path.read_bytes
+
+    def read(self: Path) -> bytes:
+        if self.name == "b.md":
+            raise PermissionError(13, "Permission denied", str(self))
+        return usual(self)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    result = run_cli("embed", good, bad)
+    assert (result.code, "Permission denied" in result.text) == (3, True)
+    assert OLD in good.read_text()
 
 
 def test_a_document_is_written_whole_or_not_at_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelinspect.documents.blocks import LARGEST, decode, parse
@@ -144,6 +144,7 @@ def test_a_mark_beside_other_html_counts() -> None:
 PIECES = (BEGIN, END, "```", "~~~", "text", "", "- item", "> quoted", "    code", "<div>", "<!--", "-->", "`", "| a |", "1. one", "\ufeff")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(st.lists(st.sampled_from(PIECES), max_size=12), st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from(["", "\ufeff"]))
 def test_any_document_is_filled_or_refused_and_stays_the_same_outside_of_its_blocks(lines: list[str], newline: str, mark: str) -> None:
     text = mark + newline.join(lines)

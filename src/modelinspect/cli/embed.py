@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import zip_longest
@@ -54,12 +54,13 @@ def command(
     rebuilt: list[_Rebuilt] = []
     failed: list[LintProblem] = []
     names = list(dict.fromkeys(paths))
+    run = cache(_run)  # for this time only: models change between two runs
     with progress("filling blocks", Unit.COUNT, quiet=quiet) as meter:
         for done, name in enumerate(names):
             meter(done, len(names))
             try:
-                rebuilt.append(_rebuild(name))
-            except ModelInspectError as error:
+                rebuilt.append(_rebuild(name, run))
+            except (ModelInspectError, OSError) as error:
                 if len(names) == 1 or isinstance(error, InvariantError):
                     raise
                 failed.append(LintProblem(location=name, problem=str(error)))
@@ -86,21 +87,25 @@ class _Rebuilt:
     after: bytes
 
 
-def _rebuild(name: str) -> _Rebuilt:
-    """Read a document and run the commands of its blocks. Raises `ModelInspectError` at the first that cannot be filled."""
+Runner = Callable[[tuple[str, ...], Path], Output]
+"""Runs a command in a folder."""
+
+
+def _rebuild(name: str, run: Runner) -> _Rebuilt:
+    """Read a document and run the commands of its blocks. Raises `ModelInspectError` or `OSError` at the first problem."""
     path = Path(name)
     if not path.is_file():
         raise LocationError(f"{name}: {'is not a file' if path.exists() else 'there is no such document'}{_close(path)}")
     before = path.read_bytes()
     document = parse(decode(before, name), name)
-    outputs = [_output(block, path.parent.resolve(), name) for block in document.blocks]
+    outputs = [_output(block, path.parent.resolve(), name, run) for block in document.blocks]
     return _Rebuilt(name, document, outputs, before, filled(document, outputs).encode("utf-8"))
 
 
-def _output(block: Block, folder: Path, name: str) -> Output:
+def _output(block: Block, folder: Path, name: str, run: Runner) -> Output:
     where = f"{name}:{block.line}"
     try:
-        return _run(block.command, folder)
+        return run(block.command, folder)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
     except InvariantError:
@@ -109,7 +114,6 @@ def _output(block: Block, folder: Path, name: str) -> Output:
         raise FormatError(f"{where}: {error}") from error
 
 
-@cache
 def _run(arguments: tuple[str, ...], folder: Path) -> Output:
     return run_reading(parse_reading(arguments), folder)
 

@@ -73,6 +73,8 @@ def parse_reading(arguments: Sequence[str]) -> Reading:
     if name not in READING:
         why = "may write, so documents cannot run it" if name in COMMANDS else "is not a command"
         raise UsageError(f"{name!r} {why}; use one of {', '.join(READING)}{did_you_mean(name, READING, 0.75)}")
+    if "-" in rest:
+        raise UsageError("a document cannot read standard input")
     given = _given(name, rest)
     for parameter, option in given.options.items():
         if parameter not in READING[name]:
@@ -161,8 +163,6 @@ def _form(given: _Given) -> OutputFormat:
 
 def _require_beside(place: str) -> None:
     """Raise `UsageError` for a location that is not a path relative to the document."""
-    if place == "-":
-        raise UsageError("a document cannot read standard input")
     if "://" in place:
         raise UsageError(f"{place}: a document shows local models only")
     if PurePath(place).is_absolute() or PureWindowsPath(place).is_absolute():
