@@ -95,11 +95,42 @@ def gemma() -> str:
     for row in found:
         stored[row["file"], row["layers"]] += int(row["stored"])
     rows = [
-        (kind, *(text for file in ("float32", "int4") for text in (f"{stored[file, key] / MIB:,.1f}", share(stored[file, key], sizes[file]))))
+        (
+            kind,
+            *(text for file in ("float32", "int4") for text in (f"{stored[file, key] / MIB:,.1f}", share(stored[file, key], sizes[file]))),
+        )
         for kind, key in (("embedding", "embedding"), ("dense layers, with their scales", "dense"), ("normalization", "norm"))
     ]
     rows.append(("**file**", f"{sizes['float32'] / MIB:,.1f}", "", f"{sizes['int4'] / MIB:,.1f}", ""))
     return table(("MiB", "float32", "of it", "int4", "of it"), rows)
+
+
+def accuracy() -> str:
+    """Return how far the predictions of `plan` were off, from the table of docs/developer/predictions.md."""
+    text = (ROOT / "docs" / "developer" / "predictions.md").read_text(encoding="utf-8").partition("unseen_reality.py -->")[2]
+    row = next(line for line in text.splitlines() if line.startswith("| **all** |"))
+    networks_, count, _, _, equal, _, worst = (part.strip() for part in row.strip("| ").split("|")[1:])
+    return (
+        f"Of {int(count):,} predictions for {networks_} networks that were drawn at random, {int(equal):,} are equal to the byte of "
+        "TensorFlow 2.21's file, "
+        f"and the worst is off by {worst.replace('%', ' %')}.\n"
+    )
+
+
+def tools() -> str:
+    """Return what other tools, and modelinspect, report of one file each."""
+    with (ROOT / "benchmarks" / "other_tools.csv").open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    rows: list[tuple[str, str, str]] = []
+    for path in dict.fromkeys(row["file"] for row in found):
+        report = mi.inspect(ROOT / path)
+        own = "; ".join(
+            f"{name} {size:,}" for name, size in sorted(report.to_dict()["categories"].items(), key=lambda entry: -entry[1]) if size
+        )
+        findings = ", ".join(dict.fromkeys(finding.rule for finding in report.findings))
+        rows.append(("**modelinspect**", f"`{path}`", f"{own}; findings: {findings}"))
+        rows += [(f"{row['tool']} {row['version']}", "the same", row["reports"]) for row in found if row["file"] == path]
+    return table(("tool", "file", "reports"), rows, left=3)
 
 
 # --- questions
@@ -114,8 +145,8 @@ def faq() -> str:
     lines = [
         "# Questions and answers\n",
         _WRITTEN,
-        f"{len(known)} questions that people asked in public about the size of a model, by what they saw, and what modelinspect answers. Each was rebuilt",
-        "as a small model (`tests/cases`), and tests check the cause and its bytes.\n",
+        f"{len(known)} questions that people asked in public about the size of a model, by what they saw, and what modelinspect answers.",
+        "Each was rebuilt as a small model (`tests/cases`), and tests check the cause and its bytes.\n",
     ]
     for group in tomllib.loads((ROOT / "docs" / "faq.toml").read_text(encoding="utf-8"))["groups"]:
         lines.append(f"## {group['title']}\n")
@@ -175,8 +206,8 @@ def versions() -> str:
         [
             "# Versions\n",
             _WRITTEN,
-            "modelinspect reads bytes and needs no TensorFlow, so a model's version matters only where a format changed. The tables show which",
-            "versions were tested, and how. A version that is not listed was not tested.\n",
+            "modelinspect reads bytes and needs no TensorFlow, so a model's version matters only where a format changed. The tables show",
+            "which versions were tested, and how. A version that is not listed was not tested.\n",
             "## To run modelinspect\n",
             *("".join(part) for part in (required(),)),
             "## What wrote the files that tests read\n",
@@ -185,11 +216,12 @@ def versions() -> str:
             "Files of other writers, such as TensorFlow.js, safetensors and LiteRT-LM, do not name a version. [What each format's parser",
             "reads](../formats/README.md) is listed by format.\n",
             "## What was run to compare predictions and sizes\n",
-            "The same networks were pruned, saved and converted under each release in its own environment; every artifact was inspected. Sizes by release:",
-            "[the study](../article/study/releases.md).\n",
+            "The same networks were pruned, saved and converted under each release in its own environment; every artifact was inspected.",
+            "Sizes by release: [the study](../article/study/releases.md).\n",
             releases(),
-            "The predictions of `plan` were compared with files of TensorFlow 2.21, Keras 3.15.1 and tf_keras 2.21 only. Another release names and orders",
-            "tensors differently, and the stated error then does not hold ([how predictions are made](../developer/predictions.md)).\n",
+            "The predictions of `plan` were compared with files of TensorFlow 2.21, Keras 3.15.1 and tf_keras 2.21 only.",
+            "Another release names and orders tensors differently, and the stated error then does not hold",
+            "([how predictions are made](../developer/predictions.md)).\n",
         ]
     )
 
@@ -249,7 +281,13 @@ def releases() -> str:
     return table(("TensorFlow", "exactly", "artifacts made and inspected", "that this release cannot make"), rows, left=2)
 
 
-TABLES: dict[str, Callable[[], str]] = {"networks": readme_networks, "exports": exports, "gemma": gemma}
+TABLES: dict[str, Callable[[], str]] = {
+    "networks": readme_networks,
+    "exports": exports,
+    "gemma": gemma,
+    "accuracy": accuracy,
+    "tools": tools,
+}
 PAGES: dict[Path, Callable[[], str]] = {GUIDE / "faq.md": faq, GUIDE / "versions.md": versions}
 
 

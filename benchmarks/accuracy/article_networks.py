@@ -2,10 +2,10 @@
 
 usage: nice python benchmarks/accuracy/article_networks.py SCRATCH [--only PATTERN]
 
-Both networks have random weights (`keras.applications`, `weights=None`), are trained for one step with Adam, and are pruned by magnitude to
-80 % without training: by tfmot in Keras 2, by `modelinspect.MagnitudePruning` in Keras 3. The pruned files are then shrunk, without loss and with
-`--drop training`. What one run gives is kept in SCRATCH as CSV, and no run is repeated. Models in tfmot's wrappers are saved as files of Keras only.
-Needs the extra `prune`, and downloads nothing.
+Both networks have random weights (`keras.applications`, `weights=None`), are trained for one step with Adam, and are pruned by
+magnitude to 80 % without training: by tfmot in Keras 2, by `modelinspect.MagnitudePruning` in Keras 3. The pruned files are then
+shrunk, without loss and with `--drop training`. What one run gives is kept in SCRATCH as CSV, and no run is repeated. Models in
+tfmot's wrappers are saved as files of Keras only. Needs the extra `prune`, and downloads nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "docs" / "article" / "networks.csv"
 VERSIONS = ROOT / "docs" / "article" / "networks_versions.json"
 NETWORKS = {"mobilenet-v2": "MobileNetV2", "efficientnet-b0": "EfficientNetB0"}
-SHRUNK = ("h5", "h5-no-optimizer", "weights-h5", "keras", "saved-model-export", "checkpoint", "tflite-float32", "tflite-dynamic-int8")
+SHRUNK = ("h5-no-optimizer", "keras", "saved-model-export", "checkpoint", "tflite-float32", "tflite-dynamic-int8")
 """The methods whose files are shrunk; others hold the same, or are compressed already."""
 
 COLUMNS = (
@@ -84,12 +84,13 @@ def runs() -> Iterator[Run]:
     for network in NETWORKS:
         yield Run(network, 2, "saved", "original,stripped", f"{files},{folders}")
         yield Run(network, 3, "saved", "original,pruned", f"{files},{folders},keras-int8,keras-int4")
-        for keras, pruned in ((2, "stripped"), (3, "pruned")):
-            yield Run(network, keras, "tflite", f"original,{pruned}", "tflite-float*,tflite-dynamic-int8*")
-        yield Run(network, 2, "wrapped", "wrapped", files)
-    for network in NETWORKS:
-        for keras, pruned in ((2, "stripped"), (3, "pruned")):
-            yield Run(network, keras, "int8", f"original,{pruned}", "tflite-int8*")
+    for part, methods in (("tflite", "tflite-float*,tflite-dynamic-int8*"), ("wrapped", files), ("int8", "tflite-int8*")):
+        for network in NETWORKS:
+            if part == "wrapped":
+                yield Run(network, 2, part, "wrapped", methods)
+            else:
+                for keras, pruned in ((2, "stripped"), (3, "pruned")):
+                    yield Run(network, keras, part, f"original,{pruned}", methods)
 
 
 def build(run: Run, scratch: Path) -> tuple[Path, int]:
@@ -98,7 +99,11 @@ def build(run: Run, scratch: Path) -> tuple[Path, int]:
     count = path.with_suffix(".parameters")
     if not count.exists():
         imports = "import tf_keras as keras" if run.keras == 2 else "import keras"
-        environment = os.environ | {"TF_USE_LEGACY_KERAS": str(int(run.keras == 2)), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+        environment = os.environ | {
+            "TF_USE_LEGACY_KERAS": str(int(run.keras == 2)),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
         code = BUILD.format(imports=imports, network=NETWORKS[run.network])
         done = subprocess.run([sys.executable, "-c", code, path], env=environment, capture_output=True, text=True, check=True)
         count.write_text(done.stdout.split()[-1])
@@ -114,7 +119,8 @@ def rows(run: Run, scratch: Path) -> list[dict[str, object]]:
         options = ["--sparsity", "0.8", "--samples", "8", "--batch-size", "4", "--stages", run.stages, "--methods", run.methods]
         subprocess.run([*command, *options], stdout=subprocess.DEVNULL, check=True)
     report = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    VERSIONS.write_text(json.dumps(report["versions"], indent=2) + "\n", encoding="utf-8")
+    known = json.loads(VERSIONS.read_text(encoding="utf-8")) if VERSIONS.exists() else {}
+    VERSIONS.write_text(json.dumps(dict(sorted((known | report["versions"]).items())), indent=2) + "\n", encoding="utf-8")
     found: list[dict[str, object]] = []
     for entry in report["artifacts"]:
         row = {"network": run.network, "keras": run.keras, "parameters": parameters}
@@ -142,7 +148,7 @@ def main() -> None:
     scratch = Path(sys.argv[1]).resolve()
     scratch.mkdir(parents=True, exist_ok=True)
     pattern = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "*"
-    table: list[dict[str, object]] = []
+    table: dict[tuple[object, ...], dict[str, object]] = {}
     for run in runs():
         kept = scratch / f"{run.name}.csv"
         if not kept.exists() and fnmatchcase(run.name, pattern):
@@ -150,8 +156,9 @@ def main() -> None:
             write(kept, rows(run, scratch))
         if kept.exists():
             with kept.open(encoding="utf-8", newline="") as file:
-                table += list(csv.DictReader(file))
-    write(TABLE, table)
+                table |= {tuple(row[name] for name in COLUMNS[:4]): row for row in csv.DictReader(file)}
+        if table:
+            write(TABLE, list(table.values()))
 
 
 def write(path: Path, found: list[dict[str, object]]) -> None:

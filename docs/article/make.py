@@ -17,8 +17,8 @@ from pathlib import Path
 from textwrap import fill
 
 import data
-from claims import CLAIMS, LEVELS
-from data import MLP, categories, cell, gzipped, release_names, size, under
+from claims import CLAIMS, LEVELS, NETWORKS
+from data import MLP, categories, cell, full, gzipped, release_names, size, under
 
 from modelinspect.pruning.charts import COLORS, Bar, Line, bar_chart, line_chart
 
@@ -30,6 +30,26 @@ _HEAD = "<!-- Written by docs/article/make.py from docs/article/article.md.in; d
 _KEPT = re.compile(r"```|\||!\[|#")
 _FILL = {"break_long_words": False, "break_on_hyphens": False}
 STUDY = "study"
+FULL = (
+    ("HDF5, with optimizer", "h5"),
+    ("HDF5, no optimizer", "h5-no-optimizer"),
+    ("HDF5, gzip filter", "hdf5-gzip"),
+    ("`.weights.h5`", "weights-h5"),
+    ("`.keras`", "keras"),
+    ("`.keras`, deflated", "keras-deflate"),
+    ("`.keras`, int8", "keras-int8"),
+    ("`.keras`, int4", "keras-int4"),
+    ("SavedModel", "saved-model"),
+    ("SavedModel, `model.export`", "saved-model-export"),
+    ("SavedModel, Keras 2's", "saved-model-keras"),
+    ("checkpoint", "checkpoint"),
+    ("TFLite, float32", "tflite-float32"),
+    ("TFLite, float32, sparse", "tflite-float32-sparse"),
+    ("TFLite, float16", "tflite-float16"),
+    ("TFLite, int8 weights", "tflite-dynamic-int8"),
+    ("TFLite, int8 weights, sparse", "tflite-dynamic-int8-sparse"),
+)
+"""The saving methods of the full-size networks, with their labels."""
 ENGINES = ("tfmot", "keras", "keras-jax")
 """The engines of engines.csv: tf_keras with tfmot, Keras 3 on TensorFlow, Keras 3 on JAX."""
 
@@ -104,7 +124,7 @@ def verdict(name: str) -> str:
     """Return the verdict on a claim, and what was checked for it."""
     claim = CLAIMS[name]
     checked = "\n".join(f"- {fact if fact.startswith('int8') else fact[0].upper() + fact[1:]}." for fact, _ in claim.checks)
-    return f"**Verdict: *{claim.verdict}*.** {claim.short}\n\nChecked when this page was made:\n\n{checked}"
+    return f"**Verdict: *{claim.verdict}*.** {claim.short} *Checked for* {claim.scope()}.\n\nChecked when this page was made:\n\n{checked}"
 
 
 def summary() -> str:
@@ -223,6 +243,40 @@ def engines_table() -> str:
     names = ("tfmot", "Keras 3", "on JAX")
     heads = [*(f"dense, {name}" for name in names), "change", *(f"conv, {name}" for name in names), "change"]
     return table(["saved as", *heads], rows)
+
+
+def networks_table(network: str) -> str:
+    """Return what a full-size network takes in every saving method: original, pruned, shrunk, compressed, in both versions of Keras."""
+    rows = []
+    for label, method in FULL:
+        cells: list[object] = [label]
+        for keras, pruned in ((2, "stripped"), (3, "pruned")):
+            for stage, column in (("original", "size"), (pruned, "size"), (pruned, "shrunk")):
+                try:
+                    cells.append(full(network, keras, stage, method, column=column))
+                except LookupError:
+                    cells.append("-")
+        rows.append(cells)
+    heads = [f"Keras {keras}, {what}" for keras in (2, 3) for what in ("original", "pruned", "shrunk")]
+    return table(["saved as", *heads], rows)
+
+
+def wrapped_table() -> str:
+    """Return what tfmot's wrappers add to the full-size networks, and what shrink leaves of them."""
+    rows = []
+    for network, name in NETWORKS.items():
+        for label, method in (("HDF5, no optimizer", "h5-no-optimizer"), ("`.keras`", "keras")):
+            before, wrapped_ = full(network, 2, "stripped", method), full(network, 2, "wrapped", method)
+            rows.append(
+                (
+                    f"{name}, {label}",
+                    before,
+                    wrapped_,
+                    times(wrapped_, before),
+                    full(network, 2, "wrapped", method, column="shrunk_training"),
+                )
+            )
+    return table(("saved as", "stripped", "wrapped", "times", "wrapped, after `shrink --drop training`"), rows)
 
 
 def ways_table() -> str:

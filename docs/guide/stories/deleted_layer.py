@@ -43,7 +43,7 @@ def layers() -> Iterator[tuple[str, Weights]]:
 
 
 def normalization(channels: int) -> Weights:
-    return {name: (channels,) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+    return dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), (channels,))
 
 
 def main() -> None:
