@@ -67,12 +67,13 @@ def readme_networks() -> str:
     """Return original, pruned and shrunk sizes of a full-size network."""
     rows = []
     for network, name in NAMES.items():
-        for label, method in (("`.h5`", "h5-no-optimizer"), ("`.keras`, with optimizer", "keras")):
+        for label, method in (("`.h5`", "h5-no-optimizer"), ("`.keras`", "keras")):
             before, after = cell(network, 3, "original", method), cell(network, 3, "pruned", method)
             small = cell(network, 3, "pruned", method, "shrunk")
-            if method == "keras":
+            if trained := bool(cell(network, 3, "pruned", method, "optimizer_state")):
                 small = cell(network, 3, "pruned", method, "shrunk_training")
-            rows.append((f"{name}, {label}", before, after, small, share(small, after)))
+            added = " with optimizer" * trained
+            rows.append((f"{name}, {label}{added}", before, after, small, share(small, after)))
     return table(("Keras 3", "original", "pruned", "after `shrink`", "of the pruned one"), rows)
 
 

@@ -2,10 +2,11 @@
 
 usage: nice python benchmarks/accuracy/article_networks.py SCRATCH [--only PATTERN]
 
-Both networks have random weights (`keras.applications`, `weights=None`), are trained for one step with Adam, and are pruned by
-magnitude to 80 % without training: by tfmot in Keras 2, by `modelinspect.MagnitudePruning` in Keras 3. The pruned files are then
-shrunk, without loss and with `--drop training`. What one run gives is kept in SCRATCH as CSV, and no run is repeated. Models in
-tfmot's wrappers are saved as files of Keras only. Needs the extra `prune`, and downloads nothing.
+Both networks have random weights (`keras.applications`, `weights=None`); MobileNetV2 is trained for one step with Adam, so it has
+an optimizer's state. They are pruned by magnitude to 80 % without training: by tfmot in Keras 2, by
+`modelinspect.MagnitudePruning` in Keras 3. The pruned files are then shrunk, without loss and with `--drop training`. What one
+run gives is kept in SCRATCH as CSV, and no run is repeated. Models in tfmot's wrappers are saved as files of Keras only. Needs
+the extra `prune`, and downloads nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ VERSIONS = ROOT / "docs" / "article" / "networks_versions.json"
 NETWORKS = {"mobilenet-v2": "MobileNetV2", "efficientnet-b0": "EfficientNetB0"}
 SHRUNK = ("h5-no-optimizer", "keras", "saved-model-export", "checkpoint", "tflite-float32", "tflite-dynamic-int8")
 """The methods whose files are shrunk; others hold the same, or are compressed already."""
+
+TRAINED = ("mobilenet-v2",)
+"""The networks that have an optimizer's state."""
 
 COLUMNS = (
     "network",
@@ -55,9 +59,10 @@ import numpy as np
 {imports}
 keras.utils.set_random_seed(42)
 model = keras.applications.{network}(weights=None)
-model.compile("adam", "sparse_categorical_crossentropy")
-random = np.random.default_rng(42)
-model.train_on_batch(random.random((2, 224, 224, 3), "float32"), np.array([1, 2]))
+if {trained}:
+    model.compile("adam", "sparse_categorical_crossentropy")
+    random = np.random.default_rng(42)
+    model.train_on_batch(random.random((2, 224, 224, 3), "float32"), np.array([1, 2]))
 model.save(sys.argv[1])
 print(model.count_params())
 """
@@ -80,17 +85,14 @@ class Run:
 
 def runs() -> Iterator[Run]:
     """Yield every run, the quick ones first."""
-    files, folders = "h5*,weights-h5,keras,keras-deflate,hdf5-gzip", "saved-model*,checkpoint"
+    files = "h5*,weights-h5,keras,keras-deflate"
     for network in NETWORKS:
-        yield Run(network, 2, "saved", "original,stripped", f"{files},{folders}")
-        yield Run(network, 3, "saved", "original,pruned", f"{files},{folders},keras-int8,keras-int4")
-    for part, methods in (("tflite", "tflite-float*,tflite-dynamic-int8*"), ("wrapped", files), ("int8", "tflite-int8*")):
-        for network in NETWORKS:
-            if part == "wrapped":
-                yield Run(network, 2, part, "wrapped", methods)
-            else:
-                for keras, pruned in ((2, "stripped"), (3, "pruned")):
-                    yield Run(network, keras, part, f"original,{pruned}", methods)
+        yield Run(network, 3, "saved", "original,pruned", f"{files},saved-model-export,checkpoint,keras-int8,keras-int4")
+        yield Run(network, 2, "saved", "original,stripped", f"{files},saved-model-keras,saved-model-export,checkpoint")
+    for network in NETWORKS:
+        for keras, pruned in ((2, "stripped"), (3, "pruned")):
+            yield Run(network, keras, "tflite", f"original,{pruned}", "tflite-float32*,tflite-dynamic-int8*")
+        yield Run(network, 2, "wrapped", "wrapped", "h5-no-optimizer,keras")
 
 
 def build(run: Run, scratch: Path) -> tuple[Path, int]:
@@ -104,7 +106,7 @@ def build(run: Run, scratch: Path) -> tuple[Path, int]:
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "CUDA_VISIBLE_DEVICES": "",
         }
-        code = BUILD.format(imports=imports, network=NETWORKS[run.network])
+        code = BUILD.format(imports=imports, network=NETWORKS[run.network], trained=run.network in TRAINED)
         done = subprocess.run([sys.executable, "-c", code, path], env=environment, capture_output=True, text=True, check=True)
         count.write_text(done.stdout.split()[-1])
     return path, int(count.read_text())

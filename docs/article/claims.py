@@ -257,7 +257,7 @@ CLAIMS: dict[str, Claim] = {
         ),
         (
             (
-                "for the small network, one dense method takes over five times the bytes of another; for the large ones, under a fifth more",
+                "for the small network, one dense method takes five times the bytes of another, for the large ones under a fifth more",
                 lambda: _factor_small() > 5 and all(_factor(network) < 1.2 for network in NETWORKS),
             ),
             (

@@ -256,7 +256,8 @@ def networks_table(network: str) -> str:
                     cells.append(full(network, keras, stage, method, column=column))
                 except LookupError:
                     cells.append("-")
-        rows.append(cells)
+        if set(cells[1:]) != {"-"}:
+            rows.append(cells)
     heads = [f"Keras {keras}, {what}" for keras in (2, 3) for what in ("original", "pruned", "shrunk")]
     return table(["saved as", *heads], rows)
 
