@@ -58,6 +58,14 @@ def cell(network: str, keras: int, stage: str, method: str, column: str = "size"
     raise LookupError(f"{network} in Keras {keras}, {stage} {method}: no {column}")
 
 
+def measured(network: str, method: str) -> bool:
+    """Return whether a network was pruned and saved so by Keras 3."""
+    return any(
+        (row["network"], row["keras"], row["stage"], row["method"], row["outcome"]) == (network, "3", "pruned", method, "made")
+        for row in networks()
+    )
+
+
 def share(part: int, whole: int) -> str:
     """Return a share in percent."""
     return f"{100 * part / whole:.0f} %"
@@ -68,9 +76,11 @@ def readme_networks() -> str:
     rows = []
     for network, name in NAMES.items():
         for label, method in (("`.h5`", "h5-no-optimizer"), ("`.keras`", "keras")):
+            if not measured(network, method):
+                continue
             before, after = cell(network, 3, "original", method), cell(network, 3, "pruned", method)
             small = cell(network, 3, "pruned", method, "shrunk")
-            if trained := bool(cell(network, 3, "pruned", method, "optimizer_state")):
+            if trained := cell(network, 3, "pruned", method, "optimizer_state") > 0:
                 small = cell(network, 3, "pruned", method, "shrunk_training")
             added = " with optimizer" * trained
             rows.append((f"{name}, {label}{added}", before, after, small, share(small, after)))
@@ -81,6 +91,8 @@ def exports() -> str:
     """Return what Keras 3 exports, before and after shrink."""
     rows = []
     for network, name in NAMES.items():
+        if not measured(network, "saved-model-export"):
+            continue
         whole, small = cell(network, 3, "original", "saved-model-export"), cell(network, 3, "original", "saved-model-export", "shrunk")
         weights = 4 * int(next(row["parameters"] for row in networks() if row["network"] == network and row["keras"] == "3"))
         rows.append((name, weights, whole, small, share(small, whole)))

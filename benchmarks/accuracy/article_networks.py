@@ -85,14 +85,17 @@ class Run:
 
 def runs() -> Iterator[Run]:
     """Yield every run, the quick ones first."""
-    files = "h5*,weights-h5,keras,keras-deflate"
-    for network in NETWORKS:
-        yield Run(network, 3, "saved", "original,pruned", f"{files},saved-model-export,checkpoint,keras-int8,keras-int4")
-        yield Run(network, 2, "saved", "original,stripped", f"{files},saved-model-keras,saved-model-export,checkpoint")
-    for network in NETWORKS:
-        for keras, pruned in ((2, "stripped"), (3, "pruned")):
-            yield Run(network, keras, "tflite", f"original,{pruned}", "tflite-float32*,tflite-dynamic-int8*")
-        yield Run(network, 2, "wrapped", "wrapped", "h5-no-optimizer,keras")
+    first, second = NETWORKS
+    files, folders = "h5-no-optimizer,keras,keras-deflate", "saved-model-export,checkpoint"
+    tflite = "tflite-float32*,tflite-dynamic-int8*"
+    yield Run(first, 3, "saved", "original,pruned", f"h5*,weights-h5,keras,keras-deflate,{folders},keras-int8,keras-int4")
+    yield Run(first, 2, "saved", "original,wrapped,stripped", f"h5*,weights-h5,keras,keras-deflate,hdf5-gzip,saved-model*,{folders}")
+    yield Run(second, 3, "saved", "original,pruned", f"{files},{folders}")
+    yield Run(first, 2, "tflite", "original,stripped", tflite)
+    yield Run(second, 2, "saved", "original,stripped", f"{files},{folders},weights-h5,saved-model,saved-model-keras")
+    yield Run(first, 3, "tflite", "original,pruned", tflite)
+    yield Run(second, 2, "tflite", "original,stripped", tflite)
+    yield Run(second, 3, "tflite", "original,pruned", tflite)
 
 
 def build(run: Run, scratch: Path) -> tuple[Path, int]:

@@ -116,6 +116,15 @@ def full(network: str, keras: int, stage: str, method: str, *, column: str = "si
     raise LookupError(f"no full-size network has {column} of {wanted}")
 
 
+def has(network: str, keras: int, stage: str, method: str, column: str = "size") -> bool:
+    """Return whether a full-size network was measured so."""
+    try:
+        full(network, keras, stage, method, column=column)
+    except LookupError:
+        return False
+    return True
+
+
 def full_parameters(network: str) -> int:
     """Return the parameters of a full-size network."""
     return next(int(row["parameters"]) for row in networks() if row["network"] == network)

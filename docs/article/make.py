@@ -18,7 +18,7 @@ from textwrap import fill
 
 import data
 from claims import CLAIMS, LEVELS, NETWORKS
-from data import MLP, categories, cell, full, gzipped, release_names, size, under
+from data import MLP, categories, cell, full, gzipped, has, release_names, size, under
 
 from modelinspect.pruning.charts import COLORS, Bar, Line, bar_chart, line_chart
 
@@ -267,6 +267,8 @@ def wrapped_table() -> str:
     rows = []
     for network, name in NETWORKS.items():
         for label, method in (("HDF5, no optimizer", "h5-no-optimizer"), ("`.keras`", "keras")):
+            if not has(network, 2, "wrapped", method):
+                continue
             before, wrapped_ = full(network, 2, "stripped", method), full(network, 2, "wrapped", method)
             rows.append(
                 (
