@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from data import (
@@ -92,7 +93,16 @@ def _dense() -> list[str]:
 
 
 def _encoded() -> list[str]:
-    return _having((2, "original", "tflite-dynamic-int8"), (2, "stripped", "tflite-float32-sparse"))
+    """Return the full-size networks that Keras 2 converted to int8, and sparsely."""
+    return [
+        network
+        for network in NETWORKS
+        if has(network, 2, "original", "tflite-dynamic-int8") and has(network, 2, "stripped", "tflite-float32-sparse")
+    ]
+
+
+def _int8_is_smaller(network: str) -> bool:
+    return full(network, 2, "original", "tflite-dynamic-int8") < full(network, 2, "stripped", "tflite-float32-sparse")
 
 
 def _exported() -> list[str]:
@@ -230,8 +240,8 @@ CLAIMS: dict[str, Claim] = {
                 ),
             ),
             (
-                "the full-size networks have one size before and after pruning as HDF5 without optimizer and as TFLite, float and int8",
-                lambda: len(_pairs()) >= 4 and all(before == after for before, after in _pairs()),
+                "the full-size networks have one size before and after pruning as HDF5 without optimizer, and as TFLite where it was made",
+                lambda: len(_pairs()) >= 2 and all(before == after for before, after in _pairs()),
             ),
             (
                 "gzip takes more off the pruned file than off the original",
@@ -368,18 +378,18 @@ CLAIMS: dict[str, Claim] = {
         "Quantization with pruning goes further than pruning alone",
         "refined",
         "It does, but the first step is quantization's own. Pruning adds to it only with sparse encoding or a compressor.",
-        lambda: f"{_count(_cnn())} weights; int8 before sparse float32 also for {' and '.join(map(_large, _encoded()))}",
+        lambda: "; ".join([f"{_count(_cnn())} weights", *map(_large, _encoded())]),
         (
             (
                 "int8 alone is smaller than float32 pruned to four fifths and encoded sparsely",
                 lambda: cell("cnn", "tflite-dynamic-int8", 0.0) < cell("cnn", "tflite-float32-sparse", 0.8),
             ),
-            (
-                "the same is true of the full-size networks",
-                lambda: all(
-                    full(network, 2, "original", "tflite-dynamic-int8") < full(network, 2, "stripped", "tflite-float32-sparse")
-                    for network in _encoded()
-                ),
+            *(
+                (
+                    f"the same is true of {NETWORKS[network]}",
+                    partial(_int8_is_smaller, network),
+                )
+                for network in _encoded()
             ),
             (
                 "pruning takes nothing off a dense int8 file",
@@ -438,7 +448,7 @@ CLAIMS: dict[str, Claim] = {
     "keras3": Claim(
         "Keras 3 is different",
         "refined",
-        "Another tool prunes it, and its export stores each weight twice. The sizes of its other files do not differ.",
+        "Another tool prunes it, and its export stores each weight twice. Its HDF5 and TFLite files hardly differ in size.",
         lambda: f"{' and '.join(map(_large, _exported()))}",
         (
             (
@@ -454,7 +464,7 @@ CLAIMS: dict[str, Claim] = {
                 ),
             ),
             (
-                "HDF5 and TFLite files of both versions are within a fiftieth",
+                "HDF5 files of both versions are within a fiftieth, and so are TFLite files where they were made",
                 lambda: all(
                     abs(full(network, 3, "pruned", method) / full(network, 2, "stripped", method) - 1) < 0.02
                     for network in _exported()

@@ -124,7 +124,7 @@ def verdict(name: str) -> str:
     """Return the verdict on a claim, and what was checked for it."""
     claim = CLAIMS[name]
     checked = "\n".join(f"- {fact if fact.startswith('int8') else fact[0].upper() + fact[1:]}." for fact, _ in claim.checks)
-    return f"**Verdict: *{claim.verdict}*.** {claim.short} *Checked for* {claim.scope()}.\n\nChecked when this page was made:\n\n{checked}"
+    return f"**Verdict: *{claim.verdict}*.** {claim.short} *For which sizes:* {claim.scope()}.\n\nChecked when this page was made:\n\n{checked}"
 
 
 def summary() -> str:
@@ -260,6 +260,14 @@ def networks_table(network: str) -> str:
             rows.append(cells)
     heads = [f"Keras {keras}, {what}" for keras in (2, 3) for what in ("original", "pruned", "shrunk")]
     return table(["saved as", *heads], rows)
+
+
+def second_network() -> str:
+    """Return the table of the second full-size network, with its heading line."""
+    _, second = NETWORKS
+    if not any(row["network"] == second for row in data.networks()):
+        return ""
+    return f"{NETWORKS[second]}, {number(data.full_parameters(second))} weights, without optimizer:\n\n{networks_table(second)}"
 
 
 def wrapped_table() -> str:
