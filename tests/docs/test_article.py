@@ -15,7 +15,7 @@ from tests.support.corpus import PROJECT
 
 FOLDER = PROJECT / "docs" / "article"
 CLAIMS = 8
-_NAMES = re.compile(r"Keras 3|\{\{.*?\}\}|`[^`]*`|\]\([^)]*\)|^```.*?^```", re.DOTALL | re.MULTILINE)
+_NAMES = re.compile(r"Keras [23]|\{\{.*?\}\}|`[^`]*`|\]\([^)]*\)|^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
