@@ -124,7 +124,8 @@ def verdict(name: str) -> str:
     """Return the verdict on a claim, and what was checked for it."""
     claim = CLAIMS[name]
     checked = "\n".join(f"- {fact if fact.startswith('int8') else fact[0].upper() + fact[1:]}." for fact, _ in claim.checks)
-    return f"**Verdict: *{claim.verdict}*.** {claim.short} *For which sizes:* {claim.scope()}.\n\nChecked when this page was made:\n\n{checked}"
+    said = f"**Verdict: *{claim.verdict}*.** {claim.short} *For which sizes:* {claim.scope()}."
+    return f"{said}\n\nChecked when this page was made:\n\n{checked}"
 
 
 def summary() -> str:
