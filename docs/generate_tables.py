@@ -80,7 +80,7 @@ def readme_networks() -> str:
                 continue
             before, after = cell(network, 3, "original", method), cell(network, 3, "pruned", method)
             small = cell(network, 3, "pruned", method, "shrunk")
-            if trained := cell(network, 3, "pruned", method, "optimizer_state") > 0:
+            if trained := cell(network, 3, "pruned", method, "optimizer_state") > after // 2:
                 small = cell(network, 3, "pruned", method, "shrunk_training")
             added = " with optimizer" * trained
             rows.append((f"{name}, {label}{added}", before, after, small, share(small, after)))

@@ -259,8 +259,9 @@ def networks_table(network: str) -> str:
                     cells.append("-")
         if set(cells[1:]) != {"-"}:
             rows.append(cells)
-    heads = [f"Keras {keras}, {what}" for keras in (2, 3) for what in ("original", "pruned", "shrunk")]
-    return table(["saved as", *heads], rows)
+    heads = ["saved as", *(f"Keras {keras}, {what}" for keras in (2, 3) for what in ("original", "pruned", "shrunk"))]
+    shown = [place for place in range(len(heads)) if any(row[place] != "-" for row in rows)]
+    return table([heads[place] for place in shown], [[row[place] for place in shown] for row in rows])
 
 
 def second_network() -> str:
