@@ -82,7 +82,7 @@ def readme_networks() -> str:
             small = cell(network, 3, "pruned", method, "shrunk")
             if trained := cell(network, 3, "pruned", method, "optimizer_state") > after // 2:
                 small = cell(network, 3, "pruned", method, "shrunk_training")
-            added = " with optimizer" * trained
+            added = " with optimizer, `--drop training`" * trained
             rows.append((f"{name}, {label}{added}", before, after, small, share(small, after)))
     return table(("Keras 3", "original", "pruned", "after `shrink`", "of the pruned one"), rows)
 
