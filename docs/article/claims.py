@@ -198,7 +198,7 @@ CLAIMS: dict[str, Claim] = {
     "graph": Claim(
         "The graph and the metadata remain",
         "refined",
-        "They remain, to the byte. They are most of a small SavedModel, and next to nothing of a large file of weights.",
+        "They remain, to the byte. They are most of a small SavedModel, and a small part of a large file of weights.",
         lambda: (
             f"graph and metadata are {_of(share(f'{MLP}/stripped/no-optimizer.h5', 'graph', 'metadata'))} of the HDF5 file of "
             f"{_count(_small())} weights; "
