@@ -33,6 +33,7 @@ check: $(VENV)/.installed-all
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 format: $(VENV)/.installed-all
 	$(BIN)/ruff format .
@@ -51,6 +52,7 @@ docs: $(VENV)/.installed-all
 	$(BIN)/python docs/article/make.py
 	$(BIN)/python benchmarks/accuracy/published.py --page
 	$(BIN)/modelinspect embed --quiet README.md $$(find docs -name '*.md')
+	$(BIN)/python docs/generate_tables.py
 	$(BIN)/python docs/run_blocks.py
 	$(BIN)/python -m sphinx -W --keep-going -n -q -E -b html docs site
 

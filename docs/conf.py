@@ -34,11 +34,11 @@ pygments_dark_style = "native"
 highlight_language = "text"
 
 NAVIGATION = {
-    "Use it": ["guide/start", "article/article", "guide/recipes", "guide/glossary"],
+    "Use it": ["guide/start", "guide/faq", "guide/recipes", "article/article", "guide/glossary"],
+    "Stories": ["guide/stories/*"],
     "Guides": [
         "guide/explain",
         "guide/plan",
-        "guide/shrink",
         "guide/shrink",
         "guide/lint",
         "guide/check",
@@ -50,7 +50,15 @@ NAVIGATION = {
     "Reference": ["reference/cli", "reference/api", "reference/rules/README", "reference/*"],
     "The study": ["article/*", "article/study/*"],
     "Formats, byte by byte": ["formats/README", "formats/*"],
-    "For developers": ["developer/how-it-works", "developer/design", "developer/extending", "developer/decisions/README", "benchmarks"],
+    "For developers": [
+        "developer/how-it-works",
+        "developer/design",
+        "developer/extending",
+        "developer/predictions",
+        "developer/pages",
+        "developer/decisions/README",
+        "benchmarks",
+    ],
 }
 """The pages of the side bar; one that is not named comes last, so that none is lost."""
 

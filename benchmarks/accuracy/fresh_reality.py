@@ -2,7 +2,7 @@
 
 usage: python benchmarks/accuracy/fresh_reality.py [--write | --calibrate]
 
-``--write`` puts the table into docs/guide/plan.md; ``--calibrate`` shows the error that each class of
+``--write`` puts the table into docs/developer/predictions.md; ``--calibrate`` shows the error that each class of
 `modelinspect.conversion.errors` would need to cover 95 % and all of its predictions.
 """
 

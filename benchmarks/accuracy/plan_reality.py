@@ -1,4 +1,4 @@
-"""Holds what `plan` predicts against the files that TensorFlow made, and writes the table of docs/guide/plan.md.
+"""Holds what `plan` predicts against the files that TensorFlow made, and writes the table of docs/developer/predictions.md.
 
 usage: python benchmarks/accuracy/plan_reality.py [--write]
 
@@ -36,7 +36,7 @@ FORMS = {
 }
 """The form in plan_sizes.csv of each option."""
 BEGIN, END = "<!-- table: benchmarks/accuracy/plan_reality.py -->\n", "<!-- end of table -->\n"
-PAGE = PROJECT / "docs" / "guide" / "plan.md"
+PAGE = PROJECT / "docs" / "developer" / "predictions.md"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""Holds what `plan` predicts of SavedModels by their signatures against TensorFlow's files, and writes the table of docs/guide/plan.md.
+"""Holds what `plan` predicts of SavedModels by their signatures against TensorFlow's files.
+
+Writes the table of docs/developer/predictions.md.
 
 usage: python benchmarks/accuracy/signature_reality.py [--write]
 """

@@ -1,4 +1,6 @@
-"""Holds what `plan` predicts of networks that nobody tuned it for against TensorFlow's files, and writes the table of docs/guide/plan.md.
+"""Holds what `plan` predicts of networks that nobody tuned it for against TensorFlow's files.
+
+Writes the table of docs/developer/predictions.md.
 
 usage: python benchmarks/accuracy/unseen_reality.py [--write]
 """

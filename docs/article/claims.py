@@ -4,21 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
-from data import MLP, cell, gzipped, lost_weights, part, release_names, report, share, size, under, weights_stored
+from data import (
+    MLP,
+    cell,
+    full,
+    full_parameters,
+    gzipped,
+    has,
+    lost_weights,
+    part,
+    release_names,
+    report,
+    share,
+    size,
+    under,
+    weights_stored,
+)
 
+NETWORKS = {"mobilenet-v2": "MobileNetV2", "efficientnet-b0": "EfficientNetB0"}
 Check = tuple[str, Callable[[], bool]]
 LEVELS = (0.0, 0.35, 0.5, 0.65, 0.8, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim with its verdict: ``checks`` are facts, each with a test that must hold for the verdict to stand."""
+    """A claim with its verdict: ``checks`` are facts, each with a test that must hold for the
+    verdict. ``scope`` returns for which networks it was checked, with their sizes.
+    """
 
     claim: str
     verdict: str
     short: str
+    scope: Callable[[], str]
     checks: tuple[Check, ...]
 
     def broken(self) -> list[str]:
@@ -59,11 +79,131 @@ def _weights(architecture: str) -> int:
     return cell(architecture, "h5-no-optimizer", 0.8) - _overhead(architecture)
 
 
+def _having(*cells: tuple[int, str, str]) -> list[str]:
+    """Return the full-size networks that were measured in all these: Keras, stage, method. Raises `LookupError` where none was."""
+    found = [network for network in NETWORKS if all(has(network, *cell_) for cell_ in cells)]
+    if not found:
+        raise LookupError(f"no full-size network was measured in {cells}")
+    return found
+
+
+def _dense() -> list[str]:
+    """Return the full-size networks that Keras 2 saved in every dense method that is compared."""
+    return _having(*((2, "stripped", method) for method in DENSE))
+
+
+def _encoded() -> list[str]:
+    """Return the full-size networks that Keras 2 converted to int8, and sparsely."""
+    return [
+        network
+        for network in NETWORKS
+        if has(network, 2, "original", "tflite-dynamic-int8") and has(network, 2, "stripped", "tflite-float32-sparse")
+    ]
+
+
+def _int8_is_smaller(network: str) -> bool:
+    return full(network, 2, "original", "tflite-dynamic-int8") < full(network, 2, "stripped", "tflite-float32-sparse")
+
+
+def _exported(keras: int) -> list[str]:
+    """Return the full-size networks that a version of Keras exported after pruning."""
+    return _having((keras, _pruned(keras), "saved-model-export"))
+
+
+def _saved_by_both() -> list[str]:
+    return _having((2, "stripped", "h5-no-optimizer"), (3, "pruned", "h5-no-optimizer"))
+
+
+def _pairs() -> list[tuple[int, int]]:
+    """Return the sizes before and after pruning of the full-size networks, in every dense method without optimizer."""
+    return [
+        (full(network, keras, "original", method), full(network, keras, _pruned(keras), method))
+        for network in NETWORKS
+        for keras in (2, 3)
+        for method in ("h5-no-optimizer", "tflite-float32", "tflite-dynamic-int8")
+        if has(network, keras, _pruned(keras), method) and has(network, keras, "original", method)
+    ]
+
+
+def _pruned(keras: int) -> str:
+    return "stripped" if keras == 2 else "pruned"
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _of(part: float) -> str:
+    return f"{100 * part:.1f} %"
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.1f}" if factor > 2 else f"{factor:.2f}"
+
+
+def _small() -> int:
+    return weights_stored(f"{MLP}/stripped/no-optimizer.h5") // 4
+
+
+def _cnn() -> int:
+    return weights_stored("pruned_layers/cnn/stripped/model.h5") // 4
+
+
+def _large(network: str) -> str:
+    return f"{NETWORKS[network]}'s {_count(full_parameters(network))}"
+
+
+def _full_share(network: str, column: str) -> float:
+    return full(network, 2, "stripped", "h5-no-optimizer", column=column) / full(network, 2, "stripped", "h5-no-optimizer")
+
+
+DENSE = {
+    "h5-no-optimizer": "no-optimizer.h5",
+    "weights-h5": "model.weights.h5",
+    "keras": "model.keras",
+    "saved-model": "saved-model",
+    "saved-model-keras": "saved-model-keras",
+    "saved-model-export": "saved-model-export",
+    "checkpoint": "checkpoint",
+}
+"""The methods that store float weights densely, with their fixture."""
+
+
+def _factor_small() -> float:
+    """Return how many times the smallest of the dense methods the largest is."""
+    sizes = [size(f"{MLP}/stripped/{name}") for name in DENSE.values()]
+    return max(sizes) / min(sizes)
+
+
+def _factor(network: str) -> float:
+    sizes = [full(network, 2, "stripped", method) for method in DENSE]
+    return max(sizes) / min(sizes)
+
+
+def _wrapped_small() -> float:
+    return size(f"{MLP}/wrapped/no-optimizer.h5") / size(f"{MLP}/original/no-optimizer.h5")
+
+
+def _wrapped(network: str) -> float:
+    return full(network, 2, "wrapped", "h5-no-optimizer") / full(network, 2, "original", "h5-no-optimizer")
+
+
+def _copies(network: str, keras: int) -> float:
+    """Return how many times a full-size network's weights are in its export."""
+    stored = sum(full(network, keras, _pruned(keras), "saved-model-export", column=column) for column in ("dense_weights", "zero_weights"))
+    return stored / (4 * full_parameters(network))
+
+
 CLAIMS: dict[str, Claim] = {
     "graph": Claim(
         "The graph and the metadata remain",
         "refined",
-        "They remain, to the byte. They decide the size of small models and of SavedModels alone.",
+        "They remain, to the byte. They are most of a small SavedModel, and a small part of a large file of weights.",
+        lambda: (
+            f"graph and metadata are {_of(share(f'{MLP}/stripped/no-optimizer.h5', 'graph', 'metadata'))} of the HDF5 file of "
+            f"{_count(_small())} weights; "
+            + "; ".join(f"the graph is {_of(_full_share(network, 'graph'))} of {_large(network)}" for network in _dense())
+        ),
         (
             (
                 "HDF5 and TFLite files have as many bytes of graph and metadata after pruning as before",
@@ -83,6 +223,7 @@ CLAIMS: dict[str, Claim] = {
         "Pruned weights are still stored",
         "confirmed",
         "Each zero takes the same space as any other number, in every dense format.",
+        lambda: f"{_count(_small())} weights; {'; '.join(map(_large, _having((3, 'pruned', 'h5-no-optimizer'))))}",
         (
             (
                 "the pruned HDF5 and TFLite files are as large as the original ones, to the byte",
@@ -99,6 +240,10 @@ CLAIMS: dict[str, Claim] = {
                 ),
             ),
             (
+                "the full-size networks have one size before and after pruning as HDF5 without optimizer, and as TFLite where it was made",
+                lambda: len(_pairs()) >= 2 and all(before == after for before, after in _pairs()),
+            ),
+            (
                 "gzip takes more off the pruned file than off the original",
                 lambda: gzipped(f"{MLP}/stripped/no-optimizer.h5") < 0.5 * gzipped(f"{MLP}/original/no-optimizer.h5"),
             ),
@@ -108,6 +253,10 @@ CLAIMS: dict[str, Claim] = {
         "It depends on the algorithm, and on how aggressive it is",
         "refined",
         "Not while storage is dense. Once it is not, sparsity and the pattern of the zeros decide; the schedule hardly matters.",
+        lambda: (
+            f"levels of sparsity on {_count(_cnn())} weights, schedules on {_count(_small())}, patterns on "
+            f"{_count(_weights('few-large-layers') // 4)}, all trained on seeded noise"
+        ),
         (
             (
                 "dense files have one size from no zeros to the most",
@@ -144,11 +293,15 @@ CLAIMS: dict[str, Claim] = {
     "method": Claim(
         "It depends on the TensorFlow version and the saving method",
         "refined",
-        "The saving method decides by a factor of five. The release changes next to nothing, but for two cases where it changes a lot.",
+        "The saving method matters for small networks and hardly for large ones. The release matters for int8 files of the converter.",
+        lambda: (
+            f"the largest dense method takes {_times(_factor_small())} times the bytes of the smallest for {_count(_small())} weights, "
+            + ", ".join(f"{_times(_factor(network))} for {_large(network)}" for network in _dense())
+        ),
         (
             (
-                "the same weights take five times as many bytes in one method as in another",
-                lambda: size(f"{MLP}/stripped/saved-model-keras") > 5 * size(f"{MLP}/stripped/checkpoint"),
+                "for the small network, one dense method takes five times the bytes of another, for the large ones under a quarter more",
+                lambda: _factor_small() > 5 and all(_factor(network) < 1.25 for network in _dense()),
             ),
             (
                 "the optimizer's state is twice the weights, and stripping drops it",
@@ -198,6 +351,7 @@ CLAIMS: dict[str, Claim] = {
         "Many small layers gain less than few large ones",
         "refined",
         "They carry more overhead. What pruning saves is within a few hundredths of the same share.",
+        lambda: f"two networks of {_count(_weights('few-large-layers') // 4)} weights each",
         (
             ("both networks have the same bytes of weights", lambda: _weights("many-small-layers") == _weights("few-large-layers")),
             (
@@ -224,10 +378,18 @@ CLAIMS: dict[str, Claim] = {
         "Quantization with pruning goes further than pruning alone",
         "refined",
         "It does, but the first step is quantization's own. Pruning adds to it only with sparse encoding or a compressor.",
+        lambda: "; ".join([f"{_count(_cnn())} weights", *map(_large, _encoded())]),
         (
             (
                 "int8 alone is smaller than float32 pruned to four fifths and encoded sparsely",
                 lambda: cell("cnn", "tflite-dynamic-int8", 0.0) < cell("cnn", "tflite-float32-sparse", 0.8),
+            ),
+            *(
+                (
+                    f"the same is true of {NETWORKS[network]}",
+                    partial(_int8_is_smaller, network),
+                )
+                for network in _encoded()
             ),
             (
                 "pruning takes nothing off a dense int8 file",
@@ -257,6 +419,11 @@ CLAIMS: dict[str, Claim] = {
         "Sizes may even grow",
         "confirmed",
         "In three ways: masks that were not stripped, an index that costs more than the zeros did, blocks that no kernel takes.",
+        lambda: (
+            f"wrapped HDF5 files without optimizer: {_times(_wrapped_small())} times for {_count(_small())} weights, "
+            + ", ".join(f"{_times(_wrapped(network))} for {_large(network)}" for network in _having((2, "wrapped", "h5-no-optimizer")))
+            + f"; sparse int8 on {_count(_cnn())} weights"
+        ),
         (
             (
                 "the wrapped model is larger than the original in every method",
@@ -274,6 +441,38 @@ CLAIMS: dict[str, Claim] = {
                 lambda: (
                     cell("few-large-layers", "tflite-dynamic-int8-sparse", 0.5, pattern="block-4x1")
                     > cell("few-large-layers", "tflite-dynamic-int8", 0.5, pattern="block-4x1")
+                ),
+            ),
+        ),
+    ),
+    "keras3": Claim(
+        "Keras 3 is different",
+        "refined",
+        "Another tool prunes it, and its export stores each weight twice. Its HDF5 and TFLite files hardly differ in size.",
+        lambda: f"{' and '.join(map(_large, _exported(3)))}",
+        (
+            (
+                "the export of Keras 3 holds each weight twice, that of Keras 2 once",
+                lambda: (
+                    all(1.9 < _copies(network, 3) < 2.1 for network in _exported(3))
+                    and all(0.9 < _copies(network, 2) < 1.1 for network in _exported(2))
+                ),
+            ),
+            (
+                "`shrink` takes the second copy out of the export of Keras 3",
+                lambda: all(
+                    full(network, 3, "pruned", "saved-model-export", column="shrunk")
+                    < 0.6 * full(network, 3, "pruned", "saved-model-export")
+                    for network in _exported(3)
+                ),
+            ),
+            (
+                "HDF5 files of both versions are within a fiftieth, and so are TFLite files where they were made",
+                lambda: all(
+                    abs(full(network, 3, "pruned", method) / full(network, 2, "stripped", method) - 1) < 0.02
+                    for network in _saved_by_both()
+                    for method in ("h5-no-optimizer", "tflite-float32", "tflite-dynamic-int8")
+                    if has(network, 2, "stripped", method) and has(network, 3, "pruned", method)
                 ),
             ),
         ),

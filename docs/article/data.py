@@ -101,6 +101,36 @@ def by_engine(engine: str, architecture: str, method: str, *, column: str = "siz
 
 
 @cache
+def networks() -> list[dict[str, str]]:
+    """Return the rows of the full-size networks, which benchmarks/accuracy/article_networks.py measured."""
+    with (HERE / "networks.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def full(network: str, keras: int, stage: str, method: str, *, column: str = "size") -> int:
+    """Return a number of what a full-size network takes. Raises `LookupError` where it was not measured."""
+    wanted = {"network": network, "keras": str(keras), "stage": stage, "method": method, "outcome": "made"}
+    for row in networks():
+        if all(row[key] == value for key, value in wanted.items()) and row[column]:
+            return int(row[column])
+    raise LookupError(f"no full-size network has {column} of {wanted}")
+
+
+def has(network: str, keras: int, stage: str, method: str, column: str = "size") -> bool:
+    """Return whether a full-size network was measured so."""
+    try:
+        full(network, keras, stage, method, column=column)
+    except LookupError:
+        return False
+    return True
+
+
+def full_parameters(network: str) -> int:
+    """Return the parameters of a full-size network."""
+    return next(int(row["parameters"]) for row in networks() if row["network"] == network)
+
+
+@cache
 def study() -> list[dict[str, str]]:
     """Return the rows of the study's table."""
     with (HERE / "study.csv").open(encoding="utf-8", newline="") as stream:

@@ -17,8 +17,8 @@ from pathlib import Path
 from textwrap import fill
 
 import data
-from claims import CLAIMS, LEVELS
-from data import MLP, categories, cell, gzipped, release_names, size, under
+from claims import CLAIMS, LEVELS, NETWORKS
+from data import MLP, categories, cell, full, gzipped, has, release_names, size, under
 
 from modelinspect.pruning.charts import COLORS, Bar, Line, bar_chart, line_chart
 
@@ -30,6 +30,26 @@ _HEAD = "<!-- Written by docs/article/make.py from docs/article/article.md.in; d
 _KEPT = re.compile(r"```|\||!\[|#")
 _FILL = {"break_long_words": False, "break_on_hyphens": False}
 STUDY = "study"
+FULL = (
+    ("HDF5, with optimizer", "h5"),
+    ("HDF5, no optimizer", "h5-no-optimizer"),
+    ("HDF5, gzip filter", "hdf5-gzip"),
+    ("`.weights.h5`", "weights-h5"),
+    ("`.keras`", "keras"),
+    ("`.keras`, deflated", "keras-deflate"),
+    ("`.keras`, int8", "keras-int8"),
+    ("`.keras`, int4", "keras-int4"),
+    ("SavedModel", "saved-model"),
+    ("SavedModel, `model.export`", "saved-model-export"),
+    ("SavedModel, Keras 2's", "saved-model-keras"),
+    ("checkpoint", "checkpoint"),
+    ("TFLite, float32", "tflite-float32"),
+    ("TFLite, float32, sparse", "tflite-float32-sparse"),
+    ("TFLite, float16", "tflite-float16"),
+    ("TFLite, int8 weights", "tflite-dynamic-int8"),
+    ("TFLite, int8 weights, sparse", "tflite-dynamic-int8-sparse"),
+)
+"""The saving methods of the full-size networks, with their labels."""
 ENGINES = ("tfmot", "keras", "keras-jax")
 """The engines of engines.csv: tf_keras with tfmot, Keras 3 on TensorFlow, Keras 3 on JAX."""
 
@@ -104,7 +124,8 @@ def verdict(name: str) -> str:
     """Return the verdict on a claim, and what was checked for it."""
     claim = CLAIMS[name]
     checked = "\n".join(f"- {fact if fact.startswith('int8') else fact[0].upper() + fact[1:]}." for fact, _ in claim.checks)
-    return f"**Verdict: *{claim.verdict}*.** {claim.short}\n\nChecked when this page was made:\n\n{checked}"
+    said = f"**Verdict: *{claim.verdict}*.** {claim.short} *For which sizes:* {claim.scope()}."
+    return f"{said}\n\nChecked when this page was made:\n\n{checked}"
 
 
 def summary() -> str:
@@ -223,6 +244,52 @@ def engines_table() -> str:
     names = ("tfmot", "Keras 3", "on JAX")
     heads = [*(f"dense, {name}" for name in names), "change", *(f"conv, {name}" for name in names), "change"]
     return table(["saved as", *heads], rows)
+
+
+def networks_table(network: str) -> str:
+    """Return what a full-size network takes in every saving method: original, pruned, shrunk, compressed, in both versions of Keras."""
+    rows = []
+    for label, method in FULL:
+        cells: list[object] = [label]
+        for keras, pruned in ((2, "stripped"), (3, "pruned")):
+            for stage, column in (("original", "size"), (pruned, "size"), (pruned, "shrunk")):
+                try:
+                    cells.append(full(network, keras, stage, method, column=column))
+                except LookupError:
+                    cells.append("-")
+        if set(cells[1:]) != {"-"}:
+            rows.append(cells)
+    heads = ["saved as", *(f"Keras {keras}, {what}" for keras in (2, 3) for what in ("original", "pruned", "shrunk"))]
+    shown = [place for place in range(len(heads)) if any(row[place] != "-" for row in rows)]
+    return table([heads[place] for place in shown], [[row[place] for place in shown] for row in rows])
+
+
+def second_network() -> str:
+    """Return the table of the second full-size network, with its heading line."""
+    _, second = NETWORKS
+    if not any(row["network"] == second for row in data.networks()):
+        return ""
+    return f"{NETWORKS[second]}, {number(data.full_parameters(second))} weights, without optimizer:\n\n{networks_table(second)}"
+
+
+def wrapped_table() -> str:
+    """Return what tfmot's wrappers add to the full-size networks, and what shrink leaves of them."""
+    rows = []
+    for network, name in NETWORKS.items():
+        for label, method in (("HDF5, no optimizer", "h5-no-optimizer"), ("`.keras`", "keras")):
+            if not has(network, 2, "wrapped", method):
+                continue
+            before, wrapped_ = full(network, 2, "stripped", method), full(network, 2, "wrapped", method)
+            rows.append(
+                (
+                    f"{name}, {label}",
+                    before,
+                    wrapped_,
+                    times(wrapped_, before),
+                    full(network, 2, "wrapped", method, column="shrunk_training"),
+                )
+            )
+    return table(("saved as", "stripped", "wrapped", "times", "wrapped, after `shrink --drop training`"), rows)
 
 
 def ways_table() -> str:

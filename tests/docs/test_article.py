@@ -14,8 +14,8 @@ import pytest
 from tests.support.corpus import PROJECT
 
 FOLDER = PROJECT / "docs" / "article"
-CLAIMS = 7
-_NAMES = re.compile(r"Keras 3|\{\{.*?\}\}|`[^`]*`|\]\([^)]*\)|^```.*?^```", re.DOTALL | re.MULTILINE)
+CLAIMS = 8
+_NAMES = re.compile(r"Keras [23]|\{\{.*?\}\}|`[^`]*`|\]\([^)]*\)|^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The error to state for a predicted form: by class of network, calibrated on networks that no rule was written for.
 
-`benchmarks/accuracy/fresh_reality.py` measures the networks and shows what each class needs; docs/guide/plan.md has its table.
+`benchmarks/accuracy/fresh_reality.py` measures the networks and shows what each class needs; docs/developer/predictions.md has its table.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def is_of_tested_version(artifact: Artifact) -> bool:
 
 
 _TESTED = {"keras_version": ("2.21.", "3.15."), "tensorflow_version": ("2.21.",)}
-"""The versions that docs/guide/plan.md was measured with."""
+"""The versions that docs/developer/predictions.md was measured with."""
 
 
 def has_keras_metadata(artifact: Artifact) -> bool:

@@ -14,6 +14,7 @@ from modelinspect.reports.blocks import Block, Cell, Column, Dump, DumpRegion, H
 from modelinspect.reports.entries import ArtifactEntry, artifact_entry, diagnostic_entry, diagnostic_notes
 from modelinspect.reports.frames import arrow_table, data_frame
 from modelinspect.reports.pictures import Picture, Pictures
+from modelinspect.reports.wording import plural
 
 ReadBytes = Callable[[str, int, int], bytes]
 """Returns the bytes of a member at an offset."""
@@ -116,7 +117,7 @@ class MapReport:
             yield Lines(tuple(self._answer(self.at)))
         else:
             regions = sum(selection.last - selection.first for selection in self.selections)
-            yield Heading(self.artifact.location, self.artifact.size, (str(self.artifact.format), f"{regions:,} regions"))
+            yield Heading(self.artifact.location, self.artifact.size, (str(self.artifact.format), plural(regions, "region")))
         if self.read is not None:
             for selection in self.selections:
                 title = selection.member.name if len(self.artifact.members) > 1 else ""

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from modelinspect.core.artifact import Artifact, FormatName, Severity
 from modelinspect.core.limits import Limits
+from modelinspect.core.tensors import Role
 from modelinspect.errors import FormatError, LocationError, OutputError, UsageError
 from modelinspect.formats.registry import parse
 from modelinspect.reports.shrink import Outcome
+from modelinspect.reports.wording import plural
 from modelinspect.shrinking import writing
 from modelinspect.shrinking.archives import Inner, combine, shrink_archive
 from modelinspect.shrinking.certificate import Record, certificate, record_files
@@ -52,6 +54,13 @@ _LOADERS: Mapping[FormatName, tuple[Loader, ...]] = {
     FormatName.KERAS_PRESET: (Loader.KERAS3,),
 }
 """The programs whose rules the results of a format keep; tests load results with each."""
+_TRAINING_ROLES: Mapping[FormatName, frozenset[Role]] = {
+    FormatName.KERAS_HDF5: frozenset({Role.OPTIMIZER, Role.PRUNING}),
+    FormatName.KERAS_ZIP: frozenset({Role.OPTIMIZER, Role.PRUNING}),
+    FormatName.WEIGHTS_HDF5: frozenset({Role.OPTIMIZER}),
+    FormatName.CHECKPOINT: frozenset({Role.OPTIMIZER}),
+}
+"""The tensors that ``--drop training`` removes from a format."""
 _INDEX, _DATA = ".index", ".data-00000-of-00001"
 _PASSES = 4
 """How often the bytes of an artifact are read: written again, and compared by two readers on both sides."""
@@ -121,7 +130,17 @@ def _attempt(artifact: Artifact, files: FileSet, before: Record, folder: Path, w
             reason = "already as small as it gets this way"
             return Shrinking(Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, loads_in, None, reason)
         proof = _prove(artifact, files, result, made, work, witness)
+    if _is_one_file(artifact, files) or artifact.format is FormatName.CHECKPOINT:
+        _note_training(artifact, work)
     return _finish(before, after, proof, loads_in, work, folder, files, place)
+
+
+def _note_training(artifact: Artifact, work: Work) -> None:
+    """Note the training state that stays although it could be dropped."""
+    roles = _TRAINING_ROLES.get(artifact.format, frozenset())
+    kept = sum(tensor.stored_size for tensor in artifact.tensors if tensor.role in roles)
+    if kept and not work.drops(Drop.TRAINING):
+        work.notes.append(f"{plural(kept, 'byte')} of the original are training state and stay; --drop training removes them")
 
 
 def _attempt_archive(artifact: Artifact, files: FileSet, before: Record, folder: Path, work: Work, place: Place) -> Shrinking:

@@ -1,4 +1,4 @@
-"""Graphs whose conversion is known to the byte: those that the SavedModels of docs/guide/plan.md were made of."""
+"""Graphs whose conversion is known to the byte: those that the SavedModels of docs/developer/predictions.md were made of."""
 
 from __future__ import annotations
 

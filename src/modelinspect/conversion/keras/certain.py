@@ -1,4 +1,4 @@
-"""Layers whose conversion is known to the byte: those that the networks of docs/guide/plan.md were made of."""
+"""Layers whose conversion is known to the byte: those that the networks of docs/developer/predictions.md were made of."""
 
 from __future__ import annotations
 
