@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from modelinspect.core import signatures
 from modelinspect.core.limits import Limits
@@ -16,6 +17,7 @@ from modelinspect.formats.preset.members import Part, part_of
 from modelinspect.formats.registry import detect
 from modelinspect.formats.safetensors.header import LENGTH, header_size
 from modelinspect.sources.files import FileSet
+from modelinspect.sources.listing import Folder, ListedFile
 
 HEAD = 512
 """Bytes of a file that are read to see whether it may be a model."""
@@ -107,6 +109,89 @@ def _outermost(folders: set[PurePosixPath]) -> set[PurePosixPath]:
     return {folder for folder in folders if not any(parent in folders for parent in folder.parents)}
 
 
+class Candidate(NamedTuple):
+    """What may be an artifact: its name within the folder that was searched ("." is the folder itself), and every file that belongs to it.
+
+    ``is_named`` is whether names give it away; otherwise its bytes have to say whether it is a model.
+    """
+
+    name: str
+    members: tuple[ListedFile, ...]
+    is_named: bool = True
+
+
+def discover(folder: Folder, skip: Callable[[int], None]) -> Iterator[Candidate]:
+    """Yield the artifacts below a folder as `group` finds them, one folder after another: only the names of one folder are held.
+
+    ``skip`` receives how many files are not models by their names. Files that no name gives away are candidates. Raises `LocationError`.
+    """
+    found = _whole(folder, "")
+    if found is not None:
+        yield found
+        return
+    yield from _loose(folder.files, "", skip)
+    pending = [(folder, "", iter(folder.folders))]
+    while pending:
+        outer, path, names = pending[-1]
+        name = next(names, None)
+        if name is None:
+            pending.pop()
+            continue
+        inner, place = outer.enter(name), f"{path}/{name}" if path else name
+        found = _whole(inner, place)
+        if found is not None:
+            yield found
+            continue
+        yield from _loose(inner.files, place, skip)
+        pending.append((inner, place, iter(inner.folders)))
+
+
+def companions(location: str) -> Callable[[str], bool] | None:
+    """Return whether a file beside an artifact of this name belongs to it, as a function of its name; None where no file does."""
+    name = location.rpartition("/")[2]
+    if name.endswith((".index", ".safetensors.index.json", ".weights.json")) or name in _DESCRIPTIONS:
+        beside = _Companions([PurePosixPath(name)])
+        return lambda other: beside.owner(PurePosixPath(other)) is not None
+    return None
+
+
+def _whole(folder: Folder, path: str) -> Candidate | None:
+    """Return a folder that is one artifact with everything in it, None where it is not; steps of Orbax are looked for one level below."""
+    is_one = bool(_folders([PurePosixPath(file.name) for file in folder.files]))
+    if not is_one:
+        is_one = any(file.name in _STEPS for name in folder.folders if name.isdigit() for file in folder.enter(name).files)
+    return Candidate(path or ".", tuple(_all_files(folder))) if is_one else None
+
+
+def _all_files(folder: Folder) -> Iterator[ListedFile]:
+    """Yield every file below a folder, with its name within it."""
+    pending = [(folder, "")]
+    while pending:
+        inner, path = pending.pop()
+        for file in inner.files:
+            yield file._replace(name=f"{path}{file.name}")
+        pending += [(inner.enter(name), f"{path}{name}/") for name in inner.folders]
+
+
+def _loose(files: Sequence[ListedFile], path: str, skip: Callable[[int], None]) -> Iterator[Candidate]:
+    """Yield the artifacts among the files of a folder that is not one artifact."""
+    paths = [PurePosixPath(file.name) for file in files]
+    beside = _Companions(paths)
+    owners = [beside.owner(one) for one in paths]
+    owned: dict[str, list[ListedFile]] = {}
+    for file, owner in zip(files, owners, strict=True):
+        if owner:
+            owned.setdefault(owner, []).append(file)
+    for file, one, owner in zip(files, paths, owners, strict=True):
+        if owner is not None:
+            continue
+        is_named = _is_named(one)
+        if is_named or one.suffix.lower() not in _OTHERS:
+            yield Candidate(f"{path}/{file.name}" if path else file.name, (file, *owned.get(file.name, ())), is_named)
+        else:
+            skip(1)
+
+
 class _Companions:
     """Files that belong to another one: shards to their index, weights to their description."""
 
@@ -115,17 +200,27 @@ class _Companions:
         self._stems = {name[: -len(".index")] for name in names if name.endswith(".index")}
         self._indexed = {name.removesuffix(".safetensors.index.json") for name in names if name.endswith(".safetensors.index.json")}
         self._mapped = {name.removesuffix(".weights.json") for name in names if name.endswith(".weights.json")}
-        self._described = {path.parent for path in paths if path.name in _DESCRIPTIONS}
+        self._described = {path.parent: str(path) for path in paths if path.name in _DESCRIPTIONS}
 
     def has(self, path: PurePosixPath) -> bool:
         """Return whether a file belongs to another one."""
+        return self.owner(path) is not None
+
+    def owner(self, path: PurePosixPath) -> str | None:
+        """Return the file that a file belongs to; empty where it belongs to several or to none that can be named."""
         shard_of, separator, _ = str(path).rpartition(".data-")
-        if (separator and shard_of in self._stems) or path.name == "checkpoint":
-            return True
+        if separator and shard_of in self._stems:
+            return f"{shard_of}.index"
+        if path.name == "checkpoint":
+            return ""
         if path.suffix in (".bin", "") and path.parent in self._described:
-            return True
+            return self._described[path.parent]
         match = _SHARD.fullmatch(str(path))
-        return match is not None and (match["stem"] in self._indexed or match["keras"] in self._mapped)
+        if match is not None and match["stem"] in self._indexed:
+            return f"{match['stem']}.safetensors.index.json"
+        if match is not None and match["keras"] in self._mapped:
+            return f"{match['keras']}.weights.json"
+        return None
 
 
 def _is_named(path: PurePosixPath) -> bool:

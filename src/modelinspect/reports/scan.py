@@ -4,17 +4,49 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from enum import StrEnum
 
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Note, Notes, Table, Unit
 from modelinspect.reports.categories import CATEGORIES
+from modelinspect.reports.check import CheckEntry
 from modelinspect.reports.inspect import Categories, category_sizes
+from modelinspect.reports.lint import LintFinding
 
 DEFAULT_TOP = 20
 
 
+class Failure(StrEnum):
+    """Why an artifact could not be inspected: the ``error`` of its row."""
+
+    LOCATION = "location"
+    """Nothing can be opened there."""
+    SYSTEM = "system"
+    """The operating system refused to read it."""
+    CHANGED = "changed"
+    """It changed while it was read."""
+    UNKNOWN_FORMAT = "unknown-format"
+    FORMAT = "format"
+    """Its bytes do not follow their specification."""
+    TRUNCATED = "truncated"
+    UNSUPPORTED = "unsupported"
+    LIMIT = "limit"
+    """It asks for more than `Limits` allows."""
+    MEMORY = "memory"
+    TIMEOUT = "timeout"
+    KILLED = "killed"
+    """The process that inspected it ended, twice."""
+    MISSING_EXTRA = "missing-extra"
+    """A package that reads it is not installed."""
+    BUG = "bug"
+    """A mistake in modelinspect."""
+
+
 class ScanRow(Part, frozen=True, kw_only=True):
-    """An artifact of the scan; all but ``location`` and ``problem`` are null where it could not be inspected."""
+    """An artifact of the scan; where it could not be inspected, ``problem`` says why, ``error`` is its `Failure`, and the rest is null.
+
+    ``lint`` and ``checks`` are null where the scan did not ask for them.
+    """
 
     location: str
     format: str | None = None
@@ -27,6 +59,14 @@ class ScanRow(Part, frozen=True, kw_only=True):
     findings: tuple[str, ...] = ()
     diagnostics: int | None = None
     problem: str | None = None
+    error: str | None = None
+    lint: tuple[LintFinding, ...] | None = None
+    checks: tuple[CheckEntry, ...] | None = None
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether it keeps the budget, None where it was not compared with one."""
+        return None if self.checks is None else all(check.ok for check in self.checks)
 
     @property
     def sparsity(self) -> float | None:
@@ -100,6 +140,7 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
             Column("findings", "findings"),
             Column("diagnostics", "diagnostics", Unit.COUNT),
             Column("problem", "problem"),
+            Column("error", "error"),
         )
         return Table("", columns, [_cells(row) for row in self.artifacts])
 
@@ -118,4 +159,5 @@ def _cells(row: ScanRow) -> tuple[Cell, ...]:
         " ".join(row.findings) or None,
         row.diagnostics,
         row.problem,
+        row.error,
     )
