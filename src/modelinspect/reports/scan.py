@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 
+from modelinspect.core.artifact import Severity
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Note, Notes, Table, Unit
 from modelinspect.reports.categories import CATEGORIES
 from modelinspect.reports.check import CheckEntry
 from modelinspect.reports.inspect import Categories, category_sizes
-from modelinspect.reports.lint import LintFinding
+from modelinspect.reports.lint import LintFinding, reaches
+from modelinspect.reports.wording import plural
 
 DEFAULT_TOP = 20
 
@@ -83,6 +85,15 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
     artifacts: tuple[ScanRow, ...]
     skipped: int
 
+    def failures(self, error: Failure | None = None) -> int:
+        """Return how many artifacts could not be inspected, for one reason or any."""
+        return sum(row.error is not None and error in (None, row.error) for row in self.artifacts)
+
+    def exceeds(self, least: Severity | None) -> bool:
+        """Return whether there is a finding of lint at or above a severity, or an artifact above its budget."""
+        found = {finding.severity for row in self.artifacts for finding in row.lint or ()}
+        return reaches(found, least) or any(row.passed is False for row in self.artifacts)
+
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         inspected = [row for row in self.artifacts if row.problem is None]
         failed = [row for row in self.artifacts if row.problem is not None]
@@ -121,11 +132,36 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
             ordered = sorted(common.items(), key=lambda item: (-item[1], item[0]))
             counts: list[tuple[Cell, ...]] = [(rule, count) for rule, count in ordered]
             yield Table("Findings", (Column("rule", "rule"), Column("artifacts", "artifacts", Unit.COUNT)), counts)
+        yield from self._verdicts(top)
         if self.skipped:
             yield Lines((f"{self.skipped:,} other files look like no model.",))
         if failed:
             notes = tuple(Note("error", row.location, row.problem or "") for row in failed[:top])
             yield Notes("Could not be inspected", notes, len(failed) - len(notes))
+
+    def _verdicts(self, top: int) -> Iterator[Block]:
+        """Yield what lint found in all artifacts, the severest first, and which exceed the budget."""
+        if any(row.lint is not None for row in self.artifacts):
+            rank = list(Severity)
+            notes = [
+                (rank.index(Severity(found.severity)), Note(found.severity, f"{row.location}: {found.rule}", found.message))
+                for row in self.artifacts
+                for found in row.lint or ()
+            ]
+            notes.sort(key=lambda one: one[0])
+            yield Notes("Findings of lint", tuple(note for _, note in notes[:top]), max(0, len(notes) - top))
+        compared = [row for row in self.artifacts if row.checks is not None]
+        if compared:
+            above = [
+                Note("error", f"{row.location}: {check.check} {check.subject}".rstrip(), check.message)
+                for row in compared
+                for check in row.checks or ()
+                if not check.ok
+            ]
+            if above:
+                yield Notes("Above the budget", tuple(above[:top]), max(0, len(above) - top))
+            kept = sum(row.passed is True for row in compared)
+            yield Lines((f"{kept:,} of {plural(len(compared), 'artifact')} within the budget.",))
 
     def table(self) -> Table:
         columns = (
@@ -141,6 +177,8 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
             Column("diagnostics", "diagnostics", Unit.COUNT),
             Column("problem", "problem"),
             Column("error", "error"),
+            Column("lint", "lint"),
+            Column("exceeded", "exceeded"),
         )
         return Table("", columns, [_cells(row) for row in self.artifacts])
 
@@ -160,4 +198,6 @@ def _cells(row: ScanRow) -> tuple[Cell, ...]:
         row.diagnostics,
         row.problem,
         row.error,
+        None if row.lint is None else " ".join(sorted({found.rule for found in row.lint})),
+        None if row.checks is None else " ".join(f"{check.check} {check.subject}".rstrip() for check in row.checks if not check.ok),
     )

@@ -71,8 +71,12 @@ def run(
     questions: object,
     tasks: Iterator[Task],
     progress: Progress | None = None,
+    here: int = 1,
 ) -> Iterator[Done[Task, R] | Lost[Task]]:
-    """Yield results as they are done; every task is in one of them, or lost. Raises what ``tasks`` raises, `ModelInspectError`."""
+    """Yield results as they are done; every task is in one of them, or lost. Raises what ``tasks`` raises, `ModelInspectError`.
+
+    ``here`` is how many tasks are done together where this process does them.
+    """
     total = 0
 
     def counted() -> Iterator[Task]:
@@ -83,28 +87,28 @@ def run(
 
     done = 0
     with ExitStack() as stack:
-        for found in _run(engine, bind(work, questions), counted(), stack):
+        for found in _run(engine, bind(work, questions), counted(), stack, here):
             done += len(found.batch) if isinstance(found, Done) else 1
             yield found
             if progress is not None:
                 progress(done, total)
 
 
-def _run(engine: Engine, work: Work[Task, R], tasks: Iterator[Task], stack: ExitStack) -> Iterator[Done[Task, R] | Lost[Task]]:
+def _run(engine: Engine, work: Work[Task, R], tasks: Iterator[Task], stack: ExitStack, here: int) -> Iterator[Done[Task, R] | Lost[Task]]:
     executor = engine.executor
     if executor is None and engine.timeout is None and engine.jobs is None:
         first = list(islice(tasks, _FEW + 1))
         if len(first) <= _FEW:
-            return run_here(work, batches(iter(first), 1, 1))
+            return run_here(work, batches(iter(first), 1, here))
         tasks = chain(first, tasks)
     if executor is None and engine.jobs == 1 and engine.timeout is None and engine.memory is None:
-        return run_here(work, batches(tasks, 1, 1))
+        return run_here(work, batches(tasks, 1, here))
     if executor in (None, Kind.PROCESSES):
         pool = Pool(work, engine.count, timeout=engine.timeout, memory=engine.memory)
         return pool.run(batches(tasks, engine.count))
     if executor == Kind.THREADS:
         threads = stack.enter_context(ThreadPoolExecutor(engine.count))
-        return OnExecutor(threads, work, _AHEAD * engine.count).run(batches(tasks, engine.count, 1))
+        return OnExecutor(threads, work, _AHEAD * engine.count).run(batches(tasks, engine.count))
     if isinstance(executor, str):
         from modelinspect.scanning.distributed import cluster
 

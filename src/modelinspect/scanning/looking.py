@@ -27,7 +27,7 @@ from modelinspect.reports.entries import TensorEntry
 from modelinspect.reports.inspect import InspectReport
 from modelinspect.reports.lint import LintFinding
 from modelinspect.reports.scan import Failure, ScanRow
-from modelinspect.scanning.tasks import Task, current_mark
+from modelinspect.scanning.tasks import Task, current_mark, state_of
 from modelinspect.sources.opening import open_location
 
 
@@ -69,6 +69,8 @@ class Questions:
     budget: Mapping[str, Any] | None = None
     tensors: bool = False
     marks: bool = False
+    options: str = ""
+    """What the rows of a dataset say about these questions."""
 
 
 Begin = Callable[[int], None]
@@ -96,7 +98,7 @@ def _outcome(task: Task, questions: Questions) -> Outcome:
             return Outcome(Verdict.OTHER)
         if questions.marks and task.mark is None:
             mark = current_mark(task.location, questions.limits)
-        if mark and mark == task.known:
+        if task.known is not None and state_of(mark, questions.options) == task.known:
             return Outcome(Verdict.UNCHANGED)
         row, tensors = _inspect(task.location, questions)
     except (ModelInspectError, OSError) as error:

@@ -12,6 +12,7 @@ from modelinspect.core.limits import MIB, Limits
 from modelinspect.formats.discovery import companions, discover
 from modelinspect.sources.listing import open_folder
 from modelinspect.sources.opening import open_location
+from modelinspect.version import VERSION
 
 _BLOB = re.compile(r"(?:^|/)models--[^/]+/blobs/[0-9a-f]{40,64}$")
 """Files of the Hugging Face cache by their hashes; the links of snapshots lead to them."""
@@ -28,8 +29,8 @@ class Task:
     """An artifact to inspect.
 
     ``order`` sorts tasks as the roots and the names below them are sorted. ``size`` (bytes) and ``mark`` are those of the listing, None
-    where there was none. Where ``is_named`` is false, the first bytes have to say whether it is a model. ``known`` is the mark of the same
-    artifact in an earlier scan, None where that has to be inspected again.
+    where there was none. Where ``is_named`` is false, the first bytes have to say whether it is a model. ``known`` is the state of the
+    same artifact in an earlier scan (`state_of`), None where it has to be inspected.
     """
 
     location: str
@@ -37,7 +38,7 @@ class Task:
     size: int | None = None
     mark: str | None = None
     is_named: bool = True
-    known: str | None = None
+    known: int | None = None
 
 
 @dataclass(slots=True)
@@ -97,6 +98,16 @@ def mark_of(members: Iterable[tuple[str, int, str]]) -> str:
     for name, size, mark in sorted(members):
         digest.update(f"{name}\0{size}\0{mark}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def state_of(mark: str, options: str) -> int:
+    """Return a number for the state of an artifact: another one after a change of the artifact, this version or the options of the scan."""
+    return digest_of(f"{mark}\0{VERSION}\0{options}")
+
+
+def digest_of(value: str) -> int:
+    """Return a hash of 64 bits that is not 0."""
+    return int.from_bytes(blake2b(value.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "little") or 1
 
 
 def current_mark(location: str, limits: Limits | None = None) -> str:
