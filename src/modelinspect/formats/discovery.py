@@ -30,6 +30,10 @@ _WITH_CONFIG = frozenset(
     (Part.KERAS_WEIGHTS, Part.KERAS_INDEX, Part.LEGACY_WEIGHTS, Part.LEGACY_INDEX, Part.SAFETENSORS, Part.SAFETENSORS_INDEX)
 )
 """What makes a folder with a configuration one artifact: a preset, a Hugging Face folder, an unpacked ``.keras``."""
+_ONE_FOLDER = _WHOLE | _STEPS | {CONFIG_JSON}
+"""A folder without any of them is not one artifact."""
+_OWNERS = (".index", ".json")
+"""How the names of files end that others may belong to."""
 _SUFFIXES = (
     *(".index", ".h5", ".hdf5", ".keras", ".tflite", ".lite", ".pb", ".pbtxt", ".meta", ".task", ".ckpt", ".weights.json"),
     *(".litertlm", ".safetensors", ".safetensors.index.json", ".mlirbc", ".stablehlo", ".gz", ".zip", ".tar", ".tgz"),
@@ -157,7 +161,8 @@ def companions(location: str) -> Callable[[str], bool] | None:
 
 def _whole(folder: Folder, path: str) -> Candidate | None:
     """Return a folder that is one artifact with everything in it, None where it is not; steps of Orbax are looked for one level below."""
-    is_one = bool(_folders([PurePosixPath(file.name) for file in folder.files]))
+    names = [file.name for file in folder.files]
+    is_one = not _ONE_FOLDER.isdisjoint(names) and bool(_folders([PurePosixPath(name) for name in names]))
     if not is_one:
         is_one = any(file.name in _STEPS for name in folder.folders if name.isdigit() for file in folder.enter(name).files)
     return Candidate(path or ".", tuple(_all_files(folder))) if is_one else None
@@ -175,21 +180,29 @@ def _all_files(folder: Folder) -> Iterator[ListedFile]:
 
 def _loose(files: Sequence[ListedFile], path: str, skip: Callable[[int], None]) -> Iterator[Candidate]:
     """Yield the artifacts among the files of a folder that is not one artifact."""
-    paths = [PurePosixPath(file.name) for file in files]
-    beside = _Companions(paths)
-    owners = [beside.owner(one) for one in paths]
+    owners = _owners(files)
     owned: dict[str, list[ListedFile]] = {}
-    for file, owner in zip(files, owners, strict=True):
-        if owner:
+    for file in files if owners else ():
+        if owner := owners.get(file.name):
             owned.setdefault(owner, []).append(file)
-    for file, one, owner in zip(files, paths, owners, strict=True):
-        if owner is not None:
+    for file in files:
+        name = file.name
+        if name in owners:
             continue
-        is_named = _is_named(one)
-        if is_named or one.suffix.lower() not in _OTHERS:
-            yield Candidate(f"{path}/{file.name}" if path else file.name, (file, *owned.get(file.name, ())), is_named)
+        is_named = name in _DESCRIPTIONS or name.lower().endswith(_SUFFIXES)
+        if is_named or PurePosixPath(name).suffix.lower() not in _OTHERS:
+            yield Candidate(f"{path}/{name}" if path else name, (file, *owned.get(name, ())), is_named)
         else:
             skip(1)
+
+
+def _owners(files: Sequence[ListedFile]) -> dict[str, str]:
+    """Return what files of a folder belong to another one, and to which; empty where it is not one alone."""
+    if not any(file.name.endswith(_OWNERS) or file.name == "checkpoint" for file in files):
+        return {}
+    paths = [PurePosixPath(file.name) for file in files]
+    beside = _Companions(paths)
+    return {path.name: owner for path in paths if (owner := beside.owner(path)) is not None}
 
 
 class _Companions:

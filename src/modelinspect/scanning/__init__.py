@@ -41,7 +41,7 @@ def scan_iter(
 
     ``roots`` are files, folders and remote locations that are searched; ``locations`` are artifacts taken as they are, read from the
     iterable as they are needed. Rows come in the order in which they are done. A row that failed has a ``problem`` and an ``error``.
-    What is held does not grow with the number of artifacts, only with the number of files in one folder: at most three groups of 32
+    What is held does not grow with the number of artifacts, only with the number of files in one folder: at most three groups of 64
     artifacts for each process (four for each worker of another executor) are handed out and not yet yielded.
 
     ``executor`` is "processes" (one for each core, or ``jobs``), "threads", "dask://HOST:PORT", or an executor of ``concurrent.futures``;

@@ -20,7 +20,7 @@ _UNKNOWN_SIZE = MIB
 """What an artifact of unknown size counts when artifacts are handed out together."""
 _BATCH_SIZE = 16 * MIB
 """Bytes of artifacts that are handed out together; a larger one goes by itself."""
-MOST = 32
+MOST = 64
 """Artifacts that are handed out together at most: what a worker does again when one of them ends it."""
 
 

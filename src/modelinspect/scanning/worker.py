@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import pickle
@@ -20,6 +21,8 @@ _TASKS = 20_000
 _HELD = 1 << 30
 """Bytes of resident memory above which a process is replaced after a batch."""
 _PARENT_SECONDS = 1.0
+_YOUNG = 100_000
+"""New objects before Python looks for cycles, as for the command: what is known of an artifact are many objects and no cycle."""
 T = TypeVar("T")
 R = TypeVar("R")
 Work = Callable[[Sequence[T], Callable[[int], None]], R]
@@ -35,6 +38,7 @@ def main(descriptor: int) -> None:
     work, memory = pickle.load(source)  # noqa: S301 - the parent wrote it
     if memory is not None:
         _limit_memory(memory)
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
     begun = 0
 
     def begin(index: int) -> None:
