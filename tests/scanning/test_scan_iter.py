@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
@@ -16,9 +18,12 @@ import pytest
 import modelinspect as mi
 from modelinspect import api
 from modelinspect.cli.file_lists import read_locations
-from modelinspect.errors import UsageError
+from modelinspect.errors import LocationError, UsageError
 from modelinspect.reports.scan import Failure
 from modelinspect.scanning import Rules, scan_batch, scan_iter
+from modelinspect.scanning.running import OnExecutor
+from modelinspect.scanning.workers import Done
+from modelinspect.sources.listing import LocalFolder
 from tests.scanning.artifacts import make, tiny
 from tests.support.cli import run_cli
 from tests.support.fixtures import FOLDER
@@ -59,6 +64,50 @@ def test_a_mistake_of_ours_is_a_row_that_says_so(tmp_path: Path) -> None:
         done = run_cli("scan", tmp_path, "--jobs", "1")
     assert done.code == 3
     assert "report it" in done.err
+
+
+def test_a_folder_that_cannot_be_listed_is_a_row_and_ends_nothing(tmp_path: Path) -> None:
+    make(tmp_path, 201)
+    enter = LocalFolder.enter
+
+    def refusing(self: LocalFolder, name: str) -> LocalFolder:
+        if name == "0001":
+            raise LocationError(f"{name}: cannot be listed: Permission denied")
+        return enter(self, name)
+
+    with mock.patch.object(LocalFolder, "enter", refusing):
+        rows = list(scan_iter([tmp_path], jobs=1, measure=False))
+    assert sorted(Counter(Path(row.location).parent.name for row in rows).items()) == [("0000", 100), ("0002", 1), (tmp_path.name, 1)]
+
+
+def test_files_in_memory_are_found_by_threads(tmp_path: Path) -> None:
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    try:
+        for number in range(20):
+            memory.pipe_file(f"/scan_iter/{number}", tiny(number))
+        assert {row.error for row in scan_iter(["memory://scan_iter"])} == {None}
+    finally:
+        memory.rm("/scan_iter", recursive=True)
+
+
+def test_an_executor_has_no_more_batches_than_it_was_promised() -> None:
+    asked = 0
+
+    def batches() -> Iterator[tuple[int, ...]]:
+        nonlocal asked
+        for number in range(30):
+            asked += 1
+            yield (number,)
+
+    with ThreadPoolExecutor(2) as threads:
+        for done, found in enumerate(OnExecutor(threads, _echo, 4).run(batches()), start=1):
+            assert isinstance(found, Done)
+            assert asked <= done + 4
+    assert asked == 30
+
+
+def _echo(batch: Sequence[int], begin: object) -> Sequence[int]:
+    return batch
 
 
 def test_rules_budgets_and_executors_that_do_not_exist_are_errors_at_once(tmp_path: Path) -> None:

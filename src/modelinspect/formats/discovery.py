@@ -10,7 +10,7 @@ from typing import NamedTuple
 from modelinspect.core import signatures
 from modelinspect.core.limits import Limits
 from modelinspect.core.names import CONFIG_JSON, SAVED_MODELS, TFJS_MANIFEST, TFJS_MODEL
-from modelinspect.errors import FormatError, ModelInspectError, UnknownFormatError
+from modelinspect.errors import FormatError, LocationError, ModelInspectError, UnknownFormatError
 from modelinspect.formats.archives.format import ArchiveFormat
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.preset.members import Part, part_of
@@ -127,7 +127,8 @@ class Candidate(NamedTuple):
 def discover(folder: Folder, skip: Callable[[int], None]) -> Iterator[Candidate]:
     """Yield the artifacts below a folder as `group` finds them, one folder after another: only the names of one folder are held.
 
-    ``skip`` receives how many files are not models by their names. Files that no name gives away are candidates. Raises `LocationError`.
+    ``skip`` receives how many files are not models by their names. Files that no name gives away are
+    candidates, and so are folders that cannot be listed.
     """
     found = _whole(folder, "")
     if found is not None:
@@ -141,7 +142,11 @@ def discover(folder: Folder, skip: Callable[[int], None]) -> Iterator[Candidate]
         if name is None:
             pending.pop()
             continue
-        inner, place = outer.enter(name), f"{path}/{name}" if path else name
+        place = f"{path}/{name}" if path else name
+        inner = _entered(outer, name)
+        if inner is None:
+            yield Candidate(place, ())  # whoever opens it learns why it cannot be listed
+            continue
         found = _whole(inner, place)
         if found is not None:
             yield found
@@ -164,7 +169,8 @@ def _whole(folder: Folder, path: str) -> Candidate | None:
     names = [file.name for file in folder.files]
     is_one = not _ONE_FOLDER.isdisjoint(names) and bool(_folders([PurePosixPath(name) for name in names]))
     if not is_one:
-        is_one = any(file.name in _STEPS for name in folder.folders if name.isdigit() for file in folder.enter(name).files)
+        steps = filter(None, (_entered(folder, name) for name in folder.folders if name.isdigit()))
+        is_one = any(file.name in _STEPS for step in steps for file in step.files)
     return Candidate(path or ".", tuple(_all_files(folder))) if is_one else None
 
 
@@ -175,7 +181,16 @@ def _all_files(folder: Folder) -> Iterator[ListedFile]:
         inner, path = pending.pop()
         for file in inner.files:
             yield file._replace(name=f"{path}{file.name}")
-        pending += [(inner.enter(name), f"{path}{name}/") for name in inner.folders]
+        entered = ((_entered(inner, name), f"{path}{name}/") for name in inner.folders)
+        pending += [(one, within) for one, within in entered if one is not None]
+
+
+def _entered(folder: Folder, name: str) -> Folder | None:
+    """Return a folder of a folder, None where it cannot be listed: one such folder does not end a search."""
+    try:
+        return folder.enter(name)
+    except LocationError:
+        return None
 
 
 def _loose(files: Sequence[ListedFile], path: str, skip: Callable[[int], None]) -> Iterator[Candidate]:

@@ -17,7 +17,7 @@ _RANK = {str(severity): rank for rank, severity in enumerate((Severity.NOTE, Sev
 
 
 def reaches(found: Iterable[str], least: str | None) -> bool:
-    """Return whether one of some severities is at or above another; None is above all."""
+    """Return whether one of some severities is at or above another; none reaches None."""
     return least is not None and any(_RANK[severity] >= _RANK[least] for severity in found)
 
 

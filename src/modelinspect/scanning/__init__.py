@@ -58,7 +58,7 @@ def scan_iter(
     [('original.h5', 25656), ('pruned.h5', 25656)]
     """
     search = Search([os.fspath(root) for root in roots], locations, limits)
-    engine = Engine(executor, jobs, timeout, memory)
+    engine = Engine(_usual(executor, search), jobs, timeout, memory)
     questions = Questions(measure=measure, limits=engine.limits(limits), lint=_rules(lint), budget=_budget(budget))
     return (row for _, row in _rows(search, engine, questions, None))
 
@@ -141,7 +141,7 @@ def scan(
     """
     places = [os.fspath(root) for root in roots]
     search = Search(places, locations, limits)
-    engine = Engine(executor, jobs, timeout, memory, again)
+    engine = Engine(_usual(executor, search), jobs, timeout, memory, again)
     questions = Questions(measure=measure, limits=engine.limits(limits), lint=_rules(lint), budget=_budget(budget))
     if into is not None:
         from modelinspect.scanning.writing import scan_into
@@ -186,6 +186,11 @@ def find_artifacts(root: str, limits: Limits | None = None) -> tuple[list[str], 
         else:
             search.skipped += 1
     return [task.location for task in sorted(found, key=lambda task: task.order)], search.skipped
+
+
+def _usual(executor: Executor | str | None, search: Search) -> Executor | str | None:
+    """Return the executor; by default one that sees what is to be read: files in the memory of this process are nowhere else."""
+    return "threads" if executor is None and any(root.startswith("memory://") for root in search.roots) else executor
 
 
 def _rules(lint: Rules | bool) -> Rules | None:

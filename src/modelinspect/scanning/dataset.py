@@ -205,7 +205,7 @@ class Totals:
 
 
 class _Known:
-    """The artifacts of a dataset: 20 bytes each, so that a hundred thousand take 2 MB."""
+    """The artifacts of a dataset: 20 bytes each, 2 MB for a hundred thousand."""
 
     def __init__(self, rows: list[tuple[int, int, int]]) -> None:
         table = np.array(rows, dtype=[("key", "u8"), ("state", "u8"), ("part", "u4")])

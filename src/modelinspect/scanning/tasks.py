@@ -56,7 +56,7 @@ class Search:
             open_location(root, self.limits).close()
 
     def tasks(self) -> Iterator[Task]:
-        """Yield each artifact once. Each folder is listed once, and only its names are held. Raises `ModelInspectError`."""
+        """Yield each artifact once, folder by folder; only the names of one are held. Raises `ModelInspectError`."""
         once = len(self.roots) < 2 and not self.locations  # one root names nothing twice
         seen: set[bytes] = set()
         for task in self._all():

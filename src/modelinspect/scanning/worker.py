@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import BinaryIO, TypeVar
 
 POSITION = struct.Struct("<q")
@@ -78,8 +79,9 @@ def _end_with_parent(parent: int) -> None:
 def _limit_memory(size: int) -> None:
     import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard))
+    with suppress(ValueError, OSError):  # not every system can
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard))
 
 
 def _peak() -> int:

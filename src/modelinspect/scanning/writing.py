@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.limits import Limits
+from modelinspect.errors import ModelInspectError
 from modelinspect.reports.dataset import DatasetReport
 from modelinspect.scanning.dataset import PART_ROWS, Dataset
 from modelinspect.scanning.engine import Engine, Progress, run
@@ -39,10 +41,15 @@ def scan_into(
     asked = replace(questions, tensors=True, marks=True, options=options_of(questions))
     dataset = Dataset(location, resume=resume, part_rows=part_rows or PART_ROWS)
     counts = _Counts()
-    for found in run(engine, look_into_tables, asked, _changed(search, dataset, asked, counts), progress, MOST):
-        made = found.result if isinstance(found, Done) else tables_of([failed(found.task, found.failure, found.problem)], asked)
-        dataset.add(made.tables)
-        _count(made, counts)
+    try:
+        for found in run(engine, look_into_tables, asked, _changed(search, dataset, asked, counts), progress, MOST):
+            made = found.result if isinstance(found, Done) else tables_of([failed(found.task, found.failure, found.problem)], asked)
+            dataset.add(made.tables)
+            _count(made, counts)
+    except BaseException:
+        with suppress(ModelInspectError):
+            dataset.flush()  # an interrupt costs nothing that was done
+        raise
     dataset.flush()
     totals = dataset.totals()
     return DatasetReport(
