@@ -111,6 +111,8 @@ class _Cluster(Executor):
         future: Future[object] = Future()
         if "die" in args[0]:
             future.set_exception(_KilledError())
+        elif "unknown" in args[0]:
+            future.set_exception(ModuleNotFoundError("No module named 'modelinspect'"))
         elif "stop" in args[0]:
             future.cancel()
             future.set_running_or_notify_cancel()
@@ -128,6 +130,11 @@ def test_a_batch_that_ends_its_workers_is_tried_one_by_one() -> None:
     found = list(on.run(iter([("a", "die", "b"), ("c",)])))
     assert sorted(task for one in found if isinstance(one, Done) for task in one.batch) == ["a", "b", "c"]
     assert [(one.task, one.failure) for one in found if isinstance(one, Lost)] == [("die", Failure.KILLED)]
+
+
+def test_workers_without_modelinspect_are_an_error() -> None:
+    with pytest.raises(ModelInspectError, match="No module named"):
+        list(OnExecutor(_Cluster(), _echo, 2).run(iter([("unknown",)])))  # type: ignore[arg-type]
 
 
 def test_a_cluster_that_stops_is_an_error() -> None:

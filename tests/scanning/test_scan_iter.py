@@ -205,5 +205,12 @@ def test_an_option_that_needs_another_or_makes_no_sense_is_an_error_of_usage(opt
     assert run_cli("scan", FOLDER / "mlp", *options, cwd=tmp_path).code == 2
 
 
+def test_a_model_on_standard_input_is_a_row_too() -> None:
+    command = [sys.executable, "-m", "modelinspect", "scan", "-", "--json"]
+    data = (FOLDER / "mlp" / "stripped.h5").read_bytes()
+    done = subprocess.run(command, input=data, capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=True)
+    assert [row["size"] for row in json.loads(done.stdout)["artifacts"]] == [len(data)]
+
+
 def test_a_scan_of_nothing_is_an_error_of_usage() -> None:
     assert run_cli("scan").code == 2

@@ -45,7 +45,7 @@ def test_a_process_that_ends_costs_one_task_and_the_others_have_results(tmp_path
 
 
 def test_a_task_that_takes_too_long_is_lost_with_its_process() -> None:
-    results, lost = _run([1, "hang", 2], timeout=1.0)
+    results, lost = _run([1, "hang", 2], timeout=3.0)
     assert results == {1: 1, 2: 4}
     assert lost["hang"].failure is Failure.TIMEOUT
 
@@ -78,9 +78,9 @@ def test_no_more_is_handed_out_than_was_promised_and_processes_end_when_nobody_l
     first = next(results)
     assert isinstance(first, Done)
     (process,) = first.result
-    for _ in range(20):
+    for taken in range(2, 22):
         next(results)
-        assert asked <= 21 + 3 + 1
+        assert asked <= taken + 3
     results.close()  # type: ignore[attr-defined]
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)

@@ -43,6 +43,7 @@ from modelinspect.reports.dataset import DatasetReport
 from modelinspect.reports.scan import Failure, ScanReport
 from modelinspect.reports.wording import plural
 from modelinspect.scanning import Rules, scan
+from modelinspect.sources.standard_input import STANDARD_INPUT
 
 EXAMPLES = """\b
 Examples:
@@ -158,7 +159,7 @@ def command(
     with progress("inspecting", Unit.COUNT, quiet=quiet) as meter:
         report = scan(
             places,
-            executor or (None if jobs == 1 else "processes"),
+            executor or (None if jobs == 1 or STANDARD_INPUT in places else "processes"),  # no other process has standard input
             locations=read_locations(files_from, null=null) if files_from is not None else (),
             into=into,
             resume=resume,

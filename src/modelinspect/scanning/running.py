@@ -61,17 +61,10 @@ class OnExecutor(Generic[T, R]):
                 for future in done:
                     batch = waiting.pop(future)
                     try:
-                        yield Done(batch, future.result())
+                        yield from self._settle(batch, future, single)
                     except BrokenExecutor:
                         suspects.append(batch)
                         is_broken = True
-                    except CancelledError as error:
-                        raise ModelInspectError("the executor was stopped before the scan was done") from error
-                    except self.killed:
-                        if len(batch) == 1:
-                            yield Lost(batch[0], Failure.KILLED, KILLED)
-                        else:
-                            single.extend((task,) for task in batch)
             for future, batch in waiting.items():
                 try:
                     yield Done(batch, future.result())
@@ -82,7 +75,25 @@ class OnExecutor(Generic[T, R]):
             for future in waiting:
                 future.cancel()
         if is_broken:
-            yield from self._go_on(suspects, batches)
+            yield from self._go_on([*suspects, *single], batches)
+
+    def _settle(self, batch: Sequence[T], future: Future[R], single: deque[Sequence[T]]) -> Iterator[Done[T, R] | Lost[T]]:
+        """Yield what became of a batch; tasks of one that ended its process are tried one by one. Raises `BrokenExecutor`."""
+        try:
+            yield Done(batch, future.result())
+        except BrokenExecutor:
+            raise
+        except CancelledError as error:
+            raise ModelInspectError("the executor was stopped before the scan was done") from error
+        except self.killed:
+            if len(batch) == 1:
+                yield Lost(batch[0], Failure.KILLED, KILLED)
+            else:
+                single.extend((task,) for task in batch)
+        except ModelInspectError:
+            raise
+        except Exception as error:  # work raises nothing: this is about the executor, such as a worker without modelinspect
+            raise ModelInspectError(f"the executor cannot inspect artifacts: {type(error).__name__}: {error}") from error
 
     def _go_on(self, suspects: list[Sequence[T]], batches: Iterator[Sequence[T]]) -> Iterator[Done[T, R] | Lost[T]]:
         """Do what a broken executor had, and what it never got."""
