@@ -58,7 +58,8 @@ class RemoteFiles(FileSet):
 
     def _connection(self) -> Connection | None:
         """Return what reads over HTTP, where fsspec would read each reply to its end and follow each redirect; None for other protocols."""
-        if not hasattr(self._system, "set_session"):
+        protocols = self._system.protocol
+        if "http" not in ((protocols,) if isinstance(protocols, str) else protocols):
             return None
         from modelinspect.sources.http import Connection
 
