@@ -53,8 +53,11 @@ def main(descriptor: int) -> None:
         result = work(batch, begin)
         begun += len(batch)
         is_last = begun >= _TASKS or _resident() > _HELD
-        pickle.dump((result, _peak(), is_last), sink, pickle.HIGHEST_PROTOCOL)
-        sink.flush()
+        try:
+            sink.write(pickle.dumps((result, _peak(), is_last), pickle.HIGHEST_PROTOCOL))
+            sink.flush()
+        except BrokenPipeError:  # the parent was killed, and nobody wants the answer
+            os._exit(1)
         if is_last:
             return
 
