@@ -48,7 +48,7 @@ def main(descriptor: int) -> None:
     while True:
         try:
             batch = pickle.load(source)  # noqa: S301 - the parent wrote it
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):
             return
         result = work(batch, begin)
         begun += len(batch)
