@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := dev,docs,prune,jax,parquet,pandas,remote
+EXTRAS := dev,docs,prune,jax,parquet,pandas,remote,dask
 
 .PHONY: demo test test-slow test-all fuzz mutations check format fixtures bench docs package pyz clean
 

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from modelinspect.pruning.magnitude.callback import MagnitudePruning as MagnitudePruning
     from modelinspect.pruning.magnitude.oneshot import prune as prune
     from modelinspect.scanning import scan as scan
+    from modelinspect.scanning import scan_batch as scan_batch
+    from modelinspect.scanning import scan_iter as scan_iter
     from modelinspect.version import VERSION as __version__  # noqa: F401
 
 _HOMES = {
@@ -79,6 +81,8 @@ _HOMES = {
     "plan": "modelinspect.api",
     "prune": "modelinspect.pruning.magnitude.oneshot",
     "scan": "modelinspect.scanning",
+    "scan_batch": "modelinspect.scanning",
+    "scan_iter": "modelinspect.scanning",
     "shrink": "modelinspect.api",
     "tensors": "modelinspect.api",
 }

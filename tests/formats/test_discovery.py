@@ -7,10 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support.fixtures import FOLDER, fixture_names
 
-from modelinspect.formats.discovery import group, may_be_model
+from modelinspect.formats.discovery import discover, group, may_be_model
 from modelinspect.scanning import find_artifacts, scan
+from modelinspect.sources.listing import ListedFile, RemoteFolder
 
 
 @pytest.mark.parametrize(
@@ -91,3 +94,21 @@ def test_a_preset_is_one_row_of_a_scan(tmp_path: Path) -> None:
         ("task", "keras-preset", None),
     ]
     assert report.skipped == 0
+
+
+_NAMES = (
+    *("saved_model.pb", "config.json", "model.safetensors", "m.h5", "x.index", "x.data-00000-of-00001", "checkpoint", "model.json"),
+    *("group1-shard1of1.bin", "_CHECKPOINT_METADATA", "manifest.ocdbt", "w.weights.json", "w_00000.weights.h5", "README.md", "blob"),
+    *("m.safetensors.index.json", "m-00001-of-00002.safetensors"),
+)
+_PATHS = st.tuples(st.lists(st.sampled_from(["a", "b", "1", "23"]), max_size=3), st.sampled_from(_NAMES))
+
+
+@settings(deadline=None)
+@given(st.lists(_PATHS.map(lambda path: "/".join((*path[0], path[1]))), unique=True, max_size=12))
+def test_searching_folder_by_folder_finds_what_all_names_together_do(names: list[str]) -> None:
+    skipped: list[int] = []
+    folder = RemoteFolder({name: ListedFile(name.rpartition("/")[2], 1, "") for name in names})
+    found = list(discover(folder, skipped.append))
+    assert (sorted(one.name for one in found), sum(skipped)) == group(names, lambda name: True)
+    assert len({(one.name, file.name) for one in found for file in one.members}) <= len(names)

@@ -107,6 +107,24 @@ def test_what_is_not_there_is_one_clear_error(location: str) -> None:
         open_location(location)
 
 
+def test_a_file_system_with_sessions_is_not_taken_for_http(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """s3fs has sessions too: whoever takes it for HTTP cannot read a byte of it."""
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "set_session", lambda self: None, raising=False)
+    location = upload(fixture_path("mlp/stripped.h5"), f"{bucket}/stripped.h5")
+    assert mi.inspect(location, measure=False).artifact.size == 25656
+
+
+def test_a_file_beside_a_remote_one_is_found_without_a_listing(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = upload(fixture_path("mlp/stripped.h5"), f"{bucket}/stripped.h5")
+    upload(fixture_path("mlp/original.h5"), f"{bucket}/original.h5")
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "ls", lambda *arguments, **options: pytest.fail("listed"))
+    with open_location(location) as files:
+        assert files.has_neighbour("original.h5")
+        assert not files.has_neighbour("missing.h5")
+        assert not files.has_neighbour("stripped.h5")
+        assert files.open("original.h5").size == 57352
+
+
 def test_a_server_that_sends_too_little_is_told() -> None:
     source = RemoteSource(lambda begin, end: b"short", "model.h5", 10 * PAGE)
     with pytest.raises(SourceChangedError, match="ignores ranges"):

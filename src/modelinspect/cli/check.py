@@ -83,7 +83,7 @@ def command(
     limits = limits_of(limit, follow)
     if init:
         return _write_budget(places, budget or _USUAL, limits, destination)
-    chosen = budget if budget is not None else _settled()
+    chosen = budget if budget is not None else settled_budget()
     if model is None and read_models(chosen) is not None:
         return _check_models(places, chosen, update_lock, limits, destination, top)
     if not places:
@@ -137,7 +137,8 @@ def _write_budget(places: list[str], budget: Path, limits: Limits | None, destin
     return 0
 
 
-def _settled() -> Path:
+def settled_budget() -> Path:
+    """Return the budget that pyproject.toml names, or budget.toml. Raises `UsageError` where there is neither."""
     settings = read_settings(Path.cwd())
     if settings.budget is not None:
         return settings.folder / settings.budget

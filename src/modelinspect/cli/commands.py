@@ -12,7 +12,7 @@ COMMANDS: dict[str, str] = {
     "plan": "Show how small it could be: the size of each option, and how to get it.",
     "shrink": "Write a smaller file that loads as before, and prove that nothing changed.",
     "check": "Check a model against size limits, for CI.",
-    "scan": "Inspect every model below some folders into one table.",
+    "scan": "Inspect every model below some folders, into one table or a dataset.",
     "embed": "Fill marked blocks of Markdown documents with what commands print now.",
     "prune": "Save a model and its pruned version in every way, with a manifest.",
     "study": "Prune with many schedules, sparsities and patterns, and tabulate every size.",

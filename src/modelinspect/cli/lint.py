@@ -84,14 +84,14 @@ def command(
         raise UsageError("lint needs a PATH; --rules lists the rules")
     paths = paths or []
     settings = read_settings(Path.cwd())
-    least = _severity(fail_on, settings)
+    least = severity_named(fail_on, settings)
     form = choose_form(LintFormat, format, as_json, output)
     if rules and form is OutputFormat.SARIF:
         raise UsageError("sarif is a form of findings; --rules lists rules as text, json, markdown or csv")
     destination = Destination(form, output, force, paths, color=color, quiet=quiet)
     limits = limits_of(limit, follow)
-    chosen = _rules(select) or settings.select
-    ignored = (*settings.ignore, *_rules(ignore))
+    chosen = rule_names(select) or settings.select
+    ignored = (*settings.ignore, *rule_names(ignore))
     if rules:
         destination.write(RulesReport(rules=rule_entries(choose(chosen, ignored))), top)
         return 0
@@ -107,7 +107,8 @@ def command(
     return 1 if every.reaches(least) else 0
 
 
-def _severity(chosen_name: str | None, settings: Settings) -> Severity:
+def severity_named(chosen_name: str | None, settings: Settings) -> Severity:
+    """Return the severity at which lint fails. Raises `UsageError` for a name that is none."""
     text = chosen_name or settings.fail_on or Severity.WARNING
     try:
         return Severity(text)
@@ -115,5 +116,6 @@ def _severity(chosen_name: str | None, settings: Settings) -> Severity:
         raise UsageError(f"there is no severity {text!r}: it is one of {', '.join(Severity)}") from error
 
 
-def _rules(text: str) -> tuple[str, ...]:
+def rule_names(text: str) -> tuple[str, ...]:
+    """Return the names of a list with commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -132,8 +132,8 @@ def _with_standard_input(arguments: Sequence[str]) -> Iterator[None]:
         yield
 
 
-_OUTPUTS = ("-o", "--output", "--report")
-"""Options whose value is not a location to read."""
+_OUTPUTS = ("-o", "--output", "--report", "--files-from")
+"""Options whose value is not a model to read."""
 
 
 def _width() -> int:

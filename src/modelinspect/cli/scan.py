@@ -12,8 +12,11 @@ from typing import Annotated
 
 import typer
 
+from modelinspect.cli.check import settled_budget
+from modelinspect.cli.file_lists import read_locations
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.invocation import command_line
+from modelinspect.cli.lint import rule_names, severity_named
 from modelinspect.cli.options import (
     ColorOption,
     FollowOption,
@@ -30,11 +33,17 @@ from modelinspect.cli.options import (
 from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.progress import progress
 from modelinspect.cli.scan_pages import PageSettings, links, require_new_folder, write_pages
-from modelinspect.errors import UsageError
+from modelinspect.cli.settings import Settings, read_settings
+from modelinspect.core.artifact import Severity
+from modelinspect.core.limits import parse_size
+from modelinspect.core.settings_file import read_toml
+from modelinspect.errors import IncompleteError, InvariantError, UsageError
 from modelinspect.reports.blocks import Unit
-from modelinspect.reports.scan import ScanReport
+from modelinspect.reports.dataset import DatasetReport
+from modelinspect.reports.scan import Failure, ScanReport
 from modelinspect.reports.wording import plural
-from modelinspect.scanning import scan
+from modelinspect.scanning import Rules, scan
+from modelinspect.sources.standard_input import STANDARD_INPUT
 
 EXAMPLES = """\b
 Examples:
@@ -42,13 +51,15 @@ Examples:
   modelinspect scan models/ --format csv -o models.csv
   modelinspect scan models/ --jobs 8 --no-measure
   modelinspect scan models/ -o models.html --pages models-pages
+  modelinspect scan s3://bucket/models --into scanned --resume
+  modelinspect scan --files-from list.txt --timeout 60 --into scanned
+  modelinspect scan models/ --lint --select unsafe --fail-on error
 """
 
-_Roots = Annotated[list[str], typer.Argument(metavar="ROOT...", help="Folders or artifacts, also remote ones (s3://bucket/models).")]
+_Roots = Annotated[list[str] | None, typer.Argument(metavar="ROOT...", help="Folders or artifacts, also remote ones (s3://bucket/models).")]
 _Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Processes that inspect side by side; as many as there are cores.")
 ]
-
 _Pages = Annotated[
     Path | None,
     typer.Option(
@@ -57,11 +68,62 @@ _Pages = Annotated[
         help="With the form html: also write the page of each model, into a new folder, and link to it. Reads each model twice.",
     ),
 ]
+_FilesFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--files-from", metavar="FILE", help="Also inspect the artifacts that a file lists, one location per line; - is standard input."
+    ),
+]
+_Null = Annotated[bool, typer.Option("--null", help="Locations of --files-from end with a NUL instead of a line break (find -print0).")]
+_Into = Annotated[
+    str | None,
+    typer.Option("--into", metavar="DATASET", help="Write Parquet files into a folder, also a remote one, as artifacts are inspected."),
+]
+_Resume = Annotated[bool, typer.Option("--resume", help="Go on with the dataset: inspect only what is not in it, or has changed since.")]
+_PartRows = Annotated[
+    int | None, typer.Option("--part-rows", min=1, metavar="N", help="Artifacts in a file of the dataset (default: 5000).")
+]
+_Executor = Annotated[
+    str | None,
+    typer.Option("--executor", metavar="processes|threads|dask://HOST:PORT", help="What inspects side by side (default: processes)."),
+]
+_Timeout = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="Give up an artifact that takes longer.")]
+_Memory = Annotated[
+    str | None,
+    typer.Option("--memory", metavar="SIZE", help="The address space of one process, such as 4GiB (default: the memory of the machine)."),
+]
+_Lint = Annotated[bool, typer.Option("--lint", help="Also run the rules of lint; exit with 1 where they find something.")]
+_Select = Annotated[str, typer.Option("--select", metavar="RULE[,RULE...]", help="With --lint: run only these rules.")]
+_Ignore = Annotated[str, typer.Option("--ignore", metavar="RULE[,RULE...]", help="With --lint: run all rules but these.")]
+_FailOn = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-on", metavar="|".join(Severity), help="With --lint: exit with 1 for findings at or above a severity (default: warning)."
+    ),
+]
+_Check = Annotated[bool, typer.Option("--check", help="Also compare each artifact with a budget; exit with 1 where a limit is exceeded.")]
+_Budget = Annotated[
+    Path | None, typer.Option("--budget", metavar="FILE", help="With --check: the budget, in TOML; pyproject.toml may name it instead.")
+]
 
 
 def command(
-    roots: _Roots,
+    roots: _Roots = None,
+    files_from: _FilesFrom = None,
+    null: _Null = False,
     jobs: _Jobs = None,
+    executor: _Executor = None,
+    timeout: _Timeout = None,
+    memory: _Memory = None,
+    into: _Into = None,
+    resume: _Resume = False,
+    part_rows: _PartRows = None,
+    lint: _Lint = False,
+    select: _Select = "",
+    ignore: _Ignore = "",
+    fail_on: _FailOn = None,
+    check: _Check = False,
+    budget: _Budget = None,
     pages: _Pages = None,
     top: TopOption = None,
     no_measure: MeasureOption = False,
@@ -73,26 +135,68 @@ def command(
     force: ForceOption = False,
     limit: LimitOption = None,
     follow: FollowOption = False,
-) -> None:
-    """Inspect every artifact below the roots side by side, and put them into one table."""
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, roots, color=color, quiet=quiet)
+) -> int:
+    """Inspect every artifact below the roots side by side, into one table or a dataset of Parquet files."""
+    places = roots or []
+    if not places and files_from is None:
+        raise UsageError("scan needs a ROOT, or --files-from")
+    _require_company(
+        ("--resume", resume, "--into", into), ("--part-rows", part_rows, "--into", into), ("--null", null, "--files-from", files_from)
+    )
+    _require_company(("--select", select, "--lint", lint), ("--ignore", ignore, "--lint", lint), ("--fail-on", fail_on, "--lint", lint))
+    _require_company(("--budget", budget, "--check", check))
+    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, places, color=color, quiet=quiet)
     if pages is not None:
+        if into is not None:
+            raise UsageError("--pages writes the pages of one report, and --into a dataset; choose one of them")
         if not destination.draws:
             raise UsageError("--pages needs the form html, whose table links to the pages; name a file with -o NAME.html")
         require_new_folder(pages)
     limits = limits_of(limit, follow)
-    processes = jobs if jobs is not None else os.cpu_count() or 1
+    settings = read_settings(Path.cwd()) if lint else Settings()
+    least = severity_named(fail_on, settings) if lint else None
+    chosen = Rules(rule_names(select) or settings.select, (*settings.ignore, *rule_names(ignore))) if lint else False
     with progress("inspecting", Unit.COUNT, quiet=quiet) as meter:
-        if processes == 1:
-            report = scan(roots, measure=not no_measure, limits=limits, progress=meter)
-        else:
-            with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
-                report = scan(roots, executor, measure=not no_measure, limits=limits, progress=meter, again=_one_process)
+        report = scan(
+            places,
+            executor or (None if jobs == 1 or STANDARD_INPUT in places else "processes"),  # no other process has standard input
+            locations=read_locations(files_from, null=null) if files_from is not None else (),
+            into=into,
+            resume=resume,
+            part_rows=part_rows,
+            jobs=jobs,
+            measure=not no_measure,
+            limits=limits,
+            timeout=timeout,
+            memory=None if memory is None else parse_size("--memory", memory),
+            lint=chosen,
+            budget=read_toml(budget or settled_budget()) if check else None,
+            progress=meter,
+        )
     found: Mapping[str, str] = {}
-    if pages is not None:
-        settings = PageSettings(not no_measure, limits, command_line())
-        found = _write_pages(report, pages, settings, processes, destination)
+    if pages is not None and isinstance(report, ScanReport):
+        page_settings = PageSettings(not no_measure, limits, command_line())
+        found = _write_pages(report, pages, page_settings, jobs or os.cpu_count() or 1, destination)
     destination.write(report, top, found)
+    return _verdict(report, least, asks=lint or check)
+
+
+def _require_company(*options: tuple[str, object, str, object]) -> None:
+    """Raise `UsageError` for an option without the one that it is about."""
+    for name, value, other, company in options:
+        if value and not company:
+            raise UsageError(f"{name} needs {other}")
+
+
+def _verdict(report: ScanReport | DatasetReport, least: Severity | None, *, asks: bool) -> int:
+    """Return the exit code: 1 for findings and exceeded limits. Raises where that was asked of artifacts that could not be inspected."""
+    bugs = report.failures(Failure.BUG)
+    if bugs:
+        raise InvariantError(f"{plural(bugs, 'artifact')} could not be inspected because of a mistake in modelinspect")
+    failures = report.failures()
+    if asks and failures:
+        raise IncompleteError(f"{plural(failures, 'artifact')} could not be inspected")
+    return 1 if report.exceeds(least) else 0
 
 
 def _write_pages(report: ScanReport, folder: Path, settings: PageSettings, processes: int, destination: Destination) -> Mapping[str, str]:
@@ -107,7 +211,3 @@ def _write_pages(report: ScanReport, folder: Path, settings: PageSettings, proce
 
 def _processes(count: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
-
-
-def _one_process() -> ProcessPoolExecutor:
-    return _processes(1)

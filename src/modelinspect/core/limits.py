@@ -159,16 +159,17 @@ def parse_limits(settings: tuple[str, ...], *, follow: bool = False) -> Limits |
         name = name.strip().replace("-", "_")
         if not separator or name not in limit_names():
             raise UsageError(f"there is no limit {name!r}; the limits are {', '.join(limit_names())}")
-        values[name] = _number(name, text.strip())
+        values[name] = parse_size(f"limit {name}", text.strip())
     return replace(Limits(), **values)
 
 
-def _number(name: str, text: str) -> int:
+def parse_size(name: str, text: str) -> int:
+    """Return a whole number above 0, which may end in KiB, MiB or GiB. Raises `UsageError`, which names the option ``name``."""
     digits = text.replace(",", "").replace("_", "")
     factor = 1
     for unit, size in (("kib", KIB), ("mib", MIB), ("gib", GIB)):
         if digits.lower().endswith(unit):
             digits, factor = digits[: -len(unit)].strip(), size
     if not digits.isascii() or not digits.isdigit() or not 0 < len(digits) <= 18 or not int(digits):
-        raise UsageError(f"limit {name}: {text!r} is not a positive whole number; write {name}=512 or {name}=64MiB")
+        raise UsageError(f"{name}: {text!r} is not a positive whole number, such as 512 or 64MiB")
     return int(digits) * factor

@@ -138,7 +138,7 @@ class Parsing:
 
     def beside(self, name: str) -> Site | None:
         """Return the site of a file beside the primary one that it refers to by name, None where there is none."""
-        return self.open(name) if name != self.primary and name in self.neighbours() else None
+        return self.open(name) if name != self.primary and self.files.has_neighbour(name) else None
 
     def opened(self) -> tuple[str, ...]:
         """Return the files that are members by now, sorted."""

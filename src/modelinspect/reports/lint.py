@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from modelinspect.core.artifact import Severity
 from modelinspect.reports.advice import Advisor
@@ -14,6 +14,11 @@ from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry
 from modelinspect.reports.wording import plural
 
 _RANK = {str(severity): rank for rank, severity in enumerate((Severity.NOTE, Severity.WARNING, Severity.ERROR))}
+
+
+def reaches(found: Iterable[str], least: str | None) -> bool:
+    """Return whether one of some severities is at or above another; none reaches None."""
+    return least is not None and any(_RANK[severity] >= _RANK[least] for severity in found)
 
 
 class LintFinding(Part, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ REPORTS: dict[str, str] = {
     "pruning": "modelinspect.reports.pruned_kernels:KernelsReport",
     "rules": "modelinspect.reports.rules:RulesReport",
     "scan": "modelinspect.reports.scan:ScanReport",
+    "scan-dataset": "modelinspect.reports.dataset:DatasetReport",
     "shrink": "modelinspect.reports.shrink:ShrinkReport",
     "shrink-all": "modelinspect.reports.shrink:ShrinkAllReport",
     "tensors": "modelinspect.reports.tensors:TensorsReport",

@@ -7,7 +7,8 @@ import re
 import stat
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +57,18 @@ class FileSet(ABC):
     @abstractmethod
     def neighbours(self) -> tuple[str, ...]:
         """Return the names of the files beside the primary file, sorted; none for a directory."""
+
+    def has_neighbour(self, name: str) -> bool:
+        """Return whether a file of this name is beside the primary file. Where it can, it lists no folder: one may hold 100,000 files."""
+        return name in self.neighbours()
+
+    def members(self, beside: Collection[str] = ()) -> list[tuple[str, int, str]]:
+        """Return the primary file and those of the names ``beside`` it that exist, or every file of a folder, sorted.
+
+        Each has its size and a mark, which is another one when the file was written again; empty where nothing of the kind is known.
+        """
+        names = self.names() if self.primary is None else (self.primary, *(name for name in sorted(beside) if self.has_neighbour(name)))
+        return [(name, self.open(name).size, "") for name in names]
 
     def passed_over(self) -> Mapping[str, str]:
         """Return what is not followed or opened by name, each with the reason: links that lead outside, loops, pipes, devices."""
@@ -202,24 +215,69 @@ class LocalFiles(FileSet):
             self._neighbours = tuple(sorted(found))
         return self._neighbours
 
+    def has_neighbour(self, name: str) -> bool:
+        if self._neighbours is not None:
+            return name in self._neighbours
+        if name == self.primary or "/" in name:
+            return False
+        try:
+            mode = (self._folder / name).lstat().st_mode
+        except (OSError, ValueError):
+            return False
+        return stat.S_ISREG(mode) or name in self.neighbours()  # of a link, the listing knows where it may lead
+
     def passed_over(self) -> Mapping[str, str]:
         return self._passed_over
 
     def _walk(self) -> list[str]:
         found: list[str] = []
-        pending = [self._folder]
+        pending = [""]
         while pending:
-            folder = pending.pop()
-            with _listing(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(Path(entry.path))
-                        continue
-                    name = Path(entry.path).relative_to(self._folder).as_posix()
-                    if self._is_ours(entry, name):
-                        found.append(name)
-                        self.limits.allow("listing the directory's files", len(found), self.limits.members, self.location)
+            within = pending.pop()
+            names, folders = self._list(within)
+            pending += [f"{within}/{folder}" if within else folder for folder in folders]
+            for entry in names:
+                found.append(f"{within}/{entry.name}" if within else entry.name)
+                self.limits.allow("listing the directory's files", len(found), self.limits.members, self.location)
         return found
+
+    def list_folder(self, within: str = "") -> tuple[list[tuple[str, int, str]], list[str]]:
+        """Return the files of a folder below this one, each with its size and time of modification, and its folders."""
+        entries, folders = self._list(within)
+        files: list[tuple[str, int, str]] = []
+        for entry in entries:
+            with suppress(OSError):  # it was removed since the folder was listed
+                state = entry.stat()
+                files.append((entry.name, state.st_size, str(state.st_mtime_ns)))
+        return files, folders
+
+    def members(self, beside: Collection[str] = ()) -> list[tuple[str, int, str]]:
+        if self.primary is None:
+            return self._all_below()
+        names = [self.primary, *(name for name in sorted(beside) if self.has_neighbour(name))]
+        states = [(name, (self._folder / name).stat()) for name in names]
+        return [(name, state.st_size, str(state.st_mtime_ns)) for name, state in states]
+
+    def _all_below(self) -> list[tuple[str, int, str]]:
+        found: list[tuple[str, int, str]] = []
+        pending = [""]
+        while pending:
+            within = pending.pop()
+            files, folders = self.list_folder(within)
+            found += [(f"{within}/{name}" if within else name, size, mark) for name, size, mark in files]
+            pending += [f"{within}/{folder}" if within else folder for folder in folders]
+        return sorted(found)
+
+    def _list(self, within: str) -> tuple[list[os.DirEntry[str]], list[str]]:
+        files: list[os.DirEntry[str]] = []
+        folders: list[str] = []
+        with _listing(self._folder / within) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif self._is_ours(entry, f"{within}/{entry.name}" if within else entry.name):
+                    files.append(entry)
+        return files, folders
 
     def _is_ours(self, entry: os.DirEntry[str], name: str) -> bool:
         """Return whether an entry is a file of the artifact; of what is not, but looks like one, keep the reason."""
@@ -259,7 +317,7 @@ class LocalFiles(FileSet):
             self._passed_over[name] = why
 
     def _open_source(self, name: str) -> Source:
-        if name not in self.names() and name not in self.neighbours():
+        if name not in self.names() and not self.has_neighbour(name):
             raise LocationError(f"{self.location}: holds no file {name}")
         path = self._folder / name
         if name != self.primary and path.is_symlink():  # it was seen to stay inside; what it leads to now is looked at again

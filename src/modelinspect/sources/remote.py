@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,7 +58,8 @@ class RemoteFiles(FileSet):
 
     def _connection(self) -> Connection | None:
         """Return what reads over HTTP, where fsspec would read each reply to its end and follow each redirect; None for other protocols."""
-        if not hasattr(self._system, "set_session"):
+        protocols = self._system.protocol
+        if "http" not in ((protocols,) if isinstance(protocols, str) else protocols):
             return None
         from modelinspect.sources.http import Connection
 
@@ -93,6 +94,40 @@ class RemoteFiles(FileSet):
             self._neighbours = tuple(name for name in self._take(files) if name != self.primary and "/" not in name)
         return self._neighbours
 
+    def has_neighbour(self, name: str) -> bool:
+        if self._neighbours is not None or self._http is not None:
+            return name in self.neighbours()
+        if name == self.primary or "/" in name:
+            return False
+        try:
+            info = self._info(f"{self._folder}/{name}" if self._folder else name)
+        except LocationError:
+            return name in self.neighbours()
+        if info is None or info["type"] != "file":
+            return False
+        self._sizes[name] = _size(info, self.location)
+        return True
+
+    def listing(self) -> list[tuple[str, int, str]]:
+        """Return every file below the folder, listed once: its name in it, its size and the mark of its state."""
+        found: dict[str, dict[str, Any]] = _reach(self.location, lambda: self._system.find(self._folder, detail=True))
+        prefix = f"{self._folder}/" if self._folder else ""
+        return sorted(
+            (path[len(prefix) :], _size(entry, self.location), _mark(entry))
+            for path, entry in found.items()
+            if path.startswith(prefix) and len(path) > len(prefix)
+        )
+
+    def members(self, beside: Collection[str] = ()) -> list[tuple[str, int, str]]:
+        if self.primary is None:
+            return self.listing()
+        found: list[tuple[str, int, str]] = []
+        for name in (self.primary, *sorted(beside)):
+            info = self._info(f"{self._folder}/{name}" if self._folder else name)
+            if info is not None and info["type"] == "file":
+                found.append((name, _size(info, self.location), _mark(info)))
+        return found
+
     def _take(self, entries: dict[str, dict[str, Any]]) -> tuple[str, ...]:
         """Note the sizes of listed files within the folder and return their names in it."""
         prefix = f"{self._folder}/" if self._folder else ""
@@ -105,7 +140,7 @@ class RemoteFiles(FileSet):
         return tuple(sorted(names))
 
     def _open_source(self, name: str) -> Source:
-        if name not in self.names() and name not in self.neighbours():
+        if name not in self.names() and not self.has_neighbour(name):
             raise LocationError(f"{self.location}: holds no file {name}")
         path = f"{self._folder}/{name}" if self._folder else name
         return RemoteSource(lambda begin, end: self._fetch(path, begin, end), name, self._sizes[name])
@@ -165,6 +200,26 @@ def _size(info: dict[str, Any], location: str) -> int:
     if not isinstance(size, int):
         raise LocationError(f"{location}: its size is unknown, so it cannot be read in ranges; download it first")
     return size
+
+
+_MARKS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "content_md5",
+    "checksum",
+    "generation",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "mtime",
+    "created",
+)
+"""Keys under which file systems of fsspec report what changes with a file, the surest first."""
+
+
+def _mark(info: dict[str, Any]) -> str:
+    return next((f"{key}={info[key]}" for key in _MARKS if info.get(key)), "")
 
 
 def _reach(location: str, call: Callable[[], T]) -> T:

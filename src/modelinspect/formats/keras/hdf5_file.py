@@ -151,7 +151,7 @@ def _fits(file: Hdf5File, model: LayerConfig) -> bool:
 
 def _config_beside(parsing: Parsing) -> Mapping[str, object] | None:
     """Return the configuration of a model in the folder of the primary file, None where there is none."""
-    if CONFIG_JSON not in parsing.neighbours():
+    if not parsing.files.has_neighbour(CONFIG_JSON):
         return None
     source = parsing.files.open(CONFIG_JSON)
     if source.size > min(_CONFIG_SIZE, parsing.limits.structure_size):
