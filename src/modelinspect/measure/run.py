@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
 from modelinspect.core.artifact import Artifact, Diagnostic, Severity
 from modelinspect.core.limits import MIB, Limits
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError, as_read

@@ -7,11 +7,11 @@ time as a block holds; one read brings them in with what little is between, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from modelinspect.core.artifact import Artifact
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import ByteOrder, Quantization, RawPayload, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import Numbers, Reading, UnmeasurableError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -12,6 +11,7 @@ from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.limits import Limits
 from modelinspect.core.names import KEY_END
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.errors import InvariantError
 from modelinspect.measure.blocks import Reading

@@ -6,10 +6,10 @@ Specification: flatbuffers.dev, "FlatBuffer Internals". A reader follows offsets
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from modelinspect.core.limits import KIB, Limits
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape, TableType
 from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.sources.base import Source

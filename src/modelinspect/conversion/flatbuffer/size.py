@@ -8,9 +8,8 @@ multiples of 4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from modelinspect.conversion.tree import Node, Vector
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape
 
 

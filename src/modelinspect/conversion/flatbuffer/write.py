@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.tree import Node, Vector
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape
 
 Contents = Callable[[Node, str], bytes | None]
