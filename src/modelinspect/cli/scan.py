@@ -10,8 +10,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.invocation import command_line
 from modelinspect.cli.options import (
@@ -28,6 +26,7 @@ from modelinspect.cli.options import (
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination
+from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.cli.scan_pages import PageSettings, links, require_new_folder, write_pages
 from modelinspect.errors import UsageError
@@ -44,14 +43,14 @@ Examples:
   modelinspect scan models/ -o models.html --pages models-pages
 """
 
-_Roots = Annotated[list[str], typer.Argument(metavar="ROOT...", help="Folders or artifacts, also remote ones (s3://bucket/models).")]
+_Roots = Annotated[list[str], Argument(metavar="ROOT...", help="Folders or artifacts, also remote ones (s3://bucket/models).")]
 _Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Processes that inspect side by side; as many as there are cores.")
+    int | None, Option("--jobs", "-j", min=1, metavar="N", help="Processes that inspect side by side; as many as there are cores.")
 ]
 
 _Pages = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--pages",
         metavar="DIR",
         help="With the form html: also write the page of each model, into a new folder, and link to it. Reads each model twice.",
