@@ -73,7 +73,7 @@ def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | 
     for name, data in (_RUNTIME, (CONVERSION, write(form.told, schema("conversion"), contents) if form.told is not None else b"")):
         contents.put_metadata(form.model, name, data)
     stream = Deflate()
-    stream.add(write(form.root, schema("model"), contents))
+    stream.add(write(form.root, schema("model"), contents, form.size))
     return stream.finish() + GZIP_FRAME
 
 

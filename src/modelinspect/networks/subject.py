@@ -46,6 +46,7 @@ class Subject:
     limits: Limits = field(default_factory=Limits)
     comparison: Comparison | None = None
     _made: dict[Callable[[Any], object], object] = field(default_factory=dict, repr=False)
+    _names: dict[TensorId, str] = field(default_factory=dict, repr=False)
 
     @property
     def files(self) -> FileSet:
@@ -96,7 +97,10 @@ class Subject:
 
     def canonical_name(self, tensor: TensorId) -> str:
         """Return a tensor's name without its writer's decoration."""
-        return canonical_name(self.artifact.tensors[tensor])
+        name = self._names.get(tensor)
+        if name is None:
+            name = self._names[tensor] = canonical_name(self.artifact.tensors[tensor])
+        return name
 
     def fingerprint(self, tensor: TensorId) -> str | None:
         """Return the fingerprint of the elements, None where there is none that distinguishes tensors."""
