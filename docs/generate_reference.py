@@ -14,10 +14,9 @@ from inspect import Parameter, Signature, cleandoc, get_annotations, signature
 from pathlib import Path
 from typing import get_type_hints
 
-from typer.models import ArgumentInfo, OptionInfo
-
 import modelinspect
 from modelinspect.cli.commands import COMMANDS, module_name
+from modelinspect.cli.parameters import Argument, Option
 from modelinspect.core.artifact import FormatName, Member, Severity
 from modelinspect.core.bytemap import ByteMap, Region, RegionKind
 from modelinspect.core.tensors import DType, Role, Storage
@@ -164,13 +163,13 @@ def _command(name: str) -> str:
     module = import_module(module_name(name))
     hints = get_type_hints(module.command, include_extras=True)
     parameters = [(hints[key].__metadata__[0], parameter) for key, parameter in signature(module.command).parameters.items()]
-    arguments = [info for info, _ in parameters if isinstance(info, ArgumentInfo)]
+    arguments = [info for info, _ in parameters if isinstance(info, Argument)]
     usage = " ".join(["modelinspect", name, "[OPTIONS]", *(str(info.metavar) for info in arguments)])
     text = f"\n## modelinspect {name}\n\n{cleandoc(module.command.__doc__)}\n\n```text\n{usage}\n```\n\n| | |\n| --- | --- |\n"
     for info in arguments:
         text += f"| `{info.metavar}` | {info.help} |\n"
     for info, parameter in parameters:
-        if isinstance(info, OptionInfo):
+        if isinstance(info, Option):
             text += _option(info, parameter)
     return text + _epilog(getattr(module, "EXAMPLES", ""))
 
@@ -187,8 +186,8 @@ def _epilog(epilog: str) -> str:
     return text
 
 
-def _option(info: OptionInfo, parameter: Parameter) -> str:
-    names = [name for name in (info.default, *(info.param_decls or ())) if isinstance(name, str)]
+def _option(info: Option, parameter: Parameter) -> str:
+    names = list(info.names)
     shown = ", ".join(names or [f"--{parameter.name.replace('_', '-')}"]) + (f" {info.metavar}" if info.metavar else "")
     required = " Required." if parameter.default is Parameter.empty else ""
     default = required if required or parameter.default in (None, "", False) else f" Default: {parameter.default}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -84,19 +85,49 @@ sys.stdout = io.TextIOWrapper(io.BytesIO())
 try:
     entry()
 finally:
-    print(*(name for name in sys.modules if name.startswith("modelinspect")), file=sys.__stdout__)
+    print(*sys.modules, file=sys.__stdout__)
 """
+
+
+def everything_of(*arguments: object) -> set[str]:
+    """Return all modules that a command imports."""
+    done = subprocess.run([sys.executable, "-c", _COUNTED, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    return set(done.stdout.split())
 
 
 def modules_of(*arguments: object) -> set[str]:
     """Return our own modules that a command imports."""
-    done = subprocess.run([sys.executable, "-c", _COUNTED, *map(str, arguments)], capture_output=True, text=True, check=False)
-    return set(done.stdout.split())
+    return {name for name in everything_of(*arguments) if name.startswith("modelinspect")}
+
+
+_SLOW = {"typer", "click", "pydantic", "h5py", "google", "tensorflow", "keras", "fsspec", "jinja2", "pyarrow", "pandas"}
+"""Packages that take long to import and that these commands do not need for a small HDF5 file."""
+
+_COMMANDS = {"inspect": 236, "map": 130, "lint": 285, "check": 190, "diff": 190}
+"""The most modules of our own that each command may import for a small HDF5 file; each takes about half a millisecond."""
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_a_command_imports_what_it_needs(command: str, tmp_path: Path) -> None:
+    from tests.support.fixtures import fixture_path
+
+    path = fixture_path("mlp/stripped.h5")
+    budget = tmp_path / "budget.toml"
+    budget.write_text('size = "1 MB"\n')
+    more = {"check": ["--budget", budget], "diff": [path]}.get(command, [])
+    found = everything_of(command, path, *more)
+    ours = {name for name in found if name.startswith("modelinspect")}
+    assert len(ours) <= _COMMANDS[command], len(ours)
+    assert "modelinspect.encodings.hdf5.walker" in ours
+    assert not {name.partition(".")[0] for name in found} & _SLOW
+    unused = ("analyses.plan", "conversion", "shrinking", "pruning", "renderers.html", "scanning")
+    assert not [name for name in ours if name.removeprefix("modelinspect.").startswith(unused)]
 
 
 def test_help_imports_no_module_that_works() -> None:
     found = modules_of("--help")
-    assert len(found) <= 10, found
+    assert len(found) <= 14, found
     assert not any(name.startswith(("modelinspect.formats", "modelinspect.api", "modelinspect.encodings")) for name in found)
 
 
@@ -115,4 +146,3 @@ def test_inspecting_a_file_imports_the_parsers_of_its_own_format_only() -> None:
         name.startswith(("modelinspect.pruning", "modelinspect.conversion", "modelinspect.shrinking", "modelinspect.analyses.plan"))
         for name in found
     )
-    assert len(found) <= 240, len(found)

@@ -43,6 +43,12 @@ def bench(folder: Path) -> list[Row]:
             if count == 100_000
             else [Row(f"{count:,} operators", f"{run.processor:.2f} s of processor")]
         )
+    explained = modelinspect("explain", "--format", "json", folder / "chain_100000.tflite", times=2)
+    ratio = explained.processor / seconds[100_000]
+    rows.append(
+        Row("explain, 100,000 operators", f"{explained.processor:.2f} s of processor, {ratio:.1f} times inspect", "< 4 times", ratio < 4)
+    )
+    rows.append(under_memory("peak memory of that", explained.memory, 300 * MIB))
     growth = seconds[100_000] / seconds[25_000]
     return [*rows, Row("four times the operators", f"{growth:.1f} times the processor time", "< 5 times (linear)", growth < 5)]
 

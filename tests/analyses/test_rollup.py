@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modelinspect import api
 from modelinspect.analyses.attribution import attribute
-from modelinspect.analyses.rollup import Key, _structures, parse_keys, roll_up, structure
+from modelinspect.analyses.rollup import Key, parse_keys, roll_up, structure, structures_of
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.paths import PathId, PathTable
@@ -104,7 +104,7 @@ PARTS = ("/a", "/b", "node", "op", "data block 0", "data block 1", "snappy", "na
 def test_the_structures_of_a_whole_table_equal_those_of_single_paths(name: str) -> None:
     for member in api.open(fixture_path(name)).members:
         table = member.map.path_table
-        codes, texts = _structures(table)
+        codes, texts = structures_of(table)
         assert [texts[code] for code in codes] == [structure(table.parts(PathId(path))) for path in range(len(table))]
 
 
@@ -114,5 +114,5 @@ def test_structures_of_any_table_equal_those_of_single_paths(steps: list[tuple[i
     table = PathTable()
     for parent, name in steps:
         table.add(PathId(parent % len(table)), name)
-    codes, texts = _structures(table)
+    codes, texts = structures_of(table)
     assert [texts[code] for code in codes] == [structure(table.parts(PathId(path))) for path in range(len(table))]

@@ -140,7 +140,20 @@ def test_help_loads_only_the_command_line() -> None:
     done = subprocess.run([sys.executable, "-X", "importtime", "-m", "modelinspect", "--help"], capture_output=True, text=True, check=True)
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     ours = {name for name in loaded if name.partition(".")[0] == "modelinspect"}
-    inside = ("cli", "cli.app", "cli.commands", "cli.invocation", "cli.main", "errors", "renderers", "renderers.look")
+    inside = (
+        "cli",
+        "cli.app",
+        "cli.commands",
+        "cli.invocation",
+        "cli.main",
+        "cli.parameters",
+        "cli.quick",
+        "core",
+        "core.records",
+        "errors",
+        "renderers",
+        "renderers.look",
+    )
     assert ours <= {"modelinspect", *(f"modelinspect.{name}" for name in inside)}
     assert not {name.partition(".")[0] for name in loaded} & {"numpy", "h5py", "google", "rich", "msgspec", "fsspec"}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import KINDS, NO_TENSOR, RegionKind
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role, Storage, Tensor, TextPayload
 from modelinspect.errors import InvariantError
 from modelinspect.reports.categories import CATEGORIES, Category

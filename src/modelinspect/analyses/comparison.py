@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from modelinspect.analyses.pictures import TreePath, make_tree
 from modelinspect.analyses.rollup import Key, roll_up
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.bytemap import NO_TENSOR, TensorId
+from modelinspect.core.records import dataclass, field
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.categories import CATEGORIES
 from modelinspect.reports.pictures import Comparison, Counterparts

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.networks.kernels import frozen_masks
 from modelinspect.networks.names import bare_layer

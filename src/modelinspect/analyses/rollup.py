@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from itertools import islice
 from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
 from modelinspect.analyses.attribution import Ledger
+from modelinspect.analyses.path_tree import PathTree, path_tree
 from modelinspect.core.bytemap import KINDS, NO_TENSOR
 from modelinspect.core.paths import PathId, PathTable
 from modelinspect.core.suggestions import did_you_mean
@@ -100,7 +99,7 @@ def roll_up(ledger: Ledger, keys: Sequence[Key], top: int | None = None) -> tupl
     return tuple(rows)
 
 
-def _numbered(values: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _numbered(values: NDArray[np.integer[Any]]) -> tuple[NDArray[np.integer[Any]], NDArray[np.intp]]:
     """Return the distinct values in order, and for each value its place among them; values are not below 0."""
     bound = int(values.max(initial=-1)) + 1
     if bound > len(values) + _DENSE:
@@ -183,46 +182,46 @@ def _by_structure(ledger: Ledger) -> tuple[NDArray[np.int32], list[str | None]]:
     codes = np.zeros(len(ledger.sizes), dtype=np.int32)
     for index, member in enumerate(ledger.artifact.members):
         rows = ledger.members == index if len(ledger.artifact.members) > 1 else slice(None)
-        structures, texts = _structures(member.map.path_table)
+        structures, texts = structures_of(member.map.path_table)
         found, places = _numbered(structures[ledger.paths[rows]])
         chosen = [texts[number] or None for number in found.tolist()]
         codes[rows] = np.array([names.setdefault(text, len(names)) for text in chosen] or [0], dtype=np.int32)[places]
     return codes, list(names) or [None]
 
 
-def _structures(table: PathTable) -> tuple[NDArray[np.intp], list[str]]:
-    """Return for each path the number of its structure, and the structures' texts.
+def structures_of(table: PathTable, tree: PathTree | None = None) -> tuple[NDArray[np.int32], list[str]]:
+    """Return for each path the number of its structure, and the structures' texts: what `structure` returns, for all paths.
 
-    Parents are before their children in the table, so a path's words are its parent's and one more at most. Paths with
-    the same words and the same place after a name are one state: what is known of one is known of all.
+    A path's words are its parent's and one more at most. Paths with the same words and the same place after a name are one state, and
+    names that differ in a number are one word: what is known of one is known of all.
     """
-    states = _States()
-    of_paths = array("i", bytes(4 * len(table)))
-    known, below = states.known, states.below
-    for place, (name, parent) in enumerate(zip(islice(table.names, 1, None), islice(table.parents, 1, None), strict=True), start=1):
-        above = of_paths[parent]
-        state = below[above]  # under the name of one object, whatever it is
-        if state < 0 or name == _BETWEEN:
-            state = known.get((above, name), -1)
-            if state < 0:
-                state = states.add(above, name)
-        of_paths[place] = state
-    return np.array(states.codes, dtype=np.intp)[np.frombuffer(of_paths, dtype=np.int32)], states.texts
+    tree, states = tree or path_tree(table), _States()
+    kinds: dict[str, int] = {}
+    of_names = np.array([kinds.setdefault(_kind(name), len(kinds)) for name in tree.names], dtype=np.int32)
+    kind_names, of_kinds = list(kinds), of_names[tree.name_codes]
+    of_paths = np.zeros(len(table), dtype=np.int32)
+    for level in tree.levels():
+        pairs = of_paths[tree.parents[level]] * np.int64(len(kinds)) + of_kinds[level]
+        found, places = _numbered(pairs)
+        below = [states.add(pair // len(kinds), kind_names[pair % len(kinds)]) for pair in found.tolist()]
+        of_paths[level] = np.array(below, dtype=np.int32)[places]
+    return np.array(states.codes, dtype=np.int32)[of_paths], states.texts
+
+
+def _kind(name: str) -> str:
+    """Return what of a name decides the state of a path: names of single objects count whole where nothing else is said."""
+    return name if name.startswith("/") else _NUMBER.sub("", name)
 
 
 class _States:
     """What the parts of a path come to: its words, its text, and whether the next part is the name of one object."""
 
-    __slots__ = ("_named", "_numbers", "_states", "_words", "below", "codes", "known", "texts")
+    __slots__ = ("_named", "_numbers", "_states", "_words", "codes", "texts")
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.codes: list[int] = []
         """The number of each state's text."""
-        self.below: list[int] = []
-        """The state below each one where that is the same for every name, else -1."""
-        self.known: dict[tuple[int, str], int] = {}
-        """The state that a name leads to, by the state above it."""
         self._words: list[tuple[str, ...]] = []
         self._named: list[bool] = []
         self._numbers: dict[str, int] = {}
@@ -230,19 +229,16 @@ class _States:
         self._state((), False, "")
 
     def add(self, above: int, name: str) -> int:
-        """Return the state of a part below another, and keep it."""
+        """Return the state of a part below another; its number at the end does not count."""
         words, after_name = self._words[above], self._named[above]
         if len(words) == _WORDS:
-            state = self.below[above] = self._state(words, False, self.texts[self.codes[above]])
-        elif after_name and name == _BETWEEN:
-            state = self.known[above, name] = self._state((*words, name), True, " / ".join((*words, name)))
-        elif after_name:
-            state = self.below[above] = self._state(words, False, " / ".join(words))
-        else:
-            word = _NUMBER.sub("", name)
-            mine = words if name.startswith("/") else (*words, word)
-            state = self.known[above, name] = self._state(mine, word in _NAMED, " / ".join(mine) or name)
-        return state
+            return self._state(words, False, self.texts[self.codes[above]])
+        if after_name:
+            words = (*words, name) if name == _BETWEEN else words
+            return self._state(words, name == _BETWEEN, " / ".join(words))
+        if not name.startswith("/"):
+            words = (*words, name)
+        return self._state(words, not name.startswith("/") and name in _NAMED, " / ".join(words) or name)
 
     def _state(self, words: tuple[str, ...], named: bool, text: str) -> int:
         state = self._states.get((words, named, text))
@@ -250,7 +246,6 @@ class _States:
             state = self._states[words, named, text] = len(self.codes)
             self._words.append(words)
             self._named.append(named)
-            self.below.append(-1)
             number = self._numbers.get(text)
             if number is None:
                 number = self._numbers[text] = len(self.texts)

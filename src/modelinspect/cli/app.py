@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from modelinspect.cli.commands import COMMANDS, DEFAULT, module_name
+from modelinspect.cli.parameters import for_typer
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _NARROW, _INDENT = 60, 8
@@ -36,7 +37,7 @@ class Commands(TyperGroup):
         module = import_module(module_name(cmd_name))
         single = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_SETTINGS)
         needs_arguments = getattr(module, "NEEDS_ARGUMENTS", True)
-        single.command(name=cmd_name, epilog=getattr(module, "EXAMPLES", None), no_args_is_help=needs_arguments)(module.command)
+        single.command(name=cmd_name, epilog=getattr(module, "EXAMPLES", None), no_args_is_help=needs_arguments)(for_typer(module.command))
         return fitting(typer.main.get_command(single))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

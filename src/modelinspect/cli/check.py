@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from modelinspect import api
 from modelinspect.analyses.budget_file import read_budget
 from modelinspect.analyses.budget_models import read_models
@@ -26,6 +24,7 @@ from modelinspect.cli.options import (
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination
+from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import read_settings
 from modelinspect.cli.several import each, require_inspected, require_one_path
@@ -46,15 +45,13 @@ Examples:
 
 NEEDS_ARGUMENTS = False
 
-_Format = Annotated[CheckFormat | None, typer.Option("--format", "-f", metavar="|".join(CheckFormat), help=FORMAT_HELP)]
-_Budget = Annotated[
-    Path | None, typer.Option("--budget", "-b", metavar="FILE", help="The budget, in TOML; pyproject.toml may name it instead.")
-]
-_Update = Annotated[bool, typer.Option("--update-lock", help="Write the lock that growth is measured against, after a look at this run.")]
-_Init = Annotated[bool, typer.Option("--init", help="Write the budget and its lock from today's sizes of PATHs.")]
+_Format = Annotated[CheckFormat | None, Option("--format", "-f", metavar="|".join(CheckFormat), help=FORMAT_HELP)]
+_Budget = Annotated[Path | None, Option("--budget", "-b", metavar="FILE", help="The budget, in TOML; pyproject.toml may name it instead.")]
+_Update = Annotated[bool, Option("--update-lock", help="Write the lock that growth is measured against, after a look at this run.")]
+_Init = Annotated[bool, Option("--init", help="Write the budget and its lock from today's sizes of PATHs.")]
 _Paths = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[PATH]...", help="Models; without any, all that the budget lists under [[models]]."),
+    Argument(metavar="[PATH]...", help="Models; without any, all that the budget lists under [[models]]."),
 ]
 _USUAL = Path("budget.toml")
 

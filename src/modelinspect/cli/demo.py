@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import sys
 from contextlib import chdir
 from pathlib import Path
 from textwrap import fill
 from typing import Annotated
 
-import typer
-
+from modelinspect.cli.parameters import Option
 from modelinspect.errors import OutputError, UsageError
 from modelinspect.renderers.look import USUAL
 
@@ -32,7 +32,7 @@ _NEXT = "Your own model: modelinspect MODEL. To run commands on these two: model
 _DATA = Path(__file__).resolve().parent.parent / "data"
 
 _Folder = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="DIR", help="Write the two files to a folder, to try commands on, and stop.")
+    Path | None, Option("--output", "-o", metavar="DIR", help="Write the two files to a folder, to try commands on, and stop.")
 ]
 
 
@@ -72,4 +72,5 @@ def _wrapped(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    typer.echo(text)
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from modelinspect import api
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.options import (
@@ -25,6 +23,7 @@ from modelinspect.cli.options import (
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete
+from modelinspect.cli.parameters import Option
 from modelinspect.cli.progress import progress
 
 EXAMPLES = """\b
@@ -35,7 +34,7 @@ Examples:
 """
 
 _Content = Annotated[
-    bool, typer.Option("--content", help="Compare what is stored and not how: every tensor and document; exit with 1 where one differs.")
+    bool, Option("--content", help="Compare what is stored and not how: every tensor and document; exit with 1 where one differs.")
 ]
 
 

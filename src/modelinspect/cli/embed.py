@@ -9,12 +9,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from modelinspect.cli.embedded import parse_reading, run_reading
 from modelinspect.cli.forms import TEXT_FORMS, choose_form
 from modelinspect.cli.options import ColorOption, JsonOption, QuietOption, TextFormatOption
 from modelinspect.cli.output import Color, Destination, replace_document
+from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.core.suggestions import did_you_mean
 from modelinspect.documents.blocks import Block, Document, decode, parse
@@ -32,8 +31,8 @@ Examples:
   modelinspect embed README.md --check
 """
 
-_Documents = Annotated[list[str], typer.Argument(metavar="FILE.md...", help="Markdown documents with marks.")]
-_Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 where a block is not what its command prints now.")]
+_Documents = Annotated[list[str], Argument(metavar="FILE.md...", help="Markdown documents with marks.")]
+_Check = Annotated[bool, Option("--check", help="Write nothing; exit with 1 where a block is not what its command prints now.")]
 
 
 def command(

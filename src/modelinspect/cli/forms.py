@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 
-import typer
-
+from modelinspect.cli.parameters import BadValueError
 from modelinspect.errors import UsageError
 from modelinspect.renderers.registry import BINARY, OutputFormat
 
@@ -72,7 +71,7 @@ def form_parser(forms: Iterable[StrEnum]) -> Callable[[str], OutputFormat]:
         try:
             return OutputFormat(text)
         except ValueError as error:
-            raise typer.BadParameter(f"{text!r} is not one of {', '.join(map(_quoted, forms))}") from error
+            raise BadValueError(f"{text!r} is not one of {', '.join(map(_quoted, forms))}") from error
 
     return parse
 

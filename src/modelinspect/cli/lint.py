@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from modelinspect import api
 from modelinspect.cli.forms import LintFormat, choose_form
 from modelinspect.cli.options import (
@@ -23,6 +21,7 @@ from modelinspect.cli.options import (
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination
+from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import Settings, read_settings
 from modelinspect.core.artifact import Severity
@@ -42,24 +41,24 @@ Examples:
 """
 
 
-_Format = Annotated[LintFormat | None, typer.Option("--format", "-f", metavar="|".join(LintFormat), help=FORMAT_HELP)]
+_Format = Annotated[LintFormat | None, Option("--format", "-f", metavar="|".join(LintFormat), help=FORMAT_HELP)]
 _Select = Annotated[
     str,
-    typer.Option(
+    Option(
         "--select",
         metavar="RULE[,RULE...]",
         help="Run only these: ids, patterns (external-*), unsafe, wasteful; see --rules.",
     ),
 ]
-_Ignore = Annotated[str, typer.Option("--ignore", metavar="RULE[,RULE...]", help="Run all rules but these.")]
+_Ignore = Annotated[str, Option("--ignore", metavar="RULE[,RULE...]", help="Run all rules but these.")]
 _FailOn = Annotated[
     str | None,
-    typer.Option("--fail-on", metavar="|".join(Severity), help="Exit with 1 for findings at or above a severity (default: warning)."),
+    Option("--fail-on", metavar="|".join(Severity), help="Exit with 1 for findings at or above a severity (default: warning)."),
 ]
 
 
-_Rules = Annotated[bool, typer.Option("--rules", help="List the rules with group, severity and reason, and stop.")]
-_Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH...", help="Model files, folders, archives, or prefixes of checkpoints.")]
+_Rules = Annotated[bool, Option("--rules", help="List the rules with group, severity and reason, and stop.")]
+_Paths = Annotated[list[str] | None, Argument(metavar="PATH...", help="Model files, folders, archives, or prefixes of checkpoints.")]
 
 
 def command(

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from modelinspect.cli.invocation import ARGUMENTS, PROGRAM
+from modelinspect.cli.quick import plain_command
 from modelinspect.errors import InvariantError, LocationError, ModelInspectError, SelectionError, UsageError
 
 CLEAN, FINDINGS, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 _ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
 _BY_SIGNAL = 128
+_COMPLETION = "_MODELINSPECT_COMPLETE"
 _WIDEST = 100
 _YOUNG = 100_000
 """New objects before Python looks for cycles: what is known of an artifact are many objects and no cycle."""
@@ -87,14 +89,24 @@ def _end(number: int, frame: object) -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
+    ARGUMENTS.set(tuple(arguments))
+    plain = None if _COMPLETION in os.environ else plain_command(arguments)
+    if plain is None:
+        return _run_with_typer(arguments)
+    function, values = plain
+    with _with_standard_input(arguments):
+        code = function(**values)
+    return code if isinstance(code, int) else CLEAN
+
+
+def _run_with_typer(arguments: list[str]) -> int:
     import typer
 
     from modelinspect.cli.app import app, fitting
 
-    ARGUMENTS.set(tuple(arguments))
     usage_error, click_error = click_errors()
     group = fitting(typer.main.get_command(app))
-    if "_MODELINSPECT_COMPLETE" in os.environ:
+    if _COMPLETION in os.environ:
         group.main(args=arguments, prog_name=PROGRAM)
     try:
         with group.make_context(PROGRAM, arguments, terminal_width=_width()) as context, _with_standard_input(arguments):

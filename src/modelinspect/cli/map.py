@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from modelinspect import api
 from modelinspect.analyses.regions import map_regions, reader
 from modelinspect.cli.forms import MAP_FORMS, choose_form
@@ -26,6 +24,7 @@ from modelinspect.cli.options import (
     offset,
 )
 from modelinspect.cli.output import Color, Destination, require_complete
+from modelinspect.cli.parameters import Option
 
 EXAMPLES = """\b
 Examples:
@@ -35,13 +34,11 @@ Examples:
   modelinspect map model.tflite --format imhex -o bookmarks.hexbm
 """
 
-_Member = Annotated[str | None, typer.Option("--member", metavar="NAME", help="Look at one file of the artifact.")]
-_At = Annotated[
-    int | None, typer.Option("--at", metavar="OFFSET", parser=offset, help="Say who owns the byte at an offset (512 or 0x200).")
-]
-_From = Annotated[int | None, typer.Option("--from", metavar="OFFSET", parser=offset, help="Begin with the region at an offset.")]
-_Size = Annotated[int | None, typer.Option("--size", metavar="BYTES", parser=offset, help="Look at that many bytes, none left out.")]
-_Hex = Annotated[bool, typer.Option("--hex", help="Show the bytes beside what they are; the middle of long regions is left out.")]
+_Member = Annotated[str | None, Option("--member", metavar="NAME", help="Look at one file of the artifact.")]
+_At = Annotated[int | None, Option("--at", metavar="OFFSET", parser=offset, help="Say who owns the byte at an offset (512 or 0x200).")]
+_From = Annotated[int | None, Option("--from", metavar="OFFSET", parser=offset, help="Begin with the region at an offset.")]
+_Size = Annotated[int | None, Option("--size", metavar="BYTES", parser=offset, help="Look at that many bytes, none left out.")]
+_Hex = Annotated[bool, Option("--hex", help="Show the bytes beside what they are; the middle of long regions is left out.")]
 
 
 def command(

@@ -8,15 +8,13 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, TextIO, cast
 
-import typer
-
 from modelinspect.cli.invocation import command_line
 from modelinspect.core.artifact import Diagnostic, Severity
+from modelinspect.core.records import dataclass
 from modelinspect.errors import IncompleteError, ModelInspectError, OutputError, UsageError
 from modelinspect.renderers.escape import plain
 from modelinspect.renderers.look import USUAL, Look
@@ -81,7 +79,7 @@ class Destination:
     def note(self, text: str) -> None:
         """Write a line on the error stream, unless quiet."""
         if not self.quiet:
-            typer.echo(f"modelinspect: {plain(text)}", err=True)
+            write_line(f"modelinspect: {plain(text)}", sys.stderr)
 
     @property
     def draws(self) -> bool:
@@ -95,6 +93,12 @@ def replace_document(path: Path, before: bytes, after: bytes) -> None:
         if path.read_bytes() != before:
             raise OutputError(f"{path}: changed while its blocks were filled; run the command again")
         out.write(after)
+
+
+def write_line(text: str, stream: TextIO) -> None:
+    """Write a line and flush, so lines on both streams keep their order."""
+    stream.write(f"{text}\n")
+    stream.flush()
 
 
 def require_complete(diagnostics: Iterable[Diagnostic | DiagnosticEntry]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from modelinspect import api
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.models import choose_model
@@ -26,6 +24,7 @@ from modelinspect.cli.options import (
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination, require_complete
+from modelinspect.cli.parameters import Option
 from modelinspect.cli.progress import progress
 
 EXAMPLES = """\b
@@ -37,11 +36,11 @@ Examples:
 """
 
 _SECONDS = 20
-OnlyOption = Annotated[str, typer.Option("--only", metavar="OPTION[,OPTION...]", help="Compute only these; brotli-11 is the slowest.")]
+OnlyOption = Annotated[str, Option("--only", metavar="OPTION[,OPTION...]", help="Compute only these; brotli-11 is the slowest.")]
 ConvertOption = Annotated[
-    bool, typer.Option("--convert", help="Run TensorFlow's converter too and measure its files; needs modelinspect[prune].")
+    bool, Option("--convert", help="Run TensorFlow's converter too and measure its files; needs modelinspect[prune].")
 ]
-NoLimitOption = Annotated[bool, typer.Option("--no-limit", help=f"Compute everything, also what takes more than {_SECONDS} seconds.")]
+NoLimitOption = Annotated[bool, Option("--no-limit", help=f"Compute everything, also what takes more than {_SECONDS} seconds.")]
 
 
 def command(

@@ -11,11 +11,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from modelinspect.cli.forms import TEXT_FORMS, choose_form
 from modelinspect.cli.options import ColorOption, JsonOption, QuietOption, TextFormatOption, TopOption
-from modelinspect.cli.output import Color, Destination
+from modelinspect.cli.output import Color, Destination, write_line
+from modelinspect.cli.parameters import Argument, Option
 
 if TYPE_CHECKING:
     from modelinspect.pruning.artifacts import Inspected
@@ -32,46 +31,44 @@ Examples:
 
 Model = Annotated[
     str,
-    typer.Argument(
+    Argument(
         metavar="MODEL", help="A Keras model (.keras, .h5, .weights.h5 beside config.json, SavedModel of Keras 2), or an architecture."
     ),
 ]
-Engine = Annotated[
-    str, typer.Option(metavar="NAME", help="What prunes: tfmot (Keras 2), keras (Keras 3), or auto, by what wrote the file.")
-]
-Target = Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The directory to make; it appears whole or not at all.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace the directory if this command made it.")]
-Schedule = Annotated[str, typer.Option(metavar="KIND", help="The schedule: constant or polynomial.")]
-Sparsity = Annotated[float, typer.Option(metavar="SHARE", help="The share of zeros at the end, 0 to below 1.")]
-Initial = Annotated[float, typer.Option(metavar="SHARE", help="polynomial: the share of zeros at the begin step.")]
-Begin = Annotated[int | None, typer.Option(metavar="STEP", help="The first training step that prunes.  [default: 0]")]
-End = Annotated[int | None, typer.Option(metavar="STEP", help="The last step that prunes; constant: -1 is never.  [default: fitted]")]
-Power = Annotated[float, typer.Option(metavar="P", help="polynomial: the exponent.")]
-Frequency = Annotated[int | None, typer.Option(metavar="STEPS", help="The steps from one pruning to the next.  [default: fitted]")]
+Engine = Annotated[str, Option(metavar="NAME", help="What prunes: tfmot (Keras 2), keras (Keras 3), or auto, by what wrote the file.")]
+Target = Annotated[Path, Option("--output", "-o", metavar="DIR", help="The directory to make; it appears whole or not at all.")]
+Force = Annotated[bool, Option("--force", help="Replace the directory if this command made it.")]
+Schedule = Annotated[str, Option(metavar="KIND", help="The schedule: constant or polynomial.")]
+Sparsity = Annotated[float, Option(metavar="SHARE", help="The share of zeros at the end, 0 to below 1.")]
+Initial = Annotated[float, Option(metavar="SHARE", help="polynomial: the share of zeros at the begin step.")]
+Begin = Annotated[int | None, Option(metavar="STEP", help="The first training step that prunes.  [default: 0]")]
+End = Annotated[int | None, Option(metavar="STEP", help="The last step that prunes; constant: -1 is never.  [default: fitted]")]
+Power = Annotated[float, Option(metavar="P", help="polynomial: the exponent.")]
+Frequency = Annotated[int | None, Option(metavar="STEPS", help="The steps from one pruning to the next.  [default: fitted]")]
 Block = Annotated[
-    str, typer.Option(metavar="HxW|LAYOUT", help="Prune blocks of weights: inputs x outputs, or tflite-float (4x1), tflite-int8 (16x1).")
+    str, Option(metavar="HxW|LAYOUT", help="Prune blocks of weights: inputs x outputs, or tflite-float (4x1), tflite-int8 (16x1).")
 ]
-Pooling = Annotated[str, typer.Option(metavar="AVG|MAX", help="How the weights of a block count.")]
-MByN = Annotated[str, typer.Option(metavar="MxN", help="M zeros in every N weights instead of a share, such as 2x4.")]
-Layers = Annotated[str, typer.Option(metavar="PATTERN[,...]", help="Prune only layers whose name matches, such as 'dense*'.")]
-Exclude = Annotated[str, typer.Option(metavar="PATTERN[,...]", help="Leave out layers whose name matches.")]
-Types = Annotated[str, typer.Option(metavar="TYPE[,...]", help="Prune only layers of these types, such as Dense.")]
-OneShot = Annotated[bool, typer.Option("--one-shot", help="Prune at once, without training.")]
-Data = Annotated[Path | None, typer.Option(metavar="FILE.npz", help="Samples x and y to train on.  [default: seeded noise]")]
-Samples = Annotated[int | None, typer.Option(metavar="N", help="How many samples of seeded noise.")]
-BaselineEpochs = Annotated[int | None, typer.Option(metavar="N", help="Epochs before pruning.  [default: 1; a model file: 0]")]
-Epochs = Annotated[int, typer.Option(metavar="N", help="Epochs while pruning.")]
-BatchSize = Annotated[int | None, typer.Option(metavar="N", help="Samples of a training step.")]
-Optimizer = Annotated[str, typer.Option(metavar="NAME", help="adam, adamw, adagrad, adamax, nadam, rmsprop, sgd or momentum.")]
-Rate = Annotated[float | None, typer.Option("--learning-rate", metavar="R", help="The optimizer's learning rate.")]
-Loss = Annotated[str | None, typer.Option(metavar="NAME", help="The loss.  [default: the model's, or what its output suggests]")]
-Seed = Annotated[int, typer.Option(metavar="N", help="The seed of weights, samples and their order.")]
+Pooling = Annotated[str, Option(metavar="AVG|MAX", help="How the weights of a block count.")]
+MByN = Annotated[str, Option(metavar="MxN", help="M zeros in every N weights instead of a share, such as 2x4.")]
+Layers = Annotated[str, Option(metavar="PATTERN[,...]", help="Prune only layers whose name matches, such as 'dense*'.")]
+Exclude = Annotated[str, Option(metavar="PATTERN[,...]", help="Leave out layers whose name matches.")]
+Types = Annotated[str, Option(metavar="TYPE[,...]", help="Prune only layers of these types, such as Dense.")]
+OneShot = Annotated[bool, Option("--one-shot", help="Prune at once, without training.")]
+Data = Annotated[Path | None, Option(metavar="FILE.npz", help="Samples x and y to train on.  [default: seeded noise]")]
+Samples = Annotated[int | None, Option(metavar="N", help="How many samples of seeded noise.")]
+BaselineEpochs = Annotated[int | None, Option(metavar="N", help="Epochs before pruning.  [default: 1; a model file: 0]")]
+Epochs = Annotated[int, Option(metavar="N", help="Epochs while pruning.")]
+BatchSize = Annotated[int | None, Option(metavar="N", help="Samples of a training step.")]
+Optimizer = Annotated[str, Option(metavar="NAME", help="adam, adamw, adagrad, adamax, nadam, rmsprop, sgd or momentum.")]
+Rate = Annotated[float | None, Option("--learning-rate", metavar="R", help="The optimizer's learning rate.")]
+Loss = Annotated[str | None, Option(metavar="NAME", help="The loss.  [default: the model's, or what its output suggests]")]
+Seed = Annotated[int, Option(metavar="N", help="The seed of weights, samples and their order.")]
 Stages = Annotated[
-    str, typer.Option(metavar="STAGE[,...]", help="What to save: original, wrapped and stripped (tfmot), pruned (keras).  [default: all]")
+    str, Option(metavar="STAGE[,...]", help="What to save: original, wrapped and stripped (tfmot), pruned (keras).  [default: all]")
 ]
-Methods = Annotated[str, typer.Option(metavar="PATTERN[,...]", help="How to save, such as 'h5*,tflite-*'.  [default: all]")]
-AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run code that MODEL brings (Lambda layers); only if you trust it.")]
-Code = Annotated[Path | None, typer.Option(metavar="FILE.py", help="Python that defines MODEL's own layers; needs --allow-code.")]
+Methods = Annotated[str, Option(metavar="PATTERN[,...]", help="How to save, such as 'h5*,tflite-*'.  [default: all]")]
+AllowCode = Annotated[bool, Option("--allow-code", help="Run code that MODEL brings (Lambda layers); only if you trust it.")]
+Code = Annotated[Path | None, Option(metavar="FILE.py", help="Python that defines MODEL's own layers; needs --allow-code.")]
 
 
 def command(
@@ -217,9 +214,9 @@ def _tell(event: Any) -> None:
 
     match event:
         case EngineEvent(engine, reason):
-            typer.echo(f"prune: engine {engine}: {reason}", err=True)
+            write_line(f"prune: engine {engine}: {reason}", sys.stderr)
         case StepEvent(what, done) if not done:
-            typer.echo(f"prune: {what}", err=True)
+            write_line(f"prune: {what}", sys.stderr)
 
 
 @contextmanager

@@ -10,8 +10,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from modelinspect.cli.check import settled_budget
 from modelinspect.cli.file_lists import read_locations
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
@@ -31,6 +29,7 @@ from modelinspect.cli.options import (
     limits_of,
 )
 from modelinspect.cli.output import Color, Destination
+from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.cli.scan_pages import PageSettings, links, require_new_folder, write_pages
 from modelinspect.cli.settings import Settings, read_settings
@@ -56,13 +55,13 @@ Examples:
   modelinspect scan models/ --lint --select unsafe --fail-on error
 """
 
-_Roots = Annotated[list[str] | None, typer.Argument(metavar="ROOT...", help="Folders or artifacts, also remote ones (s3://bucket/models).")]
+_Roots = Annotated[list[str] | None, Argument(metavar="ROOT...", help="Folders or artifacts, also remote ones (s3://bucket/models).")]
 _Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Processes that inspect side by side; as many as there are cores.")
+    int | None, Option("--jobs", "-j", min=1, metavar="N", help="Processes that inspect side by side; as many as there are cores.")
 ]
 _Pages = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--pages",
         metavar="DIR",
         help="With the form html: also write the page of each model, into a new folder, and link to it. Reads each model twice.",
@@ -70,40 +69,38 @@ _Pages = Annotated[
 ]
 _FilesFrom = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--files-from", metavar="FILE", help="Also inspect the artifacts that a file lists, one location per line; - is standard input."
     ),
 ]
-_Null = Annotated[bool, typer.Option("--null", help="Locations of --files-from end with a NUL instead of a line break (find -print0).")]
+_Null = Annotated[bool, Option("--null", help="Locations of --files-from end with a NUL instead of a line break (find -print0).")]
 _Into = Annotated[
     str | None,
-    typer.Option("--into", metavar="DATASET", help="Write Parquet files into a folder, also a remote one, as artifacts are inspected."),
+    Option("--into", metavar="DATASET", help="Write Parquet files into a folder, also a remote one, as artifacts are inspected."),
 ]
-_Resume = Annotated[bool, typer.Option("--resume", help="Go on with the dataset: inspect only what is not in it, or has changed since.")]
-_PartRows = Annotated[
-    int | None, typer.Option("--part-rows", min=1, metavar="N", help="Artifacts in a file of the dataset (default: 5000).")
-]
+_Resume = Annotated[bool, Option("--resume", help="Go on with the dataset: inspect only what is not in it, or has changed since.")]
+_PartRows = Annotated[int | None, Option("--part-rows", min=1, metavar="N", help="Artifacts in a file of the dataset (default: 5000).")]
 _Executor = Annotated[
     str | None,
-    typer.Option("--executor", metavar="processes|threads|dask://HOST:PORT", help="What inspects side by side (default: processes)."),
+    Option("--executor", metavar="processes|threads|dask://HOST:PORT", help="What inspects side by side (default: processes)."),
 ]
-_Timeout = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="Give up an artifact that takes longer.")]
+_Timeout = Annotated[float | None, Option("--timeout", metavar="SECONDS", help="Give up an artifact that takes longer.")]
 _Memory = Annotated[
     str | None,
-    typer.Option("--memory", metavar="SIZE", help="The address space of one process, such as 4GiB (default: the memory of the machine)."),
+    Option("--memory", metavar="SIZE", help="The address space of one process, such as 4GiB (default: the memory of the machine)."),
 ]
-_Lint = Annotated[bool, typer.Option("--lint", help="Also run the rules of lint; exit with 1 where they find something.")]
-_Select = Annotated[str, typer.Option("--select", metavar="RULE[,RULE...]", help="With --lint: run only these rules.")]
-_Ignore = Annotated[str, typer.Option("--ignore", metavar="RULE[,RULE...]", help="With --lint: run all rules but these.")]
+_Lint = Annotated[bool, Option("--lint", help="Also run the rules of lint; exit with 1 where they find something.")]
+_Select = Annotated[str, Option("--select", metavar="RULE[,RULE...]", help="With --lint: run only these rules.")]
+_Ignore = Annotated[str, Option("--ignore", metavar="RULE[,RULE...]", help="With --lint: run all rules but these.")]
 _FailOn = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--fail-on", metavar="|".join(Severity), help="With --lint: exit with 1 for findings at or above a severity (default: warning)."
     ),
 ]
-_Check = Annotated[bool, typer.Option("--check", help="Also compare each artifact with a budget; exit with 1 where a limit is exceeded.")]
+_Check = Annotated[bool, Option("--check", help="Also compare each artifact with a budget; exit with 1 where a limit is exceeded.")]
 _Budget = Annotated[
-    Path | None, typer.Option("--budget", metavar="FILE", help="With --check: the budget, in TOML; pyproject.toml may name it instead.")
+    Path | None, Option("--budget", metavar="FILE", help="With --check: the budget, in TOML; pyproject.toml may name it instead.")
 ]
 
 

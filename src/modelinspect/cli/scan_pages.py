@@ -6,13 +6,13 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from modelinspect import api
 from modelinspect.core.limits import Limits
+from modelinspect.core.records import dataclass
 from modelinspect.errors import InvariantError, ModelInspectError, OutputError, UsageError
 from modelinspect.reports.scan import ScanReport
 from modelinspect.shrinking.writing import publish, staging

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-import typer
-
 from modelinspect import api
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
 from modelinspect.cli.options import ColorOption, FollowOption, ForceOption, FormatOption, JsonOption, LimitOption, QuietOption, limits_of
 from modelinspect.cli.output import Color, Destination
+from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
 from modelinspect.errors import ModelInspectError, UsageError
 from modelinspect.reports.shrink import Outcome, ShrinkAllReport, ShrinkEntry, ShrinkReport
@@ -27,17 +26,17 @@ Examples:
 """
 
 _FAILED = 3
-_Paths = Annotated[list[str], typer.Argument(metavar="PATH...", help="Model files, folders, or prefixes of checkpoints.")]
+_Paths = Annotated[list[str], Argument(metavar="PATH...", help="Model files, folders, or prefixes of checkpoints.")]
 _Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="OUT", help="The file or folder to write; with several PATHs, a folder that exists."),
+    Option("--output", "-o", metavar="OUT", help="The file or folder to write; with several PATHs, a folder that exists."),
 ]
-_InPlace = Annotated[bool, typer.Option("--in-place", help="Replace each PATH; it is kept as NAME.orig until its successor is read back.")]
-_Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 where bytes could be saved.")]
-_DryRun = Annotated[bool, typer.Option("--dry-run", help="Do and prove everything, and throw the result away.")]
+_InPlace = Annotated[bool, Option("--in-place", help="Replace each PATH; it is kept as NAME.orig until its successor is read back.")]
+_Check = Annotated[bool, Option("--check", help="Write nothing; exit with 1 where bytes could be saved.")]
+_DryRun = Annotated[bool, Option("--dry-run", help="Do and prove everything, and throw the result away.")]
 _Drop = Annotated[
     str,
-    typer.Option(
+    Option(
         "--drop",
         metavar="LEVEL[,LEVEL...]",
         help="Drop more than what changes nothing: training (optimizer, masks, training configuration), names (debug names), "
@@ -46,13 +45,11 @@ _Drop = Annotated[
 ]
 _For = Annotated[
     str,
-    typer.Option("--for", metavar="LOADER[,LOADER...]", help="What must load it: keras3, tf_keras, tensorflow, h5py, tflite, tfjs."),
+    Option("--for", metavar="LOADER[,LOADER...]", help="What must load it: keras3, tf_keras, tensorflow, h5py, tflite, tfjs."),
 ]
-_Level = Annotated[int, typer.Option("--level", min=0, max=9, metavar="0-9", help="How hard to compress.")]
-_Precompress = Annotated[
-    bool, typer.Option("--precompress", help="Of a TensorFlow.js model, also write each file as .gz and .br beside itself.")
-]
-_Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report to a file.")]
+_Level = Annotated[int, Option("--level", min=0, max=9, metavar="0-9", help="How hard to compress.")]
+_Precompress = Annotated[bool, Option("--precompress", help="Of a TensorFlow.js model, also write each file as .gz and .br beside itself.")]
+_Report = Annotated[Path | None, Option("--report", metavar="FILE", help="Write the report to a file.")]
 
 
 def command(

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from modelinspect.cli.options import QuietOption
+from modelinspect.cli.output import write_line
+from modelinspect.cli.parameters import Argument, Option
 
 if TYPE_CHECKING:
     from modelinspect.pruning.study_run import Progress
@@ -20,16 +20,12 @@ Examples:
   modelinspect study -o releases --releases 2.16,2.18,2.21
 """
 
-Recipe = Annotated[Path | None, typer.Argument(metavar="[RECIPE.toml]", help="What to cross; a default recipe without it.")]
-Target = Annotated[
-    Path, typer.Option("--output", "-o", metavar="DIR", help="Where results are kept; runs that are there are not repeated.")
-]
-Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Runs at a time.  [default: what processors and memory allow]")]
+Recipe = Annotated[Path | None, Argument(metavar="[RECIPE.toml]", help="What to cross; a default recipe without it.")]
+Target = Annotated[Path, Option("--output", "-o", metavar="DIR", help="Where results are kept; runs that are there are not repeated.")]
+Workers = Annotated[int | None, Option(min=1, metavar="N", help="Runs at a time.  [default: what processors and memory allow]")]
 Releases = Annotated[
     str,
-    typer.Option(
-        metavar="RELEASE[,...]|all", help="Do the same under these TensorFlow releases, each in a virtual environment in DIR, by pip."
-    ),
+    Option(metavar="RELEASE[,...]|all", help="Do the same under these TensorFlow releases, each in a virtual environment in DIR, by pip."),
 ]
 
 
@@ -55,10 +51,10 @@ def command(output: Target, recipe: Recipe = None, workers: Workers = None, rele
         else:
             outcome = study(runs, output, inspected, workers=workers, tell=tell)
     for note in () if quiet else outcome.notes:
-        typer.echo(f"modelinspect: {note}", err=True)
+        write_line(f"modelinspect: {note}", sys.stderr)
     wanted = len(runs) * max(len(chosen), 1)
     tables = output / ("releases.md" if chosen else "tables.md")
-    typer.echo(f"{outcome.cell_count:,} cells of {wanted:,} runs: {output / 'table.csv'}, {tables}\n\n{outcome.tables}")
+    write_line(f"{outcome.cell_count:,} cells of {wanted:,} runs: {output / 'table.csv'}, {tables}\n\n{outcome.tables}", sys.stdout)
     if outcome.failed:
         listed = "; ".join(f"{error.key}: {error.reason}" for error in outcome.failed[:3])
         raise ModelInspectError(f"{len(outcome.failed)} of {wanted} runs failed: {listed}")

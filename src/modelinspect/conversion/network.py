@@ -7,7 +7,6 @@ and the tensor's name is all of them (OpOrArgLocNameMapper).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from modelinspect.conversion.operators import BOOL, FLOAT32, INT32
 from modelinspect.conversion.tree import Node
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Tensor
 from modelinspect.measure.kept import Layout
 

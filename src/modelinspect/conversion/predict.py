@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.flatbuffer.write import write
@@ -23,6 +22,7 @@ from modelinspect.conversion.forms.rewrite import (
 from modelinspect.conversion.forms.sparse import to_sparse
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION
+from modelinspect.core.records import dataclass
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.measure.compressors import GZIP_FRAME, Deflate
 from modelinspect.measure.kept import Kept
@@ -73,7 +73,7 @@ def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | 
     for name, data in (_RUNTIME, (CONVERSION, write(form.told, schema("conversion"), contents) if form.told is not None else b"")):
         contents.put_metadata(form.model, name, data)
     stream = Deflate()
-    stream.add(write(form.root, schema("model"), contents))
+    stream.add(write(form.root, schema("model"), contents, form.size))
     return stream.finish() + GZIP_FRAME
 
 

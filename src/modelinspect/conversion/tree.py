@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.limits import KIB, Limits
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.schema import Schema, Shape
 from modelinspect.encodings.flatbuffers.tables import Reader, Table
 from modelinspect.encodings.flatbuffers.walker import walk_flatbuffer

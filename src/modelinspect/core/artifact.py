@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 from modelinspect.core.bytemap import ByteMap
 from modelinspect.core.facts import Facts
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import Stream, Tensor
 from modelinspect.errors import Code

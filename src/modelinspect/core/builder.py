@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from modelinspect.core.bytemap import NO_TENSOR, ByteMap, Columns, RegionKind, TensorId
 from modelinspect.core.limits import Limits
 from modelinspect.core.paths import ROOT, PathId, PathTable
+from modelinspect.core.records import dataclass
 from modelinspect.errors import LimitError
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType, Self
 
 from modelinspect.core.paths import PathId, PathTable
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.errors import InvariantError
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from time import thread_time
 from typing import Any, Self
 
+from modelinspect.core.records import dataclass, field, fields, replace
 from modelinspect.errors import Code, LimitError, UsageError
 
 KIB = 1024

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
 from enum import StrEnum
 from math import prod
 
@@ -11,6 +10,7 @@ from modelinspect.core.dtypes import DTYPES as DTYPES
 from modelinspect.core.dtypes import DType as DType
 from modelinspect.core.dtypes import ElementKind as ElementKind
 from modelinspect.core.dtypes import opaque as opaque
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
 from modelinspect.errors import InvariantError
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from modelinspect.core.records import dataclass
 
 
 class Kind(Enum):

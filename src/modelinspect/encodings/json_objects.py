@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from modelinspect.core.limits import Limits
+from modelinspect.core.records import dataclass, field
 from modelinspect.errors import FormatError, LimitError
 
 _BOM = b"\xef\xbb\xbf"

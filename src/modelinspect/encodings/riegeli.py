@@ -6,12 +6,12 @@ Specification: https://github.com/google/riegeli/blob/master/doc/riegeli_records
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import cramjam
 
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import Limits
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.protobuf.wire import Malformed, read_varint

@@ -5,10 +5,9 @@ Specification: POSIX.1-2017, pax "ustar Interchange Format" and "pax Extended He
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import MIB, Cost
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.encodings.walk import Walk
 from modelinspect.encodings.zip_headers import is_unsafe, printable

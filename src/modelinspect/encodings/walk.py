@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.limits import Limits
+from modelinspect.core.records import dataclass
 from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source
 

@@ -5,13 +5,13 @@ Specification: PKWARE APPNOTE.TXT 6.3.10; quoted by section at the lines that ob
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from struct import Struct
 
 from modelinspect.core import signatures
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import Cost
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.walk import Walk

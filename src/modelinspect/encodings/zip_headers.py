@@ -5,10 +5,10 @@ Specification: PKWARE APPNOTE.TXT 6.3.10; quoted by section at the lines that ob
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from modelinspect.core import signatures
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.errors import Code

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from modelinspect.core.artifact import Artifact, Diagnostic, Document, DocumentKind, FormatName, LogicalMap, Member, Severity
@@ -12,6 +11,7 @@ from modelinspect.core.bytemap import TensorId
 from modelinspect.core.facts import Facts
 from modelinspect.core.limits import Limits
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ByteOrder, Extent, RawPayload, Stream, Tensor, WindowStep
 from modelinspect.encodings.walk import Walk

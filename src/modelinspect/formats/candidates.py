@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from posixpath import basename, dirname
 from typing import Protocol
 
 from modelinspect.core.artifact import FormatName
+from modelinspect.core.records import dataclass
 from modelinspect.errors import FormatError, LimitError, UnknownFormatError
 from modelinspect.formats.base import Format, Parsing
 

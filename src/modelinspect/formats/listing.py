@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from posixpath import basename, dirname
 from typing import TYPE_CHECKING
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.collector import paused_collector
 from modelinspect.core.limits import Limits
+from modelinspect.core.records import dataclass
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.registry import begins_as_model, detect
 from modelinspect.sources.base import Source

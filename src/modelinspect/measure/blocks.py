@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.core.limits import Cost, Limits
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.tensors import DTYPES, ByteOrder, DType, ElementKind, PackedPayload, Tensor
 from modelinspect.errors import ModelInspectError
 from modelinspect.sources.files import FileSet

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import ByteOrder, DType, ElementKind, Hdf5Payload, Tensor, ZarrPayload
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import BLOCK_SIZE, Block, Box, Reading, element_size

@@ -9,11 +9,11 @@ import queue
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
 from modelinspect.core.limits import MIB
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Tensor
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.readers import blocks

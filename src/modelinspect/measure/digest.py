@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import Any
 
 from modelinspect.core.limits import MIB
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import ByteOrder, ElementKind, Tensor
 from modelinspect.measure.blocks import BLOCK_SIZE, Block, as_unsigned
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import ByteOrder, DType, ElementKind, Tensor
 from modelinspect.measure.blocks import Block, Numbers, UnmeasurableError, as_unsigned, is_number
 from modelinspect.measure.distinct import MOST

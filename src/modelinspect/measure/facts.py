@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 from modelinspect.core.artifact import Diagnostic
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.records import dataclass, field
 
 
 class Aspect(StrEnum):

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from modelinspect.core.limits import MIB
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Hdf5Filter
 from modelinspect.encodings.hdf5.fletcher import without_fletcher32
 from modelinspect.errors import Code, FormatError, LimitError

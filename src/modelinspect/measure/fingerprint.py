@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import ByteOrder, ElementKind, Tensor
 from modelinspect.measure.blocks import Block, Numbers, UnmeasurableError, as_unsigned, is_number
 from modelinspect.measure.zeros import unpack

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from modelinspect.core.artifact import Artifact, Member
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import KIB, Limits
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import (
     Hdf5Payload,

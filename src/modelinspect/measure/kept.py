@@ -7,11 +7,11 @@ are quantized symmetrically, 127 being the largest magnitude of a channel.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import ByteOrder, ElementKind, Tensor
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError, element_size
 from modelinspect.measure.readers import blocks

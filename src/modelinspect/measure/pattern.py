@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Tensor
 from modelinspect.measure.blocks import Block
 from modelinspect.measure.facts import Pattern

@@ -12,7 +12,6 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,6 +19,7 @@ import numpy as np
 
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.core.names import MODEL_WEIGHTS, TOP_LEVEL_WEIGHTS
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.hdf5.checksum import lookup3
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.compressors import deflated_size

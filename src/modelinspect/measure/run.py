@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Any, Protocol, assert_never
 
 from modelinspect.core.artifact import Artifact, Diagnostic, Severity
 from modelinspect.core.limits import MIB, Limits
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError, as_read
@@ -72,7 +72,7 @@ def measure(
             diagnostics.append(
                 Diagnostic(Severity.WARNING, f"tensor {tensor.name}: {error.problem}", error.member, error.offset, error.code)
             )
-        meter.finish(tensor)
+        meter.finish(tensor.logical_size)
     return Measurements(tuple(measures), tuple(diagnostics))
 
 
@@ -91,9 +91,9 @@ class _Meter:
         self.within += size
         self._report()
 
-    def finish(self, tensor: Tensor) -> None:
-        """Count a tensor as read, whatever could be read of it."""
-        self.done += tensor.logical_size
+    def finish(self, size: int) -> None:
+        """Count tensors of so many bytes as read, whatever could be read of them."""
+        self.done += size
         self.within = 0
         self._report()
 

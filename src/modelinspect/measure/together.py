@@ -7,18 +7,18 @@ time as a block holds; one read brings them in with what little is between, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from modelinspect.core.artifact import Artifact
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import ByteOrder, Quantization, RawPayload, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import Numbers, Reading, UnmeasurableError
 from modelinspect.measure.facts import TensorMeasure
-from modelinspect.measure.zeros import has_plain_zeros, negative_zeros_of, zeros_of
+from modelinspect.measure.zeros import count_zeros, has_plain_zeros, lack_zeros, negative_zeros_of
 
-BLOCK = 768 * 1024
+BLOCK = 1024 * 1024
 """Bytes of one read at most; what is larger is read by itself."""
 
 GAP = 8 * 1024
@@ -38,8 +38,8 @@ class _Group:
     places: list[Place]
 
 
-def measure_together(artifact: Artifact, reading: Reading, done: Callable[[Tensor], None]) -> dict[int, TensorMeasure]:
-    """Return the measures of the tensors that can be read together, by id; ``done`` receives each.
+def measure_together(artifact: Artifact, reading: Reading, done: Callable[[int], None]) -> dict[int, TensorMeasure]:
+    """Return the measures of the tensors that can be read together, by id; ``done`` receives the bytes of their elements.
 
     What is missing is for `measure` to read by itself: other tensors, and those whose read failed, so the one at fault
     is named. Raises `SourceChangedError` where a file shrinks meanwhile.
@@ -58,8 +58,7 @@ def measure_together(artifact: Artifact, reading: Reading, done: Callable[[Tenso
             except FormatError:
                 continue
             counted.add(group, places, np.frombuffer(buffer, dtype=f"<u{group.size}"))
-            for place in places:
-                done(artifact.tensors[place[2]])
+            done(sum(artifact.tensors[place[2]].logical_size for place in places))
     return counted.measures
 
 
@@ -124,13 +123,13 @@ class _Counted:
 
     def add(self, group: _Group, places: list[Place], numbers: Numbers) -> None:
         """Count the zeros of the tensors of one read."""
-        zero = zeros_of(numbers)
+        lacking = lack_zeros(numbers)
         negative = negative_zeros_of(numbers, group.payload.byte_order) if group.tensor.dtype.has_negative_zero else None
         start, size = places[0][0], group.size
         for begin, end, index in places:
             first, last = (begin - start) // size, (end - start) // size
             minus = 0 if negative is None else int(np.count_nonzero(negative[first:last]))
-            zeros = minus if zero is None else minus + int(np.count_nonzero(zero[first:last]))
+            zeros = minus if lacking else minus + count_zeros(numbers[first:last])
             counts = (last - first, zeros, minus)
             measure = self.known.get(counts)
             if measure is None:

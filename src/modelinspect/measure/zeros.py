@@ -48,7 +48,7 @@ def _plan(dtype: DType) -> tuple[_Plan, int]:
 
 
 def has_plain_zeros(dtype: DType) -> bool:
-    """Return whether `zeros_of` and `negative_zeros_of` find all zeros that are not quantized. Raises `UnmeasurableError`."""
+    """Return whether `count_zeros` and `negative_zeros_of` find all zeros that are not quantized. Raises `UnmeasurableError`."""
     return _plan(dtype)[0] in (_Plan.FLOAT, _Plan.WHOLE)
 
 
@@ -76,7 +76,7 @@ class ZeroCounter:
                 zeros, negative = _float_zeros(as_unsigned(block.data, self._size), block.order)
             case _Plan.WHOLE:
                 numbers = as_unsigned(block.data, self._size)
-                zeros = _count_equal(numbers, 0) if self._points is None else self._count_points(numbers, block)
+                zeros = count_zeros(numbers) if self._points is None else self._count_points(numbers, block)
             case _Plan.COMPLEX:
                 parts = as_unsigned(block.data, self._size)
                 zeros, negative = _float_zeros(parts[0::2] | parts[1::2], block.order)
@@ -138,17 +138,19 @@ class ZeroCounter:
 
 def _float_zeros(numbers: Numbers, order: ByteOrder) -> tuple[int, int]:
     """Count the zeros and the negative ones: the patterns that are 0, and those of which only the sign bit is set."""
-    positive, negative = _count(zeros_of(numbers)), _count(negative_zeros_of(numbers, order))
+    positive, negative = (0 if lack_zeros(numbers) else count_zeros(numbers)), _count(negative_zeros_of(numbers, order))
     return positive + negative, negative
 
 
-def zeros_of(numbers: Numbers) -> NDArray[np.bool_] | None:
-    """Return which patterns are 0, None where a fast look shows that none is."""
+def lack_zeros(numbers: Numbers) -> bool:
+    """Return whether a fast look shows that no pattern is 0: False says nothing."""
     # A least number above 0 shows it at once, and most weights that nobody pruned are so; where a zero is among the first, look no longer.
-    if len(numbers) > _FEW and np.count_nonzero(numbers[:_GLANCE]) == _GLANCE and numbers.min():
-        return None
-    zero: NDArray[np.bool_] = numbers == _ZERO[numbers.dtype.itemsize]
-    return zero
+    return len(numbers) > _FEW and int(np.count_nonzero(numbers[:_GLANCE])) == _GLANCE and bool(numbers.min())
+
+
+def count_zeros(numbers: Numbers) -> int:
+    """Return how many patterns are 0. Numbers that are not zero are counted without an array of which are: that is one pass."""
+    return len(numbers) - int(np.count_nonzero(numbers))
 
 
 def negative_zeros_of(numbers: Numbers, order: ByteOrder) -> NDArray[np.bool_] | None:

@@ -23,6 +23,10 @@ def duplicates(side: Subject) -> list[tuple[TensorId, ...]]:
     of a single value (biases of zeros), and vectors of two (an LSTM's bias begins as zeros and ones), must have one name
     too, and those that share their bytes are not duplicates.
     """
+    return side.once(_find_duplicates)
+
+
+def _find_duplicates(side: Subject) -> list[tuple[TensorId, ...]]:
     if side.measurements is None:
         return _as_listed(side.artifact.facts.get("duplicate_tensors"), side) or _wrapped_twice(side)
     groups: dict[tuple[object, ...], list[TensorId]] = defaultdict(list)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.networks.names import canonical_name
 from modelinspect.networks.subject import Subject

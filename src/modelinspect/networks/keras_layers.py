@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from modelinspect.core.names import WrapperClass
+from modelinspect.core.records import dataclass, field
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.measure.blocks import UnmeasurableError
 

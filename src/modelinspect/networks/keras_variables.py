@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.core.artifact import Artifact, Document, DocumentKind
 from modelinspect.core.names import KERAS_METADATA_MESSAGE, KEY_END, WrapperName
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.formats.keras.config import LayerConfig, model_config, read_json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from modelinspect.core.names import ATTRIBUTES, LAYER_DEPENDENCIES, MODEL_WEIGHTS, VARIABLE_VALUE, WrapperName
 from modelinspect.core.tensors import Tensor
@@ -26,10 +27,16 @@ def canonical_name(tensor: Tensor) -> str:
     if stored and tensor.layer:
         name = f"{tensor.layer}/{stored.group(1)}"
     for part in _OUTPUT.sub("", name).split("/"):
-        bare = _TRACED.sub(r"\1", bare_layer(part))
+        bare = _untraced(part)
         if bare not in _DROPPED and (not parts or parts[-1] != bare):
             parts.append(bare)
     return "/".join(parts) or tensor.name
+
+
+@lru_cache(maxsize=1 << 12)
+def _untraced(part: str) -> str:
+    """Return a part of a name without wrappers' prefixes and the number of a trace; most parts are in many names."""
+    return _TRACED.sub(r"\1", bare_layer(part))
 
 
 def bare_layer(name: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role
 from modelinspect.networks.subject import Subject
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -12,6 +11,7 @@ from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.limits import Limits
 from modelinspect.core.names import KEY_END
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.errors import InvariantError
 from modelinspect.measure.blocks import Reading
@@ -46,6 +46,7 @@ class Subject:
     limits: Limits = field(default_factory=Limits)
     comparison: Comparison | None = None
     _made: dict[Callable[[Any], object], object] = field(default_factory=dict, repr=False)
+    _names: dict[TensorId, str] = field(default_factory=dict, repr=False)
 
     @property
     def files(self) -> FileSet:
@@ -96,7 +97,10 @@ class Subject:
 
     def canonical_name(self, tensor: TensorId) -> str:
         """Return a tensor's name without its writer's decoration."""
-        return canonical_name(self.artifact.tensors[tensor])
+        name = self._names.get(tensor)
+        if name is None:
+            name = self._names[tensor] = canonical_name(self.artifact.tensors[tensor])
+        return name
 
     def fingerprint(self, tensor: TensorId) -> str | None:
         """Return the fingerprint of the elements, None where there is none that distinguishes tensors."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from modelinspect.core.artifact import Artifact
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import ElementKind, LookupPayload, PackedPayload, Role, SparsePayload, Tensor
 
 _SCALE, _ZERO_POINT = 4, 8

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import floor, log10
 from xml.sax.saxutils import escape
+
+from modelinspect.core.records import dataclass
 
 WIDTH = 760
 _LEFT, _TOP, _LEGEND = 70, 44, 210

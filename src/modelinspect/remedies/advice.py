@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from string import Formatter
 
 from modelinspect.core.artifact import Artifact, FormatName
+from modelinspect.core.records import dataclass
 from modelinspect.networks.writers import (
     Helpers,
     file_name,

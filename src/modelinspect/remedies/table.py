@@ -6,8 +6,9 @@ A remedy is here once, and `tests/remedies` has a proof of each: the printed cod
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, StrEnum, unique
+
+from modelinspect.core.records import dataclass
 
 
 class Language(StrEnum):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from modelinspect.core.records import dataclass, field
 
 NARROWEST = 40
 USUAL = 80

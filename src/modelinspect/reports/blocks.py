@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
+from modelinspect.core.records import dataclass
 from modelinspect.reports.categories import Category
 
 SHORT_CODE = 3

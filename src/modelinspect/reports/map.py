@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from modelinspect.core.artifact import Artifact, Member
 from modelinspect.core.bytemap import KINDS, NO_TENSOR, RegionKind
 from modelinspect.core.paths import ROOT, PathId, PathTable
+from modelinspect.core.records import dataclass
 from modelinspect.reports.base import Notebook, Part, StructReport, encode, json_lines
 from modelinspect.reports.blocks import Block, Cell, Column, Dump, DumpRegion, Heading, Lines, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry, artifact_entry, diagnostic_entry, diagnostic_notes

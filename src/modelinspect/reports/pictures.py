@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from modelinspect.core.records import dataclass
 from modelinspect.reports.blocks import Steps
 from modelinspect.reports.categories import Category
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
 from modelinspect.core.artifact import Severity
+from modelinspect.core.records import dataclass
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Advice, Remedy, example
 

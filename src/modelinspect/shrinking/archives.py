@@ -6,11 +6,11 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.limits import MIB
+from modelinspect.core.records import dataclass, field, replace
 from modelinspect.encodings.gzip import original_name
 from modelinspect.formats.archives.format import archived_models
 from modelinspect.formats.base import Parsing

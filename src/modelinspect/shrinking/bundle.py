@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.limits import MIB, Limits
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.encodings.sstable import Table
 from modelinspect.encodings.walk import Walk

@@ -6,10 +6,10 @@ Specification: flatbuffers.dev, "FlatBuffer Internals". A reader follows offsets
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from modelinspect.core.limits import KIB, Limits
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape, TableType
 from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.sources.base import Source
@@ -107,6 +107,7 @@ class TreeReader:
         self._limits = limits
         self._known: dict[tuple[int, str], Node] = {}
         self._pages: dict[int, bytes] = {}
+        self._layouts: dict[tuple[int, str], tuple[int, list[tuple[Field, int]]]] = {}
         self._count = 0
         self.end = 8
 
@@ -117,8 +118,11 @@ class TreeReader:
         return self._table(self._uint(0), self._schema.tables[self._schema.root])
 
     def _bytes(self, offset: int, size: int) -> bytes:
-        self._source.require(offset, size)
         page, inner = divmod(offset, _PAGE)
+        read = self._pages.get(page)
+        if read is not None and inner + size <= len(read):
+            return read[inner : inner + size]
+        self._source.require(offset, size)
         if inner + size > _PAGE:
             return self._source.read_at(offset, size)
         if page not in self._pages:
@@ -140,15 +144,23 @@ class TreeReader:
         record = self._known[at, kind.name] = Record(kind)
         self.end = max(self.end, at + 4)
         vtable = at - int.from_bytes(self._bytes(at, 4), "little", signed=True)
+        layout = self._layouts.get((vtable, kind.name))
+        if layout is None:
+            layout = self._layouts[vtable, kind.name] = self._layout(vtable, kind)
+        size, fields = layout
+        self.end = max(self.end, at + size)
+        for one, slot in fields:
+            self._field(record, one, at + slot)
+        return record
+
+    def _layout(self, vtable: int, kind: TableType) -> tuple[int, list[tuple[Field, int]]]:
+        """Return the size of the tables of a vtable, and the fields that they have with their places."""
         length, size = self._uint(vtable, 2), self._uint(vtable + 2, 2)
-        self.end = max(self.end, vtable + length, at + size)
+        self.end = max(self.end, vtable + length)
         slots = [self._uint(vtable + place, 2) for place in range(4, length - 1, 2)]
         if any(slots[len(kind.fields) :]):
             raise NotShrinkableError(f"{self._source.name}: a {kind.name} has fields that this version does not know")
-        for known_field, slot in zip(kind.fields, slots, strict=False):
-            if slot:
-                self._field(record, known_field, at + slot)
-        return record
+        return size, [(one, slot) for one, slot in zip(kind.fields, slots, strict=False) if slot]
 
     def _field(self, record: Record, one: Field, at: int) -> None:
         if one.inline:
@@ -242,6 +254,7 @@ class _Placed:
 
     places: dict[int, int] = field(default_factory=dict)
     vtables: dict[bytes, int] = field(default_factory=dict)
+    layouts: dict[tuple[str, tuple[str, ...], tuple[str, ...]], _Layout] = field(default_factory=dict)
     pieces: list[tuple[int, bytes | Numbers]] = field(default_factory=list)
     end: int = 8
 
@@ -309,16 +322,14 @@ def _ordered(root: Record) -> list[Node]:
 def _place(node: Node, placed: _Placed) -> None:
     match node:
         case Record():
-            fields, size, wide = _layout(node)
-            last = max((one.slot for one, _ in fields), default=-1)
-            slots = {one.slot: offset for one, offset in fields}
-            vtable = b"".join(value.to_bytes(2, "little") for value in (6 + 2 * last, size, *(slots.get(n, 0) for n in range(last + 1))))
-            if vtable not in placed.vtables:
+            layout = _layout(node, placed)
+            size = layout.size
+            if layout.vtable not in placed.vtables:
                 placed.end = _aligned(placed.end, 2)
-                placed.vtables[vtable] = placed.end
-                placed.pieces.append((placed.end, vtable))
-                placed.end += len(vtable)
-            at = _aligned(placed.end + 4, 8) - 4 if wide else _aligned(placed.end, 4)
+                placed.vtables[layout.vtable] = placed.end
+                placed.pieces.append((placed.end, layout.vtable))
+                placed.end += len(layout.vtable)
+            at = _aligned(placed.end + 4, 8) - 4 if layout.wide else _aligned(placed.end, 4)
         case Numbers():
             at, size = _aligned(placed.end + 4, max(node.alignment, 4)) - 4, 4 + node.size
         case Text():
@@ -329,26 +340,41 @@ def _place(node: Node, placed: _Placed) -> None:
     placed.end = at + size
 
 
-def _layout(record: Record) -> tuple[list[tuple[Field, int]], int, bool]:
-    """Return where the fields of a table are, the table's size, and whether it has fields of 8 bytes: wide ones come first."""
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How tables with the same fields are written: the fields with their places, the size, the vtable, and whether fields are wide."""
+
+    fields: list[tuple[str, int]]
+    size: int
+    vtable: bytes
+    wide: bool
+
+
+def _layout(record: Record, placed: _Placed) -> _Layout:
+    """Return how a table is written; fields of 8 bytes come first."""
+    key = record.type.name, tuple(record.inline), tuple(record.nodes)
+    found = placed.layouts.get(key)
+    if found is not None:
+        return found
     present = [one for one in record.type.fields if one.name in record.inline or one.name in record.nodes]
     present.sort(key=lambda one: (-one.inline_size, one.slot))
-    at, found = 4, []
+    size, slots, fields = 4, {}, []
     for one in present:
-        found.append((one, at))
-        at += one.inline_size
-    return found, at, any(one.inline_size >= 8 for one in present)
+        fields.append((one.name, size))
+        slots[one.slot] = size
+        size += one.inline_size
+    last = max(slots, default=-1)
+    vtable = b"".join(value.to_bytes(2, "little") for value in (6 + 2 * last, size, *(slots.get(n, 0) for n in range(last + 1))))
+    placed.layouts[key] = made = _Layout(fields, size, vtable, any(one.inline_size >= 8 for one in present))
+    return made
 
 
 def _record(node: Record, at: int, placed: _Placed) -> bytes:
-    fields, size, _ = _layout(node)
-    last = max((one.slot for one, _ in fields), default=-1)
-    slots = {one.slot: offset for one, offset in fields}
-    vtable = b"".join(value.to_bytes(2, "little") for value in (6 + 2 * last, size, *(slots.get(n, 0) for n in range(last + 1))))
-    out = bytearray((at - placed.vtables[vtable]).to_bytes(4, "little", signed=True))
-    for one, offset in fields:
-        inner = node.nodes.get(one.name)
-        out += node.inline[one.name] if inner is None else (placed.places[id(inner)] - at - offset).to_bytes(4, "little")
+    layout = _layout(node, placed)
+    out = bytearray((at - placed.vtables[layout.vtable]).to_bytes(4, "little", signed=True))
+    for name, offset in layout.fields:
+        inner = node.nodes.get(name)
+        out += node.inline[name] if inner is None else (placed.places[id(inner)] - at - offset).to_bytes(4, "little")
     return bytes(out)
 
 

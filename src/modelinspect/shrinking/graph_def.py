@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from modelinspect.core.limits import MIB
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName, Witness

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.core.limits import MIB
+from modelinspect.core.records import dataclass
 from modelinspect.shrinking.hdf5_filters import chunk_shape
 
 PIECE = 4 * MIB

@@ -10,7 +10,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -20,6 +19,7 @@ import h5py
 import numpy as np
 
 from modelinspect.core.limits import MIB
+from modelinspect.core.records import dataclass, field
 from modelinspect.errors import LocationError
 from modelinspect.measure.rewrite import FileLike
 from modelinspect.shrinking.hdf5_access import (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
 from modelinspect.core.limits import KIB, MIB
+from modelinspect.core.records import dataclass
 
 CHUNK_MOST = 4 * MIB
 """Bytes of a chunk before compression: far beyond deflate's window of 32 KiB, and small beside the memory of a loader."""

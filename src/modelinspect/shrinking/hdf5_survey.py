@@ -6,13 +6,12 @@ damaged, everything must be inside the file, and variable-length data must be in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import NO_TENSOR, RegionKind, TensorId
 from modelinspect.core.limits import MIB, Limits
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.hdf5 import walk_hdf5
 from modelinspect.encodings.hdf5.model import Attribute, Dataset, Datatype, Hdf5File, LayoutKind, LinkKind, TypeClass
 from modelinspect.encodings.walk import Walk

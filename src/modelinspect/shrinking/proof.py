@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from modelinspect.core.artifact import Artifact, Document, DocumentKind
 from modelinspect.core.limits import MIB, Limits
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import ByteOrder, Role, Tensor
 from modelinspect.errors import FormatError, ModelInspectError
 from modelinspect.measure.blocks import Block, Reading, UnmeasurableError

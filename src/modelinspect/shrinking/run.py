@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
 from modelinspect.core.artifact import Artifact, FormatName, Severity
 from modelinspect.core.limits import Limits
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.tensors import Role
 from modelinspect.errors import FormatError, LocationError, OutputError, UsageError
 from modelinspect.formats.registry import parse

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.limits import Limits
+from modelinspect.core.records import dataclass, field
 from modelinspect.errors import ModelInspectError
 from modelinspect.sources.files import FileSet
 

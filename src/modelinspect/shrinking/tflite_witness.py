@@ -19,6 +19,9 @@ from modelinspect.sources.base import Source
 _UNREADABLE = (IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError, struct.error)
 """What the flatbuffers package raises where a table leads nowhere; it checks nothing itself."""
 
+_SMALL = 1 << 16
+"""Bytes up to this many are joined and hashed in one call."""
+
 
 def compare_models(before: Source, after: Source, *, named: bool, limits: Limits, numbered: bool = False) -> int:
     """Return how many operators and tensors are equal; numbers of buffers, tensors and codes are followed to what they name.
@@ -48,6 +51,7 @@ class _Model:
         self._named = named
         self._schema = schema("model")
         self._known: dict[tuple[int, str], bytes] = {}
+        self._layouts: dict[tuple[int, str], list[tuple[Field, int]]] = {}
 
     def describe(self) -> dict[str, list[bytes]]:
         """Return what must be equal: model, subgraphs in order, operators in order, signatures, metadata."""
@@ -118,8 +122,7 @@ class _Model:
         if key in self._known:
             return self._known[key]
         parts: list[bytes] = [kind.name.encode()]
-        for one in kind.fields:
-            place = table.Offset(4 + 2 * one.slot)
+        for one, place in self._places(table, kind):
             if one.name in skipped or (not place and one.name not in follow):
                 continue
             value = self._value(table, one, kind, table.Pos + place, follow.get(one.name)) if place else b""
@@ -129,6 +132,14 @@ class _Model:
                 parts += [one.name.encode(), value]
         digest = self._known[key] = _hash(*parts)
         return digest
+
+    def _places(self, table: Table, kind: TableType) -> list[tuple[Field, int]]:
+        """Return the place of each field in a table, 0 where it is not there: the vtable decides, and tables share vtables."""
+        key = table.Pos - table.Get(number_types.SOffsetTFlags, table.Pos), kind.name
+        found = self._layouts.get(key)
+        if found is None:
+            found = self._layouts[key] = [(one, table.Offset(4 + 2 * one.slot)) for one in kind.fields]
+        return found
 
     def _value(self, table: Table, one: Field, kind: TableType, at: int, follow: Callable[[int], bytes] | None) -> bytes:
         if one.inline:
@@ -172,6 +183,8 @@ class _Model:
 
 
 def _hash(*parts: bytes | memoryview) -> bytes:
+    if sum(map(len, parts)) < _SMALL:
+        return hashlib.sha256(b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "little"), part)])).digest()
     found = hashlib.sha256()
     for part in parts:
         found.update(len(part).to_bytes(8, "little"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import h5py
 import numpy as np
 
 from modelinspect.core.names import MODEL_WEIGHTS, OPTIMIZER_WEIGHTS, WrapperClass, WrapperName
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Role
 from modelinspect.formats.keras.config import LayerConfig, model_config, read_json
 from modelinspect.formats.keras.store import store_paths

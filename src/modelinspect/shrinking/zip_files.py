@@ -6,11 +6,11 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from modelinspect.core.limits import MIB, Limits
+from modelinspect.core.records import dataclass, field
 from modelinspect.measure.rewrite import ZIP_ERRORS, as_file
 from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.sources.base import Source

@@ -6,11 +6,11 @@ import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from modelinspect.core import signatures
 from modelinspect.core.limits import KIB, MIB, Cost, Limits
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.errors import Code, FormatError, LimitError
 from modelinspect.sources.base import Source

@@ -9,13 +9,13 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from modelinspect.core.limits import Limits
 from modelinspect.core.names import SAVED_MODELS
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.tensors import DecompressStep, Stream, WindowStep
 from modelinspect.errors import LocationError
 from modelinspect.sources.base import MemorySource, Source, WindowSource

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from modelinspect.core.records import dataclass, field
 from modelinspect.errors import LocationError, SourceChangedError
 
 _PARTIAL = 206

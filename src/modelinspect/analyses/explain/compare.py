@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 
-from modelinspect.analyses.attribution import Ledger, attribute
+from modelinspect.analyses.attribution import attribute
 from modelinspect.analyses.diff import comparison_notes, content, damage, side_entry
 from modelinspect.analyses.explain.answer import answer
 from modelinspect.analyses.explain.compressed import Squeezed
@@ -18,9 +17,11 @@ from modelinspect.analyses.explain.texts import CauseText, Shown, cause_text
 from modelinspect.analyses.matching import Pair, match_tensors
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.errors import InvariantError
 from modelinspect.networks.subject import Comparison, Subject
+from modelinspect.reports.categories import Category
 from modelinspect.reports.causes import Cause
 from modelinspect.reports.diff import Content, category_deltas
 from modelinspect.reports.explain import CauseEntry, Evidence, ExplainReport
@@ -31,20 +32,19 @@ _EVIDENCE_KEPT = 50
 
 def explain(before: Subject | None, after: Subject, squeezed: Squeezed | None = None) -> ExplainReport:
     """Explain the difference of two artifacts, or the size of one where ``before`` is None; ``squeezed`` is what compressing reported."""
-    ledger = _ledger(after)
-    after_sizes = ledger.category_sizes()
+    after_sizes = _category_sizes(after)
     pairs: tuple[Pair, ...] = ()
     if before is None:
-        shares, delta = _alone(after, ledger), after.artifact.size
+        shares, delta = _alone(after), after.artifact.size
         categories = {str(category): size for category, size in after_sizes.items()}
         comparison = None
     else:
-        old = _ledger(before)
+        before_sizes = _category_sizes(before)
         delta = after.artifact.size - before.artifact.size
         pairs = match_tensors(before, after)
-        shares = _differences(before, old, after, ledger, pairs)
-        categories = category_deltas(old.category_sizes(), after_sizes)
-        comparison = _comparison(before, old, after, pairs)
+        shares = _differences(before, after, pairs)
+        categories = category_deltas(before_sizes, after_sizes)
+        comparison = _comparison(before, before_sizes, after, pairs)
     causes = _entries(shares, before, after)
     if sum(entry.delta for entry in causes) != delta:
         raise InvariantError(f"the causes sum to {sum(entry.delta for entry in causes):,} and not to {delta:,} bytes")
@@ -77,11 +77,11 @@ class _Difference:
     tensor: bool
 
 
-def _ledger(side: Subject) -> Ledger:
-    return attribute(side.artifact, zero_counts(side.measurements))
+def _category_sizes(side: Subject) -> dict[Category, int]:
+    return attribute(side.artifact, zero_counts(side.measurements)).category_sizes()
 
 
-def _comparison(before: Subject, old: Ledger, after: Subject, pairs: Iterable[Pair]) -> Comparison:
+def _comparison(before: Subject, sizes: Mapping[Category, int], after: Subject, pairs: Iterable[Pair]) -> Comparison:
     """Count the weights that both sides have, and those of them with equal elements; one that only one side has is not equal."""
     equal = compared = 0
     for pair in pairs:
@@ -91,20 +91,20 @@ def _comparison(before: Subject, old: Ledger, after: Subject, pairs: Iterable[Pa
         compared += 1
         if pair.before is not None and pair.after is not None:
             equal += content(before, after, pair.before, pair.after) in (Content.EQUAL, Content.TRANSPOSED)
-    return Comparison(replace(before, sizes=old.category_sizes()), equal, compared)
+    return Comparison(replace(before, sizes=sizes), equal, compared)
 
 
-def _alone(side: Subject, ledger: Ledger) -> list[_Difference]:
-    return [_difference(side, share, 1, {}) for share in partition(side, ledger, labels(side))]
+def _alone(side: Subject) -> list[_Difference]:
+    return [_difference(side, share, 1, {}) for share in partition(side, labels(side))]
 
 
-def _differences(before: Subject, old: Ledger, after: Subject, new: Ledger, pairs: Iterable[Pair]) -> list[_Difference]:
+def _differences(before: Subject, after: Subject, pairs: Iterable[Pair]) -> list[_Difference]:
     both = [(pair.before, pair.after) for pair in pairs if pair.before is not None and pair.after is not None]
     structures = (_operator_structures(before, after), _operator_structures(after, before))
     alone = [[TensorId(one) for pair in pairs if (one := pair.before) is not None and pair.after is None]]
     alone.append([TensorId(one) for pair in pairs if (one := pair.after) is not None and pair.before is None])
-    mine = partition(before, old, labels(before, {one for one, _ in both}), alone[0], structures[0])
-    theirs = partition(after, new, labels(after, {other for _, other in both}), alone[1], structures[1])
+    mine = partition(before, labels(before, {one for one, _ in both}), alone[0], structures[0])
+    theirs = partition(after, labels(after, {other for _, other in both}), alone[1], structures[1])
     logical_before = {share.tensor: share for share in mine if share.cause is None}
     logical_after = {share.tensor: share for share in theirs if share.cause is None}
     found: list[_Difference] = []

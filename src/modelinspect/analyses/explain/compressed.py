@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Lock
 
 from modelinspect.analyses.plan.base import MOST_ERROR, Basis, Option, Planning, Progress
@@ -13,6 +12,7 @@ from modelinspect.analyses.plan.registry import option_entry, run_families
 from modelinspect.analyses.plan.transport import gzip_frame
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.limits import MIB
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import PackedPayload, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError

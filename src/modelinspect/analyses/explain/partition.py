@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
-from modelinspect.analyses.attribution import Ledger
 from modelinspect.analyses.explain.operators import OperatorStructures
-from modelinspect.analyses.explain.paths import path_cause
-from modelinspect.analyses.rollup import structure
-from modelinspect.core.artifact import FormatName, Member
+from modelinspect.analyses.explain.paths import Word, path_cause, word_code, words_of
+from modelinspect.analyses.path_tree import PathTree, path_tree
+from modelinspect.analyses.rollup import structure, structures_of
+from modelinspect.core.artifact import Artifact, FormatName, Member
 from modelinspect.core.bytemap import KINDS, NO_TENSOR, ByteMap, Columns, RegionKind, TensorId
 from modelinspect.core.names import FINGERPRINT_PB, KERAS_METADATA_PB
-from modelinspect.core.paths import PathId, PathTable
+from modelinspect.core.paths import ROOT, PathId
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Storage
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.causes import Cause
@@ -45,7 +45,6 @@ class Share:
 
 def partition(
     side: Subject,
-    ledger: Ledger,
     labels: Mapping[TensorId, Cause],
     unpaired: Collection[TensorId] = (),
     operators: OperatorStructures | None = None,
@@ -55,18 +54,29 @@ def partition(
     ``unpaired`` are tensors that the other side does not have: structures that exist only for them go with them. ``operators`` knows
     the structures that exist for operators, where those are counted.
     """
-    in_tensor = (ledger.kinds == RegionKind.TENSOR_DATA.code) & (ledger.tensors != NO_TENSOR)
+    held = _held(side.artifact)
     stored = np.zeros(len(side.artifact.tensors), dtype=np.int64)
-    np.add.at(stored, ledger.tensors[in_tensor], ledger.sizes[in_tensor])
+    np.add.at(stored, held[:, 2], held[:, 3])
     shares: list[Share] = []
     for index, size in enumerate(stored.tolist()):
         if size or side.tensor(TensorId(index)).storage is Storage.COMPRESSED:
             shares += _tensor_shares(side, TensorId(index), size, labels)
     added = {one: Cause.STRUCTURE_CHANGE for one in unpaired if one not in labels}
-    owners = _Owners(side, ledger, {**labels, **added}, operators)
+    owners = _Owners(side, held, {**labels, **added}, operators)
     for member in side.artifact.members:
         shares += _member_shares(side.artifact.format, member, owners)
     return shares
+
+
+def _held(artifact: Artifact) -> NDArray[np.int64]:
+    """Return a row for each region that holds elements of a tensor: member, path, tensor and size."""
+    rows = [np.empty((0, 4), dtype=np.int64)]
+    for number, member in enumerate(artifact.members):
+        columns = member.map.columns
+        found = np.flatnonzero(~_structures(columns))
+        values = (np.full(len(found), number), columns.paths[found], columns.tensors[found], columns.sizes[found])
+        rows.append(np.stack(values, axis=1, dtype=np.int64))
+    return np.concatenate(rows)
 
 
 def _tensor_shares(side: Subject, index: TensorId, size: int, labels: Mapping[TensorId, Cause]) -> Iterator[Share]:
@@ -135,56 +145,81 @@ def _structure_shares(
 
     ``root`` names what has no separate path; ``above`` is where a compressed run is, which tensors' owners are known by.
     """
-    table = map.path_table
-    rows = np.flatnonzero(chosen)
-    prefixes = _ancestors(table, _DEPTH)[map.columns.paths[rows]]
-    codes = prefixes.astype(np.int64) * len(KINDS) + map.columns.kinds[rows]
-    unique, inverse = np.unique(codes, return_inverse=True)
-    sizes = np.zeros(len(unique), dtype=np.int64)
-    np.add.at(sizes, inverse, map.columns.sizes[rows])
-    for code, size in zip(unique.tolist(), sizes.tolist(), strict=True):
-        kind = KINDS[code % len(KINDS)]
-        parts = table.parts(PathId(code // len(KINDS))) or root
+    table, columns = map.path_table, map.columns
+    tree = path_tree(table)
+    structures, texts = structures_of(table, tree)
+    ancestors, words = tree.ancestors(_DEPTH), _words(tree)
+    decides = np.array([owners.may_own(kind) for kind in KINDS])
+    alone: dict[int, int] = defaultdict(int)
+    """Sizes by path and kind, where the path itself decides."""
+    alike: dict[int, int] = defaultdict(int)
+    """Sizes by structure, kind and words, where nothing else does."""
+    for begin in range(0, len(chosen), _ROWS):
+        rows = np.flatnonzero(chosen[begin : begin + _ROWS]) + begin
+        paths, kinds, sizes = ancestors[columns.paths[rows]], columns.kinds[rows].astype(np.int64), columns.sizes[rows]
+        single = (paths == ROOT) | decides[kinds]
+        _add(alone, paths[single] * np.int64(len(KINDS)) + kinds[single], sizes[single])
+        _add(alike, ((structures[paths] * np.int64(len(KINDS)) + kinds) * _WORDS + words[paths])[~single], sizes[~single])
+    for code, size in sorted(alone.items()):
+        path, number = divmod(code, len(KINDS))
+        kind, parts = KINDS[number], table.parts(PathId(path)) or root
         group = owners.operators.group(kind, parts) if owners.operators is not None else None
         if group is not None:
             yield Share(Cause.MORE_OPERATORS, group, size)
             continue
         owner = owners.of((*above, *parts)) if kind in _OWNED else None
-        key = f"{root[0]} / {structure(parts)}" if root[0] in _SAID and parts != root else structure(parts)
-        yield Share(owner or path_cause(format, kind, parts), key, size)
+        yield Share(owner or path_cause(format, kind, words_of(parts)), _key(root, structure(parts), is_root=parts == root), size)
+    for code, size in sorted(alike.items()):
+        code, word = divmod(code, _WORDS)
+        place, number = divmod(code, len(KINDS))
+        yield Share(path_cause(format, KINDS[number], Word(word)), _key(root, texts[place], is_root=False), size)
 
 
+def _add(totals: dict[int, int], codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
+    """Add sizes to the totals of their codes."""
+    found, places = np.unique(codes, return_inverse=True)
+    sums = np.zeros(len(found), dtype=np.int64)
+    np.add.at(sums, places, sizes)
+    for code, size in zip(found.tolist(), sums.tolist(), strict=True):
+        totals[code] += size
+
+
+def _words(tree: PathTree) -> NDArray[np.int16]:
+    """Return for each path the `Word` codes that its parts say together."""
+    words = np.array([word_code(name) for name in tree.names], dtype=np.int16)[tree.name_codes]
+    for level in tree.levels():
+        words[level] |= words[tree.parents[level]]
+    return words
+
+
+def _key(root: tuple[str, ...], text: str, *, is_root: bool) -> str:
+    return f"{root[0]} / {text}" if root[0] in _SAID and not is_root else text
+
+
+_WORDS = 1 << len(Word)
+_ROWS = 1 << 18
+"""Regions whose causes are found at once: they bound the memory."""
 _SAID = frozenset((KERAS_METADATA_PB, FINGERPRINT_PB))
 """Members whose structures have names that say little without theirs."""
 
 _OWNED = frozenset((RegionKind.CONTAINER, RegionKind.METADATA, RegionKind.FREE, RegionKind.QUANTIZATION))
 
 
-def _ancestors(table: PathTable, depth: int) -> NDArray[np.int64]:
-    """Return for each path its ancestor of at most ``depth`` parts."""
-    parents = np.array(table.parents, dtype=np.int64)
-    depths = np.zeros(len(parents), dtype=np.int64)
-    climbing = np.arange(len(parents), dtype=np.int64)
-    while climbing.any():
-        depths += climbing != 0
-        climbing = parents[climbing]
-    ancestors = np.arange(len(parents), dtype=np.int64)
-    while (deep := depths[ancestors] > depth).any():
-        ancestors[deep] = parents[ancestors[deep]]
-    return ancestors
-
-
 class _Owners:
     """The structures that exist only for labelled tensors, such as the groups of an optimizer or of a layer that was added."""
 
     def __init__(
-        self, side: Subject, ledger: Ledger, labels: Mapping[TensorId, Cause], operators: OperatorStructures | None = None
+        self, side: Subject, held: NDArray[np.int64], labels: Mapping[TensorId, Cause], operators: OperatorStructures | None = None
     ) -> None:
         self.operators = operators
+        self.of = lru_cache(maxsize=4096)(self._of)
+        if not labels:
+            self._below: dict[tuple[str, ...], Cause | None] = {}
+            self._mixed: set[tuple[str, ...]] = set()
+            self._names: dict[str, Cause] = {}
+            return
         below: dict[tuple[str, ...], set[Cause | None]] = defaultdict(set)
-        rows = np.flatnonzero((ledger.kinds == RegionKind.TENSOR_DATA.code) & (ledger.tensors != NO_TENSOR))
-        places = np.unique(np.stack([ledger.members[rows], ledger.paths[rows], ledger.tensors[rows]]), axis=1)
-        for member, path, tensor in places.T.tolist():
+        for member, path, tensor in dict.fromkeys(map(tuple, held[:, :3].tolist())):
             steps = _steps(side.artifact.members[member].map.path_table.parts(PathId(path)))
             for length in range(1, len(steps) + 1):
                 below[steps[:length]].add(labels.get(TensorId(tensor)))
@@ -194,7 +229,10 @@ class _Owners:
         self._below = {steps: next(iter(causes)) for steps, causes in below.items() if len(causes) == 1}
         self._mixed = {steps for steps, causes in below.items() if len(causes) > 1}
         self._names = {side.tensor(tensor).path: cause for tensor, cause in labels.items()}
-        self.of = lru_cache(maxsize=4096)(self._of)
+
+    def may_own(self, kind: RegionKind) -> bool:
+        """Return whether structures of a kind may be there for single tensors or for operators, so each path decides."""
+        return (self.operators is not None and kind is not RegionKind.FREE) or (bool(self._names) and kind in _OWNED)
 
     def _of(self, parts: tuple[str, ...]) -> Cause | None:
         """Return the cause that a structure is there for, None where it serves the model."""

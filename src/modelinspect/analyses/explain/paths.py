@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
+from collections.abc import Iterable
+from enum import IntFlag
 from typing import assert_never
 
 from modelinspect.core.artifact import FormatName
@@ -18,15 +20,28 @@ _TRAINING = ("training_config", "compile_config")
 _FUNCTIONS = ("library", "function_library")
 
 
-def path_cause(format: FormatName, kind: RegionKind, parts: tuple[str, ...]) -> Cause:
-    """Return the cause of bytes that store no tensor, from what the parser saw and where it was."""
-    if PATH_PART in parts:
+class Word(IntFlag):
+    """What the parts of a path say that decides a cause."""
+
+    EMBEDDED = 1
+    FUNCTIONS = 2
+    OBJECT_GRAPH = 4
+    TRAINING = 8
+    QUANTIZATION = 16
+    SPARSITY = 32
+    ALIGNED = 64
+    TRAILING = 128
+
+
+def path_cause(format: FormatName, kind: RegionKind, words: Word) -> Cause:
+    """Return the cause of bytes that store no tensor, from what the parser saw and what the path to it says (`words_of`)."""
+    if words & Word.EMBEDDED:
         return Cause.EMBEDDED_DATA
     match kind:
         case RegionKind.GRAPH:
-            return Cause.TRACED_FUNCTIONS if _names(parts, _FUNCTIONS) else Cause.GRAPH_DEFINITION
+            return Cause.TRACED_FUNCTIONS if words & Word.FUNCTIONS else Cause.GRAPH_DEFINITION
         case RegionKind.METADATA | RegionKind.CONTAINER:
-            return _described(format, kind, parts)
+            return _described(format, kind, words)
         case RegionKind.TENSOR_DATA:
             return Cause.CONSTANT_FOLDING
         case RegionKind.SPARSE_INDEX:
@@ -38,9 +53,9 @@ def path_cause(format: FormatName, kind: RegionKind, parts: tuple[str, ...]) -> 
         case RegionKind.DEBUG:
             return Cause.DEBUG_INFO
         case RegionKind.FREE:
-            if _says(parts, _TRAILING):
+            if words & Word.TRAILING:
                 return Cause.TRAILING_BYTES
-            return Cause.ALIGNMENT if _says(parts, _ALIGNED) else Cause.FRAGMENTATION
+            return Cause.ALIGNMENT if words & Word.ALIGNED else Cause.FRAGMENTATION
         case RegionKind.UNATTRIBUTED:
             return Cause.UNEXPLAINED
         case RegionKind.COMPILED:
@@ -49,40 +64,50 @@ def path_cause(format: FormatName, kind: RegionKind, parts: tuple[str, ...]) -> 
             assert_never(kind)
 
 
-def _described(format: FormatName, kind: RegionKind, parts: tuple[str, ...]) -> Cause:
+def _described(format: FormatName, kind: RegionKind, words: Word) -> Cause:
     """Return the cause of bytes that describe something or frame it: what they belong to says."""
-    if kind is RegionKind.CONTAINER and format is FormatName.TFLITE and (served := _served(parts)) is not None:
-        return served
-    if _names(parts, _OBJECT_GRAPH):
+    if kind is RegionKind.CONTAINER and format is FormatName.TFLITE:  # tables that only quantized or sparse tensors have
+        if words & Word.QUANTIZATION:
+            return Cause.QUANTIZATION
+        if words & Word.SPARSITY:
+            return Cause.SPARSE_ENCODING
+    if words & Word.OBJECT_GRAPH:
         return Cause.OBJECT_GRAPH
-    if _names(parts, _TRAINING):
+    if words & Word.TRAINING:
         return Cause.TRAINING_CONFIG
-    if format is FormatName.SAVED_MODEL and _names(parts, _FUNCTIONS):
+    if format is FormatName.SAVED_MODEL and words & Word.FUNCTIONS:
         return Cause.TRACED_FUNCTIONS
     return Cause.METADATA if kind is RegionKind.METADATA else Cause.CONTAINER_OVERHEAD
 
 
-def _served(parts: tuple[str, ...]) -> Cause | None:
-    """Return what the tables of a TFLite tensor are there for that only quantized or sparse tensors have."""
-    if "quantization" in parts:
-        return Cause.QUANTIZATION
-    return Cause.SPARSE_ENCODING if "sparsity" in parts else None
+def words_of(parts: Iterable[str]) -> Word:
+    """Return what the parts of a path say."""
+    found = Word(0)
+    for part in parts:
+        found |= Word(word_code(part))
+    return found
 
 
-def _names(parts: tuple[str, ...], words: tuple[str, ...]) -> bool:
-    """Return whether a part is one of the words, whatever is after it in brackets or quotes."""
-    return any(_is_one(part, words) for part in parts)
+def word_code(part: str) -> int:
+    """Return what one part of a path says, as the number of a `Word`: paths are many, and most parts say nothing."""
+    named, inside = _NAMED(part), _INSIDE(part)
+    if named is None and inside is None:
+        return 0
+    code = 0 if named is None else _MEANINGS.get(named[0], 0)
+    if named is not None and named.end() == len(part):
+        code |= _WHOLE.get(part, 0)
+    if inside is not None:
+        code |= Word.TRAILING.value * any(word in part for word in _TRAILING) | Word.ALIGNED.value * any(word in part for word in _ALIGNED)
+    return code
 
 
-@lru_cache(maxsize=1 << 14)
-def _is_one(part: str, words: tuple[str, ...]) -> bool:
-    return any(part == word or part.startswith((f"{word}[", f"{word} ", f"{word}:")) for word in words)
-
-
-def _says(parts: tuple[str, ...], words: tuple[str, ...]) -> bool:
-    return any(_has_one(part, words) for part in parts)
-
-
-@lru_cache(maxsize=1 << 14)
-def _has_one(part: str, words: tuple[str, ...]) -> bool:
-    return any(word in part for word in words)
+_WHOLE = {PATH_PART: Word.EMBEDDED.value, "quantization": Word.QUANTIZATION.value, "sparsity": Word.SPARSITY.value}
+"""What a part says that is exactly these words."""
+_MEANINGS = {
+    **dict.fromkeys(_FUNCTIONS, Word.FUNCTIONS.value),
+    **dict.fromkeys(_OBJECT_GRAPH, Word.OBJECT_GRAPH.value),
+    **dict.fromkeys(_TRAINING, Word.TRAINING.value),
+}
+"""What a part says that is one of these words, whatever is after it in brackets or quotes."""
+_NAMED = re.compile(f"({'|'.join(re.escape(word) for word in (*_MEANINGS, *_WHOLE))})(?=[\\[ :]|\\Z)").match
+_INSIDE = re.compile("|".join(re.escape(word) for word in (*_TRAILING, *_ALIGNED))).search

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.measure.facts import Pattern, TensorMeasure
 from modelinspect.networks.channels.removal import Saving

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from modelinspect.analyses.explain.constants import constants_text
 from modelinspect.analyses.explain.operators import operators_text
 from modelinspect.core.artifact import FormatName
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.networks.optimizer_state import checkpoints, copies_of, is_one, optimizer_text, optimizers_text
 from modelinspect.networks.subject import Subject

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 from modelinspect.core.artifact import FormatName
+from modelinspect.core.records import dataclass, field
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.networks.subject import Subject
 

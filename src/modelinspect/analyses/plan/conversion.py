@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Note, Option, Outcome, Planning
 from modelinspect.conversion.errors import stated_error
@@ -13,6 +12,7 @@ from modelinspect.conversion.predict import Form, gzipped_size, predict
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.limits import MIB
 from modelinspect.core.names import WrapperName
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Role
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError

@@ -6,13 +6,13 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
 from modelinspect.core.artifact import Document, DocumentKind, FormatName
 from modelinspect.core.names import CONFIG_JSON, MODEL_WEIGHTS, OPTIMIZER_WEIGHTS, WEIGHTS_H5, WrapperName
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.tensors import DecompressStep, Role, Stream, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.formats.keras.config import read_json

@@ -8,9 +8,8 @@ multiples of 4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from modelinspect.conversion.tree import Node, Vector
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape
 
 
@@ -38,8 +37,9 @@ class Packer:
     def table(self, node: Node) -> int:
         """Write a table after what it points to; return its offset."""
         kind = self.schema.tables[node.type]
-        sizes = {item.slot: 4 for item in kind.offsets if self._below(node, item)}
         values = node.values
+        held = {*node.lists, *node.strings, *node.nodes, *values}  # of many fields, most tables have few
+        sizes = {item.slot: 4 for item in kind.offsets if item.name in held and self._below(node, item)}
         for item in kind.inline:
             if values.get(item.name, item.default) not in (None, item.default):
                 sizes[item.slot] = item.size

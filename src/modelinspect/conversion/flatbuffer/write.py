@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.tree import Node, Vector
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape
 
 Contents = Callable[[Node, str], bytes | None]
 """Gives the bytes of a vector that is a field of a node, None where they are not known."""
 
 
-def write(root: Node, schema: Schema, contents: Contents) -> bytes:
-    """Return the file, which is as large as `packed_size` says."""
+def write(root: Node, schema: Schema, contents: Contents, size: int | None = None) -> bytes:
+    """Return the file, which is as large as `packed_size` says: ``size`` where that is known."""
     from flatbuffers.builder import Builder
 
-    builder = Builder(packed_size(root, schema) + 64)
+    builder = Builder((packed_size(root, schema) if size is None else size) + 64)
     writer = _Writer(builder, schema, contents)
     builder.Finish(writer.table(root), file_identifier=schema.identifier or None)
     return bytes(builder.Output())
@@ -35,9 +35,11 @@ class _Writer:
     def table(self, node: Node) -> int:
         """Write a table after what it points to; return its offset."""
         kind = self.schema.tables[node.type]
-        below = {item.slot: offset for item in kind.offsets if (offset := self._below(node, item)) is not None}
+        held = {*node.lists, *node.strings, *node.nodes, *node.values}  # of many fields, most tables have few
+        mine = [item for item in kind.fields if item.name in held]
+        below = {item.slot: offset for item in kind.offsets if item.name in held and (offset := self._below(node, item)) is not None}
         self.builder.StartObject(len(kind.fields))
-        for item in kind.fields:
+        for item in mine:
             value = node.values.get(item.name, item.default)
             if item.slot in below:
                 self.builder.PrependUOffsetTRelativeSlot(item.slot, below[item.slot], 0)

@@ -8,7 +8,6 @@ channel, every bias those of its kernel. Sources: tensorflow/compiler/mlir/lite/
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import prod
 
 from modelinspect.conversion.forms.rewrite import Graph, Model, Operation, Weights, make_operation, numbers
@@ -55,6 +54,7 @@ from modelinspect.conversion.operators import (
     TRANSPOSE_CONV,
 )
 from modelinspect.conversion.tree import Node, Vector
+from modelinspect.core.records import dataclass, field
 from modelinspect.measure.blocks import UnmeasurableError
 
 _KERNELS: Mapping[int, tuple[int, int, int]] = {

@@ -7,7 +7,6 @@ elements).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -27,6 +26,7 @@ from modelinspect.conversion.operators import (
 )
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.names import REDUCED_PRECISION
+from modelinspect.core.records import dataclass, field
 from modelinspect.measure.kept import Kept
 
 MIN_ELEMENTS = 1_024

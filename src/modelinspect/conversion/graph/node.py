@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -14,6 +13,7 @@ from modelinspect.conversion.graph.reader import Step
 from modelinspect.conversion.keras.call import Shape
 from modelinspect.conversion.network import Constant, Location, Network, Op, Value, kernel
 from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, INT64, options
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Tensor
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.kept import Layout, slabs

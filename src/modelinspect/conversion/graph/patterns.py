@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -14,6 +13,7 @@ from modelinspect.conversion.graph.node import Node, UnknownNodeError
 from modelinspect.conversion.graph.reader import Ref, Step
 from modelinspect.conversion.network import Network, Value, kernel
 from modelinspect.conversion.operators import FLOAT32, FULLY_CONNECTED, GELU, HARD_SWISH, PRELU, RESHAPE
+from modelinspect.core.records import dataclass, field
 from modelinspect.measure.kept import Layout
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 from modelinspect.conversion.graph.node import Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.keras.call import Shape
 from modelinspect.conversion.network import Value, kernel
 from modelinspect.conversion.operators import BATCH_MATMUL, FLOAT32, FULLY_CONNECTED, RESHAPE, TRANSPOSE
+from modelinspect.core.records import dataclass
 from modelinspect.measure.kept import Layout
 
 

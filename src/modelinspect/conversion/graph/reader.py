@@ -7,11 +7,11 @@ tensorflow/lite/python/lite.py (which signature is converted). Nothing is execut
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from modelinspect.core.artifact import DocumentKind
 from modelinspect.core.names import KEY_END
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.formats.graph.data_types import data_type
 from modelinspect.measure.blocks import UnmeasurableError

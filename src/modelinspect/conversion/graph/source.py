@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
@@ -21,6 +20,7 @@ from modelinspect.conversion.operators import FLOAT32
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
 from modelinspect.conversion.tree import Node as Tree
+from modelinspect.core.records import dataclass, field, replace
 from modelinspect.core.tensors import Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import UnmeasurableError

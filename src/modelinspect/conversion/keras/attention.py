@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod, sqrt
 
 import numpy as np
@@ -24,6 +23,7 @@ from modelinspect.conversion.operators import (
     SOFTMAX,
     TRANSPOSE,
 )
+from modelinspect.core.records import dataclass
 from modelinspect.measure.kept import Layout
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.conversion.network import UNKNOWN, Array, Location, Network, Value, floats, integers
 from modelinspect.conversion.operators import FLOAT32, options
+from modelinspect.core.records import dataclass, field
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.networks.keras_variables import Parameter, items
 

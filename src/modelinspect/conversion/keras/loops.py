@@ -7,7 +7,6 @@ Sources: tensorflow/compiler/mlir/lite: transforms/while_loop_outline.cc (names,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +27,7 @@ from modelinspect.conversion.operators import (
     TRANSPOSE,
     WHILE,
 )
+from modelinspect.core.records import dataclass, replace
 
 NOTHING = ("",)
 Cell = Callable[[Call, Value, Sequence[Value]], Sequence[Value]]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.certain import is_certain
 from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
 from modelinspect.conversion.network import Network, Value, kernel
 from modelinspect.conversion.operators import BOOL, FLOAT16, FLOAT32, FULLY_CONNECTED, INT8, INT32, INT64, MUL, UINT8
+from modelinspect.core.records import dataclass, field, replace
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.measure.kept import Layout
 from modelinspect.networks.keras_layers import Traversal, class_of

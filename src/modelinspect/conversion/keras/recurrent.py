@@ -6,7 +6,6 @@ An LSTM of Keras 2 with its usual activations becomes one operator (prepare_comp
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -27,6 +26,7 @@ from modelinspect.conversion.operators import (
     STRIDED_SLICE,
     SUB,
 )
+from modelinspect.core.records import dataclass, replace
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.measure.kept import Layout
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from typing import Any
@@ -19,6 +18,7 @@ from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
 from modelinspect.conversion.tree import Node
 from modelinspect.core.artifact import FormatName
+from modelinspect.core.records import dataclass, field
 from modelinspect.errors import FormatError
 from modelinspect.formats.keras.config import LayerConfig, computing_policy
 from modelinspect.measure.blocks import UnmeasurableError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import prod
 
 from modelinspect.conversion.forms.rewrite import numbers
@@ -12,6 +11,7 @@ from modelinspect.conversion.operators import CONV, DEPTHWISE, FULLY_CONNECTED, 
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.conversion.tree import Value as Held
 from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION
+from modelinspect.core.records import dataclass, field
 
 _DESCRIPTION = b"MLIR Converted."
 _FOLDED, _ACTIVATED, _BIASES, _SCALARS, _SCALED, _CONVOLUTIONS, _PRODUCTS, _OTHERS, _LAST = range(9)

@@ -7,7 +7,6 @@ makes the locations of what it took.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from modelinspect.conversion.operators import ADD, CONV, DEPTHWISE, DIV, FULLY_C
 from modelinspect.conversion.passes.move import FUSED, Moves
 from modelinspect.conversion.passes.scale import scale_convolutions
 from modelinspect.conversion.passes.share import capture, lend_zeros, share, share_factors, share_integers, share_operators
+from modelinspect.core.records import dataclass
 
 _SWEEPS = 8
 _TAKES_ACTIVATION = frozenset((ADD, SUB, MUL, DIV, CONV, DEPTHWISE, FULLY_CONNECTED))

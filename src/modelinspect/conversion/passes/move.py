@@ -6,7 +6,6 @@ Source: tensorflow/compiler/mlir/lite/transforms/optimize_patterns.td. Each rule
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 from modelinspect.conversion.network import Location, Network, Op, Value, fused, integers
 from modelinspect.conversion.operators import (
@@ -27,6 +26,7 @@ from modelinspect.conversion.operators import (
     TANH,
     TRANSPOSE,
 )
+from modelinspect.core.records import dataclass, field
 
 FUSED = {RELU: 1, RELU6: 3}
 """The activations that another operator can apply, and their numbers in ActivationFunctionType."""

@@ -7,11 +7,11 @@ A map is a vector of values with the offset of its vector of keys, and that one'
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import unpack
 from typing import Any
 
+from modelinspect.core.records import dataclass
 from modelinspect.errors import FormatError
 
 

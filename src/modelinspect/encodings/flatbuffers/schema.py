@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from struct import Struct
 from typing import Any
 
+from modelinspect.core.records import dataclass, field
 from modelinspect.errors import InvariantError
 
 SCALARS = {

@@ -13,6 +13,8 @@ from modelinspect.errors import FormatError, LimitError
 _U32 = Struct("<I")
 _I32 = Struct("<i")
 _U16 = Struct("<H")
+_LARGEST = 8
+"""Bytes of the largest number in a table; structs are not read here."""
 _LETTERS = {"bool": "?", "byte": "b", "ubyte": "B", "short": "h", "ushort": "H", "int": "i", "uint": "I"} | {
     "long": "q",
     "ulong": "Q",
@@ -25,12 +27,14 @@ class Reader:
     """What the tables of one flatbuffer share: its bytes, its schema, and the vtables read so far.
 
     Tables may share what they point to; ``left`` is how many bytes may still be read of vectors and strings, so a small file
-    that shares a long vector a thousandfold does not take a thousand times as long.
+    that shares a long vector a thousandfold does not take a thousand times as long. Where the flatbuffer was not ``walked``, its tables
+    are not on the sheet, and each is read when it is reached.
     """
 
-    __slots__ = ("left", "member", "schema", "sheet", "vtables")
+    __slots__ = ("left", "member", "schema", "sheet", "vtables", "walked")
 
-    def __init__(self, sheet: Sheet, schema: Schema, member: str = "") -> None:
+    def __init__(self, sheet: Sheet, schema: Schema, member: str = "", *, walked: bool = True) -> None:
+        self.walked = walked
         self.sheet = sheet
         self.schema = schema
         self.member = member
@@ -45,6 +49,8 @@ class Reader:
 
     def slots(self, position: int) -> tuple[int, ...]:
         """Return the places of a table's fields, by slot; 0 where a field is not there. Raises `FormatError`."""
+        if not self.walked:
+            self.sheet.need(position, 4)
         try:
             vtable = position - _I32.unpack_from(self.sheet.buffer, position)[0]
             known = self.vtables.get(vtable)
@@ -58,6 +64,8 @@ class Reader:
                 self.vtables[vtable] = known
         except error as problem:
             raise FormatError("a table is beyond the end", self.member, position) from problem
+        if not self.walked:
+            self.sheet.need(position, min(max(known, default=0) + _LARGEST, self.sheet.size - position))
         return known
 
     def table(self, position: int, name: str) -> Table:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.columns import Columns, Group, shared_once, spread
 from modelinspect.encodings.flatbuffers.padding import claim_padding
 from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape, TableType
@@ -26,6 +26,7 @@ from modelinspect.encodings.flatbuffers.sheet import Positions, Sheet
 from modelinspect.encodings.flatbuffers.tables import Reader, Table
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError, TruncatedError
+from modelinspect.sources.base import Source
 
 MOST_REPORTED = 20
 """Troubles of one kind and type that are given one by one."""
@@ -80,6 +81,12 @@ def walk_flatbuffer(walk: Walk, schema: Schema, labels: Labels, *, end: int | No
     ``end`` is None where other things may follow; the document says where it ends. Raises `FormatError` where there is no root table.
     """
     return _Walker(walk, schema, labels, sheet or Sheet(walk.source)).run(end)
+
+
+def root_table(source: Source, schema: Schema) -> Table:
+    """Return the root table of a flatbuffer that was walked before and is sound. Raises `FormatError`."""
+    sheet = Sheet(source)
+    return Reader(sheet, schema, source.name, walked=False).table(int.from_bytes(sheet.bytes_at(0, 4), "little"), schema.root)
 
 
 class _Walker:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.numbers import numbers
 from modelinspect.encodings.hdf5.state import FREE, State

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.hdf5.state import State, encoded_size
 
 _FRAMING = 10

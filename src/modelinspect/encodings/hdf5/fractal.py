@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.btree2 import BTree2
 from modelinspect.encodings.hdf5.filters import decode

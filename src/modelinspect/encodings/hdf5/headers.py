@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from struct import Struct
 
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.hdf5.messages import MESSAGE_LABELS
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, State
 

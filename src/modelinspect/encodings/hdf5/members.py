@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.attributes import MessageReader
 from modelinspect.encodings.hdf5.btree2 import BTree2

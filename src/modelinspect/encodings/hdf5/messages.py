@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.model import Dataspace, Filter, LayoutKind
 from modelinspect.encodings.hdf5.numbers import text

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from math import prod
 from typing import Protocol
 
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.limits import Limits
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ByteOrder
 from modelinspect.sources.base import Source

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from modelinspect.core import signatures
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.model import Superblock
 from modelinspect.encodings.hdf5.state import CONTAINER, METADATA, State

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, field, replace
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.attributes import MessageReader

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from modelinspect.core import signatures
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.mlir.cursor import MlirCursor
 from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source

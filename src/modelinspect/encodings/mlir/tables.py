@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from itertools import accumulate
 
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.mlir.bytecode import SectionId
 from modelinspect.encodings.mlir.cursor import MlirCursor
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from modelinspect.core.limits import Limits
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.ocdbt.cursor import OcdbtCursor
 from modelinspect.errors import Code, FormatError
 from modelinspect.sources.base import Source

@@ -6,10 +6,11 @@ They are listed in ``tables.txt``, which scripts/derive_protobuf_tables.py write
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from importlib import resources
+
+from modelinspect.core.records import dataclass
 
 
 class WireType(IntEnum):

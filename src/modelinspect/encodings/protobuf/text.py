@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
+from modelinspect.core.records import dataclass
 from modelinspect.errors import FormatError
 
 

@@ -6,8 +6,8 @@ Specification: google/leveldb, doc/table_format.md and table/block.cc; tsl/lib/i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from modelinspect.core.records import dataclass
 from modelinspect.errors import FormatError, LimitError
 from modelinspect.sources.base import Source
 

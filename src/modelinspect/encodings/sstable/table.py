@@ -6,11 +6,11 @@ Specification: google/leveldb, doc/table_format.md; tsl/lib/io/{format.h,format.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import KINDS, NO_TENSOR, RegionKind, TensorId
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.sstable.block import KeyBudget, Record, read_records, read_restarts

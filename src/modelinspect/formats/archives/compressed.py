@@ -6,13 +6,13 @@ regions gets the stored bytes that the decoder had to consume between the region
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from modelinspect.core.artifact import Diagnostic, LogicalMap, Severity
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import ByteMap, RegionKind
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DecompressStep, Extent, Storage, Tensor
 from modelinspect.encodings.gzip import walk_gzip

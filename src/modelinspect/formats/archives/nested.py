@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from modelinspect.core.artifact import Artifact, Diagnostic, FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.span import Span
 from modelinspect.encodings.tar import TarDirectory, TarMember
 from modelinspect.encodings.zip import Method, ZipDirectory, ZipMember

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -15,6 +14,7 @@ from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Facts
 from modelinspect.core.names import ATTRIBUTES
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ByteOrder, DType
 from modelinspect.encodings.protobuf import message, parse_message

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from modelinspect.core.records import dataclass
 from modelinspect.errors import FormatError
 
 FULL = -1

@@ -6,9 +6,9 @@ Specification: tensorflow/python/training/checkpoint_state.proto, in protobuf's 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.records import dataclass
 from modelinspect.formats.base import Parsing
 
 _LATEST = re.compile(rb'^model_checkpoint_path:\s*"((?:[^"\\\n]|\\.)*)"', re.MULTILINE)

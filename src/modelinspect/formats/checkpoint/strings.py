@@ -6,11 +6,11 @@ Specification: tensorflow/core/util/tensor_bundle/tensor_bundle.cc (WriteStringT
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
 from itertools import accumulate
 
 from modelinspect.core.bytemap import NO_TENSOR, RegionKind, TensorId
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ByteOrder
 from modelinspect.encodings.sstable import extended, mask

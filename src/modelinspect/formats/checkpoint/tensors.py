@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from math import prod
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.names import KEY_END, OBJECT_GRAPH_KEY
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ElementKind, Extent, JoinedPayload, Payload, RawPayload, Role, Storage, Tensor, dense_size
 from modelinspect.encodings.protobuf import message

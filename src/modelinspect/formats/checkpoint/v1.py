@@ -6,13 +6,13 @@ Specification: tensorflow/core/util/saved_tensor_slice.proto, tensorflow/core/ut
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, field, replace
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import (
     DecompressStep,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
+
+from modelinspect.core.records import dataclass
 
 ROUNDS = 4
 """How deep calls are followed: functions that differ only in what they call further down count as the same."""

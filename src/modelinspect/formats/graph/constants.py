@@ -6,9 +6,9 @@ Specification: tensorflow/core/framework/tensor.proto; how the typed values are 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from math import prod
 
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DType, ElementKind, Extent, Payload, ProtobufPayload, Role, Storage, Tensor, dense_size
 from modelinspect.encodings.protobuf.wire import FieldAt, read_varint, scan

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.records import dataclass
 
 
 class Step(StrEnum):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.protobuf import Field, MessageType, WireType, message, parse_message
 from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, check, first_bytes, scan
 from modelinspect.errors import FormatError

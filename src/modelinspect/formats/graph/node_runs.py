@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from modelinspect.core.bytemap import NO_TENSOR, RegionKind, TensorId
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.protobuf.wire import Wire
 from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body

@@ -6,12 +6,11 @@ the elements of its constants apart. Attributes repeat: what is known of one is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from modelinspect.core import signatures
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.limits import Cost
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.protobuf import message, message_class, parse_message
 from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, check, first_bytes, scan
 from modelinspect.errors import FormatError

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from modelinspect.core.names import ATTRIBUTES, VARIABLE_VALUE
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.protobuf import parse_message
 from modelinspect.formats.keras.roles import role_of

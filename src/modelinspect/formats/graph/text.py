@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Facts
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.protobuf import MessageType, message, message_class
 from modelinspect.encodings.protobuf.text import Token, TokenKind, skip_space, tokens, unquote
 from modelinspect.encodings.protobuf.wire import NESTING

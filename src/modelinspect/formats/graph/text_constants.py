@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import prod
 
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import ElementKind, Role, Storage, Tensor, TextPayload, dense_size
 from modelinspect.encodings.protobuf import message_class

@@ -7,8 +7,8 @@ multiplication, the statistics of a batch normalization by ``FusedBatchNorm`` or
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.node_names import VARIABLE_ROLES, layer_of_node, variable_of_node

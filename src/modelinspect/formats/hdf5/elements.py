@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import DTYPES, ByteOrder, DType, ElementKind, opaque
 from modelinspect.encodings.hdf5.model import Datatype, FloatFormat, TypeClass
 

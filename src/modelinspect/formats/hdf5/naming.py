@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role
 from modelinspect.encodings.hdf5.model import Dataset, Hdf5File
 from modelinspect.encodings.walk import Walk

@@ -6,7 +6,6 @@ Layout: keras/src/saving/saving_lib.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from modelinspect.core import signatures
 from modelinspect.core.artifact import DocumentKind, FormatName
@@ -14,6 +13,7 @@ from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact, add_facts
 from modelinspect.core.names import CONFIG_JSON, METADATA_JSON, PREPROCESSOR_JSON, TASK_JSON, WEIGHTS_H5, WEIGHTS_INDEX
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.encodings import zip
 from modelinspect.encodings.json_keys import top_level_entries

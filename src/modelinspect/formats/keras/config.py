@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from modelinspect.core.facts import Fact
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.json_objects import memory_of
 
 _NESTING = 50

@@ -7,9 +7,9 @@ Sources: ``quantized_build`` and ``variable_serialization_spec`` in keras/src/la
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.tensors import DTYPES, ElementKind, PackedPayload, Role, Tensor, ZeroPoints, dense_size
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.keras.config import LayerConfig, quantization_mode

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from modelinspect.core.names import WrapperClass
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import DType
 from modelinspect.formats.keras.config import LayerConfig, quantization_mode
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from modelinspect.core import signatures
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact
+from modelinspect.core.records import dataclass
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.flatbuffers.schema import SCALARS, Schema
 from modelinspect.encodings.flatbuffers.tables import Table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import cast
 
 from modelinspect.core.artifact import Severity
@@ -10,6 +9,7 @@ from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact
 from modelinspect.core.names import TOKENIZER_JSON
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.errors import Code, FormatError

@@ -5,8 +5,7 @@ Sources: stablehlo/dialect/VhloBytecode.cpp (AttributeCode, TypeCode), mlir/incl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import DTYPES, DType, ElementKind
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from math import prod
 
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DType, ElementKind, Payload, Role, SplatPayload, Storage, Tensor, dense_size, opaque
 from modelinspect.encodings.mlir import MlirCursor

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import DTYPES, DType, ElementKind, opaque
 from modelinspect.encodings.mlir import Entry, MlirCursor
 from modelinspect.errors import FormatError

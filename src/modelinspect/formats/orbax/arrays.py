@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 
 from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Extent, Payload, Storage, Stream, Tensor, ZarrPayload, dense_size
 from modelinspect.errors import Code, FormatError
 from modelinspect.formats.base import Parsing, Site

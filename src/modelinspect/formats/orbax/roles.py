@@ -7,8 +7,8 @@ write ``params``, ``batch_stats`` and ``opt_state``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role
 
 _TRAINABLE, _FIXED, _OPTIMIZER, _METRICS = "trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables"

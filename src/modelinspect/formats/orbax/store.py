@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from posixpath import basename
 
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.ocdbt import (
     Entry,
     Frame,

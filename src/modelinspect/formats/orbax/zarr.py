@@ -9,9 +9,9 @@ import json
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import DTYPES, ByteOrder, DType, ElementKind
 from modelinspect.errors import FormatError
 

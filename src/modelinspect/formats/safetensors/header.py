@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod
 
 import msgspec
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.encodings.json_keys import JsonEntry, top_level_entries
 from modelinspect.errors import FormatError

@@ -6,10 +6,10 @@ Layout: tfjs-converter/python/tensorflowjs/write_weights.py and read_weights.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import isfinite, prod
 from posixpath import normpath
 
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import DTYPES, DType, Quantization, Role
 from modelinspect.errors import FormatError
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from math import prod
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import KIB
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DTYPES, JoinedPayload, Payload, Role, Storage, Tensor
 from modelinspect.formats.base import Parsing, Site

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from modelinspect.core.facts import Fact, Facts
+from modelinspect.core.records import dataclass
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.model import Model
 

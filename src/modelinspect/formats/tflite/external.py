@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.records import dataclass, field
 from modelinspect.errors import Code
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.model import ExternalBuffer, Model

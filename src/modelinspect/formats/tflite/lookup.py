@@ -7,9 +7,9 @@ Two forms: the metadata ``COMPRESSION_METADATA`` names the table's buffer (tenso
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from math import prod
 
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DType, LookupPayload, Quantization
 from modelinspect.formats.base import Site

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact, Facts
 from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION, MODEL_METADATA
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.schema import Schema
 from modelinspect.encodings.flatbuffers.tables import Table
 from modelinspect.encodings.flatbuffers.walker import Labels, walk_flatbuffer

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from struct import unpack
 
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.tables import Table
 from modelinspect.errors import FormatError, LimitError
 from modelinspect.formats.tflite.schema import schema

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.walker import Content
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Quantization
 from modelinspect.encodings.flatbuffers.tables import Table
 from modelinspect.formats.tflite.model import TensorRow

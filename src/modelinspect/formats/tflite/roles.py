@@ -91,17 +91,16 @@ def weight_tensors(model: Model) -> list[set[int]]:
     return found
 
 
-def arithmetic_roles(graph: SubGraph) -> dict[int, Role]:
-    """Return the roles of a subgraph's tensors that arithmetic reads and whose names say what they were.
+def read_by_arithmetic(graph: SubGraph) -> set[int]:
+    """Return the indices of a subgraph's tensors that arithmetic reads: `named_role` says what some of them were."""
+    return {index for operator in graph.operators if operator.code.name in ARITHMETIC for index in operator.inputs}
 
-    They are variables of a layer, or what is left of the statistics of a batch normalization.
+
+def named_role(graph: SubGraph, index: int) -> Role | None:
+    """Return the role of a tensor that arithmetic reads, where its name says what it was.
+
+    It is a variable of a layer, or what is left of the statistics of a batch normalization.
     """
-    read = {index for operator in graph.operators if operator.code.name in ARITHMETIC for index in operator.inputs}
-    found = ((index, _named_role(graph, index)) for index in read)
-    return {index: role for index, role in found if role is not None}
-
-
-def _named_role(graph: SubGraph, index: int) -> Role | None:
     row = graph.tensors[index] if 0 <= index < len(graph.tensors) else None
     try:
         if row is None or _is_whole(graph, index) or prod(row.shape) < 2:

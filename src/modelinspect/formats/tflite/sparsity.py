@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 from modelinspect.core.facts import Fact
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DType, SparseAxis, SparsePayload, Stream
 from modelinspect.encodings.flatbuffers.tables import Table

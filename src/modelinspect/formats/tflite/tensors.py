@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
 
 from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact
 from modelinspect.core.paths import PathId
+from modelinspect.core.records import dataclass, field, replace
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DType, ElementKind, Payload, Quantization, Role, Storage, Tensor, dense_size
 from modelinspect.errors import FormatError
@@ -20,7 +20,7 @@ from modelinspect.formats.tflite.lookup import Decoders, Lookup, find_lookups, l
 from modelinspect.formats.tflite.metadata import Lookups
 from modelinspect.formats.tflite.model import Model, SubGraph, TensorRow
 from modelinspect.formats.tflite.quantization import Scheme, read_quantization
-from modelinspect.formats.tflite.roles import arithmetic_roles, weight_tensors
+from modelinspect.formats.tflite.roles import named_role, read_by_arithmetic, weight_tensors
 from modelinspect.formats.tflite.schema import dtype_of
 from modelinspect.formats.tflite.sparsity import Sparsity, read_sparsity
 
@@ -70,14 +70,14 @@ class TensorBuilder:
     _weights: list[set[int]] = field(default_factory=list)
     _parameters: list[set[int]] = field(default_factory=list)
     _places: dict[int, int] = field(default_factory=dict)
-    _arithmetic: list[dict[int, Role]] = field(default_factory=list)
+    _arithmetic: list[set[int]] = field(default_factory=list)
     _layers: Layers | None = None
 
     def run(self) -> None:
         """Add every tensor that has bytes, in the order of subgraphs and tensors."""
         self._weights = weight_tensors(self.model)
         self._parameters = [set() for _ in self.model.subgraphs]
-        self._arithmetic = [arithmetic_roles(graph) for graph in self.model.subgraphs]
+        self._arithmetic = [read_by_arithmetic(graph) for graph in self.model.subgraphs]
         self._layers = Layers(self.model)
         self._places = {graph.index: place for place, graph in enumerate(self.model.subgraphs)}
         self.decoders = find_lookups(self.site, self.model, self.lookups.tables)
@@ -269,8 +269,8 @@ class TensorBuilder:
                 roles.add(Role.QUANTIZATION)
             elif used in self._weights[place]:
                 roles.add(Role.WEIGHT)
-            elif used in self._arithmetic[place]:
-                roles.add(self._arithmetic[place][used])
+            elif used in self._arithmetic[place] and (role := named_role(graph, used)) is not None:
+                roles.add(role)
         return next((role for role in (Role.WEIGHT, Role.STATISTIC, Role.QUANTIZATION) if role in roles), Role.CONSTANT)
 
     def _name(self, graph: SubGraph, row: TensorRow) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.records import dataclass, field, replace
 from modelinspect.core.tensors import ElementKind
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.facts import Measurements

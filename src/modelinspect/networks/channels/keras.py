@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.records import dataclass, field, replace
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.networks.channels.builder import Builder, UnfollowedError
 from modelinspect.networks.channels.functions import KERAS, keeps_zero, relu

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.limits import Limits
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Storage
 from modelinspect.errors import FormatError, LimitError
 from modelinspect.measure.blocks import Reading, UnmeasurableError

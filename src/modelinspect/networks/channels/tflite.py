@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.records import dataclass, field, replace
 from modelinspect.core.tensors import ElementKind, RawPayload, SparsePayload, Stream
-from modelinspect.encodings.flatbuffers.walker import walk_flatbuffer
+from modelinspect.encodings.flatbuffers.walker import root_table, walk_flatbuffer
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
 from modelinspect.formats.tflite.labels import MODEL
@@ -47,6 +47,11 @@ def _read(builder: Builder, stream: Stream) -> Model:
     source = builder.reading.files.open_stream(stream)
     troubles: list[FormatError] = []
     limits = builder.reading.limits
+    if not builder.artifact.diagnostic_count:  # parsing walked the same bytes, and nothing was wrong with them
+        sound = read_model(root_table(source, schema("model")), troubles.append)
+        if troubles:
+            raise troubles[0]
+        return sound
     walk = Walk(source, ByteMapBuilder(source.name, source.size, limits), limits, troubles.append)
     document = walk_flatbuffer(walk, schema("model"), MODEL)
     model = read_model(document.root, troubles.append) if document.sound else None

@@ -7,12 +7,12 @@ are added the channels of both become one. Each tensor that has a slice for each
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.core.bytemap import TensorId
+from modelinspect.core.records import dataclass, field
 from modelinspect.measure.blocks import UnmeasurableError
 
 Numbers = NDArray[np.int64]

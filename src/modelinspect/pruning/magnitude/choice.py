@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from math import prod
 from typing import Any
 
+from modelinspect.core.records import dataclass
 from modelinspect.pruning.errors import JobError
 from modelinspect.pruning.magnitude.kernels import Kernel, Unit
 from modelinspect.pruning.patterns import LAYOUTS

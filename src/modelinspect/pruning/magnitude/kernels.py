@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 
+from modelinspect.core.records import dataclass
 from modelinspect.pruning.errors import JobError
 
 Model = Any

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from modelinspect.core.artifact import Document, DocumentKind
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
 from modelinspect.encodings.json_objects import objects
 from modelinspect.encodings.protobuf import WireType

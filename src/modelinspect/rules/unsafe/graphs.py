@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from modelinspect.core.artifact import Artifact, Document, DocumentKind
 from modelinspect.core.builder import ByteMapBuilder
+from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
 from modelinspect.encodings.json_objects import objects
 from modelinspect.encodings.protobuf import WireType, message_class

@@ -9,9 +9,9 @@ from __future__ import annotations
 import binascii
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from modelinspect.core.records import dataclass, replace
 from modelinspect.rules.unsafe.operator_table import Risk
 from modelinspect.rules.unsafe.symbols import is_tensor_function, symbol_risk
 from modelinspect.rules.unsafe.tables import names

@@ -6,9 +6,8 @@ file that is both is two models, and both are looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from modelinspect.core.artifact import Artifact, Document, DocumentKind, FormatName
+from modelinspect.core.records import dataclass
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import parse_with
 from modelinspect.formats.registry import readings

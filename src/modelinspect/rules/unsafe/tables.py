@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+
+from modelinspect.core.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from modelinspect.core.artifact import Document, DocumentKind, Severity
 from modelinspect.core.limits import KIB
+from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.encodings.jinja import Code, Kind, Token, pieces
 from modelinspect.networks.subject import Subject

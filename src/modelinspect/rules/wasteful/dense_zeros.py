@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import ceil, log2
 
 from modelinspect.core.artifact import FormatName, Severity
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Storage, Tensor
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy

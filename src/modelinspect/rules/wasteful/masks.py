@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.networks.subject import Subject
 
