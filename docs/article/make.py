@@ -269,7 +269,8 @@ def second_network() -> str:
     _, second = NETWORKS
     if not any(row["network"] == second for row in data.networks()):
         return ""
-    return f"{NETWORKS[second]}, {number(data.full_parameters(second))} weights, without optimizer:\n\n{networks_table(second)}"
+    name, count = NETWORKS[second], number(data.full_parameters(second))
+    return f"{name}, {count} weights, without optimizer, in the forms that were measured:\n\n{networks_table(second)}"
 
 
 def wrapped_table() -> str:
