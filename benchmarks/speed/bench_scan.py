@@ -30,11 +30,13 @@ _GROWTH = 24 * MIB
 
 def bench(folder: Path) -> list[Row]:
     """Scan the structure of many artifacts into a dataset; what is counted are rows in its files."""
+    for name in ("small", "one", "two", "killed"):  # datasets of an earlier run in a folder that is kept
+        shutil.rmtree(folder / name, ignore_errors=True)
     models, tenth = _make(folder / "models", _COUNT), _make(folder / "tenth", _COUNT // 10)
     small = _scan(tenth, folder / "small", 2)
     one = _scan(models, folder / "one", 1)
     two = _scan(models, folder / "two", 2)
-    rows = [
+    return [
         Row(f"{_COUNT:,} models, 1 process", shown(one)),
         Row(f"{_COUNT:,} models, 2 processes", shown(two)),
         _times("2 processes", one, two, _TARGET),
@@ -43,9 +45,6 @@ def bench(folder: Path) -> list[Row]:
         *_kill_and_resume(models, folder / "killed"),
         *_on_dask(_make(folder / "few", _DASK_COUNT), folder),
     ]
-    for name in ("models", "tenth", "few", "small", "one", "two", "killed"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    return rows
 
 
 def _make(folder: Path, count: int) -> Path:
@@ -53,7 +52,7 @@ def _make(folder: Path, count: int) -> Path:
     for number in range(count):
         inner = folder / f"{number // 100:05d}"
         if number % 100 == 0:
-            inner.mkdir(parents=True)
+            inner.mkdir(parents=True, exist_ok=True)
         (inner / f"{number:07d}.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<i", number))
     return folder
 

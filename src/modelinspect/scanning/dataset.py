@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import time
@@ -182,13 +181,14 @@ class Dataset:
         self._parts[number] = name if left else ""
 
     def _read(self, folder: str, name: str, columns: list[str] | None = None) -> Any:
-        data = self._store.read(f"{folder}/{name}")
-        return import_module("pyarrow.parquet").read_table(io.BytesIO(data), columns=columns)
+        """Read a table in this thread: a thread of Arrow that still holds bytes of Python when the interpreter ends aborts the process."""
+        source = pyarrow().BufferReader(self._store.read(f"{folder}/{name}"))
+        return import_module("pyarrow.parquet").read_table(source, columns=columns, use_threads=False, pre_buffer=False)
 
     def _write(self, folder: str, name: str, table: Any) -> None:
-        out = io.BytesIO()
+        out = pyarrow().BufferOutputStream()
         import_module("pyarrow.parquet").write_table(table.cast(schema(folder)), out, compression="zstd")
-        self._store.write(f"{folder}/{name}", out.getvalue())
+        self._store.write(f"{folder}/{name}", out.getvalue().to_pybytes())
 
 
 class Totals:
