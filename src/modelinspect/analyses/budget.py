@@ -10,8 +10,6 @@ from msgspec.structs import replace
 
 from modelinspect.analyses.attribution import attribute
 from modelinspect.analyses.budget_file import COMPRESSORS, Budget, Lock
-from modelinspect.analyses.plan.base import Planning
-from modelinspect.analyses.plan.transport import gzip_frame
 from modelinspect.analyses.rollup import Key, roll_up
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.artifact import Artifact
@@ -84,6 +82,9 @@ def compressed_sizes(artifact: Artifact, files: FileSet, names: list[str]) -> di
     """Return what the whole artifact compresses to: a file as it is, several as a tar archive that is always the same."""
     if not names:
         return {}
+    from modelinspect.analyses.plan.base import Planning  # few budgets limit compressed sizes
+    from modelinspect.analyses.plan.transport import gzip_frame
+
     found = compress_all(_bytes(artifact, files), [COMPRESSORS[name] for name in names])
     return {
         name: found[COMPRESSORS[name]] + (gzip_frame(Planning(Subject(artifact, open_files=files))) if name == "gzip" else 0)

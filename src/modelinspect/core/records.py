@@ -1,7 +1,7 @@
 """Dataclasses that are cheap to declare: each method is made when it is first used.
 
 The `dataclass` of the standard library compiles the text of five to seven methods for each class at import. A command imports
-about two hundred classes and uses some, so that alone took a quarter of the time of a small inspection. Here a class
+about two hundred classes and uses some of them: compiling took a quarter of the time of a small inspection. Here a class
 declares its slots at once, and `__init__`, `__eq__`, `__hash__` and `__repr__` are made on first access. The result behaves
 as the dataclass of the standard library does; `dataclasses.fields`, `replace`, `asdict`, `copy` and `pickle` work on it.
 """
@@ -252,7 +252,7 @@ def _set_state(self: Any, state: list[Any]) -> None:
 
 
 class _Factory:
-    """The default of a parameter whose value is made anew for each instance."""
+    """The default of a parameter whose value is made for each instance."""
 
     def __repr__(self) -> str:
         return "<factory>"
