@@ -178,7 +178,11 @@ def test_a_command_that_does_more_than_read_is_refused(folder: Path, command: st
 def test_every_parameter_of_a_reading_command_was_looked_at() -> None:
     """A new command or option is refused until it is listed here as one that writes, or in `READING` as one that reads."""
     refused = {"output", "force", "color", "follow", "help"}
-    writing = {"shrink": {"in_place", "report", "precompress"}, "check": {"init", "update_lock"}, "scan": {"jobs", "pages"}}
+    writing = {
+        "shrink": {"in_place", "report", "precompress"},
+        "check": {"init", "update_lock"},
+        "scan": {"jobs", "pages", "executor", "memory", "timeout", "files_from", "null", "into", "resume", "part_rows"},
+    }
     machine = {"plan": {"convert", "no_limit"}}
     group = Commands(name="modelinspect", callback=None)
     for name, allowed in READING.items():

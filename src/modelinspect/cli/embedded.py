@@ -34,7 +34,7 @@ READING: dict[str, frozenset[str]] = {
     "plan": _LOOKS | {"path", "only"},
     "shrink": _LOOKS | {"paths", "check", "dry_run", "drop", "loaders", "level"},
     "check": _LOOKS | {"paths", "budget"},
-    "scan": _LOOKS | {"roots"},
+    "scan": _LOOKS | {"roots", "lint", "select", "ignore", "fail_on", "check", "budget"},
 }
 """The commands that a document may run, each with the parameters that it may give: none of them writes, and none runs other programs.
 
