@@ -2,24 +2,28 @@
 
 The Python package of flatbuffers has none; TensorFlow's importer begins with it (FlatBufferToMlir in
 tensorflow/compiler/mlir/lite/flatbuffer_import.cc calls FlatBufferModel::VerifyAndBuildFromBuffer). What it does afterwards may end
-the process, so it has one of its own; run as a program, this module is that process.
+the process, so each model has one of its own: run as a program, this module loads TensorFlow once and forks for each model.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 REFUSED = b"couldn't parse flatbuffer"
+ENDED = b"?"
+SECONDS_PER_MODEL = 60
+ACCEPTS, REFUSES = 101, 102
 
 
 class Verifier:
-    """A process that verifies models, started again after each that ends it."""
+    """A process that verifies models, each in a fork."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +45,7 @@ class Verifier:
         if not verdict:
             self.__exit__(None, None, None)
             return None
-        return verdict == b"1"
+        return None if verdict == ENDED else verdict == b"1"
 
     def __enter__(self) -> Self:
         return self
@@ -54,18 +58,27 @@ class Verifier:
 
 
 def _serve(models: BinaryIO) -> None:
-    """Read models, each behind its size, and write a byte for each: 1 where it was accepted."""
+    """Read models, each behind its size, and write a byte for each: 1 where it was accepted, ? where the importer ended its process."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from tensorflow.compiler.mlir.lite.python import wrap_converter
 
     verdicts = os.dup(1)
+    while size := models.read(4):
+        data = models.read(*struct.unpack("<I", size))
+        child = os.fork()
+        if not child:
+            signal.alarm(SECONDS_PER_MODEL)
+            os._exit(_verdict(wrap_converter, data))
+        _, status = os.waitpid(child, 0)
+        ended = not os.WIFEXITED(status) or os.WEXITSTATUS(status) not in (ACCEPTS, REFUSES)
+        os.write(verdicts, ENDED if ended else b"1" if os.WEXITSTATUS(status) == ACCEPTS else b"0")
+
+
+def _verdict(converter: Any, data: bytes) -> int:
     with tempfile.TemporaryFile() as messages:
         os.dup2(messages.fileno(), 2)
-        while size := models.read(4):
-            os.ftruncate(2, 0)
-            os.lseek(2, 0, os.SEEK_SET)
-            wrap_converter.wrapped_flat_buffer_file_to_mlir(models.read(*struct.unpack("<I", size)), False)
-            os.write(verdicts, b"0" if REFUSED in os.pread(2, 1 << 16, 0) else b"1")
+        converter.wrapped_flat_buffer_file_to_mlir(data, False)
+        return REFUSES if REFUSED in os.pread(2, 1 << 16, 0) else ACCEPTS
 
 
 if __name__ == "__main__":
