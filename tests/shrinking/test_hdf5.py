@@ -82,6 +82,24 @@ def test_equal_datasets_become_one_with_two_names(tmp_path: Path) -> None:
     assert "hdf5-link-duplicates" in {step.step for step in report.steps}
 
 
+def test_equal_weights_of_keras_2_are_found_by_the_names_that_end_with_a_number(tmp_path: Path) -> None:
+    """New normalization layers have equal statistics; the second one's name in the result is ``bn_2/moving_mean:0``."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = ["bn_1", "bn_2"]
+        for layer in ("bn_1", "bn_2"):
+            weights.create_dataset(f"{layer}/{layer}/moving_mean:0", data=np.zeros(4000, "f4"))
+            weights[layer].attrs["weight_names"] = [f"{layer}/moving_mean:0"]
+        file.attrs["model_config"] = '{"class_name": "Sequential", "config": {"name": "s", "layers": []}}'
+    assert [tensor.path for tensor in mi.tensors(path).tensors] == ["bn_1/moving_mean", "bn_2/moving_mean"]
+    report = mi.shrink(path, tmp_path / "b.h5")
+    assert report.outcome == Outcome.SMALLER, report.reason
+    with h5py.File(tmp_path / "b.h5") as file:
+        assert file["model_weights/bn_1/bn_1/moving_mean:0"] == file["model_weights/bn_2/bn_2/moving_mean:0"]
+    assert mi.compare_content(path, tmp_path / "b.h5").differing == ()
+
+
 def test_equal_elements_with_different_attributes_stay_two_datasets(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", x=np.zeros(1000), y=np.zeros(1000))
     with h5py.File(path, "r+") as file:

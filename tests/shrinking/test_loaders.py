@@ -64,6 +64,26 @@ def test_a_trained_network_loads_as_before(package: str, ending: str, drop: tupl
     same(network, loaded)
 
 
+@pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
+@pytest.mark.parametrize("package", ["keras", "tf_keras"])
+def test_a_new_network_whose_layers_have_equal_statistics_loads_as_before(package: str, ending: str, tmp_path: Path) -> None:
+    keras = pytest.importorskip(package)
+
+    def made() -> Any:
+        dense = [layer for _ in range(3) for layer in (keras.layers.Dense(512), keras.layers.BatchNormalization())]
+        return keras.Sequential([keras.layers.InputLayer((16,)), *dense])
+
+    network = made()
+    before, after = tmp_path / f"before{ending}", tmp_path / f"after{ending}"
+    network.save_weights(before) if "weights" in ending else network.save(before)
+    report = mi.shrink(before, after)
+    assert report.after is not None, report.reason
+    loaded = made() if "weights" in ending else keras.models.load_model(after)
+    if "weights" in ending:
+        loaded.load_weights(after)
+    same(network, loaded)
+
+
 @pytest.mark.parametrize(
     "name", ["pruned_mlp/wrapped/model.h5", "pruned_mlp/wrapped/model.keras", "pruned_layers/lstm/wrapped/model.keras"]
 )

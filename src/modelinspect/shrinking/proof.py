@@ -60,7 +60,8 @@ class Proof:
 class Contents:
     """What all tensors of an artifact hold, by path; ``aliases`` are other names of the same bytes.
 
-    In HDF5 an alias is an absolute path, which ends with the path that the tensor would have had.
+    In HDF5 an alias is an absolute path, which ends with the path that the tensor would have had; Keras 2 adds the number of an
+    output to it (``:0``).
     """
 
     tensors: Mapping[str, Content]
@@ -73,8 +74,8 @@ class Contents:
         for key in (name, f"/{name}"):
             if key in self.aliases:
                 return key, self.aliases[key]
-        ending = f"/{name}"
-        return next(((key, content) for key, content in self.aliases.items() if key.endswith(ending)), None)
+        endings = (f"/{name}", f"/{name}:0")
+        return next(((key, content) for key, content in self.aliases.items() if key.endswith(endings)), None)
 
     @property
     def count(self) -> int:
