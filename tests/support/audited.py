@@ -27,6 +27,8 @@ _FORBIDDEN = (
     "urllib.", "http.client", "ftplib.", "smtplib.", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown",
     "shutil.", "webbrowser.", "sys._current_frames", "cpython.run_", "code.__new__",
 )  # fmt: skip
+_FILES = ("os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown", "shutil.")
+"""What commands may do to files of theirs in a temporary folder."""
 _GENERATORS = (
     "dataclasses.py",
     "collections/__init__.py",
@@ -78,7 +80,7 @@ class Audit:
                 file = arguments[1]
                 return None if file is None or self._is_python(str(file)) else str(file)
         if event.startswith(_FORBIDDEN):
-            return None if self._is_temporary(arguments) else repr(arguments)[:200]
+            return None if event.startswith(_FILES) and self._is_temporary(arguments) else repr(arguments)[:200]
         return None
 
     def _opened(self, path: Any, mode: Any, flags: int) -> str | None:

@@ -2,8 +2,8 @@
 
 The `dataclass` of the standard library compiles the text of five to seven methods for each class at import. A command imports
 about two hundred classes and uses some of them: compiling took a quarter of the time of a small inspection. Here a class
-declares its slots at once, and `__init__`, `__eq__`, `__hash__` and `__repr__` are made on first access. The result behaves
-as the dataclass of the standard library does; `dataclasses.fields`, `replace`, `asdict`, `copy` and `pickle` work on it.
+declares its slots at once, and the standard library makes `__init__`, `__eq__`, `__hash__` and `__repr__` on first access. The result
+behaves as its dataclass does; `dataclasses.fields`, `replace`, `asdict`, `copy` and `pickle` work on it.
 """
 
 from __future__ import annotations
@@ -122,14 +122,14 @@ def _declare(plain: type, frozen: bool, eq: bool) -> type:
         body = {**_STATE, **body, **_FROZEN}
     if eq and not frozen and not explicit_hash:
         body["__hash__"] = None
-    pending: dict[str, Callable[[type], Any]] = {"__init__": _make_init, "__dataclass_fields__": _fields, "__dataclass_params__": _params}
+    pending = ["__init__", "__dataclass_fields__", "__dataclass_params__"]
     if "__repr__" not in body:
-        pending["__repr__"] = _make_repr
+        pending.append("__repr__")
     if eq and "__eq__" not in body:
-        pending["__eq__"] = _make_eq
+        pending.append("__eq__")
     if eq and frozen and not explicit_hash:
-        pending["__hash__"] = _make_hash
-    waiting = {name: _Pending(plain, name, make) for name, make in pending.items()}
+        pending.append("__hash__")
+    waiting = {name: _Pending(plain, name, _MAKERS[name]) for name in pending}
     body.update(waiting)
     made = type(plain)(plain.__name__, plain.__bases__, body)
     made.__qualname__ = plain.__qualname__
@@ -143,95 +143,39 @@ def _slots_of(base: type) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-def _make_init(cls: type) -> Callable[..., None]:
+def _from_library(name: str, **wanted: bool) -> Callable[[type], Any]:
+    """Return what makes a method: the standard library, for a class with the same fields."""
+
+    def make(cls: type) -> Any:
+        twin = _twin(cls, **wanted)
+        made = twin.__dict__[name]
+        if callable(made):
+            made.__qualname__ = f"{cls.__qualname__}.{name}"
+            made.__module__ = cls.__module__
+        return made
+
+    return make
+
+
+def _twin(cls: type, *, init: bool = False, repr: bool = False, eq: bool = False, frozen: bool | None = None) -> type:
+    """Return a dataclass of the standard library with the same fields and only the methods that are wanted."""
     plan: _Plan = cls.__dict__[_PLAN]
-    names: dict[str, Any] = {"_FACTORY": _FACTORY}
-    positional: list[str] = ["self"]
-    by_name: list[str] = []
-    lines: list[str] = []
-    annotations: dict[str, str] = {}
-    for name, annotation in plan.annotations.items():
-        described = plan.described(name)
-        parameter = value = name
-        if described.default is not dataclasses.MISSING:
-            names[f"_default_{name}"] = described.default
-            parameter, value = f"{name}=_default_{name}", name if described.init else f"_default_{name}"
-        elif described.default_factory is not dataclasses.MISSING:
-            names[f"_new_{name}"] = described.default_factory
-            parameter = f"{name}=_FACTORY"
-            value = f"_new_{name}() if {name} is _FACTORY else {name}" if described.init else f"_new_{name}()"
-        elif not described.init:
-            continue
-        if described.init:
-            (by_name if described.kw_only is True else positional).append(parameter)
-            annotations[name] = annotation
-        if plan.frozen:
-            names[f"_set_{name}"] = getattr(cls, name).__set__  # the slot's own: quicker than object.__setattr__
-            lines.append(f" _set_{name}(self, {value})")
-        else:
-            lines.append(f" self.{name} = {value}")
+    body: dict[str, Any] = {**plan.defaults, "__annotations__": dict(plan.annotations), "__module__": cls.__module__, "__doc__": ""}
+    body["__qualname__"] = cls.__qualname__
     if hasattr(cls, "__post_init__"):
-        lines.append(" self.__post_init__()")
-    parameters = ", ".join([*positional, *(["*", *by_name] if by_name else [])])
-    init = _compile(cls, "__init__", f"def __init__({parameters}):\n" + ("\n".join(lines) or " pass"), names)
-    init.__annotations__ = {**annotations, "return": None}
-    made: Callable[..., None] = init
-    return made
+        body["__post_init__"] = None  # that there is one is all that `__init__` is made from
+    frozen = plan.frozen if frozen is None else frozen
+    return dataclasses.dataclass(init=init, repr=repr, eq=eq, frozen=frozen, slots=init)(type(cls.__name__, (), body))
 
 
-def _make_eq(cls: type) -> Any:
-    ours, theirs = (_values_text(cls, name, "compare") for name in ("self", "other"))
-    text = f"def __eq__(self, other):\n if other.__class__ is self.__class__:\n  return {ours} == {theirs}\n return NotImplemented"
-    return _compile(cls, "__eq__", text, {})
-
-
-def _make_hash(cls: type) -> Any:
-    return _compile(cls, "__hash__", f"def __hash__(self):\n return hash({_values_text(cls, 'self', 'hash')})", {})
-
-
-def _make_repr(cls: type) -> Any:
-    from reprlib import recursive_repr
-
-    plan: _Plan = cls.__dict__[_PLAN]
-    shown = [name for name in plan.annotations if plan.described(name).repr]
-
-    def __repr__(self: object) -> str:  # noqa: N807
-        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
-
-    return recursive_repr()(__repr__)
-
-
-def _values_text(cls: type, name: str, use: str) -> str:
-    """Return the text of the tuple of the values of ``name`` that are used to ``compare`` or to ``hash``."""
-    plan: _Plan = cls.__dict__[_PLAN]
-    described = {each: plan.described(each) for each in plan.annotations}
-    chosen = (each for each, field in described.items() if (field.compare if use == "compare" or field.hash is None else field.hash))
-    return f"({''.join(f'{name}.{each}, ' for each in chosen)})"
-
-
-def _compile(cls: type, name: str, text: str, names: dict[str, Any]) -> Any:
-    made: dict[str, Any] = {}
-    exec(text, names, made)  # noqa: S102  # the names of fields are those of our own source
-    made[name].__qualname__ = f"{cls.__qualname__}.{name}"
-    made[name].__module__ = cls.__module__
-    return made[name]
-
-
-def _fields(cls: type) -> Any:
-    """Return the fields as the standard library describes them."""
-    return _twin(cls).__dataclass_fields__
-
-
-def _params(cls: type) -> Any:
-    """Return the parameters of the decorator as the standard library describes them."""
-    return _twin(cls).__dataclass_params__
-
-
-def _twin(cls: type) -> Any:
-    """Return a dataclass of the standard library with the same fields."""
-    plan: _Plan = cls.__dict__[_PLAN]
-    body = {**plan.defaults, "__annotations__": dict(plan.annotations), "__module__": cls.__module__, "__doc__": ""}
-    return dataclasses.dataclass(frozen=plan.frozen, eq=False, repr=False)(type(cls.__name__, (), body))
+_MAKERS = {
+    "__init__": _from_library("__init__", init=True),
+    "__repr__": _from_library("__repr__", repr=True, frozen=False),
+    "__eq__": _from_library("__eq__", eq=True, frozen=False),
+    "__hash__": _from_library("__hash__", eq=True, frozen=True),
+    "__dataclass_fields__": _from_library("__dataclass_fields__"),
+    "__dataclass_params__": _from_library("__dataclass_params__"),
+}
 
 
 def _refuse_assignment(self: object, name: str, value: object) -> None:
@@ -251,13 +195,5 @@ def _set_state(self: Any, state: list[Any]) -> None:
         object.__setattr__(self, name, value)
 
 
-class _Factory:
-    """The default of a parameter whose value is made for each instance."""
-
-    def __repr__(self) -> str:
-        return "<factory>"
-
-
-_FACTORY = _Factory()
 _FROZEN: dict[str, Any] = {"__setattr__": _refuse_assignment, "__delattr__": _refuse_deletion}
 _STATE: dict[str, Any] = {"__getstate__": _get_state, "__setstate__": _set_state}
