@@ -21,6 +21,7 @@ from modelinspect.analyses.budget_models import read_models
 from modelinspect.cli.main import CLEAN, FAILED, FINDINGS, USAGE
 from modelinspect.cli.several import each
 from modelinspect.core.artifact import Severity
+from modelinspect.core.replacing import replacing
 from modelinspect.errors import ModelInspectError, UsageError
 from modelinspect.renderers.escape import markdown_text, plain
 from modelinspect.renderers.look import Look
@@ -141,10 +142,8 @@ def _text(report: Report, form: OutputFormat) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(path)
+    with replacing(path, "w", "utf-8") as out:
+        out.write(text)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -29,6 +29,7 @@ from modelinspect.cli.progress import progress
 from modelinspect.cli.settings import read_settings
 from modelinspect.cli.several import each, require_inspected, require_one_path
 from modelinspect.core.limits import Limits
+from modelinspect.core.replacing import replacing
 from modelinspect.errors import OutputError, UsageError
 from modelinspect.reports.check import CheckReport
 from modelinspect.reports.several import CheckAllReport
@@ -151,9 +152,8 @@ def _require_no_lock(budget: Path, update_lock: bool) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        part.replace(path)
+        with replacing(path, "w", "utf-8") as out:
+            out.write(text)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error

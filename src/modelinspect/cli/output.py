@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, TextIO, cast
+from typing import TextIO, cast
 
 from modelinspect.cli.invocation import command_line
 from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.core.records import dataclass
+from modelinspect.core.replacing import replacing
 from modelinspect.errors import IncompleteError, ModelInspectError, OutputError, UsageError
 from modelinspect.renderers.escape import plain
 from modelinspect.renderers.look import USUAL, Look
@@ -70,10 +70,10 @@ class Destination:
             return
         look = Look(width=_columns(), color=self.color is Color.ALWAYS, top=top, command=command_line(), links=links or {})
         if self.format in BINARY:
-            with _writing(str(self.output)), _replacing(self.output, "wb") as out:
+            with _writing(str(self.output)), replacing(self.output, "wb") as out:
                 render_bytes(report, self.format, out, look)
             return
-        with _writing(str(self.output)), _replacing(self.output, "w", "utf-8") as out:
+        with _writing(str(self.output)), replacing(self.output, "w", "utf-8") as out:
             render(report, self.format, cast("TextIO", out), look)
 
     def note(self, text: str) -> None:
@@ -89,7 +89,7 @@ class Destination:
 
 def replace_document(path: Path, before: bytes, after: bytes) -> None:
     """Replace a document whole or not at all; its permissions stay. Raises `OutputError`, also where it is not ``before`` any more."""
-    with _writing(str(path)), _replacing(path, "wb", keep_mode=True) as out:
+    with _writing(str(path)), replacing(path, "wb", keep_mode=True) as out:
         if path.read_bytes() != before:
             raise OutputError(f"{path}: changed while its blocks were filled; run the command again")
         out.write(after)
@@ -117,34 +117,6 @@ def _writing(where: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"{where}: cannot be written: {error.strerror or error}") from error
-
-
-@contextmanager
-def _replacing(path: Path, mode: str, encoding: str | None = None, *, keep_mode: bool = False) -> Iterator[IO[Any]]:
-    """Write a file beside the path and put it in its place when all is well; a device or pipe is written as it is.
-
-    ``keep_mode`` gives the new file the permissions of the one it replaces.
-    """
-    newline = None if encoding is None else ""
-    if path.exists() and not path.is_file():
-        with path.open(mode, encoding=encoding, newline=newline) as device:
-            yield device
-        return
-    path = path.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, mode, encoding=encoding, newline=newline) as out:
-            yield out
-        if keep_mode:
-            Path(name).chmod(path.stat().st_mode & 0o7777)
-        else:
-            mask = os.umask(0)
-            os.umask(mask)
-            Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _look(stream: TextIO, top: int | None, color: Color, links: Mapping[str, str]) -> Look:

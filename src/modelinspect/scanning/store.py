@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+from modelinspect.core.replacing import PART, replacing
 from modelinspect.errors import MissingExtraError, ModelInspectError, OutputError
 from modelinspect.sources.remote import is_remote
 
-_PART = ".part"
-"""The suffix of a file that is being written."""
 _LOCAL = "file://"
 
 
@@ -58,7 +56,7 @@ class LocalStore:
                 return []
             names = sorted(os.listdir(self._folder / folder))  # noqa: PTH208 - names, not paths
             for name in names:
-                if name.startswith(".") and name.endswith(_PART):  # a scan that was killed left it
+                if name.startswith(".") and name.endswith(PART):  # a scan that was killed left it
                     (self._folder / folder / name).unlink(missing_ok=True)
             return [name for name in names if not name.startswith(".")]
 
@@ -70,25 +68,8 @@ class LocalStore:
         path = self._folder / name
         with self._trouble():
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PART, dir=path.parent)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                mask = os.umask(0)
-                os.umask(mask)
-                Path(part).chmod(0o666 & ~mask)
-                Path(part).replace(path)
-            except BaseException:
-                Path(part).unlink(missing_ok=True)
-                raise
-            with suppress(OSError):
-                folder = os.open(path.parent, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
+            with replacing(path, "wb", sync=True) as file:
+                file.write(data)
 
     def remove(self, name: str) -> None:
         with self._trouble():

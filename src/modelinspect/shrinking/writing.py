@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from modelinspect.core.replacing import bring_to_disk, permit
 from modelinspect.errors import ModelInspectError, OutputError, UsageError
 
 
@@ -57,22 +58,22 @@ def publish(staged: Path, output: Path) -> None:
     """Move a staged file or folder to its place in one step. Raises `OutputError`."""
     with disk(output):
         for path in [staged, *staged.rglob("*")] if staged.is_dir() else [staged]:
-            _permit(path)
-            _sync(path)
+            permit(path)
+            bring_to_disk(path)
         staged.replace(output.resolve() if output.is_file() else output)
-        _sync(output.parent)
+        bring_to_disk(output.parent)
 
 
 def publish_files(staged: Mapping[Path, Path]) -> None:
     """Move staged files to their places in the order given; the last one makes the others count. Raises `OutputError`."""
     for path, place in staged.items():
         with disk(place):
-            _permit(path)
-            _sync(path)
+            permit(path)
+            bring_to_disk(path)
     for path, place in staged.items():
         with disk(place):
             path.replace(place.resolve() if place.is_file() else place)
-            _sync(place.parent)
+            bring_to_disk(place.parent)
 
 
 def replace_files(staged: Mapping[Path, Path], obsolete: Sequence[Path], expected: Mapping[Path, str]) -> None:
@@ -91,13 +92,13 @@ def replace_files(staged: Mapping[Path, Path], obsolete: Sequence[Path], expecte
             if place.exists():
                 path.chmod(stat.S_IMODE(place.stat().st_mode))
             else:
-                _permit(path)
-            _sync(path)
+                permit(path)
+            bring_to_disk(path)
         for original, copy in kept.items():
             _keep(original, copy)
         for path, place in staged.items():
             path.replace(place)
-        _sync(next(iter(staged.values())).parent)
+        bring_to_disk(next(iter(staged.values())).parent)
     if any(file_digest(place) != expected[place] for place in staged.values()):
         for original, copy in kept.items():
             copy.replace(original)
@@ -120,7 +121,7 @@ def _keep(original: Path, kept: Path) -> None:
         os.link(original, kept)
     except OSError:
         shutil.copy2(original, kept)
-        _sync(kept)
+        bring_to_disk(kept)
 
 
 def replace_folder(staged: Path, original: Path, expected: Mapping[str, str]) -> None:
@@ -129,15 +130,15 @@ def replace_folder(staged: Path, original: Path, expected: Mapping[str, str]) ->
     with disk(original):
         _refuse_leftover(original, kept)
         for path in [staged, *staged.rglob("*")]:
-            _permit(path)
-            _sync(path)
+            permit(path)
+            bring_to_disk(path)
         original.rename(kept)
         try:
             staged.rename(original)
         except OSError:
             kept.rename(original)
             raise
-        _sync(original.parent)
+        bring_to_disk(original.parent)
     if folder_digests(original) != dict(expected):
         raise OutputError(f"{original}: was not written as it should be; the original is {kept}")
     with disk(kept):
@@ -153,20 +154,3 @@ def file_digest(path: Path) -> str:
 def folder_digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file below a folder, by its relative name."""
     return {path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def _permit(path: Path) -> None:
-    """Give a staged file or folder the permissions of a new one."""
-    mask = os.umask(0)
-    os.umask(mask)
-    path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
-
-
-def _sync(path: Path) -> None:
-    """Bring a file or folder to the disk; not every file system can, and then the rename is as safe as it gets."""
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

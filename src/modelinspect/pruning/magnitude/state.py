@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from modelinspect.core.replacing import replacing
 from modelinspect.errors import OutputError
 from modelinspect.pruning.errors import JobError, PruningError
 from modelinspect.pruning.schedules import Schedule
@@ -44,14 +43,8 @@ def write_state(place: Path, state: PruningState, masks: list[Any]) -> None:
     arrays = {f"mask_{at}": np.packbits(mask) for at, mask in enumerate(masks) if mask is not None}
     header = np.frombuffer(msgspec.json.encode(state), "uint8")
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.absolute().parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                np.savez(stream, header=header, **arrays)  # type: ignore[arg-type]
-            Path(name).replace(place)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        with replacing(place, "wb") as stream:
+            np.savez(stream, header=header, **arrays)  # type: ignore[arg-type]
     except OSError as problem:
         raise OutputError(f"{place}: {problem.strerror or problem}") from problem
 
