@@ -184,7 +184,7 @@ def origin(some: Sequence[Any]) -> str:
 
 
 def sources_of(source: str) -> list[str]:
-    """Return the threads of a case: those without a place of their own belong to the one before."""
+    """Return the threads of a case: one without its own place belongs to the place before it."""
     found: list[str] = []
     for part in source.split(", "):
         before = found[-1] if found else ""

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelinspect.cli.commands import COMMANDS, module_name
+from modelinspect.cli.main import click_errors
 from modelinspect.cli.parameters import Option, declared, for_typer
 from modelinspect.cli.quick import _UnusualError, plain_command, values_of
 from tests.support.fixtures import fixture_path
@@ -69,7 +70,7 @@ def typer_values(name: str, arguments: list[str]) -> Any:
     try:
         with with_typer(name).make_context(name, list(arguments)) as context:
             with_typer(name).invoke(context)
-    except Exception:
+    except (click_errors()[1], typer.Exit, typer.Abort):
         return None
     return seen.get(name)
 

@@ -2,7 +2,7 @@
 
 The Python package of flatbuffers has none; TensorFlow's importer begins with it (FlatBufferToMlir in
 tensorflow/compiler/mlir/lite/flatbuffer_import.cc calls FlatBufferModel::VerifyAndBuildFromBuffer). What it does afterwards may end
-the process, so each model has one of its own: run as a program, this module loads TensorFlow once and forks for each model.
+the process, so each model gets a separate one: run as a program, this module loads TensorFlow once and forks for each model.
 """
 
 from __future__ import annotations
