@@ -183,7 +183,8 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
         return Table("", columns, [_cells(row) for row in self.artifacts])
 
 
-def _cells(row: ScanRow) -> tuple[Cell, ...]:
+def figures(row: ScanRow) -> tuple[Cell, ...]:
+    """Return what every table of artifacts begins with: the location, the format, counts, and the bytes of each category."""
     sizes = category_sizes(row.categories) if row.categories is not None else {}
     return (
         row.location,
@@ -194,6 +195,12 @@ def _cells(row: ScanRow) -> tuple[Cell, ...]:
         row.parameters,
         row.zero_parameters,
         *(sizes.get(category) for category in CATEGORIES),
+    )
+
+
+def _cells(row: ScanRow) -> tuple[Cell, ...]:
+    return (
+        *figures(row),
         " ".join(row.findings) or None,
         row.diagnostics,
         row.problem,

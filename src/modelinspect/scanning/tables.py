@@ -11,9 +11,8 @@ from modelinspect.errors import MissingExtraError
 from modelinspect.reports.categories import CATEGORIES
 from modelinspect.reports.check import CheckEntry
 from modelinspect.reports.entries import TensorEntry
-from modelinspect.reports.inspect import category_sizes
 from modelinspect.reports.lint import LintFinding
-from modelinspect.reports.scan import ScanRow
+from modelinspect.reports.scan import ScanRow, figures
 from modelinspect.scanning.looking import Begin, Outcome, Questions, Verdict, look
 from modelinspect.scanning.tasks import Task
 from modelinspect.version import VERSION
@@ -200,16 +199,8 @@ _CELLS: Mapping[str, Callable[[Any], Any]] = {"string": text, "int64": _number, 
 
 
 def _artifact(row: ScanRow, mark: str, options: str) -> _Cells:
-    sizes = category_sizes(row.categories) if row.categories is not None else {}
     return (
-        row.location,
-        row.format,
-        row.size,
-        row.members,
-        row.tensors,
-        row.parameters,
-        row.zero_parameters,
-        *(sizes.get(category) for category in CATEGORIES),
+        *figures(row),
         row.findings,
         row.diagnostics,
         row.problem,
