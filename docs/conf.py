@@ -1,4 +1,7 @@
-"""Builds the documents into a site: `sphinx-build -W -n -b html docs site`. No page loads anything from elsewhere."""
+"""Builds the documents into a site: `sphinx-build -W -n -b html docs site`.
+
+No page loads anything from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,10 @@ NAVIGATION = {
 }
 """The pages of the side bar; one that is not named comes last, so that none is lost."""
 
-BENEATH = {"reference/rules/README": "reference/rules/*", "developer/decisions/README": "developer/decisions/*"}
+BENEATH = {
+    "reference/rules/README": "reference/rules/*",
+    "developer/decisions/README": "developer/decisions/*",
+}
 """The pages that have others beneath them."""
 
 
@@ -90,7 +96,9 @@ def _trees() -> str:
     left = _pages() - {page for above in BENEATH for page in _beneath(above)}
     text = ""
     for caption, patterns in NAVIGATION.items():
-        pages = list(dict.fromkeys(page for pattern in patterns for page in sorted(left) if fnmatchcase(page, pattern)))
+        pages = list(
+            dict.fromkeys(page for pattern in patterns for page in sorted(left) if fnmatchcase(page, pattern))
+        )
         left -= set(pages)
         text += _tree(caption, pages)
     return text + _tree("More", sorted(left))

@@ -1,4 +1,6 @@
-"""Takes the pictures of pages that the documents show, with a real browser: `python docs/generate_images.py`."""
+"""Takes the pictures of pages that the documents show, with a real browser: `python
+docs/generate_images.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,20 @@ from tests.support.browser import browser  # noqa: E402
 
 PICTURES = {
     "page-inspect.png": (("inspect", "fixtures/mlp/wrapped.h5"), "light", 1140, 1180, "body"),
-    "page-explain.png": (("explain", "fixtures/mlp/original.h5", "fixtures/mlp/stripped.h5"), "dark", 1140, 830, "body"),
-    "page-compare.png": (("explain", "fixtures/mlp/original.h5", "fixtures/mlp/wrapped.h5"), "light", 1140, 900, "section.compare"),
+    "page-explain.png": (
+        ("explain", "fixtures/mlp/original.h5", "fixtures/mlp/stripped.h5"),
+        "dark",
+        1140,
+        830,
+        "body",
+    ),
+    "page-compare.png": (
+        ("explain", "fixtures/mlp/original.h5", "fixtures/mlp/wrapped.h5"),
+        "light",
+        1140,
+        900,
+        "section.compare",
+    ),
 }
 """Command, theme, width and height of every picture, and the part of the page at its top."""
 
@@ -31,7 +45,9 @@ def main() -> None:
             window.size(width, height)
             window.prefer(scheme)
             window.open(page)
-            window.run("document.documentElement.style.overflow = 'hidden'; dispatchEvent(new Event('resize'))")
+            window.run(
+                "document.documentElement.style.overflow = 'hidden'; dispatchEvent(new Event('resize'))"
+            )
             window.run("document.querySelector(arguments[0]).scrollIntoView()", part)
             time.sleep(1)
             window.picture(ROOT / "docs" / "images" / name)

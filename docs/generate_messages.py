@@ -29,18 +29,26 @@ _HEAD = """# Every message
 
 Each finding, cause, category, option, remedy and plan note once. `modelinspect explain WORD` explains the words in the first
 column. In plan notes, `…` is a number or name that the plan fills in.
-"""
+"""  # noqa: E501
 
 
 def page() -> str:
     """Return the page."""
-    rules = [(rule.id, f"{rule.severity}: {rule.example or rule.reason}") for rule in (*wasteful_rules(), *unsafe_rules())]
+    rules = [
+        (rule.id, f"{rule.severity}: {rule.example or rule.reason}")
+        for rule in (*wasteful_rules(), *unsafe_rules())
+    ]
     parts = (
         ("Findings", "rule", "message", rules),
         ("Causes", "cause", "meaning", [(str(cause), cause.meaning) for cause in CAUSES]),
         ("Categories", "category", "legend", [(str(category), category.legend) for category in CATEGORIES]),
         ("Options of the plan", "option", "meaning", [(name, _option(name)) for name in option_names()]),
-        ("Remedies", "remedy", "words", [(remedy.slug, words) for remedy in Remedy if (words := _words(remedy))]),
+        (
+            "Remedies",
+            "remedy",
+            "words",
+            [(remedy.slug, words) for remedy in Remedy if (words := _words(remedy))],
+        ),
         ("Plan notes", "module", "note", list(plan_notes())),
     )
     return _HEAD + "".join(_table(*part) for part in parts)
@@ -51,7 +59,9 @@ def plan_notes() -> Iterator[tuple[str, str]]:
     for path in sorted(_PLAN.glob("*.py")):
         found: dict[str, None] = {}
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            found |= dict.fromkeys(text for value in _values(node) for text in _texts(value) if " " in text.strip("… "))
+            found |= dict.fromkeys(
+                text for value in _values(node) for text in _texts(value) if " " in text.strip("… ")
+            )
         yield from ((path.stem, text.strip()) for text in sorted(found))
 
 
@@ -80,7 +90,10 @@ def _texts(value: ast.expr) -> Iterator[str]:
         case ast.Constant(value=str(text)):
             yield text
         case ast.JoinedStr(values=parts):
-            yield "".join(part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "…" for part in parts)
+            yield "".join(
+                part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "…"
+                for part in parts
+            )
         case ast.IfExp(body=body, orelse=other):
             yield from (*_texts(body), *_texts(other))
         case ast.BinOp(left=left, right=right):

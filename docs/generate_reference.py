@@ -1,4 +1,5 @@
-"""Write what can be read off the code: docs/reference/cli.md, docs/reference/api.md, docs/schemas/*.json, and the list of the decisions.
+"""Write what can be read off the code: docs/reference/cli.md, docs/reference/api.md, docs/schemas/*.json, and
+the list of the decisions.
 
 usage: python docs/generate_reference.py
 """
@@ -33,7 +34,7 @@ prefix of a checkpoint.
 
 | command | answers |
 | --- | --- |
-"""
+"""  # noqa: E501
 _API_HEAD = """# Python API
 
 <!-- Written by docs/generate_reference.py; do not edit. -->
@@ -49,10 +50,10 @@ print(report.artifact.size, report.categories.zero_weights)
 for cause in mi.explain("before.h5", "after.h5").causes:
     print(cause.delta, cause.cause, cause.message)
 ```
-"""
+"""  # noqa: E501
 _REPORTS_HEAD = """A report is data: frozen fields, `to_dict()` for exactly what `--format json` writes, `table()` for the one table that a
 spreadsheet should get, `str()` for the text of the command line. JSON keys are the names of the fields; bytes are integers.
-"""
+"""  # noqa: E501
 _DECISIONS_HEAD = """# Decisions
 
 <!-- Written by docs/generate_reference.py; do not edit. -->
@@ -64,8 +65,8 @@ _MODULES_HEAD = """# Modules
 
 <!-- Written by docs/generate_reference.py; do not edit. -->
 
-Every folder and module of `src/modelinspect`, in the its own words first line. Imports run one way: `make check` holds it.
-"""
+Every folder and module of `src/modelinspect`, with the first sentence of its docstring. Imports run one way: `make check` holds it.
+"""  # noqa: E501
 _FORMATS_HEAD = """# Formats
 
 <!-- Written by docs/generate_reference.py; do not edit. -->
@@ -75,13 +76,13 @@ structure; the name of a file matters only where this table has no other sign. E
 
 | format | files | `artifact.format` |
 | --- | --- | --- |
-"""
+"""  # noqa: E501
 _LIMITATIONS_HEAD = """
 ## What is not read
 
 Each of these may be in a valid file. Its bytes are in the map all the same; what could not be named is `unattributed`, and a
 diagnostic says so where something was left out.
-"""
+"""  # noqa: E501
 _WIDTH = 100
 BAR = "\\|"
 _FACTS: tuple[type, ...] = (Member, ByteMap, Region, RegionKind, Role, Storage, DType, Severity, FormatName)
@@ -103,7 +104,7 @@ the terminal. Colour is used on a terminal and never carries meaning by itself. 
 ## Shell completion
 
 `modelinspect --install-completion` installs completion for the shell that runs it; `modelinspect --show-completion` prints it.
-"""
+"""  # noqa: E501
 
 
 def pages() -> dict[Path, str]:
@@ -128,12 +129,14 @@ def _formats() -> str:
     text += _LIMITATIONS_HEAD
     for about in abouts:
         if about.limitations:
-            text += f"\n**{about.title}**\n\n" + "".join(f"- {limitation}\n" for limitation in about.limitations)
+            text += f"\n**{about.title}**\n\n" + "".join(
+                f"- {limitation}\n" for limitation in about.limitations
+            )
     return text
 
 
 def _modules() -> str:
-    """Return the tree of modules, each with the first line of its docstring."""
+    """Return the tree of modules, each with the summary of its docstring."""
     root = Path(modelinspect.__file__).resolve().parent
     text = _MODULES_HEAD
     for folder in sorted({path.parent for path in root.rglob("*.py")}):
@@ -142,19 +145,26 @@ def _modules() -> str:
             text += f"\n## {inside.as_posix()}/\n\n{_docstring(folder / '__init__.py')}\n"
         paths = sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
         text += "".join(
-            ["\n| module | |\n| --- | --- |\n", *(f"| `{path.name}` | {_docstring(path)} |\n" for path in paths)] if paths else []
+            [
+                "\n| module | |\n| --- | --- |\n",
+                *(f"| `{path.name}` | {_docstring(path)} |\n" for path in paths),
+            ]
+            if paths
+            else []
         )
     return text
 
 
 def _docstring(path: Path) -> str:
-    """Return the first line of a module's docstring, as a cell of a table has it."""
+    """Return the summary of a module's docstring, as a cell of a table has it."""
     found = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return found.split("\n", 1)[0].replace("|", BAR)
+    return " ".join(found.split("\n\n", 1)[0].split()).replace("|", BAR)
 
 
 def _command_line() -> str:
-    rows = "".join(f"| [`{name}`](#modelinspect-{name}) | {sentence} |\n" for name, sentence in COMMANDS.items())
+    rows = "".join(
+        f"| [`{name}`](#modelinspect-{name}) | {sentence} |\n" for name, sentence in COMMANDS.items()
+    )
     return _HEAD + rows + "".join(_command(name) for name in COMMANDS) + _TAIL
 
 
@@ -162,10 +172,16 @@ def _command(name: str) -> str:
     """Return the section of a command, read off its function's signature."""
     module = import_module(module_name(name))
     hints = get_type_hints(module.command, include_extras=True)
-    parameters = [(hints[key].__metadata__[0], parameter) for key, parameter in signature(module.command).parameters.items()]
+    parameters = [
+        (hints[key].__metadata__[0], parameter)
+        for key, parameter in signature(module.command).parameters.items()
+    ]
     arguments = [info for info, _ in parameters if isinstance(info, Argument)]
     usage = " ".join(["modelinspect", name, "[OPTIONS]", *(str(info.metavar) for info in arguments)])
-    text = f"\n## modelinspect {name}\n\n{cleandoc(module.command.__doc__)}\n\n```text\n{usage}\n```\n\n| | |\n| --- | --- |\n"
+    text = (
+        f"\n## modelinspect {name}\n\n{cleandoc(module.command.__doc__)}\n\n```text\n{usage}\n```\n\n| | |\n|"
+        " --- | --- |\n"
+    )
     for info in arguments:
         text += f"| `{info.metavar}` | {info.help} |\n"
     for info, parameter in parameters:
@@ -188,9 +204,13 @@ def _epilog(epilog: str) -> str:
 
 def _option(info: Option, parameter: Parameter) -> str:
     names = list(info.names)
-    shown = ", ".join(names or [f"--{parameter.name.replace('_', '-')}"]) + (f" {info.metavar}" if info.metavar else "")
+    shown = ", ".join(names or [f"--{parameter.name.replace('_', '-')}"]) + (
+        f" {info.metavar}" if info.metavar else ""
+    )
     required = " Required." if parameter.default is Parameter.empty else ""
-    default = required if required or parameter.default in (None, "", False) else f" Default: {parameter.default}."
+    default = (
+        required if required or parameter.default in (None, "", False) else f" Default: {parameter.default}."
+    )
     return f"| `{shown}` | {info.help}{default} |\n".replace(shown, shown.replace("|", "\\|"))
 
 
@@ -202,8 +222,14 @@ def _api() -> str:
     classes = {name: thing for name, thing in public.items() if isinstance(thing, type)}
     errors = [thing for thing in classes.values() if issubclass(thing, Exception)]
     text += "\n## Functions\n" + "".join(_function(name, thing) for name, thing in functions.items())
-    text += "\n## Reports\n\n" + _REPORTS_HEAD + "".join(_class(_report_type(name), _schema_link(name)) for name in REPORTS)
-    text += "\n## Facts\n" + "".join(_class(thing) for thing in (*(one for one in classes.values() if one not in errors), *_FACTS))
+    text += (
+        "\n## Reports\n\n"
+        + _REPORTS_HEAD
+        + "".join(_class(_report_type(name), _schema_link(name)) for name in REPORTS)
+    )
+    text += "\n## Facts\n" + "".join(
+        _class(thing) for thing in (*(one for one in classes.values() if one not in errors), *_FACTS)
+    )
     return text + "\n## Errors\n\n" + _errors()
 
 
@@ -238,9 +264,13 @@ def _class(thing: type, more: str = "") -> str:
     methods = [
         (name, member)
         for name, member in vars(thing).items()
-        if not name.startswith("_") and getattr(member, "__doc__", None) and (callable(member) or isinstance(member, property))
+        if not name.startswith("_")
+        and getattr(member, "__doc__", None)
+        and (callable(member) or isinstance(member, property))
     ]
-    told = "".join(f"- `{_call(name, member)}`: {_first(member)}\n" for name, member in methods if name not in fields)
+    told = "".join(
+        f"- `{_call(name, member)}`: {_first(member)}\n" for name, member in methods if name not in fields
+    )
     return text + ("\n" + told if told else "")
 
 

@@ -22,7 +22,7 @@ finds what explains a size without a difference, or what is wrong; `inspect`, `e
 
 | name | | |
 | --- | --- | --- |
-"""
+"""  # noqa: E501
 
 
 def pages() -> dict[Path, str]:
@@ -30,10 +30,16 @@ def pages() -> dict[Path, str]:
     index, made = _HEAD, {}
     for name in names():
         found = meaning(name)
-        entries = [] if found is None else [entry for entry in found.meanings if entry.kind in (Kind.RULE, Kind.CAUSE)]
+        entries = (
+            []
+            if found is None
+            else [entry for entry in found.meanings if entry.kind in (Kind.RULE, Kind.CAUSE)]
+        )
         if entries:
             made[DOCS / f"{name}.md"] = f"# {name}\n\n{_NOTE}\n" + "".join(map(_section, entries))
-            kinds = " and ".join(f"{entry.kind}, {entry.severity}" if entry.severity else entry.kind for entry in entries)
+            kinds = " and ".join(
+                f"{entry.kind}, {entry.severity}" if entry.severity else entry.kind for entry in entries
+            )
             index += f"| [`{name}`]({name}.md) | {kinds} | {entries[0].meaning} |\n"
     return {DOCS / "README.md": index, **made}
 
@@ -41,7 +47,11 @@ def pages() -> dict[Path, str]:
 def _section(found: Meaning) -> str:
     text = f"\n## As a {found.kind}{f' ({found.severity})' if found.severity else ''}\n\n{found.meaning}\n"
     if found.evidence:
-        text += f"\nIt looks at {' and '.join(found.evidence)}." + (f" It reports {found.least} or more." if found.least else "") + "\n"
+        text += (
+            f"\nIt looks at {' and '.join(found.evidence)}."
+            + (f" It reports {found.least} or more." if found.least else "")
+            + "\n"
+        )
     if found.example:
         text += f"\nFor example:\n\n> {found.example}\n"
     if found.remedies.keys() == {""}:

@@ -1,4 +1,5 @@
-"""Writes the pages and tables that come from data: questions from the case bank, versions, and sizes of full-size networks.
+"""Writes the pages and tables that come from data: questions from the case bank, versions, and sizes of
+full-size networks.
 
 A table is between ``<!-- table: NAME -->`` and ``<!-- end of NAME -->`` on any page.
 
@@ -35,7 +36,9 @@ Row = dict[str, str]
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> str:
-    """Return a table in Markdown; the first columns are left-aligned, integers have their thousands separated."""
+    """Return a table in Markdown; the first columns are left-aligned, integers have their thousands
+    separated.
+    """
     lines = [list(heads), ["---"] * left + ["---:"] * (len(heads) - left)]
     lines += [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -53,7 +56,12 @@ def networks() -> list[Row]:
 def cell(network: str, keras: int, stage: str, method: str, column: str = "size") -> int:
     """Return a number of a full-size network. Raises `LookupError` where it was not measured."""
     for row in networks():
-        if (row["network"], row["keras"], row["stage"], row["method"]) == (network, str(keras), stage, method) and row[column]:
+        if (row["network"], row["keras"], row["stage"], row["method"]) == (
+            network,
+            str(keras),
+            stage,
+            method,
+        ) and row[column]:
             return int(row[column])
     raise LookupError(f"{network} in Keras {keras}, {stage} {method}: no {column}")
 
@@ -61,7 +69,8 @@ def cell(network: str, keras: int, stage: str, method: str, column: str = "size"
 def measured(network: str, method: str) -> bool:
     """Return whether a network was pruned and saved so by Keras 3."""
     return any(
-        (row["network"], row["keras"], row["stage"], row["method"], row["outcome"]) == (network, "3", "pruned", method, "made")
+        (row["network"], row["keras"], row["stage"], row["method"], row["outcome"])
+        == (network, "3", "pruned", method, "made")
         for row in networks()
     )
 
@@ -93,8 +102,13 @@ def exports() -> str:
     for network, name in NAMES.items():
         if not measured(network, "saved-model-export"):
             continue
-        whole, small = cell(network, 3, "original", "saved-model-export"), cell(network, 3, "original", "saved-model-export", "shrunk")
-        weights = 4 * int(next(row["parameters"] for row in networks() if row["network"] == network and row["keras"] == "3"))
+        whole, small = (
+            cell(network, 3, "original", "saved-model-export"),
+            cell(network, 3, "original", "saved-model-export", "shrunk"),
+        )
+        weights = 4 * int(
+            next(row["parameters"] for row in networks() if row["network"] == network and row["keras"] == "3")
+        )
         rows.append((name, weights, whole, small, share(small, whole)))
     return table(("network", "weights", "`model.export`", "after `shrink`", "of before"), rows)
 
@@ -110,9 +124,17 @@ def gemma() -> str:
     rows = [
         (
             kind,
-            *(text for file in ("float32", "int4") for text in (f"{stored[file, key] / MIB:,.1f}", share(stored[file, key], sizes[file]))),
+            *(
+                text
+                for file in ("float32", "int4")
+                for text in (f"{stored[file, key] / MIB:,.1f}", share(stored[file, key], sizes[file]))
+            ),
         )
-        for kind, key in (("embedding", "embedding"), ("dense layers, with their scales", "dense"), ("normalization", "norm"))
+        for kind, key in (
+            ("embedding", "embedding"),
+            ("dense layers, with their scales", "dense"),
+            ("normalization", "norm"),
+        )
     ]
     rows.append(("**file**", f"{sizes['float32'] / MIB:,.1f}", "", f"{sizes['int4'] / MIB:,.1f}", ""))
     return table(("MiB", "float32", "of it", "int4", "of it"), rows)
@@ -120,13 +142,17 @@ def gemma() -> str:
 
 def accuracy() -> str:
     """Return how far the predictions of `plan` were off, from the table of docs/developer/predictions.md."""
-    text = (ROOT / "docs" / "developer" / "predictions.md").read_text(encoding="utf-8").partition("unseen_reality.py -->")[2]
+    text = (
+        (ROOT / "docs" / "developer" / "predictions.md")
+        .read_text(encoding="utf-8")
+        .partition("unseen_reality.py -->")[2]
+    )
     row = next(line for line in text.splitlines() if line.startswith("| **all** |"))
     networks_, count, _, _, equal, _, worst = (part.strip() for part in row.strip("| ").split("|")[1:])
     return (
-        f"Of {int(count):,} predictions for {networks_} networks that were drawn at random, {int(equal):,} are equal to the byte of "
-        "TensorFlow 2.21's file, "
-        f"and the worst is off by {worst.replace('%', ' %')}.\n"
+        f"Of {int(count):,} predictions for {networks_} networks that were drawn at random, {int(equal):,}"
+        " are equal to the byte of TensorFlow 2.21's file, and the worst is off by"
+        f" {worst.replace('%', ' %')}.\n"
     )
 
 
@@ -138,11 +164,17 @@ def tools() -> str:
     for path in dict.fromkeys(row["file"] for row in found):
         report = mi.inspect(ROOT / path)
         own = "; ".join(
-            f"{name} {size:,}" for name, size in sorted(report.to_dict()["categories"].items(), key=lambda entry: -entry[1]) if size
+            f"{name} {size:,}"
+            for name, size in sorted(report.to_dict()["categories"].items(), key=lambda entry: -entry[1])
+            if size
         )
         findings = ", ".join(dict.fromkeys(finding.rule for finding in report.findings))
         rows.append(("**modelinspect**", f"`{path}`", f"{own}; findings: {findings}"))
-        rows += [(f"{row['tool']} {row['version']}", "the same", row["reports"]) for row in found if row["file"] == path]
+        rows += [
+            (f"{row['tool']} {row['version']}", "the same", row["reports"])
+            for row in found
+            if row["file"] == path
+        ]
     return table(("tool", "file", "reports"), rows, left=3)
 
 
@@ -150,7 +182,10 @@ def tools() -> str:
 
 
 def faq() -> str:
-    """Return the page of questions; every case of the bank belongs to exactly one. Raises `SystemExit` where one does not."""
+    """Return the page of questions; every case of the bank belongs to exactly one.
+
+    Raises `SystemExit` where one does not.
+    """
     from tests.cases.bank import cases
 
     known = {case.number: case for case in cases()}
@@ -158,19 +193,29 @@ def faq() -> str:
     lines = [
         "# Questions and answers\n",
         _WRITTEN,
-        f"{len(known)} questions that people asked in public about the size of a model, by what they saw, and what modelinspect answers.",
+        (
+            f"{len(known)} questions that people asked in public about the size of a model, by what they saw,"
+            " and what modelinspect answers."
+        ),
         "Each was rebuilt as a small model (`tests/cases`), and tests check the cause and its bytes.\n",
     ]
     for group in tomllib.loads((ROOT / "docs" / "faq.toml").read_text(encoding="utf-8"))["groups"]:
         lines.append(f"## {group['title']}\n")
         for question in group["questions"]:
-            lines += [f"### {question['ask'].removesuffix('.')}\n", question["answer"] + "\n", f"```sh\n{question['command']}\n```\n"]
+            lines += [
+                f"### {question['ask'].removesuffix('.')}\n",
+                question["answer"] + "\n",
+                f"```sh\n{question['command']}\n```\n",
+            ]
             some = [known[number] for number in question.get("cases", ())]
             asked += [case.number for case in some]
             if some:
                 lines.append(origin(some) + "\n")
     if sorted(asked) != sorted(known):
-        raise SystemExit(f"docs/faq.toml: each case belongs to one question; check {sorted(set(known) ^ set(asked)) or 'for repetitions'}")
+        raise SystemExit(
+            "docs/faq.toml: each case belongs to one question; check"
+            f" {sorted(set(known) ^ set(asked)) or 'for repetitions'}"
+        )
     return "\n".join(lines)
 
 
@@ -178,9 +223,13 @@ def origin(some: Sequence[Any]) -> str:
     """Return where cases were asked, and what the rule or cause of each is."""
     rules = dict.fromkeys(case.cause or next(iter(case.findings)) for case in some)
     sources = dict.fromkeys(link(place) for case in some for place in sources_of(case.source))
-    guessed = dict.fromkeys(link(place) for case in some if case.inferred for place in sources_of(case.source))
+    guessed = dict.fromkeys(
+        link(place) for case in some if case.inferred for place in sources_of(case.source)
+    )
     text = f"*Reported as* {', '.join(named(rule) for rule in rules)}. *Asked in* {', '.join(sources)}."
-    return text + (f" No cause was settled in {', '.join(guessed)}; it fits the numbers there." if guessed else "")
+    return text + (
+        f" No cause was settled in {', '.join(guessed)}; it fits the numbers there." if guessed else ""
+    )
 
 
 def sources_of(source: str) -> list[str]:
@@ -214,25 +263,42 @@ def named(rule: str) -> str:
 
 
 def versions() -> str:
-    """Return the page of versions: what the files of the repository were written by, and what the studies ran."""
+    """Return the page of versions: what the files of the repository were written by, and what the studies
+    ran.
+    """
     return "\n".join(
         [
             "# Versions\n",
             _WRITTEN,
-            "modelinspect reads bytes and needs no TensorFlow, so a model's version matters only where a format changed. The tables show",
+            (
+                "modelinspect reads bytes and needs no TensorFlow, so a model's version matters only where a"
+                " format changed. The tables show"
+            ),
             "which versions were tested, and how. A version that is not listed was not tested.\n",
             "## To run modelinspect\n",
             *("".join(part) for part in (required(),)),
             "## What wrote the files that tests read\n",
-            "Each file is in `fixtures/`, and tests check that every byte of it is attributed. The version is what the file itself says.\n",
+            (
+                "Each file is in `fixtures/`, and tests check that every byte of it is attributed. The"
+                " version is what the file itself says.\n"
+            ),
             written(),
-            "Files of other writers, such as TensorFlow.js, safetensors and LiteRT-LM, do not name a version. [What each format's parser",
+            (
+                "Files of other writers, such as TensorFlow.js, safetensors and LiteRT-LM, do not name a"
+                " version. [What each format's parser"
+            ),
             "reads](../formats/README.md) is listed by format.\n",
             "## What was run to compare predictions and sizes\n",
-            "The same networks were pruned, saved and converted under each release in its own environment; every artifact was inspected.",
+            (
+                "The same networks were pruned, saved and converted under each release in its own"
+                " environment; every artifact was inspected."
+            ),
             "Sizes by release: [the study](../article/study/releases.md).\n",
             releases(),
-            "The predictions of `plan` were compared with files of TensorFlow 2.21, Keras 3.15.1 and tf_keras 2.21 only.",
+            (
+                "The predictions of `plan` were compared with files of TensorFlow 2.21, Keras 3.15.1 and"
+                " tf_keras 2.21 only."
+            ),
             "Another release names and orders tensors differently, and the stated error then does not hold",
             "([how predictions are made](../developer/predictions.md)).\n",
         ]
@@ -244,8 +310,17 @@ def required() -> str:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").split())
     pinned = {name.lower().replace("_", "-"): version for name, version in pinned.items()}
-    rows = [("Python", project["requires-python"].removeprefix(">="), f"3.11 (declared: {', '.join(pythons(project))})")]
-    for extra, wanted in (("", project["dependencies"]), (" (extra `prune`)", project["optional-dependencies"]["prune"])):
+    rows = [
+        (
+            "Python",
+            project["requires-python"].removeprefix(">="),
+            f"3.11 (declared: {', '.join(pythons(project))})",
+        )
+    ]
+    for extra, wanted in (
+        ("", project["dependencies"]),
+        (" (extra `prune`)", project["optional-dependencies"]["prune"]),
+    ):
         for entry in wanted:
             name, _, least = entry.partition(">=")
             rows.append((name + extra, least, pinned.get(name.lower(), "-")))
@@ -253,7 +328,11 @@ def required() -> str:
 
 
 def pythons(project: dict[str, Any]) -> list[str]:
-    return [found[1] for text in project["classifiers"] if (found := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", text))]
+    return [
+        found[1]
+        for text in project["classifiers"]
+        if (found := re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", text))
+    ]
 
 
 def written() -> str:
@@ -267,7 +346,11 @@ def written() -> str:
             continue
         for fact, label in facts.items():
             value = report.facts.get(fact)
-            if isinstance(value, str | int) and report.artifact.format != "checkpoint" and re.fullmatch(r"[\d.]+", str(value)):
+            if (
+                isinstance(value, str | int)
+                and report.artifact.format != "checkpoint"
+                and re.fullmatch(r"[\d.]+", str(value))
+            ):
                 found[report.artifact.format, label][str(value)] += 1
                 break
     rows = []
@@ -291,7 +374,11 @@ def releases() -> str:
         for row in csv.DictReader(file):
             counts[row["release"], row["tensorflow"]][row["outcome"] != "made"] += 1
     rows = [(release, exact, made, failed) for (release, exact), (made, failed) in sorted(counts.items())]
-    return table(("TensorFlow", "exactly", "artifacts made and inspected", "that this release cannot make"), rows, left=2)
+    return table(
+        ("TensorFlow", "exactly", "artifacts made and inspected", "that this release cannot make"),
+        rows,
+        left=2,
+    )
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -321,7 +408,11 @@ def _filled(match: re.Match[str]) -> str:
 def main() -> int:
     """Write or check."""
     check = "--check" in sys.argv[1:]
-    stale = {path: text for path, text in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text}
+    stale = {
+        path: text
+        for path, text in pages().items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    }
     for path, text in stale.items():
         name = path.relative_to(ROOT)
         if check:

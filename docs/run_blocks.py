@@ -1,11 +1,11 @@
 """Runs the commands that the documents show and puts what they print beneath them.
 
-A fenced block that begins with ```` ```console ```` holds commands behind ``$``, run in the project's root, and their
-output. A number in prose stands between ``<!-- value: inspect PATH KEY.KEY -->`` and ``<!-- /value -->``: the value at
-that key of ``modelinspect.inspect(PATH).to_dict()``, thousands separated.
+A fenced block that begins with ```` ```console ```` holds commands behind ``$``, run in the project's root,
+and their output. A number in prose stands between ``<!-- value: inspect PATH KEY.KEY -->`` and ``<!-- /value
+-->``: the value at that key of ``modelinspect.inspect(PATH).to_dict()``, thousands separated.
 
-Commands of different pages run at once, and each once. A page with ``<!-- blocks: scratch -->`` makes files: its commands run one after
-another in a new folder, in which the folders of the project are links.
+Commands of different pages run at once, and each once. A page with ``<!-- blocks: scratch -->`` makes files:
+its commands run one after another in a new folder, in which the folders of the project are links.
 
     python docs/run_blocks.py           rewrite README.md and docs/
     python docs/run_blocks.py PAGE...   rewrite these pages
@@ -27,7 +27,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"^(?P<indent> *)```console\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
-_VALUE = re.compile(r"(<!-- value: (?P<report>\w+) (?P<path>\S+) (?P<keys>\S+) -->)(?P<text>.*?)(<!-- /value -->)", re.DOTALL)
+_VALUE = re.compile(
+    r"(<!-- value: (?P<report>\w+) (?P<path>\S+) (?P<keys>\S+) -->)(?P<text>.*?)(<!-- /value -->)", re.DOTALL
+)
 _COMMAND = re.compile(r" *\$ ")
 SCRATCH = "<!-- blocks: scratch -->"
 
@@ -48,7 +50,9 @@ def rebuilt(text: str) -> str:
 
 
 def warm(texts: Iterable[str]) -> None:
-    """Run the commands of all documents at once, as many at a time as there are processors; `run` has their output then."""
+    """Run the commands of all documents at once, as many at a time as there are processors; `run` has their
+    output then.
+    """
     commands = [
         line.strip()[2:]
         for text in texts
@@ -84,9 +88,20 @@ def run(command: str) -> str:
 
 def execute(command: str, folder: Path) -> str:
     """Return what a command prints; a failing one ends with its exit code."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "80", "NO_COLOR": "1"}
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "80",
+        "NO_COLOR": "1",
+    }
     done = subprocess.run(
-        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        stdin=subprocess.DEVNULL,
     )
     code = f"# exit code {done.returncode}\n" if done.returncode else ""
     return done.stdout + done.stderr + code
@@ -96,7 +111,9 @@ def execute(command: str, folder: Path) -> str:
 def _report(kind: str, path: str) -> dict[str, object]:
     import modelinspect
 
-    found: dict[str, object] = getattr(modelinspect, kind)(*(str(ROOT / part) for part in path.split("+"))).to_dict()
+    found: dict[str, object] = getattr(modelinspect, kind)(
+        *(str(ROOT / part) for part in path.split("+"))
+    ).to_dict()
     return found
 
 
@@ -122,7 +139,9 @@ def main() -> int:
         stale += 1
         name = path.relative_to(ROOT).as_posix()
         if check:
-            sys.stdout.writelines(unified_diff(text.splitlines(True), new.splitlines(True), name, f"{name} (now)", n=1))
+            sys.stdout.writelines(
+                unified_diff(text.splitlines(True), new.splitlines(True), name, f"{name} (now)", n=1)
+            )
         else:
             path.write_text(new, encoding="utf-8")
             print(f"rewrote {name}")

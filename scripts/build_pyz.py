@@ -2,9 +2,10 @@
 
 usage: python scripts/build_pyz.py [--output DIR] [--constraint FILE] [--named]
 
-pip installs the package and its dependencies into a folder, and `zipapp` makes the file. Python cannot import compiled modules from a zip
-archive, so the file first unpacks itself into a folder of the user's cache, once for each build (`pyz_main.py`). It runs on the kind of
-system and the release of Python that built it, and says so on another. ``--named`` puts both into the name of the file.
+pip installs the package and its dependencies into a folder, and `zipapp` makes the file. Python cannot import
+compiled modules from a zip archive, so the file first unpacks itself into a folder of the user's cache, once
+for each build (`pyz_main.py`). It runs on the kind of system and the release of Python that built it, and
+says so on another. ``--named`` puts both into the name of the file.
 """
 
 from __future__ import annotations
@@ -44,20 +45,35 @@ def main() -> int:
 
 def install(site: Path, constraint: Path | None) -> None:
     """Install the package and what it needs into a folder."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--target", site]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-compile",
+        "--target",
+        site,
+    ]
     if constraint is not None:
         command += ["--constraint", constraint]
     subprocess.run([*command, ROOT], check=True)
 
 
 def assemble(site: Path, path: Path) -> None:
-    """Make the file from a folder of installed packages. The same folder gives the same build, and so the same cache."""
+    """Make the file from a folder of installed packages.
+
+    The same folder gives the same build, and so the same cache.
+    """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         shutil.copytree(site, root / "site", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         shutil.rmtree(root / "site" / "bin", ignore_errors=True)  # its scripts name the Python of the build
         shutil.copyfile(MAIN, root / "__main__.py")
-        (root / "build.json").write_text(json.dumps(build_of(root / "site"), indent=1) + "\n", encoding="utf-8")
+        (root / "build.json").write_text(
+            json.dumps(build_of(root / "site"), indent=1) + "\n", encoding="utf-8"
+        )
         part = path.with_name(f".{path.name}.part")
         zipapp.create_archive(root, part, interpreter="/usr/bin/env python3", compressed=True)
         part.chmod(0o755)
@@ -65,7 +81,9 @@ def assemble(site: Path, path: Path) -> None:
 
 
 def build_of(site: Path) -> dict[str, object]:
-    """Return what the file says of itself: its digest, the system and Python that it is for, and all files with their sizes."""
+    """Return what the file says of itself: its digest, the system and Python that it is for, and all files
+    with their sizes.
+    """
     files = {one.relative_to(site).as_posix(): one for one in sorted(site.rglob("*")) if one.is_file()}
     digest = hashlib.sha256()
     for name, one in files.items():
@@ -84,7 +102,7 @@ def file_name() -> str:
     text = (ROOT / "src" / "modelinspect" / "version.py").read_text(encoding="utf-8")
     version = re.search(r'^VERSION = "(.+)"$', text, re.MULTILINE)
     system = re.sub(r"[^\w.]+", "_", sysconfig.get_platform())
-    return f"modelinspect-{version[1] if version else ''}-py{sys.version_info[0]}{sys.version_info[1]}-{system}.pyz"
+    return f"modelinspect-{version[1] if version else ''}-py{sys.version_info[0]}{sys.version_info[1]}-{system}.pyz"  # noqa: E501
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Check that a tag, the package, CITATION.cff and the changelog name one version, and that no address is a placeholder.
+"""Check that a tag, the package, CITATION.cff and the changelog name one version, and that no address is a
+placeholder.
 
 usage: python scripts/check_release.py TAG
 

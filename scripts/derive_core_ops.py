@@ -2,8 +2,9 @@
 
 usage: python scripts/derive_core_ops.py [--check]
 
-The result is ``src/modelinspect/formats/graph/core_ops.txt``, sorted, a name a line: what the installed release registers, and what is
-in the file already, so that operators of older releases stay known. ``--check`` exits with 1 where the installed release has more.
+The result is ``src/modelinspect/formats/graph/core_ops.txt``, sorted, a name a line: what the installed
+release registers, and what is in the file already, so that operators of older releases stay known.
+``--check`` exits with 1 where the installed release has more.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ LIST = Path(__file__).resolve().parents[1] / "src" / "modelinspect" / "formats" 
 
 def main() -> int:
     """Write the list, or check it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     known = set(LIST.read_text(encoding="utf-8").split())

@@ -1,8 +1,9 @@
-"""Derive what Keras serializes from the installed Keras 3 and tf_keras, and TensorFlow's plain tensor functions.
+"""Derive what Keras serializes from the installed Keras 3 and tf_keras, and TensorFlow's plain tensor
+functions.
 
-Writes src/modelinspect/rules/unsafe/data/keras_names.json: classes and functions by name that a configuration of a model may refer to,
-and the functions that a TFOpLambda layer may call without doing more than arithmetic. Run it when a new release is out; names are only
-added to what the file holds, as old files stay.
+Writes src/modelinspect/rules/unsafe/data/keras_names.json: classes and functions by name that a configuration
+of a model may refer to, and the functions that a TFOpLambda layer may call without doing more than
+arithmetic. Run it when a new release is out; names are only added to what the file holds, as old files stay.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from pathlib import Path
 from types import ModuleType
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-TARGET = Path(__file__).parent.parent / "src" / "modelinspect" / "rules" / "unsafe" / "data" / "keras_names.json"
+TARGET = (
+    Path(__file__).parent.parent / "src" / "modelinspect" / "rules" / "unsafe" / "data" / "keras_names.json"
+)
 FUNCTION_MODULES = ("activations", "losses", "metrics", "initializers", "regularizers", "constraints")
 CLASS_MODULES = ("layers", "initializers", "losses", "metrics", "optimizers", "regularizers", "constraints")
 NOT_MODELLING = ("get", "serialize", "deserialize")
@@ -110,14 +113,43 @@ PLAIN_MODULES = frozenset(
     ]
 ) | {"tensorflow.python.framework.constant_op", "tensorflow.python.framework.tensor_conversion"}
 PLAIN_PREFIXES = ("tensorflow.python.ops.numpy_ops.", "tensorflow.python.ops.linalg.linear_operator")
-NOT_PLAIN = ("decode", "encode", "print", "py_func", "save", "load", "read", "write", "make_tensor_proto", "parse_")
-NOT_BACKEND = ("print", "set", "clear", "manual", "function", "rnn", "get_session", "get_uid", "reset", "placeholder", "map_fn", "fold")
+NOT_PLAIN = (
+    "decode",
+    "encode",
+    "print",
+    "py_func",
+    "save",
+    "load",
+    "read",
+    "write",
+    "make_tensor_proto",
+    "parse_",
+)
+NOT_BACKEND = (
+    "print",
+    "set",
+    "clear",
+    "manual",
+    "function",
+    "rnn",
+    "get_session",
+    "get_uid",
+    "reset",
+    "placeholder",
+    "map_fn",
+    "fold",
+)
 
 
 def main() -> int:
     old = json.loads(TARGET.read_text(encoding="utf-8")) if TARGET.is_file() else {}
     classes, functions = set(old.get("classes", ())), set(old.get("functions", ()))
-    classes |= set(keras_3_classes()) | set(keras_2_classes()) | set(exported_classes("keras")) | set(exported_classes("tf_keras"))
+    classes |= (
+        set(keras_3_classes())
+        | set(keras_2_classes())
+        | set(exported_classes("keras"))
+        | set(exported_classes("tf_keras"))
+    )
     functions |= set(keras_functions("keras")) | set(keras_functions("tf_keras"))
     symbols = set(old.get("tensor_functions", ())) | set(plain_symbols())
     table = {
@@ -126,7 +158,8 @@ def main() -> int:
         "tensor_functions": sorted(symbols),
         "builtins": sorted(set(old.get("builtins", ())) | set(dir(builtins))),
         "packages": sorted(
-            set(old.get("packages", ())) | set(dependencies("tensorflow", "keras", "tf_keras", "tensorflow-model-optimization"))
+            set(old.get("packages", ()))
+            | set(dependencies("tensorflow", "keras", "tf_keras", "tensorflow-model-optimization"))
         ),
     }
     TARGET.parent.mkdir(exist_ok=True)
@@ -139,7 +172,13 @@ def modules(package: str) -> Iterator[ModuleType]:
     """Import every module of a package that can be imported without its tests."""
     root = importlib.import_module(package)
     for found in pkgutil.walk_packages(root.__path__, f"{package}.", onerror=lambda name: None):
-        if "test" in found.name or "benchmark" in found.name or ".jax" in found.name or ".torch" in found.name or ".openvino" in found.name:
+        if (
+            "test" in found.name
+            or "benchmark" in found.name
+            or ".jax" in found.name
+            or ".torch" in found.name
+            or ".openvino" in found.name
+        ):
             continue
         try:
             yield importlib.import_module(found.name)
@@ -160,17 +199,36 @@ def subclasses(base: type) -> Iterator[type]:
 
 
 def keras_3_classes() -> Iterator[str]:
-    """Yield the classes that Keras 3 loads by module and name: what derives from KerasSaveable, optimizers and schedules included."""
+    """Yield the classes that Keras 3 loads by module and name: what derives from KerasSaveable, optimizers
+    and schedules included.
+    """
     list(modules("keras.src"))
     saveable = importlib.import_module("keras.src.saving.keras_saveable").KerasSaveable
     import keras
 
-    bases = (saveable, keras.initializers.Initializer, keras.regularizers.Regularizer, keras.constraints.Constraint)
-    bases += (keras.losses.Loss, keras.optimizers.schedules.LearningRateSchedule, keras.DTypePolicy, keras.quantizers.Quantizer)
+    bases = (
+        saveable,
+        keras.initializers.Initializer,
+        keras.regularizers.Regularizer,
+        keras.constraints.Constraint,
+    )
+    bases += (
+        keras.losses.Loss,
+        keras.optimizers.schedules.LearningRateSchedule,
+        keras.DTypePolicy,
+        keras.quantizers.Quantizer,
+    )
     for base in bases:
         yield from (one.__name__ for one in subclasses(base) if one.__module__.startswith("keras."))
     yield from (one.__name__ for one in vars(keras.quantizers).values() if inspect.isclass(one))
-    yield from ("DTypePolicyMap", "SeedGenerator", "FeatureSpace", "Cross", "Feature", "GeneralizedVectorizer")
+    yield from (
+        "DTypePolicyMap",
+        "SeedGenerator",
+        "FeatureSpace",
+        "Cross",
+        "Feature",
+        "GeneralizedVectorizer",
+    )
 
 
 def keras_2_classes() -> Iterator[str]:
@@ -179,7 +237,13 @@ def keras_2_classes() -> Iterator[str]:
     import tf_keras
 
     mixed = importlib.import_module("tf_keras.src.mixed_precision.policy").Policy
-    bases = [tf_keras.layers.Layer, tf_keras.optimizers.Optimizer, tf_keras.optimizers.legacy.Optimizer, tf_keras.losses.Loss, mixed]
+    bases = [
+        tf_keras.layers.Layer,
+        tf_keras.optimizers.Optimizer,
+        tf_keras.optimizers.legacy.Optimizer,
+        tf_keras.losses.Loss,
+        mixed,
+    ]
     bases += [
         tf_keras.metrics.Metric,
         tf_keras.initializers.Initializer,
@@ -195,7 +259,9 @@ def keras_2_classes() -> Iterator[str]:
 
 
 def exported_classes(package: str) -> Iterator[str]:
-    """Yield the names under which a package exports its classes: older files have names that are aliases now."""
+    """Yield the names under which a package exports its classes: older files have names that are aliases
+    now.
+    """
     for part in CLASS_MODULES:
         module = importlib.import_module(f"{package}.{part}")
         yield from (name for name, one in vars(module).items() if inspect.isclass(one))
@@ -205,11 +271,17 @@ def keras_functions(package: str) -> Iterator[str]:
     """Yield the functions of activations, losses and so on that configurations name."""
     for part in FUNCTION_MODULES:
         module = importlib.import_module(f"{package}.{part}")
-        yield from (name for name, one in vars(module).items() if inspect.isfunction(one) and name not in NOT_MODELLING)
+        yield from (
+            name
+            for name, one in vars(module).items()
+            if inspect.isfunction(one) and name not in NOT_MODELLING
+        )
 
 
 def plain_symbols() -> Iterator[str]:
-    """Yield the exported TensorFlow functions that only compute on tensors, by the names under which TFOpLambda finds them."""
+    """Yield the exported TensorFlow functions that only compute on tensors, by the names under which
+    TFOpLambda finds them.
+    """
     import tensorflow as tf
     from tensorflow.python.util import tf_decorator, tf_export
 
@@ -219,7 +291,12 @@ def plain_symbols() -> Iterator[str]:
         _, target = tf_decorator.unwrap(symbol)
         module = getattr(target, "__module__", "") or ""
         last = name.rpartition(".")[2]
-        if name.startswith(("io.", "compat.")) or "raw_ops." in name or not callable(target) or any(word in last for word in NOT_PLAIN):
+        if (
+            name.startswith(("io.", "compat."))
+            or "raw_ops." in name
+            or not callable(target)
+            or any(word in last for word in NOT_PLAIN)
+        ):
             continue
         if module in PLAIN_MODULES or module.startswith(PLAIN_PREFIXES) or name.startswith("__operators__."):
             yield name
@@ -248,7 +325,11 @@ def dependencies(*names: str) -> Iterator[str]:
             continue
         for line in needed:
             if "extra ==" not in line:
-                pending.append("".join(mark if mark.isalnum() or mark in "-_." else " " for mark in line).split()[0].rstrip("."))
+                pending.append(
+                    "".join(mark if mark.isalnum() or mark in "-_." else " " for mark in line)
+                    .split()[0]
+                    .rstrip(".")
+                )
     yield from (
         "pip",
         "setuptools",

@@ -1,4 +1,5 @@
-"""Write formats/litertlm/messages.txt: the fields of LiteRT-LM's metadata messages, from the descriptors of litert-lm-builder.
+"""Write formats/litertlm/messages.txt: the fields of LiteRT-LM's metadata messages, from the descriptors of
+litert-lm-builder.
 
 usage: python scripts/derive_litertlm_messages.py
 """
@@ -10,12 +11,24 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-TARGET = Path(__file__).resolve().parent.parent / "src" / "modelinspect" / "formats" / "litertlm" / "messages.txt"
-MODULES = ("llm_metadata", "token", "sampler_params", "llm_model_type", "executor_metadata", "embedding_metadata", "embedding_model_type")
+TARGET = (
+    Path(__file__).resolve().parent.parent / "src" / "modelinspect" / "formats" / "litertlm" / "messages.txt"
+)
+MODULES = (
+    "llm_metadata",
+    "token",
+    "sampler_params",
+    "llm_model_type",
+    "executor_metadata",
+    "embedding_metadata",
+    "embedding_model_type",
+)
 
 
 def text() -> str:
-    """Return the table: a line for each message and enumeration, and one for each of their fields and values."""
+    """Return the table: a line for each message and enumeration, and one for each of their fields and
+    values.
+    """
     lines: list[str] = []
     for name in MODULES:
         file = import_module(f"litert_lm_builder.runtime.proto.{name}_pb2").DESCRIPTOR
@@ -53,7 +66,9 @@ def _type(field: Any) -> str:
         return str(field.message_type.full_name)
     if field.enum_type is not None:
         return str(field.enum_type.full_name)
-    names = {getattr(type(field), name): name[5:].lower() for name in dir(type(field)) if name.startswith("TYPE_")}
+    names = {
+        getattr(type(field), name): name[5:].lower() for name in dir(type(field)) if name.startswith("TYPE_")
+    }
     return str(names[field.type])
 
 

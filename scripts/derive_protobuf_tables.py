@@ -2,12 +2,13 @@
 
 usage: python scripts/derive_protobuf_tables.py [--check]
 
-The result is ``src/modelinspect/encodings/protobuf/tables.txt``. It lists the messages and enumerations that are in it now; to add
-one, write its ``message NAME`` line there and run this. ``--check`` writes nothing and exits with 1 where the file is not up to date.
+The result is ``src/modelinspect/encodings/protobuf/tables.txt``. It lists the messages and enumerations that
+are in it now; to add one, write its ``message NAME`` line there and run this. ``--check`` writes nothing and
+exits with 1 where the file is not up to date.
 
-A line ``message NAME`` begins a message, ``enum NAME`` an enumeration. Each line below it is a field (number, name, type) or a value
-(number, name). A type may have ``repeated`` or ``oneof GROUP`` before it; ``map<K, V>`` is a repeated entry message with ``key = 1``
-and ``value = 2``.
+A line ``message NAME`` begins a message, ``enum NAME`` an enumeration. Each line below it is a field (number,
+name, type) or a value (number, name). A type may have ``repeated`` or ``oneof GROUP`` before it; ``map<K,
+V>`` is a repeated entry message with ``key = 1`` and ``value = 2``.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TABLES = Path(__file__).resolve().parents[1] / "src" / "modelinspect" / "encodings" / "protobuf" / "tables.txt"
+TABLES = (
+    Path(__file__).resolve().parents[1] / "src" / "modelinspect" / "encodings" / "protobuf" / "tables.txt"
+)
 FOREIGN = ("saved_metadata", "profiler")
 """Messages of tf_keras, which the pool of TensorFlow does not have, stay as they are."""
 
 
 def main() -> int:
     """Write the tables, or check them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     old = TABLES.read_text(encoding="utf-8")
@@ -46,7 +51,11 @@ def derive(old: str) -> str:
     for block in _blocks(old):
         kind, name = block[0].split()
         try:
-            parts.append(_enum(pool.FindEnumTypeByName(name)) if kind == "enum" else _message(pool.FindMessageTypeByName(name)))
+            parts.append(
+                _enum(pool.FindEnumTypeByName(name))
+                if kind == "enum"
+                else _message(pool.FindMessageTypeByName(name))
+            )
         except KeyError:
             parts.append("".join(f"{line}\n" for line in block))
     return "".join(parts)
@@ -62,7 +71,9 @@ def _blocks(text: str) -> list[list[str]]:
 
 
 def _pool() -> Any:
-    """Return the descriptor pool once every message of TensorFlow (and of Keras, where it is there) is in it."""
+    """Return the descriptor pool once every message of TensorFlow (and of Keras, where it is there) is in
+    it.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from google.protobuf import descriptor_pool
 
@@ -78,7 +89,10 @@ def _pool() -> Any:
 
 
 def _message(message: Any) -> str:
-    rows = [f"  {field.number} {field.name} {_label(field)}{_type(field)}\n" for field in sorted(message.fields, key=lambda f: f.number)]
+    rows = [
+        f"  {field.number} {field.name} {_label(field)}{_type(field)}\n"
+        for field in sorted(message.fields, key=lambda f: f.number)
+    ]
     return f"message {message.full_name}\n" + "".join(rows)
 
 

@@ -1,13 +1,16 @@
-"""Derives the flatbuffer schemas of the TFLite format as data, from schema sources or from classes that flatc generated.
+"""Derives the flatbuffer schemas of the TFLite format as data, from schema sources or from classes that flatc
+generated.
 
 ::
 
-    python scripts/derive_tflite_schema.py model=schema_py_generated.py metadata=metadata_schema.fbs ... > schema.json
+    python scripts/derive_tflite_schema.py model=schema_py_generated.py metadata=metadata_schema.fbs ... >
+    schema.json
 
-Each argument is ``NAME=FILE``; the file is a ``.fbs`` source or Python that ``flatc --python --gen-object-api`` wrote. The result is what
-``formats/tflite/schema.json`` holds: for each name its root table, file identifier, tables, unions and enums. A field is ``[name, type]``
-or ``[name, type, default]``; types are in the words of the schema language (``int``, ``string``, ``[Tensor]``), ``union U`` takes two
-slots as flatbuffers say, and ``[ubyte] 16`` has a forced alignment.
+Each argument is ``NAME=FILE``; the file is a ``.fbs`` source or Python that ``flatc --python
+--gen-object-api`` wrote. The result is what ``formats/tflite/schema.json`` holds: for each name its root
+table, file identifier, tables, unions and enums. A field is ``[name, type]`` or ``[name, type, default]``;
+types are in the words of the schema language (``int``, ``string``, ``[Tensor]``), ``union U`` takes two slots
+as flatbuffers say, and ``[ubyte] 16`` has a forced alignment.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ ALIASES = {
 }
 SCALARS = {"bool", "byte", "ubyte", "short", "ushort", "int", "uint", "long", "ulong", "float", "double"}
 
-# What flatc's Python does not say: alignments, fields that are deprecated, and where a field's name ends in "_2".
+# What flatc's Python does not say: alignments, fields that are deprecated, and where a field's name ends in
+# "_2".
 ALIGNMENTS = {
     ("CustomQuantization", "custom"): 16,
     ("Buffer", "data"): 16,
@@ -79,7 +83,9 @@ def dump(schemas: dict[str, Schema]) -> str:
     for name, schema in schemas.items():
         lines = [f'"root": {json.dumps(schema["root"])}, "identifier": {json.dumps(schema["identifier"])}']
         for key in ("tables", "unions", "enums"):
-            rows = [f"  {json.dumps(table)}: {json.dumps(value)}" for table, value in sorted(schema[key].items())]
+            rows = [
+                f"  {json.dumps(table)}: {json.dumps(value)}" for table, value in sorted(schema[key].items())
+            ]
             lines.append(f'"{key}": {{\n' + ",\n".join(rows) + "\n }" if rows else f'"{key}": {{}}')
         parts.append(f'"{name}": {{\n ' + ",\n ".join(lines) + "\n}")
     return "{\n" + ",\n".join(parts) + "\n}"
@@ -88,10 +94,21 @@ def dump(schemas: dict[str, Schema]) -> str:
 def from_fbs(text: str) -> Schema:
     """Read the schema language."""
     text = re.sub(r"//[^\n]*", "", text)
-    unions = {name: ["NONE", *names(body)] for name, body in re.findall(r"\bunion\s+(\w+)\s*\{([^}]*)\}", text)}
-    enums = {name: values(body) for name, _, body in re.findall(r"\benum\s+(\w+)\s*:\s*(\w+)[^{]*\{([^}]*)\}", text)}
-    bases = {name: ALIASES.get(base, base) for name, base, _ in re.findall(r"\benum\s+(\w+)\s*:\s*(\w+)[^{]*\{([^}]*)\}", text)}
-    tables = {name: fields(body, unions, bases) for name, body in re.findall(r"\btable\s+(\w+)[^{]*\{([^}]*)\}", text)}
+    unions = {
+        name: ["NONE", *names(body)] for name, body in re.findall(r"\bunion\s+(\w+)\s*\{([^}]*)\}", text)
+    }
+    enums = {
+        name: values(body)
+        for name, _, body in re.findall(r"\benum\s+(\w+)\s*:\s*(\w+)[^{]*\{([^}]*)\}", text)
+    }
+    bases = {
+        name: ALIASES.get(base, base)
+        for name, base, _ in re.findall(r"\benum\s+(\w+)\s*:\s*(\w+)[^{]*\{([^}]*)\}", text)
+    }
+    tables = {
+        name: fields(body, unions, bases)
+        for name, body in re.findall(r"\btable\s+(\w+)[^{]*\{([^}]*)\}", text)
+    }
     root = re.search(r"\broot_type\s+(\w+)", text)
     identifier = re.search(r'\bfile_identifier\s+"(....)"', text)
     return {
@@ -124,7 +141,11 @@ def fields(body: str, unions: dict[str, list[str]], bases: dict[str, str]) -> li
     """Return the fields of a table, in the order of their slots."""
     found: list[list[Any]] = []
     for declaration in (part.strip() for part in body.split(";")):
-        match = re.match(r"(\w+)\s*:\s*(\[?)\s*([\w.]+)\s*\]?\s*(?:=\s*([^\s(]+))?\s*(?:\((.*)\))?$", declaration, re.DOTALL)
+        match = re.match(
+            r"(\w+)\s*:\s*(\[?)\s*([\w.]+)\s*\]?\s*(?:=\s*([^\s(]+))?\s*(?:\((.*)\))?$",
+            declaration,
+            re.DOTALL,
+        )
         if match is None:
             continue
         name, vector, kind, default, attributes = match.groups()
@@ -134,7 +155,10 @@ def fields(body: str, unions: dict[str, list[str]], bases: dict[str, str]) -> li
             kind = f"union {kind}"
         kind = ALIASES.get(kind, bases.get(kind, kind))
         alignment = re.search(r"force_align\s*:\s*(\d+)", attributes or "")
-        row: list[Any] = [name, (f"[{kind}]" if vector else kind) + (f" {alignment.group(1)}" if alignment else "")]
+        row: list[Any] = [
+            name,
+            (f"[{kind}]" if vector else kind) + (f" {alignment.group(1)}" if alignment else ""),
+        ]
         if default not in (None, "0", "false", "null"):
             row.append(number(default))
         found.append(row)
@@ -158,10 +182,16 @@ def from_python(text: str) -> Schema:
     enumerations = {
         name: {key: int(value) for key, value in re.findall(r"^    (\w+) = (-?\d+)$", body, re.MULTILINE)}
         for name, body in bodies.items()
-        if "_tab" not in body and f"class {name}T(object)" not in text and not (name.endswith("T") and name[:-1] in bodies)
+        if "_tab" not in body
+        and f"class {name}T(object)" not in text
+        and not (name.endswith("T") and name[:-1] in bodies)
     }
     unions = {name: list(enumerations[name]) for name in creators if name in enumerations}
-    tables = {name: generated_fields(name, text, bodies) for name in bodies if re.search(rf"^def {name}Start\(", text, re.MULTILINE)}
+    tables = {
+        name: generated_fields(name, text, bodies)
+        for name in bodies
+        if re.search(rf"^def {name}Start\(", text, re.MULTILINE)
+    }
     identifier = re.search(r'BufferHasIdentifier\(buf, offset, b"((?:\\x\w\w){4})"', text)
     return {
         "root": next((root for marker, root in ROOTS.items() if marker in tables), ""),
@@ -177,7 +207,11 @@ def generated_fields(name: str, text: str, bodies: dict[str, str]) -> list[list[
     start = text.index(f"\ndef {name}Start(")
     end = text.index(f"\ndef {name}End(")
     count = int(re.search(r"StartObject\((\d+)\)", text[start:]).group(1))  # type: ignore[union-attr]
-    added = re.findall(rf"^def {name}Add(\w+)\(.*?\n    builder\.Prepend\w+Slot\((\d+), .*?, ([^,\n]+)\)$", text[start:end], re.MULTILINE)
+    added = re.findall(
+        rf"^def {name}Add(\w+)\(.*?\n    builder\.Prepend\w+Slot\((\d+), .*?, ([^,\n]+)\)$",
+        text[start:end],
+        re.MULTILINE,
+    )
     slots: dict[int, list[Any]] = {}
     for field, slot, default in added:
         kind = generated_type(name, field, bodies)
@@ -190,7 +224,10 @@ def generated_fields(name: str, text: str, bodies: dict[str, str]) -> list[list[
     for slot in range(count):
         if slot not in slots:
             if (name, slot) not in DEPRECATED:
-                raise SystemExit(f"{name} has a slot {slot} that the generated Python does not name; say in DEPRECATED what it is")
+                raise SystemExit(
+                    f"{name} has a slot {slot} that the generated Python does not name; say in DEPRECATED"
+                    " what it is"
+                )
             slots[slot] = DEPRECATED[name, slot]
     return [slots[slot] for slot in range(count)]
 

@@ -1,8 +1,8 @@
 """Run modelinspect from one file: unpack it into the user's cache once, and import it from there.
 
-This is the ``__main__`` of ``modelinspect.pyz``; scripts/build_pyz.py puts it there. Compiled modules cannot be imported from a zip
-archive. The folder of the cache is named after the digest of the build, and appears whole or not at all. MODELINSPECT_CACHE names
-another one.
+This is the ``__main__`` of ``modelinspect.pyz``; scripts/build_pyz.py puts it there. Compiled modules cannot
+be imported from a zip archive. The folder of the cache is named after the digest of the build, and appears
+whole or not at all. MODELINSPECT_CACHE names another one.
 """
 
 import json
@@ -28,12 +28,17 @@ def main() -> None:
 
 
 def require_fitting(build: dict) -> None:
-    """End the process with a sentence where Python or the system is another one than the file was built for."""
+    """End the process with a sentence where Python or the system is another one than the file was built
+    for.
+    """
     python, system = tuple(build["python"]), sysconfig.get_platform()
     if python != sys.version_info[:2] or system != build["system"]:
         here = f"Python {sys.version_info[0]}.{sys.version_info[1]} on {system}"
         needed = f"Python {python[0]}.{python[1]} on {build['system']}"
-        sys.stderr.write(f"modelinspect: this file is for {needed}, and this is {here}; use pip install modelinspect, or another file\n")
+        sys.stderr.write(
+            f"modelinspect: this file is for {needed}, and this is {here}; use pip install modelinspect, or"
+            " another file\n"
+        )
         sys.exit(3)
 
 
@@ -47,7 +52,8 @@ def unpacked(archive: zipfile.ZipFile, build: dict) -> Path:
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         sys.stderr.write(
-            f"modelinspect: {folder.parent}: cannot be written: {error.strerror}; MODELINSPECT_CACHE names another folder to unpack into\n"
+            f"modelinspect: {folder.parent}: cannot be written: {error.strerror}; MODELINSPECT_CACHE names"
+            " another folder to unpack into\n"
         )
         sys.exit(3)
     try:

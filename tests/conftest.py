@@ -11,7 +11,9 @@ from tests.support.golden import Golden
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files with what the code says now")
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite the golden files with what the code says now"
+    )
 
 
 SLOW = (
@@ -57,7 +59,9 @@ SLOW = (
     "tests/shrinking/test_writing.py",
     "tests/test_release.py::test_the_file",
 )
-"""What trains, converts, loads a browser, builds documents, or tries thousands of inputs: `make test-slow` runs it."""
+"""What trains, converts, loads a browser, builds documents, or tries thousands of inputs: `make test-slow`
+runs it.
+"""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -74,4 +78,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
     """Golden files in the folder ``golden`` beside the test module."""
-    return Golden(Path(request.node.path).parent / "golden", bool(request.config.getoption("--update-golden")))
+    return Golden(
+        Path(request.node.path).parent / "golden", bool(request.config.getoption("--update-golden"))
+    )

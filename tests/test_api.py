@@ -124,6 +124,11 @@ def test_a_plan_a_check_and_a_difference_are_text_too(tmp_path: Path) -> None:
 
 def test_the_first_report_of_a_process_is_text_whatever_made_it() -> None:
     for call in ("lint(path)", "plan(path, only=['gzip-9'])", "check(path, {'size': 1})"):
-        code = f"import sys, modelinspect as mi; path = sys.argv[1]; print(str(mi.{call}).splitlines()[0].split()[0] == path)"
-        done = subprocess.run([sys.executable, "-c", code, fixture_path(ORIGINAL)], capture_output=True, text=True, check=True)
+        code = (
+            "import sys, modelinspect as mi; path = sys.argv[1];"
+            f" print(str(mi.{call}).splitlines()[0].split()[0] == path)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, fixture_path(ORIGINAL)], capture_output=True, text=True, check=True
+        )
         assert done.stdout == "True\n"

@@ -1,4 +1,6 @@
-"""The examples in the docstrings of public functions run as they are printed, on the two models of the demo."""
+"""The examples in the docstrings of public functions run as they are printed, on the two models of the
+demo.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,18 @@ import pytest
 
 import modelinspect
 
-FUNCTIONS = ("open", "inspect", "tensors", "diff", "explain", "lint", "shrink", "check", "check_models", "scan")
+FUNCTIONS = (
+    "open",
+    "inspect",
+    "tensors",
+    "diff",
+    "explain",
+    "lint",
+    "shrink",
+    "check",
+    "check_models",
+    "scan",
+)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

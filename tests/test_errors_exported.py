@@ -11,7 +11,11 @@ import modelinspect
 from modelinspect import errors
 from tests.support.fixtures import fixture_path
 
-ALL = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, errors.ModelInspectError)]
+ALL = [
+    value
+    for value in vars(errors).values()
+    if isinstance(value, type) and issubclass(value, errors.ModelInspectError)
+]
 
 
 @pytest.mark.parametrize("error", ALL, ids=lambda error: error.__name__)
@@ -44,7 +48,9 @@ def test_an_unknown_key_is_a_lookup_error() -> None:
 
 
 def test_no_submodule_hides_a_public_name() -> None:
-    """Importing a submodule sets its name on the package, so a function and a submodule of one name would fight for it."""
+    """Importing a submodule sets its name on the package, so a function and a submodule of one name would
+    fight for it.
+    """
     folder = Path(modelinspect.__file__).parent
     modules = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
     assert modules.isdisjoint(modelinspect.__all__)

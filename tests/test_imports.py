@@ -47,7 +47,12 @@ def test_parsing_hdf5_loads_neither_h5py_nor_a_renderer(tmp_path: object) -> Non
     from tests.support.fixtures import fixture_path
 
     path = fixture_path("mlp/stripped.h5")
-    assert not loaded(f"import modelinspect; modelinspect.open({str(path)!r})") & {"h5py", "rich", "typer", "tensorflow"}
+    assert not loaded(f"import modelinspect; modelinspect.open({str(path)!r})") & {
+        "h5py",
+        "rich",
+        "typer",
+        "tensorflow",
+    }
 
 
 def test_every_public_name_can_be_had_and_is_listed() -> None:
@@ -91,7 +96,9 @@ finally:
 
 def everything_of(*arguments: object) -> set[str]:
     """Return all modules that a command imports."""
-    done = subprocess.run([sys.executable, "-c", _COUNTED, *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _COUNTED, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
     assert done.stdout, done.stderr
     return set(done.stdout.split())
 
@@ -101,11 +108,25 @@ def modules_of(*arguments: object) -> set[str]:
     return {name for name in everything_of(*arguments) if name.startswith("modelinspect")}
 
 
-_SLOW = {"typer", "click", "pydantic", "h5py", "google", "tensorflow", "keras", "fsspec", "jinja2", "pyarrow", "pandas"}
+_SLOW = {
+    "typer",
+    "click",
+    "pydantic",
+    "h5py",
+    "google",
+    "tensorflow",
+    "keras",
+    "fsspec",
+    "jinja2",
+    "pyarrow",
+    "pandas",
+}
 """Packages that take long to import and that these commands do not need for a small HDF5 file."""
 
 _COMMANDS = {"inspect": 236, "map": 130, "lint": 285, "check": 205, "diff": 190}
-"""The most modules of our own that each command may import for a small HDF5 file; each takes about half a millisecond."""
+"""The most modules of our own that each command may import for a small HDF5 file; each takes about half a
+millisecond.
+"""
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
@@ -128,7 +149,10 @@ def test_a_command_imports_what_it_needs(command: str, tmp_path: Path) -> None:
 def test_help_imports_no_module_that_works() -> None:
     found = modules_of("--help")
     assert len(found) <= 14, found
-    assert not any(name.startswith(("modelinspect.formats", "modelinspect.api", "modelinspect.encodings")) for name in found)
+    assert not any(
+        name.startswith(("modelinspect.formats", "modelinspect.api", "modelinspect.encodings"))
+        for name in found
+    )
 
 
 def test_inspecting_a_file_imports_the_parsers_of_its_own_format_only() -> None:
@@ -141,8 +165,26 @@ def test_inspecting_a_file_imports_the_parsers_of_its_own_format_only() -> None:
         if name.startswith("modelinspect.formats.") and "." in name.removeprefix("modelinspect.formats.")
     }
     assert "hdf5" in formats
-    assert not formats & {"archives", "checkpoint", "graph", "litertlm", "mlir", "orbax", "preset", "safetensors", "saved_model", "tfjs"}
+    assert not formats & {
+        "archives",
+        "checkpoint",
+        "graph",
+        "litertlm",
+        "mlir",
+        "orbax",
+        "preset",
+        "safetensors",
+        "saved_model",
+        "tfjs",
+    }
     assert not any(
-        name.startswith(("modelinspect.pruning", "modelinspect.conversion", "modelinspect.shrinking", "modelinspect.analyses.plan"))
+        name.startswith(
+            (
+                "modelinspect.pruning",
+                "modelinspect.conversion",
+                "modelinspect.shrinking",
+                "modelinspect.analyses.plan",
+            )
+        )
         for name in found
     )

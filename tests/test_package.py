@@ -25,7 +25,12 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]
     """Build the sdist and, from it, the wheel."""
     pytest.importorskip("build")
     folder = tmp_path_factory.mktemp("dist")
-    done = subprocess.run([sys.executable, "-m", "build", "--outdir", folder, PROJECT], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", folder, PROJECT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
     return sdist, wheel
@@ -55,7 +60,11 @@ def test_the_wheel_says_that_it_is_typed_and_stays_small(distributions: tuple[Pa
     wheel = distributions[1]
     with zipfile.ZipFile(wheel) as archive:
         assert "modelinspect/py.typed" in archive.namelist()
-        data = {info.filename.rpartition("/")[2]: info.file_size for info in archive.infolist() if "/data/" in info.filename}
+        data = {
+            info.filename.rpartition("/")[2]: info.file_size
+            for info in archive.infolist()
+            if "/data/" in info.filename
+        }
         assert set(data) == {"keras_names.json", "original.h5", "pruned.h5"}
         assert sum(data.values()) < 100_000
         assert not [name for name in archive.namelist() if name.startswith(("tests/", "fixtures/", "docs/"))]
@@ -100,7 +109,9 @@ def test_every_base_dependency_is_imported_somewhere() -> None:
         assert re.search(rf"^\s*(?:import|from) {re.escape(name)}\b", text, re.MULTILINE), name
 
 
-def test_the_installed_wheel_works_without_the_sources(distributions: tuple[Path, Path], tmp_path: Path) -> None:
+def test_the_installed_wheel_works_without_the_sources(
+    distributions: tuple[Path, Path], tmp_path: Path
+) -> None:
     place = tmp_path / "site"
     with zipfile.ZipFile(distributions[1]) as wheel:
         wheel.extractall(place)
@@ -113,9 +124,21 @@ def test_the_installed_wheel_works_without_the_sources(distributions: tuple[Path
         [fixture_path("saved_model/affine")],
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "modelinspect", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "modelinspect", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
     code = "import modelinspect; print(modelinspect.__file__)"
-    where = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    where = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert where.stdout.startswith(str(place))

@@ -44,13 +44,17 @@ def data_files() -> list[str]:
         for parent, folders, names in os.walk(PROJECT / folder):
             folders[:] = [one for one in folders if one != "__pycache__" and not one.startswith(".")]
             inside = Path(parent).relative_to(PROJECT).as_posix()
-            found += [f"{inside}/{name}" for name in names if not name.endswith(CODE) and name not in NOT_DATA]
+            found += [
+                f"{inside}/{name}" for name in names if not name.endswith(CODE) and name not in NOT_DATA
+            ]
     return sorted(found)
 
 
 def test_every_data_file_has_a_licence_and_an_origin_in_the_notice() -> None:
     patterns = [pattern for pattern, _, _ in NOTICE]
-    assert [name for name in data_files() if not any(fnmatchcase(name, pattern) for pattern in patterns)] == []
+    assert [
+        name for name in data_files() if not any(fnmatchcase(name, pattern) for pattern in patterns)
+    ] == []
 
 
 def test_every_line_of_the_notice_is_about_files_that_are_there() -> None:
@@ -63,7 +67,11 @@ def test_every_line_of_the_notice_is_about_files_that_are_there() -> None:
 
 
 def test_every_schema_and_every_fixture_is_in_the_notice() -> None:
-    names = [path.relative_to(PROJECT).as_posix() for folder in ("docs/schemas", "fixtures") for path in (PROJECT / folder).rglob("*")]
+    names = [
+        path.relative_to(PROJECT).as_posix()
+        for folder in ("docs/schemas", "fixtures")
+        for path in (PROJECT / folder).rglob("*")
+    ]
     assert all(any(fnmatchcase(name, pattern) for pattern, _, _ in NOTICE) for name in names)
 
 
@@ -75,7 +83,9 @@ def test_the_citation_names_this_version_and_licence() -> None:
     assert citation["cff-version"] == "1.2.0"
     assert {"message", "title", "authors", "repository-code"} <= set(citation)
     assert citation["repository-code"] == project["urls"]["Source"]
-    assert [author["name"] for author in citation["authors"]] == [author["name"] for author in project["authors"]]
+    assert [author["name"] for author in citation["authors"]] == [
+        author["name"] for author in project["authors"]
+    ]
 
 
 def test_the_metadata_has_addresses_and_classifiers() -> None:
@@ -94,7 +104,9 @@ def test_a_release_of_another_version_or_with_a_placeholder_is_refused(tmp_path:
     assert any("OWNER" in one for one in found)
     (tmp_path / "src" / "modelinspect").mkdir(parents=True)
     (tmp_path / "src/modelinspect/version.py").write_text('VERSION = "1.2.3"\n')
-    (tmp_path / "CITATION.cff").write_text("version: 1.2.3\nrepository-code: https://github.com/somebody/modelinspect\n")
+    (tmp_path / "CITATION.cff").write_text(
+        "version: 1.2.3\nrepository-code: https://github.com/somebody/modelinspect\n"
+    )
     (tmp_path / "pyproject.toml").write_text("")
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## [1.2.3]\n")
     assert check.problems("v1.2.3", tmp_path) == []
@@ -106,8 +118,16 @@ def test_the_workflow_pins_its_actions_and_gives_each_job_only_what_it_needs() -
     uses = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
     assert all(re.fullmatch(r"[\w/.-]+@[0-9a-f]{40}", one) for one in uses)
     assert workflow["permissions"] == {}
-    writing = {name: sorted(key for key, value in job["permissions"].items() if value == "write") for name, job in workflow["jobs"].items()}
-    assert writing == {"build": [], "pyz": [], "publish": ["id-token"], "github": ["attestations", "contents", "id-token"]}
+    writing = {
+        name: sorted(key for key, value in job["permissions"].items() if value == "write")
+        for name, job in workflow["jobs"].items()
+    }
+    assert writing == {
+        "build": [],
+        "pyz": [],
+        "publish": ["id-token"],
+        "github": ["attestations", "contents", "id-token"],
+    }
     assert workflow["jobs"]["publish"]["environment"]["name"] == "pypi"
     run = "\n".join(step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"])
     assert "${{" not in run  # what a tag is called never becomes code
@@ -136,7 +156,9 @@ def test_the_security_policy_says_where_and_what() -> None:
 
 @pytest.fixture(scope="module")
 def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the file made of the package alone: what it needs comes from the environment of the tests, so no network is needed."""
+    """Return the file made of the package alone: what it needs comes from the environment of the tests, so no
+    network is needed.
+    """
     folder = tmp_path_factory.mktemp("pyz")
     site = folder / "site"
     site.mkdir()
@@ -146,8 +168,16 @@ def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(pyz: Path, cache: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"MODELINSPECT_CACHE": str(cache)}
-    return subprocess.run([sys.executable, pyz, *map(str, arguments)], capture_output=True, text=True, check=False, env=environment)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
+        "MODELINSPECT_CACHE": str(cache)
+    }
+    return subprocess.run(
+        [sys.executable, pyz, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
 
 
 def test_the_file_has_what_was_installed_and_no_leftovers(pyz: Path) -> None:
@@ -170,7 +200,9 @@ def test_the_file_inspects_a_model_from_its_cache_and_mends_it(pyz: Path, tmp_pa
     assert [one.name for one in (tmp_path / "cache").iterdir()] == [folder.name]
 
 
-def test_the_file_refuses_another_python_and_a_cache_that_cannot_be_written(pyz: Path, tmp_path: Path) -> None:
+def test_the_file_refuses_another_python_and_a_cache_that_cannot_be_written(
+    pyz: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other.pyz"
     with zipfile.ZipFile(pyz) as archive, zipfile.ZipFile(other, "w") as copy:
         for name in archive.namelist():
@@ -182,4 +214,7 @@ def test_the_file_refuses_another_python_and_a_cache_that_cannot_be_written(pyz:
     assert (refused.returncode, "this file is for Python 3.9" in refused.stderr) == (3, True)
     (tmp_path / "file").write_text("")
     unwritable = run(pyz, tmp_path / "file", "--version")
-    assert (unwritable.returncode, "MODELINSPECT_CACHE names another folder" in unwritable.stderr) == (3, True)
+    assert (unwritable.returncode, "MODELINSPECT_CACHE names another folder" in unwritable.stderr) == (
+        3,
+        True,
+    )

@@ -26,19 +26,35 @@ from tests.support.fixtures import FOLDER
     ("names", "artifacts", "others"),
     [
         (["model.h5", "README.md"], ["model.h5"], 1),
-        (["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"], ["."], 0),
+        (
+            ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"],
+            ["."],
+            0,
+        ),
         (["a/saved_model.pb", "a/assets/vocab.h5", "b/model.tflite"], ["a", "b/model.tflite"], 0),
-        (["ckpt-1.index", "ckpt-1.data-00000-of-00002", "ckpt-1.data-00001-of-00002", "checkpoint"], ["ckpt-1.index"], 0),
+        (
+            ["ckpt-1.index", "ckpt-1.data-00000-of-00002", "ckpt-1.data-00001-of-00002", "checkpoint"],
+            ["ckpt-1.index"],
+            0,
+        ),
         (["web/model.json", "web/group1-shard1of1.bin", "other.bin"], ["web/model.json"], 1),
         (["model.h5.gz", "bundle.zip", "x.data-00000-of-00001"], ["bundle.zip", "model.h5.gz"], 1),
     ],
 )
-def test_files_that_belong_together_are_one_artifact(names: list[str], artifacts: list[str], others: int) -> None:
+def test_files_that_belong_together_are_one_artifact(
+    names: list[str], artifacts: list[str], others: int
+) -> None:
     assert group(names) == (artifacts, others)
 
 
 @settings(deadline=None)
-@given(st.lists(st.text("ab/.", min_size=1, max_size=6).map(lambda text: f"f{text}x".replace("//", "/")), unique=True, max_size=8))
+@given(
+    st.lists(
+        st.text("ab/.", min_size=1, max_size=6).map(lambda text: f"f{text}x".replace("//", "/")),
+        unique=True,
+        max_size=8,
+    )
+)
 def test_grouping_takes_any_names(names: list[str]) -> None:
     found, others = group(names)
     assert len(found) + others <= len(names)
@@ -125,7 +141,9 @@ def test_a_killed_process_is_a_row_and_the_rest_goes_on(tmp_path: Path) -> None:
 
 
 def _doomed(name: str) -> None:
-    """Let this process be killed by the system when it is given a file of a name, as one that runs out of memory is."""
+    """Let this process be killed by the system when it is given a file of a name, as one that runs out of
+    memory is.
+    """
     inspect = api.inspect
 
     def killing(location: str, **settings: object) -> object:
@@ -137,7 +155,9 @@ def _doomed(name: str) -> None:
 
 
 def _workers(count: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_doomed, initargs=("b.h5",))
+    return ProcessPoolExecutor(
+        count, mp_context=get_context("spawn"), initializer=_doomed, initargs=("b.h5",)
+    )
 
 
 def test_a_worker_that_the_system_kills_is_a_row_and_the_others_are_whole(tmp_path: Path) -> None:

@@ -16,17 +16,23 @@ _TABLES = frozenset({"remedies/table.py"})
 """Modules that are one table, which may be long."""
 _CATCHES_ALL = {
     "pruning/worker/code.py": "the user's own code may raise anything",
-    "pruning/worker/convert.py": "TensorFlow's converter raises many kinds; each is its refusal, and is reported",
+    "pruning/worker/convert.py": (
+        "TensorFlow's converter raises many kinds; each is its refusal, and is reported"
+    ),
     "pruning/worker/keras_loading.py": "Keras raises every kind; all mean that it cannot load the file",
     "pruning/worker/loading.py": "Keras raises every kind; all mean that it cannot load the file",
     "pruning/worker/saver.py": "converters raise every kind; a method that fails is a row with the reason",
-    "scanning/looking.py": "a mistake of ours in one of a hundred thousand models costs one row, which says so",
+    "scanning/looking.py": (
+        "a mistake of ours in one of a hundred thousand models costs one row, which says so"
+    ),
     "scanning/running.py": "an executor of others, such as Dask, raises what its workers raise",
     "scanning/store.py": "a file system of fsspec raises the errors of whatever library it is on",
     "scanning/workers.py": "what a thread raises is raised again where its results are taken",
     "sources/remote.py": "a file system of fsspec raises the errors of whatever library it is on",
 }
-"""Every place that catches `Exception`, with its reason: other people's code, which documents no errors, and rows of a scan."""
+"""Every place that catches `Exception`, with its reason: other people's code, which documents no errors, and
+rows of a scan.
+"""
 _LARGEST_SHARE = 0.21
 """Of the lines of the source in one folder; design.md asks for a fifth, and formats/ has a few lines more."""
 
@@ -34,11 +40,17 @@ _LARGEST_SHARE = 0.21
 def _broad(tree: ast.AST) -> list[int]:
     """Return the lines that catch everything and do not raise it again after cleaning up."""
     caught = [node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
-    caught = [node for node in caught if not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)]
+    caught = [
+        node for node in caught if not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
+    ]
     return [
         node.lineno
         for node in caught
-        if node.type is None or any(isinstance(one, ast.Name) and one.id in ("Exception", "BaseException") for one in ast.walk(node.type))
+        if node.type is None
+        or any(
+            isinstance(one, ast.Name) and one.id in ("Exception", "BaseException")
+            for one in ast.walk(node.type)
+        )
     ]
 
 

@@ -2,11 +2,11 @@
 
 usage: nice python benchmarks/accuracy/article_networks.py SCRATCH [--only PATTERN]
 
-Both networks have random weights (`keras.applications`, `weights=None`); MobileNetV2 is trained for one step with Adam, so it has
-an optimizer's state. They are pruned by magnitude to 80 % without training: by tfmot in Keras 2, by
-`modelinspect.MagnitudePruning` in Keras 3. The pruned files are then shrunk, without loss and with `--drop training`. What one
-run gives is kept in SCRATCH as CSV, and no run is repeated. Models in tfmot's wrappers are saved as files of Keras only. Needs
-the extra `prune`, and downloads nothing.
+Both networks have random weights (`keras.applications`, `weights=None`); MobileNetV2 is trained for one step
+with Adam, so it has an optimizer's state. They are pruned by magnitude to 80 % without training: by tfmot in
+Keras 2, by `modelinspect.MagnitudePruning` in Keras 3. The pruned files are then shrunk, without loss and
+with `--drop training`. What one run gives is kept in SCRATCH as CSV, and no run is repeated. Models in
+tfmot's wrappers are saved as files of Keras only. Needs the extra `prune`, and downloads nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "docs" / "article" / "networks.csv"
 VERSIONS = ROOT / "docs" / "article" / "networks_versions.json"
 NETWORKS = {"mobilenet-v2": "MobileNetV2", "efficientnet-b0": "EfficientNetB0"}
-SHRUNK = ("h5-no-optimizer", "keras", "saved-model-export", "checkpoint", "tflite-float32", "tflite-dynamic-int8")
+SHRUNK = (
+    "h5-no-optimizer",
+    "keras",
+    "saved-model-export",
+    "checkpoint",
+    "tflite-float32",
+    "tflite-dynamic-int8",
+)
 """The methods whose files are shrunk; others hold the same, or are compressed already."""
 
 TRAINED = ("mobilenet-v2",)
@@ -88,11 +95,25 @@ def runs() -> Iterator[Run]:
     first, second = NETWORKS
     files, folders = "h5-no-optimizer,keras,keras-deflate", "saved-model-export,checkpoint"
     tflite = "tflite-float32*,tflite-dynamic-int8*"
-    yield Run(first, 3, "saved", "original,pruned", f"h5*,weights-h5,keras,keras-deflate,{folders},keras-int8,keras-int4")
-    yield Run(first, 2, "saved", "original,wrapped,stripped", f"h5*,weights-h5,keras,keras-deflate,hdf5-gzip,saved-model*,{folders}")
+    yield Run(
+        first,
+        3,
+        "saved",
+        "original,pruned",
+        f"h5*,weights-h5,keras,keras-deflate,{folders},keras-int8,keras-int4",
+    )
+    yield Run(
+        first,
+        2,
+        "saved",
+        "original,wrapped,stripped",
+        f"h5*,weights-h5,keras,keras-deflate,hdf5-gzip,saved-model*,{folders}",
+    )
     yield Run(second, 3, "saved", "original,pruned", f"{files},{folders}")
     yield Run(first, 2, "tflite", "original,stripped", tflite)
-    yield Run(second, 2, "saved", "original,stripped", f"{files},{folders},weights-h5,saved-model,saved-model-keras")
+    yield Run(
+        second, 2, "saved", "original,stripped", f"{files},{folders},weights-h5,saved-model,saved-model-keras"
+    )
     yield Run(first, 3, "tflite", "original,pruned", tflite)
     yield Run(second, 2, "tflite", "original,stripped", tflite)
     yield Run(second, 3, "tflite", "original,pruned", tflite)
@@ -110,7 +131,9 @@ def build(run: Run, scratch: Path) -> tuple[Path, int]:
             "CUDA_VISIBLE_DEVICES": "",
         }
         code = BUILD.format(imports=imports, network=NETWORKS[run.network], trained=run.network in TRAINED)
-        done = subprocess.run([sys.executable, "-c", code, path], env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code, path], env=environment, capture_output=True, text=True, check=True
+        )
         count.write_text(done.stdout.split()[-1])
     return path, int(count.read_text())
 
@@ -120,19 +143,45 @@ def rows(run: Run, scratch: Path) -> list[dict[str, object]]:
     path, parameters = build(run, scratch)
     folder = scratch / run.name
     if not (folder / "manifest.json").exists():
-        command = [sys.executable, "-m", "modelinspect", "prune", path, "-o", folder, "--one-shot", "--force", "--quiet"]
-        options = ["--sparsity", "0.8", "--samples", "8", "--batch-size", "4", "--stages", run.stages, "--methods", run.methods]
+        command = [
+            sys.executable,
+            "-m",
+            "modelinspect",
+            "prune",
+            path,
+            "-o",
+            folder,
+            "--one-shot",
+            "--force",
+            "--quiet",
+        ]
+        options = [
+            "--sparsity",
+            "0.8",
+            "--samples",
+            "8",
+            "--batch-size",
+            "4",
+            "--stages",
+            run.stages,
+            "--methods",
+            run.methods,
+        ]
         subprocess.run([*command, *options], stdout=subprocess.DEVNULL, check=True)
     report = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     known = json.loads(VERSIONS.read_text(encoding="utf-8")) if VERSIONS.exists() else {}
-    VERSIONS.write_text(json.dumps(dict(sorted((known | report["versions"]).items())), indent=2) + "\n", encoding="utf-8")
+    VERSIONS.write_text(
+        json.dumps(dict(sorted((known | report["versions"]).items())), indent=2) + "\n", encoding="utf-8"
+    )
     found: list[dict[str, object]] = []
     for entry in report["artifacts"]:
         row = {"network": run.network, "keras": run.keras, "parameters": parameters}
         row |= {key: entry.get(key) for key in ("stage", "method", "outcome", "reason", "size", "gzip_size")}
         if entry["outcome"] == "made":
             row |= {name.replace("-", "_"): size for name, size in entry["categories"].items()}
-            if entry["method"] in SHRUNK and (entry["stage"] != "original" or entry["method"] == "saved-model-export"):
+            if entry["method"] in SHRUNK and (
+                entry["stage"] != "original" or entry["method"] == "saved-model-export"
+            ):
                 row["shrunk"] = shrunk(folder / entry["path"])
                 if row["optimizer_state"] or row["pruning_state"]:
                     row["shrunk_training"] = shrunk(folder / entry["path"], "--drop", "training")
@@ -143,7 +192,17 @@ def rows(run: Run, scratch: Path) -> list[dict[str, object]]:
 
 def shrunk(path: Path, *options: str) -> int | str:
     """Return the size of what shrink makes of a file; empty where it leaves the file as it is."""
-    command = [sys.executable, "-m", "modelinspect", "shrink", path, "--dry-run", "--json", "--quiet", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "modelinspect",
+        "shrink",
+        path,
+        "--dry-run",
+        "--json",
+        "--quiet",
+        *options,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     report = json.loads(done.stdout) if done.stdout.strip() else {}
     return (report.get("after") or {}).get("size") or ""

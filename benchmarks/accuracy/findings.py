@@ -2,9 +2,10 @@
 
 usage: python -m benchmarks.accuracy.findings CORPUS [--write] [--unread]
 
-Every finding is a row of `findings.csv`: set, rule, file, bytes, and a verdict that a person gave after reading it (true, silly, false, or
-empty: not read yet). A verdict holds for a set, rule, file and number of bytes. ``--write`` writes the file and the page again,
-``--unread`` prints the messages of the findings that nobody has read.
+Every finding is a row of `findings.csv`: set, rule, file, bytes, and a verdict that a person gave after
+reading it (true, silly, false, or empty: not read yet). A verdict holds for a set, rule, file and number of
+bytes. ``--write`` writes the file and the page again, ``--unread`` prints the messages of the findings that
+nobody has read.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ made, and over the {fixtures:,} fixtures. Of each rule, one message of every kin
 was read, and findings of a kind share its verdict: *true*, *silly* (true and not worth a line) or *false*. The fixtures are small on
 purpose: what they show is the rule, and their share of silly findings is not that of real files. The verdicts are data:
 `benchmarks/accuracy/findings.csv`.
-"""
+"""  # noqa: E501
 _TABLE = """
 ## {title}
 
@@ -63,7 +64,10 @@ def sweep(name: str, root: Path) -> tuple[int, list[tuple[Key, str]]]:
 def read_verdicts() -> dict[Key, str]:
     """Return the verdict of each finding that was read."""
     with VERDICTS.open(encoding="utf-8", newline="") as file:
-        return {(row["set"], row["rule"], row["file"], int(row["bytes"])): row["verdict"] for row in csv.DictReader(file)}
+        return {
+            (row["set"], row["rule"], row["file"], int(row["bytes"])): row["verdict"]
+            for row in csv.DictReader(file)
+        }
 
 
 def page(files: dict[str, int], rows: list[tuple[Key, str]]) -> str:
@@ -72,8 +76,15 @@ def page(files: dict[str, int], rows: list[tuple[Key, str]]) -> str:
     for name, title in _TITLES.items():
         own = [(key[1], verdict) for key, verdict in rows if key[0] == name]
         counts, total = Counter(own), Counter(verdict for _, verdict in own)
-        lines = [_row(f"`{rule}`", [counts[rule, word] for word in _VERDICTS]) for rule in sorted({rule for rule, _ in own})]
-        parts.append(_TABLE.format(title=title) + "\n".join([*lines, _row("all", [total[word] for word in _VERDICTS])]) + "\n")
+        lines = [
+            _row(f"`{rule}`", [counts[rule, word] for word in _VERDICTS])
+            for rule in sorted({rule for rule, _ in own})
+        ]
+        parts.append(
+            _TABLE.format(title=title)
+            + "\n".join([*lines, _row("all", [total[word] for word in _VERDICTS])])
+            + "\n"
+        )
     return "".join(parts)
 
 

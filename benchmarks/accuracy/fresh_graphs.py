@@ -16,7 +16,9 @@ def drawn_image(library: Any, draw: random.Random) -> Any:
     for _ in range(draw.randint(2, 4)):
         x = draw.choice(_BLOCKS)(library, draw, x)
     x = draw.choice((layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.Flatten))()(x)
-    return library.Model(given, layers.Dense(draw.choice((3, 10)), activation=draw.choice(("softmax", None)))(x))
+    return library.Model(
+        given, layers.Dense(draw.choice((3, 10)), activation=draw.choice(("softmax", None)))(x)
+    )
 
 
 def drawn_vector(library: Any, draw: random.Random) -> Any:
@@ -32,7 +34,9 @@ def drawn_vector(library: Any, draw: random.Random) -> Any:
         elif which < 0.6:
             held.append(draw.choice((layers.BatchNormalization, layers.LayerNormalization))()(x))
         elif which < 0.8:
-            merge = draw.choice((layers.Add, layers.Multiply, layers.Subtract, layers.Maximum, layers.Average))
+            merge = draw.choice(
+                (layers.Add, layers.Multiply, layers.Subtract, layers.Maximum, layers.Average)
+            )
             held.append(merge()([x, held[-1]]) if x is not held[-1] else layers.ReLU()(x))
         else:
             held.append(layers.Activation(draw.choice(_ACTIVATIONS))(x))
@@ -50,8 +54,17 @@ def drawn_sequence(library: Any, draw: random.Random) -> Any:
             widths = draw.sample((1, 3, 5, 7), 2)
             x = layers.Concatenate()([layers.Conv1D(filters, width, padding="same")(x) for width in widths])
         else:
-            x = layers.Conv1D(filters, 3, padding=draw.choice(("same", "causal")), dilation_rate=draw.choice((1, 1, 2)))(x)
-        x = draw.choice((layers.BatchNormalization(), layers.Activation("relu"), layers.LayerNormalization(), layers.Dropout(0.1)))(x)
+            x = layers.Conv1D(
+                filters, 3, padding=draw.choice(("same", "causal")), dilation_rate=draw.choice((1, 1, 2))
+            )(x)
+        x = draw.choice(
+            (
+                layers.BatchNormalization(),
+                layers.Activation("relu"),
+                layers.LayerNormalization(),
+                layers.Dropout(0.1),
+            )
+        )(x)
         x = draw.choice((layers.MaxPooling1D(2), layers.AveragePooling1D(2), layers.Activation("tanh")))(x)
     x = draw.choice((layers.GlobalAveragePooling1D, layers.GlobalMaxPooling1D, layers.Flatten))()(x)
     return library.Model(given, layers.Dense(3, activation="softmax")(x))
@@ -85,7 +98,9 @@ def unusual(library: Any, draw: random.Random) -> Any:
                 x = getattr(layers, name)()([given, layers.Dense(8)(given)])
         return library.Model(given, layers.Dense(4)(layers.GlobalAveragePooling1D()(layers.ReLU()(x))))
     given = layers.Input((16, 16, 8))
-    match draw.choice(("groups", "group-normalization", "hard", "prelu", "elu", "softmax", "transposed", "distributed")):
+    match draw.choice(
+        ("groups", "group-normalization", "hard", "prelu", "elu", "softmax", "transposed", "distributed")
+    ):
         case "groups":
             x = layers.Conv2D(16, 3, groups=draw.choice((2, 4)), padding="same")(given)
         case "group-normalization":
@@ -108,7 +123,9 @@ def unusual(library: Any, draw: random.Random) -> Any:
 
 def _plain(library: Any, draw: random.Random, x: Any) -> Any:
     layers = library.layers
-    x = layers.Conv2D(draw.choice((8, 16)), draw.choice((1, 3)), padding="same", use_bias=draw.random() < 0.5)(x)
+    x = layers.Conv2D(
+        draw.choice((8, 16)), draw.choice((1, 3)), padding="same", use_bias=draw.random() < 0.5
+    )(x)
     x = layers.BatchNormalization()(x) if draw.random() < 0.6 else x
     return layers.Activation(draw.choice(_ACTIVATIONS))(x)
 
@@ -116,7 +133,9 @@ def _plain(library: Any, draw: random.Random, x: Any) -> Any:
 def _parallel(library: Any, draw: random.Random, x: Any) -> Any:
     layers = library.layers
     rates = draw.sample((1, 2, 3), 2)
-    branches = [layers.Conv2D(6, 3, padding="same", dilation_rate=rate, activation="relu")(x) for rate in rates]
+    branches = [
+        layers.Conv2D(6, 3, padding="same", dilation_rate=rate, activation="relu")(x) for rate in rates
+    ]
     return layers.Concatenate()([*branches, layers.MaxPooling2D(3, strides=1, padding="same")(x)])
 
 
@@ -125,14 +144,18 @@ def _squeezed(library: Any, draw: random.Random, x: Any) -> Any:
     depth = x.shape[-1]
     gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
     gate = layers.Conv2D(4, 1, activation=draw.choice(("relu", "swish")))(gate)
-    return layers.Multiply()([x, layers.Conv2D(depth, 1, activation=draw.choice(("sigmoid", "hard_sigmoid")))(gate)])
+    return layers.Multiply()(
+        [x, layers.Conv2D(depth, 1, activation=draw.choice(("sigmoid", "hard_sigmoid")))(gate)]
+    )
 
 
 def _inverted(library: Any, draw: random.Random, x: Any) -> Any:
     layers = library.layers
     depth = x.shape[-1]
     y = layers.ReLU(6.0)(layers.BatchNormalization()(layers.Conv2D(2 * depth, 1, use_bias=False)(x)))
-    y = layers.ReLU(6.0)(layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same", use_bias=False)(y)))
+    y = layers.ReLU(6.0)(
+        layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same", use_bias=False)(y))
+    )
     return layers.Add()([x, layers.BatchNormalization()(layers.Conv2D(depth, 1, use_bias=False)(y))])
 
 
@@ -140,13 +163,22 @@ def _shrunk(library: Any, draw: random.Random, x: Any) -> Any:
     layers = library.layers
     if x.shape[1] < 6:
         return x
-    down = draw.choice((layers.MaxPooling2D(), layers.AveragePooling2D(), layers.Conv2D(12, 3, strides=2), layers.ZeroPadding2D(1)))
+    down = draw.choice(
+        (
+            layers.MaxPooling2D(),
+            layers.AveragePooling2D(),
+            layers.Conv2D(12, 3, strides=2),
+            layers.ZeroPadding2D(1),
+        )
+    )
     return down(x)
 
 
 def _inside(library: Any, draw: random.Random, x: Any) -> Any:
     layers = library.layers
-    inner = library.Sequential([layers.Conv2D(8, 3, padding="same"), layers.BatchNormalization(), layers.ReLU()])
+    inner = library.Sequential(
+        [layers.Conv2D(8, 3, padding="same"), layers.BatchNormalization(), layers.ReLU()]
+    )
     return inner(x)
 
 
@@ -181,7 +213,9 @@ def _efficient_net(library: Any, draw: random.Random) -> Any:
         from tf_keras.src.applications.efficientnet import EfficientNet
     else:
         from keras.src.applications.efficientnet import EfficientNet
-    return EfficientNet(0.25, 0.4, 32, weights=None, classes=draw.choice((3, 10)), input_shape=(32, 32, 3), model_name="small")
+    return EfficientNet(
+        0.25, 0.4, 32, weights=None, classes=draw.choice((3, 10)), input_shape=(32, 32, 3), model_name="small"
+    )
 
 
 def _conv_next(library: Any, draw: random.Random) -> Any:
@@ -198,7 +232,16 @@ def _reg_net(library: Any, draw: random.Random) -> Any:
         return _named("MobileNet", alpha=0.25)(library, draw)
     from tf_keras.src.applications.regnet import RegNet
 
-    return RegNet([1, 1, 2, 1], [8, 16, 24, 32], 8, draw.choice((0.0, 0.25)), 1, weights=None, classes=10, input_shape=(32, 32, 3))
+    return RegNet(
+        [1, 1, 2, 1],
+        [8, 16, 24, 32],
+        8,
+        draw.choice((0.0, 0.25)),
+        1,
+        weights=None,
+        classes=10,
+        input_shape=(32, 32, 3),
+    )
 
 
 def _res_net(library: Any, draw: random.Random) -> Any:

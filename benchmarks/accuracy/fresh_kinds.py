@@ -1,6 +1,8 @@
-"""Networks as people publish them, by class: text, sequences, images, tables, and graphs that are drawn at random.
+"""Networks as people publish them, by class: text, sequences, images, tables, and graphs that are drawn at
+random.
 
-Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model without trained weights.
+Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model without
+trained weights.
 """
 
 from __future__ import annotations
@@ -19,10 +21,14 @@ def text_cnn(library: Any, draw: random.Random) -> Any:
     x = layers.Embedding(draw.choice((300, 800)), draw.choice((16, 24)))(given)
     branches = []
     for width in draw.choice(((2, 3, 4), (3, 4, 5), (3, 5))):
-        branch = layers.Conv1D(draw.choice((8, 16)), width, activation="relu", padding=draw.choice(("valid", "same")))(x)
+        branch = layers.Conv1D(
+            draw.choice((8, 16)), width, activation="relu", padding=draw.choice(("valid", "same"))
+        )(x)
         branches.append(layers.GlobalMaxPooling1D()(branch))
     x = layers.Dropout(0.5)(layers.Concatenate()(branches))
-    return library.Model(given, layers.Dense(draw.choice((1, 3)), activation=draw.choice(("sigmoid", "softmax")))(x))
+    return library.Model(
+        given, layers.Dense(draw.choice((1, 3)), activation=draw.choice(("sigmoid", "softmax")))(x)
+    )
 
 
 def two_embeddings(library: Any, draw: random.Random) -> Any:
@@ -30,7 +36,10 @@ def two_embeddings(library: Any, draw: random.Random) -> Any:
     layers = library.layers
     given = layers.Input((draw.choice((16, 20)),))
     width = draw.choice((8, 16))
-    first, second = layers.Embedding(400, width)(given), layers.Embedding(draw.choice((400, 90)), width)(given)
+    first, second = (
+        layers.Embedding(400, width)(given),
+        layers.Embedding(draw.choice((400, 90)), width)(given),
+    )
     x = draw.choice((layers.Add, layers.Concatenate, layers.Multiply))()([first, second])
     x = layers.GlobalAveragePooling1D()(x)
     x = layers.Dense(24, activation=draw.choice(("relu", "tanh")))(x)
@@ -81,7 +90,9 @@ def residual_1d(library: Any, draw: random.Random) -> Any:
         for width in (8, 5, 3):
             more = layers.BatchNormalization()(layers.Conv1D(filters, width, padding="same")(more))
             more = layers.Activation("relu")(more) if width != 3 else more
-        short = layers.BatchNormalization()(layers.Conv1D(filters, 1, padding="same")(x) if depth != filters else x)
+        short = layers.BatchNormalization()(
+            layers.Conv1D(filters, 1, padding="same")(x) if depth != filters else x
+        )
         x, depth = layers.Activation("relu")(layers.Add()([short, more])), filters
     return library.Model(given, layers.Dense(5, activation="softmax")(layers.GlobalAveragePooling1D()(x)))
 
@@ -107,11 +118,18 @@ def tutorial(library: Any, draw: random.Random) -> Any:
     layers = library.layers
     parts = [layers.Input((32, 32, 3))]
     parts += [layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)] if draw.random() < 0.4 else []
-    parts.append(layers.Rescaling(1.0 / 255) if draw.random() < 0.6 else layers.Rescaling(1 / 127.5, offset=-1))
+    parts.append(
+        layers.Rescaling(1.0 / 255) if draw.random() < 0.6 else layers.Rescaling(1 / 127.5, offset=-1)
+    )
     for filters in (8, 16, 24)[: draw.randint(1, 3)]:
         parts.append(layers.Conv2D(filters, 3, padding=draw.choice(("same", "valid")), activation="relu"))
         parts.append(layers.MaxPooling2D())
-    parts += [layers.Dropout(0.2), layers.Flatten(), layers.Dense(draw.choice((32, 64)), activation="relu"), layers.Dense(5)]
+    parts += [
+        layers.Dropout(0.2),
+        layers.Flatten(),
+        layers.Dense(draw.choice((32, 64)), activation="relu"),
+        layers.Dense(5),
+    ]
     return library.Sequential(parts)
 
 
@@ -140,7 +158,13 @@ def siamese(library: Any, draw: random.Random) -> Any:
     """One encoder for two inputs, and the distance of what it makes."""
     layers = library.layers
     encoder = library.Sequential(
-        [layers.Input((28, 28, 1)), layers.Conv2D(8, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(16)],
+        [
+            layers.Input((28, 28, 1)),
+            layers.Conv2D(8, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(16),
+        ],
         name="encoder",
     )
     a, b = layers.Input((28, 28, 1), name="a"), layers.Input((28, 28, 1), name="b")
@@ -156,7 +180,9 @@ def transformer(library: Any, draw: random.Random) -> Any:
     x = layers.Embedding(300, width)(given)
     for _ in range(draw.randint(1, 2)):
         before = layers.LayerNormalization(epsilon=1e-6)(x) if draw.random() < 0.5 else x
-        told = layers.MultiHeadAttention(num_heads=heads, key_dim=draw.choice((8, width // 2)))(before, before)
+        told = layers.MultiHeadAttention(num_heads=heads, key_dim=draw.choice((8, width // 2)))(
+            before, before
+        )
         x = layers.LayerNormalization(epsilon=1e-6)(layers.Add()([x, layers.Dropout(0.1)(told)]))
         more = layers.Dense(width)(layers.Dense(32, activation=draw.choice(("relu", "gelu")))(x))
         x = layers.LayerNormalization(epsilon=1e-6)(layers.Add()([x, more]))
@@ -174,7 +200,9 @@ def vision_transformer(library: Any, draw: random.Random) -> Any:
         x = layers.Add()([x, layers.MultiHeadAttention(num_heads=2, key_dim=width // 2)(normal, normal)])
         normal = layers.LayerNormalization(epsilon=1e-6)(x)
         x = layers.Add()([x, layers.Dense(width)(layers.Dense(2 * width, activation="gelu")(normal))])
-    x = draw.choice((layers.GlobalAveragePooling1D, layers.Flatten))()(layers.LayerNormalization(epsilon=1e-6)(x))
+    x = draw.choice((layers.GlobalAveragePooling1D, layers.Flatten))()(
+        layers.LayerNormalization(epsilon=1e-6)(x)
+    )
     return library.Model(given, layers.Dense(10)(x))
 
 
@@ -201,7 +229,9 @@ def wide_and_deep(library: Any, draw: random.Random) -> Any:
     for place in range(draw.randint(1, 3)):
         category = layers.Input((1,), name=f"category_{place}", dtype="int32")
         inputs.append(category)
-        parts.append(layers.Flatten()(layers.Embedding(draw.choice((10, 50, 120)), draw.choice((4, 8)))(category)))
+        parts.append(
+            layers.Flatten()(layers.Embedding(draw.choice((10, 50, 120)), draw.choice((4, 8)))(category))
+        )
     deep = layers.Concatenate()(parts)
     wide = layers.Dense(1)(numbers)
     for units in draw.choice(((32, 16), (64, 32), (40,))):
@@ -252,7 +282,9 @@ def u_net(library: Any, draw: random.Random) -> Any:
 
     def twice(x: Any, filters: int) -> Any:
         for _ in range(2):
-            x = layers.Activation("relu")(layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same")(x)))
+            x = layers.Activation("relu")(
+                layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same")(x))
+            )
         return x
 
     first = twice(given, 8)
@@ -329,7 +361,9 @@ def dueling(library: Any, draw: random.Random) -> Any:
     x = layers.Flatten()(x)
     value = layers.Dense(1)(layers.Dense(24, activation="relu")(x))
     advantage = layers.Dense(4)(layers.Dense(24, activation="relu")(x))
-    return library.Model(given, layers.Add()([value, advantage]) if draw.random() < 0.6 else [value, advantage])
+    return library.Model(
+        given, layers.Add()([value, advantage]) if draw.random() < 0.6 else [value, advantage]
+    )
 
 
 KINDS: dict[str, tuple[str, Builder]] = {

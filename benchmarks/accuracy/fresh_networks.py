@@ -3,11 +3,12 @@
 usage: python benchmarks/accuracy/fresh_networks.py KERAS FOLDER [PART] [--seeds FIRST LAST] [--idioms]
        python benchmarks/accuracy/fresh_networks.py FOLDER --store
 
-`fresh_kinds.py` and `fresh_graphs.py` build them, independently of `unseen_networks.py`; ``--idioms`` takes `idioms.py` instead.
-Keras 2 saves `.h5`, Keras 3 `.keras`; of every third network the SavedModel is stored too. Weights come from numpy alone (`fill`), so
-a test makes the files again without TensorFlow: ``--store`` writes them without weights into ``fresh_bases.tar.xz`` and TensorFlow's
-sizes into ``fresh_sizes.csv``. Networks that are done are not made again, so the run can be stopped at any time. Seeds under 100
-calibrate the stated errors and no rule was written for them; seeds from 100 are free for development.
+`fresh_kinds.py` and `fresh_graphs.py` build them, independently of `unseen_networks.py`; ``--idioms`` takes
+`idioms.py` instead. Keras 2 saves `.h5`, Keras 3 `.keras`; of every third network the SavedModel is stored
+too. Weights come from numpy alone (`fill`), so a test makes the files again without TensorFlow: ``--store``
+writes them without weights into ``fresh_bases.tar.xz`` and TensorFlow's sizes into ``fresh_sizes.csv``.
+Networks that are done are not made again, so the run can be stopped at any time. Seeds under 100 calibrate
+the stated errors and no rule was written for them; seeds from 100 are free for development.
 """
 
 from __future__ import annotations
@@ -69,12 +70,19 @@ def is_saved_too(network: Network) -> bool:
 
 
 def forms_of(network: Network) -> list[str]:
-    """Return the forms that a network is converted to: float32, one whose weights are stored otherwise, and a full-integer one.
+    """Return the forms that a network is converted to: float32, one whose weights are stored otherwise, and a
+    full-integer one.
 
     What is recurrent has no full-integer form: the converter ends the process, or calibrates for minutes.
     """
     place = list(BUILDERS).index(network.kind) + network.seed + network.keras
-    others, integers = ("float16", "dynamic-int8", "float32-sparse", "dynamic-int8-sparse"), ("int8", "int16x8")
+    others, integers = (
+        ("float16", "dynamic-int8", "float32-sparse", "dynamic-int8-sparse"),
+        (
+            "int8",
+            "int16x8",
+        ),
+    )
     forms = ["float32", others[place % len(others)]]
     return forms if BUILDERS[network.kind][0] == "recurrent" else [*forms, integers[place // len(others) % 2]]
 
@@ -108,12 +116,18 @@ def fill(path: Path, network: Network) -> None:
 
 
 def _fill(group: h5py.Group, network: Network) -> None:
-    """Give every variable values that depend on its place and its shape; where names are stored, moving variances are positive."""
+    """Give every variable values that depend on its place and its shape; where names are stored, moving
+    variances are positive.
+    """
 
     def one(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and item.dtype.kind == "f" and item.size:
             values = weight(network, name, item.shape)
-            item[...] = values if network.keras == 2 or len(item.shape) != 1 or network.is_fresh else np.abs(values) + np.float32(0.5)
+            item[...] = (
+                values
+                if network.keras == 2 or len(item.shape) != 1 or network.is_fresh
+                else np.abs(values) + np.float32(0.5)
+            )
 
     group.visititems(one)
 
@@ -121,7 +135,8 @@ def _fill(group: h5py.Group, network: Network) -> None:
 def convert(network: Network, library: Any, folder: Path) -> None:
     """Save a network, fill it, load it and convert it; a form that the converter refuses is not there.
 
-    The SavedModel is the one that `TFLiteConverter.from_keras_model` writes for itself; it is written once for all forms.
+    The SavedModel is the one that `TFLiteConverter.from_keras_model` writes for itself; it is written once
+    for all forms.
     """
     import tensorflow as tf
 
@@ -171,7 +186,9 @@ def prepare(converter: Any, kind: str, optimizations: tuple[str, ...], model: An
             given = []
             for tensor in model.inputs:
                 shape = [1 if length is None else length for length in tensor.shape]
-                dtype = np.dtype(tensor.dtype if isinstance(tensor.dtype, str) else tensor.dtype.as_numpy_dtype)
+                dtype = np.dtype(
+                    tensor.dtype if isinstance(tensor.dtype, str) else tensor.dtype.as_numpy_dtype
+                )
                 given.append(generator.uniform(0, 9, shape).astype(dtype))
             yield given
 
@@ -179,10 +196,14 @@ def prepare(converter: Any, kind: str, optimizations: tuple[str, ...], model: An
 
 
 def store(folder: Path) -> None:
-    """Write the files of networks without their weights, and the sizes of their forms; 0 where the converter refused."""
+    """Write the files of networks without their weights, and the sizes of their forms; 0 where the converter
+    refused.
+    """
     rows: list[tuple[str, str, int]] = []
     with tarfile.open(FOLDER / "fresh_bases.tar.xz", "w:xz", preset=9) as archive:
-        for done in sorted(folder.glob("*/done"), key=lambda path: (path.parent.name.rsplit("-", 2)[1], path.parent.name)):
+        for done in sorted(
+            folder.glob("*/done"), key=lambda path: (path.parent.name.rsplit("-", 2)[1], path.parent.name)
+        ):
             source, network = done.parent, named(done.parent.name)
             for name, data in _members(source, network):
                 member = tarfile.TarInfo(f"{network.name}/{name}")
@@ -192,7 +213,9 @@ def store(folder: Path) -> None:
                 path = source / f"{form}.tflite"
                 rows.append((network.name, form, path.stat().st_size if path.is_file() else 0))
     with (FOLDER / "fresh_sizes.csv").open("w", newline="", encoding="utf-8") as out:
-        csv.writer(out, lineterminator="\n").writerows([("network", "form", "size"), *sorted(rows, key=lambda row: row[0])])
+        csv.writer(out, lineterminator="\n").writerows(
+            [("network", "form", "size"), *sorted(rows, key=lambda row: row[0])]
+        )
 
 
 def _members(source: Path, network: Network) -> Iterator[tuple[str, bytes]]:
@@ -229,7 +252,9 @@ def _places(saved: Path, weights: bytes) -> dict[str, str]:
     places = {}
     for tensor in mi.inspect(saved).tensors:
         for extent in tensor.extents:
-            name = held.get(data[extent.offset : extent.offset + extent.size]) if extent.member == DATA else None
+            name = (
+                held.get(data[extent.offset : extent.offset + extent.size]) if extent.member == DATA else None
+            )
             if name is not None:
                 places[tensor.path] = name
     return places
@@ -272,13 +297,20 @@ def main() -> None:
     first, last = (int(sys.argv[place]), int(sys.argv[place + 1])) if place else (0, 2)
     for network in networks(first, last, IDIOMS if "--idioms" in sys.argv else ALL):
         target = folder / network.name
-        if network.keras != keras or part not in network.name or (target / "done").exists() or (target / "failed").exists():
+        if (
+            network.keras != keras
+            or part not in network.name
+            or (target / "done").exists()
+            or (target / "failed").exists()
+        ):
             continue
         try:
             convert(network, library, target)
         except Exception as error:  # noqa: BLE001  # a network that this library cannot build
             (target / "failed").write_text(f"{type(error).__name__}: {error}"[:400], encoding="utf-8")
-            print(network.name, "FAILED", type(error).__name__, str(error)[:200].replace("\n", " "), flush=True)
+            print(
+                network.name, "FAILED", type(error).__name__, str(error)[:200].replace("\n", " "), flush=True
+            )
         print(network.name, flush=True)
 
 

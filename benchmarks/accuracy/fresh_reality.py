@@ -1,9 +1,10 @@
-"""Compare what `plan` predicts of networks that no rule was written for with TensorFlow's files, by class of network.
+"""Compare what `plan` predicts of networks that no rule was written for with TensorFlow's files, by class of
+network.
 
 usage: python benchmarks/accuracy/fresh_reality.py [--write | --calibrate]
 
-``--write`` puts the table into docs/developer/predictions.md; ``--calibrate`` shows the error that each class of
-`modelinspect.conversion.errors` would need to cover 95 % and all of its predictions.
+``--write`` puts the table into docs/developer/predictions.md; ``--calibrate`` shows the error that each class
+of `modelinspect.conversion.errors` would need to cover 95 % and all of its predictions.
 """
 
 from __future__ import annotations
@@ -43,12 +44,16 @@ OPTIONS = {
 }
 INTEGER = ("int8", "int16x8")
 USED = frozenset(("anomaly", "detector", "gan-generator", "siamese", "temporal"))
-"""Kinds on which faults were found that are mended since: they are recorded, and no longer count as networks without a rule."""
+"""Kinds on which faults were found that are mended since: they are recorded, and no longer count as networks
+without a rule.
+"""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One prediction of one form, from the file or from the SavedModel; ``predicted`` is 0 where there is none."""
+    """One prediction of one form, from the file or from the SavedModel; ``predicted`` is 0 where there is
+    none.
+    """
 
     network: Network
     source: str
@@ -101,7 +106,11 @@ def _restore(target: Path, network: Network) -> None:
     """Pack what is an archive, and write the weights."""
     path = target / f"model{suffix(network)}"
     if path.is_dir():
-        members = {str(each.relative_to(path)): each.read_bytes() for each in sorted(path.rglob("*")) if each.is_file()}
+        members = {
+            str(each.relative_to(path)): each.read_bytes()
+            for each in sorted(path.rglob("*"))
+            if each.is_file()
+        }
         path.rename(target / "members")
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
             for name, data in members.items():
@@ -113,7 +122,9 @@ def _restore(target: Path, network: Network) -> None:
         else:
             with zipfile.ZipFile(path) as archive:
                 weights = archive.read(WEIGHTS)
-        fill_saved(target / "saved", weights, json.loads((target / "places.json").read_text(encoding="utf-8")))
+        fill_saved(
+            target / "saved", weights, json.loads((target / "places.json").read_text(encoding="utf-8"))
+        )
 
 
 def outcomes(folder: Path) -> Iterator[Outcome]:
@@ -128,27 +139,41 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
             for option, (form, size) in real.items():
                 entry = plan.get(option)
                 known = (entry.size, entry.basis, entry.error or 0.0) if entry is not None else (0, "", 1.0)
-                yield Outcome(network, path.suffix or "saved", form, known[0], size, known[1], known[2], network.kind)
+                yield Outcome(
+                    network, path.suffix or "saved", form, known[0], size, known[1], known[2], network.kind
+                )
 
 
 def fresh(found: Sequence[Outcome]) -> list[Outcome]:
-    """Return the outcomes of networks that no rule was written for: all but the idioms, and kinds on which a fault was mended."""
+    """Return the outcomes of networks that no rule was written for: all but the idioms, and kinds on which a
+    fault was mended.
+    """
     return [one for one in found if one.kind not in IDIOMS and one.kind not in USED]
 
 
 def table(found: Sequence[Outcome]) -> str:
     """Return the table by class."""
     lines = [
-        "| class | networks | predictions | shown | within the stated error | exact | exact but wrong | median error | worst error |",
+        (
+            "| class | networks | predictions | shown | within the stated error | exact | exact but wrong |"
+            " median error | worst error |"
+        ),
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     groups: dict[str, list[Outcome]] = {}
     for one in fresh(found):
         groups.setdefault(one.group, []).append(one)
     lines += [_row(name, groups[name]) for name in sorted(groups)]
-    lines.append(_row("kinds with mended faults", [one for one in found if one.kind in USED and one.form not in INTEGER]))
+    lines.append(
+        _row(
+            "kinds with mended faults", [one for one in found if one.kind in USED and one.form not in INTEGER]
+        )
+    )
     floats = [one for one in fresh(found) if one.form not in INTEGER]
-    lines += [_row(f"Keras {keras}, float and hybrid forms", [one for one in floats if one.network.keras == keras]) for keras in (2, 3)]
+    lines += [
+        _row(f"Keras {keras}, float and hybrid forms", [one for one in floats if one.network.keras == keras])
+        for keras in (2, 3)
+    ]
     lines.append(_row("**all, float and hybrid forms**", floats))
     return "\n".join(lines) + "\n"
 
@@ -163,13 +188,15 @@ def _row(name: str, some: Sequence[Outcome]) -> str:
     within = sum(one.is_within for one in told) / len(told)
     errors = [one.error for one in told]
     return (
-        f"| {name} | {networks} | {len(some)} | {len(told) / len(some):.0%} | {within:.1%} | {len(exact)} | {wrong} "
-        f"| {median(errors):.2%} | {max(errors):.2%} |"
+        f"| {name} | {networks} | {len(some)} | {len(told) / len(some):.0%} | {within:.1%} | {len(exact)} |"
+        f" {wrong} | {median(errors):.2%} | {max(errors):.2%} |"
     )
 
 
 def calibrate(folder: Path) -> Iterator[str]:
-    """Yield for each class of `modelinspect.conversion.errors` what its predictions are off by, beside the paddings."""
+    """Yield for each class of `modelinspect.conversion.errors` what its predictions are off by, beside the
+    paddings.
+    """
     from modelinspect.api import opened
     from modelinspect.conversion.errors import _PADDINGS, class_of
     from modelinspect.conversion.keras.source import keras_source

@@ -1,6 +1,8 @@
-"""Idioms that predictions once got wrong: layers that read the same tensor, and what the converter folds across layers.
+"""Idioms that predictions once got wrong: layers that read the same tensor, and what the converter folds
+across layers.
 
-Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model without trained weights.
+Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model without
+trained weights.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ def parallel_windows(library: Any, draw: random.Random) -> Any:
     layers = library.layers
     given = layers.Input((32,))
     x = layers.Embedding(200, 16)(given)
-    branches = [layers.GlobalMaxPooling1D()(layers.Conv1D(8, width, activation="relu")(x)) for width in (3, 4, 5)]
+    branches = [
+        layers.GlobalMaxPooling1D()(layers.Conv1D(8, width, activation="relu")(x)) for width in (3, 4, 5)
+    ]
     return library.Model(given, layers.Dense(1, activation="sigmoid")(layers.Concatenate()(branches)))
 
 
@@ -34,7 +38,9 @@ def gated_dilations(library: Any, draw: random.Random) -> Any:
 
 
 def shortcut_1d(library: Any, draw: random.Random) -> Any:
-    """A residual block of signals: its first convolution and its shortcut read one tensor, and normalizations are folded."""
+    """A residual block of signals: its first convolution and its shortcut read one tensor, and normalizations
+    are folded.
+    """
     layers = library.layers
     given = layers.Input((64, 2))
     x, depth = given, 2
@@ -43,7 +49,9 @@ def shortcut_1d(library: Any, draw: random.Random) -> Any:
         for width in (8, 5, 3):
             more = layers.BatchNormalization()(layers.Conv1D(filters, width, padding="same")(more))
             more = layers.Activation("relu")(more) if width != 3 else more
-        short = layers.BatchNormalization()(layers.Conv1D(filters, 1, padding="same")(x) if depth != filters else x)
+        short = layers.BatchNormalization()(
+            layers.Conv1D(filters, 1, padding="same")(x) if depth != filters else x
+        )
         x, depth = layers.Activation("relu")(layers.Add()([short, more])), filters
     return library.Model(given, layers.Dense(5, activation="softmax")(layers.GlobalAveragePooling1D()(x)))
 
@@ -69,7 +77,11 @@ def normalized_transpose(library: Any, draw: random.Random) -> Any:
 def rescaled_image(library: Any, draw: random.Random) -> Any:
     """A rescaling is folded into the convolution that follows."""
     layers = library.layers
-    parts = [layers.Input((24, 24, 3)), layers.Rescaling(1.0 / 255), layers.Conv2D(8, 3, padding="same", activation="relu")]
+    parts = [
+        layers.Input((24, 24, 3)),
+        layers.Rescaling(1.0 / 255),
+        layers.Conv2D(8, 3, padding="same", activation="relu"),
+    ]
     return library.Sequential([*parts, layers.MaxPooling2D(), layers.Flatten(), layers.Dense(5)])
 
 
@@ -107,7 +119,9 @@ def spatial_pyramid(library: Any, draw: random.Random) -> Any:
     given = layers.Input((24, 24, 3))
     x = layers.Conv2D(8, 3, padding="same", activation="relu")(given)
     rates = (1, 2, 3, 2)
-    x = layers.Concatenate()([layers.Conv2D(6, 3, padding="same", dilation_rate=rate, activation="relu")(x) for rate in rates])
+    x = layers.Concatenate()(
+        [layers.Conv2D(6, 3, padding="same", dilation_rate=rate, activation="relu")(x) for rate in rates]
+    )
     return library.Model(given, layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
 
 

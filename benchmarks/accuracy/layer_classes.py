@@ -1,9 +1,10 @@
-"""List every layer class of Keras 3 and tf_keras with what `plan` makes of it, and write docs/reference/layer-classes.md.
+"""List every layer class of Keras 3 and tf_keras with what `plan` makes of it, and write
+docs/reference/layer-classes.md.
 
 usage: python benchmarks/accuracy/layer_classes.py [--names]
 
-``--names`` asks the installed libraries for their classes and stores them in ``layer_classes.json``; without it, the stored names are
-taken, so that the page can be written without TensorFlow.
+``--names`` asks the installed libraries for their classes and stores them in ``layer_classes.json``; without
+it, the stored names are taken, so that the page can be written without TensorFlow.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from modelinspect.networks.keras_layers import MODELS  # noqa: E402
 
 NAMES = FOLDER / "layer_classes.json"
 PAGE = FOLDER.parents[1] / "docs" / "reference" / "layer-classes.md"
-STRUCTURE = frozenset(("Input", "InputLayer", "Layer", "InputSpec", "Wrapper", "StackedRNNCells", "RNN", "AbstractRNNCell"))
+STRUCTURE = frozenset(
+    ("Input", "InputLayer", "Layer", "InputSpec", "Wrapper", "StackedRNNCells", "RNN", "AbstractRNNCell")
+)
 """Classes that are part of others, and no layers of a model."""
 
 
@@ -33,7 +36,11 @@ def names() -> dict[str, list[str]]:
     found = {}
     for library in (keras, tf_keras):
         layers = vars(library.layers)
-        classes = [name for name, item in layers.items() if inspect.isclass(item) and issubclass(item, library.layers.Layer)]
+        classes = [
+            name
+            for name, item in layers.items()
+            if inspect.isclass(item) and issubclass(item, library.layers.Layer)
+        ]
         found[library.__name__] = sorted(classes)
     return found
 
@@ -51,10 +58,21 @@ def status(name: str) -> str:
 
 def page(classes: dict[str, list[str]]) -> str:
     """Return the page."""
-    lines = ["# Layer classes", "", "<!-- Written by benchmarks/accuracy/layer_classes.py; do not edit. -->", ""]
+    lines = [
+        "# Layer classes",
+        "",
+        "<!-- Written by benchmarks/accuracy/layer_classes.py; do not edit. -->",
+        "",
+    ]
     lines += [
-        "What `modelinspect plan` does with each layer class of Keras when it predicts TFLite files. A model with a *withheld* layer",
-        "gets no prediction, and the plan names the layer. *Predicted* layers may still be withheld for some settings.",
+        (
+            "What `modelinspect plan` does with each layer class of Keras when it predicts TFLite files. A"
+            " model with a *withheld* layer"
+        ),
+        (
+            "gets no prediction, and the plan names the layer. *Predicted* layers may still be withheld for"
+            " some settings."
+        ),
         "",
         "| layer class | Keras 3 | tf_keras | |",
         "| --- | :---: | :---: | --- |",

@@ -1,9 +1,10 @@
-"""Makes the networks that `plan` is held against: three architectures, pruned in numpy, saved and converted by TensorFlow.
+"""Makes the networks that `plan` is held against: three architectures, pruned in numpy, saved and converted
+by TensorFlow.
 
 usage: python benchmarks/accuracy/plan_networks.py FOLDER [--sizes benchmarks/accuracy/plan_sizes.csv]
 
-The weights come from numpy alone, so that a test makes the same ones again without TensorFlow and holds the predictions against the sizes
-that TensorFlow's files had.
+The weights come from numpy alone, so that a test makes the same ones again without TensorFlow and holds the
+predictions against the sizes that TensorFlow's files had.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def weight(case: Case, path: str, shape: tuple[int, ...]) -> Array:
 
 
 def pruned(values: Array, sparsity: float, pattern: str) -> Array:
-    """Return a kernel with its smallest elements, or blocks of them along the inputs, set to zero; 4-D kernels have no blocks."""
+    """Return a kernel with its smallest elements, or blocks of them along the inputs, set to zero; 4-D
+    kernels have no blocks.
+    """
     length = 1 if pattern == "unstructured" or values.ndim != 2 else int(pattern.split("x")[0])
     blocks = np.abs(values).reshape(values.shape[0] // length, length, -1).sum(axis=1)
     order = np.argsort(blocks, axis=None, kind="stable")
@@ -70,7 +73,12 @@ def build(architecture: str) -> Any:
 
     match architecture:
         case "mlp":
-            parts = [layers.Input((320,)), layers.Dense(64, activation="relu"), layers.Dense(64, activation="relu"), layers.Dense(10)]
+            parts = [
+                layers.Input((320,)),
+                layers.Dense(64, activation="relu"),
+                layers.Dense(64, activation="relu"),
+                layers.Dense(10),
+            ]
         case "cnn":
             parts = [
                 layers.Input((28, 28, 1)),
@@ -101,7 +109,9 @@ def build(architecture: str) -> Any:
 
 def fill(network: Any, case: Case) -> None:
     """Give the network the weights of a case."""
-    network.set_weights([weight(case, variable.name.split(":")[0], tuple(variable.shape)) for variable in network.weights])
+    network.set_weights(
+        [weight(case, variable.name.split(":")[0], tuple(variable.shape)) for variable in network.weights]
+    )
 
 
 def main() -> None:
@@ -140,7 +150,9 @@ def main() -> None:
             rows.append((case.architecture, case.sparsity, case.pattern, file.stem, file.stat().st_size))
     if "--sizes" in sys.argv:
         with Path(sys.argv[sys.argv.index("--sizes") + 1]).open("w", newline="", encoding="utf-8") as out:
-            csv.writer(out, lineterminator="\n").writerows([("architecture", "sparsity", "pattern", "form", "size"), *rows])
+            csv.writer(out, lineterminator="\n").writerows(
+                [("architecture", "sparsity", "pattern", "form", "size"), *rows]
+            )
 
 
 if __name__ == "__main__":

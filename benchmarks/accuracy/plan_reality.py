@@ -1,9 +1,11 @@
-"""Holds what `plan` predicts against the files that TensorFlow made, and writes the table of docs/developer/predictions.md.
+"""Holds what `plan` predicts against the files that TensorFlow made, and writes the table of
+docs/developer/predictions.md.
 
 usage: python benchmarks/accuracy/plan_reality.py [--write]
 
-The networks of `plan_networks` are made again from their weightless skeletons (plan_bases) and from numpy, so that neither TensorFlow
-nor the networks themselves are needed; ``plan_sizes.csv`` has the sizes of TensorFlow's files.
+The networks of `plan_networks` are made again from their weightless skeletons (plan_bases) and from numpy, so
+that neither TensorFlow nor the networks themselves are needed; ``plan_sizes.csv`` has the sizes of
+TensorFlow's files.
 """
 
 from __future__ import annotations
@@ -58,7 +60,12 @@ def sizes() -> dict[tuple[str, str], int]:
     """Return the sizes of TensorFlow's files by case and form."""
     with (FOLDER / "plan_sizes.csv").open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
-        return {(Case(row["architecture"], float(row["sparsity"]), row["pattern"]).name, row["form"]): int(row["size"]) for row in rows}
+        return {
+            (Case(row["architecture"], float(row["sparsity"]), row["pattern"]).name, row["form"]): int(
+                row["size"]
+            )
+            for row in rows
+        }
 
 
 def write_h5(case: Case, path: Path) -> None:
@@ -102,16 +109,23 @@ WRITERS = {"model.h5": write_h5, "model.tflite": write_tflite}
 
 
 def outcomes(cases: list[Case], sources: tuple[str, ...] = tuple(WRITERS)) -> Iterator[Outcome]:
-    """Predict the forms of each case from each kind of artifact; an option that is left out has the size of its dense form."""
+    """Predict the forms of each case from each kind of artifact; an option that is left out has the size of
+    its dense form.
+    """
     real = sizes()
     with tempfile.TemporaryDirectory() as folder:
         for case in cases:
             for source in sources:
                 path = Path(folder) / source
                 WRITERS[source](case, path)
-                found = {entry.option: entry.size for entry in mi.plan(path, only=tuple(FORMS), downloads=False).options}
+                found = {
+                    entry.option: entry.size
+                    for entry in mi.plan(path, only=tuple(FORMS), downloads=False).options
+                }
                 for option, form in FORMS.items():
-                    size = found.get(option, found[option.replace("-sparse", "") if "int8" in option else "tflite-float32"])
+                    size = found.get(
+                        option, found[option.replace("-sparse", "") if "int8" in option else "tflite-float32"]
+                    )
                     yield Outcome(case, source, option, size, real[case.name, form])
 
 
@@ -131,15 +145,29 @@ def table(found: list[Outcome]) -> str:
             some = [one for one in found if one.source == source and one.option == option]
             exact = sum(one.predicted == one.real for one in some)
             errors = [one.error for one in some]
-            lines.append(f"| `{source}` | `{option}` | {len(some)} | {exact} | {median(errors):.2%} | {max(errors):.2%} |")
+            lines.append(
+                f"| `{source}` | `{option}` | {len(some)} | {exact} | {median(errors):.2%} |"
+                f" {max(errors):.2%} |"
+            )
     errors = [one.error for one in found]
     exact = sum(one.predicted == one.real for one in found)
     lines.append(f"| all | all | {len(found)} | {exact} | {median(errors):.2%} | {max(errors):.2%} |")
-    lines += ["", "| network, zeros, pattern | option | predicted | real | off by |", "| --- | --- | ---: | ---: | ---: |"]
+    lines += [
+        "",
+        "| network, zeros, pattern | option | predicted | real | off by |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
     for one in found:
-        if one.source == "model.h5" and one.case.sparsity in (0.35, 0.8) and one.option in ("tflite-sparse", "tflite-dynamic-int8-sparse"):
+        if (
+            one.source == "model.h5"
+            and one.case.sparsity in (0.35, 0.8)
+            and one.option in ("tflite-sparse", "tflite-dynamic-int8-sparse")
+        ):
             name = f"{one.case.architecture}, {one.case.sparsity:.0%}, {one.case.pattern}"
-            lines.append(f"| {name} | `{one.option}` | {one.predicted:,} | {one.real:,} | {one.predicted - one.real:+,} |")
+            lines.append(
+                f"| {name} | `{one.option}` | {one.predicted:,} | {one.real:,} |"
+                f" {one.predicted - one.real:+,} |"
+            )
     return "\n".join(lines) + "\n"
 
 

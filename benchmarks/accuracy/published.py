@@ -1,9 +1,12 @@
 """Rebuild models whose sizes others published, and compare; write the page docs/guide/published.md.
 
-usage: python benchmarks/accuracy/published.py [TEST...]   rebuild (all tests, or T1 and so on), write published.json and the page
-       python benchmarks/accuracy/published.py --page      write the page from published.json; needs no TensorFlow
+usage: python benchmarks/accuracy/published.py [TEST...]   rebuild (all tests, or T1 and so on), write
+published.json and the page
+       python benchmarks/accuracy/published.py --page      write the page from published.json; needs no
+       TensorFlow
 
-The weights are random: the architecture decides how many there are, and the tests are about bytes. `published_page` writes the page.
+The weights are random: the architecture decides how many there are, and the tests are about bytes.
+`published_page` writes the page.
 """
 
 from __future__ import annotations
@@ -47,8 +50,16 @@ WEIGHT_FILES: dict[str, tuple[str, dict[str, object], int]] = {
     "inception_v3": ("InceptionV3", {}, 96_112_376),
     "xception": ("Xception", {}, 91_884_032),
     "mobilenet_v2_1.0_224": ("MobileNetV2", {}, 14_536_120),
-    "mobilenet_v2_1.0_224_no_top": ("MobileNetV2", {"include_top": False, "input_shape": (224, 224, 3)}, 9_406_464),
-    "mobilenet_1_0_224_tf_no_top": ("MobileNet", {"include_top": False, "input_shape": (224, 224, 3)}, 17_225_924),
+    "mobilenet_v2_1.0_224_no_top": (
+        "MobileNetV2",
+        {"include_top": False, "input_shape": (224, 224, 3)},
+        9_406_464,
+    ),
+    "mobilenet_1_0_224_tf_no_top": (
+        "MobileNet",
+        {"include_top": False, "input_shape": (224, 224, 3)},
+        17_225_924,
+    ),
     "efficientnetb0_notop": ("EfficientNetB0", {"include_top": False}, 16_705_208),
 }
 """The class of tf_keras.applications, its arguments, and the published bytes, by the name of the file."""
@@ -59,13 +70,19 @@ def t1(names: tuple[str, ...] = tuple(WEIGHT_FILES)) -> Iterator[Row]:
     """Yield the weight files of keras.applications."""
     for name in names:
         kind, arguments, published = WEIGHT_FILES[name]
-        _keras().backend.clear_session()  # names of layers are numbered in a session, and a longer name is a larger file
+        _keras().backend.clear_session()  # names of layers are numbered in a session, and a longer name is a larger file  # noqa: E501
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.h5"
             model = _keras().applications.__dict__[kind](weights=None, **arguments)
             model.save_weights(path)
             bytes_of_weights = sum(int(np.prod(weight.shape)) * weight.dtype.size for weight in model.weights)
-            row = {"file": name, "parameters": model.count_params(), "weights": bytes_of_weights, "published": published, **_bytes_of(path)}
+            row = {
+                "file": name,
+                "parameters": model.count_params(),
+                "weights": bytes_of_weights,
+                "published": published,
+                **_bytes_of(path),
+            }
             if name == DELETED:
                 row["deleted"] = _delete_top(Path(folder) / "whole.h5")
             yield row
@@ -75,16 +92,24 @@ def _bytes_of(path: Path) -> Row:
     """Return the size of a file, its payload, and the other bytes by category."""
     report = mi.inspect(path, measure=False)
     payload = sum(tensor.stored_size for tensor in report.tensors)
-    other = {name: size for name, size in report.to_dict()["categories"].items() if size and name != "dense-weights"}
+    other = {
+        name: size
+        for name, size in report.to_dict()["categories"].items()
+        if size and name != "dense-weights"
+    }
     return {"rebuilt": report.artifact.size, "payload": payload, "other": other}
 
 
 def _delete_top(path: Path) -> Row:
-    """Delete the last layer of MobileNet in place, as the published file was made, and say where its bytes are."""
+    """Delete the last layer of MobileNet in place, as the published file was made, and say where its bytes
+    are.
+    """
     _keras().applications.MobileNet(weights=None).save_weights(path)
     whole = path.stat().st_size
     with h5py.File(path) as file:
-        layer = int(sum(item.size * item.dtype.itemsize for item in file["conv_preds"]["conv_preds"].values()))
+        layer = int(
+            sum(item.size * item.dtype.itemsize for item in file["conv_preds"]["conv_preds"].values())
+        )
     with h5py.File(path, "r+") as file:
         del file["conv_preds"]
         names = [name for name in file.attrs["layer_names"] if name not in ("conv_preds", b"conv_preds")]
@@ -92,7 +117,13 @@ def _delete_top(path: Path) -> Row:
     report = mi.inspect(path)
     findings = {one.rule: one.bytes for one in report.findings}
     free = report.to_dict()["categories"]["free"]
-    return {"before": whole, "after": report.artifact.size, "layer": layer, "free": free, "hidden": findings.get("hidden-bytes", 0)}
+    return {
+        "before": whole,
+        "after": report.artifact.size,
+        "layer": layer,
+        "free": free,
+        "hidden": findings.get("hidden-bytes", 0),
+    }
 
 
 def t2() -> Iterator[Row]:
@@ -144,14 +175,20 @@ def t3() -> Iterator[Row]:
                             kernel = _clustered(kernel, 2**bits)
                         bias = np.zeros(shape[-1], np.float32) + np.float32(0.5)
                         group = file.create_group(layer)
-                        group.attrs["weight_names"] = [f"{layer}/kernel:0".encode(), f"{layer}/bias:0".encode()]
+                        group.attrs["weight_names"] = [
+                            f"{layer}/kernel:0".encode(),
+                            f"{layer}/bias:0".encode(),
+                        ]
                         group[f"{layer}/kernel:0"], group[f"{layer}/bias:0"] = kernel, bias
             dense, pruned = (mi.tensors(paths[kind]) for kind in ("dense", "pruned"))
             count = sum(tensor.element_count for tensor in dense.tensors)
             zeros = sum(tensor.zero_count or 0 for tensor in pruned.tensors)
             kernels = [tensor for tensor in pruned.tensors if len(tensor.shape) > 1]
             kept_weights = sum(tensor.element_count - (tensor.zero_count or 0) for tensor in kernels)
-            sizes = {option.option: option.size for option in mi.plan(paths["shared"], only=["gzip-9", "entropy-bound"]).options}
+            sizes = {
+                option.option: option.size
+                for option in mi.plan(paths["shared"], only=["gzip-9", "entropy-bound"]).options
+            }
             payload = sum(tensor.stored_size for tensor in dense.tensors)
             yield {
                 "network": name,
@@ -166,10 +203,16 @@ def t3() -> Iterator[Row]:
 
 
 def _clustered(values: np.ndarray, clusters: int) -> np.ndarray:
-    """Return values moved to the nearest of evenly spaced ones, which is where k-means of the paper begins; zeros stay."""
+    """Return values moved to the nearest of evenly spaced ones, which is where k-means of the paper begins;
+    zeros stay.
+    """
     kept = values[values != 0]
     steps = np.linspace(kept.min(), kept.max(), clusters - 1, dtype=np.float32)
-    nearest = steps[np.abs(kept[:, None] - steps[None, :]).argmin(1)] if kept.size < 100_000 else _nearest(kept, steps)
+    nearest = (
+        steps[np.abs(kept[:, None] - steps[None, :]).argmin(1)]
+        if kept.size < 100_000
+        else _nearest(kept, steps)
+    )
     result = values.copy()
     result[values != 0] = np.where(nearest == 0, steps[steps != 0][0], nearest)
     return result
@@ -191,7 +234,9 @@ def _equally_filled(values: np.ndarray, clusters: int) -> np.ndarray:
 
 
 def t4() -> Iterator[Row]:
-    """Yield the models of the INT4 guide of Keras: files with the tensors of the architecture and no weights in them."""
+    """Yield the models of the INT4 guide of Keras: files with the tensors of the architecture and no weights
+    in them.
+    """
     for name, (float_tensors, int4_tensors, published, published_int4) in (
         ("Gemma3 1B", (*GEMMA3_1B, 3_815.32, 1_488.10)),
         ("DistilBERT", (*DISTILBERT, 255.86, 159.49)),
@@ -202,7 +247,11 @@ def t4() -> Iterator[Row]:
                 path = Path(folder) / "model.weights.h5"
                 _write_hollow(path, tensors)
                 report = mi.inspect(path, measure=False)
-                floats = sum(t.stored_size for t in report.tensors if t.dtype == "float32" and not t.name.endswith("scale"))
+                floats = sum(
+                    t.stored_size
+                    for t in report.tensors
+                    if t.dtype == "float32" and not t.name.endswith("scale")
+                )
                 row |= {
                     kind: report.artifact.size,
                     f"{kind}_parameters": sum(t.element_count for t in report.tensors),
@@ -213,7 +262,9 @@ def t4() -> Iterator[Row]:
 
 
 def _write_hollow(path: Path, tensors: dict[str, tuple[tuple[int, ...], str]]) -> None:
-    """Write a file of Keras 3 whose tensors have their places and no bytes: the file is as long, and the disk holds little of it."""
+    """Write a file of Keras 3 whose tensors have their places and no bytes: the file is as long, and the disk
+    holds little of it.
+    """
     with h5py.File(path, "w") as file:
         for name, (shape, dtype) in tensors.items():
             properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -222,13 +273,25 @@ def _write_hollow(path: Path, tensors: dict[str, tuple[tuple[int, ...], str]]) -
             links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
             links.set_create_intermediate_group(True)
             space = h5py.h5s.create_simple(shape)
-            h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(np.dtype(dtype)), space, properties, links)
+            h5py.h5d.create(
+                file.id, name.encode(), h5py.h5t.py_create(np.dtype(dtype)), space, properties, links
+            )
 
 
 def t5() -> Iterator[Row]:
-    """Yield the table of collaborative optimization: what is published, and the rebuilt model before and after pruning."""
+    """Yield the table of collaborative optimization: what is published, and the rebuilt model before and
+    after pruning.
+    """
     for name, published in (
-        ("DS-CNN-L", {"plain": (528_128, 434_879), "pruned": (528_128, 334_154), "QAT": (512_224, 403_261), "PQAT": (512_032, 303_997)}),
+        (
+            "DS-CNN-L",
+            {
+                "plain": (528_128, 434_879),
+                "pruned": (528_128, 334_154),
+                "QAT": (512_224, 403_261),
+                "PQAT": (512_032, 303_997),
+            },
+        ),
         (
             "MobileNet v1 224",
             {
@@ -246,7 +309,9 @@ def t5() -> Iterator[Row]:
 
 
 def t6() -> Iterator[Row]:
-    """Yield the models of MLPerf Tiny: TFLite files predicted from Keras files, against the published ones."""
+    """Yield the models of MLPerf Tiny: TFLite files predicted from Keras files, against the published
+    ones.
+    """
     corpus = _corpus()
     for name, (build, published, published_int8, file) in TINY.items():
         found = _converted(build, 0.0, 0, ("tflite-float32", "tflite-int8"))
@@ -259,28 +324,47 @@ def t6() -> Iterator[Row]:
             regions = mi.inspect(corpus / file, by=("structure",)).to_dict()["rollup"]["rows"]
             ranges = ("quantization / min", "quantization / max")
             row["real_int8_ranges"] = sum(one["size"] for one in regions if one["values"][0].endswith(ranges))
-            row["real_int8_other"] = {name: size for name, size in real.to_dict()["categories"].items() if size and "weights" not in name}
+            row["real_int8_other"] = {
+                name: size
+                for name, size in real.to_dict()["categories"].items()
+                if size and "weights" not in name
+            }
         yield row
 
 
 def t7() -> Iterator[Row]:
-    """Yield the clustering table: compressed TFLite files of random weights, plain and with 32 values a tensor."""
+    """Yield the clustering table: compressed TFLite files of random weights, plain and with 32 values a
+    tensor.
+    """
     tables: tuple[tuple[str, dict[str, Any]], ...] = (
         ("MobileNet v1 224", {"plain": 14.97, "clusters": {"32": 4.43}}),
         ("MobileNet v2 224", {"plain": 12.38, "clusters": {"32": 4.05}}),
         ("DS-CNN-L", {"plain": 1.46, "clusters": {"32": 0.39, "8": 0.27}}),
     )
     for name, published in tables:
-        row: Row = {"model": name, "published": published, "plain": _converted(TABLES[name], 0.0, 0, ("tflite-float32",))}
+        row: Row = {
+            "model": name,
+            "published": published,
+            "plain": _converted(TABLES[name], 0.0, 0, ("tflite-float32",)),
+        }
         for kind, cluster in (("even", _clustered), ("filled", _equally_filled)):
-            row[kind] = {count: _converted(TABLES[name], 0.0, int(count), ("tflite-float32",), cluster) for count in published["clusters"]}
+            row[kind] = {
+                count: _converted(TABLES[name], 0.0, int(count), ("tflite-float32",), cluster)
+                for count in published["clusters"]
+            }
         yield row
 
 
 Clusterer = Callable[[np.ndarray, int], np.ndarray]
 
 
-def _converted(build: Callable[[Any], Any], share: float, clusters: int, options: tuple[str, ...], cluster: Clusterer = _clustered) -> Row:
+def _converted(
+    build: Callable[[Any], Any],
+    share: float,
+    clusters: int,
+    options: tuple[str, ...],
+    cluster: Clusterer = _clustered,
+) -> Row:
     """Return what the tool predicts of a network's TFLite forms, and their sizes after gzip."""
     keras = _keras()
     keras.backend.clear_session()
@@ -292,7 +376,12 @@ def _converted(build: Callable[[Any], Any], share: float, clusters: int, options
         plan = mi.plan(path, only=options)
         row: Row = {"parameters": model.count_params()}
         for option in plan.options:
-            row[option.option] = {"size": option.size, "gzip": option.download_size, "basis": option.basis, "error": option.error}
+            row[option.option] = {
+                "size": option.size,
+                "gzip": option.download_size,
+                "basis": option.basis,
+                "error": option.error,
+            }
         return row
 
 
@@ -311,7 +400,9 @@ def _fill(model: Any, share: float, clusters: int, cluster: Clusterer) -> None:
 
 
 def _integer_payload(build: Callable[[Any], Any]) -> Row:
-    """Return the bytes of int8 kernels and int32 biases that a full-integer file of a network has, batch normalization folded."""
+    """Return the bytes of int8 kernels and int32 biases that a full-integer file of a network has, batch
+    normalization folded.
+    """
     model = build(_keras())
     kernels = biases = 0
     for layer in model.layers:
@@ -341,16 +432,30 @@ def _keras() -> Any:
     return tf_keras
 
 
-TESTS: dict[str, Callable[[], Iterator[Row]]] = {"T1": t1, "T2": t2, "T3": t3, "T4": t4, "T5": t5, "T6": t6, "T7": t7}
+TESTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "T1": t1,
+    "T2": t2,
+    "T3": t3,
+    "T4": t4,
+    "T5": t5,
+    "T6": t6,
+    "T7": t7,
+}
 
 
 def main(arguments: list[str]) -> int:
     """Rebuild, compare, and write the results and the page."""
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {"versions": {}, "tests": {}}
+    results = (
+        json.loads(RESULTS.read_text(encoding="utf-8"))
+        if RESULTS.is_file()
+        else {"versions": {}, "tests": {}}
+    )
     if "--page" not in arguments:
         for name in arguments or TESTS:
             results["tests"][name] = list(TESTS[name]())
-            results["versions"] = {package: version(package) for package in ("tensorflow", "tf_keras", "h5py", "numpy")}
+            results["versions"] = {
+                package: version(package) for package in ("tensorflow", "tf_keras", "h5py", "numpy")
+            }
             results["tests"] = {key: results["tests"][key] for key in sorted(results["tests"])}
             RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
             print(f"{name}: {len(results['tests'][name])} rows", flush=True)

@@ -9,7 +9,17 @@ Network = dict[str, tuple[tuple[int, ...], bool]]
 """The shape of each layer's kernel, and whether it is pruned."""
 Tensors = dict[str, tuple[tuple[int, ...], str]]
 
-_MOBILENET = ((32, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), *[(512, 512)] * 5, (512, 1024), (1024, 1024))
+_MOBILENET = (
+    (32, 64),
+    (64, 128),
+    (128, 128),
+    (128, 256),
+    (256, 256),
+    (256, 512),
+    *[(512, 512)] * 5,
+    (512, 1024),
+    (1024, 1024),
+)
 """Channels into and out of each depthwise separable block of MobileNet v1."""
 
 
@@ -37,11 +47,15 @@ LENETS: dict[str, tuple[dict[str, tuple[tuple[int, ...], float, int]], dict[str,
         {"published_kilobytes": 1_720, "published_non_zero": "36 K", "published_ratio": 39},
     ),
 }
-"""Each layer's kernel, the share of it that is kept, and the bits of its codebook; and what the paper prints."""
+"""Each layer's kernel, the share of it that is kept, and the bits of its codebook; and what the paper
+prints.
+"""
 
 
 def _gemma3() -> tuple[Tensors, Tensors]:
-    """Return the tensors of Gemma 3 1B in float32 and with int4 kernels, two to a byte along the first axis."""
+    """Return the tensors of Gemma 3 1B in float32 and with int4 kernels, two to a byte along the first
+    axis.
+    """
     floats: Tensors = {"token_embedding/vars/0": ((262_144, 1_152), "f4")}
     packed: Tensors = dict(floats)
     kernels = {
@@ -53,11 +67,22 @@ def _gemma3() -> tuple[Tensors, Tensors]:
         "gating_ffw_2": (1_152, 6_912),
         "ffw_linear": (6_912, 1_152),
     }
-    norms = {"pre_attention_norm": 1_152, "post_attention_norm": 1_152, "pre_ffw_norm": 1_152, "post_ffw_norm": 1_152}
+    norms = {
+        "pre_attention_norm": 1_152,
+        "post_attention_norm": 1_152,
+        "pre_ffw_norm": 1_152,
+        "post_ffw_norm": 1_152,
+    }
     norms |= {"attention/query_norm": 256, "attention/key_norm": 256}
     for layer in range(26):
         for name, shape in kernels.items():
-            _put(floats, packed, f"layers/gemma3_decoder_block_{layer}/{name}", shape, 2 if name.endswith("output_dense") else 1)
+            _put(
+                floats,
+                packed,
+                f"layers/gemma3_decoder_block_{layer}/{name}",
+                shape,
+                2 if name.endswith("output_dense") else 1,
+            )
         for name, width in norms.items():
             for tensors in (floats, packed):
                 tensors[f"layers/gemma3_decoder_block_{layer}/{name}/vars/0"] = ((width,), "f4")
@@ -75,7 +100,9 @@ def _put(floats: Tensors, packed: Tensors, name: str, shape: tuple[int, ...], in
 
 
 def _distilbert() -> tuple[Tensors, Tensors]:
-    """Return the tensors of a DistilBERT classifier in float32 and with int4 kernels where Keras quantizes them: attention stays float."""
+    """Return the tensors of a DistilBERT classifier in float32 and with int4 kernels where Keras quantizes
+    them: attention stays float.
+    """
     floats: Tensors = {
         "backbone/embeddings/token/vars/0": ((30_522, 768), "f4"),
         "backbone/embeddings/position/vars/0": ((512, 768), "f4"),
@@ -84,13 +111,25 @@ def _distilbert() -> tuple[Tensors, Tensors]:
     }
     for layer in range(6):
         at = f"backbone/layers/transformer_layer_{layer}"
-        for name, shape in (("query", (768, 12, 64)), ("key", (768, 12, 64)), ("value", (768, 12, 64)), ("output", (12, 64, 768))):
+        for name, shape in (
+            ("query", (768, 12, 64)),
+            ("key", (768, 12, 64)),
+            ("value", (768, 12, 64)),
+            ("output", (12, 64, 768)),
+        ):
             floats[f"{at}/self_attention/{name}_dense/vars/0"] = (shape, "f4")
-            floats[f"{at}/self_attention/{name}_dense/vars/1"] = (shape[1:] if name != "output" else (768,), "f4")
+            floats[f"{at}/self_attention/{name}_dense/vars/1"] = (
+                shape[1:] if name != "output" else (768,),
+                "f4",
+            )
         for norm in ("self_attention_layer_norm", "feedforward_layer_norm"):
             floats |= {f"{at}/{norm}/vars/{index}": ((768,), "f4") for index in (0, 1)}
     packed: Tensors = dict(floats)
-    dense = {f"backbone/layers/transformer_layer_{layer}/feedforward_{name}": shape for layer in range(6) for name, shape in _FEED.items()}
+    dense = {
+        f"backbone/layers/transformer_layer_{layer}/feedforward_{name}": shape
+        for layer in range(6)
+        for name, shape in _FEED.items()
+    }
     for name, shape in (dense | {"pooled_dense": (768, 768), "output_dense": (768, 2)}).items():
         _put(floats, packed, name, shape, 1)
         for tensors in (floats, packed):
@@ -118,11 +157,15 @@ def _ds_cnn(keras: Any) -> Any:
 
 
 def _resnet8(keras: Any) -> Any:
-    """Return the residual network of MLPerf Tiny for 32 x 32 images: three stacks of 16, 32 and 64 filters."""
+    """Return the residual network of MLPerf Tiny for 32 x 32 images: three stacks of 16, 32 and 64
+    filters.
+    """
     layers = keras.layers
 
     def conv(x: Any, filters: int, size: int, strides: int) -> Any:
-        return layers.Conv2D(filters, size, strides, padding="same", kernel_regularizer=keras.regularizers.l2(1e-4))(x)
+        return layers.Conv2D(
+            filters, size, strides, padding="same", kernel_regularizer=keras.regularizers.l2(1e-4)
+        )(x)
 
     inputs = keras.Input((32, 32, 3))
     x = layers.Activation("relu")(layers.BatchNormalization()(conv(inputs, 16, 3, 1)))
@@ -141,9 +184,23 @@ def _vww(keras: Any) -> Any:
     inputs = keras.Input((96, 96, 3))
     x = layers.Conv2D(8, 3, 2, padding="same")(inputs)
     x = layers.Activation("relu")(layers.BatchNormalization()(x))
-    for filters, strides in ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *[(128, 1)] * 5, (256, 2), (256, 1)):
-        x = layers.Activation("relu")(layers.BatchNormalization()(layers.DepthwiseConv2D(3, strides, padding="same")(x)))
-        x = layers.Activation("relu")(layers.BatchNormalization()(layers.Conv2D(filters, 1, padding="same")(x)))
+    for filters, strides in (
+        (16, 1),
+        (32, 2),
+        (32, 1),
+        (64, 2),
+        (64, 1),
+        (128, 2),
+        *[(128, 1)] * 5,
+        (256, 2),
+        (256, 1),
+    ):
+        x = layers.Activation("relu")(
+            layers.BatchNormalization()(layers.DepthwiseConv2D(3, strides, padding="same")(x))
+        )
+        x = layers.Activation("relu")(
+            layers.BatchNormalization()(layers.Conv2D(filters, 1, padding="same")(x))
+        )
     x = layers.Flatten()(layers.AveragePooling2D(3)(x))
     return keras.Model(inputs, layers.Dense(2, activation="softmax")(x))
 
@@ -166,8 +223,20 @@ TABLES: dict[str, Callable[[Any], Any]] = {
 
 _TRAINED = "git/mlcommons+tiny/HEAD/benchmark/training"
 TINY: dict[str, tuple[Callable[[Any], Any], int, int, str]] = {
-    "pretrainedResnet": (_resnet8, 318_144, 98_496, f"{_TRAINED}/image_classification/trained_models/pretrainedResnet_quant.tflite"),
+    "pretrainedResnet": (
+        _resnet8,
+        318_144,
+        98_496,
+        f"{_TRAINED}/image_classification/trained_models/pretrainedResnet_quant.tflite",
+    ),
     "vww_96": (_vww, 866_284, 333_288, f"{_TRAINED}/visual_wake_words/trained_models/vww_96_int8.tflite"),
-    "ad01": (_autoencoder, 1_067_648, 276_976, f"{_TRAINED}/anomaly_detection/trained_models/ad01_int8.tflite"),
+    "ad01": (
+        _autoencoder,
+        1_067_648,
+        276_976,
+        f"{_TRAINED}/anomaly_detection/trained_models/ad01_int8.tflite",
+    ),
 }
-"""Each model of MLPerf Tiny: how it is built, the published float and int8 bytes, and the int8 file in the corpus."""
+"""Each model of MLPerf Tiny: how it is built, the published float and int8 bytes, and the int8 file in the
+corpus.
+"""

@@ -20,8 +20,8 @@ enough, except where a compressor reads them. Rebuilt with {versions}.
 
 | | published by | compared | goal | result |
 | --- | --- | --- | --- | --- |
-"""
-_QUOTED = "The published figures of this table were not read again in the paper for this page; they agree with its architecture."
+"""  # noqa: E501
+_QUOTED = "The published figures of this table were not read again in the paper for this page; they agree with its architecture."  # noqa: E501
 
 
 def page(results: Row) -> str:
@@ -39,7 +39,13 @@ def page(results: Row) -> str:
 def _filled(text: str) -> str:
     """Return a section with its paragraphs filled; tables and headings stay as they are."""
     parts = text.rstrip("\n").split("\n\n")
-    return "\n\n".join(part if part.startswith(("|", "#")) else fill(" ".join(part.split()), 120, **_FILL) for part in parts) + "\n"
+    return (
+        "\n\n".join(
+            part if part.startswith(("|", "#")) else fill(" ".join(part.split()), 120, **_FILL)
+            for part in parts
+        )
+        + "\n"
+    )
 
 
 _FILL: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
@@ -47,7 +53,12 @@ _FILL: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 SUMMARY = {
     "T1": ("weight-files-of-keras", "Keras", "10 weight files", "payload equal to the byte"),
-    "T2": ("pruned-mobilenet", "Zhu and Gupta, 2017", "non-zero parameters at 5 sparsities", "equal as printed"),
+    "T2": (
+        "pruned-mobilenet",
+        "Zhu and Gupta, 2017",
+        "non-zero parameters at 5 sparsities",
+        "equal as printed",
+    ),
     "T3": (
         "deep-compression",
         "Han, Mao and Dally, 2015",
@@ -56,7 +67,12 @@ SUMMARY = {
     ),
     "T4": ("int4-in-keras", "Keras, 2025", "2 models in float32 and int4", "within 0.2 %"),
     "T5": ("pruned-int8-files", "tfmot", "2 pruned int8 models", "pruning changes the zip and not the file"),
-    "T6": ("mlperf-tiny", "MLCommons", "3 models as TFLite", "float within 0.3 %; int8 payload equal, size within 1 %"),
+    "T6": (
+        "mlperf-tiny",
+        "MLCommons",
+        "3 models as TFLite",
+        "float within 0.3 %; int8 payload equal, size within 1 %",
+    ),
     "T7": ("clustered-files", "tfmot", "3 clustered models, zipped", "none: it depends on the weights"),
 }
 """The anchor of each test, who published, what is compared, and the goal."""
@@ -78,7 +94,9 @@ def misses(name: str, rows: Sequence[Row]) -> Iterator[str]:
                 yield f"{row['file']} payload {row['payload'] - row['weights']:+,}"
             case "T2" if f"{row['non_zero'] / 1e6:.2f}" != row["published"]:
                 yield f"{row['sparsity']:.0%}: {row['non_zero']:,}"
-            case "T3" if not (_as_printed(row) and row["bound"] < 1000 * row["published_kilobytes"] / row["published_ratio"]):
+            case "T3" if not (
+                _as_printed(row) and row["bound"] < 1000 * row["published_kilobytes"] / row["published_ratio"]
+            ):
                 yield str(row["network"])
             case "T4":
                 yield from (
@@ -94,7 +112,10 @@ def misses(name: str, rows: Sequence[Row]) -> Iterator[str]:
 
 def _as_printed(row: Row) -> bool:
     kilobytes = round(row["payload"] / 1000 / 10) * 10
-    return kilobytes == row["published_kilobytes"] and f"{row['non_zero_kernels'] / 1000:.0f} K" == row["published_non_zero"]
+    return (
+        kilobytes == row["published_kilobytes"]
+        and f"{row['non_zero_kernels'] / 1000:.0f} K" == row["published_non_zero"]
+    )
 
 
 def _is_seen_by_the_zip_only(row: Row) -> bool:
@@ -122,13 +143,24 @@ def _off(value: float, published: float) -> str:
 def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table; every column but the first is right-aligned."""
     cells = [f"| {' | '.join(titles)} |", f"| --- |{' ---: |' * (len(titles) - 1)}"]
-    cells += [f"| {' | '.join(f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in row)} |" for row in rows]
+    cells += [
+        f"| {' | '.join(f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in row)} |"
+        for row in rows
+    ]
     return "\n".join(cells)
 
 
 def _weight_files(rows: Sequence[Row]) -> str:
     table = _table(
-        ("file", "parameters", "their bytes", "payload found", "other bytes, rebuilt", "other bytes, published", "difference"),
+        (
+            "file",
+            "parameters",
+            "their bytes",
+            "payload found",
+            "other bytes, rebuilt",
+            "other bytes, published",
+            "difference",
+        ),
         (
             (
                 f"`{row['file']}`",
@@ -144,7 +176,8 @@ def _weight_files(rows: Sequence[Row]) -> str:
     )
     names = ("free", "container", "metadata")
     causes = _table(
-        ("file", *(f"`{name}`" for name in names)), ((f"`{row['file']}`", *(row["other"].get(name, 0) for name in names)) for row in rows)
+        ("file", *(f"`{name}`" for name in names)),
+        ((f"`{row['file']}`", *(row["other"].get(name, 0) for name in names)) for row in rows),
     )
     (deleted,) = (row for row in rows if "deleted" in row)
     found = deleted["deleted"]
@@ -152,7 +185,7 @@ def _weight_files(rows: Sequence[Row]) -> str:
     note = ""
     if odd is not None:
         note = (
-            f"`{odd['file']}` has {odd['weights'] - 4 * odd['parameters']} bytes more than four for each parameter: the counter of its\n"
+            f"`{odd['file']}` has {odd['weights'] - 4 * odd['parameters']} bytes more than four for each parameter: the counter of its\n"  # noqa: E501
             "normalization layer is an integer of 8 bytes.\n"
         )
     return f"""## Weight files of Keras
@@ -181,13 +214,21 @@ file: it has {found["before"]:,} bytes with the layer, and {found["after"]:,} af
 {found["free"]:,} bytes ({_share(found["free"], found["after"])}) as `free`, and the finding `hidden-bytes` that {found["hidden"]:,} of them
 ({_share(found["hidden"], found["after"])}) are not zero: the weights of the deleted layer take {found["layer"]:,}. The rebuilt file
 differs from the published one, of {deleted["published"]:,} bytes, by {_off(found["after"], deleted["published"])}.
-"""
+"""  # noqa: E501
 
 
 def _pruned_mobilenet(rows: Sequence[Row]) -> str:
     table = _table(
         ("sparsity", "published, millions", "non-zero parameters found", "as printed"),
-        ((f"{100 * row['sparsity']:.0f} %", row["published"], row["non_zero"], f"{row['non_zero'] / 1e6:.2f}") for row in rows),
+        (
+            (
+                f"{100 * row['sparsity']:.0f} %",
+                row["published"],
+                row["non_zero"],
+                f"{row['non_zero'] / 1e6:.2f}",
+            )
+            for row in rows
+        ),
     )
     return f"""## Pruned MobileNet
 
@@ -199,12 +240,21 @@ counts are what `modelinspect tensors` reports of the files.
 {table}
 
 {_QUOTED}
-"""
+"""  # noqa: E501
 
 
 def _deep_compression(rows: Sequence[Row]) -> str:
     table = _table(
-        ("network", "parameters", "bytes in float32", "published", "non-zero weights", "published", "lower bound", "published, compressed"),
+        (
+            "network",
+            "parameters",
+            "bytes in float32",
+            "published",
+            "non-zero weights",
+            "published",
+            "lower bound",
+            "published, compressed",
+        ),
         (
             (
                 row["network"],
@@ -214,7 +264,7 @@ def _deep_compression(rows: Sequence[Row]) -> str:
                 row["non_zero_kernels"],
                 row["published_non_zero"],
                 row["bound"],
-                f"{1000 * row['published_kilobytes'] / row['published_ratio']:,.0f} ({row['published_ratio']}x)",
+                f"{1000 * row['published_kilobytes'] / row['published_ratio']:,.0f} ({row['published_ratio']}x)",  # noqa: E501
             )
             for row in rows
         ),
@@ -231,12 +281,22 @@ many as the codebook of the paper has. It has to be below what the paper reached
 {table}
 
 gzip -9 makes {gzipped} bytes of the same files. {_QUOTED}
-"""
+"""  # noqa: E501
 
 
 def _int4(rows: Sequence[Row]) -> str:
     table = _table(
-        ("model", "parameters", "float32, MiB", "published", "", "int4, MiB", "published", "", "stayed float"),
+        (
+            "model",
+            "parameters",
+            "float32, MiB",
+            "published",
+            "",
+            "int4, MiB",
+            "published",
+            "",
+            "stayed float",
+        ),
         (
             (
                 row["model"],
@@ -267,7 +327,7 @@ That is why a model of 4 bits for each kernel element is not an eighth of its si
 DistilBERT is taken as a classifier of two classes, with its dense layer before the last one; the guide does not say which head it has. What
 differs is not in the tensors of the architecture: the published files may have other groups, attributes and
 variables. They were not examined.
-"""
+"""  # noqa: E501
 
 
 def _pruned_int8(rows: Sequence[Row]) -> str:
@@ -276,13 +336,30 @@ def _pruned_int8(rows: Sequence[Row]) -> str:
         for kind in ("plain", "pruned"):
             raw, zipped = row["published"][kind]
             form = row[kind]["tflite-dynamic-int8"]
-            lines.append((f"{row['model']}, {kind}", raw, zipped, form["size"], form["gzip"], row[kind]["tflite-int8"]["size"]))
+            lines.append(
+                (
+                    f"{row['model']}, {kind}",
+                    raw,
+                    zipped,
+                    form["size"],
+                    form["gzip"],
+                    row[kind]["tflite-int8"]["size"],
+                )
+            )
     table = _table(
-        ("model", "published, bytes", "published, zipped", "dynamic-range int8, bytes", "gzipped", "full-integer int8, bytes"), lines
+        (
+            "model",
+            "published, bytes",
+            "published, zipped",
+            "dynamic-range int8, bytes",
+            "gzipped",
+            "full-integer int8, bytes",
+        ),
+        lines,
     )
     saved = "; ".join(
         f"{row['model']} {_off(row['published']['pruned'][1], row['published']['plain'][1])} published, "
-        f"{_off(row['pruned']['tflite-dynamic-int8']['gzip'], row['plain']['tflite-dynamic-int8']['gzip'])} rebuilt"
+        f"{_off(row['pruned']['tflite-dynamic-int8']['gzip'], row['plain']['tflite-dynamic-int8']['gzip'])} rebuilt"  # noqa: E501
         for row in rows
     )
     return f"""## Pruned int8 files
@@ -296,19 +373,32 @@ The published table itself shows it: pruning leaves the file as large as it was,
 ({saved}). The prediction shows the same.
 The gzipped size of full-integer files is not predicted, because their scales depend on samples. How the published files were quantized, and
 with which converter, is not known; the sizes are therefore not compared to the byte.
-"""
+"""  # noqa: E501
 
 
 def _mlperf_tiny(rows: Sequence[Row]) -> str:
     floats = _table(
         ("model", "float32 TFLite, predicted", "published", ""),
         (
-            (row["model"], row["tflite-float32"]["size"], row["published"], _off(row["tflite-float32"]["size"], row["published"]))
+            (
+                row["model"],
+                row["tflite-float32"]["size"],
+                row["published"],
+                _off(row["tflite-float32"]["size"], row["published"]),
+            )
             for row in rows
         ),
     )
     integers = _table(
-        ("model", "int8 payload, architecture", "published file", "int8 TFLite, predicted", "published", "", "stated error"),
+        (
+            "model",
+            "int8 payload, architecture",
+            "published file",
+            "int8 TFLite, predicted",
+            "published",
+            "",
+            "stated error",
+        ),
         (
             (
                 row["model"],
@@ -323,7 +413,14 @@ def _mlperf_tiny(rows: Sequence[Row]) -> str:
         ),
     )
     causes = _table(
-        ("model", "difference", "ranges, published file only", "scales of dense outputs, prediction only", "left", ""),
+        (
+            "model",
+            "difference",
+            "ranges, published file only",
+            "scales of dense outputs, prediction only",
+            "left",
+            "",
+        ),
         (
             (
                 row["model"],
@@ -357,7 +454,7 @@ published files, where the prediction has a scale and a zero point ({SCALE_BYTES
 {causes}
 
 With both, what is left is below 1 %, within the error that the plan states.
-"""
+"""  # noqa: E501
 
 
 SCALE_BYTES = 12
@@ -370,20 +467,30 @@ def dense_scales(row: Row) -> int:
 
 
 def left(row: Row) -> int:
-    """Return what the two causes leave of the difference in bytes between the predicted int8 file and the published one."""
-    return int(row["tflite-int8"]["size"] - dense_scales(row) - (row["published_int8"] - row["real_int8_ranges"]))
+    """Return what the two causes leave of the difference in bytes between the predicted int8 file and the
+    published one.
+    """
+    return int(
+        row["tflite-int8"]["size"] - dense_scales(row) - (row["published_int8"] - row["real_int8_ranges"])
+    )
 
 
 def _clustered(rows: Sequence[Row]) -> str:
     lines: list[tuple[object, ...]] = []
     for row in rows:
         plain = row["plain"]["tflite-float32"]["gzip"]
-        lines.append((f"{row['model']}, plain", f"{row['published']['plain']:.2f}", f"{plain / MIB:.2f}", "", ""))
+        lines.append(
+            (f"{row['model']}, plain", f"{row['published']['plain']:.2f}", f"{plain / MIB:.2f}", "", "")
+        )
         for count, published in row["published"]["clusters"].items():
             made = [f"{row[kind][count]['tflite-float32']['gzip'] / MIB:.2f}" for kind in ("even", "filled")]
             lines.append((f"{row['model']}, {count} clusters", f"{published:.2f}", "", *made))
-    table = _table(("model", "published, MB", "random weights, MiB", "evenly spaced", "equally filled"), lines)
-    offs = ", ".join(_off(row["plain"]["tflite-float32"]["gzip"] / MIB, row["published"]["plain"]) for row in rows)
+    table = _table(
+        ("model", "published, MB", "random weights, MiB", "evenly spaced", "equally filled"), lines
+    )
+    offs = ", ".join(
+        _off(row["plain"]["tflite-float32"]["gzip"] / MIB, row["published"]["plain"]) for row in rows
+    )
     return f"""## Clustered files
 
 Zipped TFLite files in the guide to [weight clustering](https://www.tensorflow.org/model_optimization/guide/clustering). Rebuilt: what
@@ -396,7 +503,7 @@ only training decides. The two columns are two ways to divide random ones: evenl
 clusters of the same number of weights. Both put all kernels but those of depthwise layers into clusters. The
 published MobileNets are larger
 than both; which of their layers were clustered was not examined.
-"""
+"""  # noqa: E501
 
 
 SECTIONS = {

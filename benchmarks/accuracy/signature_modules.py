@@ -1,4 +1,6 @@
-"""Draws networks of tf.Module and tf.function by seeds: matrices and convolutions, calls in calls, and weights that are constants."""
+"""Draws networks of tf.Module and tf.function by seeds: matrices and convolutions, calls in calls, and
+weights that are constants.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,12 @@ def frozen(tf: Any, draw: random.Random) -> tuple[Any, Any]:
     numbers = random.Random(draw.random())
     width, units = draw.choice((8, 20)), draw.choice((12, 48))
     first = tf.constant([[numbers.uniform(-1, 1) for _ in range(units)] for _ in range(width)])
-    second = tf.constant([[numbers.uniform(-1, 1) if numbers.random() < 0.5 else 0.0 for _ in range(units)] for _ in range(units)])
+    second = tf.constant(
+        [
+            [numbers.uniform(-1, 1) if numbers.random() < 0.5 else 0.0 for _ in range(units)]
+            for _ in range(units)
+        ]
+    )
     bias = tf.constant([numbers.uniform(-1, 1) for _ in range(units)])
     tail = _variable(tf, module, "tail", units, 3)
 
@@ -124,7 +131,12 @@ def branches(tf: Any, draw: random.Random) -> tuple[Any, Any]:
     tail = _variable(tf, module, "tail", 32, 4)
     joined = draw.choice((tf.add, tf.multiply, tf.subtract, tf.maximum))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, width), tf.float32, name="a"), tf.TensorSpec((None, 6), tf.float32, name="b")])
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, width), tf.float32, name="a"),
+            tf.TensorSpec((None, 6), tf.float32, name="b"),
+        ]
+    )
     def serve(a: Any, b: Any) -> Any:
         one, two = tf.nn.relu(tf.matmul(a, left)), tf.nn.relu(tf.matmul(b, right))
         whole = tf.concat((joined(one, two), one), 1)

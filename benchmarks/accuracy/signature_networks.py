@@ -1,12 +1,14 @@
-"""Exports networks as SavedModels without a configuration, and converts each with TFLiteConverter.from_saved_model.
+"""Exports networks as SavedModels without a configuration, and converts each with
+TFLiteConverter.from_saved_model.
 
 usage: python benchmarks/accuracy/signature_networks.py WAY FOLDER [PART] [--seeds BASE]
        python benchmarks/accuracy/signature_networks.py FOLDER --store
 
-WAY is how a SavedModel comes to be: ``export`` (Keras 3, the kinds of unseen_networks.py), ``saved`` (tf_keras, its format of
-TensorFlow, without keras_metadata.pb) or ``module`` (tf.Module and tf.function). Weights come from numpy alone (`fill`), so that a test
-makes the SavedModels again without TensorFlow: ``--store`` writes them without weights into ``signature_bases.tar.xz``, and the sizes of
-TensorFlow's files into ``signature_sizes.csv``.
+WAY is how a SavedModel comes to be: ``export`` (Keras 3, the kinds of unseen_networks.py), ``saved``
+(tf_keras, its format of TensorFlow, without keras_metadata.pb) or ``module`` (tf.Module and tf.function).
+Weights come from numpy alone (`fill`), so that a test makes the SavedModels again without TensorFlow:
+``--store`` writes them without weights into ``signature_bases.tar.xz``, and the sizes of TensorFlow's files
+into ``signature_sizes.csv``.
 """
 
 from __future__ import annotations
@@ -85,7 +87,9 @@ def export(network: Network, library: Any, target: Path) -> None:
         import tensorflow as tf
 
         fixed = draw.random() < 0.25 and len(model.inputs) == 1
-        given = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=tensor.name) for tensor in model.inputs]
+        given = [
+            tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=tensor.name) for tensor in model.inputs
+        ]
         model.export(str(target), verbose=False, **({"input_signature": given} if fixed else {}))
     else:
         model.save(str(target), save_format="tf", include_optimizer=False)
@@ -114,12 +118,15 @@ def convert(network: Network, library: Any, folder: Path) -> None:
 
 
 def store(folder: Path) -> None:
-    """Write the SavedModels of all networks without their weights, and the sizes of their forms; 0 where the converter refused.
+    """Write the SavedModels of all networks without their weights, and the sizes of their forms; 0 where the
+    converter refused.
 
     Graphs that are larger than ``LARGEST`` are left out.
     """
     rows: list[tuple[str, str, int]] = []
-    with tarfile.open(FOLDER / "signature_bases.tar.xz", "w:xz", preset=6) as archive:  # graphs that are much alike follow one another
+    with tarfile.open(
+        FOLDER / "signature_bases.tar.xz", "w:xz", preset=6
+    ) as archive:  # graphs that are much alike follow one another
         for done in sorted(folder.glob("*/done")):
             source = done.parent / "saved"
             if (source / "saved_model.pb").stat().st_size > LARGEST:
@@ -159,7 +166,11 @@ def main() -> None:
     part = sys.argv[3] if len(sys.argv) > 3 and not sys.argv[3].startswith("--") else ""
     base = int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else 0
     for network in networks(base):
-        if network.keras == WAYS[way] and part in network.name and not (folder / network.name / "done").exists():
+        if (
+            network.keras == WAYS[way]
+            and part in network.name
+            and not (folder / network.name / "done").exists()
+        ):
             convert(network, library, folder / network.name)
             print(network.name, flush=True)
 

@@ -27,7 +27,11 @@ from benchmarks.accuracy.unseen_reality import Outcome, missing, row  # noqa: E4
 BEGIN, END = "<!-- table: benchmarks/accuracy/signature_reality.py -->\n", "<!-- end of signatures -->\n"
 LATER = 200
 """Seeds from which on networks were drawn after the rules were written."""
-TITLES = {WAYS["export"]: "`model.export`, Keras 3", WAYS["saved"]: "`model.save`, Keras 2", WAYS["module"]: "`tf.Module`"}
+TITLES = {
+    WAYS["export"]: "`model.export`, Keras 3",
+    WAYS["saved"]: "`model.save`, Keras 2",
+    WAYS["module"]: "`tf.Module`",
+}
 
 
 def sizes() -> dict[str, dict[str, int]]:
@@ -62,7 +66,10 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
 def table(found: Sequence[Outcome]) -> str:
     """Return the table by kind of network and how it was saved, and in all."""
     lines = [
-        "| saved by | networks | how many | predictions | stated | labelled exact | equal to the byte | median error | worst error |",
+        (
+            "| saved by | networks | how many | predictions | stated | labelled exact | equal to the byte |"
+            " median error | worst error |"
+        ),
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for way, title in TITLES.items():
@@ -70,7 +77,9 @@ def table(found: Sequence[Outcome]) -> str:
         for one in found:
             if one.network.keras == way:
                 groups.setdefault(one.network.kind, []).append(one)
-        lines += [f"| {title} {row(kind.removeprefix('module-'), some)}" for kind, some in sorted(groups.items())]
+        lines += [
+            f"| {title} {row(kind.removeprefix('module-'), some)}" for kind, some in sorted(groups.items())
+        ]
     lines.append(f"| all {row(f'seeds under {LATER}', [one for one in found if one.network.seed < LATER])}")
     lines.append(f"| all {row(f'seeds from {LATER}', [one for one in found if one.network.seed >= LATER])}")
     lines.append(f"| **all** {row('**all**', list(found))}")

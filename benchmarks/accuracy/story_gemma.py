@@ -1,9 +1,11 @@
-"""Write the weights of Gemma3 1B, in float32 and with int4 dense layers, at full size without their elements; measures the types.
+"""Write the weights of Gemma3 1B, in float32 and with int4 dense layers, at full size without their elements;
+measures the types.
 
 usage: python benchmarks/accuracy/story_gemma.py
 
-The layout is that of Keras 3's `.weights.h5`, from the published architecture. HDF5 allocates each dataset and writes nothing, so the
-files take little space on disk. Writes `story_gemma.csv`, from which docs/guide/stories/int4-float.md has its table.
+The layout is that of Keras 3's `.weights.h5`, from the published architecture. HDF5 allocates each dataset
+and writes nothing, so the files take little space on disk. Writes `story_gemma.csv`, from which
+docs/guide/stories/int4-float.md has its table.
 """
 
 from __future__ import annotations
@@ -37,7 +39,14 @@ def layers() -> Iterator[tuple[str, str, list[tuple[int, ...]]]]:
             ("down", INNER, WIDTH),
         ):
             yield f"block_{at}_{name}", "dense", [(rows, columns)]
-        for name, width in (("pre", WIDTH), ("post", WIDTH), ("pre_ffw", WIDTH), ("post_ffw", WIDTH), ("query", HEAD), ("key", HEAD)):
+        for name, width in (
+            ("pre", WIDTH),
+            ("post", WIDTH),
+            ("pre_ffw", WIDTH),
+            ("post_ffw", WIDTH),
+            ("query", HEAD),
+            ("key", HEAD),
+        ):
             yield f"block_{at}_{name}_norm", "norm", [(width,)]
     yield "final_norm", "norm", [(WIDTH,)]
 

@@ -1,10 +1,12 @@
-"""Builds networks that nobody tuned `plan` for: seeded, of many kinds, in Keras 2 and Keras 3, and converts them with TensorFlow.
+"""Builds networks that nobody tuned `plan` for: seeded, of many kinds, in Keras 2 and Keras 3, and converts
+them with TensorFlow.
 
 usage: python benchmarks/accuracy/unseen_networks.py KERAS FOLDER [PART] [--seeds BASE]
        python benchmarks/accuracy/unseen_networks.py FOLDER --store
 
-A network is saved without weights; its weights come from numpy alone (`fill`), so that a test makes it again without TensorFlow
-and holds the predictions against the sizes that TensorFlow's files had: ``--store`` writes ``unseen_bases.zip`` and ``unseen_sizes.csv``.
+A network is saved without weights; its weights come from numpy alone (`fill`), so that a test makes it again
+without TensorFlow and holds the predictions against the sizes that TensorFlow's files had: ``--store`` writes
+``unseen_bases.zip`` and ``unseen_sizes.csv``.
 """
 
 from __future__ import annotations
@@ -87,7 +89,9 @@ def fill(path: Path, network: Network) -> None:
 
 
 def weight(network: Network, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return the values of a variable: matrices and 4-D kernels are pruned, also in blocks where they divide the inputs."""
+    """Return the values of a variable: matrices and 4-D kernels are pruned, also in blocks where they divide
+    the inputs.
+    """
     last = name.split("/")[-1].split(":")[0]
     draw = np.random.default_rng(zlib.crc32(f"{network.kind}/{network.seed}/{name}".encode()))
     values = draw.standard_normal(shape).astype(np.float32) * np.float32(0.1)
@@ -141,7 +145,9 @@ def mlp(library: Any, draw: random.Random, kind: str) -> Any:
             parts.append(layers.LeakyReLU())
         elif extra < 0.6:
             parts.append(layers.ReLU())
-    parts.append(layers.Dense(draw.choice((1, 2, 10, 31)), activation=draw.choice(("softmax", "sigmoid", None))))
+    parts.append(
+        layers.Dense(draw.choice((1, 2, 10, 31)), activation=draw.choice(("softmax", "sigmoid", None)))
+    )
     return _chained(library, parts, draw, kind)
 
 
@@ -166,7 +172,9 @@ def cnn(library: Any, draw: random.Random, kind: str) -> Any:
         else:
             parts.append(layers.Conv2D(filters, 3, padding="same", use_bias=draw.random() < 0.5))
             parts.append(layers.BatchNormalization())
-            parts.append(draw.choice((layers.ReLU(), layers.Activation("relu"), layers.ReLU(6.0), layers.LeakyReLU())))
+            parts.append(
+                draw.choice((layers.ReLU(), layers.Activation("relu"), layers.ReLU(6.0), layers.LeakyReLU()))
+            )
         extra = draw.random()
         if extra < 0.4:
             parts.append(layers.MaxPooling2D(2))
@@ -174,7 +182,9 @@ def cnn(library: Any, draw: random.Random, kind: str) -> Any:
             parts.append(layers.AveragePooling2D(2, padding="same"))
         elif extra < 0.65:
             parts.append(layers.Dropout(0.2))
-    parts.append(draw.choice((layers.Flatten(), layers.GlobalAveragePooling2D(), layers.GlobalMaxPooling2D())))
+    parts.append(
+        draw.choice((layers.Flatten(), layers.GlobalAveragePooling2D(), layers.GlobalMaxPooling2D()))
+    )
     if draw.random() < 0.6:
         parts.append(layers.Dense(draw.choice((20, 64, 100)), activation="relu"))
         parts.append(layers.Dropout(0.5))
@@ -200,7 +210,9 @@ def cnn1d(library: Any, draw: random.Random, kind: str) -> Any:
             parts.append(layers.MaxPooling1D(2))
         elif extra < 0.7:
             parts.append(layers.BatchNormalization())
-    parts.append(draw.choice((layers.Flatten(), layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D())))
+    parts.append(
+        draw.choice((layers.Flatten(), layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D()))
+    )
     parts.append(layers.Dense(draw.choice((2, 10)), activation="softmax"))
     return _chained(library, parts, draw, kind)
 
@@ -216,7 +228,11 @@ def separable(library: Any, draw: random.Random, kind: str) -> Any:
     for _ in range(draw.randint(1, 3)):
         which = draw.random()
         if which < 0.4:
-            parts.append(layers.DepthwiseConv2D(3, padding=draw.choice(("same", "valid")), use_bias=draw.random() < 0.5))
+            parts.append(
+                layers.DepthwiseConv2D(
+                    3, padding=draw.choice(("same", "valid")), use_bias=draw.random() < 0.5
+                )
+            )
             if draw.random() < 0.5:
                 parts.append(layers.BatchNormalization())
             parts.append(layers.ReLU(draw.choice((None, 6.0))))
@@ -224,7 +240,11 @@ def separable(library: Any, draw: random.Random, kind: str) -> Any:
         else:
             parts.append(
                 layers.SeparableConv2D(
-                    draw.choice((16, 24, 48)), 3, strides=draw.choice((1, 2)), padding="same", activation=draw.choice(("relu", None))
+                    draw.choice((16, 24, 48)),
+                    3,
+                    strides=draw.choice((1, 2)),
+                    padding="same",
+                    activation=draw.choice(("relu", None)),
                 )
             )
             if draw.random() < 0.5:
@@ -236,7 +256,10 @@ def separable(library: Any, draw: random.Random, kind: str) -> Any:
 def small_layers(library: Any, draw: random.Random, kind: str) -> Any:
     layers = library.layers
     parts = [layers.Input((8,))]
-    parts += [layers.Dense(draw.choice((6, 8, 11)), activation=draw.choice(("relu", "tanh"))) for _ in range(draw.randint(12, 24))]
+    parts += [
+        layers.Dense(draw.choice((6, 8, 11)), activation=draw.choice(("relu", "tanh")))
+        for _ in range(draw.randint(12, 24))
+    ]
     return _chained(library, parts, draw, kind)
 
 
@@ -262,7 +285,9 @@ def resnet(library: Any, draw: random.Random, kind: str) -> Any:
         x = layers.ReLU()(x)
         depth = filters
     x = layers.GlobalAveragePooling2D()(x)
-    return library.Model(given, layers.Dense(10, activation="softmax")(x), name=draw.choice(("resnet", "tiny_resnet")))
+    return library.Model(
+        given, layers.Dense(10, activation="softmax")(x), name=draw.choice(("resnet", "tiny_resnet"))
+    )
 
 
 def inception(library: Any, draw: random.Random, kind: str) -> Any:
@@ -332,7 +357,10 @@ def dense_autoencoder(library: Any, draw: random.Random, kind: str) -> Any:
 
 def text(library: Any, draw: random.Random, kind: str) -> Any:
     layers = library.layers
-    parts = [layers.Input((draw.choice((20, 50)),)), layers.Embedding(draw.choice((200, 1000, 3000)), draw.choice((8, 16, 32)))]
+    parts = [
+        layers.Input((draw.choice((20, 50)),)),
+        layers.Embedding(draw.choice((200, 1000, 3000)), draw.choice((8, 16, 32))),
+    ]
     which = draw.random()
     if which < 0.4:
         parts.append(layers.GlobalAveragePooling1D())
@@ -350,7 +378,10 @@ def recurrent(library: Any, draw: random.Random, kind: str) -> Any:
     """Layers that run over steps; where the batch is not fixed, `convert` fixes it."""
     layers = library.layers
     batch = draw.choice((None, None, 1, 2))
-    parts = [layers.Input(batch_shape=(batch, draw.choice((12, 20)))), layers.Embedding(draw.choice((200, 500)), 16)]
+    parts = [
+        layers.Input(batch_shape=(batch, draw.choice((12, 20)))),
+        layers.Embedding(draw.choice((200, 500)), 16),
+    ]
     if draw.random() < 0.6:
         parts = [layers.Input(batch_shape=(batch, draw.choice((16, 24)), draw.choice((4, 9, 12))))]
         if draw.random() < 0.3:
@@ -361,7 +392,9 @@ def recurrent(library: Any, draw: random.Random, kind: str) -> Any:
     last = cell(draw.choice((12, 16, 32, 48)), return_sequences=draw.random() < 0.3)
     parts.append(layers.Bidirectional(last) if draw.random() < 0.35 else last)
     if last.return_sequences:
-        parts.append(draw.choice((layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D(), layers.Flatten())))
+        parts.append(
+            draw.choice((layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D(), layers.Flatten()))
+        )
     if draw.random() < 0.4:
         parts.append(layers.Dense(24, activation="relu"))
     parts.append(layers.Dense(3, activation="softmax"))
@@ -378,16 +411,27 @@ def dilated(library: Any, draw: random.Random, kind: str) -> Any:
         for rate in draw.choice(((1, 2, 4), (2, 3), (1, 2))):
             filters, act = draw.choice((8, 16, 24)), draw.choice(("relu", None))
             parts.append(layers.Conv1D(filters, 3, dilation_rate=rate, padding=padding, activation=act))
-        parts.append(draw.choice((layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D(), layers.Flatten())))
+        parts.append(
+            draw.choice((layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D(), layers.Flatten()))
+        )
         return _chained(library, [*parts, layers.Dense(5, activation="softmax")], draw, kind)
     side = draw.choice((17, 24, 32))
-    parts = [layers.Input(batch_shape=(batch, side, side, 3)), layers.Conv2D(12, 3, padding="same", activation="relu")]
+    parts = [
+        layers.Input(batch_shape=(batch, side, side, 3)),
+        layers.Conv2D(12, 3, padding="same", activation="relu"),
+    ]
     for _ in range(draw.randint(1, 3)):
         rate, padding = draw.choice((2, 2, 3, (1, 2))), draw.choice(("same", "same", "valid"))
         bias, which = draw.random() < 0.5, draw.random()
         if which < 0.6:
             parts.append(
-                layers.Conv2D(draw.choice((8, 12, 20)), draw.choice((3, 3, 5)), dilation_rate=rate, padding=padding, use_bias=bias)
+                layers.Conv2D(
+                    draw.choice((8, 12, 20)),
+                    draw.choice((3, 3, 5)),
+                    dilation_rate=rate,
+                    padding=padding,
+                    use_bias=bias,
+                )
             )
         elif which < 0.8:
             parts.append(layers.DepthwiseConv2D(3, dilation_rate=rate, padding=padding, use_bias=bias))
@@ -404,15 +448,30 @@ def sequences(library: Any, draw: random.Random, kind: str) -> Any:
     """Sequences that are padded, cut, repeated, and looked at step by step."""
     layers = library.layers
     if draw.random() < 0.5:
-        parts = [layers.Input((draw.choice((12, 30)),)), layers.Dense(draw.choice((6, 12)), activation="relu")]
+        parts = [
+            layers.Input((draw.choice((12, 30)),)),
+            layers.Dense(draw.choice((6, 12)), activation="relu"),
+        ]
         parts.append(layers.RepeatVector(draw.choice((6, 10))))
     else:
-        parts = [layers.Input((draw.choice((20, 33)), draw.choice((4, 7)))), layers.ZeroPadding1D(draw.choice((1, 2, (0, 3))))]
-    parts.append(layers.Conv1D(draw.choice((8, 16)), 3, padding=draw.choice(("same", "causal")), activation=draw.choice(("relu", None))))
+        parts = [
+            layers.Input((draw.choice((20, 33)), draw.choice((4, 7)))),
+            layers.ZeroPadding1D(draw.choice((1, 2, (0, 3)))),
+        ]
+    parts.append(
+        layers.Conv1D(
+            draw.choice((8, 16)),
+            3,
+            padding=draw.choice(("same", "causal")),
+            activation=draw.choice(("relu", None)),
+        )
+    )
     parts.append(layers.Cropping1D(draw.choice((1, (0, 2), (2, 1)))))
     if library.__name__ == "tf_keras" and draw.random() < 0.6:
         parts.append(layers.TimeDistributed(layers.Dense(9, activation=draw.choice(("relu", None)))))
-    parts.append(draw.choice((layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D(), layers.Flatten())))
+    parts.append(
+        draw.choice((layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D(), layers.Flatten()))
+    )
     return _chained(library, [*parts, layers.Dense(4, activation="softmax")], draw, kind)
 
 
@@ -463,13 +522,20 @@ def many_ways(library: Any, draw: random.Random, kind: str) -> Any:
     if draw.random() < 0.5:
         shared = layers.Dense(16, activation="tanh", name="shared")
         a, b = shared(a), shared(b)
-    x = draw.choice((layers.Concatenate, layers.Add, layers.Multiply, layers.Subtract, layers.Maximum, layers.Average))()([a, b])
-    outputs = [layers.Dense(1, activation="sigmoid", name="yes")(x), layers.Dense(5, activation="softmax", name="which")(x)]
+    x = draw.choice(
+        (layers.Concatenate, layers.Add, layers.Multiply, layers.Subtract, layers.Maximum, layers.Average)
+    )()([a, b])
+    outputs = [
+        layers.Dense(1, activation="sigmoid", name="yes")(x),
+        layers.Dense(5, activation="softmax", name="which")(x),
+    ]
     return library.Model([first, second], outputs if draw.random() < 0.6 else outputs[0])
 
 
 def mobilenet_v2(library: Any, draw: random.Random, kind: str) -> Any:
-    return library.applications.MobileNetV2(input_shape=(32, 32, 3), alpha=0.35, weights=None, classes=draw.choice((2, 10)))
+    return library.applications.MobileNetV2(
+        input_shape=(32, 32, 3), alpha=0.35, weights=None, classes=draw.choice((2, 10))
+    )
 
 
 def mobilenet(library: Any, draw: random.Random, kind: str) -> Any:
@@ -479,7 +545,9 @@ def mobilenet(library: Any, draw: random.Random, kind: str) -> Any:
 def transfer(library: Any, draw: random.Random, kind: str) -> Any:
     """A model within a model, behind a rescaling, as for transfer learning."""
     layers = library.layers
-    base = library.applications.MobileNetV2(input_shape=(32, 32, 3), alpha=0.35, weights=None, include_top=False)
+    base = library.applications.MobileNetV2(
+        input_shape=(32, 32, 3), alpha=0.35, weights=None, include_top=False
+    )
     given = layers.Input((32, 32, 3))
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(given)
     x = base(x, training=False)
@@ -499,7 +567,11 @@ def unet(library: Any, draw: random.Random, kind: str) -> Any:
         x = layers.MaxPooling2D()(x)
     x = layers.Conv2D(24, 3, padding="same", activation="relu")(x)
     for filters, one in zip((16, 8), reversed(kept), strict=True):
-        x = layers.UpSampling2D()(x) if draw.random() < 0.5 else layers.Conv2DTranspose(filters, 2, strides=2, padding="same")(x)
+        x = (
+            layers.UpSampling2D()(x)
+            if draw.random() < 0.5
+            else layers.Conv2DTranspose(filters, 2, strides=2, padding="same")(x)
+        )
         x = layers.Concatenate()([x, one])
         x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
     return library.Model(given, layers.Conv2D(2, 1, activation="softmax")(x))
@@ -513,11 +585,21 @@ def plain(library: Any, draw: random.Random, kind: str) -> Any:
     for _ in range(draw.randint(2, 5)):
         which = draw.randrange(13)
         if which == 0:
-            parts.append(layers.Conv2D(12, 3, dilation_rate=2, padding=draw.choice(("same", "valid")), activation="relu"))
+            parts.append(
+                layers.Conv2D(
+                    12, 3, dilation_rate=2, padding=draw.choice(("same", "valid")), activation="relu"
+                )
+            )
         elif which == 1:
-            parts.append(layers.Conv2D(8, (1, 3), strides=(1, 2), activation=draw.choice(("swish", "gelu", "sigmoid"))))
+            parts.append(
+                layers.Conv2D(8, (1, 3), strides=(1, 2), activation=draw.choice(("swish", "gelu", "sigmoid")))
+            )
         elif which == 2:
-            parts.append(layers.Conv2DTranspose(6, 3, strides=2, padding=draw.choice(("same", "valid")), use_bias=draw.random() < 0.5))
+            parts.append(
+                layers.Conv2DTranspose(
+                    6, 3, strides=2, padding=draw.choice(("same", "valid")), use_bias=draw.random() < 0.5
+                )
+            )
         elif which == 3:
             parts.append(layers.PReLU(shared_axes=draw.choice(([1, 2], None))))
         elif which == 4:
@@ -527,18 +609,28 @@ def plain(library: Any, draw: random.Random, kind: str) -> Any:
         elif which == 6:
             parts.append(layers.BatchNormalization(scale=draw.random() < 0.5, center=draw.random() < 0.5))
         elif which == 7:
-            parts.append(layers.DepthwiseConv2D(3, depth_multiplier=2, strides=draw.choice((1, 2)), padding="same"))
+            parts.append(
+                layers.DepthwiseConv2D(3, depth_multiplier=2, strides=draw.choice((1, 2)), padding="same")
+            )
         elif which == 8:
             parts.append(layers.SeparableConv2D(10, 3, depth_multiplier=draw.choice((1, 2)), use_bias=False))
         elif which == 9:
-            parts.append(layers.Activation(draw.choice(("softplus", "hard_sigmoid", "softsign", "exponential", "gelu", "swish"))))
+            parts.append(
+                layers.Activation(
+                    draw.choice(("softplus", "hard_sigmoid", "softsign", "exponential", "gelu", "swish"))
+                )
+            )
         elif which == 10:
             parts.append(layers.LayerNormalization())
         elif which == 11:
             parts.append(layers.ZeroPadding2D(((0, 1), (2, 1))))
         else:
             parts.append(layers.SpatialDropout2D(0.1))
-    parts.append(draw.choice((layers.Flatten(), layers.GlobalAveragePooling2D(keepdims=True), layers.Permute((3, 1, 2)))))
+    parts.append(
+        draw.choice(
+            (layers.Flatten(), layers.GlobalAveragePooling2D(keepdims=True), layers.Permute((3, 1, 2)))
+        )
+    )
     if draw.random() < 0.7:
         parts.append(layers.Dense(20, activation=draw.choice(("softplus", "gelu", "swish", "relu"))))
     parts.append(layers.Dense(4))
@@ -615,7 +707,8 @@ def with_batch(model: Any, library: Any) -> Any:
 
 
 def store(folder: Path) -> None:
-    """Write the files of networks without their weights, and the sizes of their forms; 0 where the converter refused.
+    """Write the files of networks without their weights, and the sizes of their forms; 0 where the converter
+    refused.
 
     Networks that were stored and are not in the folder stay.
     """
@@ -623,9 +716,17 @@ def store(folder: Path) -> None:
     done = sorted(path.parent for path in folder.glob("*/done"))
     names = {target.name for target in done}
     with (FOLDER / "unseen_sizes.csv").open(encoding="utf-8", newline="") as file:
-        rows = [(row["network"], row["form"], int(row["size"])) for row in csv.DictReader(file) if row["network"] not in names]
+        rows = [
+            (row["network"], row["form"], int(row["size"]))
+            for row in csv.DictReader(file)
+            if row["network"] not in names
+        ]
     with zipfile.ZipFile(FOLDER / "unseen_bases.zip") as archive:
-        kept = {info.filename: archive.read(info) for info in archive.infolist() if info.filename.removesuffix(".h5") not in names}
+        kept = {
+            info.filename: archive.read(info)
+            for info in archive.infolist()
+            if info.filename.removesuffix(".h5") not in names
+        }
     with zipfile.ZipFile(FOLDER / "unseen_bases.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, data in kept.items():
             archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, 9)
@@ -633,13 +734,17 @@ def store(folder: Path) -> None:
             shutil.copy(target / "model.h5", scratch)
             with h5py.File(scratch, "r+") as file:
                 file["model_weights"].visititems(_clear)
-            archive.writestr(zipfile.ZipInfo(f"{target.name}.h5"), scratch.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+            archive.writestr(
+                zipfile.ZipInfo(f"{target.name}.h5"), scratch.read_bytes(), zipfile.ZIP_DEFLATED, 9
+            )
             for form in FORMS:
                 path = target / f"{form}.tflite"
                 rows.append((target.name, form, path.stat().st_size if path.is_file() else 0))
     scratch.unlink(missing_ok=True)
     with (FOLDER / "unseen_sizes.csv").open("w", newline="", encoding="utf-8") as out:
-        csv.writer(out, lineterminator="\n").writerows([("network", "form", "size"), *sorted(rows, key=lambda row: row[0])])
+        csv.writer(out, lineterminator="\n").writerows(
+            [("network", "form", "size"), *sorted(rows, key=lambda row: row[0])]
+        )
 
 
 def _clear(_: str, item: object) -> None:

@@ -33,7 +33,9 @@ LATER = 100
 
 @dataclass(frozen=True)
 class Outcome:
-    """One prediction of one form; ``real`` is 0 where the converter refuses the network, ``predicted`` where nothing is encoded."""
+    """One prediction of one form; ``real`` is 0 where the converter refuses the network, ``predicted`` where
+    nothing is encoded.
+    """
 
     network: Network
     option: str
@@ -77,7 +79,10 @@ def outcomes(names: Sequence[str] | None = None) -> Iterator[Outcome]:
 def table(found: Sequence[Outcome]) -> str:
     """Return the table by kind of network and version of Keras, and in all."""
     lines = [
-        "| networks | how many | predictions | stated | labelled exact | equal to the byte | median error | worst error |",
+        (
+            "| networks | how many | predictions | stated | labelled exact | equal to the byte | median error"
+            " | worst error |"
+        ),
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     groups: dict[str, list[Outcome]] = {}
@@ -96,12 +101,18 @@ def row(name: str, some: list[Outcome]) -> str:
     count = len({one.network for one in some})
     told = [one for one in some if one.is_told]
     if not told:
-        return f"| {name} | {count} | {len(some)} | {0 if some else 'refused by the converter'} | 0 | 0 | - | - |"
+        return (
+            f"| {name} | {count} | {len(some)} | {0 if some else 'refused by the converter'} | 0 | 0 | -"
+            " | - |"
+        )
     errors = [one.error for one in told]
     exact = sum(one.basis == "exact" for one in told)
     equal = sum(one.predicted == one.real for one in told)
     share = f"{len(told) / len(some):.0%}"
-    return f"| {name} | {count} | {len(some)} | {share} | {exact} | {equal} | {median(errors):.2%} | {max(errors):.2%} |"
+    return (
+        f"| {name} | {count} | {len(some)} | {share} | {exact} | {equal} | {median(errors):.2%} |"
+        f" {max(errors):.2%} |"
+    )
 
 
 def missing(found: Sequence[Outcome]) -> str:

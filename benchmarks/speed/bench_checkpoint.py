@@ -1,6 +1,8 @@
-"""Checkpoints: structure and weights of a 1 GB checkpoint, against TensorFlow's reader; an index of 200,000 tensors.
+"""Checkpoints: structure and weights of a 1 GB checkpoint, against TensorFlow's reader; an index of 200,000
+tensors.
 
-The large one is an Adam checkpoint of `tf.train.Checkpoint`: 500 weights of 700 kB, twice as many slots, and the object graph.
+The large one is an Adam checkpoint of `tf.train.Checkpoint`: 500 weights of 700 kB, twice as many slots, and
+the object graph.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ adam._trainable_variables = [layer.kernel for layer in model.layers]
 adam._momentums = [tf.Variable(noise) for _ in range(count)]
 adam._velocities = [tf.Variable(noise) for _ in range(count)]
 tf.train.Checkpoint(model=model, optimizer=adam).write(path)
-"""
+"""  # noqa: E501
 _THEIRS = """
 import os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -48,7 +50,9 @@ print(read, time.perf_counter() - started)
 
 
 def bench(folder: Path) -> list[Row]:
-    """Map and measure the large checkpoint; map an index of many tensors; count the bytes of shards that structure reads."""
+    """Map and measure the large checkpoint; map an index of many tensors; count the bytes of shards that
+    structure reads.
+    """
     rows: list[Row] = []
     if shutil.disk_usage(folder).free > 4 * GB:
         rows += _large(_make(folder / "adam_1gb", 500, 418))
@@ -57,7 +61,12 @@ def bench(folder: Path) -> list[Row]:
     one, ten = (fastest(lambda path=path: _parse(path), 2) for path in made)
     rows += [
         Row("in process: structure, 20,000 tensors", f"{one:.2f} s"),
-        Row("in process: structure, 200,000 tensors", f"{ten:.2f} s ({ten / one:.1f} times)", "< 13 times (linear)", ten < 13 * one),
+        Row(
+            "in process: structure, 200,000 tensors",
+            f"{ten:.2f} s ({ten / one:.1f} times)",
+            "< 13 times (linear)",
+            ten < 13 * one,
+        ),
     ]
     return rows
 
@@ -70,13 +79,24 @@ def _large(prefix: Path) -> list[Row]:
     return [
         under("structure, 1 GB", structure.seconds, 1.0),
         under_memory("peak memory of that", structure.memory, 150 * MIB),
-        Row("TensorFlow's reader: names and shapes, whole process", f"{theirs.seconds:.2f} s, {theirs.memory / MIB:.0f} MiB"),
+        Row(
+            "TensorFlow's reader: names and shapes, whole process",
+            f"{theirs.seconds:.2f} s, {theirs.memory / MIB:.0f} MiB",
+        ),
         Row("of that the reading alone", f"{float(theirs.output.split()[0]):.2f} s"),
         Row("in process: structure", f"{fastest(lambda: _parse(prefix)):.2f} s"),
-        Row("bytes of the shards that structure reads", f"{read:,} of {size:,}", "< 1 MB (the object graph)", read < 1_000_000),
+        Row(
+            "bytes of the shards that structure reads",
+            f"{read:,} of {size:,}",
+            "< 1 MB (the object graph)",
+            read < 1_000_000,
+        ),
         under("measured, 1 GB", measured.seconds, 4.0),
         under_memory("peak memory of that", measured.memory, 200 * MIB),
-        Row("TensorFlow's reader: all values, whole process", f"{_run(_THEIRS, prefix, 'values').seconds:.2f} s"),
+        Row(
+            "TensorFlow's reader: all values, whole process",
+            f"{_run(_THEIRS, prefix, 'values').seconds:.2f} s",
+        ),
     ]
 
 
@@ -87,7 +107,9 @@ def _run(code: str, *arguments: object):  # type: ignore[no-untyped-def]
 
 def _make(prefix: Path, count: int, side: int) -> Path:
     if not prefix.with_name(prefix.name + ".index").exists():
-        python(f"import sys; sys.argv = ['-c', {str(count)!r}, {str(side)!r}, {str(prefix)!r}]\n{_MAKE}", times=1)
+        python(
+            f"import sys; sys.argv = ['-c', {str(count)!r}, {str(side)!r}, {str(prefix)!r}]\n{_MAKE}", times=1
+        )
     return prefix
 
 
@@ -98,7 +120,10 @@ def _make_many(prefix: Path, count: int) -> Path:
 
     index = prefix.with_name(prefix.name + ".index")
     if not index.exists():
-        tensors = {f"model/layer_{number // 4:06d}/variable_{number % 4}": np.full(2, number, "f4") for number in range(count)}
+        tensors = {
+            f"model/layer_{number // 4:06d}/variable_{number % 4}": np.full(2, number, "f4")
+            for number in range(count)
+        }
         files = bundle(tensors, per_block=4_000)
         index.write_bytes(files["model.index"])
         prefix.with_name(prefix.name + ".data-00000-of-00001").write_bytes(files["model.data-00000-of-00001"])

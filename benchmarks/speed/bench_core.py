@@ -23,7 +23,7 @@ for index in range(1_000_000):
 built = builder.build()
 assert len(built.map) == 1_000_000
 print(time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-"""
+"""  # noqa: E501
 
 _TIMES = 20
 
@@ -34,7 +34,11 @@ def bench(folder: Path) -> list[Row]:
     """Build a map of a million regions of 100,000 structures; start the program."""
     seconds, grown = python(_MAP).output.split()
     loaded = (
-        python(f"import sys, modelinspect; print([name for name in '{_HEAVY}'.split() if name in sys.modules])").output.decode().strip()
+        python(
+            f"import sys, modelinspect; print([name for name in '{_HEAVY}'.split() if name in sys.modules])"
+        )
+        .output.decode()
+        .strip()
     )
     return [
         under("a map of 1,000,000 regions", float(seconds), 2),
@@ -46,7 +50,9 @@ def bench(folder: Path) -> list[Row]:
 
 
 def _start_up(path: Path) -> list[Row]:
-    """Compare commands on a small file with the import of numpy: processor time, the least of several runs that alternate."""
+    """Compare commands on a small file with the import of numpy: processor time, the least of several runs
+    that alternate.
+    """
     import h5py
 
     with h5py.File(path, "w") as file:
@@ -61,5 +67,12 @@ def _start_up(path: Path) -> list[Row]:
     rows = [Row("`import numpy`, whole process", f"{numpy * 1000:.0f} ms of processor")]
     for name, seconds in least.items():
         ratio = seconds / numpy
-        rows.append(Row(f"{name} of a small HDF5 file", f"{seconds * 1000:.0f} ms, {ratio:.1f} times that", "< 2.5 times", ratio < 2.5))
+        rows.append(
+            Row(
+                f"{name} of a small HDF5 file",
+                f"{seconds * 1000:.0f} ms, {ratio:.1f} times that",
+                "< 2.5 times",
+                ratio < 2.5,
+            )
+        )
     return rows

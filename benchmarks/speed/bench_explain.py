@@ -24,7 +24,9 @@ def bench(folder: Path) -> list[Row]:
 
 
 def pruned(before: Path, after: Path) -> Path:
-    """Make the same model with the small half of its weights zero, as the mask of a pruning wrapper leaves them."""
+    """Make the same model with the small half of its weights zero, as the mask of a pruning wrapper leaves
+    them.
+    """
     import shutil
 
     import h5py

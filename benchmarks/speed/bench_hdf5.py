@@ -14,7 +14,9 @@ GB = 10**9
 
 
 def make(path: Path, groups: int, datasets: int, size: int) -> Path:
-    """Make a file like Keras's: groups of a layer each with its weights below, vlen configuration at the root."""
+    """Make a file like Keras's: groups of a layer each with its weights below, vlen configuration at the
+    root.
+    """
     import h5py
     import numpy as np
 
@@ -69,12 +71,16 @@ def bench(folder: Path) -> list[Row]:
     rows: list[Row] = []
     model = make(folder / "efficientnet.h5", 1_100, 2_000, 270_000_000)
     many = make(folder / "many.h5", 11_000, 20_000, 270_000_000)
-    structure, measured = (modelinspect("inspect", *options, "--format", "json", model) for options in (["--no-measure"], []))
+    structure, measured = (
+        modelinspect("inspect", *options, "--format", "json", model) for options in (["--no-measure"], [])
+    )
     rows.append(under("structure, 2,000 datasets, 270 MB", structure, 1.0))
     rows.append(under("measured, 2,000 datasets, 270 MB", measured, 1.5))
     rows.append(under_memory("peak memory, measured, 270 MB", measured.memory, 150 * MIB))
     rows += _against_h5stat("2,000 datasets", model)
-    wide, wide_measured = (modelinspect("inspect", *options, "--format", "json", many) for options in (["--no-measure"], []))
+    wide, wide_measured = (
+        modelinspect("inspect", *options, "--format", "json", many) for options in (["--no-measure"], [])
+    )
     rows.append(Row("structure, 20,000 datasets", shown(wide)))
     rows.append(Row("measured, 20,000 datasets", shown(wide_measured)))
     rows += _against_h5stat("20,000 datasets", many)
@@ -97,7 +103,12 @@ def _linear(small: Path, large: Path) -> list[Row]:
     grown = ten / one
     return [
         Row("in process: structure, 2,000 datasets", f"{one:.2f} s"),
-        Row("in process: structure, 20,000 datasets", f"{ten:.2f} s ({grown:.1f} times)", "< 13 times (linear)", grown < 13),
+        Row(
+            "in process: structure, 20,000 datasets",
+            f"{ten:.2f} s ({grown:.1f} times)",
+            "< 13 times (linear)",
+            grown < 13,
+        ),
     ]
 
 
@@ -128,7 +139,12 @@ def _reading(path: Path) -> list[Row]:
     size = path.stat().st_size / GB
     return [
         Row(f"in process: plain reading, {size:.1f} GB", f"{size / plain:.1f} GB/s"),
-        Row(f"in process: measuring, {size:.1f} GB", f"{size / counted:.1f} GB/s ({share:.0%} of reading)", ">= 50 %", share >= 0.5),
+        Row(
+            f"in process: measuring, {size:.1f} GB",
+            f"{size / counted:.1f} GB/s ({share:.0%} of reading)",
+            ">= 50 %",
+            share >= 0.5,
+        ),
     ]
 
 
@@ -138,7 +154,9 @@ def _large(folder: Path, before: int) -> list[Row]:
     grown = run.memory - before
     rows = [
         Row("measured, 4 GB", shown(run)),
-        Row("peak memory, 4 GB, over that of 270 MB", f"{grown / MIB:+.0f} MiB", "< +32 MiB", grown < 32 * MIB),
+        Row(
+            "peak memory, 4 GB, over that of 270 MB", f"{grown / MIB:+.0f} MiB", "< +32 MiB", grown < 32 * MIB
+        ),
     ]
     rows += _reading(path)
     path.unlink()

@@ -17,7 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.speed.harness import MIB, Row, modelinspect, python, shown, under_memory
 
-ALONE = "import zlib, sys; c = zlib.compressobj(9); f = open({0!r}, 'rb'); n = 0\nwhile b := f.read(1 << 20): n += len(c.compress(b))"
+ALONE = (
+    "import zlib, sys; c = zlib.compressobj(9); f = open({0!r}, 'rb'); n = 0\nwhile b := f.read(1 << 20): n"
+    " += len(c.compress(b))"
+)
 """What the same compressor takes alone, in one thread."""
 TIMES = 1.5
 """How many times as long `plan` may take: measuring comes before."""
@@ -48,7 +51,9 @@ def rows(folder: Path, size: int, runs: int) -> list[Row]:
     write(path, size)
     alone = python(ALONE.format(str(path)), times=runs)
     gzip = modelinspect("plan", path, "--only", "gzip-9", "--format", "json", times=runs)
-    forms = modelinspect("plan", path, "--only", "tflite-sparse,tflite-dynamic-int8-sparse", "--format", "json", times=runs)
+    forms = modelinspect(
+        "plan", path, "--only", "tflite-sparse,tflite-dynamic-int8-sparse", "--format", "json", times=runs
+    )
     return [
         Row(f"zlib level 9 alone over {size} MiB", shown(alone)),
         Row(
@@ -71,7 +76,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = rows(Path(folder), given.size, given.runs)
     for row in found:
-        print(f"{row.what}: {row.figure} {row.target} {'' if row.met is None else 'met' if row.met else 'MISSED'}")
+        print(
+            f"{row.what}: {row.figure} {row.target}"
+            f" {'' if row.met is None else 'met' if row.met else 'MISSED'}"
+        )
 
 
 if __name__ == "__main__":

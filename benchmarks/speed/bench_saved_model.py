@@ -1,7 +1,9 @@
-"""SavedModels and graphs: EfficientNetB7 against saved_model_cli, and a synthetic GraphDef of 1,000,000 nodes.
+"""SavedModels and graphs: EfficientNetB7 against saved_model_cli, and a synthetic GraphDef of 1,000,000
+nodes.
 
-EfficientNetB7 is built with weights=None and saved by tf_keras: a saved_model.pb of 13 MB, 38,000 nodes in 3,600 functions. In the
-synthetic graph every tenth node is a constant, the others have two inputs and an attribute.
+EfficientNetB7 is built with weights=None and saved by tf_keras: a saved_model.pb of 13 MB, 38,000 nodes in
+3,600 functions. In the synthetic graph every tenth node is a constant, the others have two inputs and an
+attribute.
 """
 
 from __future__ import annotations
@@ -67,7 +69,9 @@ def _graph(folder: Path, nodes: int) -> Path:
         return path
     number_type = _field(5, _field(1, b"T") + _field(2, b"\x30\x01"))
     tensor = b"\x08\x01" + _field(2, _field(2, b"\x08\x03")) + _field(4, b"\0\0\x80\x3f" * 3)
-    value = _field(5, _field(1, b"dtype") + _field(2, b"\x30\x01")) + _field(5, _field(1, b"value") + _field(2, _field(8, tensor)))
+    value = _field(5, _field(1, b"dtype") + _field(2, b"\x30\x01")) + _field(
+        5, _field(1, b"value") + _field(2, _field(8, tensor))
+    )
     with path.open("wb") as file:
         for index in range(nodes):
             name = b"model/block_%06d/layer/op_%07d" % (index // 100, index)
@@ -75,7 +79,9 @@ def _graph(folder: Path, nodes: int) -> Path:
                 node = _field(1, name) + _field(2, b"Const") + value
             else:
                 before = b"model/block_%06d/layer/op_%07d" % ((index - 1) // 100, index - 1)
-                node = _field(1, name) + _field(2, b"AddV2") + _field(3, before) + _field(3, b"x") + number_type
+                node = (
+                    _field(1, name) + _field(2, b"AddV2") + _field(3, before) + _field(3, b"x") + number_type
+                )
             file.write(_field(1, node))
     return path
 

@@ -1,7 +1,8 @@
 """Scans: a hundred thousand models, one and two processes, a kill half way, a Dask cluster.
 
-Made of ``MODELINSPECT_BENCH_ARTIFACTS`` tiny safetensors files (100,000) in folders of a hundred; only the structure is read. Nothing about
-a model takes less time than such a file, so what a scan adds to each of them weighs most.
+Made of ``MODELINSPECT_BENCH_ARTIFACTS`` tiny safetensors files (100,000) in folders of a hundred; only the
+structure is read. Nothing about a model takes less time than such a file, so what a scan adds to each of them
+weighs most.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _DASK_COUNT = 2_000
 _TARGET, _DASK_TARGET = 1.9, 1.8
 _MEMORY = 400 * MIB
 _GROWTH = 24 * MIB
-"""What the peak of memory may grow from a tenth of the artifacts to all: noise, and the marks of a dataset."""
+"""What the peak of memory may grow from a tenth of the artifacts to all: noise, and the marks of a
+dataset.
+"""
 
 
 def bench(folder: Path) -> list[Row]:
@@ -41,7 +44,9 @@ def bench(folder: Path) -> list[Row]:
         Row(f"{_COUNT:,} models, 2 processes", shown(two)),
         _times("2 processes", one, two, _TARGET),
         under_memory(f"highest peak of a process, {_COUNT // 10:,} models", small.memory, _MEMORY),
-        under_memory(f"highest peak of a process, {_COUNT:,} models", two.memory, min(_MEMORY, small.memory + _GROWTH)),
+        under_memory(
+            f"highest peak of a process, {_COUNT:,} models", two.memory, min(_MEMORY, small.memory + _GROWTH)
+        ),
         *_kill_and_resume(models, folder / "killed"),
         *_on_dask(_make(folder / "few", _DASK_COUNT), folder),
     ]
@@ -53,12 +58,25 @@ def _make(folder: Path, count: int) -> Path:
         inner = folder / f"{number // 100:05d}"
         if number % 100 == 0:
             inner.mkdir(parents=True, exist_ok=True)
-        (inner / f"{number:07d}.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<i", number))
+        (inner / f"{number:07d}.safetensors").write_bytes(
+            struct.pack("<Q", len(header)) + header + struct.pack("<i", number)
+        )
     return folder
 
 
 def _command(models: Path, dataset: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "modelinspect", "scan", str(models), "--into", str(dataset), "--no-measure", "--quiet", *options]
+    return [
+        sys.executable,
+        "-m",
+        "modelinspect",
+        "scan",
+        str(models),
+        "--into",
+        str(dataset),
+        "--no-measure",
+        "--quiet",
+        *options,
+    ]
 
 
 def _scan(models: Path, dataset: Path, jobs: int) -> Run:
@@ -66,17 +84,26 @@ def _scan(models: Path, dataset: Path, jobs: int) -> Run:
 
 
 def _times(what: str, slow: Run, fast: Run, target: float) -> Row:
-    """Return how many times faster a scan is; on a busy machine, at most how many times it could be with a core for each process."""
+    """Return how many times faster a scan is; on a busy machine, at most how many times it could be with a
+    core for each process.
+    """
     if BUSY:
         ratio = 2 * slow.processor / fast.processor
-        return Row(f"{what}: times as fast, by processor time on two cores", f"{ratio:.2f}", f">= {target}", ratio >= target)
+        return Row(
+            f"{what}: times as fast, by processor time on two cores",
+            f"{ratio:.2f}",
+            f">= {target}",
+            ratio >= target,
+        )
     ratio = slow.seconds / fast.seconds
     return Row(f"{what}: times as fast", f"{ratio:.2f}", f">= {target}", ratio >= target)
 
 
 def _kill_and_resume(models: Path, dataset: Path) -> Iterator[Row]:
     """Kill the command when half of the artifacts are written, go on, and count rows."""
-    with subprocess.Popen(_command(models, dataset, "--jobs", "2", "--part-rows", "1000"), stdout=subprocess.DEVNULL) as scan:
+    with subprocess.Popen(
+        _command(models, dataset, "--jobs", "2", "--part-rows", "1000"), stdout=subprocess.DEVNULL
+    ) as scan:
         while scan.poll() is None and _rows(dataset)[0] < _COUNT // 2:
             time.sleep(1)
         scan.send_signal(signal.SIGKILL)
@@ -84,8 +111,18 @@ def _kill_and_resume(models: Path, dataset: Path) -> Iterator[Row]:
     resumed = process(*_command(models, dataset, "--jobs", "2", "--resume", "--json"), times=1)
     report = json.loads(resumed.output)
     rows, distinct = _rows(dataset)
-    yield Row("rows when it was killed, all kept", f"{written:,}", f"{report['unchanged']:,}", report["unchanged"] == written)
-    yield Row("models lost, models twice", f"{_COUNT - distinct}, {rows - distinct}", "0, 0", rows == distinct == _COUNT)
+    yield Row(
+        "rows when it was killed, all kept",
+        f"{written:,}",
+        f"{report['unchanged']:,}",
+        report["unchanged"] == written,
+    )
+    yield Row(
+        "models lost, models twice",
+        f"{_COUNT - distinct}, {rows - distinct}",
+        "0, 0",
+        rows == distinct == _COUNT,
+    )
     yield under_memory("highest peak of a process that resumes", resumed.memory, _MEMORY)
 
 
@@ -122,12 +159,20 @@ def _on_dask(models: Path, folder: Path) -> Iterator[Row]:
     yield Row(f"{count:,} models on one Dask worker, on two", f"{slow:.1f} s, {fast:.1f} s")
     ratio = 2 * slow_processor / fast_processor if BUSY else slow / fast
     by = ", by processor time of the workers" if BUSY else ""
-    yield Row(f"two Dask workers: times as fast{by}", f"{ratio:.2f}", f">= {_DASK_TARGET}", ratio >= _DASK_TARGET)
+    yield Row(
+        f"two Dask workers: times as fast{by}", f"{ratio:.2f}", f">= {_DASK_TARGET}", ratio >= _DASK_TARGET
+    )
 
 
 @contextmanager
 def _cluster(distributed: object, workers: int) -> Iterator[str]:
-    settings = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None, "host": "127.0.0.1"}
+    settings = {
+        "n_workers": workers,
+        "threads_per_worker": 1,
+        "processes": True,
+        "dashboard_address": None,
+        "host": "127.0.0.1",
+    }
     with distributed.LocalCluster(**settings) as cluster:  # type: ignore[attr-defined]
         yield cluster.scheduler_address.replace("tcp://", "dask://")
 

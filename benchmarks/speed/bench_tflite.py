@@ -1,6 +1,8 @@
-"""TFLite: a model of EfficientNetB7's size (264 MB) and one of MobileNetV2's, chains of up to 100,000 operators, TensorFlow's analyzer.
+"""TFLite: a model of EfficientNetB7's size (264 MB) and one of MobileNetV2's, chains of up to 100,000
+operators, TensorFlow's analyzer.
 
-The large models are made here: convolutions with biases, float32, whose weights take the bytes of the real ones in as many tensors.
+The large models are made here: convolutions with biases, float32, whose weights take the bytes of the real
+ones in as many tensors.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ _OPEN = "import modelinspect, sys; modelinspect.open(sys.argv[1])"
 
 
 def bench(folder: Path) -> list[Row]:
-    """Inspect dense models with their weights measured; inspect chains of operators, each twice as long as the one before."""
+    """Inspect dense models with their weights measured; inspect chains of operators, each twice as long as
+    the one before.
+    """
     rows: list[Row] = []
     for name, size in (("MobileNetV2", 14_000_000), ("EfficientNetB7", 264_000_000)):
         if shutil.disk_usage(folder).free > 4 * size:
@@ -46,11 +50,24 @@ def bench(folder: Path) -> list[Row]:
     explained = modelinspect("explain", "--format", "json", folder / "chain_100000.tflite", times=2)
     ratio = explained.processor / seconds[100_000]
     rows.append(
-        Row("explain, 100,000 operators", f"{explained.processor:.2f} s of processor, {ratio:.1f} times inspect", "< 4 times", ratio < 4)
+        Row(
+            "explain, 100,000 operators",
+            f"{explained.processor:.2f} s of processor, {ratio:.1f} times inspect",
+            "< 4 times",
+            ratio < 4,
+        )
     )
     rows.append(under_memory("peak memory of that", explained.memory, 300 * MIB))
     growth = seconds[100_000] / seconds[25_000]
-    return [*rows, Row("four times the operators", f"{growth:.1f} times the processor time", "< 5 times (linear)", growth < 5)]
+    return [
+        *rows,
+        Row(
+            "four times the operators",
+            f"{growth:.1f} times the processor time",
+            "< 5 times (linear)",
+            growth < 5,
+        ),
+    ]
 
 
 def _dense(path: Path, size: int) -> list[Row]:
@@ -71,7 +88,9 @@ def _python(code: str, path: Path):  # type: ignore[no-untyped-def]
 
 
 def dense_model(path: Path, size: int, count: int = 730) -> None:
-    """Write a model whose weights take ``size`` bytes: convolutions with their biases, and activations between them."""
+    """Write a model whose weights take ``size`` bytes: convolutions with their biases, and activations
+    between them.
+    """
     rng = np.random.default_rng(7)
     weights = rng.dirichlet(np.full(count // 2, 0.5)) * size / 4
     tensors, buffers, operators = [{"shape": [1, 8], "name": "input", "buffer": 0}], [], []
@@ -82,21 +101,34 @@ def dense_model(path: Path, size: int, count: int = 730) -> None:
         for name, array in (("kernel", data), ("bias", pool[:8])):
             buffers.append({"data": array.tobytes()})
             shape = [8, 1, 1, array.size // 8] if name == "kernel" else [8]
-            tensors.append({"shape": shape, "name": f"efficientnet/block{index}/conv/{name}", "buffer": len(buffers)})
+            tensors.append(
+                {"shape": shape, "name": f"efficientnet/block{index}/conv/{name}", "buffer": len(buffers)}
+            )
         buffers.append({})
-        tensors.append({"shape": [1, 8], "name": f"efficientnet/block{index}/conv/out", "buffer": len(buffers)})
+        tensors.append(
+            {"shape": [1, 8], "name": f"efficientnet/block{index}/conv/out", "buffer": len(buffers)}
+        )
         last = len(tensors)
         options = ("Conv2DOptions", {"stride_w": 1, "stride_h": 1})
-        operators.append({"inputs": [last - 4, last - 3, last - 2], "outputs": [last - 1], "builtin_options": options})
-    path.write_bytes(build(model(tensors, buffers, operators, [{"deprecated_builtin_code": 3, "builtin_code": 3}])))
+        operators.append(
+            {"inputs": [last - 4, last - 3, last - 2], "outputs": [last - 1], "builtin_options": options}
+        )
+    path.write_bytes(
+        build(model(tensors, buffers, operators, [{"deprecated_builtin_code": 3, "builtin_code": 3}]))
+    )
 
 
 def chain_model(path: Path, count: int) -> None:
     """Write a model of additions, one after another."""
-    tensors = [{"shape": [1, 4], "name": "weight", "buffer": 1}, {"shape": [1, 4], "name": "input", "buffer": 0}]
+    tensors = [
+        {"shape": [1, 4], "name": "weight", "buffer": 1},
+        {"shape": [1, 4], "name": "input", "buffer": 0},
+    ]
     buffers, operators = [{"data": np.arange(4, dtype=np.float32).tobytes()}], []
     for index in range(count):
         buffers.append({})
         tensors.append({"shape": [1, 4], "name": f"model/layer_{index}/add", "buffer": len(buffers)})
-        operators.append({"inputs": [index + 1, 0], "outputs": [index + 2], "builtin_options": ("AddOptions", {})})
+        operators.append(
+            {"inputs": [index + 1, 0], "outputs": [index + 2], "builtin_options": ("AddOptions", {})}
+        )
     path.write_bytes(build(model(tensors, buffers, operators, [{"builtin_code": 0}])))

@@ -18,7 +18,9 @@ BUSY = os.getloadavg()[0] > (os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class Row:
-    """One measured thing: what, the figure, and what it should be (``met`` is None where nothing was promised)."""
+    """One measured thing: what, the figure, and what it should be (``met`` is None where nothing was
+    promised).
+    """
 
     what: str
     figure: str
@@ -28,7 +30,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Run:
-    """A whole process: wall time and processor time in seconds, and the peak of its resident memory in bytes."""
+    """A whole process: wall time and processor time in seconds, and the peak of its resident memory in
+    bytes.
+    """
 
     seconds: float
     processor: float
@@ -44,7 +48,9 @@ seconds = time.perf_counter() - started
 usage = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(code, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 """
-"""Starts a program from a process that is small: a child's peak of memory counts from that of the process it was started by."""
+"""Starts a program from a process that is small: a child's peak of memory counts from that of the process it
+was started by.
+"""
 
 
 def process(*arguments: str | Path, times: int = 3) -> Run:
@@ -69,7 +75,10 @@ def modelinspect(*arguments: str | Path, times: int = 3) -> Run:
     """Run the command line as a user does."""
     program = Path(sys.executable).with_name("modelinspect")
     return process(
-        program if program.exists() else sys.executable, *([] if program.exists() else ["-m", "modelinspect"]), *arguments, times=times
+        program if program.exists() else sys.executable,
+        *([] if program.exists() else ["-m", "modelinspect"]),
+        *arguments,
+        times=times,
     )
 
 
@@ -91,12 +100,16 @@ def fastest(call: Callable[[], object], times: int = 5) -> float:
 def under(what: str, taken: Run | float, target: float) -> Row:
     """Return the row of a process, or of some seconds, that should take less than a target, in seconds."""
     if isinstance(taken, Run):
-        return Row(what, shown(taken), f"< {target:g} s", (taken.processor if BUSY else taken.seconds) < target)
+        return Row(
+            what, shown(taken), f"< {target:g} s", (taken.processor if BUSY else taken.seconds) < target
+        )
     return Row(what, f"{taken:.2f} s", f"< {target:g} s", taken < target)
 
 
 def shown(run: Run) -> str:
-    """Return a process's wall time, and its processor time, which is nearer the truth on a machine that does other things too."""
+    """Return a process's wall time, and its processor time, which is nearer the truth on a machine that does
+    other things too.
+    """
     return f"{run.seconds:.2f} s ({run.processor:.2f} s of processor)"
 
 

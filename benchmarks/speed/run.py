@@ -2,8 +2,8 @@
 
 usage: python benchmarks/speed/run.py [NAME...] [--list] [--folder FOLDER] [--write docs/benchmarks.md]
 
-Each module has a docstring whose first line is its heading and ``bench(folder) -> list[Row]``; it makes its files in the folder,
-a temporary one where none is given.
+Each module has a docstring whose first line is its heading and ``bench(folder) -> list[Row]``; it makes its
+files in the folder, a temporary one where none is given.
 """
 
 from __future__ import annotations
@@ -53,12 +53,15 @@ def header() -> str:
     import numpy
 
     return (
-        "# Benchmarks\n\n"
-        "Made by `python benchmarks/speed/run.py --write docs/benchmarks.md`; whole processes\n"
-        "unless it says otherwise, the fastest of some "
-        f"runs with the file in the page cache. Python {platform.python_version()}, numpy {numpy.__version__}, h5py {h5py.__version__},\n"
-        f"HDF5 {h5py.version.hdf5_version}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores.\n"
-        + ("The machine did other things meanwhile: targets are held against processor time.\n\n" if BUSY else "\n")
+        "# Benchmarks\n\nMade by `python benchmarks/speed/run.py --write docs/benchmarks.md`; whole"
+        " processes\nunless it says otherwise, the fastest of some runs with the file in the page cache."
+        f" Python {platform.python_version()}, numpy {numpy.__version__}, h5py {h5py.__version__},\nHDF5"
+        f" {h5py.version.hdf5_version}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores.\n"
+        + (
+            "The machine did other things meanwhile: targets are held against processor time.\n\n"
+            if BUSY
+            else "\n"
+        )
     )
 
 

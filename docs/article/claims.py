@@ -1,4 +1,6 @@
-"""Holds the claims of the article, the verdict on each, and the checks over the data that the verdict rests on."""
+"""Holds the claims of the article, the verdict on each, and the checks over the data that the verdict rests
+on.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,10 @@ def _saving(architecture: str, method: str) -> float:
 def _overhead(architecture: str) -> int:
     """Return the bytes of an HDF5 file of the study that are no weights."""
     whole = cell(architecture, "h5-no-optimizer", 0.8)
-    return whole - sum(cell(architecture, "h5-no-optimizer", 0.8, column=column) for column in ("dense_weights", "zero_weights"))
+    return whole - sum(
+        cell(architecture, "h5-no-optimizer", 0.8, column=column)
+        for column in ("dense_weights", "zero_weights")
+    )
 
 
 def _weights(architecture: str) -> int:
@@ -80,7 +85,10 @@ def _weights(architecture: str) -> int:
 
 
 def _having(*cells: tuple[int, str, str]) -> list[str]:
-    """Return the full-size networks that were measured in all these: Keras, stage, method. Raises `LookupError` where none was."""
+    """Return the full-size networks that were measured in all these: Keras, stage, method.
+
+    Raises `LookupError` where none was.
+    """
     found = [network for network in NETWORKS if all(has(network, *cell_) for cell_ in cells)]
     if not found:
         raise LookupError(f"no full-size network was measured in {cells}")
@@ -97,12 +105,15 @@ def _encoded() -> list[str]:
     return [
         network
         for network in NETWORKS
-        if has(network, 2, "original", "tflite-dynamic-int8") and has(network, 2, "stripped", "tflite-float32-sparse")
+        if has(network, 2, "original", "tflite-dynamic-int8")
+        and has(network, 2, "stripped", "tflite-float32-sparse")
     ]
 
 
 def _int8_is_smaller(network: str) -> bool:
-    return full(network, 2, "original", "tflite-dynamic-int8") < full(network, 2, "stripped", "tflite-float32-sparse")
+    return full(network, 2, "original", "tflite-dynamic-int8") < full(
+        network, 2, "stripped", "tflite-float32-sparse"
+    )
 
 
 def _exported(keras: int) -> list[str]:
@@ -115,7 +126,9 @@ def _saved_by_both() -> list[str]:
 
 
 def _pairs() -> list[tuple[int, int]]:
-    """Return the sizes before and after pruning of the full-size networks, in every dense method without optimizer."""
+    """Return the sizes before and after pruning of the full-size networks, in every dense method without
+    optimizer.
+    """
     return [
         (full(network, keras, "original", method), full(network, keras, _pruned(keras), method))
         for network in NETWORKS
@@ -154,7 +167,9 @@ def _large(network: str) -> str:
 
 
 def _full_share(network: str, column: str) -> float:
-    return full(network, 2, "stripped", "h5-no-optimizer", column=column) / full(network, 2, "stripped", "h5-no-optimizer")
+    return full(network, 2, "stripped", "h5-no-optimizer", column=column) / full(
+        network, 2, "stripped", "h5-no-optimizer"
+    )
 
 
 DENSE = {
@@ -190,7 +205,10 @@ def _wrapped(network: str) -> float:
 
 def _copies(network: str, keras: int) -> float:
     """Return how many times a full-size network's weights are in its export."""
-    stored = sum(full(network, keras, _pruned(keras), "saved-model-export", column=column) for column in ("dense_weights", "zero_weights"))
+    stored = sum(
+        full(network, keras, _pruned(keras), "saved-model-export", column=column)
+        for column in ("dense_weights", "zero_weights")
+    )
     return stored / (4 * full_parameters(network))
 
 
@@ -198,21 +216,29 @@ CLAIMS: dict[str, Claim] = {
     "graph": Claim(
         "The graph and the metadata remain",
         "refined",
-        "They remain, to the byte. They are most of a small SavedModel, and a small part of a large file of weights.",
+        "They remain, to the byte. They are most of a small SavedModel, and a small part of a large file of"
+        " weights.",
         lambda: (
-            f"graph and metadata are {_of(share(f'{MLP}/stripped/no-optimizer.h5', 'graph', 'metadata'))} of the HDF5 file of "
-            f"{_count(_small())} weights; "
-            + "; ".join(f"the graph is {_of(_full_share(network, 'graph'))} of {_large(network)}" for network in _dense())
+            f"graph and metadata are {_of(share(f'{MLP}/stripped/no-optimizer.h5', 'graph', 'metadata'))} of"
+            f" the HDF5 file of {_count(_small())} weights; "
+            + "; ".join(
+                f"the graph is {_of(_full_share(network, 'graph'))} of {_large(network)}"
+                for network in _dense()
+            )
         ),
         (
             (
                 "HDF5 and TFLite files have as many bytes of graph and metadata after pruning as before",
                 lambda: all(
-                    part(f"{MLP}/original/{name}", "graph", "metadata") == part(f"{MLP}/stripped/{name}", "graph", "metadata")
+                    part(f"{MLP}/original/{name}", "graph", "metadata")
+                    == part(f"{MLP}/stripped/{name}", "graph", "metadata")
                     for name in ("no-optimizer.h5", "float32.tflite", "dynamic-int8.tflite")
                 ),
             ),
-            ("they are most of the small network's SavedModel", lambda: share(f"{MLP}/stripped/saved-model", "graph", "metadata") > 0.5),
+            (
+                "they are most of the small network's SavedModel",
+                lambda: share(f"{MLP}/stripped/saved-model", "graph", "metadata") > 0.5,
+            ),
             (
                 "they are less than a thirtieth of the larger network's HDF5 file",
                 lambda: share("pruned_layers/cnn/stripped/model.h5", "graph", "metadata") < 1 / 30,
@@ -223,7 +249,9 @@ CLAIMS: dict[str, Claim] = {
         "Pruned weights are still stored",
         "confirmed",
         "Each zero takes the same space as any other number, in every dense format.",
-        lambda: f"{_count(_small())} weights; {'; '.join(map(_large, _having((3, 'pruned', 'h5-no-optimizer'))))}",
+        lambda: (
+            f"{_count(_small())} weights; {'; '.join(map(_large, _having((3, 'pruned', 'h5-no-optimizer'))))}"
+        ),
         (
             (
                 "the pruned HDF5 and TFLite files are as large as the original ones, to the byte",
@@ -236,23 +264,37 @@ CLAIMS: dict[str, Claim] = {
                 "every dense float format holds the same bytes of zeros",
                 lambda: all(
                     part(f"{MLP}/stripped/{name}", "zero-weights") in range(8_192, 8_200)
-                    for name in ("no-optimizer.h5", "model.keras", "model.weights.h5", "saved-model", "checkpoint", "float32.tflite")
+                    for name in (
+                        "no-optimizer.h5",
+                        "model.keras",
+                        "model.weights.h5",
+                        "saved-model",
+                        "checkpoint",
+                        "float32.tflite",
+                    )
                 ),
             ),
             (
-                "the full-size networks have one size before and after pruning as HDF5 without optimizer, and as TFLite where it was made",
+                (
+                    "the full-size networks have one size before and after pruning as HDF5 without optimizer,"
+                    " and as TFLite where it was made"
+                ),
                 lambda: len(_pairs()) >= 2 and all(before == after for before, after in _pairs()),
             ),
             (
                 "gzip takes more off the pruned file than off the original",
-                lambda: gzipped(f"{MLP}/stripped/no-optimizer.h5") < 0.5 * gzipped(f"{MLP}/original/no-optimizer.h5"),
+                lambda: (
+                    gzipped(f"{MLP}/stripped/no-optimizer.h5")
+                    < 0.5 * gzipped(f"{MLP}/original/no-optimizer.h5")
+                ),
             ),
         ),
     ),
     "algorithm": Claim(
         "It depends on the algorithm, and on how aggressive it is",
         "refined",
-        "Not while storage is dense. Once it is not, sparsity and the pattern of the zeros decide; the schedule hardly matters.",
+        "Not while storage is dense. Once it is not, sparsity and the pattern of the zeros decide; the"
+        " schedule hardly matters.",
         lambda: (
             f"levels of sparsity on {_count(_cnn())} weights, schedules on {_count(_small())}, patterns on "
             f"{_count(_weights('few-large-layers') // 4)}, all trained on seeded noise"
@@ -269,22 +311,35 @@ CLAIMS: dict[str, Claim] = {
             (
                 "a gradual and a sudden schedule end within a hundredth of one another",
                 lambda: all(
-                    abs(cell("mlp", "keras-deflate", level, schedule="gentle") / cell("mlp", "keras-deflate", level, schedule="sudden") - 1)
+                    abs(
+                        cell("mlp", "keras-deflate", level, schedule="gentle")
+                        / cell("mlp", "keras-deflate", level, schedule="sudden")
+                        - 1
+                    )
                     < 0.01
                     for level in (0.5, 0.8, 0.95)
                 ),
             ),
             (
-                "at the same sparsity, int8 files in the blocks that the kernel takes are little more than half as large as in others",
+                (
+                    "at the same sparsity, int8 files in the blocks that the kernel takes are little more"
+                    " than half as large as in others"
+                ),
                 lambda: (
                     cell("few-large-layers", "tflite-dynamic-int8-sparse", 0.5, pattern="block-16x1")
                     < 0.6 * cell("few-large-layers", "tflite-dynamic-int8-sparse", 0.5, pattern="block-4x1")
                 ),
             ),
             (
-                "blocks that the kernel takes stay sparse when the model runs, others have a DENSIFY operator that expands them",
+                (
+                    "blocks that the kernel takes stay sparse when the model runs, others have a DENSIFY"
+                    " operator that expands them"
+                ),
                 lambda: (
-                    [_expands(f"pruned_blocks/{pattern}/stripped/dynamic-int8-sparse.tflite") for pattern in ("block-16x1", "block-4x1")]
+                    [
+                        _expands(f"pruned_blocks/{pattern}/stripped/dynamic-int8-sparse.tflite")
+                        for pattern in ("block-16x1", "block-4x1")
+                    ]
                     == [False, True]
                 ),
             ),
@@ -293,19 +348,27 @@ CLAIMS: dict[str, Claim] = {
     "method": Claim(
         "It depends on the TensorFlow version and the saving method",
         "refined",
-        "The saving method matters for small networks and hardly for large ones. The release matters for int8 files of the converter.",
+        "The saving method matters for small networks and hardly for large ones. The release matters for int8"
+        " files of the converter.",
         lambda: (
-            f"the largest dense method takes {_times(_factor_small())} times the bytes of the smallest for {_count(_small())} weights, "
+            f"the largest dense method takes {_times(_factor_small())} times the bytes of the smallest for"
+            f" {_count(_small())} weights, "
             + ", ".join(f"{_times(_factor(network))} for {_large(network)}" for network in _dense())
         ),
         (
             (
-                "for the small network, one dense method takes five times the bytes of another, for the large ones under a quarter more",
+                (
+                    "for the small network, one dense method takes five times the bytes of another, for the"
+                    " large ones under a quarter more"
+                ),
                 lambda: _factor_small() > 5 and all(_factor(network) < 1.25 for network in _dense()),
             ),
             (
                 "the optimizer's state is twice the weights, and stripping drops it",
-                lambda: part(f"{MLP}/original/model.h5", "optimizer-state") >= 2 * part(f"{MLP}/original/model.h5", "dense-weights"),
+                lambda: (
+                    part(f"{MLP}/original/model.h5", "optimizer-state")
+                    >= 2 * part(f"{MLP}/original/model.h5", "dense-weights")
+                ),
             ),
             (
                 "HDF5 files and checkpoints have the same size under every release that was tried",
@@ -329,12 +392,17 @@ CLAIMS: dict[str, Claim] = {
                 ),
             ),
             (
-                "the newer converters write int8 files of the small network over a third larger, all of it scales of quantization",
+                (
+                    "the newer converters write int8 files of the small network over a third larger, all of"
+                    " it scales of quantization"
+                ),
                 lambda: all(
-                    under(new, "mlp", "tflite-dynamic-int8") > 4 / 3 * under(release_names()[0], "mlp", "tflite-dynamic-int8")
+                    under(new, "mlp", "tflite-dynamic-int8")
+                    > 4 / 3 * under(release_names()[0], "mlp", "tflite-dynamic-int8")
                     and under(new, "mlp", "tflite-dynamic-int8", column="quantization")
                     - under(release_names()[0], "mlp", "tflite-dynamic-int8", column="quantization")
-                    >= under(new, "mlp", "tflite-dynamic-int8") - under(release_names()[0], "mlp", "tflite-dynamic-int8")
+                    >= under(new, "mlp", "tflite-dynamic-int8")
+                    - under(release_names()[0], "mlp", "tflite-dynamic-int8")
                     for new in release_names()[1:]
                 ),
             ),
@@ -342,7 +410,8 @@ CLAIMS: dict[str, Claim] = {
                 "Keras 3's export stores every weight twice, tf_keras's once",
                 lambda: (
                     weights_stored("saved_model_keras3/exported") == 2 * 4 * (3 * 4 + 4 + 4 * 2 + 2)
-                    and weights_stored(f"{MLP}/stripped/saved-model-export") == 4 * (10 * 128 + 128 + 128 * 10 + 10)
+                    and weights_stored(f"{MLP}/stripped/saved-model-export")
+                    == 4 * (10 * 128 + 128 + 128 * 10 + 10)
                 ),
             ),
         ),
@@ -353,7 +422,10 @@ CLAIMS: dict[str, Claim] = {
         "They carry more overhead. What pruning saves is within a few hundredths of the same share.",
         lambda: f"two networks of {_count(_weights('few-large-layers') // 4)} weights each",
         (
-            ("both networks have the same bytes of weights", lambda: _weights("many-small-layers") == _weights("few-large-layers")),
+            (
+                "both networks have the same bytes of weights",
+                lambda: _weights("many-small-layers") == _weights("few-large-layers"),
+            ),
             (
                 "many small layers have over four times the overhead in HDF5",
                 lambda: _overhead("many-small-layers") > 4 * _overhead("few-large-layers"),
@@ -377,7 +449,8 @@ CLAIMS: dict[str, Claim] = {
     "quantization": Claim(
         "Quantization with pruning goes further than pruning alone",
         "refined",
-        "It does, but the first step is quantization's own. Pruning adds to it only with sparse encoding or a compressor.",
+        "It does, but the first step is quantization's own. Pruning adds to it only with sparse encoding or a"
+        " compressor.",
         lambda: "; ".join([f"{_count(_cnn())} weights", *map(_large, _encoded())]),
         (
             (
@@ -403,7 +476,10 @@ CLAIMS: dict[str, Claim] = {
                 ),
             ),
             (
-                "sparse int8 can lose weights: the converter drops those beyond the last whole block, and modelinspect says so",
+                (
+                    "sparse int8 can lose weights: the converter drops those beyond the last whole block, and"
+                    " modelinspect says so"
+                ),
                 lambda: lost_weights(f"{MLP}/stripped/dynamic-int8-sparse.tflite") > 0,
             ),
             (
@@ -418,10 +494,15 @@ CLAIMS: dict[str, Claim] = {
     "grow": Claim(
         "Sizes may even grow",
         "confirmed",
-        "In three ways: masks that were not stripped, an index that costs more than the zeros did, blocks that no kernel takes.",
+        "In three ways: masks that were not stripped, an index that costs more than the zeros did, blocks"
+        " that no kernel takes.",
         lambda: (
-            f"wrapped HDF5 files without optimizer: {_times(_wrapped_small())} times for {_count(_small())} weights, "
-            + ", ".join(f"{_times(_wrapped(network))} for {_large(network)}" for network in _having((2, "wrapped", "h5-no-optimizer")))
+            f"wrapped HDF5 files without optimizer: {_times(_wrapped_small())} times for {_count(_small())}"
+            " weights, "
+            + ", ".join(
+                f"{_times(_wrapped(network))} for {_large(network)}"
+                for network in _having((2, "wrapped", "h5-no-optimizer"))
+            )
             + f"; sparse int8 on {_count(_cnn())} weights"
         ),
         (
@@ -429,12 +510,22 @@ CLAIMS: dict[str, Claim] = {
                 "the wrapped model is larger than the original in every method",
                 lambda: all(
                     size(f"{MLP}/wrapped/{name}") > size(f"{MLP}/original/{name}")
-                    for name in ("model.h5", "no-optimizer.h5", "model.keras", "model.weights.h5", "checkpoint", "float32.tflite")
+                    for name in (
+                        "model.h5",
+                        "no-optimizer.h5",
+                        "model.keras",
+                        "model.weights.h5",
+                        "checkpoint",
+                        "float32.tflite",
+                    )
                 ),
             ),
             (
                 "sparse int8 is over one and a half times the dense file at the lowest level",
-                lambda: cell("cnn", "tflite-dynamic-int8-sparse", 0.35) > 1.5 * cell("cnn", "tflite-dynamic-int8", 0.35),
+                lambda: (
+                    cell("cnn", "tflite-dynamic-int8-sparse", 0.35)
+                    > 1.5 * cell("cnn", "tflite-dynamic-int8", 0.35)
+                ),
             ),
             (
                 "half zeros in blocks that the int8 kernel does not take are larger sparse than dense",
@@ -448,7 +539,8 @@ CLAIMS: dict[str, Claim] = {
     "keras3": Claim(
         "Keras 3 is different",
         "refined",
-        "Another tool prunes it, and its export stores each weight twice. Its HDF5 and TFLite files hardly differ in size.",
+        "Another tool prunes it, and its export stores each weight twice. Its HDF5 and TFLite files hardly"
+        " differ in size.",
         lambda: f"{' and '.join(map(_large, _exported(3)))}",
         (
             (
@@ -467,7 +559,10 @@ CLAIMS: dict[str, Claim] = {
                 ),
             ),
             (
-                "HDF5 files of both versions are within a fiftieth, and so are TFLite files where they were made",
+                (
+                    "HDF5 files of both versions are within a fiftieth, and so are TFLite files where they"
+                    " were made"
+                ),
                 lambda: all(
                     abs(full(network, 3, "pruned", method) / full(network, 2, "stripped", method) - 1) < 0.02
                     for network in _saved_by_both()

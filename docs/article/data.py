@@ -1,4 +1,6 @@
-"""Reads what the article is about: the fixtures, through modelinspect itself, and the tables of three studies."""
+"""Reads what the article is about: the fixtures, through modelinspect itself, and the tables of three
+studies.
+"""
 
 from __future__ import annotations
 
@@ -56,9 +58,14 @@ def weights_stored(path: str) -> int:
 
 
 def lost_weights(path: str) -> int:
-    """Return how many weights the converter dropped from a sparse fixture, as its finding says. Raises `LookupError` for none."""
+    """Return how many weights the converter dropped from a sparse fixture, as its finding says.
+
+    Raises `LookupError` for none.
+    """
     for finding in report(path).findings:
-        if finding.rule == "sparse-weights-lost" and (told := re.search(r"dropped the ([\d,]+) elements", finding.message)):
+        if finding.rule == "sparse-weights-lost" and (
+            told := re.search(r"dropped the ([\d,]+) elements", finding.message)
+        ):
             return int(told[1].replace(",", ""))
     raise LookupError(f"{path}: no weights are lost")
 
@@ -75,7 +82,9 @@ def release_names() -> list[str]:
     return list(dict.fromkeys(row["release"] for row in releases()))
 
 
-def under(release: str, architecture: str, method: str, *, stage: str = "stripped", column: str = "size") -> int:
+def under(
+    release: str, architecture: str, method: str, *, stage: str = "stripped", column: str = "size"
+) -> int:
     """Return a number of what a release saved. Raises `LookupError` where there is no such cell."""
     wanted = {"release": release, "architecture": architecture, "method": method, "stage": stage}
     for row in releases():
@@ -92,7 +101,10 @@ def engines() -> list[dict[str, str]]:
 
 
 def by_engine(engine: str, architecture: str, method: str, *, column: str = "size") -> float:
-    """Return a number of what an engine saved of a pruned network. Raises `LookupError` where there is no such cell."""
+    """Return a number of what an engine saved of a pruned network.
+
+    Raises `LookupError` where there is no such cell.
+    """
     wanted = {"engine": engine, "architecture": architecture, "method": method, "outcome": "made"}
     for row in engines():
         if row["stage"] in ("stripped", "pruned") and all(row[key] == value for key, value in wanted.items()):
@@ -147,9 +159,22 @@ def cell(
     stage: str = "stripped",
     column: str = "size",
 ) -> int:
-    """Return a number of the one cell of the study that fits. Raises `LookupError` where there is none or more than one."""
-    wanted = {"architecture": architecture, "method": method, "schedule": schedule, "pattern": pattern, "stage": stage}
-    rows = [row for row in study() if float(row["target"]) == target and all(row[key] == value for key, value in wanted.items())]
+    """Return a number of the one cell of the study that fits.
+
+    Raises `LookupError` where there is none or more than one.
+    """
+    wanted = {
+        "architecture": architecture,
+        "method": method,
+        "schedule": schedule,
+        "pattern": pattern,
+        "stage": stage,
+    }
+    rows = [
+        row
+        for row in study()
+        if float(row["target"]) == target and all(row[key] == value for key, value in wanted.items())
+    ]
     found = {int(row[column]) for row in rows}
     if len(found) != 1:
         raise LookupError(f"the study has {len(rows)} cells for {wanted} at {target}")

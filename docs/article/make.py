@@ -1,7 +1,8 @@
-"""Writes docs/article/article.md and its pictures from article.md.in: every number, table and verdict comes from the data.
+"""Writes docs/article/article.md and its pictures from article.md.in: every number, table and verdict comes
+from the data.
 
-`{{ expression }}` in the text is a Python expression over the functions of data.py and of this file. A claim whose checks fail
-stops the build.
+`{{ expression }}` in the text is a Python expression over the functions of data.py and of this file. A claim
+whose checks fail stops the build.
 
     python docs/article/make.py           write
     python docs/article/make.py --check   say what is not up to date, and exit with 1
@@ -55,7 +56,10 @@ ENGINES = ("tfmot", "keras", "keras-jax")
 
 
 def pages() -> dict[Path, str]:
-    """Return every file that is made, with its text. Raises `SystemExit` where the data no longer show what the article says."""
+    """Return every file that is made, with its text.
+
+    Raises `SystemExit` where the data no longer show what the article says.
+    """
     broken = [f"{name}: {fact}" for name, claim in CLAIMS.items() for fact in claim.broken()]
     if broken:
         raise SystemExit("the data no longer show:\n  " + "\n  ".join(broken))
@@ -73,13 +77,20 @@ def ran(text: str) -> str:
 
 
 def wrapped(text: str) -> str:
-    """Return the text with its paragraphs and list items filled again; tables, pictures and blocks stay as they are."""
-    return "\n\n".join(paragraph if _KEPT.match(paragraph) else _wrapped(paragraph) for paragraph in text.split("\n\n"))
+    """Return the text with its paragraphs and list items filled again; tables, pictures and blocks stay as
+    they are.
+    """
+    return "\n\n".join(
+        paragraph if _KEPT.match(paragraph) else _wrapped(paragraph) for paragraph in text.split("\n\n")
+    )
 
 
 def _wrapped(paragraph: str) -> str:
     items = re.split(r"\n(?=- )", paragraph.strip())
-    lines = [fill(" ".join(item.split()), 120, subsequent_indent="  " if item.startswith("- ") else "", **_FILL) for item in items]
+    lines = [
+        fill(" ".join(item.split()), 120, subsequent_indent="  " if item.startswith("- ") else "", **_FILL)
+        for item in items
+    ]
     return "\n".join(lines) + ("\n" if paragraph.endswith("\n") else "")
 
 
@@ -123,15 +134,23 @@ def figure(name: str, told: str) -> str:
 def verdict(name: str) -> str:
     """Return the verdict on a claim, and what was checked for it."""
     claim = CLAIMS[name]
-    checked = "\n".join(f"- {fact if fact.startswith('int8') else fact[0].upper() + fact[1:]}." for fact, _ in claim.checks)
+    checked = "\n".join(
+        f"- {fact if fact.startswith('int8') else fact[0].upper() + fact[1:]}." for fact, _ in claim.checks
+    )
     said = f"**Verdict: *{claim.verdict}*.** {claim.short} *For which sizes:* {claim.scope()}."
     return f"{said}\n\nChecked when this page was made:\n\n{checked}"
 
 
 def summary() -> str:
     """Return the table of all claims."""
-    anchors = {name: re.sub(r"[^a-z0-9 -]", "", claim.claim.lower()).replace(" ", "-") for name, claim in CLAIMS.items()}
-    rows = [(f"[{claim.claim}](#{anchors[name]})", f"*{claim.verdict}*", claim.short) for name, claim in CLAIMS.items()]
+    anchors = {
+        name: re.sub(r"[^a-z0-9 -]", "", claim.claim.lower()).replace(" ", "-")
+        for name, claim in CLAIMS.items()
+    }
+    rows = [
+        (f"[{claim.claim}](#{anchors[name]})", f"*{claim.verdict}*", claim.short)
+        for name, claim in CLAIMS.items()
+    ]
     return table(("claim", "verdict", "in short"), rows, left=3)
 
 
@@ -151,7 +170,9 @@ def methods_table() -> str:
     ):
         one, two = f"{MLP}/original/{before}", f"{MLP}/stripped/{after}"
         rows.append((label, size(one), size(two), data.part(two, "zero-weights"), gzipped(one), gzipped(two)))
-    return table(("saved as", "original", "pruned", "of that zeros", "original, gzipped", "pruned, gzipped"), rows)
+    return table(
+        ("saved as", "original", "pruned", "of that zeros", "original, gzipped", "pruned, gzipped"), rows
+    )
 
 
 def schedules_table() -> str:
@@ -164,17 +185,26 @@ def schedules_table() -> str:
                 for method in ("h5-no-optimizer", "tflite-float32", "tflite-float32-sparse", "keras-deflate")
             ]
             rows.append((f"{100 * level:g} %", label, *where))
-    return table(("zeros", "schedule", "HDF5", "TFLite", "TFLite, sparse", "`.keras`, deflated"), rows, left=2)
+    return table(
+        ("zeros", "schedule", "HDF5", "TFLite", "TFLite, sparse", "`.keras`, deflated"), rows, left=2
+    )
 
 
 def patterns_table() -> str:
     """Return single weights against blocks, sparse and dense."""
     rows = []
     for level in (0.5, 0.8):
-        for pattern, label in (("element", "single weights"), ("block-4x1", "4x1 blocks"), ("block-16x1", "16x1 blocks")):
+        for pattern, label in (
+            ("element", "single weights"),
+            ("block-4x1", "4x1 blocks"),
+            ("block-16x1", "16x1 blocks"),
+        ):
             cells: list[object] = [f"{100 * level:g} %", label]
             for kind in ("float32", "dynamic-int8"):
-                dense, sparse = (cell("few-large-layers", f"tflite-{kind}{end}", level, pattern=pattern) for end in ("", "-sparse"))
+                dense, sparse = (
+                    cell("few-large-layers", f"tflite-{kind}{end}", level, pattern=pattern)
+                    for end in ("", "-sparse")
+                )
                 cells += [dense, sparse, change(dense, sparse)]
             rows.append(cells)
     heads = ("zeros", "pattern", "float32 dense", "sparse", "change", "int8 dense", "sparse", "change")
@@ -221,9 +251,14 @@ def releases_table() -> str:
 
 
 def engines_table() -> str:
-    """Return what each engine, and Keras 3 on two backends, saved of the same networks; checks that the engines pruned alike."""
+    """Return what each engine, and Keras 3 on two backends, saved of the same networks; checks that the
+    engines pruned alike.
+    """
     for architecture in ("mlp", "cnn"):
-        losses = {data.by_engine(engine, architecture, "keras-deflate", column="loss") for engine in ("tfmot", "keras")}
+        losses = {
+            data.by_engine(engine, architecture, "keras-deflate", column="loss")
+            for engine in ("tfmot", "keras")
+        }
         if len(losses) != 1:
             raise SystemExit(f"engines.csv: the engines no longer train {architecture} alike")
     known = (
@@ -247,7 +282,9 @@ def engines_table() -> str:
 
 
 def networks_table(network: str) -> str:
-    """Return what a full-size network takes in every saving method: original, pruned, shrunk, compressed, in both versions of Keras."""
+    """Return what a full-size network takes in every saving method: original, pruned, shrunk, compressed, in
+    both versions of Keras.
+    """
     rows = []
     for label, method in FULL:
         cells: list[object] = [label]
@@ -259,7 +296,10 @@ def networks_table(network: str) -> str:
                     cells.append("-")
         if set(cells[1:]) != {"-"}:
             rows.append(cells)
-    heads = ["saved as", *(f"Keras {keras}, {what}" for keras in (2, 3) for what in ("original", "pruned", "shrunk"))]
+    heads = [
+        "saved as",
+        *(f"Keras {keras}, {what}" for keras in (2, 3) for what in ("original", "pruned", "shrunk")),
+    ]
     shown = [place for place in range(len(heads)) if any(row[place] != "-" for row in rows)]
     return table([heads[place] for place in shown], [[row[place] for place in shown] for row in rows])
 
@@ -270,7 +310,10 @@ def second_network() -> str:
     if not any(row["network"] == second for row in data.networks()):
         return ""
     name, count = NETWORKS[second], number(data.full_parameters(second))
-    return f"{name}, {count} weights, without optimizer, in the forms that were measured:\n\n{networks_table(second)}"
+    return (
+        f"{name}, {count} weights, without optimizer, in the forms that were"
+        f" measured:\n\n{networks_table(second)}"
+    )
 
 
 def wrapped_table() -> str:
@@ -290,7 +333,9 @@ def wrapped_table() -> str:
                     full(network, 2, "wrapped", method, column="shrunk_training"),
                 )
             )
-    return table(("saved as", "stripped", "wrapped", "times", "wrapped, after `shrink --drop training`"), rows)
+    return table(
+        ("saved as", "stripped", "wrapped", "times", "wrapped, after `shrink --drop training`"), rows
+    )
 
 
 def ways_table() -> str:
@@ -308,7 +353,11 @@ def ways_table() -> str:
             label,
             cell("cnn", method, 0.0),
             cell("cnn", method, 0.8),
-            change(cell("cnn", method, 0.0), cell("cnn", method, 0.8)) if cell("cnn", method, 0.0) != cell("cnn", method, 0.8) else "0",
+            (
+                change(cell("cnn", method, 0.0), cell("cnn", method, 0.8))
+                if cell("cnn", method, 0.0) != cell("cnn", method, 0.8)
+                else "0"
+            ),
             cell("cnn", method, 0.8, column="gzip_size"),
             loads,
         )
@@ -323,7 +372,10 @@ def _bar(label: str, path: str) -> Bar:
 
 def _study_bar(label: str, architecture: str, method: str, target: float, stage: str = STUDY) -> Bar:
     where = "stripped" if stage == STUDY else stage
-    parts = {name: cell(architecture, method, target, stage=where, column=name.replace("-", "_")) for name in COLORS}
+    parts = {
+        name: cell(architecture, method, target, stage=where, column=name.replace("-", "_"))
+        for name in COLORS
+    }
     return _whole(Bar(label, parts), cell(architecture, method, target, stage=where))
 
 
@@ -346,11 +398,18 @@ def _methods() -> str:
         "SavedModel": "saved-model",
         "SavedModel, Keras": "saved-model-keras",
     }
-    return bar_chart("One pruned network, saved in every way", [_bar(label, f"{MLP}/stripped/{name}") for label, name in names.items()])
+    return bar_chart(
+        "One pruned network, saved in every way",
+        [_bar(label, f"{MLP}/stripped/{name}") for label, name in names.items()],
+    )
 
 
 def _same_size() -> str:
-    names = {"HDF5": "no-optimizer.h5", "TFLite float32": "float32.tflite", "TFLite int8": "dynamic-int8.tflite"}
+    names = {
+        "HDF5": "no-optimizer.h5",
+        "TFLite float32": "float32.tflite",
+        "TFLite int8": "dynamic-int8.tflite",
+    }
     rows = [
         _bar(f"{label}, {stage}", f"{MLP}/{folder}/{name}")
         for label, name in names.items()
@@ -379,7 +438,11 @@ def _layers() -> str:
     rows = [
         _study_bar(f"{label}, {name}", architecture, method, 0.8)
         for architecture, label in (("many-small-layers", "many small"), ("few-large-layers", "few large"))
-        for method, name in (("h5-no-optimizer", "HDF5"), ("tflite-float32", "TFLite"), ("tflite-float32-sparse", "sparse"))
+        for method, name in (
+            ("h5-no-optimizer", "HDF5"),
+            ("tflite-float32", "TFLite"),
+            ("tflite-float32-sparse", "sparse"),
+        )
     ]
     return bar_chart("The same number of weights in many layers and in few, pruned", rows)
 
@@ -421,10 +484,17 @@ FIGURES: dict[str, Callable[[], str]] = {
 
 def main() -> int:
     """Write or check."""
-    stale = {path: text for path, text in pages().items() if not path.is_file() or path.read_text(encoding="utf-8") != text}
+    stale = {
+        path: text
+        for path, text in pages().items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    }
     for path, text in stale.items():
         if "--check" in sys.argv[1:]:
-            print(f"{path.relative_to(HERE.parent.parent)} is not what the data say; run: python docs/article/make.py")
+            print(
+                f"{path.relative_to(HERE.parent.parent)} is not what the data say; run: python"
+                " docs/article/make.py"
+            )
         else:
             path.write_text(text, encoding="utf-8")
             print(f"rewrote {path.relative_to(HERE.parent.parent)}")

@@ -1,7 +1,7 @@
 """Show where the bytes of a TensorFlow model file go, and why.
 
-The names below are imported when they are first used: ``import modelinspect`` loads no numpy, h5py, protobuf, rich,
-typer or fsspec.
+The names below are imported when they are first used: ``import modelinspect`` loads no numpy, h5py, protobuf,
+rich, typer or fsspec.
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@
     ├── MissingExtraError        an optional dependency is not installed
     └── InvariantError           a bug in modelinspect
 
-Some are built-in errors as well, so code that does not know modelinspect catches them: `LocationError` is an `OSError`,
-`UsageError` and `UnknownFormatError` are `ValueError`, `SelectionError` is a `LookupError`, `MissingExtraError` an `ImportError`.
+Some are built-in errors as well, so code that does not know modelinspect catches them: `LocationError` is an
+`OSError`, `UsageError` and `UnknownFormatError` are `ValueError`, `SelectionError` is a `LookupError`,
+`MissingExtraError` an `ImportError`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ class SourceChangedError(ModelInspectError):
 
 
 class Code(StrEnum):
-    """What kind of trouble an error or a diagnostic is about. Rules decide by it, never by the words of a message."""
+    """What kind of trouble an error or a diagnostic is about.
+
+    Rules decide by it, never by the words of a message.
+    """
 
     MALFORMED = "malformed"
     """The bytes do not follow the specification."""
@@ -106,7 +110,9 @@ class FormatError(ModelInspectError):
 
     kind: ClassVar[Code] = Code.MALFORMED
 
-    def __init__(self, problem: str, member: str = "", offset: int | None = None, code: Code | None = None) -> None:
+    def __init__(
+        self, problem: str, member: str = "", offset: int | None = None, code: Code | None = None
+    ) -> None:
         super().__init__(problem, member, offset, code)
         self.problem = problem
         self.member = member

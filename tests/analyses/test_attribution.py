@@ -48,7 +48,11 @@ def test_every_kind_has_a_category(kind: RegionKind, category: str) -> None:
 def test_the_role_decides_before_the_storage(role: Role, storage: Storage) -> None:
     build = Build()
     build.tensor("t", (4, 4), role=role, storage=storage)
-    of_role = {Role.OPTIMIZER: "optimizer-state", Role.PRUNING: "pruning-state", Role.QUANTIZATION: "quantization"}
+    of_role = {
+        Role.OPTIMIZER: "optimizer-state",
+        Role.PRUNING: "pruning-state",
+        Role.QUANTIZATION: "quantization",
+    }
     of_storage = {Storage.COMPRESSED: "compressed-weights", Storage.SPARSE: "sparse-values"}
     assert sizes(build) == {of_role.get(role) or of_storage.get(storage, "dense-weights"): 64}
 
@@ -116,7 +120,12 @@ def test_shares_of_tensors_too_large_for_64_bit_products_are_exact() -> None:
     build = Build()
     build.tensor("t", (4,), zeros=1)
     total = 3 * 2**40
-    shares = _share_out(build.artifact(), {0: total // 8}, np.array([2**40, 2**40 + 1, 2**40 - 1]), np.zeros(3, dtype=np.int32))
+    shares = _share_out(
+        build.artifact(),
+        {0: total // 8},
+        np.array([2**40, 2**40 + 1, 2**40 - 1]),
+        np.zeros(3, dtype=np.int32),
+    )
     assert int(shares.sum()) == total // 2
     assert shares.tolist() == [2**39, 2**39, 2**39]
 
@@ -126,7 +135,15 @@ def test_a_ledger_that_does_not_sum_to_the_artifact_cannot_exist() -> None:
     build.tensor("t", (4,))
     ledger = attribute(build.artifact())
     with pytest.raises(InvariantError, match=r"sum to 17 bytes of 16"):
-        Ledger(ledger.artifact, ledger.members, ledger.sizes + 1, ledger.kinds, ledger.categories, ledger.paths, ledger.tensors)
+        Ledger(
+            ledger.artifact,
+            ledger.members,
+            ledger.sizes + 1,
+            ledger.kinds,
+            ledger.categories,
+            ledger.paths,
+            ledger.tensors,
+        )
 
 
 def test_an_artifact_without_bytes_has_an_empty_ledger() -> None:
@@ -153,13 +170,20 @@ def test_categories_sum_to_the_size_whatever_is_in_the_artifact(data: st.DataObj
     for index in range(data.draw(st.integers(0, 6))):
         member = data.draw(st.sampled_from(["a", "b"]))
         if data.draw(st.booleans()):
-            build.region("r", data.draw(st.integers(1, 50)), data.draw(st.sampled_from(list(RegionKind))), member=member)
+            build.region(
+                "r",
+                data.draw(st.integers(1, 50)),
+                data.draw(st.sampled_from(list(RegionKind))),
+                member=member,
+            )
         else:
             count = data.draw(st.integers(1, 40))
             pieces = tuple(data.draw(st.lists(st.integers(1, 60), min_size=1, max_size=4)))
             role, storage = data.draw(st.sampled_from(list(Role))), data.draw(st.sampled_from(list(Storage)))
             zeros = data.draw(st.none() | st.integers(0, count))
-            build.tensor(f"t{index}", (count,), role=role, storage=storage, zeros=zeros, pieces=pieces, member=member)
+            build.tensor(
+                f"t{index}", (count,), role=role, storage=storage, zeros=zeros, pieces=pieces, member=member
+            )
     artifact = build.artifact()
     ledger = attribute(artifact, zero_counts(build.measurements()))
     by_category = ledger.category_sizes()
@@ -168,4 +192,7 @@ def test_categories_sum_to_the_size_whatever_is_in_the_artifact(data: st.DataObj
     assert (ledger.sizes > 0).all()
     unmeasured = attribute(artifact).category_sizes()
     assert unmeasured[Category.ZERO_WEIGHTS] == 0
-    assert unmeasured[Category.DENSE_WEIGHTS] == by_category[Category.ZERO_WEIGHTS] + by_category[Category.DENSE_WEIGHTS]
+    assert (
+        unmeasured[Category.DENSE_WEIGHTS]
+        == by_category[Category.ZERO_WEIGHTS] + by_category[Category.DENSE_WEIGHTS]
+    )

@@ -1,4 +1,5 @@
-"""Diff and explain over random pairs of real artifacts: nothing raises, causes sum and mirror, nothing is unexplained without need.
+"""Diff and explain over random pairs of real artifacts: nothing raises, causes sum and mirror, nothing is
+unexplained without need.
 
 MODELINSPECT_PAIRS sets how many pairs are tried (500 unless it is set).
 """
@@ -53,8 +54,14 @@ def test_random_pairs_of_the_corpus_are_explained() -> None:
             continue
         forth, back = explain(before, after), explain(after, before)
         where = f"{one.name} and {other.name}"
-        assert sum(entry.delta for entry in forth.causes) == forth.delta == after.artifact.size - before.artifact.size, where
-        assert {entry.cause: entry.delta for entry in forth.causes} == {entry.cause: -entry.delta for entry in back.causes}, where
+        assert (
+            sum(entry.delta for entry in forth.causes)
+            == forth.delta
+            == after.artifact.size - before.artifact.size
+        ), where
+        assert {entry.cause: entry.delta for entry in forth.causes} == {
+            entry.cause: -entry.delta for entry in back.causes
+        }, where
         if not unattributed(before) + unattributed(after):
             assert "unexplained" not in {entry.cause for entry in forth.causes}, where
         report = diff(before, after)

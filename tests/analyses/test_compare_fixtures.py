@@ -1,4 +1,6 @@
-"""Diff and explain over every pair of fixtures of one architecture, and random pairs of all: they sum, and they mirror."""
+"""Diff and explain over every pair of fixtures of one architecture, and random pairs of all: they sum, and
+they mirror.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,17 @@ from modelinspect.networks.subject import Subject
 from tests.support.fixtures import FOLDER, fixture_names
 
 NAMES = fixture_names()
-PAIRS = random.Random(20).sample([(one, other) for one in NAMES for other in NAMES if one < other], k=150) if len(NAMES) > 20 else []
+PAIRS = (
+    random.Random(20).sample([(one, other) for one in NAMES for other in NAMES if one < other], k=150)
+    if len(NAMES) > 20
+    else []
+)
 
 
 def architecture(name: str) -> str:
-    """Return the network that a fixture stores: its recipe, and which of them where a recipe makes several."""
+    """Return the network that a fixture stores: its recipe, and which of them where a recipe makes
+    several.
+    """
     recipe, made = name.split("/")[:2]
     if recipe in ("pruned_levels", "pruned_layers"):
         return made.partition("-")[0] if recipe == "pruned_levels" else made
@@ -30,7 +38,9 @@ def architecture(name: str) -> str:
 
 
 def of_one_architecture() -> dict[str, list[tuple[str, str]]]:
-    """Return all pairs of fixtures of one architecture, whatever their formats and methods; those of the levels with each other."""
+    """Return all pairs of fixtures of one architecture, whatever their formats and methods; those of the
+    levels with each other.
+    """
     groups: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for name in NAMES:
         if re.match("pruned_|mlp/|checkpoint|saved_model|tfjs|keras_hdf5|keras_zip|tflite/", name):
@@ -86,7 +96,9 @@ def explains_everything(before: str, after: str) -> None:
     forth, back = explain(side(before), side(after)), explain(side(after), side(before))
     where = f"{before} and {after}"
     assert sum(entry.delta for entry in forth.causes) == forth.delta == -back.delta, where
-    assert {entry.cause: entry.delta for entry in forth.causes} == {entry.cause: -entry.delta for entry in back.causes}, where
+    assert {entry.cause: entry.delta for entry in forth.causes} == {
+        entry.cause: -entry.delta for entry in back.causes
+    }, where
     if not any(_unattributed(side(name)) for name in (before, after)):
         assert "unexplained" not in {entry.cause for entry in forth.causes}, where
     for entry in forth.causes:
@@ -100,11 +112,18 @@ def explains_everything(before: str, after: str) -> None:
 @pytest.mark.parametrize(("before", "after"), PAIRS[:60])
 def test_a_diff_mirrors(before: str, after: str) -> None:
     forth, back = diff(side(before), side(after)), diff(side(after), side(before))
-    assert forth.delta == -back.delta == sum(forth.categories.values()) == sum(layer.delta for layer in forth.layers)
+    assert (
+        forth.delta
+        == -back.delta
+        == sum(forth.categories.values())
+        == sum(layer.delta for layer in forth.layers)
+    )
     assert {name: -delta for name, delta in forth.categories.items()} == back.categories
     turned = {"added": "removed", "removed": "added"}
     mine = sorted((e.before or "", e.after or "", e.status, e.stored_delta) for e in forth.tensors)
-    theirs = sorted((e.after or "", e.before or "", turned.get(e.status, e.status), -e.stored_delta) for e in back.tensors)
+    theirs = sorted(
+        (e.after or "", e.before or "", turned.get(e.status, e.status), -e.stored_delta) for e in back.tensors
+    )
     assert mine == theirs
 
 

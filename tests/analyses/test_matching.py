@@ -48,7 +48,11 @@ def kernels(before: Subject, after: Subject) -> list[tuple[int, ...]]:
     """Return the lengths of each kernel before with those of what it is paired with."""
     found = []
     for pair in match_tensors(before, after):
-        if pair.before is not None and len(before.tensor(pair.before).shape) == 2 and before.tensor(pair.before).role is Role.WEIGHT:
+        if (
+            pair.before is not None
+            and len(before.tensor(pair.before).shape) == 2
+            and before.tensor(pair.before).role is Role.WEIGHT
+        ):
             assert pair.after is not None, before.tensor(pair.before).name
             found.append((*sorted(before.tensor(pair.before).shape), *sorted(after.tensor(pair.after).shape)))
     return found
@@ -59,12 +63,18 @@ def kernels(before: Subject, after: Subject) -> list[tuple[int, ...]]:
 def test_every_weight_has_its_counterpart_in_every_format(name: str, measure: bool) -> None:
     before, after = read(STRIPPED, measure), read(name, measure)
     assert kernels(before, after) == [(10, 128, 10, 128)] * 2
-    pairs = [pair for pair in match_tensors(before, after) if pair.before is not None and pair.after is not None]
+    pairs = [
+        pair for pair in match_tensors(before, after) if pair.before is not None and pair.after is not None
+    ]
     assert len(pairs) == 4
     layers = {
-        before.tensor(pair.before).layer: after.tensor(pair.after) for pair in pairs if pair.before is not None and pair.after is not None
+        before.tensor(pair.before).layer: after.tensor(pair.after)
+        for pair in pairs
+        if pair.before is not None and pair.after is not None
     }
-    assert "dense_1" in (layers["dense_1"].name + str(layers["dense_1"].layer)) or name.startswith("pruned_mlp/stripped/int8")
+    assert "dense_1" in (layers["dense_1"].name + str(layers["dense_1"].layer)) or name.startswith(
+        "pruned_mlp/stripped/int8"
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,14 +107,19 @@ def test_a_tensor_that_is_stored_twice_is_paired_once() -> None:
     for name in ("x/kernel", "y/kernel"):
         twice.tensor(name, (64, 64), data=kernel().tobytes())
     pairs = match_tensors(side(one), side(twice))
-    assert [(pair.before, pair.after, pair.by) for pair in pairs] == [(0, 0, MatchedBy.CONTENT), (None, 1, None)]
+    assert [(pair.before, pair.after, pair.by) for pair in pairs] == [
+        (0, 0, MatchedBy.CONTENT),
+        (None, 1, None),
+    ]
 
 
 def paired(before: Build, after: Build, *, measured: bool = True) -> dict[str, str | None]:
     """Return the name of each tensor before with that of what it is paired with."""
     one, other = (side(build) if measured else Subject(build.artifact(), None) for build in (before, after))
     pairs = match_tensors(one, other)
-    assert {(pair.after, pair.before) for pair in match_tensors(other, one)} == {(pair.before, pair.after) for pair in pairs}
+    assert {(pair.after, pair.before) for pair in match_tensors(other, one)} == {
+        (pair.before, pair.after) for pair in pairs
+    }
     named = {None: None, **{index: tensor.name for index, tensor in enumerate(other.artifact.tensors)}}
     return {one.tensor(pair.before).name: named[pair.after] for pair in pairs if pair.before is not None}
 
@@ -114,7 +129,9 @@ def test_the_heads_of_attention_are_found_in_a_matrix(measured: bool) -> None:
     before, after = Build("m.keras"), Build("m.tflite")
     before.tensor("layers/mha/query_dense/vars/0", (64, 4, 16), data=kernel().tobytes(), layer="mha/query")
     after.tensor("model/mha/query/MatMul", (64, 64), data=kernel().T.tobytes(), layer="mha/query")
-    assert paired(before, after, measured=measured) == {"layers/mha/query_dense/vars/0": "model/mha/query/MatMul"}
+    assert paired(before, after, measured=measured) == {
+        "layers/mha/query_dense/vars/0": "model/mha/query/MatMul"
+    }
 
 
 def test_a_vector_of_weights_is_no_shape_of_a_tensor() -> None:
@@ -126,13 +143,27 @@ def test_a_vector_of_weights_is_no_shape_of_a_tensor() -> None:
 
 def test_a_slot_is_paired_with_what_is_for_the_same() -> None:
     before, after = Build("m.h5"), Build("m.h5")
-    for build, model, purposes in ((before, "model_4", ("momentum", "velocity")), (after, "model", ("average", "momentum", "velocity"))):
+    for build, model, purposes in (
+        (before, "model_4", ("momentum", "velocity")),
+        (after, "model", ("average", "momentum", "velocity")),
+    ):
         build.tensor(f"{model}/mid/kernel", (8, 4), layer="mid")
         for purpose in purposes:
-            build.tensor(f"optimizer_weights/adam/{model}_mid_kernel_{purpose}", (8, 4), role=Role.OPTIMIZER, layer="mid")
+            build.tensor(
+                f"optimizer_weights/adam/{model}_mid_kernel_{purpose}",
+                (8, 4),
+                role=Role.OPTIMIZER,
+                layer="mid",
+            )
     found = paired(before, after, measured=False)
-    assert found["optimizer_weights/adam/model_4_mid_kernel_velocity"] == "optimizer_weights/adam/model_mid_kernel_velocity"
-    assert found["optimizer_weights/adam/model_4_mid_kernel_momentum"] == "optimizer_weights/adam/model_mid_kernel_momentum"
+    assert (
+        found["optimizer_weights/adam/model_4_mid_kernel_velocity"]
+        == "optimizer_weights/adam/model_mid_kernel_velocity"
+    )
+    assert (
+        found["optimizer_weights/adam/model_4_mid_kernel_momentum"]
+        == "optimizer_weights/adam/model_mid_kernel_momentum"
+    )
 
 
 def test_slots_that_are_numbered_are_no_pair_where_their_shapes_differ() -> None:
@@ -149,9 +180,16 @@ def test_a_copy_does_not_stand_in_the_way_of_what_was_converted() -> None:
         for index in range(2):
             before.tensor(f"{place}/{index}", (64, 64), data=kernel(seed=index).tobytes())
     for index in range(2):
-        after.tensor(f"converted/{index}", (64, 64), dtype="float16", data=kernel(seed=index).astype("<f2").tobytes())
+        after.tensor(
+            f"converted/{index}", (64, 64), dtype="float16", data=kernel(seed=index).astype("<f2").tobytes()
+        )
     found = paired(before, after)
-    assert found == {"variables/0": "converted/0", "variables/1": "converted/1", "_all_variables/0": None, "_all_variables/1": None}
+    assert found == {
+        "variables/0": "converted/0",
+        "variables/1": "converted/1",
+        "_all_variables/0": None,
+        "_all_variables/1": None,
+    }
 
 
 def test_a_frozen_mask_is_no_counterpart_of_a_kernel() -> None:
@@ -173,15 +211,23 @@ def test_the_kernel_of_a_layer_is_found_whatever_its_lengths() -> None:
 
 def by_layer(before: Build, after: Build) -> dict[str | None, tuple[int, int]]:
     found, turned = (diff(side(one), side(other)).layers for one, other in ((before, after), (after, before)))
-    assert {entry.layer: (entry.after, entry.before) for entry in turned} == {entry.layer: (entry.before, entry.after) for entry in found}
+    assert {entry.layer: (entry.after, entry.before) for entry in turned} == {
+        entry.layer: (entry.before, entry.after) for entry in found
+    }
     return {entry.layer: (entry.before, entry.after) for entry in found}
 
 
 def test_a_layer_is_one_row_whatever_wraps_it_and_where_the_format_knows_none() -> None:
     before, after = Build("m.h5"), Build("m.tflite", FormatName.TFLITE)
-    before.tensor("prune_low_magnitude_mid/kernel", (64, 64), data=kernel().tobytes(), layer="prune_low_magnitude_mid")
     before.tensor(
-        "prune_low_magnitude_mid/mask", (64, 64), role=Role.PRUNING, data=kernel(seed=2).tobytes(), layer="prune_low_magnitude_mid"
+        "prune_low_magnitude_mid/kernel", (64, 64), data=kernel().tobytes(), layer="prune_low_magnitude_mid"
+    )
+    before.tensor(
+        "prune_low_magnitude_mid/mask",
+        (64, 64),
+        role=Role.PRUNING,
+        data=kernel(seed=2).tobytes(),
+        layer="prune_low_magnitude_mid",
     )
     after.tensor("net/mid/MatMul", (64, 64), data=kernel().T.tobytes())
     assert by_layer(before, after) == {"mid": (32_768, 16_384)}

@@ -48,7 +48,9 @@ def test_columns_say_what_each_path_says(paths: list[list[str]], depth: int) -> 
         assert table.parts(PathId(int(ancestors[path]))) == parts[:depth]
         assert texts[structures[path]] == structure(parts)
         assert words[path] == words_of(parts)
-    assert np.concatenate([[0], *tree.levels()]).tolist() == sorted(range(len(table)), key=lambda path: (tree.depths[path], path))
+    assert np.concatenate([[0], *tree.levels()]).tolist() == sorted(
+        range(len(table)), key=lambda path: (tree.depths[path], path)
+    )
 
 
 def test_a_path_of_many_parts_costs_no_more_than_its_parts() -> None:

@@ -41,7 +41,9 @@ def test_the_region_of_a_weight_names_its_tensor() -> None:
 def test_an_offset_in_several_files_needs_the_name_of_one() -> None:
     with pytest.raises(SelectionError, match=r"has 2 files; name one with --member: a, b"):
         map_regions(two_files().artifact(), at=3)
-    assert [entry.member for entry in map_regions(two_files().artifact(), at=3, member="b").entries()] == ["b"]
+    assert [entry.member for entry in map_regions(two_files().artifact(), at=3, member="b").entries()] == [
+        "b"
+    ]
 
 
 def test_a_file_that_is_not_there_is_answered_with_those_that_are() -> None:
@@ -65,9 +67,13 @@ def test_an_empty_file_has_no_byte_and_no_regions() -> None:
 
 
 def test_a_range_takes_the_regions_that_it_touches() -> None:
-    offsets = [entry.offset for entry in map_regions(pruned_network().artifact(), offset=95, size=2).entries()]
+    offsets = [
+        entry.offset for entry in map_regions(pruned_network().artifact(), offset=95, size=2).entries()
+    ]
     assert offsets == [0, 96]
-    assert [entry.offset for entry in map_regions(pruned_network().artifact(), offset=96, size=1).entries()] == [96]
+    assert [
+        entry.offset for entry in map_regions(pruned_network().artifact(), offset=96, size=1).entries()
+    ] == [96]
     assert len(list(map_regions(pruned_network().artifact(), offset=96).entries())) == 18
 
 

@@ -80,11 +80,20 @@ def test_a_misspelt_key_is_answered_with_the_one_that_is_meant() -> None:
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        (("/model_weights/dense", "B-tree node", "unused keys and children"), "B-tree node / unused keys and children"),
+        (
+            ("/model_weights/dense", "B-tree node", "unused keys and children"),
+            "B-tree node / unused keys and children",
+        ),
         (("/", "object header", "message 0x0000 NIL"), "object header / message 0x0000 NIL"),
         (("global heap collection 0x800", "free object"), "global heap collection / free object"),
-        (("meta_graphs[0]", "graph_def", "library", "function", "f_12", "node_def", "x"), "meta_graphs / graph_def / library / function"),
-        (("meta_graphs[0]", "graph_def", "node", "node", "attr value"), "meta_graphs / graph_def / node / attr value"),
+        (
+            ("meta_graphs[0]", "graph_def", "library", "function", "f_12", "node_def", "x"),
+            "meta_graphs / graph_def / library / function",
+        ),
+        (
+            ("meta_graphs[0]", "graph_def", "node", "node", "attr value"),
+            "meta_graphs / graph_def / node / attr value",
+        ),
         (("subgraphs[0]", "tensors[31]", "name"), "subgraphs / tensors / name"),
         (("model.weights.h5", "/layers/dense", "superblock"), "model.weights.h5 / superblock"),
         (("data block 3", "dense/kernel", "dtype"), "data block / dtype"),
@@ -97,15 +106,31 @@ def test_a_structure_is_a_path_without_the_names_of_single_objects(path: tuple[s
     assert structure(path) == kind
 
 
-PARTS = ("/a", "/b", "node", "op", "data block 0", "data block 1", "snappy", "name", "other name", "message 0x10", "key")
+PARTS = (
+    "/a",
+    "/b",
+    "node",
+    "op",
+    "data block 0",
+    "data block 1",
+    "snappy",
+    "name",
+    "other name",
+    "message 0x10",
+    "key",
+)
 
 
-@pytest.mark.parametrize("name", ["mlp/original.h5", "saved_model/affine", "tflite/sparse.tflite", "checkpoint/adam"])
+@pytest.mark.parametrize(
+    "name", ["mlp/original.h5", "saved_model/affine", "tflite/sparse.tflite", "checkpoint/adam"]
+)
 def test_the_structures_of_a_whole_table_equal_those_of_single_paths(name: str) -> None:
     for member in api.open(fixture_path(name)).members:
         table = member.map.path_table
         codes, texts = structures_of(table)
-        assert [texts[code] for code in codes] == [structure(table.parts(PathId(path))) for path in range(len(table))]
+        assert [texts[code] for code in codes] == [
+            structure(table.parts(PathId(path))) for path in range(len(table))
+        ]
 
 
 @settings(max_examples=300, deadline=None)
@@ -115,4 +140,6 @@ def test_structures_of_any_table_equal_those_of_single_paths(steps: list[tuple[i
     for parent, name in steps:
         table.add(PathId(parent % len(table)), name)
     codes, texts = structures_of(table)
-    assert [texts[code] for code in codes] == [structure(table.parts(PathId(path))) for path in range(len(table))]
+    assert [texts[code] for code in codes] == [
+        structure(table.parts(PathId(path))) for path in range(len(table))
+    ]

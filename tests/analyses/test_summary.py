@@ -78,11 +78,19 @@ def test_facts_nested_too_deeply_are_cut() -> None:
 
 
 def test_many_diagnostics_are_shown_in_part_and_the_severest_first() -> None:
-    build = Build(diagnostics=[Diagnostic(Severity.WARNING, f"trouble {index}", "made.h5", index) for index in range(50)])
+    build = Build(
+        diagnostics=[
+            Diagnostic(Severity.WARNING, f"trouble {index}", "made.h5", index) for index in range(50)
+        ]
+    )
     build.diagnostics.append(Diagnostic(Severity.ERROR, "the file is truncated", "made.h5", 99))
     build.region("", 4, RegionKind.UNATTRIBUTED)
     report = summarize(build.artifact())
-    notes = next(block for block in report.blocks() if isinstance(block, Notes) and block.title == "Trouble while reading")
+    notes = next(
+        block
+        for block in report.blocks()
+        if isinstance(block, Notes) and block.title == "Trouble while reading"
+    )
     assert isinstance(notes, Notes)
     assert (notes.notes[0].text, len(notes.notes), notes.left_out) == ("the file is truncated", 10, 41)
     assert len(report.diagnostics) == 51
@@ -110,25 +118,36 @@ def test_a_rollup_stands_in_the_report() -> None:
 @pytest.mark.parametrize("top", [1, 5, 11])
 def test_tensors_left_out_are_summed_up(top: int) -> None:
     build = pruned_network()
-    whole, some = list_tensors(build.artifact(), build.measurements()), list_tensors(build.artifact(), build.measurements(), top)
+    whole, some = (
+        list_tensors(build.artifact(), build.measurements()),
+        list_tensors(build.artifact(), build.measurements(), top),
+    )
     assert len(some.tensors) == top
     assert some.remainder is not None
     assert some.remainder.count == 12 - top
-    assert sum(entry.stored_size for entry in some.tensors) + some.remainder.stored_size == sum(e.stored_size for e in whole.tensors)
+    assert sum(entry.stored_size for entry in some.tensors) + some.remainder.stored_size == sum(
+        e.stored_size for e in whole.tensors
+    )
 
 
 def test_the_same_artifact_gives_the_same_report() -> None:
     build = pruned_network()
-    assert summarize(build.artifact(), build.measurements()) == summarize(build.artifact(), build.measurements())
+    assert summarize(build.artifact(), build.measurements()) == summarize(
+        build.artifact(), build.measurements()
+    )
 
 
 @pytest.mark.tensorflow
 def test_blocks_of_tflite_kernels_are_counted_along_the_inputs_that_it_stores_last() -> None:
     tf = pytest.importorskip("tensorflow")
     path = fixture_path("pruned_blocks/block-16x1/stripped/dynamic-int8.tflite")
-    interpreter = tf.lite.Interpreter(str(path), experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF)
+    interpreter = tf.lite.Interpreter(
+        str(path), experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF
+    )
     values = {
-        detail["name"]: interpreter.get_tensor(detail["index"]) for detail in interpreter.get_tensor_details() if detail["dtype"] is np.int8
+        detail["name"]: interpreter.get_tensor(detail["index"])
+        for detail in interpreter.get_tensor_details()
+        if detail["dtype"] is np.int8
     }
     entries = {entry.name: entry for entry in api.tensors(path).tensors if entry.dtype == "int8"}
     assert set(entries) == set(values)
@@ -138,6 +157,9 @@ def test_blocks_of_tflite_kernels_are_counted_along_the_inputs_that_it_stores_la
         for length, counted in ((4, pattern.blocks_4), (16, pattern.blocks_16)):
             blocks = kernel.reshape(kernel.shape[0], -1, length)
             assert counted == (int((blocks == 0).all(axis=2).sum()), blocks.shape[0] * blocks.shape[1])
-        assert pattern.blocks_16 == (kernel.size // 32, kernel.size // 16)  # half of each was pruned, in blocks of 16
+        assert pattern.blocks_16 == (
+            kernel.size // 32,
+            kernel.size // 16,
+        )  # half of each was pruned, in blocks of 16
         assert pattern.dead_channels == (int((kernel == 0).all(axis=1).sum()), kernel.shape[0])
         assert pattern.dead_inputs == (int((kernel == 0).all(axis=0).sum()), kernel.shape[1])

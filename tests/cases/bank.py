@@ -30,12 +30,14 @@ Formulas = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class Case:
-    """What somebody asked, rebuilt: the true cause, and the bytes that its construction and other software tell.
+    """What somebody asked, rebuilt: the true cause, and the bytes that its construction and other software
+    tell.
 
-    ``tensors`` are the bytes of tensors of every cause that has any, ``causes`` those of whole causes, structures included. No rule
-    fires but those of ``findings``, with their bytes, and those ``beside``, which are true of the file and not what was asked.
-    Of causes that are ``undivided``, only the whole can be known without the tool: a compressor does not say which byte is whose.
-    ``inferred`` says what is not certain where the thread never came to an end.
+    ``tensors`` are the bytes of tensors of every cause that has any, ``causes`` those of whole causes,
+    structures included. No rule fires but those of ``findings``, with their bytes, and those ``beside``,
+    which are true of the file and not what was asked. Of causes that are ``undivided``, only the whole can be
+    known without the tool: a compressor does not say which byte is whose. ``inferred`` says what is not
+    certain where the thread never came to an end.
     """
 
     name: str
@@ -66,9 +68,13 @@ class Case:
 @cache
 def cases() -> tuple[Case, ...]:
     """Return all cases in the order of their numbers."""
-    found = [(path.parent.name, tomllib.loads(path.read_text(encoding="utf-8"))) for path in sorted(HERE.glob("*/case.toml"))]
+    found = [
+        (path.parent.name, tomllib.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(HERE.glob("*/case.toml"))
+    ]
     return tuple(
-        Case(name, **{key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}) for name, told in found
+        Case(name, **{key: tuple(value) if isinstance(value, list) else value for key, value in told.items()})
+        for name, told in found
     )
 
 
@@ -84,10 +90,17 @@ def build(script: str, root: Path, timeout: float = 900) -> Path:
                 return folder
             time.sleep(1)
         raise TimeoutError(f"{script} is not done") from None
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(PROJECT)}
+    environment = {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "",
+        "PYTHONPATH": str(PROJECT),
+    }
     environment["TF_USE_LEGACY_KERAS"] = "1" if script == "build_tf_keras" else "0"
     command = [sys.executable, HERE / f"{script}.py", folder]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+    run = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
     if run.returncode:
         raise RuntimeError(f"{script} failed: {run.stderr[-2_000:]}")
     done.touch()

@@ -34,19 +34,39 @@ def more_steps(root: Path) -> None:
 
 
 def steps_of(steps: int, copies: bool) -> bytes:
-    """Return a model of fully connected layers one after another, 64 x 64 each; all with one kernel, or each with a copy of it."""
+    """Return a model of fully connected layers one after another, 64 x 64 each; all with one kernel, or each
+    with a copy of it.
+    """
     kernel = np.random.default_rng(1).normal(size=(64, 64)).astype("<f4").tobytes()
     count = steps if copies else 1
-    tensors: list[dict[str, Any]] = [{"name": f"step_{index}", "shape": [1, 64], "type": 0, "buffer": 0} for index in range(steps + 1)]
-    tensors += [{"name": f"cell/kernel_{index}", "shape": [64, 64], "type": 0, "buffer": 1 + index} for index in range(count)]
+    tensors: list[dict[str, Any]] = [
+        {"name": f"step_{index}", "shape": [1, 64], "type": 0, "buffer": 0} for index in range(steps + 1)
+    ]
+    tensors += [
+        {"name": f"cell/kernel_{index}", "shape": [64, 64], "type": 0, "buffer": 1 + index}
+        for index in range(count)
+    ]
     operators = [
-        {"opcode_index": 0, "inputs": [index, steps + 1 + (index if copies else 0), -1], "outputs": [index + 1]} for index in range(steps)
+        {
+            "opcode_index": 0,
+            "inputs": [index, steps + 1 + (index if copies else 0), -1],
+            "outputs": [index + 1],
+        }
+        for index in range(steps)
     ]
     return build(
         {
             "version": 3,
             "operator_codes": [{"builtin_code": 9, "deprecated_builtin_code": 9}],
-            "subgraphs": [{"tensors": tensors, "inputs": [0], "outputs": [steps], "operators": operators, "name": "main"}],
+            "subgraphs": [
+                {
+                    "tensors": tensors,
+                    "inputs": [0],
+                    "outputs": [steps],
+                    "operators": operators,
+                    "name": "main",
+                }
+            ],
             "buffers": [{}, *({"data": kernel} for _ in range(count))],
         }
     )

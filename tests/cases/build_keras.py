@@ -26,7 +26,9 @@ def folder(root: Path, name: str) -> Path:
 
 def network(units: int = 128) -> Any:
     """64 inputs, 10 outputs: 9,610 parameters with 128 units."""
-    return keras.Sequential([keras.Input((64,)), layers.Dense(units, "relu", name="hidden"), layers.Dense(10, name="head")])
+    return keras.Sequential(
+        [keras.Input((64,)), layers.Dense(units, "relu", name="hidden"), layers.Dense(10, name="head")]
+    )
 
 
 def trained(model: Any) -> Any:
@@ -53,7 +55,9 @@ def option_ignored(root: Path) -> None:
     """TensorFlow#84268: include_optimizer=False changes nothing for .keras."""
     model = trained(network())
     model.save(folder(root, "16-option-ignored") / "asked.keras", include_optimizer=False)
-    keras.models.load_model(root / "16-option-ignored" / "asked.keras", compile=False).save(root / "16-option-ignored" / "without.keras")
+    keras.models.load_model(root / "16-option-ignored" / "asked.keras", compile=False).save(
+        root / "16-option-ignored" / "without.keras"
+    )
 
 
 def exported_twice(root: Path) -> None:

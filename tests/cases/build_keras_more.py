@@ -48,7 +48,10 @@ def deflated(root: Path) -> None:
     """keras-molecules#36: weights are written without compression."""
     path = folder(root, "41-deflated")
     trained(network(), "adam").save(path / "stored.keras")
-    with zipfile.ZipFile(path / "stored.keras") as old, zipfile.ZipFile(path / "deflated.keras", "w", zipfile.ZIP_DEFLATED) as new:
+    with (
+        zipfile.ZipFile(path / "stored.keras") as old,
+        zipfile.ZipFile(path / "deflated.keras", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
         for name in old.namelist():
             new.writestr(name, old.read(name))
 
@@ -129,7 +132,12 @@ def never_stepped(root: Path) -> None:
 
 
 def chain(*units: int) -> Any:
-    return keras.Sequential([keras.Input((64,)), *(layers.Dense(count, name=f"dense_{index}") for index, count in enumerate(units))])
+    return keras.Sequential(
+        [
+            keras.Input((64,)),
+            *(layers.Dense(count, name=f"dense_{index}") for index, count in enumerate(units)),
+        ]
+    )
 
 
 def deeper(root: Path) -> None:

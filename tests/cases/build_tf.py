@@ -1,4 +1,6 @@
-"""Rebuilds the cases that TensorFlow itself made, checkpoints and graphs; runs once, in a process of its own."""
+"""Rebuilds the cases that TensorFlow itself made, checkpoints and graphs; runs once, in a process of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,20 @@ v1 = tf.compat.v1
 
 
 def main(root: Path) -> None:
-    for make in (bert, averages, engine, savers, meta_constants, style, splat, batch, table, frozen_masks, channels, cut):
+    for make in (
+        bert,
+        averages,
+        engine,
+        savers,
+        meta_constants,
+        style,
+        splat,
+        batch,
+        table,
+        frozen_masks,
+        channels,
+        cut,
+    ):
         make(root)
 
 
@@ -166,7 +181,9 @@ def table(root: Path) -> None:
 
         @tf.function(input_signature=[tf.TensorSpec((240, 64))])
         def __call__(self, x: Any) -> Any:
-            return (x if self.bank is None else tf.math.maximum(x, tf.constant(self.bank, name="floor"))) @ self.kernel
+            return (
+                x if self.bank is None else tf.math.maximum(x, tf.constant(self.bank, name="floor"))
+            ) @ self.kernel
 
     path = folder(root, "31-layer-without-parameters")
     for name, filtered in (("plain", False), ("filtered", True)):
@@ -183,7 +200,9 @@ def frozen_masks(root: Path) -> None:
             inputs = v1.placeholder(tf.float32, (None, 128), "inputs")
             weights = tf.constant(kernel * mask, name="layer1/weights")
             if masked:
-                weights = tf.multiply(weights, tf.constant(mask, name="layer1/mask"), name="layer1/masked_weight")
+                weights = tf.multiply(
+                    weights, tf.constant(mask, name="layer1/mask"), name="layer1/masked_weight"
+                )
             tf.matmul(inputs, weights, name="output")
         (path / f"{name}.pb").write_bytes(graph.as_graph_def().SerializeToString())
 
@@ -195,7 +214,10 @@ def channels(root: Path) -> None:
     checkpoint(folder(path, "original") / "model.ckpt", {"conv1/kernel": kernel})
     mask = np.ones_like(kernel)
     mask[..., 20:] = 0
-    checkpoint(folder(path, "pruned") / "model.ckpt", {"conv1/kernel": kernel * mask, "conv1/mask": mask, "conv1/threshold": np.float32(0)})
+    checkpoint(
+        folder(path, "pruned") / "model.ckpt",
+        {"conv1/kernel": kernel * mask, "conv1/mask": mask, "conv1/threshold": np.float32(0)},
+    )
 
 
 def cut(root: Path) -> None:

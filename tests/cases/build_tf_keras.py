@@ -1,4 +1,6 @@
-"""Rebuilds the cases that tf_keras and tfmot made; runs once, in a process of its own, with TF_USE_LEGACY_KERAS=1."""
+"""Rebuilds the cases that tf_keras and tfmot made; runs once, in a process of its own, with
+TF_USE_LEGACY_KERAS=1.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def folder(root: Path, name: str) -> Path:
 
 def network(units: int = 128) -> Any:
     """64 inputs, 10 outputs: 9,610 parameters with 128 units."""
-    return tf_keras.Sequential([layers.Input((64,)), layers.Dense(units, "relu", name="hidden"), layers.Dense(10, name="head")])
+    return tf_keras.Sequential(
+        [layers.Input((64,)), layers.Dense(units, "relu", name="hidden"), layers.Dense(10, name="head")]
+    )
 
 
 def trained(model: Any, optimizer: Any = "adam", callbacks: Any = ()) -> Any:
@@ -43,7 +47,9 @@ def trained(model: Any, optimizer: Any = "adam", callbacks: Any = ()) -> Any:
 
 def wrapped(model: Any, begin: int = 0) -> Any:
     schedule = prune.ConstantSparsity(0.8, begin_step=begin, end_step=-1, frequency=1)
-    return trained(prune.prune_low_magnitude(model, pruning_schedule=schedule), callbacks=[prune.UpdatePruningStep()])
+    return trained(
+        prune.prune_low_magnitude(model, pruning_schedule=schedule), callbacks=[prune.UpdatePruningStep()]
+    )
 
 
 def to_tflite(model: Any, path: Path, **settings: Any) -> None:
@@ -54,7 +60,9 @@ def to_tflite(model: Any, path: Path, **settings: Any) -> None:
 
 
 def in_place(root: Path) -> None:
-    """tfmot#722, tfmot#570, Stack Overflow 78567321: the wrapper prunes the layers of the model that it is given."""
+    """tfmot#722, tfmot#570, Stack Overflow 78567321: the wrapper prunes the layers of the model that it is
+    given.
+    """
     model = network()
     pruned = wrapped(model)
     pruned.save(folder(root, "06-kernel-stored-twice") / "wrapped.h5")

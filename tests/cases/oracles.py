@@ -1,6 +1,8 @@
-"""Computes the bytes that a case is about without modelinspect: arithmetic of its construction, and what other software reads of its files.
+"""Computes the bytes that a case is about without modelinspect: arithmetic of its construction, and what
+other software reads of its files.
 
-A case's figures are formulas over the functions of this module. ``before`` and ``after`` are the two artifacts.
+A case's figures are formulas over the functions of this module. ``before`` and ``after`` are the two
+artifacts.
 """
 
 from __future__ import annotations
@@ -38,12 +40,16 @@ def dense(*layers: tuple[int, int]) -> int:
 
 
 def pruned(sparsity: float, *kernels: int) -> int:
-    """Return the zeros that tfmot leaves in kernels of so many elements: it rounds what it keeps (pruning_impl.py, _update_mask)."""
+    """Return the zeros that tfmot leaves in kernels of so many elements: it rounds what it keeps
+    (pruning_impl.py, _update_mask).
+    """
     return sum(count - round(count * (1 - sparsity)) for count in kernels)
 
 
 def h5(path: Path, name: str = "") -> int:
-    """Return the bytes that the HDF5 library says it stores for data sets whose path matches, also in a .keras."""
+    """Return the bytes that the HDF5 library says it stores for data sets whose path matches, also in a
+    .keras.
+    """
     return sum(dataset.id.get_storage_size() for place, dataset in _datasets(path) if re.search(name, place))
 
 
@@ -60,7 +66,9 @@ def zip_stored(path: Path) -> int:
 
 
 def h5_named(path: Path) -> int:
-    """Return the bytes of attributes and names: each name with the zero that ends it, each value, of a string its reference (16) too."""
+    """Return the bytes of attributes and names: each name with the zero that ends it, each value, of a string
+    its reference (16) too.
+    """
     import h5py
 
     total = 0
@@ -96,14 +104,21 @@ def h5_negative_zeros(path: Path, name: str = "") -> int:
 
 
 def h5_dead(path: Path, name: str = "", inputs: int = 10) -> int:
-    """Return the bytes that two dense layers have less without dead channels between them; the first has so many inputs."""
+    """Return the bytes that two dense layers have less without dead channels between them; the first has so
+    many inputs.
+    """
     return _without_channels(_kernels(path, name), inputs)
 
 
 def _without_channels(kernels: list[Any], inputs: int) -> int:
-    """Return the bytes of a chain of dense layers, less those of one without the channels that are zeros alone or that nobody reads."""
+    """Return the bytes of a chain of dense layers, less those of one without the channels that are zeros
+    alone or that nobody reads.
+    """
     kernels = sorted(kernels, key=lambda kernel: kernel.shape[0] != inputs)
-    alive = [kernels[0].shape[0], *(int((one.any(axis=0) & other.any(axis=1)).sum()) for one, other in pairwise(kernels))]
+    alive = [
+        kernels[0].shape[0],
+        *(int((one.any(axis=0) & other.any(axis=1)).sum()) for one, other in pairwise(kernels)),
+    ]
     left = zip(alive, [*alive[1:], kernels[-1].shape[1]], strict=True)
     item = kernels[0].itemsize
     before = sum(item * prod(kernel.shape) + 4 * kernel.shape[1] for kernel in kernels)  # biases are float32
@@ -134,23 +149,33 @@ def _datasets(path: Path) -> Iterator[tuple[str, Any]]:
             source = io.BytesIO(archive.read("model.weights.h5"))
     found: list[tuple[str, Any]] = []
     with h5py.File(source) as file:
-        file.visititems(lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None)
+        file.visititems(
+            lambda name, item: found.append((name, item)) if isinstance(item, h5py.Dataset) else None
+        )
         yield from found
 
 
 def checkpoint(prefix: Path, name: str = "") -> int:
-    """Return the bytes of the variables that TensorFlow reads from a checkpoint, or from a SavedModel's; strings are none."""
+    """Return the bytes of the variables that TensorFlow reads from a checkpoint, or from a SavedModel's;
+    strings are none.
+    """
     return sum(array.nbytes for place, array in _variables(prefix) if re.search(name, place))
 
 
 def checkpoint_zeros(prefix: Path, name: str = "") -> int:
     """Return the bytes of the zeros in a checkpoint's variables of two axes or more."""
-    return sum(_zeros(array) for place, array in _variables(prefix) if array.ndim > 1 and re.search(name, place))
+    return sum(
+        _zeros(array) for place, array in _variables(prefix) if array.ndim > 1 and re.search(name, place)
+    )
 
 
 def checkpoint_negative_zeros(prefix: Path, name: str = "") -> int:
     """Return the bytes of those zeros that are -0.0."""
-    return sum(_negative_zeros(array) for place, array in _variables(prefix) if array.ndim > 1 and re.search(name, place))
+    return sum(
+        _negative_zeros(array)
+        for place, array in _variables(prefix)
+        if array.ndim > 1 and re.search(name, place)
+    )
 
 
 def _variables(prefix: Path) -> Iterator[tuple[str, Any]]:
@@ -166,7 +191,9 @@ def _variables(prefix: Path) -> Iterator[tuple[str, Any]]:
 
 
 def constants(path: Path, name: str = "") -> int:
-    """Return the bytes of the constants of numbers in a graph, its functions included, as TensorFlow's classes read it."""
+    """Return the bytes of the constants of numbers in a graph, its functions included, as TensorFlow's
+    classes read it.
+    """
     import tensorflow as tf
 
     total = 0
@@ -178,7 +205,9 @@ def constants(path: Path, name: str = "") -> int:
 
 
 def stored_constants(path: Path) -> int:
-    """Return the bytes that the elements of those constants take as they are written: whole, or an integer in as few as it needs."""
+    """Return the bytes that the elements of those constants take as they are written: whole, or an integer in
+    as few as it needs.
+    """
     total = 0
     for _, node in _nodes(path):
         if node.op == "Const":
@@ -204,7 +233,11 @@ def constant_negative_zeros(path: Path, name: str = "") -> int:
 def _matrices_of_graph(path: Path, name: str) -> list[Any]:
     import tensorflow as tf
 
-    found = [tf.make_ndarray(node.attr["value"].tensor) for _, node in _nodes(path) if node.op == "Const" and re.search(name, node.name)]
+    found = [
+        tf.make_ndarray(node.attr["value"].tensor)
+        for _, node in _nodes(path)
+        if node.op == "Const" and re.search(name, node.name)
+    ]
     return [array for array in found if array.dtype.kind == "f" and array.ndim > 1]
 
 
@@ -241,7 +274,9 @@ def tflite(path: Path) -> int:
 
 
 def tflite_dense(path: Path) -> int:
-    """Return what the sparse tensors of a TFLite model would take dense: an element is as wide as its values are."""
+    """Return what the sparse tensors of a TFLite model would take dense: an element is as wide as its values
+    are.
+    """
     return sum(prod(found["shape"]) * _width(found) for found in _constants(path) if found["sparsity"])
 
 
@@ -251,7 +286,9 @@ def tflite_values(path: Path) -> int:
 
 
 def tflite_zeros(path: Path) -> int:
-    """Return the bytes of the zeros in the dense constants of two axes or more; weights are quantized around 0."""
+    """Return the bytes of the zeros in the dense constants of two axes or more; weights are quantized around
+    0.
+    """
     return sum(_zeros(array) for array in _matrices(path))
 
 
@@ -261,7 +298,9 @@ def tflite_negative_zeros(path: Path) -> int:
 
 
 def tflite_dead(path: Path, inputs: int) -> int:
-    """Return the bytes that two dense layers have less without dead channels between them; the first has so many inputs."""
+    """Return the bytes that two dense layers have less without dead channels between them; the first has so
+    many inputs.
+    """
     return _without_channels([array.T for array in _matrices(path)], inputs)
 
 
@@ -283,7 +322,9 @@ def tflite_scales(path: Path) -> int:
 
 
 def tflite_index(path: Path) -> int:
-    """Return the bytes of the indices of sparse tensors: how each axis lies, segments and indices as wide as the largest needs."""
+    """Return the bytes of the indices of sparse tensors: how each axis lies, segments and indices as wide as
+    the largest needs.
+    """
     total = 0
     for found in _constants(path):
         if found["sparsity"]:
@@ -294,7 +335,9 @@ def tflite_index(path: Path) -> int:
 
 
 def _axis_bytes(format: int, dense_size: int, segments: tuple[int, ...], indices: tuple[int, ...]) -> int:
-    """Return the bytes of the fields of DimensionMetadata (schema.fbs); a field of its default value is not written."""
+    """Return the bytes of the fields of DimensionMetadata (schema.fbs); a field of its default value is not
+    written.
+    """
     fields = (1 if format else 0) + (4 if dense_size else 0)
     return fields + sum(1 + len(run) * _index_width(run) for run in (segments, indices) if run)
 

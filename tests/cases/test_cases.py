@@ -1,4 +1,6 @@
-"""The public cases, rebuilt: the leading cause is the true one, and its bytes are those that the construction says."""
+"""The public cases, rebuilt: the leading cause is the true one, and its bytes are those that the construction
+says.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,19 @@ BY_TENSORFLOW = re.compile(r"\b(?:tflite|checkpoint|constant|node_bytes|stored_c
 
 
 def formulas(case: Case) -> list[str]:
-    return [one for table in (case.tensors, case.causes, case.findings) for several in table.values() for one in several]
+    return [
+        one
+        for table in (case.tensors, case.causes, case.findings)
+        for several in table.values()
+        for one in several
+    ]
 
 
 def needs(case: Case) -> str | None:
     """Return the package that builds a case or reads its files."""
-    return NEEDS.get(case.builder or "") or ("tensorflow" if any(map(BY_TENSORFLOW.search, formulas(case))) else None)
+    return NEEDS.get(case.builder or "") or (
+        "tensorflow" if any(map(BY_TENSORFLOW.search, formulas(case))) else None
+    )
 
 
 def parameter(case: Case) -> object:
@@ -51,13 +60,18 @@ def built(case: Case, root: Path) -> tuple[Path, Path]:
 
 def expected(told: Formulas, before: Path, after: Path) -> dict[str, int]:
     """Return what formulas come to; where there are several, they agree."""
-    values = {name: {formula: evaluate(formula, before, after) for formula in several} for name, several in told.items()}
+    values = {
+        name: {formula: evaluate(formula, before, after) for formula in several}
+        for name, several in told.items()
+    }
     assert all(len(set(found.values())) == 1 for found in values.values()), values
     return {name: next(iter(found.values())) for name, found in values.items()}
 
 
 @pytest.mark.parametrize("case", [parameter(case) for case in cases()])
-def test_the_case_is_explained_by_its_true_cause(case: Case, cases_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_case_is_explained_by_its_true_cause(
+    case: Case, cases_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(compare, "_EVIDENCE_KEPT", sys.maxsize)
     before, after = built(case, cases_root)
     report = mi.explain(before, after, compressors=False)
@@ -72,9 +86,14 @@ def test_the_case_is_explained_by_its_true_cause(case: Case, cases_root: Path, m
     else:
         assert (report.delta, report.causes) == (0, ())
         assert report.findings[0].rule == next(iter(case.findings))
-    of_tensors = {entry.cause: sum(place.bytes for place in entry.evidence if place.tensor is not None) for entry in report.causes}
+    of_tensors = {
+        entry.cause: sum(place.bytes for place in entry.evidence if place.tensor is not None)
+        for entry in report.causes
+    }
     of_tensors = {cause: found for cause, found in of_tensors.items() if cause not in case.undivided}
-    assert {cause: found for cause, found in of_tensors.items() if found} == expected(case.tensors, before, after)
+    assert {cause: found for cause, found in of_tensors.items() if found} == expected(
+        case.tensors, before, after
+    )
     assert {cause: causes.get(cause) for cause in case.causes} == expected(case.causes, before, after)
 
 
@@ -82,7 +101,9 @@ def test_the_case_is_explained_by_its_true_cause(case: Case, cases_root: Path, m
 def test_the_rules_that_fire_are_the_cases_own(case: Case, cases_root: Path) -> None:
     before, after = built(case, cases_root)
     found = {finding.rule: finding.bytes for finding in mi.explain(before, after, compressors=False).findings}
-    assert {rule: found[rule] for rule in found if rule not in case.beside} == expected(case.findings, before, after)
+    assert {rule: found[rule] for rule in found if rule not in case.beside} == expected(
+        case.findings, before, after
+    )
     assert set(case.beside) <= found.keys()
 
 
@@ -101,7 +122,10 @@ def test_every_difference_is_known_by_arithmetic_or_read_by_other_software() -> 
     """A figure alone would be the tool's own answer, written down."""
     for case in cases():
         for formula in (
-            formula for table in (case.tensors, case.causes, case.findings) for several in table.values() for formula in several
+            formula
+            for table in (case.tensors, case.causes, case.findings)
+            for several in table.values()
+            for formula in several
         ):
             assert formula == "0" or re.search(r"[*(]", formula), (case.name, formula)
 
@@ -109,4 +133,6 @@ def test_every_difference_is_known_by_arithmetic_or_read_by_other_software() -> 
 def test_the_cases_whose_threads_never_ended_say_so() -> None:
     page = (HERE / "README.md").read_text(encoding="utf-8")
     told = page.partition("Where\nthe thread is unresolved")[2].partition("## Controls")[0]
-    assert {case.number for case in cases() if case.inferred} == {int(number) for number in re.findall(r"\b(\d+) \(", told)}
+    assert {case.number for case in cases() if case.inferred} == {
+        int(number) for number in re.findall(r"\b(\d+) \(", told)
+    }

@@ -1,4 +1,6 @@
-"""Clean artifacts of every format: no rule fires on them, but for the note that a tiny file is mostly framing."""
+"""Clean artifacts of every format: no rule fires on them, but for the note that a tiny file is mostly
+framing.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,15 @@ ALLOWED = {"tiny-model-overhead"}
 FIXTURES = (Path(__file__).parent / "controls.txt").read_text(encoding="utf-8").split()
 
 OF_CASES = (
-    *((number, "before") for number in (5, 12, 13, 14, 16, 17, 18, 19, 20, 22, 23, 24, 25, 26, 28, 29, 30, 31, 32, 36, 39, 40)),
+    *(
+        (number, "before")
+        for number in (5, 12, 13, 14, 16, 17, 18, 19, 20, 22, 23, 24, 25, 26, 28, 29, 30, 31, 32, 36, 39, 40)
+    ),
     *((number, "after") for number in (23, 24, 29, 31, 36)),
 )
-"""Sides of cases with nothing wrong in them: what was there before it went wrong, and what grew for no fault."""
+"""Sides of cases with nothing wrong in them: what was there before it went wrong, and what grew for no
+fault.
+"""
 
 
 def fired(path: Path) -> set[str]:
@@ -34,7 +41,9 @@ def test_nothing_fires_on_a_clean_fixture(name: str) -> None:
     assert fired(fixture_path(name)) == set()
 
 
-@pytest.mark.parametrize(("number", "which"), [pytest.param(*one, marks=pytest.mark.tensorflow) for one in OF_CASES])
+@pytest.mark.parametrize(
+    ("number", "which"), [pytest.param(*one, marks=pytest.mark.tensorflow) for one in OF_CASES]
+)
 def test_nothing_fires_on_a_clean_side_of_a_case(number: int, which: str, cases_root: Path) -> None:
     case = cases()[number - 1]
     assert case.builder is not None

@@ -20,7 +20,9 @@ from tests.support.fixtures import fixture_path
 PROJECT = Path(__file__).parents[2]
 ACTION = yaml.safe_load((PROJECT / "action.yml").read_text())
 STEPS = {step["name"]: step for step in ACTION["runs"]["steps"] if "name" in step}
-BUDGET = '[[models]]\npath = "models/*.h5"\nsize = "60 kB"\n[[models]]\npath = "models/affine"\nsize = "60 kB"\n'
+BUDGET = (
+    '[[models]]\npath = "models/*.h5"\nsize = "60 kB"\n[[models]]\npath = "models/affine"\nsize = "60 kB"\n'
+)
 
 
 @pytest.fixture
@@ -50,8 +52,14 @@ def step(name: str, job: Path, **environment: str) -> subprocess.CompletedProces
 
 
 def test_the_check_step_writes_summary_junit_sarif_and_comment_in_one_run(job: Path) -> None:
-    files = {"JUNIT": str(job / "junit.xml"), "SARIF": str(job / "lint.sarif"), "COMMENT": str(job / "comment.md")}
-    done = step("Check the models", job, BUDGET="budget.toml", LINT="warning", BASE=str(job / "base"), **files)
+    files = {
+        "JUNIT": str(job / "junit.xml"),
+        "SARIF": str(job / "lint.sarif"),
+        "COMMENT": str(job / "comment.md"),
+    }
+    done = step(
+        "Check the models", job, BUDGET="budget.toml", LINT="warning", BASE=str(job / "base"), **files
+    )
     assert done.returncode == 0, done.stderr
     assert (job / "output").read_text() == "passed=true\n"
     assert STEPS["Check the models"]["run"].count("python -m") == 1
@@ -85,7 +93,10 @@ def test_the_comment_step_changes_the_comment_of_the_run_before(job: Path, tmp_p
     """With a stand-in for GitHub's client that records what it is called with."""
     (tmp_path / "bin").mkdir()
     client = tmp_path / "bin/gh"
-    client.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ncase "$*" in *paginate*) cat {tmp_path}/old 2>/dev/null || true;; esac\n')
+    client.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ncase "$*" in *paginate*) cat {tmp_path}/old 2>/dev/null'
+        " || true;; esac\n"
+    )
     client.chmod(0o755)
     (job / "comment.md").write_text(MARKER)
     path = f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}"
@@ -102,7 +113,9 @@ def test_the_comment_step_changes_the_comment_of_the_run_before(job: Path, tmp_p
 def test_the_base_step_checks_out_the_base_beside_the_job(tmp_path: Path) -> None:
     def git(*arguments: str, cwd: Path) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always"]
-        return subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            ["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True, text=True
+        ).stdout.strip()
 
     origin, job = tmp_path / "origin", tmp_path / "job"
     origin.mkdir()
@@ -120,7 +133,9 @@ def test_the_base_step_checks_out_the_base_beside_the_job(tmp_path: Path) -> Non
     assert (job / "output").read_text() == f"folder={job / 'base'}\n"
 
 
-def test_a_hostile_name_cannot_end_the_fold_of_a_comment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hostile_name_cannot_end_the_fold_of_a_comment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = "<\u202fdetails><img src=x>`|[a](b).h5"
     for place, source in (("base", "stripped.h5"), ("head", "original.h5")):
         (tmp_path / place).mkdir()
@@ -134,7 +149,9 @@ def test_a_hostile_name_cannot_end_the_fold_of_a_comment(tmp_path: Path, monkeyp
     assert text.count("<details>") == text.count("</details>") == 1
 
 
-def test_a_long_comment_says_how_many_models_did_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_comment_says_how_many_models_did_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("modelinspect.cli.action._LARGEST_COMMENT", 50)
     monkeypatch.chdir(tmp_path)
     shutil.copy(fixture_path("mlp/stripped.h5"), tmp_path / "a.h5")

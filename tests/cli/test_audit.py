@@ -1,4 +1,6 @@
-"""No command runs, imports, unpickles or connects to anything, or opens a file outside the artifact, whatever the artifact asks for."""
+"""No command runs, imports, unpickles or connects to anything, or opens a file outside the artifact, whatever
+the artifact asks for.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,11 @@ def audited(artifacts: list[Path], commands: tuple[list[str], ...], folder: Path
     budget = folder / "budget.toml"
     budget.write_text("size = 1000000\n", encoding="utf-8")
     told = [[part.replace("BUDGET", str(budget)) for part in command] for command in commands]
-    task = {"artifacts": [str(path) for path in artifacts], "commands": told, "warm": str(fixture_path("mlp/original.h5"))}
+    task = {
+        "artifacts": [str(path) for path in artifacts],
+        "commands": told,
+        "warm": str(fixture_path("mlp/original.h5")),
+    }
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.audited"],
         input=json.dumps(task),
@@ -56,7 +62,9 @@ def test_no_command_does_what_unsafe_fixtures_ask_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("part", "commands"), [("lint", COMMANDS), ("resources", CHEAP)])
-def test_no_command_does_what_hostile_files_ask_for(tmp_path: Path, part: str, commands: tuple[list[str], ...]) -> None:
+def test_no_command_does_what_hostile_files_ask_for(
+    tmp_path: Path, part: str, commands: tuple[list[str], ...]
+) -> None:
     folder = find_hostile()
     if folder is None:
         pytest.skip("no hostile files here; set MODELINSPECT_HOSTILE to their folder")

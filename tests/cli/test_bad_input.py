@@ -1,4 +1,6 @@
-"""Whatever is wrong with the input is said in one line on the error stream, with exit code 3 or 2, and no traceback."""
+"""Whatever is wrong with the input is said in one line on the error stream, with exit code 3 or 2, and no
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ LOOKS: list[tuple[bytes, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("data", "looks"), LOOKS, ids=[f"{looks}-{index}" for index, (_, looks) in enumerate(LOOKS)])
+@pytest.mark.parametrize(
+    ("data", "looks"), LOOKS, ids=[f"{looks}-{index}" for index, (_, looks) in enumerate(LOOKS)]
+)
 def test_a_file_of_another_kind_is_called_what_it_looks_like(data: bytes, looks: str, tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(data)
     line = refused(run_cli(tmp_path / "model.bin"))
@@ -94,7 +98,9 @@ def test_a_file_of_another_kind_is_called_what_it_looks_like(data: bytes, looks:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_file_without_permission_says_so(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_permission_says_so(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(path: object, *_: object) -> int:
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -132,7 +138,9 @@ def test_strict_shows_nothing_of_a_truncated_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["inspect", "tensors"])
-def test_a_file_that_shrinks_while_it_is_read_says_so(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_shrinks_while_it_is_read_says_so(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = model(tmp_path)
     measure = api.measure_files
 

@@ -56,7 +56,9 @@ def test_each_limit_counts_what_inspect_counts() -> None:
 def test_the_compressed_size_is_the_one_that_the_compressor_gives() -> None:
     data = fixture_path(MODEL).read_bytes()
     made = io.BytesIO()
-    with gzip.GzipFile(Path(MODEL).name, "wb", 9, made, 0) as file:  # as gzip does, with the name of the file in the header
+    with gzip.GzipFile(
+        Path(MODEL).name, "wb", 9, made, 0
+    ) as file:  # as gzip does, with the name of the file in the header
         file.write(data)
     assert one({"compressed": {"gzip": 10**6}}) == (True, len(made.getvalue()))
     for name in ("zstd", "brotli"):
@@ -74,7 +76,15 @@ def test_a_folder_is_compressed_as_one_archive() -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [(1_000, 1_000), ("1 kB", 1_000), ("1.5 MB", 1_500_000), ("300 KiB", 307_200), ("1,000", 1_000), ("2 GiB", 2 << 30), ("7B", 7)],
+    [
+        (1_000, 1_000),
+        ("1 kB", 1_000),
+        ("1.5 MB", 1_500_000),
+        ("300 KiB", 307_200),
+        ("1,000", 1_000),
+        ("2 GiB", 2 << 30),
+        ("7B", 7),
+    ],
 )
 def test_sizes_are_written_in_bytes_or_units(text: int | str, size: int) -> None:
     assert modelinspect.check(fixture_path(MODEL), {"size": text}).checks[0].limit == size
@@ -150,7 +160,10 @@ def test_growth_is_measured_against_the_lock(tmp_path: Path) -> None:
     grown = check(tmp_path, text, "--format", "json", model="mlp/original.h5")
     assert grown.code == 1
     found = {entry["subject"]: entry for entry in json.loads(grown.text)["checks"]}
-    assert found["size"]["actual"] == fixture_path("mlp/original.h5").stat().st_size - fixture_path(MODEL).stat().st_size
+    assert (
+        found["size"]["actual"]
+        == fixture_path("mlp/original.h5").stat().st_size - fixture_path(MODEL).stat().st_size
+    )
     assert not found["optimizer-state"]["ok"]
     assert check(tmp_path, text.replace("size = 0", 'size = "1000 %"'), model="mlp/original.h5").code == 1
     assert check(tmp_path, text, "--update-lock").code == 0

@@ -1,4 +1,6 @@
-"""A budget of several models: patterns, one lock with an entry for each, a first budget from today's sizes."""
+"""A budget of several models: patterns, one lock with an entry for each, a first budget from today's
+sizes.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,11 @@ def budget(folder: Path, text: str) -> Path:
 
 
 def test_every_model_that_a_pattern_matches_is_checked(folder: Path) -> None:
-    budget(folder, '[[models]]\npath = "models/*.h5"\nsize = "60 kB"\n[[models]]\npath = "models/affine"\nsize = "30 kB"\n')
+    budget(
+        folder,
+        '[[models]]\npath = "models/*.h5"\nsize = "60 kB"\n[[models]]\npath = "models/affine"\nsize = "30'
+        ' kB"\n',
+    )
     ran = run_cli("check", "--json", cwd=folder)
     found = json.loads(ran.text)
     jsonschema.validate(found, json.loads((SCHEMAS / "check-all.json").read_text()))
@@ -44,7 +50,11 @@ def test_every_model_that_a_pattern_matches_is_checked(folder: Path) -> None:
 
 
 def test_passing_and_failing_runs_show_numbers_units_and_what_to_do(folder: Path) -> None:
-    budget(folder, '[[models]]\npath = "models/original.h5"\nsize = "60 kB"\n[[models]]\npath = "models/stripped.h5"\nsize = "20 kB"\n')
+    budget(
+        folder,
+        '[[models]]\npath = "models/original.h5"\nsize = "60 kB"\n[[models]]\npath ='
+        ' "models/stripped.h5"\nsize = "20 kB"\n',
+    )
     text = run_cli("check", cwd=folder, columns=100).text
     assert "57,352" in text
     assert "60,000" in text
@@ -57,10 +67,16 @@ def test_passing_and_failing_runs_show_numbers_units_and_what_to_do(folder: Path
 def test_a_first_budget_is_written_from_todays_sizes_and_passes(folder: Path) -> None:
     assert run_cli("check", "models", "--init", cwd=folder).code == 0
     written = tomllib.loads((folder / "budget.toml").read_text())
-    assert [one["path"] for one in written["models"]] == ["models/affine", "models/original.h5", "models/stripped.h5"]
+    assert [one["path"] for one in written["models"]] == [
+        "models/affine",
+        "models/original.h5",
+        "models/stripped.h5",
+    ]
     for one in written["models"]:
         path = folder / one["path"]
-        size = sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+        size = sum(
+            file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()
+        )
         assert size * 1.05 <= one["size"] + 1 <= size * 1.07
     lock = json.loads((folder / "budget.lock").read_text())
     assert lock["schema"] == "modelinspect.lock/2"
@@ -74,9 +90,14 @@ def test_growth_is_compared_with_the_entry_of_the_same_model(folder: Path) -> No
     assert run_cli("check", "models", "--init", cwd=folder).code == 0
     shutil.copy(fixture_path("mlp/wrapped.h5"), folder / "models/original.h5")
     found = json.loads(run_cli("check", "--json", cwd=folder).text)
-    grown = {one["artifact"]["location"]: [c["actual"] for c in one["checks"] if c["check"] == "growth"] for one in found["reports"]}
+    grown = {
+        one["artifact"]["location"]: [c["actual"] for c in one["checks"] if c["check"] == "growth"]
+        for one in found["reports"]
+    }
     assert grown == {"models/affine": [0], "models/original.h5": [72_012 - 57_352], "models/stripped.h5": [0]}
-    assert run_cli("check", "models/original.h5", "--update-lock", cwd=folder).code == 1  # its size is still over the limit
+    assert (
+        run_cli("check", "models/original.h5", "--update-lock", cwd=folder).code == 1
+    )  # its size is still over the limit
     lock = json.loads((folder / "budget.lock").read_text())
     assert {name: one["size"] for name, one in lock["models"].items()} == {
         "models/affine": lock["models"]["models/affine"]["size"],

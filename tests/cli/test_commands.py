@@ -57,7 +57,9 @@ def test_no_measure_leaves_the_counts_null() -> None:
     assert report["categories"]["zero-weights"] == 0
 
 
-@pytest.mark.parametrize("keys", ["category", "layer,category", "member,kind,role", "dtype, tensor", "path", "structure"])
+@pytest.mark.parametrize(
+    "keys", ["category", "layer,category", "member,kind,role", "dtype, tensor", "path", "structure"]
+)
 def test_bytes_rolled_up_by_any_keys_sum_to_the_size(keys: str) -> None:
     path = fixture_path(WRAPPED)
     for top in ([], ["--top", "3"]):
@@ -77,7 +79,12 @@ def test_unused_slots_of_b_trees_are_visible() -> None:
 def test_tensors_lists_all_of_them() -> None:
     found = json.loads(run_cli("tensors", fixture_path(WRAPPED), "--format", "json").text)
     kernel = next(tensor for tensor in found["tensors"] if tensor["name"] == "dense/kernel")
-    assert (kernel["role"], kernel["dtype"], kernel["shape"], kernel["stored_size"]) == ("weight", "float32", [10, 128], 5_120)
+    assert (kernel["role"], kernel["dtype"], kernel["shape"], kernel["stored_size"]) == (
+        "weight",
+        "float32",
+        [10, 128],
+        5_120,
+    )
     assert kernel["zero_count"] == 1_024
     assert {tensor["role"] for tensor in found["tensors"]} >= {"weight", "optimizer", "pruning"}
 
@@ -120,12 +127,15 @@ def test_the_hexdump_of_a_range_holds_the_bytes_of_the_file() -> None:
 
 def test_the_hexdump_looks_as_it_was_reviewed(golden: Golden) -> None:
     path = fixture_path(ORIGINAL)
-    golden.check("hexdump.txt", run_cli("map", path.name, "--hex", "--from", "0", "--size", "512", cwd=path.parent).out)
+    golden.check(
+        "hexdump.txt", run_cli("map", path.name, "--hex", "--from", "0", "--size", "512", cwd=path.parent).out
+    )
 
 
 @pytest.mark.parametrize("format", ["terminal", "json", "markdown", "csv"])
 @pytest.mark.parametrize(
-    "command", [["inspect"], ["tensors"], ["map"], ["map", "--hex"], ["map", "--at", "7"], ["inspect", "--by", "layer"]]
+    "command",
+    [["inspect"], ["tensors"], ["map"], ["map", "--hex"], ["map", "--at", "7"], ["inspect", "--by", "layer"]],
 )
 def test_every_command_writes_every_format_the_same_each_time(command: list[str], format: str) -> None:
     path = fixture_path(STRIPPED)

@@ -1,4 +1,6 @@
-"""``diff``, ``explain`` and ``plan`` on what people give them by mistake: unrelated, unreadable, damaged, the same twice."""
+"""``diff``, ``explain`` and ``plan`` on what people give them by mistake: unrelated, unreadable, damaged, the
+same twice.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("command", ["explain", "diff", "plan"])
-def test_what_cannot_be_read_is_named_in_one_line_whichever_side_it_is(command: str, name: str, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_named_in_one_line_whichever_side_it_is(
+    command: str, name: str, tmp_path: Path
+) -> None:
     make, says = BAD[name]
     make(tmp_path / name)
     if command == "plan":
@@ -66,7 +70,10 @@ def test_what_cannot_be_read_is_named_in_one_line_whichever_side_it_is(command: 
     ],
 )
 def test_artifacts_with_nothing_in_common_say_so_and_sum(command: str, before: str, after: str) -> None:
-    forth, back = (report(command, *(fixture_path(name) for name in names)) for names in ((before, after), (after, before)))
+    forth, back = (
+        report(command, *(fixture_path(name) for name in names))
+        for names in ((before, after), (after, before))
+    )
     assert forth["delta"] == -back["delta"]
     assert "The artifacts have no tensor in common; their sizes are compared all the same." in forth["notes"]
     assert "no tensor in common" in run_cli(command, fixture_path(before), fixture_path(after)).text
@@ -81,7 +88,10 @@ def test_an_artifact_without_tensors_is_named(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMPARING)
 def test_a_folder_against_a_file_is_compared_both_ways(command: str) -> None:
-    folder, file = fixture_path("pruned_mlp/stripped/saved-model"), fixture_path("pruned_mlp/stripped/float32.tflite")
+    folder, file = (
+        fixture_path("pruned_mlp/stripped/saved-model"),
+        fixture_path("pruned_mlp/stripped/float32.tflite"),
+    )
     assert report(command, folder, file)["delta"] == -report(command, file, folder)["delta"] != 0
 
 
@@ -91,20 +101,26 @@ def test_a_folder_and_a_prefix_are_planned() -> None:
         assert {"gzip-9", "zstd-19"} <= {option["option"] for option in told["options"]}
 
 
-@pytest.mark.parametrize("name", [WHOLE, "pruned_mlp/stripped/saved-model", "pruned_mlp/stripped/checkpoint/ckpt-1"])
+@pytest.mark.parametrize(
+    "name", [WHOLE, "pruned_mlp/stripped/saved-model", "pruned_mlp/stripped/checkpoint/ckpt-1"]
+)
 def test_the_same_path_twice_differs_in_nothing_and_says_that_it_is_the_same(name: str) -> None:
     path = fixture_path(name)
     told = report("explain", path, path)
     assert (told["delta"], told["causes"]) == (0, [])
     assert told["summary"][0] == "Same size: both are the same file."
-    assert {"identical-weights", "baseline-already-sparse"}.isdisjoint(finding["rule"] for finding in told["findings"])
+    assert {"identical-weights", "baseline-already-sparse"}.isdisjoint(
+        finding["rule"] for finding in told["findings"]
+    )
     assert "No difference" in run_cli("diff", path, path).text
 
 
 def test_a_copy_is_told_to_have_the_same_weights(tmp_path: Path) -> None:
     shutil.copy(fixture_path(WHOLE), tmp_path / "copy.h5")
     told = report("explain", fixture_path(WHOLE), tmp_path / "copy.h5")
-    assert told["summary"][0].startswith("Same size, because the weights are the same: all 4 tensors have equal elements")
+    assert told["summary"][0].startswith(
+        "Same size, because the weights are the same: all 4 tensors have equal elements"
+    )
 
 
 CUT = [

@@ -38,7 +38,9 @@ def test_the_demo_fits_two_screens() -> None:
 @pytest.mark.parametrize("columns", [40, 60, 80])
 def test_the_demo_fits_the_terminal(columns: int) -> None:
     lines = run_cli("demo", columns=columns).text.splitlines()
-    too_long = [line for line in lines if len(line) > columns and not line.startswith(("$", "original.h5", " " * 6))]
+    too_long = [
+        line for line in lines if len(line) > columns and not line.startswith(("$", "original.h5", " " * 6))
+    ]
     assert too_long == []
 
 
@@ -81,8 +83,13 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
 
 def test_the_demo_loads_no_tensorflow() -> None:
-    code = "import sys; from modelinspect.cli.main import main; main(['demo']); sys.exit(bool({'tensorflow', 'keras'} & {*sys.modules}))"
-    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False).returncode == 0
+    code = (
+        "import sys; from modelinspect.cli.main import main; main(['demo']); sys.exit(bool({'tensorflow',"
+        " 'keras'} & {*sys.modules}))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=False).returncode == 0
+    )
 
 
 def test_its_help_is_asked_for_and_an_argument_is_refused() -> None:

@@ -48,13 +48,18 @@ def test_a_document_gets_what_the_command_prints_in_its_folder(folder: Path) -> 
     path = written(folder, f"# A\n\n{block('inspect ../stripped.h5 --top 2')}\nend")
     assert run_cli("embed", path).code == 0
     shown = run_cli("inspect", "../stripped.h5", "--top", "2", cwd=path.parent).text
-    assert path.read_text() == f"# A\n\n<!-- modelinspect: inspect ../stripped.h5 --top 2 -->\n\n```text\n{shown}```\n\n{END}\n\nend"
+    assert (
+        path.read_text() == "# A\n\n<!-- modelinspect: inspect ../stripped.h5 --top 2"
+        f" -->\n\n```text\n{shown}```\n\n{END}\n\nend"
+    )
 
 
 def test_markdown_is_put_in_as_it_is(folder: Path) -> None:
     path = written(folder, block("explain ../original.h5 ../stripped.h5 --format markdown"))
     assert run_cli("embed", path).code == 0
-    shown = run_cli("explain", "../original.h5", "../stripped.h5", "--format", "markdown", cwd=path.parent).text
+    shown = run_cli(
+        "explain", "../original.h5", "../stripped.h5", "--format", "markdown", cwd=path.parent
+    ).text
     assert f"-->\n\n{shown}\n{END}" in path.read_text()
 
 
@@ -63,7 +68,10 @@ def test_a_document_that_is_equal_is_not_written(folder: Path) -> None:
     run_cli("embed", path)
     before = path.stat()
     again = run_cli("embed", path)
-    assert (again.code, "1 block in 1 document: all are what the commands print now." in again.text) == (0, True)
+    assert (again.code, "1 block in 1 document: all are what the commands print now." in again.text) == (
+        0,
+        True,
+    )
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
@@ -110,11 +118,15 @@ def test_the_lines_of_a_written_document_are_those_after_the_change(folder: Path
     path = written(folder, block("tensors ../stripped.h5") + "\n" + block("map ../stripped.h5 --at 0"))
     report = json.loads(run_cli("embed", path, "--json").text)
     lines = path.read_text().splitlines()
-    assert all(lines[one["line"] - 1].startswith(f"<!-- modelinspect: {one['command'][0]}") for one in report["embedded"])
+    assert all(
+        lines[one["line"] - 1].startswith(f"<!-- modelinspect: {one['command'][0]}")
+        for one in report["embedded"]
+    )
 
 
 @pytest.mark.parametrize(
-    "command", ["lint ../stripped.h5", "shrink ../stripped.h5 --check", "diff --content ../original.h5 ../stripped.h5"]
+    "command",
+    ["lint ../stripped.h5", "shrink ../stripped.h5 --check", "diff --content ../original.h5 ../stripped.h5"],
 )
 def test_findings_are_output(folder: Path, command: str) -> None:
     path = written(folder, block(command))
@@ -161,7 +173,10 @@ def test_a_scan_and_a_plan_do_not_depend_on_the_machine() -> None:
         ("inspect ../stripped.h5 --model -", "a document cannot read standard input"),
         ("inspect /etc/passwd", "/etc/passwd: a path in a document is relative to the document"),
         ("inspect https://example.com/a.h5", "https://example.com/a.h5: a document shows local models only"),
-        ("check ../stripped.h5 --budget /a.toml", "/a.toml: a path in a document is relative to the document"),
+        (
+            "check ../stripped.h5 --budget /a.toml",
+            "/a.toml: a path in a document is relative to the document",
+        ),
     ],
 )
 def test_a_command_that_does_more_than_read_is_refused(folder: Path, command: str, problem: str) -> None:
@@ -176,12 +191,25 @@ def test_a_command_that_does_more_than_read_is_refused(folder: Path, command: st
 
 
 def test_every_parameter_of_a_reading_command_was_looked_at() -> None:
-    """A new command or option is refused until it is listed here as one that writes, or in `READING` as one that reads."""
+    """A new command or option is refused until it is listed here as one that writes, or in `READING` as one
+    that reads.
+    """
     refused = {"output", "force", "color", "follow", "help"}
     writing = {
         "shrink": {"in_place", "report", "precompress"},
         "check": {"init", "update_lock"},
-        "scan": {"jobs", "pages", "executor", "memory", "timeout", "files_from", "null", "into", "resume", "part_rows"},
+        "scan": {
+            "jobs",
+            "pages",
+            "executor",
+            "memory",
+            "timeout",
+            "files_from",
+            "null",
+            "into",
+            "resume",
+            "part_rows",
+        },
     }
     machine = {"plan": {"convert", "no_limit"}}
     group = Commands(name="modelinspect", callback=None)
@@ -207,7 +235,10 @@ def test_a_damaged_model_is_an_error(folder: Path) -> None:
 
 
 def test_where_one_document_has_a_problem_none_is_written(folder: Path) -> None:
-    good, bad = written(folder, block("tensors ../stripped.h5"), "a.md"), written(folder, block("prune x"), "b.md")
+    good, bad = (
+        written(folder, block("tensors ../stripped.h5"), "a.md"),
+        written(folder, block("prune x"), "b.md"),
+    )
     binary = written(folder, "", "c.md")
     binary.write_bytes(b"\xff\xfe\x00")
     result = run_cli("embed", "docs/a.md", "docs/b.md", "docs/c.md", cwd=folder)
@@ -221,11 +252,16 @@ def test_where_one_document_has_a_problem_none_is_written(folder: Path) -> None:
 def test_a_missing_document_is_an_error(folder: Path) -> None:
     written(folder, "", "guide.md")
     result = run_cli("embed", "docs/guid.md", cwd=folder)
-    assert (result.code, result.err) == (3, "modelinspect: docs/guid.md: there is no such document; did you mean guide.md?\n")
+    assert (result.code, result.err) == (
+        3,
+        "modelinspect: docs/guid.md: there is no such document; did you mean guide.md?\n",
+    )
     assert run_cli("embed", "docs", cwd=folder).code == 3
 
 
-def test_a_document_that_cannot_be_read_is_named_among_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_that_cannot_be_read_is_named_among_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good, bad = written(folder, block("tensors ../stripped.h5"), "a.md"), written(folder, "", "b.md")
     usual = Path.read_bytes
 
@@ -254,7 +290,9 @@ def test_a_document_is_written_whole_or_not_at_all(folder: Path, monkeypatch: py
     assert sorted(one.name for one in path.parent.iterdir()) == ["a.md"]
 
 
-def test_a_document_that_somebody_changes_meanwhile_is_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_that_somebody_changes_meanwhile_is_left_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = written(folder, block("tensors ../stripped.h5"))
     usual = embed.filled
 
@@ -304,7 +342,9 @@ def test_a_name_from_a_model_cannot_end_a_block(folder: Path) -> None:
 
 def test_a_very_long_output_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "LARGEST", 100)
-    with pytest.raises(ModelInspectError, match="it prints more than 100 bytes; --top and --size make it shorter"):
+    with pytest.raises(
+        ModelInspectError, match="it prints more than 100 bytes; --top and --size make it shorter"
+    ):
         run_reading(parse_reading(["inspect", "stripped.h5"]), folder)
 
 

@@ -24,7 +24,9 @@ def test_every_command_shows_the_fixture(name: str) -> None:
     assert sum(said["categories"].values()) == said["artifact"]["size"]
     assert report.code == (3 if any(entry["severity"] == "error" for entry in said["diagnostics"]) else 0)
     screen = run_cli(path.name, columns=60, cwd=path.parent).text
-    assert all(cell_len(line) <= 60 for line in screen.splitlines() if not line.startswith(" " * 6))  # commands stay whole, to be copied
+    assert all(
+        cell_len(line) <= 60 for line in screen.splitlines() if not line.startswith(" " * 6)
+    )  # commands stay whole, to be copied
     assert run_cli("tensors", path, "--no-measure").out
     regions = json.loads(run_cli("map", path, "--format", "json").text)["regions"]
     assert sum(region["size"] for region in regions) == said["artifact"]["size"]

@@ -1,4 +1,6 @@
-"""``explain`` and ``diff`` on what people give them: damaged, missing, unrelated and equal artifacts, and names of rules."""
+"""``explain`` and ``diff`` on what people give them: damaged, missing, unrelated and equal artifacts, and
+names of rules.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,13 @@ def explained(*arguments: str | Path) -> dict[str, object]:
 
 
 def test_artifacts_with_nothing_in_common_are_compared_all_the_same() -> None:
-    report = explained(fixture_path("keras_zip/assets.keras"), fixture_path("pruned_mlp/stripped/float32.tflite"))
+    report = explained(
+        fixture_path("keras_zip/assets.keras"), fixture_path("pruned_mlp/stripped/float32.tflite")
+    )
     assert sum(entry["delta"] for entry in report["causes"]) == report["delta"]  # type: ignore[attr-defined]
-    assert report["notes"] == ["The artifacts have no tensor in common; their sizes are compared all the same."]
+    assert report["notes"] == [
+        "The artifacts have no tensor in common; their sizes are compared all the same."
+    ]
 
 
 @pytest.mark.parametrize("command", ["explain", "diff"])
@@ -40,7 +46,9 @@ def test_an_unreadable_side_is_one_line_and_exit_3(command: str, tmp_path: Path)
 
 
 def test_a_folder_can_be_compared_with_a_file() -> None:
-    report = explained(fixture_path("pruned_mlp/stripped/saved-model"), fixture_path("pruned_mlp/stripped/float32.tflite"))
+    report = explained(
+        fixture_path("pruned_mlp/stripped/saved-model"), fixture_path("pruned_mlp/stripped/float32.tflite")
+    )
     assert sum(entry["delta"] for entry in report["causes"]) == report["delta"] != 0  # type: ignore[attr-defined]
     assert "unexplained" not in {entry["cause"] for entry in report["causes"]}  # type: ignore[attr-defined]
 
@@ -102,5 +110,7 @@ def test_a_file_with_the_name_of_a_rule_is_a_file(tmp_path: Path) -> None:
 )
 def test_the_screen_fits_80_columns(before: str, after: str) -> None:
     lines = run_cli("explain", fixture_path(before), fixture_path(after)).text.splitlines()
-    assert max(len(line) for line in lines if not line.startswith(" " * 6)) <= 80  # commands stay whole, to be copied
+    assert (
+        max(len(line) for line in lines if not line.startswith(" " * 6)) <= 80
+    )  # commands stay whole, to be copied
     assert "Was pruning applied?" in lines or "archives" in after

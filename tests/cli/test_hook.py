@@ -24,7 +24,9 @@ def test_a_file_that_begins_with_a_dash_is_checked(capsys: pytest.CaptureFixture
     assert "lambda-code" in capsys.readouterr().out
 
 
-def test_a_file_that_could_be_an_option_is_a_mistake_without_the_dashes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_could_be_an_option_is_a_mistake_without_the_dashes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run(["lint", "--select=unsafe", "-o.keras", "bad.keras"]) == 2
     assert "--" in capsys.readouterr().err
 

@@ -1,4 +1,6 @@
-"""``--limit`` and ``--follow`` are options of every command that opens artifacts, and each command obeys them."""
+"""``--limit`` and ``--follow`` are options of every command that opens artifacts, and each command obeys
+them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from tests.support.fixtures import fixture_path
 
 OPENING = tuple(name for name in COMMANDS if name not in ("embed", "prune", "study", "demo"))
 """What reads artifacts that somebody else made."""
-ARGUMENTS = {"check": ["--budget", "BUDGET"], "shrink": ["--check"], "diff": ["OTHER"], "scan": ["--jobs", "1"]}
+ARGUMENTS = {
+    "check": ["--budget", "BUDGET"],
+    "shrink": ["--check"],
+    "diff": ["OTHER"],
+    "scan": ["--jobs", "1"],
+}
 
 
 @pytest.fixture
@@ -27,7 +34,10 @@ def packed(tmp_path: Path) -> Path:
 def run(command: str, path: Path, *more: str) -> tuple[int, str]:
     budget = path.parent / "budget.toml"
     budget.write_text("size = 1000000\n", encoding="utf-8")
-    arguments = [str(budget) if each == "BUDGET" else str(path) if each == "OTHER" else each for each in ARGUMENTS.get(command, [])]
+    arguments = [
+        str(budget) if each == "BUDGET" else str(path) if each == "OTHER" else each
+        for each in ARGUMENTS.get(command, [])
+    ]
     result = run_cli(command, path, *arguments, "--quiet", *more)
     return result.code, result.text + result.err
 

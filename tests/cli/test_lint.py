@@ -39,7 +39,9 @@ UNSAFE, SAFE = "unsafe/py_func.pb", "mlp/stripped.h5"
         (UNSAFE, ("--format", "junit"), 2),
     ],
 )
-def test_the_exit_code_tells_what_was_found(name: str, options: tuple[str, ...], code: int, tmp_path: Path) -> None:
+def test_the_exit_code_tells_what_was_found(
+    name: str, options: tuple[str, ...], code: int, tmp_path: Path
+) -> None:
     result = run_cli("lint", fixture_path(name), *options, cwd=tmp_path)
     assert result.code == code, result
     assert result.err.count("\n") == (code == 2)
@@ -51,7 +53,9 @@ def test_a_file_that_cannot_be_read_is_exit_code_3(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_rule_is_named_with_the_one_that_may_be_meant() -> None:
-    assert "did you mean code-operator?" in run_cli("lint", fixture_path(UNSAFE), "--ignore", "code-oprator").err
+    assert (
+        "did you mean code-operator?" in run_cli("lint", fixture_path(UNSAFE), "--ignore", "code-oprator").err
+    )
 
 
 def test_every_form_has_every_finding(tmp_path: Path) -> None:
@@ -61,7 +65,9 @@ def test_every_form_has_every_finding(tmp_path: Path) -> None:
     rules = [finding["rule"] for finding in said["findings"]]
     assert said["schema"] == "modelinspect.lint/1"
     assert said["counts"]["error"] == rules.count("path-outside") == 2
-    assert [row["rule"] for row in csv.DictReader(io.StringIO(run_cli("lint", path, "--format", "csv").text))] == rules
+    assert [
+        row["rule"] for row in csv.DictReader(io.StringIO(run_cli("lint", path, "--format", "csv").text))
+    ] == rules
     for form in ("terminal", "markdown"):
         text = run_cli("lint", path, "--format", form, columns=200).text.partition("Next: ")[0]
         assert all(text.count(rule) == rules.count(rule) for rule in set(rules))
@@ -109,8 +115,21 @@ def test_forty_columns_are_enough_and_a_closed_pipe_is_no_error(tmp_path: Path) 
     assert max(map(len, text.splitlines())) <= 40
 
 
-def test_the_hook_takes_many_files_and_options_with_an_equals_sign(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["lint", "--select=unsafe", str(fixture_path(SAFE)), str(fixture_path(UNSAFE)), str(fixture_path(SAFE))]) == 1
+def test_the_hook_takes_many_files_and_options_with_an_equals_sign(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert (
+        run(
+            [
+                "lint",
+                "--select=unsafe",
+                str(fixture_path(SAFE)),
+                str(fixture_path(UNSAFE)),
+                str(fixture_path(SAFE)),
+            ]
+        )
+        == 1
+    )
     assert capsys.readouterr().out.count("rules checked") == 2  # each model once
     assert run(["lint", "--select=unsafe"]) == 0
 

@@ -82,7 +82,9 @@ def test_two_forms_contradict_each_other() -> None:
     ],
 )
 def test_help_lists_the_forms_that_the_command_has(command: str, own: set[str], foreign: set[str]) -> None:
-    line = next(line for line in run_cli(command, "--help", columns=100).text.splitlines() if "--format" in line)
+    line = next(
+        line for line in run_cli(command, "--help", columns=100).text.splitlines() if "--format" in line
+    )
     listed = set(line.split()[2].split("|"))
     assert own <= listed
     assert not foreign & listed
@@ -91,8 +93,16 @@ def test_help_lists_the_forms_that_the_command_has(command: str, own: set[str], 
     assert not any(form in wrong.err for form in foreign)
 
 
-ARGUMENTS = {"diff": [MODEL], "explain": [MODEL], "shrink": ["--check"], "check": ["--budget", "BUDGET"], "scan": ["--jobs", "1"]}
-"""What commands with ``--format`` need beside a path; ``prune`` is left out, as it trains, and ``embed``, as it opens documents."""
+ARGUMENTS = {
+    "diff": [MODEL],
+    "explain": [MODEL],
+    "shrink": ["--check"],
+    "check": ["--budget", "BUDGET"],
+    "scan": ["--jobs", "1"],
+}
+"""What commands with ``--format`` need beside a path; ``prune`` is left out, as it trains, and ``embed``, as
+it opens documents.
+"""
 TAKING_FORMS = ("inspect", "tensors", "map", "diff", "explain", "lint", "plan", "shrink", "check", "scan")
 WITHOUT_FORMS = ("embed", "prune", "study", "demo")
 
@@ -106,11 +116,22 @@ def listed_forms(command: str) -> set[str]:
 def test_help_lists_exactly_the_forms_that_the_command_writes(command: str, tmp_path: Path) -> None:
     budget = tmp_path / "budget.toml"
     budget.write_text('size = "1 MiB"\n')
-    arguments = [budget if one == "BUDGET" else fixture_path(one) if one == MODEL else one for one in ARGUMENTS.get(command, [])]
+    arguments = [
+        budget if one == "BUDGET" else fixture_path(one) if one == MODEL else one
+        for one in ARGUMENTS.get(command, [])
+    ]
     written = set()
     for form in OutputFormat:
         target = tmp_path / f"report.{form}"
-        done = run_cli(command, fixture_path(MODEL), *arguments, "--format", form, "--report" if command == "shrink" else "-o", target)
+        done = run_cli(
+            command,
+            fixture_path(MODEL),
+            *arguments,
+            "--format",
+            form,
+            "--report" if command == "shrink" else "-o",
+            target,
+        )
         assert done.code in (0, 1, 2), done.err
         if done.code != 2:
             written.add(str(form))
@@ -127,7 +148,10 @@ def test_prune_refuses_a_binary_form_as_its_report_goes_to_standard_output(tmp_p
     result = run_cli("prune", "missing.keras", "-o", tmp_path / "out", "--format", "parquet")
     assert (result.code, result.err) == (
         2,
-        "modelinspect: this command has no form parquet; choose one of terminal, json, markdown, csv, csv-raw, html\n",
+        (
+            "modelinspect: this command has no form parquet; choose one of terminal, json, markdown, csv,"
+            " csv-raw, html\n"
+        ),
     )
 
 
@@ -144,7 +168,9 @@ def test_prune_refuses_a_binary_form_as_its_report_goes_to_standard_output(tmp_p
         ("never", {"FORCE_COLOR": "1"}, True, False),
     ],
 )
-def test_the_option_decides_on_color_and_then_the_environment(option: str, env: dict[str, str], tty: bool, colored: bool) -> None:
+def test_the_option_decides_on_color_and_then_the_environment(
+    option: str, env: dict[str, str], tty: bool, colored: bool
+) -> None:
     plain = {"NO_COLOR": "", "FORCE_COLOR": ""}
     result = run_cli(fixture_path(ORIGINAL), "--color", option, tty=tty, env={**plain, **env})
     assert result.code == 0
@@ -154,7 +180,9 @@ def test_the_option_decides_on_color_and_then_the_environment(option: str, env: 
 def test_a_file_is_colored_only_when_asked(tmp_path: Path) -> None:
     for option, colored in (("always", True), ("auto", False)):
         target = tmp_path / f"{option}.txt"
-        run_cli(fixture_path(ORIGINAL), "--color", option, "-o", target, env={"FORCE_COLOR": "1", "NO_COLOR": ""})
+        run_cli(
+            fixture_path(ORIGINAL), "--color", option, "-o", target, env={"FORCE_COLOR": "1", "NO_COLOR": ""}
+        )
         assert (b"\x1b[" in target.read_bytes()) is colored
 
 
@@ -190,17 +218,24 @@ def test_lint_lists_its_rules_with_group_severity_and_reason() -> None:
     every = sorted((*unsafe_rules(), *wasteful_rules()), key=lambda rule: rule.id)
     report = json.loads(run_cli("lint", "--rules", "--json").text)
     jsonschema.validate(report, schema("rules"))
-    assert [(one["id"], one["group"], one["severity"], one["reason"]) for one in sorted(report["rules"], key=lambda one: one["id"])] == [
-        (rule.id, rule.group, rule.severity, rule.reason) for rule in every
-    ]
+    assert [
+        (one["id"], one["group"], one["severity"], one["reason"])
+        for one in sorted(report["rules"], key=lambda one: one["id"])
+    ] == [(rule.id, rule.group, rule.severity, rule.reason) for rule in every]
     text = run_cli("lint", "--rules", columns=400).text
     assert all(f"  {rule.severity}: {rule.id}: {rule.reason}" in text.splitlines() for rule in every)
 
 
 def test_the_listed_rules_are_those_that_are_selected() -> None:
-    chosen = json.loads(run_cli("lint", "--rules", "--select", "unsafe", "--ignore", "external-*", "--json").text)["rules"]
+    chosen = json.loads(
+        run_cli("lint", "--rules", "--select", "unsafe", "--ignore", "external-*", "--json").text
+    )["rules"]
     names = {rule.id for rule in unsafe_rules()}
-    assert {rule["id"] for rule in chosen} == {name for name in names if not name.startswith("external-")} < names
+    assert (
+        {rule["id"] for rule in chosen}
+        == {name for name in names if not name.startswith("external-")}
+        < names
+    )
 
 
 def test_lint_without_a_path_says_what_it_needs(tmp_path: Path) -> None:
@@ -211,7 +246,11 @@ def test_lint_without_a_path_says_what_it_needs(tmp_path: Path) -> None:
 
 def _hints() -> list[str]:
     """Return every command line of this program that help and remedies print."""
-    examples = [line for name in COMMANDS for line in getattr(import_module(module_name(name)), "EXAMPLES", "").splitlines()]
+    examples = [
+        line
+        for name in COMMANDS
+        for line in getattr(import_module(module_name(name)), "EXAMPLES", "").splitlines()
+    ]
     remedies = [line for remedy in Remedy for line in remedy.value.code.splitlines()]
     return [line.strip() for line in (*examples, *remedies) if line.strip().startswith("modelinspect ")]
 

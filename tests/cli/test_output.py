@@ -57,7 +57,9 @@ def test_a_folder_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> Non
     assert result.err.count("\n") == 1
 
 
-def test_a_report_that_fails_half_way_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_that_fails_half_way_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -81,14 +83,22 @@ def test_an_output_file_gets_the_usual_rights(tmp_path: Path) -> None:
 def test_a_full_device_is_said_to_be_full() -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "modelinspect", fixture_path(ORIGINAL)], stdout=full, stderr=subprocess.PIPE, check=False
+            [sys.executable, "-m", "modelinspect", fixture_path(ORIGINAL)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
         )
     assert done.returncode == 3
-    assert done.stderr.decode() == "modelinspect: standard output: cannot be written: No space left on device\n"
+    assert (
+        done.stderr.decode() == "modelinspect: standard output: cannot be written: No space left on device\n"
+    )
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    script = f"{sys.executable} -m modelinspect map '{fixture_path(ORIGINAL)}' --hex --from 0 --size 57352; echo $? >&2"
+    script = (
+        f"{sys.executable} -m modelinspect map '{fixture_path(ORIGINAL)}' --hex --from 0 --size 57352; echo"
+        " $? >&2"
+    )
     done = subprocess.run(["bash", "-c", f"({script}) | head -1"], capture_output=True, check=True)
     assert done.stderr == b"0\n"
     assert done.stdout.count(b"\n") == 1
@@ -98,7 +108,9 @@ def test_a_pipe_gets_no_colour_and_80_columns() -> None:
     result = run_process(fixture_path(ORIGINAL), env={"TERM": "xterm-256color", "COLUMNS": ""})
     assert b"\x1b" not in result.out
     lines = result.text.splitlines()[2:]
-    assert max(len(line) for line in lines if not line.startswith(" " * 6)) <= 80  # commands stay whole, to be copied
+    assert (
+        max(len(line) for line in lines if not line.startswith(" " * 6)) <= 80
+    )  # commands stay whole, to be copied
 
 
 def test_columns_set_the_width_of_a_pipe() -> None:
@@ -115,13 +127,17 @@ def test_a_terminal_gets_colour_unless_told_not_to() -> None:
 
 
 def test_an_old_locale_gets_ascii() -> None:
-    result = run_process(fixture_path(ORIGINAL), env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    result = run_process(
+        fixture_path(ORIGINAL), env={"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    )
     assert result.code == 0
     assert result.out.isascii()
     assert b"####" in result.out
 
 
-def test_progress_appears_only_on_a_terminal_and_only_when_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_appears_only_on_a_terminal_and_only_when_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from modelinspect.cli import progress as module
 
     now = [0.0]
@@ -137,7 +153,12 @@ def test_progress_appears_only_on_a_terminal_and_only_when_it_takes_long(monkeyp
 
 
 def test_help_loads_only_the_command_line() -> None:
-    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "modelinspect", "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "modelinspect", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     ours = {name for name in loaded if name.partition(".")[0] == "modelinspect"}
     inside = (
@@ -155,7 +176,14 @@ def test_help_loads_only_the_command_line() -> None:
         "renderers.look",
     )
     assert ours <= {"modelinspect", *(f"modelinspect.{name}" for name in inside)}
-    assert not {name.partition(".")[0] for name in loaded} & {"numpy", "h5py", "google", "rich", "msgspec", "fsspec"}
+    assert not {name.partition(".")[0] for name in loaded} & {
+        "numpy",
+        "h5py",
+        "google",
+        "rich",
+        "msgspec",
+        "fsspec",
+    }
 
 
 def test_help_names_every_command_and_imports_none() -> None:
@@ -167,7 +195,13 @@ def test_help_names_every_command_and_imports_none() -> None:
         "except SystemExit: pass\n"
         "print([m for m in sys.modules if m in sys.argv[1:]])"
     )
-    modules = [module_name(name) for name in COMMANDS] + ["numpy", "rich", "h5py", "google.protobuf", "msgspec"]
+    modules = [module_name(name) for name in COMMANDS] + [
+        "numpy",
+        "rich",
+        "h5py",
+        "google.protobuf",
+        "msgspec",
+    ]
     done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True, check=True)
     assert all(name in done.stdout for name in COMMANDS)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -181,7 +215,10 @@ def test_version_is_printed() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_offered(shell: str) -> None:
-    environment = {"_MODELINSPECT_COMPLETE": f"source_{shell}", "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    environment = {
+        "_MODELINSPECT_COMPLETE": f"source_{shell}",
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",
+    }
     result = run_process(env=environment)
     assert b"modelinspect" in result.out
 

@@ -54,7 +54,9 @@ def repository(tmp_path: Path) -> Path:
 
 def git(*arguments: str, cwd: Path) -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    return subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def as_pre_commit_would(hook: str, root: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -72,7 +74,9 @@ def as_pre_commit_would(hook: str, root: Path, *options: str) -> subprocess.Comp
 def test_the_hooks_pass_on_a_repository_with_all_formats(repository: Path) -> None:
     linted = as_pre_commit_would("modelinspect-lint", repository)
     assert linted.returncode == 0, linted.stdout + linted.stderr
-    (repository / "budget.toml").write_text('[[models]]\npath = "*.h5"\nsize = "30 kB"\n[[models]]\npath = "saved_model"\nsize = "1 MB"\n')
+    (repository / "budget.toml").write_text(
+        '[[models]]\npath = "*.h5"\nsize = "30 kB"\n[[models]]\npath = "saved_model"\nsize = "1 MB"\n'
+    )
     checked = as_pre_commit_would("modelinspect-check", repository)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "2 of 2 models" in checked.stdout
@@ -113,6 +117,8 @@ def test_pre_commit_itself_runs_both_hooks(repository: Path, tmp_path: Path) -> 
     environment = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / "cache")}
     for hook in ("modelinspect-lint", "modelinspect-check"):
         command = [PROGRAM, "try-repo", str(PROJECT), hook, "--all-files", "--verbose"]
-        done = subprocess.run(command, cwd=repository, env=environment, check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=repository, env=environment, check=False, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Passed" in done.stdout

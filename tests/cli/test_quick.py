@@ -42,7 +42,19 @@ WORDS = [
     "é",
     "error",
 ]
-ODD = ["--", "--help", "-h", "-qf", "-ojson", "--unknown", "--quiet=1", "--forma", "-1", "--top=", "--version"]
+ODD = [
+    "--",
+    "--help",
+    "-h",
+    "-qf",
+    "-ojson",
+    "--unknown",
+    "--quiet=1",
+    "--forma",
+    "-1",
+    "--top=",
+    "--version",
+]
 seen: dict[str, Any] = {}
 
 
@@ -105,11 +117,15 @@ def lines(draw: st.DrawFn) -> tuple[str, list[str]]:
 
 @settings(max_examples=250, deadline=None)
 @given(lines())
-def test_a_line_that_is_read_without_typer_has_the_values_that_typer_reads(line: tuple[str, list[str]]) -> None:
+def test_a_line_that_is_read_without_typer_has_the_values_that_typer_reads(
+    line: tuple[str, list[str]],
+) -> None:
     name, arguments = line
     if (quick := quick_values(name, arguments)) is not None:
         assert quick == typer_values(name, arguments)
-        assert [type(value) for value in quick.values()] == [type(typer_values(name, arguments)[key]) for key in quick]
+        assert [type(value) for value in quick.values()] == [
+            type(typer_values(name, arguments)[key]) for key in quick
+        ]
 
 
 @pytest.mark.parametrize(
@@ -140,9 +156,20 @@ def test_usual_lines_are_read_without_typer(line: str) -> None:
     assert quick == typer_values(name, arguments)
 
 
-def test_help_errors_and_names_that_are_not_files_are_left_to_typer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_errors_and_names_that_are_not_files_are_left_to_typer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    for line in ([], ["--help"], ["inspect"], ["inspect", "--help"], ["missing.h5"], ["inspct", "x"], ["lint", "x", "--fail-on"], ["-"]):
+    for line in (
+        [],
+        ["--help"],
+        ["inspect"],
+        ["inspect", "--help"],
+        ["missing.h5"],
+        ["inspct", "x"],
+        ["lint", "x", "--fail-on"],
+        ["-"],
+    ):
         assert plain_command(line) is None
     (tmp_path / "x.h5").touch()
     found = plain_command(["x.h5"])
@@ -156,5 +183,7 @@ def test_a_plain_command_imports_no_typer() -> None:
         "print({'typer', 'click', 'pydantic'} & {*sys.modules}, file=sys.stderr)"
     )
     path = fixture_path("mlp/stripped.h5")
-    done = subprocess.run([sys.executable, "-c", code, "inspect", str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "inspect", str(path)], capture_output=True, text=True, check=True
+    )
     assert done.stderr.strip() == "set()"

@@ -36,7 +36,9 @@ def test_json_has_the_report_of_each_path(command: str) -> None:
     both = json.loads(run_cli(command, STRIPPED, ORIGINAL, "--json").text)
     jsonschema.validate(both, schema(f"{command}-all"))
     assert both["schema"] == f"modelinspect.{command}-all/1"
-    assert both["reports"] == [json.loads(run_cli(command, path, "--json").text) for path in (STRIPPED, ORIGINAL)]
+    assert both["reports"] == [
+        json.loads(run_cli(command, path, "--json").text) for path in (STRIPPED, ORIGINAL)
+    ]
     assert both["failed"] == []
 
 
@@ -109,7 +111,11 @@ def test_a_check_that_could_not_be_made_is_worse_than_one_that_failed(tmp_path: 
     result = run_cli("check", STRIPPED, tmp_path / "gone.h5", "-b", limits, "-f", "junit")
     assert result.code == 3
     suites = ElementTree.fromstring(result.text)
-    assert {name: suites.get(name) for name in ("tests", "failures", "errors")} == {"tests": "2", "failures": "1", "errors": "1"}
+    assert {name: suites.get(name) for name in ("tests", "failures", "errors")} == {
+        "tests": "2",
+        "failures": "1",
+        "errors": "1",
+    }
     assert [suite.get("name") for suite in suites] == [str(STRIPPED), str(tmp_path / "gone.h5")]
     assert suites[1].find("testcase/error") is not None
 

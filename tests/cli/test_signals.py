@@ -39,8 +39,18 @@ def begun(tmp_path: Path, *more: str) -> subprocess.Popen[str]:
     script.write_text(SCRIPT, encoding="utf-8")
     folder = tmp_path / "out"
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, str(script), "inspect", str(fixture_path("mlp/original.h5")), "-o", str(folder / "report.json"), *more]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    command = [
+        sys.executable,
+        str(script),
+        "inspect",
+        str(fixture_path("mlp/original.h5")),
+        "-o",
+        str(folder / "report.json"),
+        *more,
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line == "writing\n", process.communicate()[1]

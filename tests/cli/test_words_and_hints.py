@@ -70,7 +70,9 @@ def printed(report: Report) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("name", ["mlp/stripped.h5", "pruned_mlp/wrapped/checkpoint", "tflite/sparse.tflite", "unsafe/py_func.pb"])
+@pytest.mark.parametrize(
+    "name", ["mlp/stripped.h5", "pruned_mlp/wrapped/checkpoint", "tflite/sparse.tflite", "unsafe/py_func.pb"]
+)
 def test_every_command_that_a_report_prints_works(name: str) -> None:
     path = fixture_path(name)
     reports = (api.inspect(path), api.lint(path), api.explain(path))
@@ -105,10 +107,14 @@ def test_a_dash_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "-  25,656 bytes" in piped
 
 
-def test_standard_input_is_read_once_and_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_standard_input_is_read_once_and_leaves_no_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(fixture_path("mlp/stripped.h5").read_bytes())))
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO(fixture_path("mlp/stripped.h5").read_bytes()))
+    )
     assert run_cli("inspect", "-").code == 0
     assert list(tmp_path.iterdir()) == []
     assert run_cli("diff", "-", "-").code == 2

@@ -74,13 +74,19 @@ def test_every_format_has_a_fixture(form: FormatName, grouped: dict[FormatName, 
 def test_the_members_are_the_files_on_disk_and_every_byte_is_named(name: str) -> None:
     artifact = opened(name)
     for member in artifact.members:
-        file = FOLDER / name / member.name if (FOLDER / name).is_dir() else (FOLDER / name).parent / member.name
+        file = (
+            FOLDER / name / member.name if (FOLDER / name).is_dir() else (FOLDER / name).parent / member.name
+        )
         assert member.size == file.stat().st_size
         if name not in DAMAGED:
-            assert member.map.kind_sizes()[RegionKind.UNATTRIBUTED] == 0, [r for r in member.map if r.kind is RegionKind.UNATTRIBUTED][:5]
+            assert member.map.kind_sizes()[RegionKind.UNATTRIBUTED] == 0, [
+                r for r in member.map if r.kind is RegionKind.UNATTRIBUTED
+            ][:5]
     assert bool(artifact.diagnostics) == (name in DAMAGED), artifact.diagnostics
     if (FOLDER / name).is_dir():
-        assert artifact.size == sum(path.stat().st_size for path in (FOLDER / name).rglob("*") if path.is_file())
+        assert artifact.size == sum(
+            path.stat().st_size for path in (FOLDER / name).rglob("*") if path.is_file()
+        )
 
 
 @each_fixture
@@ -95,7 +101,10 @@ def test_regions_of_tensor_data_name_a_tensor_that_lists_them(name: str) -> None
             region = member.map[index]
             assert region.tensor is not None
             extents = [e for e in artifact.tensors[region.tensor].extents if e.member == member.name]
-            assert any(region.span.overlaps(extent.span) for extent in extents), (region, artifact.tensors[region.tensor].name)
+            assert any(region.span.overlaps(extent.span) for extent in extents), (
+                region,
+                artifact.tensors[region.tensor].name,
+            )
 
 
 @each_fixture
@@ -126,7 +135,9 @@ class _Recorded(Source):
 
 @each_fixture
 def test_parsing_reads_no_weights(name: str) -> None:
-    """Of tensors stored apart from structure no more than a read-ahead; elements in messages and compressed ones are passed by reading."""
+    """Of tensors stored apart from structure no more than a read-ahead; elements in messages and compressed
+    ones are passed by reading.
+    """
     plain = load(FOLDER / name)
     if plain.primary is None and len(plain._files) == 1:
         pytest.skip("a folder of one file")
@@ -143,10 +154,14 @@ def test_parsing_reads_no_weights(name: str) -> None:
 
 
 def truncations(name: str) -> Iterator[tuple[str, MemoryFiles]]:
-    """Yield the fixture cut at borders of its regions: all of them, or a seeded sample that stays within the bytes to parse."""
+    """Yield the fixture cut at borders of its regions: all of them, or a seeded sample that stays within the
+    bytes to parse.
+    """
     files = load(FOLDER / name)
     artifact = parse(files)
-    cuts = sorted({(member.name, int(offset)) for member in artifact.members for offset in member.map.columns.offsets})
+    cuts = sorted(
+        {(member.name, int(offset)) for member in artifact.members for offset in member.map.columns.offsets}
+    )
     allowed = max(TRUNCATED_BYTES // max(artifact.size, 1), 6)
     if len(cuts) > allowed:
         cuts = sorted(random.Random(zlib.crc32(name.encode())).sample(cuts, allowed))
@@ -168,12 +183,19 @@ def mutated(names: list[str], count: int) -> Iterator[tuple[str, MemoryFiles]]:
         members = [m.name for m in parse(files).members]
         for index, member in enumerate(members):
             seed = zlib.crc32(f"{name}/{member}".encode())
-            for number, data in enumerate(mutations(files._files[member], max(share // len(members), 1), seed)):
-                yield f"{name}: {member}, mutation {number} of seed {seed} ({index})", with_bytes(files, member, data)
+            for number, data in enumerate(
+                mutations(files._files[member], max(share // len(members), 1), seed)
+            ):
+                yield (
+                    f"{name}: {member}, mutation {number} of seed {seed} ({index})",
+                    with_bytes(files, member, data),
+                )
 
 
 @each_format
-def test_mutated_it_gives_a_map_or_a_clear_error(form: FormatName, grouped: dict[FormatName, list[str]]) -> None:
+def test_mutated_it_gives_a_map_or_a_clear_error(
+    form: FormatName, grouped: dict[FormatName, list[str]]
+) -> None:
     small = [name for name in grouped[form] if opened(name).size < 100_000] or grouped[form][:1]
     outcome = hold(mutated(small, MUTATIONS))
     assert outcome.maps > outcome.errors / 10
@@ -207,7 +229,9 @@ def test_the_facts_equal_the_golden_file(name: str, golden: Golden) -> None:
     expected = {
         "format": artifact.format,
         "size": artifact.size,
-        "members": {member.name: {"size": member.size, "regions": len(member.map)} for member in artifact.members},
+        "members": {
+            member.name: {"size": member.size, "regions": len(member.map)} for member in artifact.members
+        },
         "kinds": {kind: size for kind, size in kinds.items() if size},
         "tensors": [
             {

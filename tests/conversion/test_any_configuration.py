@@ -79,7 +79,12 @@ def test_mutated_configurations_give_a_plan_or_an_error(name: str, tmp_path: Pat
 
 def test_models_within_models_end(tmp_path: Path) -> None:
     """Each of 40 models uses the one within twice: 2 to the 40 calls, if they were followed."""
-    given = {"class_name": "InputLayer", "name": "given", "config": {"name": "given", "batch_input_shape": [None, 4]}, "inbound_nodes": []}
+    given = {
+        "class_name": "InputLayer",
+        "name": "given",
+        "config": {"name": "given", "batch_input_shape": [None, 4]},
+        "inbound_nodes": [],
+    }
     layer: dict[str, Any] = {"class_name": "Dense", "name": "dense", "config": {"name": "dense", "units": 4}}
     for depth in range(40):
         name = layer["name"]

@@ -1,4 +1,6 @@
-"""Predictions hold on networks that no rule was written for, and on the idioms that were once predicted wrongly."""
+"""Predictions hold on networks that no rule was written for, and on the idioms that were once predicted
+wrongly.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from benchmarks.accuracy.fresh_reality import BEGIN, END, INTEGER, Outcome, fresh, outcomes, sizes, table, unpacked
+from benchmarks.accuracy.fresh_reality import (
+    BEGIN,
+    END,
+    INTEGER,
+    Outcome,
+    fresh,
+    outcomes,
+    sizes,
+    table,
+    unpacked,
+)
 from benchmarks.accuracy.idioms import IDIOMS
 from benchmarks.accuracy.plan_reality import PAGE
 from benchmarks.accuracy.unseen_networks import named
@@ -61,7 +73,9 @@ def test_what_is_shown_is_off_by_less_than_two_percent(found: list[Outcome]) -> 
 
 
 def test_every_idiom_was_converted_by_tensorflow_in_both_versions_of_keras() -> None:
-    converted = {(named(name).kind, named(name).keras) for name, forms in sizes().items() if forms.get("float32")}
+    converted = {
+        (named(name).kind, named(name).keras) for name, forms in sizes().items() if forms.get("float32")
+    }
     assert converted >= {(kind, keras) for kind in IDIOMS for keras in (2, 3)} - {("both-ways", 2)}
 
 
@@ -79,4 +93,6 @@ def test_idioms_that_no_rule_knows_are_withheld(found: list[Outcome]) -> None:
 
 def test_the_page_shows_these_predictions_as_they_are(found: list[Outcome]) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert text.partition(BEGIN)[2].partition(END)[0] == table(found), "run: python benchmarks/accuracy/fresh_reality.py --write"
+    assert text.partition(BEGIN)[2].partition(END)[0] == table(found), (
+        "run: python benchmarks/accuracy/fresh_reality.py --write"
+    )

@@ -13,7 +13,9 @@ CLASSES = json.loads(NAMES.read_text(encoding="utf-8"))
 
 
 def test_the_page_lists_what_the_rules_know() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(CLASSES), "run: python benchmarks/accuracy/layer_classes.py"
+    assert PAGE.read_text(encoding="utf-8") == page(CLASSES), (
+        "run: python benchmarks/accuracy/layer_classes.py"
+    )
 
 
 def test_every_rule_is_for_a_layer_of_keras() -> None:

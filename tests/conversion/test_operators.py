@@ -1,4 +1,6 @@
-"""Operators, element types and options have the numbers of schema.fbs, as TensorFlow's own generated code has them."""
+"""Operators, element types and options have the numbers of schema.fbs, as TensorFlow's own generated code has
+them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,12 @@ import pytest
 from modelinspect.conversion import operators
 from modelinspect.errors import InvariantError
 
-NAMES = {"CONV": "CONV_2D", "MAX_POOL": "MAX_POOL_2D", "REVERSE": "REVERSE_V2", "SEQUENCE_LSTM": "UNIDIRECTIONAL_SEQUENCE_LSTM"}
+NAMES = {
+    "CONV": "CONV_2D",
+    "MAX_POOL": "MAX_POOL_2D",
+    "REVERSE": "REVERSE_V2",
+    "SEQUENCE_LSTM": "UNIDIRECTIONAL_SEQUENCE_LSTM",
+}
 
 
 @pytest.mark.tensorflow

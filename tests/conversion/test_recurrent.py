@@ -1,4 +1,6 @@
-"""Recurrent networks are predicted as the printed command converts them: with a batch of one, without which the converter refuses."""
+"""Recurrent networks are predicted as the printed command converts them: with a batch of one, without which
+the converter refuses.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,11 @@ def test_the_command_fixes_the_batch_that_the_configuration_leaves_open() -> Non
 
 
 def test_an_lstm_is_one_operator_with_the_kernels_of_its_gates_and_is_not_encoded() -> None:
-    sizes = {entry.option: entry.size for entry in mi.plan(fixture_path(LSTM)).options if entry.option.startswith("tflite-")}
+    sizes = {
+        entry.option: entry.size
+        for entry in mi.plan(fixture_path(LSTM)).options
+        if entry.option.startswith("tflite-")
+    }
     whole = 4 * 4 * 48 * (28 + 48 + 1)
     assert whole < sizes["tflite-float32"] < whole + 10_000
     assert sizes["tflite-float16"] < 0.6 * sizes["tflite-float32"]
@@ -48,12 +54,16 @@ def test_an_lstm_is_one_operator_with_the_kernels_of_its_gates_and_is_not_encode
 
 
 @pytest.mark.parametrize("settings", [{"stateful": True}, {"return_state": True}, {"recurrent_dropout": 0.5}])
-def test_layers_that_run_otherwise_are_left_out_by_name_with_the_reason(settings: dict[str, object], tmp_path: Path) -> None:
+def test_layers_that_run_otherwise_are_left_out_by_name_with_the_reason(
+    settings: dict[str, object], tmp_path: Path
+) -> None:
     path = changed(tmp_path, **settings)
     report = mi.plan(path)
     assert not [entry for entry in report.options if entry.option.startswith("tflite-")]
     (setting,) = settings
-    assert any("tflite-float32" in line and f"lstm (LSTM: with {setting})" in line for line in report.left_out)
+    assert any(
+        "tflite-float32" in line and f"lstm (LSTM: with {setting})" in line for line in report.left_out
+    )
     (entry,) = mi.plan(path, only=["tflite-float16"]).options
     assert entry.error is not None
     assert entry.error > 0.05
@@ -83,5 +93,7 @@ def test_the_command_makes_a_file_of_the_printed_size(option: str, off: int, tmp
     """Of int8 kernels the order is not known, and with it some paddings."""
     shutil.copy(fixture_path(LSTM), tmp_path / "model.h5")
     (entry,) = mi.plan(tmp_path / "model.h5", only=[option]).options
-    subprocess.run([sys.executable, "-c", entry.command], check=True, cwd=tmp_path, capture_output=True, timeout=1800)
+    subprocess.run(
+        [sys.executable, "-c", entry.command], check=True, cwd=tmp_path, capture_output=True, timeout=1800
+    )
     assert abs((tmp_path / "model.tflite").stat().st_size - entry.size) <= off

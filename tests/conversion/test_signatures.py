@@ -62,7 +62,9 @@ def test_what_is_told_is_known_within_two_percent_and_most_to_the_byte(found: li
 
 def test_the_page_shows_these_predictions_as_they_are(found: list[Outcome]) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert text.partition(BEGIN)[2].partition(END)[0] == table(found), "run: python benchmarks/accuracy/signature_reality.py --write"
+    assert text.partition(BEGIN)[2].partition(END)[0] == table(found), (
+        "run: python benchmarks/accuracy/signature_reality.py --write"
+    )
 
 
 def test_downloads_are_predicted_too(saved: Path) -> None:
@@ -74,14 +76,19 @@ def test_downloads_are_predicted_too(saved: Path) -> None:
 def test_an_operation_that_is_not_known_is_named(saved: Path) -> None:
     report = mi.plan(saved / "recurrent-3-0")
     assert not [entry for entry in report.options if entry.option.startswith("tflite-")]
-    assert any("tflite-float32" in line and "not known how TensorListReserve converts" in line for line in report.left_out)
+    assert any(
+        "tflite-float32" in line and "not known how TensorListReserve converts" in line
+        for line in report.left_out
+    )
 
 
 def test_several_signatures_become_as_many_subgraphs_and_are_left_out(saved: Path, tmp_path: Path) -> None:
     def add_a_signature(model: Any) -> None:
         (graph,) = model.meta_graphs
         graph.signature_def["other"].CopyFrom(graph.signature_def["serving_default"])
-        for child in graph.object_graph_def.nodes[0].children:  # which the converter takes for what Keras exports
+        for child in graph.object_graph_def.nodes[
+            0
+        ].children:  # which the converter takes for what Keras exports
             child.local_name = child.local_name.replace("serve", "compute")
 
     report = mi.plan(_changed(saved / "module-dense-1-0", tmp_path, add_a_signature))
@@ -96,14 +103,24 @@ def test_a_signature_of_another_name_is_converted_under_it(saved: Path, tmp_path
         del graph.signature_def["serving_default"]
 
     plain = mi.plan(saved / "module-dense-1-0", only=["tflite-float32"]).options[0].size
-    renamed = mi.plan(_changed(saved / "module-dense-1-0", tmp_path, rename), only=["tflite-float32"]).options[0].size
+    renamed = (
+        mi.plan(_changed(saved / "module-dense-1-0", tmp_path, rename), only=["tflite-float32"])
+        .options[0]
+        .size
+    )
     assert abs(plain - renamed) <= 16
     assert plain != renamed
 
 
-@pytest.mark.parametrize(("name", "reason"), [("text", "not in saved_model.pb"), ("vocabulary", "its input words is of another type")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("text", "not in saved_model.pb"), ("vocabulary", "its input words is of another type")],
+)
 def test_what_has_neither_a_graph_nor_layers_to_predict_from_says_why(name: str, reason: str) -> None:
-    assert any("tflite-float32" in line and reason in line for line in mi.plan(fixture_path(f"saved_model/{name}")).left_out)
+    assert any(
+        "tflite-float32" in line and reason in line
+        for line in mi.plan(fixture_path(f"saved_model/{name}")).left_out
+    )
 
 
 def test_a_savedmodel_in_an_archive_is_predicted_as_the_folder_is(saved: Path, tmp_path: Path) -> None:
@@ -127,7 +144,11 @@ def test_lengths_that_are_not_known_are_left_out(saved: Path, tmp_path: Path) ->
 def test_mutated_graphs_give_a_plan_or_an_error(name: str, saved: Path, tmp_path: Path) -> None:
     draw = random.Random(name)
     for number in range(MUTATIONS):
-        path = _changed(saved / name, tmp_path / str(number), lambda model: [_mutate(model, draw) for _ in range(draw.randint(1, 4))])
+        path = _changed(
+            saved / name,
+            tmp_path / str(number),
+            lambda model: [_mutate(model, draw) for _ in range(draw.randint(1, 4))],
+        )
         with bounded(10 * CALLS):
             try:
                 mi.plan(path, only=["tflite-float32"])
@@ -176,7 +197,10 @@ def test_functions_that_call_one_another_often_end(saved: Path, tmp_path: Path) 
     path = _changed(saved / "module-nested-1-2", tmp_path, nest)
     with bounded(10 * CALLS):
         report = mi.plan(path)
-        assert any("its functions are called more than" in line or "nested too deep" in line for line in report.left_out)
+        assert any(
+            "its functions are called more than" in line or "nested too deep" in line
+            for line in report.left_out
+        )
 
 
 def test_constants_that_would_grow_beyond_memory_are_not_computed(saved: Path, tmp_path: Path) -> None:
@@ -186,7 +210,9 @@ def test_constants_that_would_grow_beyond_memory_are_not_computed(saved: Path, t
         (graph,) = model.meta_graphs
         functions = graph.graph_def.library.function
         function = next(
-            one for one in functions if any(node.op == "Softmax" for node in one.node_def) and "wrapper" not in one.signature.name
+            one
+            for one in functions
+            if any(node.op == "Softmax" for node in one.node_def) and "wrapper" not in one.signature.name
         )
         for name, lengths in (("tall", (1 << 20, 1)), ("wide", (1, 1 << 20))):
             node = function.node_def.add(name=name, op="Const")
@@ -204,10 +230,19 @@ def test_constants_that_would_grow_beyond_memory_are_not_computed(saved: Path, t
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize(("way", "part"), [("module", "images"), ("module", "nested"), ("export", "inception")])
-def test_networks_that_are_drawn_anew_are_predicted_as_tensorflow_converts_them(way: str, part: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("way", "part"), [("module", "images"), ("module", "nested"), ("export", "inception")]
+)
+def test_networks_that_are_drawn_anew_are_predicted_as_tensorflow_converts_them(
+    way: str, part: str, tmp_path: Path
+) -> None:
     script = PROJECT / "benchmarks" / "accuracy" / "signature_networks.py"
-    subprocess.run([sys.executable, str(script), way, str(tmp_path), part, "--seeds", "900"], check=True, capture_output=True, timeout=1800)
+    subprocess.run(
+        [sys.executable, str(script), way, str(tmp_path), part, "--seeds", "900"],
+        check=True,
+        capture_output=True,
+        timeout=1800,
+    )
     made = sorted(path.parent for path in tmp_path.glob("*/done"))
     assert made
     for folder in made:
@@ -230,13 +265,17 @@ def _changed(source: Path, target: Path, change: Any) -> Path:
 def _entry(graph: Any) -> Any:
     """Return the function that the signature calls."""
     node = next(node for node in graph.graph_def.node if node.name == "StatefulPartitionedCall")
-    return next(one for one in graph.graph_def.library.function if one.signature.name == node.attr["f"].func.name)
+    return next(
+        one for one in graph.graph_def.library.function if one.signature.name == node.attr["f"].func.name
+    )
 
 
 def _mutate(model: Any, draw: random.Random) -> None:
     """Change one thing of a graph."""
     (graph,) = model.meta_graphs
-    functions = [function for function in graph.graph_def.library.function if "traced" not in function.signature.name]
+    functions = [
+        function for function in graph.graph_def.library.function if "traced" not in function.signature.name
+    ]
     function = draw.choice(functions)
     node = draw.choice(function.node_def)
     match draw.randrange(9):
@@ -245,22 +284,41 @@ def _mutate(model: Any, draw: random.Random) -> None:
                 [f"{draw.choice(function.node_def).name}:output:0", "nothing", "", "a:b:c:d"]
             )
         case 1:
-            node.op = draw.choice(["Mul", "Reshape", "MatMul", "StridedSlice", "Tile", "GatherV2", "Einsum", "Conv2D", "Unknown", ""])
+            node.op = draw.choice(
+                [
+                    "Mul",
+                    "Reshape",
+                    "MatMul",
+                    "StridedSlice",
+                    "Tile",
+                    "GatherV2",
+                    "Einsum",
+                    "Conv2D",
+                    "Unknown",
+                    "",
+                ]
+            )
         case 2:
             for key in list(node.attr):
                 if draw.random() < 0.5:
                     del node.attr[key]
         case 3:
             for key in node.attr:
-                node.attr[key].list.i[:] = [draw.choice([0, -1, 1, 3, 1 << 40]) for _ in range(draw.randrange(6))]
+                node.attr[key].list.i[:] = [
+                    draw.choice([0, -1, 1, 3, 1 << 40]) for _ in range(draw.randrange(6))
+                ]
         case 4 if "value" in node.attr:
             del node.attr["value"].tensor.tensor_shape.dim[:]
             for _ in range(draw.randrange(4)):
-                node.attr["value"].tensor.tensor_shape.dim.add(size=draw.choice([-1, 0, 1, 2, 1 << 20, 1 << 62]))
+                node.attr["value"].tensor.tensor_shape.dim.add(
+                    size=draw.choice([-1, 0, 1, 2, 1 << 20, 1 << 62])
+                )
         case 5:
             del node.input[:]
         case 6:
-            graph.object_graph_def.concrete_functions[function.signature.name].bound_inputs.append(draw.choice([-1, 0, 1, 10**6]))
+            graph.object_graph_def.concrete_functions[function.signature.name].bound_inputs.append(
+                draw.choice([-1, 0, 1, 10**6])
+            )
         case 7:
             for given in graph.signature_def["serving_default"].inputs.values():
                 given.tensor_shape.dim.add(size=draw.choice([-1, 0, 7, 1 << 50]))

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from benchmarks.accuracy.plan_networks import cases
-from benchmarks.accuracy.plan_reality import BEGIN, END, PAGE, Outcome, all_cases, outcomes, sizes, table, write_h5, write_tflite
+from benchmarks.accuracy.plan_reality import (
+    BEGIN,
+    END,
+    PAGE,
+    Outcome,
+    all_cases,
+    outcomes,
+    sizes,
+    table,
+    write_h5,
+    write_tflite,
+)
 
 import modelinspect as mi
 from modelinspect.conversion.flatbuffer.size import packed_size
@@ -15,7 +26,12 @@ from modelinspect.formats.tflite.schema import schema
 from modelinspect.sources.local import LocalSource
 from tests.support.fixtures import fixture_names, fixture_path
 
-CONVERTED = [name for under in ("pruned_", "tflite/") for name in fixture_names(under=under, suffix=".tflite") if "/metadata" not in name]
+CONVERTED = [
+    name
+    for under in ("pruned_", "tflite/")
+    for name in fixture_names(under=under, suffix=".tflite")
+    if "/metadata" not in name
+]
 ERROR = 0.001
 
 
@@ -33,7 +49,10 @@ def test_a_file_that_the_converter_wrote_is_counted_to_the_byte_when_it_is_packe
 
 def test_every_case_was_converted_by_tensorflow() -> None:
     assert set(sizes()) == {
-        (case.name, f"{form}{sparse}") for case in cases() for form in ("float32", "float16", "dynamic-int8") for sparse in ("", "-sparse")
+        (case.name, f"{form}{sparse}")
+        for case in cases()
+        for form in ("float32", "float16", "dynamic-int8")
+        for sparse in ("", "-sparse")
     }
 
 
@@ -51,7 +70,9 @@ def test_every_prediction_is_within_its_stated_error(found: list[Outcome]) -> No
 
 def test_the_page_shows_the_predictions_as_they_are(found: list[Outcome]) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert text.partition(BEGIN)[2].partition(END)[0] == table(found), "run: python benchmarks/accuracy/plan_reality.py --write"
+    assert text.partition(BEGIN)[2].partition(END)[0] == table(found), (
+        "run: python benchmarks/accuracy/plan_reality.py --write"
+    )
 
 
 def test_the_loss_of_sparse_int8_at_35_percent_is_told_before_the_conversion(tmp_path) -> None:
@@ -69,7 +90,9 @@ def test_the_loss_of_sparse_int8_at_35_percent_is_told_before_the_conversion(tmp
 
 def test_blocks_that_do_not_divide_the_inputs_are_told_to_lose_weights() -> None:
     """Ten inputs in blocks of 16: the real file keeps 16 of 832 weights."""
-    report = mi.plan(fixture_path("pruned_levels/mlp-35/stripped/model.h5"), only=["tflite-dynamic-int8-sparse"])
+    report = mi.plan(
+        fixture_path("pruned_levels/mlp-35/stripped/model.h5"), only=["tflite-dynamic-int8-sparse"]
+    )
     assert any("would drop weights" in note and "10 inputs" in note for note in report.notes)
     made = mi.tensors(fixture_path("pruned_levels/mlp-35/stripped/dynamic-int8-sparse.tflite"))
     kernel = next(entry for entry in made.tensors if entry.shape == (128, 10))
@@ -79,23 +102,40 @@ def test_blocks_that_do_not_divide_the_inputs_are_told_to_lose_weights() -> None
 @pytest.mark.parametrize("model", ["pruned_mlp", "pruned_levels/mlp-35", "pruned_levels/mlp-80"])
 def test_weights_that_the_delegate_miscomputes_are_told_before_the_conversion(model: str) -> None:
     """As many as the rule `sparse-hybrid` finds in what the converter wrote."""
-    made = mi.inspect(fixture_path(f"{model}/stripped/dynamic-int8-sparse.tflite")).to_dict()["facts"].get("sparse_hybrid", ())
-    (option,) = mi.plan(fixture_path(f"{model}/stripped/model.h5"), only=["tflite-dynamic-int8-sparse"]).options
+    made = (
+        mi.inspect(fixture_path(f"{model}/stripped/dynamic-int8-sparse.tflite"))
+        .to_dict()["facts"]
+        .get("sparse_hybrid", ())
+    )
+    (option,) = mi.plan(
+        fixture_path(f"{model}/stripped/model.h5"), only=["tflite-dynamic-int8-sparse"]
+    ).options
     assert ("XNNPACK" in option.notes) == bool(made)
     assert (f"{len(made)} sparse int8 weight" in option.notes) == bool(made)
 
 
 @pytest.mark.parametrize(
     "folder",
-    ["pruned_mlp/stripped", "pruned_levels/mlp-50/stripped", "pruned_levels/mlp-80/stripped", "pruned_levels/mlp-95/stripped"],
+    [
+        "pruned_mlp/stripped",
+        "pruned_levels/mlp-50/stripped",
+        "pruned_levels/mlp-80/stripped",
+        "pruned_levels/mlp-95/stripped",
+    ],
 )
 def test_the_pruning_stages_own_files_are_predicted(folder: str) -> None:
     report = mi.plan(fixture_path(f"{folder}/model.h5"))
     for entry in report.options:
-        form = entry.option.removeprefix("tflite-").replace("sparse", "float32-sparse") if entry.option == "tflite-sparse" else ""
+        form = (
+            entry.option.removeprefix("tflite-").replace("sparse", "float32-sparse")
+            if entry.option == "tflite-sparse"
+            else ""
+        )
         form = form or entry.option.removeprefix("tflite-")
         path = fixture_path(folder) / f"{form}.tflite"
-        is_other_form = entry.option == "tflite-int8"  # the stage's file takes and gives int8, that of the plan's command float32
+        is_other_form = (
+            entry.option == "tflite-int8"
+        )  # the stage's file takes and gives int8, that of the plan's command float32
         if entry.option.startswith("tflite-") and path.is_file() and not is_other_form:
             assert abs(entry.size - path.stat().st_size) <= (entry.error or 0.0) * path.stat().st_size, entry
 
@@ -103,12 +143,18 @@ def test_the_pruning_stages_own_files_are_predicted(folder: str) -> None:
 @pytest.mark.parametrize("source", ["model.keras", "saved-model-keras", "model.h5"])
 def test_every_keras_format_gives_the_same_prediction(source: str) -> None:
     report = mi.plan(fixture_path(f"pruned_mlp/stripped/{source}"), only=["tflite-float32", "tflite-sparse"])
-    assert {entry.option: entry.size for entry in report.options} == {"tflite-float32": 12_424, "tflite-sparse": 5_640}
+    assert {entry.option: entry.size for entry in report.options} == {
+        "tflite-float32": 12_424,
+        "tflite-sparse": 5_640,
+    }
 
 
 @pytest.mark.parametrize("source", ["model.h5", "model.keras"])
 def test_wrapped_models_have_the_forms_of_what_they_wrap(source: str) -> None:
-    real = {form: fixture_path(f"pruned_mlp/stripped/{form}.tflite").stat().st_size for form in ("float32", "float16", "dynamic-int8")}
+    real = {
+        form: fixture_path(f"pruned_mlp/stripped/{form}.tflite").stat().st_size
+        for form in ("float32", "float16", "dynamic-int8")
+    }
     report = mi.plan(fixture_path(f"pruned_mlp/wrapped/{source}"), only=[f"tflite-{form}" for form in real])
     assert {entry.option.removeprefix("tflite-"): (entry.size, entry.basis) for entry in report.options} == {
         form: (size, "exact") for form, size in real.items()
@@ -130,7 +176,9 @@ def test_full_integer_models_have_no_float_forms() -> None:
 
 
 def test_a_sparse_model_is_expanded_before_it_is_predicted(tmp_path) -> None:
-    report = mi.plan(fixture_path("pruned_levels/mlp-80/stripped/float32-sparse.tflite"), only=["tflite-float32"])
+    report = mi.plan(
+        fixture_path("pruned_levels/mlp-80/stripped/float32-sparse.tflite"), only=["tflite-float32"]
+    )
     (entry,) = report.options
     assert entry.error is not None
     assert abs(entry.size - 11_656) <= entry.error * 11_656

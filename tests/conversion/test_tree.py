@@ -49,7 +49,10 @@ def references(builder: Any, tables: list[int]) -> int:
 
 
 def model(tensors: int, rank: int) -> bytes:
-    many = [{"shape": [1] * rank if index == tensors - 1 else [index + 70_000], "buffer": 0} for index in range(tensors)]
+    many = [
+        {"shape": [1] * rank if index == tensors - 1 else [index + 70_000], "buffer": 0}
+        for index in range(tensors)
+    ]
     return build({"version": 3, "buffers": [{}], "subgraphs": [{"tensors": many}]})
 
 

@@ -24,7 +24,9 @@ def found() -> list[Outcome]:
 
 def test_networks_of_every_kind_and_of_both_versions_were_converted() -> None:
     converted = {(named(name).kind, named(name).keras) for name in sizes()}
-    assert converted >= {(network.kind, network.keras) for network in networks() if network.kind != "autoencoder"}
+    assert converted >= {
+        (network.kind, network.keras) for network in networks() if network.kind != "autoencoder"
+    }
 
 
 def test_what_is_labelled_exact_is_equal_to_the_byte(found: list[Outcome]) -> None:
@@ -47,12 +49,16 @@ def test_what_is_told_is_known_within_two_percent_and_most_to_the_byte(found: li
 
 def test_the_page_shows_these_predictions_as_they_are(found: list[Outcome]) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert text.partition(BEGIN)[2].partition(END)[0] == table(found), "run: python benchmarks/accuracy/unseen_reality.py --write"
+    assert text.partition(BEGIN)[2].partition(END)[0] == table(found), (
+        "run: python benchmarks/accuracy/unseen_reality.py --write"
+    )
 
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("keras", [2, 3])
-def test_networks_that_are_drawn_anew_are_predicted_as_tensorflow_converts_them(keras: int, tmp_path: Path) -> None:
+def test_networks_that_are_drawn_anew_are_predicted_as_tensorflow_converts_them(
+    keras: int, tmp_path: Path
+) -> None:
     script = PROJECT / "benchmarks" / "accuracy" / "unseen_networks.py"
     command = [sys.executable, str(script), str(keras), str(tmp_path), "inception", "--seeds", "900"]
     subprocess.run(command, check=True, capture_output=True, timeout=1800)

@@ -17,7 +17,15 @@ from modelinspect.measure.compressors import GZIP_FRAME
 from modelinspect.sources.opening import open_location
 from tests.support.fixtures import fixture_path
 
-FORMS = ("float32", "float16", "dynamic-int8", "int8", "float32-sparse", "dynamic-int8-sparse", "int16-sparse")
+FORMS = (
+    "float32",
+    "float16",
+    "dynamic-int8",
+    "int8",
+    "float32-sparse",
+    "dynamic-int8-sparse",
+    "int16-sparse",
+)
 
 
 def written(name: str) -> tuple[bytes, bytes]:
@@ -79,9 +87,14 @@ def test_the_download_of_a_form_is_that_of_the_converted_file(source: str, optio
 
 
 def test_a_sparse_form_that_is_the_larger_download_says_so() -> None:
-    entries = {entry.option: entry for entry in mi.plan(fixture_path("pruned_layers/cnn/stripped/model.h5")).options}
+    entries = {
+        entry.option: entry for entry in mi.plan(fixture_path("pruned_layers/cnn/stripped/model.h5")).options
+    }
     sparse, dense = entries["tflite-dynamic-int8-sparse"], entries["tflite-dynamic-int8"]
     assert sparse.size < dense.size
     assert (sparse.download_size or 0) > (dense.download_size or 0) > 0
-    assert f"gzipped, it is larger than the dense form: {sparse.download_size:,} bytes, dense {dense.download_size:,}" in sparse.notes
+    assert (
+        f"gzipped, it is larger than the dense form: {sparse.download_size:,} bytes, dense"
+        f" {dense.download_size:,}" in sparse.notes
+    )
     assert "gzipped, it" not in entries["tflite-sparse"].notes

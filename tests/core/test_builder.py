@@ -49,7 +49,9 @@ def test_every_byte_belongs_to_its_first_claim_then_to_its_smallest_fill(
 
 
 @given(claims)
-def test_claims_that_lose_bytes_are_collisions_and_others_are_not(claims: list[tuple[int, int, RegionKind]]) -> None:
+def test_claims_that_lose_bytes_are_collisions_and_others_are_not(
+    claims: list[tuple[int, int, RegionKind]],
+) -> None:
     builder = ByteMapBuilder("m", SIZE)
     held: set[int] = set()
     lost: list[tuple[int, int]] = []
@@ -91,7 +93,12 @@ def test_a_collision_names_both_claims_and_the_bytes() -> None:
     builder.claim(0, 6, RegionKind.GRAPH, builder.path("first"))
     builder.claim(4, 4, RegionKind.GRAPH, builder.path("second"))
     (collision,) = builder.build().collisions
-    assert (collision.offset, collision.size, collision.path, collision.holder) == (4, 2, ("second",), ("first",))
+    assert (collision.offset, collision.size, collision.path, collision.holder) == (
+        4,
+        2,
+        ("second",),
+        ("first",),
+    )
 
 
 def test_more_regions_than_the_limits_allow_are_refused() -> None:

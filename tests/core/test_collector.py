@@ -1,4 +1,6 @@
-"""Parsing makes many objects that stay: the collector of cycles is paused meanwhile, and is afterwards as it was."""
+"""Parsing makes many objects that stay: the collector of cycles is paused meanwhile, and is afterwards as it
+was.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def test_parsing_makes_cycles_of_a_few_objects_alone_whatever_the_number_of_tens
     found = []
     for count in (20, 2_000):
         prefix = tmp_path / f"of_{count}"
-        files = bundle({f"layer_{number}/kernel": np.full(2, number, "f4") for number in range(count)}, per_block=100)
+        files = bundle(
+            {f"layer_{number}/kernel": np.full(2, number, "f4") for number in range(count)}, per_block=100
+        )
         for name, data in files.items():
             prefix.with_name(name.replace("model", prefix.name, 1)).write_bytes(data)
         gc.collect()

@@ -41,7 +41,9 @@ def test_limits_are_set_by_name_and_unit() -> None:
     assert "ledger" not in limit_names()
 
 
-@pytest.mark.parametrize("text", ["structure_size", "nothing=1", "members=-1", "members=0", "members=1e9", "members=", "ledger=1"])
+@pytest.mark.parametrize(
+    "text", ["structure_size", "nothing=1", "members=-1", "members=0", "members=1e9", "members=", "ledger=1"]
+)
 def test_what_is_not_a_limit_or_not_a_number_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_limits((text,))

@@ -31,14 +31,20 @@ def _names() -> dict[str, str]:
 
 
 def _signatures() -> dict[bytes, str]:
-    return {value: key for key, value in vars(signatures).items() if key.isupper() and isinstance(value, bytes)}
+    return {
+        value: key for key, value in vars(signatures).items() if key.isupper() and isinstance(value, bytes)
+    }
 
 
 def _literals(tree: ast.AST) -> Iterator[str | bytes]:
     """Yield every text and every bytes of a module that is not a docstring; the parts of an f-string each."""
     documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and id(node) not in documentation:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str | bytes)
+            and id(node) not in documentation
+        ):
             yield node.value
 
 
@@ -80,7 +86,9 @@ def test_a_repeated_name_is_found(source: str, found: list[str]) -> None:
 
 def test_names_and_signatures_exist_once() -> None:
     repeats = {
-        module: found for module, tree in _modules() if module not in _HOME and not module.startswith(_EXCEPT) and (found := _repeats(tree))
+        module: found
+        for module, tree in _modules()
+        if module not in _HOME and not module.startswith(_EXCEPT) and (found := _repeats(tree))
     }
     assert not repeats, f"import them from core: {repeats}"
 
@@ -95,4 +103,6 @@ def test_no_two_modules_write_the_same_signature() -> None:
 
 
 def test_a_signature_and_a_name_have_one_meaning() -> None:
-    assert len(_signatures()) == sum(isinstance(value, bytes) for key, value in vars(signatures).items() if key.isupper())
+    assert len(_signatures()) == sum(
+        isinstance(value, bytes) for key, value in vars(signatures).items() if key.isupper()
+    )

@@ -1,4 +1,6 @@
-"""Records behave as the dataclasses of the standard library do, and make their methods when they are first used."""
+"""Records behave as the dataclasses of the standard library do, and make their methods when they are first
+used.
+"""
 
 from __future__ import annotations
 
@@ -70,18 +72,33 @@ BOTH = [OURS, THEIRS]
 
 def behaviour(classes: dict[str, Any]) -> list[Any]:
     """Return what can be seen of the classes without their identity."""
-    point, space, open_, identity, custom = (classes[name] for name in ("Point", "Space", "Open", "Identity", "Custom"))
-    seen: list[Any] = [repr(each) for each in (point(1), space(1, z=9), open_(4, flag=True), identity(), custom(1))]
+    point, space, open_, identity, custom = (
+        classes[name] for name in ("Point", "Space", "Open", "Identity", "Custom")
+    )
+    seen: list[Any] = [
+        repr(each) for each in (point(1), space(1, z=9), open_(4, flag=True), identity(), custom(1))
+    ]
     seen += [
         hash(point(1, 2, "a")) == hash(point(1, 2, "b", [3])),
         point(1, 2, "a") == point(1, 2, "b"),
         point(1) == space(1),
         point(1) != 1,
     ]
-    seen += [point(1, tags=[1]) == point(1), identity() == identity(), open_(1) == open_(1), open_.__hash__ is None, hash(custom(1))]
+    seen += [
+        point(1, tags=[1]) == point(1),
+        identity() == identity(),
+        open_(1) == open_(1),
+        open_.__hash__ is None,
+        hash(custom(1)),
+    ]
     for each in classes.values():
         seen += [str(inspect.signature(each)), each.__match_args__, list(each.__slots__)]
-        seen.append([(entry.name, entry.type, entry.init, entry.repr, entry.compare, entry.kw_only) for entry in dataclasses.fields(each)])
+        seen.append(
+            [
+                (entry.name, entry.type, entry.init, entry.repr, entry.compare, entry.kw_only)
+                for entry in dataclasses.fields(each)
+            ]
+        )
     seen += [
         dataclasses.asdict(space(1, 5)),
         dataclasses.astuple(point(2)),

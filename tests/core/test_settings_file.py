@@ -36,7 +36,10 @@ class Outer(Struct, frozen=True, forbid_unknown_fields=True):
         ({"rows": 1}, "f.toml: rows must be an array"),
         ({"rows": [{"width": 1}, {"with": 1}]}, "f.toml: rows[1] has no key 'with'; did you mean width?"),
         ({"rows": [{}]}, "f.toml: rows[0] needs width"),
-        ({"rows": [{"width": 1, "names": ["a", 2]}]}, "f.toml: rows[0].names[1] is 2; expected `str`, got `int`"),
+        (
+            {"rows": [{"width": 1, "names": ["a", 2]}]},
+            "f.toml: rows[0].names[1] is 2; expected `str`, got `int`",
+        ),
         ({"by_name": {"a": {"width": "x"}}}, "f.toml: by_name.a.width is 'x'; expected `int`, got `str`"),
         ({"by_name": []}, "f.toml: by_name must be a table"),
         ({"sizes": {"smal": 1}}, "f.toml: sizes has no key 'smal'; did you mean small?"),
@@ -58,7 +61,12 @@ def test_a_table_within_a_file_is_named_by_its_keys() -> None:
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"a = ", "is not TOML"), (b"\xff", "is not text in UTF-8"), (b"#" * (5 << 20), "too large"), (b"a=" + b"[" * 5000, "is not TOML")],
+    [
+        (b"a = ", "is not TOML"),
+        (b"\xff", "is not text in UTF-8"),
+        (b"#" * (5 << 20), "too large"),
+        (b"a=" + b"[" * 5000, "is not TOML"),
+    ],
 )
 def test_a_file_that_is_no_toml_is_refused_in_one_line(data: bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "f.toml"

@@ -18,5 +18,7 @@ from modelinspect.core.tensors import DecompressStep, Stream, WindowStep
         ((DecompressStep(2, 30, "gzip", 900), DecompressStep(3, 4, "deflate", 50)), (2, Span(2, 30))),
     ],
 )
-def test_windows_add_up_until_something_is_decoded(steps: tuple[WindowStep | DecompressStep, ...], stored: tuple[int, Span | None]) -> None:
+def test_windows_add_up_until_something_is_decoded(
+    steps: tuple[WindowStep | DecompressStep, ...], stored: tuple[int, Span | None]
+) -> None:
     assert Stream("model.zip", steps).stored == stored

@@ -30,7 +30,9 @@ def article(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_the_article_is_what_the_data_say() -> None:
-    done = subprocess.run([sys.executable, FOLDER / "make.py", "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, FOLDER / "make.py", "--check"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -49,7 +51,9 @@ def test_every_claim_has_its_verdict_and_its_facts(article: ModuleType) -> None:
         assert page.count(f"**Verdict: *{claim.verdict}*.** {claim.short}".split()[0]) >= CLAIMS
 
 
-def test_the_build_fails_where_the_data_no_longer_show_a_fact(article: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_build_fails_where_the_data_no_longer_show_a_fact(
+    article: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import data  # type: ignore[import-not-found]
 
     rows = [dict(row) for row in data.study()]

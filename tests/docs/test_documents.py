@@ -15,7 +15,12 @@ _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
 def test_the_outputs_in_the_documents_are_what_the_commands_print() -> None:
-    done = subprocess.run([sys.executable, ROOT / "docs" / "run_blocks.py", "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "run_blocks.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -45,7 +50,9 @@ def test_decisions_are_numbered_without_gaps() -> None:
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "developer" / "decisions").glob("0*.md")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "developer" / "decisions").glob("0*.md")), ids=lambda path: path.stem
+)
 def test_a_decision_says_why_what_and_what_follows(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.startswith(f"# {int(path.name[:4])}. ")

@@ -21,9 +21,17 @@ def test_our_documents_are_up_to_date() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in DOCUMENTS if "```console" in path.read_text(encoding="utf-8")], ids=lambda path: path.stem
+    "path",
+    [path for path in DOCUMENTS if "```console" in path.read_text(encoding="utf-8")],
+    ids=lambda path: path.stem,
 )
 def test_no_output_ends_its_code_block_early(path: object) -> None:
     text = path.read_text(encoding="utf-8")  # type: ignore[attr-defined]
-    fences = [token for token in MarkdownIt("commonmark").parse(text) if token.type == "fence" and token.info == "console"]
-    assert [token.map[1] - token.map[0] for token in fences if token.map] == [found.count("\n") + 1 for found in _CONSOLE.findall(text)]
+    fences = [
+        token
+        for token in MarkdownIt("commonmark").parse(text)
+        if token.type == "fence" and token.info == "console"
+    ]
+    assert [token.map[1] - token.map[0] for token in fences if token.map] == [
+        found.count("\n") + 1 for found in _CONSOLE.findall(text)
+    ]

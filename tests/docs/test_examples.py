@@ -17,7 +17,9 @@ pytestmark = pytest.mark.tensorflow
 def run(name: str) -> str:
     environment = {key: value for key, value in os.environ.items() if key != "TF_USE_LEGACY_KERAS"}
     script = PROJECT / "docs" / "guide" / "examples" / f"{name}.py"
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -49,6 +51,8 @@ def test_schedules_reach_their_targets_in_files_of_one_size() -> None:
 
 def test_sparse_int8_loses_with_single_weights_and_gains_with_blocks() -> None:
     text = run("pruning_and_quantization")
-    single, blocks = (int(found.replace(",", "")) for found in re.findall(r"int8 sparse: ([+-][\d,]+) bytes", text))
+    single, blocks = (
+        int(found.replace(",", "")) for found in re.findall(r"int8 sparse: ([+-][\d,]+) bytes", text)
+    )
     assert single > 100_000
     assert blocks < -100_000

@@ -23,7 +23,11 @@ PAGE = (PROJECT / "docs" / "developer" / "extending.md").read_text(encoding="utf
 
 def example(begins: str) -> ModuleType:
     """Run the page's block of Python whose docstring begins so."""
-    (code,) = (block for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL) if block.startswith(f'"""{begins}'))
+    (code,) = (
+        block
+        for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+        if block.startswith(f'"""{begins}')
+    )
     module = ModuleType("example")
     exec(code.replace("FormatName.WGHT", "FormatName.HDF5"), module.__dict__)  # a name that is there
     return module
@@ -77,7 +81,11 @@ ROW = re.compile(r"^\| (a[^|]*) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
 def mentions(word: str) -> set[str]:
     """Return the modules that name a word, below the package."""
     pattern = re.compile(rf"\b{word}\b")
-    return {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py") if pattern.search(path.read_text(encoding="utf-8"))}
+    return {
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        if pattern.search(path.read_text(encoding="utf-8"))
+    }
 
 
 def test_every_file_that_the_table_names_is_there() -> None:
@@ -99,7 +107,9 @@ def test_a_wasteful_rule_is_named_in_its_module_and_the_registry() -> None:
         "dense_zeros",
     }  # two that others use
     for name in sorted(rules):
-        assert {place for place in mentions(name) if place.startswith("rules/registry")} == {"rules/registry.py"}, name
+        assert {place for place in mentions(name) if place.startswith("rules/registry")} == {
+            "rules/registry.py"
+        }, name
 
 
 def test_a_renderer_and_a_command_are_named_in_one_list() -> None:

@@ -1,4 +1,6 @@
-"""What people read is plain, modern technical English: no phrase of the list is in a message, a docstring, a comment or a document."""
+"""What people read is plain, modern technical English: no phrase of the list is in a message, a docstring, a
+comment or a document.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,10 @@ PHRASES = (
     r"\b1 (?:tensor|file|kernel|layer) (?:take|have)\b",
     r"\bstands?\b(?! for| out\b| beside)",
     r"\bat best\b",
-    r"\b(?:weights|zeros|metadata|structure|text|function|listing|specification|archive|layer|it|them) alone\b",
+    (
+        r"\b(?:weights|zeros|metadata|structure|text|function|listing|specification|archive|layer|it|them)"
+        r" alone\b"
+    ),
     r"\b[Tt]old\b",
     r"\bto tell where\b",
     r"\bof no kind\b",
@@ -118,10 +123,15 @@ def sources() -> tuple[tuple[str, str], ...]:
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the texts of a Python file with their lines: strings of several words, without what f-strings fill in, and comments."""
+    """Yield the texts of a Python file with their lines: strings of several words, without what f-strings
+    fill in, and comments.
+    """
     for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
         if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and " " in token.string):
-            yield token.start[0], re.sub(r"\{[^{}]*\}", "…", re.sub(r"``.*?``|`.*?`", "…", token.string, flags=re.DOTALL))
+            yield (
+                token.start[0],
+                re.sub(r"\{[^{}]*\}", "…", re.sub(r"``.*?``|`.*?`", "…", token.string, flags=re.DOTALL)),
+            )
 
 
 @pytest.mark.parametrize("phrase", IN_SOURCES)
@@ -138,7 +148,9 @@ def test_no_document_has_a_phrase_of_the_list(phrase: str) -> None:
         if any(part in HISTORY for part in path.parts):
             continue
         text = re.sub(r"```.*?```|`[^`\n]*`", "…", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-        found += [f"{path.relative_to(PROJECT)}: {line[:120]}" for line in text.splitlines() if pattern.search(line)]
+        found += [
+            f"{path.relative_to(PROJECT)}: {line[:120]}" for line in text.splitlines() if pattern.search(line)
+        ]
     assert found == []
 
 
@@ -153,7 +165,10 @@ def test_a_modules_docstring_is_a_noun_phrase_or_an_imperative() -> None:
 
 @pytest.mark.parametrize("width", range(40, 121, 7))
 def test_no_line_ends_between_a_number_and_its_unit(width: int) -> None:
-    text = "80.0 % of 2 kernels are zero, stored in 4 bytes each: 8,192 bytes (31.9 %), 25.1 KiB of 1,055 zeros in 12 files. " * 6
+    text = (
+        "80.0 % of 2 kernels are zero, stored in 4 bytes each: 8,192 bytes (31.9 %), 25.1 KiB of 1,055 zeros"
+        " in 12 files. " * 6
+    )
     lines = wrap(text, width, "    ", "  ")
     assert len(lines) > 1
     assert not [line for line in lines if re.search(r"\d$", line)]

@@ -26,7 +26,7 @@ model.save("model.keras")
 exec(sys.argv[1])
 kernels = [variable for variable in keras.models.load_model("pruned.keras").weights if variable.name == "kernel"]
 print(*(float((np.asarray(kernel) == 0).mean()) for kernel in kernels))
-"""
+"""  # noqa: E501
 
 
 def opening(language: str) -> str:
@@ -50,7 +50,9 @@ def test_the_five_lines_prune_a_model_and_the_command_makes_its_folder(tmp_path:
     (command,) = opening("bash").splitlines()
     assert command.startswith("modelinspect ")
     arguments = [sys.executable, "-m", *command.split()]
-    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     manifest = json.loads((tmp_path / "pruned" / "manifest.json").read_text())
     assert manifest["engine"] == "keras"

@@ -47,4 +47,6 @@ def test_rebuilt_with_tensorflow_the_results_are_the_same() -> None:
     for row, again in zip(expected, published.t1(names), strict=True):
         for key in ("parameters", "weights", "payload"):
             assert again[key] == row[key]
-        assert abs(again["rebuilt"] - row["rebuilt"]) < 10_000  # releases of h5py and HDF5 lay files out differently
+        assert (
+            abs(again["rebuilt"] - row["rebuilt"]) < 10_000
+        )  # releases of h5py and HDF5 lay files out differently

@@ -13,7 +13,9 @@ from tests.support.corpus import PROJECT
 def test_the_generated_pages_say_what_the_code_says() -> None:
     for path, text in _pages().items():
         assert path.is_file(), f"{path.name} is missing; run: python docs/generate_reference.py"
-        assert path.read_text(encoding="utf-8") == text, f"{path.name} is out of date; run: python docs/generate_reference.py"
+        assert path.read_text(encoding="utf-8") == text, (
+            f"{path.name} is out of date; run: python docs/generate_reference.py"
+        )
 
 
 def test_no_schema_lies_there_that_no_report_has() -> None:
@@ -39,7 +41,9 @@ def test_what_a_format_does_not_read_is_a_sentence_in_the_public_table() -> None
 
 
 def _pages() -> dict[Path, str]:
-    spec = importlib.util.spec_from_file_location("generate_reference", PROJECT / "docs" / "generate_reference.py")
+    spec = importlib.util.spec_from_file_location(
+        "generate_reference", PROJECT / "docs" / "generate_reference.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -17,4 +17,6 @@ def test_the_pages_of_rules_and_causes_are_current() -> None:
     made: dict[Path, str] = module.pages()
     assert set((PROJECT / "docs" / "reference" / "rules").glob("*.md")) == set(made)
     for path, text in made.items():
-        assert path.read_text(encoding="utf-8") == text, f"{path.name} is out of date; run: python docs/generate_rules.py"
+        assert path.read_text(encoding="utf-8") == text, (
+            f"{path.name} is out of date; run: python docs/generate_rules.py"
+        )

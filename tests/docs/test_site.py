@@ -14,7 +14,8 @@ from tests.support.corpus import PROJECT
 pytest.importorskip("sphinx")
 DOCS = PROJECT / "docs"
 _LOADED = re.compile(
-    r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["'](?:https?:)?//|<link\b[^>]*\bhref=["'](?:https?:)?//""", re.IGNORECASE
+    r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["'](?:https?:)?//|<link\b[^>]*\bhref=["'](?:https?:)?//""",
+    re.IGNORECASE,
 )
 _STYLED = re.compile(r"@import|url\(\s*[\"']?(?:https?:)?//", re.IGNORECASE)
 
@@ -22,7 +23,20 @@ _STYLED = re.compile(r"@import|url\(\s*[\"']?(?:https?:)?//", re.IGNORECASE)
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-E", "-b", "html", "-d", folder / "trees"]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-n",
+        "-q",
+        "-E",
+        "-b",
+        "html",
+        "-d",
+        folder / "trees",
+    ]
     done = subprocess.run([*command, DOCS, folder / "html"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "html"

@@ -1,4 +1,6 @@
-"""Pages and tables that are written from data are what the data say, and the stories' files are what they claim to be."""
+"""Pages and tables that are written from data are what the data say, and the stories' files are what they
+claim to be.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,23 @@ from tests.support.corpus import PROJECT
 DOCS = PROJECT / "docs"
 STORIES = PROJECT / "fixtures" / "stories"
 QUESTIONS = [
-    question for group in tomllib.loads((DOCS / "faq.toml").read_text(encoding="utf-8"))["groups"] for question in group["questions"]
+    question
+    for group in tomllib.loads((DOCS / "faq.toml").read_text(encoding="utf-8"))["groups"]
+    for question in group["questions"]
 ]
 
 
 def test_the_pages_are_what_the_data_say() -> None:
-    done = subprocess.run([sys.executable, DOCS / "generate_tables.py", "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, DOCS / "generate_tables.py", "--check"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_case_of_the_bank_belongs_to_one_question() -> None:
-    assert sorted(number for question in QUESTIONS for number in question.get("cases", ())) == [case.number for case in cases()]
+    assert sorted(number for question in QUESTIONS for number in question.get("cases", ())) == [
+        case.number for case in cases()
+    ]
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question["ask"])
@@ -72,13 +80,22 @@ def test_shrink_takes_the_second_copy_out_of_the_export() -> None:
     report = mi.shrink(STORIES / "exported")
     weights = 4 * (64 * 256 + 256 + 256 * 10 + 10)
     assert {step.step: step.saved for step in report.steps}["alias-duplicates"] == weights
-    assert sum(tensor.stored_size for tensor in mi.inspect(STORIES / "exported").tensors if tensor.role == "weight") == 2 * weights
+    assert (
+        sum(
+            tensor.stored_size
+            for tensor in mi.inspect(STORIES / "exported").tensors
+            if tensor.role == "weight"
+        )
+        == 2 * weights
+    )
 
 
 def test_more_than_three_quarters_of_the_int4_model_are_float() -> None:
     tensors = mi.tensors(STORIES / "int4.weights.h5").tensors
     stored = {
-        dtype: sum(tensor.stored_size for tensor in tensors if tensor.role == "weight" and tensor.dtype == dtype)
+        dtype: sum(
+            tensor.stored_size for tensor in tensors if tensor.role == "weight" and tensor.dtype == dtype
+        )
         for dtype in ("float32", "int4")
     }
     assert stored == {"float32": 4 * (640 * 32 + 2 * 32), "int4": (32 * 576 + 576 * 32) // 2}

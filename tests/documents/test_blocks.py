@@ -26,8 +26,9 @@ def test_a_block_is_what_is_between_its_marks() -> None:
 
 def test_terminal_text_comes_in_a_code_block_and_markdown_as_it_is() -> None:
     text = f"{BEGIN}\n{END}\n\n{BEGIN}\n{END}\n"
-    assert fill(text, TEXT, Output("| a |\n| --- |\n", "")) == (
-        f"{BEGIN}\n\n```text\none\ntwo\n```\n\n{END}\n\n{BEGIN}\n\n| a |\n| --- |\n\n{END}\n"
+    assert (
+        fill(text, TEXT, Output("| a |\n| --- |\n", ""))
+        == f"{BEGIN}\n\n```text\none\ntwo\n```\n\n{END}\n\n{BEGIN}\n\n| a |\n| --- |\n\n{END}\n"
     )
 
 
@@ -62,13 +63,19 @@ def test_a_mark_in_code_is_text(text: str) -> None:
         (f"{BEGIN}\n", "a.md:1: the block does not end"),
         (f"{END}\n", "a.md:1: <!-- /modelinspect --> ends no block"),
         (f"\n{BEGIN}\n\n{BEGIN}\n{END}\n{END}\n", "a.md:4: a block begins inside the one of line 2"),
-        (f"{BEGIN}\n```\nnever closed\n{END}\n", "a.md:1: the block does not end; <!-- /modelinspect --> is missing, or in a code block"),
+        (
+            f"{BEGIN}\n```\nnever closed\n{END}\n",
+            "a.md:1: the block does not end; <!-- /modelinspect --> is missing, or in a code block",
+        ),
         (f"{BEGIN} and more\n{END}\n", "a.md:1: a mark needs its own line"),
         (f"text\ntext {BEGIN}\n", "a.md:2: a mark needs its own line"),
         (f"| a |\n| --- |\n| {BEGIN} |\n", "a.md:3: a mark needs its own line"),
         (f"<td>{BEGIN}</td>\n", "a.md:1: a mark needs its own line"),
         ("<!-- modelinspect: inspect a.h5\n", "a.md:1: the mark is not closed with -->"),
-        ("<!-- modelinspect: inspect 'a.h5 -->\n<!-- /modelinspect -->\n", "a.md:1: the command cannot be read: No closing quotation"),
+        (
+            "<!-- modelinspect: inspect 'a.h5 -->\n<!-- /modelinspect -->\n",
+            "a.md:1: the command cannot be read: No closing quotation",
+        ),
     ],
 )
 def test_a_document_that_is_wrong_says_where_and_why(text: str, problem: str) -> None:
@@ -126,8 +133,10 @@ def test_markdown_that_would_change_the_blocks_is_refused(output: str) -> None:
 
 def test_the_lines_of_a_block_are_inside_its_list_or_quotation() -> None:
     text = f"1. {BEGIN}\n   {END}\n\n> {BEGIN}\n> {END}\n"
-    assert fill(text, TEXT, TEXT) == (
-        f"1. {BEGIN}\n\n   ```text\n   one\n   two\n   ```\n\n   {END}\n\n> {BEGIN}\n>\n> ```text\n> one\n> two\n> ```\n>\n> {END}\n"
+    assert (
+        fill(text, TEXT, TEXT)
+        == f"1. {BEGIN}\n\n   ```text\n   one\n   two\n   ```\n\n   {END}\n\n> {BEGIN}\n>\n> ```text\n>"
+        f" one\n> two\n> ```\n>\n> {END}\n"
     )
 
 
@@ -141,12 +150,35 @@ def test_a_mark_beside_other_html_counts() -> None:
     assert "one\ntwo" in fill(text, TEXT)
 
 
-PIECES = (BEGIN, END, "```", "~~~", "text", "", "- item", "> quoted", "    code", "<div>", "<!--", "-->", "`", "| a |", "1. one", "\ufeff")
+PIECES = (
+    BEGIN,
+    END,
+    "```",
+    "~~~",
+    "text",
+    "",
+    "- item",
+    "> quoted",
+    "    code",
+    "<div>",
+    "<!--",
+    "-->",
+    "`",
+    "| a |",
+    "1. one",
+    "\ufeff",
+)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
-@given(st.lists(st.sampled_from(PIECES), max_size=12), st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from(["", "\ufeff"]))
-def test_any_document_is_filled_or_refused_and_stays_the_same_outside_of_its_blocks(lines: list[str], newline: str, mark: str) -> None:
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=12),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from(["", "\ufeff"]),
+)
+def test_any_document_is_filled_or_refused_and_stays_the_same_outside_of_its_blocks(
+    lines: list[str], newline: str, mark: str
+) -> None:
     text = mark + newline.join(lines)
     try:
         document = parse(text, "a.md")

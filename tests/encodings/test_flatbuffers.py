@@ -47,7 +47,9 @@ SCHEMA = schema_from(
         "enums": {},
     }
 )
-LABELS = Labels(RegionKind.GRAPH, {}, {("Monster", "name"): RegionKind.METADATA}, frozenset({("Monster", "blob")}))
+LABELS = Labels(
+    RegionKind.GRAPH, {}, {("Monster", "name"): RegionKind.METADATA}, frozenset({("Monster", "blob")})
+)
 
 
 def walk(data: bytes, end: int | None = None) -> tuple[Document, BuiltMap, list[FormatError]]:
@@ -81,7 +83,10 @@ def monster(friends: int = 2) -> bytes:
 
     sword = table({0: ("Int32", 7, 0)}, 1)
     bow = table({0: ("Float64", 2.5, 0)}, 1)
-    others = [table({0: ("UOffsetTRelative", b.CreateString(f"friend {i}"), 0), 12: ("Bool", True, False)}) for i in range(friends)]
+    others = [
+        table({0: ("UOffsetTRelative", b.CreateString(f"friend {i}"), 0), 12: ("Bool", True, False)})
+        for i in range(friends)
+    ]
     words = offsets([b.CreateString(text) for text in ("", "a", "pqrst")])
     gear = offsets([sword, bow])
     gear_types = b.CreateByteVector(bytes([1, 2]))
@@ -101,7 +106,17 @@ def monster(friends: int = 2) -> bytes:
     for value in (3.0, 2.0, 1.0):
         b.PrependFloat32(value)
     b.PrependStructSlot(2, b.Offset(), 0)
-    for slot, place in ((0, name), (3, scores), (5, sword), (6, friend), (7, words), (8, gear_types), (9, gear), (10, path), (11, blob)):
+    for slot, place in (
+        (0, name),
+        (3, scores),
+        (5, sword),
+        (6, friend),
+        (7, words),
+        (8, gear_types),
+        (9, gear),
+        (10, path),
+        (11, blob),
+    ):
         b.PrependUOffsetTRelativeSlot(slot, place, 0)
     b.PrependUint8Slot(4, 1, 0)
     b.Finish(b.EndObject(), b"MONS")
@@ -301,7 +316,9 @@ def test_a_vtable_inside_the_data_of_another_collides() -> None:
 
 
 def test_vectors_that_overlap_a_thousandfold_end_the_walk_soon() -> None:
-    """Vectors of tables at every fourth byte, each as long as the rest: following all would take the square of the size."""
+    """Vectors of tables at every fourth byte, each as long as the rest: following all would take the square
+    of the size.
+    """
     size = 400_000
     count = 20_000
     data = bytearray(size)
@@ -314,7 +331,9 @@ def test_vectors_that_overlap_a_thousandfold_end_the_walk_soon() -> None:
         holder = 52 + 4 * index
         table = 100_000 + 8 * index
         data[holder : holder + 4] = struct.pack("<I", table - holder)
-        data[table : table + 8] = struct.pack("<iI", table - 8, size - 80_004 - table - 4 + 4 * (index % 1000))
+        data[table : table + 8] = struct.pack(
+            "<iI", table - 8, size - 80_004 - table - 4 + 4 * (index % 1000)
+        )
     for index in range(1000):
         place = size - 80_004 + 4 * index
         data[place : place + 4] = struct.pack("<I", 18_000)

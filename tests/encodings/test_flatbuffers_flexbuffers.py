@@ -13,9 +13,19 @@ from tests.support.hostile import mutations
 from modelinspect.encodings.flatbuffers.flexbuffers import read_flex
 from modelinspect.errors import FormatError
 
-LEAVES = st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(width=32, allow_nan=False) | st.text("abcdef", max_size=9)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**40), 2**40)
+    | st.floats(width=32, allow_nan=False)
+    | st.text("abcdef", max_size=9)
+)
 KEYS = st.text("xyz", min_size=1, max_size=5)
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
 
 
 def covered(data: bytes, flat: Any) -> None:
@@ -41,7 +51,10 @@ def test_the_root_map_is_read_as_the_library_reads_it(value: dict[str, Any]) -> 
     assert read_flex(data, 10_000).root == flexbuffers.Loads(data)
 
 
-@pytest.mark.parametrize("value", [[1, 2, 3], [1.5, 2.5], ["a", "b"], [True, False], b"blob", "text", 7, -7, 1.5, {"a": [1, "b"]}, [], {}])
+@pytest.mark.parametrize(
+    "value",
+    [[1, 2, 3], [1.5, 2.5], ["a", "b"], [True, False], b"blob", "text", 7, -7, 1.5, {"a": [1, "b"]}, [], {}],
+)
 def test_typical_values_are_read(value: Any) -> None:
     data = bytes(flexbuffers.Dumps(value))
     covered(data, read_flex(data, 100))

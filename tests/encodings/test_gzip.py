@@ -48,7 +48,13 @@ def test_header_and_trailer_are_claimed() -> None:
 
 @pytest.mark.parametrize(
     ("flags", "fields"),
-    [(8, b"model.h5\0"), (16, b"a comment\0"), (4, b"\x03\x00abc"), (2, b"\0\0"), (4 + 8 + 16 + 2, b"\x02\x00xymodel\0comment\0\0\0")],
+    [
+        (8, b"model.h5\0"),
+        (16, b"a comment\0"),
+        (4, b"\x03\x00abc"),
+        (2, b"\0\0"),
+        (4 + 8 + 16 + 2, b"\x02\x00xymodel\0comment\0\0\0"),
+    ],
 )
 def test_every_optional_field_belongs_to_the_header(flags: int, fields: bytes) -> None:
     deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
@@ -71,7 +77,9 @@ def test_the_original_name_is_read() -> None:
 
 
 def test_members_follow_each_other() -> None:
-    data = gzip.compress(TEXT[:100], mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(TEXT[100:], mtime=0)
+    data = (
+        gzip.compress(TEXT[:100], mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(TEXT[100:], mtime=0)
+    )
     decoded, sizes, problems = look(data)
     assert decoded.read_at(0, decoded.size) == TEXT == gzip.decompress(data)
     assert {path[0] for path in sizes} == {"member 0", "member 1", "member 2"}

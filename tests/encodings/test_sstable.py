@@ -22,7 +22,9 @@ from modelinspect.sources.base import MemorySource
 from modelinspect.sources.snappy import decompress
 
 KEYS = [f"layer_{number // 7}/block_{number % 7}/kernel".encode() for number in range(300)]
-ENTRIES = sorted((key, bytes([number % 251]) * (number % 40)) for number, key in enumerate(dict.fromkeys(KEYS)))
+ENTRIES = sorted(
+    (key, bytes([number % 251]) * (number % 40)) for number, key in enumerate(dict.fromkeys(KEYS))
+)
 
 
 class Walked:
@@ -33,7 +35,9 @@ class Walked:
         limits = limits or Limits()
         self.claims = ByteMapBuilder("t", len(data), limits)
         self.table = Table(
-            Walk(MemorySource(data, "t"), self.claims, limits, self.reports.append), lambda key: key.decode("utf8", "replace"), lazy=lazy
+            Walk(MemorySource(data, "t"), self.claims, limits, self.reports.append),
+            lambda key: key.decode("utf8", "replace"),
+            lazy=lazy,
         )
         self.entries: list[tuple[bytes, bytes]] = []
         self.places: list[int | None] = []
@@ -51,7 +55,9 @@ class Walked:
 
 @pytest.mark.parametrize("snappy", [False, True])
 @pytest.mark.parametrize(("per_block", "interval"), [(1_000_000, 16), (10, 16), (1, 1), (50, 3)])
-def test_every_entry_comes_back_whatever_the_size_of_blocks(per_block: int, interval: int, snappy: bool) -> None:
+def test_every_entry_comes_back_whatever_the_size_of_blocks(
+    per_block: int, interval: int, snappy: bool
+) -> None:
     walked = Walked(table(ENTRIES, per_block=per_block, interval=interval, snappy=snappy))
     assert walked.entries == ENTRIES
     assert walked.reports == []
@@ -234,7 +240,10 @@ def test_stored_bytes_of_a_snappy_block_go_to_the_entries_that_need_them() -> No
     for region in walked.map:
         if region.path[-1] == "value":
             costs[region.path[-2]] = costs.get(region.path[-2], 0) + region.span.size
-    alone = {"noise": len(cramjam.snappy.compress_raw(noise)), "zeros": len(cramjam.snappy.compress_raw(bytes(200_000)))}
+    alone = {
+        "noise": len(cramjam.snappy.compress_raw(noise)),
+        "zeros": len(cramjam.snappy.compress_raw(bytes(200_000))),
+    }
     assert all(abs(costs[name] - alone[name]) < 1024 for name in alone), (costs, alone)
     assert walked.map.kind_sizes()[RegionKind.UNATTRIBUTED] == 0
 

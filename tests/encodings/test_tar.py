@@ -24,7 +24,9 @@ def look(data: bytes, limits: Limits | None = None) -> tuple[TarDirectory, Built
     """Walk an archive, claim the data of its files, and return what was found and what was reported."""
     claims = ByteMapBuilder("test.tar", len(data))
     problems: list[str] = []
-    directory = walk_tar(Walk(MemorySource(data), claims, limits or Limits(), lambda error: problems.append(error.problem)))
+    directory = walk_tar(
+        Walk(MemorySource(data), claims, limits or Limits(), lambda error: problems.append(error.problem))
+    )
     for member in directory.members:
         claims.claim(member.data.offset, member.data.size, RegionKind.ASSET, claims.path(member.name, "data"))
     return directory, claims.build(), problems
@@ -47,7 +49,9 @@ def pack(files: list[tuple[str, bytes]], form: int, folder: str = "") -> bytes:
 def assert_like_tarfile(data: bytes) -> None:
     directory, built, problems = look(data)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        expected = [(info.name, info.offset_data, info.size) for info in archive.getmembers() if info.isfile()]
+        expected = [
+            (info.name, info.offset_data, info.size) for info in archive.getmembers() if info.isfile()
+        ]
     assert [(member.name, member.data.offset, member.data.size) for member in directory.members] == expected
     assert (problems, directory.complete, directory.end) == ([], True, len(data))
     assert built.map.kind_sizes()[RegionKind.UNATTRIBUTED] == 0
@@ -66,7 +70,9 @@ def test_names_may_be_long_and_in_any_script(form: int) -> None:
     assert_like_tarfile(pack([("žluťoučký/" * 30 + "kůň", b"1"), ("next", b"2")], form))
 
 
-@given(files=st.lists(st.tuples(st.text("abé/", min_size=1, max_size=150), st.binary(max_size=1200)), max_size=5))
+@given(
+    files=st.lists(st.tuples(st.text("abé/", min_size=1, max_size=150), st.binary(max_size=1200)), max_size=5)
+)
 @settings(max_examples=60, deadline=None)
 def test_any_archive_of_tarfile_is_read_as_tarfile_reads_it(files: list[tuple[str, bytes]]) -> None:
     named = {name.strip("/") or "x": data for name, data in files}

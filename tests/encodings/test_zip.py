@@ -21,18 +21,32 @@ from modelinspect.sources.base import MemorySource
 
 
 def look(data: bytes, limits: Limits | None = None) -> tuple[ZipDirectory, BuiltMap, list[str]]:
-    """Walk an archive, claim the data of its members as assets, and return what was found and what was reported."""
+    """Walk an archive, claim the data of its members as assets, and return what was found and what was
+    reported.
+    """
     claims = ByteMapBuilder("test.zip", len(data))
     problems: list[str] = []
-    walk = Walk(MemorySource(data, "test.zip"), claims, limits or Limits(), lambda error: problems.append(error.problem))
+    walk = Walk(
+        MemorySource(data, "test.zip"),
+        claims,
+        limits or Limits(),
+        lambda error: problems.append(error.problem),
+    )
     directory = walk_zip(walk)
     for member in directory.members:
         if member.data is not None:
-            claims.claim(member.data.offset, member.data.size, RegionKind.ASSET, claims.path(member.name, "data"))
+            claims.claim(
+                member.data.offset, member.data.size, RegionKind.ASSET, claims.path(member.name, "data")
+            )
     return directory, claims.build(), problems
 
 
-def pack(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED, comment: bytes = b"", prefix: bytes = b"") -> bytes:
+def pack(
+    members: list[tuple[str, bytes]],
+    method: int = zipfile.ZIP_STORED,
+    comment: bytes = b"",
+    prefix: bytes = b"",
+) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         for name, data in members:
@@ -79,14 +93,27 @@ def assert_like_zipfile(data: bytes) -> None:
             names = struct.unpack("<HH", header[26:30])
             assert member.header_offset == info.header_offset
             assert member.data.offset == info.header_offset + 30 + sum(names)
-            assert (member.data.size, member.size, member.crc) == (info.compress_size, info.file_size, info.CRC)
+            assert (member.data.size, member.size, member.crc) == (
+                info.compress_size,
+                info.file_size,
+                info.CRC,
+            )
             stored = data[member.data.offset : member.data.end]
             assert (stored if member.is_stored else zlib.decompress(stored, -15)) == archive.read(info)
-    unknown = [region for region in built.map if region.kind is RegionKind.UNATTRIBUTED and region.span.offset >= directory.begin]
+    unknown = [
+        region
+        for region in built.map
+        if region.kind is RegionKind.UNATTRIBUTED and region.span.offset >= directory.begin
+    ]
     assert unknown == []
 
 
-MEMBERS = [("config.json", b"{}" * 40), ("weights/a.bin", bytes(range(256)) * 8), ("empty", b""), ("žluť.txt", b"x")]
+MEMBERS = [
+    ("config.json", b"{}" * 40),
+    ("weights/a.bin", bytes(range(256)) * 8),
+    ("empty", b""),
+    ("žluť.txt", b"x"),
+]
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -111,7 +138,10 @@ def test_data_descriptors_are_found_behind_the_data(force_zip64: bool) -> None:
 
 def test_zip64_sizes_and_records_are_read() -> None:
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive, archive.open(zipfile.ZipInfo("a"), "w", force_zip64=True) as file:
+    with (
+        zipfile.ZipFile(out, "w") as archive,
+        archive.open(zipfile.ZipInfo("a"), "w", force_zip64=True) as file,
+    ):
         file.write(b"abc")
     data = out.getvalue()
     assert_like_zipfile(data)
@@ -119,26 +149,35 @@ def test_zip64_sizes_and_records_are_read() -> None:
     many = pack([(f"{number:05}", b"") for number in range(65_600)])
     assert b"PK\x06\x06" in many
     limits = Limits()
-    limits.ledger.stored = len(many)  # what opening the file notes: an archive may have more members the larger it is
+    limits.ledger.stored = len(
+        many
+    )  # what opening the file notes: an archive may have more members the larger it is
     directory, built, problems = look(many, limits)
     assert (len(directory.members), problems, directory.complete) == (65_600, [], True)
     assert built.map.kind_sizes()[RegionKind.UNATTRIBUTED] == 0
 
 
 @given(
-    members=st.lists(st.tuples(st.text("abc/é", min_size=1, max_size=8), st.binary(max_size=300), st.booleans()), max_size=6),
+    members=st.lists(
+        st.tuples(st.text("abc/é", min_size=1, max_size=8), st.binary(max_size=300), st.booleans()),
+        max_size=6,
+    ),
     comment=st.binary(max_size=30).filter(lambda comment: b"PK" not in comment),
     prefix=st.binary(max_size=40),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_archive_of_zipfile_is_read_as_zipfile_reads_it(members: list[tuple[str, bytes, bool]], comment: bytes, prefix: bytes) -> None:
+def test_any_archive_of_zipfile_is_read_as_zipfile_reads_it(
+    members: list[tuple[str, bytes, bool]], comment: bytes, prefix: bytes
+) -> None:
     out = io.BytesIO()
     names: set[str] = set()
     with zipfile.ZipFile(out, "w") as archive:
         for name, data, deflated in members:
             if name not in names and not name.startswith("/") and name.isprintable():
                 names.add(name)
-                archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED)
+                archive.writestr(
+                    zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
+                )
         archive.comment = comment
     assert_like_zipfile(prefix + out.getvalue())
 
@@ -251,7 +290,9 @@ def test_without_an_end_members_are_found_by_their_local_headers() -> None:
     whole, _, _ = look(data)
     directory = data.index(b"PK\x01\x02")
     found, built, problems = look(data[: directory + 3])
-    assert [(member.name, member.data) for member in found.members] == [(member.name, member.data) for member in whole.members]
+    assert [(member.name, member.data) for member in found.members] == [
+        (member.name, member.data) for member in whole.members
+    ]
     assert (len(problems), found.complete) == (1, False)
     assert built.map.kind_sizes()[RegionKind.UNATTRIBUTED] == 3
     last = whole.members[1].data

@@ -75,7 +75,9 @@ def values(tensor: Tensor, files: FileSet) -> np.ndarray[Any, Any]:
     dtype = numpy_type(tensor.dtype.name)
     parts = []
     for one in blocks(tensor, Reading(files, Limits(), bytearray())):
-        part = np.frombuffer(bytes(one.data), dtype.newbyteorder(">" if one.order == "big" else "<")).astype(dtype)[: one.count]
+        part = np.frombuffer(bytes(one.data), dtype.newbyteorder(">" if one.order == "big" else "<")).astype(
+            dtype
+        )[: one.count]
         parts.append(np.repeat(part, one.repeat))
     return (np.concatenate(parts) if parts else np.zeros(0, dtype)).reshape(tensor.shape)
 
@@ -86,18 +88,26 @@ def reader(prefix: Path) -> Any:
 
 
 def expected_names(theirs: Any) -> set[str]:
-    return {name for name in theirs.get_variable_to_shape_map() if name != GRAPH and not name.endswith("/OBJECT_CONFIG_JSON")}
+    return {
+        name
+        for name in theirs.get_variable_to_shape_map()
+        if name != GRAPH and not name.endswith("/OBJECT_CONFIG_JSON")
+    }
 
 
 def their_value(theirs: Any, prefix: Path, tensor: Tensor, name: str) -> Any:
-    """Return what TensorFlow reads; its reader does not join the slices of a V1 checkpoint, its operation does."""
+    """Return what TensorFlow reads; its reader does not join the slices of a V1 checkpoint, its operation
+    does.
+    """
     import tensorflow as tf
 
     try:
         return theirs.get_tensor(name)
     except tf.errors.UnimplementedError:
         spec = f"{' '.join(map(str, tensor.shape))} {':'.join('-' * len(tensor.shape))}"
-        return tf.raw_ops.RestoreSlice(file_pattern=str(prefix), tensor_name=name, shape_and_slice=spec, dt=tensor.dtype.name).numpy()
+        return tf.raw_ops.RestoreSlice(
+            file_pattern=str(prefix), tensor_name=name, shape_and_slice=spec, dt=tensor.dtype.name
+        ).numpy()
 
 
 def require_same(artifact: Artifact, files: FileSet, prefix: Path) -> None:
@@ -111,14 +121,19 @@ def require_same(artifact: Artifact, files: FileSet, prefix: Path) -> None:
         assert tensor.dtype.name == types[name].name, name
         value = their_value(theirs, prefix, tensor, name)
         if tensor.dtype.name == "string":
-            joined = b"".join(files.open(e.member).read_at(e.span.offset, e.span.size) for e in tensor.extents)
+            joined = b"".join(
+                files.open(e.member).read_at(e.span.offset, e.span.size) for e in tensor.extents
+            )
             assert joined == b"".join(np.asarray(value).ravel().tolist()), name
             continue
         read = values(tensor, files)
         assert read.tobytes() == np.asarray(value).astype(read.dtype).tobytes(), name
         if tensor.storage is Storage.DENSE and len(tensor.extents) == 1:
             extent = tensor.extents[0]
-            assert files.open(extent.member).read_at(extent.span.offset, extent.span.size) == np.asarray(value).tobytes(), name
+            assert (
+                files.open(extent.member).read_at(extent.span.offset, extent.span.size)
+                == np.asarray(value).tobytes()
+            ), name
 
 
 @pytest.mark.tensorflow
@@ -164,10 +179,16 @@ def test_a_v1_checkpoint_in_snappy_blocks_holds_what_tensorflow_reads(tmp_path: 
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("options", [{}, {"snappy": True}, {"per_block": 2, "interval": 2}, {"align": 64}, {"gap": b"lost"}])
-def test_bundles_that_other_writers_made_are_read_as_tensorflow_reads_them(options: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"snappy": True}, {"per_block": 2, "interval": 2}, {"align": 64}, {"gap": b"lost"}]
+)
+def test_bundles_that_other_writers_made_are_read_as_tensorflow_reads_them(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
     random_numbers = np.random.default_rng(3)
-    tensors = {f"layer_{n}/kernel": random_numbers.standard_normal((n + 1, 7)).astype("float32") for n in range(9)}
+    tensors = {
+        f"layer_{n}/kernel": random_numbers.standard_normal((n + 1, 7)).astype("float32") for n in range(9)
+    }
     tensors["flags"] = np.array([True, False, True])
     tensors["step"] = np.array(7, "int64")
     files = bundle(tensors, **options)
@@ -189,11 +210,17 @@ def test_numbers_of_a_big_endian_bundle_are_turned() -> None:
         assert (values(tensor, files) == tensors[tensor.path]).all()
 
 
-@pytest.mark.parametrize("opened_by", ["model", "model.index", "model.data-00000-of-00002", "model.data-00001-of-00002"])
+@pytest.mark.parametrize(
+    "opened_by", ["model", "model.index", "model.data-00000-of-00002", "model.data-00001-of-00002"]
+)
 def test_any_file_of_a_bundle_opens_all_of_it(opened_by: str) -> None:
     folder = fixture_path("checkpoint_tf1/shards/model.index").parent
     artifact = opened(folder / opened_by)
-    assert [member.name for member in artifact.members] == ["model.data-00000-of-00002", "model.data-00001-of-00002", "model.index"]
+    assert [member.name for member in artifact.members] == [
+        "model.data-00000-of-00002",
+        "model.data-00001-of-00002",
+        "model.index",
+    ]
     assert artifact.size == sum(path.stat().st_size for path in folder.iterdir())
     assert artifact.format is FormatName.CHECKPOINT
 
@@ -220,17 +247,28 @@ def test_a_directory_holds_all_its_checkpoints_and_the_file_that_names_them() ->
 def test_a_directory_of_v1_checkpoints_holds_them_all() -> None:
     v1, shards = fixture_path(V1[0]), fixture_path(V1[1]).parent
     state = b'model_checkpoint_path: "model.ckpt"\n'
-    files = {"checkpoint": state, "model.ckpt": v1.read_bytes(), **{path.name: path.read_bytes() for path in shards.iterdir()}}
+    files = {
+        "checkpoint": state,
+        "model.ckpt": v1.read_bytes(),
+        **{path.name: path.read_bytes() for path in shards.iterdir()},
+    }
     artifact = look(MemoryFiles({**files, "notes.txt": b"hello"}))
     assert artifact.diagnostics == ()
     assert len(artifact.tensors) == 2 * len(opened(v1).tensors) == artifact.facts["variables"]
-    assert {tensor.path.partition(":")[0] for tensor in artifact.tensors} == {"model.ckpt", "model-00000-of-00002"}
+    assert {tensor.path.partition(":")[0] for tensor in artifact.tensors} == {
+        "model.ckpt",
+        "model-00000-of-00002",
+    }
     assert artifact.member("notes.txt").map.kind_sizes()[RegionKind.ASSET] == 5
 
 
 def test_the_text_file_opens_the_latest_checkpoint() -> None:
     artifact = opened(fixture_path("checkpoint/kept") / "checkpoint")
-    assert [member.name for member in artifact.members] == ["checkpoint", "ckpt-3.data-00000-of-00001", "ckpt-3.index"]
+    assert [member.name for member in artifact.members] == [
+        "checkpoint",
+        "ckpt-3.data-00000-of-00001",
+        "ckpt-3.index",
+    ]
 
 
 def test_a_text_file_that_names_a_path_elsewhere_opens_nothing_there() -> None:
@@ -246,7 +284,10 @@ def test_slices_are_put_together_in_the_order_of_the_whole() -> None:
     prefix = fixture_path("checkpoint_tf1/shards/model.index")
     artifact = opened(prefix)
     sliced = {tensor.path: tensor for tensor in artifact.tensors if len(tensor.extents) > 1}
-    assert {name: len(tensor.extents) for name, tensor in sliced.items()} == {"embedding/rows": 3, "embedding/columns": 2}
+    assert {name: len(tensor.extents) for name, tensor in sliced.items()} == {
+        "embedding/rows": 3,
+        "embedding/columns": 2,
+    }
     assert all(tensor.stored_size == tensor.logical_size for tensor in sliced.values())
 
 
@@ -284,7 +325,9 @@ def test_an_object_graph_is_metadata_and_no_tensor() -> None:
     graph = [region for region in shard.map if region.path[0] == GRAPH]
     assert {region.kind for region in graph} == {RegionKind.METADATA, RegionKind.CONTAINER}
     assert all(tensor.path != GRAPH for tensor in artifact.tensors)
-    assert artifact.facts["object_graph_nodes"] == len({region.path[2] for region in graph if len(region.path) > 2})
+    assert artifact.facts["object_graph_nodes"] == len(
+        {region.path[2] for region in graph if len(region.path) > 2}
+    )
 
 
 def test_gaps_before_aligned_tensors_are_padding_and_others_unreferenced() -> None:
@@ -320,7 +363,9 @@ def test_tensors_at_the_same_bytes_are_one_with_two_names() -> None:
 
 
 def flips(prefix: Path, tmp_path: Path, sample: int | None) -> None:
-    """Flip bytes of the shards; TensorFlow must see a change in the tensor that owns the byte, and in no other."""
+    """Flip bytes of the shards; TensorFlow must see a change in the tensor that owns the byte, and in no
+    other.
+    """
     import tensorflow as tf
 
     artifact = opened(prefix.with_name(prefix.name + ".index"))
@@ -337,7 +382,9 @@ def flips(prefix: Path, tmp_path: Path, sample: int | None) -> None:
                 found[name] = repr(value.tolist()).encode() if value.dtype == object else value.tobytes()
             except tf.errors.OpError:
                 found[name] = None
-                theirs = tf.train.load_checkpoint(target)  # TensorFlow 2.21 ends the process where a reader that failed is asked again
+                theirs = tf.train.load_checkpoint(
+                    target
+                )  # TensorFlow 2.21 ends the process where a reader that failed is asked again
         return found
 
     before = read_all()
@@ -346,7 +393,11 @@ def flips(prefix: Path, tmp_path: Path, sample: int | None) -> None:
         if ".data-" not in member.name:
             continue
         data = bytearray((folder / member.name).read_bytes())
-        places = list(range(len(data))) if sample is None else sorted(rng.sample(range(len(data)), min(sample, len(data))))
+        places = (
+            list(range(len(data)))
+            if sample is None
+            else sorted(rng.sample(range(len(data)), min(sample, len(data))))
+        )
         for place in places:
             data[place] ^= 0x41
             (folder / member.name).write_bytes(data)
@@ -366,16 +417,25 @@ def flips(prefix: Path, tmp_path: Path, sample: int | None) -> None:
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
-    ("name", "sample"), [("checkpoint_tf1/shards/model", None), ("checkpoint/objects/model", 400), ("checkpoint/adam/model", 200)]
+    ("name", "sample"),
+    [
+        ("checkpoint_tf1/shards/model", None),
+        ("checkpoint/objects/model", 400),
+        ("checkpoint/adam/model", 200),
+    ],
 )
-def test_a_flipped_byte_changes_the_tensor_that_owns_it_and_no_other(name: str, sample: int | None, tmp_path: Path) -> None:
+def test_a_flipped_byte_changes_the_tensor_that_owns_it_and_no_other(
+    name: str, sample: int | None, tmp_path: Path
+) -> None:
     fixture_path(f"{name}.index")
     flips(FOLDER / name, tmp_path, sample)
 
 
 @pytest.mark.tensorflow
 def test_a_flipped_byte_of_a_gap_changes_nothing(tmp_path: Path) -> None:
-    for name, data in bundle({"a": np.ones(5, "float32"), "b": np.ones(3, "int32")}, align=32, gap=b"hidden").items():
+    for name, data in bundle(
+        {"a": np.ones(5, "float32"), "b": np.ones(3, "int32")}, align=32, gap=b"hidden"
+    ).items():
         (tmp_path / "made").mkdir(exist_ok=True)
         (tmp_path / "made" / name).write_bytes(data)
     flips(tmp_path / "made" / "model", tmp_path, None)
@@ -394,7 +454,12 @@ def test_detection_leaves_other_files_alone() -> None:
 
 
 def test_a_table_that_is_no_checkpoint_is_left_alone() -> None:
-    for data in (table([(b"a", b"b")]), table([(b"", b"")]), table([(b"", header())]), table_file([(b"", b"\x0a")])[0][:-1]):
+    for data in (
+        table([(b"a", b"b")]),
+        table([(b"", b"")]),
+        table([(b"", header())]),
+        table_file([(b"", b"\x0a")])[0][:-1],
+    ):
         assert not FORMAT.detect(Parsing(MemoryFiles({"some.table": data})))
 
 
@@ -423,7 +488,9 @@ def test_checkpoints_of_the_corpus_that_tensorflow_reads_are_clean() -> None:
         with open_location(prefix) as files:
             artifact = look(files)
         assert artifact.diagnostics == (), file.name
-        assert all(member.map.kind_sizes()[RegionKind.UNATTRIBUTED] == 0 for member in artifact.members), file.name
+        assert all(member.map.kind_sizes()[RegionKind.UNATTRIBUTED] == 0 for member in artifact.members), (
+            file.name
+        )
         assert artifact.facts["unreferenced_bytes"] == 0, file.name
         ours = {name for tensor in artifact.tensors for name in (tensor.path, *tensor.aliases)}
         assert ours == expected_names(theirs), file.name

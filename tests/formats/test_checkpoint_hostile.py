@@ -1,4 +1,6 @@
-"""Checkpoints that lack files, contradict themselves, are cut, or are changed, also behind right checksums."""
+"""Checkpoints that lack files, contradict themselves, are cut, or are changed, also behind right
+checksums.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ def test_a_shard_that_is_cut_short_keeps_the_tensors_before_the_cut() -> None:
     for tensor in artifact.tensors:
         if tensor.dtype.name == "string":
             continue
-        ends = [extent.span.end for extent in whole[tensor.path].extents if extent.member == "model.data-00001-of-00002"]
+        ends = [
+            extent.span.end
+            for extent in whole[tensor.path].extents
+            if extent.member == "model.data-00001-of-00002"
+        ]
         assert (tensor.payload is not None) == all(end <= 200 for end in ends), tensor.path
 
 
@@ -46,16 +52,32 @@ def test_shards_without_an_index_are_unattributed_with_an_error() -> None:
     files = beside(fixture_path("checkpoint_tf1/shards/model.index"))
     del files["model.index"]
     artifact = in_memory(files, "model.data-00000-of-00002")
-    assert [member.name for member in artifact.members] == ["model.data-00000-of-00002", "model.data-00001-of-00002"]
+    assert [member.name for member in artifact.members] == [
+        "model.data-00000-of-00002",
+        "model.data-00001-of-00002",
+    ]
     assert "index model.index is missing" in artifact.diagnostics[0].problem
-    folder = look(MemoryFiles({**files, "checkpoint": b'model_checkpoint_path: "model"\n', "other.index": table([(b"", header())])}))
+    folder = look(
+        MemoryFiles(
+            {
+                **files,
+                "checkpoint": b'model_checkpoint_path: "model"\n',
+                "other.index": table([(b"", header())]),
+            }
+        )
+    )
     assert "index model.index is missing" in folder.diagnostics[0].problem
 
 
 def test_an_index_opens_no_file_that_is_not_a_listed_shard_of_its_prefix() -> None:
     data = b"\0" * 8
     entries = [(b"", header(shards=2**31 - 1)), (b"a", entry(1, [2], 0, data, shard=2**30))]
-    files = {"model.index": table(entries), "model.data-00000-of-00001": data, "other.data-00000-of-00001": data, "secret": data}
+    files = {
+        "model.index": table(entries),
+        "model.data-00000-of-00001": data,
+        "other.data-00000-of-00001": data,
+        "secret": data,
+    }
     artifact = in_memory(files)
     assert {member.name for member in artifact.members} == {"model.index", "model.data-00000-of-00001"}
     assert "is missing" in artifact.diagnostics[0].problem
@@ -78,7 +100,9 @@ def test_an_index_opens_no_file_that_is_not_a_listed_shard_of_its_prefix() -> No
     ],
 )
 def test_entries_that_their_bytes_contradict_are_reported(value: bytes, problem: str) -> None:
-    artifact = in_memory({"model.index": table([(b"", header()), (b"a", value)]), "model.data-00000-of-00001": bytes(8)})
+    artifact = in_memory(
+        {"model.index": table([(b"", header()), (b"a", value)]), "model.data-00000-of-00001": bytes(8)}
+    )
     assert problem in " ".join(diagnostic.problem for diagnostic in artifact.diagnostics)
     assert all(tensor.logical_size < 2**62 for tensor in artifact.tensors)
 
@@ -92,7 +116,12 @@ def test_entries_that_overlap_are_reported_and_every_byte_has_one_owner() -> Non
 
 def test_a_wrong_length_checksum_of_strings_is_reported() -> None:
     stored = b"\x01\x02" + bytes(4) + b"abc"
-    artifact = in_memory({"model.index": table([(b"", header()), (b"s", entry(7, [2], 0, stored))]), "model.data-00000-of-00001": stored})
+    artifact = in_memory(
+        {
+            "model.index": table([(b"", header()), (b"s", entry(7, [2], 0, stored))]),
+            "model.data-00000-of-00001": stored,
+        }
+    )
     assert "checksum of string lengths" in artifact.diagnostics[0].problem
 
 
@@ -106,7 +135,11 @@ def hand_made() -> dict[str, MemoryFiles]:
         "big": MemoryFiles(bundle(tensors, big=True), "model.index"),
         "v1 snappy": MemoryFiles({"model": table(v1, per_block=5, snappy=True)}),
     }
-    for name in ("checkpoint/objects/model.index", "checkpoint_tf1/shards/model.index", "checkpoint_tf1/v1/model.ckpt"):
+    for name in (
+        "checkpoint/objects/model.index",
+        "checkpoint_tf1/shards/model.index",
+        "checkpoint_tf1/v1/model.ckpt",
+    ):
         path = fixture_path(name)
         found[name] = MemoryFiles(beside(path), path.name)
     return found
@@ -159,7 +192,14 @@ def test_changed_entries_behind_right_checksums_give_a_map_or_a_clear_error() ->
 
 def test_shards_of_another_count_than_the_index_says_are_unattributed_with_a_diagnostic() -> None:
     data = b"\1" * 8
-    files = {"model.index": table([(b"", header(shards=1))]), "model.data-00000-of-00002": data, "model.data-00001-of-00002": data}
+    files = {
+        "model.index": table([(b"", header(shards=1))]),
+        "model.data-00000-of-00002": data,
+        "model.data-00001-of-00002": data,
+    }
     artifact = in_memory(files)
     assert {member.name for member in artifact.members} == set(files)
-    assert [found.member for found in artifact.diagnostics] == ["model.data-00000-of-00002", "model.data-00001-of-00002"]
+    assert [found.member for found in artifact.diagnostics] == [
+        "model.data-00000-of-00002",
+        "model.data-00001-of-00002",
+    ]

@@ -16,7 +16,9 @@ from modelinspect.formats.checkpoint.slices import FULL, TensorSlice, decode_key
 
 
 def signed(value: int) -> bytes:
-    """Encode as OrderedCode::WriteSignedNumIncreasing: the sign bit turned, one more bit like it for each further byte."""
+    """Encode as OrderedCode::WriteSignedNumIncreasing: the sign bit turned, one more bit like it for each
+    further byte.
+    """
     magnitude = ~value if value < 0 else value
     size = next(size for size in range(1, 11) if magnitude < 1 << (7 * size - 1))
     head = ((1 << size) - 1) << (7 * size)
@@ -30,13 +32,17 @@ def number(value: int) -> bytes:
 
 
 def encoded(name: bytes, box: TensorSlice) -> bytes:
-    text = b"".join(b"\x00\xff" if byte == 0 else b"\xff\x00" if byte == 0xFF else bytes([byte]) for byte in name)
+    text = b"".join(
+        b"\x00\xff" if byte == 0 else b"\xff\x00" if byte == 0xFF else bytes([byte]) for byte in name
+    )
     extents = b"".join(signed(part) for pair in zip(box.starts, box.lengths, strict=True) for part in pair)
     return number(0) + text + b"\x00\x01" + number(len(box.starts)) + extents
 
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
-BORDERS = st.sampled_from([sign * (1 << bits) + off for bits in range(63) for sign in (1, -1) for off in (-1, 0, 1)])
+BORDERS = st.sampled_from(
+    [sign * (1 << bits) + off for bits in range(63) for sign in (1, -1) for off in (-1, 0, 1)]
+)
 
 
 @given(st.binary(max_size=20), st.lists(st.tuples(INT64 | BORDERS, INT64 | BORDERS), max_size=5))
@@ -61,7 +67,10 @@ def test_a_long_key_is_read_in_a_moment() -> None:
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("places", [(0, 63, 64, 65), (8191, 8192, 8193), (2**20 - 1, 2**20, 2**27, 2**34 - 1), (2**34, 2**41, 2**48)])
+@pytest.mark.parametrize(
+    "places",
+    [(0, 63, 64, 65), (8191, 8192, 8193), (2**20 - 1, 2**20, 2**27, 2**34 - 1), (2**34, 2**41, 2**48)],
+)
 def test_keys_are_those_that_tensorflow_writes(places: tuple[int, ...], tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -76,7 +85,10 @@ def test_keys_are_those_that_tensorflow_writes(places: tuple[int, ...], tmp_path
     found = dict(decode_key(key) for key in keys)
     for place in places:
         box = found[f"v{place}"]
-        assert (box.starts, box.lengths) == ((place, 0), (2, 3)) or (box.starts, box.lengths) == ((place, 0), (2, FULL))
+        assert (box.starts, box.lengths) == ((place, 0), (2, 3)) or (box.starts, box.lengths) == (
+            (place, 0),
+            (2, FULL),
+        )
         assert encoded(f"v{place}".encode(), box) in keys
 
 
@@ -91,7 +103,10 @@ def test_runs_put_the_parts_of_any_grid_together(data: st.DataObject) -> None:
         for box in itertools.product(*(itertools.pairwise(cut) for cut in cuts))
     ]
     boxes = data.draw(st.permutations(boxes))
-    parts = [whole[tuple(slice(s, s + n) for s, n in zip(box.starts, box.lengths, strict=True))].ravel() for box in boxes]
+    parts = [
+        whole[tuple(slice(s, s + n) for s, n in zip(box.starts, box.lengths, strict=True))].ravel()
+        for box in boxes
+    ]
     found = runs(shape, boxes)
     assert found is not None
     joined = np.concatenate([parts[run.part][run.offset : run.offset + run.count] for run in found])

@@ -1,4 +1,6 @@
-"""Small inputs that ask for much: each is answered or refused by lint, with bounded work and bounded memory."""
+"""Small inputs that ask for much: each is answered or refused by lint, with bounded work and bounded
+memory.
+"""
 
 from __future__ import annotations
 
@@ -95,23 +97,34 @@ def packed(data: bytes, times: int) -> bytes:
 def manifest(weights: int, paths: int) -> Case:
     told = [{"name": f"w{number}", "shape": [1] * 40, "dtype": "float32"} for number in range(weights)]
     whole = [{"paths": [f"group{number}.bin" for number in range(paths)], "weights": told}]
-    return one("model.json", json.dumps({"format": "layers-model", "modelTopology": {}, "weightsManifest": whole}).encode())
+    return one(
+        "model.json",
+        json.dumps({"format": "layers-model", "modelTopology": {}, "weightsManifest": whole}).encode(),
+    )
 
 
 def safetensors(count: int) -> Case:
-    told = {f"t{number}": {"dtype": "F32", "shape": [2**31, 0], "data_offsets": [0, 0]} for number in range(count)}
+    told = {
+        f"t{number}": {"dtype": "F32", "shape": [2**31, 0], "data_offsets": [0, 0]} for number in range(count)
+    }
     text = json.dumps(told).encode()
     return one("model.safetensors", len(text).to_bytes(8, "little") + text)
 
 
 def checkpoint(count: int) -> Case:
-    entries = [(b"", header(shards=1)), *((f"{number:06d}/kernel".encode(), entry(1, [2], 0, bytes(8))) for number in range(count))]
+    entries = [
+        (b"", header(shards=1)),
+        *((f"{number:06d}/kernel".encode(), entry(1, [2], 0, bytes(8))) for number in range(count)),
+    ]
     return Case((("model.data-00000-of-00001", bytes(8)), ("model.index", table(entries))), "model.index")
 
 
 def operators(count: int) -> Case:
     codes = [{"builtin_code": 9} for _ in range(count)]
-    return one("model.tflite", build({"version": 3, "operator_codes": codes, "subgraphs": [{}], "buffers": [{}] * count}))
+    return one(
+        "model.tflite",
+        build({"version": 3, "operator_codes": codes, "subgraphs": [{}], "buffers": [{}] * count}),
+    )
 
 
 NODE = field(1, b"n") + field(2, b"NoOp")
@@ -120,17 +133,30 @@ INPUTS: dict[str, Callable[[], Case]] = {
     "zip of 8,000 members": lambda: one("models.zip", archive(8_000)),
     "tar of 3,000 members": lambda: one("models.tar.gz", tar(3_000)),
     "configuration nested 100,000 deep": lambda: keras("[" * 100_000 + "]" * 100_000),
-    "configuration of 300,000 numbers": lambda: keras(json.dumps({"class_name": "Sequential", "config": list(range(300_000))})),
-    "configuration with one key 200,000 times": lambda: keras("{" + '"class_name": "Lambda",' * 200_000 + '"config": {}}'),
-    "configuration of 20,000 layers": lambda: keras(
-        json.dumps({"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {}}] * 20_000}})
+    "configuration of 300,000 numbers": lambda: keras(
+        json.dumps({"class_name": "Sequential", "config": list(range(300_000))})
     ),
-    "messages nested 3,000 deep": lambda: one("model.pb", field(1, NODE + field(5, field(1, b"a") + field(2, nested(3_000))))),
+    "configuration with one key 200,000 times": lambda: keras(
+        "{" + '"class_name": "Lambda",' * 200_000 + '"config": {}}'
+    ),
+    "configuration of 20,000 layers": lambda: keras(
+        json.dumps(
+            {
+                "class_name": "Sequential",
+                "config": {"layers": [{"class_name": "Dense", "config": {}}] * 20_000},
+            }
+        )
+    ),
+    "messages nested 3,000 deep": lambda: one(
+        "model.pb", field(1, NODE + field(5, field(1, b"a") + field(2, nested(3_000))))
+    ),
     "200,000 nodes of two bytes": lambda: one("model.pb", field(1, NODE) + field(1, b"") * 200_000),
     "one node of 50,000 attributes": lambda: one(
         "model.pb", field(1, NODE + b"".join(field(5, field(1, b"%d" % n)) for n in range(50_000)))
     ),
-    "text nested 30,000 deep": lambda: one("model.pbtxt", b'node { name: "n" op: "NoOp" } ' + b"library { " * 30_000),
+    "text nested 30,000 deep": lambda: one(
+        "model.pbtxt", b'node { name: "n" op: "NoOp" } ' + b"library { " * 30_000
+    ),
     "datasets of 2**60 elements": lambda: hdf5(endless),
     "3,000 attributes": lambda: hdf5(attributes),
     "3,000 links in circles": lambda: hdf5(circles),
@@ -146,7 +172,11 @@ INPUTS: dict[str, Callable[[], Case]] = {
             1,
             NODE
             + field(
-                5, field(1, b"value") + field(2, field(8, b"\x08\x01" + field(2, field(2, b"\x08" + varint(2**62))) + b"\x2d\0\0\0\0"))
+                5,
+                field(1, b"value")
+                + field(
+                    2, field(8, b"\x08\x01" + field(2, field(2, b"\x08" + varint(2**62))) + b"\x2d\0\0\0\0")
+                ),
             ),
         ),
     ),

@@ -19,19 +19,37 @@ from modelinspect.sources.listing import ListedFile, RemoteFolder
 @pytest.mark.parametrize(
     ("names", "artifacts", "others"),
     [
-        (["p/config.json", "p/metadata.json", "p/model.weights.h5", "p/assets/tokenizer/vocabulary.txt"], ["p"], 0),
+        (
+            ["p/config.json", "p/metadata.json", "p/model.weights.h5", "p/assets/tokenizer/vocabulary.txt"],
+            ["p"],
+            0,
+        ),
         (["config.json", "model.safetensors", "tokenizer.json", "onnx/model.onnx"], ["."], 0),
         (["config.json", "notes.txt"], [], 2),
-        (["m.safetensors.index.json", "m-00001-of-00002.safetensors", "m-00002-of-00002.safetensors"], ["m.safetensors.index.json"], 0),
+        (
+            ["m.safetensors.index.json", "m-00001-of-00002.safetensors", "m-00002-of-00002.safetensors"],
+            ["m.safetensors.index.json"],
+            0,
+        ),
         (["other-00001-of-00002.safetensors"], ["other-00001-of-00002.safetensors"], 0),
-        (["w.weights.json", "w_00000.weights.h5", "w_00001.weights.h5", "x_00000.weights.h5"], ["w.weights.json", "x_00000.weights.h5"], 0),
-        (["run/3/_CHECKPOINT_METADATA", "run/3/pytree/manifest.ocdbt", "run/7/_CHECKPOINT_METADATA"], ["run"], 0),
+        (
+            ["w.weights.json", "w_00000.weights.h5", "w_00001.weights.h5", "x_00000.weights.h5"],
+            ["w.weights.json", "x_00000.weights.h5"],
+            0,
+        ),
+        (
+            ["run/3/_CHECKPOINT_METADATA", "run/3/pytree/manifest.ocdbt", "run/7/_CHECKPOINT_METADATA"],
+            ["run"],
+            0,
+        ),
         (["one/_CHECKPOINT_METADATA", "one/d/abc"], ["one"], 0),
         (["old/weights_manifest.json", "old/group1-shard1of1"], ["old/weights_manifest.json"], 0),
         (["m.litertlm", "m.stablehlo"], ["m.litertlm", "m.stablehlo"], 0),
     ],
 )
-def test_files_that_belong_together_are_one_artifact(names: list[str], artifacts: list[str], others: int) -> None:
+def test_files_that_belong_together_are_one_artifact(
+    names: list[str], artifacts: list[str], others: int
+) -> None:
     assert group(names) == (artifacts, others)
 
 
@@ -42,7 +60,10 @@ def test_a_file_is_asked_about_only_where_no_name_says_what_it_is() -> None:
         asked.append(name)
         return name == "weights"
 
-    assert group(["a.h5", "README.md", "weights", "photo.png", "blob.dat"], recognize) == (["a.h5", "weights"], 3)
+    assert group(["a.h5", "README.md", "weights", "photo.png", "blob.dat"], recognize) == (
+        ["a.h5", "weights"],
+        3,
+    )
     assert asked == ["weights", "blob.dat"]
 
 
@@ -69,9 +90,20 @@ def test_models_are_found_by_their_bytes_whatever_they_are_called(name: str, tmp
 
 
 def test_every_first_bytes_of_single_file_fixtures_are_those_of_models() -> None:
-    files = [name for name in fixture_names() if (FOLDER / name).is_file() and not name.endswith((".json", ".index"))]
-    odd = {"keras_zip/streamed.keras", "hdf5_structures/old_user_block.h5", "hdf5_structures/latest_user_block.h5"}
-    odd |= {"checkpoint_tf1/v1/model.ckpt", "checkpoint_tf1/v1_shards/model-00000-of-00002"}  # their magic is at the end
+    files = [
+        name
+        for name in fixture_names()
+        if (FOLDER / name).is_file() and not name.endswith((".json", ".index"))
+    ]
+    odd = {
+        "keras_zip/streamed.keras",
+        "hdf5_structures/old_user_block.h5",
+        "hdf5_structures/latest_user_block.h5",
+    }
+    odd |= {
+        "checkpoint_tf1/v1/model.ckpt",
+        "checkpoint_tf1/v1_shards/model-00000-of-00002",
+    }  # their magic is at the end
     assert {name for name in files if not may_be_model((FOLDER / name).read_bytes()[:512])} <= odd
 
 
@@ -97,8 +129,25 @@ def test_a_preset_is_one_row_of_a_scan(tmp_path: Path) -> None:
 
 
 _NAMES = (
-    *("saved_model.pb", "config.json", "model.safetensors", "m.h5", "x.index", "x.data-00000-of-00001", "checkpoint", "model.json"),
-    *("group1-shard1of1.bin", "_CHECKPOINT_METADATA", "manifest.ocdbt", "w.weights.json", "w_00000.weights.h5", "README.md", "blob"),
+    *(
+        "saved_model.pb",
+        "config.json",
+        "model.safetensors",
+        "m.h5",
+        "x.index",
+        "x.data-00000-of-00001",
+        "checkpoint",
+        "model.json",
+    ),
+    *(
+        "group1-shard1of1.bin",
+        "_CHECKPOINT_METADATA",
+        "manifest.ocdbt",
+        "w.weights.json",
+        "w_00000.weights.h5",
+        "README.md",
+        "blob",
+    ),
     *("m.safetensors.index.json", "m-00001-of-00002.safetensors"),
 )
 _PATHS = st.tuples(st.lists(st.sampled_from(["a", "b", "1", "23"]), max_size=3), st.sampled_from(_NAMES))

@@ -65,7 +65,9 @@ def test_an_archive_of_several_models_lists_each_and_opens_the_chosen_one(kind: 
     for place in list_models(path).models:
         found = mi.open(place.place)
         alone = mi.open(several / place.name)
-        assert [(one.name, one.shape, one.role) for one in found.tensors] == [(one.name, one.shape, one.role) for one in alone.tensors]
+        assert [(one.name, one.shape, one.role) for one in found.tensors] == [
+            (one.name, one.shape, one.role) for one in alone.tensors
+        ]
         assert found.size == path.stat().st_size
     with pytest.raises(SelectionError, match="holds no model"):
         mi.open(ModelIn(str(path), "elsewhere", is_archived=True))
@@ -89,7 +91,15 @@ def test_a_model_that_lies_in_the_folder_of_another_one_is_listed(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "name", ["saved_model/keras", "keras_zip/folder", "keras_zip/sharded", "checkpoint/kept", "archives/model.zip", "mlp/original.h5"]
+    "name",
+    [
+        "saved_model/keras",
+        "keras_zip/folder",
+        "keras_zip/sharded",
+        "checkpoint/kept",
+        "archives/model.zip",
+        "mlp/original.h5",
+    ],
 )
 def test_one_model_is_no_list(name: str) -> None:
     assert _names(fixture_path(name)) == {}

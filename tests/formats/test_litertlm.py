@@ -55,9 +55,14 @@ def kinds(artifact: Artifact) -> dict[RegionKind, int]:
 Given = tuple[int, bytes]
 
 
-def packed(sections: Sequence[Given], *, models: Sequence[str] = (), version: tuple[int, int, int] = (1, 7, 0)) -> bytes:
+def packed(
+    sections: Sequence[Given], *, models: Sequence[str] = (), version: tuple[int, int, int] = (1, 7, 0)
+) -> bytes:
     """Write a file as the builder does; ``models`` are the model types of the first sections."""
-    items = [[generated.KeyValuePairT("model_type", generated.VData.StringValue, generated.StringValueT(model))] for model in models]
+    items = [
+        [generated.KeyValuePairT("model_type", generated.VData.StringValue, generated.StringValueT(model))]
+        for model in models
+    ]
     items += [[] for _ in range(len(sections) - len(items))]
     places: list[tuple[int, int]] = []
     offset = BLOCK
@@ -68,7 +73,9 @@ def packed(sections: Sequence[Given], *, models: Sequence[str] = (), version: tu
         generated.SectionObjectT(items=held, beginOffset=begin, endOffset=end, dataType=kind)
         for held, (begin, end), (kind, _) in zip(items, places, sections, strict=True)
     ]
-    return with_header(objects, version, {begin: data for (begin, _), (_, data) in zip(places, sections, strict=True)})
+    return with_header(
+        objects, version, {begin: data for (begin, _), (_, data) in zip(places, sections, strict=True)}
+    )
 
 
 def with_header(objects: list[object], version: tuple[int, int, int], contents: dict[int, bytes]) -> bytes:
@@ -102,13 +109,20 @@ def test_every_byte_is_named(name: str) -> None:
 def test_sections_are_the_parts_that_the_builder_unpacks(name: str, tmp_path: Path) -> None:
     lm.unpack(str(path_of(name)), str(tmp_path))
     data = path_of(name).read_bytes()
-    parts = {path.read_bytes() for path in tmp_path.rglob("*") if path.suffix not in (".toml", ".pbtext", ".textproto", ".pbtxt", ".json")}
+    parts = {
+        path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.suffix not in (".toml", ".pbtext", ".textproto", ".pbtxt", ".json")
+    }
     sections = opened(name).facts["sections"]
     stored = [data[told["offset"] : told["offset"] + told["size"]] for told in sections]  # type: ignore[index]
     binary = ("TFLiteModel", "TFLiteWeights", "SP_Tokenizer")
     assert {one for one, told in zip(stored, sections, strict=True) if told["type"] in binary} <= parts  # type: ignore[index]
     header = generated.LiteRTLMMetaData.GetRootAs(data, 32).SectionMetadata()
-    expected = [(header.Objects(i).BeginOffset(), header.Objects(i).EndOffset()) for i in range(header.ObjectsLength())]
+    expected = [
+        (header.Objects(i).BeginOffset(), header.Objects(i).EndOffset())
+        for i in range(header.ObjectsLength())
+    ]
     assert [(told["offset"], told["offset"] + told["size"]) for told in sections] == expected  # type: ignore[index]
 
 
@@ -150,7 +164,9 @@ def test_the_header_schema_is_that_of_the_builder() -> None:
     ours = schema.header_schema(scalars_are_structs=False)
     union = {value: name for name, value in vars(generated.VData).items() if not name.startswith("_")}
     assert ours.unions["VData"] == tuple(union[index] for index in range(len(union)))
-    types = {value: name for name, value in vars(generated.AnySectionDataType).items() if not name.startswith("_")}
+    types = {
+        value: name for name, value in vars(generated.AnySectionDataType).items() if not name.startswith("_")
+    }
     assert {int(kind): name for kind, name in schema.NAMES.items()} == types
 
 
@@ -187,7 +203,11 @@ def test_tensors_inside_equal_what_the_interpreter_reads_of_the_section() -> Non
 def test_tensors_that_two_sections_store_are_found_with_their_bytes() -> None:
     report = mi.inspect(path_of("twice")).to_dict()
     (finding,) = [one for one in report["findings"] if one["rule"] == "duplicate-tensors"]
-    one = [tensor for tensor in opened("twice").tensors if tensor.name.startswith("embedder:") and tensor.role is Role.WEIGHT]
+    one = [
+        tensor
+        for tensor in opened("twice").tensors
+        if tensor.name.startswith("embedder:") and tensor.role is Role.WEIGHT
+    ]
     large = [tensor.stored_size for tensor in one if not tensor.name.endswith("arith.constant1")]
     assert finding["bytes"] == sum(large)
 
@@ -202,9 +222,13 @@ def test_a_deprecated_section_is_dead_bytes() -> None:
 
 
 def test_bits_per_weight_count_scales_too() -> None:
-    sections = {told["model"]: told for told in opened("model").facts["sections"] if told["type"] == "TFLiteModel"}  # type: ignore[index]
+    sections = {
+        told["model"]: told for told in opened("model").facts["sections"] if told["type"] == "TFLiteModel"
+    }  # type: ignore[index]
     assert sections["prefill_decode"]["bits_per_weight"] == 32
-    assert sections["embedder"]["bits_per_weight"] == 8 * (64 // 2 + 16 * 2) / 64  # int4, and 16 float16 scales
+    assert (
+        sections["embedder"]["bits_per_weight"] == 8 * (64 // 2 + 16 * 2) / 64
+    )  # int4, and 16 float16 scales
 
 
 def test_a_header_of_more_than_a_block_moves_the_first_section() -> None:
@@ -241,7 +265,10 @@ def old_header(value: int) -> bytes:
     builder.PrependInt32(value)
     number = builder.Offset()
     pairs = []
-    for one, kind, place in ((key, generated.VData.Int32, number), (name, generated.VData.StringValue, string)):
+    for one, kind, place in (
+        (key, generated.VData.Int32, number),
+        (name, generated.VData.StringValue, string),
+    ):
         generated.KeyValuePairStart(builder)
         generated.KeyValuePairAddKey(builder, one)
         generated.KeyValuePairAddValueType(builder, kind)
@@ -274,7 +301,11 @@ def test_both_metadata_types_are_recognized_by_their_fields_where_versions_numbe
     artifact = parsed(packed([(8, executor.SerializeToString()), (9, embedding.SerializeToString())]))
     first, second = artifact.facts["sections"]
     assert first["message"] == "ExecutorMetadata"  # type: ignore[index,call-overload]
-    assert (second["message"], second["min_input_length"], second["max_input_length"]) == ("EmbeddingMetadata", 3, 9)  # type: ignore[index,call-overload]
+    assert (second["message"], second["min_input_length"], second["max_input_length"]) == (
+        "EmbeddingMetadata",
+        3,
+        9,
+    )  # type: ignore[index,call-overload]
     assert not artifact.diagnostics
 
 
@@ -288,12 +319,16 @@ def test_weights_that_are_missing_are_an_error_and_fail_lint(tmp_path: Path) -> 
     data = packed([(3, model)], models=["tf_lite_prefill_decode"])
     assert [(d.severity, d.code) for d in parsed(data).diagnostics] == [(Severity.ERROR, Code.INCOMPLETE)]
     (tmp_path / "m.litertlm").write_bytes(data)
-    assert "incomplete" in {finding["rule"] for finding in mi.lint(tmp_path / "m.litertlm").to_dict()["findings"]}
+    assert "incomplete" in {
+        finding["rule"] for finding in mi.lint(tmp_path / "m.litertlm").to_dict()["findings"]
+    }
 
 
 def test_weights_of_another_model_are_not_taken_and_those_of_none_are_free() -> None:
     model, weights = external_model()
-    artifact = parsed(packed([(3, model), (7, weights)], models=["tf_lite_prefill_decode", "tf_lite_embedder"]))
+    artifact = parsed(
+        packed([(3, model), (7, weights)], models=["tf_lite_prefill_decode", "tf_lite_embedder"])
+    )
     assert {d.severity for d in artifact.diagnostics} == {Severity.ERROR, Severity.WARNING}
     regions = {region.path[0]: region.kind for region in artifact.members[0].map}
     assert regions["TFLiteWeights embedder"] is RegionKind.FREE
@@ -390,7 +425,9 @@ def test_cut_anywhere_in_the_header_or_between_sections_it_gives_a_map_or_a_clea
 
 def test_of_a_file_of_megabytes_only_the_structure_is_read() -> None:
     big = build_model(3_000_000)
-    files = CountingFiles({"m.litertlm": packed([(3, big), (3, big)], models=["tf_lite_aux", "tf_lite_embedder"])}, "m.litertlm")
+    files = CountingFiles(
+        {"m.litertlm": packed([(3, big), (3, big)], models=["tf_lite_aux", "tf_lite_embedder"])}, "m.litertlm"
+    )
     artifact = parse(files)
     assert sum(tensor.stored_size for tensor in artifact.tensors) == 6_000_000
     assert files.count < 500_000
@@ -401,5 +438,11 @@ def build_model(size: int) -> bytes:
     tensor = {"shape": [size], "type": 9, "buffer": 1, "name": "w"}
     graph = {"tensors": [tensor], "inputs": [], "outputs": [0], "operators": [], "name": "main"}
     return build(
-        {"version": 3, "operator_codes": [], "subgraphs": [graph], "buffers": [{}, {"data": weights.tobytes()}], "description": "big"}
+        {
+            "version": 3,
+            "operator_codes": [],
+            "subgraphs": [graph],
+            "buffers": [{}, {"data": weights.tobytes()}],
+            "description": "big",
+        }
     )

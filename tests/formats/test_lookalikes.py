@@ -43,7 +43,8 @@ CACHE = struct.pack("<Q32sQQ", 1, b"identity", 64, 40) + bytes(48)
 ONNX = b"\x08\x08" + field(2, b"pytorch") + field(3, b"2.4") + b"\x3a" + bytes([40]) + bytes(40)
 CORE_ML = b"\x08\x05" + field(2, field(1, field(1, b"image")))
 GRAPH = b"".join(
-    field(1, field(2, name) + field(3, b"IMAGE:in") + field(4, b"IMAGE:out")) for name in (b"CropCalculator", b"InferenceCalculator")
+    field(1, field(2, name) + field(3, b"IMAGE:in") + field(4, b"IMAGE:out"))
+    for name in (b"CropCalculator", b"InferenceCalculator")
 )
 
 
@@ -54,7 +55,11 @@ GRAPH = b"".join(
         (ONNX, "m.onnx", "ONNX"),
         (b"\x08\x07\x3a" + bytes([40]) + bytes(40), "m.onnx", "ONNX"),
         (CORE_ML, "m.mlmodel", "Core ML"),
-        (zipped("m.mlpackage/Manifest.json", "m.mlpackage/Data/com.apple.CoreML/model.mlmodel"), "m.zip", "Core ML"),
+        (
+            zipped("m.mlpackage/Manifest.json", "m.mlpackage/Data/com.apple.CoreML/model.mlmodel"),
+            "m.zip",
+            "Core ML",
+        ),
         (struct.pack("<I", 56) + b"ET12eh00" + bytes(60), "m.pte", "ExecuTorch"),
         (zipped("archive/data.pkl", "archive/version", "archive/data/0"), "m.pt", "PyTorch checkpoint"),
         (zipped("m/data.pkl", "m/constants.pkl", "m/code/__torch__.py"), "m.pt", "TorchScript"),
@@ -79,14 +84,23 @@ def test_a_program_of_jax_export_is_named_with_the_place_of_its_byte_code() -> N
     from jax import export
 
     data = bytes(export.export(jax.jit(lambda x: x + 1))(jax.ShapeDtypeStruct((3,), "float32")).serialize())
-    assert f"jax.export serialized: its StableHLO begins at byte {data.find(b'ML' + bytes([0xEF]) + b'R')}" in said(data)
+    assert (
+        f"jax.export serialized: its StableHLO begins at byte {data.find(b'ML' + bytes([0xEF]) + b'R')}"
+        in said(data)
+    )
 
 
 def array(data: bytes, style: str) -> bytes:
     match style:
         case "xxd":
-            body = ",\n".join("  " + ", ".join(f"0x{byte:02x}" for byte in data[at : at + 12]) for at in range(0, len(data), 12))
-            return f"unsigned char model_tflite[] = {{\n{body}\n}};\nunsigned int model_tflite_len = {len(data)};\n".encode()
+            body = ",\n".join(
+                "  " + ", ".join(f"0x{byte:02x}" for byte in data[at : at + 12])
+                for at in range(0, len(data), 12)
+            )
+            return (
+                f"unsigned char model_tflite[] = {{\n{body}\n}};\nunsigned int model_tflite_len ="
+                f" {len(data)};\n".encode()
+            )
         case _:
             body = ",".join(str(byte) for byte in data)
             return f'#include "model.h"\nalignas(16) const uint8_t g_model[] = {{{body}}};\n'.encode()

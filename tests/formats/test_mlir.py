@@ -51,7 +51,9 @@ def elements(artifact: Artifact, tensor: Tensor, folder: Path) -> bytes:
         return b"".join(files.open(e.member).read_at(e.span.offset, e.span.size) for e in tensor.extents)
 
 
-@pytest.mark.parametrize("value", [0, 1, 63, 127, 128, 16_383, 16_384, 1 << 35, (1 << 56) - 1, 1 << 56, (1 << 64) - 1])
+@pytest.mark.parametrize(
+    "value", [0, 1, 63, 127, 128, 16_383, 16_384, 1 << 35, (1 << 56) - 1, 1 << 56, (1 << 64) - 1]
+)
 def test_a_varint_of_any_size_reads_back(value: int) -> None:
     cursor = MlirCursor(varint(value))
     assert cursor.varint() == value
@@ -67,7 +69,9 @@ def test_sections_of_every_fixture_fill_the_file() -> None:
         frame = read_frame(MemorySource(path.read_bytes()))
         assert frame.failure is None
         assert frame.sections[0].offset == frame.header_size
-        assert all(one.end == other.offset for one, other in zip(frame.sections, frame.sections[1:], strict=False))
+        assert all(
+            one.end == other.offset for one, other in zip(frame.sections, frame.sections[1:], strict=False)
+        )
         assert frame.sections[-1].end == path.stat().st_size
 
 
@@ -83,7 +87,9 @@ def test_the_offset_table_covers_the_attributes_and_types_exactly() -> None:
 
 
 def constants_of_jaxlib(path: Path) -> list[Any]:
-    """Return the constants of a program as the MLIR of jaxlib reads them: dtype as text, shape, and the values where it gives them."""
+    """Return the constants of a program as the MLIR of jaxlib reads them: dtype as text, shape, and the
+    values where it gives them.
+    """
     pytest.importorskip("jax")
     from jax._src.interpreters import mlir
     from jax._src.lib.mlir import ir
@@ -93,25 +99,38 @@ def constants_of_jaxlib(path: Path) -> list[Any]:
     with mlir.make_ir_context() as context:
         data = path.read_bytes()
         portable = path.name == "types.mlirbc"
-        program = _stablehlo.deserialize_portable_artifact(context, data) if portable else ir.Module.parse(data)
+        program = (
+            _stablehlo.deserialize_portable_artifact(context, data) if portable else ir.Module.parse(data)
+        )
         for function in program.body.operations:
             for operation in function.regions[0].blocks[0].operations:
                 if operation.name == "stablehlo.constant":
                     type_ = ir.RankedTensorType(operation.results[0].type)
                     values = (
-                        np.array(operation.attributes["value"]) if str(type_.element_type) == "f32" and "dense<" in str(operation) else None
+                        np.array(operation.attributes["value"])
+                        if str(type_.element_type) == "f32" and "dense<" in str(operation)
+                        else None
                     )
                     found.append((str(type_.element_type), tuple(type_.shape), values))
     return found
 
 
-NAMES = {"f32": "float32", "i1": "bool", "complex<f32>": "complex64", "i4": "int4", "bf16": "bfloat16", "f8E4M3FN": "float8_e4m3fn"}
+NAMES = {
+    "f32": "float32",
+    "i1": "bool",
+    "complex<f32>": "complex64",
+    "i4": "int4",
+    "bf16": "bfloat16",
+    "f8E4M3FN": "float8_e4m3fn",
+}
 
 
 @pytest.mark.parametrize("name", ["types.mlirbc", "types_builtin.mlirbc", "types_v1.mlirbc"])
 def test_constants_have_the_types_and_shapes_that_jaxlib_reads(name: str) -> None:
     artifact = mi.open(PROGRAMS / name)
-    ours = sorted((t.dtype.name, t.shape) for t in artifact.tensors if t.dtype.name != "int64")  # the dimensions of operations
+    ours = sorted(
+        (t.dtype.name, t.shape) for t in artifact.tensors if t.dtype.name != "int64"
+    )  # the dimensions of operations
     assert ours == sorted((NAMES[kind], shape) for kind, shape, _ in constants_of_jaxlib(PROGRAMS / name))
 
 
@@ -177,7 +196,10 @@ def test_the_values_of_a_frozen_kernel_are_those_that_jax2tf_was_given() -> None
     kernels = [t for t in artifact.tensors if t.shape == (256, 256)]
     assert len(kernels) == 2
     for tensor in kernels:
-        assert np.array_equal(np.frombuffer(elements(artifact, tensor, PROGRAMS / "jax2tf"), dtype="<f4").reshape(256, 256), given)
+        assert np.array_equal(
+            np.frombuffer(elements(artifact, tensor, PROGRAMS / "jax2tf"), dtype="<f4").reshape(256, 256),
+            given,
+        )
 
 
 def test_the_facts_name_node_function_and_gradient() -> None:
@@ -216,11 +238,16 @@ def test_an_unknown_code_is_a_region_of_its_own() -> None:
     strings = section(0, varint(1) + varint(5) + b"vhlo\0")
     dialects = section(1, varint(1) + varint(0) + varint(0))
     data = module(
-        strings, dialects, section(3, varint(1) + varint(0) + varint(0) + varint(1) + varint(3 << 1 | 1)), section(2, varint(99) + b"ab")
+        strings,
+        dialects,
+        section(3, varint(1) + varint(0) + varint(0) + varint(1) + varint(3 << 1 | 1)),
+        section(2, varint(99) + b"ab"),
     )
     artifact = parsed(data)
     assert not artifact.diagnostics
-    assert ("AttrType", "attributes", "#0 vhlo code 99") in [region.path for region in artifact.members[0].map]
+    assert ("AttrType", "attributes", "#0 vhlo code 99") in [
+        region.path for region in artifact.members[0].map
+    ]
 
 
 def test_padding_that_is_not_the_prescribed_fill_is_free_space() -> None:
@@ -243,13 +270,16 @@ HOSTILE = {
     "2^62 strings": module(section(0, varint(1 << 62))),
     "a string of 2^62 bytes": module(section(0, varint(1) + varint(1 << 62))),
     "2^60 attributes": module(section(3, varint(1 << 60) + varint(0)), section(2, b"")),
-    "a group of no attributes": module(section(3, varint(2) + varint(0) + (varint(0) + varint(0)) * 4), section(2, b"ab")),
+    "a group of no attributes": module(
+        section(3, varint(2) + varint(0) + (varint(0) + varint(0)) * 4), section(2, b"ab")
+    ),
     "an attribute beyond its section": module(
         section(3, varint(1) + varint(0) + varint(0) + varint(1) + varint(1 << 40)), section(2, b"ab")
     ),
     "2^50 dialects": module(section(0, varint(0)), section(1, varint(1 << 50))),
     "a resource of 2^50 bytes": module(
-        section(6, varint(0) + varint(0) + varint(1) + varint(0) + varint(1 << 50) + b"\0"), section(5, b"abc")
+        section(6, varint(0) + varint(0) + varint(1) + varint(0) + varint(1 << 50) + b"\0"),
+        section(5, b"abc"),
     ),
 }
 
@@ -274,7 +304,12 @@ def typed_constant(type_bytes: list[bytes], size: int) -> Artifact:
     offsets += varint(0) + varint(len(type_bytes)) + b"".join(varint(len(one) << 1 | 1) for one in type_bytes)
     strings = section(0, varint(1) + varint(5) + b"vhlo\0")
     return parsed(
-        module(strings, section(1, varint(1) + varint(0) + varint(0)), section(3, offsets), section(2, attribute + b"".join(type_bytes)))
+        module(
+            strings,
+            section(1, varint(1) + varint(0) + varint(0)),
+            section(3, offsets),
+            section(2, attribute + b"".join(type_bytes)),
+        )
     )
 
 

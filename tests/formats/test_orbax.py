@@ -36,7 +36,10 @@ TRANSPOSED = "turned"
 
 
 def tensorstore_arrays(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Return every array of a database as TensorStore reads it, by its key. Raises `ValueError` where one cannot be read."""
+    """Return every array of a database as TensorStore reads it, by its key.
+
+    Raises `ValueError` where one cannot be read.
+    """
     ts = pytest.importorskip("tensorstore")
     base = {"driver": "ocdbt", "base": f"file://{folder.resolve()}/"}
     store = ts.KvStore.open(base).result()
@@ -67,7 +70,9 @@ def key_of(name: str, keys: list[str]) -> str:
     return next(key for key in keys if key.replace(".", "/").endswith(name.rpartition(":")[2]))
 
 
-@pytest.mark.parametrize(("name", "database"), [(name, one) for name, several in DATABASES.items() for one in several])
+@pytest.mark.parametrize(
+    ("name", "database"), [(name, one) for name, several in DATABASES.items() for one in several]
+)
 def test_every_array_has_the_elements_that_tensorstore_reads(name: str, database: str) -> None:
     expected = tensorstore_arrays(CHECKPOINTS / name / database)
     artifact, measures = measured(CHECKPOINTS / name / database)
@@ -149,7 +154,12 @@ def changed(before: dict[str, Any], folder: Path) -> set[str]:
         found = None
         for driver in ("zarr3", "zarr"):
             try:
-                found = ts.open({"driver": driver, "kvstore": {**base, "path": f"{key}/"}}, open=True).result().read().result()
+                found = (
+                    ts.open({"driver": driver, "kvstore": {**base, "path": f"{key}/"}}, open=True)
+                    .result()
+                    .read()
+                    .result()
+                )
                 break
             except ValueError:
                 continue
@@ -158,8 +168,12 @@ def changed(before: dict[str, Any], folder: Path) -> set[str]:
     return different
 
 
-def flips(folder: Path, kinds: set[RegionKind], most: int, *, in_nodes: bool = False) -> Iterator[tuple[str, int, str]]:
-    """Yield a seeded sample of bytes in data files: the file, the byte, the name of the tensor that it belongs to (none: "")."""
+def flips(
+    folder: Path, kinds: set[RegionKind], most: int, *, in_nodes: bool = False
+) -> Iterator[tuple[str, int, str]]:
+    """Yield a seeded sample of bytes in data files: the file, the byte, the name of the tensor that it
+    belongs to (none: "").
+    """
     artifact = mi.open(folder)
     places = [
         (member.name, offset, "" if region.tensor is None else artifact.tensors[region.tensor].name)
@@ -213,7 +227,10 @@ def test_a_flipped_byte_of_a_node_is_a_wrong_checksum_to_both_readers(tmp_path: 
     for file, offset, _ in flips(folder, {RegionKind.METADATA}, 12, in_nodes=True):
         flipped(folder, file, offset)
         seen += bool(changed(before, folder))
-        assert Code.CHECKSUM in {diagnostic.code for diagnostic in mi.open(folder).diagnostics}, (file, offset)
+        assert Code.CHECKSUM in {diagnostic.code for diagnostic in mi.open(folder).diagnostics}, (
+            file,
+            offset,
+        )
         flipped(folder, file, offset)
     assert seen
 
@@ -238,43 +255,89 @@ def frame(magic: int, body: bytes, compression: int = 0) -> bytes:
 
 def files_table(*paths: str) -> bytes:
     count = len(paths)
-    return leb(count) + b"\0" * (count - 1) + b"".join(leb(len(p)) for p in paths) + b"\0" * count + "".join(paths).encode()
+    return (
+        leb(count)
+        + b"\0" * (count - 1)
+        + b"".join(leb(len(p)) for p in paths)
+        + b"\0" * count
+        + "".join(paths).encode()
+    )
 
 
 def manifest(path: str, offset: int, size: int, height: int) -> bytes:
     body = bytes(16) + leb(0) + leb(1024) + leb(1 << 20) + b"\4" + leb(0)
-    versions = leb(1) + leb(1) + bytes((height,)) + leb(0) + leb(offset) + leb(size) + leb(1) + leb(1) + leb(1) + bytes(8)
+    versions = (
+        leb(1)
+        + leb(1)
+        + bytes((height,))
+        + leb(0)
+        + leb(offset)
+        + leb(size)
+        + leb(1)
+        + leb(1)
+        + leb(1)
+        + bytes(8)
+    )
     return frame(0x0CDB3A2A, body + files_table(path) + versions + leb(0))
 
 
 def interior(height: int, path: str, children: list[tuple[bytes, int, int]]) -> bytes:
     count = len(children)
     body = bytes((height,)) + files_table(path) + leb(count) + b"\0" * (count - 1)
-    body += b"".join(leb(len(key)) for key, _, _ in children) + b"\0" * count + b"".join(key for key, _, _ in children)
-    body += b"\0" * count + b"".join(leb(offset) for _, offset, _ in children) + b"".join(leb(size) for _, _, size in children)
+    body += (
+        b"".join(leb(len(key)) for key, _, _ in children)
+        + b"\0" * count
+        + b"".join(key for key, _, _ in children)
+    )
+    body += (
+        b"\0" * count
+        + b"".join(leb(offset) for _, offset, _ in children)
+        + b"".join(leb(size) for _, _, size in children)
+    )
     return frame(0x0CDB20DE, body + b"\1" * count * 3)
 
 
 def leaf(values: dict[bytes, bytes]) -> bytes:
-    body = b"\0" + leb(0) + leb(len(values)) + b"\0" * (len(values) - 1) + b"".join(leb(len(key)) for key in values)
+    body = (
+        b"\0"
+        + leb(0)
+        + leb(len(values))
+        + b"\0" * (len(values) - 1)
+        + b"".join(leb(len(key)) for key in values)
+    )
     body += b"".join(values) + b"".join(leb(len(value)) for value in values.values()) + b"\0" * len(values)
     return frame(0x0CDB20DE, body + b"".join(values.values()))
 
 
 def database(root: bytes, height: int, rest: bytes = b"") -> Artifact:
     """Parse a database whose data file is its root and what follows it."""
-    return parse(MemoryFiles({"manifest.ocdbt": manifest("d/1", 0, len(root), height), "d/1": root + rest}, None, "memory"))
+    return parse(
+        MemoryFiles(
+            {"manifest.ocdbt": manifest("d/1", 0, len(root), height), "d/1": root + rest}, None, "memory"
+        )
+    )
 
 
 DOCUMENT = json.dumps(
-    {"zarr_format": 2, "shape": [2], "chunks": [2], "dtype": "<f4", "compressor": None, "fill_value": None, "order": "C", "filters": None}
+    {
+        "zarr_format": 2,
+        "shape": [2],
+        "chunks": [2],
+        "dtype": "<f4",
+        "compressor": None,
+        "fill_value": None,
+        "order": "C",
+        "filters": None,
+    }
 ).encode()
 
 
 def test_a_database_made_by_hand_reads_as_one_of_tensorstore() -> None:
     artifact = database(leaf({b"params.w/.zarray": DOCUMENT, b"params.w/0": bytes(8)}), 0)
     assert not artifact.diagnostics
-    assert [(tensor.name, tensor.shape, tensor.stored_size) for tensor in artifact.tensors] == [("w", (2,), 8)]
+    assert [(tensor.name, tensor.shape, tensor.stored_size) for tensor in artifact.tensors] == [
+        ("w", (2,), 8)
+    ]
 
 
 def test_a_node_that_is_its_own_child_ends_the_walk() -> None:
@@ -336,7 +399,14 @@ def test_a_node_that_is_a_bomb_is_a_diagnostic() -> None:
 def test_chunks_that_decode_to_more_than_the_limits_are_not_measured() -> None:
     shape = [1 << 26]
     document = json.dumps(
-        {"zarr_format": 2, "shape": shape, "chunks": shape, "dtype": "<f4", "compressor": {"id": "zstd"}, "filters": None}
+        {
+            "zarr_format": 2,
+            "shape": shape,
+            "chunks": shape,
+            "dtype": "<f4",
+            "compressor": {"id": "zstd"},
+            "filters": None,
+        }
     )
     root = leaf({b"w/.zarray": document.encode(), b"w/0": zstd_bomb(1 << 28)})
     files = MemoryFiles({"manifest.ocdbt": manifest("d/1", 0, len(root), 0), "d/1": root}, None, "memory")
@@ -346,7 +416,15 @@ def test_chunks_that_decode_to_more_than_the_limits_are_not_measured() -> None:
 
 def test_an_array_of_chunks_that_are_not_there_is_counted_and_not_hashed_beyond_a_bound() -> None:
     for count, is_hashed in ((1 << 20, True), (1 << 30, False)):
-        document = {"zarr_format": 2, "shape": [count], "chunks": [1], "dtype": "<f4", "compressor": None, "fill_value": 0, "order": "C"}
+        document = {
+            "zarr_format": 2,
+            "shape": [count],
+            "chunks": [1],
+            "dtype": "<f4",
+            "compressor": None,
+            "fill_value": 0,
+            "order": "C",
+        }
         root = leaf({b"w/.zarray": json.dumps({**document, "filters": None}).encode()})
         files = MemoryFiles({"manifest.ocdbt": manifest("d/1", 0, len(root), 0), "d/1": root}, None, "memory")
         artifact = parse(files)
@@ -382,11 +460,17 @@ def test_a_lambda_layer_in_the_configuration_of_a_checkpoint_is_unsafe(tmp_path:
     document = json.loads(strings.read_text())
     config = json.loads(document["config"])
     code = {"class_name": "__lambda__", "config": {"code": "4wEAAAAA", "defaults": None, "closure": None}}
-    config["config"]["layers"][1] = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "evil", "function": code}}
+    config["config"]["layers"][1] = {
+        "module": "keras.layers",
+        "class_name": "Lambda",
+        "config": {"name": "evil", "function": code},
+    }
     strings.write_text(json.dumps({"config": json.dumps(config)}))
     assert "lambda-code" in {finding.rule for finding in mi.lint(folder).findings}
 
 
 def test_weights_are_called_as_their_layers_are() -> None:
-    names = {tensor.name for tensor in mi.open(CHECKPOINTS / "keras" / "1").tensors if tensor.role is Role.WEIGHT}
+    names = {
+        tensor.name for tensor in mi.open(CHECKPOINTS / "keras" / "1").tensors if tensor.role is Role.WEIGHT
+    }
     assert names == {"wide/kernel", "wide/bias", "norm/gamma", "norm/beta", "out/kernel", "out/bias"}

@@ -1,4 +1,6 @@
-"""Read presets of KerasHub and Hugging Face folders as one artifact, and compare them with h5py and safetensors."""
+"""Read presets of KerasHub and Hugging Face folders as one artifact, and compare them with h5py and
+safetensors.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ from modelinspect.formats.preset.members import Part, part_of
 from modelinspect.formats.registry import parse
 from modelinspect.sources.opening import open_location
 
-PRESETS = ["keras_presets/task", "keras_presets/int4", "keras_presets/sharded", "hugging_face/both", "hugging_face/tf_shards"]
+PRESETS = [
+    "keras_presets/task",
+    "keras_presets/int4",
+    "keras_presets/sharded",
+    "hugging_face/both",
+    "hugging_face/tf_shards",
+]
 CONFIG = json.dumps({"model_type": "tiny", "architectures": ["Tiny"]}).encode()
 
 
@@ -40,7 +48,9 @@ def kinds(artifact: Artifact, member: str) -> set[RegionKind]:
 def h5_arrays(data: bytes) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     with h5py.File(io.BytesIO(data)) as file:
-        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+        file.visititems(
+            lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+        )
     return found
 
 
@@ -49,7 +59,9 @@ def test_the_folder_is_one_artifact_and_every_file_a_member_with_no_byte_unnamed
     artifact = opened(name)
     path = fixture_path(name)
     assert artifact.format is FormatName.KERAS_PRESET
-    assert {member.name for member in artifact.members} == {f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file()}
+    assert {member.name for member in artifact.members} == {
+        f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file()
+    }
     assert not any(member.map.kind_sizes()[RegionKind.UNATTRIBUTED] for member in artifact.members)
     assert not artifact.diagnostics
 
@@ -63,7 +75,10 @@ def test_every_array_that_h5py_and_safetensors_read_is_a_tensor_with_its_bytes(n
             expected += [array.tobytes() for array in h5_arrays(data).values()]
         elif member.endswith(".safetensors"):
             expected += [array.tobytes() for array in load_file(fixture_path(name) / member).values()]
-    stored = [b"".join(files[e.member][e.span.offset : e.span.end] for e in tensor.extents) for tensor in artifact.tensors]
+    stored = [
+        b"".join(files[e.member][e.span.offset : e.span.end] for e in tensor.extents)
+        for tensor in artifact.tensors
+    ]
     assert sorted(stored) == sorted(expected)
     assert len({tensor.name for tensor in artifact.tensors}) == len(artifact.tensors)
 
@@ -74,7 +89,9 @@ def test_each_file_of_a_task_has_its_category() -> None:
         assert kinds(artifact, name) == {RegionKind.GRAPH}
     assert kinds(artifact, "metadata.json") == {RegionKind.METADATA}
     assert kinds(artifact, "assets/tokenizer/vocabulary.txt") == {RegionKind.ASSET}
-    assert artifact.facts["tokenizers"] == {"assets/tokenizer/vocabulary.txt": {"kind": "vocabulary", "entries": 9}}
+    assert artifact.facts["tokenizers"] == {
+        "assets/tokenizer/vocabulary.txt": {"kind": "vocabulary", "entries": 9}
+    }
     assert artifact.facts["keras_hub_version"]
     documents = {document.label for document in artifact.documents}
     assert {"config.json", "task.json", "preprocessor.json", "tokenizer.json"} <= documents
@@ -84,17 +101,30 @@ def test_a_quantized_preset_reports_the_mode_of_each_layer_and_what_stayed_float
     artifact = opened("keras_presets/int4")
     config = json.loads((fixture_path("keras_presets/int4") / "config.json").read_text())
     policies = config["config"]["dtype"]["config"]["policy_map"]
-    assert artifact.facts["quantized_layers"] == {name: policy["config"]["mode"] for name, policy in policies.items()}
+    assert artifact.facts["quantized_layers"] == {
+        name: policy["config"]["mode"] for name, policy in policies.items()
+    }
     left = artifact.facts["stayed_float"]
     arrays = h5_arrays((fixture_path("keras_presets/int4") / "model.weights.h5").read_bytes())
     scales = {tensor.path for tensor in artifact.tensors if tensor.role is Role.QUANTIZATION}
-    wide = {name: a.nbytes for name, a in arrays.items() if a.dtype == np.float32 and a.ndim > 1 and name not in scales}
-    assert left == {"tensors": 1, "bytes": sum(wide.values()), "quantized_bytes": 1240, "largest": ("position_embedding/vars/0",)}
+    wide = {
+        name: a.nbytes
+        for name, a in arrays.items()
+        if a.dtype == np.float32 and a.ndim > 1 and name not in scales
+    }
+    assert left == {
+        "tensors": 1,
+        "bytes": sum(wide.values()),
+        "quantized_bytes": 1240,
+        "largest": ("position_embedding/vars/0",),
+    }
 
 
 def test_int4_weights_of_a_preset_are_counted_one_by_one() -> None:
     tensors = {tensor.name: tensor for tensor in opened("keras_presets/int4").tensors}
-    stored = h5_arrays((fixture_path("keras_presets/int4") / "model.weights.h5").read_bytes())["layers/dense/vars/0"]
+    stored = h5_arrays((fixture_path("keras_presets/int4") / "model.weights.h5").read_bytes())[
+        "layers/dense/vars/0"
+    ]
     kernel = tensors["pooled_dense/kernel"]
     assert (kernel.dtype.name, kernel.shape) == ("int4", (16, 16))
     assert stored.shape == (16, 8)
@@ -110,7 +140,9 @@ def test_a_float_preset_says_nothing_of_what_stayed_float() -> None:
 
 def test_tokenizers_have_as_many_entries_as_their_makers_gave_them() -> None:
     told = opened("hugging_face/both").facts["tokenizers"]
-    vocabulary = json.loads((fixture_path("hugging_face/both") / "tokenizer.json").read_text())["model"]["vocab"]
+    vocabulary = json.loads((fixture_path("hugging_face/both") / "tokenizer.json").read_text())["model"][
+        "vocab"
+    ]
     assert told == {
         "spiece.model": {"kind": "SentencePiece", "entries": 43},
         "tokenizer.json": {"kind": "Hugging Face tokenizer", "algorithm": "BPE", "entries": len(vocabulary)},
@@ -118,7 +150,11 @@ def test_tokenizers_have_as_many_entries_as_their_makers_gave_them() -> None:
 
 
 def test_weights_of_other_frameworks_stay_unattributed_and_are_named() -> None:
-    artifact = folder(config__json=CONFIG, model__safetensors=save({"a": np.ones(3, "f")}), pytorch_model__bin=b"\x80\x02}q\x00.")
+    artifact = folder(
+        config__json=CONFIG,
+        model__safetensors=save({"a": np.ones(3, "f")}),
+        pytorch_model__bin=b"\x80\x02}q\x00.",
+    )
     assert kinds(artifact, "pytorch_model.bin") == {RegionKind.UNATTRIBUTED}
     assert [(d.member, d.severity) for d in artifact.diagnostics] == [("pytorch_model.bin", Severity.NOTE)]
     assert artifact.facts["also_holds"] == ("pytorch_model.bin",)
@@ -155,7 +191,9 @@ def shifted(name: str, index: str, change: str) -> Artifact:
         ("hugging_face/tf_shards", "tf_model.h5.index.json"),
     ],
 )
-def test_a_key_of_a_weight_map_that_its_shard_does_not_hold_is_an_error(name: str, index: str, change: str) -> None:
+def test_a_key_of_a_weight_map_that_its_shard_does_not_hold_is_an_error(
+    name: str, index: str, change: str
+) -> None:
     assert Severity.ERROR in {diagnostic.severity for diagnostic in shifted(name, index, change).diagnostics}
 
 

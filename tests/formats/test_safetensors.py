@@ -52,7 +52,10 @@ def test_shapes_and_bytes_equal_what_the_library_reads(name: str) -> None:
         artifact = parse(files)
     assert artifact.format is FormatName.SAFETENSORS
     found = {
-        tensor.name: (list(tensor.shape), b"".join(data[extent.span.offset : extent.span.end] for extent in tensor.extents))
+        tensor.name: (
+            list(tensor.shape),
+            b"".join(data[extent.span.offset : extent.span.end] for extent in tensor.extents),
+        )
         for tensor in artifact.tensors
     }
     assert found == expected
@@ -68,13 +71,25 @@ def test_every_element_type_is_measured_by_value() -> None:
 
 def test_zeros_are_those_that_numpy_counts_in_what_the_library_reads() -> None:
     path = fixture_path("safetensors_files/mlp.safetensors")
-    expected = {name: int((np.frombuffer(data, "<f4") == 0).sum()) for name, (_, data) in (library(path.read_bytes()) or {}).items()}
-    assert {tensor["name"]: tensor["zero_count"] for tensor in mi.inspect(path).to_dict()["tensors"]} == expected
+    expected = {
+        name: int((np.frombuffer(data, "<f4") == 0).sum())
+        for name, (_, data) in (library(path.read_bytes()) or {}).items()
+    }
+    assert {
+        tensor["name"]: tensor["zero_count"] for tensor in mi.inspect(path).to_dict()["tensors"]
+    } == expected
 
 
 def test_flipping_any_byte_changes_for_the_library_what_the_map_says_is_there() -> None:
     """A byte of tensor data changes that tensor and no other; whatever else changes lies in the header."""
-    data = save({"a.weight": np.arange(6, dtype="<f4").reshape(2, 3), "a.bias": np.zeros(3, "<f2"), "n": np.array([7])}, {"k": "v"})
+    data = save(
+        {
+            "a.weight": np.arange(6, dtype="<f4").reshape(2, 3),
+            "a.bias": np.zeros(3, "<f2"),
+            "n": np.array([7]),
+        },
+        {"k": "v"},
+    )
     artifact = parsed(data)
     before = library(data)
     assert before
@@ -89,7 +104,9 @@ def test_flipping_any_byte_changes_for_the_library_what_the_map_says_is_there() 
             if region.kind is RegionKind.TENSOR_DATA:
                 assert after is not None
                 assert region.tensor is not None
-                assert {name for name in before if before[name] != after[name]} == {artifact.tensors[region.tensor].name}
+                assert {name for name in before if before[name] != after[name]} == {
+                    artifact.tensors[region.tensor].name
+                }
             elif after is not None:
                 assert all(value in after.values() for value in before.values()), (offset, region.path)
     assert seen == {RegionKind.CONTAINER, RegionKind.METADATA, RegionKind.TENSOR_DATA}
@@ -127,7 +144,10 @@ def test_what_the_library_refuses_is_a_diagnostic_and_the_map_still_tiles(name: 
 
 
 def test_bytes_that_an_unusable_entry_may_own_are_not_called_free() -> None:
-    entries = {"a": {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]}, "b": {"dtype": "F32", "shape": [9], "data_offsets": [2, 6]}}
+    entries = {
+        "a": {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]},
+        "b": {"dtype": "F32", "shape": [9], "data_offsets": [2, 6]},
+    }
     kinds = parsed(raw(entries, bytes(6))).members[0].map.kind_sizes()
     assert kinds[RegionKind.UNATTRIBUTED] == 4
     assert not kinds[RegionKind.FREE]
@@ -154,7 +174,11 @@ def test_roles_follow_names_and_a_scale_counts_only_beside_a_quantized_weight() 
         "q.qzeros": np.zeros(2, "<i4"),
         "q.g_idx": np.zeros(2, "<i4"),
     }
-    other = {"ln.scale": np.ones(2, "<f4"), "bn.running_var": np.ones(2, "<f4"), "rope.inv_freq": np.ones(2, "<f4")}
+    other = {
+        "ln.scale": np.ones(2, "<f4"),
+        "bn.running_var": np.ones(2, "<f4"),
+        "rope.inv_freq": np.ones(2, "<f4"),
+    }
     roles = {tensor.name: tensor.role for tensor in parsed(save({**layer, **other})).tensors}
     assert roles == {
         "q.qweight": Role.WEIGHT,
@@ -167,8 +191,16 @@ def test_roles_follow_names_and_a_scale_counts_only_beside_a_quantized_weight() 
 
 def sharded(**changes: object) -> MemoryFiles:
     one, two = save({"a": np.ones(3, "<f4")}), save({"b": np.ones(5, "<f4")})
-    index = {"metadata": {"total_size": 32}, "weight_map": {"a": "s-1.safetensors", "b": "s-2.safetensors"}, **changes}
-    files = {"s-1.safetensors": one, "s-2.safetensors": two, "m.safetensors.index.json": json.dumps(index).encode()}
+    index = {
+        "metadata": {"total_size": 32},
+        "weight_map": {"a": "s-1.safetensors", "b": "s-2.safetensors"},
+        **changes,
+    }
+    files = {
+        "s-1.safetensors": one,
+        "s-2.safetensors": two,
+        "m.safetensors.index.json": json.dumps(index).encode(),
+    }
     return MemoryFiles(files, "m.safetensors.index.json")
 
 
@@ -182,7 +214,10 @@ def test_an_index_brings_its_shards_with_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "severity"),
     [
-        ({"weight_map": {"a": "s-1.safetensors", "b": "s-2.safetensors", "c": "s-2.safetensors"}}, Severity.ERROR),
+        (
+            {"weight_map": {"a": "s-1.safetensors", "b": "s-2.safetensors", "c": "s-2.safetensors"}},
+            Severity.ERROR,
+        ),
         ({"weight_map": {"a": "s-2.safetensors", "b": "s-1.safetensors"}}, Severity.ERROR),
         ({"weight_map": {"a": "s-1.safetensors", "b": "s-3.safetensors"}}, Severity.ERROR),
         ({"weight_map": {"a": "../s-1.safetensors", "b": "s-2.safetensors"}}, Severity.ERROR),
@@ -191,9 +226,20 @@ def test_an_index_brings_its_shards_with_it() -> None:
         ({"weight_map": [1, 2]}, Severity.WARNING),
         ({"metadata": {"total_size": 99}}, Severity.NOTE),
     ],
-    ids=["key missing", "keys swapped", "shard missing", "shard outside", "shard not listed", "as it is", "no map", "total wrong"],
+    ids=[
+        "key missing",
+        "keys swapped",
+        "shard missing",
+        "shard outside",
+        "shard not listed",
+        "as it is",
+        "no map",
+        "total wrong",
+    ],
 )
-def test_an_index_that_does_not_fit_its_shards_says_so(changes: dict[str, object], severity: Severity | None) -> None:
+def test_an_index_that_does_not_fit_its_shards_says_so(
+    changes: dict[str, object], severity: Severity | None
+) -> None:
     artifact = parse(sharded(**changes))
     assert {diagnostic.severity for diagnostic in artifact.diagnostics} >= ({severity} if severity else set())
     assert bool(artifact.diagnostics) is (severity is not None)
@@ -207,7 +253,10 @@ def test_a_tensor_that_its_shard_does_not_hold_fails_lint(tmp_path: Path) -> Non
     assert "incomplete" in {finding["rule"] for finding in report["findings"]}
 
 
-@pytest.mark.parametrize("other", ["pruned_mlp/stripped/model.keras", "pruned_mlp/stripped/float32.tflite", "pruned_mlp/stripped/model.h5"])
+@pytest.mark.parametrize(
+    "other",
+    ["pruned_mlp/stripped/model.keras", "pruned_mlp/stripped/float32.tflite", "pruned_mlp/stripped/model.h5"],
+)
 def test_the_same_weights_in_keras_and_tflite_are_found_again(other: str) -> None:
     path = fixture_path("safetensors_files/mlp.safetensors")
     report = mi.diff(fixture_path(other), path).to_dict()
@@ -226,19 +275,33 @@ def hostile() -> list[tuple[str, bytes]]:
         ("length of the largest header", struct.pack("<Q", 100_000_000) + b"{}" + bytes(64)),
         ("deep", raw(None, text=b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}")),
         ("deep objects", raw(None, text=b'{"a":' * 100_000 + b"1" + b"}" * 100_000)),
-        ("huge numbers", raw({"a": {"dtype": "F32", "shape": [1 << 63, 1 << 63], "data_offsets": [0, 1 << 63]}}, bytes(8))),
-        ("a number of a million digits", raw(None, text=b'{"a":{"dtype":"F32","shape":[' + b"9" * 1_000_000 + b'],"data_offsets":[0,8]}}')),
+        (
+            "huge numbers",
+            raw({"a": {"dtype": "F32", "shape": [1 << 63, 1 << 63], "data_offsets": [0, 1 << 63]}}, bytes(8)),
+        ),
+        (
+            "a number of a million digits",
+            raw(None, text=b'{"a":{"dtype":"F32","shape":[' + b"9" * 1_000_000 + b'],"data_offsets":[0,8]}}'),
+        ),
         ("many axes", raw({"a": {"dtype": "U8", "shape": [1] * 100_000, "data_offsets": [0, 1]}}, b"\0")),
-        ("zero of many", raw({"a": {"dtype": "F32", "shape": [1 << 62, 1 << 62, 0], "data_offsets": [0, 0]}})),
+        (
+            "zero of many",
+            raw({"a": {"dtype": "F32", "shape": [1 << 62, 1 << 62, 0], "data_offsets": [0, 0]}}),
+        ),
         ("5,000 tensors on the same bytes", raw({f"t{number}": entry for number in range(5_000)}, bytes(8))),
         ("not UTF-8", raw(None, text=b'{"\xff\xfe":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}')),
-        ("a lone surrogate", raw(None, bytes(8), text=b'{"\\ud800":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}')),
+        (
+            "a lone surrogate",
+            raw(None, bytes(8), text=b'{"\\ud800":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'),
+        ),
         ("a header of spaces", raw(None, text=b"{}" + b" " * 5_000_000)),
     ]
 
 
 def test_hostile_headers_give_a_map_or_a_clear_error() -> None:
-    outcome = hold((label, MemoryFiles({"m.safetensors": data}, "m.safetensors")) for label, data in hostile())
+    outcome = hold(
+        (label, MemoryFiles({"m.safetensors": data}, "m.safetensors")) for label, data in hostile()
+    )
     assert outcome.maps
     assert outcome.errors
 

@@ -25,7 +25,11 @@ from modelinspect.measure.readers import blocks
 from modelinspect.sources.files import MemoryFiles
 from modelinspect.sources.opening import open_location
 
-NAMES = [name for name in fixture_names() if name.startswith(("saved_model", "graph_def/old")) and not name.endswith("/text")]
+NAMES = [
+    name
+    for name in fixture_names()
+    if name.startswith(("saved_model", "graph_def/old")) and not name.endswith("/text")
+]
 
 each_model = pytest.mark.parametrize("name", NAMES)
 
@@ -48,7 +52,9 @@ def model_bytes(name: str) -> bytes:
     return (fixture_path(name) / "saved_model.pb").read_bytes()
 
 
-def payload_sizes(member: Member, depth: Mapping[tuple[str, ...], int] | None = None) -> dict[tuple[str, ...], int]:
+def payload_sizes(
+    member: Member, depth: Mapping[tuple[str, ...], int] | None = None
+) -> dict[tuple[str, ...], int]:
     """Return the bytes below every path, all prefixes of all paths."""
     sizes: dict[tuple[str, ...], int] = {}
     for region in member.map:
@@ -108,11 +114,15 @@ def test_counts_and_signatures_are_tensorflows(name: str) -> None:
     assert facts["tensorflow_version"] == metas[0].meta_info_def.tensorflow_version
     assert facts["node_count"] == sum(len(meta.graph_def.node) for meta in metas)
     assert facts["function_count"] == sum(len(meta.graph_def.library.function) for meta in metas)
-    assert facts["function_node_count"] == sum(len(f.node_def) for meta in metas for f in meta.graph_def.library.function)
+    assert facts["function_node_count"] == sum(
+        len(f.node_def) for meta in metas for f in meta.graph_def.library.function
+    )
     functions = facts["functions"]
     assert isinstance(functions, tuple)
     assert [(f["name"], f["nodes"], f["size"]) for f in functions] == [  # type: ignore[call-overload,index]
-        (f.signature.name, len(f.node_def), framed(f)) for meta in metas for f in meta.graph_def.library.function
+        (f.signature.name, len(f.node_def), framed(f))
+        for meta in metas
+        for f in meta.graph_def.library.function
     ]
     graphs = facts["meta_graphs"]
     assert isinstance(graphs, tuple)
@@ -128,7 +138,9 @@ def test_counts_and_signatures_are_tensorflows(name: str) -> None:
             for side in ("inputs", "outputs"):
                 for word, info in getattr(signature, side).items():
                     shape = (
-                        None if info.tensor_shape.unknown_rank else tuple(d.size if d.size >= 0 else None for d in info.tensor_shape.dim)
+                        None
+                        if info.tensor_shape.unknown_rank
+                        else tuple(d.size if d.size >= 0 else None for d in info.tensor_shape.dim)
                     )
                     found = mine[side][word]  # type: ignore[index,call-overload]
                     assert (found["name"], found["shape"]) == (info.name, shape)  # type: ignore[index,call-overload]
@@ -137,8 +149,13 @@ def test_counts_and_signatures_are_tensorflows(name: str) -> None:
 @pytest.mark.tensorflow
 def test_signatures_are_those_that_saved_model_cli_shows() -> None:
     path = fixture_path("saved_model/affine")
-    code = f"from tensorflow.python.tools import saved_model_cli as c; c.main() if False else c._show_all({str(path)!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=1800, check=False)
+    code = (
+        "from tensorflow.python.tools import saved_model_cli as c; c.main() if False else"
+        f" c._show_all({str(path)!r})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=1800, check=False
+    )
     assert done.returncode == 0, done.stderr[-500:]
     signatures = opened(path).facts["signatures"]
     assert isinstance(signatures, Mapping)
@@ -170,7 +187,10 @@ def test_constants_equal_make_ndarray(name: str) -> None:
         for tensor, (_, proto) in zip(found, expected, strict=True):
             array = tf.make_ndarray(proto)
             assert tensor.shape == array.shape
-            if tensor.dtype.kind in (ElementKind.STRING, ElementKind.OPAQUE) or len([t for t in found if t.path == tensor.path]) > 1:
+            if (
+                tensor.dtype.kind in (ElementKind.STRING, ElementKind.OPAQUE)
+                or len([t for t in found if t.path == tensor.path]) > 1
+            ):
                 continue
             size = tensor.dtype.bits // 8
             values = np.zeros(array.size * size, np.uint8)
@@ -183,10 +203,14 @@ def test_constants_equal_make_ndarray(name: str) -> None:
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["saved_model/affine", "saved_model/keras_no_traces"])
 def test_a_flipped_byte_changes_what_it_is_mapped_to(name: str) -> None:
-    """A seeded sample of bytes: TensorFlow refuses the file, or only the node, signature or object that the path names differs."""
+    """A seeded sample of bytes: TensorFlow refuses the file, or only the node, signature or object that the
+    path names differs.
+    """
     data = bytearray(model_bytes(name))
     before = pieces(theirs(bytes(data)))
-    names = [function.signature.name for function in theirs(bytes(data)).meta_graphs[0].graph_def.library.function]
+    names = [
+        function.signature.name for function in theirs(bytes(data)).meta_graphs[0].graph_def.library.function
+    ]
     member = opened(fixture_path(name)).member("saved_model.pb")
     changes = 0
     for place in sorted(random.Random(7).sample(range(len(data)), 400)):
@@ -210,7 +234,9 @@ def test_a_flipped_byte_changes_what_it_is_mapped_to(name: str) -> None:
 
 
 def pieces(model: Any, names: list[str] | None = None) -> dict[tuple[str, ...], bytes]:
-    """Return the serialized parts of a model by the paths that we give them; ``names`` are those of its functions."""
+    """Return the serialized parts of a model by the paths that we give them; ``names`` are those of its
+    functions.
+    """
     found: dict[tuple[str, ...], bytes] = {}
     for number, meta in enumerate(model.meta_graphs):
         root = f"meta_graphs[{number}]"
@@ -245,7 +271,11 @@ def canonical(function: Any, bodies: Mapping[str, str]) -> tuple[Any, ...]:
         return bytes(value.SerializeToString(deterministic=True))
 
     nodes = [
-        (node.op, tuple(map(reference, node.input)), tuple(sorted((key, attribute(value)) for key, value in node.attr.items())))
+        (
+            node.op,
+            tuple(map(reference, node.input)),
+            tuple(sorted((key, attribute(value)) for key, value in node.attr.items())),
+        )
         for node in function.node_def
     ]
     return (*nodes, tuple(sorted(map(reference, function.ret.values()))))
@@ -322,7 +352,9 @@ def test_strings_in_the_graph_are_no_weights(name: str) -> None:
     member = artifact.member("saved_model.pb")
     for region in member.map:
         if region.tensor is not None and artifact.tensors[region.tensor].dtype.kind is ElementKind.STRING:
-            assert region.kind is (RegionKind.METADATA if region.path[-1] == "TrackableObjectGraph" else RegionKind.GRAPH)
+            assert region.kind is (
+                RegionKind.METADATA if region.path[-1] == "TrackableObjectGraph" else RegionKind.GRAPH
+            )
 
 
 @each_model
@@ -336,7 +368,12 @@ def test_every_file_of_the_directory_is_a_member(name: str) -> None:
 
 def test_stray_files_are_assets() -> None:
     files = dict(load(fixture_path("saved_model/vocabulary"))._files)
-    files |= {"README.txt": b"hello", "assets.extra/config.pb": b"\x01", "nested/deep/file": b"", "variables/old.tmp": b"xx"}
+    files |= {
+        "README.txt": b"hello",
+        "assets.extra/config.pb": b"\x01",
+        "nested/deep/file": b"",
+        "variables/old.tmp": b"xx",
+    }
     artifact = parse(MemoryFiles(files))
     assert artifact.size == sum(map(len, files.values()))
     assert artifact.member("README.txt").map[0].kind is RegionKind.ASSET
@@ -345,7 +382,11 @@ def test_stray_files_are_assets() -> None:
 
 
 def test_missing_variables_are_told() -> None:
-    files = {name: data for name, data in load(fixture_path("saved_model/keras"))._files.items() if not name.startswith("variables/")}
+    files = {
+        name: data
+        for name, data in load(fixture_path("saved_model/keras"))._files.items()
+        if not name.startswith("variables/")
+    }
     artifact = parse(MemoryFiles(files))
     assert artifact.format is FormatName.SAVED_MODEL
     assert "no variables/variables.index" in artifact.diagnostics[0].problem

@@ -1,4 +1,7 @@
-"""Chunked SavedModels. Open-source TensorFlow cannot write them: the files here are made by the specification of Riegeli."""
+"""Chunked SavedModels.
+
+Open-source TensorFlow cannot write them: the files here are made by the specification of Riegeli.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +52,21 @@ class Writer:
         if codec:
             encode = getattr(cramjam, codec).compress
             sizes, values = (varint(len(part)) + bytes(encode(part)) for part in (sizes, values))
-        data = bytes([{"": 0, "brotli": ord("b"), "zstd": ord("z")}[codec]]) + varint(len(sizes)) + sizes + values
+        data = (
+            bytes([{"": 0, "brotli": ord("b"), "zstd": ord("z")}[codec]])
+            + varint(len(sizes))
+            + sizes
+            + values
+        )
         count, decoded = len(records), sum(map(len, records))
-        self.put(bytes(8) + len(data).to_bytes(8, "little") + bytes(8) + b"r" + count.to_bytes(7, "little") + decoded.to_bytes(8, "little"))
+        self.put(
+            bytes(8)
+            + len(data).to_bytes(8, "little")
+            + bytes(8)
+            + b"r"
+            + count.to_bytes(7, "little")
+            + decoded.to_bytes(8, "little")
+        )
         self.put(data)
         while len(self.out) < begin + count or 0 < len(self.out) % BLOCK <= BLOCK_HEADER:
             self.out += b"\0"
@@ -59,7 +74,9 @@ class Writer:
 
 
 def model(codec: str = "", nodes: int = 3) -> tuple[bytes, dict[str, int]]:
-    """Return a file of a SavedModel in three records: itself, a node of its graph, the content of a constant."""
+    """Return a file of a SavedModel in three records: itself, a node of its graph, the content of a
+    constant.
+    """
     base: Any = message_class("SavedModel")(saved_model_schema_version=1)
     graph = base.meta_graphs.add().graph_def
     for number in range(nodes):
@@ -103,9 +120,17 @@ def test_records_are_named_by_the_fields_that_they_are() -> None:
     member = artifact.member("saved_model.cpb")
     assert member.map.kind_sizes()[RegionKind.UNATTRIBUTED] == 0
     content = "SavedModel.meta_graphs[0].graph_def.node[3].attr['value'].tensor.tensor_content"
-    assert artifact.facts["record_fields"] == ("SavedModel", "SavedModel.meta_graphs[0].graph_def.node[3]", content, "ChunkMetadata")
+    assert artifact.facts["record_fields"] == (
+        "SavedModel",
+        "SavedModel.meta_graphs[0].graph_def.node[3]",
+        content,
+        "ChunkMetadata",
+    )
     assert member.map.at(data.index(b"node_0")).path == ("chunk 1", "SavedModel")
-    assert member.map.at(data.index(b"large")).path == ("chunk 1", "SavedModel.meta_graphs[0].graph_def.node[3]")
+    assert member.map.at(data.index(b"large")).path == (
+        "chunk 1",
+        "SavedModel.meta_graphs[0].graph_def.node[3]",
+    )
     pieces = [region for region in member.map if region.path == ("chunk 2", content)]
     assert sum(region.span.size for region in pieces) == 256 * 700
     assert len(pieces) == 3  # block headers stand between
@@ -120,7 +145,10 @@ def test_compressed_chunks_are_named_by_their_records(codec: str) -> None:
     assert artifact.diagnostics == ()
     member = artifact.member("saved_model.cpb")
     assert member.map.kind_sizes()[RegionKind.UNATTRIBUTED] == 0
-    assert member.map.at(places["base"] + 60).path == ("chunk 1", "SavedModel, SavedModel.meta_graphs[0].graph_def.node[3]")
+    assert member.map.at(places["base"] + 60).path == (
+        "chunk 1",
+        "SavedModel, SavedModel.meta_graphs[0].graph_def.node[3]",
+    )
 
 
 @pytest.mark.parametrize("codec", ["", "brotli"])

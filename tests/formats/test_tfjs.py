@@ -1,4 +1,6 @@
-"""Holds TensorFlow.js models against a second reading of their manifest, written as the converter's reader is."""
+"""Holds TensorFlow.js models against a second reading of their manifest, written as the converter's reader
+is.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from modelinspect.sources.opening import open_location
 
 
 def read_weights(folder: Path, description: str = "model.json") -> dict[str, np.ndarray | list[bytes]]:
-    """Read weights as ``tensorflowjs/read_weights.py`` does: join the files, cut off one weight after another."""
+    """Read weights as ``tensorflowjs/read_weights.py`` does: join the files, cut off one weight after
+    another.
+    """
     manifest = json.loads((folder / description).read_text(encoding="utf-8"))
     manifest = manifest["weightsManifest"] if isinstance(manifest, dict) else manifest
     found: dict[str, np.ndarray | list[bytes]] = {}
@@ -42,7 +46,9 @@ def read_weights(folder: Path, description: str = "model.json") -> dict[str, np.
                 found[entry["name"]] = strings
                 continue
             dtype = np.dtype(entry.get("quantization", entry)["dtype"])
-            found[entry["name"]] = np.frombuffer(data[: count * dtype.itemsize], dtype).reshape(entry["shape"])
+            found[entry["name"]] = np.frombuffer(data[: count * dtype.itemsize], dtype).reshape(
+                entry["shape"]
+            )
             data = data[count * dtype.itemsize :]
         assert data == b""
     return found
@@ -50,7 +56,10 @@ def read_weights(folder: Path, description: str = "model.json") -> dict[str, np.
 
 def stored(artifact: Artifact, folder: Path) -> dict[str, bytes]:
     return {
-        tensor.name: b"".join((folder / extent.member).read_bytes()[extent.span.offset : extent.span.end] for extent in tensor.extents)
+        tensor.name: b"".join(
+            (folder / extent.member).read_bytes()[extent.span.offset : extent.span.end]
+            for extent in tensor.extents
+        )
         for tensor in artifact.tensors
     }
 
@@ -60,7 +69,15 @@ def unattributed(artifact: Artifact) -> int:
 
 
 @pytest.mark.parametrize(
-    "name", ["layers/model.json", "layers", "layers/group1-shard1of2.bin", "graph/model.json", "old/weights_manifest.json", "old"]
+    "name",
+    [
+        "layers/model.json",
+        "layers",
+        "layers/group1-shard1of2.bin",
+        "graph/model.json",
+        "old/weights_manifest.json",
+        "old",
+    ],
 )
 def test_extents_hold_the_weights_of_the_manifest(name: str) -> None:
     path = fixture_path(f"tfjs/{name}")
@@ -69,7 +86,9 @@ def test_extents_hold_the_weights_of_the_manifest(name: str) -> None:
     assert artifact.format is FormatName.TFJS
     assert (unattributed(artifact), artifact.diagnostics) == (0, ())
     assert {member.name for member in artifact.members} == {file.name for file in folder.iterdir()}
-    expected = read_weights(folder, "model.json" if (folder / "model.json").exists() else "weights_manifest.json")
+    expected = read_weights(
+        folder, "model.json" if (folder / "model.json").exists() else "weights_manifest.json"
+    )
     ours = stored(artifact, folder)
     assert ours.keys() == expected.keys()
     for tensor in artifact.tensors:
@@ -78,7 +97,11 @@ def test_extents_hold_the_weights_of_the_manifest(name: str) -> None:
             assert ours[tensor.name] == b"".join(len(text).to_bytes(4, "little") + text for text in value)
         else:
             assert ours[tensor.name] == value.tobytes()
-            assert (tensor.dtype.name, tensor.shape, tensor.logical_size) == (value.dtype.name, value.shape, value.nbytes)
+            assert (tensor.dtype.name, tensor.shape, tensor.logical_size) == (
+                value.dtype.name,
+                value.shape,
+                value.nbytes,
+            )
 
 
 def test_a_weight_may_straddle_two_files() -> None:
@@ -96,7 +119,9 @@ def test_quantized_weights_tell_scale_and_zero_point() -> None:
     artifact = parse(open_location(fixture_path("tfjs/graph/model.json")))
     entries = {
         entry["name"]: entry.get("quantization")
-        for entry in json.loads(fixture_path("tfjs/graph/model.json").read_text(encoding="utf-8"))["weightsManifest"][0]["weights"]
+        for entry in json.loads(fixture_path("tfjs/graph/model.json").read_text(encoding="utf-8"))[
+            "weightsManifest"
+        ][0]["weights"]
     }
     tensors = {tensor.name: tensor for tensor in artifact.tensors}
     for name in ("conv/filter", "conv/bias"):
@@ -107,15 +132,29 @@ def test_quantized_weights_tell_scale_and_zero_point() -> None:
         assert scale * (0 - zero_point) == pytest.approx(entries[name]["min"])
     assert tensors["dense/kernel"].quantization is None
     assert (tensors["conv/filter"].dtype.name, tensors["dense/kernel"].dtype.name) == ("uint8", "float16")
-    assert artifact.facts["original_dtypes"] == {"conv/filter": "float32", "conv/bias": "float32", "dense/kernel": "float32"}
+    assert artifact.facts["original_dtypes"] == {
+        "conv/filter": "float32",
+        "conv/bias": "float32",
+        "dense/kernel": "float32",
+    }
 
 
 def test_roles_come_from_layers_and_types() -> None:
-    layers = {tensor.name: tensor.role for tensor in parse(open_location(fixture_path("tfjs/layers/model.json"))).tensors}
+    layers = {
+        tensor.name: tensor.role
+        for tensor in parse(open_location(fixture_path("tfjs/layers/model.json"))).tensors
+    }
     assert layers["norm/moving_mean"] is Role.STATISTIC
     assert layers["encoder/kernel"] is Role.WEIGHT
-    graph = {tensor.name: tensor.role for tensor in parse(open_location(fixture_path("tfjs/graph/model.json"))).tensors}
-    assert {name for name, role in graph.items() if role is Role.CONSTANT} == {"labels", "Reshape/shape", "mask"}
+    graph = {
+        tensor.name: tensor.role
+        for tensor in parse(open_location(fixture_path("tfjs/graph/model.json"))).tensors
+    }
+    assert {name for name, role in graph.items() if role is Role.CONSTANT} == {
+        "labels",
+        "Reshape/shape",
+        "mask",
+    }
 
 
 def test_optimizer_weights_are_told_by_their_group() -> None:
@@ -124,15 +163,22 @@ def test_optimizer_weights_are_told_by_their_group() -> None:
     assert artifact.tensors[0].role is Role.OPTIMIZER
 
 
-def model(entries: list[dict[str, object]], data: bytes, paths: list[str] | None = None, **files: bytes) -> MemoryFiles:
-    description = {"modelTopology": {"node": []}, "weightsManifest": [{"paths": paths or ["w.bin"], "weights": entries}]}
+def model(
+    entries: list[dict[str, object]], data: bytes, paths: list[str] | None = None, **files: bytes
+) -> MemoryFiles:
+    description = {
+        "modelTopology": {"node": []},
+        "weightsManifest": [{"paths": paths or ["w.bin"], "weights": entries}],
+    }
     return MemoryFiles({"model.json": json.dumps(description).encode(), "w.bin": data, **files}, "model.json")
 
 
 def test_what_ends_the_weights_is_placed_though_what_begins_them_is_missing() -> None:
     folder, whole = fixture_path("tfjs/shard_missing"), fixture_path("tfjs/layers")
     artifact = parse(open_location(folder / "model.json"))
-    assert [diagnostic.problem for diagnostic in artifact.diagnostics] == ["weights file 'group1-shard1of2.bin' is not there"]
+    assert [diagnostic.problem for diagnostic in artifact.diagnostics] == [
+        "weights file 'group1-shard1of2.bin' is not there"
+    ]
     assert unattributed(artifact) == 0
     expected = read_weights(whole)
     ours = stored(artifact, folder)
@@ -194,7 +240,10 @@ def test_a_senseless_scale_is_no_quantization(scale: object) -> None:
 
 
 def test_an_element_cut_in_two_is_told() -> None:
-    entries: list[dict[str, object]] = [{"name": "a", "shape": [1], "dtype": "uint8"}, {"name": "b", "shape": [2], "dtype": "float32"}]
+    entries: list[dict[str, object]] = [
+        {"name": "a", "shape": [1], "dtype": "uint8"},
+        {"name": "b", "shape": [2], "dtype": "float32"},
+    ]
     artifact = parse(model(entries, bytes(4), ["w.bin", "v.bin"], **{"v.bin": bytes(5)}))
     assert (unattributed(artifact), artifact.diagnostics) == (0, ())
     assert isinstance(artifact.tensors[0].payload, RawPayload)
@@ -225,10 +274,16 @@ def test_keys_stand_where_the_scanner_says(text: str) -> None:
 def test_any_change_gives_a_map_or_an_error(name: str) -> None:
     files = load(fixture_path(f"tfjs/{name}"))
     data = fixture_path(f"tfjs/{name}").read_bytes()
-    hold((f"mutation {number}", with_bytes(files, "model.json", changed)) for number, changed in enumerate(mutations(data, 300, 5)))
+    hold(
+        (f"mutation {number}", with_bytes(files, "model.json", changed))
+        for number, changed in enumerate(mutations(data, 300, 5))
+    )
     shard = next(other for other in files.neighbours() if other.endswith(".bin"))
     binary = files.open(shard).read_at(0, files.open(shard).size)
-    hold((f"binary {number}", with_bytes(files, shard, changed)) for number, changed in enumerate(mutations(binary, 200, 6)))
+    hold(
+        (f"binary {number}", with_bytes(files, shard, changed))
+        for number, changed in enumerate(mutations(binary, 200, 6))
+    )
     cuts = random.Random(4).sample(range(len(data)), 60)
     hold((f"cut at {size}", with_bytes(files, "model.json", data[:size])) for size in cuts)
 
@@ -243,13 +298,22 @@ def test_real_models_are_mapped_whole(file) -> None:
     if not artifact.diagnostics:
         name = next(member.name for member in artifact.members if member.name.endswith(".json"))
         expected = read_weights(file.path.parent, name)
-        assert {name: value.tobytes() for name, value in expected.items()} == stored(artifact, file.path.parent)  # type: ignore[union-attr]
+        assert {name: value.tobytes() for name, value in expected.items()} == stored(
+            artifact, file.path.parent
+        )  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(("least", "zeros"), [(-0.5, 2), (-0.55, 0), (0.0, 1), (0.3, 0)])
-def test_a_quantized_weight_is_zero_where_its_value_is_and_not_where_its_byte_is(least: float, zeros: int) -> None:
+def test_a_quantized_weight_is_zero_where_its_value_is_and_not_where_its_byte_is(
+    least: float, zeros: int
+) -> None:
     scale, stored = 0.1, bytes([0, 5, 5, 200])
-    entry = {"name": "a", "shape": [4], "dtype": "float32", "quantization": {"dtype": "uint8", "scale": scale, "min": least}}
+    entry = {
+        "name": "a",
+        "shape": [4],
+        "dtype": "float32",
+        "quantization": {"dtype": "uint8", "scale": scale, "min": least},
+    }
     files = model([entry], stored)
     artifact = parse(files)
     found = measure(artifact, files)

@@ -34,8 +34,12 @@ def counted(data: bytes) -> tuple[object, bool]:
     worth=st.sampled_from((0, 1 << 30)),
     cut=st.integers(0, 40),
 )
-def test_pieces_are_those_that_protobuf_counts(fields: list[tuple[int, int]], repeat: int, worth: int, cut: int) -> None:
-    whole = b"".join(bytes((number << 3 | 2,)) + varint(size) + b"x" * size for number, size in fields * repeat)
+def test_pieces_are_those_that_protobuf_counts(
+    fields: list[tuple[int, int]], repeat: int, worth: int, cut: int
+) -> None:
+    whole = b"".join(
+        bytes((number << 3 | 2,)) + varint(size) + b"x" * size for number, size in fields * repeat
+    )
     data = whole[: len(whole) - cut]
     message = Empty()
     try:

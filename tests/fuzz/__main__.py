@@ -24,11 +24,17 @@ def main() -> int:
     parser.add_argument("family", choices=[*FAMILIES, "all"])
     parser.add_argument("--seconds", type=float, default=60.0, help="for each family")
     parser.add_argument("--executions", type=int, help="stop after so many inputs (plain engine)")
-    parser.add_argument("--engine", choices=("atheris", "plain"), default="atheris" if find_spec("atheris") else "plain")
+    parser.add_argument(
+        "--engine", choices=("atheris", "plain"), default="atheris" if find_spec("atheris") else "plain"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--findings", type=Path, default=Path(tempfile.gettempdir()) / "modelinspect-findings")
+    parser.add_argument(
+        "--findings", type=Path, default=Path(tempfile.gettempdir()) / "modelinspect-findings"
+    )
     parser.add_argument("--log", type=Path, help="a folder for counts by family")
-    parser.add_argument("--inputs", type=Path, help="a folder in which atheris keeps inputs that reach something new")
+    parser.add_argument(
+        "--inputs", type=Path, help="a folder in which atheris keeps inputs that reach something new"
+    )
     options = parser.parse_args()
     failed = 0
     for family in FAMILIES if options.family == "all" else (options.family,):
@@ -52,12 +58,26 @@ def _atheris(family: str, options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         kept = options.inputs / family if options.inputs is not None else Path(folder) / "kept"
         kept.mkdir(parents=True, exist_ok=True)
-        arguments = [f"-max_total_time={max(int(options.seconds), 1)}", f"-timeout={_TIMEOUT}", f"-rss_limit_mb={_MEMORY_MIB}"]
-        arguments += ["-max_len=1048576", "-len_control=0", f"-artifact_prefix={options.findings}/{family}-", "-print_final_stats=1"]
+        arguments = [
+            f"-max_total_time={max(int(options.seconds), 1)}",
+            f"-timeout={_TIMEOUT}",
+            f"-rss_limit_mb={_MEMORY_MIB}",
+        ]
+        arguments += [
+            "-max_len=1048576",
+            "-len_control=0",
+            f"-artifact_prefix={options.findings}/{family}-",
+            "-print_final_stats=1",
+        ]
         arguments += [str(kept), str(Path(folder) / "seeds"), str(CORPUS)]
-        code = f"from pathlib import Path; from tests.fuzz import target; target.write_seeds(Path({str(Path(folder) / 'seeds')!r})); "
+        code = (
+            "from pathlib import Path; from tests.fuzz import target;"
+            f" target.write_seeds(Path({str(Path(folder) / 'seeds')!r})); "
+        )
         code += f"target.fuzz({family!r}, {arguments!r})"
-        return 1 if subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode else 0
+        return (
+            1 if subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode else 0
+        )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,10 @@ class Case:
         """Return a case of which one file is changed, the primary one most often."""
         names = [name for name, _ in self.files]
         chosen = self.primary if self.primary is not None and rng.random() < 0.6 else rng.choice(names)
-        return Case(tuple((name, mutate(data, rng) if name == chosen else data) for name, data in self.files), self.primary)
+        return Case(
+            tuple((name, mutate(data, rng) if name == chosen else data) for name, data in self.files),
+            self.primary,
+        )
 
 
 class Files(MemoryFiles):
@@ -70,7 +73,10 @@ def unpack(data: bytes) -> Case:
     at = 6
     heads: list[tuple[str, int]] = []
     for _ in range(count):
-        length, size = int.from_bytes(data[at : at + 2], "little"), int.from_bytes(data[at + 2 : at + 6], "little")
+        length, size = (
+            int.from_bytes(data[at : at + 2], "little"),
+            int.from_bytes(data[at + 2 : at + 6], "little"),
+        )
         heads.append((data[at + 6 : at + 6 + length].decode("utf-8", "surrogateescape"), size))
         at += 6 + length
     files: list[tuple[str, bytes]] = []

@@ -57,7 +57,10 @@ class Outcome:
 
 
 def run_one(family: str, case: Case) -> bool:
-    """Run one input; return whether it was answered, False where it was refused. Anything else than a refusal is raised."""
+    """Run one input; return whether it was answered, False where it was refused.
+
+    Anything else than a refusal is raised.
+    """
     try:
         FAMILIES[family](case.open())
     except InvariantError:
@@ -94,7 +97,9 @@ class Driver:
             weights.append((_QUICK + time.process_time() - spent) ** -_PREFERENCE)
         self._cumulative = list(accumulate(weights))
         began = told = time.monotonic()
-        while time.monotonic() - began < seconds and (executions is None or self.outcome.executions < executions):
+        while time.monotonic() - began < seconds and (
+            executions is None or self.outcome.executions < executions
+        ):
             name, case = self._choose()
             self._execute(name, self._changed(case))
             if log is not None and time.monotonic() - told > _REPORT_EVERY:
@@ -105,7 +110,9 @@ class Driver:
         return self.outcome
 
     def _choose(self) -> tuple[str, Case]:
-        """Return a seed: most often a quick one, now and then one of a folder that is as likely as any other."""
+        """Return a seed: most often a quick one, now and then one of a folder that is as likely as any
+        other.
+        """
         if self._rng.random() < _FAIR:
             folder = self._rng.choice(self._folders)
             return self._seeds[self._rng.choice(self._of_folder[folder])]

@@ -1,4 +1,6 @@
-"""What is fuzzed: a function for each family of work, which any bytes may leave by a `ModelInspectError` alone."""
+"""What is fuzzed: a function for each family of work, which any bytes may leave by a `ModelInspectError`
+alone.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ from modelinspect.rules.registry import choose
 from modelinspect.sources.files import FileSet
 from tests.support.hostile import require_whole
 
-COMPRESSORS = frozenset(name for name in option_names() if any(word in name for word in ("gzip", "zstd", "brotli", "deflate")))
+COMPRESSORS = frozenset(
+    name for name in option_names() if any(word in name for word in ("gzip", "zstd", "brotli", "deflate"))
+)
 """Options that spend their time in a compressor, which is not ours."""
 OPTIONS = frozenset(option_names()) - COMPRESSORS
 TEXTS = (OutputFormat.TERMINAL, OutputFormat.JSON, OutputFormat.MARKDOWN, OutputFormat.CSV)
@@ -84,12 +88,17 @@ def fuzz_render(files: FileSet) -> None:
     """Write reports in every text form; no control character of a file reaches a terminal."""
     artifact = _parsed(files)
     measurements = measure_files(artifact, files, aspects=(Aspect.PATTERN,))
-    reports: tuple[Report, ...] = (summarize(artifact, measurements, (), 20), list_tensors(artifact, measurements, 50))
+    reports: tuple[Report, ...] = (
+        summarize(artifact, measurements, (), 20),
+        list_tensors(artifact, measurements, 50),
+    )
     for report in reports:
         for form in TEXTS:
             out = io.StringIO()
             render(report, form, out)
-            if form is OutputFormat.TERMINAL and any(ord(mark) < 32 and mark != "\n" for mark in out.getvalue()):
+            if form is OutputFormat.TERMINAL and any(
+                ord(mark) < 32 and mark != "\n" for mark in out.getvalue()
+            ):
                 raise BrokenPromiseError("a control character reaches the terminal")
     draw(artifact, zero_counts(measurements))
 
@@ -114,4 +123,6 @@ def _subject(artifact: Artifact, files: FileSet) -> Subject:
     measurements = measure_files(artifact, files, aspects=COMPARING)
     removal = find_removal(artifact, files, measurements, None)
     hidden = hidden_bytes(artifact, files)
-    return Subject(artifact, measurements, hidden=hidden, removal=removal, open_files=files, limits=files.limits)
+    return Subject(
+        artifact, measurements, hidden=hidden, removal=removal, open_files=files, limits=files.limits
+    )

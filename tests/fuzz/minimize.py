@@ -1,4 +1,6 @@
-"""Keep of many inputs the few that together reach every line: ``python -m tests.fuzz.minimize FAMILY INPUTS...``."""
+"""Keep of many inputs the few that together reach every line: ``python -m tests.fuzz.minimize FAMILY
+INPUTS...``.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def lines_of(family: str, case: Case) -> set[Line]:
 
 
 def minimize(family: str, cases: Iterable[Case], known: set[Line]) -> list[Case]:
-    """Return the cases that reach something new, the smallest first; ``known`` are the lines that need no input, and grows."""
+    """Return the cases that reach something new, the smallest first; ``known`` are the lines that need no
+    input, and grows.
+    """
     kept: list[Case] = []
     for case in sorted(cases, key=lambda one: one.size):
         reached = lines_of(family, case)
@@ -73,7 +77,12 @@ def main() -> None:
     for case in begun:  # what fixtures reach is tested by them
         known |= lines_of(options.family, case)
     recorded = [case for _, case in corpus()]
-    cases = [unpack(path.read_bytes()) for folder in options.inputs for path in sorted(folder.glob("*")) if path.is_file()]
+    cases = [
+        unpack(path.read_bytes())
+        for folder in options.inputs
+        for path in sorted(folder.glob("*"))
+        if path.is_file()
+    ]
     cases += [rng.choice(begun).mutated(rng) for _ in range(options.mutations)]
     for case in recorded:
         known |= lines_of(options.family, case)

@@ -32,7 +32,9 @@ def fuzz(family: str, arguments: list[str]) -> None:
         sys.modules.pop(name, None)
     with atheris.instrument_imports(include=["modelinspect"]):
         drive = importlib.import_module("tests.fuzz.drive")
-        importlib.import_module("modelinspect.formats.registry").formats()  # formats are loaded when they are first used
+        importlib.import_module(
+            "modelinspect.formats.registry"
+        ).formats()  # formats are loaded when they are first used
     cases = importlib.import_module("tests.fuzz.cases")
 
     def one_input(data: bytes) -> None:

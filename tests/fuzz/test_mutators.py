@@ -1,4 +1,6 @@
-"""Mutators keep what they do not change readable: each format's own reader still gets through most of what they make."""
+"""Mutators keep what they do not change readable: each format's own reader still gets through most of what
+they make.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +47,17 @@ def test_protobuf_messages_come_back_and_stay_messages() -> None:
 
 def test_checksums_of_changed_blocks_are_right() -> None:
     values = b"\0" * 24
-    entries = [(b"", header(shards=1)), *((f"layer{n}/kernel".encode(), entry(1, [2], 8 * n, values[:8])) for n in range(3))]
+    entries = [
+        (b"", header(shards=1)),
+        *((f"layer{n}/kernel".encode(), entry(1, [2], 8 * n, values[:8])) for n in range(3)),
+    ]
     data = table(entries)
     sound = 0
     for changed in made(sstable.mutate, data):
         handles = sstable._handles(changed)
         if handles and all(
-            sstable._checksum(changed[at : at + size + 1]) == changed[at + size + 1 : at + size + 5] for at, size in handles
+            sstable._checksum(changed[at : at + size + 1]) == changed[at + size + 1 : at + size + 5]
+            for at, size in handles
         ):
             sound += 1
     assert sound > RUNS / 2
@@ -64,7 +70,16 @@ def test_archives_open_in_zipfile_with_right_checksums() -> None:
         try:
             with zipfile.ZipFile(io.BytesIO(changed)) as archive:
                 whole += archive.testzip() is None
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, UnicodeDecodeError, RuntimeError, zlib.error):
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            ValueError,
+            EOFError,
+            OSError,
+            UnicodeDecodeError,
+            RuntimeError,
+            zlib.error,
+        ):
             pass
     assert whole > RUNS / 4
 
@@ -77,7 +92,10 @@ def test_checksums_of_changed_hdf5_structures_are_right(name: str) -> None:
     assert len(addresses) > 5
     right = 0
     for changed in made(hdf5.mutate, data):
-        right += all(lookup3(changed[begin:end]) == int.from_bytes(changed[end : end + 4], "little") for begin, end in checked)
+        right += all(
+            lookup3(changed[begin:end]) == int.from_bytes(changed[end : end + 4], "little")
+            for begin, end in checked
+        )
     assert right > RUNS / 2
     with h5py.File(io.BytesIO(data)) as file:  # the fixture is one that the library reads
         assert len(file)

@@ -45,14 +45,18 @@ BAD = {
 def build(root: Path, documents: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
     for name in ("original.h5", "stripped.h5"):
         shutil.copy(fixture_path(f"mlp/{name}"), root / name)
-    (root / "conf.py").write_text("extensions = ['myst_parser', 'modelinspect.integrations.sphinx']\nhtml_theme = 'basic'\n")
+    (root / "conf.py").write_text(
+        "extensions = ['myst_parser', 'modelinspect.integrations.sphinx']\nhtml_theme = 'basic'\n"
+    )
     names = "".join(f"   {Path(name).with_suffix('').as_posix()}\n" for name in documents)
     (root / "index.rst").write_text(f"Top\n===\n\n.. toctree::\n\n{names}")
     for name, text in documents.items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(text if text.startswith(("# ", "R\n")) else f"{_title(name)}{text}")
     command = [sys.executable, "-m", "sphinx", "-q", "-E", "-b", "pseudoxml", *options, root, root / "out"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"})
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"}
+    )
 
 
 def _title(name: str) -> str:
@@ -102,5 +106,8 @@ def test_what_is_refused_or_fails_is_an_error_at_its_line(tmp_path: Path) -> Non
         ("quote.md:3", "No closing quotation"),
         ("markdown.rst:4", "--format markdown needs a MyST document"),
     ):
-        assert any(place in line and problem in line for line in done.stderr.splitlines()), (place, done.stderr)
+        assert any(place in line and problem in line for line in done.stderr.splitlines()), (
+            place,
+            done.stderr,
+        )
     assert not (tmp_path / "out.txt").exists()

@@ -1,4 +1,6 @@
-"""Elements in HDF5 chunks are read as h5py reads them, and no chunk may ask for more than the limits allow."""
+"""Elements in HDF5 chunks are read as h5py reads them, and no chunk may ask for more than the limits
+allow.
+"""
 
 from __future__ import annotations
 
@@ -53,15 +55,22 @@ def payload_of(dataset: h5py.Dataset, member: str = "m") -> Hdf5Payload:
         filters.append(Hdf5Filter(number, name.decode(), tuple(values)))
     fill = np.array(dataset.fillvalue, dtype=dataset.dtype).tobytes()
     order = ByteOrder.BIG if dataset.dtype.byteorder == ">" else ByteOrder.LITTLE
-    return Hdf5Payload(Stream(member), dataset.chunks, tuple(filters), offsets, sizes, masks, places, fill, order)
+    return Hdf5Payload(
+        Stream(member), dataset.chunks, tuple(filters), offsets, sizes, masks, places, fill, order
+    )
 
 
-def measure_file(data: bytes, *, limits: Limits | None = None, aspects: tuple[Aspect, ...] = ()) -> tuple[TensorMeasure, np.ndarray]:
+def measure_file(
+    data: bytes, *, limits: Limits | None = None, aspects: tuple[Aspect, ...] = ()
+) -> tuple[TensorMeasure, np.ndarray]:
     """Measure the data set ``x`` of a file, and read it with h5py."""
     with h5py.File(io.BytesIO(data)) as file:
         dataset = file["x"]
         item = tensor(dataset.dtype.newbyteorder("=").name, dataset.shape, payload_of(dataset))
-        return measure(artifact_of(item), MemoryFiles({"m": data}, "m"), limits, aspects=aspects)[0], dataset[()]
+        return (
+            measure(artifact_of(item), MemoryFiles({"m": data}, "m"), limits, aspects=aspects)[0],
+            dataset[()],
+        )
 
 
 def make(values: np.ndarray, **options: object) -> bytes:
@@ -81,12 +90,15 @@ def sparse(shape: tuple[int, ...], dtype: str, seed: int = 1) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("options", "dtype"), [(key, dtype) for key, dtype in product(sorted(FILTERS), ["<f4", ">f4", "<f8", "<i2", "|u1"])]
+    ("options", "dtype"),
+    [(key, dtype) for key, dtype in product(sorted(FILTERS), ["<f4", ">f4", "<f8", "<i2", "|u1"])],
 )
 def test_filtered_chunks_are_read_as_h5py_reads_them(options: str, dtype: str) -> None:
     if options == "szip" and not h5py.h5z.filter_avail(h5py.h5z.FILTER_SZIP):
         pytest.skip("this HDF5 library has no szip")
-    found, values = measure_file(make(sparse((37, 21), dtype), chunks=(16, 8), **FILTERS[options]), aspects=(Aspect.DIGEST,))
+    found, values = measure_file(
+        make(sparse((37, 21), dtype), chunks=(16, 8), **FILTERS[options]), aspects=(Aspect.DIGEST,)
+    )
     assert (found.zero_count, found.negative_zero_count) == oracle(values), found.reason
     import hashlib
 
@@ -107,18 +119,27 @@ def test_any_shape_of_chunks_gives_numpys_counts(data: st.DataObject) -> None:
     fill = data.draw(st.sampled_from([None, 0.0, -0.0, 2.5]))
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=data.draw(st.sampled_from(["earliest", "latest"]))) as file:
-        # An extensible array that grows along another axis than the first is one whose coordinates the library's
-        # H5Dget_chunk_info gives in the wrong order (1.14.6): payload_of would describe other chunks.
+        # An extensible array that grows along another axis than the first is one whose coordinates the
+        # library's H5Dget_chunk_info gives in the wrong order (1.14.6): payload_of would describe other
+        # chunks.
         maximum = (data.draw(st.sampled_from([None, shape[0]])), *shape[1:])
-        dataset = file.create_dataset("x", shape, "f4", chunks=chunks, maxshape=maximum, fillvalue=fill, compression="gzip")
+        dataset = file.create_dataset(
+            "x", shape, "f4", chunks=chunks, maxshape=maximum, fillvalue=fill, compression="gzip"
+        )
         for _ in range(data.draw(st.integers(0, 3))):  # some chunks are never written
             starts = [data.draw(st.integers(0, length - 1)) for length in shape]
-            place = tuple(slice(at, data.draw(st.integers(at + 1, length))) for at, length in zip(starts, shape, strict=True))
+            place = tuple(
+                slice(at, data.draw(st.integers(at + 1, length)))
+                for at, length in zip(starts, shape, strict=True)
+            )
             part = dataset[place]
             dataset[place] = sparse(part.shape, "f4", part.size)
     limits = Limits(block_size=data.draw(st.sampled_from([4 * 12**4, 4 * int(np.prod(chunks))])))
     found, values = measure_file(buffer.getvalue(), limits=limits)
-    assert (found.element_count, found.zero_count, found.negative_zero_count) == (values.size, *oracle(values)), found.reason
+    assert (found.element_count, found.zero_count, found.negative_zero_count) == (
+        values.size,
+        *oracle(values),
+    ), found.reason
 
 
 def test_a_skipped_filter_is_not_undone() -> None:
@@ -208,7 +229,9 @@ def test_a_broken_chunk_is_a_reason(stored: bytes, problem: str) -> None:
 
 @pytest.mark.parametrize("place", [0, 3, 131, 255, 256, 259])
 @pytest.mark.parametrize("chunk", [0, 2])
-def test_a_wrong_fletcher32_names_the_data_set_the_chunk_and_both_sums_where_h5py_raises(place: int, chunk: int) -> None:
+def test_a_wrong_fletcher32_names_the_data_set_the_chunk_and_both_sums_where_h5py_raises(
+    place: int, chunk: int
+) -> None:
     data = bytearray(make(sparse((16, 16), "<f4"), chunks=(8, 8), fletcher32=True))
     with h5py.File(io.BytesIO(bytes(data))) as file:
         payload = payload_of(file["x"])
@@ -222,27 +245,49 @@ def test_a_wrong_fletcher32_names_the_data_set_the_chunk_and_both_sums_where_h5p
         r"the fletcher32 checksum is (0x[0-9a-f]{8}) but the bytes give (?!\1)0x[0-9a-f]{8}",
         reason,
     )
-    assert found.diagnostics == (Diagnostic(Severity.WARNING, f"tensor t: {reason}", "m", payload.offsets[chunk]),)
+    assert found.diagnostics == (
+        Diagnostic(Severity.WARNING, f"tensor t: {reason}", "m", payload.offsets[chunk]),
+    )
 
 
 def test_chunks_that_lie_are_reasons() -> None:
     data, good = bomb(zlib.compress(bytes(256)), (8, 8), (8, 8))
     beyond = Hdf5Payload(
-        Stream("m"), (8, 8), good.filters, array("q", [len(data) - 3]), array("q", [50]), array("q", [0]), array("q", [0, 0])
+        Stream("m"),
+        (8, 8),
+        good.filters,
+        array("q", [len(data) - 3]),
+        array("q", [50]),
+        array("q", [0]),
+        array("q", [0, 0]),
     )
     assert "needs 50 bytes but 3 are left" in refused(data, beyond, (8, 8))
-    twice = Hdf5Payload(Stream("m"), (8, 8), good.filters, good.offsets * 2, good.sizes * 2, good.masks * 2, array("q", [0, 0, 0, 0]))
+    twice = Hdf5Payload(
+        Stream("m"),
+        (8, 8),
+        good.filters,
+        good.offsets * 2,
+        good.sizes * 2,
+        good.masks * 2,
+        array("q", [0, 0, 0, 0]),
+    )
     assert "in one place" in refused(data, twice, (16, 8))
-    askew = Hdf5Payload(Stream("m"), (8, 8), good.filters, good.offsets, good.sizes, good.masks, array("q", [3, 0]))
+    askew = Hdf5Payload(
+        Stream("m"), (8, 8), good.filters, good.offsets, good.sizes, good.masks, array("q", [3, 0])
+    )
     assert "between the places" in refused(data, askew, (16, 8))
-    flat = Hdf5Payload(Stream("m"), (8,), good.filters, good.offsets, good.sizes, good.masks, good.coordinates)
+    flat = Hdf5Payload(
+        Stream("m"), (8,), good.filters, good.offsets, good.sizes, good.masks, good.coordinates
+    )
     assert "do not fit" in refused(data, flat, (16, 8))
 
 
 def test_an_unknown_filter_is_a_reason() -> None:
     data, good = bomb(zlib.compress(bytes(256)), (8, 8), (8, 8))
     strange = (Hdf5Filter(31_999, "strange"),)
-    payload = Hdf5Payload(Stream("m"), (8, 8), strange, good.offsets, good.sizes, good.masks, good.coordinates)
+    payload = Hdf5Payload(
+        Stream("m"), (8, 8), strange, good.offsets, good.sizes, good.masks, good.coordinates
+    )
     found = measure(artifact_of(tensor("float32", (8, 8), payload)), MemoryFiles({"m": data}, "m"))[0]
     assert found.zero_count is None
     assert "strange" in found.reason
@@ -261,7 +306,11 @@ def test_zero_points_along_an_axis_work_on_whole_rows_of_chunks() -> None:
 @given(data=st.binary(max_size=600), size=st.integers(1, 9))
 def test_unshuffle_undoes_the_librarys_shuffle(data: bytes, size: int) -> None:
     whole = len(data) // size * size
-    planes = b"".join(data[byte:whole:size] for byte in range(size)) if size > 1 and len(data) >= 2 * size else data[:whole]
+    planes = (
+        b"".join(data[byte:whole:size] for byte in range(size))
+        if size > 1 and len(data) >= 2 * size
+        else data[:whole]
+    )
     assert unshuffle(planes + data[whole:], size) == data
 
 

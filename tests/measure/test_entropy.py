@@ -32,7 +32,10 @@ def test_the_entropy_is_that_of_the_values(dtype: str, order: ByteOrder) -> None
     found = measured(stored.tobytes(), dtype, (50, 100), order=order, block=998, aspects=(Aspect.ENTROPY,))
     assert found.value_bits == pytest.approx(oracle(VALUES.tolist()))
     assert found.zero_count is not None
-    assert found.value_bits <= mask_bits(5_000, found.zero_count) + (5_000 - found.zero_count) * 8 * stored.itemsize
+    assert (
+        found.value_bits
+        <= mask_bits(5_000, found.zero_count) + (5_000 - found.zero_count) * 8 * stored.itemsize
+    )
 
 
 def test_elements_of_half_a_byte_are_counted_one_by_one() -> None:
@@ -44,25 +47,37 @@ def test_elements_of_half_a_byte_are_counted_one_by_one() -> None:
 
 @pytest.mark.parametrize("width", [2, 4, 8])
 @pytest.mark.parametrize("order", list(ByteOrder))
-def test_of_wide_floats_signs_and_exponents_are_counted_and_mantissas_kept(width: int, order: ByteOrder) -> None:
+def test_of_wide_floats_signs_and_exponents_are_counted_and_mantissas_kept(
+    width: int, order: ByteOrder
+) -> None:
     many = np.where(VALUES, np.random.default_rng(4).normal(0, 9, VALUES.size), 0)
     stored = many.astype(f"{'<' if order is ByteOrder.LITTLE else '>'}f{width}")
-    found = measured(stored.tobytes(), f"float{8 * width}", (5_000,), order=order, block=998, aspects=(Aspect.ENTROPY,))
-    heads = [(bool(np.signbit(value)), int(np.frexp(value)[1]) if value else None) for value in stored.astype("f8")]
+    found = measured(
+        stored.tobytes(), f"float{8 * width}", (5_000,), order=order, block=998, aspects=(Aspect.ENTROPY,)
+    )
+    heads = [
+        (bool(np.signbit(value)), int(np.frexp(value)[1]) if value else None) for value in stored.astype("f8")
+    ]
     mantissa = {2: 10, 4: 23, 8: 52}[width]
     assert found.value_bits == pytest.approx(oracle(heads) + mantissa * np.count_nonzero(stored))
 
 
 @pytest.mark.parametrize("width", [2, 4, 8])
 @pytest.mark.parametrize("order", list(ByteOrder))
-def test_wide_floats_of_few_values_are_counted_by_their_values_and_a_codebook(width: int, order: ByteOrder) -> None:
+def test_wide_floats_of_few_values_are_counted_by_their_values_and_a_codebook(
+    width: int, order: ByteOrder
+) -> None:
     stored = VALUES.astype(f"{'<' if order is ByteOrder.LITTLE else '>'}f{width}")
-    found = measured(stored.tobytes(), f"float{8 * width}", (5_000,), order=order, block=998, aspects=(Aspect.ENTROPY,))
+    found = measured(
+        stored.tobytes(), f"float{8 * width}", (5_000,), order=order, block=998, aspects=(Aspect.ENTROPY,)
+    )
     assert found.value_bits == pytest.approx(oracle(VALUES.tolist()) + 8 * width * len(set(VALUES.tolist())))
 
 
 def test_a_clustered_model_has_a_bound_below_what_compressors_reach(tmp_path: Path) -> None:
-    values = np.random.default_rng(7).choice(np.linspace(-1, 1, 33, dtype="<f4"), (200, 300), p=[0.02] * 16 + [0.36] + [0.02] * 16)
+    values = np.random.default_rng(7).choice(
+        np.linspace(-1, 1, 33, dtype="<f4"), (200, 300), p=[0.02] * 16 + [0.36] + [0.02] * 16
+    )
     with h5py.File(tmp_path / "clustered.h5", "w") as file:
         file.attrs["layer_names"] = [b"dense"]
         file.create_group("dense").attrs["weight_names"] = [b"dense/kernel:0"]
@@ -75,7 +90,10 @@ def test_a_clustered_model_has_a_bound_below_what_compressors_reach(tmp_path: Pa
 
 
 def test_wide_integers_have_none() -> None:
-    assert measured(VALUES.astype("<i4").tobytes(), "int32", (5_000,), aspects=(Aspect.ENTROPY,)).value_bits is None
+    assert (
+        measured(VALUES.astype("<i4").tobytes(), "int32", (5_000,), aspects=(Aspect.ENTROPY,)).value_bits
+        is None
+    )
 
 
 def test_a_bound_that_a_compressor_goes_below_is_no_bound(tmp_path: Path) -> None:

@@ -54,8 +54,14 @@ def test_an_artifact_without_candidates_is_not_read_again() -> None:
 
 
 def test_inspect_finds_the_duplicates_that_explain_finds() -> None:
-    for name in ("pruned_mlp/wrapped/model.keras", "pruned_mlp/stripped/saved-model-export", "pruned_mlp/stripped/model.h5"):
-        found, explained = ([f for f in report.findings if f.rule == "duplicate-tensors"] for report in both(name))
+    for name in (
+        "pruned_mlp/wrapped/model.keras",
+        "pruned_mlp/stripped/saved-model-export",
+        "pruned_mlp/stripped/model.h5",
+    ):
+        found, explained = (
+            [f for f in report.findings if f.rule == "duplicate-tensors"] for report in both(name)
+        )
         assert found == explained, name
     assert found == []
 

@@ -25,19 +25,25 @@ def artifact_with(sizes: list[tuple[int, bool]]) -> tuple[Artifact, int]:
     builder = ByteMapBuilder("m", total)
     offset = 0
     for index, (size, is_free) in enumerate(sizes):
-        builder.claim(offset, size, RegionKind.FREE if is_free else RegionKind.CONTAINER, builder.path(f"part {index}"))
+        builder.claim(
+            offset, size, RegionKind.FREE if is_free else RegionKind.CONTAINER, builder.path(f"part {index}")
+        )
         offset += size
     return Artifact("m", FormatName.HDF5, (Member("m", builder.build().map),), ()), total
 
 
 @settings(max_examples=120, deadline=None)
 @given(
-    sizes=st.lists(st.tuples(st.sampled_from([1, 3, 40, 200, 5_000]), st.booleans()), min_size=1, max_size=25),
+    sizes=st.lists(
+        st.tuples(st.sampled_from([1, 3, 40, 200, 5_000]), st.booleans()), min_size=1, max_size=25
+    ),
     seed=st.integers(0, 2**32),
     window=st.sampled_from([64, 300, 6_000]),
     gap=st.sampled_from([0, 10, 4_096]),
 )
-def test_found_bytes_are_those_that_numpy_finds(sizes: list[tuple[int, bool]], seed: int, window: int, gap: int) -> None:
+def test_found_bytes_are_those_that_numpy_finds(
+    sizes: list[tuple[int, bool]], seed: int, window: int, gap: int
+) -> None:
     artifact, total = artifact_with(sizes)
     rng = np.random.default_rng(seed)
     data = np.where(rng.random(total) < 0.003, 7, 0).astype("u1")
@@ -49,14 +55,18 @@ def test_found_bytes_are_those_that_numpy_finds(sizes: list[tuple[int, bool]], s
     for region in artifact.members[0].map:
         part = data[region.span.offset : region.span.end]
         if region.kind is RegionKind.FREE and part.any():
-            expected.append((region.span, int((part != 0).sum()), region.span.offset + int((part != 0).argmax())))
+            expected.append(
+                (region.span, int((part != 0).sum()), region.span.offset + int((part != 0).argmax()))
+            )
     assert [(found.span, found.count, found.first) for found in report.regions] == expected
     assert (report.region_count, report.byte_count) == (len(expected), sum(count for _, count, _ in expected))
 
 
 def test_the_code_of_a_compressed_run_hides_nothing() -> None:
     artifact, _ = artifact_with([(100, True), (100, True), (100, True)])
-    payload = RawPayload(Stream("m", (WindowStep(100, 150), DecompressStep(0, 100, "deflate", 400))), (Span(0, 4),))
+    payload = RawPayload(
+        Stream("m", (WindowStep(100, 150), DecompressStep(0, 100, "deflate", 400))), (Span(0, 4),)
+    )
     artifact = Artifact("m", FormatName.HDF5, artifact.members, (tensor("float32", (1,), payload),))
     report = find_hidden(artifact, MemoryFiles({"m": b"\1" * 300}, "m"))
     assert [found.span for found in report.regions] == [Span(0, 100), Span(200, 100)]

@@ -62,9 +62,15 @@ def _compare(artifact: Artifact, found: Measurements, file: h5py.File) -> tuple[
         if values.dtype.kind == "V":
             continue  # opaque to numpy: bfloat16
         if isinstance(tensor.payload, PackedPayload):
-            continue  # several values in a byte: tests/formats/keras/test_packed_weights.py has Keras unpack them
-        if (measured.element_count, measured.zero_count, measured.negative_zero_count) != (values.size, *oracle(values)):
-            differing.append(f"{tensor.name} ({values.dtype}, {tensor.dtype}): {measured} but numpy has {values.size, *oracle(values)}")
+            continue  # several values in a byte: tests/formats/keras/test_packed_weights.py has Keras unpack them  # noqa: E501
+        if (measured.element_count, measured.zero_count, measured.negative_zero_count) != (
+            values.size,
+            *oracle(values),
+        ):
+            differing.append(
+                f"{tensor.name} ({values.dtype}, {tensor.dtype}): {measured} but numpy has"
+                f" {values.size, *oracle(values)}"
+            )
     return compared, differing
 
 

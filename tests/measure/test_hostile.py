@@ -17,7 +17,9 @@ from tests.support.fixtures import fixture_names, fixture_path
 from tests.support.hostile import mutations
 from tests.support.work import bounded
 
-FILES = [name for name in fixture_names(suffix=".h5") if name.startswith(("hdf5_structures/", "keras3_hdf5/"))]
+FILES = [
+    name for name in fixture_names(suffix=".h5") if name.startswith(("hdf5_structures/", "keras3_hdf5/"))
+]
 CHANGES = 25
 
 
@@ -32,7 +34,10 @@ def measure_bytes(data: bytes) -> None:
         return
     for tensor, measured in zip(artifact.tensors, found.tensors, strict=True):
         assert measured.reason or measured.zero_count is not None
-        assert measured.zero_count is None or 0 <= (measured.negative_zero_count or 0) <= measured.zero_count <= tensor.element_count
+        assert (
+            measured.zero_count is None
+            or 0 <= (measured.negative_zero_count or 0) <= measured.zero_count <= tensor.element_count
+        )
 
 
 @pytest.mark.parametrize("name", FILES)

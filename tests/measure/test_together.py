@@ -17,7 +17,15 @@ from modelinspect.sources.files import MemoryFiles
 from tests.support.tensors import artifact_of, tensor
 
 STREAM = Stream("m")
-SIZES = {"float16": 2, "float32": 4, "float64": 8, "int8": 1, "int32": 4, "float8_e4m3fn": 1, "float8_e4m3fnuz": 1}
+SIZES = {
+    "float16": 2,
+    "float32": 4,
+    "float64": 8,
+    "int8": 1,
+    "int32": 4,
+    "float8_e4m3fn": 1,
+    "float8_e4m3fnuz": 1,
+}
 
 
 def member(seed: int, size: int) -> bytes:
@@ -37,15 +45,24 @@ def member(seed: int, size: int) -> bytes:
 @given(
     seed=st.integers(0, 2**32),
     places=st.lists(
-        st.tuples(st.sampled_from(sorted(SIZES)), st.integers(0, 6_000), st.integers(0, 900), st.sampled_from(list(ByteOrder))), max_size=12
+        st.tuples(
+            st.sampled_from(sorted(SIZES)),
+            st.integers(0, 6_000),
+            st.integers(0, 900),
+            st.sampled_from(list(ByteOrder)),
+        ),
+        max_size=12,
     ),
     block=st.integers(64, 9_000),
     gap=st.integers(0, 2_000),
 )
-def test_together_and_alone_the_counts_are_the_same(seed: int, places: list[tuple[str, int, int, ByteOrder]], block: int, gap: int) -> None:
+def test_together_and_alone_the_counts_are_the_same(
+    seed: int, places: list[tuple[str, int, int, ByteOrder]], block: int, gap: int
+) -> None:
     files = MemoryFiles({"m": member(seed, 16_000)}, "m")
     items = [
-        tensor(name, (count,), RawPayload(STREAM, (Span(offset, count * SIZES[name]),), order)) for name, offset, count, order in places
+        tensor(name, (count,), RawPayload(STREAM, (Span(offset, count * SIZES[name]),), order))
+        for name, offset, count, order in places
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(together, "BLOCK", block)
@@ -74,7 +91,10 @@ class Counting(MemoryFiles):
 
 
 def row(count: int, size: int, distance: int) -> list[Tensor]:
-    return [tensor("float32", (size // 4,), RawPayload(STREAM, (Span(index * distance, size),))) for index in range(count)]
+    return [
+        tensor("float32", (size // 4,), RawPayload(STREAM, (Span(index * distance, size),)))
+        for index in range(count)
+    ]
 
 
 def test_near_tensors_are_read_at_once_and_far_ones_are_not() -> None:
@@ -103,20 +123,29 @@ def test_a_tensor_beyond_the_end_is_named_and_its_neighbours_are_counted() -> No
 def test_a_zero_point_keeps_a_tensor_out_of_the_common_count() -> None:
     spans = [Span(0, 4), Span(4, 4)]
     points = [Quantization((1.0,), (0,)), Quantization((1.0,), (7,))]
-    items = [tensor("int8", (4,), RawPayload(STREAM, (span,)), quantization=point) for span, point in zip(spans, points, strict=True)]
+    items = [
+        tensor("int8", (4,), RawPayload(STREAM, (span,)), quantization=point)
+        for span, point in zip(spans, points, strict=True)
+    ]
     found = measure(artifact_of(*items), MemoryFiles({"m": b"\0\0\7\7" * 2}, "m"))
     assert [each.zero_count for each in found.tensors] == [2, 2]
     assert measure(artifact_of(*items), MemoryFiles({"m": b"\0\0\0\7" * 2}, "m"))[1].zero_count == 1
 
 
 def test_limits_below_a_block_are_kept() -> None:
-    found = measure(artifact_of(*row(3, 256, 300)), MemoryFiles({"m": bytes(1_000)}, "m"), Limits(block_size=300))
+    found = measure(
+        artifact_of(*row(3, 256, 300)), MemoryFiles({"m": bytes(1_000)}, "m"), Limits(block_size=300)
+    )
     assert [each.zero_count for each in found.tensors] == [64, 64, 64]
 
 
 def test_progress_tells_of_tensors_that_are_read_together() -> None:
     told: list[tuple[int, int]] = []
     items = row(40, 500_000, 500_000)
-    measure(artifact_of(*items), MemoryFiles({"m": bytes(20_000_000)}, "m"), progress=lambda done, total: told.append((done, total)))
+    measure(
+        artifact_of(*items),
+        MemoryFiles({"m": bytes(20_000_000)}, "m"),
+        progress=lambda done, total: told.append((done, total)),
+    )
     assert told[-1] == (20_000_000, 20_000_000)
     assert len(told) > 2

@@ -26,7 +26,14 @@ NUMPY = {
     **{f"{kind}{bits}": np.dtype(f"{kind}{bits}") for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
     **{
         name: np.dtype(getattr(ml_dtypes, name))
-        for name in ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e4m3b11fnuz", "float8_e5m2", "float8_e5m2fnuz")
+        for name in (
+            "bfloat16",
+            "float8_e4m3fn",
+            "float8_e4m3fnuz",
+            "float8_e4m3b11fnuz",
+            "float8_e5m2",
+            "float8_e5m2fnuz",
+        )
     },
 }
 
@@ -64,14 +71,21 @@ def some_bits(name: str, seed: int, count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", sorted(NUMPY))
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**32), count=st.integers(0, 700), cuts=st.lists(st.integers(0, 6000), max_size=6), block=st.integers(16, 300))
+@given(
+    seed=st.integers(0, 2**32),
+    count=st.integers(0, 700),
+    cuts=st.lists(st.integers(0, 6000), max_size=6),
+    block=st.integers(16, 300),
+)
 def test_zero_counts_equal_numpys(name: str, seed: int, count: int, cuts: list[int], block: int) -> None:
     array = some_bits(name, seed, count)
     found = measured(array.tobytes(), name, (count,), cuts=cuts, block=block)
     assert (found.element_count, found.zero_count, found.negative_zero_count) == (count, *oracle(array))
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(NUMPY) if NUMPY[name].itemsize > 1 and NUMPY[name].kind in "fciu"])
+@pytest.mark.parametrize(
+    "name", [name for name in sorted(NUMPY) if NUMPY[name].itemsize > 1 and NUMPY[name].kind in "fciu"]
+)
 def test_big_endian_elements_count_like_little_endian_ones(name: str) -> None:
     array = some_bits(name, 7, 4_000)
     swapped = array.astype(array.dtype.newbyteorder(">")).tobytes()
@@ -86,7 +100,9 @@ def test_big_endian_elements_count_like_little_endian_ones(name: str) -> None:
     point=st.integers(-8, 15),
     cuts=st.lists(st.integers(0, 150), max_size=3),
 )
-def test_packed_whole_numbers_are_counted_one_by_one(bits: int, values: list[int], point: int, cuts: list[int]) -> None:
+def test_packed_whole_numbers_are_counted_one_by_one(
+    bits: int, values: list[int], point: int, cuts: list[int]
+) -> None:
     mask = (1 << bits) - 1
     values = [value & mask for value in values]
     data = bytearray(-(-len(values) * bits // 8))
@@ -97,8 +113,14 @@ def test_packed_whole_numbers_are_counted_one_by_one(bits: int, values: list[int
         data[-1] |= 0xFF << (8 - spare) & 0xFF
     name = f"uint{bits}"
     plain = measured(bytes(data), name, (len(values),), cuts=cuts)
-    assert (plain.element_count, plain.zero_count, plain.negative_zero_count) == (len(values), values.count(0), 0)
-    quantized = measured(bytes(data), name, (len(values),), cuts=cuts, quantization=Quantization((0.5,), (point,)))
+    assert (plain.element_count, plain.zero_count, plain.negative_zero_count) == (
+        len(values),
+        values.count(0),
+        0,
+    )
+    quantized = measured(
+        bytes(data), name, (len(values),), cuts=cuts, quantization=Quantization((0.5,), (point,))
+    )
     assert quantized.zero_count == values.count(point & mask)
 
 
@@ -125,7 +147,12 @@ def test_quantized_zeros_are_the_zero_points_of_each_channel(
     spread = np.array(points).reshape([-1 if index == axis else 1 for index in range(len(shape))])
     stored = array.astype(array.dtype.newbyteorder(">")) if order is ByteOrder.BIG else array
     found = measured(
-        stored.tobytes(), name, shape, order=order, block=32, quantization=Quantization((1.0,) * len(points), tuple(points), axis)
+        stored.tobytes(),
+        name,
+        shape,
+        order=order,
+        block=32,
+        quantization=Quantization((1.0,) * len(points), tuple(points), axis),
     )
     assert found.zero_count == int((array == spread).sum())
 
@@ -146,7 +173,10 @@ def test_extents_that_hold_too_few_bytes_are_a_reason_and_a_diagnostic() -> None
 
 def test_strings_and_opaque_elements_are_unmeasured_with_a_reason() -> None:
     for dtype in (DTYPES["string"], opaque("compound", 96)):
-        found = measure(artifact_of(tensor(dtype, (3,), RawPayload(Stream("m"), (Span(0, 36),)))), MemoryFiles({"m": bytes(36)}, "m"))
+        found = measure(
+            artifact_of(tensor(dtype, (3,), RawPayload(Stream("m"), (Span(0, 36),)))),
+            MemoryFiles({"m": bytes(36)}, "m"),
+        )
         assert found[0].zero_count is None
         assert "not numbers" in found[0].reason
 
@@ -159,7 +189,9 @@ def test_a_tensor_without_payload_says_why() -> None:
 def test_a_file_that_shrinks_while_it_is_measured_is_one_clear_error(tmp_path) -> None:
     path = tmp_path / "m"
     path.write_bytes(bytes(3 * raw.BLOCK_SIZE))
-    item = tensor("float32", (3 * raw.BLOCK_SIZE // 4,), RawPayload(Stream("m"), (Span(0, 3 * raw.BLOCK_SIZE),)))
+    item = tensor(
+        "float32", (3 * raw.BLOCK_SIZE // 4,), RawPayload(Stream("m"), (Span(0, 3 * raw.BLOCK_SIZE),))
+    )
     with open_location(path) as files:
         files.open("m")
         with path.open("r+b") as file:
@@ -191,8 +223,15 @@ def test_memory_stays_flat_and_every_byte_is_read_once() -> None:
 
 def test_progress_ends_at_the_total() -> None:
     told: list[tuple[int, int]] = []
-    items = [tensor("float32", (size,), RawPayload(Stream("m"), (Span(0, 4 * size),))) for size in (1, 3_000_000, 0)]
-    measure(artifact_of(*items), MemoryFiles({"m": bytes(12_000_000)}, "m"), progress=lambda done, total: told.append((done, total)))
+    items = [
+        tensor("float32", (size,), RawPayload(Stream("m"), (Span(0, 4 * size),)))
+        for size in (1, 3_000_000, 0)
+    ]
+    measure(
+        artifact_of(*items),
+        MemoryFiles({"m": bytes(12_000_000)}, "m"),
+        progress=lambda done, total: told.append((done, total)),
+    )
     assert told[-1] == (12_000_004, 12_000_004)
     assert len(told) > 2
     assert told == sorted(told)
@@ -230,5 +269,7 @@ def test_all_aspects_come_from_one_pass() -> None:
 )
 def test_distinct_values_are_numpys_up_to_the_cap(seed: int, count: int, most: int, block: int) -> None:
     array = np.random.default_rng(seed).integers(0, most, count).astype(np.float32)
-    found = measured(array.tobytes(), "float32", (count,), cuts=[count * 2], block=block, aspects=(Aspect.VALUES,))
+    found = measured(
+        array.tobytes(), "float32", (count,), cuts=[count * 2], block=block, aspects=(Aspect.VALUES,)
+    )
     assert found.distinct_count == min(len(np.unique(array)), 1_024)

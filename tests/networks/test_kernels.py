@@ -1,4 +1,6 @@
-"""What counts as a kernel: no mask that was frozen into a graph, and of a sparse one no channel that is not stored."""
+"""What counts as a kernel: no mask that was frozen into a graph, and of a sparse one no channel that is not
+stored.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from tests.support.fixtures import fixture_path
 
 
 def frozen(name: str, more_zeros: int = 0) -> dict[str, int]:
-    """Return what is found in a graph of a kernel, half of it zeros, and a matrix of zeros and ones with as many or more zeros."""
+    """Return what is found in a graph of a kernel, half of it zeros, and a matrix of zeros and ones with as
+    many or more zeros.
+    """
     build = Build("made.pb", FormatName.GRAPH_DEF)
     ones = (np.arange(64 * 64) % 2).astype("<f4")
     build.tensor("layer1/weights", (64, 64), role=Role.CONSTANT, data=(kernel().reshape(-1) * ones).tobytes())
@@ -38,8 +42,12 @@ def test_a_table_of_two_values_with_other_zeros_is_no_mask() -> None:
 
 
 def test_masks_that_were_converted_with_the_model_are_the_cause_that_it_grew() -> None:
-    """The pruned model was converted without strip_pruning: each kernel is multiplied by its mask at run time."""
-    report = explain(side_of("pruned_mlp/stripped/float32.tflite"), side_of("pruned_mlp/wrapped/float32.tflite"))
+    """The pruned model was converted without strip_pruning: each kernel is multiplied by its mask at run
+    time.
+    """
+    report = explain(
+        side_of("pruned_mlp/stripped/float32.tflite"), side_of("pruned_mlp/wrapped/float32.tflite")
+    )
     leading = report.causes[0]
     assert leading.cause == "pruning-state"
     assert sum(place.bytes for place in leading.evidence if place.tensor) == 4 * (10 * 128 + 128 * 10)
@@ -62,7 +70,9 @@ def test_biases_of_zeros_are_none_of_the_baselines_kernels() -> None:
 
 
 def test_a_sparse_kernel_stores_nothing_of_its_dead_channels() -> None:
-    """Ten channels of 128 are zeros alone, and seven nobody reads: each takes ten weights, a bias, and ten weights of the next layer."""
+    """Ten channels of 128 are zeros alone, and seven nobody reads: each takes ten weights, a bias, and ten
+    weights of the next layer.
+    """
     for name, dead in (("float32.tflite", 4 * 17 * (10 + 1 + 10)), ("float32-sparse.tflite", 0)):
         report = explain(None, side_of(f"pruned_mlp/stripped/{name}"))
         assert sum(entry.removable for entry in report.pruning) == dead

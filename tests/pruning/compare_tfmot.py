@@ -1,4 +1,6 @@
-"""Prunes the same weights with tfmot and with modelinspect, at once, and prints what differs as JSON; needs TF_USE_LEGACY_KERAS=1."""
+"""Prunes the same weights with tfmot and with modelinspect, at once, and prints what differs as JSON; needs
+TF_USE_LEGACY_KERAS=1.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ def main() -> None:
     for name in sys.argv[1:]:
         keras.utils.set_random_seed(5)
         old, new = networks.build(name, tf_keras), networks.build(name, keras)
-        start = [np.random.default_rng(at).standard_normal(w.shape).astype(w.dtype) for at, w in enumerate(new.get_weights())]
+        start = [
+            np.random.default_rng(at).standard_normal(w.shape).astype(w.dtype)
+            for at, w in enumerate(new.get_weights())
+        ]
         for sparsity in (0.35, 0.5, 0.8):
             for label, pattern in PATTERNS.items():
                 old.set_weights(start[: len(old.get_weights())])
@@ -42,11 +47,18 @@ def compare(name, old, new, sparsity, label, pattern):
     try:
         decisions = select(facts, selection, pattern)
     except mi.ModelInspectError as problem:
-        return [{"network": name, "sparsity": sparsity, "pattern": label, "kernel": "", "reason": str(problem)}]
+        return [
+            {"network": name, "sparsity": sparsity, "pattern": label, "kernel": "", "reason": str(problem)}
+        ]
     wrapped = wrapping.wrap(copy, decisions, ConstantSchedule(sparsity, 0, -1, 1), pattern)
     wrapping.prune_at_once(wrapped)
     stripped = dict(wrapping._layers(tfmot.sparsity.keras.strip_pruning(wrapped)))
-    theirs_too = {(decision.layer.name, weight.name) for decision in decisions if decision.chosen for weight in decision.layer.weights}
+    theirs_too = {
+        (decision.layer.name, weight.name)
+        for decision in decisions
+        if decision.chosen
+        for weight in decision.layer.weights
+    }
     report = mi.prune(new, sparsity, block_size=pattern.block_size, m_by_n=pattern.m_by_n)
     assert theirs_too <= {(kernel.layer, kernel.weight) for kernel in report.kernels}, theirs_too
     rows = []
@@ -69,7 +81,9 @@ def compare(name, old, new, sparsity, label, pattern):
                 "tfmot": int((theirs == 0).sum()),
                 "ours": int((ours == 0).sum()),
                 "different": int(((theirs == 0) != (ours == 0)).sum()),
-                "kept_values_differ": int((theirs[(theirs != 0) & (ours != 0)] != ours[(theirs != 0) & (ours != 0)]).sum()),
+                "kept_values_differ": int(
+                    (theirs[(theirs != 0) & (ours != 0)] != ours[(theirs != 0) & (ours != 0)]).sum()
+                ),
                 "negative_zeros": int((np.signbit(ours) & (ours == 0)).sum()),
             }
         )
@@ -79,7 +93,11 @@ def compare(name, old, new, sparsity, label, pattern):
 def variables(network):
     from modelinspect.pruning.magnitude.kernels import find_units
 
-    return [((kernel.layer, kernel.weight), kernel.variable) for unit in find_units(network) for kernel in unit.kernels]
+    return [
+        ((kernel.layer, kernel.weight), kernel.variable)
+        for unit in find_units(network)
+        for kernel in unit.kernels
+    ]
 
 
 if __name__ == "__main__":

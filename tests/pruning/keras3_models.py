@@ -1,4 +1,6 @@
-"""Makes Keras 3 model files for the tests of `modelinspect prune`; run as ``python keras3_models.py FOLDER NAME...``."""
+"""Makes Keras 3 model files for the tests of `modelinspect prune`; run as ``python keras3_models.py FOLDER
+NAME...``.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,11 @@ class Scale(layers.Layer):
 def small() -> keras.Model:
     """Two dense layers whose inputs divide into blocks of 16."""
     model = keras.Sequential(
-        [keras.Input((64,)), layers.Dense(64, activation="relu", name="hidden"), layers.Dense(10, activation="softmax", name="head")],
+        [
+            keras.Input((64,)),
+            layers.Dense(64, activation="relu", name="hidden"),
+            layers.Dense(10, activation="softmax", name="head"),
+        ],
         name="small",
     )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -34,7 +40,9 @@ def small() -> keras.Model:
 
 def evil() -> keras.Model:
     """A Lambda layer whose code would write a file."""
-    return keras.Sequential([keras.Input((8,)), layers.Dense(8), layers.Lambda(lambda x: x * 2, name="evil"), layers.Dense(2)])
+    return keras.Sequential(
+        [keras.Input((8,)), layers.Dense(8), layers.Lambda(lambda x: x * 2, name="evil"), layers.Dense(2)]
+    )
 
 
 def custom() -> keras.Model:
@@ -44,7 +52,9 @@ def custom() -> keras.Model:
 
 def lstm() -> keras.Model:
     """A recurrent network."""
-    return keras.Sequential([keras.Input((12, 8)), layers.LSTM(32, name="memory"), layers.Dense(10, activation="softmax")])
+    return keras.Sequential(
+        [keras.Input((12, 8)), layers.LSTM(32, name="memory"), layers.Dense(10, activation="softmax")]
+    )
 
 
 def transformer() -> keras.Model:
@@ -55,15 +65,27 @@ def transformer() -> keras.Model:
     x = layers.LayerNormalization(name="norm_1")(layers.Add(name="add_1")([x, attended]))
     hidden = layers.Dense(32, name="down")(layers.Dense(64, activation="gelu", name="up")(x))
     x = layers.LayerNormalization(name="norm_2")(layers.Add(name="add_2")([x, hidden]))
-    return keras.Model(words, layers.Dense(2, activation="softmax", name="head")(layers.GlobalAveragePooling1D(name="pool")(x)))
+    return keras.Model(
+        words,
+        layers.Dense(2, activation="softmax", name="head")(layers.GlobalAveragePooling1D(name="pool")(x)),
+    )
 
 
 def mobilenet() -> keras.Model:
     """MobileNetV3Small on 64x64 pixels, 10 classes."""
-    return keras.applications.MobileNetV3Small(input_shape=(64, 64, 3), weights=None, classes=10, include_preprocessing=False)
+    return keras.applications.MobileNetV3Small(
+        input_shape=(64, 64, 3), weights=None, classes=10, include_preprocessing=False
+    )
 
 
-MODELS = {"small": small, "evil": evil, "custom": custom, "lstm": lstm, "transformer": transformer, "mobilenet": mobilenet}
+MODELS = {
+    "small": small,
+    "evil": evil,
+    "custom": custom,
+    "lstm": lstm,
+    "transformer": transformer,
+    "mobilenet": mobilenet,
+}
 
 
 def main(folder: Path, names: list[str]) -> None:

@@ -1,4 +1,6 @@
-"""``plan --convert`` puts TensorFlow's sizes in the place of predicted ones, and loads nothing that a rule objects to."""
+"""``plan --convert`` puts TensorFlow's sizes in the place of predicted ones, and loads nothing that a rule
+objects to.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,18 @@ FORMS = ("tflite-float32", "tflite-float16", "tflite-dynamic-int8")
 def _child(tmp_path: Path, body: str) -> tuple[str, ...]:
     """Return a command that stands for TensorFlow's process."""
     script = tmp_path / "child.py"
-    script.write_text(f"import json, sys, time\njob = json.loads(sys.stdin.readline())\n{body}\n", encoding="utf-8")
+    script.write_text(
+        f"import json, sys, time\njob = json.loads(sys.stdin.readline())\n{body}\n", encoding="utf-8"
+    )
     return sys.executable, str(script)
 
 
 def _measured(path: Path, command: tuple[str, ...], seconds: int = 60) -> tuple[PlanReport, PlanReport]:
     plan = mi.plan(path, only=FORMS)
     with opened(path) as (artifact, files):
-        return plan, measure_forms(plan, Subject(artifact, None, open_files=files), path, seconds=seconds, command=command)
+        return plan, measure_forms(
+            plan, Subject(artifact, None, open_files=files), path, seconds=seconds, command=command
+        )
 
 
 def _by_name(report: PlanReport) -> dict[str, OptionEntry]:
@@ -37,7 +43,10 @@ def _by_name(report: PlanReport) -> dict[str, OptionEntry]:
 
 
 def test_a_size_that_was_made_is_measured_and_stands_beside_its_prediction(tmp_path: Path) -> None:
-    body = "for form in job['forms']: print(json.dumps({'form': form, 'size': 70000 if form == 'float16' else None, 'reason': 'no'}))"
+    body = (
+        "for form in job['forms']: print(json.dumps({'form': form, 'size': 70000 if form == 'float16' else"
+        " None, 'reason': 'no'}))"
+    )
     plan, measured = _measured(fixture_path(MODEL), _child(tmp_path, body))
     before, after = _by_name(plan), _by_name(measured)
     entry = after["tflite-float16"]
@@ -76,14 +85,21 @@ def test_a_model_with_code_in_it_is_not_loaded(name: str, tmp_path: Path) -> Non
     marker = tmp_path / "loaded"
     command = _child(tmp_path, f"open({str(marker)!r}, 'w').close()")
     with opened(path) as (artifact, files), pytest.raises(UsageError):
-        measure_forms(mi.plan(path, only=FORMS), Subject(artifact, None, open_files=files), path, command=command)
+        measure_forms(
+            mi.plan(path, only=FORMS), Subject(artifact, None, open_files=files), path, command=command
+        )
     assert not marker.exists()
 
 
 def test_a_file_that_keras_does_not_load_is_refused(tmp_path: Path) -> None:
     path = fixture_path("pruned_levels/mlp-35/stripped/float32.tflite")
     with opened(path) as (artifact, files), pytest.raises(UsageError):
-        measure_forms(mi.plan(path, only=FORMS), Subject(artifact, None, open_files=files), path, command=_child(tmp_path, ""))
+        measure_forms(
+            mi.plan(path, only=FORMS),
+            Subject(artifact, None, open_files=files),
+            path,
+            command=_child(tmp_path, ""),
+        )
 
 
 @pytest.mark.tensorflow
@@ -91,4 +107,7 @@ def test_tensorflow_writes_the_sizes_that_are_reported() -> None:
     report = mi.plan(fixture_path(MODEL), only=("tflite-float32", "tflite-int8"), convert=True)
     entries = _by_name(report)
     assert {entry.basis for entry in entries.values()} == {"measured"}
-    assert entries["tflite-float32"].size == fixture_path("pruned_levels/mlp-35/stripped/float32.tflite").stat().st_size
+    assert (
+        entries["tflite-float32"].size
+        == fixture_path("pruned_levels/mlp-35/stripped/float32.tflite").stat().st_size
+    )

@@ -33,7 +33,13 @@ def test_the_same_seed_makes_the_same_samples() -> None:
 
 def test_labels_of_seeded_samples_fit_their_loss() -> None:
     facts = [
-        OutputFacts((4,), loss) for loss in ("sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy", "mse")
+        OutputFacts((4,), loss)
+        for loss in (
+            "sparse_categorical_crossentropy",
+            "categorical_crossentropy",
+            "binary_crossentropy",
+            "mse",
+        )
     ]
     samples = synthetic_samples([InputFacts((5, None), True, 30), InputFacts((3,))], facts, 40, 1)
     assert samples.x[0].max() < 30
@@ -52,7 +58,10 @@ def test_a_file_is_split_into_samples_to_train_and_to_measure_with(tmp_path: Pat
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": np.zeros((20, 28, 27)), "y": np.zeros(20)}, "x has samples of the shape 28x27; the network takes 28x28"),
+        (
+            {"x": np.zeros((20, 28, 27)), "y": np.zeros(20)},
+            "x has samples of the shape 28x27; the network takes 28x28",
+        ),
         ({"x": np.zeros((20, 28, 28)), "y": np.zeros((20, 3))}, "y has samples of the shape 3"),
         ({"x": np.zeros((20, 28, 28)), "y": np.full(20, 10)}, "the classes 10 to 10; the network has 10"),
         ({"x": np.zeros((20, 28, 28)), "y": np.array(["a"] * 20)}, "y holds <U1, not numbers"),
@@ -61,7 +70,9 @@ def test_a_file_is_split_into_samples_to_train_and_to_measure_with(tmp_path: Pat
         ({"x": np.array([object()] * 3), "y": np.zeros(3)}, "not a readable .npz"),
     ],
 )
-def test_samples_that_do_not_fit_are_refused_by_name_and_shape(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
+def test_samples_that_do_not_fit_are_refused_by_name_and_shape(
+    tmp_path: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
     with pytest.raises(JobError) as raised:
         check_samples(read_samples(npz(tmp_path / "d.npz", **arrays)), [INPUT], [OUTPUT], "d.npz")
     assert message in str(raised.value)

@@ -21,7 +21,9 @@ from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path
 
 
-def job(model: str | Path, engine: str = "auto", stages: tuple[str, ...] = (), methods: tuple[str, ...] = ()) -> Job:
+def job(
+    model: str | Path, engine: str = "auto", stages: tuple[str, ...] = (), methods: tuple[str, ...] = ()
+) -> Job:
     return Job(model=str(model), stages=choose_stages(stages), methods=choose_methods(methods), engine=engine)
 
 
@@ -38,7 +40,9 @@ def test_the_writer_of_a_file_decides(fixture: str, engine: Engine, reason: str)
     assert choice.reason.startswith(reason)
 
 
-@pytest.mark.parametrize(("wanted", "engine"), [("auto", Engine.TFMOT), ("tfmot", Engine.TFMOT), ("keras", Engine.KERAS)])
+@pytest.mark.parametrize(
+    ("wanted", "engine"), [("auto", Engine.TFMOT), ("tfmot", Engine.TFMOT), ("keras", Engine.KERAS)]
+)
 def test_both_engines_build_the_known_architectures(wanted: str, engine: Engine) -> None:
     assert check(job("mlp", wanted)).engine is engine
 
@@ -68,7 +72,10 @@ def test_an_engine_has_its_own_stages_and_methods() -> None:
     tfmot = job("mlp", "tfmot")
     assert for_choice(tfmot, check(tfmot)).stages == (Stage.ORIGINAL, Stage.WRAPPED, Stage.STRIPPED)
     for wrong, message in (
-        (job("mlp", "keras", stages=("wrapped",)), "the keras engine has the stages original, pruned, not wrapped"),
+        (
+            job("mlp", "keras", stages=("wrapped",)),
+            "the keras engine has the stages original, pruned, not wrapped",
+        ),
         (job("mlp", "tfmot", methods=("keras-int8",)), "the tfmot engine has no method keras-int8"),
     ):
         with pytest.raises(JobError, match=message):
@@ -93,13 +100,20 @@ def test_the_engine_is_known_in_a_second_and_without_tensorflow() -> None:
 
 
 def rewritten(place: Path, **changes: object) -> Path:
-    """Return a copy of the Keras 3 fixture whose first layer with weights has other keys in its configuration."""
-    with zipfile.ZipFile(fixture_path("keras_zip/model.keras")) as before, zipfile.ZipFile(place, "w") as after:
+    """Return a copy of the Keras 3 fixture whose first layer with weights has other keys in its
+    configuration.
+    """
+    with (
+        zipfile.ZipFile(fixture_path("keras_zip/model.keras")) as before,
+        zipfile.ZipFile(place, "w") as after,
+    ):
         for name in before.namelist():
             data = before.read(name)
             if name == "config.json":
                 config = json.loads(data)
-                layer = next(layer for layer in config["config"]["layers"] if layer["class_name"] != "InputLayer")
+                layer = next(
+                    layer for layer in config["config"]["layers"] if layer["class_name"] != "InputLayer"
+                )
                 layer.update(changes)
                 data = json.dumps(config).encode()
             after.writestr(name, data)
@@ -112,14 +126,22 @@ def test_a_layer_of_its_author_is_named_in_the_first_second_with_what_to_do(tmp_
     result = run_cli("prune", place, "-o", tmp_path / "out")
     assert time.process_time() - start < 1.0
     assert (result.code, result.out) == (3, b"")
-    assert "is a Scale (house>Scale), a class that Keras does not have; give the file that defines it with --code" in result.err
+    assert (
+        "is a Scale (house>Scale), a class that Keras does not have; give the file that defines it with"
+        " --code" in result.err
+    )
     assert result.err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["own.keras"]
 
 
 def test_a_lambda_layer_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
     code = {"class_name": "__lambda__", "config": {"code": "4wEAAAAA", "defaults": None, "closure": None}}
-    place = rewritten(tmp_path / "evil.keras", class_name="Lambda", registered_name=None, config={"name": "evil", "function": code})
+    place = rewritten(
+        tmp_path / "evil.keras",
+        class_name="Lambda",
+        registered_name=None,
+        config={"name": "evil", "function": code},
+    )
     result = run_cli("prune", place, "-o", tmp_path / "out", "--engine", "keras")
     assert (result.code, result.out) == (3, b"")
     assert "Lambda layer 'evil' (function) holds marshalled Python code" in result.err
@@ -132,13 +154,21 @@ def test_a_lambda_layer_is_refused_before_anything_is_loaded(tmp_path: Path) -> 
     ("arguments", "message"),
     [
         (("--engine", "torch"), "no engine is named 'torch'; there are auto, tfmot, keras"),
-        (("--engine", "keras", "--stages", "wrapped"), "the keras engine has the stages original, pruned, not wrapped"),
-        (("--engine", "keras", "--methods", "saved-model-keras"), "the keras engine has no method saved-model-keras"),
+        (
+            ("--engine", "keras", "--stages", "wrapped"),
+            "the keras engine has the stages original, pruned, not wrapped",
+        ),
+        (
+            ("--engine", "keras", "--methods", "saved-model-keras"),
+            "the keras engine has no method saved-model-keras",
+        ),
         (("--sparsity", "1.2"), "must be at least 0 and below 1, not 1.2"),
         (("--block-size", "tflite-int4"), "or a layout (tflite-float, tflite-int8)"),
     ],
 )
-def test_what_an_engine_does_not_have_is_one_line(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_what_an_engine_does_not_have_is_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
     result = run_cli("prune", "mlp", "-o", tmp_path / "out", *arguments)
     assert (result.code, result.out) == (2, b"")
     assert message in result.err
@@ -150,7 +180,9 @@ def test_what_an_engine_does_not_have_is_one_line(tmp_path: Path, arguments: tup
 def test_a_configuration_beside_weights_that_is_none_is_one_line(tmp_path: Path, config: bytes) -> None:
     (tmp_path / "config.json").write_bytes(config)
     (tmp_path / "model.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(40))
-    with pytest.raises(PruningError, match="cannot be checked: .*model.weights.h5" if config == b"[]" else "not JSON") as refused:
+    with pytest.raises(
+        PruningError, match="cannot be checked: .*model.weights.h5" if config == b"[]" else "not JSON"
+    ) as refused:
         check(job(tmp_path))
     assert "would run code" not in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1

@@ -63,7 +63,11 @@ def test_a_folder_that_is_not_ours_is_not_replaced_even_by_force(tmp_path: Path)
     (tmp_path / "home" / "thesis").write_text("precious")
     (tmp_path / "file").write_text("x")
     (tmp_path / "link").symlink_to(tmp_path / "home")
-    for name, message in (("home", "did not make it"), ("file", "not a directory"), ("link", "not a directory")):
+    for name, message in (
+        ("home", "did not make it"),
+        ("file", "not a directory"),
+        ("link", "not a directory"),
+    ):
         with pytest.raises(JobError, match=message):
             fill(tmp_path / name, force=True)
     assert (tmp_path / "home" / "thesis").read_text() == "precious"

@@ -1,4 +1,6 @@
-"""`MagnitudePruning` and `prune` on the backend of Keras that this process has; `test_magnitude_backends` runs this file on others."""
+"""`MagnitudePruning` and `prune` on the backend of Keras that this process has; `test_magnitude_backends`
+runs this file on others.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def dense(*sizes: int, **arguments: Any) -> Any:
 
 def regression(inputs: int, outputs: int, count: int = 64) -> tuple[Any, Any]:
     random = np.random.default_rng(2)
-    return random.standard_normal((count, inputs)).astype("float32"), random.standard_normal((count, outputs)).astype("float32")
+    return random.standard_normal((count, inputs)).astype("float32"), random.standard_normal(
+        (count, outputs)
+    ).astype("float32")
 
 
 def values(variable: Any) -> Any:
@@ -140,7 +144,15 @@ def test_a_run_that_is_too_short_warns_how_many_steps_it_needed() -> None:
 def test_a_custom_loop_prunes_as_fit_does() -> None:
     x, y = regression(32, 8)
     fitted = dense(32, 24, 8)
-    fitted.fit(x, y, epochs=2, batch_size=16, shuffle=False, verbose=0, callbacks=[mi.MagnitudePruning(0.75, end_step=6, frequency=2)])
+    fitted.fit(
+        x,
+        y,
+        epochs=2,
+        batch_size=16,
+        shuffle=False,
+        verbose=0,
+        callbacks=[mi.MagnitudePruning(0.75, end_step=6, frequency=2)],
+    )
     looped = dense(32, 24, 8)
     pruning = mi.MagnitudePruning(0.75, end_step=6, frequency=2)
     pruning.attach(looped)
@@ -150,7 +162,10 @@ def test_a_custom_loop_prunes_as_fit_does() -> None:
                 looped.train_on_batch(x[at : at + 16], y[at : at + 16])
     for one, other in zip(fitted.get_weights(), looped.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
-    assert [kernel.zero_count for kernel in pruning.report().kernels] == [round(0.75 * 32 * 24), round(0.75 * 24 * 8)]
+    assert [kernel.zero_count for kernel in pruning.report().kernels] == [
+        round(0.75 * 32 * 24),
+        round(0.75 * 24 * 8),
+    ]
 
 
 def test_an_exception_in_a_step_leaves_the_model_masked_by_apply() -> None:
@@ -201,7 +216,13 @@ def test_training_goes_on_from_a_state_with_the_same_masks_and_weights(tmp_path:
 
     first = dense(32, 24, 8)
     state = tmp_path / "pruning.npz"
-    first.fit(x, y, epochs=2, callbacks=[mi.MagnitudePruning(0.8, end_step=12, frequency=3, state=state)], **arguments)
+    first.fit(
+        x,
+        y,
+        epochs=2,
+        callbacks=[mi.MagnitudePruning(0.8, end_step=12, frequency=3, state=state)],
+        **arguments,
+    )
     first.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     pruning = mi.MagnitudePruning(0.8, end_step=12, frequency=3, state=state)
@@ -215,9 +236,15 @@ def test_training_goes_on_from_a_state_with_the_same_masks_and_weights(tmp_path:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"PK\x03\x04 nothing", "not a pruning state"), (b"", "not a pruning state"), (None, "has no kernel 'dense_0/kernel'")],
+    [
+        (b"PK\x03\x04 nothing", "not a pruning state"),
+        (b"", "not a pruning state"),
+        (None, "has no kernel 'dense_0/kernel'"),
+    ],
 )
-def test_a_state_that_is_none_or_of_another_model_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
+def test_a_state_that_is_none_or_of_another_model_is_refused(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
     place = tmp_path / "state.npz"
     if content is None:
         other = mi.MagnitudePruning(0.5, schedule="constant", frequency=1)
@@ -321,7 +348,9 @@ def test_a_layer_that_keras_does_not_have_is_left_out_with_a_reason_and_pruned_b
 def test_layers_of_nested_models_and_shared_layers_are_found_once() -> None:
     inner = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, name="same")], name="inner")
     inputs = keras.Input((8,))
-    model = keras.Model(inputs, keras.layers.Bidirectional(keras.layers.GRU(4), name="both")(inner(inner(inputs))[:, None, :]))
+    model = keras.Model(
+        inputs, keras.layers.Bidirectional(keras.layers.GRU(4), name="both")(inner(inner(inputs))[:, None, :])
+    )
     assert list(kernels(mi.prune(model, 0.5))) == [
         "inner/same/kernel",
         "both/forward_gru/kernel",
@@ -335,7 +364,9 @@ def test_quantized_kernels_and_lora_are_left_out_with_a_reason() -> None:
     model = dense(16, 8, 8)
     model.layers[0].quantize("int8")
     model.layers[1].enable_lora(2)
-    with pytest.raises(JobError, match=r"nothing to prune: dense_0/kernel: it is quantized \(int8\): prune before quantize"):
+    with pytest.raises(
+        JobError, match=r"nothing to prune: dense_0/kernel: it is quantized \(int8\): prune before quantize"
+    ):
         mi.prune(model, 0.5)
 
 
@@ -346,8 +377,14 @@ def test_named_layouts_make_blocks_along_the_inputs_of_an_output(layout: str, le
     for layer, matrix in (
         ("head", values(model.get_layer("head").kernel).T),
         ("conv", values(model.get_layer("conv").kernel).transpose(3, 0, 1, 2).reshape(-1, 3)),
-        ("attention/query", values(model.get_layer("attention").query_dense.kernel).transpose(1, 2, 0).reshape(16, 128)),
-        ("attention/attention_output", values(model.get_layer("attention").output_dense.kernel).transpose(2, 0, 1).reshape(128, 16)),
+        (
+            "attention/query",
+            values(model.get_layer("attention").query_dense.kernel).transpose(1, 2, 0).reshape(16, 128),
+        ),
+        (
+            "attention/attention_output",
+            values(model.get_layer("attention").output_dense.kernel).transpose(2, 0, 1).reshape(128, 16),
+        ),
     ):
         blocks = [row[at : at + length] for row in matrix for at in range(0, len(row), length)]
         empty = [bool((block == 0).all()) for block in blocks]
@@ -409,7 +446,9 @@ def test_wrong_arguments_are_one_clear_line(arguments: dict[str, Any], message: 
         ({"power": 0}, "the power must be above 0"),
     ],
 )
-def test_a_schedule_that_cannot_be_followed_is_one_clear_line(arguments: dict[str, Any], message: str) -> None:
+def test_a_schedule_that_cannot_be_followed_is_one_clear_line(
+    arguments: dict[str, Any], message: str
+) -> None:
     with pytest.raises(JobError, match=message):
         mi.MagnitudePruning(**arguments)
 
@@ -470,7 +509,20 @@ def test_pruning_loads_nothing_heavy_beside_keras() -> None:
         "mi.prune(m, 0.5); mi.MagnitudePruning(0.5)\n"
         "print(*sorted({name.split('.')[0] for name in set(sys.modules) - before} & set(sys.argv[1:])))"
     )
-    heavy = ["tensorflow", "tf_keras", "tensorflow_model_optimization", "jax", "torch", "rich", "typer", "fsspec", "flatbuffers", "google"]
+    heavy = [
+        "tensorflow",
+        "tf_keras",
+        "tensorflow_model_optimization",
+        "jax",
+        "torch",
+        "rich",
+        "typer",
+        "fsspec",
+        "flatbuffers",
+        "google",
+    ]
     heavy.remove(keras.backend.backend())  # Keras loads parts of it when they are used
-    done = subprocess.run([sys.executable, "-c", code, *heavy], env=dict(os.environ), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *heavy], env=dict(os.environ), capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == ""

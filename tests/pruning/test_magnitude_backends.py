@@ -1,4 +1,6 @@
-"""The tests of `MagnitudePruning` on the other backends of Keras, and against tfmot, each in its own process."""
+"""The tests of `MagnitudePruning` on the other backends of Keras, and against tfmot, each in its own
+process.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,25 @@ def test_training_and_one_shot_pruning_on_jax() -> None:
 
 
 def _run_tests(backend: str, *arguments: str) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", "tests/pruning/test_magnitude.py", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:xdist",
+        "tests/pruning/test_magnitude.py",
+        *arguments,
+    ]
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **QUIET, "KERAS_BACKEND": backend}, capture_output=True, text=True, check=False, timeout=1800
+        command,
+        cwd=ROOT,
+        env={**os.environ, **QUIET, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stdout[-4000:]
 
@@ -44,7 +62,14 @@ def _run_tests(backend: str, *arguments: str) -> None:
 def _compared(*networks: str) -> list[dict[str, Any]]:
     script = str(Path(__file__).with_name("compare_tfmot.py"))
     environment = {**os.environ, **QUIET, "TF_USE_LEGACY_KERAS": "1"}
-    done = subprocess.run([sys.executable, script, *networks], env=environment, capture_output=True, text=True, check=False, timeout=1800)
+    done = subprocess.run(
+        [sys.executable, script, *networks],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return rows
@@ -53,10 +78,14 @@ def _compared(*networks: str) -> list[dict[str, Any]]:
 def _check_equal(rows: list[dict[str, Any]], networks: int) -> None:
     """Without ties among the magnitudes (they are normal noise), masks are equal element by element.
 
-    The one known difference in a count: where ``sparsity * elements`` is exactly half a weight and the number of elements odd,
-    tfmot rounds the kept weights to even, and Python the zeros. No kernel of these networks has an odd number of elements.
+    The one known difference in a count: where ``sparsity * elements`` is exactly half a weight and the number
+    of elements odd, tfmot rounds the kept weights to even, and Python the zeros. No kernel of these networks
+    has an odd number of elements.
     """
-    assert len({(row["network"], row["sparsity"], row["pattern"]) for row in rows if row["kernel"]}) >= networks * 3 * 2
+    assert (
+        len({(row["network"], row["sparsity"], row["pattern"]) for row in rows if row["kernel"]})
+        >= networks * 3 * 2
+    )
     for row in rows:
         if row["kernel"]:
             assert (row["ours"], row["different"], row["kept_values_differ"]) == (row["tfmot"], 0, 0), row
@@ -71,7 +100,16 @@ def test_masks_equal_those_of_tfmot_on_two_networks() -> None:
 
 @pytest.mark.slow
 def test_masks_equal_those_of_tfmot_on_eight_networks() -> None:
-    networks = ("mlp", "cnn", "many-small-layers", "few-large-layers", "lstm", "embedding", "depthwise", "attention")
+    networks = (
+        "mlp",
+        "cnn",
+        "many-small-layers",
+        "few-large-layers",
+        "lstm",
+        "embedding",
+        "depthwise",
+        "attention",
+    )
     rows = _compared(*networks)
     _check_equal(rows, 8)
     assert {row["network"] for row in rows if row["kernel"]} == set(networks)

@@ -1,4 +1,7 @@
-"""The worker's process: its events, its deaths, and that it never outlives its caller. TensorFlow is played by small scripts."""
+"""The worker's process: its events, its deaths, and that it never outlives its caller.
+
+TensorFlow is played by small scripts.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +39,21 @@ send(type='done')
 
 @pytest.mark.parametrize(
     ("trouble", "kind"),
-    [("usage", JobError), ("disk", OutputError), ("missing", MissingExtraError), ("model", PruningError), ("internal", PruningError)],
+    [
+        ("usage", JobError),
+        ("disk", OutputError),
+        ("missing", MissingExtraError),
+        ("model", PruningError),
+        ("internal", PruningError),
+    ],
 )
-def test_what_the_worker_says_went_wrong_is_raised(tmp_path: Path, trouble: str, kind: type[Exception]) -> None:
+def test_what_the_worker_says_went_wrong_is_raised(
+    tmp_path: Path, trouble: str, kind: type[Exception]
+) -> None:
     with pytest.raises(kind, match="too bad"):
-        list(run_worker(JOB, tmp_path, script(f"send(type='failure', trouble={trouble!r}, message='too bad')")))
+        list(
+            run_worker(JOB, tmp_path, script(f"send(type='failure', trouble={trouble!r}, message='too bad')"))
+        )
 
 
 def test_a_method_that_kills_tensorflow_is_a_row_and_the_others_go_on(tmp_path: Path) -> None:
@@ -73,7 +86,9 @@ def test_a_worker_that_dies_again_and_again_is_given_up(tmp_path: Path) -> None:
 
 
 def test_leaving_the_events_ends_the_worker(tmp_path: Path) -> None:
-    events = run_worker(JOB, tmp_path, script("send(type='warning', message=str(os.getpid()))\ntime.sleep(600)"))
+    events = run_worker(
+        JOB, tmp_path, script("send(type='warning', message=str(os.getpid()))\ntime.sleep(600)")
+    )
     event = next(events)
     assert isinstance(event, WarningEvent)
     events.close()
@@ -90,10 +105,17 @@ def test_a_real_worker_ends_with_its_caller(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "from modelinspect.pruning.worker import __main__ as w; w._run = lambda *a: __import__('time').sleep(60); w.main()",
+            (
+                "from modelinspect.pruning.worker import __main__ as w; w._run = lambda *a:"
+                " __import__('time').sleep(60); w.main()"
+            ),
         ],
         os.environ,
-        file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0), (os.POSIX_SPAWN_CLOSE, writer), (os.POSIX_SPAWN_CLOSE, reader)],
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, reader, 0),
+            (os.POSIX_SPAWN_CLOSE, writer),
+            (os.POSIX_SPAWN_CLOSE, reader),
+        ],
     )
     os.close(reader)
     os.close(writer)

@@ -68,8 +68,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Model files to prune."""
     folder = tmp_path_factory.mktemp("models")
     script = PROJECT / "tests" / "support" / "pruning_models.py"
-    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    subprocess.run([sys.executable, str(script), str(folder)], check=True, env=environment, capture_output=True)
+    environment = {
+        **os.environ,
+        "TF_USE_LEGACY_KERAS": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    subprocess.run(
+        [sys.executable, str(script), str(folder)], check=True, env=environment, capture_output=True
+    )
     assert not (folder / "trap").exists()
     return folder
 
@@ -111,7 +118,9 @@ def test_pruned_weights_reach_their_target_and_the_original_stays_dense(mlp: Pat
     assert max(zeros(mlp / "original" / "no-optimizer.h5").values()) < 0.01
     for stage in manifest(mlp)["stages"]:
         for weight in stage["weights"]:
-            assert weight["sparsity"] == pytest.approx(0.0 if stage["stage"] == "original" else 0.8, abs=0.005)
+            assert weight["sparsity"] == pytest.approx(
+                0.0 if stage["stage"] == "original" else 0.8, abs=0.005
+            )
 
 
 def test_a_stripped_dense_file_is_as_large_as_its_original_without_optimizer(mlp: Path) -> None:
@@ -142,32 +151,52 @@ def test_the_table_says_in_a_word_what_happened(mlp: Path) -> None:
 
 def test_keras_loads_the_gzipped_hdf5_and_the_deflated_zip_with_the_same_weights(mlp: Path) -> None:
     code = (
-        "import sys, numpy as np, tf_keras\n"
-        "one, *others = [tf_keras.models.load_model(path, compile=False).get_weights() for path in sys.argv[1:]]\n"
-        "sys.exit(not all(np.array_equal(a, b) for other in others for a, b in zip(one, other, strict=True)))"
+        "import sys, numpy as np, tf_keras\none, *others = [tf_keras.models.load_model(path,"
+        " compile=False).get_weights() for path in sys.argv[1:]]\nsys.exit(not all(np.array_equal(a, b) for"
+        " other in others for a, b in zip(one, other, strict=True)))"
     )
     paths = [str(mlp / "stripped" / name) for name in ("model.h5", "gzip.h5", "deflate.keras")]
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    assert subprocess.run([sys.executable, "-c", code, *paths], env=environment, check=False, capture_output=True).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code, *paths], env=environment, check=False, capture_output=True
+        ).returncode
+        == 0
+    )
 
 
 def test_a_run_too_short_for_its_schedule_says_how_many_steps_it_needed(tmp_path: Path) -> None:
-    arguments = ("--samples", "96", "--epochs", "2", "--end-step", "50", "--frequency", "2", "--methods", "h5", "--stages", "stripped")
+    arguments = (
+        "--samples",
+        "96",
+        "--epochs",
+        "2",
+        "--end-step",
+        "50",
+        "--frequency",
+        "2",
+        "--methods",
+        "h5",
+        "--stages",
+        "stripped",
+    )
     result = prune("mlp", "-o", tmp_path / "p", *arguments, "--m-by-n", "", "--exclude", "dense_1")
     assert result.code == 0, result.err
-    (short, *_) = manifest(tmp_path / "p")["warnings"]
+    short, *_ = manifest(tmp_path / "p")["warnings"]
     assert "the run of 6 steps" in short
     assert "needs 50 steps" in short
     shares = zeros(tmp_path / "p" / "stripped" / "model.h5")
     # the schedule's own arithmetic, foretold: the last turn is step 6 of 50
-    assert shares["dense/dense/kernel:0" if "dense/dense/kernel:0" in shares else "model_weights/dense/dense/kernel:0"] == pytest.approx(
-        0.8 - 0.8 * (1 - 6 / 50) ** 3, abs=0.005
-    )
+    assert shares[
+        "dense/dense/kernel:0" if "dense/dense/kernel:0" in shares else "model_weights/dense/dense/kernel:0"
+    ] == pytest.approx(0.8 - 0.8 * (1 - 6 / 50) ** 3, abs=0.005)
     assert shares["model_weights/dense_1/dense_1/kernel:0"] == 0.0
 
 
 def test_layers_in_nested_models_are_found_and_pruned_by_pattern(models: Path, tmp_path: Path) -> None:
-    result = prune(models / "nested.h5", "-o", tmp_path / "p", *QUICK, "--layers", "inner/*", "--sparsity", "0.5")
+    result = prune(
+        models / "nested.h5", "-o", tmp_path / "p", *QUICK, "--layers", "inner/*", "--sparsity", "0.5"
+    )
     assert result.code == 0, result.err
     layers = {layer["name"]: layer for layer in manifest(tmp_path / "p")["layers"]}
     assert layers["inner/dense"]["pruned"]
@@ -210,7 +239,9 @@ def test_an_unknown_layer_class_says_how_to_give_its_code(models: Path, tmp_path
     assert len(error_lines(result.err)) == 1
 
 
-def test_a_layer_that_tfmot_does_not_know_is_left_out_with_the_reason_and_refused_by_name(models: Path, tmp_path: Path) -> None:
+def test_a_layer_that_tfmot_does_not_know_is_left_out_with_the_reason_and_refused_by_name(
+    models: Path, tmp_path: Path
+) -> None:
     code = ("--allow-code", "--code", PROJECT / "tests" / "support" / "pruning_models.py")
     result = prune(models / "custom.h5", "-o", tmp_path / "p", *QUICK, *code)
     assert result.code == 0, result.err
@@ -263,10 +294,22 @@ def test_a_corrupt_model_is_one_line(tmp_path: Path) -> None:
 
 
 def test_interrupting_leaves_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "modelinspect", "prune", "mlp", "-o", str(tmp_path / "p"), "--epochs", "50"]
+    command = [
+        sys.executable,
+        "-m",
+        "modelinspect",
+        "prune",
+        "mlp",
+        "-o",
+        str(tmp_path / "p"),
+        "--epochs",
+        "50",
+    ]
     for sent in (signal.SIGINT, signal.SIGTERM):
         run = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
-        while not list(tmp_path.glob("*/p/original/*.h5")) and run.poll() is None:  # an event, however long it takes
+        while (
+            not list(tmp_path.glob("*/p/original/*.h5")) and run.poll() is None
+        ):  # an event, however long it takes
             time.sleep(0.05)
         assert list(tmp_path.glob("*/p/original/*.h5")), "nothing was made before the interrupt"
         run.send_signal(sent)
@@ -278,10 +321,14 @@ def test_interrupting_leaves_nothing(tmp_path: Path) -> None:
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)], check=False, capture_output=True
+    ).returncode:
         pytest.skip("may not mount a small disk here")
     try:
-        result = prune("mlp", "-o", disk / "p", "--one-shot", "--samples", "64", "--methods", "h5*,keras,weights-h5")
+        result = prune(
+            "mlp", "-o", disk / "p", "--one-shot", "--samples", "64", "--methods", "h5*,keras,weights-h5"
+        )
         assert result.code == 3
         assert "no space is left on the disk" in result.err
         assert len(error_lines(result.err)) == 1

@@ -43,7 +43,7 @@ def run(path):
     interpreter.invoke()
     return [op["op_name"] for op in interpreter._get_ops_details()], interpreter.get_tensor(out["index"]).tolist()
 print(json.dumps([run(path) for path in sys.argv[1:]]))
-"""
+"""  # noqa: E501
 
 
 def is_installed(module: str) -> bool:
@@ -85,19 +85,38 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small network, half of it pruned in blocks of TFLite's int8 kernels, by every method."""
     target = tmp_path_factory.mktemp("pruned") / "small"
-    arguments = ("--samples", "128", "--epochs", "2", "--sparsity", "0.5", "--block-size", "tflite-int8", "--format", "json")
+    arguments = (
+        "--samples",
+        "128",
+        "--epochs",
+        "2",
+        "--sparsity",
+        "0.5",
+        "--block-size",
+        "tflite-int8",
+        "--format",
+        "json",
+    )
     result = prune(models / "small.keras", "-o", target, *arguments)
     assert result.code == 0, result.err
     assert json.loads(result.text) == manifest(target)
     lines = result.err.splitlines()
     assert lines[0].startswith("prune: engine keras: it was written by Keras 3.")
-    for stage in ("measuring the original", "saving the original", "training the pruned", "measuring the pruned", "saving the pruned"):
+    for stage in (
+        "measuring the original",
+        "saving the original",
+        "training the pruned",
+        "measuring the pruned",
+        "saving the pruned",
+    ):
         assert f"prune: {stage} network" in lines
     return target
 
 
 def check_artifacts(folder: Path) -> None:
-    """Every method made an artifact that is inspected clean, or gives a reason; loss is known before and after."""
+    """Every method made an artifact that is inspected clean, or gives a reason; loss is known before and
+    after.
+    """
     found = manifest(folder)
     for stage in found["stages"]:
         assert stage["loss"] is not None
@@ -138,7 +157,9 @@ def test_every_method_of_keras_3_makes_an_artifact_that_is_inspected_clean(small
     assert manifest(small)["versions"]["keras"].startswith("3.")
 
 
-def test_files_keep_their_optimizer_whatever_was_saved_before_and_quantized_ones_have_none(small: Path) -> None:
+def test_files_keep_their_optimizer_whatever_was_saved_before_and_quantized_ones_have_none(
+    small: Path,
+) -> None:
     """Keras 3.15.1 takes the optimizer out of the network's compile configuration when it saves .h5."""
     for stage in ("original", "pruned"):
         with zipfile.ZipFile(small / stage / "model.keras") as archive:
@@ -160,11 +181,16 @@ def test_the_blocks_are_in_the_files_as_tflite_stores_them(small: Path) -> None:
 def test_sparse_tflite_files_run_without_densify_and_as_the_dense_ones_do(small: Path) -> None:
     """In the interpreter: the built-in int8 kernel reads blocks of 1x16, so no operator expands the weights.
 
-    TensorFlow 2.21's default delegate (XNNPACK) computes something else from such files, as docs/guide/prune.md says.
+    TensorFlow 2.21's default delegate (XNNPACK) computes something else from such files, as
+    docs/guide/prune.md says.
     """
     paths = [str(small / "pruned" / f"dynamic-int8{suffix}.tflite") for suffix in ("", "-sparse")]
     done = subprocess.run(
-        [sys.executable, "-c", _INTERPRET, *paths], env={**os.environ, **QUIET}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", _INTERPRET, *paths],
+        env={**os.environ, **QUIET},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     (dense_operators, dense), (sparse_operators, sparse) = json.loads(done.stdout.splitlines()[-1])
     assert "DENSIFY" not in sparse_operators
@@ -181,7 +207,14 @@ def test_gzipped_artifacts_are_not_gzipped_again_and_have_no_row_in_the_comparis
     report = msgspec.json.decode((small / "manifest.json").read_bytes(), type=PruneReport)
     (table,) = (block for block in report.blocks() if isinstance(block, Table))
     assert not [row for row in table.rows if str(row[0]).endswith(".gz")]
-    assert [column.key for column in table.columns] == ["method", "original", "original_gzip", "pruned", "pruned_gzip", "verdict"]
+    assert [column.key for column in table.columns] == [
+        "method",
+        "original",
+        "original_gzip",
+        "pruned",
+        "pruned_gzip",
+        "verdict",
+    ]
 
 
 @pytest.mark.skipif(not is_installed("jax"), reason="jax is not installed")
@@ -192,13 +225,19 @@ def test_a_model_with_the_optimizer_state_of_another_backend_is_pruned(tmp_path:
     assert manifest(tmp_path / "p")["versions"]["keras_backend"] == "tensorflow"
     assert not [warning for warning in manifest(tmp_path / "p")["warnings"] if "optimizer" in warning]
     check_zeros(tmp_path / "p", 0.8)
-    given, saved = (optimizer_values(place) for place in (tmp_path / "small.keras", tmp_path / "p" / "original" / "model.keras"))
+    given, saved = (
+        optimizer_values(place)
+        for place in (tmp_path / "small.keras", tmp_path / "p" / "original" / "model.keras")
+    )
     assert len(given) == len(saved) == 10
     assert all(np.array_equal(given[name], saved[name]) for name in given)
 
 
 def test_an_optimizer_state_that_does_not_fit_is_one_warning(models: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(models / "small.keras") as before, zipfile.ZipFile(tmp_path / "odd.keras", "w") as after:
+    with (
+        zipfile.ZipFile(models / "small.keras") as before,
+        zipfile.ZipFile(tmp_path / "odd.keras", "w") as after,
+    ):
         for name in before.namelist():
             data = before.read(name)
             if name == "model.weights.h5":
@@ -271,7 +310,9 @@ def test_a_command_that_cannot_be_done_is_one_line_and_leaves_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["lstm", "transformer", "mobilenet"])
-def test_a_network_of_keras_3_is_pruned_in_a_few_steps_and_saved_by_every_method(name: str, tmp_path: Path) -> None:
+def test_a_network_of_keras_3_is_pruned_in_a_few_steps_and_saved_by_every_method(
+    name: str, tmp_path: Path
+) -> None:
     make(tmp_path, name)
     result = prune(tmp_path / f"{name}.keras", "-o", tmp_path / "p", "--samples", "64", "--epochs", "2")
     assert result.code == 0, result.err

@@ -1,4 +1,6 @@
-"""A study under several TensorFlow releases: their environments, and what is said of a release that does not install. pip is played."""
+"""A study under several TensorFlow releases: their environments, and what is said of a release that does not
+install. pip is played.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,13 @@ def pip(command: Sequence[str]) -> tuple[int, str]:
         (Path(command[-1]) / "bin").mkdir(parents=True)
         return 0, ""
     if "tensorflow==2.99.*" in command:
-        return 1, "WARNING: a slow day\nERROR: Could not find a version\nERROR: No matching distribution found for tensorflow==2.99.*\n\n"
+        return (
+            1,
+            (
+                "WARNING: a slow day\nERROR: Could not find a version\nERROR: No matching distribution found"
+                " for tensorflow==2.99.*\n\n"
+            ),
+        )
     return 0, ""
 
 
@@ -42,7 +50,9 @@ def playing(worker: Sequence[str]) -> object:
         if release == "2.18":  # what this release changes
             categories = rows[0].categories
             assert categories is not None
-            graph = type(categories)(**{name: 7 if name == "graph" else 0 for name in categories.__struct_fields__})
+            graph = type(categories)(
+                **{name: 7 if name == "graph" else 0 for name in categories.__struct_fields__}
+            )
             rows = (replace(rows[0], size=(rows[0].size or 0) + 7, categories=graph), *rows[1:])
         return replace(report, versions={"tensorflow": f"{release}.1"}, artifacts=rows)
 
@@ -55,10 +65,14 @@ def replace(value: object, **changes: object) -> object:
     return msgspec.structs.replace(value, **changes)
 
 
-def test_each_release_is_done_once_and_one_that_does_not_install_is_a_row_with_the_reason(tmp_path: Path) -> None:
+def test_each_release_is_done_once_and_one_that_does_not_install_is_a_row_with_the_reason(
+    tmp_path: Path,
+) -> None:
     runs = runs_of(SMALL)
     for _ in range(2):
-        outcome = release_study(runs, ("2.16", "2.18", "2.99"), tmp_path, never, workers=1, do=playing, install=pip)
+        outcome = release_study(
+            runs, ("2.16", "2.18", "2.99"), tmp_path, never, workers=1, do=playing, install=pip
+        )
     assert outcome.failed == ()
     assert outcome.notes[0] == "TensorFlow 2.99: No matching distribution found for tensorflow==2.99.*"
     with (tmp_path / "table.csv").open() as stream:
@@ -90,9 +104,14 @@ def test_an_environment_is_made_once_and_again_when_its_packages_change(tmp_path
 
 def test_the_worker_starts_isolated_with_this_package_alone_beside_the_environment(tmp_path: Path) -> None:
     """A real virtual environment with nothing in it but pip: the worker is found, and TensorFlow is not."""
-    environment = environment_of("2.16", tmp_path, lambda command: pip(command) if "pip" in command else venv(command))
+    environment = environment_of(
+        "2.16", tmp_path, lambda command: pip(command) if "pip" in command else venv(command)
+    )
     assert environment.reason == ""
-    specs = "u.find_spec('modelinspect.pruning.worker') is not None, u.find_spec('tensorflow') is None, u.find_spec('pytest') is None"
+    specs = (
+        "u.find_spec('modelinspect.pruning.worker') is not None, u.find_spec('tensorflow') is None,"
+        " u.find_spec('pytest') is None"
+    )
     code = f"import sys; sys.path.insert(0, sys.argv[1]); import importlib.util as u; print({specs})"
     look = (*environment.worker[:3], code, environment.worker[-1])
     assert subprocess.run(look, capture_output=True, text=True, check=True).stdout == "True True True\n"
@@ -104,10 +123,12 @@ def venv(command: Sequence[str]) -> tuple[int, str]:
 
 def test_the_worker_of_another_environment_is_the_one_that_is_run(tmp_path: Path) -> None:
     body = (
-        "import json, sys\nsys.stdin.readline()\n"
-        "for event in ({'type': 'warning', 'message': 'here'}, {'type': 'done'}): print(json.dumps(event), flush=True)"
+        "import json, sys\nsys.stdin.readline()\nfor event in ({'type': 'warning', 'message': 'here'},"
+        " {'type': 'done'}): print(json.dumps(event), flush=True)"
     )
-    assert list(run_worker(runs_of(SMALL)[0].job, tmp_path, (sys.executable, "-c", body))) == [WarningEvent("here")]
+    assert list(run_worker(runs_of(SMALL)[0].job, tmp_path, (sys.executable, "-c", body))) == [
+        WarningEvent("here")
+    ]
 
 
 def test_releases_are_read_from_the_command_line() -> None:

@@ -18,7 +18,12 @@ from modelinspect.rules.unsafe.operator_table import OPERATORS, Risk
 from tests.support.corpus import PROJECT
 from tests.support.fixtures import fixture_names, fixture_path
 
-DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"name": "dense", "activation": "relu"}, "registered_name": None}
+DENSE = {
+    "module": "keras.layers",
+    "class_name": "Dense",
+    "config": {"name": "dense", "activation": "relu"},
+    "registered_name": None,
+}
 HOSTILE = PROJECT.parent / "shared" / "hostile" / "lint"
 REFUSED = sorted(path.name for path in HOSTILE.iterdir()) if HOSTILE.is_dir() else []
 RUNNING = frozenset((Risk.CODE, Risk.WRITE, Risk.NETWORK, Risk.READ))
@@ -46,14 +51,25 @@ def refused(place: Path) -> str:
     "layer",
     [
         {"class_name": "Lambda", "config": {"name": "l", "function": ["4wEAAAA=", None, None]}},
-        {"class_name": "Dense", "config": {"activation": {"class_name": "__lambda__", "config": {"code": "4wEAAAA="}}}},
-        {"class_name": "Dense", "config": {"activation": {"class_name": "__lambda__", "config": {"value": ["4wEAAAA=", None, None]}}}},
+        {
+            "class_name": "Dense",
+            "config": {"activation": {"class_name": "__lambda__", "config": {"code": "4wEAAAA="}}},
+        },
+        {
+            "class_name": "Dense",
+            "config": {
+                "activation": {"class_name": "__lambda__", "config": {"value": ["4wEAAAA=", None, None]}}
+            },
+        },
         {"module": "os", "class_name": "function", "config": "system"},
         {"module": "builtins", "class_name": "function", "config": "eval"},
         {"module": "kerasx.layers", "class_name": "Dense", "config": {}},
         {"class_name": "TFOpLambda", "config": {"name": "w", "function": "io.write_file"}},
         {"class_name": "TFOpLambda", "config": {"name": "w", "function": "py_function"}},
-        {"class_name": "TimeDistributed", "config": {"layer": {"class_name": "Lambda", "config": {"function": ["4wEAAAA=", None, None]}}}},
+        {
+            "class_name": "TimeDistributed",
+            "config": {"layer": {"class_name": "Lambda", "config": {"function": ["4wEAAAA=", None, None]}}},
+        },
     ],
 )
 def test_code_in_a_configuration_is_refused(layer: dict[str, Any], tmp_path: Path) -> None:
@@ -94,7 +110,10 @@ def test_every_hostile_file_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [*fixture_names(under="mlp", suffix=".h5"), *(name for name in fixture_names(under="keras_zip", suffix=".keras") if "npz" not in name)],
+    [
+        *fixture_names(under="mlp", suffix=".h5"),
+        *(name for name in fixture_names(under="keras_zip", suffix=".keras") if "npz" not in name),
+    ],
 )
 def test_honest_models_are_loaded(name: str) -> None:
     place = fixture_path(name)
@@ -107,12 +126,20 @@ def test_honest_models_are_loaded(name: str) -> None:
 
 
 def test_nothing_is_loaded_to_find_out(tmp_path: Path) -> None:
-    place = h5(tmp_path / "m.h5", sequential({"class_name": "Lambda", "config": {"name": "evil", "function": ["4wEAAAA=", None, None]}}))
-    script = (
-        "import sys; from pathlib import Path; from modelinspect.pruning.modelfile import look_at; "
-        "assert look_at(Path(sys.argv[1])).code; print({'tensorflow', 'keras', 'tf_keras', 'marshal'} & (set(sys.modules) - {'marshal'}))"
+    place = h5(
+        tmp_path / "m.h5",
+        sequential(
+            {"class_name": "Lambda", "config": {"name": "evil", "function": ["4wEAAAA=", None, None]}}
+        ),
     )
-    done = subprocess.run([sys.executable, "-c", script, str(place)], capture_output=True, text=True, check=True)
+    script = (
+        "import sys; from pathlib import Path; from modelinspect.pruning.modelfile import look_at; assert"
+        " look_at(Path(sys.argv[1])).code; print({'tensorflow', 'keras', 'tf_keras', 'marshal'} &"
+        " (set(sys.modules) - {'marshal'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(place)], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "set()"
 
 
@@ -120,7 +147,9 @@ def test_a_keras_archive_with_a_lambda_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "m.keras"
     evil = {"module": "builtins", "class_name": "function", "config": "eval"}
     with zipfile.ZipFile(place, "w") as archive:
-        archive.writestr("config.json", json.dumps(sequential({**DENSE, "config": {"name": "d", "activation": evil}})))
+        archive.writestr(
+            "config.json", json.dumps(sequential({**DENSE, "config": {"name": "d", "activation": evil}}))
+        )
         archive.writestr("metadata.json", '{"keras_version": "3.15.0"}')
     assert "eval" in refused(place)
 
@@ -131,9 +160,12 @@ def test_an_unreadable_configuration_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spelling", ['{"class_name": "Lambda", "config": {}}', '{ "class_name": "Lambda"}', '{"class_name": "Lambd\\u0061"}']
+    "spelling",
+    ['{"class_name": "Lambda", "config": {}}', '{ "class_name": "Lambda"}', '{"class_name": "Lambd\\u0061"}'],
 )
-def test_a_saved_model_whose_metadata_are_broken_around_a_lambda_is_refused(spelling: str, tmp_path: Path) -> None:
+def test_a_saved_model_whose_metadata_are_broken_around_a_lambda_is_refused(
+    spelling: str, tmp_path: Path
+) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
     (tmp_path / "keras_metadata.pb").write_bytes(b"\x0a\x30{bad" + spelling.encode() + b"\x12")
     refused(tmp_path)

@@ -31,9 +31,21 @@ def walk(schedule: Schedule, steps: int) -> float:
     return sparsity
 
 
-constants = st.builds(ConstantSchedule, st.just(0.5), st.integers(0, 30), st.one_of(st.just(-1), st.integers(30, 80)), st.integers(1, 40))
+constants = st.builds(
+    ConstantSchedule,
+    st.just(0.5),
+    st.integers(0, 30),
+    st.one_of(st.just(-1), st.integers(30, 80)),
+    st.integers(1, 40),
+)
 polynomials = st.builds(
-    PolynomialSchedule, st.just(0.1), st.just(0.8), st.integers(0, 30), st.integers(31, 80), st.just(3.0), st.integers(1, 40)
+    PolynomialSchedule,
+    st.just(0.1),
+    st.just(0.8),
+    st.integers(0, 30),
+    st.integers(31, 80),
+    st.just(3.0),
+    st.integers(1, 40),
 )
 
 

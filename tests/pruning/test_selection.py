@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from modelinspect.pruning.errors import JobError
-from modelinspect.pruning.selection import LayerFacts, Pattern, Selection, WeightFacts, select, validate_pattern
+from modelinspect.pruning.selection import (
+    LayerFacts,
+    Pattern,
+    Selection,
+    WeightFacts,
+    select,
+    validate_pattern,
+)
 
 LAYERS = (
     LayerFacts("conv", "Conv2D", True, (WeightFacts("kernel", (3, 3, 1, 12)),)),
@@ -17,7 +24,9 @@ LAYERS = (
 
 
 def chosen(selection: Selection, pattern: Pattern | None = None) -> dict[str, str]:
-    return {decision.layer.name: decision.reason for decision in select(LAYERS, selection, pattern or Pattern())}
+    return {
+        decision.layer.name: decision.reason for decision in select(LAYERS, selection, pattern or Pattern())
+    }
 
 
 def test_every_layer_with_prunable_weights_is_chosen_and_each_other_has_a_reason() -> None:
@@ -34,7 +43,10 @@ def test_patterns_match_names_within_nested_models() -> None:
 
 
 def test_an_excluded_layer_says_so() -> None:
-    assert chosen(Selection(types=("Dense",), exclude=("head",)))["head"] == "an --exclude pattern matches (head)"
+    assert (
+        chosen(Selection(types=("Dense",), exclude=("head",)))["head"]
+        == "an --exclude pattern matches (head)"
+    )
 
 
 def test_blocks_leave_out_kernels_that_are_no_matrices() -> None:
@@ -50,7 +62,10 @@ def test_m_by_n_sparsity_takes_matrices_and_convolutions() -> None:
     [
         (Selection(layers=("hed",)), "no layer matches 'hed'; there are head"),
         (Selection(exclude=("nope*",)), "no layer matches 'nope*'"),
-        (Selection(types=("LSTM",)), "no layer has the type 'LSTM'; there are Conv2D, Dense, Flatten, MyLayer"),
+        (
+            Selection(types=("LSTM",)),
+            "no layer has the type 'LSTM'; there are Conv2D, Dense, Flatten, MyLayer",
+        ),
         (Selection(layers=("mine",)), "layer 'mine' cannot be pruned: tfmot does not know MyLayer"),
         (Selection(types=("Flatten",)), "layer 'flatten' cannot be pruned"),
         (Selection(layers=("fl*",)), "nothing to prune"),
@@ -64,7 +79,13 @@ def test_a_selection_that_cannot_be_is_refused_with_what_there_is(selection: Sel
 
 @pytest.mark.parametrize(
     "pattern",
-    [Pattern((0, 1)), Pattern(pooling="SUM"), Pattern(m_by_n=(4, 4)), Pattern(m_by_n=(0, 4)), Pattern((4, 1), m_by_n=(2, 4))],
+    [
+        Pattern((0, 1)),
+        Pattern(pooling="SUM"),
+        Pattern(m_by_n=(4, 4)),
+        Pattern(m_by_n=(0, 4)),
+        Pattern((4, 1), m_by_n=(2, 4)),
+    ],
 )
 def test_a_pattern_that_tfmot_refuses_is_refused_first(pattern: Pattern) -> None:
     with pytest.raises(JobError):

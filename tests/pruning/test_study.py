@@ -34,9 +34,18 @@ def never(_place: Path) -> Inspected:
 def played(job: Job, target: Path, _inspect: Inspect, _watch: Watch) -> PruneReport:
     """A result as the pruning stage gives it: sizes follow from the sparsity."""
     target.mkdir()
-    weight = WeightEntry(layer="dense", weight="kernel", shape=(10, 10), zero_count=80, sparsity=0.8, target=job.target)
+    weight = WeightEntry(
+        layer="dense", weight="kernel", shape=(10, 10), zero_count=80, sparsity=0.8, target=job.target
+    )
     rows = [
-        ArtifactRow(stage=stage, method=method, outcome="made", size=int(1000 * (1 - job.target)), gzip_size=500, categories=NOTHING)
+        ArtifactRow(
+            stage=stage,
+            method=method,
+            outcome="made",
+            size=int(1000 * (1 - job.target)),
+            gzip_size=500,
+            categories=NOTHING,
+        )
         for stage in job.stages
         for method in job.methods
     ]
@@ -47,14 +56,23 @@ def played(job: Job, target: Path, _inspect: Inspect, _watch: Watch) -> PruneRep
         seed=job.seed,
         versions={},
         schedule=ScheduleEntry(
-            kind="one-shot", initial_sparsity=None, final_sparsity=0.8, begin_step=None, end_step=None, power=None, frequency=None, steps=0
+            kind="one-shot",
+            initial_sparsity=None,
+            final_sparsity=0.8,
+            begin_step=None,
+            end_step=None,
+            power=None,
+            frequency=None,
+            steps=0,
         ),
         block_size=(1, 1),
         block_pooling="AVG",
         sparsity_m_by_n=None,
         training={},
         layers=(),
-        stages=(StageEntry(stage="stripped", loss=1.0, metric=0.5, metric_name="accuracy", weights=(weight,)),),
+        stages=(
+            StageEntry(stage="stripped", loss=1.0, metric=0.5, metric_name="accuracy", weights=(weight,)),
+        ),
         artifacts=tuple(rows),
         warnings=(),
     )
@@ -66,7 +84,9 @@ def recipe(text: str) -> Recipe:
     return msgspec.convert(tomllib.loads(text), Recipe)
 
 
-SMALL = recipe('[[grids]]\narchitectures = ["mlp", "cnn"]\nsparsities = [0.5, 0.8]\nmethods = ["h5", "keras-deflate"]\n')
+SMALL = recipe(
+    '[[grids]]\narchitectures = ["mlp", "cnn"]\nsparsities = [0.5, 0.8]\nmethods = ["h5", "keras-deflate"]\n'
+)
 
 
 def test_the_default_recipe_has_over_300_cells_and_every_method() -> None:
@@ -89,15 +109,23 @@ def test_the_key_changes_with_anything_that_decides_the_result() -> None:
 
 
 ENGINES = recipe(
-    '[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nmethods = ["h5", "saved-model-keras", "keras-int8"]\n'
-    'stages = ["original", "stripped"]\nengines = ["tfmot", "keras", "keras-jax"]\n'
+    '[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nmethods = ["h5", "saved-model-keras",'
+    ' "keras-int8"]\nstages = ["original", "stripped"]\nengines = ["tfmot", "keras", "keras-jax"]\n'
 )
 
 
 def test_engines_are_crossed_with_the_stages_and_methods_that_each_has() -> None:
     tfmot, keras, jax = (run.job for run in runs_of(ENGINES))
-    assert (tfmot.engine, tfmot.stages, tfmot.methods) == ("tfmot", (Stage.ORIGINAL, Stage.STRIPPED), ("h5", "saved-model-keras"))
-    assert (keras.engine, keras.stages, keras.methods) == ("keras", (Stage.ORIGINAL, Stage.PRUNED), ("h5", "keras-int8"))
+    assert (tfmot.engine, tfmot.stages, tfmot.methods) == (
+        "tfmot",
+        (Stage.ORIGINAL, Stage.STRIPPED),
+        ("h5", "saved-model-keras"),
+    )
+    assert (keras.engine, keras.stages, keras.methods) == (
+        "keras",
+        (Stage.ORIGINAL, Stage.PRUNED),
+        ("h5", "keras-int8"),
+    )
     assert (jax.engine, jax.backend) == ("keras", "jax")
     assert len({run.key for run in runs_of(ENGINES)}) == 3
 
@@ -109,7 +137,9 @@ def test_a_table_compares_the_engines(tmp_path: Path) -> None:
     assert {row["engine"] for row in rows} == {"tfmot", "keras", "keras-jax"}
     text = markdown(rows)
     table = text.partition("## Engine against engine, bytes")[2]
-    assert "| artifact | pruning | tfmot, file / gzip | keras, file / gzip | keras-jax, file / gzip |" in table
+    assert (
+        "| artifact | pruning | tfmot, file / gzip | keras, file / gzip | keras-jax, file / gzip |" in table
+    )
     assert "| mlp h5 | one-shot, 50%, element | 500 / 500 | 500 / 500 | 500 / 500 |" in table
     assert "| mlp keras-int8 | one-shot, 50%, element |  | 500 / 500 | 500 / 500 |" in table
     assert "saved-model-keras" not in table
@@ -120,11 +150,26 @@ def test_a_table_compares_the_engines(tmp_path: Path) -> None:
     [
         ('[[grids]]\narchitectures = ["mpl"]\nsparsities = [0.5]\n', "no architecture is named 'mpl'"),
         ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [1.5]\n', "must be at least 0 and below 1"),
-        ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nschedules = ["x"]\n', "no schedule 'x'; there are one-shot"),
-        ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\npatterns = ["x"]\n', "no pattern 'x'; there are element"),
-        ('[[grids]]\narchitectures = ["mlp"]\nsparsity = [0.5]\n', "has no key 'sparsity'; did you mean sparsities?"),
-        ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nengines = ["x"]\n', "no engine of a study is named 'x'; there are tfmot"),
-        ('[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nengines = ["tfmot-jax"]\n', "no engine of a study is named 'tfmot-jax'"),
+        (
+            '[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nschedules = ["x"]\n',
+            "no schedule 'x'; there are one-shot",
+        ),
+        (
+            '[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\npatterns = ["x"]\n',
+            "no pattern 'x'; there are element",
+        ),
+        (
+            '[[grids]]\narchitectures = ["mlp"]\nsparsity = [0.5]\n',
+            "has no key 'sparsity'; did you mean sparsities?",
+        ),
+        (
+            '[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nengines = ["x"]\n',
+            "no engine of a study is named 'x'; there are tfmot",
+        ),
+        (
+            '[[grids]]\narchitectures = ["mlp"]\nsparsities = [0.5]\nengines = ["tfmot-jax"]\n',
+            "no engine of a study is named 'tfmot-jax'",
+        ),
         ("grids = 3\n", "grids must be an array"),
         ("[[grids\n", "recipe.toml"),
     ],
@@ -149,10 +194,14 @@ def test_a_study_that_was_stopped_repeats_no_finished_run(tmp_path: Path) -> Non
     with pytest.raises(MemoryError):
         do_study(runs, tmp_path, never, workers=1, do=stopping)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells"]
-    first = {run.key: cell_of(tmp_path, run).stat().st_mtime_ns for run in runs if cell_of(tmp_path, run).exists()}
+    first = {
+        run.key: cell_of(tmp_path, run).stat().st_mtime_ns for run in runs if cell_of(tmp_path, run).exists()
+    }
     assert 2 <= len(first) < len(runs)
     started.clear()
-    assert do_study(runs, tmp_path, never, workers=1, do=lambda *a: (started.append("x"), played(*a))[1]) == ()
+    assert (
+        do_study(runs, tmp_path, never, workers=1, do=lambda *a: (started.append("x"), played(*a))[1]) == ()
+    )
     assert len(started) == len(runs) - len(first)
     assert {key: (tmp_path / "cells" / f"{key}.json").stat().st_mtime_ns for key in first} == first
     assert len(results_of(runs, tmp_path)) == len(runs)
@@ -221,10 +270,16 @@ def test_workers_fit_into_processors() -> None:
 def test_layers_left_out_for_one_reason_are_one_line(tmp_path: Path) -> None:
     from modelinspect.reports.manifest import LayerDecision
 
-    layers = tuple(LayerDecision(name=f"relu_{n}", type="ReLU", pruned=False, reason="no weights") for n in range(5))
-    report = msgspec.structs.replace(played(runs_of(SMALL)[0].job, tmp_path / "made", never, lambda _event: None), layers=layers)
+    layers = tuple(
+        LayerDecision(name=f"relu_{n}", type="ReLU", pruned=False, reason="no weights") for n in range(5)
+    )
+    report = msgspec.structs.replace(
+        played(runs_of(SMALL)[0].job, tmp_path / "made", never, lambda _event: None), layers=layers
+    )
     (notes,) = (block for block in report.blocks() if getattr(block, "title", "") == "Layers not pruned")
-    assert [(note.label, note.text) for note in notes.notes] == [("relu_0, relu_1, relu_2 and 2 more", "no weights")]  # type: ignore[union-attr]
+    assert [(note.label, note.text) for note in notes.notes] == [
+        ("relu_0, relu_1, relu_2 and 2 more", "no weights")
+    ]  # type: ignore[union-attr]
 
 
 REAL = """
@@ -240,7 +295,17 @@ methods = ["h5-no-optimizer", "keras-deflate"]
 def test_a_real_study_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(REAL)
     target = tmp_path / "study"
-    command = [sys.executable, "-m", "modelinspect", "study", str(tmp_path / "recipe.toml"), "-o", str(target), "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "modelinspect",
+        "study",
+        str(tmp_path / "recipe.toml"),
+        "-o",
+        str(target),
+        "--workers",
+        "1",
+    ]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not list(target.glob("cells/*.json")) and first.poll() is None:
         time.sleep(0.02)
@@ -254,7 +319,12 @@ def test_a_real_study_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> Non
     assert done.stdout.startswith("4 cells of 2 runs: ")
     assert finished.stat().st_mtime_ns == stands
     assert len(list(target.glob("cells/*.json"))) == 2
-    assert sorted(path.name for path in target.iterdir()) == ["cells", "table.csv", "table.parquet", "tables.md"]
+    assert sorted(path.name for path in target.iterdir()) == [
+        "cells",
+        "table.csv",
+        "table.parquet",
+        "tables.md",
+    ]
     with (target / "table.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["target"], row["errors"]) for row in rows] == [("0.5", "")] * 2 + [("0.8", "")] * 2

@@ -17,20 +17,50 @@ SVG = "{http://www.w3.org/2000/svg}"
 def row(**values: object) -> Row:
     made: Row = dict.fromkeys(COLUMNS)
     made |= dict.fromkeys(CATEGORIES, 0)
-    made |= {"stage": "stripped", "schedule": "one-shot", "pattern": "element", "outcome": "made", "errors": "", "method": "keras-deflate"}
+    made |= {
+        "stage": "stripped",
+        "schedule": "one-shot",
+        "pattern": "element",
+        "outcome": "made",
+        "errors": "",
+        "method": "keras-deflate",
+    }
     return made | values  # type: ignore[return-value]
 
 
 def study_rows() -> list[Row]:
     rows = [
-        row(architecture="cnn", target=target, method=method, size=size, gzip_size=size // 2, dense_weights=size)
-        for method, sizes in {"keras-deflate": (900, 500, 100), "tflite-dynamic-int8-sparse": (200, 400, 100)}.items()
+        row(
+            architecture="cnn",
+            target=target,
+            method=method,
+            size=size,
+            gzip_size=size // 2,
+            dense_weights=size,
+        )
+        for method, sizes in {
+            "keras-deflate": (900, 500, 100),
+            "tflite-dynamic-int8-sparse": (200, 400, 100),
+        }.items()
         for target, size in zip((0.0, 0.35, 0.95), sizes, strict=True)
     ]
     for stage in ("original", "wrapped", "stripped"):
-        rows.append(row(architecture="mlp", target=0.8, schedule="gentle", stage=stage, method="h5", size=30, dense_weights=20, graph=10))
+        rows.append(
+            row(
+                architecture="mlp",
+                target=0.8,
+                schedule="gentle",
+                stage=stage,
+                method="h5",
+                size=30,
+                dense_weights=20,
+                graph=10,
+            )
+        )
     for name, size in (("many-small-layers", 335), ("few-large-layers", 282)):
-        rows.append(row(architecture=name, target=0.5, method="h5-no-optimizer", size=size, dense_weights=size))
+        rows.append(
+            row(architecture=name, target=0.5, method="h5-no-optimizer", size=size, dense_weights=size)
+        )
     for schedule, losses in {"sudden": (1.0, 2.0), "linear": (1.5, 1.25)}.items():
         for target, loss in zip((0.5, 0.8), losses, strict=True):
             rows.append(row(architecture="mlp", target=target, schedule=schedule, size=100, loss=loss))
@@ -90,6 +120,8 @@ def test_bars_are_as_long_as_their_parts_and_name_their_sum() -> None:
 @pytest.mark.parametrize("values", [(0.0, 0.0), (5.0, 5.0), (2.3, 2.31), (1e-3, 2e-3), (0.0, 123_456_789.0)])
 def test_any_values_can_be_drawn(values: tuple[float, float]) -> None:
     for zero in (True, False):
-        ElementTree.fromstring(line_chart("t", "x", "y", [Line("a", ((0.5, values[0]), (0.8, values[1])))], from_zero=zero))
+        ElementTree.fromstring(
+            line_chart("t", "x", "y", [Line("a", ((0.5, values[0]), (0.8, values[1])))], from_zero=zero)
+        )
     ElementTree.fromstring(line_chart("t", "x", "y", [Line("a", ((0.5, values[0]),))]))
     ElementTree.fromstring(bar_chart("t", [Bar("nothing", {})]))

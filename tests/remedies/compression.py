@@ -45,12 +45,23 @@ def _sparse_tfjs(folder: str) -> str:
     """Write a layers model of TensorFlow.js whose kernel is zero but for a tenth, in two shards."""
     random = np.random.default_rng(1)
     kernel = np.where(random.random((64, 64)) < 0.1, random.normal(size=(64, 64)), 0).astype("<f4")
-    layer = {"class_name": "Dense", "config": {"name": "dense", "units": 64, "use_bias": False, "batch_input_shape": [None, 64]}}
-    topology = {"keras_version": "2.15.0", "backend": "tensorflow", "model_config": {"class_name": "Sequential", "config": [layer]}}
+    layer = {
+        "class_name": "Dense",
+        "config": {"name": "dense", "units": 64, "use_bias": False, "batch_input_shape": [None, 64]},
+    }
+    topology = {
+        "keras_version": "2.15.0",
+        "backend": "tensorflow",
+        "model_config": {"class_name": "Sequential", "config": [layer]},
+    }
     paths = [f"group1-shard{number}of2.bin" for number in (1, 2)]
     weights = [{"name": "dense/kernel", "shape": [64, 64], "dtype": "float32"}]
     Path(folder).mkdir()
-    text = {"format": "layers-model", "modelTopology": topology, "weightsManifest": [{"paths": paths, "weights": weights}]}
+    text = {
+        "format": "layers-model",
+        "modelTopology": topology,
+        "weightsManifest": [{"paths": paths, "weights": weights}],
+    }
     Path(folder, "model.json").write_text(json.dumps(text))
     for path, half in zip(paths, np.split(kernel, 2), strict=True):
         Path(folder, path).write_bytes(half.tobytes())
@@ -68,14 +79,20 @@ def the_files_of_a_tfjs_model_are_compressed_each() -> None:
         packed = sorted(Path("." if place == "folder" else folder).glob("*.bin.gz"))
         assert packed
         assert all(gzip.decompress(one.read_bytes()) == one.with_suffix("").read_bytes() for one in packed)
-        assert sum(one.stat().st_size for one in packed) < sum(one.with_suffix("").stat().st_size for one in packed)
+        assert sum(one.stat().st_size for one in packed) < sum(
+            one.with_suffix("").stat().st_size for one in packed
+        )
 
 
 @proves(Remedy.GZIP_FOLDER)
 def a_saved_model_and_checkpoints_are_packed_and_compressed() -> None:
     import tensorflow as tf
 
-    for name in ("pruned_mlp/stripped/saved-model", "pruned_mlp/stripped/checkpoint", "checkpoint/objects/model.index"):
+    for name in (
+        "pruned_mlp/stripped/saved-model",
+        "pruned_mlp/stripped/checkpoint",
+        "checkpoint/objects/model.index",
+    ):
         path = have(name)
         follow(path, "dense-zeros", Remedy.GZIP_FOLDER)
         packed = f"{path}.tar.gz"

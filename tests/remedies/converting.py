@@ -17,14 +17,20 @@ def _sparse(model: Any, path: str, *more: Any) -> Any:
     import tensorflow as tf
 
     kind = tf.lite.Optimize
-    write(tf.lite.TFLiteConverter.from_keras_model(model), path, optimizations=[*more, kind.EXPERIMENTAL_SPARSITY])
+    write(
+        tf.lite.TFLiteConverter.from_keras_model(model),
+        path,
+        optimizations=[*more, kind.EXPERIMENTAL_SPARSITY],
+    )
     return tf.lite.TFLiteConverter.from_keras_model(model)
 
 
 def _with_zeros(units: int, inputs: int, share: float) -> Any:
     import tf_keras
 
-    model = tf_keras.Sequential([tf_keras.layers.Input((inputs,)), tf_keras.layers.Dense(units, name="hidden")])
+    model = tf_keras.Sequential(
+        [tf_keras.layers.Input((inputs,)), tf_keras.layers.Dense(units, name="hidden")]
+    )
     made = np.random.default_rng(1)
     kernel = made.normal(size=(inputs, units)) * (made.uniform(size=(inputs, units)) > share)
     model.set_weights([kernel.astype("f4"), np.zeros(units, "f4")])
@@ -35,7 +41,10 @@ def _with_zeros(units: int, inputs: int, share: float) -> Any:
 def encoding_that_loses_is_left_out() -> None:
     import tensorflow as tf
 
-    for remedy, more in ((Remedy.CONVERT_DENSE, ()), (Remedy.CONVERT_DENSE_NARROW, (tf.lite.Optimize.DEFAULT,))):
+    for remedy, more in (
+        (Remedy.CONVERT_DENSE, ()),
+        (Remedy.CONVERT_DENSE_NARROW, (tf.lite.Optimize.DEFAULT,)),
+    ):
         converter = _sparse(_with_zeros(64, 300, 0.32), "lost.tflite", *more)
         rule = "sparse-encoding-net-loss"
         for name in (rule, "sparse-encoding"):
@@ -53,7 +62,10 @@ def weights_beyond_the_last_block_are_kept() -> None:
     """Blocks of 4 or 16 inputs, where a layer has fewer."""
     import tensorflow as tf
 
-    for remedy, more, inputs in ((Remedy.CONVERT_DENSE, (), 3), (Remedy.CONVERT_DENSE_NARROW, (tf.lite.Optimize.DEFAULT,), 10)):
+    for remedy, more, inputs in (
+        (Remedy.CONVERT_DENSE, (), 3),
+        (Remedy.CONVERT_DENSE_NARROW, (tf.lite.Optimize.DEFAULT,), 10),
+    ):
         converter = _sparse(_with_zeros(256, inputs, 0.4), "cut.tflite", *more)
         follow("cut.tflite", "sparse-weights-lost", remedy, converter=converter, tf=tf)
         write(converter, "whole.tflite")
@@ -117,16 +129,22 @@ def _wide() -> Any:
     """Return a model whose kernels are large enough for int8, with half of them zeros at random."""
     import tf_keras
 
-    model = tf_keras.Sequential([tf_keras.layers.Input((32,)), tf_keras.layers.Dense(64, "relu"), tf_keras.layers.Dense(16)])
+    model = tf_keras.Sequential(
+        [tf_keras.layers.Input((32,)), tf_keras.layers.Dense(64, "relu"), tf_keras.layers.Dense(16)]
+    )
     made = np.random.default_rng(1)
     model.set_weights([w * (made.uniform(size=w.shape) > 0.5) for w in model.get_weights()])
     return model
 
 
 def _fit(model: Any) -> None:
-    """Train for more than the 100 steps after which the schedule prunes that is used unless another is given."""
+    """Train for more than the 100 steps after which the schedule prunes that is used unless another is
+    given.
+    """
     model.compile("adam", "mse")
-    made = np.random.default_rng(1)  # of equal inputs many units learn nothing, and keep the zeros that they began with
+    made = np.random.default_rng(
+        1
+    )  # of equal inputs many units learn nothing, and keep the zeros that they began with
     model.fit(
         made.normal(size=(32, model.input_shape[-1])).astype("f4"),
         made.normal(size=(32, model.output_shape[-1])).astype("f4"),

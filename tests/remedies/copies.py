@@ -85,7 +85,9 @@ def a_layer_that_is_called_twice_is_stored_once() -> None:
 def _siamese(keras: Any, shared: bool) -> Any:
     """Return a model whose two branches have equal weights: of one layer, or of two."""
     kernel = np.random.default_rng(1).normal(size=(64, 64)).astype("f4")
-    layers = [keras.layers.Dense(64, use_bias=False, name=f"branch_{index}") for index in range(1 if shared else 2)]
+    layers = [
+        keras.layers.Dense(64, use_bias=False, name=f"branch_{index}") for index in range(1 if shared else 2)
+    ]
     inputs = [keras.Input((64,)), keras.Input((64,))]
     model = keras.Model(inputs, keras.layers.Add()([layers[0](inputs[0]), layers[-1](inputs[1])]))
     for layer in layers:
@@ -155,10 +157,17 @@ def a_value_that_operators_broadcast_is_stored_once() -> None:
     import tensorflow as tf
 
     results = {}
-    for name, factor in (("filled", lambda: tf.fill([1, 128, 128], 0.5)), ("broadcast", lambda: tf.constant(0.5))):
-        half = tf.function(lambda x, factor=factor: x * factor(), input_signature=[tf.TensorSpec((1, 128, 128))])
+    for name, factor in (
+        ("filled", lambda: tf.fill([1, 128, 128], 0.5)),
+        ("broadcast", lambda: tf.constant(0.5)),
+    ):
+        half = tf.function(
+            lambda x, factor=factor: x * factor(), input_signature=[tf.TensorSpec((1, 128, 128))]
+        )
         concrete = half.get_concrete_function()
-        Path(f"{name}.tflite").write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], half).convert())
+        Path(f"{name}.tflite").write_bytes(
+            tf.lite.TFLiteConverter.from_concrete_functions([concrete], half).convert()
+        )
         results[name] = half(tf.ones((1, 128, 128)))
     printed("filled.tflite", "splat-constant", Remedy.BROADCAST)
     assert "splat-constant" not in findings("broadcast.tflite")

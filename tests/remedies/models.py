@@ -14,7 +14,9 @@ Y = np.ones((32, 4), "f4")
 def network(keras: Any, units: int = 32) -> Any:
     """Return two dense layers."""
     layers = keras.layers
-    return keras.Sequential([layers.Input((16,)), layers.Dense(units, "relu", name="hidden"), layers.Dense(4, name="head")])
+    return keras.Sequential(
+        [layers.Input((16,)), layers.Dense(units, "relu", name="hidden"), layers.Dense(4, name="head")]
+    )
 
 
 def trained(model: Any, optimizer: Any = "adam", callbacks: Any = ()) -> Any:
@@ -53,7 +55,11 @@ def loaded(path: str, keras: str = "tf_keras") -> Any:
 
     import tensorflow_model_optimization as tfmot
 
-    with tfmot.sparsity.keras.prune_scope(), tfmot.clustering.keras.cluster_scope(), tfmot.quantization.keras.quantize_scope():
+    with (
+        tfmot.sparsity.keras.prune_scope(),
+        tfmot.clustering.keras.cluster_scope(),
+        tfmot.quantization.keras.quantize_scope(),
+    ):
         return import_module(keras).models.load_model(path, compile=False)
 
 
@@ -93,7 +99,9 @@ def outputs(path: str, x: Any = X) -> Any:
     """Return what a TFLite model computes of inputs, one after another."""
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(path, experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF)
+    interpreter = tf.lite.Interpreter(
+        path, experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF
+    )
     interpreter.allocate_tensors()
     into, out = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     found = []

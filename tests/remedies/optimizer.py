@@ -24,7 +24,10 @@ def _is_gone(path: str) -> bool:
 
 @proves(Remedy.DROP_TRAINING)
 def tf_keras_files_lose_it() -> None:
-    for name, made in (("mlp/original.h5", "smaller.h5"), ("pruned_mlp/original/model.keras", "smaller.keras")):
+    for name, made in (
+        ("mlp/original.h5", "smaller.h5"),
+        ("pruned_mlp/original/model.keras", "smaller.keras"),
+    ):
         path = have(name)
         follow(path, _RULE, Remedy.DROP_TRAINING)
         assert _is_gone(made)
@@ -34,7 +37,10 @@ def tf_keras_files_lose_it() -> None:
 
 @proves(Remedy.SAVE_UNCOMPILED)
 def models_within_wrappers_are_loaded_in_their_scope() -> None:
-    for name, made in (("pruned_mlp/wrapped/model.h5", "smaller.h5"), ("pruned_mlp/wrapped/model.keras", "smaller.keras")):
+    for name, made in (
+        ("pruned_mlp/wrapped/model.h5", "smaller.h5"),
+        ("pruned_mlp/wrapped/model.keras", "smaller.keras"),
+    ):
         path = have(name)
         follow(path, _RULE, Remedy.SAVE_UNCOMPILED)
         assert _is_gone(made)

@@ -15,7 +15,13 @@ from modelinspect.remedies import Language, Remedy
 from tests.remedies.models import loaded, network, outputs
 from tests.remedies.proving import equal_weights, have, proves, run
 
-TFLITE = ("tflite-float32", "tflite-float16", "tflite-dynamic-int8", "tflite-sparse", "tflite-dynamic-int8-sparse")
+TFLITE = (
+    "tflite-float32",
+    "tflite-float16",
+    "tflite-dynamic-int8",
+    "tflite-sparse",
+    "tflite-dynamic-int8-sparse",
+)
 
 
 def _options(path: str, *wanted: str) -> dict[str, Any]:
@@ -33,7 +39,12 @@ def _made(code: str, language: Language = Language.PYTHON, **names: Any) -> Path
 
 @proves(Remedy.REPACK_HDF5, Remedy.REPACK_GZIP_HDF5)
 def hdf5_written_again_has_the_printed_size_and_the_same_values() -> None:
-    for name in ("mlp/original.h5", "pruned_mlp/stripped/model.weights.h5", "pruned_layers/cnn/stripped/model.h5", "keras3_hdf5/nested.h5"):
+    for name in (
+        "mlp/original.h5",
+        "pruned_mlp/stripped/model.weights.h5",
+        "pruned_layers/cnn/stripped/model.h5",
+        "keras3_hdf5/nested.h5",
+    ):
         path = Path(have(name))
         for option, entry in _options(str(path), "hdf5-gzip", "hdf5-repack").items():
             made = _made(entry.command)
@@ -85,7 +96,9 @@ def canonical_zeros_of_other_formats_are_nearly_as_small_as_printed() -> None:
     for name in ("pruned_mlp/stripped/model.keras", "pruned_mlp/stripped/float32.tflite"):
         path = have(name)
         (entry,) = _options(path, "canonical-zeros").values()
-        model = run(entry.command, Language.PYTHON, model=loaded(have("pruned_mlp/stripped/model.h5")))["model"]
+        model = run(entry.command, Language.PYTHON, model=loaded(have("pruned_mlp/stripped/model.h5")))[
+            "model"
+        ]
         if path.endswith(".keras"):
             model.save("again.keras")
         else:
@@ -135,7 +148,9 @@ def saved_weights_have_the_printed_sizes() -> None:
 
 @proves()
 def tflite_forms_have_the_printed_sizes() -> None:
-    """Within the error that is stated; of a pruned network, of a SavedModel, within wrappers, and of weights with their model."""
+    """Within the error that is stated; of a pruned network, of a SavedModel, within wrappers, and of weights
+    with their model.
+    """
     for name, wanted in (
         ("pruned_mlp/original/model.h5", TFLITE[:3]),
         ("pruned_mlp/stripped/model.keras", TFLITE[1:2]),
@@ -166,14 +181,20 @@ def keras_3_models_and_exports_convert_as_printed() -> None:
         found = mi.plan(path, only=TFLITE[:2]).options
         for entry in found:
             made = _made(entry.command)
-            assert abs(made.stat().st_size - entry.size) <= (entry.error or 0) * made.stat().st_size, (name, entry.option, entry.size)
+            assert abs(made.stat().st_size - entry.size) <= (entry.error or 0) * made.stat().st_size, (
+                name,
+                entry.option,
+                entry.size,
+            )
             made.unlink()
         assert found or name != "keras_zip/model.keras"
 
 
 @proves(Remedy.SAVE_COPY, Remedy.WRITE_CLONE, Remedy.STRIP_CHECKPOINT)
 def folders_are_saved_with_about_the_printed_sizes() -> None:
-    """What is saved of a SavedModel or a checkpoint is known less well, and `plan` tells it where it is asked for by name."""
+    """What is saved of a SavedModel or a checkpoint is known less well, and `plan` tells it where it is asked
+    for by name.
+    """
     for name, option in (
         ("pruned_mlp/original/saved-model-keras", "strip-optimizer"),
         ("pruned_mlp/original/checkpoint", "strip-optimizer"),
@@ -185,7 +206,12 @@ def folders_are_saved_with_about_the_printed_sizes() -> None:
         before = set(Path().iterdir())
         run(entry.command, Language.PYTHON, model=loaded(have(f"pruned_mlp/{stage}/model.h5", f"{stage}.h5")))
         new = [made for made in set(Path().iterdir()) - before if not made.name.endswith(".h5")]
-        real = sum(file.stat().st_size for made in new for file in ([made] if made.is_file() else made.rglob("*")) if file.is_file())
+        real = sum(
+            file.stat().st_size
+            for made in new
+            for file in ([made] if made.is_file() else made.rglob("*"))
+            if file.is_file()
+        )
         assert abs(real - entry.size) <= (entry.error or 0) * real, (name, entry.size, real, entry.error)
         for made in new:
             shutil.rmtree(made) if made.is_dir() else made.unlink()

@@ -1,4 +1,6 @@
-"""Registers proofs of remedies, and follows what the tool printed: shell commands in a shell, Python line by line in a console."""
+"""Registers proofs of remedies, and follows what the tool printed: shell commands in a shell, Python line by
+line in a console.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def causes(path: str, before: str | None = None) -> dict[str, tuple[int, str]]:
 
 
 def printed(path: str, name: str, remedy: Remedy, before: str | None = None) -> str:
-    """Return the remedy that is printed of a rule, or else of a cause; it must be the one that is to be proved."""
+    """Return the remedy that is printed of a rule, or else of a cause; it must be the one that is to be
+    proved.
+    """
     found = findings(path, before)
     text = found[name] if name in found else causes(path, before)[name][1]
     assert remedy_of(text) is remedy, f"{name} of {path}: {text!r}"
@@ -81,7 +85,10 @@ def printed(path: str, name: str, remedy: Remedy, before: str | None = None) -> 
 
 
 def follow(path: str, name: str, remedy: Remedy, before: str | None = None, **names: Any) -> dict[str, Any]:
-    """Run the code that is printed of a rule or a cause; ``names`` are what its words say that there is. Return its names."""
+    """Run the code that is printed of a rule or a cause; ``names`` are what its words say that there is.
+
+    Return its names.
+    """
     text = code_of(printed(path, name, remedy, before))
     assert text, f"{remedy.slug} has no code"
     return run(text, remedy.text.language, **names)
@@ -127,4 +134,16 @@ def size(path: str) -> int:
     return mi.inspect(path, measure=False).artifact.size
 
 
-__all__ = ["PROOFS", "Proof", "causes", "equal_weights", "findings", "follow", "have", "printed", "proves", "run", "size"]
+__all__ = [
+    "PROOFS",
+    "Proof",
+    "causes",
+    "equal_weights",
+    "findings",
+    "follow",
+    "have",
+    "printed",
+    "proves",
+    "run",
+    "size",
+]

@@ -23,7 +23,9 @@ def a_baseline_that_is_saved_before_pruning_is_dense() -> None:
     model = network(tf_keras)
     model.save("baseline.h5")
     schedule = tfmot.sparsity.keras.ConstantSparsity(0.5, begin_step=0, end_step=-1, frequency=1)
-    made = trained(tfmot.sparsity.keras.prune_low_magnitude(model, pruning_schedule=schedule), callbacks=steps())
+    made = trained(
+        tfmot.sparsity.keras.prune_low_magnitude(model, pruning_schedule=schedule), callbacks=steps()
+    )
     model.save("late.h5")
     stripped(made).save("pruned.h5")
     printed("pruned.h5", "baseline-already-sparse", Remedy.BASELINE_FIRST, before="late.h5")
@@ -142,13 +144,17 @@ def live_channels_alone_compute_the_same() -> None:
     convert(dead, "dead.tflite")
     names = {"model": dead, "layer": dead.layers[0], "next_layer": dead.layers[1]}
     _assert_equal(dead, follow("dead.tflite", "dead-channels", Remedy.LIVE_CHANNELS, **names)["smaller"], X)
-    wide = network(keras, 128)  # weights do not say what reads them: only own channels count, and 256 bytes of them are reported
+    wide = network(
+        keras, 128
+    )  # weights do not say what reads them: only own channels count, and 256 bytes of them are reported
     kernel, bias, head, head_bias = wide.get_weights()
     kernel[:, :8] = 0
     wide.set_weights([kernel, bias, head, head_bias])
     wide.save_weights("dead.weights.h5")
     names = {"model": wide, "layer": wide.layers[0], "next_layer": wide.layers[1]}
-    _assert_equal(wide, follow("dead.weights.h5", "dead-channels", Remedy.LIVE_CHANNELS, **names)["smaller"], X)
+    _assert_equal(
+        wide, follow("dead.weights.h5", "dead-channels", Remedy.LIVE_CHANNELS, **names)["smaller"], X
+    )
     text = printed(have("mlp/wrapped.h5"), "dead-channels", Remedy.LIVE_CHANNELS)
     assert text.startswith("strip the wrappers, then ")
 
@@ -181,11 +187,18 @@ def live_filters_before_a_dense_layer_compute_the_same() -> None:
 
 @proves(Remedy.LIVE_FILTERS)
 def live_filters_alone_compute_the_same() -> None:
-    """Those that are 0 after the activation go; one that a bias keeps alive stays where the next layer pads, and goes where it does not."""
+    """Those that are 0 after the activation go; one that a bias keeps alive stays where the next layer pads,
+    and goes where it does not.
+    """
     import keras
     import tf_keras
 
-    for module, padding, left in ((tf_keras, "same", 13), (tf_keras, "valid", 12), (keras, "same", 13), (keras, "valid", 12)):
+    for module, padding, left in (
+        (tf_keras, "same", 13),
+        (tf_keras, "valid", 12),
+        (keras, "same", 13),
+        (keras, "valid", 12),
+    ):
         model = _convolutions(module, 16, padding)
         kernel, bias, after, after_bias = model.get_weights()
         kernel[..., [1, 4, 9]] = 0
@@ -229,11 +242,15 @@ PICTURES = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("f4")
 
 
 def _assert_saved(model: Any, smaller: Any, keras: str, x: Any) -> None:
-    """Hold a model that was saved without dead channels against the one before: same outputs, and as many bytes less as were told."""
+    """Hold a model that was saved without dead channels against the one before: same outputs, and as many
+    bytes less as were told.
+    """
     _assert_equal(model, smaller, x)
     _assert_equal(model, loaded("smaller.h5", keras), x)
     assert "dead-channels" not in findings("smaller.h5")
-    told = next(finding.bytes for finding in mi.explain("dead.h5").findings if finding.rule == "dead-channels")
+    told = next(
+        finding.bytes for finding in mi.explain("dead.h5").findings if finding.rule == "dead-channels"
+    )
     assert told == 4 * (model.count_params() - smaller.count_params())
 
 
@@ -244,7 +261,10 @@ def _assert_equal(model: Any, smaller: Any, x: Any) -> None:
 
 def _convolutions(keras: Any, units: int, padding: str) -> Any:
     layers = keras.layers
-    first, second = layers.Conv2D(units, 3, padding="same", activation="relu"), layers.Conv2D(4, 3, padding=padding)
+    first, second = (
+        layers.Conv2D(units, 3, padding="same", activation="relu"),
+        layers.Conv2D(4, 3, padding=padding),
+    )
     return keras.Sequential([layers.Input((8, 8, 3)), first, second])
 
 

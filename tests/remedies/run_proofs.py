@@ -2,8 +2,9 @@
 
 usage: python -m tests.remedies.run_proofs FOLDER SEED [NAME...]: writes FOLDER/results.json
 
-Weights begin at random: every proof begins at the same seed, so that a proof that holds once holds again. A proof has to hold at other
-seeds too: ``for seed in $(seq 20); do python -m tests.remedies.run_proofs /tmp/$seed $seed; done``.
+Weights begin at random: every proof begins at the same seed, so that a proof that holds once holds again. A
+proof has to hold at other seeds too: ``for seed in $(seq 20); do python -m tests.remedies.run_proofs
+/tmp/$seed $seed; done``.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ def main(root: Path, seed: int, names: list[str]) -> None:
             results[name] = ""
         except BaseException:
             results[name] = traceback.format_exc()
-        print(f"{time.perf_counter() - started:6.2f} s {name} {'ok' if not results[name] else 'FAILED'}", flush=True)
+        print(
+            f"{time.perf_counter() - started:6.2f} s {name} {'ok' if not results[name] else 'FAILED'}",
+            flush=True,
+        )
         (root / "results.json").write_text(json.dumps(results), encoding="utf-8")
 
 

@@ -22,11 +22,18 @@ def _converted(*names: str) -> bytes:
     module = tf.Module()
     module.kernel = tf.Variable(KERNEL)
     spec = [tf.TensorSpec((1, 64), tf.float32, "x")]
-    bodies = {"embed": lambda x: {"y": tf.nn.relu(x @ module.kernel)}, "decode": lambda x: {"y": tf.nn.tanh(x @ module.kernel)}}
+    bodies = {
+        "embed": lambda x: {"y": tf.nn.relu(x @ module.kernel)},
+        "decode": lambda x: {"y": tf.nn.tanh(x @ module.kernel)},
+    }
     functions = {name: tf.function(bodies[name], input_signature=spec) for name in names}
     for name, function in functions.items():
         setattr(module, name, function)
-    tf.saved_model.save(module, "saved", signatures={name: function.get_concrete_function() for name, function in functions.items()})
+    tf.saved_model.save(
+        module,
+        "saved",
+        signatures={name: function.get_concrete_function() for name, function in functions.items()},
+    )
     converted: bytes = tf.lite.TFLiteConverter.from_saved_model("saved", signature_keys=list(names)).convert()
     return converted
 
@@ -37,7 +44,9 @@ def _built(path: str, *models: bytes) -> None:
 
     builder = lm.LitertLmFileBuilder()
     builder.add_system_metadata(lm.Metadata(key="Authors", value="a proof", dtype=lm.DType.STRING))
-    for kind, model in zip((lm.TfLiteModelType.EMBEDDER, lm.TfLiteModelType.PREFILL_DECODE), models, strict=False):
+    for kind, model in zip(
+        (lm.TfLiteModelType.EMBEDDER, lm.TfLiteModelType.PREFILL_DECODE), models, strict=False
+    ):
         Path(f"{kind.name}.tflite").write_bytes(model)
         builder.add_tflite_model(f"{kind.name}.tflite", kind)
     with Path(path).open("wb") as file:

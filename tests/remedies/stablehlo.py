@@ -48,7 +48,13 @@ def _call(path: str) -> Any:
 @proves(Remedy.CONVERT_WITHOUT_GRADIENT)
 def without_its_gradient_a_program_holds_its_weights_once() -> None:
     _saved("model")
-    follow("model", "gradient-duplicate", Remedy.CONVERT_WITHOUT_GRADIENT, function=_function, signature=_signature())
+    follow(
+        "model",
+        "gradient-duplicate",
+        Remedy.CONVERT_WITHOUT_GRADIENT,
+        function=_function,
+        signature=_signature(),
+    )
     assert "gradient-duplicate" not in findings("smaller")
     assert size("smaller") < size("model") - KERNEL.nbytes
     assert np.allclose(_call("smaller"), _call("model"), atol=1e-6)
@@ -65,10 +71,19 @@ def weights_that_are_arguments_are_variables() -> None:
 
         return jnp.tanh(x @ weights["kernel"])
 
-    follow("model", "stablehlo-constants", Remedy.PASS_VARIABLES, function=function, weights={"kernel": KERNEL}, signature=_signature())
+    follow(
+        "model",
+        "stablehlo-constants",
+        Remedy.PASS_VARIABLES,
+        function=function,
+        weights={"kernel": KERNEL},
+        signature=_signature(),
+    )
     assert "stablehlo-constants" not in findings("smaller")
     assert "gradient-duplicate" not in findings("smaller")
     kernels = [tensor for tensor in mi.open("smaller").tensors if tensor.role is Role.WEIGHT]
-    assert [(tensor.shape, tensor.extents[0].member) for tensor in kernels] == [((48, 48), "variables/variables.data-00000-of-00001")]
+    assert [(tensor.shape, tensor.extents[0].member) for tensor in kernels] == [
+        ((48, 48), "variables/variables.data-00000-of-00001")
+    ]
     assert size("smaller") < size("model")
     assert np.allclose(_call("smaller"), _call("model"), atol=1e-6)

@@ -47,8 +47,12 @@ def a_model_with_plain_initializers_keeps_its_weights_and_loses_the_text() -> No
     for module, path in (("tf_keras", "words.h5"), ("keras", "words.keras")):
         keras = importlib.import_module(module)
         table = np.random.default_rng(4).normal(size=(40, 8)).astype("float32")
-        layer = keras.layers.Embedding(40, 8, embeddings_initializer=keras.initializers.Constant(table.tolist()), name="words")
-        model = keras.Sequential([keras.layers.Input((3,)), layer, keras.layers.Flatten(), keras.layers.Dense(1)])
+        layer = keras.layers.Embedding(
+            40, 8, embeddings_initializer=keras.initializers.Constant(table.tolist()), name="words"
+        )
+        model = keras.Sequential(
+            [keras.layers.Input((3,)), layer, keras.layers.Flatten(), keras.layers.Dense(1)]
+        )
         model.save(path)
         follow(path, "embedded-data", Remedy.PLAIN_INITIALIZERS)
         made = f"smaller{Path(path).suffix}"
@@ -64,7 +68,9 @@ def a_vocabulary_in_a_file_is_an_asset_and_no_text() -> None:
     words = [f"word{number}" for number in range(400)]
     Path("words.txt").write_text("\n".join(words))
     for name, vocabulary in (("list.keras", words), ("file.keras", "words.txt")):
-        keras.Sequential([keras.layers.Input((1,), dtype="string"), keras.layers.StringLookup(vocabulary=vocabulary)]).save(name)
+        keras.Sequential(
+            [keras.layers.Input((1,), dtype="string"), keras.layers.StringLookup(vocabulary=vocabulary)]
+        ).save(name)
     printed("list.keras", "embedded-data", Remedy.WORDS_IN_A_FILE)
     assert "embedded-data" not in findings("file.keras")
 
@@ -85,7 +91,9 @@ def a_saved_model_loads_without_its_debugging_information() -> None:
 def the_tensors_that_stayed_float_are_listed() -> None:
     import keras
 
-    model = keras.Sequential([keras.Input((32,)), keras.layers.Dense(64, name="narrow"), keras.layers.Dense(64, name="wide")])
+    model = keras.Sequential(
+        [keras.Input((32,)), keras.layers.Dense(64, name="narrow"), keras.layers.Dense(64, name="wide")]
+    )
     model.get_layer("narrow").quantize("int8")
     model.save("partly.keras")
     text = code_of(printed("partly.keras", "stayed-float", Remedy.LIST_TENSORS))
@@ -96,7 +104,11 @@ def the_tensors_that_stayed_float_are_listed() -> None:
 
 @proves(Remedy.GET_FILES)
 def an_artifact_with_all_its_files_misses_nothing() -> None:
-    tfjs, prefix, saved = have("tfjs/layers"), have("pruned_mlp/original/checkpoint"), have("pruned_mlp/original/saved-model-keras")
+    tfjs, prefix, saved = (
+        have("tfjs/layers"),
+        have("pruned_mlp/original/checkpoint"),
+        have("pruned_mlp/original/saved-model-keras"),
+    )
     for path, shard in ((tfjs, "*.bin"), (prefix, "*.data-*"), (saved, "variables/*.data-*")):
         assert "missing-data" not in findings(path)
         missing = next(Path(path).glob(shard))

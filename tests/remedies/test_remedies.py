@@ -1,4 +1,6 @@
-"""Every remedy of the table is proved by following what the tool prints, and nothing is printed that the table has not."""
+"""Every remedy of the table is proved by following what the tool prints, and nothing is printed that the
+table has not.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ from tests.support.remedies import code_of, remedy_of
 
 __all__ = ["cases_root"]
 
-BUILT = [name for name in ("tensorflow", "keras", "tf_keras", "tensorflow_model_optimization") if find_spec(name) is None]
+BUILT = [
+    name
+    for name in ("tensorflow", "keras", "tf_keras", "tensorflow_model_optimization")
+    if find_spec(name) is None
+]
 TOOLS = [name for name in ("h5repack", "gzip", "gunzip", "tar") if shutil.which(name) is None]
 _NARROW = 74
 _SEED = "1"
@@ -50,10 +56,17 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     if BUILT or TOOLS:
         pytest.skip(f"needs {', '.join(BUILT + TOOLS)}")
     folder = tmp_path_factory.mktemp("proofs")
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(PROJECT)}
+    environment = {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "PYTHONPATH": str(PROJECT),
+    }
     environment.pop("TF_USE_LEGACY_KERAS", None)
     command = [sys.executable, "-W", "ignore", "-m", "tests.remedies.run_proofs", str(folder), _SEED]
-    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=1800, check=False)
+    done = subprocess.run(
+        command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=1800, check=False
+    )
     assert done.returncode == 0, done.stderr[-3_000:]
     found: dict[str, str] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     return found
@@ -71,7 +84,9 @@ def test_every_remedy_has_a_proof() -> None:
 
 
 def test_every_remedy_is_one_that_a_rule_a_cause_or_a_plan_gives() -> None:
-    given = {remedy for rule in rules() for remedy in rule.remedies} | {remedy for found in REMEDIES.values() for remedy in found}
+    given = {remedy for rule in rules() for remedy in rule.remedies} | {
+        remedy for found in REMEDIES.values() for remedy in found
+    }
     planned = {Remedy.REPACK_HDF5, Remedy.REPACK_GZIP_HDF5, Remedy.CANONICAL_HDF5}
     assert set(Remedy) == given | planned
     assert not given & planned
@@ -104,7 +119,9 @@ def check(report: ExplainReport, narrow: bool = False) -> Iterator[Remedy]:
             assert remedy_of(entry.remedy) in REMEDIES[Cause(entry.cause)], (entry.cause, entry.remedy)
             yield remedy_of(entry.remedy)
     for text in (finding.remedy for finding in report.findings if narrow):
-        long = [line for line in code_of(text).split("\n") if len(line) > _NARROW and "modelinspect " not in line]
+        long = [
+            line for line in code_of(text).split("\n") if len(line) > _NARROW and "modelinspect " not in line
+        ]
         assert not long, long
 
 
@@ -121,7 +138,10 @@ def test_all_that_is_printed_of_pairs_comes_from_the_table(monkeypatch: pytest.M
     seen: set[Remedy] = set()
     for before, after in PAIRS:
         seen.update(check(mi.explain(before, after)))
-    for before, after in (("pruned_mlp/stripped/model.h5", "pruned_mlp/stripped/model.keras"), ("mlp/original.h5", "mlp/wrapped.h5")):
+    for before, after in (
+        ("pruned_mlp/stripped/model.h5", "pruned_mlp/stripped/model.keras"),
+        ("mlp/original.h5", "mlp/wrapped.h5"),
+    ):
         seen.update(check(mi.explain(before, after)))
     assert Remedy.COMPARE_STORAGE in seen
 
@@ -142,7 +162,9 @@ def test_all_that_is_printed_of_the_case_bank_comes_from_the_table(script: str, 
 @pytest.mark.corpus
 @pytest.mark.skipif(shutil.which("h5repack") is None, reason="needs h5repack (hdf5-tools)")
 def test_what_commands_are_said_to_do_they_do_on_real_files(tmp_path: Path) -> None:
-    """Every HDF5 file of the corpus: `h5repack` or `shrink` works, and the file is smaller or what was hidden is gone."""
+    """Every HDF5 file of the corpus: `h5repack` or `shrink` works, and the file is smaller or what was hidden
+    is gone.
+    """
     made = tmp_path / "made.h5"
     followed = 0
     paths = sorted(path for path in corpus().rglob("*") if path.suffix in (".h5", ".hdf5") and path.is_file())
@@ -192,7 +214,10 @@ def test_all_that_lint_prints_is_the_remedy_of_its_rule(monkeypatch: pytest.Monk
             if finding.rule in known:
                 assert not finding.remedy or remedy_of(finding.remedy) in known[finding.rule]
             else:
-                is_shown = finding.rule == "hidden-content" and remedy_of(finding.remedy) in (Remedy.LOOK, Remedy.LOOK_AND_REPACK)
+                is_shown = finding.rule == "hidden-content" and remedy_of(finding.remedy) in (
+                    Remedy.LOOK,
+                    Remedy.LOOK_AND_REPACK,
+                )
                 assert is_shown or finding.remedy == told[finding.rule], finding.rule
     assert count > 60
 
@@ -214,7 +239,9 @@ def test_code_is_printed_as_it_is_whatever_the_width(width: int, monkeypatch: py
         code = code_of(finding.remedy).split("\n")
         if "".join(code):
             block = "".join(f"{('      ' + line).rstrip()}\n" for line in code)
-            assert block in (text if len(code) <= 3 else _whole(finding.rule, "model.h5", OutputFormat.TERMINAL, width)), finding.rule
+            assert block in (
+                text if len(code) <= 3 else _whole(finding.rule, "model.h5", OutputFormat.TERMINAL, width)
+            ), finding.rule
             checked += 1
     assert checked >= 4
 
@@ -231,10 +258,14 @@ def test_code_stands_in_blocks_in_markdown() -> None:
     text = shown(report, OutputFormat.MARKDOWN)
     for finding in report.findings:
         if code := code_of(finding.remedy):
-            block = "  ```\n" + "".join(f"{('  ' + line).rstrip()}\n" for line in code.split("\n")) + "  ```\n"
+            block = (
+                "  ```\n" + "".join(f"{('  ' + line).rstrip()}\n" for line in code.split("\n")) + "  ```\n"
+            )
             is_short = code.count("\n") < 3
             path = fixture_path("pruned_mlp/stripped/model.h5")
-            assert block in (text if is_short else _whole(finding.rule, path, OutputFormat.MARKDOWN)), finding.rule
+            assert block in (text if is_short else _whole(finding.rule, path, OutputFormat.MARKDOWN)), (
+                finding.rule
+            )
 
 
 def test_code_that_stands_above_is_not_printed_again_unless_it_is_short() -> None:
@@ -257,11 +288,19 @@ def test_long_code_of_a_plan_is_printed_whole_by_the_command_that_stands_for_it(
     for entry in long:
         assert f"--only {entry.option}" in text
         whole = shown(mi.plan(path, only=[entry.option]), OutputFormat.TERMINAL)
-        assert "".join(f"{('      ' + line).rstrip()}\n" for line in entry.command.split("\n")) in whole, entry.option
+        assert "".join(f"{('      ' + line).rstrip()}\n" for line in entry.command.split("\n")) in whole, (
+            entry.option
+        )
 
 
 @pytest.mark.parametrize(
-    "name", ["pruned_mlp/stripped/model.h5", "pruned_mlp/wrapped/model.keras", "saved_model/keras", "checkpoint/adam/model"]
+    "name",
+    [
+        "pruned_mlp/stripped/model.h5",
+        "pruned_mlp/wrapped/model.keras",
+        "saved_model/keras",
+        "checkpoint/adam/model",
+    ],
 )
 def test_what_the_terminal_shows_of_a_plan_says_every_command(name: str) -> None:
     """Code that is shown in part is the whole once its lines take the place of those that are like them."""
@@ -294,7 +333,9 @@ def put(kept: list[str], lines: list[str], *, at_end: bool) -> list[str]:
 def test_a_name_cannot_leave_the_quotes_of_a_command(tmp_path: Path) -> None:
     name = "it's; rm -rf $HOME `x` \".h5"
     shutil.copy(fixture_path("mlp/stripped.h5"), tmp_path / name)
-    code = {finding.rule: code_of(finding.remedy) for finding in mi.explain(tmp_path / name).findings}["dense-zeros"]
+    code = {finding.rule: code_of(finding.remedy) for finding in mi.explain(tmp_path / name).findings}[
+        "dense-zeros"
+    ]
     done = subprocess.run(f"printf '%s\\n' {code}", shell=True, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:5] == ["modelinspect", "shrink", name, "-o", "smaller.h5"]
     (entry,) = mi.plan(tmp_path / name, only=["hdf5-repack"]).options

@@ -1,4 +1,6 @@
-"""Proves the remedies that leave helper variables of pruning, clustering and quantization-aware training out."""
+"""Proves the remedies that leave helper variables of pruning, clustering and quantization-aware training
+out.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,18 @@ from typing import Any
 import numpy as np
 
 from modelinspect.remedies import Remedy
-from tests.remedies.models import X, aware, clustered, loaded, network, outputs, steps, stripped, trained, wrapped
+from tests.remedies.models import (
+    X,
+    aware,
+    clustered,
+    loaded,
+    network,
+    outputs,
+    steps,
+    stripped,
+    trained,
+    wrapped,
+)
 from tests.remedies.proving import causes, equal_weights, findings, follow, have, proves, size
 
 _RULE = "pruning-not-stripped"
@@ -26,7 +39,10 @@ def _pruned() -> Any:
 
 @proves(Remedy.STRIP)
 def a_pruned_model_is_stripped_and_saved() -> None:
-    for name, made in (("pruned_mlp/wrapped/model.h5", "stripped.h5"), ("pruned_mlp/wrapped/model.keras", "stripped.keras")):
+    for name, made in (
+        ("pruned_mlp/wrapped/model.h5", "stripped.h5"),
+        ("pruned_mlp/wrapped/model.keras", "stripped.keras"),
+    ):
         path = have(name)
         follow(path, _RULE, Remedy.STRIP)
         assert _is_gone(made)
@@ -104,7 +120,9 @@ def _write_tfjs(folder: str, model: Any) -> None:
     Path(folder).mkdir()
     values = [(weight.name.split(":")[0], np.asarray(weight)) for weight in model.weights]
     Path(folder, "group1-shard1of1.bin").write_bytes(b"".join(value.tobytes() for _, value in values))
-    weights = [{"name": name, "shape": list(value.shape), "dtype": _tfjs_type(value)} for name, value in values]
+    weights = [
+        {"name": name, "shape": list(value.shape), "dtype": _tfjs_type(value)} for name, value in values
+    ]
     topology = {"keras_version": "2.15.0", "model_config": json.loads(model.to_json())}
     groups = [{"paths": ["group1-shard1of1.bin"], "weights": weights}]
     text = json.dumps({"format": "layers-model", "modelTopology": topology, "weightsManifest": groups})
@@ -127,7 +145,9 @@ def masks_are_multiplied_into_weights_before_freezing() -> None:
         with tf.Graph().as_default() as graph, v1.Session() as session:
             weights = tf.constant(kernel * mask if folded else kernel, name="layer1/weights")
             if not folded:
-                weights = tf.multiply(weights, tf.constant(mask, name="layer1/mask"), name="layer1/masked_weight")
+                weights = tf.multiply(
+                    weights, tf.constant(mask, name="layer1/mask"), name="layer1/masked_weight"
+                )
             inputs = v1.placeholder(tf.float32, (None, 16), "inputs")
             results.append(session.run(tf.matmul(inputs, weights), {inputs: X}))
         Path(f"{name}.pb").write_bytes(graph.as_graph_def().SerializeToString())
@@ -161,7 +181,9 @@ def a_clustered_model_is_stripped_and_saved() -> None:
     follow(path, _RULE, Remedy.UNCLUSTER)
     assert _is_gone("stripped.h5")
     x = np.random.default_rng(1).normal(size=(4, *loaded(path).input_shape[1:])).astype("f4")
-    assert np.allclose(loaded(path).predict(x, verbose=0), loaded("stripped.h5").predict(x, verbose=0), atol=1e-6)
+    assert np.allclose(
+        loaded(path).predict(x, verbose=0), loaded("stripped.h5").predict(x, verbose=0), atol=1e-6
+    )
 
 
 @proves(Remedy.UNCLUSTER_FIRST)

@@ -69,7 +69,15 @@ def test_wrapped_lines_keep_their_indent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(0.0, "0.0 %"), (0.0001, "<0.1 %"), (0.5, "50.0 %"), (0.99999, ">99.9 %"), (1.0, "100.0 %"), (0.9994, "99.9 %")]
+    ("share", "text"),
+    [
+        (0.0, "0.0 %"),
+        (0.0001, "<0.1 %"),
+        (0.5, "50.0 %"),
+        (0.99999, ">99.9 %"),
+        (1.0, "100.0 %"),
+        (0.9994, "99.9 %"),
+    ],
 )
 def test_shares_never_round_something_to_nothing(share: float, text: str) -> None:
     assert share_text(share) == text

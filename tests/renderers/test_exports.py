@@ -1,4 +1,6 @@
-"""Attachments for Netron and bookmarks for ImHex have the forms that those programs read, and the numbers of the reports."""
+"""Attachments for Netron and bookmarks for ImHex have the forms that those programs read, and the numbers of
+the reports.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from tests.support.fixtures import fixture_path
 
 
 def opened_by_netron(data: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Read an attachment as Netron's ``metadata.js`` does: entries by kind and target, and in each by name."""
+    """Read an attachment as Netron's ``metadata.js`` does: entries by kind and target, and in each by
+    name.
+    """
     assert data["signature"] == "netron:attachment"
     entries: dict[str, dict[str, dict[str, Any]]] = {}
     for item in data["metrics"]:
@@ -23,7 +27,10 @@ def opened_by_netron(data: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]
     return entries
 
 
-@pytest.mark.parametrize("name", ["tflite/float.tflite", "mlp/stripped.h5", "keras_zip", "saved_model/affine", "graph_def/frozen.pb"])
+@pytest.mark.parametrize(
+    "name",
+    ["tflite/float.tflite", "mlp/stripped.h5", "keras_zip", "saved_model/affine", "graph_def/frozen.pb"],
+)
 def test_every_tensor_has_its_bytes_and_zeros_in_an_attachment(name: str) -> None:
     path = fixture_path(name)
     if name == "keras_zip":
@@ -49,9 +56,17 @@ def test_every_tensor_has_its_bytes_and_zeros_in_an_attachment(name: str) -> Non
 def test_sparsity_of_quantized_tensors_counts_their_zero_points() -> None:
     path = fixture_path("mlp/stripped.h5").parent / "stripped-int8.tflite"
     if not path.exists():
-        path = next(one for one in sorted(fixture_path("tflite").iterdir()) if "int8" in one.name and one.suffix == ".tflite")
+        path = next(
+            one
+            for one in sorted(fixture_path("tflite").iterdir())
+            if "int8" in one.name and one.suffix == ".tflite"
+        )
     entries = opened_by_netron(json.loads(run_cli("tensors", path, "--format", "netron").text))
-    counted = {entry.name: entry for entry in modelinspect.tensors(path).tensors if entry.dtype == "int8" and entry.zero_count}
+    counted = {
+        entry.name: entry
+        for entry in modelinspect.tensors(path).tensors
+        if entry.dtype == "int8" and entry.zero_count
+    }
     for name, entry in counted.items():
         assert entries[f"tensor::{name}"]["zeros"]["value"] == entry.zero_count
 
@@ -61,8 +76,13 @@ def test_the_model_has_its_size_categories_and_causes() -> None:
     model = opened_by_netron(json.loads(run_cli("inspect", path, "--format", "netron").text))["model::"]
     report = modelinspect.inspect(path)
     assert model["bytes"]["value"] == report.artifact.size
-    assert sum(entry["value"] for name, entry in model.items() if name.startswith("bytes: ")) == report.artifact.size
-    assert {name.removeprefix("cause: ") for name in model if name.startswith("cause: ")} == {one.rule for one in report.findings}
+    assert (
+        sum(entry["value"] for name, entry in model.items() if name.startswith("bytes: "))
+        == report.artifact.size
+    )
+    assert {name.removeprefix("cause: ") for name in model if name.startswith("cause: ")} == {
+        one.rule for one in report.findings
+    }
 
 
 def test_bookmarks_tile_the_file_and_name_its_tensors() -> None:
@@ -96,6 +116,11 @@ def test_what_a_form_cannot_hold_is_refused_in_one_line(arguments: tuple[str, ..
 
 
 def test_one_file_of_several_has_bookmarks_of_its_own() -> None:
-    ran = run_cli("map", fixture_path("saved_model/affine"), "--member", "saved_model.pb", "--format", "imhex")
+    ran = run_cli(
+        "map", fixture_path("saved_model/affine"), "--member", "saved_model.pb", "--format", "imhex"
+    )
     marks = json.loads(ran.text)["bookmarks"]
-    assert sum(mark["region"]["size"] for mark in marks) == (fixture_path("saved_model/affine") / "saved_model.pb").stat().st_size
+    assert (
+        sum(mark["region"]["size"] for mark in marks)
+        == (fixture_path("saved_model/affine") / "saved_model.pb").stat().st_size
+    )

@@ -79,12 +79,25 @@ def test_names_with_line_ends_and_quotes_come_back_from_csv() -> None:
     build.tensor('a"b,c\r\nd', (1,))
     shown = rows(list_tensors(build.artifact()))[0]["name"]
     assert shown == 'a"b,c\\x0d\\x0ad'  # control characters are shown
-    raw = list(csv.DictReader(io.StringIO(written(list_tensors(build.artifact()), OutputFormat.CSV_RAW), newline="")))
+    raw = list(
+        csv.DictReader(io.StringIO(written(list_tensors(build.artifact()), OutputFormat.CSV_RAW), newline=""))
+    )
     assert raw[0]["name"] == 'a"b,c\r\nd'
 
 
 @pytest.mark.parametrize(
-    "name", ["a|b", "`x`", "``y` z``", "<script>alert(1)</script>", "[x](http://evil)", "a\nb", "@team", "**b**", "\x1b[31m"]
+    "name",
+    [
+        "a|b",
+        "`x`",
+        "``y` z``",
+        "<script>alert(1)</script>",
+        "[x](http://evil)",
+        "a\nb",
+        "@team",
+        "**b**",
+        "\x1b[31m",
+    ],
 )
 def test_names_stay_names_in_markdown(name: str) -> None:
     build = Build("model.h5")

@@ -15,7 +15,19 @@ import pytest
 import modelinspect
 from modelinspect.renderers.registry import OutputFormat, render
 
-NAMES = ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(A1)", "\t=1", "a\rb", "a\nb", "a\x1b[31mb", "\uff1d1", "]]>&<b>", "plain"]
+NAMES = [
+    '=HYPERLINK("http://x")',
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "a\rb",
+    "a\nb",
+    "a\x1b[31mb",
+    "\uff1d1",
+    "]]>&<b>",
+    "plain",
+]
 
 
 def file_with(path: Path, name: str) -> Path:

@@ -49,7 +49,9 @@ HOSTILE = (
 
 
 class Reading(HTMLParser):
-    """The elements of a page: scripts with their types and texts, and everything that could load something."""
+    """The elements of a page: scripts with their types and texts, and everything that could load
+    something.
+    """
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -64,7 +66,11 @@ class Reading(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value or "" for name, value in attrs}
         self.tags.add(tag)
-        self.links += [value for name, value in values.items() if name in ("src", "href", "action", "data") and not value.startswith("#")]
+        self.links += [
+            value
+            for name, value in values.items()
+            if name in ("src", "href", "action", "data") and not value.startswith("#")
+        ]
         self.handlers += [name for name in values if name.startswith("on")]
         if values.get("http-equiv") == "Content-Security-Policy":
             self.policy = values["content"]
@@ -189,7 +195,11 @@ def test_the_ribbon_holds_every_byte_at_its_place_in_its_category() -> None:
     assert sizes.tolist() == [region.span.size for region in regions]
     told = attribute(artifact, zero_counts(build.measurements())).category_sizes()
     for category in CATEGORIES:
-        expected = zeros.sum() if category is Category.ZERO_WEIGHTS else (sizes - zeros)[categories == category.code].sum()
+        expected = (
+            zeros.sum()
+            if category is Category.ZERO_WEIGHTS
+            else (sizes - zeros)[categories == category.code].sum()
+        )
         assert told[category] == expected
     parents, names = np.frombuffer(ribbon.path_parents, "<i4"), ribbon.path_names
     for place, region in zip(np.frombuffer(ribbon.paths, "<i4").tolist(), regions, strict=True):
@@ -200,7 +210,9 @@ def test_the_ribbon_holds_every_byte_at_its_place_in_its_category() -> None:
         assert tuple(parts) == region.path
 
 
-def test_too_many_regions_are_drawn_as_fewer_and_the_large_ones_keep_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_regions_are_drawn_as_fewer_and_the_large_ones_keep_their_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     build = Build()
     for index in range(400):
         build.region(f"part {index} / a", 3, RegionKind.METADATA)
@@ -253,7 +265,10 @@ def test_a_report_in_a_notebook_is_the_same_page_in_a_frame_of_its_own() -> None
     report = modelinspect.inspect(fixture_path("mlp/stripped.h5"))
     shown = report._repr_html_()
     assert shown is not None
-    assert shown.startswith('<iframe title="modelinspect report" class="modelinspect" sandbox="allow-scripts allow-downloads" srcdoc="')
+    assert shown.startswith(
+        '<iframe title="modelinspect report" class="modelinspect" sandbox="allow-scripts allow-downloads"'
+        ' srcdoc="'
+    )
     assert shown.count("<iframe") == shown.count("<script") == 1
     frame: list[dict[str, str | None]] = []
     reading = HTMLParser()
@@ -280,8 +295,14 @@ def test_a_page_needs_no_package_that_an_install_without_extras_lacks() -> None:
 
     assert OutputFormat.HTML not in registry._EXTRAS
     code = "import sys, io, modelinspect; from modelinspect.renderers.registry import *; "
-    code += f"r = modelinspect.inspect({str(fixture_path('mlp/stripped.h5'))!r}, pictures=True); before = set(sys.modules); "
-    code += "render(r, OutputFormat.HTML, io.StringIO()); print(sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    code += (
+        f"r = modelinspect.inspect({str(fixture_path('mlp/stripped.h5'))!r}, pictures=True); before ="
+        " set(sys.modules); "
+    )
+    code += (
+        "render(r, OutputFormat.HTML, io.StringIO()); print(sorted({m.split('.')[0] for m in set(sys.modules)"
+        " - before}))"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     installed = {re.split("[^a-z]", one)[0] for one in project["dependencies"]}
@@ -291,7 +312,13 @@ def test_a_page_needs_no_package_that_an_install_without_extras_lacks() -> None:
 def test_findings_come_before_bars_and_pictures() -> None:
     report = modelinspect.inspect(fixture_path("mlp/wrapped.h5"), pictures=True)
     types = [one["type"] for one in Reading(page(report)).data["parts"]]  # type: ignore[attr-defined]
-    assert types.index("notes") < types.index("bars") < types.index("ribbon") < types.index("tree") < types.index("table")
+    assert (
+        types.index("notes")
+        < types.index("bars")
+        < types.index("ribbon")
+        < types.index("tree")
+        < types.index("table")
+    )
 
 
 def test_the_footer_names_the_version_and_the_command(tmp_path: Path) -> None:
@@ -311,17 +338,29 @@ def test_a_page_of_a_small_model_is_under_a_megabyte_and_one_of_a_large_network_
     assert len(page(modelinspect.inspect(fixture_path("mlp/wrapped.h5"), pictures=True))) < 1 << 20
     build = Build("large.h5")
     for index in range(1_600):  # EfficientNetB7 has 1,587 variables
-        build.tensor(f"block{index % 55}_{index}/depthwise_kernel", (3, 3, 4 + index % 7, 1), layer=f"block{index % 55}", zeros=index % 9)
+        build.tensor(
+            f"block{index % 55}_{index}/depthwise_kernel",
+            (3, 3, 4 + index % 7, 1),
+            layer=f"block{index % 55}",
+            zeros=index % 9,
+        )
         for part in range(20):
-            build.region(f"/model_weights/block{index % 55}/object header {part}", 16 + part, RegionKind.CONTAINER)
+            build.region(
+                f"/model_weights/block{index % 55}/object header {part}", 16 + part, RegionKind.CONTAINER
+            )
     assert len(page(drawn(build))) < 3 << 20
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [("original.h5", "wrapped.h5"), ("wrapped.h5", "stripped.h5"), ("original.h5", "original.h5")]
+    ("before", "after"),
+    [("original.h5", "wrapped.h5"), ("wrapped.h5", "stripped.h5"), ("original.h5", "original.h5")],
 )
-def test_two_trees_side_by_side_hold_every_byte_and_what_moved_sums_to_the_difference(before: str, after: str) -> None:
-    report = modelinspect.explain(fixture_path(f"mlp/{before}"), fixture_path(f"mlp/{after}"), pictures=True, compressors=False)
+def test_two_trees_side_by_side_hold_every_byte_and_what_moved_sums_to_the_difference(
+    before: str, after: str
+) -> None:
+    report = modelinspect.explain(
+        fixture_path(f"mlp/{before}"), fixture_path(f"mlp/{after}"), pictures=True, compressors=False
+    )
     (picture,) = report.pictures()
     assert isinstance(picture, Comparison)
     things = picture.counterparts
@@ -336,15 +375,25 @@ def test_two_trees_side_by_side_hold_every_byte_and_what_moved_sums_to_the_diffe
             if key >= 0:
                 per_key[key] = per_key.get(key, 0) + tree.sizes[node]
         assert all(total == sizes[key] for key, total in per_key.items())
-    moved = [new - old for old, new, leaf in zip(things.before, things.after, things.leaf, strict=True) if leaf]
+    moved = [
+        new - old for old, new, leaf in zip(things.before, things.after, things.leaf, strict=True) if leaf
+    ]
     assert sum(moved) == report.delta
-    plain_report = modelinspect.explain(fixture_path(f"mlp/{before}"), fixture_path(f"mlp/{after}"), compressors=False)
+    plain_report = modelinspect.explain(
+        fixture_path(f"mlp/{before}"), fixture_path(f"mlp/{after}"), compressors=False
+    )
     assert report.to_dict() == plain_report.to_dict()
 
 
 def test_commands_write_pages(tmp_path: Path) -> None:
     before, after = fixture_path("mlp/original.h5"), fixture_path("mlp/stripped.h5")
-    for arguments in (("inspect", after), ("diff", before, after), ("explain", before, after), ("map", after), ("tensors", after)):
+    for arguments in (
+        ("inspect", after),
+        ("diff", before, after),
+        ("explain", before, after),
+        ("map", after),
+        ("tensors", after),
+    ):
         ran = run_cli(*arguments, "--format", "html", "-o", tmp_path / f"{arguments[0]}.html")
         assert (ran.code, ran.err) == (0, "")
     types = {

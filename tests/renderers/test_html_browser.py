@@ -1,4 +1,6 @@
-"""Pages in a real browser: they draw without a complaint, zoom, filter, obey the keyboard, and show hostile names as text."""
+"""Pages in a real browser: they draw without a complaint, zoom, filter, obey the keyboard, and show hostile
+names as text.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,12 @@ def window(shown: Browser) -> Browser:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     before, after = fixture_path("mlp/original.h5"), fixture_path("mlp/wrapped.h5")
-    for arguments in (("inspect", after), ("diff", before, after), ("explain", before, after), ("map", after)):
+    for arguments in (
+        ("inspect", after),
+        ("diff", before, after),
+        ("explain", before, after),
+        ("map", after),
+    ):
         assert run_cli(*arguments, "--format", "html", "-o", folder / f"{arguments[0]}.html").code == 0
     (folder / "hostile.html").write_text(page(drawn(hostile())), encoding="utf-8")
     return folder
@@ -50,7 +57,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", ["inspect", "diff", "explain", "map"])
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 400)])
-def test_a_page_draws_without_a_complaint_and_fits_its_window(window: Browser, pages: Path, name: str, scheme: str, width: int) -> None:
+def test_a_page_draws_without_a_complaint_and_fits_its_window(
+    window: Browser, pages: Path, name: str, scheme: str, width: int
+) -> None:
     window.size(width, 900)
     window.prefer(scheme)
     window.open(pages / f"{name}.html")
@@ -83,9 +92,14 @@ def test_hostile_names_show_as_text_everywhere(window: Browser, pages: Path) -> 
 
 def test_the_policy_refuses_what_the_page_did_not_bring(window: Browser, pages: Path) -> None:
     window.open(pages / "inspect.html")
-    window.run("const s = document.createElement('script'); s.textContent = 'window.broken = 1'; document.body.append(s)")
+    window.run(
+        "const s = document.createElement('script'); s.textContent = 'window.broken = 1';"
+        " document.body.append(s)"
+    )
     assert window.run("return window.broken") is None
-    window.run("const i = document.createElement('img'); i.src = 'http://127.0.0.1:9/x.png'; document.body.append(i)")
+    window.run(
+        "const i = document.createElement('img'); i.src = 'http://127.0.0.1:9/x.png'; document.body.append(i)"
+    )
     window.until("true")
     complaints = window.console()
     assert any("Content Security Policy" in one and "script" in one for one in complaints)
@@ -94,7 +108,8 @@ def test_the_policy_refuses_what_the_page_did_not_bring(window: Browser, pages: 
 
 def rows(window: Browser, place: str) -> list[str]:
     found = window.run(
-        f"return [...document.querySelector('{place}').querySelectorAll('tbody tr')].map(row => row.firstElementChild.textContent)"
+        f"return [...document.querySelector('{place}').querySelectorAll('tbody tr')].map(row =>"
+        " row.firstElementChild.textContent)"
     )
     assert isinstance(found, list)
     return found
@@ -104,10 +119,16 @@ def test_a_table_filters_and_sorts_and_says_so(window: Browser, pages: Path) -> 
     window.open(pages / "inspect.html")
     table = "section.table"
     everything = rows(window, table)
-    window.run(f"const i = document.querySelector('{table} input'); i.value = 'MASK'; i.dispatchEvent(new Event('input'))")
+    window.run(
+        f"const i = document.querySelector('{table} input'); i.value = 'MASK'; i.dispatchEvent(new"
+        " Event('input'))"
+    )
     window.until(f"document.querySelector('{table} .status').textContent.startsWith('2 of 19 rows')")
     assert rows(window, table) == [name for name in everything if "mask" in name]
-    window.run(f"const i = document.querySelector('{table} input'); i.value = ''; i.dispatchEvent(new Event('input'))")
+    window.run(
+        f"const i = document.querySelector('{table} input'); i.value = ''; i.dispatchEvent(new"
+        " Event('input'))"
+    )
     window.until(f"document.querySelector('{table} .status').textContent.startsWith('19 rows')")
     button = f"document.querySelector('{table} thead button')"
     window.run(f"{button}.focus()")
@@ -132,13 +153,17 @@ def test_a_scan_leads_to_the_page_of_each_model(window: Browser, tmp_path: Path)
         window.size(400, 900)
         window.open(out)
         shown = rows(window, "section.table")
-        assert [Path(name).name for name in shown] == sorted(path.name for path in models.iterdir() if path.name != "broken.h5")
+        assert [Path(name).name for name in shown] == sorted(
+            path.name for path in models.iterdir() if path.name != "broken.h5"
+        )
         assert "broken.h5" in window.run("return document.querySelector('section.notes').textContent")
         assert window.run("return document.documentElement.scrollWidth <= innerWidth")
         assert window.run("return document.querySelectorAll('main a').length") == 2
         assert window.run("return document.querySelectorAll('td.share').length") >= 2
         window.run("document.querySelectorAll('main a')[arguments[0]].click()", number)
-        window.until("document.documentElement.dataset.ready && document.querySelector('.treemap, svg.chart')")
+        window.until(
+            "document.documentElement.dataset.ready && document.querySelector('.treemap, svg.chart')"
+        )
         assert window.run("return document.querySelector('h1').textContent") == shown[number]
         assert window.console() == []
 
@@ -151,9 +176,11 @@ def test_the_treemap_zooms_by_click_by_choice_and_by_keys(window: Browser, pages
     assert window.run(f"return {chosen}") == "all bytes"
     x, y = window.run(f"""
         const box = {slices}.find(one => one.textContent.startsWith('optimizer-state:')).querySelector('rect').getBoundingClientRect();
-        return [box.x + box.width / 2, box.y + 8];""")
+        return [box.x + box.width / 2, box.y + 8];""")  # noqa: E501
     window.move(x, y)
-    assert window.run("return document.querySelector('section.tree .readout').textContent").startswith("optimizer-state: 21,592 bytes")
+    assert window.run("return document.querySelector('section.tree .readout').textContent").startswith(
+        "optimizer-state: 21,592 bytes"
+    )
     window.click(x, y)
     assert window.run(f"return {chosen}") == "optimizer-state"
     assert not window.run(f"return {slices}.some(one => one.textContent.includes('zero-weights'))")
@@ -163,7 +190,10 @@ def test_the_treemap_zooms_by_click_by_choice_and_by_keys(window: Browser, pages
     window.press("ArrowRight")
     window.press("Enter")
     assert window.run(f"return {chosen}") != "all bytes"
-    window.run("const s = document.querySelector('section.tree select'); s.value = 0; s.dispatchEvent(new Event('change'))")
+    window.run(
+        "const s = document.querySelector('section.tree select'); s.value = 0; s.dispatchEvent(new"
+        " Event('change'))"
+    )
     assert window.run(f"return {slices}.some(one => one.textContent.includes('zero-weights'))")
     window.run("document.querySelectorAll('section.tree .tools button')[1].click()")
     assert window.run("return document.querySelectorAll('section.tree .icicle .slice').length") > 10
@@ -172,16 +202,23 @@ def test_the_treemap_zooms_by_click_by_choice_and_by_keys(window: Browser, pages
 
 def test_the_areas_of_boxes_are_in_proportion_to_their_bytes(window: Browser, pages: Path) -> None:
     window.open(pages / "inspect.html")
-    areas = window.run("""
+    areas = window.run(
+        """
         const tree = { labels: ['', 'a', 'b', 'c', 'd'], parents: [-1, 0, 0, 0, 0], sizes: [1000, 500, 300, 199, 1] };
-        return treemapBoxes(withChildren(tree), 0, 400, 250).map(([node, x, y, w, h]) => [tree.sizes[node], w * h, x, y, w, h]);""")
+        return treemapBoxes(withChildren(tree), 0, 400, 250).map(([node, x, y, w, h]) => [tree.sizes[node], w * h, x, y, w, h]);"""  # noqa: E501
+    )
     for size, area, *_ in areas:
         assert area == pytest.approx(100 * size)
     for one in areas:
         for other in areas:
             if one is not other:
                 (_, _, x, y, w, h), (_, _, left, top, wide, high) = one, other
-                apart = x + w <= left + 1e-6 or left + wide <= x + 1e-6 or y + h <= top + 1e-6 or top + high <= y + 1e-6
+                apart = (
+                    x + w <= left + 1e-6
+                    or left + wide <= x + 1e-6
+                    or y + h <= top + 1e-6
+                    or top + high <= y + 1e-6
+                )
                 assert apart
 
 
@@ -193,7 +230,7 @@ def test_every_label_in_a_treemap_fits_its_box(window: Browser, pages: Path) -> 
             return [...document.querySelectorAll('section.tree .slice text')].filter(text => {
                 const box = text.parentElement.firstElementChild.getBoundingClientRect(), own = text.getBoundingClientRect();
                 return own.left < box.left - 1 || own.right > box.right + 1 || own.bottom > box.bottom + 4;
-            }).map(text => text.textContent)""")
+            }).map(text => text.textContent)""")  # noqa: E501
         assert outside == []
         assert window.run("return document.querySelectorAll('section.tree .slice text').length") > 10
 
@@ -201,29 +238,45 @@ def test_every_label_in_a_treemap_fits_its_box(window: Browser, pages: Path) -> 
 def test_the_search_finds_a_tensor_in_pictures_and_tables(window: Browser, pages: Path) -> None:
     for name in ("inspect", "explain"):
         window.open(pages / f"{name}.html")
-        window.run("const i = document.querySelector('header input'); i.value = 'dense_1/mask'; i.form.requestSubmit()")
+        window.run(
+            "const i = document.querySelector('header input'); i.value = 'dense_1/mask';"
+            " i.form.requestSubmit()"
+        )
         assert window.run("return document.querySelector('header .status').textContent").startswith("Found: ")
         assert window.run("return document.querySelectorAll('.slice.match').length") == 1
-        named = window.run("return document.querySelector('section.tree .readout, section.compare .readout').textContent")
+        named = window.run(
+            "return document.querySelector('section.tree .readout, section.compare .readout').textContent"
+        )
         assert "prune_low_magnitude_dense_1/mask" in named
-        shown = window.run("return [...document.querySelectorAll('section.table tbody tr')].map(row => row.textContent)")
+        shown = window.run(
+            "return [...document.querySelectorAll('section.table tbody tr')].map(row => row.textContent)"
+        )
         assert any("dense_1/mask" in row for row in shown)
-        window.run("const i = document.querySelector('header input'); i.value = 'no such tensor'; i.form.requestSubmit()")
-        assert window.run("return document.querySelector('header .status').textContent").startswith("Nothing on this page")
+        window.run(
+            "const i = document.querySelector('header input'); i.value = 'no such tensor';"
+            " i.form.requestSubmit()"
+        )
+        assert window.run("return document.querySelector('header .status').textContent").startswith(
+            "Nothing on this page"
+        )
     assert window.console() == []
 
 
 def test_pointing_at_a_tensor_outlines_its_counterpart(window: Browser, pages: Path) -> None:
     window.open(pages / "explain.html")
     window.run("document.querySelector('section.compare').scrollIntoView()")
-    x, y = window.run("""
+    x, y = window.run(
+        """
         const after = document.querySelectorAll('section.compare svg')[1];
         const box = [...after.querySelectorAll('.slice')].find(one => one.textContent.includes('Adam/m/dense/kernel:'));
-        const place = box.querySelector('rect').getBoundingClientRect(); return [place.x + 8, place.y + 8];""")
+        const place = box.querySelector('rect').getBoundingClientRect(); return [place.x + 8, place.y + 8];"""  # noqa: E501
+    )
     window.move(x, y)
-    outlined = window.run("""
+    outlined = window.run(
+        """
         const { compare } = document.querySelector('section.compare');
-        return compare.views.map((view, side) => [compare.trees[side].labels[view.chosen], view.edge.hasAttribute('hidden')]);""")
+        return compare.views.map((view, side) => [compare.trees[side].labels[view.chosen], view.edge.hasAttribute('hidden')]);"""  # noqa: E501
+    )
     assert outlined == [["Adam/m/dense/kernel", False], ["Adam/m/dense/kernel", False]]
     readout = window.run("return document.querySelector('section.compare .readout').textContent")
     assert readout.endswith("5,120 → 5,120 bytes (no change)")
@@ -240,34 +293,48 @@ def test_code_is_copied_by_its_button(window: Browser, pages: Path) -> None:
         const writeText = (text) => { window.copied = text; return Promise.resolve(); };
         Object.defineProperty(navigator, 'clipboard', { value: { writeText } })""")
     code = window.run(
-        "const code = document.querySelector('.code'); code.querySelector('button').click(); return code.lastChild.textContent"
+        "const code = document.querySelector('.code'); code.querySelector('button').click(); return"
+        " code.lastChild.textContent"
     )
     assert window.until("window.copied") == code
     window.until("document.querySelector('.code button').textContent === 'Copied'")
 
 
 @pytest.mark.parametrize("name", ["inspect", "explain"])
-def test_a_chart_stays_within_its_part_when_the_window_is_resized(window: Browser, pages: Path, name: str) -> None:
+def test_a_chart_stays_within_its_part_when_the_window_is_resized(
+    window: Browser, pages: Path, name: str
+) -> None:
     window.open(pages / f"{name}.html")
     for width in (700, 1_100):
         window.size(width, 900)
         window.until(
-            "(chart => Number(chart.getAttribute('viewBox').split(' ')[2]) === chart.clientWidth)(document.querySelector('svg.chart'))"
+            "(chart => Number(chart.getAttribute('viewBox').split(' ')[2]) ==="
+            " chart.clientWidth)(document.querySelector('svg.chart'))"
         )
-        assert window.run("""
+        assert window.run(
+            """
             const chart = document.querySelector('svg.chart').getBoundingClientRect();
-            return chart.right <= document.querySelector('svg.chart').closest('section').getBoundingClientRect().right""")
+            return chart.right <= document.querySelector('svg.chart').closest('section').getBoundingClientRect().right"""  # noqa: E501
+        )
 
 
 def test_the_ribbon_names_regions_under_the_pointer_and_by_keys(window: Browser, pages: Path) -> None:
     window.open(pages / "inspect.html")
     readout = "document.querySelector('.ribbon .readout').textContent"
     window.run("document.querySelector('.ribbon').scrollIntoView()")
-    box = window.run("const box = document.querySelector('canvas').getBoundingClientRect(); return [box.x, box.y, box.width]")
+    box = window.run(
+        "const box = document.querySelector('canvas').getBoundingClientRect(); return [box.x, box.y,"
+        " box.width]"
+    )
     for share in (0.2, 0.5, 0.9):
         window.move(box[0] + share * box[2], box[1] + 20)
-        at = window.until(f"document.querySelector('.ribbon-part').ribbon.chosen + 1 && /byte ([\\d,]+) /.exec({readout})[1]")
-        (region,) = json.loads(run_cli("map", fixture_path("mlp/wrapped.h5"), "--at", at, "--format", "json").text)["regions"]
+        at = window.until(
+            "document.querySelector('.ribbon-part').ribbon.chosen + 1 && /byte ([\\d,]+)"
+            f" /.exec({readout})[1]"
+        )
+        (region,) = json.loads(
+            run_cli("map", fixture_path("mlp/wrapped.h5"), "--at", at, "--format", "json").text
+        )["regions"]
         assert region["offset"] == int(at.replace(",", ""))
         assert window.run(f"return {readout}").startswith(f"{' / '.join(region['path'])}: ")
         assert abs(region["offset"] + region["size"] / 2 - share * 72_012) <= region["size"] / 2 + 100
@@ -287,24 +354,41 @@ def test_the_ribbon_names_regions_under_the_pointer_and_by_keys(window: Browser,
     assert width < 1_000
     window.press("Escape")
     assert window.run(f"return {ribbon}.view[1] - {ribbon}.view[0]") == 72_012
-    window.run("const i = document.querySelector('.ribbon [role=search] input'); i.value = '0x3000'; i.form.requestSubmit()")
-    told = window.run(f"return [{ribbon}.data.starts[{ribbon}.chosen], {ribbon}.data.starts[{ribbon}.chosen + 1]]")
+    window.run(
+        "const i = document.querySelector('.ribbon [role=search] input'); i.value = '0x3000';"
+        " i.form.requestSubmit()"
+    )
+    told = window.run(
+        f"return [{ribbon}.data.starts[{ribbon}.chosen], {ribbon}.data.starts[{ribbon}.chosen + 1]]"
+    )
     assert told[0] <= 0x3000 < told[1]
 
 
 def test_a_notebook_draws_the_same_figures_in_its_frame(window: Browser, tmp_path: Path) -> None:
     shown = modelinspect.inspect(fixture_path("mlp/wrapped.h5"))._repr_html_()
     cell = tmp_path / "cell.html"
-    cell.write_text(f"<!DOCTYPE html><html data-ready='1'><title>cell</title><body>{shown}</body></html>", encoding="utf-8")
+    cell.write_text(
+        f"<!DOCTYPE html><html data-ready='1'><title>cell</title><body>{shown}</body></html>",
+        encoding="utf-8",
+    )
     window.open(cell)
     window.post("/frame", {"id": 0})
     try:
         window.until("document.documentElement.dataset.ready")
-        assert window.run("return [document.querySelectorAll('canvas').length, document.querySelectorAll('g.treemap').length]") == [1, 1]
-        assert window.run("try { return parent.document.title } catch (error) { return error.name }") == "SecurityError"
+        assert window.run(
+            "return [document.querySelectorAll('canvas').length,"
+            " document.querySelectorAll('g.treemap').length]"
+        ) == [1, 1]
+        assert (
+            window.run("try { return parent.document.title } catch (error) { return error.name }")
+            == "SecurityError"
+        )
     finally:
         window.post("/frame", {"id": None})
-    height = window.until("document.querySelector('iframe').clientHeight > 1500 && document.querySelector('iframe').clientHeight")
+    height = window.until(
+        "document.querySelector('iframe').clientHeight > 1500 &&"
+        " document.querySelector('iframe').clientHeight"
+    )
     window.post("/frame", {"id": 0})
     try:
         content = window.run("return document.body.getBoundingClientRect().height")
@@ -326,12 +410,12 @@ def test_every_control_can_be_reached_by_tab_and_shows_the_focus(window: Browser
     missed = window.run("""
         const all = [...document.querySelectorAll('a[href], button, select, input, summary, canvas, svg.chart, .scroll')];
         const missed = all.filter(one => !window.seen.has(one) && !one.disabled && one.checkVisibility());
-        return missed.map(one => one.outerHTML.slice(0, 80))""")
+        return missed.map(one => one.outerHTML.slice(0, 80))""")  # noqa: E501
     assert missed == []
     unnamed = window.run("""
         return [...document.querySelectorAll('input, select')].filter(one => !one.labels.length).length
              + [...document.querySelectorAll('table')].filter(one => !one.caption || !one.caption.textContent).length
-             + document.querySelectorAll('section:not([aria-labelledby], .lines)').length""")
+             + document.querySelectorAll('section:not([aria-labelledby], .lines)').length""")  # noqa: E501
     assert unnamed == 0
 
 
@@ -364,7 +448,7 @@ def test_text_stands_out_from_what_is_behind_it(window: Browser, pages: Path) ->
                 const [one, other] = [light(channels(getComputedStyle(node).color)), light(behind(node))];
                 worst = Math.min(worst, (Math.max(one, other) + .05) / (Math.min(one, other) + .05));
             }
-            return worst;""")
+            return worst;""")  # noqa: E501
         assert worst >= 4.5, scheme
 
 
@@ -400,7 +484,9 @@ def test_a_page_of_two_thousand_tensors_is_small_and_opens(tmp_path: Path) -> No
         for layer in range(500):
             group = weights.create_group(f"block{layer // 20}_{layer % 20}_conv")
             for name in ("kernel:0", "bias:0", "gamma:0", "moving_mean:0"):
-                group[f"{group.name.rpartition('/')[2]}/{name}"] = np.full(256 if name == "kernel:0" else 16, 0.5, np.float32)
+                group[f"{group.name.rpartition('/')[2]}/{name}"] = np.full(
+                    256 if name == "kernel:0" else 16, 0.5, np.float32
+                )
     assert run_cli(model, "--format", "html", "-o", path).code == 0
     assert path.stat().st_size < SIZE_LIMIT
     with browser() as fresh:
@@ -408,7 +494,10 @@ def test_a_page_of_two_thousand_tensors_is_small_and_opens(tmp_path: Path) -> No
         fresh.open(path)
         assert fresh.processor_time() < 3
         assert fresh.console() == []
-        assert fresh.run("return document.querySelector('section.table .status').textContent") == "2,000 rows, 1 to 50 shown"
+        assert (
+            fresh.run("return document.querySelector('section.table .status').textContent")
+            == "2,000 rows, 1 to 50 shown"
+        )
 
 
 def test_code_of_a_remedy_is_a_block_of_its_own_lines(window: Browser, pages: Path) -> None:
@@ -416,4 +505,6 @@ def test_code_of_a_remedy_is_a_block_of_its_own_lines(window: Browser, pages: Pa
     codes = window.run("return [...document.querySelectorAll('.note pre')].map((block) => block.textContent)")
     assert any(code.startswith("import ") and code.count("\n") >= 2 for code in codes)
     assert window.run("return [...document.querySelectorAll('.note details')].every((one) => !one.open)")
-    assert window.run("return getComputedStyle(document.querySelector('.note pre')).whiteSpace.startsWith('pre')")
+    assert window.run(
+        "return getComputedStyle(document.querySelector('.note pre')).whiteSpace.startsWith('pre')"
+    )

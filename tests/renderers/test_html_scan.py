@@ -1,4 +1,6 @@
-"""The page of a scan: each model's row leads to its own page where one was written, and nothing else is a link."""
+"""The page of a scan: each model's row leads to its own page where one was written, and nothing else is a
+link.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def table(text: str) -> dict[str, Any]:
     """Return the table of models as the page's script reads it."""
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert data is not None
-    found: dict[str, Any] = next(part for part in json.loads(data[1])["parts"] if part.get("title") == "Largest artifacts")
+    found: dict[str, Any] = next(
+        part for part in json.loads(data[1])["parts"] if part.get("title") == "Largest artifacts"
+    )
     return found
 
 
@@ -64,7 +68,10 @@ def test_without_pages_nothing_is_a_link(models: Path) -> None:
 def test_a_model_without_a_page_has_no_link() -> None:
     rows = tuple(ScanRow(location=name, format="tflite", size=4) for name in ("a", "b"))
     report = ScanReport(roots=(".",), measured=True, size=8, artifacts=rows, skipped=0)
-    assert table(page(report, links={"b": "pages/0002-b.html", "c": "pages/c.html"}))["links"]["rows"] == [None, "pages/0002-b.html"]
+    assert table(page(report, links={"b": "pages/0002-b.html", "c": "pages/c.html"}))["links"]["rows"] == [
+        None,
+        "pages/0002-b.html",
+    ]
 
 
 def test_page_names_are_safe_and_unique_whatever_the_models_are_called() -> None:

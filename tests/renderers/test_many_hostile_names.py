@@ -30,10 +30,62 @@ from tests.support.artifacts import Build
 
 COUNT = 2_000
 PIECES = (
-    *("<script>alert(1)</script>", "</script>", "<!--", "]]>", "&amp;", "&#60;", "<img src=x onerror=alert(1)>"),
-    *('"', "'", "`", "```", "``", "|", "\\", "\\u202e", "\u202e", "\u2028", "\u2029", "\u200b", "\x00", "\x1b[2J", "\x1b]0;t\x07"),
-    *("\x7f", "\x85", "\r", "\n", "\r\n", "\t", "=1+1", "+1", "-1", "@SUM(1)", "\uff1d1", "%00", "${7*7}", "{{7*7}}", "$(id)", ";rm"),
-    *("[a](javascript:1)", "![a](http://x)", "@everyone", "\ud800", "\udcff", "\U0001f600", "e\u0301", "\u5c64", "\ufffe", "\uffff"),
+    *(
+        "<script>alert(1)</script>",
+        "</script>",
+        "<!--",
+        "]]>",
+        "&amp;",
+        "&#60;",
+        "<img src=x onerror=alert(1)>",
+    ),
+    *(
+        '"',
+        "'",
+        "`",
+        "```",
+        "``",
+        "|",
+        "\\",
+        "\\u202e",
+        "\u202e",
+        "\u2028",
+        "\u2029",
+        "\u200b",
+        "\x00",
+        "\x1b[2J",
+        "\x1b]0;t\x07",
+    ),
+    *(
+        "\x7f",
+        "\x85",
+        "\r",
+        "\n",
+        "\r\n",
+        "\t",
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(1)",
+        "\uff1d1",
+        "%00",
+        "${7*7}",
+        "{{7*7}}",
+        "$(id)",
+        ";rm",
+    ),
+    *(
+        "[a](javascript:1)",
+        "![a](http://x)",
+        "@everyone",
+        "\ud800",
+        "\udcff",
+        "\U0001f600",
+        "e\u0301",
+        "\u5c64",
+        "\ufffe",
+        "\uffff",
+    ),
     *("#", "* ", "- ", "> ", "~~", "__", "a" * 300, " ", "/", "0x1f"),
 )
 
@@ -84,7 +136,22 @@ def test_markdown_renders_to_tables_without_any_markup_of_a_name(build: Build) -
     text = written(list_tensors(build.artifact(), build.measurements()), OutputFormat.MARKDOWN)
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
     tags = set(re.findall(r"</?([a-zA-Z!][^\s>]*)", html))
-    assert tags <= {"h2", "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "code", "strong", "em", "ul", "li"}
+    assert tags <= {
+        "h2",
+        "h3",
+        "p",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "code",
+        "strong",
+        "em",
+        "ul",
+        "li",
+    }
     assert html.count("<tr>") >= COUNT
     assert "href" not in re.sub(r"<code>.*?</code>", "", html, flags=re.DOTALL)
 
@@ -94,17 +161,28 @@ def test_a_page_has_every_name_as_data_only(report: InspectReport) -> None:
     assert text.isascii()
     scripts = re.findall(r"<script[^>]*>(.*?)</script>", text, re.DOTALL)
     assert len(scripts) == 2
-    assert len(re.findall(r"<(?:script|img|iframe|svg)", re.sub(r"<script[^>]*>.*?</script>", "", text, flags=re.DOTALL))) == 0
+    assert (
+        len(
+            re.findall(
+                r"<(?:script|img|iframe|svg)", re.sub(r"<script[^>]*>.*?</script>", "", text, flags=re.DOTALL)
+            )
+        )
+        == 0
+    )
     json.loads(scripts[0])
 
 
 def test_junit_is_xml_with_a_test_for_each(build: Build) -> None:
     checks = tuple(
-        CheckEntry(check="layer", subject=name, unit="bytes", actual=2, limit=1, ok=index % 2 == 0, message=name)
+        CheckEntry(
+            check="layer", subject=name, unit="bytes", actual=2, limit=1, ok=index % 2 == 0, message=name
+        )
         for index, name in enumerate(names())
     )
     lock = LockEntry(size=1, categories={}, compressed={})
-    made = CheckReport(artifact=artifact_entry(build.artifact()), budget="b", passed=False, checks=checks, lock=lock)
+    made = CheckReport(
+        artifact=artifact_entry(build.artifact()), budget="b", passed=False, checks=checks, lock=lock
+    )
     root = ElementTree.fromstring(written(made, OutputFormat.JUNIT).encode())
     assert len(root.findall("testsuite/testcase")) == COUNT
     assert len(root.findall("testsuite/testcase/failure")) == COUNT // 2
@@ -114,12 +192,21 @@ def test_sarif_follows_its_schema(build: Build) -> None:
     rule = RuleEntry(id="lambda-code", group="unsafe", severity="error", reason="r", remedy="")
     findings = tuple(
         LintFinding(
-            rule=rule.id, severity="error", message=name, member=build.artifact().members[0].name, offset=0, size=1, bytes=1, remedy=""
+            rule=rule.id,
+            severity="error",
+            message=name,
+            member=build.artifact().members[0].name,
+            offset=0,
+            size=1,
+            bytes=1,
+            remedy="",
         )
         for name in names()
     )
     entry = artifact_entry(build.artifact())
-    made = LintReport(artifact=entry, measured=True, counts={}, findings=findings, rules=(rule,), diagnostics=())
+    made = LintReport(
+        artifact=entry, measured=True, counts={}, findings=findings, rules=(rule,), diagnostics=()
+    )
     log = json.loads(written(made, OutputFormat.SARIF))
     schema = json.loads((Path(__file__).parent / "data/sarif-written.schema.json").read_text())
     jsonschema.validators.validator_for(schema)(schema).validate(log)

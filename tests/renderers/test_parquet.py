@@ -36,9 +36,18 @@ def written(folder: Path, *arguments: str | Path) -> tuple[Path, dict[str, Any]]
 
 def test_duckdb_finds_the_regions_that_the_json_tells(tmp_path: Path) -> None:
     path, said = written(tmp_path, "map", fixture_path(MODEL))
-    rows = asked('select member, "offset", size, kind, path, tensor from FILE order by member, "offset"', path)
+    rows = asked(
+        'select member, "offset", size, kind, path, tensor from FILE order by member, "offset"', path
+    )
     assert rows == [
-        (region["member"], region["offset"], region["size"], region["kind"], " / ".join(region["path"]) or None, region["tensor"])
+        (
+            region["member"],
+            region["offset"],
+            region["size"],
+            region["kind"],
+            " / ".join(region["path"]) or None,
+            region["tensor"],
+        )
         for region in said["regions"]
     ]
     assert asked("select sum(size) from FILE", path) == [(said["artifact"]["size"],)]
@@ -58,7 +67,9 @@ def test_duckdb_finds_the_tensors_that_the_json_tells(tmp_path: Path) -> None:
         "zero_count",
         "negative_zero_count",
     )
-    assert asked(f"select {', '.join(names)} from FILE", path) == [tuple(entry[name] for name in names) for entry in said["tensors"]]
+    assert asked(f"select {', '.join(names)} from FILE", path) == [
+        tuple(entry[name] for name in names) for entry in said["tensors"]
+    ]
 
 
 def test_duckdb_finds_the_categories_that_the_json_tells(tmp_path: Path) -> None:
@@ -66,7 +77,9 @@ def test_duckdb_finds_the_categories_that_the_json_tells(tmp_path: Path) -> None
     assert dict(asked("select category, size from FILE", path)) == said["categories"]
     path.unlink()
     path, said = written(tmp_path, "inspect", fixture_path(MODEL), "--by", "layer,category")
-    assert asked("select layer, category, size from FILE", path) == [(*row["values"], row["size"]) for row in said["rollup"]["rows"]]
+    assert asked("select layer, category, size from FILE", path) == [
+        (*row["values"], row["size"]) for row in said["rollup"]["rows"]
+    ]
 
 
 def test_columns_are_typed_also_where_no_row_says_so() -> None:

@@ -17,8 +17,13 @@ from modelinspect.renderers.registry import OutputFormat, render
 from modelinspect.reports.lint import LintReport
 from tests.support.fixtures import fixture_names, fixture_path
 
-SCHEMA = json.loads((Path(__file__).parent / "data" / "sarif-written.schema.json").read_text(encoding="utf-8"))
-"""What the standard asks of the properties that are written. The schema of OASIS states no terms for passing it on: it is not kept here."""
+SCHEMA = json.loads(
+    (Path(__file__).parent / "data" / "sarif-written.schema.json").read_text(encoding="utf-8")
+)
+"""What the standard asks of the properties that are written.
+
+The schema of OASIS states no terms for passing it on: it is not kept here.
+"""
 
 
 def written(report: Any) -> dict[str, Any]:
@@ -29,7 +34,9 @@ def written(report: Any) -> dict[str, Any]:
 
 
 def valid(log: dict[str, Any]) -> None:
-    jsonschema.validators.validator_for(SCHEMA)(SCHEMA, format_checker=jsonschema.FormatChecker()).validate(log)
+    jsonschema.validators.validator_for(SCHEMA)(SCHEMA, format_checker=jsonschema.FormatChecker()).validate(
+        log
+    )
 
 
 def lint(name: str) -> LintReport:
@@ -42,7 +49,9 @@ def test_the_log_has_the_structure_of_the_standard_and_every_finding(name: str) 
     log = written(report)
     valid(log)
     run = log["runs"][0]
-    assert [(found["ruleId"], found["level"]) for found in run["results"]] == [(one.rule, one.severity) for one in report.findings]
+    assert [(found["ruleId"], found["level"]) for found in run["results"]] == [
+        (one.rule, one.severity) for one in report.findings
+    ]
     rules = run["tool"]["driver"]["rules"]
     assert all(rules[found["ruleIndex"]]["id"] == found["ruleId"] for found in run["results"])
     assert all(rule["help"]["text"] for rule in rules)
@@ -59,7 +68,10 @@ def test_a_result_points_at_the_bytes() -> None:
 
 def test_a_file_of_a_folder_is_named_within_it() -> None:
     log = written(lint("unsafe/lambda_savedmodel"))
-    uris = {found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for found in log["runs"][0]["results"]}
+    uris = {
+        found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        for found in log["runs"][0]["results"]
+    }
     assert fixture_path("unsafe/lambda_savedmodel").as_uri() + "/keras_metadata.pb" in uris
 
 

@@ -68,8 +68,17 @@ def test_no_line_is_wider_than_the_terminal(make: type[Build], width: int) -> No
     if not build.artifact().size:
         build.region("r", 200, RegionKind.FREE)
     for name, report in reports(build).items():
-        code = {plain(line).strip() for finding in getattr(report, "findings", ()) for line in finding.remedy.split("\n")[1:]}
-        code |= {plain(command.line) for block in report.blocks() if isinstance(block, Commands) for command in block.commands}
+        code = {
+            plain(line).strip()
+            for finding in getattr(report, "findings", ())
+            for line in finding.remedy.split("\n")[1:]
+        }
+        code |= {
+            plain(command.line)
+            for block in report.blocks()
+            if isinstance(block, Commands)
+            for command in block.commands
+        }
         for line in drawn(report, Look(width=width)).splitlines():
             assert cell_len(line) <= max(width, 40) or line.strip() in code, (name, line)
 
@@ -78,7 +87,9 @@ def test_colours_change_nothing_but_colour() -> None:
     for build in (pruned_network(), hostile()):
         for report in reports(build).values():
             colored, uncolored = drawn(report, Look(color=True)), drawn(report, Look())
-            assert [line.rstrip() for line in _SEQUENCE.sub("", colored).splitlines()] == uncolored.splitlines()
+            assert [
+                line.rstrip() for line in _SEQUENCE.sub("", colored).splitlines()
+            ] == uncolored.splitlines()
 
 
 def test_a_report_on_a_terminal_is_colored() -> None:
@@ -100,7 +111,9 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
 
 
 def test_the_same_report_draws_the_same_characters() -> None:
-    assert drawn(reports(pruned_network())["inspect"], Look()) == drawn(reports(pruned_network())["inspect"], Look())
+    assert drawn(reports(pruned_network())["inspect"], Look()) == drawn(
+        reports(pruned_network())["inspect"], Look()
+    )
 
 
 def test_bytes_of_the_bars_sum_to_the_total() -> None:
@@ -113,7 +126,14 @@ def test_bytes_of_the_bars_sum_to_the_total() -> None:
 
 def test_the_first_screen_answers_first() -> None:
     first = "\n".join(drawn(reports(pruned_network())["inspect"], Look()).splitlines()[:24])
-    for part in ("43,915 bytes", "Keras HDF5 model: 47 % optimizer state", "2,048 zeros (75.9 %)", "Findings", "optimizer-state", "80.0 %"):
+    for part in (
+        "43,915 bytes",
+        "Keras HDF5 model: 47 % optimizer state",
+        "2,048 zeros (75.9 %)",
+        "Findings",
+        "optimizer-state",
+        "80.0 %",
+    ):
         assert part in first
 
 
@@ -122,7 +142,9 @@ def test_a_range_shows_all_of_its_bytes_and_nothing_else() -> None:
     build.region("header", 64, RegionKind.CONTAINER, data=bytes(range(64)))
     build.region("free space", 300, RegionKind.FREE, data=bytes([0xEE]) * 300)
     text = drawn(map_regions(build.artifact(), offset=60, size=280, read=reader(build.files())), Look())
-    shown = [int(byte, 16) for line in text.splitlines()[3:] for byte in re.findall(r"\b[0-9a-f]{2}\b", line[4:30])]
+    shown = [
+        int(byte, 16) for line in text.splitlines()[3:] for byte in re.findall(r"\b[0-9a-f]{2}\b", line[4:30])
+    ]
     assert shown == [60, 61, 62, 63] + [0xEE] * 276
 
 

@@ -22,7 +22,10 @@ from tests.support.artifacts import Build, pruned_network
 
 
 def hostile() -> Build:
-    build = Build('a"b\\\x1b[31m\udc80.h5', facts={"nan": float("nan"), "deep": {"x": ((1, "\udcff"), None)}, "big": 2**80})
+    build = Build(
+        'a"b\\\x1b[31m\udc80.h5',
+        facts={"nan": float("nan"), "deep": {"x": ((1, "\udcff"), None)}, "big": 2**80},
+    )
     build.diagnostics.append(Diagnostic(Severity.ERROR, "bad\nline \udc81", build.location, None))
     build.region("a\n / \udc80", 5, RegionKind.UNATTRIBUTED)
     build.tensor("t\x00\udcfe", (2, 0), zeros=None)
@@ -82,14 +85,17 @@ def test_the_inspect_report_has_the_keys_of_the_contract() -> None:
     assert report.keys() >= {"artifact", "categories", "tensors", "facts", "findings", "diagnostics"}
     assert report["artifact"].keys() >= {"location", "format", "size", "members"}
     assert report["artifact"]["members"][0].keys() >= {"name", "size", "regions"}
-    assert list(report["categories"]) == [str(category) for category in CATEGORIES if category is not Category.COMPILED]
+    assert list(report["categories"]) == [
+        str(category) for category in CATEGORIES if category is not Category.COMPILED
+    ]
     assert report["findings"][0].keys() >= {"rule", "severity", "message", "bytes", "remedy"}
 
 
 def test_the_categories_are_those_of_the_contract_in_its_order() -> None:
-    assert " ".join(CATEGORIES) == (
-        "graph metadata dense-weights zero-weights compressed-weights sparse-values sparse-index quantization "
-        "optimizer-state pruning-state compiled assets debug container free unattributed"
+    assert (
+        " ".join(CATEGORIES)
+        == "graph metadata dense-weights zero-weights compressed-weights sparse-values sparse-index"
+        " quantization optimizer-state pruning-state compiled assets debug container free unattributed"
     )
 
 

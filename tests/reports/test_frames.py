@@ -40,20 +40,30 @@ def test_a_report_is_a_table_of_its_rows(name: str) -> None:
         told = [row[index] for row in rows]
         assert arrow.column(key).to_pylist() == told
         assert [
-            None if value is None or value != value else value for value in frame[key].astype(object).where(frame[key].notna(), None)
+            None if value is None or value != value else value
+            for value in frame[key].astype(object).where(frame[key].notna(), None)
         ] == told
 
 
 def test_the_stored_bytes_of_a_model_can_be_summed_by_role() -> None:
     pytest.importorskip("pandas")
     frame = modelinspect.tensors(fixture_path("mlp/wrapped.h5")).to_pandas()
-    assert frame.groupby("role")["stored_size"].sum().to_dict() == {"optimizer": 21_592, "weight": 10_792, "pruning": 10_264}
+    assert frame.groupby("role")["stored_size"].sum().to_dict() == {
+        "optimizer": 21_592,
+        "weight": 10_792,
+        "pruning": 10_264,
+    }
 
 
-@pytest.mark.parametrize(("method", "package", "extra"), [("to_arrow", "pyarrow", "parquet"), ("to_pandas", "pandas", "pandas")])
+@pytest.mark.parametrize(
+    ("method", "package", "extra"), [("to_arrow", "pyarrow", "parquet"), ("to_pandas", "pandas", "pandas")]
+)
 def test_a_missing_package_is_named_with_its_extra(method: str, package: str, extra: str) -> None:
     report = modelinspect.tensors(PATH)
-    with mock.patch.dict("sys.modules", {package: None}), pytest.raises(ImportError, match=rf"modelinspect\[{extra}\]") as raised:
+    with (
+        mock.patch.dict("sys.modules", {package: None}),
+        pytest.raises(ImportError, match=rf"modelinspect\[{extra}\]") as raised,
+    ):
         getattr(report, method)()
     assert isinstance(raised.value, modelinspect.MissingExtraError)
 

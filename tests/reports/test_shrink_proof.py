@@ -26,9 +26,15 @@ def proof(documents: tuple[int, int, int], dropped: int = 0) -> ShrinkProof:
     [
         ((0, 0, 0), 0, "10 of 10 tensors are equal bit by bit"),
         ((2, 2, 0), 0, "10 of 10 tensors and 2 of 2 documents are equal bit by bit"),
-        ((1, 0, 1), 18, "10 of 10 tensors are equal bit by bit; 18 tensors dropped on request; 1 document changed"),
+        (
+            (1, 0, 1),
+            18,
+            "10 of 10 tensors are equal bit by bit; 18 tensors dropped on request; 1 document changed",
+        ),
         ((2, 1, 1), 0, "10 of 10 tensors and 1 of 1 document are equal bit by bit; 1 document changed"),
     ],
 )
-def test_what_was_left_out_is_never_counted_as_unequal(documents: tuple[int, int, int], dropped: int, told: str) -> None:
+def test_what_was_left_out_is_never_counted_as_unequal(
+    documents: tuple[int, int, int], dropped: int, told: str
+) -> None:
     assert told_proof(proof(documents, dropped)) == f"{told} (read again by modelinspect and h5py)."

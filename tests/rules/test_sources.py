@@ -13,12 +13,29 @@ import modelinspect
 _SOURCES = Path(modelinspect.__file__).parent
 _TEXTS = frozenset(("problem", "message", "reason", "payload_note", "notes", "words"))
 """Attributes and variables that hold sentences for people."""
-_TESTS = frozenset(("startswith", "endswith", "find", "index", "count", "partition", "rpartition", "split", "removeprefix", "removesuffix"))
+_TESTS = frozenset(
+    (
+        "startswith",
+        "endswith",
+        "find",
+        "index",
+        "count",
+        "partition",
+        "rpartition",
+        "split",
+        "removeprefix",
+        "removesuffix",
+    )
+)
 _REGULAR = frozenset(("search", "match", "fullmatch", "findall", "finditer"))
 
 
 def _files() -> list[Path]:
-    return sorted(path for folder in ("rules", "analyses", "remedies", "networks") for path in (_SOURCES / folder).rglob("*.py"))
+    return sorted(
+        path
+        for folder in ("rules", "analyses", "remedies", "networks")
+        for path in (_SOURCES / folder).rglob("*.py")
+    )
 
 
 def _is_text(node: ast.expr) -> bool:
@@ -50,7 +67,9 @@ def _readings(tree: ast.AST) -> Iterator[int]:
                         yield node.lineno
             case ast.Call(func=ast.Attribute(value=value, attr=name)) if name in _TESTS and _is_text(value):
                 yield node.lineno
-            case ast.Call(func=ast.Attribute(attr=name), args=arguments) if name in _REGULAR and any(map(_is_text, arguments)):
+            case ast.Call(func=ast.Attribute(attr=name), args=arguments) if name in _REGULAR and any(
+                map(_is_text, arguments)
+            ):
                 yield node.lineno
 
 
@@ -70,5 +89,9 @@ def test_reading_a_message_is_noticed(source: str) -> None:
 
 
 def test_no_rule_and_no_analysis_reads_a_message() -> None:
-    found = [f"{path.relative_to(_SOURCES)}:{line}" for path in _files() for line in _readings(ast.parse(path.read_text(encoding="utf-8")))]
+    found = [
+        f"{path.relative_to(_SOURCES)}:{line}"
+        for path in _files()
+        for line in _readings(ast.parse(path.read_text(encoding="utf-8")))
+    ]
     assert found == []

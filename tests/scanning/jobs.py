@@ -1,4 +1,6 @@
-"""Work that worker processes of the tests do: numbers and words for which they square, end, hang or fill memory."""
+"""Work that worker processes of the tests do: numbers and words for which they square, end, hang or fill
+memory.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,9 @@ from modelinspect.scanning.workers import Done, Lost
 from tests.scanning.artifacts import make
 from tests.support.fixtures import FOLDER
 
-distributed = pytest.importorskip("distributed", reason="distributed is not installed: pip install 'modelinspect[dask]'")
+distributed = pytest.importorskip(
+    "distributed", reason="distributed is not installed: pip install 'modelinspect[dask]'"
+)
 
 _QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "error", "DASK_DISTRIBUTED__DASHBOARD__LINK": ""}
 
@@ -44,7 +46,9 @@ def processes() -> Iterator[list[subprocess.Popen[bytes]]]:
 def _start(started: list[subprocess.Popen[bytes]], *arguments: str, folder: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, **_QUIET, "PYTHONPATH": os.pathsep.join(sys.path)}
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=log, stderr=log, cwd=folder, env=environment)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments], stdout=log, stderr=log, cwd=folder, env=environment
+        )
     started.append(process)
     return process
 
@@ -61,13 +65,36 @@ def _address(file: Path, process: subprocess.Popen[bytes]) -> str:
             time.sleep(0.02)
 
 
-def test_a_worker_that_is_killed_costs_no_row(tmp_path: Path, processes: list[subprocess.Popen[bytes]]) -> None:
+def test_a_worker_that_is_killed_costs_no_row(
+    tmp_path: Path, processes: list[subprocess.Popen[bytes]]
+) -> None:
     locations = make(tmp_path / "models", 400)
     noted = tmp_path / "scheduler.json"
-    scheduler = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show", "--scheduler-file")
+    scheduler = (
+        "distributed.cli.dask_scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--no-dashboard",
+        "--no-show",
+        "--scheduler-file",
+    )
     address = _address(noted, _start(processes, *scheduler, str(noted), folder=tmp_path))
-    worker = ("distributed.cli.dask_worker", f"tcp://{address}", "--no-nanny", "--no-dashboard", "--nthreads", "1", "--host", "127.0.0.1")
-    first, _ = (_start(processes, *worker, "--local-directory", str(tmp_path / name), folder=tmp_path) for name in ("one", "two"))
+    worker = (
+        "distributed.cli.dask_worker",
+        f"tcp://{address}",
+        "--no-nanny",
+        "--no-dashboard",
+        "--nthreads",
+        "1",
+        "--host",
+        "127.0.0.1",
+    )
+    first, _ = (
+        _start(processes, *worker, "--local-directory", str(tmp_path / name), folder=tmp_path)
+        for name in ("one", "two")
+    )
     with distributed.Client(f"tcp://{address}", set_as_default=False) as client:
         client.wait_for_workers(2)
     rows = scan_iter([tmp_path / "models"], executor=f"dask://{address}", measure=False)
@@ -94,7 +121,9 @@ def test_a_local_cluster_gives_the_rows_of_this_process(tmp_path: Path) -> None:
     assert (report.artifacts, report.failed) == (4, 0)
 
 
-def test_a_scheduler_that_does_not_answer_is_an_error_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scheduler_that_does_not_answer_is_an_error_with_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("modelinspect.scanning.distributed._CONNECT_SECONDS", 0.2)
     with pytest.raises(LocationError, match=r"dask://127\.0\.0\.1:1"):
         list(scan_iter([FOLDER / "mlp"], executor="dask://127.0.0.1:1"))
@@ -105,7 +134,9 @@ class _KilledError(Exception):
 
 
 class _Cluster(Executor):
-    """Does what it is given at once; a batch with the task "die" is killed, with "stop" the cluster is gone."""
+    """Does what it is given at once; a batch with the task "die" is killed, with "stop" the cluster is
+    gone.
+    """
 
     def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]
         future: Future[object] = Future()

@@ -36,7 +36,9 @@ def test_a_scan_that_is_killed_and_resumed_loses_nothing_and_has_nothing_twice(t
     command = [sys.executable, "-m", "modelinspect", "scan", str(tmp_path / "models"), "--into", str(dataset)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
-        [*command, "--part-rows", "20", "--no-measure", "--jobs", "1"], env=environment, stdout=subprocess.DEVNULL
+        [*command, "--part-rows", "20", "--no-measure", "--jobs", "1"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
     ) as process:
         try:
             while process.poll() is None and len(list(dataset.glob("artifacts/part-*"))) < 4:
@@ -45,9 +47,16 @@ def test_a_scan_that_is_killed_and_resumed_loses_nothing_and_has_nothing_twice(t
             process.send_signal(signal.SIGKILL)
     finished = _rows(dataset)
     assert len(finished) >= 80
-    (dataset / "tensors" / "part-000077-abcdef00.parquet").write_bytes(b"left by a scan that was killed before its artifacts were there")
+    (dataset / "tensors" / "part-000077-abcdef00.parquet").write_bytes(
+        b"left by a scan that was killed before its artifacts were there"
+    )
     report = scan([tmp_path / "models"], into=dataset, resume=True, measure=False, jobs=1)
-    assert (report.unchanged, report.scanned, report.artifacts, report.failed) == (len(finished), 300 - len(finished), 300, 0)
+    assert (report.unchanged, report.scanned, report.artifacts, report.failed) == (
+        len(finished),
+        300 - len(finished),
+        300,
+        0,
+    )
     assert _rows(dataset) == _rows(dataset, "tensors") == Counter(locations)
     assert not [path for path in dataset.rglob("*") if path.is_file() and path.suffix != ".parquet"]
 
@@ -64,7 +73,9 @@ def test_only_what_changed_is_inspected_again_and_its_rows_are_replaced(tmp_path
     assert (again.scanned, again.unchanged, again.artifacts, again.failed) == (2, 10, 12, 1)
     assert _rows(dataset) == Counter(locations)
     assert _rows(dataset, "tensors") == Counter(set(locations) - {locations[7]})
-    (zero,) = duckdb.sql(f"select zero_parameters from '{dataset}/artifacts/*.parquet' where location = '{locations[3]}'").fetchall()
+    (zero,) = duckdb.sql(
+        f"select zero_parameters from '{dataset}/artifacts/*.parquet' where location = '{locations[3]}'"
+    ).fetchall()
     assert zero == (1,)
     other = scan([tmp_path / "models"], into=dataset, resume=True, measure=False)
     assert (other.scanned, other.unchanged, other.artifacts) == (12, 0, 12)
@@ -77,7 +88,9 @@ def test_artifacts_of_several_files_are_marked_as_a_whole(tmp_path: Path) -> Non
     dataset = tmp_path / "dataset"
     found = scan([tmp_path / "models"], into=dataset, measure=False)
     named = [tmp_path / "models" / "task", tmp_path / "models" / "mlp" / "wrapped.h5"]
-    again = scan(locations=named, into=dataset, resume=True, measure=False)  # a location and a listing give the same mark
+    again = scan(
+        locations=named, into=dataset, resume=True, measure=False
+    )  # a location and a listing give the same mark
     assert (again.scanned, again.unchanged, again.artifacts) == (0, 2, found.artifacts)
     os.utime(next((tmp_path / "models" / "task").rglob("vocabulary*")), ns=(1, 1))
     assert scan([tmp_path / "models"], into=dataset, resume=True, measure=False).scanned == 1
@@ -105,8 +118,12 @@ def test_revisions_and_parts_that_were_cut_short_are_cleared_up(tmp_path: Path) 
     dataset = tmp_path / "dataset"
     scan([tmp_path / "models"], into=dataset, part_rows=2, jobs=1)
     first, second = sorted((dataset / "artifacts").iterdir())
-    shutil.copy(first, first.with_name(first.name.replace(".parquet", ".r1.parquet")))  # it was written again, and its old form not removed
-    shutil.copy(dataset / "tensors" / first.name, dataset / "tensors" / first.name.replace(".parquet", ".r1.parquet"))
+    shutil.copy(
+        first, first.with_name(first.name.replace(".parquet", ".r1.parquet"))
+    )  # it was written again, and its old form not removed
+    shutil.copy(
+        dataset / "tensors" / first.name, dataset / "tensors" / first.name.replace(".parquet", ".r1.parquet")
+    )
     second.write_bytes(second.read_bytes()[:-9])
     (dataset / "artifacts" / ".part-000009-00.parquet.x.part").write_bytes(b"half")
     report = scan([tmp_path / "models"], into=dataset, resume=True)
@@ -160,7 +177,9 @@ def test_findings_and_checks_are_tables_too(tmp_path: Path) -> None:
     budget = {"size": "30 kB"}
     report = scan([FOLDER / "mlp"], into=dataset, lint=Rules(select=("wasteful",)), budget=budget)
     lint = mi.lint(FOLDER / "mlp" / "wrapped.h5", select=("wasteful",))
-    found = duckdb.sql(f"select rule, bytes from '{dataset}/findings/*.parquet' where location like '%wrapped.h5'").fetchall()
+    found = duckdb.sql(
+        f"select rule, bytes from '{dataset}/findings/*.parquet' where location like '%wrapped.h5'"
+    ).fetchall()
     assert sorted(found) == sorted((finding.rule, finding.bytes) for finding in lint.findings)
     (above,) = duckdb.sql(f"select count(*) from '{dataset}/checks/*.parquet' where not ok").fetchall()
     assert above == (report.exceeded,) == (2,)

@@ -1,4 +1,6 @@
-"""The recipes of docs/guide/scan.md, run as they are written, where their engine is installed; and its queries."""
+"""The recipes of docs/guide/scan.md, run as they are written, where their engine is installed; and its
+queries.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,35 @@ _LOCAL = {"RAY_USAGE_STATS_ENABLED": "0", "SPARK_LOCAL_IP": "127.0.0.1"}
 
 
 def _recipe(heading: str) -> str:
-    match = re.search(rf"^### {heading}\n\n```python\n(.*?)^```", _PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    match = re.search(
+        rf"^### {heading}\n\n```python\n(.*?)^```",
+        _PAGE.read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
     assert match is not None
     return match[1]
 
 
 def _run(heading: str, folder: Path, ending: str = "") -> str:
     """Run a recipe as its own process: engines leave threads and handlers behind."""
-    environment = {**os.environ, **_LOCAL, "PYTHONPATH": os.pathsep.join(sys.path), "PYSPARK_PYTHON": sys.executable}
+    environment = {
+        **os.environ,
+        **_LOCAL,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PYSPARK_PYTHON": sys.executable,
+    }
     command = [sys.executable, "-c", _recipe(heading) + ending]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=True
+    ).stdout
 
 
-@pytest.mark.parametrize(("heading", "package"), [("Ray", "ray"), ("Beam", "apache_beam"), ("Spark", "pyspark")])
-def test_the_recipe_of_an_engine_gives_a_row_for_each_model(heading: str, package: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("heading", "package"), [("Ray", "ray"), ("Beam", "apache_beam"), ("Spark", "pyspark")]
+)
+def test_the_recipe_of_an_engine_gives_a_row_for_each_model(
+    heading: str, package: str, tmp_path: Path
+) -> None:
     pytest.importorskip(package, reason=f"{package} is not installed; the recipe for {heading} is not run")
     parquet = pytest.importorskip("pyarrow.parquet")
     locations = [location.removeprefix(f"{tmp_path}/") for location in make(tmp_path / "models", 40)]
@@ -48,7 +65,11 @@ def test_the_recipe_of_an_engine_gives_a_row_for_each_model(heading: str, packag
 
 def test_each_recipe_is_ten_lines_at_most() -> None:
     for heading in ("Ray", "Beam", "Spark"):
-        lines = [line for line in _recipe(heading).splitlines() if line and not line.startswith(("import ", "from "))]
+        lines = [
+            line
+            for line in _recipe(heading).splitlines()
+            if line and not line.startswith(("import ", "from "))
+        ]
         assert len(lines) <= 10
 
 

@@ -49,9 +49,15 @@ def test_processes_threads_and_any_executor_give_the_rows_of_this_process(tmp_pa
     assert len(expected) == 121
     assert all(row.error is None and row.size == len(tiny(0)) for row in expected)
     for executor in ("processes", "threads"):
-        assert sorted(scan_iter([tmp_path / "models"], executor=executor, jobs=2), key=lambda row: row.location) == expected
+        assert (
+            sorted(scan_iter([tmp_path / "models"], executor=executor, jobs=2), key=lambda row: row.location)
+            == expected
+        )
     with ThreadPoolExecutor(2) as threads:
-        assert sorted(scan_iter([tmp_path / "models"], executor=threads), key=lambda row: row.location) == expected
+        assert (
+            sorted(scan_iter([tmp_path / "models"], executor=threads), key=lambda row: row.location)
+            == expected
+        )
 
 
 def test_a_mistake_of_ours_is_a_row_that_says_so(tmp_path: Path) -> None:
@@ -77,7 +83,11 @@ def test_a_folder_that_cannot_be_listed_is_a_row_and_ends_nothing(tmp_path: Path
 
     with mock.patch.object(LocalFolder, "enter", refusing):
         rows = list(scan_iter([tmp_path], jobs=1, measure=False))
-    assert sorted(Counter(Path(row.location).parent.name for row in rows).items()) == [("0000", 100), ("0002", 1), (tmp_path.name, 1)]
+    assert sorted(Counter(Path(row.location).parent.name for row in rows).items()) == [
+        ("0000", 100),
+        ("0002", 1),
+        (tmp_path.name, 1),
+    ]
 
 
 def test_files_in_memory_are_found_by_threads(tmp_path: Path) -> None:
@@ -127,7 +137,11 @@ def test_a_batch_is_one_table_with_a_row_for_each_location(tmp_path: Path) -> No
     table = scan_batch(locations, tensors=True, lint=Rules(select=("wasteful",)))
     good, missing = table.to_pylist()
     report = mi.inspect(locations[0])
-    assert (good["size"], good["format"], good["optimizer-state"]) == (72012, "keras-hdf5", report.categories.optimizer_state)
+    assert (good["size"], good["format"], good["optimizer-state"]) == (
+        72012,
+        "keras-hdf5",
+        report.categories.optimizer_state,
+    )
     assert [one["zero_count"] for one in good["tensors_found"]] == [one.zero_count for one in report.tensors]
     assert len(good["lint_found"]) == len(mi.lint(locations[0], select=("wasteful",)).findings)
     assert (missing["error"], missing["size"], missing["tensors_found"]) == ("location", None, [])
@@ -143,7 +157,11 @@ def test_locations_come_from_a_file_or_from_standard_input(tmp_path: Path) -> No
         assert [row["location"] for row in json.loads(done.out)["artifacts"]] == [first, second]
     command = [sys.executable, "-m", "modelinspect", "scan", "--files-from", "-", "--jobs", "1", "--json"]
     piped = subprocess.run(
-        command, input=os.fsencode(first), capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=True
+        command,
+        input=os.fsencode(first),
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
     )
     assert [row["location"] for row in json.loads(piped.stdout)["artifacts"]] == [first]
 
@@ -157,12 +175,16 @@ def test_a_list_is_read_as_it_is_needed() -> None:
             buffer[:] = b"a\n" * (len(buffer) // 2)
             return len(buffer)
 
-    with mock.patch.object(sys, "stdin", mock.Mock(buffer=io.BufferedReader(Endless()), isatty=lambda: False)):
+    with mock.patch.object(
+        sys, "stdin", mock.Mock(buffer=io.BufferedReader(Endless()), isatty=lambda: False)
+    ):
         locations = read_locations("-")
         assert [next(locations) for _ in range(100_000)] == ["a"] * 100_000
 
 
-def test_lint_and_check_end_with_1_for_what_they_find_and_with_3_for_what_they_could_not_look_at(tmp_path: Path) -> None:
+def test_lint_and_check_end_with_1_for_what_they_find_and_with_3_for_what_they_could_not_look_at(
+    tmp_path: Path,
+) -> None:
     model = FOLDER / "mlp" / "wrapped.h5"
     (tmp_path / "budget.toml").write_text('size = "20 kB"\n')
     (tmp_path / "large.toml").write_text('size = "1 MB"\n')
@@ -180,10 +202,34 @@ def test_lint_and_check_end_with_1_for_what_they_find_and_with_3_for_what_they_c
     (tmp_path / "list").write_text("missing\n")
     assert run_cli("scan", "--files-from", "list", *quiet, cwd=tmp_path).code == 0
     assert run_cli("scan", "--files-from", "list", "--lint", *quiet, cwd=tmp_path).code == 3
-    into = run_cli("scan", model, "--into", "dataset", "--lint", "--check", "--budget", "large.toml", "--jobs", "1", cwd=tmp_path)
+    into = run_cli(
+        "scan",
+        model,
+        "--into",
+        "dataset",
+        "--lint",
+        "--check",
+        "--budget",
+        "large.toml",
+        "--jobs",
+        "1",
+        cwd=tmp_path,
+    )
     assert into.code == 1
     assert "1 artifact inspected, 0 unchanged" in into.text
-    again = run_cli("scan", model, "--into", "dataset", "--resume", "--lint", "--check", "--budget", "large.toml", *quiet, cwd=tmp_path)
+    again = run_cli(
+        "scan",
+        model,
+        "--into",
+        "dataset",
+        "--resume",
+        "--lint",
+        "--check",
+        "--budget",
+        "large.toml",
+        *quiet,
+        cwd=tmp_path,
+    )
     assert (again.code, json.loads(again.out)["unchanged"]) == (1, 1)
 
 
@@ -201,14 +247,22 @@ def test_lint_and_check_end_with_1_for_what_they_find_and_with_3_for_what_they_c
         ("--executor", "gpu"),
     ],
 )
-def test_an_option_that_needs_another_or_makes_no_sense_is_an_error_of_usage(options: tuple[str, ...], tmp_path: Path) -> None:
+def test_an_option_that_needs_another_or_makes_no_sense_is_an_error_of_usage(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
     assert run_cli("scan", FOLDER / "mlp", *options, cwd=tmp_path).code == 2
 
 
 def test_a_model_on_standard_input_is_a_row_too() -> None:
     command = [sys.executable, "-m", "modelinspect", "scan", "-", "--json"]
     data = (FOLDER / "mlp" / "stripped.h5").read_bytes()
-    done = subprocess.run(command, input=data, capture_output=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=True)
+    done = subprocess.run(
+        command,
+        input=data,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+    )
     assert [row["size"] for row in json.loads(done.stdout)["artifacts"]] == [len(data)]
 
 

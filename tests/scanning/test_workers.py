@@ -1,4 +1,6 @@
-"""Worker processes: each task has one result or is lost with a reason, whatever happens to the process that has it."""
+"""Worker processes: each task has one result or is lost with a reason, whatever happens to the process that
+has it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from modelinspect.scanning.workers import Done, Lost, Pool
 from tests.scanning.jobs import act, fail_to_start
 
 
-def _run(tasks: list[object], count: int = 1, size: int = 4, **settings: float) -> tuple[dict[object, object], dict[object, Lost]]:
+def _run(
+    tasks: list[object], count: int = 1, size: int = 4, **settings: float
+) -> tuple[dict[object, object], dict[object, Lost]]:
     batches = iter([tuple(tasks[at : at + size]) for at in range(0, len(tasks), size)])
     results: dict[object, object] = {}
     lost: dict[object, Lost] = {}
@@ -95,7 +99,9 @@ def test_workers_end_with_a_parent_that_was_killed() -> None:
         print(next(results).result[0], flush=True)
         next(results)
     """
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, env=_environment()) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, env=_environment()
+    ) as parent:
         try:
             assert parent.stdout is not None
             worker = int(parent.stdout.readline())
@@ -107,7 +113,9 @@ def test_workers_end_with_a_parent_that_was_killed() -> None:
         except ProcessLookupError:
             return
         state = Path(f"/proc/{worker}/stat")
-        if state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z":  # ended; nobody has waited for it
+        if (
+            state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z"
+        ):  # ended; nobody has waited for it
             return
         time.sleep(0.05)
     os.kill(worker, signal.SIGKILL)

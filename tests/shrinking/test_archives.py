@@ -32,7 +32,10 @@ def begins(path: Path) -> dict[str, int]:
         for info in archive.infolist():
             header = data[info.header_offset : info.header_offset + 30]
             found[info.filename] = (
-                info.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+                info.header_offset
+                + 30
+                + int.from_bytes(header[26:28], "little")
+                + int.from_bytes(header[28:30], "little")
             )
         return found
 
@@ -41,7 +44,10 @@ def begins(path: Path) -> dict[str, int]:
 def test_stored_members_stay_stored_and_aligned(alignment: int, tmp_path: Path) -> None:
     path, out = tmp_path / "bundle.task", tmp_path / "small.task"
     with zipfile.ZipFile(path, "w") as archive:
-        for name, data in (("a.tflite", fixture_path(TFLITE).read_bytes()), ("b.tflite", fixture_path("tflite/float.tflite").read_bytes())):
+        for name, data in (
+            ("a.tflite", fixture_path(TFLITE).read_bytes()),
+            ("b.tflite", fixture_path("tflite/float.tflite").read_bytes()),
+        ):
             info = zipfile.ZipInfo(name)
             gap = -(archive.start_dir + 30 + len(name)) % alignment
             gap += alignment * (0 < gap < 4)
@@ -54,7 +60,9 @@ def test_stored_members_stay_stored_and_aligned(alignment: int, tmp_path: Path) 
     assert out.stat().st_size < path.stat().st_size
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(out) as new:
         assert old.namelist() == new.namelist()
-        assert [info.compress_type for info in new.infolist()] == [info.compress_type for info in old.infolist()]
+        assert [info.compress_type for info in new.infolist()] == [
+            info.compress_type for info in old.infolist()
+        ]
         assert old.read("labels.txt") == new.read("labels.txt")
         assert new.testzip() is None
         for name in ("a.tflite", "b.tflite"):
@@ -78,7 +86,11 @@ def test_a_gzip_file_keeps_its_name_and_time_and_its_model_reads_as_before(tmp_p
     for file in (path, out):
         with h5py.File(io.BytesIO(gzip.decompress(file.read_bytes()))) as opened:
             found: dict[str, object] = {}
-            opened.visititems(lambda name, item, found=found: found.update({name: item[()].tobytes()} if hasattr(item, "dtype") else {}))
+            opened.visititems(
+                lambda name, item, found=found: found.update(
+                    {name: item[()].tobytes()} if hasattr(item, "dtype") else {}
+                )
+            )
             elements.append(found)
     assert elements[0] == elements[1] != {}
 
@@ -100,7 +112,9 @@ def test_a_gzip_file_holds_the_form_of_the_model_that_gzip_makes_smallest(tmp_pa
     assert packed.after.size < len(gzip.compress((tmp_path / "small.h5").read_bytes(), 9)) < single.after.size
 
 
-def test_a_saved_model_and_a_checkpoint_in_tar_lose_their_duplicates_and_other_files_stay(tmp_path: Path) -> None:
+def test_a_saved_model_and_a_checkpoint_in_tar_lose_their_duplicates_and_other_files_stay(
+    tmp_path: Path,
+) -> None:
     path, out = tmp_path / "models.tar", tmp_path / "small.tar"
     random = np.random.default_rng(0)
     with tarfile.open(path, "w") as archive:
@@ -115,7 +129,10 @@ def test_a_saved_model_and_a_checkpoint_in_tar_lose_their_duplicates_and_other_f
         old.extractall(tmp_path / "old", filter="data")
     for name in ("models/exported", "checkpoint"):
         assert mi.compare_content(tmp_path / "old" / name, tmp_path / "new" / name).same
-        assert mi.inspect(tmp_path / "new" / name).artifact.size < mi.inspect(tmp_path / "old" / name).artifact.size
+        assert (
+            mi.inspect(tmp_path / "new" / name).artifact.size
+            < mi.inspect(tmp_path / "old" / name).artifact.size
+        )
     assert mi.shrink(out, in_place=True).outcome == Outcome.UNCHANGED
 
 
@@ -140,7 +157,9 @@ def test_names_that_lead_out_of_the_archive_are_refused_and_write_nothing(name: 
                 packed.addfile(*member(name, b"x"))
         report = mi.shrink(path, inside / f"small{path.suffix}")
         assert report.outcome == Outcome.REFUSED
-        assert sorted(each.name for each in tmp_path.rglob("*") if each.is_file()) == sorted(each.name for each in inside.glob("model.*"))
+        assert sorted(each.name for each in tmp_path.rglob("*") if each.is_file()) == sorted(
+            each.name for each in inside.glob("model.*")
+        )
 
 
 def test_a_tar_archive_with_a_link_is_refused(tmp_path: Path) -> None:

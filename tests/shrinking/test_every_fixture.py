@@ -19,7 +19,9 @@ def hashes(path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", fixture_names())
-def test_a_fixture_is_smaller_and_proved_or_left_alone_and_a_second_run_changes_nothing(name: str, tmp_path: Path) -> None:
+def test_a_fixture_is_smaller_and_proved_or_left_alone_and_a_second_run_changes_nothing(
+    name: str, tmp_path: Path
+) -> None:
     path = fixture_path(name)
     before = hashes(path)
     output = tmp_path / path.name

@@ -15,7 +15,9 @@ from tests.support.fixtures import fixture_path
 
 
 def graph_def() -> Any:
-    """Return a graph of an output, a constant that nothing reads, and two functions of which one is called."""
+    """Return a graph of an output, a constant that nothing reads, and two functions of which one is
+    called.
+    """
     graph = message_class("GraphDef")()
 
     def node(name: str, op: str, *inputs: str) -> Any:
@@ -30,7 +32,9 @@ def graph_def() -> Any:
     node("output", "Identity", "call")
     for name in ("kept", "inner", "lost"):
         graph.library.function.add().signature.name = name
-    graph.library.function[0].node_def.add(name="deep", op="StatelessIf").attr["then_branch"].func.name = "inner"
+    graph.library.function[0].node_def.add(name="deep", op="StatelessIf").attr[
+        "then_branch"
+    ].func.name = "inner"
     return graph
 
 

@@ -29,7 +29,9 @@ MODELS = [name for name in fixture_names(suffix=".h5") if not name.startswith(("
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_is_at_least_as_small_as_h5repack_makes_it(name: str, tmp_path: Path) -> None:
     other = tmp_path / "repacked.h5"
-    subprocess.run(["h5repack", "-L", "-f", "GZIP=9", fixture_path(name), other], check=True, capture_output=True)
+    subprocess.run(
+        ["h5repack", "-L", "-f", "GZIP=9", fixture_path(name), other], check=True, capture_output=True
+    )
     report = mi.shrink(fixture_path(name), tmp_path / "small.h5")
     assert report.after is not None
     assert report.after.size <= other.stat().st_size
@@ -55,7 +57,9 @@ def test_float_weights_are_shuffled_and_sparse_ones_are_not(tmp_path: Path) -> N
         np.testing.assert_array_equal(file["sparse"][()], sparse)
 
 
-def test_a_dataset_larger_than_a_chunk_is_cut_along_its_first_axis_and_its_edge_is_right(tmp_path: Path) -> None:
+def test_a_dataset_larger_than_a_chunk_is_cut_along_its_first_axis_and_its_edge_is_right(
+    tmp_path: Path,
+) -> None:
     values = np.arange(3 * CHUNK_MOST // 4 + 7, dtype="i4").reshape(-1, 1)
     report = mi.shrink(write(tmp_path / "a.h5", values=values), tmp_path / "b.h5")
     assert report.proof is not None
@@ -75,7 +79,9 @@ def test_chunks_are_runs_of_elements_of_at_most_the_chunk_size(shape: tuple[int,
 
 def test_equal_datasets_become_one_with_two_names(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=1000).astype("f4")
-    report = mi.shrink(write(tmp_path / "a.h5", a__x=values, b__y=values, c=values.astype("f8")), tmp_path / "b.h5")
+    report = mi.shrink(
+        write(tmp_path / "a.h5", a__x=values, b__y=values, c=values.astype("f8")), tmp_path / "b.h5"
+    )
     assert report.after is not None
     with h5py.File(tmp_path / "b.h5") as file:
         assert file["a/x"] == file["b/y"] != file["c"]
@@ -83,7 +89,9 @@ def test_equal_datasets_become_one_with_two_names(tmp_path: Path) -> None:
 
 
 def test_equal_weights_of_keras_2_are_found_by_the_names_that_end_with_a_number(tmp_path: Path) -> None:
-    """New normalization layers have equal statistics; the second one's name in the result is ``bn_2/moving_mean:0``."""
+    """New normalization layers have equal statistics; the second one's name in the result is
+    ``bn_2/moving_mean:0``.
+    """
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         weights = file.create_group("model_weights")
@@ -147,11 +155,17 @@ def test_the_witness_notices_one_changed_element_attribute_or_object(tmp_path: P
         shutil.copy(tmp_path / "a.h5", tmp_path / f"{name}.h5")
         with h5py.File(tmp_path / f"{name}.h5", "r+") as file:
             change(file)
-        with LocalSource(tmp_path / "a.h5") as old, LocalSource(tmp_path / f"{name}.h5") as new, pytest.raises(UnprovedError):
+        with (
+            LocalSource(tmp_path / "a.h5") as old,
+            LocalSource(tmp_path / f"{name}.h5") as new,
+            pytest.raises(UnprovedError),
+        ):
             compare_hdf5(old, new, Rewrite())
 
 
-def test_variable_length_data_out_of_proportion_to_the_file_is_refused_before_the_library_reads_it(tmp_path: Path) -> None:
+def test_variable_length_data_out_of_proportion_to_the_file_is_refused_before_the_library_reads_it(
+    tmp_path: Path,
+) -> None:
     """Many elements that lead to one object of the heap: the library would copy it for each."""
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:

@@ -31,9 +31,13 @@ def changes(folder: Path, number: int, act: Callable[[], None], events: frozense
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal count
-        if event not in events or not any(isinstance(each, str | Path) and str(each).startswith(str(folder)) for each in arguments):
+        if event not in events or not any(
+            isinstance(each, str | Path) and str(each).startswith(str(folder)) for each in arguments
+        ):
             return
-        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+        if event == "open" and not (
+            isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        ):
             return
         count += 1
         if count == number:
@@ -77,20 +81,27 @@ FIXTURES = ["mlp/original.h5", "saved_model/affine", "archives/model.zip"]
 @pytest.mark.parametrize("in_place", [True, False])
 @pytest.mark.parametrize("how", ["killed", "full"])
 @pytest.mark.parametrize("name", FIXTURES)
-def test_the_model_is_there_whole_whatever_change_the_run_ends_at(name: str, how: str, in_place: bool, tmp_path: Path) -> None:
+def test_the_model_is_there_whole_whatever_change_the_run_ends_at(
+    name: str, how: str, in_place: bool, tmp_path: Path
+) -> None:
     ends = []
     for number in range(1, _MOST):
         folder = tmp_path / str(number)
         folder.mkdir()
         path, output = put(name, folder), None if in_place else folder / f"small-{Path(name).name}"
-        ends.append(run(path, folder, number, (lambda: os._exit(_KILLED)) if how == "killed" else full, output))
+        ends.append(
+            run(path, folder, number, (lambda: os._exit(_KILLED)) if how == "killed" else full, output)
+        )
         kept = path.with_name(f"{path.name}.orig")
         whole = path if path.exists() else kept
         assert mi.compare_content(fixture_path(name), whole).same, number
         if output is not None and output.exists():
             assert mi.compare_content(fixture_path(name), output).same, number
         if how == "full" and not in_place:
-            assert {each.name for each in folder.iterdir()} <= {path.name, output.name if output else ""}, number
+            assert {each.name for each in folder.iterdir()} <= {
+                path.name,
+                output.name if output else "",
+            }, number
         if ends[-1] == _DONE and len(ends) > 1 and ends[-2] == _DONE:
             break
         shutil.rmtree(folder)

@@ -46,7 +46,9 @@ def same(before: Any, after: Any) -> None:
 @pytest.mark.parametrize("drop", [(), ("training",)])
 @pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
 @pytest.mark.parametrize("package", ["keras", "tf_keras"])
-def test_a_trained_network_loads_as_before(package: str, ending: str, drop: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_trained_network_loads_as_before(
+    package: str, ending: str, drop: tuple[str, ...], tmp_path: Path
+) -> None:
     keras = pytest.importorskip(package)
     network = small_network(keras)
     before, after = tmp_path / f"before{ending}", tmp_path / f"after{ending}"
@@ -66,11 +68,15 @@ def test_a_trained_network_loads_as_before(package: str, ending: str, drop: tupl
 
 @pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
 @pytest.mark.parametrize("package", ["keras", "tf_keras"])
-def test_a_new_network_whose_layers_have_equal_statistics_loads_as_before(package: str, ending: str, tmp_path: Path) -> None:
+def test_a_new_network_whose_layers_have_equal_statistics_loads_as_before(
+    package: str, ending: str, tmp_path: Path
+) -> None:
     keras = pytest.importorskip(package)
 
     def made() -> Any:
-        dense = [layer for _ in range(3) for layer in (keras.layers.Dense(512), keras.layers.BatchNormalization())]
+        dense = [
+            layer for _ in range(3) for layer in (keras.layers.Dense(512), keras.layers.BatchNormalization())
+        ]
         return keras.Sequential([keras.layers.InputLayer((16,)), *dense])
 
     network = made()
@@ -85,9 +91,16 @@ def test_a_new_network_whose_layers_have_equal_statistics_loads_as_before(packag
 
 
 @pytest.mark.parametrize(
-    "name", ["pruned_mlp/wrapped/model.h5", "pruned_mlp/wrapped/model.keras", "pruned_layers/lstm/wrapped/model.keras"]
+    "name",
+    [
+        "pruned_mlp/wrapped/model.h5",
+        "pruned_mlp/wrapped/model.keras",
+        "pruned_layers/lstm/wrapped/model.keras",
+    ],
 )
-def test_a_wrapped_network_loads_as_tfmot_strips_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrapped_network_loads_as_tfmot_strips_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
     tf_keras = pytest.importorskip("tf_keras")
     tfmot = pytest.importorskip("tensorflow_model_optimization")
@@ -99,7 +112,12 @@ def test_a_wrapped_network_loads_as_tfmot_strips_it(name: str, tmp_path: Path, m
     same(tfmot.sparsity.keras.strip_pruning(wrapped), tf_keras.models.load_model(after))
 
 
-SAVED_MODELS = ["pruned_mlp/wrapped/saved-model", "saved_model_keras3/exported", "saved_model/keras", "saved_model/affine"]
+SAVED_MODELS = [
+    "pruned_mlp/wrapped/saved-model",
+    "saved_model_keras3/exported",
+    "saved_model/keras",
+    "saved_model/affine",
+]
 
 
 @pytest.mark.parametrize("name", SAVED_MODELS)
@@ -113,29 +131,44 @@ def test_a_saved_model_runs_as_before_and_its_fingerprint_is_right(name: str, tm
     random = np.random.default_rng(0)
     for key, function in old.signatures.items():
         specs = function.structured_input_signature[1]
-        inputs = {one: tf.cast(random.random([size or 2 for size in spec.shape]), spec.dtype) for one, spec in specs.items()}
+        inputs = {
+            one: tf.cast(random.random([size or 2 for size in spec.shape]), spec.dtype)
+            for one, spec in specs.items()
+        }
         for one, values in function(**inputs).items():
             np.testing.assert_array_equal(values, new.signatures[key](**inputs)[one])
     index = (after / "variables" / "variables.index").read_bytes()
-    expected = tf.raw_ops.Fingerprint(data=np.frombuffer(index, np.uint8)[None], method=b"farmhash64").numpy()[0].tobytes()
-    assert tf.saved_model.experimental.read_fingerprint(str(after)).checkpoint_hash == int.from_bytes(expected, "little")
+    expected = (
+        tf.raw_ops.Fingerprint(data=np.frombuffer(index, np.uint8)[None], method=b"farmhash64")
+        .numpy()[0]
+        .tobytes()
+    )
+    assert tf.saved_model.experimental.read_fingerprint(str(after)).checkpoint_hash == int.from_bytes(
+        expected, "little"
+    )
 
 
-@pytest.mark.parametrize("name", ["checkpoint/adam", "checkpoint_keras3/training", "checkpoint_tf1/shards", "checkpoint/kept"])
+@pytest.mark.parametrize(
+    "name", ["checkpoint/adam", "checkpoint_keras3/training", "checkpoint_tf1/shards", "checkpoint/kept"]
+)
 def test_every_variable_of_a_checkpoint_is_read_as_before(name: str, tmp_path: Path) -> None:
     import tensorflow as tf
 
     assert mi.shrink(fixture_path(name), tmp_path / "after").after is not None
     for index in fixture_path(name).rglob("*.index"):
         old = tf.train.load_checkpoint(str(index.with_suffix("")))
-        new = tf.train.load_checkpoint(str(tmp_path / "after" / index.with_suffix("").relative_to(fixture_path(name))))
+        new = tf.train.load_checkpoint(
+            str(tmp_path / "after" / index.with_suffix("").relative_to(fixture_path(name)))
+        )
         assert old.get_variable_to_shape_map() == new.get_variable_to_shape_map()
         for key in old.get_variable_to_shape_map():
             np.testing.assert_array_equal(old.get_tensor(key), new.get_tensor(key))
 
 
 @pytest.mark.parametrize("package", ["keras", "tf_keras"])
-def test_a_checkpoint_without_its_optimizer_restores_a_model_that_trains_on(package: str, tmp_path: Path) -> None:
+def test_a_checkpoint_without_its_optimizer_restores_a_model_that_trains_on(
+    package: str, tmp_path: Path
+) -> None:
     import tensorflow as tf
 
     keras = pytest.importorskip(package)
@@ -146,7 +179,9 @@ def test_a_checkpoint_without_its_optimizer_restores_a_model_that_trains_on(pack
     assert report.after.size < 0.5 * report.before.size
     fresh = small_network(keras)
     fresh.set_weights([np.zeros_like(one) for one in fresh.get_weights()])
-    tf.train.Checkpoint(model=fresh, optimizer=fresh.optimizer).restore(str(tmp_path / "after")).expect_partial()
+    tf.train.Checkpoint(model=fresh, optimizer=fresh.optimizer).restore(
+        str(tmp_path / "after")
+    ).expect_partial()
     same(network, fresh)
     fresh.fit(np.ones((8, 12, 12, 3)), np.ones((8, 4)), verbose=0)
 
@@ -205,7 +240,9 @@ def loaded(path: Path, folder: Path) -> Any:
         unpacked.write_bytes(gzip.decompress(path.read_bytes()))
         path = unpacked
     version = str(mi.open(path).facts.get("keras_version", ""))
-    return import_module("tf_keras" if version.startswith("2") else "keras").models.load_model(path, compile=False)
+    return import_module("tf_keras" if version.startswith("2") else "keras").models.load_model(
+        path, compile=False
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -223,7 +260,10 @@ def test_keras_loads_a_fixture_as_before_and_computes_the_same(name: str, tmp_pa
         np.testing.assert_array_equal(one, other)
     random = np.random.default_rng(1)
     inputs = [
-        random.random((2, *(size or 4 for size in one.shape[1:]))).astype(getattr(one.dtype, "name", one.dtype)) for one in before.inputs
+        random.random((2, *(size or 4 for size in one.shape[1:]))).astype(
+            getattr(one.dtype, "name", one.dtype)
+        )
+        for one in before.inputs
     ]
     for one, other in zip(as_list(before(inputs)), as_list(after(inputs)), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -246,7 +286,9 @@ def test_h5py_reads_every_dataset_of_a_preset_and_of_shards_as_before(tmp_path: 
                 values: dict[str, Any] = {}
                 with h5py.File(place) as file:
                     file.visititems(
-                        lambda key, item, values=values: values.update({key: item[()]} if isinstance(item, h5py.Dataset) else {})
+                        lambda key, item, values=values: values.update(
+                            {key: item[()]} if isinstance(item, h5py.Dataset) else {}
+                        )
                     )
                 found.append(values)
             assert found[0].keys() == found[1].keys()

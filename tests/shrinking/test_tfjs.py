@@ -1,4 +1,6 @@
-"""TensorFlow.js models written again hold the same weights and say the same, as JSON and the files of each group are read."""
+"""TensorFlow.js models written again hold the same weights and say the same, as JSON and the files of each
+group are read.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from tests.support.fixtures import fixture_path
 
 
 def read(folder: Path) -> tuple[Any, dict[str, bytes]]:
-    """Return the description without paths and the bytes of each weight, as TensorFlow.js reads them: groups in order, no offsets."""
+    """Return the description without paths and the bytes of each weight, as TensorFlow.js reads them: groups
+    in order, no offsets.
+    """
     description = json.loads((folder / "model.json").read_bytes())
     found: dict[str, bytes] = {}
     for group in description["weightsManifest"]:
@@ -51,8 +55,16 @@ def two_groups(folder: Path, **more: Any) -> Path:
         paths = [f"group{number}-shard{part}of{count}" for part in range(1, count + 1)]
         for name, part in zip(paths, np.array_split(values.view(np.uint8), count), strict=True):
             (folder / name).write_bytes(part.tobytes())
-        manifest.append({"paths": paths, "weights": [{"name": f"w{number}", "shape": [values.size], "dtype": "float32"}]})
-    text = {"format": "graph-model", "modelTopology": {"node": []}, "weightsManifest": manifest, "userDefinedMetadata": {"é": 1e-7}, **more}
+        manifest.append(
+            {"paths": paths, "weights": [{"name": f"w{number}", "shape": [values.size], "dtype": "float32"}]}
+        )
+    text = {
+        "format": "graph-model",
+        "modelTopology": {"node": []},
+        "weightsManifest": manifest,
+        "userDefinedMetadata": {"é": 1e-7},
+        **more,
+    }
     (folder / "model.json").write_text(json.dumps(text, indent=2), encoding="utf-8")
     return folder
 
@@ -77,7 +89,10 @@ def test_precompressed_files_decompress_to_those_beside_them(tmp_path: Path) -> 
     assert len(plain) == 3
     for file in plain:
         assert gzip.decompress(file.with_name(f"{file.name}.gz").read_bytes()) == file.read_bytes()
-        assert bytes(cramjam.brotli.decompress(file.with_name(f"{file.name}.br").read_bytes())) == file.read_bytes()
+        assert (
+            bytes(cramjam.brotli.decompress(file.with_name(f"{file.name}.br").read_bytes()))
+            == file.read_bytes()
+        )
     assert mi.shrink(out, in_place=True).outcome == Outcome.UNCHANGED
     in_place = two_groups(tmp_path / "again")
     assert mi.shrink(in_place, in_place=True, precompress=True).after is not None
@@ -85,7 +100,9 @@ def test_precompressed_files_decompress_to_those_beside_them(tmp_path: Path) -> 
 
 
 def test_precompress_of_another_format_is_a_wrong_use(tmp_path: Path) -> None:
-    done = run_cli("shrink", str(fixture_path("mlp/original.h5")), "-o", str(tmp_path / "small.h5"), "--precompress")
+    done = run_cli(
+        "shrink", str(fixture_path("mlp/original.h5")), "-o", str(tmp_path / "small.h5"), "--precompress"
+    )
     assert done.code == 2
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,6 @@
-"""TFLite models written again: run by the interpreter, read by the schema's own classes, checked by the flatbuffers rules."""
+"""TFLite models written again: run by the interpreter, read by the schema's own classes, checked by the
+flatbuffers rules.
+"""
 
 from __future__ import annotations
 
@@ -58,18 +60,30 @@ def test_the_interpreter_gives_the_same_outputs(name: str, tmp_path: Path) -> No
         output = tmp_path / f"{len(drop)}.tflite"
         report = mi.shrink(fixture_path(name), output, drop=drop)
         sparse = any(tensor.storage is Storage.SPARSE for tensor in mi.open(fixture_path(name)).tensors)
-        assert report.outcome != Outcome.REFUSED or sparse or name.endswith("metadata_empty.tflite"), report.reason
+        assert report.outcome != Outcome.REFUSED or sparse or name.endswith("metadata_empty.tflite"), (
+            report.reason
+        )
         if report.after is None:
             continue
         for delegates in (True, False):
-            before, again, after = (run(path, delegates=delegates) for path in (fixture_path(name), fixture_path(name), output))
-            assert isinstance(before, str) == isinstance(again, str) == isinstance(after, str), (before, again, after)
-            for one, other in () if isinstance(before, str) or isinstance(after, str) else zip(before, after, strict=True):
+            before, again, after = (
+                run(path, delegates=delegates) for path in (fixture_path(name), fixture_path(name), output)
+            )
+            assert isinstance(before, str) == isinstance(again, str) == isinstance(after, str), (
+                before,
+                again,
+                after,
+            )
+            for one, other in (
+                () if isinstance(before, str) or isinstance(after, str) else zip(before, after, strict=True)
+            ):
                 np.testing.assert_array_equal(one, other)
 
 
 def operands(path: Path) -> list[Any]:
-    """Return what each operator is and takes, read by TensorFlow's classes of the schema: no interpreter here has `TFLM_DECODE`."""
+    """Return what each operator is and takes, read by TensorFlow's classes of the schema: no interpreter here
+    has `TFLM_DECODE`.
+    """
     from tensorflow.lite.python import schema_py_generated as generated
 
     model = generated.ModelT.InitFromObj(generated.Model.GetRootAsModel(path.read_bytes(), 0))
@@ -107,7 +121,9 @@ def test_buffers_are_aligned_to_16_bytes(name: str, tmp_path: Path) -> None:
 
 
 def test_equal_constants_share_a_buffer_and_unused_ones_go(tmp_path: Path) -> None:
-    tensors = [{"name": name, "shape": [64], "type": 0, "buffer": number} for name, number in (("a", 1), ("b", 2))]
+    tensors = [
+        {"name": name, "shape": [64], "type": 0, "buffer": number} for name, number in (("a", 1), ("b", 2))
+    ]
     graph = {"tensors": tensors, "inputs": [0], "outputs": [1], "operators": []}
     buffers = [{}, *({"data": content} for content in (b"W", b"W", b"N"))]
     weights = np.arange(64, dtype="f4").tobytes()
@@ -128,7 +144,10 @@ def test_equal_constants_share_a_buffer_and_unused_ones_go(tmp_path: Path) -> No
 def test_the_witness_notices_a_changed_weight_operator_or_shape(tmp_path: Path) -> None:
     data = fixture_path("tflite/float.tflite").read_bytes()
     model = TreeReader(MemorySource(data), schema("model"), Limits()).read()
-    buffer = max((one.nodes["data"] for one in model.records("buffers") if "data" in one.nodes), key=lambda node: node.size)  # type: ignore[union-attr]
+    buffer = max(
+        (one.nodes["data"] for one in model.records("buffers") if "data" in one.nodes),
+        key=lambda node: node.size,
+    )  # type: ignore[union-attr]
     operator = model.records("subgraphs")[0].records("operators")[0]
     places = [buffer.offset + 5, data.rindex(bytes(operator.nodes["inputs"].data))]  # type: ignore[union-attr]
     for place in places:
@@ -140,13 +159,20 @@ def test_the_witness_notices_a_changed_weight_operator_or_shape(tmp_path: Path) 
 
 
 def model_with_unknown_metadata(unnamed: bytes) -> bytes:
-    """Return a model with equal buffers 1 and 2, a tensor that nothing uses, and buffer 4, which at most the metadata names."""
-    tensors = [{"name": name, "shape": [64], "type": 0, "buffer": number} for name, number in (("a", 1), ("b", 2), ("idle", 0))]
+    """Return a model with equal buffers 1 and 2, a tensor that nothing uses, and buffer 4, which at most the
+    metadata names.
+    """
+    tensors = [
+        {"name": name, "shape": [64], "type": 0, "buffer": number}
+        for name, number in (("a", 1), ("b", 2), ("idle", 0))
+    ]
     graph = {"tensors": tensors, "inputs": [0], "outputs": [1], "operators": []}
     weights = np.arange(64, dtype="f4").tobytes()
     buffers = [{}, {"data": weights}, {"data": weights}, {"data": b"\4\0\0\0"}, {"data": unnamed}]
     metadata = [{"name": "names_a_buffer", "buffer": 3}]
-    return build({"version": 3, "operator_codes": [], "subgraphs": [graph], "buffers": buffers, "metadata": metadata})
+    return build(
+        {"version": 3, "operator_codes": [], "subgraphs": [graph], "buffers": buffers, "metadata": metadata}
+    )
 
 
 def test_tensors_and_buffers_keep_their_numbers_where_unknown_metadata_may_name_them(tmp_path: Path) -> None:
@@ -155,7 +181,11 @@ def test_tensors_and_buffers_keep_their_numbers_where_unknown_metadata_may_name_
     report = mi.shrink(path, tmp_path / "b.tflite", drop=["names", "unreachable"])
     assert report.after is not None, report.reason
     model = TreeReader(MemorySource((tmp_path / "b.tflite").read_bytes()), schema("model"), Limits()).read()
-    assert [tensor.number("buffer") for tensor in model.records("subgraphs")[0].records("tensors")] == [1, 2, 0]
+    assert [tensor.number("buffer") for tensor in model.records("subgraphs")[0].records("tensors")] == [
+        1,
+        2,
+        0,
+    ]
     assert len(model.records("buffers")) == 5
     assert b"table" * 8 in (tmp_path / "b.tflite").read_bytes()
 
@@ -172,7 +202,16 @@ def test_a_name_goes_and_another_tensor_with_its_bytes_stays(tmp_path: Path) -> 
     tensors = [{"name": name, "shape": [64], "type": 0, "buffer": 1} for name in ("idle", "used")]
     graph = {"tensors": tensors, "inputs": [1], "outputs": [1], "operators": []}
     path = tmp_path / "a.tflite"
-    path.write_bytes(build({"version": 3, "operator_codes": [], "subgraphs": [graph], "buffers": [{}, {"data": b"abcd" * 64}]}))
+    path.write_bytes(
+        build(
+            {
+                "version": 3,
+                "operator_codes": [],
+                "subgraphs": [graph],
+                "buffers": [{}, {"data": b"abcd" * 64}],
+            }
+        )
+    )
     report = mi.shrink(path, tmp_path / "b.tflite", drop=["names", "unreachable"])
     assert report.proof is not None, report.reason
     assert (report.proof.tensors, report.proof.equal) == (2, 1)
@@ -185,7 +224,10 @@ def test_a_name_goes_and_another_tensor_with_its_bytes_stays(tmp_path: Path) -> 
 def test_equal_bytes_of_another_shape_or_type_are_no_reason_to_refuse(
     drop: tuple[str, ...], other: dict[str, Any], buffer: int, tmp_path: Path
 ) -> None:
-    tensors = [{"name": "idle", "shape": [64], "type": 0, "buffer": 1}, {"name": "used", "buffer": buffer, **other}]
+    tensors = [
+        {"name": "idle", "shape": [64], "type": 0, "buffer": 1},
+        {"name": "used", "buffer": buffer, **other},
+    ]
     graph = {"tensors": tensors, "inputs": [1], "outputs": [1], "operators": []}
     buffers = [{}, *({"data": data} for data in (b"abcd" * 64, b"abcd" * 64, b"unused" * 64))]
     path = tmp_path / "a.tflite"
@@ -197,6 +239,12 @@ def test_equal_bytes_of_another_shape_or_type_are_no_reason_to_refuse(
 def test_dropping_names_keeps_signatures(tmp_path: Path) -> None:
     report = mi.shrink(fixture_path("tflite/signatures.tflite"), tmp_path / "small.tflite", drop=["names"])
     assert report.after is not None, report.reason
-    signatures = [mi.open(path).facts["signatures"] for path in (fixture_path("tflite/signatures.tflite"), tmp_path / "small.tflite")]
-    keys = [{key: {side: sorted(value[side]) for side in ("inputs", "outputs")} for key, value in each.items()} for each in signatures]
+    signatures = [
+        mi.open(path).facts["signatures"]
+        for path in (fixture_path("tflite/signatures.tflite"), tmp_path / "small.tflite")
+    ]
+    keys = [
+        {key: {side: sorted(value[side]) for side in ("inputs", "outputs")} for key, value in each.items()}
+        for each in signatures
+    ]
     assert keys[0] == keys[1]

@@ -56,7 +56,9 @@ def test_an_output_that_exists_is_kept_unless_it_may_be_replaced(tmp_path: Path)
     assert mi.open(other).format == "keras-hdf5"
 
 
-def test_in_place_keeps_permissions_follows_a_link_and_leaves_other_names_of_the_file_as_they_are(tmp_path: Path) -> None:
+def test_in_place_keeps_permissions_follows_a_link_and_leaves_other_names_of_the_file_as_they_are(
+    tmp_path: Path,
+) -> None:
     path = model(tmp_path)
     path.chmod(0o640)
     os.link(path, tmp_path / "hard.h5")
@@ -96,7 +98,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     code = limit + "from modelinspect.cli.main import main; sys.exit(main(sys.argv[1:]))"
     for arguments in (["-o", str(tmp_path / "small.h5")], ["--in-place"]):
         before = path.stat().st_mtime_ns, path.stat().st_size
-        done = subprocess.run([sys.executable, "-c", code, "shrink", str(path), *arguments], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code, "shrink", str(path), *arguments], capture_output=True, text=True
+        )
         assert done.returncode == 3, done.stderr
         assert done.stderr.count("\n") == 1
         assert "cannot be written" in done.stderr
@@ -117,7 +121,9 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("when", [0.3, 0.6, 1.0, 1.5, 2.2, 3.0])
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
-def test_a_run_that_is_stopped_at_any_point_loses_nothing(stop: signal.Signals, when: float, tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_at_any_point_loses_nothing(
+    stop: signal.Signals, when: float, tmp_path: Path
+) -> None:
     path = large(tmp_path)
     before = path.read_bytes()
     arguments = [sys.executable, "-m", "modelinspect", "shrink", str(path), "--in-place"]
@@ -195,7 +201,9 @@ def test_several_models_go_into_a_folder_and_one_that_fails_does_not_stop_the_ot
         (("-o", "x.h5", "--dry-run"), ("--output", "--dry-run")),
     ],
 )
-def test_exactly_one_place_is_asked_for(options: tuple[str, ...], told: tuple[str, ...], tmp_path: Path) -> None:
+def test_exactly_one_place_is_asked_for(
+    options: tuple[str, ...], told: tuple[str, ...], tmp_path: Path
+) -> None:
     before = model(tmp_path)
     done = run_cli("shrink", before, *options, cwd=tmp_path)
     assert done.code == 2
@@ -207,7 +215,9 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     path = tmp_path / "large.h5"
     with h5py.File(path, "w") as file:
         for number in range(3):
-            file.create_dataset(f"x{number}", data=np.random.default_rng(number).normal(size=10_000_000).astype("f4"))
+            file.create_dataset(
+                f"x{number}", data=np.random.default_rng(number).normal(size=10_000_000).astype("f4")
+            )
     code = (
         "import resource, sys; import modelinspect as mi; r = mi.shrink(sys.argv[1], sys.argv[2], level=1); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, r.outcome)"
@@ -215,7 +225,10 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     peaks = []
     for source in (fixture_path("mlp/original.h5"), path):
         done = subprocess.run(
-            [sys.executable, "-c", code, source, tmp_path / f"{source.name}.out"], check=True, capture_output=True, text=True
+            [sys.executable, "-c", code, source, tmp_path / f"{source.name}.out"],
+            check=True,
+            capture_output=True,
+            text=True,
         )
         peak, outcome = done.stdout.split()
         assert outcome == "smaller"

@@ -28,14 +28,19 @@ def deflate(data: bytes, level: int = 9) -> bytes:
 def open_deflated(data: bytes, limits: Limits | None = None) -> DecompressedSource:
     run = deflate(data)
     outer = MemorySource(b"before" + run + b"behind")
-    return DecompressedSource(outer, 6, len(run), Codec.DEFLATE, len(data), crc=zlib.crc32(data), limits=limits)
+    return DecompressedSource(
+        outer, 6, len(run), Codec.DEFLATE, len(data), crc=zlib.crc32(data), limits=limits
+    )
 
 
 @given(st.data())
 @settings(max_examples=40, deadline=None)
 def test_any_read_gives_the_bytes_that_were_compressed(data: st.DataObject) -> None:
     whole = b"".join(
-        part * count for part, count in data.draw(st.lists(st.tuples(st.binary(max_size=50), st.integers(0, 20_000)), max_size=5))
+        part * count
+        for part, count in data.draw(
+            st.lists(st.tuples(st.binary(max_size=50), st.integers(0, 20_000)), max_size=5)
+        )
     )
     source = open_deflated(whole)
     for _ in range(5):
@@ -48,7 +53,13 @@ def test_reads_backwards_and_far_apart_give_the_right_bytes() -> None:
     whole = b"".join(NOISE[index : index + 200_000] + bytes(900_000) for index in range(0, MIB, 30_000))
     source = open_deflated(whole)
     rng = random.Random(1)
-    for offset in [len(whole) - 10, 0, 20 * MIB, 5 * MIB, *(rng.randrange(len(whole) - 500_000) for _ in range(60))]:
+    for offset in [
+        len(whole) - 10,
+        0,
+        20 * MIB,
+        5 * MIB,
+        *(rng.randrange(len(whole) - 500_000) for _ in range(60)),
+    ]:
         size = min(rng.randrange(400_000), len(whole) - offset)
         assert source.read_at(offset, size) == whole[offset : offset + size]
 
@@ -107,7 +118,9 @@ class Repeated(Source):
 
 
 def test_memory_stays_flat_however_large_the_member() -> None:
-    stored = b"\x00" + (50_000).to_bytes(2, "little") + (50_000 ^ 0xFFFF).to_bytes(2, "little") + NOISE[:50_000]
+    stored = (
+        b"\x00" + (50_000).to_bytes(2, "little") + (50_000 ^ 0xFFFF).to_bytes(2, "little") + NOISE[:50_000]
+    )
     count = 8_000
     run = Repeated(b"", stored, count, deflate(b""))
     source = DecompressedSource(run, 0, run.size, Codec.DEFLATE, 50_000 * count)
@@ -140,7 +153,9 @@ def test_a_size_that_the_archive_tells_wrongly_is_a_failure() -> None:
         source.decode_all()
         assert source.failure is not None
     with pytest.raises(FormatError):
-        DecompressedSource(MemorySource(run), 0, len(run), Codec.DEFLATE, len(NOISE) + 1).read_at(len(NOISE), 1)
+        DecompressedSource(MemorySource(run), 0, len(run), Codec.DEFLATE, len(NOISE) + 1).read_at(
+            len(NOISE), 1
+        )
 
 
 def test_a_wrong_checksum_is_a_failure() -> None:

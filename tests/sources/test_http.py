@@ -1,4 +1,6 @@
-"""Servers that lie, stall, flood, redirect and change: each gives the promised error, in time, having sent no more than was asked for."""
+"""Servers that lie, stall, flood, redirect and change: each gives the promised error, in time, having sent no
+more than was asked for.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             kind.answer(self) if kind.answer is not None else self.range()
 
     def range(self, headers: dict[str, str] | None = None, data: bytes = DATA, extra: bytes = b"") -> None:
-        """Answer a range of the data as an honest server does, with other headers or more bytes where a test asks for that."""
+        """Answer a range of the data as an honest server does, with other headers or more bytes where a test
+        asks for that.
+        """
         begin, _, end = self.headers["Range"].removeprefix("bytes=").partition("-")
         part = data[int(begin) : int(end) + 1] + extra
         told = {
@@ -58,7 +62,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def served(answer: Callable[[Handler], None] | None = None) -> Iterator[tuple[str, type[Handler]]]:
-    handler = type("Served", (Handler,), {"answer": staticmethod(answer) if answer is not None else None, "requests": [], "sent": 0})
+    handler = type(
+        "Served",
+        (Handler,),
+        {"answer": staticmethod(answer) if answer is not None else None, "requests": [], "sent": 0},
+    )
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -93,12 +101,16 @@ def test_compressed_replies_are_refused() -> None:
 
 def test_another_entity_tag_is_a_change() -> None:
     count = iter(range(1_000))
-    assert isinstance(refused(lambda handler: handler.range({"ETag": f'"{next(count)}"'})), SourceChangedError)
+    assert isinstance(
+        refused(lambda handler: handler.range({"ETag": f'"{next(count)}"'})), SourceChangedError
+    )
 
 
 def test_another_size_is_a_change() -> None:
     count = iter(range(1_000))
-    assert isinstance(refused(lambda handler: handler.range(data=DATA + bytes(next(count)))), SourceChangedError)
+    assert isinstance(
+        refused(lambda handler: handler.range(data=DATA + bytes(next(count)))), SourceChangedError
+    )
 
 
 def test_a_server_that_ignores_ranges_is_told_before_its_whole_reply_is_read() -> None:
@@ -130,7 +142,9 @@ def test_a_range_that_was_not_asked_for_is_refused() -> None:
 def test_a_reply_that_ends_early_is_told() -> None:
     def short(handler: Handler) -> None:
         begin = handler.headers["Range"].removeprefix("bytes=").partition("-")[0]
-        handler.reply(206, {"Content-Range": f"bytes {begin}-{begin}/{len(DATA)}", "Content-Length": "1"}, DATA[:1])
+        handler.reply(
+            206, {"Content-Range": f"bytes {begin}-{begin}/{len(DATA)}", "Content-Length": "1"}, DATA[:1]
+        )
 
     assert isinstance(refused(short), SourceChangedError)
 
@@ -141,7 +155,11 @@ def test_a_size_that_is_a_lie_ends_in_an_error_and_not_in_memory() -> None:
     def large(handler: Handler) -> None:
         begin = int(handler.headers["Range"].removeprefix("bytes=").partition("-")[0])
         part = DATA[begin : begin + 65_536]
-        handler.reply(206, {"Content-Range": f"bytes {begin}-{begin + len(part)}/{2**60}", "Content-Length": str(len(part))}, part)
+        handler.reply(
+            206,
+            {"Content-Range": f"bytes {begin}-{begin + len(part)}/{2**60}", "Content-Length": str(len(part))},
+            part,
+        )
 
     with served(large) as (url, handler), pytest.raises(ModelInspectError):
         mi.inspect(url)

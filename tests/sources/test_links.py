@@ -1,4 +1,6 @@
-"""Nothing outside an artifact is read: links that lead out, loops, pipes and devices are passed over and reported."""
+"""Nothing outside an artifact is read: links that lead out, loops, pipes and devices are passed over and
+reported.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,11 @@ def test_a_shard_that_is_a_link_to_another_file_is_not_read(model: Path, tmp_pat
     place.symlink_to(tmp_path / "secret")
     artifact = modelinspect.open(model)
     assert f"variables/{place.name}" not in {member.name for member in artifact.members}
-    assert [found.code for found in artifact.diagnostics if place.name in found.problem and found.code is Code.LINK] == [Code.LINK]
+    assert [
+        found.code
+        for found in artifact.diagnostics
+        if place.name in found.problem and found.code is Code.LINK
+    ] == [Code.LINK]
     assert "archive-link" in {finding.rule for finding in modelinspect.lint(model).findings}
 
 
@@ -99,14 +105,20 @@ COMMIT = "0" * 39 + "1"
 
 @pytest.fixture
 def snapshot(tmp_path: Path) -> Path:
-    """Lay a Hugging Face folder out as huggingface_hub caches it: every file of the snapshot is a link to a blob."""
+    """Lay a Hugging Face folder out as huggingface_hub caches it: every file of the snapshot is a link to a
+    blob.
+    """
     repository = tmp_path / "hub" / "models--someone--tiny"
     folder = repository / "snapshots" / COMMIT
     (repository / "blobs").mkdir(parents=True)
     folder.mkdir(parents=True)
     for path in fixture_path("hugging_face/both").iterdir():
         data = path.read_bytes()
-        name = hashlib.sha256(data).hexdigest() if path.suffix == ".safetensors" else hashlib.sha1(data).hexdigest()
+        name = (
+            hashlib.sha256(data).hexdigest()
+            if path.suffix == ".safetensors"
+            else hashlib.sha1(data).hexdigest()
+        )
         (repository / "blobs" / name).write_bytes(data)
         (folder / path.name).symlink_to(Path("..") / ".." / "blobs" / name)
     (tmp_path / "secret").write_bytes(SECRET)
@@ -118,17 +130,26 @@ def relink(place: Path, target: Path) -> None:
     place.symlink_to(target)
 
 
-def test_a_snapshot_of_the_hugging_face_cache_is_read_as_the_folder_that_it_stands_for(snapshot: Path) -> None:
-    report, plain = (modelinspect.inspect(path).to_dict() for path in (snapshot, fixture_path("hugging_face/both")))
+def test_a_snapshot_of_the_hugging_face_cache_is_read_as_the_folder_that_it_stands_for(
+    snapshot: Path,
+) -> None:
+    report, plain = (
+        modelinspect.inspect(path).to_dict() for path in (snapshot, fixture_path("hugging_face/both"))
+    )
     for key in ("categories", "tensors", "facts", "findings", "diagnostics"):
         assert report[key] == plain[key]
     assert not [finding for finding in modelinspect.lint(snapshot).findings if finding.rule == "archive-link"]
 
 
-def test_a_snapshot_is_read_through_a_link_to_it_and_each_of_its_files_alone(snapshot: Path, tmp_path: Path) -> None:
+def test_a_snapshot_is_read_through_a_link_to_it_and_each_of_its_files_alone(
+    snapshot: Path, tmp_path: Path
+) -> None:
     (tmp_path / "latest").symlink_to(snapshot)
     assert modelinspect.open(tmp_path / "latest").size == modelinspect.open(snapshot).size
-    assert modelinspect.open(snapshot / "model.safetensors").size == fixture_path("hugging_face/both/model.safetensors").stat().st_size
+    assert (
+        modelinspect.open(snapshot / "model.safetensors").size
+        == fixture_path("hugging_face/both/model.safetensors").stat().st_size
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,7 +158,9 @@ def test_a_snapshot_is_read_through_a_link_to_it_and_each_of_its_files_alone(sna
         lambda snapshot, tmp: tmp / "secret",
         lambda snapshot, tmp: snapshot.parents[1] / "blobs" / "passwords",  # not the name of a blob
         lambda snapshot, tmp: snapshot.parents[1] / "refs" / ("a" * 40),  # not among the blobs
-        lambda snapshot, tmp: snapshot.parents[2] / "models--other--one" / "blobs" / ("a" * 40),  # of another repository
+        lambda snapshot, tmp: (
+            snapshot.parents[2] / "models--other--one" / "blobs" / ("a" * 40)
+        ),  # of another repository
         lambda snapshot, tmp: snapshot.parents[1] / "blobs" / "below" / ("a" * 40),
         lambda snapshot, tmp: snapshot.parents[1] / "blobs" / ("b" * 40),  # a blob that is itself a link out
     ],
@@ -147,7 +170,11 @@ def test_links_of_a_snapshot_that_lead_elsewhere_are_not_followed(
     lead: Callable[[Path, Path], Path], snapshot: Path, tmp_path: Path
 ) -> None:
     blobs = snapshot.parents[1] / "blobs"
-    for place in (blobs / "passwords", snapshot.parents[1] / "refs" / ("a" * 40), blobs / "below" / ("a" * 40)):
+    for place in (
+        blobs / "passwords",
+        snapshot.parents[1] / "refs" / ("a" * 40),
+        blobs / "below" / ("a" * 40),
+    ):
         place.parent.mkdir(exist_ok=True)
         place.write_bytes(SECRET)
     other = snapshot.parents[2] / "models--other--one" / "blobs" / ("a" * 40)

@@ -38,7 +38,9 @@ def without_location(report: Any) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("name", ["mlp/wrapped.h5", "saved_model/affine", "tflite/sparse.tflite", "keras_zip/deflated.keras"])
+@pytest.mark.parametrize(
+    "name", ["mlp/wrapped.h5", "saved_model/affine", "tflite/sparse.tflite", "keras_zip/deflated.keras"]
+)
 def test_a_remote_artifact_has_the_report_of_the_local_one(bucket: str, name: str) -> None:
     local = fixture_path(name)
     fsspec.filesystem("memory").makedirs(bucket)
@@ -91,7 +93,9 @@ def test_over_http_the_structure_costs_its_pages_and_not_the_weights(tmp_path: P
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "large.h5", "w") as file:
         file.create_dataset("layer/kernel", (1024, 2048), "f4", fillvalue=1.0)[...] = 1.0
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Ranges, directory=str(tmp_path)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(_Ranges, directory=str(tmp_path))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         report = mi.inspect(f"http://127.0.0.1:{server.server_port}/large.h5", measure=False).to_dict()
@@ -107,17 +111,23 @@ def test_what_is_not_there_is_one_clear_error(location: str) -> None:
         open_location(location)
 
 
-def test_a_file_system_with_sessions_is_not_taken_for_http(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_with_sessions_is_not_taken_for_http(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """s3fs has sessions too: whoever takes it for HTTP cannot read a byte of it."""
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "set_session", lambda self: None, raising=False)
     location = upload(fixture_path("mlp/stripped.h5"), f"{bucket}/stripped.h5")
     assert mi.inspect(location, measure=False).artifact.size == 25656
 
 
-def test_a_file_beside_a_remote_one_is_found_without_a_listing(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_beside_a_remote_one_is_found_without_a_listing(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     location = upload(fixture_path("mlp/stripped.h5"), f"{bucket}/stripped.h5")
     upload(fixture_path("mlp/original.h5"), f"{bucket}/original.h5")
-    monkeypatch.setattr(type(fsspec.filesystem("memory")), "ls", lambda *arguments, **options: pytest.fail("listed"))
+    monkeypatch.setattr(
+        type(fsspec.filesystem("memory")), "ls", lambda *arguments, **options: pytest.fail("listed")
+    )
     with open_location(location) as files:
         assert files.has_neighbour("original.h5")
         assert not files.has_neighbour("missing.h5")

@@ -1,4 +1,6 @@
-"""Formats of large models over HTTP and other remote systems: the structure is fetched in ranges, and the weights are not."""
+"""Formats of large models over HTTP and other remote systems: the structure is fetched in ranges, and the
+weights are not.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def served(tmp_path: Path) -> Iterator[tuple[Path, str, list[tuple[str, int]]]]:
     handler = type("Handler", (Ranges,), {"served": replies})
     folder = tmp_path / "served"
     folder.mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(handler, directory=str(folder))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield folder, f"http://127.0.0.1:{server.server_port}", replies
     server.shutdown()
@@ -92,16 +96,25 @@ def large(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["litertlm/model.litertlm", "litertlm/twice.litertlm", "safetensors_files/types.safetensors", "stablehlo/types.mlirbc"],
+    [
+        "litertlm/model.litertlm",
+        "litertlm/twice.litertlm",
+        "safetensors_files/types.safetensors",
+        "stablehlo/types.mlirbc",
+    ],
 )
-def test_over_http_a_file_has_the_report_of_the_local_one(name: str, served: tuple[Path, str, list[tuple[str, int]]]) -> None:
+def test_over_http_a_file_has_the_report_of_the_local_one(
+    name: str, served: tuple[Path, str, list[tuple[str, int]]]
+) -> None:
     folder, address, _ = served
     path = fixture_path(name)
     shutil.copy(path, folder)
     assert told(f"{address}/{path.name}") == told(path)
 
 
-def test_the_structure_of_safetensors_costs_its_header(served: tuple[Path, str, list[tuple[str, int]]]) -> None:
+def test_the_structure_of_safetensors_costs_its_header(
+    served: tuple[Path, str, list[tuple[str, int]]],
+) -> None:
     folder, address, replies = served
     large(folder / "model.safetensors")
     report = told(f"{address}/model.safetensors", measure=False)
@@ -124,7 +137,9 @@ def test_the_structure_of_litertlm_costs_its_header_and_those_of_its_sections(
     assert bytes_of(replies) <= 8 * PAGE
 
 
-def test_the_structure_of_a_zipped_preset_costs_no_weights(served: tuple[Path, str, list[tuple[str, int]]], tmp_path: Path) -> None:
+def test_the_structure_of_a_zipped_preset_costs_no_weights(
+    served: tuple[Path, str, list[tuple[str, int]]], tmp_path: Path
+) -> None:
     folder, address, replies = served
     preset = tmp_path / "preset"
     preset.mkdir()
@@ -142,11 +157,15 @@ def test_the_structure_of_a_zipped_preset_costs_no_weights(served: tuple[Path, s
 
 @pytest.fixture
 def fetched(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[tuple[str, int]]]]:
-    """Make a folder of a remote system that lists its folders; yield it and the list of ranges that are fetched: path, bytes."""
+    """Make a folder of a remote system that lists its folders; yield it and the list of ranges that are
+    fetched: path, bytes.
+    """
     root, ranges = f"/{uuid.uuid4().hex}", []
     plain = MemoryFileSystem.cat_file
 
-    def counted(self: MemoryFileSystem, path: str, start: int | None = None, end: int | None = None, **more: Any) -> bytes:
+    def counted(
+        self: MemoryFileSystem, path: str, start: int | None = None, end: int | None = None, **more: Any
+    ) -> bytes:
         data: bytes = plain(self, path, start=start, end=end, **more)
         ranges.append((path, len(data)))
         return data
@@ -162,22 +181,32 @@ def uploaded(local: Path, root: str) -> str:
     return f"memory:/{root}/{local.name}"
 
 
-@pytest.mark.parametrize("name", ["orbax_checkpoints/keras", "keras_presets/task", "hugging_face/both", "safetensors_files/sharded"])
-def test_a_remote_folder_has_the_report_of_the_local_one(name: str, fetched: tuple[str, list[tuple[str, int]]]) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["orbax_checkpoints/keras", "keras_presets/task", "hugging_face/both", "safetensors_files/sharded"],
+)
+def test_a_remote_folder_has_the_report_of_the_local_one(
+    name: str, fetched: tuple[str, list[tuple[str, int]]]
+) -> None:
     root, ranges = fetched
     assert told(uploaded(fixture_path(name), root)) == told(fixture_path(name))
     members = {member.name for member in mi.open(fixture_path(name)).members}
     assert len(ranges) <= 2 * len(members)
 
 
-def test_the_structure_of_a_remote_orbax_checkpoint_costs_no_chunks(fetched: tuple[str, list[tuple[str, int]]], tmp_path: Path) -> None:
+def test_the_structure_of_a_remote_orbax_checkpoint_costs_no_chunks(
+    fetched: tuple[str, list[tuple[str, int]]], tmp_path: Path
+) -> None:
     ts = pytest.importorskip("tensorstore")
     root, ranges = fetched
     folder = tmp_path / "checkpoint"
     store = {"driver": "ocdbt", "base": f"file://{folder}/", "config": {"compression": {"id": "zstd"}}}
     metadata = {"dtype": "<f4", "shape": [4096, 1024], "chunks": [1024, 1024], "compressor": None}
     for name in "ab":
-        array = ts.open({"driver": "zarr", "kvstore": {**store, "path": f"params.{name}/"}, "metadata": metadata}, create=True).result()
+        array = ts.open(
+            {"driver": "zarr", "kvstore": {**store, "path": f"params.{name}/"}, "metadata": metadata},
+            create=True,
+        ).result()
         array.write(np.random.default_rng(1).normal(size=(4096, 1024)).astype("f4")).result()
     location = uploaded(folder, root)
     report = told(location, measure=False)
@@ -187,7 +216,9 @@ def test_the_structure_of_a_remote_orbax_checkpoint_costs_no_chunks(fetched: tup
     assert bytes_of(ranges) <= members * PAGE
 
 
-def test_the_structure_of_a_remote_preset_costs_no_weights(fetched: tuple[str, list[tuple[str, int]]], tmp_path: Path) -> None:
+def test_the_structure_of_a_remote_preset_costs_no_weights(
+    fetched: tuple[str, list[tuple[str, int]]], tmp_path: Path
+) -> None:
     root, ranges = fetched
     preset = tmp_path / "preset"
     preset.mkdir()

@@ -33,13 +33,22 @@ class Build:
     _measures: list[TensorMeasure] = field(default_factory=list)
 
     def region(
-        self, path: str, size: int, kind: RegionKind, *, data: bytes | None = None, member: str | None = None, tensor: int = -1
+        self,
+        path: str,
+        size: int,
+        kind: RegionKind,
+        *,
+        data: bytes | None = None,
+        member: str | None = None,
+        tensor: int = -1,
     ) -> int:
         """Append a region, of zeros where no bytes are given, and return its offset."""
         held = self._data.setdefault(member or self.location, bytearray())
         offset = len(held)
         held += data if data is not None else bytes(size)
-        self._claims.append((member or self.location, offset, size, kind, tuple(path.split(" / ")) if path else (), tensor))
+        self._claims.append(
+            (member or self.location, offset, size, kind, tuple(path.split(" / ")) if path else (), tensor)
+        )
         return offset
 
     def tensor(
@@ -59,19 +68,31 @@ class Build:
         member: str | None = None,
         kind: RegionKind = RegionKind.TENSOR_DATA,
     ) -> TensorId:
-        """Append a tensor: one region, or one of each of the sizes ``pieces``; ``zeros`` None stands for unmeasured."""
+        """Append a tensor: one region, or one of each of the sizes ``pieces``; ``zeros`` None stands for
+        unmeasured.
+        """
         size = dense_size(DTYPES[dtype], shape)
         index = len(self._tensors)
         extents, start = [], 0
         for piece in pieces or (size,):
             part = None if data is None else data[start : start + piece]
             offset = self.region(f"{name} / data", piece, kind, data=part, member=member, tensor=index)
-            extents.append(Extent(member or self.location, Span(offset, piece), "raw" if storage is Storage.DENSE else str(storage)))
+            extents.append(
+                Extent(
+                    member or self.location,
+                    Span(offset, piece),
+                    "raw" if storage is Storage.DENSE else str(storage),
+                )
+            )
             start += piece
         payload = RawPayload(Stream(member or self.location), tuple(extent.span for extent in extents))
-        self._tensors.append(Tensor(name, DTYPES[dtype], shape, role, storage, tuple(extents), size, layer, payload, path=path))
+        self._tensors.append(
+            Tensor(name, DTYPES[dtype], shape, role, storage, tuple(extents), size, layer, payload, path=path)
+        )
         count = self._tensors[-1].element_count
-        self._measures.append(unmeasured("not counted", count) if zeros is None else TensorMeasure(count, zeros, negative))
+        self._measures.append(
+            unmeasured("not counted", count) if zeros is None else TensorMeasure(count, zeros, negative)
+        )
         return TensorId(index)
 
     def artifact(self) -> Artifact:
@@ -81,7 +102,9 @@ class Build:
             builders[member].claim(offset, size, kind, builders[member].path(*path), TensorId(tensor))
         members = tuple(Member(name, builder.build().map) for name, builder in builders.items())
         found = tuple(self.diagnostics)
-        return Artifact(self.location, self.format, members, tuple(self._tensors), dict(self.facts), found, len(found))
+        return Artifact(
+            self.location, self.format, members, tuple(self._tensors), dict(self.facts), found, len(found)
+        )
 
     def measurements(self) -> Measurements:
         """Return what measuring it would find."""
@@ -93,10 +116,14 @@ class Build:
 
 
 def pruned_network(location: str = "wrapped.h5") -> Build:
-    """Return a network like the one in the README: two dense layers, pruned to 80 %, still wrapped, with Adam's slots."""
+    """Return a network like the one in the README: two dense layers, pruned to 80 %, still wrapped, with
+    Adam's slots.
+    """
     build = Build(location, facts={"keras_version": "2.21.0", "backend": "tensorflow"})
     build.region("superblock", 96, RegionKind.CONTAINER)
-    build.region("/ / model_config", 1_234, RegionKind.GRAPH, data=b'{"class_name": "Functional"}'.ljust(1_234))
+    build.region(
+        "/ / model_config", 1_234, RegionKind.GRAPH, data=b'{"class_name": "Functional"}'.ljust(1_234)
+    )
     build.region("/ / training_config", 321, RegionKind.METADATA)
     for layer, shape in (("dense", (10, 128)), ("dense_1", (128, 10))):
         count = shape[0] * shape[1]
@@ -108,5 +135,7 @@ def pruned_network(location: str = "wrapped.h5") -> Build:
         build.tensor(f"{name}/threshold:0", (), role=Role.PRUNING, layer=layer)
         build.region("free space", 100, RegionKind.FREE)
         for slot in "mv":
-            build.tensor(f"optimizer_weights/Adam/{slot}/{layer}/kernel:0", shape, role=Role.OPTIMIZER, zeros=None)
+            build.tensor(
+                f"optimizer_weights/Adam/{slot}/{layer}/kernel:0", shape, role=Role.OPTIMIZER, zeros=None
+            )
     return build

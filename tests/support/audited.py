@@ -1,11 +1,12 @@
 """Run commands of modelinspect under an audit hook, and print what they did that no reader of a file should.
 
-``python -m tests.support.audited`` reads ``{"artifacts": [path, ...], "commands": [[argument, ...], ...], "warm": path}`` as JSON from its
-standard input; ``{}`` in an argument stands for the artifact. It prints a JSON list of violations.
+``python -m tests.support.audited`` reads ``{"artifacts": [path, ...], "commands": [[argument, ...], ...],
+"warm": path}`` as JSON from its standard input; ``{}`` in an argument stands for the artifact. It prints a
+JSON list of violations.
 
-Allowed is what Python and installed packages need: opening, importing and compiling their own files. Everything else is a
-violation: a file opened elsewhere than in the artifact or a temporary folder, code that is compiled, unmarshalled or executed
-from elsewhere, pickles, sockets, processes.
+Allowed is what Python and installed packages need: opening, importing and compiling their own files.
+Everything else is a violation: a file opened elsewhere than in the artifact or a temporary folder, code that
+is compiled, unmarshalled or executed from elsewhere, pickles, sockets, processes.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ import modelinspect
 from tests.support.cli import run_cli
 
 _FORBIDDEN = (
-    "socket.", "subprocess.", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "pickle.find_class", "ctypes.dlopen",
-    "urllib.", "http.client", "ftplib.", "smtplib.", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown",
+    "socket.", "subprocess.", "os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "pickle.find_class", "ctypes.dlopen",  # noqa: E501
+    "urllib.", "http.client", "ftplib.", "smtplib.", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown",  # noqa: E501
     "shutil.", "webbrowser.", "sys._current_frames", "cpython.run_", "code.__new__",
 )  # fmt: skip
 _FILES = ("os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.chown", "shutil.")
@@ -49,9 +50,13 @@ class Audit:
         self.violations: list[str] = []
         self.is_on = False
         self.own: tuple[str, ...] = ()
-        """What may be opened beside Python's own files: the artifact, or the folder that it is in, and temporary folders."""
+        """What may be opened beside Python's own files: the artifact, or the folder that it is in, and
+        temporary folders.
+        """
         paths = sysconfig.get_paths()
-        libraries = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")} | {str(Path(modelinspect.__file__).parents[1])}
+        libraries = {paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")} | {
+            str(Path(modelinspect.__file__).parents[1])
+        }
         self.python = tuple(sorted({os.path.realpath(path) for path in libraries} | libraries))
         self.quiet = False
 
@@ -80,7 +85,9 @@ class Audit:
                 file = arguments[1]
                 return None if file is None or self._is_python(str(file)) else str(file)
         if event.startswith(_FORBIDDEN):
-            return None if event.startswith(_FILES) and self._is_temporary(arguments) else repr(arguments)[:200]
+            return (
+                None if event.startswith(_FILES) and self._is_temporary(arguments) else repr(arguments)[:200]
+            )
         return None
 
     def _opened(self, path: Any, mode: Any, flags: int) -> str | None:
@@ -89,7 +96,9 @@ class Audit:
         text = os.path.realpath(os.fsdecode(path))
         if text.startswith((*self.own, os.path.realpath(tempfile.gettempdir()) + os.sep)):
             return None
-        if mode is None and self._caller() == shutil.__file__:  # rmtree goes down a temporary folder by descriptors
+        if (
+            mode is None and self._caller() == shutil.__file__
+        ):  # rmtree goes down a temporary folder by descriptors
             return None
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         return None if self._is_python(text) and not writes else f"{text} ({mode})"
@@ -109,7 +118,9 @@ class Audit:
         return self._is_python(caller) and (caller.endswith(_GENERATORS) or "site-packages" in caller)
 
     def _is_temporary(self, arguments: tuple[Any, ...]) -> bool:
-        """Return whether an event is about a file in a temporary folder, which commands make for themselves."""
+        """Return whether an event is about a file in a temporary folder, which commands make for
+        themselves.
+        """
         paths = [os.fsdecode(each) for each in arguments if isinstance(each, str | bytes | os.PathLike)]
         folder = arguments[-1] if arguments and isinstance(arguments[-1], int) else -1
         if folder >= 0:  # names within a folder that is given by its descriptor
@@ -117,7 +128,10 @@ class Audit:
                 paths = [str(Path(f"/proc/self/fd/{folder}").readlink() / path) for path in paths]
             except OSError:
                 return False
-        return bool(paths) and all(os.path.realpath(path).startswith(os.path.realpath(tempfile.gettempdir()) + os.sep) for path in paths)
+        return bool(paths) and all(
+            os.path.realpath(path).startswith(os.path.realpath(tempfile.gettempdir()) + os.sep)
+            for path in paths
+        )
 
     def _is_python(self, path: str) -> bool:
         return os.path.realpath(path).startswith(self.python)

@@ -1,4 +1,6 @@
-"""Drives a real browser without a window: Chromium behind chromedriver, spoken to over WebDriver on this machine alone."""
+"""Drives a real browser without a window: Chromium behind chromedriver, spoken to over WebDriver on this
+machine alone.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from pathlib import Path
 from typing import Any
 
 MISSING = "needs chromium and chromedriver"
-_ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-device-scale-factor=1"]
+_ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--force-device-scale-factor=1",
+]
 
 
 def has_browser() -> bool:
@@ -31,14 +39,20 @@ class Browser:
     def __init__(self, port: int) -> None:
         self._base = f"http://127.0.0.1:{port}"
         options = {"binary": shutil.which("chromium"), "args": _ARGUMENTS}
-        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
         made = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._base += f"/session/{made['sessionId']}"
         self.post("/timeouts", {"script": 600_000, "pageLoad": 600_000})
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self._base}{path}", data, {"Content-Type": "application/json"}, method=method)
+        request = urllib.request.Request(
+            f"{self._base}{path}", data, {"Content-Type": "application/json"}, method=method
+        )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=1800) as answer:
@@ -69,25 +83,45 @@ class Browser:
 
     def size(self, width: int, height: int) -> None:
         """Make the page that wide and high, in pixels, also narrower than a window can be."""
-        self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
 
     def prefer(self, scheme: str) -> None:
         """Let the system prefer light or dark pages."""
-        self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.devtools(
+            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+        )
 
     def open(self, page: Path) -> int:
-        """Open a page of modelinspect, wait until all is drawn, and return the milliseconds it says that took."""
+        """Open a page of modelinspect, wait until all is drawn, and return the milliseconds it says that
+        took.
+        """
         self.post("/url", {"url": page.resolve().as_uri()})
         return int(self.until("document.documentElement.dataset.ready"))
 
     def processor_time(self) -> float:
-        """Return the seconds that a processor worked on the page since it was opened: its one thread, whatever else runs."""
+        """Return the seconds that a processor worked on the page since it was opened: its one thread,
+        whatever else runs.
+        """
         self.devtools("Performance.enable", timeDomain="threadTicks")
-        return float(next(one["value"] for one in self.devtools("Performance.getMetrics")["metrics"] if one["name"] == "ThreadTime"))
+        return float(
+            next(
+                one["value"]
+                for one in self.devtools("Performance.getMetrics")["metrics"]
+                if one["name"] == "ThreadTime"
+            )
+        )
 
     def console(self) -> list[str]:
         """Return what the console got since it was last asked: warnings, errors, what the policy refused."""
-        return [f"{entry['level']}: {entry['message']}" for entry in self.post("/se/log", {"type": "browser"})]
+        return [
+            f"{entry['level']}: {entry['message']}" for entry in self.post("/se/log", {"type": "browser"})
+        ]
 
     def picture(self, place: Path, *, whole: bool = False) -> None:
         """Write a picture of the page as PNG."""
@@ -98,7 +132,14 @@ class Browser:
         """Press a key where the focus is."""
         for type in ("keyDown", "keyUp"):
             text = {"text": key} if len(key) == 1 and type == "keyDown" else {}
-            self.devtools("Input.dispatchKeyEvent", type=type, key=key, code=key, windowsVirtualKeyCode=_CODES.get(key, 0), **text)
+            self.devtools(
+                "Input.dispatchKeyEvent",
+                type=type,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=_CODES.get(key, 0),
+                **text,
+            )
 
     def move(self, x: float, y: float) -> None:
         """Move the pointer to a place in the window."""
@@ -110,7 +151,17 @@ class Browser:
             self.devtools("Input.dispatchMouseEvent", type=type, x=x, y=y, button="left", clickCount=1)
 
 
-_CODES = {"Tab": 9, "Enter": 13, "Escape": 27, "PageUp": 33, "PageDown": 34, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39}
+_CODES = {
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    "PageUp": 33,
+    "PageDown": 34,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+}
 
 
 @contextmanager
@@ -121,7 +172,9 @@ def browser() -> Iterator[Browser]:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         driver = subprocess.Popen(
-            ["chromedriver", f"--port={port}", f"--log-path={folder}/driver.log"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["chromedriver", f"--port={port}", f"--log-path={folder}/driver.log"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         session = None
         try:

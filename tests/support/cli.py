@@ -44,7 +44,11 @@ class _Stream(io.TextIOWrapper):
 
 
 def run_cli(
-    *arguments: str | Path, columns: int = 80, tty: bool = False, cwd: Path | None = None, env: dict[str, str] | None = None
+    *arguments: str | Path,
+    columns: int = 80,
+    tty: bool = False,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
 ) -> CliResult:
     """Run ``modelinspect ARGUMENTS`` in this process: fast, and an exception passes through to the test."""
     from modelinspect.cli.main import main
@@ -52,15 +56,24 @@ def run_cli(
     out, err = _Stream(tty), _Stream(tty)
     environment = {"COLUMNS": str(columns), "TERM": "xterm-256color" if tty else "dumb", **(env or {})}
     folder = contextlib.chdir(cwd) if cwd is not None else contextlib.nullcontext()
-    with folder, mock.patch.dict(os.environ, environment), mock.patch.object(sys, "stdout", out), mock.patch.object(sys, "stderr", err):
+    with (
+        folder,
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(sys, "stdout", out),
+        mock.patch.object(sys, "stderr", err),
+    ):
         try:
             code: object = main([str(argument) for argument in arguments])
         except SystemExit as stop:
             code = stop.code
-    return CliResult(code if isinstance(code, int) else (0 if code is None else 1), out.value(), err.value().decode())
+    return CliResult(
+        code if isinstance(code, int) else (0 if code is None else 1), out.value(), err.value().decode()
+    )
 
 
-def run_process(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 1800) -> CliResult:
+def run_process(
+    *arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 1800
+) -> CliResult:
     """Run ``python -m modelinspect ARGUMENTS`` as a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "modelinspect", *(str(argument) for argument in arguments)],

@@ -1,7 +1,7 @@
 """Finds the corpus: real artifacts that nobody in the project wrote.
 
-It is the folder that the environment variable MODELINSPECT_CORPUS names, or ``shared/corpus`` beside the project's
-root. A test that needs it is marked ``@pytest.mark.corpus`` and skips where it is missing.
+It is the folder that the environment variable MODELINSPECT_CORPUS names, or ``shared/corpus`` beside the
+project's root. A test that needs it is marked ``@pytest.mark.corpus`` and skips where it is missing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class CorpusFile:
 def find_corpus() -> Path | None:
     """Return the corpus folder, or None where this machine has none."""
     named = os.environ.get("MODELINSPECT_CORPUS")
-    folders = [Path(named)] if named else [PROJECT.parent / "shared" / "corpus", PROJECT / "shared" / "corpus"]
+    folders = (
+        [Path(named)] if named else [PROJECT.parent / "shared" / "corpus", PROJECT / "shared" / "corpus"]
+    )
     return next((folder for folder in folders if (folder / "MANIFEST.tsv").is_file()), None)
 
 
@@ -52,7 +54,9 @@ def corpus_file(name: str) -> Path:
 
 @cache
 def corpus_files(*formats: str) -> tuple[CorpusFile, ...]:
-    """Return the files of the corpus, all or those of some formats; empty where there is no corpus (for parametrize)."""
+    """Return the files of the corpus, all or those of some formats; empty where there is no corpus (for
+    parametrize).
+    """
     folder = find_corpus()
     if folder is None:
         return ()
@@ -65,7 +69,11 @@ def corpus_files(*formats: str) -> tuple[CorpusFile, ...]:
 
 
 def find_hostile() -> Path | None:
-    """Return the folder of hostile files that MODELINSPECT_HOSTILE names, or ``shared/hostile`` beside the project; None without one."""
+    """Return the folder of hostile files that MODELINSPECT_HOSTILE names, or ``shared/hostile`` beside the
+    project; None without one.
+    """
     named = os.environ.get("MODELINSPECT_HOSTILE")
-    folders = [Path(named)] if named else [PROJECT.parent / "shared" / "hostile", PROJECT / "shared" / "hostile"]
+    folders = (
+        [Path(named)] if named else [PROJECT.parent / "shared" / "hostile", PROJECT / "shared" / "hostile"]
+    )
     return next((folder for folder in folders if (folder / "lint").is_dir()), None)

@@ -1,4 +1,6 @@
-"""Builds flatbuffers of plain dictionaries, by the schemas of the TFLite format and the flatbuffers package."""
+"""Builds flatbuffers of plain dictionaries, by the schemas of the TFLite format and the flatbuffers
+package.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,13 @@ TYPES = {
 }
 
 
-def build(values: Mapping[str, Any], name: str = "model", root: str | None = None, identifier: bytes | None = None) -> bytes:
-    """Return a flatbuffer. Tables are dictionaries, vectors are sequences, a union is ``(member, dictionary)``."""
+def build(
+    values: Mapping[str, Any], name: str = "model", root: str | None = None, identifier: bytes | None = None
+) -> bytes:
+    """Return a flatbuffer.
+
+    Tables are dictionaries, vectors are sequences, a union is ``(member, dictionary)``.
+    """
     form = schema(name)
     builder = flatbuffers.Builder(1 << 16)
     top = _table(builder, form, root or form.root, values)
@@ -54,12 +61,21 @@ def _table(builder: Any, form: Schema, name: str, values: Mapping[str, Any]) -> 
         elif field.inline and field.name.endswith("_type") and field.name[:-5] in values:
             union = type.by_name[field.name[:-5]]
             if union.shape is Shape.UNION:
-                builder.PrependUint8Slot(field.slot, form.unions[union.target].index(values[union.name][0]), 0)
+                builder.PrependUint8Slot(
+                    field.slot, form.unions[union.target].index(values[union.name][0]), 0
+                )
     return int(builder.EndObject())
 
 
 def _scalar(builder: Any, field: Field, value: Any) -> None:
-    kind = {"bool": "Bool", "byte": "Int8", "ubyte": "Uint8", "short": "Int16", "ushort": "Uint16", "int": "Int32"} | {
+    kind = {
+        "bool": "Bool",
+        "byte": "Int8",
+        "ubyte": "Uint8",
+        "short": "Int16",
+        "ushort": "Uint16",
+        "int": "Int32",
+    } | {
         "uint": "Uint32",
         "long": "Int64",
         "ulong": "Uint64",
@@ -90,7 +106,11 @@ def _behind(builder: Any, form: Schema, field: Field, value: Any) -> int:
 
 
 def _numbers(builder: Any, field: Field, value: Sequence[Any] | bytes) -> int:
-    data = np.frombuffer(value, dtype=np.uint8) if isinstance(value, bytes) else np.asarray(value, dtype=TYPES[field.target])
+    data = (
+        np.frombuffer(value, dtype=np.uint8)
+        if isinstance(value, bytes)
+        else np.asarray(value, dtype=TYPES[field.target])
+    )
     if field.alignment > 4 and field.alignment > field.size:
         builder.Prep(field.alignment, data.nbytes)
     return int(builder.CreateNumpyVector(data))

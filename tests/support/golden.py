@@ -1,4 +1,6 @@
-"""Compares outputs with golden files; ``pytest --update-golden`` rewrites them, and a review reads the change."""
+"""Compares outputs with golden files; ``pytest --update-golden`` rewrites them, and a review reads the
+change.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,14 @@ class Golden:
             return
         if not path.is_file():
             pytest.fail(
-                f"no golden file {path.name}; look at the output, then write it with --update-golden:\n{data.decode(errors='replace')}"
+                f"no golden file {path.name}; look at the output, then write it with"
+                f" --update-golden:\n{data.decode(errors='replace')}"
             )
         if isinstance(text, str):
-            assert text == path.read_bytes().decode(), f"{path.name} differs; after a look at the change, rewrite it with --update-golden"
+            assert text == path.read_bytes().decode(), (
+                f"{path.name} differs; after a look at the change, rewrite it with --update-golden"
+            )
         else:
-            assert data == path.read_bytes(), f"{path.name} differs; after a look at the change, rewrite it with --update-golden"
+            assert data == path.read_bytes(), (
+                f"{path.name} differs; after a look at the change, rewrite it with --update-golden"
+            )

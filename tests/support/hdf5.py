@@ -52,7 +52,9 @@ class Walked:
 
     @property
     def clean(self) -> bool:
-        return not self.reports and not self.built.collision_count and not self.sizes()[RegionKind.UNATTRIBUTED]
+        return (
+            not self.reports and not self.built.collision_count and not self.sizes()[RegionKind.UNATTRIBUTED]
+        )
 
     def attributes(self) -> Iterator[tuple[str, Attribute]]:
         for thing in (*self.file.groups, *self.file.datasets, *self.file.datatypes):

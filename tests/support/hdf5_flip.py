@@ -1,7 +1,9 @@
-"""Reads HDF5 files with single bytes changed, through h5py, in a process of its own: libhdf5 may crash or hang on them.
+"""Reads HDF5 files with single bytes changed, through h5py, in a process of its own: libhdf5 may crash or
+hang on them.
 
-Run as a script: the first line of stdin is a JSON object with the file and the patches (lists of offset and hex), and each
-patch's outcome is a line of stdout: the things that read differently than in the file as it is.
+Run as a script: the first line of stdin is a JSON object with the file and the patches (lists of offset and
+hex), and each patch's outcome is a line of stdout: the things that read differently than in the file as it
+is.
 """
 
 from __future__ import annotations
@@ -25,7 +27,11 @@ def differences(path: Path, patches: list[Patch]) -> Iterator[list[str]]:
     while done < len(patches):
         job = json.dumps({"path": str(path), "patches": patches[done:]})
         process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         try:
             out, _ = process.communicate(job, timeout=SECONDS_PER_PATCH + 0.2 * (len(patches) - done))
@@ -64,7 +70,13 @@ def read_all(image: bytes) -> dict[str, object]:
                 if isinstance(thing, h5py.Group):
                     pending += reversed(_members(found, path, thing))  # in the order of the walk
                 elif isinstance(thing, h5py.Dataset):
-                    found[f"type {path}"] = (str(thing.dtype), thing.shape, thing.maxshape, thing.chunks, thing.compression)
+                    found[f"type {path}"] = (
+                        str(thing.dtype),
+                        thing.shape,
+                        thing.maxshape,
+                        thing.chunks,
+                        thing.compression,
+                    )
                     found[f"data {path}"] = _data(thing)
                 else:
                     found[f"type {path}"] = str(thing.dtype)  # type: ignore[attr-defined]
@@ -77,7 +89,10 @@ def _attributes(found: dict[str, object], path: str, thing) -> None:  # type: ig
     for name in thing.attrs:
         try:
             value = thing.attrs[name]
-            found[f"attribute {path} {name}"] = (str(getattr(value, "dtype", "")), repr(getattr(value, "tolist", lambda v=value: v)()))
+            found[f"attribute {path} {name}"] = (
+                str(getattr(value, "dtype", "")),
+                repr(getattr(value, "tolist", lambda v=value: v)()),
+            )
         except Exception as error:
             found[f"attribute {path} {name}"] = type(error).__name__
 
@@ -87,7 +102,11 @@ def _members(found: dict[str, object], path: str, group) -> list[tuple[str, obje
     for name in group:
         full = f"{path.rstrip('/')}/{name}"
         link = group.get(name, getlink=True)
-        found[f"link {full}"] = (type(link).__name__, getattr(link, "path", ""), getattr(link, "filename", ""))
+        found[f"link {full}"] = (
+            type(link).__name__,
+            getattr(link, "path", ""),
+            getattr(link, "filename", ""),
+        )
         if type(link).__name__ == "HardLink":
             try:
                 members.append((full, group[name]))
@@ -105,11 +124,15 @@ def _data(dataset) -> object:  # type: ignore[no-untyped-def]
         return type(error).__name__
     if isinstance(value, h5py.Empty):
         return "empty"
-    return value.tobytes() if getattr(getattr(value, "dtype", None), "hasobject", True) is False else repr(value)
+    return (
+        value.tobytes() if getattr(getattr(value, "dtype", None), "hasobject", True) is False else repr(value)
+    )
 
 
 def main() -> None:
-    """Answer the job on stdin, in forks of this process: where libhdf5 ends one or hangs, the next goes on behind that patch."""
+    """Answer the job on stdin, in forks of this process: where libhdf5 ends one or hangs, the next goes on
+    behind that patch.
+    """
     job = json.loads(sys.stdin.readline())
     data = Path(job["path"]).read_bytes()
     whole = read_all(data)

@@ -16,16 +16,24 @@ from modelinspect.sources.files import MemoryFiles
 from tests.support.work import CALLS, calls_of
 
 SECONDS = 2.0
-"""What one hostile input may take at the most, in processor time: other work on the machine does not count."""
+"""What one hostile input may take at the most, in processor time: other work on the machine does not
+count.
+"""
 MEMORY = 200 * 2**20
 """How far the peak of memory may rise over a run of hostile inputs, in bytes."""
 
 
 def load(path: Path) -> MemoryFiles:
-    """Read an artifact into memory: a file with those beside it that share its stem, a directory, or a checkpoint prefix."""
+    """Read an artifact into memory: a file with those beside it that share its stem, a directory, or a
+    checkpoint prefix.
+    """
     if path.is_dir():
-        files = {p.relative_to(path).as_posix(): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
-        return MemoryFiles(files, None, str(path)) if len(files) != 1 else OneFileFolder(files, None, str(path))
+        files = {
+            p.relative_to(path).as_posix(): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()
+        }
+        return (
+            MemoryFiles(files, None, str(path)) if len(files) != 1 else OneFileFolder(files, None, str(path))
+        )
     if not path.exists():
         path = path.with_name(path.name + ".index")
     beside = {p.name: p.read_bytes() for p in sorted(path.parent.iterdir()) if p.is_file()}
@@ -46,7 +54,9 @@ def with_bytes(files: MemoryFiles, name: str, data: bytes) -> MemoryFiles:
 
 
 def mutations(data: bytes, count: int, seed: int) -> Iterator[bytes]:
-    """Yield changed copies: bits flipped, bytes set to borders, numbers made huge, runs cut, doubled or moved."""
+    """Yield changed copies: bits flipped, bytes set to borders, numbers made huge, runs cut, doubled or
+    moved.
+    """
     rng = random.Random(seed)
     for _ in range(count):
         changed = bytearray(data)
@@ -65,8 +75,20 @@ def _change(data: bytearray, rng: random.Random) -> None:
             data[place] = rng.choice((0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF))
         case 2:
             width = rng.choice((2, 4, 8))
-            value = rng.choice((0, 1, 2 ** (8 * width) - 1, 2 ** (8 * width - 1), len(data), len(data) - 1, rng.getrandbits(8 * width)))
-            data[place : place + width] = (value % 256**width).to_bytes(width, rng.choice(("little", "big")))[: len(data) - place]
+            value = rng.choice(
+                (
+                    0,
+                    1,
+                    2 ** (8 * width) - 1,
+                    2 ** (8 * width - 1),
+                    len(data),
+                    len(data) - 1,
+                    rng.getrandbits(8 * width),
+                )
+            )
+            data[place : place + width] = (value % 256**width).to_bytes(width, rng.choice(("little", "big")))[
+                : len(data) - place
+            ]
         case 3:
             del data[place : place + rng.choice((1, 2, 8, 64))]
         case 4:
@@ -87,8 +109,12 @@ class Outcome:
     errors: int = 0
 
 
-def hold(inputs: Iterator[tuple[str, MemoryFiles]], look: Callable[[MemoryFiles], Artifact] = parse) -> Outcome:
-    """Give every input to ``look``; raise where one is slow, heavy or gives anything but a map or a `ModelInspectError`."""
+def hold(
+    inputs: Iterator[tuple[str, MemoryFiles]], look: Callable[[MemoryFiles], Artifact] = parse
+) -> Outcome:
+    """Give every input to ``look``; raise where one is slow, heavy or gives anything but a map or a
+    `ModelInspectError`.
+    """
     outcome = Outcome()
     before = _peak()
     for label, files in inputs:
@@ -111,8 +137,12 @@ def hold(inputs: Iterator[tuple[str, MemoryFiles]], look: Callable[[MemoryFiles]
 
 def require_whole(artifact: Artifact, label: str) -> None:
     """Fail where bytes are unattributed and no diagnostic says why."""
-    unattributed = sum(int(member.map.columns.sizes[member.map.columns.kinds == 9].sum()) for member in artifact.members)
-    assert not unattributed or artifact.diagnostics, f"{label}: {unattributed} bytes are unattributed and nothing says why"
+    unattributed = sum(
+        int(member.map.columns.sizes[member.map.columns.kinds == 9].sum()) for member in artifact.members
+    )
+    assert not unattributed or artifact.diagnostics, (
+        f"{label}: {unattributed} bytes are unattributed and nothing says why"
+    )
 
 
 def _peak() -> int:

@@ -1,4 +1,6 @@
-"""Makes model files for the tests of `modelinspect prune`; run as ``python models.py FOLDER`` with TF_USE_LEGACY_KERAS=1."""
+"""Makes model files for the tests of `modelinspect prune`; run as ``python models.py FOLDER`` with
+TF_USE_LEGACY_KERAS=1.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +27,21 @@ def main(folder: Path) -> None:
     trap = str(folder / "trap")
     # the code stands in the file as bytecode, so the path has to stand in it as a constant
     evil = eval(f"lambda x: (open({trap!r}, 'w').write('ran'), x)[1]")
-    bad = tf_keras.Sequential([layers.Input((10,)), layers.Dense(8), layers.Lambda(evil, name="evil"), layers.Dense(2)])
+    bad = tf_keras.Sequential(
+        [layers.Input((10,)), layers.Dense(8), layers.Lambda(evil, name="evil"), layers.Dense(2)]
+    )
     bad.save(folder / "lambda.h5")
     bad.save(folder / "lambda.keras")
     bad.save(folder / "lambda_saved_model", save_format="tf")
     custom = tf_keras.Sequential([layers.Input((10,)), Mine(name="mine"), layers.Dense(2, name="head")])
     custom.save(folder / "custom.h5")
-    inner = tf_keras.Sequential([layers.Input((10,)), layers.Dense(64, activation="relu", name="dense")], name="inner")
+    inner = tf_keras.Sequential(
+        [layers.Input((10,)), layers.Dense(64, activation="relu", name="dense")], name="inner"
+    )
     inputs = layers.Input((10,), name="given")
-    outputs = layers.Dense(5, activation="softmax", name="head")(layers.ReLU(name="relu")(inner(inputs) * 2.0))
+    outputs = layers.Dense(5, activation="softmax", name="head")(
+        layers.ReLU(name="relu")(inner(inputs) * 2.0)
+    )
     nested = tf_keras.Model(inputs, outputs, name="nested")
     nested.save(folder / "nested.h5")
     nested.save(folder / "nested_saved_model", save_format="tf")

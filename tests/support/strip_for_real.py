@@ -38,7 +38,9 @@ def main() -> None:
         _train(trained)
         _save(tf, trained, folder, "trained")
         for suffix in (".h5", ".keras"):
-            _load(tf_keras, folder / f"trained{suffix}").save(str(after / f"trained{suffix}"), **_WITHOUT[suffix])
+            _load(tf_keras, folder / f"trained{suffix}").save(
+                str(after / f"trained{suffix}"), **_WITHOUT[suffix]
+            )
         base().save_weights(str(after / "trained.weights.h5"))
         tf.train.Checkpoint(model=base()).write(str(after / "trained-checkpoint" / "model"))
         wrapped = sparsity.prune_low_magnitude(base(), sparsity.ConstantSparsity(0.5, begin_step=100))

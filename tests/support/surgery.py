@@ -1,4 +1,6 @@
-"""Takes channels out of real Keras models: an operation of its own, which knows nothing of how the tool found them."""
+"""Takes channels out of real Keras models: an operation of its own, which knows nothing of how the tool found
+them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,11 @@ def removal_of(path: Path) -> tuple[Artifact, Removal | None]:
 
 def weight_bytes(artifact: Artifact) -> int:
     """Return the bytes of all weights of an artifact."""
-    return sum(tensor.stored_size for tensor in artifact.tensors if tensor.role in (Role.WEIGHT, Role.STATISTIC, Role.CONSTANT))
+    return sum(
+        tensor.stored_size
+        for tensor in artifact.tensors
+        if tensor.role in (Role.WEIGHT, Role.STATISTIC, Role.CONSTANT)
+    )
 
 
 def places_of(model: Any, artifact: Artifact, removal: Removal) -> Places:
@@ -45,14 +51,19 @@ def places_of(model: Any, artifact: Artifact, removal: Removal) -> Places:
 
 
 def without(module: ModuleType, model: Any, places: Places, x: Any) -> Any:
-    """Return the model without those channels: built anew, narrower; what constant channels added goes into biases."""
+    """Return the model without those channels: built anew, narrower; what constant channels added goes into
+    biases.
+    """
     config = model.get_config()
     for entry in config["layers"]:
         name = entry["config"]["name"]
         if name in places:
             key = next((key for key in WIDTHS if key in entry["config"]), None)
             if key is not None:
-                new = [_cut(weight, axes) for weight, axes in zip(model.get_layer(name).get_weights(), places[name], strict=True)]
+                new = [
+                    _cut(weight, axes)
+                    for weight, axes in zip(model.get_layer(name).get_weights(), places[name], strict=True)
+                ]
                 kernel = new[1] if entry["class_name"].startswith("Separable") else new[0]
                 entry["config"][key] = kernel.shape[-2 if "Transpose" in entry["class_name"] else -1]
             entry.pop("build_config", None)
@@ -60,7 +71,10 @@ def without(module: ModuleType, model: Any, places: Places, x: Any) -> Any:
     smaller(np.asarray(x))
     for layer in model.layers:
         if layer.weights:
-            new = [_cut(weight, axes) for weight, axes in zip(layer.get_weights(), places[layer.name], strict=True)]
+            new = [
+                _cut(weight, axes)
+                for weight, axes in zip(layer.get_weights(), places[layer.name], strict=True)
+            ]
             smaller.get_layer(layer.name).set_weights(new)
     _fold(module, model, smaller, places, x)
     return smaller
@@ -73,9 +87,15 @@ def _cut(weight: Any, axes: Mapping[int, tuple[int, ...]]) -> Any:
 
 
 def _fold(module: ModuleType, model: Any, smaller: Any, places: Places, x: Any) -> None:
-    """Give each layer's bias, or the normalization behind it, what the missing channels added: by comparing what both compute."""
+    """Give each layer's bias, or the normalization behind it, what the missing channels added: by comparing
+    what both compute.
+    """
     for layer in model.layers:
-        kernels = [axes for weight, axes in zip(layer.get_weights(), places[layer.name], strict=True) if weight.ndim > 1]
+        kernels = [
+            axes
+            for weight, axes in zip(layer.get_weights(), places[layer.name], strict=True)
+            if weight.ndim > 1
+        ]
         inputs, outputs = _AXES.get(type(layer).__name__, (None, None))
         if inputs is None or inputs not in kernels[0]:
             continue
@@ -85,7 +105,9 @@ def _fold(module: ModuleType, model: Any, smaller: Any, places: Places, x: Any) 
             whole = np.delete(np.asarray(layer(given)), kernels[-1].get(outputs, ()), -1)
             less = np.asarray(other(np.delete(given, kernels[0][inputs], -1)))
         added = (whole - less).reshape(-1, whole.shape[-1])
-        assert np.allclose(added, added[:1], atol=1e-3 * max(1, abs(whole).max())), f"what {layer.name} loses is no constant"
+        assert np.allclose(added, added[:1], atol=1e-3 * max(1, abs(whole).max())), (
+            f"what {layer.name} loses is no constant"
+        )
         if abs(added).max() < 1e-5:
             continue
         if layer.use_bias:
@@ -95,13 +117,23 @@ def _fold(module: ModuleType, model: Any, smaller: Any, places: Places, x: Any) 
             _normalize(smaller, model, layer, added[0])
 
 
-_AXES = {"Dense": (0, 1), "Conv1D": (1, 2), "Conv2D": (2, 3), "SeparableConv2D": (2, 3), "Conv2DTranspose": (3, 2)}
+_AXES = {
+    "Dense": (0, 1),
+    "Conv1D": (1, 2),
+    "Conv2D": (2, 3),
+    "SeparableConv2D": (2, 3),
+    "Conv2DTranspose": (3, 2),
+}
 """The axes of a kernel's inputs and outputs."""
 
 
 def _normalize(smaller: Any, model: Any, layer: Any, added: Any) -> None:
     """Move the mean of the normalization that follows."""
-    follower = next(each for each in model.layers if type(each).__name__ == "BatchNormalization" and each.input is layer.output)
+    follower = next(
+        each
+        for each in model.layers
+        if type(each).__name__ == "BatchNormalization" and each.input is layer.output
+    )
     other = smaller.get_layer(follower.name)
     names = [weight.name.split(":")[0].rpartition("/")[2] for weight in follower.weights]
     weights = other.get_weights()
@@ -130,15 +162,24 @@ def filled(model: Any, seed: int) -> Any:
     def drawn(name: str, shape: tuple[int, ...]) -> Any:
         if "variance" in name:
             return numbers.uniform(0.5, 1.5, shape)
-        return numbers.normal(0, min(0.4, 1.4 / np.sqrt(np.prod(shape[:-1]))) if len(shape) > 1 else 0.4, shape)
+        return numbers.normal(
+            0, min(0.4, 1.4 / np.sqrt(np.prod(shape[:-1]))) if len(shape) > 1 else 0.4, shape
+        )
 
     for layer in model.layers:
         names = [weight.name.split(":")[0].rpartition("/")[2] for weight in layer.weights]
-        layer.set_weights([drawn(name, weight.shape).astype("f4") for name, weight in zip(names, layer.get_weights(), strict=True)])
+        layer.set_weights(
+            [
+                drawn(name, weight.shape).astype("f4")
+                for name, weight in zip(names, layer.get_weights(), strict=True)
+            ]
+        )
     return model
 
 
-def zeroed(model: Any, layer: str, weight: str, axis: int, places: tuple[int, ...], value: float = 0.0) -> None:
+def zeroed(
+    model: Any, layer: str, weight: str, axis: int, places: tuple[int, ...], value: float = 0.0
+) -> None:
     """Write a value to slices of one weight; Keras 3 calls a depthwise kernel a kernel."""
     found = model.get_layer(layer)
     names = [each.name.split(":")[0].rpartition("/")[2] for each in found.weights]

@@ -1,4 +1,6 @@
-"""Writes tables and TensorBundles by hand, as TensorFlow's writer does not: small blocks, Snappy, gaps, other byte orders."""
+"""Writes tables and TensorBundles by hand, as TensorFlow's writer does not: small blocks, Snappy, gaps, other
+byte orders.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,11 @@ def block(entries: Sequence[tuple[bytes, bytes]], interval: int = 16) -> bytes:
                 shared += 1
         out += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
         last = key
-    return bytes(out) + b"".join(point.to_bytes(4, "little") for point in restarts) + len(restarts).to_bytes(4, "little")
+    return (
+        bytes(out)
+        + b"".join(point.to_bytes(4, "little") for point in restarts)
+        + len(restarts).to_bytes(4, "little")
+    )
 
 
 @dataclass
@@ -65,13 +71,23 @@ class TableFile:
         return bytes(self.data) + handles + bytes(40 - len(handles)) + MAGIC
 
 
-def table(entries: Sequence[tuple[bytes, bytes]], *, per_block: int = 1_000_000, interval: int = 16, snappy: bool = False) -> bytes:
+def table(
+    entries: Sequence[tuple[bytes, bytes]],
+    *,
+    per_block: int = 1_000_000,
+    interval: int = 16,
+    snappy: bool = False,
+) -> bytes:
     """Return a table file of sorted entries."""
     return table_file(entries, per_block=per_block, interval=interval, snappy=snappy)[0]
 
 
 def table_file(
-    entries: Sequence[tuple[bytes, bytes]], *, per_block: int = 1_000_000, interval: int = 16, snappy: bool = False
+    entries: Sequence[tuple[bytes, bytes]],
+    *,
+    per_block: int = 1_000_000,
+    interval: int = 16,
+    snappy: bool = False,
 ) -> tuple[bytes, TableFile]:
     """Return a table file, and where its blocks stand."""
     made = TableFile(snappy)
@@ -83,9 +99,13 @@ def table_file(
     return made.finish(metaindex, made.add(block(index, 1))), made
 
 
-def entry(dtype: int, shape: Sequence[int], offset: int, data: bytes, shard: int = 0, **other: object) -> bytes:
+def entry(
+    dtype: int, shape: Sequence[int], offset: int, data: bytes, shard: int = 0, **other: object
+) -> bytes:
     """Return a BundleEntryProto."""
-    proto = message_class("BundleEntryProto")(dtype=dtype, shard_id=shard, offset=offset, size=len(data), crc32c=masked(data), **other)
+    proto = message_class("BundleEntryProto")(
+        dtype=dtype, shard_id=shard, offset=offset, size=len(data), crc32c=masked(data), **other
+    )
     for size in shape:
         proto.shape.dim.add(size=size)  # type: ignore[attr-defined]
     return proto.SerializeToString(deterministic=True)
@@ -102,7 +122,12 @@ NUMBERS = {"float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int16": 5, "int8
 
 
 def bundle(
-    tensors: Mapping[str, np.ndarray], *, big: bool = False, align: int = 1, gap: bytes = b"", **options: object
+    tensors: Mapping[str, np.ndarray],
+    *,
+    big: bool = False,
+    align: int = 1,
+    gap: bytes = b"",
+    **options: object,
 ) -> dict[str, bytes]:
     """Return the files of a bundle ``model``: each tensor aligned, ``gap`` behind each."""
     data = bytearray()

@@ -8,7 +8,19 @@ from unittest import mock
 
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import DTYPES, ByteOrder, DType, Payload, Quantization, RawPayload, Role, Storage, Stream, Tensor, dense_size
+from modelinspect.core.tensors import (
+    DTYPES,
+    ByteOrder,
+    DType,
+    Payload,
+    Quantization,
+    RawPayload,
+    Role,
+    Storage,
+    Stream,
+    Tensor,
+    dense_size,
+)
 from modelinspect.measure import raw
 from modelinspect.measure.facts import Aspect, TensorMeasure
 from modelinspect.measure.run import measure
@@ -16,12 +28,28 @@ from modelinspect.sources.files import MemoryFiles
 
 
 def tensor(
-    dtype: str | DType, shape: tuple[int, ...], payload: Payload | None, *, note: str = "", quantization: Quantization | None = None
+    dtype: str | DType,
+    shape: tuple[int, ...],
+    payload: Payload | None,
+    *,
+    note: str = "",
+    quantization: Quantization | None = None,
 ) -> Tensor:
     """Make a tensor."""
     of = DTYPES[dtype] if isinstance(dtype, str) else dtype
     size = dense_size(of, shape)
-    return Tensor("t", of, shape, Role.WEIGHT, Storage.DENSE, (), size, payload=payload, payload_note=note, quantization=quantization)
+    return Tensor(
+        "t",
+        of,
+        shape,
+        Role.WEIGHT,
+        Storage.DENSE,
+        (),
+        size,
+        payload=payload,
+        payload_note=note,
+        quantization=quantization,
+    )
 
 
 def artifact_of(*tensors: Tensor) -> Artifact:
@@ -40,7 +68,9 @@ def measured(
     quantization: Quantization | None = None,
     aspects: Collection[Aspect] = (),
 ) -> TensorMeasure:
-    """Measure elements that stand in spans cut at ``cuts``, scattered over a member in reverse with bytes of others between."""
+    """Measure elements that stand in spans cut at ``cuts``, scattered over a member in reverse with bytes of
+    others between.
+    """
     borders = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     parts = [data[start:end] for start, end in pairwise(borders)]
     member = bytearray()

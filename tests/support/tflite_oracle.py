@@ -32,7 +32,13 @@ def buffer_bytes(model: Any, data: bytes, index: int) -> bytes:
     buffer = model.buffers[index]
     if buffer.offset > 1:
         return data[buffer.offset : buffer.offset + buffer.size]
-    return b"" if buffer.data is None else bytes(memoryview(buffer.data).cast("B")) if hasattr(buffer.data, "dtype") else bytes(buffer.data)
+    return (
+        b""
+        if buffer.data is None
+        else bytes(memoryview(buffer.data).cast("B"))
+        if hasattr(buffer.data, "dtype")
+        else bytes(buffer.data)
+    )
 
 
 def tensors(model: Any, data: bytes) -> dict[tuple[int, int], dict[str, Any]]:
@@ -46,10 +52,23 @@ def tensors(model: Any, data: bytes) -> dict[tuple[int, int], dict[str, Any]]:
                 "type": tensor.type,
                 "shape": numbers(tensor.shape),
                 "variable": tensor.isVariable,
-                "quantization": None
-                if q is None
-                else (numbers(q.scale), numbers(q.zeroPoint), q.quantizedDimension, numbers(q.min), numbers(q.max), q.detailsType),
-                "details": None if q is None or q.details is None else {k: repr(v) for k, v in vars(q.details).items()},
+                "quantization": (
+                    None
+                    if q is None
+                    else (
+                        numbers(q.scale),
+                        numbers(q.zeroPoint),
+                        q.quantizedDimension,
+                        numbers(q.min),
+                        numbers(q.max),
+                        q.detailsType,
+                    )
+                ),
+                "details": (
+                    None
+                    if q is None or q.details is None
+                    else {k: repr(v) for k, v in vars(q.details).items()}
+                ),
                 "sparsity": None if s is None else sparsity(s),
                 "bytes": buffer_bytes(model, data, tensor.buffer),
             }
@@ -62,7 +81,9 @@ def sparsity(s: Any) -> tuple[Any, ...]:
     def index(vector: Any) -> tuple[Any, ...]:
         return () if vector is None else numbers(vector.values)
 
-    axes = tuple((d.format, d.denseSize, index(d.arraySegments), index(d.arrayIndices)) for d in s.dimMetadata)
+    axes = tuple(
+        (d.format, d.denseSize, index(d.arraySegments), index(d.arrayIndices)) for d in s.dimMetadata
+    )
     return numbers(s.traversalOrder), numbers(s.blockMap), axes
 
 
@@ -71,7 +92,11 @@ def rest(model: Any) -> str:
 
     def plain(value: Any) -> Any:
         if hasattr(value, "__dict__"):
-            return {type(value).__name__: {k: plain(v) for k, v in vars(value).items() if k not in ("tensors", "buffers")}}
+            return {
+                type(value).__name__: {
+                    k: plain(v) for k, v in vars(value).items() if k not in ("tensors", "buffers")
+                }
+            }
         if hasattr(value, "tolist"):
             return value.tolist()
         return [plain(item) for item in value] if isinstance(value, list) else repr(value)
@@ -84,4 +109,6 @@ def interpreter(data: bytes) -> Any:
     import tensorflow as tf
 
     resolver = tf.lite.experimental.OpResolverType.BUILTIN_REF
-    return tf.lite.Interpreter(model_content=data, experimental_op_resolver_type=resolver, experimental_preserve_all_tensors=True)
+    return tf.lite.Interpreter(
+        model_content=data, experimental_op_resolver_type=resolver, experimental_preserve_all_tensors=True
+    )

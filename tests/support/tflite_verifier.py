@@ -1,8 +1,9 @@
 """Asks flatbuffers' own verifier whether a TFLite model is sound.
 
 The Python package of flatbuffers has none; TensorFlow's importer begins with it (FlatBufferToMlir in
-tensorflow/compiler/mlir/lite/flatbuffer_import.cc calls FlatBufferModel::VerifyAndBuildFromBuffer). What it does afterwards may end
-the process, so each model gets a separate one: run as a program, this module loads TensorFlow once and forks for each model.
+tensorflow/compiler/mlir/lite/flatbuffer_import.cc calls FlatBufferModel::VerifyAndBuildFromBuffer). What it
+does afterwards may end the process, so each model gets a separate one: run as a program, this module loads
+TensorFlow once and forks for each model.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Verifier:
         """Tell whether the verifier accepts a model; None where the importer ended the process."""
         if self._process is None:
             command = [sys.executable, __file__]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
         process = self._process
         if process.stdin is None or process.stdout is None:
             raise AssertionError("the pipes are open")
@@ -50,7 +53,9 @@ class Verifier:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -58,7 +63,9 @@ class Verifier:
 
 
 def _serve(models: BinaryIO) -> None:
-    """Read models, each behind its size, and write a byte for each: 1 where it was accepted, ? where the importer ended its process."""
+    """Read models, each behind its size, and write a byte for each: 1 where it was accepted, ? where the
+    importer ended its process.
+    """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from tensorflow.compiler.mlir.lite.python import wrap_converter
 

@@ -1,7 +1,7 @@
 """Bounds on the work that code does, counted in calls: the same on every machine, however busy it is.
 
-Time belongs to the benchmarks. A hostile input that would cost seconds costs millions of calls, and is caught at the bound instead of
-at its end.
+Time belongs to the benchmarks. A hostile input that would cost seconds costs millions of calls, and is caught
+at the bound instead of at its end.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class _Counter:
             self.calls += 1
             if self.calls > self.most:
                 sys.setprofile(None)
-                raise TooMuchWorkError(f"more than {self.most:,} calls; the last was in {frame.f_code.co_qualname}")
+                raise TooMuchWorkError(
+                    f"more than {self.most:,} calls; the last was in {frame.f_code.co_qualname}"
+                )
 
 
 @contextmanager
@@ -45,7 +47,10 @@ def bounded(calls: int = CALLS) -> Iterator[None]:
 
 
 def calls_of(function: Callable[[], object], most: int = CALLS) -> int:
-    """Return how many calls a function makes. Raises `TooMuchWorkError` above ``most``; what the function raises is ignored."""
+    """Return how many calls a function makes.
+
+    Raises `TooMuchWorkError` above ``most``; what the function raises is ignored.
+    """
     counter = _Counter(most)
     outer = sys.getprofile()
     sys.setprofile(counter)

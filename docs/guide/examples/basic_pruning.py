@@ -1,11 +1,14 @@
-"""Prunes a network to 80 %, saves it before and after, and asks modelinspect why the file is as large as it is.
+"""Prunes a network to 80 %, saves it before and after, and asks modelinspect why the file is as large as it
+is.
 
 usage: python docs/guide/examples/basic_pruning.py [FOLDER]
 """
 
 import os
 
-os.environ["TF_USE_LEGACY_KERAS"] = "1"  # before TensorFlow is imported: tfmot prunes tf_keras models, not those of Keras 3
+os.environ["TF_USE_LEGACY_KERAS"] = (
+    "1"  # before TensorFlow is imported: tfmot prunes tf_keras models, not those of Keras 3
+)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import gzip
@@ -32,7 +35,10 @@ def samples():
 def network():
     """Return a compiled network."""
     model = tf_keras.Sequential(
-        [tf_keras.layers.Dense(128, activation="relu", input_shape=(10,)), tf_keras.layers.Dense(10, activation="softmax")]
+        [
+            tf_keras.layers.Dense(128, activation="relu", input_shape=(10,)),
+            tf_keras.layers.Dense(10, activation="softmax"),
+        ]
     )
     model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
     return model
@@ -45,7 +51,9 @@ def main(folder):
     model = network()
     model.fit(x, y, batch_size=BATCH, epochs=1, verbose=0)
     original = folder / "original.h5"
-    model.save(original, include_optimizer=False)  # before pruning: the wrapper prunes this very model's layers
+    model.save(
+        original, include_optimizer=False
+    )  # before pruning: the wrapper prunes this very model's layers
 
     steps = EPOCHS * (len(x) // BATCH)
     schedule = tfmot.sparsity.keras.PolynomialDecay(
@@ -53,12 +61,17 @@ def main(folder):
     )
     pruned = tfmot.sparsity.keras.prune_low_magnitude(model, pruning_schedule=schedule)
     pruned.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
-    pruned.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[tfmot.sparsity.keras.UpdatePruningStep()])
+    pruned.fit(
+        x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[tfmot.sparsity.keras.UpdatePruningStep()]
+    )
     stripped = folder / "stripped.h5"
     tfmot.sparsity.keras.strip_pruning(pruned).save(stripped, include_optimizer=False)
 
     for path in (original, stripped):
-        print(f"{path.name:12} {path.stat().st_size:>7,} bytes, {len(gzip.compress(path.read_bytes(), 9)):>7,} gzipped")
+        print(
+            f"{path.name:12} {path.stat().st_size:>7,} bytes, {len(gzip.compress(path.read_bytes(), 9)):>7,}"
+            " gzipped"
+        )
     report = mi.explain(original, stripped)
     print(f"difference: {report.after.size - report.before.size:+,} bytes")
     for finding in report.findings:

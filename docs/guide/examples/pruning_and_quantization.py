@@ -24,7 +24,9 @@ WIDTH = 512
 def pruned_network(block_size):
     """Return a network with half of its weights zero, pruned in one step without training."""
     tf_keras.utils.set_random_seed(42)
-    model = tf_keras.Sequential([tf_keras.layers.Dense(WIDTH, input_shape=(WIDTH,)), tf_keras.layers.Dense(WIDTH)])
+    model = tf_keras.Sequential(
+        [tf_keras.layers.Dense(WIDTH, input_shape=(WIDTH,)), tf_keras.layers.Dense(WIDTH)]
+    )
     schedule = tfmot.sparsity.keras.ConstantSparsity(0.5, begin_step=1, frequency=1)
     pruned = tfmot.sparsity.keras.prune_low_magnitude(model, schedule, block_size=block_size)
     pruned.compile("sgd", "mse")

@@ -1,4 +1,5 @@
-"""Prunes one network by an aggressive and by a conservative schedule and compares sparsity, accuracy and size.
+"""Prunes one network by an aggressive and by a conservative schedule and compares sparsity, accuracy and
+size.
 
 usage: python docs/guide/examples/schedules.py
 """
@@ -23,12 +24,21 @@ STEPS = EPOCHS * (1024 // BATCH)
 
 
 def schedules():
-    """Return both: steps count from 1, and the last turn has to be the end step, or the target is never reached."""
+    """Return both: steps count from 1, and the last turn has to be the end step, or the target is never
+    reached.
+    """
     decay = tfmot.sparsity.keras.PolynomialDecay
     return {
-        "aggressive": decay(initial_sparsity=0.5, final_sparsity=0.95, begin_step=0, end_step=STEPS // 4, power=3, frequency=4),
+        "aggressive": decay(
+            initial_sparsity=0.5, final_sparsity=0.95, begin_step=0, end_step=STEPS // 4, power=3, frequency=4
+        ),
         "conservative": decay(
-            initial_sparsity=0.0, final_sparsity=0.5, begin_step=STEPS // 4, end_step=STEPS * 3 // 4, power=1, frequency=8
+            initial_sparsity=0.0,
+            final_sparsity=0.5,
+            begin_step=STEPS // 4,
+            end_step=STEPS * 3 // 4,
+            power=1,
+            frequency=8,
         ),
     }
 
@@ -40,7 +50,9 @@ def prune(schedule, x, y):
     model.fit(x, y, batch_size=BATCH, epochs=1, verbose=0)
     pruned = tfmot.sparsity.keras.prune_low_magnitude(model, pruning_schedule=schedule)
     pruned.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
-    pruned.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[tfmot.sparsity.keras.UpdatePruningStep()])
+    pruned.fit(
+        x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[tfmot.sparsity.keras.UpdatePruningStep()]
+    )
     accuracy = pruned.evaluate(x, y, verbose=0)[1]
     return tfmot.sparsity.keras.strip_pruning(pruned), accuracy
 
@@ -56,7 +68,10 @@ def main(folder):
         kernels = [tensor for tensor in report.tensors if tensor.name.endswith("kernel")]
         zeros = sum(tensor.zero_count for tensor in kernels) / sum(tensor.element_count for tensor in kernels)
         compressed = len(gzip.compress(path.read_bytes(), 9))
-        print(f"{name:13} {zeros:.1%} zeros, accuracy {accuracy:.3f}, {path.stat().st_size:,} bytes, {compressed:,} gzipped")
+        print(
+            f"{name:13} {zeros:.1%} zeros, accuracy {accuracy:.3f}, {path.stat().st_size:,} bytes,"
+            f" {compressed:,} gzipped"
+        )
         print(f"{'':13} of the file, {report.categories.zero_weights:,} bytes are zeros stored in full")
 
 

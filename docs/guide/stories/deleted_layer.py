@@ -1,8 +1,10 @@
-"""Write the weights of MobileNet as Keras does, and then delete the top layer in the same file, as the published download was made.
+"""Write the weights of MobileNet as Keras does, and then delete the top layer in the same file, as the
+published download was made.
 
 usage: python docs/guide/stories/deleted_layer.py FILE
 
-The architecture is MobileNet 1.0 for 224 pixels and 1,000 classes, the elements are random. The file has the size of a real one.
+The architecture is MobileNet 1.0 for 224 pixels and 1,000 classes, the elements are random. The file has the
+size of a real one.
 """
 
 from __future__ import annotations

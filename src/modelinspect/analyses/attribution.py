@@ -1,4 +1,6 @@
-"""Turn kinds, roles, storage and measured zeros into categories: every byte of an artifact in one row of a ledger."""
+"""Turn kinds, roles, storage and measured zeros into categories: every byte of an artifact in one row of a
+ledger.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,9 @@ _EXACT_PRODUCT = 2**62
 class Ledger:
     """Rows in columns of one length; their sizes sum to the artifact's size, to the byte.
 
-    A row is a region, or the part of a region that is zero by value. ``members`` are indices into the artifact's
-    members, ``kinds`` and ``categories`` are codes, ``paths`` are ids of the member's path table, ``tensors`` are ids.
+    A row is a region, or the part of a region that is zero by value. ``members`` are indices into the
+    artifact's members, ``kinds`` and ``categories`` are codes, ``paths`` are ids of the member's path table,
+    ``tensors`` are ids.
     """
 
     artifact: Artifact
@@ -40,7 +43,9 @@ class Ledger:
     def __post_init__(self) -> None:
         total = int(self.sizes.sum())
         if total != self.artifact.size:
-            raise InvariantError(f"the rows of {self.artifact.location} sum to {total:,} bytes of {self.artifact.size:,}")
+            raise InvariantError(
+                f"the rows of {self.artifact.location} sum to {total:,} bytes of {self.artifact.size:,}"
+            )
 
     def category_sizes(self) -> dict[Category, int]:
         """Return the bytes of all categories; they sum to the artifact's size."""
@@ -50,7 +55,10 @@ class Ledger:
 
 
 def attribute(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> Ledger:
-    """Make the ledger. ``zeros`` are the counted zero elements by tensor id; what is not in it counts as not zero."""
+    """Make the ledger.
+
+    ``zeros`` are the counted zero elements by tensor id; what is not in it counts as not zero.
+    """
     rows, zero_sizes = label(artifact, zeros)
     split = np.flatnonzero(zero_sizes)
     if not len(split):
@@ -62,20 +70,25 @@ def attribute(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> Led
         np.concatenate((rows.members[kept], rows.members[split])),
         np.concatenate((sizes[kept], zero_sizes[split])),
         np.concatenate((rows.kinds[kept], rows.kinds[split])),
-        np.concatenate((rows.categories[kept], np.full(len(split), Category.ZERO_WEIGHTS.code, dtype=np.int8))),
+        np.concatenate(
+            (rows.categories[kept], np.full(len(split), Category.ZERO_WEIGHTS.code, dtype=np.int8))
+        ),
         np.concatenate((rows.paths[kept], rows.paths[split])),
         np.concatenate((rows.tensors[kept], rows.tensors[split])),
     )
 
 
 def label(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> tuple[Ledger, NDArray[np.int64]]:
-    """Return one row for each region, in the order of members and offsets, and how many of its bytes are zero weights.
+    """Return one row for each region, in the order of members and offsets, and how many of its bytes are zero
+    weights.
 
     The rows' categories are those of the bytes that are not zero; their sizes are those of the regions.
     """
     rows = _regions(artifact)
     zero_sizes = np.zeros(len(rows.sizes), dtype=np.int64)
-    of_tensors = np.array([_tensor_category(tensor).code for tensor in artifact.tensors] or [0], dtype=np.int8)
+    of_tensors = np.array(
+        [_tensor_category(tensor).code for tensor in artifact.tensors] or [0], dtype=np.int8
+    )
     rows.categories[:] = np.array([_kind_category(kind).code for kind in KINDS], dtype=np.int8)[rows.kinds]
     in_tensor = (rows.kinds == RegionKind.TENSOR_DATA.code) & (rows.tensors != NO_TENSOR)
     rows.categories[in_tensor] = of_tensors[rows.tensors[in_tensor]]
@@ -155,8 +168,12 @@ def _kind_category(kind: RegionKind) -> Category:
             assert_never(kind)
 
 
-def _share_out(artifact: Artifact, zeros: Mapping[int, int], sizes: NDArray[np.int64], tensors: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return each region's zero bytes: a tensor's over its regions by their sizes, so they sum to the tensor's."""
+def _share_out(
+    artifact: Artifact, zeros: Mapping[int, int], sizes: NDArray[np.int64], tensors: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Return each region's zero bytes: a tensor's over its regions by their sizes, so they sum to the
+    tensor's.
+    """
     order = np.argsort(tensors, kind="stable")
     sizes, tensors = sizes[order], tensors[order]
     shares = np.zeros(len(sizes), dtype=np.int64)
@@ -170,7 +187,9 @@ def _share_out(artifact: Artifact, zeros: Mapping[int, int], sizes: NDArray[np.i
         reached = np.cumsum(sizes[start:end])
         total = int(reached[-1])
         one = artifact.tensors[tensor]
-        if isinstance(one.payload, TextPayload):  # elements take what it takes to write them: as many bytes of text as their share
+        if isinstance(
+            one.payload, TextPayload
+        ):  # elements take what it takes to write them: as many bytes of text as their share
             zero_bytes = total * count // max(one.element_count, count)
         else:
             zero_bytes = min(count * one.dtype.bits // 8, total)

@@ -37,10 +37,16 @@ def check_artifact(
     *,
     must_be_locked: bool = False,
 ) -> CheckReport:
-    """Check every limit of a budget; without a lock, growth is not checked, or fails where it ``must_be_locked``."""
+    """Check every limit of a budget; without a lock, growth is not checked, or fails where it
+    ``must_be_locked``.
+    """
     ledger = attribute(artifact, zero_counts(measurements))
     categories = {str(category): size for category, size in ledger.category_sizes().items()}
-    layers = {str(row.values[0]): row.size for row in roll_up(ledger, (Key.LAYER,)) if row.values and row.values[0] is not None}
+    layers = {
+        str(row.values[0]): row.size
+        for row in roll_up(ledger, (Key.LAYER,))
+        if row.values and row.values[0] is not None
+    }
     wanted = [name for name in COMPRESSORS if name in budget.compressed or name in budget.growth]
     compressed = compressed_sizes(artifact, files, wanted)
     entries = [
@@ -55,7 +61,10 @@ def check_artifact(
         artifact=artifact_entry(artifact),
         budget=name,
         passed=all(entry.ok for entry in entries),
-        checks=tuple(entry if entry.ok else replace(entry, remedy=_remedy(entry, artifact.location)) for entry in entries),
+        checks=tuple(
+            entry if entry.ok else replace(entry, remedy=_remedy(entry, artifact.location))
+            for entry in entries
+        ),
         lock=LockEntry(size=artifact.size, categories=categories, compressed=compressed),
     )
 
@@ -67,19 +76,30 @@ def _remedy(entry: CheckEntry, location: str) -> str:
         return "correct the pattern in the budget, or the name of the layer"
     match entry.check, entry.subject:
         case "growth", _:
-            return f"modelinspect explain BEFORE {name} shows what grew; where that is intended, --update-lock accepts it"
+            return (
+                f"modelinspect explain BEFORE {name} shows what grew; where that is intended, --update-lock"
+                " accepts it"
+            )
         case "category", Category.OPTIMIZER_STATE | Category.PRUNING_STATE:
             return f"modelinspect shrink {name} -o OUT --drop training removes it"
         case "sparsity", _:
-            return f"modelinspect tensors {name} lists the zeros of each tensor; prune the layer further, or lower the limit"
+            return (
+                f"modelinspect tensors {name} lists the zeros of each tensor; prune the layer further, or"
+                " lower the limit"
+            )
         case "efficiency", _:
             return f"modelinspect {name} shows what takes the other bytes"
         case _:
-            return f"modelinspect plan {name} shows how small it could be; modelinspect shrink {name} --check what can go without loss"
+            return (
+                f"modelinspect plan {name} shows how small it could be; modelinspect shrink {name} --check"
+                " what can go without loss"
+            )
 
 
 def compressed_sizes(artifact: Artifact, files: FileSet, names: list[str]) -> dict[str, int]:
-    """Return what the whole artifact compresses to: a file as it is, several as a tar archive that is always the same."""
+    """Return what the whole artifact compresses to: a file as it is, several as a tar archive that is always
+    the same.
+    """
     if not names:
         return {}
     from modelinspect.analyses.plan.base import Planning  # few budgets limit compressed sizes
@@ -87,7 +107,10 @@ def compressed_sizes(artifact: Artifact, files: FileSet, names: list[str]) -> di
 
     found = compress_all(_bytes(artifact, files), [COMPRESSORS[name] for name in names])
     return {
-        name: found[COMPRESSORS[name]] + (gzip_frame(Planning(Subject(artifact, open_files=files))) if name == "gzip" else 0)
+        name: (
+            found[COMPRESSORS[name]]
+            + (gzip_frame(Planning(Subject(artifact, open_files=files))) if name == "gzip" else 0)
+        )
         for name in names
     }
 
@@ -111,20 +134,34 @@ def _both(size: int) -> str:
 
 def _at_most(check: str, subject: str, actual: int, limit: int, what: str) -> CheckEntry:
     over = actual - limit
-    text = f"{_both(over)} over the limit of {limit:,}" if over > 0 else f"{_both(-over)} below the limit of {limit:,}"
+    text = (
+        f"{_both(over)} over the limit of {limit:,}"
+        if over > 0
+        else f"{_both(-over)} below the limit of {limit:,}"
+    )
     return CheckEntry(
-        check=check, subject=subject, unit="bytes", actual=actual, limit=limit, ok=over <= 0, message=f"{what} {actual:,} bytes, {text}"
+        check=check,
+        subject=subject,
+        unit="bytes",
+        actual=actual,
+        limit=limit,
+        ok=over <= 0,
+        message=f"{what} {actual:,} bytes, {text}",
     )
 
 
-def _sizes(artifact: Artifact, budget: Budget, categories: Mapping[str, int], compressed: Mapping[str, int]) -> Iterator[CheckEntry]:
+def _sizes(
+    artifact: Artifact, budget: Budget, categories: Mapping[str, int], compressed: Mapping[str, int]
+) -> Iterator[CheckEntry]:
     if budget.size is not None:
         yield _at_most("size", "", artifact.size, budget.size.of(artifact.size), "the artifact takes")
     for name, amount in budget.compressed.items():
         what = f"compressed by {COMPRESSORS[name]}, the artifact takes"
         yield _at_most("compressed", name, compressed[name], amount.of(artifact.size), what)
     for category, amount in budget.categories.items():
-        yield _at_most("category", category, categories[category], amount.of(artifact.size), f"{category} takes")
+        yield _at_most(
+            "category", category, categories[category], amount.of(artifact.size), f"{category} takes"
+        )
 
 
 def _layers(artifact: Artifact, budget: Budget, layers: Mapping[str, int]) -> Iterator[CheckEntry]:
@@ -136,7 +173,13 @@ def _layers(artifact: Artifact, budget: Budget, layers: Mapping[str, int]) -> It
             continue
         largest = max(matching, key=lambda name: (matching[name], name))
         above = sum(size > limit for size in matching.values())
-        entry = _at_most("layer", pattern, matching[largest], limit, f"{largest}, the largest of {plural(len(matching), 'layer')}, takes")
+        entry = _at_most(
+            "layer",
+            pattern,
+            matching[largest],
+            limit,
+            f"{largest}, the largest of {plural(len(matching), 'layer')}, takes",
+        )
         more = f"; {plural(above, 'layer')} in all" if above > 1 else ""
         yield replace(entry, message=f"{entry.message}{more}")
 
@@ -144,7 +187,12 @@ def _layers(artifact: Artifact, budget: Budget, layers: Mapping[str, int]) -> It
 def _sparsity(artifact: Artifact, budget: Budget, measurements: Measurements) -> Iterator[CheckEntry]:
     zeros: dict[str, tuple[int, int]] = {}
     for tensor, measure in zip(artifact.tensors, measurements.tensors, strict=True):
-        if tensor.layer is not None and tensor.role is Role.WEIGHT and len(tensor.shape) > 1 and measure.zero_count is not None:
+        if (
+            tensor.layer is not None
+            and tensor.role is Role.WEIGHT
+            and len(tensor.shape) > 1
+            and measure.zero_count is not None
+        ):
             before = zeros.get(tensor.layer, (0, 0))
             zeros[tensor.layer] = before[0] + measure.zero_count, before[1] + tensor.element_count
     shares = {name: zero / count for name, (zero, count) in zeros.items() if count}
@@ -156,7 +204,10 @@ def _sparsity(artifact: Artifact, budget: Budget, measurements: Measurements) ->
         lowest = min(matching, key=lambda name: (matching[name], name))
         zero, count = zeros[lowest]
         below = sum(share < floor for share in matching.values())
-        text = f"{percent(zero, count)} of the elements of the kernels of {lowest} are zero, the least of {plural(len(matching), 'layer')}"
+        text = (
+            f"{percent(zero, count)} of the elements of the kernels of {lowest} are zero, the least of"
+            f" {plural(len(matching), 'layer')}"
+        )
         rest = f"below the floor of {floor:.1%}" if below else f"at or above the floor of {floor:.1%}"
         more = f"; {plural(below, 'layer')} in all" if below > 1 else ""
         yield CheckEntry(
@@ -174,7 +225,9 @@ def _unmatched(check: str, pattern: str, unit: str, limit: float, names: Mapping
     some = ", ".join(sorted(names)[:5]) or "none"
     kind = "layer with kernels" if check == "sparsity" else "layer"
     message = f"no {kind} matches {pattern!r}, so nothing was checked; there are {some}"
-    return CheckEntry(check=check, subject=pattern, unit=unit, actual=None, limit=limit, ok=False, message=message)
+    return CheckEntry(
+        check=check, subject=pattern, unit=unit, actual=None, limit=limit, ok=False, message=message
+    )
 
 
 def _efficiency(artifact: Artifact, budget: Budget, measurements: Measurements) -> Iterator[CheckEntry]:
@@ -193,27 +246,56 @@ def _efficiency(artifact: Artifact, budget: Budget, measurements: Measurements) 
     rest = f"{'at or above' if ok else 'below'} the floor of {budget.efficiency:.1%}"
     more = f"; {plural(unknown, 'tensor')} could not be measured" if unknown else ""
     yield CheckEntry(
-        check="efficiency", subject="", unit="share", actual=share, limit=float(budget.efficiency), ok=ok, message=f"{text}, {rest}{more}"
+        check="efficiency",
+        subject="",
+        unit="share",
+        actual=share,
+        limit=float(budget.efficiency),
+        ok=ok,
+        message=f"{text}, {rest}{more}",
     )
 
 
 def _unlocked(budget: Budget) -> Iterator[CheckEntry]:
     for name in budget.growth:
         message = "the lock has no entry for this model; --update-lock adds it"
-        yield CheckEntry(check="growth", subject=name, unit="bytes", actual=None, limit=0, ok=False, message=message)
+        yield CheckEntry(
+            check="growth", subject=name, unit="bytes", actual=None, limit=0, ok=False, message=message
+        )
 
 
 def _growth(
-    artifact: Artifact, budget: Budget, lock: Lock, categories: Mapping[str, int], compressed: Mapping[str, int]
+    artifact: Artifact,
+    budget: Budget,
+    lock: Lock,
+    categories: Mapping[str, int],
+    compressed: Mapping[str, int],
 ) -> Iterator[CheckEntry]:
     now = {"size": artifact.size, **categories, **compressed}
-    before: dict[str, int] = {"size": lock.size, **dict.fromkeys(categories, 0), **lock.categories, **lock.compressed}
+    before: dict[str, int] = {
+        "size": lock.size,
+        **dict.fromkeys(categories, 0),
+        **lock.categories,
+        **lock.compressed,
+    }
     for name, amount in budget.growth.items():
         if name not in before:
             message = f"the lock has no size compressed by {name}; write it again with --update-lock"
-            yield CheckEntry(check="growth", subject=name, unit="bytes", actual=None, limit=0, ok=False, message=message)
+            yield CheckEntry(
+                check="growth", subject=name, unit="bytes", actual=None, limit=0, ok=False, message=message
+            )
             continue
         allowed = amount.of(before[name])
         delta = now[name] - before[name]
-        text = f"{name} was {before[name]:,} bytes and is {now[name]:,}, {delta:+,}; it may grow by {allowed:,}"
-        yield CheckEntry(check="growth", subject=name, unit="bytes", actual=delta, limit=allowed, ok=delta <= allowed, message=text)
+        text = (
+            f"{name} was {before[name]:,} bytes and is {now[name]:,}, {delta:+,}; it may grow by {allowed:,}"
+        )
+        yield CheckEntry(
+            check="growth",
+            subject=name,
+            unit="bytes",
+            actual=delta,
+            limit=allowed,
+            ok=delta <= allowed,
+            message=text,
+        )

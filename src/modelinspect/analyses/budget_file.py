@@ -1,4 +1,7 @@
-"""Read a budget, and the lock that growth is measured against. Whatever is wrong with them is a `UsageError`."""
+"""Read a budget, and the lock that growth is measured against.
+
+Whatever is wrong with them is a `UsageError`.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,17 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True):
         for key in self.growth:
             if key not in _GROWING:
                 raise ValueError(f"growth {unknown_key(key, _GROWING)}")
-        if not any((self.size, self.efficiency is not None, self.compressed, self.categories, self.layers, self.sparsity, self.growth)):
+        if not any(
+            (
+                self.size,
+                self.efficiency is not None,
+                self.compressed,
+                self.categories,
+                self.layers,
+                self.sparsity,
+                self.growth,
+            )
+        ):
             raise ValueError(f"asks nothing; it may have {', '.join(self.__struct_fields__)}")
 
 
@@ -83,7 +96,9 @@ def make_budget(value: Mapping[str, Any], name: str = "the budget") -> Budget:
 def read_lock(path: Path) -> Lock:
     """Read a lock. Raises `UsageError`."""
     if not path.is_file():
-        raise UsageError(f"{path}: is missing, and growth is measured against it; write it with --update-lock")
+        raise UsageError(
+            f"{path}: is missing, and growth is measured against it; write it with --update-lock"
+        )
     try:
         return msgspec.json.decode(read_settings_text(path), type=Lock)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -107,9 +122,17 @@ def _amount(value: object) -> Amount:
     match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         negative = not isinstance(value, bool) and str(value).strip().startswith("-")
-        raise ValueError("a limit cannot be negative" if negative else "write bytes, 1.5 MB, 300 KiB, or a share such as 10 %")
+        raise ValueError(
+            "a limit cannot be negative"
+            if negative
+            else "write bytes, 1.5 MB, 300 KiB, or a share such as 10 %"
+        )
     number = float(match[1].replace("_", "").replace(",", ""))
-    return Amount(share=number / 100) if match[2] == "%" else Amount(bytes=int(number * _UNITS[match[2].upper()]))
+    return (
+        Amount(share=number / 100)
+        if match[2] == "%"
+        else Amount(bytes=int(number * _UNITS[match[2].upper()]))
+    )
 
 
 def _share(value: object) -> Share:

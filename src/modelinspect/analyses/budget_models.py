@@ -1,4 +1,6 @@
-"""Read a budget of several models, find the models that its patterns name, and write both files from today's sizes."""
+"""Read a budget of several models, find the models that its patterns name, and write both files from today's
+sizes.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,10 @@ class _ModelsLock(Struct, frozen=True):
 
 
 def read_models(path: Path) -> ModelsBudget | None:
-    """Return a budget of several models, None where the file is one of a single model. Raises `UsageError`."""
+    """Return a budget of several models, None where the file is one of a single model.
+
+    Raises `UsageError`.
+    """
     table = read_toml(path)
     return decode(table, ModelsBudget, str(path), make_limit) if "models" in table else None
 
@@ -64,33 +69,57 @@ def models_lock_path(path: Path, budget: ModelsBudget) -> Path:
 
 
 def find_models(folder: Path, pattern: str) -> list[str]:
-    """Return what a pattern names, sorted and relative to the folder: files, folders, or prefixes of checkpoints."""
+    """Return what a pattern names, sorted and relative to the folder: files, folders, or prefixes of
+    checkpoints.
+    """
     found = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
     if not found:
-        found = [name.removesuffix(_INDEX) for name in glob.glob(pattern + _INDEX, root_dir=folder, recursive=True)]  # noqa: PTH207
+        found = [
+            name.removesuffix(_INDEX)
+            for name in glob.glob(pattern + _INDEX, root_dir=folder, recursive=True)  # noqa: PTH207
+        ]
     return sorted(Path(name).as_posix() for name in found)
 
 
 def read_models_lock(path: Path) -> dict[str, Lock]:
     """Return the sizes of every locked model, by its path. Raises `UsageError`."""
     if not path.is_file():
-        raise UsageError(f"{path}: is missing, and growth is measured against it; write it with --update-lock")
+        raise UsageError(
+            f"{path}: is missing, and growth is measured against it; write it with --update-lock"
+        )
     try:
         lock = msgspec.json.decode(read_settings_text(path), type=_ModelsLock)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: is not a lock of several models: {error}; write it again with --update-lock") from error
-    return {name: Lock("modelinspect.lock/1", one.size, one.categories, one.compressed) for name, one in lock.models.items()}
+        raise UsageError(
+            f"{path}: is not a lock of several models: {error}; write it again with --update-lock"
+        ) from error
+    return {
+        name: Lock("modelinspect.lock/1", one.size, one.categories, one.compressed)
+        for name, one in lock.models.items()
+    }
 
 
 def models_lock_text(models: Mapping[str, Lock]) -> str:
     """Return a lock of several models as it is written: sorted, the same for the same sizes."""
-    sizes = {name: _Sizes(one.size, dict(one.categories), dict(sorted(one.compressed.items()))) for name, one in sorted(models.items())}
-    return msgspec.json.format(msgspec.json.encode(_ModelsLock("modelinspect.lock/2", sizes)), indent=2).decode() + "\n"
+    sizes = {
+        name: _Sizes(one.size, dict(one.categories), dict(sorted(one.compressed.items())))
+        for name, one in sorted(models.items())
+    }
+    return (
+        msgspec.json.format(msgspec.json.encode(_ModelsLock("modelinspect.lock/2", sizes)), indent=2).decode()
+        + "\n"
+    )
 
 
 def budget_text(sizes: Iterable[tuple[str, int]]) -> str:
-    """Return a budget for models of today's sizes: 5 % of room, and growth of 1 % since the lock. Raises `UsageError`."""
-    parts = ["# Written by `modelinspect check --init` from the sizes of that day; change the limits as you like.\n"]
+    """Return a budget for models of today's sizes: 5 % of room, and growth of 1 % since the lock.
+
+    Raises `UsageError`.
+    """
+    parts = [
+        "# Written by `modelinspect check --init` from the sizes of that day; change the limits as you"
+        " like.\n"
+    ]
     for name, size in sizes:
         parts.append(
             f"\n[[models]]\npath = {_quoted(glob.escape(name))}\nsize = {_rounded_up(int(size * _ROOM)):_}"

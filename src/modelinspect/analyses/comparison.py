@@ -50,7 +50,9 @@ class _Side:
 
 
 def draw_comparison(before: Subject, after: Subject) -> Comparison:
-    """Draw both artifacts; with the sides exchanged, the trees are exchanged and nothing else changes but the order of counterparts."""
+    """Draw both artifacts; with the sides exchanged, the trees are exchanged and nothing else changes but the
+    order of counterparts.
+    """
     pairs = match_tensors(before, after)
     layers = shared_layers(before, after, pairs)
     old_pairs = {pair.before: number for number, pair in enumerate(pairs) if pair.before is not None}
@@ -81,7 +83,9 @@ def draw_comparison(before: Subject, after: Subject) -> Comparison:
 
 def _pair_name(before: Subject, after: Subject, one: TensorId | None, other: TensorId | None) -> str:
     """Return the name of a pair: both names where they differ."""
-    names = [side.tensor(tensor).name for side, tensor in ((before, one), (after, other)) if tensor is not None]
+    names = [
+        side.tensor(tensor).name for side, tensor in ((before, one), (after, other)) if tensor is not None
+    ]
     return " → ".join(dict.fromkeys(names))
 
 
@@ -92,7 +96,11 @@ def _side(side: Subject, layers: list[str | None], pairs: dict[TensorId, int], n
         category, tensor, structure = row.values or (None, None, None)
         if tensor is None:
             label = structure or _NO_NAME
-            counted.add((category or "", label), (_Thing("category", category or ""), _Thing("structure", label)), row.size)
+            counted.add(
+                (category or "", label),
+                (_Thing("category", category or ""), _Thing("structure", label)),
+                row.size,
+            )
     count = len(side.artifact.tensors)
     inside = ledger.tensors != NO_TENSOR
     codes = ledger.categories[inside].astype(np.int64) * max(count, 1) + ledger.tensors[inside]

@@ -16,7 +16,15 @@ from modelinspect.core.tensors import Storage, Tensor
 from modelinspect.errors import InvariantError
 from modelinspect.networks.names import bare_layer
 from modelinspect.networks.subject import Subject
-from modelinspect.reports.diff import Content, DiffReport, LayerDelta, SideEntry, Status, TensorDelta, category_deltas
+from modelinspect.reports.diff import (
+    Content,
+    DiffReport,
+    LayerDelta,
+    SideEntry,
+    Status,
+    TensorDelta,
+    category_deltas,
+)
 from modelinspect.reports.entries import DiagnosticEntry, diagnostic_entry
 
 
@@ -44,11 +52,15 @@ def diff(before: Subject, after: Subject) -> DiffReport:
 
 def side_entry(side: Subject) -> SideEntry:
     """Describe one of the two artifacts."""
-    return SideEntry(location=side.artifact.location, format=str(side.artifact.format), size=side.artifact.size)
+    return SideEntry(
+        location=side.artifact.location, format=str(side.artifact.format), size=side.artifact.size
+    )
 
 
 def comparison_notes(before: Subject, after: Subject, pairs: Iterable[Pair]) -> tuple[str, ...]:
-    """Say what a reader of a comparison should know first: what was not looked at, what has no counterpart at all."""
+    """Say what a reader of a comparison should know first: what was not looked at, what has no counterpart at
+    all.
+    """
     notes: list[str] = []
     if before.measurements is None or after.measurements is None:
         notes.append("Contents were not compared: nothing was measured.")
@@ -63,7 +75,9 @@ def comparison_notes(before: Subject, after: Subject, pairs: Iterable[Pair]) -> 
 def damage(*sides: Subject) -> tuple[DiagnosticEntry, ...]:
     """Return what is broken in artifacts: a comparison covers only what is there."""
     found = (diagnostic for side in sides for diagnostic in side.artifact.diagnostics)
-    return tuple(diagnostic_entry(diagnostic) for diagnostic in found if diagnostic.severity is Severity.ERROR)
+    return tuple(
+        diagnostic_entry(diagnostic) for diagnostic in found if diagnostic.severity is Severity.ERROR
+    )
 
 
 def content(before: Subject, after: Subject, one: TensorId, other: TensorId) -> Content:
@@ -71,7 +85,11 @@ def content(before: Subject, after: Subject, one: TensorId, other: TensorId) -> 
     if before.measurements is None or after.measurements is None:
         return Content.UNKNOWN
     mine, theirs = before.measurements[one], after.measurements[other]
-    if mine.digest is not None and mine.digest == theirs.digest and before.tensor(one).shape == after.tensor(other).shape:
+    if (
+        mine.digest is not None
+        and mine.digest == theirs.digest
+        and before.tensor(one).shape == after.tensor(other).shape
+    ):
         return Content.EQUAL
     if mine.fingerprint is None or theirs.fingerprint is None:
         return Content.UNKNOWN if mine.digest is None or theirs.digest is None else Content.DIFFERENT
@@ -80,20 +98,29 @@ def content(before: Subject, after: Subject, one: TensorId, other: TensorId) -> 
     return Content.TRANSPOSED if before.tensor(one).shape != after.tensor(other).shape else Content.EQUAL
 
 
-def _layers(before: Subject, old: Ledger, after: Subject, new: Ledger, pairs: Iterable[Pair]) -> tuple[LayerDelta, ...]:
+def _layers(
+    before: Subject, old: Ledger, after: Subject, new: Ledger, pairs: Iterable[Pair]
+) -> tuple[LayerDelta, ...]:
     sizes: dict[str | None, list[int]] = defaultdict(lambda: [0, 0])
-    for side, (ledger, layers) in enumerate(zip((old, new), shared_layers(before, after, pairs), strict=True)):
+    for side, (ledger, layers) in enumerate(
+        zip((old, new), shared_layers(before, after, pairs), strict=True)
+    ):
         totals = np.zeros(len(layers) + 1, dtype=np.int64)
         np.add.at(totals, np.where(ledger.tensors == NO_TENSOR, len(layers), ledger.tensors), ledger.sizes)
         for layer, size in zip((*layers, None), totals.tolist(), strict=True):
             if size:
                 sizes[layer][side] += size
     ordered = sorted(sizes.items(), key=lambda item: (item[0] is None, item[0] or ""))
-    return tuple(LayerDelta(layer=layer, before=one, after=other, delta=other - one) for layer, (one, other) in ordered)
+    return tuple(
+        LayerDelta(layer=layer, before=one, after=other, delta=other - one) for layer, (one, other) in ordered
+    )
 
 
-def shared_layers(before: Subject, after: Subject, pairs: Iterable[Pair]) -> tuple[list[str | None], list[str | None]]:
-    """Return the layer of every tensor of both sides, called the same on both: without wrappers, and models around it on a single side.
+def shared_layers(
+    before: Subject, after: Subject, pairs: Iterable[Pair]
+) -> tuple[list[str | None], list[str | None]]:
+    """Return the layer of every tensor of both sides, called the same on both: without wrappers, and models
+    around it on a single side.
 
     A tensor without a layer, as TFLite has them, is of its counterpart's.
     """
@@ -110,7 +137,10 @@ def shared_layers(before: Subject, after: Subject, pairs: Iterable[Pair]) -> tup
             joined.join(bare_layer(one.layer or ""), bare_layer(other.layer or ""))
     sides: tuple[list[str | None], list[str | None]] = ([], [])
     for found, side in zip(sides, (before, after), strict=True):
-        found += [joined.name(bare_layer(tensor.layer)) if tensor.layer else None for tensor in side.artifact.tensors]
+        found += [
+            joined.name(bare_layer(tensor.layer)) if tensor.layer else None
+            for tensor in side.artifact.tensors
+        ]
     for one_id, other_id in both:
         layer, other_layer = sides[0][one_id], sides[1][other_id]
         sides[0][one_id], sides[1][other_id] = layer or other_layer, other_layer or layer
@@ -163,7 +193,9 @@ def _tensor(before: Subject, after: Subject, pair: Pair) -> TensorDelta:
 
 
 def form(tensor: Tensor) -> str:
-    """Return a tensor's element type, shape and storage, where it is not simply dense, in a few characters."""
+    """Return a tensor's element type, shape and storage, where it is not simply dense, in a few
+    characters.
+    """
     shape = "×".join(map(str, tensor.shape)) or "scalar"
     storage = "" if tensor.storage in ("dense", "inline") else f" {tensor.storage}"
     return f"{tensor.dtype} {shape}{storage}"
@@ -174,7 +206,12 @@ def _status(one: Tensor | None, other: Tensor | None, known: Content) -> Status:
         return Status.ADDED
     if other is None:
         return Status.REMOVED
-    alike = (one.dtype, one.shape, one.storage, one.stored_size) == (other.dtype, other.shape, other.storage, other.stored_size)
+    alike = (one.dtype, one.shape, one.storage, one.stored_size) == (
+        other.dtype,
+        other.shape,
+        other.storage,
+        other.stored_size,
+    )
     is_compressed = Storage.COMPRESSED in (one.storage, other.storage)
     if is_compressed and known is Content.EQUAL:  # only a compressor changed it
         alike = (one.dtype, one.shape) == (other.dtype, other.shape)

@@ -12,7 +12,13 @@ from modelinspect.analyses.attribution import attribute
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.errors import Code, LimitError, LocationError, ModelInspectError
 from modelinspect.networks.subject import Subject
-from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry, MemberEntry, artifact_entry, diagnostic_entry
+from modelinspect.reports.entries import (
+    ArtifactEntry,
+    DiagnosticEntry,
+    MemberEntry,
+    artifact_entry,
+    diagnostic_entry,
+)
 from modelinspect.reports.lint import LintFinding, LintReport, counts
 from modelinspect.reports.wording import plural
 from modelinspect.rules.base import Finding, Place, Rule
@@ -38,7 +44,11 @@ def lint_artifact(subject: Subject, rules: Sequence[Rule]) -> LintReport:
 
 def lint_refused(files: FileSet, error: LimitError, rules: Sequence[Rule]) -> LintReport:
     """Report an artifact that asks for more than the limits allow: that is what is found."""
-    place = Place(files.primary, error.offset if error.member == files.primary else None) if files.primary is not None else None
+    place = (
+        Place(files.primary, error.offset if error.member == files.primary else None)
+        if files.primary is not None
+        else None
+    )
     rule = ARCHIVE_BOMB if error.code is Code.EXPANSION else INCOMPLETE
     finding = Finding(error.problem, 0, rule.advice, place)
     findings = tuple(lint_finding(one, finding) for one in rules if one.id == rule.id)
@@ -62,11 +72,16 @@ def _size(files: FileSet, name: str) -> int:
 
 
 def lint_several(
-    location: str, models: Sequence[tuple[str, bool, LintReport | ModelInspectError]], untried: int, rules: Sequence[Rule]
+    location: str,
+    models: Sequence[tuple[str, bool, LintReport | ModelInspectError]],
+    untried: int,
+    rules: Sequence[Rule],
 ) -> LintReport:
-    """Put the reports of the models of one folder or archive together: each finding says which model it is about.
+    """Put the reports of the models of one folder or archive together: each finding says which model it is
+    about.
 
-    ``models`` are name, whether it is in an archive, and its report or why there is none; ``untried`` folders and files were not looked at.
+    ``models`` are name, whether it is in an archive, and its report or why there is none; ``untried`` folders
+    and files were not looked at.
     """
     findings: list[LintFinding] = []
     members: dict[str, MemberEntry] = {}
@@ -86,14 +101,19 @@ def lint_several(
     if untried:
         missing.append(
             Finding(
-                f"{plural(untried, 'folder or file', 'folders or files')} more may hold models and were not checked", 0, INCOMPLETE.advice
+                f"{plural(untried, 'folder or file', 'folders or files')} more may hold models and were not"
+                " checked",
+                0,
+                INCOMPLETE.advice,
             )
         )
     findings += [lint_finding(INCOMPLETE, finding) for finding in missing if INCOMPLETE in rules]
     ordered = tuple(sorted(findings, key=finding_order))
     kept = tuple(member for _, member in sorted(members.items()))
     return LintReport(
-        artifact=ArtifactEntry(location=location, format=SEVERAL, size=sum(member.size for member in kept), members=kept),
+        artifact=ArtifactEntry(
+            location=location, format=SEVERAL, size=sum(member.size for member in kept), members=kept
+        ),
         measured=any(isinstance(report, LintReport) and report.measured for _, _, report in models),
         counts=counts(ordered),
         findings=ordered,
@@ -107,7 +127,9 @@ SEVERAL = "several"
 
 
 def _folder_of(name: str, report: LintReport) -> str:
-    """Return what the names of a model's members begin with in the folder that holds the model: its own, or that of its file."""
+    """Return what the names of a model's members begin with in the folder that holds the model: its own, or
+    that of its file.
+    """
     is_file = any(member.name == basename(name) for member in report.artifact.members)
     folder = dirname(name) if is_file else name
     return f"{folder}/" if folder not in ("", ".") else ""

@@ -1,8 +1,8 @@
 """Find which tensor of one artifact is which of another, also across formats.
 
-Each way of matching works on what the ones before left over, surest first: the name once its writer's decoration is
-gone, the elements themselves (in any order, as converters transpose), the end of the name, the layer with the shape, and
-at last the order of layers with shapes that agree but for a permutation.
+Each way of matching works on what the ones before left over, surest first: the name once its writer's
+decoration is gone, the elements themselves (in any order, as converters transpose), the end of the name, the
+layer with the shape, and at last the order of layers with shapes that agree but for a permutation.
 """
 
 from __future__ import annotations
@@ -45,13 +45,23 @@ _MODEL = frozenset((Role.WEIGHT, Role.STATISTIC, Role.CONSTANT, Role.OTHER))
 _SCOPED = frozenset((FormatName.TFLITE, FormatName.LITERTLM, FormatName.GRAPH_DEF))
 """Formats whose layers are scopes of nodes: a Keras layer is the last part of one."""
 _SEPARATORS = re.compile(r"[/;]")
-_PURPOSE = re.compile(r"(?:^|[/_.])(average|momentums?|velocity|velocities|velocity_hat|m|v|vhat|rms|accumulator|accum_\w+)(?=[/_.:]|$)")
+_PURPOSE = re.compile(
+    r"(?:^|[/_.])(average|momentums?|velocity|velocities|velocity_hat|m|v|vhat|rms|accumulator|accum_\w+)(?=[/_.:]|$)"
+)
 
 
 def match_tensors(before: Subject, after: Subject) -> tuple[Pair, ...]:
-    """Pair the tensors of two artifacts; each tensor is in one pair. The pairs of (after, before) are the same, turned."""
+    """Pair the tensors of two artifacts; each tensor is in one pair.
+
+    The pairs of (after, before) are the same, turned.
+    """
     matcher = _Matcher(before, after)
-    for role_group in (_MODEL, frozenset((Role.OPTIMIZER,)), frozenset((Role.PRUNING,)), frozenset((Role.QUANTIZATION,))):
+    for role_group in (
+        _MODEL,
+        frozenset((Role.OPTIMIZER,)),
+        frozenset((Role.PRUNING,)),
+        frozenset((Role.QUANTIZATION,)),
+    ):
         matcher.match(role_group)
     matcher.averages = True
     matcher.match(frozenset((Role.OPTIMIZER,)))
@@ -70,7 +80,9 @@ class _Matcher:
         self._aside: dict[int, set[TensorId]] = {id(before): set(), id(after): set()}
         self._averages = {id(side): average_names(side.artifact) for side in (before, after)}
         sides = [side for side in (before, after) if side.artifact.format not in _SCOPED] or [before, after]
-        self._layers = {bare_layer(tensor.layer) for side in sides for tensor in side.artifact.tensors if tensor.layer}
+        self._layers = {
+            bare_layer(tensor.layer) for side in sides for tensor in side.artifact.tensors if tensor.layer
+        }
 
     def match(self, roles: frozenset[Role]) -> None:
         """Pair the tensors of some roles, surest way first."""
@@ -100,17 +112,31 @@ class _Matcher:
         return None if layer is None else (layer, _purpose(side, tensor), _loose_shape(found))
 
     def _layer_and_count(self, side: Subject, tensor: TensorId) -> Hashable | None:
-        """Return a layer that either side knows, with the count of elements: converters join axes, those of attention's heads for one."""
+        """Return a layer that either side knows, with the count of elements: converters join axes, those of
+        attention's heads for one.
+        """
         layer, found = self._layer(side, tensor), side.tensor(tensor)
-        return None if layer is None or found.element_count < 2 else (layer, _purpose(side, tensor), found.element_count, _is_index(found))
+        return (
+            None
+            if layer is None or found.element_count < 2
+            else (layer, _purpose(side, tensor), found.element_count, _is_index(found))
+        )
 
     def _layer_and_rank(self, side: Subject, tensor: TensorId) -> Hashable | None:
-        """Return a layer that either side knows, with the count of axes, of kernels: those of 4 bits hold two elements in a byte."""
+        """Return a layer that either side knows, with the count of axes, of kernels: those of 4 bits hold two
+        elements in a byte.
+        """
         layer, rank = self._layer(side, tensor), len(side.tensor(tensor).shape)
-        return None if layer is None or rank < 2 else (layer, _purpose(side, tensor), rank, _is_index(side.tensor(tensor)))
+        return (
+            None
+            if layer is None or rank < 2
+            else (layer, _purpose(side, tensor), rank, _is_index(side.tensor(tensor)))
+        )
 
     def _set_aside(self) -> None:
-        """Leave out what is not a counterpart by its place: masks that were frozen into a graph, and all copies of a tensor but one."""
+        """Leave out what is not a counterpart by its place: masks that were frozen into a graph, and all
+        copies of a tensor but one.
+        """
         for side, paired in ((self.before, set(self.found)), (self.after, self.taken)):
             aside = set(frozen_masks(side.artifact, side.measurements))
             for group in _copies(side):
@@ -119,27 +145,46 @@ class _Matcher:
             self._aside[id(side)] = aside
 
     def _layer(self, side: Subject, tensor: TensorId) -> str | None:
-        """Return the layer of a tensor, as either side knows it; converters keep layers' names as parts of tensors'."""
+        """Return the layer of a tensor, as either side knows it; converters keep layers' names as parts of
+        tensors'.
+        """
         found = side.tensor(tensor)
         names = [found.layer, *reversed(found.layer.split("/"))] if found.layer else []
         names += [part for part in _SEPARATORS.split(found.name) if part]
         return next((bare for name in names if (bare := bare_layer(name)) in self._layers), None)
 
     def _left(self, side: Subject, roles: frozenset[Role]) -> list[TensorId]:
-        gone: Callable[[TensorId], bool] = self.found.__contains__ if side is self.before else self.taken.__contains__
+        gone: Callable[[TensorId], bool] = (
+            self.found.__contains__ if side is self.before else self.taken.__contains__
+        )
         averages = self._averages[id(side)]  # a slot is not a counterpart of an average
-        tensors = ((TensorId(index), tensor) for index, tensor in enumerate(side.artifact.tensors) if tensor.role in roles)
+        tensors = (
+            (TensorId(index), tensor)
+            for index, tensor in enumerate(side.artifact.tensors)
+            if tensor.role in roles
+        )
         aside = self._aside[id(side)]
-        return [index for index, tensor in tensors if not gone(index) and index not in aside and (tensor.path in averages) is self.averages]
+        return [
+            index
+            for index, tensor in tensors
+            if not gone(index) and index not in aside and (tensor.path in averages) is self.averages
+        ]
 
     def _pair(self, one: TensorId, other: TensorId, by: MatchedBy) -> None:
         self.found[one] = other, by
         self.taken.add(other)
 
     def _by_key(
-        self, roles: frozenset[Role], by: MatchedBy, key: Callable[[Subject, TensorId], Hashable | None], *, uneven: bool = False
+        self,
+        roles: frozenset[Role],
+        by: MatchedBy,
+        key: Callable[[Subject, TensorId], Hashable | None],
+        *,
+        uneven: bool = False,
     ) -> None:
-        """Pair tensors whose keys agree; among several of one key, in order, and ``uneven`` says whether one side may have more."""
+        """Pair tensors whose keys agree; among several of one key, in order, and ``uneven`` says whether one
+        side may have more.
+        """
         groups = [_grouped(side, self._left(side, roles), key) for side in (self.before, self.after)]
         for shared in groups[0].keys() & groups[1].keys():
             mine, theirs = groups[0][shared], groups[1][shared]
@@ -148,11 +193,17 @@ class _Matcher:
                     self._pair(one, other, by)
 
     def _by_order(self, roles: frozenset[Role]) -> None:
-        """Pair what is left in order where shapes agree but for a permutation, scalars and vectors of constants apart."""
+        """Pair what is left in order where shapes agree but for a permutation, scalars and vectors of
+        constants apart.
+        """
         mine, theirs = (
-            [tensor for tensor in self._left(side, roles) if side.tensor(tensor).element_count > 1] for side in (self.before, self.after)
+            [tensor for tensor in self._left(side, roles) if side.tensor(tensor).element_count > 1]
+            for side in (self.before, self.after)
         )
-        shapes = [[_kind_and_shape(side.tensor(t)) for t in ids] for side, ids in ((self.before, mine), (self.after, theirs))]
+        shapes = [
+            [_kind_and_shape(side.tensor(t)) for t in ids]
+            for side, ids in ((self.before, mine), (self.after, theirs))
+        ]
         for block in _aligned(*shapes):
             for step in range(block[2]):
                 self._pair(mine[block[0] + step], theirs[block[1] + step], MatchedBy.ORDER)
@@ -168,19 +219,29 @@ class _Matcher:
 
 
 def _copies(side: Subject) -> list[list[TensorId]]:
-    """Return the tensors of the model that hold the same elements; those of a single value also have one name."""
+    """Return the tensors of the model that hold the same elements; those of a single value also have one
+    name.
+    """
     if side.measurements is None:
         return []
     groups: dict[Hashable, list[TensorId]] = defaultdict(list)
-    for index, (tensor, measure) in enumerate(zip(side.artifact.tensors, side.measurements.tensors, strict=True)):
-        if tensor.role in (Role.WEIGHT, Role.STATISTIC) and measure.digest is not None and tensor.element_count > 1:
+    for index, (tensor, measure) in enumerate(
+        zip(side.artifact.tensors, side.measurements.tensors, strict=True)
+    ):
+        if (
+            tensor.role in (Role.WEIGHT, Role.STATISTIC)
+            and measure.digest is not None
+            and tensor.element_count > 1
+        ):
             alike = measure.distinct_count == 1 or measure.zero_count == measure.element_count
             name = side.canonical_name(TensorId(index)) if alike else None
             groups[tensor.dtype.name, tensor.shape, measure.digest, name].append(TensorId(index))
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _grouped(side: Subject, ids: list[TensorId], key: Callable[[Subject, TensorId], Hashable | None]) -> dict[Hashable, list[TensorId]]:
+def _grouped(
+    side: Subject, ids: list[TensorId], key: Callable[[Subject, TensorId], Hashable | None]
+) -> dict[Hashable, list[TensorId]]:
     groups: dict[Hashable, list[TensorId]] = defaultdict(list)
     for tensor in ids:
         value = key(side, tensor)
@@ -199,12 +260,17 @@ def _name_and_shape(side: Subject, tensor: TensorId) -> Hashable:
 
 
 def _name(side: Subject, tensor: TensorId) -> Hashable | None:
-    """Return the name, but for optimizers whose slots are numbers: those of another optimizer are for something else."""
+    """Return the name, but for optimizers whose slots are numbers: those of another optimizer are for
+    something else.
+    """
     return None if _is_numbered_slot(side, tensor) else side.canonical_name(tensor)
 
 
 def _is_numbered_slot(side: Subject, tensor: TensorId) -> bool:
-    return side.tensor(tensor).role is Role.OPTIMIZER and side.canonical_name(tensor).rpartition("/")[2].isdigit()
+    return (
+        side.tensor(tensor).role is Role.OPTIMIZER
+        and side.canonical_name(tensor).rpartition("/")[2].isdigit()
+    )
 
 
 def _slot_shape(side: Subject, tensor: TensorId) -> Hashable | None:
@@ -213,8 +279,12 @@ def _slot_shape(side: Subject, tensor: TensorId) -> Hashable | None:
 
 
 def _purpose(side: Subject, tensor: TensorId) -> str | None:
-    """Return what a slot of an optimizer is for, where its name says: a momentum is not a velocity of the same weight."""
-    found = _PURPOSE.findall(side.canonical_name(tensor)) if side.tensor(tensor).role is Role.OPTIMIZER else ()
+    """Return what a slot of an optimizer is for, where its name says: a momentum is not a velocity of the
+    same weight.
+    """
+    found = (
+        _PURPOSE.findall(side.canonical_name(tensor)) if side.tensor(tensor).role is Role.OPTIMIZER else ()
+    )
     return found[-1] if found else None
 
 
@@ -247,7 +317,9 @@ def _kind_and_shape(tensor: Tensor) -> tuple[int, ...]:
 def _is_index(tensor: Tensor) -> bool:
     """Return whether the elements are whole numbers that quantize nothing, such as shapes and axes."""
     whole = tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT) and tensor.dtype.bits > 16
-    return tensor.dtype.kind in (ElementKind.BOOL, ElementKind.STRING) or (whole and tensor.quantization is None)
+    return tensor.dtype.kind in (ElementKind.BOOL, ElementKind.STRING) or (
+        whole and tensor.quantization is None
+    )
 
 
 def _loose_shape(tensor: Tensor) -> tuple[int, ...]:

@@ -1,4 +1,6 @@
-"""The tree of a map's paths in columns, so what depends on names is found once for each name and not for each path."""
+"""The tree of a map's paths in columns, so what depends on names is found once for each name and not for each
+path.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PathTree:
-    """Paths by number: their parents, how many parts they have, and the place of their last part in ``names``."""
+    """Paths by number: their parents, how many parts they have, and the place of their last part in
+    ``names``.
+    """
 
     names: list[str]
     name_codes: NDArray[np.int32]
@@ -25,7 +29,9 @@ class PathTree:
 
     def levels(self) -> Iterator[NDArray[np.int32]]:
         """Yield the paths of one part, of two parts and so on."""
-        depths = self.depths.astype(np.int16) if self.depths.max() < 1 << 15 else self.depths  # short numbers are sorted by digits
+        depths = (
+            self.depths.astype(np.int16) if self.depths.max() < 1 << 15 else self.depths
+        )  # short numbers are sorted by digits
         order = np.argsort(depths, kind="stable").astype(np.int32)
         borders = np.cumsum(np.bincount(self.depths))
         for begin, end in zip(borders[:-1].tolist(), borders[1:].tolist(), strict=True):
@@ -43,7 +49,9 @@ class PathTree:
 def path_tree(table: PathTable) -> PathTree:
     """Return a table of paths as columns."""
     known: dict[str, int] = {}
-    codes = np.fromiter((known.setdefault(name, len(known)) for name in table.names), dtype=np.int32, count=len(table))
+    codes = np.fromiter(
+        (known.setdefault(name, len(known)) for name in table.names), dtype=np.int32, count=len(table)
+    )
     parents = np.array(table.parents, dtype=np.int32)
     return PathTree(list(known), codes, parents, _depths(parents))
 

@@ -1,4 +1,6 @@
-"""Draw the bytes of an artifact as columns: a tree of categories, layers and tensors, and a ribbon of its regions."""
+"""Draw the bytes of an artifact as columns: a tree of categories, layers and tensors, and a ribbon of its
+regions.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +38,15 @@ def draw(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> Pictures
 
 
 def draw_tree(ledger: Ledger) -> Tree:
-    """Return the tree: categories; in them layers, or structures for what is in no tensor; in layers, tensors."""
+    """Return the tree: categories; in them layers, or structures for what is in no tensor; in layers,
+    tensors.
+    """
     sizes: dict[TreePath, int] = defaultdict(int)
     for row in roll_up(ledger, (Key.CATEGORY, Key.LAYER, Key.TENSOR, Key.STRUCTURE)):
         category, layer, tensor, structure = row.values or (None, None, None, None)
-        place = (layer or "(no layer)", tensor.removesuffix(KEY_END)) if tensor else (structure or "(no name)",)
+        place = (
+            (layer or "(no layer)", tensor.removesuffix(KEY_END)) if tensor else (structure or "(no name)",)
+        )
         path = (category or "", *place)
         for depth in range(len(path) + 1):
             sizes[path[:depth]] += row.size
@@ -48,7 +54,8 @@ def draw_tree(ledger: Ledger) -> Tree:
 
 
 def make_tree(sizes: Mapping[TreePath, int]) -> tuple[Tree, tuple[TreePath | None, ...]]:
-    """Return a tree of at most about `MOST_NODES` nodes, and the path of each; None for a node that sums up smaller ones.
+    """Return a tree of at most about `MOST_NODES` nodes, and the path of each; None for a node that sums up
+    smaller ones.
 
     ``sizes`` holds every path with the sum of what is below it; the empty path is the whole.
     """
@@ -58,7 +65,9 @@ def make_tree(sizes: Mapping[TreePath, int]) -> tuple[Tree, tuple[TreePath | Non
     for path, size in sizes.items():
         if path not in kept and path[:-1] in kept:
             left[path[:-1]].append(size)
-    nodes = [(path, sizes[path]) for path in kept] + [((*path, f"{len(rest):,} smaller"), sum(rest)) for path, rest in left.items()]
+    nodes = [(path, sizes[path]) for path in kept] + [
+        ((*path, f"{len(rest):,} smaller"), sum(rest)) for path, rest in left.items()
+    ]
     nodes.sort(key=lambda node: (len(node[0]), -node[1], node[0]))
     index = {path: place for place, (path, _) in enumerate(nodes)}
     tree = Tree(
@@ -82,10 +91,22 @@ def draw_ribbon(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> R
     has_none = bool(len(used)) and used[0] == NO_TENSOR
     per_member = np.bincount(rows.members[firsts], minlength=len(artifact.members)).tolist()
     paths = _Paths(artifact)
-    places = [paths.place(*row) for row in zip(rows.members[firsts].tolist(), rows.paths[firsts].tolist(), counts.tolist(), strict=True)]
+    places = [
+        paths.place(*row)
+        for row in zip(
+            rows.members[firsts].tolist(), rows.paths[firsts].tolist(), counts.tolist(), strict=True
+        )
+    ]
     return Ribbon(
-        "The file from its first byte to its last" if len(artifact.members) == 1 else "The files from first byte to last",
-        tuple((member.name, member.size, runs) for member, runs in zip(artifact.members, per_member, strict=True)),
+        (
+            "The file from its first byte to its last"
+            if len(artifact.members) == 1
+            else "The files from first byte to last"
+        ),
+        tuple(
+            (member.name, member.size, runs)
+            for member, runs in zip(artifact.members, per_member, strict=True)
+        ),
         sizes=_sums(rows.sizes[order], starts).astype("<f8").tobytes(),
         zeros=_sums(zero_sizes[order], starts).astype("<f8").tobytes(),
         categories=rows.categories[firsts].astype("u1").tobytes(),
@@ -101,9 +122,9 @@ def draw_ribbon(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> R
 def _runs(rows: Ledger) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the order in which regions are drawn and where in it each run begins.
 
-    The file is cut into buckets too narrow to see. Where there are too many regions, those that lie in one bucket are
-    drawn by category, as one run each; a region longer than a bucket begins before all others that end where it does,
-    so it keeps its place and stays its own run.
+    The file is cut into buckets too narrow to see. Where there are too many regions, those that lie in one
+    bucket are drawn by category, as one run each; a region longer than a bucket begins before all others that
+    end where it does, so it keeps its place and stays its own run.
     """
     count = len(rows.sizes)
     every = np.arange(count)

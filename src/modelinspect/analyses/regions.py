@@ -19,7 +19,8 @@ def map_regions(
     read: ReadBytes | None = None,
     drawn: Pictures | None = None,
 ) -> MapReport:
-    """Make the report of the chosen regions; ``read`` gives it the bytes for a hexdump, ``drawn`` its pictures.
+    """Make the report of the chosen regions; ``read`` gives it the bytes for a hexdump, ``drawn`` its
+    pictures.
 
     Raises `SelectionError` where the artifact has no such member or byte.
     """
@@ -28,10 +29,17 @@ def map_regions(
         _require_byte(chosen, at)
         index = chosen.map.index_at(at)
         span = chosen.map[index].span
-        return MapReport(artifact, (Selection(chosen, index, index + 1, span.offset, span.end),), read, at, drawn=drawn)
+        return MapReport(
+            artifact, (Selection(chosen, index, index + 1, span.offset, span.end),), read, at, drawn=drawn
+        )
     if offset is None and size is None:
         members = artifact.members if member is None else (_the_member(artifact, member),)
-        return MapReport(artifact, tuple(Selection(one, 0, len(one.map), 0, one.size) for one in members), read, drawn=drawn)
+        return MapReport(
+            artifact,
+            tuple(Selection(one, 0, len(one.map), 0, one.size) for one in members),
+            read,
+            drawn=drawn,
+        )
     chosen = _the_member(artifact, member)
     begin = offset or 0
     if begin or chosen.size:
@@ -39,7 +47,9 @@ def map_regions(
     end = chosen.size if size is None else min(begin + size, chosen.size)
     first = chosen.map.index_at(begin) if chosen.size else 0
     last = chosen.map.index_at(end - 1) + 1 if end > begin else first
-    return MapReport(artifact, (Selection(chosen, first, last, begin, end),), read, whole=size is not None, drawn=drawn)
+    return MapReport(
+        artifact, (Selection(chosen, first, last, begin, end),), read, whole=size is not None, drawn=drawn
+    )
 
 
 def _the_member(artifact: Artifact, name: str | None) -> Member:
@@ -47,7 +57,9 @@ def _the_member(artifact: Artifact, name: str | None) -> Member:
         return artifact.members[0]
     names = [member.name for member in artifact.members]
     if name is None:
-        raise SelectionError(f"{artifact.location} has {len(names):,} files; name one with --member: {_some(names)}")
+        raise SelectionError(
+            f"{artifact.location} has {len(names):,} files; name one with --member: {_some(names)}"
+        )
     for member in artifact.members:
         if member.name == name:
             return member

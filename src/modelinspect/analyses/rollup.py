@@ -28,7 +28,9 @@ _NUMBER = re.compile(r"( (0x[0-9a-f]+|\d+)|\[\d+\])$")
 _FIELDS = ("node", "function", "node_def", "op", "signature_def", "collection_def", "concrete_functions")
 _BLOCKS = ("data block", "index block", "metaindex block")
 _NAMED = frozenset((*_FIELDS, *_BLOCKS))
-"""What holds many objects, fields of protocol buffers and blocks of a table: the part of a path after them is the name of one."""
+"""What holds many objects, fields of protocol buffers and blocks of a table: the part of a path after them is
+the name of one.
+"""
 _BETWEEN = "snappy"
 """Stands between a block and the name of an entry."""
 _WORDS = 4
@@ -37,7 +39,9 @@ _DENSE = 1 << 20
 
 
 class Key(StrEnum):
-    """What rows can be rolled up by; a structure is a path without the names and numbers of single objects."""
+    """What rows can be rolled up by; a structure is a path without the names and numbers of single
+    objects.
+    """
 
     CATEGORY = "category"
     MEMBER = "member"
@@ -67,8 +71,8 @@ def parse_keys(names: Sequence[str]) -> tuple[Key, ...]:
 def roll_up(ledger: Ledger, keys: Sequence[Key], top: int | None = None) -> tuple[RollupRow, ...]:
     """Return a row for each combination of the keys' values, largest first.
 
-    A value is None where the key does not apply, such as the layer of a header. With ``top``, that many rows are kept
-    and one more, without values, holds the rest.
+    A value is None where the key does not apply, such as the layer of a header. With ``top``, that many rows
+    are kept and one more, without values, holds the rest.
     """
     columns = [_column(ledger, key) for key in keys]
     groups: NDArray[np.intp] = np.zeros(len(ledger.sizes), dtype=np.intp)
@@ -93,19 +97,33 @@ def roll_up(ledger: Ledger, keys: Sequence[Key], top: int | None = None) -> tupl
     rows.sort(key=lambda row: (-row.size, [value or "" for value in row.values or ()]))
     if top is not None and len(rows) > top:
         rest = rows[top:]
-        rows[top:] = [RollupRow(values=None, size=sum(row.size for row in rest), rows=sum(row.rows for row in rest), merged=len(rest))]
+        rows[top:] = [
+            RollupRow(
+                values=None,
+                size=sum(row.size for row in rest),
+                rows=sum(row.rows for row in rest),
+                merged=len(rest),
+            )
+        ]
     if sum(row.size for row in rows) != ledger.artifact.size:
-        raise InvariantError(f"rows by {', '.join(keys)} do not sum to the {ledger.artifact.size:,} bytes of {ledger.artifact.location}")
+        raise InvariantError(
+            f"rows by {', '.join(keys)} do not sum to the {ledger.artifact.size:,} bytes of"
+            f" {ledger.artifact.location}"
+        )
     return tuple(rows)
 
 
 def _numbered(values: NDArray[np.integer[Any]]) -> tuple[NDArray[np.integer[Any]], NDArray[np.intp]]:
-    """Return the distinct values in order, and for each value its place among them; values are not below 0."""
+    """Return the distinct values in order, and for each value its place among them; values are not below
+    0.
+    """
     bound = int(values.max(initial=-1)) + 1
     if bound > len(values) + _DENSE:
         found, places = np.unique(values, return_inverse=True)
         return found, places
-    found = np.flatnonzero(np.bincount(values, minlength=bound))  # values are few: to count them needs no order
+    found = np.flatnonzero(
+        np.bincount(values, minlength=bound)
+    )  # values are few: to count them needs no order
     numbers = np.zeros(bound, dtype=np.intp)
     numbers[found] = np.arange(len(found))
     return found, numbers[values]
@@ -139,7 +157,9 @@ def _column(ledger: Ledger, key: Key) -> tuple[NDArray[np.integer[Any]], list[st
 def _tensor_names(tensors: Sequence[Tensor]) -> list[str | None]:
     """Return the tensors' names, each with its path where several have it."""
     times = Counter(tensor.name for tensor in tensors)
-    return [tensor.name if times[tensor.name] == 1 else f"{tensor.name} ({tensor.path})" for tensor in tensors]
+    return [
+        tensor.name if times[tensor.name] == 1 else f"{tensor.name} ({tensor.path})" for tensor in tensors
+    ]
 
 
 def _by_tensor(ledger: Ledger, values: list[str | None]) -> tuple[NDArray[np.int64], list[str | None]]:
@@ -150,7 +170,9 @@ def _by_tensor(ledger: Ledger, values: list[str | None]) -> tuple[NDArray[np.int
 
 
 def structure(parts: tuple[str, ...]) -> str:
-    """Return what kind of structure a path leads to: its first parts without the names and numbers of single objects."""
+    """Return what kind of structure a path leads to: its first parts without the names and numbers of single
+    objects.
+    """
     words: list[str] = []
     named = False
     for part in parts:
@@ -164,7 +186,9 @@ def structure(parts: tuple[str, ...]) -> str:
     return " / ".join(words) or (parts[-1] if parts else "")
 
 
-def _by_path(ledger: Ledger, text: Callable[[tuple[str, ...]], str]) -> tuple[NDArray[np.int64], list[str | None]]:
+def _by_path(
+    ledger: Ledger, text: Callable[[tuple[str, ...]], str]
+) -> tuple[NDArray[np.int64], list[str | None]]:
     names: dict[str | None, int] = {}
     codes = np.zeros(len(ledger.sizes), dtype=np.int64)
     for index, member in enumerate(ledger.artifact.members):
@@ -172,7 +196,9 @@ def _by_path(ledger: Ledger, text: Callable[[tuple[str, ...]], str]) -> tuple[ND
         paths, inverse = np.unique(ledger.paths[rows], return_inverse=True)
         table = member.map.path_table
         texts = [text(table.parts(PathId(path))) or None for path in paths.tolist()]
-        codes[rows] = np.array([names.setdefault(value, len(names)) for value in texts] or [0], dtype=np.int64)[inverse]
+        codes[rows] = np.array(
+            [names.setdefault(value, len(names)) for value in texts] or [0], dtype=np.int64
+        )[inverse]
     return codes, list(names) or [None]
 
 
@@ -185,15 +211,18 @@ def _by_structure(ledger: Ledger) -> tuple[NDArray[np.int32], list[str | None]]:
         structures, texts = structures_of(member.map.path_table)
         found, places = _numbered(structures[ledger.paths[rows]])
         chosen = [texts[number] or None for number in found.tolist()]
-        codes[rows] = np.array([names.setdefault(text, len(names)) for text in chosen] or [0], dtype=np.int32)[places]
+        codes[rows] = np.array(
+            [names.setdefault(text, len(names)) for text in chosen] or [0], dtype=np.int32
+        )[places]
     return codes, list(names) or [None]
 
 
 def structures_of(table: PathTable, tree: PathTree | None = None) -> tuple[NDArray[np.int32], list[str]]:
-    """Return for each path the number of its structure, and the structures' texts: what `structure` returns, for all paths.
+    """Return for each path the number of its structure, and the structures' texts: what `structure` returns,
+    for all paths.
 
-    A path's words are its parent's and one more at most. Paths with the same words and the same place after a name are one state, and
-    names that differ in a number are one word: what is known of one is known of all.
+    A path's words are its parent's and one more at most. Paths with the same words and the same place after a
+    name are one state, and names that differ in a number are one word: what is known of one is known of all.
     """
     tree, states = tree or path_tree(table), _States()
     kinds: dict[str, int] = {}
@@ -209,12 +238,16 @@ def structures_of(table: PathTable, tree: PathTree | None = None) -> tuple[NDArr
 
 
 def _kind(name: str) -> str:
-    """Return what of a name decides the state of a path: names of single objects count whole where nothing else is said."""
+    """Return what of a name decides the state of a path: names of single objects count whole where nothing
+    else is said.
+    """
     return name if name.startswith("/") else _NUMBER.sub("", name)
 
 
 class _States:
-    """What the parts of a path come to: its words, its text, and whether the next part is the name of one object."""
+    """What the parts of a path come to: its words, its text, and whether the next part is the name of one
+    object.
+    """
 
     __slots__ = ("_named", "_numbers", "_states", "_words", "codes", "texts")
 

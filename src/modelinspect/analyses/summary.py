@@ -23,7 +23,14 @@ from modelinspect.reports.entries import (
     shown_facts,
     tensor_entry,
 )
-from modelinspect.reports.inspect import InspectReport, Rollup, StructureRow, WeightsPart, WeightType, categories_part
+from modelinspect.reports.inspect import (
+    InspectReport,
+    Rollup,
+    StructureRow,
+    WeightsPart,
+    WeightType,
+    categories_part,
+)
 from modelinspect.reports.tensors import Remainder, TensorsReport
 from modelinspect.rules.registry import find_all
 
@@ -59,12 +66,16 @@ def summarize(
     )
 
 
-def list_tensors(artifact: Artifact, measurements: Measurements | None = None, top: int | None = None) -> TensorsReport:
+def list_tensors(
+    artifact: Artifact, measurements: Measurements | None = None, top: int | None = None
+) -> TensorsReport:
     """List the tensors, or the ``top`` largest of them and the sum of the rest."""
     entries = _tensors(artifact, measurements)
     remainder = None
     if top is not None and len(entries) > top:
-        entries = tuple(sorted(entries, key=lambda entry: (-entry.stored_size, -entry.logical_size, entry.name)))
+        entries = tuple(
+            sorted(entries, key=lambda entry: (-entry.stored_size, -entry.logical_size, entry.name))
+        )
         rest = entries[top:]
         entries = entries[:top]
         remainder = Remainder(
@@ -86,7 +97,9 @@ def zero_counts(measurements: Measurements | None) -> dict[int, int]:
     """Return the counted zeros by tensor id, as `attribute` takes them."""
     if measurements is None:
         return {}
-    return {index: measure.zero_count for index, measure in enumerate(measurements.tensors) if measure.zero_count}
+    return {
+        index: measure.zero_count for index, measure in enumerate(measurements.tensors) if measure.zero_count
+    }
 
 
 def _structures(ledger: Ledger) -> tuple[StructureRow, ...]:
@@ -96,14 +109,18 @@ def _structures(ledger: Ledger) -> tuple[StructureRow, ...]:
     for row in rows:
         category, structure = row.values or (None, None)
         if category in AROUND and len(found) < _STRUCTURES:
-            found.append(StructureRow(structure=structure or "", category=str(category), size=row.size, count=row.rows))
+            found.append(
+                StructureRow(structure=structure or "", category=str(category), size=row.size, count=row.rows)
+            )
     return tuple(found)
 
 
 def _tensors(artifact: Artifact, measurements: Measurements | None) -> tuple[TensorEntry, ...]:
     sized = tuple(zip(artifact.tensors, sizes_with_helpers(artifact), strict=True))
     if measurements is None:
-        return tuple(tensor_entry(tensor, packed=values_in_a_byte(tensor), size=size) for tensor, size in sized)
+        return tuple(
+            tensor_entry(tensor, packed=values_in_a_byte(tensor), size=size) for tensor, size in sized
+        )
     return tuple(
         tensor_entry(
             tensor,
@@ -139,7 +156,10 @@ def _weights(artifact: Artifact) -> WeightsPart:
 
 
 def _pattern(artifact: Artifact, tensor: Tensor, measure: TensorMeasure) -> PatternEntry | None:
-    """Return where the zeros are. Channels, inputs and blocks follow the axes on which the format stores them."""
+    """Return where the zeros are.
+
+    Channels, inputs and blocks follow the axes on which the format stores them.
+    """
     found = measure.pattern
     if found is None:
         return None
@@ -159,4 +179,6 @@ def _diagnostics(artifact: Artifact, measurements: Measurements | None) -> tuple
 
 
 def _diagnostic_count(artifact: Artifact, measurements: Measurements | None) -> int:
-    return max(artifact.diagnostic_count, len(artifact.diagnostics)) + (len(measurements.diagnostics) if measurements is not None else 0)
+    return max(artifact.diagnostic_count, len(artifact.diagnostics)) + (
+        len(measurements.diagnostics) if measurements is not None else 0
+    )

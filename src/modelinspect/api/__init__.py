@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 from modelinspect.api.checking import check, check_models, first_budget, lock_path, lock_text, models_lock
 from modelinspect.api.linting import lint, lint_all
-from modelinspect.api.opening import Location, draw, hidden_bytes, list_models, measure_files, open, opened, parse_files, side, subject_of
+from modelinspect.api.opening import (
+    Location,
+    draw,
+    hidden_bytes,
+    list_models,
+    measure_files,
+    open,
+    opened,
+    parse_files,
+    side,
+    subject_of,
+)
 from modelinspect.api.showing import shown
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.limits import Limits
@@ -59,7 +70,10 @@ __all__ = [
 
 
 def models(location: Location, *, limits: Limits | None = None) -> ModelsReport:
-    """List the models of a folder or an archive with several; of a model itself, none. Raises `ModelInspectError`."""
+    """List the models of a folder or an archive with several; of a model itself, none.
+
+    Raises `ModelInspectError`.
+    """
     from modelinspect.reports.models import ModelEntry, ModelsReport
 
     found = list_models(location, limits)
@@ -81,8 +95,8 @@ def inspect(
     """Say where the bytes of an artifact go. Raises `ModelInspectError`.
 
     ``measure=False`` reads no weights, and zeros are unknown. ``by`` rolls the bytes up by any keys ("layer",
-    "category", …), ``top`` keeps that many of those rows. ``progress`` receives how many bytes of weights were read.
-    ``pictures`` keeps what a page draws: the bytes as a tree, and every region as a ribbon.
+    "category", …), ``top`` keeps that many of those rows. ``progress`` receives how many bytes of weights
+    were read. ``pictures`` keeps what a page draws: the bytes as a tree, and every region as a ribbon.
 
     >>> import modelinspect as mi
     >>> report = mi.inspect("pruned.h5")
@@ -101,7 +115,9 @@ def inspect(
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         measurements = None
         if measure:
-            measurements = digest_equals(artifact, files, measure_files(artifact, files, limits=limits, progress=progress), limits)
+            measurements = digest_equals(
+                artifact, files, measure_files(artifact, files, limits=limits, progress=progress), limits
+            )
         hidden = hidden_bytes(artifact, files, limits=limits) if measure else None
         report = summarize(artifact, measurements, keys, top, hidden)
         return shown(with_pictures(report, draw(artifact, zero_counts(measurements))) if pictures else report)
@@ -129,7 +145,11 @@ def tensors(
         return shown(list_tensors(location, None, top))
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         aspects = (Aspect.PATTERN,)
-        measurements = measure_files(artifact, files, limits=limits, progress=progress, aspects=aspects) if measure else None
+        measurements = (
+            measure_files(artifact, files, limits=limits, progress=progress, aspects=aspects)
+            if measure
+            else None
+        )
         return shown(list_tensors(artifact, measurements, top))
 
 
@@ -153,7 +173,14 @@ def diff(
     """
     from modelinspect.analyses.diff import diff as compare
 
-    return shown(compare(*(side(one, measure=measure, strict=strict, limits=limits, progress=progress) for one in (before, after))))
+    return shown(
+        compare(
+            *(
+                side(one, measure=measure, strict=strict, limits=limits, progress=progress)
+                for one in (before, after)
+            )
+        )
+    )
 
 
 def explain(
@@ -169,9 +196,9 @@ def explain(
 ) -> ExplainReport:
     """Say why two artifacts differ in size or do not, or why one has its size. Raises `ModelInspectError`.
 
-    Every byte of the difference goes to exactly one cause. ``compressors`` runs gzip over both for real, and computes what writes zeros
-    in less; None does so where it answers something and takes two or three seconds at most. ``pictures`` keeps what a page draws:
-    both artifacts as trees side by side.
+    Every byte of the difference goes to exactly one cause. ``compressors`` runs gzip over both for real, and
+    computes what writes zeros in less; None does so where it answers something and takes two or three seconds
+    at most. ``pictures`` keeps what a page draws: both artifacts as trees side by side.
 
     >>> import modelinspect as mi
     >>> mi.explain("original.h5", "pruned.h5").delta
@@ -210,11 +237,13 @@ def plan(
 ) -> PlanReport:
     """Say how small an artifact could be, and how to get there. Raises `ModelInspectError`.
 
-    ``only`` names the options to compute; ``convert`` runs TensorFlow's converter as well, in a separate process, and measures its files.
-    Compressors run for real over all bytes, and ``progress`` receives how far they are; with ``measure=False`` no weights are read, and
-    what can be known from the structure is left; with ``downloads=False`` the gzipped size of each option is left out, which for
-    predicted TFLite forms is most of the work. After ``seconds``, no further option is begun and compressors stop; the report says what
-    was left out. ``found`` is called with the name, the size and the basis of each option as soon as they are known.
+    ``only`` names the options to compute; ``convert`` runs TensorFlow's converter as well, in a separate
+    process, and measures its files. Compressors run for real over all bytes, and ``progress`` receives how
+    far they are; with ``measure=False`` no weights are read, and what can be known from the structure is
+    left; with ``downloads=False`` the gzipped size of each option is left out, which for predicted TFLite
+    forms is most of the work. After ``seconds``, no further option is begun and compressors stop; the report
+    says what was left out. ``found`` is called with the name, the size and the basis of each option as soon
+    as they are known.
     """
     import time
 
@@ -227,7 +256,11 @@ def plan(
     check_names(wanted)
     deadline = None if seconds is None else time.monotonic() + seconds
     with opened(location, strict=strict, limits=limits) as (artifact, files):
-        measurements = measure_files(artifact, files, limits=limits, aspects=(Aspect.ENTROPY, Aspect.VALUES)) if measure else None
+        measurements = (
+            measure_files(artifact, files, limits=limits, aspects=(Aspect.ENTROPY, Aspect.VALUES))
+            if measure
+            else None
+        )
         subject = Subject(artifact, measurements, open_files=files, limits=files.limits)
         planning = Planning(subject, progress, wanted, deadline=deadline, downloads=downloads)
         if found is not None:
@@ -253,14 +286,17 @@ def shrink(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> ShrinkReport:
-    """Write a smaller file that loads as before, and prove that nothing in it changed. Raises `ModelInspectError`.
+    """Write a smaller file that loads as before, and prove that nothing in it changed.
 
-    The result goes to ``output``, or ``in_place``; with neither, it is made, measured, proved and thrown away. Nothing is
-    written unless it is smaller and proved: otherwise ``after`` of the report is None and ``reason`` says why. ``drop`` may
-    name ``training`` (optimizer state, masks, wrappers, training configuration), ``names`` (debug names) and
-    ``unreachable`` (nodes of a GraphDef). ``loaders`` names the programs that must load the result (empty: those that load
-    the input), and ``level`` says how hard to compress, from 0 to 9. ``precompress`` writes the files of a TensorFlow.js model
-    also as ``.gz`` and ``.br`` beside themselves.
+    Raises `ModelInspectError`.
+
+    The result goes to ``output``, or ``in_place``; with neither, it is made, measured, proved and thrown
+    away. Nothing is written unless it is smaller and proved: otherwise ``after`` of the report is None and
+    ``reason`` says why. ``drop`` may name ``training`` (optimizer state, masks, wrappers, training
+    configuration), ``names`` (debug names) and ``unreachable`` (nodes of a GraphDef). ``loaders`` names the
+    programs that must load the result (empty: those that load the input), and ``level`` says how hard to
+    compress, from 0 to 9. ``precompress`` writes the files of a TensorFlow.js model also as ``.gz`` and
+    ``.br`` beside themselves.
 
     >>> import modelinspect as mi
     >>> report = mi.shrink("pruned.h5")  # without an output, nothing is written
@@ -289,15 +325,22 @@ def shrink(
 
 
 def compare_content(before: Location, after: Location, *, limits: Limits | None = None) -> ContentReport:
-    """Say which tensors and documents of two artifacts differ, by name and SHA-256, whatever their sizes. Raises `ModelInspectError`."""
+    """Say which tensors and documents of two artifacts differ, by name and SHA-256, whatever their sizes.
+
+    Raises `ModelInspectError`.
+    """
     from modelinspect.shrinking.comparing import compare
 
     with opened(before, limits=limits) as old, opened(after, limits=limits) as new:
         return shown(compare(old, new, limits))
 
 
-def meaning(name: str, location: Location | Artifact | None = None, *, limits: Limits | None = None) -> MeaningReport | None:
-    """Return what a word of the reports means: a finding, cause, category, option or column. None where it means nothing.
+def meaning(
+    name: str, location: Location | Artifact | None = None, *, limits: Limits | None = None
+) -> MeaningReport | None:
+    """Return what a word of the reports means: a finding, cause, category, option or column.
+
+    None where it means nothing.
 
     With a location, the report also has what the rule of that name finds there. Raises `ModelInspectError`.
     """

@@ -26,7 +26,9 @@ def check(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
-    """Check an artifact against a budget: a TOML file, or a table of the same keys. Raises `ModelInspectError`.
+    """Check an artifact against a budget: a TOML file, or a table of the same keys.
+
+    Raises `ModelInspectError`.
 
     Growth is measured against the lock beside the file; ``growth=False`` leaves it out, and so does a table.
 
@@ -58,9 +60,12 @@ def check_models(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> CheckAllReport:
-    """Check every model that a budget of several models names, or of these those in ``only``. Raises `UsageError`.
+    """Check every model that a budget of several models names, or of these those in ``only``.
 
-    The budget lists path patterns with limits. Growth is measured against one lock with an entry for each model.
+    Raises `UsageError`.
+
+    The budget lists path patterns with limits. Growth is measured against one lock with an entry for each
+    model.
 
     >>> import modelinspect as mi, pathlib
     >>> _ = pathlib.Path("budget.toml").write_text('models = [{ path = "*.h5", size = "30 kB" }]')
@@ -71,7 +76,13 @@ def check_models(
     from pathlib import Path
 
     from modelinspect.analyses.budget import check_artifact
-    from modelinspect.analyses.budget_models import find_models, models_lock_path, read_models, read_models_lock, relative
+    from modelinspect.analyses.budget_models import (
+        find_models,
+        models_lock_path,
+        read_models,
+        read_models_lock,
+        relative,
+    )
     from modelinspect.errors import InvariantError, ModelInspectError, UsageError
     from modelinspect.reports.lint import LintProblem
     from modelinspect.reports.several import CheckAllReport
@@ -80,7 +91,11 @@ def check_models(
     wanted = read_models(path)
     if wanted is None:
         raise UsageError(f"{path}: has limits of one model; name the model, or list several under [[models]]")
-    locks = read_models_lock(models_lock_path(path, wanted)) if growth and any(one.growth for one in wanted.models) else {}
+    locks = (
+        read_models_lock(models_lock_path(path, wanted))
+        if growth and any(one.growth for one in wanted.models)
+        else {}
+    )
     asked = {relative(location, path.parent) for location in only}
     seen: set[str] = set()
     reports: list[CheckReport] = []
@@ -95,21 +110,39 @@ def check_models(
                 with opened(path.parent / name, limits=limits) as (artifact, files):
                     measurements = measure_files(artifact, files, limits=limits, progress=progress)
                     lock, must = locks.get(name) if growth else None, growth and bool(one.growth)
-                    reports.append(check_artifact(artifact, files, measurements, one, lock, str(path), must_be_locked=must))
+                    reports.append(
+                        check_artifact(
+                            artifact, files, measurements, one, lock, str(path), must_be_locked=must
+                        )
+                    )
             except (InvariantError, UsageError):
                 raise
             except (ModelInspectError, OSError) as error:
                 failed.append(LintProblem(location=name, problem=str(error)))
     passed = not failed and all(report.passed for report in reports)
-    return shown(CheckAllReport(passed=passed, reports=tuple(reports), failed=tuple(failed), unlisted=tuple(sorted(asked - seen))))
+    return shown(
+        CheckAllReport(
+            passed=passed, reports=tuple(reports), failed=tuple(failed), unlisted=tuple(sorted(asked - seen))
+        )
+    )
 
 
 def models_lock(budget: Location, reports: Sequence[CheckReport]) -> tuple[Path, str]:
-    """Return where the lock of a budget of several models is, and its text: entries of other models stay. Raises `UsageError`."""
+    """Return where the lock of a budget of several models is, and its text: entries of other models stay.
+
+    Raises `UsageError`.
+    """
     from pathlib import Path
 
     from modelinspect.analyses.budget_file import Lock
-    from modelinspect.analyses.budget_models import find_models, models_lock_path, models_lock_text, read_models, read_models_lock, relative
+    from modelinspect.analyses.budget_models import (
+        find_models,
+        models_lock_path,
+        models_lock_text,
+        read_models,
+        read_models_lock,
+        relative,
+    )
     from modelinspect.errors import UsageError
 
     path = Path(budget)
@@ -118,10 +151,17 @@ def models_lock(budget: Location, reports: Sequence[CheckReport]) -> tuple[Path,
         raise UsageError(f"{path}: has limits of one model")
     place = models_lock_path(path, wanted)
     listed = {name for one in wanted.models for name in find_models(path.parent, one.path)}
-    kept = {name: lock for name, lock in (read_models_lock(place) if place.is_file() else {}).items() if name in listed}
+    kept = {
+        name: lock
+        for name, lock in (read_models_lock(place) if place.is_file() else {}).items()
+        if name in listed
+    }
     now = {
         relative(report.artifact.location, path.parent): Lock(
-            "modelinspect.lock/1", report.lock.size, dict(report.lock.categories), dict(report.lock.compressed)
+            "modelinspect.lock/1",
+            report.lock.size,
+            dict(report.lock.categories),
+            dict(report.lock.compressed),
         )
         for report in reports
     }
@@ -129,9 +169,15 @@ def models_lock(budget: Location, reports: Sequence[CheckReport]) -> tuple[Path,
 
 
 def first_budget(
-    locations: Sequence[Location], budget: Location, *, limits: Limits | None = None, progress: Progress | None = None
+    locations: Sequence[Location],
+    budget: Location,
+    *,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
 ) -> tuple[str, Path, str]:
-    """Return a budget for models of today's sizes, where its lock goes, and the lock. Raises `ModelInspectError`.
+    """Return a budget for models of today's sizes, where its lock goes, and the lock.
+
+    Raises `ModelInspectError`.
 
     Of a folder with several models, each is listed.
     """
@@ -146,7 +192,9 @@ def first_budget(
         inside = list_models(location).models if Path(location).is_dir() else ()
         for place in [Path(location) / one.name for one in inside] or [Path(location)]:
             report = check(place, {"size": 0}, limits=limits, progress=progress)
-            locks[relative(place, path.parent)] = Lock("modelinspect.lock/1", report.lock.size, dict(report.lock.categories))
+            locks[relative(place, path.parent)] = Lock(
+                "modelinspect.lock/1", report.lock.size, dict(report.lock.categories)
+            )
     sizes = sorted((name, lock.size) for name, lock in locks.items())
     return budget_text(sizes), path.with_suffix(".lock"), models_lock_text(locks)
 

@@ -30,9 +30,9 @@ def lint(
 ) -> LintReport:
     """Find unsafe and wasteful content, executing nothing of it. Raises `ModelInspectError`.
 
-    ``select`` and ``ignore`` choose rules: ids, patterns, or the groups ``unsafe`` and ``wasteful``. An artifact that
-    exceeds the limits is a finding, not an error. ``measure=False`` reads no weights, and rules that need them find nothing.
-    Of a folder or an archive, every model is looked at.
+    ``select`` and ``ignore`` choose rules: ids, patterns, or the groups ``unsafe`` and ``wasteful``. An
+    artifact that exceeds the limits is a finding, not an error. ``measure=False`` reads no weights, and rules
+    that need them find nothing. Of a folder or an archive, every model is looked at.
 
     >>> import modelinspect as mi
     >>> [finding.rule for finding in mi.lint("pruned.h5").findings][:1]
@@ -55,16 +55,24 @@ def lint(
     looked: list[tuple[str, bool, LintReport | ModelInspectError]] = []
     for place in (*found.models, *((found.only,) if found.only is not None else ())):
         try:
-            report: LintReport | ModelInspectError = _lint_one(place.place, chosen, measure=measure, limits=limits, progress=progress)
+            report: LintReport | ModelInspectError = _lint_one(
+                place.place, chosen, measure=measure, limits=limits, progress=progress
+            )
         except (LimitError, ModelInspectError) as error:
             report = error
         looked.append((place.name, place.place.is_archived, report))
     if not looked:
-        looked.append((".", True, _lint_one(location, chosen, measure=measure, limits=limits, progress=progress)))
+        looked.append(
+            (".", True, _lint_one(location, chosen, measure=measure, limits=limits, progress=progress))
+        )
     for place in found.archives:
         try:
             looked.append(
-                (place.name, place.place.is_archived, lint(place.place, select=select, ignore=ignore, measure=measure, limits=limits))
+                (
+                    place.name,
+                    place.place.is_archived,
+                    lint(place.place, select=select, ignore=ignore, measure=measure, limits=limits),
+                )
             )
         except UnknownFormatError:  # an archive of something else
             continue
@@ -76,7 +84,12 @@ def lint(
 
 
 def _lint_one(
-    location: Location | Artifact, rules: Sequence[Rule], *, measure: bool, limits: Limits | None, progress: Progress | None
+    location: Location | Artifact,
+    rules: Sequence[Rule],
+    *,
+    measure: bool,
+    limits: Limits | None,
+    progress: Progress | None,
 ) -> LintReport:
     from modelinspect.analyses.lint import lint_artifact, lint_refused
     from modelinspect.errors import LimitError
@@ -87,7 +100,11 @@ def _lint_one(
             artifact = location if isinstance(location, Artifact) else parse_files(files, limits=limits)
         except LimitError as error:
             return shown(lint_refused(files, error, rules))
-        return shown(lint_artifact(subject_of(artifact, files, measure=measure, limits=limits, progress=progress), rules))
+        return shown(
+            lint_artifact(
+                subject_of(artifact, files, measure=measure, limits=limits, progress=progress), rules
+            )
+        )
 
 
 def lint_all(
@@ -99,7 +116,10 @@ def lint_all(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> LintAllReport:
-    """Do as `lint` does for several locations; one that cannot be inspected is in the report. Raises `UsageError` for unknown rules."""
+    """Do as `lint` does for several locations; one that cannot be inspected is in the report.
+
+    Raises `UsageError` for unknown rules.
+    """
     from modelinspect.errors import InvariantError, ModelInspectError, UsageError
     from modelinspect.reports.lint import LintAllReport, LintProblem
 
@@ -107,7 +127,11 @@ def lint_all(
     failed: list[LintProblem] = []
     for location in locations:
         try:
-            reports.append(lint(location, select=select, ignore=ignore, measure=measure, limits=limits, progress=progress))
+            reports.append(
+                lint(
+                    location, select=select, ignore=ignore, measure=measure, limits=limits, progress=progress
+                )
+            )
         except (InvariantError, UsageError):
             raise
         except (ModelInspectError, OSError) as error:

@@ -40,7 +40,10 @@ def open(location: Location, *, strict: bool = False, limits: Limits | None = No
 
 
 def list_models(location: Location, limits: Limits | None = None) -> ModelList:
-    """Return the models of a folder or an archive with several, each with the location that opens it. Raises `ModelInspectError`."""
+    """Return the models of a folder or an archive with several, each with the location that opens it.
+
+    Raises `ModelInspectError`.
+    """
     from modelinspect.formats.listing import list_models as find
 
     with open_location(location, limits) as files:
@@ -60,8 +63,13 @@ def side(
         return subject_of(artifact, files, measure=measure, limits=limits, progress=progress)
 
 
-def subject_of(artifact: Artifact, files: FileSet, *, measure: bool, limits: Limits | None, progress: Progress | None) -> Subject:
-    """Measure what comparing and explaining need; without ``measure``, nothing. Raises `ModelInspectError`."""
+def subject_of(
+    artifact: Artifact, files: FileSet, *, measure: bool, limits: Limits | None, progress: Progress | None
+) -> Subject:
+    """Measure what comparing and explaining need; without ``measure``, nothing.
+
+    Raises `ModelInspectError`.
+    """
     from modelinspect.measure.facts import COMPARING
     from modelinspect.measure.run import measure as measure_all
     from modelinspect.networks.channels.removal import find_removal
@@ -70,8 +78,13 @@ def subject_of(artifact: Artifact, files: FileSet, *, measure: bool, limits: Lim
     if not measure:
         return Subject(artifact, open_files=files, limits=files.limits)
     measurements = measure_all(artifact, files, limits, progress, COMPARING)
-    hidden, removal = hidden_bytes(artifact, files, limits=limits), find_removal(artifact, files, measurements, limits)
-    return Subject(artifact, measurements, hidden=hidden, removal=removal, open_files=files, limits=files.limits)
+    hidden, removal = (
+        hidden_bytes(artifact, files, limits=limits),
+        find_removal(artifact, files, measurements, limits),
+    )
+    return Subject(
+        artifact, measurements, hidden=hidden, removal=removal, open_files=files, limits=files.limits
+    )
 
 
 def parse_files(files: FileSet, *, strict: bool = False, limits: Limits | None = None) -> Artifact:
@@ -96,18 +109,30 @@ def measure_files(
 
 
 def hidden_bytes(artifact: Artifact, files: FileSet, *, limits: Limits | None = None) -> HiddenReport:
-    """Look for bytes that are not zero in the free space of an artifact whose files are open. Raises `ModelInspectError`."""
+    """Look for bytes that are not zero in the free space of an artifact whose files are open.
+
+    Raises `ModelInspectError`.
+    """
     from modelinspect.measure.free import find_hidden
 
     return find_hidden(artifact, files, limits)
 
 
 @contextmanager
-def opened(location: Location | Artifact, *, strict: bool = False, limits: Limits | None = None) -> Iterator[tuple[Artifact, FileSet]]:
+def opened(
+    location: Location | Artifact, *, strict: bool = False, limits: Limits | None = None
+) -> Iterator[tuple[Artifact, FileSet]]:
     """Open an artifact and keep its files open, to read bytes of them. Raises `ModelInspectError`."""
     place = location.location if isinstance(location, Artifact) else location
     with open_location(place, limits) as files:
-        yield location if isinstance(location, Artifact) else parse_files(files, strict=strict, limits=limits), files
+        yield (
+            (
+                location
+                if isinstance(location, Artifact)
+                else parse_files(files, strict=strict, limits=limits)
+            ),
+            files,
+        )
 
 
 def draw(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> Pictures:

@@ -8,7 +8,9 @@ _Report = TypeVar("_Report")
 
 
 def shown(report: _Report) -> _Report:
-    """Let a notebook show reports as pages and ``print`` as text: reports know no renderer, so the way to one is set here."""
+    """Let a notebook show reports as pages and ``print`` as text: reports know no renderer, so the way to one
+    is set here.
+    """
     from modelinspect.reports.base import Notebook
 
     Notebook.draw = _notebook_page
@@ -30,8 +32,8 @@ def _terminal_text(report: Any) -> str:
 def _notebook_page(report: Any) -> str | None:
     """Return a report as a page in a frame, None where the report shows nothing.
 
-    A report on one artifact without pictures gets them from the artifact, if it is still there and as large: parsing it
-    reads no weights, and the zeros are in the report.
+    A report on one artifact without pictures gets them from the artifact, if it is still there and as large:
+    parsing it reads no weights, and the zeros are in the report.
     """
     from modelinspect.api.opening import draw, open
     from modelinspect.errors import ModelInspectError
@@ -42,7 +44,9 @@ def _notebook_page(report: Any) -> str | None:
         try:
             artifact = open(report.artifact.location)
             if artifact.size == report.artifact.size and len(artifact.tensors) == len(report.tensors):
-                zeros = {index: entry.zero_count for index, entry in enumerate(report.tensors) if entry.zero_count}
+                zeros = {
+                    index: entry.zero_count for index, entry in enumerate(report.tensors) if entry.zero_count
+                }
                 report = with_pictures(report, draw(artifact, zeros))
         except (ModelInspectError, OSError):
             pass  # the page does without

@@ -1,7 +1,8 @@
-"""Check models in a continuous-integration job, each step once: ``python -m modelinspect.cli.action [OPTION...] [-- PATH...]``.
+"""Check models in a continuous-integration job, each step once: ``python -m modelinspect.cli.action
+[OPTION...] [-- PATH...]``.
 
-The GitHub Action of this repository runs it. It writes the same reports as the commands: terminal text to standard output,
-Markdown to the summary of the job and to a comment, JUnit XML and SARIF to files.
+The GitHub Action of this repository runs it. It writes the same reports as the commands: terminal text to
+standard output, Markdown to the summary of the job and to a comment, JUnit XML and SARIF to files.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def comment(base: Path, models: Sequence[str]) -> str:
-    """Return a comment on a pull request: how each model differs from the one below ``base``, with the reasons folded away.
+    """Return a comment on a pull request: how each model differs from the one below ``base``, with the
+    reasons folded away.
 
     A model without a counterpart is new; one that cannot be compared is listed with the reason.
     """
@@ -63,13 +65,22 @@ def comment(base: Path, models: Sequence[str]) -> str:
     left = 0
     for model in models:
         if Path(model).is_absolute():
-            raise UsageError(f"{model}: a comparison with the base branch needs a path relative to the repository")
+            raise UsageError(
+                f"{model}: a comparison with the base branch needs a path relative to the repository"
+            )
         part = _difference(base / model, model)
         if sum(map(len, parts)) + len(part) > _LARGEST_COMMENT:
             left += 1
         else:
             parts.append(part)
-    more = [f"{plural(left, 'more model')} did not fit into this comment; the summary of the job has their limits.\n"] if left else []
+    more = (
+        [
+            f"{plural(left, 'more model')} did not fit into this comment; the summary of the job has their"
+            " limits.\n"
+        ]
+        if left
+        else []
+    )
     return "\n".join([MARKER, "### Model sizes\n", *(parts or ["No models were compared.\n"]), *more])
 
 
@@ -83,8 +94,13 @@ def _difference(before: Path, after: str) -> str:
     except (ModelInspectError, OSError) as error:
         return f"**{name}** could not be compared: {markdown_text(str(error))}\n"
     if not report.delta and not report.causes:
-        return f"**{name}** has the same size: {report.after.size:,} bytes ({short_size(report.after.size)}).\n"
-    change = f"{report.delta:+,} bytes ({100 * report.delta / max(report.before.size if report.before else 0, 1):+.1f} %)"
+        return (
+            f"**{name}** has the same size: {report.after.size:,} bytes ({short_size(report.after.size)}).\n"
+        )
+    change = (
+        f"{report.delta:+,} bytes"
+        f" ({100 * report.delta / max(report.before.size if report.before else 0, 1):+.1f} %)"
+    )
     line = f"<b>{title}</b>: {change}, now {report.after.size:,} bytes ({short_size(report.after.size)})"
     return f"<details><summary>{line}</summary>\n\n{_text(report, OutputFormat.MARKDOWN)}\n</details>\n"
 
@@ -92,7 +108,9 @@ def _difference(before: Path, after: str) -> str:
 def _named(report: ExplainReport, name: str) -> ExplainReport:
     """Return a report that calls the model of the base branch so, wherever that is checked out."""
     before = report.before
-    return report if before is None else replace(report, before=replace(before, location=f"base branch: {name}"))
+    return (
+        report if before is None else replace(report, before=replace(before, location=f"base branch: {name}"))
+    )
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -102,7 +120,9 @@ def _check(options: argparse.Namespace) -> int:
         report = api.check_models(options.budget, options.paths)
     else:
         reports, failed = each(options.paths, lambda path: api.check(path, options.budget))
-        report = CheckAllReport(passed=not failed and all(one.passed for one in reports), reports=reports, failed=failed)
+        report = CheckAllReport(
+            passed=not failed and all(one.passed for one in reports), reports=reports, failed=failed
+        )
     sys.stdout.write(_text(report, OutputFormat.TERMINAL))
     if options.summary is not None:
         with options.summary.open("a", encoding="utf-8") as out:
@@ -131,7 +151,11 @@ def _models(options: argparse.Namespace) -> list[str]:
 
     budget = read_models(options.budget)
     folder: Path = options.budget.parent
-    listed = [folder / name for one in budget.models for name in find_models(folder, one.path)] if budget is not None else []
+    listed = (
+        [folder / name for one in budget.models for name in find_models(folder, one.path)]
+        if budget is not None
+        else []
+    )
     return list(dict.fromkeys(path.as_posix() for path in listed))
 
 
@@ -147,13 +171,23 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m modelinspect.cli.action", description=__doc__, allow_abbrev=False)
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="models; without any, those that the budget lists")
+    parser = argparse.ArgumentParser(
+        prog="python -m modelinspect.cli.action", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="models; without any, those that the budget lists"
+    )
     parser.add_argument("--budget", type=Path, help="the budget file; nothing is checked without one")
-    parser.add_argument("--lint", choices=[str(one) for one in Severity], help="look for unsafe content, and fail from this severity up")
+    parser.add_argument(
+        "--lint",
+        choices=[str(one) for one in Severity],
+        help="look for unsafe content, and fail from this severity up",
+    )
     parser.add_argument("--base", type=Path, help="a checkout of the branch to compare with")
     parser.add_argument("--comment", type=Path, help="a file for the comparison, as Markdown")
-    parser.add_argument("--summary", type=Path, help="a file that the result of the check is appended to, as Markdown")
+    parser.add_argument(
+        "--summary", type=Path, help="a file that the result of the check is appended to, as Markdown"
+    )
     parser.add_argument("--junit", type=Path, help="a file for the limits, as JUnit XML")
     parser.add_argument("--sarif", type=Path, help="a file for the findings, as SARIF")
     return parser

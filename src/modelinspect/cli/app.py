@@ -21,7 +21,8 @@ Examples:
   modelinspect explain original.h5 pruned.h5
   modelinspect plan pruned.h5
 
-Exit codes: 0 clean, 1 findings or a budget exceeded (lint, check), 2 usage, 3 could not inspect, 130 interrupted.
+Exit codes: 0 clean, 1 findings or a budget exceeded (lint, check), 2 usage, 3 could not inspect,
+130 interrupted.
 """
 
 
@@ -37,7 +38,9 @@ class Commands(TyperGroup):
         module = import_module(module_name(cmd_name))
         single = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_SETTINGS)
         needs_arguments = getattr(module, "NEEDS_ARGUMENTS", True)
-        single.command(name=cmd_name, epilog=getattr(module, "EXAMPLES", None), no_args_is_help=needs_arguments)(for_typer(module.command))
+        single.command(
+            name=cmd_name, epilog=getattr(module, "EXAMPLES", None), no_args_is_help=needs_arguments
+        )(for_typer(module.command))
         return fitting(typer.main.get_command(single))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -72,7 +75,9 @@ class Commands(TyperGroup):
 
 
 def fitting(command: Any) -> Any:
-    """Let the help of a command fit narrow terminals: what an option does is below it, not in a column of ten characters."""
+    """Let the help of a command fit narrow terminals: what an option does is below it, not in a column of ten
+    characters.
+    """
     context: Any = command.context_class
     usual: Any = context.formatter_class
 
@@ -92,11 +97,15 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(cls=Commands, rich_markup_mode=None, context_settings=_SETTINGS, epilog=_EPILOG, no_args_is_help=True)
+app = typer.Typer(
+    cls=Commands, rich_markup_mode=None, context_settings=_SETTINGS, epilog=_EPILOG, no_args_is_help=True
+)
 
 
 @app.callback()
 def modelinspect(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Show where the bytes of a TensorFlow model file go, and why it is not smaller."""

@@ -46,9 +46,17 @@ Examples:
 
 NEEDS_ARGUMENTS = False
 
-_Format = Annotated[CheckFormat | None, Option("--format", "-f", metavar="|".join(CheckFormat), help=FORMAT_HELP)]
-_Budget = Annotated[Path | None, Option("--budget", "-b", metavar="FILE", help="The budget, in TOML; pyproject.toml may name it instead.")]
-_Update = Annotated[bool, Option("--update-lock", help="Write the lock that growth is measured against, after a look at this run.")]
+_Format = Annotated[
+    CheckFormat | None, Option("--format", "-f", metavar="|".join(CheckFormat), help=FORMAT_HELP)
+]
+_Budget = Annotated[
+    Path | None,
+    Option("--budget", "-b", metavar="FILE", help="The budget, in TOML; pyproject.toml may name it instead."),
+]
+_Update = Annotated[
+    bool,
+    Option("--update-lock", help="Write the lock that growth is measured against, after a look at this run."),
+]
 _Init = Annotated[bool, Option("--init", help="Write the budget and its lock from today's sizes of PATHs.")]
 _Paths = Annotated[
     list[str] | None,
@@ -85,7 +93,9 @@ def command(
     if model is None and read_models(chosen) is not None:
         return _check_models(places, chosen, update_lock, limits, destination, top)
     if not places:
-        raise UsageError(f"{chosen} has limits of one model: name the model, or list several under [[models]]")
+        raise UsageError(
+            f"{chosen} has limits of one model: name the model, or list several under [[models]]"
+        )
 
     def check(path: str) -> CheckReport:
         place = choose_model(path, model, limits)
@@ -108,7 +118,12 @@ def command(
 
 
 def _check_models(
-    places: list[str], budget: Path, update_lock: bool, limits: Limits | None, destination: Destination, top: int | None
+    places: list[str],
+    budget: Path,
+    update_lock: bool,
+    limits: Limits | None,
+    destination: Destination,
+    top: int | None,
 ) -> int:
     with progress("reading weights", quiet=destination.quiet) as meter:
         report = api.check_models(budget, places, growth=not update_lock, limits=limits, progress=meter)
@@ -136,19 +151,28 @@ def _write_budget(places: list[str], budget: Path, limits: Limits | None, destin
 
 
 def settled_budget() -> Path:
-    """Return the budget that pyproject.toml names, or budget.toml. Raises `UsageError` where there is neither."""
+    """Return the budget that pyproject.toml names, or budget.toml.
+
+    Raises `UsageError` where there is neither.
+    """
     settings = read_settings(Path.cwd())
     if settings.budget is not None:
         return settings.folder / settings.budget
     if _USUAL.is_file():
         return _USUAL
-    raise UsageError("check needs a budget: modelinspect check MODELS --init writes budget.toml; --budget names another file")
+    raise UsageError(
+        "check needs a budget: modelinspect check MODELS --init writes budget.toml; --budget names another"
+        " file"
+    )
 
 
 def _require_no_lock(budget: Path, update_lock: bool) -> None:
     """Raise `UsageError` where several paths would share a lock, which holds the sizes of one model."""
     if update_lock or read_budget(budget).growth:
-        raise UsageError(f"{budget}: growth is measured against the lock of one model; list the models under [[models]], or check one PATH")
+        raise UsageError(
+            f"{budget}: growth is measured against the lock of one model; list the models under [[models]],"
+            " or check one PATH"
+        )
 
 
 def _write(path: Path, text: str) -> None:

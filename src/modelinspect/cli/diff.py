@@ -34,7 +34,11 @@ Examples:
 """
 
 _Content = Annotated[
-    bool, Option("--content", help="Compare what is stored and not how: every tensor and document; exit with 1 where one differs.")
+    bool,
+    Option(
+        "--content",
+        help="Compare what is stored and not how: every tensor and document; exit with 1 where one differs.",
+    ),
 ]
 
 
@@ -54,8 +58,17 @@ def command(
     limit: LimitOption = None,
     follow: FollowOption = False,
 ) -> int:
-    """Say what differs between two artifacts, also of different formats: categories, layers, and each tensor's fate."""
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (before, after), color=color, quiet=quiet)
+    """Say what differs between two artifacts, also of different formats: categories, layers, and each
+    tensor's fate.
+    """
+    destination = Destination(
+        choose_form(REPORT_FORMS, format, as_json, output),
+        output,
+        force,
+        (before, after),
+        color=color,
+        quiet=quiet,
+    )
     limits = limits_of(limit, follow)
     if content:
         compared = api.compare_content(before, after, limits=limits)

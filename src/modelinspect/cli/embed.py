@@ -18,7 +18,14 @@ from modelinspect.cli.progress import progress
 from modelinspect.core.suggestions import did_you_mean
 from modelinspect.documents.blocks import Block, Document, decode, parse
 from modelinspect.documents.fill import Output, body_of, filled
-from modelinspect.errors import FormatError, IncompleteError, InvariantError, LocationError, ModelInspectError, UsageError
+from modelinspect.errors import (
+    FormatError,
+    IncompleteError,
+    InvariantError,
+    LocationError,
+    ModelInspectError,
+    UsageError,
+)
 from modelinspect.reports.blocks import Unit
 from modelinspect.reports.embed import BlockState, Difference, EmbeddedBlock, EmbedReport
 from modelinspect.reports.lint import LintProblem
@@ -32,7 +39,10 @@ Examples:
 """
 
 _Documents = Annotated[list[str], Argument(metavar="FILE.md...", help="Markdown documents with marks.")]
-_Check = Annotated[bool, Option("--check", help="Write nothing; exit with 1 where a block is not what its command prints now.")]
+_Check = Annotated[
+    bool,
+    Option("--check", help="Write nothing; exit with 1 where a block is not what its command prints now."),
+]
 
 
 def command(
@@ -45,9 +55,9 @@ def command(
 ) -> int:
     """Fill marked blocks of Markdown documents with what commands print now.
 
-    A block is what is between the lines `<!-- modelinspect: COMMAND -->` and `<!-- /modelinspect -->`. COMMAND is a command of
-    modelinspect that only reads, with paths relative to the document. Nothing is written where all is equal, and no
-    document is written where one of them has a problem.
+    A block is what is between the lines `<!-- modelinspect: COMMAND -->` and `<!-- /modelinspect -->`.
+    COMMAND is a command of modelinspect that only reads, with paths relative to the document. Nothing is
+    written where all is equal, and no document is written where one of them has a problem.
     """
     destination = Destination(choose_form(TEXT_FORMS, format, as_json, None), color=color, quiet=quiet)
     rebuilt: list[_Rebuilt] = []
@@ -71,7 +81,9 @@ def command(
     report = EmbedReport(checked=check, documents=tuple(names), embedded=blocks, failed=tuple(failed))
     destination.write(report)
     if failed:
-        raise IncompleteError(f"{plural(len(failed), 'document')} of {len(names)} cannot be filled", failed[0].location)
+        raise IncompleteError(
+            f"{plural(len(failed), 'document')} of {len(names)} cannot be filled", failed[0].location
+        )
     return 1 if check and report.stale else 0
 
 
@@ -91,10 +103,15 @@ Runner = Callable[[tuple[str, ...], Path], Output]
 
 
 def _rebuild(name: str, run: Runner) -> _Rebuilt:
-    """Read a document and run the commands of its blocks. Raises `ModelInspectError` or `OSError` at the first problem."""
+    """Read a document and run the commands of its blocks.
+
+    Raises `ModelInspectError` or `OSError` at the first problem.
+    """
     path = Path(name)
     if not path.is_file():
-        raise LocationError(f"{name}: {'is not a file' if path.exists() else 'there is no such document'}{_close(path)}")
+        raise LocationError(
+            f"{name}: {'is not a file' if path.exists() else 'there is no such document'}{_close(path)}"
+        )
     before = path.read_bytes()
     document = parse(decode(before, name), name)
     outputs = [_output(block, path.parent.resolve(), name, run) for block in document.blocks]
@@ -118,17 +135,24 @@ def _run(arguments: tuple[str, ...], folder: Path) -> Output:
 
 
 def _states(one: _Rebuilt, *, written: bool) -> Iterator[EmbeddedBlock]:
-    lines = [block.line for block in (parse(one.after.decode("utf-8"), one.name) if written else one.document).blocks]
+    lines = [
+        block.line
+        for block in (parse(one.after.decode("utf-8"), one.name) if written else one.document).blocks
+    ]
     for line, block, output in zip(lines, one.document.blocks, one.outputs, strict=True):
         before, now = one.document.body(block), body_of(block, output)
         state = BlockState.CURRENT if before == now else BlockState.REWRITTEN if written else BlockState.STALE
         difference = _difference(block, before, now)
-        yield EmbeddedBlock(document=one.name, line=line, command=block.command, state=state, difference=difference)
+        yield EmbeddedBlock(
+            document=one.name, line=line, command=block.command, state=state, difference=difference
+        )
 
 
 def _difference(block: Block, before: str, now: str) -> Difference | None:
     """Return the first line that differs, None where only empty lines and line endings do."""
-    old = [(line, text) for line, text in enumerate(before.splitlines(), block.begin + 1) if text.strip(" \t>")]
+    old = [
+        (line, text) for line, text in enumerate(before.splitlines(), block.begin + 1) if text.strip(" \t>")
+    ]
     new = [text for text in now.splitlines() if text.strip(" \t>")]
     for place, current in zip_longest(old, new):
         line, text = place or (block.end + 1, None)

@@ -36,12 +36,16 @@ READING: dict[str, frozenset[str]] = {
     "check": _LOOKS | {"paths", "budget"},
     "scan": _LOOKS | {"roots", "lint", "select", "ignore", "fail_on", "check", "budget"},
 }
-"""The commands that a document may run, each with the parameters that it may give: none of them writes, and none runs other programs.
+"""The commands that a document may run, each with the parameters that it may give: none of them writes, and
+none runs other programs.
 
-A parameter that is not listed is refused, so a new option of a command is not allowed before somebody looked at it.
+A parameter that is not listed is refused, so a new option of a command is not allowed before somebody looked
+at it.
 """
 _FIXED = {"scan": ("--jobs", "1"), "plan": ("--no-limit",)}
-"""Options that commands of documents have: a scan starts no processes, and a plan does not depend on how fast a machine is."""
+"""Options that commands of documents have: a scan starts no processes, and a plan does not depend on how fast
+a machine is.
+"""
 _LOCATIONS = frozenset(("path", "paths", "before", "after", "roots", "budget"))
 _PAGES = frozenset((OutputFormat.HTML, *BINARY))
 _LANGUAGES = {
@@ -58,7 +62,9 @@ _LANGUAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A command that reads and was found to be allowed; ``locations`` are the files and folders it names, relative to the document."""
+    """A command that reads and was found to be allowed; ``locations`` are the files and folders it names,
+    relative to the document.
+    """
 
     arguments: tuple[str, ...]
     form: OutputFormat
@@ -66,13 +72,18 @@ class Reading:
 
 
 def parse_reading(arguments: Sequence[str]) -> Reading:
-    """Check the command of a document. Raises `UsageError` where it could write, run something, or reach elsewhere."""
+    """Check the command of a document.
+
+    Raises `UsageError` where it could write, run something, or reach elsewhere.
+    """
     if not arguments:
         raise UsageError(f"the mark names no command; it is one of {', '.join(READING)}")
     name, *rest = arguments
     if name not in READING:
         why = "may write, so documents cannot run it" if name in COMMANDS else "is not a command"
-        raise UsageError(f"{name!r} {why}; use one of {', '.join(READING)}{did_you_mean(name, READING, 0.75)}")
+        raise UsageError(
+            f"{name!r} {why}; use one of {', '.join(READING)}{did_you_mean(name, READING, 0.75)}"
+        )
     if "-" in rest:
         raise UsageError("a document cannot read standard input")
     given = _given(name, rest)
@@ -91,12 +102,18 @@ def parse_reading(arguments: Sequence[str]) -> Reading:
 def run_reading(reading: Reading, folder: Path) -> Output:
     """Run a command in the folder of a document and return what it prints, 80 columns wide and without color.
 
-    Findings and exceeded budgets are output like any other. Raises `ModelInspectError` where the command fails.
+    Findings and exceeded budgets are output like any other. Raises `ModelInspectError` where the command
+    fails.
     """
     from modelinspect.cli.main import FAILED, INTERRUPTED, USAGE, main
 
     out, err = io.TextIOWrapper(_Bounded(), "utf-8", newline="\n", write_through=True), io.StringIO()
-    with chdir(folder), _environment(COLUMNS=str(COLUMNS), NO_COLOR="1"), redirect_stdout(out), redirect_stderr(err):
+    with (
+        chdir(folder),
+        _environment(COLUMNS=str(COLUMNS), NO_COLOR="1"),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
         code = copy_context().run(main, reading.arguments)
     problem = err.getvalue().strip().removeprefix(f"{PROGRAM}: ")
     if code == INTERRUPTED:
@@ -132,7 +149,10 @@ class _Given:
 
 
 def _given(name: str, arguments: Sequence[str]) -> _Given:
-    """Split a command line as the command itself does, without running any part of it. Raises `UsageError`."""
+    """Split a command line as the command itself does, without running any part of it.
+
+    Raises `UsageError`.
+    """
     import typer
 
     from modelinspect.cli.app import app
@@ -147,11 +167,17 @@ def _given(name: str, arguments: Sequence[str]) -> _Given:
         raise UsageError(f"{name}: {error.format_message().rstrip('.')}") from error
     # An argument that is not there is in the order too, with no value.
     used = [parameter for parameter in order if texts.get(parameter.name) not in (None, ())]
-    return _Given({one.name: next((text for text in one.opts if text.startswith("--")), one.opts[0]) for one in used}, dict(texts))
+    return _Given(
+        {one.name: next((text for text in one.opts if text.startswith("--")), one.opts[0]) for one in used},
+        dict(texts),
+    )
 
 
 def _form(given: _Given) -> OutputFormat:
-    """Return the form of the output. Raises `UsageError` for one that is a page or binary; the command checks the rest."""
+    """Return the form of the output.
+
+    Raises `UsageError` for one that is a page or binary; the command checks the rest.
+    """
     if "as_json" in given.options:
         return OutputFormat.JSON
     name = next(iter(given.values("format")), OutputFormat.TERMINAL)

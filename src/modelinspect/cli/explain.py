@@ -61,18 +61,26 @@ def command(
 ) -> None:
     """Explain the size of a model, or the difference in size between PATH and AFTER: causes, bytes, remedies.
 
-    A word of the reports in place of PATH is explained: a finding, cause, category, option or column. With the name of
-    a finding, AFTER is the model to find it in, and its remedy is shown with the whole code.
+    A word of the reports in place of PATH is explained: a finding, cause, category, option or column. With
+    the name of a finding, AFTER is the model to find it in, and its remedy is shown with the whole code.
     """
     form = choose_form(REPORT_FORMS, format, as_json, output)
     sources = (path,) if after is None else (path, after)
     destination = Destination(form, output, force, sources, color=color, quiet=quiet)
-    if not Path(path).exists() and (found := api.meaning(path, after)) is not None and (after is None or found.location is not None):
+    if (
+        not Path(path).exists()
+        and (found := api.meaning(path, after)) is not None
+        and (after is None or found.location is not None)
+    ):
         destination.write(found, top)
         return
     limits = limits_of(limit, follow)
     place = _chosen(path, model, limits, is_word=after is None)
-    other = None if after is None else choose_model(after, model if model in model_names(after, limits) else None, limits)
+    other = (
+        None
+        if after is None
+        else choose_model(after, model if model in model_names(after, limits) else None, limits)
+    )
     with progress("reading", quiet=quiet) as meter:
         report = api.explain(
             place,
@@ -89,7 +97,10 @@ def command(
 
 
 def _chosen(path: str, model: str | None, limits: Limits | None, *, is_word: bool) -> api.Location:
-    """Return the location of the model. Raises `LocationError`, which names the word that was meant, if that is close."""
+    """Return the location of the model.
+
+    Raises `LocationError`, which names the word that was meant, if that is close.
+    """
     try:
         return choose_model(path, model, limits)
     except LocationError as error:

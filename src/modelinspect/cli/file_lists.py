@@ -15,14 +15,16 @@ _BLOCK = 1 << 16
 
 
 def read_locations(name: str, *, null: bool = False) -> Iterator[str]:
-    """Return the locations that a file lists, read as they are needed: one per line, or each ended by a NUL; empty ones are left out.
+    """Return the locations that a file lists, read as they are needed: one per line, or each ended by a NUL;
+    empty ones are left out.
 
     ``-`` is standard input. Raises `UsageError` where the file cannot be opened.
     """
     if name == _STANDARD_INPUT:
         if sys.stdin.isatty():
             raise UsageError(
-                "--files-from - reads locations from standard input, and that is a terminal; use: find models | modelinspect scan"
+                "--files-from - reads locations from standard input, and that is a terminal; use: find models"
+                " | modelinspect scan"
             )
         return _split(sys.stdin.buffer, null=null)
     try:

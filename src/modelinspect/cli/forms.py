@@ -65,7 +65,10 @@ _SUFFIXES = {
 
 
 def form_parser(forms: Iterable[StrEnum]) -> Callable[[str], OutputFormat]:
-    """Return what reads the value of ``--format``. A form of other commands is left to its renderer, which says what it needs."""
+    """Return what reads the value of ``--format``.
+
+    A form of other commands is left to its renderer, which says what it needs.
+    """
 
     def parse(text: str) -> OutputFormat:
         try:
@@ -76,11 +79,13 @@ def form_parser(forms: Iterable[StrEnum]) -> Callable[[str], OutputFormat]:
     return parse
 
 
-def choose_form(forms: Iterable[StrEnum], format: StrEnum | None, as_json: bool, output: Path | None) -> OutputFormat:
+def choose_form(
+    forms: Iterable[StrEnum], format: StrEnum | None, as_json: bool, output: Path | None
+) -> OutputFormat:
     """Return the form to write: ``--format``, ``--json``, the one of the output's suffix, or terminal text.
 
-    Raises `UsageError` where the options contradict each other, or where the suffix stands for a form, or the option
-    names a binary one, that is not one of the command's ``forms``.
+    Raises `UsageError` where the options contradict each other, or where the suffix stands for a form, or the
+    option names a binary one, that is not one of the command's ``forms``.
     """
     if as_json and format not in (None, OutputFormat.JSON):
         raise UsageError(f"--json and --format {format} contradict each other")
@@ -94,7 +99,9 @@ def choose_form(forms: Iterable[StrEnum], format: StrEnum | None, as_json: bool,
     if form is None:
         return OutputFormat.TERMINAL
     if form not in tuple(forms):
-        raise UsageError(f"{output}: this command has no form {form}; choose one with --format: {', '.join(forms)}")
+        raise UsageError(
+            f"{output}: this command has no form {form}; choose one with --format: {', '.join(forms)}"
+        )
     return form
 
 

@@ -19,8 +19,9 @@ END = "--"
 def run(arguments: Sequence[str]) -> int:
     """Run the command once for all models and return its exit code; options come before ``--``.
 
-    Without ``--``, an argument that begins with a dash is an option, unless there is a file of that name: that is a mistake
-    in the configuration, exit code 2. Files that belong to no model are named on the error stream and passed over.
+    Without ``--``, an argument that begins with a dash is an option, unless there is a file of that name:
+    that is a mistake in the configuration, exit code 2. Files that belong to no model are named on the error
+    stream and passed over.
     """
     command, *rest = arguments
     if END in rest:
@@ -31,7 +32,10 @@ def run(arguments: Sequence[str]) -> int:
         names = [argument for argument in rest if not argument.startswith("-")]
         confusing = [option for option in options if os.path.lexists(option)]
         if confusing:
-            sys.stderr.write(f"modelinspect: {confusing[0]!a} is a file and reads as an option: end the hook's args with '--'\n")
+            sys.stderr.write(
+                f"modelinspect: {confusing[0]!a} is a file and reads as an option: end the hook's args with"
+                " '--'\n"
+            )
             return USAGE
     models, others = models_of(names)
     for name in others:
@@ -42,7 +46,8 @@ def run(arguments: Sequence[str]) -> int:
 def models_of(names: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return the models that files belong to, each once, and the files that belong to none.
 
-    A file of a SavedModel, of a preset or of an Orbax checkpoint stands for its folder, a shard for its index.
+    A file of a SavedModel, of a preset or of an Orbax checkpoint stands for its folder, a shard for its
+    index.
     """
     from modelinspect.formats.discovery import group
 

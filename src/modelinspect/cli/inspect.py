@@ -56,7 +56,9 @@ def command(
     limit: LimitOption = None,
     follow: FollowOption = False,
 ) -> None:
-    """Show where the bytes go: the answer, findings, a bar for each category, the largest tensors with their zeros."""
+    """Show where the bytes go: the answer, findings, a bar for each category, the largest tensors with their
+    zeros.
+    """
     form = choose_form(TENSOR_FORMS, format, as_json, output)
     destination = Destination(form, output, force, paths, color=color, quiet=quiet)
     require_one_path(paths, model, form)
@@ -68,7 +70,14 @@ def command(
         place = choose_model(path, model, limits)
         with progress("reading weights", quiet=quiet) as meter:
             return api.inspect(
-                place, measure=not no_measure, strict=strict, limits=limits, by=keys, top=top, progress=meter, pictures=draws
+                place,
+                measure=not no_measure,
+                strict=strict,
+                limits=limits,
+                by=keys,
+                top=top,
+                progress=meter,
+                pictures=draws,
             )
 
     if len(paths) > 1:

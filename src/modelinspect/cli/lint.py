@@ -41,7 +41,9 @@ Examples:
 """
 
 
-_Format = Annotated[LintFormat | None, Option("--format", "-f", metavar="|".join(LintFormat), help=FORMAT_HELP)]
+_Format = Annotated[
+    LintFormat | None, Option("--format", "-f", metavar="|".join(LintFormat), help=FORMAT_HELP)
+]
 _Select = Annotated[
     str,
     Option(
@@ -53,12 +55,19 @@ _Select = Annotated[
 _Ignore = Annotated[str, Option("--ignore", metavar="RULE[,RULE...]", help="Run all rules but these.")]
 _FailOn = Annotated[
     str | None,
-    Option("--fail-on", metavar="|".join(Severity), help="Exit with 1 for findings at or above a severity (default: warning)."),
+    Option(
+        "--fail-on",
+        metavar="|".join(Severity),
+        help="Exit with 1 for findings at or above a severity (default: warning).",
+    ),
 ]
 
 
 _Rules = Annotated[bool, Option("--rules", help="List the rules with group, severity and reason, and stop.")]
-_Paths = Annotated[list[str] | None, Argument(metavar="PATH...", help="Model files, folders, archives, or prefixes of checkpoints.")]
+_Paths = Annotated[
+    list[str] | None,
+    Argument(metavar="PATH...", help="Model files, folders, archives, or prefixes of checkpoints."),
+]
 
 
 def command(
@@ -96,13 +105,20 @@ def command(
         return 0
     with progress("reading weights", quiet=quiet) as meter:
         if len(paths) == 1:
-            report = api.lint(paths[0], select=chosen, ignore=ignored, measure=not no_measure, limits=limits, progress=meter)
+            report = api.lint(
+                paths[0], select=chosen, ignore=ignored, measure=not no_measure, limits=limits, progress=meter
+            )
             destination.write(report, top)
             return 1 if report.reaches(least) else 0
-        every = api.lint_all(paths, select=chosen, ignore=ignored, measure=not no_measure, limits=limits, progress=meter)
+        every = api.lint_all(
+            paths, select=chosen, ignore=ignored, measure=not no_measure, limits=limits, progress=meter
+        )
     destination.write(every, top)
     if every.failed:
-        raise IncompleteError(f"{plural(len(every.failed), 'path')} of {len(paths)} could not be inspected", every.failed[0].location)
+        raise IncompleteError(
+            f"{plural(len(every.failed), 'path')} of {len(paths)} could not be inspected",
+            every.failed[0].location,
+        )
     return 1 if every.reaches(least) else 0
 
 

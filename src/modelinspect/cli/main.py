@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def entry() -> NoReturn:
     """Run the command line as its own process and end it with the exit code.
 
-    An interrupt that Python meets while it executes text, as it does when it makes a dataclass, ends the process by the
-    signal even though it was handled; so after an interrupt the process ends at once.
+    An interrupt that Python meets while it executes text, as it does when it makes a dataclass, ends the
+    process by the signal even though it was handled; so after an interrupt the process ends at once.
     """
     gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
     for name in _ENDING_SIGNALS:
@@ -109,7 +109,10 @@ def _run_with_typer(arguments: list[str]) -> int:
     if _COMPLETION in os.environ:
         group.main(args=arguments, prog_name=PROGRAM)
     try:
-        with group.make_context(PROGRAM, arguments, terminal_width=_width()) as context, _with_standard_input(arguments):
+        with (
+            group.make_context(PROGRAM, arguments, terminal_width=_width()) as context,
+            _with_standard_input(arguments),
+        ):
             code = group.invoke(context)
     except typer.Exit as stop:
         return stop.exit_code
@@ -130,7 +133,11 @@ def _run_with_typer(arguments: list[str]) -> int:
 @contextmanager
 def _with_standard_input(arguments: Sequence[str]) -> Iterator[None]:
     """Read standard input where an argument is ``-``. Raises `UsageError` where it cannot be read."""
-    places = [index for index, argument in enumerate(arguments) if argument == "-" and arguments[index - 1] not in _OUTPUTS]
+    places = [
+        index
+        for index, argument in enumerate(arguments)
+        if argument == "-" and arguments[index - 1] not in _OUTPUTS
+    ]
     if not places:
         yield
         return
@@ -139,7 +146,9 @@ def _with_standard_input(arguments: Sequence[str]) -> Iterator[None]:
     if len(places) > 1:
         raise UsageError("- is standard input, which can be read once; name the other files")
     if sys.stdin.isatty():
-        raise UsageError("- reads a model from standard input, and that is a terminal; use: modelinspect - < MODEL")
+        raise UsageError(
+            "- reads a model from standard input, and that is a terminal; use: modelinspect - < MODEL"
+        )
     with standard_input(sys.stdin.buffer):
         yield
 

@@ -35,10 +35,22 @@ Examples:
 """
 
 _Member = Annotated[str | None, Option("--member", metavar="NAME", help="Look at one file of the artifact.")]
-_At = Annotated[int | None, Option("--at", metavar="OFFSET", parser=offset, help="Say who owns the byte at an offset (512 or 0x200).")]
-_From = Annotated[int | None, Option("--from", metavar="OFFSET", parser=offset, help="Begin with the region at an offset.")]
-_Size = Annotated[int | None, Option("--size", metavar="BYTES", parser=offset, help="Look at that many bytes, none left out.")]
-_Hex = Annotated[bool, Option("--hex", help="Show the bytes beside what they are; the middle of long regions is left out.")]
+_At = Annotated[
+    int | None,
+    Option(
+        "--at", metavar="OFFSET", parser=offset, help="Say who owns the byte at an offset (512 or 0x200)."
+    ),
+]
+_From = Annotated[
+    int | None, Option("--from", metavar="OFFSET", parser=offset, help="Begin with the region at an offset.")
+]
+_Size = Annotated[
+    int | None,
+    Option("--size", metavar="BYTES", parser=offset, help="Look at that many bytes, none left out."),
+]
+_Hex = Annotated[
+    bool, Option("--hex", help="Show the bytes beside what they are; the middle of long regions is left out.")
+]
 
 
 def command(
@@ -62,9 +74,13 @@ def command(
     """List every region of the file; say who owns a byte; dump bytes with what they are."""
     limits = limits_of(limit, follow)
     place = choose_model(path, model, limits)
-    destination = Destination(choose_form(MAP_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet)
+    destination = Destination(
+        choose_form(MAP_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet
+    )
     with api.opened(place, strict=strict, limits=limits) as (artifact, files):
         read = reader(files) if hex else None
         drawn = api.draw(artifact) if destination.draws else None
-        destination.write(map_regions(artifact, member=member, at=at, offset=begin, size=size, read=read, drawn=drawn))
+        destination.write(
+            map_regions(artifact, member=member, at=at, offset=begin, size=size, read=read, drawn=drawn)
+        )
         require_complete(artifact.diagnostics)

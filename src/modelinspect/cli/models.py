@@ -12,18 +12,27 @@ _NAMED = 5
 
 
 def choose_model(path: str, model: str | None, limits: Limits | None = None) -> api.Location:
-    """Return the location of the one model that a command is about. Raises `UsageError` where there are several or none of that name."""
+    """Return the location of the one model that a command is about.
+
+    Raises `UsageError` where there are several or none of that name.
+    """
     found = api.list_models(path, limits)
     if model is not None:
         for place in found.models:
             if place.name == model:
                 return place.place
         known = [place.name for place in found.models]
-        raise UsageError(f"{path}: holds no model {model!r}{did_you_mean(model, known)}" if known else f"{path}: is one model itself")
+        raise UsageError(
+            f"{path}: holds no model {model!r}{did_you_mean(model, known)}"
+            if known
+            else f"{path}: is one model itself"
+        )
     if found.models:
         names = [place.name for place in found.models]
         listed = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-        raise UsageError(f"{path}: holds {plural(len(names), 'model')}: {listed}; choose one with --model NAME")
+        raise UsageError(
+            f"{path}: holds {plural(len(names), 'model')}: {listed}; choose one with --model NAME"
+        )
     return path
 
 

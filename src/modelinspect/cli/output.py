@@ -35,8 +35,8 @@ class Color(StrEnum):
 class Destination:
     """Where a report goes and in which form; ``sources`` are never replaced, ``quiet`` drops notes.
 
-    Raises `UsageError` before any work where a file is in the way, `MissingExtraError` where the form needs a package that
-    is not installed.
+    Raises `UsageError` before any work where a file is in the way, `MissingExtraError` where the form needs a
+    package that is not installed.
     """
 
     format: OutputFormat
@@ -55,20 +55,36 @@ class Destination:
         for source in self.sources:
             with suppress(OSError):
                 if self.output.samefile(source):
-                    raise UsageError(f"{self.output}: is the artifact itself; name another file for the output")
+                    raise UsageError(
+                        f"{self.output}: is the artifact itself; name another file for the output"
+                    )
         if self.output.is_dir():
             raise UsageError(f"{self.output}: is a folder; name a file for the output")
         if self.output.is_file() and not self.force:
             raise UsageError(f"{self.output}: exists; --force replaces it")
 
     def write(self, report: Report, top: int | None = None, links: Mapping[str, str] | None = None) -> None:
-        """Write the report; ``links`` are addresses of pages by the location of a model. Raises `OutputError`."""
+        """Write the report; ``links`` are addresses of pages by the location of a model.
+
+        Raises `OutputError`.
+        """
         if self.output is None:
             with _writing("standard output"):
-                render(report, self.format, _tolerant(sys.stdout), _look(sys.stdout, top, self.color, links or {}))
+                render(
+                    report,
+                    self.format,
+                    _tolerant(sys.stdout),
+                    _look(sys.stdout, top, self.color, links or {}),
+                )
                 sys.stdout.flush()
             return
-        look = Look(width=_columns(), color=self.color is Color.ALWAYS, top=top, command=command_line(), links=links or {})
+        look = Look(
+            width=_columns(),
+            color=self.color is Color.ALWAYS,
+            top=top,
+            command=command_line(),
+            links=links or {},
+        )
         if self.format in BINARY:
             with _writing(str(self.output)), replacing(self.output, "wb") as out:
                 render_bytes(report, self.format, out, look)
@@ -88,7 +104,10 @@ class Destination:
 
 
 def replace_document(path: Path, before: bytes, after: bytes) -> None:
-    """Replace a document whole or not at all; its permissions stay. Raises `OutputError`, also where it is not ``before`` any more."""
+    """Replace a document whole or not at all; its permissions stay.
+
+    Raises `OutputError`, also where it is not ``before`` any more.
+    """
     with _writing(str(path)), replacing(path, "wb", keep_mode=True) as out:
         if path.read_bytes() != before:
             raise OutputError(f"{path}: changed while its blocks were filled; run the command again")
@@ -105,7 +124,9 @@ def require_complete(diagnostics: Iterable[Diagnostic | DiagnosticEntry]) -> Non
     """Raise `IncompleteError` where an artifact is damaged or cut short, once its report is written."""
     for found in diagnostics:
         if found.severity == Severity.ERROR:
-            raise IncompleteError(f"{found.problem}; the report covers what is there", found.member, found.offset)
+            raise IncompleteError(
+                f"{found.problem}; the report covers what is there", found.member, found.offset
+            )
 
 
 @contextmanager
@@ -122,11 +143,20 @@ def _writing(where: str) -> Iterator[None]:
 def _look(stream: TextIO, top: int | None, color: Color, links: Mapping[str, str]) -> Look:
     encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
     unicode = encoding.startswith("utf")
-    return Look(width=_columns(), color=_is_colored(stream, color), unicode=unicode, top=top, command=command_line(), links=links)
+    return Look(
+        width=_columns(),
+        color=_is_colored(stream, color),
+        unicode=unicode,
+        top=top,
+        command=command_line(),
+        links=links,
+    )
 
 
 def _is_colored(stream: TextIO, color: Color) -> bool:
-    """Return whether to color a stream: the option wins, then NO_COLOR, then FORCE_COLOR; a variable counts unless it is empty."""
+    """Return whether to color a stream: the option wins, then NO_COLOR, then FORCE_COLOR; a variable counts
+    unless it is empty.
+    """
     if color is not Color.AUTO:
         return color is Color.ALWAYS
     if os.environ.get("NO_COLOR"):

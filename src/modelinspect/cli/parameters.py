@@ -14,7 +14,8 @@ class BadValueError(ValueError):
 class Parameter:
     """An option or an argument of a command: the metadata of its annotation.
 
-    ``metavar`` stands for its value in help; ``parser`` reads the value and raises `BadValueError`; ``min`` and ``max`` bound it.
+    ``metavar`` stands for its value in help; ``parser`` reads the value and raises `BadValueError`; ``min``
+    and ``max`` bound it.
     """
 
     __slots__ = ("help", "max", "metavar", "min", "names", "parser")
@@ -66,7 +67,11 @@ def for_typer(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(**values)
 
     parameters = [
-        parameter.replace(annotation=Annotated[kind, _typer_info(info)] if isinstance(info, Parameter) else Annotated[kind, info])
+        parameter.replace(
+            annotation=(
+                Annotated[kind, _typer_info(info)] if isinstance(info, Parameter) else Annotated[kind, info]
+            )
+        )
         for parameter, kind, info in declared(function)
     ]
     made: Any = command

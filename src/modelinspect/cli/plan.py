@@ -36,11 +36,18 @@ Examples:
 """
 
 _SECONDS = 20
-OnlyOption = Annotated[str, Option("--only", metavar="OPTION[,OPTION...]", help="Compute only these; brotli-11 is the slowest.")]
-ConvertOption = Annotated[
-    bool, Option("--convert", help="Run TensorFlow's converter too and measure its files; needs modelinspect[prune].")
+OnlyOption = Annotated[
+    str, Option("--only", metavar="OPTION[,OPTION...]", help="Compute only these; brotli-11 is the slowest.")
 ]
-NoLimitOption = Annotated[bool, Option("--no-limit", help=f"Compute everything, also what takes more than {_SECONDS} seconds.")]
+ConvertOption = Annotated[
+    bool,
+    Option(
+        "--convert", help="Run TensorFlow's converter too and measure its files; needs modelinspect[prune]."
+    ),
+]
+NoLimitOption = Annotated[
+    bool, Option("--no-limit", help=f"Compute everything, also what takes more than {_SECONDS} seconds.")
+]
 
 
 def command(
@@ -61,10 +68,14 @@ def command(
     limit: LimitOption = None,
     follow: FollowOption = False,
 ) -> None:
-    """Say how small an artifact could be: each option's size, how it is known, what loads the result, how to get it."""
+    """Say how small an artifact could be: each option's size, how it is known, what loads the result, how to
+    get it.
+    """
     limits = limits_of(limit, follow)
     place = choose_model(path, model, limits)
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet)
+    destination = Destination(
+        choose_form(REPORT_FORMS, format, as_json, output), output, force, (path,), color=color, quiet=quiet
+    )
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     with progress("compressing", quiet=quiet) as meter:
         seconds = None if no_limit or wanted else _SECONDS

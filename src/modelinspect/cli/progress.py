@@ -20,7 +20,9 @@ _INTERVAL = 0.1
 
 @contextmanager
 def progress(what: str, unit: Unit = Unit.BYTES, *, quiet: bool = False) -> Iterator[_Meter]:
-    """Yield a function that takes the bytes done and all bytes; unless quiet, a bar appears on standard error after half a second."""
+    """Yield a function that takes the bytes done and all bytes; unless quiet, a bar appears on standard error
+    after half a second.
+    """
     meter = _Meter(what, unit, quiet)
     try:
         yield meter
@@ -44,9 +46,18 @@ class _Meter:
         self._next = now + _INTERVAL
         if self._bar is None:
             from rich.console import Console
-            from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+            )
 
-            done_of_all = DownloadColumn(binary_units=True) if self._unit is Unit.BYTES else MofNCompleteColumn()
+            done_of_all = (
+                DownloadColumn(binary_units=True) if self._unit is Unit.BYTES else MofNCompleteColumn()
+            )
             columns = (TextColumn("{task.description}"), BarColumn(), done_of_all, TimeRemainingColumn())
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self._bar.start()

@@ -32,43 +32,88 @@ Examples:
 Model = Annotated[
     str,
     Argument(
-        metavar="MODEL", help="A Keras model (.keras, .h5, .weights.h5 beside config.json, SavedModel of Keras 2), or an architecture."
+        metavar="MODEL",
+        help=(
+            "A Keras model (.keras, .h5, .weights.h5 beside config.json, SavedModel of Keras 2), or an"
+            " architecture."
+        ),
     ),
 ]
-Engine = Annotated[str, Option(metavar="NAME", help="What prunes: tfmot (Keras 2), keras (Keras 3), or auto, by what wrote the file.")]
-Target = Annotated[Path, Option("--output", "-o", metavar="DIR", help="The directory to make; it appears whole or not at all.")]
+Engine = Annotated[
+    str,
+    Option(
+        metavar="NAME", help="What prunes: tfmot (Keras 2), keras (Keras 3), or auto, by what wrote the file."
+    ),
+]
+Target = Annotated[
+    Path,
+    Option("--output", "-o", metavar="DIR", help="The directory to make; it appears whole or not at all."),
+]
 Force = Annotated[bool, Option("--force", help="Replace the directory if this command made it.")]
 Schedule = Annotated[str, Option(metavar="KIND", help="The schedule: constant or polynomial.")]
 Sparsity = Annotated[float, Option(metavar="SHARE", help="The share of zeros at the end, 0 to below 1.")]
 Initial = Annotated[float, Option(metavar="SHARE", help="polynomial: the share of zeros at the begin step.")]
-Begin = Annotated[int | None, Option(metavar="STEP", help="The first training step that prunes.  [default: 0]")]
-End = Annotated[int | None, Option(metavar="STEP", help="The last step that prunes; constant: -1 is never.  [default: fitted]")]
+Begin = Annotated[
+    int | None, Option(metavar="STEP", help="The first training step that prunes.  [default: 0]")
+]
+End = Annotated[
+    int | None,
+    Option(metavar="STEP", help="The last step that prunes; constant: -1 is never.  [default: fitted]"),
+]
 Power = Annotated[float, Option(metavar="P", help="polynomial: the exponent.")]
-Frequency = Annotated[int | None, Option(metavar="STEPS", help="The steps from one pruning to the next.  [default: fitted]")]
+Frequency = Annotated[
+    int | None, Option(metavar="STEPS", help="The steps from one pruning to the next.  [default: fitted]")
+]
 Block = Annotated[
-    str, Option(metavar="HxW|LAYOUT", help="Prune blocks of weights: inputs x outputs, or tflite-float (4x1), tflite-int8 (16x1).")
+    str,
+    Option(
+        metavar="HxW|LAYOUT",
+        help="Prune blocks of weights: inputs x outputs, or tflite-float (4x1), tflite-int8 (16x1).",
+    ),
 ]
 Pooling = Annotated[str, Option(metavar="AVG|MAX", help="How the weights of a block count.")]
-MByN = Annotated[str, Option(metavar="MxN", help="M zeros in every N weights instead of a share, such as 2x4.")]
-Layers = Annotated[str, Option(metavar="PATTERN[,...]", help="Prune only layers whose name matches, such as 'dense*'.")]
+MByN = Annotated[
+    str, Option(metavar="MxN", help="M zeros in every N weights instead of a share, such as 2x4.")
+]
+Layers = Annotated[
+    str, Option(metavar="PATTERN[,...]", help="Prune only layers whose name matches, such as 'dense*'.")
+]
 Exclude = Annotated[str, Option(metavar="PATTERN[,...]", help="Leave out layers whose name matches.")]
 Types = Annotated[str, Option(metavar="TYPE[,...]", help="Prune only layers of these types, such as Dense.")]
 OneShot = Annotated[bool, Option("--one-shot", help="Prune at once, without training.")]
-Data = Annotated[Path | None, Option(metavar="FILE.npz", help="Samples x and y to train on.  [default: seeded noise]")]
+Data = Annotated[
+    Path | None, Option(metavar="FILE.npz", help="Samples x and y to train on.  [default: seeded noise]")
+]
 Samples = Annotated[int | None, Option(metavar="N", help="How many samples of seeded noise.")]
-BaselineEpochs = Annotated[int | None, Option(metavar="N", help="Epochs before pruning.  [default: 1; a model file: 0]")]
+BaselineEpochs = Annotated[
+    int | None, Option(metavar="N", help="Epochs before pruning.  [default: 1; a model file: 0]")
+]
 Epochs = Annotated[int, Option(metavar="N", help="Epochs while pruning.")]
 BatchSize = Annotated[int | None, Option(metavar="N", help="Samples of a training step.")]
-Optimizer = Annotated[str, Option(metavar="NAME", help="adam, adamw, adagrad, adamax, nadam, rmsprop, sgd or momentum.")]
+Optimizer = Annotated[
+    str, Option(metavar="NAME", help="adam, adamw, adagrad, adamax, nadam, rmsprop, sgd or momentum.")
+]
 Rate = Annotated[float | None, Option("--learning-rate", metavar="R", help="The optimizer's learning rate.")]
-Loss = Annotated[str | None, Option(metavar="NAME", help="The loss.  [default: the model's, or what its output suggests]")]
+Loss = Annotated[
+    str | None, Option(metavar="NAME", help="The loss.  [default: the model's, or what its output suggests]")
+]
 Seed = Annotated[int, Option(metavar="N", help="The seed of weights, samples and their order.")]
 Stages = Annotated[
-    str, Option(metavar="STAGE[,...]", help="What to save: original, wrapped and stripped (tfmot), pruned (keras).  [default: all]")
+    str,
+    Option(
+        metavar="STAGE[,...]",
+        help="What to save: original, wrapped and stripped (tfmot), pruned (keras).  [default: all]",
+    ),
 ]
-Methods = Annotated[str, Option(metavar="PATTERN[,...]", help="How to save, such as 'h5*,tflite-*'.  [default: all]")]
-AllowCode = Annotated[bool, Option("--allow-code", help="Run code that MODEL brings (Lambda layers); only if you trust it.")]
-Code = Annotated[Path | None, Option(metavar="FILE.py", help="Python that defines MODEL's own layers; needs --allow-code.")]
+Methods = Annotated[
+    str, Option(metavar="PATTERN[,...]", help="How to save, such as 'h5*,tflite-*'.  [default: all]")
+]
+AllowCode = Annotated[
+    bool, Option("--allow-code", help="Run code that MODEL brings (Lambda layers); only if you trust it.")
+]
+Code = Annotated[
+    Path | None, Option(metavar="FILE.py", help="Python that defines MODEL's own layers; needs --allow-code.")
+]
 
 
 def command(
@@ -111,14 +156,16 @@ def command(
 ) -> None:
     """Prune a Keras model and save it original and pruned in every way, with a manifest of sizes.
 
-    Keras 3 models are pruned by modelinspect.MagnitudePruning, Keras 2 models by TensorFlow's model optimization toolkit (tfmot), which
-    also has the stage between: wrapped.
+    Keras 3 models are pruned by modelinspect.MagnitudePruning, Keras 2 models by TensorFlow's model
+    optimization toolkit (tfmot), which also has the stage between: wrapped.
 
-    Architectures: mlp, cnn, many-small-layers, few-large-layers, lstm, embedding, depthwise, attention, mobilenet-v2.
+    Architectures: mlp, cnn, many-small-layers, few-large-layers, lstm, embedding, depthwise, attention,
+    mobilenet-v2.
 
-    Methods of both: h5, h5-no-optimizer, weights-h5, keras, saved-model, saved-model-export, checkpoint, tflite-float32, tflite-float16,
-    tflite-dynamic-int8, tflite-int8, tflite-int16, each of these also with -sparse, hdf5-gzip, keras-deflate, gz. Of tfmot:
-    saved-model-keras, saved-model-no-traces. Of keras: weights-h5-sharded, keras-int8, keras-int4, orbax.
+    Methods of both: h5, h5-no-optimizer, weights-h5, keras, saved-model, saved-model-export, checkpoint,
+    tflite-float32, tflite-float16, tflite-dynamic-int8, tflite-int8, tflite-int16, each of these also with
+    -sparse, hdf5-gzip, keras-deflate, gz. Of tfmot: saved-model-keras, saved-model-no-traces. Of keras:
+    weights-h5-sharded, keras-int8, keras-int4, orbax.
     """
     from modelinspect.pruning.job import Job, ScheduleWish, Training
     from modelinspect.pruning.methods import choose_methods, choose_stages
@@ -132,13 +179,29 @@ def command(
         schedule=ScheduleWish(schedule, sparsity, initial_sparsity, begin_step, end_step, power, frequency),
         pattern=pattern_of(block_size, pooling, m_by_n or None, names=("--block-size", "--m-by-n")),
         selection=Selection(_listed(layers), _listed(exclude), _listed(types)),
-        training=Training(_text(data), samples, baseline_epochs, epochs, batch_size, optimizer, learning_rate, loss, one_shot),
+        training=Training(
+            _text(data),
+            samples,
+            baseline_epochs,
+            epochs,
+            batch_size,
+            optimizer,
+            learning_rate,
+            loss,
+            one_shot,
+        ),
         seed=seed,
         allow_code=allow_code,
         code=_text(code),
         engine=engine,
     )
-    _prune(job, output, force, Destination(choose_form(TEXT_FORMS, format, as_json, None), color=color, quiet=quiet), top)
+    _prune(
+        job,
+        output,
+        force,
+        Destination(choose_form(TEXT_FORMS, format, as_json, None), color=color, quiet=quiet),
+        top,
+    )
 
 
 def _prune(job: Job, target: Path, force: bool, destination: Destination, top: int | None) -> None:
@@ -164,14 +227,19 @@ def inspected(place: Path) -> Inspected:
             elements, zeros = layers.get(name, (0, 0))
             known = None if zeros is None or tensor.zero_count is None else zeros + tensor.zero_count
             layers[name] = (elements + tensor.element_count, known)
-    found = tuple(LayerSparsity(layer=name, element_count=elements, zero_count=zeros) for name, (elements, zeros) in layers.items())
+    found = tuple(
+        LayerSparsity(layer=name, element_count=elements, zero_count=zeros)
+        for name, (elements, zeros) in layers.items()
+    )
     errors = tuple(finding for finding in report.findings if finding.severity == Severity.ERROR)
     return Inspected(report.categories, found, report.diagnostic_count, errors)
 
 
 @contextmanager
 def _watching(job: Job, quiet: bool) -> Iterator[Watch]:
-    """Show what the worker does unless quiet: on a terminal a bar with the current step, elsewhere a line for each stage."""
+    """Show what the worker does unless quiet: on a terminal a bar with the current step, elsewhere a line for
+    each stage.
+    """
     if quiet:
         yield _ignore
         return
@@ -179,12 +247,25 @@ def _watching(job: Job, quiet: bool) -> Iterator[Watch]:
         yield _tell
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     from modelinspect.pruning.events import EngineEvent, SavedEvent, StartEvent, StepEvent
     from modelinspect.pruning.methods import METHODS
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         total = len(job.stages) * sum(name in METHODS for name in job.methods)
         task = bar.add_task("starting", total=total)
@@ -240,7 +321,11 @@ def terminated_like_interrupted() -> Iterator[None]:
 def _command(job: Job) -> tuple[str, ...]:
     """Return the command line as it was typed, where it was."""
     typed = tuple(sys.argv[1:])
-    return ("modelinspect", *typed) if typed[:1] == ("prune",) else tuple(shlex.split(f"modelinspect prune {shlex.quote(job.model)}"))
+    return (
+        ("modelinspect", *typed)
+        if typed[:1] == ("prune",)
+        else tuple(shlex.split(f"modelinspect prune {shlex.quote(job.model)}"))
+    )
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """Read a plain command line without Typer, whose import takes longer than a small inspection.
 
-Typer is what defines the command line: help, errors, completion and everything unusual. This reader knows only the plain
-forms (``--name value``, ``--name=value``, ``-n value``, flags, arguments) with values that are certainly right. For anything else
-it answers None, and Typer reads the line. Where it answers, it answers as Typer does: a test compares the two.
+Typer is what defines the command line: help, errors, completion and everything unusual. This reader knows
+only the plain forms (``--name value``, ``--name=value``, ``-n value``, flags, arguments) with values that are
+certainly right. For anything else it answers None, and Typer reads the line. Where it answers, it answers as
+Typer does: a test compares the two.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ class _Named:
         self.positive = positive
 
 
-def _read_options(arguments: Sequence[str], options: Mapping[str, _Named]) -> tuple[dict[str, Any], list[str]]:
+def _read_options(
+    arguments: Sequence[str], options: Mapping[str, _Named]
+) -> tuple[dict[str, Any], list[str]]:
     """Return the values of the options that are given, and the other arguments."""
     values: dict[str, Any] = {}
     texts: list[str] = []
@@ -109,7 +112,10 @@ def _read_options(arguments: Sequence[str], options: Mapping[str, _Named]) -> tu
             if value.startswith("-") and value != "-":
                 raise _UnusualError
         if several:
-            values[option.name] = [*values.get(option.name, ()), _value(get_args(option.kind)[0], option.info, value)]
+            values[option.name] = [
+                *values.get(option.name, ()),
+                _value(get_args(option.kind)[0], option.info, value),
+            ]
         else:
             values[option.name] = _value(option.kind, option.info, value)
     return values, texts

@@ -55,52 +55,108 @@ Examples:
   modelinspect scan models/ --lint --select unsafe --fail-on error
 """
 
-_Roots = Annotated[list[str] | None, Argument(metavar="ROOT...", help="Folders or artifacts, also remote ones (s3://bucket/models).")]
+_Roots = Annotated[
+    list[str] | None,
+    Argument(metavar="ROOT...", help="Folders or artifacts, also remote ones (s3://bucket/models)."),
+]
 _Jobs = Annotated[
-    int | None, Option("--jobs", "-j", min=1, metavar="N", help="Processes that inspect side by side; as many as there are cores.")
+    int | None,
+    Option(
+        "--jobs",
+        "-j",
+        min=1,
+        metavar="N",
+        help="Processes that inspect side by side; as many as there are cores.",
+    ),
 ]
 _Pages = Annotated[
     Path | None,
     Option(
         "--pages",
         metavar="DIR",
-        help="With the form html: also write the page of each model, into a new folder, and link to it. Reads each model twice.",
+        help=(
+            "With the form html: also write the page of each model, into a new folder, and link to it. Reads"
+            " each model twice."
+        ),
     ),
 ]
 _FilesFrom = Annotated[
     str | None,
     Option(
-        "--files-from", metavar="FILE", help="Also inspect the artifacts that a file lists, one location per line; - is standard input."
+        "--files-from",
+        metavar="FILE",
+        help="Also inspect the artifacts that a file lists, one location per line; - is standard input.",
     ),
 ]
-_Null = Annotated[bool, Option("--null", help="Locations of --files-from end with a NUL instead of a line break (find -print0).")]
+_Null = Annotated[
+    bool,
+    Option("--null", help="Locations of --files-from end with a NUL instead of a line break (find -print0)."),
+]
 _Into = Annotated[
     str | None,
-    Option("--into", metavar="DATASET", help="Write Parquet files into a folder, also a remote one, as artifacts are inspected."),
+    Option(
+        "--into",
+        metavar="DATASET",
+        help="Write Parquet files into a folder, also a remote one, as artifacts are inspected.",
+    ),
 ]
-_Resume = Annotated[bool, Option("--resume", help="Go on with the dataset: inspect only what is not in it, or has changed since.")]
-_PartRows = Annotated[int | None, Option("--part-rows", min=1, metavar="N", help="Artifacts in a file of the dataset (default: 5000).")]
+_Resume = Annotated[
+    bool,
+    Option("--resume", help="Go on with the dataset: inspect only what is not in it, or has changed since."),
+]
+_PartRows = Annotated[
+    int | None,
+    Option("--part-rows", min=1, metavar="N", help="Artifacts in a file of the dataset (default: 5000)."),
+]
 _Executor = Annotated[
     str | None,
-    Option("--executor", metavar="processes|threads|dask://HOST:PORT", help="What inspects side by side (default: processes)."),
+    Option(
+        "--executor",
+        metavar="processes|threads|dask://HOST:PORT",
+        help="What inspects side by side (default: processes).",
+    ),
 ]
-_Timeout = Annotated[float | None, Option("--timeout", metavar="SECONDS", help="Give up an artifact that takes longer.")]
+_Timeout = Annotated[
+    float | None, Option("--timeout", metavar="SECONDS", help="Give up an artifact that takes longer.")
+]
 _Memory = Annotated[
     str | None,
-    Option("--memory", metavar="SIZE", help="The address space of one process, such as 4GiB (default: the memory of the machine)."),
+    Option(
+        "--memory",
+        metavar="SIZE",
+        help="The address space of one process, such as 4GiB (default: the memory of the machine).",
+    ),
 ]
-_Lint = Annotated[bool, Option("--lint", help="Also run the rules of lint; exit with 1 where they find something.")]
-_Select = Annotated[str, Option("--select", metavar="RULE[,RULE...]", help="With --lint: run only these rules.")]
-_Ignore = Annotated[str, Option("--ignore", metavar="RULE[,RULE...]", help="With --lint: run all rules but these.")]
+_Lint = Annotated[
+    bool, Option("--lint", help="Also run the rules of lint; exit with 1 where they find something.")
+]
+_Select = Annotated[
+    str, Option("--select", metavar="RULE[,RULE...]", help="With --lint: run only these rules.")
+]
+_Ignore = Annotated[
+    str, Option("--ignore", metavar="RULE[,RULE...]", help="With --lint: run all rules but these.")
+]
 _FailOn = Annotated[
     str | None,
     Option(
-        "--fail-on", metavar="|".join(Severity), help="With --lint: exit with 1 for findings at or above a severity (default: warning)."
+        "--fail-on",
+        metavar="|".join(Severity),
+        help="With --lint: exit with 1 for findings at or above a severity (default: warning).",
     ),
 ]
-_Check = Annotated[bool, Option("--check", help="Also compare each artifact with a budget; exit with 1 where a limit is exceeded.")]
+_Check = Annotated[
+    bool,
+    Option(
+        "--check", help="Also compare each artifact with a budget; exit with 1 where a limit is exceeded."
+    ),
+]
 _Budget = Annotated[
-    Path | None, Option("--budget", metavar="FILE", help="With --check: the budget, in TOML; pyproject.toml may name it instead.")
+    Path | None,
+    Option(
+        "--budget",
+        metavar="FILE",
+        help="With --check: the budget, in TOML; pyproject.toml may name it instead.",
+    ),
 ]
 
 
@@ -138,25 +194,44 @@ def command(
     if not places and files_from is None:
         raise UsageError("scan needs a ROOT, or --files-from")
     _require_company(
-        ("--resume", resume, "--into", into), ("--part-rows", part_rows, "--into", into), ("--null", null, "--files-from", files_from)
+        ("--resume", resume, "--into", into),
+        ("--part-rows", part_rows, "--into", into),
+        ("--null", null, "--files-from", files_from),
     )
-    _require_company(("--select", select, "--lint", lint), ("--ignore", ignore, "--lint", lint), ("--fail-on", fail_on, "--lint", lint))
+    _require_company(
+        ("--select", select, "--lint", lint),
+        ("--ignore", ignore, "--lint", lint),
+        ("--fail-on", fail_on, "--lint", lint),
+    )
     _require_company(("--budget", budget, "--check", check))
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, output), output, force, places, color=color, quiet=quiet)
+    destination = Destination(
+        choose_form(REPORT_FORMS, format, as_json, output), output, force, places, color=color, quiet=quiet
+    )
     if pages is not None:
         if into is not None:
-            raise UsageError("--pages writes the pages of one report, and --into a dataset; choose one of them")
+            raise UsageError(
+                "--pages writes the pages of one report, and --into a dataset; choose one of them"
+            )
         if not destination.draws:
-            raise UsageError("--pages needs the form html, whose table links to the pages; name a file with -o NAME.html")
+            raise UsageError(
+                "--pages needs the form html, whose table links to the pages; name a file with -o NAME.html"
+            )
         require_new_folder(pages)
     limits = limits_of(limit, follow)
     settings = read_settings(Path.cwd()) if lint else Settings()
     least = severity_named(fail_on, settings) if lint else None
-    chosen = Rules(rule_names(select) or settings.select, (*settings.ignore, *rule_names(ignore))) if lint else False
+    chosen = (
+        Rules(rule_names(select) or settings.select, (*settings.ignore, *rule_names(ignore)))
+        if lint
+        else False
+    )
     with progress("inspecting", Unit.COUNT, quiet=quiet) as meter:
         report = scan(
             places,
-            executor or (None if jobs == 1 or STANDARD_INPUT in places else "processes"),  # no other process has standard input
+            executor
+            or (
+                None if jobs == 1 or STANDARD_INPUT in places else "processes"
+            ),  # no other process has standard input
             locations=read_locations(files_from, null=null) if files_from is not None else (),
             into=into,
             resume=resume,
@@ -186,18 +261,28 @@ def _require_company(*options: tuple[str, object, str, object]) -> None:
 
 
 def _verdict(report: ScanReport | DatasetReport, least: Severity | None, *, asks: bool) -> int:
-    """Return the exit code: 1 for findings and exceeded limits. Raises where that was asked of artifacts that could not be inspected."""
+    """Return the exit code: 1 for findings and exceeded limits.
+
+    Raises where that was asked of artifacts that could not be inspected.
+    """
     bugs = report.failures(Failure.BUG)
     if bugs:
-        raise InvariantError(f"{plural(bugs, 'artifact')} could not be inspected because of a mistake in modelinspect")
+        raise InvariantError(
+            f"{plural(bugs, 'artifact')} could not be inspected because of a mistake in modelinspect"
+        )
     failures = report.failures()
     if asks and failures:
         raise IncompleteError(f"{plural(failures, 'artifact')} could not be inspected")
     return 1 if report.exceeds(least) else 0
 
 
-def _write_pages(report: ScanReport, folder: Path, settings: PageSettings, processes: int, destination: Destination) -> Mapping[str, str]:
-    """Write the page of each model and return the links to them. Models that could not be inspected have none."""
+def _write_pages(
+    report: ScanReport, folder: Path, settings: PageSettings, processes: int, destination: Destination
+) -> Mapping[str, str]:
+    """Write the page of each model and return the links to them.
+
+    Models that could not be inspected have none.
+    """
     with progress("writing pages", Unit.COUNT, quiet=destination.quiet) as meter:
         written, problems = write_pages(report, folder, settings, partial(_processes, processes), meter)
     for location, problem in problems.items():

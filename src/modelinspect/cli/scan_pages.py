@@ -38,11 +38,15 @@ def require_new_folder(folder: Path) -> None:
     if os.path.lexists(folder):
         raise UsageError(f"{folder}: exists; name a new folder for the pages")
     if not folder.absolute().parent.is_dir():
-        raise UsageError(f"{folder.absolute().parent}: is not a folder; make it before the pages are written to it")
+        raise UsageError(
+            f"{folder.absolute().parent}: is not a folder; make it before the pages are written to it"
+        )
 
 
 def page_name(index: int, location: str) -> str:
-    """Return the file name of a page: a number, which makes it unique, and what is safe of the model's name."""
+    """Return the file name of a page: a number, which makes it unique, and what is safe of the model's
+    name.
+    """
     name = _UNSAFE.sub("-", location.rstrip("/").rpartition("/")[2])[-_LONGEST:].strip("-.")
     return f"{index:04d}-{name or 'model'}.html"
 
@@ -56,8 +60,9 @@ def write_pages(
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Inspect each model again and write its page; return the pages and the problems, both by location.
 
-    The folder appears when all pages are written, or not at all. ``workers`` makes an executor: where one of its processes
-    is killed, the rest get a new one. Raises `UsageError` where the folder exists, `OutputError`.
+    The folder appears when all pages are written, or not at all. ``workers`` makes an executor: where one of
+    its processes is killed, the rest get a new one. Raises `UsageError` where the folder exists,
+    `OutputError`.
     """
     require_new_folder(folder)
     locations = [row.location for row in report.artifacts if row.problem is None]
@@ -67,7 +72,9 @@ def write_pages(
         pages = stage / "pages"
         pages.mkdir()
         work = partial(_write_page, folder=pages, settings=settings)
-        for done, (location, (name, problem)) in enumerate(zip(locations, _outcomes(workers, work, locations), strict=True), 1):
+        for done, (location, (name, problem)) in enumerate(
+            zip(locations, _outcomes(workers, work, locations), strict=True), 1
+        ):
             if problem is None:
                 names[location] = folder / name
             else:
@@ -91,8 +98,13 @@ def _link(page: Path, start: Path) -> str:
         return page.as_uri()
 
 
-def _outcomes(workers: Callable[[], Executor], work: Callable[[tuple[int, str]], _Outcome], locations: Sequence[str]) -> Iterator[_Outcome]:
-    """Yield the outcome of each location, in order. A killed process ends the executor: its task has failed, the next get a new one."""
+def _outcomes(
+    workers: Callable[[], Executor], work: Callable[[tuple[int, str]], _Outcome], locations: Sequence[str]
+) -> Iterator[_Outcome]:
+    """Yield the outcome of each location, in order.
+
+    A killed process ends the executor: its task has failed, the next get a new one.
+    """
     tasks = list(enumerate(locations, 1))
     while tasks:
         with workers() as executor:
@@ -106,8 +118,12 @@ def _outcomes(workers: Callable[[], Executor], work: Callable[[tuple[int, str]],
             yield _alone(workers, work, tasks.pop(0))
 
 
-def _alone(workers: Callable[[], Executor], work: Callable[[tuple[int, str]], _Outcome], task: tuple[int, str]) -> _Outcome:
-    """Return the outcome of a task that has an executor to itself: whether it was this one that killed its process shows then."""
+def _alone(
+    workers: Callable[[], Executor], work: Callable[[tuple[int, str]], _Outcome], task: tuple[int, str]
+) -> _Outcome:
+    """Return the outcome of a task that has an executor to itself: whether it was this one that killed its
+    process shows then.
+    """
     try:
         with workers() as executor:
             return executor.submit(work, task).result()

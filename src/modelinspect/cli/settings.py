@@ -28,7 +28,9 @@ class _Table(_Lint, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(Struct, frozen=True):
-    """What a project wants unless the command line says otherwise; ``folder`` is where its pyproject.toml is."""
+    """What a project wants unless the command line says otherwise; ``folder`` is where its pyproject.toml
+    is.
+    """
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -38,7 +40,10 @@ class Settings(Struct, frozen=True):
 
 
 def read_settings(start: Path) -> Settings:
-    """Return the settings of the nearest folder upward that has some. Raises `UsageError` for a key that is none."""
+    """Return the settings of the nearest folder upward that has some.
+
+    Raises `UsageError` for a key that is none.
+    """
     for folder in (start, *start.parents):
         path = folder / "pyproject.toml"
         if path.is_file():
@@ -51,7 +56,11 @@ def read_settings(start: Path) -> Settings:
 def _table(path: Path) -> _Table | None:
     """Return the table, None where the file has none."""
     tool = decode(read_toml(path), _File, str(path)).tool
-    return decode(tool["modelinspect"], _Table, str(path), at="tool.modelinspect") if "modelinspect" in tool else None
+    return (
+        decode(tool["modelinspect"], _Table, str(path), at="tool.modelinspect")
+        if "modelinspect" in tool
+        else None
+    )
 
 
 def _settings(table: _Table, folder: Path) -> Settings:

@@ -16,8 +16,12 @@ from modelinspect.reports.wording import plural
 _Result = TypeVar("_Result")
 
 
-def each(paths: Sequence[str], run: Callable[[str], _Result]) -> tuple[tuple[_Result, ...], tuple[LintProblem, ...]]:
-    """Return the results of the paths in order, and the paths that could not be inspected, with the reason."""
+def each(
+    paths: Sequence[str], run: Callable[[str], _Result]
+) -> tuple[tuple[_Result, ...], tuple[LintProblem, ...]]:
+    """Return the results of the paths in order, and the paths that could not be inspected, with the
+    reason.
+    """
     results: list[_Result] = []
     failed: list[LintProblem] = []
     for path in paths:
@@ -38,8 +42,12 @@ def require_one_path(paths: Sequence[str], model: str | None, form: OutputFormat
         raise UsageError(f"--format {form} describes the graph of one PATH, and there are {len(paths)}")
 
 
-def require_inspected(count: int, failed: Sequence[LintProblem], diagnostics: Sequence[Diagnostic | DiagnosticEntry] = ()) -> None:
+def require_inspected(
+    count: int, failed: Sequence[LintProblem], diagnostics: Sequence[Diagnostic | DiagnosticEntry] = ()
+) -> None:
     """Raise `IncompleteError` where a path of ``count`` was not inspected, or not completely."""
     if failed:
-        raise IncompleteError(f"{len(failed)} of {plural(count, 'path')} could not be inspected", failed[0].location)
+        raise IncompleteError(
+            f"{len(failed)} of {plural(count, 'path')} could not be inspected", failed[0].location
+        )
     require_complete(diagnostics)

@@ -10,7 +10,16 @@ from typing import Annotated, NoReturn
 
 from modelinspect import api
 from modelinspect.cli.forms import REPORT_FORMS, choose_form
-from modelinspect.cli.options import ColorOption, FollowOption, ForceOption, FormatOption, JsonOption, LimitOption, QuietOption, limits_of
+from modelinspect.cli.options import (
+    ColorOption,
+    FollowOption,
+    ForceOption,
+    FormatOption,
+    JsonOption,
+    LimitOption,
+    QuietOption,
+    limits_of,
+)
 from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
@@ -26,12 +35,22 @@ Examples:
 """
 
 _FAILED = 3
-_Paths = Annotated[list[str], Argument(metavar="PATH...", help="Model files, folders, or prefixes of checkpoints.")]
+_Paths = Annotated[
+    list[str], Argument(metavar="PATH...", help="Model files, folders, or prefixes of checkpoints.")
+]
 _Output = Annotated[
     Path | None,
-    Option("--output", "-o", metavar="OUT", help="The file or folder to write; with several PATHs, a folder that exists."),
+    Option(
+        "--output",
+        "-o",
+        metavar="OUT",
+        help="The file or folder to write; with several PATHs, a folder that exists.",
+    ),
 ]
-_InPlace = Annotated[bool, Option("--in-place", help="Replace each PATH; it is kept as NAME.orig until its successor is read back.")]
+_InPlace = Annotated[
+    bool,
+    Option("--in-place", help="Replace each PATH; it is kept as NAME.orig until its successor is read back."),
+]
 _Check = Annotated[bool, Option("--check", help="Write nothing; exit with 1 where bytes could be saved.")]
 _DryRun = Annotated[bool, Option("--dry-run", help="Do and prove everything, and throw the result away.")]
 _Drop = Annotated[
@@ -39,16 +58,27 @@ _Drop = Annotated[
     Option(
         "--drop",
         metavar="LEVEL[,LEVEL...]",
-        help="Drop more than what changes nothing: training (optimizer, masks, training configuration), names (debug names), "
-        "unreachable (nodes that no output needs).",
+        help=(
+            "Drop more than what changes nothing: training (optimizer, masks, training configuration), names"
+            " (debug names), unreachable (nodes that no output needs)."
+        ),
     ),
 ]
 _For = Annotated[
     str,
-    Option("--for", metavar="LOADER[,LOADER...]", help="What must load it: keras3, tf_keras, tensorflow, h5py, tflite, tfjs."),
+    Option(
+        "--for",
+        metavar="LOADER[,LOADER...]",
+        help="What must load it: keras3, tf_keras, tensorflow, h5py, tflite, tfjs.",
+    ),
 ]
 _Level = Annotated[int, Option("--level", min=0, max=9, metavar="0-9", help="How hard to compress.")]
-_Precompress = Annotated[bool, Option("--precompress", help="Of a TensorFlow.js model, also write each file as .gz and .br beside itself.")]
+_Precompress = Annotated[
+    bool,
+    Option(
+        "--precompress", help="Of a TensorFlow.js model, also write each file as .gz and .br beside itself."
+    ),
+]
 _Report = Annotated[Path | None, Option("--report", metavar="FILE", help="Write the report to a file.")]
 
 
@@ -72,7 +102,11 @@ def command(
     follow: FollowOption = False,
 ) -> int:
     """Write a smaller file that loads as before, once it is proved that nothing in it changed."""
-    wanted = [name for name, on in (("--output", output is not None), ("--in-place", in_place), ("--check", check)) if on]
+    wanted = [
+        name
+        for name, on in (("--output", output is not None), ("--in-place", in_place), ("--check", check))
+        if on
+    ]
     wanted += ["--dry-run"] if dry_run else []
     if len(wanted) != 1:
         if not wanted:
@@ -80,7 +114,9 @@ def command(
         raise UsageError(f"{' and '.join(wanted)} exclude each other; use one of them")
     if len(paths) > 1 and output is not None and not output.is_dir():
         raise UsageError(f"{output}: is not a folder; several models go into a folder that exists")
-    destination = Destination(choose_form(REPORT_FORMS, format, as_json, report), report, force, paths, color=color, quiet=quiet)
+    destination = Destination(
+        choose_form(REPORT_FORMS, format, as_json, report), report, force, paths, color=color, quiet=quiet
+    )
     limits = limits_of(limit, follow)
     found: list[ShrinkReport | ShrinkEntry] = []
     with _terminated():
@@ -108,7 +144,9 @@ def command(
     return _written(found, destination, check=check, wanted=output is not None or in_place)
 
 
-def _written(found: list[ShrinkReport | ShrinkEntry], destination: Destination, *, check: bool, wanted: bool) -> int:
+def _written(
+    found: list[ShrinkReport | ShrinkEntry], destination: Destination, *, check: bool, wanted: bool
+) -> int:
     """Write the report and return the exit code; a refusal is a failure where a result was ``wanted``."""
     if len(found) == 1 and isinstance(found[0], ShrinkReport):
         destination.write(found[0])

@@ -20,21 +20,41 @@ Examples:
   modelinspect study -o releases --releases 2.16,2.18,2.21
 """
 
-Recipe = Annotated[Path | None, Argument(metavar="[RECIPE.toml]", help="What to cross; a default recipe without it.")]
-Target = Annotated[Path, Option("--output", "-o", metavar="DIR", help="Where results are kept; runs that are there are not repeated.")]
-Workers = Annotated[int | None, Option(min=1, metavar="N", help="Runs at a time.  [default: what processors and memory allow]")]
+Recipe = Annotated[
+    Path | None, Argument(metavar="[RECIPE.toml]", help="What to cross; a default recipe without it.")
+]
+Target = Annotated[
+    Path,
+    Option(
+        "--output", "-o", metavar="DIR", help="Where results are kept; runs that are there are not repeated."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    Option(min=1, metavar="N", help="Runs at a time.  [default: what processors and memory allow]"),
+]
 Releases = Annotated[
     str,
-    Option(metavar="RELEASE[,...]|all", help="Do the same under these TensorFlow releases, each in a virtual environment in DIR, by pip."),
+    Option(
+        metavar="RELEASE[,...]|all",
+        help="Do the same under these TensorFlow releases, each in a virtual environment in DIR, by pip.",
+    ),
 ]
 
 
-def command(output: Target, recipe: Recipe = None, workers: Workers = None, releases: Releases = "", quiet: QuietOption = False) -> None:
-    """Prune architectures by schedules, sparsities and patterns, save them in every way, and tabulate every size.
+def command(
+    output: Target,
+    recipe: Recipe = None,
+    workers: Workers = None,
+    releases: Releases = "",
+    quiet: QuietOption = False,
+) -> None:
+    """Prune architectures by schedules, sparsities and patterns, save them in every way, and tabulate every
+    size.
 
-    DIR gets cells/ (one result for each run, so a study which was stopped goes on), table.csv, table.parquet (with the extra
-    parquet), tables.md and plots/. With --releases: releases/RELEASE/ with cells/ and environment/, the tables, and releases.md, which
-    says what the release changes.
+    DIR gets cells/ (one result for each run, so a study which was stopped goes on), table.csv, table.parquet
+    (with the extra parquet), tables.md and plots/. With --releases: releases/RELEASE/ with cells/ and
+    environment/, the tables, and releases.md, which says what the release changes.
     """
     from modelinspect.cli.prune import inspected, terminated_like_interrupted
     from modelinspect.errors import ModelInspectError
@@ -54,7 +74,11 @@ def command(output: Target, recipe: Recipe = None, workers: Workers = None, rele
         write_line(f"modelinspect: {note}", sys.stderr)
     wanted = len(runs) * max(len(chosen), 1)
     tables = output / ("releases.md" if chosen else "tables.md")
-    write_line(f"{outcome.cell_count:,} cells of {wanted:,} runs: {output / 'table.csv'}, {tables}\n\n{outcome.tables}", sys.stdout)
+    write_line(
+        f"{outcome.cell_count:,} cells of {wanted:,} runs: {output / 'table.csv'},"
+        f" {tables}\n\n{outcome.tables}",
+        sys.stdout,
+    )
     if outcome.failed:
         listed = "; ".join(f"{error.key}: {error.reason}" for error in outcome.failed[:3])
         raise ModelInspectError(f"{len(outcome.failed)} of {wanted} runs failed: {listed}")

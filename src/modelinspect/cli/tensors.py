@@ -61,7 +61,9 @@ def command(
     def tensors(path: str) -> TensorsReport:
         place = choose_model(path, model, limits)
         with progress("reading weights", quiet=quiet) as meter:
-            report = api.tensors(place, measure=not no_measure, strict=strict, limits=limits, top=top, progress=meter)
+            report = api.tensors(
+                place, measure=not no_measure, strict=strict, limits=limits, top=top, progress=meter
+            )
         return with_tensor_paths(report) if show_paths else report
 
     if len(paths) > 1:

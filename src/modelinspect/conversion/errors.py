@@ -1,6 +1,8 @@
-"""The error to state for a predicted form: by class of network, calibrated on networks that no rule was written for.
+"""The error to state for a predicted form: by class of network, calibrated on networks that no rule was
+written for.
 
-`benchmarks/accuracy/fresh_reality.py` measures the networks and shows what each class needs; docs/developer/predictions.md has its table.
+`benchmarks/accuracy/fresh_reality.py` measures the networks and shows what each class needs;
+docs/developer/predictions.md has its table.
 """
 
 from __future__ import annotations
@@ -47,13 +49,18 @@ ERRORS: Mapping[NetworkClass, float] = {
 }
 """What an estimate is off by at most where every layer is known, as a share of the size."""
 INTEGER_ERROR = 0.01
-"""What a full-integer form may be off by beside that: which tensors are quantized again depends on the calibration."""
+"""What a full-integer form may be off by beside that: which tensors are quantized again depends on the
+calibration.
+"""
 _INTEGER = (Weights.FULL_INT8, Weights.INT16X8)
 
 
 def class_of(root: Node) -> NetworkClass:
     """Return the class of a network, given the tree of its float form."""
-    codes = {max(code.number("builtin_code"), code.number("deprecated_builtin_code")) for code in root.lists.get("operator_codes", [])}
+    codes = {
+        max(code.number("builtin_code"), code.number("deprecated_builtin_code"))
+        for code in root.lists.get("operator_codes", [])
+    }
     if codes & {WHILE, SEQUENCE_LSTM}:
         return NetworkClass.LOOPS
     if BATCH_MATMUL in codes:
@@ -68,6 +75,10 @@ def stated_error(form: Form, source: Source) -> float | None:
     is_integer = form.weights in _INTEGER
     if source.certain and not is_integer:
         return None
-    guessed = source.guessed if form.is_sparse or (form.weights is not Weights.FLOAT32 and form.weights is not Weights.FLOAT16) else 0
+    guessed = (
+        source.guessed
+        if form.is_sparse or (form.weights is not Weights.FLOAT32 and form.weights is not Weights.FLOAT16)
+        else 0
+    )
     share = ERRORS[class_of(source.root)] + (INTEGER_ERROR if is_integer else 0.0)
     return round(min(share + (_PADDINGS + source.doubt + guessed) / max(form.size, 1), MOST_ERROR), 4)

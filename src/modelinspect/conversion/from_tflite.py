@@ -21,15 +21,22 @@ _TRAILER = 4_096
 
 
 def flat_source(subject: Subject) -> Source:
-    """Return the float model of a TFLite file. Raises `FormatError`, `UnmeasurableError` where there is none."""
+    """Return the float model of a TFLite file.
+
+    Raises `FormatError`, `UnmeasurableError` where there is none.
+    """
     name = subject.artifact.members[0].name
     source = subject.files.open(subject.files.primary or name)
     root = read_tree(source, schema("model"), subject.limits)
     if any(buffer.number("offset") > 1 for buffer in root.lists.get("buffers", [])):
-        raise UnmeasurableError("its buffers are after the flatbuffer, and the converter would write them so again")
+        raise UnmeasurableError(
+            "its buffers are after the flatbuffer, and the converter would write them so again"
+        )
     if _has_integer_activations(root):
         raise UnmeasurableError("its activations are quantized: convert the model that it came from instead")
-    tensors = {extent.span.offset: tensor for tensor in subject.artifact.tensors for extent in tensor.extents[:1]}
+    tensors = {
+        extent.span.offset: tensor for tensor in subject.artifact.tensors for extent in tensor.extents[:1]
+    }
     kept = _kept(subject, root, tensors)
     same = packed_size(root, schema("model")) == source.size
     model = take_apart(root, kept)
@@ -39,20 +46,28 @@ def flat_source(subject: Subject) -> Source:
 
 
 def _elements(subject: Subject, root: Node, tensors: Mapping[int, Tensor]) -> dict[int, Elements]:
-    """Return what gives the elements of each constant that a form may store in another way, by the index of its buffer."""
+    """Return what gives the elements of each constant that a form may store in another way, by the index of
+    its buffer.
+    """
     buffers = root.lists.get("buffers", [])
     found: dict[int, Elements] = {}
     for graph in root.lists.get("subgraphs", []):
         for node in graph.lists.get("tensors", []):
             index = node.number("buffer")
             tensor = tensors.get(buffers[index].vector("data").start) if 0 <= index < len(buffers) else None
-            if tensor is not None and tensor.element_count and node.number("type") in (FLOAT32, FLOAT16, INT8):
+            if (
+                tensor is not None
+                and tensor.element_count
+                and node.number("type") in (FLOAT32, FLOAT16, INT8)
+            ):
                 found[index] = elements_of(tensor, Layout(1, tensor.element_count), subject.reading)
     return found
 
 
 def _has_integer_activations(root: Node) -> bool:
-    """Return whether tensors that are computed are quantized; those that are dequantized at once do not count."""
+    """Return whether tensors that are computed are quantized; those that are dequantized at once do not
+    count.
+    """
     buffers = root.lists.get("buffers", [])
     for graph in root.lists.get("subgraphs", []):
         for tensor in graph.lists.get("tensors", []):
@@ -60,7 +75,12 @@ def _has_integer_activations(root: Node) -> bool:
             computed = not (0 <= index < len(buffers) and buffers[index].vector("data").size)
             quantized = tensor.nodes.get("quantization")
             single = quantized is not None and quantized.vector("scale").count == 1
-            if computed and single and tensor.number("type") in (INT8, 3, 7) and "sparsity" not in tensor.nodes:
+            if (
+                computed
+                and single
+                and tensor.number("type") in (INT8, 3, 7)
+                and "sparsity" not in tensor.nodes
+            ):
                 return True
     return False
 
@@ -85,7 +105,9 @@ def _kept(subject: Subject, root: Node, tensors: dict[int, Tensor]) -> dict[int,
 
 
 def layout_of(tensor: Tensor) -> Layout:
-    """Return how a TFLite kernel lies: the channels come first; of a depthwise kernel, whose first length is 1, last."""
+    """Return how a TFLite kernel lies: the channels come first; of a depthwise kernel, whose first length is
+    1, last.
+    """
     shape = tensor.shape
     if len(shape) == 4 and shape[0] == 1:
         return Layout(shape[1] * shape[2], shape[3], 1)
@@ -93,13 +115,20 @@ def layout_of(tensor: Tensor) -> Layout:
 
 
 def _to_float(model: Model) -> int:
-    """Expand what is sparse, dequantize what is float16 or int8, and leave out the operators that did so; return how many tensors."""
+    """Expand what is sparse, dequantize what is float16 or int8, and leave out the operators that did so;
+    return how many tensors.
+    """
     changed = 0
     for graph in model.graphs:
         constants = {index for index, tensor in enumerate(graph.tensors) if model.size_of(tensor)}
         for operation in list(graph.operators):
             inputs, outputs = operation.node.vector("inputs").values, operation.node.vector("outputs").values
-            if operation.code not in (DENSIFY, DEQUANTIZE) or len(inputs) != 1 or len(outputs) != 1 or inputs[0] not in constants:
+            if (
+                operation.code not in (DENSIFY, DEQUANTIZE)
+                or len(inputs) != 1
+                or len(outputs) != 1
+                or inputs[0] not in constants
+            ):
                 continue
             old, new = graph.tensors[inputs[0]], graph.tensors[outputs[0]]
             new.values["buffer"], new.values["type"] = old.number("buffer"), old.number("type")
@@ -118,7 +147,9 @@ def _widen(model: Model, tensors: list[Node]) -> int:
     changed = 0
     for tensor in tensors:
         hybrid = tensor.number("type") == INT8 and "quantization" in tensor.nodes
-        if not model.size_of(tensor) or not (hybrid or tensor.number("type") == FLOAT16 or "sparsity" in tensor.nodes):
+        if not model.size_of(tensor) or not (
+            hybrid or tensor.number("type") == FLOAT16 or "sparsity" in tensor.nodes
+        ):
             continue
         tensor.values["type"] = FLOAT32
         tensor.nodes.pop("sparsity", None)
@@ -130,7 +161,9 @@ def _widen(model: Model, tensors: list[Node]) -> int:
 
 
 def _drop_unused(tensors: list[Node], model: Model) -> None:
-    """Make what was expanded weigh as little as it can: a table without a name, whose place others are counted from."""
+    """Make what was expanded weigh as little as it can: a table without a name, whose place others are
+    counted from.
+    """
     for tensor in tensors:
         if tensor.values.get("name") == b"":
             tensor.values = {"buffer": 0}

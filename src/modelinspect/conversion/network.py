@@ -1,7 +1,8 @@
-"""A network while it is converted: values, constants and operators, each with the locations that give tensors their names.
+"""A network while it is converted: values, constants and operators, each with the locations that give tensors
+their names.
 
-A location is the names of the operators of TensorFlow that a value comes from; operators that are fused join theirs (FusedLoc in MLIR),
-and the tensor's name is all of them (OpOrArgLocNameMapper).
+A location is the names of the operators of TensorFlow that a value comes from; operators that are fused join
+theirs (FusedLoc in MLIR), and the tensor's name is all of them (OpOrArgLocNameMapper).
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ Array = NDArray[np.float32]
 
 @dataclass(slots=True, eq=False)
 class Kernel:
-    """The weights of a matrix product or a convolution, which are not held: where they are, how they lie, and what scales their inputs.
+    """The weights of a matrix product or a convolution, which are not held: where they are, how they lie, and
+    what scales their inputs.
 
     ``columns`` are those of the tensor that it is made of, where it is not all of it.
     """
@@ -43,7 +45,8 @@ class Kernel:
 class Constant:
     """Elements that are stored: those of short vectors in ``values``, of kernels after ``kernel``.
 
-    ``owner`` identifies the variable that they are read from: of two constants of one variable, the location of the first stays.
+    ``owner`` identifies the variable that they are read from: of two constants of one variable, the location
+    of the first stays.
     """
 
     size: int
@@ -61,8 +64,8 @@ class Constant:
 class Value:
     """What an operator takes or makes: its whole shape (-1: the batch), its type, its location.
 
-    ``is_variable`` means that it keeps what an operator writes into it, and starts with zeros; ``origin`` which function it was in that
-    became part of the network, if it is one of several.
+    ``is_variable`` means that it keeps what an operator writes into it, and starts with zeros; ``origin``
+    which function it was in that became part of the network, if it is one of several.
     """
 
     shape: tuple[int, ...]
@@ -75,15 +78,21 @@ class Value:
     @property
     def vector(self) -> Array | None:
         """The elements of a constant that are known."""
-        return None if self.constant is None or self.constant.values is None else self.constant.values.astype(np.float32)
+        return (
+            None
+            if self.constant is None or self.constant.values is None
+            else self.constant.values.astype(np.float32)
+        )
 
 
 @dataclass(slots=True, eq=False)
 class Op:
-    """An operator: its code in schema.fbs, its inputs (None: left out), what it makes, and its options with their number in the union.
+    """An operator: its code in schema.fbs, its inputs (None: left out), what it makes, and its options with
+    their number in the union.
 
-    ``is_scaled`` means that a convolution's kernel took in factors before anything else was done. ``networks`` are what a loop runs: the
-    last inputs, ``captured`` of them, are constants that these take, and not the operator itself.
+    ``is_scaled`` means that a convolution's kernel took in factors before anything else was done.
+    ``networks`` are what a loop runs: the last inputs, ``captured`` of them, are constants that these take,
+    and not the operator itself.
     """
 
     code: int
@@ -111,8 +120,9 @@ class Op:
 class Network:
     """A network that grows: its operators in the order in which they run.
 
-    ``ghosts`` are constants of operators that are computed away; constants that equal one lose their location. ``lasting`` are constants
-    that become options late, and loops take those that they have too. ``captures`` are a loop's constants of the network around it.
+    ``ghosts`` are constants of operators that are computed away; constants that equal one lose their
+    location. ``lasting`` are constants that become options late, and loops take those that they have too.
+    ``captures`` are a loop's constants of the network around it.
     """
 
     ops: list[Op] = field(default_factory=list)
@@ -123,13 +133,22 @@ class Network:
     inputs: list[tuple[str, Value]] = field(default_factory=list)
     outputs: list[tuple[str, Value]] = field(default_factory=list)
 
-    def add(self, code: int, inputs: Sequence[Value | None], output: Value, options: Node | None = None, number: int = 0) -> Value:
+    def add(
+        self,
+        code: int,
+        inputs: Sequence[Value | None],
+        output: Value,
+        options: Node | None = None,
+        number: int = 0,
+    ) -> Value:
         """Add an operator and return what it makes."""
         self.ops.append(Op(code, list(inputs), [output], options, number))
         return output
 
     def users(self) -> dict[int, list[Op]]:
-        """Return the operators that take each value, by the identity of the value; what the network gives out is taken by none of them."""
+        """Return the operators that take each value, by the identity of the value; what the network gives out
+        is taken by none of them.
+        """
         found: dict[int, list[Op]] = {}
         for op in self.ops:
             for value in op.inputs:
@@ -139,8 +158,15 @@ class Network:
 
 
 def shares_kernels(network: Network) -> bool:
-    """Return whether several operators take one kernel: the names of their constants are known nearly, not exactly."""
-    constants = [value.constant for op in network.ops for value in op.inputs if value is not None and value.constant is not None]
+    """Return whether several operators take one kernel: the names of their constants are known nearly, not
+    exactly.
+    """
+    constants = [
+        value.constant
+        for op in network.ops
+        for value in op.inputs
+        if value is not None and value.constant is not None
+    ]
     kernels = [constant.key for constant in constants if constant.kernel is not None]
     return len(kernels) != len(set(kernels))
 
@@ -165,7 +191,9 @@ def booleans(values: NDArray[np.bool_], location: Location) -> Value:
 
 def kernel(tensor: Tensor, layout: Layout, shape: tuple[int, ...], location: Location) -> Value:
     """Return the constant of a kernel, ``shape`` being the one that TFLite gives it."""
-    return Value(shape, location, FLOAT32, Constant(4 * prod(shape), None, Kernel(tensor, layout), key=id(tensor)))
+    return Value(
+        shape, location, FLOAT32, Constant(4 * prod(shape), None, Kernel(tensor, layout), key=id(tensor))
+    )
 
 
 def fused(*locations: Location) -> Location:

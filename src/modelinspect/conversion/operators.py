@@ -14,32 +14,59 @@ from modelinspect.formats.tflite.schema import schema
 
 
 def codes(enum: str, names: str) -> tuple[int, ...]:
-    """Return the numbers of names in an enum of schema.fbs. Raises `KeyError` for a name that it does not have."""
+    """Return the numbers of names in an enum of schema.fbs.
+
+    Raises `KeyError` for a name that it does not have.
+    """
     numbers = {name: number for number, name in schema("model").enums[enum].items()}
     return tuple(numbers[name] for name in names.split())
 
 
 ADD, AVERAGE_POOL, BATCH_MATMUL, CAST, CONCATENATION, CONV, DENSIFY, DEPTHWISE, DEQUANTIZE, DIV = codes(
-    "BuiltinOperator", "ADD AVERAGE_POOL_2D BATCH_MATMUL CAST CONCATENATION CONV_2D DENSIFY DEPTHWISE_CONV_2D DEQUANTIZE DIV"
+    "BuiltinOperator",
+    "ADD AVERAGE_POOL_2D BATCH_MATMUL CAST CONCATENATION CONV_2D DENSIFY DEPTHWISE_CONV_2D DEQUANTIZE DIV",
 )
 ABS, BATCH_TO_SPACE, ELU, EXP, EXPAND_DIMS, FILL, FULLY_CONNECTED, GATHER, GELU, GREATER, HARD_SWISH = codes(
-    "BuiltinOperator", "ABS BATCH_TO_SPACE_ND ELU EXP EXPAND_DIMS FILL FULLY_CONNECTED GATHER GELU GREATER HARD_SWISH"
-)
-LEAKY_RELU, LESS, LOG, LOGICAL_AND, LOGISTIC, MAXIMUM, MAX_POOL, MEAN, MINIMUM, MUL, NEG, PACK, PAD, PRELU = codes(
-    "BuiltinOperator", "LEAKY_RELU LESS LOG LOGICAL_AND LOGISTIC MAXIMUM MAX_POOL_2D MEAN MINIMUM MUL NEG PACK PAD PRELU"
-)
-QUANTIZE, REDUCE_MAX, REDUCE_PROD, RELU, RELU6, RESHAPE, RESIZE_BILINEAR, RESIZE_NEAREST, REVERSE, RSQRT = codes(
-    "BuiltinOperator", "QUANTIZE REDUCE_MAX REDUCE_PROD RELU RELU6 RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 RSQRT"
-)
-SELECT_V2, SEQUENCE_LSTM, SHAPE, SLICE, SOFTMAX, SPACE_TO_BATCH, SPLIT, SQRT, SQUARE, SQUARED_DIFFERENCE, SQUEEZE = codes(
     "BuiltinOperator",
-    "SELECT_V2 UNIDIRECTIONAL_SEQUENCE_LSTM SHAPE SLICE SOFTMAX SPACE_TO_BATCH_ND SPLIT SQRT SQUARE SQUARED_DIFFERENCE SQUEEZE",
+    "ABS BATCH_TO_SPACE_ND ELU EXP EXPAND_DIMS FILL FULLY_CONNECTED GATHER GELU GREATER HARD_SWISH",
+)
+LEAKY_RELU, LESS, LOG, LOGICAL_AND, LOGISTIC, MAXIMUM, MAX_POOL, MEAN, MINIMUM, MUL, NEG, PACK, PAD, PRELU = (
+    codes(
+        "BuiltinOperator",
+        "LEAKY_RELU LESS LOG LOGICAL_AND LOGISTIC MAXIMUM MAX_POOL_2D MEAN MINIMUM MUL NEG PACK PAD PRELU",
+    )
+)
+QUANTIZE, REDUCE_MAX, REDUCE_PROD, RELU, RELU6, RESHAPE, RESIZE_BILINEAR, RESIZE_NEAREST, REVERSE, RSQRT = (
+    codes(
+        "BuiltinOperator",
+        "QUANTIZE REDUCE_MAX REDUCE_PROD RELU RELU6 RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR"
+        " REVERSE_V2 RSQRT",
+    )
+)
+(
+    SELECT_V2,
+    SEQUENCE_LSTM,
+    SHAPE,
+    SLICE,
+    SOFTMAX,
+    SPACE_TO_BATCH,
+    SPLIT,
+    SQRT,
+    SQUARE,
+    SQUARED_DIFFERENCE,
+    SQUEEZE,
+) = codes(
+    "BuiltinOperator",
+    "SELECT_V2 UNIDIRECTIONAL_SEQUENCE_LSTM SHAPE SLICE SOFTMAX SPACE_TO_BATCH_ND SPLIT SQRT SQUARE"
+    " SQUARED_DIFFERENCE SQUEEZE",
 )
 STRIDED_SLICE, SUB, SUM, TANH, TILE, TRANSPOSE, TRANSPOSE_CONV, WHILE = codes(
     "BuiltinOperator", "STRIDED_SLICE SUB SUM TANH TILE TRANSPOSE TRANSPOSE_CONV WHILE"
 )
 """The operators that the converter writes, by the names that the rules use."""
-BOOL, FLOAT16, FLOAT32, INT8, INT16, INT32, INT64, UINT8 = codes("TensorType", "BOOL FLOAT16 FLOAT32 INT8 INT16 INT32 INT64 UINT8")
+BOOL, FLOAT16, FLOAT32, INT8, INT16, INT32, INT64, UINT8 = codes(
+    "TensorType", "BOOL FLOAT16 FLOAT32 INT8 INT16 INT32 INT64 UINT8"
+)
 """Element types of tensors."""
 
 _OPTIONS: Mapping[int, str] = {
@@ -106,7 +133,10 @@ def same_padding(shape: Sequence[int], weight: Sequence[int], node: Node, sides:
     if sides.shape != (4, 2) or sides[0].any() or sides[3].any() or len(shape) != 4 or len(weight) != 4:
         return False
     for axis, name in ((1, "h"), (2, "w")):
-        stride, dilation = max(node.number(f"stride_{name}"), 1), max(node.number(f"dilation_{name}_factor", 1), 1)
+        stride, dilation = (
+            max(node.number(f"stride_{name}"), 1),
+            max(node.number(f"dilation_{name}_factor", 1), 1),
+        )
         reach = (weight[axis] - 1) * dilation + 1
         total = max((ceil(shape[axis] / stride) - 1) * stride + reach - shape[axis], 0)
         if tuple(sides[axis]) != (total // 2, total - total // 2):

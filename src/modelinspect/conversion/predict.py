@@ -47,8 +47,13 @@ class Form:
     told: Node | None = None
 
 
-def predict(root: Node, kept: Mapping[int, Kept], weights: Weights, *, sparse: bool, tensorflow: str = TENSORFLOW) -> Form:
-    """Return one form of a float model. Raises `UnmeasurableError` where it is not known how an operator is quantized to integers."""
+def predict(
+    root: Node, kept: Mapping[int, Kept], weights: Weights, *, sparse: bool, tensorflow: str = TENSORFLOW
+) -> Form:
+    """Return one form of a float model.
+
+    Raises `UnmeasurableError` where it is not known how an operator is quantized to integers.
+    """
     model = take_apart(root, kept)
     if weights is Weights.FLOAT16:
         to_float16(model)
@@ -65,12 +70,18 @@ def predict(root: Node, kept: Mapping[int, Kept], weights: Weights, *, sparse: b
 
 
 def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | None = None) -> int:
-    """Return what gzip -9 makes of the form, without a name in its header. Raises `FormatError`, `UnmeasurableError`.
+    """Return what gzip -9 makes of the form, without a name in its header.
 
-    ``elements`` gives those of the float model's constants; ``source`` is the file that the form was read from, if any.
+    Raises `FormatError`, `UnmeasurableError`.
+
+    ``elements`` gives those of the float model's constants; ``source`` is the file that the form was read
+    from, if any.
     """
     contents = Contents(form.model, elements, source)
-    for name, data in (_RUNTIME, (CONVERSION, write(form.told, schema("conversion"), contents) if form.told is not None else b"")):
+    for name, data in (
+        _RUNTIME,
+        (CONVERSION, write(form.told, schema("conversion"), contents) if form.told is not None else b""),
+    ):
         contents.put_metadata(form.model, name, data)
     stream = Deflate()
     stream.add(write(form.root, schema("model"), contents, form.size))
@@ -84,7 +95,10 @@ def _tell_conversion(model: Model, weights: Weights, tensorflow: str) -> Node | 
     if entry is None:
         return None
     modes = (weights is not Weights.FLOAT32) + len({each.block > 1 for each in model.sparse})
-    environment = Node("Environment", {"tensorflow_version": tensorflow.encode(), "api_version": 2, "model_type": 2, "model_hash": _HASH})
+    environment = Node(
+        "Environment",
+        {"tensorflow_version": tensorflow.encode(), "api_version": 2, "model_type": 2, "model_hash": _HASH},
+    )
     options = Node("ConversionOptions", {"model_optimization_modes": Vector(modes, 4)})
     told = Node("ConversionMetadata", {}, {"environment": environment, "options": options})
     model.buffers[entry.number("buffer")].values["data"] = Vector(packed_size(told, schema("conversion")), 1)

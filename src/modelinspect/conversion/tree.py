@@ -1,4 +1,6 @@
-"""A flatbuffer's objects without the bytes of its vectors: enough to know its size when it is written again."""
+"""A flatbuffer's objects without the bytes of its vectors: enough to know its size when it is written
+again.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _SHARED = 64 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """A vector of numbers: how many, their width in bytes, and where they are; ``values`` of short vectors of whole numbers."""
+    """A vector of numbers: how many, their width in bytes, and where they are; ``values`` of short vectors of
+    whole numbers.
+    """
 
     count: int
     width: int
@@ -42,7 +46,9 @@ Value = None | bool | int | float | bytes | Vector
 
 @dataclass(slots=True)
 class Node:
-    """A table: numbers, strings and vectors in ``values``, tables in ``nodes``, vectors of tables in ``lists``."""
+    """A table: numbers, strings and vectors in ``values``, tables in ``nodes``, vectors of tables in
+    ``lists``.
+    """
 
     type: str
     values: dict[str, Value] = field(default_factory=dict)
@@ -72,7 +78,10 @@ class Node:
 
 
 def read_tree(source: Source, schema: Schema, limits: Limits) -> Node:
-    """Read a model that begins at byte 0. Raises `FormatError`, also where its tables are damaged, shared or nested beyond reason."""
+    """Read a model that begins at byte 0.
+
+    Raises `FormatError`, also where its tables are damaged, shared or nested beyond reason.
+    """
     troubles: list[FormatError] = []
     walk = Walk(source, ByteMapBuilder(source.name, source.size, limits), limits, troubles.append)
     document = walk_flatbuffer(walk, schema, MODEL)
@@ -82,10 +91,11 @@ def read_tree(source: Source, schema: Schema, limits: Limits) -> Node:
 
 
 class _TreeReader:
-    """Reads tables one below the other; ``count`` is how many, ``left`` how many bytes they may still take when each is written apart.
+    """Reads tables one below the other; ``count`` is how many, ``left`` how many bytes they may still take
+    when each is written apart.
 
-    A table or vector that many places refer to is read again for each of them. Converters share none of those, so what is read
-    exceeds the file only where somebody made it so.
+    A table or vector that many places refer to is read again for each of them. Converters share none of
+    those, so what is read exceeds the file only where somebody made it so.
     """
 
     def __init__(self, reader: Reader, left: int) -> None:
@@ -96,7 +106,11 @@ class _TreeReader:
     def _spend(self, size: int, position: int) -> None:
         self.left -= size
         if self.left < 0:
-            raise LimitError("its tables are shared so often that together they exceed the file", self.reader.member, position)
+            raise LimitError(
+                "its tables are shared so often that together they exceed the file",
+                self.reader.member,
+                position,
+            )
 
     def read(self, table: Table, depth: int) -> Node:
         self.count += 1
@@ -122,10 +136,14 @@ class _TreeReader:
             elif item.shape in (Shape.TABLE, Shape.UNION) and not item.vector:
                 below = table.table(item.name)
                 if below is None:
-                    raise FormatError(f"the union {item.name} is of a type not known", self.reader.member, table.position)
+                    raise FormatError(
+                        f"the union {item.name} is of a type not known", self.reader.member, table.position
+                    )
                 node.nodes[item.name] = self.read(below, depth + 1)
             else:
-                raise FormatError(f"the field {item.name} is not read here", self.reader.member, table.position)
+                raise FormatError(
+                    f"the field {item.name} is not read here", self.reader.member, table.position
+                )
         return node
 
     def _vector(self, table: Table, name: str, width: int, target: str) -> Vector:

@@ -96,8 +96,8 @@ class Document:
 class LogicalMap:
     """What a compressed run of a member decodes to: the map of its logical bytes.
 
-    ``span`` is the run as it is stored; the member's own map shares its bytes out over the regions of ``map``, below
-    ``path``.
+    ``span`` is the run as it is stored; the member's own map shares its bytes out over the regions of
+    ``map``, below ``path``.
     """
 
     span: Span
@@ -124,8 +124,8 @@ class Member:
 class Artifact:
     """What is known of an artifact without reading its weights.
 
-    ``location`` opens it again. ``Region.tensor`` is an index into ``tensors``. ``diagnostic_count`` also counts those
-    that were not kept; ``documents`` are places to read more.
+    ``location`` opens it again. ``Region.tensor`` is an index into ``tensors``. ``diagnostic_count`` also
+    counts those that were not kept; ``documents`` are places to read more.
     """
 
     location: str

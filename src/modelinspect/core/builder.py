@@ -32,7 +32,9 @@ class Collision:
 
 @dataclass(frozen=True, slots=True)
 class Stencil:
-    """Regions of no tensor that are in the same way in many places, one after the other, each with its own path part."""
+    """Regions of no tensor that are in the same way in many places, one after the other, each with its own
+    path part.
+    """
 
     starts: tuple[int, ...]
     sizes: array[int]
@@ -46,7 +48,9 @@ class Stencil:
         sizes = array("q", [size for size, _, _ in rows])
         starts = tuple(accumulate(sizes[:-1], initial=0)) if rows else ()
         kinds = array("b", [kind.code for _, kind, _ in rows])
-        return cls(starts, sizes, kinds, array("i", [NO_TENSOR] * len(rows)), tuple(name for _, _, name in rows))
+        return cls(
+            starts, sizes, kinds, array("i", [NO_TENSOR] * len(rows)), tuple(name for _, _, name in rows)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,24 @@ class BuiltMap:
 class ByteMapBuilder:
     """Claims on the bytes of one member, in any order.
 
-    Claim leaves, never parents; claim shared bytes once. The first claim on a byte holds it; a later one is cut and
-    reported as a `Collision`. What nobody claims becomes ``unattributed``, unless `fill` says that it is known.
-    A window (`window`) claims on the same map with its own zero.
+    Claim leaves, never parents; claim shared bytes once. The first claim on a byte holds it; a later one is
+    cut and reported as a `Collision`. What nobody claims becomes ``unattributed``, unless `fill` says that it
+    is known. A window (`window`) claims on the same map with its own zero.
     """
 
-    __slots__ = ("_add_kind", "_add_offset", "_add_path", "_add_size", "_add_tensor", "_base", "_store", "member", "paths", "root", "size")
+    __slots__ = (
+        "_add_kind",
+        "_add_offset",
+        "_add_path",
+        "_add_size",
+        "_add_tensor",
+        "_base",
+        "_store",
+        "member",
+        "paths",
+        "root",
+        "size",
+    )
 
     def __init__(self, member: str, size: int, limits: Limits | None = None) -> None:
         self._attach(_Store(member, size, limits or Limits()), member, 0, size, ROOT)
@@ -102,7 +118,9 @@ class ByteMapBuilder:
         """Return the path of ``names`` below this builder's root."""
         return self.paths.child(self.root, *names)
 
-    def claim(self, offset: int, size: int, kind: RegionKind, path: PathId, tensor: TensorId = NO_TENSOR) -> None:
+    def claim(
+        self, offset: int, size: int, kind: RegionKind, path: PathId, tensor: TensorId = NO_TENSOR
+    ) -> None:
         """Label ``[offset, offset + size)``; a claim of no bytes says nothing."""
         if size <= 0:
             return
@@ -113,7 +131,9 @@ class ByteMapBuilder:
         self._add_tensor(tensor)
 
     def stamp(self, stencil: Stencil, offset: int, parent: PathId) -> None:
-        """Claim the regions of a stencil from ``offset`` on, each with a new path below ``parent``; cheaper than `claim`."""
+        """Claim the regions of a stencil from ``offset`` on, each with a new path below ``parent``; cheaper
+        than `claim`.
+        """
         store = self._store
         offset += self._base
         store.offsets.extend([offset + start for start in stencil.starts])
@@ -124,8 +144,17 @@ class ByteMapBuilder:
         first = self.paths.add_many(array("i", [parent]) * count, stencil.names)
         store.path_ids.extend(range(first, first + count))
 
-    def claim_many(self, offsets: ArrayLike, sizes: ArrayLike, kinds: ArrayLike, paths: ArrayLike, tensors: ArrayLike = NO_TENSOR) -> None:
-        """Claim columns of spans at once; ``kinds`` are `RegionKind.code`, single values stand for whole columns."""
+    def claim_many(
+        self,
+        offsets: ArrayLike,
+        sizes: ArrayLike,
+        kinds: ArrayLike,
+        paths: ArrayLike,
+        tensors: ArrayLike = NO_TENSOR,
+    ) -> None:
+        """Claim columns of spans at once; ``kinds`` are `RegionKind.code`, single values stand for whole
+        columns.
+        """
         import numpy as np
 
         starts = np.asarray(offsets, dtype=np.int64) + self._base
@@ -148,12 +177,16 @@ class ByteMapBuilder:
                 column.frombytes((given if every else given[keep]).tobytes())
 
     def fill(self, offset: int, size: int, kind: RegionKind, path: PathId) -> None:
-        """Say what the bytes of a span are that nobody claims, as a complete walk proves; the smallest span wins."""
+        """Say what the bytes of a span are that nobody claims, as a complete walk proves; the smallest span
+        wins.
+        """
         if size > 0:
             self._store.fills.append((self._base + offset, size, kind.code, path))
 
     def divide(self, offset: int, size: int, names: tuple[str, ...]) -> None:
-        """Give a part of a region its own region, of the same kind and below its path; parts that straddle regions stay."""
+        """Give a part of a region its own region, of the same kind and below its path; parts that straddle
+        regions stay.
+        """
         if size > 0:
             self._store.parts.append((self._base + offset, size, names))
 
@@ -173,7 +206,19 @@ def _column(values: ArrayLike, count: int, dtype: Any) -> NDArray[Any]:
 class _Store:
     """The growing columns that a builder and its windows share."""
 
-    __slots__ = ("fills", "kinds", "limits", "member", "offsets", "parts", "path_ids", "paths", "size", "sizes", "tensors")
+    __slots__ = (
+        "fills",
+        "kinds",
+        "limits",
+        "member",
+        "offsets",
+        "parts",
+        "path_ids",
+        "paths",
+        "size",
+        "sizes",
+        "tensors",
+    )
 
     def __init__(self, member: str, size: int, limits: Limits) -> None:
         self.member = member
@@ -192,7 +237,10 @@ class _Store:
         import numpy as np
 
         if len(self.offsets) > self.limits.regions:
-            raise LimitError(f"its map needs {len(self.offsets):,} regions but the limit is {self.limits.regions:,}", self.member)
+            raise LimitError(
+                f"its map needs {len(self.offsets):,} regions but the limit is {self.limits.regions:,}",
+                self.member,
+            )
         columns: list[NDArray[Any]] = [
             np.frombuffer(self.offsets, dtype=np.int64),
             np.frombuffer(self.sizes, dtype=np.int64),
@@ -240,12 +288,20 @@ class _Store:
         kept = np.ones(len(starts), dtype=np.bool_)
         kept[list(cuts)] = False
         added = np.array([row for row in rows if row[1]], dtype=np.int64).reshape(-1, 5)
-        joined = [np.concatenate((column[kept], added[:, index].astype(column.dtype))) for index, column in enumerate(columns)]
+        joined = [
+            np.concatenate((column[kept], added[:, index].astype(column.dtype)))
+            for index, column in enumerate(columns)
+        ]
         order = np.argsort(joined[0], kind="stable")
         return [column[order] for column in joined]
 
-    def _resolve(self, columns: list[NDArray[Any]], order: NDArray[np.int64]) -> tuple[list[NDArray[Any]], list[Collision], int]:
-        """Give every byte to its first claim. ``columns`` are sorted by offset, ``order`` is the order of claiming."""
+    def _resolve(
+        self, columns: list[NDArray[Any]], order: NDArray[np.int64]
+    ) -> tuple[list[NDArray[Any]], list[Collision], int]:
+        """Give every byte to its first claim.
+
+        ``columns`` are sorted by offset, ``order`` is the order of claiming.
+        """
         import numpy as np
 
         starts, sizes = columns[0], columns[1]
@@ -255,7 +311,11 @@ class _Store:
         pieces: list[tuple[int, int, int]] = []  # offset, size, row
         collisions: list[Collision] = []
         count = 0
-        single = np.flatnonzero((np.diff(edges) == 1) & (starts[edges[:-1]] >= 0) & (starts[edges[:-1]] + sizes[edges[:-1]] <= self.size))
+        single = np.flatnonzero(
+            (np.diff(edges) == 1)
+            & (starts[edges[:-1]] >= 0)
+            & (starts[edges[:-1]] + sizes[edges[:-1]] <= self.size)
+        )
         single_rows = edges[:-1][single]
         crowded = np.setdiff1d(np.arange(len(edges) - 1), single, assume_unique=True)
         for cluster in crowded.tolist():
@@ -273,9 +333,18 @@ class _Store:
                     if len(collisions) < self.limits.diagnostics:
                         holder = held.holder(begin, end, row)
                         holder_path = (
-                            self.paths.parts(PathId(int(columns[3][holder]))) if holder is not None else ("the end of the member",)
+                            self.paths.parts(PathId(int(columns[3][holder])))
+                            if holder is not None
+                            else ("the end of the member",)
                         )
-                        collisions.append(Collision(begin, size - granted, self.paths.parts(PathId(int(columns[3][row]))), holder_path))
+                        collisions.append(
+                            Collision(
+                                begin,
+                                size - granted,
+                                self.paths.parts(PathId(int(columns[3][row]))),
+                                holder_path,
+                            )
+                        )
         rows_array = np.concatenate((single_rows, np.array([piece[2] for piece in pieces], dtype=np.int64)))
         resolved = [column[rows_array] for column in columns]
         if pieces:
@@ -305,7 +374,9 @@ class _Store:
             np.array([row[3] for row in rows], dtype=np.int32),
             np.full(len(rows), NO_TENSOR, dtype=np.int32),
         ]
-        merged: list[NDArray[Any]] = [np.concatenate((column, extra)) for column, extra in zip(columns, added, strict=True)]
+        merged: list[NDArray[Any]] = [
+            np.concatenate((column, extra)) for column, extra in zip(columns, added, strict=True)
+        ]
         order = np.argsort(merged[0], kind="stable")
         return [column[order] for column in merged]
 

@@ -51,8 +51,8 @@ KINDS: tuple[RegionKind, ...] = tuple(RegionKind)
 class Region:
     """A labelled run of bytes.
 
-    ``path`` names the structure that the bytes belong to, outermost part first, in the terms of the format's own
-    specification. ``tensor`` is an index into the artifact's tensors.
+    ``path`` names the structure that the bytes belong to, outermost part first, in the terms of the format's
+    own specification. ``tensor`` is an index into the artifact's tensors.
     """
 
     span: Span
@@ -107,7 +107,11 @@ class ByteMap:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ByteMap):
             return NotImplemented
-        return self.size == other.size and len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+        return (
+            self.size == other.size
+            and len(self) == len(other)
+            and all(a == b for a, b in zip(self, other, strict=True))
+        )
 
     def __hash__(self) -> int:
         return hash((self.size, len(self)))
@@ -122,7 +126,10 @@ class ByteMap:
         ByteMap.__init__(self, *state)
 
     def index_at(self, offset: int) -> int:
-        """Return the index of the region that holds the byte at ``offset``. Raises `IndexError` outside the map."""
+        """Return the index of the region that holds the byte at ``offset``.
+
+        Raises `IndexError` outside the map.
+        """
         if not 0 <= offset < self.size:
             raise IndexError(f"byte {offset} is outside [0, {self.size})")
         return int(self.columns.offsets.searchsorted(offset, side="right")) - 1
@@ -142,7 +149,9 @@ class ByteMap:
 
 def _require_tiling(size: int, columns: Columns) -> None:
     offsets, sizes = columns.offsets, columns.sizes
-    if not all(len(column) == len(offsets) for column in (sizes, columns.kinds, columns.paths, columns.tensors)):
+    if not all(
+        len(column) == len(offsets) for column in (sizes, columns.kinds, columns.paths, columns.tensors)
+    ):
         raise InvariantError("the columns of a byte map differ in length")
     if len(offsets) == 0:
         if size:
@@ -155,4 +164,6 @@ def _require_tiling(size: int, columns: Columns) -> None:
         raise InvariantError("a region is empty")
     if (offsets[1:] != ends[:-1]).any():
         index = int((offsets[1:] != ends[:-1]).argmax())
-        raise InvariantError(f"region {index} ends at byte {ends[index]} and the next begins at {offsets[index + 1]}")
+        raise InvariantError(
+            f"region {index} ends at byte {ends[index]} and the next begins at {offsets[index + 1]}"
+        )

@@ -1,7 +1,8 @@
 """Keep Python's cyclic garbage collector still while many objects are made that all stay.
 
-Parsing makes some ten objects for each tensor, none of them in a cycle and none of them garbage. Each full collection goes through all of
-them again and finds nothing: for an index of 200,000 tensors that was a third of the time. What is not in a cycle is freed as ever.
+Parsing makes some ten objects for each tensor, none of them in a cycle and none of them garbage. Each full
+collection goes through all of them again and finds nothing: for an index of 200,000 tensors that was a third
+of the time. What is not in a cycle is freed as ever.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _was_enabled = False
 
 @contextmanager
 def paused_collector() -> Iterator[None]:
-    """Pause collection until the last of those that are inside leaves, in whichever thread; one who had disabled it finds it so."""
+    """Pause collection until the last of those that are inside leaves, in whichever thread; one who had
+    disabled it finds it so.
+    """
     global _users, _was_enabled
     with _lock:
         if _users == 0:

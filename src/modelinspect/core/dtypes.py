@@ -29,8 +29,14 @@ class DType:
 
     @property
     def has_negative_zero(self) -> bool:
-        """Return whether the type has a zero with the sign bit set; the float8 ``fnuz`` types use that pattern for NaN."""
-        return self.kind in (ElementKind.FLOAT, ElementKind.COMPLEX) and not self.name.endswith("fnuz") and self.name != "float8_e8m0fnu"
+        """Return whether the type has a zero with the sign bit set; the float8 ``fnuz`` types use that
+        pattern for NaN.
+        """
+        return (
+            self.kind in (ElementKind.FLOAT, ElementKind.COMPLEX)
+            and not self.name.endswith("fnuz")
+            and self.name != "float8_e8m0fnu"
+        )
 
     def __str__(self) -> str:
         return self.name
@@ -58,7 +64,9 @@ def _table() -> dict[str, DType]:
     rows += [(ElementKind.INT, "ternary", 2)]
     rows += [(ElementKind.INT, f"int{bits}", bits) for bits in (2, 4, 8, 16, 32, 64)]
     rows += [(ElementKind.UINT, f"uint{bits}", bits) for bits in (1, 2, 4, 8, 16, 32, 64)]
-    rows += [(ElementKind.INT, f"q{name}", bits) for name, bits in (("int8", 8), ("int16", 16), ("int32", 32))]
+    rows += [
+        (ElementKind.INT, f"q{name}", bits) for name, bits in (("int8", 8), ("int16", 16), ("int32", 32))
+    ]
     rows += [(ElementKind.UINT, f"q{name}", bits) for name, bits in (("uint8", 8), ("uint16", 16))]
     return {name: DType(name, kind, bits) for kind, name, bits in rows}
 

@@ -12,7 +12,10 @@ Fact = None | bool | int | float | str | tuple["Fact", ...] | Mapping[str, "Fact
 
 
 class Facts(TypedDict, total=False):
-    """Facts by name. Counts are elements, nodes or entries; sizes are bytes; a key that is not there is not known."""
+    """Facts by name.
+
+    Counts are elements, nodes or entries; sizes are bytes; a key that is not there is not known.
+    """
 
     # Any format
     wrapped_in: tuple[Fact, ...]
@@ -49,7 +52,9 @@ class Facts(TypedDict, total=False):
     config_beside: str
     """The file beside a weights store that has its model's configuration."""
     embedded_values: tuple[Fact, ...]
-    """Long values written as text in configurations: document, path, kind (numbers, words, base64), count, size, digest."""
+    """Long values written as text in configurations: document, path, kind (numbers, words, base64), count,
+    size, digest.
+    """
     keras_layers: int
     weights: str
     """The member that holds the weights."""
@@ -114,7 +119,9 @@ class Facts(TypedDict, total=False):
     gradient_functions: tuple[Fact, ...]
     """The functions that compute gradients for custom ones."""
     stablehlo: tuple[Fact, ...]
-    """Programs in MLIR byte code: node, function, offset, size, version, producer, dialects, operations, first tensor."""
+    """Programs in MLIR byte code: node, function, offset, size, version, producer, dialects, operations,
+    first tensor.
+    """
 
     # Orbax
     steps: tuple[Fact, ...]
@@ -153,11 +160,15 @@ class Facts(TypedDict, total=False):
     densify: tuple[Fact, ...]
     sparse_tensors: tuple[Fact, ...]
     sparse_hybrid: tuple[Fact, ...]
-    """Sparse int8 weights of FULLY_CONNECTED operators with float32 input: name, and whether a DENSIFY operator expands them first."""
+    """Sparse int8 weights of FULLY_CONNECTED operators with float32 input: name, and whether a DENSIFY
+    operator expands them first.
+    """
     quantized_tensors: Mapping[str, Fact]
     conversion: Mapping[str, Fact]
     compression: Mapping[str, Fact]
-    """Tensors that tflite-micro stores as indices: bits of an index and bytes of tables of each, number by type of decoding."""
+    """Tensors that tflite-micro stores as indices: bits of an index and bytes of tables of each, number by
+    type of decoding.
+    """
     compiled_programs: tuple[Fact, ...]
     """Programs compiled for another processor: operator, vendor, system on a chip, bytes."""
     model_metadata: Mapping[str, Fact]
@@ -194,7 +205,10 @@ def add_facts(facts: Facts, more: Mapping[str, Fact] | Facts) -> None:
 
 
 def set_fact(facts: Facts, name: str, value: Fact) -> None:
-    """Set a fact whose name is known only when the program runs. Raises `InvariantError` for a name that `Facts` does not list."""
+    """Set a fact whose name is known only when the program runs.
+
+    Raises `InvariantError` for a name that `Facts` does not list.
+    """
     if name not in Facts.__annotations__:
         raise InvariantError(f"{name} is not a fact that core/facts.py lists")
     cast("dict[str, Fact]", facts)[name] = value

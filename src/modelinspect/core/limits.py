@@ -15,7 +15,9 @@ GIB = 1024 * MIB
 
 
 class Cost(StrEnum):
-    """What is counted for the artifact as a whole: many small things, each within its limit, can be too much together."""
+    """What is counted for the artifact as a whole: many small things, each within its limit, can be too much
+    together.
+    """
 
     DECOMPRESSED = "bytes decompressed"
     COPIED = "bytes copied from shared objects"
@@ -24,7 +26,10 @@ class Cost(StrEnum):
 
 
 class Ledger:
-    """What one artifact has cost in the current pass (parsing, measuring). ``stored`` are the bytes of the files that were opened."""
+    """What one artifact has cost in the current pass (parsing, measuring).
+
+    ``stored`` are the bytes of the files that were opened.
+    """
 
     __slots__ = ("began", "looks", "spent", "stored")
 
@@ -61,15 +66,21 @@ class Limits:
     large_expansion: int = 100
     """Decompressed bytes for each stored byte above ``large_size``; Keras refuses more as well."""
     block_size: int = 64 * MIB
-    """One filtered block (an HDF5 chunk, a Snappy block) decoded in memory; h5repack makes chunks of 32 MiB."""
+    """One filtered block (an HDF5 chunk, a Snappy block) decoded in memory; h5repack makes chunks of 32
+    MiB.
+    """
     copied_size: int = 256 * MIB
     """Bytes copied from objects that many places refer to, for the artifact as a whole."""
     node_size: int = 64
-    """Stored bytes of a graph node on average, beyond the first 10,000 that are not like another; no writer makes smaller ones."""
+    """Stored bytes of a graph node on average, beyond the first 10,000 that are not like another; no writer
+    makes smaller ones.
+    """
     member_size: int = 64
     """Stored bytes of a file in an archive on average, with its headers, beyond the first 10,000 files."""
     processor_seconds: int = 120
-    """Processor time of one pass over the artifact (parsing, measuring); one more second for each MiB of its files."""
+    """Processor time of one pass over the artifact (parsing, measuring); one more second for each MiB of its
+    files.
+    """
     remote_seconds: int = 60
     """Seconds of a clock for everything that is read from other machines, however slowly it comes."""
     other_hosts: int = 0
@@ -87,7 +98,9 @@ class Limits:
     ledger: Ledger = field(default_factory=Ledger, compare=False, repr=False)
     """What the artifact has cost so far; `fresh` begins a new one."""
 
-    def allow(self, what: str, needed: int, allowed: int, member: str = "", offset: int | None = None) -> None:
+    def allow(
+        self, what: str, needed: int, allowed: int, member: str = "", offset: int | None = None
+    ) -> None:
         """Raise `LimitError` where ``needed`` is above ``allowed``."""
         if needed > allowed:
             raise LimitError(f"{what} needs {needed:,} but the limit is {allowed:,}", member, offset)
@@ -100,7 +113,11 @@ class Limits:
         if ledger.looks % _CLOCK_STRIDE == 0:
             seconds = thread_time() - ledger.began
             if seconds > self.processor_seconds + ledger.stored // MIB:
-                raise LimitError(f"the artifact has taken {seconds:,.0f} s of processor time, and the limit is reached", member, offset)
+                raise LimitError(
+                    f"the artifact has taken {seconds:,.0f} s of processor time, and the limit is reached",
+                    member,
+                    offset,
+                )
 
     def spend(self, cost: Cost, amount: int, member: str = "", offset: int | None = None) -> None:
         """Count a cost for the artifact as a whole. Raises `LimitError` where that is above its limit."""
@@ -109,12 +126,16 @@ class Limits:
         allowed = self._allowed(cost)
         if total > allowed:
             code = Code.EXPANSION if cost in (Cost.DECOMPRESSED, Cost.MEMBERS) else Code.LIMIT
-            raise LimitError(f"the artifact needs {total:,} {cost} but the limit is {allowed:,}", member, offset, code)
+            raise LimitError(
+                f"the artifact needs {total:,} {cost} but the limit is {allowed:,}", member, offset, code
+            )
         self._look_at_clock(member, offset)
 
     def _allowed(self, cost: Cost) -> int:
         match cost:
-            case Cost.DECOMPRESSED if not self.ledger.stored:  # nobody opened a file: what is compressed has its own limits
+            case Cost.DECOMPRESSED if (
+                not self.ledger.stored
+            ):  # nobody opened a file: what is compressed has its own limits
                 return self.decompressed_size
             case Cost.DECOMPRESSED:
                 return max(self.large_size, self.large_expansion * self.ledger.stored)
@@ -145,7 +166,8 @@ FOLLOWED = 5
 
 
 def parse_limits(settings: tuple[str, ...], *, follow: bool = False) -> Limits | None:
-    """Return limits with ``NAME=VALUE`` settings applied; sizes may end in KiB, MiB or GiB. None without settings.
+    """Return limits with ``NAME=VALUE`` settings applied; sizes may end in KiB, MiB or GiB. None without
+    settings.
 
     ``follow`` allows redirects to other hosts.
 
@@ -164,7 +186,9 @@ def parse_limits(settings: tuple[str, ...], *, follow: bool = False) -> Limits |
 
 
 def parse_size(name: str, text: str) -> int:
-    """Return a whole number above 0, which may end in KiB, MiB or GiB. Raises `UsageError`, which names the option ``name``."""
+    """Return a whole number above 0, which may end in KiB, MiB or GiB. Raises `UsageError`, which names the
+    option ``name``.
+    """
     digits = text.replace(",", "").replace("_", "")
     factor = 1
     for unit, size in (("kib", KIB), ("mib", MIB), ("gib", GIB)):

@@ -1,4 +1,6 @@
-"""Names that TensorFlow, Keras and their converters write: each exists here once, and everything else imports it."""
+"""Names that TensorFlow, Keras and their converters write: each exists here once, and everything else imports
+it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ TOP_LEVEL_WEIGHTS = "top_level_model_weights"
 LAYER_DEPENDENCIES = "_layer_checkpoint_dependencies"
 
 # Files
-SAVED_MODEL_PB, SAVED_MODEL_PBTXT, SAVED_MODEL_CPB = SAVED_MODELS = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
+SAVED_MODEL_PB, SAVED_MODEL_PBTXT, SAVED_MODEL_CPB = SAVED_MODELS = (
+    "saved_model.pb",
+    "saved_model.pbtxt",
+    "saved_model.cpb",
+)
 """A folder with one of them is a SavedModel."""
 FINGERPRINT_PB = "fingerprint.pb"
 KERAS_METADATA_PB = "keras_metadata.pb"

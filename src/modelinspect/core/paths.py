@@ -38,7 +38,9 @@ class PathTable:
         return PathId(first)
 
     def add_below(self, parent: PathId, name: str, names: tuple[str, ...]) -> PathId:
-        """Add a part and parts below it that the caller knows to be new; return its id, which those of the others follow."""
+        """Add a part and parts below it that the caller knows to be new; return its id, which those of the
+        others follow.
+        """
         path = PathId(len(self.names))
         self.parents.append(parent)
         self.names.append(name)

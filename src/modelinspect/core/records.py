@@ -1,9 +1,10 @@
 """Dataclasses that are cheap to declare: each method is made when it is first used.
 
-The `dataclass` of the standard library compiles the text of five to seven methods for each class at import. A command imports
-about two hundred classes and uses some of them: compiling took a quarter of the time of a small inspection. Here a class
-declares its slots at once, and the standard library makes `__init__`, `__eq__`, `__hash__` and `__repr__` on first access. The result
-behaves as its dataclass does; `dataclasses.fields`, `replace`, `asdict`, `copy` and `pickle` work on it.
+The `dataclass` of the standard library compiles the text of five to seven methods for each class at import. A
+command imports about two hundred classes and uses some of them: compiling took a quarter of the time of a
+small inspection. Here a class declares its slots at once, and the standard library makes `__init__`,
+`__eq__`, `__hash__` and `__repr__` on first access. The result behaves as its dataclass does;
+`dataclasses.fields`, `replace`, `asdict`, `copy` and `pickle` work on it.
 """
 
 from __future__ import annotations
@@ -30,11 +31,17 @@ else:
         order: bool = False,
         kw_only: bool = False,
     ) -> Any:
-        """Make a dataclass. What has no slots, is ordered, takes keywords only or has class variables is one of the standard library."""
+        """Make a dataclass.
+
+        What has no slots, is ordered, takes keywords only or has class variables is one of the standard
+        library.
+        """
 
         def decorate(plain: type) -> type:
             if not slots or order or kw_only or _is_special(plain):
-                return dataclasses.dataclass(frozen=frozen, slots=slots, eq=eq, order=order, kw_only=kw_only)(plain)
+                return dataclasses.dataclass(frozen=frozen, slots=slots, eq=eq, order=order, kw_only=kw_only)(
+                    plain
+                )
             return _declare(plain, frozen, eq)
 
         return decorate if cls is None else decorate(cls)
@@ -85,11 +92,15 @@ _SPECIAL = ("ClassVar", "InitVar", "KW_ONLY")
 
 
 def _is_special(cls: type) -> bool:
-    """Return whether a class has annotations that are not fields, or inherits from a dataclass of the standard library."""
+    """Return whether a class has annotations that are not fields, or inherits from a dataclass of the
+    standard library.
+    """
     annotations = get_annotations(cls).values()
     if any(not isinstance(each, str) or any(word in each for word in _SPECIAL) for each in annotations):
         return True
-    return any(_PLAN not in base.__dict__ and "__dataclass_params__" in base.__dict__ for base in cls.__mro__[1:])
+    return any(
+        _PLAN not in base.__dict__ and "__dataclass_params__" in base.__dict__ for base in cls.__mro__[1:]
+    )
 
 
 def _declare(plain: type, frozen: bool, eq: bool) -> type:
@@ -157,15 +168,26 @@ def _from_library(name: str, **wanted: bool) -> Callable[[type], Any]:
     return make
 
 
-def _twin(cls: type, *, init: bool = False, repr: bool = False, eq: bool = False, frozen: bool | None = None) -> type:
-    """Return a dataclass of the standard library with the same fields and only the methods that are wanted."""
+def _twin(
+    cls: type, *, init: bool = False, repr: bool = False, eq: bool = False, frozen: bool | None = None
+) -> type:
+    """Return a dataclass of the standard library with the same fields and only the methods that are
+    wanted.
+    """
     plan: _Plan = cls.__dict__[_PLAN]
-    body: dict[str, Any] = {**plan.defaults, "__annotations__": dict(plan.annotations), "__module__": cls.__module__, "__doc__": ""}
+    body: dict[str, Any] = {
+        **plan.defaults,
+        "__annotations__": dict(plan.annotations),
+        "__module__": cls.__module__,
+        "__doc__": "",
+    }
     body["__qualname__"] = cls.__qualname__
     if hasattr(cls, "__post_init__"):
         body["__post_init__"] = None  # that there is one is all that `__init__` is made from
     frozen = plan.frozen if frozen is None else frozen
-    return dataclasses.dataclass(init=init, repr=repr, eq=eq, frozen=frozen, slots=init)(type(cls.__name__, (), body))
+    return dataclasses.dataclass(init=init, repr=repr, eq=eq, frozen=frozen, slots=init)(
+        type(cls.__name__, (), body)
+    )
 
 
 _MAKERS = {

@@ -14,11 +14,14 @@ PART = ".part"
 
 
 @contextmanager
-def replacing(path: Path, mode: str, encoding: str | None = None, *, keep_mode: bool = False, sync: bool = False) -> Iterator[IO[Any]]:
-    """Write a file beside the path and put it in its place when all is well; a device or pipe is written as it is.
+def replacing(
+    path: Path, mode: str, encoding: str | None = None, *, keep_mode: bool = False, sync: bool = False
+) -> Iterator[IO[Any]]:
+    """Write a file beside the path and put it in its place when all is well; a device or pipe is written as
+    it is.
 
-    The file has the permissions of a new one; ``keep_mode`` gives it those of the file that it replaces. ``sync`` brings it to the
-    disk before it is in its place. Raises `OSError`.
+    The file has the permissions of a new one; ``keep_mode`` gives it those of the file that it replaces.
+    ``sync`` brings it to the disk before it is in its place. Raises `OSError`.
     """
     newline = None if encoding is None else ""
     if path.exists() and not path.is_file():
@@ -54,7 +57,9 @@ def permit(path: Path) -> None:
 
 
 def bring_to_disk(path: Path) -> None:
-    """Bring a file or folder to the disk; not every file system can, and then the rename is as safe as it gets."""
+    """Bring a file or folder to the disk; not every file system can, and then the rename is as safe as it
+    gets.
+    """
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:

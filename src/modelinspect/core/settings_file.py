@@ -28,7 +28,10 @@ class _Fault(NamedTuple):
 
 
 def read_settings_text(path: Path) -> str:
-    """Return the text of a settings file. Raises `UsageError` where it is not there, not text, or over 4 MiB."""
+    """Return the text of a settings file.
+
+    Raises `UsageError` where it is not there, not text, or over 4 MiB.
+    """
     try:
         if path.stat().st_size > _LARGEST:
             raise UsageError(f"{path}: is too large for a settings file")
@@ -51,14 +54,16 @@ def read_toml(path: Path) -> dict[str, Any]:
 def decode(value: object, kind: type[_T], name: str, hook: Hook | None = None, at: str = "") -> _T:
     """Convert plain values into a `msgspec.Struct` that forbids unknown fields.
 
-    ``at`` is the key under which the value is, where it is not the whole file. Raises `UsageError`, which names the file,
-    the key and what is wrong there.
+    ``at`` is the key under which the value is, where it is not the whole file. Raises `UsageError`, which
+    names the file, the key and what is wrong there.
     """
     try:
         return msgspec.convert(value, kind, dec_hook=hook)
     except msgspec.ValidationError as error:
         fault = _find(value, kind, at, hook) or _Fault(at, str(error))
-        raise UsageError(f"{name}: {fault.where} {fault.problem}" if fault.where else f"{name}: {fault.problem}") from error
+        raise UsageError(
+            f"{name}: {fault.where} {fault.problem}" if fault.where else f"{name}: {fault.problem}"
+        ) from error
 
 
 def unknown_key(key: object, known: Sequence[str]) -> str:
@@ -79,13 +84,17 @@ def _find(value: object, kind: Any, where: str, hook: Hook | None) -> _Fault | N
     if origin is tuple and get_args(kind)[-1] is Ellipsis:
         if not isinstance(value, list | tuple):
             return _Fault(where, "must be an array")
-        faults = (_find(item, get_args(kind)[0], f"{where}[{index}]", hook) for index, item in enumerate(value))
+        faults = (
+            _find(item, get_args(kind)[0], f"{where}[{index}]", hook) for index, item in enumerate(value)
+        )
         return next(filter(None, faults), None)
     problem = _problem(value, kind, hook)
     return _Fault(where, f"is {_shown(value)}; {problem[:1].lower()}{problem[1:]}") if problem else None
 
 
-def _find_in_struct(value: object, kind: type[msgspec.Struct], where: str, hook: Hook | None) -> _Fault | None:
+def _find_in_struct(
+    value: object, kind: type[msgspec.Struct], where: str, hook: Hook | None
+) -> _Fault | None:
     if not isinstance(value, Mapping):
         return _Fault(where, "must be a table")
     kinds = {field.encode_name: field for field in fields(kind)}

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return ``; did you mean X?`` for the known word that is closest to one that is not, or nothing where none is close.
+    """Return ``; did you mean X?`` for the known word that is closest to one that is not, or nothing where
+    none is close.
 
     ``cutoff`` is how alike they must be, from 0 to 1.
     """

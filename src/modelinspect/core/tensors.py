@@ -49,7 +49,9 @@ class Storage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Stored bytes of a tensor: a span of a member as it is on disk, and how its bytes are encoded (``raw``, ``deflate``, …)."""
+    """Stored bytes of a tensor: a span of a member as it is on disk, and how its bytes are encoded (``raw``,
+    ``deflate``, …).
+    """
 
     member: str
     span: Span
@@ -66,7 +68,9 @@ class WindowStep:
 
 @dataclass(frozen=True, slots=True)
 class DecompressStep:
-    """A compressed run of bytes that decodes to a stream of ``logical_size`` bytes; ``codec`` names the decoder."""
+    """A compressed run of bytes that decodes to a stream of ``logical_size`` bytes; ``codec`` names the
+    decoder.
+    """
 
     offset: int
     size: int
@@ -76,14 +80,18 @@ class DecompressStep:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Bytes that a parser worked on, described so they can be opened again: a member and the steps into it."""
+    """Bytes that a parser worked on, described so they can be opened again: a member and the steps into
+    it.
+    """
 
     member: str
     steps: tuple[WindowStep | DecompressStep, ...] = ()
 
     @property
     def stored(self) -> tuple[int, Span | None]:
-        """Where it begins in the member, and the run of the member that is decoded first, None where nothing is."""
+        """Where it begins in the member, and the run of the member that is decoded first, None where nothing
+        is.
+        """
         base = 0
         for step in self.steps:
             base += step.offset
@@ -110,7 +118,9 @@ class RawPayload:
 
 @dataclass(frozen=True, slots=True)
 class JoinedPayload:
-    """Elements one after another over several raw payloads, each of whole elements: slices of a variable in their shards."""
+    """Elements one after another over several raw payloads, each of whole elements: slices of a variable in
+    their shards.
+    """
 
     parts: tuple[RawPayload, ...]
 
@@ -125,7 +135,9 @@ class SplatPayload:
 
 @dataclass(frozen=True, slots=True)
 class Hdf5Filter:
-    """A filter of an HDF5 dataset's pipeline: its registered number (1 deflate, 2 shuffle, 3 fletcher32, …), name and parameters."""
+    """A filter of an HDF5 dataset's pipeline: its registered number (1 deflate, 2 shuffle, 3 fletcher32, …),
+    name and parameters.
+    """
 
     number: int
     name: str
@@ -134,10 +146,12 @@ class Hdf5Filter:
 
 @dataclass(frozen=True, slots=True)
 class Hdf5Payload:
-    """Elements in the chunks of an HDF5 dataset, each filtered by itself; what no chunk holds is the fill value.
+    """Elements in the chunks of an HDF5 dataset, each filtered by itself; what no chunk holds is the fill
+    value.
 
-    Row i of the columns is one chunk: ``sizes[i]`` stored bytes at ``offsets[i]`` of the stream, a bit of ``masks[i]`` for
-    each filter that was skipped, and ``rank`` element offsets in ``coordinates``. ``fill`` are the bytes of one element (None: zeros).
+    Row i of the columns is one chunk: ``sizes[i]`` stored bytes at ``offsets[i]`` of the stream, a bit of
+    ``masks[i]`` for each filter that was skipped, and ``rank`` element offsets in ``coordinates``. ``fill``
+    are the bytes of one element (None: zeros).
     """
 
     stream: Stream
@@ -155,9 +169,9 @@ class Hdf5Payload:
 class ZarrPayload:
     """Elements in the chunks of a zarr array, each encoded by itself; what no chunk holds is the fill value.
 
-    Row i of the columns is one chunk: ``sizes[i]`` stored bytes at ``offsets[i]`` of ``streams[which[i]]``, and ``rank`` element
-    offsets in ``coordinates``. ``codecs`` are undone in this order (``zstd``, ``gzip``, ``zlib``, ``crc32c``). ``fill`` are the bytes
-    of one element (None: zeros).
+    Row i of the columns is one chunk: ``sizes[i]`` stored bytes at ``offsets[i]`` of ``streams[which[i]]``,
+    and ``rank`` element offsets in ``coordinates``. ``codecs`` are undone in this order (``zstd``, ``gzip``,
+    ``zlib``, ``crc32c``). ``fill`` are the bytes of one element (None: zeros).
     """
 
     streams: tuple[Stream, ...]
@@ -173,9 +187,11 @@ class ZarrPayload:
 
 @dataclass(frozen=True, slots=True)
 class LookupPayload:
-    """Elements as indices of ``bits`` each, the first in the high bits, into tables of values, as tflite-micro stores them.
+    """Elements as indices of ``bits`` each, the first in the high bits, into tables of values, as
+    tflite-micro stores them.
 
-    Element i belongs to channel ``i // inner % channels``; a channel's table has ``stride`` values, and ``table`` holds one after another.
+    Element i belongs to channel ``i // inner % channels``; a channel's table has ``stride`` values, and
+    ``table`` holds one after another.
     """
 
     stream: Stream
@@ -189,7 +205,9 @@ class LookupPayload:
 
 @dataclass(frozen=True, slots=True)
 class ProtobufPayload:
-    """Elements that are in a TensorProto, which takes up ``span`` of a stream: raw, typed, or one value for many."""
+    """Elements that are in a TensorProto, which takes up ``span`` of a stream: raw, typed, or one value for
+    many.
+    """
 
     stream: Stream
     span: Span
@@ -197,7 +215,9 @@ class ProtobufPayload:
 
 @dataclass(frozen=True, slots=True)
 class TextPayload:
-    """Elements that are in a TensorProto in text form; ``span`` of a stream is what is between its brackets."""
+    """Elements that are in a TensorProto in text form; ``span`` of a stream is what is between its
+    brackets.
+    """
 
     stream: Stream
     span: Span
@@ -207,8 +227,9 @@ class TextPayload:
 class SparseAxis:
     """One axis of a sparse tensor in the order of its traversal.
 
-    A dense axis has ``length`` places, all of them stored. A sparse one has ``segments``, where the places of each element of the
-    axes before begin and end among ``indices``; both are unsigned little-endian numbers of ``segment_size`` and ``index_size`` bytes.
+    A dense axis has ``length`` places, all of them stored. A sparse one has ``segments``, where the places of
+    each element of the axes before begin and end among ``indices``; both are unsigned little-endian numbers
+    of ``segment_size`` and ``index_size`` bytes.
     """
 
     length: int
@@ -225,10 +246,12 @@ class SparseAxis:
 
 @dataclass(frozen=True, slots=True)
 class SparsePayload:
-    """Kept values of a tensor, and where they are: the TACO format as LiteRT has it (SparsityParameters in schema.fbs).
+    """Kept values of a tensor, and where they are: the TACO format as LiteRT has it (SparsityParameters in
+    schema.fbs).
 
-    ``axes`` are in the order of ``traversal_order``, whose entries below the tensor's rank are its axes, and from there on those of
-    the block; ``block_map`` gives the tensor's axis that each axis of the block divides. ``values`` are bytes as in memory.
+    ``axes`` are in the order of ``traversal_order``, whose entries below the tensor's rank are its axes, and
+    from there on those of the block; ``block_map`` gives the tensor's axis that each axis of the block
+    divides. ``values`` are bytes as in memory.
     """
 
     stream: Stream
@@ -242,9 +265,9 @@ class SparsePayload:
 class ZeroPoints:
     """Zero points of groups of a packed matrix, which other tensors store.
 
-    ``points`` are whole numbers of one byte in a matrix of ``shape``: along one axis a row for each group, along the other one of
-    each row or column. ``group_axis`` is the axis of the packed matrix that is divided into groups; ``groups`` are the numbers (float32)
-    of the groups along it (None: ``size`` in a row).
+    ``points`` are whole numbers of one byte in a matrix of ``shape``: along one axis a row for each group,
+    along the other one of each row or column. ``group_axis`` is the axis of the packed matrix that is divided
+    into groups; ``groups`` are the numbers (float32) of the groups along it (None: ``size`` in a row).
     """
 
     points: Payload
@@ -259,9 +282,10 @@ class ZeroPoints:
 class PackedPayload:
     """Whole numbers narrower than a byte that share bytes along an axis of a matrix, as Keras packs them.
 
-    ``stored`` are unsigned bytes of ``stored_shape``; each has ``per_byte`` values along ``axis``, the first in the low ``bits`` (or
-    ``is_ternary``: in the lowest place of base 3, where 1 is zero). Values past the end of the axis are padding. ``zeros`` are
-    subtracted, so the values as they are read are zero where the weights are.
+    ``stored`` are unsigned bytes of ``stored_shape``; each has ``per_byte`` values along ``axis``, the first
+    in the low ``bits`` (or ``is_ternary``: in the lowest place of base 3, where 1 is zero). Values past the
+    end of the axis are padding. ``zeros`` are subtracted, so the values as they are read are zero where the
+    weights are.
     """
 
     stored: Payload
@@ -276,10 +300,11 @@ class PackedPayload:
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """Affine quantization: real = scale * (stored - zero point), for each slice along ``axis`` or for the whole tensor (None).
+    """Affine quantization: real = scale * (stored - zero point), for each slice along ``axis`` or for the
+    whole tensor (None).
 
-    ``least`` is the real value of a stored 0 where the zero point is not a whole number (TensorFlow.js): then real = least +
-    scale * stored, no stored number is a zero, and ``zero_points`` are empty.
+    ``least`` is the real value of a stored 0 where the zero point is not a whole number (TensorFlow.js): then
+    real = least + scale * stored, no stored number is a zero, and ``zero_points`` are empty.
     """
 
     scales: tuple[float, ...]
@@ -292,11 +317,12 @@ class Quantization:
 class Tensor:
     """A tensor of the artifact.
 
-    ``name`` is what people called it (``stem/kernel``); ``path``, which is unique, is where the artifact stores it
-    (``layers/conv2d_34/vars/0``), the name where nothing else is given, and what facts refer to. ``shape`` counts
-    elements; ``logical_size`` is its bytes when dense in memory; ``payload`` says how `measure` reads
-    its elements (None: it cannot, and ``payload_note`` says why); ``aliases`` are other names of the same bytes;
-    ``loaded_as`` is the element type that its loader makes of it, where that is another one.
+    ``name`` is what people called it (``stem/kernel``); ``path``, which is unique, is where the artifact
+    stores it (``layers/conv2d_34/vars/0``), the name where nothing else is given, and what facts refer to.
+    ``shape`` counts elements; ``logical_size`` is its bytes when dense in memory; ``payload`` says how
+    `measure` reads its elements (None: it cannot, and ``payload_note`` says why); ``aliases`` are other names
+    of the same bytes; ``loaded_as`` is the element type that its loader makes of it, where that is another
+    one.
     """
 
     name: str
@@ -318,7 +344,9 @@ class Tensor:
         if not self.path:
             object.__setattr__(self, "path", self.name)
         if self.logical_size < 0 or min(self.shape, default=0) < 0:
-            raise InvariantError(f"tensor {self.name} has shape {self.shape} and {self.logical_size} logical bytes")
+            raise InvariantError(
+                f"tensor {self.name} has shape {self.shape} and {self.logical_size} logical bytes"
+            )
 
     @property
     def element_count(self) -> int:

@@ -1,7 +1,7 @@
 """Find the blocks that a Markdown document marks.
 
-A block begins with ``<!-- modelinspect: COMMAND -->`` and ends with ``<!-- /modelinspect -->``, each on its own line. A
-CommonMark parser decides what is a mark: one inside a code block, a fence or a code span is text.
+A block begins with ``<!-- modelinspect: COMMAND -->`` and ends with ``<!-- /modelinspect -->``, each on its
+own line. A CommonMark parser decides what is a mark: one inside a code block, a fence or a code span is text.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 class Block:
     """A marked block. Lines count from 0; the lines ``[begin, end)`` are between its marks.
 
-    ``line`` is that of the mark, counted from 1. ``prefix`` is before each line of the block, where a list or a quotation is
-    around it; ``newline`` ends its lines.
+    ``line`` is that of the mark, counted from 1. ``prefix`` is before each line of the block, where a list or
+    a quotation is around it; ``newline`` ends its lines.
     """
 
     line: int
@@ -66,7 +66,10 @@ class Document:
 
 
 def decode(data: bytes, name: str) -> str:
-    """Return a document's text. Raises `FormatError` where it is not UTF-8, `LimitError` where it is too large."""
+    """Return a document's text.
+
+    Raises `FormatError` where it is not UTF-8, `LimitError` where it is too large.
+    """
     if len(data) > LARGEST:
         raise LimitError(f"{len(data):,} bytes are more than the {LARGEST:,} that a document may have", name)
     try:
@@ -78,13 +81,15 @@ def decode(data: bytes, name: str) -> str:
 def parse(text: str, name: str) -> Document:
     """Find the blocks of a document; ``name`` is for messages.
 
-    Raises `FormatError` where a mark has no partner, is inside another block or shares its line, `UsageError` where its
-    command cannot be split into words.
+    Raises `FormatError` where a mark has no partner, is inside another block or shares its line, `UsageError`
+    where its command cannot be split into words.
     """
     has_bom = text.startswith(_BOM)
     lines = tuple(_LINE.findall(text.removeprefix(_BOM)))
     text = "".join(lines)
-    has_marks = _BEGUN.search(text) is not None or _END.search(text) is not None  # most documents have none, and parsing takes time
+    has_marks = (
+        _BEGUN.search(text) is not None or _END.search(text) is not None
+    )  # most documents have none, and parsing takes time
     marks = sorted(_marks(text, lines, name), key=lambda mark: mark.first) if has_marks else []
     return Document(name, lines, tuple(_paired(marks, lines, name)), has_bom)
 
@@ -105,7 +110,10 @@ def _marks(text: str, lines: tuple[str, ...], name: str) -> Iterator[_Mark]:
         if token.type == "html_block":
             yield from _marks_between(token.map[0], token.map[1], lines, name)
         elif token.type == "inline" and any(_is_mark(child) for child in token.children or ()):
-            line = next((at for at in range(*token.map) if _BEGUN.search(lines[at]) or _END.search(lines[at])), token.map[0])
+            line = next(
+                (at for at in range(*token.map) if _BEGUN.search(lines[at]) or _END.search(lines[at])),
+                token.map[0],
+            )
             raise FormatError(f"{name}:{line + 1}: a mark needs its own line")
 
 
@@ -114,7 +122,9 @@ def _is_mark(token: Token) -> bool:
 
 
 def _marks_between(begin: int, end: int, lines: tuple[str, ...], name: str) -> Iterator[_Mark]:
-    """Yield the marks on the lines of HTML. Raises `FormatError` where one is not on its own line or not closed."""
+    """Yield the marks on the lines of HTML. Raises `FormatError` where one is not on its own line or not
+    closed.
+    """
     text = "".join(lines[begin:end])
     at = 0
     while found := re.compile(f"{_BEGUN.pattern}|{_END.pattern}").search(text, at):
@@ -122,7 +132,9 @@ def _marks_between(begin: int, end: int, lines: tuple[str, ...], name: str) -> I
         mark = _BEGIN.match(text, found.start()) or _END.match(text, found.start())
         if mark is None:
             raise FormatError(f"{name}:{first + 1}: the mark is not closed with -->")
-        before = text[max(text.rfind("\n", 0, mark.start()), text.rfind("\r", 0, mark.start())) + 1 : mark.start()]
+        before = text[
+            max(text.rfind("\n", 0, mark.start()), text.rfind("\r", 0, mark.start())) + 1 : mark.start()
+        ]
         after = re.split(r"[\r\n]", text[mark.end() :], maxsplit=1)[0]
         if after.strip() or not _CONTAINER.fullmatch(before):
             raise FormatError(f"{name}:{first + 1}: a mark needs its own line")
@@ -140,7 +152,10 @@ def _paired(marks: list[_Mark], lines: tuple[str, ...], name: str) -> Iterator[B
     for mark in marks:
         if mark.command is not None:
             if opened is not None:
-                raise FormatError(f"{name}:{mark.first + 1}: a block begins inside the one of line {opened.first + 1}; {_missing_end()}")
+                raise FormatError(
+                    f"{name}:{mark.first + 1}: a block begins inside the one of line {opened.first + 1};"
+                    f" {_missing_end()}"
+                )
             opened = mark
         elif opened is None:
             raise FormatError(f"{name}:{mark.first + 1}: {END_MARK} ends no block")

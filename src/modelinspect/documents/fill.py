@@ -12,7 +12,9 @@ from modelinspect.renderers.escape import markdown_block
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a command prints; ``language`` names the code block around it, empty where it is Markdown itself."""
+    """What a command prints; ``language`` names the code block around it, empty where it is Markdown
+    itself.
+    """
 
     text: str
     language: str
@@ -28,15 +30,17 @@ def lines_of(output: Output) -> list[str]:
 
 
 def body_of(block: Block, output: Output) -> str:
-    """Return the text between the marks of a block for an output, each line with the block's prefix and ending."""
+    """Return the text between the marks of a block for an output, each line with the block's prefix and
+    ending.
+    """
     return "".join((block.prefix + line).rstrip() + block.newline for line in lines_of(output))
 
 
 def filled(document: Document, outputs: Sequence[Output]) -> str:
     """Return the document with the outputs of its blocks, in order.
 
-    The result is parsed again: it has the same blocks with these outputs in them. Raises `FormatError` where an output would
-    end its block early or begin another one.
+    The result is parsed again: it has the same blocks with these outputs in them. Raises `FormatError` where
+    an output would end its block early or begin another one.
     """
     bodies = [body_of(block, output) for block, output in zip(document.blocks, outputs, strict=True)]
     parts: list[str] = []
@@ -54,10 +58,14 @@ def _require_same_blocks(document: Document, text: str, bodies: Sequence[str]) -
     try:
         again = parse(text, document.name)
     except FormatError as error:
-        raise FormatError(f"{where}: an output of this document contains a mark ({error}); use --format terminal") from error
+        raise FormatError(
+            f"{where}: an output of this document contains a mark ({error}); use --format terminal"
+        ) from error
     commands = [block.command for block in again.blocks]
     if commands != [block.command for block in document.blocks]:
         raise FormatError(f"{where}: an output of this document contains a mark; use --format terminal")
     for block, old, body in zip(again.blocks, document.blocks, bodies, strict=True):
         if again.body(block) != body:
-            raise FormatError(f"{document.name}:{old.line}: the output contains a mark; use --format terminal")
+            raise FormatError(
+                f"{document.name}:{old.line}: the output contains a mark; use --format terminal"
+            )

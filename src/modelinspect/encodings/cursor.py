@@ -14,8 +14,8 @@ _U64 = Struct("<Q")
 class Cursor:
     """Reads little-endian values from bytes in memory.
 
-    ``base`` is the offset of ``data[0]`` in the member ``member``; errors name member and offset. ``what`` says what
-    is being read, for the same reason.
+    ``base`` is the offset of ``data[0]`` in the member ``member``; errors name member and offset. ``what``
+    says what is being read, for the same reason.
     """
 
     __slots__ = ("base", "data", "end", "index", "member", "what")

@@ -37,8 +37,8 @@ class _Flag(IntEnum):
 def walk_gzip(walk: Walk, frames: tuple[Frame, ...], *, broken: bool = False) -> tuple[Span, ...]:
     """Claim the header and the trailer of every member and what follows the last; return what was claimed.
 
-    ``frames`` are the members, as a decoder of the whole source found them to end; ``broken`` says that it could not
-    decode one more to its end.
+    ``frames`` are the members, as a decoder of the whole source found them to end; ``broken`` says that it
+    could not decode one more to its end.
     """
     claimed: list[Span] = []
     container, path = RegionKind.CONTAINER, walk.claims.path
@@ -58,7 +58,11 @@ def walk_gzip(walk: Walk, frames: tuple[Frame, ...], *, broken: bool = False) ->
     elif frames and end < walk.source.size:
         left = walk.source.size - end
         if any(walk.source.read_at(end, min(left, _FIRST_READ))):
-            walk.report(FormatError(f"{left:,} bytes after the last gzip member do not belong to it", walk.source.name, end))
+            walk.report(
+                FormatError(
+                    f"{left:,} bytes after the last gzip member do not belong to it", walk.source.name, end
+                )
+            )
         walk.claims.claim(end, left, RegionKind.FREE, path("trailing bytes"))
     return tuple(claimed)
 
@@ -76,7 +80,10 @@ def header_size(source: Source, offset: int) -> int:
 
 
 def original_name(source: Source) -> str:
-    """Return the file name that the first member's header states, empty where it says none. Raises `FormatError`."""
+    """Return the file name that the first member's header states, empty where it says none.
+
+    Raises `FormatError`.
+    """
     data = source.read_at(0, min(_HEADER_LIMIT, source.size))
     cursor = Cursor(data, source.name, 0, "gzip member header")
     cursor.expect(signatures.GZIP_DEFLATE)

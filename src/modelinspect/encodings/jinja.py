@@ -1,6 +1,7 @@
 """Cut a Jinja template into its pieces of code and their tokens, with jinja2's lexer; nothing is rendered.
 
-Source: jinja2/lexer.py. Line statements and custom delimiters, which chat templates do not use, are text here.
+Source: jinja2/lexer.py. Line statements and custom delimiters, which chat templates do not use, are text
+here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token: ``text`` is the value of a string and the spelling of anything else; ``begin`` and ``end`` count characters."""
+    """A token: ``text`` is the value of a string and the spelling of anything else; ``begin`` and ``end``
+    count characters.
+    """
 
     kind: Kind
     text: str
@@ -33,7 +36,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A piece of code between delimiters. ``is_block`` is true for a statement (``{% %}``), false for an expression (``{{ }}``)."""
+    """A piece of code between delimiters.
+
+    ``is_block`` is true for a statement (``{% %}``), false for an expression (``{{ }}``).
+    """
 
     tokens: tuple[Token, ...]
     is_block: bool
@@ -42,7 +48,8 @@ class Code:
 
 
 def pieces(text: str) -> tuple[list[Code], str]:
-    """Return the pieces of code of a template in order, and why jinja2 reads no further ("" where it reads all).
+    """Return the pieces of code of a template in order, and why jinja2 reads no further ("" where it reads
+    all).
 
     Comments and raw blocks are no pieces. Where jinja2 stops within a piece, that one runs to the text's end.
     """
@@ -86,7 +93,8 @@ _KINDS = {
 class _Places:
     """Where lexemes are in a text.
 
-    jinja2 gives them in order, without the white space that a delimiter strips, and with a line feed for each line end.
+    jinja2 gives them in order, without the white space that a delimiter strips, and with a line feed for each
+    line end.
     """
 
     def __init__(self, text: str) -> None:
@@ -106,7 +114,9 @@ class _Places:
 
 
 def _unquoted(literal: str) -> str:
-    """Return the value of a string as Jinja reads it, with Python's escapes; as it is written where they are broken."""
+    """Return the value of a string as Jinja reads it, with Python's escapes; as it is written where they are
+    broken.
+    """
     inner = literal[1:-1]
     if "\\" not in inner:
         return inner

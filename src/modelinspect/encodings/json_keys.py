@@ -13,7 +13,9 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class JsonEntry:
-    """A key of an object and its value: the span from the key's quote to the value's end, and the value's own."""
+    """A key of an object and its value: the span from the key's quote to the value's end, and the value's
+    own.
+    """
 
     key: str
     span: Span
@@ -21,7 +23,9 @@ class JsonEntry:
 
 
 def top_level_entries(text: bytes) -> Iterator[JsonEntry]:
-    """Yield the entries of the object that ``text`` is; ``text`` must be JSON that a parser has accepted (RFC 8259)."""
+    """Yield the entries of the object that ``text`` is; ``text`` must be JSON that a parser has accepted (RFC
+    8259).
+    """
     depth = 0
     key: re.Match[bytes] | None = None
     colon = 0

@@ -1,8 +1,8 @@
 """Yield the objects of a JSON text, in time and memory that the text cannot choose.
 
-A text whose values fit in memory is read by the standard library. Of a larger one, the objects are yielded as they end, and what they
-hold is dropped: long lists, numbers, and what is deep inside. Two entries with one key count as in Python: the last one is in the
-object, but objects inside the first one are yielded too.
+A text whose values fit in memory is read by the standard library. Of a larger one, the objects are yielded as
+they end, and what they hold is dropped: long lists, numbers, and what is deep inside. Two entries with one
+key count as in Python: the last one is in the object, but objects inside the first one are yielded too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _VALUES = 400_000
 
 
 def memory_of(text: bytes | str) -> int:
-    """Estimate the bytes that Python needs for the values of a JSON text, and for reading it; never less than half of it."""
+    """Estimate the bytes that Python needs for the values of a JSON text, and for reading it; never less than
+    half of it.
+    """
     if isinstance(text, bytes):
         opens, colons, lists, commas, quotes = (text.count(mark) for mark in (b"{", b":", b"[", b",", b'"'))
     else:
@@ -49,7 +51,8 @@ def fits(text: bytes | str, limits: Limits) -> bool:
 def objects(text: bytes, limits: Limits, member: str = "") -> Iterator[Mapping[str, object]]:
     """Yield every object of a JSON text, inner ones first.
 
-    Raises `FormatError` where the text is not JSON, and `LimitError` where it is longer than a document may be or has too many values.
+    Raises `FormatError` where the text is not JSON, and `LimitError` where it is longer than a document may
+    be or has too many values.
     """
     limits.allow("a JSON document", len(text), limits.document_size, member, 0)
     if fits(text, limits):
@@ -77,7 +80,9 @@ def _whole(text: bytes) -> Iterator[Mapping[str, object]]:
 
 @dataclass(slots=True)
 class _Frame:
-    """An object or list that is open: what is kept of it, the key that waits for its value, and what the kept values weigh."""
+    """An object or list that is open: what is kept of it, the key that waits for its value, and what the kept
+    values weigh.
+    """
 
     made: dict[str, object] | list[object]
     key: str | None = None
@@ -121,7 +126,11 @@ class _Stream:
                 break
             self.values += 1
             if self.values > _VALUES:
-                raise LimitError(f"a JSON document has more than {_VALUES:,} values; the rest is not read", self.member, place)
+                raise LimitError(
+                    f"a JSON document has more than {_VALUES:,} values; the rest is not read",
+                    self.member,
+                    place,
+                )
             mark = text[place]
             if mark in (0x7B, 0x5B):  # { [
                 self._open({} if mark == 0x7B else [], place)
@@ -134,19 +143,29 @@ class _Stream:
             else:
                 place = self._scalar(place, mark)
         if self.frames:
-            raise FormatError("a configuration is not readable as JSON: it ends within a value", self.member, end)
+            raise FormatError(
+                "a configuration is not readable as JSON: it ends within a value", self.member, end
+            )
 
     def _next(self, place: int) -> int:
-        """Return where the next value begins, after separators and long runs of numbers, which are dropped."""
+        """Return where the next value begins, after separators and long runs of numbers, which are
+        dropped.
+        """
         while True:
-            found = _NUMBERS.match(self.text, place) if self.frames and isinstance(self.frames[-1].made, list) else None
+            found = (
+                _NUMBERS.match(self.text, place)
+                if self.frames and isinstance(self.frames[-1].made, list)
+                else None
+            )
             if found is None:
                 separators = _SEPARATORS.match(self.text, place)
                 return separators.end() if separators is not None else place
             place = self._skip_numbers(place, found.end())
 
     def _skip_numbers(self, place: int, end: int) -> int:
-        """Pass numbers and the brackets among them; return where a bracket closes what is not a list, or the end."""
+        """Pass numbers and the brackets among them; return where a bracket closes what is not a list, or the
+        end.
+        """
         run = np.frombuffer(self.text, dtype=np.uint8, count=end - place, offset=place)
         opened, closed = run == 0x5B, run == 0x5D
         depths = np.cumsum(opened.astype(np.int32) - closed.astype(np.int32))
@@ -166,12 +185,18 @@ class _Stream:
 
     def _open(self, made: dict[str, object] | list[object], place: int) -> None:
         if len(self.frames) >= _NESTING:
-            raise LimitError(f"a JSON document nests deeper than {_NESTING:,} levels; the rest is not read", self.member, place)
+            raise LimitError(
+                f"a JSON document nests deeper than {_NESTING:,} levels; the rest is not read",
+                self.member,
+                place,
+            )
         self.frames.append(_Frame(made))
 
     def _close(self, place: int) -> dict[str, object] | list[object]:
         if not self.frames:
-            raise FormatError("a configuration is not readable as JSON: a bracket closes nothing", self.member, place)
+            raise FormatError(
+                "a configuration is not readable as JSON: a bracket closes nothing", self.member, place
+            )
         frame = self.frames.pop()
         if self.frames:
             self.frames[-1].add(frame.made, frame.weight)
@@ -187,7 +212,9 @@ class _Stream:
                 return strings.end()
             found = _STRING.match(self.text, place)
             if found is None:
-                raise FormatError("a configuration is not readable as JSON: a string does not end", self.member, place)
+                raise FormatError(
+                    "a configuration is not readable as JSON: a string does not end", self.member, place
+                )
             top.add(_unquoted(found.group()), 1 + len(found.group()) // 64)
             return found.end()
         found = _WORD.match(self.text, place)

@@ -1,4 +1,6 @@
-"""Find the long values of a JSON text: lists of numbers, lists of words, and base64 strings, with their paths and places."""
+"""Find the long values of a JSON text: lists of numbers, lists of words, and base64 strings, with their paths
+and places.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class ValueKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LongValue:
-    """A long value: where it is in the text, by keys and indices (``config.layers[2].config.value``), and of how many parts."""
+    """A long value: where it is in the text, by keys and indices (``config.layers[2].config.value``), and of
+    how many parts.
+    """
 
     path: str
     span: Span
@@ -50,9 +54,11 @@ class _Frame:
 
 
 def long_values(text: bytes, least: int) -> list[LongValue]:
-    """Return the values of at least ``least`` bytes, in order; of lists within lists of numbers the outermost.
+    """Return the values of at least ``least`` bytes, in order; of lists within lists of numbers the
+    outermost.
 
-    ``text`` must be JSON that a parser has accepted. Values that are nested more than 200 levels deep are left out.
+    ``text`` must be JSON that a parser has accepted. Values that are nested more than 200 levels deep are
+    left out.
     """
     if len(text) < least or _LONG.search(text) is None:
         return []
@@ -94,7 +100,9 @@ def _string(frames: list[_Frame], text: bytes, begin: int, end: int, least: int)
     top.words += 1
     if end - begin >= least and _BASE64.fullmatch(text, begin + 1, end - 1):
         top.others += 1  # a list of such strings is not a list of words
-        top.found.append(LongValue(_path(frames), Span(begin, end - begin), ValueKind.BASE64, end - begin - 2))
+        top.found.append(
+            LongValue(_path(frames), Span(begin, end - begin), ValueKind.BASE64, end - begin - 2)
+        )
 
 
 def _close(frames: list[_Frame], end: int, least: int) -> None:

@@ -1,6 +1,7 @@
 """Walk Riegeli/records files: block headers, chunks, and the records of simple chunks.
 
-Specification: https://github.com/google/riegeli/blob/master/doc/riegeli_records_file_format.md. Hashes are not verified.
+Specification: https://github.com/google/riegeli/blob/master/doc/riegeli_records_file_format.md. Hashes are
+not verified.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from modelinspect.encodings.protobuf.wire import Malformed, read_varint
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError, UnsupportedFeatureError
 
-SIGNATURE = bytes.fromhex("83af70d10d884a3f000000000000000040000000000000" + "0091bac23c9287e1a90000000000000000e19f13c0e9b1c37273")
+SIGNATURE = bytes.fromhex(
+    "83af70d10d884a3f000000000000000040000000000000" + "0091bac23c9287e1a90000000000000000e19f13c0e9b1c37273"
+)
 """How every such file begins: a block header and a chunk of type ``s``."""
 BLOCK = 1 << 16
 BLOCK_HEADER = 24
@@ -29,7 +32,8 @@ _CODECS = {ord("b"): "brotli", ord("z"): "zstd"}
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record: its number in the file, its bytes, and the spans that store them, where they are not compressed.
+    """A record: its number in the file, its bytes, and the spans that store them, where they are not
+    compressed.
 
     ``position`` is what the file calls it by: where its chunk begins, plus its number there.
     """
@@ -41,7 +45,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A chunk: where it begins and ends, its type, its data's spans between block headers, and its records."""
+    """A chunk: where it begins and ends, its type, its data's spans between block headers, and its
+    records.
+    """
 
     begin: int
     end: int
@@ -52,7 +58,8 @@ class Chunk:
 
 
 def chunks(walk: Walk) -> Iterator[Chunk]:
-    """Yield the chunks and claim all framing; the data of chunks, and where they are simple only the values, are the caller's.
+    """Yield the chunks and claim all framing; the data of chunks, and where they are simple only the values,
+    are the caller's.
 
     Trouble ends the walk: what follows stays unclaimed.
     """
@@ -93,7 +100,9 @@ def _chunk(walk: Walk, begin: int, number: int) -> Chunk:
     count = cursor.uint(7)
     decoded = cursor.u64()
     if size > source.size:
-        raise FormatError(f"a chunk needs {size:,} bytes but the file has {source.size:,}", source.name, begin)
+        raise FormatError(
+            f"a chunk needs {size:,} bytes but the file has {source.size:,}", source.name, begin
+        )
     for span in header:
         claims.claim(span.offset, span.size, RegionKind.CONTAINER, path)
     data = tuple(pieces(header[-1].end, size))
@@ -108,25 +117,46 @@ def _chunk(walk: Walk, begin: int, number: int) -> Chunk:
     return _simple(walk, begin, end, data, count, decoded, number)
 
 
-def _simple(walk: Walk, begin: int, end: int, data: tuple[Span, ...], count: int, decoded: int, number: int) -> Chunk:
-    """Read a simple chunk: the sizes of its records, then their bytes one after another, both perhaps compressed."""
+def _simple(
+    walk: Walk, begin: int, end: int, data: tuple[Span, ...], count: int, decoded: int, number: int
+) -> Chunk:
+    """Read a simple chunk: the sizes of its records, then their bytes one after another, both perhaps
+    compressed.
+    """
     walk.limits.allow("the records of a chunk", count, walk.limits.objects, walk.source.name, begin)
-    walk.limits.allow("a chunk", max(decoded, sum(s.size for s in data)), walk.limits.structure_size, walk.source.name, begin)
+    walk.limits.allow(
+        "a chunk",
+        max(decoded, sum(s.size for s in data)),
+        walk.limits.structure_size,
+        walk.source.name,
+        begin,
+    )
     content = _read(walk, data, "a chunk")
     try:
         codec = content[0] if content else 0
         sizes_size, place = read_varint(content, 1, len(content))
         values_at = place + sizes_size
         if values_at > len(content):
-            raise Malformed(f"the sizes of its records need {sizes_size:,} bytes but {len(content) - place:,} are left", place)
+            raise Malformed(
+                f"the sizes of its records need {sizes_size:,} bytes but {len(content) - place:,} are left",
+                place,
+            )
         sizes = _sizes(_decode(content[place:values_at], codec, walk.limits, None), count)
         values = _decode(content[values_at:], codec, walk.limits, decoded)
     except Malformed as trouble:
-        raise FormatError(f"a chunk of records is broken: {trouble.problem}", walk.source.name, begin) from trouble
+        raise FormatError(
+            f"a chunk of records is broken: {trouble.problem}", walk.source.name, begin
+        ) from trouble
     if sum(sizes) != len(values):
-        raise FormatError(f"the records of a chunk take {sum(sizes):,} bytes but it has {len(values):,}", walk.source.name, begin)
+        raise FormatError(
+            f"the records of a chunk take {sum(sizes):,} bytes but it has {len(values):,}",
+            walk.source.name,
+            begin,
+        )
     for span in _part(data, 0, values_at):
-        walk.claims.claim(span.offset, span.size, RegionKind.CONTAINER, walk.claims.path(f"chunk {number}", "sizes"))
+        walk.claims.claim(
+            span.offset, span.size, RegionKind.CONTAINER, walk.claims.path(f"chunk {number}", "sizes")
+        )
     stored = _part(data, values_at, len(content) - values_at)
     places = _split(stored, sizes) if codec == 0 else iter([()] * count)
     records: list[Record] = []
@@ -154,7 +184,11 @@ def _decode(data: bytes, codec: int, limits: Limits, wanted: int | None) -> byte
     if codec not in _CODECS:
         raise UnsupportedFeatureError(f"chunks of compression type {codec:#x} are not read")
     size, place = read_varint(data, 0, len(data))
-    limits.allow("a compressed chunk", size, min(limits.structure_size, max(limits.block_size, limits.expansion * len(data))))
+    limits.allow(
+        "a compressed chunk",
+        size,
+        min(limits.structure_size, max(limits.block_size, limits.expansion * len(data))),
+    )
     if wanted is not None and size != wanted:
         raise Malformed(f"{size:,} decoded bytes are given but {wanted:,} expected", 0)
     output = bytearray(size)

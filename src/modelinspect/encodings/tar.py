@@ -1,6 +1,7 @@
 """Walk tar archives: headers and padding are claimed, the bytes of members are left to the caller.
 
-Specification: POSIX.1-2017, pax "ustar Interchange Format" and "pax Extended Header"; GNU tar manual, "Basic Tar Format".
+Specification: POSIX.1-2017, pax "ustar Interchange Format" and "pax Extended Header"; GNU tar manual, "Basic
+Tar Format".
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ _ZERO_READ = MIB
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """A file of the archive. ``problem`` says why its bytes cannot be read as they are; empty where they can."""
+    """A file of the archive.
+
+    ``problem`` says why its bytes cannot be read as they are; empty where they can.
+    """
 
     name: str
     data: Span
@@ -36,7 +40,9 @@ class TarMember:
 
 @dataclass(frozen=True, slots=True)
 class TarDirectory:
-    """The files of the archive; ``end`` is where its last block ends, ``complete`` means that the walk came that far."""
+    """The files of the archive; ``end`` is where its last block ends, ``complete`` means that the walk came
+    that far.
+    """
 
     members: tuple[TarMember, ...]
     end: int
@@ -78,10 +84,14 @@ class _Walker:
                 source.require(offset, BLOCK, "a tar header")
                 header = source.read_at(offset, BLOCK)
                 if not any(header):
-                    self._claim(offset, source.size - offset, "end-of-archive blocks", kind=self._end_kind(offset))
+                    self._claim(
+                        offset, source.size - offset, "end-of-archive blocks", kind=self._end_kind(offset)
+                    )
                     return TarDirectory(tuple(self._members), source.size, True)
                 headers += 1
-                self._walk.limits.allow("the archive's list of members", headers, self._walk.limits.members, source.name, offset)
+                self._walk.limits.allow(
+                    "the archive's list of members", headers, self._walk.limits.members, source.name, offset
+                )
                 self._walk.limits.spend(Cost.MEMBERS, 1, source.name, offset)
                 offset = self._read_member(header, offset)
         except LimitError:
@@ -95,12 +105,16 @@ class _Walker:
         self._walk.claims.claim(offset, size, kind, self._walk.claims.path(*names))
 
     def _end_kind(self, offset: int) -> RegionKind:
-        """Report what the rest is: zero blocks up to the record's end are part of the archive, anything else is not."""
+        """Report what the rest is: zero blocks up to the record's end are part of the archive, anything else
+        is not.
+        """
         source = self._walk.source
         while offset < source.size:
             size = min(_ZERO_READ, source.size - offset)
             if any(source.read_at(offset, size)):
-                self._walk.report(FormatError("bytes are after the end of the archive", source.name, offset, Code.TRAILING))
+                self._walk.report(
+                    FormatError("bytes are after the end of the archive", source.name, offset, Code.TRAILING)
+                )
                 return RegionKind.FREE
             offset += size
         return RegionKind.CONTAINER
@@ -109,7 +123,9 @@ class _Walker:
         """Claim one header and its padding; return where the next header is."""
         source = self._walk.source
         if not _has_checksum(header):
-            raise FormatError("the checksum of a tar header does not fit its bytes", source.name, offset, Code.CHECKSUM)
+            raise FormatError(
+                "the checksum of a tar header does not fit its bytes", source.name, offset, Code.CHECKSUM
+            )
         kind = header[156:157]
         size = _number(header[124:136], source, offset)
         begin = offset + BLOCK
@@ -128,7 +144,9 @@ class _Walker:
         self._claim(offset, begin - offset, name, "header")
         if kind in _LINK_TYPES or kind == _FOLDER:
             if kind in _LINK_TYPES:
-                self._note(f"member {name} is a {_LINK_TYPES[kind]}, which is not followed", offset, Code.LINK)
+                self._note(
+                    f"member {name} is a {_LINK_TYPES[kind]}, which is not followed", offset, Code.LINK
+                )
             return begin
         kept = min(size, source.size - begin)
         self._add(TarMember(name, Span(begin, kept), self._problem(kind, sparse)), offset)
@@ -142,7 +160,9 @@ class _Walker:
 
     def _add(self, member: TarMember, offset: int) -> None:
         if member.name in self._seen:
-            self._note(f"the archive names {member.name} twice; readers take the last", offset, Code.AMBIGUOUS)
+            self._note(
+                f"the archive names {member.name} twice; readers take the last", offset, Code.AMBIGUOUS
+            )
         self._seen.add(member.name)
         if is_unsafe(member.name):
             self._note(f"member {member.name!r} would be unpacked outside its folder", offset, Code.OUTSIDE)
@@ -196,7 +216,9 @@ class _Walker:
 
 
 def _has_checksum(header: bytes) -> bool:
-    """Return whether the sum of the bytes, the checksum's own taken as blanks, is the one reported (bytes were once signed)."""
+    """Return whether the sum of the bytes, the checksum's own taken as blanks, is the one reported (bytes
+    were once signed).
+    """
     digits = header[148:156].strip(b" \0")
     if not digits or digits.strip(_OCTAL):
         return False

@@ -70,7 +70,10 @@ class ZipDirectory:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Where the directory is. ``shift`` is what must be added to every offset: bytes put before the archive."""
+    """Where the directory is.
+
+    ``shift`` is what must be added to every offset: bytes put before the archive.
+    """
 
     directory: Span
     shift: int
@@ -81,9 +84,9 @@ class _End:
 def walk_zip(walk: Walk, path: PathId | None = None) -> ZipDirectory:
     """Claim the records of the archive that ends the source, and fill its gaps; return its members.
 
-    Member data are not claimed, nor is what is before ``begin`` or after ``end``. Paths are below ``path``, the
-    root of the claims by default. Where the end is missing, as in a file that is cut short, members are found by their
-    local headers. Raises `FormatError` where no archive is found.
+    Member data are not claimed, nor is what is before ``begin`` or after ``end``. Paths are below ``path``,
+    the root of the claims by default. Where the end is missing, as in a file that is cut short, members are
+    found by their local headers. Raises `FormatError` where no archive is found.
     """
     return _Walker(walk, walk.claims.root if path is None else path).walk()
 
@@ -92,7 +95,11 @@ def find_end_record(source: Source) -> int | None:
     """Return the offset of the end of central directory record, None where there is none."""
     size = min(source.size, _END_RECORD_SIZE + _FULL_16)
     tail = source.read_at(source.size - size, size)
-    if size >= _END_RECORD_SIZE and tail[-_END_RECORD_SIZE:].startswith(signatures.ZIP_END) and tail[-2:] == b"\0\0":
+    if (
+        size >= _END_RECORD_SIZE
+        and tail[-_END_RECORD_SIZE:].startswith(signatures.ZIP_END)
+        and tail[-2:] == b"\0\0"
+    ):
         return source.size - _END_RECORD_SIZE
     index = tail.rfind(signatures.ZIP_END, 0, max(size - _END_RECORD_SIZE + len(signatures.ZIP_END), 0))
     return None if index < 0 else source.size - size + index
@@ -130,7 +137,9 @@ class _Walker:
         return ZipDirectory(tuple(members), begin, end.end, self._complete)
 
     def _claim(self, span: Span, kind: RegionKind, *names: str) -> None:
-        self._walk.claims.claim(span.offset, span.size, kind, self._walk.claims.paths.child(self._path, *names))
+        self._walk.claims.claim(
+            span.offset, span.size, kind, self._walk.claims.paths.child(self._path, *names)
+        )
         self._taken.append(span)
 
     def _survive(self, problem: str, offset: int | None, code: Code = Code.MALFORMED) -> None:
@@ -143,9 +152,13 @@ class _Walker:
         offset = find_end_record(source)
         if offset is None:
             raise FormatError(
-                "it has no end of central directory record of a zip archive", source.name, max(source.size - _END_RECORD_SIZE, 0)
+                "it has no end of central directory record of a zip archive",
+                source.name,
+                max(source.size - _END_RECORD_SIZE, 0),
             )
-        cursor = Cursor(source.read_at(offset, _END_RECORD_SIZE), source.name, offset, "end of central directory record")
+        cursor = Cursor(
+            source.read_at(offset, _END_RECORD_SIZE), source.name, offset, "end of central directory record"
+        )
         cursor.skip(4)
         disk, directory_disk = cursor.u16(), cursor.u16()
         cursor.skip(4)
@@ -154,7 +167,9 @@ class _Walker:
             self._survive("the archive is one part of several, which are not read together", offset)
         comment_size = min(comment, source.size - offset - _END_RECORD_SIZE)
         if comment_size < comment:
-            self._survive(f"the archive's comment needs {comment:,} bytes but {comment_size:,} are left", offset)
+            self._survive(
+                f"the archive's comment needs {comment:,} bytes but {comment_size:,} are left", offset
+            )
         records = [("end of central directory record", Span(offset, _END_RECORD_SIZE + comment_size))]
         end, before = offset + _END_RECORD_SIZE + comment_size, offset
         zip64 = self._read_zip64_end(offset)
@@ -163,37 +178,61 @@ class _Walker:
             records += more
         begin = before - size
         if begin < 0:
-            raise FormatError(f"the central directory needs {size:,} bytes but {before:,} are before its end", source.name, offset)
+            raise FormatError(
+                f"the central directory needs {size:,} bytes but {before:,} are before its end",
+                source.name,
+                offset,
+            )
         return _End(Span(begin, size), begin - start, tuple(records), end)
 
     def _read_zip64_end(self, offset: int) -> tuple[int, int, int, list[tuple[str, Span]]] | None:
-        """Read the zip64 records before the end record, if there are any: size and start of the directory, its end, the records."""
+        """Read the zip64 records before the end record, if there are any: size and start of the directory,
+        its end, the records.
+        """
         source = self._walk.source
         locator = offset - _ZIP64_LOCATOR_SIZE
         if locator < 0 or source.read_at(locator, 4) != _ZIP64_LOCATOR:
             return None
         stated_offset = int.from_bytes(source.read_at(locator + 8, 8), "little")
-        # Bytes put before the archive move the record; without extensible data it is right before its locator.
+        # Bytes put before the archive move the record; without extensible data it is right before its
+        # locator.
         for record in (stated_offset, locator - _ZIP64_END_RECORD_SIZE):
-            if 0 <= record <= locator - _ZIP64_END_RECORD_SIZE and source.read_at(record, 4) == _ZIP64_END_RECORD:
+            if (
+                0 <= record <= locator - _ZIP64_END_RECORD_SIZE
+                and source.read_at(record, 4) == _ZIP64_END_RECORD
+            ):
                 break
         else:
             self._survive("the zip64 end of central directory record is not where its locator says", locator)
             return None
-        cursor = Cursor(source.read_at(record, _ZIP64_END_RECORD_SIZE), source.name, record, "zip64 end of central directory record")
+        cursor = Cursor(
+            source.read_at(record, _ZIP64_END_RECORD_SIZE),
+            source.name,
+            record,
+            "zip64 end of central directory record",
+        )
         cursor.skip(4)
         record_size = cursor.u64() + 12  # 4.3.14.1: the size leaves out its own field and the signature
         cursor.skip(28)
         size, start = cursor.u64(), cursor.u64()
         if record + record_size != locator:
-            self._survive("the zip64 end of central directory record does not end where its locator begins", record)
+            self._survive(
+                "the zip64 end of central directory record does not end where its locator begins", record
+            )
         record_span = Span(record, min(record_size, locator - record))
         names = ("zip64 end of central directory record", "zip64 end of central directory locator")
-        return size, start, record, list(zip(names, (record_span, Span(locator, _ZIP64_LOCATOR_SIZE)), strict=True))
+        return (
+            size,
+            start,
+            record,
+            list(zip(names, (record_span, Span(locator, _ZIP64_LOCATOR_SIZE)), strict=True)),
+        )
 
     def _read_directory(self, end: _End) -> list[Entry]:
         source, span = self._walk.source, end.directory
-        self._walk.limits.allow("the central directory", span.size, self._walk.limits.structure_size, source.name, span.offset)
+        self._walk.limits.allow(
+            "the central directory", span.size, self._walk.limits.structure_size, source.name, span.offset
+        )
         cursor = Cursor(source.read_at(span.offset, span.size), source.name, span.offset, "central directory")
         entries: list[Entry] = []
         while cursor.left:
@@ -202,20 +241,31 @@ class _Walker:
                 if cursor.data.startswith(_DIGITAL_SIGNATURE, cursor.index):
                     cursor.skip(4)
                     cursor.skip(cursor.u16())
-                    self._claim(Span(begin, cursor.offset - begin), RegionKind.CONTAINER, "central directory", "digital signature")
+                    self._claim(
+                        Span(begin, cursor.offset - begin),
+                        RegionKind.CONTAINER,
+                        "central directory",
+                        "digital signature",
+                    )
                     continue
                 entry = self._locate(read_entry(cursor), end.shift)
             except FormatError as error:
                 self._survive(error.problem, error.offset, error.code)
                 break
             entries.append(entry)
-            self._walk.limits.allow("the archive's list of members", len(entries), self._walk.limits.members, source.name, begin)
+            self._walk.limits.allow(
+                "the archive's list of members", len(entries), self._walk.limits.members, source.name, begin
+            )
             self._walk.limits.spend(Cost.MEMBERS, 1, source.name, begin)
-            self._claim(Span(begin, cursor.offset - begin), RegionKind.CONTAINER, "central directory", entry.name)
+            self._claim(
+                Span(begin, cursor.offset - begin), RegionKind.CONTAINER, "central directory", entry.name
+            )
         return entries
 
     def _locate(self, entry: Entry, shift: int) -> Entry:
-        """Return the entry with the offset of its local header: bytes put before the archive shift it, damage may not have."""
+        """Return the entry with the offset of its local header: bytes put before the archive shift it, damage
+        may not have.
+        """
         if shift == 0:
             return entry
         source, wanted = self._walk.source, signatures.ZIP
@@ -225,22 +275,38 @@ class _Walker:
         return replace(entry, header_offset=max(entry.header_offset + shift, 0))
 
     def _resolve(self, entries: list[Entry], limit: int) -> list[ZipMember]:
-        """Find the local header and the data of every entry, all before ``limit``; the first to take a byte keeps it."""
+        """Find the local header and the data of every entry, all before ``limit``; the first to take a byte
+        keeps it.
+        """
         seen: set[str] = set()
         for entry in entries:
             if entry.name in seen:
-                self._note(f"the archive names {entry.name} twice; readers take the last", entry.header_offset, Code.AMBIGUOUS)
+                self._note(
+                    f"the archive names {entry.name} twice; readers take the last",
+                    entry.header_offset,
+                    Code.AMBIGUOUS,
+                )
             seen.add(entry.name)
             if b"\0" in entry.raw_name:
-                self._note(f"a member's name goes on after a NUL: readers take it for {entry.name!r}", entry.header_offset, Code.AMBIGUOUS)
+                self._note(
+                    f"a member's name goes on after a NUL: readers take it for {entry.name!r}",
+                    entry.header_offset,
+                    Code.AMBIGUOUS,
+                )
             if is_unsafe(entry.name):
-                self._note(f"member {entry.name!r} would be unpacked outside its folder", entry.header_offset, Code.OUTSIDE)
+                self._note(
+                    f"member {entry.name!r} would be unpacked outside its folder",
+                    entry.header_offset,
+                    Code.OUTSIDE,
+                )
         found: dict[int, ZipMember] = {}
         reach = 0
         for index in sorted(range(len(entries)), key=lambda index: entries[index].header_offset):
             entry = entries[index]
             if entry.header_offset < reach:
-                self._survive(f"member {entry.name} overlaps the one before it", entry.header_offset, Code.AMBIGUOUS)
+                self._survive(
+                    f"member {entry.name} overlaps the one before it", entry.header_offset, Code.AMBIGUOUS
+                )
                 found[index] = entry.member(None, "overlaps another member", Code.AMBIGUOUS)
                 continue
             try:
@@ -261,12 +327,17 @@ class _Walker:
         head = source.read_at(offset, min(_LOCAL_READ, source.size - offset))
         signature, _, flags, method, _, _, _, _, _, name_size, extra_size = _LOCAL.unpack_from(head)
         if signature != signatures.ZIP:
-            raise FormatError(f"the local file header of {entry.name} must begin with {signatures.ZIP!r}", source.name, offset)
+            raise FormatError(
+                f"the local file header of {entry.name} must begin with {signatures.ZIP!r}",
+                source.name,
+                offset,
+            )
         size = _LOCAL_HEADER_SIZE + name_size + extra_size
         if offset + size + entry.stored_size > limit:
             needed = size + entry.stored_size
             raise FormatError(
-                f"member {entry.name} needs {needed:,} bytes but the central directory begins {limit - offset:,} bytes on",
+                f"member {entry.name} needs {needed:,} bytes but the central directory begins"
+                f" {limit - offset:,} bytes on",
                 source.name,
                 offset,
             )
@@ -274,9 +345,15 @@ class _Walker:
             head = source.read_at(offset, size)
         problem, code = entry.problem, entry.code
         if head[_LOCAL_HEADER_SIZE : _LOCAL_HEADER_SIZE + name_size] != entry.raw_name:
-            problem, code = "has another name in its local file header than in the central directory", Code.AMBIGUOUS
+            problem, code = (
+                "has another name in its local file header than in the central directory",
+                Code.AMBIGUOUS,
+            )
         elif method != entry.method:
-            problem, code = "has another compression method in its local file header than in the central directory", Code.AMBIGUOUS
+            problem, code = (
+                "has another compression method in its local file header than in the central directory",
+                Code.AMBIGUOUS,
+            )
         if problem:
             self._walk.report(FormatError(f"member {entry.name} {problem}", source.name, offset, code))
         data = Span(offset + size, entry.stored_size)
@@ -295,9 +372,13 @@ class _Walker:
             for width in (8, 4):  # four bytes first would take the zeros of an empty member's eight for a gap
                 wanted = signature + entry.crc.to_bytes(4, "little") + sizes_in(entry, width)
                 if len(wanted) > 4 and data.startswith(wanted):
-                    self._claim(Span(offset, len(wanted)), RegionKind.CONTAINER, entry.name, "data descriptor")
+                    self._claim(
+                        Span(offset, len(wanted)), RegionKind.CONTAINER, entry.name, "data descriptor"
+                    )
                     return len(wanted)
-        self._survive(f"the data descriptor of {entry.name} does not say what the central directory says", offset)
+        self._survive(
+            f"the data descriptor of {entry.name} does not say what the central directory says", offset
+        )
         return 0
 
     def _scan(self) -> tuple[list[ZipMember], int]:
@@ -307,7 +388,9 @@ class _Walker:
         offset = 0
         while offset + _LOCAL_HEADER_SIZE <= source.size:
             head = source.read_at(offset, _LOCAL_HEADER_SIZE)
-            signature, _, flags, method, _, _, crc, stored_size, size, name_size, extra_size = _LOCAL.unpack(head)
+            signature, _, flags, method, _, _, crc, stored_size, size, name_size, extra_size = _LOCAL.unpack(
+                head
+            )
             begin = offset + _LOCAL_HEADER_SIZE + name_size + extra_size
             if signature != signatures.ZIP or begin > source.size:
                 break
@@ -318,7 +401,10 @@ class _Walker:
                 size, stored_size = extra.u64(), extra.u64()
             problem = problem_of(flags, method, stored_size, size)
             if flags & Flag.DESCRIPTOR:  # only the central directory says where it ends
-                stored_size, problem = source.size - begin, problem or "has its size after it, and the archive is cut short"
+                stored_size, problem = (
+                    source.size - begin,
+                    problem or "has its size after it, and the archive is cut short",
+                )
             kept = min(stored_size, source.size - begin)
             if kept < stored_size and method == Method.STORED:
                 size = kept

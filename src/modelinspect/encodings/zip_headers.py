@@ -26,7 +26,16 @@ class Method(IntEnum):
     LZMA = 14
 
 
-_METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 20: "zstd", 93: "zstd", 95: "xz", 98: "ppmd", 99: "AES"}
+_METHODS = {
+    1: "shrink",
+    6: "implode",
+    9: "deflate64",
+    20: "zstd",
+    93: "zstd",
+    95: "xz",
+    98: "ppmd",
+    99: "AES",
+}
 
 
 class Flag(IntEnum):
@@ -41,8 +50,9 @@ class Flag(IntEnum):
 class ZipMember:
     """A member as the central directory describes it.
 
-    ``data`` are its stored bytes and ``size`` is what they decode to. ``problem`` says why they cannot be read; empty
-    where they can. A member whose local header was not found, or whose bytes another member holds, has no ``data``.
+    ``data`` are its stored bytes and ``size`` is what they decode to. ``problem`` says why they cannot be
+    read; empty where they can. A member whose local header was not found, or whose bytes another member
+    holds, has no ``data``.
     """
 
     name: str
@@ -111,7 +121,9 @@ def read_entry(cursor: Cursor) -> Entry:
 
 
 def decode_name(name: bytes, flags: int) -> str:
-    """Return a member's name (4.4.4, bit 11) up to a NUL, as Python's zipfile cuts it; what could break a line is escaped."""
+    """Return a member's name (4.4.4, bit 11) up to a NUL, as Python's zipfile cuts it; what could break a
+    line is escaped.
+    """
     return printable(name.decode("utf-8" if flags & Flag.UTF8 else "cp437", "replace").split("\0", 1)[0])
 
 
@@ -131,10 +143,14 @@ def problem_of(flags: int, method: int, stored_size: int, size: int) -> str:
         return "is encrypted"
     match method:
         case Method.STORED:
-            return "" if stored_size == size else f"is stored in {stored_size:,} bytes but should have {size:,}"
+            return (
+                "" if stored_size == size else f"is stored in {stored_size:,} bytes but should have {size:,}"
+            )
         case Method.DEFLATED | Method.BZIP2 | Method.LZMA:
             return ""
-    return f"is compressed with {_METHODS.get(method, 'an unknown method')} (method {method}), which is not read"
+    return (
+        f"is compressed with {_METHODS.get(method, 'an unknown method')} (method {method}), which is not read"
+    )
 
 
 def sizes_in(entry: Entry, width: int) -> bytes:
@@ -147,9 +163,18 @@ def sizes_in(entry: Entry, width: int) -> bytes:
 def is_unsafe(name: str) -> bool:
     """Return whether a name would lead out of the folder that an archive is unpacked into."""
     parts = name.replace("\\", "/").split("/")
-    return name.startswith(("/", "\\")) or ".." in parts or "\0" in name or (len(parts[0]) == 2 and parts[0][1] == ":")
+    return (
+        name.startswith(("/", "\\"))
+        or ".." in parts
+        or "\0" in name
+        or (len(parts[0]) == 2 and parts[0][1] == ":")
+    )
 
 
 def printable(name: str) -> str:
     """Escape what would break a line or a terminal in a name that anybody may have written."""
-    return name if name.isprintable() else "".join(part if part.isprintable() else ascii(part)[1:-1] for part in name)
+    return (
+        name
+        if name.isprintable()
+        else "".join(part if part.isprintable() else ascii(part)[1:-1] for part in name)
+    )

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from modelinspect.core.artifact import Artifact, Diagnostic, Document, DocumentKind, FormatName, LogicalMap, Member, Severity
+from modelinspect.core.artifact import (
+    Artifact,
+    Diagnostic,
+    Document,
+    DocumentKind,
+    FormatName,
+    LogicalMap,
+    Member,
+    Severity,
+)
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.facts import Facts
@@ -26,8 +35,9 @@ _DOCUMENTS = 10_000
 class About:
     """What the public table of formats says about one; `docs/generate_reference.py` writes it.
 
-    ``names`` are those that artifacts of the format get, ``files`` what its files are called (Markdown), ``page`` the page on its
-    bytes, and ``limitations`` what valid files may have that is not read, one sentence each.
+    ``names`` are those that artifacts of the format get, ``files`` what its files are called (Markdown),
+    ``page`` the page on its bytes, and ``limitations`` what valid files may have that is not read, one
+    sentence each.
     """
 
     title: str
@@ -49,7 +59,8 @@ class Format(Protocol):
     def parse(self, parsing: Parsing) -> FormatName:
         """Claim the bytes, add the tensors and facts, and return the format's name.
 
-        Trouble is a diagnostic (`Site.diagnose`), the bytes that it hides stay unattributed, and the walk goes on.
+        Trouble is a diagnostic (`Site.diagnose`), the bytes that it hides stay unattributed, and the walk
+        goes on.
         """
 
 
@@ -78,7 +89,12 @@ class Site:
     def window(self, offset: int, size: int, path: PathId) -> Site:
         """Return the site of a run of bytes that is its own stream."""
         source = WindowSource(self.source, offset, size)
-        return Site(self.parsing, source, self.claims.window(offset, size, path), self.stream.then(WindowStep(offset, size)))
+        return Site(
+            self.parsing,
+            source,
+            self.claims.window(offset, size, path),
+            self.stream.then(WindowStep(offset, size)),
+        )
 
     def extent(self, offset: int, size: int, encoding: str = "raw") -> Extent:
         """Return the stored bytes of a tensor."""
@@ -92,18 +108,33 @@ class Site:
         """Return the payload of elements that are in spans of the source as they are in memory."""
         return RawPayload(self.stream, spans, byte_order)
 
-    def diagnose(self, problem: str, offset: int | None = None, severity: Severity = Severity.WARNING, code: Code = Code.MALFORMED) -> None:
+    def diagnose(
+        self,
+        problem: str,
+        offset: int | None = None,
+        severity: Severity = Severity.WARNING,
+        code: Code = Code.MALFORMED,
+    ) -> None:
         """Report trouble that the parser survives. Raises `FormatError` when parsing strictly."""
         place = None if offset is None else self.claims.base + offset
         self.parsing.diagnose(Diagnostic(severity, problem, self.claims.member, place, code))
 
-    def document(self, kind: DocumentKind, span: Span | None = None, label: str = "", data: bytes | None = None) -> None:
+    def document(
+        self, kind: DocumentKind, span: Span | None = None, label: str = "", data: bytes | None = None
+    ) -> None:
         """Note where something is that a rule may want to read; the whole source by default."""
-        self.parsing.keep_document(Document(kind, self.stream, span or Span(0, self.source.size), label, data))
+        self.parsing.keep_document(
+            Document(kind, self.stream, span or Span(0, self.source.size), label, data)
+        )
 
     def survive(self, error: FormatError, severity: Severity = Severity.WARNING) -> None:
         """Report an error that a structure of this site raised, and go on; missing bytes are an error."""
-        self.diagnose(error.problem, error.offset, Severity.ERROR if isinstance(error, TruncatedError) else severity, error.code)
+        self.diagnose(
+            error.problem,
+            error.offset,
+            Severity.ERROR if isinstance(error, TruncatedError) else severity,
+            error.code,
+        )
 
 
 class Parsing:
@@ -137,7 +168,9 @@ class Parsing:
         return self.files.neighbours()
 
     def beside(self, name: str) -> Site | None:
-        """Return the site of a file beside the primary one that it refers to by name, None where there is none."""
+        """Return the site of a file beside the primary one that it refers to by name, None where there is
+        none.
+        """
         return self.open(name) if name != self.primary and self.files.has_neighbour(name) else None
 
     def opened(self) -> tuple[str, ...]:
@@ -154,7 +187,9 @@ class Parsing:
         site = self._sites.get(name)
         if site is None:
             source = self.files.open(name)
-            site = self._sites[name] = Site(self, source, ByteMapBuilder(name, source.size, self.limits), Stream(name))
+            site = self._sites[name] = Site(
+                self, source, ByteMapBuilder(name, source.size, self.limits), Stream(name)
+            )
         return site
 
     def add_tensor(self, tensor: Tensor) -> TensorId:
@@ -176,8 +211,12 @@ class Parsing:
         for number in range(first, len(self._tensors)):
             yield TensorId(number), self._tensors[number]
 
-    def translate(self, member: str, tensor: Callable[[Tensor], Tensor], diagnostic: Callable[[Diagnostic], Diagnostic]) -> None:
-        """Rewrite what describes a member that is not in the artifact: tensors with an extent there, diagnostics."""
+    def translate(
+        self, member: str, tensor: Callable[[Tensor], Tensor], diagnostic: Callable[[Diagnostic], Diagnostic]
+    ) -> None:
+        """Rewrite what describes a member that is not in the artifact: tensors with an extent there,
+        diagnostics.
+        """
         for index, old in enumerate(self._tensors):
             if any(extent.member == member for extent in old.extents):
                 self._tensors[index] = tensor(old)
@@ -201,7 +240,9 @@ class Parsing:
             self._diagnostics.append(diagnostic)
 
     def at_finish(self, finisher: Callable[[], None]) -> None:
-        """Have something done when every parser is through, before the maps are built; the last that was added comes first."""
+        """Have something done when every parser is through, before the maps are built; the last that was
+        added comes first.
+        """
         self._finishers.append(finisher)
 
     def keep_logical(self, member: str, logical: LogicalMap) -> None:
@@ -217,11 +258,15 @@ class Parsing:
         return dict(self._sites)
 
     def keep_decoded(self, stream: Stream, claims: ByteMapBuilder) -> None:
-        """Keep where the bytes of a stream that is decompressed are claimed, until its stored bytes are shared out."""
+        """Keep where the bytes of a stream that is decompressed are claimed, until its stored bytes are
+        shared out.
+        """
         self._decoded[stream] = claims
 
     def claims_of(self, stream: Stream) -> tuple[ByteMapBuilder, int] | None:
-        """Return where the bytes of a stream are claimed, and the offset there at which it begins; None where no parser opened it."""
+        """Return where the bytes of a stream are claimed, and the offset there at which it begins; None where
+        no parser opened it.
+        """
         base = 0
         for count in range(len(stream.steps), -1, -1):
             outer = Stream(stream.member, stream.steps[:count])
@@ -249,10 +294,15 @@ class Parsing:
         for name, why in sorted(self.files.passed_over().items()):
             if stem is None or name.startswith(stem):
                 member = next(iter(sorted(self._sites)), name)
-                self.diagnose(Diagnostic(Severity.WARNING, f"{name} {why}, and is not read", member, None, Code.LINK))
+                self.diagnose(
+                    Diagnostic(Severity.WARNING, f"{name} {why}, and is not read", member, None, Code.LINK)
+                )
 
     def finish(self, name: FormatName) -> Artifact:
-        """Make the artifact. Bytes that nobody claimed are unattributed, with a diagnostic where nothing else says why."""
+        """Make the artifact.
+
+        Bytes that nobody claimed are unattributed, with a diagnostic where nothing else says why.
+        """
         while self._finishers:
             self._finishers.pop()()
         self._report_passed_over()
@@ -260,12 +310,16 @@ class Parsing:
         for member, site in sorted(self._sites.items()):
             built = site.claims.build()
             for collision in built.collisions:
-                problem = f"{'/'.join(collision.path)} claims {collision.size:,} bytes that {'/'.join(collision.holder)} holds"
+                problem = (
+                    f"{'/'.join(collision.path)} claims {collision.size:,} bytes that"
+                    f" {'/'.join(collision.holder)} holds"
+                )
                 self.diagnose(Diagnostic(Severity.WARNING, problem, member, collision.offset, Code.COLLISION))
             self._diagnostic_count += built.collision_count - len(built.collisions)
             logical = sorted(self._logical.get(member, ()), key=lambda one: one.span)
             members.append(Member(member, built.map, tuple(logical)))
-        self._sites.clear()  # they refer back to this: what they hold is freed now, and not when the collector of cycles runs
+        # They refer back to this: what they hold is freed now, and not when the collector of cycles runs.
+        self._sites.clear()
         return Artifact(
             self.files.location,
             name,
@@ -278,7 +332,9 @@ class Parsing:
         )
 
 
-def parse_with(format: Format, files: FileSet, limits: Limits | None = None, *, strict: bool = False) -> Artifact:
+def parse_with(
+    format: Format, files: FileSet, limits: Limits | None = None, *, strict: bool = False
+) -> Artifact:
     """Parse files with one format. Raises `ModelInspectError`."""
     parsing = Parsing(files, limits, strict=strict)
     return parsing.finish(format.parse(parsing))

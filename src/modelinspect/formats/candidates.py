@@ -16,13 +16,35 @@ _JUNK = ("__MACOSX/", ".DS_Store", "Thumbs.db")
 _TRIED_FOLDERS = 64
 _FOLDER_DEPTH = 16
 _TRIED_FILES = 256
-_SINGLE_FILES = (".h5", ".hdf5", ".keras", ".tflite", ".lite", ".task", ".litertlm", ".zip", ".tar", ".gz", ".tgz")
+_SINGLE_FILES = (
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".tflite",
+    ".lite",
+    ".task",
+    ".litertlm",
+    ".zip",
+    ".tar",
+    ".gz",
+    ".tgz",
+)
 """What a file is called that is a model by itself, also where it lies in the folder of another one."""
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz")
-_LOOSELY_HELD = frozenset({FormatName.SAVED_MODEL, FormatName.KERAS_ZIP, FormatName.WEIGHTS_HDF5, FormatName.CHECKPOINT, FormatName.TFJS})
+_LOOSELY_HELD = frozenset(
+    {
+        FormatName.SAVED_MODEL,
+        FormatName.KERAS_ZIP,
+        FormatName.WEIGHTS_HDF5,
+        FormatName.CHECKPOINT,
+        FormatName.TFJS,
+    }
+)
 """Formats of folders that call any other file an asset, so one may be its own model."""
 _PART = re.compile(r"(?:.*/)?(?:model|task|\w+_\d{5})\.weights\.h5|variables/.*|assets/.*")
-"""Files with such an ending that are part of a folder's model: weights of a Keras folder or of shards, variables, assets."""
+"""Files with such an ending that are part of a folder's model: weights of a Keras folder or of shards,
+variables, assets.
+"""
 
 
 class Shelf(Protocol):
@@ -41,7 +63,9 @@ class Shelf(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model among the files: its name (a folder's or a file's, "" for all files), its format and its stored size."""
+    """A model among the files: its name (a folder's or a file's, "" for all files), its format and its stored
+    size.
+    """
 
     name: str
     format: Format
@@ -50,7 +74,9 @@ class Candidate:
 
     @property
     def is_tflite(self) -> bool:
-        """Whether it is a model of the kind that a bundle (``.task``) has several of, used one after another."""
+        """Whether it is a model of the kind that a bundle (``.task``) has several of, used one after
+        another.
+        """
         return self.format.name is FormatName.TFLITE
 
 
@@ -67,7 +93,9 @@ class Candidates:
 
 
 def find_models(shelf: Shelf) -> Candidates:
-    """Return the models: folders that are one, none within another, and files that are one and part of none of these."""
+    """Return the models: folders that are one, none within another, and files that are one and part of none
+    of these.
+    """
     names = [name for name in shelf.sizes if not is_junk(name)]
     folders, left_out = _folders(shelf, names)
     folders = [split for candidate in folders for split in _split(shelf, names, candidate)]
@@ -76,7 +104,9 @@ def find_models(shelf: Shelf) -> Candidates:
     archives = [candidate for candidate in files if candidate.name.lower().endswith(_ARCHIVES)]
     others = [*folders, *(candidate for candidate in files if candidate not in archives)]
     return Candidates(
-        tuple(sorted(others or archives, key=lambda one: one.name)), left_out + more_left_out, tuple(archives if others else ())
+        tuple(sorted(others or archives, key=lambda one: one.name)),
+        left_out + more_left_out,
+        tuple(archives if others else ()),
     )
 
 
@@ -102,17 +132,25 @@ def _folders(shelf: Shelf, names: list[str]) -> tuple[list[Candidate], int]:
             ranked.append((order.index(format), depth, Candidate(folder, format, parsing, size)))
     chosen: list[Candidate] = []
     for _, _, candidate in sorted(ranked, key=lambda item: item[:2]):
-        if not any(_within(candidate.name, other.name) or _within(other.name, candidate.name) for other in chosen):
+        if not any(
+            _within(candidate.name, other.name) or _within(other.name, candidate.name) for other in chosen
+        ):
             chosen.append(candidate)
     return chosen, max(len(by_depth) - _TRIED_FOLDERS, 0)
 
 
 def _split(shelf: Shelf, names: list[str], candidate: Candidate) -> list[Candidate]:
-    """Return the models of a folder with several descriptions of TensorFlow.js models, each with the weights that it names."""
+    """Return the models of a folder with several descriptions of TensorFlow.js models, each with the weights
+    that it names.
+    """
     if candidate.format.name is not FormatName.TFJS:
         return [candidate]
     prefix = f"{candidate.name}/" if candidate.name else ""
-    direct = [name for name in names if name.startswith(prefix) and "/" not in name[len(prefix) :] and name.endswith(".json")]
+    direct = [
+        name
+        for name in names
+        if name.startswith(prefix) and "/" not in name[len(prefix) :] and name.endswith(".json")
+    ]
     found: list[Candidate] = []
     for name in sorted(direct)[:_TRIED_FILES]:
         parsing = shelf.file(name)
@@ -123,16 +161,23 @@ def _split(shelf: Shelf, names: list[str], candidate: Candidate) -> list[Candida
 
 
 def _is_loose(name: str, folders: list[Candidate]) -> bool:
-    """Return whether a file may be a model by itself: it lies in no folder that is one, or is not a part of that one."""
+    """Return whether a file may be a model by itself: it lies in no folder that is one, or is not a part of
+    that one.
+    """
     for candidate in folders:
-        if candidate.parsing.primary is not None:  # one of several TensorFlow.js models: its weights lie around it
+        if (
+            candidate.parsing.primary is not None
+        ):  # one of several TensorFlow.js models: its weights lie around it
             if dirname(name) == dirname(candidate.name):
                 return name.lower().endswith(_SINGLE_FILES)
         elif _within(dirname(name), candidate.name):
             if candidate.format.name not in _LOOSELY_HELD:
                 return False
             inner = name[len(candidate.name) :].lstrip("/")
-            weights = candidate.format.name in (FormatName.KERAS_ZIP, FormatName.WEIGHTS_HDF5) and inner.endswith(".weights.h5")
+            weights = candidate.format.name in (
+                FormatName.KERAS_ZIP,
+                FormatName.WEIGHTS_HDF5,
+            ) and inner.endswith(".weights.h5")
             return inner.lower().endswith(_SINGLE_FILES) and not _PART.fullmatch(inner) and not weights
     return True
 

@@ -1,4 +1,6 @@
-"""Find the artifacts among the files of a folder: what belongs together by name, and what else is a model by its bytes."""
+"""Find the artifacts among the files of a folder: what belongs together by name, and what else is a model by
+its bytes.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +29,48 @@ _WHOLE = frozenset(SAVED_MODELS)
 _STEPS = frozenset(("_CHECKPOINT_METADATA", "orbax.checkpoint", "pytree.orbax-checkpoint", "manifest.ocdbt"))
 """Files in the folder of a step of an Orbax checkpoint."""
 _WITH_CONFIG = frozenset(
-    (Part.KERAS_WEIGHTS, Part.KERAS_INDEX, Part.LEGACY_WEIGHTS, Part.LEGACY_INDEX, Part.SAFETENSORS, Part.SAFETENSORS_INDEX)
+    (
+        Part.KERAS_WEIGHTS,
+        Part.KERAS_INDEX,
+        Part.LEGACY_WEIGHTS,
+        Part.LEGACY_INDEX,
+        Part.SAFETENSORS,
+        Part.SAFETENSORS_INDEX,
+    )
 )
-"""What makes a folder with a configuration one artifact: a preset, a Hugging Face folder, an unpacked ``.keras``."""
+"""What makes a folder with a configuration one artifact: a preset, a Hugging Face folder, an unpacked
+``.keras``.
+"""
 _ONE_FOLDER = _WHOLE | _STEPS | {CONFIG_JSON}
 """A folder without any of them is not one artifact."""
 _OWNERS = (".index", ".json")
 """How the names of files end that others may belong to."""
 _SUFFIXES = (
-    *(".index", ".h5", ".hdf5", ".keras", ".tflite", ".lite", ".pb", ".pbtxt", ".meta", ".task", ".ckpt", ".weights.json"),
-    *(".litertlm", ".safetensors", ".safetensors.index.json", ".mlirbc", ".stablehlo", ".gz", ".zip", ".tar", ".tgz"),
+    *(
+        ".index",
+        ".h5",
+        ".hdf5",
+        ".keras",
+        ".tflite",
+        ".lite",
+        ".pb",
+        ".pbtxt",
+        ".meta",
+        ".task",
+        ".ckpt",
+        ".weights.json",
+    ),
+    *(
+        ".litertlm",
+        ".safetensors",
+        ".safetensors.index.json",
+        ".mlirbc",
+        ".stablehlo",
+        ".gz",
+        ".zip",
+        ".tar",
+        ".tgz",
+    ),
 )
 """Names of models: such a file is an artifact also where it is damaged, and then a row with its problem."""
 _DESCRIPTIONS = frozenset((TFJS_MODEL, TFJS_MANIFEST))
@@ -61,27 +95,76 @@ _OTHERS = frozenset(
             ".json",
             ".jsonl",
         ),
-        *(".html", ".css", ".js", ".xml", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".log", ".lock", ".jinja", ".parquet"),
-        *(".whl", ".jar", ".apk", ".aar", ".docx", ".xlsx", ".pptx", ".epub", ".so", ".dll", ".dylib", ".exe", ".mp3", ".wav", ".mp4"),
+        *(
+            ".html",
+            ".css",
+            ".js",
+            ".xml",
+            ".svg",
+            ".png",
+            ".jpg",
+            ".jpeg",
+            ".gif",
+            ".webp",
+            ".pdf",
+            ".log",
+            ".lock",
+            ".jinja",
+            ".parquet",
+        ),
+        *(
+            ".whl",
+            ".jar",
+            ".apk",
+            ".aar",
+            ".docx",
+            ".xlsx",
+            ".pptx",
+            ".epub",
+            ".so",
+            ".dll",
+            ".dylib",
+            ".exe",
+            ".mp3",
+            ".wav",
+            ".mp4",
+        ),
     )
 )
 """Suffixes of what is not a model: such files are not opened."""
 _SHARD = re.compile(r"(?P<stem>.+)-\d{5}-of-\d{5}\.safetensors|(?P<keras>.+)_\d{5}\.weights\.h5")
 _MAGIC: tuple[tuple[int, bytes], ...] = (
-    *((0, magic) for magic in (signatures.HDF5, signatures.LITERTLM, signatures.MLIR, signatures.ZIP, signatures.GZIP)),
-    *((signatures.TFLITE_OFFSET, signatures.TFLITE), (8, signatures.TFLITE), (signatures.TAR_OFFSET, signatures.TAR)),
-    *((0, b"node {"), (0, b"meta_info_def {"), (0, b"saved_model_schema_version"), (0, b"\x0a"), (0, b"\x08\x01\x12")),
+    *(
+        (0, magic)
+        for magic in (signatures.HDF5, signatures.LITERTLM, signatures.MLIR, signatures.ZIP, signatures.GZIP)
+    ),
+    *(
+        (signatures.TFLITE_OFFSET, signatures.TFLITE),
+        (8, signatures.TFLITE),
+        (signatures.TAR_OFFSET, signatures.TAR),
+    ),
+    *(
+        (0, b"node {"),
+        (0, b"meta_info_def {"),
+        (0, b"saved_model_schema_version"),
+        (0, b"\x0a"),
+        (0, b"\x08\x01\x12"),
+    ),
 )
-"""How the bytes of models begin; those of graphs may also begin something else, and are looked at more closely."""
+"""How the bytes of models begin; those of graphs may also begin something else, and are looked at more
+closely.
+"""
 
 Recognize = Callable[[str], bool]
 
 
 def group(names: Iterable[str], recognize: Recognize | None = None) -> tuple[list[str], int]:
-    """Return which of the names of a folder's files are artifacts ("." is the folder itself), and how many others there are.
+    """Return which of the names of a folder's files are artifacts ("." is the folder itself), and how many
+    others there are.
 
-    ``recognize`` is asked of files that no name gives away. A SavedModel's folder is one artifact with all that is in it, as are the
-    folders of presets and of Orbax checkpoints; an index is one with its shards, a TensorFlow.js ``model.json`` one with its weights.
+    ``recognize`` is asked of files that no name gives away. A SavedModel's folder is one artifact with all
+    that is in it, as are the folders of presets and of Orbax checkpoints; an index is one with its shards, a
+    TensorFlow.js ``model.json`` one with its weights.
     """
     paths = [PurePosixPath(name) for name in names]
     folders = _outermost(_folders(paths))
@@ -92,7 +175,9 @@ def group(names: Iterable[str], recognize: Recognize | None = None) -> tuple[lis
     for path in loose:
         if beside.has(path):
             continue
-        if _is_named(path) or (recognize is not None and path.suffix.lower() not in _OTHERS and recognize(str(path))):
+        if _is_named(path) or (
+            recognize is not None and path.suffix.lower() not in _OTHERS and recognize(str(path))
+        ):
             found.add(str(path))
         else:
             skipped += 1
@@ -102,7 +187,9 @@ def group(names: Iterable[str], recognize: Recognize | None = None) -> tuple[lis
 def _folders(paths: list[PurePosixPath]) -> set[PurePosixPath]:
     found = {path.parent for path in paths if path.name in _WHOLE}
     configured = {path.parent for path in paths if path.name == CONFIG_JSON}
-    found |= {path.parent for path in paths if path.parent in configured and part_of(path.name) in _WITH_CONFIG}
+    found |= {
+        path.parent for path in paths if path.parent in configured and part_of(path.name) in _WITH_CONFIG
+    }
     for path in paths:
         if path.name in _STEPS:
             found.add(path.parent.parent if path.parent.name.isdigit() else path.parent)
@@ -114,7 +201,8 @@ def _outermost(folders: set[PurePosixPath]) -> set[PurePosixPath]:
 
 
 class Candidate(NamedTuple):
-    """What may be an artifact: its name within the folder that was searched ("." is the folder itself), and every file that belongs to it.
+    """What may be an artifact: its name within the folder that was searched ("." is the folder itself), and
+    every file that belongs to it.
 
     ``is_named`` is whether names give it away; otherwise its bytes have to say whether it is a model.
     """
@@ -125,7 +213,8 @@ class Candidate(NamedTuple):
 
 
 def discover(folder: Folder, skip: Callable[[int], None]) -> Iterator[Candidate]:
-    """Yield the artifacts below a folder as `group` finds them, one folder after another: only the names of one folder are held.
+    """Yield the artifacts below a folder as `group` finds them, one folder after another: only the names of
+    one folder are held.
 
     ``skip`` receives how many files are not models by their names. Files that no name gives away are
     candidates, and so are folders that cannot be listed.
@@ -156,7 +245,9 @@ def discover(folder: Folder, skip: Callable[[int], None]) -> Iterator[Candidate]
 
 
 def companions(location: str) -> Callable[[str], bool] | None:
-    """Return whether a file beside an artifact of this name belongs to it, as a function of its name; None where no file does."""
+    """Return whether a file beside an artifact of this name belongs to it, as a function of its name; None
+    where no file does.
+    """
     name = location.rpartition("/")[2]
     if name.endswith((".index", ".safetensors.index.json", ".weights.json")) or name in _DESCRIPTIONS:
         beside = _Companions([PurePosixPath(name)])
@@ -165,7 +256,9 @@ def companions(location: str) -> Callable[[str], bool] | None:
 
 
 def _whole(folder: Folder, path: str) -> Candidate | None:
-    """Return a folder that is one artifact with everything in it, None where it is not; steps of Orbax are looked for one level below."""
+    """Return a folder that is one artifact with everything in it, None where it is not; steps of Orbax are
+    looked for one level below.
+    """
     names = [file.name for file in folder.files]
     is_one = not _ONE_FOLDER.isdisjoint(names) and bool(_folders([PurePosixPath(name) for name in names]))
     if not is_one:
@@ -226,8 +319,14 @@ class _Companions:
     def __init__(self, paths: list[PurePosixPath]) -> None:
         names = {str(path) for path in paths}
         self._stems = {name[: -len(".index")] for name in names if name.endswith(".index")}
-        self._indexed = {name.removesuffix(".safetensors.index.json") for name in names if name.endswith(".safetensors.index.json")}
-        self._mapped = {name.removesuffix(".weights.json") for name in names if name.endswith(".weights.json")}
+        self._indexed = {
+            name.removesuffix(".safetensors.index.json")
+            for name in names
+            if name.endswith(".safetensors.index.json")
+        }
+        self._mapped = {
+            name.removesuffix(".weights.json") for name in names if name.endswith(".weights.json")
+        }
         self._described = {path.parent: str(path) for path in paths if path.name in _DESCRIPTIONS}
 
     def has(self, path: PurePosixPath) -> bool:
@@ -235,7 +334,9 @@ class _Companions:
         return self.owner(path) is not None
 
     def owner(self, path: PurePosixPath) -> str | None:
-        """Return the file that a file belongs to; empty where it belongs to several or to none that can be named."""
+        """Return the file that a file belongs to; empty where it belongs to several or to none that can be
+        named.
+        """
         shard_of, separator, _ = str(path).rpartition(".data-")
         if separator and shard_of in self._stems:
             return f"{shard_of}.index"
@@ -263,7 +364,10 @@ def may_be_model(head: bytes) -> bool:
 
 
 def is_model(files: FileSet, limits: Limits | None = None) -> bool:
-    """Return whether a file is a model of a format that is read; an archive, whether it holds one. A damaged model is one."""
+    """Return whether a file is a model of a format that is read; an archive, whether it holds one.
+
+    A damaged model is one.
+    """
     parsing = Parsing(files, limits)
     try:
         format = detect(parsing)

@@ -1,4 +1,6 @@
-"""Find values that are written as text in configurations: weights as decimal numbers, vocabularies, base64 constants."""
+"""Find values that are written as text in configurations: weights as decimal numbers, vocabularies, base64
+constants.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def divide_documents(parsing: Parsing) -> None:
 
 
 def _texts(parsing: Parsing, document: Document) -> Iterator[tuple[bytes, int | None]]:
-    """Yield the JSON texts of a document with their offsets in its stream, None where they are not stored as they are."""
+    """Yield the JSON texts of a document with their offsets in its stream, None where they are not stored as
+    they are.
+    """
     if document.kind not in (*_JSON, DocumentKind.KERAS_METADATA):
         return
     if document.data is None and document.span.size > min(_MOST_TEXT, parsing.limits.structure_size):
@@ -47,7 +51,9 @@ def _texts(parsing: Parsing, document: Document) -> Iterator[tuple[bytes, int | 
     try:
         data = document.data
         if data is None:
-            data = parsing.files.open_stream(document.stream).read_at(document.span.offset, document.span.size)
+            data = parsing.files.open_stream(document.stream).read_at(
+                document.span.offset, document.span.size
+            )
         if document.kind is not DocumentKind.KERAS_METADATA:
             yield data, document.span.offset if document.data is None else None
             return
@@ -66,7 +72,11 @@ def _divide(parsing: Parsing, document: Document, value: LongValue, begin: int |
     known = None if begin is None else parsing.claims_of(document.stream)
     if known is not None and begin is not None:
         claims, base = known
-        claims.divide(base + begin + value.span.offset, value.span.size, (PATH_PART, f"{value.path}: {value.count:,} {value.kind}"))
+        claims.divide(
+            base + begin + value.span.offset,
+            value.span.size,
+            (PATH_PART, f"{value.path}: {value.count:,} {value.kind}"),
+        )
 
 
 def _fact(document: Document, value: LongValue, text: bytes) -> Fact:
@@ -85,7 +95,9 @@ def _fact(document: Document, value: LongValue, text: bytes) -> Fact:
 
 
 def _digest(text: bytes) -> str | None:
-    """Return the SHA-256 of numbers as little-endian float32, as measuring digests a tensor of them; None where one is too large."""
+    """Return the SHA-256 of numbers as little-endian float32, as measuring digests a tensor of them; None
+    where one is too large.
+    """
     numbers = array("f")
     try:
         pending = [json.loads(text)]

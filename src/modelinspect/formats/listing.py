@@ -1,4 +1,6 @@
-"""List the models of a location: of a folder or an archive there may be several, and each is its own artifact."""
+"""List the models of a location: of a folder or an archive there may be several, and each is its own
+artifact.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ModelPlace:
-    """A model of a location: its name there, its format, its stored size, and the location that opens only it."""
+    """A model of a location: its name there, its format, its stored size, and the location that opens only
+    it.
+    """
 
     name: str
     format: FormatName
@@ -31,7 +35,8 @@ class ModelPlace:
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
-    """The models of a location; ``untried`` folders and files were too many to look at, ``archives`` beside them may hold more.
+    """The models of a location; ``untried`` folders and files were too many to look at, ``archives`` beside
+    them may hold more.
 
     ``only`` is the one model of a folder that is not a model itself, where there is one.
     """
@@ -43,9 +48,11 @@ class ModelList:
 
 
 def list_models(files: FileSet, limits: Limits | None = None) -> ModelList:
-    """Return the models of a location, none of which is read: empty where it is one model by itself, or none that is known.
+    """Return the models of a location, none of which is read: empty where it is one model by itself, or none
+    that is known.
 
-    A bundle of TFLite models that are used one after another (``.task``) is one model. Raises `ModelInspectError`.
+    A bundle of TFLite models that are used one after another (``.task``) is one model. Raises
+    `ModelInspectError`.
     """
     with paused_collector():
         parsing = Parsing(files, limits)
@@ -53,8 +60,14 @@ def list_models(files: FileSet, limits: Limits | None = None) -> ModelList:
     if found is None:
         return ModelList(())
     archives = tuple(_place(files, one) for one in found.archives)
-    if len(found.models) < 2 or (all(candidate.is_tflite for candidate in found.models) and files.primary is not None):
-        only = _place(files, found.models[0]) if files.primary is None and len(found.models) == 1 and found.models[0].name else None
+    if len(found.models) < 2 or (
+        all(candidate.is_tflite for candidate in found.models) and files.primary is not None
+    ):
+        only = (
+            _place(files, found.models[0])
+            if files.primary is None and len(found.models) == 1 and found.models[0].name
+            else None
+        )
         return ModelList((), found.untried, archives, only)
     return ModelList(tuple(_place(files, one) for one in found.models), found.untried, archives)
 
@@ -71,7 +84,9 @@ def _find(files: FileSet, parsing: Parsing, limits: Limits | None) -> Candidates
 
 def _place(files: FileSet, found: Candidate) -> ModelPlace:
     name = found.name or "."
-    return ModelPlace(name, found.format.name, found.size, ModelIn(files.location, name, files.primary is not None))
+    return ModelPlace(
+        name, found.format.name, found.size, ModelIn(files.location, name, files.primary is not None)
+    )
 
 
 class _Folder:

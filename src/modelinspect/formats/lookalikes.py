@@ -1,7 +1,8 @@
 """Recognize the models of other frameworks, and files that only stand for a model, to say what reads them.
 
-Sources: docs/source/pte-file-format.md of pytorch/executorch; caffe2/serialize/inline_container.h of pytorch/pytorch; onnx.proto of
-onnx/onnx; Model.proto of apple/coremltools; weight_cache.h of TensorFlow's XNNPACK delegate; calculator.proto of MediaPipe.
+Sources: docs/source/pte-file-format.md of pytorch/executorch; caffe2/serialize/inline_container.h of
+pytorch/pytorch; onnx.proto of onnx/onnx; Model.proto of apple/coremltools; weight_cache.h of TensorFlow's
+XNNPACK delegate; calculator.proto of MediaPipe.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ _NEAR = 64 * KIB
 """Where the byte code of a program that jax.export wrote begins at the latest."""
 _CACHE_HEADER = 56
 _FIRST_NODE = re.compile(
-    rb"\x0a[\x00-\xff]{1,2}(?:\x0a[\x00-\x7f][\x20-\x7e]*)?\x12[\x00-\x7f][A-Z]\w*Calculator[\x1a\x22\x2a\x32\x3a]", re.DOTALL
+    rb"\x0a[\x00-\xff]{1,2}(?:\x0a[\x00-\x7f][\x20-\x7e]*)?\x12[\x00-\x7f][A-Z]\w*Calculator[\x1a\x22\x2a\x32\x3a]",
+    re.DOTALL,
 )
 _GLANCE = 1024
 _GRAPH_TEXT = re.compile(r'\bcalculator\s*:\s*"')
@@ -33,8 +35,22 @@ _ARRAY_LIMIT = 64 * MIB
 """Bytes of text that are read to count the elements of an array."""
 _LINK = 512
 """The longest path that a text file of a link may hold."""
-_LINKED = re.compile(r"(?:\.{1,2}/)+\S+|\S+/blobs/[0-9a-f]{16,}|\S+\.(?:h5|keras|tflite|pb|safetensors|litertlm|task|bin|onnx|gguf)")
-_MODELS = (".tflite", ".keras", ".litertlm", ".task", ".safetensors", ".h5", ".hdf5", ".pb", ".index", ".pbtxt", ".mlirbc")
+_LINKED = re.compile(
+    r"(?:\.{1,2}/)+\S+|\S+/blobs/[0-9a-f]{16,}|\S+\.(?:h5|keras|tflite|pb|safetensors|litertlm|task|bin|onnx|gguf)"
+)
+_MODELS = (
+    ".tflite",
+    ".keras",
+    ".litertlm",
+    ".task",
+    ".safetensors",
+    ".h5",
+    ".hdf5",
+    ".pb",
+    ".index",
+    ".pbtxt",
+    ".mlirbc",
+)
 """What to inspect in a folder that is not a model itself, best first."""
 
 
@@ -58,10 +74,18 @@ def describe_members(members: Collection[str]) -> str | None:
     names = {member.partition("/")[2] for member in members} | set(members)
     if "archive_format" in names and any("models/" in member for member in members):
         return "an exported PyTorch program (.pt2): convert it with litert-torch and inspect the .tflite"
-    if "data.pkl" in names and ("constants.pkl" in names or any(member.partition("/")[2].startswith("code/") for member in members)):
-        return "a TorchScript model, with pickled Python objects, which modelinspect never loads: torch.jit.load reads it"
+    if "data.pkl" in names and (
+        "constants.pkl" in names or any(member.partition("/")[2].startswith("code/") for member in members)
+    ):
+        return (
+            "a TorchScript model, with pickled Python objects, which modelinspect never loads: torch.jit.load"
+            " reads it"
+        )
     if "data.pkl" in names:
-        return "a PyTorch checkpoint, a zip of pickled Python objects, which modelinspect never loads: save its weights as safetensors"
+        return (
+            "a PyTorch checkpoint, a zip of pickled Python objects, which modelinspect never loads: save its"
+            " weights as safetensors"
+        )
     if "Manifest.json" in names and any("com.apple.CoreML" in member for member in members):
         return _CORE_ML
     return None
@@ -86,25 +110,34 @@ def describe_binary(source: Source, head: bytes) -> str | None:
         return None
     start = source.read_at(0, min(_NEAR, source.size)).find(signatures.MLIR)
     if start > 0 and int.from_bytes(head[:4], "little") < start:
-        return f"a function that jax.export serialized: its StableHLO begins at byte {start:,}, and that part can be inspected as .mlirbc"
+        return (
+            f"a function that jax.export serialized: its StableHLO begins at byte {start:,}, and that part"
+            " can be inspected as .mlirbc"
+        )
     return None
 
 
 def is_foreign_graph(head: bytes) -> bool:
-    """Return whether a file that reads as a graph of TensorFlow is another's: its fields have the numbers and types of a GraphDef.
+    """Return whether a file that reads as a graph of TensorFlow is another's: its fields have the numbers and
+    types of a GraphDef.
 
     A node of MediaPipe runs a calculator; a Core ML model has a version above 1, which no SavedModel has.
     """
     if head[:1] == b"\x08" and head[2:3] == b"\x12":
         return 1 < head[1] < 0x80
-    return _FIRST_NODE.match(head) is not None or _GRAPH_TEXT.search(head[:_GLANCE].decode("utf-8", "replace")) is not None
+    return (
+        _FIRST_NODE.match(head) is not None
+        or _GRAPH_TEXT.search(head[:_GLANCE].decode("utf-8", "replace")) is not None
+    )
 
 
 _MEDIAPIPE = "a MediaPipe graph, which names its models: inspect the .tflite or .task files"
 
 
 def _describe_versioned(head: bytes) -> str | None:
-    """Distinguish ONNX from Core ML: both begin with a version, ONNX goes on with texts or its graph, Core ML with a description."""
+    """Distinguish ONNX from Core ML: both begin with a version, ONNX goes on with texts or its graph, Core ML
+    with a description.
+    """
     if len(head) < 5 or head[1] > 0x7F:
         return None
     tag, size = head[2], head[3]
@@ -120,7 +153,9 @@ _ONNX = "an ONNX model: onnx2tf converts it, the onnx package reads it"
 
 
 def _is_xnnpack_cache(head: bytes, size: int) -> bool:
-    """Return whether a file is a cache with a header: version 1, 32 bytes of identity, then where its list of buffers is."""
+    """Return whether a file is a cache with a header: version 1, 32 bytes of identity, then where its list of
+    buffers is.
+    """
     if len(head) < _CACHE_HEADER or head[:8] != (1).to_bytes(8, "little"):
         return False
     offset, length = int.from_bytes(head[40:48], "little"), int.from_bytes(head[48:56], "little")
@@ -131,7 +166,10 @@ def describe_text(source: Source, head: str, model_in: Callable[[bytes], str | N
     """Return what a text file stands for: a link, an array in a program, a graph of MediaPipe."""
     line = head.strip()
     if source.size <= _LINK and _LINKED.fullmatch(line):
-        return f"a link that was stored as text, as Git does without symbolic links: it names {line}, inspect that file"
+        return (
+            f"a link that was stored as text, as Git does without symbolic links: it names {line}, inspect"
+            " that file"
+        )
     if _GRAPH_TEXT.search(head):
         return _MEDIAPIPE
     match = _ARRAY.search(head)
@@ -142,15 +180,22 @@ def describe_text(source: Source, head: str, model_in: Callable[[bytes], str | N
     if what is None:
         return f"a program with an array of bytes, {match['name']}, which is not a model"
     size = f"{count:,}" if whole else f"more than {count:,}"
-    return f"a C array of {size} bytes, {match['name']}, which is {what}: write the bytes to a file and inspect that"
+    return (
+        f"a C array of {size} bytes, {match['name']}, which is {what}: write the bytes to a file and inspect"
+        " that"
+    )
 
 
 def _elements(source: Source, begin: int) -> tuple[int, bytes, bool]:
-    """Count the elements of an array up to its closing brace; return the first of them too, and whether all were counted."""
+    """Count the elements of an array up to its closing brace; return the first of them too, and whether all
+    were counted.
+    """
     data = source.read_at(begin, min(source.size - begin, _ARRAY_LIMIT))
     end = data.find(b"}")
     body = data[:end] if end >= 0 else data
-    first = bytes(int(match.group(), 0) & 0xFF for _, match in zip(range(16), _NUMBER.finditer(body), strict=False))
+    first = bytes(
+        int(match.group(), 0) & 0xFF for _, match in zip(range(16), _NUMBER.finditer(body), strict=False)
+    )
     return sum(1 for _ in _NUMBER.finditer(body)), first, end >= 0
 
 
@@ -171,7 +216,10 @@ def describe_folder(parsing: Parsing) -> str:
         if found is not None:
             return f"is a folder without saved_model.pb; inspect one of its files, such as {found}"
     if any(basename(name).startswith(("pytorch_model", "flax_model")) for name in names):
-        return "is a folder with weights of PyTorch or Flax, which modelinspect never loads: save them as safetensors"
+        return (
+            "is a folder with weights of PyTorch or Flax, which modelinspect never loads: save them as"
+            " safetensors"
+        )
     if CONFIG_JSON in bases:
         return "is a folder with a configuration and no weights that are read"
     return f"is a folder of {len(names):,} file{'' if len(names) == 1 else 's'}, none of which is a model"

@@ -1,7 +1,8 @@
 """The layer that the name of a graph's node or of a TFLite tensor belongs to.
 
-TensorFlow names a node after the scopes in which it was made: ``model/stem/Conv2D``, ``model/stem/BiasAdd/ReadVariableOp``. The last part
-is the operation; scopes that TensorFlow's own functions open (``Tensordot``, ``batchnorm``, ``while``) are not layers either.
+TensorFlow names a node after the scopes in which it was made: ``model/stem/Conv2D``,
+``model/stem/BiasAdd/ReadVariableOp``. The last part is the operation; scopes that TensorFlow's own functions
+open (``Tensordot``, ``batchnorm``, ``while``) are not layers either.
 """
 
 from __future__ import annotations
@@ -12,7 +13,19 @@ from modelinspect.core.tensors import Role
 
 _READS = frozenset(("ReadVariableOp", "read", "resource", "Identity", "Enter"))
 """Nodes that only read a variable: the node that uses it is the part before."""
-_SCOPES = frozenset(("Tensordot", "einsum", "batchnorm", "moments", "cond", "zeros", "ones", "TensorArrayUnstack", "Initializer"))
+_SCOPES = frozenset(
+    (
+        "Tensordot",
+        "einsum",
+        "batchnorm",
+        "moments",
+        "cond",
+        "zeros",
+        "ones",
+        "TensorArrayUnstack",
+        "Initializer",
+    )
+)
 _LOOP = "while"
 """The scope of a loop's body, which is cut off with all below it."""
 _DROPPED = frozenset(("StatefulPartitionedCall", "PartitionedCall"))
@@ -34,8 +47,19 @@ TORCH = "torch.nn.modules."
 """What ai-edge-torch puts into the name of a layer, which is then the last part of a fused name."""
 
 VARIABLE_ROLES = {
-    **dict.fromkeys(("kernel", "weights", "bias", "biases", "gamma", "beta", "embeddings", "alpha"), Role.WEIGHT),
-    **dict.fromkeys(("recurrent_kernel", "depthwise_kernel", "depthwise_weights", "pointwise_kernel", "pointwise_weights"), Role.WEIGHT),
+    **dict.fromkeys(
+        ("kernel", "weights", "bias", "biases", "gamma", "beta", "embeddings", "alpha"), Role.WEIGHT
+    ),
+    **dict.fromkeys(
+        (
+            "recurrent_kernel",
+            "depthwise_kernel",
+            "depthwise_weights",
+            "pointwise_kernel",
+            "pointwise_weights",
+        ),
+        Role.WEIGHT,
+    ),
     **dict.fromkeys(("moving_mean", "moving_variance"), Role.STATISTIC),
 }
 """Variables of TensorFlow's and Keras's layers: frozen, their constants keep the name."""
@@ -43,7 +67,11 @@ VARIABLE_ROLES = {
 
 def layer_of_node(name: str) -> str | None:
     """Return the layer of a node by its name, None where the name has no scope."""
-    parts = [part for part in name.partition(":")[0].split("/") if part not in _DROPPED and not part.startswith(_FUNCTION)]
+    parts = [
+        part
+        for part in name.partition(":")[0].split("/")
+        if part not in _DROPPED and not part.startswith(_FUNCTION)
+    ]
     while parts and _bare(parts[-1]) in _READS:
         parts.pop()
     loop = next((place for place, part in enumerate(parts) if _bare(part) == _LOOP), len(parts) - 1)
@@ -54,16 +82,22 @@ def layer_of_node(name: str) -> str | None:
 
 
 def layer_of_fused(name: str) -> str | None:
-    """Return the layer of a TFLite tensor, whose name joins those of the nodes that the converter fused: the one with the kernel."""
+    """Return the layer of a TFLite tensor, whose name joins those of the nodes that the converter fused: the
+    one with the kernel.
+    """
     parts = name.split(";")
     if TORCH in name:
         return next(part for part in reversed(parts) if TORCH in part)
-    kernels = (part for part in parts if part.rpartition("/")[2].rstrip("0123456789_").startswith(_FUSED_KERNELS))
+    kernels = (
+        part for part in parts if part.rpartition("/")[2].rstrip("0123456789_").startswith(_FUSED_KERNELS)
+    )
     return layer_of_node(next(kernels, parts[0]))
 
 
 def variable_of_node(name: str) -> str:
-    """Return the last part of a node's name that says what the node is, without those that only read it and without a number."""
+    """Return the last part of a node's name that says what the node is, without those that only read it and
+    without a number.
+    """
     parts = name.partition(":")[0].split("/")
     while len(parts) > 1 and _bare(parts[-1]) in _READS:
         parts.pop()

@@ -24,7 +24,8 @@ FORMATS: tuple[str, ...] = (
     "modelinspect.formats.checkpoint",
     "modelinspect.formats.orbax",
     "modelinspect.formats.tflite",  # before archives: a zip of files may be after the model
-    "modelinspect.formats.archives.format",  # before HDF5: the header of a tar archive looks like a user block
+    # before HDF5: the header of a tar archive looks like a user block
+    "modelinspect.formats.archives.format",
     "modelinspect.formats.keras.hdf5_file",
     "modelinspect.formats.mlir",
     "modelinspect.formats.graph.graph_def",
@@ -38,7 +39,9 @@ _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (signatures.TFLITE_OFFSET, signatures.TFLITE, "modelinspect.formats.tflite"),
     (0, signatures.MLIR, "modelinspect.formats.mlir"),
 )
-"""First bytes that no other format has, and where: the module is asked at once, and the others are not even loaded."""
+"""First bytes that no other format has, and where: the module is asked at once, and the others are not even
+loaded.
+"""
 
 
 _CONFIGURATIONS = frozenset((DocumentKind.KERAS_CONFIG, DocumentKind.KERAS_METADATA, DocumentKind.TFJS_MODEL))
@@ -59,21 +62,29 @@ def detect(parsing: Parsing) -> Format:
 
 
 def readings(files: FileSet) -> list[Format]:
-    """Return the formats by which one file can be opened whole: its beginning may be one model, and its end another."""
+    """Return the formats by which one file can be opened whole: its beginning may be one model, and its end
+    another.
+    """
     if files.primary is None:
         return []
     found = [_load(module) for module in _EITHER_END]
     return [format for format in found if format.detect(Parsing(files))]
 
 
-_EITHER_END = ("modelinspect.formats.keras.archive", "modelinspect.formats.keras.hdf5_file", "modelinspect.formats.tflite")
+_EITHER_END = (
+    "modelinspect.formats.keras.archive",
+    "modelinspect.formats.keras.hdf5_file",
+    "modelinspect.formats.tflite",
+)
 
 
 def _certain(parsing: Parsing) -> tuple[str, ...]:
     """Return the module that the first bytes of the primary file call for."""
     if parsing.primary is None:
         return ()
-    if parsing.primary.endswith(".keras"):  # Keras opens it by the end of a zip archive, whatever it begins with
+    if parsing.primary.endswith(
+        ".keras"
+    ):  # Keras opens it by the end of a zip archive, whatever it begins with
         return ("modelinspect.formats.keras.archive",)
     head = parsing.peek(parsing.primary, max(offset + len(beginning) for offset, beginning, _ in _BEGINNINGS))
     return tuple(module for offset, beginning, module in _BEGINNINGS if head.startswith(beginning, offset))

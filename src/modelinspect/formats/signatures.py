@@ -10,8 +10,8 @@ from modelinspect.formats.lookalikes import describe_binary, describe_folder, de
 
 _PEEK = 1024
 _KNOWN = (
-    "modelinspect reads Keras (.h5, .keras, .weights.h5), SavedModel, GraphDef, StableHLO, checkpoints, Orbax, TFLite, LiteRT-LM, TF.js, "
-    "safetensors, KerasHub presets, Hugging Face folders and HDF5"
+    "modelinspect reads Keras (.h5, .keras, .weights.h5), SavedModel, GraphDef, StableHLO, checkpoints,"
+    " Orbax, TFLite, LiteRT-LM, TF.js, safetensors, KerasHub presets, Hugging Face folders and HDF5"
 )
 
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -39,7 +39,11 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GGUF", "a GGUF model (llama.cpp): gguf-dump of the gguf package lists its tensors"),
     (0, b"lmgg", "a GGML model (llama.cpp before GGUF)"),
     (0, b"SQLite format 3\x00", "an SQLite database"),
-    (0, b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file itself: git lfs pull fetches it"),
+    (
+        0,
+        b"version https://git-lfs.github.com/spec/",
+        "a Git LFS pointer, not the file itself: git lfs pull fetches it",
+    ),
     (0, b"/annex/objects/", "a git-annex pointer, not the file itself: git annex get fetches it"),
     (0, b"<!DOCTYPE html", "an HTML page, perhaps instead of a download"),
     (0, b"<html", "an HTML page, perhaps instead of a download"),

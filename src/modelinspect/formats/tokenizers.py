@@ -1,4 +1,5 @@
-"""Label tokenizers and count their entries: SentencePiece models, ``tokenizer.json`` of Hugging Face, vocabularies as text or JSON.
+"""Label tokenizers and count their entries: SentencePiece models, ``tokenizer.json`` of Hugging Face,
+vocabularies as text or JSON.
 
 Layouts: ``sentencepiece_model.proto`` of google/sentencepiece; the README of huggingface/tokenizers.
 """
@@ -30,7 +31,9 @@ _FIELDS = {1: "pieces", 2: "trainer_spec", 3: "normalizer_spec", 4: "self_test_d
 
 
 def read_sentencepiece(site: Site, root: PathId) -> dict[str, Fact]:
-    """Claim a SentencePiece ModelProto field by field, its pieces as one region, and return how many pieces it has."""
+    """Claim a SentencePiece ModelProto field by field, its pieces as one region, and return how many pieces
+    it has.
+    """
     data = _read(site)
     if data is None:
         site.claims.claim(0, site.source.size, RegionKind.ASSET, root)
@@ -63,7 +66,9 @@ def read_sentencepiece(site: Site, root: PathId) -> dict[str, Fact]:
 
 
 def _short_pieces(data: bytes, position: int) -> tuple[int, int]:
-    """Return how many pieces of less than 128 bytes follow one another, and where the last of them ends: nearly all that there are."""
+    """Return how many pieces of less than 128 bytes follow one another, and where the last of them ends:
+    nearly all that there are.
+    """
     count, last = 0, len(data) - 2
     if last - position > _WORTH:
         many = _many_pieces()
@@ -81,13 +86,17 @@ def _short_pieces(data: bytes, position: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=1)
 def _many_pieces() -> re.Pattern[bytes]:
-    """Return what matches `_AT_ONCE` short pieces: the expression engine walks a vocabulary of 262,144 in a fifth of Python's time."""
+    """Return what matches `_AT_ONCE` short pieces: the expression engine walks a vocabulary of 262,144 in a
+    fifth of Python's time.
+    """
     sized = b"|".join(re.escape(bytes((length,))) + b".{%d}" % length for length in range(0x80))
     return re.compile(b"(?:%c(?:%b)){%d}+" % (_PIECE, sized, _AT_ONCE), re.DOTALL)
 
 
 def _field(data: bytes, position: int) -> tuple[int, int]:
-    """Return the number of the field at a position and where it ends; all fields of the message are messages themselves."""
+    """Return the number of the field at a position and where it ends; all fields of the message are messages
+    themselves.
+    """
     tag, value = read_varint(data, position, len(data))
     if tag & 7 != 2:
         raise Malformed(f"field {tag >> 3} is not a message", position)
@@ -107,7 +116,9 @@ class _Tokenizer(msgspec.Struct):
 
 
 def read_hugging_face(site: Site, root: PathId) -> dict[str, Fact]:
-    """Claim a ``tokenizer.json`` whole and return its kind of model and how many entries its vocabulary has."""
+    """Claim a ``tokenizer.json`` whole and return its kind of model and how many entries its vocabulary
+    has.
+    """
     site.claims.claim(0, site.source.size, RegionKind.ASSET, root)
     data = _read(site)
     facts: dict[str, Fact] = {"kind": "Hugging Face tokenizer"}
@@ -133,7 +144,10 @@ def read_vocabulary(site: Site, root: PathId) -> dict[str, Fact]:
         return {"kind": "vocabulary"}
     if data[:1] == b"{":
         try:
-            return {"kind": "vocabulary", "entries": len(msgspec.json.decode(data, type=dict[str, msgspec.Raw]))}
+            return {
+                "kind": "vocabulary",
+                "entries": len(msgspec.json.decode(data, type=dict[str, msgspec.Raw])),
+            }
         except (msgspec.DecodeError, ValueError, RecursionError):
             site.diagnose("the vocabulary is not a JSON object", 0)
             return {"kind": "vocabulary"}
@@ -143,11 +157,17 @@ def read_vocabulary(site: Site, root: PathId) -> dict[str, Fact]:
 def _read(site: Site) -> bytes | None:
     """Return the tokenizer's bytes; None, and a diagnostic, where it is larger than any."""
     if site.source.size > LARGEST:
-        site.diagnose(f"a tokenizer of {site.source.size:,} bytes is not read; {LARGEST:,} is the most", 0, code=Code.LIMIT)
+        site.diagnose(
+            f"a tokenizer of {site.source.size:,} bytes is not read; {LARGEST:,} is the most",
+            0,
+            code=Code.LIMIT,
+        )
         return None
     return site.source.read_at(0, site.source.size)
 
 
 def is_keras_config(value: object) -> bool:
-    """Return whether parsed JSON is the configuration of a Keras object, as KerasHub writes a ``tokenizer.json``."""
+    """Return whether parsed JSON is the configuration of a Keras object, as KerasHub writes a
+    ``tokenizer.json``.
+    """
     return isinstance(value, Mapping) and isinstance(value.get("class_name"), str)

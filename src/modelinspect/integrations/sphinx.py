@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 class ModelInspectDirective(SphinxDirective):
     """Put what a command of modelinspect prints into the page.
 
-    The form ``markdown`` becomes headings, lists and tables, in MyST documents only; the others become a literal block. A
-    command that is not allowed or fails is an error of the build, at the line of the directive.
+    The form ``markdown`` becomes headings, lists and tables, in MyST documents only; the others become a
+    literal block. A command that is not allowed or fails is an error of the build, at the line of the
+    directive.
     """
 
     required_arguments = 1
@@ -50,7 +51,10 @@ class ModelInspectDirective(SphinxDirective):
         try:
             reading = parse_reading(shlex.split(self.arguments[0]))
             if reading.form is OutputFormat.MARKDOWN and isinstance(self.state, RSTState):
-                raise self.error("modelinspect: --format markdown needs a MyST document; reStructuredText shows --format terminal")
+                raise self.error(
+                    "modelinspect: --format markdown needs a MyST document; reStructuredText shows --format"
+                    " terminal"
+                )
             output = run_reading(reading, document.parent)
         except (ModelInspectError, ValueError) as error:
             raise self.error(f"modelinspect: {error}") from error
@@ -61,21 +65,29 @@ class ModelInspectDirective(SphinxDirective):
             lines = output.text.rstrip("\n").split("\n")
             self.state.nested_parse(StringList(lines, str(document)), self.content_offset, holder)
             return list(holder.children)
-        block = nodes.literal_block(output.text.rstrip("\n"), output.text.rstrip("\n"), language=output.language)
+        block = nodes.literal_block(
+            output.text.rstrip("\n"), output.text.rstrip("\n"), language=output.language
+        )
         self.set_source_info(block)
         return [block]
 
 
 def _files(reading: Reading, folder: Path) -> Iterator[Path]:
-    """Yield the files that the page depends on: those that are named, those of folders, and those of checkpoint prefixes."""
+    """Yield the files that the page depends on: those that are named, those of folders, and those of
+    checkpoint prefixes.
+    """
     for location in reading.locations:
         path = folder / location
         if path.is_dir():
-            yield from (Path(parent) / name for parent, _, names in sorted(os.walk(path)) for name in sorted(names))
+            yield from (
+                Path(parent) / name for parent, _, names in sorted(os.walk(path)) for name in sorted(names)
+            )
         elif path.is_file():
             yield path
         elif path.parent.is_dir():
-            yield from sorted(one for one in path.parent.iterdir() if one.name.startswith(path.name + ".") and one.is_file())
+            yield from sorted(
+                one for one in path.parent.iterdir() if one.name.startswith(path.name + ".") and one.is_file()
+            )
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

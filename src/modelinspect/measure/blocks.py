@@ -38,9 +38,9 @@ class Box:
 class Block:  # not frozen: one is made for each small tensor, and freezing is most of its cost
     """Some elements of a tensor as they are in memory, valid until the next block is asked for.
 
-    They follow one another from element ``first`` on (row-major) or, where ``box`` is, fill that part of the tensor.
-    ``order`` is the order of the bytes of an element. Where ``placed`` is False, the block stands for elements anywhere
-    in the tensor: its own, ``repeat`` times over.
+    They follow one another from element ``first`` on (row-major) or, where ``box`` is, fill that part of the
+    tensor. ``order`` is the order of the bytes of an element. Where ``placed`` is False, the block stands for
+    elements anywhere in the tensor: its own, ``repeat`` times over.
     """
 
     data: Bytes
@@ -83,7 +83,10 @@ class Reader(Protocol):
 
 
 def element_size(dtype: DType) -> int:
-    """Return the bytes of an element, 0 for one narrower than a byte. Raises `UnmeasurableError` where they differ in size."""
+    """Return the bytes of an element, 0 for one narrower than a byte.
+
+    Raises `UnmeasurableError` where they differ in size.
+    """
     if dtype.bits == 0:
         raise UnmeasurableError(f"{dtype} elements differ in size")
     if dtype.bits < 8:
@@ -94,7 +97,9 @@ def element_size(dtype: DType) -> int:
 
 
 def as_read(tensor: Tensor) -> Tensor:
-    """Return the tensor with the element type of its blocks: values that share bytes are read as whole numbers."""
+    """Return the tensor with the element type of its blocks: values that share bytes are read as whole
+    numbers.
+    """
     return replace(tensor, dtype=DTYPES["int16"]) if isinstance(tensor.payload, PackedPayload) else tensor
 
 

@@ -31,7 +31,13 @@ def read_chunks(payload: Hdf5Payload, tensor: Tensor, reading: Reading) -> Itera
         return
     source = reading.files.open_stream(payload.stream)
     allow_chunks(payload, tensor.shape, size, reading, reading.limits.expansion * source.size, member)
-    coder = ChunkCoder(payload.filters, payload.chunk_shape, numpy_type(tensor.dtype, size, payload.byte_order), payload.fill, member)
+    coder = ChunkCoder(
+        payload.filters,
+        payload.chunk_shape,
+        numpy_type(tensor.dtype, size, payload.byte_order),
+        payload.fill,
+        member,
+    )
 
     def decode(row: int) -> Data:
         offset, stored = payload.offsets[row], payload.sizes[row]
@@ -44,10 +50,17 @@ def read_chunks(payload: Hdf5Payload, tensor: Tensor, reading: Reading) -> Itera
 Chunked = Hdf5Payload | ZarrPayload
 
 
-def allow_chunks(payload: Chunked, shape: tuple[int, ...], size: int, reading: Reading, most: int, member: str) -> None:
+def allow_chunks(
+    payload: Chunked, shape: tuple[int, ...], size: int, reading: Reading, most: int, member: str
+) -> None:
     """Check the chunks against the shape and the limits before any is read. Raises `FormatError`."""
     chunk, count = payload.chunk_shape, len(payload.offsets)
-    if len(chunk) != len(shape) or not shape or min(chunk) < 1 or len(payload.coordinates) != count * len(shape):
+    if (
+        len(chunk) != len(shape)
+        or not shape
+        or min(chunk) < 1
+        or len(payload.coordinates) != count * len(shape)
+    ):
         raise FormatError(f"chunks of shape {chunk} do not fit a dataset of shape {shape}", member)
     chunk_size = prod(chunk) * size
     reading.limits.allow("a chunk", chunk_size, reading.limits.block_size, member, payload.offsets[0])
@@ -55,8 +68,12 @@ def allow_chunks(payload: Chunked, shape: tuple[int, ...], size: int, reading: R
     reading.count_decoded(count * chunk_size, member)
 
 
-def read_grid(decode: Callable[[int], Data] | None, payload: Chunked, tensor: Tensor, size: int, reading: Reading) -> Iterator[Block]:
-    """Yield the elements of chunks, which ``decode`` decodes by their row, and after them those that no chunk holds."""
+def read_grid(
+    decode: Callable[[int], Data] | None, payload: Chunked, tensor: Tensor, size: int, reading: Reading
+) -> Iterator[Block]:
+    """Yield the elements of chunks, which ``decode`` decodes by their row, and after them those that no chunk
+    holds.
+    """
     covered = 0
     if decode is not None:
         grid = _Grid.of(decode, payload, tensor, size)
@@ -67,12 +84,16 @@ def read_grid(decode: Callable[[int], Data] | None, payload: Chunked, tensor: Te
 
 
 def _rest(payload: Chunked, count: int, size: int, *, whole: bool) -> Block:
-    """Return the block that stands for the elements that were never written: the fill value, zero where there is none."""
+    """Return the block that stands for the elements that were never written: the fill value, zero where there
+    is none.
+    """
     fill = payload.fill or bytes(size)
     held = len(fill) // size
     if len(fill) % size or count % held:
         fill, held = fill[:size].ljust(size, b"\0"), 1
-    return Block(np.frombuffer(fill, dtype=np.uint8), held, 0, payload.byte_order, repeat=count // held, placed=whole)
+    return Block(
+        np.frombuffer(fill, dtype=np.uint8), held, 0, payload.byte_order, repeat=count // held, placed=whole
+    )
 
 
 @dataclass(slots=True)
@@ -105,7 +126,17 @@ class _Grid:
         if len(order) > 1 and (origins[1:] == origins[:-1]).all(axis=1).any():
             raise FormatError("two chunks are in one place", member)
         dtype = numpy_type(tensor.dtype, size, payload.byte_order)
-        return cls(decode, shape, chunk, dtype, payload.byte_order, order, origins, lengths, int(lengths.prod(axis=1).sum()))
+        return cls(
+            decode,
+            shape,
+            chunk,
+            dtype,
+            payload.byte_order,
+            order,
+            origins,
+            lengths,
+            int(lengths.prod(axis=1).sum()),
+        )
 
     def blocks(self, reading: Reading) -> Iterator[Block]:
         """Yield slabs of elements in order where they fit in a block, else each chunk by itself."""
@@ -128,7 +159,9 @@ class _Grid:
             data = self.decode(int(self.rows[index]))
         except FormatError as error:
             at = ", ".join(map(str, self.origins[index].tolist()))
-            raise error.reworded(f"the chunk at element ({at}): {error.problem}", error.member, error.offset) from error
+            raise error.reworded(
+                f"the chunk at element ({at}): {error.problem}", error.member, error.offset
+            ) from error
         whole = np.frombuffer(data, dtype=self.dtype).reshape(self.chunk_shape)
         return whole[tuple(slice(0, length) for length in self.lengths[index].tolist())]
 
@@ -143,7 +176,9 @@ class _Grid:
             for index in range(first, last):
                 place = zip(self.origins[index, 1:].tolist(), self.lengths[index, 1:].tolist(), strict=True)
                 slab[(slice(None), *(slice(at, at + length) for at, length in place))] = self._chunk(index)
-        yield from _pieces(slab.reshape(-1).view(np.uint8), start * inner, self.dtype.itemsize, self.byte_order)
+        yield from _pieces(
+            slab.reshape(-1).view(np.uint8), start * inner, self.dtype.itemsize, self.byte_order
+        )
 
     def _box(self, index: int) -> Block:
         part = np.ascontiguousarray(self._chunk(index))
@@ -152,7 +187,11 @@ class _Grid:
 
 
 def _member(payload: Chunked) -> str:
-    return payload.stream.member if isinstance(payload, Hdf5Payload) else next((stream.member for stream in payload.streams), "")
+    return (
+        payload.stream.member
+        if isinstance(payload, Hdf5Payload)
+        else next((stream.member for stream in payload.streams), "")
+    )
 
 
 def _pieces(data: NDArray[np.uint8], first: int, size: int, order: ByteOrder) -> Iterator[Block]:
@@ -163,11 +202,23 @@ def _pieces(data: NDArray[np.uint8], first: int, size: int, order: ByteOrder) ->
 
 
 def numpy_type(dtype: DType, size: int, order: ByteOrder) -> np.dtype[Any]:
-    """Return the numpy type of elements as stored: what filters of the library's need to know, else just their size."""
+    """Return the numpy type of elements as stored: what filters of the library's need to know, else just
+    their size.
+    """
     kind = _LETTERS.get(dtype.kind)
     if kind == "f" and dtype.name not in ("float16", "float32", "float64"):
         kind = "u" if size in (1, 2, 4, 8) else None
-    return np.dtype(f"V{size}") if kind is None else np.dtype(f"{'<' if order is ByteOrder.LITTLE else '>'}{kind}{size}")
+    return (
+        np.dtype(f"V{size}")
+        if kind is None
+        else np.dtype(f"{'<' if order is ByteOrder.LITTLE else '>'}{kind}{size}")
+    )
 
 
-_LETTERS = {ElementKind.FLOAT: "f", ElementKind.COMPLEX: "c", ElementKind.INT: "i", ElementKind.UINT: "u", ElementKind.BOOL: "u"}
+_LETTERS = {
+    ElementKind.FLOAT: "f",
+    ElementKind.COMPLEX: "c",
+    ElementKind.INT: "i",
+    ElementKind.UINT: "u",
+    ElementKind.BOOL: "u",
+}

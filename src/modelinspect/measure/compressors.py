@@ -1,6 +1,7 @@
 """Compress bytes for real and count what comes out: many compressors over one pass, in flat memory.
 
-Each compressor has its own thread and takes blocks from a short queue; the libraries let the interpreter go on while they work.
+Each compressor has its own thread and takes blocks from a short queue; the libraries let the interpreter go
+on while they work.
 """
 
 from __future__ import annotations
@@ -70,7 +71,10 @@ class Deflate:
     def add(self, data: bytes) -> None:
         """Compress a block."""
         start = 0
-        while len(self.prefixes) < len(self.marks) and self.marks[len(self.prefixes)] <= self._taken + len(data) - start:
+        while (
+            len(self.prefixes) < len(self.marks)
+            and self.marks[len(self.prefixes)] <= self._taken + len(data) - start
+        ):
             mark = self.marks[len(self.prefixes)]
             end = start + mark - self._taken
             self._size += len(self._coder.compress(data[start:end]))
@@ -86,7 +90,9 @@ class Deflate:
 
 @dataclass(slots=True)
 class _Cramjam:
-    """Counts a stream of a compressor of cramjam; small inputs are compressed at once, as the tools do that know the size."""
+    """Counts a stream of a compressor of cramjam; small inputs are compressed at once, as the tools do that
+    know the size.
+    """
 
     name: str
     level: int
@@ -141,7 +147,9 @@ def compress_all(
     marks: Sequence[int] = (),
     prefixes: dict[int, int] | None = None,
 ) -> Mapping[Compressor, int]:
-    """Run compressors side by side over one pass; memory is flat however long the data are. Raises what reading raises.
+    """Run compressors side by side over one pass; memory is flat however long the data are.
+
+    Raises what reading raises.
 
     ``prefixes`` gets what deflate makes of the bytes before each of ``marks``.
     """

@@ -11,12 +11,17 @@ from modelinspect.core.tensors import ByteOrder, ElementKind, Tensor
 from modelinspect.measure.blocks import BLOCK_SIZE, Block, as_unsigned
 
 _MOST_REPEATED = 256 * MIB
-"""Bytes of one repeated value that are hashed. A file of a few bytes may claim any number of them, and hashing 4 GiB takes seconds."""
+"""Bytes of one repeated value that are hashed.
+
+A file of a few bytes may claim any number of them, and hashing 4 GiB takes seconds.
+"""
 
 
 @dataclass(slots=True)
 class Digester:
-    """Takes the SHA-256 of the elements in order, least significant byte first: the same for the same dense tensor in any file."""
+    """Takes the SHA-256 of the elements in order, least significant byte first: the same for the same dense
+    tensor in any file.
+    """
 
     tensor: Tensor
     _hash: Any = field(default_factory=hashlib.sha256, init=False)
@@ -24,7 +29,12 @@ class Digester:
 
     def add(self, block: Block) -> None:
         """Take in the next elements; blocks in another order leave the tensor without a digest."""
-        if not block.placed or block.box is not None or block.first != self._next or _repeated(block) > _MOST_REPEATED:
+        if (
+            not block.placed
+            or block.box is not None
+            or block.first != self._next
+            or _repeated(block) > _MOST_REPEATED
+        ):
             self._next = -1
             return
         data = block.data
@@ -48,7 +58,9 @@ class Digester:
         self._hash.update(data * (repeat % at_once))
 
     def value(self) -> str | None:
-        """Return the digest in hexadecimal, None where the elements came in another order or not all of them."""
+        """Return the digest in hexadecimal, None where the elements came in another order or not all of
+        them.
+        """
         digest: str = self._hash.hexdigest()
         return digest if self._next == self.tensor.element_count else None
 

@@ -51,7 +51,9 @@ class ValueCounter:
 
 
 def _unique(numbers: Numbers) -> Numbers:
-    """Return the distinct numbers in order: numpy's own looks them up in a table, which takes ten times as long as to sort a few."""
+    """Return the distinct numbers in order: numpy's own looks them up in a table, which takes ten times as
+    long as to sort a few.
+    """
     ordered = np.sort(numbers)
     first = np.ones(len(ordered), dtype=np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])

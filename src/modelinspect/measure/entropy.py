@@ -1,4 +1,6 @@
-"""Take the entropy of elements: what coding narrow ones and few ones by their values takes, and floats by their exponents."""
+"""Take the entropy of elements: what coding narrow ones and few ones by their values takes, and floats by
+their exponents.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,17 @@ _SAMPLE = 8 * MOST
 """Elements that are looked at together while it is open whether their values are few."""
 
 _HEADS = {"float16": 6, "bfloat16": 9, "float32": 9, "float64": 12}
-"""Bits of the sign and the exponent; those of the mantissa below them are as good as random in a trained weight."""
+"""Bits of the sign and the exponent; those of the mantissa below them are as good as random in a trained
+weight.
+"""
 
 
 @dataclass(slots=True)
 class ValueEntropy:
     """Counts how often each bit pattern comes, of wide floats that of the sign and the exponent.
 
-    Where wide floats have fewer than `MOST` distinct values, as weights of a codebook have, their whole patterns are counted too.
+    Where wide floats have fewer than `MOST` distinct values, as weights of a codebook have, their whole
+    patterns are counted too.
     """
 
     tensor: Tensor
@@ -50,16 +55,20 @@ class ValueEntropy:
         self._counts += block.repeat * np.bincount(numbers, minlength=len(self._counts))
 
     def value(self) -> float:
-        """Return the entropy of all elements in bits: the sum over them of how unlikely each is, and the bits of mantissas.
+        """Return the entropy of all elements in bits: the sum over them of how unlikely each is, and the bits
+        of mantissas.
 
-        Where whole patterns were counted, it is their entropy and the bits of one copy of each, which is the codebook.
+        Where whole patterns were counted, it is their entropy and the bits of one copy of each, which is the
+        codebook.
         """
         if self._few is not None:
             return self._few.entropy() + self.tensor.dtype.bits * len(self._few.values)
         counts = self._counts[self._counts > 0]
         total = counts.sum()
         rest = self.tensor.dtype.bits - self._head
-        zeros = self._counts[0] + self._counts[1 << (self._head - 1)] if rest else 0  # with subnormals, whose mantissas are left out
+        zeros = (
+            self._counts[0] + self._counts[1 << (self._head - 1)] if rest else 0
+        )  # with subnormals, whose mantissas are left out
         return float((counts * np.log2(total / counts)).sum()) + rest * float(total - zeros)
 
 
@@ -74,7 +83,9 @@ class _FewValues:
         """Count patterns; return whether there are fewer than `MOST` distinct ones still."""
         for start in range(0, len(numbers), _SAMPLE):
             found, counts = np.unique(numbers[start : start + _SAMPLE], return_counts=True)
-            joined, places = np.unique(np.concatenate((self.values, found.astype(np.uint64))), return_inverse=True)
+            joined, places = np.unique(
+                np.concatenate((self.values, found.astype(np.uint64))), return_inverse=True
+            )
             if len(joined) >= MOST:
                 return False
             sums = np.zeros(len(joined), dtype=np.int64)
@@ -89,7 +100,10 @@ class _FewValues:
 
 
 def _counted_bits(dtype: DType) -> int:
-    """Return how many bits of an element, from the highest on, are counted. Raises `UnmeasurableError` where none are."""
+    """Return how many bits of an element, from the highest on, are counted.
+
+    Raises `UnmeasurableError` where none are.
+    """
     narrow = dtype.kind is not ElementKind.COMPLEX and (0 < dtype.bits <= 8 or dtype.bits == WIDEST)
     head = _HEADS.get(dtype.name, dtype.bits if is_number(dtype) and narrow else 0)
     if not head:

@@ -20,21 +20,35 @@ _HEAD = 4096
 _ROLES = frozenset((Role.WEIGHT, Role.STATISTIC, Role.CONSTANT))
 
 
-def digest_equals(artifact: Artifact, files: FileSet, measurements: Measurements, limits: Limits | None = None) -> Measurements:
-    """Return the measurements with digests and distinct values of those tensors of the model that may be equal to another.
+def digest_equals(
+    artifact: Artifact, files: FileSet, measurements: Measurements, limits: Limits | None = None
+) -> Measurements:
+    """Return the measurements with digests and distinct values of those tensors of the model that may be
+    equal to another.
 
-    Tensors are equal only where their types, their numbers of elements and of zeros, and their first bytes are: mostly
-    none are left, and nothing is read twice but one block of each. ``files`` are those that were measured.
+    Tensors are equal only where their types, their numbers of elements and of zeros, and their first bytes
+    are: mostly none are left, and nothing is read twice but one block of each. ``files`` are those that were
+    measured.
     """
     alike: defaultdict[tuple[object, ...], list[int]] = defaultdict(list)
     for index, (tensor, found) in enumerate(zip(artifact.tensors, measurements.tensors, strict=True)):
         if tensor.role in _ROLES and found.measured and tensor.element_count > 1:
-            alike[tensor.dtype.name, tensor.element_count, found.zero_count, found.negative_zero_count].append(index)
+            alike[
+                tensor.dtype.name, tensor.element_count, found.zero_count, found.negative_zero_count
+            ].append(index)
     reading = Reading(files, files.budgeted(limits), bytearray())
-    chosen = [index for group in _groups(alike.values()) for index in _same_head(artifact.tensors, group, reading)]
+    chosen = [
+        index for group in _groups(alike.values()) for index in _same_head(artifact.tensors, group, reading)
+    ]
     if not chosen:
         return measurements
-    again = measure(replace(artifact, tensors=tuple(artifact.tensors[index] for index in chosen)), files, limits, None, _ASPECTS)
+    again = measure(
+        replace(artifact, tensors=tuple(artifact.tensors[index] for index in chosen)),
+        files,
+        limits,
+        None,
+        _ASPECTS,
+    )
     measures = list(measurements.tensors)
     for index, found in zip(chosen, again.tensors, strict=True):
         measures[index] = replace(measures[index], digest=found.digest, distinct_count=found.distinct_count)

@@ -28,11 +28,12 @@ COMPARING = (Aspect.DIGEST, Aspect.VALUES, Aspect.PATTERN, Aspect.FINGERPRINT)
 class Pattern:
     """Where the zeros of a tensor of two axes or more are.
 
-    ``slices`` counts, for each axis, the slices across it that hold nothing but zeros, and all of them (of a Keras kernel,
-    the last axis are the output channels, the last but one the inputs). ``zero_blocks`` counts, for an axis from the end and a
-    length that divides it, the runs of that length along it that hold nothing but zeros, and all such runs.
-    ``two_of_four`` counts, for an axis from the end that 4 divides, the runs of 4 of which at least two are zero, and all.
-    ``dead`` describes each axis which slices those are, a bit for each, the first one highest; no bytes where there are none.
+    ``slices`` counts, for each axis, the slices across it that hold nothing but zeros, and all of them (of a
+    Keras kernel, the last axis are the output channels, the last but one the inputs). ``zero_blocks`` counts,
+    for an axis from the end and a length that divides it, the runs of that length along it that hold nothing
+    but zeros, and all such runs. ``two_of_four`` counts, for an axis from the end that 4 divides, the runs of
+    4 of which at least two are zero, and all. ``dead`` describes each axis which slices those are, a bit for
+    each, the first one highest; no bytes where there are none.
     """
 
     slices: tuple[tuple[int, int], ...]
@@ -55,11 +56,12 @@ class Pattern:
 class TensorMeasure:
     """What was measured of one tensor.
 
-    The counts are None where its elements could not be read as numbers, and ``reason`` says why. ``zero_count`` counts
-    by value and includes ``negative_zero_count``; of a quantized tensor it counts the zero points. ``digest`` is the
-    SHA-256 of the dense little-endian elements; ``distinct_count`` the number of bit patterns, capped at
-    `distinct.MOST`, where it means that many or more; ``fingerprint`` is the same for the same elements in any order;
-    ``value_bits`` is the entropy of all elements by their values, of wider floats with many values by their exponents.
+    The counts are None where its elements could not be read as numbers, and ``reason`` says why.
+    ``zero_count`` counts by value and includes ``negative_zero_count``; of a quantized tensor it counts the
+    zero points. ``digest`` is the SHA-256 of the dense little-endian elements; ``distinct_count`` the number
+    of bit patterns, capped at `distinct.MOST`, where it means that many or more; ``fingerprint`` is the same
+    for the same elements in any order; ``value_bits`` is the entropy of all elements by their values, of
+    wider floats with many values by their exponents.
     """
 
     element_count: int | None

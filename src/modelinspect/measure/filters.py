@@ -1,8 +1,8 @@
 """Undo the filters of an HDF5 chunk, within limits.
 
-Deflate, shuffle and fletcher32 are undone here: the HDF5 library's own inflates a chunk into as much memory as it asks
-for, and would have to open the whole untrusted file. The other filters are left to the library, through h5py, on a file
-made in memory that holds nothing but the one chunk.
+Deflate, shuffle and fletcher32 are undone here: the HDF5 library's own inflates a chunk into as much memory
+as it asks for, and would have to open the whole untrusted file. The other filters are left to the library,
+through h5py, on a file made in memory that holds nothing but the one chunk.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ _LZF_MEMORY = 64 * MIB
 
 @dataclass(frozen=True, slots=True)
 class ChunkCoder:
-    """Knows how the chunks of one dataset were filtered. ``dtype`` and ``fill`` are of one element, as stored."""
+    """Knows how the chunks of one dataset were filtered.
+
+    ``dtype`` and ``fill`` are of one element, as stored.
+    """
 
     filters: tuple[Hdf5Filter, ...]
     chunk_shape: tuple[int, ...]
@@ -49,7 +52,10 @@ class ChunkCoder:
         return size
 
     def decode(self, data: Data, mask: int, offset: int) -> Data:
-        """Undo the filters that ``mask`` does not skip. Raises `FormatError` about the chunk at ``offset``."""
+        """Undo the filters that ``mask`` does not skip.
+
+        Raises `FormatError` about the chunk at ``offset``.
+        """
         last = len(self.filters) - 1
         for index in range(last, -1, -1):
             step = self.filters[index]
@@ -60,7 +66,9 @@ class ChunkCoder:
                 break
             data = self._undo(step, data, offset)
         if len(data) != self.size:
-            raise FormatError(f"a chunk decodes to {len(data):,} bytes where {self.size:,} belong", self.member, offset)
+            raise FormatError(
+                f"a chunk decodes to {len(data):,} bytes where {self.size:,} belong", self.member, offset
+            )
         return data
 
     def _undo(self, step: Hdf5Filter, data: Data, offset: int) -> Data:
@@ -95,7 +103,9 @@ class ChunkCoder:
         if any(other.number == DEFLATE for other in filters):
             raise UnmeasurableError(f"the filter {step.name} over deflate is not undone")
         if step.number == LZF and len(data) * _LZF_EXPANSION > _LZF_MEMORY + self.size:
-            raise LimitError(f"an lzf chunk of {len(data):,} bytes may expand to more than is allowed", self.member, offset)
+            raise LimitError(
+                f"an lzf chunk of {len(data):,} bytes may expand to more than is allowed", self.member, offset
+            )
         if step.number == SZIP and int.from_bytes(data[:4], "little") > self.size:
             raise LimitError(f"an szip chunk asks for more than its {self.size:,} bytes", self.member, offset)
         return self._read_back(data, filters, mask, offset)
@@ -121,11 +131,15 @@ class ChunkCoder:
                 decoded = np.empty(self.chunk_shape, dtype=self.dtype)
                 chunk.read(h5py.h5s.ALL, h5py.h5s.ALL, decoded)
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, OverflowError) as error:
-            raise UnmeasurableError(f"the HDF5 library does not undo its filters ({names}): {error}") from error
+            raise UnmeasurableError(
+                f"the HDF5 library does not undo its filters ({names}): {error}"
+            ) from error
         return decoded.tobytes()
 
     def _require_same(self, properties: Any, filters: Sequence[Hdf5Filter]) -> None:
-        """Make sure that the library understands the filters as the chunk's writer did, before it sees the chunk."""
+        """Make sure that the library understands the filters as the chunk's writer did, before it sees the
+        chunk.
+        """
         for index, step in enumerate(filters):
             known = tuple(properties.get_filter(index)[2])
             if step.parameters and _meaning(step, known) != _meaning(step, step.parameters):
@@ -133,7 +147,9 @@ class ChunkCoder:
 
 
 def _meaning(step: Hdf5Filter, parameters: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the parameters that the library reads; it leaves others of scale-offset as they were in memory."""
+    """Return the parameters that the library reads; it leaves others of scale-offset as they were in
+    memory.
+    """
     if step.number != SCALE_OFFSET or len(parameters) < 9:
         return parameters
     size = parameters[4]
@@ -143,7 +159,9 @@ def _meaning(step: Hdf5Filter, parameters: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def unshuffle(data: Data, size: int) -> Data:
-    """Undo the shuffle filter: bring the bytes of each element of ``size`` bytes together again; a rest stays as it is."""
+    """Undo the shuffle filter: bring the bytes of each element of ``size`` bytes together again; a rest stays
+    as it is.
+    """
     count = len(data) // size if size > 1 else 0
     if count < 2:
         return data

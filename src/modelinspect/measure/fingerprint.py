@@ -21,8 +21,8 @@ _MASK = (1 << 64) - 1
 class Fingerprinter:
     """Adds up a mixed value for each element; a zero adds nothing, so sparse and dense forms agree.
 
-    The sum does not depend on the order of the elements: converters transpose kernels and sparse tensors leave zeros
-    out. It is not a checksum against somebody who wants two tensors to look alike.
+    The sum does not depend on the order of the elements: converters transpose kernels and sparse tensors
+    leave zeros out. It is not a checksum against somebody who wants two tensors to look alike.
     """
 
     tensor: Tensor

@@ -33,7 +33,9 @@ _GAP = 4 * KIB
 
 @dataclass(frozen=True, slots=True)
 class HiddenBytes:
-    """A free region that holds something: how many of its bytes are not zero, and where the first of them is."""
+    """A free region that holds something: how many of its bytes are not zero, and where the first of them
+    is.
+    """
 
     member: str
     span: Span
@@ -44,7 +46,9 @@ class HiddenBytes:
 
 @dataclass(frozen=True, slots=True)
 class HiddenReport:
-    """The free regions that hold something, by member and offset; the counts include those that were not kept."""
+    """The free regions that hold something, by member and offset; the counts include those that were not
+    kept.
+    """
 
     regions: tuple[HiddenBytes, ...]
     region_count: int
@@ -52,7 +56,10 @@ class HiddenReport:
 
 
 def find_hidden(artifact: Artifact, files: FileSet, limits: Limits | None = None) -> HiddenReport:
-    """Read every free region, and say which hold bytes that are not zero. Raises `SourceChangedError` where a file shrinks."""
+    """Read every free region, and say which hold bytes that are not zero.
+
+    Raises `SourceChangedError` where a file shrinks.
+    """
     most = (limits or Limits()).diagnostics
     packed = _compressed_runs(artifact.tensors)
     kept: list[HiddenBytes] = []
@@ -71,7 +78,9 @@ def find_hidden(artifact: Artifact, files: FileSet, limits: Limits | None = None
 
 
 def _free_rows(member: Member, packed: list[Span]) -> NDArray[np.int64]:
-    """Return the rows of the free regions whose bytes are as they are; those of compressed runs are something's code."""
+    """Return the rows of the free regions whose bytes are as they are; those of compressed runs are
+    something's code.
+    """
     columns = member.map.columns
     rows = np.flatnonzero(columns.kinds == RegionKind.FREE.code)
     for run in packed:
@@ -143,7 +152,12 @@ def _compressed_runs(tensors: tuple[Tensor, ...]) -> dict[str, list[Span]]:
 
 def _streams(tensor: Tensor) -> tuple[Stream, ...]:
     match tensor.payload:
-        case RawPayload(stream=stream) | SplatPayload(stream=stream) | Hdf5Payload(stream=stream) | ProtobufPayload(stream=stream):
+        case (
+            RawPayload(stream=stream)
+            | SplatPayload(stream=stream)
+            | Hdf5Payload(stream=stream)
+            | ProtobufPayload(stream=stream)
+        ):
             return (stream,)
         case LookupPayload(stream=stream):
             return (stream,)

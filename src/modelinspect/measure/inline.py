@@ -1,7 +1,8 @@
 """Read the elements of a TensorProto: raw, typed, or one value that stands for all the rest.
 
-Specification: Tensor::FromProto in tensorflow/core/framework/tensor.cc. ``tensor_content`` goes before typed values; where these
-are fewer than the elements, the last one stands for the rest; where there are none, all elements are zero.
+Specification: Tensor::FromProto in tensorflow/core/framework/tensor.cc. ``tensor_content`` goes before typed
+values; where these are fewer than the elements, the last one stands for the rest; where there are none, all
+elements are zero.
 """
 
 from __future__ import annotations
@@ -31,14 +32,26 @@ _FIELDS = {
     "float16": ("half_val", "<u2"),
     "bfloat16": ("half_val", "<u2"),
 }
-"""The field of a type's values, and how one of its values lies in memory; all other whole numbers are in ``int_val``."""
+"""The field of a type's values, and how one of its values lies in memory; all other whole numbers are in
+``int_val``.
+"""
 
 
 def read_inline(payload: ProtobufPayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:
-    """Yield the values that are stored, the last one as often as it stands for elements. Raises `ModelInspectError`."""
+    """Yield the values that are stored, the last one as often as it stands for elements.
+
+    Raises `ModelInspectError`.
+    """
     span, member = payload.span, payload.stream.member
-    reading.limits.allow("a constant's message", span.size, reading.limits.structure_size, member, span.offset)
-    proto = parse_message("TensorProto", reading.files.open_stream(payload.stream).read_at(span.offset, span.size), member, span.offset)
+    reading.limits.allow(
+        "a constant's message", span.size, reading.limits.structure_size, member, span.offset
+    )
+    proto = parse_message(
+        "TensorProto",
+        reading.files.open_stream(payload.stream).read_at(span.offset, span.size),
+        member,
+        span.offset,
+    )
     yield from _blocks(proto, tensor, member, span.offset)
 
 
@@ -47,7 +60,9 @@ def read_text(payload: TextPayload, tensor: Tensor, reading: Reading) -> Iterato
     from google.protobuf import text_format
 
     span, member = payload.span, payload.stream.member
-    reading.limits.allow("a constant's text", span.size, min(reading.limits.structure_size, _TEXT_SIZE), member, span.offset)
+    reading.limits.allow(
+        "a constant's text", span.size, min(reading.limits.structure_size, _TEXT_SIZE), member, span.offset
+    )
     proto = message_class("TensorProto")()
     try:
         text_format.Parse(reading.files.open_stream(payload.stream).read_at(span.offset, span.size), proto)
@@ -61,7 +76,11 @@ def _blocks(proto: Any, tensor: Tensor, member: str, offset: int) -> Iterator[Bl
     values = _values(proto, tensor.dtype)
     size = max(tensor.dtype.bits // 8, 1)
     if proto.tensor_content and len(values) != elements * size:
-        raise FormatError(f"{tensor.name} needs {elements * size:,} bytes but its content has {len(values):,}", member, offset)
+        raise FormatError(
+            f"{tensor.name} needs {elements * size:,} bytes but its content has {len(values):,}",
+            member,
+            offset,
+        )
     count = min(len(values) // size, elements)
     if not elements:
         return
@@ -86,7 +105,9 @@ def _values(proto: Any, dtype: DType) -> Bytes:
     if dtype.name.startswith(("float8", "float4")):
         return np.frombuffer(proto.float8_val, np.uint8)
     name, layout = _FIELDS.get(dtype.name, ("int_val", f"<i{max(dtype.bits // 8, 1)}"))
-    numbers = np.fromiter(getattr(proto, name), np.dtype(layout) if layout[1] == "f" or dtype.bits >= 32 else np.int64)
+    numbers = np.fromiter(
+        getattr(proto, name), np.dtype(layout) if layout[1] == "f" or dtype.bits >= 32 else np.int64
+    )
     return np.ascontiguousarray(numbers.astype(layout)).view(np.uint8)
 
 

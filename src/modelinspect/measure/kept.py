@@ -1,7 +1,9 @@
-"""Measure what the TFLite converter would keep of a kernel: zeros as float32, float16 and int8, and blocks along its inputs.
+"""Measure what the TFLite converter would keep of a kernel: zeros as float32, float16 and int8, and blocks
+along its inputs.
 
-Sources: CalculateRandomSparsity and CalculateBlockSparsity in tensorflow/compiler/mlir/lite/transforms/dense_to_sparse_pass.cc; weights
-are quantized symmetrically, 127 being the largest magnitude of a channel.
+Sources: CalculateRandomSparsity and CalculateBlockSparsity in
+tensorflow/compiler/mlir/lite/transforms/dense_to_sparse_pass.cc; weights are quantized symmetrically, 127
+being the largest magnitude of a channel.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ Matrix = NDArray[np.float32]
 class Layout:
     """How a kernel lies: ``rows`` and ``cols`` of its elements in order.
 
-    ``channel`` is the axis of the output channels (None: the whole kernel is one), ``inputs`` that of a matrix's inputs.
+    ``channel`` is the axis of the output channels (None: the whole kernel is one), ``inputs`` that of a
+    matrix's inputs.
     """
 
     rows: int
@@ -41,8 +44,8 @@ class Layout:
 class Kept:
     """What is not zero of a kernel.
 
-    ``float32``, ``float16`` and ``int8`` count the elements; ``blocks_4``, ``half_blocks_4`` and ``int8_blocks_16`` the blocks that hold
-    any, None where the kernel is not a matrix.
+    ``float32``, ``float16`` and ``int8`` count the elements; ``blocks_4``, ``half_blocks_4`` and
+    ``int8_blocks_16`` the blocks that hold any, None where the kernel is not a matrix.
     """
 
     elements: int
@@ -54,7 +57,9 @@ class Kept:
     int8_blocks_16: int | None = None
 
 
-def measure_kept(tensor: Tensor, reading: Reading, layout: Layout, input_scale: NDArray[np.float32] | None = None) -> Kept:
+def measure_kept(
+    tensor: Tensor, reading: Reading, layout: Layout, input_scale: NDArray[np.float32] | None = None
+) -> Kept:
     """Read a kernel, twice where it would be quantized. Raises `UnmeasurableError`, `FormatError`.
 
     ``input_scale`` has a factor for each input of a matrix, which the converter multiplies into it.
@@ -70,7 +75,11 @@ def measure_kept(tensor: Tensor, reading: Reading, layout: Layout, input_scale: 
         if layout.inputs is not None:
             counts["blocks_4"] += _blocks(kept, layout.inputs, FLOAT_BLOCK)
             counts["half_blocks_4"] += _blocks(half, layout.inputs, FLOAT_BLOCK)
-        most = np.abs(slab).max(axis=1 - layout.channel, initial=0) if layout.channel is not None else np.abs(slab).max(initial=0)[None]
+        most = (
+            np.abs(slab).max(axis=1 - layout.channel, initial=0)
+            if layout.channel is not None
+            else np.abs(slab).max(initial=0)[None]
+        )
         if layout.channel == 0:
             largest = most if largest is None else np.concatenate((largest, most))
         else:
@@ -89,7 +98,9 @@ def measure_kept(tensor: Tensor, reading: Reading, layout: Layout, input_scale: 
     )
 
 
-def _scaled(tensor: Tensor, reading: Reading, layout: Layout, scale: NDArray[np.float32] | None) -> Iterator[Matrix]:
+def _scaled(
+    tensor: Tensor, reading: Reading, layout: Layout, scale: NDArray[np.float32] | None
+) -> Iterator[Matrix]:
     """Yield the elements in runs of whole rows, each multiplied by the factor of its input."""
     row = 0
     for slab in slabs(tensor, reading, layout):
@@ -102,7 +113,9 @@ def _scaled(tensor: Tensor, reading: Reading, layout: Layout, scale: NDArray[np.
         row += len(slab)
 
 
-def _count_int8(slabs_of: Iterator[Matrix], layout: Layout, largest: NDArray[np.float32], counts: dict[str, int]) -> None:
+def _count_int8(
+    slabs_of: Iterator[Matrix], layout: Layout, largest: NDArray[np.float32], counts: dict[str, int]
+) -> None:
     """Count what rounds to zero: magnitudes below half of a step of their channel."""
     half_step = (largest / np.float32(127)) * np.float32(0.5)
     row = 0
@@ -116,9 +129,11 @@ def _count_int8(slabs_of: Iterator[Matrix], layout: Layout, largest: NDArray[np.
 
 
 def _blocks(kept: NDArray[np.bool_], axis: int, length: int) -> int:
-    """Count the blocks that hold anything; what is left over at the edge belongs to none, as the converter has it.
+    """Count the blocks that hold anything; what is left over at the edge belongs to none, as the converter
+    has it.
 
-    Of a kernel with fewer inputs than a block has, the converter takes one block in all (FormatConverter, whose loops run once).
+    Of a kernel with fewer inputs than a block has, the converter takes one block in all (FormatConverter,
+    whose loops run once).
     """
     rows, cols = kept.shape
     if kept.shape[axis] < length and axis == 1:
@@ -132,7 +147,11 @@ def _blocks(kept: NDArray[np.bool_], axis: int, length: int) -> int:
 
 def slabs(tensor: Tensor, reading: Reading, layout: Layout) -> Iterator[Matrix]:
     """Yield the elements as float32 in runs of whole rows, all but the last of them a multiple of 16."""
-    if tensor.dtype.bits % 8 or tensor.dtype.kind not in (ElementKind.FLOAT, ElementKind.INT, ElementKind.UINT):
+    if tensor.dtype.bits % 8 or tensor.dtype.kind not in (
+        ElementKind.FLOAT,
+        ElementKind.INT,
+        ElementKind.UINT,
+    ):
         raise UnmeasurableError(f"{tensor.dtype} elements are not read as a kernel")
     if layout.rows * layout.cols != tensor.element_count:
         raise UnmeasurableError("its shape is not a matrix")
@@ -157,10 +176,17 @@ def _runs(tensor: Tensor, reading: Reading) -> Iterator[NDArray[np.float32]]:
         values = _numbers(tensor, block)
         if block.repeat > 1 or not block.placed or block.box is not None or whole is not None:
             if whole is None:
-                reading.limits.allow(f"the dense form of {tensor.name}", 4 * tensor.element_count, reading.limits.structure_size)
+                reading.limits.allow(
+                    f"the dense form of {tensor.name}",
+                    4 * tensor.element_count,
+                    reading.limits.structure_size,
+                )
                 whole = np.zeros(tensor.shape, dtype=np.float32)
             if block.box is not None:
-                where = tuple(slice(at, at + length) for at, length in zip(block.box.origin, block.box.shape, strict=True))
+                where = tuple(
+                    slice(at, at + length)
+                    for at, length in zip(block.box.origin, block.box.shape, strict=True)
+                )
                 whole[where] = values.reshape(block.box.shape)
             elif block.placed:
                 run = np.tile(values, block.repeat)

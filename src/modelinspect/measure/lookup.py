@@ -11,7 +11,9 @@ from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import Block, Reading, element_size
 
 _STEP = 1 << 16
-"""Elements of a block: a multiple of 8, so each block begins with a whole byte whatever the bits of an index."""
+"""Elements of a block: a multiple of 8, so each block begins with a whole byte whatever the bits of an
+index.
+"""
 
 
 def read_lookup(payload: LookupPayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:
@@ -21,8 +23,12 @@ def read_lookup(payload: LookupPayload, tensor: Tensor, reading: Reading) -> Ite
     needed = payload.channels * payload.stride * size
     reading.limits.allow("a lookup table", needed, reading.limits.block_size, member, payload.table.offset)
     if needed > payload.table.size or -(-tensor.element_count * bits // 8) > payload.indices.size:
-        raise FormatError(f"the indices or tables of {tensor.name} are too short", member, payload.table.offset)
-    table = np.frombuffer(source.read_at(payload.table.offset, needed), dtype=f"V{size}").reshape(payload.channels, payload.stride)
+        raise FormatError(
+            f"the indices or tables of {tensor.name} are too short", member, payload.table.offset
+        )
+    table = np.frombuffer(source.read_at(payload.table.offset, needed), dtype=f"V{size}").reshape(
+        payload.channels, payload.stride
+    )
     weights = 1 << np.arange(bits - 1, -1, -1, dtype=np.int64)
     for first in range(0, tensor.element_count, _STEP):
         count = min(_STEP, tensor.element_count - first)
@@ -30,7 +36,11 @@ def read_lookup(payload: LookupPayload, tensor: Tensor, reading: Reading) -> Ite
         digits = np.unpackbits(np.frombuffer(data, dtype=np.uint8))[: count * bits].reshape(count, bits)
         indices = digits @ weights
         if int(indices.max(initial=0)) >= payload.stride:
-            raise FormatError(f"an index of {tensor.name} is beyond its table of {payload.stride:,}", member, payload.indices.offset)
+            raise FormatError(
+                f"an index of {tensor.name} is beyond its table of {payload.stride:,}",
+                member,
+                payload.indices.offset,
+            )
         channels = np.arange(first, first + count) // payload.inner % payload.channels
         values = np.ascontiguousarray(table[channels, indices])
         yield Block(values.view(np.uint8), count, first)

@@ -23,8 +23,12 @@ ReadBlocks = Callable[[Tensor, Reading], Iterator[Block]]
 """Reads the elements of any tensor, whatever its payload."""
 
 
-def read_packed(payload: PackedPayload, tensor: Tensor, reading: Reading, read: ReadBlocks) -> Iterator[Block]:
-    """Yield the values as int16 in the order of elements, zero points subtracted. Raises `FormatError`, `UnmeasurableError`.
+def read_packed(
+    payload: PackedPayload, tensor: Tensor, reading: Reading, read: ReadBlocks
+) -> Iterator[Block]:
+    """Yield the values as int16 in the order of elements, zero points subtracted.
+
+    Raises `FormatError`, `UnmeasurableError`.
 
     A value of 8 bits less its zero point has nine: hence int16.
     """
@@ -88,11 +92,15 @@ def _slabs(payload: PackedPayload, tensor: Tensor, reading: Reading, read: ReadB
 
 def _stored(tensor: Tensor, payload: PackedPayload) -> Tensor:
     size = payload.stored_shape[0] * payload.stored_shape[1]
-    return replace(tensor, dtype=DTYPES["uint8"], shape=payload.stored_shape, payload=payload.stored, logical_size=size)
+    return replace(
+        tensor, dtype=DTYPES["uint8"], shape=payload.stored_shape, payload=payload.stored, logical_size=size
+    )
 
 
 def _runs(payload: Payload, tensor: Tensor, reading: Reading, read: ReadBlocks) -> Iterator[Bytes]:
-    """Yield the bytes of a tensor in order; those that come in boxes, or stand for many, are put together first."""
+    """Yield the bytes of a tensor in order; those that come in boxes, or stand for many, are put together
+    first.
+    """
     itemsize = tensor.dtype.bits // 8
     whole: Bytes | None = None
     for block in read(replace(tensor, payload=payload), reading):
@@ -100,10 +108,14 @@ def _runs(payload: Payload, tensor: Tensor, reading: Reading, read: ReadBlocks) 
             yield block.data.copy()
             continue
         if whole is None:
-            reading.limits.allow(f"the dense form of {tensor.name}", tensor.logical_size, reading.limits.structure_size)
+            reading.limits.allow(
+                f"the dense form of {tensor.name}", tensor.logical_size, reading.limits.structure_size
+            )
             whole = np.zeros((*tensor.shape, itemsize), dtype=np.uint8)
         if block.box is not None:
-            where = tuple(slice(at, at + length) for at, length in zip(block.box.origin, block.box.shape, strict=True))
+            where = tuple(
+                slice(at, at + length) for at, length in zip(block.box.origin, block.box.shape, strict=True)
+            )
             whole[where] = block.data.reshape(*block.box.shape, itemsize)
         elif block.placed:
             run = np.tile(block.data, block.repeat)
@@ -137,7 +149,9 @@ class _Zeros:
             groups = numbers.astype(np.intp)
         other = 1 - zeros.group_axis
         along = points.shape[zeros.group_axis]
-        if points.shape[other] != tensor.shape[other] or (length and not 0 <= groups.min() <= groups.max() < along):
+        if points.shape[other] != tensor.shape[other] or (
+            length and not 0 <= groups.min() <= groups.max() < along
+        ):
             raise FormatError(f"the zero points of {tensor.name} do not fit its shape")
         return cls(points, groups, zeros.group_axis)
 
@@ -148,7 +162,9 @@ class _Zeros:
         return self._points[first : first + count][:, self._groups]
 
 
-def _whole(payload: Payload, tensor: Tensor, dtype: str, shape: tuple[int, ...], reading: Reading, read: ReadBlocks) -> Bytes:
+def _whole(
+    payload: Payload, tensor: Tensor, dtype: str, shape: tuple[int, ...], reading: Reading, read: ReadBlocks
+) -> Bytes:
     """Return the bytes of a helper of a tensor."""
     size = prod(shape) * (DTYPES[dtype].bits // 8)
     reading.limits.allow(f"a helper of {tensor.name}", size, reading.limits.structure_size)

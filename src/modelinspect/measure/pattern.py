@@ -23,7 +23,9 @@ _GROUP = 16
 
 @dataclass(slots=True)
 class PatternFinder:
-    """Looks at the tensor as rows along its last axis, whole rows at a time; blocks in another order end the search."""
+    """Looks at the tensor as rows along its last axis, whole rows at a time; blocks in another order end the
+    search.
+    """
 
     tensor: Tensor
     _zeros: ZeroCounter = field(init=False)
@@ -53,7 +55,13 @@ class PatternFinder:
 
     def add(self, block: Block) -> None:
         """Take in the next elements."""
-        if self._next < 0 or not block.placed or block.box is not None or block.repeat > 1 or block.first != self._next:
+        if (
+            self._next < 0
+            or not block.placed
+            or block.box is not None
+            or block.repeat > 1
+            or block.first != self._next
+        ):
             self._next = -1
             return
         self._next += block.count
@@ -76,18 +84,26 @@ class PatternFinder:
         self._rows[self._row : self._row + height] = filled.any(axis=1)
         self._row += height
         for length in self._along:
-            self._along[length] += height * width // length - int(np.count_nonzero(filled.reshape(height, -1, length).any(axis=2)))
+            self._along[length] += height * width // length - int(
+                np.count_nonzero(filled.reshape(height, -1, length).any(axis=2))
+            )
         for length in self._across:
-            self._across[length] += height * width // length - int(np.count_nonzero(filled.reshape(-1, length, width).any(axis=1)))
+            self._across[length] += height * width // length - int(
+                np.count_nonzero(filled.reshape(-1, length, width).any(axis=1))
+            )
 
         half = filled.view(np.uint8)
         if -1 in self._fours:
             self._fours[-1] += int(np.count_nonzero(half.reshape(-1, 4).sum(axis=1, dtype=np.uint8) <= 2))
         if -2 in self._fours:
-            self._fours[-2] += int(np.count_nonzero(half.reshape(-1, 4, width).sum(axis=1, dtype=np.uint8) <= 2))
+            self._fours[-2] += int(
+                np.count_nonzero(half.reshape(-1, 4, width).sum(axis=1, dtype=np.uint8) <= 2)
+            )
 
     def value(self) -> Pattern | None:
-        """Return what was found, None for tensors of less than two axes and where not all elements came in order."""
+        """Return what was found, None for tensors of less than two axes and where not all elements came in
+        order.
+        """
         shape = self.tensor.shape
         if self._next != self.tensor.element_count or len(shape) < 2:
             return None
@@ -107,7 +123,8 @@ class PatternFinder:
 def _filled_along_axes(rows: NDArray[np.bool_], shape: tuple[int, ...]) -> Iterator[NDArray[np.bool_]]:
     """Yield for each axis which of its slices hold something.
 
-    The axes before and after it are one each, as numpy has 64 at most; axes of length 1 have one slice, which is everything.
+    The axes before and after it are one each, as numpy has 64 at most; axes of length 1 have one slice, which
+    is everything.
     """
     everything = np.array([rows.any()], dtype=np.bool_)
     before, after = 1, prod(shape)

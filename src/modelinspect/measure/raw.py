@@ -12,7 +12,10 @@ from modelinspect.measure.blocks import BLOCK_SIZE, Block, Reading, element_size
 
 
 def read_raw(payload: RawPayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:
-    """Yield the elements of spans, gathered over their borders. Raises `FormatError` where the spans hold too few bytes."""
+    """Yield the elements of spans, gathered over their borders.
+
+    Raises `FormatError` where the spans hold too few bytes.
+    """
     size = element_size(tensor.dtype)
     spans = payload.spans
     needed = stored_bytes(tensor)
@@ -27,7 +30,12 @@ def read_raw(payload: RawPayload, tensor: Tensor, reading: Reading) -> Iterator[
     if len(spans) == 1 and needed <= whole:
         buffer = reading.take(needed)
         source.read_into(spans[0].offset, buffer)
-        yield Block(np.frombuffer(buffer, dtype=np.uint8), needed // size if size else tensor.element_count, 0, payload.byte_order)
+        yield Block(
+            np.frombuffer(buffer, dtype=np.uint8),
+            needed // size if size else tensor.element_count,
+            0,
+            payload.byte_order,
+        )
         return
     buffer = reading.take(min(whole, needed))
     filled = 0
@@ -41,17 +49,26 @@ def read_raw(payload: RawPayload, tensor: Tensor, reading: Reading) -> Iterator[
             source.read_into(offset, buffer[filled : filled + part])
             offset, left, filled = offset + part, left - part, filled + part
             if filled == len(buffer) or not (needed or left):
-                count = filled // size if size else min(filled * 8 // tensor.dtype.bits, tensor.element_count - first)
+                count = (
+                    filled // size
+                    if size
+                    else min(filled * 8 // tensor.dtype.bits, tensor.element_count - first)
+                )
                 yield Block(np.frombuffer(buffer[:filled], dtype=np.uint8), count, first, payload.byte_order)
                 first += count
                 filled = 0
 
 
 def read_splat(payload: SplatPayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:
-    """Yield the one stored element as a block that stands for all. Raises `FormatError` where its span has another size."""
+    """Yield the one stored element as a block that stands for all.
+
+    Raises `FormatError` where its span has another size.
+    """
     size = element_size(tensor.dtype)
     if payload.span.size != size:
-        problem = f"tensor {tensor.name} stores one element of {payload.span.size:,} bytes where {size:,} belong"
+        problem = (
+            f"tensor {tensor.name} stores one element of {payload.span.size:,} bytes where {size:,} belong"
+        )
         raise FormatError(problem, payload.stream.member, payload.span.offset)
     if tensor.element_count:
         data = reading.files.open_stream(payload.stream).read_at(payload.span.offset, size)

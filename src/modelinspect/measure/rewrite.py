@@ -1,7 +1,8 @@
 """Write an HDF5 file again without some of its objects, with h5py as Keras does, and count its bytes.
 
-The copy is a temporary file full of holes: of a dataset that is stored as it is, one element is written, which makes the library
-allocate all of it. Only files that were walked without any trouble are given to the library.
+The copy is a temporary file full of holes: of a dataset that is stored as it is, one element is written,
+which makes the library allocate all of it. Only files that were walked without any trouble are given to the
+library.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ Attributes = Callable[[str, dict[str, Any]], dict[str, Any]]
 class Rewriting:
     """What to write: ``keep`` says which objects, ``rename`` where, ``attributes`` with what.
 
-    ``linked_last`` writes datasets before they get their names, as ``group[name] = array`` does; ``through_file`` writes through a
-    Python file, as Keras does into an archive: the library then allocates no blocks ahead. ``by_layer`` writes layers by name and their
-    weights as listed, as Keras writes a model; ``by_container`` each container's own variables before those within, as it writes weights.
-    Files of another structure are written in the order in which they were made. ``with_elements`` writes all elements, to be compressed.
+    ``linked_last`` writes datasets before they get their names, as ``group[name] = array`` does;
+    ``through_file`` writes through a Python file, as Keras does into an archive: the library then allocates
+    no blocks ahead. ``by_layer`` writes layers by name and their weights as listed, as Keras writes a model;
+    ``by_container`` each container's own variables before those within, as it writes weights. Files of
+    another structure are written in the order in which they were made. ``with_elements`` writes all elements,
+    to be compressed.
     """
 
     keep: Callable[[str], bool] = lambda path: True
@@ -58,7 +61,10 @@ class Rewritten:
 
 
 def rewritten(source: Source, rewriting: Rewriting) -> Rewritten:
-    """Return the file once written again. Raises `UnmeasurableError` where the library does not read or write it."""
+    """Return the file once written again.
+
+    Raises `UnmeasurableError` where the library does not read or write it.
+    """
     import h5py
 
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +76,15 @@ def rewritten(source: Source, rewriting: Rewriting) -> Rewritten:
                 h5py.File(raw if rewriting.through_file else target, "w") as new,
             ):
                 _Copier(old, new, rewriting).run()
-        except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+        ) as error:
             raise UnmeasurableError(f"the HDF5 library does not write it again: {error}") from error
         return Rewritten(target.stat().st_size, target.read_bytes() if rewriting.with_elements else None)
 
@@ -83,7 +97,8 @@ def library_version() -> str:
 
 
 def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> tuple[int, int | None]:
-    """Return the size of the file once h5py wrote it again in the newest layout; with gzip, in one chunk each.
+    """Return the size of the file once h5py wrote it again in the newest layout; with gzip, in one chunk
+    each.
 
     The second is what deflate makes of all of it, None where that would take long.
     Raises `UnmeasurableError` where the library does not read or write it.
@@ -99,7 +114,9 @@ def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> tuple[int, i
                 def copy(name: str, item: Any) -> None:
                     if isinstance(item, h5py.Dataset):
                         limits.allow(f"the dataset {name}", item.nbytes, limits.structure_size, source.name)
-                        chunked = {**filters, "chunks": item.shape} if gzip and item.nbytes >= LEAST_GZIPPED else {}
+                        chunked = (
+                            {**filters, "chunks": item.shape} if gzip and item.nbytes >= LEAST_GZIPPED else {}
+                        )
                         made = new.create_dataset(name, data=item[()], **chunked)
                     else:
                         made = new.require_group(name)
@@ -107,16 +124,26 @@ def repacked_size(source: Source, limits: Limits, *, gzip: bool) -> tuple[int, i
 
                 old.visititems(copy)
                 new.attrs.update(old.attrs)
-        except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+        ) as error:
             raise UnmeasurableError(f"the HDF5 library does not write it again: {error}") from error
         size = target.stat().st_size
         return size, deflated_size([_without_times(target.read_bytes())]) if size <= MOST_DEFLATED else None
 
 
 def _without_times(stored: bytes) -> bytes:
-    """Return a file whose groups were all made at one time: when that is would change what the file compresses to.
+    """Return a file whose groups were all made at one time: when that is would change what the file
+    compresses to.
 
-    Object headers of version 2 hold four times where bit 5 of their flags says so, and a checksum at the end of the first chunk.
+    Object headers of version 2 hold four times where bit 5 of their flags says so, and a checksum at the end
+    of the first chunk.
     """
     data = bytearray(stored)
     for found in re.finditer(rb"OHDR\x02", stored):
@@ -181,7 +208,16 @@ def as_file(source: Source) -> IO[bytes]:
     return cast("IO[bytes]", cast("Any", FileLike(source)))
 
 
-ZIP_ERRORS = (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError, KeyError, zlib.error)
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    EOFError,
+    ValueError,
+    KeyError,
+    zlib.error,
+)
 """What zipfile raises of archives that are damaged or of another kind."""
 
 
@@ -263,16 +299,19 @@ def _is_model(file: Any) -> bool:
         return False
     for name in group:
         names = group[name].attrs.get("weight_names")
-        if names is None or any((each.decode() if isinstance(each, bytes) else each) not in group[name] for each in names):
+        if names is None or any(
+            (each.decode() if isinstance(each, bytes) else each) not in group[name] for each in names
+        ):
             return False
     return True
 
 
 def _by_container(found: dict[int, str]) -> list[str]:
-    """Return paths as Keras makes them: a group, its ``vars``, then the others, the first that was finished first.
+    """Return paths as Keras makes them: a group, its ``vars``, then the others, the first that was finished
+    first.
 
-    The library reuses the holes that growing tables leave, so single addresses are not in the order of making; the last of all
-    that is below a group is.
+    The library reuses the holes that growing tables leave, so single addresses are not in the order of
+    making; the last of all that is below a group is.
     """
     last: dict[str, int] = {}
     for address, path in found.items():
@@ -317,7 +356,9 @@ def _objects(file: Any) -> list[tuple[str, int]]:
 
     def visit(name: str) -> None:
         path = "/" + (name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name)
-        found.append((path, h5py.h5o.get_info(file.id, name.encode() if isinstance(name, str) else name).addr))
+        found.append(
+            (path, h5py.h5o.get_info(file.id, name.encode() if isinstance(name, str) else name).addr)
+        )
 
     file.visit(visit)
     return found

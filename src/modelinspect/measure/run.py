@@ -49,8 +49,9 @@ def measure(
 ) -> Measurements:
     """Read every tensor once and count its zeros, and what else ``aspects`` asks for.
 
-    ``files`` are those that the artifact was parsed from. A tensor that cannot be read is measured as unknown, with the
-    reason; a diagnostic says where its bytes are at fault. Raises `SourceChangedError` where a file shrinks meanwhile.
+    ``files`` are those that the artifact was parsed from. A tensor that cannot be read is measured as
+    unknown, with the reason; a diagnostic says where its bytes are at fault. Raises `SourceChangedError`
+    where a file shrinks meanwhile.
     """
     reading = Reading(files, files.budgeted(limits), bytearray())
     reading.limits.ledger.restart()
@@ -70,7 +71,13 @@ def measure(
         except FormatError as error:
             measures.append(unmeasured(error.problem, tensor.element_count))
             diagnostics.append(
-                Diagnostic(Severity.WARNING, f"tensor {tensor.name}: {error.problem}", error.member, error.offset, error.code)
+                Diagnostic(
+                    Severity.WARNING,
+                    f"tensor {tensor.name}: {error.problem}",
+                    error.member,
+                    error.offset,
+                    error.code,
+                )
             )
         meter.finish(tensor.logical_size)
     return Measurements(tuple(measures), tuple(diagnostics))
@@ -99,7 +106,9 @@ class _Meter:
 
     def _report(self) -> None:
         now = min(self.done + self.within, self.total)
-        if self.progress is not None and (now - self.reported >= _STRIDE or now == self.total > self.reported):
+        if self.progress is not None and (
+            now - self.reported >= _STRIDE or now == self.total > self.reported
+        ):
             self.reported = now
             self.progress(now, self.total)
 
@@ -107,8 +116,12 @@ class _Meter:
 _STRIDE = 4 * MIB
 
 
-def _measure_tensor(tensor: Tensor, reading: Reading, aspects: Collection[Aspect], meter: _Meter) -> TensorMeasure:
-    """Read a tensor once for all that is asked; what cannot be known of its elements stays unknown, and the rest is given."""
+def _measure_tensor(
+    tensor: Tensor, reading: Reading, aspects: Collection[Aspect], meter: _Meter
+) -> TensorMeasure:
+    """Read a tensor once for all that is asked; what cannot be known of its elements stays unknown, and the
+    rest is given.
+    """
     whole = as_read(tensor)
     counter, reason = _counter(whole)
     learners = {aspect: learner for aspect in aspects if (learner := _learner(aspect, whole)) is not None}

@@ -33,7 +33,9 @@ def densify(payload: SparsePayload, tensor: Tensor, reading: Reading) -> Bytes:
     if not size:
         raise UnmeasurableError(f"sparse {tensor.dtype} elements are not read")
     member = payload.stream.member
-    reading.limits.allow(f"the dense form of {tensor.name}", tensor.logical_size, reading.limits.structure_size, member)
+    reading.limits.allow(
+        f"the dense form of {tensor.name}", tensor.logical_size, reading.limits.structure_size, member
+    )
     reading.count_decoded(tensor.logical_size, member)
     source = reading.files.open_stream(payload.stream)
     places = _places(payload, tensor, source, reading.limits.structure_size // 8)
@@ -41,7 +43,9 @@ def densify(payload: SparsePayload, tensor: Tensor, reading: Reading) -> Bytes:
     if len(places) != kept:
         problem = f"the sparse index of {tensor.name} places {len(places):,} values but {kept:,} are stored"
         raise FormatError(problem, member, payload.values.offset)
-    values = np.frombuffer(source.read_at(payload.values.offset, kept * size), dtype=np.uint8).reshape(kept, size)
+    values = np.frombuffer(source.read_at(payload.values.offset, kept * size), dtype=np.uint8).reshape(
+        kept, size
+    )
     dense = np.zeros((tensor.element_count, size), dtype=np.uint8)
     dense[places] = values
     return dense.reshape(-1)
@@ -52,17 +56,23 @@ def _places(payload: SparsePayload, tensor: Tensor, source: Source, most: int) -
     rank = len(tensor.shape)
     axes = dict(zip(payload.traversal_order, payload.axes, strict=False))
     if sorted(axes) != list(range(rank + len(payload.block_map))) or len(payload.axes) != len(axes):
-        raise FormatError(f"the traversal order {payload.traversal_order} does not fit a tensor of rank {rank}", payload.stream.member)
+        raise FormatError(
+            f"the traversal order {payload.traversal_order} does not fit a tensor of rank {rank}",
+            payload.stream.member,
+        )
     if any(not 0 <= axis < rank for axis in payload.block_map):
-        raise FormatError(f"the block map {payload.block_map} does not fit a tensor of rank {rank}", payload.stream.member)
+        raise FormatError(
+            f"the block map {payload.block_map} does not fit a tensor of rank {rank}", payload.stream.member
+        )
     lengths = list(tensor.shape)
     strides = [prod(tensor.shape[axis + 1 :]) for axis in range(rank)]
     for place, axis in enumerate(payload.block_map):
         block = axes[rank + place].length
         if block <= 0:
             raise FormatError(f"a block of the sparse index has the length {block}", payload.stream.member)
-        # The converter also writes blocks that do not divide the axis (dense_to_sparse_pass.cc asks for no divisibility) and drops what
-        # is beyond the last whole one; LiteRT places what is there by the same arithmetic (Populate, sparsity_format_converter.cc).
+        # The converter also writes blocks that do not divide the axis (dense_to_sparse_pass.cc asks for no
+        # divisibility) and drops what is beyond the last whole one; LiteRT places what is there by the same
+        # arithmetic (Populate, sparsity_format_converter.cc).
         lengths[axis] = -(-lengths[axis] // block)
         strides.append(strides[axis])
         strides[axis] *= block
@@ -71,7 +81,11 @@ def _places(payload: SparsePayload, tensor: Tensor, source: Source, most: int) -
     for number, level in zip(payload.traversal_order, payload.axes, strict=True):
         flat = _descend(flat, level, lengths[number], strides[number], source, most)
     if len(flat) and int(flat.max()) >= tensor.element_count:
-        raise FormatError(f"a block of the sparse index reaches beyond the {tensor.element_count:,} elements of {tensor.name}", source.name)
+        raise FormatError(
+            f"a block of the sparse index reaches beyond the {tensor.element_count:,} elements of"
+            f" {tensor.name}",
+            source.name,
+        )
     return flat
 
 
@@ -79,7 +93,9 @@ def _descend(flat: Places, axis: SparseAxis, length: int, stride: int, source: S
     """Return the places after one more axis, in the order in which the values are."""
     if not axis.is_sparse:
         if axis.length != length:
-            raise FormatError(f"a dense axis of the sparse index has length {axis.length}, not {length}", source.name)
+            raise FormatError(
+                f"a dense axis of the sparse index has length {axis.length}, not {length}", source.name
+            )
         if len(flat) * length > most:
             raise UnmeasurableError("its sparse index spans too many places")
         return (flat[:, None] + np.arange(length, dtype=np.int64) * stride).reshape(-1)
@@ -87,7 +103,9 @@ def _descend(flat: Places, axis: SparseAxis, length: int, stride: int, source: S
     indices = _numbers(source, axis.indices, axis.index_size)
     counts = np.diff(segments)
     if len(counts) != len(flat) or (counts < 0).any() or segments[0] != 0 or segments[-1] != len(indices):
-        raise FormatError(f"the segments of a sparse axis do not fit its {len(indices):,} indices", source.name)
+        raise FormatError(
+            f"the segments of a sparse axis do not fit its {len(indices):,} indices", source.name
+        )
     if len(indices) and (int(indices.max()) >= length or int(indices.min()) < 0):
         raise FormatError(f"an index of a sparse axis is beyond its length {length}", source.name)
     return np.repeat(flat, counts) + indices * stride

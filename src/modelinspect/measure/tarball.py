@@ -1,11 +1,15 @@
-"""Make the tar stream of several files that GNU tar makes of them when all that may differ is fixed: order, owner, date, mode."""
+"""Make the tar stream of several files that GNU tar makes of them when all that may differ is fixed: order,
+owner, date, mode.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 TAR = "tar --format=gnu --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0644 -cf -"
-"""GNU tar's options for the same bytes; the names follow, in order, or ``-T -`` where they come from standard input."""
+"""GNU tar's options for the same bytes; the names follow, in order, or ``-T -`` where they come from standard
+input.
+"""
 RECORD, BLOCKING = 512, 10_240
 _NAME, _LONG_LINK = 100, b"././@LongLink"
 

@@ -1,7 +1,8 @@
 """Count the zeros of many tensors in one read: those that are near each other and hold elements of one type.
 
-A tensor of some kilobytes costs more calls than bytes. Tensors of a type are taken in the order of the file, as many at a
-time as a block holds; one read brings them in with what little is between, and one comparison finds all their zeros.
+A tensor of some kilobytes costs more calls than bytes. Tensors of a type are taken in the order of the file,
+as many at a time as a block holds; one read brings them in with what little is between, and one comparison
+finds all their zeros.
 """
 
 from __future__ import annotations
@@ -38,11 +39,14 @@ class _Group:
     places: list[Place]
 
 
-def measure_together(artifact: Artifact, reading: Reading, done: Callable[[int], None]) -> dict[int, TensorMeasure]:
-    """Return the measures of the tensors that can be read together, by id; ``done`` receives the bytes of their elements.
+def measure_together(
+    artifact: Artifact, reading: Reading, done: Callable[[int], None]
+) -> dict[int, TensorMeasure]:
+    """Return the measures of the tensors that can be read together, by id; ``done`` receives the bytes of
+    their elements.
 
-    What is missing is for `measure` to read by itself: other tensors, and those whose read failed, so the one at fault
-    is named. Raises `SourceChangedError` where a file shrinks meanwhile.
+    What is missing is for `measure` to read by itself: other tensors, and those whose read failed, so the one
+    at fault is named. Raises `SourceChangedError` where a file shrinks meanwhile.
     """
     counted = _Counted({}, {})
     for group in _groups(artifact.tensors):
@@ -63,13 +67,16 @@ def measure_together(artifact: Artifact, reading: Reading, done: Callable[[int],
 
 
 def _groups(tensors: tuple[Tensor, ...]) -> Iterator[_Group]:
-    """Yield the tensors that are in one piece of a file as they are in memory, by their element type and stream."""
+    """Yield the tensors that are in one piece of a file as they are in memory, by their element type and
+    stream.
+    """
     groups: dict[tuple[int, int, ByteOrder], _Group | None] = {}
     for index, tensor in enumerate(tensors):
         payload = tensor.payload
         if type(payload) is not RawPayload or len(payload.spans) != 1:
             continue
-        # Types and streams are shared by the tensors of an artifact; equal ones that are not cost another group and no more.
+        # Types and streams are shared by the tensors of an artifact; equal ones that are not cost another
+        # group and no more.
         key = (id(tensor.dtype), id(payload.stream), payload.byte_order)
         if key not in groups:
             groups[key] = _group(tensor, payload)
@@ -124,7 +131,11 @@ class _Counted:
     def add(self, group: _Group, places: list[Place], numbers: Numbers) -> None:
         """Count the zeros of the tensors of one read."""
         lacking = lack_zeros(numbers)
-        negative = negative_zeros_of(numbers, group.payload.byte_order) if group.tensor.dtype.has_negative_zero else None
+        negative = (
+            negative_zeros_of(numbers, group.payload.byte_order)
+            if group.tensor.dtype.has_negative_zero
+            else None
+        )
         start, size = places[0][0], group.size
         for begin, end, index in places:
             first, last = (begin - start) // size, (end - start) // size

@@ -19,7 +19,10 @@ _CHECKSUM = 4
 
 
 def read_zarr(payload: ZarrPayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:
-    """Yield the elements of chunks, in the order of elements where the shape of the chunks allows it. Raises `FormatError`."""
+    """Yield the elements of chunks, in the order of elements where the shape of the chunks allows it.
+
+    Raises `FormatError`.
+    """
     size = element_size(tensor.dtype)
     if not tensor.shape:  # an array without axes has one chunk of one element
         coordinates = payload.coordinates[:0]
@@ -48,7 +51,9 @@ def read_zarr(payload: ZarrPayload, tensor: Tensor, reading: Reading) -> Iterato
     yield from read_grid(decode, payload, tensor, size, reading)
 
 
-def _decode(data: bytes, codecs: tuple[str, ...], size: int, reading: Reading, member: str, offset: int) -> Data:
+def _decode(
+    data: bytes, codecs: tuple[str, ...], size: int, reading: Reading, member: str, offset: int
+) -> Data:
     """Undo the codecs of a chunk, which then has ``size`` bytes. Raises `FormatError`."""
     try:
         for place, codec in enumerate(codecs):

@@ -1,8 +1,8 @@
 """Count zeros by value, and the negative ones among them.
 
-Zero is looked for in the bits: unsigned numbers as wide as the elements, so the same few lines are right for every
-float format, at the speed of memory. A float is zero where all bits but the sign are; an integer where all bits are, or
-where it equals its tensor's zero point.
+Zero is looked for in the bits: unsigned numbers as wide as the elements, so the same few lines are right for
+every float format, at the speed of memory. A float is zero where all bits but the sign are; an integer where
+all bits are, or where it equals its tensor's zero point.
 """
 
 from __future__ import annotations
@@ -48,12 +48,18 @@ def _plan(dtype: DType) -> tuple[_Plan, int]:
 
 
 def has_plain_zeros(dtype: DType) -> bool:
-    """Return whether `count_zeros` and `negative_zeros_of` find all zeros that are not quantized. Raises `UnmeasurableError`."""
+    """Return whether `count_zeros` and `negative_zeros_of` find all zeros that are not quantized.
+
+    Raises `UnmeasurableError`.
+    """
     return _plan(dtype)[0] in (_Plan.FLOAT, _Plan.WHOLE)
 
 
 class ZeroCounter:
-    """Counts the zeros of one tensor, block by block. Making one raises `UnmeasurableError` where elements are not numbers."""
+    """Counts the zeros of one tensor, block by block.
+
+    Making one raises `UnmeasurableError` where elements are not numbers.
+    """
 
     __slots__ = ("_inner", "_plan", "_points", "_size", "elements", "negative", "tensor", "zeros")
 
@@ -103,7 +109,9 @@ class ZeroCounter:
             numbers = as_unsigned(block.data, dtype.bits // 8)
         if self._points is not None:
             points = self._fitting_points(numbers, block)
-            same: NDArray[np.bool_] = numbers == points[places(len(numbers), len(points), self._inner, block.first)]
+            same: NDArray[np.bool_] = (
+                numbers == points[places(len(numbers), len(points), self._inner, block.first)]
+            )
             return same
         zero: NDArray[np.bool_] = numbers == 0
         if dtype.has_negative_zero:
@@ -125,7 +133,9 @@ class ZeroCounter:
             return int(np.count_nonzero(numbers == points[0]))
         if block.box is not None or not block.placed or block.repeat > 1:
             raise UnmeasurableError("zero points along an axis of chunked elements are not read")
-        return int(np.count_nonzero(numbers == points[places(len(numbers), len(points), self._inner, block.first)]))
+        return int(
+            np.count_nonzero(numbers == points[places(len(numbers), len(points), self._inner, block.first)])
+        )
 
     def _narrow(self, block: Block) -> tuple[int, int]:
         bits = self.tensor.dtype.bits
@@ -137,19 +147,28 @@ class ZeroCounter:
 
 
 def _float_zeros(numbers: Numbers, order: ByteOrder) -> tuple[int, int]:
-    """Count the zeros and the negative ones: the patterns that are 0, and those of which only the sign bit is set."""
-    positive, negative = (0 if lack_zeros(numbers) else count_zeros(numbers)), _count(negative_zeros_of(numbers, order))
+    """Count the zeros and the negative ones: the patterns that are 0, and those of which only the sign bit is
+    set.
+    """
+    positive, negative = (
+        (0 if lack_zeros(numbers) else count_zeros(numbers)),
+        _count(negative_zeros_of(numbers, order)),
+    )
     return positive + negative, negative
 
 
 def lack_zeros(numbers: Numbers) -> bool:
     """Return whether a fast look shows that no pattern is 0: False says nothing."""
-    # A least number above 0 shows it at once, and most weights that nobody pruned are so; where a zero is among the first, look no longer.
+    # A least number above 0 shows it at once, and most weights that nobody pruned are so; where a zero is
+    # among the first, look no longer.
     return len(numbers) > _FEW and int(np.count_nonzero(numbers[:_GLANCE])) == _GLANCE and bool(numbers.min())
 
 
 def count_zeros(numbers: Numbers) -> int:
-    """Return how many patterns are 0. Numbers that are not zero are counted without an array of which are: that is one pass."""
+    """Return how many patterns are 0.
+
+    Numbers that are not zero are counted without an array of which are: that is one pass.
+    """
     return len(numbers) - int(np.count_nonzero(numbers))
 
 
@@ -184,7 +203,9 @@ def unpack(data: Bytes, bits: int) -> Bytes:
 
 
 def _points(quantization: Quantization, tensor: Tensor) -> tuple[Numbers | None, int]:
-    """Return the zero points as unsigned numbers (None: all are 0) and how many elements in a row share one."""
+    """Return the zero points as unsigned numbers (None: all are 0) and how many elements in a row share
+    one.
+    """
     points = quantization.zero_points
     if not any(points):
         return None, 1
@@ -194,7 +215,9 @@ def _points(quantization: Quantization, tensor: Tensor) -> tuple[Numbers | None,
         return np.array(points[:1], dtype=np.int64).view(np.uint64), 1
     axis = quantization.axis
     if axis is None or not 0 <= axis < len(tensor.shape) or tensor.shape[axis] != len(points):
-        raise UnmeasurableError(f"{len(points)} zero points do not fit the shape {tensor.shape} along axis {axis}")
+        raise UnmeasurableError(
+            f"{len(points)} zero points do not fit the shape {tensor.shape} along axis {axis}"
+        )
     inner = 1
     for length in tensor.shape[axis + 1 :]:
         inner *= length
@@ -202,7 +225,9 @@ def _points(quantization: Quantization, tensor: Tensor) -> tuple[Numbers | None,
 
 
 def places(count: int, channels: int, inner: int, first: int) -> NDArray[np.int64]:
-    """Return the channels of ``count`` elements from element ``first`` on, ``inner`` of which share one before the next."""
+    """Return the channels of ``count`` elements from element ``first`` on, ``inner`` of which share one
+    before the next.
+    """
     found = np.arange(first % (inner * channels), first % (inner * channels) + count, dtype=np.int64)
     found //= inner
     found %= channels
@@ -210,7 +235,9 @@ def places(count: int, channels: int, inner: int, first: int) -> NDArray[np.int6
 
 
 def _sign(size: int, order: ByteOrder) -> Any:
-    """Return the pattern of an element of which only the sign bit is set, read least significant byte first."""
+    """Return the pattern of an element of which only the sign bit is set, read least significant byte
+    first.
+    """
     sign = _SIGNS[size][2]
     return sign if order is ByteOrder.LITTLE else sign.byteswap()
 
@@ -219,7 +246,13 @@ _FEW = 4_096
 _GLANCE = 64
 _ZERO = {size: np.dtype(f"<u{size}").type(0) for size in (1, 2, 4, 8)}
 _SIGNS = {
-    size: (np.dtype(f"<i{size}"), np.dtype(f"<i{size}").type(-1 << (8 * size - 1)), np.dtype(f"<u{size}").type(1 << (8 * size - 1)))
+    size: (
+        np.dtype(f"<i{size}"),
+        np.dtype(f"<i{size}").type(-1 << (8 * size - 1)),
+        np.dtype(f"<u{size}").type(1 << (8 * size - 1)),
+    )
     for size in (1, 2, 4, 8)
 }
-"""The signed type of elements of each size in bytes, its least number, and the pattern of only the sign bit."""
+"""The signed type of elements of each size in bytes, its least number, and the pattern of only the sign
+bit.
+"""

@@ -17,11 +17,12 @@ _WRAPPED = re.compile(rf"(?:^|/)(?:{WrapperName.PRUNE}|{WrapperName.QUANTIZE}|{W
 
 
 def duplicates(side: Subject) -> list[tuple[TensorId, ...]]:
-    """Return groups of model tensors that are stored more than once with equal elements, each in the artifact's order.
+    """Return groups of model tensors that are stored more than once with equal elements, each in the
+    artifact's order.
 
-    Equal means measured: the same element type, shape and digest; without measurements, what the format says. Tensors
-    of a single value (biases of zeros), and vectors of two (an LSTM's bias begins as zeros and ones), must have one name
-    too, and those that share their bytes are not duplicates.
+    Equal means measured: the same element type, shape and digest; without measurements, what the format says.
+    Tensors of a single value (biases of zeros), and vectors of two (an LSTM's bias begins as zeros and ones),
+    must have one name too, and those that share their bytes are not duplicates.
     """
     return side.once(_find_duplicates)
 
@@ -32,7 +33,12 @@ def _find_duplicates(side: Subject) -> list[tuple[TensorId, ...]]:
     groups: dict[tuple[object, ...], list[TensorId]] = defaultdict(list)
     for index, tensor in enumerate(side.artifact.tensors):
         measure = side.measurements[index]
-        if tensor.role not in (Role.WEIGHT, Role.STATISTIC) or measure.digest is None or tensor.element_count < 2 or not tensor.stored_size:
+        if (
+            tensor.role not in (Role.WEIGHT, Role.STATISTIC)
+            or measure.digest is None
+            or tensor.element_count < 2
+            or not tensor.stored_size
+        ):
             continue
         few = 2 if len(tensor.shape) < 2 else 1
         alike = measure.zero_count == measure.element_count or (measure.distinct_count or few + 1) <= few
@@ -47,7 +53,9 @@ def duplicate_cause(side: Subject, tensor: TensorId, kept: TensorId) -> Cause:
     one, other = side.tensor(tensor), side.tensor(kept)
     if _is_wrapped(one) or _is_wrapped(other):
         return Cause.WRAPPER_DUPLICATE
-    if side.artifact.format in (FormatName.SAVED_MODEL, FormatName.CHECKPOINT) and side.canonical_name(tensor) == side.canonical_name(kept):
+    if side.artifact.format in (FormatName.SAVED_MODEL, FormatName.CHECKPOINT) and side.canonical_name(
+        tensor
+    ) == side.canonical_name(kept):
         return Cause.EXPORT_DUPLICATE
     return Cause.SHARED_DUPLICATE
 
@@ -57,7 +65,11 @@ def _as_listed(fact: object, side: Subject) -> list[tuple[TensorId, ...]]:
     if not isinstance(fact, tuple | list):
         return []
     tensors = enumerate(side.artifact.tensors)
-    by_name = {tensor.path: TensorId(index) for index, tensor in tensors if tensor.role in (Role.WEIGHT, Role.STATISTIC)}
+    by_name = {
+        tensor.path: TensorId(index)
+        for index, tensor in tensors
+        if tensor.role in (Role.WEIGHT, Role.STATISTIC)
+    }
     groups: list[tuple[TensorId, ...]] = []
     for entry in fact:
         names = entry.get("tensors", ()) if isinstance(entry, Mapping) else entry
@@ -69,7 +81,9 @@ def _as_listed(fact: object, side: Subject) -> list[tuple[TensorId, ...]]:
 
 
 def _wrapped_twice(side: Subject) -> list[tuple[TensorId, ...]]:
-    """Return the weights that a Keras store has under a wrapper and again under the layer within it, which are one variable."""
+    """Return the weights that a Keras store has under a wrapper and again under the layer within it, which
+    are one variable.
+    """
     if side.artifact.format not in (FormatName.KERAS_ZIP, FormatName.WEIGHTS_HDF5):
         return []
     groups: dict[tuple[str, tuple[int, ...]], list[TensorId]] = defaultdict(list)

@@ -1,4 +1,6 @@
-"""Find a model that is stored twice with other values: TensorFlow adds ``_1`` to names that are taken when a model is built again."""
+"""Find a model that is stored twice with other values: TensorFlow adds ``_1`` to names that are taken when a
+model is built again.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,21 @@ from modelinspect.networks.subject import Subject
 
 _SECOND = re.compile(r"(.+)_1")
 _LEAST_LAYERS = 4
-"""Fewer layers alike may be a coincidence: two dense layers of one width are called ``dense`` and ``dense_1`` too."""
+"""Fewer layers alike may be a coincidence: two dense layers of one width are called ``dense`` and ``dense_1``
+too.
+"""
 _LEAST_SHARE = 0.9
-"""Both instances together are at least this share of the weights: what is left may be common to them, or a step counter."""
+"""Both instances together are at least this share of the weights: what is left may be common to them, or a
+step counter.
+"""
 _Content = dict[str, tuple[str, tuple[int, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
 class SecondInstance:
-    """Two scopes with the same layers, types and shapes; ``pairs`` are their tensors, the first's before the second's."""
+    """Two scopes with the same layers, types and shapes; ``pairs`` are their tensors, the first's before the
+    second's.
+    """
 
     first: str
     second: str
@@ -30,17 +38,31 @@ class SecondInstance:
 
 
 def second_instance(subject: Subject) -> SecondInstance | None:
-    """Return the two instances of a model, None where there is one, or where their values are equal or were not compared."""
+    """Return the two instances of a model, None where there is one, or where their values are equal or were
+    not compared.
+    """
     if subject.measurements is None:
         return None
-    named = [(TensorId(index), tensor, _parts(tensor)) for index, tensor in enumerate(subject.artifact.tensors) if _is_of_model(tensor)]
+    named = [
+        (TensorId(index), tensor, _parts(tensor))
+        for index, tensor in enumerate(subject.artifact.tensors)
+        if _is_of_model(tensor)
+    ]
     common = _common([parts for _, _, parts in named])
     scopes: dict[str, dict[str, TensorId]] = {}
     for index, _, parts in named:
         if len(parts) > common:
             scopes.setdefault(parts[common], {})["/".join(parts[common + 1 :])] = index
-    twins = [(match.group(1), scope) for scope in scopes if (match := _SECOND.fullmatch(scope)) and match.group(1) in scopes]
-    twins = [(one, other) for one, other in twins if f"{one}_2" not in scopes and _alike(subject, scopes[one], scopes[other])]
+    twins = [
+        (match.group(1), scope)
+        for scope in scopes
+        if (match := _SECOND.fullmatch(scope)) and match.group(1) in scopes
+    ]
+    twins = [
+        (one, other)
+        for one, other in twins
+        if f"{one}_2" not in scopes and _alike(subject, scopes[one], scopes[other])
+    ]
     pairs = tuple((index, scopes[other][name]) for one, other in twins for name, index in scopes[one].items())
     layers = {f"{one}/{name}".rpartition("/")[0] for one, _ in twins for name in scopes[one]}
     total = sum(tensor.stored_size for _, tensor, _ in named)
@@ -71,7 +93,10 @@ def _common(named: list[list[str]]) -> int:
 
 def _alike(subject: Subject, one: dict[str, TensorId], other: dict[str, TensorId]) -> bool:
     def content(scope: dict[str, TensorId]) -> _Content:
-        return {name: (subject.tensor(index).dtype.name, subject.tensor(index).shape) for name, index in scope.items()}
+        return {
+            name: (subject.tensor(index).dtype.name, subject.tensor(index).shape)
+            for name, index in scope.items()
+        }
 
     return content(one) == content(other)
 

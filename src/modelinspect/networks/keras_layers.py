@@ -1,4 +1,6 @@
-"""Follow a Keras model from layer to layer, as its configuration connects them; what a layer makes of its inputs, others say."""
+"""Follow a Keras model from layer to layer, as its configuration connects them; what a layer makes of its
+inputs, others say.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ Value = TypeVar("Value")
 class Traversal(ABC, Generic[Value]):
     """A model on its way from inputs to outputs; a ``Value`` is what is known of an array between two layers.
 
-    ``arguments`` are the keyword arguments of the call that is followed, those that are numbers, words or truth values.
+    ``arguments`` are the keyword arguments of the call that is followed, those that are numbers, words or
+    truth values.
     """
 
     calls: int = field(default=0, kw_only=True)
@@ -45,13 +48,19 @@ class Traversal(ABC, Generic[Value]):
     def leave(self, values: list[Value]) -> None:
         """Take note of values that go where the configuration does not let them be followed."""
 
-    def call_model(self, model: LayerConfig, given: list[Value] | None, scope: str, path: str) -> list[tuple[str, Value]]:
-        """Follow the layers of a model that is given its inputs, or makes them; return its outputs with their layers' names."""
+    def call_model(
+        self, model: LayerConfig, given: list[Value] | None, scope: str, path: str
+    ) -> list[tuple[str, Value]]:
+        """Follow the layers of a model that is given its inputs, or makes them; return its outputs with their
+        layers' names.
+        """
         if class_of(model) == "Sequential":
             return self._sequence(model, given, scope, path)
         return self._connected(model, given, scope, path)
 
-    def _sequence(self, model: LayerConfig, given: list[Value] | None, scope: str, path: str) -> list[tuple[str, Value]]:
+    def _sequence(
+        self, model: LayerConfig, given: list[Value] | None, scope: str, path: str
+    ) -> list[tuple[str, Value]]:
         values = given
         name = model.name
         for layer in model.children:
@@ -64,15 +73,27 @@ class Traversal(ABC, Generic[Value]):
             name = unwrapped(layer).name
         return [(name, value) for value in values or []]
 
-    def _connected(self, model: LayerConfig, given: list[Value] | None, scope: str, path: str) -> list[tuple[str, Value]]:
+    def _connected(
+        self, model: LayerConfig, given: list[Value] | None, scope: str, path: str
+    ) -> list[tuple[str, Value]]:
         """Call every layer as often as it is used, once what it takes is there."""
         layers = {layer.name: layer for layer in model.children}
         made: dict[Key, list[Value]] = {}
         inputs = list(references(model.settings.get("input_layers")))
         for place, (name, _, _) in enumerate(inputs):
             if name in layers:
-                made[name, 0] = [given[place] if given is not None and place < len(given) else self.make_input(name, layers[name])]
-        nodes = [(name, index, node) for name, index, node in _nodes(model) if (name, index) not in made and name in layers]
+                made[name, 0] = [
+                    (
+                        given[place]
+                        if given is not None and place < len(given)
+                        else self.make_input(name, layers[name])
+                    )
+                ]
+        nodes = [
+            (name, index, node)
+            for name, index, node in _nodes(model)
+            if (name, index) not in made and name in layers
+        ]
         pending = [(name, index, list(references(node))) for name, index, node in nodes]
         listed = {(name, index): _arguments(node) for name, index, node in nodes}
         waiting: list[tuple[str, int, list[tuple[str, int, int]]]] = []
@@ -84,7 +105,9 @@ class Traversal(ABC, Generic[Value]):
                     waiting.append((name, index, taken))
                     continue
                 self.arguments = listed[name, index]
-                made[name, index] = self._use(layers[name], [value for value in values if value is not None], scope, path)
+                made[name, index] = self._use(
+                    layers[name], [value for value in values if value is not None], scope, path
+                )
             if not waiting or len(waiting) == len(pending):
                 break
             pending = waiting
@@ -150,7 +173,9 @@ def _nodes(model: LayerConfig) -> Iterator[tuple[str, int, object]]:
 
 
 def _arguments(node: object) -> dict[str, object]:
-    """Return the keyword arguments of a call that are plain values: {"kwargs": {...}} in Keras 3, ["name", 0, 0, {...}] in Keras 2."""
+    """Return the keyword arguments of a call that are plain values: {"kwargs": {...}} in Keras 3, ["name", 0,
+    0, {...}] in Keras 2.
+    """
     if isinstance(node, Mapping):
         found = node.get("kwargs")
     else:
@@ -161,12 +186,19 @@ def _arguments(node: object) -> dict[str, object]:
 
 
 def references(value: object) -> Iterator[tuple[str, int, int]]:
-    """Yield the uses of layers that a configuration names: ["name", 0, 0, {}] in Keras 2, {"keras_history": ["name", 0, 0]} in Keras 3."""
+    """Yield the uses of layers that a configuration names: ["name", 0, 0, {}] in Keras 2, {"keras_history":
+    ["name", 0, 0]} in Keras 3.
+    """
     pending = [value]
     while pending:
         item = pending.pop()
         if isinstance(item, list | tuple):
-            if len(item) >= 3 and isinstance(item[0], str) and isinstance(item[1], int) and isinstance(item[2], int):
+            if (
+                len(item) >= 3
+                and isinstance(item[0], str)
+                and isinstance(item[1], int)
+                and isinstance(item[2], int)
+            ):
                 yield item[0], item[1], item[2]
                 pending += reversed([each for each in item[3:] if isinstance(each, Mapping)])
             else:

@@ -62,10 +62,19 @@ def read_model(artifact: Artifact, reading: Reading) -> LayerConfig | None:
             if model is not None and model.children:
                 return model
         if document.kind is DocumentKind.KERAS_METADATA:
-            message = parse_message(KERAS_METADATA_MESSAGE, _bytes(reading, document), document.stream.member, document.span.offset)
+            message = parse_message(
+                KERAS_METADATA_MESSAGE,
+                _bytes(reading, document),
+                document.stream.member,
+                document.span.offset,
+            )
             for node in list(message.nodes)[:_MOST]:  # type: ignore[attr-defined]
                 model = model_config(read_json(node.metadata))
-                if model is not None and model.children and node.identifier.endswith(("_model", "_sequential", "_network")):
+                if (
+                    model is not None
+                    and model.children
+                    and node.identifier.endswith(("_model", "_sequential", "_network"))
+                ):
                     return model
     return None
 
@@ -98,7 +107,9 @@ def _named(many: list[Parameter], layer: LayerConfig | None) -> list[Parameter]:
     kind = layer.class_name.rpartition(">")[2]
     names: tuple[str, ...] = _VARIABLES.get(kind, ())
     if kind == "BatchNormalization":
-        learned = [name for name, key in (("gamma", "scale"), ("beta", "center")) if layer.settings.get(key, True)]
+        learned = [
+            name for name, key in (("gamma", "scale"), ("beta", "center")) if layer.settings.get(key, True)
+        ]
         names = (*learned, "moving_mean", "moving_variance")
     ordered = sorted(many, key=lambda each: int(each.name))
     if len(ordered) > len(names):

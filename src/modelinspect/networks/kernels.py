@@ -22,9 +22,11 @@ def is_depthwise(artifact: Artifact, tensor: Tensor) -> bool:
 
 
 def is_linear(artifact: Artifact, tensor: Tensor) -> bool:
-    """Return whether a safetensors kernel has its outputs first, as PyTorch stores the weights of linear layers and convolutions.
+    """Return whether a safetensors kernel has its outputs first, as PyTorch stores the weights of linear
+    layers and convolutions.
 
-    The file does not say so: the name does (``weight``), and embeddings, which have the same name, keep their rows first.
+    The file does not say so: the name does (``weight``), and embeddings, which have the same name, keep their
+    rows first.
     """
     if artifact.format is not FormatName.SAFETENSORS or not tensor.name.endswith(".weight"):
         return False
@@ -32,7 +34,9 @@ def is_linear(artifact: Artifact, tensor: Tensor) -> bool:
 
 
 def output_axis(artifact: Artifact, tensor: Tensor) -> int:
-    """Return the axis of a kernel's outputs: TFLite and PyTorch have it first, but for depthwise kernels; everything else has it last."""
+    """Return the axis of a kernel's outputs: TFLite and PyTorch have it first, but for depthwise kernels;
+    everything else has it last.
+    """
     if is_linear(artifact, tensor):
         return 0
     return 0 if artifact.format in _TFLITE and not is_depthwise(artifact, tensor) else -1
@@ -48,13 +52,16 @@ def input_axis(artifact: Artifact, tensor: Tensor) -> int:
 def is_kernel(tensor: Tensor) -> bool:
     """Return whether a tensor may be a kernel, by its type and shape.
 
-    A kernel holds floats, or integers that quantize them. A constant is one only with two axes longer than one: a single row of
-    numbers scales or shifts channels.
+    A kernel holds floats, or integers that quantize them. A constant is one only with two axes longer than
+    one: a single row of numbers scales or shifts channels.
     """
     if len(tensor.shape) < 2:
         return False
     if tensor.dtype.kind is not ElementKind.FLOAT and tensor.quantization is None:
-        is_narrow = tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT) and tensor.dtype.bits <= _WIDEST_QUANTIZED
+        is_narrow = (
+            tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT)
+            and tensor.dtype.bits <= _WIDEST_QUANTIZED
+        )
         if not is_narrow or tensor.role is not Role.WEIGHT:
             return False
     if tensor.role is Role.WEIGHT:
@@ -67,17 +74,27 @@ _WIDEST_QUANTIZED = 16
 
 
 def frozen_masks(artifact: Artifact, measurements: Measurements | None) -> frozenset[TensorId]:
-    """Return the constants that are pruning masks, frozen into a graph by a conversion that did not strip the wrappers.
+    """Return the constants that are pruning masks, frozen into a graph by a conversion that did not strip the
+    wrappers.
 
-    Such a constant holds floats or booleans and has the shape of a kernel, and a multiplication reads it. It has at most two values,
-    and is called a mask or has as many zeros as a kernel of its shape that has more values.
+    Such a constant holds floats or booleans and has the shape of a kernel, and a multiplication reads it. It
+    has at most two values, and is called a mask or has as many zeros as a kernel of its shape that has more
+    values.
     """
-    kernels = {tensor.shape for tensor in artifact.tensors if tensor.role in (Role.WEIGHT, Role.CONSTANT) and _is_float(tensor)}
+    kernels = {
+        tensor.shape
+        for tensor in artifact.tensors
+        if tensor.role in (Role.WEIGHT, Role.CONSTANT) and _is_float(tensor)
+    }
     may_be = (
-        tensor for tensor in artifact.tensors if _may_be_mask(tensor) and tensor.shape in kernels and _is_multiplied(artifact, tensor)
+        tensor
+        for tensor in artifact.tensors
+        if _may_be_mask(tensor) and tensor.shape in kernels and _is_multiplied(artifact, tensor)
     )
     wanted = set(map(id, may_be))
-    constants = [(TensorId(index), tensor) for index, tensor in enumerate(artifact.tensors) if id(tensor) in wanted]
+    constants = [
+        (TensorId(index), tensor) for index, tensor in enumerate(artifact.tensors) if id(tensor) in wanted
+    ]
     if measurements is None:
         return frozenset(index for index, tensor in constants if _is_called_mask(tensor))
     few = [(index, tensor) for index, tensor in constants if (measurements[index].distinct_count or 3) <= 2]
@@ -86,14 +103,25 @@ def frozen_masks(artifact: Artifact, measurements: Measurements | None) -> froze
     pruned = {
         (tensor.shape, measure.zero_count)
         for tensor, measure in zip(artifact.tensors, measurements.tensors, strict=True)
-        if tensor.role in (Role.WEIGHT, Role.CONSTANT) and measure.zero_count and (measure.distinct_count or 0) > 2
+        if tensor.role in (Role.WEIGHT, Role.CONSTANT)
+        and measure.zero_count
+        and (measure.distinct_count or 0) > 2
     }
-    return frozenset(index for index, tensor in few if _is_called_mask(tensor) or (tensor.shape, measurements[index].zero_count) in pruned)
+    return frozenset(
+        index
+        for index, tensor in few
+        if _is_called_mask(tensor) or (tensor.shape, measurements[index].zero_count) in pruned
+    )
 
 
 def _may_be_mask(tensor: Tensor) -> bool:
     is_mask_type = tensor.dtype.kind in (ElementKind.FLOAT, ElementKind.BOOL)
-    return tensor.role is Role.CONSTANT and len(tensor.shape) > 1 and is_mask_type and tensor.element_count >= _SMALLEST_MASK
+    return (
+        tensor.role is Role.CONSTANT
+        and len(tensor.shape) > 1
+        and is_mask_type
+        and tensor.element_count >= _SMALLEST_MASK
+    )
 
 
 def _is_float(tensor: Tensor) -> bool:
@@ -101,7 +129,9 @@ def _is_float(tensor: Tensor) -> bool:
 
 
 def _is_multiplied(artifact: Artifact, tensor: Tensor) -> bool:
-    """Return whether a multiplication reads a constant; of a graph, which does not list what reads each, whether it has one at all."""
+    """Return whether a multiplication reads a constant; of a graph, which does not list what reads each,
+    whether it has one at all.
+    """
     if artifact.format is FormatName.TFLITE:
         uses = artifact.facts.get("tensor_uses")
         readers = uses.get(tensor.path) if isinstance(uses, Mapping) else None

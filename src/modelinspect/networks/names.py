@@ -9,7 +9,18 @@ from modelinspect.core.names import ATTRIBUTES, LAYER_DEPENDENCIES, MODEL_WEIGHT
 from modelinspect.core.tensors import Tensor
 
 """What the keys of a checkpoint's variables end in."""
-_DROPPED = frozenset(("", MODEL_WEIGHTS, ATTRIBUTES, VARIABLE_VALUE, "StatefulPartitionedCall", "layers", LAYER_DEPENDENCIES, "vars"))
+_DROPPED = frozenset(
+    (
+        "",
+        MODEL_WEIGHTS,
+        ATTRIBUTES,
+        VARIABLE_VALUE,
+        "StatefulPartitionedCall",
+        "layers",
+        LAYER_DEPENDENCIES,
+        "vars",
+    )
+)
 _DECORATION = re.compile(rf"^(?:(?:{WrapperName.PRUNE}|quant|cluster)_(?!(?:weights)?(?:_?\d+)?$))+")
 _TRACED = re.compile(r"^(__inference_.*?)_\d+$")
 _OUTPUT = re.compile(r":\d+$")
@@ -17,7 +28,8 @@ _STORED = re.compile(r"(?:^|/)vars/(\d+)$")
 
 
 def canonical_name(tensor: Tensor) -> str:
-    """Return a tensor's name without what its writer added: wrappers' prefixes, output indices, attribute suffixes.
+    """Return a tensor's name without what its writer added: wrappers' prefixes, output indices, attribute
+    suffixes.
 
     Variables that only a number in a Keras store distinguishes have the name of their layer put before it.
     """
@@ -35,7 +47,9 @@ def canonical_name(tensor: Tensor) -> str:
 
 @lru_cache(maxsize=1 << 12)
 def _untraced(part: str) -> str:
-    """Return a part of a name without wrappers' prefixes and the number of a trace; most parts are in many names."""
+    """Return a part of a name without wrappers' prefixes and the number of a trace; most parts are in many
+    names.
+    """
     return _TRACED.sub(r"\1", bare_layer(part))
 
 
@@ -45,8 +59,12 @@ def bare_layer(name: str) -> str:
 
 
 def is_bias(name: str) -> bool:
-    """Return whether a variable is a bias: those of recurrent layers and of the heads of attention have two axes, and begin as zeros."""
-    return name.rpartition("/")[2].partition(":")[0].endswith("bias") or _NUMBERED_BIAS.search(name) is not None
+    """Return whether a variable is a bias: those of recurrent layers and of the heads of attention have two
+    axes, and begin as zeros.
+    """
+    return (
+        name.rpartition("/")[2].partition(":")[0].endswith("bias") or _NUMBERED_BIAS.search(name) is not None
+    )
 
 
 _NUMBERED_BIAS = re.compile(r"(?:cell(?:_\d+)?/vars/2|(?:query|key|value|output)_dense/vars/1)$")

@@ -14,7 +14,9 @@ from modelinspect.reports.wording import plural
 
 STATE = "optimizer state"
 _TWICE = "/inner_optimizer/"
-"""Part of the names of what LossScaleOptimizer has in it; a Keras store has it again under the outer one's name."""
+"""Part of the names of what LossScaleOptimizer has in it; a Keras store has it again under the outer one's
+name.
+"""
 _SLOTS = {
     "Adam": (2, 3),
     "AdamW": (2, 3),
@@ -44,19 +46,30 @@ def optimizers_text(before: Subject, after: Subject) -> str:
     held = [slots_text(side, named) for side, named in zip((before, after), names, strict=True)]
     if held[0] == held[1]:
         return optimizer_text(after if names[1] else before)
-    text = [f"{when}, {what}{f' ({named})' if named else ''}" for what, when, named in zip(held, ("before", "after"), names, strict=True)]
+    text = [
+        f"{when}, {what}{f' ({named})' if named else ''}"
+        for what, when, named in zip(held, ("before", "after"), names, strict=True)
+    ]
     return f"{STATE}: {'; '.join(text)}"
 
 
 def slots_text(side: Subject, named: str) -> str:
     """Say how many slots an optimizer of a name has for how many weights."""
     averages = average_names(side.artifact)
-    kept = [tensor for tensor in side.artifact.tensors if tensor.role is Role.OPTIMIZER and tensor.path not in averages]
+    kept = [
+        tensor
+        for tensor in side.artifact.tensors
+        if tensor.role is Role.OPTIMIZER and tensor.path not in averages
+    ]
     inner = [tensor for tensor in kept if _TWICE in tensor.path]
     twice = inner if 0 < len(inner) < len(kept) else []
     slots = twice or kept
     copies = copies_of(side) if is_one(side) else frozenset[TensorId]()
-    weights = [tensor for index, tensor in enumerate(side.artifact.tensors) if tensor.role is Role.WEIGHT and TensorId(index) not in copies]
+    weights = [
+        tensor
+        for index, tensor in enumerate(side.artifact.tensors)
+        if tensor.role is Role.WEIGHT and TensorId(index) not in copies
+    ]
     said = _slots_of(slots, weights, named, checkpoints(side)) or _times(kept, weights)
     again = ", stored twice, by LossScaleOptimizer and the optimizer in it" if twice else ""
     return f"{said}{again}"
@@ -65,7 +78,8 @@ def slots_text(side: Subject, named: str) -> str:
 def _slots_of(slots: Sequence[Tensor], weights: Sequence[Tensor], named: str, times: int) -> str:
     """Count the slots of each weight; nothing where they do not come out even. What is frozen has none.
 
-    A scalar may be a setting of the optimizer or the slot of a scalar weight: scalars are counted where there are enough of them.
+    A scalar may be a setting of the optimizer or the slot of a scalar weight: scalars are counted where there
+    are enough of them.
     """
     elements = sum(tensor.element_count for tensor in weights)
     scalar_weights = sum(not tensor.shape for tensor in weights)
@@ -77,7 +91,10 @@ def _slots_of(slots: Sequence[Tensor], weights: Sequence[Tensor], named: str, ti
         held += each * scalar_weights
     if held % elements == 0:
         where = f", in each of {times:,} checkpoints" if times > 1 and elements % times == 0 else ""
-        return f"{plural(held // elements, 'slot')} for each of {plural(elements // times if where else elements, 'weight')}{where}"
+        return (
+            f"{plural(held // elements, 'slot')} for each of"
+            f" {plural(elements // times if where else elements, 'weight')}{where}"
+        )
     shapes = Counter(tensor.shape for tensor in slots if tensor.shape)
     there = Counter(tensor.shape for tensor in weights)
     for each in sorted(_SLOTS.get(named, ()), reverse=True):
@@ -91,7 +108,9 @@ def _may_be_slot(tensor: Tensor) -> bool:
 
 
 def _times(slots: Sequence[Tensor], weights: Sequence[Tensor]) -> str:
-    """Say how many tensors there are, and how much of the weights they come to where that is a tenth or more."""
+    """Say how many tensors there are, and how much of the weights they come to where that is a tenth or
+    more.
+    """
     elements = sum(tensor.element_count for tensor in weights)
     held = sum(tensor.element_count for tensor in slots if tensor.element_count > 1)
     times = f", {held / elements:.1f} times the weights" if elements and 20 * held >= elements else ""

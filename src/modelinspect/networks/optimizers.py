@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.tensors import Role
 
-_AVERAGES = re.compile(r"(?:^|[/_.])(?:ExponentialMovingAverage|moving_avg|average|ema)(?:[/_.:]|$)", re.IGNORECASE)
+_AVERAGES = re.compile(
+    r"(?:^|[/_.])(?:ExponentialMovingAverage|moving_avg|average|ema)(?:[/_.:]|$)", re.IGNORECASE
+)
 _COUNTED = re.compile(r"_\d+$")
 _NAMES = {
     "adamw": "AdamW",
@@ -40,7 +42,9 @@ _PURPOSES = (
 
 
 def optimizer_of(artifact: Artifact) -> str:
-    """Return the optimizer's name: as the training configuration lists it, by its slots' names, or by what they are for; or nothing."""
+    """Return the optimizer's name: as the training configuration lists it, by its slots' names, or by what
+    they are for; or nothing.
+    """
     fact = artifact.facts.get("optimizer")
     if isinstance(fact, str):
         plain = _COUNTED.sub("", fact.rpartition(">")[2])
@@ -51,17 +55,26 @@ def optimizer_of(artifact: Artifact) -> str:
         if any(part == known or part.startswith(f"{known}_") for part in parts):
             return shown
     slots = artifact.facts.get("slot_variables")
-    found = {slot.get("purpose") for slot in slots if isinstance(slot, Mapping)} if isinstance(slots, tuple | list) else set()
+    found = (
+        {slot.get("purpose") for slot in slots if isinstance(slot, Mapping)}
+        if isinstance(slots, tuple | list)
+        else set()
+    )
     return next((shown for purposes, shown in _PURPOSES if purposes <= found), "")
 
 
 def average_names(artifact: Artifact) -> frozenset[str]:
-    """Return the paths of the tensors that are moving averages: by name, or as a checkpoint's object graph knows them.
+    """Return the paths of the tensors that are moving averages: by name, or as a checkpoint's object graph
+    knows them.
 
     Keras 3 numbers averages like all its slots.
     """
     slots = artifact.facts.get("slot_variables")
     fact = (slot for slot in slots if isinstance(slot, Mapping)) if isinstance(slots, tuple | list) else ()
     found = {str(slot["tensor"]) for slot in fact if slot.get("purpose") == "average" and "tensor" in slot}
-    named = {tensor.path for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER and _AVERAGES.search(tensor.path)}
+    named = {
+        tensor.path
+        for tensor in artifact.tensors
+        if tensor.role is Role.OPTIMIZER and _AVERAGES.search(tensor.path)
+    }
     return frozenset(found | named)

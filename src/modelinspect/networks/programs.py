@@ -1,4 +1,6 @@
-"""StableHLO programs in an artifact: which tensors are in each, and which of them a program for a gradient holds again."""
+"""StableHLO programs in an artifact: which tensors are in each, and which of them a program for a gradient
+holds again.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ from modelinspect.networks.subject import Subject
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program. ``weights`` are its constants that are weights; ``is_gradient`` says that only a gradient runs it."""
+    """A program.
+
+    ``weights`` are its constants that are weights; ``is_gradient`` says that only a gradient runs it.
+    """
 
     function: str
     node: str
@@ -28,8 +33,15 @@ def programs(subject: Subject) -> tuple[Program, ...]:
     for entry in facts.get("stablehlo", ()):
         if not isinstance(entry, Mapping):
             continue
-        first, count, function, node = (entry.get(key) for key in ("first_tensor", "constant_count", "function", "node"))
-        if isinstance(first, int) and isinstance(count, int) and isinstance(function, str) and isinstance(node, str):
+        first, count, function, node = (
+            entry.get(key) for key in ("first_tensor", "constant_count", "function", "node")
+        )
+        if (
+            isinstance(first, int)
+            and isinstance(count, int)
+            and isinstance(function, str)
+            and isinstance(node, str)
+        ):
             ids = (TensorId(index) for index in range(first, first + count))
             weights = tuple(index for index in ids if subject.tensor(index).role is Role.WEIGHT)
             found.append(Program(function, node, function in gradients, weights))
@@ -39,7 +51,8 @@ def programs(subject: Subject) -> tuple[Program, ...]:
 def gradient_copies(subject: Subject) -> dict[TensorId, TensorId]:
     """Return the weights of gradients that a program beside them holds too, each with its equal there.
 
-    Equal means measured: the same element type, shape and digest. Without measurements nothing is known to be equal.
+    Equal means measured: the same element type, shape and digest. Without measurements nothing is known to be
+    equal.
     """
     if subject.measurements is None:
         return {}

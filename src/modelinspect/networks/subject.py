@@ -32,9 +32,10 @@ _T = TypeVar("_T")
 class Subject:
     """An artifact, and what is known of it beyond its structure.
 
-    ``measurements`` are None where no weights were read, ``hidden`` where free space was not looked at, ``sizes`` are the bytes of each
-    category, ``removal`` is what the network can do without (None where nothing is dead, or where it is unknown how its layers are
-    connected), ``open_files`` are there while the artifact is open, and ``comparison`` where it is compared with one before it.
+    ``measurements`` are None where no weights were read, ``hidden`` where free space was not looked at,
+    ``sizes`` are the bytes of each category, ``removal`` is what the network can do without (None where
+    nothing is dead, or where it is unknown how its layers are connected), ``open_files`` are there while the
+    artifact is open, and ``comparison`` where it is compared with one before it.
     """
 
     artifact: Artifact
@@ -107,7 +108,11 @@ class Subject:
         if self.measurements is None:
             return None
         measure = self.measurements[tensor]
-        if measure.fingerprint is None or not measure.element_count or measure.zero_count == measure.element_count:
+        if (
+            measure.fingerprint is None
+            or not measure.element_count
+            or measure.zero_count == measure.element_count
+        ):
             return None
         return measure.fingerprint
 
@@ -125,13 +130,18 @@ class Subject:
     def kernels(self) -> Iterator[tuple[Tensor, TensorMeasure]]:
         """Yield those that are kernels: matrices and more axes of numbers that a network multiplies by.
 
-        Not masks that were frozen into a graph, constants that are stored as one element, biases, or whole numbers that say how
-        something is computed (paddings, axes, bit widths).
+        Not masks that were frozen into a graph, constants that are stored as one element, biases, or whole
+        numbers that say how something is computed (paddings, axes, bit widths).
         """
         masks = {id(self.artifact.tensors[index]) for index in frozen_masks(self.artifact, self.measurements)}
         for tensor, measure in self.measured():
             is_splat = tensor.storage is Storage.INLINE and tensor.stored_size < tensor.logical_size
-            if is_kernel(tensor) and id(tensor) not in masks and not is_splat and not is_bias(self.name(tensor)):
+            if (
+                is_kernel(tensor)
+                and id(tensor) not in masks
+                and not is_splat
+                and not is_bias(self.name(tensor))
+            ):
                 yield tensor, measure
 
     def name(self, tensor: Tensor) -> str:
@@ -145,7 +155,9 @@ class Subject:
     def kernel_zeros(self) -> tuple[int, int]:
         """Return the zeros and all elements of the model's measured kernels."""
         kernels = [(tensor, measure) for tensor, measure in self.kernels() if tensor.role is not Role.OTHER]
-        return sum(measure.zero_count or 0 for _, measure in kernels), sum(tensor.element_count for tensor, _ in kernels)
+        return sum(measure.zero_count or 0 for _, measure in kernels), sum(
+            tensor.element_count for tensor, _ in kernels
+        )
 
     def weights(self) -> Iterator[tuple[TensorId, Tensor]]:
         """Yield the tensors of the model itself, without what is neither weight nor constant."""
@@ -167,4 +179,7 @@ class Comparison:
 
     def locations(self, after: Subject) -> dict[str, str]:
         """Return where both artifacts are, as a shell reads it."""
-        return {"before": shlex.quote(self.before.artifact.location), "after": shlex.quote(after.artifact.location)}
+        return {
+            "before": shlex.quote(self.before.artifact.location),
+            "after": shlex.quote(after.artifact.location),
+        }

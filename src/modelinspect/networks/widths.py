@@ -1,4 +1,6 @@
-"""How many bits a weight takes: stored values, with the scales, zero points and indices that they need; and what stayed wider."""
+"""How many bits a weight takes: stored values, with the scales, zero points and indices that they need; and
+what stayed wider.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class TypeShare:
 
 @dataclass(frozen=True, slots=True)
 class Widths:
-    """What the weights of an artifact take: elements, bytes with helpers, and the share of each element type, the largest first."""
+    """What the weights of an artifact take: elements, bytes with helpers, and the share of each element type,
+    the largest first.
+    """
 
     elements: int
     size: int
@@ -49,14 +53,18 @@ def values_in_a_byte(tensor: Tensor) -> int:
         return tensor.payload.per_byte
     if isinstance(tensor.payload, LookupPayload):
         return 8 // tensor.payload.bits
-    return 8 // tensor.dtype.bits if 0 < tensor.dtype.bits < 8 and tensor.stored_size < tensor.element_count else 1
+    return (
+        8 // tensor.dtype.bits
+        if 0 < tensor.dtype.bits < 8 and tensor.stored_size < tensor.element_count
+        else 1
+    )
 
 
 def sizes_with_helpers(artifact: Artifact) -> tuple[int, ...]:
     """Return the bytes of each tensor with those of its scales, zero points and index.
 
-    Helpers that are tensors go to the weight of their layer that they are named after (``kernel_scale``), else to the one that is
-    quantized.
+    Helpers that are tensors go to the weight of their layer that they are named after (``kernel_scale``),
+    else to the one that is quantized.
     """
     sizes = [tensor.stored_size + _own_helpers(tensor) for tensor in artifact.tensors]
     of_layers: dict[str, list[int]] = defaultdict(list)
@@ -67,7 +75,11 @@ def sizes_with_helpers(artifact: Artifact) -> tuple[int, ...]:
         known = of_layers.get(_owner(tensor), ()) if tensor.role is Role.QUANTIZATION else ()
         if known:
             last = tensor.name.rpartition("/")[2]
-            named = [index for index in known if last.startswith(f"{artifact.tensors[index].name.rpartition('/')[2]}_")]
+            named = [
+                index
+                for index in known
+                if last.startswith(f"{artifact.tensors[index].name.rpartition('/')[2]}_")
+            ]
             sizes[(named or known)[0]] += tensor.stored_size
     return tuple(sizes)
 
@@ -75,7 +87,11 @@ def sizes_with_helpers(artifact: Artifact) -> tuple[int, ...]:
 def weight_widths(artifact: Artifact) -> Widths:
     """Return what the weights take, by element type."""
     sizes = sizes_with_helpers(artifact)
-    weights = [index for index, tensor in enumerate(artifact.tensors) if tensor.role in _WEIGHTS and _is_number(tensor)]
+    weights = [
+        index
+        for index, tensor in enumerate(artifact.tensors)
+        if tensor.role in _WEIGHTS and _is_number(tensor)
+    ]
     groups: dict[str, list[int]] = defaultdict(list)
     for index in weights:
         groups[artifact.tensors[index].dtype.name].append(index)
@@ -109,7 +125,9 @@ def _readers(tensors: list[Tensor], uses: Mapping[str, object]) -> tuple[str, ..
 def _own_helpers(tensor: Tensor) -> int:
     size = 0
     if isinstance(tensor.payload, SparsePayload):
-        spans = [span for axis in tensor.payload.axes for span in (axis.segments, axis.indices) if span is not None]
+        spans = [
+            span for axis in tensor.payload.axes for span in (axis.segments, axis.indices) if span is not None
+        ]
         size += sum(span.size for span in spans)
     if tensor.quantization is not None:
         size += _SCALE * len(tensor.quantization.scales) + _ZERO_POINT * len(tensor.quantization.zero_points)

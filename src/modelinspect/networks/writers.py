@@ -30,20 +30,28 @@ _WRAPPERS = {
 
 
 def keras_module(artifact: Artifact) -> str:
-    """Return the package that wrote a model and loads it: Keras 3, or tf_keras; whichever TensorFlow has where that is not known."""
+    """Return the package that wrote a model and loads it: Keras 3, or tf_keras; whichever TensorFlow has
+    where that is not known.
+    """
     version = artifact.facts.get("keras_version")
     if isinstance(version, str):
         return "keras" if version.startswith("3") else "tf_keras"
     names = [tensor.path for tensor in artifact.tensors]
     if any("layer_with_weights-" in name for name in names):
         return "tf_keras"
-    if any(part in name for name in names for part in ("_all_variables/", "_operations/", "_trainable_variables/", "_layers/")):
+    if any(
+        part in name
+        for name in names
+        for part in ("_all_variables/", "_operations/", "_trainable_variables/", "_layers/")
+    ):
         return "keras"
     return "tf_keras" if has_keras_metadata(artifact) else "tf.keras"
 
 
 def is_of_tested_version(artifact: Artifact) -> bool:
-    """Return whether the version that wrote an artifact is one whose conversions were compared with predictions, network by network."""
+    """Return whether the version that wrote an artifact is one whose conversions were compared with
+    predictions, network by network.
+    """
     for fact, tested in _TESTED.items():
         version = artifact.facts.get(fact)
         if isinstance(version, str):
@@ -63,21 +71,32 @@ def has_keras_metadata(artifact: Artifact) -> bool:
 def has_traces(artifact: Artifact) -> bool:
     """Return whether a SavedModel has the functions of each layer."""
     fact = artifact.facts.get("functions")
-    names = [str(entry.get("name")) for entry in fact if isinstance(entry, Mapping)] if isinstance(fact, tuple | list) else []
+    names = (
+        [str(entry.get("name")) for entry in fact if isinstance(entry, Mapping)]
+        if isinstance(fact, tuple | list)
+        else []
+    )
     return any(trace in name for name in names for trace in _TRACES)
 
 
 def is_whole(artifact: Artifact) -> bool:
-    """Return whether ``load_model`` makes the model from the artifact: it has the layers and their weights."""
+    """Return whether ``load_model`` makes the model from the artifact: it has the layers and their
+    weights.
+    """
     if artifact.format is FormatName.KERAS_ZIP:
         return "weights" in artifact.facts
     if artifact.format is not FormatName.KERAS_HDF5:
         return False
-    return any(document.kind is DocumentKind.KERAS_CONFIG and document.label == "model_config" for document in artifact.documents)
+    return any(
+        document.kind is DocumentKind.KERAS_CONFIG and document.label == "model_config"
+        for document in artifact.documents
+    )
 
 
 def helpers_of(artifact: Artifact) -> Helpers:
-    """Return what wraps the layers of the artifact, by its variables' names; a Keras store numbers them and names the wrappers."""
+    """Return what wraps the layers of the artifact, by its variables' names; a Keras store numbers them and
+    names the wrappers.
+    """
     helpers = [tensor.path for tensor in artifact.tensors if tensor.role is Role.PRUNING]
     for wrapper, kind in _WRAPPERS.items():
         if any(f"/{wrapper}" in f"/{name}" and "/vars/" in name for name in helpers):
@@ -90,7 +109,11 @@ def helpers_of(artifact: Artifact) -> Helpers:
     if any(name.endswith(("_min", "_max")) or name == "optimizer_step" for name in names):
         return Helpers.QUANTIZATION
     wrapped = artifact.facts.get("wrapped_layers")
-    return Helpers.PRUNING if names or (isinstance(wrapped, Mapping) and WrapperClass.PRUNE in wrapped) else Helpers.NONE
+    return (
+        Helpers.PRUNING
+        if names or (isinstance(wrapped, Mapping) and WrapperClass.PRUNE in wrapped)
+        else Helpers.NONE
+    )
 
 
 def is_in_archive(artifact: Artifact) -> bool:
@@ -109,7 +132,9 @@ def is_folder(artifact: Artifact) -> bool:
 
 
 def file_name(artifact: Artifact) -> str:
-    """Return the name that code opens: the artifact's, without the way to it; within an archive, the one that unpacking gives."""
+    """Return the name that code opens: the artifact's, without the way to it; within an archive, the one that
+    unpacking gives.
+    """
     name = outer_name(artifact)
     if is_in_archive(artifact):
         within = artifact.facts.get("wrapped_name")

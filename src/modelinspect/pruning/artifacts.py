@@ -47,7 +47,9 @@ def measure_artifact(place: Path) -> Measured:
     for path in files_of(place):
         size, digest = 0, hashlib.sha256()
         if place.is_dir():
-            gzip_size += len(compressor.compress(_tar_header(path.relative_to(place).as_posix(), path.stat().st_size)))
+            gzip_size += len(
+                compressor.compress(_tar_header(path.relative_to(place).as_posix(), path.stat().st_size))
+            )
         for block in _blocks(path):
             size += len(block)
             digest.update(block)

@@ -1,4 +1,7 @@
-"""Draw line and bar charts as SVG text: the same values, the same bytes, nothing from elsewhere. The study and the article use it."""
+"""Draw line and bar charts as SVG text: the same values, the same bytes, nothing from elsewhere.
+
+The study and the article use it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,18 @@ WIDTH = 760
 _LEFT, _TOP, _LEGEND = 70, 44, 210
 _PLOT_HEIGHT, _BAR_HEIGHT = 300, 22
 _LABELS = 225
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#666666", "#b3a236", "#000000")
+PALETTE = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#7f3c8d",
+    "#666666",
+    "#b3a236",
+    "#000000",
+)
 COLORS = {
     "dense-weights": "#2f6fb3",
     "zero-weights": "url(#zeros)",
@@ -29,8 +43,9 @@ COLORS = {
 }
 """Colours of categories, the same in every chart; other names take theirs from the palette."""
 _HATCH = (
-    '<defs><pattern id="zeros" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    '<rect width="6" height="6" fill="#e8f0f9"/><rect width="2" height="6" fill="#2f6fb3"/></pattern></defs>'
+    '<defs><pattern id="zeros" width="6" height="6" patternUnits="userSpaceOnUse"'
+    ' patternTransform="rotate(45)"><rect width="6" height="6" fill="#e8f0f9"/><rect width="2" height="6"'
+    ' fill="#2f6fb3"/></pattern></defs>'
 )
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#222}.title{font-weight:600;font-size:15px}"
@@ -61,7 +76,15 @@ class Bar:
         return sum(self.parts.values())
 
 
-def line_chart(title: str, across: str, up: str, lines: Sequence[Line], *, percent_across: bool = True, from_zero: bool = True) -> str:
+def line_chart(
+    title: str,
+    across: str,
+    up: str,
+    lines: Sequence[Line],
+    *,
+    percent_across: bool = True,
+    from_zero: bool = True,
+) -> str:
     """Draw lines over common axes."""
     xs = sorted({x for line in lines for x, _ in line.points})
     ys = [y for line in lines for _, y in line.points]
@@ -71,31 +94,46 @@ def line_chart(title: str, across: str, up: str, lines: Sequence[Line], *, perce
     spread = (xs[-1] - xs[0]) or 1.0
 
     def place(x: float, y: float) -> tuple[float, float]:
-        return _LEFT + (x - xs[0]) / spread * (right - _LEFT), bottom - (y - low) / (high - low) * _PLOT_HEIGHT
+        return (
+            _LEFT + (x - xs[0]) / spread * (right - _LEFT),
+            bottom - (y - low) / (high - low) * _PLOT_HEIGHT,
+        )
 
     out = []
     for tick in ticks:
         _, y = place(xs[0], tick)
         out.append(
-            f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="#ddd"/><text class="dim end" x="{_LEFT - 6}" y="{y + 4:.1f}">{_told(tick)}</text>'
+            f'<path d="M{_LEFT} {y:.1f}H{right}" stroke="#ddd"/><text class="dim end" x="{_LEFT - 6}"'
+            f' y="{y + 4:.1f}">{_told(tick)}</text>'
         )
     for x in xs:
         at, _ = place(x, low)
-        out.append(f'<text class="dim mid" x="{at:.1f}" y="{bottom + 18}">{f"{100 * x:g} %" if percent_across else _told(x)}</text>')
+        out.append(
+            f'<text class="dim mid" x="{at:.1f}"'
+            f' y="{bottom + 18}">{f"{100 * x:g} %" if percent_across else _told(x)}</text>'
+        )
     out.append(f'<text class="mid" x="{(_LEFT + right) / 2:.0f}" y="{bottom + 38}">{escape(across)}</text>')
     out.append(f'<text class="dim" x="{_LEFT}" y="{_TOP - 8}">{escape(up)}</text>')
     colors = [line.color or PALETTE[number % len(PALETTE)] for number, line in enumerate(lines)]
     for line, color in zip(lines, colors, strict=True):
         dashes = f' stroke-dasharray="{line.dashes}"' if line.dashes else ""
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in (place(*point) for point in line.points))
-        out.append(f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="2"{dashes}><title>{escape(line.name)}</title></path>')
+        out.append(
+            f'<path d="M{path}" fill="none" stroke="{color}"'
+            f' stroke-width="2"{dashes}><title>{escape(line.name)}</title></path>'
+        )
         for point in line.points:
             x, y = place(*point)
             told = f"{line.name}: {_told(point[1])} at {_told(point[0])}"
-            out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"><title>{escape(told)}</title></circle>')
+            out.append(
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"'
+                f' fill="{color}"><title>{escape(told)}</title></circle>'
+            )
     for number, (line, color) in enumerate(zip(lines, colors, strict=True)):
         out += _key(line.name, right + 20, _TOP + 10 + 18 * number, color, line.dashes)
-    told = "; ".join(f"{line.name} from {_told(line.points[0][1])} to {_told(line.points[-1][1])}" for line in lines)
+    told = "; ".join(
+        f"{line.name} from {_told(line.points[0][1])} to {_told(line.points[-1][1])}" for line in lines
+    )
     return _page(title, f"{up}: {told}", bottom + 50, out)
 
 
@@ -116,7 +154,10 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> str:
             if not size:
                 continue
             told = f"<title>{escape(f'{bar.name}: {name} {size:,} bytes')}</title>"
-            out.append(f'<rect x="{x:.1f}" y="{y}" width="{size * scale:.1f}" height="16" fill="{colors[name]}">{told}</rect>')
+            out.append(
+                f'<rect x="{x:.1f}" y="{y}" width="{size * scale:.1f}" height="16"'
+                f' fill="{colors[name]}">{told}</rect>'
+            )
             x += size * scale
         out.append(f'<text class="dim" x="{x + 6:.1f}" y="{y + 13}">{bar.size:,}</text>')
     told = "; ".join(f"{bar.name} {bar.size:,} bytes" for bar in bars)
@@ -150,7 +191,10 @@ def _told(value: float) -> str:
 
 
 def _page(title: str, told: str, height: int, parts: Sequence[str]) -> str:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">'
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}"'
+        f' height="{height}" role="img">'
+    )
     body = "\n".join(parts)
     return (
         f"{head}\n<title>{escape(title)}</title>\n<desc>{escape(told)}</desc>\n<style>{_STYLE}</style>\n{_HATCH}\n"

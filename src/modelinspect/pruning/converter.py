@@ -1,4 +1,6 @@
-"""Convert a model with TensorFlow's own converter, in a process that is limited in time and memory, and measure the files."""
+"""Convert a model with TensorFlow's own converter, in a process that is limited in time and memory, and
+measure the files.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ _CALIBRATED = ("int8", "int16x8")
 
 
 class ConversionJob(msgspec.Struct, frozen=True, kw_only=True):
-    """What to convert: a file or folder, the library that loads it, the forms to make, where, and the memory to stay below."""
+    """What to convert: a file or folder, the library that loads it, the forms to make, where, and the memory
+    to stay below.
+    """
 
     path: str
     library: str
@@ -50,12 +54,18 @@ class MadeEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_forms(
-    report: PlanReport, subject: Subject, path: Path, *, seconds: int = SECONDS, memory: int = MEMORY, command: Sequence[str] = COMMAND
+    report: PlanReport,
+    subject: Subject,
+    path: Path,
+    *,
+    seconds: int = SECONDS,
+    memory: int = MEMORY,
+    command: Sequence[str] = COMMAND,
 ) -> PlanReport:
     """Return the plan with the sizes of the files that TensorFlow made, each beside its prediction.
 
-    Raises `UsageError` for what TensorFlow cannot load or should not: a model with a finding about unsafe content is not loaded.
-    Raises `MissingExtraError` where TensorFlow is not installed.
+    Raises `UsageError` for what TensorFlow cannot load or should not: a model with a finding about unsafe
+    content is not loaded. Raises `MissingExtraError` where TensorFlow is not installed.
     """
     artifact = subject.artifact
     if artifact.format not in _FORMATS or not path.exists():
@@ -69,7 +79,12 @@ def measure_forms(
     names = {entry.option: _form(entry.option) for entry in options} or {f"{_PREFIX}float32": "float32"}
     with TemporaryDirectory(prefix="modelinspect-") as folder:
         job = ConversionJob(
-            path=str(path), library=library, forms=tuple(names.values()), folder=folder, fixes_batch=fixes_batch, memory=memory
+            path=str(path),
+            library=library,
+            forms=tuple(names.values()),
+            folder=folder,
+            fixes_batch=fixes_batch,
+            memory=memory,
         )
         made, trouble = _run(job, command, seconds)
     return _merged(report, {option: made[form] for option, form in names.items() if form in made}, trouble)
@@ -117,7 +132,11 @@ def _run(job: ConversionJob, command: Sequence[str], seconds: int) -> tuple[dict
     if not trouble and process.returncode:
         trouble = f"TensorFlow's process ended with status {process.returncode}"
     decoder = msgspec.json.Decoder(MadeEvent)
-    events = [decoder.decode(line) for line in out.splitlines(keepends=True) if line.endswith(b"\n") and line.startswith(b"{")]
+    events = [
+        decoder.decode(line)
+        for line in out.splitlines(keepends=True)
+        if line.endswith(b"\n") and line.startswith(b"{")
+    ]
     return {event.form: event for event in events}, trouble
 
 
@@ -143,10 +162,14 @@ def _merged(report: PlanReport, made: dict[str, MadeEvent], trouble: str) -> Pla
         beyond = abs(entry.size - event.size) > (entry.error or 0.0) * event.size
         if beyond:
             notes.append(
-                f"{entry.option}: modelinspect predicted {entry.size:,} bytes and the converter wrote {event.size:,}: "
-                "that is more than the stated error, and an error of modelinspect"
+                f"{entry.option}: modelinspect predicted {entry.size:,} bytes and the converter wrote"
+                f" {event.size:,}: that is more than the stated error, and an error of modelinspect"
             )
-        calibrated = ["calibrated with random samples, on which the size does not depend"] if _form(entry.option) in _CALIBRATED else []
+        calibrated = (
+            ["calibrated with random samples, on which the size does not depend"]
+            if _form(entry.option) in _CALIBRATED
+            else []
+        )
         options.append(
             msgspec.structs.replace(
                 entry,
@@ -160,7 +183,9 @@ def _merged(report: PlanReport, made: dict[str, MadeEvent], trouble: str) -> Pla
     if trouble:
         left_out.append(f"forms that are not measured: {trouble}")
     options.sort(key=lambda entry: (entry.size, entry.option))
-    return msgspec.structs.replace(report, options=tuple(options), notes=tuple(notes), left_out=tuple(left_out))
+    return msgspec.structs.replace(
+        report, options=tuple(options), notes=tuple(notes), left_out=tuple(left_out)
+    )
 
 
 __all__ = ["ConversionJob", "MadeEvent", "MissingExtraError", "measure_forms"]

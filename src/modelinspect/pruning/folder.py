@@ -19,7 +19,8 @@ MANIFEST = "manifest.json"
 
 @contextmanager
 def whole_folder(target: Path, *, force: bool) -> Iterator[tuple[Path, Path]]:
-    """Yield a new folder and a scratch folder beside the target; the new one takes the target's place when all went well.
+    """Yield a new folder and a scratch folder beside the target; the new one takes the target's place when
+    all went well.
 
     Raises `JobError` where the target exists and may not be replaced, `OutputError` where the disk says no.
     """
@@ -51,7 +52,9 @@ def check_target(target: Path, *, force: bool) -> None:
     if not force:
         raise JobError(f"{target}: exists; --force replaces it")
     if any(target.iterdir()) and not (target / MANIFEST).is_file():
-        raise JobError(f"{target}: holds no {MANIFEST}, so modelinspect did not make it and does not replace it")
+        raise JobError(
+            f"{target}: holds no {MANIFEST}, so modelinspect did not make it and does not replace it"
+        )
 
 
 def output_error(target: Path, problem: OSError) -> OutputError:

@@ -1,4 +1,6 @@
-"""Describe one run of the pruning stage: everything that the worker has to know, checked before TensorFlow starts."""
+"""Describe one run of the pruning stage: everything that the worker has to know, checked before TensorFlow
+starts.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,13 @@ from modelinspect.pruning.architectures import ARCHITECTURES
 from modelinspect.pruning.engines import AUTO, ENGINES
 from modelinspect.pruning.errors import JobError
 from modelinspect.pruning.methods import NAMES, Stage
-from modelinspect.pruning.schedules import ConstantSchedule, Schedule, constant_for_run, polynomial_for_run, validate_schedule
+from modelinspect.pruning.schedules import (
+    ConstantSchedule,
+    Schedule,
+    constant_for_run,
+    polynomial_for_run,
+    validate_schedule,
+)
 from modelinspect.pruning.selection import Pattern, Selection, validate_pattern
 
 OPTIMIZERS = ("adam", "adamw", "adagrad", "adamax", "nadam", "rmsprop", "sgd", "momentum")
@@ -73,8 +81,8 @@ class Training(Struct, frozen=True):
 class Job(Struct, frozen=True):
     """One run: a model, how it is pruned and trained, and what is saved.
 
-    ``backend`` is that of Keras 3, empty for the one that KERAS_BACKEND names. ``done`` lists the (stage, method) pairs that need no
-    saving any more: those of a worker that died.
+    ``backend`` is that of Keras 3, empty for the one that KERAS_BACKEND names. ``done`` lists the (stage,
+    method) pairs that need no saving any more: those of a worker that died.
     """
 
     model: str
@@ -100,7 +108,9 @@ class Job(Struct, frozen=True):
     @property
     def target(self) -> float:
         """The sparsity that pruned layers should reach."""
-        return self.pattern.m_by_n[0] / self.pattern.m_by_n[1] if self.pattern.m_by_n else self.schedule.sparsity
+        return (
+            self.pattern.m_by_n[0] / self.pattern.m_by_n[1] if self.pattern.m_by_n else self.schedule.sparsity
+        )
 
     @property
     def samples(self) -> int:
@@ -110,11 +120,15 @@ class Job(Struct, frozen=True):
     @property
     def batch_size(self) -> int:
         """The samples of a training step."""
-        return self.training.batch_size or (ARCHITECTURES[self.model].batch_size if self.is_architecture else 32)
+        return self.training.batch_size or (
+            ARCHITECTURES[self.model].batch_size if self.is_architecture else 32
+        )
 
     @property
     def baseline_epochs(self) -> int:
-        """The epochs that the network is trained before it is pruned: none for a model file or in one shot, by default."""
+        """The epochs that the network is trained before it is pruned: none for a model file or in one shot,
+        by default.
+        """
         if self.training.baseline_epochs is not None:
             return self.training.baseline_epochs
         return 1 if self.is_architecture and not self.training.one_shot else 0

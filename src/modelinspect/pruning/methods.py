@@ -14,7 +14,9 @@ from modelinspect.pruning.errors import JobError
 
 
 class Stage(StrEnum):
-    """What is saved: the model as it was; with tfmot's wrappers and without them; as the Keras 3 callback left it."""
+    """What is saved: the model as it was; with tfmot's wrappers and without them; as the Keras 3 callback
+    left it.
+    """
 
     ORIGINAL = "original"
     WRAPPED = "wrapped"
@@ -29,7 +31,10 @@ ENGINE_STAGES: dict[Engine, tuple[Stage, ...]] = {
 
 
 class Method(Struct, frozen=True):
-    """A way of saving. ``path`` is its artifact within a stage's folder; ``of`` is the method whose artifact it packs."""
+    """A way of saving.
+
+    ``path`` is its artifact within a stage's folder; ``of`` is the method whose artifact it packs.
+    """
 
     name: str
     path: str
@@ -48,7 +53,9 @@ def _tflite() -> Iterable[Method]:
     }
     for mode, about in modes.items():
         yield Method(f"tflite-{mode}", f"{mode}.tflite", about)
-        yield Method(f"tflite-{mode}-sparse", f"{mode}-sparse.tflite", f"{about}, and Optimize.EXPERIMENTAL_SPARSITY")
+        yield Method(
+            f"tflite-{mode}-sparse", f"{mode}-sparse.tflite", f"{about}, and Optimize.EXPERIMENTAL_SPARSITY"
+        )
 
 
 SAVING = (
@@ -56,19 +63,40 @@ SAVING = (
     Method("h5-no-optimizer", "no-optimizer.h5", "model.save as HDF5 with include_optimizer=False"),
     Method("weights-h5", WEIGHTS_H5, "model.save_weights as .weights.h5"),
     Method("keras", "model.keras", "model.save as .keras"),
-    Method("weights-h5-sharded", "weights-sharded", "model.save_weights as .weights.json with two shards", engines=(Engine.KERAS,)),
-    Method("keras-int8", "int8.keras", "quantize('int8') of a copy, saved as .keras", engines=(Engine.KERAS,)),
-    Method("keras-int4", "int4.keras", "quantize('int4') of a copy, saved as .keras", engines=(Engine.KERAS,)),
+    Method(
+        "weights-h5-sharded",
+        "weights-sharded",
+        "model.save_weights as .weights.json with two shards",
+        engines=(Engine.KERAS,),
+    ),
+    Method(
+        "keras-int8", "int8.keras", "quantize('int8') of a copy, saved as .keras", engines=(Engine.KERAS,)
+    ),
+    Method(
+        "keras-int4", "int4.keras", "quantize('int4') of a copy, saved as .keras", engines=(Engine.KERAS,)
+    ),
     Method("orbax", "orbax", "Orbax, as keras.callbacks.OrbaxCheckpoint writes it", engines=(Engine.KERAS,)),
     Method("saved-model", "saved-model", "tf.saved_model.save"),
-    Method("saved-model-keras", "saved-model-keras", "model.save with save_format='tf'", engines=(Engine.TFMOT,)),
-    Method("saved-model-no-traces", "saved-model-no-traces", "model.save with save_traces=False", engines=(Engine.TFMOT,)),
+    Method(
+        "saved-model-keras", "saved-model-keras", "model.save with save_format='tf'", engines=(Engine.TFMOT,)
+    ),
+    Method(
+        "saved-model-no-traces",
+        "saved-model-no-traces",
+        "model.save with save_traces=False",
+        engines=(Engine.TFMOT,),
+    ),
     Method("saved-model-export", "saved-model-export", "model.export: only the serving function"),
     Method("checkpoint", "checkpoint", "tf.train.Checkpoint"),
     *_tflite(),
 )
 PACKING = (
-    Method("hdf5-gzip", "gzip.h5", "the HDF5 file without optimizer, its datasets under HDF5's gzip filter", "h5-no-optimizer"),
+    Method(
+        "hdf5-gzip",
+        "gzip.h5",
+        "the HDF5 file without optimizer, its datasets under HDF5's gzip filter",
+        "h5-no-optimizer",
+    ),
     Method("keras-deflate", "deflate.keras", "the .keras file, its zip members deflated", "keras"),
 )
 GZ = "gz"
@@ -82,7 +110,10 @@ NAMES: tuple[str, ...] = (*METHODS, GZ)
 
 
 def choose_methods(patterns: Sequence[str]) -> tuple[str, ...]:
-    """Return the methods that the patterns name, in the table's order; all for no pattern. Raises `JobError`."""
+    """Return the methods that the patterns name, in the table's order; all for no pattern.
+
+    Raises `JobError`.
+    """
     if not patterns:
         return NAMES
     for pattern in patterns:
@@ -98,15 +129,21 @@ def choose_stages(names: Sequence[str]) -> tuple[Stage, ...]:
     return tuple(stage for stage in Stage if not names or stage in names)
 
 
-def for_engine(engine: Engine, stages: Sequence[Stage], methods: Sequence[str]) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
+def for_engine(
+    engine: Engine, stages: Sequence[Stage], methods: Sequence[str]
+) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
     """Return those of the stages and methods that an engine has. Raises `JobError` where none is left."""
     known = ENGINE_STAGES[engine]
     possible = [name for name in NAMES if name not in METHODS or engine in METHODS[name].engines]
     if not set(known) & set(stages):
         raise JobError(f"the {engine} engine has the stages {', '.join(known)}, not {', '.join(stages)}")
     if not set(possible) & set(methods):
-        raise JobError(f"the {engine} engine has no method {', '.join(methods)}; it has {', '.join(possible)}")
-    return tuple(stage for stage in known if stage in stages), tuple(name for name in possible if name in methods)
+        raise JobError(
+            f"the {engine} engine has no method {', '.join(methods)}; it has {', '.join(possible)}"
+        )
+    return tuple(stage for stage in known if stage in stages), tuple(
+        name for name in possible if name in methods
+    )
 
 
 def with_sources(methods: Sequence[str]) -> tuple[str, ...]:

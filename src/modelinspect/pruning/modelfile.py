@@ -49,7 +49,8 @@ class ModelKind(StrEnum):
 class ModelFile(Struct, frozen=True):
     """A model file as far as it can be judged from its configuration.
 
-    ``code`` lists what it would run when loaded, ``foreign`` the layers of classes that it names and Keras does not have.
+    ``code`` lists what it would run when loaded, ``foreign`` the layers of classes that it names and Keras
+    does not have.
     """
 
     kind: ModelKind
@@ -64,7 +65,10 @@ class ModelFile(Struct, frozen=True):
 
 
 def look_at(place: Path) -> ModelFile:
-    """Read the configuration of a model file. Raises `JobError` where there is none, `PruningError` where it is not to be loaded."""
+    """Read the configuration of a model file.
+
+    Raises `JobError` where there is none, `PruningError` where it is not to be loaded.
+    """
     if not place.exists():
         raise JobError(f"{place}: no such file, and no architecture of that name")
     if place.is_dir():
@@ -81,19 +85,30 @@ def look_at(place: Path) -> ModelFile:
 
 
 def refuse_code(place: Path, model: ModelFile) -> None:
-    """Raise `PruningError` where loading the file would run code that it brings, or where that cannot be known."""
+    """Raise `PruningError` where loading the file would run code that it brings, or where that cannot be
+    known.
+    """
     if model.code and all(reason.startswith(UNCHECKED) for reason in model.code):
-        raise PruningError(f"{place}: {model.code[0]}; --allow-code loads it unchecked, if you trust the file")
+        raise PruningError(
+            f"{place}: {model.code[0]}; --allow-code loads it unchecked, if you trust the file"
+        )
     if model.code:
         listed = "; ".join(model.code[:3]) + ("; …" if len(model.code) > 3 else "")
         raise PruningError(
-            f"{place}: loading it would run code that the file brings ({listed}); --allow-code runs it, if you trust the file"
+            f"{place}: loading it would run code that the file brings ({listed}); --allow-code runs it, if"
+            " you trust the file"
         )
 
 
 def unsafe_content(files: FileSet) -> tuple[str, ...]:
-    """Return what lint finds of code, files and addresses that loading would run, read or write; nothing of it is loaded."""
-    rules = [rule for rule in unsafe_rules() if rule.severity is not Severity.NOTE and rule.id not in HARMLESS_TO_LOAD]
+    """Return what lint finds of code, files and addresses that loading would run, read or write; nothing of
+    it is loaded.
+    """
+    rules = [
+        rule
+        for rule in unsafe_rules()
+        if rule.severity is not Severity.NOTE and rule.id not in HARMLESS_TO_LOAD
+    ]
     try:
         artifact = parse(files)
         findings = run_rules(Subject(artifact, open_files=files, limits=files.limits), rules)
@@ -116,13 +131,17 @@ def refuse_foreign(place: Path, model: ModelFile) -> None:
     """Raise `PruningError` where the file names classes that only its author has, and no code was given."""
     if model.foreign:
         listed = "; ".join(model.foreign[:3]) + ("; …" if len(model.foreign) > 3 else "")
-        raise PruningError(f"{place}: {listed}; give the file that defines it with --code FILE.py --allow-code")
+        raise PruningError(
+            f"{place}: {listed}; give the file that defines it with --code FILE.py --allow-code"
+        )
 
 
 def _unpacked(place: Path) -> ModelFile:
     weights = next((place / name for name in (WEIGHTS_H5, WEIGHTS_INDEX) if (place / name).is_file()), None)
     if weights is None:
-        raise PruningError(f"{place}: a folder with {CONFIG_JSON}, without model.weights.h5 or model.weights.json beside it")
+        raise PruningError(
+            f"{place}: a folder with {CONFIG_JSON}, without model.weights.h5 or model.weights.json beside it"
+        )
     return _weights(weights)
 
 
@@ -130,8 +149,8 @@ def _weights(place: Path) -> ModelFile:
     config = config_beside(place)
     if not config.is_file():
         raise PruningError(
-            f"{place}: has only weights and no configuration of the network; put the {CONFIG_JSON} of the .keras file beside it, "
-            "or save the whole model with model.save"
+            f"{place}: has only weights and no configuration of the network; put the {CONFIG_JSON} of the"
+            " .keras file beside it, or save the whole model with model.save"
         )
     if config.stat().st_size > MAX_CONFIG:
         raise PruningError(f"{config}: {config.stat().st_size:,} bytes are too many for a configuration")
@@ -141,7 +160,9 @@ def _weights(place: Path) -> ModelFile:
         version = json.loads(noted).get("keras_version", "")
         text = config.read_text(encoding="utf-8")
     except (ValueError, AttributeError, RecursionError) as problem:
-        raise PruningError(f"{place.parent}: its configuration is not JSON: {_first_line(problem)}") from problem
+        raise PruningError(
+            f"{place.parent}: its configuration is not JSON: {_first_line(problem)}"
+        ) from problem
     beside = MemoryFiles({CONFIG_JSON: text.encode(), METADATA_JSON: noted}, location=str(place.parent))
     code = (*unsafe_content(beside), *_unsafe_at(place))
     return _judged(config, ModelKind.WEIGHTS, text, version if isinstance(version, str) else "", code)
@@ -153,12 +174,16 @@ def _hdf5(place: Path) -> ModelFile:
     try:
         with h5py.File(place, "r") as file:
             config, version = _text(file.attrs.get("model_config")), _text(file.attrs.get("keras_version"))
-            weights_alone = config is None and ("layer_names" in file.attrs or "layers" in file or LAYER_DEPENDENCIES in file)
+            weights_alone = config is None and (
+                "layer_names" in file.attrs or "layers" in file or LAYER_DEPENDENCIES in file
+            )
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as problem:
         raise PruningError(f"{place}: a damaged HDF5 file: {_first_line(problem)}") from problem
     if config is None:
         what = (
-            "has only weights and no configuration of the network" if weights_alone else "is not a Keras model (no model_config attribute)"
+            "has only weights and no configuration of the network"
+            if weights_alone
+            else "is not a Keras model (no model_config attribute)"
         )
         raise PruningError(f"{place}: {what}; save the whole model with model.save")
     return _judged(place, ModelKind.HDF5, config, version or "", _unsafe_at(place))
@@ -169,9 +194,20 @@ def _keras_zip(place: Path) -> ModelFile:
         with zipfile.ZipFile(place) as archive:
             config, metadata = _member(archive, CONFIG_JSON), _member(archive, METADATA_JSON)
         version = json.loads(metadata).get("keras_version", "")
-    except (zipfile.BadZipFile, KeyError, ValueError, AttributeError, OSError, EOFError, RecursionError, NotImplementedError) as problem:
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        AttributeError,
+        OSError,
+        EOFError,
+        RecursionError,
+        NotImplementedError,
+    ) as problem:
         raise PruningError(f"{place}: not a whole .keras file: {_first_line(problem)}") from problem
-    return _judged(place, ModelKind.KERAS, config, version if isinstance(version, str) else "", _unsafe_at(place))
+    return _judged(
+        place, ModelKind.KERAS, config, version if isinstance(version, str) else "", _unsafe_at(place)
+    )
 
 
 def _saved_model(place: Path) -> ModelFile:
@@ -182,7 +218,8 @@ def _saved_model(place: Path) -> ModelFile:
     metadata = metadata_file.read_bytes() if metadata_file.is_file() else b""
     if not metadata and signatures.KERAS_CONFIG not in graph:
         raise PruningError(
-            f"{place}: a SavedModel without Keras metadata (keras_metadata.pb): only a graph cannot be wrapped; give the Keras file"
+            f"{place}: a SavedModel without Keras metadata (keras_metadata.pb): only a graph cannot be"
+            " wrapped; give the Keras file"
         )
     return ModelFile(ModelKind.SAVED_MODEL, "", _unsafe_at(place))
 
@@ -192,11 +229,15 @@ def _judged(place: Path, kind: ModelKind, config: str, version: str, code: tuple
         parsed = json.loads(config)
         return ModelFile(kind, version, (*code, *foreign_modules(parsed)), foreign_layers(parsed))
     except (ValueError, RecursionError) as problem:
-        raise PruningError(f"{place}: its model configuration is not JSON: {_first_line(problem)}") from problem
+        raise PruningError(
+            f"{place}: its model configuration is not JSON: {_first_line(problem)}"
+        ) from problem
 
 
 def foreign_modules(config: object) -> tuple[str, ...]:
-    """Return what a configuration has Keras import from packages that are neither Keras nor tfmot, one phrase each."""
+    """Return what a configuration has Keras import from packages that are neither Keras nor tfmot, one phrase
+    each.
+    """
     found: dict[str, None] = {}
     for part in _objects(config):
         module, name = part.get("module"), part.get("class_name")
@@ -208,7 +249,9 @@ def foreign_modules(config: object) -> tuple[str, ...]:
 
 
 def foreign_layers(config: object) -> tuple[str, ...]:
-    """Return the layers and models in a Keras 3 configuration that are registered under a name of their author, one phrase each."""
+    """Return the layers and models in a Keras 3 configuration that are registered under a name of their
+    author, one phrase each.
+    """
     found = []
     for part in _objects(config):
         registered, name = part.get("registered_name"), part.get("class_name")

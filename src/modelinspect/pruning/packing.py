@@ -19,7 +19,8 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 def gzip_hdf5(source: Path, target: Path) -> None:
     """Copy an HDF5 file with its large datasets in one gzipped chunk each.
 
-    The file format is that of HDF5 1.10, the oldest whose index of one chunk is a few bytes; the latest cannot be read by HDF5 1.14.
+    The file format is that of HDF5 1.10, the oldest whose index of one chunk is a few bytes; the latest
+    cannot be read by HDF5 1.14.
     """
     import h5py
 
@@ -40,7 +41,10 @@ def gzip_hdf5(source: Path, target: Path) -> None:
 
 def deflate_zip(source: Path, target: Path) -> None:
     """Copy a zip file with all members deflated."""
-    with zipfile.ZipFile(source) as before, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as after:
+    with (
+        zipfile.ZipFile(source) as before,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as after,
+    ):
         for info in before.infolist():
             entry = zipfile.ZipInfo(info.filename, EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -50,7 +54,11 @@ def deflate_zip(source: Path, target: Path) -> None:
 
 def gzip_file(source: Path, target: Path) -> None:
     """Write the gzip of a file, without name and date."""
-    with source.open("rb") as reader, target.open("wb") as raw, gzip.GzipFile("", "wb", LEVEL, raw, mtime=0) as writer:
+    with (
+        source.open("rb") as reader,
+        target.open("wb") as raw,
+        gzip.GzipFile("", "wb", LEVEL, raw, mtime=0) as writer,
+    ):
         shutil.copyfileobj(reader, writer)
 
 
@@ -58,7 +66,9 @@ def _copy_dataset(item: Any, group: Any, name: str) -> Any:
     import h5py
 
     if item.shape and item.nbytes >= SMALLEST_CHUNKED and h5py.check_vlen_dtype(item.dtype) is None:
-        return group.create_dataset(name, data=item[()], chunks=item.shape, compression="gzip", compression_opts=LEVEL)
+        return group.create_dataset(
+            name, data=item[()], chunks=item.shape, compression="gzip", compression_opts=LEVEL
+        )
     return group.create_dataset(name, data=item[()], dtype=item.dtype)
 
 

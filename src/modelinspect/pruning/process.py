@@ -18,7 +18,11 @@ from modelinspect.pruning.errors import JobError, PruningError
 from modelinspect.pruning.events import DoneEvent, Event, FailureEvent, SavedEvent, StartEvent, Trouble
 from modelinspect.pruning.job import Job
 
-NEEDED = {"tensorflow": "tensorflow", "tf_keras": "tf-keras", "tensorflow_model_optimization": "tensorflow-model-optimization"}
+NEEDED = {
+    "tensorflow": "tensorflow",
+    "tf_keras": "tf-keras",
+    "tensorflow_model_optimization": "tensorflow-model-optimization",
+}
 NEEDED_BY_KERAS = {"keras": "keras", "tensorflow": "tensorflow"}
 WORKER = (sys.executable, "-m", "modelinspect.pruning.worker")
 MOST_DEATHS = 8
@@ -40,7 +44,8 @@ def check_extra(engine: Engine = Engine.TFMOT) -> None:
 
 
 def run_worker(job: Job, scratch: Path, command: Sequence[str] = WORKER) -> Generator[Event, None, None]:
-    """Run the job and yield its events; where TensorFlow dies while it saves, that method fails and the rest goes on.
+    """Run the job and yield its events; where TensorFlow dies while it saves, that method fails and the rest
+    goes on.
 
     Log and temporary files go to ``scratch``. Raises `JobError`, `PruningError`, `OutputError`.
     """
@@ -114,12 +119,19 @@ class _Worker:
     def death(self) -> str:
         """Say how the worker ended without saying so itself."""
         status = self.process.wait()
-        last = [line.strip() for line in self.log.read_bytes()[-4000:].decode("utf-8", "replace").splitlines() if line.strip()]
+        last = [
+            line.strip()
+            for line in self.log.read_bytes()[-4000:].decode("utf-8", "replace").splitlines()
+            if line.strip()
+        ]
         if status < 0:
             name = signal.Signals(-status).name
             hint = ", perhaps for lack of memory" if -status == signal.SIGKILL else ""
             return f"TensorFlow's process died of {name}{hint}"
-        return f"TensorFlow's process ended with status {status}: {last[-1][:200] if last else 'it said nothing'}"
+        return (
+            f"TensorFlow's process ended with status {status}:"
+            f" {last[-1][:200] if last else 'it said nothing'}"
+        )
 
 
 def _error(event: FailureEvent) -> Exception:

@@ -11,15 +11,27 @@ PACKAGES = ("tensorflow", "tf_keras", "tensorflow_model_optimization", "h5py", "
 """What each release ran with, as its results say."""
 
 
-def release_markdown(rows: Sequence[Row], versions: Mapping[str, Mapping[str, str]], missing: Mapping[str, str]) -> str:
-    """Return the tables. ``versions`` and ``missing`` (the reasons) are by release, ``rows`` have a column ``release``."""
+def release_markdown(
+    rows: Sequence[Row], versions: Mapping[str, Mapping[str, str]], missing: Mapping[str, str]
+) -> str:
+    """Return the tables.
+
+    ``versions`` and ``missing`` (the reasons) are by release, ``rows`` have a column ``release``.
+    """
     releases = list(versions)
     parts = ["# The same cells under several TensorFlow releases\n", _versions(versions, missing)]
     if len(releases) > 1:
         cells = _cells(rows)
-        changed = {cell: found for cell, found in cells.items() if len({_outcome(found.get(release)) for release in releases}) > 1}
+        changed = {
+            cell: found
+            for cell, found in cells.items()
+            if len({_outcome(found.get(release)) for release in releases}) > 1
+        }
         same = len(cells) - len(changed)
-        parts.append(f"{len(cells):,} cells; {same:,} have the same size under every release, {len(changed):,} do not.\n")
+        parts.append(
+            f"{len(cells):,} cells; {same:,} have the same size under every release, {len(changed):,} do"
+            " not.\n"
+        )
         if changed:
             lines = [
                 [
@@ -35,7 +47,9 @@ def release_markdown(rows: Sequence[Row], versions: Mapping[str, Mapping[str, st
 
 
 def _versions(versions: Mapping[str, Mapping[str, str]], missing: Mapping[str, str]) -> str:
-    lines = [[release, *(found.get(name, "") for name in PACKAGES), ""] for release, found in versions.items()]
+    lines = [
+        [release, *(found.get(name, "") for name in PACKAGES), ""] for release, found in versions.items()
+    ]
     lines += [[release, *("" for _ in PACKAGES), reason] for release, reason in missing.items()]
     return markdown_table("Releases", ["release", *PACKAGES, "why not"], lines)
 

@@ -17,7 +17,10 @@ from modelinspect.pruning.folder import output_error
 RELEASES = ("2.16", "2.17", "2.18", "2.19", "2.20", "2.21")
 """The releases that ``all`` stands for: from the first that runs on Keras 3, and needs tf_keras, on."""
 
-_START = "import runpy, sys; sys.path.insert(0, sys.argv[1]); runpy.run_module('modelinspect.pruning.worker', run_name='__main__')"
+_START = (
+    "import runpy, sys; sys.path.insert(0, sys.argv[1]); runpy.run_module('modelinspect.pruning.worker',"
+    " run_name='__main__')"
+)
 _RELEASE = re.compile(r"\d+\.\d+(\.\d+)?")
 
 RunCommand = Callable[[Sequence[str]], "tuple[int, str]"]
@@ -39,21 +42,34 @@ def choose_releases(text: str) -> tuple[str, ...]:
     chosen = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     wrong = [part for part in chosen if not _RELEASE.fullmatch(part)]
     if wrong or not chosen:
-        raise JobError(f"--releases takes TensorFlow releases such as 2.16,2.18, or all, not {', '.join(wrong) or 'nothing'}")
+        raise JobError(
+            "--releases takes TensorFlow releases such as 2.16,2.18, or all, not"
+            f" {', '.join(wrong) or 'nothing'}"
+        )
     return chosen
 
 
 def requirements(release: str) -> tuple[str, ...]:
-    """Return what pip installs for a release: TensorFlow, its tf_keras, tfmot, and what the worker imports."""
+    """Return what pip installs for a release: TensorFlow, its tf_keras, tfmot, and what the worker
+    imports.
+    """
     minor = ".".join(release.split(".")[:2])
     tensorflow = f"tensorflow=={release}" if release.count(".") == 2 else f"tensorflow=={release}.*"
-    return (tensorflow, f"tf-keras=={minor}.*", "tensorflow-model-optimization==0.8.*", "h5py", "msgspec", "numpy")
+    return (
+        tensorflow,
+        f"tf-keras=={minor}.*",
+        "tensorflow-model-optimization==0.8.*",
+        "h5py",
+        "msgspec",
+        "numpy",
+    )
 
 
 def environment_of(release: str, folder: Path, run: RunCommand | None = None) -> Environment:
     """Make the environment of a release in its folder, unless it is there already. Raises `OutputError`.
 
-    The worker starts isolated (``python -I``) with only this package on its path beside what the environment has.
+    The worker starts isolated (``python -I``) with only this package on its path beside what the environment
+    has.
     """
     run = run or _run
     place = folder / "environment"
@@ -66,12 +82,23 @@ def environment_of(release: str, folder: Path, run: RunCommand | None = None) ->
             folder.mkdir(parents=True, exist_ok=True)
             for command in (
                 (sys.executable, "-m", "venv", str(place)),
-                (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", *requirements(release)),
+                (
+                    str(python),
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--no-input",
+                    *requirements(release),
+                ),
             ):
                 status, output = run(command)
                 if status:
                     shutil.rmtree(place, ignore_errors=True)
-                    return Environment(release, reason=_reason(output) or f"{command[1:3]} ended with status {status}")
+                    return Environment(
+                        release, reason=_reason(output) or f"{command[1:3]} ended with status {status}"
+                    )
             ready.write_text(wanted, encoding="utf-8")
         return Environment(release, (str(python), "-I", "-c", _START, str(_linked(folder))))
     except OSError as problem:
@@ -98,5 +125,7 @@ def _reason(output: str) -> str:
 
 
 def _run(command: Sequence[str]) -> tuple[int, str]:
-    done = subprocess.run(list(command), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603 - venv and pip
+    done = subprocess.run(  # noqa: S603 - venv and pip
+        list(command), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
     return done.returncode, done.stdout + done.stderr

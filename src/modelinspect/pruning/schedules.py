@@ -1,8 +1,9 @@
 """What tfmot's pruning schedules do to a run of so many training steps, without running it.
 
-tfmot 0.8.1 counts from 1: ``UpdatePruningStep`` sets ``pruning_step`` to 0 before the first batch and each batch adds 1
-before it asks the schedule (pruning_wrapper.py, ``call``). Masks change only at a *turn*: a step of ``[begin_step, end_step]``
-whose distance from ``begin_step`` is a multiple of ``frequency`` (pruning_schedule.py, ``_should_prune_in_step``).
+tfmot 0.8.1 counts from 1: ``UpdatePruningStep`` sets ``pruning_step`` to 0 before the first batch and each
+batch adds 1 before it asks the schedule (pruning_wrapper.py, ``call``). Masks change only at a *turn*: a step
+of ``[begin_step, end_step]`` whose distance from ``begin_step`` is a multiple of ``frequency``
+(pruning_schedule.py, ``_should_prune_in_step``).
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def validate_schedule(schedule: Schedule) -> None:
         case ConstantSchedule():
             _check_sparsity("sparsity", schedule.sparsity)
             if schedule.end_step < FOREVER:
-                raise JobError(f"the end step must be {FOREVER} (never) or 0 and more, not {schedule.end_step}")
+                raise JobError(
+                    f"the end step must be {FOREVER} (never) or 0 and more, not {schedule.end_step}"
+                )
             endless = schedule.end_step == FOREVER
         case PolynomialSchedule():
             _check_sparsity("initial sparsity", schedule.initial_sparsity)
@@ -67,7 +70,9 @@ def validate_schedule(schedule: Schedule) -> None:
     if not endless and schedule.end_step < schedule.begin_step:
         raise JobError(f"the end step ({schedule.end_step}) is before the begin step ({schedule.begin_step})")
     if isinstance(schedule, PolynomialSchedule) and schedule.end_step == schedule.begin_step:
-        raise JobError(f"a polynomial schedule needs an end step after its begin step ({schedule.begin_step})")
+        raise JobError(
+            f"a polynomial schedule needs an end step after its begin step ({schedule.begin_step})"
+        )
     if schedule.frequency < 1:
         raise JobError(f"the frequency must be 1 or more, not {schedule.frequency}")
 
@@ -80,7 +85,10 @@ def sparsity_at(schedule: Schedule, step: int) -> float:
         case PolynomialSchedule():
             passed = (step - schedule.begin_step) / (schedule.end_step - schedule.begin_step)
             left = 1.0 - min(1.0, max(0.0, passed))
-            return float(schedule.final_sparsity + (schedule.initial_sparsity - schedule.final_sparsity) * left**schedule.power)
+            return float(
+                schedule.final_sparsity
+                + (schedule.initial_sparsity - schedule.final_sparsity) * left**schedule.power
+            )
 
 
 def is_turn(schedule: Schedule, step: int) -> bool:
@@ -96,7 +104,9 @@ def with_target(schedule: Schedule, target: float) -> Schedule:
         case ConstantSchedule():
             return structs.replace(schedule, sparsity=target)
         case PolynomialSchedule():
-            return structs.replace(schedule, final_sparsity=target, initial_sparsity=min(schedule.initial_sparsity, target))
+            return structs.replace(
+                schedule, final_sparsity=target, initial_sparsity=min(schedule.initial_sparsity, target)
+            )
 
 
 def last_turn(schedule: Schedule, steps: int) -> int | None:
@@ -138,9 +148,11 @@ def schedule_warnings(schedule: Schedule, steps: int) -> tuple[str, ...]:
     final = last_turn(schedule, schedule.end_step)
     turn = "no step" if final is None else f"step {final}"
     return (
-        f"{short}: masks change every {schedule.frequency} steps from step {schedule.begin_step}, "
-        f"so the last change before the end step {schedule.end_step} is at {turn}; "
-        f"choose an end step that is a whole number of frequencies after the begin step",
+        (
+            f"{short}: masks change every {schedule.frequency} steps from step {schedule.begin_step}, "
+            f"so the last change before the end step {schedule.end_step} is at {turn}; "
+            "choose an end step that is a whole number of frequencies after the begin step"
+        ),
     )
 
 
@@ -154,7 +166,9 @@ def polynomial_for_run(
     power: float = 3.0,
     frequency: int | None = None,
 ) -> PolynomialSchedule:
-    """Return a polynomial schedule; what is not given is chosen so three quarters of the run reach the target."""
+    """Return a polynomial schedule; what is not given is chosen so three quarters of the run reach the
+    target.
+    """
     begin = 0 if begin_step is None else begin_step
     wanted = max(begin + 1, (steps * 3) // 4) if end_step is None else end_step
     every = max(1, min(100, (wanted - begin) // 10)) if frequency is None else frequency
@@ -167,9 +181,16 @@ def polynomial_for_run(
 
 
 def constant_for_run(
-    steps: int, sparsity: float, *, begin_step: int | None = None, end_step: int = FOREVER, frequency: int | None = None
+    steps: int,
+    sparsity: float,
+    *,
+    begin_step: int | None = None,
+    end_step: int = FOREVER,
+    frequency: int | None = None,
 ) -> ConstantSchedule:
-    """Return a constant schedule; what is not given is chosen so a tenth of the run has passed at the first turn."""
+    """Return a constant schedule; what is not given is chosen so a tenth of the run has passed at the first
+    turn.
+    """
     begin = 0 if begin_step is None else begin_step
     every = max(1, min(100, steps // 10)) if frequency is None else frequency
     return ConstantSchedule(sparsity, begin, end_step, every)

@@ -21,7 +21,8 @@ class WeightFacts(Struct, frozen=True):
 class LayerFacts(Struct, frozen=True):
     """What choosing needs to know of a layer.
 
-    ``name`` holds the names of the models around it, ``outer/inner/dense``; ``refusal`` says why its engine cannot prune it.
+    ``name`` holds the names of the models around it, ``outer/inner/dense``; ``refusal`` says why its engine
+    cannot prune it.
     """
 
     name: str
@@ -40,10 +41,11 @@ class Selection(Struct, frozen=True):
 
 
 class Pattern(Struct, frozen=True):
-    """How zeros are arranged: single elements, blocks of ``block_size``, or ``m`` zeros in every ``n`` elements.
+    """How zeros are arranged: single elements, blocks of ``block_size``, or ``m`` zeros in every ``n``
+    elements.
 
-    ``block_size`` is height x width of a Keras matrix (inputs x outputs). A ``layout`` names blocks of consecutive inputs as TFLite
-    stores them; ``block_size`` is then its form for a matrix.
+    ``block_size`` is height x width of a Keras matrix (inputs x outputs). A ``layout`` names blocks of
+    consecutive inputs as TFLite stores them; ``block_size`` is then its form for a matrix.
     """
 
     block_size: tuple[int, int] = (1, 1)
@@ -84,7 +86,9 @@ def validate_pattern(pattern: Pattern) -> None:
 
 
 def select(layers: Sequence[LayerFacts], selection: Selection, pattern: Pattern) -> tuple[Decision, ...]:
-    """Decide for each layer; raises `JobError` where a name or type is unknown, unsupported, or nothing is left to prune."""
+    """Decide for each layer; raises `JobError` where a name or type is unknown, unsupported, or nothing is
+    left to prune.
+    """
     _check_names(layers, (*selection.layers, *selection.exclude))
     _check_types(layers, selection.types)
     decisions = tuple(_decide(layer, selection, pattern) for layer in layers)
@@ -98,7 +102,11 @@ def _decide(layer: LayerFacts, selection: Selection, pattern: Pattern) -> Decisi
     reasons = (
         _left_out(layer, selection),
         layer.refusal,
-        "" if layer.supported else f"tfmot does not know {layer.type} (it would need a get_prunable_weights method)",
+        (
+            ""
+            if layer.supported
+            else f"tfmot does not know {layer.type} (it would need a get_prunable_weights method)"
+        ),
         "" if layer.weights else f"{layer.type} has no weights that tfmot prunes",
         next((reason for weight in layer.weights if (reason := pattern.refuses(weight.shape))), ""),
     )
@@ -125,7 +133,10 @@ def _check_names(layers: Sequence[LayerFacts], patterns: Sequence[str]) -> None:
         if not any(fnmatchcase(layer.name, pattern) for layer in layers):
             names = [layer.name for layer in layers]
             near = get_close_matches(pattern, names, n=3) or names[:8]
-            raise JobError(f"no layer matches {pattern!r}; there are {', '.join(near)}{', …' if len(near) < len(names) else ''}")
+            raise JobError(
+                f"no layer matches {pattern!r}; there are"
+                f" {', '.join(near)}{', …' if len(near) < len(names) else ''}"
+            )
 
 
 def _check_types(layers: Sequence[LayerFacts], types: Sequence[str]) -> None:
@@ -146,4 +157,8 @@ def _check_wanted(decisions: Sequence[Decision], selection: Selection) -> None:
 def _first_reasons(decisions: Sequence[Decision]) -> str:
     reasons = dict.fromkeys(f"{decision.layer.name}: {decision.reason}" for decision in decisions)
     listed = list(reasons)[:3]
-    return "; ".join(listed) + ("; …" if len(reasons) > len(listed) else "") if listed else "the model has no layers"
+    return (
+        "; ".join(listed) + ("; …" if len(reasons) > len(listed) else "")
+        if listed
+        else "the model has no layers"
+    )

@@ -15,14 +15,30 @@ from modelinspect.pruning.artifacts import Inspect, measure_artifact
 from modelinspect.pruning.data import read_samples
 from modelinspect.pruning.engines import EngineChoice, choose_engine
 from modelinspect.pruning.errors import JobError
-from modelinspect.pruning.events import EngineEvent, Event, LayersEvent, PlanEvent, SavedEvent, StageEvent, VersionsEvent, WarningEvent
+from modelinspect.pruning.events import (
+    EngineEvent,
+    Event,
+    LayersEvent,
+    PlanEvent,
+    SavedEvent,
+    StageEvent,
+    VersionsEvent,
+    WarningEvent,
+)
 from modelinspect.pruning.folder import MANIFEST, check_target, output_error, whole_folder
 from modelinspect.pruning.job import Job, validate
 from modelinspect.pruning.methods import GZ, NAMES, Stage, for_engine
 from modelinspect.pruning.modelfile import look_at, refuse_code, refuse_foreign
 from modelinspect.pruning.process import WORKER, check_extra, run_worker
 from modelinspect.pruning.schedules import ConstantSchedule, PolynomialSchedule
-from modelinspect.reports.manifest import ArtifactRow, LayerDecision, PruneReport, ScheduleEntry, StageEntry, WeightEntry
+from modelinspect.reports.manifest import (
+    ArtifactRow,
+    LayerDecision,
+    PruneReport,
+    ScheduleEntry,
+    StageEntry,
+    WeightEntry,
+)
 from modelinspect.version import VERSION
 
 Watch = Callable[[Event], None]
@@ -40,8 +56,9 @@ def prune(
 ) -> PruneReport:
     """Do the job and put everything at the target, whole or not at all.
 
-    ``inspect`` finds the categories of an artifact; ``watch`` is given every event; ``worker`` starts the worker elsewhere than in this
-    environment. Raises `JobError` (the command has to change), `PruningError`, `OutputError`, `MissingExtraError`.
+    ``inspect`` finds the categories of an artifact; ``watch`` is given every event; ``worker`` starts the
+    worker elsewhere than in this environment. Raises `JobError` (the command has to change), `PruningError`,
+    `OutputError`, `MissingExtraError`.
     """
     choice = check(job)
     check_target(target, force=force)
@@ -53,7 +70,9 @@ def prune(
     with whole_folder(target, force=force) as (folder, scratch):
         record = _Record(job, choice, folder, inspect)
         try:
-            with closing(run_worker(msgspec.structs.replace(job, folder=str(folder)), scratch, worker or WORKER)) as events:
+            with closing(
+                run_worker(msgspec.structs.replace(job, folder=str(folder)), scratch, worker or WORKER)
+            ) as events:
                 for event in events:
                     record.take(event)
                     if watch is not None:
@@ -69,13 +88,19 @@ def prune(
 
 
 def for_choice(job: Job, choice: EngineChoice) -> Job:
-    """Return the job with its engine, and with the stages and methods that the engine has. Raises `JobError`."""
+    """Return the job with its engine, and with the stages and methods that the engine has.
+
+    Raises `JobError`.
+    """
     stages, methods = for_engine(choice.engine, job.stages, job.methods)
     return msgspec.structs.replace(job, engine=choice.engine, stages=stages, methods=methods)
 
 
 def check(job: Job) -> EngineChoice:
-    """Find what is wrong with a job before TensorFlow starts, and choose its engine. Raises `JobError` or `PruningError`."""
+    """Find what is wrong with a job before TensorFlow starts, and choose its engine.
+
+    Raises `JobError` or `PruningError`.
+    """
     validate(job)
     if job.training.data is not None:
         read_samples(Path(job.training.data))
@@ -110,7 +135,10 @@ class _Record:
             case VersionsEvent(versions):
                 self.versions = {**versions, "modelinspect": VERSION}
             case LayersEvent(layers):
-                self.layers = tuple(LayerDecision(name=name, type=kind, pruned=chosen, reason=why) for name, kind, chosen, why in layers)
+                self.layers = tuple(
+                    LayerDecision(name=name, type=kind, pruned=chosen, reason=why)
+                    for name, kind, chosen, why in layers
+                )
             case PlanEvent():
                 self.plan = event
             case StageEvent():
@@ -127,7 +155,12 @@ class _Record:
         order = {name: at for at, name in enumerate(NAMES)}
         stages = {stage.value: at for at, stage in enumerate(Stage)}
         rows = sorted(
-            self.rows.values(), key=lambda row: (stages[row.stage], row.method.endswith(".gz"), order[row.method.removesuffix(".gz")])
+            self.rows.values(),
+            key=lambda row: (
+                stages[row.stage],
+                row.method.endswith(".gz"),
+                order[row.method.removesuffix(".gz")],
+            ),
         )
         job = self.job
         return PruneReport(
@@ -200,7 +233,13 @@ def _stage_entry(event: StageEvent, target: float) -> StageEntry:
                 target=target if weight.pruned else None,
             )
         )
-    return StageEntry(stage=event.stage, loss=event.loss, metric=event.metric, metric_name=event.metric_name, weights=tuple(weights))
+    return StageEntry(
+        stage=event.stage,
+        loss=event.loss,
+        metric=event.metric,
+        metric_name=event.metric_name,
+        weights=tuple(weights),
+    )
 
 
 def _schedule_entry(plan: PlanEvent | None, job: Job) -> ScheduleEntry:

@@ -28,7 +28,9 @@ RELEASE_COLUMNS = ("release", *COLUMNS)
 
 
 class Outcome(Struct, frozen=True):
-    """The result of a study: how many cells there are, their tables as Markdown, what could not be done and why, and notes."""
+    """The result of a study: how many cells there are, their tables as Markdown, what could not be done and
+    why, and notes.
+    """
 
     cell_count: int
     tables: str
@@ -37,9 +39,18 @@ class Outcome(Struct, frozen=True):
 
 
 def study(
-    runs: Sequence[Run], target: Path, inspect: Inspect, *, workers: int | None = None, tell: Tell | None = None, do: Prune | None = None
+    runs: Sequence[Run],
+    target: Path,
+    inspect: Inspect,
+    *,
+    workers: int | None = None,
+    tell: Tell | None = None,
+    do: Prune | None = None,
 ) -> Outcome:
-    """Do the runs that are not in the target yet, and write all tables and plots. Raises `OutputError`, `MissingExtraError`."""
+    """Do the runs that are not in the target yet, and write all tables and plots.
+
+    Raises `OutputError`, `MissingExtraError`.
+    """
     if do is None:
         for engine in sorted({run.job.engine for run in runs}):
             check_extra(Engine(engine))
@@ -52,7 +63,9 @@ def study(
         for name, text in drawn.items():
             (target / "plots" / name).write_text(text, encoding="utf-8")
         tables = markdown(rows)
-        (target / "tables.md").write_text(markdown(rows, [f"plots/{name}" for name in drawn]), encoding="utf-8")
+        (target / "tables.md").write_text(
+            markdown(rows, [f"plots/{name}" for name in drawn]), encoding="utf-8"
+        )
         notes = _write(rows, target, COLUMNS)
     except OSError as problem:
         raise output_error(target, problem) from problem
@@ -70,9 +83,12 @@ def release_study(
     do: Callable[[Sequence[str]], Prune] | None = None,
     install: RunCommand | None = None,
 ) -> Outcome:
-    """Do the runs under each release in its own environment, and write what the releases change. Raises `OutputError`.
+    """Do the runs under each release in its own environment, and write what the releases change.
 
-    A release that cannot be installed is a row with the reason. ``do`` makes what prunes from the command that starts the worker.
+    Raises `OutputError`.
+
+    A release that cannot be installed is a row with the reason. ``do`` makes what prunes from the command
+    that starts the worker.
     """
     rows: list[Row] = []
     failed: list[RunError] = []
@@ -84,7 +100,9 @@ def release_study(
         if environment.reason:
             missing[release] = environment.reason
             continue
-        errors = do_study(runs, folder, inspect, workers=workers, tell=tell, do=(do or _under)(environment.worker))
+        errors = do_study(
+            runs, folder, inspect, workers=workers, tell=tell, do=(do or _under)(environment.worker)
+        )
         failed += [RunError(f"{release}: {error.key}", error.reason) for error in errors]
         results = results_of(runs, folder)
         if not results:
@@ -99,7 +117,12 @@ def release_study(
         notes = _write(rows, target, RELEASE_COLUMNS)
     except OSError as problem:
         raise output_error(target, problem) from problem
-    return Outcome(len(rows), tables, tuple(failed), (*(f"TensorFlow {name}: {reason}" for name, reason in missing.items()), *notes))
+    return Outcome(
+        len(rows),
+        tables,
+        tuple(failed),
+        (*(f"TensorFlow {name}: {reason}" for name, reason in missing.items()), *notes),
+    )
 
 
 def _write(rows: Sequence[Row], target: Path, columns: Sequence[str]) -> tuple[str, ...]:

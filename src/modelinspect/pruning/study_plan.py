@@ -1,4 +1,6 @@
-"""Read a study's recipe and list its runs: the full cross of architectures, schedules, sparsities and patterns."""
+"""Read a study's recipe and list its runs: the full cross of architectures, schedules, sparsities and
+patterns.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,8 @@ class PatternWish(Struct, frozen=True, forbid_unknown_fields=True):
 class Grid(Struct, frozen=True, forbid_unknown_fields=True):
     """One full cross; schedules and patterns by their names in the recipe.
 
-    Engines are ``tfmot``, ``keras`` and, on another backend, ``keras-jax`` or ``keras-torch``. The stage that Keras 3 has for
-    ``stripped`` is ``pruned``.
+    Engines are ``tfmot``, ``keras`` and, on another backend, ``keras-jax`` or ``keras-torch``. The stage that
+    Keras 3 has for ``stripped`` is ``pruned``.
     """
 
     architectures: tuple[str, ...]
@@ -89,7 +91,10 @@ def read_recipe(place: Path) -> Recipe:
 
 
 def runs_of(recipe: Recipe) -> tuple[Run, ...]:
-    """Return the runs in the recipe's order, each once. Raises `JobError` for names that it does not have and jobs that cannot be."""
+    """Return the runs in the recipe's order, each once.
+
+    Raises `JobError` for names that it does not have and jobs that cannot be.
+    """
     schedules = {"one-shot": Timing("one-shot"), **recipe.schedules}
     patterns = {"element": PatternWish(), **recipe.patterns}
     found: dict[str, Run] = {}
@@ -101,12 +106,22 @@ def runs_of(recipe: Recipe) -> tuple[Run, ...]:
             if pattern not in patterns:
                 raise JobError(f"the recipe has no pattern {pattern!r}; there are {', '.join(patterns)}")
             job = _job(recipe, grid, engine, architecture, schedules[schedule], sparsity, patterns[pattern])
-            run = Run(_key(job, engine, architecture, schedule, sparsity, pattern), schedule, pattern, job, engine)
+            run = Run(
+                _key(job, engine, architecture, schedule, sparsity, pattern), schedule, pattern, job, engine
+            )
             found.setdefault(run.key, run)
     return tuple(found.values())
 
 
-def _job(recipe: Recipe, grid: Grid, engine: str, architecture: str, timing: Timing, sparsity: float, pattern: PatternWish) -> Job:
+def _job(
+    recipe: Recipe,
+    grid: Grid,
+    engine: str,
+    architecture: str,
+    timing: Timing,
+    sparsity: float,
+    pattern: PatternWish,
+) -> Job:
     one_shot = timing.kind == "one-shot"
     wish = ScheduleWish(
         "constant" if one_shot else timing.kind,
@@ -119,7 +134,9 @@ def _job(recipe: Recipe, grid: Grid, engine: str, architecture: str, timing: Tim
     )
     name, backend = _engine(engine)
     renamed = {Stage.STRIPPED: Stage.PRUNED} if name is Engine.KERAS else {}
-    wanted = tuple(renamed.get(stage, stage) for stage in choose_stages(grid.stages) if stage is not Stage.PRUNED)
+    wanted = tuple(
+        renamed.get(stage, stage) for stage in choose_stages(grid.stages) if stage is not Stage.PRUNED
+    )
     stages, methods = for_engine(name, wanted, choose_methods(grid.methods))
     job = Job(
         model=architecture,

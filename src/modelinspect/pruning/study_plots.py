@@ -1,4 +1,6 @@
-"""Draw a study's table: size against sparsity, what methods store, small layers against large, schedule against schedule."""
+"""Draw a study's table: size against sparsity, what methods store, small layers against large, schedule
+against schedule.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +49,14 @@ def _stored(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     for stage in ("original", "wrapped", "stripped"):
         chosen = _one_of_each_method(rows, stage)
         if chosen:
-            bars = [Bar(str(row["method"]), {name.replace("_", "-"): _whole(row[name]) for name in CATEGORIES}) for row in chosen]
-            yield f"stored-{stage}.svg", bar_chart(f"What each method stores of the {stage} {chosen[0]['architecture']}, bytes", bars)
+            bars = [
+                Bar(str(row["method"]), {name.replace("_", "-"): _whole(row[name]) for name in CATEGORIES})
+                for row in chosen
+            ]
+            yield (
+                f"stored-{stage}.svg",
+                bar_chart(f"What each method stores of the {stage} {chosen[0]['architecture']}, bytes", bars),
+            )
 
 
 def _one_of_each_method(rows: Sequence[Row], stage: str) -> list[Row]:
@@ -66,7 +74,13 @@ def _run(row: Row) -> tuple[object, ...]:
 
 
 def _small_and_large(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
-    chosen = [row for row in rows if row["architecture"] in SMALL_AND_LARGE and row["stage"] == "stripped" and row["pattern"] == "element"]
+    chosen = [
+        row
+        for row in rows
+        if row["architecture"] in SMALL_AND_LARGE
+        and row["stage"] == "stripped"
+        and row["pattern"] == "element"
+    ]
     for target in values(chosen, "target"):
         own = [row for row in chosen if row["target"] == target]
         bars = []
@@ -78,27 +92,48 @@ def _small_and_large(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
                     bars.append(Bar(f"{method}, {name.split('-')[1]}", parts))
         if bars:
             share = f"{100 * float(target or 0):g}"
-            yield f"small-and-large-{share}.svg", bar_chart(f"Many small layers against few large ones at {share} %, bytes", bars)
+            yield (
+                f"small-and-large-{share}.svg",
+                bar_chart(f"Many small layers against few large ones at {share} %, bytes", bars),
+            )
 
 
 def _schedules(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
-    chosen = [row for row in rows if row["stage"] == "stripped" and row["pattern"] == "element" and row["method"] == "keras-deflate"]
+    chosen = [
+        row
+        for row in rows
+        if row["stage"] == "stripped" and row["pattern"] == "element" and row["method"] == "keras-deflate"
+    ]
     for architecture in values(chosen, "architecture"):
         own = [row for row in chosen if row["architecture"] == architecture]
         names = values(own, "schedule")
         if len(names) < 2:
             continue
-        for key, word in (("loss", "loss on the samples held back"), ("size", "bytes of the deflated .keras")):
+        for key, word in (
+            ("loss", "loss on the samples held back"),
+            ("size", "bytes of the deflated .keras"),
+        ):
             # a network pruned in one shot was never trained: its loss is that of chance
-            lines = [_line(own, str(name), "schedule", "target", key) for name in names if (key, name) != ("loss", "one-shot")]
+            lines = [
+                _line(own, str(name), "schedule", "target", key)
+                for name in names
+                if (key, name) != ("loss", "one-shot")
+            ]
             title = f"Schedule against schedule: {architecture}, {word}"
             drawn = [line for line in lines if len(line.points) > 1]
             if drawn:
-                yield f"schedules-{key}-{architecture}.svg", line_chart(title, "sparsity", word, drawn, from_zero=key == "size")
+                yield (
+                    f"schedules-{key}-{architecture}.svg",
+                    line_chart(title, "sparsity", word, drawn, from_zero=key == "size"),
+                )
 
 
 def _line(rows: Sequence[Row], name: str, by: str, across: str, up: str) -> Line:
-    points = {float(row[across] or 0): float(value) for row in rows if row[by] == name and isinstance(value := row[up], int | float)}
+    points = {
+        float(row[across] or 0): float(value)
+        for row in rows
+        if row[by] == name and isinstance(value := row[up], int | float)
+    }
     return Line(name, tuple(sorted(points.items())))
 
 

@@ -52,14 +52,19 @@ def do_study(
     tell: Callable[[Progress], None] | None = None,
     do: Prune | None = None,
 ) -> tuple[RunError, ...]:
-    """Do the runs whose results are not in ``target/cells`` yet, and return those that failed. Raises `OutputError`."""
+    """Do the runs whose results are not in ``target/cells`` yet, and return those that failed.
+
+    Raises `OutputError`.
+    """
     cells = target / "cells"
     try:
         cells.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise output_error(target, problem) from problem
     for left in target.glob(".run-*"):
-        shutil.rmtree(left, ignore_errors=True)  # of a study that was killed; one study at a time works in a folder
+        shutil.rmtree(
+            left, ignore_errors=True
+        )  # of a study that was killed; one study at a time works in a folder
     waiting = [run for run in runs if not cell_of(target, run).exists()]
     kept, failed = len(runs) - len(waiting), []
     stop = threading.Event()
@@ -88,7 +93,9 @@ def do_study(
 def results_of(runs: Sequence[Run], target: Path) -> list[tuple[Run, PruneReport]]:
     """Return the results that exist, in the order of the runs."""
     decoder = msgspec.json.Decoder(PruneReport)
-    return [(run, decoder.decode(place.read_bytes())) for run in runs if (place := cell_of(target, run)).exists()]
+    return [
+        (run, decoder.decode(place.read_bytes())) for run in runs if (place := cell_of(target, run)).exists()
+    ]
 
 
 def cell_of(target: Path, run: Run) -> Path:

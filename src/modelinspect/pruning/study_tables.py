@@ -56,7 +56,10 @@ def markdown(rows: Sequence[Row], plots: Sequence[str] = ()) -> str:
     made = [row for row in every if row["engine"] in (None, Engine.TFMOT)]
     parts = [
         "# Study\n",
-        f"{len(rows):,} cells, {len(every):,} made, {len(rows) - len(every):,} that a method could not make.\n",
+        (
+            f"{len(rows):,} cells, {len(every):,} made, {len(rows) - len(every):,} that a method could not"
+            " make.\n"
+        ),
         *(f"![{Path(plot).stem.replace('-', ' ')}]({plot})\n" for plot in plots),
         _sizes_by_sparsity(made, "size", "Bytes against sparsity"),
         _sizes_by_sparsity(made, "gzip_size", "Gzipped bytes against sparsity"),
@@ -93,12 +96,19 @@ def _row(run: Run, report: PruneReport, artifact: ArtifactRow) -> Row:
         "metric": stage.metric if stage else None,
         "metric_name": stage.metric_name if stage else None,
     }
-    row |= {name: None if artifact.categories is None else getattr(artifact.categories, name) for name in CATEGORIES}
+    row |= {
+        name: None if artifact.categories is None else getattr(artifact.categories, name)
+        for name in CATEGORIES
+    }
     return row | {"diagnostic_count": artifact.diagnostic_count, "errors": " ".join(artifact.errors)}
 
 
 def _sizes_by_sparsity(rows: Sequence[Row], key: str, title: str) -> str:
-    chosen = [row for row in rows if row["stage"] == "stripped" and row["pattern"] == "element" and row["schedule"] == "one-shot"]
+    chosen = [
+        row
+        for row in rows
+        if row["stage"] == "stripped" and row["pattern"] == "element" and row["schedule"] == "one-shot"
+    ]
     chosen = [row for row in chosen if row[key] is not None]  # a .gz is not gzipped again
     parts = []
     for architecture in values(chosen, "architecture"):
@@ -108,13 +118,19 @@ def _sizes_by_sparsity(rows: Sequence[Row], key: str, title: str) -> str:
 
 
 def _stored(rows: Sequence[Row]) -> str:
-    chosen = [row for row in rows if row["schedule"] != "one-shot" and str(row["method"]).endswith(".gz") is False]
+    chosen = [
+        row for row in rows if row["schedule"] != "one-shot" and str(row["method"]).endswith(".gz") is False
+    ]
     wide = [row for row in chosen if row["stage"] == "wrapped"]
     shown = [name for name in CATEGORIES if any(row[name] for row in wide)]
     if not wide:
         return ""
     lines = [[str(row["method"]), *(_number(row[name]) for name in shown)] for row in wide]
-    return markdown_table("What each method stores of a wrapped network", ["method", *(name.replace("_", "-") for name in shown)], lines)
+    return markdown_table(
+        "What each method stores of a wrapped network",
+        ["method", *(name.replace("_", "-") for name in shown)],
+        lines,
+    )
 
 
 def _small_and_large(rows: Sequence[Row]) -> str:
@@ -129,14 +145,26 @@ def _small_and_large(rows: Sequence[Row]) -> str:
         small, large = (found.get((target, method, name)) for name in names)
         if small and large and isinstance(small["size"], int) and isinstance(large["size"], int):
             sizes = [_number(row[key]) for key in ("size", "gzip_size") for row in (small, large)]
-            lines.append([str(method), f"{target:.0%}", *sizes[:2], f"{small['size'] / large['size'] - 1:+.1%}", *sizes[2:]])
+            lines.append(
+                [
+                    str(method),
+                    f"{target:.0%}",
+                    *sizes[:2],
+                    f"{small['size'] / large['size'] - 1:+.1%}",
+                    *sizes[2:],
+                ]
+            )
     heads = ["method", "target", "small layers", "large layers", "difference", "small, gzip", "large, gzip"]
     return markdown_table("Many small layers against few large ones", heads, lines) if lines else ""
 
 
 def _patterns(rows: Sequence[Row]) -> str:
     names = ("many-small-layers", "few-large-layers")
-    chosen = [row for row in rows if row["architecture"] in names and row["stage"] == "stripped" and row["target"] == 0.5]
+    chosen = [
+        row
+        for row in rows
+        if row["architecture"] in names and row["stage"] == "stripped" and row["target"] == 0.5
+    ]
     parts = []
     for architecture in names:
         own = [row for row in chosen if row["architecture"] == architecture]
@@ -146,7 +174,11 @@ def _patterns(rows: Sequence[Row]) -> str:
 
 
 def _schedules(rows: Sequence[Row]) -> str:
-    chosen = [row for row in rows if row["architecture"] == "mlp" and row["method"] == "keras-deflate" and row["stage"] == "stripped"]
+    chosen = [
+        row
+        for row in rows
+        if row["architecture"] == "mlp" and row["method"] == "keras-deflate" and row["stage"] == "stripped"
+    ]
     lines = [
         [
             str(row["schedule"]),
@@ -160,7 +192,11 @@ def _schedules(rows: Sequence[Row]) -> str:
     ]
     once = sorted({tuple(line) for line in lines})
     return (
-        markdown_table("Schedule against schedule (mlp)", ["schedule", "target", "reached", "metric", "deflated .keras"], once)
+        markdown_table(
+            "Schedule against schedule (mlp)",
+            ["schedule", "target", "reached", "metric", "deflated .keras"],
+            once,
+        )
         if once
         else ""
     )
@@ -168,7 +204,11 @@ def _schedules(rows: Sequence[Row]) -> str:
 
 def _engines(rows: Sequence[Row]) -> str:
     """Return the sizes of the same cell under each engine, where more than one made it: file / gzip -9."""
-    after = [row for row in rows if row["stage"] in ("stripped", "pruned") and not str(row["method"]).endswith(".gz")]
+    after = [
+        row
+        for row in rows
+        if row["stage"] in ("stripped", "pruned") and not str(row["method"]).endswith(".gz")
+    ]
     engines = values(after, "engine")
     cells: dict[tuple[Value, ...], dict[Value, Row]] = {}
     for row in after:
@@ -178,7 +218,9 @@ def _engines(rows: Sequence[Row]) -> str:
     for (architecture, schedule, target, pattern, method), found in cells.items():
         if len(found) > 1:
             made = [found.get(engine) for engine in engines]
-            sizes = ["" if one is None else f"{_number(one['size'])} / {_number(one['gzip_size'])}" for one in made]
+            sizes = [
+                "" if one is None else f"{_number(one['size'])} / {_number(one['gzip_size'])}" for one in made
+            ]
             lines.append([f"{architecture} {method}", f"{schedule}, {target:.0%}, {pattern}", *sizes])
     heads = ["artifact", "pruning", *(f"{engine}, file / gzip" for engine in engines)]
     return markdown_table("Engine against engine, bytes", heads, lines) if lines else ""
@@ -186,7 +228,12 @@ def _engines(rows: Sequence[Row]) -> str:
 
 def _broken(rows: Sequence[Row]) -> str:
     lines = [
-        [f"{row['architecture']} {row['stage']} {row['method']}", f"{row['target']:.0%}", _number(row["size"]), str(row["errors"])]
+        [
+            f"{row['architecture']} {row['stage']} {row['method']}",
+            f"{row['target']:.0%}",
+            _number(row["size"]),
+            str(row["errors"]),
+        ]
         for row in rows
         if row["errors"] and not str(row["method"]).endswith(".gz")
     ]
@@ -197,14 +244,24 @@ def _broken(rows: Sequence[Row]) -> str:
 
 def _not_made(rows: Sequence[Row]) -> str:
     lines = sorted(
-        {(str(row["architecture"]), f"{row['stage']} {row['method']}", str(row["reason"])) for row in rows if row["outcome"] == "failed"}
+        {
+            (str(row["architecture"]), f"{row['stage']} {row['method']}", str(row["reason"]))
+            for row in rows
+            if row["outcome"] == "failed"
+        }
     )
-    return markdown_table("Not made", ["architecture", "artifact", "reason"], [list(line) for line in lines]) if lines else ""
+    return (
+        markdown_table("Not made", ["architecture", "artifact", "reason"], [list(line) for line in lines])
+        if lines
+        else ""
+    )
 
 
 def _pivot(title: str, rows: Sequence[Row], down: str, across: str, key: str) -> str:
     heads = values(rows, across)
-    found = {(row[down], row[across]): _number(row[key]) + (" (broken)" if row["errors"] else "") for row in rows}
+    found = {
+        (row[down], row[across]): _number(row[key]) + (" (broken)" if row["errors"] else "") for row in rows
+    }
     name: Callable[[Value], str] = lambda value: f"{value:.0%}" if isinstance(value, float) else str(value)  # noqa: E731
     lines = [[str(first), *(found.get((first, head), "") for head in heads)] for first in values(rows, down)]
     return markdown_table(title, [down, *map(name, heads)], lines)

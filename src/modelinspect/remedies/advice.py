@@ -35,7 +35,10 @@ _MOST_FILES = 4
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """A remedy for an artifact. ``words`` is a line, ``code`` lines that can be copied, or nothing; ``made`` the file that they write."""
+    """A remedy for an artifact.
+
+    ``words`` is a line, ``code`` lines that can be copied, or nothing; ``made`` the file that they write.
+    """
 
     remedy: Remedy
     words: str
@@ -61,7 +64,9 @@ _SCOPES = {
 
 
 def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **more: str | int) -> Advice:
-    """Say a remedy with an artifact's names; ``made`` is what a file that it writes is called, ``more`` what only the caller knows."""
+    """Say a remedy with an artifact's names; ``made`` is what a file that it writes is called, ``more`` what
+    only the caller knows.
+    """
     text = remedy.text
     name = file_name(artifact)
     target = _made(artifact, name, made or text.made)
@@ -75,7 +80,10 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
         "packed": f"{target}.gz",
         **more,
     }
-    values = {field: own_fields[field] if field in own_fields else _FIELDS[field](artifact) for field in _fields(remedy)}
+    values = {
+        field: own_fields[field] if field in own_fields else _FIELDS[field](artifact)
+        for field in _fields(remedy)
+    }
     words = text.words.format(**values)
     outer = "gzip -9" in text.code or "modelinspect " in text.code
     if is_in_archive(artifact) and text.code and not outer:
@@ -124,12 +132,18 @@ def _made(artifact: Artifact, name: str, stem: str) -> str:
     if "." in stem:
         stem, suffix = stem.split(".", 1)[0], "." + stem.split(".", 1)[1]
     suffix = ".weights.h5" if suffix == ".weights.json" else suffix
-    target = stem + (suffix if artifact.format not in (FormatName.SAVED_MODEL, FormatName.CHECKPOINT) or suffix == ".tflite" else "")
+    target = stem + (
+        suffix
+        if artifact.format not in (FormatName.SAVED_MODEL, FormatName.CHECKPOINT) or suffix == ".tflite"
+        else ""
+    )
     return target if target != name else f"again_{target}"
 
 
 def _clone(module: str) -> str:
-    """Return the lines that copy a model without its optimizer; Keras 3's ``clone_model`` compiles the copy as the model was."""
+    """Return the lines that copy a model without its optimizer; Keras 3's ``clone_model`` compiles the copy
+    as the model was.
+    """
     if module == "tf_keras":
         return "import tf_keras\ncopy = tf_keras.models.clone_model(model)"
     return "copy = type(model).from_config(model.get_config())"
@@ -166,7 +180,9 @@ def _example_helpers(remedy: Remedy) -> Helpers:
 
 
 def _files(artifact: Artifact) -> str:
-    """Return the artifact's files as a shell reads them; those of a TensorFlow.js model without its description."""
+    """Return the artifact's files as a shell reads them; those of a TensorFlow.js model without its
+    description.
+    """
     name = outer_name(artifact)
     members = [member.name for member in artifact.members]
     if artifact.format is FormatName.TFJS:
@@ -185,7 +201,9 @@ def _both(load: str, layer: str, next_layer: str) -> str:
 
 
 def pair_fields(artifact: Artifact, layer: str, next_layer: str) -> dict[str, str]:
-    """Return what a remedy says about two layers that follow one another; what cannot be loaded is taken for a ``model``."""
+    """Return what a remedy says about two layers that follow one another; what cannot be loaded is taken for
+    a ``model``.
+    """
     whole = is_whole(artifact) and helpers_of(artifact) is Helpers.NONE
     made = _made(artifact, file_name(artifact), "smaller") if whole else ""
     return {

@@ -8,7 +8,14 @@ from modelinspect.networks.copies import duplicate_cause, duplicates
 from modelinspect.networks.programs import gradient_copies
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Advice, Remedy, advise
-from modelinspect.remedies.choose import converted_dense, exported_once, shared, untraced, without_helpers, without_optimizer
+from modelinspect.remedies.choose import (
+    converted_dense,
+    exported_once,
+    shared,
+    untraced,
+    without_helpers,
+    without_optimizer,
+)
 from modelinspect.reports.causes import Cause
 
 _OPTIMIZER = (
@@ -20,7 +27,14 @@ _OPTIMIZER = (
     Remedy.WRITE_CLONE,
     Remedy.SAVE_WITHOUT_SLOTS,
 )
-_STRIPPED = (Remedy.STRIP, Remedy.STRIP_WEIGHTS, Remedy.STRIP_FOLDER, Remedy.STRIP_CHECKPOINT, Remedy.STRIP_FIRST, Remedy.FOLD_MASKS)
+_STRIPPED = (
+    Remedy.STRIP,
+    Remedy.STRIP_WEIGHTS,
+    Remedy.STRIP_FOLDER,
+    Remedy.STRIP_CHECKPOINT,
+    Remedy.STRIP_FIRST,
+    Remedy.FOLD_MASKS,
+)
 _OTHER_HELPERS = (Remedy.UNCLUSTER, Remedy.UNCLUSTER_FIRST, Remedy.CONVERT_AWARE, Remedy.CONVERT_AWARE_MODEL)
 REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.OPTIMIZER_STATE: _OPTIMIZER,
@@ -57,7 +71,11 @@ def cause_remedy(cause: Cause, side: Subject) -> Advice | None:
         case Cause.SHARED_DUPLICATE:
             pairs = [(copy, group[0]) for group in duplicates(side) for copy in group[1:]]
             pairs = [(copy, kept) for copy, kept in pairs if duplicate_cause(side, copy, kept) is cause]
-            return duplicate_remedy(side, *max(pairs, key=lambda pair: side.tensor(pair[0]).stored_size)) if pairs else None
+            return (
+                duplicate_remedy(side, *max(pairs, key=lambda pair: side.tensor(pair[0]).stored_size))
+                if pairs
+                else None
+            )
         case Cause.SPARSE_ENCODING:
             return converted_dense(artifact)
         case Cause.TRACED_FUNCTIONS:

@@ -25,7 +25,9 @@ from modelinspect.remedies.advice import Advice, advise, load_lines, pair_fields
 from modelinspect.remedies.table import Remedy
 
 HDF5_FORMATS = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
-CONVERTED = frozenset((FormatName.TFLITE, FormatName.TFJS, FormatName.GRAPH_DEF, FormatName.SAFETENSORS, FormatName.LITERTLM))
+CONVERTED = frozenset(
+    (FormatName.TFLITE, FormatName.TFJS, FormatName.GRAPH_DEF, FormatName.SAFETENSORS, FormatName.LITERTLM)
+)
 _GATED = re.compile(r"(?i)lstm|gru|rnn|(?:^|/)cell(?:/|$)|recurrent|embedding|attention|depthwise|pointwise")
 """Names of kernels whose outputs are not channels that the next layer could do without one by one."""
 _WITH_CHANNELS = frozenset(("FULLY_CONNECTED", "CONV_2D"))
@@ -34,8 +36,15 @@ _UNPACKED = ("links", "elsewhere", "committed_datatypes", "user_block")
 
 
 def repackable(artifact: Artifact) -> bool:
-    """Return whether h5repack writes the artifact again: one whole file, not in an archive, with nothing that the tool fails on."""
-    if artifact.format not in HDF5_FORMATS or len(artifact.members) != 1 or is_in_archive(artifact) or artifact.diagnostics:
+    """Return whether h5repack writes the artifact again: one whole file, not in an archive, with nothing that
+    the tool fails on.
+    """
+    if (
+        artifact.format not in HDF5_FORMATS
+        or len(artifact.members) != 1
+        or is_in_archive(artifact)
+        or artifact.diagnostics
+    ):
         return False
     fact = artifact.facts.get("hdf5")
     hdf5 = fact if isinstance(fact, Mapping) else {}
@@ -43,12 +52,19 @@ def repackable(artifact: Artifact) -> bool:
 
 
 def is_old_hdf5(artifact: Artifact) -> bool:
-    """Return whether h5repack makes an artifact smaller: Keras wrote it, in HDF5's oldest layout and without chunks."""
+    """Return whether h5repack makes an artifact smaller: Keras wrote it, in HDF5's oldest layout and without
+    chunks.
+    """
     fact = artifact.facts.get("hdf5")
     hdf5 = fact if isinstance(fact, Mapping) else {}
     layouts = hdf5.get("layouts")
     chunked = "filters" in hdf5 or (isinstance(layouts, Mapping) and "chunked" in layouts)
-    if artifact.format is FormatName.HDF5 or artifact.size < _WORTH_PACKING or chunked or hdf5.get("superblock_version"):
+    if (
+        artifact.format is FormatName.HDF5
+        or artifact.size < _WORTH_PACKING
+        or chunked
+        or hdf5.get("superblock_version")
+    ):
         return False
     return repackable(artifact)
 
@@ -72,7 +88,9 @@ def compressed(artifact: Artifact) -> Advice | None:
 
 
 def without_optimizer(artifact: Artifact) -> Advice | None:
-    """Say how an artifact loses the optimizer's state, moving averages among it: by `shrink` where no wrappers go with it."""
+    """Say how an artifact loses the optimizer's state, moving averages among it: by `shrink` where no
+    wrappers go with it.
+    """
     if is_whole(artifact) and helpers_of(artifact) is Helpers.NONE and _is_one_sound_file(artifact):
         return advise(Remedy.DROP_TRAINING, artifact)
     return saved_without_optimizer(artifact)
@@ -96,28 +114,49 @@ def saved_without_optimizer(artifact: Artifact) -> Advice | None:
             if artifact.facts.get("object_graph_nodes") == 0:  # TF1: there is no model to copy
                 return None
             wrapped = helpers_of(artifact) is not Helpers.NONE
-            return advise(Remedy.SAVE_COPY if has_keras_metadata(artifact) and not wrapped else Remedy.SAVE_CLONE, artifact)
+            return advise(
+                Remedy.SAVE_COPY if has_keras_metadata(artifact) and not wrapped else Remedy.SAVE_CLONE,
+                artifact,
+            )
         case FormatName.CHECKPOINT:
             if artifact.facts.get("object_graph_nodes"):
                 return advise(Remedy.WRITE_CLONE, artifact)
             return advise(Remedy.SAVE_WITHOUT_SLOTS, artifact, slots=_slot_names(artifact))
-        case FormatName.KERAS_ZIP | FormatName.HDF5 | FormatName.GRAPH_DEF | FormatName.TFLITE | FormatName.TFJS:
+        case (
+            FormatName.KERAS_ZIP
+            | FormatName.HDF5
+            | FormatName.GRAPH_DEF
+            | FormatName.TFLITE
+            | FormatName.TFJS
+        ):
             return None
-        case FormatName.MLIR | FormatName.ORBAX | FormatName.SAFETENSORS | FormatName.KERAS_PRESET | FormatName.LITERTLM:
+        case (
+            FormatName.MLIR
+            | FormatName.ORBAX
+            | FormatName.SAFETENSORS
+            | FormatName.KERAS_PRESET
+            | FormatName.LITERTLM
+        ):
             return None
         case _:
             assert_never(artifact.format)
 
 
 def _cannot_be_loaded(artifact: Artifact) -> bool:
-    """Return whether tf_keras refuses its own file: it writes fewer variables of a quantize layer to a .keras archive than it asks for."""
+    """Return whether tf_keras refuses its own file: it writes fewer variables of a quantize layer to a .keras
+    archive than it asks for.
+    """
     return artifact.format is FormatName.KERAS_ZIP and helpers_of(artifact) is Helpers.QUANTIZATION
 
 
 def plain_values(artifact: Artifact, kinds: Collection[str]) -> Advice | None:
-    """Say how values stay out of the configuration: numbers that only initialize weights, words that a file can hold."""
+    """Say how values stay out of the configuration: numbers that only initialize weights, words that a file
+    can hold.
+    """
     if "numbers" in kinds and is_whole(artifact) and helpers_of(artifact) is Helpers.NONE:
-        return advise(Remedy.PLAIN_INITIALIZERS, artifact, load=load_lines(artifact), module=keras_module(artifact))
+        return advise(
+            Remedy.PLAIN_INITIALIZERS, artifact, load=load_lines(artifact), module=keras_module(artifact)
+        )
     return advise(Remedy.WORDS_IN_A_FILE, artifact) if "words" in kinds else None
 
 
@@ -162,14 +201,20 @@ def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
         case FormatName.SAFETENSORS | FormatName.KERAS_PRESET:
             return None
         case FormatName.LITERTLM:
-            return advise(Remedy.ONE_MODEL, artifact) if kept.partition(":")[0] != copy.partition(":")[0] else None
+            return (
+                advise(Remedy.ONE_MODEL, artifact)
+                if kept.partition(":")[0] != copy.partition(":")[0]
+                else None
+            )
         case FormatName.TFLITE:
             return advise(Remedy.CONVERT_AGAIN, artifact)
         case FormatName.HDF5:
             return advise(Remedy.LINK_DATASET, artifact)
         case FormatName.GRAPH_DEF | FormatName.TFJS:
             return None
-        case FormatName.CHECKPOINT if not artifact.facts.get("object_graph_nodes"):  # named variables: there are no layers
+        case FormatName.CHECKPOINT if not artifact.facts.get(
+            "object_graph_nodes"
+        ):  # named variables: there are no layers
             return None
         case _ if _is_inner(kept, copy) or _is_inner(copy, kept):  # a wrapper and the layer in it
             return None
@@ -180,7 +225,9 @@ def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
 
 
 def _is_inner(one: str, other: str) -> bool:
-    """Return whether a tensor belongs to the layer that another one's layer wraps (Keras: SpectralNormalization, Bidirectional)."""
+    """Return whether a tensor belongs to the layer that another one's layer wraps (Keras:
+    SpectralNormalization, Bidirectional).
+    """
     owner = one.rpartition("/vars/")[0]
     return bool(owner) and other.rpartition("/vars/")[0].startswith(f"{owner}/layer")
 
@@ -194,10 +241,17 @@ def converted_dense(artifact: Artifact) -> Advice | None:
 
 
 def pruned_in_blocks(artifact: Artifact, tensors: Iterable[Tensor]) -> Advice | None:
-    """Say how matrices get the pattern that sparse kernels take; where blocks divide none of them, how they are stored densely."""
+    """Say how matrices get the pattern that sparse kernels take; where blocks divide none of them, how they
+    are stored densely.
+    """
     for tensor in tensors:
         block = block_of(tensor)
-        if len(tensor.shape) == 2 and tensor.shape[0] > 1 and tensor.shape[1] > block and tensor.shape[1] % block == 0:
+        if (
+            len(tensor.shape) == 2
+            and tensor.shape[0] > 1
+            and tensor.shape[1] > block
+            and tensor.shape[1] % block == 0
+        ):
             return advise(Remedy.PRUNE_BLOCKS, artifact, block=block)
     return converted_dense(artifact)
 
@@ -208,17 +262,22 @@ def block_of(tensor: Tensor) -> int:
 
 
 def live_channels(artifact: Artifact, tensors: Sequence[Tensor], removal: Removal | None) -> Advice | None:
-    """Say how dead channels are left out: with code where two layers follow one another, of which only the second reads them.
+    """Say how dead channels are left out: with code where two layers follow one another, of which only the
+    second reads them.
 
-    Where the artifact does not say how its layers are connected, of the first kernel of a dense layer or a convolution; gates and
-    embeddings keep theirs.
+    Where the artifact does not say how its layers are connected, of the first kernel of a dense layer or a
+    convolution; gates and embeddings keep theirs.
     """
-    if artifact.format is FormatName.SAFETENSORS:  # no layers are in the file: there is nothing to rebuild it with
+    if (
+        artifact.format is FormatName.SAFETENSORS
+    ):  # no layers are in the file: there is nothing to rebuild it with
         return None
     if removal is not None:
         return _live_pair(artifact, removal)
     uses = artifact.facts.get("tensor_uses")
-    gated = {tensor.shape for tensor in tensors if _GATED.search(tensor.path)}  # a wrapper stores them again under names that do not say
+    gated = {
+        tensor.shape for tensor in tensors if _GATED.search(tensor.path)
+    }  # a wrapper stores them again under names that do not say
     for tensor in tensors:
         found = uses.get(tensor.path) if isinstance(uses, Mapping) else None
         operators = found if isinstance(found, tuple) else ()
@@ -230,8 +289,12 @@ def live_channels(artifact: Artifact, tensors: Sequence[Tensor], removal: Remova
 
 def _live_pair(artifact: Artifact, removal: Removal) -> Advice:
     for pair in removal.pairs:
-        remedy = Remedy.LIVE_CHANNELS if len(artifact.tensors[pair.reader].shape) == 2 else Remedy.LIVE_FILTERS
-        if artifact.format is FormatName.TFLITE:  # its tensors do not say what the layers of the model were called
+        remedy = (
+            Remedy.LIVE_CHANNELS if len(artifact.tensors[pair.reader].shape) == 2 else Remedy.LIVE_FILTERS
+        )
+        if (
+            artifact.format is FormatName.TFLITE
+        ):  # its tensors do not say what the layers of the model were called
             return advise(remedy, artifact)
         return advise(remedy, artifact, **pair_fields(artifact, pair.layer, pair.next_layer))
     return advise(Remedy.LIVE_NETWORK, artifact)
@@ -242,26 +305,40 @@ def shown_bytes(artifact: Artifact, member: str, offset: int) -> Advice:
     look = f"modelinspect map {shlex.quote(outer_name(artifact))} --at {offset:#x} --hex"
     if len(artifact.members) > 1:
         look += f" --member {shlex.quote(member)}"
-    return advise(Remedy.LOOK_AND_REPACK if repackable(artifact) else Remedy.LOOK, artifact, made="clean", look=look)
+    return advise(
+        Remedy.LOOK_AND_REPACK if repackable(artifact) else Remedy.LOOK, artifact, made="clean", look=look
+    )
 
 
 def positive_zeros(artifact: Artifact) -> Advice | None:
     """Say how -0.0 becomes 0.0."""
     if artifact.format in CONVERTED:
         return advise(Remedy.POSITIVE_ZEROS_FIRST, artifact)
-    return advise(Remedy.POSITIVE_ARRAYS if artifact.format is FormatName.HDF5 else Remedy.POSITIVE_ZEROS, artifact)
+    return advise(
+        Remedy.POSITIVE_ARRAYS if artifact.format is FormatName.HDF5 else Remedy.POSITIVE_ZEROS, artifact
+    )
 
 
 def untraced(artifact: Artifact) -> Advice | None:
     """Say how a SavedModel of tf_keras is saved without functions of each layer, where it has them."""
-    if artifact.format is not FormatName.SAVED_MODEL or not has_keras_metadata(artifact) or helpers_of(artifact) is not Helpers.NONE:
+    if (
+        artifact.format is not FormatName.SAVED_MODEL
+        or not has_keras_metadata(artifact)
+        or helpers_of(artifact) is not Helpers.NONE
+    ):
         return None
     return advise(Remedy.NO_TRACES, artifact) if has_traces(artifact) else None
 
 
 def _slot_names(artifact: Artifact) -> str:
     """Return the last parts of the names of slots, as Python writes them in short lines."""
-    slots = sorted({tensor.path.rsplit("/", 1)[-1].split(":")[0] for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER})
+    slots = sorted(
+        {
+            tensor.path.rsplit("/", 1)[-1].split(":")[0]
+            for tensor in artifact.tensors
+            if tensor.role is Role.OPTIMIZER
+        }
+    )
     return "\n         ".join(wrap(f"({', '.join(map(repr, slots))},)", 64))
 
 

@@ -1,7 +1,7 @@
 """List every remedy that rules, causes and plans give: its words, and its code where it can be run.
 
-A remedy is here once, and `tests/remedies` has a proof of each: the printed code is run on a real artifact. Code is a template of
-`str.format`; `modelinspect.remedies.advice` fills in the artifact's names.
+A remedy is here once, and `tests/remedies` has a proof of each: the printed code is run on a real artifact.
+Code is a template of `str.format`; `modelinspect.remedies.advice` fills in the artifact's names.
 """
 
 from __future__ import annotations
@@ -155,9 +155,15 @@ copy.save({made!r}, save_format='tf'{traces})
 """,
         "model",
     )
-    SAVE_CLONE = _python("save a copy of the model that was never compiled", f"{_CLONE}tf.saved_model.save(copy, {{made!r}})", "model")
+    SAVE_CLONE = _python(
+        "save a copy of the model that was never compiled",
+        f"{_CLONE}tf.saved_model.save(copy, {{made!r}})",
+        "model",
+    )
     WRITE_CLONE = _python(
-        "write a copy of the model that was never compiled", f"{_CLONE}tf.train.Checkpoint(model=copy).write({{made!r}})", "model"
+        "write a copy of the model that was never compiled",
+        f"{_CLONE}tf.train.Checkpoint(model=copy).write({{made!r}})",
+        "model",
     )
     SAVE_WITHOUT_SLOTS = _python(
         "save the variables without the optimizer's",
@@ -196,7 +202,10 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
         "stripped",
     )
     STRIP_FIRST = _python("strip the pruning wrappers before converting the model", _STRIP, "model.json")
-    FOLD_MASKS = Text("multiply each weight by its mask before freezing the graph or saving the variables, and do not save the mask")
+    FOLD_MASKS = Text(
+        "multiply each weight by its mask before freezing the graph or saving the variables, and do not save"
+        " the mask"
+    )
     UNCLUSTER = _python(
         "strip the clustering wrappers and save the model",
         "{load}\nmodel = tfmot.clustering.keras.strip_clustering(model)\nmodel.save({made!r})",
@@ -204,7 +213,8 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
     )
     UNCLUSTER_FIRST = _python(
         "strip the clustering wrappers before saving",
-        "import tensorflow_model_optimization as tfmot\nmodel = tfmot.clustering.keras.strip_clustering(model)",
+        "import tensorflow_model_optimization as tfmot\nmodel ="
+        " tfmot.clustering.keras.strip_clustering(model)",
         "model",
     )
     CONVERT_AWARE = _python(
@@ -220,7 +230,9 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
     )
 
     CALIBRATE = _python(
-        "train it for at least one step, which sets the ranges; then save or convert it", "model.fit(x, y, epochs=1)", "model.h5"
+        "train it for at least one step, which sets the ranges; then save or convert it",
+        "model.fit(x, y, epochs=1)",
+        "model.h5",
     )
 
     # copies
@@ -229,13 +241,17 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
         "modelinspect shrink {outer_word} -o {small_word}",
         "model",
     )
-    KEEP_ONE_CHECKPOINT = Text("keep only the last of these checkpoints: CheckpointManager(max_to_keep=1)", file="model")
+    KEEP_ONE_CHECKPOINT = Text(
+        "keep only the last of these checkpoints: CheckpointManager(max_to_keep=1)", file="model"
+    )
     SHARE_LAYER = Text(
-        "use one layer in both places, so it is stored once; save a copy that was never compiled, or the optimizer state is added"
+        "use one layer in both places, so it is stored once; save a copy that was never compiled, or the"
+        " optimizer state is added"
     )
     INSPECT_SOURCE = Text("inspect the model that was compiled: its weights can be read", file="model.tflite")
     CONVERT_WITHOUT_GRADIENT = _python(
-        "convert without the gradient, which only further training needs (`function` and `signature` are those of the conversion)",
+        "convert without the gradient, which only further training needs (`function` and `signature` are"
+        " those of the conversion)",
         """
 import tensorflow as tf
 from jax.experimental import jax2tf
@@ -248,7 +264,8 @@ tf.saved_model.save(module, {made!r})
         "model",
     )
     PASS_VARIABLES = _python(
-        "pass the weights as variables instead of closing over them (`function` takes them first; `weights` is a tree of arrays)",
+        "pass the weights as variables instead of closing over them (`function` takes them first; `weights`"
+        " is a tree of arrays)",
         """
 import tensorflow as tf
 from jax.experimental import jax2tf
@@ -273,18 +290,25 @@ tf.saved_model.save(module, {made!r})
         "data.h5",
     )
     ONE_MODEL = Text(
-        "convert the functions that share it together, as signatures of one TFLite model, which stores equal buffers once: sections share "
-        "no bytes",
+        "convert the functions that share it together, as signatures of one TFLite model, which stores equal"
+        " buffers once: sections share no bytes",
         file="model.litertlm",
     )
     READ_VARIABLES = Text(
-        "make the functions read the variables instead of constants and save again, or keep only the frozen graph", file="model"
+        "make the functions read the variables instead of constants and save again, or keep only the frozen"
+        " graph",
+        file="model",
     )
-    BROADCAST = Text("let operators broadcast one value (x * 0.5) instead of filling a tensor with it (tf.fill, tf.ones)", file="model")
+    BROADCAST = Text(
+        "let operators broadcast one value (x * 0.5) instead of filling a tensor with it (tf.fill, tf.ones)",
+        file="model",
+    )
 
     # sparse and quantized TFLite
     CONVERT_DENSE = _python(
-        "convert without sparse encoding (Optimize.EXPERIMENTAL_SPARSITY)", "converter.optimizations = []", "model.tflite"
+        "convert without sparse encoding (Optimize.EXPERIMENTAL_SPARSITY)",
+        "converter.optimizations = []",
+        "model.tflite",
     )
     CONVERT_DENSE_NARROW = _python(
         "convert without sparse encoding (Optimize.EXPERIMENTAL_SPARSITY)",
@@ -292,7 +316,8 @@ tf.saved_model.save(module, {made!r})
         "model.tflite",
     )
     PRUNE_BLOCKS = _python(
-        "prune dense layers in blocks that a sparse kernel runs ({block} inputs), then train, strip and convert again",
+        "prune dense layers in blocks that a sparse kernel runs ({block} inputs), then train, strip and"
+        " convert again",
         """
 import tensorflow_model_optimization as tfmot
 import tf_keras
@@ -309,41 +334,55 @@ model = tf_keras.models.clone_model(model, clone_function=wrap)
         "model.tflite",
     )
     CONVERT_FLOAT = _python(
-        "convert without quantization: a model this small is smaller in float32", "converter.optimizations = []", "model.tflite"
+        "convert without quantization: a model this small is smaller in float32",
+        "converter.optimizations = []",
+        "model.tflite",
     )
 
     # pruning itself
-    BASELINE_FIRST = Text("save the baseline before calling prune_low_magnitude(model): it prunes the same layer objects")
-    APPLY_MASKS = _python("train with the callback that applies the masks, then save; do not train after stripping", _PRUNING_STEP)
-    BEGIN_PRUNING = _python("train with this callback for more steps than begin_step of the schedule", _PRUNING_STEP)
+    BASELINE_FIRST = Text(
+        "save the baseline before calling prune_low_magnitude(model): it prunes the same layer objects"
+    )
+    APPLY_MASKS = _python(
+        "train with the callback that applies the masks, then save; do not train after stripping",
+        _PRUNING_STEP,
+    )
+    BEGIN_PRUNING = _python(
+        "train with this callback for more steps than begin_step of the schedule", _PRUNING_STEP
+    )
     POSITIVE_ZEROS = _python(
-        "turn -0.0 into 0.0 before saving; no value changes", "model.set_weights([w + 0.0 for w in model.get_weights()])"
+        "turn -0.0 into 0.0 before saving; no value changes",
+        "model.set_weights([w + 0.0 for w in model.get_weights()])",
     )
     POSITIVE_ZEROS_FIRST = _python(
         "turn -0.0 into 0.0 before converting; no value changes",
         "model.set_weights([w + 0.0 for w in model.get_weights()])",
         "model.tflite",
     )
-    POSITIVE_ARRAYS = _python("turn -0.0 into 0.0 before writing the arrays; no value changes", "array = array + 0.0", "data.h5")
+    POSITIVE_ARRAYS = _python(
+        "turn -0.0 into 0.0 before writing the arrays; no value changes", "array = array + 0.0", "data.h5"
+    )
     LIVE_CHANNELS = _python(
-        "{first}build {pair} with only the live channels; the constant output of dead channels is added to the second bias",
+        "{first}build {pair} with only the live channels; the constant output of dead channels is added to"
+        " the second bias",
         _LIVE.replace("{cut}", _INTO_DENSE),
         made="smaller",
     )
     LIVE_FILTERS = _python(
-        "{first}build {pair} with only the live channels; the constant output of dead channels is added to the second bias, but not "
-        "where it pads",
+        "{first}build {pair} with only the live channels; the constant output of dead channels is added to"
+        " the second bias, but not where it pads",
         _LIVE.replace("{cut}", _INTO_CONVOLUTION),
         made="smaller",
     )
     LIVE_NETWORK = Text(
-        "{first}build the network with only the live channels: `explain --json` lists the others as `removable_outputs` of each "
-        "kernel; add the constant output of removed channels to the next bias"
+        "{first}build the network with only the live channels: `explain --json` lists the others as"
+        " `removable_outputs` of each kernel; add the constant output of removed channels to the next bias"
     )
 
     # values in configurations
     PLAIN_INITIALIZERS = _python(
-        "save the model with plain initializers: the weights keep their values, and loading does not need the initializers",
+        "save the model with plain initializers: the weights keep their values, and loading does not need the"
+        " initializers",
         """
 {load}
 for layer in model._flatten_layers():
@@ -354,7 +393,8 @@ model.save({made!r})
 """,
     )
     WORDS_IN_A_FILE = Text(
-        "give the layer a vocabulary file instead of a list (vocabulary='words.txt'): a .keras file stores it as an asset"
+        "give the layer a vocabulary file instead of a list (vocabulary='words.txt'): a .keras file stores it"
+        " as an asset"
     )
 
     # structures
@@ -363,7 +403,8 @@ model.save({made!r})
         "modelinspect shrink {file_word} -o {made_word}",
     )
     NO_TRACES = _python(
-        "save it without functions and signatures; load_model of tf_keras still loads it, TensorFlow Serving does not",
+        "save it without functions and signatures; load_model of tf_keras still loads it, TensorFlow Serving"
+        " does not",
         """
 import tf_keras
 model = tf_keras.models.load_model({file!r}, compile=False)
@@ -371,25 +412,40 @@ model.save({made!r}, save_format='tf', save_traces=False)
 """,
         "model",
     )
-    DELETE_DEBUG = _shell("delete the folder with debug information; loading does not need it", "rm -r {debug}", "model")
+    DELETE_DEBUG = _shell(
+        "delete the folder with debug information; loading does not need it", "rm -r {debug}", "model"
+    )
 
     # files
     GET_FILES = Text("get the missing files, or the whole model again", file="model")
-    SAVE_WITH_WEIGHTS = _python("save the model again, with its weights", "model.save({file!r})", "model.keras")
+    SAVE_WITH_WEIGHTS = _python(
+        "save the model again, with its weights", "model.save({file!r})", "model.keras"
+    )
     LOOK = _shell("look at them; saving the model again drops them", "{look}", "model.tflite")
-    LOOK_AND_REPACK = _shell("look at them, and write a copy without them", "{look}\nh5repack -S FSM_AGGR {file_word} {made_word}")
+    LOOK_AND_REPACK = _shell(
+        "look at them, and write a copy without them", "{look}\nh5repack -S FSM_AGGR {file_word} {made_word}"
+    )
 
-    LIST_TENSORS = _shell("list the largest tensors and what reads them", "modelinspect tensors {outer_word} --top 20", "model.tflite")
+    LIST_TENSORS = _shell(
+        "list the largest tensors and what reads them",
+        "modelinspect tensors {outer_word} --top 20",
+        "model.tflite",
+    )
 
     # comparisons
     COMPARE_STORAGE = _shell(
-        "nothing to do, unless they should differ; see how each tensor is stored", "modelinspect diff {before} {after}"
+        "nothing to do, unless they should differ; see how each tensor is stored",
+        "modelinspect diff {before} {after}",
     )
-    COMPARE_CONTENTS = _shell("compare contents instead of file checksums", "modelinspect diff {before} {after}")
+    COMPARE_CONTENTS = _shell(
+        "compare contents instead of file checksums", "modelinspect diff {before} {after}"
+    )
 
     # plan's own
     REPACK_HDF5 = _python("", _COPY.replace("{dataset}", _PLAIN), made="repacked")
-    REPACK_GZIP_HDF5 = _python("", _COPY.replace("{dataset}", _GZIPPED).replace("def copy", _GZIP), made="gzip")
+    REPACK_GZIP_HDF5 = _python(
+        "", _COPY.replace("{dataset}", _GZIPPED).replace("def copy", _GZIP), made="gzip"
+    )
     CANONICAL_HDF5 = _python(
         "",
         """

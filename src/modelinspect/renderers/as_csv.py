@@ -18,7 +18,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 def render(report: Report, out: TextIO, look: Look) -> None:
     """Write the table, complete, with numbers as they are and nothing where a value is unknown.
 
-    Control characters in texts become escapes, and a text that a spreadsheet would take for a formula gets an apostrophe before it.
+    Control characters in texts become escapes, and a text that a spreadsheet would take for a formula gets an
+    apostrophe before it.
     """
     _write(report, out, _safe)
 
@@ -28,7 +29,9 @@ def render_raw(report: Report, out: TextIO, look: Look) -> None:
     _write(report, out, lambda text: text, csv.QUOTE_NONNUMERIC)  # a carriage return is not quoted otherwise
 
 
-def _write(report: Report, out: TextIO, shown: Callable[[str], str], quoting: Literal[0, 2] = csv.QUOTE_MINIMAL) -> None:
+def _write(
+    report: Report, out: TextIO, shown: Callable[[str], str], quoting: Literal[0, 2] = csv.QUOTE_MINIMAL
+) -> None:
     table = report.table()
     writer = csv.writer(out, lineterminator="\n", quoting=quoting)
     writer.writerow([column.key for column in table.columns])

@@ -9,11 +9,15 @@ _HARMLESS = re.compile(r"[\x20-\x7e]*")
 _RUN_OF_TICKS = re.compile("`+")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&$])")
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-"""Unicode categories: control, format (writing direction, zero width), surrogates, private, unassigned, separators."""
+"""Unicode categories: control, format (writing direction, zero width), surrogates, private, unassigned,
+separators.
+"""
 
 
 def plain(text: str) -> str:
-    r"""Return text without control characters, direction changes or invisible ones; they become ``\x1b`` and the like."""
+    r"""Return text without control characters, direction changes or invisible ones; they become ``\x1b`` and
+    the like.
+    """
     if _HARMLESS.fullmatch(text):
         return text
     return "".join(_visible(character) if category(character) in _HIDDEN else character for character in text)
@@ -44,7 +48,9 @@ def markdown_code(text: str, *, in_table: bool = False) -> str:
 def markdown_block(text: str) -> list[str]:
     """Return lines as a fenced block of code, which nothing in them closes."""
     lines = [plain(line) for line in text.split("\n")]
-    fence = "`" * max(3, max((len(run) for line in lines for run in _RUN_OF_TICKS.findall(line)), default=0) + 1)
+    fence = "`" * max(
+        3, max((len(run) for line in lines for run in _RUN_OF_TICKS.findall(line)), default=0) + 1
+    )
     return [fence, *lines, fence]
 
 

@@ -17,7 +17,14 @@ _LEAST_LABEL = 14
 def dump_lines(dump: Dump, width: int, ellipsis: str = "...") -> Iterator[Spans]:
     """Yield the lines of a dump; each region begins its own line, and its label is beside its bytes."""
     digits = max(len(f"{max(dump.end - 1, 0):x}"), 4)
-    per_line = next((count for count in (16, 8, 4) if digits + 6 + 4 * count + 1 + (32 if count == 16 else _LEAST_LABEL) <= width), 4)
+    per_line = next(
+        (
+            count
+            for count in (16, 8, 4)
+            if digits + 6 + 4 * count + 1 + (32 if count == 16 else _LEAST_LABEL) <= width
+        ),
+        4,
+    )
     room = width - digits - 6 - 4 * per_line - 1
     for region in dump.regions:
         labels = _labels(region, max(room, 8), ellipsis)
@@ -26,7 +33,9 @@ def dump_lines(dump: Dump, width: int, ellipsis: str = "...") -> Iterator[Spans]
             yield [*line, (label, region.kind)] if label else line
 
 
-def _region_lines(region: DumpRegion, per_line: int, digits: int, ellipsis: str, mark: int | None) -> Iterator[Spans]:
+def _region_lines(
+    region: DumpRegion, per_line: int, digits: int, ellipsis: str, mark: int | None
+) -> Iterator[Spans]:
     reached = region.offset
     for begin, data in region.pieces:
         if begin > reached:
@@ -41,11 +50,17 @@ def _region_lines(region: DumpRegion, per_line: int, digits: int, ellipsis: str,
 def _data_line(offset: int, data: bytes, per_line: int, digits: int, mark: int | None) -> Spans:
     """Return a line of bytes; the one at ``mark`` is in brackets."""
     numbers = pad(f" {' '.join(f'{byte:02x}' for byte in data)}", 3 * per_line + 2, right=False)
-    characters = pad("".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in data), per_line, right=False)
+    characters = pad(
+        "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in data), per_line, right=False
+    )
     spans: Spans = [(f"{offset:0{digits}x} ", "offset")]
     if mark is not None and offset <= mark < offset + len(data):
         place = 3 * (mark - offset)
-        spans += [(numbers[:place], ""), (f"[{numbers[place + 1 : place + 3]}]", "mark"), (numbers[place + 4 :], "")]
+        spans += [
+            (numbers[:place], ""),
+            (f"[{numbers[place + 1 : place + 3]}]", "mark"),
+            (numbers[place + 4 :], ""),
+        ]
     else:
         spans.append((numbers, ""))
     return [*spans, (f"{characters}  ", "characters")]

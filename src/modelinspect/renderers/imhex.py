@@ -1,7 +1,7 @@
 """Write a map as bookmarks for the hex editor ImHex: a colored, named and locked bookmark for every region.
 
-The form is what ImHex imports by File, Import, Bookmarks (``view_bookmarks.cpp``): ``color`` is ABGR, addresses count from
-the start of the file.
+The form is what ImHex imports by File, Import, Bookmarks (``view_bookmarks.cpp``): ``color`` is ABGR,
+addresses count from the start of the file.
 """
 
 from __future__ import annotations
@@ -33,11 +33,16 @@ _OTHER = 0x4A4FA3
 
 
 def render(report: Report, out: TextIO, look: Look) -> None:
-    """Write the bookmarks, one line each. Raises `UsageError` for other reports than maps, and for maps of several files."""
+    """Write the bookmarks, one line each.
+
+    Raises `UsageError` for other reports than maps, and for maps of several files.
+    """
     if not isinstance(report, MapReport):
         raise UsageError("imhex is a form of map; its regions are the bookmarks")
     if len(report.selections) > 1:
-        raise UsageError(f"imhex marks one file, and this model has {len(report.selections)}: choose one with --member")
+        raise UsageError(
+            f"imhex marks one file, and this model has {len(report.selections)}: choose one with --member"
+        )
     out.write('{"bookmarks": [')
     for index, entry in enumerate(report.entries()):
         out.write(",\n" if index else "\n")

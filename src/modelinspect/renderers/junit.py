@@ -18,9 +18,13 @@ def render(report: Report, out: TextIO, look: Look) -> None:
     """Write a test suite for each location. Raises `UsageError` where a report is not one of `check`."""
     if not isinstance(report, CheckReport | CheckAllReport):
         raise UsageError("--format junit is available for check only, whose limits are the tests")
-    reports, failed = (report.reports, report.failed) if isinstance(report, CheckAllReport) else ((report,), ())
+    reports, failed = (
+        (report.reports, report.failed) if isinstance(report, CheckAllReport) else ((report,), ())
+    )
     made = [*map(_suite, reports), *map(_failed_suite, failed)]
-    counts = {name: str(sum(int(suite.attrib[name]) for suite in made)) for name in ("tests", "failures", "errors")}
+    counts = {
+        name: str(sum(int(suite.attrib[name]) for suite in made)) for name in ("tests", "failures", "errors")
+    }
     suites = Element("testsuites", {"name": "modelinspect check", **counts})
     suites.extend(made)
     indent(suites)
@@ -40,7 +44,9 @@ def _suite(report: CheckReport) -> Element:
         if entry.ok:
             SubElement(case, "system-out").text = _text(entry.message)
         else:
-            SubElement(case, "failure", {"type": entry.check, "message": _text(entry.message)}).text = _text(entry.message)
+            SubElement(case, "failure", {"type": entry.check, "message": _text(entry.message)}).text = _text(
+                entry.message
+            )
     return suite
 
 
@@ -49,7 +55,9 @@ def _failed_suite(problem: LintProblem) -> Element:
     counts = {"tests": "1", "failures": "0", "errors": "1", "skipped": "0"}
     suite = Element("testsuite", {"name": _text(problem.location), **counts})
     case = SubElement(suite, "testcase", {"classname": "modelinspect.check", "name": "inspect"})
-    SubElement(case, "error", {"type": "inspect", "message": _text(problem.problem)}).text = _text(problem.problem)
+    SubElement(case, "error", {"type": "inspect", "message": _text(problem.problem)}).text = _text(
+        problem.problem
+    )
     return suite
 
 

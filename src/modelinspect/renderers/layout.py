@@ -19,8 +19,14 @@ _SHORT_TEXT = 13
 
 
 def worthwhile(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[int]:
-    """Return the indices of the columns that say something to people: no column that is empty or ``quiet`` and even."""
-    return [index for index, column in enumerate(columns) if not column.machine_only and _speaks(column, [row[index] for row in rows])]
+    """Return the indices of the columns that say something to people: no column that is empty or ``quiet``
+    and even.
+    """
+    return [
+        index
+        for index, column in enumerate(columns)
+        if not column.machine_only and _speaks(column, [row[index] for row in rows])
+    ]
 
 
 def _speaks(column: Column, cells: list[Cell]) -> bool:
@@ -45,7 +51,9 @@ def fit(columns: Sequence[Column], natural: Sequence[int], width: int, gap: int)
     while least() > width and any(columns[index].rank for index in widths):
         del widths[max(widths, key=lambda index: (columns[index].rank, index))]
     while total() > width:
-        texts = [index for index in widths if columns[index].unit is Unit.TEXT and widths[index] > _NARROWEST_TEXT]
+        texts = [
+            index for index in widths if columns[index].unit is Unit.TEXT and widths[index] > _NARROWEST_TEXT
+        ]
         texts = [index for index in texts if natural[index] > _SHORT_TEXT] or texts
         if not texts:
             break
@@ -82,7 +90,9 @@ def pad(text: str, width: int, *, right: bool) -> str:
 
 
 def wrap(text: str, width: int, indent: str = "", first: str | None = None) -> list[str]:
-    """Break text into lines of a width, never between a number and the word after it; long names break after one of their parts."""
+    """Break text into lines of a width, never between a number and the word after it; long names break after
+    one of their parts.
+    """
     wrapper = _Wrapper(
         max(width, len(indent) + _NARROWEST_TEXT),
         initial_indent=indent if first is None else first,
@@ -101,7 +111,9 @@ def keep_numbers(text: str) -> str:
 class _Wrapper(textwrap.TextWrapper):
     """Breaks long names where their parts end: ``a/b;c/d`` is not a word of one piece."""
 
-    def _handle_long_word(self, reversed_chunks: list[str], cur_line: list[str], cur_len: int, width: int) -> None:
+    def _handle_long_word(
+        self, reversed_chunks: list[str], cur_line: list[str], cur_len: int, width: int
+    ) -> None:
         space = max(width - cur_len, 0)
         chunk = reversed_chunks[-1]
         end = max(chunk.rfind(separator, 0, space) for separator in "/;") + 1

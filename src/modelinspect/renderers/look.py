@@ -12,10 +12,12 @@ USUAL = 80
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the place where a report is drawn can show. ``top`` is how many rows long tables show, None as many as is usual.
+    """What the place where a report is drawn can show.
 
-    ``command`` is the command line that made the report, empty where Python did. ``links`` are addresses of pages by the
-    location of the model that each shows: a page links the locations of its tables.
+    ``top`` is how many rows long tables show, None as many as is usual.
+
+    ``command`` is the command line that made the report, empty where Python did. ``links`` are addresses of
+    pages by the location of the model that each shows: a page links the locations of its tables.
     """
 
     width: int = USUAL

@@ -11,7 +11,20 @@ from modelinspect.renderers.layout import worthwhile
 from modelinspect.renderers.look import Look
 from modelinspect.renderers.numbers import cell_text, share_text, size_text
 from modelinspect.reports.base import Report
-from modelinspect.reports.blocks import Bars, Block, Cell, Column, Commands, Dump, Heading, Lines, Notes, Steps, Table, Unit
+from modelinspect.reports.blocks import (
+    Bars,
+    Block,
+    Cell,
+    Column,
+    Commands,
+    Dump,
+    Heading,
+    Lines,
+    Notes,
+    Steps,
+    Table,
+    Unit,
+)
 
 _DUMP_WIDTH = 118
 
@@ -44,11 +57,15 @@ def _lines(block: Block) -> Iterator[str]:
             yield markdown_text(" ".join(line.strip() for line in block.lines))
         case Commands():
             yield f"{markdown_text(block.title)}: " + "; ".join(
-                f"{markdown_code(command.line)} ({markdown_text(command.purpose)})" for command in block.commands
+                f"{markdown_code(command.line)} ({markdown_text(command.purpose)})"
+                for command in block.commands
             )
         case Dump():
             yield "```text"
-            yield from (plain("".join(text for text, _ in line)).replace("```", "'''").rstrip() for line in dump_lines(block, _DUMP_WIDTH))
+            yield from (
+                plain("".join(text for text, _ in line)).replace("```", "'''").rstrip()
+                for line in dump_lines(block, _DUMP_WIDTH)
+            )
             yield "```"
         case _:
             assert_never(block)
@@ -65,7 +82,14 @@ def _bars(bars: Bars) -> Iterator[str]:
     rows = []
     for bar in bars.bars:
         share = share_text(bar.size / bars.total if bars.total else 0.0)
-        rows.append([markdown_code(bar.label, in_table=True), f"{bar.size:,}", share, *((bar.legend,) if has_legend else ())])
+        rows.append(
+            [
+                markdown_code(bar.label, in_table=True),
+                f"{bar.size:,}",
+                share,
+                *((bar.legend,) if has_legend else ()),
+            ]
+        )
     yield from _rows(columns, rows)
     yield f"| **total** | **{bars.total:,}** | |{' |' if has_legend else ''}"
 
@@ -87,7 +111,8 @@ def _table(table: Table) -> Iterator[str]:
     columns = tuple(table.columns[index] for index in kept)
     yield from _rows(columns, ([_cell(row[index], table.columns[index]) for index in kept] for row in rows))
     if table.rest is not None:
-        yield f"| {' | '.join(markdown_text(cell_text(table.rest[index], table.columns[index].unit)) for index in kept)} |"
+        cells = (markdown_text(cell_text(table.rest[index], table.columns[index].unit)) for index in kept)
+        yield f"| {' | '.join(cells)} |"
 
 
 def _rows(columns: tuple[Column, ...], rows: Iterator[list[str]] | list[list[str]]) -> Iterator[str]:
@@ -99,7 +124,11 @@ def _rows(columns: tuple[Column, ...], rows: Iterator[list[str]] | list[list[str
 
 def _cell(cell: Cell, column: Column) -> str:
     text = cell_text(cell, column.unit)
-    return markdown_code(text, in_table=True) if column.unit is Unit.TEXT and column.rank == 0 else markdown_text(text)
+    return (
+        markdown_code(text, in_table=True)
+        if column.unit is Unit.TEXT and column.rank == 0
+        else markdown_text(text)
+    )
 
 
 def _notes(notes: Notes) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Write the tensors of a graph as node data for Google's Model Explorer: bytes as values, zeros as colours.
 
-The form is the one of `model_explorer.node_data_builder.GraphNodeData`: `results` by the name of a node or of the tensor
-that it puts out. A file without graph ids goes with the graph that is open; that of a SavedModel has one for each function.
+The form is the one of `model_explorer.node_data_builder.GraphNodeData`: `results` by the name of a node or of
+the tensor that it puts out. A file without graph ids goes with the graph that is open; that of a SavedModel
+has one for each function.
 """
 
 from __future__ import annotations
@@ -34,8 +35,13 @@ def render(report: Report, out: TextIO, look: Look) -> None:
     if not isinstance(report, InspectReport | TensorsReport):
         raise UsageError("--format model-explorer is available for inspect and tensors only")
     if report.artifact.format not in FORMATS:
-        raise UsageError(f"{report.artifact.location}: is {report.artifact.format}; Model Explorer needs one of {', '.join(FORMATS)}")
-    results = {entry.name.encode("utf-8", "backslashreplace").decode(): _result(entry) for entry in report.tensors}
+        raise UsageError(
+            f"{report.artifact.location}: is {report.artifact.format}; Model Explorer needs one of"
+            f" {', '.join(FORMATS)}"
+        )
+    results = {
+        entry.name.encode("utf-8", "backslashreplace").decode(): _result(entry) for entry in report.tensors
+    }
     data = _by_graph(results) if report.artifact.format == FormatName.SAVED_MODEL else _graph(results)
     json.dump(data, out, indent=2, allow_nan=False)
     out.write("\n")
@@ -48,7 +54,8 @@ def _graph(results: _Results) -> dict[str, object]:
 def _by_graph(results: _Results) -> dict[str, object]:
     """Return the data of a SavedModel by graph: its functions under their names, everything under ``main``.
 
-    A name before the first slash may be a function or only a scope; data for a graph that is not there is passed over.
+    A name before the first slash may be a function or only a scope; data for a graph that is not there is
+    passed over.
     """
     graphs: dict[str, _Results] = {_MAIN: dict(results)}
     for name, result in results.items():
@@ -59,9 +66,17 @@ def _by_graph(results: _Results) -> dict[str, object]:
 
 
 def _result(entry: TensorEntry) -> dict[str, int | str]:
-    """Return the stored bytes of a tensor, coloured from blue (no zeros) to orange (only zeros), grey where none were counted."""
+    """Return the stored bytes of a tensor, coloured from blue (no zeros) to orange (only zeros), grey where
+    none were counted.
+    """
     share = entry.zero_share
     if share is None:
         return {"value": entry.stored_size, "bgColor": _UNMEASURED, "textColor": "#000000"}
-    color = "".join(f"{round(begin + (end - begin) * share):02x}" for begin, end in zip(_VALUES, _ZEROS, strict=True))
-    return {"value": entry.stored_size, "bgColor": f"#{color}", "textColor": "#ffffff" if share < 0.75 else "#000000"}
+    color = "".join(
+        f"{round(begin + (end - begin) * share):02x}" for begin, end in zip(_VALUES, _ZEROS, strict=True)
+    )
+    return {
+        "value": entry.stored_size,
+        "bgColor": f"#{color}",
+        "textColor": "#ffffff" if share < 0.75 else "#000000",
+    }

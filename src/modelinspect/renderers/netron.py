@@ -1,7 +1,9 @@
-"""Write the tensors of a model as an attachment for Netron: bytes and zeros beside each tensor, causes beside the model.
+"""Write the tensors of a model as an attachment for Netron: bytes and zeros beside each tensor, causes beside
+the model.
 
-The form is that of Netron's ``source/metadata.js`` (2025): ``signature`` names it, and every entry of ``metrics`` has the
-kind and the name of what it belongs to (a model's and a graph's name may be empty), its own name, value and type.
+The form is that of Netron's ``source/metadata.js`` (2025): ``signature`` names it, and every entry of
+``metrics`` has the kind and the name of what it belongs to (a model's and a graph's name may be empty), its
+own name, value and type.
 """
 
 from __future__ import annotations
@@ -47,12 +49,21 @@ def _model(report: InspectReport | TensorsReport) -> Iterator[_Entry]:
             if size:
                 yield model | {"name": f"bytes: {category}", "value": size}
         for finding in report.findings:
-            yield model | {"name": f"cause: {finding.rule}", "value": plain(finding.message), "type": "string"}
+            yield model | {
+                "name": f"cause: {finding.rule}",
+                "value": plain(finding.message),
+                "type": "string",
+            }
 
 
 def _tensor(entry: TensorEntry) -> Iterator[_Entry]:
-    """Yield what holds of a tensor, under its name and, where that differs, under the path that viewers may call it by."""
-    values: list[_Entry] = [{"name": "bytes", "value": entry.stored_size}, {"name": "role", "value": entry.role, "type": "string"}]
+    """Yield what holds of a tensor, under its name and, where that differs, under the path that viewers may
+    call it by.
+    """
+    values: list[_Entry] = [
+        {"name": "bytes", "value": entry.stored_size},
+        {"name": "role", "value": entry.role, "type": "string"},
+    ]
     if entry.storage != "dense":
         values.append({"name": "storage", "value": entry.storage, "type": "string"})
     if entry.zero_count is not None:
@@ -60,5 +71,8 @@ def _tensor(entry: TensorEntry) -> Iterator[_Entry]:
     if entry.zero_share is not None:  # zeros by value: of a quantized tensor, those equal to its zero point
         values.append({"name": "sparsity", "value": entry.zero_share, "type": _PERCENTAGE})
     for name in dict.fromkeys((entry.name, entry.path)):
-        target = {"kind": "tensor", "target": name.encode("utf-8", "backslashreplace").decode().partition("\n")[0]}
+        target = {
+            "kind": "tensor",
+            "target": name.encode("utf-8", "backslashreplace").decode().partition("\n")[0],
+        }
         yield from (target | value for value in values)

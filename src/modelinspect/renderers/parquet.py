@@ -23,7 +23,9 @@ def render(report: Report, out: BinaryIO, look: Look) -> None:
     except ImportError as problem:
         raise MissingExtraError("Parquet needs pyarrow: pip install 'modelinspect[parquet]'") from problem
     table = report.table()
-    schema = pyarrow.schema([(column.key, getattr(pyarrow, _type(column.unit))()) for column in table.columns])
+    schema = pyarrow.schema(
+        [(column.key, getattr(pyarrow, _type(column.unit))()) for column in table.columns]
+    )
     with pyarrow.parquet.ParquetWriter(out, schema, compression="zstd") as writer:
         for columns in _groups(table):
             arrays = [pyarrow.array(cells, field.type) for cells, field in zip(columns, schema, strict=True)]
@@ -55,6 +57,8 @@ def _value(cell: Cell) -> Cell:
         case str():
             return cell.encode("utf-8", "backslashreplace").decode()
         case int() if abs(cell) > _LARGEST:
-            raise OutputError(f"{cell:,} does not fit into the 64 bits of a Parquet number; --format csv writes it")
+            raise OutputError(
+                f"{cell:,} does not fit into the 64 bits of a Parquet number; --format csv writes it"
+            )
         case _:
             return cell

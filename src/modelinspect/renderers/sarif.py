@@ -1,6 +1,8 @@
-"""Write findings as SARIF 2.1.0, for code scanning: rules with help, results with the bytes that they are about.
+"""Write findings as SARIF 2.1.0, for code scanning: rules with help, results with the bytes that they are
+about.
 
-Specification: Static Analysis Results Interchange Format (SARIF) Version 2.1.0, OASIS Standard, 27 March 2020.
+Specification: Static Analysis Results Interchange Format (SARIF) Version 2.1.0, OASIS Standard, 27 March
+2020.
 """
 
 from __future__ import annotations
@@ -27,16 +29,31 @@ def render(report: Report, out: TextIO, look: Look) -> None:
     if not isinstance(report, LintReport | LintAllReport):
         raise UsageError("--format sarif is available for lint only")
     reports = report.reports if isinstance(report, LintAllReport) else (report,)
-    json.dump({"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(one) for one in reports]}, out, indent=2, allow_nan=False)
+    json.dump(
+        {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(one) for one in reports]},
+        out,
+        indent=2,
+        allow_nan=False,
+    )
     out.write("\n")
 
 
 def _run(report: LintReport) -> dict[str, Any]:
     rules = {rule.id: index for index, rule in enumerate(report.rules)}
     return {
-        "tool": {"driver": {"name": "modelinspect", "semanticVersion": VERSION, "rules": [_rule(rule) for rule in report.rules]}},
+        "tool": {
+            "driver": {
+                "name": "modelinspect",
+                "semanticVersion": VERSION,
+                "rules": [_rule(rule) for rule in report.rules],
+            }
+        },
         "artifacts": [
-            {"location": {"uri": _uri(report, member.name)}, "length": member.size, "roles": ["analysisTarget"]}
+            {
+                "location": {"uri": _uri(report, member.name)},
+                "length": member.size,
+                "roles": ["analysisTarget"],
+            }
             for member in report.artifact.members
         ],
         "invocations": [
@@ -77,10 +94,15 @@ def _help(rule: RuleEntry) -> dict[str, str]:
 
 
 def _result(report: LintReport, finding: LintFinding, index: int) -> dict[str, Any]:
-    member = finding.member or (report.artifact.members[0].name if report.artifact.members else basename(report.artifact.location))
+    member = finding.member or (
+        report.artifact.members[0].name if report.artifact.members else basename(report.artifact.location)
+    )
     place: dict[str, Any] = {"artifactLocation": {"uri": _uri(report, member)}}
     if finding.offset is not None:
-        place["region"] = {"byteOffset": finding.offset, **({"byteLength": finding.size} if finding.size else {})}
+        place["region"] = {
+            "byteOffset": finding.offset,
+            **({"byteLength": finding.size} if finding.size else {}),
+        }
     text = plain(finding.message)
     key = f"{finding.rule}\0{member}\0{finding.message}".encode("utf-8", "backslashreplace")
     return {
@@ -98,7 +120,10 @@ def _uri(report: LintReport, member: str) -> str:
     """Return where a member is, relative to the current folder as the location is."""
     location = report.artifact.location.replace("\\", "/")
     name = basename(location)
-    is_file = any(one.name == name or one.name.startswith(f"{name}.") for one in report.artifact.members) or not report.artifact.members
+    is_file = (
+        any(one.name == name or one.name.startswith(f"{name}.") for one in report.artifact.members)
+        or not report.artifact.members
+    )
     path = join(dirname(location) if is_file else location, member)
     quoted = quote(path.encode("utf-8", "surrogateescape"), safe="/")
     return f"file://{quoted}" if path.startswith("/") else quoted

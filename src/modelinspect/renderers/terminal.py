@@ -17,7 +17,20 @@ from modelinspect.renderers.look import NARROWEST, Look
 from modelinspect.renderers.numbers import cell_text, share_text, size_text
 from modelinspect.renderers.waterfall import steps_lines
 from modelinspect.reports.base import Report
-from modelinspect.reports.blocks import Bar, Bars, Block, Commands, Dump, Heading, Lines, Note, Notes, Steps, Table, Unit
+from modelinspect.reports.blocks import (
+    Bar,
+    Bars,
+    Block,
+    Commands,
+    Dump,
+    Heading,
+    Lines,
+    Note,
+    Notes,
+    Steps,
+    Table,
+    Unit,
+)
 from modelinspect.reports.categories import Category
 
 _LONGEST_BAR = 44
@@ -42,7 +55,9 @@ def _write(out: TextIO, look: Look, line: Spans) -> None:
     if look.color:
         styles = _styles()
         for text, style in line:
-            out.write(styles[style].render(text, color_system=ColorSystem.STANDARD) if style in styles else text)
+            out.write(
+                styles[style].render(text, color_system=ColorSystem.STANDARD) if style in styles else text
+            )
     else:
         text = "".join(text for text, _ in line).rstrip()
         out.write(text if look.unicode else ascii_only(text))
@@ -111,7 +126,11 @@ def _bars(bars: Bars, width: int, look: Look) -> Iterator[Spans]:
     for bar, size in zip(bars.bars, sizes, strict=False):
         name = pad(cut(plain(bar.label), label, _ellipsis(look)), label, right=False)
         share = share_text(bar.size / bars.total if bars.total else 0.0)
-        line: Spans = [("  ", ""), (name, bar.category or ""), (f"  {pad(size, number, right=True)}  {pad(share, 7, right=True)}", "")]
+        line: Spans = [
+            ("  ", ""),
+            (name, bar.category or ""),
+            (f"  {pad(size, number, right=True)}  {pad(share, 7, right=True)}", ""),
+        ]
         if room >= _SHORTEST_BAR:
             drawn = _bar(bar, largest, room, look)
             line += [("  ", ""), (pad(drawn, room, right=False) if beside else drawn, bar.category or "bar")]
@@ -144,18 +163,29 @@ def _table(table: Table, width: int, ellipsis: str) -> Iterator[Spans]:
     sample = [*looked_at, *([table.rest] if table.rest is not None else [])]
     texts = [[plain(cell_text(row[index], table.columns[index].unit)) for index in kept] for row in sample]
     natural = [
-        max([cells(column.title), *(cells(row[place]) for row in texts), cells(cell_text(column.widest, column.unit))])
+        max(
+            [
+                cells(column.title),
+                *(cells(row[place]) for row in texts),
+                cells(cell_text(column.widest, column.unit)),
+            ]
+        )
         for place, column in enumerate(columns)
     ]
     widths = fit(columns, natural, width - 2, 2)
 
     def line(cells: Sequence[str], style: str = "") -> Spans:
-        shown = [pad(cut(cells[place], size, ellipsis), size, right=columns[place].unit is not Unit.TEXT) for place, size in widths.items()]
+        shown = [
+            pad(cut(cells[place], size, ellipsis), size, right=columns[place].unit is not Unit.TEXT)
+            for place, size in widths.items()
+        ]
         return [("  " + "  ".join(shown), style)]
 
     yield line([column.title for column in columns], "quiet")
     yield from (line(row) for row in texts[: len(looked_at)])
-    yield from (line([plain(cell_text(row[index], table.columns[index].unit)) for index in kept]) for row in rows)
+    yield from (
+        line([plain(cell_text(row[index], table.columns[index].unit)) for index in kept]) for row in rows
+    )
     yield from (line(row, "quiet") for row in texts[len(looked_at) :])
 
 
@@ -169,7 +199,9 @@ def _notes(notes: Notes, width: int, look: Look) -> Iterator[Spans]:
         yield [("  ", ""), (first[2:-1], note.severity), (lines[0][max(len(first) - 1, 2) :], "")]
         yield from ([(part, "")] for part in lines[1:])
         if note.remedy:
-            yield from ([(part, "remedy")] for part in wrap(plain(note.remedy), width, "      ", f"    {arrow} "))
+            yield from (
+                [(part, "remedy")] for part in wrap(plain(note.remedy), width, "      ", f"    {arrow} ")
+            )
         yield from ([("      ", ""), (plain(line), "remedy")] for line in note.short_code)
         if note.hidden_lines:
             yield from _hidden_code(note, width)
@@ -187,14 +219,21 @@ def _hidden_code(note: Note, width: int) -> Iterator[Spans]:
 
 
 def _commands(block: Commands, width: int) -> Iterator[Spans]:
-    """Show each command beside its purpose, or below it where both do not fit. A command is never wrapped, so it can be copied."""
+    """Show each command beside its purpose, or below it where both do not fit.
+
+    A command is never wrapped, so it can be copied.
+    """
     first = f"{block.title}: "
     lines = [(plain(command.line), plain(command.purpose)) for command in block.commands]
     longest = max((cells(line) for line, _ in lines), default=0)
     if len(first) + longest + 2 + max((cells(purpose) for _, purpose in lines), default=0) <= width:
         for index, (line, purpose) in enumerate(lines):
             begin = first if index == 0 else " " * len(first)
-            yield [(begin, "title"), (line, "remedy"), (f"{' ' * (longest - cells(line))}  {purpose}", "quiet")]
+            yield [
+                (begin, "title"),
+                (line, "remedy"),
+                (f"{' ' * (longest - cells(line))}  {purpose}", "quiet"),
+            ]
         return
     yield [(first.rstrip(), "title")]
     for line, purpose in lines:

@@ -16,7 +16,8 @@ _SHORTEST = 8
 
 
 def steps_lines(steps: Steps, width: int, look: Look) -> list[Spans]:
-    """Return the lines of a waterfall; a step up is drawn with +, a step down with -, so colour carries no meaning by itself.
+    """Return the lines of a waterfall; a step up is drawn with +, a step down with -, so colour carries no
+    meaning by itself.
 
     From nothing on, the steps are parts of a whole, and have no signs but where one takes away.
     """
@@ -39,15 +40,26 @@ def steps_lines(steps: Steps, width: int, look: Look) -> list[Spans]:
         first, last = index == 0, index == len(labels) - 1
         if first and not steps.start:
             continue
-        line: Spans = [(f"  {pad(cut(name, label, ellipsis), label, right=False)}  {pad(text, number, right=True)}", "")]
+        line: Spans = [
+            (f"  {pad(cut(name, label, ellipsis), label, right=False)}  {pad(text, number, right=True)}", "")
+        ]
         if share:
             delta = 0 if first or last else steps.steps[index - 1].delta
             line.append((pad(share_text(abs(delta) / base) if delta else "", share, right=True), "quiet"))
         if room >= _SHORTEST:
-            begin, end = (0, reached[0] if first else reached[-1]) if first or last else (reached[index - 1], reached[index])
+            begin, end = (
+                (0, reached[0] if first else reached[-1])
+                if first or last
+                else (reached[index - 1], reached[index])
+            )
             mark = ("█" if look.unicode else "#") if first or last else ("+" if end >= begin else "-")
             low, high = sorted((round((begin - lowest) * room / scale), round((end - lowest) * room / scale)))
             drawn = mark * max(high - low, 1)
-            line.append(("  " + " " * min(low, room - 1) + drawn, "bar" if first or last else ("error" if mark == "+" else "remedy")))
+            line.append(
+                (
+                    "  " + " " * min(low, room - 1) + drawn,
+                    "bar" if first or last else ("error" if mark == "+" else "remedy"),
+                )
+            )
         lines.append(line)
     return lines

@@ -1,4 +1,6 @@
-"""Make notes of messages and remedies: a remedy's first line is words, what follows is code to copy, which is shown once."""
+"""Make notes of messages and remedies: a remedy's first line is words, what follows is code to copy, which is
+shown once.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ _MOST_CHANGED = 2
 class Advisor:
     """Make the notes of one report; code that was shown before is referred to and not shown again.
 
-    With ``partly``, of commands that differ in few lines from an earlier one, only those lines are shown. ``more`` returns
-    the command that prints the code of a label; longer code is then left to that command.
+    With ``partly``, of commands that differ in few lines from an earlier one, only those lines are shown.
+    ``more`` returns the command that prints the code of a label; longer code is then left to that command.
     """
 
     def __init__(self, *, partly: bool = True, more: Callable[[str], str] | None = None) -> None:
@@ -53,7 +55,9 @@ class Advisor:
 
 
 def _changed(lines: list[str], shown: list[str]) -> tuple[list[str], bool]:
-    """Return the few lines in which code differs from what is shown, and whether they end it; none where too little is alike."""
+    """Return the few lines in which code differs from what is shown, and whether they end it; none where too
+    little is alike.
+    """
     before = _alike(iter(lines), iter(shown))
     after = _alike(reversed(lines[before:]), reversed(shown[before:]))
     if before + after < _LEAST_ALIKE or not before:

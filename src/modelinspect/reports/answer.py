@@ -70,20 +70,27 @@ def answer(format_name: str, size: int, sizes: Mapping[Category, int]) -> str:
 
 
 def next_commands(location: str, *commands: tuple[str, str]) -> Commands | None:
-    """Return commands on a location, each given as its arguments and its purpose; ``{}`` stands for the location.
+    """Return commands on a location, each given as its arguments and its purpose; ``{}`` stands for the
+    location.
 
     None where the location cannot be opened again.
     """
     if location == STANDARD_INPUT:
         return None
     path = _quoted(location)
-    lines = tuple(Command(f"modelinspect {arguments.replace('{}', path)}", purpose) for arguments, purpose in commands)
+    lines = tuple(
+        Command(f"modelinspect {arguments.replace('{}', path)}", purpose) for arguments, purpose in commands
+    )
     return Commands("Next", lines)
 
 
 def finding_command(rule: str, location: str) -> str:
     """Return the command that prints a finding with the whole code of its remedy."""
-    return f"modelinspect explain {rule}" if location == STANDARD_INPUT else f"modelinspect explain {rule} {_quoted(location)}"
+    return (
+        f"modelinspect explain {rule}"
+        if location == STANDARD_INPUT
+        else f"modelinspect explain {rule} {_quoted(location)}"
+    )
 
 
 def _quoted(location: str) -> str:

@@ -30,10 +30,10 @@ class Unit(StrEnum):
 class Column:
     """A column of a table.
 
-    ``key`` names it for machines, ``title`` for people. ``rank`` 0 always shows; on a narrow screen the highest rank
-    goes first. ``machine_only`` columns are for machines, ``quiet`` ones hide where they say the same in every row or
-    nothing but zeros. ``widest`` is the widest value, known
-    beforehand where the rows are too many to look at twice. ``bar``: a page draws each number also as a bar.
+    ``key`` names it for machines, ``title`` for people. ``rank`` 0 always shows; on a narrow screen the
+    highest rank goes first. ``machine_only`` columns are for machines, ``quiet`` ones hide where they say the
+    same in every row or nothing but zeros. ``widest`` is the widest value, known beforehand where the rows
+    are too many to look at twice. ``bar``: a page draws each number also as a bar.
     """
 
     key: str
@@ -108,10 +108,11 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something to know: how severe, which rule or place, what, and what to do about it: in words, and in lines of code to copy.
+    """Something to know: how severe, which rule or place, what, and what to do about it: in words, and in
+    lines of code to copy.
 
-    ``more`` is a command that prints the code. Text forms then show at most `SHORT_CODE` lines of code, and this command
-    in place of longer code.
+    ``more`` is a command that prints the code. Text forms then show at most `SHORT_CODE` lines of code, and
+    this command in place of longer code.
     """
 
     severity: str
@@ -178,7 +179,9 @@ class DumpRegion:
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """An annotated hexdump of one member; ``end`` is the offset after its last byte, ``mark`` a byte to point at."""
+    """An annotated hexdump of one member; ``end`` is the offset after its last byte, ``mark`` a byte to point
+    at.
+    """
 
     title: str
     regions: Iterable[DumpRegion]

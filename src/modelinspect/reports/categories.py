@@ -17,8 +17,14 @@ class Category(Coded):
     SPARSE_INDEX = "sparse-index", "segments, indices and dimension metadata of sparse tensors"
     QUANTIZATION = "quantization", "scales, zero points, ranges"
     OPTIMIZER_STATE = "optimizer-state", "slot variables, iterations, learning rates, moving-average shadows"
-    PRUNING_STATE = "pruning-state", "masks, thresholds, pruning steps, clustering and quantization-aware training helpers"
-    COMPILED = "compiled", "programs for another processor with their weights inside: Edge TPU, Ethos-U, NPU byte code"
+    PRUNING_STATE = (
+        "pruning-state",
+        "masks, thresholds, pruning steps, clustering and quantization-aware training helpers",
+    )
+    COMPILED = (
+        "compiled",
+        "programs for another processor with their weights inside: Edge TPU, Ethos-U, NPU byte code",
+    )
     ASSETS = "assets", "vocabularies, label files and other files beside the model"
     DEBUG = "debug", "debug information, source maps, stack traces"
     CONTAINER = "container", "framing: headers, B-trees, heaps, tags, lengths, checksums"

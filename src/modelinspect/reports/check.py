@@ -11,11 +11,12 @@ from modelinspect.reports.wording import plural, short_size
 
 
 class CheckEntry(Part, frozen=True, kw_only=True):
-    """One limit: what it is about, what is there, and what may be; floors of ``sparsity`` and ``efficiency`` are the least that must be.
+    """One limit: what it is about, what is there, and what may be; floors of ``sparsity`` and ``efficiency``
+    are the least that must be.
 
-    ``check`` is ``size``, ``compressed``, ``category``, ``layer``, ``sparsity``, ``efficiency`` or ``growth``; ``subject``
-    the compressor, category or pattern. ``actual`` is null where nothing was there to check, which is a failure. ``remedy`` says what to do
-    where the limit is exceeded.
+    ``check`` is ``size``, ``compressed``, ``category``, ``layer``, ``sparsity``, ``efficiency`` or
+    ``growth``; ``subject`` the compressor, category or pattern. ``actual`` is null where nothing was there to
+    check, which is a failure. ``remedy`` says what to do where the limit is exceeded.
     """
 
     check: str
@@ -46,7 +47,9 @@ class CheckReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.che
     lock: LockEntry
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
-        yield Heading(self.artifact.location, self.artifact.size, (self.artifact.format, f"against {self.budget}"))
+        yield Heading(
+            self.artifact.location, self.artifact.size, (self.artifact.format, f"against {self.budget}")
+        )
         columns = (
             Column("check", "check"),
             Column("subject", "of", rank=1),
@@ -59,8 +62,19 @@ class CheckReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.che
             yield Table("Limits", columns, [_row(entry) for entry in self.checks])
         failed = [entry for entry in self.checks if not entry.ok]
         if failed:
-            yield Notes("Exceeded", tuple(Note("error", _name(entry), entry.message, entry.remedy) for entry in failed))
-        yield Lines((f"{plural(len(failed), 'limit')} of {len(self.checks)} exceeded." if failed else f"{_kept(len(self.checks))} kept.",))
+            yield Notes(
+                "Exceeded",
+                tuple(Note("error", _name(entry), entry.message, entry.remedy) for entry in failed),
+            )
+        yield Lines(
+            (
+                (
+                    f"{plural(len(failed), 'limit')} of {len(self.checks)} exceeded."
+                    if failed
+                    else f"{_kept(len(self.checks))} kept."
+                ),
+            )
+        )
 
     def table(self) -> Table:
         columns = (
@@ -73,7 +87,15 @@ class CheckReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.che
             Column("message", "message"),
         )
         rows: list[tuple[Cell, ...]] = [
-            (entry.check, entry.subject, entry.unit, entry.actual, entry.limit, str(entry.ok).lower(), entry.message)
+            (
+                entry.check,
+                entry.subject,
+                entry.unit,
+                entry.actual,
+                entry.limit,
+                str(entry.ok).lower(),
+                entry.message,
+            )
             for entry in self.checks
         ]
         return Table("", columns, rows)
@@ -103,11 +125,20 @@ def _room(entry: CheckEntry) -> str:
     if entry.actual is None:
         return "-"
     if entry.unit == "share":
-        return f"{abs(entry.actual - entry.limit) * 100:.1f}\N{NO-BREAK SPACE}points {'left' if entry.ok else 'short'}"
+        return (
+            f"{abs(entry.actual - entry.limit) * 100:.1f}\N{NO-BREAK SPACE}points"
+            f" {'left' if entry.ok else 'short'}"
+        )
     return f"{short_size(abs(int(entry.limit - entry.actual)))} {'left' if entry.ok else 'over'}"
 
 
 def _number(value: float | None, entry: CheckEntry) -> str:
     if value is None:
         return "-"
-    return f"{value:.1%}" if entry.unit == "share" else f"{value:+,}" if entry.check == "growth" else f"{value:,}"
+    return (
+        f"{value:.1%}"
+        if entry.unit == "share"
+        else f"{value:+,}"
+        if entry.check == "growth"
+        else f"{value:,}"
+    )

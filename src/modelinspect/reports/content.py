@@ -13,7 +13,9 @@ _SHOWN = 15
 
 
 class ContentEntry(Part, frozen=True, kw_only=True):
-    """A tensor that is not the same in both: ``difference`` is ``elements``, ``type``, ``missing`` (not in after) or ``added``."""
+    """A tensor that is not the same in both: ``difference`` is ``elements``, ``type``, ``missing`` (not in
+    after) or ``added``.
+    """
 
     tensor: str
     difference: str
@@ -23,7 +25,8 @@ class ContentEntry(Part, frozen=True, kw_only=True):
 
 
 class ContentReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.content/1"):
-    """A comparison by name: type, shape and SHA-256 of the elements of every tensor, and every document byte by byte.
+    """A comparison by name: type, shape and SHA-256 of the elements of every tensor, and every document byte
+    by byte.
 
     ``unread`` tensors hold strings or objects, whose elements were not compared.
     """
@@ -46,18 +49,30 @@ class ContentReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.c
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         yield Heading(self.before.location, self.before.size, (self.before.format,))
         yield Heading(self.after.location, self.after.size, (self.after.format,))
-        lines = [f"{len(self.differing):,} of {plural(self.tensors, 'tensor')} differ{'s' if len(self.differing) == 1 else ''}."]
+        lines = [
+            f"{len(self.differing):,} of {plural(self.tensors, 'tensor')}"
+            f" differ{'s' if len(self.differing) == 1 else ''}."
+        ]
         verb = "is" if self.documents == 1 else "are"
-        lines.append(f"{self.documents_equal:,} of {plural(self.documents, 'document')} {verb} equal byte by byte.")
+        lines.append(
+            f"{self.documents_equal:,} of {plural(self.documents, 'document')} {verb} equal byte by byte."
+        )
         if self.unread:
             lines.append(
-                f"{plural(self.unread, 'tensor')} of strings or objects: names, types and shapes were compared, elements were not."
+                f"{plural(self.unread, 'tensor')} of strings or objects: names, types and shapes were"
+                " compared, elements were not."
             )
         yield Lines(tuple(lines))
         if self.differing:
-            columns = (Column("tensor", "tensor"), Column("difference", "differs in"), Column("role", "role", rank=1))
+            columns = (
+                Column("tensor", "tensor"),
+                Column("difference", "differs in"),
+                Column("role", "role", rank=1),
+            )
             shown = self.differing[: _SHOWN if top is None else top]
-            yield Table("Differences", columns, [(entry.tensor, entry.difference, entry.role) for entry in shown])
+            yield Table(
+                "Differences", columns, [(entry.tensor, entry.difference, entry.role) for entry in shown]
+            )
 
     def table(self) -> Table:
         columns = (
@@ -67,4 +82,8 @@ class ContentReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.c
             Column("before", "before"),
             Column("after", "after"),
         )
-        return Table("", columns, [(one.tensor, one.difference, one.role, one.before, one.after) for one in self.differing])
+        return Table(
+            "",
+            columns,
+            [(one.tensor, one.difference, one.role, one.before, one.after) for one in self.differing],
+        )

@@ -15,10 +15,11 @@ from modelinspect.reports.wording import plural
 class DatasetReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan-dataset/1"):
     """A dataset after a scan.
 
-    ``artifacts``, ``size`` (bytes), ``formats`` and ``errors`` count what the dataset holds, all scans together; so do ``lint``, its
-    findings by severity, and ``exceeded``, the artifacts that exceed their budget, both null where this scan did not ask for them.
-    ``scanned`` artifacts were inspected by this scan, of which ``failed`` could not be. ``unchanged`` ones were in the dataset already,
-    ``skipped`` files are not models.
+    ``artifacts``, ``size`` (bytes), ``formats`` and ``errors`` count what the dataset holds, all scans
+    together; so do ``lint``, its findings by severity, and ``exceeded``, the artifacts that exceed their
+    budget, both null where this scan did not ask for them. ``scanned`` artifacts were inspected by this scan,
+    of which ``failed`` could not be. ``unchanged`` ones were in the dataset already, ``skipped`` files are
+    not models.
     """
 
     dataset: str
@@ -41,12 +42,21 @@ class DatasetReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.s
         return sum(self.errors.values()) if error is None else self.errors.get(error, 0)
 
     def exceeds(self, least: Severity | None) -> bool:
-        """Return whether there is a finding of lint at or above a severity, or an artifact above its budget."""
-        return reaches((severity for severity, count in (self.lint or {}).items() if count), least) or bool(self.exceeded)
+        """Return whether there is a finding of lint at or above a severity, or an artifact above its
+        budget.
+        """
+        return reaches((severity for severity, count in (self.lint or {}).items() if count), least) or bool(
+            self.exceeded
+        )
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
-        yield Heading(self.dataset, self.size, (plural(self.artifacts, "artifact"), plural(self.parts, "part")))
-        lines = [f"{plural(self.scanned, 'artifact')} inspected, {self.unchanged:,} unchanged since an earlier scan."]
+        yield Heading(
+            self.dataset, self.size, (plural(self.artifacts, "artifact"), plural(self.parts, "part"))
+        )
+        lines = [
+            f"{plural(self.scanned, 'artifact')} inspected, {self.unchanged:,} unchanged since an earlier"
+            " scan."
+        ]
         if self.skipped:
             lines.append(f"{self.skipped:,} other files look like no model.")
         if self.lint is not None:
@@ -55,13 +65,21 @@ class DatasetReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.s
             lines.append(f"{plural(self.exceeded, 'artifact')} above the budget.")
         yield Lines(tuple(lines))
         if self.formats:
-            yield Table("Formats", (Column("format", "format"), Column("artifacts", "artifacts", Unit.COUNT)), _counts(self.formats))
+            yield Table(
+                "Formats",
+                (Column("format", "format"), Column("artifacts", "artifacts", Unit.COUNT)),
+                _counts(self.formats),
+            )
         if self.errors:
             columns = (Column("error", "error"), Column("artifacts", "artifacts", Unit.COUNT))
             yield Table("Could not be inspected", columns, _counts(self.errors))
 
     def table(self) -> Table:
-        columns = (Column("kind", "kind"), Column("name", "name"), Column("artifacts", "artifacts", Unit.COUNT))
+        columns = (
+            Column("kind", "kind"),
+            Column("name", "name"),
+            Column("artifacts", "artifacts", Unit.COUNT),
+        )
         rows: list[tuple[Cell, ...]] = [("format", *row) for row in _counts(self.formats)]
         return Table("", columns, [*rows, *(("error", *row) for row in _counts(self.errors))])
 

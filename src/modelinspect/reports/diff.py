@@ -6,7 +6,19 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from modelinspect.reports.base import Part, StructReport
-from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Note, Notes, Step, Steps, Table, Unit
+from modelinspect.reports.blocks import (
+    Block,
+    Cell,
+    Column,
+    Heading,
+    Lines,
+    Note,
+    Notes,
+    Step,
+    Steps,
+    Table,
+    Unit,
+)
 from modelinspect.reports.categories import CATEGORIES, Category
 from modelinspect.reports.entries import DiagnosticEntry
 from modelinspect.reports.pictures import Picture
@@ -62,7 +74,9 @@ class TensorDelta(Part, frozen=True, kw_only=True):
 
 
 class LayerDelta(Part, frozen=True, kw_only=True):
-    """The stored bytes of a layer's tensors; ``layer`` is null for every byte that is in no layer's tensor."""
+    """The stored bytes of a layer's tensors; ``layer`` is null for every byte that is in no layer's
+    tensor.
+    """
 
     layer: str | None
     before: int
@@ -71,7 +85,9 @@ class LayerDelta(Part, frozen=True, kw_only=True):
 
 
 class DiffReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.diff/1"):
-    """What differs: ``delta``, ``categories`` and ``layers`` are after less before, and each sums to ``delta``."""
+    """What differs: ``delta``, ``categories`` and ``layers`` are after less before, and each sums to
+    ``delta``.
+    """
 
     before: SideEntry
     after: SideEntry
@@ -97,14 +113,27 @@ class DiffReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.diff
         if self.notes:
             yield Lines(self.notes)
         if self.diagnostics:
-            yield Notes("Damaged", tuple(Note(entry.severity, entry.member, entry.problem) for entry in self.diagnostics[:DAMAGE_SHOWN]))
+            yield Notes(
+                "Damaged",
+                tuple(
+                    Note(entry.severity, entry.member, entry.problem)
+                    for entry in self.diagnostics[:DAMAGE_SHOWN]
+                ),
+            )
         if not self.has_difference:
             yield Lines(("No difference: every category has as many bytes and every tensor is the same.",))
             return
         rows: list[tuple[Cell, ...]] = [(name, delta) for name, delta in self.categories.items() if delta]
         if rows:
-            yield Table("By category", (Column("category", "category"), Column("delta", "change in bytes", Unit.CHANGE)), rows)
-        layers = sorted((layer for layer in self.layers if layer.delta), key=lambda layer: (-abs(layer.delta), layer.layer or ""))
+            yield Table(
+                "By category",
+                (Column("category", "category"), Column("delta", "change in bytes", Unit.CHANGE)),
+                rows,
+            )
+        layers = sorted(
+            (layer for layer in self.layers if layer.delta),
+            key=lambda layer: (-abs(layer.delta), layer.layer or ""),
+        )
         if layers:
             yield Table(
                 "By layer",
@@ -114,7 +143,10 @@ class DiffReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.diff
                     Column("after", "after", Unit.BYTES, rank=1),
                     Column("delta", "change in bytes", Unit.CHANGE),
                 ),
-                [(layer.layer or "(no layer)", layer.before, layer.after, layer.delta) for layer in layers[:top]],
+                [
+                    (layer.layer or "(no layer)", layer.before, layer.after, layer.delta)
+                    for layer in layers[:top]
+                ],
                 _rest(layers[top:]),
             )
         yield from self._tensor_blocks(top)
@@ -128,11 +160,20 @@ class DiffReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.diff
     @property
     def has_difference(self) -> bool:
         """Return whether anything differs."""
-        return bool(self.delta) or any(self.categories.values()) or any(entry.status != Status.SAME for entry in self.tensors)
+        return (
+            bool(self.delta)
+            or any(self.categories.values())
+            or any(entry.status != Status.SAME for entry in self.tensors)
+        )
 
     def _tensor_blocks(self, top: int) -> Iterator[Block]:
         counts = {status: sum(entry.status == status for entry in self.tensors) for status in Status}
-        yield Lines((", ".join(f"{count:,} {status}" for status, count in counts.items() if count) + " of all tensors",))
+        yield Lines(
+            (
+                ", ".join(f"{count:,} {status}" for status, count in counts.items() if count)
+                + " of all tensors",
+            )
+        )
         different = sorted(
             (entry for entry in self.tensors if entry.status != Status.SAME),
             key=lambda entry: (-abs(entry.stored_delta), entry.before or "", entry.after or ""),
@@ -140,7 +181,8 @@ class DiffReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.diff
         if not different:
             return
         rows: list[tuple[Cell, ...]] = [
-            (_names(entry), entry.status, entry.stored_delta, _form(entry), entry.matched_by or "-") for entry in different[:top]
+            (_names(entry), entry.status, entry.stored_delta, _form(entry), entry.matched_by or "-")
+            for entry in different[:top]
         ]
         columns = (
             Column("tensor", "tensor"),
@@ -169,7 +211,10 @@ class DiffReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.diff
         return Table(
             "",
             columns,
-            [(e.before, e.after, e.status, e.stored_delta, e.role, e.layer, e.content, e.matched_by) for e in self.tensors],
+            [
+                (e.before, e.after, e.status, e.stored_delta, e.role, e.layer, e.content, e.matched_by)
+                for e in self.tensors
+            ],
         )
 
 
@@ -179,7 +224,9 @@ def signed(size: int) -> str:
 
 
 def category_deltas(before: Mapping[Category, int], after: Mapping[Category, int]) -> dict[str, int]:
-    """Return after less before for the fifteen categories, and for ``compiled`` where either side has some of it."""
+    """Return after less before for the fifteen categories, and for ``compiled`` where either side has some of
+    it.
+    """
     shown = [one for one in CATEGORIES if one is not Category.COMPILED or before[one] or after[one]]
     return {str(category): after[category] - before[category] for category in shown}
 

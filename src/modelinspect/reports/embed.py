@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from modelinspect.reports.base import Part, StructReport
-from modelinspect.reports.blocks import Block, Cell, Column, Command, Commands, Lines, Note, Notes, Table, Unit
+from modelinspect.reports.blocks import (
+    Block,
+    Cell,
+    Column,
+    Command,
+    Commands,
+    Lines,
+    Note,
+    Notes,
+    Table,
+    Unit,
+)
 from modelinspect.reports.lint import LintProblem
 from modelinspect.reports.wording import plural
 
@@ -21,7 +32,10 @@ class BlockState(StrEnum):
 
 
 class Difference(Part, frozen=True, kw_only=True):
-    """The first line of a block that differs, empty lines aside; null where one of the two has no more. ``line`` counts from 1."""
+    """The first line of a block that differs, empty lines aside; null where one of the two has no more.
+
+    ``line`` counts from 1.
+    """
 
     line: int
     document: str | None
@@ -29,7 +43,8 @@ class Difference(Part, frozen=True, kw_only=True):
 
 
 class EmbeddedBlock(Part, frozen=True, kw_only=True):
-    """A block of a document: the line of its mark, counted from 1, its command, and whether it has what that prints now.
+    """A block of a document: the line of its mark, counted from 1, its command, and whether it has what that
+    prints now.
 
     ``difference`` is null where the block is current, or where only empty lines or line endings differ.
     """
@@ -42,7 +57,9 @@ class EmbeddedBlock(Part, frozen=True, kw_only=True):
 
 
 class EmbedReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.embed/1"):
-    """Every block of the documents, in their order. ``failed`` are documents with a problem; nothing is written then.
+    """Every block of the documents, in their order.
+
+    ``failed`` are documents with a problem; nothing is written then.
 
     ``checked`` is whether documents were only compared and not written.
     """
@@ -60,7 +77,11 @@ class EmbedReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.emb
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         if self.embedded:
             columns = (Column("place", "block"), Column("state", "state"), Column("command", "command"))
-            yield Table("Blocks", columns, [(_place(block), block.state, shlex.join(block.command)) for block in self.embedded])
+            yield Table(
+                "Blocks",
+                columns,
+                [(_place(block), block.state, shlex.join(block.command)) for block in self.embedded],
+            )
         stale = [block for block in self.embedded if block.state is BlockState.STALE]
         if stale:
             yield Notes("Not what the commands print now", tuple(_note(block) for block in stale))
@@ -78,13 +99,18 @@ class EmbedReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.emb
             Column("state", "state"),
             Column("command", "command"),
         )
-        rows: list[tuple[Cell, ...]] = [(block.document, block.line, block.state, shlex.join(block.command)) for block in self.embedded]
+        rows: list[tuple[Cell, ...]] = [
+            (block.document, block.line, block.state, shlex.join(block.command)) for block in self.embedded
+        ]
         return Table("", columns, rows)
 
     def _sentence(self) -> str:
         count = f"{plural(len(self.embedded), 'block')} in {plural(len(self.documents), 'document')}"
         if self.failed:
-            return f"{plural(len(self.failed), 'document')} of {len(self.documents)} cannot be filled; no document was written."
+            return (
+                f"{plural(len(self.failed), 'document')} of {len(self.documents)} cannot be filled; no"
+                " document was written."
+            )
         if not self.stale:
             return f"{count}: all are what the commands print now."
         if self.checked:

@@ -45,8 +45,8 @@ class ExtentEntry(Part, frozen=True, kw_only=True):
 class PatternEntry(Part, frozen=True, kw_only=True):
     """Where the zeros of a tensor are: each is [slices or blocks that hold only zeros, all of them].
 
-    Channels are the kernel's outputs, and blocks of 4 and 16 lie along its inputs, on whichever axes the format stores them:
-    TFLite has outputs first and inputs last, Keras has outputs last.
+    Channels are the kernel's outputs, and blocks of 4 and 16 lie along its inputs, on whichever axes the
+    format stores them: TFLite has outputs first and inputs last, Keras has outputs last.
     """
 
     dead_rows: tuple[int, int]
@@ -59,9 +59,10 @@ class PatternEntry(Part, frozen=True, kw_only=True):
 class TensorEntry(Part, frozen=True, kw_only=True):
     """A tensor: ``name`` is what people called it, ``path`` where the artifact stores it.
 
-    ``bits`` is the size of one stored value (0 where values differ), ``packed`` how many share a byte, ``bits_per_weight`` the stored
-    bits with scales, zero points and indices over the elements, null where there are none.
-    Counts are null where nothing was measured, and ``note`` says why if its elements cannot be read.
+    ``bits`` is the size of one stored value (0 where values differ), ``packed`` how many share a byte,
+    ``bits_per_weight`` the stored bits with scales, zero points and indices over the elements, null where
+    there are none. Counts are null where nothing was measured, and ``note`` says why if its elements cannot
+    be read.
     """
 
     name: str
@@ -87,13 +88,18 @@ class TensorEntry(Part, frozen=True, kw_only=True):
     @property
     def zero_share(self) -> float | None:
         """The share of elements that are zero, None where nothing was counted."""
-        return None if self.zero_count is None or not self.element_count else self.zero_count / self.element_count
+        return (
+            None
+            if self.zero_count is None or not self.element_count
+            else self.zero_count / self.element_count
+        )
 
 
 class FindingEntry(Part, frozen=True, kw_only=True):
     """What a rule found: how many bytes it is about, and what to do.
 
-    ``remedy`` is a line of words; lines after it are code to run, of a shell or of Python. It is empty where nothing can be done.
+    ``remedy`` is a line of words; lines after it are code to run, of a shell or of Python. It is empty where
+    nothing can be done.
     """
 
     rule: str
@@ -114,8 +120,13 @@ class DiagnosticEntry(Part, frozen=True, kw_only=True):
 
 def artifact_entry(artifact: Artifact) -> ArtifactEntry:
     """Describe an artifact."""
-    members = tuple(MemberEntry(name=member.name, size=member.size, regions=len(member.map)) for member in artifact.members)
-    return ArtifactEntry(location=artifact.location, format=str(artifact.format), size=artifact.size, members=members)
+    members = tuple(
+        MemberEntry(name=member.name, size=member.size, regions=len(member.map))
+        for member in artifact.members
+    )
+    return ArtifactEntry(
+        location=artifact.location, format=str(artifact.format), size=artifact.size, members=members
+    )
 
 
 def tensor_entry(
@@ -128,7 +139,9 @@ def tensor_entry(
     packed: int = 1,
     size: int | None = None,
 ) -> TensorEntry:
-    """Describe a tensor and what was measured of it; ``size`` are its bytes with those of its scales and index."""
+    """Describe a tensor and what was measured of it; ``size`` are its bytes with those of its scales and
+    index.
+    """
     held = tensor.stored_size if size is None else size
     return TensorEntry(
         name=tensor.name,
@@ -141,13 +154,22 @@ def tensor_entry(
         shape=tensor.shape,
         storage=str(tensor.storage),
         stored_size=tensor.stored_size,
-        logical_size=tensor.logical_size if tensor.loaded_as is None else dense_size(tensor.loaded_as, tensor.shape),
+        logical_size=(
+            tensor.logical_size if tensor.loaded_as is None else dense_size(tensor.loaded_as, tensor.shape)
+        ),
         element_count=tensor.element_count,
-        bits_per_weight=round(8 * held / tensor.element_count, 4) if tensor.element_count and tensor.dtype.bits else None,
+        bits_per_weight=(
+            round(8 * held / tensor.element_count, 4) if tensor.element_count and tensor.dtype.bits else None
+        ),
         zero_count=zero_count,
         negative_zero_count=negative_zero_count,
         extents=tuple(
-            ExtentEntry(member=extent.member, offset=extent.span.offset, size=extent.span.size, encoding=extent.encoding)
+            ExtentEntry(
+                member=extent.member,
+                offset=extent.span.offset,
+                size=extent.span.size,
+                encoding=extent.encoding,
+            )
             for extent in tensor.extents
         ),
         aliases=tensor.aliases,
@@ -159,19 +181,26 @@ def tensor_entry(
 def diagnostic_entry(diagnostic: Diagnostic) -> DiagnosticEntry:
     """Describe a diagnostic."""
     return DiagnosticEntry(
-        severity=str(diagnostic.severity), problem=diagnostic.problem, member=diagnostic.member, offset=diagnostic.offset
+        severity=str(diagnostic.severity),
+        problem=diagnostic.problem,
+        member=diagnostic.member,
+        offset=diagnostic.offset,
     )
 
 
 def shown_facts(facts: Facts) -> dict[str, object]:
-    """Return facts as a report has them, sorted; each text of ``metadata_texts`` is a fact ``metadata.NAME``."""
+    """Return facts as a report has them, sorted; each text of ``metadata_texts`` is a fact
+    ``metadata.NAME``.
+    """
     shown = {key: plain_fact(cast("Fact", fact)) for key, fact in facts.items() if key != "metadata_texts"}
     shown |= {f"metadata.{name}": plain_fact(text) for name, text in facts.get("metadata_texts", {}).items()}
     return dict(sorted(shown.items()))
 
 
 def plain_fact(fact: Fact, depth: int = 0) -> object:
-    """Return a fact as JSON can hold it: tuples as lists, numbers that JSON has no word for as text, nothing nested too deeply."""
+    """Return a fact as JSON can hold it: tuples as lists, numbers that JSON has no word for as text, nothing
+    nested too deeply.
+    """
     if depth > _DEEPEST:
         return "..."
     match fact:
@@ -231,14 +260,21 @@ def tensor_row(entry: TensorEntry) -> tuple[Cell, ...]:
     )
 
 
-def tensor_table(title: str, entries: tuple[TensorEntry, ...], top: int | None, *, paths: bool = False) -> Table:
-    """Return tensors as a table, largest first, with the sum of those left out; ``paths`` shows where they are stored."""
+def tensor_table(
+    title: str, entries: tuple[TensorEntry, ...], top: int | None, *, paths: bool = False
+) -> Table:
+    """Return tensors as a table, largest first, with the sum of those left out; ``paths`` shows where they
+    are stored.
+    """
     ordered = sorted(entries, key=lambda entry: (-entry.stored_size, -entry.logical_size, entry.name))
     shown = ordered if top is None else ordered[:top]
     rest: tuple[Cell, ...] | None = None
     if len(shown) < len(ordered):
         rest = _rest_row(ordered[len(shown) :])
-    columns = tuple(replace(column, rank=0, machine_only=False) if paths and column.key == "path" else column for column in TENSOR_COLUMNS)
+    columns = tuple(
+        replace(column, rank=0, machine_only=False) if paths and column.key == "path" else column
+        for column in TENSOR_COLUMNS
+    )
     return Table(title, columns, [tensor_row(entry) for entry in shown], rest)
 
 

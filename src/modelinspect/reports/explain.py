@@ -8,7 +8,19 @@ from typing import Any
 from modelinspect.reports.advice import Advisor
 from modelinspect.reports.answer import STANDARD_INPUT, finding_command, next_commands
 from modelinspect.reports.base import Part, StructReport
-from modelinspect.reports.blocks import Block, Cell, Column, Heading, Lines, Note, Notes, Step, Steps, Table, Unit
+from modelinspect.reports.blocks import (
+    Block,
+    Cell,
+    Column,
+    Heading,
+    Lines,
+    Note,
+    Notes,
+    Step,
+    Steps,
+    Table,
+    Unit,
+)
 from modelinspect.reports.diff import DAMAGE_SHOWN, SideEntry, signed
 from modelinspect.reports.entries import DiagnosticEntry, FindingEntry
 from modelinspect.reports.pictures import Comparison, Picture
@@ -20,7 +32,9 @@ PRUNED_SHOWN = 8
 
 
 class Evidence(Part, frozen=True, kw_only=True):
-    """Where a cause shows: a tensor or, where ``tensor`` is null, a structure; ``bytes`` is its part of the difference."""
+    """Where a cause shows: a tensor or, where ``tensor`` is null, a structure; ``bytes`` is its part of the
+    difference.
+    """
 
     tensor: str | None
     place: str
@@ -28,7 +42,8 @@ class Evidence(Part, frozen=True, kw_only=True):
 
 
 class CauseEntry(Part, frozen=True, kw_only=True):
-    """A cause and its part of the difference; ``evidence`` are the largest places, ``evidence_count`` counts all.
+    """A cause and its part of the difference; ``evidence`` are the largest places, ``evidence_count`` counts
+    all.
 
     ``remedy`` is a line of words; lines after it are code to run. It is empty where nothing is to be done.
     """
@@ -44,13 +59,15 @@ class CauseEntry(Part, frozen=True, kw_only=True):
 class PrunedKernel(Part, frozen=True, kw_only=True):
     """A kernel and whether pruning was applied to it.
 
-    ``verdict`` is yes, no, short (of the target), lost (the mask has more zeros) or not begun (the mask has none).
-    ``pattern`` is what the zeros keep to, outputs by inputs as TFLite lays them; ``dead_outputs`` and ``dead_inputs`` are slices of zeros
-    only, and all. ``zero_points`` are the elements that stand for zero where integers do, each once.
+    ``verdict`` is yes, no, short (of the target), lost (the mask has more zeros) or not begun (the mask has
+    none). ``pattern`` is what the zeros keep to, outputs by inputs as TFLite lays them; ``dead_outputs`` and
+    ``dead_inputs`` are slices of zeros only, and all. ``zero_points`` are the elements that stand for zero
+    where integers do, each once.
 
-    ``removable`` are the bytes that go with the dead slices that the network can do without: of this layer, and of all others that make,
-    scale or read those channels, as ``removable_elsewhere`` has them by layer. ``removable_outputs`` are the outputs that go, counted from
-    0, also those that nobody reads; ``removable_notes`` say under which condition, and which dead slices stay and why.
+    ``removable`` are the bytes that go with the dead slices that the network can do without: of this layer,
+    and of all others that make, scale or read those channels, as ``removable_elsewhere`` has them by layer.
+    ``removable_outputs`` are the outputs that go, counted from 0, also those that nobody reads;
+    ``removable_notes`` say under which condition, and which dead slices stay and why.
     """
 
     tensor: str
@@ -74,8 +91,9 @@ class PrunedKernel(Part, frozen=True, kw_only=True):
 class Compressed(Part, frozen=True, kw_only=True):
     """What a compressor, run for real, makes of both sides; ``before`` is null where there is none.
 
-    ``zeros`` are the bytes of the zeros that kernels of ``after`` store one by one, and ``zeros_compressed`` what they take then: the
-    compressed kernels, less what is not zero of them, compressed by itself. Null where there are few, or they were not read.
+    ``zeros`` are the bytes of the zeros that kernels of ``after`` store one by one, and ``zeros_compressed``
+    what they take then: the compressed kernels, less what is not zero of them, compressed by itself. Null
+    where there are few, or they were not read.
     """
 
     compressor: str
@@ -88,8 +106,9 @@ class Compressed(Part, frozen=True, kw_only=True):
 class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.explain/1"):
     """Why the size is as it is: ``causes`` sum to ``delta``, which is after less before.
 
-    ``before`` is null where a single artifact is explained; its size is then the difference from nothing. ``summary`` is the answer in a
-    few sentences; ``compressed`` is null where nothing was compressed, and ``options`` are those of the plan that store zeros in less.
+    ``before`` is null where a single artifact is explained; its size is then the difference from nothing.
+    ``summary`` is the answer in a few sentences; ``compressed`` is null where nothing was compressed, and
+    ``options`` are those of the plan that store zeros in less.
     """
 
     before: SideEntry | None
@@ -110,7 +129,13 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
         advisor = Advisor(more=self._more)
         yield self._heading()
         if self.diagnostics:
-            yield Notes("Damaged", tuple(Note(entry.severity, entry.member, entry.problem) for entry in self.diagnostics[:DAMAGE_SHOWN]))
+            yield Notes(
+                "Damaged",
+                tuple(
+                    Note(entry.severity, entry.member, entry.problem)
+                    for entry in self.diagnostics[:DAMAGE_SHOWN]
+                ),
+            )
         for sentence in self.summary:
             yield Lines((sentence,))
         if self.notes:
@@ -124,30 +149,41 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             size = _counted if self.before is None else signed
             yield Notes(
                 "Why",
-                tuple(advisor.note(size(entry.delta), entry.cause, _message(entry, size), entry.remedy) for entry in shown),
+                tuple(
+                    advisor.note(size(entry.delta), entry.cause, _message(entry, size), entry.remedy)
+                    for entry in shown
+                ),
                 len(self.causes) - len(shown),
             )
         if self.findings:
             findings = self.findings if top is None else self.findings[:top]
-            notes = tuple(advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in findings)
+            notes = tuple(
+                advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in findings
+            )
             yield Notes("Findings", notes, len(self.findings) - len(findings))
         if self.pruning:
             yield self._pruning_table(PRUNED_SHOWN if top is None else top)
             channels = [entry for entry in self.pruning if entry.removable_elsewhere or entry.removable_notes]
             if channels:
                 shown_ones = channels[: PRUNED_SHOWN if top is None else top]
-                yield Notes("Dead channels", tuple(map(_channel_note, shown_ones)), len(channels) - len(shown_ones))
+                yield Notes(
+                    "Dead channels", tuple(map(_channel_note, shown_ones)), len(channels) - len(shown_ones)
+                )
         following = next_commands(self.after.location, ("plan {}", "how small it could be"))
         if following is not None:
             yield following
 
     def _more(self, label: str) -> str:
-        """Return the command that prints the code of a finding or cause; only findings of a single artifact have their own code."""
+        """Return the command that prints the code of a finding or cause; only findings of a single artifact
+        have their own code.
+        """
         is_own = self.before is None and any(entry.rule == label for entry in self.findings)
         return finding_command(label, self.after.location if is_own else STANDARD_INPUT)
 
     def _label(self, entry: CauseEntry) -> str:
-        """Return a cause's name; of a single artifact, nothing has changed its structure: those bytes are its weights."""
+        """Return a cause's name; of a single artifact, nothing has changed its structure: those bytes are its
+        weights.
+        """
         return "weights" if self.before is None and entry.cause == "structure-change" else entry.cause
 
     def _pruning_table(self, top: int) -> Table:
@@ -171,8 +207,18 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             share = sum(entry.zeros for entry in rest) / max(sum(entry.elements for entry in rest), 1)
             negative = sum(entry.negative_zeros for entry in rest) or None
             removable = sum(entry.removable for entry in rest) or None
-            last = (f"{len(rest):,} more", share, *((None,) if targets else ()), *(None,) * 5, removable, negative, None)
-        return Table("Was pruning applied?", columns, [_kernel_row(entry, targets=targets) for entry in shown], last)
+            last = (
+                f"{len(rest):,} more",
+                share,
+                *((None,) if targets else ()),
+                *(None,) * 5,
+                removable,
+                negative,
+                None,
+            )
+        return Table(
+            "Was pruning applied?", columns, [_kernel_row(entry, targets=targets) for entry in shown], last
+        )
 
     def table(self) -> Table:
         """Return all causes, which sum to the difference, then the findings, then the kernels."""
@@ -194,12 +240,24 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             Column("inputs", "inputs", Unit.COUNT),
         )
         none = (None,) * 10
-        rows: list[tuple[Cell, ...]] = [("cause", entry.cause, entry.delta, entry.message, entry.remedy, *none) for entry in self.causes]
-        rows += [("finding", entry.rule, entry.bytes, entry.message, entry.remedy, *none) for entry in self.findings]
+        rows: list[tuple[Cell, ...]] = [
+            ("cause", entry.cause, entry.delta, entry.message, entry.remedy, *none) for entry in self.causes
+        ]
+        rows += [
+            ("finding", entry.rule, entry.bytes, entry.message, entry.remedy, *none)
+            for entry in self.findings
+        ]
         rows += [
             (
                 *("kernel", entry.tensor, entry.removable, entry.verdict, ""),
-                *(entry.elements, entry.zeros, entry.negative_zeros, entry.mask_zeros, entry.target, entry.pattern),
+                *(
+                    entry.elements,
+                    entry.zeros,
+                    entry.negative_zeros,
+                    entry.mask_zeros,
+                    entry.target,
+                    entry.pattern,
+                ),
                 *(*entry.dead_outputs, *entry.dead_inputs),
             )
             for entry in self.pruning
@@ -213,7 +271,11 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
             f"{self.before.location} → {self.after.location}",
             self.after.size,
             (
-                self.after.format if self.before.format == self.after.format else f"{self.before.format} → {self.after.format}",
+                (
+                    self.after.format
+                    if self.before.format == self.after.format
+                    else f"{self.before.format} → {self.after.format}"
+                ),
                 f"{self.before.size:,} → {self.after.size:,} bytes",
                 f"{signed(self.delta)} bytes" if self.delta else "same size",
             ),
@@ -227,7 +289,9 @@ class DrawnExplainReport(ExplainReport, frozen=True, kw_only=True, tag="modelins
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, without the picture."""
-        return ExplainReport(**{name: getattr(self, name) for name in ExplainReport.__struct_fields__}).to_dict()
+        return ExplainReport(
+            **{name: getattr(self, name) for name in ExplainReport.__struct_fields__}
+        ).to_dict()
 
     def pictures(self) -> Iterator[Picture]:
         """Yield the two trees."""
@@ -236,7 +300,9 @@ class DrawnExplainReport(ExplainReport, frozen=True, kw_only=True, tag="modelins
 
 def with_comparison(report: ExplainReport, drawn: Comparison) -> DrawnExplainReport:
     """Return the report with a picture of both artifacts."""
-    return DrawnExplainReport(**{name: getattr(report, name) for name in ExplainReport.__struct_fields__}, drawn=drawn)
+    return DrawnExplainReport(
+        **{name: getattr(report, name) for name in ExplainReport.__struct_fields__}, drawn=drawn
+    )
 
 
 def _counted(size: int) -> str:
@@ -265,7 +331,15 @@ def _kernel_row(entry: PrunedKernel, *, targets: bool) -> tuple[Cell, ...]:
         _of(entry.dead_inputs),
         entry.removable or None,
         entry.negative_zeros or None,
-        None if not points else f"{points[0]}" if len(entry.zero_points) == 1 else f"{min(entry.zero_points)} to {max(entry.zero_points)}",
+        (
+            None
+            if not points
+            else (
+                f"{points[0]}"
+                if len(entry.zero_points) == 1
+                else f"{min(entry.zero_points)} to {max(entry.zero_points)}"
+            )
+        ),
     )
 
 
@@ -273,7 +347,10 @@ def _channel_note(entry: PrunedKernel) -> Note:
     """Describe where the removable bytes of a kernel's dead channels are, and why other channels stay."""
     own = entry.removable - sum(entry.removable_elsewhere.values())
     others = sorted(entry.removable_elsewhere.items(), key=lambda item: (-item[1], item[0]))
-    places = [f"{plural(own, 'byte')} of this layer", *(f"{size:,} of {layer}" for layer, size in others[:EVIDENCE_SHOWN])]
+    places = [
+        f"{plural(own, 'byte')} of this layer",
+        *(f"{size:,} of {layer}" for layer, size in others[:EVIDENCE_SHOWN]),
+    ]
     rest = [size for _, size in others[EVIDENCE_SHOWN:]]
     places += [f"{sum(rest):,} of {len(rest):,} more"] if rest else []
     text = [", ".join(places)] if entry.removable_elsewhere else []

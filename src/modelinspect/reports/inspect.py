@@ -10,7 +10,14 @@ from modelinspect.reports.answer import answer, finding_command, next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Bar, Bars, Block, Cell, Column, Heading, Lines, Notes, Table, Unit
 from modelinspect.reports.categories import AROUND, CATEGORIES, Category
-from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry, FindingEntry, TensorEntry, diagnostic_notes, tensor_table
+from modelinspect.reports.entries import (
+    ArtifactEntry,
+    DiagnosticEntry,
+    FindingEntry,
+    TensorEntry,
+    diagnostic_notes,
+    tensor_table,
+)
 from modelinspect.reports.pictures import Picture, Pictures
 from modelinspect.reports.sections import section_table
 from modelinspect.reports.wording import percent, plural
@@ -27,7 +34,10 @@ _VERSION_FACTS = ("keras_version", "backend", "tensorflow_version", "producer", 
 
 
 class Categories(Part, frozen=True, kw_only=True, rename="kebab", omit_defaults=True):
-    """The bytes of every category; they sum to the artifact's size. ``compiled`` is left out where there is nothing of it."""
+    """The bytes of every category; they sum to the artifact's size.
+
+    ``compiled`` is left out where there is nothing of it.
+    """
 
     graph: int
     metadata: int
@@ -48,10 +58,11 @@ class Categories(Part, frozen=True, kw_only=True, rename="kebab", omit_defaults=
 
 
 class RollupRow(Part, frozen=True, kw_only=True):
-    """Bytes that share the values of the keys; ``values`` is null in the row of those that ``--top`` left out.
+    """Bytes that share the values of the keys; ``values`` is null in the row of those that ``--top`` left
+    out.
 
-    ``rows`` counts regions (one that is split between zero and other elements counts twice), ``merged`` the rows that
-    this one stands for.
+    ``rows`` counts regions (one that is split between zero and other elements counts twice), ``merged`` the
+    rows that this one stands for.
     """
 
     values: tuple[str | None, ...] | None
@@ -77,7 +88,9 @@ class StructureRow(Part, frozen=True, kw_only=True):
 
 
 class WeightType(Part, frozen=True, kw_only=True):
-    """The weights of one element type, with their scales and indices; ``read_by`` are operators (TFLite) or layers, the largest first."""
+    """The weights of one element type, with their scales and indices; ``read_by`` are operators (TFLite) or
+    layers, the largest first.
+    """
 
     dtype: str
     tensors: int
@@ -147,11 +160,23 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
                 Column("share", "share", Unit.SHARE),
             )
             blank: tuple[Cell, ...] = tuple(None for _ in self.rollup.by)
-            return Table("", columns, [(*(row.values or blank), row.size, share(row.size, size)) for row in self.rollup.rows])
-        columns = (Column("category", "category"), Column("size", "size", Unit.BYTES), Column("share", "share", Unit.SHARE))
+            return Table(
+                "",
+                columns,
+                [(*(row.values or blank), row.size, share(row.size, size)) for row in self.rollup.rows],
+            )
+        columns = (
+            Column("category", "category"),
+            Column("size", "size", Unit.BYTES),
+            Column("share", "share", Unit.SHARE),
+        )
         sizes = category_sizes(self.categories)
         shown = [category for category in CATEGORIES if category is not Category.COMPILED or sizes[category]]
-        return Table("", columns, [(str(category), sizes[category], share(sizes[category], size)) for category in shown])
+        return Table(
+            "",
+            columns,
+            [(str(category), sizes[category], share(sizes[category], size)) for category in shown],
+        )
 
     def _answer(self) -> Lines:
         sentence = answer(self.artifact.format, self.artifact.size, category_sizes(self.categories))
@@ -159,9 +184,19 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
 
     def _findings(self) -> Block:
         if not self.findings:
-            return Lines(("No findings." if self.measured else "No findings in the structure; the weights were not read.",))
+            return Lines(
+                (
+                    (
+                        "No findings."
+                        if self.measured
+                        else "No findings in the structure; the weights were not read."
+                    ),
+                )
+            )
         advisor = Advisor(more=lambda rule: finding_command(rule, self.artifact.location))
-        notes = (advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings)
+        notes = (
+            advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings
+        )
         return Notes("Findings", tuple(notes))
 
     def _overhead(self) -> int:
@@ -176,7 +211,10 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
             Column("size", "bytes", Unit.BYTES),
             Column("share", "share", Unit.SHARE, rank=1),
         )
-        rows = [(row.structure, row.category, row.count, row.size, share(row.size, self.artifact.size)) for row in self.structures]
+        rows = [
+            (row.structure, row.category, row.count, row.size, share(row.size, self.artifact.size))
+            for row in self.structures
+        ]
         left = self._overhead() - sum(row.size for row in self.structures[:_STRUCTURES])
         rest = ("everything else", None, None, left, share(left, self.artifact.size)) if left else None
         return Table("Largest structures other than tensors", columns, rows[:_STRUCTURES], rest)
@@ -192,23 +230,43 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         )
         whole = self.weights.stored_size
         rows = [
-            (each.dtype, each.tensors, each.element_count, each.stored_size, share(each.stored_size, whole), ", ".join(each.read_by))
+            (
+                each.dtype,
+                each.tensors,
+                each.element_count,
+                each.stored_size,
+                share(each.stored_size, whole),
+                ", ".join(each.read_by),
+            )
             for each in self.weights.types
         ]
-        return Table(f"Weights by type, {self.weights.bits_per_weight or 0:.2f} bits per weight with scales and indices", columns, rows)
+        return Table(
+            f"Weights by type, {self.weights.bits_per_weight or 0:.2f} bits per weight with scales and"
+            " indices",
+            columns,
+            rows,
+        )
 
     def _heading(self) -> Heading:
         members, regions = len(self.artifact.members), sum(member.regions for member in self.artifact.members)
         versions = [
-            f"{key.removesuffix('_version')} {self.facts[key]}" for key in _VERSION_FACTS if isinstance(self.facts.get(key), str | int)
+            f"{key.removesuffix('_version')} {self.facts[key]}"
+            for key in _VERSION_FACTS
+            if isinstance(self.facts.get(key), str | int)
         ]
-        counts = [f"{count:,} {noun}{'' if count == 1 else 's'}" for count, noun in ((len(self.tensors), "tensor"), (regions, "region"))]
+        counts = [
+            f"{count:,} {noun}{'' if count == 1 else 's'}"
+            for count, noun in ((len(self.tensors), "tensor"), (regions, "region"))
+        ]
         if members != 1:
             counts.insert(0, f"{members:,} files")
         return Heading(self.artifact.location, self.artifact.size, (self.artifact.format, *versions, *counts))
 
     def _sparsity(self) -> str:
-        """Count the parameters: weights only. Float constants are counted, and called so, where there are no weights."""
+        """Count the parameters: weights only.
+
+        Float constants are counted, and called so, where there are no weights.
+        """
         model = [entry for entry in self.tensors if entry.role in _WEIGHT_ROLES and entry.dtype != "string"]
         noun = "parameter"
         if not model:
@@ -234,7 +292,9 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         members = sorted(self.artifact.members, key=lambda member: (-member.size, member.name))
         bars = [Bar(member.name, member.size) for member in members[:top]]
         if len(members) > top:
-            bars.append(Bar(f"{len(members) - top:,} more files", sum(member.size for member in members[top:])))
+            bars.append(
+                Bar(f"{len(members) - top:,} more files", sum(member.size for member in members[top:]))
+            )
         return Bars("Files", tuple(bars), self.artifact.size)
 
     def _rollup_table(self, rollup: Rollup) -> Table:
@@ -261,7 +321,9 @@ class DrawnInspectReport(InspectReport, frozen=True, kw_only=True, tag="modelins
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, without the pictures."""
-        return InspectReport(**{name: getattr(self, name) for name in InspectReport.__struct_fields__}).to_dict()
+        return InspectReport(
+            **{name: getattr(self, name) for name in InspectReport.__struct_fields__}
+        ).to_dict()
 
     def pictures(self) -> Iterator[Picture]:
         """Yield the ribbon and the tree."""
@@ -271,7 +333,9 @@ class DrawnInspectReport(InspectReport, frozen=True, kw_only=True, tag="modelins
 
 def with_pictures(report: InspectReport, drawn: Pictures) -> DrawnInspectReport:
     """Return the report with pictures."""
-    return DrawnInspectReport(**{name: getattr(report, name) for name in InspectReport.__struct_fields__}, drawn=drawn)
+    return DrawnInspectReport(
+        **{name: getattr(report, name) for name in InspectReport.__struct_fields__}, drawn=drawn
+    )
 
 
 def categories_part(sizes: Mapping[Category, int]) -> Categories:

@@ -13,7 +13,9 @@ from modelinspect.reports.blocks import Block, Column, Heading, Lines, Note, Not
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry
 from modelinspect.reports.wording import plural
 
-_RANK = {str(severity): rank for rank, severity in enumerate((Severity.NOTE, Severity.WARNING, Severity.ERROR))}
+_RANK = {
+    str(severity): rank for rank, severity in enumerate((Severity.NOTE, Severity.WARNING, Severity.ERROR))
+}
 
 
 def reaches(found: Iterable[str], least: str | None) -> bool:
@@ -68,7 +70,11 @@ class LintReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         details = (self.artifact.format,) if self.artifact.format else ()
-        yield Heading(self.artifact.location, self.artifact.size, (*details, f"{plural(len(self.rules), 'rule')} checked"))
+        yield Heading(
+            self.artifact.location,
+            self.artifact.size,
+            (*details, f"{plural(len(self.rules), 'rule')} checked"),
+        )
         shown = self.findings if top is None else self.findings[:top]
         yield Lines((self._answer(),))
         if not self.findings:
@@ -76,7 +82,10 @@ class LintReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint
         location = self.artifact.location
         advisor = Advisor(more=lambda rule: finding_command(rule, location))
         notes = tuple(
-            advisor.note(finding.severity, finding.rule, f"{finding.message}{_where(finding)}", finding.remedy) for finding in shown
+            advisor.note(
+                finding.severity, finding.rule, f"{finding.message}{_where(finding)}", finding.remedy
+            )
+            for finding in shown
         )
         yield Notes("Findings", notes, len(self.findings) - len(shown))
         first = self.findings[0].rule
@@ -85,10 +94,15 @@ class LintReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint
             yield following
 
     def _answer(self) -> str:
-        """Count the findings by severity; say that nothing is unsafe only where unsafe rules ran and the artifact was read."""
+        """Count the findings by severity; say that nothing is unsafe only where unsafe rules ran and the
+        artifact was read.
+        """
         groups = {rule.id: rule.group for rule in self.rules}
         unsafe = [finding for finding in self.findings if groups.get(finding.rule) == "unsafe"]
-        counted = ", ".join(plural(count, severity) for severity, count in self.counts.items() if count) or "No findings"
+        counted = (
+            ", ".join(plural(count, severity) for severity, count in self.counts.items() if count)
+            or "No findings"
+        )
         rules = sum(group == "unsafe" for group in groups.values())
         if unsafe or not rules or not self.artifact.format:
             return f"{counted}."
@@ -111,7 +125,16 @@ class LintReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint
     def table(self) -> Table:
         columns = self.columns()
         rows = [
-            (found.rule, found.severity, found.member, found.offset, found.size, found.bytes, found.message, found.remedy)
+            (
+                found.rule,
+                found.severity,
+                found.member,
+                found.offset,
+                found.size,
+                found.bytes,
+                found.message,
+                found.remedy,
+            )
             for found in self.findings
         ]
         return Table("", columns, rows)
@@ -137,7 +160,9 @@ class LintProblem(Part, frozen=True, kw_only=True):
 
 
 class LintAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.lint-all/1"):
-    """What rules found in several locations, in the order in which they were named; ``failed`` could not be inspected."""
+    """What rules found in several locations, in the order in which they were named; ``failed`` could not be
+    inspected.
+    """
 
     reports: tuple[LintReport, ...]
     failed: tuple[LintProblem, ...]

@@ -56,8 +56,10 @@ class LayerSparsity(Part, frozen=True):
 class ArtifactRow(Part, frozen=True):
     """An artifact that was made, or the reason why not.
 
-    ``gzip_size`` is that of ``gzip -9``; a directory counts as the tar of its files. ``sha256`` of a directory is that of the
-    lines ``HASH  NAME`` of its files. ``categories`` are what `inspect` finds, and ``errors`` the rules of its findings that say that the
+    ``gzip_size`` is that of ``gzip -9``; a directory counts as the tar of its files. ``sha256`` of a
+    directory is that of the
+    lines ``HASH  NAME`` of its files. ``categories`` are what `inspect` finds, and ``errors`` the rules of
+    its findings that say that the
     artifact does not do what the network did.
     """
 
@@ -109,14 +111,22 @@ class PruneReport(StructReport, frozen=True, tag="modelinspect.prune/1"):
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         yield Lines(tuple(self._headlines()))
-        pairs = [pair for pair in self.comparisons() if not pair[0].endswith(".gz")]  # their sizes are in the columns `gzip`
+        pairs = [
+            pair for pair in self.comparisons() if not pair[0].endswith(".gz")
+        ]  # their sizes are in the columns `gzip`
         if any(row.stage == PRUNED for row in self.artifacts):
-            yield Table("Original against pruned", _COMPARISON_KERAS, [_compared(pair, with_wrapped=False) for pair in pairs])
+            yield Table(
+                "Original against pruned",
+                _COMPARISON_KERAS,
+                [_compared(pair, with_wrapped=False) for pair in pairs],
+            )
         else:
             yield Table("Original against pruned", _COMPARISON, [_compared(pair) for pair in pairs])
         failed = [row for row in self.artifacts if row.outcome == "failed"]
         if failed:
-            yield Notes("Not made", tuple(Note("note", f"{row.stage} {row.method}", row.reason) for row in failed))
+            yield Notes(
+                "Not made", tuple(Note("note", f"{row.stage} {row.method}", row.reason) for row in failed)
+            )
         left_out = [layer for layer in self.layers if not layer.pruned]
         if left_out:
             by_reason: dict[str, list[str]] = {}
@@ -132,17 +142,30 @@ class PruneReport(StructReport, frozen=True, tag="modelinspect.prune/1"):
         return Table("", _ARTIFACT_COLUMNS, [_artifact_cells(row) for row in self.artifacts])
 
     def comparisons(self) -> Iterator[tuple[str, ArtifactRow | None, ArtifactRow | None, ArtifactRow | None]]:
-        """Yield each method with its original, wrapped and stripped (or pruned) artifact, in the order in which they were made."""
+        """Yield each method with its original, wrapped and stripped (or pruned) artifact, in the order in
+        which they were made.
+        """
         rows = {(row.stage, row.method): row for row in self.artifacts}
         for method in dict.fromkeys(row.method for row in self.artifacts):
-            original, wrapped, stripped, pruned = (rows.get((stage, method)) for stage in (ORIGINAL, WRAPPED, STRIPPED, PRUNED))
+            original, wrapped, stripped, pruned = (
+                rows.get((stage, method)) for stage in (ORIGINAL, WRAPPED, STRIPPED, PRUNED)
+            )
             yield method, original, wrapped, stripped or pruned
 
     def _headlines(self) -> Iterator[str]:
-        pruned = [weight for stage in self.stages[-1:] for weight in stage.weights if weight.target is not None]
-        zeros, elements = sum(weight.zero_count for weight in pruned), sum(prod(weight.shape) for weight in pruned)
+        pruned = [
+            weight for stage in self.stages[-1:] for weight in stage.weights if weight.target is not None
+        ]
+        zeros, elements = (
+            sum(weight.zero_count for weight in pruned),
+            sum(prod(weight.shape) for weight in pruned),
+        )
         reached = f"{100 * share(zeros, elements):.1f} %"
-        target = 100 * pruned[0].target if pruned and pruned[0].target is not None else 100 * self.schedule.final_sparsity
+        target = (
+            100 * pruned[0].target
+            if pruned and pruned[0].target is not None
+            else 100 * self.schedule.final_sparsity
+        )
         yield f"{self.model}: {len(pruned)} weights pruned to {reached} zeros (target {target:.1f} %)"
         if self.engine_reason:
             yield f"engine: {self.engine}, because {self.engine_reason}"
@@ -242,5 +265,8 @@ _ARTIFACT_COLUMNS = (
 
 
 def _artifact_cells(row: ArtifactRow) -> tuple[Cell, ...]:
-    categories = [None if row.categories is None else getattr(row.categories, name) for name in Categories.__struct_fields__]
+    categories = [
+        None if row.categories is None else getattr(row.categories, name)
+        for name in Categories.__struct_fields__
+    ]
     return (row.stage, row.method, row.outcome, row.path, row.size, row.gzip_size, *categories, row.reason)

@@ -25,7 +25,10 @@ _BLOCK = 65_536
 
 
 class RegionEntry(Part, frozen=True, kw_only=True):
-    """A labelled run of bytes; ``tensor`` names the tensor that it stores. ``hex`` are its first bytes, with ``--hex``."""
+    """A labelled run of bytes; ``tensor`` names the tensor that it stores.
+
+    ``hex`` are its first bytes, with ``--hex``.
+    """
 
     member: str
     offset: int
@@ -45,7 +48,9 @@ class MapDocument(StructReport, frozen=True, kw_only=True, tag="modelinspect.map
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The regions ``[first, last)`` of one member, and the bytes of them that are meant (all, or those from ``--from`` on)."""
+    """The regions ``[first, last)`` of one member, and the bytes of them that are meant (all, or those from
+    ``--from`` on).
+    """
 
     member: Member
     first: int
@@ -58,8 +63,8 @@ class Selection:
 class MapReport:
     """Regions in the order of members and offsets, made one after another: a million of them stay cheap.
 
-    ``read`` gives the bytes for a hexdump; ``at`` is the one offset asked about; ``whole`` shows long regions in full.
-    ``drawn`` are the pictures of the whole artifact, where someone wants to see them.
+    ``read`` gives the bytes for a hexdump; ``at`` is the one offset asked about; ``whole`` shows long regions
+    in full. ``drawn`` are the pictures of the whole artifact, where someone wants to see them.
     """
 
     artifact: Artifact
@@ -84,7 +89,9 @@ class MapReport:
             )
 
     def _records(self) -> Iterator[tuple[str, int, int, RegionKind, tuple[str, ...], int]]:
-        """Yield member, offset, size, kind, path and tensor id of the regions, a block of columns at a time."""
+        """Yield member, offset, size, kind, path and tensor id of the regions, a block of columns at a
+        time.
+        """
         for selection in self.selections:
             name, columns = selection.member.name, selection.member.map.columns
             paths = _Paths(selection.member.map.path_table)
@@ -103,7 +110,9 @@ class MapReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values."""
-        document: dict[str, Any] = MapDocument(artifact=artifact_entry(self.artifact), regions=tuple(self.entries())).to_dict()
+        document: dict[str, Any] = MapDocument(
+            artifact=artifact_entry(self.artifact), regions=tuple(self.entries())
+        ).to_dict()
         return document
 
     def json_lines(self) -> Iterator[str]:
@@ -117,7 +126,11 @@ class MapReport:
             yield Lines(tuple(self._answer(self.at)))
         else:
             regions = sum(selection.last - selection.first for selection in self.selections)
-            yield Heading(self.artifact.location, self.artifact.size, (str(self.artifact.format), plural(regions, "region")))
+            yield Heading(
+                self.artifact.location,
+                self.artifact.size,
+                (str(self.artifact.format), plural(regions, "region")),
+            )
         if self.read is not None:
             for selection in self.selections:
                 title = selection.member.name if len(self.artifact.members) > 1 else ""
@@ -140,7 +153,14 @@ class MapReport:
         )
         names = [tensor.name for tensor in self.artifact.tensors]
         rows = (
-            (member, offset, size, kind, " / ".join(path) or None, None if tensor == NO_TENSOR else names[tensor])
+            (
+                member,
+                offset,
+                size,
+                kind,
+                " / ".join(path) or None,
+                None if tensor == NO_TENSOR else names[tensor],
+            )
             for member, offset, size, kind, path, tensor in self._records()
         )
         return Table("", columns, rows)
@@ -165,7 +185,10 @@ class MapReport:
     def _shown_table(self) -> Table:
         several = len(self.selections) > 1
         last = max((selection.end for selection in self.selections), default=0)
-        largest = max((int(selection.member.map.columns.sizes.max(initial=0)) for selection in self.selections), default=0)
+        largest = max(
+            (int(selection.member.map.columns.sizes.max(initial=0)) for selection in self.selections),
+            default=0,
+        )
         longest = max((selection.member.name for selection in self.selections), key=len, default="")
         columns = (
             *((Column("member", "member", widest=longest),) if several else ()),
@@ -195,7 +218,8 @@ class MapReport:
             region = selection.member.map[index]
             begin, end = max(region.span.offset, selection.offset), min(region.span.end, selection.end)
             pieces = tuple(
-                (start, read(selection.member.name, start, stop - start)) for start, stop in _shown(begin, end, self.at, whole=self.whole)
+                (start, read(selection.member.name, start, stop - start))
+                for start, stop in _shown(begin, end, self.at, whole=self.whole)
             )
             yield DumpRegion(begin, end - begin, str(region.kind), " / ".join(region.path), pieces)
 
@@ -207,8 +231,9 @@ class MapReport:
         members = {selection.member.name: encode(selection.member.name) for selection in self.selections}
         for member, offset, size, kind, path, tensor in self._records():
             yield (
-                f'{{"member": {members[member]}, "offset": {offset}, "size": {size}, "kind": "{kind}", '
-                f'"path": {encode(path)}, "tensor": {"null" if tensor == NO_TENSOR else names[tensor]}, "hex": null}}'
+                f'{{"member": {members[member]}, "offset": {offset}, "size": {size}, "kind": "{kind}",'
+                f' "path": {encode(path)}, "tensor": {"null" if tensor == NO_TENSOR else names[tensor]},'
+                ' "hex": null}'
             )
 
 
@@ -237,7 +262,9 @@ def _plain(entry: RegionEntry) -> dict[str, Any]:
 
 
 def _shown(begin: int, end: int, at: int | None, *, whole: bool) -> list[tuple[int, int]]:
-    """Return which bytes of a region to show: all of a short one, both ends of a long one, what is around ``at``."""
+    """Return which bytes of a region to show: all of a short one, both ends of a long one, what is around
+    ``at``.
+    """
     if whole or end - begin <= _HEAD + 2 * _TAIL:
         return [(begin, end)]
     if at is None:

@@ -40,9 +40,12 @@ _KINDS: dict[Kind, str] = {
 
 
 class Meaning(Part, frozen=True, kw_only=True):
-    """One meaning of a word. ``kind`` is a `Kind`; ``remedies`` are by name, or under ``""`` where there is one.
+    """One meaning of a word.
 
-    ``evidence`` is what a rule looks at, and ``least`` the smallest finding that it reports; both are empty for other words.
+    ``kind`` is a `Kind`; ``remedies`` are by name, or under ``""`` where there is one.
+
+    ``evidence`` is what a rule looks at, and ``least`` the smallest finding that it reports; both are empty
+    for other words.
     """
 
     kind: str
@@ -57,7 +60,8 @@ class Meaning(Part, frozen=True, kw_only=True):
 class MeaningReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.meaning/1"):
     """What a word of the reports means: a rule, a cause, a category, an option, a column, or several of them.
 
-    ``location`` is the model in which the rule was run, and ``findings`` what it found there; null where no model was named.
+    ``location`` is the model in which the rule was run, and ``findings`` what it found there; null where no
+    model was named.
     """
 
     name: str
@@ -72,7 +76,10 @@ class MeaningReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.m
             yield Lines((f"{self.name}: {Kind(found.kind).words}{severity}", "", found.meaning))
             if found.evidence:
                 yield Lines(
-                    (f"It looks at {' and '.join(found.evidence)}.", *([f"It reports {found.least} or more."] if found.least else []))
+                    (
+                        f"It looks at {' and '.join(found.evidence)}.",
+                        *([f"It reports {found.least} or more."] if found.least else []),
+                    )
                 )
             if self.location is not None and found.kind == Kind.RULE:
                 yield self._found(self.location)
@@ -87,13 +94,22 @@ class MeaningReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.m
         if not self.findings:
             return Lines((f"Not found in {location}.",))
         advisor = Advisor()
-        notes = (advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings)
+        notes = (
+            advisor.note(entry.severity, entry.rule, entry.message, entry.remedy) for entry in self.findings
+        )
         return Notes(f"In {location}", tuple(notes))
 
     def table(self) -> Table:
-        columns = (Column("name", "name"), Column("kind", "kind"), Column("format", "format"), Column("remedy", "remedy"))
+        columns = (
+            Column("name", "name"),
+            Column("kind", "kind"),
+            Column("format", "format"),
+            Column("remedy", "remedy"),
+        )
         rows = [
-            (self.name, found.kind, format, remedy) for found in self.meanings for format, remedy in (found.remedies or {"": ""}).items()
+            (self.name, found.kind, format, remedy)
+            for found in self.meanings
+            for format, remedy in (found.remedies or {"": ""}).items()
         ]
         return Table("", columns, rows)
 

@@ -25,14 +25,29 @@ class ModelsReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.mo
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         count = len(self.models)
-        yield Heading(self.location, sum(entry.size for entry in self.models), (f"{count:,} model{'' if count == 1 else 's'}",))
+        yield Heading(
+            self.location,
+            sum(entry.size for entry in self.models),
+            (f"{count:,} model{'' if count == 1 else 's'}",),
+        )
         shown = self.table()
         yield Table("Models", shown.columns, shown.rows)
         if self.models:
             yield Lines((f"--model NAME chooses one, such as --model {self.models[0].name}",))
         if self.untried:
-            yield Lines((f"{self.untried:,} more folders and files were not looked at: there may be other models among them",))
+            yield Lines(
+                (
+                    (
+                        f"{self.untried:,} more folders and files were not looked at: there may be other"
+                        " models among them"
+                    ),
+                )
+            )
 
     def table(self) -> Table:
-        columns = (Column("name", "model"), Column("format", "format", rank=1), Column("size", "size", Unit.BYTES))
+        columns = (
+            Column("name", "model"),
+            Column("format", "format", rank=1),
+            Column("size", "size", Unit.BYTES),
+        )
         return Table("", columns, [(entry.name, entry.format, entry.size) for entry in self.models])

@@ -1,4 +1,6 @@
-"""Describe what can be drawn of an artifact as compact columns: its bytes as a tree, and its files as a ribbon."""
+"""Describe what can be drawn of an artifact as compact columns: its bytes as a tree, and its files as a
+ribbon.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from modelinspect.reports.categories import Category
 class Tree:
     """Sizes as a tree, in columns of one length; each node is the sum of those below it.
 
-    The first node is the whole; a parent is the index of a node before it, -1 for the whole. ``levels`` names what is
-    on each level below the whole.
+    The first node is the whole; a parent is the index of a node before it, -1 for the whole. ``levels`` names
+    what is on each level below the whole.
     """
 
     title: str
@@ -27,9 +29,10 @@ class Tree:
 class Ribbon:
     """Files from left to right as runs of bytes, in columns of one length, packed as little-endian numbers.
 
-    ``sizes`` and ``zeros`` (bytes of the run that are zero weights) are float64, ``categories`` uint8 (the place in
-    `CATEGORIES`), ``paths`` int32 (a place in ``path_names``), ``tensors`` int32 (a place in ``tensor_names``, -1 for
-    none), ``counts`` int32 (the regions that the run stands for). ``path_parents`` are int32; the first path is the empty one.
+    ``sizes`` and ``zeros`` (bytes of the run that are zero weights) are float64, ``categories`` uint8 (the
+    place in `CATEGORIES`), ``paths`` int32 (a place in ``path_names``), ``tensors`` int32 (a place in
+    ``tensor_names``, -1 for none), ``counts`` int32 (the regions that the run stands for). ``path_parents``
+    are int32; the first path is the empty one.
     """
 
     title: str
@@ -59,10 +62,11 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class Counterparts:
-    """What two artifacts may have in common, in columns of one length: categories, layers, tensors and structures.
+    """What two artifacts may have in common, in columns of one length: categories, layers, tensors and
+    structures.
 
-    ``before`` and ``after`` are bytes on either side, 0 where one side has none. ``leaf`` marks tensors and structures:
-    their bytes sum to the size of each artifact.
+    ``before`` and ``after`` are bytes on either side, 0 where one side has none. ``leaf`` marks tensors and
+    structures: their bytes sum to the size of each artifact.
     """
 
     labels: tuple[str, ...]
@@ -75,7 +79,9 @@ class Counterparts:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two trees side by side; ``before_keys`` and ``after_keys`` give each node's place in ``counterparts``, -1 for none."""
+    """Two trees side by side; ``before_keys`` and ``after_keys`` give each node's place in ``counterparts``,
+    -1 for none.
+    """
 
     title: str
     names: tuple[str, str]

@@ -52,10 +52,11 @@ _TRANSPORT = frozenset(("gzip-9", "zstd-19", "brotli-11", "canonical-zeros"))
 class OptionEntry(Part, frozen=True, kw_only=True):
     """A way to make the artifact smaller.
 
-    ``basis`` is ``measured``, ``exact``, ``estimate`` (off by ``error``, a fraction, at most) or ``bound``. ``download_size``
-    is the size after gzip, null where it was not measured. ``group`` is ``same-file`` (loads as before), ``transport``
-    (compressed for download), ``conversion`` or ``bound``. An option ``a+b`` is the steps in that order. ``command`` is code of
-    a shell or lines of Python, to be run in the artifact's folder.
+    ``basis`` is ``measured``, ``exact``, ``estimate`` (off by ``error``, a fraction, at most) or ``bound``.
+    ``download_size`` is the size after gzip, null where it was not measured. ``group`` is ``same-file``
+    (loads as before), ``transport`` (compressed for download), ``conversion`` or ``bound``. An option ``a+b``
+    is the steps in that order. ``command`` is code of a shell or lines of Python, to be run in the artifact's
+    folder.
     """
 
     option: str
@@ -72,9 +73,11 @@ class OptionEntry(Part, frozen=True, kw_only=True):
 
 
 class TensorPlan(Part, frozen=True, kw_only=True):
-    """A kernel that TFLite could store sparsely: from ``break_even`` zeros on, sparse is smaller than dense, for each width of its values.
+    """A kernel that TFLite could store sparsely: from ``break_even`` zeros on, sparse is smaller than dense,
+    for each width of its values.
 
-    ``gzip_size`` is what its dense elements deflate to, ``floor`` what no encoding of the place of its zeros goes below.
+    ``gzip_size`` is what its dense elements deflate to, ``floor`` what no encoding of the place of its zeros
+    goes below.
     """
 
     tensor: str
@@ -89,7 +92,9 @@ class TensorPlan(Part, frozen=True, kw_only=True):
 
 
 class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan/1"):
-    """The options that apply, the smallest first; ``notes`` are warnings, ``left_out`` says why an option is not there."""
+    """The options that apply, the smallest first; ``notes`` are warnings, ``left_out`` says why an option is
+    not there.
+    """
 
     artifact: ArtifactEntry
     measured: bool
@@ -131,7 +136,11 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
         ]
         yield Table("How small it could be", columns, rows)
         advisor = Advisor(more=self._more if len(self.options) > 1 else None)
-        notes = tuple(advisor.command(entry.basis, entry.option, _notes(entry), entry.command) for entry in shown if entry.command)
+        notes = tuple(
+            advisor.command(entry.basis, entry.option, _notes(entry), entry.command)
+            for entry in shown
+            if entry.command
+        )
         if notes:
             yield Notes("How to get there", notes)
         if self.tensors:
@@ -177,8 +186,12 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
         return Table("", columns, rows)
 
     def _best(self) -> Iterator[str]:
-        """Say what is smallest of what loads as before: with everything in it, and without training state where that is less."""
-        usable = [entry for entry in self.options if entry.group == Group.SAME_FILE and entry.basis == "measured"]
+        """Say what is smallest of what loads as before: with everything in it, and without training state
+        where that is less.
+        """
+        usable = [
+            entry for entry in self.options if entry.group == Group.SAME_FILE and entry.basis == "measured"
+        ]
         plain = [entry for entry in usable if entry.option in _UNCHANGED]
         if not plain and len(self.options) != 1:  # a single option was asked for by name
             yield "No option measured here makes it smaller without changing it."
@@ -189,7 +202,9 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
             share = self._share(best)
             part = "" if share is None else f" ({100 * share:.1f} % of now)"
             command = f": {best.command}" if "\n" not in best.command else "."
-            yield f"Smallest that loads as before, {kind}: {best.size:,} bytes{part} by {best.option}{command}"
+            yield (
+                f"Smallest that loads as before, {kind}: {best.size:,} bytes{part} by {best.option}{command}"
+            )
 
     def _share(self, entry: OptionEntry) -> float | None:
         return entry.size / self.artifact.size if self.artifact.size else None

@@ -12,9 +12,11 @@ from modelinspect.reports.inspect import share
 
 
 class PrunedKernel(Part, frozen=True):
-    """A kernel of the model: pruned, with the share of zeros that was wanted and the one that is there, or left out with the reason.
+    """A kernel of the model: pruned, with the share of zeros that was wanted and the one that is there, or
+    left out with the reason.
 
-    ``zero_count`` counts the kernel's own zeros. ``note`` says what keeps the pattern from being used in full.
+    ``zero_count`` counts the kernel's own zeros. ``note`` says what keeps the pattern from being used in
+    full.
     """
 
     layer: str
@@ -44,17 +46,41 @@ class KernelsReport(StructReport, frozen=True, tag="modelinspect.pruning/1"):
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         pruned = [kernel for kernel in self.kernels if kernel.pruned]
-        zeros, elements = sum(kernel.zero_count for kernel in pruned), sum(prod(kernel.shape) for kernel in pruned)
+        zeros, elements = (
+            sum(kernel.zero_count for kernel in pruned),
+            sum(prod(kernel.shape) for kernel in pruned),
+        )
         reached = f"{100 * share(zeros, elements):.1f} %"
-        yield Lines((f"{self.model}: {len(pruned)} of {len(self.kernels)} kernels pruned, {reached} zeros ({self.pattern})",))
+        yield Lines(
+            (
+                (
+                    f"{self.model}: {len(pruned)} of {len(self.kernels)} kernels pruned, {reached} zeros"
+                    f" ({self.pattern})"
+                ),
+            )
+        )
         shown = pruned if top is None else pruned[:top]
-        yield Table("Pruned kernels", _COLUMNS, [_cells(kernel) for kernel in shown], _rest(pruned[len(shown) :]))
-        rest = tuple(Note("note", f"{kernel.layer}/{kernel.weight}", kernel.reason) for kernel in self.kernels if not kernel.pruned)
+        yield Table(
+            "Pruned kernels", _COLUMNS, [_cells(kernel) for kernel in shown], _rest(pruned[len(shown) :])
+        )
+        rest = tuple(
+            Note("note", f"{kernel.layer}/{kernel.weight}", kernel.reason)
+            for kernel in self.kernels
+            if not kernel.pruned
+        )
         if rest:
-            yield Notes("Kernels not pruned", rest if top is None else rest[:top], 0 if top is None else max(0, len(rest) - top))
-        notes = tuple(Note("note", f"{kernel.layer}/{kernel.weight}", kernel.note) for kernel in pruned if kernel.note)
+            yield Notes(
+                "Kernels not pruned",
+                rest if top is None else rest[:top],
+                0 if top is None else max(0, len(rest) - top),
+            )
+        notes = tuple(
+            Note("note", f"{kernel.layer}/{kernel.weight}", kernel.note) for kernel in pruned if kernel.note
+        )
         if notes:
-            yield Notes("Notes", notes if top is None else notes[:top], 0 if top is None else max(0, len(notes) - top))
+            yield Notes(
+                "Notes", notes if top is None else notes[:top], 0 if top is None else max(0, len(notes) - top)
+            )
         if self.warnings:
             yield Notes("Warnings", tuple(Note("warning", "", text) for text in self.warnings))
 
@@ -79,10 +105,20 @@ _COLUMNS = (
 def _rest(kernels: list[PrunedKernel]) -> tuple[Cell, ...] | None:
     if not kernels:
         return None
-    zeros, elements = sum(kernel.zero_count for kernel in kernels), sum(prod(kernel.shape) for kernel in kernels)
+    zeros, elements = (
+        sum(kernel.zero_count for kernel in kernels),
+        sum(prod(kernel.shape) for kernel in kernels),
+    )
     return (f"{len(kernels)} more", None, None, None, share(zeros, elements), zeros)
 
 
 def _cells(kernel: PrunedKernel) -> tuple[Cell, ...]:
     shape = "x".join(map(str, kernel.shape))
-    return (f"{kernel.layer}/{kernel.weight}", kernel.type, shape, kernel.target, kernel.sparsity, kernel.zero_count)
+    return (
+        f"{kernel.layer}/{kernel.weight}",
+        kernel.type,
+        shape,
+        kernel.target,
+        kernel.sparsity,
+        kernel.zero_count,
+    )

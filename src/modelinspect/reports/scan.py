@@ -45,7 +45,8 @@ class Failure(StrEnum):
 
 
 class ScanRow(Part, frozen=True, kw_only=True):
-    """An artifact of the scan; where it could not be inspected, ``problem`` says why, ``error`` is its `Failure`, and the rest is null.
+    """An artifact of the scan; where it could not be inspected, ``problem`` says why, ``error`` is its
+    `Failure`, and the rest is null.
 
     ``lint`` and ``checks`` are null where the scan did not ask for them.
     """
@@ -73,11 +74,17 @@ class ScanRow(Part, frozen=True, kw_only=True):
     @property
     def sparsity(self) -> float | None:
         """The share of the model's parameters that are zero, None where nothing was counted."""
-        return None if self.zero_parameters is None or not self.parameters else self.zero_parameters / self.parameters
+        return (
+            None
+            if self.zero_parameters is None or not self.parameters
+            else self.zero_parameters / self.parameters
+        )
 
 
 class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan/1"):
-    """Many artifacts, one row each, in the order of their locations; ``skipped`` files looked like no artifact."""
+    """Many artifacts, one row each, in the order of their locations; ``skipped`` files looked like no
+    artifact.
+    """
 
     roots: tuple[str, ...]
     measured: bool
@@ -90,7 +97,9 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
         return sum(row.error is not None and error in (None, row.error) for row in self.artifacts)
 
     def exceeds(self, least: Severity | None) -> bool:
-        """Return whether there is a finding of lint at or above a severity, or an artifact above its budget."""
+        """Return whether there is a finding of lint at or above a severity, or an artifact above its
+        budget.
+        """
         found = {finding.severity for row in self.artifacts for finding in row.lint or ()}
         return reaches(found, least) or any(row.passed is False for row in self.artifacts)
 
@@ -98,8 +107,13 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
         inspected = [row for row in self.artifacts if row.problem is None]
         failed = [row for row in self.artifacts if row.problem is not None]
         formats = Counter(row.format for row in inspected)
-        text = ", ".join(f"{count:,} {name}" for name, count in sorted(formats.items(), key=lambda item: (-item[1], item[0] or "")))
-        yield Heading(", ".join(self.roots), self.size, (f"{len(inspected):,} artifacts", *([text] if text else ())))
+        text = ", ".join(
+            f"{count:,} {name}"
+            for name, count in sorted(formats.items(), key=lambda item: (-item[1], item[0] or ""))
+        )
+        yield Heading(
+            ", ".join(self.roots), self.size, (f"{len(inspected):,} artifacts", *([text] if text else ()))
+        )
         largest = sorted(inspected, key=lambda row: (-(row.size or 0), row.location))
         top = DEFAULT_TOP if top is None else top
         rest = largest[top:]
@@ -123,7 +137,9 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
             for row in largest[:top]
         ]
         last: tuple[Cell, ...] | None = (
-            (f"{len(rest):,} more", None, sum(row.size or 0 for row in rest), None, None, None) if rest else None
+            (f"{len(rest):,} more", None, sum(row.size or 0 for row in rest), None, None, None)
+            if rest
+            else None
         )
         if rows:
             yield Table("Largest artifacts", columns, rows, last)
@@ -131,7 +147,9 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
         if common:
             ordered = sorted(common.items(), key=lambda item: (-item[1], item[0]))
             counts: list[tuple[Cell, ...]] = [(rule, count) for rule, count in ordered]
-            yield Table("Findings", (Column("rule", "rule"), Column("artifacts", "artifacts", Unit.COUNT)), counts)
+            yield Table(
+                "Findings", (Column("rule", "rule"), Column("artifacts", "artifacts", Unit.COUNT)), counts
+            )
         yield from self._verdicts(top)
         if self.skipped:
             yield Lines((f"{self.skipped:,} other files look like no model.",))
@@ -144,7 +162,10 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
         if any(row.lint is not None for row in self.artifacts):
             rank = list(Severity)
             notes = [
-                (rank.index(Severity(found.severity)), Note(found.severity, f"{row.location}: {found.rule}", found.message))
+                (
+                    rank.index(Severity(found.severity)),
+                    Note(found.severity, f"{row.location}: {found.rule}", found.message),
+                )
                 for row in self.artifacts
                 for found in row.lint or ()
             ]
@@ -184,7 +205,9 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
 
 
 def figures(row: ScanRow) -> tuple[Cell, ...]:
-    """Return what every table of artifacts begins with: the location, the format, counts, and the bytes of each category."""
+    """Return what every table of artifacts begins with: the location, the format, counts, and the bytes of
+    each category.
+    """
     sizes = category_sizes(row.categories) if row.categories is not None else {}
     return (
         row.location,
@@ -206,5 +229,9 @@ def _cells(row: ScanRow) -> tuple[Cell, ...]:
         row.problem,
         row.error,
         None if row.lint is None else " ".join(sorted({found.rule for found in row.lint})),
-        None if row.checks is None else " ".join(f"{check.check} {check.subject}".rstrip() for check in row.checks if not check.ok),
+        (
+            None
+            if row.checks is None
+            else " ".join(f"{check.check} {check.subject}".rstrip() for check in row.checks if not check.ok)
+        ),
     )

@@ -19,11 +19,16 @@ _COLUMNS = (
 
 
 def section_table(facts: Mapping[str, Any], size: int) -> Table | None:
-    """Return the table of sections; None where the artifact has none. ``bits each`` counts a model's scales and zero points too."""
+    """Return the table of sections; None where the artifact has none.
+
+    ``bits each`` counts a model's scales and zero points too.
+    """
     sections = facts.get("sections")
     if not isinstance(sections, list | tuple) or not sections:
         return None
-    return Table("Sections", _COLUMNS, [_row(section, size) for section in sections if isinstance(section, Mapping)])
+    return Table(
+        "Sections", _COLUMNS, [_row(section, size) for section in sections if isinstance(section, Mapping)]
+    )
 
 
 def _row(section: Mapping[str, Any], size: int) -> tuple[Cell, ...]:

@@ -14,7 +14,9 @@ from modelinspect.reports.wording import plural
 
 
 class InspectAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.inspect-all/1"):
-    """Where the bytes of several locations go, in the order in which they were named; ``failed`` could not be inspected."""
+    """Where the bytes of several locations go, in the order in which they were named; ``failed`` could not be
+    inspected.
+    """
 
     reports: tuple[InspectReport, ...]
     failed: tuple[LintProblem, ...]
@@ -27,7 +29,9 @@ class InspectAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspec
 
 
 class TensorsAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.tensors-all/1"):
-    """The tensors of several locations, in the order in which they were named; ``failed`` could not be inspected."""
+    """The tensors of several locations, in the order in which they were named; ``failed`` could not be
+    inspected.
+    """
 
     reports: tuple[TensorsReport, ...]
     failed: tuple[LintProblem, ...]
@@ -42,7 +46,8 @@ class TensorsAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspec
 class CheckAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.check-all/1"):
     """Several models against one budget; ``passed`` is whether all of them keep it.
 
-    ``failed`` could not be inspected, or are patterns that no model matches; ``unlisted`` were asked for and are not in the budget.
+    ``failed`` could not be inspected, or are patterns that no model matches; ``unlisted`` were asked for and
+    are not in the budget.
     """
 
     passed: bool
@@ -67,7 +72,9 @@ def _blocks(reports: Sequence[Report], failed: Sequence[LintProblem], top: int |
     for report in reports:
         yield from report.blocks(top)
     if failed:
-        yield Notes("Could not be inspected", tuple(Note("error", one.location, one.problem) for one in failed), 0)
+        yield Notes(
+            "Could not be inspected", tuple(Note("error", one.location, one.problem) for one in failed), 0
+        )
 
 
 def _table(tables: Sequence[tuple[str, Table]]) -> Table:

@@ -55,10 +55,11 @@ class ShrinkStep(Part, frozen=True, kw_only=True):
 class ShrinkProof(Part, frozen=True, kw_only=True):
     """What was compared, once the result was read again.
 
-    ``equal`` of the ``tensors`` of the input have the same name, type, shape and elements (SHA-256) in the result;
-    ``unread`` of these hold strings or objects, which only the independent reader compared; ``dropped`` went on request.
-    ``documents`` are configurations and graphs, byte by byte. ``readers`` are the independent readers, with the number of
-    things that each found equal. ``loads_in`` are the programs whose rules the result keeps.
+    ``equal`` of the ``tensors`` of the input have the same name, type, shape and elements (SHA-256) in the
+    result; ``unread`` of these hold strings or objects, which only the independent reader compared;
+    ``dropped`` went on request. ``documents`` are configurations and graphs, byte by byte. ``readers`` are
+    the independent readers, with the number of things that each found equal. ``loads_in`` are the programs
+    whose rules the result keeps.
     """
 
     tensors: int
@@ -73,7 +74,9 @@ class ShrinkProof(Part, frozen=True, kw_only=True):
 
 
 class ShrinkEntry(Part, frozen=True, kw_only=True):
-    """One of several models; ``outcome`` is also ``failed`` where one could not be read, and ``error`` says why."""
+    """One of several models; ``outcome`` is also ``failed`` where one could not be read, and ``error`` says
+    why.
+    """
 
     outcome: str
     before: ShrinkSide | None
@@ -88,10 +91,12 @@ class ShrinkEntry(Part, frozen=True, kw_only=True):
 
 
 class ShrinkReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.shrink/1"):
-    """What became of one model: ``after``, ``proof`` and ``certificate`` are null where it stays as it is, and ``reason`` says why.
+    """What became of one model: ``after``, ``proof`` and ``certificate`` are null where it stays as it is,
+    and ``reason`` says why.
 
-    ``outcome`` is ``smaller``, ``unchanged`` (nothing could be saved) or ``refused`` (not written again, or not proved).
-    ``written`` is where the result is, null where nothing was written (``--check``, ``--dry-run``).
+    ``outcome`` is ``smaller``, ``unchanged`` (nothing could be saved) or ``refused`` (not written again, or
+    not proved). ``written`` is where the result is, null where nothing was written (``--check``,
+    ``--dry-run``).
     """
 
     outcome: str
@@ -132,7 +137,10 @@ class ShrinkReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.sh
         verb = "is" if self.written is not None else "would take"
         place = f"{self.written} {verb}" if self.written is not None else f"It {verb}"
         yield Lines(
-            (f"{place} {self.after.size:,} bytes, {100 * share:.1f} % of before. {told_proof(self.proof)}", *_sentences(self.notes))
+            (
+                f"{place} {self.after.size:,} bytes, {100 * share:.1f} % of before. {told_proof(self.proof)}",
+                *_sentences(self.notes),
+            )
         )
         columns = (
             Column("step", "step"),
@@ -159,8 +167,14 @@ class ShrinkAllReport(StructReport, frozen=True, kw_only=True, tag="modelinspect
         keep = [index for index, column in enumerate(table.columns) if column.key != "certificate"]
         yield Table("Models", shown, [tuple(row[index] for index in keep) for row in table.rows])
         smaller = [entry for entry in self.results if entry.after is not None]
-        saved = sum(entry.before.size - entry.after.size for entry in smaller if entry.before is not None and entry.after is not None)
-        yield Lines((f"{len(smaller):,} of {plural(len(self.results), 'model')} smaller, by {saved:,} bytes.",))
+        saved = sum(
+            entry.before.size - entry.after.size
+            for entry in smaller
+            if entry.before is not None and entry.after is not None
+        )
+        yield Lines(
+            (f"{len(smaller):,} of {plural(len(self.results), 'model')} smaller, by {saved:,} bytes.",)
+        )
 
     def table(self) -> Table:
         return _table(list(self.results))
@@ -205,7 +219,11 @@ def _table(entries: list[ShrinkEntry]) -> Table:
                 before.format if before is not None else "",
                 before.size if before is not None else None,
                 after.size if after is not None else None,
-                after.size / before.size if before is not None and after is not None and before.size else None,
+                (
+                    after.size / before.size
+                    if before is not None and after is not None and before.size
+                    else None
+                ),
                 entry.proof.equal if entry.proof is not None else None,
                 entry.certificate,
                 entry.outcome,

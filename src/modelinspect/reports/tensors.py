@@ -40,14 +40,29 @@ class TensorsReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.t
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         left_out = self.remainder.count if self.remainder else 0
         count = len(self.tensors) + left_out
-        stored = sum(entry.stored_size for entry in self.tensors) + (self.remainder.stored_size if self.remainder else 0)
-        details = (self.artifact.format, f"{count:,} tensor{'' if count == 1 else 's'}", f"{stored:,} bytes stored")
+        stored = sum(entry.stored_size for entry in self.tensors) + (
+            self.remainder.stored_size if self.remainder else 0
+        )
+        details = (
+            self.artifact.format,
+            f"{count:,} tensor{'' if count == 1 else 's'}",
+            f"{stored:,} bytes stored",
+        )
         yield Heading(self.artifact.location, self.artifact.size, details)
         table = tensor_table("Tensors", self.tensors, None, paths=self.shows_paths)
         if self.remainder is not None:
             left = self.remainder
-            rest: dict[str, Cell] = {"name": f"{left.count:,} more", "stored_size": left.stored_size, "logical_size": left.logical_size}
-            table = Table(table.title, table.columns, table.rows, tuple(rest.get(column.key) for column in TENSOR_COLUMNS))
+            rest: dict[str, Cell] = {
+                "name": f"{left.count:,} more",
+                "stored_size": left.stored_size,
+                "logical_size": left.logical_size,
+            }
+            table = Table(
+                table.title,
+                table.columns,
+                table.rows,
+                tuple(rest.get(column.key) for column in TENSOR_COLUMNS),
+            )
         yield table
         if self.diagnostics:
             yield diagnostic_notes(self.diagnostics, self.diagnostic_count, 10 if top is None else top)

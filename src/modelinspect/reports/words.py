@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 COLUMNS: dict[str, str] = {
-    "-0.0": "How many elements are the number -0.0: zero with another bit pattern, which compressors treat as another value.",
-    "actual": "The value that the check found. Empty where there was nothing to measure, which fails the check.",
+    "-0.0": (
+        "How many elements are the number -0.0: zero with another bit pattern, which compressors treat as"
+        " another value."
+    ),
+    "actual": (
+        "The value that the check found. Empty where there was nothing to measure, which fails the check."
+    ),
     "after": "The size or value in the second model.",
-    "applied": "Whether pruning was applied to a kernel: yes, no, short (fewer zeros than the target), lost (the mask has more zeros "
-    "than the kernel) or not begun (the mask has no zeros).",
+    "applied": (
+        "Whether pruning was applied to a kernel: yes, no, short (fewer zeros than the target), lost (the"
+        " mask has more zeros than the kernel) or not begun (the mask has no zeros)."
+    ),
     "artifact": "The path or URL of a model: a file, a folder or the prefix of a checkpoint.",
     "artifacts": "How many models have the finding.",
     "basis": "How a size is known: measured, exact, estimate or bound.",
     "before": "The size or value in the first model.",
     "bits each": "Stored bits per weight, with scales and zero points.",
     "block": "A marked block of a document: its file and the line of its mark.",
-    "by": "How a tensor of one model was matched with a tensor of the other: by name, by value, or by role, layer and shape.",
+    "by": (
+        "How a tensor of one model was matched with a tensor of the other: by name, by value, or by role,"
+        " layer and shape."
+    ),
     "bytes": "A size or a difference in bytes on disk.",
     "category": "What bytes are for. The categories of a model sum to its size.",
     "certificate": "The file with the digests of every tensor before and after, where one was written.",
     "change in bytes": "The size in the second model minus the size in the first.",
     "check": "Which kind of limit: size, compressed, category, layer, sparsity, efficiency or growth.",
-    "command": "How to get the option: a shell command or lines of Python, to run in the folder of the model.",
+    "command": (
+        "How to get the option: a shell command or lines of Python, to run in the folder of the model."
+    ),
     "content": "Whether the elements of a matched tensor are equal in both models.",
     "count": "How many structures of this kind there are.",
     "dead inputs": "Input channels of a kernel whose weights are all zero, and how many inputs it has.",
@@ -35,24 +47,41 @@ COLUMNS: dict[str, str] = {
     "dtype": "The type of the elements, such as float32 or int8.",
     "elements": "How many elements a tensor has: the product of its shape.",
     "equal tensors": "How many tensors are equal before and after, bit for bit.",
-    "error": "The largest stated error of an estimate, as a share of the size; in a scan, the kind of problem.",
+    "error": (
+        "The largest stated error of an estimate, as a share of the size; in a scan, the kind of problem."
+    ),
     "exceeded": "The limits of the budget that a model exceeds.",
     "findings": "How many findings the rules report.",
-    "float16": "Break-even sparsity for float16: sparse TFLite is smaller than dense when the kernel has at least this share of zeros.",
-    "float32": "Break-even sparsity for float32: sparse TFLite is smaller than dense when the kernel has at least this share of zeros.",
-    "floor": "A lower bound of the size of a kernel: no lossless storage of its non-zero values and their positions is smaller. "
-    "It is not a file.",
+    "float16": (
+        "Break-even sparsity for float16: sparse TFLite is smaller than dense when the kernel has at least"
+        " this share of zeros."
+    ),
+    "float32": (
+        "Break-even sparsity for float32: sparse TFLite is smaller than dense when the kernel has at least"
+        " this share of zeros."
+    ),
+    "floor": (
+        "A lower bound of the size of a kernel: no lossless storage of its non-zero values and their"
+        " positions is smaller. It is not a file."
+    ),
     "form": "How the tensor is stored before and after: dtype, dense, sparse or compressed.",
     "format": "The file format that was recognized.",
     "group": "What kind of result an option is: same-file, transport, conversion or bound.",
     "gzip": "The size after gzip -9.",
-    "gzipped": "The size of the option after gzip -9: what a download takes. Empty where it was not measured.",
+    "gzipped": (
+        "The size of the option after gzip -9: what a download takes. Empty where it was not measured."
+    ),
     "in memory": "The size of a tensor when it is dense in memory: elements times the width of one.",
     "inputs": "How many input channels a kernel has.",
-    "int8": "Break-even sparsity for int8: sparse TFLite is smaller than dense when the kernel has at least this share of zeros.",
+    "int8": (
+        "Break-even sparsity for int8: sparse TFLite is smaller than dense when the kernel has at least this"
+        " share of zeros."
+    ),
     "is": "The value that the check found.",
     "kernel": "A weight tensor of at least two dimensions: the matrix of a layer or convolution.",
-    "kind": "What a parser saw in a region of bytes (graph, metadata, tensor-data, ...), or the kind of a row.",
+    "kind": (
+        "What a parser saw in a region of bytes (graph, metadata, tensor-data, ...), or the kind of a row."
+    ),
     "label": "The name of a row.",
     "layer": "The layer that a tensor belongs to, as the model names it.",
     "legend": "What the bytes of a category are.",
@@ -66,7 +95,10 @@ COLUMNS: dict[str, str] = {
     "lossless": "Whether every weight keeps its exact value.",
     "mask": "The share of zeros in the pruning mask that is stored with a kernel.",
     "mask zeros": "How many elements of the pruning mask of a kernel are zero.",
-    "matched_by": "How a tensor of one model was matched with a tensor of the other: by name, by value, or by role, layer and shape.",
+    "matched_by": (
+        "How a tensor of one model was matched with a tensor of the other: by name, by value, or by role,"
+        " layer and shape."
+    ),
     "member": "A file of the model.",
     "members": "How many files the model has.",
     "message": "A sentence with the measured numbers.",
@@ -96,9 +128,14 @@ COLUMNS: dict[str, str] = {
     "read by": "The operators (TFLite) or layers that read the weights of this type, the largest first.",
     "reason": "Why, in a sentence.",
     "remedy": "What to do: words, then code where something can be run.",
-    "removable": "Bytes that are removed with the dead channels that the network does not need, in this layer and all connected ones.",
-    "result": "What kind of result an option is: same-file (loads as before), transport (compressed for download), "
-    "conversion (another format) or bound (not a file).",
+    "removable": (
+        "Bytes that are removed with the dead channels that the network does not need, in this layer and all"
+        " connected ones."
+    ),
+    "result": (
+        "What kind of result an option is: same-file (loads as before), transport (compressed for download), "
+        "conversion (another format) or bound (not a file)."
+    ),
     "role": "What a tensor is for: weight, statistic, optimizer, pruning, quantization, constant or other.",
     "room": "How much is left before the limit is exceeded; negative where it is exceeded.",
     "rule": "The name of a finding; `modelinspect explain RULE` explains each.",
@@ -119,7 +156,9 @@ COLUMNS: dict[str, str] = {
     "structure": "A kind of structure of the file format, without the names and numbers of single objects.",
     "subject": "What a limit is about: a compressor, category, layer or pattern.",
     "target": "The share of zeros that the pruning schedule aims at.",
-    "tensor": "The name that the model gives a tensor; `--paths` of the command tensors adds where it is stored.",
+    "tensor": (
+        "The name that the model gives a tensor; `--paths` of the command tensors adds where it is stored."
+    ),
     "tensors": "How many tensors there are.",
     "type": "The type of the elements, or of the layer.",
     "unit": "The unit of a limit: bytes, or a share.",
@@ -138,8 +177,13 @@ COLUMNS: dict[str, str] = {
 """What a column shows, by its title or, where that differs, its key."""
 
 OPTIONS: dict[str, str] = {
-    "gzip-9": "The file compressed with gzip -9, for downloads and storage. Whoever loads it decompresses it first.",
-    "zstd-19": "The file compressed with zstd -19, for downloads and storage. Whoever loads it decompresses it first.",
+    "gzip-9": (
+        "The file compressed with gzip -9, for downloads and storage. Whoever loads it decompresses it first."
+    ),
+    "zstd-19": (
+        "The file compressed with zstd -19, for downloads and storage. Whoever loads it decompresses it"
+        " first."
+    ),
     "brotli-11": "The file compressed with brotli -q 11, which browsers decode. It is slow to make.",
     "strip-optimizer": "Without optimizer state. The model predicts the same; training cannot be resumed.",
     "strip-pruning": "Without pruning wrappers, masks and steps. The weights stay as pruned.",
@@ -154,10 +198,20 @@ OPTIONS: dict[str, str] = {
     "tflite-dynamic-int8": "Converted to TFLite with int8 weights (dynamic range quantization).",
     "tflite-int8": "Converted to TFLite with int8 weights and activations (full integer quantization).",
     "tflite-int16x8": "Converted to TFLite with int8 weights and int16 activations.",
-    "tflite-sparse": "Converted to TFLite with EXPERIMENTAL_SPARSITY: kernels with enough zeros are stored sparsely.",
-    "tflite-dynamic-int8-sparse": "Converted to TFLite with int8 weights, kernels with enough zeros stored sparsely.",
-    "tflite-pack": "A TFLite file written again: equal buffers stored once, no unreferenced data, the smallest alignment.",
-    "entropy-bound": "A lower bound: no lossless storage of these weights, element by element, is smaller. It is not a file.",
+    "tflite-sparse": (
+        "Converted to TFLite with EXPERIMENTAL_SPARSITY: kernels with enough zeros are stored sparsely."
+    ),
+    "tflite-dynamic-int8-sparse": (
+        "Converted to TFLite with int8 weights, kernels with enough zeros stored sparsely."
+    ),
+    "tflite-pack": (
+        "A TFLite file written again: equal buffers stored once, no unreferenced data, the smallest"
+        " alignment."
+    ),
+    "entropy-bound": (
+        "A lower bound: no lossless storage of these weights, element by element, is smaller. It is not a"
+        " file."
+    ),
 }
 """What an option of the plan makes, by the name of its last step."""
 

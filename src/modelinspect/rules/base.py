@@ -49,7 +49,10 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The least that is worth a reader's time: a size in bytes, and a share of the artifact. A finding must reach both."""
+    """The least that is worth a reader's time: a size in bytes, and a share of the artifact.
+
+    A finding must reach both.
+    """
 
     size: int = 0
     share: float = 0.0
@@ -72,7 +75,10 @@ ALWAYS = Threshold()
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A run of bytes of a member. ``within`` is the offset in what the run decompresses to, if it is compressed."""
+    """A run of bytes of a member.
+
+    ``within`` is the offset in what the run decompresses to, if it is compressed.
+    """
 
     member: str
     offset: int | None = None
@@ -86,7 +92,8 @@ NOWHERE = Place("")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule found: a sentence with exact figures, the bytes it is about, what to do, and the place where there is one.
+    """What a rule found: a sentence with exact figures, the bytes it is about, what to do, and the place
+    where there is one.
 
     ``remedy`` is one of the table (`modelinspect.remedies`), or words where nothing can be run.
     """
@@ -106,8 +113,9 @@ class Finding:
 class Rule:
     """A thing worth knowing of an artifact.
 
-    ``reason`` says in a line why, ``example`` is a message as the rule gives it. What it may say to do is ``advice`` in words, or
-    ``remedies`` of the table. ``evidence`` is what it looks at, and ``worth`` the least bytes of a finding that it reports.
+    ``reason`` says in a line why, ``example`` is a message as the rule gives it. What it may say to do is
+    ``advice`` in words, or ``remedies`` of the table. ``evidence`` is what it looks at, and ``worth`` the
+    least bytes of a finding that it reports.
     """
 
     id: str
@@ -129,7 +137,9 @@ class Rule:
     def run(self, subject: Subject) -> Iterator[Finding]:
         """Yield the findings that are worth reporting; none where evidence that the rule needs is missing."""
         if all(_is_there(each, subject) for each in self.evidence):
-            yield from (found for found in self.find(subject) if self.worth.is_reached(found.bytes, subject.size))
+            yield from (
+                found for found in self.find(subject) if self.worth.is_reached(found.bytes, subject.size)
+            )
 
 
 def _is_there(evidence: Evidence, subject: Subject) -> bool:

@@ -19,7 +19,15 @@ _RANK = {severity: rank for rank, severity in enumerate((Severity.ERROR, Severit
 
 def unsafe_rules() -> tuple[Rule, ...]:
     """Return the rules about unsafe content, sorted by id."""
-    from modelinspect.rules.unsafe import archives, checksums, configurations, odd_bytes, operators, references, templates
+    from modelinspect.rules.unsafe import (
+        archives,
+        checksums,
+        configurations,
+        odd_bytes,
+        operators,
+        references,
+        templates,
+    )
 
     modules = (archives, checksums, configurations, odd_bytes, operators, references, templates)
     tables = (module.RULES for module in modules)
@@ -103,11 +111,17 @@ def wasteful_rules() -> tuple[Rule, ...]:
 
 
 def choose(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule, ...]:
-    """Return the rules that a selection leaves: ids, patterns or groups. Raises `UsageError` for what names no rule."""
+    """Return the rules that a selection leaves: ids, patterns or groups.
+
+    Raises `UsageError` for what names no rule.
+    """
     rules = _sorted((*unsafe_rules(), *wasteful_rules()))
     for pattern in (*select, *ignore):
         if not any(_matches(rule, pattern) for rule in rules):
-            raise UsageError(f"there is no rule {pattern!r}{did_you_mean(pattern, [*(rule.id for rule in rules), *GROUPS])}")
+            raise UsageError(
+                "there is no rule"
+                f" {pattern!r}{did_you_mean(pattern, [*(rule.id for rule in rules), *GROUPS])}"
+            )
     kept = (rule for rule in rules if not select or any(_matches(rule, pattern) for pattern in select))
     return tuple(rule for rule in kept if not any(_matches(rule, pattern) for pattern in ignore))
 
@@ -115,7 +129,14 @@ def choose(select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Rule
 def rule_entries(rules: Iterable[Rule]) -> tuple[RuleEntry, ...]:
     """Describe rules as a report has them."""
     return tuple(
-        RuleEntry(id=rule.id, group=str(rule.group), severity=str(rule.severity), reason=rule.reason, remedy=rule.remedy) for rule in rules
+        RuleEntry(
+            id=rule.id,
+            group=str(rule.group),
+            severity=str(rule.severity),
+            reason=rule.reason,
+            remedy=rule.remedy,
+        )
+        for rule in rules
     )
 
 
@@ -126,10 +147,21 @@ def run_rules(subject: Subject, rules: Iterable[Rule]) -> tuple[LintFinding, ...
 
 
 def find_all(subject: Subject) -> tuple[FindingEntry, ...]:
-    """Run every rule about wasteful content; the severest findings come first, then those about the most bytes."""
-    found = sorted(_findings(subject, wasteful_rules()), key=lambda pair: (_RANK[pair[0].severity], -pair[1].bytes, pair[0].id))
+    """Run every rule about wasteful content; the severest findings come first, then those about the most
+    bytes.
+    """
+    found = sorted(
+        _findings(subject, wasteful_rules()),
+        key=lambda pair: (_RANK[pair[0].severity], -pair[1].bytes, pair[0].id),
+    )
     return tuple(
-        FindingEntry(rule=rule.id, severity=str(rule.severity), message=finding.message, bytes=finding.bytes, remedy=finding.what_to_do)
+        FindingEntry(
+            rule=rule.id,
+            severity=str(rule.severity),
+            message=finding.message,
+            bytes=finding.bytes,
+            remedy=finding.what_to_do,
+        )
         for rule, finding in found
     )
 
@@ -164,5 +196,13 @@ def _matches(rule: Rule, pattern: str) -> bool:
 
 
 def finding_order(finding: LintFinding) -> tuple[int, str, str, int, str]:
-    """Return what findings are sorted by: the severest first, then those of a rule in the order of the file."""
-    return _RANK[Severity(finding.severity)], finding.rule, finding.member or "", finding.offset or 0, finding.message
+    """Return what findings are sorted by: the severest first, then those of a rule in the order of the
+    file.
+    """
+    return (
+        _RANK[Severity(finding.severity)],
+        finding.rule,
+        finding.member or "",
+        finding.offset or 0,
+        finding.message,
+    )

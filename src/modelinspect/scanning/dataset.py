@@ -1,4 +1,6 @@
-"""A dataset of Parquet files that a scan writes and can go on with: every part is whole, and every artifact is in one of them."""
+"""A dataset of Parquet files that a scan writes and can go on with: every part is whole, and every artifact
+is in one of them.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,23 @@ PART_ROWS = 5_000
 _PART_SIZE = 64 * MIB
 """Bytes of tables in memory after which a part is written."""
 _PART_SECONDS = 30.0
-"""Seconds after which a part is written, however few artifacts are in it: what a killed scan has to do again."""
+"""Seconds after which a part is written, however few artifacts are in it: what a killed scan has to do
+again.
+"""
 _PART = re.compile(r"part-(?P<number>\d+)-(?P<run>[0-9a-f]+)(?:\.r(?P<revision>\d+))?\.parquet")
 _SUFFIX = ".parquet"
 _STATE_COLUMNS = 5
 _PASSING = frozenset(
     (
-        *(Failure.LOCATION, Failure.SYSTEM, Failure.CHANGED, Failure.MEMORY, Failure.TIMEOUT, Failure.KILLED, Failure.MISSING_EXTRA),
+        *(
+            Failure.LOCATION,
+            Failure.SYSTEM,
+            Failure.CHANGED,
+            Failure.MEMORY,
+            Failure.TIMEOUT,
+            Failure.KILLED,
+            Failure.MISSING_EXTRA,
+        ),
         Failure.BUG,
     )
 )
@@ -39,11 +51,13 @@ _PASSING = frozenset(
 
 
 class Dataset:
-    """The parts of a dataset: ``artifacts/part-*.parquet``, and parts of the same names for tensors, findings and checks.
+    """The parts of a dataset: ``artifacts/part-*.parquet``, and parts of the same names for tensors, findings
+    and checks.
 
-    A part of the artifacts is written after those of the other tables, and counts from then on; parts of other tables without one are left
-    from a scan that was killed, and are removed. Rows of an artifact that changed are removed by writing their part again as its next
-    revision (``.r1``), before the part with the new row is written. One scan at a time may write into a dataset.
+    A part of the artifacts is written after those of the other tables, and counts from then on; parts of
+    other tables without one are left from a scan that was killed, and are removed. Rows of an artifact that
+    changed are removed by writing their part again as its next revision (``.r1``), before the part with the
+    new row is written. One scan at a time may write into a dataset.
 
     Raises `UsageError` where the dataset exists and is not to be resumed, `OutputError`, `MissingExtraError`.
     """
@@ -56,7 +70,9 @@ class Dataset:
         self._run = os.urandom(4).hex()
         self._known_rows: list[tuple[int, int, int]] = []
         self._parts = self._whole_parts(resume=resume)
-        self._number = 1 + max((int(match["number"]) for name in self._parts if (match := _PART.fullmatch(name))), default=-1)
+        self._number = 1 + max(
+            (int(match["number"]) for name in self._parts if (match := _PART.fullmatch(name))), default=-1
+        )
         self._known = _Known(self._known_rows)
         self._known_rows.clear()
         self._waiting: dict[str, list[Any]] = {name: [] for name in COLUMNS}
@@ -70,7 +86,10 @@ class Dataset:
         return None if found is None else found[0]
 
     def add(self, tables: Mapping[str, Any]) -> None:
-        """Take rows; they replace those of the same locations. Parts are written as they are full. Raises `OutputError`."""
+        """Take rows; they replace those of the same locations.
+
+        Parts are written as they are full. Raises `OutputError`.
+        """
         artifacts = tables.get(ARTIFACTS)
         if artifacts is None:
             return
@@ -82,7 +101,11 @@ class Dataset:
             self._waiting[name].append(table)
             self._size += table.nbytes
         self._rows += artifacts.num_rows
-        if self._rows >= self._part_rows or self._size >= _PART_SIZE or time.monotonic() - self._began >= _PART_SECONDS:
+        if (
+            self._rows >= self._part_rows
+            or self._size >= _PART_SIZE
+            or time.monotonic() - self._began >= _PART_SECONDS
+        ):
             self.flush()
 
     def flush(self) -> None:
@@ -116,7 +139,9 @@ class Dataset:
             totals.errors.update(one for one in table.column("error").to_pylist() if one is not None)
             totals.exceeded += table.column("passed").to_pylist().count(False)
         for part in sorted(set(self._store.names("findings")).intersection(self._parts)):
-            totals.severities.update(self._read("findings", part, ["severity"]).column("severity").to_pylist())
+            totals.severities.update(
+                self._read("findings", part, ["severity"]).column("severity").to_pylist()
+            )
         return totals
 
     def _whole_parts(self, *, resume: bool) -> list[str]:
@@ -147,14 +172,18 @@ class Dataset:
         return whole
 
     def _note_states(self, name: str, number: int) -> bool:
-        """Note the artifacts of a part; return False where it cannot be read: a file system without renaming may have cut it short."""
+        """Note the artifacts of a part; return False where it cannot be read: a file system without renaming
+        may have cut it short.
+        """
         try:
             table = self._read(ARTIFACTS, name, ["location", "mark", "version", "options", "error"])
         except pyarrow().ArrowInvalid:
             return False
         if table.num_columns != _STATE_COLUMNS:
             raise OutputError(f"{self.location}/{ARTIFACTS}/{name}: is not a part of a scan")
-        for location, mark, version, options, error in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        for location, mark, version, options, error in zip(
+            *(column.to_pylist() for column in table.columns), strict=True
+        ):
             is_final = mark and version == VERSION and error not in _PASSING
             self._known_rows.append((digest_of(location), state_of(mark, options) if is_final else 0, number))
         return True
@@ -181,9 +210,13 @@ class Dataset:
         self._parts[number] = name if left else ""
 
     def _read(self, folder: str, name: str, columns: list[str] | None = None) -> Any:
-        """Read a table in this thread: a thread of Arrow that still holds bytes of Python when the interpreter ends aborts the process."""
+        """Read a table in this thread: a thread of Arrow that still holds bytes of Python when the
+        interpreter ends aborts the process.
+        """
         source = pyarrow().BufferReader(self._store.read(f"{folder}/{name}"))
-        return import_module("pyarrow.parquet").read_table(source, columns=columns, use_threads=False, pre_buffer=False)
+        return import_module("pyarrow.parquet").read_table(
+            source, columns=columns, use_threads=False, pre_buffer=False
+        )
 
     def _write(self, folder: str, name: str, table: Any) -> None:
         out = pyarrow().BufferOutputStream()
@@ -192,7 +225,9 @@ class Dataset:
 
 
 class Totals:
-    """What a dataset holds: parts, artifacts and their bytes; how many of each format and error; findings, and what exceeds its budget."""
+    """What a dataset holds: parts, artifacts and their bytes; how many of each format and error; findings,
+    and what exceeds its budget.
+    """
 
     def __init__(self) -> None:
         self.parts = 0

@@ -1,4 +1,6 @@
-"""Reach a Dask cluster: `distributed` spreads the tasks, and starts them again elsewhere when a worker is lost."""
+"""Reach a Dask cluster: `distributed` spreads the tasks, and starts them again elsewhere when a worker is
+lost.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _CONNECT_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """An executor on a cluster, how many threads it has, and the errors that mean that a task ended its worker again and again."""
+    """An executor on a cluster, how many threads it has, and the errors that mean that a task ended its
+    worker again and again.
+    """
 
     executor: Executor
     threads: int
@@ -24,11 +28,16 @@ class Cluster:
 
 @contextmanager
 def cluster(address: str) -> Iterator[Cluster]:
-    """Connect with the scheduler at HOST:PORT and wait for its first worker. Raises `LocationError`, `MissingExtraError`."""
+    """Connect with the scheduler at HOST:PORT and wait for its first worker.
+
+    Raises `LocationError`, `MissingExtraError`.
+    """
     try:
         distributed = import_module("distributed")
     except ImportError as error:
-        raise MissingExtraError("a Dask cluster needs distributed: pip install 'modelinspect[dask]'") from error
+        raise MissingExtraError(
+            "a Dask cluster needs distributed: pip install 'modelinspect[dask]'"
+        ) from error
     try:
         client = distributed.Client(f"tcp://{address}", timeout=_CONNECT_SECONDS, set_as_default=False)
         client.wait_for_workers(1, timeout=_CONNECT_SECONDS)

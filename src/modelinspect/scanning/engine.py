@@ -20,7 +20,9 @@ from modelinspect.scanning.workers import Done, Lost, Pool
 
 R = TypeVar("R")
 Progress = Callable[[int, int], None]
-"""Receives how many artifacts are done, and how many there are; while folders are listed, how many have been found."""
+"""Receives how many artifacts are done, and how many there are; while folders are listed, how many have been
+found.
+"""
 _DASK = "dask://"
 _FEW = 8
 """Artifacts that are inspected in this process: starting others would take longer."""
@@ -37,7 +39,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Where tasks are done; see `modelinspect.scan_iter`. Raises `UsageError` for a name that is no executor's."""
+    """Where tasks are done; see `modelinspect.scan_iter`.
+
+    Raises `UsageError` for a name that is no executor's.
+    """
 
     executor: Executor | str | None = None
     jobs: int | None = None
@@ -46,8 +51,14 @@ class Engine:
     again: Callable[[], Executor] | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.executor, str) and self.executor not in tuple(Kind) and not self.executor.startswith(_DASK):
-            raise UsageError(f"there is no executor {self.executor!r}: it is one of {', '.join(Kind)}, {_DASK}HOST:PORT")
+        if (
+            isinstance(self.executor, str)
+            and self.executor not in tuple(Kind)
+            and not self.executor.startswith(_DASK)
+        ):
+            raise UsageError(
+                f"there is no executor {self.executor!r}: it is one of {', '.join(Kind)}, {_DASK}HOST:PORT"
+            )
         if self.timeout is not None and self.timeout <= 0:
             raise UsageError(f"timeout {self.timeout:g}: a time is more than 0 seconds")
 
@@ -62,7 +73,11 @@ class Engine:
             return limits
         seconds = max(1, round(self.timeout))
         usual = limits or Limits()
-        return replace(usual, processor_seconds=min(usual.processor_seconds, seconds), remote_seconds=min(usual.remote_seconds, seconds))
+        return replace(
+            usual,
+            processor_seconds=min(usual.processor_seconds, seconds),
+            remote_seconds=min(usual.remote_seconds, seconds),
+        )
 
 
 def run(
@@ -73,7 +88,9 @@ def run(
     progress: Progress | None = None,
     here: int = 1,
 ) -> Iterator[Done[Task, R] | Lost[Task]]:
-    """Yield results as they are done; every task is in one of them, or lost. Raises what ``tasks`` raises, `ModelInspectError`.
+    """Yield results as they are done; every task is in one of them, or lost.
+
+    Raises what ``tasks`` raises, `ModelInspectError`.
 
     ``here`` is how many tasks are done together where this process does them.
     """
@@ -94,7 +111,9 @@ def run(
                 progress(done, total)
 
 
-def _run(engine: Engine, work: Work[Task, R], tasks: Iterator[Task], stack: ExitStack, here: int) -> Iterator[Done[Task, R] | Lost[Task]]:
+def _run(
+    engine: Engine, work: Work[Task, R], tasks: Iterator[Task], stack: ExitStack, here: int
+) -> Iterator[Done[Task, R] | Lost[Task]]:
     executor = engine.executor
     if executor is None and engine.timeout is None and engine.jobs is None:
         first = list(islice(tasks, _FEW + 1))
@@ -113,7 +132,9 @@ def _run(engine: Engine, work: Work[Task, R], tasks: Iterator[Task], stack: Exit
         from modelinspect.scanning.distributed import cluster
 
         dask = stack.enter_context(cluster(executor.removeprefix(_DASK)))
-        return OnExecutor(dask.executor, work, _AHEAD * dask.threads, killed=dask.killed).run(batches(tasks, dask.threads))
+        return OnExecutor(dask.executor, work, _AHEAD * dask.threads, killed=dask.killed).run(
+            batches(tasks, dask.threads)
+        )
     if executor is None:
         raise UsageError("no executor")
     workers = getattr(executor, "_max_workers", None) or engine.count

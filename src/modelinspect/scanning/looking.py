@@ -1,4 +1,6 @@
-"""Inspect the artifacts of a batch, in this process or another: each gives one outcome, whatever goes wrong."""
+"""Inspect the artifacts of a batch, in this process or another: each gives one outcome, whatever goes
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,9 @@ def look(tasks: Sequence[Task], begin: Begin, questions: Questions) -> list[Outc
 
 def failed(task: Task, failure: Failure, problem: str) -> Outcome:
     """Return the outcome of a task whose process ended with it."""
-    return Outcome(Verdict.ROW, ScanRow(location=task.location, problem=problem, error=failure), mark=task.mark or "")
+    return Outcome(
+        Verdict.ROW, ScanRow(location=task.location, problem=problem, error=failure), mark=task.mark or ""
+    )
 
 
 def _outcome(task: Task, questions: Questions) -> Outcome:
@@ -102,25 +106,40 @@ def _outcome(task: Task, questions: Questions) -> Outcome:
             return Outcome(Verdict.UNCHANGED)
         row, tensors = _inspect(task.location, questions)
     except (ModelInspectError, OSError) as error:
-        return Outcome(Verdict.ROW, ScanRow(location=task.location, problem=_problem(error), error=_failure(error)), mark=mark)
+        return Outcome(
+            Verdict.ROW,
+            ScanRow(location=task.location, problem=_problem(error), error=_failure(error)),
+            mark=mark,
+        )
     except MemoryError:
         problem = "there is not enough memory to inspect it"
-        return Outcome(Verdict.ROW, ScanRow(location=task.location, problem=problem, error=Failure.MEMORY), mark=mark)
+        return Outcome(
+            Verdict.ROW, ScanRow(location=task.location, problem=problem, error=Failure.MEMORY), mark=mark
+        )
     except Exception as error:  # noqa: BLE001 - a mistake of ours costs one row that says so, and not the scan
-        problem = f"{type(error).__name__}: {error}; this is a bug in modelinspect, please report it with the file"
-        return Outcome(Verdict.ROW, ScanRow(location=task.location, problem=problem, error=Failure.BUG), mark=mark)
+        problem = (
+            f"{type(error).__name__}: {error}; this is a bug in modelinspect, please report it with the file"
+        )
+        return Outcome(
+            Verdict.ROW, ScanRow(location=task.location, problem=problem, error=Failure.BUG), mark=mark
+        )
     return Outcome(Verdict.ROW, row, tensors, mark)
 
 
 def is_artifact(location: str, limits: Limits | None) -> bool:
-    """Return whether a file that no name gives away is a model: one small read first, a closer look only where it may be one."""
+    """Return whether a file that no name gives away is a model: one small read first, a closer look only
+    where it may be one.
+    """
     try:
         with open_location(location, limits) as files:
             if files.primary is None:
                 return False
             source = files.open(files.primary)
             return may_be_model(source.read_at(0, min(HEAD, source.size))) and is_model(files, limits)
-    except (ModelInspectError, OSError):  # it cannot be read: not a row of a scan, and counted with the others
+    except (
+        ModelInspectError,
+        OSError,
+    ):  # it cannot be read: not a row of a scan, and counted with the others
         return False
 
 
@@ -136,11 +155,18 @@ def _inspect(location: str, questions: Questions) -> tuple[ScanRow, tuple[Tensor
 
 
 def _lint(location: str, questions: Questions, rules: Rules) -> tuple[LintFinding, ...]:
-    report = api.lint(location, select=rules.select, ignore=rules.ignore, measure=questions.measure, limits=questions.limits)
+    report = api.lint(
+        location, select=rules.select, ignore=rules.ignore, measure=questions.measure, limits=questions.limits
+    )
     return report.findings
 
 
-def _row(location: str, report: InspectReport, lint: tuple[LintFinding, ...] | None, checks: tuple[CheckEntry, ...] | None) -> ScanRow:
+def _row(
+    location: str,
+    report: InspectReport,
+    lint: tuple[LintFinding, ...] | None,
+    checks: tuple[CheckEntry, ...] | None,
+) -> ScanRow:
     model = [entry for entry in report.tensors if entry.role in ("weight", "statistic")]
     zeros = [entry.zero_count for entry in model]
     return ScanRow(
@@ -150,7 +176,9 @@ def _row(location: str, report: InspectReport, lint: tuple[LintFinding, ...] | N
         members=len(report.artifact.members),
         tensors=len(report.tensors),
         parameters=sum(entry.element_count for entry in model),
-        zero_parameters=sum(count or 0 for count in zeros) if any(count is not None for count in zeros) else None,
+        zero_parameters=(
+            sum(count or 0 for count in zeros) if any(count is not None for count in zeros) else None
+        ),
         categories=report.categories,
         findings=tuple(sorted({entry.rule for entry in report.findings})),
         diagnostics=report.diagnostic_count,
@@ -179,5 +207,9 @@ def _failure(error: BaseException) -> Failure:
 
 
 def _problem(error: BaseException) -> str:
-    bug = "; this is a bug in modelinspect, please report it with the file" if isinstance(error, InvariantError) else ""
+    bug = (
+        "; this is a bug in modelinspect, please report it with the file"
+        if isinstance(error, InvariantError)
+        else ""
+    )
     return f"{error}{bug}"

@@ -29,9 +29,10 @@ def run_here(work: Work[T, R], batches: Iterator[Sequence[T]]) -> Iterator[Done[
 class OnExecutor(Generic[T, R]):
     """Batches on any executor of ``concurrent.futures``.
 
-    At most ``ahead`` batches are submitted and not yet yielded. Where the executor breaks because one of its processes was killed, what it
-    had is done again, one batch and then one task at a time, by executors from ``again`` (of modelinspect's own where it is None), and they
-    do the rest too. ``killed`` are errors that mean the same of one batch only: the executor is still good, and gets its tasks one by one.
+    At most ``ahead`` batches are submitted and not yet yielded. Where the executor breaks because one of its
+    processes was killed, what it had is done again, one batch and then one task at a time, by executors from
+    ``again`` (of modelinspect's own where it is None), and they do the rest too. ``killed`` are errors that
+    mean the same of one batch only: the executor is still good, and gets its tasks one by one.
     """
 
     executor: Executor
@@ -41,14 +42,20 @@ class OnExecutor(Generic[T, R]):
     killed: tuple[type[BaseException], ...] = ()
 
     def run(self, batches: Iterator[Sequence[T]]) -> Iterator[Done[T, R] | Lost[T]]:
-        """Yield results as they are done; every task is in one of them, or lost. Raises what ``batches`` raises, `ModelInspectError`."""
+        """Yield results as they are done; every task is in one of them, or lost.
+
+        Raises what ``batches`` raises, `ModelInspectError`.
+        """
         suspects: list[Sequence[T]] = []
         waiting: dict[Future[R], Sequence[T]] = {}
         single: deque[Sequence[T]] = deque()
         is_broken = False
         try:
             while not is_broken:
-                while len(waiting) < self.ahead and (batch := single.popleft() if single else next(batches, None)) is not None:
+                while (
+                    len(waiting) < self.ahead
+                    and (batch := single.popleft() if single else next(batches, None)) is not None
+                ):
                     try:
                         waiting[self.executor.submit(self.work, batch, _begin)] = batch
                     except BrokenExecutor:
@@ -77,8 +84,13 @@ class OnExecutor(Generic[T, R]):
         if is_broken:
             yield from self._go_on([*suspects, *single], batches)
 
-    def _settle(self, batch: Sequence[T], future: Future[R], single: deque[Sequence[T]]) -> Iterator[Done[T, R] | Lost[T]]:
-        """Yield what became of a batch; tasks of one that ended its process are tried one by one. Raises `BrokenExecutor`."""
+    def _settle(
+        self, batch: Sequence[T], future: Future[R], single: deque[Sequence[T]]
+    ) -> Iterator[Done[T, R] | Lost[T]]:
+        """Yield what became of a batch; tasks of one that ended its process are tried one by one.
+
+        Raises `BrokenExecutor`.
+        """
         try:
             yield Done(batch, future.result())
         except BrokenExecutor:
@@ -92,10 +104,16 @@ class OnExecutor(Generic[T, R]):
                 single.extend((task,) for task in batch)
         except ModelInspectError:
             raise
-        except Exception as error:  # work raises nothing: this is about the executor, such as a worker without modelinspect
-            raise ModelInspectError(f"the executor cannot inspect artifacts: {type(error).__name__}: {error}") from error
+        except (
+            Exception
+        ) as error:  # work raises nothing: this is about the executor, such as a worker without modelinspect
+            raise ModelInspectError(
+                f"the executor cannot inspect artifacts: {type(error).__name__}: {error}"
+            ) from error
 
-    def _go_on(self, suspects: list[Sequence[T]], batches: Iterator[Sequence[T]]) -> Iterator[Done[T, R] | Lost[T]]:
+    def _go_on(
+        self, suspects: list[Sequence[T]], batches: Iterator[Sequence[T]]
+    ) -> Iterator[Done[T, R] | Lost[T]]:
         """Do what a broken executor had, and what it never got."""
         if self.again is None:
             alone = iter([(task,) for batch in suspects for task in batch])

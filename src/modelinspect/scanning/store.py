@@ -1,4 +1,7 @@
-"""Where the parts of a dataset are: a folder of this machine, or one that fsspec reaches. A file appears whole or not at all."""
+"""Where the parts of a dataset are: a folder of this machine, or one that fsspec reaches.
+
+A file appears whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ class Store(Protocol):
     location: str
 
     def names(self, folder: str) -> list[str]:
-        """Return the names of the files of a folder, sorted; none where it does not exist. Raises `OutputError`."""
+        """Return the names of the files of a folder, sorted; none where it does not exist.
+
+        Raises `OutputError`.
+        """
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file. Raises `OutputError`."""
@@ -35,7 +41,10 @@ class Store(Protocol):
 
 
 def open_store(location: str) -> Store:
-    """Return the store at a location. Raises `OutputError`, and `MissingExtraError` where the location needs a package."""
+    """Return the store at a location.
+
+    Raises `OutputError`, and `MissingExtraError` where the location needs a package.
+    """
     if is_remote(location) and not location.startswith(_LOCAL):
         return RemoteStore(location)
     return LocalStore(location.removeprefix(_LOCAL))
@@ -91,7 +100,9 @@ class RemoteStore:
         try:
             core = import_module("fsspec.core")
         except ImportError as error:
-            raise MissingExtraError(f"{location}: writing remotely needs fsspec; pip install 'modelinspect[remote]'") from error
+            raise MissingExtraError(
+                f"{location}: writing remotely needs fsspec; pip install 'modelinspect[remote]'"
+            ) from error
         with self._trouble():
             self._system: Any
             self._system, path = core.url_to_fs(location)
@@ -128,6 +139,10 @@ class RemoteStore:
         except (FileNotFoundError, MemoryError, ModelInspectError):
             raise
         except ImportError as error:
-            raise MissingExtraError(f"{self.location}: its protocol needs another package: {error}") from error
+            raise MissingExtraError(
+                f"{self.location}: its protocol needs another package: {error}"
+            ) from error
         except Exception as error:  # a file system of fsspec raises the errors of whatever library it is on
-            raise OutputError(f"{self.location}: cannot be written: {type(error).__name__}: {error}") from error
+            raise OutputError(
+                f"{self.location}: cannot be written: {type(error).__name__}: {error}"
+            ) from error

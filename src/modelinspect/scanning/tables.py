@@ -1,4 +1,6 @@
-"""Turn outcomes into Arrow tables: artifacts, and their tensors, findings and checks, which lead back by location."""
+"""Turn outcomes into Arrow tables: artifacts, and their tensors, findings and checks, which lead back by
+location.
+"""
 
 from __future__ import annotations
 
@@ -115,17 +117,31 @@ def tables_of(outcomes: Sequence[Outcome], questions: Questions) -> Tables:
 
 
 def one_table(outcomes: Sequence[Outcome], questions: Questions) -> Any:
-    """Return one row for each outcome; what belongs to several rows of other tables is in columns of lists. Raises `MissingExtraError`."""
+    """Return one row for each outcome; what belongs to several rows of other tables is in columns of lists.
+
+    Raises `MissingExtraError`.
+    """
     arrow = pyarrow()
     rows = [outcome.row for outcome in outcomes if outcome.row is not None]
-    cells = [_artifact(outcome.row, outcome.mark, questions.options) for outcome in outcomes if outcome.row is not None]
+    cells = [
+        _artifact(outcome.row, outcome.mark, questions.options)
+        for outcome in outcomes
+        if outcome.row is not None
+    ]
     table = _table(ARTIFACTS, cells)
     if questions.tensors:
-        lists = [[_tensor(outcome.row.location, entry) for entry in outcome.tensors] for outcome in outcomes if outcome.row is not None]
+        lists = [
+            [_tensor(outcome.row.location, entry) for entry in outcome.tensors]
+            for outcome in outcomes
+            if outcome.row is not None
+        ]
         table = table.append_column("tensors_found", _lists(arrow, "tensors", lists))
     if questions.lint is not None:
         table = table.append_column(
-            "lint_found", _lists(arrow, "findings", [[_finding(row.location, one) for one in row.lint or ()] for row in rows])
+            "lint_found",
+            _lists(
+                arrow, "findings", [[_finding(row.location, one) for one in row.lint or ()] for row in rows]
+            ),
         )
     return table
 
@@ -134,7 +150,9 @@ def _lists(arrow: Any, name: str, lists: Sequence[Sequence[_Cells]]) -> Any:
     """Return a column of lists of rows, without their location."""
     flat = _table(name, [cells for inner in lists for cells in inner]).drop_columns(["location"])
     offsets = [0, *accumulate(len(inner) for inner in lists)]
-    values = arrow.StructArray.from_arrays([column.combine_chunks() for column in flat.columns], fields=list(flat.schema))
+    values = arrow.StructArray.from_arrays(
+        [column.combine_chunks() for column in flat.columns], fields=list(flat.schema)
+    )
     return arrow.ListArray.from_arrays(arrow.array(offsets, arrow.int32()), values)
 
 
@@ -195,7 +213,12 @@ def _same(value: Any) -> Any:
     return value
 
 
-_CELLS: Mapping[str, Callable[[Any], Any]] = {"string": text, "int64": _number, "strings": _texts, "numbers": _numbers}
+_CELLS: Mapping[str, Callable[[Any], Any]] = {
+    "string": text,
+    "int64": _number,
+    "strings": _texts,
+    "numbers": _numbers,
+}
 
 
 def _artifact(row: ScanRow, mark: str, options: str) -> _Cells:
@@ -246,4 +269,13 @@ def _finding(location: str, found: LintFinding) -> _Cells:
 
 
 def _check(location: str, check: CheckEntry) -> _Cells:
-    return (location, check.check, check.subject, check.unit, check.actual, check.limit, check.ok, check.message)
+    return (
+        location,
+        check.check,
+        check.subject,
+        check.unit,
+        check.actual,
+        check.limit,
+        check.ok,
+        check.message,
+    )

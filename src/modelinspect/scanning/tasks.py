@@ -28,9 +28,10 @@ MOST = 64
 class Task:
     """An artifact to inspect.
 
-    ``order`` sorts tasks as the roots and the names below them are sorted. ``size`` (bytes) and ``mark`` are those of the listing, None
-    where there was none. Where ``is_named`` is false, the first bytes have to say whether it is a model. ``known`` is the state of the
-    same artifact in an earlier scan (`state_of`), None where it has to be inspected.
+    ``order`` sorts tasks as the roots and the names below them are sorted. ``size`` (bytes) and ``mark`` are
+    those of the listing, None where there was none. Where ``is_named`` is false, the first bytes have to say
+    whether it is a model. ``known`` is the state of the same artifact in an earlier scan (`state_of`), None
+    where it has to be inspected.
     """
 
     location: str
@@ -56,7 +57,10 @@ class Search:
             open_location(root, self.limits).close()
 
     def tasks(self) -> Iterator[Task]:
-        """Yield each artifact once, folder by folder; only the names of one are held. Raises `ModelInspectError`."""
+        """Yield each artifact once, folder by folder; only the names of one are held.
+
+        Raises `ModelInspectError`.
+        """
         once = len(self.roots) < 2 and not self.locations  # one root names nothing twice
         seen: set[bytes] = set()
         for task in self._all():
@@ -93,7 +97,9 @@ class Search:
 
 
 def mark_of(members: Iterable[tuple[str, int, str]]) -> str:
-    """Return what changes when a file of an artifact is written again: a hash of names, sizes and marks, 32 hexadecimal digits."""
+    """Return what changes when a file of an artifact is written again: a hash of names, sizes and marks, 32
+    hexadecimal digits.
+    """
     digest = blake2b(digest_size=16)
     for name, size, mark in sorted(members):
         digest.update(f"{name}\0{size}\0{mark}\n".encode("utf-8", "surrogateescape"))
@@ -101,13 +107,18 @@ def mark_of(members: Iterable[tuple[str, int, str]]) -> str:
 
 
 def state_of(mark: str, options: str) -> int:
-    """Return a number for the state of an artifact: another one after a change of the artifact, this version or the options of the scan."""
+    """Return a number for the state of an artifact: another one after a change of the artifact, this version
+    or the options of the scan.
+    """
     return digest_of(f"{mark}\0{VERSION}\0{options}")
 
 
 def digest_of(value: str) -> int:
     """Return a hash of 64 bits that is not 0."""
-    return int.from_bytes(blake2b(value.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "little") or 1
+    return (
+        int.from_bytes(blake2b(value.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "little")
+        or 1
+    )
 
 
 def current_mark(location: str, limits: Limits | None = None) -> str:
@@ -119,7 +130,9 @@ def current_mark(location: str, limits: Limits | None = None) -> str:
 
 
 def batches(tasks: Iterator[Task], workers: int, most: int = MOST) -> Iterator[tuple[Task, ...]]:
-    """Yield tasks in groups that are handed out together: single ones first, so a short scan uses every worker, then up to ``most``."""
+    """Yield tasks in groups that are handed out together: single ones first, so a short scan uses every
+    worker, then up to ``most``.
+    """
     batch: list[Task] = []
     size = 0
     count = 0

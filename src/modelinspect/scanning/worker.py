@@ -23,7 +23,9 @@ _HELD = 1 << 30
 """Bytes of resident memory above which a process is replaced after a batch."""
 _PARENT_SECONDS = 1.0
 _YOUNG = 100_000
-"""New objects before Python looks for cycles, as for the command: what is known of an artifact are many objects and no cycle."""
+"""New objects before Python looks for cycles, as for the command: what is known of an artifact are many
+objects and no cycle.
+"""
 T = TypeVar("T")
 R = TypeVar("R")
 Work = Callable[[Sequence[T], Callable[[int], None]], R]
@@ -31,7 +33,9 @@ Work = Callable[[Sequence[T], Callable[[int], None]], R]
 
 
 def main(descriptor: int) -> None:
-    """Answer each batch on standard input with a result, the peak of memory in bytes, and whether this process ends."""
+    """Answer each batch on standard input with a result, the peak of memory in bytes, and whether this
+    process ends.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
     source, sink = _private_streams()
     place = mmap.mmap(descriptor, POSITION.size)
@@ -63,7 +67,9 @@ def main(descriptor: int) -> None:
 
 
 def _private_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Return what standard input and output are, and point them elsewhere: nothing that is printed may get between the answers."""
+    """Return what standard input and output are, and point them elsewhere: nothing that is printed may get
+    between the answers.
+    """
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nowhere, 0)
@@ -84,7 +90,9 @@ def _limit_memory(size: int) -> None:
 
     with suppress(ValueError, OSError):  # not every system can
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard))
+        resource.setrlimit(
+            resource.RLIMIT_AS, (size if hard == resource.RLIM_INFINITY else min(size, hard), hard)
+        )
 
 
 def _peak() -> int:

@@ -1,7 +1,8 @@
-"""Worker processes of modelinspect's own: which artifact a process was at is always known, so one that ends costs one row.
+"""Worker processes of modelinspect's own: which artifact a process was at is always known, so one that ends
+costs one row.
 
-They are started as new interpreters with a pipe each. Nothing of the calling program is run again in them, so a script needs no
-``if __name__ == "__main__"``.
+They are started as new interpreters with a pipe each. Nothing of the calling program is run again in them, so
+a script needs no ``if __name__ == "__main__"``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ from modelinspect.scanning.worker import POSITION, Work
 
 T = TypeVar("T")
 R = TypeVar("R")
-_START = "import sys; sys.path[:] = sys.argv[2:]; from modelinspect.scanning.worker import main; main(int(sys.argv[1]))"
+_START = (
+    "import sys; sys.path[:] = sys.argv[2:]; from modelinspect.scanning.worker import main;"
+    " main(int(sys.argv[1]))"
+)
 _LEAST_MEMORY = 8 * GIB
 """Address space that a worker has in any case: libraries reserve much more than they use."""
 _BARREN = 3
@@ -57,12 +61,15 @@ class Lost(NamedTuple, Generic[T]):
 class Pool(Generic[T, R]):
     """Processes that work side by side.
 
-    ``work`` must be a function that can be pickled. An artifact that takes more than ``timeout`` seconds is lost with its process. An
-    artifact whose process is killed is tried again at the end, when no other process competes for memory. ``memory`` is the address space
-    of one process in bytes. At most three batches for each process are handed out and not yet taken from `run`.
+    ``work`` must be a function that can be pickled. An artifact that takes more than ``timeout`` seconds is
+    lost with its process. An artifact whose process is killed is tried again at the end, when no other
+    process competes for memory. ``memory`` is the address space of one process in bytes. At most three
+    batches for each process are handed out and not yet taken from `run`.
     """
 
-    def __init__(self, work: Work[T, R], count: int, *, timeout: float | None = None, memory: int | None = None) -> None:
+    def __init__(
+        self, work: Work[T, R], count: int, *, timeout: float | None = None, memory: int | None = None
+    ) -> None:
         self._work = work
         self._count = count
         self._timeout = timeout
@@ -71,7 +78,10 @@ class Pool(Generic[T, R]):
         self._suspects: list[T] = []
 
     def run(self, batches: Iterator[Sequence[T]]) -> Iterator[Done[T, R] | Lost[T]]:
-        """Yield results as they are done; every task is in one of them, or lost. Raises what ``batches`` raises, `ModelInspectError`."""
+        """Yield results as they are done; every task is in one of them, or lost.
+
+        Raises what ``batches`` raises, `ModelInspectError`.
+        """
         yield from _Phase(self, batches, self._count, self._suspects).run()
         alone, self._suspects = self._suspects, []
         if alone:
@@ -116,7 +126,10 @@ class _Process(Generic[T, R]):
             self._send((work, memory))
 
     def ask(self, batch: Sequence[T]) -> tuple[R, int, bool]:
-        """Return the result of a batch, the peak of memory, and whether the process ends now. Raises `_EndedError`."""
+        """Return the result of a batch, the peak of memory, and whether the process ends now.
+
+        Raises `_EndedError`.
+        """
         self.since, self.is_busy = time.monotonic(), True
         try:
             self._send(batch)
@@ -141,7 +154,9 @@ class _Process(Generic[T, R]):
         return number
 
     def is_at_task(self) -> bool:
-        """Return whether the process has begun a task of the batch that it has: starting it is nobody's time."""
+        """Return whether the process has begun a task of the batch that it has: starting it is nobody's
+        time.
+        """
         return self.is_busy and self.position() > self._begun
 
     def kill(self) -> None:
@@ -161,18 +176,24 @@ class _Process(Generic[T, R]):
 class _Phase(Generic[T, R]):
     """One run through batches: a thread for each process, and one that looks at the clock."""
 
-    def __init__(self, pool: Pool[T, R], batches: Iterator[Sequence[T]], count: int, suspects: list[T] | None) -> None:
+    def __init__(
+        self, pool: Pool[T, R], batches: Iterator[Sequence[T]], count: int, suspects: list[T] | None
+    ) -> None:
         self._pool = pool
         self._batches = batches
         self._again: deque[Sequence[T]] = deque()
         self._suspects = suspects
         self._lock = threading.Lock()
-        self._source_lock = threading.Lock()  # listing a folder may take long, and the clock must not wait for it
+        self._source_lock = (
+            threading.Lock()
+        )  # listing a folder may take long, and the clock must not wait for it
         self._results: Queue[Done[T, R] | Lost[T] | BaseException | None] = Queue(maxsize=count)
         self._stop = threading.Event()
         self._processes: dict[int, _Process[T, R]] = {}
         self._barren = 0
-        self._threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in range(count)]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in range(count)
+        ]
 
     def run(self) -> Iterator[Done[T, R] | Lost[T]]:
         """Yield results until every thread has ended."""
@@ -232,11 +253,15 @@ class _Phase(Generic[T, R]):
         self._put(Done(batch, result))
 
     def _judge(self, batch: Sequence[T], ended: _EndedError, is_late: bool) -> None:
-        """Decide what becomes of a batch whose process ended: the task that it was at is lost or suspected, the others are done again."""
+        """Decide what becomes of a batch whose process ended: the task that it was at is lost or suspected,
+        the others are done again.
+        """
         if ended.index < 0:
             self._barren += 1
             if self._barren > _BARREN:
-                raise ModelInspectError(f"the processes that inspect artifacts end as soon as they start ({_ending(ended.code)})")
+                raise ModelInspectError(
+                    f"the processes that inspect artifacts end as soon as they start ({_ending(ended.code)})"
+                )
             self._again.append(batch)
             return
         self._barren = 0
@@ -249,7 +274,10 @@ class _Phase(Generic[T, R]):
         elif self._suspects is not None:
             self._suspects.append(task)
         else:
-            problem = f"the process that inspected it was killed twice ({_ending(ended.code)}), perhaps because memory ran out"
+            problem = (
+                f"the process that inspected it was killed twice ({_ending(ended.code)}), perhaps because"
+                " memory ran out"
+            )
             self._put(Lost(task, Failure.KILLED, problem))
 
     def _next(self) -> Sequence[T] | None:

@@ -42,8 +42,14 @@ def scan_into(
     dataset = Dataset(location, resume=resume, part_rows=part_rows or PART_ROWS)
     counts = _Counts()
     try:
-        for found in run(engine, look_into_tables, asked, _changed(search, dataset, asked, counts), progress, MOST):
-            made = found.result if isinstance(found, Done) else tables_of([failed(found.task, found.failure, found.problem)], asked)
+        for found in run(
+            engine, look_into_tables, asked, _changed(search, dataset, asked, counts), progress, MOST
+        ):
+            made = (
+                found.result
+                if isinstance(found, Done)
+                else tables_of([failed(found.task, found.failure, found.problem)], asked)
+            )
             dataset.add(made.tables)
             _count(made, counts)
     except BaseException:
@@ -71,21 +77,31 @@ def scan_into(
 
 
 def options_of(questions: Questions) -> str:
-    """Return what changes the rows of an artifact, as JSON: another text means that it has to be inspected again."""
+    """Return what changes the rows of an artifact, as JSON: another text means that it has to be inspected
+    again.
+    """
     limits = questions.limits or Limits()
     usual = Limits()
     named = {one.name: getattr(limits, one.name) for one in fields(Limits) if one.compare}
     asked = {
         "measure": questions.measure,
-        "lint": None if questions.lint is None else [*questions.lint.select, *(f"-{rule}" for rule in questions.lint.ignore)],
+        "lint": (
+            None
+            if questions.lint is None
+            else [*questions.lint.select, *(f"-{rule}" for rule in questions.lint.ignore)]
+        ),
         "budget": questions.budget,
         "limits": {name: value for name, value in named.items() if value != getattr(usual, name)},
     }
-    return json.dumps({name: value for name, value in asked.items() if value not in (None, {})}, sort_keys=True, default=str)
+    return json.dumps(
+        {name: value for name, value in asked.items() if value not in (None, {})}, sort_keys=True, default=str
+    )
 
 
 def _changed(search: Search, dataset: Dataset, questions: Questions, counts: _Counts) -> Iterator[Task]:
-    """Yield what the dataset does not hold in its present state; of what was not listed, a worker finds that out."""
+    """Yield what the dataset does not hold in its present state; of what was not listed, a worker finds that
+    out.
+    """
     for task in search.tasks():
         state = dataset.state(task.location)
         if not state:

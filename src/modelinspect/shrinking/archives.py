@@ -17,19 +17,32 @@ from modelinspect.formats.base import Parsing
 from modelinspect.formats.candidates import Candidate
 from modelinspect.shrinking.packing import Package, compare_package, open_package
 from modelinspect.shrinking.proof import Proof, UnprovedError
-from modelinspect.shrinking.steps import LOSSLESS, Drop, Job, Loader, NotShrinkableError, Options, StepName, Witness
+from modelinspect.shrinking.steps import (
+    LOSSLESS,
+    Drop,
+    Job,
+    Loader,
+    NotShrinkableError,
+    Options,
+    StepName,
+    Witness,
+)
 from modelinspect.shrinking.zip_files import copy_source, deflated_size, remove
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 
 _INDEX = ".index"
 _AT_ONCE = 8 * MIB
-"""Files up to this size are compressed in both forms to see which takes less; of larger ones the shrunk form is taken."""
+"""Files up to this size are compressed in both forms to see which takes less; of larger ones the shrunk form
+is taken.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Inner:
-    """What shrinking a model inside an archive gave: the new files by their paths on disk, and the proof that they hold the same."""
+    """What shrinking a model inside an archive gave: the new files by their paths on disk, and the proof that
+    they hold the same.
+    """
 
     files: Mapping[str, Path]
     proof: Proof
@@ -43,7 +56,9 @@ ShrinkInner = Callable[[Path, Path, Options], Inner | str]
 
 @dataclass(slots=True)
 class Wrapped:
-    """What `shrink_archive` did: proofs of the models that were shrunk, the programs that load them, and what compares the archive."""
+    """What `shrink_archive` did: proofs of the models that were shrunk, the programs that load them, and what
+    compares the archive.
+    """
 
     witness: Witness
     proofs: list[Proof] = field(default_factory=list)
@@ -87,7 +102,11 @@ def _gzip(job: Job, source: Source, scratch: Path, shrink_inner: ShrinkInner) ->
 
 def _inner_name(name: str, source: Source) -> str:
     """Return the name of what a gzip file holds, as its readers call it; it decides how that is read."""
-    stem = name.removesuffix(".tgz") + ".tar" if name.endswith(".tgz") else name.removesuffix(".gz").removesuffix(".gzip")
+    stem = (
+        name.removesuffix(".tgz") + ".tar"
+        if name.endswith(".tgz")
+        else name.removesuffix(".gz").removesuffix(".gzip")
+    )
     if stem == name:
         stem = PurePosixPath(original_name(source)).name or f"{name}.bin"
     return stem
@@ -114,7 +133,11 @@ def _gunzip(source: Source, target: Path, job: Job) -> None:
 def _compress(original: Path, target: Path, source: Source, level: int) -> None:
     """Compress a file under the name and time that the old header has."""
     time = int.from_bytes(source.read_at(4, 4), "little")
-    with original.open("rb") as file, target.open("wb") as out, gzip.GzipFile(original_name(source), "wb", level, out, time) as packed:
+    with (
+        original.open("rb") as file,
+        target.open("wb") as out,
+        gzip.GzipFile(original_name(source), "wb", level, out, time) as packed,
+    ):
         while block := file.read(MIB):
             packed.write(block)
 
@@ -131,7 +154,9 @@ def _files(job: Job, source: Source, scratch: Path, shrink_inner: ShrinkInner) -
     for number, candidate in enumerate(found.models):
         place = scratch / f"model{number}"
         place.mkdir()
-        inner = _best(job, tree / _path(candidate), place, shrink_inner, compresses=_compresses(package, candidate))
+        inner = _best(
+            job, tree / _path(candidate), place, shrink_inner, compresses=_compresses(package, candidate)
+        )
         if inner is not None:
             _replace(package, candidate, inner)
             done.append((candidate.name or job.primary, inner))
@@ -149,7 +174,9 @@ def _files(job: Job, source: Source, scratch: Path, shrink_inner: ShrinkInner) -
 
 
 def _path(candidate: Candidate) -> str:
-    """Return where the model is below the unpacked archive: a folder, a file, or the index of a checkpoint."""
+    """Return where the model is below the unpacked archive: a folder, a file, or the index of a
+    checkpoint.
+    """
     primary = candidate.parsing.primary
     if primary is None or candidate.name.endswith(primary):
         return candidate.name
@@ -167,7 +194,11 @@ def _best(job: Job, path: Path, place: Path, shrink_inner: ShrinkInner, *, compr
     What the archive compresses may take less where HDF5 does not compress it too.
     """
     options = job.work.options
-    levels = [options.level, 0] if compresses and job.artifact.format in _COMPRESSED_INSIDE and options.level else [options.level]
+    levels = (
+        [options.level, 0]
+        if compresses and job.artifact.format in _COMPRESSED_INSIDE and options.level
+        else [options.level]
+    )
     forms: list[Inner] = []
     for level in levels:
         target = place / f"level{level}"
@@ -205,7 +236,11 @@ def _replace(package: Package, candidate: Candidate, inner: Inner) -> None:
     elif primary.endswith(_INDEX):
         base = f"{path.parent}/" if path.parent.name else ""
         stem = path.name.removesuffix(_INDEX)
-        old = tuple(name for name in (primary, *candidate.parsing.files.neighbours()) if name.startswith((f"{stem}.data-", primary)))
+        old = tuple(
+            name
+            for name in (primary, *candidate.parsing.files.neighbours())
+            if name.startswith((f"{stem}.data-", primary))
+        )
     else:
         base, old = f"{path.parent}/" if path.parent.name else "", (path.name,)
     package.removed |= {f"{base}{name}" for name in old if name not in inner.files}
@@ -221,7 +256,9 @@ def _record(job: Job, saved: int, done: list[tuple[str, Inner]]) -> None:
 
 
 def combine(proofs: list[Proof], witnesses: Mapping[str, int]) -> Proof:
-    """Return the proof of an archive: what its models' proofs compared, and what the archive's reader found equal."""
+    """Return the proof of an archive: what its models' proofs compared, and what the archive's reader found
+    equal.
+    """
     readers = dict(witnesses)
     for proof in proofs:
         for reader, count in proof.witnesses.items():

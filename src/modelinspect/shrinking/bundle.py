@@ -1,6 +1,7 @@
 """Write a TensorBundle again: equal tensors once, one shard, no byte that no key names, and a new index.
 
-Two keys of the index may name the same bytes (tensorflow/core/util/tensor_bundle/tensor_bundle.cc reads by offset and size).
+Two keys of the index may name the same bytes (tensorflow/core/util/tensor_bundle/tensor_bundle.cc reads by
+offset and size).
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _BLOCK = MIB
 
 @dataclass(slots=True)
 class Bundle:
-    """A bundle as its index describes it: the header, and the entries by key, as messages of the protobuf package."""
+    """A bundle as its index describes it: the header, and the entries by key, as messages of the protobuf
+    package.
+    """
 
     prefix: str
     header: Any
@@ -52,10 +55,15 @@ class Bundle:
 
 
 def read_bundle(files: FileSet, index: str, limits: Limits) -> Bundle:
-    """Read an index and open its shards. Raises `NotShrinkableError` where something is damaged or missing."""
+    """Read an index and open its shards.
+
+    Raises `NotShrinkableError` where something is damaged or missing.
+    """
     source = files.open(index)
     trouble: list[FormatError] = []
-    table = Table(Walk(source, ByteMapBuilder(index, source.size, limits), limits, trouble.append), lambda key: "")
+    table = Table(
+        Walk(source, ByteMapBuilder(index, source.size, limits), limits, trouble.append), lambda key: ""
+    )
     header: Any = None
     entries: dict[bytes, Any] = {}
     for entry in table.entries():
@@ -66,11 +74,15 @@ def read_bundle(files: FileSet, index: str, limits: Limits) -> Bundle:
             limits.allow("the list of index entries", len(entries) + 1, limits.tensors, index)
             entries[entry.key] = parse_message("BundleEntryProto", value, index)
     if trouble or not table.complete or header is None:
-        raise NotShrinkableError(f"{index}: damaged: {trouble[0].problem if trouble else 'a part of it could not be read'}")
+        raise NotShrinkableError(
+            f"{index}: damaged: {trouble[0].problem if trouble else 'a part of it could not be read'}"
+        )
     prefix = index.removesuffix(".index")
     known = {*files.names(), *files.neighbours()}
     shards = {}
-    for number in sorted({entry.shard_id for entry in entries.values()} | set(range(min(header.num_shards, 1)))):
+    for number in sorted(
+        {entry.shard_id for entry in entries.values()} | set(range(min(header.num_shards, 1)))
+    ):
         name = f"{prefix}.data-{number:05d}-of-{header.num_shards:05d}"
         if name not in known:
             raise NotShrinkableError(f"{index}: shard {name} is missing")
@@ -78,7 +90,9 @@ def read_bundle(files: FileSet, index: str, limits: Limits) -> Bundle:
     bundle = Bundle(prefix, header, entries, shards, source.size)
     for key, entry in entries.items():
         if entry.offset < 0 or entry.size < 0 or entry.offset + entry.size > shards[entry.shard_id].size:
-            raise NotShrinkableError(f"{index}: the bytes of {key.decode('utf-8', 'replace')} are not all there")
+            raise NotShrinkableError(
+                f"{index}: the bytes of {key.decode('utf-8', 'replace')} are not all there"
+            )
     return bundle
 
 
@@ -88,14 +102,18 @@ def shard_names(files: FileSet, prefix: str) -> list[str]:
 
 
 def write_bundle(bundle: Bundle, folder: Path, work: Work, old_size: int) -> tuple[Path, Path]:
-    """Write index and data below ``folder`` under the bundle's prefix and return both paths. Raises `OSError`.
+    """Write index and data below ``folder`` under the bundle's prefix and return both paths.
+
+    Raises `OSError`.
 
     ``old_size`` are the bytes of all files that the two replace.
     """
     index = folder / f"{bundle.prefix}.index"
     data = folder / f"{bundle.prefix}.data-00000-of-00001"
     index.parent.mkdir(parents=True, exist_ok=True)
-    order = sorted((key for key in bundle.entries if key not in bundle.dropped), key=lambda key: _place(bundle, key))
+    order = sorted(
+        (key for key in bundle.entries if key not in bundle.dropped), key=lambda key: _place(bundle, key)
+    )
     same = find_equal(bundle, order)
     placed: dict[bytes, int] = {}
     aliased = written = 0
@@ -118,7 +136,11 @@ def write_bundle(bundle: Bundle, folder: Path, work: Work, old_size: int) -> tup
     work.add(StepName.INDEX, index_saved, note="index without repeated key prefixes, Snappy blocks")
     rest = saved - aliased - max(index_saved, 0)
     many = len(bundle.shards) > 1
-    work.add(StepName.MERGE_SHARDS if many else StepName.DROP_UNREFERENCED, rest, note="one shard, only bytes that the index names")
+    work.add(
+        StepName.MERGE_SHARDS if many else StepName.DROP_UNREFERENCED,
+        rest,
+        note="one shard, only bytes that the index names",
+    )
     return index, data
 
 

@@ -52,7 +52,9 @@ def record_files(artifact: Artifact, files: FileSet) -> Record:
 
 
 def certificate(before: Record, after: Record, steps: tuple[Step, ...], proof: Proof) -> str:
-    """Return the SHA-256 over all that a shrink states, but for where the files are: the same for the same input and version."""
+    """Return the SHA-256 over all that a shrink states, but for where the files are: the same for the same
+    input and version.
+    """
     stated: Mapping[str, Any] = {
         "modelinspect": VERSION,
         "before": [asdict(file) for file in before.files],

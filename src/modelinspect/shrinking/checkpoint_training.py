@@ -19,14 +19,24 @@ _GRAPH_MOST = 256 * MIB
 
 
 def drop_optimizer(bundle: Bundle, artifact: Artifact) -> int:
-    """Mark the entries that only the optimizer needs as dropped and return their bytes; the object graph loses them too.
+    """Mark the entries that only the optimizer needs as dropped and return their bytes; the object graph
+    loses them too.
 
-    The nodes of the graph stay, and so do their numbers: TensorFlow restores a node without attributes as an object without variables.
-    Raises `NotShrinkableError` where the object graph cannot be written again.
+    The nodes of the graph stay, and so do their numbers: TensorFlow restores a node without attributes as an
+    object without variables. Raises `NotShrinkableError` where the object graph cannot be written again.
     """
-    names = {name for tensor in artifact.tensors if tensor.role is Role.OPTIMIZER for name in (tensor.path, *tensor.aliases)}
+    names = {
+        name
+        for tensor in artifact.tensors
+        if tensor.role is Role.OPTIMIZER
+        for name in (tensor.path, *tensor.aliases)
+    }
     prefix = basename(bundle.prefix)
-    dropped = {key for key in bundle.entries if (text := key.decode("utf-8", "replace")) in names or f"{prefix}:{text}" in names}
+    dropped = {
+        key
+        for key in bundle.entries
+        if (text := key.decode("utf-8", "replace")) in names or f"{prefix}:{text}" in names
+    }
     if not dropped:
         return 0
     size: int = sum(bundle.entries[key].size for key in dropped)
@@ -41,7 +51,9 @@ def drop_optimizer(bundle: Bundle, artifact: Artifact) -> int:
 
 
 def _forget(graph: Any, keys: set[str]) -> None:
-    """Take attributes that are stored under dropped keys out of a graph, and slots of variables whose nodes have nothing left."""
+    """Take attributes that are stored under dropped keys out of a graph, and slots of variables whose nodes
+    have nothing left.
+    """
     for node in graph.nodes:
         left = [each for each in node.attributes if each.checkpoint_key not in keys]
         if len(left) < len(node.attributes):
@@ -62,7 +74,10 @@ def _read_graph(bundle: Bundle) -> Any:
     data = source.read_at(offset, size)
     length, at = _varint(data)
     graph = parse_message("TrackableObjectGraph", data[at + 4 : at + 4 + length], source.name, offset)
-    if at + 4 + length != size or _stored_text(data[at + 4 :]) != (data, bundle.entries[_OBJECT_GRAPH].crc32c):
+    if at + 4 + length != size or _stored_text(data[at + 4 :]) != (
+        data,
+        bundle.entries[_OBJECT_GRAPH].crc32c,
+    ):
         raise NotShrinkableError(f"{bundle.prefix}: its object graph is not stored as TensorFlow stores it")
     count = len(graph.nodes)  # type: ignore[attr-defined]
     if any(each.slot_variable_node_id >= count for node in graph.nodes for each in node.slot_variables):  # type: ignore[attr-defined]
@@ -90,7 +105,8 @@ def _replace_text(bundle: Bundle, key: bytes, text: bytes) -> None:
 def _stored_text(text: bytes) -> tuple[bytes, int]:
     """Return a tensor of one text as it is stored, and its checksum (tensor_bundle.cc, WriteStringTensor).
 
-    That is its length, a checksum of the length as 4 bytes, and the text; the checksum of all has the length as 4 bytes too.
+    That is its length, a checksum of the length as 4 bytes, and the text; the checksum of all has the length
+    as 4 bytes too.
     """
     number = len(text)
     length = bytearray()

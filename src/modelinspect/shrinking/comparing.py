@@ -12,13 +12,19 @@ from modelinspect.shrinking.proof import Content, Contents, contents, documents
 from modelinspect.sources.files import FileSet
 
 
-def compare(before: tuple[Artifact, FileSet], after: tuple[Artifact, FileSet], limits: Limits | None = None) -> ContentReport:
+def compare(
+    before: tuple[Artifact, FileSet], after: tuple[Artifact, FileSet], limits: Limits | None = None
+) -> ContentReport:
     """Compare two open artifacts by the names of their tensors. Raises `ModelInspectError`."""
     allowed = limits or Limits()
     old, new = (contents(artifact, files, allowed) for artifact, files in (before, after))
     texts = [documents(artifact, files) for artifact, files in (before, after)]
     differing = tuple(_differences(old, new, _roles(before[0], after[0])))
-    unread = [name for name, one in old.tensors.items() if (other := new.get(name)) and (one.digest is None or other[1].digest is None)]
+    unread = [
+        name
+        for name, one in old.tensors.items()
+        if (other := new.get(name)) and (one.digest is None or other[1].digest is None)
+    ]
     count = len(old.tensors) + sum(entry.difference == "added" for entry in differing)
     return ContentReport(
         before=_side(before[0]),
@@ -40,19 +46,30 @@ def _differences(old: Contents, new: Contents, roles: Mapping[str, str]) -> Iter
                 yield _entry(name, "missing", one, None, roles)
             case _, other if (one.dtype, one.shape) != (other.dtype, other.shape):
                 yield _entry(name, "type", one, other, roles)
-            case _, other if one.digest != other.digest and one.digest is not None and other.digest is not None:
+            case _, other if (
+                one.digest != other.digest and one.digest is not None and other.digest is not None
+            ):
                 yield _entry(name, "elements", one, other, roles)
     for name, other in new.tensors.items():
         if old.get(name) is None:
             yield _entry(name, "added", None, other, roles)
 
 
-def _entry(name: str, difference: str, one: Content | None, other: Content | None, roles: Mapping[str, str]) -> ContentEntry:
-    return ContentEntry(tensor=name, difference=difference, role=roles.get(name, ""), before=_form(one), after=_form(other))
+def _entry(
+    name: str, difference: str, one: Content | None, other: Content | None, roles: Mapping[str, str]
+) -> ContentEntry:
+    return ContentEntry(
+        tensor=name, difference=difference, role=roles.get(name, ""), before=_form(one), after=_form(other)
+    )
 
 
 def _roles(*artifacts: Artifact) -> dict[str, str]:
-    return {name: str(tensor.role) for one in reversed(artifacts) for tensor in one.tensors for name in (tensor.path, *tensor.aliases)}
+    return {
+        name: str(tensor.role)
+        for one in reversed(artifacts)
+        for tensor in one.tensors
+        for name in (tensor.path, *tensor.aliases)
+    }
 
 
 def _form(content: Content | None) -> str | None:

@@ -44,7 +44,9 @@ def _up_to_16(data: bytes, size: int) -> int:
     factor = _K2 + 2 * size
     if size >= 8:
         first, last = _word(data, 0) + _K2, _word(data, size - 8)
-        return _pair(_rotate(last, 37) * factor + first & _MASK, (_rotate(first, 25) + last) * factor & _MASK, factor)
+        return _pair(
+            _rotate(last, 37) * factor + first & _MASK, (_rotate(first, 25) + last) * factor & _MASK, factor
+        )
     if size >= 4:
         first, last = int.from_bytes(data[:4], "little"), int.from_bytes(data[size - 4 :], "little")
         return _pair(size + (first << 3), last, factor)
@@ -58,7 +60,9 @@ def _up_to_32(data: bytes, size: int) -> int:
     factor = _K2 + 2 * size
     a, b = _word(data, 0) * _K1 & _MASK, _word(data, 8)
     c, d = _word(data, size - 8) * factor & _MASK, _word(data, size - 16) * _K2 & _MASK
-    return _pair(_rotate(a + b, 43) + _rotate(c, 30) + d & _MASK, a + _rotate(b + _K2, 18) + c & _MASK, factor)
+    return _pair(
+        _rotate(a + b, 43) + _rotate(c, 30) + d & _MASK, a + _rotate(b + _K2, 18) + c & _MASK, factor
+    )
 
 
 def _up_to_64(data: bytes, size: int) -> int:
@@ -101,7 +105,13 @@ def _long(data: bytes, size: int) -> int:
 
 
 def _round(
-    data: bytes, at: int, state: tuple[int, int, int], v: tuple[int, int], w: tuple[int, int], factor: int, times: int
+    data: bytes,
+    at: int,
+    state: tuple[int, int, int],
+    v: tuple[int, int],
+    w: tuple[int, int],
+    factor: int,
+    times: int,
 ) -> tuple[int, int, int, tuple[int, int], tuple[int, int]]:
     """Take in 64 bytes; the last round differs in two factors."""
     x, y, z = state

@@ -1,6 +1,7 @@
 """Read a flatbuffer into a tree of tables, and write such a tree again without gaps or repetitions.
 
-Specification: flatbuffers.dev, "FlatBuffer Internals". A reader follows offsets, so equal parts may be stored once.
+Specification: flatbuffers.dev, "FlatBuffer Internals". A reader follows offsets, so equal parts may be stored
+once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ LARGE = 64 * KIB
 """Vectors of numbers from this size on are not read but copied when they are written."""
 _PAGE = 64 * KIB
 _LOOSE = 8
-"""The alignment that bytes of unknown meaning (options of custom operators) keep where they have it: code may read numbers in them."""
+"""The alignment that bytes of unknown meaning (options of custom operators) keep where they have it: code may
+read numbers in them.
+"""
 
 
 @dataclass(eq=False, slots=True)
@@ -30,7 +33,10 @@ class Text:
 
 @dataclass(eq=False, slots=True)
 class Numbers:
-    """A vector of numbers or structs: ``data``, or a place in the source where they are many. ``alignment`` is that of the elements."""
+    """A vector of numbers or structs: ``data``, or a place in the source where they are many.
+
+    ``alignment`` is that of the elements.
+    """
 
     data: bytes | None
     offset: int
@@ -79,7 +85,10 @@ class Record:
         if not isinstance(node, Numbers) or node.data is None or known.size not in (1, 4, 8):
             return []
         signed = known.target not in ("ubyte", "uint", "ulong", "bool")
-        return [int.from_bytes(node.data[at : at + known.size], "little", signed=signed) for at in range(0, len(node.data), known.size)]
+        return [
+            int.from_bytes(node.data[at : at + known.size], "little", signed=signed)
+            for at in range(0, len(node.data), known.size)
+        ]
 
     def set_numbers(self, name: str, values: list[int]) -> None:
         """Set a vector field of integers that are 4 bytes each."""
@@ -128,7 +137,9 @@ class TreeReader:
         if page not in self._pages:
             if len(self._pages) > 256:
                 self._pages.clear()
-            self._pages[page] = self._source.read_at(page * _PAGE, min(_PAGE, self._source.size - page * _PAGE))
+            self._pages[page] = self._source.read_at(
+                page * _PAGE, min(_PAGE, self._source.size - page * _PAGE)
+            )
         return self._pages[page][inner : inner + size]
 
     def _uint(self, offset: int, size: int = 4) -> int:
@@ -140,7 +151,9 @@ class TreeReader:
         if isinstance(known, Record):
             return known
         self._count += 1
-        self._limits.allow("the number of its tables", self._count, self._limits.objects, self._source.name, at)
+        self._limits.allow(
+            "the number of its tables", self._count, self._limits.objects, self._source.name, at
+        )
         record = self._known[at, kind.name] = Record(kind)
         self.end = max(self.end, at + 4)
         vtable = at - int.from_bytes(self._bytes(at, 4), "little", signed=True)
@@ -159,7 +172,9 @@ class TreeReader:
         self.end = max(self.end, vtable + length)
         slots = [self._uint(vtable + place, 2) for place in range(4, length - 1, 2)]
         if any(slots[len(kind.fields) :]):
-            raise NotShrinkableError(f"{self._source.name}: a {kind.name} has fields that this version does not know")
+            raise NotShrinkableError(
+                f"{self._source.name}: a {kind.name} has fields that this version does not know"
+            )
         return size, [(one, slot) for one, slot in zip(kind.fields, slots, strict=False) if slot]
 
     def _field(self, record: Record, one: Field, at: int) -> None:
@@ -179,7 +194,9 @@ class TreeReader:
         else:
             count = self._uint(target)
             self._source.require(target + 4, 4 * count)
-            self._limits.allow("the number of its tables", count, self._limits.objects, self._source.name, target)
+            self._limits.allow(
+                "the number of its tables", count, self._limits.objects, self._source.name, target
+            )
             places = range(target + 4, target + 4 + 4 * count, 4)
             record.nodes[one.name] = Items([self._node(place + self._uint(place), one) for place in places])
 
@@ -195,7 +212,9 @@ class TreeReader:
         kind = record.number(f"{one.name}_type")
         members = self._schema.unions[one.target]
         if not 0 < kind < len(members) or members[kind] not in self._schema.tables:
-            raise NotShrinkableError(f"{self._source.name}: {one.name} is of a kind ({kind}) that this version does not know")
+            raise NotShrinkableError(
+                f"{self._source.name}: {one.name} is of a kind ({kind}) that this version does not know"
+            )
         return self._table(at, self._schema.tables[members[kind]])
 
     def _numbers(self, at: int, one: Field) -> Numbers:
@@ -210,7 +229,8 @@ class TreeReader:
 
 
 def share(root: Record, apart: frozenset[str]) -> Record:
-    """Return the tree with equal strings, vectors and tables as one node each; tables and fields named in ``apart`` are not shared.
+    """Return the tree with equal strings, vectors and tables as one node each; tables and fields named in
+    ``apart`` are not shared.
 
     Only values of the same field are shared, so each byte has one meaning.
     """
@@ -228,7 +248,9 @@ def share(root: Record, apart: frozenset[str]) -> Record:
                 key = ("text", owner, node.data)
             case Numbers():
                 own = node.data is None or owner in apart
-                key = ("apart", id(node)) if own else ("numbers", owner, node.alignment, node.count, node.data)
+                key = (
+                    ("apart", id(node)) if own else ("numbers", owner, node.alignment, node.count, node.data)
+                )
             case Items():
                 pairs = [visit(item, owner) for item in node.items]
                 node.items = [pair[0] for pair in pairs]
@@ -236,8 +258,15 @@ def share(root: Record, apart: frozenset[str]) -> Record:
             case Record():
                 for name, inner in node.nodes.items():
                     node.nodes[name] = visit(inner, f"{node.type.name}.{name}")[0]
-                inline, nodes = tuple(sorted(node.inline.items())), tuple((name, id(each)) for name, each in sorted(node.nodes.items()))
-                key = ("table", node.type.name, inline, nodes) if node.type.name not in apart else ("apart", id(node))
+                inline, nodes = (
+                    tuple(sorted(node.inline.items())),
+                    tuple((name, id(each)) for name, each in sorted(node.nodes.items())),
+                )
+                key = (
+                    ("table", node.type.name, inline, nodes)
+                    if node.type.name not in apart
+                    else ("apart", id(node))
+                )
         found = known.setdefault(key, node)
         keys[id(node)] = found, key
         return found, key
@@ -259,10 +288,13 @@ class _Placed:
     end: int = 8
 
 
-def write_tree(root: Record, schema: Schema, out: Callable[[bytes], object], copy: Callable[[int, int], Iterator[bytes]]) -> int:
+def write_tree(
+    root: Record, schema: Schema, out: Callable[[bytes], object], copy: Callable[[int, int], Iterator[bytes]]
+) -> int:
     """Write a tree and return its size; ``copy`` yields bytes of the source for vectors that were not read.
 
-    Parents come before what they lead to, as offsets are unsigned; vectors of a ``data`` field come last, as converters write them.
+    Parents come before what they lead to, as offsets are unsigned; vectors of a ``data`` field come last, as
+    converters write them.
     """
     order = _ordered(root)
     placed = _Placed()
@@ -342,7 +374,9 @@ def _place(node: Node, placed: _Placed) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How tables with the same fields are written: the fields with their places, the size, the vtable, and whether fields are wide."""
+    """How tables with the same fields are written: the fields with their places, the size, the vtable, and
+    whether fields are wide.
+    """
 
     fields: list[tuple[str, int]]
     size: int
@@ -364,7 +398,10 @@ def _layout(record: Record, placed: _Placed) -> _Layout:
         slots[one.slot] = size
         size += one.inline_size
     last = max(slots, default=-1)
-    vtable = b"".join(value.to_bytes(2, "little") for value in (6 + 2 * last, size, *(slots.get(n, 0) for n in range(last + 1))))
+    vtable = b"".join(
+        value.to_bytes(2, "little")
+        for value in (6 + 2 * last, size, *(slots.get(n, 0) for n in range(last + 1)))
+    )
     placed.layouts[key] = made = _Layout(fields, size, vtable, any(one.inline_size >= 8 for one in present))
     return made
 
@@ -374,7 +411,11 @@ def _record(node: Record, at: int, placed: _Placed) -> bytes:
     out = bytearray((at - placed.vtables[layout.vtable]).to_bytes(4, "little", signed=True))
     for name, offset in layout.fields:
         inner = node.nodes.get(name)
-        out += node.inline[name] if inner is None else (placed.places[id(inner)] - at - offset).to_bytes(4, "little")
+        out += (
+            node.inline[name]
+            if inner is None
+            else (placed.places[id(inner)] - at - offset).to_bytes(4, "little")
+        )
     return bytes(out)
 
 
@@ -386,7 +427,9 @@ def _vector(node: Text | Numbers | Items, at: int, placed: _Placed) -> bytes | N
             return node if node.data is None else node.count.to_bytes(4, "little") + node.data
         case Items():
             places = (placed.places[id(item)] - at - 4 - 4 * number for number, item in enumerate(node.items))
-            return len(node.items).to_bytes(4, "little") + b"".join(place.to_bytes(4, "little") for place in places)
+            return len(node.items).to_bytes(4, "little") + b"".join(
+                place.to_bytes(4, "little") for place in places
+            )
 
 
 def _aligned(offset: int, alignment: int) -> int:

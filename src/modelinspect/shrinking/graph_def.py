@@ -16,7 +16,10 @@ from modelinspect.sources.files import FileSet
 _MOST = 1024 * MIB
 _LISTED = 20
 _NO_OUTPUT = frozenset({"Const", "NoOp", "Identity"})
-"""Operators whose value is of no use where nothing reads it. Any other node without readers may be an output, or does something."""
+"""Operators whose value is of no use where nothing reads it.
+
+Any other node without readers may be an output, or does something.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,10 @@ class Unreachable:
 
 
 def shrink_graph_def(job: Job) -> Witness:
-    """Write a graph again without what no output needs. Raises `NotShrinkableError` where that was not asked for."""
+    """Write a graph again without what no output needs.
+
+    Raises `NotShrinkableError` where that was not asked for.
+    """
     name, work = job.primary, job.work
     if not work.drops(Drop.UNREACHABLE):
         raise NotShrinkableError(f"{name}: a graph is written again only with --drop unreachable")
@@ -43,7 +49,12 @@ def shrink_graph_def(job: Job) -> Witness:
     data = message.SerializeToString(deterministic=True)
     (job.folder / name).write_bytes(data)
     saved = source.size - len(data)
-    work.add(StepName.DROP_UNREACHABLE, saved, Drop.UNREACHABLE, f"{len(gone.nodes):,} nodes and {len(gone.functions):,} functions")
+    work.add(
+        StepName.DROP_UNREACHABLE,
+        saved,
+        Drop.UNREACHABLE,
+        f"{len(gone.nodes):,} nodes and {len(gone.functions):,} functions",
+    )
     for what, names in (("nodes", gone.nodes), ("functions", gone.functions)):
         if names:
             more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
@@ -53,7 +64,11 @@ def shrink_graph_def(job: Job) -> Witness:
     work.tick(source.size)
 
     def witness(after: FileSet) -> Mapping[str, int]:
-        return {"protobuf": _compare(_read(source, kind, job), _read(after.open(name), kind, job), kind, gone, name)}
+        return {
+            "protobuf": _compare(
+                _read(source, kind, job), _read(after.open(name), kind, job), kind, gone, name
+            )
+        }
 
     return witness
 
@@ -61,11 +76,16 @@ def shrink_graph_def(job: Job) -> Witness:
 def find_unreachable(graph: Any, kept: frozenset[str]) -> Unreachable:
     """Return what no output of a graph needs; ``kept`` are nodes that something outside the graph names.
 
-    An output is a node that nothing reads, unless it only holds or passes on a value. Nothing goes where no output would be left.
+    An output is a node that nothing reads, unless it only holds or passes on a value. Nothing goes where no
+    output would be left.
     """
     nodes = {node.name: node for node in graph.node}
     read = {_node_of(each) for node in graph.node for each in node.input}
-    outputs = [node.name for node in graph.node if node.name in kept or (node.name not in read and node.op not in _NO_OUTPUT)]
+    outputs = [
+        node.name
+        for node in graph.node
+        if node.name in kept or (node.name not in read and node.op not in _NO_OUTPUT)
+    ]
     outputs += _last_identities(graph, read)
     if not outputs:
         return Unreachable(frozenset(), frozenset())
@@ -78,11 +98,16 @@ def find_unreachable(graph: Any, kept: frozenset[str]) -> Unreachable:
         reached.add(name)
         pending += [_node_of(each) for each in nodes[name].input]
     functions = _functions_used(graph, [nodes[name] for name in reached])
-    return Unreachable(frozenset(nodes.keys() - reached), frozenset({each.signature.name for each in graph.library.function} - functions))
+    return Unreachable(
+        frozenset(nodes.keys() - reached),
+        frozenset({each.signature.name for each in graph.library.function} - functions),
+    )
 
 
 def _last_identities(graph: Any, read: set[str]) -> list[str]:
-    """Return Identity nodes that nothing reads and that pass on more than a constant: converters name outputs by them."""
+    """Return Identity nodes that nothing reads and that pass on more than a constant: converters name outputs
+    by them.
+    """
     nodes = {node.name: node for node in graph.node}
     found = []
     for node in graph.node:
@@ -131,15 +156,29 @@ def _functions_in(value: Any) -> Iterator[str]:
 
 
 def _kept_by(meta: Any) -> frozenset[str]:
-    """Return the nodes that signatures, the saver and collections of a MetaGraphDef name. Raises `NotShrinkableError`."""
+    """Return the nodes that signatures, the saver and collections of a MetaGraphDef name.
+
+    Raises `NotShrinkableError`.
+    """
     found: set[str] = set()
     for signature in meta.signature_def.values():
-        found |= {_node_of(info.name) for side in (signature.inputs, signature.outputs) for info in side.values() if info.name}
+        found |= {
+            _node_of(info.name)
+            for side in (signature.inputs, signature.outputs)
+            for info in side.values()
+            if info.name
+        }
     saver = meta.saver_def
-    found |= {_node_of(name) for name in (saver.filename_tensor_name, saver.save_tensor_name, saver.restore_op_name) if name}
+    found |= {
+        _node_of(name)
+        for name in (saver.filename_tensor_name, saver.save_tensor_name, saver.restore_op_name)
+        if name
+    }
     for collection in meta.collection_def.values():
         if collection.HasField("any_list"):
-            raise NotShrinkableError("a collection of the graph holds messages of unknown kinds, which may name any node")
+            raise NotShrinkableError(
+                "a collection of the graph holds messages of unknown kinds, which may name any node"
+            )
         found |= {_node_of(name) for name in collection.node_list.value}
         for data in collection.bytes_list.value:  # variables and contexts, which name nodes in their fields
             found |= {_node_of(text) for text in _texts(data)}
@@ -147,7 +186,9 @@ def _kept_by(meta: Any) -> frozenset[str]:
 
 
 def _texts(data: bytes) -> Iterator[str]:
-    """Yield everything in serialized bytes that may be a name: runs of characters that names of nodes have."""
+    """Yield everything in serialized bytes that may be a name: runs of characters that names of nodes
+    have.
+    """
     word = bytearray()
     for byte in data + b"\0":
         if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "_./:-^>\\"):
@@ -173,7 +214,9 @@ def _remove(graph: Any, gone: Unreachable) -> None:
 
 
 def _constants(job: Job, gone: Unreachable) -> list[str]:
-    """Return the tensors that are stored in what goes: constants of nodes by the node's name, those of functions after the function's."""
+    """Return the tensors that are stored in what goes: constants of nodes by the node's name, those of
+    functions after the function's.
+    """
     return [
         name
         for tensor in job.artifact.tensors
@@ -183,7 +226,9 @@ def _constants(job: Job, gone: Unreachable) -> list[str]:
 
 
 def _compare(before: Any, after: Any, kind: str, gone: Unreachable, name: str) -> int:
-    """Compare all nodes and functions that stay, and everything beside them, as the protobuf package reads them."""
+    """Compare all nodes and functions that stay, and everything beside them, as the protobuf package reads
+    them.
+    """
     old, new = (message if kind == "GraphDef" else message.graph_def for message in (before, after))
     kept = [node for node in old.node if node.name not in gone.nodes]
     functions = [each for each in old.library.function if each.signature.name not in gone.functions]

@@ -39,7 +39,11 @@ def shrink_hdf5(job: Job) -> Witness:
 
 
 def write(source: Source, target: Path, how: Rewrite, tick: Callable[[int], None]) -> Tally:
-    """Write a file again. Where objects are removed or moved, it is first written without them: the same result then has the same bytes."""
+    """Write a file again.
+
+    Where objects are removed or moved, it is first written without them: the same result then has the same
+    bytes.
+    """
     if how.attributes is None:
         return rewrite_hdf5(source, target, how, tick)
     part = target.with_name(f"{target.name}.part")
@@ -59,7 +63,10 @@ def stripped(how: Rewrite, strip: Strip) -> Rewrite:
 
 
 def record_dropped(work: Work, saved: int, dropped: Mapping[str, int], strip: Strip) -> int:
-    """Record what dropping training state saved: the stored bytes of its datasets. Returns their sum, at most ``saved``."""
+    """Record what dropping training state saved: the stored bytes of its datasets.
+
+    Returns their sum, at most ``saved``.
+    """
     left = max(saved, 0)
     for step, role in ((StepName.STRIP_OPTIMIZER, Role.OPTIMIZER), (StepName.STRIP_PRUNING, Role.PRUNING)):
         held = min(sum(size for path, size in dropped.items() if strip.role(path) is role), left)
@@ -68,7 +75,10 @@ def record_dropped(work: Work, saved: int, dropped: Mapping[str, int], strip: St
     return max(saved, 0) - left
 
 
-_WHAT = {Role.OPTIMIZER: "optimizer state and metrics", Role.PRUNING: "masks, thresholds, steps and copies of pruning wrappers"}
+_WHAT = {
+    Role.OPTIMIZER: "optimizer state and metrics",
+    Role.PRUNING: "masks, thresholds, steps and copies of pruning wrappers",
+}
 
 
 def _strip(job: Job, source: Source) -> Strip:
@@ -79,7 +89,9 @@ def _strip(job: Job, source: Source) -> Strip:
         case FormatName.WEIGHTS_HDF5:
             return strip_store(source, None)
         case _:
-            raise NotShrinkableError(f"{source.name}: is not a Keras file, so which parts are only for training is unknown")
+            raise NotShrinkableError(
+                f"{source.name}: is not a Keras file, so which parts are only for training is unknown"
+            )
 
 
 def record(work: Work, saved: int, tally: Tally) -> None:

@@ -39,7 +39,9 @@ def attribute_value(attribute: Any) -> NDArray[Any]:
         values = np.empty(attribute.shape, dtype=attribute.dtype)
         attribute.read(values)
         return values
-    raw = np.empty(kind.get_size() * max(attribute.get_space().get_simple_extent_npoints(), 0), dtype=np.uint8)
+    raw = np.empty(
+        kind.get_size() * max(attribute.get_space().get_simple_extent_npoints(), 0), dtype=np.uint8
+    )
     if raw.size:
         attribute.read(raw, kind)
     return raw
@@ -48,7 +50,9 @@ def attribute_value(attribute: Any) -> NDArray[Any]:
 def is_variable(kind: Any) -> bool:
     """Return whether elements hold pointers into the heap."""
     return bool(
-        kind.detect_class(h5py.h5t.VLEN) or (kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()) or _deep_variable(kind)
+        kind.detect_class(h5py.h5t.VLEN)
+        or (kind.get_class() == h5py.h5t.STRING and kind.is_variable_str())
+        or _deep_variable(kind)
     )
 
 
@@ -75,7 +79,9 @@ def read_block(item: Any, kind: Any, start: tuple[int, ...], count: tuple[int, .
 
 
 def selection(item: Any, start: tuple[int, ...], count: tuple[int, ...]) -> tuple[Any, Any]:
-    """Return the dataspaces in memory and in the file for a block of elements; a scalar has no axes to select on."""
+    """Return the dataspaces in memory and in the file for a block of elements; a scalar has no axes to select
+    on.
+    """
     if not count:
         return h5py.h5s.ALL, h5py.h5s.ALL
     space = item.get_space()
@@ -83,7 +89,9 @@ def selection(item: Any, start: tuple[int, ...], count: tuple[int, ...]) -> tupl
     return h5py.h5s.create_simple(count), space
 
 
-def pieces(item: Any, kind: Any, shape: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], NDArray[np.uint8]]]:
+def pieces(
+    item: Any, kind: Any, shape: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], NDArray[np.uint8]]]:
     """Yield a dataset in blocks of consecutive elements."""
     block = chunk_shape(shape, kind.get_size(), PIECE)
     for place in product(*(range(0, length, step) for length, step in zip(shape, block, strict=True))):
@@ -101,7 +109,12 @@ def read_run(item: Any, kind: Any, shape: tuple[int, ...], first: int, length: i
         count = chunk_shape((1, *shape[1:]), kind.get_size(), max(length, 1) * kind.get_size())
         return read_block(item, kind, tuple(inner), count).tobytes()
     start = first // row
-    return read_block(item, kind, (start, *(0 for _ in shape[1:])), (min(max(length // row, 1), shape[0] - start), *shape[1:])).tobytes()
+    return read_block(
+        item,
+        kind,
+        (start, *(0 for _ in shape[1:])),
+        (min(max(length // row, 1), shape[0] - start), *shape[1:]),
+    ).tobytes()
 
 
 def elements_digest(item: Any) -> str:
@@ -129,7 +142,9 @@ def encoded(path: str) -> bytes:
 def link_names(group: Any) -> list[bytes]:
     """Return the names in a group, in the order in which they were made where the group knows it."""
     names: list[bytes] = []
-    order = h5py.h5.INDEX_CRT_ORDER if group.get_create_plist().get_link_creation_order() else h5py.h5.INDEX_NAME
+    order = (
+        h5py.h5.INDEX_CRT_ORDER if group.get_create_plist().get_link_creation_order() else h5py.h5.INDEX_NAME
+    )
     group.links.iterate(names.append, idx_type=order)
     return names
 

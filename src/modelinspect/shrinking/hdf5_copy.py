@@ -1,7 +1,7 @@
 """Write an HDF5 file again: newest layout, no free space, elements deflated where that gains.
 
-Objects, attributes, types and elements stay bit-equal. Files are written through a Python file, because the library then allocates
-no blocks ahead, and without times, because the same input then gives the same bytes.
+Objects, attributes, types and elements stay bit-equal. Files are written through a Python file, because the
+library then allocates no blocks ahead, and without times, because the same input then gives the same bytes.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ Attributes = Callable[[str, dict[str, Any]], dict[str, Any]]
 class Rewrite:
     """How to write a file: which objects to keep, under which paths, with which attributes.
 
-    ``keep`` and ``rename`` take absolute paths. ``attributes`` takes a path and the attributes by name, and returns those to write:
-    the same objects where nothing changes. ``hosted`` is for a file that is deflated as a whole afterwards.
+    ``keep`` and ``rename`` take absolute paths. ``attributes`` takes a path and the attributes by name, and
+    returns those to write: the same objects where nothing changes. ``hosted`` is for a file that is deflated
+    as a whole afterwards.
     """
 
     level: int = 9
@@ -82,8 +83,13 @@ class Tally:
     """Stored bytes of the datasets that were not kept, by the path of what was dropped."""
 
 
-def rewrite_hdf5(source: Source, target: Path, how: Rewrite, tick: Callable[[int], None] = lambda size: None) -> Tally:
-    """Write a surveyed file again to ``target``. Raises `NotShrinkableError` where the library does not read or write it, `OSError`."""
+def rewrite_hdf5(
+    source: Source, target: Path, how: Rewrite, tick: Callable[[int], None] = lambda size: None
+) -> Tally:
+    """Write a surveyed file again to ``target``.
+
+    Raises `NotShrinkableError` where the library does not read or write it, `OSError`.
+    """
     try:
         with (
             target.open("w+b") as raw,
@@ -99,9 +105,13 @@ def rewrite_hdf5(source: Source, target: Path, how: Rewrite, tick: Callable[[int
     except OSError as error:
         if error.errno is not None:
             raise
-        raise NotShrinkableError(f"{source.name}: the HDF5 library does not write it again: {error}") from error
+        raise NotShrinkableError(
+            f"{source.name}: the HDF5 library does not write it again: {error}"
+        ) from error
     except H5_ERRORS as error:
-        raise NotShrinkableError(f"{source.name}: the HDF5 library does not write it again: {error}") from error
+        raise NotShrinkableError(
+            f"{source.name}: the HDF5 library does not write it again: {error}"
+        ) from error
 
 
 def _created(raw: Any, plan: Any) -> Any:
@@ -145,7 +155,12 @@ class _Copier:
         while pending:
             path, old, new = pending.pop()
             groups = [(inner, child) for inner, child in self._children(path, old, new)]
-            pending += reversed([(inner, child, h5py.h5g.open(self.new.id, encoded(self.how.rename(inner)))) for inner, child in groups])
+            pending += reversed(
+                [
+                    (inner, child, h5py.h5g.open(self.new.id, encoded(self.how.rename(inner))))
+                    for inner, child in groups
+                ]
+            )
 
     def _children(self, path: str, old: Any, new: Any) -> Iterator[tuple[str, Any]]:
         """Copy the links of a group and its datasets, and yield the groups in it."""
@@ -178,7 +193,9 @@ class _Copier:
                 self._dataset(item, target, inner)
 
     def _find_equal(self) -> None:
-        """Find datasets whose type, shape, attributes and elements are equal: all but the first become links to it."""
+        """Find datasets whose type, shape, attributes and elements are equal: all but the first become links
+        to it.
+        """
         alike: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
 
         def visit(name: bytes) -> None:
@@ -230,7 +247,10 @@ class _Copier:
             plan.set_fill_value(fill)
         plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER if fixed and size else h5py.h5d.FILL_TIME_IFSET)
         shape = item.shape if space.get_simple_extent_type() == h5py.h5s.SIMPLE else ()
-        extendible = space.get_simple_extent_type() == h5py.h5s.SIMPLE and space.get_simple_extent_dims(True) != space.shape
+        extendible = (
+            space.get_simple_extent_type() == h5py.h5s.SIMPLE
+            and space.get_simple_extent_dims(True) != space.shape
+        )
         filters = self._filters(item, kind, size, shape) if fixed and size else None
         if filters is not None:
             plan.set_chunk(filters.chunk)
@@ -257,7 +277,10 @@ class _Copier:
     def _filters(self, item: Any, kind: Any, size: int, shape: tuple[int, ...]) -> Filters | None:
         width = kind.get_size()
         if size > PIECE:
-            sample = b"".join(read_run(item, kind, shape, offset // width, length // width) for offset, length in sample_spans(size, width))
+            sample = b"".join(
+                read_run(item, kind, shape, offset // width, length // width)
+                for offset, length in sample_spans(size, width)
+            )
         else:
             sample = read_block(item, kind, (0,) * len(shape), shape).tobytes()
         return choose(sample, size, shape, scalar_size(kind), self.how.level, hosted=self.how.hosted)
@@ -283,15 +306,21 @@ class _Copier:
                 self.tick(size)
 
         self.tally.filtered += 1
-        for place in product(*(range(0, length, step) for length, step in zip(shape, filters.chunk, strict=True))):
-            count = tuple(min(step, length - at) for at, length, step in zip(place, shape, filters.chunk, strict=True))
+        for place in product(
+            *(range(0, length, step) for length, step in zip(shape, filters.chunk, strict=True))
+        ):
+            count = tuple(
+                min(step, length - at) for at, length, step in zip(place, shape, filters.chunk, strict=True)
+            )
             data = read_block(item, kind, place, count)
             if count != filters.chunk:  # what is beyond the edge of the dataset is stored too
                 whole = np.zeros((*filters.chunk, width), dtype=np.uint8)
                 whole[tuple(slice(0, length) for length in count)] = data.reshape(*count, width)
                 data = whole.reshape(-1)
             size = prod(count) * width
-            waiting.append((place, size, self.pool.submit(encode, data.data, filters, scalar, self.how.level)))
+            waiting.append(
+                (place, size, self.pool.submit(encode, data.data, filters, scalar, self.how.level))
+            )
             flush(_AHEAD)
         flush(0)
 

@@ -12,7 +12,9 @@ from modelinspect.core.limits import KIB, MIB
 from modelinspect.core.records import dataclass
 
 CHUNK_MOST = 4 * MIB
-"""Bytes of a chunk before compression: far beyond deflate's window of 32 KiB, and small beside the memory of a loader."""
+"""Bytes of a chunk before compression: far beyond deflate's window of 32 KiB, and small beside the memory of
+a loader.
+"""
 COMPACT_MOST = 32 * KIB
 """Datasets up to this size may be stored in their object header, which cannot exceed 64 KiB."""
 _TRIED_WHOLE = MIB
@@ -31,7 +33,9 @@ class Filters:
 
 
 def chunk_shape(shape: Sequence[int], item_size: int, most: int = CHUNK_MOST) -> tuple[int, ...]:
-    """Return the shape of chunks of at most ``most`` bytes that are runs of the dataset's elements: leading axes are cut first."""
+    """Return the shape of chunks of at most ``most`` bytes that are runs of the dataset's elements: leading
+    axes are cut first.
+    """
     chunk = list(shape)
     for axis, length in enumerate(shape):
         rest = prod(chunk[axis + 1 :]) * item_size
@@ -43,11 +47,13 @@ def chunk_shape(shape: Sequence[int], item_size: int, most: int = CHUNK_MOST) ->
     return tuple(chunk)
 
 
-def choose(sample: bytes, size: int, shape: tuple[int, ...], item_size: int, level: int, *, hosted: bool = False) -> Filters | None:
+def choose(
+    sample: bytes, size: int, shape: tuple[int, ...], item_size: int, level: int, *, hosted: bool = False
+) -> Filters | None:
     """Return the filters that make a dataset of ``size`` bytes smaller, None where none does.
 
-    ``sample`` are all its bytes or some of them (`sample_spans`); the choice is made on them. A ``hosted`` file is deflated
-    as a whole afterwards, so only the gain of shuffle counts.
+    ``sample`` are all its bytes or some of them (`sample_spans`); the choice is made on them. A ``hosted``
+    file is deflated as a whole afterwards, so only the gain of shuffle counts.
     """
     if level == 0 or size < _LEAST or not shape:
         return None
@@ -61,7 +67,9 @@ def choose(sample: bytes, size: int, shape: tuple[int, ...], item_size: int, lev
 
 
 def sample_spans(size: int, item_size: int) -> list[tuple[int, int]]:
-    """Return where to look in ``size`` bytes, as offsets and sizes of whole elements: everywhere, unless there is much."""
+    """Return where to look in ``size`` bytes, as offsets and sizes of whole elements: everywhere, unless
+    there is much.
+    """
     if size <= _TRIED_WHOLE:
         return [(0, size)]
     length = max(_SAMPLE // item_size, 1) * item_size
@@ -79,7 +87,9 @@ def shuffle(data: bytes | memoryview, item_size: int) -> bytes:
 
 
 def encode(data: bytes | memoryview, filters: Filters, item_size: int, level: int) -> tuple[bytes, int]:
-    """Return a chunk as it is stored, and its filter mask: a chunk that deflate makes larger is stored unfiltered."""
+    """Return a chunk as it is stored, and its filter mask: a chunk that deflate makes larger is stored
+    unfiltered.
+    """
     stored = zlib.compress(shuffle(data, item_size) if filters.shuffle else data, level)
     if len(stored) < len(data):
         return stored, 0

@@ -1,4 +1,6 @@
-"""Shrink folders of Keras models: every HDF5 file in them is written again, and all other files are copied."""
+"""Shrink folders of Keras models: every HDF5 file in them is written again, and all other files are
+copied.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ def shrink_hdf5_folder(job: Job) -> Witness:
         for name in copied:
             if _digest(job.files.open(name)) != _digest(after.open(name)):
                 raise UnprovedError(f"{name} differs in the result")
-        return {"h5py": sum(compare_hdf5(job.files.open(name), after.open(name), how) for name in written), "files": len(copied)}
+        return {
+            "h5py": sum(compare_hdf5(job.files.open(name), after.open(name), how) for name in written),
+            "files": len(copied),
+        }
 
     return witness
 

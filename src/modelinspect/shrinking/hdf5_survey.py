@@ -1,7 +1,8 @@
 """Decide whether an HDF5 file may be given to the HDF5 library, from our own walk of it.
 
-The library follows references out of the file and allocates what a file asks for. So the file is walked first: nothing may be
-damaged, everything must be inside the file, and variable-length data must be in proportion to it.
+The library follows references out of the file and allocates what a file asks for. So the file is walked
+first: nothing may be damaged, everything must be inside the file, and variable-length data must be in
+proportion to it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from modelinspect.core.bytemap import NO_TENSOR, RegionKind, TensorId
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.hdf5 import walk_hdf5
-from modelinspect.encodings.hdf5.model import Attribute, Dataset, Datatype, Hdf5File, LayoutKind, LinkKind, TypeClass
+from modelinspect.encodings.hdf5.model import (
+    Attribute,
+    Dataset,
+    Datatype,
+    Hdf5File,
+    LayoutKind,
+    LinkKind,
+    TypeClass,
+)
 from modelinspect.encodings.walk import Walk
 from modelinspect.encodings.zip import find_end_record
 from modelinspect.errors import FormatError
@@ -27,19 +36,30 @@ _EXPANSION = 1_100
 
 
 def survey(source: Source, limits: Limits) -> Hdf5File:
-    """Walk an HDF5 file and return its structure. Raises `NotShrinkableError` where the library should not write it again."""
+    """Walk an HDF5 file and return its structure.
+
+    Raises `NotShrinkableError` where the library should not write it again.
+    """
     trouble: list[FormatError] = []
-    file = walk_hdf5(Walk(source, ByteMapBuilder(source.name, source.size, limits), limits, trouble.append), _Quiet())
+    file = walk_hdf5(
+        Walk(source, ByteMapBuilder(source.name, source.size, limits), limits, trouble.append), _Quiet()
+    )
     if trouble or not file.complete:
         problem = trouble[0].problem if trouble else "a part of its structure could not be read"
         raise NotShrinkableError(f"{source.name}: damaged: {problem}")
     if file.superblock.offset:
-        raise NotShrinkableError(f"{source.name}: has {file.superblock.offset:,} bytes before its HDF5 content, which are not HDF5")
+        raise NotShrinkableError(
+            f"{source.name}: has {file.superblock.offset:,} bytes before its HDF5 content, which are not HDF5"
+        )
     if file.superblock.end_of_file < source.size:
         extra = source.size - file.superblock.end_of_file
-        raise NotShrinkableError(f"{source.name}: {extra:,} bytes after its HDF5 content are not HDF5; they may be another file")
+        raise NotShrinkableError(
+            f"{source.name}: {extra:,} bytes after its HDF5 content are not HDF5; they may be another file"
+        )
     if find_end_record(source) is not None:
-        raise NotShrinkableError(f"{source.name}: ends as a zip archive does, and programs may read it as one")
+        raise NotShrinkableError(
+            f"{source.name}: ends as a zip archive does, and programs may read it as one"
+        )
     _check_links(file, source)
     _check_sizes(file, source, limits)
     return file
@@ -64,17 +84,26 @@ class _Quiet:
 def _check_links(file: Hdf5File, source: Source) -> None:
     for link in file.links:
         if link.kind is not LinkKind.SOFT:
-            raise NotShrinkableError(f"{source.name}: {link.path} is an {link.kind} link; its target is not part of the file")
+            raise NotShrinkableError(
+                f"{source.name}: {link.path} is an {link.kind} link; its target is not part of the file"
+            )
     if file.datatypes:
         raise NotShrinkableError(f"{source.name}: has named datatypes, which are not written again")
     for dataset in file.datasets:
         if dataset.layout in (LayoutKind.EXTERNAL, LayoutKind.VIRTUAL, LayoutKind.UNKNOWN):
-            raise NotShrinkableError(f"{source.name}: the elements of {dataset.path} are stored elsewhere ({dataset.layout} layout)")
-        if _has_references(dataset.datatype) or any(_has_references(each.datatype) for each in dataset.attributes.values()):
+            raise NotShrinkableError(
+                f"{source.name}: the elements of {dataset.path} are stored elsewhere ({dataset.layout}"
+                " layout)"
+            )
+        if _has_references(dataset.datatype) or any(
+            _has_references(each.datatype) for each in dataset.attributes.values()
+        ):
             raise NotShrinkableError(f"{source.name}: {dataset.path} holds references to places in the file")
     for group in file.groups:
         if any(_has_references(each.datatype) for each in group.attributes.values()):
-            raise NotShrinkableError(f"{source.name}: an attribute of {group.path} holds references to places in the file")
+            raise NotShrinkableError(
+                f"{source.name}: an attribute of {group.path} holds references to places in the file"
+            )
 
 
 def _has_references(datatype: Datatype) -> bool:
@@ -97,16 +126,25 @@ def _check_sizes(file: Hdf5File, source: Source, limits: Limits) -> None:
         heap += _heap_size(dataset, source, limits)
         decoded += dataset.logical_size
         if dataset.datatype.has_heap_data:
-            limits.allow(f"dataset {dataset.path}", dataset.dataspace.count * 64, limits.structure_size, source.name)
+            limits.allow(
+                f"dataset {dataset.path}", dataset.dataspace.count * 64, limits.structure_size, source.name
+            )
     for group in file.groups:
         attributes += group.attributes.values()
     heap += sum(span.size for attribute in attributes for span in attribute.heap_spans)
     limits.allow("variable-length data", heap, _HEAP_FACTOR * source.size + _HEAP_MORE, source.name)
-    limits.allow("decoding all datasets", decoded, min(limits.decompressed_size, _EXPANSION * source.size + MIB), source.name)
+    limits.allow(
+        "decoding all datasets",
+        decoded,
+        min(limits.decompressed_size, _EXPANSION * source.size + MIB),
+        source.name,
+    )
 
 
 def _heap_size(dataset: Dataset, source: Source, limits: Limits) -> int:
-    """Return the bytes that a dataset's elements are once the library has copied what each leads to: objects may be shared."""
+    """Return the bytes that a dataset's elements are once the library has copied what each leads to: objects
+    may be shared.
+    """
     if not dataset.heap_spans:
         return 0
     datatype = dataset.datatype
@@ -115,7 +153,9 @@ def _heap_size(dataset: Dataset, source: Source, limits: Limits) -> int:
     width = datatype.base.size if datatype.base is not None else 1
     total = 0
     for span in dataset.raw_spans():
-        limits.allow(f"the pointers of {dataset.path}", span.size, limits.structure_size, source.name, span.offset)
+        limits.allow(
+            f"the pointers of {dataset.path}", span.size, limits.structure_size, source.name, span.offset
+        )
         pointers = source.read_at(span.offset, span.size // datatype.size * datatype.size)
         lengths = np.frombuffer(pointers, dtype=np.uint8).reshape(-1, datatype.size)[:, :4].copy().view("<u4")
         total += int(lengths.sum(dtype=np.int64)) * width

@@ -11,16 +11,29 @@ import numpy as np
 
 from modelinspect.core.limits import MIB
 from modelinspect.measure.rewrite import FileLike
-from modelinspect.shrinking.hdf5_access import attribute_names, attribute_value, elements_digest, is_variable, link_names, shown_attribute
+from modelinspect.shrinking.hdf5_access import (
+    attribute_names,
+    attribute_value,
+    elements_digest,
+    is_variable,
+    link_names,
+    shown_attribute,
+)
 from modelinspect.shrinking.hdf5_copy import H5_ERRORS, Rewrite
 from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.sources.base import Source
 
 
 def compare_hdf5(before: Source, after: Source, how: Rewrite) -> int:
-    """Return how many objects are equal. Raises `UnprovedError` for the first that differs; ``how`` says what was meant to change."""
+    """Return how many objects are equal.
+
+    Raises `UnprovedError` for the first that differs; ``how`` says what was meant to change.
+    """
     try:
-        with h5py.File(FileLike(before), "r", rdcc_nbytes=64 * MIB) as old, h5py.File(FileLike(after), "r", rdcc_nbytes=64 * MIB) as new:
+        with (
+            h5py.File(FileLike(before), "r", rdcc_nbytes=64 * MIB) as old,
+            h5py.File(FileLike(after), "r", rdcc_nbytes=64 * MIB) as new,
+        ):
             wanted = {how.rename(path): (path, item) for path, item in _objects(old) if how.keep(path)}
             result = dict(_objects(new))
             if set(wanted) != set(result):
@@ -69,7 +82,11 @@ def _compare(old: Any, new: Any, path: str, how: Rewrite) -> None:
     if how.attributes is not None and names:
         values = {name.decode("utf-8", "surrogateescape"): shown_attribute(old, name) for name in names}
         told = how.attributes(path, dict(values))
-        same_names = [name for name in names if (text := name.decode("utf-8", "surrogateescape")) in told and told[text] is values[text]]
+        same_names = [
+            name
+            for name in names
+            if (text := name.decode("utf-8", "surrogateescape")) in told and told[text] is values[text]
+        ]
         expected = {name.encode("utf-8", "surrogateescape") for name in told}
     else:
         same_names, expected = names, set(names)
@@ -77,21 +94,35 @@ def _compare(old: Any, new: Any, path: str, how: Rewrite) -> None:
         raise UnprovedError(f"{path} has other attributes in the result")
     for name in same_names:
         one, other = h5py.h5a.open(old, name), h5py.h5a.open(new, name)
-        if not one.get_type().equal(other.get_type()) or one.shape != other.shape or not _same_value(one, other):
-            raise UnprovedError(f"attribute {name.decode('utf-8', 'replace')} of {path} differs in the result")
+        if (
+            not one.get_type().equal(other.get_type())
+            or one.shape != other.shape
+            or not _same_value(one, other)
+        ):
+            raise UnprovedError(
+                f"attribute {name.decode('utf-8', 'replace')} of {path} differs in the result"
+            )
 
 
 def _same_value(one: Any, other: Any) -> bool:
     if one.get_space().get_simple_extent_type() == h5py.h5s.NULL:
         return bool(other.get_space().get_simple_extent_type() == h5py.h5s.NULL)
     first, second = attribute_value(one), attribute_value(other)
-    return _plain(first) == _plain(second) if is_variable(one.get_type()) else first.tobytes() == second.tobytes()
+    return (
+        _plain(first) == _plain(second)
+        if is_variable(one.get_type())
+        else first.tobytes() == second.tobytes()
+    )
 
 
 def _plain(value: Any) -> Any:
     """Return nested arrays of objects as lists that compare by value."""
     if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.reshape(-1)] if value.dtype == object or value.dtype.fields else value.tobytes()
+        return (
+            [_plain(item) for item in value.reshape(-1)]
+            if value.dtype == object or value.dtype.fields
+            else value.tobytes()
+        )
     if isinstance(value, np.void):
         return [_plain(value[name]) for name in value.dtype.names or ()] or value.tobytes()
     return value

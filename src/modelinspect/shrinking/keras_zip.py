@@ -19,7 +19,13 @@ from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName, Witness
 from modelinspect.shrinking.training import Strip, strip_store
 from modelinspect.shrinking.unwrapping import unwrapped
-from modelinspect.shrinking.zip_files import Archive, beyond_guard, compare_members, is_smaller_deflated, remove
+from modelinspect.shrinking.zip_files import (
+    Archive,
+    beyond_guard,
+    compare_members,
+    is_smaller_deflated,
+    remove,
+)
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 from modelinspect.sources.local import LocalSource
@@ -77,13 +83,20 @@ class _Shrinking:
         job.work.add(StepName.HDF5_LINK, linked, note="datasets that equal another are stored once")
         job.work.add(StepName.ZIP_DEFLATE, saved - linked, note=_what(self._archive.replaced, names))
         inner = tuple(member for member in self._archive.replaced if member in names)
-        expected = {member: path.read_bytes() for member, path in self._archive.replaced.items() if member not in inner}
+        expected = {
+            member: path.read_bytes()
+            for member, path in self._archive.replaced.items()
+            if member not in inner
+        }
         hows = dict(self._hows)
 
         def witness(after: FileSet) -> Mapping[str, int]:
             equal = compare_members(source, after.open(name), dict.fromkeys([*inner, *expected]))
             equal += _compare_texts(after.open(name), expected)
-            return {"zipfile": equal, **({"h5py": _compare_inner(source, after.open(name), inner, hows, job)} if inner else {})}
+            return {
+                "zipfile": equal,
+                **({"h5py": _compare_inner(source, after.open(name), inner, hows, job)} if inner else {}),
+            }
 
         return witness
 
@@ -108,15 +121,23 @@ class _Shrinking:
                     raise
                 self._job.work.notes.append(f"{reason}; deflated as it is")
                 return None
-        if not self._job.work.drops(Drop.TRAINING) and not is_smaller_deflated(target, self._inner[name], how.level):
+        if not self._job.work.drops(Drop.TRAINING) and not is_smaller_deflated(
+            target, self._inner[name], how.level
+        ):
             return None  # deflating what is there takes less than the newest structures, deflated
         self._archive.replaced[name] = target
         return tally
 
     def _drop_training(self, members: Mapping[str, int]) -> None:
-        """Take wrappers and the training configuration out of the model's configuration. Raises `NotShrinkableError`."""
+        """Take wrappers and the training configuration out of the model's configuration.
+
+        Raises `NotShrinkableError`.
+        """
         if WEIGHTS_H5 not in members:
-            raise NotShrinkableError(f"{self._job.primary}: training state is dropped from {WEIGHTS_H5} only, which it does not have")
+            raise NotShrinkableError(
+                f"{self._job.primary}: training state is dropped from {WEIGHTS_H5} only, which it does not"
+                " have"
+            )
         if members.get(CONFIG_JSON, _CONFIG_MOST + 1) > _CONFIG_MOST:
             raise NotShrinkableError(f"{self._job.primary}: has no {CONFIG_JSON} that can be read")
         old, new = self._scratch / CONFIG_JSON, self._scratch / "config.new"
@@ -135,7 +156,11 @@ class _Shrinking:
 
 def _what(replaced: Mapping[str, Path], hdf5: list[str]) -> str:
     """Return what was done to the members, in words."""
-    return "the HDF5 inside without free space, every member deflated" if any(name in replaced for name in hdf5) else "members deflated"
+    return (
+        "the HDF5 inside without free space, every member deflated"
+        if any(name in replaced for name in hdf5)
+        else "members deflated"
+    )
 
 
 def _compare_texts(after: Source, expected: Mapping[str, bytes]) -> int:
@@ -147,7 +172,9 @@ def _compare_texts(after: Source, expected: Mapping[str, bytes]) -> int:
     return len(expected)
 
 
-def _compare_inner(before: Source, after: Source, names: tuple[str, ...], hows: Mapping[str, Rewrite], job: Job) -> int:
+def _compare_inner(
+    before: Source, after: Source, names: tuple[str, ...], hows: Mapping[str, Rewrite], job: Job
+) -> int:
     """Compare the HDF5 members of two archives with h5py, unpacked beside each other."""
     scratch = job.folder / ".witness"
     scratch.mkdir()

@@ -39,7 +39,10 @@ class Package(ABC):
 
     @abstractmethod
     def unpack(self, folder: Path) -> None:
-        """Write all members below a folder. Raises `NotShrinkableError` for names or kinds of members that are not plain files."""
+        """Write all members below a folder.
+
+        Raises `NotShrinkableError` for names or kinds of members that are not plain files.
+        """
 
     @abstractmethod
     def is_compressed(self, name: str) -> bool:
@@ -50,7 +53,10 @@ class Package(ABC):
         """Write the archive again, in the order of its members; new ones come last."""
 
     def _target(self, folder: Path, name: str) -> Path:
-        """Return where a member is unpacked. Raises `NotShrinkableError` where that is not below the folder."""
+        """Return where a member is unpacked.
+
+        Raises `NotShrinkableError` where that is not below the folder.
+        """
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
             raise NotShrinkableError(f"{self.source.name}: member {name!r} has a name that is not unpacked")
@@ -58,13 +64,17 @@ class Package(ABC):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise NotShrinkableError(f"{self.source.name}: member {name!r} is inside a member that is a file") from error
+            raise NotShrinkableError(
+                f"{self.source.name}: member {name!r} is inside a member that is a file"
+            ) from error
         return target
 
 
 def open_package(source: Source, limits: Limits, level: int, tick: Callable[[int], None]) -> Package:
     """Open an archive of files."""
-    return TarPackage(source, limits, level, tick) if is_tar(source) else ZipPackage(source, limits, level, tick)
+    return (
+        TarPackage(source, limits, level, tick) if is_tar(source) else ZipPackage(source, limits, level, tick)
+    )
 
 
 class ZipPackage(Package):
@@ -104,7 +114,11 @@ class ZipPackage(Package):
 
     def _member(self, old: zipfile.ZipFile, new: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         made = zipfile.ZipInfo(info.filename, info.date_time)
-        made.external_attr, made.create_system, made.compress_type = info.external_attr, info.create_system, info.compress_type
+        made.external_attr, made.create_system, made.compress_type = (
+            info.external_attr,
+            info.create_system,
+            info.compress_type,
+        )
         path = self.replaced.get(info.filename)
         if info.is_dir():
             new.writestr(made, b"")
@@ -128,9 +142,16 @@ class ZipPackage(Package):
                 self.tick(len(block))
 
     def _padding(self, new: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-        """Return the extra field with which a stored member begins at a multiple of what its offset is a multiple of now."""
+        """Return the extra field with which a stored member begins at a multiple of what its offset is a
+        multiple of now.
+        """
         header = self.source.read_at(info.header_offset, _LOCAL_HEADER)
-        begin = info.header_offset + _LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        begin = (
+            info.header_offset
+            + _LOCAL_HEADER
+            + int.from_bytes(header[26:28], "little")
+            + int.from_bytes(header[28:30], "little")
+        )
         alignment = min(begin & -begin, _ALIGNED_MOST)
         at = new.start_dir + _LOCAL_HEADER + len(info.filename.encode())  # where the next header begins
         gap = -at % alignment
@@ -153,13 +174,22 @@ class TarPackage(Package):
         except (tarfile.TarError, EOFError, ValueError) as error:
             raise NotShrinkableError(f"{source.name}: tarfile does not read it: {error}") from error
         names = [_plain(member.name) for member in self._members]
-        odd = next((member for member in self._members if not (member.isreg() or member.isdir()) or member.issparse()), None)
+        odd = next(
+            (
+                member
+                for member in self._members
+                if not (member.isreg() or member.isdir()) or member.issparse()
+            ),
+            None,
+        )
         if odd is not None:
             raise NotShrinkableError(f"{source.name}: member {odd.name} is not a plain file or folder")
         if len(set(names)) < len(names):
             raise NotShrinkableError(f"{source.name}: has two members of one name")
         if any(any(source.read_at(at, min(MIB, source.size - at))) for at in range(end, source.size, MIB)):
-            raise NotShrinkableError(f"{source.name}: {source.size - end:,} bytes after the archive are not part of it")
+            raise NotShrinkableError(
+                f"{source.name}: {source.size - end:,} bytes after the archive are not part of it"
+            )
 
     def unpack(self, folder: Path) -> None:
         folder.mkdir()
@@ -178,7 +208,11 @@ class TarPackage(Package):
         return False
 
     def write(self, target: Path) -> None:
-        kind = tarfile.GNU_FORMAT if self.source.read_at(257, len(_GNU_MAGIC)) == _GNU_MAGIC else tarfile.PAX_FORMAT
+        kind = (
+            tarfile.GNU_FORMAT
+            if self.source.read_at(257, len(_GNU_MAGIC)) == _GNU_MAGIC
+            else tarfile.PAX_FORMAT
+        )
         with self._open() as old, tarfile.open(target, "w", format=kind) as new:
             for member in self._members:
                 if _plain(member.name) in self.removed:
@@ -209,14 +243,19 @@ class TarPackage(Package):
             raise NotShrinkableError(f"{self.source.name}: tarfile does not read it: {error}") from error
 
 
-def compare_package(before: Source, after: Source, expected: Mapping[str, str], removed: frozenset[str]) -> Mapping[str, int]:
-    """Return how many members the archive's library reads as they should be: those in ``expected`` by their SHA-256, others as before.
+def compare_package(
+    before: Source, after: Source, expected: Mapping[str, str], removed: frozenset[str]
+) -> Mapping[str, int]:
+    """Return how many members the archive's library reads as they should be: those in ``expected`` by their
+    SHA-256, others as before.
 
     Raises `UnprovedError` for the first that is not.
     """
     reader = "tarfile" if is_tar(before) else "zipfile"
     old, new = (dict(_digests(source)) for source in (before, after))
-    wanted = {name: expected.get(name, digest) for name, digest in old.items() if name not in removed} | dict(expected)
+    wanted = {name: expected.get(name, digest) for name, digest in old.items() if name not in removed} | dict(
+        expected
+    )
     if new.keys() != wanted.keys():
         raise UnprovedError(f"{before.name}: the result has other members")
     for name, digest in wanted.items():

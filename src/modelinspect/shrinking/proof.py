@@ -30,7 +30,9 @@ class UnprovedError(ModelInspectError):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a tensor holds; ``digest`` is the SHA-256 of its dense elements, None where our parser cannot read them as numbers."""
+    """What a tensor holds; ``digest`` is the SHA-256 of its dense elements, None where our parser cannot read
+    them as numbers.
+    """
 
     dtype: str
     shape: tuple[int, ...]
@@ -42,8 +44,9 @@ class Content:
 class Proof:
     """What was compared: ``equal`` of ``tensors`` have the same name, type, shape and elements.
 
-    ``unread`` of them our parser does not read as numbers (strings); the independent reader compared those. ``dropped`` tensors were
-    allowed to go. ``witnesses`` are the independent readers, with the number of things that each compared.
+    ``unread`` of them our parser does not read as numbers (strings); the independent reader compared those.
+    ``dropped`` tensors were allowed to go. ``witnesses`` are the independent readers, with the number of
+    things that each compared.
     """
 
     tensors: int
@@ -60,8 +63,8 @@ class Proof:
 class Contents:
     """What all tensors of an artifact hold, by path; ``aliases`` are other names of the same bytes.
 
-    In HDF5 an alias is an absolute path, which ends with the path that the tensor would have had; Keras 2 adds the number of an
-    output to it (``:0``).
+    In HDF5 an alias is an absolute path, which ends with the path that the tensor would have had; Keras 2
+    adds the number of an output to it (``:0``).
     """
 
     tensors: Mapping[str, Content]
@@ -83,7 +86,9 @@ class Contents:
         return len(self.tensors) + len(self.aliases)
 
 
-def contents(artifact: Artifact, files: FileSet, limits: Limits, tick: Callable[[int], None] = lambda size: None) -> Contents:
+def contents(
+    artifact: Artifact, files: FileSet, limits: Limits, tick: Callable[[int], None] = lambda size: None
+) -> Contents:
     """Read every tensor of an artifact. Raises `ModelInspectError`."""
     reading = Reading(files, limits, bytearray())
     found: dict[str, Content] = {}
@@ -100,7 +105,9 @@ def documents(artifact: Artifact, files: FileSet) -> Counter[tuple[str, str, str
     return Counter((str(each.kind), each.label, _document_digest(each, files)) for each in artifact.documents)
 
 
-def compare_tensors(before: Contents, after: Contents, dropped: Mapping[str, object], renamed: Mapping[str, str]) -> tuple[int, int]:
+def compare_tensors(
+    before: Contents, after: Contents, dropped: Mapping[str, object], renamed: Mapping[str, str]
+) -> tuple[int, int]:
     """Compare tensors and return how many are equal, and how many of those our parser could not read.
 
     Raises `UnprovedError` for the first difference.
@@ -116,7 +123,9 @@ def compare_tensors(before: Contents, after: Contents, dropped: Mapping[str, obj
             case key, new:
                 left.discard(key)
         if (old.dtype, old.shape) != (new.dtype, new.shape):
-            raise UnprovedError(f"tensor {name} was {old.dtype} {old.shape} and is {new.dtype} {new.shape} in the result")
+            raise UnprovedError(
+                f"tensor {name} was {old.dtype} {old.shape} and is {new.dtype} {new.shape} in the result"
+            )
         known = old.digest is not None and new.digest is not None
         if known and old.digest != new.digest:
             raise UnprovedError(f"tensor {name} has other elements in the result")
@@ -130,9 +139,14 @@ def compare_tensors(before: Contents, after: Contents, dropped: Mapping[str, obj
 def compare_in_order(before: Contents, after: Contents, dropped: Mapping[str, object]) -> tuple[int, int]:
     """Compare the tensors of artifacts of which one has no names any more. Raises `UnprovedError`.
 
-    Every name counts, aliases too: where one of several tensors with the same bytes was dropped, another one is listed with those bytes.
+    Every name counts, aliases too: where one of several tensors with the same bytes was dropped, another one
+    is listed with those bytes.
     """
-    old = sorted(_sortable(content) for name, content in [*before.tensors.items(), *before.aliases.items()] if name not in dropped)
+    old = sorted(
+        _sortable(content)
+        for name, content in [*before.tensors.items(), *before.aliases.items()]
+        if name not in dropped
+    )
     new = sorted(map(_sortable, [*after.tensors.values(), *after.aliases.values()]))
     if old != new:
         raise UnprovedError("the tensors of the result are not those of the input")
@@ -144,10 +158,12 @@ def _sortable(content: Content) -> tuple[str, tuple[int, ...], str]:
 
 
 def compare_reduced(artifact: Artifact, before: Contents, after: Contents) -> tuple[int, int]:
-    """Compare artifacts where training state was dropped, and return how many tensors are equal and how many were dropped.
+    """Compare artifacts where training state was dropped, and return how many tensors are equal and how many
+    were dropped.
 
-    Every tensor of the model is in the result, under its name or, where its wrapper is gone, with the same type, shape and elements; a
-    copy that a wrapper kept may go. The result holds nothing else. Raises `UnprovedError`.
+    Every tensor of the model is in the result, under its name or, where its wrapper is gone, with the same
+    type, shape and elements; a copy that a wrapper kept may go. The result holds nothing else. Raises
+    `UnprovedError`.
     """
     left = {**after.tensors, **after.aliases}
     unmatched: list[tuple[str, Content]] = []
@@ -207,7 +223,9 @@ def _place(block: Block, whole: Any, tensor: Tensor, width: int) -> int:
     if not block.placed or (block.order is ByteOrder.BIG and width > 1):
         raise UnmeasurableError("its elements are stored in no order")
     if block.box is not None:
-        place = tuple(slice(at, at + length) for at, length in zip(block.box.origin, block.box.shape, strict=True))
+        place = tuple(
+            slice(at, at + length) for at, length in zip(block.box.origin, block.box.shape, strict=True)
+        )
         whole[place] = block.data.reshape(*block.box.shape, width)
         return block.count
     flat = whole.reshape(-1, width)
@@ -220,7 +238,9 @@ def _document_digest(document: Document, files: FileSet) -> str:
     if document.data is not None:
         return hashlib.sha256(document.data).hexdigest()
     if document.kind is DocumentKind.TFJS_MODEL:
-        return _json_digest(files.open_stream(document.stream).read_at(document.span.offset, document.span.size))
+        return _json_digest(
+            files.open_stream(document.stream).read_at(document.span.offset, document.span.size)
+        )
     found = hashlib.sha256()
     source = files.open_stream(document.stream)
     for offset, size in _runs(document.span.offset, document.span.size):
@@ -229,7 +249,9 @@ def _document_digest(document: Document, files: FileSet) -> str:
 
 
 def _json_digest(text: bytes) -> str:
-    """Return the SHA-256 of a TensorFlow.js description without white space and without the names of its weights files."""
+    """Return the SHA-256 of a TensorFlow.js description without white space and without the names of its
+    weights files.
+    """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -15,19 +15,24 @@ def report(shrinking: Shrinking) -> ShrinkReport:
         before=_side(shrinking.before),
         after=None if shrinking.after is None else _side(shrinking.after),
         written=shrinking.written,
-        steps=tuple(ShrinkStep(step=str(one.name), level=one.level, saved=one.saved, note=one.note) for one in shrinking.steps),
-        proof=None
-        if proof is None
-        else ShrinkProof(
-            tensors=proof.tensors,
-            equal=proof.equal,
-            unread=proof.unread,
-            dropped=proof.dropped,
-            documents=proof.documents,
-            documents_equal=proof.documents_equal,
-            documents_changed=proof.documents_changed,
-            readers=dict(sorted(proof.witnesses.items())),
-            loads_in=tuple(map(str, shrinking.loads_in)),
+        steps=tuple(
+            ShrinkStep(step=str(one.name), level=one.level, saved=one.saved, note=one.note)
+            for one in shrinking.steps
+        ),
+        proof=(
+            None
+            if proof is None
+            else ShrinkProof(
+                tensors=proof.tensors,
+                equal=proof.equal,
+                unread=proof.unread,
+                dropped=proof.dropped,
+                documents=proof.documents,
+                documents_equal=proof.documents_equal,
+                documents_changed=proof.documents_changed,
+                readers=dict(sorted(proof.witnesses.items())),
+                loads_in=tuple(map(str, shrinking.loads_in)),
+            )
         ),
         certificate=shrinking.certificate,
         reason=shrinking.reason,

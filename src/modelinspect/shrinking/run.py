@@ -1,4 +1,6 @@
-"""Shrink an artifact: write it again beside its place, prove that nothing changed, and only then put it there."""
+"""Shrink an artifact: write it again beside its place, prove that nothing changed, and only then put it
+there.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,26 @@ from modelinspect.reports.wording import plural
 from modelinspect.shrinking import writing
 from modelinspect.shrinking.archives import Inner, combine, shrink_archive
 from modelinspect.shrinking.certificate import Record, certificate, record_files
-from modelinspect.shrinking.proof import Proof, UnprovedError, compare_in_order, compare_reduced, compare_tensors, contents, documents
-from modelinspect.shrinking.steps import Drop, Job, Loader, NotShrinkableError, Options, Step, StepName, Witness, Work
+from modelinspect.shrinking.proof import (
+    Proof,
+    UnprovedError,
+    compare_in_order,
+    compare_reduced,
+    compare_tensors,
+    contents,
+    documents,
+)
+from modelinspect.shrinking.steps import (
+    Drop,
+    Job,
+    Loader,
+    NotShrinkableError,
+    Options,
+    Step,
+    StepName,
+    Witness,
+    Work,
+)
 from modelinspect.shrinking.tfjs import precompress
 from modelinspect.sources.files import FileSet
 from modelinspect.sources.opening import open_location
@@ -77,7 +97,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Shrinking:
-    """What became of one artifact: ``after`` and ``proof`` are None where it stays as it is, and ``reason`` says why."""
+    """What became of one artifact: ``after`` and ``proof`` are None where it stays as it is, and ``reason``
+    says why.
+    """
 
     outcome: Outcome
     before: Record
@@ -91,8 +113,17 @@ class Shrinking:
     written: str | None = None
 
 
-def shrink(location: str, options: Options, place: Place, limits: Limits | None = None, progress: Progress | None = None) -> Shrinking:
-    """Shrink the artifact at a location. Raises `ModelInspectError`; the input and what is in the output's place stay as they are then."""
+def shrink(
+    location: str,
+    options: Options,
+    place: Place,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> Shrinking:
+    """Shrink the artifact at a location.
+
+    Raises `ModelInspectError`; the input and what is in the output's place stay as they are then.
+    """
     if "://" in location:
         raise UsageError(f"{location}: only files of this machine are written again; copy it here first")
     allowed = limits or Limits()
@@ -108,18 +139,24 @@ def shrink(location: str, options: Options, place: Place, limits: Limits | None 
             try:
                 return _attempt(artifact, files, before, folder, work, place)
             except (NotShrinkableError, UnprovedError, FormatError) as error:
-                return Shrinking(Outcome.REFUSED, before, None, (), tuple(work.notes), None, (), None, str(error))
+                return Shrinking(
+                    Outcome.REFUSED, before, None, (), tuple(work.notes), None, (), None, str(error)
+                )
             except LocationError:
                 raise
             except OSError as error:
                 raise OutputError(f"{beside.parent}: cannot be written: {error.strerror or error}") from error
 
 
-def _attempt(artifact: Artifact, files: FileSet, before: Record, folder: Path, work: Work, place: Place) -> Shrinking:
+def _attempt(
+    artifact: Artifact, files: FileSet, before: Record, folder: Path, work: Work, place: Place
+) -> Shrinking:
     if "wrapped_in" in artifact.facts:
         return _attempt_archive(artifact, files, before, folder, work, place)
     family, loads_in = _family(artifact, work.options, is_one_file=_is_one_file(artifact, files))
-    bad = next((each for each in artifact.diagnostics if each.severity in (Severity.ERROR, Severity.WARNING)), None)
+    bad = next(
+        (each for each in artifact.diagnostics if each.severity in (Severity.ERROR, Severity.WARNING)), None
+    )
     if bad is not None:
         raise NotShrinkableError(f"damaged or unusual, and left alone: {bad.problem}")
     witness = family(Job(artifact, files, folder, work))
@@ -128,7 +165,9 @@ def _attempt(artifact: Artifact, files: FileSet, before: Record, folder: Path, w
         after = record_files(result, made)
         if after.size >= before.size:
             reason = "already as small as it gets this way"
-            return Shrinking(Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, loads_in, None, reason)
+            return Shrinking(
+                Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, loads_in, None, reason
+            )
         proof = _prove(artifact, files, result, made, work, witness)
     if _is_one_file(artifact, files) or artifact.format is FormatName.CHECKPOINT:
         _note_training(artifact, work)
@@ -140,11 +179,18 @@ def _note_training(artifact: Artifact, work: Work) -> None:
     roles = _TRAINING_ROLES.get(artifact.format, frozenset())
     kept = sum(tensor.stored_size for tensor in artifact.tensors if tensor.role in roles)
     if kept and not work.drops(Drop.TRAINING):
-        work.notes.append(f"{plural(kept, 'byte')} of the original are training state and stay; --drop training removes them")
+        work.notes.append(
+            f"{plural(kept, 'byte')} of the original are training state and stay; --drop training removes"
+            " them"
+        )
 
 
-def _attempt_archive(artifact: Artifact, files: FileSet, before: Record, folder: Path, work: Work, place: Place) -> Shrinking:
-    """Shrink the models inside an archive, each with its own proof; the archive's library compares all other files."""
+def _attempt_archive(
+    artifact: Artifact, files: FileSet, before: Record, folder: Path, work: Work, place: Place
+) -> Shrinking:
+    """Shrink the models inside an archive, each with its own proof; the archive's library compares all other
+    files.
+    """
 
     def inner(path: Path, output: Path, options: Options) -> Inner | str:
         limits = replace(work.limits, archive_nesting=work.limits.archive_nesting - 1)
@@ -154,7 +200,10 @@ def _attempt_archive(artifact: Artifact, files: FileSet, before: Record, folder:
             return str(error)
         if done.after is None or done.proof is None:
             return "" if done.outcome is Outcome.UNCHANGED else done.reason
-        made = {file.name: output / file.name if output.is_dir() else output.with_name(file.name) for file in done.after.files}
+        made = {
+            file.name: output / file.name if output.is_dir() else output.with_name(file.name)
+            for file in done.after.files
+        }
         return Inner(made, done.proof, tuple(str(step.name) for step in done.steps), done.loads_in)
 
     wrapped = shrink_archive(Job(artifact, files, folder, work), inner)
@@ -163,7 +212,9 @@ def _attempt_archive(artifact: Artifact, files: FileSet, before: Record, folder:
         after = record_files(result, made)
         if after.size >= before.size:
             reason = "already as small as it gets this way"
-            return Shrinking(Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, wrapped.loads_in, None, reason)
+            return Shrinking(
+                Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, wrapped.loads_in, None, reason
+            )
         if wrapped.proofs:
             proof = combine(wrapped.proofs, wrapped.witness(made))
         else:
@@ -172,13 +223,22 @@ def _attempt_archive(artifact: Artifact, files: FileSet, before: Record, folder:
 
 
 def _finish(
-    before: Record, after: Record, proof: Proof, loads_in: tuple[Loader, ...], work: Work, folder: Path, files: FileSet, place: Place
+    before: Record,
+    after: Record,
+    proof: Proof,
+    loads_in: tuple[Loader, ...],
+    work: Work,
+    folder: Path,
+    files: FileSet,
+    place: Place,
 ) -> Shrinking:
     """Put a proved result in its place."""
     steps = _balanced(tuple(work.steps), before.size - after.size)
     if work.options.precompress and (place.output is not None or place.in_place):
         if after.format != FormatName.TFJS:
-            raise UsageError(f"{before.location}: --precompress is for TensorFlow.js models, whose files a server sends")
+            raise UsageError(
+                f"{before.location}: --precompress is for TensorFlow.js models, whose files a server sends"
+            )
         work.notes += precompress(folder, work.options.level)
     shown = _publish(before, after, folder, files, place)
     after = replace(after, location=shown)
@@ -195,7 +255,9 @@ def _finish(
     )
 
 
-def _prove(artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, work: Work, witness: Witness) -> Proof:
+def _prove(
+    artifact: Artifact, files: FileSet, result: Artifact, made: FileSet, work: Work, witness: Witness
+) -> Proof:
     """Compare input and result, by our parser and by another reader. Raises `UnprovedError`."""
     known = {each.problem for each in artifact.diagnostics}
     new_problems = [each.problem for each in result.diagnostics if each.problem not in known]
@@ -249,7 +311,9 @@ def _check_place(source: Path, files: FileSet, place: Place) -> None:
         if not place.output.absolute().parent.is_dir():
             raise UsageError(f"{place.output.absolute().parent}: there is no such folder")
         for output in _outputs(files, place.output):
-            writing.require_free(_input(source, files), output, force=place.force and files.primary is not None)
+            writing.require_free(
+                _input(source, files), output, force=place.force and files.primary is not None
+            )
     if place.in_place and files.primary is None and source.is_symlink():
         raise UsageError(f"{source}: is a link to a folder; name the folder itself")
 
@@ -260,7 +324,9 @@ def _input(source: Path, files: FileSet) -> Path:
 
 
 def _is_prefix(files: FileSet) -> bool:
-    """Return whether the input is a checkpoint that is named by its prefix or index: several files beside others."""
+    """Return whether the input is a checkpoint that is named by its prefix or index: several files beside
+    others.
+    """
     return files.primary is not None and files.primary.endswith(_INDEX)
 
 
@@ -291,7 +357,11 @@ def _publish(before: Record, after: Record, folder: Path, files: FileSet, place:
             proved = {file.name: file.sha256 for file in after.files}
             writing.replace_folder(folder, Path(before.location), writing.folder_digests(folder) | proved)
         return before.location if place.output is None else str(place.output)
-    staged = [folder / name.replace(_INDEX, ending) for ending in (_DATA, _INDEX)] if _is_prefix(files) else [folder / name]
+    staged = (
+        [folder / name.replace(_INDEX, ending) for ending in (_DATA, _INDEX)]
+        if _is_prefix(files)
+        else [folder / name]
+    )
     if place.output is not None:
         writing.publish_files(dict(zip(staged, _outputs(files, place.output), strict=True)))
         return str(place.output)
@@ -299,9 +369,15 @@ def _publish(before: Record, after: Record, folder: Path, files: FileSet, place:
         original = _input(Path(before.location), files).resolve()
         places = _outputs(files, original)
         hashes = {file.name: file.sha256 for file in after.files}
-        old = [original.with_name(file.name) for file in before.files if original.with_name(file.name) not in places]
+        old = [
+            original.with_name(file.name)
+            for file in before.files
+            if original.with_name(file.name) not in places
+        ]
         expected = {where: hashes[path.name] for path, where in zip(staged, places, strict=True)}
-        writing.replace_files(dict(zip(staged, places, strict=True)), old if _is_prefix(files) else [], expected)
+        writing.replace_files(
+            dict(zip(staged, places, strict=True)), old if _is_prefix(files) else [], expected
+        )
     return before.location
 
 
@@ -314,7 +390,9 @@ def _balanced(steps: tuple[Step, ...], saved: int) -> tuple[Step, ...]:
     merged: dict[tuple[StepName, str], Step] = {}
     for step in steps:
         known = merged.get((step.name, step.level))
-        merged[step.name, step.level] = step if known is None else replace(known, saved=known.saved + step.saved)
+        merged[step.name, step.level] = (
+            step if known is None else replace(known, saved=known.saved + step.saved)
+        )
     found = list(merged.values())
     rest = saved - sum(step.saved for step in found)
     if rest and found:

@@ -20,10 +20,13 @@ from modelinspect.sources.files import FileSet
 _VARIABLES = "variables/variables.index"
 
 _STAYS = (
-    "--drop training drops nothing here: the save and restore operators of the graph name every variable of the optimizer, and loading "
-    "runs them; save the model without its optimizer instead"
+    "--drop training drops nothing here: the save and restore operators of the graph name every variable of"
+    " the optimizer, and loading runs them; save the model without its optimizer instead"
 )
-_WRAPPERS_STAY = "pruning masks stay: the object graph names the wrapped layers by their wrappers; strip the model and save it again"
+_WRAPPERS_STAY = (
+    "pruning masks stay: the object graph names the wrapped layers by their wrappers; strip the model and"
+    " save it again"
+)
 
 
 def shrink_saved_model(job: Job) -> Witness:
@@ -69,10 +72,18 @@ def _drop_training(job: Job, bundle: Bundle) -> int:
     if job.artifact.format is FormatName.SAVED_MODEL:
         work.notes += [] if _STAYS in work.notes else [_STAYS]
         return 0
-    if any(tensor.role is Role.PRUNING for tensor in job.artifact.tensors) and _WRAPPERS_STAY not in work.notes:
+    if (
+        any(tensor.role is Role.PRUNING for tensor in job.artifact.tensors)
+        and _WRAPPERS_STAY not in work.notes
+    ):
         work.notes.append(_WRAPPERS_STAY)
     dropped = drop_optimizer(bundle, job.artifact)
-    work.add(StepName.STRIP_OPTIMIZER, dropped, Drop.TRAINING, "entries of the optimizer, and its slots in the object graph")
+    work.add(
+        StepName.STRIP_OPTIMIZER,
+        dropped,
+        Drop.TRAINING,
+        "entries of the optimizer, and its slots in the object graph",
+    )
     work.changed_documents = work.changed_documents or bool(bundle.replaced)
     return dropped
 
@@ -88,7 +99,9 @@ def _copy_others(job: Job, replaced: set[str]) -> list[str]:
 
 
 def _write_fingerprint(folder: Path) -> None:
-    """Bring the hash of the variables' index up to date (tensorflow/cc/saved_model/fingerprinting_utils.cc)."""
+    """Bring the hash of the variables' index up to date
+    (tensorflow/cc/saved_model/fingerprinting_utils.cc).
+    """
     path = folder / FINGERPRINT_PB
     found = parse_message("FingerprintDef", path.read_bytes(), FINGERPRINT_PB)
     found.checkpoint_hash = fingerprint64((folder / _VARIABLES).read_bytes())  # type: ignore[attr-defined]
@@ -96,7 +109,9 @@ def _write_fingerprint(folder: Path) -> None:
 
 
 def _witness(job: Job, bundles: list[Bundle], copied: list[str]) -> Witness:
-    """Return what compares every entry and every other file byte by byte, by what the protobuf package reads of the index."""
+    """Return what compares every entry and every other file byte by byte, by what the protobuf package reads
+    of the index.
+    """
 
     def witness(after: FileSet) -> Mapping[str, int]:
         equal = 0
@@ -107,15 +122,25 @@ def _witness(job: Job, bundles: list[Bundle], copied: list[str]) -> Witness:
                 raise UnprovedError(f"{old.prefix}.index: the result has other keys")
             for key in sorted(kept):
                 one, other = old.entries[key], new.entries[key]
-                same = (one.dtype, one.shape, one.size, one.crc32c) == (other.dtype, other.shape, other.size, other.crc32c)
+                same = (one.dtype, one.shape, one.size, one.crc32c) == (
+                    other.dtype,
+                    other.shape,
+                    other.size,
+                    other.crc32c,
+                )
                 if key not in old.replaced and not (same and list(one.slices) == list(other.slices)):
-                    raise UnprovedError(f"{old.prefix}.index: the entry {key.decode('utf-8', 'replace')} differs in the result")
+                    raise UnprovedError(
+                        f"{old.prefix}.index: the entry {key.decode('utf-8', 'replace')} differs in the"
+                        " result"
+                    )
                 if digest(old, key) != digest(new, key):
                     raise UnprovedError(f"the bytes of {key.decode('utf-8', 'replace')} differ in the result")
                 equal += 1
         for name in copied:
             before, made = job.files.open(name), after.open(name)
-            if before.size != made.size or any(before.read_at(at, n) != made.read_at(at, n) for at, n in _runs(before.size)):
+            if before.size != made.size or any(
+                before.read_at(at, n) != made.read_at(at, n) for at, n in _runs(before.size)
+            ):
                 raise UnprovedError(f"{name} differs in the result")
         return {"protobuf": equal}
 

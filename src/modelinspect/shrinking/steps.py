@@ -65,7 +65,9 @@ class StepName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to drop, what must load the result (empty: whatever loads the input), and how hard to compress (0 to 9)."""
+    """What to drop, what must load the result (empty: whatever loads the input), and how hard to compress (0
+    to 9).
+    """
 
     drop: frozenset[Drop] = frozenset()
     loaders: frozenset[Loader] = frozenset()
@@ -91,8 +93,9 @@ class NotShrinkableError(ModelInspectError):
 class Work:
     """What a format's writer needs, and what it reports: steps in the order done, and what it could not do.
 
-    ``dropped`` are the names of tensors that the result lacks, with the level that allowed it; ``renamed`` maps old names to
-    new ones; ``changed_documents`` labels documents that a level changed; ``tick`` takes the bytes that were read.
+    ``dropped`` are the names of tensors that the result lacks, with the level that allowed it; ``renamed``
+    maps old names to new ones; ``changed_documents`` labels documents that a level changed; ``tick`` takes
+    the bytes that were read.
     """
 
     options: Options
@@ -116,7 +119,9 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An artifact whose files are open, the folder that takes its new files under their old names, and the work to report to."""
+    """An artifact whose files are open, the folder that takes its new files under their old names, and the
+    work to report to.
+    """
 
     artifact: Artifact
     files: FileSet
@@ -132,7 +137,8 @@ class Job:
 
 
 Witness = Callable[[FileSet], Mapping[str, int]]
-"""Compares the result's files with the input by an independent reader: how many things each reader found equal.
+"""Compares the result's files with the input by an independent reader: how many things each reader found
+equal.
 
 Raises `UnprovedError`.
 """

@@ -1,6 +1,7 @@
 """Write TensorFlow's table format: sorted keys in blocks, an index of the blocks, checksums.
 
-Specification: google/leveldb, doc/table_format.md; xla/tsl/lib/io/{table_builder.cc,block_builder.cc,format.cc}.
+Specification: google/leveldb, doc/table_format.md;
+xla/tsl/lib/io/{table_builder.cc,block_builder.cc,format.cc}.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from modelinspect.encodings.sstable.table import MAGIC
 
 _BLOCK = 256 * 1024
 _RESTART = 128
-"""Entries between restart points, at which keys are written whole; TensorFlow writes 16 and reads any number."""
+"""Entries between restart points, at which keys are written whole; TensorFlow writes 16 and reads any
+number.
+"""
 _FOOTER_HANDLES = 40
 _PLAIN, _SNAPPY = b"\0", b"\1"
 

@@ -1,7 +1,8 @@
 """Shrink TensorFlow.js models: one file of weights for each group, and a description without white space.
 
-A manifest gives weights no offsets (tfjs-core/src/io/weights_loader.ts): they follow one another in the files of their group. Equal
-weights could only share bytes as files of their own that two groups name, which browsers would fetch twice, so they are left alone.
+A manifest gives weights no offsets (tfjs-core/src/io/weights_loader.ts): they follow one another in the files
+of their group. Equal weights could only share bytes as files of their own that two groups name, which
+browsers would fetch twice, so they are left alone.
 """
 
 from __future__ import annotations
@@ -30,13 +31,20 @@ PACKED = (".gz", ".br")
 def shrink_tfjs(job: Job) -> Witness:
     """Write a model again. Raises `NotShrinkableError`."""
     if job.files.primary is not None:
-        raise NotShrinkableError(f"{job.files.primary}: is one file of a TensorFlow.js model; name its folder")
-    description = next((each.stream.member for each in job.artifact.documents if each.kind is DocumentKind.TFJS_MODEL), None)
+        raise NotShrinkableError(
+            f"{job.files.primary}: is one file of a TensorFlow.js model; name its folder"
+        )
+    description = next(
+        (each.stream.member for each in job.artifact.documents if each.kind is DocumentKind.TFJS_MODEL), None
+    )
     if description is None:
         raise NotShrinkableError("it has no description of the model")
     old = _load(job.files.open(description))
     if isinstance(old, dict) and _TRAINING in old and job.work.drops(Drop.TRAINING):
-        job.work.notes.append(f"--drop training drops nothing here: {description} holds the training configuration, and no optimizer state")
+        job.work.notes.append(
+            f"--drop training drops nothing here: {description} holds the training configuration, and no"
+            " optimizer state"
+        )
     groups = _groups(old)
     new = json.loads(json.dumps(old))
     merged: dict[str, tuple[str, ...]] = {}
@@ -70,27 +78,41 @@ def shrink_tfjs(job: Job) -> Witness:
 def _record(job: Job, saved: int, groups: list[tuple[str, ...]], stale: set[str]) -> None:
     shards = sum(len(paths) for paths in groups)
     many = shards > len(groups)
-    note = f"{shards:,} weights files as {len(groups):,}, the description without white space" if many else "without white space"
+    note = (
+        f"{shards:,} weights files as {len(groups):,}, the description without white space"
+        if many
+        else "without white space"
+    )
     job.work.add(StepName.MERGE_SHARDS if many else StepName.COMPACT_JSON, saved, note=note)
     packed = [name for name in job.files.names() if name in stale]
     if packed:
         size = sum(job.files.open(name).size for name in packed)
         job.work.add(StepName.DROP_UNREFERENCED, size, note="compressed forms of files that changed")
-        job.work.notes.append(f"left out, because they hold the old files: {', '.join(packed)}; --precompress writes new ones")
+        job.work.notes.append(
+            f"left out, because they hold the old files: {', '.join(packed)}; --precompress writes new ones"
+        )
 
 
 def precompress(folder: Path, level: int) -> list[str]:
-    """Write a ``.gz`` and a ``.br`` beside every file of a model and return a line for each of the two, with its bytes."""
+    """Write a ``.gz`` and a ``.br`` beside every file of a model and return a line for each of the two, with
+    its bytes.
+    """
     import cramjam
 
     sizes = dict.fromkeys(PACKED, 0)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix not in PACKED)
     for path in files:
         data = path.read_bytes()
-        for suffix, packed in ((".gz", gzip.compress(data, level, mtime=0)), (".br", bytes(cramjam.brotli.compress(data, level=11)))):
+        for suffix, packed in (
+            (".gz", gzip.compress(data, level, mtime=0)),
+            (".br", bytes(cramjam.brotli.compress(data, level=11))),
+        ):
             path.with_name(path.name + suffix).write_bytes(packed)
             sizes[suffix] += len(packed)
-    return [f"{len(files):,} files compressed beside themselves as {suffix}: {size:,} bytes" for suffix, size in sizes.items()]
+    return [
+        f"{len(files):,} files compressed beside themselves as {suffix}: {size:,} bytes"
+        for suffix, size in sizes.items()
+    ]
 
 
 def _load(source: Source) -> Any:
@@ -115,11 +137,18 @@ def _entries(description: Any) -> list[dict[str, Any]]:
 
 
 def _groups(description: Any) -> list[tuple[str, ...]]:
-    """Return the paths of each group. Raises `NotShrinkableError` where a file is named twice or is not in the folder itself."""
+    """Return the paths of each group.
+
+    Raises `NotShrinkableError` where a file is named twice or is not in the folder itself.
+    """
     found: list[tuple[str, ...]] = []
     for group in _entries(description):
         paths = group.get("paths")
-        if not isinstance(paths, list) or not paths or not all(isinstance(path, str) and basename(path) == path for path in paths):
+        if (
+            not isinstance(paths, list)
+            or not paths
+            or not all(isinstance(path, str) and basename(path) == path for path in paths)
+        ):
             raise NotShrinkableError("a group of weights has no paths, or paths in other folders")
         found.append(tuple(paths))
     names = [path for paths in found for path in paths]
@@ -155,8 +184,16 @@ def _bytes(files: FileSet, paths: tuple[str, ...]) -> Iterator[bytes]:
             yield source.read_at(at, min(MIB, source.size - at))
 
 
-def _compare(before: FileSet, after: FileSet, description: str, merged: Mapping[str, tuple[str, ...]], others: list[str]) -> int:
-    """Compare the descriptions as the json module reads them, the weights of every group, and all other files byte by byte."""
+def _compare(
+    before: FileSet,
+    after: FileSet,
+    description: str,
+    merged: Mapping[str, tuple[str, ...]],
+    others: list[str],
+) -> int:
+    """Compare the descriptions as the json module reads them, the weights of every group, and all other files
+    byte by byte.
+    """
     old, new = (_load(files.open(description)) for files in (before, after))
     for group, (name, _) in zip(_entries(old), merged.items(), strict=True):
         group["paths"] = [name]

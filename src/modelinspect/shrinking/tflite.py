@@ -9,7 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from modelinspect.core.limits import MIB
-from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION, MODEL_METADATA, REDUCED_PRECISION
+from modelinspect.core.names import (
+    CONVERSION_METADATA,
+    MIN_RUNTIME_VERSION,
+    MODEL_METADATA,
+    REDUCED_PRECISION,
+)
 from modelinspect.encodings.zip import find_end_record
 from modelinspect.formats.tflite.lookup import DECODE
 from modelinspect.formats.tflite.schema import schema
@@ -20,8 +25,12 @@ from modelinspect.shrinking.tflite_witness import compare_models
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
 
-_APART = frozenset({"Model", "SubGraph", "Tensor", "Operator", "OperatorCode", "Buffer", "Metadata", "SignatureDef"}) | {"Buffer.data"}
-"""Tables and vectors that stand for themselves, even where two are equal; `share_buffers` decides about the bytes of buffers."""
+_APART = frozenset(
+    {"Model", "SubGraph", "Tensor", "Operator", "OperatorCode", "Buffer", "Metadata", "SignatureDef"}
+) | {"Buffer.data"}
+"""Tables and vectors that stand for themselves, even where two are equal; `share_buffers` decides about the
+bytes of buffers.
+"""
 _KNOWN_METADATA = frozenset({MIN_RUNTIME_VERSION, CONVERSION_METADATA, MODEL_METADATA, REDUCED_PRECISION})
 """Metadata that name no tensor by its number."""
 
@@ -54,12 +63,25 @@ def shrink_tflite(job: Job) -> Witness:
     saved = source.size - target.stat().st_size
     work.add(StepName.SHARE_BUFFERS, min(shared, saved), note="equal constants in one buffer")
     work.add(StepName.DROP_UNREACHABLE, min(gone, max(saved - shared, 0)), note=_gone(len(unread), codes))
-    work.add(StepName.STRIP_NAMES, min(names, max(saved - shared - gone, 0)), Drop.NAMES, "names of tensors and subgraphs")
-    work.add(StepName.PACK_TABLES, saved - shared - gone - names, note="tables without gaps; equal strings, shapes and scales once")
+    work.add(
+        StepName.STRIP_NAMES,
+        min(names, max(saved - shared - gone, 0)),
+        Drop.NAMES,
+        "names of tensors and subgraphs",
+    )
+    work.add(
+        StepName.PACK_TABLES,
+        saved - shared - gone - names,
+        note="tables without gaps; equal strings, shapes and scales once",
+    )
 
     def witness(after: FileSet) -> Mapping[str, int]:
         named = not work.drops(Drop.NAMES)
-        return {"flatbuffers": compare_models(source, after.open(name), named=named, numbered=numbered, limits=work.limits)}
+        return {
+            "flatbuffers": compare_models(
+                source, after.open(name), named=named, numbered=numbered, limits=work.limits
+            )
+        }
 
     return witness
 
@@ -74,10 +96,15 @@ def _check(model: Record, source: Source) -> None:
     graphs = model.records("subgraphs")
     if any(_reads_sparse_integers(model, graph) for graph in graphs):
         raise NotShrinkableError(
-            f"{source.name}: has operators that compute with sparse int8 weights; the interpreter's kernels for them read beyond the end "
-            "of a buffer, so its outputs can depend on what is stored next to it"
+            f"{source.name}: has operators that compute with sparse int8 weights; the interpreter's kernels"
+            " for them read beyond the end of a buffer, so its outputs can depend on what is stored next"
+            " to it"
         )
-    large = any(operator.number("large_custom_options_offset") for graph in graphs for operator in graph.records("operators"))
+    large = any(
+        operator.number("large_custom_options_offset")
+        for graph in graphs
+        for operator in graph.records("operators")
+    )
     if outside or large:
         raise NotShrinkableError(f"{source.name}: keeps buffers after the flatbuffer, by offsets in the file")
     if model.records("external_buffers") or any(
@@ -89,24 +116,35 @@ def _check(model: Record, source: Source) -> None:
 def _reads_sparse_integers(model: Record, graph: Record) -> bool:
     """Return whether an operator other than DENSIFY reads a sparse tensor of 8-bit integers."""
     tensors, codes = graph.records("tensors"), model.records("operator_codes")
-    sparse = {index for index, one in enumerate(tensors) if "sparsity" in one.nodes and one.number("type") == _INT8}
+    sparse = {
+        index for index, one in enumerate(tensors) if "sparsity" in one.nodes and one.number("type") == _INT8
+    }
     for operator in graph.records("operators") if sparse else ():
         index = operator.number("opcode_index")
-        code = max(codes[index].number("builtin_code"), codes[index].number("deprecated_builtin_code")) if index < len(codes) else -1
+        code = (
+            max(codes[index].number("builtin_code"), codes[index].number("deprecated_builtin_code"))
+            if index < len(codes)
+            else -1
+        )
         if code != _DENSIFY and not sparse.isdisjoint(operator.numbers("inputs")):
             return True
     return False
 
 
 def _archive_start(source: Source, end: int) -> int | None:
-    """Return where an archive of files begins after the model, None where there is none. Raises `NotShrinkableError` for other bytes."""
+    """Return where an archive of files begins after the model, None where there is none.
+
+    Raises `NotShrinkableError` for other bytes.
+    """
     start: int | None = None
     if find_end_record(source) is not None:
         try:
             with zipfile.ZipFile(as_file(source)) as archive:
                 start = min((info.header_offset for info in archive.infolist()), default=None)
         except ZIP_ERRORS as error:
-            raise NotShrinkableError(f"{source.name}: zipfile does not read the archive after the model: {error}") from error
+            raise NotShrinkableError(
+                f"{source.name}: zipfile does not read the archive after the model: {error}"
+            ) from error
     stop = source.size if start is None else start
     if stop < end:
         raise NotShrinkableError(f"{source.name}: the archive overlaps the model")
@@ -120,25 +158,34 @@ def _append(source: Source, target: Path) -> None:
     with zipfile.ZipFile(as_file(source)) as old, zipfile.ZipFile(target, "a") as new:
         for info in old.infolist():
             made = zipfile.ZipInfo(info.filename, info.date_time)
-            made.external_attr, made.create_system, made.compress_type = info.external_attr, info.create_system, info.compress_type
+            made.external_attr, made.create_system, made.compress_type = (
+                info.external_attr,
+                info.create_system,
+                info.compress_type,
+            )
             new.writestr(made, old.read(info), compresslevel=9)
 
 
 def _has_unknown_numbers(model: Record) -> bool:
-    """Return whether something may name tensors or buffers by numbers that are not known here: these must stay."""
+    """Return whether something may name tensors or buffers by numbers that are not known here: these must
+    stay.
+    """
     if any(entry.text("name") not in _KNOWN_METADATA for entry in model.records("metadata")):
         return True
     if any(code.text("custom_code") == DECODE for code in model.records("operator_codes")):
         return True  # equal indices of two tensors may be decoded by different tables
     tensors = [tensor for graph in model.records("subgraphs") for tensor in graph.records("tensors")]
     settings = [tensor.nodes.get("quantization") for tensor in tensors]
-    return any(isinstance(one, Record) and one.number("details_type") > _CUSTOM_QUANTIZATION for one in settings)
+    return any(
+        isinstance(one, Record) and one.number("details_type") > _CUSTOM_QUANTIZATION for one in settings
+    )
 
 
 def drop_tensors(model: Record, *, constants: bool) -> list[str]:
     """Drop tensors that no operator, subgraph or signature names, and return their names.
 
-    Those that hold bytes go only with ``constants``; names that several have stay, and so do bytes that tensors of several forms share.
+    Those that hold bytes go only with ``constants``; names that several have stay, and so do bytes that
+    tensors of several forms share.
     """
     buffers = model.records("buffers")
     graphs = model.records("subgraphs")
@@ -148,14 +195,26 @@ def drop_tensors(model: Record, *, constants: bool) -> list[str]:
 
     def stays(tensor: Record) -> bool:
         index = tensor.number("buffer")
-        return counts[tensor.text("name")] > 1 or bool(_size(buffers[index]) and (not constants or len(forms[index]) > 1))
+        return counts[tensor.text("name")] > 1 or bool(
+            _size(buffers[index]) and (not constants or len(forms[index]) > 1)
+        )
 
     for number, graph in enumerate(graphs):
-        signatures = [each for each in model.records("signature_defs") if each.number("subgraph_index") == number]
+        signatures = [
+            each for each in model.records("signature_defs") if each.number("subgraph_index") == number
+        ]
         maps = [entry for each in signatures for entry in (*each.records("inputs"), *each.records("outputs"))]
         operators = graph.records("operators")
-        used = {entry.number("tensor_index") for entry in maps} | {*graph.numbers("inputs"), *graph.numbers("outputs")}
-        used |= {index for op in operators for key in ("inputs", "outputs", "intermediates") for index in op.numbers(key)}
+        used = {entry.number("tensor_index") for entry in maps} | {
+            *graph.numbers("inputs"),
+            *graph.numbers("outputs"),
+        }
+        used |= {
+            index
+            for op in operators
+            for key in ("inputs", "outputs", "intermediates")
+            for index in op.numbers(key)
+        }
         tensors = graph.records("tensors")
         kept = [index for index, one in enumerate(tensors) if index in used or stays(one)]
         if len(kept) == len(tensors):
@@ -163,7 +222,10 @@ def drop_tensors(model: Record, *, constants: bool) -> list[str]:
         dropped += [one.text("name") for index, one in enumerate(tensors) if index not in set(kept)]
         places = {old: new for new, old in enumerate(kept)} | {-1: -1}
         graph.nodes["tensors"] = Items([tensors[index] for index in kept])
-        for record, keys in [(graph, ("inputs", "outputs")), *((op, ("inputs", "outputs", "intermediates")) for op in operators)]:
+        for record, keys in [
+            (graph, ("inputs", "outputs")),
+            *((op, ("inputs", "outputs", "intermediates")) for op in operators),
+        ]:
             for key in keys:
                 if record.numbers(key):
                     record.set_numbers(key, [places[index] for index in record.numbers(key)])
@@ -187,12 +249,15 @@ def drop_codes(model: Record) -> int:
 
 
 def share_buffers(model: Record, source: Source) -> tuple[int, int]:
-    """Let equal constants of one type and shape share a buffer and drop buffers that nothing names; return the bytes of both.
+    """Let equal constants of one type and shape share a buffer and drop buffers that nothing names; return
+    the bytes of both.
 
     Buffer 0 is empty and stays; whatever has no bytes uses it. Buffers of variables are left alone.
     """
     buffers = model.records("buffers")
-    tensors = list({id(one): one for graph in model.records("subgraphs") for one in graph.records("tensors")}.values())
+    tensors = list(
+        {id(one): one for graph in model.records("subgraphs") for one in graph.records("tensors")}.values()
+    )
     metadata = list({id(one): one for one in model.records("metadata")}.values())
     if not buffers or "data" in buffers[0].nodes:
         return 0, 0
@@ -207,7 +272,9 @@ def share_buffers(model: Record, source: Source) -> tuple[int, int]:
     kept = [buffers[0]]
     shared = 0
     for index in sorted(used - {0}):
-        key: object = _content(buffers[index], source) if "data" in buffers[index].nodes else 0  # no bytes of its own
+        key: object = (
+            _content(buffers[index], source) if "data" in buffers[index].nodes else 0
+        )  # no bytes of its own
         if key == 0 and index not in variables:
             places[index] = 0
             continue
@@ -247,7 +314,9 @@ def _forms(tensors: list[Record]) -> dict[int, set[tuple[int, tuple[int, ...]]]]
     """Return the types and shapes of the tensors that name each buffer."""
     found: dict[int, set[tuple[int, tuple[int, ...]]]] = {}
     for tensor in tensors:
-        found.setdefault(tensor.number("buffer"), set()).add((tensor.number("type"), tuple(tensor.numbers("shape"))))
+        found.setdefault(tensor.number("buffer"), set()).add(
+            (tensor.number("type"), tuple(tensor.numbers("shape")))
+        )
     return found
 
 

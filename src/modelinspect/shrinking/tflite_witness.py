@@ -1,4 +1,6 @@
-"""Compare two TFLite models with the flatbuffers package: every field of every table, whatever its place and number."""
+"""Compare two TFLite models with the flatbuffers package: every field of every table, whatever its place and
+number.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +25,28 @@ _SMALL = 1 << 16
 """Bytes up to this many are joined and hashed in one call."""
 
 
-def compare_models(before: Source, after: Source, *, named: bool, limits: Limits, numbered: bool = False) -> int:
-    """Return how many operators and tensors are equal; numbers of buffers, tensors and codes are followed to what they name.
+def compare_models(
+    before: Source, after: Source, *, named: bool, limits: Limits, numbered: bool = False
+) -> int:
+    """Return how many operators and tensors are equal; numbers of buffers, tensors and codes are followed to
+    what they name.
 
-    Without ``named``, names may be gone. With ``numbered``, every tensor and buffer must also have its old number, because something
-    that is not followed here (the metadata of tflite-micro's compression) may name them by it. Raises `UnprovedError`.
+    Without ``named``, names may be gone. With ``numbered``, every tensor and buffer must also have its old
+    number, because something that is not followed here (the metadata of tflite-micro's compression) may name
+    them by it. Raises `UnprovedError`.
     """
     models = [_Model(source, named=named, limits=limits) for source in (before, after)]
     try:
         first, second = (model.describe() for model in models)
         if numbered:
-            first, second = ({**parts, **model.describe_numbered()} for parts, model in zip((first, second), models, strict=True))
+            first, second = (
+                {**parts, **model.describe_numbered()}
+                for parts, model in zip((first, second), models, strict=True)
+            )
     except _UNREADABLE as error:
-        raise UnprovedError(f"{before.name}: the flatbuffers package cannot read the model: {error}") from error
+        raise UnprovedError(
+            f"{before.name}: the flatbuffers package cannot read the model: {error}"
+        ) from error
     for what in first:
         if first[what] != second[what]:
             raise UnprovedError(f"{before.name}: the {what} of the model differ in the result")
@@ -43,7 +54,9 @@ def compare_models(before: Source, after: Source, *, named: bool, limits: Limits
 
 
 class _Model:
-    """A model as digests: of its tensors by what they hold, of its operators by what they do to which tensors."""
+    """A model as digests: of its tensors by what they hold, of its operators by what they do to which
+    tensors.
+    """
 
     def __init__(self, source: Source, *, named: bool, limits: Limits) -> None:
         limits.allow("comparing a model", source.size, 1 << 31, source.name)
@@ -79,16 +92,26 @@ class _Model:
 
     def describe_numbered(self) -> dict[str, list[bytes]]:
         """Return all tensors and buffers by their numbers, used or not. `describe` comes first."""
-        tensors = [_hash(*map(self._tensor_in(number), range(len(self._tensors[number])))) for number in range(len(self._tensors))]
+        tensors = [
+            _hash(*map(self._tensor_in(number), range(len(self._tensors[number]))))
+            for number in range(len(self._tensors))
+        ]
         return {"tensors": tensors, "buffers": [self._buffer(index) for index in range(len(self._buffers))]}
 
     def _graph(self, graph: Table, number: int) -> bytes:
         skipped = {"tensors", "operators"} | (set() if self._named else {"name"})
-        return self._table(graph, self._schema.tables["SubGraph"], skipped, dict.fromkeys(("inputs", "outputs"), self._tensor_in(number)))
+        return self._table(
+            graph,
+            self._schema.tables["SubGraph"],
+            skipped,
+            dict.fromkeys(("inputs", "outputs"), self._tensor_in(number)),
+        )
 
     def _operator(self, operator: Table, number: int) -> bytes:
         follow = dict.fromkeys(("inputs", "outputs", "intermediates"), self._tensor_in(number))
-        return self._table(operator, self._schema.tables["Operator"], set(), {**follow, "opcode_index": self._code})
+        return self._table(
+            operator, self._schema.tables["Operator"], set(), {**follow, "opcode_index": self._code}
+        )
 
     def _signature(self, entry: Table) -> bytes:
         kind = self._schema.tables["SignatureDef"]
@@ -96,7 +119,14 @@ class _Model:
         parts = [self._table(entry, kind, {"inputs", "outputs"}, {})]
         for key in ("inputs", "outputs"):
             for one in self._vector(entry, kind, key):
-                parts.append(self._table(one, self._schema.tables["TensorMap"], set(), {"tensor_index": self._tensor_in(number)}))
+                parts.append(
+                    self._table(
+                        one,
+                        self._schema.tables["TensorMap"],
+                        set(),
+                        {"tensor_index": self._tensor_in(number)},
+                    )
+                )
         return _hash(*parts)
 
     def _tensor_in(self, number: int) -> Callable[[int], bytes]:
@@ -106,7 +136,9 @@ class _Model:
             if index == -1:
                 return b"none"
             skipped = set() if self._named else {"name"}
-            return self._table(tensors[index], self._schema.tables["Tensor"], skipped, {"buffer": self._buffer})
+            return self._table(
+                tensors[index], self._schema.tables["Tensor"], skipped, {"buffer": self._buffer}
+            )
 
         return follow
 
@@ -116,8 +148,12 @@ class _Model:
     def _code(self, index: int) -> bytes:
         return self._table(self._codes[index], self._schema.tables["OperatorCode"], set(), {})
 
-    def _table(self, table: Table, kind: TableType, skipped: set[str], follow: dict[str, Callable[[int], bytes]]) -> bytes:
-        """Return the digest of a table: fields by name, defaults left out, numbers in ``follow`` replaced by what they name."""
+    def _table(
+        self, table: Table, kind: TableType, skipped: set[str], follow: dict[str, Callable[[int], bytes]]
+    ) -> bytes:
+        """Return the digest of a table: fields by name, defaults left out, numbers in ``follow`` replaced by
+        what they name.
+        """
         key = table.Pos, kind.name
         if key in self._known:
             return self._known[key]
@@ -134,14 +170,18 @@ class _Model:
         return digest
 
     def _places(self, table: Table, kind: TableType) -> list[tuple[Field, int]]:
-        """Return the place of each field in a table, 0 where it is not there: the vtable decides, and tables share vtables."""
+        """Return the place of each field in a table, 0 where it is not there: the vtable decides, and tables
+        share vtables.
+        """
         key = table.Pos - table.Get(number_types.SOffsetTFlags, table.Pos), kind.name
         found = self._layouts.get(key)
         if found is None:
             found = self._layouts[key] = [(one, table.Offset(4 + 2 * one.slot)) for one in kind.fields]
         return found
 
-    def _value(self, table: Table, one: Field, kind: TableType, at: int, follow: Callable[[int], bytes] | None) -> bytes:
+    def _value(
+        self, table: Table, one: Field, kind: TableType, at: int, follow: Callable[[int], bytes] | None
+    ) -> bytes:
         if one.inline:
             data = bytes(self._data[at : at + one.size])
             if follow is not None and one.scalar is not None:
@@ -149,7 +189,9 @@ class _Model:
             return b"" if one.scalar is not None and data == one.scalar.pack(one.default) else data
         target = at + table.Get(number_types.UOffsetTFlags, at)
         if one.shape is Shape.UNION:
-            member = self._schema.unions[one.target][int(self._number(table, kind.by_name[f"{one.name}_type"]))]
+            member = self._schema.unions[one.target][
+                int(self._number(table, kind.by_name[f"{one.name}_type"]))
+            ]
             return self._table(Table(self._data, target), self._schema.tables[member], set(), {})
         if not one.vector:
             return self._node(target, one)
@@ -158,9 +200,16 @@ class _Model:
             raw = memoryview(self._data)[target + 4 : target + 4 + count * one.size]
             if follow is None:
                 return _hash(count.to_bytes(4, "little"), raw)
-            return _hash(*(follow(int.from_bytes(raw[place : place + 4], "little", signed=True)) for place in range(0, len(raw), 4)))
+            return _hash(
+                *(
+                    follow(int.from_bytes(raw[place : place + 4], "little", signed=True))
+                    for place in range(0, len(raw), 4)
+                )
+            )
         places = range(target + 4, target + 4 + 4 * count, 4)
-        return _hash(*(self._node(place + table.Get(number_types.UOffsetTFlags, place), one) for place in places))
+        return _hash(
+            *(self._node(place + table.Get(number_types.UOffsetTFlags, place), one) for place in places)
+        )
 
     def _node(self, at: int, one: Field) -> bytes:
         if one.shape is Shape.TABLE:
@@ -173,7 +222,9 @@ class _Model:
         if not place:
             return []
         start = table.Vector(place)
-        return [Table(self._data, table.Indirect(start + 4 * number)) for number in range(table.VectorLen(place))]
+        return [
+            Table(self._data, table.Indirect(start + 4 * number)) for number in range(table.VectorLen(place))
+        ]
 
     def _number(self, table: Table, one: Field) -> Any:
         place = table.Offset(4 + 2 * one.slot)
@@ -184,7 +235,9 @@ class _Model:
 
 def _hash(*parts: bytes | memoryview) -> bytes:
     if sum(map(len, parts)) < _SMALL:
-        return hashlib.sha256(b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "little"), part)])).digest()
+        return hashlib.sha256(
+            b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "little"), part)])
+        ).digest()
     found = hashlib.sha256()
     for part in parts:
         found.update(len(part).to_bytes(8, "little"))

@@ -1,4 +1,6 @@
-"""Decide what of an HDF5 file only training needs: optimizer state, metrics, pruning masks and wrappers, training configuration."""
+"""Decide what of an HDF5 file only training needs: optimizer state, metrics, pruning masks and wrappers,
+training configuration.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ _LISTS = re.compile(r"(layer_names|weight_names)\d*")
 
 @dataclass(slots=True)
 class Strip:
-    """What goes and what gets another name: paths of an HDF5 file, and names of wrapped layers by those of their wrappers.
+    """What goes and what gets another name: paths of an HDF5 file, and names of wrapped layers by those of
+    their wrappers.
 
     ``config`` is the text of the model's configuration without wrappers, None where it stays as it is.
     """
@@ -68,18 +71,26 @@ class Strip:
             values[name] = self._listed(values[name])
         if self.config is not None and "model_config" in values:
             old = values["model_config"]
-            values["model_config"] = np.bytes_(self.config.encode()) if isinstance(old, bytes) else self.config
+            values["model_config"] = (
+                np.bytes_(self.config.encode()) if isinstance(old, bytes) else self.config
+            )
         return values
 
     def _listed(self, value: Any) -> Any:
         """Return a list of names without helpers, and with the names of wrapped layers."""
         array = np.asarray(value)
-        texts = [name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name) for name in array.reshape(-1).tolist()]
+        texts = [
+            name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name)
+            for name in array.reshape(-1).tolist()
+        ]
         kept = [self.names.get(text, text) for text in texts if text not in self.helpers]
         if kept == texts:
             return value
         if array.dtype.kind == "S":
-            return np.array([text.encode("utf-8", "surrogateescape") for text in kept], dtype=array.dtype if kept else "S1")
+            return np.array(
+                [text.encode("utf-8", "surrogateescape") for text in kept],
+                dtype=array.dtype if kept else "S1",
+            )
         return np.array(kept, dtype=h5py.string_dtype())
 
 
@@ -101,14 +112,17 @@ def strip_model(source: Source) -> Strip:
 
 
 def strip_store(source: Source, config: object | None) -> Strip:
-    """Return what of a Keras 3 weights store only training needs; ``config`` is the model's configuration where the file has one.
+    """Return what of a Keras 3 weights store only training needs; ``config`` is the model's configuration
+    where the file has one.
 
-    Raises `NotShrinkableError` where wrappers stand for layers whose class is not known: their places depend on it.
+    Raises `NotShrinkableError` where wrappers stand for layers whose class is not known: their places depend
+    on it.
     """
     strip = Strip()
     try:
         with h5py.File(FileLike(source), "r") as file:
-            # A compiled model of tf_keras that loads only weights asks for its metrics' variables, a few bytes each.
+            # A compiled model of tf_keras that loads only weights asks for its metrics' variables, a few
+            # bytes each.
             kept = _METRICS if config is None else frozenset()
             strip.gone |= {f"/{name}" for name in file if name in _OF_TRAINING - kept}
             paths: list[str] = []
@@ -120,7 +134,8 @@ def strip_store(source: Source, config: object | None) -> Strip:
     model = model_config(config)
     if model is None:
         raise NotShrinkableError(
-            f"{source.name}: has pruning wrappers but not the classes of the layers in them, which decide the names of the variables"
+            f"{source.name}: has pruning wrappers but not the classes of the layers in them, which decide the"
+            " names of the variables"
         )
     bare, strip.names = unwrapped(config)
     result = model_config(bare)
@@ -134,9 +149,15 @@ def _strip_layers(group: Any, base: str, strip: Strip) -> None:
     """Find the wrapped layers of a model by the helpers that they list, and drop those."""
     for layer in list(group):
         listed = [
-            name for key in group[layer].attrs if key.startswith("weight_names") for name in np.asarray(group[layer].attrs[key]).tolist()
+            name
+            for key in group[layer].attrs
+            if key.startswith("weight_names")
+            for name in np.asarray(group[layer].attrs[key]).tolist()
         ]
-        texts = [name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name) for name in listed]
+        texts = [
+            name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name)
+            for name in listed
+        ]
         helpers = {text for text in texts if text.rpartition("/")[2].split(":")[0] in _HELPERS}
         if not any(text.rpartition("/")[2].startswith("pruning_step") for text in helpers):
             continue
@@ -168,7 +189,11 @@ def _move(strip: Strip, before: Mapping[str, LayerConfig], after: Mapping[str, L
             strip.gone |= {f"/{path}/vars"}
             strip.moved[f"/{path}"] = f"/{places[_chain(f'{path}/layer', before)]}"
             strip.moved[f"/{path}/layer"] = strip.moved[f"/{path}"]
-        elif not any(_is_wrapper(before[above]) for above in _above(path) if above in before and above == path.rpartition("/")[0]):
+        elif not any(
+            _is_wrapper(before[above])
+            for above in _above(path)
+            if above in before and above == path.rpartition("/")[0]
+        ):
             strip.moved[f"/{path}"] = f"/{places[_chain(path, before)]}"
 
 

@@ -1,4 +1,6 @@
-"""Take pruning wrappers out of Keras configurations: each is replaced by the layer that it wraps, under that layer's name."""
+"""Take pruning wrappers out of Keras configurations: each is replaced by the layer that it wraps, under that
+layer's name.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,11 @@ _NOT_LEGACY = ("module", "registered_name", "build_config")
 
 
 def unwrapped(value: Any, *, legacy: bool = False) -> tuple[Any, dict[str, str]]:
-    """Return a configuration without wrappers, and the names of wrapped layers by the names of their wrappers.
+    """Return a configuration without wrappers, and the names of wrapped layers by the names of their
+    wrappers.
 
-    A ``legacy`` configuration, of a model in HDF5, does not say where a layer's class is from or what it was built with.
+    A ``legacy`` configuration, of a model in HDF5, does not say where a layer's class is from or what it was
+    built with.
     """
     names: dict[str, str] = {}
     bare = _without_wrappers(value, names, legacy, 0)

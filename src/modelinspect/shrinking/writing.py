@@ -17,7 +17,10 @@ from modelinspect.errors import ModelInspectError, OutputError, UsageError
 
 @contextmanager
 def staging(beside: Path) -> Iterator[Path]:
-    """Give a hidden folder next to ``beside``, on the same file system; it is gone afterwards. Raises `OutputError`."""
+    """Give a hidden folder next to ``beside``, on the same file system; it is gone afterwards.
+
+    Raises `OutputError`.
+    """
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{beside.name[:80]}.", suffix=".part", dir=beside.parent))
     except OSError as error:
@@ -65,7 +68,10 @@ def publish(staged: Path, output: Path) -> None:
 
 
 def publish_files(staged: Mapping[Path, Path]) -> None:
-    """Move staged files to their places in the order given; the last one makes the others count. Raises `OutputError`."""
+    """Move staged files to their places in the order given; the last one makes the others count.
+
+    Raises `OutputError`.
+    """
     for path, place in staged.items():
         with disk(place):
             permit(path)
@@ -76,12 +82,15 @@ def publish_files(staged: Mapping[Path, Path]) -> None:
             bring_to_disk(place.parent)
 
 
-def replace_files(staged: Mapping[Path, Path], obsolete: Sequence[Path], expected: Mapping[Path, str]) -> None:
-    """Put staged files in the places of originals, and keep each original as NAME.orig until the new files are read back.
+def replace_files(
+    staged: Mapping[Path, Path], obsolete: Sequence[Path], expected: Mapping[Path, str]
+) -> None:
+    """Put staged files in the places of originals, and keep each original as NAME.orig until the new files
+    are read back.
 
-    ``staged`` maps staged files to their places, in the order in which they count; ``obsolete`` originals go without a successor;
-    ``expected`` are the SHA-256 that the new files must have, by place. Raises `OutputError`; the originals are in their places again or
-    beside them then.
+    ``staged`` maps staged files to their places, in the order in which they count; ``obsolete`` originals go
+    without a successor; ``expected`` are the SHA-256 that the new files must have, by place. Raises
+    `OutputError`; the originals are in their places again or beside them then.
     """
     originals = [place for place in [*staged.values(), *obsolete] if place.exists()]
     kept = {original: original.with_name(original.name + ".orig") for original in originals}
@@ -112,7 +121,10 @@ def replace_files(staged: Mapping[Path, Path], obsolete: Sequence[Path], expecte
 
 def _refuse_leftover(original: Path, kept: Path) -> None:
     if kept.exists() or kept.is_symlink():
-        raise OutputError(f"{kept}: exists; an earlier run may have left it: compare it with {original.name} and remove one of them")
+        raise OutputError(
+            f"{kept}: exists; an earlier run may have left it: compare it with {original.name} and remove one"
+            " of them"
+        )
 
 
 def _keep(original: Path, kept: Path) -> None:
@@ -125,7 +137,10 @@ def _keep(original: Path, kept: Path) -> None:
 
 
 def replace_folder(staged: Path, original: Path, expected: Mapping[str, str]) -> None:
-    """Put a staged folder in the original's place; the original is NAME.orig until the new one is read back. Raises `OutputError`."""
+    """Put a staged folder in the original's place; the original is NAME.orig until the new one is read back.
+
+    Raises `OutputError`.
+    """
     kept = original.with_name(original.name + ".orig")
     with disk(original):
         _refuse_leftover(original, kept)
@@ -153,4 +168,8 @@ def file_digest(path: Path) -> str:
 
 def folder_digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file below a folder, by its relative name."""
-    return {path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): file_digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

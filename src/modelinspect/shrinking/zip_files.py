@@ -16,7 +16,9 @@ from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.sources.base import Source
 
 _GUARD_SIZE, _GUARD_RATIO = 1 << 28, 100
-"""Keras refuses archives with a member above 256 MiB that expands more than 100 times (keras/src/saving/saving_lib.py)."""
+"""Keras refuses archives with a member above 256 MiB that expands more than 100 times
+(keras/src/saving/saving_lib.py).
+"""
 _BLOCK = MIB
 _AT_ONCE = 8 * MIB
 """Members up to this size are compressed to see whether that makes them smaller; larger ones always are."""
@@ -25,7 +27,9 @@ _ENCRYPTED = 0x1
 
 @dataclass(slots=True)
 class Archive:
-    """An archive that is being written again; ``replaced`` are files that take the place of members, by name."""
+    """An archive that is being written again; ``replaced`` are files that take the place of members, by
+    name.
+    """
 
     source: Source
     limits: Limits
@@ -41,7 +45,10 @@ class Archive:
             comment = archive.comment
         names = [info.filename for info in found]
         if start or self.source.read_at(0, min(2, self.source.size)) != b"PK":
-            raise NotShrinkableError(f"{self.source.name}: the archive does not begin at byte 0; another file may be in front of it")
+            raise NotShrinkableError(
+                f"{self.source.name}: the archive does not begin at byte 0; another file may be in front"
+                " of it"
+            )
         if comment:
             raise NotShrinkableError(f"{self.source.name}: the archive has a comment")
         if len(set(names)) < len(names) or any("\0" in info.orig_filename for info in found):
@@ -49,7 +56,12 @@ class Archive:
         if any(info.flag_bits & _ENCRYPTED for info in found):
             raise NotShrinkableError(f"{self.source.name}: has encrypted members")
         total = sum(info.file_size for info in found)
-        self.limits.allow("unpacking the archive", total, min(self.limits.decompressed_size, self._expansion()), self.source.name)
+        self.limits.allow(
+            "unpacking the archive",
+            total,
+            min(self.limits.decompressed_size, self._expansion()),
+            self.source.name,
+        )
         return found
 
     def extract(self, name: str, target: Path) -> None:
@@ -84,7 +96,14 @@ class Archive:
             new.writestr(made, data, compresslevel=self.level)
             self.tick(size)
 
-    def _stream(self, old: zipfile.ZipFile, new: zipfile.ZipFile, info: zipfile.ZipInfo, made: zipfile.ZipInfo, path: Path | None) -> None:
+    def _stream(
+        self,
+        old: zipfile.ZipFile,
+        new: zipfile.ZipFile,
+        info: zipfile.ZipInfo,
+        made: zipfile.ZipInfo,
+        path: Path | None,
+    ) -> None:
         made._compresslevel = self.level  # type: ignore[attr-defined]  # ZipInfo.compress_level is public from Python 3.13 on
         with old.open(info) if path is None else path.open("rb") as member, new.open(made, "w") as out:
             self._copy(member, out, made.file_size, info.filename)
@@ -95,7 +114,9 @@ class Archive:
         with old.open(info) as member:
             data = member.read(info.file_size + 1)
         if len(data) != info.file_size:
-            raise NotShrinkableError(f"{self.source.name}: member {info.filename} is not as long as the directory says")
+            raise NotShrinkableError(
+                f"{self.source.name}: member {info.filename} is not as long as the directory says"
+            )
         return data
 
     def _copy(self, member: IO[bytes], out: IO[bytes], size: int, name: str) -> None:
@@ -107,7 +128,9 @@ class Archive:
             out.write(block)
             self.tick(len(block))
         if done != size:
-            raise NotShrinkableError(f"{self.source.name}: member {name} is not as long as the directory says")
+            raise NotShrinkableError(
+                f"{self.source.name}: member {name} is not as long as the directory says"
+            )
 
     def _open(self) -> zipfile.ZipFile:
         try:
@@ -122,11 +145,14 @@ class Archive:
 def is_smaller_deflated(made: Path, original: Path, level: int) -> bool:
     """Return whether a new member takes fewer bytes in an archive than the old one.
 
-    Large ones are not compressed twice to see: their size is that of their elements, and the new one has no free space.
+    Large ones are not compressed twice to see: their size is that of their elements, and the new one has no
+    free space.
     """
     if max(made.stat().st_size, original.stat().st_size) > _AT_ONCE:
         return True
-    new, old = (min(len(data), deflated_size(data, level)) for data in (made.read_bytes(), original.read_bytes()))
+    new, old = (
+        min(len(data), deflated_size(data, level)) for data in (made.read_bytes(), original.read_bytes())
+    )
     return new < old
 
 

@@ -23,7 +23,10 @@ class Source(ABC):
         """
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Return exactly ``size`` bytes. Raises as `read_into` does; compare with ``size`` of the source first."""
+        """Return exactly ``size`` bytes.
+
+        Raises as `read_into` does; compare with ``size`` of the source first.
+        """
         self.require(offset, size)
         buffer = bytearray(size)
         if size:
@@ -42,7 +45,9 @@ class Source(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

@@ -60,10 +60,11 @@ class Frame:
 class DecompressedSource(Source):
     """What ``[offset, offset + size)`` of another source decodes to.
 
-    ``logical_size`` is what the archive says that it decodes to; None when nothing says so: then everything is decoded
-    once to find out. Decoded blocks and decoder states are kept, few enough of each that memory stays flat, so a read
-    decodes little more than it asks for. ``crc`` is compared when the last byte was decoded. ``failure`` is what is
-    wrong with the compressed bytes, known when they were decoded up to there; reads after it raise it.
+    ``logical_size`` is what the archive says that it decodes to; None when nothing says so: then everything
+    is decoded once to find out. Decoded blocks and decoder states are kept, few enough of each that memory
+    stays flat, so a read decodes little more than it asks for. ``crc`` is compared when the last byte was
+    decoded. ``failure`` is what is wrong with the compressed bytes, known when they were decoded up to there;
+    reads after it raise it.
     """
 
     def __init__(
@@ -105,7 +106,9 @@ class DecompressedSource(Source):
 
     @property
     def stored_end(self) -> int:
-        """The bytes of the run that were decoded so far; what follows the last stream, once that has ended."""
+        """The bytes of the run that were decoded so far; what follows the last stream, once that has
+        ended.
+        """
         return self._frontier.consumed
 
     @property
@@ -121,17 +124,26 @@ class DecompressedSource(Source):
             piece = self._block(index)[begin : begin + len(buffer) - done]
             if not piece:
                 raise self.failure or FormatError(
-                    "the compressed bytes end before the size that the archive states", self.name, offset + done
+                    "the compressed bytes end before the size that the archive states",
+                    self.name,
+                    offset + done,
                 )
             buffer[done : done + len(piece)] = piece
             done += len(piece)
 
     def decode_all(self) -> None:
         """Decode whatever was not decoded yet, to learn ``failure``, ``frames`` and ``stored_end``."""
-        while not self._frontier.ended and self.failure is None and (self.size < 0 or self._frontier.produced <= self.size):
+        while (
+            not self._frontier.ended
+            and self.failure is None
+            and (self.size < 0 or self._frontier.produced <= self.size)
+        ):
             self._advance()
         if self.failure is None and 0 <= self.size != self._frontier.produced:
-            self._fail(f"it decodes to {self._frontier.produced:,} bytes or more, but the archive states {self.size:,}")
+            self._fail(
+                f"it decodes to {self._frontier.produced:,} bytes or more, but the archive states"
+                f" {self.size:,}"
+            )
 
     def positions(self, borders: Iterable[int]) -> list[int]:
         """Return how many bytes of the run the decoder has consumed when it has produced each count of bytes.
@@ -163,12 +175,18 @@ class DecompressedSource(Source):
         if cached is not None:
             self._blocks.move_to_end(index)
             return cached
-        while self._frontier.produced < (index + 1) * _BLOCK and not self._frontier.ended and self.failure is None:
+        while (
+            self._frontier.produced < (index + 1) * _BLOCK
+            and not self._frontier.ended
+            and self.failure is None
+        ):
             self._advance()
         cached = self._blocks.get(index)
         if cached is not None:
             return cached
-        nearest = self._states[bisect_right(self._states, index * _BLOCK, key=lambda state: state.produced) - 1]
+        nearest = self._states[
+            bisect_right(self._states, index * _BLOCK, key=lambda state: state.produced) - 1
+        ]
         decoder = self._reader
         if decoder is None or not nearest.produced <= decoder.produced <= index * _BLOCK:
             decoder = nearest.copy()
@@ -195,7 +213,9 @@ class DecompressedSource(Source):
             self._states.append(decoder.copy())
             if len(self._states) > _CHECKPOINTS:
                 self._spacing *= 2
-                self._states = [state for state in self._states if (state.produced // _BLOCK) % self._spacing == 0]
+                self._states = [
+                    state for state in self._states if (state.produced // _BLOCK) % self._spacing == 0
+                ]
         try:
             block = decoder.take(_BLOCK)
         except FormatError as error:
@@ -210,11 +230,18 @@ class DecompressedSource(Source):
         limits.spend(Cost.DECOMPRESSED, len(block), self.name)
         self._allow(decoder.produced, decoder.consumed)
         if decoder.ended and self.failure is None and self._expected_crc not in (None, self._crc):
-            self._fail(f"its bytes have the CRC {self._crc:#010x} but the archive states {self._expected_crc:#010x}", Code.CHECKSUM)
+            self._fail(
+                f"its bytes have the CRC {self._crc:#010x} but the archive states {self._expected_crc:#010x}",
+                Code.CHECKSUM,
+            )
 
     def _salvage(self, number: int) -> bytes:
-        """Decode the block that fails again, up to where it does: zlib gives nothing of a bite in which it fails."""
-        state = self._states[bisect_right(self._states, number * _BLOCK, key=lambda state: state.produced) - 1]
+        """Decode the block that fails again, up to where it does: zlib gives nothing of a bite in which it
+        fails.
+        """
+        state = self._states[
+            bisect_right(self._states, number * _BLOCK, key=lambda state: state.produced) - 1
+        ]
         decoder = state.copy()
         decoder.skip(number * _BLOCK - decoder.produced)
         pieces: list[bytes] = []
@@ -239,13 +266,19 @@ class DecompressedSource(Source):
     def _allow(self, produced: int, consumed: int) -> None:
         limits = self._limits
         if produced > limits.decompressed_size:
-            problem = f"what it decompresses to needs {produced:,} but the limit is {limits.decompressed_size:,}"
+            problem = (
+                f"what it decompresses to needs {produced:,} but the limit is {limits.decompressed_size:,}"
+            )
             raise LimitError(problem, self.name, code=Code.EXPANSION)
         expansion = limits.expansion if produced <= limits.large_size else limits.large_expansion
         # A few stored bytes say nothing of the rate yet: the decoder runs ahead of them by its window.
         if produced > expansion * (consumed + KIB):
-            problem = f"{consumed:,} stored bytes decompress to {produced:,}, over {expansion:,} times as many"
-            raise LimitError(f"{problem}: it looks like a zip bomb and is not read", self.name, code=Code.EXPANSION)
+            problem = (
+                f"{consumed:,} stored bytes decompress to {produced:,}, over {expansion:,} times as many"
+            )
+            raise LimitError(
+                f"{problem}: it looks like a zip bomb and is not read", self.name, code=Code.EXPANSION
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +292,9 @@ class _Run:
 
 
 class _Decoder:
-    """A decoder somewhere in the run: ``produced`` bytes came out, ``consumed`` bytes of the run were needed for them."""
+    """A decoder somewhere in the run: ``produced`` bytes came out, ``consumed`` bytes of the run were needed
+    for them.
+    """
 
     __slots__ = (
         "_buffer",
@@ -295,7 +330,10 @@ class _Decoder:
         return twin
 
     def decode(self, count: int, most: int = _INPUT) -> bytes:
-        """Return ``count`` bytes more, fewer where the streams end or fail. Raises `FormatError` where none are left before that."""
+        """Return ``count`` bytes more, fewer where the streams end or fail.
+
+        Raises `FormatError` where none are left before that.
+        """
         pieces: list[bytes] = []
         while count > 0 and not self.ended:
             # What is not needed of a bite is copied by zlib, so little is offered where little is asked.
@@ -320,7 +358,10 @@ class _Decoder:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def take(self, count: int) -> bytes:
-        """Return ``count`` bytes more, fewer where the streams end. Raises `FormatError` where they fail before."""
+        """Return ``count`` bytes more, fewer where the streams end.
+
+        Raises `FormatError` where they fail before.
+        """
         pieces: list[bytes] = []
         while count > 0 and not self.ended:
             pieces.append(self.decode(count))
@@ -337,7 +378,9 @@ class _Decoder:
         begin = self.consumed - self._buffer_offset
         if begin + size > len(self._buffer):
             run = self._run
-            self._buffer = memoryview(run.outer.read_at(run.offset + self.consumed, min(_BUFFER, run.size - self.consumed)))
+            self._buffer = memoryview(
+                run.outer.read_at(run.offset + self.consumed, min(_BUFFER, run.size - self.consumed))
+            )
             self._buffer_offset, begin = self.consumed, 0
         return self._buffer[begin : begin + size]
 

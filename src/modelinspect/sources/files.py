@@ -35,10 +35,10 @@ _OPEN_FILES = 64
 class FileSet(ABC):
     """Files by name.
 
-    ``primary`` is the name of the one file that the location points to, None where it points to a directory. ``names``
-    are the files within the location; ``neighbours`` those beside its primary file, which a format may open too.
-    Nothing else can be opened. ``limits`` count what these files cost as a whole. ``chosen`` is the model to look at where the
-    location is an archive of several.
+    ``primary`` is the name of the one file that the location points to, None where it points to a directory.
+    ``names`` are the files within the location; ``neighbours`` those beside its primary file, which a format
+    may open too. Nothing else can be opened. ``limits`` count what these files cost as a whole. ``chosen`` is
+    the model to look at where the location is an archive of several.
     """
 
     location: str
@@ -59,26 +59,40 @@ class FileSet(ABC):
         """Return the names of the files beside the primary file, sorted; none for a directory."""
 
     def has_neighbour(self, name: str) -> bool:
-        """Return whether a file of this name is beside the primary file. Where it can, it lists no folder: one may hold 100,000 files."""
+        """Return whether a file of this name is beside the primary file.
+
+        Where it can, it lists no folder: one may hold 100,000 files.
+        """
         return name in self.neighbours()
 
     def members(self, beside: Collection[str] = ()) -> list[tuple[str, int, str]]:
-        """Return the primary file and those of the names ``beside`` it that exist, or every file of a folder, sorted.
+        """Return the primary file and those of the names ``beside`` it that exist, or every file of a folder,
+        sorted.
 
-        Each has its size and a mark, which is another one when the file was written again; empty where nothing of the kind is known.
+        Each has its size and a mark, which is another one when the file was written again; empty where
+        nothing of the kind is known.
         """
-        names = self.names() if self.primary is None else (self.primary, *(name for name in sorted(beside) if self.has_neighbour(name)))
+        names = (
+            self.names()
+            if self.primary is None
+            else (self.primary, *(name for name in sorted(beside) if self.has_neighbour(name)))
+        )
         return [(name, self.open(name).size, "") for name in names]
 
     def passed_over(self) -> Mapping[str, str]:
-        """Return what is not followed or opened by name, each with the reason: links that lead outside, loops, pipes, devices."""
+        """Return what is not followed or opened by name, each with the reason: links that lead outside,
+        loops, pipes, devices.
+        """
         return {}
 
     @abstractmethod
     def _open_source(self, name: str) -> Source: ...
 
     def open(self, name: str) -> Source:
-        """Return the source of a file, the same one each time. Raises `LocationError` for a name of neither kind."""
+        """Return the source of a file, the same one each time.
+
+        Raises `LocationError` for a name of neither kind.
+        """
         source = self._open.get(name)
         if source is None:
             source = self._open[name] = self._open_source(name)
@@ -110,7 +124,9 @@ class FileSet(ABC):
         elif source is None and step.codec == ZSTD:
             source = open_zstd(outer, step.offset, step.size, self.limits)
         elif source is None:
-            source = DecompressedSource(outer, step.offset, step.size, Codec(step.codec), step.logical_size, limits=self.limits)
+            source = DecompressedSource(
+                outer, step.offset, step.size, Codec(step.codec), step.logical_size, limits=self.limits
+            )
         self._decompressed[stream] = source
         if len(self._decompressed) > _OPEN_DECODERS:
             self._decompressed.popitem(last=False)
@@ -125,7 +141,9 @@ class FileSet(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 
@@ -142,7 +160,9 @@ class NamedFiles(FileSet):
     def neighbours(self) -> tuple[str, ...]:
         if self._beside is None:
             primary = self.primary
-            self._beside = tuple([name for name in self._all() if name != primary]) if primary is not None else ()
+            self._beside = (
+                tuple([name for name in self._all() if name != primary]) if primary is not None else ()
+            )
         return self._beside
 
     def _all(self) -> tuple[str, ...]:
@@ -160,7 +180,9 @@ class MemoryFiles(NamedFiles):
 
     _files: Mapping[str, bytes]
 
-    def __init__(self, files: Mapping[str, bytes], primary: str | None = None, location: str = "memory") -> None:
+    def __init__(
+        self, files: Mapping[str, bytes], primary: str | None = None, location: str = "memory"
+    ) -> None:
         super().__init__()
         self._files = dict(files)
         self.location = location
@@ -174,9 +196,10 @@ class MemoryFiles(NamedFiles):
 class LocalFiles(FileSet):
     """A file, a directory or a checkpoint prefix of this machine.
 
-    What was named is opened, also through a link. Within a directory and beside a file, a link to a file is followed only where it leads
-    to a file below that directory, or from a snapshot of the Hugging Face cache to a blob of the same repository (`huggingface_blobs`).
-    Links elsewhere, links to directories, loops, pipes and devices are `passed_over`.
+    What was named is opened, also through a link. Within a directory and beside a file, a link to a file is
+    followed only where it leads to a file below that directory, or from a snapshot of the Hugging Face cache
+    to a blob of the same repository (`huggingface_blobs`). Links elsewhere, links to directories, loops,
+    pipes and devices are `passed_over`.
     """
 
     def __init__(self, path: Path, limits: Limits | None = None) -> None:
@@ -191,7 +214,9 @@ class LocalFiles(FileSet):
             path, mode = index, index.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise LocationError(f"{path}: is neither a file nor a directory")
-        if path.name in SAVED_MODELS and (path.parent / _VARIABLES).is_dir():  # the graph of a SavedModel stands for its folder
+        if (
+            path.name in SAVED_MODELS and (path.parent / _VARIABLES).is_dir()
+        ):  # the graph of a SavedModel stands for its folder
             path = path.parent
             mode = path.stat().st_mode
         self._folder = path if stat.S_ISDIR(mode) else path.parent
@@ -211,7 +236,11 @@ class LocalFiles(FileSet):
     def neighbours(self) -> tuple[str, ...]:
         if self._neighbours is None:
             with _listing(self._folder) as entries:
-                found = [entry.name for entry in entries if entry.name != self.primary and self._is_ours(entry, entry.name)]
+                found = [
+                    entry.name
+                    for entry in entries
+                    if entry.name != self.primary and self._is_ours(entry, entry.name)
+                ]
             self._neighbours = tuple(sorted(found))
         return self._neighbours
 
@@ -224,7 +253,9 @@ class LocalFiles(FileSet):
             mode = (self._folder / name).lstat().st_mode
         except (OSError, ValueError):
             return False
-        return stat.S_ISREG(mode) or name in self.neighbours()  # of a link, the listing knows where it may lead
+        return (
+            stat.S_ISREG(mode) or name in self.neighbours()
+        )  # of a link, the listing knows where it may lead
 
     def passed_over(self) -> Mapping[str, str]:
         return self._passed_over
@@ -238,11 +269,15 @@ class LocalFiles(FileSet):
             pending += [f"{within}/{folder}" if within else folder for folder in folders]
             for entry in names:
                 found.append(f"{within}/{entry.name}" if within else entry.name)
-                self.limits.allow("listing the directory's files", len(found), self.limits.members, self.location)
+                self.limits.allow(
+                    "listing the directory's files", len(found), self.limits.members, self.location
+                )
         return found
 
     def list_folder(self, within: str = "") -> tuple[list[tuple[str, int, str]], list[str]]:
-        """Return the files of a folder below this one, each with its size and time of modification, and its folders."""
+        """Return the files of a folder below this one, each with its size and time of modification, and its
+        folders.
+        """
         entries, folders = self._list(within)
         files: list[tuple[str, int, str]] = []
         for entry in entries:
@@ -280,7 +315,9 @@ class LocalFiles(FileSet):
         return files, folders
 
     def _is_ours(self, entry: os.DirEntry[str], name: str) -> bool:
-        """Return whether an entry is a file of the artifact; of what is not, but looks like one, keep the reason."""
+        """Return whether an entry is a file of the artifact; of what is not, but looks like one, keep the
+        reason.
+        """
         try:
             if entry.is_dir(follow_symlinks=False):
                 return False
@@ -304,7 +341,9 @@ class LocalFiles(FileSet):
         return False
 
     def _is_inside(self, target: str) -> bool:
-        """Return whether a path without links is below the directory, or a blob of the repository that the directory is a snapshot of."""
+        """Return whether a path without links is below the directory, or a blob of the repository that the
+        directory is a snapshot of.
+        """
         if self._root is None:
             return False
         if os.path.commonpath((self._root, target)) == self._root:
@@ -320,7 +359,9 @@ class LocalFiles(FileSet):
         if name not in self.names() and not self.has_neighbour(name):
             raise LocationError(f"{self.location}: holds no file {name}")
         path = self._folder / name
-        if name != self.primary and path.is_symlink():  # it was seen to stay inside; what it leads to now is looked at again
+        if (
+            name != self.primary and path.is_symlink()
+        ):  # it was seen to stay inside; what it leads to now is looked at again
             path = Path(os.path.realpath(path))
             if not self._is_inside(str(path)):
                 raise LocationError(f"{self._folder / name}: is a link that leads out of the folder")
@@ -332,14 +373,20 @@ class LocalFiles(FileSet):
 
 
 def huggingface_blobs(folder: str) -> str | None:
-    """Return where the files of a snapshot are, None where a folder without links in its path is not (in) one.
+    """Return where the files of a snapshot are, None where a folder without links in its path is not (in)
+    one.
 
-    huggingface_hub stores ``models--OWNER--NAME/snapshots/COMMIT/FILE`` as a link to ``../../blobs/HASH`` of the same repository.
+    huggingface_hub stores ``models--OWNER--NAME/snapshots/COMMIT/FILE`` as a link to ``../../blobs/HASH`` of
+    the same repository.
     """
     place = Path(folder)
     for snapshot in (place, *place.parents):
         repository = snapshot.parent.parent
-        if snapshot.parent.name == "snapshots" and repository.name.startswith("models--") and _COMMIT.fullmatch(snapshot.name):
+        if (
+            snapshot.parent.name == "snapshots"
+            and repository.name.startswith("models--")
+            and _COMMIT.fullmatch(snapshot.name)
+        ):
             return str(repository / "blobs")
     return None
 
@@ -366,7 +413,11 @@ class ModelIn:
 
     def __fspath__(self) -> str:
         """Return the path of the model, of an archived one that of the archive."""
-        return self.location if self.is_archived or self.name in ("", ".") else f"{self.location.rstrip('/')}/{self.name}"
+        return (
+            self.location
+            if self.is_archived or self.name in ("", ".")
+            else f"{self.location.rstrip('/')}/{self.name}"
+        )
 
     def __str__(self) -> str:
         return f"{self.location} ({self.name})" if self.is_archived else self.__fspath__()

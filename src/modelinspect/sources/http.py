@@ -1,4 +1,6 @@
-"""Read ranges of a file over HTTP: the bytes that were asked for and no more, in time, from one host, and always of the same file."""
+"""Read ranges of a file over HTTP: the bytes that were asked for and no more, in time, from one host, and
+always of the same file.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,9 @@ _UNSATISFIABLE = 416
 class Connection:
     """What holds for all requests of one artifact: ``system`` is fsspec's HTTP file system.
 
-    ``seconds`` are for all of them together, from the first one on; ``other_hosts`` is how many redirects to another host than the one that
-    was named are followed. The size and the entity tag of each file are those of its first reply.
+    ``seconds`` are for all of them together, from the first one on; ``other_hosts`` is how many redirects to
+    another host than the one that was named are followed. The size and the entity tag of each file are those
+    of its first reply.
     """
 
     system: Any
@@ -35,18 +38,23 @@ class Connection:
     deadline: float | None = None
 
     def size(self, url: str) -> int:
-        """Return the size of a file. Raises `FileNotFoundError`, or `LocationError` where the server does not say."""
+        """Return the size of a file.
+
+        Raises `FileNotFoundError`, or `LocationError` where the server does not say.
+        """
         if url not in self.sizes:
             self._run(url, _reply(self, url, 0, 1))
         if url not in self.sizes:
-            raise LocationError(f"{url}: its size is unknown, so it cannot be read in ranges; download it first")
+            raise LocationError(
+                f"{url}: its size is unknown, so it cannot be read in ranges; download it first"
+            )
         return self.sizes[url]
 
     def read(self, url: str, begin: int, end: int) -> bytes:
         """Return the bytes ``[begin, end)`` of a file.
 
-        Raises `LocationError` for a reply that is compressed, comes too late, or leads to another host, `SourceChangedError` for one of
-        another file or size.
+        Raises `LocationError` for a reply that is compressed, comes too late, or leads to another host,
+        `SourceChangedError` for one of another file or size.
         """
         return b"" if begin == end else self._run(url, _reply(self, url, begin, end))
 
@@ -58,7 +66,9 @@ class Connection:
             data: bytes = import_module("fsspec.asyn").sync(self.system.loop, _in_time, reply, max(left, 0.0))
         except TimeoutError as error:
             advice = "; --limit remote_seconds=N allows more"
-            raise LocationError(f"{url}: what was asked for did not arrive within {self.seconds:.0f} s{advice}") from error
+            raise LocationError(
+                f"{url}: what was asked for did not arrive within {self.seconds:.0f} s{advice}"
+            ) from error
         return data
 
 
@@ -70,7 +80,11 @@ async def _in_time(reply: Any, seconds: float) -> bytes:
 async def _reply(connection: Connection, url: str, begin: int, end: int) -> bytes:
     system = connection.system
     options = {**system.kwargs, "allow_redirects": False}
-    headers = {**options.pop("headers", {}), "Range": f"bytes={begin}-{end - 1}", "Accept-Encoding": "identity"}
+    headers = {
+        **options.pop("headers", {}),
+        "Range": f"bytes={begin}-{end - 1}",
+        "Accept-Encoding": "identity",
+    }
     session = await system.set_session()
     place, led_away = url, 0
     for _ in range(_MOST_REDIRECTS):
@@ -80,21 +94,29 @@ async def _reply(connection: Connection, url: str, begin: int, end: int) -> byte
             target = urljoin(place, reply.headers.get("Location", ""))
         led_away += _leads_away(url, place, target)
         if led_away > connection.other_hosts:
-            raise LocationError(f"{url}: redirects to another host, {urlsplit(target).netloc}; --follow goes there")
+            raise LocationError(
+                f"{url}: redirects to another host, {urlsplit(target).netloc}; --follow goes there"
+            )
         place = target
     raise LocationError(f"{url}: redirects more than {_MOST_REDIRECTS} times")
 
 
 def _leads_away(url: str, place: str, target: str) -> bool:
-    """Return whether a redirect leads to a host that is neither the named nor the present one, or from HTTPS to HTTP."""
+    """Return whether a redirect leads to a host that is neither the named nor the present one, or from HTTPS
+    to HTTP.
+    """
     old, new = urlsplit(place), urlsplit(target)
     if new.scheme not in ("http", "https"):
         raise LocationError(f"{url}: redirects to {new.scheme or 'nothing'}, which is not followed")
-    return new.hostname not in (old.hostname, urlsplit(url).hostname) or (old.scheme == "https" and new.scheme == "http")
+    return new.hostname not in (old.hostname, urlsplit(url).hostname) or (
+        old.scheme == "https" and new.scheme == "http"
+    )
 
 
 async def _content(connection: Connection, url: str, begin: int, end: int, reply: Any) -> bytes:
-    """Return the bytes of a reply that is not a redirect, having compared what it says about the file with the first reply."""
+    """Return the bytes of a reply that is not a redirect, having compared what it says about the file with
+    the first reply.
+    """
     if reply.status == _UNSATISFIABLE and begin == 0:  # a file of no bytes has no first one
         connection.sizes.setdefault(url, 0)
         return b""
@@ -106,21 +128,30 @@ async def _content(connection: Connection, url: str, begin: int, end: int, reply
         raise SourceChangedError(f"{url}: the file changed while it was read; inspect it again")
     size = _told_size(reply, begin)
     if size is not None and connection.sizes.setdefault(url, size) != size:
-        raise SourceChangedError(f"{url}: its size changed from {connection.sizes[url]:,} to {size:,} bytes; inspect it again")
+        raise SourceChangedError(
+            f"{url}: its size changed from {connection.sizes[url]:,} to {size:,} bytes; inspect it again"
+        )
     if reply.status == _WHOLE and begin:
-        raise SourceChangedError(f"{url}: the server ignores ranges, so the file cannot be read in parts; download it first")
+        raise SourceChangedError(
+            f"{url}: the server ignores ranges, so the file cannot be read in parts; download it first"
+        )
     return await _bounded(reply, end - begin)
 
 
 def _told_size(reply: Any, begin: int) -> int | None:
-    """Return the size of the whole file as a reply lists it. Raises `SourceChangedError` for a range that was not asked for."""
+    """Return the size of the whole file as a reply lists it.
+
+    Raises `SourceChangedError` for a range that was not asked for.
+    """
     if reply.status == _WHOLE:
         length: int | None = reply.content_length
         return length
     span, _, whole = reply.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
     first = span.partition("-")[0].strip()
     if first.isascii() and first.isdigit() and int(first[:20]) != begin:
-        raise SourceChangedError(f"the server sends bytes from {int(first[:20]):,} on where those from {begin:,} on were asked for")
+        raise SourceChangedError(
+            f"the server sends bytes from {int(first[:20]):,} on where those from {begin:,} on were asked for"
+        )
     return int(whole) if whole.isascii() and whole.isdigit() and len(whole) < 20 else None
 
 
@@ -132,6 +163,13 @@ async def _bounded(reply: Any, size: int) -> bytes:
         if not piece:
             break
         data += piece
-    if len(data) == size and reply.content_length is not None and reply.content_length > size and reply.status == _PARTIAL:
-        raise SourceChangedError(f"the server sends {reply.content_length:,} bytes where {size:,} were asked for")
+    if (
+        len(data) == size
+        and reply.content_length is not None
+        and reply.content_length > size
+        and reply.status == _PARTIAL
+    ):
+        raise SourceChangedError(
+            f"the server sends {reply.content_length:,} bytes where {size:,} were asked for"
+        )
     return bytes(data)

@@ -1,7 +1,7 @@
 """Decoders of compressed streams that give at most the requested number of bytes: deflate, bzip2, LZMA.
 
-zlib says how much of its input it used. The decoders of bzip2 and LZMA keep what they are given, so they are given little at a time:
-what a byte took to decode is then known to `_BITE` bytes.
+zlib says how much of its input it used. The decoders of bzip2 and LZMA keep what they are given, so they are
+given little at a time: what a byte took to decode is then known to `_BITE` bytes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Inflater(Protocol):
 
 
 class _Feeding:
-    """Feeds a decoder of the standard library that cannot be copied; a copy begins again, so only decoders at the start are copied."""
+    """Feeds a decoder of the standard library that cannot be copied; a copy begins again, so only decoders at
+    the start are copied.
+    """
 
     def __init__(self) -> None:
         self.eof = False
@@ -70,7 +72,9 @@ class Bzip2Inflater(_Feeding):
 
 
 class ZipLzmaInflater(_Feeding):
-    """A decoder of LZMA as zip members have it: a header with the settings of the stream, then the stream (APPNOTE 5.8.8)."""
+    """A decoder of LZMA as zip members have it: a header with the settings of the stream, then the stream
+    (APPNOTE 5.8.8).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +82,10 @@ class ZipLzmaInflater(_Feeding):
         self._decoder: lzma.LZMADecompressor | None = None
 
     def decompress(self, data: memoryview, max_length: int = 0, /) -> bytes:
-        """Return at most ``max_length`` bytes more. Raises `FormatError` where the header asks for too much."""
+        """Return at most ``max_length`` bytes more.
+
+        Raises `FormatError` where the header asks for too much.
+        """
         if self._decoder is None:
             size = _LZMA_HEADER.size - len(self._header)
             self._header += bytes(data[:size])
@@ -101,7 +108,8 @@ def _lzma_decoder(header: bytes) -> lzma.LZMADecompressor:
         raise FormatError("the settings of its LZMA stream are not ones that exist")
     if dictionary > _LARGEST_DICTIONARY:
         raise FormatError(
-            f"its LZMA stream needs a dictionary of {dictionary:,} bytes, more than the {_LARGEST_DICTIONARY:,} that are allowed"
+            f"its LZMA stream needs a dictionary of {dictionary:,} bytes, more than the"
+            f" {_LARGEST_DICTIONARY:,} that are allowed"
         )
     rest, literal_context = divmod(packed, 9)
     position, literal_position = divmod(rest, 5)

@@ -1,4 +1,6 @@
-"""List folders of many artifacts once, one folder at a time: what a scan looks through, and what marks a file as unchanged."""
+"""List folders of many artifacts once, one folder at a time: what a scan looks through, and what marks a file
+as unchanged.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from modelinspect.sources.remote import RemoteFiles
 class ListedFile(NamedTuple):
     """A file of a folder: its size in bytes, and a mark that is another one when the file was written again.
 
-    The mark is the time of modification in nanoseconds, or what an object store reports: an entity tag, a checksum, a generation. It is
-    empty where nothing of the kind is known.
+    The mark is the time of modification in nanoseconds, or what an object store reports: an entity tag, a
+    checksum, a generation. It is empty where nothing of the kind is known.
     """
 
     name: str
@@ -33,7 +35,10 @@ class Folder(Protocol):
 
 
 class LocalFolder:
-    """A folder of this machine, read when it is entered. Links are followed as `LocalFiles` does, links to folders never."""
+    """A folder of this machine, read when it is entered.
+
+    Links are followed as `LocalFiles` does, links to folders never.
+    """
 
     __slots__ = ("_root", "_within", "files", "folders")
 
@@ -78,6 +83,11 @@ def open_folder(files: FileSet) -> Folder | None:
         case LocalFiles():
             return LocalFolder(files)
         case RemoteFiles():
-            return RemoteFolder({path: ListedFile(path.rpartition("/")[2], size, mark) for path, size, mark in files.listing()})
+            return RemoteFolder(
+                {
+                    path: ListedFile(path.rpartition("/")[2], size, mark)
+                    for path, size, mark in files.listing()
+                }
+            )
         case _:
             raise LocationError(f"{files.location}: is not a folder that can be listed")

@@ -35,7 +35,9 @@ class LocalSource(Source):
             raise LocationError(f"{self._path}: is not a file")
 
     def release(self) -> None:
-        """Give the descriptor back; each read opens the file again, so a folder of any number of files can be read."""
+        """Give the descriptor back; each read opens the file again, so a folder of any number of files can be
+        read.
+        """
         self.close()
 
     def read_at(self, offset: int, size: int) -> bytes:

@@ -12,7 +12,10 @@ from modelinspect.sources.standard_input import STANDARD_INPUT, spooled_path
 
 
 def open_location(location: str | os.PathLike[str], limits: Limits | None = None) -> FileSet:
-    """Open a file, a directory or a checkpoint prefix, also one that fsspec reaches (``s3://…``). Raises `LocationError`."""
+    """Open a file, a directory or a checkpoint prefix, also one that fsspec reaches (``s3://…``).
+
+    Raises `LocationError`.
+    """
     if isinstance(location, ModelIn):
         files = open_location(os.fspath(location), limits)
         files.chosen = location.name if location.is_archived else None

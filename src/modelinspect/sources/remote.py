@@ -1,4 +1,6 @@
-"""Read files of other machines through fsspec, the structure in small pages and the weights in large ranges."""
+"""Read files of other machines through fsspec, the structure in small pages and the weights in large
+ranges.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,10 @@ def is_remote(location: str) -> bool:
 
 
 class RemoteFiles(FileSet):
-    """A file, a directory or a checkpoint prefix that fsspec reaches. Raises `LocationError`, or `MissingExtraError` without fsspec."""
+    """A file, a directory or a checkpoint prefix that fsspec reaches.
+
+    Raises `LocationError`, or `MissingExtraError` without fsspec.
+    """
 
     def __init__(self, location: str, limits: Limits | None = None) -> None:
         super().__init__(limits)
@@ -36,7 +41,9 @@ class RemoteFiles(FileSet):
         try:
             core = import_module("fsspec.core")
         except ImportError as error:
-            raise MissingExtraError(f"{location}: reading remotely needs fsspec; pip install 'modelinspect[remote]'") from error
+            raise MissingExtraError(
+                f"{location}: reading remotely needs fsspec; pip install 'modelinspect[remote]'"
+            ) from error
         self._system, path = _reach(location, lambda: core.url_to_fs(location))
         self._http = self._connection()
         self._path: str = path
@@ -57,7 +64,9 @@ class RemoteFiles(FileSet):
         self._neighbours: tuple[str, ...] | None = () if self.primary is None else None
 
     def _connection(self) -> Connection | None:
-        """Return what reads over HTTP, where fsspec would read each reply to its end and follow each redirect; None for other protocols."""
+        """Return what reads over HTTP, where fsspec would read each reply to its end and follow each
+        redirect; None for other protocols.
+        """
         protocols = self._system.protocol
         if "http" not in ((protocols,) if isinstance(protocols, str) else protocols):
             return None
@@ -77,21 +86,28 @@ class RemoteFiles(FileSet):
 
     def names(self) -> tuple[str, ...]:
         if self._names is None:
-            found: dict[str, dict[str, Any]] = _reach(self.location, lambda: self._system.find(self._folder, detail=True))
+            found: dict[str, dict[str, Any]] = _reach(
+                self.location, lambda: self._system.find(self._folder, detail=True)
+            )
             self.limits.allow("listing the directory's files", len(found), self.limits.members, self.location)
             self._names = self._take(found)
         return self._names
 
     def neighbours(self) -> tuple[str, ...]:
         if self._neighbours is None and self._http is not None:
-            self._neighbours = ()  # HTTP has no listings: a page of links is not a promise, and may be of any length
+            # HTTP has no listings: a page of links is not a promise, and may be of any length.
+            self._neighbours = ()
         if self._neighbours is None:
             try:
-                listed: list[dict[str, Any]] = _reach(self.location, lambda: self._system.ls(self._folder, detail=True))
+                listed: list[dict[str, Any]] = _reach(
+                    self.location, lambda: self._system.ls(self._folder, detail=True)
+                )
             except (FileNotFoundError, LocationError):
                 listed = []  # plain HTTP servers list nothing: the file is by itself
             files = {entry["name"]: entry for entry in listed if entry["type"] == "file"}
-            self._neighbours = tuple(name for name in self._take(files) if name != self.primary and "/" not in name)
+            self._neighbours = tuple(
+                name for name in self._take(files) if name != self.primary and "/" not in name
+            )
         return self._neighbours
 
     def has_neighbour(self, name: str) -> bool:
@@ -109,8 +125,12 @@ class RemoteFiles(FileSet):
         return True
 
     def listing(self) -> list[tuple[str, int, str]]:
-        """Return every file below the folder, listed once: its name in it, its size and the mark of its state."""
-        found: dict[str, dict[str, Any]] = _reach(self.location, lambda: self._system.find(self._folder, detail=True))
+        """Return every file below the folder, listed once: its name in it, its size and the mark of its
+        state.
+        """
+        found: dict[str, dict[str, Any]] = _reach(
+            self.location, lambda: self._system.find(self._folder, detail=True)
+        )
         prefix = f"{self._folder}/" if self._folder else ""
         return sorted(
             (path[len(prefix) :], _size(entry, self.location), _mark(entry))
@@ -154,7 +174,10 @@ class RemoteFiles(FileSet):
 
 
 class RemoteSource(Source):
-    """A remote file; ``fetch`` returns the bytes of a range. Small reads come from pages that are kept, large ones do not."""
+    """A remote file; ``fetch`` returns the bytes of a range.
+
+    Small reads come from pages that are kept, large ones do not.
+    """
 
     __slots__ = ("_fetch", "_pages", "name", "size")
 
@@ -189,8 +212,8 @@ class RemoteSource(Source):
         data = self._fetch(begin, end)
         if len(data) != end - begin:
             raise SourceChangedError(
-                f"{self.name} at byte {begin:,}: {end - begin:,} bytes were asked for and {len(data):,} came; "
-                f"the file changed while it was read, or its server ignores ranges"
+                f"{self.name} at byte {begin:,}: {end - begin:,} bytes were asked for and {len(data):,} came;"
+                " the file changed while it was read, or its server ignores ranges"
             )
         return data
 
@@ -198,7 +221,9 @@ class RemoteSource(Source):
 def _size(info: dict[str, Any], location: str) -> int:
     size = info.get("size")
     if not isinstance(size, int):
-        raise LocationError(f"{location}: its size is unknown, so it cannot be read in ranges; download it first")
+        raise LocationError(
+            f"{location}: its size is unknown, so it cannot be read in ranges; download it first"
+        )
     return size
 
 
@@ -223,7 +248,9 @@ def _mark(info: dict[str, Any]) -> str:
 
 
 def _reach(location: str, call: Callable[[], T]) -> T:
-    """Call a file system; what goes wrong there becomes a `LocationError`, a missing file stays `FileNotFoundError`."""
+    """Call a file system; what goes wrong there becomes a `LocationError`, a missing file stays
+    `FileNotFoundError`.
+    """
     try:
         return call()
     except (FileNotFoundError, MemoryError, ModelInspectError):

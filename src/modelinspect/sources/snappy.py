@@ -16,7 +16,10 @@ _EXPANSION = 64
 
 
 def read_preamble(data: bytes) -> tuple[int, int]:
-    """Return the decoded size that a block announces, and the bytes that the announcement takes. Raises `FormatError`."""
+    """Return the decoded size that a block announces, and the bytes that the announcement takes.
+
+    Raises `FormatError`.
+    """
     value = 0
     for index in range(min(len(data), 5)):
         value |= (data[index] & 0x7F) << 7 * index
@@ -26,7 +29,10 @@ def read_preamble(data: bytes) -> tuple[int, int]:
 
 
 def decompress(data: bytes, limits: Limits) -> bytes:
-    """Decode a block. Raises `FormatError`, and `LimitError` before anything is decoded where it says to be too large."""
+    """Decode a block.
+
+    Raises `FormatError`, and `LimitError` before anything is decoded where it says to be too large.
+    """
     size, _ = read_preamble(data)
     if size > limits.block_size:
         raise LimitError(f"a Snappy block decodes to {size:,} bytes but the limit is {limits.block_size:,}")

@@ -1,4 +1,6 @@
-"""Standard input as a location: it is read once into a private temporary file, which opens as often as needed."""
+"""Standard input as a location: it is read once into a private temporary file, which opens as often as
+needed.
+"""
 
 from __future__ import annotations
 

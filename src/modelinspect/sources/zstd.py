@@ -20,7 +20,10 @@ _SMALL = MIB
 
 
 def bound_size(data: bytes) -> int:
-    """Return the decoded size that a frame gives, or else the most that its blocks can decode to. Raises `FormatError`."""
+    """Return the decoded size that a frame gives, or else the most that its blocks can decode to.
+
+    Raises `FormatError`.
+    """
     if data[:4] != signatures.ZSTD or len(data) < 6:
         raise FormatError("no Zstandard frame begins here")
     descriptor = data[4]
@@ -47,16 +50,24 @@ def _bound_blocks(data: bytes, offset: int) -> int:
 
 
 def decompress(data: bytes, limits: Limits, exact: int | None = None) -> bytes:
-    """Decode a frame; ``exact`` is the size that its output must have, which only the limit for blocks bounds.
+    """Decode a frame; ``exact`` is the size that its output must have, which only the limit for blocks
+    bounds.
 
-    Raises `FormatError`, and `LimitError` before anything is decoded where the frame would need more than the limits allow.
+    Raises `FormatError`, and `LimitError` before anything is decoded where the frame would need more than the
+    limits allow.
     """
     import cramjam
 
     bound = bound_size(data) if exact is None else exact
-    allowed = _allowed(len(data), limits) if exact is not None else min(limits.block_size // 4, max(_SMALL, _EXPANSION * len(data)))
+    allowed = (
+        _allowed(len(data), limits)
+        if exact is not None
+        else min(limits.block_size // 4, max(_SMALL, _EXPANSION * len(data)))
+    )
     if bound > allowed:
-        raise LimitError(f"a Zstandard frame of {len(data):,} bytes decodes to {bound:,}; the limit is {allowed:,}")
+        raise LimitError(
+            f"a Zstandard frame of {len(data):,} bytes decodes to {bound:,}; the limit is {allowed:,}"
+        )
     output = bytearray(bound)
     try:
         size = cramjam.zstd.decompress_into(data, output)
@@ -68,7 +79,9 @@ def decompress(data: bytes, limits: Limits, exact: int | None = None) -> bytes:
 
 
 def _allowed(stored: int, limits: Limits) -> int:
-    """Return what a frame of a known decoded size may decode to: a block, or more where it is hardly compressed."""
+    """Return what a frame of a known decoded size may decode to: a block, or more where it is hardly
+    compressed.
+    """
     return max(limits.block_size, min(limits.structure_size, limits.large_expansion * stored))
 
 

@@ -29,7 +29,10 @@ def first(before: Build | None, after: Build, compressed: Compressed | None = No
 
 def test_one_artifact_is_its_weights_and_the_rest() -> None:
     (said,) = first(None, made("a.h5", container=4_000, metadata=96))
-    assert said == "The weights are 16,384 of 20,480 bytes (80.0 %). The rest is mainly container-overhead (4,000)."
+    assert (
+        said
+        == "The weights are 16,384 of 20,480 bytes (80.0 %). The rest is mainly container-overhead (4,000)."
+    )
 
 
 def test_one_without_weights_says_so() -> None:
@@ -47,14 +50,24 @@ def test_an_empty_one_says_so() -> None:
 def test_causes_that_cancel_out_are_chance() -> None:
     (said,) = first(made("a.h5", container=300, metadata=100), made("b.h5", container=100, metadata=300))
     assert said == "Same size, by coincidence: metadata (+200) offsets container-overhead (-200)."
-    (said,) = first(made("a.h5", container=300, metadata=100, graph=100), made("b.h5", container=100, metadata=200, graph=200))
-    assert said == "Same size, by coincidence: graph-definition (+100) and metadata (+100) offset container-overhead (-200)."
+    (said,) = first(
+        made("a.h5", container=300, metadata=100, graph=100),
+        made("b.h5", container=100, metadata=200, graph=200),
+    )
+    assert (
+        said
+        == "Same size, by coincidence: graph-definition (+100) and metadata (+100) offset container-overhead"
+        " (-200)."
+    )
 
 
 @pytest.mark.parametrize(
     ("zeros", "said"),
     [
-        ((0.8, 0.2), "20.0 % of the kernel elements are zero (80.0 % before), stored in 4 bytes each: 3,276 bytes."),
+        (
+            (0.8, 0.2),
+            "20.0 % of the kernel elements are zero (80.0 % before), stored in 4 bytes each: 3,276 bytes.",
+        ),
         ((0.8, 0.0), "0.0 % of the kernel elements are zero (80.0 % before)."),
         ((0.8, 0.796), "79.6 % of the kernel elements are zero, stored in 4 bytes each: 13,040 bytes."),
         ((0.2, 0.8), "80.0 % of the kernel elements are zero, stored in 4 bytes each: 13,104 bytes."),
@@ -72,12 +85,22 @@ def test_zeros_that_training_filled_in_are_told(zeros: tuple[float, float], said
         (110, 10, "Almost the same size: 10 bytes larger (+0.1 %), because of container-overhead (+10)."),
         (5_100, 10, "5,000 bytes larger (+30.3 %), because of container-overhead (+5,000)."),
         (60_100, 10, "60,000 bytes larger (4.6 times as large), because of container-overhead (+60,000)."),
-        (99, 10, "Almost the same size: 1 byte smaller (less than 0.1 %), because of container-overhead (-1)."),
-        (5_100, 5_010, "10,000 bytes larger (+60.6 %), because of metadata (+5,000) and container-overhead (+5,000)."),
+        (
+            99,
+            10,
+            "Almost the same size: 1 byte smaller (less than 0.1 %), because of container-overhead (-1).",
+        ),
+        (
+            5_100,
+            5_010,
+            "10,000 bytes larger (+60.6 %), because of metadata (+5,000) and container-overhead (+5,000).",
+        ),
     ],
 )
 def test_a_difference_is_put_down_to_its_causes(container: int, metadata: int, said: str) -> None:
-    (told,) = first(made("a.h5", container=100, metadata=10), made("b.h5", container=container, metadata=metadata))
+    (told,) = first(
+        made("a.h5", container=100, metadata=10), made("b.h5", container=container, metadata=metadata)
+    )
     assert told == f"{said} The weights take the same space as before."
 
 
@@ -112,7 +135,9 @@ def test_zeros_of_several_widths_are_not_said_to_take_one() -> None:
     ],
 )
 def test_the_download_is_told_where_there_are_no_zeros(before: int | None, after: int, said: str) -> None:
-    compressed = Compressed(compressor="gzip-9", before=before, after=after, zeros=None, zeros_compressed=None)
+    compressed = Compressed(
+        compressor="gzip-9", before=before, after=after, zeros=None, zeros_compressed=None
+    )
     assert first(None if before is None else made("a.h5"), made("b.h5", seed=2), compressed)[1] == said
 
 

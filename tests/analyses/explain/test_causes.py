@@ -76,7 +76,9 @@ def test_scales_of_an_added_operator_go_with_it() -> None:
     report = api.explain(fixture_path("tflite/grew_before.tflite"), fixture_path("tflite/grew_after.tflite"))
     causes = {entry.cause: entry.delta for entry in report.causes}
     assert next(iter(causes)) == "sparse-encoding"
-    assert causes["more-operators"] >= 64 * 12  # the output of DENSIFY repeats scale and zero point of each channel
+    assert (
+        causes["more-operators"] >= 64 * 12
+    )  # the output of DENSIFY repeats scale and zero point of each channel
 
 
 def test_bytes_that_are_missing_are_no_saving_of_the_container_and_no_other_dtype() -> None:
@@ -90,7 +92,10 @@ def test_bytes_that_are_missing_are_no_saving_of_the_container_and_no_other_dtyp
 
 
 def test_comparing_in_the_other_order_does_not_blame_the_baseline() -> None:
-    before, after = fixture_path("pruned_mlp/stripped/model.h5"), fixture_path("pruned_mlp/original/no-optimizer.h5")
+    before, after = (
+        fixture_path("pruned_mlp/stripped/model.h5"),
+        fixture_path("pruned_mlp/original/no-optimizer.h5"),
+    )
     assert "baseline-already-sparse" not in {finding.rule for finding in api.explain(before, after).findings}
 
 
@@ -112,15 +117,21 @@ def test_comparing_in_the_other_order_does_not_blame_the_baseline() -> None:
     ],
 )
 def test_state_that_both_sides_have_is_not_said_to_come_or_go(before: str, after: str, begins: str) -> None:
-    report = api.explain(fixture_path(f"pruned_mlp/{before}"), fixture_path(f"pruned_mlp/{after}"), compressors=False)
+    report = api.explain(
+        fixture_path(f"pruned_mlp/{before}"), fixture_path(f"pruned_mlp/{after}"), compressors=False
+    )
     message = next(entry.message for entry in report.causes if entry.cause == "optimizer-state")
     assert message.startswith(begins)
 
 
 def test_counterparts_under_other_names_are_one_place() -> None:
-    """The slots of a checkpoint and of an HDF5 file are called differently; their bytes cancel, and are no evidence."""
+    """The slots of a checkpoint and of an HDF5 file are called differently; their bytes cancel, and are no
+    evidence.
+    """
     report = api.explain(
-        fixture_path("pruned_mlp/original/checkpoint"), fixture_path("pruned_mlp/original/model.weights.h5"), compressors=False
+        fixture_path("pruned_mlp/original/checkpoint"),
+        fixture_path("pruned_mlp/original/model.weights.h5"),
+        compressors=False,
     )
     entry = next(entry for entry in report.causes if entry.cause == "optimizer-state")
     assert not [place for place in entry.evidence if place.tensor and abs(place.bytes) > 100]

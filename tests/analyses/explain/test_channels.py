@@ -1,4 +1,6 @@
-"""What explain says of dead channels, held against what h5py reads: bytes, channels, conditions, and what stays."""
+"""What explain says of dead channels, held against what h5py reads: bytes, channels, conditions, and what
+stays.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,14 @@ from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path
 
 MLP = fixture_path("pruned_mlp/stripped/model.h5")
-FORMS = ("model.h5", "model.keras", "no-optimizer.h5", "saved-model-keras", "saved-model-no-traces", "float32.tflite")
+FORMS = (
+    "model.h5",
+    "model.keras",
+    "no-optimizer.h5",
+    "saved-model-keras",
+    "saved-model-no-traces",
+    "float32.tflite",
+)
 
 
 @cache
@@ -35,7 +44,11 @@ def kernels(name: str) -> dict[tuple[int, int], PrunedKernel]:
 def arrays() -> tuple[Any, Any, Any]:
     with h5py.File(MLP) as file:
         weights = file["model_weights"]
-        return weights["dense/dense/kernel:0"][()], weights["dense/dense/bias:0"][()], weights["dense_1/dense_1/kernel:0"][()]
+        return (
+            weights["dense/dense/kernel:0"][()],
+            weights["dense/dense/bias:0"][()],
+            weights["dense_1/dense_1/kernel:0"][()],
+        )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -49,7 +62,11 @@ def test_every_format_tells_the_bytes_and_the_channels_that_go(form: str) -> Non
     assert second.removable == each * int((unread & ~dead).sum())
     assert first.removable_outputs == tuple(np.flatnonzero(dead | unread).tolist())
     assert second.removable_outputs == ()
-    rule = next(finding for finding in report(f"pruned_mlp/stripped/{form}").findings if finding.rule == "dead-channels")
+    rule = next(
+        finding
+        for finding in report(f"pruned_mlp/stripped/{form}").findings
+        if finding.rule == "dead-channels"
+    )
     assert rule.bytes == first.removable + second.removable
 
 
@@ -58,9 +75,13 @@ def test_the_bytes_elsewhere_are_told_by_layer_and_constants_as_a_condition() ->
     dead, unread = ~kernel.any(axis=0), ~head.any(axis=1)
     found = kernels("pruned_mlp/stripped/model.h5")
     assert found[10, 128].removable_elsewhere == {"dense_1": 4 * head.shape[1] * int(dead.sum())}
-    assert found[0, 10].removable_elsewhere == {"dense": 4 * (kernel.shape[0] + 1) * int((unread & ~dead).sum())}
+    assert found[0, 10].removable_elsewhere == {
+        "dense": 4 * (kernel.shape[0] + 1) * int((unread & ~dead).sum())
+    }
     carrying = int((dead & (bias > 0) & ~unread).sum())
-    assert found[10, 128].removable_notes == (f"removing {carrying} of them means adding their constant output to the next layer's bias",)
+    assert found[10, 128].removable_notes == (
+        f"removing {carrying} of them means adding their constant output to the next layer's bias",
+    )
 
 
 @pytest.mark.parametrize("form", ["checkpoint", "model.weights.h5"])
@@ -90,14 +111,18 @@ def test_one_position_of_a_filter_that_nobody_reads_stays() -> None:
         filters, head = weights["conv2d/conv2d/kernel:0"][()], weights["dense/dense/kernel:0"][()]
     dead = ~filters.any(axis=(0, 1, 2))
     positions = head.reshape(-1, len(dead), head.shape[1])
-    assert found["conv2d/kernel"].removable == 4 * int(dead.sum()) * (filters[..., 0].size + 1 + len(positions) * head.shape[1])
+    assert found["conv2d/kernel"].removable == 4 * int(dead.sum()) * (
+        filters[..., 0].size + 1 + len(positions) * head.shape[1]
+    )
     stay = int((~positions.any(axis=2) & ~dead).sum())
     assert found["dense/kernel"].removable_notes == (f"{stay} dead inputs stay: dense reads their channels",)
 
 
 def test_every_output_format_says_where_the_bytes_are() -> None:
     found = report("pruned_mlp/stripped/model.h5")
-    terminal, markdown, text = (run_cli("explain", MLP, "--format", form).text for form in ("terminal", "markdown", "json"))
+    terminal, markdown, text = (
+        run_cli("explain", MLP, "--format", form).text for form in ("terminal", "markdown", "json")
+    )
     assert "840: dense/kernel: 440 bytes of this layer, 400 of dense_1;" in " ".join(terminal.split())
     assert "**840** `dense/kernel`: 440 bytes of this layer, 400 of dense\\_1;" in markdown
     told = json.loads(text)["pruning"][0]

@@ -1,4 +1,6 @@
-"""What compressing tells of the size that did not change: real gzip, real zeros, and when it is done unasked."""
+"""What compressing tells of the size that did not change: real gzip, real zeros, and when it is done
+unasked.
+"""
 
 from __future__ import annotations
 
@@ -53,10 +55,16 @@ def tarred(folder: Path) -> int:
 def test_both_sides_take_what_gzip_makes_of_them(before: str, after: str) -> None:
     found = api.explain(fixture_path(before), fixture_path(after)).compressed
     assert found is not None
-    assert (found.compressor, found.before, found.after) == ("gzip-9", gzipped(fixture_path(before)), gzipped(fixture_path(after)))
+    assert (found.compressor, found.before, found.after) == (
+        "gzip-9",
+        gzipped(fixture_path(before)),
+        gzipped(fixture_path(after)),
+    )
 
 
-@pytest.mark.parametrize("name", ["pruned_mlp/stripped/saved-model", "pruned_mlp/stripped/saved-model-no-traces"])
+@pytest.mark.parametrize(
+    "name", ["pruned_mlp/stripped/saved-model", "pruned_mlp/stripped/saved-model-no-traces"]
+)
 def test_a_folder_takes_what_gzip_makes_of_its_files(name: str) -> None:
     found = api.explain(fixture_path(name)).compressed
     assert found is not None
@@ -66,7 +74,9 @@ def test_a_folder_takes_what_gzip_makes_of_its_files(name: str) -> None:
 
 def test_zeros_take_what_the_compressed_kernels_have_more_than_what_is_not_zero() -> None:
     with h5py.File(fixture_path(PRUNED)) as file:
-        kernels = [file[f"model_weights/{layer}/{layer}/kernel:0"][()].reshape(-1) for layer in ("dense", "dense_1")]
+        kernels = [
+            file[f"model_weights/{layer}/{layer}/kernel:0"][()].reshape(-1) for layer in ("dense", "dense_1")
+        ]
     everything = np.concatenate(kernels)
     rest = everything[everything != 0]
     found = api.explain(fixture_path(PRUNED)).compressed
@@ -81,19 +91,26 @@ def test_the_zeros_of_integers_are_their_zero_points() -> None:
     assert found is not None
     assert found.zeros == 2_048
     assert found.zeros_compressed is not None
-    assert 232 < found.zeros_compressed < 2_048  # where they stand cannot be told in fewer bytes, and they take one each
+    assert (
+        232 < found.zeros_compressed < 2_048
+    )  # where they stand cannot be told in fewer bytes, and they take one each
 
 
 def test_the_first_sentences_say_why_what_the_zeros_are_worth_and_what_shrinks_the_file() -> None:
     report = api.explain(fixture_path(DENSE), fixture_path(PRUNED))
     why, zeros, smaller = report.summary
     assert why.startswith(
-        "Same size, because a zero is stored like any other number: 0.0 % of the kernel elements were zero before, 80.0 %"
+        "Same size, because a zero is stored like any other number: 0.0 % of the kernel elements were zero"
+        " before, 80.0 %"
     )
     assert report.compressed is not None
-    sizes = f"the zeros take {report.compressed.zeros_compressed:,} bytes and the whole file {report.compressed.after:,}"
+    sizes = (
+        f"the zeros take {report.compressed.zeros_compressed:,} bytes and the whole file"
+        f" {report.compressed.after:,}"
+    )
     assert zeros.startswith(
-        f"80.0 % of the kernel elements are zero, stored in 4 bytes each: 8,192 bytes. Compressed with gzip -9, {sizes}"
+        "80.0 % of the kernel elements are zero, stored in 4 bytes each: 8,192 bytes. Compressed with gzip"
+        f" -9, {sizes}"
     )
     planned = {entry.option: entry for entry in api.plan(fixture_path(PRUNED)).options}
     assert {entry.option for entry in report.options} == {"hdf5-gzip", "tflite-sparse", "tflite-float32"}
@@ -104,13 +121,17 @@ def test_the_first_sentences_say_why_what_the_zeros_are_worth_and_what_shrinks_t
 
 
 def test_the_sparse_size_that_is_told_is_that_of_the_converted_file() -> None:
-    report = api.explain(fixture_path("pruned_mlp/original/float32.tflite"), fixture_path("pruned_mlp/stripped/float32.tflite"))
+    report = api.explain(
+        fixture_path("pruned_mlp/original/float32.tflite"), fixture_path("pruned_mlp/stripped/float32.tflite")
+    )
     (sparse,) = [entry for entry in report.options if entry.option == "tflite-sparse"]
     real = fixture_path("pruned_mlp/stripped/float32-sparse.tflite").stat().st_size
     assert abs(sparse.size - real) <= (sparse.error or 0) * real
 
 
-@pytest.mark.parametrize("name", ["checkpoint/ckpt-1", "saved-model-no-traces", "float32.tflite", "no-optimizer.h5"])
+@pytest.mark.parametrize(
+    "name", ["checkpoint/ckpt-1", "saved-model-no-traces", "float32.tflite", "no-optimizer.h5"]
+)
 def test_the_size_that_stays_is_explained_in_every_format(name: str, tmp_path: Path) -> None:
     """The pruned artifact, and the same with numbers where its kernels have zeros."""
     after = fixture_path(f"pruned_mlp/stripped/{name}")
@@ -127,9 +148,12 @@ def test_the_size_that_stays_is_explained_in_every_format(name: str, tmp_path: P
                 file.write(random.normal(size=tensor.shape).astype("<f4").tobytes())
     report = api.explain(before, after)
     assert (report.delta, report.causes) == (0, ())
-    assert report.summary[0].startswith("Same size, because a zero is stored like any other number: 0.0 % of the kernel elements")
+    assert report.summary[0].startswith(
+        "Same size, because a zero is stored like any other number: 0.0 % of the kernel elements"
+    )
     assert report.summary[1].startswith(
-        "80.0 % of the kernel elements are zero, stored in 4 bytes each: 8,192 bytes. Compressed with gzip -9, the zeros take"
+        "80.0 % of the kernel elements are zero, stored in 4 bytes each: 8,192 bytes. Compressed with gzip"
+        " -9, the zeros take"
     )
     assert report.compressed is not None
     assert report.compressed.before is not None
@@ -140,7 +164,9 @@ def test_equal_weights_are_said_to_compress_equally(tmp_path: Path) -> None:
     for name in ("one.tflite", "other.tflite"):
         (tmp_path / name).write_bytes(fixture_path("pruned_mlp/original/float32.tflite").read_bytes())
     report = api.explain(tmp_path / "one.tflite", tmp_path / "other.tflite")
-    assert report.summary[0].startswith("Same size, because the weights are the same: all 4 tensors have equal elements.")
+    assert report.summary[0].startswith(
+        "Same size, because the weights are the same: all 4 tensors have equal elements."
+    )
 
 
 def test_other_values_of_the_same_shapes_are_said_to_take_the_same_bytes(tmp_path: Path) -> None:
@@ -149,7 +175,10 @@ def test_other_values_of_the_same_shapes_are_said_to_take_the_same_bytes(tmp_pat
             file["layers/dense/vars/0"] = np.random.default_rng(value).normal(size=(64, 64)).astype("f4")
     report = api.explain(tmp_path / "one.weights.h5", tmp_path / "two.weights.h5")
     assert report.delta == 0
-    assert "the space they take does not depend on their values (0 of 1 tensor have equal elements)" in report.summary[0]
+    assert (
+        "the space they take does not depend on their values (0 of 1 tensor have equal elements)"
+        in report.summary[0]
+    )
     assert report.summary[1].startswith("Compressed with gzip -9, it takes ")
 
 
@@ -159,7 +188,10 @@ def test_other_values_of_the_same_shapes_are_said_to_take_the_same_bytes(tmp_pat
         (
             "pruned_mlp/original/no-optimizer.h5",
             "pruned_mlp/original/model.h5",
-            "31,696 bytes larger (2.2 times as large), mainly because of optimizer-state (+32,723). The weights take",
+            (
+                "31,696 bytes larger (2.2 times as large), mainly because of optimizer-state (+32,723). The"
+                " weights take"
+            ),
         ),
         (
             "pruned_mlp/original/model.h5",
@@ -181,7 +213,9 @@ def test_a_difference_is_told_by_its_main_causes(before: str, after: str, said: 
 def test_compressing_can_be_forbidden_and_forced(asked: bool | None, done: bool) -> None:
     report = api.explain(fixture_path(DENSE), fixture_path(PRUNED), compressors=asked)
     assert (report.compressed is not None) is bool(report.options) is done
-    assert report.summary[1].startswith("80.0 % of the kernel elements are zero, stored in 4 bytes each: 8,192 bytes")
+    assert report.summary[1].startswith(
+        "80.0 % of the kernel elements are zero, stored in 4 bytes each: 8,192 bytes"
+    )
 
 
 def test_nothing_is_compressed_unasked_where_it_answers_nothing() -> None:
@@ -198,7 +232,9 @@ def test_nothing_is_compressed_unasked_without_measuring() -> None:
     assert report.compressed is None
     assert report.options == ()
     assert "Their contents were not compared" in report.summary[0]
-    forced = api.explain(fixture_path(DENSE), fixture_path(PRUNED), measure=False, compressors=True).compressed
+    forced = api.explain(
+        fixture_path(DENSE), fixture_path(PRUNED), measure=False, compressors=True
+    ).compressed
     assert forced is not None
     assert forced.before == gzipped(fixture_path(DENSE))
 
@@ -217,7 +253,10 @@ def test_larger_artifacts_are_compressed_quickly_unasked(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "BEST_UNASKED", 10_000)
     report = api.explain(fixture_path(DENSE), fixture_path(PRUNED))
     assert report.compressed is not None
-    assert (report.compressed.compressor, report.compressed.after) == ("gzip-6", gzipped(fixture_path(PRUNED), 6))
+    assert (report.compressed.compressor, report.compressed.after) == (
+        "gzip-6",
+        gzipped(fixture_path(PRUNED), 6),
+    )
     assert "Compressed with gzip, the zeros take " in report.summary[1]
     assert {entry.option for entry in report.options} == {"tflite-sparse", "tflite-float32"}
     asked = api.explain(fixture_path(DENSE), fixture_path(PRUNED), compressors=True)
@@ -228,19 +267,28 @@ def test_larger_artifacts_are_compressed_quickly_unasked(monkeypatch: pytest.Mon
 def test_the_sizes_are_those_of_the_plan() -> None:
     found = api.explain(fixture_path(PRUNED)).compressed
     assert found is not None
-    assert found.after == next(option.size for option in api.plan(fixture_path(PRUNED)).options if option.option == "gzip-9")
+    assert found.after == next(
+        option.size for option in api.plan(fixture_path(PRUNED)).options if option.option == "gzip-9"
+    )
 
 
 def test_progress_is_told_up_to_all_bytes_of_both_sides() -> None:
     told: list[tuple[int, int]] = []
-    api.explain(fixture_path(DENSE), fixture_path(PRUNED), compressors=True, progress=lambda done, total: told.append((done, total)))
+    api.explain(
+        fixture_path(DENSE),
+        fixture_path(PRUNED),
+        compressors=True,
+        progress=lambda done, total: told.append((done, total)),
+    )
     size = 2 * fixture_path(PRUNED).stat().st_size
     assert told[-1] == (size, size)
 
 
 @pytest.mark.parametrize(("flag", "done"), [("--compressors", True), ("--no-compressors", False)])
 def test_the_command_line_has_the_option_and_json_the_sizes(flag: str, done: bool) -> None:
-    told: dict[str, Any] = json.loads(run_cli("explain", fixture_path(DENSE), fixture_path(PRUNED), flag, "--format", "json").text)
+    told: dict[str, Any] = json.loads(
+        run_cli("explain", fixture_path(DENSE), fixture_path(PRUNED), flag, "--format", "json").text
+    )
     assert (told["compressed"] is not None) is done
     assert bool(told["options"]) is done
     assert told["summary"]

@@ -1,4 +1,6 @@
-"""Patterns of zeros are told as TFLite lays kernels, from constructed tensors in the layout of each format."""
+"""Patterns of zeros are told as TFLite lays kernels, from constructed tensors in the layout of each
+format.
+"""
 
 from __future__ import annotations
 
@@ -52,11 +54,24 @@ def only(build: Build) -> PrunedKernel:
     return entry
 
 
-PATTERNS = ["blocks 1x4", "blocks 1x16", "blocks 4x1", "blocks 16x1", "2 of 4", "2 of 4 outputs", "whole outputs", "whole inputs"]
+PATTERNS = [
+    "blocks 1x4",
+    "blocks 1x16",
+    "blocks 4x1",
+    "blocks 16x1",
+    "2 of 4",
+    "2 of 4 outputs",
+    "whole outputs",
+    "whole inputs",
+]
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"), [*((kind, kind) for kind in PATTERNS), *((f"random {zeros}", "single") for zeros in (35, 50, 80, 95, 99))]
+    ("kind", "told"),
+    [
+        *((kind, kind) for kind in PATTERNS),
+        *((f"random {zeros}", "single") for zeros in (35, 50, 80, 95, 99)),
+    ],
 )
 @pytest.mark.parametrize("layout", ["keras", "keras-convolution", "tflite", "tflite-int8"])
 def test_a_pattern_is_told_in_the_layout_of_each_format(kind: str, told: str, layout: str) -> None:
@@ -67,18 +82,24 @@ def test_a_pattern_is_told_in_the_layout_of_each_format(kind: str, told: str, la
     else:
         build, dtype = Build("made.tflite", FormatName.TFLITE), "<f4" if layout == "tflite" else "<i1"
         data = (values * 60).astype(dtype).T.tobytes()
-        build.tensor("layer/kernel", (OUTPUTS, INPUTS), dtype="float32" if layout == "tflite" else "int8", data=data)
+        build.tensor(
+            "layer/kernel", (OUTPUTS, INPUTS), dtype="float32" if layout == "tflite" else "int8", data=data
+        )
     entry = only(build)
     assert entry.zeros == int((~mask(kind)).sum())
     assert entry.pattern == told
 
 
 @pytest.mark.parametrize(
-    ("block", "told"), [((4, 1), "blocks 1x4"), ((16, 1), "blocks 1x16"), ((1, 4), "blocks 4x1"), ((1, 16), "blocks 16x1")]
+    ("block", "told"),
+    [((4, 1), "blocks 1x4"), ((16, 1), "blocks 1x16"), ((1, 4), "blocks 4x1"), ((1, 16), "blocks 16x1")],
 )
 def test_the_block_size_of_tfmot_is_told_as_tflite_has_it(block: tuple[int, int], told: str) -> None:
     """tfmot's ``block_size`` is on Keras' inputs by outputs; TFLite's is outputs by inputs."""
-    kept = np.kron(np.random.default_rng(5).random((INPUTS // block[0], OUTPUTS // block[1])) < 0.5, np.ones(block, dtype=bool))
+    kept = np.kron(
+        np.random.default_rng(5).random((INPUTS // block[0], OUTPUTS // block[1])) < 0.5,
+        np.ones(block, dtype=bool),
+    )
     build = Build()
     build.tensor("layer/kernel", (INPUTS, OUTPUTS), data=(kept * 1.5).astype("<f4").tobytes(), layer="layer")
     assert only(build).pattern == told
@@ -107,13 +128,22 @@ def test_the_zeros_of_integers_are_those_of_their_zero_point() -> None:
     artifact = build.artifact()
     quantized = replace(artifact.tensors[0], quantization=Quantization(scales=(0.1,), zero_points=(128,)))
     artifact = replace(artifact, tensors=(quantized,))
-    (entry,) = explain(None, Subject(artifact, measure(artifact, build.files(), aspects=tuple(Aspect)))).pruning
-    assert (entry.zeros, entry.zero_points, entry.pattern, entry.dead_inputs) == (32 * 40, (128,), "whole inputs", (40, 64))
+    (entry,) = explain(
+        None, Subject(artifact, measure(artifact, build.files(), aspects=tuple(Aspect)))
+    ).pruning
+    assert (entry.zeros, entry.zero_points, entry.pattern, entry.dead_inputs) == (
+        32 * 40,
+        (128,),
+        "whole inputs",
+        (40, 64),
+    )
 
 
 @pytest.fixture
 def wrapped(tmp_path: Path) -> Path:
-    """A wrapped layer whose kernel came back to life where its mask is 0: 12 zeros of 16, half of them negative, 3 of 4 columns."""
+    """A wrapped layer whose kernel came back to life where its mask is 0: 12 zeros of 16, half of them
+    negative, 3 of 4 columns.
+    """
     kernel = np.ones((4, 4), "<f4")
     kernel[:, :3] = 0
     kernel[:2, :3] = -0.0
@@ -128,7 +158,10 @@ def wrapped(tmp_path: Path) -> Path:
                     "class_name": "PruneLowMagnitude",
                     "config": {
                         "name": "prune_low_magnitude_dense",
-                        "pruning_schedule": {"class_name": "ConstantSparsity", "config": {"target_sparsity": 0.75}},
+                        "pruning_schedule": {
+                            "class_name": "ConstantSparsity",
+                            "config": {"target_sparsity": 0.75},
+                        },
                         "layer": {"class_name": "Dense", "config": {"name": "dense", "units": 4}},
                     },
                 }
@@ -152,7 +185,10 @@ def wrapped(tmp_path: Path) -> Path:
 
 def test_every_output_format_says_whether_pruning_took(wrapped: Path) -> None:
     json_kernel = json.loads(run_cli("explain", wrapped, "--format", "json").text)["pruning"][0]
-    told = {key: json_kernel[key] for key in ("elements", "zeros", "negative_zeros", "mask_zeros", "target", "verdict", "dead_outputs")}
+    told = {
+        key: json_kernel[key]
+        for key in ("elements", "zeros", "negative_zeros", "mask_zeros", "target", "verdict", "dead_outputs")
+    }
     expected = {
         "elements": 16,
         "zeros": 11,
@@ -168,10 +204,18 @@ def test_every_output_format_says_whether_pruning_took(wrapped: Path) -> None:
         table = text[text.index("Was pruning applied?") :]
         for word in ("68.8 %", "75.0 %", "lost", "2 of 4"):
             assert word in table
-    assert max(len(line) for line in screen.splitlines() if not line.startswith(" " * 6)) <= 80  # commands stay whole
+    assert (
+        max(len(line) for line in screen.splitlines() if not line.startswith(" " * 6)) <= 80
+    )  # commands stay whole
     rows = list(csv.DictReader(io.StringIO(run_cli("explain", wrapped, "--format", "csv").text)))
     (kernel,) = [row for row in rows if row["kind"] == "kernel"]
-    assert (kernel["elements"], kernel["zeros"], kernel["negative_zeros"], kernel["mask_zeros"], kernel["message"]) == (
+    assert (
+        kernel["elements"],
+        kernel["zeros"],
+        kernel["negative_zeros"],
+        kernel["mask_zeros"],
+        kernel["message"],
+    ) == (
         "16",
         "11",
         "5",
@@ -182,10 +226,16 @@ def test_every_output_format_says_whether_pruning_took(wrapped: Path) -> None:
 
 
 def test_the_causes_in_csv_sum_to_the_difference() -> None:
-    before, after = fixture_path("pruned_mlp/wrapped/model.keras"), fixture_path("pruned_mlp/stripped/model.keras")
+    before, after = (
+        fixture_path("pruned_mlp/wrapped/model.keras"),
+        fixture_path("pruned_mlp/stripped/model.keras"),
+    )
     rows = list(csv.DictReader(io.StringIO(run_cli("explain", before, after, "--format", "csv").text)))
     assert {row["kind"] for row in rows} == {"cause", "finding", "kernel"}
-    assert sum(int(row["bytes"]) for row in rows if row["kind"] == "cause") == after.stat().st_size - before.stat().st_size
+    assert (
+        sum(int(row["bytes"]) for row in rows if row["kind"] == "cause")
+        == after.stat().st_size - before.stat().st_size
+    )
 
 
 @pytest.mark.parametrize("role", [Role.OPTIMIZER, Role.PRUNING])

@@ -23,14 +23,27 @@ def kernels(name: str, before: str | None = None) -> dict[str, PrunedKernel]:
 
 @pytest.mark.parametrize(
     "name",
-    ["pruned_mlp/stripped/model.h5", "pruned_mlp/stripped/model.keras", "pruned_mlp/stripped/checkpoint", "pruned_mlp/wrapped/model.keras"],
+    [
+        "pruned_mlp/stripped/model.h5",
+        "pruned_mlp/stripped/model.keras",
+        "pruned_mlp/stripped/checkpoint",
+        "pruned_mlp/wrapped/model.keras",
+    ],
 )
 def test_every_kernel_is_told_once_with_its_exact_zeros(name: str) -> None:
     with h5py.File(fixture_path("pruned_mlp/stripped/model.h5")) as file:
         arrays = [file[f"model_weights/{layer}/{layer}/kernel:0"][()] for layer in ("dense", "dense_1")]
-    told = sorted((entry.elements, entry.zeros, entry.negative_zeros, entry.dead_outputs[0]) for entry in kernels(name).values())
+    told = sorted(
+        (entry.elements, entry.zeros, entry.negative_zeros, entry.dead_outputs[0])
+        for entry in kernels(name).values()
+    )
     assert told == sorted(
-        (array.size, int((array == 0).sum()), int(((array == 0) & np.signbit(array)).sum()), int((~array.any(axis=0)).sum()))
+        (
+            array.size,
+            int((array == 0).sum()),
+            int(((array == 0) & np.signbit(array)).sum()),
+            int((~array.any(axis=0)).sum()),
+        )
         for array in arrays
     )
 
@@ -64,14 +77,20 @@ def test_a_dense_model_has_no_such_section() -> None:
     assert kernels("pruned_levels/mlp-0/stripped/float32.tflite") == {}
 
 
-@pytest.mark.parametrize(("mask_zeros", "weight_zeros", "verdict"), [(0, 0, "not begun"), (80, 70, "lost"), (80, 80, "yes")])
+@pytest.mark.parametrize(
+    ("mask_zeros", "weight_zeros", "verdict"), [(0, 0, "not begun"), (80, 70, "lost"), (80, 80, "yes")]
+)
 def test_masks_are_held_against_weights(mask_zeros: int, weight_zeros: int, verdict: str) -> None:
     (entry,) = explain(None, side(masked(mask_zeros, weight_zeros))).pruning
     assert (entry.verdict, entry.mask_zeros, entry.zeros) == (verdict, mask_zeros, weight_zeros)
 
 
-@pytest.mark.parametrize(("zeros", "verdict"), [(0.6, "short"), (0.1, "short"), (0.0, "no"), (0.795, "yes"), (0.8, "yes")])
-def test_a_kernel_below_its_target_is_short_and_one_without_zeros_not_pruned(zeros: float, verdict: str) -> None:
+@pytest.mark.parametrize(
+    ("zeros", "verdict"), [(0.6, "short"), (0.1, "short"), (0.0, "no"), (0.795, "yes"), (0.8, "yes")]
+)
+def test_a_kernel_below_its_target_is_short_and_one_without_zeros_not_pruned(
+    zeros: float, verdict: str
+) -> None:
     build = model(kernel(zeros=zeros), pruning=({"layer": "layer_0", "target": 0.8},))
     (entry,) = explain(None, side(build)).pruning
     assert (entry.target, entry.verdict) == (0.8, verdict)
@@ -80,18 +99,30 @@ def test_a_kernel_below_its_target_is_short_and_one_without_zeros_not_pruned(zer
 @pytest.mark.parametrize("before", [None, "pruned_layers/depthwise/wrapped/model.h5"])
 def test_a_kernel_that_tfmot_does_not_prune_has_no_target(before: str | None) -> None:
     """SeparableConv2D is wrapped, and only its pointwise kernel has a mask (tfmot, prune_registry.py)."""
-    name = "pruned_layers/depthwise/wrapped/model.h5" if before is None else "pruned_layers/depthwise/stripped/saved-model-no-traces"
-    found = {entry.tensor.rpartition("/")[2]: (entry.target, entry.verdict) for entry in kernels(name, before).values()}
+    name = (
+        "pruned_layers/depthwise/wrapped/model.h5"
+        if before is None
+        else "pruned_layers/depthwise/stripped/saved-model-no-traces"
+    )
+    found = {
+        entry.tensor.rpartition("/")[2]: (entry.target, entry.verdict)
+        for entry in kernels(name, before).values()
+    }
     assert found["depthwise_kernel"] == (None, "no")
     assert found["pointwise_kernel"] == (0.8, "yes")
 
 
 def test_a_cell_of_a_wrapped_layer_has_its_target() -> None:
     found = kernels("pruned_layers/lstm/wrapped/model.keras").values()
-    assert [(entry.target, entry.verdict, entry.mask_zeros == entry.zeros) for entry in found] == [(0.8, "yes", True)] * 3
+    assert [(entry.target, entry.verdict, entry.mask_zeros == entry.zeros) for entry in found] == [
+        (0.8, "yes", True)
+    ] * 3
 
 
-@pytest.mark.parametrize("name", ["pruned_mlp/wrapped/model.h5", "pruned_mlp/wrapped/model.keras", "pruned_mlp/wrapped/model.weights.h5"])
+@pytest.mark.parametrize(
+    "name",
+    ["pruned_mlp/wrapped/model.h5", "pruned_mlp/wrapped/model.keras", "pruned_mlp/wrapped/model.weights.h5"],
+)
 def test_masks_are_held_against_kernels_also_where_the_wrapper_stores_them_twice(name: str) -> None:
     found = kernels(name).values()
     assert [entry.mask_zeros for entry in found] == [1_024, 1_024]

@@ -1,4 +1,6 @@
-"""The sentences of causes count what is there by construction: slots, copies, checkpoints, helpers of each kind."""
+"""The sentences of causes count what is there by construction: slots, copies, checkpoints, helpers of each
+kind.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,14 @@ from tests.support.artifacts import Build
 SHAPES = ((8, 4), (4,), (4, 2), (2,))
 
 
-def trained(optimizer: str, slots: int, *, shapes: tuple[tuple[int, ...], ...] = SHAPES, scaled: bool = False, averages: int = 0) -> Build:
+def trained(
+    optimizer: str,
+    slots: int,
+    *,
+    shapes: tuple[tuple[int, ...], ...] = SHAPES,
+    scaled: bool = False,
+    averages: int = 0,
+) -> Build:
     """Return a .keras file as Keras writes it: weights, then the optimizer's numbered variables."""
     build = Build("m.keras", FormatName.KERAS_ZIP, {"optimizer": optimizer})
     rng = np.random.default_rng(7)
@@ -37,7 +46,9 @@ def trained(optimizer: str, slots: int, *, shapes: tuple[tuple[int, ...], ...] =
         for index, shape in enumerate(whole):
             put(f"{owner}/vars/{index + 1}", shape, Role.OPTIMIZER)
     if averages:
-        build.facts["slot_variables"] = tuple({"tensor": name, "purpose": "average"} for name in moving_averages(build.artifact().tensors))
+        build.facts["slot_variables"] = tuple(
+            {"tensor": name, "purpose": "average"} for name in moving_averages(build.artifact().tensors)
+        )
     return build
 
 
@@ -56,7 +67,10 @@ def cause(before: Build, after: Build, name: str) -> CauseEntry:
         (trained("Adam", 2, averages=1), "(Adam): 2 slots for each of 46 weights"),
         (
             trained("Adam", 2, scaled=True),
-            "(Adam): 2 slots for each of 46 weights, stored twice, by LossScaleOptimizer and the optimizer in it",
+            (
+                "(Adam): 2 slots for each of 46 weights, stored twice, by LossScaleOptimizer and the"
+                " optimizer in it"
+            ),
         ),
     ],
     ids=["all", "frozen", "frozen-amsgrad", "unknown", "hardly-any", "averages", "scaled"],
@@ -78,11 +92,18 @@ def test_several_checkpoints_have_slots_for_the_weights_of_one() -> None:
 def test_another_optimizer_is_told_with_what_it_keeps() -> None:
     before, after = trained("SGD", 1), trained("Adam", 2)
     entry = cause(before, after, "optimizer-state")
-    assert entry.message == (
-        "more: optimizer state: before, 1 slot for each of 46 weights (SGD); after, 2 slots for each of 46 weights (Adam)"
+    assert (
+        entry.message
+        == "more: optimizer state: before, 1 slot for each of 46 weights (SGD); after, 2 slots for each of 46"
+        " weights (Adam)"
     )
     assert entry.delta == 46 * 4
-    assert sorted(place.bytes for place in entry.evidence) == [8, 16, 32, 128]  # the slots that came, and none that moved
+    assert sorted(place.bytes for place in entry.evidence) == [
+        8,
+        16,
+        32,
+        128,
+    ]  # the slots that came, and none that moved
 
 
 def test_averages_among_numbered_slots_are_a_cause_of_their_own() -> None:
@@ -112,7 +133,9 @@ def test_copies_are_counted_also_where_all_have_one_name() -> None:
     for build, places in ((before, ("variables",)), (after, ("variables", "_all_variables"))):
         for place in places:
             for index in range(5):
-                build.tensor("block/kernel", (64, 64), data=kernel(seed=index).tobytes(), path=f"{place}/{index}")
+                build.tensor(
+                    "block/kernel", (64, 64), data=kernel(seed=index).tobytes(), path=f"{place}/{index}"
+                )
     entry = cause(before, after, "export-duplicate")
     assert entry.message == "added: 5 variables written a second time under another name"
     assert entry.delta == 5 * 4 * 64 * 64
@@ -121,7 +144,12 @@ def test_copies_are_counted_also_where_all_have_one_name() -> None:
 @pytest.mark.parametrize(
     ("variable", "said", "remedy", "name"),
     [
-        ("layers/prune_low_magnitude/vars/1", "masks, thresholds and steps of pruning wrappers", "strip_pruning", "pruning-state"),
+        (
+            "layers/prune_low_magnitude/vars/1",
+            "masks, thresholds and steps of pruning wrappers",
+            "strip_pruning",
+            "pruning-state",
+        ),
         (
             "layers/cluster_weights/vars/1",
             "the centroids of clustering wrappers, and for each weight the index",
@@ -136,7 +164,9 @@ def test_copies_are_counted_also_where_all_have_one_name() -> None:
         ),
     ],
 )
-def test_helpers_are_told_by_what_wraps_a_numbered_layer(variable: str, said: str, remedy: str, name: str) -> None:
+def test_helpers_are_told_by_what_wraps_a_numbered_layer(
+    variable: str, said: str, remedy: str, name: str
+) -> None:
     before, after = (Build("m.keras", FormatName.KERAS_ZIP) for _ in range(2))
     for build in (before, after):
         build.tensor("layers/dense/vars/0", (64, 64), data=kernel().tobytes())
@@ -157,7 +187,14 @@ def test_vectors_of_two_values_are_no_copies_of_each_other() -> None:
 
 def test_a_constant_that_is_stored_as_one_element_is_no_kernel() -> None:
     build = model(kernel(), location="m", format=FormatName.CHECKPOINT)
-    build.tensor("dense/kernel/Adam/Initializer/zeros", (64, 64), role=Role.CONSTANT, storage=Storage.INLINE, pieces=(4,), zeros=4_096)
+    build.tensor(
+        "dense/kernel/Adam/Initializer/zeros",
+        (64, 64),
+        role=Role.CONSTANT,
+        storage=Storage.INLINE,
+        pieces=(4,),
+        zeros=4_096,
+    )
     assert dense_kernels(Subject(build.artifact(), build.measurements(), {})).zeros == 0
 
 
@@ -165,17 +202,29 @@ def test_functions_are_told_with_the_bodies_that_stand_twice() -> None:
     def traced(*bodies: str) -> Build:
         build = model(kernel(), location="m", format=FormatName.SAVED_MODEL)
         build.facts["functions"] = tuple({"body": body, "size": 100} for body in bodies)
-        build.region("graph_def / library / function", 100 * len(bodies), RegionKind.GRAPH) if bodies else None
+        (
+            build.region("graph_def / library / function", 100 * len(bodies), RegionKind.GRAPH)
+            if bodies
+            else None
+        )
         return build
 
     def said(before: Build, after: Build) -> str:
         return cause(before, after, "traced-functions").message.split(": ", 1)[1]
 
     assert said(traced(), traced("a", "b")) == "0 before, 2 after"
-    assert said(traced(), traced("a", "a")) == "0 before, 2 after; 100 bytes of those after are bodies that another function also has"
-    assert said(traced("a", "a"), traced("a")) == "2 before, 1 after; 100 bytes of those before are bodies that another function also has"
+    assert (
+        said(traced(), traced("a", "a"))
+        == "0 before, 2 after; 100 bytes of those after are bodies that another function also has"
+    )
+    assert (
+        said(traced("a", "a"), traced("a"))
+        == "2 before, 1 after; 100 bytes of those before are bodies that another function also has"
+    )
     twice = said(traced("a", "a"), traced("a", "a", "a"))
-    assert twice == "2 before, 3 after; 100 bytes before and 200 after are bodies that another function also has"
+    assert (
+        twice == "2 before, 3 after; 100 bytes before and 200 after are bodies that another function also has"
+    )
 
 
 @pytest.mark.parametrize(
@@ -191,7 +240,9 @@ def test_a_counterpart_has_the_plainer_of_its_names_in_both_orders(one: str, oth
     build = {one: Build("a.h5"), other: Build("b.h5")}
     for dtype, (name, each) in zip(("float32", "float16"), build.items(), strict=True):
         each.tensor(name, (64, 64), dtype=dtype, data=kernel().astype(dtype).tobytes())
-    found = [cause(build[a], build[b], "dtype-change").evidence[0].tensor for a, b in ((one, other), (other, one))]
+    found = [
+        cause(build[a], build[b], "dtype-change").evidence[0].tensor for a, b in ((one, other), (other, one))
+    ]
     assert found == [plain, plain]
 
 
@@ -207,7 +258,9 @@ def test_a_key_of_a_checkpoint_is_called_as_its_variable_was() -> None:
 
 
 def test_what_tf_keras_does_not_load_again_is_not_told_to_be_loaded() -> None:
-    """Of a quantize layer it writes three variables to a .keras archive, and asks for five when it reads them."""
+    """Of a quantize layer it writes three variables to a .keras archive, and asks for five when it reads
+    them.
+    """
     build = trained("Adam", 2)
     build.region("config.json", 4, RegionKind.GRAPH)
     build.tensor("layers/quantize_wrapper_v2/vars/0", (64, 64), data=kernel().tobytes())
@@ -229,7 +282,9 @@ def test_a_bias_of_two_axes_is_no_kernel() -> None:
         build.tensor(name, (2, 48), data=bytes(384), layer="numbered")
     report = explain(None, side(build))
     assert [entry.tensor for entry in report.pruning] == ["mha/key/kernel"]
-    assert report.summary[1].startswith("50.0 % of the kernel elements are zero, stored in 4 bytes each: 8,192 bytes")
+    assert report.summary[1].startswith(
+        "50.0 % of the kernel elements are zero, stored in 4 bytes each: 8,192 bytes"
+    )
 
 
 @pytest.mark.parametrize(("nodes", "told"), [(0, ""), (7, "from_config")])
@@ -237,7 +292,9 @@ def test_a_model_of_tensorflow_1_is_not_told_to_be_copied_by_keras(nodes: int, t
     build = Build("m", FormatName.SAVED_MODEL, {"object_graph_nodes": nodes, "optimizer": "Adam"})
     build.tensor("dense/kernel", (64, 64), data=kernel().tobytes())
     build.tensor("dense/kernel/Adam", (64, 64), role=Role.OPTIMIZER, data=kernel(seed=2).tobytes())
-    remedy = next(entry.remedy for entry in explain(None, side(build)).causes if entry.cause == "optimizer-state")
+    remedy = next(
+        entry.remedy for entry in explain(None, side(build)).causes if entry.cause == "optimizer-state"
+    )
     assert told in remedy
     assert bool(remedy) is bool(told)
 
@@ -254,7 +311,10 @@ def test_what_becomes_of_batch_normalizations_is_told_in_both_orders() -> None:
             ("moving_variance", Role.STATISTIC),
         ):
             before.tensor(f"{layer}/{name}", (64,), role=role, data=kernel(8, 8).tobytes(), layer=layer)
-    said = "; the converter folds the 2 batch normalizations into convolutions, or keeps a factor and an offset of four vectors"
+    said = (
+        "; the converter folds the 2 batch normalizations into convolutions, or keeps a factor and an offset"
+        " of four vectors"
+    )
     for one, other in ((before, after), (after, before)):
         assert cause(one, other, "structure-change").message.endswith(said)
     assert said not in cause(before, model(kernel(), location="m.h5"), "structure-change").message

@@ -27,7 +27,9 @@ BIN = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
 
 
 def shell(command: str, folder: Path) -> None:
-    subprocess.run(command, shell=True, check=True, cwd=folder, env={**os.environ, "PATH": BIN}, capture_output=True)
+    subprocess.run(
+        command, shell=True, check=True, cwd=folder, env={**os.environ, "PATH": BIN}, capture_output=True
+    )
 
 
 def copied(name: str, folder: Path) -> Path:
@@ -52,7 +54,9 @@ def made(path: Path, option: str, folder: Path) -> tuple[int, Path]:
     return entry.size, new
 
 
-@pytest.mark.parametrize("name", ["mlp/original.h5", "tflite/sparse.tflite", "keras_zip/model.keras", "graph_def/frozen.pb"])
+@pytest.mark.parametrize(
+    "name", ["mlp/original.h5", "tflite/sparse.tflite", "keras_zip/model.keras", "graph_def/frozen.pb"]
+)
 def test_gzip_of_a_file_has_the_printed_size(name: str, tmp_path: Path) -> None:
     size, file = made(copied(name, tmp_path), "gzip-9", tmp_path)
     assert file.stat().st_size == size
@@ -137,7 +141,13 @@ def test_brotli_has_nearly_the_size_of_the_library_in_c(tmp_path: Path) -> None:
     assert abs(len(brotli.compress(path.read_bytes(), quality=11)) - entry.size) <= 0.01 * entry.size
 
 
-TFLITE = ("tflite-float32", "tflite-float16", "tflite-dynamic-int8", "tflite-sparse", "tflite-dynamic-int8-sparse")
+TFLITE = (
+    "tflite-float32",
+    "tflite-float16",
+    "tflite-dynamic-int8",
+    "tflite-sparse",
+    "tflite-dynamic-int8-sparse",
+)
 SHORT = 10
 """Names this long leave lines of code within 74 columns."""
 
@@ -147,10 +157,14 @@ def test_code_has_a_statement_a_line_and_short_lines() -> None:
     seen = set()
     for name in fixture_names():
         if not name.startswith(("unsafe", "tflite_handbuilt", "hdf5_structures")):
-            for entry in mi.plan(FOLDER / name, only=[*TFLITE, "strip-optimizer", "strip-pruning", "zip-deflate", "hdf5-gzip"]).options:
+            for entry in mi.plan(
+                FOLDER / name, only=[*TFLITE, "strip-optimizer", "strip-pruning", "zip-deflate", "hdf5-gzip"]
+            ).options:
                 seen.add(entry.option)
                 more = max(len(Path(name).name) - SHORT, 0)
-                assert all(len(line) <= 74 + more and "; " not in line for line in entry.command.split("\n")), (name, entry.command)
+                assert all(
+                    len(line) <= 74 + more and "; " not in line for line in entry.command.split("\n")
+                ), (name, entry.command)
     assert len(seen) == 9
 
 
@@ -170,13 +184,20 @@ def test_h5repack_makes_files_of_about_the_same_size(tmp_path: Path) -> None:
     for name in fixture_names(suffix=".h5"):
         if not name.startswith(("unsafe", "hdf5_structures")):
             for entry in mi.plan(FOLDER / name, only=list(arguments)).options:
-                subprocess.run(["h5repack", *arguments[entry.option], FOLDER / name, tmp_path / "made.h5"], check=True)
+                subprocess.run(
+                    ["h5repack", *arguments[entry.option], FOLDER / name, tmp_path / "made.h5"], check=True
+                )
                 ratios[entry.option].append((tmp_path / "made.h5").stat().st_size / entry.size - 1)
     assert all(len(found) >= 25 for found in ratios.values())
     told = " ".join((PROJECT / "docs" / "guide" / "plan.md").read_text(encoding="utf-8").split())
     for option, found in ratios.items():
         least, most, middle = min(found), max(found), sorted(found)[len(found) // 2]
-        assert f"`{option}` {least:+.0%} to {most:+.0%}, {middle:+.0%} in the middle" in told, (option, least, most, middle)
+        assert f"`{option}` {least:+.0%} to {most:+.0%}, {middle:+.0%} in the middle" in told, (
+            option,
+            least,
+            most,
+            middle,
+        )
 
 
 @pytest.mark.parametrize("option", ["hdf5-gzip", "hdf5-repack"])

@@ -55,4 +55,6 @@ def test_marks_change_nothing_of_the_stream() -> None:
         plain.add(data[start : start + 65_536])
         marked.add(data[start : start + 65_536])
     assert marked.finish() == plain.finish() == _alone(data)
-    assert {mark: abs(size - _alone(data[:mark])) <= 8 for mark, size in marked.prefixes.items()} == dict.fromkeys(marked.marks, True)
+    assert {
+        mark: abs(size - _alone(data[:mark])) <= 8 for mark, size in marked.prefixes.items()
+    } == dict.fromkeys(marked.marks, True)

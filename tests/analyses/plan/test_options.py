@@ -92,7 +92,9 @@ def test_every_fixture_has_a_plan_or_is_refused(name: str) -> None:
         ("pruned_mlp/wrapped/model.keras", "strip-pruning", "pruned_mlp/stripped/model.keras"),
     ],
 )
-def test_what_is_left_without_training_state_is_what_keras_saved_to_the_byte(before: str, option: str, after: str) -> None:
+def test_what_is_left_without_training_state_is_what_keras_saved_to_the_byte(
+    before: str, option: str, after: str
+) -> None:
     assert sizes(before, option) == {option: fixture_path(after).stat().st_size}
 
 
@@ -112,7 +114,11 @@ def test_variables_that_keras_3_exports_twice_are_counted_once() -> None:
     """F5: model.export() writes each variable under two names."""
     folder = fixture_path("checkpoint_keras3/export")
     (entry,) = mi.plan(folder, only=["drop-duplicates"]).options
-    weights = sum(one.stored_size for one in mi.tensors(folder).tensors if one.role in ("weight", "statistic") and one.stored_size >= 64)
+    weights = sum(
+        one.stored_size
+        for one in mi.tensors(folder).tensors
+        if one.role in ("weight", "statistic") and one.stored_size >= 64
+    )
     assert 0.5 <= -entry.delta / weights < 0.75
     assert "7 tensors" in entry.notes
 
@@ -121,7 +127,13 @@ def test_the_gzipped_size_without_copies_is_that_of_a_file_without_them(tmp_path
     """In HDF5 and in a checkpoint, whose files are written with and without the copy."""
     kernel = np.random.default_rng(3).normal(size=(300, 200)).astype("f4")
     other = np.where(kernel > 0, kernel.T.reshape(kernel.shape), np.float32(0))
-    both, one = {"a/kernel": kernel, "b/kernel": other, "c/kernel": kernel}, {"a/kernel": kernel, "b/kernel": other}
+    both, one = (
+        {"a/kernel": kernel, "b/kernel": other, "c/kernel": kernel},
+        {
+            "a/kernel": kernel,
+            "b/kernel": other,
+        },
+    )
     for name, weights in (("both", both), ("one", one)):
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
             for path, values in weights.items():
@@ -163,7 +175,11 @@ def test_an_option_that_does_not_exist_is_refused() -> None:
 
 def test_progress_is_told_up_to_the_last_byte() -> None:
     told: list[tuple[int, int]] = []
-    mi.plan(fixture_path("mlp/original.h5"), only=["gzip-9"], progress=lambda done, total: told.append((done, total)))
+    mi.plan(
+        fixture_path("mlp/original.h5"),
+        only=["gzip-9"],
+        progress=lambda done, total: told.append((done, total)),
+    )
     assert told[-1] == (57_352, 57_352)
 
 
@@ -192,7 +208,10 @@ def test_trouble_while_reading_ends_every_compressor() -> None:
         compress_all(broken(), list(Compressor))
 
 
-@pytest.mark.parametrize("name", ["mlp/wrapped.h5", "tflite/sparse.tflite", "pruned_mlp/wrapped/model.keras", "tflite/dynamic.tflite"])
+@pytest.mark.parametrize(
+    "name",
+    ["mlp/wrapped.h5", "tflite/sparse.tflite", "pruned_mlp/wrapped/model.keras", "tflite/dynamic.tflite"],
+)
 def test_damaged_artifacts_have_a_plan_or_an_error(name: str, tmp_path: Path) -> None:
     data = fixture_path(name).read_bytes()
     random = np.random.default_rng(11)
@@ -223,10 +242,19 @@ def test_families_say_which_options_they_compute() -> None:
     assert sum(len(family.options) for family in families()) == len(CONTRACT)
 
 
-SHRUNK = {"hdf5-repack+hdf5-gzip", "zip-deflate", "alias-duplicates", "tflite-pack", "shrink-members", "merge-shards"}
+SHRUNK = {
+    "hdf5-repack+hdf5-gzip",
+    "zip-deflate",
+    "alias-duplicates",
+    "tflite-pack",
+    "shrink-members",
+    "merge-shards",
+}
 
 
-@pytest.mark.parametrize("name", [*fixture_names()[::6], *fixture_names(under="archives"), *fixture_names(under="tfjs")])
+@pytest.mark.parametrize(
+    "name", [*fixture_names()[::6], *fixture_names(under="archives"), *fixture_names(under="tfjs")]
+)
 def test_a_fixture_is_planned_as_shrink_writes_it(name: str, tmp_path: Path) -> None:
     try:
         report = mi.plan(fixture_path(name), only=sorted(SHRUNK))
@@ -245,12 +273,17 @@ def test_a_fixture_is_planned_as_shrink_writes_it(name: str, tmp_path: Path) -> 
     [
         ("keras_zip/model.keras", {"zip-deflate": (), "strip-optimizer+zip-deflate": ("training",)}),
         ("pruned_mlp/wrapped/model.keras", {"zip-deflate": (), "strip-pruning+zip-deflate": ("training",)}),
-        ("pruned_mlp/original/model.h5", {"hdf5-repack+hdf5-gzip": (), "strip-optimizer+hdf5-gzip": ("training",)}),
+        (
+            "pruned_mlp/original/model.h5",
+            {"hdf5-repack+hdf5-gzip": (), "strip-optimizer+hdf5-gzip": ("training",)},
+        ),
         ("saved_model_keras3/exported", {"alias-duplicates": ()}),
         ("tflite/int8.tflite", {"tflite-pack": ()}),
     ],
 )
-def test_what_shrink_does_is_planned_to_the_byte(name: str, options: dict[str, tuple[str, ...]], tmp_path: Path) -> None:
+def test_what_shrink_does_is_planned_to_the_byte(
+    name: str, options: dict[str, tuple[str, ...]], tmp_path: Path
+) -> None:
     planned = sizes(name, *options)
     for number, (option, drop) in enumerate(options.items()):
         report = mi.shrink(fixture_path(name), tmp_path / f"{number}{Path(name).suffix}", drop=drop)

@@ -25,24 +25,34 @@ pytestmark = pytest.mark.tensorflow
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stripped")
     script = PROJECT / "tests" / "support" / "strip_for_real.py"
-    subprocess.run([sys.executable, str(script), str(folder), *NETWORKS], check=True, capture_output=True, timeout=1800)
+    subprocess.run(
+        [sys.executable, str(script), str(folder), *NETWORKS], check=True, capture_output=True, timeout=1800
+    )
     return folder
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+    return (
+        path.stat().st_size
+        if path.is_file()
+        else sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+    )
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("state", STATES)
-def test_files_are_predicted_within_their_stated_errors(made: Path, network: str, kind: str, state: str) -> None:
+def test_files_are_predicted_within_their_stated_errors(
+    made: Path, network: str, kind: str, state: str
+) -> None:
     (entry,) = mi.plan(made / network / f"{state}{kind}", only=[STATES[state]]).options
     real = _size(made / network / "after" / f"{state}{kind}")
     if entry.basis == "measured":
         assert entry.size == real
     assert abs(entry.size - real) / real <= (entry.error or 0.0), (entry.size, real)
-    assert (entry.error or 0.0) <= 0.02 or real < 50_000, "only of small files are the names too much of the whole"
+    assert (entry.error or 0.0) <= 0.02 or real < 50_000, (
+        "only of small files are the names too much of the whole"
+    )
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -54,10 +64,16 @@ def test_gzipped_sizes_are_those_of_the_real_files(made: Path, network: str, kin
     real = deflated_size(
         [path.read_bytes()]
         if path.is_file()
-        else tar_stream((f"{path.name}/{file.name}", file.stat().st_size, [file.read_bytes()]) for file in sorted(path.iterdir()))
+        else tar_stream(
+            (f"{path.name}/{file.name}", file.stat().st_size, [file.read_bytes()])
+            for file in sorted(path.iterdir())
+        )
     )
     if entry.download_size is None:
-        assert (network, kind) == ("separable-2-2", "-checkpoint"), "a small checkpoint is an index above all, which is not predicted"
+        assert (network, kind) == (
+            "separable-2-2",
+            "-checkpoint",
+        ), "a small checkpoint is an index above all, which is not predicted"
         return
     assert abs(entry.download_size - real) <= (MOST_OFF if entry.basis == "estimate" else 0) * real + NAMED
     assert ("the gzipped size is predicted, within 3 %" in entry.notes) == (entry.basis == "estimate")

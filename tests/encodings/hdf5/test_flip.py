@@ -67,7 +67,9 @@ class Sums:
         verify = State.verify
 
         def noting(state: State, what_data: bytes, what: str, offset: int) -> None:
-            self.spans.append((offset, len(what_data) - (4 if "direct block" in what and "fractal" in what else 0), what))
+            self.spans.append(
+                (offset, len(what_data) - (4 if "direct block" in what and "fractal" in what else 0), what)
+            )
             verify(state, what_data, what, offset)
 
         monkeypatch.setattr(State, "verify", noting)
@@ -90,7 +92,12 @@ class Sums:
                 zeroed[place : place + 4] = bytes(4)
                 patch.append((start + place, lookup3(bytes(zeroed)).to_bytes(4, "little").hex()))
             else:
-                patch.append((start + size - 4, lookup3(bytes(changed[start : start + size - 4])).to_bytes(4, "little").hex()))
+                patch.append(
+                    (
+                        start + size - 4,
+                        lookup3(bytes(changed[start : start + size - 4])).to_bytes(4, "little").hex(),
+                    )
+                )
         return patch
 
     def _place_in_block(self, start: int, size: int) -> int:
@@ -106,7 +113,8 @@ class Sums:
 def check(path: Path, sums: Sums, places: list[tuple[int, Region]]) -> None:
     """Change each place and compare what differs with what the map says of it.
 
-    Free bytes are changed many at once: where nothing differs then, none of them did anything; else each is tried alone.
+    Free bytes are changed many at once: where nothing differs then, none of them did anything; else each is
+    tried alone.
     """
     rng = random.Random(1)
     free = [(offset, region) for offset, region in places if region.kind is RegionKind.FREE]
@@ -120,7 +128,11 @@ def check(path: Path, sums: Sums, places: list[tuple[int, Region]]) -> None:
     wrong: list[str] = []
     for (offset, region), differ in zip(alone, differences(path, patches), strict=True):
         allowed = set() if region.tensor is None else {f"data {name}" for name in names[region.tensor]}
-        if differ == ["crash"] and region.tensor is not None and sums.walked.file.datasets[region.tensor].datatype.has_heap_data:
+        if (
+            differ == ["crash"]
+            and region.tensor is not None
+            and sums.walked.file.datasets[region.tensor].datatype.has_heap_data
+        ):
             continue  # libhdf5 follows a changed pointer wherever it leads
         if not set(differ) <= allowed:
             wrong.append(f"byte {offset:,} of {region.path} ({region.kind}) changes {differ}")
@@ -130,9 +142,13 @@ def check(path: Path, sums: Sums, places: list[tuple[int, Region]]) -> None:
 
 
 def must_differ(sums: Sums, region: Region) -> bool:
-    """Tell whether each bit of a region is an element's: data without chunks are, but for references, pointers and text behind a NUL."""
+    """Tell whether each bit of a region is an element's: data without chunks are, but for references,
+    pointers and text behind a NUL.
+    """
     one = sums.walked.file.datasets[region.tensor or 0]
-    opaque = one.datatype.has_heap_data or one.datatype.is_string or one.datatype.type_class is TypeClass.REFERENCE
+    opaque = (
+        one.datatype.has_heap_data or one.datatype.is_string or one.datatype.type_class is TypeClass.REFERENCE
+    )
     return one.chunks is None and not opaque
 
 
@@ -142,7 +158,10 @@ def test_every_byte_does_what_the_map_says(name: str, monkeypatch: pytest.Monkey
     sums = Sums(path.read_bytes(), path, monkeypatch)
     kinds = (RegionKind.FREE, RegionKind.TENSOR_DATA)
     places = [
-        (offset, region) for region in sums.walked.map if region.kind in kinds for offset in range(region.span.offset, region.span.end)
+        (offset, region)
+        for region in sums.walked.map
+        if region.kind in kinds
+        for offset in range(region.span.offset, region.span.end)
     ]
     assert len(places) > 100
     check(path, sums, places)

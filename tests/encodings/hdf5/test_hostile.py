@@ -33,13 +33,21 @@ def problems(walked: Walked) -> str:
 
 def superblock(root: int, size: int) -> bytes:
     """A version 2 superblock with a right checksum."""
-    body = b"\x89HDF\r\n\x1a\n\x02\x08\x08\x00" + bytes(8) + UNDEFINED + size.to_bytes(8, "little") + root.to_bytes(8, "little")
+    body = (
+        b"\x89HDF\r\n\x1a\n\x02\x08\x08\x00"
+        + bytes(8)
+        + UNDEFINED
+        + size.to_bytes(8, "little")
+        + root.to_bytes(8, "little")
+    )
     return body + lookup3(body).to_bytes(4, "little")
 
 
 def header(*messages: tuple[int, bytes]) -> bytes:
     """A version 2 object header."""
-    body = b"".join(bytes((kind,)) + len(data).to_bytes(2, "little") + b"\0" + data for kind, data in messages)
+    body = b"".join(
+        bytes((kind,)) + len(data).to_bytes(2, "little") + b"\0" + data for kind, data in messages
+    )
     front = b"OHDR\x02\x02" + len(body).to_bytes(4, "little") + body
     return front + lookup3(front).to_bytes(4, "little")
 
@@ -50,7 +58,11 @@ def test_lookup3_is_the_function_that_its_author_published() -> None:
 
 
 def test_checksums_of_many_structures_are_those_of_each() -> None:
-    bodies = [bytes((number * 7 + place) % 251 for place in range(length)) for length in (1, 11, 12, 13, 24, 100) for number in range(40)]
+    bodies = [
+        bytes((number * 7 + place) % 251 for place in range(length))
+        for length in (1, 11, 12, 13, 24, 100)
+        for number in range(40)
+    ]
     whole = [body + lookup3(body).to_bytes(4, "little") for body in bodies]
     assert list(wrong_checksums(whole)) == []
     whole[3] = whole[3][:-1] + bytes((whole[3][-1] ^ 1,))
@@ -58,7 +70,10 @@ def test_checksums_of_many_structures_are_those_of_each() -> None:
     assert sorted(wrong_checksums(whole)) == [3, 200]
 
 
-@pytest.mark.parametrize("data", [b"", b"\x89HDF", b"not HDF5 at all" * 100, b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n\x09" + bytes(100)])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x89HDF", b"not HDF5 at all" * 100, b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n\x09" + bytes(100)],
+)
 def test_what_has_no_readable_superblock_is_refused(data: bytes) -> None:
     with pytest.raises(FormatError):
         walk_bytes(data)
@@ -85,7 +100,9 @@ def test_every_mutation_gives_a_walk_or_a_format_error(name: str) -> None:
             assert not found.sizes()[RegionKind.UNATTRIBUTED] or found.reports or found.built.collision_count
 
 
-@pytest.mark.parametrize("name", ["old_contiguous.h5", "latest_dense.h5", "latest_chunked.h5", "old_strings.h5"])
+@pytest.mark.parametrize(
+    "name", ["old_contiguous.h5", "latest_dense.h5", "latest_chunked.h5", "old_strings.h5"]
+)
 def test_a_truncation_at_any_border_says_what_is_missing(name: str) -> None:
     data = fixture(name)
     for region in walk_bytes(data).map:
@@ -100,11 +117,18 @@ def test_a_truncation_at_any_border_says_what_is_missing(name: str) -> None:
 
 def test_a_small_file_cannot_ask_for_much_memory() -> None:
     huge = (1 << 40).to_bytes(8, "little")
-    # A data layout that is contiguous and huge, an attribute info that leads anywhere, a filter pipeline of 255.
+    # A data layout that is contiguous and huge, an attribute info that leads anywhere, a filter pipeline of
+    # 255.
     layout = b"\x03\x01" + (48).to_bytes(8, "little") + huge
     space = b"\x02\x01\x00\x01" + huge
     number = b"\x11\x20\x1f\x00\x04\x00\x00\x00\x00\x00\x20\x00\x17\x08\x00\x17\x7f\x00\x00\x00"
-    messages = ((1, space), (3, number), (8, layout), (0x15, b"\0\0" + (48).to_bytes(8, "little") * 2), (0x0B, b"\x02\xff"))
+    messages = (
+        (1, space),
+        (3, number),
+        (8, layout),
+        (0x15, b"\0\0" + (48).to_bytes(8, "little") * 2),
+        (0x0B, b"\x02\xff"),
+    )
     body = header(*messages)
     data = superblock(48, 48 + len(body)) + body
     assert len(data) < 250
@@ -118,9 +142,19 @@ def test_a_small_file_cannot_ask_for_much_memory() -> None:
 
 def test_object_headers_that_continue_in_a_circle_end() -> None:
     front = 48
-    block = b"OCHK" + bytes((0x10,)) + (16).to_bytes(2, "little") + b"\0" + (120).to_bytes(8, "little") + (28).to_bytes(8, "little")
+    block = (
+        b"OCHK"
+        + bytes((0x10,))
+        + (16).to_bytes(2, "little")
+        + b"\0"
+        + (120).to_bytes(8, "little")
+        + (28).to_bytes(8, "little")
+    )
     block += lookup3(block).to_bytes(4, "little")
-    body = header((0x10, (120).to_bytes(8, "little") + len(block).to_bytes(8, "little")), (0x02, b"\0\0" + UNDEFINED * 2))
+    body = header(
+        (0x10, (120).to_bytes(8, "little") + len(block).to_bytes(8, "little")),
+        (0x02, b"\0\0" + UNDEFINED * 2),
+    )
     data = (superblock(front, 200) + body).ljust(120, b"\0") + block
     found = walk_bytes(data.ljust(200, b"\0"))
     assert "circle" in problems(found)
@@ -138,7 +172,10 @@ def test_a_group_within_itself_is_walked_once() -> None:
 
 
 def test_soft_and_external_links_are_told_and_never_followed() -> None:
-    links = {link.path: (link.kind.value, link.file, link.target) for link in walk_bytes(fixture("latest_links.h5")).file.links}
+    links = {
+        link.path: (link.kind.value, link.file, link.target)
+        for link in walk_bytes(fixture("latest_links.h5")).file.links
+    }
     assert links == {
         "/soft": ("soft", "", "/group/data"),
         "/dangling": ("soft", "", "/nowhere"),
@@ -170,7 +207,11 @@ def test_files_elsewhere_are_named_and_not_opened() -> None:
 
 def test_b_tree_slots_that_nothing_uses_are_free() -> None:
     found = walk_bytes(fixture("old_contiguous.h5"))
-    free = sum(region.span.size for region in found.map if region.kind is RegionKind.FREE and region.path[-1] == "unused keys and children")
+    free = sum(
+        region.span.size
+        for region in found.map
+        if region.kind is RegionKind.FREE and region.path[-1] == "unused keys and children"
+    )
     nodes = sum(1 for region in found.map if region.path[-1] == "B-tree node")
     # Five groups with one node each: 544 bytes, of which 24 and two keys and one child are used.
     assert (nodes, free) == (5, 5 * (544 - 24 - 8 - 16))
@@ -189,7 +230,11 @@ def test_many_objects_over_one_structure_cost_no_more_than_the_file() -> None:
         file.flush()
         data = bytearray(file.id.get_file_image())
     found = walk_bytes(bytes(data))
-    messages = {region.path[0]: region.span for region in found.map if region.path[-1:] == ("message 0x0015 attribute info",)}
+    messages = {
+        region.path[0]: region.span
+        for region in found.map
+        if region.path[-1:] == ("message 0x0015 attribute info",)
+    }
     source = messages["/inner"]
     for path, span in messages.items():
         if path != "/inner":
@@ -207,7 +252,9 @@ def test_the_limit_on_objects_holds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_deflate_bomb_among_vlen_pointers_ends_at_the_limit(tmp_path: object) -> None:
     path = f"{tmp_path}/bomb.h5"
     with h5py.File(path, "w") as file:
-        file.create_dataset("bomb", (3_000_000,), h5py.string_dtype(), chunks=(3_000_000,), compression="gzip")[0] = "x"
+        file.create_dataset(
+            "bomb", (3_000_000,), h5py.string_dtype(), chunks=(3_000_000,), compression="gzip"
+        )[0] = "x"
     with open(path, "rb") as file:  # noqa: PTH123
         data = file.read()
     found = walk_bytes(data, Limits(block_size=1 << 20))

@@ -11,8 +11,8 @@ import numpy as np
 import modelinspect as mi
 from modelinspect.core.tensors import Storage
 
-# Written by h5py 3.16 with HDF5 2.0.0, libver="latest": six data sets of 40x6 float32, a third of the rows 1.5 and the others 0, one for
-# each chunk index, one without filters, one without chunks.
+# Written by h5py 3.16 with HDF5 2.0.0, libver="latest": six data sets of 40x6 float32, a third of the rows
+# 1.5 and the others 0, one for each chunk index, one without filters, one without chunks.
 _FILE = (
     "c-rgqaB<`1lHy|K;9!7(|4?v18NxS!if?<DJHy|@C5VZkf=LKjAq;RaF)%VPun95%DYoLwy!4#Z%}~7p0t^hA?5O6kiGmbzrB;-r<`riq<)nHtLnZh@5-"
     "cS}sj1&tp^70=F{;cb!A@XgU}RKbU|?cmWYmBe2c^;Z%pweof(r5sEMT4jgE$9+cs-EC3Un<qH#ZLhBhU~A5Co~<kOj#wF*9ngu`sGJAOTnawK5D2utjc%Cy"
@@ -42,10 +42,18 @@ def test_every_chunk_index_of_layout_version_5_is_read(tmp_path: Path) -> None:
     assert report.diagnostics == ()
     assert report.categories.unattributed == 0
     artifact = mi.open(tmp_path / "v5.h5")
-    found = {tensor.name: [(extent.span.offset, extent.span.size) for extent in tensor.extents] for tensor in artifact.tensors}
+    found = {
+        tensor.name: [(extent.span.offset, extent.span.size) for extent in tensor.extents]
+        for tensor in artifact.tensors
+    }
     assert found == _CHUNKS
     zeros = {tensor.name: tensor.zero_count for tensor in report.tensors}
     rows = np.zeros((40, 6))
     rows[::3] = 1.5
     assert zeros == dict.fromkeys(_CHUNKS, int((rows == 0).sum()))
-    assert {tensor.name for tensor in artifact.tensors if tensor.storage is Storage.COMPRESSED} == {"extensible", "fixed", "single", "tree"}
+    assert {tensor.name for tensor in artifact.tensors if tensor.storage is Storage.COMPRESSED} == {
+        "extensible",
+        "fixed",
+        "single",
+        "tree",
+    }

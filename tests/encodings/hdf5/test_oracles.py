@@ -23,7 +23,11 @@ from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source
 
 FIXTURES = fixture_names(under="hdf5_structures/")
-CORPUS = [file.name for file in corpus_files("keras-h5", "other-h5", "weights-h5") if file.name.endswith((".h5", ".hdf5"))]
+CORPUS = [
+    file.name
+    for file in corpus_files("keras-h5", "other-h5", "weights-h5")
+    if file.name.endswith((".h5", ".hdf5"))
+]
 HALVES = 6
 """The corpus is tested in so many slices, so that a test's name says roughly where it failed."""
 
@@ -92,7 +96,8 @@ def compare_data(path: Path) -> int:
             if theirs.chunks is not None:
                 compare_chunks(found, theirs, name, walked(path).walk.source)
             assert [step.number for step in found.filters] == [
-                theirs.id.get_create_plist().get_filter(place)[0] for place in range(theirs.id.get_create_plist().get_nfilters())
+                theirs.id.get_create_plist().get_filter(place)[0]
+                for place in range(theirs.id.get_create_plist().get_nfilters())
             ]
             if theirs.chunks is None and found.layout is not LayoutKind.EXTERNAL:
                 assert sum(span.size for span in found.spans) == theirs.id.get_storage_size(), name
@@ -104,7 +109,8 @@ def compare_chunks(found: Dataset, theirs: h5py.Dataset, name: str, source: Sour
     assert found.chunk_shape == theirs.chunks, name
     listed = [theirs.id.get_chunk_info(place) for place in range(theirs.id.get_num_chunks())]
     chunks = found.chunks
-    # The walk says that chunks at an edge which the layout leaves unfiltered skip every filter; h5py's mask does not.
+    # The walk says that chunks at an edge which the layout leaves unfiltered skip every filter; h5py's mask
+    # does not.
     masks = [0 if mask == UNFILTERED_EDGE else mask for mask in chunks.masks]
     stored = sorted(zip(chunks.offsets, chunks.sizes, masks, strict=True))
     assert stored == sorted((info.byte_offset, info.size, info.filter_mask) for info in listed), name
@@ -135,9 +141,12 @@ def plain(value: object) -> object:
 
 def comparable(kind: object) -> bool:
     """Tell whether an attribute's value is plain text or numbers on both sides."""
-    return getattr(kind, "type_class", None) in (TypeClass.FIXED_POINT, TypeClass.FLOATING_POINT, TypeClass.STRING, TypeClass.ENUM) or bool(
-        getattr(kind, "vlen_string", False)
-    )
+    return getattr(kind, "type_class", None) in (
+        TypeClass.FIXED_POINT,
+        TypeClass.FLOATING_POINT,
+        TypeClass.STRING,
+        TypeClass.ENUM,
+    ) or bool(getattr(kind, "vlen_string", False))
 
 
 def compare_attributes(path: Path) -> int:
@@ -156,7 +165,8 @@ def compare_attributes(path: Path) -> int:
             ours = attribute_value(attribute, found.walk)
             expected = plain(theirs)
             same = ours == expected or (
-                isinstance(expected, float | tuple) and np.array_equal(np.array(ours), np.array(expected), equal_nan=True)
+                isinstance(expected, float | tuple)
+                and np.array_equal(np.array(ours), np.array(expected), equal_nan=True)
             )
             assert same, f"{where} {attribute.name}: {ours!r} is not {expected!r}"
             count += 1
@@ -204,13 +214,17 @@ STAT_ROWS = {
 
 def h5stat(path: Path) -> dict[str, tuple[int, ...]] | None:
     """Return h5stat's table of metadata, and the raw data; None where it cannot read the file."""
-    done = subprocess.run(["h5stat", "-F", "-S", "-s", str(path)], capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        ["h5stat", "-F", "-S", "-s", str(path)], capture_output=True, text=True, errors="replace", check=False
+    )
     if done.returncode or "unable" in done.stderr.lower():
         return None
     rows: dict[str, tuple[int, ...]] = {}
     section = ""
     for line in done.stdout.splitlines():
-        match = re.match(r"\t(\t?)([^:\t]+):(?: (\d+)(?:/(\d+))?)?$", line) or re.match(r" ( )(Raw data): (\d+)() bytes$", line)
+        match = re.match(r"\t(\t?)([^:\t]+):(?: (\d+)(?:/(\d+))?)?$", line) or re.match(
+            r" ( )(Raw data): (\d+)() bytes$", line
+        )
         if match is None:
             continue
         inner, name, first, second = match.groups()
@@ -228,12 +242,17 @@ def compare_stat(path: Path) -> None:
         return
     found = walked(path)
     totals = found.file.totals
-    compact = sum(one.spans[0].size for one in found.file.datasets if one.layout is LayoutKind.COMPACT and one.spans)
+    compact = sum(
+        one.spans[0].size for one in found.file.datasets if one.layout is LayoutKind.COMPACT and one.spans
+    )
     for row, names in STAT_ROWS.items():
         if row in rows:
-            expected = tuple(getattr(totals, name) for name in ((names,) if isinstance(names, str) else names))
+            expected = tuple(
+                getattr(totals, name) for name in ((names,) if isinstance(names, str) else names)
+            )
             if row == "Chunked datasets: Index":
-                # h5stat leaves out 29 addresses of each extensible array; that they are there, its checksum says.
+                # h5stat leaves out 29 addresses of each extensible array; that they are there, its checksum
+                # says.
                 arrays = sum("extensible array header" in region.path for region in found.map)
                 expected = (expected[0] - 29 * 8 * arrays,)
             if row == "Shared Messages: B-tree/List" and b"SMLI" not in path.read_bytes():
@@ -243,8 +262,12 @@ def compare_stat(path: Path) -> None:
             if row.startswith("Datasets(exclude"):
                 expected = (expected[0] - compact, expected[1])
             assert rows[row] == expected[: len(rows[row])], row
-    if "Raw data" in rows:  # what the data sets' own bytes take: heap objects that they lead to are metadata to h5stat
-        assert rows["Raw data"] == (sum(span.size for one in found.file.datasets for span in one.raw_spans()),)
+    if (
+        "Raw data" in rows
+    ):  # what the data sets' own bytes take: heap objects that they lead to are metadata to h5stat
+        assert rows["Raw data"] == (
+            sum(span.size for one in found.file.datasets for span in one.raw_spans()),
+        )
 
 
 @pytest.mark.parametrize("name", FIXTURES)
@@ -324,7 +347,9 @@ def test_at_least_99_of_100_readable_files_are_clean_and_the_others_say_why() ->
         if found.clean:
             clean += 1
             continue
-        assert found.reports or found.built.collision_count, f"{name}: bytes are unattributed and nothing says why"
+        assert found.reports or found.built.collision_count, (
+            f"{name}: bytes are unattributed and nothing says why"
+        )
         if readable(path):
             troubled.append((name, str(found.reports[:1])))
     assert clean > 300

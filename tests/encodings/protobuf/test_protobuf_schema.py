@@ -53,7 +53,9 @@ def test_every_field_is_tensorflows(name: str) -> None:
         if is_map:
             assert mine.message is not None
             entry = field.message_type.fields_by_number
-            assert [mine.message.fields[n].type for n in (1, 2)] == [type_name(entry[n]) for n in (1, 2)], field.full_name
+            assert [mine.message.fields[n].type for n in (1, 2)] == [type_name(entry[n]) for n in (1, 2)], (
+                field.full_name
+            )
         else:
             assert mine.type == type_name(field), field.full_name
         assert (mine.oneof is not None) == (field.containing_oneof is not None), field.full_name
@@ -83,15 +85,22 @@ def test_bytes_that_are_no_message_raise_a_format_error() -> None:
         parse_message("NodeDef", b"\x0a\x05ab", "graph.pb", 7)
 
 
-OURS = "from modelinspect.encodings.protobuf import message_class; C = message_class('GraphDef'); m = C(); m.node.add().name = 'a'"
+OURS = (
+    "from modelinspect.encodings.protobuf import message_class; C = message_class('GraphDef'); m = C();"
+    " m.node.add().name = 'a'"
+)
 THEIRS = "import tensorflow.core.framework.graph_pb2 as g; t = g.GraphDef(); t.node.add().name = 'a'"
 
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("order", [(OURS, THEIRS), (THEIRS, OURS)], ids=["ours first", "theirs first"])
 def test_the_classes_live_beside_tensorflows(order: tuple[str, str]) -> None:
-    code = "\n".join([*order, "assert m.SerializeToString() == t.SerializeToString(); assert type(m) is not type(t)"])
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=1800, check=False)
+    code = "\n".join(
+        [*order, "assert m.SerializeToString() == t.SerializeToString(); assert type(m) is not type(t)"]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=1800, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -100,5 +109,7 @@ def test_the_classes_live_beside_tensorflows(order: tuple[str, str]) -> None:
 def test_the_lists_of_the_package_are_what_tensorflow_says(name: str) -> None:
     pytest.importorskip("tensorflow")
     script = PROJECT / "scripts" / f"{name}.py"
-    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=1800, check=False)
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, text=True, timeout=1800, check=False
+    )
     assert done.returncode == 0, done.stdout

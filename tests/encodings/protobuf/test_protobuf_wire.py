@@ -29,7 +29,9 @@ def blob(number: int, data: bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
-def walked(data: bytes, name: str = "GraphDef") -> tuple[list[tuple[int, int, tuple[str, ...]]], list[FormatError]]:
+def walked(
+    data: bytes, name: str = "GraphDef"
+) -> tuple[list[tuple[int, int, tuple[str, ...]]], list[FormatError]]:
     errors: list[FormatError] = []
     return list(spans(data, message(name), errors.append)), errors
 
@@ -73,13 +75,26 @@ def test_a_varint_of_eleven_bytes_is_broken() -> None:
 
 
 def test_unknown_fields_are_named_by_number() -> None:
-    found, errors = walked(varint(77 << 3) + b"\x05" + varint(78 << 3 | 5) + b"abcd" + varint(79 << 3 | 1) + b"abcdefgh")
+    found, errors = walked(
+        varint(77 << 3) + b"\x05" + varint(78 << 3 | 5) + b"abcd" + varint(79 << 3 | 1) + b"abcdefgh"
+    )
     assert not errors
-    assert [path for _, _, path in found if path[-1] == "value"] == [("field 77", "value"), ("field 78", "value"), ("field 79", "value")]
+    assert [path for _, _, path in found if path[-1] == "value"] == [
+        ("field 77", "value"),
+        ("field 78", "value"),
+        ("field 79", "value"),
+    ]
 
 
 def test_a_group_is_one_value_up_to_its_end() -> None:
-    group = varint(9 << 3 | 3) + blob(1, b"abc") + varint(2 << 3 | 3) + b"\x08\x01" + varint(2 << 3 | 4) + varint(9 << 3 | 4)
+    group = (
+        varint(9 << 3 | 3)
+        + blob(1, b"abc")
+        + varint(2 << 3 | 3)
+        + b"\x08\x01"
+        + varint(2 << 3 | 4)
+        + varint(9 << 3 | 4)
+    )
     found, errors = walked(group + blob(1, blob(1, b"x")))
     assert not errors
     assert found[:2] == [(0, 1, ("field 9", "tag")), (1, len(group), ("field 9", "value"))]
@@ -169,16 +184,27 @@ values = st.recursive(
         st.integers(0, 2**64 - 1),
     )
     | st.builds(lambda number, value: blob(number, value), st.integers(1, 20), st.binary(max_size=200))
-    | st.builds(lambda number, value: varint(number << 3 | 5) + value, st.integers(1, 20), st.binary(min_size=4, max_size=4)),
-    lambda inner: st.builds(lambda number, parts: blob(number, b"".join(parts)), st.integers(1, 20), st.lists(inner, max_size=4)),
+    | st.builds(
+        lambda number, value: varint(number << 3 | 5) + value,
+        st.integers(1, 20),
+        st.binary(min_size=4, max_size=4),
+    ),
+    lambda inner: st.builds(
+        lambda number, parts: blob(number, b"".join(parts)), st.integers(1, 20), st.lists(inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
 
-@given(st.lists(values, max_size=6).map(b"".join), st.sampled_from(["GraphDef", "NodeDef", "AttrValue", "TensorProto", "SavedObjectGraph"]))
+@given(
+    st.lists(values, max_size=6).map(b"".join),
+    st.sampled_from(["GraphDef", "NodeDef", "AttrValue", "TensorProto", "SavedObjectGraph"]),
+)
 @settings(max_examples=200, deadline=None)
 def test_spans_tile_what_is_sound(data: bytes, name: str) -> None:
-    """Where nothing is reported, the spans cover every byte once and in order; where something is, they never overlap."""
+    """Where nothing is reported, the spans cover every byte once and in order; where something is, they never
+    overlap.
+    """
     found, errors = walked(data, name)
     assert all(begin < end for begin, end, _ in found)
     assert all(before[1] <= after[0] for before, after in pairwise(found))

@@ -68,7 +68,11 @@ WRAPPINGS = {as_gzip: ("gzip",), as_zip: ("zip",), as_stored_zip: ("zip",), as_t
 
 def artifact_files(path: Path) -> Files:
     if path.is_dir():
-        return {file.relative_to(path).as_posix(): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+        return {
+            file.relative_to(path).as_posix(): file.read_bytes()
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        }
     return {path.name: path.read_bytes()}
 
 
@@ -82,7 +86,11 @@ def kinds(artifact: Artifact) -> dict[str, int]:
 
 
 def facts(artifact: Artifact) -> dict[str, object]:
-    return {key: value for key, value in artifact.facts.items() if key not in ("wrapped_in", "wrapped_name", "also_holds", "checkpoints")}
+    return {
+        key: value
+        for key, value in artifact.facts.items()
+        if key not in ("wrapped_in", "wrapped_name", "also_holds", "checkpoints")
+    }
 
 
 def plain(artifact: Artifact) -> list[object]:
@@ -92,7 +100,9 @@ def plain(artifact: Artifact) -> list[object]:
 
 def single_files() -> list[str]:
     """Return the fixtures of one file that are no archives of other artifacts."""
-    names = [name for name in fixture_names() if (FOLDER / name).is_file() and not name.startswith("archives/")]
+    names = [
+        name for name in fixture_names() if (FOLDER / name).is_file() and not name.startswith("archives/")
+    ]
     names = [name for name in names if not name.endswith((".json", ".index", ".gz", ".tar", ".zip"))]
     return [name for name in names if (FOLDER / name).stat().st_size < 400_000]
 
@@ -132,10 +142,16 @@ def test_a_wrapped_file_tells_what_the_bare_file_tells(name: str) -> None:
         if pack is as_stored_zip:
             inner = [region for region in artifact.members[0].map if region.path[:1] == (Path(name).name,)]
             inner = [region for region in inner if region.path[1:] != ("local file header",)]
-            named = [region for region in bare.members[0].map if region.kind is not RegionKind.UNATTRIBUTED]  # which has no path
+            named = [
+                region for region in bare.members[0].map if region.kind is not RegionKind.UNATTRIBUTED
+            ]  # which has no path
             expected = [(region.span.size, region.kind, region.path, region.tensor) for region in named]
-            assert [(region.span.size, region.kind, region.path[1:], region.tensor) for region in inner] == expected
-            assert [tensor.stored_size for tensor in artifact.tensors] == [tensor.stored_size for tensor in bare.tensors]
+            assert [
+                (region.span.size, region.kind, region.path[1:], region.tensor) for region in inner
+            ] == expected
+            assert [tensor.stored_size for tensor in artifact.tensors] == [
+                tensor.stored_size for tensor in bare.tensors
+            ]
         else:
             assert all(tensor.storage is Storage.COMPRESSED for tensor in artifact.tensors if tensor.extents)
         if pack is as_gzip:
@@ -166,7 +182,10 @@ def test_the_wrappings_are_told_outermost_first() -> None:
 
 def npy_model(parts: list[np.ndarray]) -> Files:
     """Make a model whose weights are a few arrays one after another, as TensorFlow.js stores them."""
-    entries = [{"name": f"part{number}", "shape": list(part.shape), "dtype": "float32"} for number, part in enumerate(parts)]
+    entries = [
+        {"name": f"part{number}", "shape": list(part.shape), "dtype": "float32"}
+        for number, part in enumerate(parts)
+    ]
     text = json.dumps({"modelTopology": {}, "weightsManifest": [{"paths": ["w.bin"], "weights": entries}]})
     return {"model.json": text.encode(), "w.bin": b"".join(part.tobytes() for part in parts)}
 
@@ -184,7 +203,9 @@ def test_halves_and_zeros_get_what_they_take_alone() -> None:
 
 
 def test_two_gzip_members_are_one_stream() -> None:
-    one, two = (parse(load(fixture_path(f"archives/{name}"))) for name in ("model.h5.gz", "two_members.h5.gz"))
+    one, two = (
+        parse(load(fixture_path(f"archives/{name}"))) for name in ("model.h5.gz", "two_members.h5.gz")
+    )
     assert plain(one) == plain(two)
     assert kinds(two).get("unattributed", 0) == 0
     headers = [region.span.size for region in two.members[0].map if region.path[-1] == "member header"]
@@ -201,7 +222,9 @@ def test_a_cut_file_is_mapped_as_far_as_it_decodes() -> None:
 
 @pytest.mark.parametrize("pack", [as_zip, as_tar, as_tar_gz])
 def test_an_archive_without_a_model_is_said_to_be_one(pack: Callable[[Files], bytes]) -> None:
-    with pytest.raises(UnknownFormatError, match=r"archive of 2 files that holds no known model: notes\.txt, other\.txt"):
+    with pytest.raises(
+        UnknownFormatError, match=r"archive of 2 files that holds no known model: notes\.txt, other\.txt"
+    ):
         parse(MemoryFiles({"wrapped": pack({"notes.txt": b"nothing", "other.txt": b"here"})}))
     with pytest.raises(UnknownFormatError, match="gzip of wrapped"):
         parse(MemoryFiles({"wrapped": gzip.compress(b"nothing here")}))
@@ -217,7 +240,11 @@ def test_the_largest_of_several_models_is_inspected_and_the_others_named() -> No
 
 
 def test_files_beside_the_model_are_assets() -> None:
-    files = {"__MACOSX/._m.h5": b"junk", "m/m.h5": fixture_path("mlp/stripped.h5").read_bytes(), "README": b"read me"}
+    files = {
+        "__MACOSX/._m.h5": b"junk",
+        "m/m.h5": fixture_path("mlp/stripped.h5").read_bytes(),
+        "README": b"read me",
+    }
     artifact, _ = wrapped(as_stored_zip, files)
     assert artifact.facts["wrapped_name"] == "m/m.h5"
     assert kinds(artifact)["asset"] == len(b"junk") + len(b"read me")
@@ -258,7 +285,9 @@ def test_encrypted_and_unknown_members_are_told_and_stay_unattributed() -> None:
 
 
 def zeros_after(head: bytes, megabytes: int) -> bytes:
-    """Gzip bytes and many zeros behind them; the zeros are one deflated piece again and again, its checksum is left out."""
+    """Gzip bytes and many zeros behind them; the zeros are one deflated piece again and again, its checksum
+    is left out.
+    """
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
     begin = compressor.compress(head) + compressor.flush(zlib.Z_FULL_FLUSH)
     piece = compressor.compress(bytes(2**20)) + compressor.flush(zlib.Z_FULL_FLUSH)
@@ -268,7 +297,12 @@ def zeros_after(head: bytes, megabytes: int) -> bytes:
 def test_bombs_are_refused_in_time_and_memory() -> None:
     zeros = zeros_after(b"", 1024)
     nested = gzip.compress(gzip.compress(zeros))
-    many = as_zip({f"{number}.zip": as_zip({f"{inner}.txt": bytes(10_000) for inner in range(16)}) for number in range(16)})
+    many = as_zip(
+        {
+            f"{number}.zip": as_zip({f"{inner}.txt": bytes(10_000) for inner in range(16)})
+            for number in range(16)
+        }
+    )
     # A model that is a bomb behind its first bytes: HDF5 whose data set is a gigabyte of zeros.
     tail = zeros_after(fixture_path("mlp/stripped.h5").read_bytes(), 1024)
     inputs = {"gzip": zeros, "nested gzip": nested, "zips of zips": many, "model and zeros": tail}
@@ -280,11 +314,16 @@ def test_bombs_are_refused_in_time_and_memory() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
 
 
-@pytest.mark.parametrize("name", ["model.h5.gz", "model.zip", "model.zip.gz", "saved_model.tar", "saved_model.tar.gz"])
+@pytest.mark.parametrize(
+    "name", ["model.h5.gz", "model.zip", "model.zip.gz", "saved_model.tar", "saved_model.tar.gz"]
+)
 def test_any_change_gives_a_map_or_an_error(name: str) -> None:
     files = load(fixture_path(f"archives/{name}"))
     data = fixture_path(f"archives/{name}").read_bytes()
-    hold((f"mutation {number}", with_bytes(files, name, changed)) for number, changed in enumerate(mutations(data, 150, 3)))
+    hold(
+        (f"mutation {number}", with_bytes(files, name, changed))
+        for number, changed in enumerate(mutations(data, 150, 3))
+    )
     cuts = random.Random(4).sample(range(len(data)), 40)
     hold((f"cut at {size}", with_bytes(files, name, data[:size])) for size in cuts)
 

@@ -1,4 +1,6 @@
-"""Holds members of zip archives that bzip2 and LZMA compress against the same members as Python's zipfile reads them."""
+"""Holds members of zip archives that bzip2 and LZMA compress against the same members as Python's zipfile
+reads them.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,9 @@ def test_a_dictionary_larger_than_memory_is_refused(tmp_path: Path) -> None:
 def test_a_bomb_is_not_decoded(method: int, tmp_path: Path) -> None:
     whole, offset, size = compressed(bytes(8 * MIB), method, tmp_path)
     with pytest.raises(ModelInspectError, match="zip bomb"):
-        DecompressedSource(MemorySource(whole), offset, size, _CODECS[method], 8 * MIB, limits=Limits(expansion=100))
+        DecompressedSource(
+            MemorySource(whole), offset, size, _CODECS[method], 8 * MIB, limits=Limits(expansion=100)
+        )
 
 
 @pytest.mark.parametrize("method", METHODS)

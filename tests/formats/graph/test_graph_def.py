@@ -82,7 +82,9 @@ def test_constants_equal_make_ndarray() -> None:
     assert {tensor.name for tensor in artifact.tensors} == set(protos)
     for tensor in artifact.tensors:
         expected = tf.make_ndarray(protos[tensor.name])
-        is_kernel = tensor.name == "matmul/ReadVariableOp/resource"  # the one constant that a multiplication reads
+        is_kernel = (
+            tensor.name == "matmul/ReadVariableOp/resource"
+        )  # the one constant that a multiplication reads
         assert (tensor.role, tensor.storage) == (Role.WEIGHT if is_kernel else Role.CONSTANT, Storage.INLINE)
         assert tensor.shape == expected.shape
         assert tensor.dtype.name == tf.as_dtype(protos[tensor.name].dtype).name
@@ -158,7 +160,9 @@ def test_typed_values_of_every_type_equal_make_ndarray(name: str, values: list[A
 
 @pytest.mark.tensorflow
 def test_a_flipped_byte_changes_the_node_that_it_is_mapped_to() -> None:
-    """Every byte of the file: TensorFlow refuses the graph, or the node that the region names differs and no other."""
+    """Every byte of the file: TensorFlow refuses the graph, or the node that the region names differs and no
+    other.
+    """
     data = bytearray(fixture_path(FROZEN).read_bytes())
     before = [node.SerializeToString(deterministic=True) for node in graph_def(bytes(data)).node]
     names = [node.name for node in graph_def(bytes(data)).node]
@@ -210,8 +214,16 @@ def test_each_byte_of_text_belongs_to_its_node() -> None:
     artifact = parsed(data)
     member = artifact.members[0]
     assert not artifact.diagnostics
-    at = {text: member.map.at(data.index(text.encode())).path for text in ('"a"', "DT_FLOAT", "'No'", "producer")}
-    assert at == {'"a"': ("node", "a"), "DT_FLOAT": ("node", "a", "attr T"), "'No'": ("node", "b"), "producer": ("versions",)}
+    at = {
+        text: member.map.at(data.index(text.encode())).path
+        for text in ('"a"', "DT_FLOAT", "'No'", "producer")
+    }
+    assert at == {
+        '"a"': ("node", "a"),
+        "DT_FLOAT": ("node", "a", "attr T"),
+        "'No'": ("node", "b"),
+        "producer": ("versions",),
+    }
     assert artifact.facts["node_count"] == 2
     assert artifact.facts["ops"] == {"Const": 1, "NoOp": 1}
 
@@ -228,7 +240,7 @@ def test_each_byte_of_text_belongs_to_its_node() -> None:
         b"name: \"caffe\"\nlayer { name: 'data' type: 'Input' }\n",
         b"item { id: 1 name: 'cat' }\n",
         b'{"node": {"name": "a"}}',
-        b"\x08\x07\x12\x07pytorch\x1a\x031.9:\x10\n\x05\n\x01x\x12\x01y",  # an ONNX model: ir_version, producer_name, …
+        b"\x08\x07\x12\x07pytorch\x1a\x031.9:\x10\n\x05\n\x01x\x12\x01y",  # an ONNX model: ir_version, producer_name, …  # noqa: E501
         b"\x0a\x05AlexN\xa2\x06\x10\x0a\x04data\x12\x04Data\x22\x04data",  # a Caffe net: name, layer
         b"\x0a\x03abc\x12\x03def",
         b"\x22\x02\x08\x1b",  # versions alone prove nothing
@@ -240,7 +252,9 @@ def test_other_files_are_no_graphs(data: bytes) -> None:
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("form", ["tflite", "other-h5", "keras-h5", "weights-h5", "keras-zip", "checkpoint", "tfjs"])
+@pytest.mark.parametrize(
+    "form", ["tflite", "other-h5", "keras-h5", "weights-h5", "keras-zip", "checkpoint", "tfjs"]
+)
 def test_real_files_of_other_formats_are_no_graphs(form: str) -> None:
     for file in corpus_files(form):
         if file.name.endswith((".meta", ".pb")):
@@ -290,7 +304,13 @@ def test_a_broken_node_hides_no_other() -> None:
 
 
 def test_fields_in_any_order_and_unknown_ones_belong_to_their_node() -> None:
-    node = blob(2, b"NoOp") + blob(15, b"later") + blob(3, b"x") + blob(1, b"late") + blob(5, blob(1, b"T") + blob(2, b"\x30\x01"))
+    node = (
+        blob(2, b"NoOp")
+        + blob(15, b"later")
+        + blob(3, b"x")
+        + blob(1, b"late")
+        + blob(5, blob(1, b"T") + blob(2, b"\x30\x01"))
+    )
     data = blob(1, blob(1, b"a") + blob(2, b"NoOp")) + blob(1, node)
     artifact = parsed(data)
     assert not artifact.diagnostics
@@ -354,7 +374,9 @@ def test_mutated_texts_give_a_map_or_a_clear_error() -> None:
 
 
 def test_a_large_constant_is_not_read(tmp_path: Path) -> None:
-    tensor = b"\x08\x01" + blob(2, blob(2, b"\x08" + bytes([0x80, 0x80, 0x80, 0x04]))) + blob(4, bytes(32 << 20))
+    tensor = (
+        b"\x08\x01" + blob(2, blob(2, b"\x08" + bytes([0x80, 0x80, 0x80, 0x04]))) + blob(4, bytes(32 << 20))
+    )
     node = blob(1, b"big") + blob(2, b"Const") + blob(5, blob(1, b"value") + blob(2, blob(8, tensor)))
     data = blob(1, node) + blob(1, blob(1, b"after") + blob(2, b"NoOp"))
     read = 0
@@ -369,7 +391,9 @@ def test_a_large_constant_is_not_read(tmp_path: Path) -> None:
                 read += size
                 return inner(offset, size)
 
-            source.__class__ = type("Spy", (type(source),), {"read_at": staticmethod(read_at), "__slots__": ()})
+            source.__class__ = type(
+                "Spy", (type(source),), {"read_at": staticmethod(read_at), "__slots__": ()}
+            )
             return source
 
     artifact = parse(Counting({"graph.pb": data}))
@@ -390,7 +414,9 @@ def constants(files: FileSet) -> dict[str, tuple[object, ...]]:
 
 
 def test_constants_in_text_are_those_of_the_binary_form() -> None:
-    binary, text = (MemoryFiles({name: fixture_path(name).read_bytes()}) for name in (FROZEN, "graph_def/frozen.pbtxt"))
+    binary, text = (
+        MemoryFiles({name: fixture_path(name).read_bytes()}) for name in (FROZEN, "graph_def/frozen.pbtxt")
+    )
     assert constants(text) == constants(binary)
     artifact = parse(text)
     data = fixture_path("graph_def/frozen.pbtxt").read_bytes()
@@ -419,7 +445,10 @@ def test_constants_of_texts_in_the_corpus_have_the_zeros_that_tensorflow_reads()
             continue
         expected = {}
         for node in graph.node:
-            if node.attr["value"].HasField("tensor") and tf.as_dtype(node.attr["value"].tensor.dtype).is_numpy_compatible:
+            if (
+                node.attr["value"].HasField("tensor")
+                and tf.as_dtype(node.attr["value"].tensor.dtype).is_numpy_compatible
+            ):
                 array = tf.make_ndarray(node.attr["value"].tensor)
                 if array.dtype.kind in "fiub":
                     expected[node.name] = (array.shape, int((array == 0).sum()))
@@ -430,22 +459,31 @@ def test_constants_of_texts_in_the_corpus_have_the_zeros_that_tensorflow_reads()
 
 
 def test_text_that_is_no_tensor_stays_graph() -> None:
-    text = b'node { name: "c" op: "Const" attr { key: "value" value { tensor { dtype: DT_NONSENSE float_val: 1.0 } } } }\n'
+    text = (
+        b'node { name: "c" op: "Const" attr { key: "value" value { tensor { dtype: DT_NONSENSE float_val: 1.0'
+        b" } } } }\n"
+    )
     artifact = parsed(text * 2, "g.pbtxt")
     assert artifact.tensors == ()
     assert artifact.members[0].map.kind_sizes()[RegionKind.TENSOR_DATA] == 0
 
 
 def test_values_of_a_text_constant_are_one_run_whichever_way_they_are_written() -> None:
-    for written, run in ((b"float_val: 1 float_val: -0.0", b"1 float_val: -0.0"), (b"float_val: [1, -0.0]", b"[1, -0.0]")):
+    for written, run in (
+        (b"float_val: 1 float_val: -0.0", b"1 float_val: -0.0"),
+        (b"float_val: [1, -0.0]", b"[1, -0.0]"),
+    ):
         text = (
-            b'node { name: "c" op: "Const" attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape { dim { size: 2 } } %s } } } }'
+            b'node { name: "c" op: "Const" attr { key: "value" value { tensor { dtype: DT_FLOAT tensor_shape'
+            b" { dim { size: 2 } } %s } } } }"
         )
         files = MemoryFiles({"g.pbtxt": text % written})
         artifact = parse(files)
         extent = artifact.tensors[0].extents[0]
         assert (text % written)[extent.span.offset : extent.span.end] == run
-        assert [(one.zero_count, one.negative_zero_count) for one in measure(artifact, files).tensors] == [(1, 1)]
+        assert [(one.zero_count, one.negative_zero_count) for one in measure(artifact, files).tensors] == [
+            (1, 1)
+        ]
 
 
 def test_a_text_constant_that_is_too_long_to_read_says_so() -> None:
@@ -459,7 +497,10 @@ def test_a_text_constant_that_is_too_long_to_read_says_so() -> None:
 def test_many_values_a_line_each_are_one_run_and_take_no_longer_for_it() -> None:
     lines = b"\n".join(b"        float_val: %d" % (number % 2) for number in range(200_000))
     shape = b"tensor_shape { dim { size: 200000 } }"
-    text = b'node { name: "c" op: "Const" attr { key: "value" value { tensor { dtype: DT_FLOAT\n%s\n%s } } } }' % (lines, shape)
+    text = (
+        b'node { name: "c" op: "Const" attr { key: "value" value { tensor { dtype: DT_FLOAT\n%s\n%s } } } }'
+        % (lines, shape)
+    )
     files = MemoryFiles({"g.pbtxt": text})
     with bounded(10 * CALLS):
         artifact = parse(files)

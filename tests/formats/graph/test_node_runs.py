@@ -54,17 +54,37 @@ def node(kind: int, index: int) -> bytes:
         case 4:
             return name + field(2, b"Const") + entry(b"value", field(8, tensor(4, index))) + dtype
         case 5:
-            return name + field(2, b"Const") + dtype + entry(b"value", field(8, tensor(3, index % 3, typed=True)))
+            return (
+                name
+                + field(2, b"Const")
+                + dtype
+                + entry(b"value", field(8, tensor(3, index % 3, typed=True)))
+            )
         case 6:
-            return name + field(2, b"Const") + entry(b"value", field(8, b"\x08\x07" + field(2, b"") + field(8, b"text %d" % (index % 3))))
+            return (
+                name
+                + field(2, b"Const")
+                + entry(b"value", field(8, b"\x08\x07" + field(2, b"") + field(8, b"text %d" % (index % 3))))
+            )
         case 7:
-            return name + field(2, b"PartitionedCall") + field(3, b"x") + field(4, b"/device:CPU:0") + FUNCTION + SHAPES
+            return (
+                name
+                + field(2, b"PartitionedCall")
+                + field(3, b"x")
+                + field(4, b"/device:CPU:0")
+                + FUNCTION
+                + SHAPES
+            )
         case 8:
             return name + field(2, b"NoOp")
         case 9:
             return field(2, b"NoOp") + name
         case 10:
-            return name + field(2, b"Const") + entry(b"value", field(8, b"\x08\x01" + field(2, field(2, b"\x08\x05"))))
+            return (
+                name
+                + field(2, b"Const")
+                + entry(b"value", field(8, b"\x08\x01" + field(2, field(2, b"\x08\x05"))))
+            )
         case 11:
             return name + field(2, b"Big") + field(3, b"long/" * 40) + FLOAT
         case 12:
@@ -73,12 +93,19 @@ def node(kind: int, index: int) -> bytes:
         case 13:
             return name + field(2, b"Traced") + FLOAT + field(6, field(1, b"origin"))
         case _:
-            return name + field(2, b"Other") + entry(b"value", field(8, tensor(4, index))) + entry(b"more", field(8, tensor(2, index)))
+            return (
+                name
+                + field(2, b"Other")
+                + entry(b"value", field(8, tensor(4, index)))
+                + entry(b"more", field(8, tensor(2, index)))
+            )
 
 
 def graph(kinds: list[int], *, in_function: bool) -> bytes:
     if not in_function:
-        return b"".join(field(1, node(kind, index)) for index, kind in enumerate(kinds)) + field(4, b"\x08\x1b")
+        return b"".join(field(1, node(kind, index)) for index, kind in enumerate(kinds)) + field(
+            4, b"\x08\x1b"
+        )
     nodes = b"".join(field(3, node(kind, index)) for index, kind in enumerate(kinds))
     function = field(1, field(1, b"body")) + nodes + field(4, field(1, b"out") + field(2, b"block/op_0:z:0"))
     return field(1, node(0, 0)) + field(2, field(1, function) * 2) + field(4, b"\x08\x1b")
@@ -110,9 +137,13 @@ def test_runs_and_single_nodes_give_the_same_map(kinds: list[int], in_function: 
 @given(seed=st.integers(0, 2**32), in_function=st.booleans(), flips=st.integers(1, 4))
 def test_broken_nodes_are_the_same_in_runs(seed: int, in_function: bool, flips: int) -> None:
     rng = random.Random(seed)
-    data = bytearray(graph([0, 3, 7, *(rng.randrange(15) for _ in range(12)), 0, 3, 7], in_function=in_function))
+    data = bytearray(
+        graph([0, 3, 7, *(rng.randrange(15) for _ in range(12)), 0, 3, 7], in_function=in_function)
+    )
     for _ in range(flips):
-        data[rng.randrange(60, len(data))] = rng.choice((0, 1, 2, 0x0A, 0x2A, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        data[rng.randrange(60, len(data))] = rng.choice(
+            (0, 1, 2, 0x0A, 0x2A, 0x7F, 0x80, 0xFF, rng.randrange(256))
+        )
     assert told(parsed(bytes(data))) == told(one_by_one(bytes(data)))
 
 

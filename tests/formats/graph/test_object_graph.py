@@ -40,7 +40,9 @@ def saved(name: str, full_name: str = "") -> Node:
 
 def test_the_weights_of_keras_3_are_weights_though_the_optimizer_names_them() -> None:
     artifact = opened("checkpoint_keras3/training/model.index")
-    below_optimizer = [tensor for tensor in artifact.tensors if tensor.path.startswith("optimizer/_trainable_variables/")]
+    below_optimizer = [
+        tensor for tensor in artifact.tensors if tensor.path.startswith("optimizer/_trainable_variables/")
+    ]
     assert len(below_optimizer) == 6
     assert {tensor.role for tensor in below_optimizer} == {Role.WEIGHT}
     assert by_layer(artifact, Role.WEIGHT) == {"hidden": 2, "normal": 2, "head": 2}
@@ -87,7 +89,9 @@ def test_masks_thresholds_and_steps_of_pruning_wrappers_are_pruning_state() -> N
     pruning = [tensor.path for tensor in artifact.tensors if tensor.role is Role.PRUNING]
     assert Counter(name.split("/")[2] for name in pruning) == {"mask": 2, "threshold": 2, "pruning_step": 3}
     assert by_layer(artifact, Role.WEIGHT) == {"hidden": 2, "normal": 2, "head": 2}
-    masks = {slot["tensor"]: slot["of"] for slot in artifact.facts["slot_variables"] if slot["purpose"] == "mask"}  # type: ignore[union-attr]
+    masks = {
+        slot["tensor"]: slot["of"] for slot in artifact.facts["slot_variables"] if slot["purpose"] == "mask"
+    }  # type: ignore[union-attr]
     assert sorted(masks.values()) == [
         "model/layer_with_weights-0/layer/kernel/.ATTRIBUTES/VARIABLE_VALUE",
         "model/layer_with_weights-2/layer/kernel/.ATTRIBUTES/VARIABLE_VALUE",
@@ -98,7 +102,10 @@ def test_tables_counters_strings_and_generators_are_no_weights() -> None:
     artifact = opened("checkpoint/objects/model.index")
     weights = {tensor.path.split("/")[1] for tensor in artifact.tensors if tensor.role is Role.WEIGHT}
     assert weights == {"half", "none", "flags", "kernel"}
-    assert artifact.facts["hash_tables"] == ("module/table/.ATTRIBUTES/table-keys", "module/table/.ATTRIBUTES/table-values")
+    assert artifact.facts["hash_tables"] == (
+        "module/table/.ATTRIBUTES/table-keys",
+        "module/table/.ATTRIBUTES/table-values",
+    )
 
 
 def test_an_exports_second_copies_are_found_by_checksum() -> None:
@@ -114,10 +121,19 @@ def test_an_exports_second_copies_are_found_by_checksum() -> None:
 
 def test_slots_that_the_graph_lists_are_slots_whatever_their_names() -> None:
     optimizer = Node(slots=(Slot(2, "m", 3),))
-    nodes = (Node((("weights", 2), ("trainer", 1))), optimizer, saved("weights/kernel", "dense/kernel"), saved("some/kernel"))
+    nodes = (
+        Node((("weights", 2), ("trainer", 1))),
+        optimizer,
+        saved("weights/kernel", "dense/kernel"),
+        saved("some/kernel"),
+    )
     found = uses(nodes)
     assert found["some/kernel"].role is Role.OPTIMIZER
-    assert (found["some/kernel"].purpose, found["some/kernel"].of, found["some/kernel"].layer) == ("m", "weights/kernel", "dense")
+    assert (found["some/kernel"].purpose, found["some/kernel"].of, found["some/kernel"].layer) == (
+        "m",
+        "weights/kernel",
+        "dense",
+    )
     assert found["weights/kernel"].role is Role.WEIGHT
 
 
@@ -128,7 +144,10 @@ def test_a_layer_named_like_an_optimizers_slot_keeps_its_weights() -> None:
 
 @pytest.mark.parametrize("edges", [("mean", "variance", "count"), ("adapt_mean", "adapt_variance", "count")])
 def test_what_a_normalization_layer_learns_is_a_statistic(edges: tuple[str, ...]) -> None:
-    nodes = (Node(tuple((edge, number) for number, edge in enumerate(edges, 1))), *(saved(edge) for edge in edges))
+    nodes = (
+        Node(tuple((edge, number) for number, edge in enumerate(edges, 1))),
+        *(saved(edge) for edge in edges),
+    )
     assert {use.role for use in uses(nodes).values()} == {Role.STATISTIC}
     alone = (Node((("mean", 1),)), saved("mean"))
     assert uses(alone)["mean"].role is Role.WEIGHT
@@ -165,7 +184,10 @@ def test_cycles_and_edges_to_nowhere_end() -> None:
 @pytest.mark.parametrize("edge", ["pruning_step", "_iterations", "layer", "0"])
 def test_a_graph_of_many_wrappers_costs_no_square(edge: str) -> None:
     count = 10_000
-    nodes = tuple(Node(((edge, (n + 1) % count), ("layer", (n * 7) % count), ("pruning_vars", (n * 3) % count))) for n in range(count))
+    nodes = tuple(
+        Node(((edge, (n + 1) % count), ("layer", (n * 7) % count), ("pruning_vars", (n * 3) % count)))
+        for n in range(count)
+    )
     with bounded():
         uses(nodes)
 
@@ -207,7 +229,9 @@ NAMES = {
         ("dense/kernel", Role.WEIGHT, "weight", None),
     ],
 )
-def test_names_of_tensorflow_1_tell_slots_and_masks(name: str, role: Role, purpose: str, of: str | None) -> None:
+def test_names_of_tensorflow_1_tell_slots_and_masks(
+    name: str, role: Role, purpose: str, of: str | None
+) -> None:
     use = use_by_name(name, NAMES)
     assert (use.role, use.purpose, use.of) == (role, purpose, of)
 
@@ -215,14 +239,36 @@ def test_names_of_tensorflow_1_tell_slots_and_masks(name: str, role: Role, purpo
 @pytest.mark.parametrize(
     ("names", "scales"),
     [
-        (("net/hidden/kernel", "net/hidden/bias", "hidden/kernel_scale", "hidden/kernel_zero", "hidden/g_idx"), 3),
-        (("net/hidden/kernel", "hidden/kernel_scale", "hidden/inputs_scale", "hidden/outputs_grad_amax_history"), 3),
+        (
+            (
+                "net/hidden/kernel",
+                "net/hidden/bias",
+                "hidden/kernel_scale",
+                "hidden/kernel_zero",
+                "hidden/g_idx",
+            ),
+            3,
+        ),
+        (
+            (
+                "net/hidden/kernel",
+                "hidden/kernel_scale",
+                "hidden/inputs_scale",
+                "hidden/outputs_grad_amax_history",
+            ),
+            3,
+        ),
         (("net/table/embeddings", "table/embeddings_scale"), 1),
         (("net/block/kernel", "net/block/scale"), 0),
         (("net/a/kernel", "net/b/kernel_scale"), 0),
     ],
 )
-def test_what_keras_keeps_beside_a_quantized_kernel_is_quantization(names: tuple[str, ...], scales: int) -> None:
-    nodes = (Node(tuple((f"v{number}", number) for number, _ in enumerate(names, 1))), *(saved(f"key/{name}", name) for name in names))
+def test_what_keras_keeps_beside_a_quantized_kernel_is_quantization(
+    names: tuple[str, ...], scales: int
+) -> None:
+    nodes = (
+        Node(tuple((f"v{number}", number) for number, _ in enumerate(names, 1))),
+        *(saved(f"key/{name}", name) for name in names),
+    )
     found = [use.role for use in uses(nodes).values()]
     assert (found.count(Role.QUANTIZATION), found.count(Role.WEIGHT)) == (scales, len(names) - scales)

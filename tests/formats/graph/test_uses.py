@@ -1,4 +1,6 @@
-"""Holds the roles and layers of constants in frozen graphs against the variables of the Keras model that was frozen."""
+"""Holds the roles and layers of constants in frozen graphs against the variables of the Keras model that was
+frozen.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,12 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     x = layers.BatchNormalization(name="flat_norm")(x)
     model = tf.keras.Model(inputs, layers.Dense(2, name="head")(x), name="net")
     draw = np.random.default_rng(1)
-    model.set_weights([draw.uniform(0.5, 2, weight.shape).astype(np.float32) for weight in model.get_weights()])
-    function = tf.function(lambda x: model(x, training=False)).get_concrete_function(tf.TensorSpec((1, 8, 8, 3)))
+    model.set_weights(
+        [draw.uniform(0.5, 2, weight.shape).astype(np.float32) for weight in model.get_weights()]
+    )
+    function = tf.function(lambda x: model(x, training=False)).get_concrete_function(
+        tf.TensorSpec((1, 8, 8, 3))
+    )
     path = tmp_path_factory.mktemp("frozen") / "frozen.pb"
     path.write_bytes(convert_variables_to_constants_v2(function).graph.as_graph_def().SerializeToString())
     return model, path
@@ -40,11 +46,15 @@ def frozen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 def _by_values(path: Path) -> dict[bytes, Tensor]:
     """Return the graph's constants by their bytes, read by TensorFlow."""
     graph = tf.compat.v1.GraphDef.FromString(path.read_bytes())
-    values = {node.name: tf.make_ndarray(node.attr["value"].tensor) for node in graph.node if node.op == "Const"}
+    values = {
+        node.name: tf.make_ndarray(node.attr["value"].tensor) for node in graph.node if node.op == "Const"
+    }
     return {values[tensor.name].tobytes(): tensor for tensor in mi.open(path).tensors}
 
 
-def test_constants_that_were_variables_are_weights_and_statistics_and_no_others_are(frozen: tuple[Any, Path]) -> None:
+def test_constants_that_were_variables_are_weights_and_statistics_and_no_others_are(
+    frozen: tuple[Any, Path],
+) -> None:
     model, path = frozen
     constants = _by_values(path)
     roles = {value: tensor.role for value, tensor in constants.items()}
@@ -61,7 +71,9 @@ def test_constants_of_a_frozen_graph_are_in_the_layer_that_made_them(frozen: tup
     for layer in model.layers:
         for variable in layer.weights:
             scope = (constants[variable.numpy().tobytes()].layer or "").rpartition("/")[2]
-            assert scope.removesuffix("_1") == layer.name  # Keras 3 enters the scope of a layer a second time while it traces
+            assert (
+                scope.removesuffix("_1") == layer.name
+            )  # Keras 3 enters the scope of a layer a second time while it traces
 
 
 def test_the_text_form_of_a_graph_has_the_same_roles(frozen: tuple[Any, Path], tmp_path: Path) -> None:
@@ -107,7 +119,10 @@ def test_the_layer_of_a_node_is_its_scope(name: str, layer: str | None) -> None:
     [
         ("net/norm/FusedBatchNormV3;net/stem/Conv2D", "net/stem"),
         ("net/stem/Relu;net/stem/BiasAdd", "net/stem"),
-        ("encoder.Encoder/torch.nn.modules.linear.Linear_1;1", "encoder.Encoder/torch.nn.modules.linear.Linear_1"),
+        (
+            "encoder.Encoder/torch.nn.modules.linear.Linear_1;1",
+            "encoder.Encoder/torch.nn.modules.linear.Linear_1",
+        ),
         ("arith.constant3", None),
     ],
 )

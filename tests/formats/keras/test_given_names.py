@@ -1,4 +1,6 @@
-"""Names: of every weight that Keras saves, by every way of saving, the printed name is the layer's and variable's in the code."""
+"""Names: of every weight that Keras saves, by every way of saving, the printed name is the layer's and
+variable's in the code.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,12 @@ pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
 def _mlp(k: Any) -> Any:
     return k.Sequential(
-        [k.layers.Input((6,)), k.layers.Dense(5, name="stem"), k.layers.Dense(5, name="middle"), k.layers.Dense(2, name="head")]
+        [
+            k.layers.Input((6,)),
+            k.layers.Dense(5, name="stem"),
+            k.layers.Dense(5, name="middle"),
+            k.layers.Dense(2, name="head"),
+        ]
     )
 
 
@@ -45,7 +52,11 @@ def _mobile(k: Any) -> Any:
 
 
 def _recurrent(k: Any) -> Any:
-    layers = [k.layers.Input((5, 4)), k.layers.LSTM(3, return_sequences=True, name="reader"), k.layers.GRU(3, name="writer")]
+    layers = [
+        k.layers.Input((5, 4)),
+        k.layers.LSTM(3, return_sequences=True, name="reader"),
+        k.layers.GRU(3, name="writer"),
+    ]
     return k.Sequential([*layers, k.layers.Dense(1, name="out")])
 
 
@@ -56,7 +67,9 @@ def _bidirectional(k: Any) -> Any:
 
 def _cells(k: Any) -> Any:
     cells = [k.layers.GRUCell(3, name="first_cell"), k.layers.LSTMCell(4, name="second_cell")]
-    return k.Sequential([k.layers.Input((5, 4)), k.layers.RNN(cells, name="stack"), k.layers.Dense(1, name="out")])
+    return k.Sequential(
+        [k.layers.Input((5, 4)), k.layers.RNN(cells, name="stack"), k.layers.Dense(1, name="out")]
+    )
 
 
 def _text(k: Any) -> Any:
@@ -75,7 +88,8 @@ def _attention(k: Any) -> Any:
 
 def _nested(k: Any) -> Any:
     inner = k.Sequential(
-        [k.layers.Input((6,)), k.layers.Dense(4, name="dense_a"), k.layers.BatchNormalization(name="bn_a")], name="encoder"
+        [k.layers.Input((6,)), k.layers.Dense(4, name="dense_a"), k.layers.BatchNormalization(name="bn_a")],
+        name="encoder",
     )
     entry = k.Input((6,))
     return k.Model(entry, k.layers.Dense(2, name="decoder_out")(inner(entry)), name="whole")
@@ -89,7 +103,11 @@ def _shared(k: Any) -> Any:
 
 
 def _frozen(k: Any) -> Any:
-    layers = [k.layers.Dense(6, name="kept", trainable=False), k.layers.Dense(6, name="tuned"), k.layers.Dense(6, name="new")]
+    layers = [
+        k.layers.Dense(6, name="kept", trainable=False),
+        k.layers.Dense(6, name="tuned"),
+        k.layers.Dense(6, name="new"),
+    ]
     return k.Sequential([k.layers.Input((6,)), *layers], name="transfer")
 
 
@@ -102,7 +120,20 @@ def _many(k: Any) -> Any:
 
 NETWORKS: dict[str, Callable[[Any], Any]] = {
     function.__name__.strip("_"): function
-    for function in (_mlp, _cnn, _mobile, _recurrent, _bidirectional, _cells, _text, _attention, _nested, _shared, _frozen, _many)
+    for function in (
+        _mlp,
+        _cnn,
+        _mobile,
+        _recurrent,
+        _bidirectional,
+        _cells,
+        _text,
+        _attention,
+        _nested,
+        _shared,
+        _frozen,
+        _many,
+    )
 }
 
 
@@ -116,7 +147,13 @@ def _marked(model: Any, optimizer: Any, trained: list[Any], name: Callable[[Any]
     for variable in model.variables:
         if "seed" not in name(variable):
             expected[float(len(expected) + 1)] = name(variable)
-            variable.assign(np.full(variable.shape, len(expected), variable.dtype if isinstance(variable.dtype, str) else "float32"))
+            variable.assign(
+                np.full(
+                    variable.shape,
+                    len(expected),
+                    variable.dtype if isinstance(variable.dtype, str) else "float32",
+                )
+            )
     for slots, short in ((optimizer._momentums, "m"), (optimizer._velocities, "v")):
         for variable, of in zip(slots, trained, strict=True):
             expected[float(len(expected) + 1)] = f"Adam/{short}/{name(of)}"
@@ -140,7 +177,9 @@ def _check(location: Path, expected: dict[float, str], *, slots: bool = True) ->
         roles = (Role.WEIGHT, Role.STATISTIC, Role.OPTIMIZER)
         if tensor.role in roles and tensor.dtype.name == "float32" and "learning_rate" not in tensor.name:
             value = _first(tensor, folder)
-            assert f"/{tensor.name}".endswith(f"/{expected[value]}") or _within(tensor.name, expected[value]), (
+            assert f"/{tensor.name}".endswith(f"/{expected[value]}") or _within(
+                tensor.name, expected[value]
+            ), (
                 tensor.path,
                 expected[value],
             )
@@ -150,7 +189,9 @@ def _check(location: Path, expected: dict[float, str], *, slots: bool = True) ->
 
 
 def _within(name: str, expected: str) -> bool:
-    """Return whether a slot's name has the names of outer models, which tf_keras leaves out of its variables' names."""
+    """Return whether a slot's name has the names of outer models, which tf_keras leaves out of its variables'
+    names.
+    """
     for prefix in ("Adam/m/", "Adam/v/"):
         if name.startswith(prefix) and expected.startswith(prefix):
             return name.removeprefix(prefix).endswith(f"/{expected.removeprefix(prefix)}")

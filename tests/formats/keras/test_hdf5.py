@@ -18,7 +18,7 @@ from modelinspect.sources.files import MemoryFiles
 from modelinspect.sources.opening import open_location
 
 TYPES = {
-    "int8": "i1", "uint16": "<u2", "int32": ">i4", "uint64": "u8", "float16": "f2", "float32": ">f4", "float64": "f8", "complex64": "c8",
+    "int8": "i1", "uint16": "<u2", "int32": ">i4", "uint64": "u8", "float16": "f2", "float32": ">f4", "float64": "f8", "complex64": "c8",  # noqa: E501
     "complex128": ">c16", "bool": "?",
 }  # fmt: skip
 
@@ -28,7 +28,12 @@ def test_types_of_numbers_are_named_as_numpy_names_them(name: str) -> None:
     artifact = parse_made(lambda file: file.create_dataset("group/x", data=np.ones((2, 3), TYPES[name])))
     (tensor,) = artifact.tensors
     assert artifact.format is FormatName.HDF5
-    assert (tensor.dtype.name, tensor.shape, tensor.role, tensor.layer) == (name, (2, 3), Role.WEIGHT, "group")
+    assert (tensor.dtype.name, tensor.shape, tensor.role, tensor.layer) == (
+        name,
+        (2, 3),
+        Role.WEIGHT,
+        "group",
+    )
     assert tensor.logical_size == tensor.stored_size == 6 * np.dtype(TYPES[name]).itemsize
 
 

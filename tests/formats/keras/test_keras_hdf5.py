@@ -18,14 +18,18 @@ from modelinspect.formats.keras.config import model_config, read_config
 from modelinspect.formats.registry import parse
 from modelinspect.sources.files import MemoryFiles
 
-MODELS = [name for name in fixture_names(suffix=".h5") if not name.startswith(("hdf5_structures/", "unsafe/"))]
+MODELS = [
+    name for name in fixture_names(suffix=".h5") if not name.startswith(("hdf5_structures/", "unsafe/"))
+]
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_file_that_keras_writes_is_clean(name: str) -> None:
     artifact = parse_path(fixture_path(name))
     assert clean(artifact), artifact.diagnostics
-    assert artifact.format is (FormatName.WEIGHTS_HDF5 if name.endswith(".weights.h5") else FormatName.KERAS_HDF5)
+    assert artifact.format is (
+        FormatName.WEIGHTS_HDF5 if name.endswith(".weights.h5") else FormatName.KERAS_HDF5
+    )
     assert len({tensor.name for tensor in artifact.tensors}) == len(artifact.tensors)
 
 
@@ -33,8 +37,13 @@ def test_every_file_that_keras_writes_is_clean(name: str) -> None:
 def test_every_data_set_is_one_tensor_of_its_shape_and_bytes(name: str) -> None:
     path = fixture_path(name)
     artifact = parse_path(path)
-    packed = [tensor.payload.stored_shape if isinstance(tensor.payload, PackedPayload) else tensor.shape for tensor in artifact.tensors]
-    stored = [tensor.logical_size if tensor.dtype.bits >= 8 else tensor.stored_size for tensor in artifact.tensors]
+    packed = [
+        tensor.payload.stored_shape if isinstance(tensor.payload, PackedPayload) else tensor.shape
+        for tensor in artifact.tensors
+    ]
+    stored = [
+        tensor.logical_size if tensor.dtype.bits >= 8 else tensor.stored_size for tensor in artifact.tensors
+    ]
     found = set(zip(packed, stored, strict=True))
     expected: list[h5py.Dataset] = []
     with h5py.File(path) as file:
@@ -42,16 +51,20 @@ def test_every_data_set_is_one_tensor_of_its_shape_and_bytes(name: str) -> None:
         assert len(artifact.tensors) == len(expected)
         assert found == {(item.shape, item.nbytes) for item in expected}
         raw = {item.id.get_offset() for item in expected if item.id.get_offset() is not None}
-    extents = {tensor.extents[0].span.offset for tensor in artifact.tensors if tensor.extents and tensor.extents[0].encoding == "raw"}
+    extents = {
+        tensor.extents[0].span.offset
+        for tensor in artifact.tensors
+        if tensor.extents and tensor.extents[0].encoding == "raw"
+    }
     assert raw <= extents
 
 
 def test_a_trained_model_tells_weights_from_the_state_of_adam() -> None:
     artifact = parse_path(fixture_path("mlp/original.h5"))
     found = roles(artifact)
-    assert {name: found[name] for name in ("dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias")} == dict.fromkeys(
-        ("dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"), "weight"
-    )
+    assert {
+        name: found[name] for name in ("dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias")
+    } == dict.fromkeys(("dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"), "weight")
     slots = {name for name, role in found.items() if role == "optimizer"}
     assert slots == set(found) - {"dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"}
     assert layers(artifact)["optimizer/Adam/m/dense/kernel"] == "dense"
@@ -74,12 +87,20 @@ def test_statistics_are_known_by_the_class_of_their_layer() -> None:
     for name in ("keras_hdf5/normalized.h5", "keras_hdf5/normalized_weights.h5"):
         found = roles(parse_path(fixture_path(name)))
         statistics = {key for key, role in found.items() if role == "statistic"}
-        assert statistics == {"norm/moving_mean", "norm/moving_variance", "scale/mean", "scale/variance", "scale/count"}
+        assert statistics == {
+            "norm/moving_mean",
+            "norm/moving_variance",
+            "scale/mean",
+            "scale/variance",
+            "scale/count",
+        }
 
 
 def test_slots_of_a_legacy_optimizer_belong_to_the_layers_of_their_weights() -> None:
     found = layers(parse_path(fixture_path("keras_hdf5/normalized.h5")))
-    slots = {name: layer for name, layer in found.items() if name.startswith("optimizer/") and "kernel" in name}
+    slots = {
+        name: layer for name, layer in found.items() if name.startswith("optimizer/") and "kernel" in name
+    }
     assert sorted(slots.values()) == ["hidden", "out"]
 
 
@@ -109,13 +130,20 @@ def test_keras_3_models_name_layers_without_the_models_name() -> None:
 
 def test_scales_of_quantized_layers_are_quantization() -> None:
     found = roles(parse_path(fixture_path("keras3_hdf5/int8.h5")))
-    assert {name for name, role in found.items() if role == "quantization"} == {"with_bias/kernel_scale", "without/kernel_scale"}
+    assert {name for name, role in found.items() if role == "quantization"} == {
+        "with_bias/kernel_scale",
+        "without/kernel_scale",
+    }
 
 
 def keras_file(file: h5py.File) -> None:
     """Write a model as Keras does, with a text in each place."""
-    file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"name": "THE-GRAPH", "layers": []}})
-    file.attrs["training_config"] = json.dumps({"loss": "THE-TRAINING", "optimizer_config": {"class_name": "SGD", "config": {}}})
+    file.attrs["model_config"] = json.dumps(
+        {"class_name": "Sequential", "config": {"name": "THE-GRAPH", "layers": []}}
+    )
+    file.attrs["training_config"] = json.dumps(
+        {"loss": "THE-TRAINING", "optimizer_config": {"class_name": "SGD", "config": {}}}
+    )
     file.attrs["keras_version"] = "THE-VERSION"
     weights = file.create_group("model_weights")
     weights.attrs["layer_names"] = np.array([b"THE-LAYER-NAME"])
@@ -128,7 +156,9 @@ def test_the_configuration_is_graph_and_the_rest_metadata_wherever_it_stands(lib
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=libver) as file:
         keras_file(file)
-        for index in range(12 if libver == "latest" else 0):  # more than eight attributes stand in a fractal heap
+        for index in range(
+            12 if libver == "latest" else 0
+        ):  # more than eight attributes stand in a fractal heap
             file.attrs[f"more_{index}"] = index
     data = buffer.getvalue()
     artifact = parse(MemoryFiles({"m.h5": data}, "m.h5"))
@@ -156,14 +186,19 @@ def test_lists_of_names_split_over_attributes_are_read_whole() -> None:
     artifact = parse_made(fill)
     assert artifact.format is FormatName.KERAS_HDF5
     assert [layer["name"] for layer in artifact.facts["layers"]] == [f"layer_{index}" for index in range(5)]  # type: ignore[index, union-attr]
-    assert roles(artifact) == {f"layer_{index}/{weight}": "weight" for index in range(5) for weight in ("kernel", "bias")}
+    assert roles(artifact) == {
+        f"layer_{index}/{weight}": "weight" for index in range(5) for weight in ("kernel", "bias")
+    }
     assert layers(artifact)["layer_4/bias"] == "layer_4"
 
 
 def test_keras_1_files_are_known_by_their_parameters_names() -> None:
     def fill(file: h5py.File) -> None:
         file.attrs["layer_names"] = np.array([b"dense_1", b"bn"])
-        for name, weights in (("dense_1", ("dense_1_W", "dense_1_b")), ("bn", ("bn_gamma", "bn_running_mean"))):
+        for name, weights in (
+            ("dense_1", ("dense_1_W", "dense_1_b")),
+            ("bn", ("bn_gamma", "bn_running_mean")),
+        ):
             layer = file.create_group(name)
             layer.attrs["weight_names"] = np.array([weight.encode() for weight in weights])
             for weight in weights:
@@ -209,7 +244,9 @@ def test_no_configuration_is_too_strange(text: str) -> None:
     def fill(file: h5py.File) -> None:
         file.attrs["model_config"] = text
         file.attrs["training_config"] = file.attrs["model_config"]
-        file.create_group("model_weights").create_group("layer").create_dataset("kernel", data=np.ones(2, "f4"))
+        file.create_group("model_weights").create_group("layer").create_dataset(
+            "kernel", data=np.ones(2, "f4")
+        )
 
     artifact = parse_made(fill)
     assert artifact.format is FormatName.KERAS_HDF5

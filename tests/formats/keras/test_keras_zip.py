@@ -62,7 +62,9 @@ def datasets(weights: bytes) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.parametrize("name", ["keras_zip/model.keras", "keras_zip/gzip_inside.keras", "archives/model.keras"])
+@pytest.mark.parametrize(
+    "name", ["keras_zip/model.keras", "keras_zip/gzip_inside.keras", "archives/model.keras"]
+)
 def test_the_map_of_the_archive_is_whole(name: str) -> None:
     path = fixture_path(name)
     artifact, _ = read(path)
@@ -70,7 +72,9 @@ def test_the_map_of_the_archive_is_whole(name: str) -> None:
     assert artifact.format is FormatName.KERAS_ZIP
     assert (sizes["unattributed"], artifact.diagnostics) == (0, ())
     with zipfile.ZipFile(path) as archive:
-        training = len('"compile_config": ') + len(json.dumps(json.loads(archive.read("config.json"))["compile_config"]))
+        training = len('"compile_config": ') + len(
+            json.dumps(json.loads(archive.read("config.json"))["compile_config"])
+        )
         assert sizes["graph"] + training == archive.getinfo("config.json").file_size
         regions = {region.path: region.span for region in reversed(list(artifact.members[0].map))}
         config = archive.getinfo("config.json")
@@ -92,7 +96,11 @@ def test_extents_hold_what_h5py_reads() -> None:
 
 def test_tensors_are_named_by_the_layers_of_the_configuration() -> None:
     artifact, _ = read(fixture_path("keras_zip/model.keras"))
-    layers = {tensor.path.rpartition("/vars/")[0]: tensor.layer for tensor in artifact.tensors if tensor.path.startswith("layers/")}
+    layers = {
+        tensor.path.rpartition("/vars/")[0]: tensor.layer
+        for tensor in artifact.tensors
+        if tensor.path.startswith("layers/")
+    }
     assert layers == {
         "layers/dense": "encoder",
         "layers/batch_normalization": "norm",
@@ -128,7 +136,9 @@ def test_every_way_of_packing_holds_the_same_tensors() -> None:
     def known(name: str) -> list[tuple[object, ...]]:
         artifact, _ = read(fixture_path(f"keras_zip/{name}"))
         assert kinds(artifact)["unattributed"] == 0
-        return sorted((t.path, t.dtype.name, t.shape, t.layer, t.role, t.logical_size) for t in artifact.tensors)
+        return sorted(
+            (t.path, t.dtype.name, t.shape, t.layer, t.role, t.logical_size) for t in artifact.tensors
+        )
 
     expected = known("model.keras")
     assert known("deflated.keras") == expected
@@ -159,7 +169,9 @@ def test_deflated_members_share_their_stored_bytes_out() -> None:
     for region in member.map:
         if region.tensor is not None:
             owned[region.tensor] = owned.get(region.tensor, 0) + region.span.size
-    assert owned == {number: tensor.stored_size for number, tensor in enumerate(artifact.tensors) if tensor.stored_size}
+    assert owned == {
+        number: tensor.stored_size for number, tensor in enumerate(artifact.tensors) if tensor.stored_size
+    }
     plain, plain_files = read(fixture_path("keras_zip/model.keras"))
     for tensor, other in zip(artifact.tensors, plain.tensors, strict=True):
         assert np.array_equal(values(tensor, files), values(other, plain_files))
@@ -190,7 +202,9 @@ def test_a_flipped_byte_changes_the_tensor_that_the_map_names_and_nothing_else()
             changed = bytearray(raw)
             changed[offset] ^= 0x55
             after = datasets(bytes(changed[span.start : span.stop]))
-            assert {name for name in before if before[name] != after.get(name)} == expected, f"byte {offset}: {region.path}"
+            assert {name for name in before if before[name] != after.get(name)} == expected, (
+                f"byte {offset}: {region.path}"
+            )
             assert after.keys() == before.keys()
     assert checked["tensor"] > 100
     assert checked["free"] > 100
@@ -215,7 +229,11 @@ def test_pickled_weights_are_mapped_and_never_loaded() -> None:
 
 
 def test_arrays_of_numbers_in_an_npz_are_tensors() -> None:
-    arrays = {"layers/dense/0": np.arange(12, dtype="<f4").reshape(3, 4), "big": np.arange(3, dtype=">i8"), "flag": np.array(True)}
+    arrays = {
+        "layers/dense/0": np.arange(12, dtype="<f4").reshape(3, 4),
+        "big": np.arange(3, dtype=">i8"),
+        "flag": np.array(True),
+    }
     out = io.BytesIO()
     np.savez(out, **arrays)
     data = pack({"config.json": b"{}", "metadata.json": b"{}", "model.weights.npz": out.getvalue()})
@@ -232,7 +250,9 @@ def test_what_is_missing_is_said_and_what_is_there_is_mapped() -> None:
     artifact, _ = read(fixture_path("keras_zip/no_weights.keras"))
     assert kinds(artifact)["unattributed"] == 0
     assert any("no weights" in diagnostic.problem for diagnostic in artifact.diagnostics)
-    artifact = parse(MemoryFiles({"m.keras": pack({"config.json": b"not json", "model.weights.h5": b"no hdf5"})}))
+    artifact = parse(
+        MemoryFiles({"m.keras": pack({"config.json": b"not json", "model.weights.h5": b"no hdf5"})})
+    )
     problems = " ".join(diagnostic.problem for diagnostic in artifact.diagnostics)
     assert "metadata.json" in problems
     assert "config.json" in problems
@@ -241,7 +261,9 @@ def test_what_is_missing_is_said_and_what_is_there_is_mapped() -> None:
 
 def test_bytes_before_and_behind_the_archive_are_free() -> None:
     artifact, _ = read(fixture_path("keras_zip/streamed.keras"))
-    free = {region.path: region.span.size for region in artifact.members[0].map if region.kind is RegionKind.FREE}
+    free = {
+        region.path: region.span.size for region in artifact.members[0].map if region.kind is RegionKind.FREE
+    }
     assert free[("before the archive",)] == len(b"#!/bin/sh\nexit 1\n")
     data = fixture_path("keras_zip/model.keras").read_bytes() + b"tail"
     region = parse(MemoryFiles({"m.keras": data})).members[0].map.at(len(data) - 1)
@@ -266,7 +288,9 @@ def test_every_shard_is_read_and_a_missing_one_is_said(tmp_path: Path) -> None:
         if path.name != "model_00003.weights.h5":
             (tmp_path / path.name).write_bytes(path.read_bytes())
     artifact, _ = read(tmp_path / "model.weights.json")
-    assert [(item.severity, "model_00003" in item.problem) for item in artifact.diagnostics] == [(Severity.ERROR, True)]
+    assert [(item.severity, "model_00003" in item.problem) for item in artifact.diagnostics] == [
+        (Severity.ERROR, True)
+    ]
 
 
 @pytest.mark.parametrize("shard", ["../secret.weights.h5", "/etc/passwd", "..\\secret.weights.h5", ""])
@@ -295,7 +319,10 @@ def test_a_bomb_is_refused() -> None:
     data = bytearray(pack({"config.json": b"{}", "metadata.json": b"{}", WEIGHTS: b"x" * len(bomb)}))
     begin = data.index(b"x" * 100)
     data[begin : begin + len(bomb)] = bomb
-    for signature, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # say that it is deflated, and how long it is
+    for signature, at in (
+        (b"PK\x03\x04", 8),
+        (b"PK\x01\x02", 10),
+    ):  # say that it is deflated, and how long it is
         header = data.rindex(signature)
         data[header + at : header + at + 2] = b"\x08\0"
         data[header + at + 14 : header + at + 18] = (2**30).to_bytes(4, "little")
@@ -314,7 +341,10 @@ def test_any_change_gives_a_map_or_an_error(name: str) -> None:
     files = load(fixture_path(name))
     primary = files.primary or ""
     data = fixture_path(name).read_bytes()
-    hold((f"mutation {number}", with_bytes(files, primary, changed)) for number, changed in enumerate(mutations(data, 250, 8)))
+    hold(
+        (f"mutation {number}", with_bytes(files, primary, changed))
+        for number, changed in enumerate(mutations(data, 250, 8))
+    )
     cuts = random.Random(9).sample(range(len(data)), 60)
     hold((f"cut at {size}", with_bytes(files, primary, data[:size])) for size in cuts)
 
@@ -342,7 +372,9 @@ def test_a_file_that_is_cut_short_is_mapped_as_far_as_it_goes() -> None:
         assert kinds(artifact)["graph"] == kinds(whole)["graph"]
         known = {tensor.path: [extent.span for extent in tensor.extents] for tensor in whole.tensors}
         assert len(artifact.tensors) >= 10
-        assert all([extent.span for extent in tensor.extents] == known[tensor.path] for tensor in artifact.tensors)
+        assert all(
+            [extent.span for extent in tensor.extents] == known[tensor.path] for tensor in artifact.tensors
+        )
     data = fixture_path("keras_zip/deflated.keras").read_bytes()
     artifact = parse(MemoryFiles({"m.keras": data[:6000]}))
     assert artifact.tensors
@@ -359,9 +391,13 @@ def test_real_models_are_mapped_whole(file) -> None:
     assert {tensor.path for tensor in artifact.tensors} == set(names)
 
 
-@pytest.mark.parametrize("name", ["keras_zip/model.keras", "pruned_mlp/wrapped/model.keras", "keras_zip/deflated.keras"])
+@pytest.mark.parametrize(
+    "name", ["keras_zip/model.keras", "pruned_mlp/wrapped/model.keras", "keras_zip/deflated.keras"]
+)
 def test_the_settings_of_training_are_metadata_within_the_configuration(name: str) -> None:
-    """The configuration is compact JSON as Keras writes it, so that what ``json.dumps`` makes of a part is what stands there."""
+    """The configuration is compact JSON as Keras writes it, so that what ``json.dumps`` makes of a part is
+    what stands there.
+    """
     path = fixture_path(name)
     with zipfile.ZipFile(path) as archive:
         text = archive.read("config.json")
@@ -376,7 +412,13 @@ def test_the_settings_of_training_are_metadata_within_the_configuration(name: st
 
 
 @pytest.mark.parametrize(
-    "text", ['{"compile_config": {}, "compile_config": 1, "config": {}}', '{"config": {"compile_config": 1}}', "[1, 2]", "{"]
+    "text",
+    [
+        '{"compile_config": {}, "compile_config": 1, "config": {}}',
+        '{"config": {"compile_config": 1}}',
+        "[1, 2]",
+        "{",
+    ],
 )
 def test_a_configuration_of_any_form_is_claimed_whole(text: str) -> None:
     held = io.BytesIO()
@@ -385,5 +427,7 @@ def test_a_configuration_of_any_form_is_claimed_whole(text: str) -> None:
         archive.writestr("metadata.json", "{}")
     artifact = parse(MemoryFiles({"m.keras": held.getvalue()}, location="m.keras"))
     assert sum(
-        region.span.size for region in artifact.members[0].map if "config.json" in region.path and region.kind is not RegionKind.CONTAINER
+        region.span.size
+        for region in artifact.members[0].map
+        if "config.json" in region.path and region.kind is not RegionKind.CONTAINER
     ) == len(text)

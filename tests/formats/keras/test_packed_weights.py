@@ -77,7 +77,9 @@ def test_int4_layers_of_keras_have_the_values_that_keras_unpacks(block: int, tmp
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(("mode", "units"), [("gptq/4/8", 9), ("awq/4/8", 10)])
-def test_gptq_and_awq_values_are_zero_at_the_zero_point_of_their_group(mode: str, units: int, tmp_path: Path) -> None:
+def test_gptq_and_awq_values_are_zero_at_the_zero_point_of_their_group(
+    mode: str, units: int, tmp_path: Path
+) -> None:
     keras = pytest.importorskip("keras")
     rng = np.random.default_rng(7)
     inputs = 20
@@ -93,7 +95,11 @@ def test_gptq_and_awq_values_are_zero_at_the_zero_point_of_their_group(mode: str
     }
     if mode.startswith("awq"):
         variables["awq_scales"] = np.ones(inputs, "f4")
-    path = _store(tmp_path / "m.weights.h5", {"dense": {**variables, "g_idx": groups}}, [_dense("dense", mode, inputs, units=units)])
+    path = _store(
+        tmp_path / "m.weights.h5",
+        {"dense": {**variables, "g_idx": groups}},
+        [_dense("dense", mode, inputs, units=units)],
+    )
 
     report = mi.tensors(path)
     entry = _entry(report, "dense/kernel")
@@ -110,7 +116,9 @@ def test_ternary_values_are_counted_in_base_three(tmp_path: Path) -> None:
     digits[:inputs] = values + 1
     packed = sum(digits[place::5] * 3**place for place in range(5)).astype("uint8")
     variables = {"kernel": packed, "bias": np.zeros(units, "f4"), "kernel_scale": np.float32(0.5)}
-    path = _store(tmp_path / "m.weights.h5", {"dense": variables}, [_dense("dense", "ternary", inputs, units=units)])
+    path = _store(
+        tmp_path / "m.weights.h5", {"dense": variables}, [_dense("dense", "ternary", inputs, units=units)]
+    )
 
     entry = _entry(mi.tensors(path), "dense/kernel")
     assert (entry.dtype, entry.shape, entry.bits, entry.packed) == ("ternary", (inputs, units), 2, 5)

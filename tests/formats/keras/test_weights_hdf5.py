@@ -36,13 +36,20 @@ def test_statistics_and_slots_are_known_without_a_configuration() -> None:
     found = roles(parse_path(fixture_path("keras3_hdf5/nested.weights.h5")))
     statistics = {name for name, role in found.items() if role == "statistic"}
     batch = "layers/batch_normalization/vars/"
-    assert statistics == {batch + "2", batch + "3", *(f"layers/normalization/vars/{index}" for index in range(3))}
+    assert statistics == {
+        batch + "2",
+        batch + "3",
+        *(f"layers/normalization/vars/{index}" for index in range(3)),
+    }
     assert {name.split("/")[0] for name, role in found.items() if role == "optimizer"} == {"optimizer"}
 
 
 def test_scales_of_quantized_layers_are_quantization() -> None:
     int8 = roles(parse_path(fixture_path("keras3_hdf5/int8.weights.h5")))
-    assert {name for name, role in int8.items() if role == "quantization"} == {"layers/dense/vars/2", "layers/dense_1/vars/1"}
+    assert {name for name, role in int8.items() if role == "quantization"} == {
+        "layers/dense/vars/2",
+        "layers/dense_1/vars/1",
+    }
     int4 = roles(parse_path(fixture_path("keras3_hdf5/int4.weights.h5")))
     assert {name for name, role in int4.items() if role == "weight"} == {
         "layers/dense/vars/0",
@@ -79,7 +86,9 @@ def test_roles_of_wrappers_follow_the_order_in_which_tfmot_makes_variables() -> 
 
 def test_the_class_of_the_configuration_goes_before_the_path() -> None:
     variables = [Variable(DTYPES["float32"], (4,))] * 4
-    assert roles_of("layers/my_norm", variables, "keras.layers>BatchNormalization")[2:] == [Role.STATISTIC] * 2
+    assert (
+        roles_of("layers/my_norm", variables, "keras.layers>BatchNormalization")[2:] == [Role.STATISTIC] * 2
+    )
     assert roles_of("layers/my_norm", variables) == [Role.WEIGHT] * 4
 
 
@@ -89,7 +98,13 @@ def test_paths_of_a_configuration_are_those_of_the_store() -> None:
 
     inner = layer("Sequential", "sub", layers=[layer("InputLayer", "in"), layer("Dense", "inner")])
     both = layer("Bidirectional", "both", layer=layer("LSTM", "lstm"), backward_layer=layer("LSTM", "back"))
-    model = model_config(layer("Functional", "m", layers=[layer("Dense", "a"), inner, both, layer("Dense", "b"), layer("Conv2D", "c")]))
+    model = model_config(
+        layer(
+            "Functional",
+            "m",
+            layers=[layer("Dense", "a"), inner, both, layer("Dense", "b"), layer("Conv2D", "c")],
+        )
+    )
     assert model is not None
     names = {path: found.name for path, found in store_paths(model).items() if path}
     assert names["layers/dense"] == "a"
@@ -102,7 +117,7 @@ def test_paths_of_a_configuration_are_those_of_the_store() -> None:
 
 
 def test_names_are_kerass_own() -> None:
-    assert [snake_case(name) for name in ("Dense", "BatchNormalization", "Conv2D", "LSTM", "MyRNNCell", "PReLU")] == [
+    assert [snake_case(name) for name in ("Dense", "BatchNormalization", "Conv2D", "LSTM", "MyRNNCell", "PReLU")] == [  # noqa: E501
         "dense", "batch_normalization", "conv2d", "lstm", "my_rnn_cell", "p_re_lu",
     ]  # fmt: skip
 
@@ -110,12 +125,20 @@ def test_names_are_kerass_own() -> None:
 def test_only_numbered_variables_are_of_the_store() -> None:
     assert split_path("/layers/dense/vars/12") == ("layers/dense", 12)
     assert split_path("/vars/0") == ("", 0)
-    for path in ("/layers/dense/vars/x", "/layers/dense/0", "/vars", "/layers/dense/vars/٣", "/layers/dense/vars/" + "9" * 30):
+    for path in (
+        "/layers/dense/vars/x",
+        "/layers/dense/0",
+        "/vars",
+        "/layers/dense/vars/٣",
+        "/layers/dense/vars/" + "9" * 30,
+    ):
         assert split_path(path) is None
 
 
 def test_a_store_of_tf_keras_2_12_is_known() -> None:
-    artifact = parse_made(lambda file: file.create_dataset("_layer_checkpoint_dependencies/dense/vars/0", data=np.ones(3, "f4")))
+    artifact = parse_made(
+        lambda file: file.create_dataset("_layer_checkpoint_dependencies/dense/vars/0", data=np.ones(3, "f4"))
+    )
     assert artifact.format is FormatName.WEIGHTS_HDF5
     assert layers(artifact) == {"_layer_checkpoint_dependencies/dense/vars/0": "dense"}
 

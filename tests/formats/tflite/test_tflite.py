@@ -1,4 +1,6 @@
-"""Parses TFLite models: facts, roles, layouts outside the flatbuffer, and files that are broken or hostile."""
+"""Parses TFLite models: facts, roles, layouts outside the flatbuffer, and files that are broken or
+hostile.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,16 @@ from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact
 from modelinspect.core.limits import Limits
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import DTYPES, Role, SparseAxis, SparsePayload, Storage, Stream, Tensor, dense_size
+from modelinspect.core.tensors import (
+    DTYPES,
+    Role,
+    SparseAxis,
+    SparsePayload,
+    Storage,
+    Stream,
+    Tensor,
+    dense_size,
+)
 from modelinspect.errors import FormatError, ModelInspectError
 from modelinspect.formats.base import parse_with
 from modelinspect.formats.registry import parse
@@ -40,7 +51,12 @@ def opened(name: str) -> Artifact:
 
 
 def parsed(data: bytes, **more: bytes) -> Artifact:
-    return parse_with(FORMAT, MemoryFiles({"m.tflite": data, **{name.replace("_", "."): part for name, part in more.items()}}, "m.tflite"))
+    return parse_with(
+        FORMAT,
+        MemoryFiles(
+            {"m.tflite": data, **{name.replace("_", "."): part for name, part in more.items()}}, "m.tflite"
+        ),
+    )
 
 
 def kinds(artifact: Artifact) -> dict[RegionKind, int]:
@@ -168,7 +184,10 @@ def test_an_external_file_that_is_missing_is_told() -> None:
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "m.tflite", ""])
 def test_an_external_file_is_never_looked_for_elsewhere(name: str) -> None:
     content = model([{"shape": [4], "name": "w", "external_buffer": 5}], [])
-    content |= {"external_buffer_groups": [{"name": name}], "external_buffers": [{"id": 5, "group": 0, "offset": 0, "length": 16}]}
+    content |= {
+        "external_buffer_groups": [{"name": name}],
+        "external_buffers": [{"id": 5, "group": 0, "offset": 0, "length": 16}],
+    }
     artifact = parsed(build(content))
     assert [member.name for member in artifact.members] == ["m.tflite"]
     assert artifact.tensors == ()
@@ -177,13 +196,18 @@ def test_an_external_file_is_never_looked_for_elsewhere(name: str) -> None:
 
 def test_narrow_types_have_their_sizes() -> None:
     artifact = opened("tflite_handbuilt/narrow.tflite")
-    found = {tensor.name: (tensor.dtype.name, tensor.element_count, tensor.logical_size) for tensor in artifact.tensors}
+    found = {
+        tensor.name: (tensor.dtype.name, tensor.element_count, tensor.logical_size)
+        for tensor in artifact.tensors
+    }
     assert found["int4"] == ("int4", 5, 3)
     assert found["int2"] == ("int2", 9, 3)
     assert found["words"][2] == 28
     assert artifact.facts["variable_tensors"] == ("state",)
     assert fact(artifact, "buffers", "unused") == 1
-    assert any(region.path[-1] == "unused" and region.kind is RegionKind.FREE for region in artifact.members[0].map)
+    assert any(
+        region.path[-1] == "unused" and region.kind is RegionKind.FREE for region in artifact.members[0].map
+    )
 
 
 def test_the_scales_of_blocks_are_quantization() -> None:
@@ -204,7 +228,11 @@ def test_quantization_along_an_axis_is_told() -> None:
 def test_byte_code_behind_the_flatbuffer_is_named() -> None:
     artifact = opened("tflite_handbuilt/byte_code.tflite")
     last = artifact.members[0].map[len(artifact.members[0].map) - 1]
-    assert (last.span.size, last.kind, last.path[0]) == (200, RegionKind.COMPILED, "byte code/DISPATCH_OP/partition_0")
+    assert (last.span.size, last.kind, last.path[0]) == (
+        200,
+        RegionKind.COMPILED,
+        "byte code/DISPATCH_OP/partition_0",
+    )
 
 
 def test_tables_of_values_belong_to_the_compressed_tensor() -> None:
@@ -249,7 +277,11 @@ def test_models_in_a_task_archive_are_found() -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_every_model_of_a_task_archive_is_mapped_and_measured(method: int) -> None:
-    models = {"a/detector.tflite": "sparse_int8", "b/landmarks.tflite": "float", "c/gestures.tflite": "control_flow"}
+    models = {
+        "a/detector.tflite": "sparse_int8",
+        "b/landmarks.tflite": "float",
+        "c/gestures.tflite": "control_flow",
+    }
     stream = BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:
         for name, fixture in models.items():
@@ -260,7 +292,8 @@ def test_every_model_of_a_task_archive_is_mapped_and_measured(method: int) -> No
     assert artifact.diagnostics == ()
     assert kinds(artifact)[RegionKind.UNATTRIBUTED] == 0
     alone = {
-        name: parse(MemoryFiles({"m.tflite": fixture_path(f"tflite/{fixture}.tflite").read_bytes()})) for name, fixture in models.items()
+        name: parse(MemoryFiles({"m.tflite": fixture_path(f"tflite/{fixture}.tflite").read_bytes()}))
+        for name, fixture in models.items()
     }
     main = str(artifact.facts["wrapped_name"])
     others = artifact.facts["other_models"]
@@ -271,17 +304,26 @@ def test_every_model_of_a_task_archive_is_mapped_and_measured(method: int) -> No
     for one in alone.values():
         counts.update(one.facts["operators"])
     assert artifact.facts["operators"] == dict(sorted(counts.items()))
-    uses = {("" if name == main else f"{name}:") + path: by for name, one in alone.items() for path, by in one.facts["tensor_uses"].items()}
+    uses = {
+        ("" if name == main else f"{name}:") + path: by
+        for name, one in alone.items()
+        for path, by in one.facts["tensor_uses"].items()
+    }
     assert artifact.facts["tensor_uses"] == uses
     (expanded,) = artifact.facts["densify"]
     assert expanded["input"] in {tensor.path for tensor in artifact.tensors}  # type: ignore[index, call-overload]
-    measures = {tensor.name: found for tensor, found in zip(artifact.tensors, measure(artifact, files).tensors, strict=True)}
+    measures = {
+        tensor.name: found
+        for tensor, found in zip(artifact.tensors, measure(artifact, files).tensors, strict=True)
+    }
     expected: dict[str, object] = {}
     for name, one in alone.items():
         prefix = "" if name == main else f"{name}:"
         own = MemoryFiles({"m.tflite": fixture_path(f"tflite/{models[name]}.tflite").read_bytes()})
         found = measure(one, own).tensors
-        expected |= {f"{prefix}{tensor.name}": count for tensor, count in zip(one.tensors, found, strict=True)}
+        expected |= {
+            f"{prefix}{tensor.name}": count for tensor, count in zip(one.tensors, found, strict=True)
+        }
     assert measures == expected
 
 
@@ -295,7 +337,9 @@ def test_a_broken_model_of_a_task_archive_leaves_the_others() -> None:
     assert artifact.diagnostics
 
 
-@pytest.mark.parametrize("data", [b"", b"TFL3", bytes(64), b"\x1c\0\0\0TFL4" + bytes(64), b"TFL3" + bytes(100)])
+@pytest.mark.parametrize(
+    "data", [b"", b"TFL3", bytes(64), b"\x1c\0\0\0TFL4" + bytes(64), b"TFL3" + bytes(100)]
+)
 def test_a_wrong_identifier_is_no_tflite_model(data: bytes) -> None:
     with pytest.raises(ModelInspectError):
         parse(MemoryFiles({"m.tflite": data}))
@@ -308,9 +352,13 @@ def test_trailing_bytes_are_told() -> None:
     assert artifact.members[0].map[len(artifact.members[0].map) - 1].path == ("trailing bytes",)
 
 
-@pytest.mark.parametrize(("offset", "size"), [(2**63, 16), (2**64 - 8, 16), (100, 2**63), (10**9, 16), (8, 16)])
+@pytest.mark.parametrize(
+    ("offset", "size"), [(2**63, 16), (2**64 - 8, 16), (100, 2**63), (10**9, 16), (8, 16)]
+)
 def test_a_buffer_that_claims_bytes_beyond_the_file_is_told(offset: int, size: int) -> None:
-    artifact = parsed(build(model([{"shape": [4], "name": "w", "buffer": 1}], [{"offset": offset, "size": size}])))
+    artifact = parsed(
+        build(model([{"shape": [4], "name": "w", "buffer": 1}], [{"offset": offset, "size": size}]))
+    )
     assert artifact.diagnostics
 
 
@@ -325,7 +373,9 @@ def test_shapes_that_no_buffer_fills_are_survived(shape: list[int]) -> None:
 
 
 def test_thousands_of_operators_that_share_long_inputs_are_cheap() -> None:
-    """One vector of a hundred thousand inputs for two thousand operators: reading it for each would take minutes."""
+    """One vector of a hundred thousand inputs for two thousand operators: reading it for each would take
+    minutes.
+    """
     import flatbuffers
 
     from modelinspect.formats.tflite.schema import schema
@@ -412,14 +462,18 @@ def test_mutated_a_model_gives_a_map_or_a_clear_error(name: str) -> None:
     hold(inputs(), look)  # type: ignore[arg-type]
 
 
-def payload(values: bytes, axes: list[SparseAxis], order: tuple[int, ...] = (0, 1), blocks: tuple[int, ...] = ()) -> SparsePayload:
+def payload(
+    values: bytes, axes: list[SparseAxis], order: tuple[int, ...] = (0, 1), blocks: tuple[int, ...] = ()
+) -> SparsePayload:
     return SparsePayload(Stream("x"), Span(0, len(values)), tuple(axes), order, blocks)
 
 
 def decode(data: bytes, payload: SparsePayload, shape: tuple[int, ...]) -> list[int]:
     dtype = DTYPES["int8"]
     tensor = Tensor("t", dtype, shape, Role.WEIGHT, Storage.SPARSE, (), dense_size(dtype, shape))
-    return np.frombuffer(densify(payload, tensor, Reading(MemoryFiles({"x": data}), Limits(), bytearray())), dtype=np.int8).tolist()
+    return np.frombuffer(
+        densify(payload, tensor, Reading(MemoryFiles({"x": data}), Limits(), bytearray())), dtype=np.int8
+    ).tolist()
 
 
 def test_rows_compressed_by_columns_decode_in_the_order_of_their_traversal() -> None:
@@ -429,7 +483,9 @@ def test_rows_compressed_by_columns_decode_in_the_order_of_their_traversal() -> 
     assert decode(data, payload(data[:3], axes, (1, 0)), (2, 2)) == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("index", [b"\0\1\4\1\0\1", b"\1\1\3\1\0\1", b"\0\1\3\1\0\2", b"\0\2\1\1\0\1", b"\0\0\2\1\0\1"])
+@pytest.mark.parametrize(
+    "index", [b"\0\1\4\1\0\1", b"\1\1\3\1\0\1", b"\0\1\3\1\0\2", b"\0\2\1\1\0\1", b"\0\0\2\1\0\1"]
+)
 def test_an_index_that_does_not_fit_is_an_error(index: bytes) -> None:
     data = bytes([2, 1, 3]) + index
     axes = [SparseAxis(2), SparseAxis(0, Span(3, 3), 1, Span(6, 3), 1)]
@@ -437,7 +493,9 @@ def test_an_index_that_does_not_fit_is_an_error(index: bytes) -> None:
         decode(data, payload(data[:3], axes), (2, 2))
 
 
-@pytest.mark.parametrize(("order", "blocks"), [((0, 0), ()), ((0,), ()), ((0, 5), ()), ((0, 1), (0,)), ((0, 1, 2), (7,))])
+@pytest.mark.parametrize(
+    ("order", "blocks"), [((0, 0), ()), ((0,), ()), ((0, 5), ()), ((0, 1), (0,)), ((0, 1, 2), (7,))]
+)
 def test_an_order_that_does_not_fit_is_an_error(order: tuple[int, ...], blocks: tuple[int, ...]) -> None:
     axes = [SparseAxis(2) for _ in order]
     with pytest.raises(FormatError):
@@ -452,7 +510,11 @@ def test_dense_axes_of_a_billion_places_are_refused() -> None:
 
 def test_parsing_strictly_refuses_a_broken_model() -> None:
     data = bytearray(fixture_path("tflite/float.tflite").read_bytes())
-    place = next(region.span.offset for region in parsed(bytes(data)).members[0].map if region.path == ("buffers", "length"))
+    place = next(
+        region.span.offset
+        for region in parsed(bytes(data)).members[0].map
+        if region.path == ("buffers", "length")
+    )
     data[place : place + 4] = b"\xff\xff\xff\x7f"
     with pytest.raises(FormatError):
         parse_with(FORMAT, MemoryFiles({"m.tflite": bytes(data)}), strict=True)

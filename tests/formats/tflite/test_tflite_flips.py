@@ -1,6 +1,7 @@
 """Flips every byte of small models, and asks TensorFlow's object API what changed.
 
-Bytes of framing are left out: what they lead to when they change is anything, also for the object API, which follows offsets unchecked.
+Bytes of framing are left out: what they lead to when they change is anything, also for the object API, which
+follows offsets unchecked.
 """
 
 from __future__ import annotations
@@ -57,11 +58,17 @@ def owners(region: Region, artifact: Artifact) -> set[str] | tuple[int, int] | N
     return (int(place.group(1)), int(place.group(2))) if place else None
 
 
-def changes(before: dict[tuple[int, int], dict[str, Any]], after: dict[tuple[int, int], dict[str, Any]]) -> dict[tuple[int, int], set[str]]:
+def changes(
+    before: dict[tuple[int, int], dict[str, Any]], after: dict[tuple[int, int], dict[str, Any]]
+) -> dict[tuple[int, int], set[str]]:
     assert before.keys() == after.keys()
     found = {}
     for place, was in before.items():
-        keys = {key for key, value in was.items() if value != after[place][key] and repr(value) != repr(after[place][key])}
+        keys = {
+            key
+            for key, value in was.items()
+            if value != after[place][key] and repr(value) != repr(after[place][key])
+        }
         if keys:
             found[place] = keys
     return found
@@ -75,7 +82,11 @@ def test_a_flipped_byte_changes_what_the_map_says_and_nothing_else(name: str) ->
     before, other = tensors(whole, data), rest(whole)
     tried = 0
     for region in artifact.members[0].map:
-        if region.kind is RegionKind.CONTAINER or region.path[-1].endswith("_type") or region.path[-2:] == ("buffers", "offset"):
+        if (
+            region.kind is RegionKind.CONTAINER
+            or region.path[-1].endswith("_type")
+            or region.path[-2:] == ("buffers", "offset")
+        ):
             continue
         owner = owners(region, artifact)
         outside = re.match(r"buffers\[\d+\]/(offset|size)$", "/".join(region.path)) is not None
@@ -100,7 +111,16 @@ def test_a_flipped_byte_changes_what_the_map_says_and_nothing_else(name: str) ->
                     assert not found, told
             if {"custom_options", "composite_attributes"} & set(region.path):
                 continue  # the object API shows a flexbuffer as bytes, its padding included
-            if region.kind in (RegionKind.FREE, RegionKind.TENSOR_DATA, RegionKind.QUANTIZATION, RegionKind.SPARSE_INDEX) or owner:
+            if (
+                region.kind
+                in (
+                    RegionKind.FREE,
+                    RegionKind.TENSOR_DATA,
+                    RegionKind.QUANTIZATION,
+                    RegionKind.SPARSE_INDEX,
+                )
+                or owner
+            ):
                 assert rest(model) == other, told
             if region.path[-1] in ("scale", "zero_point", "name") and isinstance(owner, tuple):
                 assert found, told
@@ -116,7 +136,11 @@ def test_the_interpreter_sees_a_tensors_byte_change_that_tensor_alone() -> None:
         reader = interpreter(content)
         reader.allocate_tensors()
         stored = {tensor.name for tensor in artifact.tensors}
-        return {d["name"]: reader.get_tensor(d["index"]).tobytes() for d in reader.get_tensor_details() if d["name"] in stored}
+        return {
+            d["name"]: reader.get_tensor(d["index"]).tobytes()
+            for d in reader.get_tensor_details()
+            if d["name"] in stored
+        }
 
     before = values(data)
     assert before.keys() == {tensor.name for tensor in artifact.tensors}

@@ -1,4 +1,6 @@
-"""Blocks that do not divide a matrix: the converter drops what stands beyond the last whole one, and we say so."""
+"""Blocks that do not divide a matrix: the converter drops what stands beyond the last whole one, and we say
+so.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ def dense(tensor: Tensor, files: MemoryFiles) -> bytes:
 
 def test_a_matrix_narrower_than_its_blocks_keeps_one_block_of_the_dense_one() -> None:
     artifact, files = parsed(fixture_path(ODD).read_bytes())
-    (kernel,) = (tensor for tensor in artifact.tensors if tensor.storage is Storage.SPARSE and tensor.shape == (128, 10))
+    (kernel,) = (
+        tensor
+        for tensor in artifact.tensors
+        if tensor.storage is Storage.SPARSE and tensor.shape == (128, 10)
+    )
     plain, plain_files = parsed(fixture_path(ODD.replace("-sparse", "")).read_bytes())
     (whole,) = (tensor for tensor in plain.tensors if tensor.shape == (128, 10))
     values = np.frombuffer(dense(kernel, files), dtype=np.int8)
@@ -60,7 +66,9 @@ def test_a_matrix_of_which_nothing_is_left_is_told_too() -> None:
     assert report.diagnostics == ()
 
 
-@pytest.mark.parametrize("name", [ODD.replace("-sparse", ""), "tflite/sparse_int8_16x1.tflite", "tflite/sparse.tflite"])
+@pytest.mark.parametrize(
+    "name", [ODD.replace("-sparse", ""), "tflite/sparse_int8_16x1.tflite", "tflite/sparse.tflite"]
+)
 def test_whole_blocks_and_single_elements_lose_nothing(name: str) -> None:
     assert "sparse-weights-lost" not in {finding.rule for finding in mi.inspect(fixture_path(name)).findings}
 
@@ -74,7 +82,9 @@ def test_the_runtime_computes_with_what_we_decode(inputs: int, outputs: int) -> 
     weights = rng.normal(size=(inputs, outputs)).astype(np.float32)
     for row in range(0, inputs, 4):
         weights[row : row + 4, rng.random(outputs) < 0.6] = 0
-    function = tf.function(lambda x: tf.matmul(x, tf.constant(weights)), [tf.TensorSpec((1, inputs), tf.float32)])
+    function = tf.function(
+        lambda x: tf.matmul(x, tf.constant(weights)), [tf.TensorSpec((1, inputs), tf.float32)]
+    )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
     converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
     data = converter.convert()

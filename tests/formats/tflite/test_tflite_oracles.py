@@ -29,7 +29,11 @@ from modelinspect.sources.opening import open_location
 
 pytestmark = pytest.mark.tensorflow
 CONVERTED = fixture_names(under="tflite/", suffix=".tflite")
-PLAIN = [name for name in fixture_names(under="tflite", suffix=".tflite") if "external" not in name and "size_prefixed" not in name]
+PLAIN = [
+    name
+    for name in fixture_names(under="tflite", suffix=".tflite")
+    if "external" not in name and "size_prefixed" not in name
+]
 
 
 def parsed(data: bytes) -> tuple[Artifact, MemoryFiles]:
@@ -56,8 +60,16 @@ def require_equal(data: bytes) -> int:
         stored += 1
         name = theirs["name"] or f"tensor {t}"
         tensor = ours.get(name)
-        if tensor is None or tensor.dtype != dtype_of(theirs["type"]) or bytes_of(tensor, data) != theirs["bytes"]:
-            again = [other for other_name, other in ours.items() if other_name.startswith(f"{name} (tensor {t} of ")]
+        if (
+            tensor is None
+            or tensor.dtype != dtype_of(theirs["type"])
+            or bytes_of(tensor, data) != theirs["bytes"]
+        ):
+            again = [
+                other
+                for other_name, other in ours.items()
+                if other_name.startswith(f"{name} (tensor {t} of ")
+            ]
             tensor = next((other for other in again if bytes_of(other, data) == theirs["bytes"]), tensor)
         assert tensor is not None, (g, t, name)
         assert bytes_of(tensor, data) == theirs["bytes"], name
@@ -109,7 +121,12 @@ def test_stored_tensors_equal_the_interpreters(name: str) -> None:
     checked = 0
     for detail in reader.get_tensor_details():
         tensor = named(artifact).get(detail["name"])
-        if tensor is None or tensor.name != detail["name"] or tensor.storage is Storage.SPARSE or tensor.dtype.name == "string":
+        if (
+            tensor is None
+            or tensor.name != detail["name"]
+            or tensor.storage is Storage.SPARSE
+            or tensor.dtype.name == "string"
+        ):
             continue
         value = reader.get_tensor(detail["index"])
         if value.nbytes != tensor.logical_size:
@@ -133,9 +150,14 @@ def test_sparse_tensors_decode_to_what_densify_yields(name: str) -> None:
     data = fixture_path(name).read_bytes()
     artifact, files = parsed(data)
     reader = interpreter(data)
-    details = {detail["name"]: detail for detail in reader.get_tensor_details()}  # preparing renames the outputs of DENSIFY
+    details = {
+        detail["name"]: detail for detail in reader.get_tensor_details()
+    }  # preparing renames the outputs of DENSIFY
     reader.allocate_tensors()
-    reader.set_tensor(reader.get_input_details()[0]["index"], np.zeros_like(reader.get_tensor(reader.get_input_details()[0]["index"])))
+    reader.set_tensor(
+        reader.get_input_details()[0]["index"],
+        np.zeros_like(reader.get_tensor(reader.get_input_details()[0]["index"])),
+    )
     reader.invoke()
     pairs = artifact.facts["densify"]
     assert isinstance(pairs, tuple)
@@ -155,7 +177,9 @@ def test_a_sparse_tensor_has_the_values_and_zeros_of_its_dense_form(sparse: str,
         artifact, files = parsed(fixture_path(f"tflite/{name}.tflite").read_bytes())
         kernel = max(artifact.tensors, key=lambda tensor: tensor.logical_size)
         counts = measure(artifact, files)[artifact.tensors.index(kernel)]
-        values = np.frombuffer(dense(kernel, files), dtype=kernel.dtype.name)  # by value: the converter drops the sign of -0.0
+        values = np.frombuffer(
+            dense(kernel, files), dtype=kernel.dtype.name
+        )  # by value: the converter drops the sign of -0.0
         forms.append((values.tolist(), kernel.logical_size, counts.zero_count))
     assert forms[0] == forms[1]
 
@@ -201,7 +225,10 @@ def analyzer_total(path: Path) -> int | None:
     return int(found.group(1)) if found else None
 
 
-@pytest.mark.parametrize("name", ["float", "float16", "dynamic", "int8", "int16", "dense", "grew_before", "signatures", "control_flow"])
+@pytest.mark.parametrize(
+    "name",
+    ["float", "float16", "dynamic", "int8", "int16", "dense", "grew_before", "signatures", "control_flow"],
+)
 def test_the_total_of_data_buffers_equals_the_analyzers(name: str) -> None:
     path = fixture_path(f"tflite/{name}.tflite")
     artifact, _ = parsed(path.read_bytes())
@@ -219,7 +246,9 @@ def test_the_total_of_data_buffers_equals_the_analyzers(name: str) -> None:
         ("tflite/grew_after", 13_562, 13_562 + 26_517),
     ],
 )
-def test_the_analyzer_misses_data_outside_the_flatbuffer_and_sparse_indices(name: str, theirs: int, stored: int) -> None:
+def test_the_analyzer_misses_data_outside_the_flatbuffer_and_sparse_indices(
+    name: str, theirs: int, stored: int
+) -> None:
     """The list of docs/formats/tflite.md: the analyzer's total, and what is stored."""
     path = fixture_path(f"{name}.tflite")
     with open_location(path) as files:
@@ -241,7 +270,9 @@ def corpus_entry(file: CorpusFile) -> tuple[bool, bool]:
         return False, False
     artifact, _ = parsed(data)
     unattributed = sum(member.map.kind_sizes()[RegionKind.UNATTRIBUTED] for member in artifact.members)
-    return True, unattributed == 0 and all(diagnostic.severity == "note" for diagnostic in artifact.diagnostics)
+    return True, unattributed == 0 and all(
+        diagnostic.severity == "note" for diagnostic in artifact.diagnostics
+    )
 
 
 @pytest.mark.corpus

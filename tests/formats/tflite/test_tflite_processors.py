@@ -49,7 +49,9 @@ def recipe() -> Any:
     return micro_compression
 
 
-@pytest.mark.parametrize(("name", "kernel"), [("per_tensor", "shared_values"), ("per_channel", "channel_values")])
+@pytest.mark.parametrize(
+    ("name", "kernel"), [("per_tensor", "shared_values"), ("per_channel", "channel_values")]
+)
 def test_indices_are_looked_up_as_tflite_micro_encoded_them(name: str, kernel: str) -> None:
     given = getattr(recipe(), kernel)()
     with open_location(MICRO / f"{name}.tflite") as files:
@@ -71,16 +73,25 @@ def test_bits_per_weight_count_indices_and_tables(name: str, bits: int) -> None:
     assert kernel.quantization is not None
     ranges = (4 + 8) * len(kernel.quantization.scales)  # a scale and a zero point
     assert (entry["bits"], entry["packed"]) == (bits, 8 // bits)
-    assert entry["bits_per_weight"] == pytest.approx(8 * (kernel.stored_size + ancillary.stored_size + ranges) / (16 * 24), abs=1e-3)
+    assert entry["bits_per_weight"] == pytest.approx(
+        8 * (kernel.stored_size + ancillary.stored_size + ranges) / (16 * 24), abs=1e-3
+    )
     assert artifact.facts["compression"]["decode_types"] == {"LUT": 1}  # type: ignore[index, call-overload]
 
 
 def test_a_table_that_metadata_names_is_quantization() -> None:
     artifact = mi.open(FOLDER / "tflite_handbuilt" / "lookup_tables.tflite")
-    assert mi.inspect(FOLDER / "tflite_handbuilt" / "lookup_tables.tflite").to_dict()["categories"]["quantization"] >= 4
+    assert (
+        mi.inspect(FOLDER / "tflite_handbuilt" / "lookup_tables.tflite").to_dict()["categories"][
+            "quantization"
+        ]
+        >= 4
+    )
     with open_location(FOLDER / "tflite_handbuilt" / "lookup_tables.tflite") as files:
         values = elements(artifact, files, "weight")
-    indices = [byte >> shift & 3 for byte in range(16) for shift in (6, 4, 2, 0)]  # the first element in the high bits
+    indices = [
+        byte >> shift & 3 for byte in range(16) for shift in (6, 4, 2, 0)
+    ]  # the first element in the high bits
     assert values.ravel().tolist() == [(-2, 0, 1, 3)[index] for index in indices]
 
 
@@ -95,13 +106,23 @@ def decoded(ancillary: bytes, encoded: bytes = bytes(16), shape: Sequence[int] =
     ]
     operators = [
         {"opcode_index": 1, "inputs": [1, 2], "outputs": [3]},
-        {"opcode_index": 0, "inputs": [0, 3, -1], "outputs": [4], "builtin_options": ("FullyConnectedOptions", {})},
+        {
+            "opcode_index": 0,
+            "inputs": [0, 3, -1],
+            "outputs": [4],
+            "builtin_options": ("FullyConnectedOptions", {}),
+        },
     ]
-    codes = [{"deprecated_builtin_code": 9, "builtin_code": 9}, {"builtin_code": 32, "custom_code": "TFLM_DECODE"}]
+    codes = [
+        {"deprecated_builtin_code": 9, "builtin_code": 9},
+        {"builtin_code": 32, "custom_code": "TFLM_DECODE"},
+    ]
     return parsed(build(model(tensors, [{"data": encoded}, {"data": ancillary}], operators, codes)))[0]
 
 
-@pytest.mark.parametrize(("type_", "name"), [(1, "HUFFMAN"), (2, "PRUNING"), (9, "TYPE_9"), (200, "CUSTOM_200")])
+@pytest.mark.parametrize(
+    ("type_", "name"), [(1, "HUFFMAN"), (2, "PRUNING"), (9, "TYPE_9"), (200, "CUSTOM_200")]
+)
 def test_a_type_of_decoding_that_is_not_read_is_named(type_: int, name: str) -> None:
     artifact = decoded(bytes((type_, 1)) + bytes(30))
     assert artifact.facts["compression"]["decode_types"] == {name: 1}  # type: ignore[index, call-overload]
@@ -118,7 +139,10 @@ def test_a_type_of_decoding_that_is_not_read_is_named(type_: int, name: str) -> 
         (bytes((0, 1, 0, 0, 1, 0xF0, 4)) + bytes(13), (8, 8)),  # indices of no bits
         (bytes((0, 1, 0, 0, 1, 0xF2, 128)) + bytes(13), (8, 8)),  # a table longer than the data
         (bytes((0, 1, 0, 0, 1, 0x72, 4)) + bytes(13), (8, 8)),  # an axis that the shape does not have
-        (bytes((0, 1, 0, 0, 1, 0x02, 4)) + bytes(13), (1 << 20, 1 << 20)),  # a shape that the indices do not fill
+        (
+            bytes((0, 1, 0, 0, 1, 0x02, 4)) + bytes(13),
+            (1 << 20, 1 << 20),
+        ),  # a shape that the indices do not fill
     ],
 )
 def test_broken_ancillary_data_leave_the_elements_unread(ancillary: bytes, shape: tuple[int, ...]) -> None:
@@ -137,14 +161,22 @@ def test_a_stamp_names_manufacturer_and_model() -> None:
 def test_byte_code_is_compiled_and_its_processor_named() -> None:
     report = mi.inspect(FOLDER / "tflite_handbuilt" / "byte_code.tflite").to_dict()
     assert report["categories"]["compiled"] == 200
-    assert report["facts"]["compiled_programs"] == [{"operator": "DISPATCH_OP", "vendor": "Maker", "soc": "m1234", "bytes": 200}]
+    assert report["facts"]["compiled_programs"] == [
+        {"operator": "DISPATCH_OP", "vendor": "Maker", "soc": "m1234", "bytes": 200}
+    ]
 
 
 def custom(
-    code: str, options: bytes, tensors: Sequence[dict[str, Any]], inputs: Sequence[int], buffers: Sequence[dict[str, Any]] = ()
+    code: str,
+    options: bytes,
+    tensors: Sequence[dict[str, Any]],
+    inputs: Sequence[int],
+    buffers: Sequence[dict[str, Any]] = (),
 ) -> Artifact:
     operator = {"inputs": list(inputs), "outputs": [len(tensors) - 1], "custom_options": options}
-    return parsed(build(model(list(tensors), list(buffers), [operator], [{"builtin_code": 32, "custom_code": code}])))[0]
+    return parsed(
+        build(model(list(tensors), list(buffers), [operator], [{"builtin_code": 32, "custom_code": code}]))
+    )[0]
 
 
 def compiled_bytes(artifact: Artifact) -> int:
@@ -172,7 +204,9 @@ def test_what_vela_packed_is_a_program_and_no_tensor() -> None:
     artifact = custom("ethos-u", b"", tensors, [0, 1, 2], [{"data": stream}, {"data": bytes(range(250)) * 2}])
     assert not artifact.tensors
     assert compiled_bytes(artifact) == 564
-    assert artifact.facts["compiled_programs"] == ({"operator": "ethos-u", "vendor": "Arm", "soc": "Ethos-U65-256", "bytes": 564},)
+    assert artifact.facts["compiled_programs"] == (
+        {"operator": "ethos-u", "vendor": "Arm", "soc": "Ethos-U65-256", "bytes": 564},
+    )
 
 
 def test_a_file_without_a_program_has_the_fifteen_categories() -> None:
@@ -180,7 +214,9 @@ def test_a_file_without_a_program_has_the_fifteen_categories() -> None:
 
 
 def test_explain_puts_a_program_down_to_its_own_cause() -> None:
-    report = mi.explain(FOLDER / "tflite_handbuilt" / "narrow.tflite", FOLDER / "tflite_handbuilt" / "byte_code.tflite").to_dict()
+    report = mi.explain(
+        FOLDER / "tflite_handbuilt" / "narrow.tflite", FOLDER / "tflite_handbuilt" / "byte_code.tflite"
+    ).to_dict()
     causes = {entry["cause"]: entry["delta"] for entry in report["causes"]}
     assert causes["compiled-program"] == 200
     assert sum(causes.values()) == report["delta"]

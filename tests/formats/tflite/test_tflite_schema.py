@@ -1,4 +1,6 @@
-"""Holds the schema as data against what flatc generated for the installed TensorFlow, and the script that derives it."""
+"""Holds the schema as data against what flatc generated for the installed TensorFlow, and the script that
+derives it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ HELD = json.loads(TEXT)
 
 
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("derive_tflite_schema", PROJECT / "scripts" / "derive_tflite_schema.py")
+    spec = importlib.util.spec_from_file_location(
+        "derive_tflite_schema", PROJECT / "scripts" / "derive_tflite_schema.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -40,8 +44,13 @@ def generated(name: str) -> Path:
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize(("name", "file"), [("model", "schema_py_generated"), ("conversion", "conversion_metadata_schema_py_generated")])
-def test_the_schema_holds_every_table_field_and_enum_of_the_installed_tensorflow(name: str, file: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("model", "schema_py_generated"), ("conversion", "conversion_metadata_schema_py_generated")],
+)
+def test_the_schema_holds_every_table_field_and_enum_of_the_installed_tensorflow(
+    name: str, file: str
+) -> None:
     theirs = script().derive(generated(file).read_text(), python=True)
     ours = HELD[name]
     assert set(theirs["tables"]) <= set(ours["tables"])
@@ -55,7 +64,9 @@ def test_the_schema_holds_every_table_field_and_enum_of_the_installed_tensorflow
 
 @pytest.mark.tensorflow
 def test_numbers_that_the_generated_builder_writes_are_read_by_name() -> None:
-    """The script reads the generated source; this runs it: every number of every table both know, written there and read here."""
+    """The script reads the generated source; this runs it: every number of every table both know, written
+    there and read here.
+    """
     spec = importlib.util.spec_from_file_location("schema_py_generated", generated("schema_py_generated"))
     assert spec is not None
     assert spec.loader is not None
@@ -73,11 +84,19 @@ def test_numbers_that_the_generated_builder_writes_are_read_by_name() -> None:
         for field in type.fields:
             add = adders.get(f"{name}Add{field.name.replace('_', '')}".lower())
             if field.shape is Shape.SCALAR and not field.vector and add is not None:
-                numbers[field.name] = True if field.target == "bool" else 1.5 if field.target in ("float", "double") else 3 + field.slot
+                numbers[field.name] = (
+                    True
+                    if field.target == "bool"
+                    else 1.5
+                    if field.target in ("float", "double")
+                    else 3 + field.slot
+                )
                 add(builder, numbers[field.name])
         builder.Finish(getattr(module, f"{name}End")(builder))
         data = bytes(builder.Output())
-        table = Reader(Sheet(MemorySource(data)), schema("model")).table(int.from_bytes(data[:4], "little"), name)
+        table = Reader(Sheet(MemorySource(data)), schema("model")).table(
+            int.from_bytes(data[:4], "little"), name
+        )
         assert {key: table.value(key) for key in numbers} == numbers, name
         checked += len(numbers)
     assert checked > 200
@@ -104,7 +123,12 @@ def test_defaults_are_those_of_the_generated_classes() -> None:
 def test_what_newer_files_hold_is_named() -> None:
     tables = HELD["model"]["tables"]
     assert ["external_buffer", "uint"] in tables["Tensor"]
-    assert [field[0] for field in tables["MultiAxisQuantization"]] == ["scales", "zero_points", "block_size", "quantized_dimensions"]
+    assert [field[0] for field in tables["MultiAxisQuantization"]] == [
+        "scales",
+        "zero_points",
+        "block_size",
+        "quantized_dimensions",
+    ]
     assert HELD["model"]["unions"]["QuantizationDetails"][3] == "MultiAxisQuantization"
     assert [str(dtype_of(code)) for code in (17, 18, 19, 20, 21, 22)] == [
         "int4",
@@ -130,7 +154,7 @@ def test_the_script_reads_the_schema_language() -> None:
     table Leaf { size:uint = 3; old:int (deprecated); color:Color; }
     table Tree { name:string; leaves:[Leaf]; any:Any; all:[Any]; data:[ubyte] (force_align: 16); big:bool = true; }
     root_type Tree;
-    """
+    """  # noqa: E501
     found = script().derive(text, python=False)
     assert (found["root"], found["identifier"]) == ("Tree", "ABCD")
     assert found["enums"] == {"Color": {"RED": 1, "GREEN": 2, "BLUE": 7}}

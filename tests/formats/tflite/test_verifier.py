@@ -1,4 +1,6 @@
-"""Nothing that flatbuffers' own verifier refuses passes without a word, and what we alone complain about has a reason."""
+"""Nothing that flatbuffers' own verifier refuses passes without a word, and what we alone complain about has
+a reason.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,9 @@ EXPLAINED = re.compile(
     r"bytes belong to no structure"  # the verifier does not ask what nobody refers to
     r"|bytes of a table \w+ belong to no field"
     r"|claims [\d,]+ bytes that .* holds"  # nor whether two structures share bytes
-    r"|the vtable of a table \w+ is [\d,]+ bytes long and gives its table"  # nor how long a table without fields says it is
-    r"|the field \w+ of a table \w+ is at \d+ in a table"  # nor whether a field stands on the table's own offset
-    r"|an offset in the vector [\w.]+ leads outside the buffer"  # an offset of 0 in a vector is a table where the offset stands
+    r"|the vtable of a table \w+ is [\d,]+ bytes long and gives its table"  # nor how long a table without fields says it is  # noqa: E501
+    r"|the field \w+ of a table \w+ is at \d+ in a table"  # nor whether a field stands on the table's own offset  # noqa: E501
+    r"|an offset in the vector [\w.]+ leads outside the buffer"  # an offset of 0 in a vector is a table where the offset stands  # noqa: E501
 )
 UNSEEN_BITS = 0b11
 """What is misaligned, the verifier refuses and TensorFlow Lite loads; it is read here as it stands."""
@@ -92,7 +94,12 @@ def test_no_flipped_framing_that_the_verifier_refuses_goes_unseen(name: str, ver
         both += accepted is False
         if accepted is False and not said:
             unseen += [] if "offset" in path[-1] and bit & UNSEEN_BITS else [(place, bit, path)]
-        elif accepted and said and not is_inner(path) and not any(EXPLAINED.search(problem) for problem in said):
+        elif (
+            accepted
+            and said
+            and not is_inner(path)
+            and not any(EXPLAINED.search(problem) for problem in said)
+        ):
             unexplained.append((place, bit, path, said))
     assert unseen == []
     assert unexplained == []
@@ -100,5 +107,7 @@ def test_no_flipped_framing_that_the_verifier_refuses_goes_unseen(name: str, ver
 
 
 def is_inner(path: tuple[str, ...]) -> bool:
-    """Tell whether bytes are of a flatbuffer in a buffer or of the zip archive behind the model, into which the verifier does not look."""
+    """Tell whether bytes are of a flatbuffer in a buffer or of the zip archive behind the model, into which
+    the verifier does not look.
+    """
     return path[0] == "associated files" or (path[0].startswith("buffers[") and len(path) > 2)

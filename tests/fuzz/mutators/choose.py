@@ -34,7 +34,9 @@ def _by_kind(data: bytes, rng: Rng) -> bytes:
         return _gzipped(data, rng)
     if data[:1] in (b"{", b"["):
         return documents.mutate(data, rng)
-    if data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8:  # safetensors: a length, then JSON
+    if (
+        data[8:9] == b"{" and int.from_bytes(data[:8], "little") <= len(data) - 8
+    ):  # safetensors: a length, then JSON
         end = 8 + int.from_bytes(data[:8], "little")
         header = documents.mutate(data[8:end], rng)
         return len(header).to_bytes(8, "little") + header + data[end:]

@@ -1,4 +1,6 @@
-"""Change JSON documents: values replaced, nested, doubled and renamed by what configurations of models say."""
+"""Change JSON documents: values replaced, nested, doubled and renamed by what configurations of models
+say.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,27 @@ from tests.fuzz.mutators.havoc import Rng, havoc
 
 _DEEPEST = 80
 _WORDS = (
-    "class_name", "config", "module", "registered_name", "build_config", "layers", "name", "inbound_nodes", "__lambda__", "Lambda",
+    "class_name", "config", "module", "registered_name", "build_config", "layers", "name", "inbound_nodes", "__lambda__", "Lambda",  # noqa: E501
     "function", "value", "code", "4wAAAA==", "TFOpLambda", "io.write_file", "builtins", "eval",
     "Sequential", "Functional", "Dense", "keras.layers",
-    "dtype", "shape", "weightsManifest", "modelTopology", "paths", "weights", "float32", "../x", "file:///x", "__tensor__", "__numpy__",
+    "dtype", "shape", "weightsManifest", "modelTopology", "paths", "weights", "float32", "../x", "file:///x", "__tensor__", "__numpy__",  # noqa: E501
 )  # fmt: skip
-_VALUES: tuple[Any, ...] = (None, True, -1, 0, 2**63, 1e308, float("nan"), "", [], {}, "\ud800", "x" * 300, [[]], {"": {}})
+_VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    2**63,
+    1e308,
+    float("nan"),
+    "",
+    [],
+    {},
+    "\ud800",
+    "x" * 300,
+    [[]],
+    {"": {}},
+)
 
 
 def mutate(data: bytes, rng: Rng) -> bytes:
@@ -62,7 +79,11 @@ def _other(value: Any, rng: Rng) -> Any:
         case 0:
             return rng.choice(_WORDS)
         case 1:
-            return {"class_name": rng.choice(_WORDS), "config": {rng.choice(_WORDS): value}, "module": rng.choice(_WORDS)}
+            return {
+                "class_name": rng.choice(_WORDS),
+                "config": {rng.choice(_WORDS): value},
+                "module": rng.choice(_WORDS),
+            }
         case 2:
             return [value] * rng.choice((0, 2, 40))
         case 3:

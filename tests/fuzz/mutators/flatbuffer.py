@@ -1,4 +1,6 @@
-"""Change flatbuffers: references led elsewhere, vectors resized, runs put in with every offset across them mended."""
+"""Change flatbuffers: references led elsewhere, vectors resized, runs put in with every offset across them
+mended.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ IDENTIFIERS = (b"TFL3", b"TFLM", b"M001")
 
 @dataclass
 class Layout:
-    """Where the tables of a flatbuffer, its vectors and the references to both are, as far as they can be guessed without a schema."""
+    """Where the tables of a flatbuffer, its vectors and the references to both are, as far as they can be
+    guessed without a schema.
+    """
 
     references: dict[int, int] = field(default_factory=dict)
     """What each unsigned 32-bit offset leads to, by its position."""
@@ -53,7 +57,13 @@ def survey(data: bytes) -> Layout:
         if not 0 <= vtable <= len(data) - 4:
             continue
         size, inline = _u16(data, vtable), _u16(data, vtable + 2)
-        if not 4 <= size <= 400 or size % 2 or not 4 <= inline <= 2_000 or vtable + size > len(data) or position + inline > len(data):
+        if (
+            not 4 <= size <= 400
+            or size % 2
+            or not 4 <= inline <= 2_000
+            or vtable + size > len(data)
+            or position + inline > len(data)
+        ):
             continue
         layout.tables[position] = vtable
         places = sorted({_u16(data, at) for at in range(vtable + 4, vtable + size, 2)} - {0})
@@ -78,7 +88,10 @@ def _vector(data: bytes, position: int, layout: Layout, pending: list[int]) -> N
     layout.vectors.add(position)
     places = range(position + 4, position + 4 + 4 * count, 4)
     targets = [place + _u32(data, place) for place in places]
-    if all(_u32(data, place) >= 4 and target + 4 <= len(data) and target % 2 == 0 for place, target in zip(places, targets, strict=True)):
+    if all(
+        _u32(data, place) >= 4 and target + 4 <= len(data) and target % 2 == 0
+        for place, target in zip(places, targets, strict=True)
+    ):
         for place, target in zip(places, targets, strict=True):
             layout.references[place] = target
             pending.append(target)
@@ -107,7 +120,12 @@ def _change(data: bytearray, layout: Layout, rng: Rng) -> None:
         case _ if layout.scalars:
             place, width = rng.choice(layout.scalars)
             width = rng.choice((width, 1, min(width, 4)))
-            _put(data, place, near(int.from_bytes(data[place : place + width], "little"), rng, len(data), width), width)
+            _put(
+                data,
+                place,
+                near(int.from_bytes(data[place : place + width], "little"), rng, len(data), width),
+                width,
+            )
         case _:
             data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
 

@@ -29,7 +29,9 @@ def _change(data: bytearray, rng: Rng) -> None:
             data[place] = rng.choice((0x00, 0x01, 0x7F, 0x80, 0xFE, 0xFF))
         case 2:
             width = rng.choice((2, 4, 8))
-            data[place : place + width] = packed(odd_number(rng, len(data), width), width, rng)[: len(data) - place]
+            data[place : place + width] = packed(odd_number(rng, len(data), width), width, rng)[
+                : len(data) - place
+            ]
         case 3:
             del data[place : place + rng.choice((1, 2, 8, 64))]
         case 4:
@@ -48,7 +50,25 @@ def odd_number(rng: Rng, size: int, width: int = 8) -> int:
     """Return a number at a border: of its width, of the input's size, or any."""
     most = 1 << 8 * width
     return (
-        rng.choice((0, 1, 2, 3, 7, 8, 255, most - 1, most // 2, most // 2 - 1, size, size - 1, size + 1, size // 2, rng.randrange(most)))
+        rng.choice(
+            (
+                0,
+                1,
+                2,
+                3,
+                7,
+                8,
+                255,
+                most - 1,
+                most // 2,
+                most // 2 - 1,
+                size,
+                size - 1,
+                size + 1,
+                size // 2,
+                rng.randrange(most),
+            )
+        )
         % most
     )
 

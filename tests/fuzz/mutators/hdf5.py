@@ -1,4 +1,6 @@
-"""Change HDF5 files: addresses led elsewhere, fields of headers, trees and heaps changed, with the checksums above them mended."""
+"""Change HDF5 files: addresses led elsewhere, fields of headers, trees and heaps changed, with the checksums
+above them mended.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,22 @@ from modelinspect.encodings.hdf5.checksum import lookup3
 from tests.fuzz.mutators.havoc import Rng, havoc, near
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_CHECKED = (b"OHDR", b"OCHK", b"FRHP", b"FHDB", b"FHIB", b"BTHD", b"BTIN", b"BTLF", b"FAHD", b"FADB", b"EAHD", b"EAIB", b"EASB", b"EADB")
+_CHECKED = (
+    b"OHDR",
+    b"OCHK",
+    b"FRHP",
+    b"FHDB",
+    b"FHIB",
+    b"BTHD",
+    b"BTIN",
+    b"BTLF",
+    b"FAHD",
+    b"FADB",
+    b"EAHD",
+    b"EAIB",
+    b"EASB",
+    b"EADB",
+)
 _MORE_CHECKED = (b"FSHD", b"FSSE", b"SMTB", b"SMLI")
 _PLAIN = (b"TREE", b"SNOD", b"HEAP", b"GCOL")
 _FOUND = re.compile(b"|".join(map(re.escape, (*_CHECKED, *_MORE_CHECKED, *_PLAIN, SIGNATURE))))
@@ -24,9 +41,15 @@ Layout = tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...]]
 
 @lru_cache(maxsize=2_048)
 def survey(data: bytes) -> Layout:
-    """Return where structures begin, ``(begin, end)`` of those before a sound checksum, and where addresses of structures stand."""
+    """Return where structures begin, ``(begin, end)`` of those before a sound checksum, and where addresses
+    of structures stand.
+    """
     starts = [match.start() for match in _FOUND.finditer(data)]
-    starts += [at for at in range(0, min(len(data), 65_536), 8) if data[at : at + 2] == b"\1\0" and data[at + 12 : at + 16] == bytes(4)]
+    starts += [
+        at
+        for at in range(0, min(len(data), 65_536), 8)
+        if data[at : at + 2] == b"\1\0" and data[at + 12 : at + 16] == bytes(4)
+    ]
     checked: list[tuple[int, int]] = []
     for start in starts:
         newer = data[start : start + 8] == SIGNATURE and data[start + 8 : start + 9] in (b"\2", b"\3")
@@ -51,7 +74,9 @@ def _places(data: bytes, text: bytes) -> list[int]:
 
 
 def _checksum_of(data: bytes, start: int) -> int | None:
-    """Return where the checksum of a structure is: where its header says, or else the first place at which one is right."""
+    """Return where the checksum of a structure is: where its header says, or else the first place at which
+    one is right.
+    """
     for end in _expected(data, start) or range(start + 12, min(start + _LONGEST, len(data) - 3)):
         if end + 4 <= len(data) and lookup3(data[start:end]) == int.from_bytes(data[end : end + 4], "little"):
             return end
@@ -101,7 +126,9 @@ def _change(data: bytearray, starts: tuple[int, ...], addresses: tuple[int, ...]
     begin = rng.choice(starts)
     match rng.randrange(6):
         case 0 if addresses:
-            target = rng.choice((rng.choice(starts), rng.choice(starts), _UNDEFINED, len(data), len(data) - 8, 0))
+            target = rng.choice(
+                (rng.choice(starts), rng.choice(starts), _UNDEFINED, len(data), len(data) - 8, 0)
+            )
             _put(data, rng.choice(addresses), target, 8)
         case 1:  # a structure where another one is
             other = rng.choice(starts)
@@ -111,7 +138,12 @@ def _change(data: bytearray, starts: tuple[int, ...], addresses: tuple[int, ...]
         case 2 | 3:
             width = rng.choice((1, 1, 2, 4, 8))
             place = begin + 4 + rng.randrange(_FIELDS)
-            _put(data, place, near(int.from_bytes(data[place : place + width], "little"), rng, len(data), width), width)
+            _put(
+                data,
+                place,
+                near(int.from_bytes(data[place : place + width], "little"), rng, len(data), width),
+                width,
+            )
         case 4:
             place = begin + rng.randrange(400)
             if place < len(data):

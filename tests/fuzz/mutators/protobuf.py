@@ -1,4 +1,6 @@
-"""Change protobuf messages: fields dropped, doubled, moved, renumbered and changed at any depth, with all lengths around them mended."""
+"""Change protobuf messages: fields dropped, doubled, moved, renumbered and changed at any depth, with all
+lengths around them mended.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 @dataclass
 class Field:
-    """A field: its number, wire type, and what it holds; ``inner`` are its fields where the bytes read as a message."""
+    """A field: its number, wire type, and what it holds; ``inner`` are its fields where the bytes read as a
+    message.
+    """
 
     number: int
     wire: int
@@ -97,7 +101,9 @@ def _change(fields: list[Field], rng: Rng) -> None:
         case 2:
             level[index : index + 1] = [field] * rng.choice((2, 3, 50))
         case 3:
-            field.number = rng.choice((field.number + 1, max(field.number - 1, 1), rng.randrange(1, 40), (1 << 29) - 1))
+            field.number = rng.choice(
+                (field.number + 1, max(field.number - 1, 1), rng.randrange(1, 40), (1 << 29) - 1)
+            )
         case 4:
             field.wire = rng.choice((_VARINT, _FIXED64, _BYTES, _FIXED32))
         case 5 if field.inner is not None:  # nest it within itself

@@ -1,4 +1,6 @@
-"""Change TensorFlow's tables: entries, blocks and handles, with prefixes, restarts and checksums written anew."""
+"""Change TensorFlow's tables: entries, blocks and handles, with prefixes, restarts and checksums written
+anew.
+"""
 
 from __future__ import annotations
 
@@ -112,14 +114,18 @@ def _tamper(data: bytes, rng: Rng) -> bytes:
     offset, size = rng.choice(handles)
     for _ in range(rng.choice((1, 1, 3))):
         if size:
-            place = offset + (max(size - rng.randrange(1, 13), 0) if rng.random() < 0.3 else rng.randrange(size))
+            place = offset + (
+                max(size - rng.randrange(1, 13), 0) if rng.random() < 0.3 else rng.randrange(size)
+            )
             changed[place] = near(changed[place], rng, 255, 1)
     changed[offset + size + 1 : offset + size + 5] = _checksum(bytes(changed[offset : offset + size + 1]))
     return bytes(changed)
 
 
 def _handles(data: bytes) -> list[tuple[int, int]] | None:
-    """Return where the blocks are: those of data, the metaindex and the index; None where this is no table."""
+    """Return where the blocks are: those of data, the metaindex and the index; None where this is no
+    table.
+    """
     if len(data) < _FOOTER or not data.endswith(MAGIC):
         return None
     numbers: list[int] = []

@@ -1,4 +1,6 @@
-"""Change zip archives: members changed inside and packed again, headers that disagree, names, duplicates, data before and behind."""
+"""Change zip archives: members changed inside and packed again, headers that disagree, names, duplicates,
+data before and behind.
+"""
 
 from __future__ import annotations
 
@@ -83,12 +85,16 @@ def _change(members: list[Member], rng: Rng, inner: Inner) -> None:
             members[index] = replace(member, name=rng.choice(members).name)
         case 4:
             method = _STORED if member.method == _DEFLATED else _DEFLATED
-            members[index] = replace(member, method=method, data=_deflate(member.plain) if method else member.plain)
+            members[index] = replace(
+                member, method=method, data=_deflate(member.plain) if method else member.plain
+            )
         case 5:  # what was packed, changed without mending it
             members[index] = replace(member, data=havoc(member.data, rng))
         case _:
             plain = inner(member.plain, rng)[:LARGEST]
-            members[index] = replace(member, plain=plain, data=_deflate(plain) if member.method == _DEFLATED else plain)
+            members[index] = replace(
+                member, plain=plain, data=_deflate(plain) if member.method == _DEFLATED else plain
+            )
 
 
 def write(members: list[Member], rng: Rng) -> bytes:
@@ -104,7 +110,12 @@ def write(members: list[Member], rng: Rng) -> bytes:
             numbers = havoc(numbers, rng)[:12].ljust(12, b"\0")
         place = len(out)
         own = bytes(12) if streamed else numbers
-        out += _LOCAL + struct.pack("<HHHI", 20, flags, member.method, 0) + own + struct.pack("<HH", len(member.name), 0)
+        out += (
+            _LOCAL
+            + struct.pack("<HHHI", 20, flags, member.method, 0)
+            + own
+            + struct.pack("<HH", len(member.name), 0)
+        )
         out += member.name + member.data
         if streamed:
             out += (b"PK\7\x08" if rng.random() < 0.5 else b"") + numbers

@@ -1,4 +1,6 @@
-"""Architectures that are in use: a quarter of the filters of every layer is zeroed, and what the tool names is taken out for real."""
+"""Architectures that are in use: a quarter of the filters of every layer is zeroed, and what the tool names
+is taken out for real.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def network(keras: Any, name: str) -> Any:
 
 
 def without_filters(model: Any, seed: int) -> Any:
-    """Zero a quarter of the filters of every convolution; the statistics of a dead one become those of zeros, as training makes them."""
+    """Zero a quarter of the filters of every convolution; the statistics of a dead one become those of zeros,
+    as training makes them.
+    """
     numbers = np.random.default_rng(seed)
     layers = model.layers
     for place, layer in enumerate(layers):
@@ -33,7 +37,9 @@ def without_filters(model: Any, seed: int) -> Any:
             continue
         kernel = layer.get_weights()[0]
         axis = 2 if kind == "DepthwiseConv2D" else 3
-        dead = tuple(sorted(numbers.choice(kernel.shape[axis], kernel.shape[axis] // 4, replace=False).tolist()))
+        dead = tuple(
+            sorted(numbers.choice(kernel.shape[axis], kernel.shape[axis] // 4, replace=False).tolist())
+        )
         zeroed(model, layer.name, "kernel", axis, dead)
         follower = layers[place + 1] if place + 1 < len(layers) else None
         if type(follower).__name__ == "BatchNormalization":

@@ -19,7 +19,9 @@ Zeros = tuple[str, str, int, tuple[int, ...]] | tuple[str, str, int, tuple[int, 
 
 @dataclass(frozen=True)
 class Network:
-    """How a network is built, what is zeroed or set in it, and how many channels each layer must lose by that."""
+    """How a network is built, what is zeroed or set in it, and how many channels each layer must lose by
+    that.
+    """
 
     build: Callable[[Any, Any], Any]
     dead: tuple[Zeros, ...]
@@ -27,7 +29,11 @@ class Network:
 
 
 def chain(keras: Any, layers: Any) -> Any:
-    parts = [layers.Dense(24, activation="tanh", name="a"), layers.Dropout(0.3), layers.Dense(16, activation="relu", name="b")]
+    parts = [
+        layers.Dense(24, activation="tanh", name="a"),
+        layers.Dropout(0.3),
+        layers.Dense(16, activation="relu", name="b"),
+    ]
     return keras.Sequential([layers.Input((12,)), *parts, layers.Dense(5, activation="softmax", name="c")])
 
 
@@ -94,7 +100,11 @@ def gated(keras: Any, layers: Any) -> Any:
 
 
 def words(keras: Any, layers: Any) -> Any:
-    parts = [layers.Embedding(30, 12, name="table"), layers.Conv1D(8, 3, name="a", activation="elu"), layers.GlobalAveragePooling1D()]
+    parts = [
+        layers.Embedding(30, 12, name="table"),
+        layers.Conv1D(8, 3, name="a", activation="elu"),
+        layers.GlobalAveragePooling1D(),
+    ]
     return keras.Sequential([layers.Input((9,)), *parts, layers.Dense(4, name="b")])
 
 
@@ -109,14 +119,23 @@ def normalized(keras: Any, layers: Any) -> Any:
 
 
 NETWORKS: dict[str, Network] = {
-    "a column, whose constant goes into the bias behind": Network(chain, (("a", "kernel", 1, (0, 7)),), {"a": 2}),
+    "a column, whose constant goes into the bias behind": Network(
+        chain, (("a", "kernel", 1, (0, 7)),), {"a": 2}
+    ),
     "a row that reads nothing": Network(chain, (("b", "kernel", 0, (3, 4, 5)),), {"a": 3}),
     "rows and columns, some of the same channel": Network(
         chain,
-        (("a", "kernel", 1, (1, 2)), ("b", "kernel", 0, (2, 3)), ("b", "kernel", 1, (9,)), ("c", "kernel", 0, (1,))),
+        (
+            ("a", "kernel", 1, (1, 2)),
+            ("b", "kernel", 0, (2, 3)),
+            ("b", "kernel", 1, (9,)),
+            ("c", "kernel", 0, (1,)),
+        ),
         {"a": 3, "b": 2},
     ),
-    "a layer of zeros makes and reads one channel still": Network(chain, (("b", "kernel", 1, tuple(range(16))),), {"a": 23, "b": 15}),
+    "a layer of zeros makes and reads one channel still": Network(
+        chain, (("b", "kernel", 1, tuple(range(16))),), {"a": 23, "b": 15}
+    ),
     "the model's outputs stay": Network(chain, (("c", "kernel", 1, (0, 2)),), {}),
     "the model's inputs stay": Network(chain, (("a", "kernel", 0, (0, 2)),), {}),
     "filters, normalized to less than zero, and to more before a bias": Network(
@@ -131,15 +150,23 @@ NETWORKS: dict[str, Network] = {
         {"a": 2, "b": 2},
     ),
     "a constant that is not zero goes into a convolution without padding": Network(
-        convolutions, (("a", "kernel", 3, (1,)), ("norm", "beta", 0, (1,), 2.0), ("norm", "moving_mean", 0, (1,))), {"a": 1}
+        convolutions,
+        (("a", "kernel", 3, (1,)), ("norm", "beta", 0, (1,), 2.0), ("norm", "moving_mean", 0, (1,))),
+        {"a": 1},
     ),
     "one position that nobody reads is no channel": Network(convolutions, (("c", "kernel", 0, (4,)),), {}),
     "filters of depth": Network(
         separable,
-        (("deep", "depthwise_kernel", 2, (3,)), ("deep", "bias", 0, (3,)), ("b", "pointwise_kernel", 3, (0, 6))),
+        (
+            ("deep", "depthwise_kernel", 2, (3,)),
+            ("deep", "bias", 0, (3,)),
+            ("b", "pointwise_kernel", 3, (0, 6)),
+        ),
         {"a": 1, "b": 2},
     ),
-    "a constant does not go through padding": Network(separable, (("a", "kernel", 3, (2,)), ("deep", "bias", 0, (2,), 4.0)), {}),
+    "a constant does not go through padding": Network(
+        separable, (("a", "kernel", 3, (2,)), ("deep", "bias", 0, (2,), 4.0)), {}
+    ),
     "both branches of a sum": Network(
         residual,
         (
@@ -153,25 +180,40 @@ NETWORKS: dict[str, Network] = {
         {"a": 1, "b": 1, "c": 1},
     ),
     "a channel that two layers read": Network(
-        forked, (("b", "kernel", 0, (0, 1, 2)), ("c", "kernel", 0, (2, 3)), ("a", "kernel", 1, (8,))), {"a": 2}
+        forked,
+        (("b", "kernel", 0, (0, 1, 2)), ("c", "kernel", 0, (2, 3)), ("a", "kernel", 1, (8,))),
+        {"a": 2},
     ),
-    "parts of what is joined": Network(joined, (("a", "kernel", 3, (0,)), ("c", "kernel", 2, (5, 6, 10))), {"a": 1, "b": 3}),
+    "parts of what is joined": Network(
+        joined, (("a", "kernel", 3, (0,)), ("c", "kernel", 2, (5, 6, 10))), {"a": 1, "b": 3}
+    ),
     "what is multiplied by zero": Network(
         gated,
-        (("a", "kernel", 3, (2, 3)), ("a", "bias", 0, (2, 3), -0.5), ("squeeze", "kernel", 3, (1,)), ("b", "kernel", 2, (4,))),
+        (
+            ("a", "kernel", 3, (2, 3)),
+            ("a", "bias", 0, (2, 3), -0.5),
+            ("squeeze", "kernel", 3, (1,)),
+            ("b", "kernel", 2, (4,)),
+        ),
         {"a": 2, "excite": 2, "squeeze": 1, "b": 1},
     ),
     "a constant does not go through a transposed convolution": Network(
         gated, (("excite", "kernel", 3, (2,)), ("a", "kernel", 3, (2,)), ("a", "bias", 0, (2,), 1.0)), {}
     ),
-    "columns of an embedding": Network(words, (("table", "embeddings", 1, (0, 11)), ("b", "kernel", 0, (5,))), {"table": 2, "a": 1}),
-    "a normalization takes the place of a bias": Network(normalized, (("a", "kernel", 3, (3,)), ("a", "bias", 0, (3,), 1.5)), {"a": 1}),
+    "columns of an embedding": Network(
+        words, (("table", "embeddings", 1, (0, 11)), ("b", "kernel", 0, (5,))), {"table": 2, "a": 1}
+    ),
+    "a normalization takes the place of a bias": Network(
+        normalized, (("a", "kernel", 3, (3,)), ("a", "bias", 0, (3,), 1.5)), {"a": 1}
+    ),
 }
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("package", ["keras", "tf_keras"])
-def test_the_smaller_network_computes_the_same_and_has_as_many_bytes_less(package: str, name: str, tmp_path: Path) -> None:
+def test_the_smaller_network_computes_the_same_and_has_as_many_bytes_less(
+    package: str, name: str, tmp_path: Path
+) -> None:
     network, keras = NETWORKS[name], import_module(package)
     seeded(keras, 11)
     model = filled(network.build(keras, keras.layers), 12)
@@ -185,7 +227,9 @@ def test_the_smaller_network_computes_the_same_and_has_as_many_bytes_less(packag
 
     x = inputs(model)
     smaller = without(keras, model, places, x)
-    assert removal.size == sum(weight.nbytes for weight in model.get_weights()) - sum(weight.nbytes for weight in smaller.get_weights())
+    assert removal.size == sum(weight.nbytes for weight in model.get_weights()) - sum(
+        weight.nbytes for weight in smaller.get_weights()
+    )
     assert (removal.size > 0) is bool(network.lost)
     for one, other in zip(outputs(model, x), outputs(smaller, x), strict=True):
         assert np.ptp(one) > 1e-4

@@ -1,4 +1,6 @@
-"""Networks that are drawn at random, with slices zeroed at random: what the tool says can go is taken out of each, for real."""
+"""Networks that are drawn at random, with slices zeroed at random: what the tool says can go is taken out of
+each, for real.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def drawn(keras: Any, numbers: random.Random) -> Any:
         normalized = numbers.random() < 0.4
         activation = None if normalized else numbers.choice(_ACTIVATIONS)
         biased = not normalized or numbers.random() < 0.5
-        x = kind(width, size, padding=padding, activation=activation, use_bias=biased, name=f"conv_{next(count)}")(x)
+        x = kind(
+            width, size, padding=padding, activation=activation, use_bias=biased, name=f"conv_{next(count)}"
+        )(x)
         if normalized:
             x = layers.BatchNormalization(name=f"norm_{next(count)}")(x)
             x = layers.Activation(numbers.choice(_ACTIVATIONS[1:]))(x)
@@ -42,13 +46,17 @@ def drawn(keras: Any, numbers: random.Random) -> Any:
             lambda x: layers.AveragePooling2D(2, padding="same")(x),
             lambda x: layers.ZeroPadding2D(1)(x),
             lambda x: layers.UpSampling2D(2)(x),
-            lambda x: layers.DepthwiseConv2D(3, padding="same", activation="relu", name=f"deep_{next(count)}")(x),
+            lambda x: layers.DepthwiseConv2D(
+                3, padding="same", activation="relu", name=f"deep_{next(count)}"
+            )(x),
             lambda x: layers.Dropout(0.2)(x),
         )
         return numbers.choice(choices)(x)
 
     def same(x: Any, width: int) -> Any:
-        return layers.Conv2D(width, 3, padding="same", activation=numbers.choice(_ACTIVATIONS), name=f"conv_{next(count)}")(x)
+        return layers.Conv2D(
+            width, 3, padding="same", activation=numbers.choice(_ACTIVATIONS), name=f"conv_{next(count)}"
+        )(x)
 
     given = layers.Input((12, 12, 3))
     x = convolution(given, numbers.randint(4, 8))
@@ -61,9 +69,13 @@ def drawn(keras: Any, numbers: random.Random) -> Any:
             x = layers.Concatenate()([same(x, numbers.randint(3, 6)), x, same(x, numbers.randint(3, 6))])
         else:
             x = (layers.Add() if how == "add" else layers.Multiply())([x, same(x, width)])
-    x = numbers.choice((layers.Flatten, layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D))()(convolution(x, 6))
+    x = numbers.choice((layers.Flatten, layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D))()(
+        convolution(x, 6)
+    )
     for _ in range(numbers.randint(0, 2)):
-        x = layers.Dense(numbers.randint(5, 12), activation=numbers.choice(_ACTIVATIONS), name=f"dense_{next(count)}")(x)
+        x = layers.Dense(
+            numbers.randint(5, 12), activation=numbers.choice(_ACTIVATIONS), name=f"dense_{next(count)}"
+        )(x)
     return keras.Model(given, layers.Dense(3, name="head")(x))
 
 
@@ -73,7 +85,9 @@ _KERNELS = {
     "SeparableConv2D": ("pointwise_kernel", 2, 3),
     "DepthwiseConv2D": ("depthwise_kernel", None, 2),
 }
-"""The kernel of each class of layers, the axis of its inputs (of depthwise filters, none but the outputs') and that of its outputs."""
+"""The kernel of each class of layers, the axis of its inputs (of depthwise filters, none but the outputs')
+and that of its outputs.
+"""
 
 
 def kill(model: Any, numbers: random.Random) -> None:
@@ -88,12 +102,20 @@ def kill(model: Any, numbers: random.Random) -> None:
         if layer.use_bias:
             zeroed(model, layer.name, "bias", 0, dead, numbers.choice((0.0, 0.0, -0.7, 0.8)))
         if inputs is not None:
-            zeroed(model, layer.name, name, inputs, tuple(place for place in range(shape[inputs]) if numbers.random() < 0.2))
+            zeroed(
+                model,
+                layer.name,
+                name,
+                inputs,
+                tuple(place for place in range(shape[inputs]) if numbers.random() < 0.2),
+            )
 
 
 @pytest.mark.parametrize("package", ["keras", "tf_keras"])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_drawn_network_computes_the_same_without_the_channels_that_go(package: str, seed: int, tmp_path: Path) -> None:
+def test_a_drawn_network_computes_the_same_without_the_channels_that_go(
+    package: str, seed: int, tmp_path: Path
+) -> None:
     keras = import_module(package)
     numbers = seeded(keras, seed)
     model = filled(drawn(keras, numbers), seed)
@@ -104,7 +126,9 @@ def test_a_drawn_network_computes_the_same_without_the_channels_that_go(package:
     places = places_of(model, artifact, removal)
     x = np.random.default_rng(seed).normal(0, 1, (3, 12, 12, 3)).astype("f4")
     smaller = without(keras, model, places, x)
-    assert removal.size == sum(weight.nbytes for weight in model.get_weights()) - sum(weight.nbytes for weight in smaller.get_weights())
+    assert removal.size == sum(weight.nbytes for weight in model.get_weights()) - sum(
+        weight.nbytes for weight in smaller.get_weights()
+    )
     (one,), (other,) = outputs(model, x), outputs(smaller, x)
     assert np.allclose(one, other, rtol=1e-3, atol=1e-3 * max(1, abs(one).max()))
 

@@ -1,4 +1,6 @@
-"""Every format that tells how layers are connected gives the same figure, and TFLite the one of its own weights."""
+"""Every format that tells how layers are connected gives the same figure, and TFLite the one of its own
+weights.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ from typing import Any
 import pytest
 
 from tests.networks.channels.test_by_hand import NETWORKS, inputs
-from tests.support.surgery import convert, filled, places_of, removal_of, seeded, weight_bytes, without, zeroed
+from tests.support.surgery import (
+    convert,
+    filled,
+    places_of,
+    removal_of,
+    seeded,
+    weight_bytes,
+    without,
+    zeroed,
+)
 
 pytestmark = pytest.mark.tensorflow
 
@@ -35,13 +46,17 @@ def test_keras_files_say_the_same_whatever_their_format(name: str, tmp_path: Pat
         model.save(tmp_path / f"{package}.h5")
         model.save(tmp_path / f"{package}.keras")
     model.save(tmp_path / "saved", save_format="tf")
-    paths = [tmp_path / name for name in ("keras.h5", "keras.keras", "tf_keras.h5", "tf_keras.keras", "saved")]
+    paths = [
+        tmp_path / name for name in ("keras.h5", "keras.keras", "tf_keras.h5", "tf_keras.keras", "saved")
+    ]
     figures = {path.name: figure(path) for path in paths}
     assert len(set(figures.values())) == 1, figures
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_converted_file_says_what_the_smaller_network_has_less_when_it_is_converted(name: str, tmp_path: Path) -> None:
+def test_a_converted_file_says_what_the_smaller_network_has_less_when_it_is_converted(
+    name: str, tmp_path: Path
+) -> None:
     keras, model = import_module("keras"), made("keras", name)
     model.save(tmp_path / "model.h5")
     artifact, removal = removal_of(tmp_path / "model.h5")
@@ -56,7 +71,10 @@ def test_a_converted_file_says_what_the_smaller_network_has_less_when_it_is_conv
 @pytest.mark.parametrize("name", list(NETWORKS)[::4])
 def test_half_as_wide_elements_are_half_as_many_bytes(name: str, tmp_path: Path) -> None:
     model = made("keras", name)
-    wide, narrow = convert(model, tmp_path / "float32.tflite"), convert(model, tmp_path / "float16.tflite", half=True)
+    wide, narrow = (
+        convert(model, tmp_path / "float32.tflite"),
+        convert(model, tmp_path / "float16.tflite", half=True),
+    )
     found, half = figure(wide), figure(narrow)
     assert found is not None
     assert half is not None

@@ -1,4 +1,6 @@
-"""Configurations and graphs that make no sense give an answer or none, never an exception, and no answer that takes for ever."""
+"""Configurations and graphs that make no sense give an answer or none, never an exception, and no answer that
+takes for ever.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def network(path: Path, layers: list[dict[str, Any]], kind: str = "Functional", 
     with h5py.File(path, "w") as file:
         file.attrs["keras_version"] = "2.15.0"
         file.attrs["backend"] = "tensorflow"
-        file.attrs["model_config"] = json.dumps({"class_name": kind, "config": {"name": "net", "layers": layers, **more}})
+        file.attrs["model_config"] = json.dumps(
+            {"class_name": kind, "config": {"name": "net", "layers": layers, **more}}
+        )
         weights = file.create_group("model_weights")
         weights.attrs["layer_names"] = [b"a", b"b"]
         for name in ("a", "b"):
@@ -92,9 +96,14 @@ def test_what_is_not_understood_keeps_its_channels(between: dict[str, Any], tmp_
     assert found is None or found.size == 0
 
 
-@pytest.mark.parametrize("more", [{}, {"module": "keras.layers"}, {"module": "keras.src.layers.x"}, {"registered_name": "Keras>Dropout"}])
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"module": "keras.layers"}, {"module": "keras.src.layers.x"}, {"registered_name": "Keras>Dropout"}],
+)
 def test_what_is_understood_hands_channels_on(more: dict[str, Any], tmp_path: Path) -> None:
-    found = removal(network(tmp_path / "model.h5", chain(layer("Dropout", "x", "a") | more, last="x"), **ENDS))
+    found = removal(
+        network(tmp_path / "model.h5", chain(layer("Dropout", "x", "a") | more, last="x"), **ENDS)
+    )
     assert found is not None
     assert found.size == 4 * (8 * 4 + 4 * 8)
 
@@ -128,7 +137,9 @@ def test_layers_in_a_circle_end(tmp_path: Path) -> None:
     assert found is None or found.size == 0
 
 
-@pytest.mark.parametrize("name", ["pruned_mlp/stripped/float32.tflite", "pruned_layers/cnn/stripped/model.h5"])
+@pytest.mark.parametrize(
+    "name", ["pruned_mlp/stripped/float32.tflite", "pruned_layers/cnn/stripped/model.h5"]
+)
 def test_damaged_files_give_an_answer_or_an_error_of_ours(name: str, tmp_path: Path) -> None:
     whole = fixture_path(name).read_bytes()
     numbers = random.Random(7)

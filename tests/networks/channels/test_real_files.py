@@ -1,4 +1,6 @@
-"""Real TFLite files with dead channels: whatever stands in those that go, no output changes by a bit, as long as nobody reads it."""
+"""Real TFLite files with dead channels: whatever stands in those that go, no output changes by a bit, as long
+as nobody reads it.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,13 @@ pytestmark = pytest.mark.tensorflow
 TINY = "git/mlcommons+tiny"
 FILES = {
     f"{TINY}/HEAD/benchmark/training/visual_wake_words/trained_models/vww_96_int8.tflite": 170_000,
-    f"{TINY}/HEAD/benchmark/training/image_classification/trained_models/pretrainedResnet_large_int8.tflite": 40_000,
+    f"{TINY}/HEAD/benchmark/training/image_classification/trained_models/pretrainedResnet_large_int8.tflite": (  # noqa: E501
+        40_000
+    ),
     f"{TINY}/ab1b9ef2b6a6/benchmark/training/streaming_wakeword/trained_models/strm_ww_int8.tflite": 20_000,
-    f"{TINY}/5f343233e5d7/v0.1/benchmarks/image_classification/trained_models/gest_rec_quantized_model.tflite": 20_000,
+    f"{TINY}/5f343233e5d7/v0.1/benchmarks/image_classification/trained_models/gest_rec_quantized_model.tflite": (  # noqa: E501
+        20_000
+    ),
 }
 """Files, and how many bytes go at least."""
 
@@ -41,7 +47,9 @@ def scrambled(data: bytes, artifact: Artifact, removal: Removal) -> bytes:
         last, depthwise = len(tensor.shape) - 1, is_depthwise(artifact, tensor)
         for axis, places in axes.items():
             if axis == 0 or depthwise:
-                kernel.swapaxes(0, axis)[list(places)] = numbers.integers(-127, 127, kernel.swapaxes(0, axis)[list(places)].shape)
+                kernel.swapaxes(0, axis)[list(places)] = numbers.integers(
+                    -127, 127, kernel.swapaxes(0, axis)[list(places)].shape
+                )
         if not depthwise:
             kernel[..., list(axes.get(last, ()))] = 0
         changed[at : at + tensor.element_count] = kernel.tobytes()
@@ -54,7 +62,10 @@ def outputs(data: bytes, seed: int) -> list[Any]:
     numbers = np.random.default_rng(seed)
     for told in interpreter.get_input_details():
         limits = np.iinfo(told["dtype"])
-        interpreter.set_tensor(told["index"], numbers.integers(limits.min, limits.max, told["shape"], told["dtype"], endpoint=True))
+        interpreter.set_tensor(
+            told["index"],
+            numbers.integers(limits.min, limits.max, told["shape"], told["dtype"], endpoint=True),
+        )
     interpreter.invoke()
     return [interpreter.get_tensor(told["index"]) for told in interpreter.get_output_details()]
 

@@ -1,4 +1,6 @@
-"""A model is read the same whether its flatbuffer was walked before or each table is read when it is reached."""
+"""A model is read the same whether its flatbuffer was walked before or each table is read when it is
+reached.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from modelinspect.formats.tflite.schema import schema
 from modelinspect.sources.local import LocalSource
 from tests.support.fixtures import fixture_names, fixture_path
 
-PATHS = [path for name in fixture_names(suffix=".tflite") if (path := fixture_path(name)).stat().st_size < 200_000]
+PATHS = [
+    path for name in fixture_names(suffix=".tflite") if (path := fixture_path(name)).stat().st_size < 200_000
+]
 
 
 def described(root: Table) -> list[object]:
@@ -31,7 +35,11 @@ def described(root: Table) -> list[object]:
         seen.append((graph.name, graph.inputs, graph.outputs))
         for operator in graph.operators:
             options = operator.table.table("builtin_options")
-            fields = [] if options is None else [(item.name, options.value(item.name)) for item in options.type.inline if item.scalar]
+            fields = (
+                []
+                if options is None
+                else [(item.name, options.value(item.name)) for item in options.type.inline if item.scalar]
+            )
             seen.append((operator.code, operator.inputs, operator.outputs, fields))
     return [*seen, model.buffers, model.codes, troubles]
 
@@ -42,7 +50,11 @@ def test_a_model_that_was_not_walked_is_read_as_one_that_was(path: Path) -> None
     if source.read_at(4, 4) != b"TFL3":
         pytest.skip("a size is before the flatbuffer")
     troubles: list[FormatError] = []
-    document = walk_flatbuffer(Walk(source, ByteMapBuilder("m", source.size, Limits()), Limits(), troubles.append), schema("model"), MODEL)
+    document = walk_flatbuffer(
+        Walk(source, ByteMapBuilder("m", source.size, Limits()), Limits(), troubles.append),
+        schema("model"),
+        MODEL,
+    )
     if troubles:
         pytest.skip("what is damaged is always walked")
     assert described(root_table(source, schema("model"))) == described(document.root)

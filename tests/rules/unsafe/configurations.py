@@ -1,4 +1,6 @@
-"""Configurations that name code in every place and form that loaders look at, each in the containers of Keras 3 and tf_keras."""
+"""Configurations that name code in every place and form that loaders look at, each in the containers of Keras
+3 and tf_keras.
+"""
 
 from __future__ import annotations
 
@@ -42,18 +44,30 @@ _KERAS = {"module": "keras.layers", "registered_name": None}
 def function_forms() -> dict[str, Json]:
     """Return what stands for a function.
 
-    In the folder of the loaders, ``this`` is a payload in place of the module of the standard library, and `UNKNOWN` one that no package
-    has: both tell that they were imported.
+    In the folder of the loaders, ``this`` is a payload in place of the module of the standard library, and
+    `UNKNOWN` one that no package has: both tell that they were imported.
     """
     return {
         "value-list": {"class_name": "__lambda__", "config": {"value": [CODE, None, None]}},
         "value-text": {"class_name": "__lambda__", "config": {"value": CODE}},
         "code": {"class_name": "__lambda__", "config": {"code": CODE, "defaults": None, "closure": None}},
-        "code-list": {"class_name": "__lambda__", "config": {"code": [CODE, None, None], "defaults": None, "closure": None}},
-        "code-module": {"class_name": "__lambda__", "module": "builtins", "config": {"code": CODE, "defaults": None, "closure": None}},
+        "code-list": {
+            "class_name": "__lambda__",
+            "config": {"code": [CODE, None, None], "defaults": None, "closure": None},
+        },
+        "code-module": {
+            "class_name": "__lambda__",
+            "module": "builtins",
+            "config": {"code": CODE, "defaults": None, "closure": None},
+        },
         "function": {"class_name": "function", "module": "this", "config": "run", "registered_name": "run"},
         "class": {"class_name": "Payload", "module": "this", "config": {}, "registered_name": None},
-        "class-as-package": {"class_name": "run", "module": "this", "config": {}, "registered_name": "payload>run"},
+        "class-as-package": {
+            "class_name": "run",
+            "module": "this",
+            "config": {},
+            "registered_name": "payload>run",
+        },
         "unknown-module": {"class_name": "Payload", "module": UNKNOWN, "config": {}, "registered_name": None},
         "name": "this.run",
         "known-name": "relu",
@@ -62,7 +76,11 @@ def function_forms() -> dict[str, Json]:
 
 def layer(kind: str, **config: Json) -> Json:
     """Return a layer as Keras 3 writes it; readers of Keras 2 pass over what is more than they write."""
-    return {"class_name": kind, "config": {"name": kind.lower(), "trainable": True, "dtype": "float32", **config}, **_KERAS}
+    return {
+        "class_name": kind,
+        "config": {"name": kind.lower(), "trainable": True, "dtype": "float32", **config},
+        **_KERAS,
+    }
 
 
 def layer_forms() -> dict[str, Json]:
@@ -81,8 +99,15 @@ def layer_forms() -> dict[str, Json]:
             "name": "w",
             "inbound_nodes": [["_CONSTANT_VALUE", -1, "tfop-folder", {}]],
         },
-        "foreign-layer": {"class_name": "Payload", "module": "this", "config": {"name": "p"}, "registered_name": None},
-        "lambda-module-function": layer("Lambda", function={"class_name": "function", "module": "this", "config": "run"}, arguments={}),
+        "foreign-layer": {
+            "class_name": "Payload",
+            "module": "this",
+            "config": {"name": "p"},
+            "registered_name": None,
+        },
+        "lambda-module-function": layer(
+            "Lambda", function={"class_name": "function", "module": "this", "config": "run"}, arguments={}
+        ),
         "lambda-old": layer(
             "Lambda",
             function=[CODE, None, None],
@@ -103,19 +128,27 @@ def layer_forms() -> dict[str, Json]:
             arguments={},
         ),
         "lambda-old-function": layer(
-            "Lambda", function="run", function_type="function", module="this", output_shape=None, output_shape_type="raw", arguments={}
+            "Lambda",
+            function="run",
+            function_type="function",
+            module="this",
+            output_shape=None,
+            output_shape_type="raw",
+            arguments={},
         ),
     }
 
 
 PLACES = (
-    "activation", "kernel_initializer", "bias_initializer", "kernel_regularizer", "activity_regularizer", "kernel_constraint",
+    "activation", "kernel_initializer", "bias_initializer", "kernel_regularizer", "activity_regularizer", "kernel_constraint",  # noqa: E501
     "activation-layer", "lambda", "lambda-shape", "loss", "metrics", "optimizer", "root", "wrapped",
 )  # fmt: skip
 
 
 def configurations(shape: str) -> Iterator[tuple[str, str, Json, Json]]:
-    """Yield place, form, the model's configuration and that of compiling; ``shape`` is what an input's shape is called."""
+    """Yield place, form, the model's configuration and that of compiling; ``shape`` is what an input's shape
+    is called.
+    """
     for place, (form, function) in itertools.product(PLACES, function_forms().items()):
         config, settings = _placed(place, function)
         text = json.dumps(config).replace("batch_shape", shape)
@@ -135,13 +168,22 @@ def _placed(place: str, function: Json) -> tuple[Json, Json]:
         case "lambda-shape":
             return _sequential([layer("Lambda", function="relu", output_shape=function, arguments={})]), None
         case "loss" | "metrics" | "optimizer":
-            settings = {"optimizer": "sgd", "loss": "mse", "metrics": None, "loss_weights": None, "weighted_metrics": None}
+            settings = {
+                "optimizer": "sgd",
+                "loss": "mse",
+                "metrics": None,
+                "loss_weights": None,
+                "weighted_metrics": None,
+            }
             settings[place] = [function] if place == "metrics" else function
             return _sequential([layer("Dense", **dense)]), settings
         case "root":
             return function, None
         case "wrapped":
-            return _sequential([layer("TimeDistributed", layer=layer("Activation", activation=function))]), None
+            return (
+                _sequential([layer("TimeDistributed", layer=layer("Activation", activation=function))]),
+                None,
+            )
         case _:
             return _sequential([layer("Dense", **{**dense, place: function})]), None
 
@@ -168,7 +210,12 @@ def _functional(one: Json) -> Json:
         "inbound_nodes": [],
     }
     after = {"inbound_nodes": [[["x", 0, 0, {}]]], **one, "name": name}
-    config = {"name": "model", "layers": [first, after], "input_layers": [["x", 0, 0]], "output_layers": [[name, 0, 0]]}
+    config = {
+        "name": "model",
+        "layers": [first, after],
+        "input_layers": [["x", 0, 0]],
+        "output_layers": [[name, 0, 0]],
+    }
     return {"class_name": "Functional", "config": config}  # fmt: skip
 
 
@@ -192,9 +239,15 @@ def _write_zip(path: Path, config: Json, settings: Json) -> None:
     weights = io.BytesIO()
     with h5py.File(weights, "w") as file:
         file.create_group("layers")
-    whole = {**config, "compile_config": settings} if settings is not None and isinstance(config, dict) else config
+    whole = (
+        {**config, "compile_config": settings}
+        if settings is not None and isinstance(config, dict)
+        else config
+    )
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("metadata.json", json.dumps({"keras_version": "3.5.0", "date_saved": "2026-01-01@00:00:00"}))
+        archive.writestr(
+            "metadata.json", json.dumps({"keras_version": "3.5.0", "date_saved": "2026-01-01@00:00:00"})
+        )
         archive.writestr("config.json", json.dumps(whole))
         archive.writestr("model.weights.h5", weights.getvalue())
 
@@ -206,7 +259,9 @@ def _write_hdf5(path: Path, config: Json, settings: Json) -> None:
         file.attrs["model_config"] = json.dumps(config)
         if settings is not None:
             optimizer = settings["optimizer"]
-            told = {"class_name": "SGD", "config": {"learning_rate": 0.1}} if optimizer == "sgd" else optimizer
+            told = (
+                {"class_name": "SGD", "config": {"learning_rate": 0.1}} if optimizer == "sgd" else optimizer
+            )
             file.attrs["training_config"] = json.dumps({**settings, "optimizer_config": told})
         group = file.create_group("model_weights")
         group.attrs["layer_names"] = np.array([], dtype="S1")

@@ -1,7 +1,8 @@
 """Load model files by Keras 3 and tf_keras where a payload can do no harm, and print which of them ran it.
 
-``python -m tests.rules.unsafe.load_models FOLDER``: the folder is also where real writers save their models with lambdas. It runs without
-network and processes, writes only below the folder, and has little time and memory.
+``python -m tests.rules.unsafe.load_models FOLDER``: the folder is also where real writers save their models
+with lambdas. It runs without network and processes, writes only below the folder, and has little time and
+memory.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ def main() -> None:
             for label, library in (("keras3", keras), ("tf_keras", tf_keras)):
                 effects = _load(path, library, opened, label)
                 if effects:
-                    ran[path.name] = sorted({*ran.get(path.name, []), *(f"{label}: {effect}" for effect in effects)})
+                    ran[path.name] = sorted(
+                        {*ran.get(path.name, []), *(f"{label}: {effect}" for effect in effects)}
+                    )
     print(json.dumps({"ran": ran, "written": written, "refused": refused, "opened": opened}))
 
 
@@ -77,9 +80,15 @@ def confine(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event.startswith(("socket.connect", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork")):
+        if event.startswith(
+            ("socket.connect", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork")
+        ):
             raise ForbiddenError(event)
-        writes = event == "open" and isinstance(arguments[0], str | bytes) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        writes = (
+            event == "open"
+            and isinstance(arguments[0], str | bytes)
+            and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        )
         if writes and not os.path.realpath(os.fsdecode(arguments[0])).startswith((str(folder), os.devnull)):
             raise ForbiddenError(event)
 
@@ -104,11 +113,16 @@ def _load(path: Path, library: Any, opened: dict[str, int], label: str) -> list[
 
 
 def _save(folder: Path, label: str, library: Any, written: list[str], refused: dict[str, str]) -> None:
-    """Save a model with a lambda in each place by the library itself, as ``.h5`` and ``.keras``; note what it refuses to save."""
+    """Save a model with a lambda in each place by the library itself, as ``.h5`` and ``.keras``; note what it
+    refuses to save.
+    """
     layers = library.layers
     places = {
         "activation": lambda: ([layers.Dense(2, activation=lambda x: x * 2)], None),
-        "initializer": lambda: ([layers.Dense(2, kernel_initializer=lambda shape, dtype=None: _zeros(shape))], None),
+        "initializer": lambda: (
+            [layers.Dense(2, kernel_initializer=lambda shape, dtype=None: _zeros(shape))],
+            None,
+        ),
         "layer": lambda: ([layers.Lambda(lambda x: x + 1)], None),
         "loss": lambda: ([layers.Dense(2)], lambda true, guess: guess - true),
     }
@@ -121,7 +135,9 @@ def _save(folder: Path, label: str, library: Any, written: list[str], refused: d
             name = f"saved-{label}-{place}.{suffix}"
             try:
                 model.save(folder / name)
-            except Exception as error:  # libraries refuse with many kinds; the test lists which models are refused
+            except (
+                Exception
+            ) as error:  # libraries refuse with many kinds; the test lists which models are refused
                 refused[name] = f"{type(error).__name__}: {error}"
             else:
                 written.append(name)

@@ -1,4 +1,6 @@
-"""The samples that somebody made for a scanner of models are found, or are harmless for a reason that the documents state."""
+"""The samples that somebody made for a scanner of models are found, or are harmless for a reason that the
+documents state.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ HARMLESS = {
     "b36fd65b0c05/tests/assets/safe_keras.h5",
     "c1ca43136d94/tests/assets/tensorflow/safe_model/saved_model.pb",
 }
-NO_MODEL = {"32215f5395a1/.local/test_models/keras_model.h5", "32215f5395a1/.local/test_models/mobile_model.tflite"}
+NO_MODEL = {
+    "32215f5395a1/.local/test_models/keras_model.h5",
+    "32215f5395a1/.local/test_models/mobile_model.tflite",
+}
 
 pytestmark = pytest.mark.corpus
 

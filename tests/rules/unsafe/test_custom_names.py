@@ -21,7 +21,9 @@ def test_other_registered_names_are_custom(name: str) -> None:
     assert [found.danger for found in evidence({"class_name": name, "config": {}})] == [Danger.CUSTOM]
 
 
-@pytest.mark.parametrize(("module", "name"), [("keras.initializers", "OrthogonalInitializer"), ("keras.layers", "Convolution2D")])
+@pytest.mark.parametrize(
+    ("module", "name"), [("keras.initializers", "OrthogonalInitializer"), ("keras.layers", "Convolution2D")]
+)
 def test_names_that_are_aliases_now_are_keras_own(module: str, name: str) -> None:
     assert list(evidence({"module": module, "class_name": name, "config": {}, "registered_name": None})) == []
 
@@ -29,7 +31,10 @@ def test_names_that_are_aliases_now_are_keras_own(module: str, name: str) -> Non
 @pytest.mark.parametrize(
     ("name", "is_stock"),
     [
-        *((name, True) for name in ("AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess")),
+        *(
+            (name, True)
+            for name in ("AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess")
+        ),
         *((name, False) for name in ("Erfinv", "MaxUnpooling2D", "Convolution2DTransposeBias")),
     ],
 )

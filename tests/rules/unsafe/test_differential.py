@@ -1,4 +1,6 @@
-"""What loaders really run, lint calls an error: configurations of every place and form, loaded by Keras 3 and tf_keras."""
+"""What loaders really run, lint calls an error: configurations of every place and form, loaded by Keras 3 and
+tf_keras.
+"""
 
 from __future__ import annotations
 
@@ -88,10 +90,15 @@ def test_the_payloads_do_run_in_both_libraries(loaded: Loaded) -> None:
 
 def test_names_that_keras_knows_are_no_finding(loaded: Loaded) -> None:
     honest = [
-        made for made in loaded.made if made.form == "known-name" and made.place in ("activation", "activation-layer", "kernel_regularizer")
+        made
+        for made in loaded.made
+        if made.form == "known-name"
+        and made.place in ("activation", "activation-layer", "kernel_regularizer")
     ]
     assert honest
-    assert {made.name: errors(loaded.folder / made.name) for made in honest} == {made.name: [] for made in honest}
+    assert {made.name: errors(loaded.folder / made.name) for made in honest} == {
+        made.name: [] for made in honest
+    }
 
 
 def test_every_model_with_a_lambda_that_a_library_saved_is_found(loaded: Loaded) -> None:
@@ -100,11 +107,15 @@ def test_every_model_with_a_lambda_that_a_library_saved_is_found(loaded: Loaded)
     holding = [name for name in loaded.written if holds_code(loaded.folder / name)]
     assert {name.split("-")[1] for name in holding} == {"keras3", "tf_keras"}
     assert {name.split("-")[2].split(".")[0] for name in holding} >= {"activation", "layer"}
-    assert {name: "lambda-code" in errors(loaded.folder / name) for name in holding} == dict.fromkeys(holding, True)
+    assert {name: "lambda-code" in errors(loaded.folder / name) for name in holding} == dict.fromkeys(
+        holding, True
+    )
 
 
 def holds_code(path: Path) -> bool:
-    """Return whether a configuration has marshalled code in base64: it begins with the type code ``c`` or ``0xe3``."""
+    """Return whether a configuration has marshalled code in base64: it begins with the type code ``c`` or
+    ``0xe3``.
+    """
     if path.suffix == ".h5":
         with h5py.File(path) as file:
             texts = [str(file.attrs.get(name, "")) for name in ("model_config", "training_config")]

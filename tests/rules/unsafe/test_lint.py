@@ -1,4 +1,6 @@
-"""Each rule about unsafe content finds what was made for it, where it stands, and nothing in what is harmless."""
+"""Each rule about unsafe content finds what was made for it, where it stands, and nothing in what is
+harmless.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,15 @@ FOUND = {
 """What each fixture of ``fixtures/unsafe`` was made for."""
 MODELS = ("mlp", "saved_model", "keras_hdf5", "keras_zip")
 ELSEWHERE = {
-    *("archive-bomb", "asset-code", "asset-operator", "config-file", "flex-operator", "load-call", "network-operator"),
+    *(
+        "archive-bomb",
+        "asset-code",
+        "asset-operator",
+        "config-file",
+        "flex-operator",
+        "load-call",
+        "network-operator",
+    ),
     *("pickled-array", "template-code", "template-load", "unknown-call", "unread-operator", "xla-program"),
 }
 """Rules whose example is another fixture, or made here."""
@@ -87,13 +97,20 @@ def test_every_unsafe_fixture_is_found_for_what_it_is_and_for_nothing_else(name:
 
 def test_every_unsafe_fixture_is_in_the_list_and_every_rule_has_an_example() -> None:
     assert {name.removeprefix("unsafe/") for name in fixture_names(under="unsafe/")} == set(FOUND)
-    assert {rule.id for rule in unsafe_rules()} == {rule for rules in FOUND.values() for rule in rules} | ELSEWHERE
+    assert {rule.id for rule in unsafe_rules()} == {
+        rule for rules in FOUND.values() for rule in rules
+    } | ELSEWHERE
 
 
-@pytest.mark.parametrize("name", [name for name in fixture_names() if name.split("/")[0] in MODELS and "streamed" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in fixture_names() if name.split("/")[0] in MODELS and "streamed" not in name]
+)
 def test_models_as_they_are_saved_have_nothing_unsafe(name: str) -> None:
     rules = {rule for rule, findings in found(fixture_path(name)).items() if findings[0].severity != "note"}
-    known = {"no_weights": {"incomplete", "unread-bytes"}, "npz": {"pickled-array"}}  # Keras pickles what it puts into an .npz
+    known = {
+        "no_weights": {"incomplete", "unread-bytes"},
+        "npz": {"pickled-array"},
+    }  # Keras pickles what it puts into an .npz
     assert rules <= next((allowed for part, allowed in known.items() if part in name), set())
 
 
@@ -127,7 +144,9 @@ def test_a_finding_names_the_bytes_that_it_is_about(name: str, rule: str, text: 
 def test_the_length_of_byte_code_is_that_of_its_base64() -> None:
     path = fixture_path("unsafe/lambda_keras3.keras")
     config = json.loads(zipfile.ZipFile(path).read("config.json"))
-    code = next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Lambda")["config"]["function"]["config"]["code"]
+    code = next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Lambda")["config"][
+        "function"
+    ]["config"]["code"]
     assert base64.b64decode(code)
     assert found(path)["lambda-code"][0].bytes == len(code)
 
@@ -152,7 +171,10 @@ def test_an_archive_bomb_is_a_finding_and_no_error(tmp_path: Path) -> None:
 
 def test_a_layer_that_reads_a_file_when_it_is_loaded_is_found(tmp_path: Path) -> None:
     config = {"class_name": "Sequential", "config": {"name": "s", "layers": []}}
-    layer = {"class_name": "StringLookup", "config": {"name": "words", "vocabulary": "https://example.com/words.txt"}}
+    layer = {
+        "class_name": "StringLookup",
+        "config": {"name": "words", "vocabulary": "https://example.com/words.txt"},
+    }
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file.attrs["model_config"] = json.dumps({**config, "config": {"name": "s", "layers": [layer]}})
     assert "https://example.com/words.txt" in found(tmp_path / "m.h5")["config-file"][0].message
@@ -162,7 +184,10 @@ def test_a_layer_that_reads_a_file_when_it_is_loaded_is_found(tmp_path: Path) ->
 @pytest.mark.parametrize("size", [10, 70_000])
 def test_code_is_found_wherever_hdf5_puts_the_attribute(tmp_path: Path, library: str, size: int) -> None:
     code = base64.b64encode(b"x" * size).decode()
-    layer = {"class_name": "Lambda", "config": {"name": "l", "function": [code, None, None], "function_type": "lambda"}}
+    layer = {
+        "class_name": "Lambda",
+        "config": {"name": "l", "function": [code, None, None], "function_type": "lambda"},
+    }
     text = json.dumps({"class_name": "Sequential", "config": {"name": "s", "layers": [layer]}})
     with h5py.File(tmp_path / "m.h5", "w", libver=library) as file:
         for number in range(20):  # many attributes stand in a heap
@@ -172,7 +197,9 @@ def test_code_is_found_wherever_hdf5_puts_the_attribute(tmp_path: Path, library:
     assert finding.bytes == len(code)
     assert finding.offset is not None
     assert finding.size is not None
-    assert (tmp_path / "m.h5").read_bytes()[finding.offset : finding.offset + finding.size] == json.dumps(code).encode()
+    assert (tmp_path / "m.h5").read_bytes()[finding.offset : finding.offset + finding.size] == json.dumps(
+        code
+    ).encode()
 
 
 def test_programs_among_the_assets_are_found(tmp_path: Path) -> None:
@@ -189,7 +216,9 @@ def test_operators_of_the_network_and_of_assets_are_told_apart(tmp_path: Path) -
         inner = b"\x0a" + bytes([len(name)]) + name + b"\x12" + bytes([len(op)]) + op
         return b"\x0a" + bytes([len(inner)]) + inner
 
-    (tmp_path / "g.pb").write_bytes(node(b"x", b"Placeholder") + node(b"a", b"RpcCall") + node(b"b", b"InitializeTableFromTextFileV2"))
+    (tmp_path / "g.pb").write_bytes(
+        node(b"x", b"Placeholder") + node(b"a", b"RpcCall") + node(b"b", b"InitializeTableFromTextFileV2")
+    )
     rules = found(tmp_path / "g.pb")
     assert set(rules) == {"network-operator", "asset-operator"}
     assert rules["network-operator"][0].severity == "error"
@@ -212,7 +241,9 @@ def test_a_changed_byte_of_a_checkpoint_is_found_by_its_checksum(tmp_path: Path)
     shutil.copytree(fixture_path("saved_model/affine"), tmp_path / "m")
     shard = next((tmp_path / "m" / "variables").glob("*.data-*"))
     tensor = next(
-        one for one in modelinspect.open(tmp_path / "m").tensors if one.dtype.bits and one.extents and "variables" in one.extents[0].member
+        one
+        for one in modelinspect.open(tmp_path / "m").tensors
+        if one.dtype.bits and one.extents and "variables" in one.extents[0].member
     )
     data = bytearray(shard.read_bytes())
     data[tensor.extents[0].span.offset] ^= 1
@@ -233,7 +264,9 @@ def test_changed_bytes_give_a_report_or_an_error_that_says_why(name: str) -> Non
                 artifact = parse(files)
             except ModelInspectError:
                 continue
-            lint_artifact(Subject(artifact, hidden=find_hidden(artifact, files), open_files=files), chosen).to_dict()
+            lint_artifact(
+                Subject(artifact, hidden=find_hidden(artifact, files), open_files=files), chosen
+            ).to_dict()
 
 
 def test_a_broken_text_is_searched_for_operators(tmp_path: Path) -> None:
@@ -254,11 +287,15 @@ def test_savers_may_save(tmp_path: Path) -> None:
 
 
 def test_the_flex_operators_of_a_harmless_model_are_a_note() -> None:
-    assert [finding.severity for finding in found(fixture_path("tflite/flex.tflite"))["flex-operator"]] == ["note"]
+    assert [finding.severity for finding in found(fixture_path("tflite/flex.tflite"))["flex-operator"]] == [
+        "note"
+    ]
 
 
 def test_the_table_lists_operators_that_tensorflow_has() -> None:
-    """Those that it has not are of its former or neighbouring packages, or of nobody: named so that they stand out."""
+    """Those that it has not are of its former or neighbouring packages, or of nobody: named so that they
+    stand out.
+    """
     unknown = set(OPERATORS) - core_ops()
     assert len(unknown) < 50
     assert {"PyFunc", "ReadFile", "WriteFile", "PrintV2", "EagerPyFunc"} <= core_ops() & set(OPERATORS)

@@ -68,10 +68,19 @@ def sequential(*layers: object) -> dict[str, object]:
         {"class_name": "__lambda__", "config": {"code": CODE, "defaults": None, "closure": None}},
         {"class_name": "__lambda__", "config": {"code": [CODE, None, None]}},
         {"class_name": "__lambda__", "config": [CODE, None, None]},
-        {"class_name": "Lambda", "config": {"name": "l", "function": [CODE, None, None], "function_type": "lambda"}},
-        {"class_name": "Lambda", "config": {"function": {"class_name": "__tuple__", "items": [CODE, None, None]}}},
+        {
+            "class_name": "Lambda",
+            "config": {"name": "l", "function": [CODE, None, None], "function_type": "lambda"},
+        },
+        {
+            "class_name": "Lambda",
+            "config": {"function": {"class_name": "__tuple__", "items": [CODE, None, None]}},
+        },
         {"class_name": "Package>Lambda", "config": {"mask": [CODE, None, None], "mask_type": "lambda"}},
-        {"class_name": "Lambda", "config": {"output_shape": [CODE, None, None], "output_shape_type": "lambda"}},
+        {
+            "class_name": "Lambda",
+            "config": {"output_shape": [CODE, None, None], "output_shape_type": "lambda"},
+        },
         {"class_name": "TorchModuleWrapper", "config": {"module": "gAJ9cQAu"}},
         {"anything": CODE},
         {"anything": base64.encodebytes(marshal.dumps((lambda x: x).__code__)).decode()},
@@ -82,7 +91,10 @@ def test_byte_code_is_found_in_every_form(item: dict[str, object]) -> None:
     assert Danger.LAMBDA_CODE in dangers(item)
 
 
-@pytest.mark.parametrize("text", ["4w is how a sentence may begin, and go on", "Yellow", "c\x01" * 30, "4wAB" + "é" * 30, CODE[:10]])
+@pytest.mark.parametrize(
+    "text",
+    ["4w is how a sentence may begin, and go on", "Yellow", "c\x01" * 30, "4wAB" + "é" * 30, CODE[:10]],
+)
 def test_text_that_only_begins_like_byte_code_is_text(text: str) -> None:
     assert dangers({"value": text}) == set()
 
@@ -105,7 +117,12 @@ def test_text_that_only_begins_like_byte_code_is_text(text: str) -> None:
 )
 @pytest.mark.parametrize("as_function", [True, False])
 def test_functions_of_known_packages_are_imports(module: str, name: str, as_function: bool) -> None:
-    item: dict[str, object] = {"module": module, "class_name": "function", "config": name, "registered_name": name}
+    item: dict[str, object] = {
+        "module": module,
+        "class_name": "function",
+        "config": name,
+        "registered_name": name,
+    }
     if not as_function:
         item = {"module": module, "class_name": name, "config": {}}
     assert dangers(item) == {Danger.IMPORT}
@@ -115,13 +132,33 @@ def test_functions_of_known_packages_are_imports(module: str, name: str, as_func
     "item",
     [
         {"module": "builtins", "class_name": "function", "config": "relu", "registered_name": "function"},
-        {"module": "keras.activations", "class_name": "function", "config": "gelu", "registered_name": "gelu"},
+        {
+            "module": "keras.activations",
+            "class_name": "function",
+            "config": "gelu",
+            "registered_name": "gelu",
+        },
         {"module": "keras.layers", "class_name": "Dense", "config": {"units": 1}, "registered_name": None},
-        {"module": "keras.src.models.functional", "class_name": "Functional", "config": {}, "registered_name": "Functional"},
+        {
+            "module": "keras.src.models.functional",
+            "class_name": "Functional",
+            "config": {},
+            "registered_name": "Functional",
+        },
         {"module": "keras.src.ops.numpy", "class_name": "Add", "config": {}, "registered_name": "Add"},
         {"module": "keras.optimizers", "class_name": "Adam", "config": {}, "registered_name": None},
-        {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": None},
-        {"module": "tensorflow.python.ops.nn_ops", "class_name": "function", "config": "softmax_v2", "registered_name": "softmax_v2"},
+        {
+            "module": "keras",
+            "class_name": "DTypePolicy",
+            "config": {"name": "float32"},
+            "registered_name": None,
+        },
+        {
+            "module": "tensorflow.python.ops.nn_ops",
+            "class_name": "function",
+            "config": "softmax_v2",
+            "registered_name": "softmax_v2",
+        },
         {
             "module": "tensorflow.python.framework.tensor",
             "class_name": "__typespec__",
@@ -159,7 +196,17 @@ def test_a_called_symbol_is_judged_by_what_it_does(kind: str, symbol: str, dange
 
 
 @pytest.mark.parametrize(
-    "symbol", ["math.add", "nn.relu", "reshape", "__operators__.getitem", "raw_ops.AddV2", "image.resize", "cast", "einsum"]
+    "symbol",
+    [
+        "math.add",
+        "nn.relu",
+        "reshape",
+        "__operators__.getitem",
+        "raw_ops.AddV2",
+        "image.resize",
+        "cast",
+        "einsum",
+    ],
 )
 def test_arithmetic_is_called_without_a_word(symbol: str) -> None:
     assert is_tensor_function(symbol)
@@ -172,16 +219,25 @@ def test_no_symbol_is_harmless_and_risky_at_once() -> None:
     assert risky == set()
 
 
-@pytest.mark.parametrize("node", ['name: "w"\nop: "WriteFile"', {"name": "w", "op": "WriteFile"}, "\n\x01w\x12\tWriteFile"])
+@pytest.mark.parametrize(
+    "node", ['name: "w"\nop: "WriteFile"', {"name": "w", "op": "WriteFile"}, "\n\x01w\x12\tWriteFile"]
+)
 def test_the_node_of_a_layer_is_judged_like_any_node(tmp_path: Path, node: object) -> None:
-    layer = {"class_name": "TensorFlowOpLayer", "config": {"name": "op", "node_def": node, "constants": {"0": "x"}}}
-    assert unsafe(hdf5_file(tmp_path / "m.h5", sequential(layer)))["file-write-operator"][0].severity == "error"
+    layer = {
+        "class_name": "TensorFlowOpLayer",
+        "config": {"name": "op", "node_def": node, "constants": {"0": "x"}},
+    }
+    assert (
+        unsafe(hdf5_file(tmp_path / "m.h5", sequential(layer)))["file-write-operator"][0].severity == "error"
+    )
 
 
 @pytest.mark.parametrize("place", ["layer", "loss", "metric", "optimizer", "compile_config"])
 def test_byte_code_is_found_in_every_part_of_a_model(tmp_path: Path, place: str) -> None:
     code: object = {"class_name": "__lambda__", "config": {"value": CODE}}
-    config = sequential({"class_name": "Dense", "config": {"activation": code if place == "layer" else "relu"}})
+    config = sequential(
+        {"class_name": "Dense", "config": {"activation": code if place == "layer" else "relu"}}
+    )
     if place != "layer":
         config["compile_config"] = {place: code}
     found = unsafe(keras_file(tmp_path / "m.keras", config))["lambda-code"]
@@ -190,12 +246,19 @@ def test_byte_code_is_found_in_every_part_of_a_model(tmp_path: Path, place: str)
 
 
 def test_the_configuration_of_training_is_read_too(tmp_path: Path) -> None:
-    path = hdf5_file(tmp_path / "m.h5", {"loss": {"class_name": "__lambda__", "config": {"value": CODE}}}, "training_config")
+    path = hdf5_file(
+        tmp_path / "m.h5",
+        {"loss": {"class_name": "__lambda__", "config": {"value": CODE}}},
+        "training_config",
+    )
     assert "lambda-code" in unsafe(path)
 
 
 def test_code_behind_a_million_numbers_is_found(tmp_path: Path) -> None:
-    config = {"padding": list(range(1_000_000)), **sequential({"class_name": "__lambda__", "config": {"value": CODE}})}
+    config = {
+        "padding": list(range(1_000_000)),
+        **sequential({"class_name": "__lambda__", "config": {"value": CODE}}),
+    }
     assert "lambda-code" in unsafe(keras_file(tmp_path / "m.keras", config))
 
 
@@ -206,7 +269,12 @@ def test_what_a_limit_leaves_out_is_incomplete(tmp_path: Path) -> None:
 
 
 def test_both_readings_of_a_file_that_is_two_are_checked(tmp_path: Path) -> None:
-    bad = sequential({"class_name": "Lambda", "config": {"name": "l", "function": [CODE, None, None], "function_type": "lambda"}})
+    bad = sequential(
+        {
+            "class_name": "Lambda",
+            "config": {"name": "l", "function": [CODE, None, None], "function_type": "lambda"},
+        }
+    )
     good = keras_file(tmp_path / "good.keras", sequential())
     front = hdf5_file(tmp_path / "front.h5", bad)
     for name in ("both.keras", "both.h5"):
@@ -218,7 +286,9 @@ def test_both_readings_of_a_file_that_is_two_are_checked(tmp_path: Path) -> None
 
 
 def test_a_name_with_a_nul_is_what_python_cuts_it_to(tmp_path: Path) -> None:
-    path = keras_file(tmp_path / "m.keras", sequential({"class_name": "__lambda__", "config": {"value": CODE}}))
+    path = keras_file(
+        tmp_path / "m.keras", sequential({"class_name": "__lambda__", "config": {"value": CODE}})
+    )
     data = path.read_bytes().replace(b"config.json", b"config\0json")
     path.write_bytes(data)
     with zipfile.ZipFile(path) as archive:
@@ -226,7 +296,9 @@ def test_a_name_with_a_nul_is_what_python_cuts_it_to(tmp_path: Path) -> None:
     archived = tmp_path / "archived.keras"
     with zipfile.ZipFile(archived, "w") as archive:
         archive.writestr("metadata.json", "{}")
-        archive.writestr("config.json_", json.dumps(sequential({"class_name": "__lambda__", "config": {"value": CODE}})))
+        archive.writestr(
+            "config.json_", json.dumps(sequential({"class_name": "__lambda__", "config": {"value": CODE}}))
+        )
         archive.writestr("model.weights.h5", empty_hdf5())
     archived.write_bytes(archived.read_bytes().replace(b"config.json_", b"config.json\0"))
     found = unsafe(archived)
@@ -234,7 +306,11 @@ def test_a_name_with_a_nul_is_what_python_cuts_it_to(tmp_path: Path) -> None:
 
 
 def test_of_two_attributes_of_one_name_both_are_checked(tmp_path: Path) -> None:
-    bad = json.dumps(sequential({"class_name": "Lambda", "config": {"function": [CODE, None, None], "function_type": "lambda"}}))
+    bad = json.dumps(
+        sequential(
+            {"class_name": "Lambda", "config": {"function": [CODE, None, None], "function_type": "lambda"}}
+        )
+    )
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file.attrs["model_config"] = json.dumps(sequential())
         file.attrs["model_confih"] = np.bytes_(bad)
@@ -247,7 +323,10 @@ def test_of_two_attributes_of_one_name_both_are_checked(tmp_path: Path) -> None:
 
 
 def test_a_pickled_array_is_named_and_a_plain_one_is_not(tmp_path: Path) -> None:
-    for array, expected in ((np.array([{"a": 1}], dtype=object), True), (np.zeros(3, dtype=np.float32), False)):
+    for array, expected in (
+        (np.array([{"a": 1}], dtype=object), True),
+        (np.zeros(3, dtype=np.float32), False),
+    ):
         buffer = io.BytesIO()
         np.savez(buffer, a=array)
         with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
@@ -261,7 +340,9 @@ def test_every_model_of_a_folder_and_of_an_archive_is_looked_at(tmp_path: Path) 
     folder = tmp_path / "models"
     folder.mkdir()
     keras_file(folder / "good.keras", sequential())
-    bad = keras_file(folder / "bad.keras", sequential({"class_name": "__lambda__", "config": {"value": CODE}}))
+    bad = keras_file(
+        folder / "bad.keras", sequential({"class_name": "__lambda__", "config": {"value": CODE}})
+    )
     with zipfile.ZipFile(tmp_path / "models.zip", "w") as archive:
         for path in sorted(folder.iterdir()):
             archive.write(path, path.name)

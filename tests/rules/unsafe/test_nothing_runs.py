@@ -59,12 +59,17 @@ marshal.loads(marshal.dumps(1))
 open(os.devnull).close()
 state["inside"] = None
 print(json.dumps({"found": found, "caught": [event for _, event, _ in violations[len(found):]], "opened": "open" in seen}))
-"""
+"""  # noqa: E501
 
 
 def test_lint_opens_the_artifact_alone_and_runs_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, FOLDER / "unsafe"], capture_output=True, text=True, check=False, cwd=tmp_path, timeout=1800
+        [sys.executable, "-c", SCRIPT, FOLDER / "unsafe"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)

@@ -1,4 +1,6 @@
-"""Chat templates: what reaches for Python's internals is found wherever a template is stored, and honest templates are not."""
+"""Chat templates: what reaches for Python's internals is found wherever a template is stored, and honest
+templates are not.
+"""
 
 from __future__ import annotations
 
@@ -42,16 +44,33 @@ HOSTILE = [
     "text {%+ if x.__class__ %}{% endif %}",
 ]
 HONEST = [
-    "{% for message in messages %}<start>{{ message.role }}\n{{ message['content'] | trim }}<end>\n{% endfor %}",
-    "{%- set ns = namespace(last=0) -%}{%- for m in messages -%}{%- set ns.last = loop.index0 -%}{%- endfor -%}{{ ns.last }}",
-    "{%- macro tool(t) -%}{{ t.function.parameters.properties | tojson(indent=2) }}{%- endmacro -%}{{ tool(tools[0]) }}",
+    (
+        "{% for message in messages %}<start>{{ message.role }}\n{{ message['content'] | trim }}<end>\n{%"
+        " endfor %}"
+    ),
+    (
+        "{%- set ns = namespace(last=0) -%}{%- for m in messages -%}{%- set ns.last = loop.index0 -%}{%-"
+        " endfor -%}{{ ns.last }}"
+    ),
+    (
+        "{%- macro tool(t) -%}{{ t.function.parameters.properties | tojson(indent=2) }}{%- endmacro -%}{{"
+        " tool(tools[0]) }}"
+    ),
     "{% generation %}{{ '__media__' }}{% endgeneration %}{{ raise_exception('no __class__ here') }}",
     "{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | list }}",
     "{% raw %}{{ x.__class__ }}{% endraw %}{# {{ x.__globals__ }} #}__init__ is text",
-    "{{ cycler('odd', 'even').next() }} {{ strftime_now('%d %b') }}{% break %}{{ messages[loop.index0 - 1]|attr('role') }}",
+    (
+        "{{ cycler('odd', 'even').next() }} {{ strftime_now('%d %b') }}{% break %}{{ messages[loop.index0 -"
+        " 1]|attr('role') }}"
+    ),
     "{{ '{{ x.__class__ }}' }}",
 ]
-LOADS = ["{% include 'other.jinja' %}", "{%- from 'a' import b -%}", "{% import x as y %}", "{% extends 'base' %}"]
+LOADS = [
+    "{% include 'other.jinja' %}",
+    "{%- from 'a' import b -%}",
+    "{% import x as y %}",
+    "{% extends 'base' %}",
+]
 
 
 def findings(path: Path) -> dict[str, list[LintFinding]]:
@@ -122,14 +141,22 @@ def test_the_finding_names_the_bytes_of_the_expression(tmp_path: Path) -> None:
     path = preset(tmp_path, chat_template__jinja=text) / "chat_template.jinja"
     data = path.read_bytes()
     found = findings(tmp_path)["template-code"]
-    stored = [data[one.offset : one.offset + one.size] for one in found if one.offset is not None and one.size is not None]
+    stored = [
+        data[one.offset : one.offset + one.size]
+        for one in found
+        if one.offset is not None and one.size is not None
+    ]
     assert stored == [HOSTILE[0].encode(), HOSTILE[7].encode()]
     assert {one.member for one in found} == {"chat_template.jinja"}
 
 
 @pytest.mark.parametrize(
     "value",
-    [HOSTILE[0], [{"name": "default", "template": HONEST[0]}, {"name": "tools", "template": HOSTILE[0]}], {"default": HOSTILE[0]}],
+    [
+        HOSTILE[0],
+        [{"name": "default", "template": HONEST[0]}, {"name": "tools", "template": HOSTILE[0]}],
+        {"default": HOSTILE[0]},
+    ],
     ids=["text", "list", "object"],
 )
 def test_templates_in_the_settings_of_a_tokenizer_are_looked_at(value: object, tmp_path: Path) -> None:
@@ -145,7 +172,9 @@ def test_the_template_of_a_litertlm_file_is_looked_at(tmp_path: Path) -> None:
     assert not findings(litertlm(tmp_path / "good.litertlm", HONEST[0]))
 
 
-def test_what_is_too_long_to_look_at_is_reported_and_what_is_just_short_enough_is_quick(tmp_path: Path) -> None:
+def test_what_is_too_long_to_look_at_is_reported_and_what_is_just_short_enough_is_quick(
+    tmp_path: Path,
+) -> None:
     long = "{{a.b}}" * (templates._MOST // 7)
     preset(tmp_path, chat_template__jinja=long)
     began = time.process_time()
@@ -155,7 +184,9 @@ def test_what_is_too_long_to_look_at_is_reported_and_what_is_just_short_enough_i
     assert [one.bytes for one in findings(tmp_path)["template-code"]] == [len(long) + 10]
 
 
-@pytest.mark.parametrize("text", ["{{ '" + "\\'" * 60_000, "{{" * 60_000, "{{ [" * 60_000, "{#" * 60_000, "{% raw %}" * 20_000])
+@pytest.mark.parametrize(
+    "text", ["{{ '" + "\\'" * 60_000, "{{" * 60_000, "{{ [" * 60_000, "{#" * 60_000, "{% raw %}" * 20_000]
+)
 def test_broken_templates_take_no_longer_than_their_length(text: str) -> None:
     began = time.process_time()
     assert pieces(text)[1]
@@ -163,22 +194,28 @@ def test_broken_templates_take_no_longer_than_their_length(text: str) -> None:
 
 
 def test_what_jinja_does_not_read_is_reported_and_what_is_before_it_is_checked(tmp_path: Path) -> None:
-    found = findings(preset(tmp_path, chat_template__jinja=HOSTILE[0] + "{{ x ? }}" + HOSTILE[1]))["template-code"]
+    found = findings(preset(tmp_path, chat_template__jinja=HOSTILE[0] + "{{ x ? }}" + HOSTILE[1]))[
+        "template-code"
+    ]
     assert len(found) == 2
     assert "does not read" in found[1].message
     assert found[1].bytes == len((tmp_path / "chat_template.jinja").read_bytes())
 
 
-_PARTS = """{{ }} {% %} {# #} 'a' "b}}" x . __class__ [ ] { } | ( ) - ~ 1 0x1f 1_0 1.5e3 01 _ raw endraw if : , 'c' text"""
+_PARTS = """{{ }} {% %} {# #} 'a' "b}}" x . __class__ [ ] { } | ( ) - ~ 1 0x1f 1_0 1.5e3 01 _ raw endraw if : , 'c' text"""  # noqa: E501
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from([*_PARTS.split(), " ", "\n", "\r\n", "\r"]), max_size=30).map("".join))
 def test_pieces_and_tokens_are_where_jinja_reads_them(template: str) -> None:
-    """jinja2 gives no places: what is at ours is spelled as its lexer says, in its order, between delimiters."""
+    """jinja2 gives no places: what is at ours is spelled as its lexer says, in its order, between
+    delimiters.
+    """
     try:
         expected = [
-            text for _, kind, text in jinja2.Environment().lex(template) if kind in ("name", "string", "operator", "integer", "float")
+            text
+            for _, kind, text in jinja2.Environment().lex(template)
+            if kind in ("name", "string", "operator", "integer", "float")
         ]
     except jinja2.TemplateSyntaxError:
         return

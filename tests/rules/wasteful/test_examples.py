@@ -1,4 +1,6 @@
-"""Every rule that needs elements, facts or two artifacts fires on its example with the exact bytes, and on its counterpart not."""
+"""Every rule that needs elements, facts or two artifacts fires on its example with the exact bytes, and on
+its counterpart not.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ from tests.support.remedies import remedy_of
 CONTRACT = """dense-zeros negative-zeros baseline-already-sparse identical-weights sparsity-not-applied sparsity-lost
 sparse-encoding-net-loss
 densify-present block-mismatch dead-channels splat-constant const-and-variable duplicate-tensors float-with-few-values
-quant-params-dominate tiny-model-overhead zip-stored optimizer-state pruning-not-stripped build-noise missing-data hidden-bytes"""
+quant-params-dominate tiny-model-overhead zip-stored optimizer-state pruning-not-stripped build-noise missing-data hidden-bytes"""  # noqa: E501
 """The findings that scripts rely on; more may come, none of these goes."""
 
 Example = tuple[Subject | None, Subject]
@@ -40,13 +42,29 @@ Example = tuple[Subject | None, Subject]
 
 def side(build: Build) -> Subject:
     artifact = build.artifact()
-    return Subject(artifact, measure(artifact, build.files(), aspects=tuple(Aspect)), hidden=find_hidden(artifact, build.files()))
+    return Subject(
+        artifact,
+        measure(artifact, build.files(), aspects=tuple(Aspect)),
+        hidden=find_hidden(artifact, build.files()),
+    )
 
 
 def embedded(size: int) -> Build:
     """Return a model with numbers as text in its configuration."""
-    value = {"document": "model_config", "path": "config.layers[1].config.value", "kind": "numbers", "count": 4_800, "size": size}
-    build = model(kernel(60, 20), location="made.keras", format=FormatName.KERAS_ZIP, weights="w", embedded_values=(value,))
+    value = {
+        "document": "model_config",
+        "path": "config.layers[1].config.value",
+        "kind": "numbers",
+        "count": 4_800,
+        "size": size,
+    }
+    build = model(
+        kernel(60, 20),
+        location="made.keras",
+        format=FormatName.KERAS_ZIP,
+        weights="w",
+        embedded_values=(value,),
+    )
     build.region("/ / model_config", size, RegionKind.GRAPH, data=b"{}".ljust(size))
     build.region("superblock", 2_368, RegionKind.CONTAINER)
     return build
@@ -64,11 +82,17 @@ def kernel(rows: int = 64, columns: int = 64, zeros: float = 0.0, seed: int = 1)
 
 
 def model(
-    *arrays: Any, location: str = "made.h5", format: FormatName = FormatName.KERAS_HDF5, role: Role = Role.WEIGHT, **facts: Any
+    *arrays: Any,
+    location: str = "made.h5",
+    format: FormatName = FormatName.KERAS_HDF5,
+    role: Role = Role.WEIGHT,
+    **facts: Any,
 ) -> Build:
     build = Build(location, format, facts)
     for index, array in enumerate(arrays):
-        build.tensor(f"layer_{index}/kernel", array.shape, data=array.tobytes(), role=role, layer=f"layer_{index}")
+        build.tensor(
+            f"layer_{index}/kernel", array.shape, data=array.tobytes(), role=role, layer=f"layer_{index}"
+        )
     return build
 
 
@@ -77,10 +101,17 @@ def pair(before: Build, after: Build) -> Example:
 
 
 def sparse(
-    name: str = "fc/kernel", dtype: str = "float32", values: int = 1_024, index: int = 600, densified: bool = True, **told: Any
+    name: str = "fc/kernel",
+    dtype: str = "float32",
+    values: int = 1_024,
+    index: int = 600,
+    densified: bool = True,
+    **told: Any,
 ) -> Build:
     """Return a TFLite model with one sparse matrix of 64 x 16."""
-    build = Build("made.tflite", FormatName.TFLITE, {"sparse_tensors": ({"name": name, "block_shape": (), **told},)})
+    build = Build(
+        "made.tflite", FormatName.TFLITE, {"sparse_tensors": ({"name": name, "block_shape": (), **told},)}
+    )
     if densified:
         build.facts["densify"] = ({"input": name, "output": f"{name}1"},)
     build.tensor(name, (64, 16), dtype=dtype, storage=Storage.SPARSE, pieces=(values,))
@@ -141,14 +172,21 @@ def instances(*scopes: str) -> Build:
     for seed, scope in enumerate(scopes):
         for number, (rows, columns) in enumerate(((20, 10), (10, 30), (30, 40), (40, 5))):
             data = kernel(rows, columns, seed=10 * seed + number)
-            build.tensor(f"{scope}/layer_{number}/kernel", (rows, columns), data=data.tobytes(), layer=f"{scope}/layer_{number}")
+            build.tensor(
+                f"{scope}/layer_{number}/kernel",
+                (rows, columns),
+                data=data.tobytes(),
+                layer=f"{scope}/layer_{number}",
+            )
     return build
 
 
 def partly_quantized(wide: int) -> Build:
     """Return a model of one wide kernel and one of int8."""
     build = model(kernel(64, wide))
-    build.tensor("layer_1/kernel", (64, 64), dtype="int8", data=np.arange(4_096, dtype="i1").tobytes(), layer="layer_1")
+    build.tensor(
+        "layer_1/kernel", (64, 64), dtype="int8", data=np.arange(4_096, dtype="i1").tobytes(), layer="layer_1"
+    )
     return build
 
 
@@ -156,14 +194,22 @@ def compiled(steps: int) -> Build:
     build = model(kernel(50, 20))
     slot = np.full((50, 20), 0.5 if steps else 0, "<f4")
     for name in "mv":
-        build.tensor(f"optimizer/Adam/{name}/layer_0/kernel", (50, 20), data=slot.tobytes(), role=Role.OPTIMIZER)
-    build.tensor("optimizer/iterations", (), dtype="int64", data=np.int64(steps).tobytes(), role=Role.OPTIMIZER)
+        build.tensor(
+            f"optimizer/Adam/{name}/layer_0/kernel", (50, 20), data=slot.tobytes(), role=Role.OPTIMIZER
+        )
+    build.tensor(
+        "optimizer/iterations", (), dtype="int64", data=np.int64(steps).tobytes(), role=Role.OPTIMIZER
+    )
     return build
 
 
 def wrapped_for_quantization(high: float, step: int = -1) -> Build:
     build = model(kernel())
-    for name, value in (("output_max", np.float32(high)), ("output_min", np.float32(-6)), ("optimizer_step", np.int32(step))):
+    for name, value in (
+        ("output_max", np.float32(high)),
+        ("output_min", np.float32(-6)),
+        ("optimizer_step", np.int32(step)),
+    ):
         data, dtype = value.tobytes(), str(value.dtype)
         build.tensor(f"quantize_layer/quantize_layer_{name}:0", (), dtype=dtype, data=data, role=Role.PRUNING)
     return build
@@ -175,13 +221,23 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
         4 * 3_276,
         lambda: pair(model(kernel()), model(kernel(zeros=0.8), location="after.h5")),
     ),
-    "block-mismatch": (lambda: alone(sparse()), 1_024, lambda: alone(sparse(block_shape=(4,), densified=False))),
+    "block-mismatch": (
+        lambda: alone(sparse()),
+        1_024,
+        lambda: alone(sparse(block_shape=(4,), densified=False)),
+    ),
     "build-noise": (
         lambda: pair(model(kernel(), date_saved="1"), model(kernel(), location="after.h5", date_saved="2")),
         0,
-        lambda: pair(model(kernel(), date_saved="1"), model(kernel(seed=2), location="after.h5", date_saved="2")),
+        lambda: pair(
+            model(kernel(), date_saved="1"), model(kernel(seed=2), location="after.h5", date_saved="2")
+        ),
     ),
-    "compiled-program": (lambda: fixture("tflite_handbuilt/byte_code.tflite"), 200, lambda: fixture("tflite_handbuilt/narrow.tflite")),
+    "compiled-program": (
+        lambda: fixture("tflite_handbuilt/byte_code.tflite"),
+        200,
+        lambda: fixture("tflite_handbuilt/narrow.tflite"),
+    ),
     "const-and-variable": (
         lambda: alone(beside(kernel(), kernel())),
         16_384,
@@ -194,14 +250,26 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
         16_384,
         lambda: alone(model(kernel(), kernel(seed=2), np.zeros((4, 4), "<f4"), np.zeros((4, 4), "<f4"))),
     ),
-    "float-with-few-values": (lambda: alone(model(binary())), 16_384 - 512 - 8, lambda: alone(model(kernel()))),
-    "gradient-duplicate": (lambda: fixture("stablehlo/jax2tf"), 262_144, lambda: fixture("stablehlo/jax2tf_no_gradient")),
+    "float-with-few-values": (
+        lambda: alone(model(binary())),
+        16_384 - 512 - 8,
+        lambda: alone(model(kernel())),
+    ),
+    "gradient-duplicate": (
+        lambda: fixture("stablehlo/jax2tf"),
+        262_144,
+        lambda: fixture("stablehlo/jax2tf_no_gradient"),
+    ),
     "identical-weights": (
         lambda: pair(model(kernel()), model(kernel(), location="after.h5")),
         0,
         lambda: pair(model(kernel()), model(one_changed(), location="after.h5")),
     ),
-    "missing-data": (lambda: fixture("tfjs/shard_missing/model.json"), 700, lambda: fixture("tfjs/layers/model.json")),
+    "missing-data": (
+        lambda: fixture("tfjs/shard_missing/model.json"),
+        700,
+        lambda: fixture("tfjs/layers/model.json"),
+    ),
     "optimizer-never-stepped": (lambda: alone(compiled(0)), 8_000, lambda: alone(compiled(1))),
     "stayed-float": (lambda: alone(partly_quantized(64)), 16_384, lambda: alone(partly_quantized(2))),
     "uncalibrated-quantization": (
@@ -237,11 +305,21 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
     ),
     "sparsity-lost": (lambda: alone(masked(80, 70)), 40, lambda: alone(masked(80, 80))),
     "sparsity-not-applied": (lambda: alone(masked(0, 0)), 400, lambda: alone(masked(1, 1))),
-    "splat-constant": (lambda: alone(constant(np.full((128, 64), 0.5, "<f4"))), 32_768, lambda: alone(constant(kernel(128, 64)))),
-    "stablehlo-constants": (lambda: fixture("stablehlo/jax2tf_no_gradient"), 4_096, lambda: fixture("stablehlo/jax2tf_variables")),
+    "splat-constant": (
+        lambda: alone(constant(np.full((128, 64), 0.5, "<f4"))),
+        32_768,
+        lambda: alone(constant(kernel(128, 64))),
+    ),
+    "stablehlo-constants": (
+        lambda: fixture("stablehlo/jax2tf_no_gradient"),
+        4_096,
+        lambda: fixture("stablehlo/jax2tf_variables"),
+    ),
     "embedded-data": (lambda: alone(embedded(12_000)), 12_000, lambda: alone(model(kernel()))),
     "zip-stored": (
-        lambda: alone(model(kernel(zeros=0.5), location="made.keras", format=FormatName.KERAS_ZIP, weights="w")),
+        lambda: alone(
+            model(kernel(zeros=0.5), location="made.keras", format=FormatName.KERAS_ZIP, weights="w")
+        ),
         8_192,
         lambda: alone(model(kernel(), location="made.keras", format=FormatName.KERAS_ZIP, weights="w")),
     ),
@@ -257,7 +335,9 @@ def test_every_rule_has_an_example_that_fires_and_one_that_does_not() -> None:
     known = [rule.id for rule in rules()]
     assert sorted(known) == sorted([*EXAMPLES, *test_rules.EXAMPLES])
     files = {path.stem for path in Path(wasteful.__path__[0]).glob("*.py")} - {"__init__", "masks"}
-    assert {rule.replace("-", "_") for rule in known} == files, "one file is one rule, and the registry lists it"
+    assert {rule.replace("-", "_") for rule in known} == files, (
+        "one file is one rule, and the registry lists it"
+    )
     assert set(CONTRACT.split()) <= set(known)
 
 
@@ -283,7 +363,11 @@ def test_the_rule_is_silent_where_nothing_is_wrong(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.id)
 def test_what_a_rule_shows_of_itself_is_what_it_says(rule: Rule) -> None:
-    found = findings(EXAMPLES[rule.id][0]()) if rule.id in EXAMPLES else test_rules.findings(test_rules.EXAMPLES[rule.id][0]())
+    found = (
+        findings(EXAMPLES[rule.id][0]())
+        if rule.id in EXAMPLES
+        else test_rules.findings(test_rules.EXAMPLES[rule.id][0]())
+    )
     assert rule.example == found[rule.id].message
     assert remedy_of(found[rule.id].remedy) in rule.remedies
 
@@ -291,7 +375,9 @@ def test_what_a_rule_shows_of_itself_is_what_it_says(rule: Rule) -> None:
 @pytest.mark.parametrize("rule", EXAMPLES)
 def test_nothing_that_needs_reading_is_claimed_without(rule: str) -> None:
     before, after = EXAMPLES[rule][0]()
-    unread = explain(None if before is None else Subject(before.artifact, None), Subject(after.artifact, None))
+    unread = explain(
+        None if before is None else Subject(before.artifact, None), Subject(after.artifact, None)
+    )
     structural = {
         "block-mismatch",
         "compiled-program",
@@ -328,7 +414,8 @@ def test_weights_that_are_not_read_are_not_called_missing(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "dead", "of"), [("pruned_mlp/stripped/model.h5", 10, 128), ("pruned_mlp/stripped/float32.tflite", 10, 128)]
+    ("name", "dead", "of"),
+    [("pruned_mlp/stripped/model.h5", 10, 128), ("pruned_mlp/stripped/float32.tflite", 10, 128)],
 )
 def test_dead_channels_are_outputs_whatever_the_layout(name: str, dead: int, of: int) -> None:
     assert f"has {dead} dead of {of}" in findings(fixture(name))["dead-channels"].message
@@ -336,7 +423,11 @@ def test_dead_channels_are_outputs_whatever_the_layout(name: str, dead: int, of:
 
 def test_a_model_in_another_form_is_no_baseline() -> None:
     before = api.side(fixture_path("pruned_mlp/stripped/model.h5"))
-    for after in ("pruned_mlp/stripped/gzip.h5", "pruned_mlp/stripped/float32.tflite", "pruned_mlp/stripped/model.h5.gz"):
+    for after in (
+        "pruned_mlp/stripped/gzip.h5",
+        "pruned_mlp/stripped/float32.tflite",
+        "pruned_mlp/stripped/model.h5.gz",
+    ):
         found = findings((before, api.side(fixture_path(after))))
         assert "baseline-already-sparse" not in found
         assert "identical-weights" in found

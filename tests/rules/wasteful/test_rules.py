@@ -138,7 +138,9 @@ def test_what_needs_measuring_is_not_claimed_without() -> None:
 
 def test_the_optimizer_is_named_with_its_size_in_weights() -> None:
     message = findings(optimizer_state())["optimizer-state"].message
-    assert message.startswith("8,000 bytes (66.7 %) are optimizer state (Adam): 2 slots for each of 1,000 weights")
+    assert message.startswith(
+        "8,000 bytes (66.7 %) are optimizer state (Adam): 2 slots for each of 1,000 weights"
+    )
 
 
 @pytest.mark.parametrize("shape", [(1,), (1, 1), ()])
@@ -169,7 +171,14 @@ def test_paddings_are_not_kernels_and_not_masks() -> None:
 
 @pytest.mark.parametrize(
     ("dtype", "zeros", "fires"),
-    [("float32", 60, False), ("float32", 200, True), ("int8", 200, False), ("int8", 400, True), ("int4", 400, False), ("int4", 600, True)],
+    [
+        ("float32", 60, False),
+        ("float32", 200, True),
+        ("int8", 200, False),
+        ("int8", 400, True),
+        ("int4", 400, False),
+        ("int4", 600, True),
+    ],
 )
 def test_rounding_to_few_bits_makes_zeros_that_pruning_did_not(dtype: str, zeros: int, fires: bool) -> None:
     build = Build("made.tflite", FormatName.TFLITE)
@@ -177,7 +186,9 @@ def test_rounding_to_few_bits_makes_zeros_that_pruning_did_not(dtype: str, zeros
     assert ("dense-zeros" in findings(build)) is fires
 
 
-@pytest.mark.parametrize("rule", [rule for rule in wasteful_rules() if rule.worth.size], ids=lambda rule: rule.id)
+@pytest.mark.parametrize(
+    "rule", [rule for rule in wasteful_rules() if rule.worth.size], ids=lambda rule: rule.id
+)
 def test_no_finding_is_smaller_than_the_rule_says(rule: Rule) -> None:
     """The threshold is the rule's own data, and one place applies it."""
     finding = Finding("found", rule.worth.size, None)
@@ -200,7 +211,9 @@ def test_formats_that_hold_an_optimizer_have_a_remedy_for_it(format: FormatName)
     assert findings(build)["optimizer-state"].remedy
 
 
-@pytest.mark.parametrize("format", [FormatName.GRAPH_DEF, FormatName.TFLITE, FormatName.TFJS, FormatName.HDF5])
+@pytest.mark.parametrize(
+    "format", [FormatName.GRAPH_DEF, FormatName.TFLITE, FormatName.TFJS, FormatName.HDF5]
+)
 def test_where_nothing_can_be_done_nothing_is_said(format: FormatName) -> None:
     build = optimizer_state()
     build.format = format
@@ -212,8 +225,14 @@ def test_where_nothing_can_be_done_nothing_is_said(format: FormatName) -> None:
     [
         (["dense/mask:0"], "strip_pruning"),
         (["dense/pruning_step:0"], "strip_pruning"),
-        (["cluster_dense/cluster_centroids_kernel:0", "cluster_dense/pulling_indices_kernel:0"], "strip_clustering"),
-        (["quant_dense/kernel_min:0", "quant_dense/kernel_max:0", "quant_dense/optimizer_step:0"], "quantization-aware"),
+        (
+            ["cluster_dense/cluster_centroids_kernel:0", "cluster_dense/pulling_indices_kernel:0"],
+            "strip_clustering",
+        ),
+        (
+            ["quant_dense/kernel_min:0", "quant_dense/kernel_max:0", "quant_dense/optimizer_step:0"],
+            "quantization-aware",
+        ),
     ],
 )
 def test_the_remedy_fits_the_kind_of_helper_variable(names: list[str], remedy: str) -> None:

@@ -1,4 +1,6 @@
-"""Holds when a model counts as stored twice: models as Keras saves them, built once, twice, and of repeated layers."""
+"""Holds when a model counts as stored twice: models as Keras saves them, built once, twice, and of repeated
+layers.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ LAYERS = {"conv": (3, 3, 4, 8), "pointwise": (8, 24), "hidden": (24, 32), "head"
 
 
 def save(path: Path, scopes: Mapping[str, int], layers: Mapping[str, tuple[int, ...]] = LAYERS) -> Path:
-    """Write weights of several scopes, each with values from its seed, as tf_keras's ``save_weights`` does."""
+    """Write weights of several scopes, each with values from its seed, as tf_keras's ``save_weights``
+    does.
+    """
     with h5py.File(path, "w") as file:
         names = [f"{scope}/{layer}" if scope else layer for scope in scopes for layer in layers]
         file.attrs["layer_names"] = [name.encode() for name in names]
@@ -32,7 +36,9 @@ def save(path: Path, scopes: Mapping[str, int], layers: Mapping[str, tuple[int, 
 
 
 def messages(path: Path) -> list[tuple[str, int]]:
-    return [(found.message, found.bytes) for found in mi.explain(path).findings if found.rule == "second-instance"]
+    return [
+        (found.message, found.bytes) for found in mi.explain(path).findings if found.rule == "second-instance"
+    ]
 
 
 def test_a_model_that_was_built_twice_is_found_with_its_bytes(tmp_path: Path) -> None:

@@ -68,10 +68,18 @@ def _difference(compared: Comparison, after: Subject, delta: int, causes: Sequen
     if not causes:
         return _no_difference(compared, after)
     if not delta:
-        ups, downs = ([f"{entry.cause} ({signed(entry.delta)})" for entry in causes if (entry.delta > 0) is up] for up in (True, False))
-        return f"Same size, by coincidence: {_listed(ups[:_NAMED])} {'offsets' if len(ups) == 1 else 'offset'} {_listed(downs[:_NAMED])}."
+        ups, downs = (
+            [f"{entry.cause} ({signed(entry.delta)})" for entry in causes if (entry.delta > 0) is up]
+            for up in (True, False)
+        )
+        return (
+            f"Same size, by coincidence: {_listed(ups[:_NAMED])} {'offsets' if len(ups) == 1 else 'offset'}"
+            f" {_listed(downs[:_NAMED])}."
+        )
     size = compared.before.artifact.size
-    share = f"{1 + delta / max(size, 1):,.1f} times as large" if delta > size else _signed_percent(delta, size)
+    share = (
+        f"{1 + delta / max(size, 1):,.1f} times as large" if delta > size else _signed_percent(delta, size)
+    )
     change = f"{plural(abs(delta), 'byte')} {'larger' if delta > 0 else 'smaller'} ({share})"
     hardly = "almost the same size: " if abs(delta) <= _HARDLY * size else ""
     said = f"{hardly}{change}, {_main_causes(causes, delta, 'because of ')}."
@@ -90,7 +98,10 @@ def _signed_percent(delta: int, size: int) -> str:
 
 
 def _is_of_weights(entry: CauseEntry) -> bool:
-    """Return whether a cause changes what the weights take. TFLite also stores for each tensor that it is not quantized."""
+    """Return whether a cause changes what the weights take.
+
+    TFLite also stores for each tensor that it is not quantized.
+    """
     return entry.cause in _OF_WEIGHTS and any(place.tensor is not None for place in entry.evidence)
 
 
@@ -114,27 +125,38 @@ def _no_difference(compared: Comparison, after: Subject) -> str:
         return "Same size: both are the same file."
     same = "Same size, because"
     if before.measurements is None or after.measurements is None:
-        return f"{same} every tensor and every structure takes the same space in both. Their contents were not compared."
+        return (
+            f"{same} every tensor and every structure takes the same space in both. Their contents were not"
+            " compared."
+        )
     zeros, elements = before.kernel_zeros()
     now, elements_now = after.kernel_zeros()
     if compared.compared and compared.equal == compared.compared:
         sparse = (
-            f", and {percent(now, elements_now)} of the kernel elements are zero in both" if now >= WORTH_TELLING * elements_now else ""
+            f", and {percent(now, elements_now)} of the kernel elements are zero in both"
+            if now >= WORTH_TELLING * elements_now
+            else ""
         )
-        return f"{same} the weights are the same: all {plural(compared.compared, 'tensor')} have equal elements{sparse}."
+        return (
+            f"{same} the weights are the same: all {plural(compared.compared, 'tensor')} have equal"
+            f" elements{sparse}."
+        )
     if now > zeros and now >= WORTH_TELLING * elements_now:
         return (
-            f"{same} a zero is stored like any other number: {percent(zeros, elements)} of the kernel elements were zero before, "
-            f"{percent(now, elements_now)} are now, and each takes the same space."
+            f"{same} a zero is stored like any other number: {percent(zeros, elements)} of the kernel"
+            f" elements were zero before, {percent(now, elements_now)} are now, and each takes the same"
+            " space."
         )
     return (
-        f"{same} both store tensors of the same types and shapes, and the space they take does not depend on their values "
-        f"({compared.equal:,} of {plural(compared.compared, 'tensor')} have equal elements)."
+        f"{same} both store tensors of the same types and shapes, and the space they take does not depend on"
+        f" their values ({compared.equal:,} of {plural(compared.compared, 'tensor')} have equal elements)."
     )
 
 
 def _sparser(compared: Comparison | None, after: Subject) -> str:
-    """Say how many of the kernels' elements were zero before, where those were more than now: training fills zeros in."""
+    """Say how many of the kernels' elements were zero before, where those were more than now: training fills
+    zeros in.
+    """
     if compared is None or not any(True for _ in after.kernels()):
         return ""
     zeros, elements = compared.before.kernel_zeros()
@@ -145,16 +167,28 @@ def _sparser(compared: Comparison | None, after: Subject) -> str:
 
 
 def _zeros(context: Subject, compressed: Compressed | None, before: int | None, sparser: str) -> str:
-    """Say how many zeros are stored one by one, and what a compressor makes of them; nothing where there are few."""
+    """Say how many zeros are stored one by one, and what a compressor makes of them; nothing where there are
+    few.
+    """
     kernels = dense_kernels(context)
     if not are_zeros_reported(context, kernels):
         return ""
-    said = f"{percent(kernels.zeros, kernels.elements)} of the kernel elements are zero{sparser}, {kernels.stored}: {kernels.size:,} bytes"
+    said = (
+        f"{percent(kernels.zeros, kernels.elements)} of the kernel elements are zero{sparser},"
+        f" {kernels.stored}: {kernels.size:,} bytes"
+    )
     if compressed is None:
         return f"{said}."
-    zeros = "" if compressed.zeros_compressed is None else f"the zeros take {compressed.zeros_compressed:,} bytes and "
+    zeros = (
+        ""
+        if compressed.zeros_compressed is None
+        else f"the zeros take {compressed.zeros_compressed:,} bytes and "
+    )
     takes = "takes " if compressed.zeros_compressed is None else ""
-    said += f". Compressed with {_tool(compressed)}, {zeros}the whole file {takes}{compressed.after:,}{'' if zeros else ' bytes'}"
+    said += (
+        f". Compressed with {_tool(compressed)}, {zeros}the whole file"
+        f" {takes}{compressed.after:,}{'' if zeros else ' bytes'}"
+    )
     return said + (f" (before: {before:,})." if before is not None else ".")
 
 
@@ -163,7 +197,10 @@ def _download(compressed: Compressed) -> str:
         return f"Compressed with {_tool(compressed)}, it takes {compressed.after:,} bytes."
     if compressed.before == compressed.after:
         return f"Compressed with {_tool(compressed)}, both take {compressed.after:,} bytes."
-    return f"Compressed with {_tool(compressed)}, it takes {compressed.after:,} bytes (before: {compressed.before:,})."
+    return (
+        f"Compressed with {_tool(compressed)}, it takes {compressed.after:,} bytes (before:"
+        f" {compressed.before:,})."
+    )
 
 
 def _tool(compressed: Compressed) -> str:

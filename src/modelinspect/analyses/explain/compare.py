@@ -31,7 +31,9 @@ _EVIDENCE_KEPT = 50
 
 
 def explain(before: Subject | None, after: Subject, squeezed: Squeezed | None = None) -> ExplainReport:
-    """Explain the difference of two artifacts, or the size of one where ``before`` is None; ``squeezed`` is what compressing reported."""
+    """Explain the difference of two artifacts, or the size of one where ``before`` is None; ``squeezed`` is
+    what compressing reported.
+    """
     after_sizes = _category_sizes(after)
     pairs: tuple[Pair, ...] = ()
     if before is None:
@@ -47,7 +49,9 @@ def explain(before: Subject | None, after: Subject, squeezed: Squeezed | None = 
         comparison = _comparison(before, before_sizes, after, pairs)
     causes = _entries(shares, before, after)
     if sum(entry.delta for entry in causes) != delta:
-        raise InvariantError(f"the causes sum to {sum(entry.delta for entry in causes):,} and not to {delta:,} bytes")
+        raise InvariantError(
+            f"the causes sum to {sum(entry.delta for entry in causes):,} and not to {delta:,} bytes"
+        )
     context = replace(after, sizes=after_sizes, comparison=comparison)
     found = squeezed or Squeezed()
     return ExplainReport(
@@ -81,11 +85,19 @@ def _category_sizes(side: Subject) -> dict[Category, int]:
     return attribute(side.artifact, zero_counts(side.measurements)).category_sizes()
 
 
-def _comparison(before: Subject, sizes: Mapping[Category, int], after: Subject, pairs: Iterable[Pair]) -> Comparison:
-    """Count the weights that both sides have, and those of them with equal elements; one that only one side has is not equal."""
+def _comparison(
+    before: Subject, sizes: Mapping[Category, int], after: Subject, pairs: Iterable[Pair]
+) -> Comparison:
+    """Count the weights that both sides have, and those of them with equal elements; one that only one side
+    has is not equal.
+    """
     equal = compared = 0
     for pair in pairs:
-        roles = [side.tensor(one).role for side, one in ((before, pair.before), (after, pair.after)) if one is not None]
+        roles = [
+            side.tensor(one).role
+            for side, one in ((before, pair.before), (after, pair.after))
+            if one is not None
+        ]
         if not any(role in (Role.WEIGHT, Role.STATISTIC) for role in roles):
             continue
         compared += 1
@@ -108,7 +120,9 @@ def _differences(before: Subject, after: Subject, pairs: Iterable[Pair]) -> list
     logical_before = {share.tensor: share for share in mine if share.cause is None}
     logical_after = {share.tensor: share for share in theirs if share.cause is None}
     found: list[_Difference] = []
-    named = {other: _plainer(before.canonical_name(one), after.canonical_name(other)) for one, other in both}  # a counterpart is one place
+    named = {
+        other: _plainer(before.canonical_name(one), after.canonical_name(other)) for one, other in both
+    }  # a counterpart is one place
     for one, other in both:
         if one in logical_before and other in logical_after:
             size = logical_after.pop(other).size - logical_before.pop(one).size
@@ -126,12 +140,22 @@ def _differences(before: Subject, after: Subject, pairs: Iterable[Pair]) -> list
 
 def _operator_structures(side: Subject, other: Subject) -> OperatorStructures | None:
     """Return the structures of operators where both sides are TFLite models with other numbers of them."""
-    return OperatorStructures(side, scales=have_scales(side, other)) if differ_in_operators(side, other) else None
+    return (
+        OperatorStructures(side, scales=have_scales(side, other))
+        if differ_in_operators(side, other)
+        else None
+    )
 
 
 def _plainer(one: str, other: str) -> str:
-    """Return the name of two that says more to people: not what a converter fused or invented, no number of a store, the shorter."""
-    return min(one, other, key=lambda name: (";" in name, name.startswith(_INVENTED), name[-1:].isdigit(), len(name), name))
+    """Return the name of two that says more to people: not what a converter fused or invented, no number of a
+    store, the shorter.
+    """
+    return min(
+        one,
+        other,
+        key=lambda name: (";" in name, name.startswith(_INVENTED), name[-1:].isdigit(), len(name), name),
+    )
 
 
 _INVENTED = ("StatefulPartitionedCall", "arith.constant")
@@ -148,31 +172,44 @@ def _difference(side: Subject, share: Share, sign: int, names: Mapping[TensorId,
 
 def _logical_cause(one: Tensor, other: Tensor) -> Cause:
     """Return what changes the dense size of a tensor that both sides have."""
-    if one.element_count != other.element_count or one.dtype == other.dtype:  # the latter where bytes of one are missing
+    if (
+        one.element_count != other.element_count or one.dtype == other.dtype
+    ):  # the latter where bytes of one are missing
         return Cause.CONSTANT_FOLDING if one.role is other.role is Role.CONSTANT else Cause.STRUCTURE_CHANGE
     return Cause.QUANTIZATION if _is_quantized(one) != _is_quantized(other) else Cause.DTYPE_CHANGE
 
 
 def _is_packed(before: Subject, one: Tensor, after: Subject, other: Tensor) -> bool:
-    """Return whether one of two kernels holds two elements of 4 bits in each byte, as Keras stores them along an axis."""
+    """Return whether one of two kernels holds two elements of 4 bits in each byte, as Keras stores them along
+    an axis.
+    """
     for side, packed, whole in ((before, one, other), (after, other, one)):
         if packed.dtype.bits != 8 or len(packed.shape) != len(whole.shape):
             continue
         fact = side.artifact.facts.get("quantized_layers")
         mode = fact.get(packed.layer) if isinstance(fact, Mapping) and packed.layer is not None else None
-        known = "4" in mode.partition("/")[0] if isinstance(mode, str) else whole.dtype.kind is ElementKind.FLOAT
-        lengths = [(mine, theirs) for mine, theirs in zip(packed.shape, whole.shape, strict=True) if mine != theirs]
+        known = (
+            "4" in mode.partition("/")[0] if isinstance(mode, str) else whole.dtype.kind is ElementKind.FLOAT
+        )
+        lengths = [
+            (mine, theirs) for mine, theirs in zip(packed.shape, whole.shape, strict=True) if mine != theirs
+        ]
         if known and len(lengths) == 1 and lengths[0][0] == (lengths[0][1] + 1) // 2:
             return True
     return False
 
 
 def _is_quantized(tensor: Tensor) -> bool:
-    return tensor.quantization is not None or (tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT) and tensor.dtype.bits <= 16)
+    return tensor.quantization is not None or (
+        tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT) and tensor.dtype.bits <= 16
+    )
 
 
-def _changed(found: Iterable[tuple[tuple[str, bool], int]], counts: Mapping[str, list[int]], *, around: bool) -> int:
-    """Return how many tensors a cause changed; several may have one name, and ``counts`` has how many lost and gained bytes under each.
+def _changed(
+    found: Iterable[tuple[tuple[str, bool], int]], counts: Mapping[str, list[int]], *, around: bool
+) -> int:
+    """Return how many tensors a cause changed; several may have one name, and ``counts`` has how many lost
+    and gained bytes under each.
 
     Where the difference is ``around`` tensors that both sides have, it is those.
     """
@@ -181,7 +218,9 @@ def _changed(found: Iterable[tuple[tuple[str, bool], int]], counts: Mapping[str,
     return sum(max(abs(counts[key][1] - counts[key][0]), 1) for (key, is_tensor), _ in found if is_tensor)
 
 
-def _entries(differences: list[_Difference], before: Subject | None, after: Subject) -> tuple[CauseEntry, ...]:
+def _entries(
+    differences: list[_Difference], before: Subject | None, after: Subject
+) -> tuple[CauseEntry, ...]:
     """Return the causes that changed anything, the largest first."""
     totals: dict[Cause, int] = defaultdict(int)
     signs: dict[Cause, set[bool]] = defaultdict(set)
@@ -195,18 +234,27 @@ def _entries(differences: list[_Difference], before: Subject | None, after: Subj
         places[difference.cause][difference.key, difference.tensor] += difference.size
     entries: list[CauseEntry] = []
     for cause, total in sorted(totals.items(), key=lambda item: (-abs(item[1]), item[0].code)):
-        found = sorted(((key, size) for key, size in places[cause].items() if size), key=lambda item: (-abs(item[1]), item[0]))
+        found = sorted(
+            ((key, size) for key, size in places[cause].items() if size),
+            key=lambda item: (-abs(item[1]), item[0]),
+        )
         if not total:
             continue
         evidence = tuple(
-            Evidence(tensor=key if is_tensor else None, place=key, bytes=size) for (key, is_tensor), size in found[:_EVIDENCE_KEPT]
+            Evidence(tensor=key if is_tensor else None, place=key, bytes=size)
+            for (key, is_tensor), size in found[:_EVIDENCE_KEPT]
         )
         around = 2 * abs(sum(size for (_, is_tensor), size in found if is_tensor)) < abs(total)
         shown = Shown(_changed(found, changed[cause], around=around), len(signs[cause]) == 2, around)
         fact: CauseText = cause_text(cause, total, shown, before, after)
         entries.append(
             CauseEntry(
-                cause=str(cause), delta=total, message=fact.message, evidence=evidence, evidence_count=len(found), remedy=fact.remedy
+                cause=str(cause),
+                delta=total,
+                message=fact.message,
+                evidence=evidence,
+                evidence_count=len(found),
+                remedy=fact.remedy,
             )
         )
     return tuple(entries)

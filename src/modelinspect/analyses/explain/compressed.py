@@ -1,4 +1,6 @@
-"""Compress both sides for real and ask the plan what takes zeros away, where that answers why a file is not smaller."""
+"""Compress both sides for real and ask the plan what takes zeros away, where that answers why a file is not
+smaller.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +40,14 @@ Report = Callable[[int], None]
 """Takes the bytes that were done since the last report."""
 
 BEST, QUICK = 9, 6
-"""gzip's levels: the plan's, and its own usual one, which is ten times as fast where half is zeros, for 1 to 2 % more bytes."""
+"""gzip's levels: the plan's, and its own usual one, which is ten times as fast where half is zeros, for 1 to
+2 % more bytes.
+"""
 COMPRESSED_UNASKED = 16 * MIB
 BEST_UNASKED = MIB
-"""How large each artifact may be to be compressed, and to be at the best level, when nobody said whether it should be."""
+"""How large each artifact may be to be compressed, and to be at the best level, when nobody said whether it
+should be.
+"""
 _NEARLY = 0.01
 _AS_IT_LOADS = {
     FormatName.KERAS_HDF5: ("hdf5-gzip",),
@@ -66,7 +72,12 @@ def squeeze(
     if asked is False or (asked is None and not _answers(before, after)):
         return Squeezed()
     if asked is None and any(side.artifact.size > COMPRESSED_UNASKED for side in sides):
-        return Squeezed(note=f"Over {COMPRESSED_UNASKED // MIB} MiB nothing is compressed unless --compressors asks for it.")
+        return Squeezed(
+            note=(
+                f"Over {COMPRESSED_UNASKED // MIB} MiB nothing is compressed unless --compressors asks"
+                " for it."
+            )
+        )
     meter = _Meter(progress, sum(side.artifact.size for side in sides))
     plans = [Planning(side) for side in sides]
     best = asked is True or all(side.artifact.size <= BEST_UNASKED for side in sides)
@@ -78,13 +89,18 @@ def _answers(before: Subject | None, after: Subject) -> bool:
     """Return whether the size hardly changed or zeros are stored in full: compressed sizes explain both."""
     if after.measurements is None or (before is not None and before.measurements is None):
         return False
-    if before is not None and abs(after.artifact.size - before.artifact.size) <= _NEARLY * after.artifact.size:
+    if (
+        before is not None
+        and abs(after.artifact.size - before.artifact.size) <= _NEARLY * after.artifact.size
+    ):
         return True
     return are_zeros_reported(after, dense_kernels(after))
 
 
 def compress(before: Planning | None, after: Planning, level: int, report: Report) -> Compressed | None:
-    """Run gzip over each side, and again over the kernels with and without their zeros; None where they cannot be read."""
+    """Run gzip over each side, and again over the kernels with and without their zeros; None where they
+    cannot be read.
+    """
     kernels = dense_kernels(after.subject)
     with ThreadPoolExecutor(2) as pool:
         old = None if before is None else pool.submit(_gzip, before, level, report)
@@ -103,9 +119,15 @@ def compress(before: Planning | None, after: Planning, level: int, report: Repor
 
 
 def smaller_forms(after: Planning, *, best: bool) -> tuple[OptionEntry, ...]:
-    """Return what the plan knows of forms of the artifact that store zeros in less and load as they are, the smallest first."""
+    """Return what the plan knows of forms of the artifact that store zeros in less and load as they are, the
+    smallest first.
+    """
     damaged = any(found.severity is Severity.ERROR for found in after.subject.artifact.diagnostics)
-    if damaged or after.subject.measurements is None or not are_zeros_reported(after.subject, dense_kernels(after.subject)):
+    if (
+        damaged
+        or after.subject.measurements is None
+        or not are_zeros_reported(after.subject, dense_kernels(after.subject))
+    ):
         return ()
     wanted = {"tflite-sparse", "tflite-float32"} if _is_float(after) else set()
     if best:
@@ -114,7 +136,11 @@ def smaller_forms(after: Planning, *, best: bool) -> tuple[OptionEntry, ...]:
         return ()
     planning = Planning(after.subject, None, frozenset(wanted), downloads=False)
     options = [one for one in run_families(planning) if isinstance(one, Option)]
-    found = [option for option in options if option.basis is not Basis.ESTIMATE or (option.error or 0.0) <= MOST_ERROR]
+    found = [
+        option
+        for option in options
+        if option.basis is not Basis.ESTIMATE or (option.error or 0.0) <= MOST_ERROR
+    ]
     found.sort(key=lambda option: (option.size, option.option))
     return tuple(option_entry(option, after.subject.size) for option in found)
 
@@ -152,7 +178,9 @@ class _Meter:
 
 
 def _zeros(planning: Planning, kernels: DenseKernels, level: int) -> int:
-    """Return what zeros take once they are compressed: the kernels' stream, less that of what is not zero in them."""
+    """Return what zeros take once they are compressed: the kernels' stream, less that of what is not zero in
+    them.
+    """
     everything, rest = Deflate(level), Deflate(level)
     for tensor in kernels.tensors:
         if tensor.stored_size != tensor.logical_size:  # a constant that says a value once
@@ -165,12 +193,16 @@ def _zeros(planning: Planning, kernels: DenseKernels, level: int) -> int:
 
 def _elements(planning: Planning, tensor: Tensor) -> Iterator[tuple[bytes, bytes]]:
     """Yield the elements of a kernel block by block, all of them and those that are not zero."""
-    if isinstance(tensor.payload, PackedPayload):  # what its bytes compress to does not follow from its values
+    if isinstance(
+        tensor.payload, PackedPayload
+    ):  # what its bytes compress to does not follow from its values
         return
     counter = ZeroCounter(tensor)
     for block in blocks(tensor, planning.subject.reading):
         mask = ~counter.mask(block)
         data = block.data.tobytes()
         in_bytes = tensor.dtype.bits >= 8  # elements that share bytes stay where they are
-        kept = block.data.reshape(block.count, -1)[mask].tobytes() if in_bytes else data if mask.any() else b""
+        kept = (
+            block.data.reshape(block.count, -1)[mask].tobytes() if in_bytes else data if mask.any() else b""
+        )
         yield from [(data, kept)] * block.repeat

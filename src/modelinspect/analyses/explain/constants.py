@@ -1,4 +1,6 @@
-"""Say which constants make a difference, with their shapes: some grow with the batch or with the size of the input."""
+"""Say which constants make a difference, with their shapes: some grow with the batch or with the size of the
+input.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from modelinspect.reports.wording import plural
 
 
 def constants_text(before: Subject | None, after: Subject, *, grew: bool) -> str:
-    """Return the cause in words: the constant that changes the most, its shape on both sides, and how many others there are."""
+    """Return the cause in words: the constant that changes the most, its shape on both sides, and how many
+    others there are.
+    """
     meaning = Cause.CONSTANT_FOLDING.meaning
     now = _constants(after)
     if before is None:
@@ -18,7 +22,10 @@ def constants_text(before: Subject | None, after: Subject, *, grew: bool) -> str
         return meaning if largest is None else f"{meaning}; the largest is {largest.name} ({_shape(largest)})"
     then = _constants(before)
     sizes = {name: _size(now.get(name)) - _size(then.get(name)) for name in {*now, *then}}
-    changed = sorted((name for name, size in sizes.items() if size and (size > 0) is grew), key=lambda name: (-abs(sizes[name]), name))
+    changed = sorted(
+        (name for name, size in sizes.items() if size and (size > 0) is grew),
+        key=lambda name: (-abs(sizes[name]), name),
+    )
     if not changed:
         return meaning
     one, other = then.get(changed[0]), now.get(changed[0])
@@ -29,7 +36,9 @@ def constants_text(before: Subject | None, after: Subject, *, grew: bool) -> str
         shape = "" if known is None else f" ({_shape(known)})"
         said = f"{changed[0]}{shape} is {'new' if other is not None else 'gone'}"
     others = len(changed) - 1
-    return f"{meaning}: {said}" + (f"; {plural(others, 'other')} differ{'s' * (others == 1)} too" if others else "")
+    return f"{meaning}: {said}" + (
+        f"; {plural(others, 'other')} differ{'s' * (others == 1)} too" if others else ""
+    )
 
 
 def _constants(side: Subject) -> dict[str, Tensor]:

@@ -15,7 +15,16 @@ from modelinspect.networks.writers import Helpers, helpers_of
 from modelinspect.reports.causes import Cause
 
 _METRICS = frozenset(
-    ("metrics", "_metrics", "keras_api", "compiled_metrics", "_compile_metrics", "loss_tracker", "_loss_tracker", "compiled_loss")
+    (
+        "metrics",
+        "_metrics",
+        "keras_api",
+        "compiled_metrics",
+        "_compile_metrics",
+        "loss_tracker",
+        "_loss_tracker",
+        "compiled_loss",
+    )
 )
 _COUNTERS = frozenset(("save_counter", "global_step", "train_step", "step"))
 
@@ -23,8 +32,8 @@ _COUNTERS = frozenset(("save_counter", "global_step", "train_step", "step"))
 def labels(side: Subject, paired: Collection[TensorId] = ()) -> dict[TensorId, Cause]:
     """Return the cause of each tensor that is not simply part of the model.
 
-    Of equal tensors one is the model's: the first of those in ``paired``, which have a counterpart on the other side,
-    or else the first of all; the others are duplicates.
+    Of equal tensors one is the model's: the first of those in ``paired``, which have a counterpart on the
+    other side, or else the first of all; the others are duplicates.
     """
     found: dict[TensorId, Cause] = {}
     averages = average_names(side.artifact)
@@ -33,7 +42,9 @@ def labels(side: Subject, paired: Collection[TensorId] = ()) -> dict[TensorId, C
     for index, tensor in enumerate(side.artifact.tensors):
         match tensor.role:
             case Role.OPTIMIZER:
-                found[TensorId(index)] = Cause.EMA_SHADOW if tensor.path in averages else Cause.OPTIMIZER_STATE
+                found[TensorId(index)] = (
+                    Cause.EMA_SHADOW if tensor.path in averages else Cause.OPTIMIZER_STATE
+                )
             case Role.PRUNING:
                 found[TensorId(index)] = helpers
             case Role.QUANTIZATION:

@@ -28,7 +28,9 @@ def meaning(name: str) -> MeaningReport | None:
 def in_model(report: MeaningReport, checked: LintReport) -> MeaningReport:
     """Return the report with what the rule found in a model."""
     findings = tuple(
-        FindingEntry(rule=each.rule, severity=each.severity, message=each.message, bytes=each.bytes, remedy=each.remedy)
+        FindingEntry(
+            rule=each.rule, severity=each.severity, message=each.message, bytes=each.bytes, remedy=each.remedy
+        )
         for each in checked.findings
         if each.rule == report.name
     )
@@ -44,7 +46,9 @@ def names() -> tuple[str, ...]:
     """Return every word that has a meaning, sorted."""
     enumerated = {str(name) for name in (*CAUSES, *CATEGORIES, *BASES, *GROUPS, *COLUMNS, *KEYS)}
     words = {rule.id for rule in _rules()} | enumerated | set(option_names())
-    return tuple(sorted(word for word in words if not word.startswith("-")))  # a shell word that is not an option
+    return tuple(
+        sorted(word for word in words if not word.startswith("-"))
+    )  # a shell word that is not an option
 
 
 def _rules() -> tuple[Rule, ...]:
@@ -86,7 +90,11 @@ def _plain(kind: Kind, meaning: str) -> Meaning:
 
 def _cause(cause: Cause) -> Meaning:
     return Meaning(
-        kind=Kind.CAUSE, severity=None, meaning=_sentence(cause.meaning), example="", remedies=_remedies(REMEDIES.get(cause, ()))
+        kind=Kind.CAUSE,
+        severity=None,
+        meaning=_sentence(cause.meaning),
+        example="",
+        remedies=_remedies(REMEDIES.get(cause, ())),
     )
 
 

@@ -1,4 +1,6 @@
-"""Recognize the structures of a TFLite model that exist for its operators: tables of operators and of intermediate tensors."""
+"""Recognize the structures of a TFLite model that exist for its operators: tables of operators and of
+intermediate tensors.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,9 @@ _NAMED = 3
 class OperatorStructures:
     """The structures of one TFLite model that exist for operators.
 
-    Those are the tables, names and shapes of operators, of the tensors between them, of subgraphs, signatures and operator codes, and
-    the tables of buffers without data. ``scales`` counts the quantization of intermediate tensors among them. Structures of tensors
-    with stored elements are not among them.
+    Those are the tables, names and shapes of operators, of the tensors between them, of subgraphs, signatures
+    and operator codes, and the tables of buffers without data. ``scales`` counts the quantization of
+    intermediate tensors among them. Structures of tensors with stored elements are not among them.
     """
 
     def __init__(self, side: Subject, *, scales: bool) -> None:
@@ -31,7 +33,9 @@ class OperatorStructures:
         self._scales = scales
 
     def group(self, kind: RegionKind, parts: tuple[str, ...]) -> str | None:
-        """Return what a structure belongs to, as evidence names it; None where it does not exist for an operator."""
+        """Return what a structure belongs to, as evidence names it; None where it does not exist for an
+        operator.
+        """
         if kind is RegionKind.FREE or not parts:
             return None
         name, index = _split(parts[0])
@@ -84,9 +88,14 @@ def operators(artifact: Artifact) -> Counter[str]:
 def operators_text(before: Subject, after: Subject) -> str:
     """Say how many operators each side has, and which names changed most."""
     then, now = operators(before.artifact), operators(after.artifact)
-    changed = sorted(((now[name] - then[name], name) for name in {*then, *now}), key=lambda pair: (-abs(pair[0]), pair[1]))
+    changed = sorted(
+        ((now[name] - then[name], name) for name in {*then, *now}), key=lambda pair: (-abs(pair[0]), pair[1])
+    )
     named = ", ".join(f"{name} {count:+,}" for count, name in changed[:_NAMED] if count)
-    return f"{sum(then.values()):,} operators before, {sum(now.values()):,} after ({named}), with the tensors between them"
+    return (
+        f"{sum(then.values()):,} operators before, {sum(now.values()):,} after ({named}), with the tensors"
+        " between them"
+    )
 
 
 def _split(part: str) -> tuple[str, int | None]:
@@ -119,7 +128,11 @@ def _filled_buffers(artifact: Artifact) -> frozenset[int]:
         parts = table.parts(PathId(path))[:2]
         if len(parts) == 2:
             name, index = _split(parts[0])
-            if name == "buffers" and index is not None and parts[1].partition(" ")[0] in ("data", "offset", "size"):
+            if (
+                name == "buffers"
+                and index is not None
+                and parts[1].partition(" ")[0] in ("data", "offset", "size")
+            ):
                 found.add(index)
     return frozenset(found)
 
@@ -132,6 +145,12 @@ def _has_scales(artifact: Artifact) -> bool:
         parts = map.path_table.parts(PathId(path))
         if len(parts) > 2:
             (name, graph), (inner, tensor) = _split(parts[0]), _split(parts[1])
-            if name == "subgraphs" and inner == "tensors" and graph is not None and tensor is not None and (graph, tensor) not in stored:
+            if (
+                name == "subgraphs"
+                and inner == "tensors"
+                and graph is not None
+                and tensor is not None
+                and (graph, tensor) not in stored
+            ):
                 return True
     return False

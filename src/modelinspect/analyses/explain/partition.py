@@ -1,4 +1,6 @@
-"""Put every byte of one artifact down to a cause; what the weights themselves take is left to the comparison."""
+"""Put every byte of one artifact down to a cause; what the weights themselves take is left to the
+comparison.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,8 @@ _DEPTH = 6
 class Share:
     """Bytes put down to a cause; below zero where it saves bytes.
 
-    ``cause`` is None for the logical bytes of a tensor of the model: the comparison says what changed them. ``key``
-    names the tensor or structure in the same words on both sides.
+    ``cause`` is None for the logical bytes of a tensor of the model: the comparison says what changed them.
+    ``key`` names the tensor or structure in the same words on both sides.
     """
 
     cause: Cause | None
@@ -51,8 +53,8 @@ def partition(
 ) -> list[Share]:
     """Return shares that sum to the artifact's size.
 
-    ``unpaired`` are tensors that the other side does not have: structures that exist only for them go with them. ``operators`` knows
-    the structures that exist for operators, where those are counted.
+    ``unpaired`` are tensors that the other side does not have: structures that exist only for them go with
+    them. ``operators`` knows the structures that exist for operators, where those are counted.
     """
     held = _held(side.artifact)
     stored = np.zeros(len(side.artifact.tensors), dtype=np.int64)
@@ -74,12 +76,19 @@ def _held(artifact: Artifact) -> NDArray[np.int64]:
     for number, member in enumerate(artifact.members):
         columns = member.map.columns
         found = np.flatnonzero(~_structures(columns))
-        values = (np.full(len(found), number), columns.paths[found], columns.tensors[found], columns.sizes[found])
+        values = (
+            np.full(len(found), number),
+            columns.paths[found],
+            columns.tensors[found],
+            columns.sizes[found],
+        )
         rows.append(np.stack(values, axis=1, dtype=np.int64))
     return np.concatenate(rows)
 
 
-def _tensor_shares(side: Subject, index: TensorId, size: int, labels: Mapping[TensorId, Cause]) -> Iterator[Share]:
+def _tensor_shares(
+    side: Subject, index: TensorId, size: int, labels: Mapping[TensorId, Cause]
+) -> Iterator[Share]:
     tensor = side.tensor(index)
     key = side.canonical_name(index)
     label = labels.get(index)
@@ -110,7 +119,9 @@ def _storage_cause(storage: Storage) -> Cause:
 
 
 def _member_shares(format: FormatName, member: Member, owners: _Owners) -> Iterator[Share]:
-    """Yield the shares of a member's structures; what is compressed counts as it decodes, less what the compressor saves."""
+    """Yield the shares of a member's structures; what is compressed counts as it decodes, less what the
+    compressor saves.
+    """
     columns = member.map.columns
     chosen = _structures(columns)
     inside = np.zeros(len(columns.offsets), dtype=np.bool_)
@@ -121,7 +132,9 @@ def _member_shares(format: FormatName, member: Member, owners: _Owners) -> Itera
     stored = int(columns.sizes[chosen & inside].sum())
     for logical in member.logical:
         decoded = _structures(logical.map.columns)
-        yield from _structure_shares(format, logical.map, logical.path or (member.name,), decoded, owners, logical.path)
+        yield from _structure_shares(
+            format, logical.map, logical.path or (member.name,), decoded, owners, logical.path
+        )
         stored -= int(logical.map.columns.sizes[decoded].sum())
     if stored:
         yield Share(Cause.COMPRESSION, "everything but tensors", stored)
@@ -129,7 +142,9 @@ def _member_shares(format: FormatName, member: Member, owners: _Owners) -> Itera
 
 def _structures(columns: Columns) -> NDArray[np.bool_]:
     """Return which regions hold no tensor's elements."""
-    chosen: NDArray[np.bool_] = (columns.kinds != RegionKind.TENSOR_DATA.code) | (columns.tensors == NO_TENSOR)
+    chosen: NDArray[np.bool_] = (columns.kinds != RegionKind.TENSOR_DATA.code) | (
+        columns.tensors == NO_TENSOR
+    )
     return chosen
 
 
@@ -143,7 +158,8 @@ def _structure_shares(
 ) -> Iterator[Share]:
     """Yield a share for each structure: bytes of one kind below one path.
 
-    ``root`` names what has no separate path; ``above`` is where a compressed run is, which tensors' owners are known by.
+    ``root`` names what has no separate path; ``above`` is where a compressed run is, which tensors' owners
+    are known by.
     """
     table, columns = map.path_table, map.columns
     tree = path_tree(table)
@@ -156,10 +172,18 @@ def _structure_shares(
     """Sizes by structure, kind and words, where nothing else does."""
     for begin in range(0, len(chosen), _ROWS):
         rows = np.flatnonzero(chosen[begin : begin + _ROWS]) + begin
-        paths, kinds, sizes = ancestors[columns.paths[rows]], columns.kinds[rows].astype(np.int64), columns.sizes[rows]
+        paths, kinds, sizes = (
+            ancestors[columns.paths[rows]],
+            columns.kinds[rows].astype(np.int64),
+            columns.sizes[rows],
+        )
         single = (paths == ROOT) | decides[kinds]
         _add(alone, paths[single] * np.int64(len(KINDS)) + kinds[single], sizes[single])
-        _add(alike, ((structures[paths] * np.int64(len(KINDS)) + kinds) * _WORDS + words[paths])[~single], sizes[~single])
+        _add(
+            alike,
+            ((structures[paths] * np.int64(len(KINDS)) + kinds) * _WORDS + words[paths])[~single],
+            sizes[~single],
+        )
     for code, size in sorted(alone.items()):
         path, number = divmod(code, len(KINDS))
         kind, parts = KINDS[number], table.parts(PathId(path)) or root
@@ -168,11 +192,17 @@ def _structure_shares(
             yield Share(Cause.MORE_OPERATORS, group, size)
             continue
         owner = owners.of((*above, *parts)) if kind in _OWNED else None
-        yield Share(owner or path_cause(format, kind, words_of(parts)), _key(root, structure(parts), is_root=parts == root), size)
+        yield Share(
+            owner or path_cause(format, kind, words_of(parts)),
+            _key(root, structure(parts), is_root=parts == root),
+            size,
+        )
     for code, size in sorted(alike.items()):
         code, word = divmod(code, _WORDS)
         place, number = divmod(code, len(KINDS))
-        yield Share(path_cause(format, KINDS[number], Word(word)), _key(root, texts[place], is_root=False), size)
+        yield Share(
+            path_cause(format, KINDS[number], Word(word)), _key(root, texts[place], is_root=False), size
+        )
 
 
 def _add(totals: dict[int, int], codes: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
@@ -206,10 +236,16 @@ _OWNED = frozenset((RegionKind.CONTAINER, RegionKind.METADATA, RegionKind.FREE, 
 
 
 class _Owners:
-    """The structures that exist only for labelled tensors, such as the groups of an optimizer or of a layer that was added."""
+    """The structures that exist only for labelled tensors, such as the groups of an optimizer or of a layer
+    that was added.
+    """
 
     def __init__(
-        self, side: Subject, held: NDArray[np.int64], labels: Mapping[TensorId, Cause], operators: OperatorStructures | None = None
+        self,
+        side: Subject,
+        held: NDArray[np.int64],
+        labels: Mapping[TensorId, Cause],
+        operators: OperatorStructures | None = None,
     ) -> None:
         self.operators = operators
         self.of = lru_cache(maxsize=4096)(self._of)
@@ -231,8 +267,12 @@ class _Owners:
         self._names = {side.tensor(tensor).path: cause for tensor, cause in labels.items()}
 
     def may_own(self, kind: RegionKind) -> bool:
-        """Return whether structures of a kind may be there for single tensors or for operators, so each path decides."""
-        return (self.operators is not None and kind is not RegionKind.FREE) or (bool(self._names) and kind in _OWNED)
+        """Return whether structures of a kind may be there for single tensors or for operators, so each path
+        decides.
+        """
+        return (self.operators is not None and kind is not RegionKind.FREE) or (
+            bool(self._names) and kind in _OWNED
+        )
 
     def _of(self, parts: tuple[str, ...]) -> Cause | None:
         """Return the cause that a structure is there for, None where it serves the model."""

@@ -34,7 +34,9 @@ class Word(IntFlag):
 
 
 def path_cause(format: FormatName, kind: RegionKind, words: Word) -> Cause:
-    """Return the cause of bytes that store no tensor, from what the parser saw and what the path to it says (`words_of`)."""
+    """Return the cause of bytes that store no tensor, from what the parser saw and what the path to it says
+    (`words_of`).
+    """
     if words & Word.EMBEDDED:
         return Cause.EMBEDDED_DATA
     match kind:
@@ -66,7 +68,9 @@ def path_cause(format: FormatName, kind: RegionKind, words: Word) -> Cause:
 
 def _described(format: FormatName, kind: RegionKind, words: Word) -> Cause:
     """Return the cause of bytes that describe something or frame it: what they belong to says."""
-    if kind is RegionKind.CONTAINER and format is FormatName.TFLITE:  # tables that only quantized or sparse tensors have
+    if (
+        kind is RegionKind.CONTAINER and format is FormatName.TFLITE
+    ):  # tables that only quantized or sparse tensors have
         if words & Word.QUANTIZATION:
             return Cause.QUANTIZATION
         if words & Word.SPARSITY:
@@ -89,7 +93,9 @@ def words_of(parts: Iterable[str]) -> Word:
 
 
 def word_code(part: str) -> int:
-    """Return what one part of a path says, as the number of a `Word`: paths are many, and most parts say nothing."""
+    """Return what one part of a path says, as the number of a `Word`: paths are many, and most parts say
+    nothing.
+    """
     named, inside = _NAMED(part), _INSIDE(part)
     if named is None and inside is None:
         return 0
@@ -97,11 +103,17 @@ def word_code(part: str) -> int:
     if named is not None and named.end() == len(part):
         code |= _WHOLE.get(part, 0)
     if inside is not None:
-        code |= Word.TRAILING.value * any(word in part for word in _TRAILING) | Word.ALIGNED.value * any(word in part for word in _ALIGNED)
+        code |= Word.TRAILING.value * any(word in part for word in _TRAILING) | Word.ALIGNED.value * any(
+            word in part for word in _ALIGNED
+        )
     return code
 
 
-_WHOLE = {PATH_PART: Word.EMBEDDED.value, "quantization": Word.QUANTIZATION.value, "sparsity": Word.SPARSITY.value}
+_WHOLE = {
+    PATH_PART: Word.EMBEDDED.value,
+    "quantization": Word.QUANTIZATION.value,
+    "sparsity": Word.SPARSITY.value,
+}
 """What a part says that is exactly these words."""
 _MEANINGS = {
     **dict.fromkeys(_FUNCTIONS, Word.FUNCTIONS.value),

@@ -26,7 +26,9 @@ _UNCONNECTED = "only of this layer: its connections, and whether it is an output
 
 
 def pruned_kernels(context: Subject) -> tuple[PrunedKernel, ...]:
-    """Return the model's kernels, the largest first; none where nothing looks pruned and nothing says that it should be."""
+    """Return the model's kernels, the largest first; none where nothing looks pruned and nothing says that it
+    should be.
+    """
     if context.measurements is None:
         return ()
     groups = duplicates(context)
@@ -40,7 +42,12 @@ def pruned_kernels(context: Subject) -> tuple[PrunedKernel, ...]:
         measure = context.measurements[index]
         if is_bias(context.canonical_name(TensorId(index))) or is_bias(tensor.path):
             continue
-        if tensor.role is Role.WEIGHT and len(tensor.shape) > 1 and measure.zero_count is not None and index not in copies:
+        if (
+            tensor.role is Role.WEIGHT
+            and len(tensor.shape) > 1
+            and measure.zero_count is not None
+            and index not in copies
+        ):
             layers = _layers(tensor)
             known = not masked or any((layer, sorted(tensor.shape)) in masked for layer in layers)
             target = next((targets[layer] for layer in layers if layer in targets), None) if known else None
@@ -48,14 +55,20 @@ def pruned_kernels(context: Subject) -> tuple[PrunedKernel, ...]:
             channels = _Channels.of(context, [TensorId(index), *again.get(TensorId(index), ())])
             found.append(_kernel(context, name, tensor, measure, target, mask, channels))
     zeros, elements = sum(entry.zeros for entry in found), sum(entry.elements for entry in found)
-    if not any(entry.removable for entry in found) and not targets and not of_masks and zeros < _SOME * max(elements, 1):
+    if (
+        not any(entry.removable for entry in found)
+        and not targets
+        and not of_masks
+        and zeros < _SOME * max(elements, 1)
+    ):
         return ()
     return tuple(sorted(found, key=lambda entry: (-entry.elements, entry.tensor)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Channels:
-    """What goes with a kernel's dead channels, where the network is known; ``saving`` is None where its layer is not followed.
+    """What goes with a kernel's dead channels, where the network is known; ``saving`` is None where its layer
+    is not followed.
 
     ``outputs`` are the channels that it no longer makes.
     """
@@ -65,7 +78,9 @@ class _Channels:
 
     @classmethod
     def of(cls, context: Subject, copies: Sequence[TensorId]) -> _Channels | None:
-        """Return what goes with a kernel that may be stored several times; None where the network is not known."""
+        """Return what goes with a kernel that may be stored several times; None where the network is not
+        known.
+        """
         if context.removal is None:
             return None
         savings, tensor = context.removal.savings, context.artifact.tensors[copies[0]]
@@ -78,7 +93,10 @@ class _Channels:
         if self.saving is None:
             return ("its channels stay: connections of its layer are not known",) if dead else ()
         folded = self.saving.folded
-        condition = f"removing {folded:,} of them means adding {'its' if folded == 1 else 'their'} constant output to the next layer's bias"
+        condition = (
+            f"removing {folded:,} of them means adding {'its' if folded == 1 else 'their'} constant output to"
+            " the next layer's bias"
+        )
         return (*((condition,) if folded else ()), *self.saving.kept)
 
 
@@ -95,13 +113,21 @@ def _kernel(
     out, into = output_axis(context.artifact, tensor), input_axis(context.artifact, tensor)
     pattern = measure.pattern
     outputs, inputs = (pattern.slices[axis] if pattern else (0, 0) for axis in (out, into))
-    if is_depthwise(context.artifact, tensor):  # each output has one input, and what lies before the outputs are pixels
+    if is_depthwise(
+        context.artifact, tensor
+    ):  # each output has one input, and what lies before the outputs are pixels
         inputs = (0, 1)
     dead = bool(outputs[0] or inputs[0])
     saving = channels.saving if channels is not None else None
     stored = dead and tensor.storage is Storage.DENSE
     notes = channels.notes(stored) if channels is not None else (_UNCONNECTED,) if stored else ()
-    removable = _removable(context, tensor, outputs, inputs) if channels is None else saving.size if saving is not None else 0
+    removable = (
+        _removable(context, tensor, outputs, inputs)
+        if channels is None
+        else saving.size
+        if saving is not None
+        else 0
+    )
     return PrunedKernel(
         tensor=name,
         layer=tensor.layer,
@@ -111,7 +137,11 @@ def _kernel(
         target=target,
         mask_zeros=mask.mask_zeros if mask else None,
         verdict=_verdict(zeros / max(tensor.element_count, 1), zeros, target, mask),
-        pattern="" if pattern is None else named_pattern(pattern, len(tensor.shape), into, zeros, tensor.element_count),
+        pattern=(
+            ""
+            if pattern is None
+            else named_pattern(pattern, len(tensor.shape), into, zeros, tensor.element_count)
+        ),
         dead_outputs=outputs,
         dead_inputs=inputs,
         removable=removable,
@@ -123,7 +153,8 @@ def _kernel(
 
 
 def _removable(context: Subject, tensor: Tensor, outputs: tuple[int, int], inputs: tuple[int, int]) -> int:
-    """Return the bytes of dead slices, and of the places of dead outputs in the layer's vectors; none of what is not stored in full.
+    """Return the bytes of dead slices, and of the places of dead outputs in the layer's vectors; none of what
+    is not stored in full.
 
     That is all that can be known where the artifact does not say which layers read the channels.
     """
@@ -131,8 +162,16 @@ def _removable(context: Subject, tensor: Tensor, outputs: tuple[int, int], input
         return 0
     alive = (outputs[1] - outputs[0]) * (inputs[1] - inputs[0])
     size = tensor.stored_size - tensor.stored_size * alive // (outputs[1] * inputs[1])
-    beside = (other for other in context.artifact.tensors if tensor.layer is not None and other.layer == tensor.layer)
-    vectors = (other for other in beside if other.shape == (outputs[1],) and other.role in (Role.WEIGHT, Role.STATISTIC))
+    beside = (
+        other
+        for other in context.artifact.tensors
+        if tensor.layer is not None and other.layer == tensor.layer
+    )
+    vectors = (
+        other
+        for other in beside
+        if other.shape == (outputs[1],) and other.role in (Role.WEIGHT, Role.STATISTIC)
+    )
     return size + sum(vector.stored_size * outputs[0] // outputs[1] for vector in vectors)
 
 
@@ -150,11 +189,14 @@ def _verdict(reached: float, zeros: int, target: float | None, mask: Mask | None
 def named_pattern(pattern: Pattern, axes: int, inputs: int, zeros: int, elements: int) -> str:
     """Name the pattern that the zeros keep to, as TFLite lays kernels, outputs by inputs; or single elements.
 
-    Blocks of 1x4 and 1x16, and 2 of 4, lie along the inputs, which sparse kernels read; 4x1, 16x1 and 2 of 4 outputs lie across them.
+    Blocks of 1x4 and 1x16, and 2 of 4, lie along the inputs, which sparse kernels read; 4x1, 16x1 and 2 of 4
+    outputs lie across them.
     """
     if not zeros:
         return ""
-    across = -1 if inputs == -2 else -2 if axes == 2 else None  # of a TFLite convolution, rows of pixels are in between
+    across = (
+        -1 if inputs == -2 else -2 if axes == 2 else None
+    )  # of a TFLite convolution, rows of pixels are in between
     axes_named = [(inputs, "inputs")] if across is None else [(across, "outputs"), (inputs, "inputs")]
     for axis, word in axes_named:
         dead, length = pattern.slices[axis]
@@ -172,27 +214,35 @@ def named_pattern(pattern: Pattern, axes: int, inputs: int, zeros: int, elements
 
 
 def _is_in_blocks(blocks: tuple[int, int] | None, length: int, zeros: int, elements: int) -> bool:
-    """Return whether nearly all zeros are in blocks of zeros, and the other blocks are full: few of many are so by chance."""
+    """Return whether nearly all zeros are in blocks of zeros, and the other blocks are full: few of many are
+    so by chance.
+    """
     if blocks is None or blocks[0] * length < _IN_BLOCKS * zeros:
         return False
     return elements - zeros >= _FULL * (blocks[1] - blocks[0]) * length
 
 
 def _masked(context: Subject) -> list[tuple[str, list[int]]]:
-    """Return layer and lengths of every kernel that has a mask, in the artifact or the previous one: tfmot leaves only others."""
+    """Return layer and lengths of every kernel that has a mask, in the artifact or the previous one: tfmot
+    leaves only others.
+    """
     sides = [context] if context.comparison is None else [context, context.comparison.before]
     found = [mask.mask for side in sides for mask in masks(side)]
     return [(layer, sorted(mask.shape)) for mask in found for layer in _layers(mask)]
 
 
 def _layers(tensor: Tensor) -> list[str]:
-    """Return the layer of a tensor, and each that it is within, as configurations name them: a cell is its own layer."""
+    """Return the layer of a tensor, and each that it is within, as configurations name them: a cell is its
+    own layer.
+    """
     layer = tensor.layer or ""
     return [bare_layer(name) for name in dict.fromkeys((layer, *reversed(layer.split("/"))))]
 
 
 def _targets(context: Subject) -> dict[str, float]:
-    """Return the sparsity that each wrapped layer's schedule ends at, where a configuration is in the artifact or the previous one."""
+    """Return the sparsity that each wrapped layer's schedule ends at, where a configuration is in the
+    artifact or the previous one.
+    """
     before = context.comparison.before.artifact.facts if context.comparison else {}
     found: dict[str, float] = {}
     for facts in (before, context.artifact.facts):

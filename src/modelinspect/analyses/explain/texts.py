@@ -10,7 +10,13 @@ from modelinspect.analyses.explain.operators import operators_text
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role, Storage, Tensor
-from modelinspect.networks.optimizer_state import checkpoints, copies_of, is_one, optimizer_text, optimizers_text
+from modelinspect.networks.optimizer_state import (
+    checkpoints,
+    copies_of,
+    is_one,
+    optimizer_text,
+    optimizers_text,
+)
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Helpers, helpers_of
 from modelinspect.remedies.causes import cause_remedy
@@ -43,10 +49,14 @@ def cause_text(cause: Cause, delta: int, shown: Shown, before: Subject | None, a
     grew = delta > 0
     holder = after if grew or before is None else before
     advice = cause_remedy(cause, holder) if grew else None
-    return CauseText(_message(cause, grew, shown, before, after, holder), advice.text if advice is not None else "")
+    return CauseText(
+        _message(cause, grew, shown, before, after, holder), advice.text if advice is not None else ""
+    )
 
 
-def _message(cause: Cause, grew: bool, shown: Shown, before: Subject | None, after: Subject, holder: Subject) -> str:
+def _message(
+    cause: Cause, grew: bool, shown: Shown, before: Subject | None, after: Subject, holder: Subject
+) -> str:
     state = _state(cause, shown, holder)
     if cause is Cause.OPTIMIZER_STATE and before is not None and shown.both and not shown.around:
         state = optimizers_text(before, after)
@@ -64,7 +74,10 @@ def _message(cause: Cause, grew: bool, shown: Shown, before: Subject | None, aft
                 return cause.meaning
             return "less data is compressed, or it compresses worse" if grew else "stored compressed"
         case Cause.QUANTIZATION if before is not None and not shown.tensors:
-            return f"{'more' if grew else 'fewer'} scales, zero points and fields for them; no weight changed its type"
+            return (
+                f"{'more' if grew else 'fewer'} scales, zero points and fields for them; no weight changed"
+                " its type"
+            )
         case Cause.SPARSE_ENCODING | Cause.QUANTIZATION | Cause.DTYPE_CHANGE | Cause.STRUCTURE_CHANGE:
             return _change_message(cause, grew, shown.tensors, before, after)
         case _:
@@ -84,7 +97,11 @@ def _state(cause: Cause, shown: Shown, holder: Subject) -> str | None:
             wrapper = _WRAPPERS.get(helpers_of(holder.artifact), "the pruning wrapper")
             return f"{plural(shown.tensors, 'weight')} stored by {wrapper} and again by the layer within it"
         case Cause.EXPORT_DUPLICATE:
-            again = "written a second time under another name" if is_one(holder) else "that another checkpoint in the folder also has"
+            again = (
+                "written a second time under another name"
+                if is_one(holder)
+                else "that another checkpoint in the folder also has"
+            )
             return f"{plural(shown.tensors, 'variable')} {again}"
         case Cause.SHARED_DUPLICATE:
             return f"{plural(shown.tensors, 'tensor')} equal to another stored tensor"
@@ -95,10 +112,15 @@ def _state(cause: Cause, shown: Shown, holder: Subject) -> str | None:
 _HELPERS = {
     Helpers.NONE: "masks, thresholds and steps of pruning wrappers (a mask is as large as its weight)",
     Helpers.PRUNING: "masks, thresholds and steps of pruning wrappers (a mask is as large as its weight)",
-    Helpers.CLUSTERING: "the centroids of clustering wrappers, and for each weight the index of its centroid (8 bytes each)",
+    Helpers.CLUSTERING: (
+        "the centroids of clustering wrappers, and for each weight the index of its centroid (8 bytes each)"
+    ),
     Helpers.QUANTIZATION: "ranges and steps of quantization-aware training",
 }
-_WRAPPERS = {Helpers.CLUSTERING: "the clustering wrapper", Helpers.QUANTIZATION: "the wrapper of quantization-aware training"}
+_WRAPPERS = {
+    Helpers.CLUSTERING: "the clustering wrapper",
+    Helpers.QUANTIZATION: "the wrapper of quantization-aware training",
+}
 
 
 def _changed_state(state: str, grew: bool, shown: Shown) -> str:
@@ -115,9 +137,19 @@ def _change_message(cause: Cause, grew: bool, places: int, before: Subject | Non
         case Cause.SPARSE_ENCODING:
             if before is None:
                 return "what sparse storage changes: indices added, zeros left out"
-            if all(any(tensor.storage is Storage.SPARSE for tensor in side.artifact.tensors) for side in (before, after)):
-                return f"sparse storage saves {'less' if grew else 'more'}, or its indices take {'more' if grew else 'less'} space"
-            return "the indices of sparse storage take more space than the zeros did" if grew else "zeros are not stored; indices are added"
+            if all(
+                any(tensor.storage is Storage.SPARSE for tensor in side.artifact.tensors)
+                for side in (before, after)
+            ):
+                return (
+                    f"sparse storage saves {'less' if grew else 'more'}, or its indices take"
+                    f" {'more' if grew else 'less'} space"
+                )
+            return (
+                "the indices of sparse storage take more space than the zeros did"
+                if grew
+                else "zeros are not stored; indices are added"
+            )
         case Cause.QUANTIZATION:
             if before is None:
                 return "scales, zero points and ranges"
@@ -130,22 +162,36 @@ def _change_message(cause: Cause, grew: bool, places: int, before: Subject | Non
             if before is None:
                 return f"weights: {plural(parameters(after), 'parameter')} in {plural(places, 'tensor')}"
             if checkpoints(before) != checkpoints(after):
-                return f"checkpoints of the model: {checkpoints(before):,} before, {checkpoints(after):,} after"
+                return (
+                    f"checkpoints of the model: {checkpoints(before):,} before, {checkpoints(after):,} after"
+                )
             more = "more or larger" if grew else "fewer or smaller"
-            counts = f"{plural(parameters(before), 'parameter')} before, {plural(parameters(after), 'parameter')} after"
+            counts = (
+                f"{plural(parameters(before), 'parameter')} before, {plural(parameters(after), 'parameter')}"
+                " after"
+            )
             return f"{plural(places, 'tensor')} {more}: {counts}{_normalizations(before, after)}"
         case _:
             return cause.meaning
 
 
 def _normalizations(before: Subject, after: Subject) -> str:
-    """Say what the converter does to batch normalizations, where one side has them and the other is of TFLite."""
+    """Say what the converter does to batch normalizations, where one side has them and the other is of
+    TFLite.
+    """
     for keras, converted in ((before, after), (after, before)):
-        statistics = Counter(tensor.layer for tensor in keras.artifact.tensors if tensor.role is Role.STATISTIC and tensor.layer)
+        statistics = Counter(
+            tensor.layer
+            for tensor in keras.artifact.tensors
+            if tensor.role is Role.STATISTIC and tensor.layer
+        )
         count = sum(each == _MOVING for each in statistics.values())
         if count and converted.artifact.format is FormatName.TFLITE:
             of_them = f"the {count:,} batch normalizations" if count > 1 else "the batch normalization"
-            return f"; the converter folds {of_them} into convolutions, or keeps a factor and an offset of four vectors"
+            return (
+                f"; the converter folds {of_them} into convolutions, or keeps a factor and an offset of four"
+                " vectors"
+            )
     return ""
 
 
@@ -157,19 +203,29 @@ def functions_text(before: Subject | None, after: Subject) -> str:
     """Say how many functions each side has, and what of their bytes is a body that another has too."""
     now, twice = _functions(after)
     if before is None:
-        return f"{now:,}" + (f"; {twice:,} bytes of them are bodies that another function also has" if twice else "")
+        return f"{now:,}" + (
+            f"; {twice:,} bytes of them are bodies that another function also has" if twice else ""
+        )
     then, once = _functions(before)
     said = f"{then:,} before, {now:,} after"
     if once and twice:
         return f"{said}; {once:,} bytes before and {twice:,} after are bodies that another function also has"
     when = "after" if twice else "before"
-    return f"{said}; {once or twice:,} bytes of those {when} are bodies that another function also has" if once or twice else said
+    return (
+        f"{said}; {once or twice:,} bytes of those {when} are bodies that another function also has"
+        if once or twice
+        else said
+    )
 
 
 def _functions(side: Subject) -> tuple[int, int]:
     """Return how many functions the library has, and the bytes of those whose body is already there."""
     functions = side.artifact.facts.get("functions")
-    found = [entry for entry in functions if isinstance(entry, Mapping)] if isinstance(functions, tuple | list) else []
+    found = (
+        [entry for entry in functions if isinstance(entry, Mapping)]
+        if isinstance(functions, tuple | list)
+        else []
+    )
     seen: set[object] = set()
     twice = 0
     for entry in found:
@@ -184,7 +240,11 @@ def _functions(side: Subject) -> tuple[int, int]:
 def parameters(side: Subject) -> int:
     """Return how many elements the model's weights and statistics have, each copy of them counted once."""
     copies = copies_of(side)
-    return sum(tensor.element_count for index, tensor in enumerate(side.artifact.tensors) if index not in copies and _is_parameter(tensor))
+    return sum(
+        tensor.element_count
+        for index, tensor in enumerate(side.artifact.tensors)
+        if index not in copies and _is_parameter(tensor)
+    )
 
 
 def _is_parameter(tensor: Tensor) -> bool:

@@ -71,8 +71,9 @@ Outcome = Option | Note | LeftOut
 class Planning:
     """A subject whose files are open, and what is asked of its plan.
 
-    ``wanted`` are the names of the options to compute, empty for all; ``reached`` is the smallest size of the rows before;
-    ``downloads`` asks what forms are once they are gzipped; ``prefixes`` has what the bytes before an offset of a large file deflate to.
+    ``wanted`` are the names of the options to compute, empty for all; ``reached`` is the smallest size of the
+    rows before; ``downloads`` asks what forms are once they are gzipped; ``prefixes`` has what the bytes
+    before an offset of a large file deflate to.
     """
 
     subject: Subject
@@ -84,7 +85,9 @@ class Planning:
     found: Callable[[Option], None] = lambda option: None
     """Receives each option as soon as its size is known."""
     deadline: float | None = None
-    """When the plan should be done, on the monotonic clock; what is not computed by then is left out, and the plan says so."""
+    """When the plan should be done, on the monotonic clock; what is not computed by then is left out, and the
+    plan says so.
+    """
 
     @property
     def is_late(self) -> bool:
@@ -99,7 +102,10 @@ class Planning:
             yield block
 
     def in_time_progress(self) -> Progress:
-        """Return a meter that passes on what it is given while there is time. It raises `UnmeasurableError` when it is over."""
+        """Return a meter that passes on what it is given while there is time.
+
+        It raises `UnmeasurableError` when it is over.
+        """
 
         def meter(done: int, total: int) -> None:
             if self.is_late:
@@ -116,7 +122,9 @@ class Planning:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Options that are computed together; ``reads_weights`` means that they cannot be computed from only the structure."""
+    """Options that are computed together; ``reads_weights`` means that they cannot be computed from only the
+    structure.
+    """
 
     options: tuple[str, ...]
     find: Callable[[Planning], Iterator[Outcome]]

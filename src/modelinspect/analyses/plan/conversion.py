@@ -85,7 +85,9 @@ def _find(planning: Planning) -> Iterator[Outcome]:
             download,
         )
     if rough:
-        yield LeftOut(tuple(rough), f"not predicted within {_SURE:.0%}: {_unsure(source)}; --only shows the estimate")
+        yield LeftOut(
+            tuple(rough), f"not predicted within {_SURE:.0%}: {_unsure(source)}; --only shows the estimate"
+        )
 
 
 def _unsure(source: Source) -> str:
@@ -102,14 +104,18 @@ def _unsure(source: Source) -> str:
 
 @dataclass(slots=True)
 class _Gzipped:
-    """Says what forms are once they are gzipped: each is written with its elements, and compressed for real."""
+    """Says what forms are once they are gzipped: each is written with its elements, and compressed for
+    real.
+    """
 
     planning: Planning
     source: Source
     _known: dict[tuple[Weights, bool], int | None] = field(default_factory=dict)
 
     def of(self, form: Form) -> int | None:
-        """Return the bytes with the name that the command gives it; None where it is too large to be written, or not known."""
+        """Return the bytes with the name that the command gives it; None where it is too large to be written,
+        or not known.
+        """
         key = form.weights, form.is_sparse
         if key not in self._known:
             self._known[key] = self._count(form)
@@ -120,7 +126,9 @@ class _Gzipped:
             return None
         files = self.planning.subject.files
         held = (
-            files.open(files.primary) if self.planning.subject.artifact.format is FormatName.TFLITE and files.primary is not None else None
+            files.open(files.primary)
+            if self.planning.subject.artifact.format is FormatName.TFLITE and files.primary is not None
+            else None
         )
         try:
             return gzipped_size(form, self.source.elements, held) + len(made_name(self.planning)) + 1
@@ -129,7 +137,9 @@ class _Gzipped:
 
 
 def _compared(sparse: int, dense: int | None) -> Iterator[str]:
-    """Say where the form that is smaller on disk is the larger download: an index compresses worse than zeros do."""
+    """Say where the form that is smaller on disk is the larger download: an index compresses worse than zeros
+    do.
+    """
     if dense is not None and sparse > dense:
         yield f"gzipped, it is larger than the dense form: {sparse:,} bytes, dense {dense:,}"
 
@@ -158,7 +168,13 @@ def command(planning: Planning, weights: Weights, *, sparse: bool, fixes_batch: 
         settings += _calibration(weights)
     write = f"open({made_name(planning)!r}, 'wb').write(converter.convert())"
     return "\n".join(
-        ("import tensorflow as tf", *_converter(planning, fixes_batch=fixes_batch), "kind = tf.lite.Optimize", *settings, write)
+        (
+            "import tensorflow as tf",
+            *_converter(planning, fixes_batch=fixes_batch),
+            "kind = tf.lite.Optimize",
+            *settings,
+            write,
+        )
     )
 
 
@@ -169,7 +185,10 @@ def _calibration(weights: Weights) -> list[str]:
         name = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
     return [
         f"converter.target_spec.supported_ops = [tf.lite.OpsSet.{name}]",
-        "converter.representative_dataset = lambda: ([one] for one in samples)  # samples: a few hundred inputs, each a batch of 1",
+        (
+            "converter.representative_dataset = lambda: ([one] for one in samples)  # samples: a few hundred"
+            " inputs, each a batch of 1"
+        ),
     ]
 
 
@@ -179,7 +198,9 @@ def made_name(planning: Planning) -> str:
 
 
 def _converter(planning: Planning, *, fixes_batch: bool) -> list[str]:
-    """Return lines that make the converter: of what the artifact loads as, or of the model that its weights belong to."""
+    """Return lines that make the converter: of what the artifact loads as, or of the model that its weights
+    belong to.
+    """
     artifact, wrapped = planning.subject.artifact, _is_wrapped(planning)
     if artifact.format is FormatName.SAVED_MODEL and not wrapped:
         return [f"converter = tf.lite.TFLiteConverter.from_saved_model({planning.subject.file_name!r})"]
@@ -224,18 +245,26 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
     if form.sparse:
         expanded = [tensor for tensor in form.sparse if tensor.block == 1]
         blocks = len(form.sparse) - len(expanded)
-        yield f"{plural(len(form.sparse), 'kernel')} encoded sparsely" + (f", {blocks} in blocks that sparse kernels run" if blocks else "")
+        yield f"{plural(len(form.sparse), 'kernel')} encoded sparsely" + (
+            f", {blocks} in blocks that sparse kernels run" if blocks else ""
+        )
         if expanded:
-            yield f"{plural(len(expanded), 'kernel')} expanded by DENSIFY at run time: smaller on disk, not in memory"
+            yield (
+                f"{plural(len(expanded), 'kernel')} expanded by DENSIFY at run time: smaller on disk, not in"
+                " memory"
+            )
     if hybrid := sum(tensor.is_hybrid for tensor in form.sparse):
         yield (
-            f"{plural(hybrid, 'sparse int8 weight')} of fully connected operators, which the XNNPACK delegate of TensorFlow 2.21, on by "
-            f"default, refuses or miscomputes: compare the outputs with those of the dense file on your device"
+            f"{plural(hybrid, 'sparse int8 weight')} of fully connected operators, which the XNNPACK delegate"
+            " of TensorFlow 2.21, on by default, refuses or miscomputes: compare the outputs with those of"
+            " the dense file on your device"
         )
     if source.fixes_batch:
         yield "the batch size is fixed to 1; otherwise the converter refuses recurrent layers"
     if source.unknown:
-        yield f"conversion of these is not known: {', '.join(source.unknown[:3])}" + (" and more" if len(source.unknown) > 3 else "")
+        yield f"conversion of these is not known: {', '.join(source.unknown[:3])}" + (
+            " and more" if len(source.unknown) > 3 else ""
+        )
     if not source.has_structure:
         yield "there are weights but no layer configuration: operators are assumed"
 
@@ -246,25 +275,29 @@ def _warn(name: str, form: Form, dense: Form) -> Iterator[Note]:
     if broken:
         tensor = max(broken, key=lambda each: each.dense)
         yield Note(
-            f"Do not use {name}: the converter would drop weights of {plural(len(broken), 'kernel')}. {tensor.name} has {tensor.inputs} "
-            f"inputs, which is not a multiple of the block size {tensor.block}, and the converter keeps only whole blocks."
+            f"Do not use {name}: the converter would drop weights of {plural(len(broken), 'kernel')}."
+            f" {tensor.name} has {tensor.inputs} inputs, which is not a multiple of the block size"
+            f" {tensor.block}, and the converter keeps only whole blocks."
         )
     losing = [tensor for tensor in form.sparse if tensor.sparse > tensor.dense]
     if form.size > dense.size:
         share = (form.size - dense.size) / dense.size
         yield Note(
-            f"{name}: sparse encoding would make the file larger, {dense.size:,} to {form.size:,} bytes (+{share:.0%}). The converter "
-            f"encodes every kernel with at least 30 % zeros and does not compare sizes; {_worst(form.sparse)}."
+            f"{name}: sparse encoding would make the file larger, {dense.size:,} to {form.size:,} bytes"
+            f" (+{share:.0%}). The converter encodes every kernel with at least 30 % zeros and does not"
+            f" compare sizes; {_worst(form.sparse)}."
         )
     elif losing:
-        yield Note(f"{name}: {plural(len(losing), 'kernel')} of {len(form.sparse)} would grow; {_worst(losing)}.")
+        yield Note(
+            f"{name}: {plural(len(losing), 'kernel')} of {len(form.sparse)} would grow; {_worst(losing)}."
+        )
 
 
 def _worst(tensors: tuple[SparseTensor, ...] | list[SparseTensor]) -> str:
     tensor = max(tensors, key=lambda each: each.sparse - each.dense)
     return (
-        f"{tensor.name} has {tensor.sparsity:.0%} zeros and would grow from {tensor.dense:,} to {tensor.sparse:,} bytes: "
-        f"break-even is at {tensor.break_even:.0%}"
+        f"{tensor.name} has {tensor.sparsity:.0%} zeros and would grow from {tensor.dense:,} to"
+        f" {tensor.sparse:,} bytes: break-even is at {tensor.break_even:.0%}"
     )
 
 

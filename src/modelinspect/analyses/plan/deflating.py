@@ -1,4 +1,6 @@
-"""What each kernel deflates to: of small artifacts by itself, of large files from the one pass over all bytes."""
+"""What each kernel deflates to: of small artifacts by itself, of large files from the one pass over all
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from modelinspect.measure.compressors import tensor_deflated_size
 _SMALL = 16 * MIB
 """Kernels of smaller artifacts are each deflated by themselves, which is exact and quick."""
 _LEAST = 64 * 1024
-"""Smaller kernels are always deflated by themselves: what is before one in the window would count too much."""
+"""Smaller kernels are always deflated by themselves: what is before one in the window would count too
+much.
+"""
 _MOST = 64 * MIB
 """Larger kernels that are not in one piece are not deflated again."""
 
@@ -29,15 +33,23 @@ def kernels(planning: Planning) -> Iterator[tuple[TensorId, Tensor]]:
 
 
 def marks(planning: Planning) -> list[int]:
-    """Return the offsets before and after the kernels of a large file, where its one pass notes how far the output is."""
-    if not planning.subject.is_file or planning.subject.size < _SMALL or planning.subject.measurements is None:
+    """Return the offsets before and after the kernels of a large file, where its one pass notes how far the
+    output is.
+    """
+    if (
+        not planning.subject.is_file
+        or planning.subject.size < _SMALL
+        or planning.subject.measurements is None
+    ):
         return []
     spans = [span for _, tensor in kernels(planning) if (span := _span(tensor)) is not None]
     return sorted({offset for span in spans for offset in (span.offset, span.end)})
 
 
 def deflated(planning: Planning, tensor: Tensor) -> int | None:
-    """Return what a kernel deflates to, None where it cannot be read; of a large file, its share of the output of all."""
+    """Return what a kernel deflates to, None where it cannot be read; of a large file, its share of the
+    output of all.
+    """
     if not planning.wants("gzip-9"):
         return None
     span = _span(tensor)

@@ -29,18 +29,33 @@ def _find(planning: Planning) -> Iterator[Outcome]:
     sizes: dict[tuple[int, str], list[TensorId]] = {}
     for index, tensor in planning.subject.weights():
         zeros = planning.subject.measurements[index].zero_count
-        if tensor.storage is Storage.DENSE and tensor.stored_size >= _LEAST and zeros != tensor.element_count and _is_number(tensor):
+        if (
+            tensor.storage is Storage.DENSE
+            and tensor.stored_size >= _LEAST
+            and zeros != tensor.element_count
+            and _is_number(tensor)
+        ):
             sizes.setdefault((tensor.stored_size, str(tensor.dtype)), []).append(index)
     if all(len(group) < 2 for group in sizes.values()):
         return
-    digests = digest_equals(planning.subject.artifact, planning.subject.files, planning.subject.measurements, planning.subject.limits)
+    digests = digest_equals(
+        planning.subject.artifact,
+        planning.subject.files,
+        planning.subject.measurements,
+        planning.subject.limits,
+    )
     groups: dict[str, list[TensorId]] = {}
     for group in sizes.values():
         for index in group if len(group) > 1 else ():
             digest = digests[index].digest
             if digest is not None:
                 groups.setdefault(digest, []).append(index)
-    pairs = [(copy, kept) for group in groups.values() for kept, *copies in (_apart(planning, group),) for copy in copies]
+    pairs = [
+        (copy, kept)
+        for group in groups.values()
+        for kept, *copies in (_apart(planning, group),)
+        for copy in copies
+    ]
     if not pairs:
         return
     if has_pruning_wrappers(planning):
@@ -51,7 +66,10 @@ def _find(planning: Planning) -> Iterator[Outcome]:
     size = planning.subject.size - saved
     error = _error(planning, size, len(copies))
     advice = duplicate_remedy(planning.subject, *pairs[0])
-    notes = f"{plural(len(copies), 'tensor')} stored twice with the same elements ({saved:,} bytes), such as {copies[0].name}"
+    notes = (
+        f"{plural(len(copies), 'tensor')} stored twice with the same elements ({saved:,} bytes), such as"
+        f" {copies[0].name}"
+    )
     if advice is not None:
         notes += f"; {advice.words}"
     code = advice.code if advice is not None else ""
@@ -62,9 +80,21 @@ def _find(planning: Planning) -> Iterator[Outcome]:
 
 
 def _error(planning: Planning, size: int, copies: int) -> float:
-    """Return what the size may be off by: structures of copies, and a graph that another way of saving writes otherwise."""
+    """Return what the size may be off by: structures of copies, and a graph that another way of saving writes
+    otherwise.
+    """
     artifact = planning.subject.artifact
-    each = _HEADER if artifact.format in (FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.KERAS_ZIP, FormatName.HDF5) else _ENTRY
+    each = (
+        _HEADER
+        if artifact.format
+        in (
+            FormatName.KERAS_HDF5,
+            FormatName.WEIGHTS_HDF5,
+            FormatName.KERAS_ZIP,
+            FormatName.HDF5,
+        )
+        else _ENTRY
+    )
     graph = sum(member.size for member in artifact.members if member.name.endswith((".pb", ".pbtxt", ".cpb")))
     doubt = each * copies + (_GRAPH * graph if artifact.format is FormatName.SAVED_MODEL else 0)
     return round(min(doubt / max(size - doubt, 1), 9.99), 4)

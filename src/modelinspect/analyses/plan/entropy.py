@@ -14,7 +14,10 @@ Floor = Callable[[Tensor, TensorMeasure], int | None]
 
 
 def of_zeros(tensor: Tensor, measure: TensorMeasure) -> int | None:
-    """Return the bytes of the entropy of a tensor's mask, and of its other elements as they are. None: zeros not known."""
+    """Return the bytes of the entropy of a tensor's mask, and of its other elements as they are.
+
+    None: zeros not known.
+    """
     count, zeros = tensor.element_count, measure.zero_count
     if zeros is None or not tensor.dtype.bits:
         return None
@@ -22,20 +25,26 @@ def of_zeros(tensor: Tensor, measure: TensorMeasure) -> int | None:
 
 
 def of_values(tensor: Tensor, measure: TensorMeasure) -> int | None:
-    """Return the bytes of the entropy of a tensor's values (of wide floats with many: of exponents), or of a code for few values."""
+    """Return the bytes of the entropy of a tensor's values (of wide floats with many: of exponents), or of a
+    code for few values.
+    """
     least = of_zeros(tensor, measure)
     if least is None:
         return None
     if measure.value_bits is not None:
         least = min(least, ceil(measure.value_bits / 8))
     if measure.distinct_count is not None and 0 < measure.distinct_count < MOST:
-        coded = tensor.element_count * log2(measure.distinct_count) + measure.distinct_count * tensor.dtype.bits
+        coded = (
+            tensor.element_count * log2(measure.distinct_count) + measure.distinct_count * tensor.dtype.bits
+        )
         least = min(least, ceil(coded / 8))
     return least
 
 
 def floor(tensor: Tensor, measure: TensorMeasure, reached: int | None) -> int | None:
-    """Return the floor of a tensor that a compressor made ``reached`` bytes of: of its zeros, or else of its values."""
+    """Return the floor of a tensor that a compressor made ``reached`` bytes of: of its zeros, or else of its
+    values.
+    """
     for known in (of_zeros, of_values):
         least = known(tensor, measure)
         if least is not None and (reached is None or least <= reached):
@@ -54,13 +63,17 @@ def mask_bits(count: int, zeros: int) -> float:
 _FLOORS: tuple[tuple[Floor, str], ...] = (
     (
         of_zeros,
-        "the entropy of the positions of zeros, and every other element in full: only weights, without structure or other tensors; "
-        "only fewer bits per element go below it",
+        (
+            "the entropy of the positions of zeros, and every other element in full: only weights, without"
+            " structure or other tensors; only fewer bits per element go below it"
+        ),
     ),
     (
         of_values,
-        "the entropy of the values (for floats with many values of sign and exponent, mantissas in full): only weights, without structure "
-        "or other tensors; compressors went below the bound from zeros",
+        (
+            "the entropy of the values (for floats with many values of sign and exponent, mantissas in full):"
+            " only weights, without structure or other tensors; compressors went below the bound from zeros"
+        ),
     ),
 )
 
@@ -75,7 +88,9 @@ def _find(planning: Planning) -> Iterator[Outcome]:
         if planning.reached is None or size <= planning.reached:
             yield Option("entropy-bound", size, Basis.BOUND, True, "not a file: a lower bound", "", notes)
             return
-    yield LeftOut(("entropy-bound",), "compressors use the order of the elements and are smaller than this bound")
+    yield LeftOut(
+        ("entropy-bound",), "compressors use the order of the elements and are smaller than this bound"
+    )
 
 
 def _sum(planning: Planning, known: Floor) -> int:

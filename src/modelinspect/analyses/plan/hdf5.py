@@ -42,13 +42,18 @@ def _sizes(planning: Planning, *, gzip: bool) -> tuple[int, int | None]:
         raise UnmeasurableError("the file is damaged and is not passed to the HDF5 library")
     if any(key in facts or (isinstance(fact, dict) and key in fact) for key in _UNREAD):
         raise UnmeasurableError("it has links, references to other files or named types")
-    return repacked_size(planning.subject.files.open(planning.subject.artifact.members[0].name), planning.subject.limits, gzip=gzip)
+    return repacked_size(
+        planning.subject.files.open(planning.subject.artifact.members[0].name),
+        planning.subject.limits,
+        gzip=gzip,
+    )
 
 
 def _option(planning: Planning, name: str, size: int, deflated: int | None, *, gzip: bool) -> Option:
     advice = advise(Remedy.REPACK_GZIP_HDF5 if gzip else Remedy.REPACK_HDF5, planning.subject.artifact)
     notes = (
-        f"datasets of {LEAST_GZIPPED:,} bytes or more deflated, without shuffle, which makes zeros compress worse"
+        f"datasets of {LEAST_GZIPPED:,} bytes or more deflated, without shuffle, which makes zeros compress"
+        " worse"
         if gzip
         else "newest structures, no free space"
     )
@@ -62,4 +67,8 @@ def _option(planning: Planning, name: str, size: int, deflated: int | None, *, g
     return Option(name, size, Basis.MEASURED, True, loads, advice.code, notes, download_size=download)
 
 
-FAMILY = Family(("hdf5-gzip", "hdf5-repack"), _find, formats=frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5)))
+FAMILY = Family(
+    ("hdf5-gzip", "hdf5-repack"),
+    _find,
+    formats=frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5)),
+)

@@ -12,7 +12,9 @@ from modelinspect.core.tensors import Tensor
 from modelinspect.reports.plan import TensorPlan
 
 OVERHEAD, PER_CHANNEL = 380, 12
-"""Bytes of tables, names and a DENSIFY; and of a scale and a zero point that DENSIFY's output repeats for each channel."""
+"""Bytes of tables, names and a DENSIFY; and of a scale and a zero point that DENSIFY's output repeats for
+each channel.
+"""
 
 
 _SPARSE = ("tflite-sparse", "tflite-dynamic-int8-sparse")
@@ -45,7 +47,9 @@ def tensor_plans(planning: Planning) -> tuple[TensorPlan, ...]:
 
 
 def break_even(planning: Planning, tensor: Tensor, width: int) -> float | None:
-    """Return the share of zeros from which elements of ``width`` bytes with an index are smaller; None where they never are."""
+    """Return the share of zeros from which elements of ``width`` bytes with an index are smaller; None where
+    they never are.
+    """
     rows, last = _as_converted(planning, tensor)
     count = rows * last
     if width == 1 and count < 1_024:

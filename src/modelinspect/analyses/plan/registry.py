@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 
-from modelinspect.analyses.plan.base import LATE, MOST_ERROR, Basis, Family, LeftOut, Note, Option, Outcome, Planning
+from modelinspect.analyses.plan.base import (
+    LATE,
+    MOST_ERROR,
+    Basis,
+    Family,
+    LeftOut,
+    Note,
+    Option,
+    Outcome,
+    Planning,
+)
 from modelinspect.analyses.plan.kernels import tensor_plans
 from modelinspect.errors import FormatError, UsageError
 from modelinspect.measure.blocks import UnmeasurableError
@@ -84,20 +94,31 @@ def run_families(planning: Planning) -> Iterator[Outcome]:
 
 
 def _least(option: Option) -> int:
-    """Return the smallest size that an option may have, of the file or, where no weight changes, of its download."""
+    """Return the smallest size that an option may have, of the file or, where no weight changes, of its
+    download.
+    """
     size = int(option.size * (1 - (option.error or 0.0)))
     return min(size, option.download_size) if option.lossless and option.download_size is not None else size
 
 
 def _sure_enough(options: list[Option], planning: Planning) -> tuple[list[Option], tuple[LeftOut, ...]]:
-    """Return the options whose size is known well, and those that were asked for by name; a rough guess is not a plan."""
+    """Return the options whose size is known well, and those that were asked for by name; a rough guess is
+    not a plan.
+    """
     if planning.wanted:
         return options, ()
-    rough = [option for option in options if option.basis is Basis.ESTIMATE and (option.error or 0.0) > MOST_ERROR]
+    rough = [
+        option for option in options if option.basis is Basis.ESTIMATE and (option.error or 0.0) > MOST_ERROR
+    ]
     if not rough:
         return options, ()
-    reason = f"not predicted within {MOST_ERROR:.0%} for this artifact; make the file and inspect it, or see the guess with --only"
-    return [option for option in options if option not in rough], (LeftOut(tuple(sorted(option.option for option in rough)), reason),)
+    reason = (
+        f"not predicted within {MOST_ERROR:.0%} for this artifact; make the file and inspect it, or see the"
+        " guess with --only"
+    )
+    return [option for option in options if option not in rough], (
+        LeftOut(tuple(sorted(option.option for option in rough)), reason),
+    )
 
 
 def option_entry(option: Option, size: int) -> OptionEntry:

@@ -1,4 +1,6 @@
-"""Options that `modelinspect shrink` carries out: done in a temporary folder, proved, measured, and thrown away."""
+"""Options that `modelinspect shrink` carries out: done in a temporary folder, proved, measured, and thrown
+away.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ _FOLDERS = {
 
 
 def _lossless(planning: Planning) -> str | None:
-    """Return the name of what shrink does to an artifact without dropping anything, None where it does nothing."""
+    """Return the name of what shrink does to an artifact without dropping anything, None where it does
+    nothing.
+    """
     subject = planning.subject
     if subject.is_in_archive:
         return "shrink-members"
@@ -78,20 +82,28 @@ def _state(planning: Planning) -> str | None:
 def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Outcome]:
     subject = planning.subject
     try:
-        result = shrink(subject.artifact.location, Options(drop), Place(), subject.limits, planning.in_time_progress())
+        result = shrink(
+            subject.artifact.location, Options(drop), Place(), subject.limits, planning.in_time_progress()
+        )
     except ModelInspectError as error:
         yield LeftOut((name,), f"not computed: {error}")
         return
     if result.after is None:
-        verdict = "nothing can be saved" if result.outcome is Result.UNCHANGED else f"not possible: {result.reason}"
+        verdict = (
+            "nothing can be saved" if result.outcome is Result.UNCHANGED else f"not possible: {result.reason}"
+        )
         yield LeftOut((name,), verdict)
         return
     loaders = ", ".join(result.loads_in)
-    loads = f"{_LOADS}, with {loaders}" + ("; not compiled" if drop and subject.artifact.format is not FormatName.WEIGHTS_HDF5 else "")
+    loads = f"{_LOADS}, with {loaders}" + (
+        "; not compiled" if drop and subject.artifact.format is not FormatName.WEIGHTS_HDF5 else ""
+    )
     options = " --drop training" if drop else ""
     file = Path(subject.artifact.location).name
     command = f"modelinspect shrink {quote(file)} -o {quote(f'small-{file}')}{options}"
-    kept = "without what only training needs; every other tensor is" if drop else "every tensor and document is"
+    kept = (
+        "without what only training needs; every other tensor is" if drop else "every tensor and document is"
+    )
     yield Option(name, result.after.size, Basis.MEASURED, not drop, loads, command, f"{kept} proved equal")
 
 
@@ -103,7 +115,11 @@ FAMILY = Family(
         "tflite-pack",
         "shrink-members",
         "merge-shards",
-        *(f"{state}+{step}" for state in ("strip-optimizer", "strip-pruning") for step in ("hdf5-gzip", "zip-deflate")),
+        *(
+            f"{state}+{step}"
+            for state in ("strip-optimizer", "strip-pruning")
+            for step in ("hdf5-gzip", "zip-deflate")
+        ),
     ),
     _find,
 )

@@ -30,18 +30,28 @@ _STATE, _COUNTER = "checkpoint", "save_counter"
 """What a manager of checkpoints adds: the file that names the last one, and how many there were."""
 _DEEPEST = 50
 _CHECKPOINT_ENTRY, _WRAPPER_ENTRY, _CHECKPOINT_DOUBT = 180, 130, 12
-"""What the index and the object graph say about a tensor and of a wrapper, about, and how far that may be off for each tensor."""
+"""What the index and the object graph say about a tensor and of a wrapper, about, and how far that may be off
+for each tensor.
+"""
 _RENAMED_DOUBT = 6_000
-"""What other names of variables change in bytes at most: Keras 3 writes those of nested layers again once a model is loaded."""
+"""What other names of variables change in bytes at most: Keras 3 writes those of nested layers again once a
+model is loaded.
+"""
 _TRAINED_GRAPH, _WRAPPED_GRAPH, _WRAPPED_ERROR = 0.6, 0.9, 0.06
-"""Shares of a SavedModel's graph that training and wrappers may have added, and what another order of variables changes."""
+"""Shares of a SavedModel's graph that training and wrappers may have added, and what another order of
+variables changes.
+"""
 _RENAMED_WEIGHTS, _REBUILT = 800, 1_200
-"""What names of layers that are not stored change in bytes, and what is said or not of layers that are built again."""
+"""What names of layers that are not stored change in bytes, and what is said or not of layers that are built
+again.
+"""
 
 _NAME = len("model.keras") + 1
 """What gzip writes of a file's name."""
 _MOST_DESCRIBED = 0.05
-"""How much of a gzipped checkpoint may rest on what its index says about a tensor on average, which is off by half at most."""
+"""How much of a gzipped checkpoint may rest on what its index says about a tensor on average, which is off by
+half at most.
+"""
 
 _LOADS = {
     FormatName.KERAS_HDF5: "as before, with load_model; not compiled",
@@ -54,7 +64,9 @@ _LOADS = {
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What is left: its size, how that is known, what it may be off by, and what gzip makes of it where that was tried."""
+    """What is left: its size, how that is known, what it may be off by, and what gzip makes of it where that
+    was tried.
+    """
 
     size: int
     basis: Basis
@@ -86,7 +98,9 @@ def has_pruning_wrappers(planning: Planning) -> bool:
     """Return whether tfmot's wrappers are in the artifact."""
     helpers = planning.subject.of_role(Role.PRUNING)
     return any(
-        WrapperName.PRUNE in tensor.path or any(part.split(":")[0] in _HELPERS for part in tensor.path.split("/")) for tensor in helpers
+        WrapperName.PRUNE in tensor.path
+        or any(part.split(":")[0] in _HELPERS for part in tensor.path.split("/"))
+        for tensor in helpers
     )
 
 
@@ -95,16 +109,28 @@ def _without_optimizer(planning: Planning) -> Option:
     size, basis, error = rest.size, rest.basis, rest.error
     slots = planning.subject.of_role(Role.OPTIMIZER)
     held = sum(tensor.stored_size for tensor in slots)
-    notes = f"removes {len(slots):,} optimizer tensors ({held:,} bytes) and their structures; training cannot be resumed from the result"
+    notes = (
+        f"removes {len(slots):,} optimizer tensors ({held:,} bytes) and their structures; training cannot be"
+        " resumed from the result"
+    )
     form = planning.subject.artifact.format
     advice = saved_without_optimizer(planning.subject.artifact)
-    if basis is Basis.MEASURED and has_pruning_wrappers(planning):  # the loaded model writes its wrappers' variables in another order
+    if basis is Basis.MEASURED and has_pruning_wrappers(
+        planning
+    ):  # the loaded model writes its wrappers' variables in another order
         basis, error = Basis.ESTIMATE, _WRAPPED_ERROR
     nested = any("/" in (tensor.layer or "") for tensor in planning.subject.artifact.tensors)
-    if basis is Basis.MEASURED and form is FormatName.KERAS_HDF5 and keras_module(planning.subject.artifact) == "keras" and nested:
+    if (
+        basis is Basis.MEASURED
+        and form is FormatName.KERAS_HDF5
+        and keras_module(planning.subject.artifact) == "keras"
+        and nested
+    ):
         basis, error = Basis.ESTIMATE, round(_RENAMED_DOUBT / max(size, 1), 4)
     notes += f"; {PREDICTED}" if rest.download is not None and basis is not Basis.MEASURED else ""
-    return Option("strip-optimizer", size, basis, True, _LOADS[form], _code(advice), notes, error, rest.download)
+    return Option(
+        "strip-optimizer", size, basis, True, _LOADS[form], _code(advice), notes, error, rest.download
+    )
 
 
 def _without_pruning(planning: Planning) -> Option:
@@ -116,19 +142,36 @@ def _without_pruning(planning: Planning) -> Option:
     notes = f"removes {len(helpers):,} masks, thresholds and steps ({held:,} bytes), and the optimizer state"
     advice = without_helpers(planning.subject.artifact)
     notes += f"; {PREDICTED}" if rest.download is not None else ""
-    return Option("strip-pruning", rest.size, rest.basis, True, _LOADS[form], _code(advice), notes, rest.error, rest.download)
+    return Option(
+        "strip-pruning",
+        rest.size,
+        rest.basis,
+        True,
+        _LOADS[form],
+        _code(advice),
+        notes,
+        rest.error,
+        rest.download,
+    )
 
 
 def _code(advice: Advice | None) -> str:
     return advice.code if advice is not None else ""
 
 
-def _rest(planning: Planning, rewriting: Rewriting, roles: tuple[Role, ...], change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> Rest:
+def _rest(
+    planning: Planning,
+    rewriting: Rewriting,
+    roles: tuple[Role, ...],
+    change: Callable[[dict[str, Any]], Mapping[str, Any]],
+) -> Rest:
     """Return what is left without tensors of some roles."""
     match planning.subject.artifact.format:
         case FormatName.KERAS_HDF5 | FormatName.WEIGHTS_HDF5 if planning.subject.is_file:
             is_model = planning.subject.artifact.format is FormatName.KERAS_HDF5
-            rewriting = replace(rewriting, linked_last=not is_model, by_layer=is_model, by_container=not is_model)
+            rewriting = replace(
+                rewriting, linked_last=not is_model, by_layer=is_model, by_container=not is_model
+            )
             made = _rewrite(planning, Stream(planning.subject.artifact.members[0].name), rewriting)
             deflated = None if made.data is None else deflated_size([made.data])
             if Role.PRUNING not in roles:
@@ -157,14 +200,25 @@ def _rewrite(planning: Planning, stream: Stream, rewriting: Rewriting) -> Rewrit
     return rewritten(planning.subject.files.open_stream(stream), replace(rewriting, with_elements=written))
 
 
-def _archive(planning: Planning, rewriting: Rewriting, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> tuple[int, int | None]:
-    """Return the size of a ``.keras`` archive whose weights and configuration are written again, and what it deflates to.
+def _archive(
+    planning: Planning, rewriting: Rewriting, change: Callable[[dict[str, Any]], Mapping[str, Any]]
+) -> tuple[int, int | None]:
+    """Return the size of a ``.keras`` archive whose weights and configuration are written again, and what it
+    deflates to.
 
     Nothing in it is compressed, as Keras writes it.
     """
     streams = {stream for tensor in planning.subject.artifact.tensors for stream in _streams(tensor)}
-    config = [document for document in planning.subject.artifact.documents if document.kind is DocumentKind.KERAS_CONFIG]
-    if len(streams) != 1 or not config or any(isinstance(step, DecompressStep) for stream in streams for step in stream.steps):
+    config = [
+        document
+        for document in planning.subject.artifact.documents
+        if document.kind is DocumentKind.KERAS_CONFIG
+    ]
+    if (
+        len(streams) != 1
+        or not config
+        or any(isinstance(step, DecompressStep) for stream in streams for step in stream.steps)
+    ):
         raise UnmeasurableError("its members are compressed or not as Keras writes them")
     stream = streams.pop()
     inner = planning.subject.files.open_stream(stream).size
@@ -173,24 +227,33 @@ def _archive(planning: Planning, rewriting: Rewriting, change: Callable[[dict[st
         raise UnmeasurableError("its configuration cannot be read")
     changed = {key: value for key, value in change(text).items() if key != "compile_config"}
     if keras_module(planning.subject.artifact) == "keras":
-        changed = {**_unshared(changed), "compile_config": {}}  # what Keras 3 says about a model that was loaded and is not compiled
+        changed = {
+            **_unshared(changed),
+            "compile_config": {},
+        }  # what Keras 3 says about a model that was loaded and is not compiled
     rewriting = replace(rewriting, linked_last=True, through_file=True)
     less = len(json.dumps(text)) - len(json.dumps(changed))
     made = _rewrite(planning, stream, rewriting)
     size = planning.subject.size - inner + made.size - less
     if made.data is None:
         return size, None
-    return size, _deflated_archive(planning, {CONFIG_JSON: json.dumps(changed).encode(), WEIGHTS_H5: made.data})
+    return size, _deflated_archive(
+        planning, {CONFIG_JSON: json.dumps(changed).encode(), WEIGHTS_H5: made.data}
+    )
 
 
 def _deflated_archive(planning: Planning, changed: Mapping[str, bytes]) -> int | None:
-    """Return what the archive deflates to with other contents of some members, None where it cannot be written again."""
+    """Return what the archive deflates to with other contents of some members, None where it cannot be
+    written again.
+    """
     if planning.subject.is_in_archive:
         return None
     buffer = io.BytesIO()
     try:
         with (
-            zipfile.ZipFile(as_file(planning.subject.files.open(planning.subject.artifact.members[0].name))) as old,
+            zipfile.ZipFile(
+                as_file(planning.subject.files.open(planning.subject.artifact.members[0].name))
+            ) as old,
             zipfile.ZipFile(buffer, "w") as new,
         ):
             if sum(info.file_size for info in old.infolist()) > MOST_DEFLATED:
@@ -203,7 +266,9 @@ def _deflated_archive(planning: Planning, changed: Mapping[str, bytes]) -> int |
 
 
 def _unshared(value: Any, depth: int = 0) -> Any:
-    """Return a configuration without the numbers of objects that layers shared when they were made; loading makes each its own."""
+    """Return a configuration without the numbers of objects that layers shared when they were made; loading
+    makes each its own.
+    """
     if depth > _DEEPEST:
         return value
     if isinstance(value, list):
@@ -222,34 +287,64 @@ def _streams(tensor: Tensor) -> Iterator[Stream]:
 def _text(planning: Planning, document: Document) -> bytes:
     if document.data is not None:
         return document.data
-    planning.subject.limits.allow("a configuration", document.span.size, planning.subject.limits.structure_size, document.stream.member)
-    return planning.subject.files.open_stream(document.stream).read_at(document.span.offset, document.span.size)
+    planning.subject.limits.allow(
+        "a configuration", document.span.size, planning.subject.limits.structure_size, document.stream.member
+    )
+    return planning.subject.files.open_stream(document.stream).read_at(
+        document.span.offset, document.span.size
+    )
 
 
 def _estimated(planning: Planning, roles: tuple[Role, ...]) -> Rest:
-    """Take away the elements and what the index and the object graph say about each; a SavedModel's graph shrinks too, and is not known."""
-    gone = [tensor for tensor in planning.subject.artifact.tensors if tensor.role in roles or _COUNTER in tensor.path]
+    """Take away the elements and what the index and the object graph say about each; a SavedModel's graph
+    shrinks too, and is not known.
+    """
+    gone = [
+        tensor
+        for tensor in planning.subject.artifact.tensors
+        if tensor.role in roles or _COUNTER in tensor.path
+    ]
     wrappers = sum("pruning_step" in tensor.path for tensor in gone)
-    size = planning.subject.size - sum(tensor.stored_size for tensor in gone) - _CHECKPOINT_ENTRY * len(gone) - _WRAPPER_ENTRY * wrappers
+    size = (
+        planning.subject.size
+        - sum(tensor.stored_size for tensor in gone)
+        - _CHECKPOINT_ENTRY * len(gone)
+        - _WRAPPER_ENTRY * wrappers
+    )
     if planning.subject.artifact.format is FormatName.CHECKPOINT:
         size -= sum(member.size for member in planning.subject.artifact.members if member.name == _STATE)
-    graph = sum(member.size for member in planning.subject.artifact.members if member.name.endswith((".pb", ".pbtxt", ".cpb")))
+    graph = sum(
+        member.size
+        for member in planning.subject.artifact.members
+        if member.name.endswith((".pb", ".pbtxt", ".cpb"))
+    )
     share = _WRAPPED_GRAPH if Role.PRUNING in roles else _TRAINED_GRAPH
     doubt = _CHECKPOINT_DOUBT * (len(gone) + 4) + share * graph
-    return Rest(max(size, 0), Basis.ESTIMATE, round(min(doubt / max(size - doubt, 1), 9.99), 4), _deflated(planning, gone))
+    return Rest(
+        max(size, 0),
+        Basis.ESTIMATE,
+        round(min(doubt / max(size - doubt, 1), 9.99), 4),
+        _deflated(planning, gone),
+    )
 
 
 def _deflated(planning: Planning, gone: Sequence[Tensor]) -> int | None:
-    """Return what a checkpoint deflates to without some tensors: what its index and graph say about them goes in proportion."""
+    """Return what a checkpoint deflates to without some tensors: what its index and graph say about them goes
+    in proportion.
+    """
     artifact = planning.subject.artifact
-    data = without(planning, gone) if is_gzipped(planning) and artifact.format is FormatName.CHECKPOINT else None
+    data = (
+        without(planning, gone) if is_gzipped(planning) and artifact.format is FormatName.CHECKPOINT else None
+    )
     if data is None:
         return None
     everything = [tensor for tensor in artifact.tensors if tensor.extents]
     described = without(planning, everything)
     if described is None or not everything:
         return None
-    described_less = int(deflated_size(described) * sum(1 for tensor in gone if tensor.extents) / len(everything))
+    described_less = int(
+        deflated_size(described) * sum(1 for tensor in gone if tensor.extents) / len(everything)
+    )
     size = deflated_size(data) - described_less
     return size if described_less <= _MOST_DESCRIBED * size else None
 
@@ -263,24 +358,38 @@ def _untrained(path: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_no_helper(path: str) -> bool:
-    """Return whether an object stays once wrappers are stripped: what a wrapper holds beside its layer goes."""
+    """Return whether an object stays once wrappers are stripped: what a wrapper holds beside its layer
+    goes.
+    """
     parts = path.split("/")[1:]
     if not _is_no_training(path) or parts[-1].split(":")[0] in _HELPERS:
         return False
     if parts[0] == MODEL_WEIGHTS:
         return True
-    return not (len(parts) > 2 and parts[-2 if len(parts) == 3 else 1].startswith(WrapperName.PRUNE) and parts[2] == "vars")
+    return not (
+        len(parts) > 2
+        and parts[-2 if len(parts) == 3 else 1].startswith(WrapperName.PRUNE)
+        and parts[2] == "vars"
+    )
 
 
 def _unwrapped_path(path: str) -> str:
     parts = path.split("/")
     if parts[1] == MODEL_WEIGHTS:
-        named = [part.removeprefix(f"{WrapperName.PRUNE}_") if number == 2 else part for number, part in enumerate(parts)]
-        if len(parts) > 3 and parts[2].startswith(WrapperName.PRUNE):  # loading makes the variables again, in the wrapper's scope
+        named = [
+            part.removeprefix(f"{WrapperName.PRUNE}_") if number == 2 else part
+            for number, part in enumerate(parts)
+        ]
+        if len(parts) > 3 and parts[2].startswith(
+            WrapperName.PRUNE
+        ):  # loading makes the variables again, in the wrapper's scope
             named[3] = _scoped(parts[3])
         return "/".join(named)
     wrapped = any(part.startswith(WrapperName.PRUNE) for part in parts)
-    named = [f"dense{part.removeprefix(WrapperName.PRUNE)}" if part.startswith(WrapperName.PRUNE) else part for part in parts]
+    named = [
+        f"dense{part.removeprefix(WrapperName.PRUNE)}" if part.startswith(WrapperName.PRUNE) else part
+        for part in parts
+    ]
     return "/".join(part for part in named if part != "layer") if wrapped else path
 
 
@@ -288,7 +397,9 @@ def _unwrapped_attributes(path: str, values: dict[str, Any]) -> dict[str, Any]:
     kept = dict(_untrained(path, values))
     for name in ("weight_names", "layer_names"):
         if name in kept:
-            kept[name] = _unwrapped_names(kept[name], name, wrapped=path.rpartition("/")[2].startswith(WrapperName.PRUNE))
+            kept[name] = _unwrapped_names(
+                kept[name], name, wrapped=path.rpartition("/")[2].startswith(WrapperName.PRUNE)
+            )
     config = kept.get("model_config")
     if isinstance(config, str | bytes):
         value = read_json(config)
@@ -306,7 +417,10 @@ def _unwrapped_names(names: Any, kind: str, *, wrapped: bool) -> Any:
     """Return names of layers without the wrapper's prefix, or names of weights without its helpers."""
     import numpy as np
 
-    texts = [name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name) for name in np.asarray(names).tolist()]
+    texts = [
+        name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name)
+        for name in np.asarray(names).tolist()
+    ]
     if kind == "layer_names":
         kept = [text.removeprefix(f"{WrapperName.PRUNE}_") for text in texts]
     else:

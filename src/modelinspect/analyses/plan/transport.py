@@ -16,17 +16,32 @@ def _find(planning: Planning) -> Iterator[Outcome]:
 
 
 def find_slow(planning: Planning) -> Iterator[Outcome]:
-    """Yield what the slow compressors make of the artifact; brotli above 16 MiB only on request, or without a deadline."""
-    wanted = [compressor for compressor in (Compressor.ZSTD, Compressor.BROTLI) if planning.wants(str(compressor))]
-    if Compressor.BROTLI in wanted and not planning.wanted and planning.deadline is not None and planning.subject.size > _BROTLI_MOST:
+    """Yield what the slow compressors make of the artifact; brotli above 16 MiB only on request, or without a
+    deadline.
+    """
+    wanted = [
+        compressor for compressor in (Compressor.ZSTD, Compressor.BROTLI) if planning.wants(str(compressor))
+    ]
+    if (
+        Compressor.BROTLI in wanted
+        and not planning.wanted
+        and planning.deadline is not None
+        and planning.subject.size > _BROTLI_MOST
+    ):
         wanted.remove(Compressor.BROTLI)
-        yield LeftOut((Compressor.BROTLI,), f"takes minutes above {_BROTLI_MOST // MIB} MiB; --only brotli-11 computes it")
+        yield LeftOut(
+            (Compressor.BROTLI,),
+            f"takes minutes above {_BROTLI_MOST // MIB} MiB; --only brotli-11 computes it",
+        )
     if wanted:
         yield from compressed(planning, wanted)
 
 
 def compressed(planning: Planning, wanted: list[Compressor]) -> Iterator[Outcome]:
-    """Yield what compressors make of the artifact, side by side. Raises `UnmeasurableError` when the time is over."""
+    """Yield what compressors make of the artifact, side by side.
+
+    Raises `UnmeasurableError` when the time is over.
+    """
     data = planning.in_time(stream(planning))
     places = marks(planning) if Compressor.GZIP in wanted else ()
     sizes = compress_all(data, wanted, planning.subject.size, planning.progress, places, planning.prefixes)
@@ -44,11 +59,19 @@ _BROTLI_MOST = 16 * MIB
 def _gzip(planning: Planning, size: int) -> Option:
     """Return the option; the file name is in the header, as the gzip of Python and GNU write it."""
     command = (
-        f"python -m gzip --best {planning.subject.shell_name}" if _is_plain(planning) else pipe(planning, "python -m gzip --best", ".gz")
+        f"python -m gzip --best {planning.subject.shell_name}"
+        if _is_plain(planning)
+        else pipe(planning, "python -m gzip --best", ".gz")
     )
     size += gzip_frame(planning)
-    notes = "zlib level 9; gzip -9 can differ by some bytes" if planning.subject.is_file else "zlib level 9 over a reproducible tar archive"
-    return Option("gzip-9", size, Basis.MEASURED, True, loads_as(planning, "gunzip"), command, notes, download_size=size)
+    notes = (
+        "zlib level 9; gzip -9 can differ by some bytes"
+        if planning.subject.is_file
+        else "zlib level 9 over a reproducible tar archive"
+    )
+    return Option(
+        "gzip-9", size, Basis.MEASURED, True, loads_as(planning, "gunzip"), command, notes, download_size=size
+    )
 
 
 def gzip_frame(planning: Planning) -> int:
@@ -71,15 +94,43 @@ def _header_name(name: str) -> bytes:
 
 def _zstd(planning: Planning, size: int) -> Option:
     size += ZSTD_CHECKSUM
-    command = pipe(planning, "zstd -19 -c", ".zst") if not _is_plain(planning) else f"zstd -19 {planning.subject.shell_name}"
+    command = (
+        pipe(planning, "zstd -19 -c", ".zst")
+        if not _is_plain(planning)
+        else f"zstd -19 {planning.subject.shell_name}"
+    )
     notes = "measured with libzstd; other versions can differ by some bytes"
-    return Option("zstd-19", size, Basis.MEASURED, True, loads_as(planning, "unzstd"), command, notes, download_size=size)
+    return Option(
+        "zstd-19",
+        size,
+        Basis.MEASURED,
+        True,
+        loads_as(planning, "unzstd"),
+        command,
+        notes,
+        download_size=size,
+    )
 
 
 def _brotli(planning: Planning, size: int) -> Option:
-    command = pipe(planning, "brotli -q 11 -c", ".br") if not _is_plain(planning) else f"brotli -q 11 {planning.subject.shell_name}"
-    notes = "measured with the Rust library; the C tool can differ by some bytes; browsers decode it over HTTPS"
-    return Option("brotli-11", size, Basis.MEASURED, True, loads_as(planning, "brotli -d"), command, notes, download_size=size)
+    command = (
+        pipe(planning, "brotli -q 11 -c", ".br")
+        if not _is_plain(planning)
+        else f"brotli -q 11 {planning.subject.shell_name}"
+    )
+    notes = (
+        "measured with the Rust library; the C tool can differ by some bytes; browsers decode it over HTTPS"
+    )
+    return Option(
+        "brotli-11",
+        size,
+        Basis.MEASURED,
+        True,
+        loads_as(planning, "brotli -d"),
+        command,
+        notes,
+        download_size=size,
+    )
 
 
 _OPTIONS = {Compressor.GZIP: _gzip, Compressor.ZSTD: _zstd, Compressor.BROTLI: _brotli}

@@ -30,22 +30,46 @@ def _find(planning: Planning) -> Iterator[Outcome]:
         return _rewritten(planning, name, spans[name]) if name in spans else read_member(planning, name)
 
     size = compress_all(stream(planning, read), [Compressor.GZIP])[Compressor.GZIP] + GZIP_FRAME
-    notes = f"{plural(negative, 'zero')} stored as -0.0: the size after gzip-9 once they are +0.0, values unchanged"
+    notes = (
+        f"{plural(negative, 'zero')} stored as -0.0: the size after gzip-9 once they are +0.0, values"
+        " unchanged"
+    )
     if _is_rewritten_in_place(planning):
         advice: Advice | None = advise(Remedy.CANONICAL_HDF5, planning.subject.artifact)
         size += len(advise(Remedy.CANONICAL_HDF5, planning.subject.artifact).made.encode()) + 1
     else:
         advice = positive_zeros(planning.subject.artifact)
         size += len(planning.subject.file_name.encode()) + 1 if planning.subject.is_file else 0
-        notes += f"; {advice.words}, then compress it; saved again it differs by some bytes" if advice is not None else ""
+        notes += (
+            f"; {advice.words}, then compress it; saved again it differs by some bytes"
+            if advice is not None
+            else ""
+        )
     code = advice.code if advice is not None else ""
-    yield Option("canonical-zeros", size, Basis.MEASURED, True, loads_as(planning, "gunzip"), code, notes, download_size=size)
+    yield Option(
+        "canonical-zeros",
+        size,
+        Basis.MEASURED,
+        True,
+        loads_as(planning, "gunzip"),
+        code,
+        notes,
+        download_size=size,
+    )
 
 
 def _is_rewritten_in_place(planning: Planning) -> bool:
-    """Return whether h5py can put every float of a file in its own place: none of them is compressed or in an archive."""
-    floats = [tensor for tensor in planning.subject.artifact.tensors if tensor.dtype.kind is ElementKind.FLOAT and tensor.stored_size]
-    plain = all(isinstance(tensor.payload, RawPayload) and not tensor.payload.stream.steps for tensor in floats)
+    """Return whether h5py can put every float of a file in its own place: none of them is compressed or in an
+    archive.
+    """
+    floats = [
+        tensor
+        for tensor in planning.subject.artifact.tensors
+        if tensor.dtype.kind is ElementKind.FLOAT and tensor.stored_size
+    ]
+    plain = all(
+        isinstance(tensor.payload, RawPayload) and not tensor.payload.stream.steps for tensor in floats
+    )
     return plain and planning.subject.is_file and repackable(planning.subject.artifact)
 
 

@@ -1,9 +1,10 @@
-"""Count the bytes of a flatbuffer as Python's object API writes it, which is how TFLiteConverter writes its files.
+"""Count the bytes of a flatbuffer as Python's object API writes it, which is how TFLiteConverter writes its
+files.
 
-Sources: flatbuffers/python/flatbuffers/builder.py (Prep, WriteVtable, Finish) and the ``Pack`` methods that flatc generates: what a table
-points to is written first, in the order of the fields, then the table. ``convert_object_to_bytearray`` in
-tensorflow/lite/tools/flatbuffer_utils.py is the last step of every conversion; it ignores ``force_align``, so buffers are at
-multiples of 4.
+Sources: flatbuffers/python/flatbuffers/builder.py (Prep, WriteVtable, Finish) and the ``Pack`` methods that
+flatc generates: what a table points to is written first, in the order of the fields, then the table.
+``convert_object_to_bytearray`` in tensorflow/lite/tools/flatbuffer_utils.py is the last step of every
+conversion; it ignores ``force_align``, so buffers are at multiples of 4.
 """
 
 from __future__ import annotations

@@ -37,7 +37,11 @@ class _Writer:
         kind = self.schema.tables[node.type]
         held = {*node.lists, *node.strings, *node.nodes, *node.values}  # of many fields, most tables have few
         mine = [item for item in kind.fields if item.name in held]
-        below = {item.slot: offset for item in kind.offsets if item.name in held and (offset := self._below(node, item)) is not None}
+        below = {
+            item.slot: offset
+            for item in kind.offsets
+            if item.name in held and (offset := self._below(node, item)) is not None
+        }
         self.builder.StartObject(len(kind.fields))
         for item in mine:
             value = node.values.get(item.name, item.default)
@@ -51,9 +55,17 @@ class _Writer:
         """Write what a field points to; return its offset, None where it is not there."""
         name = item.name
         if item.vector and item.shape is Shape.TABLE:
-            return self._offsets([self.table(child) for child in node.lists[name]]) if name in node.lists else None
+            return (
+                self._offsets([self.table(child) for child in node.lists[name]])
+                if name in node.lists
+                else None
+            )
         if item.vector and item.shape is Shape.STRING:
-            return self._offsets([self.builder.CreateString(text) for text in node.strings[name]]) if name in node.strings else None
+            return (
+                self._offsets([self.builder.CreateString(text) for text in node.strings[name]])
+                if name in node.strings
+                else None
+            )
         if item.shape in (Shape.TABLE, Shape.UNION):
             return self.table(node.nodes[name]) if name in node.nodes else None
         value = node.values.get(name)

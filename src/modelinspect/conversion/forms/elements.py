@@ -22,14 +22,19 @@ from modelinspect.sources.base import Source
 
 Array = NDArray[Any]
 Elements = Callable[[tuple[int, ...]], Array]
-"""Gives the elements of a constant of the float model, in the order in which TFLite stores a tensor of that shape."""
+"""Gives the elements of a constant of the float model, in the order in which TFLite stores a tensor of that
+shape.
+"""
 
 _STORED = {FLOAT32: "<f4", FLOAT16: "<f2"}
 _WIDTHS = {"Uint8Vector": "<u1", "Uint16Vector": "<u2", "Int32Vector": "<i4"}
 
 
 class Contents:
-    """What is in the vectors of a model that was taken apart and changed. Raises `UnmeasurableError` where that cannot be known."""
+    """What is in the vectors of a model that was taken apart and changed.
+
+    Raises `UnmeasurableError` where that cannot be known.
+    """
 
     def __init__(self, model: Model, elements: Mapping[int, Elements], source: Source | None = None) -> None:
         self._source = source
@@ -37,7 +42,11 @@ class Contents:
         for graph in model.graphs:
             for tensor in graph.tensors:
                 index = tensor.number("buffer")
-                if index in elements and (id(model.buffers[index]), "data") not in self._known and model.size_of(tensor):
+                if (
+                    index in elements
+                    and (id(model.buffers[index]), "data") not in self._known
+                    and model.size_of(tensor)
+                ):
                     self._fill(tensor, model.buffers[index], elements[index](tensor.vector("shape").values))
 
     def __call__(self, node: Node, name: str) -> bytes | None:
@@ -69,7 +78,9 @@ class Contents:
             values = array
         sparsity = tensor.nodes.get("sparsity")
         values = np.ascontiguousarray(values)
-        stored = values.tobytes() if sparsity is None else self._encoded(values.reshape(-1, shape[-1]), sparsity)
+        stored = (
+            values.tobytes() if sparsity is None else self._encoded(values.reshape(-1, shape[-1]), sparsity)
+        )
         if len(stored) != buffer.vector("data").size:
             raise UnmeasurableError(f"the elements of {tensor.text('name')} are not as many as are stored")
         self._known[id(buffer), "data"] = stored
@@ -105,9 +116,14 @@ class Contents:
 
 
 def elements_of(
-    tensor: Tensor, layout: Layout, reading: Reading, scale: Array | None = None, columns: tuple[int, int] | None = None
+    tensor: Tensor,
+    layout: Layout,
+    reading: Reading,
+    scale: Array | None = None,
+    columns: tuple[int, int] | None = None,
 ) -> Elements:
-    """Return what reads a kernel and turns it: Keras has the output channels last, TFLite first but for depthwise kernels.
+    """Return what reads a kernel and turns it: Keras has the output channels last, TFLite first but for
+    depthwise kernels.
 
     ``scale`` has a factor for each input of a matrix; ``columns`` are those that are taken of it.
     """

@@ -1,8 +1,10 @@
-"""Rewrite a float model as the full-integer quantizers would: int8 throughout, or int16 activations with int8 weights.
+"""Rewrite a float model as the full-integer quantizers would: int8 throughout, or int16 activations with int8
+weights.
 
-Sizes do not depend on the calibration: every computed tensor gets one scale and one zero point, every kernel one for each output
-channel, every bias those of its kernel. Sources: tensorflow/compiler/mlir/lite/quantization (int8), tensorflow/lite/tools/optimize
-(quantize_model.cc, operator_property.cc: int16, which also stores the smallest and the largest value of each tensor).
+Sizes do not depend on the calibration: every computed tensor gets one scale and one zero point, every kernel
+one for each output channel, every bias those of its kernel. Sources:
+tensorflow/compiler/mlir/lite/quantization (int8), tensorflow/lite/tools/optimize (quantize_model.cc,
+operator_property.cc: int16, which also stores the smallest and the largest value of each tensor).
 """
 
 from __future__ import annotations
@@ -100,7 +102,9 @@ _VERSIONS: Mapping[int, tuple[int, int]] = {
     TRANSPOSE: (2, 4),
     TRANSPOSE_CONV: (2, 3),
 }
-"""The operators that have full-integer kernels, and their versions with int8 and with int16 activations (op_version.cc)."""
+"""The operators that have full-integer kernels, and their versions with int8 and with int16 activations
+(op_version.cc).
+"""
 _FIXED_RANGE = frozenset((LOGISTIC, SOFTMAX, TANH))
 """Operators whose output has a range that needs no calibration, and so no smallest and largest value."""
 _SAME_SCALE = frozenset((CONCATENATION,))
@@ -110,7 +114,9 @@ MOST_TENSORS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a quantizer stores: the type of computed tensors and of biases, and whether it keeps the ranges."""
+    """What a quantizer stores: the type of computed tensors and of biases, and whether it keeps the
+    ranges.
+    """
 
     activations: int
     biases: int
@@ -122,7 +128,10 @@ _KINDS = {Weights.FULL_INT8: _Kind(INT8, INT32, 4, False), Weights.INT16X8: _Kin
 
 
 def to_integer(model: Model, weights: Weights) -> None:
-    """Quantize every float operator of a model. Raises `UnmeasurableError` where it is not known how one is quantized."""
+    """Quantize every float operator of a model.
+
+    Raises `UnmeasurableError` where it is not known how one is quantized.
+    """
     if len(model.graphs) != 1:
         raise UnmeasurableError("it has loops, and it is not known how those are quantized")
     graph = model.graphs[0]
@@ -152,7 +161,9 @@ class _Quantizer:
         for operation in self.graph.operators:
             if self._is_float(operation):
                 order += self._operation(operation)
-            elif self.kind.keeps_ranges and operation.code in _VERSIONS:  # the version is that of the code, whatever it works on
+            elif (
+                self.kind.keeps_ranges and operation.code in _VERSIONS
+            ):  # the version is that of the code, whatever it works on
                 operation.version = max(operation.version, _VERSIONS[operation.code][1])
         for operation, before in self.inserted:
             self.graph.operators.insert(self.graph.operators.index(operation), before)
@@ -163,19 +174,29 @@ class _Quantizer:
             self._arrange(order, *borders)
 
     def _is_float(self, operation: Operation) -> bool:
-        """Return whether an operator makes floats. Raises `UnmeasurableError` for one without a full-integer kernel."""
+        """Return whether an operator makes floats.
+
+        Raises `UnmeasurableError` for one without a full-integer kernel.
+        """
         outputs = operation.node.vector("outputs").values
         inputs = operation.node.vector("inputs").values
         makes = any(self._type(index) == FLOAT32 for index in outputs)
         takes = any(index >= 0 and self._type(index) == FLOAT32 and not self._size(index) for index in inputs)
         if makes and operation.code not in _VERSIONS:
             raise UnmeasurableError(f"not known how operator {operation.code} is quantized")
-        if takes and not makes and operation.code not in _READS_SHAPE and any(index in self.ranged for index in inputs):
+        if (
+            takes
+            and not makes
+            and operation.code not in _READS_SHAPE
+            and any(index in self.ranged for index in inputs)
+        ):
             raise UnmeasurableError(f"operator {operation.code} makes whole numbers of what is quantized")
         return makes
 
     def _operation(self, operation: Operation) -> list[int]:
-        """Quantize one operator; return its constants that became integers, in the order in which that happens."""
+        """Quantize one operator; return its constants that became integers, in the order in which that
+        happens.
+        """
         inputs = operation.node.vector("inputs").values
         versions = _VERSIONS[operation.code]
         operation.version = max(operation.version, versions[self.kind.keeps_ranges])
@@ -194,7 +215,9 @@ class _Quantizer:
             elif place == bias:
                 self._store(index, self.kind.biases, self.kind.width, channels, 0, ranges=False)
             else:
-                self._store(index, self.kind.activations, 2 if self.kind.keeps_ranges else 1, 1, 0, ranges=True)
+                self._store(
+                    index, self.kind.activations, 2 if self.kind.keeps_ranges else 1, 1, 0, ranges=True
+                )
             changed.append(index)
         self._set_options(operation)
         if operation.code in _SAME_SCALE and self.kind.keeps_ranges:
@@ -208,7 +231,9 @@ class _Quantizer:
         return changed
 
     def _requantize(self, operation: Operation) -> None:
-        """Bring what an operator joins to one scale: that of the input with the largest range, so all the others are quantized again."""
+        """Bring what an operator joins to one scale: that of the input with the largest range, so all the
+        others are quantized again.
+        """
         inputs = list(operation.node.vector("inputs").values)
         computed = [place for place, index in enumerate(inputs) if index >= 0 and not self._size(index)]
         for place in computed[1:]:
@@ -247,7 +272,10 @@ class _Quantizer:
         self.model.buffers[tensor.number("buffer")].values["data"] = Vector(count * width, 1)
 
     def _again(self, operation: Operation, place: int) -> int:
-        """Give an operator its own tensor of a bias that several have: each has the scales of its kernel. Return its index."""
+        """Give an operator its own tensor of a bias that several have: each has the scales of its kernel.
+
+        Return its index.
+        """
         inputs = operation.node.vector("inputs").values
         tensor = self._tensor(inputs[place]).copy()
         count = self.copies.get(inputs[place], 0) + 1
@@ -257,7 +285,9 @@ class _Quantizer:
         tensor.values["type"] = FLOAT32
         self.graph.tensors.append(tensor)
         index = len(self.graph.tensors) - 1
-        operation.node.values["inputs"] = numbers(*(index if number == place else each for number, each in enumerate(inputs)))
+        operation.node.values["inputs"] = numbers(
+            *(index if number == place else each for number, each in enumerate(inputs))
+        )
         return index
 
     def _range(self, index: int, *, ranges: bool) -> None:
@@ -306,17 +336,27 @@ class _Quantizer:
             if not tensor.vector("shape").count:  # empty vectors are left out
                 tensor.values.pop("shape", None)
         self.model.codes = tuple(dict.fromkeys((operation.code, operation.custom) for operation in operators))
-        operators[:0] = [make_operation(QUANTIZE, 1, first + place, index) for place, (index, _) in enumerate(entries)]
+        operators[:0] = [
+            make_operation(QUANTIZE, 1, first + place, index) for place, (index, _) in enumerate(entries)
+        ]
         places = {index: first + place for place, (index, _) in enumerate((*entries, *exits))}
         for signature in self.model.root.lists.get("signature_defs", []):
             for each in (*signature.lists.get("inputs", []), *signature.lists.get("outputs", [])):
-                each.values["tensor_index"] = places.get(each.number("tensor_index"), each.number("tensor_index"))
+                each.values["tensor_index"] = places.get(
+                    each.number("tensor_index"), each.number("tensor_index")
+                )
         first += len(entries)
-        operators += [make_operation(DEQUANTIZE, 2, index, first + place) for place, (index, _) in enumerate(exits)]
+        operators += [
+            make_operation(DEQUANTIZE, 2, index, first + place) for place, (index, _) in enumerate(exits)
+        ]
         self.graph.is_ordered = True
 
-    def _arrange(self, order: Sequence[int], entries: Sequence[tuple[int, Node]], exits: Sequence[tuple[int, Node]]) -> None:
-        """Put tensors in the order of the quantizer: floats of inputs, other constants by first use, quantized ones from the last on."""
+    def _arrange(
+        self, order: Sequence[int], entries: Sequence[tuple[int, Node]], exits: Sequence[tuple[int, Node]]
+    ) -> None:
+        """Put tensors in the order of the quantizer: floats of inputs, other constants by first use,
+        quantized ones from the last on.
+        """
         graph, tensors = self.graph, self.graph.tensors
         constants = {index for index in range(len(tensors)) if self._size(index)}
         used = dict.fromkeys(
@@ -331,7 +371,9 @@ class _Quantizer:
         head += [tensors[index] for index in used]
         head += [tensors[index] for index in reversed(list(dict.fromkeys(order)))]
         for place, (index, _) in enumerate(entries):
-            tensors[index].values.update(name=f"tfl.quantize{place or ''}".encode(), buffer=self.model.add_buffer())
+            tensors[index].values.update(
+                name=f"tfl.quantize{place or ''}".encode(), buffer=self.model.add_buffer()
+            )
             tensors[index].values.pop("base", None)
             head.append(tensors[index])
         for index, node in exits:

@@ -1,7 +1,8 @@
-"""Take a float model apart and rewrite it as the converter would: in float16, with int8 weights; `sparse.py` encodes what is sparse.
+"""Take a float model apart and rewrite it as the converter would: in float16, with int8 weights; `sparse.py`
+encodes what is sparse.
 
-Sources: tensorflow/compiler/mlir/lite: flatbuffer_export.cc (names), tools/versioning/op_version.cc (versions), tools/optimize (1,024
-elements).
+Sources: tensorflow/compiler/mlir/lite: flatbuffer_export.cc (names), tools/versioning/op_version.cc
+(versions), tools/optimize (1,024 elements).
 """
 
 from __future__ import annotations
@@ -49,10 +50,11 @@ class Weights(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SparseTensor:
-    """A tensor that the converter would encode: its bytes dense and sparse, and the zeros from which on sparse is smaller.
+    """A tensor that the converter would encode: its bytes dense and sparse, and the zeros from which on
+    sparse is smaller.
 
-    ``lost`` are its inputs that are in no block: the converter drops their weights. ``is_hybrid`` says that these are int8
-    weights of a fully connected operator, whose input stays float32.
+    ``lost`` are its inputs that are in no block: the converter drops their weights. ``is_hybrid`` says that
+    these are int8 weights of a fully connected operator, whose input stays float32.
     """
 
     name: str
@@ -78,7 +80,9 @@ class Operation:
 
 @dataclass(slots=True)
 class Graph:
-    """A subgraph taken apart: its node, tensors and operators; ``is_ordered`` means that the tensors are in their final order."""
+    """A subgraph taken apart: its node, tensors and operators; ``is_ordered`` means that the tensors are in
+    their final order.
+    """
 
     node: Node
     tensors: list[Node]
@@ -92,8 +96,8 @@ class Graph:
 class Model:
     """A model taken apart; ``kept`` describes the kernels by the index of their buffer.
 
-    ``has_empty`` means that a sparse kernel of which nothing is kept has been stored; ``spare`` counts buffers that no tensor
-    has any more. ``codes`` are operator codes that keep the first places, used or not.
+    ``has_empty`` means that a sparse kernel of which nothing is kept has been stored; ``spare`` counts
+    buffers that no tensor has any more. ``codes`` are operator codes that keep the first places, used or not.
     """
 
     root: Node
@@ -131,14 +135,23 @@ def take_apart(root: Node, kept: Mapping[int, Kept]) -> Model:
             code = codes[each.number("opcode_index")]
             number = max(code.number("builtin_code"), code.number("deprecated_builtin_code"))
             custom = code.values.get("custom_code")
-            operators.append(Operation(number, code.number("version", 1), each.copy(), custom if isinstance(custom, bytes) else None))
+            operators.append(
+                Operation(
+                    number,
+                    code.number("version", 1),
+                    each.copy(),
+                    custom if isinstance(custom, bytes) else None,
+                )
+            )
         tensors = [tensor.copy() for tensor in node.lists.get("tensors", [])]
         graphs.append(Graph(node.copy(), tensors, operators, frozenset(node.vector("outputs").values)))
     return Model(root.copy(), graphs, [buffer.copy() for buffer in root.lists.get("buffers", [])], kept)
 
 
 def put_together(model: Model) -> Node:
-    """Return the tree: operator codes are numbered as operators first use them, and share the highest version."""
+    """Return the tree: operator codes are numbered as operators first use them, and share the highest
+    version.
+    """
     order: dict[tuple[int, bytes | None], int] = {key: place for place, key in enumerate(model.codes)}
     versions: dict[tuple[int, bytes | None], int] = {}
     names: dict[bytes, int] | None = {} if _is_halved(model) else None
@@ -147,7 +160,9 @@ def put_together(model: Model) -> Node:
             key = (operation.code, operation.custom)
             operation.node.values["opcode_index"] = order.setdefault(key, len(order))
             versions[key] = max(versions.get(key, 1), operation.version)
-        graph.node.lists["tensors"] = [tensor for tensor in _in_order(model, graph, names) if id(tensor) not in graph.dropped]
+        graph.node.lists["tensors"] = [
+            tensor for tensor in _in_order(model, graph, names) if id(tensor) not in graph.dropped
+        ]
         graph.node.lists["operators"] = [operation.node for operation in graph.operators]
     root = model.root
     root.lists["operator_codes"] = [_code(key, versions[key]) for key in order]
@@ -157,7 +172,10 @@ def put_together(model: Model) -> Node:
 
 
 def buffers_in_order(model: Model) -> list[Node]:
-    """Return the buffers as the tensors have them, which moves paddings; then those that no tensor has. Their numbers are others then."""
+    """Return the buffers as the tensors have them, which moves paddings; then those that no tensor has.
+
+    Their numbers are others then.
+    """
     order: dict[int, None] = {0: None}
     last = {entry.number("buffer") for entry in model.root.lists.get("metadata", [])}
     for graph in model.graphs:
@@ -171,14 +189,19 @@ def buffers_in_order(model: Model) -> list[Node]:
 
 def _is_halved(model: Model) -> bool:
     """Return whether constants are stored in float16."""
-    return any(tensor.number("type") == FLOAT16 and model.size_of(tensor) for graph in model.graphs for tensor in graph.tensors)
+    return any(
+        tensor.number("type") == FLOAT16 and model.size_of(tensor)
+        for graph in model.graphs
+        for tensor in graph.tensors
+    )
 
 
 def _in_order(model: Model, graph: Graph, names: dict[bytes, int] | None) -> list[Node]:
-    """Return tensors in the order in which the converter writes them, which moves paddings: quantized constants after the others.
+    """Return tensors in the order in which the converter writes them, which moves paddings: quantized
+    constants after the others.
 
-    Where anything is sparse, the model was read and written again, and constants are before their first use. ``names`` counts
-    those that were given so far, where they are given again.
+    Where anything is sparse, the model was read and written again, and constants are before their first use.
+    ``names`` counts those that were given so far, where they are given again.
     """
     if graph.is_ordered:
         return graph.tensors
@@ -186,16 +209,35 @@ def _in_order(model: Model, graph: Graph, names: dict[bytes, int] | None) -> lis
     if names is not None:
         return _in_half_order(graph, constants, names)
     if not any("sparsity" in tensor.nodes for tensor in graph.tensors):
-        quantized = [is_constant and tensor.number("type") == INT8 for is_constant, tensor in zip(constants, graph.tensors, strict=True)]
+        quantized = [
+            is_constant and tensor.number("type") == INT8
+            for is_constant, tensor in zip(constants, graph.tensors, strict=True)
+        ]
         last = max((index for index, is_constant in enumerate(constants) if is_constant), default=-1) + 1
         head = [tensor for tensor, later in zip(graph.tensors[:last], quantized, strict=False) if not later]
-        return head + [tensor for tensor, later in zip(graph.tensors, quantized, strict=True) if later] + graph.tensors[last:]
+        return (
+            head
+            + [tensor for tensor, later in zip(graph.tensors, quantized, strict=True) if later]
+            + graph.tensors[last:]
+        )
     order: dict[int, None] = dict.fromkeys(graph.node.vector("inputs").values)
     for number, operation in enumerate(graph.operators):
         inputs = operation.node.vector("inputs").values
-        if operation.code == DENSIFY and number + 1 < len(graph.operators):  # its user's constants were there before it
-            order.update(dict.fromkeys(i for i in graph.operators[number + 1].node.vector("inputs").values if i >= 0 and constants[i]))
-        order.update(dict.fromkeys(i for i in inputs if i >= 0 and constants[i] and "sparsity" not in graph.tensors[i].nodes))
+        if operation.code == DENSIFY and number + 1 < len(
+            graph.operators
+        ):  # its user's constants were there before it
+            order.update(
+                dict.fromkeys(
+                    i
+                    for i in graph.operators[number + 1].node.vector("inputs").values
+                    if i >= 0 and constants[i]
+                )
+            )
+        order.update(
+            dict.fromkeys(
+                i for i in inputs if i >= 0 and constants[i] and "sparsity" not in graph.tensors[i].nodes
+            )
+        )
         order.update(dict.fromkeys(i for i in inputs if i >= 0 and constants[i]))
         order.update(dict.fromkeys(operation.node.vector("outputs").values))
     order.update(dict.fromkeys(range(len(graph.tensors))))
@@ -203,12 +245,21 @@ def _in_order(model: Model, graph: Graph, names: dict[bytes, int] | None) -> lis
 
 
 def _in_half_order(graph: Graph, constants: list[bool], names: dict[bytes, int]) -> list[Node]:
-    """Return tensors with the constants from the last on, what they are dequantized to, and what is computed."""
-    widened = {index for each in graph.operators if each.code == DEQUANTIZE for index in each.node.vector("outputs").values}
+    """Return tensors with the constants from the last on, what they are dequantized to, and what is
+    computed.
+    """
+    widened = {
+        index
+        for each in graph.operators
+        if each.code == DEQUANTIZE
+        for index in each.node.vector("outputs").values
+    }
     first = set(graph.node.vector("inputs").values)
     groups: tuple[list[Node], ...] = ([], [], [], [])
     for index, tensor in enumerate(graph.tensors):
-        groups[0 if index in first else 1 if constants[index] else 2 if index in widened else 3].append(tensor)
+        groups[0 if index in first else 1 if constants[index] else 2 if index in widened else 3].append(
+            tensor
+        )
     order = [*groups[0], *reversed(groups[1]), *groups[2], *groups[3]]
     _name_again(order, groups[2], names)
     return order
@@ -232,7 +283,9 @@ def _name_again(order: list[Node], widened: list[Node], taken: dict[bytes, int])
 
 def _code(key: tuple[int, bytes | None], version: int) -> Node:
     code, custom = key
-    node = Node("OperatorCode", {"deprecated_builtin_code": min(code, 127), "builtin_code": code, "version": version})
+    node = Node(
+        "OperatorCode", {"deprecated_builtin_code": min(code, 127), "builtin_code": code, "version": version}
+    )
     if custom is not None:
         node.values["custom_code"] = custom
     return node
@@ -280,10 +333,19 @@ def to_float16(model: Model) -> None:
 
 
 def _share_zeros(model: Model) -> None:
-    """Store zeros once for each size: of whole numbers and of floats they were as many bytes, and are no longer, or are now."""
-    tensors = [tensor for graph in model.graphs for tensor in graph.tensors if "zeros" in tensor.values and model.size_of(tensor)]
+    """Store zeros once for each size: of whole numbers and of floats they were as many bytes, and are no
+    longer, or are now.
+    """
+    tensors = [
+        tensor
+        for graph in model.graphs
+        for tensor in graph.tensors
+        if "zeros" in tensor.values and model.size_of(tensor)
+    ]
     sizes = [
-        int(np.prod(tensor.vector("shape").values, dtype=np.int64)) * (2 if tensor.number("type") == FLOAT16 else 4) for tensor in tensors
+        int(np.prod(tensor.vector("shape").values, dtype=np.int64))
+        * (2 if tensor.number("type") == FLOAT16 else 4)
+        for tensor in tensors
     ]
     for tensor in tensors:
         model.buffers[tensor.number("zeros")].values.pop("data", None)
@@ -295,7 +357,9 @@ def _share_zeros(model: Model) -> None:
 
 
 def to_int8(model: Model) -> None:
-    """Store the weights of operators that have hybrid kernels in 1 byte, with a scale and a zero point for each output channel."""
+    """Store the weights of operators that have hybrid kernels in 1 byte, with a scale and a zero point for
+    each output channel.
+    """
     for graph in model.graphs:
         for operation in list(graph.operators):
             if operation.code == GATHER:
@@ -319,7 +383,9 @@ def to_int8(model: Model) -> None:
 
 
 def _lstm_int8(model: Model, graph: Graph, operation: Operation) -> None:
-    """Quantize the kernels of an LSTM if all of them are large enough; the names of constants get other numbers so."""
+    """Quantize the kernels of an LSTM if all of them are large enough; the names of constants get other
+    numbers so.
+    """
     kernels = [graph.tensors[index] for index in operation.node.vector("inputs").values[1:9] if index >= 0]
     if any(model.size_of(tensor) < 4 * MIN_ELEMENTS for tensor in kernels):
         return
@@ -343,7 +409,9 @@ def _quantize(model: Model, tensor: Node, axis: int | None) -> bool:
         return False
     shape = tensor.vector("shape").values
     channels = shape[axis] if axis is not None and axis < len(shape) else 1
-    quantization = Node("QuantizationParameters", {"scale": Vector(channels, 4), "zero_point": Vector(channels, 8)})
+    quantization = Node(
+        "QuantizationParameters", {"scale": Vector(channels, 4), "zero_point": Vector(channels, 8)}
+    )
     if axis:
         quantization.values["quantized_dimension"] = axis
     tensor.values["type"] = INT8
@@ -366,7 +434,9 @@ def _gather_int8(model: Model, graph: Graph, operation: Operation) -> None:
     graph.tensors.append(gathered)
     place = len(graph.tensors) - 1
     operation.node.values["outputs"] = numbers(place)
-    graph.operators.insert(graph.operators.index(operation) + 1, make_operation(DEQUANTIZE, 2, place, outputs[0]))
+    graph.operators.insert(
+        graph.operators.index(operation) + 1, make_operation(DEQUANTIZE, 2, place, outputs[0])
+    )
 
 
 def make_operation(code: int, version: int, source: int, target: int) -> Operation:

@@ -1,15 +1,33 @@
 """Encode what is sparse in a model as the converter would, whatever it costs.
 
-Sources: tensorflow/compiler/mlir/lite: transforms/dense_to_sparse_pass.cc (threshold, blocks, DENSIFY), flatbuffer_export.cc (width of
-indices, names).
+Sources: tensorflow/compiler/mlir/lite: transforms/dense_to_sparse_pass.cc (threshold, blocks, DENSIFY),
+flatbuffer_export.cc (width of indices, names).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from modelinspect.conversion.forms.rewrite import Graph, Model, Operation, SparseTensor, add_metadata, make_operation, numbers
-from modelinspect.conversion.operators import CONV, DENSIFY, DEPTHWISE, DEQUANTIZE, FLOAT16, FLOAT32, FULLY_CONNECTED, INT8, TRANSPOSE_CONV
+from modelinspect.conversion.forms.rewrite import (
+    Graph,
+    Model,
+    Operation,
+    SparseTensor,
+    add_metadata,
+    make_operation,
+    numbers,
+)
+from modelinspect.conversion.operators import (
+    CONV,
+    DENSIFY,
+    DEPTHWISE,
+    DEQUANTIZE,
+    FLOAT16,
+    FLOAT32,
+    FULLY_CONNECTED,
+    INT8,
+    TRANSPOSE_CONV,
+)
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.names import REDUCED_PRECISION
 from modelinspect.measure.kept import FLOAT_BLOCK, INT8_BLOCK, Kept
@@ -20,7 +38,9 @@ SPARSE_OPERATORS = (CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV)
 
 
 def to_sparse(model: Model) -> None:
-    """Encode every matrix and 4-D kernel with 30 % zeros or more, whatever it costs, and expand it again where no kernel takes it."""
+    """Encode every matrix and 4-D kernel with 30 % zeros or more, whatever it costs, and expand it again
+    where no kernel takes it.
+    """
     before = len(model.sparse)
     names: set[str] = set()
     for graph in model.graphs:
@@ -57,7 +77,9 @@ def _store_zeros(model: Model, graph: Graph) -> None:
 
 def _drop_unused(model: Model, graph: Graph) -> None:
     """Drop constants that no operator takes."""
-    used = {index for operation in graph.operators for index in operation.node.vector("inputs").values} | graph.outputs
+    used = {
+        index for operation in graph.operators for index in operation.node.vector("inputs").values
+    } | graph.outputs
     for index, tensor in enumerate(graph.tensors):
         if index in used or not model.size_of(tensor):
             continue
@@ -72,7 +94,14 @@ def _drop_unused(model: Model, graph: Graph) -> None:
 def _encode(model: Model, graph: Graph, taker: Operation, done: set[int], names: set[str]) -> None:
     user, place = taker, 1
     index = taker.node.vector("inputs").values[1]
-    maker = next((each for each in graph.operators if each.code == DEQUANTIZE and index in each.node.vector("outputs").values), None)
+    maker = next(
+        (
+            each
+            for each in graph.operators
+            if each.code == DEQUANTIZE and index in each.node.vector("outputs").values
+        ),
+        None,
+    )
     if maker is not None:
         user, place, index = maker, 0, maker.node.vector("inputs").values[0]
     if index < 0 or index in done:
@@ -114,7 +143,9 @@ def _encode(model: Model, graph: Graph, taker: Operation, done: set[int], names:
     del dense.nodes["sparsity"]
     dense.values["buffer"] = model.add_buffer()
     graph.tensors.append(dense)
-    graph.operators.insert(graph.operators.index(user), make_operation(DENSIFY, 1, index, len(graph.tensors) - 1))
+    graph.operators.insert(
+        graph.operators.index(user), make_operation(DENSIFY, 1, index, len(graph.tensors) - 1)
+    )
     for each in graph.operators:
         inputs = each.node.vector("inputs").values
         if each.code != DENSIFY and index in inputs and (each is not user or inputs[place] == index):
@@ -133,7 +164,9 @@ def _unique(name: str, names: set[str]) -> bytes:
 
 
 def _choose(kind: int, kept: Kept, inputs: int, *, blocks: bool) -> tuple[int, int] | None:
-    """Return the length of the blocks (1: single elements) and how many values are kept; None where a kernel stays dense."""
+    """Return the length of the blocks (1: single elements) and how many values are kept; None where a kernel
+    stays dense.
+    """
     count = {FLOAT32: kept.float32, FLOAT16: kept.float16}.get(kind, kept.int8)
     random = np.float32((kept.elements - count) / kept.elements)
     if random < MIN_SPARSITY:
@@ -157,9 +190,14 @@ def sparsity(shape: tuple[int, ...], count: int, block: int) -> tuple[Node, int]
     indices, indices_type = _index(entries, max(last - 1, 0))
     dense = [Node("DimensionMetadata", {"dense_size": length}) for length in shape[:-1]]
     values = {"format": 1, "array_segments_type": segments_type, "array_indices_type": indices_type}
-    compressed = Node("DimensionMetadata", dict(values), {"array_segments": segments, "array_indices": indices})
+    compressed = Node(
+        "DimensionMetadata", dict(values), {"array_segments": segments, "array_indices": indices}
+    )
     axes = [*dense, compressed, *([Node("DimensionMetadata", {"dense_size": block})] if block > 1 else [])]
-    vectors: dict[str, Vector] = {"traversal_order": Vector(len(axes), 4), "block_map": Vector(1 if block > 1 else 0, 4)}
+    vectors: dict[str, Vector] = {
+        "traversal_order": Vector(len(axes), 4),
+        "block_map": Vector(1 if block > 1 else 0, 4),
+    }
     node = Node("SparsityParameters", {**vectors}, {}, {"dim_metadata": axes})
     return node, segments.vector("values").size + indices.vector("values").size
 
@@ -172,8 +210,12 @@ def _index(count: int, largest: int) -> tuple[Node, int]:
     return Node("Int32Vector", {"values": Vector(count, 4)}), 1
 
 
-def _told(tensor: Node, kept: Kept, width: int, block: int, size: int, shape: tuple[int, ...], *, is_hybrid: bool) -> SparseTensor:
-    """Describe a tensor: sparse pays as soon as values, indices and segments are less than the dense elements."""
+def _told(
+    tensor: Node, kept: Kept, width: int, block: int, size: int, shape: tuple[int, ...], *, is_hybrid: bool
+) -> SparseTensor:
+    """Describe a tensor: sparse pays as soon as values, indices and segments are less than the dense
+    elements.
+    """
     entries = max(kept.elements // max(block, 1), 1)
     index = 1 if shape[-1] // block <= 0x100 else 2 if shape[-1] // block <= 0x10000 else 4
     rows = kept.elements // max(shape[-1], 1)
@@ -183,5 +225,13 @@ def _told(tensor: Node, kept: Kept, width: int, block: int, size: int, shape: tu
     even = 1 - max(min(budget / (per_entry * entries), 1.0), 0.0)
     count = {4: kept.float32, 2: kept.float16}.get(width, kept.int8)
     return SparseTensor(
-        tensor.text("name"), kept.elements * width, size, 1 - count / kept.elements, even, block, shape[-1], shape[-1] % block, is_hybrid
+        tensor.text("name"),
+        kept.elements * width,
+        size,
+        1 - count / kept.elements,
+        even,
+        block,
+        shape[-1],
+        shape[-1] % block,
+        is_hybrid,
     )

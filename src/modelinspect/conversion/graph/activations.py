@@ -48,7 +48,9 @@ def _leaky(node: Node) -> Item:
 def _selu(node: Node) -> Item:
     """Put a SELU together of six operators."""
     given = node.given
-    one, scale, factor, zero = (node.constant(np.float32(number), FLOAT32) for number in (1.0, _SCALE * _ALPHA, _SCALE, 0.0))
+    one, scale, factor, zero = (
+        node.constant(np.float32(number), FLOAT32) for number in (1.0, _SCALE * _ALPHA, _SCALE, 0.0)
+    )
     shape = given.shape
     positive = node.op(GREATER, [given, zero], shape, None, BOOL)
     scaled = node.op(MUL, [given, factor], shape)

@@ -1,4 +1,6 @@
-"""Graphs whose conversion is known to the byte: those that the SavedModels of docs/developer/predictions.md were made of."""
+"""Graphs whose conversion is known to the byte: those that the SavedModels of docs/developer/predictions.md
+were made of.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,9 @@ _CERTAIN = frozenset(
 
 
 UNSURE = 64
-"""Bytes that names may have more or less where a constant is one from before training, axes change their order,
-or a sample is normalized by itself."""
+"""Bytes that names may have more or less where a constant is one from before training, axes change their
+order, or a sample is normalized by itself.
+"""
 
 
 def doubt(network: Network) -> int:
@@ -57,10 +60,14 @@ def doubt(network: Network) -> int:
 
 
 def is_certain(steps: Sequence[Step], network: Network) -> bool:
-    """Return whether a graph, and the operators that it became before they are fused, are of what was always predicted to the byte."""
+    """Return whether a graph, and the operators that it became before they are fused, are of what was always
+    predicted to the byte.
+    """
     if any(step.op not in _CERTAIN for step in steps) or shares_kernels(network):
         return False
-    if any(step.op == "FusedBatchNormV3" and not all(_is_read(ref) for ref in step.inputs[1:3]) for step in steps):
+    if any(
+        step.op == "FusedBatchNormV3" and not all(_is_read(ref) for ref in step.inputs[1:3]) for step in steps
+    ):
         return False
     makers = {id(op.output): op for op in network.ops}
     return not any(_is_fresh(op) or _follows(op, makers) or _multiplies(op) for op in network.ops)
@@ -71,7 +78,9 @@ def _is_read(ref: Ref) -> bool:
 
 
 def _is_fresh(op: Op, rank: int = 1) -> bool:
-    """Return whether an operator takes zeros or ones that are not its convolution's: before training the converter shares these."""
+    """Return whether an operator takes zeros or ones that are not its convolution's: before training the
+    converter shares these.
+    """
     if op.code in (CONV, DEPTHWISE):
         return False
     taken = [value for value in op.inputs if value is not None and len(value.shape) >= rank]
@@ -87,7 +96,11 @@ def _multiplies(op: Op) -> bool:
 def _follows(op: Op, makers: dict[int, Op]) -> bool:
     """Return whether a normalization follows another."""
     before = makers.get(id(op.inputs[0])) if op.code == MUL and _takes_constant(op) else None
-    first = makers.get(id(before.inputs[0])) if before is not None and before.code == ADD and _takes_constant(before) else None
+    first = (
+        makers.get(id(before.inputs[0]))
+        if before is not None and before.code == ADD and _takes_constant(before)
+        else None
+    )
     return first is not None and first.code == MUL and _takes_constant(first)
 
 

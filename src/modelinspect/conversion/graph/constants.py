@@ -12,12 +12,20 @@ from modelinspect.conversion.graph.node import KINDS, MOST_ELEMENTS, Elements, H
 from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, INT64
 from modelinspect.formats.graph.data_types import data_type
 
-_FIELDS = {FLOAT32: ("float_val", "<f4"), INT32: ("int_val", "<i4"), INT64: ("int64_val", "<i8"), BOOL: ("bool_val", "?")}
+_FIELDS = {
+    FLOAT32: ("float_val", "<f4"),
+    INT32: ("int_val", "<i4"),
+    INT64: ("int64_val", "<i8"),
+    BOOL: ("bool_val", "?"),
+}
 _Fold = Callable[[Node, list[Elements]], Any]
 
 
 def read_constant(message: Any) -> tuple[int, tuple[int, ...], Elements | None]:
-    """Return the type, the shape and the elements of a TensorProto; None where they are too many. Raises `UnknownNodeError`."""
+    """Return the type, the shape and the elements of a TensorProto; None where they are too many.
+
+    Raises `UnknownNodeError`.
+    """
     kind = KINDS.get(data_type(message.dtype).name)
     shape = tuple(int(dim.size) for dim in message.tensor_shape.dim)
     if kind is None or message.tensor_shape.unknown_rank or min(shape, default=0) < 0:
@@ -30,7 +38,9 @@ def read_constant(message: Any) -> tuple[int, tuple[int, ...], Elements | None]:
     else:
         values = np.array(getattr(message, name), dtype)
         if values.size < prod(shape):  # the last one stands for the rest
-            values = np.concatenate((values, np.full(prod(shape) - values.size, values[-1] if values.size else 0, dtype)))
+            values = np.concatenate(
+                (values, np.full(prod(shape) - values.size, values[-1] if values.size else 0, dtype))
+            )
     if values.size != prod(shape):
         raise UnknownNodeError("a constant of another size")
     return kind, shape, values.reshape(shape)
@@ -55,7 +65,9 @@ def folded(node: Node) -> Held | None:
         made = np.asarray(rule(node, arrays))
     for each in held:
         node.forget(each)
-    kind = {"f": FLOAT32, "b": BOOL}.get(made.dtype.kind, held[0].kind if held[0].kind in (INT32, INT64) else INT32)
+    kind = {"f": FLOAT32, "b": BOOL}.get(
+        made.dtype.kind, held[0].kind if held[0].kind in (INT32, INT64) else INT32
+    )
     return Held(made.shape, kind, node.location, None, made)
 
 
@@ -79,7 +91,11 @@ def _unchanged(node: Node, held: list[Held]) -> Held | None:
     shape = np.broadcast_shapes(held[0].shape, held[1].shape)
     orders = ((0, 1),) if node.step.op in ("Sub", "RealDiv") else ((0, 1), (1, 0))
     for kept, other in orders:
-        if held[other].shape and held[kept].shape == shape and bool((held[other].array(node.reading) == neutral).all()):
+        if (
+            held[other].shape
+            and held[kept].shape == shape
+            and bool((held[other].array(node.reading) == neutral).all())
+        ):
             return held[kept]
     return None
 
@@ -95,7 +111,9 @@ def _moved(node: Node, held: Held) -> Held:
             shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, 1)
         case _:
             axes = {axis % max(len(held.shape), 1) for axis in node.integers("squeeze_dims")}
-            shape = [length for axis, length in enumerate(held.shape) if length != 1 or (axes and axis not in axes)]
+            shape = [
+                length for axis, length in enumerate(held.shape) if length != 1 or (axes and axis not in axes)
+            ]
     rest = prod(length for length in shape if length >= 0)
     whole = tuple(length if length >= 0 else prod(held.shape) // max(rest, 1) for length in shape)
     if prod(whole) != prod(held.shape) or sum(length < 0 for length in shape) > 1:

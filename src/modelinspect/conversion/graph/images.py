@@ -40,7 +40,12 @@ def _image(node: Node, place: int = 0) -> Shape:
 
 def _weight(node: Node, place: int) -> Held:
     weight = node.held(place)
-    if weight.tensor is None or len(weight.shape) != 4 or weight.kind != FLOAT32 or prod(weight.shape) != weight.tensor.element_count:
+    if (
+        weight.tensor is None
+        or len(weight.shape) != 4
+        or weight.kind != FLOAT32
+        or prod(weight.shape) != weight.tensor.element_count
+    ):
         raise UnknownNodeError("a kernel that is computed")
     return weight
 
@@ -85,9 +90,16 @@ def _convolution(node: Node) -> Item:
         raise UnknownNodeError("a kernel that is computed")
     value = kernel(tensor, layout, (channels, height, width, depth), node.location)
     rows, cols = _slid(shape, (height, width), strides, same=same)
-    settings = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": 0, "padding": 0 if same else 1}
+    settings = {
+        "stride_w": strides[1],
+        "stride_h": strides[0],
+        "fused_activation_function": 0,
+        "padding": 0 if same else 1,
+    }
     settings |= {"dilation_w_factor": 1, "dilation_h_factor": 1}
-    return node.op(CONV, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings)
+    return node.op(
+        CONV, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings
+    )
 
 
 def _depthwise(node: Node) -> Item:
@@ -102,9 +114,16 @@ def _depthwise(node: Node) -> Item:
         raise UnknownNodeError("a kernel that is computed")
     value = kernel(tensor, Layout(height * width, channels, 1), (1, height, width, channels), node.location)
     rows, cols = _slid(shape, (height, width), strides, same=same)
-    settings = {"stride_w": strides[1], "stride_h": strides[0], "depth_multiplier": multiplier, "padding": 0 if same else 1}
+    settings = {
+        "stride_w": strides[1],
+        "stride_h": strides[0],
+        "depth_multiplier": multiplier,
+        "padding": 0 if same else 1,
+    }
     settings |= {"fused_activation_function": 0, "dilation_w_factor": 1, "dilation_h_factor": 1}
-    return node.op(DEPTHWISE, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings)
+    return node.op(
+        DEPTHWISE, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings
+    )
 
 
 def _backwards(node: Node) -> Item:
@@ -120,12 +139,26 @@ def _backwards(node: Node) -> Item:
         raise UnknownNodeError("has an output shape that is not in the graph")
     maker = node.makers.get(id(node.inputs[0]))
     joined = (
-        maker is not None and maker.code == CONCATENATION and sum(value is None or value.constant is None for value in maker.inputs) > 1
+        maker is not None
+        and maker.code == CONCATENATION
+        and sum(value is None or value.constant is None for value in maker.inputs) > 1
     )
-    if min(made[1:]) < 0 or joined:  # of sizes that are cut and joined the converter does not know the lengths
+    if (
+        min(made[1:]) < 0 or joined
+    ):  # of sizes that are cut and joined the converter does not know the lengths
         raise UnknownNodeError("makes lengths that are not known")
-    value = kernel(tensor, Layout(height * width * channels, depth, None), (channels, height, width, depth), node.location)
-    settings = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": 0, "padding": 0 if same else 1}
+    value = kernel(
+        tensor,
+        Layout(height * width * channels, depth, None),
+        (channels, height, width, depth),
+        node.location,
+    )
+    settings = {
+        "stride_w": strides[1],
+        "stride_h": strides[0],
+        "fused_activation_function": 0,
+        "padding": 0 if same else 1,
+    }
     return node.op(TRANSPOSE_CONV, [node.value(0), value, node.computed(2)], made, settings)
 
 
@@ -134,19 +167,32 @@ def _pool(code: int) -> Rule:
         shape = _image(node)
         window, strides, same = _steps(node, "ksize"), _steps(node, "strides"), _padding(node)
         rows, cols = _slid(shape, window, strides, same=same)
-        settings = {"stride_w": strides[1], "stride_h": strides[0], "filter_width": window[1], "filter_height": window[0]}
-        return node.op(code, [node.given], (shape[0], rows, cols, shape[3]), settings | {"padding": 0 if same else 1})
+        settings = {
+            "stride_w": strides[1],
+            "stride_h": strides[0],
+            "filter_width": window[1],
+            "filter_height": window[0],
+        }
+        return node.op(
+            code, [node.given], (shape[0], rows, cols, shape[3]), settings | {"padding": 0 if same else 1}
+        )
 
     return rule
 
 
 def _normalization(node: Node) -> Item:
     shape = _image(node)
-    gamma, beta, mean, variance = (node.held(place).array(node.reading).astype(np.float32) for place in (1, 2, 3, 4))
+    gamma, beta, mean, variance = (
+        node.held(place).array(node.reading).astype(np.float32) for place in (1, 2, 3, 4)
+    )
     if node.flag("is_training", default=True) or gamma.shape != (shape[3],):
         raise UnknownNodeError("normalizes as in training")
     with np.errstate(all="ignore"):
-        scale = np.float32(1) / np.sqrt(variance + np.float32(node.real("epsilon", 1e-4)), dtype=np.float32) * gamma
+        scale = (
+            np.float32(1)
+            / np.sqrt(variance + np.float32(node.real("epsilon", 1e-4)), dtype=np.float32)
+            * gamma
+        )
         offset = beta - mean * scale
     scaled = node.op(MUL, [node.given, floats(scale, node.location)], shape)
     return node.op(ADD, [scaled, floats(offset, node.location)], shape)
@@ -156,8 +202,13 @@ def _resized(code: int) -> Rule:
     def rule(node: Node) -> Item:
         shape, sizes = _image(node), node.held(1)
         rows, cols = (int(length) for length in sizes.array(node.reading).reshape(-1))
-        settings = {"half_pixel_centers": node.flag("half_pixel_centers"), "align_corners": node.flag("align_corners")}
-        made = node.op(code, [node.given, sizes.value(node.reading)], (shape[0], rows, cols, shape[3]), settings)
+        settings = {
+            "half_pixel_centers": node.flag("half_pixel_centers"),
+            "align_corners": node.flag("align_corners"),
+        }
+        made = node.op(
+            code, [node.given, sizes.value(node.reading)], (shape[0], rows, cols, shape[3]), settings
+        )
         if settings["half_pixel_centers"]:
             node.network.ops[-1].version = 3
         return made
@@ -166,12 +217,22 @@ def _resized(code: int) -> Rule:
 
 
 def _dealt(node: Node) -> Item:
-    """Deal the pixels of a sample to grids, as a dilated convolution wants them where the batch is not known."""
+    """Deal the pixels of a sample to grids, as a dilated convolution wants them where the batch is not
+    known.
+    """
     given, rates = node.given, [int(number) for number in node.held(1).array(node.reading).reshape(-1)]
     sides = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2)
-    if given.shape[0] >= 0 or len(sides) != len(rates) or len(given.shape) != len(rates) + 2 or min(rates) < 1:
+    if (
+        given.shape[0] >= 0
+        or len(sides) != len(rates)
+        or len(given.shape) != len(rates) + 2
+        or min(rates) < 1
+    ):
         raise UnknownNodeError("space of another shape")
-    inner = tuple(int(length + side.sum()) // rate for length, side, rate in zip(given.shape[1:], sides, rates, strict=False))
+    inner = tuple(
+        int(length + side.sum()) // rate
+        for length, side, rate in zip(given.shape[1:], sides, rates, strict=False)
+    )
     made = node.op(SPACE_TO_BATCH, [given, node.value(1), node.value(2)], (-1, *inner, given.shape[-1]))
     node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
     return made
@@ -183,7 +244,10 @@ def _gathered(node: Node) -> Item:
     cuts = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2)
     if given.shape[0] >= 0 or len(cuts) != len(rates) or len(given.shape) != len(rates) + 2 or min(rates) < 1:
         raise UnknownNodeError("space of another shape")
-    outer = tuple(int(length * rate - cut.sum()) for length, cut, rate in zip(given.shape[1:], cuts, rates, strict=False))
+    outer = tuple(
+        int(length * rate - cut.sum())
+        for length, cut, rate in zip(given.shape[1:], cuts, rates, strict=False)
+    )
     made = node.op(BATCH_TO_SPACE, [given, node.value(1), node.value(2)], (-1, *outer, given.shape[-1]))
     node.network.ops[-1].version = 1 if len(given.shape) == 4 else 3
     return made

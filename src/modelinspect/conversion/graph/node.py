@@ -1,4 +1,6 @@
-"""One node of TensorFlow's graph while it becomes operators: what it takes, its attributes, and what it makes."""
+"""One node of TensorFlow's graph while it becomes operators: what it takes, its attributes, and what it
+makes.
+"""
 
 from __future__ import annotations
 
@@ -83,11 +85,22 @@ class Held:
     def _value(self, reading: Reading) -> Value:
         if self.kind not in _TYPES:
             raise UnknownNodeError("takes a constant of another type")
-        if self.elements is None and self.tensor is not None and prod(self.shape) != max(self.shape, default=1):
-            return kernel(self.tensor, Layout(prod(self.shape[:-1]), self.shape[-1], None), self.shape, self.location)
+        if (
+            self.elements is None
+            and self.tensor is not None
+            and prod(self.shape) != max(self.shape, default=1)
+        ):
+            return kernel(
+                self.tensor, Layout(prod(self.shape[:-1]), self.shape[-1], None), self.shape, self.location
+            )
         array = np.ascontiguousarray(self.array(reading).astype(_TYPES[self.kind]))
         owner = None if self.tensor is None else id(self.tensor)
-        return Value(self.shape, self.location, self.kind, Constant(array.nbytes, array, key=array.tobytes(), owner=owner))
+        return Value(
+            self.shape,
+            self.location,
+            self.kind,
+            Constant(array.nbytes, array, key=array.tobytes(), owner=owner),
+        )
 
     def key(self, reading: Reading) -> Key:
         """Return what it has in common with constants that are one with it to the converter."""
@@ -99,7 +112,8 @@ Item = Value | Held
 
 @dataclass(slots=True)
 class Node:
-    """One node: ``inputs`` are values that are computed, or constants; ``gone`` are the constants that are computed away.
+    """One node: ``inputs`` are values that are computed, or constants; ``gone`` are the constants that are
+    computed away.
 
     ``makers`` are the operators by what they make.
     """
@@ -137,7 +151,9 @@ class Node:
         return item
 
     def whole_numbers(self, place: int) -> list[int]:
-        """Return the elements of an input that is a short constant of whole numbers; it is one that is computed away."""
+        """Return the elements of an input that is a short constant of whole numbers; it is one that is
+        computed away.
+        """
         held = self.held(place)
         if prod(held.shape) > 64 or held.kind not in (INT32, INT64):
             raise UnknownNodeError("takes no short list of whole numbers")
@@ -187,7 +203,11 @@ class Node:
 
     def integers(self, key: str) -> list[int]:
         """Return an attribute that lists whole numbers."""
-        return [int(number) for number in self.step.attributes[key].list.i] if key in self.step.attributes else []
+        return (
+            [int(number) for number in self.step.attributes[key].list.i]
+            if key in self.step.attributes
+            else []
+        )
 
     def number(self, key: str, default: int = 0) -> int:
         """Return an attribute that is a whole number."""
@@ -203,7 +223,9 @@ class Node:
 
     def text(self, key: str, default: str = "") -> str:
         """Return an attribute that is a word."""
-        return self.step.attributes[key].s.decode(errors="replace") if key in self.step.attributes else default
+        return (
+            self.step.attributes[key].s.decode(errors="replace") if key in self.step.attributes else default
+        )
 
 
 Rule = Callable[[Node], Item]

@@ -19,7 +19,9 @@ from modelinspect.measure.kept import Layout
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An operator that was found by its parts: what it takes, and the names of its parts as its location has them."""
+    """An operator that was found by its parts: what it takes, and the names of its parts as its location has
+    them.
+    """
 
     code: int
     taken: tuple[Ref, ...]
@@ -68,9 +70,21 @@ def _gelu(step: Step, numbers: Counter[float]) -> tuple[Found, list[Step]] | Non
     one, _ = _two(half, "Mul")
     inner = _only(erfc, "Erfc")
     negative, root = _two(inner, "Mul")
-    if half is None or erfc is None or inner is None or one is None or root is None or negative is None or negative.op != "Neg":
+    if (
+        half is None
+        or erfc is None
+        or inner is None
+        or one is None
+        or root is None
+        or negative is None
+        or negative.op != "Neg"
+    ):
         return None
-    if negative.inputs[0] != half.inputs[1] or _number(one) != 0.5 or _number(root) != float(np.float32(0.5**0.5)):
+    if (
+        negative.inputs[0] != half.inputs[1]
+        or _number(one) != 0.5
+        or _number(root) != float(np.float32(0.5**0.5))
+    ):
         return None
     names = _names((step, one, half, negative, root, inner, erfc), numbers)
     return Found(GELU, (half.inputs[1],), names), [half, erfc, inner, negative]
@@ -103,14 +117,21 @@ def _prelu(step: Step) -> tuple[Found, list[Step]] | None:
     negative = _only(below, "Relu")
     if above is None or scaled is None or slope is None or below is None or negative is None:
         return None
-    if above.op != "Relu" or slope.op != "Neg" or negative.op != "Neg" or negative.inputs[0] != above.inputs[0]:
+    if (
+        above.op != "Relu"
+        or slope.op != "Neg"
+        or negative.op != "Neg"
+        or negative.inputs[0] != above.inputs[0]
+    ):
         return None
     names = tuple(part.location for part in (step, above, negative, below, scaled))
     return Found(PRELU, (above.inputs[0], slope.inputs[0]), names), [above, scaled, slope, below, negative]
 
 
 def _two(step: Step | None, op: str) -> tuple[Step | None, Step | None]:
-    """Return what makes the two inputs of a step of an operation; None for what is not a step, and where it is of another."""
+    """Return what makes the two inputs of a step of an operation; None for what is not a step, and where it
+    is of another.
+    """
     if step is None or step.op != op or len(step.inputs) != 2:
         return None, None
     return _maker(step.inputs[0]), _maker(step.inputs[1])
@@ -143,14 +164,34 @@ def keep_dimensions(network: Network) -> None:
     gone: set[int] = set()
     for op in network.ops:
         product = makers.get(id(op.inputs[0])) if op.code == RESHAPE else None
-        before = makers.get(id(product.inputs[0])) if product is not None and product.code == FULLY_CONNECTED else None
-        if product is None or before is None or before.code != RESHAPE or uses[id(product.output)] != 1 or uses[id(before.output)] != 1:
+        before = (
+            makers.get(id(product.inputs[0]))
+            if product is not None and product.code == FULLY_CONNECTED
+            else None
+        )
+        if (
+            product is None
+            or before is None
+            or before.code != RESHAPE
+            or uses[id(product.output)] != 1
+            or uses[id(before.output)] != 1
+        ):
             continue
         given = before.inputs[0]
         shapes = (given.shape if given is not None else (-1,)), op.output.shape
-        if given is None or product.options is None or -1 in shapes[0] or shapes[0][:-1] != shapes[1][:-1] or len(shapes[0]) < 3:
+        if (
+            given is None
+            or product.options is None
+            or -1 in shapes[0]
+            or shapes[0][:-1] != shapes[1][:-1]
+            or len(shapes[0]) < 3
+        ):
             continue
-        if shapes[0][-1:] != before.output.shape[-1:] or len(before.output.shape) != 2 or shapes[1][-1:] != product.output.shape[-1:]:
+        if (
+            shapes[0][-1:] != before.output.shape[-1:]
+            or len(before.output.shape) != 2
+            or shapes[1][-1:] != product.output.shape[-1:]
+        ):
             continue
         product.inputs[0], product.outputs = given, [op.output]
         product.options.values["keep_num_dims"] = True

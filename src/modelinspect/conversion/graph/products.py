@@ -34,7 +34,9 @@ def product(node: Node, given: Value, weight: Held, units: int, *, turned: bool,
         raise UnknownNodeError("multiplies by a matrix that does not fit")
     layout = Layout(rows, cols, 0, 1) if turned else Layout(rows, cols, 1, 0)
     value = kernel(weight.tensor, layout, (units, inputs), weight.location if turned else node.location)
-    settings: dict[str, int | float | bool] = {"keep_num_dims": True} if keep else {"fused_activation_function": 0}
+    settings: dict[str, int | float | bool] = (
+        {"keep_num_dims": True} if keep else {"fused_activation_function": 0}
+    )
     return node.op(FULLY_CONNECTED, [given, value, None], (*given.shape[:-1], units), settings)
 
 
@@ -43,7 +45,9 @@ def _product(node: Node) -> Item:
     turned = node.flag("transpose_b")
     if node.flag("transpose_a") or len(node.given.shape) != 2 or len(weight.shape) != 2:
         raise UnknownNodeError("turns what it multiplies")
-    return product(node, node.given, weight, weight.shape[0] if turned else weight.shape[1], turned=turned, keep=False)
+    return product(
+        node, node.given, weight, weight.shape[0] if turned else weight.shape[1], turned=turned, keep=False
+    )
 
 
 def _products(node: Node) -> Item:
@@ -52,12 +56,16 @@ def _products(node: Node) -> Item:
         turned = node.flag("adj_y")
         if node.flag("adj_x") or len(second.shape) != 2:
             raise UnknownNodeError("multiplies by several matrices")
-        return product(node, node.given, second, second.shape[0] if turned else second.shape[1], turned=turned, keep=True)
+        return product(
+            node, node.given, second, second.shape[0] if turned else second.shape[1], turned=turned, keep=True
+        )
     first, second = node.given, node.computed(1)
     settings: dict[str, int | float | bool] = {"adj_x": node.flag("adj_x"), "adj_y": node.flag("adj_y")}
     rows = first.shape[-1] if settings["adj_x"] else first.shape[-2]
     cols = second.shape[-2] if settings["adj_y"] else second.shape[-1]
-    return node.op(BATCH_MATMUL, [first, second], (*broadcast(first.shape[:-2], second.shape[:-2]), rows, cols), settings)
+    return node.op(
+        BATCH_MATMUL, [first, second], (*broadcast(first.shape[:-2], second.shape[:-2]), rows, cols), settings
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,12 @@ def _sum(node: Node) -> Item:
     first, comma, second = left.partition(",")
     equation = _Equation(first, second, result)
     letters = first + second + result
-    if not arrow or not comma or not letters.isalpha() or any(len(set(part)) != len(part) for part in (first, second, result)):
+    if (
+        not arrow
+        or not comma
+        or not letters.isalpha()
+        or any(len(set(part)) != len(part) for part in (first, second, result))
+    ):
         raise UnknownNodeError("an unsupported equation")
     if set(result) != set(equation.batch + equation.own + equation.other):
         raise UnknownNodeError("an equation that leaves letters out")
@@ -123,8 +136,14 @@ def _turned(node: Node, value: Value, letters: str, wanted: str) -> Value:
 
 
 def _sum_with_constant(node: Node, equation: _Equation, weight: Held) -> Item:
-    """Sum over the last axes of one and the first of a constant: a product of matrices between two reshapes."""
-    if equation.batch or equation.first != equation.own + equation.summed or equation.second != equation.summed + equation.other:
+    """Sum over the last axes of one and the first of a constant: a product of matrices between two
+    reshapes.
+    """
+    if (
+        equation.batch
+        or equation.first != equation.own + equation.summed
+        or equation.second != equation.summed + equation.other
+    ):
         raise UnknownNodeError("an equation that turns a constant")
     if equation.result != equation.own + equation.other or len(weight.shape) != len(equation.second):
         raise UnknownNodeError("an equation that turns what it makes")
@@ -137,8 +156,17 @@ def _sum_with_constant(node: Node, equation: _Equation, weight: Held) -> Item:
         given = node.op(RESHAPE, [given, node.constant(list(shape))], shape)
     made = product(node, given, flat, units, turned=False, keep=True)
     shape = (*given.shape[:count], *weight.shape[len(equation.summed) :])
-    return made if shape == made.shape and -1 not in shape else node.op(RESHAPE, [made, node.constant(list(shape))], shape)
+    return (
+        made
+        if shape == made.shape and -1 not in shape
+        else node.op(RESHAPE, [made, node.constant(list(shape))], shape)
+    )
 
 
-PRODUCTS: dict[str, Rule] = {"BatchMatMulV2": _products, "BatchMatMulV3": _products, "Einsum": _sum, "MatMul": _product}
+PRODUCTS: dict[str, Rule] = {
+    "BatchMatMulV2": _products,
+    "BatchMatMulV3": _products,
+    "Einsum": _sum,
+    "MatMul": _product,
+}
 """The rules of products."""

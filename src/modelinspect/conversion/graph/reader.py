@@ -1,7 +1,9 @@
-"""Read the graph after a SavedModel's signature: its nodes in the order in which the converter takes them, calls put in place.
+"""Read the graph after a SavedModel's signature: its nodes in the order in which the converter takes them,
+calls put in place.
 
-Sources: tensorflow/compiler/mlir/tensorflow (the importer's order: reverse post-order of a walk from the nodes without inputs, by name),
-tensorflow/lite/python/lite.py (which signature is converted). Nothing is executed.
+Sources: tensorflow/compiler/mlir/tensorflow (the importer's order: reverse post-order of a walk from the
+nodes without inputs, by name), tensorflow/lite/python/lite.py (which signature is converted). Nothing is
+executed.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ Shape = tuple[int, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """What a node takes: an output of another node, by the name of that output in the op's definition, or by its number."""
+    """What a node takes: an output of another node, by the name of that output in the op's definition, or by
+    its number.
+    """
 
     node: Step | Given
     output: str = "0"
@@ -60,7 +64,9 @@ class Step:
 
     @property
     def location(self) -> str:
-        """Its name, and which call of its function it belongs to: of two calls, constants have two locations of one name."""
+        """Its name, and which call of its function it belongs to: of two calls, constants have two locations
+        of one name.
+        """
         return self.name + self.mark
 
 
@@ -75,8 +81,15 @@ class SavedGraph:
 
 
 def read_graph(subject: Subject) -> SavedGraph:
-    """Return what the converter would convert. Raises `UnmeasurableError` where that cannot be known, `FormatError`."""
-    documents = [each for each in subject.artifact.documents if each.kind in (DocumentKind.GRAPH, DocumentKind.GRAPH_TEXT)]
+    """Return what the converter would convert.
+
+    Raises `UnmeasurableError` where that cannot be known, `FormatError`.
+    """
+    documents = [
+        each
+        for each in subject.artifact.documents
+        if each.kind in (DocumentKind.GRAPH, DocumentKind.GRAPH_TEXT)
+    ]
     if len(documents) != 1 or documents[0].label != _BINARY or documents[0].kind is not DocumentKind.GRAPH:
         raise UnmeasurableError("its graph is not in saved_model.pb, or not only there")
     stream, span = documents[0].stream, documents[0].span
@@ -99,12 +112,18 @@ def _signature(graph: Any) -> str:
     edges = {child.local_name for child in nodes[0].children} if len(nodes) else set()
     if _DEFAULT in keys and "serve" in edges and "_default_save_signature" not in edges:
         return _DEFAULT
-    raise UnmeasurableError("it has no signatures" if not keys else f"it has {len(keys)} signatures, which become as many subgraphs")
+    raise UnmeasurableError(
+        "it has no signatures"
+        if not keys
+        else f"it has {len(keys)} signatures, which become as many subgraphs"
+    )
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Puts the nodes of a signature in one list; ``count`` is how many nodes were gone through, ``calls`` how many calls."""
+    """Puts the nodes of a signature in one list; ``count`` is how many nodes were gone through, ``calls`` how
+    many calls.
+    """
 
     graph: Any
     nesting: int
@@ -114,12 +133,16 @@ class _Reader:
     calls: int = 0
 
     def read(self, key: str) -> SavedGraph:
-        self.functions = {function.signature.name: function for function in self.graph.graph_def.library.function}
+        self.functions = {
+            function.signature.name: function for function in self.graph.graph_def.library.function
+        }
         signature = self.graph.signature_def[key]
         inputs, given = [], {}
         for name in sorted(signature.inputs):
             info = signature.inputs[name]
-            shape = None if info.tensor_shape.unknown_rank else tuple(dim.size for dim in info.tensor_shape.dim)
+            shape = (
+                None if info.tensor_shape.unknown_rank else tuple(dim.size for dim in info.tensor_shape.dim)
+            )
             one = Given(info.name, shape, data_type(info.dtype).name)
             inputs.append((name, one))
             given[info.name.partition(":")[0]] = one
@@ -140,7 +163,9 @@ class _Reader:
         outputs = [(name, tensor, _resolve(tensor, known)) for name, tensor in wanted.items()]
         return SavedGraph(key, inputs, outputs, self._pruned(outputs))
 
-    def _called(self, node: Any, known: dict[str, Mapping[str, Ref] | Ref], variables: Mapping[str, list[Given]]) -> Mapping[str, Ref]:
+    def _called(
+        self, node: Any, known: dict[str, Mapping[str, Ref] | Ref], variables: Mapping[str, list[Given]]
+    ) -> Mapping[str, Ref]:
         """Put a call of the graph in place: the object graph says which variables it takes."""
         name = node.attr["f"].func.name
         refs = [_resolve(text, known) for text in node.input if not text.startswith("^")]
@@ -155,7 +180,11 @@ class _Reader:
         """Put the nodes of a function in place; return its outputs by number."""
         function = self.functions.get(name)
         if function is None or depth > min(self.nesting, _MOST_NESTING):
-            raise UnmeasurableError(f"the function {name} is not there" if function is None else "its functions are nested too deep")
+            raise UnmeasurableError(
+                f"the function {name} is not there"
+                if function is None
+                else "its functions are nested too deep"
+            )
         arguments = [argument.name for argument in function.signature.input_arg]
         if len(arguments) != len(given):
             raise UnmeasurableError(f"the function {name} is called with other arguments")
@@ -180,7 +209,9 @@ class _Reader:
             made[str(place)] = _resolve(function.ret[output.name], known)
         return made
 
-    def _step(self, node: Any, known: Mapping[str, Mapping[str, Ref] | Ref], scope: str, mark: str = "") -> Ref:
+    def _step(
+        self, node: Any, known: Mapping[str, Mapping[str, Ref] | Ref], scope: str, mark: str = ""
+    ) -> Ref:
         self._count(1)
         inputs = tuple(_resolve(text, known) for text in node.input if not text.startswith("^"))
         if node.op in ("Identity", "StopGradient", "PreventGradient") and len(inputs) == 1:
@@ -192,7 +223,9 @@ class _Reader:
     def _count(self, more: int) -> None:
         self.count += more
         if self.count > _MOST_NODES:
-            raise UnmeasurableError(f"its graph has more than {_MOST_NODES:,} nodes once calls are put in place")
+            raise UnmeasurableError(
+                f"its graph has more than {_MOST_NODES:,} nodes once calls are put in place"
+            )
 
     def _pruned(self, outputs: list[tuple[str, str, Ref]]) -> list[Step]:
         """Return the steps that outputs need."""
@@ -219,7 +252,9 @@ class _Reader:
                     continue
                 variable = graph.nodes[number].variable
                 shape = tuple(dim.size for dim in variable.shape.dim)
-                bound.append(Given(variable.name, shape, data_type(variable.dtype).name, keys.get(number, "")))
+                bound.append(
+                    Given(variable.name, shape, data_type(variable.dtype).name, keys.get(number, ""))
+                )
             found[name] = bound
         return found
 
@@ -239,7 +274,11 @@ def _keys(graph: Any) -> dict[int, str]:
                 if len(ways[child.node_id]) > _LONGEST_WAY:
                     raise UnmeasurableError("the ways through its objects are too long")
                 order.append(child.node_id)
-    return {number: way + KEY_END for number, way in ways.items() if graph.nodes[number].WhichOneof("kind") == "variable"}
+    return {
+        number: way + KEY_END
+        for number, way in ways.items()
+        if graph.nodes[number].WhichOneof("kind") == "variable"
+    }
 
 
 def _resolve(text: str, known: Mapping[str, Mapping[str, Ref] | Ref]) -> Ref:
@@ -259,9 +298,24 @@ def _resolve(text: str, known: Mapping[str, Mapping[str, Ref] | Ref]) -> Ref:
 
 
 _FIRST = frozenset(
-    {"output", "y", "z", "value", "product", "activations", "softmax", "features", "out", "result", "packed", "resized_images"}
+    {
+        "output",
+        "y",
+        "z",
+        "value",
+        "product",
+        "activations",
+        "softmax",
+        "features",
+        "out",
+        "result",
+        "packed",
+        "resized_images",
+    }
 )
-"""What ops call their first, and mostly their only output; of those that have several, other names are left as they are."""
+"""What ops call their first, and mostly their only output; of those that have several, other names are left
+as they are.
+"""
 
 
 def _shape(node: Any) -> Shape:

@@ -99,7 +99,11 @@ def _reduced(code: int) -> Rule:
         given, axes = node.given, node.held(1)
         where = {int(axis) % len(given.shape) for axis in axes.array(node.reading).reshape(-1)}
         keep = node.flag("keep_dims")
-        shape = tuple(1 if axis in where else length for axis, length in enumerate(given.shape) if keep or axis not in where)
+        shape = tuple(
+            1 if axis in where else length
+            for axis, length in enumerate(given.shape)
+            if keep or axis not in where
+        )
         if keep and given.shape == shape:
             return given
         return node.op(code, [given, axes.value(node.reading)], shape, {"keep_dims": keep}, given.kind)
@@ -135,7 +139,10 @@ def _resolved(given: Shape, lengths: list[int]) -> Shape:
         return tuple(length if length >= 0 else prod(given) // max(rest, 1) for length in lengths)
     if -1 not in lengths:
         return tuple(lengths)
-    known, told = prod(length for length in given if length >= 0), prod(length for length in lengths if length >= 0)
+    known, told = (
+        prod(length for length in given if length >= 0),
+        prod(length for length in lengths if length >= 0),
+    )
     if given.count(-1) == 1 and known == told:
         return tuple(lengths)
     if given.count(-1) == 1 and known % max(told, 1) == 0:
@@ -175,7 +182,11 @@ def _expand(node: Node) -> Item:
 
 def _shape(node: Node) -> Item:
     shape = node.value(0).shape
-    kind = KINDS.get(data_type(node.step.attributes["out_type"].type).name, INT32) if "out_type" in node.step.attributes else INT32
+    kind = (
+        KINDS.get(data_type(node.step.attributes["out_type"].type).name, INT32)
+        if "out_type" in node.step.attributes
+        else INT32
+    )
     if kind not in (INT32, INT64):
         raise UnknownNodeError("a shape of another type")
     if -1 not in shape:
@@ -184,7 +195,9 @@ def _shape(node: Node) -> Item:
 
 
 def _slice(node: Node) -> Item:
-    begin, end, step = ([int(number) for number in node.held(place).array(node.reading).reshape(-1)] for place in (1, 2, 3))
+    begin, end, step = (
+        [int(number) for number in node.held(place).array(node.reading).reshape(-1)] for place in (1, 2, 3)
+    )
     given = node.given
     maker = node.makers.get(id(given))
     if maker is not None and maker.code == SHAPE and maker.inputs[0] is not None:
@@ -237,7 +250,12 @@ def _gather(node: Node) -> Item:
         raise UnknownNodeError("gathers along another axis")
     index = node.value(1)
     table = node.inputs[0]
-    if isinstance(table, Held) and table.tensor is not None and len(table.shape) == 2 and table.kind == FLOAT32:
+    if (
+        isinstance(table, Held)
+        and table.tensor is not None
+        and len(table.shape) == 2
+        and table.kind == FLOAT32
+    ):
         location = table.location if node.step.op == "GatherV2" else node.location
         value = kernel(table.tensor, Layout(table.shape[0], table.shape[1], None), table.shape, location)
     else:
@@ -268,9 +286,20 @@ def _transpose(node: Node) -> Item:
     if axes == list(range(len(given.shape))):
         node.forget(order)
         return given
-    output = node.op(TRANSPOSE, [given, order.value(node.reading)], tuple(given.shape[axis] for axis in axes), None, given.kind)
+    output = node.op(
+        TRANSPOSE,
+        [given, order.value(node.reading)],
+        tuple(given.shape[axis] for axis in axes),
+        None,
+        given.kind,
+    )
     maker = node.makers.get(id(given))
-    if maker is not None and maker.code in (ADD, MUL, SUB, PRELU):  # it is moved before what is computed with elements, and back
+    if maker is not None and maker.code in (
+        ADD,
+        MUL,
+        SUB,
+        PRELU,
+    ):  # it is moved before what is computed with elements, and back
         output.location = given.location[:1]
     return output
 
@@ -280,7 +309,10 @@ def _pad(node: Node) -> Item:
     numbers = sides.array(node.reading).astype(np.int64).reshape(-1, 2)
     if len(numbers) != len(given.shape):
         raise UnknownNodeError("pads another shape")
-    shape = tuple(-1 if length < 0 else length + int(side.sum()) for length, side in zip(given.shape, numbers, strict=True))
+    shape = tuple(
+        -1 if length < 0 else length + int(side.sum())
+        for length, side in zip(given.shape, numbers, strict=True)
+    )
     return node.op(PAD, [given, sides.value(node.reading)], shape, None, given.kind)
 
 

@@ -14,7 +14,13 @@ from modelinspect.conversion.graph.node import KINDS, Budget, Held, Item, Key, N
 from modelinspect.conversion.graph.patterns import Found, keep_dimensions, patterns
 from modelinspect.conversion.graph.reader import MARK, Given, Ref, SavedGraph, Step, read_graph
 from modelinspect.conversion.graph.rules import RULES
-from modelinspect.conversion.keras.source import OTHER_VERSION, Source, elements_by_buffer, kept_by_buffer, keras_source
+from modelinspect.conversion.keras.source import (
+    OTHER_VERSION,
+    Source,
+    elements_by_buffer,
+    kept_by_buffer,
+    keras_source,
+)
 from modelinspect.conversion.network import Network, Op, Value
 from modelinspect.conversion.operators import FLOAT32
 from modelinspect.conversion.passes.emit import emit
@@ -28,7 +34,9 @@ from modelinspect.networks.subject import Subject
 from modelinspect.networks.writers import is_of_tested_version
 
 _GUESSED = 100_000
-"""Bytes that the structure of a graph may have more or less where an operation of it is not known, and layers are guessed."""
+"""Bytes that the structure of a graph may have more or less where an operation of it is not known, and layers
+are guessed.
+"""
 _SHARED = 64
 """Constants of more elements are not looked at for others that equal them."""
 NOTHING = (MARK,)
@@ -65,7 +73,16 @@ def signature_source(subject: Subject) -> Source:
     _unmark(network)
     root, constants = emit(network, "")
     _name(root, graph)
-    return Source(root, kept_by_buffer(subject, constants), (), True, unsure, 0, elements_by_buffer(subject, constants), certain)
+    return Source(
+        root,
+        kept_by_buffer(subject, constants),
+        (),
+        True,
+        unsure,
+        0,
+        elements_by_buffer(subject, constants),
+        certain,
+    )
 
 
 def _unmark(network: Network) -> None:
@@ -102,7 +119,9 @@ class _Lowering:
         for name, given in graph.inputs:
             shape = given.shape
             if shape is None or any(length < 0 for length in shape[1:]) or given.dtype not in KINDS:
-                raise UnmeasurableError(f"its input {name} is of another type, or of lengths that are not known")
+                raise UnmeasurableError(
+                    f"its input {name} is of another type, or of lengths that are not known"
+                )
             taken = Value(shape, (given.name,), KINDS[given.dtype])
             self.made[id(given)] = taken
             self.network.inputs.append((name, taken))
@@ -112,21 +131,37 @@ class _Lowering:
                 continue
             try:
                 self.made[id(step)] = self._step(step, found.wholes.get(id(step)))
-            except (UnknownNodeError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # graphs can say anything
+            except (
+                UnknownNodeError,
+                ArithmeticError,
+                LookupError,
+                TypeError,
+                ValueError,
+            ) as error:  # graphs can say anything
                 reason = str(error) if isinstance(error, UnknownNodeError) else "invalid attributes"
-                raise UnmeasurableError(f"not known how {step.op} converts at {step.name}: {reason}") from error
+                raise UnmeasurableError(
+                    f"not known how {step.op} converts at {step.name}: {reason}"
+                ) from error
         for name, _, ref in graph.outputs:
             value = self._taken(ref)
-            if not isinstance(value, Value) or any(value is other for _, other in (*self.network.outputs, *self.network.inputs)):
+            if not isinstance(value, Value) or any(
+                value is other for _, other in (*self.network.outputs, *self.network.inputs)
+            ):
                 raise UnmeasurableError(f"its output {name} is computed nowhere, or defined twice")
             self.network.outputs.append((name, value))
         self._forget_shared()
         return self.network
 
     def _forget_shared(self) -> None:
-        """Take their location from constants of the graph that equal others: to the converter they are one."""
+        """Take their location from constants of the graph that equal others: to the converter they are
+        one.
+        """
         reading = self.subject.reading
-        written = [item for item in self.made.values() if isinstance(item, Held) and item.is_written and item.taken is not None]
+        written = [
+            item
+            for item in self.made.values()
+            if isinstance(item, Held) and item.is_written and item.taken is not None
+        ]
         keys = [item.key(reading) if prod(item.shape) <= _SHARED else () for item in written]
         counts = Counter(keys)
         for item, key in zip(written, keys, strict=True):
@@ -149,7 +184,11 @@ class _Lowering:
             return self._constant(step)
         if whole is not None:
             return whole.lowered(self._node(step, [self._taken(ref) for ref in whole.taken]))
-        if step.op in ("ReadVariableOp", "ResourceGather") and step.inputs and isinstance(step.inputs[0].node, Given):
+        if (
+            step.op in ("ReadVariableOp", "ResourceGather")
+            and step.inputs
+            and isinstance(step.inputs[0].node, Given)
+        ):
             held = self._variable(step, step.inputs[0].node)
             if step.op == "ReadVariableOp":
                 return held
@@ -176,15 +215,25 @@ class _Lowering:
         return item
 
     def _key(self, step: Step, inputs: list[Item]) -> tuple[object, ...]:
-        """Return what two steps have in common that are one to the converter, which computes nothing twice."""
+        """Return what two steps have in common that are one to the converter, which computes nothing
+        twice.
+        """
         taken: list[object] = []
         for item in inputs:
             if isinstance(item, Held) and item.tensor is not None:
                 taken.append((id(item.tensor), item.shape))
             else:
-                taken.append(item.key(self.subject.reading) if isinstance(item, Held) and prod(item.shape) <= _SHARED else id(item))
+                taken.append(
+                    item.key(self.subject.reading)
+                    if isinstance(item, Held) and prod(item.shape) <= _SHARED
+                    else id(item)
+                )
         names = sorted(name for name in step.attributes if not name.startswith("_"))
-        return step.op, tuple(taken), tuple((name, step.attributes[name].SerializeToString(deterministic=True)) for name in names)
+        return (
+            step.op,
+            tuple(taken),
+            tuple((name, step.attributes[name].SerializeToString(deterministic=True)) for name in names),
+        )
 
     def _node(self, step: Step, inputs: list[Item]) -> Node:
         return Node(self.network, self.subject.reading, step, inputs, self.gone, self.budget, self.makers)

@@ -40,7 +40,9 @@ def activate(call: Call, value: Value, setting: object) -> Value:
         return value
     rule = _ACTIVATIONS.get(setting) if isinstance(setting, str) else None
     if rule is None:
-        raise UnknownLayerError(f"activation {setting!r}" if isinstance(setting, str) else "a custom activation")
+        raise UnknownLayerError(
+            f"activation {setting!r}" if isinstance(setting, str) else "a custom activation"
+        )
     return rule(call, value)
 
 
@@ -80,20 +82,28 @@ def leaky(call: Call, value: Value, alpha: float) -> Value:
 
 def relu(call: Call, value: Value) -> Value:
     """Apply a ReLU layer: limited to 6, leaky, or plain. Raises `UnknownLayerError`."""
-    limit, slope, threshold = call.settings.get("max_value"), call.real("negative_slope", 0.0), call.real("threshold", 0.0)
+    limit, slope, threshold = (
+        call.settings.get("max_value"),
+        call.real("negative_slope", 0.0),
+        call.real("threshold", 0.0),
+    )
     if threshold or (limit is not None and limit not in (6, 6.0)):
         raise UnknownLayerError("unsupported ReLU limits")
     if slope:
         if limit is not None:
             raise UnknownLayerError("unsupported ReLU limits")
         return leaky(call, value, slope)
-    return call.op(RELU6 if limit is not None else RELU, [value], value.shape, "Relu6" if limit is not None else "Relu")
+    return call.op(
+        RELU6 if limit is not None else RELU, [value], value.shape, "Relu6" if limit is not None else "Relu"
+    )
 
 
 def _gelu(call: Call, value: Value) -> Value:
     """Apply a GELU, which the converter knows by its parts."""
     output = call.op(GELU, [value], value.shape, "Gelu/mul_2")
-    output.location = call.at(*(f"Gelu/{part}" for part in ("mul_2", "mul/x", "mul", "Neg", "Cast/x", "mul_1", "Erfc")))
+    output.location = call.at(
+        *(f"Gelu/{part}" for part in ("mul_2", "mul/x", "mul", "Neg", "Cast/x", "mul_1", "Erfc"))
+    )
     return output
 
 
@@ -121,7 +131,9 @@ def _hard_sigmoid(call: Call, value: Value) -> Value:
     slope, names = (0.2, ("Mul", "Add")) if call.keras == 2 else (1 / 6, ("truediv", "add"))
     scaled = call.op(MUL, [value, call.floats(slope, "Const")], value.shape, names[0])
     moved = call.op(ADD, [scaled, call.floats(0.5, "Const_1")], value.shape, names[1])
-    below = call.op(MINIMUM, [moved, call.floats(1.0, "clip_by_value/Minimum/y")], value.shape, "clip_by_value/Minimum")
+    below = call.op(
+        MINIMUM, [moved, call.floats(1.0, "clip_by_value/Minimum/y")], value.shape, "clip_by_value/Minimum"
+    )
     return call.op(RELU, [below], value.shape, "clip_by_value")
 
 

@@ -28,12 +28,24 @@ from modelinspect.measure.kept import Layout
 
 
 def _attention(call: Call) -> Value:
-    """Attend with several heads to the same sequence. Raises `UnknownLayerError` for masks, other values, or other axes."""
+    """Attend with several heads to the same sequence.
+
+    Raises `UnknownLayerError` for masks, other values, or other axes.
+    """
     given = known(call.given.shape)
     heads, size = call.number("num_heads", 0), call.number("key_dim", 0)
-    if len(given) != 3 or call.number("value_dim", size) != size or any(value is not call.given for value in call.inputs):
+    if (
+        len(given) != 3
+        or call.number("value_dim", size) != size
+        or any(value is not call.given for value in call.inputs)
+    ):
         raise UnknownLayerError("attention to something else")
-    if call.settings.get("output_shape") or call.settings.get("attention_axes") not in (None, [1]) or heads <= 0 or size <= 0:
+    if (
+        call.settings.get("output_shape")
+        or call.settings.get("attention_axes") not in (None, [1])
+        or heads <= 0
+        or size <= 0
+    ):
         raise UnknownLayerError("attention of another shape")
     if call.arguments.get("return_attention_scores") is True:
         raise UnknownLayerError("attention that gives out its scores")
@@ -44,10 +56,24 @@ def _attention(call: Call) -> Value:
     key, query = (_projected(call, name, split, width, _KERAS_2) for name in ("key", "query"))
     query = call.op(MUL, [query, call.floats(1 / sqrt(size), "Mul/y")], split, "Mul")
     order = call.integers([0, 2, 1, 3], "a")
-    first = _at(call, TRANSPOSE, [key, call.integers([0, 2, 1, 3], "perm")], (batch, heads, length, size), "einsum/Einsum")
-    second = _at(call, TRANSPOSE, [query, call.integers([0, 2, 3, 1], "einsum/Einsum")], (batch, heads, size, length), "einsum/Einsum")
+    first = _at(
+        call,
+        TRANSPOSE,
+        [key, call.integers([0, 2, 1, 3], "perm")],
+        (batch, heads, length, size),
+        "einsum/Einsum",
+    )
+    second = _at(
+        call,
+        TRANSPOSE,
+        [query, call.integers([0, 2, 3, 1], "einsum/Einsum")],
+        (batch, heads, size, length),
+        "einsum/Einsum",
+    )
     scores = _at(call, BATCH_MATMUL, [first, second], flipped, "einsum/Einsum")
-    scores = _at(call, RESHAPE, [scores, call.integers([-1, heads, length, length], "b")], flipped, "einsum/Einsum")
+    scores = _at(
+        call, RESHAPE, [scores, call.integers([-1, heads, length, length], "b")], flipped, "einsum/Einsum"
+    )
     turn = call.integers([0, 1, 3, 2], "einsum/Einsum")
     if call.arguments.get("use_causal_mask") is True:  # the exchange of axes is moved after the sum
         hidden = np.triu(np.full((1, 1, length, length), -1e9, np.float32), 1)
@@ -66,9 +92,15 @@ def _attention(call: Call) -> Value:
 
 
 def _attend_keras3(call: Call, given: Shape, heads: int, size: int) -> Value:
-    """Attend as Keras 3 does: products of matrices for the projections, and the scores scaled after they are made."""
+    """Attend as Keras 3 does: products of matrices for the projections, and the scores scaled after they are
+    made.
+    """
     batch, length, width = given
-    split, flipped, parted = (batch, length, heads, size), (batch, heads, length, length), (batch, heads, length, size)
+    split, flipped, parted = (
+        (batch, length, heads, size),
+        (batch, heads, length, length),
+        (batch, heads, length, size),
+    )
     key, query = (_projected(call, name, split, width, _KERAS_3) for name in ("key", "query"))
     first = _at(call, TRANSPOSE, [query, call.integers([0, 2, 1, 3], "a")], parted, "einsum/Einsum")
     order = call.integers([0, 2, 3, 1], "einsum/Einsum")
@@ -84,11 +116,19 @@ def _attend_keras3(call: Call, given: Shape, heads: int, size: int) -> Value:
     value = _projected(call, "value", split, width, _KERAS_3)
     values = _at(call, TRANSPOSE, [value, call.integers([0, 2, 1, 3], "c")], parted, "einsum_1/Einsum")
     mixed = _at(call, BATCH_MATMUL, [weights, values], parted, "einsum_1/Einsum")
-    mixed = _at(call, RESHAPE, [mixed, call.integers([-1, heads, length, size], "d")], parted, "einsum_1/Einsum")
+    mixed = _at(
+        call, RESHAPE, [mixed, call.integers([-1, heads, length, size], "d")], parted, "einsum_1/Einsum"
+    )
     mixed = _at(call, TRANSPOSE, [mixed, call.integers([0, 2, 1, 3], "e")], split, "einsum_1/Einsum")
     name = "attention_output_1"
     weight, bias = _pair(call, "attention_output")
-    joined = _at(call, RESHAPE, [mixed, integers([-1, length, heads * size], ())], (batch, length, heads * size), f"{name}/Reshape")
+    joined = _at(
+        call,
+        RESHAPE,
+        [mixed, integers([-1, length, heads * size], ())],
+        (batch, length, heads * size),
+        f"{name}/Reshape",
+    )
     output = _at(
         call,
         FULLY_CONNECTED,
@@ -99,11 +139,15 @@ def _attend_keras3(call: Call, given: Shape, heads: int, size: int) -> Value:
     )
     if bias is None:
         return output
-    return call.op(ADD, [output, call.floats(vector(bias.values), f"{name}/BiasAdd")], given, f"{name}/BiasAdd")
+    return call.op(
+        ADD, [output, call.floats(vector(bias.values), f"{name}/BiasAdd")], given, f"{name}/BiasAdd"
+    )
 
 
 def _hidden_ahead(call: Call, scores: Value, length: int) -> Value:
-    """Replace the scores of what comes later by the smallest number: the mask is joined with one of the whole batch."""
+    """Replace the scores of what comes later by the smallest number: the mask is joined with one of the whole
+    batch.
+    """
     told = call.op(SHAPE, [scores], (4,), "ones_like/Shape", {"out_type": 2}, INT32)
     whole = call.op(FILL, [told, booleans(np.array(True), ())], scores.shape, "ones_like", {}, BOOL)
     call.network.ops[-1].version = 2
@@ -133,8 +177,17 @@ def _projected(call: Call, name: str, split: Shape, width: int, names: _Names) -
     weight, bias = _pair(call, name)
     heads, size = split[2:]
     value = _kernel(call, weight, (heads * size, width), name + names.product)
-    flat = _at(call, FULLY_CONNECTED, [call.given, value, None], (*split[:2], heads * size), name + names.product, keep=True)
-    cut = _at(call, RESHAPE, [flat, call.integers([-1, *split[1:]], name + names.shape)], split, name + names.cut)
+    flat = _at(
+        call,
+        FULLY_CONNECTED,
+        [call.given, value, None],
+        (*split[:2], heads * size),
+        name + names.product,
+        keep=True,
+    )
+    cut = _at(
+        call, RESHAPE, [flat, call.integers([-1, *split[1:]], name + names.shape)], split, name + names.cut
+    )
     if bias is None:
         return cut
     term = kernel(bias.tensor, Layout(heads, size, None), (heads, size), call.at(name + names.bias))
@@ -145,7 +198,14 @@ def _joined(call: Call, mixed: Value, given: Shape, whole: int) -> Value:
     weight, bias = _pair(call, "attention_output")
     name = "attention_output/einsum/Einsum"
     joined = _at(call, RESHAPE, [mixed, call.integers([-1, given[1], whole], "e")], (*given[:2], whole), name)
-    flat = _at(call, FULLY_CONNECTED, [joined, _kernel(call, weight, (given[2], whole), name), None], given, name, keep=True)
+    flat = _at(
+        call,
+        FULLY_CONNECTED,
+        [joined, _kernel(call, weight, (given[2], whole), name), None],
+        given,
+        name,
+        keep=True,
+    )
     cut = _at(call, RESHAPE, [flat, call.integers([-1, *given[1:]], "f")], given, name)
     if bias is None:
         return cut
@@ -161,7 +221,9 @@ _NUMBERED = {"0": "kernel", "1": "bias"}
 def _pair(call: Call, name: str) -> tuple[Parameter, Parameter | None]:
     places = f"/{name}/", f"/{_STORED.get(name, name)}_dense/"
     found = {
-        _NUMBERED.get(each.name, each.name): each for each in call.parameters if any(place in f"/{each.tensor.path}" for place in places)
+        _NUMBERED.get(each.name, each.name): each
+        for each in call.parameters
+        if any(place in f"/{each.tensor.path}" for place in places)
     }
     if "kernel" not in found:
         raise UnknownLayerError("attention whose variables have no names")
@@ -175,7 +237,9 @@ def _kernel(call: Call, weight: Parameter, shape: tuple[int, int], name: str) ->
     return kernel(weight.tensor, Layout(rows, cols, 1, 0), shape, call.at(name))
 
 
-def _at(call: Call, code: int, inputs: list[Value | None], shape: Shape, name: str, *, keep: bool = False) -> Value:
+def _at(
+    call: Call, code: int, inputs: list[Value | None], shape: Shape, name: str, *, keep: bool = False
+) -> Value:
     """Add an operator that shares its location with others."""
     output = call.op(code, inputs, shape, name, {"keep_num_dims": True} if keep else {})
     output.location = call.at(name)

@@ -1,4 +1,6 @@
-"""Turn one call of a layer into operators: what every layer's rule needs, with the names that TensorFlow's graph would have."""
+"""Turn one call of a layer into operators: what every layer's rule needs, with the names that TensorFlow's
+graph would have.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class Scopes:
 class Call:
     """One use of a layer: its configuration, its variables, the scope of its operators, and what it is given.
 
-    ``steps`` means that it is used at every step of a sequence. ``arguments`` are the keyword arguments of this call.
+    ``steps`` means that it is used at every step of a sequence. ``arguments`` are the keyword arguments of
+    this call.
     """
 
     network: Network
@@ -74,7 +77,13 @@ class Call:
         for each in self.parameters:
             if each.name == name:
                 return each
-        return None if rank is None else next((each for each in self.parameters if each.name.isdecimal() and len(each.shape) == rank), None)
+        return (
+            None
+            if rank is None
+            else next(
+                (each for each in self.parameters if each.name.isdecimal() and len(each.shape) == rank), None
+            )
+        )
 
     def need(self, name: str) -> Parameter:
         """Return a variable that must be there."""
@@ -104,7 +113,9 @@ class Call:
     def floats(self, values: Array | float, *names: str) -> Value:
         """Return a constant of floats."""
         value = floats(np.asarray(values, dtype=np.float32), self.at(*names))
-        variable = next((each for each in self.parameters if each.values is not None and each.values is values), None)
+        variable = next(
+            (each for each in self.parameters if each.values is not None and each.values is values), None
+        )
         if value.constant is not None and variable is not None:
             value.constant.owner = id(variable.tensor)
         return value

@@ -1,4 +1,6 @@
-"""Layers whose conversion is known to the byte: those that the networks of docs/developer/predictions.md were made of."""
+"""Layers whose conversion is known to the byte: those that the networks of docs/developer/predictions.md were
+made of.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ def is_certain(call: Call) -> bool:
 
 def _has_zero_bias(call: Call) -> bool:
     """Return whether a bias is all zeros, as before training: the converter shares such constants."""
-    return any(each.name in ("bias", "beta") and each.values is not None and not each.values.any() for each in call.parameters)
+    return any(
+        each.name in ("bias", "beta") and each.values is not None and not each.values.any()
+        for each in call.parameters
+    )
 
 
 def _always(_: Call) -> bool:

@@ -1,7 +1,8 @@
-"""What the converter makes of dilated convolutions: where the batch is known an option, else a convolution between two moves of space.
+"""What the converter makes of dilated convolutions: where the batch is known an option, else a convolution
+between two moves of space.
 
-Where it is not, TensorFlow's graph has SpaceToBatchND before and BatchToSpaceND after the convolution (nn_ops.with_space_to_batch), and
-dilated_conv.h does not join them.
+Where it is not, TensorFlow's graph has SpaceToBatchND before and BatchToSpaceND after the convolution
+(nn_ops.with_space_to_batch), and dilated_conv.h does not join them.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from modelinspect.conversion.operators import BATCH_TO_SPACE, SPACE_TO_BATCH
 Convolve = Callable[[Value], Value]
 
 
-def dilated(call: Call, given: Value, windows: Sequence[int], rates: Sequence[int], scope: str, convolve: Convolve) -> Value:
-    """Convolve within each of the grids that the pixels of one sample are dealt to. ``convolve`` keeps no lengths.
+def dilated(
+    call: Call, given: Value, windows: Sequence[int], rates: Sequence[int], scope: str, convolve: Convolve
+) -> Value:
+    """Convolve within each of the grids that the pixels of one sample are dealt to.
+
+    ``convolve`` keeps no lengths.
 
     ``scope`` is what the operators are called after; ``windows`` and ``rates`` are one for each side.
     """
@@ -29,7 +34,9 @@ def dilated(call: Call, given: Value, windows: Sequence[int], rates: Sequence[in
         paddings.append((whole // 2, whole - whole // 2 + more))
         crops.append((0, more))
     version = 1 if len(shape) == 4 else 3
-    inner = tuple((length + sum(side)) // rate for length, side, rate in zip(shape[1:], paddings, rates, strict=False))
+    inner = tuple(
+        (length + sum(side)) // rate for length, side, rate in zip(shape[1:], paddings, rates, strict=False)
+    )
     if min(inner) <= 0:
         raise UnknownLayerError("a window larger than the image")
     name = f"{scope}/SpaceToBatchND"
@@ -37,7 +44,9 @@ def dilated(call: Call, given: Value, windows: Sequence[int], rates: Sequence[in
     dealt = call.op(SPACE_TO_BATCH, [given, block, sides], (-1, *inner, shape[-1]), name)
     call.network.ops[-1].version = version
     made = convolve(dealt)
-    outer = tuple(length * rate - sum(cut) for length, rate, cut in zip(made.shape[1:], rates, crops, strict=False))
+    outer = tuple(
+        length * rate - sum(cut) for length, rate, cut in zip(made.shape[1:], rates, crops, strict=False)
+    )
     name = f"{scope}/BatchToSpaceND"
     block, sides = call.integers(list(rates), f"{name}/block_shape"), call.table(crops, f"{name}/crops")
     output = call.op(BATCH_TO_SPACE, [made, block, sides], _whole(shape, outer, made), name)

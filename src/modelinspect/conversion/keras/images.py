@@ -8,7 +8,16 @@ from math import prod
 import numpy as np
 
 from modelinspect.conversion.keras.activations import activate
-from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError, items, known, vector
+from modelinspect.conversion.keras.call import (
+    Call,
+    Parameter,
+    Rule,
+    Shape,
+    UnknownLayerError,
+    items,
+    known,
+    vector,
+)
 from modelinspect.conversion.keras.dilated import dilated
 from modelinspect.conversion.keras.repeating import forgotten, recalled, repeated
 from modelinspect.conversion.keras.sequences import cut
@@ -49,9 +58,16 @@ def _channels_last(call: Call, shape: Shape) -> Shape:
 
 
 def _windows(
-    shape: Shape, window: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int] = (1, 1), *, same: bool
+    shape: Shape,
+    window: tuple[int, int],
+    strides: tuple[int, int],
+    dilation: tuple[int, int] = (1, 1),
+    *,
+    same: bool,
 ) -> tuple[int, int]:
-    rows, cols = (_slid(shape[axis + 1], window[axis], strides[axis], dilation[axis], same=same) for axis in (0, 1))
+    rows, cols = (
+        _slid(shape[axis + 1], window[axis], strides[axis], dilation[axis], same=same) for axis in (0, 1)
+    )
     return rows, cols
 
 
@@ -80,7 +96,9 @@ def _conv(call: Call) -> Value:
     return _finish(call, _convolve(call, call.given, shape, weight, operation, call.pair("strides")))
 
 
-def _convolve(call: Call, given: Value, shape: Shape, weight: Parameter, operation: str, strides: tuple[int, int]) -> Value:
+def _convolve(
+    call: Call, given: Value, shape: Shape, weight: Parameter, operation: str, strides: tuple[int, int]
+) -> Value:
     """Add a convolution whose kernel is height, width, inputs, outputs."""
     if len(weight.shape) != 4 or weight.shape[2] != shape[3] or call.number("groups", 1) != 1:
         raise UnknownLayerError("a convolution in groups")
@@ -92,12 +110,20 @@ def _convolve(call: Call, given: Value, shape: Shape, weight: Parameter, operati
     def convolve(image: Value, padding: Mapping[str, int], dilation: tuple[int, int]) -> Value:
         rows, cols = _windows(image.shape, (height, width), strides, dilation, same=not padding["padding"])
         chosen = {**settings, **padding, "dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
-        return call.op(CONV, [image, value, _zeros(call, channels, operation)], (image.shape[0], rows, cols, channels), operation, chosen)
+        return call.op(
+            CONV,
+            [image, value, _zeros(call, channels, operation)],
+            (image.shape[0], rows, cols, channels),
+            operation,
+            chosen,
+        )
 
     return _spread(call, given, (height, width), operation, convolve)
 
 
-def _spread(call: Call, given: Value, window: tuple[int, int], scope: str, convolve: Callable[..., Value]) -> Value:
+def _spread(
+    call: Call, given: Value, window: tuple[int, int], scope: str, convolve: Callable[..., Value]
+) -> Value:
     """Convolve as the layer's dilation says."""
     padding, dilation = _padding(call), call.pair("dilation_rate")
     if min(dilation) <= 0:
@@ -106,7 +132,9 @@ def _spread(call: Call, given: Value, window: tuple[int, int], scope: str, convo
         call.network.ghosts.append(integers(list(dilation), ()))
     if dilation == (1, 1) or given.shape[0] > 0:
         return convolve(given, padding, dilation)
-    return dilated(call, given, window, dilation, scope, lambda image: convolve(image, {"padding": 1}, (1, 1)))
+    return dilated(
+        call, given, window, dilation, scope, lambda image: convolve(image, {"padding": 1}, (1, 1))
+    )
 
 
 def _finish(call: Call, output: Value) -> Value:
@@ -134,13 +162,20 @@ def _slide_depthwise(call: Call, weight: Parameter, operation: str, scope: str) 
         raise UnknownLayerError("a kernel of another depth")
     layout = Layout(height * width, channels, 1)
     value = kernel(weight.tensor, layout, (1, height, width, channels), call.at(operation))
-    settings = {"stride_w": strides[1], "stride_h": strides[0], "depth_multiplier": multiplier, "fused_activation_function": 0}
+    settings = {
+        "stride_w": strides[1],
+        "stride_h": strides[0],
+        "depth_multiplier": multiplier,
+        "fused_activation_function": 0,
+    }
 
     def convolve(image: Value, padding: Mapping[str, int], dilation: tuple[int, int]) -> Value:
         rows, cols = _windows(image.shape, (height, width), strides, dilation, same=not padding["padding"])
         chosen = {**settings, **padding, "dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
         output = (image.shape[0], rows, cols, channels)
-        made = call.op(DEPTHWISE, [image, value, _zeros(call, channels, operation)], output, operation, chosen)
+        made = call.op(
+            DEPTHWISE, [image, value, _zeros(call, channels, operation)], output, operation, chosen
+        )
         call.network.ops[-1].version = 1 if dilation == (1, 1) else 2
         return made
 
@@ -153,14 +188,27 @@ def _depthwise(call: Call) -> Value:
 
 
 def _separable(call: Call) -> Value:
-    inner = _slide_depthwise(call, call.need("depthwise_kernel"), "separable_conv2d/depthwise", "separable_conv2d")
+    inner = _slide_depthwise(
+        call, call.need("depthwise_kernel"), "separable_conv2d/depthwise", "separable_conv2d"
+    )
     pointwise = call.need("pointwise_kernel")
     height, width, depth, channels = pointwise.shape
     layout = Layout(depth, channels, 1)
     value = kernel(pointwise.tensor, layout, (channels, height, width, depth), call.at("separable_conv2d"))
-    settings = {"stride_w": 1, "stride_h": 1, "fused_activation_function": 0, "padding": 1, "dilation_w_factor": 1, "dilation_h_factor": 1}
+    settings = {
+        "stride_w": 1,
+        "stride_h": 1,
+        "fused_activation_function": 0,
+        "padding": 1,
+        "dilation_w_factor": 1,
+        "dilation_h_factor": 1,
+    }
     output = call.op(
-        CONV, [inner, value, _zeros(call, channels, "separable_conv2d")], (*inner.shape[:-1], channels), "separable_conv2d", settings
+        CONV,
+        [inner, value, _zeros(call, channels, "separable_conv2d")],
+        (*inner.shape[:-1], channels),
+        "separable_conv2d",
+        settings,
     )
     return _finish(call, output)
 
@@ -168,7 +216,12 @@ def _separable(call: Call) -> Value:
 def _transposed(call: Call) -> Value:
     """Convolve backwards; the shape of what it makes is put together from the batch and the lengths."""
     shape, weight = _image(call), call.need("kernel")
-    if len(weight.shape) != 4 or weight.shape[3] != shape[3] or call.pair("dilation_rate") != (1, 1) or call.settings.get("output_padding"):
+    if (
+        len(weight.shape) != 4
+        or weight.shape[3] != shape[3]
+        or call.pair("dilation_rate") != (1, 1)
+        or call.settings.get("output_padding")
+    ):
         raise UnknownLayerError("another way backwards")
     height, width, channels, depth = weight.shape
     strides = call.pair("strides")
@@ -179,16 +232,30 @@ def _transposed(call: Call) -> Value:
     )
     keras2 = call.keras == 2
     told = call.op(SHAPE, [call.given], (4,), "Shape", {"out_type": 2}, INT32)
-    begin, end, step = (call.integers([n], f"strided_slice/{part}") for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2")))
-    batch = call.op(STRIDED_SLICE, [told, begin, end, step], (), "strided_slice", {"shrink_axis_mask": 1}, INT32)
+    begin, end, step = (
+        call.integers([n], f"strided_slice/{part}")
+        for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2"))
+    )
+    batch = call.op(
+        STRIDED_SLICE, [told, begin, end, step], (), "strided_slice", {"shrink_axis_mask": 1}, INT32
+    )
     stack = "stack" if keras2 else "conv_transpose/input_sizes"
-    lengths = [call.integers(length, f"{stack}/{place}") for place, length in enumerate((rows, cols, channels), 1)]
+    lengths = [
+        call.integers(length, f"{stack}/{place}") for place, length in enumerate((rows, cols, channels), 1)
+    ]
     packed = call.op(PACK, [batch, *lengths], (4,), stack, {"values_count": 4}, INT32)
     operation = "conv2d_transpose" if keras2 else "conv_transpose"
     layout = Layout(height * width * channels, depth, None)
     value = kernel(weight.tensor, layout, (channels, height, width, depth), call.at(operation))
-    settings = {"stride_w": strides[1], "stride_h": strides[0], "fused_activation_function": 0, **_padding(call)}
-    output = call.op(TRANSPOSE_CONV, [packed, value, call.given], (shape[0], rows, cols, channels), operation, settings)
+    settings = {
+        "stride_w": strides[1],
+        "stride_h": strides[0],
+        "fused_activation_function": 0,
+        **_padding(call),
+    }
+    output = call.op(
+        TRANSPOSE_CONV, [packed, value, call.given], (shape[0], rows, cols, channels), operation, settings
+    )
     return _finish(call, output)
 
 
@@ -206,7 +273,11 @@ def _conv1d(call: Call) -> Value:
         raise UnknownLayerError("a convolution in groups")
     operation = "Conv1D" if call.keras == 2 else "convolution"
     window, depth, channels = weight.shape
-    stride, rate, padding = call.single("strides"), call.single("dilation_rate"), call.text("padding", "valid")
+    stride, rate, padding = (
+        call.single("strides"),
+        call.single("dilation_rate"),
+        call.text("padding", "valid"),
+    )
     if padding not in ("same", "valid", "causal") or rate <= 0:
         raise UnknownLayerError("an unsupported padding mode")
     layout = Layout(window * depth, channels, 1)
@@ -215,7 +286,12 @@ def _conv1d(call: Call) -> Value:
     def convolve(sequence: Value, dilation: int, *, same: bool) -> Value:
         length = slid(sequence.shape[1], window, stride, same=same, dilation=dilation)
         image = expanded(call, sequence, 1, f"{operation}/ExpandDims", -3)
-        settings = {"stride_w": stride, "stride_h": 1, "fused_activation_function": 0, "padding": 0 if same else 1}
+        settings = {
+            "stride_w": stride,
+            "stride_h": 1,
+            "fused_activation_function": 0,
+            "padding": 0 if same else 1,
+        }
         settings |= {"dilation_w_factor": dilation, "dilation_h_factor": 1}
         output = (given[0], 1, length, channels)
         made = call.op(CONV, [image, value, _zeros(call, channels, operation)], output, operation, settings)
@@ -223,13 +299,20 @@ def _conv1d(call: Call) -> Value:
 
     sequence = call.given
     if padding == "causal":
-        sides = call.table([(0, 0), ((window - 1) * rate, 0), (0, 0)], "Pad/paddings" if call.keras == 2 else "Const")
-        sequence = call.op(PAD, [sequence, sides], (given[0], given[1] + (window - 1) * rate, given[2]), "Pad")
+        sides = call.table(
+            [(0, 0), ((window - 1) * rate, 0), (0, 0)], "Pad/paddings" if call.keras == 2 else "Const"
+        )
+        sequence = call.op(
+            PAD, [sequence, sides], (given[0], given[1] + (window - 1) * rate, given[2]), "Pad"
+        )
     if given[0] > 0 and rate > 1:
         call.network.ghosts.append(integers([rate], ()))
     if rate == 1 or given[0] > 0:
         return _finish(call, convolve(sequence, rate, same=padding == "same"))
-    return _finish(call, dilated(call, sequence, (window,), (rate,), operation, lambda inner: convolve(inner, 1, same=False)))
+    return _finish(
+        call,
+        dilated(call, sequence, (window,), (rate,), operation, lambda inner: convolve(inner, 1, same=False)),
+    )
 
 
 def expanded(call: Call, given: Value, place: int, name: str, axis: int) -> Value:
@@ -252,7 +335,13 @@ def _pool(code: int, keras2: str, keras3: str) -> Rule:
         window = call.pair("pool_size", 2)
         strides = call.pair("strides", window[0]) if call.settings.get("strides") is not None else window
         rows, cols = _windows(shape, window, strides, same=call.text("padding", "valid") == "same")
-        settings = {"stride_w": strides[1], "stride_h": strides[0], "filter_width": window[1], "filter_height": window[0], **_padding(call)}
+        settings = {
+            "stride_w": strides[1],
+            "stride_h": strides[0],
+            "filter_width": window[1],
+            "filter_height": window[0],
+            **_padding(call),
+        }
         name = keras2 if call.keras == 2 else keras3
         return call.op(code, [call.given], (shape[0], rows, cols, shape[3]), name, settings)
 
@@ -272,7 +361,13 @@ def _pool1d(code: int, keras2: str, keras3: str) -> Rule:
         prefix = "" if call.keras == 2 else f"{name}/"
         axis = 2 if call.keras == 2 else 1
         image = expanded(call, call.given, axis, f"{prefix}ExpandDims", axis)
-        settings = {"stride_w": 1, "stride_h": stride, "filter_width": 1, "filter_height": window, **_padding(call)}
+        settings = {
+            "stride_w": 1,
+            "stride_h": stride,
+            "filter_width": 1,
+            "filter_height": window,
+            **_padding(call),
+        }
         if call.keras == 3:
             settings |= {"stride_w": stride, "stride_h": 1, "filter_width": window, "filter_height": 1}
         output = call.op(code, [image], made, name, settings)
@@ -284,7 +379,9 @@ def _pool1d(code: int, keras2: str, keras3: str) -> Rule:
 def _pad(call: Call) -> Value:
     shape = _image(call)
     sides = _sides(call, "padding")
-    constant = call.integers(np.array([[0, 0], *sides, [0, 0]]).tolist(), "Pad/paddings" if call.keras == 2 else "Const")
+    constant = call.integers(
+        np.array([[0, 0], *sides, [0, 0]]).tolist(), "Pad/paddings" if call.keras == 2 else "Const"
+    )
     rows, cols = shape[1] + sum(sides[0]), shape[2] + sum(sides[1])
     return call.op(PAD, [call.given, constant], (shape[0], rows, cols, shape[3]), "Pad")
 
@@ -320,8 +417,16 @@ def _up_sampling(call: Call) -> Value:
         raise UnknownLayerError("this way of interpolation")
     sizes = [recalled(shape[1]) * factors[0], shape[2] * factors[1]]
     constant = call.integers(sizes, "mul" if call.keras == 2 else "resize/size")
-    code, name = (RESIZE_BILINEAR, "ResizeBilinear") if bilinear else (RESIZE_NEAREST, "ResizeNearestNeighbor")
-    output = call.op(code, [call.given, constant], (shape[0], *sizes, shape[3]), f"resize/{name}", {"half_pixel_centers": True})
+    code, name = (
+        (RESIZE_BILINEAR, "ResizeBilinear") if bilinear else (RESIZE_NEAREST, "ResizeNearestNeighbor")
+    )
+    output = call.op(
+        code,
+        [call.given, constant],
+        (shape[0], *sizes, shape[3]),
+        f"resize/{name}",
+        {"half_pixel_centers": True},
+    )
     call.network.ops[-1].version = 3
     return output
 

@@ -1,4 +1,6 @@
-"""What the converter makes of each Keras layer, Keras 2 and Keras 3: operators, constants, and their names."""
+"""What the converter makes of each Keras layer, Keras 2 and Keras 3: operators, constants, and their
+names.
+"""
 
 from __future__ import annotations
 
@@ -66,11 +68,19 @@ def _dense(call: Call) -> Value:
     inputs, units = weight.shape
     layout = Layout(inputs, units, 1, 0)
     if call.steps:
-        return activate(call, _biased(call, product_of_steps(call), "BiasAdd"), call.settings.get("activation"))
+        return activate(
+            call, _biased(call, product_of_steps(call), "BiasAdd"), call.settings.get("activation")
+        )
     if len(given) > 2:
         return _dense_over_axes(call, layout)
     value = kernel(weight.tensor, layout, (units, inputs), call.at("MatMul"))
-    output = call.op(FULLY_CONNECTED, [call.given, value, None], (given[0], units), "MatMul", {"fused_activation_function": 0})
+    output = call.op(
+        FULLY_CONNECTED,
+        [call.given, value, None],
+        (given[0], units),
+        "MatMul",
+        {"fused_activation_function": 0},
+    )
     value.location = output.location
     return activate(call, _biased(call, output, "BiasAdd"), call.settings.get("activation"))
 
@@ -88,14 +98,18 @@ def _biased(call: Call, output: Value, name: str, *, constant: str = "") -> Valu
 
 
 def _dense_over_axes(call: Call, layout: Layout) -> Value:
-    """Multiply the last axis of three or more: the shape is taken apart and put together again around the product (Tensordot)."""
+    """Multiply the last axis of three or more: the shape is taken apart and put together again around the
+    product (Tensordot).
+    """
     weight, given = call.need("kernel"), call.given
     inputs, units = weight.shape
     rank = len(given.shape)
     value = kernel(weight.tensor, layout, (units, inputs), call.at("Tensordot/MatMul"))
     if given.shape[0] > 0:
         settings = {"fused_activation_function": 0, "keep_num_dims": True}
-        output = call.op(FULLY_CONNECTED, [given, value, None], (*given.shape[:-1], units), "Tensordot", settings)
+        output = call.op(
+            FULLY_CONNECTED, [given, value, None], (*given.shape[:-1], units), "Tensordot", settings
+        )
         call.network.ops[-1].version = 5
         return activate(call, _biased(call, output, "BiasAdd"), call.settings.get("activation"))
     free = list(range(rank - 1))
@@ -113,7 +127,13 @@ def _dense_over_axes(call: Call, layout: Layout) -> Value:
     columns = call.op(REDUCE_PROD, [contracted, zero], (), "Tensordot/Prod_1", {}, INT32)
     stack = call.op(PACK, [rows, columns], (2,), "Tensordot/stack", {"values_count": 2}, INT32)
     flat = call.op(RESHAPE, [given, stack], (-1, -1), "Tensordot/Reshape")
-    product = call.op(FULLY_CONNECTED, [flat, value, None], (-1, units), "Tensordot/MatMul", {"fused_activation_function": 0})
+    product = call.op(
+        FULLY_CONNECTED,
+        [flat, value, None],
+        (-1, units),
+        "Tensordot/MatMul",
+        {"fused_activation_function": 0},
+    )
     output = call.op(RESHAPE, [product, target], (*given.shape[:-1], units), "Tensordot")
     return activate(call, _biased(call, output, "BiasAdd"), call.settings.get("activation"))
 
@@ -139,7 +159,12 @@ def normalization(call: Call) -> Value:
     else:
         plain = not call.flag("scale", default=True) or bool((vector(call.need("gamma").values) == 1).all())
         call.network.ghosts.append(call.floats(call.real("epsilon", 1e-3)))
-        names = ("batchnorm/mul_1", "batchnorm/Rsqrt" if plain else "batchnorm/mul", "batchnorm/add_1", "batchnorm/sub")
+        names = (
+            "batchnorm/mul_1",
+            "batchnorm/Rsqrt" if plain else "batchnorm/mul",
+            "batchnorm/add_1",
+            "batchnorm/sub",
+        )
     scaled = call.op(MUL, [given, call.floats(scale, names[1])], given.shape, names[0])
     output = call.op(ADD, [scaled, call.floats(offset, names[3])], given.shape, names[2])
     if names[0] == names[2]:
@@ -182,10 +207,17 @@ def dynamic_shape(call: Call, shape: Shape, *, name: str = "Reshape") -> Value:
     if shape[0] > 0:
         return call.op(RESHAPE, [given, integers(shape, ())], shape, name)
     told = call.op(SHAPE, [given], (rank,), "Shape", {"out_type": 2}, INT32)
-    begin, end, stride = (call.integers([n], f"strided_slice/{part}") for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2")))
-    batch = call.op(STRIDED_SLICE, [told, begin, end, stride], (), "strided_slice", {"shrink_axis_mask": 1}, INT32)
+    begin, end, stride = (
+        call.integers([n], f"strided_slice/{part}")
+        for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2"))
+    )
+    batch = call.op(
+        STRIDED_SLICE, [told, begin, end, stride], (), "strided_slice", {"shrink_axis_mask": 1}, INT32
+    )
     lengths = [call.integers(length, f"{name}/shape/{place}") for place, length in enumerate(shape[1:], 1)]
-    packed = call.op(PACK, [batch, *lengths], (len(shape),), f"{name}/shape", {"values_count": len(shape)}, INT32)
+    packed = call.op(
+        PACK, [batch, *lengths], (len(shape),), f"{name}/shape", {"values_count": len(shape)}, INT32
+    )
     return call.op(RESHAPE, [given, packed], shape, name)
 
 
@@ -220,7 +252,13 @@ def _reduced(code: int, name: str, axes: int) -> Rule:
         numbers = list(range(1, axes + 1)) if axes > 1 else 1
         constant = call.integers(numbers, f"{name}/reduction_indices")
         keep = call.flag("keepdims", default=False)
-        return call.op(code, [call.given, constant], (given[0], *((1,) * axes if keep else ()), given[-1]), name, {"keep_dims": keep})
+        return call.op(
+            code,
+            [call.given, constant],
+            (given[0], *((1,) * axes if keep else ()), given[-1]),
+            name,
+            {"keep_dims": keep},
+        )
 
     return rule
 
@@ -253,7 +291,11 @@ def _merged(code: int, keras2: str, keras3: str) -> Rule:
     def rule(call: Call) -> Value:
         value = call.given
         for other in call.inputs[1:]:
-            shape = value.shape if len(value.shape) >= len(other.shape) and prod(value.shape) >= prod(other.shape) else other.shape
+            shape = (
+                value.shape
+                if len(value.shape) >= len(other.shape) and prod(value.shape) >= prod(other.shape)
+                else other.shape
+            )
             shape = (
                 tuple(max(a, b, key=abs) for a, b in zip(value.shape, other.shape, strict=False))
                 if len(value.shape) == len(other.shape)
@@ -301,8 +343,15 @@ def _permute(call: Call) -> Value:
         raise UnknownLayerError("another order of axes")
     maker = next((op for op in reversed(call.network.ops) if op.output is call.given), None)
     constant = call.integers([0, *order], "transpose/perm")
-    output = call.op(TRANSPOSE, [call.given, constant], (given[0], *(given[axis] for axis in order)), "transpose")
-    if maker is not None and maker.code in (ADD, MUL, SUB, PRELU):  # it is moved before what is computed with elements, and back
+    output = call.op(
+        TRANSPOSE, [call.given, constant], (given[0], *(given[axis] for axis in order)), "transpose"
+    )
+    if maker is not None and maker.code in (
+        ADD,
+        MUL,
+        SUB,
+        PRELU,
+    ):  # it is moved before what is computed with elements, and back
         output.location = call.given.location[:1]
     return output
 
@@ -313,7 +362,12 @@ def _prelu(call: Call) -> Value:
     if len(slope.shape) != len(call.given.shape) - 1:
         raise UnknownLayerError("a slope of another rank")
     layout = Layout(slope.tensor.element_count, 1, None)
-    output = call.op(PRELU, [call.given, kernel(slope.tensor, layout, slope.shape, call.at(*names))], call.given.shape, "add")
+    output = call.op(
+        PRELU,
+        [call.given, kernel(slope.tensor, layout, slope.shape, call.at(*names))],
+        call.given.shape,
+        "add",
+    )
     output.location = call.at(*names)
     return output
 

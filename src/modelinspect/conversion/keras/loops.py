@@ -1,7 +1,9 @@
-"""Build loops over the steps of a sequence, as the converter writes those of Keras: an operator that runs two networks.
+"""Build loops over the steps of a sequence, as the converter writes those of Keras: an operator that runs two
+networks.
 
-Sources: tensorflow/compiler/mlir/lite: transforms/while_loop_outline.cc (names, captured constants), transforms/lower_static_tensor_list.cc
-(lists of tensors become tensors, and setting an item a concatenation of slices).
+Sources: tensorflow/compiler/mlir/lite: transforms/while_loop_outline.cc (names, captured constants),
+transforms/lower_static_tensor_list.cc (lists of tensors become tensors, and setting an item a concatenation
+of slices).
 """
 
 from __future__ import annotations
@@ -31,12 +33,15 @@ from modelinspect.core.records import dataclass, replace
 
 NOTHING = ("",)
 Cell = Callable[[Call, Value, Sequence[Value]], Sequence[Value]]
-"""What one step makes: given the step's input and the states, the new states; the first of them is the output."""
+"""What one step makes: given the step's input and the states, the new states; the first of them is the
+output.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """How a loop runs: the names of its parts in each version of Keras, what it gives out, and whether from the last step on.
+    """How a loop runs: the names of its parts in each version of Keras, what it gives out, and whether from
+    the last step on.
 
     ``inlined`` means that it was its own function, which is why the names of its parts have no scope.
     """
@@ -50,7 +55,10 @@ class Steps:
 
 
 def loop(call: Call, steps: Steps, sequence: Value, states: Sequence[Value], cell: Cell) -> Value:
-    """Run a cell over a sequence; return its last output, or all of them. ``call`` has the scope of the loop."""
+    """Run a cell over a sequence; return its last output, or all of them.
+
+    ``call`` has the scope of the loop.
+    """
     batch, length, width = sequence.shape
     units = states[0].shape[-1]
     known = len(call.network.ops)
@@ -86,7 +94,12 @@ def _taken(call: Call, steps: Steps, made: Value, whole: Shape) -> Value:
 def _by_step(call: Call, steps: Steps, sequence: Value, shape: Shape) -> Value:
     """Exchange samples and steps, once where two loops take the same."""
     for op in call.network.ops:
-        if op.code == TRANSPOSE and op.inputs[0] is sequence and op.output.shape == shape and op.inputs[1] is not None:
+        if (
+            op.code == TRANSPOSE
+            and op.inputs[0] is sequence
+            and op.output.shape == shape
+            and op.inputs[1] is not None
+        ):
             op.inputs[1].location = NOTHING
             return op.output
     perm = call.integers([1, 0, 2], "transpose/perm")
@@ -96,14 +109,18 @@ def _by_step(call: Call, steps: Steps, sequence: Value, shape: Shape) -> Value:
 
 
 def _mark(call: Call, known: int) -> None:
-    """Tell the constants of a function that became part of the network from those of another one, which are called the same."""
+    """Tell the constants of a function that became part of the network from those of another one, which are
+    called the same.
+    """
     for value in (value for op in call.network.ops[known:] for value in (*op.inputs, *op.outputs)):
         if value is not None and not value.origin:
             value.origin = known + 1
 
 
 def _haunt(call: Call, steps: Steps, length: int) -> None:
-    """Note the constants of what is computed away: of the last output, of the number of outputs, of the longest length."""
+    """Note the constants of what is computed away: of the last output, of the number of outputs, of the
+    longest length.
+    """
     if call.keras == 2 or not steps.whole:
         call.network.ghosts += [integers([number], ()) for number in (-1, 0, 1)]
     if call.keras == 3 or not steps.whole:
@@ -162,7 +179,9 @@ def _set_item(call: Call, made: Value, time: Value, later: Value, output: Value)
     if made.shape[0] == 1:
         return add(RESHAPE, [output, integers(one, where)], one)
     axis = integers([1], ())
-    begin = add(CONCATENATION, [add(RESHAPE, [time, axis], (1,), INT32), integers([-1, -1], where)], (3,), INT32)
+    begin = add(
+        CONCATENATION, [add(RESHAPE, [time, axis], (1,), INT32), integers([-1, -1], where)], (3,), INT32
+    )
     before = add(SLICE, [made, integers([0, 0, 0], where), begin], (-1, -1, -1))
     end = add(CONCATENATION, [add(RESHAPE, [later, axis], (1,), INT32), integers([0, 0], where)], (3,), INT32)
     behind = add(SLICE, [made, end, integers([-1, -1, -1], where)], (-1, *output.shape))

@@ -8,7 +8,17 @@ from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayer
 from modelinspect.conversion.keras.certain import is_certain
 from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
 from modelinspect.conversion.network import Network, Value, kernel
-from modelinspect.conversion.operators import BOOL, FLOAT16, FLOAT32, FULLY_CONNECTED, INT8, INT32, INT64, MUL, UINT8
+from modelinspect.conversion.operators import (
+    BOOL,
+    FLOAT16,
+    FLOAT32,
+    FULLY_CONNECTED,
+    INT8,
+    INT32,
+    INT64,
+    MUL,
+    UINT8,
+)
 from modelinspect.core.records import dataclass, field, replace
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.measure.kept import Layout
@@ -30,10 +40,11 @@ _KINDS = {
 
 @dataclass(slots=True)
 class Flow(Traversal[Value]):
-    """A model on its way to operators; ``unknown`` are the layers whose conversion is not known, ``guessed`` the bytes of their weights.
+    """A model on its way to operators; ``unknown`` are the layers whose conversion is not known, ``guessed``
+    the bytes of their weights.
 
-    ``certain`` means that every layer is of those that were always predicted to the byte; ``batch`` is how many samples an input has that
-    does not say it.
+    ``certain`` means that every layer is of those that were always predicted to the byte; ``batch`` is how
+    many samples an input has that does not say it.
     """
 
     keras: int
@@ -70,7 +81,11 @@ class Flow(Traversal[Value]):
         if shape[0] < 0:
             shape = (self.batch, *shape[1:])
         dtype = layer.settings.get("dtype")
-        value = Value(shape, (f"serving_default_{name}:0",), _KINDS.get(dtype, FLOAT32) if isinstance(dtype, str) else FLOAT32)
+        value = Value(
+            shape,
+            (f"serving_default_{name}:0",),
+            _KINDS.get(dtype, FLOAT32) if isinstance(dtype, str) else FLOAT32,
+        )
         if class_of(layer) != _INPUT and class_of(layer) == "Embedding":
             value.kind = FLOAT32
         self.network.inputs.append((name, value))
@@ -81,7 +96,18 @@ class Flow(Traversal[Value]):
         name, kind = layer.name, class_of(layer)
         if kind in IDENTITIES:
             return given
-        call = Call(self.network, self.scopes, self.keras, layer, kind, self._variables(layer, path), scope, given, False, self.arguments)
+        call = Call(
+            self.network,
+            self.scopes,
+            self.keras,
+            layer,
+            kind,
+            self._variables(layer, path),
+            scope,
+            given,
+            False,
+            self.arguments,
+        )
         rule = LAYERS.get(kind)
         count = len(self.network.ops)
         try:
@@ -90,7 +116,13 @@ class Flow(Traversal[Value]):
             made = [rule(call)]
             self.certain = self.certain and is_certain(call)
             return made
-        except (UnknownLayerError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # settings can be anything
+        except (
+            UnknownLayerError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:  # settings can be anything
             del self.network.ops[count:]
             self.certain = False
             reason = str(error) if isinstance(error, UnknownLayerError) else "invalid settings"
@@ -98,15 +130,25 @@ class Flow(Traversal[Value]):
             return [self._guess(call)]
 
     def _variables(self, layer: LayerConfig, path: str) -> Sequence[Parameter]:
-        """Return a layer's variables; `.keras` files number those of a recurrent layer, and keep them in its cells."""
+        """Return a layer's variables; `.keras` files number those of a recurrent layer, and keep them in its
+        cells.
+        """
         found = parameters_of(self.parameters, path)
         if found:
             return found
-        parts = [many for key, many in self.parameters.items() if key.startswith(f"{path}/") and key.endswith("_dense")]
+        parts = [
+            many
+            for key, many in self.parameters.items()
+            if key.startswith(f"{path}/") and key.endswith("_dense")
+        ]
         if parts:  # of attention in `.keras` files
             return [each for many in parts for each in many]
         inner = [f"{child.name}/cell" for child in layer.children]
-        cells = [many for key in (f"{path}/cell", f"{path}/forward_layer/cell", *inner) if (many := self.parameters.get(key))]
+        cells = [
+            many
+            for key in (f"{path}/cell", f"{path}/forward_layer/cell", *inner)
+            if (many := self.parameters.get(key))
+        ]
         return [replace(each, name=_CELL.get(each.name, each.name)) for many in cells for each in many]
 
     def _guess(self, call: Call) -> Value:
@@ -117,9 +159,21 @@ class Flow(Traversal[Value]):
             if not each.shape or not each.tensor.element_count:
                 continue
             if len(each.shape) == 2:
-                weight = kernel(each.tensor, Layout(each.shape[0], each.shape[1], 1, 0), (each.shape[1], each.shape[0]), call.at(each.name))
-                value = call.op(FULLY_CONNECTED, [value, weight, None], (*value.shape[:-1], each.shape[1]), each.name, {})
+                weight = kernel(
+                    each.tensor,
+                    Layout(each.shape[0], each.shape[1], 1, 0),
+                    (each.shape[1], each.shape[0]),
+                    call.at(each.name),
+                )
+                value = call.op(
+                    FULLY_CONNECTED, [value, weight, None], (*value.shape[:-1], each.shape[1]), each.name, {}
+                )
             else:
                 layout = Layout(each.tensor.element_count // each.shape[-1], each.shape[-1], 1)
-                value = call.op(MUL, [value, kernel(each.tensor, layout, each.shape, call.at(each.name))], value.shape, each.name)
+                value = call.op(
+                    MUL,
+                    [value, kernel(each.tensor, layout, each.shape, call.at(each.name))],
+                    value.shape,
+                    each.name,
+                )
         return value

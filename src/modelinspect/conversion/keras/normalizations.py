@@ -23,7 +23,9 @@ from modelinspect.conversion.operators import (
 )
 
 _LEAST_FUSED = 1.001e-5
-"""The smallest epsilon with which Keras 2 takes the operator for the normalization of a batch (layer_normalization.py)."""
+"""The smallest epsilon with which Keras 2 takes the operator for the normalization of a batch
+(layer_normalization.py).
+"""
 
 
 def _layer_normalization(call: Call) -> Value:
@@ -74,11 +76,17 @@ def _normalize_keras3(call: Call, given: Shape, gamma: Array | None, beta: Array
     epsilon = call.floats(call.real("epsilon", 1e-3), "add/y")
     scale = call.op(RSQRT, [call.op(ADD, [variance, epsilon], less, "add")], less, "Rsqrt")
     wide = (*(1,) * (len(given) - 1), given[-1])
-    products, sums, constants = iter(("mul", "mul_1", "mul_2")), iter(("add_1", "add_2")), iter(("Reshape", "Reshape_1"))
+    products, sums, constants = (
+        iter(("mul", "mul_1", "mul_2")),
+        iter(("add_1", "add_2")),
+        iter(("Reshape", "Reshape_1")),
+    )
     whole = less
     if gamma is not None:
         whole = given
-        scale = call.op(MUL, [scale, call.floats(gamma.reshape(wide), next(constants))], given, next(products))
+        scale = call.op(
+            MUL, [scale, call.floats(gamma.reshape(wide), next(constants))], given, next(products)
+        )
     rest = call.op(MUL, [negative, scale], whole, next(products))
     if beta is not None:
         rest = call.op(ADD, [rest, call.floats(beta.reshape(wide), next(constants))], given, next(sums))
@@ -86,14 +94,24 @@ def _normalize_keras3(call: Call, given: Shape, gamma: Array | None, beta: Array
 
 
 def _normalize_as_batch(call: Call, given: Shape, gamma: Array | None, beta: Array | None) -> Value:
-    """Normalize as the normalization of a batch of one, whose channels are the samples; its factors are filled again at each run."""
+    """Normalize as the normalization of a batch of one, whose channels are the samples; its factors are
+    filled again at each run.
+    """
     rank, channels = len(given), given[-1]
     shape = call.op(SHAPE, [call.given], (rank,), "Shape", {"out_type": 2}, INT32)
-    parts = [call.integers([n], f"strided_slice/{part}") for n, part in ((0, "stack"), (rank - 1, "stack_1"), (1, "stack_2"))]
+    parts = [
+        call.integers([n], f"strided_slice/{part}")
+        for n, part in ((0, "stack"), (rank - 1, "stack_1"), (1, "stack_2"))
+    ]
     front = call.op(STRIDED_SLICE, [shape, *parts], (rank - 1,), "strided_slice", {"begin_mask": 1}, INT32)
     count = call.op(REDUCE_PROD, [front, call.integers([0], "Const")], (), "Prod", {}, INT32)
-    packed = call.op(RESHAPE, [count, call.integers([1], "ones/packed/shape")], (1,), "ones/packed", {}, INT32)
-    ones, zeros = (call.op(FILL, [packed, call.floats(n, f"{name}/Const")], (-1,), name) for n, name in ((1.0, "ones"), (0.0, "zeros")))
+    packed = call.op(
+        RESHAPE, [count, call.integers([1], "ones/packed/shape")], (1,), "ones/packed", {}, INT32
+    )
+    ones, zeros = (
+        call.op(FILL, [packed, call.floats(n, f"{name}/Const")], (-1,), name)
+        for n, name in ((1.0, "ones"), (0.0, "zeros"))
+    )
     ends = [call.integers(1, f"Reshape/shape/{place}") for place in (0, 3)]
     lengths = [ends[0], count, call.integers(channels, "Prod_1"), ends[1]]
     target = call.op(PACK, lengths, (4,), "Reshape/shape", {"values_count": 4}, INT32)

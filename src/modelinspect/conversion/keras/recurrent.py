@@ -1,6 +1,7 @@
 """What the converter makes of recurrent layers, where the batch is known: it refuses loops of others.
 
-An LSTM of Keras 2 with its usual activations becomes one operator (prepare_composite_functions_tf.cc, lstm_utils.cc); all others are loops.
+An LSTM of Keras 2 with its usual activations becomes one operator (prepare_composite_functions_tf.cc,
+lstm_utils.cc); all others are loops.
 """
 
 from __future__ import annotations
@@ -11,7 +12,17 @@ from functools import partial
 import numpy as np
 
 from modelinspect.conversion.keras.activations import activate
-from modelinspect.conversion.keras.call import Call, Parameter, Rule, Scopes, Shape, UnknownLayerError, items, known, vector
+from modelinspect.conversion.keras.call import (
+    Call,
+    Parameter,
+    Rule,
+    Scopes,
+    Shape,
+    UnknownLayerError,
+    items,
+    known,
+    vector,
+)
 from modelinspect.conversion.keras.loops import Steps, loop
 from modelinspect.conversion.network import Constant, Kernel, Value, floats, integers, kernel
 from modelinspect.conversion.operators import (
@@ -47,7 +58,9 @@ _PLAIN = {
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One recurrent layer: its kernels, which read the input and the state, its bias, and how many units it has."""
+    """One recurrent layer: its kernels, which read the input and the state, its bias, and how many units it
+    has.
+    """
 
     kernel: Parameter
     recurrent: Parameter
@@ -76,7 +89,9 @@ def _run(call: Call, kind: str, *, whole: bool, is_backwards: bool = False) -> V
     steps = _steps(call, kind, whole=whole, is_backwards=is_backwards)
     batch = call.given.shape[0]
     count = 2 if kind == "LSTM" else 1
-    states = [call.floats(np.zeros((batch, layer.units), np.float32), name) for name in ("zeros", "zeros_1")[:count]]
+    states = [
+        call.floats(np.zeros((batch, layer.units), np.float32), name) for name in ("zeros", "zeros_1")[:count]
+    ]
     outer = replace(call, scope="", scopes=Scopes()) if steps.inlined else call
     return loop(outer, steps, call.given, states, partial(_CELLS[kind], layer))
 
@@ -98,7 +113,9 @@ def _layer(call: Call, kind: str) -> _Layer:
         raise UnknownLayerError("kernels of another shape")
     values = vector(bias.values).reshape(-1)
     if values.size != gates * units * (2 if kind == "GRU" else 1):
-        raise UnknownLayerError("which resets before its product" if kind == "GRU" else "a bias of another length")
+        raise UnknownLayerError(
+            "which resets before its product" if kind == "GRU" else "a bias of another length"
+        )
     return _Layer(weight, recurrent, values, units)
 
 
@@ -110,7 +127,9 @@ def _steps(call: Call, kind: str, *, whole: bool, is_backwards: bool) -> Steps:
     if call.keras == 3:
         return Steps("Max", "strided_slice_2", ("add", "add_1"), whole, is_backwards)
     if kind == "GRU" and _activations(call) == ("tanh", "sigmoid"):
-        return Steps("strided_slice", "strided_slice_2", ("add_4", "add_5"), whole, is_backwards, inlined=True)
+        return Steps(
+            "strided_slice", "strided_slice_2", ("add_4", "add_5"), whole, is_backwards, inlined=True
+        )
     if kind == "GRU":
         raise UnknownLayerError("with other activations")
     return Steps("strided_slice_1", "strided_slice_3", ("add", "add_1"), whole, is_backwards)
@@ -125,9 +144,25 @@ def _fused(call: Call, layer: _Layer, *, whole: bool, is_backwards: bool) -> Val
     kernels = [_part(weight, gate, units) for weight in (layer.kernel, layer.recurrent) for gate in range(4)]
     biases = [floats(layer.bias[gate * units : (gate + 1) * units], ()) for gate in range(4)]
     states = [Value((batch, units), (), is_variable=True) for _ in range(2)]
-    inputs: list[Value | None] = [given, *kernels, None, None, None, *biases, None, None, *states, None, None, None, None]
+    inputs: list[Value | None] = [
+        given,
+        *kernels,
+        None,
+        None,
+        None,
+        *biases,
+        None,
+        None,
+        *states,
+        None,
+        None,
+        None,
+        None,
+    ]
     settings = {"fused_activation_function": 4, "cell_clip": 10.0}
-    output = _plain(call, SEQUENCE_LSTM, inputs, (batch, length, units), "unidirectional_sequence_lstm", settings)
+    output = _plain(
+        call, SEQUENCE_LSTM, inputs, (batch, length, units), "unidirectional_sequence_lstm", settings
+    )
     if whole:
         return output
     parts = [integers(part, ()) for part in ([0, -1, 0], [0, 0, 0], [1, 1, 1])]
@@ -139,11 +174,18 @@ def _part(weight: Parameter, gate: int, units: int) -> Value:
     """Return the kernel of one gate."""
     rows, columns = weight.shape
     source = Kernel(weight.tensor, Layout(rows, columns, 1, 0), None, (gate * units, (gate + 1) * units))
-    return Value((units, rows), (), constant=Constant(4 * units * rows, None, source, key=(id(weight.tensor), gate)))
+    return Value(
+        (units, rows), (), constant=Constant(4 * units * rows, None, source, key=(id(weight.tensor), gate))
+    )
 
 
 def _plain(
-    call: Call, code: int, inputs: Sequence[Value | None], shape: Shape, name: str, settings: Mapping[str, int | float] | None = None
+    call: Call,
+    code: int,
+    inputs: Sequence[Value | None],
+    shape: Shape,
+    name: str,
+    settings: Mapping[str, int | float] | None = None,
 ) -> Value:
     """Add an operator that the converter made itself, whose location is not known."""
     output = call.op(code, inputs, shape, "", settings or {})
@@ -165,7 +207,10 @@ def _lstm(layer: _Layer, call: Call, step: Value, states: Sequence[Value]) -> Se
     hidden, old = states
     batch, units = hidden.shape
     wide = (batch, 4 * units)
-    product, again = _product(inner, layer, step, layer.kernel, "MatMul"), _product(inner, layer, hidden, layer.recurrent, "MatMul_1")
+    product, again = (
+        _product(inner, layer, step, layer.kernel, "MatMul"),
+        _product(inner, layer, hidden, layer.recurrent, "MatMul_1"),
+    )
     if call.keras == 3 and batch == 1:  # Keras 3 takes the row for a bias
         row = inner.op(RESHAPE, [again, inner.integers([4 * units], "Squeeze")], (4 * units,), "Squeeze")
         total, last = inner.op(ADD, [product, row], wide, "BiasAdd"), "BiasAdd_1"
@@ -177,7 +222,9 @@ def _lstm(layer: _Layer, call: Call, step: Value, states: Sequence[Value]) -> Se
     opened, kept, out = gate(parts[0]), gate(parts[1]), gate(parts[3])
     remembered = inner.op(MUL, [kept, old], old.shape, "mul")
     learned = inner.op(MUL, [opened, act(parts[2])], old.shape, "mul_1")
-    cell = inner.op(ADD, [remembered, learned], old.shape, "add" if call.keras == 3 and batch == 1 else "add_1")
+    cell = inner.op(
+        ADD, [remembered, learned], old.shape, "add" if call.keras == 3 and batch == 1 else "add_1"
+    )
     return [inner.op(MUL, [out, act(cell)], old.shape, "mul_2"), cell]
 
 
@@ -187,7 +234,15 @@ def _gru(layer: _Layer, call: Call, step: Value, states: Sequence[Value]) -> Seq
     inner = call if keras2 else _cell(call, "gru_cell")
     hidden, units = states[0], layer.units
     biases = layer.bias.reshape(2, -1)
-    again = _product(inner, layer, hidden, layer.recurrent, "MatMul_1", bias=biases[1], total="BiasAdd_1" if keras2 else "add")
+    again = _product(
+        inner,
+        layer,
+        hidden,
+        layer.recurrent,
+        "MatMul_1",
+        bias=biases[1],
+        total="BiasAdd_1" if keras2 else "add",
+    )
     product = _product(inner, layer, step, layer.kernel, "MatMul", bias=biases[0])
     second = _split(inner, again, 3, "split_1") if keras2 else _cut(inner, again, units)
     first = _split(inner, product, 3, "split" if keras2 else "split_1")
@@ -204,16 +259,29 @@ def _gru(layer: _Layer, call: Call, step: Value, states: Sequence[Value]) -> Seq
 
 def _cell(call: Call, name: str) -> Call:
     """Return a call within the cell's scope; Keras 3 opens it twice."""
-    return replace(call, scope=f"{call.scope}/{name}" if call.keras == 2 else f"{call.scope}/{name}_1", scopes=Scopes())
+    return replace(
+        call, scope=f"{call.scope}/{name}" if call.keras == 2 else f"{call.scope}/{name}_1", scopes=Scopes()
+    )
 
 
 def _product(
-    call: Call, layer: _Layer, given: Value, weight: Parameter, name: str, *, bias: np.ndarray | None = None, total: str = "BiasAdd"
+    call: Call,
+    layer: _Layer,
+    given: Value,
+    weight: Parameter,
+    name: str,
+    *,
+    bias: np.ndarray | None = None,
+    total: str = "BiasAdd",
 ) -> Value:
     shape = (given.shape[0], weight.shape[1])
     inputs = [given, layer.matrix(weight, call.at(name)), None]
     output = call.op(FULLY_CONNECTED, inputs, shape, name, {"fused_activation_function": 0})
-    return output if bias is None else call.op(ADD, [output, call.floats(bias, f"{total}/ReadVariableOp")], shape, total)
+    return (
+        output
+        if bias is None
+        else call.op(ADD, [output, call.floats(bias, f"{total}/ReadVariableOp")], shape, total)
+    )
 
 
 def _activated(call: Call, setting: object, value: Value) -> Value:
@@ -235,7 +303,15 @@ def _cut(call: Call, value: Value, units: int) -> list[Value]:
         bounds = (0, place * units), (0, (place + 1) * units if place < 2 else 0)
         parts = [integers(part, ()) for part in (*bounds, (1, 1))]
         name = f"strided_slice_{place}" if place else "strided_slice"
-        found.append(call.op(STRIDED_SLICE, [value, *parts], (value.shape[0], units), name, {"begin_mask": begin, "end_mask": end}))
+        found.append(
+            call.op(
+                STRIDED_SLICE,
+                [value, *parts],
+                (value.shape[0], units),
+                name,
+                {"begin_mask": begin, "end_mask": end},
+            )
+        )
     return found
 
 
@@ -257,10 +333,14 @@ def _bidirectional(call: Call) -> Value:
         last = call.op(REVERSE, [last, call.integers([1], "ReverseV2/axis")], last.shape, "ReverseV2")
     first = _run(after, kind, whole=whole)
     if mode != "concat":
-        return call.op(ADD if mode == "sum" else MUL, [first, last], first.shape, "add" if mode == "sum" else "mul")
+        return call.op(
+            ADD if mode == "sum" else MUL, [first, last], first.shape, "add" if mode == "sum" else "mul"
+        )
     axis = len(first.shape) - 1 if call.keras == 2 else -1
     call.network.lasting.append(call.integers(axis, "concat/axis"))
-    return call.op(CONCATENATION, [first, last], (*first.shape[:-1], 2 * first.shape[-1]), "concat", {"axis": axis})
+    return call.op(
+        CONCATENATION, [first, last], (*first.shape[:-1], 2 * first.shape[-1]), "concat", {"axis": axis}
+    )
 
 
 def _directed(call: Call, inner: LayerConfig, kind: str, way: str) -> Call:
@@ -280,7 +360,14 @@ RECURRENT: dict[str, Rule] = {
 
 def needs_batch(model: LayerConfig) -> bool:
     """Return whether a model has loops and an input whose batch is not fixed, which the converter refuses."""
-    given = [items(layer.settings.get(key)) for layer in model.walk() for key in ("batch_input_shape", "batch_shape")]
+    given = [
+        items(layer.settings.get(key))
+        for layer in model.walk()
+        for key in ("batch_input_shape", "batch_shape")
+    ]
     if not any(shape and shape[0] is None for shape in given):
         return False
-    return any(layer.class_name.rpartition(">")[2] in _CELLS and not layer.settings.get("unroll") for layer in model.walk())
+    return any(
+        layer.class_name.rpartition(">")[2] in _CELLS and not layer.settings.get("unroll")
+        for layer in model.walk()
+    )

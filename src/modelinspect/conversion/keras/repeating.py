@@ -1,10 +1,21 @@
-"""What the converter makes of upsampling to nearest neighbours in Keras 3, which repeats rows and then columns."""
+"""What the converter makes of upsampling to nearest neighbours in Keras 3, which repeats rows and then
+columns.
+"""
 
 from __future__ import annotations
 
 from modelinspect.conversion.keras.call import Call, UnknownLayerError, known
 from modelinspect.conversion.network import Value, integers
-from modelinspect.conversion.operators import CONCATENATION, EXPAND_DIMS, INT32, PACK, RESHAPE, SHAPE, STRIDED_SLICE, TILE
+from modelinspect.conversion.operators import (
+    CONCATENATION,
+    EXPAND_DIMS,
+    INT32,
+    PACK,
+    RESHAPE,
+    SHAPE,
+    STRIDED_SLICE,
+    TILE,
+)
 
 
 def repeated(call: Call, factors: tuple[int, int]) -> Value:
@@ -23,7 +34,10 @@ def repeated_vector(call: Call, count: int) -> Value:
     """Repeat a vector: it is given an axis, of the batch as it is, along which it is repeated."""
     shape = known(call.given.shape)
     told = call.op(SHAPE, [call.given], (2,), "Shape", {"out_type": 2}, INT32)
-    bounds = [call.integers([n], f"strided_slice/{part}") for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2"))]
+    bounds = [
+        call.integers([n], f"strided_slice/{part}")
+        for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2"))
+    ]
     batch = call.op(STRIDED_SLICE, [told, *bounds], (), "strided_slice", {"shrink_axis_mask": 1}, INT32)
     lengths = [call.integers(length, f"Reshape/shape/{place}") for place, length in ((1, 1), (2, shape[1]))]
     target = call.op(PACK, [batch, *lengths], (3,), "Reshape/shape", {"values_count": 3}, INT32)
@@ -46,15 +60,26 @@ def recalled(length: int) -> int:
 def _repeat(call: Call, value: Value, axis: int, factor: int, name: str) -> Value:
     shape = value.shape
     wide = (*shape[: axis + 1], 1, *shape[axis + 1 :])
-    expanded = call.op(EXPAND_DIMS, [value, call.integers(axis + 1, f"{name}/ExpandDims/dim")], wide, f"{name}/ExpandDims")
+    expanded = call.op(
+        EXPAND_DIMS, [value, call.integers(axis + 1, f"{name}/ExpandDims/dim")], wide, f"{name}/ExpandDims"
+    )
     times = [factor if place == axis + 1 else 1 for place in range(len(wide))]
     tiled = (*wide[: axis + 1], factor, *wide[axis + 2 :])
     made = call.op(TILE, [expanded, call.integers(times, f"{name}/Tile/multiples")], tiled, f"{name}/Tile")
     told = call.op(SHAPE, [value], (len(shape),), f"{name}/Shape", {"out_type": 2}, INT32)
-    bounds = [call.integers([n], f"{name}/strided_slice/{part}") for n, part in ((0, "stack"), (axis, "stack_1"), (1, "stack_2"))]
-    front = call.op(STRIDED_SLICE, [told, *bounds], (axis,), f"{name}/strided_slice", {"begin_mask": 1}, INT32)
+    bounds = [
+        call.integers([n], f"{name}/strided_slice/{part}")
+        for n, part in ((0, "stack"), (axis, "stack_1"), (1, "stack_2"))
+    ]
+    front = call.op(
+        STRIDED_SLICE, [told, *bounds], (axis,), f"{name}/strided_slice", {"begin_mask": 1}, INT32
+    )
     length = shape[axis] * factor
-    parts = [front, call.integers([length], f"{name}/concat/values_1"), call.integers(list(shape[axis + 1 :]), f"{name}/strided_slice_2")]
+    parts = [
+        front,
+        call.integers([length], f"{name}/concat/values_1"),
+        call.integers(list(shape[axis + 1 :]), f"{name}/strided_slice_2"),
+    ]
     target = call.op(CONCATENATION, parts, (len(shape),), f"{name}/concat", {"axis": 0}, INT32)
     call.network.ghosts += [integers(number, ()) for number in (axis, factor)]
     call.network.ghosts += [integers([number], ()) for number in (axis, axis + 1)]

@@ -1,4 +1,6 @@
-"""What the converter makes of layers that pad, cut, repeat or take apart sequences, and of those that cut images."""
+"""What the converter makes of layers that pad, cut, repeat or take apart sequences, and of those that cut
+images.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ from dataclasses import replace
 from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
 from modelinspect.conversion.keras.repeating import repeated_vector
 from modelinspect.conversion.network import Value, integers, kernel
-from modelinspect.conversion.operators import CONCATENATION, EXPAND_DIMS, FULLY_CONNECTED, PAD, RESHAPE, SPLIT, STRIDED_SLICE, TILE
+from modelinspect.conversion.operators import (
+    CONCATENATION,
+    EXPAND_DIMS,
+    FULLY_CONNECTED,
+    PAD,
+    RESHAPE,
+    SPLIT,
+    STRIDED_SLICE,
+    TILE,
+)
 from modelinspect.measure.kept import Layout
 
 _MOST_STEPS = 4_096
@@ -22,9 +33,17 @@ def cut(call: Call, sides: list[tuple[int, int]]) -> Value:
         raise UnknownLayerError("a cut of everything")
     ends = [0, *(-side[1] for side in sides), 0]
     begin = call.integers([0, *(side[0] for side in sides), 0], "strided_slice/stack")
-    end, step = call.integers(ends, "strided_slice/stack_1"), call.integers([1] * rank, "strided_slice/stack_2")
-    masks = {"begin_mask": 1 | 1 << (rank - 1), "end_mask": sum(1 << axis for axis, number in enumerate(ends) if not number)}
-    return call.op(STRIDED_SLICE, [call.given, begin, end, step], (shape[0], *inner, shape[-1]), "strided_slice", masks)
+    end, step = (
+        call.integers(ends, "strided_slice/stack_1"),
+        call.integers([1] * rank, "strided_slice/stack_2"),
+    )
+    masks = {
+        "begin_mask": 1 | 1 << (rank - 1),
+        "end_mask": sum(1 << axis for axis, number in enumerate(ends) if not number),
+    }
+    return call.op(
+        STRIDED_SLICE, [call.given, begin, end, step], (shape[0], *inner, shape[-1]), "strided_slice", masks
+    )
 
 
 def _side(call: Call, key: str) -> tuple[int, int]:
@@ -56,7 +75,9 @@ def _repeat(call: Call) -> Value:
         raise UnknownLayerError("this way of repeating")
     if call.keras == 3:
         return repeated_vector(call, count)
-    wide = call.op(EXPAND_DIMS, [call.given, call.integers(1, "ExpandDims/dim")], (shape[0], 1, shape[1]), "ExpandDims")
+    wide = call.op(
+        EXPAND_DIMS, [call.given, call.integers(1, "ExpandDims/dim")], (shape[0], 1, shape[1]), "ExpandDims"
+    )
     return call.op(TILE, [wide, call.integers([1, count, 1], "stack")], (shape[0], count, shape[1]), "Tile")
 
 
@@ -78,7 +99,12 @@ def distributed(dense: Callable[[Call], Value]) -> Rule:
     def rule(call: Call) -> Value:
         shape = known(call.given.shape)
         inner = call.layer.children[0] if call.layer.children else None
-        if call.keras == 3 or inner is None or inner.class_name.rpartition(">")[2] != "Dense" or len(shape) != 3:
+        if (
+            call.keras == 3
+            or inner is None
+            or inner.class_name.rpartition(">")[2] != "Dense"
+            or len(shape) != 3
+        ):
             raise UnknownLayerError("of another layer than one that is dense")
         within = replace(call, layer=inner, kind="Dense", scope=f"{call.scope}/{inner.name}")
         if shape[0] > 0:
@@ -86,7 +112,9 @@ def distributed(dense: Callable[[Call], Value]) -> Rule:
         flat = call.op(RESHAPE, [call.given, integers([-1, shape[2]], ())], (-1, shape[2]), "Reshape")
         made = dense(replace(within, inputs=[flat]))
         units = made.shape[-1]
-        return call.op(RESHAPE, [made, integers([-1, shape[1], units], ())], (shape[0], shape[1], units), "Reshape_1")
+        return call.op(
+            RESHAPE, [made, integers([-1, shape[1], units], ())], (shape[0], shape[1], units), "Reshape_1"
+        )
 
     return rule
 

@@ -29,17 +29,23 @@ from modelinspect.networks.writers import is_of_tested_version
 from modelinspect.remedies import Helpers, helpers_of
 
 UNKNOWN_LAYER, GUESSED_LAYER = 8_000, 1_500
-"""Bytes of structure that one layer may have more or less: of a layer that is not known, and where all layers are guessed."""
+"""Bytes of structure that one layer may have more or less: of a layer that is not known, and where all layers
+are guessed.
+"""
 OTHER_VERSION = 256
-"""Bytes that another version of Keras may have more or less in names: files of Keras 2.2 were off by up to 176."""
+"""Bytes that another version of Keras may have more or less in names: files of Keras 2.2 were off by up to
+176.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A float model to predict from: its tree, what is kept of its kernels, and the layers that nothing is known of.
+    """A float model to predict from: its tree, what is kept of its kernels, and the layers that nothing is
+    known of.
 
-    ``elements`` gives those of its constants. ``doubt`` is how many bytes of structure may be missing or too many,
-    ``guessed`` how many bytes of weights may be stored otherwise; ``certain`` means that its size is known to the byte.
+    ``elements`` gives those of its constants. ``doubt`` is how many bytes of structure may be missing or too
+    many, ``guessed`` how many bytes of weights may be stored otherwise; ``certain`` means that its size is
+    known to the byte.
     """
 
     root: Node
@@ -71,7 +77,10 @@ def keras_source(subject: Subject) -> Source:
     with np.errstate(all="ignore"):  # variables can be anything
         network = flow.run(model)
         if not network.ops or not network.outputs:
-            raise UnmeasurableError("its layers pass on more than one tensor each, or are connected in a way that is not predicted")
+            raise UnmeasurableError(
+                "its layers pass on more than one tensor each, or are connected in a way that is not"
+                " predicted"
+            )
         is_tested = is_of_tested_version(subject.artifact)
         certain = flow.certain and is_tested and not shares_kernels(network)
         fuse(network)
@@ -79,22 +88,33 @@ def keras_source(subject: Subject) -> Source:
     kept = kept_by_buffer(subject, constants)
     doubt = UNKNOWN_LAYER * len(flow.unknown) + (0 if is_tested else OTHER_VERSION)
     elements = elements_by_buffer(subject, constants)
-    return Source(root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, certain, fixes_batch=fixes_batch)
+    return Source(
+        root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, certain, fixes_batch=fixes_batch
+    )
 
 
 def _refuse(subject: Subject, model: LayerConfig) -> None:
-    """Raise `UnmeasurableError` for models that the converter refuses, or whose layers it is not known to convert."""
+    """Raise `UnmeasurableError` for models that the converter refuses, or whose layers it is not known to
+    convert.
+    """
     match helpers_of(subject.artifact):
         case Helpers.CLUSTERING:
-            raise UnmeasurableError("it is wrapped for clustering; strip_clustering leaves what can be converted")
+            raise UnmeasurableError(
+                "it is wrapped for clustering; strip_clustering leaves what can be converted"
+            )
         case Helpers.QUANTIZATION:
             raise UnmeasurableError("it was trained quantization-aware, and its ranges become scales of int8")
     for layer in model.walk():
         policy = computing_policy(layer)
         if "_from_" in policy:
-            raise UnmeasurableError(f"Keras quantized its layers ({policy.partition('_from_')[0]}); convert the model as it was before")
+            raise UnmeasurableError(
+                f"Keras quantized its layers ({policy.partition('_from_')[0]}); convert the model as it was"
+                " before"
+            )
         if policy.startswith("mixed_") or policy in _NARROW:
-            raise UnmeasurableError(f"its layers compute in {policy}, and the converter takes only float32; build it as float32")
+            raise UnmeasurableError(
+                f"its layers compute in {policy}, and the converter takes only float32; build it as float32"
+            )
 
 
 _NARROW = frozenset(("float16", "bfloat16", "float64"))
@@ -119,7 +139,9 @@ def _as_is(values: NDArray[Any], _: tuple[int, ...]) -> NDArray[Any]:
 def kept_by_buffer(subject: Subject, constants: Mapping[int, Constant]) -> dict[int, Kept]:
     """Measure every kernel, by the index of its buffer."""
     found: dict[int, Kept] = {}
-    for index, one in ((index, constant.kernel) for index, constant in constants.items() if constant.kernel is not None):
+    for index, one in (
+        (index, constant.kernel) for index, constant in constants.items() if constant.kernel is not None
+    ):
         if one.columns is not None:  # of no operator that could be sparse
             continue
         try:
@@ -130,11 +152,17 @@ def kept_by_buffer(subject: Subject, constants: Mapping[int, Constant]) -> dict[
 
 
 def _has_shape(model: LayerConfig) -> bool:
-    return any(items(layer.settings.get(key)) for layer in model.walk() for key in ("batch_input_shape", "batch_shape"))
+    return any(
+        items(layer.settings.get(key))
+        for layer in model.walk()
+        for key in ("batch_input_shape", "batch_shape")
+    )
 
 
 def _guess(subject: Subject, variables: Mapping[str, list[Parameter]]) -> Source:
-    """Take every layer with a kernel for a dense or convolutional one, in order: good for the weights, rough for the rest."""
+    """Take every layer with a kernel for a dense or convolutional one, in order: good for the weights, rough
+    for the rest.
+    """
     layers: list[LayerConfig] = []
     shape: tuple[int, ...] | None = None
     for name, many in variables.items():

@@ -19,7 +19,9 @@ _METADATA = ((MIN_RUNTIME_VERSION.encode(), 16), (CONVERSION_METADATA.encode(), 
 
 
 def emit(network: Network, caller: str) -> tuple[Node, dict[int, Constant]]:
-    """Return the tree, and the constants by the index of their buffer; ``caller`` is the name of the call that makes the outputs."""
+    """Return the tree, and the constants by the index of their buffer; ``caller`` is the name of the call
+    that makes the outputs.
+    """
     return _Emitter(caller).run(network)
 
 
@@ -49,16 +51,25 @@ class _Emitter:
 
     def _graph(self, network: Network, networks: list[Network], codes: dict[tuple[int, str], int]) -> Node:
         is_main = network is networks[0]
-        outputs = {id(value): f"{self.caller}:{number}" for number, (_, value) in enumerate(network.outputs)} if is_main else {}
+        outputs = (
+            {id(value): f"{self.caller}:{number}" for number, (_, value) in enumerate(network.outputs)}
+            if is_main
+            else {}
+        )
         for name, value in network.inputs:
-            self._add(value, f"serving_default_{name}:0" if is_main else f"{network.name}_arg{len(self.tensors)}")
+            self._add(
+                value, f"serving_default_{name}:0" if is_main else f"{network.name}_arg{len(self.tensors)}"
+            )
         for _, value in network.outputs if is_main else ():  # what an output would have been called is taken
             self._unique(";".join(value.location))
         for value in _constants(network):
             self._add(value)
         operators = []
         for op in network.ops:
-            for value in (*(each for each in op.inputs if each is not None and each.is_variable), *op.outputs):
+            for value in (
+                *(each for each in op.inputs if each is not None and each.is_variable),
+                *op.outputs,
+            ):
                 self._add(value, outputs.get(id(value), ""))
             operators.append(self._operator(op, networks, codes))
         values: dict[str, Held] = {
@@ -87,9 +98,15 @@ class _Emitter:
             count = self.loops.get(names, 0)
             self.loops[names] = count + 1
             for one in op.networks:
-                one.name = one.name.replace(names, f"{names}{count or ''}", 1) if one.name.startswith(names) else one.name
+                one.name = (
+                    one.name.replace(names, f"{names}{count or ''}", 1)
+                    if one.name.startswith(names)
+                    else one.name
+                )
                 for inner, outer in zip(one.captures, op.inputs[len(given) :], strict=False):
-                    inner.constant, inner.location = (outer.constant, outer.location) if outer is not None else (None, ())
+                    inner.constant, inner.location = (
+                        (outer.constant, outer.location) if outer is not None else (None, ())
+                    )
             networks += op.networks
         return node
 
@@ -99,9 +116,18 @@ class _Emitter:
             return
         self.places[id(value)] = len(self.tensors)
         label = name or ";".join(value.location) or "arith.constant"
-        node = Node("Tensor", {"shape": numbers(*(max(length, 1) for length in value.shape)), "has_rank": True, "type": value.kind})
+        node = Node(
+            "Tensor",
+            {
+                "shape": numbers(*(max(length, 1) for length in value.shape)),
+                "has_rank": True,
+                "type": value.kind,
+            },
+        )
         node.values["name"] = name.encode() if name else self._unique(label)
-        node.values["base"] = b"" if name else label.encode()  # what it is called before numbers are added: no field of the schema
+        node.values["base"] = (
+            b"" if name else label.encode()
+        )  # what it is called before numbers are added: no field of the schema
         if value.is_variable:  # its zeros are stored, and it does not refer to them
             size = 4 * prod(value.shape)
             self._buffer(Constant(size, key=("variable", size)))
@@ -109,7 +135,9 @@ class _Emitter:
         else:
             node.values["buffer"] = self._buffer(value.constant)
         if value.constant is not None and value.constant.is_all(0.0):
-            node.values["zeros"] = len(self.buffers) - 1  # the buffer that is its own, should it need one: no field of the schema
+            node.values["zeros"] = (
+                len(self.buffers) - 1
+            )  # the buffer that is its own, should it need one: no field of the schema
         if any(length < 0 for length in value.shape):
             node.values["shape_signature"] = numbers(*(max(length, -1) for length in value.shape))
         node.nodes["quantization"] = Node("QuantizationParameters")
@@ -119,7 +147,11 @@ class _Emitter:
         if constant is not None and constant.key is not None and constant.key in self.shared:
             self.buffers.append(Node("Buffer"))  # its own is there, and empty
             return self.shared[constant.key]
-        self.buffers.append(Node("Buffer", {"data": Vector(constant.size, 1)} if constant is not None and constant.size else {}))
+        self.buffers.append(
+            Node(
+                "Buffer", {"data": Vector(constant.size, 1)} if constant is not None and constant.size else {}
+            )
+        )
         place = len(self.buffers) - 1
         if constant is not None:
             if constant.key is not None:
@@ -128,19 +160,32 @@ class _Emitter:
         return place
 
     def _unique(self, name: str) -> bytes:
-        """Return a name that no other tensor has: one that is taken gets a number, as OpOrArgLocNameMapper gives it."""
+        """Return a name that no other tensor has: one that is taken gets a number, as OpOrArgLocNameMapper
+        gives it.
+        """
         count = self.names.get(name, 0)
         self.names[name] = count + 1
         return (f"{name}{count}" if count else name).encode()
 
-    def _model(self, network: Network, codes: Mapping[tuple[int, str], int], graphs: list[Node], versions: Mapping[int, int]) -> Node:
+    def _model(
+        self,
+        network: Network,
+        codes: Mapping[tuple[int, str], int],
+        graphs: list[Node],
+        versions: Mapping[int, int],
+    ) -> Node:
         inputs = [(name, self.places[id(value)]) for name, value in network.inputs]
         outputs = [(name, self.places[id(value)]) for name, value in network.outputs]
         entries = []
         for name, size in _METADATA:
             self.buffers.append(Node("Buffer", {"data": Vector(size, 1)}))
             entries.append(Node("Metadata", {"name": name, "buffer": len(self.buffers) - 1}))
-        signature = Node("SignatureDef", {"signature_key": b"serving_default"}, {}, {"inputs": _maps(inputs), "outputs": _maps(outputs)})
+        signature = Node(
+            "SignatureDef",
+            {"signature_key": b"serving_default"},
+            {},
+            {"inputs": _maps(inputs), "outputs": _maps(outputs)},
+        )
         lists = {
             "operator_codes": [_code(code, versions.get(code, 1)) for code, _ in codes],
             "subgraphs": graphs,
@@ -152,7 +197,9 @@ class _Emitter:
 
 
 def _constants(network: Network) -> list[Value]:
-    """Return the constants as the converter has them: what was made last is first, the first operator's at the end."""
+    """Return the constants as the converter has them: what was made last is first, the first operator's at
+    the end.
+    """
     found: list[tuple[int, int, int, Value]] = []
     for place, op in enumerate(network.ops):
         for number, value in enumerate(op.inputs):
@@ -186,7 +233,9 @@ def _versions(networks: Sequence[Network]) -> dict[int, int]:
 
 
 def _code(code: int, version: int) -> Node:
-    return Node("OperatorCode", {"deprecated_builtin_code": min(code, 127), "builtin_code": code, "version": version})
+    return Node(
+        "OperatorCode", {"deprecated_builtin_code": min(code, 127), "builtin_code": code, "version": version}
+    )
 
 
 def _maps(pairs: Sequence[tuple[str, int]]) -> list[Node]:

@@ -1,7 +1,8 @@
-"""Fuse operators as the converter does: constants into kernels and biases, activations into what makes their input.
+"""Fuse operators as the converter does: constants into kernels and biases, activations into what makes their
+input.
 
-Sources: tensorflow/compiler/mlir/lite/transforms/optimize_patterns.td and optimize_pass.cc. Each rule gives what it
-makes the locations of what it took.
+Sources: tensorflow/compiler/mlir/lite/transforms/optimize_patterns.td and optimize_pass.cc. Each rule gives
+what it makes the locations of what it took.
 """
 
 from __future__ import annotations
@@ -11,10 +12,28 @@ from collections.abc import Callable
 import numpy as np
 
 from modelinspect.conversion.network import Constant, Network, Op, Value, floats, fused
-from modelinspect.conversion.operators import ADD, CONV, DEPTHWISE, DIV, FULLY_CONNECTED, MUL, PAD, SUB, TRANSPOSE_CONV, same_padding
+from modelinspect.conversion.operators import (
+    ADD,
+    CONV,
+    DEPTHWISE,
+    DIV,
+    FULLY_CONNECTED,
+    MUL,
+    PAD,
+    SUB,
+    TRANSPOSE_CONV,
+    same_padding,
+)
 from modelinspect.conversion.passes.move import FUSED, Moves
 from modelinspect.conversion.passes.scale import scale_convolutions
-from modelinspect.conversion.passes.share import capture, lend_zeros, share, share_factors, share_integers, share_operators
+from modelinspect.conversion.passes.share import (
+    capture,
+    lend_zeros,
+    share,
+    share_factors,
+    share_integers,
+    share_operators,
+)
 from modelinspect.core.records import dataclass
 
 _SWEEPS = 8
@@ -41,7 +60,9 @@ def fuse(network: Network) -> None:
 
 
 def _is_fused_normalization(op: Op) -> bool:
-    """Return whether a product is of a normalization that is one operator until late, so only the first is taken in early."""
+    """Return whether a product is of a normalization that is one operator until late, so only the first is
+    taken in early.
+    """
     return any(name.endswith("/FusedBatchNormV3") for name in op.output.location)
 
 
@@ -78,7 +99,9 @@ class _Sweep(Moves):
         return True
 
     def scale_directly(self, op: Op) -> bool:
-        """Let a convolution's kernel take in the factors that follow it, or its bias, before anything else is done (prepare_tf.cc)."""
+        """Let a convolution's kernel take in the factors that follow it, or its bias, before anything else is
+        done (prepare_tf.cc).
+        """
         if op.code != MUL or len(op.inputs) != 2:
             return False
         maker, factors = self._followed(op, MUL, (CONV, ADD))
@@ -131,7 +154,12 @@ class _Sweep(Moves):
             return False
         location = fused(op.output.location, maker.output.location, constant.location)
         maker.inputs[1] = Value(weight.shape, location, weight.kind, weight.constant)
-        if bias is not None and bias.constant is not None and bias.vector is not None and not bias.constant.is_all(0.0):
+        if (
+            bias is not None
+            and bias.constant is not None
+            and bias.vector is not None
+            and not bias.constant.is_all(0.0)
+        ):
             maker.inputs[place] = floats(bias.vector * factors, location)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
@@ -153,11 +181,19 @@ class _Sweep(Moves):
         return True
 
     def _followed(self, op: Op, code: int, makers: tuple[int, ...]) -> tuple[Op | None, np.ndarray | None]:
-        """Return the operator before one that works on its channels with a constant, and the constant's elements for each channel."""
+        """Return the operator before one that works on its channels with a constant, and the constant's
+        elements for each channel.
+        """
         if op.code != code or len(op.inputs) != 2:
             return None, None
         maker, constant = self.maker(op.inputs[0]), op.inputs[1]
-        if maker is None or maker.code not in makers or maker.activation or constant is None or constant.vector is None:
+        if (
+            maker is None
+            or maker.code not in makers
+            or maker.activation
+            or constant is None
+            or constant.vector is None
+        ):
             return None, None
         channels = op.output.shape[-1]
         vector = constant.vector.reshape(-1)
@@ -205,13 +241,23 @@ class _Sweep(Moves):
     def product_of_sum(self, op: Op) -> bool:
         """Let a matrix product's bias take in the sum before it."""
         before = self.maker(op.inputs[0]) if op.code == FULLY_CONNECTED else None
-        if before is None or before.code != ADD or before.activation or op.inputs[2] is None:  # a product without a bias gets none so
+        if (
+            before is None or before.code != ADD or before.activation or op.inputs[2] is None
+        ):  # a product without a bias gets none so
             return False
         given, terms = before.inputs
-        if given is None or terms is None or terms.constant is None or terms.vector is None or given.shape != before.output.shape:
+        if (
+            given is None
+            or terms is None
+            or terms.constant is None
+            or terms.vector is None
+            or given.shape != before.output.shape
+        ):
             return False
         location = op.output.location
-        op.inputs[2] = Value((op.output.shape[-1],), location, 0, Constant(4 * op.output.shape[-1], None, key=id(op)))
+        op.inputs[2] = Value(
+            (op.output.shape[-1],), location, 0, Constant(4 * op.output.shape[-1], None, key=id(op))
+        )
         self.give(op, given)
         op.output.location = fused(before.output.location, location)
         self.gone.add(id(before))
@@ -229,15 +275,29 @@ class _Sweep(Moves):
         if not is_scalar and self.uses[id(before.output)] != 1:
             return False
         weight = op.inputs[1]
-        if given is None or factors is None or factors.vector is None or weight is None or given.shape != before.output.shape:
+        if (
+            given is None
+            or factors is None
+            or factors.vector is None
+            or weight is None
+            or given.shape != before.output.shape
+        ):
             return False
-        if factors.vector.size not in (1, weight.shape[-1]) or weight.constant is None or weight.constant.kernel is None:
+        if (
+            factors.vector.size not in (1, weight.shape[-1])
+            or weight.constant is None
+            or weight.constant.kernel is None
+        ):
             return False
         source = weight.constant.kernel
         scale = np.broadcast_to(factors.vector.reshape(-1), (weight.shape[-1],)).astype(np.float32)
-        scaled = type(source)(source.tensor, source.layout, scale if source.input_scale is None else source.input_scale * scale)
+        scaled = type(source)(
+            source.tensor, source.layout, scale if source.input_scale is None else source.input_scale * scale
+        )
         location = op.output.location if is_scalar else fused(before.output.location, op.output.location)
-        op.inputs[1] = Value(weight.shape, location, weight.kind, Constant(weight.constant.size, None, scaled, key=id(scaled)))
+        op.inputs[1] = Value(
+            weight.shape, location, weight.kind, Constant(weight.constant.size, None, scaled, key=id(scaled))
+        )
         self.give(op, given)
         op.output.location = location
         self.uses[id(before.output)] -= 1
@@ -250,7 +310,14 @@ class _Sweep(Moves):
     def take_padding(self, op: Op) -> bool:
         """Let a convolution pad where the padding before it is the one that it knows."""
         pad = self.maker(op.inputs[0]) if op.code in _CONVOLUTIONS else None
-        if pad is None or pad.code != PAD or pad.inputs[0] is None or pad.inputs[1] is None or op.options is None or op.inputs[1] is None:
+        if (
+            pad is None
+            or pad.code != PAD
+            or pad.inputs[0] is None
+            or pad.inputs[1] is None
+            or op.options is None
+            or op.inputs[1] is None
+        ):
             return False
         sides = pad.inputs[1].vector
         if (
@@ -271,7 +338,13 @@ class _Sweep(Moves):
 
 
 _Rule = Callable[[_Sweep, Op], bool]
-_FIRST: tuple[_Rule, ...] = (_Sweep.join_transposes, _Sweep.drop_identity, _Sweep.drop_again, _Sweep.scale_directly, _Sweep.take_shape)
+_FIRST: tuple[_Rule, ...] = (
+    _Sweep.join_transposes,
+    _Sweep.drop_identity,
+    _Sweep.drop_again,
+    _Sweep.scale_directly,
+    _Sweep.take_shape,
+)
 _ACTIVATIONS: tuple[_Rule, ...] = (_Sweep.drop_identity, _Sweep.take_activation)
 _EARLY: tuple[_Rule, ...] = (
     _Sweep.drop_identity,

@@ -1,6 +1,7 @@
 """Drop operators that do nothing, and move, join and replace those that only change an array's shape.
 
-Source: tensorflow/compiler/mlir/lite/transforms/optimize_patterns.td. Each rule gives what it makes the locations of what it took.
+Source: tensorflow/compiler/mlir/lite/transforms/optimize_patterns.td. Each rule gives what it makes the
+locations of what it took.
 """
 
 from __future__ import annotations
@@ -98,22 +99,36 @@ class Moves:
         for each in self.takers.get(id(op.output), ()):
             each.inputs = [given if value is op.output else value for value in each.inputs]
             self.takers.setdefault(id(given), []).append(each)
-        self.network.outputs = [(name, given if value is op.output else value) for name, value in self.network.outputs]
+        self.network.outputs = [
+            (name, given if value is op.output else value) for name, value in self.network.outputs
+        ]
 
     def move_before_reshape(self, op: Op) -> bool:
         """Do what is done to every element, or to every channel, before a reshape."""
         reshape = self.maker(op.inputs[0])
-        if reshape is None or reshape.code != RESHAPE or reshape.inputs[0] is None or reshape.inputs[1] is None:
+        if (
+            reshape is None
+            or reshape.code != RESHAPE
+            or reshape.inputs[0] is None
+            or reshape.inputs[1] is None
+        ):
             return False
         before, after, other = reshape.inputs[0], reshape.output, op.inputs[1] if len(op.inputs) > 1 else None
         if reshape.inputs[1].constant is None or before.shape[-1:] != after.shape[-1:]:
             return False
         if op.code in (ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM):
-            if other is None or other.constant is None or len(other.shape) > 1 or op.output.shape != after.shape:
+            if (
+                other is None
+                or other.constant is None
+                or len(other.shape) > 1
+                or op.output.shape != after.shape
+            ):
                 return False
         elif op.code not in FUSED and op.code not in _ELEMENT_WISE:
             return False
-        location = fused(op.output.location, reshape.inputs[1].location if other is not None else (), after.location)
+        location = fused(
+            op.output.location, reshape.inputs[1].location if other is not None else (), after.location
+        )
         location = fused(location, other.location if other is not None else ())
         inner, outer = Value(before.shape, location), op.output
         outer.location = location
@@ -123,7 +138,13 @@ class Moves:
             target = Value(target.shape, location, target.kind, target.constant)
         moved = Op(RESHAPE, [inner, target], [outer], reshape.options, reshape.number)
         for old, new in ((reshape, changed), (op, moved)):
-            old.code, old.inputs, old.outputs, old.options, old.number = new.code, new.inputs, new.outputs, new.options, new.number
+            old.code, old.inputs, old.outputs, old.options, old.number = (
+                new.code,
+                new.inputs,
+                new.outputs,
+                new.options,
+                new.number,
+            )
         self.makers[id(inner)], self.makers[id(outer)] = reshape, op
         self.uses[id(inner)] = 1
         self.takers.setdefault(id(before), []).append(reshape)
@@ -138,11 +159,24 @@ class Moves:
         if first is None or second is None or first.code != RESHAPE or second.code != RESHAPE:
             return False
         one, other, target, same = first.inputs[0], second.inputs[0], first.inputs[1], second.inputs[1]
-        if one is None or other is None or target is None or same is None or target.constant is None or same.constant is None:
+        if (
+            one is None
+            or other is None
+            or target is None
+            or same is None
+            or target.constant is None
+            or same.constant is None
+        ):
             return False
-        if one.shape != other.shape or target.constant.key != same.constant.key or op.output.shape != first.output.shape:
+        if (
+            one.shape != other.shape
+            or target.constant.key != same.constant.key
+            or op.output.shape != first.output.shape
+        ):
             return False
-        location = fused(op.output.location, target.location, first.output.location, same.location, second.output.location)
+        location = fused(
+            op.output.location, target.location, first.output.location, same.location, second.output.location
+        )
         inner, outer = Value(one.shape, location), op.output
         outer.location = location
         early = next(each for each in self.network.ops if each is first or each is second)
@@ -171,7 +205,9 @@ class Moves:
         if inner is None or inner.code != RESHAPE or id(inner) in self.gone:
             return False
         given = inner.inputs[0]
-        if given is not None and given.shape == op.output.shape and given.shape[0] > 0:  # of an unknown batch the shapes do not say
+        if (
+            given is not None and given.shape == op.output.shape and given.shape[0] > 0
+        ):  # of an unknown batch the shapes do not say
             self.replace(op, given)
             self.uses[id(given)] -= self.uses[id(inner.output)] == 1
         else:
@@ -189,7 +225,12 @@ class Moves:
         if inner is None or inner.code != TRANSPOSE or id(inner) in self.gone or inner.inputs[0] is None:
             return False
         first, second = _order(inner), _order(op)
-        if first is None or second is None or len(first) != len(second) or [first[axis] for axis in second] != sorted(first):
+        if (
+            first is None
+            or second is None
+            or len(first) != len(second)
+            or [first[axis] for axis in second] != sorted(first)
+        ):
             return False
         self.replace(op, inner.inputs[0])
         self.uses[id(inner.output)] -= 1
@@ -199,9 +240,15 @@ class Moves:
         return True
 
     def take_shape(self, op: Op) -> bool:
-        """Take the shape of a tensor where it is packed again from its first length and what is known of the others."""
+        """Take the shape of a tensor where it is packed again from its first length and what is known of the
+        others.
+        """
         first = self.makers.get(id(op.inputs[0])) if op.code == PACK and op.inputs else None
-        shape = self.makers.get(id(first.inputs[0])) if first is not None and first.code == STRIDED_SLICE else None
+        shape = (
+            self.makers.get(id(first.inputs[0]))
+            if first is not None and first.code == STRIDED_SLICE
+            else None
+        )
         given = shape.inputs[0] if shape is not None and shape.code == SHAPE else None
         if first is None or shape is None or given is None or len(given.shape) != len(op.inputs):
             return False

@@ -28,9 +28,21 @@ def scale_convolutions(network: Network) -> None:
 def _scaled(op: Op, before: Op) -> bool:
     given, factor = before.inputs
     weight = op.inputs[1]
-    if given is None or factor is None or factor.vector is None or factor.shape or weight is None or weight.constant is None:
+    if (
+        given is None
+        or factor is None
+        or factor.vector is None
+        or factor.shape
+        or weight is None
+        or weight.constant is None
+    ):
         return False
     held = weight.constant
     op.inputs[0] = given
-    op.inputs[1] = Value(weight.shape, op.output.location, weight.kind, Constant(held.size, held.values, held.kernel, key=id(op)))
+    op.inputs[1] = Value(
+        weight.shape,
+        op.output.location,
+        weight.kind,
+        Constant(held.size, held.values, held.kernel, key=id(op)),
+    )
     return True

@@ -1,4 +1,6 @@
-"""Let operators with equal constants have one, as the converter does at first and at last, and loops those of the network around them."""
+"""Let operators with equal constants have one, as the converter does at first and at last, and loops those of
+the network around them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def share_integers(network: Network) -> None:
         first = lasting.setdefault(key_of(value), value)
         if key_of(value) in ghosts or first.location != value.location:
             first.location = value.location = ()
-    for value in [value for op in network.ops for value in op.inputs if value is not None and value.constant is not None]:
+    for value in [
+        value for op in network.ops for value in op.inputs if value is not None and value.constant is not None
+    ]:
         other = lasting.get(key_of(value))
         if other is not None and other.location != value.location:
             value.location = other.location = ()
@@ -44,7 +48,12 @@ def share(network: Network, location: Location = (), kinds: tuple[int, ...] = (0
     first: dict[object, Value] = {}
     for op in network.ops:
         for place, value in enumerate(op.inputs):
-            if value is None or value.constant is None or value.constant.key is None or value.kind not in kinds:
+            if (
+                value is None
+                or value.constant is None
+                or value.constant.key is None
+                or value.kind not in kinds
+            ):
                 continue
             same = first.setdefault(key_of(value), value)
             if same is not value:
@@ -60,7 +69,8 @@ def _is_one_variable(first: Value, second: Value) -> bool:
 
 
 def share_operators(network: Network) -> None:
-    """Compute once what several operators compute of the same inputs, as MLIR's common-subexpression pass does: the first of them stays.
+    """Compute once what several operators compute of the same inputs, as MLIR's common-subexpression pass
+    does: the first of them stays.
 
     What keeps a state, or runs other networks, is left as it is.
     """
@@ -85,7 +95,14 @@ def _expression(op: Op) -> tuple[object, ...]:
     """Return what two operators have in common that compute the same."""
     taken = tuple(_identity(value) for value in op.inputs)
     settings = None if op.options is None else tuple(sorted(op.options.values.items()))
-    return op.code, op.number, op.version, taken, settings, tuple((value.shape, value.kind) for value in op.outputs)
+    return (
+        op.code,
+        op.number,
+        op.version,
+        taken,
+        settings,
+        tuple((value.shape, value.kind) for value in op.outputs),
+    )
 
 
 def _identity(value: Value | None) -> object:
@@ -98,21 +115,31 @@ def capture(network: Network) -> None:
     """Let loops take whole numbers that the network around them has too."""
     held = {key_of(value): value for value in network.lasting}
     for op in network.ops:
-        held |= {key_of(value): value for value in op.inputs if value is not None and value.constant is not None and value.kind == INT32}
+        held |= {
+            key_of(value): value
+            for value in op.inputs
+            if value is not None and value.constant is not None and value.kind == INT32
+        }
     for loop in [op for op in network.ops if op.networks]:
         for inner in loop.networks:
             for op in inner.ops:
-                op.inputs = [value if value is None else _captured(loop, inner, value, held) for value in op.inputs]
+                op.inputs = [
+                    value if value is None else _captured(loop, inner, value, held) for value in op.inputs
+                ]
 
 
 def share_factors(network: Network) -> None:
-    """Lose the names of the factors of GELUs and of attention where there are several, which have them in common."""
+    """Lose the names of the factors of GELUs and of attention where there are several, which have them in
+    common.
+    """
     for suffixes in (("/Gelu/mul/x", "/Gelu/Cast/x"), ("/Cast/x",)):
         found = {name for op in network.ops for name in op.output.location if name.endswith(suffixes[-1])}
         shared = {name for name in found if suffixes[0].startswith("/Gelu") or "/Gelu/" not in name}
         if len(shared) > 1:
             for op in network.ops:
-                op.output.location = fused(tuple("" if _is_of(name, suffixes) else name for name in op.output.location))
+                op.output.location = fused(
+                    tuple("" if _is_of(name, suffixes) else name for name in op.output.location)
+                )
 
 
 def _is_of(name: str, suffixes: tuple[str, ...]) -> bool:
@@ -121,10 +148,18 @@ def _is_of(name: str, suffixes: tuple[str, ...]) -> bool:
 
 def lend_zeros(network: Network) -> None:
     """Let loops start with the zeros that a variable starts with, where they are as many."""
-    held = {value.shape: value for op in reversed(network.ops) for value in op.inputs if value is not None and value.is_variable}
+    held = {
+        value.shape: value
+        for op in reversed(network.ops)
+        for value in op.inputs
+        if value is not None and value.is_variable
+    }
     for op in network.ops:
         if op.networks:
-            op.inputs = [value if value is None or not _is_zeros(value) else held.get(value.shape, value) for value in op.inputs]
+            op.inputs = [
+                value if value is None or not _is_zeros(value) else held.get(value.shape, value)
+                for value in op.inputs
+            ]
 
 
 def _is_zeros(value: Value) -> bool:

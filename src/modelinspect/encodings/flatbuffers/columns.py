@@ -16,7 +16,9 @@ from modelinspect.encodings.flatbuffers.sheet import Positions
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Structures of one kind: where they are, and the path of each; of vectors of unions also where the offset to their types is."""
+    """Structures of one kind: where they are, and the path of each; of vectors of unions also where the
+    offset to their types is.
+    """
 
     positions: Positions
     paths: NDArray[np.int32]
@@ -27,11 +29,16 @@ class Group:
         """Return one group of several."""
         if len(groups) == 1:
             return groups[0]
-        return cls(np.concatenate([group.positions for group in groups]), np.concatenate([group.paths for group in groups]))
+        return cls(
+            np.concatenate([group.positions for group in groups]),
+            np.concatenate([group.paths for group in groups]),
+        )
 
     def where(self, chosen: NDArray[np.bool_] | Positions) -> Group:
         """Return the chosen ones."""
-        return Group(self.positions[chosen], self.paths[chosen], None if self.types is None else self.types[chosen])
+        return Group(
+            self.positions[chosen], self.paths[chosen], None if self.types is None else self.types[chosen]
+        )
 
 
 def shared_once(group: Group, seen: Positions | None) -> Group:
@@ -60,7 +67,9 @@ class Columns:
 
     def name(self, parents: NDArray[np.int32], names: list[str]) -> NDArray[np.int32]:
         """Name new paths below others."""
-        first = self.claims.paths.add_many(array("i", np.ascontiguousarray(parents, dtype=np.int32).tobytes()), names)
+        first = self.claims.paths.add_many(
+            array("i", np.ascontiguousarray(parents, dtype=np.int32).tobytes()), names
+        )
         return np.arange(first, first + len(names), dtype=np.int32)
 
     def add_one(self, offset: int, size: int, kind: RegionKind, path: PathId) -> None:
@@ -68,7 +77,9 @@ class Columns:
         self.claims.claim(offset, size, kind, path)
         self.parts.append((np.array([offset]), np.array([size])))
 
-    def add(self, offsets: Positions, sizes: Positions | int, kind: RegionKind, paths: NDArray[np.int32]) -> None:
+    def add(
+        self, offsets: Positions, sizes: Positions | int, kind: RegionKind, paths: NDArray[np.int32]
+    ) -> None:
         """Claim a column of spans."""
         if len(offsets):
             self.claims.claim_many(offsets, sizes, kind.code, paths)

@@ -1,8 +1,9 @@
 """Read flexbuffers: schemaless values whose root is at the end.
 
-The layout is that of flatbuffers.dev, "FlexBuffers": the last byte is the width of the root, the one before it its type and the width
-of what it points to. Vectors have their count before them and, where their elements differ in type, a byte of type for each after.
-A map is a vector of values with the offset of its vector of keys, and that one's width, before the count.
+The layout is that of flatbuffers.dev, "FlexBuffers": the last byte is the width of the root, the one before
+it its type and the width of what it points to. Vectors have their count before them and, where their elements
+differ in type, a byte of type for each after. A map is a vector of values with the offset of its vector of
+keys, and that one's width, before the count.
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ class FlexSpan:
 class Flex:
     """A flexbuffer that was read whole.
 
-    ``spans`` are disjoint, sorted, and cover all but its padding. ``root`` is the root's value; of maps and vectors only what is
-    directly in the root: what lies deeper shows as None. Blobs and strings are bytes and text.
+    ``spans`` are disjoint, sorted, and cover all but its padding. ``root`` is the root's value; of maps and
+    vectors only what is directly in the root: what lies deeper shows as None. Blobs and strings are bytes and
+    text.
     """
 
     root: Any
@@ -98,7 +100,10 @@ class _Reference:
 
 
 def read_flex(data: bytes, limit: int) -> Flex:
-    """Read a flexbuffer that fills ``data``. Raises `FormatError` where the bytes are none, or hold more than ``limit`` values."""
+    """Read a flexbuffer that fills ``data``.
+
+    Raises `FormatError` where the bytes are none, or hold more than ``limit`` values.
+    """
     return _Reading(data, limit).run()
 
 
@@ -152,7 +157,12 @@ class _Reading:
 
     def _visit(self, reference: _Reference) -> None:
         """Claim what is in place, and come back for what it points to."""
-        self._add(reference.position, reference.parent_width, reference.type not in _INLINE, reference.path or ("root",))
+        self._add(
+            reference.position,
+            reference.parent_width,
+            reference.type not in _INLINE,
+            reference.path or ("root",),
+        )
         if reference.type not in _INLINE:
             self.stack.append(reference)
 
@@ -204,7 +214,13 @@ class _Reading:
         """Claim the offset of a map's vector of keys, and that vector's width, which are before the count."""
         self._add(target - 3 * width, 2 * width, True, (*path, "keys offset"))
         self.stack.append(
-            _Reference(target - 3 * width, width, FlexType.VECTOR_KEY, self._uint(target - 2 * width, width), (*path, "keys"))
+            _Reference(
+                target - 3 * width,
+                width,
+                FlexType.VECTOR_KEY,
+                self._uint(target - 2 * width, width),
+                (*path, "keys"),
+            )
         )
 
     def _key_names(self, target: int, width: int, count: int) -> list[bytes]:
@@ -236,7 +252,10 @@ class _Reading:
             return None
         count = self._uint(target - width, width)
         packed = self.data[target + count * width : target + count * width + count]
-        values = [self._value(self._reference(target + i * width, width, packed[i], ()), depth - 1) for i in range(count)]
+        values = [
+            self._value(self._reference(target + i * width, width, packed[i], ()), depth - 1)
+            for i in range(count)
+        ]
         if type is FlexType.VECTOR:
             return tuple(values)
         names = [key.decode("utf-8", "replace") for key in self._key_names(target, width, count)]
@@ -254,7 +273,10 @@ class _Reading:
         return None if type is FlexType.NULL else raw
 
     def _tiled(self) -> tuple[FlexSpan, ...]:
-        """Return the spans sorted. Raises `FormatError` where two overlap, or where what is between is not a padding."""
+        """Return the spans sorted.
+
+        Raises `FormatError` where two overlap, or where what is between is not a padding.
+        """
         spans = sorted(self.spans.values(), key=lambda span: span.offset)
         end = 0
         for span in spans:

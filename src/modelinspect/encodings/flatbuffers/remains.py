@@ -10,13 +10,19 @@ _PADDING = 16
 
 
 def remains(sheet: Sheet, start: int, end: int, vtables: set[int]) -> int:
-    """Return how many bytes from ``start`` on are tables of known vtables, vtables with their table, or vtables that fill the rest.
+    """Return how many bytes from ``start`` on are tables of known vtables, vtables with their table, or
+    vtables that fill the rest.
 
-    ``vtables`` are the places of those that the walk used; found ones are added. Zeros count only between two of them.
+    ``vtables`` are the places of those that the walk used; found ones are added. Zeros count only between two
+    of them.
     """
     position = good = start
     while position + 4 <= end:
-        size = _table(sheet, position, end, vtables) or _vtable(sheet, position, end, vtables) or _orphan(sheet, position, end)
+        size = (
+            _table(sheet, position, end, vtables)
+            or _vtable(sheet, position, end, vtables)
+            or _orphan(sheet, position, end)
+        )
         if size:
             position += size
             good = position
@@ -39,13 +45,20 @@ def _table(sheet: Sheet, position: int, end: int, vtables: set[int]) -> int:
 
 
 def _orphan(sheet: Sheet, position: int, end: int) -> int:
-    """Return the bytes of a vtable that nothing uses any more, and of its padding: it ends where the gap does, but for padding.
+    """Return the bytes of a vtable that nothing uses any more, and of its padding: it ends where the gap
+    does, but for padding.
 
     A builder that finds an equal vtable drops the one that it has just written; some leave its bytes.
     """
     length, size = (int.from_bytes(sheet.bytes_at(position + place, 2), "little") for place in (0, 2))
     left = end - position - length
-    if length < 4 or length % 2 or not 0 <= left < _PADDING or size < 4 or any(sheet.bytes_at(position + length, left)):
+    if (
+        length < 4
+        or length % 2
+        or not 0 <= left < _PADDING
+        or size < 4
+        or any(sheet.bytes_at(position + length, left))
+    ):
         return 0
     fields = sheet.bytes_at(position + 4, length - 4)
     places = [int.from_bytes(fields[index : index + 2], "little") for index in range(0, length - 4, 2)]

@@ -40,8 +40,9 @@ class Shape(Enum):
 class Field:
     """A field of a table.
 
-    ``target`` is the table's, union's or struct's name; ``scalar`` reads a number; ``size`` is the bytes of one element in
-    place (4 for what an offset points to). ``alignment`` is that of a vector's elements, at least that of its length.
+    ``target`` is the table's, union's or struct's name; ``scalar`` reads a number; ``size`` is the bytes of
+    one element in place (4 for what an offset points to). ``alignment`` is that of a vector's elements, at
+    least that of its length.
     """
 
     name: str
@@ -67,7 +68,9 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class TableType:
-    """A table's fields by slot and by name; ``union_types`` gives the slot of the type field of each union's slot."""
+    """A table's fields by slot and by name; ``union_types`` gives the slot of the type field of each union's
+    slot.
+    """
 
     name: str
     fields: tuple[Field, ...]
@@ -99,7 +102,9 @@ class Schema:
 
 
 def schema_from(data: Mapping[str, Any]) -> Schema:
-    """Make a schema of plain data: ``root``, ``identifier``, ``tables``, ``unions``, ``enums`` and ``structs`` (size and alignment)."""
+    """Make a schema of plain data: ``root``, ``identifier``, ``tables``, ``unions``, ``enums`` and
+    ``structs`` (size and alignment).
+    """
     structs: Mapping[str, Sequence[int]] = data.get("structs", {})
     unions = {name: tuple(members) for name, members in data["unions"].items()}
     tables: dict[str, TableType] = {}
@@ -112,8 +117,13 @@ def schema_from(data: Mapping[str, Any]) -> Schema:
             tuple(item for item in fields if item.inline),
             tuple(item for item in fields if not item.inline),
         )
-    enums = {name: {value: key for key, value in reversed(values.items())} for name, values in data["enums"].items()}
-    alignments = [item.alignment for table in tables.values() for item in table.fields] + [alignment for _, alignment in structs.values()]
+    enums = {
+        name: {value: key for key, value in reversed(values.items())}
+        for name, values in data["enums"].items()
+    }
+    alignments = [item.alignment for table in tables.values() for item in table.fields] + [
+        alignment for _, alignment in structs.values()
+    ]
     sizes = {name: size for name, (size, _) in structs.items()}
     return Schema(data["root"], data["identifier"].encode(), tables, unions, enums, max(alignments), sizes)
 
@@ -122,7 +132,11 @@ _TYPE = re.compile(r"(\[?)(union )?(\w+)\]?(?: (\d+))?$")
 
 
 def _field(
-    slot: int, row: Sequence[Any], tables: Mapping[str, Any], unions: Mapping[str, Any], structs: Mapping[str, Sequence[int]]
+    slot: int,
+    row: Sequence[Any],
+    tables: Mapping[str, Any],
+    unions: Mapping[str, Any],
+    structs: Mapping[str, Sequence[int]],
 ) -> Field:
     name, kind = row[0], row[1]
     default = row[2] if len(row) > 2 else None
@@ -135,7 +149,15 @@ def _field(
         scalar = SCALARS[target]
         default = (False if target == "bool" else 0) if default is None else default
         return Field(
-            name, slot, Shape.SCALAR, vector, scalar.size, max(scalar.size, 4, forced), target, scalar, None if vector else default
+            name,
+            slot,
+            Shape.SCALAR,
+            vector,
+            scalar.size,
+            max(scalar.size, 4, forced),
+            target,
+            scalar,
+            None if vector else default,
         )
     if target in structs:
         size, alignment = structs[target]

@@ -1,7 +1,8 @@
 """As much of a source as was asked for, at the offsets where it is.
 
-The structures of a flatbuffer are between the data that it carries, and its offsets jump back and forth. A sheet is as long as the
-source, and only the pages that structures need are read; the system gives memory to no others.
+The structures of a flatbuffer are between the data that it carries, and its offsets jump back and forth. A
+sheet is as long as the source, and only the pages that structures need are read; the system gives memory to
+no others.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Sheet:
     def __init__(self, source: Source) -> None:
         self._source = source
         self.size = min(source.size, MOST)
-        self.buffer: bytearray | mmap.mmap = _mapped(self.size) if self.size > MAPPED else bytearray(self.size)
+        self.buffer: bytearray | mmap.mmap = (
+            _mapped(self.size) if self.size > MAPPED else bytearray(self.size)
+        )
         self.octets: NDArray[np.uint8] = np.frombuffer(self.buffer, dtype=np.uint8)
         self._flags = bytearray((self.size + PAGE - 1) // PAGE)
         self._have = np.frombuffer(self._flags, dtype=np.bool_)
@@ -47,7 +50,9 @@ class Sheet:
         """Read what is missing of a span. Raises `FormatError` where it is not within the sheet."""
         if offset < 0 or size < 0 or offset + size > self.size:
             left = max(self.size - max(offset, 0), 0)
-            raise FormatError(f"a structure needs {size:,} bytes but {left:,} are left", self._source.name, offset)
+            raise FormatError(
+                f"a structure needs {size:,} bytes but {left:,} are left", self._source.name, offset
+            )
         if self._left:
             first, last = offset // PAGE, (offset + size + PAGE - 1) // PAGE
             if self._flags.find(0, first, last) >= 0:
@@ -81,7 +86,10 @@ class Sheet:
         self._left -= last - first
 
     def gather(self, positions: Positions, code: str) -> Positions:
-        """Read one number at each position, aligned or not; ``code`` is numpy's (``<u4``). The positions must be within the sheet."""
+        """Read one number at each position, aligned or not; ``code`` is numpy's (``<u4``).
+
+        The positions must be within the sheet.
+        """
         dtype: np.dtype[Any] = np.dtype(code)
         if not len(positions):
             return np.empty(0, dtype=np.int64)

@@ -26,9 +26,9 @@ _LETTERS = {"bool": "?", "byte": "b", "ubyte": "B", "short": "h", "ushort": "H",
 class Reader:
     """What the tables of one flatbuffer share: its bytes, its schema, and the vtables read so far.
 
-    Tables may share what they point to; ``left`` is how many bytes may still be read of vectors and strings, so a small file
-    that shares a long vector a thousandfold does not take a thousand times as long. Where the flatbuffer was not ``walked``, its tables
-    are not on the sheet, and each is read when it is reached.
+    Tables may share what they point to; ``left`` is how many bytes may still be read of vectors and strings,
+    so a small file that shares a long vector a thousandfold does not take a thousand times as long. Where the
+    flatbuffer was not ``walked``, its tables are not on the sheet, and each is read when it is reached.
     """
 
     __slots__ = ("left", "member", "schema", "sheet", "vtables", "walked")
@@ -48,7 +48,10 @@ class Reader:
             raise LimitError("its structures share so much that they are not all read", self.member, position)
 
     def slots(self, position: int) -> tuple[int, ...]:
-        """Return the places of a table's fields, by slot; 0 where a field is not there. Raises `FormatError`."""
+        """Return the places of a table's fields, by slot; 0 where a field is not there.
+
+        Raises `FormatError`.
+        """
         if not self.walked:
             self.sheet.need(position, 4)
         try:
@@ -114,7 +117,9 @@ class Table:
         try:
             return field.scalar.unpack_from(self.reader.sheet.buffer, self.position + place)[0]
         except error as problem:
-            raise FormatError(f"the field {name} is beyond the end", self.reader.member, self.position) from problem
+            raise FormatError(
+                f"the field {name} is beyond the end", self.reader.member, self.position
+            ) from problem
 
     def data(self, name: str) -> tuple[int, int] | None:
         """Return where a vector's elements are and how many they are."""
@@ -140,7 +145,9 @@ class Table:
         size = count * self.type.by_name[name].size
         self.reader.spend(size, start)
         self.reader.sheet.need(start, size)
-        return unpack_from(f"<{count}{_LETTERS[self.type.by_name[name].target]}", self.reader.sheet.buffer, start)
+        return unpack_from(
+            f"<{count}{_LETTERS[self.type.by_name[name].target]}", self.reader.sheet.buffer, start
+        )
 
     def string(self, name: str) -> str | None:
         """Return a string, None where it is not there; bytes that are not UTF-8 show as U+FFFD."""
@@ -155,7 +162,9 @@ class Table:
         return sheet.bytes_at(position + 4, size).decode("utf-8", "replace")
 
     def table(self, name: str) -> Table | None:
-        """Return a table that the field points to; of a union, the one that its type field names, None for a type not known."""
+        """Return a table that the field points to; of a union, the one that its type field names, None for a
+        type not known.
+        """
         place = self._place(name)
         if not place:
             return None

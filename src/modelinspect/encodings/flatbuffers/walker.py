@@ -1,11 +1,12 @@
 """Claim a flatbuffer, type by type: all tables of one type and vtable in one go.
 
-A flatbuffer of a hundred thousand tables has a few dozen vtables, so the walk works on columns of positions and not on single tables.
-Each position is claimed once for each type that leads there; what is reached again is shared and not claimed again. A claim that
-meets another one is a collision, which the byte map reports.
+A flatbuffer of a hundred thousand tables has a few dozen vtables, so the walk works on columns of positions
+and not on single tables. Each position is claimed once for each type that leads there; what is reached again
+is shared and not claimed again. A claim that meets another one is a collision, which the byte map reports.
 
-The layout is that of "FlatBuffers Internals" (flatbuffers.dev): a table begins with a signed offset back to its vtable; a vtable holds
-its own size, the table's size and a place for each slot; vectors and strings begin with a count; strings end with a zero.
+The layout is that of "FlatBuffers Internals" (flatbuffers.dev): a table begins with a signed offset back to
+its vtable; a vtable holds its own size, the table's size and a place for each slot; vectors and strings begin
+with a count; strings end with a zero.
 """
 
 from __future__ import annotations
@@ -62,10 +63,11 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A flatbuffer that was walked: its root, where its structures end, and the vectors of bytes that it carries.
+    """A flatbuffer that was walked: its root, where its structures end, and the vectors of bytes that it
+    carries.
 
-    ``sound`` is False where structures overlap so far that what they hold must not be followed again; ``complete`` where
-    nothing at all went wrong.
+    ``sound`` is False where structures overlap so far that what they hold must not be followed again;
+    ``complete`` where nothing at all went wrong.
     """
 
     root: Table
@@ -75,10 +77,13 @@ class Document:
     contents: tuple[Content, ...]
 
 
-def walk_flatbuffer(walk: Walk, schema: Schema, labels: Labels, *, end: int | None = None, sheet: Sheet | None = None) -> Document:
+def walk_flatbuffer(
+    walk: Walk, schema: Schema, labels: Labels, *, end: int | None = None, sheet: Sheet | None = None
+) -> Document:
     """Claim a flatbuffer that begins at byte 0 and has all of ``[0, end)`` to itself, its padding included.
 
-    ``end`` is None where other things may follow; the document says where it ends. Raises `FormatError` where there is no root table.
+    ``end`` is None where other things may follow; the document says where it ends. Raises `FormatError` where
+    there is no root table.
     """
     return _Walker(walk, schema, labels, sheet or Sheet(walk.source)).run(end)
 
@@ -86,7 +91,9 @@ def walk_flatbuffer(walk: Walk, schema: Schema, labels: Labels, *, end: int | No
 def root_table(source: Source, schema: Schema) -> Table:
     """Return the root table of a flatbuffer that was walked before and is sound. Raises `FormatError`."""
     sheet = Sheet(source)
-    return Reader(sheet, schema, source.name, walked=False).table(int.from_bytes(sheet.bytes_at(0, 4), "little"), schema.root)
+    return Reader(sheet, schema, source.name, walked=False).table(
+        int.from_bytes(sheet.bytes_at(0, 4), "little"), schema.root
+    )
 
 
 class _Walker:
@@ -110,7 +117,9 @@ class _Walker:
 
     def run(self, end: int | None) -> Document:
         root = self._header()
-        self._queue(self.schema.root, Group(np.array([root]), np.array([self.walk.claims.root], dtype=np.int32)))
+        self._queue(
+            self.schema.root, Group(np.array([root]), np.array([self.walk.claims.root], dtype=np.int32))
+        )
         sound = True
         try:
             while self.order:
@@ -122,17 +131,23 @@ class _Walker:
             self.walk.report(error)
         for what, count in self.listed.items():
             if count > MOST_REPORTED:
-                self.walk.report(FormatError(f"{count - MOST_REPORTED:,} more: {what}", self.walk.source.name))
+                self.walk.report(
+                    FormatError(f"{count - MOST_REPORTED:,} more: {what}", self.walk.source.name)
+                )
         used = None if self.troubles else self.seen_vtables
         last = claim_padding(self.walk, self.sheet, self.columns, self.schema.alignment, end, used)
         reader = Reader(self.sheet, self.schema, self.walk.source.name)
-        return Document(reader.table(root, self.schema.root), last, sound, not self.troubles, tuple(self.contents))
+        return Document(
+            reader.table(root, self.schema.root), last, sound, not self.troubles, tuple(self.contents)
+        )
 
     def _header(self) -> int:
         """Claim the offset of the root table, and the file identifier where there is room for one."""
         root = int.from_bytes(self.sheet.bytes_at(0, 4), "little")
         if not 4 <= root <= self.sheet.size - 4:
-            raise FormatError(f"the root table is at byte {root:,} of {self.sheet.size:,}", self.walk.source.name, 0)
+            raise FormatError(
+                f"the root table is at byte {root:,} of {self.sheet.size:,}", self.walk.source.name, 0
+            )
         self.columns.add_one(0, 4, RegionKind.CONTAINER, self.walk.claims.path("root offset"))
         identifier = self.sheet.bytes_at(4, 4) if root >= 8 else b""
         if identifier and identifier == self.schema.identifier:
@@ -155,15 +170,24 @@ class _Walker:
             self.walk.report(error(what, self.walk.source.name, position))
 
     def _outside(self, what: str, holders: Positions, targets: Positions) -> None:
-        """Report offsets that lead out of the buffer. It says no separate size: an offset past its end is how truncation shows."""
+        """Report offsets that lead out of the buffer.
+
+        It says no separate size: an offset past its end is how truncation shows.
+        """
         past = targets > self.sheet.size - 4
-        self._trouble(f"{what} leads past the end: the file is truncated or damaged", holders[past], TruncatedError)
+        self._trouble(
+            f"{what} leads past the end: the file is truncated or damaged", holders[past], TruncatedError
+        )
         self._trouble(f"{what} leads outside the buffer", holders[~past])
 
     def _spend(self, size: int, position: int) -> None:
         self.budget -= size
         if self.budget < 0:
-            raise FormatError("its structures need more bytes than the file holds: they overlap", self.walk.source.name, position)
+            raise FormatError(
+                "its structures need more bytes than the file holds: they overlap",
+                self.walk.source.name,
+                position,
+            )
 
     def _fresh(self, key: str, group: Group) -> Group:
         """Return what was not reached before under that key, once each."""
@@ -196,7 +220,9 @@ class _Walker:
             return
         size, found, unknown = layout
         outside = group.positions > self.sheet.size - size
-        self._trouble(f"a table {type.name} needs {size:,} bytes and fewer are left", group.positions[outside])
+        self._trouble(
+            f"a table {type.name} needs {size:,} bytes and fewer are left", group.positions[outside]
+        )
         group = group.where(~outside)
         if not len(group.positions):
             return
@@ -207,35 +233,55 @@ class _Walker:
             if not item.inline:
                 self._follow(type, item, place, found, group)
 
-    def _layout(self, type: TableType, vtable: int, group: Group) -> tuple[int, list[tuple[Field, int]], list[int]] | None:
-        """Claim a vtable once; return the size of its tables, the fields in them with their places, and places not known."""
+    def _layout(
+        self, type: TableType, vtable: int, group: Group
+    ) -> tuple[int, list[tuple[Field, int]], list[int]] | None:
+        """Claim a vtable once; return the size of its tables, the fields in them with their places, and
+        places not known.
+        """
         length, declared = self.sheet.gather(np.array([vtable, vtable + 2]), "<u2").tolist()
         where = group.positions[:1]
         if length < 4 or length % 2 or vtable + length > self.sheet.size or declared < 4:
-            self._trouble(f"the vtable of a table {type.name} is {length} bytes long and gives its table {declared}", where)
+            self._trouble(
+                f"the vtable of a table {type.name} is {length} bytes long and gives its table {declared}",
+                where,
+            )
             return None
         if vtable not in self.seen_vtables:
             self.seen_vtables.add(vtable)
             self._spend(length, vtable)
-            self.columns.add_one(vtable, length, RegionKind.CONTAINER, self.paths.child(PathId(int(group.paths[0])), "vtable"))
+            self.columns.add_one(
+                vtable, length, RegionKind.CONTAINER, self.paths.child(PathId(int(group.paths[0])), "vtable")
+            )
         slots = np.frombuffer(self.sheet.bytes_at(vtable + 4, length - 4), dtype="<u2").tolist()
         found: list[tuple[Field, int]] = []
         for item, place in zip(type.fields, slots, strict=False):
             if place >= 4:
                 found.append((item, place))
             elif place:
-                self._trouble(f"the field {item.name} of a table {type.name} is at {place} in a table of {declared} bytes", where)
+                self._trouble(
+                    f"the field {item.name} of a table {type.name} is at {place} in a table of {declared}"
+                    " bytes",
+                    where,
+                )
         unknown = [place for place in slots[len(type.fields) :] if place]
         if unknown:
             slot = next(slot for slot, place in enumerate(slots) if place and slot >= len(type.fields))
-            self._trouble(f"a table {type.name} has a field in slot {slot} that the schema does not know", where)
+            self._trouble(
+                f"a table {type.name} has a field in slot {slot} that the schema does not know", where
+            )
             unknown = [place for place in unknown if 4 <= place < declared]
-        # Python's builder shares a vtable between tables that differ in size, so the size says little: take what the fields need.
+        # Python's builder shares a vtable between tables that differ in size, so the size says little: take
+        # what the fields need.
         size = max([4, *(place + item.inline_size for item, place in found)])
         return size, found, unknown
 
-    def _claim_inline(self, type: TableType, size: int, found: list[tuple[Field, int]], unknown: list[int], group: Group) -> None:
-        """Claim what is in the tables themselves: the offset of the vtable, numbers, offsets, and the zeros between them."""
+    def _claim_inline(
+        self, type: TableType, size: int, found: list[tuple[Field, int]], unknown: list[int], group: Group
+    ) -> None:
+        """Claim what is in the tables themselves: the offset of the vtable, numbers, offsets, and the zeros
+        between them.
+        """
         runs: list[tuple[int, int, RegionKind, str]] = [(0, 4, RegionKind.CONTAINER, "vtable offset")]
         for item, place in found:
             kind = self.labels.kind(type.name, item.name) if item.inline else RegionKind.CONTAINER
@@ -254,10 +300,14 @@ class _Walker:
             for index in range(length if length < 8 else 0):
                 zero &= self.sheet.gather(group.positions + begin + index, "u1") == 0
             self.columns.add_tables(group.where(zero), [(begin, length, RegionKind.FREE, "padding")])
-            self._trouble(f"{length} bytes of a table {type.name} belong to no field", group.positions[~zero] + begin)
+            self._trouble(
+                f"{length} bytes of a table {type.name} belong to no field", group.positions[~zero] + begin
+            )
             self.columns.skip(group.positions[~zero] + begin, length)
 
-    def _follow(self, type: TableType, item: Field, place: int, found: list[tuple[Field, int]], group: Group) -> None:
+    def _follow(
+        self, type: TableType, item: Field, place: int, found: list[tuple[Field, int]], group: Group
+    ) -> None:
         """Claim or queue what a field's offsets point to."""
         holders = group.positions + place
         targets = holders + self.sheet.gather(holders, "<u4")
@@ -272,8 +322,14 @@ class _Walker:
             self._union_vectors(type, item, Group(targets, group.paths, places).where(inside))
         elif item.shape is Shape.UNION:
             types = self._place_of(type, item, found)
-            chosen = self.sheet.gather(group.positions + types, "u1") if types is not None else np.zeros_like(targets)
-            self._union(item, Group(targets, self._named(group.paths, item.name)).where(inside), chosen[inside])
+            chosen = (
+                self.sheet.gather(group.positions + types, "u1")
+                if types is not None
+                else np.zeros_like(targets)
+            )
+            self._union(
+                item, Group(targets, self._named(group.paths, item.name)).where(inside), chosen[inside]
+            )
         elif item.shape is Shape.STRING:
             self._strings(kind, Group(targets, self._named(group.paths, item.name)).where(inside))
         else:
@@ -292,7 +348,9 @@ class _Walker:
             elif 0 < code < len(members):
                 self._queue(members[code], part)
             else:
-                self._trouble(f"the union {item.target} has no member {code} that the schema knows", part.positions)
+                self._trouble(
+                    f"the union {item.target} has no member {code} that the schema knows", part.positions
+                )
 
     def _struct(self, name: str, group: Group) -> None:
         """Claim structs that a union's offsets point to."""
@@ -332,7 +390,11 @@ class _Walker:
     def _vectors(self, type: TableType, item: Field, kind: RegionKind, group: Group) -> None:
         """Claim vectors; ``group.paths`` are the tables'. Elements that are offsets are followed."""
         key = (
-            item.target if item.shape in (Shape.TABLE, Shape.STRUCT) else f"{item.size} bytes" if item.shape is Shape.SCALAR else "strings"
+            item.target
+            if item.shape in (Shape.TABLE, Shape.STRUCT)
+            else f"{item.size} bytes"
+            if item.shape is Shape.SCALAR
+            else "strings"
         )
         self._spend(4 * len(group.positions), 0)
         group, counts = self._counted(type, item, self._fresh(f"[{key}]", group))
@@ -343,7 +405,9 @@ class _Walker:
         if (type.name, item.name) in self.labels.opaque:
             self.columns.skip(starts, sizes)
             columns = zip(starts.tolist(), sizes.tolist(), names.tolist(), strict=True)
-            self.contents += [Content(type.name, item.name, start, size, PathId(path)) for start, size, path in columns]
+            self.contents += [
+                Content(type.name, item.name, start, size, PathId(path)) for start, size, path in columns
+            ]
             return
         self.sheet.need_many(starts, sizes)
         if item.shape in (Shape.SCALAR, Shape.STRUCT):
@@ -363,8 +427,12 @@ class _Walker:
             self._spend(int((counts * item.size).sum()), 0)
         return group, counts
 
-    def _elements(self, type: TableType, item: Field, group: Group, counts: Positions) -> tuple[Group, NDArray[np.bool_]]:
-        """Return what the offsets of vectors point to, named ``field[index]``, and which of them lead inside the buffer."""
+    def _elements(
+        self, type: TableType, item: Field, group: Group, counts: Positions
+    ) -> tuple[Group, NDArray[np.bool_]]:
+        """Return what the offsets of vectors point to, named ``field[index]``, and which of them lead inside
+        the buffer.
+        """
         indices = spread(counts)
         holders = np.repeat(group.positions + 4, counts) + 4 * indices
         targets = holders + self.sheet.gather(holders, "<u4")
@@ -374,7 +442,9 @@ class _Walker:
         names = [f"{item.name}[{index}]" for index in indices.tolist()]
         return Group(targets, self.columns.name(parents, names)), inside
 
-    def _follow_elements(self, type: TableType, item: Field, kind: RegionKind, group: Group, counts: Positions) -> None:
+    def _follow_elements(
+        self, type: TableType, item: Field, kind: RegionKind, group: Group, counts: Positions
+    ) -> None:
         elements, inside = self._elements(type, item, group, counts)
         if item.shape is Shape.STRING:
             self._strings(kind, elements.where(inside))
@@ -382,7 +452,9 @@ class _Walker:
             self._queue(item.target, elements.where(inside))
 
     def _union_vectors(self, type: TableType, item: Field, group: Group) -> None:
-        """Claim vectors of unions, whose types are in their own vector (`Group.types`, 0 where there is none)."""
+        """Claim vectors of unions, whose types are in their own vector (`Group.types`, 0 where there is
+        none).
+        """
         self._spend(4 * len(group.positions), 0)
         group, counts = self._counted(type, item, self._fresh(f"[union {item.target}]", group))
         names = self._named(group.paths, item.name)

@@ -9,8 +9,8 @@ from modelinspect.encodings.walk import Walk
 def walk_hdf5(walk: Walk, policy: Hdf5Policy) -> Hdf5File:
     """Claim every byte of an HDF5 file and return what was found.
 
-    Raises `FormatError` where there is no superblock; other trouble is reported, and the bytes that it hides stay
-    unattributed.
+    Raises `FormatError` where there is no superblock; other trouble is reported, and the bytes that it hides
+    stay unattributed.
     """
     from modelinspect.encodings.hdf5.walker import walk_file
 

@@ -1,4 +1,6 @@
-"""Read fixed and extensible arrays, which index chunks (specification, sections on FAHD and EAHD, appendix C)."""
+"""Read fixed and extensible arrays, which index chunks (specification, sections on FAHD and EAHD, appendix
+C).
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,10 @@ def read_fixed_array(state: State, address: int, filtered: bool, path: PathId) -
 
 
 def read_extensible_array(state: State, address: int, filtered: bool, path: PathId) -> tuple[list[Part], int]:
-    """Return the elements of an extensible array and its bytes. Raises `FormatError`; a block that cannot be read is reported."""
+    """Return the elements of an extensible array and its bytes.
+
+    Raises `FormatError`; a block that cannot be read is reported.
+    """
     size = 16 + 6 * state.length_size + state.offset_size
     cursor = state.cursor(address, size, "extensible array header")
     cursor.expect(b"EAHD")
@@ -116,7 +121,13 @@ def read_extensible_array(state: State, address: int, filtered: bool, path: Path
     block = state.address(cursor)
     state.verify(cursor.data, "extensible array header", cursor.base)
     state.container(address, size, size, state.paths.child(path, "extensible array header"))
-    if bits > 64 or not block_elements or block_elements & (block_elements - 1) or pointers < 2 or pointers & (pointers - 1):
+    if (
+        bits > 64
+        or not block_elements
+        or block_elements & (block_elements - 1)
+        or pointers < 2
+        or pointers & (pointers - 1)
+    ):
         raise state.error("the sizes of an extensible array's header are impossible", cursor.base)
     if block == state.undefined:
         return [], size
@@ -136,7 +147,9 @@ def read_extensible_array(state: State, address: int, filtered: bool, path: Path
         # Section on the extensible array: block sizes double every second super block.
         blocks, elements = 1 << number // 2, (1 << (number + 1) // 2) * block_elements
         if number < in_index:
-            size += _data_blocks(array, [(state.address(index), None) for _ in range(blocks)], known, elements, parts)
+            size += _data_blocks(
+                array, [(state.address(index), None) for _ in range(blocks)], known, elements, parts
+            )
         else:
             address = state.address(index)
             if address != state.undefined:
@@ -151,16 +164,25 @@ def _own(array: _Array, cursor: Cursor, signature: bytes) -> None:
         raise cursor.error("a block of an array of chunks belongs to another one")
 
 
-def _data_blocks(array: _Array, blocks: list[tuple[int, bytes | None]], known: int, elements: int, parts: list[Part]) -> int:
+def _data_blocks(
+    array: _Array, blocks: list[tuple[int, bytes | None]], known: int, elements: int, parts: list[Part]
+) -> int:
     """Read data blocks that follow one another in the index, and return their bytes."""
     size = 0
     for number, (address, bitmap) in enumerate(blocks):
         if address != array.state.undefined:
-            size += array.state.guard(_data_block, array, address, known + number * elements, elements, bitmap, parts) or 0
+            size += (
+                array.state.guard(
+                    _data_block, array, address, known + number * elements, elements, bitmap, parts
+                )
+                or 0
+            )
     return size
 
 
-def _data_block(array: _Array, address: int, start: int, elements: int, bitmap: bytes | None, parts: list[Part]) -> int:
+def _data_block(
+    array: _Array, address: int, start: int, elements: int, bitmap: bytes | None, parts: list[Part]
+) -> int:
     state, what = array.state, "extensible array data block"
     path = state.paths.child(array.path, what)
     head = 6 + state.offset_size + array.offset_bytes
@@ -173,13 +195,17 @@ def _data_block(array: _Array, address: int, start: int, elements: int, bitmap: 
     state.verify(cursor.data, what, cursor.base)
     state.container(address, len(cursor.data), len(cursor.data), path)
     if pages:
-        parts += _pages(array, address + head + 4, start, elements, bitmap or b"", state.paths.child(path, "page"))
+        parts += _pages(
+            array, address + head + 4, start, elements, bitmap or b"", state.paths.child(path, "page")
+        )
     else:
         parts.append((start, array.elements(cursor.take(elements * array.entry), elements)))
     return total
 
 
-def _super_block(array: _Array, address: int, known: int, blocks: int, elements: int, parts: list[Part]) -> int:
+def _super_block(
+    array: _Array, address: int, known: int, blocks: int, elements: int, parts: list[Part]
+) -> int:
     state, what = array.state, "extensible array secondary block"
     pages = elements // array.per_page if elements > array.per_page else 0
     bitmap_size = (pages + 7) // 8
@@ -190,4 +216,6 @@ def _super_block(array: _Array, address: int, known: int, blocks: int, elements:
     bitmaps = [cursor.take(bitmap_size) for _ in range(blocks)]
     state.verify(cursor.data, what, cursor.base)
     state.container(address, size, size, state.paths.child(array.path, what))
-    return size + _data_blocks(array, [(state.address(cursor), bitmap) for bitmap in bitmaps], known, elements, parts)
+    return size + _data_blocks(
+        array, [(state.address(cursor), bitmap) for bitmap in bitmaps], known, elements, parts
+    )

@@ -41,7 +41,9 @@ class MessageReader:
     def _no_committed(self, address: int) -> Datatype:
         raise self.state.error("no committed datatype is here", self.state.base + address)
 
-    def parse(self, kind: int, body: bytes, offset: int, read: Callable[[Cursor], _Value]) -> tuple[_Value, int]:
+    def parse(
+        self, kind: int, body: bytes, offset: int, read: Callable[[Cursor], _Value]
+    ) -> tuple[_Value, int]:
         """Return what a message body says and how many of its bytes say it. Raises `FormatError`."""
         known = self._cache.get((kind, body))
         if known is None:
@@ -50,7 +52,9 @@ class MessageReader:
             self._cache[kind, body] = known
         return known  # type: ignore[return-value]
 
-    def body(self, kind: int, flags: int, body: bytes, offset: int, read: Callable[[Cursor], _Value]) -> tuple[_Value, int]:
+    def body(
+        self, kind: int, flags: int, body: bytes, offset: int, read: Callable[[Cursor], _Value]
+    ) -> tuple[_Value, int]:
         """Do as `parse` does, and follow a shared message; the size is then that of the reference."""
         if not flags & SHARED:
             return self.parse(kind, body, offset, read)
@@ -58,9 +62,14 @@ class MessageReader:
         place = read_place(cursor, self.state)
         if place.heap_id is not None:
             found = self.shared.find(kind, place.heap_id)
-            return self.parse(kind, found.data, offset if found.offset is None else found.offset, read)[0], cursor.index
+            return (
+                self.parse(kind, found.data, offset if found.offset is None else found.offset, read)[0],
+                cursor.index,
+            )
         if kind != _DATATYPE or place.header is None:
-            raise self.state.unsupported(f"a message of type {kind:#06x} in another object's header is not read here", offset)
+            raise self.state.unsupported(
+                f"a message of type {kind:#06x} in another object's header is not read here", offset
+            )
         return self.committed(place.header), cursor.index  # type: ignore[return-value]
 
     def datatype(self, flags: int, body: bytes, offset: int) -> tuple[Datatype, int]:
@@ -83,7 +92,9 @@ class MessageReader:
             self.state.claim(message.head, used, CONTAINER, path)
             self.state.claim(message.head + used, len(message.body) - cursor.index, FREE, path)
             if place.heap_id is None:
-                raise self.state.unsupported("an attribute in another object's header is not read here", message.offset)
+                raise self.state.unsupported(
+                    "an attribute in another object's header is not read here", message.offset
+                )
             return self.shared_attribute(place.heap_id, object_path, path)
         return self.attribute(message.body, message.offset, message.head, object_path, path)
 
@@ -94,7 +105,9 @@ class MessageReader:
             return self.attribute(found.data, found.offset, found.offset, object_path, path)
         return self.attribute(found.data, found.offset, None, object_path, path)
 
-    def attribute(self, body: bytes, offset: int | None, head: int | None, object_path: str, path: PathId) -> Attribute:
+    def attribute(
+        self, body: bytes, offset: int | None, head: int | None, object_path: str, path: PathId
+    ) -> Attribute:
         """Read an attribute; claim it where ``head``, the offset from which its framing counts, is given."""
         state = self.state
         where = offset or 0
@@ -115,11 +128,17 @@ class MessageReader:
         if data_at > len(body):
             raise state.error(f"an attribute message needs {data_at:,} bytes but has {len(body):,}", offset)
         name = text(body[index : index + name_size].split(b"\0", 1)[0])
-        datatype, _ = self.datatype(SHARED if flags & 1 else 0, body[type_at : type_at + type_size], where + type_at)
-        space, _ = self.dataspace(SHARED if flags & 2 else 0, body[space_at : space_at + space_size], where + space_at)
+        datatype, _ = self.datatype(
+            SHARED if flags & 1 else 0, body[type_at : type_at + type_size], where + type_at
+        )
+        space, _ = self.dataspace(
+            SHARED if flags & 2 else 0, body[space_at : space_at + space_size], where + space_at
+        )
         size = space.count * datatype.size
         if size > len(body) - data_at:
-            raise state.error(f"attribute {name} needs {size:,} bytes but {len(body) - data_at:,} are left", offset)
+            raise state.error(
+                f"attribute {name} needs {size:,} bytes but {len(body) - data_at:,} are left", offset
+            )
         data = body[data_at : data_at + size]
         spans: tuple[Span, ...] = ()
         if head is not None and offset is not None:
@@ -140,7 +159,9 @@ class MessageReader:
         span = Span(offset + data_at, size) if offset is not None else Span(0, 0)
         return Attribute(name, datatype, space, span, spans, None if offset is not None else data, self.heaps)
 
-    def _claim_heap(self, datatype: Datatype, data: bytes, kind: RegionKind, path: PathId) -> tuple[Span, ...]:
+    def _claim_heap(
+        self, datatype: Datatype, data: bytes, kind: RegionKind, path: PathId
+    ) -> tuple[Span, ...]:
         spans: list[Span] = []
         for collection, index in heap_pointers(datatype, data, self.heaps):
             try:

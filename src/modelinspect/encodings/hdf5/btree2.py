@@ -57,13 +57,24 @@ class BTree2:
         if version != 0:
             raise state.unsupported(f"v2 B-tree version {version} is not read here", cursor.base)
         if kind not in kinds:
-            raise state.error(f"a v2 B-tree of type {kind} is where one of type {' or '.join(map(str, kinds))} must", cursor.base)
+            raise state.error(
+                f"a v2 B-tree of type {kind} is where one of type {' or '.join(map(str, kinds))} must",
+                cursor.base,
+            )
         node_size, record_size, depth = cursor.u32(), cursor.u16(), cursor.u16()
         cursor.skip(2)
         root, root_count, record_count = state.address(cursor), cursor.u16(), state.length(cursor)
         if not record_size or node_size < _FRAMING + record_size or depth > 32:
             raise state.error("the sizes of a v2 B-tree's header are impossible", cursor.base)
-        self.tree = Tree(kind, node_size, record_size, depth, None if root == state.undefined else root, root_count, record_count)
+        self.tree = Tree(
+            kind,
+            node_size,
+            record_size,
+            depth,
+            None if root == state.undefined else root,
+            root_count,
+            record_count,
+        )
         self.stored_size = size
         state.verify(cursor.data, "v2 B-tree header", cursor.base)
         state.container(address, size, size, path)

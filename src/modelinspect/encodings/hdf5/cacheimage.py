@@ -1,4 +1,6 @@
-"""Read a metadata cache image: structures that are newer in one block than where they belong (specification, message 0x18)."""
+"""Read a metadata cache image: structures that are newer in one block than where they belong (specification,
+message 0x18).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from modelinspect.encodings.hdf5.state import State
 from modelinspect.sources.base import Source
 
 _ENTRY = 14
-"""Bytes of an entry before its address: type, flags, ring, age, three counts and a place in the cache's order."""
+"""Bytes of an entry before its address: type, flags, ring, age, three counts and a place in the cache's
+order.
+"""
 
 
 class PatchedSource(Source):

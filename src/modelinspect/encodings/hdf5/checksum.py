@@ -42,7 +42,9 @@ def lookup3(data: bytes) -> int:
         c = ((c - b) ^ ((b << 4) | (b >> 28))) & _MASK
         b = (b + a) & _MASK
     tail = data[whole:].ljust(12, b"\0")
-    state = [(value + int.from_bytes(tail[i : i + 4], "little")) & _MASK for value, i in ((a, 0), (b, 4), (c, 8))]
+    state = [
+        (value + int.from_bytes(tail[i : i + 4], "little")) & _MASK for value, i in ((a, 0), (b, 4), (c, 8))
+    ]
     for target, other, turn in _FINAL:
         value = state[other]
         state[target] = ((state[target] ^ value) - ((value << turn) | (value >> (32 - turn)))) & _MASK
@@ -65,7 +67,9 @@ def wrong_checksums(structures: list[bytes]) -> Iterable[int]:
             continue
         body = length - 4
         blocks = (body + 11) // 12
-        rows = np.frombuffer(b"".join(structures[index] for index in indexes), dtype=np.uint8).reshape(len(indexes), length)
+        rows = np.frombuffer(b"".join(structures[index] for index in indexes), dtype=np.uint8).reshape(
+            len(indexes), length
+        )
         padded = np.zeros((len(indexes), blocks * 12), dtype=np.uint8)
         padded[:, :body] = rows[:, :body]
         words = np.ascontiguousarray(padded.view("<u4").T)
@@ -77,7 +81,9 @@ def wrong_checksums(structures: list[bytes]) -> Iterable[int]:
             if block < blocks - 1:
                 for target, other, turn, added in _MIX:
                     state[target] -= state[other]
-                    state[target] ^= (state[other] << np.uint32(turn)) | (state[other] >> np.uint32(32 - turn))
+                    state[target] ^= (state[other] << np.uint32(turn)) | (
+                        state[other] >> np.uint32(32 - turn)
+                    )
                     state[other] += state[added]
         for target, other, turn in _FINAL:
             state[target] ^= state[other]

@@ -22,9 +22,27 @@ _IMPLICIT = 2
 class ChunkIndex:
     """The chunk index of one dataset; `read` fills ``chunks`` and claims the index."""
 
-    __slots__ = ("_chunk_size", "_filtered", "_k", "_message", "_path", "_space", "chunks", "state", "stored_size")
+    __slots__ = (
+        "_chunk_size",
+        "_filtered",
+        "_k",
+        "_message",
+        "_path",
+        "_space",
+        "chunks",
+        "state",
+        "stored_size",
+    )
 
-    def __init__(self, state: State, message: LayoutMessage, space: Dataspace, filtered: bool, chunk_k: int, path: PathId) -> None:
+    def __init__(
+        self,
+        state: State,
+        message: LayoutMessage,
+        space: Dataspace,
+        filtered: bool,
+        chunk_k: int,
+        path: PathId,
+    ) -> None:
         self.state = state
         self.chunks = Chunks(len(message.chunk_shape))
         self.stored_size = 0
@@ -72,8 +90,13 @@ class ChunkIndex:
         self.chunks.masks.append(mask)
         self.chunks.coordinates.extend(coordinate)
 
-    def _add_columns(self, addresses: NDArray[Any], sizes: NDArray[Any], masks: NDArray[Any], coordinates: NDArray[Any]) -> None:
-        """Add chunks in columns; ``coordinates`` has one row of element offsets for each. Those outside of the file are reported."""
+    def _add_columns(
+        self, addresses: NDArray[Any], sizes: NDArray[Any], masks: NDArray[Any], coordinates: NDArray[Any]
+    ) -> None:
+        """Add chunks in columns; ``coordinates`` has one row of element offsets for each.
+
+        Those outside of the file are reported.
+        """
         import numpy as np
 
         state, chunks = self.state, self.chunks
@@ -83,9 +106,20 @@ class ChunkIndex:
         if not inside.all():
             lost = int((~inside).sum())
             first = int(addresses[~inside][0])
-            state.survive(state.error(f"{lost:,} chunks of a dataset lie outside of the file, the first at address {first:#x}"))
-            addresses, sizes, masks, coordinates = addresses[inside], sizes[inside], masks[inside], coordinates[inside]
-        state.limits.allow("its list of chunks", len(chunks) + len(addresses), state.limits.regions, state.name)
+            state.survive(
+                state.error(
+                    f"{lost:,} chunks of a dataset lie outside of the file, the first at address {first:#x}"
+                )
+            )
+            addresses, sizes, masks, coordinates = (
+                addresses[inside],
+                sizes[inside],
+                masks[inside],
+                coordinates[inside],
+            )
+        state.limits.allow(
+            "its list of chunks", len(chunks) + len(addresses), state.limits.regions, state.name
+        )
         chunks.offsets.frombytes((addresses.astype(np.int64) + state.base).tobytes())
         chunks.sizes.frombytes(sizes.astype(np.int64).tobytes())
         chunks.masks.frombytes(masks.astype(np.int64).tobytes())
@@ -99,7 +133,9 @@ class ChunkIndex:
         key_size = 8 + 8 * (rank + 1)
         head = 8 + 2 * width
         size = head + (2 * self._k + 1) * key_size + 2 * self._k * width
-        row = np.dtype([("size", "<u4"), ("mask", "<u4"), ("at", "<u8", (rank + 1,)), ("child", f"<u{width}")])
+        row = np.dtype(
+            [("size", "<u4"), ("mask", "<u4"), ("at", "<u8", (rank + 1,)), ("child", f"<u{width}")]
+        )
         path, unused = (
             state.paths.child(self._path, "B-tree node"),
             state.paths.child(self._path, "B-tree node", STALE_KEYS),
@@ -128,7 +164,12 @@ class ChunkIndex:
             if own:
                 pending += [(child, own - 1) for child in reversed(rows["child"].tolist())]
             else:
-                self._add_columns(rows["child"].astype(np.uint64), rows["size"].astype(np.uint64), rows["mask"], rows["at"][:, :rank])
+                self._add_columns(
+                    rows["child"].astype(np.uint64),
+                    rows["size"].astype(np.uint64),
+                    rows["mask"],
+                    rows["at"][:, :rank],
+                )
 
     def _read_btree2(self, address: int) -> None:
         import numpy as np
@@ -137,16 +178,28 @@ class ChunkIndex:
         tree = BTree2(state, address, (11,) if self._filtered else (10,), self._path)
         size_width = tree.tree.record_size - width - 8 * rank - 4 if self._filtered else 0
         if not 0 <= size_width <= 8 or (not self._filtered and tree.tree.record_size != width + 8 * rank):
-            raise state.error(f"the records of a chunk index have {tree.tree.record_size} bytes", state.base + address)
+            raise state.error(
+                f"the records of a chunk index have {tree.tree.record_size} bytes", state.base + address
+            )
         shape = np.array(self._message.chunk_shape, dtype=np.uint64)
         for node in tree.nodes():
             table = np.frombuffer(node.data, dtype=np.uint8).reshape(node.count, node.record_size)
             addresses = numbers(table[:, :width])
-            scaled = np.ascontiguousarray(table[:, node.record_size - 8 * rank :]).view("<u8").reshape(node.count, rank)
+            scaled = (
+                np.ascontiguousarray(table[:, node.record_size - 8 * rank :])
+                .view("<u8")
+                .reshape(node.count, rank)
+            )
             if self._filtered:
-                sizes, masks = numbers(table[:, width : width + size_width]), numbers(table[:, width + size_width : width + size_width + 4])
+                sizes, masks = (
+                    numbers(table[:, width : width + size_width]),
+                    numbers(table[:, width + size_width : width + size_width + 4]),
+                )
             else:
-                sizes, masks = np.full(node.count, self._chunk_size, dtype=np.uint64), np.zeros(node.count, dtype=np.uint64)
+                sizes, masks = (
+                    np.full(node.count, self._chunk_size, dtype=np.uint64),
+                    np.zeros(node.count, dtype=np.uint64),
+                )
             self._add_columns(addresses, sizes, masks, scaled * shape)
         self.stored_size += tree.stored_size
 
@@ -155,9 +208,14 @@ class ChunkIndex:
         return next((axis for axis, length in enumerate(maxshape) if length is None), 0)
 
     def _counts(self) -> list[int]:
-        """Return the number of chunks along each axis, of the greatest shape that the dataset may take (0: no limit)."""
+        """Return the number of chunks along each axis, of the greatest shape that the dataset may take (0: no
+        limit).
+        """
         shape = self._space.maxshape or self._space.shape or ()
-        return [0 if length is None else -(-length // step) for length, step in zip(shape, self._message.chunk_shape, strict=True)]
+        return [
+            0 if length is None else -(-length // step)
+            for length, step in zip(shape, self._message.chunk_shape, strict=True)
+        ]
 
     def _read_implicit(self, address: int) -> None:
         import numpy as np
@@ -171,13 +229,17 @@ class ChunkIndex:
         self._add_array([(0, rows)], counts, None)
 
     def _add_array(self, parts: list[Part], counts: list[int], unlimited: int | None) -> None:
-        """Add the elements of an array of address, size and mask; an element's place says the chunk's coordinates."""
+        """Add the elements of an array of address, size and mask; an element's place says the chunk's
+        coordinates.
+        """
         import numpy as np
 
         if not parts:
             return
         rows = np.concatenate([part for _, part in parts])
-        places = np.concatenate([np.arange(len(part), dtype=np.uint64) + np.uint64(start) for start, part in parts])
+        places = np.concatenate(
+            [np.arange(len(part), dtype=np.uint64) + np.uint64(start) for start, part in parts]
+        )
         stored = rows[:, 0] != np.uint64(self.state.undefined)
         rows, index = rows[stored], places[stored]
         axes = list(range(len(counts)))
@@ -193,8 +255,13 @@ class ChunkIndex:
         beyond = (coordinates >= np.array(self._space.shape, dtype=np.uint64)).any(axis=1)
         if self._message.index == _IMPLICIT and beyond.any():
             # All are allocated, for the greatest shape; no element of the dataset is in these.
-            path, size = self.state.paths.child(self._path, "chunk beyond the dataset's extent"), self._chunk_size
-            self.state.claims.claim_many(rows[beyond, 0].astype(np.int64) + self.state.base, size, FREE.code, path)
+            path, size = (
+                self.state.paths.child(self._path, "chunk beyond the dataset's extent"),
+                self._chunk_size,
+            )
+            self.state.claims.claim_many(
+                rows[beyond, 0].astype(np.int64) + self.state.base, size, FREE.code, path
+            )
             rows, coordinates = rows[~beyond], coordinates[~beyond]
         sizes = rows[:, 1] if self._filtered else np.full(len(rows), self._chunk_size, dtype=np.uint64)
         self._add_columns(rows[:, 0], sizes, rows[:, 2], coordinates)

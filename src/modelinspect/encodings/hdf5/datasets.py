@@ -23,7 +23,16 @@ from modelinspect.encodings.hdf5.messages import (
     read_layout,
     read_old_fill_value,
 )
-from modelinspect.encodings.hdf5.model import Attribute, Chunks, Dataset, Dataspace, Datatype, ExternalFile, Filter, LayoutKind
+from modelinspect.encodings.hdf5.model import (
+    Attribute,
+    Chunks,
+    Dataset,
+    Dataspace,
+    Datatype,
+    ExternalFile,
+    Filter,
+    LayoutKind,
+)
 from modelinspect.encodings.hdf5.numbers import text
 from modelinspect.encodings.hdf5.pointers import heap_pointers
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, TENSOR_DATA, State
@@ -31,7 +40,15 @@ from modelinspect.encodings.hdf5.superblock import Roots
 from modelinspect.encodings.hdf5.symbols import finish_local_heap, local_heap_header_size, read_local_heap
 from modelinspect.errors import FormatError
 
-_DATASPACE, _DATATYPE, _OLD_FILL, _FILL, _EXTERNAL, _LAYOUT, _FILTERS = 0x01, 0x03, 0x04, 0x05, 0x07, 0x08, 0x0B
+_DATASPACE, _DATATYPE, _OLD_FILL, _FILL, _EXTERNAL, _LAYOUT, _FILTERS = (
+    0x01,
+    0x03,
+    0x04,
+    0x05,
+    0x07,
+    0x08,
+    0x0B,
+)
 
 
 class DatasetReader:
@@ -46,7 +63,14 @@ class DatasetReader:
         self.others: list[Message] = []
         self._nodes: dict[str, PathId] = {}
 
-    def read(self, header: Header, messages: list[Message], path: str, node: PathId, attributes: dict[str, Attribute]) -> Dataset | None:
+    def read(
+        self,
+        header: Header,
+        messages: list[Message],
+        path: str,
+        node: PathId,
+        attributes: dict[str, Attribute],
+    ) -> Dataset | None:
         """Read a dataset from the messages of its header; None where it cannot be known what its data are."""
         state = self.state
         self.others = []
@@ -197,14 +221,32 @@ class DatasetReader:
         masks = dataset.chunks.masks if dataset.chunks is not None else None
         size = prod(dataset.chunk_shape) * dataset.datatype.size
         if dataset.chunks is not None:
-            limits.allow(f"the vlen pointers of {dataset.path}", len(dataset.chunks) * size, limits.structure_size, state.name)
+            limits.allow(
+                f"the vlen pointers of {dataset.path}",
+                len(dataset.chunks) * size,
+                limits.structure_size,
+                state.name,
+            )
         for row, span in enumerate(dataset.raw_spans()):
             try:
-                limits.allow(f"the vlen pointers of {dataset.path}", span.size, limits.structure_size, state.name, span.offset)
+                limits.allow(
+                    f"the vlen pointers of {dataset.path}",
+                    span.size,
+                    limits.structure_size,
+                    state.name,
+                    span.offset,
+                )
                 state.spend_read(span.size, span.offset)
                 data = state.source.read_at(span.offset, span.size)
                 if dataset.filters:
-                    data = decode(data, dataset.filters, masks[row] if masks is not None else 0, size, state, span.offset)
+                    data = decode(
+                        data,
+                        dataset.filters,
+                        masks[row] if masks is not None else 0,
+                        size,
+                        state,
+                        span.offset,
+                    )
                 yield data
             except FormatError as error:
                 state.survive(error)

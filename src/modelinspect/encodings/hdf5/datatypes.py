@@ -25,11 +25,21 @@ def read_datatype(cursor: Cursor, depth: int = 0) -> Datatype:
     size = cursor.u32()
     version, number = head >> 4, head & 0x0F
     if number >= len(_CLASSES) or not 1 <= version <= 5:
-        raise UnsupportedFeatureError(f"datatype class {number} version {version} is not read here", cursor.member, cursor.offset - 8)
+        raise UnsupportedFeatureError(
+            f"datatype class {number} version {version} is not read here", cursor.member, cursor.offset - 8
+        )
     match _CLASSES[number]:
         case TypeClass.FIXED_POINT | TypeClass.BITFIELD as kind:
             bit_offset, precision = cursor.u16(), cursor.u16()
-            return Datatype(kind, size, _order(bits), version, signed=bool(bits & 8), precision=precision, bit_offset=bit_offset)
+            return Datatype(
+                kind,
+                size,
+                _order(bits),
+                version,
+                signed=bool(bits & 8),
+                precision=precision,
+                bit_offset=bit_offset,
+            )
         case TypeClass.FLOATING_POINT as kind:
             return _float(cursor, bits, size, version, kind)
         case TypeClass.TIME as kind:
@@ -43,7 +53,9 @@ def read_datatype(cursor: Cursor, depth: int = 0) -> Datatype:
             return _compound(cursor, bits & 0xFFFF, size, version, depth)
         case TypeClass.REFERENCE as kind:
             # Types 1 to 4 hold, or may hold, the id of a global heap object.
-            return Datatype(kind, size, version=version, reference_type=bits & 0x0F, has_heap_data=bits & 0x0F != 0)
+            return Datatype(
+                kind, size, version=version, reference_type=bits & 0x0F, has_heap_data=bits & 0x0F != 0
+            )
         case TypeClass.ENUM:
             return _enum(cursor, bits & 0xFFFF, size, version, depth)
         case TypeClass.VLEN as kind:
@@ -75,7 +87,15 @@ def _float(cursor: Cursor, bits: int, size: int, version: int, kind: TypeClass) 
     layout = FloatFormat((bits >> 8) & 0xFF, exponent, exponent_size, mantissa, mantissa_size, cursor.u32())
     tag = "VAX" if bits & 0x41 == 0x41 else ""
     return Datatype(
-        kind, size, _order(bits), version, signed=True, precision=precision, bit_offset=bit_offset, float_format=layout, tag=tag
+        kind,
+        size,
+        _order(bits),
+        version,
+        signed=True,
+        precision=precision,
+        bit_offset=bit_offset,
+        float_format=layout,
+        tag=tag,
     )
 
 
@@ -104,7 +124,12 @@ def _compound(cursor: Cursor, count: int, size: int, version: int, depth: int) -
         member = read_datatype(cursor, depth + 1)
         if dims:
             member = Datatype(
-                TypeClass.ARRAY, member.size * prod(dims), version=1, base=member, dims=dims, has_heap_data=member.has_heap_data
+                TypeClass.ARRAY,
+                member.size * prod(dims),
+                version=1,
+                base=member,
+                dims=dims,
+                has_heap_data=member.has_heap_data,
             )
         if offset + member.size > size:
             raise cursor.error(f"member {name} of a compound datatype lies outside of its {size:,} bytes")
@@ -117,8 +142,23 @@ def _enum(cursor: Cursor, count: int, size: int, version: int, depth: int) -> Da
     base = read_datatype(cursor, depth + 1)
     names = [_name(cursor, version < 3) for _ in range(count)]
     order = "big" if base.byte_order is ByteOrder.BIG else "little"
-    values = {name: int.from_bytes(cursor.take(base.size), "big" if order == "big" else "little", signed=base.signed) for name in names}
-    return Datatype(TypeClass.ENUM, size, base.byte_order, version, base.signed, base.precision, base.bit_offset, base=base, values=values)
+    values = {
+        name: int.from_bytes(
+            cursor.take(base.size), "big" if order == "big" else "little", signed=base.signed
+        )
+        for name in names
+    }
+    return Datatype(
+        TypeClass.ENUM,
+        size,
+        base.byte_order,
+        version,
+        base.signed,
+        base.precision,
+        base.bit_offset,
+        base=base,
+        values=values,
+    )
 
 
 def _array(cursor: Cursor, size: int, version: int, depth: int) -> Datatype:
@@ -132,5 +172,9 @@ def _array(cursor: Cursor, size: int, version: int, depth: int) -> Datatype:
         cursor.skip(4 * rank)
     base = read_datatype(cursor, depth + 1)
     if base.size * prod(dims) != size:
-        raise cursor.error(f"an array datatype of {size:,} bytes holds {prod(dims):,} elements of {base.size:,}")
-    return Datatype(TypeClass.ARRAY, size, version=version, base=base, dims=dims, has_heap_data=base.has_heap_data)
+        raise cursor.error(
+            f"an array datatype of {size:,} bytes holds {prod(dims):,} elements of {base.size:,}"
+        )
+    return Datatype(
+        TypeClass.ARRAY, size, version=version, base=base, dims=dims, has_heap_data=base.has_heap_data
+    )

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 
 
-def decode(data: bytes, filters: tuple[Filter, ...], mask: int, size: int, state: State, offset: int) -> bytes:
+def decode(
+    data: bytes, filters: tuple[Filter, ...], mask: int, size: int, state: State, offset: int
+) -> bytes:
     """Undo a pipeline; the result has ``size`` bytes at most. Raises `FormatError`."""
     state.limits.allow("a filtered block", size, state.limits.block_size, state.name, offset)
     for place in range(len(filters) - 1, -1, -1):

@@ -7,20 +7,29 @@ from __future__ import annotations
 
 
 def without_fletcher32(data: bytes | bytearray) -> bytes | bytearray:
-    """Return what is before the checksum. Raises `ValueError` where that is wrong; its message says both sums."""
+    """Return what is before the checksum.
+
+    Raises `ValueError` where that is wrong; its message says both sums.
+    """
     if len(data) < 4:
         raise ValueError(f"a fletcher32 checksum needs 4 bytes but {len(data)} are left")
     content, stored = data[:-4], data[-4:]
     first, second = sums = fletcher32(content)
     value = int.from_bytes(stored, "little")
-    swapped = int.from_bytes(bytes((stored[1], stored[0], stored[3], stored[2])), "little")  # libraries before 1.6.3
+    swapped = int.from_bytes(
+        bytes((stored[1], stored[0], stored[3], stored[2])), "little"
+    )  # libraries before 1.6.3
     if all(((each & 0xFFFF) % 65535, (each >> 16) % 65535) != sums for each in (value, swapped)):
-        raise ValueError(f"the fletcher32 checksum is {value:#010x} but the bytes give {second << 16 | first:#010x}")
+        raise ValueError(
+            f"the fletcher32 checksum is {value:#010x} but the bytes give {second << 16 | first:#010x}"
+        )
     return content
 
 
 def fletcher32(data: bytes | bytearray) -> tuple[int, int]:
-    """Return the two sums of the HDF5 library's checksum, modulo 65,535: of big-endian 16-bit words, an odd byte as a high one."""
+    """Return the two sums of the HDF5 library's checksum, modulo 65,535: of big-endian 16-bit words, an odd
+    byte as a high one.
+    """
     import numpy as np
 
     words = np.frombuffer(data + b"\0" if len(data) % 2 else data, dtype=">u2")

@@ -22,7 +22,9 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class HeapObject:
-    """An object of a fractal heap: its bytes, and where they are (None: only as filtered, tiny or huge-filtered bytes)."""
+    """An object of a fractal heap: its bytes, and where they are (None: only as filtered, tiny or
+    huge-filtered bytes).
+    """
 
     data: bytes
     offset: int | None
@@ -30,7 +32,9 @@ class HeapObject:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A direct block: where it begins in the heap's space, its bytes, and where they are in the file (None: filtered)."""
+    """A direct block: where it begins in the heap's space, its bytes, and where they are in the file (None:
+    filtered).
+    """
 
     start: int
     data: bytes
@@ -109,9 +113,17 @@ class FractalHeap:
         self._filters: tuple[Filter, ...] = ()
         if filter_size:
             root_filtered = (state.length(cursor), cursor.u32())
-            pipeline = Cursor(cursor.take(filter_size), cursor.member, cursor.offset - filter_size, "filter pipeline")
+            pipeline = Cursor(
+                cursor.take(filter_size), cursor.member, cursor.offset - filter_size, "filter pipeline"
+            )
             self._filters = read_filters(pipeline)
-        if not self._width or not self._start or self._start & (self._start - 1) or self._max_direct < self._start or self._heap_bits > 64:
+        if (
+            not self._width
+            or not self._start
+            or self._start & (self._start - 1)
+            or self._max_direct < self._start
+            or self._heap_bits > 64
+        ):
             raise state.error("the sizes of a fractal heap's header are impossible", cursor.base)
         self._offset_size = (self._heap_bits + 7) // 8
         self._length_size = min(encoded_size(self._max_direct), encoded_size(max_managed))
@@ -119,7 +131,12 @@ class FractalHeap:
         state.container(self.address, fixed, fixed, path)
         self.stored_size += fixed
         if free_space != state.undefined:
-            self.stored_size += state.guard(claim_free_space, state, free_space, state.paths.child(path, "free-space manager")) or 0
+            self.stored_size += (
+                state.guard(
+                    claim_free_space, state, free_space, state.paths.child(path, "free-space manager")
+                )
+                or 0
+            )
         return (None if root == state.undefined else root), rows, root_filtered
 
     def _row_size(self, row: int) -> int:
@@ -136,7 +153,11 @@ class FractalHeap:
             address, start, count = pending.pop()
             if address in seen:
                 self.ok = False
-                state.survive(state.error("the indirect blocks of a fractal heap lead in a circle", state.base + address))
+                state.survive(
+                    state.error(
+                        "the indirect blocks of a fractal heap lead in a circle", state.base + address
+                    )
+                )
                 continue
             seen.add(address)
             children = self._guard(self._indirect, address, start, count)
@@ -207,7 +228,9 @@ class FractalHeap:
         if self._flags & 2:
             # The checksum is in the middle and counts as 0 in its own sum.
             place = head - 4
-            state.verify(data[:place] + b"\0\0\0\0" + data[head:] + data[place:head], what, state.base + address)
+            state.verify(
+                data[:place] + b"\0\0\0\0" + data[head:] + data[place:head], what, state.base + address
+            )
         if offset is not None:
             state.claim(offset, head, CONTAINER, path)
         self.stored_size += stored
@@ -237,8 +260,12 @@ class FractalHeap:
             block = self._blocks[index]
             begin = start - block.start
             if size and begin + size <= len(block.data):
-                return HeapObject(block.data[begin : begin + size], None if block.offset is None else block.offset + begin)
-        raise self.state.error(f"no block of the fractal heap holds {size:,} bytes at {start:,}", self.state.base + self.address)
+                return HeapObject(
+                    block.data[begin : begin + size], None if block.offset is None else block.offset + begin
+                )
+        raise self.state.error(
+            f"no block of the fractal heap holds {size:,} bytes at {start:,}", self.state.base + self.address
+        )
 
     def _tiny(self, heap_id: bytes) -> HeapObject:
         if self._id_size <= 17:
@@ -246,7 +273,9 @@ class FractalHeap:
         else:
             size, begin = ((heap_id[0] & 0x0F) << 8 | heap_id[1]) + 1, 2
         if begin + size > len(heap_id):
-            raise self.state.error(f"a tiny object of {size} bytes does not fit into its id", self.state.base + self.address)
+            raise self.state.error(
+                f"a tiny object of {size} bytes does not fit into its id", self.state.base + self.address
+            )
         return HeapObject(heap_id[begin : begin + size], None)
 
     def _huge_object(self, rest: bytes) -> HeapObject:

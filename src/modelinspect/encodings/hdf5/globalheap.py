@@ -1,4 +1,6 @@
-"""Read global heap collections (specification, section III.E): each object, the free object, and what is left over."""
+"""Read global heap collections (specification, section III.E): each object, the free object, and what is left
+over.
+"""
 
 from __future__ import annotations
 
@@ -69,10 +71,14 @@ class GlobalHeaps:
         """Return where an object's data are. Raises `FormatError`."""
         found = self.collection(collection).objects.get(index)
         if found is None:
-            raise self.state.error(f"the global heap collection has no object {index}", self.state.base + collection)
+            raise self.state.error(
+                f"the global heap collection has no object {index}", self.state.base + collection
+            )
         return Span(*found)
 
-    def claim(self, collection: int, index: int, kind: RegionKind, path: PathId, tensor: TensorId = NO_TENSOR) -> Span:
+    def claim(
+        self, collection: int, index: int, kind: RegionKind, path: PathId, tensor: TensorId = NO_TENSOR
+    ) -> Span:
         """Claim an object's data for what leads to it; the first that does holds it. Raises `FormatError`."""
         span = self.object_span(collection, index)
         heap = self.collection(collection)
@@ -120,11 +126,15 @@ class GlobalHeaps:
             if number == 0:
                 # The free object's size counts its own header; 0 where the rest is too short for one.
                 claim(base + index, head.size, CONTAINER, paths.child(path, "free object header"))
-                claim(base + index + head.size, size - index - head.size, FREE, paths.child(path, "free object"))
+                claim(
+                    base + index + head.size, size - index - head.size, FREE, paths.child(path, "free object")
+                )
                 return
             begin = index + head.size
             if length > size - begin:
-                raise state.error(f"object {number} of a global heap collection needs {length:,} bytes", base + index)
+                raise state.error(
+                    f"object {number} of a global heap collection needs {length:,} bytes", base + index
+                )
             if number in objects:
                 raise state.error(f"a global heap collection has two objects {number}", base + index)
             claim(base + index, head.size, CONTAINER, framing)

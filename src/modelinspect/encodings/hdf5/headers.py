@@ -1,4 +1,6 @@
-"""Read object headers of both versions into messages (specification, section IV.A.1), gaps and NIL messages apart."""
+"""Read object headers of both versions into messages (specification, section IV.A.1), gaps and NIL messages
+apart.
+"""
 
 from __future__ import annotations
 
@@ -134,9 +136,12 @@ def _read_new(state: State, header: Header, first: bytes) -> list[tuple[int, int
 
 
 def _new_messages(state: State, header: Header, data: bytes, index: int, base: int) -> list[tuple[int, int]]:
-    # ``header.version`` keeps bit 2 of the flags: the messages have a creation order. The checksum covers a gap, too.
+    # ``header.version`` keeps bit 2 of the flags: the messages have a creation order. The checksum covers a
+    # gap, too.
     size = len(data) - 4
-    continuations = _messages(state, header, data, index, base, _MESSAGE_2, 6 if header.version & 4 else 4, size)
+    continuations = _messages(
+        state, header, data, index, base, _MESSAGE_2, 6 if header.version & 4 else 4, size
+    )
     state.claim(base + size, 4, CONTAINER, state.paths.add(header.path, "checksum"))
     return continuations
 
@@ -144,7 +149,9 @@ def _new_messages(state: State, header: Header, data: bytes, index: int, base: i
 def _messages(
     state: State, header: Header, data: bytes, index: int, base: int, layout: Struct, head: int, size: int
 ) -> list[tuple[int, int]]:
-    """Claim the messages of a block up to ``size``, each after ``head`` bytes, and return the continuation blocks that they name."""
+    """Claim the messages of a block up to ``size``, each after ``head`` bytes, and return the continuation
+    blocks that they name.
+    """
     unpack, messages = layout.unpack_from, header.messages
     continuations: list[tuple[int, int]] = []
     while index + head <= size:
@@ -152,7 +159,9 @@ def _messages(
         begin = index + head
         end = begin + length
         if end > size:
-            raise state.error(f"{_label(kind)} needs {length:,} bytes but {size - begin:,} are left", base + index)
+            raise state.error(
+                f"{_label(kind)} needs {length:,} bytes but {size - begin:,} are left", base + index
+            )
         if kind == 0:
             _claim_nil(state, header, base + index, head, length)
         elif kind == _CONTINUATION:
@@ -177,7 +186,9 @@ def _claim_nil(state: State, header: Header, offset: int, head: int, length: int
     header.unused += head + length
 
 
-def _claim_continuation(state: State, header: Header, data: bytes, index: int, begin: int, length: int, base: int) -> tuple[int, int]:
+def _claim_continuation(
+    state: State, header: Header, data: bytes, index: int, begin: int, length: int, base: int
+) -> tuple[int, int]:
     used = state.offset_size + state.length_size
     if length < used:
         raise state.error(f"a continuation message has {length} bytes", base + index)

@@ -1,4 +1,6 @@
-"""Read what object headers of any kind hold: attributes and links, in the header or dense (fractal heap and v2 B-tree)."""
+"""Read what object headers of any kind hold: attributes and links, in the header or dense (fractal heap and
+v2 B-tree).
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,23 @@ from modelinspect.encodings.hdf5.model import Attribute, Link, LinkKind
 from modelinspect.encodings.hdf5.numbers import text
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, METADATA, State
 from modelinspect.encodings.hdf5.superblock import Roots
-from modelinspect.encodings.hdf5.symbols import LocalHeap, SymbolTable, finish_local_heap, local_heap_header_size, read_local_heap
+from modelinspect.encodings.hdf5.symbols import (
+    LocalHeap,
+    SymbolTable,
+    finish_local_heap,
+    local_heap_header_size,
+    read_local_heap,
+)
 from modelinspect.errors import Code, FormatError
 
-_LINK_INFO, _LINK, _GROUP_INFO, _ATTRIBUTE, _SYMBOL_TABLE, _ATTRIBUTE_INFO = 0x02, 0x06, 0x0A, 0x0C, 0x11, 0x15
+_LINK_INFO, _LINK, _GROUP_INFO, _ATTRIBUTE, _SYMBOL_TABLE, _ATTRIBUTE_INFO = (
+    0x02,
+    0x06,
+    0x0A,
+    0x0C,
+    0x11,
+    0x15,
+)
 _COMMENT, _REFERENCE_COUNT = 0x0D, 0x16
 _USED = {0x09: 4, 0x0E: 14, 0x12: 8, 0x16: 5}
 """Bytes of the messages whose size is fixed; the rest is padding."""
@@ -33,7 +48,9 @@ _USED = {0x09: 4, 0x0E: 14, 0x12: 8, 0x16: 5}
 
 @dataclass(slots=True)
 class Members:
-    """What a group holds: its objects by path and address, its other links, and the header's messages of other kinds."""
+    """What a group holds: its objects by path and address, its other links, and the header's messages of
+    other kinds.
+    """
 
     objects: list[tuple[str, int]] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
@@ -70,7 +87,9 @@ class ObjectMembers:
             return
         used = size
         if message.kind == _REFERENCE_COUNT and header.version == 1:
-            self.state.survive(self.state.error("a version 1 object header has a reference count message", message.head))
+            self.state.survive(
+                self.state.error("a version 1 object header has a reference count message", message.head)
+            )
         if message.kind == _GROUP_INFO:
             cursor = Cursor(message.body, self.state.name, message.offset, "group info message")
             self.state.guard(skip_group_info, cursor)
@@ -79,7 +98,9 @@ class ObjectMembers:
             used = min(_USED.get(message.kind, size), size)
         self.claim_used(header, message, used)
 
-    def attributes(self, header: Header, path: str, node: PathId) -> tuple[dict[str, Attribute], list[Message]]:
+    def attributes(
+        self, header: Header, path: str, node: PathId
+    ) -> tuple[dict[str, Attribute], list[Message]]:
         """Read and claim an object's attributes; return them and the messages of other kinds."""
         found: dict[str, Attribute] = {}
         rest: list[Message] = []
@@ -98,7 +119,10 @@ class ObjectMembers:
         return found, rest
 
     def _keep(self, found: dict[str, Attribute], attribute: Attribute, path: str) -> None:
-        """Keep an attribute; of two that share a name, the HDF5 library finds the first. The others stay, by their own names."""
+        """Keep an attribute; of two that share a name, the HDF5 library finds the first.
+
+        The others stay, by their own names.
+        """
         name, count = attribute.name, 1
         while name in found:
             count += 1
@@ -108,7 +132,9 @@ class ObjectMembers:
             self.state.walk.report(self.state.error(problem, attribute.span.offset or None, Code.AMBIGUOUS))
         found[name] = attribute
 
-    def _dense_attributes(self, header: Header, message: Message, path: str, node: PathId, found: dict[str, Attribute]) -> None:
+    def _dense_attributes(
+        self, header: Header, message: Message, path: str, node: PathId, found: dict[str, Attribute]
+    ) -> None:
         state = self.state
         cursor = Cursor(message.body, state.name, message.offset, "attribute info message")
         info = read_attribute_info(cursor, state.offset_size)
@@ -131,7 +157,9 @@ class ObjectMembers:
         heap.finish()
         state.totals.attribute_heaps += heap.stored_size
 
-    def _records(self, info: DenseInfo, kinds: tuple[int, int], place: PathId, heap: FractalHeap, *, attributes: bool) -> list[bytes]:
+    def _records(
+        self, info: DenseInfo, kinds: tuple[int, int], place: PathId, heap: FractalHeap, *, attributes: bool
+    ) -> list[bytes]:
         """Return the records of the name index; claim both indexes."""
         state = self.state
         records: list[bytes] = []
@@ -140,7 +168,9 @@ class ObjectMembers:
             if address is None:
                 continue
             label = "creation order index" if number else "name index"
-            tree = state.guard(BTree2, state, address, (kinds[number],), state.paths.child(place, f"v2 B-tree, {label}"))
+            tree = state.guard(
+                BTree2, state, address, (kinds[number],), state.paths.child(place, f"v2 B-tree, {label}")
+            )
             if tree is None:
                 heap.ok = False
                 continue
@@ -178,7 +208,9 @@ class ObjectMembers:
         self._claim_link(link, message.head, message.offset, cursor.index, len(message.body), place)
         self._add(link, path, found, message.offset)
 
-    def _claim_link(self, link: LinkMessage, head: int, offset: int, used: int, size: int, place: PathId) -> None:
+    def _claim_link(
+        self, link: LinkMessage, head: int, offset: int, used: int, size: int, place: PathId
+    ) -> None:
         claim, state = self.state.claim, self.state
         own = state.paths.add(place, link.name)
         name_at, name_end = offset + link.name_offset, offset + link.name_offset + link.name_size
@@ -200,7 +232,9 @@ class ObjectMembers:
             found.links.append(Link(full, LinkKind.SOFT, text(link.value)))
         elif link.kind == 64:
             parts = link.value[1:].split(b"\0")
-            found.links.append(Link(full, LinkKind.EXTERNAL, text(parts[1]) if len(parts) > 1 else "", text(parts[0])))
+            found.links.append(
+                Link(full, LinkKind.EXTERNAL, text(parts[1]) if len(parts) > 1 else "", text(parts[0]))
+            )
         else:
             found.links.append(Link(full, LinkKind.USER, text(link.value)))
 
@@ -231,7 +265,9 @@ class ObjectMembers:
         heap.finish()
         state.totals.group_heaps += heap.stored_size
 
-    def _symbol_table(self, header: Header, message: Message, path: str, node: PathId, found: Members) -> None:
+    def _symbol_table(
+        self, header: Header, message: Message, path: str, node: PathId, found: Members
+    ) -> None:
         state = self.state
         cursor = Cursor(message.body, state.name, message.offset, "symbol table message")
         tree, heap_address = state.address(cursor), state.address(cursor)

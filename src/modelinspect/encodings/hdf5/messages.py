@@ -37,12 +37,16 @@ MESSAGE_NAMES: tuple[str, ...] = (
 )
 """What the message types are called; the place is the number."""
 
-MESSAGE_LABELS: tuple[str, ...] = tuple(f"message {number:#06x} {name}" for number, name in enumerate(MESSAGE_NAMES))
+MESSAGE_LABELS: tuple[str, ...] = tuple(
+    f"message {number:#06x} {name}" for number, name in enumerate(MESSAGE_NAMES)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class DenseInfo:
-    """Where links or attributes are kept that are not in the header: heap and name index, None where there are none."""
+    """Where links or attributes are kept that are not in the header: heap and name index, None where there
+    are none.
+    """
 
     heap: int | None
     name_index: int | None
@@ -53,8 +57,8 @@ class DenseInfo:
 class LayoutMessage:
     """A data layout message.
 
-    ``data`` is where compact data begin in the message, ``size`` how long they or contiguous data are (None: not said).
-    ``index`` is the chunk index's number in the specification's appendix C, 0 for a v1 B-tree.
+    ``data`` is where compact data begin in the message, ``size`` how long they or contiguous data are (None:
+    not said). ``index`` is the chunk index's number in the specification's appendix C, 0 for a v1 B-tree.
     """
 
     kind: LayoutKind
@@ -177,8 +181,8 @@ def skip_group_info(cursor: Cursor) -> None:
 def read_layout(cursor: Cursor, offset_size: int, length_size: int) -> LayoutMessage:
     """Read a data layout message.
 
-    Version 5, which HDF5 2.0 writes for ``libver="latest"``, is version 4 with chunk sizes of eight bytes in the chunk index; the index
-    says how wide its entries are.
+    Version 5, which HDF5 2.0 writes for ``libver="latest"``, is version 4 with chunk sizes of eight bytes in
+    the chunk index; the index says how wide its entries are.
     """
     version = cursor.u8()
     if version in (1, 2):
@@ -193,7 +197,9 @@ def read_layout(cursor: Cursor, offset_size: int, length_size: int) -> LayoutMes
             cursor.skip(size)
             return LayoutMessage(LayoutKind.COMPACT, size=size, data=data)
         case 1:
-            return LayoutMessage(LayoutKind.CONTIGUOUS, _address(cursor, offset_size), cursor.uint(length_size))
+            return LayoutMessage(
+                LayoutKind.CONTIGUOUS, _address(cursor, offset_size), cursor.uint(length_size)
+            )
         case 2 if version == 3:
             rank = _chunk_rank(cursor, cursor.u8())
             address = _address(cursor, offset_size)
@@ -235,7 +241,9 @@ def _new_chunked(cursor: Cursor, offset_size: int, length_size: int) -> LayoutMe
         case _:
             raise unsupported(cursor, f"chunk index type {index}")
     address = _address(cursor, offset_size)
-    return LayoutMessage(LayoutKind.CHUNKED, address, None, 0, dims[:-1], dims[-1], index, flags, filtered_size, mask)
+    return LayoutMessage(
+        LayoutKind.CHUNKED, address, None, 0, dims[:-1], dims[-1], index, flags, filtered_size, mask
+    )
 
 
 def _old_layout(cursor: Cursor, offset_size: int) -> LayoutMessage:
@@ -261,7 +269,10 @@ def _old_layout(cursor: Cursor, offset_size: int) -> LayoutMessage:
 
 @dataclass(frozen=True, slots=True)
 class LinkMessage:
-    """A link message: ``kind`` 0 is hard, 1 soft, 64 external. ``name_offset`` and ``name_size`` are of the message's bytes."""
+    """A link message: ``kind`` 0 is hard, 1 soft, 64 external.
+
+    ``name_offset`` and ``name_size`` are of the message's bytes.
+    """
 
     name: str
     kind: int
@@ -293,7 +304,9 @@ def read_link(cursor: Cursor, offset_size: int) -> LinkMessage:
 
 @dataclass(frozen=True, slots=True)
 class ExternalFiles:
-    """An external data files message: a local heap of names and, for each file, name offset, file offset and size."""
+    """An external data files message: a local heap of names and, for each file, name offset, file offset and
+    size.
+    """
 
     heap: int
     slots: tuple[tuple[int, int, int], ...]
@@ -307,5 +320,8 @@ def read_external_files(cursor: Cursor, offset_size: int, length_size: int) -> E
     cursor.skip(3)
     allocated, used = cursor.u16(), cursor.u16()
     heap = cursor.uint(offset_size)
-    slots = tuple((cursor.uint(length_size), cursor.uint(length_size), cursor.uint(length_size)) for _ in range(min(used, allocated)))
+    slots = tuple(
+        (cursor.uint(length_size), cursor.uint(length_size), cursor.uint(length_size))
+        for _ in range(min(used, allocated))
+    )
     return ExternalFiles(heap, slots)

@@ -61,11 +61,11 @@ class CompoundMember:
 class Datatype:
     """A datatype. ``size`` is the bytes of one element as stored (a vlen element is its pointer).
 
-    ``signed``, ``precision`` and ``bit_offset`` are of numbers; ``float_format`` of floating-point numbers; ``padding``
-    (0 NUL-terminated, 1 NUL-padded, 2 space-padded) and ``utf8`` of strings, fixed and vlen; ``tag`` of opaque types
-    (and "VAX" where a floating-point number has that byte order);
-    ``base`` of enum, vlen, array and complex types; ``values`` (by member name) of enums; ``dims`` of arrays.
-    ``committed`` is the header offset of the committed datatype that it was read from.
+    ``signed``, ``precision`` and ``bit_offset`` are of numbers; ``float_format`` of floating-point numbers;
+    ``padding`` (0 NUL-terminated, 1 NUL-padded, 2 space-padded) and ``utf8`` of strings, fixed and vlen;
+    ``tag`` of opaque types (and "VAX" where a floating-point number has that byte order); ``base`` of enum,
+    vlen, array and complex types; ``values`` (by member name) of enums; ``dims`` of arrays. ``committed`` is
+    the header offset of the committed datatype that it was read from.
     """
 
     type_class: TypeClass
@@ -96,12 +96,18 @@ class Datatype:
     @property
     def is_bool(self) -> bool:
         """Return whether it is the enum that h5py writes for bool."""
-        return self.type_class is TypeClass.ENUM and self.values is not None and dict(self.values) == {"FALSE": 0, "TRUE": 1}
+        return (
+            self.type_class is TypeClass.ENUM
+            and self.values is not None
+            and dict(self.values) == {"FALSE": 0, "TRUE": 1}
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Dataspace:
-    """A dataspace: ``shape`` is None for a null dataspace and () for a scalar; ``maxshape`` has None where it is unlimited."""
+    """A dataspace: ``shape`` is None for a null dataspace and () for a scalar; ``maxshape`` has None where it
+    is unlimited.
+    """
 
     shape: tuple[int, ...] | None
     maxshape: tuple[int | None, ...] | None = None
@@ -125,7 +131,9 @@ class LayoutKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter of a pipeline: 1 deflate, 2 shuffle, 3 fletcher32, 4 szip, 5 nbit, 6 scale-offset, others registered."""
+    """A filter of a pipeline: 1 deflate, 2 shuffle, 3 fletcher32, 4 szip, 5 nbit, 6 scale-offset, others
+    registered.
+    """
 
     number: int
     name: str
@@ -137,7 +145,8 @@ class Filter:
 class Chunks:
     """The stored chunks of a dataset in columns; row i is one chunk.
 
-    ``coordinates`` holds ``rank`` element offsets for each row. A set bit of ``masks`` says that the filter was skipped.
+    ``coordinates`` holds ``rank`` element offsets for each row. A set bit of ``masks`` says that the filter
+    was skipped.
     """
 
     rank: int
@@ -163,7 +172,10 @@ class HeapReader(Protocol):
     """Finds objects of the global heap."""
 
     def object_span(self, collection: int, index: int) -> Span:
-        """Return where an object's data are; ``collection`` is an address of the file. Raises `FormatError`."""
+        """Return where an object's data are; ``collection`` is an address of the file.
+
+        Raises `FormatError`.
+        """
 
     @property
     def offset_size(self) -> int:
@@ -174,8 +186,8 @@ class HeapReader(Protocol):
 class Attribute:
     """An attribute of an object.
 
-    ``span`` is where its data are (pointers, for vlen data); ``heap_spans`` are the global heap objects that they lead to.
-    ``data`` are the bytes where they are nowhere as they are (a compressed heap), else None.
+    ``span`` is where its data are (pointers, for vlen data); ``heap_spans`` are the global heap objects that
+    they lead to. ``data`` are the bytes where they are nowhere as they are (a compressed heap), else None.
     """
 
     name: str
@@ -195,7 +207,9 @@ class Attribute:
         """Return the data as they are in the file: pointers, for vlen data. Raises `FormatError`."""
         if self.data is not None:
             return self.data
-        limits.allow(f"attribute {self.name}", self.span.size, limits.structure_size, source.name, self.span.offset)
+        limits.allow(
+            f"attribute {self.name}", self.span.size, limits.structure_size, source.name, self.span.offset
+        )
         return source.read_at(self.span.offset, self.span.size)
 
 
@@ -237,9 +251,9 @@ class ExternalFile:
 class Dataset:
     """A dataset.
 
-    ``spans`` are the raw data of a compact or contiguous layout (none where nothing was allocated); ``chunks`` of a chunked
-    one. ``heap_spans`` are the global heap objects that its elements lead to. ``fill_value`` are the bytes of one
-    element, None where there is none.
+    ``spans`` are the raw data of a compact or contiguous layout (none where nothing was allocated);
+    ``chunks`` of a chunked one. ``heap_spans`` are the global heap objects that its elements lead to.
+    ``fill_value`` are the bytes of one element, None where there is none.
     """
 
     path: str
@@ -257,7 +271,9 @@ class Dataset:
     external_files: tuple[ExternalFile, ...] = ()
     heap_spans: tuple[Span, ...] = ()
     data_complete: bool = True
-    """Its layout and its chunk index were read whole; else what ``spans`` and ``chunks`` lack is unknown, not unwritten."""
+    """Its layout and its chunk index were read whole; else what ``spans`` and ``chunks`` lack is unknown, not
+    unwritten.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -267,12 +283,16 @@ class Dataset:
     @property
     def stored_size(self) -> int:
         """The bytes of its raw data in the file, as stored, with what they lead to in the global heap."""
-        raw = sum(span.size for span in self.spans) + (self.chunks.stored_size if self.chunks is not None else 0)
+        raw = sum(span.size for span in self.spans) + (
+            self.chunks.stored_size if self.chunks is not None else 0
+        )
         return raw + sum(span.size for span in self.heap_spans)
 
     @property
     def logical_size(self) -> int:
-        """The bytes of its elements as the datatype stores them, unfiltered; a vlen element counts as its pointer."""
+        """The bytes of its elements as the datatype stores them, unfiltered; a vlen element counts as its
+        pointer.
+        """
         return self.dataspace.count * self.datatype.size
 
     def raw_spans(self) -> Iterator[Span]:
@@ -302,7 +322,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Superblock:
-    """The superblock's facts. ``offset`` is where it is (the user block's size); ``end_of_file`` is where the file should end."""
+    """The superblock's facts.
+
+    ``offset`` is where it is (the user block's size); ``end_of_file`` is where the file should end.
+    """
 
     version: int
     offset: int
@@ -368,10 +391,14 @@ class Hdf5Policy(Protocol):
     """What a format says about an HDF5 file's objects."""
 
     def attribute_kind(self, object_path: str, name: str) -> RegionKind:
-        """Return the kind of an attribute's data, wherever they are; ``object_path`` is absolute ("/" is the root)."""
+        """Return the kind of an attribute's data, wherever they are; ``object_path`` is absolute ("/" is the
+        root).
+        """
 
     def survey(self, file: Hdf5File) -> None:
         """Look at the whole file, once, when its structure is known and before `dataset` is called."""
 
     def dataset(self, dataset: Dataset) -> TensorId:
-        """Add the dataset's tensor and return its id; called once for each dataset, before its raw data are claimed."""
+        """Add the dataset's tensor and return its id; called once for each dataset, before its raw data are
+        claimed.
+        """

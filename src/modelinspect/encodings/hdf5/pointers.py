@@ -1,4 +1,6 @@
-"""Find the global heap objects that elements lead to: vlen data, region references, and what these hold in turn."""
+"""Find the global heap objects that elements lead to: vlen data, region references, and what these hold in
+turn.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ def _places(datatype: Datatype, at: int, heaps: GlobalHeaps) -> list[tuple[int, 
         case TypeClass.VLEN | TypeClass.REFERENCE:
             return [(at, datatype)]
         case TypeClass.COMPOUND:
-            return [place for member in datatype.members for place in _places(member.datatype, at + member.offset, heaps)]
+            return [
+                place
+                for member in datatype.members
+                for place in _places(member.datatype, at + member.offset, heaps)
+            ]
         case TypeClass.ARRAY if datatype.base is not None:
             inner = _places(datatype.base, 0, heaps)
             size, count = datatype.base.size, prod(datatype.dims)
@@ -30,7 +36,10 @@ def _places(datatype: Datatype, at: int, heaps: GlobalHeaps) -> list[tuple[int, 
 
 
 def heap_pointers(datatype: Datatype, data: bytes, heaps: GlobalHeaps) -> Iterator[tuple[int, int]]:
-    """Yield collection and index of each object that elements lead to, on every level. Raises `FormatError`."""
+    """Yield collection and index of each object that elements lead to, on every level.
+
+    Raises `FormatError`.
+    """
     pending = [(datatype, data, 0)]
     seen: set[tuple[int, int, int]] = set()
     while pending:
@@ -45,7 +54,12 @@ def heap_pointers(datatype: Datatype, data: bytes, heaps: GlobalHeaps) -> Iterat
                     continue
                 yield found
                 inner = holder.base
-                if inner is not None and inner.has_heap_data and depth < _NESTING and (*found, depth) not in seen:
+                if (
+                    inner is not None
+                    and inner.has_heap_data
+                    and depth < _NESTING
+                    and (*found, depth) not in seen
+                ):
                     seen.add((*found, depth))
                     span = heaps.object_span(*found)
                     pending.append((inner, heaps.state.source.read_at(span.offset, span.size), depth + 1))
@@ -63,7 +77,11 @@ def pointer_of(holder: Datatype, elements: bytes, at: int, heaps: GlobalHeaps) -
             return None
     else:
         # References of HDF5 1.12: type, flags, size, then an id where the reference itself does not fit.
-        if at + 6 + size > len(elements) or (elements[at] == _OBJECT2 and not elements[at + 1] & 1) or elements[at] < _OBJECT2:
+        if (
+            at + 6 + size > len(elements)
+            or (elements[at] == _OBJECT2 and not elements[at + 1] & 1)
+            or elements[at] < _OBJECT2
+        ):
             return None
         at += 6
     collection, index = heaps.pointer(elements, at)

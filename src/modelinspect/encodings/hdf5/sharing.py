@@ -1,4 +1,6 @@
-"""Find shared messages: committed datatypes, and the shared object header message table (specification, section III.I)."""
+"""Find shared messages: committed datatypes, and the shared object header message table (specification,
+section III.I).
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,11 @@ class SharedMessages:
             cursor.skip(2)
             messages, index, heap = cursor.u16(), state.address(cursor), state.address(cursor)
             if version != 0 or kind > 1:
-                state.survive(state.unsupported(f"shared message index type {kind} version {version} is not read here", cursor.offset))
+                state.survive(
+                    state.unsupported(
+                        f"shared message index type {kind} version {version} is not read here", cursor.offset
+                    )
+                )
                 continue
             path = state.paths.child(self.path, f"index {number}")
             found = SharedIndex(types, None)
@@ -80,12 +86,16 @@ class SharedMessages:
                 step = self._read_list if kind == 0 else self._read_tree
                 state.guard(step, found, index, messages, list_max, path)
 
-    def _read_list(self, found: SharedIndex, address: int, messages: int, list_max: int, path: PathId) -> None:
+    def _read_list(
+        self, found: SharedIndex, address: int, messages: int, list_max: int, path: PathId
+    ) -> None:
         state = self.state
         record = 5 + max(12, 4 + state.offset_size)
         size, used = 8 + list_max * record, 8 + messages * record
         if used > size:
-            raise state.error(f"a shared message list says that it has {messages:,} messages", state.base + address)
+            raise state.error(
+                f"a shared message list says that it has {messages:,} messages", state.base + address
+            )
         state.locate(address, size, "shared message list")
         cursor = state.cursor(address, used, "shared message list")
         cursor.expect(b"SMLI")
@@ -95,7 +105,9 @@ class SharedMessages:
         state.container(address, used, size, state.paths.child(path, "list"))
         state.totals.shared_btrees += size
 
-    def _read_tree(self, found: SharedIndex, address: int, _messages: int, _list_max: int, path: PathId) -> None:
+    def _read_tree(
+        self, found: SharedIndex, address: int, _messages: int, _list_max: int, path: PathId
+    ) -> None:
         tree = BTree2(self.state, address, (7,), self.state.paths.child(path, "v2 B-tree"))
         for node in tree.nodes():
             for record in node.each():

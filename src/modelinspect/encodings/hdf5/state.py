@@ -22,7 +22,9 @@ TENSOR_DATA = RegionKind.TENSOR_DATA
 
 _PENDING_BYTES = 4 << 20
 _READ_FACTOR, _READ_MORE = 8, 4 << 20
-"""A file's structures are read about once each; so many times its size, and so many bytes more, are never needed."""
+"""A file's structures are read about once each; so many times its size, and so many bytes more, are never
+needed.
+"""
 _Result = TypeVar("_Result")
 
 
@@ -83,12 +85,17 @@ class State:
         self._fills: list[tuple[int, int, PathId]] = []
 
     def locate(self, address: int, size: int, what: str) -> int:
-        """Return the offset of an address. Raises `FormatError` where the structure does not fit into the file."""
+        """Return the offset of an address.
+
+        Raises `FormatError` where the structure does not fit into the file.
+        """
         offset = self.base + address
         if address == self.undefined:
             raise FormatError(f"the address of a {what} is undefined", self.name)
         if size < 0 or offset + size > self.end:
-            raise FormatError(f"{what} needs {size:,} bytes but {max(self.end - offset, 0):,} are left", self.name, offset)
+            raise FormatError(
+                f"{what} needs {size:,} bytes but {max(self.end - offset, 0):,} are left", self.name, offset
+            )
         return offset
 
     def read(self, address: int, size: int, what: str) -> bytes:
@@ -176,19 +183,28 @@ class State:
                 self.claims.fill(offset, size, FREE, path)
 
     def enter(self, address: int, what: str) -> None:
-        """Note a structure that belongs to a single object. Raises `FormatError` where another one led to it before."""
+        """Note a structure that belongs to a single object.
+
+        Raises `FormatError` where another one led to it before.
+        """
         if address in self._entered:
             raise FormatError(f"a {what} belongs to two objects", self.name, self.base + address)
         self._entered.add(address)
 
     def spend_read(self, size: int, offset: int) -> None:
-        """Count bytes that are read. Raises `LimitError` where structures lie over one another, which would cost without end."""
+        """Count bytes that are read.
+
+        Raises `LimitError` where structures lie over one another, which would cost without end.
+        """
         self.read_budget -= size
         if self.read_budget < 0:
             raise LimitError("its structures overlap: more was read than the file holds", self.name, offset)
 
     def spend(self, characters: int, offset: int) -> None:
-        """Count characters of names. Raises `LimitError` where a file's names are out of proportion to its size."""
+        """Count characters of names.
+
+        Raises `LimitError` where a file's names are out of proportion to its size.
+        """
         self.path_budget -= characters
         if self.path_budget < 0:
             raise LimitError("its names overlap: they are longer than the file", self.name, offset)

@@ -17,7 +17,10 @@ _OPEN_FOR_WRITE = 0x05
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """What the superblock leads to; addresses, None where there is none. ``k`` values are of v1 B-trees and SNODs."""
+    """What the superblock leads to; addresses, None where there is none.
+
+    ``k`` values are of v1 B-trees and SNODs.
+    """
 
     root_header: int
     extension: int | None
@@ -49,8 +52,12 @@ def read_superblock(source: Source) -> tuple[Superblock, Roots, bytes]:
     cursor.skip(len(signatures.HDF5))
     version = cursor.u8()
     if version > 3:
-        raise UnsupportedFeatureError(f"superblock version {version} is not read here", source.name, offset + 8)
-    offset_size, length_size, roots, base, root = _read_old(cursor, version) if version < 2 else _read_new(cursor)
+        raise UnsupportedFeatureError(
+            f"superblock version {version} is not read here", source.name, offset + 8
+        )
+    offset_size, length_size, roots, base, root = (
+        _read_old(cursor, version) if version < 2 else _read_new(cursor)
+    )
     # A file that was moved within its file (a user block added by hand) is read from where its signature is.
     end = roots.stored_end + offset - base
     return (
@@ -64,7 +71,9 @@ def _sizes(cursor: Cursor) -> tuple[int, int]:
     offset_size, length_size = cursor.u8(), cursor.u8()
     for size in (offset_size, length_size):
         if size not in (2, 4, 8):
-            raise UnsupportedFeatureError(f"addresses and lengths of {size} bytes are not read here", cursor.member, cursor.offset)
+            raise UnsupportedFeatureError(
+                f"addresses and lengths of {size} bytes are not read here", cursor.member, cursor.offset
+            )
     return offset_size, length_size
 
 
@@ -89,7 +98,9 @@ def _read_old(cursor: Cursor, version: int) -> tuple[int, int, Roots, int, int]:
     cursor.skip(4 + 16)
     if not leaf_k or not internal_k or not chunk_k:
         raise cursor.error("a K value of the superblock is 0")
-    roots = Roots(root, None, _optional(driver, offset_size), leaf_k, internal_k, chunk_k, end, cursor.index, cache_type)
+    roots = Roots(
+        root, None, _optional(driver, offset_size), leaf_k, internal_k, chunk_k, end, cursor.index, cache_type
+    )
     return offset_size, length_size, roots, base, root
 
 
@@ -117,7 +128,12 @@ def claim_superblock(state: State, superblock: Superblock, roots: Roots, data: b
     else:
         claims.claim(superblock.offset, superblock.size, CONTAINER, path)
         if superblock.version == 3 and data[11] & _OPEN_FOR_WRITE:
-            state.walk.report(state.error("the file is marked as open for writing: its writer did not close it", superblock.offset + 11))
+            state.walk.report(
+                state.error(
+                    "the file is marked as open for writing: its writer did not close it",
+                    superblock.offset + 11,
+                )
+            )
         state.verify(data, "superblock", superblock.offset)
     if roots.driver_info is not None:
         state.guard(_claim_driver_info, state, roots.driver_info)

@@ -1,4 +1,6 @@
-"""Walk groups of the first kind: v1 B-tree, symbol table nodes, local heap (specification, sections III.A.1, B to D)."""
+"""Walk groups of the first kind: v1 B-tree, symbol table nodes, local heap (specification, sections III.A.1,
+B to D).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ class LocalHeap:
         """Return the string that begins at an index of the data segment. Raises `FormatError`."""
         end = self.data.find(b"\0", index) if index < len(self.data) else -1
         if end < 0:
-            raise state.error(f"a {what} at {index:,} of the local heap does not end within it", self.offset + min(index, len(self.data)))
+            raise state.error(
+                f"a {what} at {index:,} of the local heap does not end within it",
+                self.offset + min(index, len(self.data)),
+            )
         return self.data[index:end]
 
 
@@ -43,7 +48,9 @@ class Entry:
 
 
 def claim_entry(state: State, offset: int, cache_type: int, path: PathId) -> None:
-    """Claim a symbol table entry: its scratch pad says something for cache types 1 (group) and 2 (soft link) only."""
+    """Claim a symbol table entry: its scratch pad says something for cache types 1 (group) and 2 (soft link)
+    only.
+    """
     head = 2 * state.offset_size + 4
     used = {1: 2 * state.offset_size, 2: 4}.get(cache_type, -4)
     state.claim(offset, head + 4 + used, CONTAINER, path)
@@ -117,7 +124,17 @@ def finish_local_heap(state: State, heap: LocalHeap) -> None:
 class SymbolTable:
     """Walks one group's B-tree and symbol table nodes."""
 
-    __slots__ = ("_entry", "_keys", "_leaf_size", "_node_size", "_tree_head", "entries", "heap", "path", "state")
+    __slots__ = (
+        "_entry",
+        "_keys",
+        "_leaf_size",
+        "_node_size",
+        "_tree_head",
+        "entries",
+        "heap",
+        "path",
+        "state",
+    )
 
     def __init__(self, state: State, leaf_k: int, internal_k: int, heap: LocalHeap, path: PathId) -> None:
         self.state = state
@@ -127,7 +144,11 @@ class SymbolTable:
         address, length = _WIDTH[state.offset_size], _WIDTH[state.length_size]
         self._tree_head = Struct("<4sBBH2" + address)
         self._entry = Struct("<2" + address + "II4x")
-        self._node_size = self._tree_head.size + (2 * internal_k + 1) * state.length_size + 2 * internal_k * state.offset_size
+        self._node_size = (
+            self._tree_head.size
+            + (2 * internal_k + 1) * state.length_size
+            + 2 * internal_k * state.offset_size
+        )
         self._leaf_size = _NODE_HEAD + 2 * leaf_k * (2 * state.offset_size + 24)
         self._keys = length + address
 

@@ -26,11 +26,20 @@ def attribute_value(attribute: Attribute, walk: Walk) -> Value:
     shape = attribute.dataspace.shape
     if shape is None:
         return None
-    walk.limits.allow(f"attribute {attribute.name}", prod(shape), _MAX_VALUES, walk.source.name, attribute.span.offset)
+    walk.limits.allow(
+        f"attribute {attribute.name}", prod(shape), _MAX_VALUES, walk.source.name, attribute.span.offset
+    )
     data = attribute.read(walk.source, walk.limits)
     decoder = _Decoder(attribute, walk)
     size = attribute.datatype.size
-    values = [decoder.element(attribute.datatype, data[at : at + size]) for at in range(0, prod(shape) * size, size)] if size else []
+    values = (
+        [
+            decoder.element(attribute.datatype, data[at : at + size])
+            for at in range(0, prod(shape) * size, size)
+        ]
+        if size
+        else []
+    )
     return _nest(values, shape)
 
 
@@ -55,7 +64,9 @@ class _Decoder:
 
     def _error(self, problem: str) -> FormatError:
         member = self._walk.source.name if self._walk is not None else ""
-        return UnsupportedFeatureError(problem, member, self._attribute.span.offset if self._attribute is not None else None)
+        return UnsupportedFeatureError(
+            problem, member, self._attribute.span.offset if self._attribute is not None else None
+        )
 
     def element(self, kind: Datatype, data: bytes) -> Value:
         """Decode one element."""
@@ -73,12 +84,26 @@ class _Decoder:
                 number = _integer(kind, data)
                 return bool(number) if kind.is_bool else number
             case TypeClass.COMPOUND:
-                return tuple(self.element(part.datatype, data[part.offset : part.offset + part.datatype.size]) for part in kind.members)
+                return tuple(
+                    self.element(part.datatype, data[part.offset : part.offset + part.datatype.size])
+                    for part in kind.members
+                )
             case TypeClass.ARRAY | TypeClass.COMPLEX if kind.base is not None:
                 dims = kind.dims if kind.type_class is TypeClass.ARRAY else (2,)
                 size = kind.base.size
-                parts = [self.element(kind.base, data[at : at + size]) for at in range(0, prod(dims) * size, size)] if size else []
-                if kind.type_class is TypeClass.COMPLEX and isinstance(parts[0], float) and isinstance(parts[1], float):
+                parts = (
+                    [
+                        self.element(kind.base, data[at : at + size])
+                        for at in range(0, prod(dims) * size, size)
+                    ]
+                    if size
+                    else []
+                )
+                if (
+                    kind.type_class is TypeClass.COMPLEX
+                    and isinstance(parts[0], float)
+                    and isinstance(parts[1], float)
+                ):
                     return complex(parts[0], parts[1])
                 return _nest(parts, dims)
             case TypeClass.VLEN:
@@ -97,13 +122,19 @@ class _Decoder:
         collection = int.from_bytes(data[4 : 4 + width], "little")
         stored = b""
         if count and collection not in (0, (1 << 8 * width) - 1):
-            span = attribute.heaps.object_span(collection, int.from_bytes(data[4 + width : 8 + width], "little"))
+            span = attribute.heaps.object_span(
+                collection, int.from_bytes(data[4 + width : 8 + width], "little")
+            )
             if count * base.size > span.size:
-                raise self._error(f"vlen data need {count * base.size:,} bytes but their object has {span.size:,}")
+                raise self._error(
+                    f"vlen data need {count * base.size:,} bytes but their object has {span.size:,}"
+                )
             known = self._strings.get((span.offset, count)) if kind.vlen_string else None
             if known is not None:  # many pointers may lead to one object, which is read once
                 return known
-            walk.limits.allow("vlen data", span.size, walk.limits.structure_size, walk.source.name, span.offset)
+            walk.limits.allow(
+                "vlen data", span.size, walk.limits.structure_size, walk.source.name, span.offset
+            )
             walk.limits.spend(Cost.COPIED, count * base.size, walk.source.name, span.offset)
             stored = walk.source.read_at(span.offset, count * base.size)
             if kind.vlen_string:
@@ -112,7 +143,11 @@ class _Decoder:
         if kind.vlen_string:
             return ""
         size = base.size
-        return tuple(self.element(base, stored[at : at + size]) for at in range(0, len(stored), size)) if size else ()
+        return (
+            tuple(self.element(base, stored[at : at + size]) for at in range(0, len(stored), size))
+            if size
+            else ()
+        )
 
 
 def _trim(data: bytes, padding: int) -> bytes:
@@ -140,7 +175,9 @@ def _float(kind: Datatype, data: bytes) -> float:
     if layout is None or layout == ieee:
         if not code:
             raise UnsupportedFeatureError(f"floating-point numbers of {kind.size} bytes are not read here")
-        value: float = struct.unpack((">" if kind.byte_order is ByteOrder.BIG else "<") + code, data[: kind.size])[0]
+        value: float = struct.unpack(
+            (">" if kind.byte_order is ByteOrder.BIG else "<") + code, data[: kind.size]
+        )[0]
         return value
     # Other layouts (bfloat16, x87, …): sign, exponent and mantissa with an implied leading bit.
     raw = _raw(kind, data)
@@ -148,7 +185,9 @@ def _float(kind: Datatype, data: bytes) -> float:
     mantissa = raw >> layout.mantissa & (1 << layout.mantissa_size) - 1
     sign = -1.0 if raw >> layout.sign & 1 else 1.0
     if layout.exponent_size == 0 or layout.exponent_size > 11:
-        raise UnsupportedFeatureError(f"floating-point numbers with {layout.exponent_size} bits of exponent are not read here")
+        raise UnsupportedFeatureError(
+            f"floating-point numbers with {layout.exponent_size} bits of exponent are not read here"
+        )
     if exponent == (1 << layout.exponent_size) - 1:
         return sign * float("inf") if not mantissa else float("nan")
     fraction = mantissa / (1 << layout.mantissa_size)
@@ -168,7 +207,9 @@ def text_of(attribute: Attribute, walk: Walk) -> str | None:
 
 
 def texts_of(attribute: Attribute, walk: Walk) -> tuple[str, ...] | None:
-    """Return the values of a one-dimensional array of texts, None where it is something else or cannot be read."""
+    """Return the values of a one-dimensional array of texts, None where it is something else or cannot be
+    read.
+    """
     try:
         value = attribute_value(attribute, walk) if attribute.datatype.is_string else None
     except FormatError:

@@ -14,7 +14,16 @@ from modelinspect.encodings.hdf5.globalheap import GlobalHeaps
 from modelinspect.encodings.hdf5.headers import SHARED, Header, Message, read_header
 from modelinspect.encodings.hdf5.members import ObjectMembers
 from modelinspect.encodings.hdf5.messages import MESSAGE_LABELS
-from modelinspect.encodings.hdf5.model import CommittedDatatype, Dataset, Datatype, Group, Hdf5File, Hdf5Policy, Link, Superblock
+from modelinspect.encodings.hdf5.model import (
+    CommittedDatatype,
+    Dataset,
+    Datatype,
+    Group,
+    Hdf5File,
+    Hdf5Policy,
+    Link,
+    Superblock,
+)
 from modelinspect.encodings.hdf5.sharing import SharedMessages
 from modelinspect.encodings.hdf5.state import FREE, State
 from modelinspect.encodings.hdf5.superblock import Roots, claim_superblock, read_superblock
@@ -22,7 +31,14 @@ from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError, TruncatedError
 
 _DATASPACE, _LINK_INFO, _DATATYPE, _LINK, _LAYOUT = 0x01, 0x02, 0x03, 0x06, 0x08
-_GROUP_INFO, _SHARED_TABLE, _SYMBOL_TABLE, _K_VALUES, _FILE_SPACE, _CACHE_IMAGE = 0x0A, 0x0F, 0x11, 0x13, 0x17, 0x18
+_GROUP_INFO, _SHARED_TABLE, _SYMBOL_TABLE, _K_VALUES, _FILE_SPACE, _CACHE_IMAGE = (
+    0x0A,
+    0x0F,
+    0x11,
+    0x13,
+    0x17,
+    0x18,
+)
 
 
 def walk_file(walk: Walk, policy: Hdf5Policy) -> Hdf5File:
@@ -82,7 +98,9 @@ class _Walker:
         self._types: dict[int, Datatype | FormatError] = {}
 
     def extension(self) -> None:
-        """Walk the superblock extension, which may change the K values, before anything that depends on them."""
+        """Walk the superblock extension, which may change the K values, before anything that depends on
+        them.
+        """
         if self.roots.extension is not None:
             self.state.guard(self._extension, self.roots.extension)
 
@@ -114,7 +132,9 @@ class _Walker:
     def _version(self, cursor: Cursor, version: int) -> bool:
         found = cursor.u8()
         if found != version:
-            raise self.state.unsupported(f"version {found} of a message of the superblock extension is not read here", cursor.base)
+            raise self.state.unsupported(
+                f"version {found} of a message of the superblock extension is not read here", cursor.base
+            )
         return True
 
     def _shared_table(self, cursor: Cursor) -> None:
@@ -200,7 +220,9 @@ class _Walker:
         totals.group_headers += header.size
         totals.group_headers_unused += header.unused
         if not kinds & {_SYMBOL_TABLE, _LINK_INFO, _LINK, _GROUP_INFO}:
-            state.survive(state.unsupported(f"{path} is an object of a kind that is not read here", header.offset))
+            state.survive(
+                state.unsupported(f"{path} is an object of a kind that is not read here", header.offset)
+            )
         attributes, rest = self.members.attributes(header, path, node)
         found = self.members.links(header, rest, path, node)
         for message in found.others:
@@ -222,7 +244,10 @@ class _Walker:
         self.datatypes.append(CommittedDatatype(path, header.offset, datatype, attributes))
 
     def _committed_datatype(self, address: int) -> Datatype:
-        """Return the datatype of an object that may not have been met yet; it is claimed when it is. Raises `FormatError`."""
+        """Return the datatype of an object that may not have been met yet; it is claimed when it is.
+
+        Raises `FormatError`.
+        """
         known = self._types.get(address)
         if known is None:
             try:
@@ -266,7 +291,11 @@ class _Walker:
         state = self.state
         if message.kind >= len(MESSAGE_LABELS):
             self.members.claim_used(header, message, len(message.body))
-            state.survive(state.unsupported(f"object header message type {message.kind:#06x} is not read here", message.head))
+            state.survive(
+                state.unsupported(
+                    f"object header message type {message.kind:#06x} is not read here", message.head
+                )
+            )
         else:
             self.members.claim_plain(header, message)
 
@@ -293,7 +322,9 @@ class _Walker:
             groups = tuple(replace(one, aliases=aliases.get(one.path, ())) for one in groups)
             datasets = tuple(replace(one, aliases=aliases.get(one.path, ())) for one in datasets)
             datatypes = tuple(replace(one, aliases=aliases.get(one.path, ())) for one in datatypes)
-        return Hdf5File(superblock, groups, datasets, datatypes, tuple(self.links), self.state.totals, self.state.complete)
+        return Hdf5File(
+            superblock, groups, datasets, datatypes, tuple(self.links), self.state.totals, self.state.complete
+        )
 
 
 def _claim_nothing(*_arguments: object) -> None:

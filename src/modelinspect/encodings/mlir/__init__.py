@@ -1,7 +1,7 @@
 """MLIR byte code: the container of StableHLO programs, whatever dialects are in it.
 
-Specification: mlir/docs/BytecodeFormat.md of the LLVM project. Operations are not decoded: every section, string, attribute, type and
-resource can be found without them.
+Specification: mlir/docs/BytecodeFormat.md of the LLVM project. Operations are not decoded: every section,
+string, attribute, type and resource can be found without them.
 """
 
 from modelinspect.encodings.mlir.bytecode import LAST_VERSION, Frame, Section, SectionId, read_frame

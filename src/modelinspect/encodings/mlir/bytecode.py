@@ -11,7 +11,9 @@ from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source
 
 LAST_VERSION = 6
-"""The newest version of the byte code whose sections are known (mlir/include/mlir/Bytecode/Encoding.h, kVersion)."""
+"""The newest version of the byte code whose sections are known (mlir/include/mlir/Bytecode/Encoding.h,
+kVersion).
+"""
 _PRODUCER = 4_096
 _SECTION_HEADER = 1 + 9 + 9
 _ALIGNED = 0x80
@@ -47,7 +49,10 @@ SECTION_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section. Its header is at ``offset``, its ``size`` bytes of data at ``begin``; padding is between the two."""
+    """One section.
+
+    Its header is at ``offset``, its ``size`` bytes of data at ``begin``; padding is between the two.
+    """
 
     id: int
     offset: int
@@ -68,7 +73,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The header and the sections. ``failure`` says why the sections after those listed could not be found."""
+    """The header and the sections.
+
+    ``failure`` says why the sections after those listed could not be found.
+    """
 
     version: int
     producer: str
@@ -82,7 +90,10 @@ class Frame:
 
 
 def read_frame(source: Source) -> Frame:
-    """Read the header and find the sections; offsets count from the magic. Raises `FormatError` where the header is broken."""
+    """Read the header and find the sections; offsets count from the magic.
+
+    Raises `FormatError` where the header is broken.
+    """
     head = source.read_at(0, min(source.size, _PRODUCER))
     cursor = MlirCursor(head, source.name, 0, "header of MLIR byte code")
     cursor.expect(signatures.MLIR)

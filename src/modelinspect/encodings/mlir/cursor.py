@@ -11,7 +11,10 @@ class MlirCursor(Cursor):
     __slots__ = ()
 
     def varint(self) -> int:
-        """Read an unsigned integer of 1 to 9 bytes. The zero bits that end the first byte count the bytes that follow it."""
+        """Read an unsigned integer of 1 to 9 bytes.
+
+        The zero bits that end the first byte count the bytes that follow it.
+        """
         first = self.u8()
         if first & 1:
             return first >> 1
@@ -27,7 +30,10 @@ class MlirCursor(Cursor):
         return value >> 1 ^ -(value & 1)
 
     def svarints(self, most: int) -> tuple[int, ...]:
-        """Read a count and that many signed integers. Raises `FormatError` where the count exceeds ``most``."""
+        """Read a count and that many signed integers.
+
+        Raises `FormatError` where the count exceeds ``most``.
+        """
         count = self.varint()
         if count > most:
             raise self.error(f"{self.what} lists {count:,} numbers; at most {most:,} make sense")

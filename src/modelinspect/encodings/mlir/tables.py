@@ -15,7 +15,10 @@ _DIALECT_VERSIONS, _COUNTED_OPERATIONS, _NATIVE_PROPERTIES = 1, 4, 5
 
 @dataclass(frozen=True, slots=True)
 class Strings:
-    """The string table. ``table_size`` is where its data begins in the section; ``starts`` and ``sizes`` are of each string."""
+    """The string table.
+
+    ``table_size`` is where its data begins in the section; ``starts`` and ``sizes`` are of each string.
+    """
 
     table_size: int
     starts: tuple[int, ...]
@@ -53,7 +56,9 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Dialects:
-    """The dialects in the order of their numbers, and the operations of each that the program uses, by name."""
+    """The dialects in the order of their numbers, and the operations of each that the program uses, by
+    name.
+    """
 
     dialects: tuple[Dialect, ...]
     operations: tuple[str, ...]
@@ -95,7 +100,9 @@ def read_dialects(cursor: MlirCursor, version: int, strings: Strings) -> Dialect
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An attribute or a type: where its encoding is in the AttrType section, whose it is, and whether its dialect encodes it."""
+    """An attribute or a type: where its encoding is in the AttrType section, whose it is, and whether its
+    dialect encodes it.
+    """
 
     offset: int
     size: int
@@ -122,12 +129,16 @@ def read_entries(cursor: MlirCursor, most: int) -> tuple[list[Entry], list[Entry
     while len(entries) < wanted:
         dialect, count = cursor.varint(), cursor.varint()
         if not 0 < count <= wanted - len(entries):
-            raise cursor.error(f"a group of {count:,} attributes or types where {wanted - len(entries):,} are left")
+            raise cursor.error(
+                f"a group of {count:,} attributes or types where {wanted - len(entries):,} are left"
+            )
         for _ in range(count):
             value = cursor.varint()
             size = value >> 1
             if size > most - offset:
-                raise cursor.error(f"an attribute or type needs {size:,} bytes but {most - offset:,} are left")
+                raise cursor.error(
+                    f"an attribute or type needs {size:,} bytes but {most - offset:,} are left"
+                )
             entries.append(Entry(offset, size, dialect, bool(value & 1)))
             offset += size
     return entries[:attributes], entries[attributes:]

@@ -24,7 +24,10 @@ class OcdbtCursor(Cursor):
         raise self.error(f"{self.what} has a number that does not end")
 
     def count(self, least: int) -> int:
-        """Read a number of things that take at least ``least`` bytes each. Raises `FormatError` where they cannot fit."""
+        """Read a number of things that take at least ``least`` bytes each.
+
+        Raises `FormatError` where they cannot fit.
+        """
         value = self.varint()
         if value * least > self.left:
             raise self.error(f"{self.what} lists {value:,} entries in {self.left:,} bytes")

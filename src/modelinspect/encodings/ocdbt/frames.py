@@ -44,7 +44,10 @@ class Frame:
 
 
 def read_frame(source: Source, offset: int, size: int, kind: FrameKind, limits: Limits) -> Frame:
-    """Read the frame at ``[offset, offset + size)``. Raises `FormatError`; a wrong checksum is not raised, but reported."""
+    """Read the frame at ``[offset, offset + size)``.
+
+    Raises `FormatError`; a wrong checksum is not raised, but reported.
+    """
     import google_crc32c
 
     limits.allow("a node", size, limits.block_size, source.name, offset)
@@ -53,10 +56,14 @@ def read_frame(source: Source, offset: int, size: int, kind: FrameKind, limits: 
     cursor = OcdbtCursor(data[: min(len(data), _HEADER)], source.name, offset, "header of a node")
     magic = int.from_bytes(cursor.take(4), "big")
     if magic != kind:
-        raise FormatError(f"the magic number {kind:#010x} belongs here but {magic:#010x} is", source.name, offset)
+        raise FormatError(
+            f"the magic number {kind:#010x} belongs here but {magic:#010x} is", source.name, offset
+        )
     length = cursor.u64()
     if length != size:
-        raise FormatError(f"a node says that it has {length:,} bytes where {size:,} belong", source.name, offset)
+        raise FormatError(
+            f"a node says that it has {length:,} bytes where {size:,} belong", source.name, offset
+        )
     version, compression = cursor.varint(), cursor.varint()
     if version or compression not in (_NONE, _ZSTD):
         what = f"version {version}" if version else f"compression {compression}"
@@ -66,7 +73,9 @@ def read_frame(source: Source, offset: int, size: int, kind: FrameKind, limits: 
         raise FormatError("a node has no room for its checksum", source.name, offset)
     failure = None
     if google_crc32c.value(data[:-CHECKSUM_SIZE]) != int.from_bytes(data[-CHECKSUM_SIZE:], "little"):
-        failure = FormatError("the checksum of a node does not match its bytes", source.name, offset, Code.CHECKSUM)
+        failure = FormatError(
+            "the checksum of a node does not match its bytes", source.name, offset, Code.CHECKSUM
+        )
     stored = data[header_size:-CHECKSUM_SIZE]
     if compression == _NONE:
         return Frame(size, header_size, False, stored, failure)

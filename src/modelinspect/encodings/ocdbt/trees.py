@@ -17,7 +17,10 @@ _LONGEST = 65_535
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Bytes of a data file. ``path`` is relative to the database; ``base`` is the part of it that nodes within inherit."""
+    """Bytes of a data file.
+
+    ``path`` is relative to the database; ``base`` is the part of it that nodes within inherit.
+    """
 
     path: str
     base: str
@@ -27,7 +30,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A generation of the database: where the root of its tree is (None: it is empty) and the root's height."""
+    """A generation of the database: where the root of its tree is (None: it is empty) and the root's
+    height.
+    """
 
     generation: int
     height: int
@@ -46,7 +51,10 @@ class VersionNode:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The configuration and the version tree's root. ``is_numbered`` says that the versions are in their own files."""
+    """The configuration and the version tree's root.
+
+    ``is_numbered`` says that the versions are in their own files.
+    """
 
     uuid: bytes
     is_numbered: bool
@@ -60,7 +68,8 @@ class Manifest:
 class Entry:
     """An entry of a B+tree node: a key, relative to the node's prefix, and a child or a value.
 
-    A value within the node is at ``inline_offset`` of its body. ``common`` is the length of the prefix that a child's keys share.
+    A value within the node is at ``inline_offset`` of its body. ``common`` is the length of the prefix that a
+    child's keys share.
     """
 
     key: bytes
@@ -72,7 +81,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A B+tree node. ``keys_offset`` is where the suffixes of its keys begin in the body, ``values_offset`` where values within it do."""
+    """A B+tree node.
+
+    ``keys_offset`` is where the suffixes of its keys begin in the body, ``values_offset`` where values within
+    it do.
+    """
 
     height: int
     entries: tuple[Entry, ...]
@@ -109,13 +122,17 @@ def _read_files(cursor: OcdbtCursor, base: str) -> _Files:
 
 
 def _prefixes(cursor: OcdbtCursor, count: int) -> list[int]:
-    """Read the lengths that each item shares with the previous one; the first shares nothing, and none is stored for it."""
+    """Read the lengths that each item shares with the previous one; the first shares nothing, and none is
+    stored for it.
+    """
     return [0, *cursor.varints(count - 1)] if count else []
 
 
 def _joined(cursor: OcdbtCursor, previous: bytes, prefix: int, suffix: int) -> bytes:
     if prefix > len(previous) or prefix + suffix > _LONGEST:
-        raise cursor.error(f"a key or path shares {prefix:,} bytes with one of {len(previous):,}, and adds {suffix:,}")
+        raise cursor.error(
+            f"a key or path shares {prefix:,} bytes with one of {len(previous):,}, and adds {suffix:,}"
+        )
     return previous[:prefix] + cursor.take(suffix)
 
 
@@ -163,8 +180,15 @@ def _read_versions(cursor: OcdbtCursor, files: _Files) -> tuple[Version, ...]:
         cursor.varints(count)
     cursor.u64s(count)
     return tuple(
-        Version(generation, height, None if offset == size == _ABSENT else files.place(cursor, file, offset, size), key_count)
-        for generation, height, file, offset, size, key_count in zip(generations, heights, *places, keys, strict=True)
+        Version(
+            generation,
+            height,
+            None if offset == size == _ABSENT else files.place(cursor, file, offset, size),
+            key_count,
+        )
+        for generation, height, file, offset, size, key_count in zip(
+            generations, heights, *places, keys, strict=True
+        )
     )
 
 
@@ -184,7 +208,12 @@ def _read_version_nodes(cursor: OcdbtCursor, files: _Files, height: int | None) 
 
 def _expect_end(cursor: OcdbtCursor) -> None:
     if cursor.left:
-        raise FormatError(f"{cursor.left:,} bytes follow the last entry of a node", cursor.member, cursor.base, Code.TRAILING)
+        raise FormatError(
+            f"{cursor.left:,} bytes follow the last entry of a node",
+            cursor.member,
+            cursor.base,
+            Code.TRAILING,
+        )
 
 
 def read_node(cursor: OcdbtCursor, base: str) -> Node:
@@ -205,7 +234,11 @@ def read_node(cursor: OcdbtCursor, base: str) -> Node:
         previous = key
     keys_size = cursor.index - keys_offset
     entries = _children(cursor, files, keys, common) if height else _values(cursor, files, keys)
-    values_offset = cursor.index if height else min((e.inline_offset for e in entries if e.place is None), default=cursor.index)
+    values_offset = (
+        cursor.index
+        if height
+        else min((e.inline_offset for e in entries if e.place is None), default=cursor.index)
+    )
     _expect_end(cursor)
     return Node(height, entries, keys_offset, keys_size, values_offset)
 

@@ -1,7 +1,7 @@
 """Build the protobuf package's message classes from our schema, in its own pool.
 
-TensorFlow registers messages of the same names in the package's default pool; a second registration there would end in an
-error, whichever came first. A private pool knows nothing of it.
+TensorFlow registers messages of the same names in the package's default pool; a second registration there
+would end in an error, whichever came first. A private pool knows nothing of it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ PACKAGES = (
 
 
 def message_class(name: str) -> type[Message]:
-    """Return the class of a message: by its full name, or its name in the package ``tensorflow``. Raises `KeyError`."""
+    """Return the class of a message: by its full name, or its name in the package ``tensorflow``.
+
+    Raises `KeyError`.
+    """
     return _class(message(name).name)
 
 
@@ -41,7 +44,9 @@ def parse_message(name: str, data: bytes, member: str = "", offset: int | None =
     try:
         parsed.ParseFromString(data)
     except (DecodeError, RecursionError) as error:
-        raise FormatError(f"these {len(data):,} bytes are no {message(name).name}: {error}", member, offset) from error
+        raise FormatError(
+            f"these {len(data):,} bytes are no {message(name).name}: {error}", member, offset
+        ) from error
     return parsed
 
 
@@ -81,7 +86,11 @@ def descriptor_files(tables: Schema) -> list[FileDescriptorProto]:
         _describe(tables.messages[name], descriptor)
     for name, enum in tables.enums.items():
         outer, _, inner = name.rpartition(".")
-        enum_type = made[outer].enum_type.add(name=inner) if outer in made else by_package[outer].enum_type.add(name=inner)
+        enum_type = (
+            made[outer].enum_type.add(name=inner)
+            if outer in made
+            else by_package[outer].enum_type.add(name=inner)
+        )
         enum_type.options.allow_alias = False
         for number, value in sorted(enum.values.items(), key=lambda item: (item[0] != 0, item[0])):
             enum_type.value.add(name=value, number=number)
@@ -94,7 +103,9 @@ def _describe(type_: MessageType, descriptor: DescriptorProto) -> None:
     groups: dict[str, int] = {}
     for field in type_.fields.values():
         made = descriptor.field.add(name=field.name, number=field.number)
-        made.label = FieldDescriptorProto.LABEL_REPEATED if field.repeated else FieldDescriptorProto.LABEL_OPTIONAL
+        made.label = (
+            FieldDescriptorProto.LABEL_REPEATED if field.repeated else FieldDescriptorProto.LABEL_OPTIONAL
+        )
         if field.message is not None:
             made.type = FieldDescriptorProto.TYPE_MESSAGE
             made.type_name = f".{field.message.name}"
@@ -117,7 +128,9 @@ def _describe(type_: MessageType, descriptor: DescriptorProto) -> None:
 def _scalar(field: Field) -> FieldDescriptorProto.Type.ValueType:
     from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 
-    kind: FieldDescriptorProto.Type.ValueType | None = getattr(FieldDescriptorProto, f"TYPE_{field.type.upper()}", None)
+    kind: FieldDescriptorProto.Type.ValueType | None = getattr(
+        FieldDescriptorProto, f"TYPE_{field.type.upper()}", None
+    )
     if kind is None:
         raise InvariantError(f"field {field.name} has the type {field.type}, which the tables do not list")
     return kind

@@ -1,6 +1,7 @@
 """Fields of the protocol buffer messages that TensorFlow artifacts are made of.
 
-They are listed in ``tables.txt``, which scripts/derive_protobuf_tables.py writes from TensorFlow's descriptors.
+They are listed in ``tables.txt``, which scripts/derive_protobuf_tables.py writes from TensorFlow's
+descriptors.
 """
 
 from __future__ import annotations
@@ -102,7 +103,9 @@ class Schema:
 @cache
 def schema() -> Schema:
     """Read the tables, once."""
-    text = resources.files("modelinspect.encodings.protobuf").joinpath("tables.txt").read_text(encoding="utf-8")
+    text = (
+        resources.files("modelinspect.encodings.protobuf").joinpath("tables.txt").read_text(encoding="utf-8")
+    )
     return parse_tables(text)
 
 
@@ -136,14 +139,18 @@ def parse_tables(text: str) -> Schema:
     return Schema(messages, enums)
 
 
-def _field(line: str, owner: MessageType, messages: Mapping[str, MessageType], enums: Mapping[str, EnumType]) -> Field:
+def _field(
+    line: str, owner: MessageType, messages: Mapping[str, MessageType], enums: Mapping[str, EnumType]
+) -> Field:
     number, name, type_ = line.split(maxsplit=2)
     oneof = None
     if type_.startswith("oneof "):
         _, oneof, type_ = type_.split(maxsplit=2)
     if type_.startswith("map<"):
         key, _, value = type_[4:-1].partition(", ")
-        entry = MessageType(f"{owner.name}.{''.join(part.title() for part in name.split('_'))}Entry", is_entry=True)
+        entry = MessageType(
+            f"{owner.name}.{''.join(part.title() for part in name.split('_'))}Entry", is_entry=True
+        )
         entry.add(_field(f"1 key {key}", entry, messages, enums))
         entry.add(_field(f"2 value {value}", entry, messages, enums))
         return Field(int(number), name, entry.name, WireType.BYTES, True, entry, None, None)

@@ -1,4 +1,6 @@
-"""Split the text form of protocol buffers into tokens (https://protobuf.dev/reference/protobuf/textformat-spec)."""
+"""Split the text form of protocol buffers into tokens
+(https://protobuf.dev/reference/protobuf/textformat-spec).
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,10 @@ _LETTERS = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t
 
 
 def tokens(data: bytes, member: str = "") -> Iterator[Token]:
-    """Yield the tokens in order; between them are spaces and comments. Raises `FormatError` at what is not a token."""
+    """Yield the tokens in order; between them are spaces and comments.
+
+    Raises `FormatError` at what is not a token.
+    """
     place = skip_space(data, 0)
     while place < len(data):
         found = _TOKEN.match(data, place)

@@ -1,7 +1,8 @@
-"""Read the wire format of protocol buffers: tags, varints, lengths and groups (https://protobuf.dev/programming-guides/encoding).
+"""Read the wire format of protocol buffers: tags, varints, lengths and groups
+(https://protobuf.dev/programming-guides/encoding).
 
-Fields come as tuples (offset of the tag, tag, offset of the value, end of the value), the tag being
-``number << 3 | wire type``. A group's value ends after its end tag. Varints need not be the shortest that there are.
+Fields come as tuples (offset of the tag, tag, offset of the value, end of the value), the tag being ``number
+<< 3 | wire type``. A group's value ends after its end tag. Varints need not be the shortest that there are.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from modelinspect.sources.base import Source
 FieldAt = tuple[int, int, int, int]
 
 NESTING = 100
-"""Messages inside messages: what protobuf's own readers accept at most (io::CodedInputStream, default recursion limit)."""
+"""Messages inside messages: what protobuf's own readers accept at most (io::CodedInputStream, default
+recursion limit).
+"""
 VARINT = 10
 """The bytes of the longest varint."""
 HEADER = 2 * VARINT
@@ -45,13 +48,16 @@ def read_varint(data: bytes, index: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value & 0xFFFF_FFFF_FFFF_FFFF, place + 1
         shift += 7
-    raise Malformed("a varint does not end" if index + VARINT > end else f"a varint takes more than {VARINT} bytes", index)
+    raise Malformed(
+        "a varint does not end" if index + VARINT > end else f"a varint takes more than {VARINT} bytes", index
+    )
 
 
 def read_header(data: bytes, index: int, end: int) -> tuple[int, int, int]:
     """Return the tag of a field, where its value begins and how long that is. Raises `Malformed`.
 
-    The end of a varint's value is looked for; of a group the length is -1. That the value ends before ``end`` is not checked.
+    The end of a varint's value is looked for; of a group the length is -1. That the value ends before ``end``
+    is not checked.
     """
     tag, place = read_varint(data, index, end)
     if not 8 <= tag < 1 << 32:
@@ -79,7 +85,9 @@ def scan(data: bytes, index: int, end: int) -> list[FieldAt]:
     while index < end:
         start = index
         tag = data[index]
-        if tag & 0x87 == 2 and tag > 7 and index + 1 < end and data[index + 1] < 0x80:  # most fields by far: short bytes
+        if (
+            tag & 0x87 == 2 and tag > 7 and index + 1 < end and data[index + 1] < 0x80
+        ):  # most fields by far: short bytes
             index += 2
             stop = index + data[index - 1]
         else:
@@ -119,11 +127,16 @@ def _group_end(data: bytes, start: int, tag: int, index: int, end: int) -> int:
 
 def _require_depth(depth: int, index: int) -> None:
     if depth > NESTING:
-        raise Malformed(f"messages nest deeper than {NESTING} levels, which no protobuf reader accepts", index)
+        raise Malformed(
+            f"messages nest deeper than {NESTING} levels, which no protobuf reader accepts", index
+        )
 
 
 def check(data: bytes, index: int, end: int, type_: MessageType, depth: int = 0) -> None:
-    """Go through a message and the messages in it that the schema knows. Raises `Malformed` where one is broken."""
+    """Go through a message and the messages in it that the schema knows.
+
+    Raises `Malformed` where one is broken.
+    """
     pending = [(index, end, type_, depth)]
     while pending:
         index, end, type_, depth = pending.pop()
@@ -155,7 +168,9 @@ def first_bytes(data: bytes, number: int) -> bytes | None:
 
 
 class Wire:
-    """A source read as a protocol buffer, a block at a time: large values that nobody asks for are passed over unread."""
+    """A source read as a protocol buffer, a block at a time: large values that nobody asks for are passed
+    over unread.
+    """
 
     __slots__ = ("base", "data", "source")
 
@@ -185,7 +200,12 @@ class Wire:
         """
         while offset < end:
             data, index = self.data, offset - self.base
-            if 0 <= index < len(data) - HEADER and end - offset > HEADER and data[index] & 0x87 == 2 and data[index] > 7:  # most of all
+            if (
+                0 <= index < len(data) - HEADER
+                and end - offset > HEADER
+                and data[index] & 0x87 == 2
+                and data[index] > 7
+            ):  # most of all
                 size, value = data[index + 1], offset + 2
                 if size >= 0x80 and data[index + 2] < 0x80:
                     size, value = size & 0x7F | data[index + 2] << 7, offset + 3
@@ -199,8 +219,12 @@ class Wire:
             except Malformed as trouble:
                 raise trouble.at(0, self.source.name) from trouble
             if stop > end:
-                cut = TruncatedError if end == self.source.size else FormatError  # the file itself ends, not a message in it
-                raise cut(_past_the_end(tag, stop - value, end - value, offset).problem, self.source.name, offset)
+                cut = (
+                    TruncatedError if end == self.source.size else FormatError
+                )  # the file itself ends, not a message in it
+                raise cut(
+                    _past_the_end(tag, stop - value, end - value, offset).problem, self.source.name, offset
+                )
             yield offset, tag, value, stop
             offset = stop
 
@@ -241,10 +265,13 @@ Span = tuple[int, int, tuple[str, ...]]
 """Offset, end and path of the bytes of one thing: a tag, a length, a value."""
 
 
-def spans(data: bytes, type_: MessageType, report: Callable[[FormatError], None], member: str = "") -> Iterator[Span]:
+def spans(
+    data: bytes, type_: MessageType, report: Callable[[FormatError], None], member: str = ""
+) -> Iterator[Span]:
     """Yield every tag, length and value of a message in order; they tile what is sound of it.
 
-    The last part of a path says which of the three it is. A broken message is reported, and the rest of it is left out.
+    The last part of a path says which of the three it is. A broken message is reported, and the rest of it is
+    left out.
     """
     pending: list[tuple[int, int, MessageType, tuple[str, ...], Iterator[FieldAt]]] = []
     pending.append((0, len(data), type_, (), iter(_sound(data, 0, len(data), report, member))))
@@ -265,12 +292,16 @@ def spans(data: bytes, type_: MessageType, report: Callable[[FormatError], None]
             if len(pending) > NESTING:
                 report(Malformed(f"messages nest deeper than {NESTING} levels", begin).at(0, member))
                 continue
-            pending.append((begin, stop, field.message, here, iter(_sound(data, begin, stop, report, member))))
+            pending.append(
+                (begin, stop, field.message, here, iter(_sound(data, begin, stop, report, member)))
+            )
         elif stop > begin:
             yield begin, stop, (*here, "value")
 
 
-def _sound(data: bytes, index: int, end: int, report: Callable[[FormatError], None], member: str) -> list[FieldAt]:
+def _sound(
+    data: bytes, index: int, end: int, report: Callable[[FormatError], None], member: str
+) -> list[FieldAt]:
     """Return the fields of a message up to the first that is broken."""
     try:
         return scan(data, index, end)

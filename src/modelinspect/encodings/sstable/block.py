@@ -40,7 +40,10 @@ class KeyBudget:
 
 
 def varint32(data: bytes, index: int) -> tuple[int, int]:
-    """Return the varint at an index and the index after it. Raises `FormatError` where none ends within five bytes."""
+    """Return the varint at an index and the index after it.
+
+    Raises `FormatError` where none ends within five bytes.
+    """
     value = shift = 0
     while index < len(data) and shift < 35:
         byte = data[index]
@@ -57,16 +60,25 @@ def varint32(data: bytes, index: int) -> tuple[int, int]:
 def read_restarts(contents: Source) -> tuple[int, ...]:
     """Return the offsets of the restart points. Raises `FormatError` where they do not fit the block."""
     if contents.size < 4:
-        raise FormatError(f"a block of {contents.size} bytes has no room for its restart count", contents.name, 0)
+        raise FormatError(
+            f"a block of {contents.size} bytes has no room for its restart count", contents.name, 0
+        )
     count = int.from_bytes(contents.read_at(contents.size - 4, 4), "little")
     if count > (contents.size - 4) // 4:
-        raise FormatError(f"{count:,} restart points do not fit a block of {contents.size:,} bytes", contents.name, contents.size - 4)
+        raise FormatError(
+            f"{count:,} restart points do not fit a block of {contents.size:,} bytes",
+            contents.name,
+            contents.size - 4,
+        )
     data = contents.read_at(contents.size - 4 - 4 * count, 4 * count)
     return tuple(int.from_bytes(data[index : index + 4], "little") for index in range(0, len(data), 4))
 
 
 def read_records(contents: Source, restarts: tuple[int, ...], budget: KeyBudget) -> Iterator[Record]:
-    """Yield the entries of a block; values are not read. Raises `FormatError` with the offset in the contents."""
+    """Yield the entries of a block; values are not read.
+
+    Raises `FormatError` with the offset in the contents.
+    """
     end = contents.size - 4 - 4 * len(restarts)
     points = frozenset(restarts)
     offset = 0
@@ -81,10 +93,16 @@ def read_records(contents: Source, restarts: tuple[int, ...], budget: KeyBudget)
         except FormatError as error:
             raise FormatError(error.problem, contents.name, offset) from error
         if shared > len(key) or (shared and offset in points):
-            raise FormatError(f"an entry shares {shared:,} bytes with a key of {len(key):,}", contents.name, offset)
+            raise FormatError(
+                f"an entry shares {shared:,} bytes with a key of {len(key):,}", contents.name, offset
+            )
         key_offset = offset + index
         if unshared + value_size > end - key_offset:
-            raise FormatError(f"an entry needs {unshared + value_size:,} bytes but {end - key_offset:,} are left", contents.name, offset)
+            raise FormatError(
+                f"an entry needs {unshared + value_size:,} bytes but {end - key_offset:,} are left",
+                contents.name,
+                offset,
+            )
         missed -= offset in points and offset > 0
         budget.spend(shared + unshared, offset)
         inner = index + unshared

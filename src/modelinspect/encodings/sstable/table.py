@@ -36,8 +36,8 @@ _KEYED = ("shared, non_shared, value_length", "key")
 class Block:
     """A block of the table: its contents decoded, and the map on which they are claimed.
 
-    Offsets of ``contents`` and ``claims`` agree. ``place`` is the offset of the contents in the table, None where the
-    block is compressed. ``stored`` means which bytes of the table hold a span of the contents.
+    Offsets of ``contents`` and ``claims`` agree. ``place`` is the offset of the contents in the table, None
+    where the block is compressed. ``stored`` means which bytes of the table hold a span of the contents.
     """
 
     name: str
@@ -58,7 +58,9 @@ class Block:
 
 @dataclass(slots=True)
 class Entry:  # not frozen, as `Record`
-    """A key and its value, which is claimed by whoever reads it: at ``value_offset`` of the block's contents."""
+    """A key and its value, which is claimed by whoever reads it: at ``value_offset`` of the block's
+    contents.
+    """
 
     key: bytes
     block: Block
@@ -79,9 +81,10 @@ class Entry:  # not frozen, as `Record`
 class Table:
     """A table whose blocks are claimed while its entries are read.
 
-    ``name_key`` names an entry in paths. ``lazy`` leaves the contents of uncompressed data blocks unread but for entry
-    headers and keys, and their checksums unverified: for tables whose values are weights. After `entries`, ``complete``
-    says whether everything could be read, and ``unreferenced`` how many bytes belong to no block.
+    ``name_key`` names an entry in paths. ``lazy`` leaves the contents of uncompressed data blocks unread but
+    for entry headers and keys, and their checksums unverified: for tables whose values are weights. After
+    `entries`, ``complete`` says whether everything could be read, and ``unreferenced`` how many bytes belong
+    to no block.
     """
 
     def __init__(self, walk: Walk, name_key: Callable[[bytes], str], *, lazy: bool = False) -> None:
@@ -96,7 +99,10 @@ class Table:
         self.unreferenced = 0
 
     def entries(self) -> Iterator[Entry]:
-        """Yield the entries of all data blocks, in order. Raises `FormatError` where the footer or index is unreadable."""
+        """Yield the entries of all data blocks, in order.
+
+        Raises `FormatError` where the footer or index is unreadable.
+        """
         claims = self._walk.claims
         metaindex, index = self._read_footer()
         self._left = self._data_end
@@ -110,7 +116,9 @@ class Table:
             try:
                 for record, block in self._read_block(f"data block {number}", handle, lazy=self._lazy):
                     if record.key <= last and (record.offset or number):
-                        raise FormatError("the keys of a table are not in order", block.contents.name, record.offset)
+                        raise FormatError(
+                            "the keys of a table are not in order", block.contents.name, record.offset
+                        )
                     last = record.key
                     yield self._claim_entry(record, block)
             except FormatError as error:
@@ -126,7 +134,9 @@ class Table:
     def _read_footer(self) -> tuple[Span, Span]:
         source, claims = self._walk.source, self._walk.claims
         if source.size < FOOTER_SIZE:
-            raise FormatError(f"a table needs {FOOTER_SIZE} bytes for its footer but has {source.size:,}", source.name, 0)
+            raise FormatError(
+                f"a table needs {FOOTER_SIZE} bytes for its footer but has {source.size:,}", source.name, 0
+            )
         base = source.size - FOOTER_SIZE
         cursor = Cursor(source.read_at(base, FOOTER_SIZE), source.name, base, "the footer")
         if cursor.data[_HANDLES_SIZE:] != MAGIC:
@@ -136,10 +146,14 @@ class Table:
         for name in ("metaindex handle", "index handle"):
             begin = cursor.index
             handles.append(self._read_handle(cursor))
-            claims.claim(base + begin, cursor.index - begin, RegionKind.CONTAINER, claims.path("footer", name))
+            claims.claim(
+                base + begin, cursor.index - begin, RegionKind.CONTAINER, claims.path("footer", name)
+            )
         if cursor.index > _HANDLES_SIZE:
             raise FormatError("the block handles of the footer are too long", source.name, base)
-        claims.claim(cursor.offset, _HANDLES_SIZE - cursor.index, RegionKind.FREE, claims.path("footer", "padding"))
+        claims.claim(
+            cursor.offset, _HANDLES_SIZE - cursor.index, RegionKind.FREE, claims.path("footer", "padding")
+        )
         claims.claim(base + _HANDLES_SIZE, len(MAGIC), RegionKind.CONTAINER, claims.path("footer", "magic"))
         return handles[0], handles[1]
 
@@ -147,7 +161,10 @@ class Table:
         at = cursor.offset
         offset, size = _varint64(cursor), _varint64(cursor)
         if offset + size + TRAILER_SIZE > self._data_end:
-            problem = f"a block of {size:,} bytes at byte {offset:,} does not end before the footer at byte {self._data_end:,}"
+            problem = (
+                f"a block of {size:,} bytes at byte {offset:,} does not end before the footer at byte"
+                f" {self._data_end:,}"
+            )
             raise FormatError(problem, cursor.member, at)
         return Span(offset, size)
 
@@ -175,14 +192,24 @@ class Table:
             yield data_block
 
     def _read_block(self, name: str, handle: Span, *, lazy: bool) -> Iterator[tuple[Record, Block]]:
-        """Claim a block but for its entries, and yield them. Raises `FormatError` with the offset in the table."""
+        """Claim a block but for its entries, and yield them.
+
+        Raises `FormatError` with the offset in the table.
+        """
         block = self._open_block(name, handle, lazy=lazy)
         claims = block.claims
         try:
             restarts = read_restarts(block.contents)
             begin = block.contents.size - 4 * len(restarts) - 4
-            claims.claim(begin, 4 * len(restarts), RegionKind.CONTAINER, claims.paths.child(block.path, "restarts"))
-            claims.claim(begin + 4 * len(restarts), 4, RegionKind.CONTAINER, claims.paths.child(block.path, "num_restarts"))
+            claims.claim(
+                begin, 4 * len(restarts), RegionKind.CONTAINER, claims.paths.child(block.path, "restarts")
+            )
+            claims.claim(
+                begin + 4 * len(restarts),
+                4,
+                RegionKind.CONTAINER,
+                claims.paths.child(block.path, "num_restarts"),
+            )
             for record in read_records(block.contents, restarts, self._budget):
                 yield record, block
         except FormatError as error:
@@ -218,7 +245,15 @@ class Table:
         except FormatError as error:
             raise error.reworded(error.problem, source.name, handle.offset) from error
         logical = ByteMapBuilder(source.name, len(decoded), limits)
-        return Block(name, MemorySource(decoded, source.name), logical, logical.path(name, "snappy"), None, handle, Positions(stored))
+        return Block(
+            name,
+            MemorySource(decoded, source.name),
+            logical,
+            logical.path(name, "snappy"),
+            None,
+            handle,
+            Positions(stored),
+        )
 
     def _verify(self, source: Source, handle: Span, trailer: bytes) -> None:
         checksum = 0
@@ -226,7 +261,10 @@ class Table:
             checksum = extended(checksum, source.read_at(offset, min(_PIECE, handle.end - offset)))
         expected = mask(extended(checksum, trailer[:1]))
         if expected != int.from_bytes(trailer[1:], "little"):
-            problem = f"the checksum of a block is {int.from_bytes(trailer[1:], 'little'):#010x} but its bytes give {expected:#010x}"
+            problem = (
+                f"the checksum of a block is {int.from_bytes(trailer[1:], 'little'):#010x} but its bytes give"
+                f" {expected:#010x}"
+            )
             self._survive(FormatError(problem, source.name, handle.end + 1, Code.CHECKSUM))
 
     def _claim_entry(self, record: Record, block: Block) -> Entry:
@@ -237,12 +275,21 @@ class Table:
         path = claims.paths.add_below(block.path, name, _KEYED if has_key else _KEYED[:1])
         claims.claim(record.offset, record.key_offset - record.offset, RegionKind.CONTAINER, PathId(path + 1))
         if has_key:
-            claims.claim(record.key_offset, record.value_offset - record.key_offset, RegionKind.METADATA, PathId(path + 2))
+            claims.claim(
+                record.key_offset,
+                record.value_offset - record.key_offset,
+                RegionKind.METADATA,
+                PathId(path + 2),
+            )
         return Entry(record.key, block, path, record.value_offset, record.value_size)
 
     def _outer(self, error: FormatError, block: Block) -> FormatError:
         """Return an error about a block's contents with its offset in the table."""
-        offset = block.stored_span.offset if block.place is None or error.offset is None else block.place + error.offset
+        offset = (
+            block.stored_span.offset
+            if block.place is None or error.offset is None
+            else block.place + error.offset
+        )
         return error.reworded(f"{block.name}: {error.problem}", self._walk.source.name, offset)
 
     def _share_out(self, block: Block) -> None:

@@ -1,7 +1,8 @@
 """Open compressed runs as their own sites, and share their stored bytes out over what they decode to.
 
-A compressed run has two maps. Parsers claim on the *logical* one, of the decoded bytes. When all are through, each of its
-regions gets the stored bytes that the decoder had to consume between the region's borders, so the totals are exact.
+A compressed run has two maps. Parsers claim on the *logical* one, of the decoded bytes. When all are through,
+each of its regions gets the stored bytes that the decoder had to consume between the region's borders, so the
+totals are exact.
 """
 
 from __future__ import annotations
@@ -37,14 +38,19 @@ def open_compressed(site: Site, run: Span, source: DecompressedSource, codec: Co
     site.parsing.keep_decoded(inner.stream, claims)
     framing: tuple[Span, ...] = ()
     if codec is Codec.GZIP:
-        framing = walk_gzip(site.window(run.offset, run.size, path).walk, source.frames, broken=source.failure is not None)
+        framing = walk_gzip(
+            site.window(run.offset, run.size, path).walk, source.frames, broken=source.failure is not None
+        )
     site.parsing.at_finish(_Share(site, inner, source, run, codec, path, framing).share_out)
     return inner
 
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """A compressed run whose stored bytes are to be shared out. ``framing`` are spans of the run that are claimed already."""
+    """A compressed run whose stored bytes are to be shared out.
+
+    ``framing`` are spans of the run that are claimed already.
+    """
 
     outer: Site
     inner: Site
@@ -55,13 +61,18 @@ class _Share:
     framing: tuple[Span, ...]
 
     def share_out(self) -> None:
-        """Claim the stored bytes for the regions of the logical map, and translate the extents of its tensors."""
+        """Claim the stored bytes for the regions of the logical map, and translate the extents of its
+        tensors.
+        """
         import numpy as np
 
         parsing, member = self.outer.parsing, self.inner.claims.member
         built = self.inner.claims.build()
         for collision in built.collisions:
-            problem = f"{'/'.join(collision.path)} claims {collision.size:,} bytes that {'/'.join(collision.holder)} holds"
+            problem = (
+                f"{'/'.join(collision.path)} claims {collision.size:,} bytes that"
+                f" {'/'.join(collision.holder)} holds"
+            )
             self.inner.diagnose(problem, collision.offset)
         extents = parsing.extents_in(member)
         if len(built.map) <= 1 and not extents:  # one region has all the bytes: nothing needs to be decoded
@@ -69,7 +80,11 @@ class _Share:
             stored_end = self.run.size
         else:
             ends = [extent.span.end for extent in extents] + [extent.span.offset for extent in extents]
-            borders = np.unique(np.concatenate((built.map.columns.offsets, [self.source.size], np.array(ends, dtype=np.int64)))).tolist()
+            borders = np.unique(
+                np.concatenate(
+                    (built.map.columns.offsets, [self.source.size], np.array(ends, dtype=np.int64))
+                )
+            ).tolist()
             table = dict(zip(borders, self.source.positions(borders), strict=True))
             table[0] = 0
             stored_end = table[self.source.size] = self.source.stored_end
@@ -81,13 +96,17 @@ class _Share:
 
         def tensor(old: Tensor) -> Tensor:
             return replace(
-                old, storage=Storage.COMPRESSED, extents=tuple(new for extent in old.extents for new in self._extents(extent, table))
+                old,
+                storage=Storage.COMPRESSED,
+                extents=tuple(new for extent in old.extents for new in self._extents(extent, table)),
             )
 
         def diagnostic(old: Diagnostic) -> Diagnostic:
             where = "" if old.offset is None else f" (at byte {old.offset:,} of what it decompresses to)"
             place = self.outer.claims.base + self.run.offset
-            return Diagnostic(old.severity, f"{old.problem}{where}", self.outer.claims.member, place, old.code)
+            return Diagnostic(
+                old.severity, f"{old.problem}{where}", self.outer.claims.member, place, old.code
+            )
 
         parsing.translate(member, tensor, diagnostic)
 
@@ -102,7 +121,11 @@ class _Share:
         rows, starts, ends = _without(np.arange(len(starts)), starts, ends, self.framing)
         paths = np.array(_graft(self.outer.claims, logical, self.path), dtype=np.int32)
         self.outer.claims.claim_many(
-            starts + self.run.offset, ends - starts, columns.kinds[rows], paths[columns.paths[rows]], columns.tensors[rows]
+            starts + self.run.offset,
+            ends - starts,
+            columns.kinds[rows],
+            paths[columns.paths[rows]],
+            columns.tensors[rows],
         )
 
     def _extents(self, extent: Extent, table: dict[int, int]) -> list[Extent]:

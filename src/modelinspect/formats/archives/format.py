@@ -1,4 +1,6 @@
-"""Open the artifact that a ``.gz``, ``.zip``, ``.tar`` or ``.tar.gz`` wraps; its format is the inner one's."""
+"""Open the artifact that a ``.gz``, ``.zip``, ``.tar`` or ``.tar.gz`` wraps; its format is the inner
+one's.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,14 @@ from modelinspect.core.facts import Fact, Facts, add_facts
 from modelinspect.core.span import Span
 from modelinspect.encodings import gzip, tar, zip
 from modelinspect.errors import Code, FormatError, SelectionError, UnknownFormatError
-from modelinspect.formats.archives.nested import NestedParsing, Packed, archive_depth, claim_rest, packed_tar, packed_zip
+from modelinspect.formats.archives.nested import (
+    NestedParsing,
+    Packed,
+    archive_depth,
+    claim_rest,
+    packed_tar,
+    packed_zip,
+)
 from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.candidates import Candidate, Candidates, detected, find_models
 from modelinspect.formats.lookalikes import describe_members
@@ -39,7 +48,10 @@ class ArchiveFormat:
         page="archives.md",
         limitations=(
             "Of several models that are not TFLite, the largest is read; `--model` chooses another.",
-            "Files that bzip2, xz, Zstandard or 7-Zip compress as a whole are recognized and not read; zip members with bzip2 or LZMA are.",
+            (
+                "Files that bzip2, xz, Zstandard or 7-Zip compress as a whole are recognized and not read;"
+                " zip members with bzip2 or LZMA are."
+            ),
             "Sparse files in tar archives, encrypted members and zip archives in several parts are not read.",
         ),
     )
@@ -49,10 +61,18 @@ class ArchiveFormat:
         return parsing.primary is not None and _kind(parsing.files.open(parsing.primary)) is not None
 
     def parse(self, parsing: Parsing) -> FormatName:
-        """Open the archive, and parse what it holds. Raises `UnknownFormatError` where that is not a model."""
+        """Open the archive, and parse what it holds.
+
+        Raises `UnknownFormatError` where that is not a model.
+        """
         name = parsing.primary or ""
         site = parsing.open(name)
-        parsing.limits.allow("opening archives in archives", archive_depth(parsing) + 1, parsing.limits.archive_nesting, site.source.name)
+        parsing.limits.allow(
+            "opening archives in archives",
+            archive_depth(parsing) + 1,
+            parsing.limits.archive_nesting,
+            site.source.name,
+        )
         kind = _kind(site.source)
         before = parsing.facts.get("wrapped_in")
         parsing.facts["wrapped_in"] = (*(before if isinstance(before, tuple) else ()), kind)
@@ -82,7 +102,9 @@ def _kind(source: Source) -> str | None:
 
 
 def _ends_as_zip(source: Source) -> bool:
-    """Return whether a directory of members is before an end record: four bytes by themselves may be anything."""
+    """Return whether a directory of members is before an end record: four bytes by themselves may be
+    anything.
+    """
     offset = zip.find_end_record(source)
     if offset is None:
         return False
@@ -99,13 +121,17 @@ def _parse_gzip(parsing: Parsing, site: Site, name: str) -> FormatName:
         source = packed.source()
         failure = source.failure if isinstance(source, DecompressedSource) else None
         what = f"gzip of {inner}, {source.size:,} bytes of no known model format"
-        raise UnknownFormatError(f"{_label(parsing, name)}: {what}" + (f"; {failure.problem}" if failure else ""))
+        raise UnknownFormatError(
+            f"{_label(parsing, name)}: {what}" + (f"; {failure.problem}" if failure else "")
+        )
     return format.parse(nested)
 
 
 def _unzipped(site: Site, name: str) -> str:
     """Return the name of what a gzip file holds."""
-    stem = next((name.removesuffix(suffix) + by for suffix, by in _SUFFIXES.items() if name.endswith(suffix)), "")
+    stem = next(
+        (name.removesuffix(suffix) + by for suffix, by in _SUFFIXES.items() if name.endswith(suffix)), ""
+    )
     return stem or basename(gzip.original_name(site.source)) or name
 
 
@@ -134,7 +160,8 @@ def _parse_tar(parsing: Parsing, site: Site) -> FormatName:
 
 
 def _parse_files(parsing: Parsing, site: Site, files: Mapping[str, Packed], kind: str) -> FormatName:
-    """Parse the model among the files: a folder of them, or one; of several the chosen one, else the largest, and all of TFLite.
+    """Parse the model among the files: a folder of them, or one; of several the chosen one, else the largest,
+    and all of TFLite.
 
     Raises `SelectionError` where none has the name that was chosen.
     """
@@ -152,18 +179,29 @@ def _parse_files(parsing: Parsing, site: Site, files: Mapping[str, Packed], kind
         raise SelectionError(f"{parsing.files.location}: holds no model {wanted!r}")
     chosen = max(found, key=lambda candidate: (candidate.name == wanted, candidate.size, candidate.name))
     chosen.parsing.files.chosen = None  # what is chosen may be an archive, too
-    beside = [candidate for candidate in found if candidate is not chosen and candidate.is_tflite and chosen.is_tflite]
-    others = tuple(sorted(candidate.name for candidate in found if candidate is not chosen and candidate not in beside))
+    beside = [
+        candidate
+        for candidate in found
+        if candidate is not chosen and candidate.is_tflite and chosen.is_tflite
+    ]
+    others = tuple(
+        sorted(candidate.name for candidate in found if candidate is not chosen and candidate not in beside)
+    )
     if others:
         parsing.facts["also_holds"] = others
     if others and wanted is None:
-        problem = f"{chosen.name} is inspected; the archive holds other models too: {', '.join(others[:_NAMED_FILES])}"
+        problem = (
+            f"{chosen.name} is inspected; the archive holds other models too:"
+            f" {', '.join(others[:_NAMED_FILES])}"
+        )
         site.diagnose(problem, None, Severity.NOTE, Code.INCOMPLETE)
     if chosen.name:
         parsing.facts["wrapped_name"] = chosen.name
     form = chosen.format.parse(chosen.parsing)
     if beside:
-        others_facts = {one.name: _parse_beside(site, one) for one in sorted(beside, key=lambda one: one.name)}
+        others_facts = {
+            one.name: _parse_beside(site, one) for one in sorted(beside, key=lambda one: one.name)
+        }
         parsing.facts["other_models"] = cast("dict[str, Fact]", others_facts)
         every = cast("dict[str, dict[str, Fact]]", {"": dict(parsing.facts), **others_facts})
         add_facts(parsing.facts, join_models(every))
@@ -202,7 +240,9 @@ class _Shelf:
     def __init__(self, parsing: Parsing, files: Mapping[str, Packed]) -> None:
         self._parsing = parsing
         self._files = files
-        self.sizes: Mapping[str, int] = {name: 0 if packed.run is None else packed.run.size for name, packed in files.items()}
+        self.sizes: Mapping[str, int] = {
+            name: 0 if packed.run is None else packed.run.size for name, packed in files.items()
+        }
         self._folders: dict[str, dict[str, Packed]] = {}
         for name in sorted(files):  # sorted once, and not again for each file that is tried
             self._folders.setdefault(dirname(name), {})[basename(name)] = files[name]
@@ -210,7 +250,11 @@ class _Shelf:
     def folder(self, folder: str) -> NestedParsing:
         """Return the parsing of the files below a folder."""
         prefix = f"{folder}/" if folder else ""
-        below = {name.removeprefix(prefix): packed for name, packed in self._files.items() if name.startswith(prefix)}
+        below = {
+            name.removeprefix(prefix): packed
+            for name, packed in self._files.items()
+            if name.startswith(prefix)
+        }
         return NestedParsing(self._parsing, below, None)
 
     def file(self, name: str) -> NestedParsing:
@@ -228,7 +272,11 @@ def archived_models(parsing: Parsing) -> Candidates | None:
     if kind == "gzip":
         inner = _unzipped(site, name)
         return archived_models(NestedParsing(parsing, {inner: _packed_gzip(site, inner)}, inner))
-    files = packed_zip(site, zip.walk_zip(site.walk)) if kind == "zip" else packed_tar(site, tar.walk_tar(site.walk))
+    files = (
+        packed_zip(site, zip.walk_zip(site.walk))
+        if kind == "zip"
+        else packed_tar(site, tar.walk_tar(site.walk))
+    )
     return find_models(_Shelf(parsing, files))
 
 

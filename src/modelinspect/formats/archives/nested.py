@@ -21,7 +21,8 @@ from modelinspect.sources.files import NamedFiles
 
 @dataclass(slots=True)
 class Packed:
-    """A file within another: ``run`` are its stored bytes, ``codec`` how they are compressed (None: not at all).
+    """A file within another: ``run`` are its stored bytes, ``codec`` how they are compressed (None: not at
+    all).
 
     ``problem`` says why it cannot be opened; empty where it can.
     """
@@ -56,7 +57,10 @@ class Packed:
         return self._source
 
     def site(self) -> Site:
-        """Return the file's site, the same each time; its regions lie below the file's path. Raises as `source` does."""
+        """Return the file's site, the same each time; its regions lie below the file's path.
+
+        Raises as `source` does.
+        """
         if self._site is None:
             run, source = self._run(), self.source()
             if self.codec is not None and isinstance(source, DecompressedSource):
@@ -98,13 +102,25 @@ def codec_of(member: ZipMember) -> Codec | None:
     return _CODECS.get(member.method)
 
 
-_CODECS: Mapping[int, Codec] = {Method.DEFLATED: Codec.DEFLATE, Method.BZIP2: Codec.BZIP2, Method.LZMA: Codec.LZMA}
+_CODECS: Mapping[int, Codec] = {
+    Method.DEFLATED: Codec.DEFLATE,
+    Method.BZIP2: Codec.BZIP2,
+    Method.LZMA: Codec.LZMA,
+}
 
 
 def _from_zip(site: Site, member: ZipMember) -> Packed:
     codec = codec_of(member)
     return Packed(
-        site, member.name, member.data, codec, site.claims.path(member.name), member.size, member.crc, member.problem, member.code
+        site,
+        member.name,
+        member.data,
+        codec,
+        site.claims.path(member.name),
+        member.size,
+        member.crc,
+        member.problem,
+        member.code,
     )
 
 
@@ -114,11 +130,21 @@ def packed_tar(site: Site, directory: TarDirectory) -> dict[str, Packed]:
 
 
 def _from_tar(site: Site, member: TarMember) -> Packed:
-    return Packed(site, member.name, member.data, None, site.claims.path(member.name), member.data.size, problem=member.problem)
+    return Packed(
+        site,
+        member.name,
+        member.data,
+        None,
+        site.claims.path(member.name),
+        member.data.size,
+        problem=member.problem,
+    )
 
 
 def claim_rest(site: Site, directory: ZipDirectory | TarDirectory, files: Mapping[str, Packed]) -> None:
-    """Label the members that no parser opened: their own files are assets, what cannot be read is nobody's."""
+    """Label the members that no parser opened: their own files are assets, what cannot be read is
+    nobody's.
+    """
     for name, packed in files.items():
         if packed.problem:
             place = None if packed.run is None else packed.run.offset
@@ -134,11 +160,14 @@ def claim_rest(site: Site, directory: ZipDirectory | TarDirectory, files: Mappin
 class NestedParsing(Parsing):
     """Files within a member as their own parsing; what it finds goes to the parsing of the whole artifact.
 
-    ``files`` are the archive's by the name that they have here; ``primary`` one of them, whose neighbours the others are.
+    ``files`` are the archive's by the name that they have here; ``primary`` one of them, whose neighbours the
+    others are.
     """
 
     def __init__(self, outer: Parsing, files: Mapping[str, Packed], primary: str | None) -> None:
-        super().__init__(_NestedFiles(outer.files.location, files, primary), outer.limits, strict=outer.strict)
+        super().__init__(
+            _NestedFiles(outer.files.location, files, primary), outer.limits, strict=outer.strict
+        )
         self.limits = outer.limits
         self.files.chosen = outer.files.chosen
         self._outer = outer

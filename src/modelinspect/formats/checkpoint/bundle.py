@@ -1,6 +1,7 @@
 """Read a TensorBundle: an index of tensors, and the shards that hold their bytes.
 
-Specification: tensorflow/core/protobuf/tensor_bundle.proto, tensorflow/core/util/tensor_bundle/tensor_bundle.cc.
+Specification: tensorflow/core/protobuf/tensor_bundle.proto,
+tensorflow/core/util/tensor_bundle/tensor_bundle.cc.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ SHARD = re.compile(r"(?P<prefix>.*)\.data-(?P<shard>\d{5,})-of-(?P<count>\d{5,})
 class BundleEntry:
     """What the index says about one tensor, or of one slice of it.
 
-    ``name`` is the key, for a slice that of its tensor. ``slices`` are those of a partitioned tensor, which has no bytes of
-    its own. ``tensor`` is the id in the artifact; None for slices, for the object graph and for layer configurations.
+    ``name`` is the key, for a slice that of its tensor. ``slices`` are those of a partitioned tensor, which
+    has no bytes of its own. ``tensor`` is the id in the artifact; None for slices, for the object graph and
+    for layer configurations.
     """
 
     name: str
@@ -72,8 +74,8 @@ class Bundle:
 def read_index(parsing: Parsing, index: str, shard_names: Iterable[str]) -> Bundle:
     """Claim the index file and return what it says; the shards are not opened.
 
-    ``shard_names`` are the listed files that may be shards of this prefix: a shard that is not among them is never opened,
-    whatever the index says.
+    ``shard_names`` are the listed files that may be shards of this prefix: a shard that is not among them is
+    never opened, whatever the index says.
     """
     site = parsing.open(index)
     bundle = Bundle(index, index.removesuffix(".index"))
@@ -86,7 +88,12 @@ def read_index(parsing: Parsing, index: str, shard_names: Iterable[str]) -> Bund
             except FormatError as error:
                 bundle.complete = False
                 site.survive(
-                    FormatError(f"entry {key_name(entry.key)[:200]}: {error.problem}", index, entry.block.stored_span.offset, error.code)
+                    FormatError(
+                        f"entry {key_name(entry.key)[:200]}: {error.problem}",
+                        index,
+                        entry.block.stored_span.offset,
+                        error.code,
+                    )
                 )
     except FormatError as error:
         bundle.complete = False
@@ -98,7 +105,9 @@ def read_index(parsing: Parsing, index: str, shard_names: Iterable[str]) -> Bund
 
 
 def key_name(key: bytes) -> str:
-    """Return the name of an index entry for paths: a tensor's, a slice's with its extents, or that of the header."""
+    """Return the name of an index entry for paths: a tensor's, a slice's with its extents, or that of the
+    header.
+    """
     if key == HEADER_KEY:
         return "BundleHeaderProto"
     if key[:1] == b"\0":
@@ -127,11 +136,21 @@ def _read_entry(bundle: Bundle, site: Site, entry: Entry, reader: EntryReader) -
     else:
         name, box = entry.key.decode("utf-8", "backslashreplace"), None
     shape = tuple(dimension.size for dimension in proto.shape.dim)
-    if proto.shape.unknown_rank or any(size < 0 for size in shape) or proto.offset < 0 or proto.size < 0 or proto.shard_id < 0:
-        raise FormatError(f"a shape, place or size is negative or unknown (offset {proto.offset}, size {proto.size})")
+    if (
+        proto.shape.unknown_rank
+        or any(size < 0 for size in shape)
+        or proto.offset < 0
+        or proto.size < 0
+        or proto.shard_id < 0
+    ):
+        raise FormatError(
+            f"a shape, place or size is negative or unknown (offset {proto.offset}, size {proto.size})"
+        )
     slices = tuple(from_proto(part) for part in proto.slices)
     span = Span(proto.offset, proto.size)
-    bundle.entries.append(BundleEntry(name, data_type(proto.dtype), shape, proto.shard_id, span, proto.crc32c, slices, box))
+    bundle.entries.append(
+        BundleEntry(name, data_type(proto.dtype), shape, proto.shard_id, span, proto.crc32c, slices, box)
+    )
 
 
 def _read_message(name: str, site: Site, entry: Entry) -> Any:
@@ -168,22 +187,30 @@ def _known_shards(bundle: Bundle, names: Iterable[str]) -> dict[int, str]:
 
 
 def expected_size(dtype: DType, shape: tuple[int, ...]) -> int | None:
-    """Return the bytes that a tensor takes in a shard; None where elements differ in size or the type is not known."""
+    """Return the bytes that a tensor takes in a shard; None where elements differ in size or the type is not
+    known.
+    """
     if dtype.bits == 0:
         return None
-    return prod(shape) * max(dtype.bits // 8, 1)  # elements narrower than a byte take one each, as in TensorFlow's memory
+    return prod(shape) * max(
+        dtype.bits // 8, 1
+    )  # elements narrower than a byte take one each, as in TensorFlow's memory
 
 
 def duplicates(entries: Iterable[BundleEntry], names: Mapping[TensorId, str]) -> tuple[tuple[str, ...], ...]:
-    """Return the groups of tensors that agree in type, shape, size and CRC-32C; ``names`` by tensor id. No data is read.
+    """Return the groups of tensors that agree in type, shape, size and CRC-32C; ``names`` by tensor id.
 
-    Single elements are left out, and so are tensors of only zeros or only ones, which their checksum betrays: equal counters and
-    fresh biases are not copies of each other.
+    No data is read.
+
+    Single elements are left out, and so are tensors of only zeros or only ones, which their checksum betrays:
+    equal counters and fresh biases are not copies of each other.
     """
     groups: dict[tuple[DType, tuple[int, ...], int, int], list[str]] = {}
     for entry in entries:
         if entry.tensor is not None and not entry.slices and prod(entry.shape) > 1:
-            groups.setdefault((entry.dtype, entry.shape, entry.span.size, entry.crc32c), []).append(names[entry.tensor])
+            groups.setdefault((entry.dtype, entry.shape, entry.span.size, entry.crc32c), []).append(
+                names[entry.tensor]
+            )
     found: list[tuple[str, ...]] = []
     left = _COMPUTED_MOST
     for (dtype, _, size, checksum), group in groups.items():

@@ -1,6 +1,8 @@
-"""Read the entries of an index as TensorFlow writes them: known fields of BundleEntryProto, each at most once.
+"""Read the entries of an index as TensorFlow writes them: known fields of BundleEntryProto, each at most
+once.
 
-An index may have a million entries. What they say is read here without the protobuf package, which reads all others.
+An index may have a million entries. What they say is read here without the protobuf package, which reads all
+others.
 """
 
 from __future__ import annotations
@@ -13,7 +15,14 @@ from modelinspect.encodings.sstable import Entry
 from modelinspect.errors import FormatError
 
 _DTYPE, _SHAPE, _SHARD, _OFFSET, _SIZE, _CRC32C = 0x08, 0x12, 0x18, 0x20, 0x28, 0x35
-_NAMES = {_DTYPE: "dtype", _SHAPE: "shape", _SHARD: "shard_id", _OFFSET: "offset", _SIZE: "size", _CRC32C: "crc32c"}
+_NAMES = {
+    _DTYPE: "dtype",
+    _SHAPE: "shape",
+    _SHARD: "shard_id",
+    _OFFSET: "offset",
+    _SIZE: "size",
+    _CRC32C: "crc32c",
+}
 _MOST = {_DTYPE: 1 << 31, _SHARD: 1 << 31, _OFFSET: 1 << 63, _SIZE: 1 << 63}
 """From where on a field's value would be negative."""
 
@@ -31,7 +40,9 @@ class EntryReader:
         self._stencils: dict[tuple[int, ...], Stencil] = {}
 
     def read(self, entry: Entry) -> Said | None:
-        """Claim an entry's value field by field and return what it says; None, and nothing claimed, where it is not as usual."""
+        """Claim an entry's value field by field and return what it says; None, and nothing claimed, where it
+        is not as usual.
+        """
         data = entry.read_value()
         values = {_DTYPE: 0, _SHARD: 0, _OFFSET: 0, _SIZE: 0, _CRC32C: 0}
         shape: tuple[int, ...] = ()
@@ -72,13 +83,18 @@ class EntryReader:
         if stencil is None:
             if len(set(key[::2])) < len(key[::2]):
                 return None
-            rows = [(size, RegionKind.METADATA, _NAMES[tag]) for tag, size in zip(key[::2], key[1::2], strict=True)]
+            rows = [
+                (size, RegionKind.METADATA, _NAMES[tag])
+                for tag, size in zip(key[::2], key[1::2], strict=True)
+            ]
             stencil = self._stencils[key] = Stencil.of(rows)
         entry.block.claims.stamp(stencil, entry.value_offset, entry.path)
         return values[_DTYPE], shape, values[_SHARD], values[_OFFSET], values[_SIZE], values[_CRC32C]
 
     def _shape(self, data: bytes) -> tuple[int, ...] | None:
-        """Return the lengths of a TensorShapeProto, None where one of them is unknown or the message is broken."""
+        """Return the lengths of a TensorShapeProto, None where one of them is unknown or the message is
+        broken.
+        """
         if data not in self._shapes:
             try:
                 proto = parse_message("TensorShapeProto", data)

@@ -110,7 +110,9 @@ def _parse_prefix(parsing: Parsing, name: str, names: Sequence[str]) -> None:
         return
     for shard in shards:
         parsing.open(shard)
-    parsing.open(name).diagnose(f"the index {index} is missing: nothing says what the shards hold", severity=Severity.ERROR)
+    parsing.open(name).diagnose(
+        f"the index {index} is missing: nothing says what the shards hold", severity=Severity.ERROR
+    )
 
 
 def _parse_directory(parsing: Parsing) -> None:
@@ -124,11 +126,16 @@ def _parse_directory(parsing: Parsing) -> None:
     several = len(indexes) + len(old) > 1
     for index in indexes:
         prefix = index.removesuffix(INDEX)
-        _merge(parsing, read_bundle(parsing, index, shards.pop(prefix, []), f"{prefix}:" if several else "").facts)
+        _merge(
+            parsing,
+            read_bundle(parsing, index, shards.pop(prefix, []), f"{prefix}:" if several else "").facts,
+        )
     for prefix, orphans in sorted(shards.items()):
         for name in orphans:
             parsing.open(name)
-        parsing.open(orphans[0]).diagnose(f"the index {prefix}{INDEX} is missing: nothing says what the shards hold", 0, Severity.ERROR)
+        parsing.open(orphans[0]).diagnose(
+            f"the index {prefix}{INDEX} is missing: nothing says what the shards hold", 0, Severity.ERROR
+        )
     for name in old:
         if name not in taken:
             group = _v1_group(name, old)
@@ -160,7 +167,8 @@ def _map_other(parsing: Parsing, name: str) -> None:
         return
     site = parsing.open(name)
     if name.endswith(META):
-        # A SavedModel has a checkpoint in it, and its walk over graphs serves here: neither can be loaded before the other.
+        # A SavedModel has a checkpoint in it, and its walk over graphs serves here: neither can be loaded
+        # before the other.
         from modelinspect.formats.graph.graph_def import parse_graph
 
         parsing.facts.setdefault("graph", cast("Mapping[str, Fact]", parse_graph(site)))
@@ -169,7 +177,9 @@ def _map_other(parsing: Parsing, name: str) -> None:
 
 
 def _parse_state(parsing: Parsing, name: str) -> None:
-    """Map the text file ``checkpoint`` and the checkpoint that it names as the latest, where that is beside it."""
+    """Map the text file ``checkpoint`` and the checkpoint that it names as the latest, where that is beside
+    it.
+    """
     state = read_state(parsing, name)
     names = parsing.neighbours()
     parsing.facts["latest_checkpoint"] = state.latest

@@ -1,7 +1,7 @@
 """What variables are for by the names that TensorFlow 1 gives them, where no object graph says it.
 
-Specification: the slot creators of tensorflow/python/training (slot_creator.py, moving_averages.py) and the optimizers of
-BERT, T5 and LAMB; tensorflow/contrib/model_pruning.
+Specification: the slot creators of tensorflow/python/training (slot_creator.py, moving_averages.py) and the
+optimizers of BERT, T5 and LAMB; tensorflow/contrib/model_pruning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ _AVERAGE = re.compile(r"(?P<of>.+)/ExponentialMovingAverage(?:_\d+)?")
 _POWER = re.compile(r"(?:.*/)?beta[12]_power(?:_\d+)?")
 _COUNTER = re.compile(r"(?:.*/)?(?:global_step|save_counter|step|train_step)")
 _STATISTIC = re.compile(r".*/(?:moving_mean|moving_variance|moving_avg|renorm_\w+)(?:/\w+)?")
-_PRUNING = re.compile(r"(?P<layer>.+)/(?P<what>mask|threshold|pruning_step|old_weight|old_old_weight|gradient)")
+_PRUNING = re.compile(
+    r"(?P<layer>.+)/(?P<what>mask|threshold|pruning_step|old_weight|old_old_weight|gradient)"
+)
 _PRUNED = ("kernel", "weights", "embedding", "depthwise_weights", "depthwise_kernel")
 
 
@@ -41,7 +43,8 @@ def use_by_name(name: str, names: Collection[str]) -> Use:
     pruning = _PRUNING.fullmatch(name)
     if pruning:
         beside = [known for known in (f"{pruning['layer']}/{kind}" for kind in _PRUNED) if known in names]
-        # "mask" and "threshold" are words that other layers use too: one without the other, or without a weight, says nothing.
+        # "mask" and "threshold" are words that other layers use too: one without the other, or without a
+        # weight, says nothing.
         if beside and all(f"{pruning['layer']}/{part}" in names for part in ("mask", "threshold")):
             return Use(Role.PRUNING, pruning["what"], pruning["layer"], beside[0])
     if _STATISTIC.fullmatch(name):

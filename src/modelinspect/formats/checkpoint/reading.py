@@ -16,17 +16,18 @@ from modelinspect.formats.graph.object_graph import Use, read_trackable, uses
 def read_bundle(parsing: Parsing, index: str, shard_names: Iterable[str], name_prefix: str = "") -> Bundle:
     """Make the files of a TensorBundle members of the artifact, claim all their bytes and add their tensors.
 
-    ``index`` is the name of the index file (``variables/variables.index``); ``shard_names`` are listed files, of which
-    those of the same prefix become members too; nothing else is opened, whatever the index names. Only the index and the
-    object graph are read, never weights. Roles and layers come from the object graph in the bundle (a SavedModel has it
-    there too), else from names as TensorFlow 1 gives them. Trouble is diagnosed and survived.
+    ``index`` is the name of the index file (``variables/variables.index``); ``shard_names`` are listed files,
+    of which those of the same prefix become members too; nothing else is opened, whatever the index names.
+    Only the index and the object graph are read, never weights. Roles and layers come from the object graph
+    in the bundle (a SavedModel has it there too), else from names as TensorFlow 1 gives them. Trouble is
+    diagnosed and survived.
 
-    The result has an entry for each tensor (key, type, shape, span in its shard, CRC-32C, id of the artifact's tensor), the
-    bytes of the object graph, and ``facts`` for the caller to add to those of the artifact:
-    ``duplicate_tensors`` (groups of names that agree in type, shape, size and CRC), ``slot_variables`` (for each slot,
-    average and mask: ``tensor``, ``purpose`` and the tensor that it is ``of``), ``variable_names`` (the variables' own names
-    by tensor, ``dense/kernel``), ``unreferenced_bytes``, ``shards``, ...
-    Tensors are named by their keys after ``name_prefix``.
+    The result has an entry for each tensor (key, type, shape, span in its shard, CRC-32C, id of the
+    artifact's tensor), the bytes of the object graph, and ``facts`` for the caller to add to those of the
+    artifact: ``duplicate_tensors`` (groups of names that agree in type, shape, size and CRC),
+    ``slot_variables`` (for each slot, average and mask: ``tensor``, ``purpose`` and the tensor that it is
+    ``of``), ``variable_names`` (the variables' own names by tensor, ``dense/kernel``),
+    ``unreferenced_bytes``, ``shards``, ... Tensors are named by their keys after ``name_prefix``.
     """
     names = tuple(shard_names)
     bundle = read_index(parsing, index, names)
@@ -42,19 +43,27 @@ def read_bundle(parsing: Parsing, index: str, shard_names: Iterable[str], name_p
             graph = read_trackable(bundle.object_graph, index)
             nodes, known = len(graph), uses(graph)
         except FormatError as error:
-            parsing.open(index).survive(FormatError(f"the object graph cannot be read: {error.problem}", index, None, error.code))
+            parsing.open(index).survive(
+                FormatError(f"the object graph cannot be read: {error.problem}", index, None, error.code)
+            )
     placer = Placer(parsing, bundle, known, name_prefix)
     placer.place()
     for name in names:
         match = SHARD.fullmatch(name)
         if match and match["prefix"] == bundle.prefix and name not in bundle.shards.values():
-            parsing.open(name).diagnose(f"this file is not among the {bundle.shard_count:,} shards that the index {index} describes")
+            parsing.open(name).diagnose(
+                f"this file is not among the {bundle.shard_count:,} shards that the index {index} describes"
+            )
     bundle.facts = _facts(parsing, bundle, placer.purposes, name_prefix, nodes)
     return bundle
 
 
 def _facts(parsing: Parsing, bundle: Bundle, purposes: Mapping[str, Use], prefix: str, nodes: int) -> Facts:
-    names = {entry.tensor: parsing.tensor(entry.tensor).path for entry in bundle.entries if entry.tensor is not None}
+    names = {
+        entry.tensor: parsing.tensor(entry.tensor).path
+        for entry in bundle.entries
+        if entry.tensor is not None
+    }
     roles = [parsing.tensor(tensor).role for tensor in names]
     slots = tuple(
         {"tensor": prefix + name, "purpose": use.purpose, "of": None if use.of is None else prefix + use.of}

@@ -33,13 +33,19 @@ class TensorSlice:
         """Return the slice with every length spelt out, or None where it does not fit the shape."""
         if len(self.starts) != len(shape):
             return None
-        lengths = tuple(full if length == FULL else length for length, full in zip(self.lengths, shape, strict=True))
-        if any(s < 0 or n < 0 or s + n > full for s, n, full in zip(self.starts, lengths, shape, strict=True)):
+        lengths = tuple(
+            full if length == FULL else length for length, full in zip(self.lengths, shape, strict=True)
+        )
+        if any(
+            s < 0 or n < 0 or s + n > full for s, n, full in zip(self.starts, lengths, shape, strict=True)
+        ):
             return None
         return TensorSlice(self.starts, lengths)
 
     def __str__(self) -> str:
-        return ":".join("-" if n == FULL else f"{s},{n}" for s, n in zip(self.starts, self.lengths, strict=True))
+        return ":".join(
+            "-" if n == FULL else f"{s},{n}" for s, n in zip(self.starts, self.lengths, strict=True)
+        )
 
 
 def from_proto(proto: Any) -> TensorSlice:
@@ -82,7 +88,9 @@ def _number(key: bytes, index: int) -> tuple[int, int]:
 
 
 def _signed(key: bytes, index: int) -> tuple[int, int]:
-    """Read a signed number: its sign bit is turned, and as many bits like it follow as there are more bytes."""
+    """Read a signed number: its sign bit is turned, and as many bits like it follow as there are more
+    bytes.
+    """
     if index >= len(key):
         raise FormatError(f"a number of the key {key[:80]!r} is cut short")
     negative = key[index] < 0x80
@@ -97,7 +105,9 @@ def _signed(key: bytes, index: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Elements of a tensor that are one after another: their first index in row-major order, and where they are stored."""
+    """Elements of a tensor that are one after another: their first index in row-major order, and where they
+    are stored.
+    """
 
     element: int
     count: int
@@ -106,9 +116,11 @@ class Run:
 
 
 def runs(shape: tuple[int, ...], parts: Sequence[TensorSlice]) -> list[Run] | None:
-    """Return the elements of a tensor in row-major order, as runs of its slices; None where these do not tile it.
+    """Return the elements of a tensor in row-major order, as runs of its slices; None where these do not tile
+    it.
 
-    ``offset`` counts elements from the start of the slice ``part``. None also where there would be too many runs.
+    ``offset`` counts elements from the start of the slice ``part``. None also where there would be too many
+    runs.
     """
     found: list[Run] = []
     for part, box in enumerate(parts):
@@ -122,7 +134,9 @@ def runs(shape: tuple[int, ...], parts: Sequence[TensorSlice]) -> list[Run] | No
         rows = prod(box.lengths[:axis])
         if len(found) + rows > _RUNS_MOST:
             return None
-        found += [Run(element, count, part, row * count) for row, element in enumerate(_starts(shape, box, axis))]
+        found += [
+            Run(element, count, part, row * count) for row, element in enumerate(_starts(shape, box, axis))
+        ]
     found.sort(key=lambda run: run.element)
     reached = 0
     for run in found:
@@ -133,7 +147,9 @@ def runs(shape: tuple[int, ...], parts: Sequence[TensorSlice]) -> list[Run] | No
 
 
 def _starts(shape: tuple[int, ...], box: TensorSlice, axis: int) -> Iterator[int]:
-    """Yield the row-major index at which each run of a slice begins; runs go along ``axis`` and those after it."""
+    """Yield the row-major index at which each run of a slice begins; runs go along ``axis`` and those after
+    it.
+    """
     strides = [prod(shape[dimension + 1 :]) for dimension in range(len(shape))]
     base = sum(start * stride for start, stride in zip(box.starts, strides, strict=True))
     outer = box.lengths[:axis]

@@ -35,7 +35,10 @@ class Strings:
 
 
 def read_strings(site: Site, span: Span, count: int, order: ByteOrder, path: PathId) -> Strings:
-    """Claim the lengths and their checksum, and return where the elements are; these are not read. Raises `FormatError`."""
+    """Claim the lengths and their checksum, and return where the elements are; these are not read.
+
+    Raises `FormatError`.
+    """
     reader = _Varints(site, span)
     if count > span.size:
         raise FormatError(f"{count:,} strings do not fit {span.size:,} bytes", site.source.name, span.offset)
@@ -44,15 +47,24 @@ def read_strings(site: Site, span: Span, count: int, order: ByteOrder, path: Pat
     lengths_size = reader.offset - span.offset
     data_size = sum(sizes)
     if lengths_size + _CHECKSUM_SIZE + data_size != span.size:
-        problem = f"the strings of a tensor need {lengths_size + _CHECKSUM_SIZE + data_size:,} bytes but the index gives {span.size:,}"
+        problem = (
+            f"the strings of a tensor need {lengths_size + _CHECKSUM_SIZE + data_size:,} bytes but the index"
+            f" gives {span.size:,}"
+        )
         raise FormatError(problem, site.source.name, span.offset)
     claims = site.claims
     claims.claim(span.offset, lengths_size, RegionKind.CONTAINER, claims.paths.child(path, "lengths"))
-    claims.claim(reader.offset, _CHECKSUM_SIZE, RegionKind.CONTAINER, claims.paths.child(path, "lengths' crc32c"))
+    claims.claim(
+        reader.offset, _CHECKSUM_SIZE, RegionKind.CONTAINER, claims.paths.child(path, "lengths' crc32c")
+    )
     stored = int.from_bytes(site.source.read_at(reader.offset, _CHECKSUM_SIZE), order.value)
     expected = mask(lengths_checksum(sizes, order))
     if stored != expected:
-        site.diagnose(f"the checksum of string lengths is {stored:#010x} but they give {expected:#010x}", reader.offset, code=Code.CHECKSUM)
+        site.diagnose(
+            f"the checksum of string lengths is {stored:#010x} but they give {expected:#010x}",
+            reader.offset,
+            code=Code.CHECKSUM,
+        )
     return Strings(Span(reader.offset + _CHECKSUM_SIZE, data_size), sizes)
 
 
@@ -66,24 +78,34 @@ def lengths_checksum(sizes: array[int], order: ByteOrder) -> int:
     return extended(0, b"".join(size.to_bytes(4 if size <= 0xFFFFFFFF else 8, order.value) for size in sizes))
 
 
-def claim_variants(site: Site, span: Span, count: int, path: PathId, tensor: TensorId = NO_TENSOR) -> list[Span]:
-    """Claim the messages of a variant tensor, each after its length and before its checksum; return where they are."""
+def claim_variants(
+    site: Site, span: Span, count: int, path: PathId, tensor: TensorId = NO_TENSOR
+) -> list[Span]:
+    """Claim the messages of a variant tensor, each after its length and before its checksum; return where
+    they are.
+    """
     claims = site.claims
-    length, message, checksum = (claims.paths.child(path, name) for name in ("length", "VariantTensorDataProto", "crc32c"))
+    length, message, checksum = (
+        claims.paths.child(path, name) for name in ("length", "VariantTensorDataProto", "crc32c")
+    )
     found: list[Span] = []
     offset = span.offset
     for _ in range(count):
         reader = _Varints(site, Span(offset, span.end - offset))
         size = reader.next()
         if size + _CHECKSUM_SIZE > span.end - reader.offset:
-            raise FormatError(f"a variant of {size:,} bytes does not fit its tensor", site.source.name, offset)
+            raise FormatError(
+                f"a variant of {size:,} bytes does not fit its tensor", site.source.name, offset
+            )
         claims.claim(offset, reader.offset - offset, RegionKind.CONTAINER, length)
         claims.claim(reader.offset, size, RegionKind.TENSOR_DATA, message, tensor)
         claims.claim(reader.offset + size, _CHECKSUM_SIZE, RegionKind.CONTAINER, checksum)
         found.append(Span(reader.offset, size))
         offset = reader.offset + size + _CHECKSUM_SIZE
     if offset != span.end:
-        raise FormatError(f"{span.end - offset:,} bytes are after the variants of a tensor", site.source.name, offset)
+        raise FormatError(
+            f"{span.end - offset:,} bytes are after the variants of a tensor", site.source.name, offset
+        )
     return found
 
 
@@ -123,5 +145,7 @@ class _Varints:
         # Lengths are few bytes: the first piece is small, so no elements are read with them.
         size = min(_PIECE if self._data else 16, self._span.end - self._start)
         if size <= 0:
-            raise FormatError("the lengths of strings do not end within their tensor", self._site.source.name, self._start)
+            raise FormatError(
+                "the lengths of strings do not end within their tensor", self._site.source.name, self._start
+            )
         self._data = self._site.source.read_at(self._start, size)

@@ -1,4 +1,6 @@
-"""Map the shards of a bundle: turns index entries into tensors and claims their bytes, without reading them."""
+"""Map the shards of a bundle: turns index entries into tensors and claims their bytes, without reading
+them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,17 @@ from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.names import KEY_END, OBJECT_GRAPH_KEY
 from modelinspect.core.records import dataclass, replace
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import ElementKind, Extent, JoinedPayload, Payload, RawPayload, Role, Storage, Tensor, dense_size
+from modelinspect.core.tensors import (
+    ElementKind,
+    Extent,
+    JoinedPayload,
+    Payload,
+    RawPayload,
+    Role,
+    Storage,
+    Tensor,
+    dense_size,
+)
 from modelinspect.encodings.protobuf import message
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing, Site
@@ -35,16 +47,33 @@ class Stored:
 
 
 def read_object_graph(parsing: Parsing, bundle: Bundle) -> bytes | None:
-    """Claim and return the object graph, which is a string tensor; None where there is none or it cannot be read."""
-    entry = next((entry for entry in bundle.entries if entry.name == OBJECT_GRAPH_KEY and entry.dtype.kind is ElementKind.STRING), None)
+    """Claim and return the object graph, which is a string tensor; None where there is none or it cannot be
+    read.
+    """
+    entry = next(
+        (
+            entry
+            for entry in bundle.entries
+            if entry.name == OBJECT_GRAPH_KEY and entry.dtype.kind is ElementKind.STRING
+        ),
+        None,
+    )
     if entry is None or entry.slices or entry.shard not in bundle.shards:
         return None
     site = parsing.open(bundle.shards[entry.shard])
     if entry.span.end > site.source.size:
         return None
     try:
-        strings = read_strings(site, entry.span, prod(entry.shape), bundle.byte_order, site.claims.path(OBJECT_GRAPH_KEY))
-        site.limits.allow("the object graph", strings.span.size, site.limits.structure_size, site.source.name, strings.span.offset)
+        strings = read_strings(
+            site, entry.span, prod(entry.shape), bundle.byte_order, site.claims.path(OBJECT_GRAPH_KEY)
+        )
+        site.limits.allow(
+            "the object graph",
+            strings.span.size,
+            site.limits.structure_size,
+            site.source.name,
+            strings.span.offset,
+        )
     except FormatError as error:
         site.survive(error)
         return None
@@ -64,7 +93,9 @@ def _claim_graph(site: Site, span: Span) -> None:
 class Placer:
     """Adds the tensors of one bundle to an artifact and claims their bytes in its shards."""
 
-    def __init__(self, parsing: Parsing, bundle: Bundle, uses: Mapping[str, Use], name_prefix: str = "") -> None:
+    def __init__(
+        self, parsing: Parsing, bundle: Bundle, uses: Mapping[str, Use], name_prefix: str = ""
+    ) -> None:
         self._parsing = parsing
         self._bundle = bundle
         self._uses = uses
@@ -91,9 +122,15 @@ class Placer:
                     entry.tensor = self._place(entry, index)
                 except FormatError as error:
                     self._bundle.complete = False
-                    self._site(entry).survive(FormatError(f"tensor {entry.name}: {error.problem}", error.member, error.offset, error.code))
+                    self._site(entry).survive(
+                        FormatError(
+                            f"tensor {entry.name}: {error.problem}", error.member, error.offset, error.code
+                        )
+                    )
         for tensor, aliases in self._aliases.items():
-            self._parsing.replace_tensor(tensor, replace(self._parsing.tensor(tensor), aliases=tuple(aliases)))
+            self._parsing.replace_tensor(
+                tensor, replace(self._parsing.tensor(tensor), aliases=tuple(aliases))
+            )
         for name, lost in self._slices.items():
             self._report(f"the index has {len(lost)} slices of {name} but no such tensor")
             self._bundle.complete = False
@@ -114,13 +151,17 @@ class Placer:
             return self._place_slices(entry)
         place = entry.shard, entry.span.offset, entry.span.size
         known = self._seen.get(place) if entry.span.size else None
-        if known is not None and (entry.dtype, entry.shape) == (self._bundle.entries[known].dtype, self._bundle.entries[known].shape):
+        if known is not None and (entry.dtype, entry.shape) == (
+            self._bundle.entries[known].dtype,
+            self._bundle.entries[known].shape,
+        ):
             return self._add_alias(entry, self._bundle.entries[known].tensor)
         self._seen[place] = index
         config = entry.name.endswith(OBJECT_CONFIG_SUFFIX) and entry.dtype.kind is ElementKind.STRING
         stored = self._stored(entry)
         if stored is None:
-            # The object graph describes the checkpoint; like a layer's configuration it is not one of its tensors.
+            # The object graph describes the checkpoint; like a layer's configuration it is not one of its
+            # tensors.
             described = config or (entry.name == OBJECT_GRAPH_KEY and entry.dtype.kind is ElementKind.STRING)
             return None if described else self._add(entry, (), None, "its shard is missing")
         if stored.note:
@@ -131,12 +172,19 @@ class Placer:
             if config:
                 stored.site.claims.claim(strings.span.offset, strings.span.size, RegionKind.GRAPH, path)
                 return None
-            return self._add_claimed(entry, Stored(stored.site, (strings.span,), "strings have no zeros to count"), None)
+            return self._add_claimed(
+                entry, Stored(stored.site, (strings.span,), "strings have no zeros to count"), None
+            )
         if entry.dtype.name == "variant":
             tensor = self._parsing.tensor_count
             path = stored.site.claims.path(entry.name)
             spans = claim_variants(stored.site, entry.span, prod(entry.shape), path, TensorId(tensor))
-            return self._add(entry, tuple(stored.site.extent(s.offset, s.size) for s in spans), None, "variants hold objects, not numbers")
+            return self._add(
+                entry,
+                tuple(stored.site.extent(s.offset, s.size) for s in spans),
+                None,
+                "variants hold objects, not numbers",
+            )
         expected = expected_size(entry.dtype, entry.shape)
         if expected is None or expected != entry.span.size:
             wanted = "" if expected is None else f", its shape {expected:,}"
@@ -144,7 +192,9 @@ class Placer:
             self._report(f"tensor {entry.name}: {note}")
             return self._add_claimed(entry, Stored(stored.site, stored.spans, note), None)
         if 0 < entry.dtype.bits < 8:
-            return self._add_claimed(entry, Stored(stored.site, stored.spans, f"{entry.dtype} elements take a byte each"), None)
+            return self._add_claimed(
+                entry, Stored(stored.site, stored.spans, f"{entry.dtype} elements take a byte each"), None
+            )
         return self._add_claimed(entry, stored, stored.site.raw(stored.spans, self._bundle.byte_order))
 
     def _stored(self, entry: BundleEntry) -> Stored | None:
@@ -157,7 +207,9 @@ class Placer:
             return Stored(site, (entry.span,) if entry.span.size else ())
         self._cut[entry.shard] = max(self._cut.get(entry.shard, 0), entry.span.end)
         left = site.source.size - entry.span.offset
-        return Stored(site, (Span(entry.span.offset, left),) if left > 0 else (), "its shard ends before it does")
+        return Stored(
+            site, (Span(entry.span.offset, left),) if left > 0 else (), "its shard ends before it does"
+        )
 
     def _place_slices(self, entry: BundleEntry) -> TensorId:
         """Add a partitioned tensor, whose bytes its slices hold."""
@@ -213,10 +265,17 @@ class Placer:
             claims.claim(span.offset, span.size, RegionKind.TENSOR_DATA, claims.path(entry.name), tensor)
         return tensor
 
-    def _add(self, entry: BundleEntry, extents: tuple[Extent, ...], payload: Payload | None, note: str = "") -> TensorId:
+    def _add(
+        self, entry: BundleEntry, extents: tuple[Extent, ...], payload: Payload | None, note: str = ""
+    ) -> TensorId:
         use = self.purposes[entry.name] = self._use(entry)
         # A shape that its bytes contradict may be of any size: it is not repeated, the number of bytes is.
-        sound = payload is not None or entry.dtype.bits == 0 or expected_size(entry.dtype, entry.shape) == entry.span.size or entry.slices
+        sound = (
+            payload is not None
+            or entry.dtype.bits == 0
+            or expected_size(entry.dtype, entry.shape) == entry.span.size
+            or entry.slices
+        )
         shape = entry.shape if sound and prod(entry.shape) < 1 << 62 else ()
         held = sum(extent.span.size for extent in extents)
         logical = dense_size(entry.dtype, shape) if entry.dtype.bits and sound else held
@@ -243,7 +302,9 @@ class Placer:
         return tensor
 
     def _use(self, entry: BundleEntry) -> Use:
-        """Return what a tensor is for: by the object graph, else by its name; counters and strings are not weights."""
+        """Return what a tensor is for: by the object graph, else by its name; counters and strings are not
+        weights.
+        """
         use = self._uses.get(entry.name)
         if use is None and entry.name.endswith(TABLE_SUFFIXES):
             for suffix in TABLE_SUFFIXES:
@@ -253,7 +314,11 @@ class Placer:
             use = use_by_name(entry.name, self._names)
         if use.role is Role.WEIGHT:
             if entry.dtype.kind in (ElementKind.STRING, ElementKind.OPAQUE):
-                return replace(use, role=Role.OTHER, purpose="strings" if entry.dtype.kind is ElementKind.STRING else "objects")
+                return replace(
+                    use,
+                    role=Role.OTHER,
+                    purpose="strings" if entry.dtype.kind is ElementKind.STRING else "objects",
+                )
             if entry.dtype.kind in (ElementKind.INT, ElementKind.UINT, ElementKind.BOOL) and not entry.shape:
                 return replace(use, role=Role.OTHER, purpose="counter")
         return use
@@ -262,10 +327,14 @@ class Placer:
         site = self._parsing.open(self._bundle.index)
         for shard, count in sorted(self._missing.items()):
             name = f"{self._bundle.prefix}.data-{shard:05d}-of-{self._bundle.shard_count:05d}"
-            site.diagnose(f"shard {name} is missing: {count:,} tensors have no bytes", severity=Severity.ERROR)
+            site.diagnose(
+                f"shard {name} is missing: {count:,} tensors have no bytes", severity=Severity.ERROR
+            )
         for shard, end in sorted(self._cut.items()):
             at = self._sites[shard].source.size
-            self._sites[shard].diagnose(f"the shard is cut short: the index needs {end:,} bytes of it", at, Severity.ERROR)
+            self._sites[shard].diagnose(
+                f"the shard is cut short: the index needs {end:,} bytes of it", at, Severity.ERROR
+            )
 
     def _fill(self) -> None:
         """Label what no entry names: alignment before a tensor, or bytes that nobody refers to."""
@@ -286,5 +355,7 @@ class Placer:
 
 
 def _is_padding(site: Site, offset: int, size: int, end: int) -> bool:
-    """Return whether a gap is what aligns the tensor after it: zeros, shorter than the power of two that its end divides by."""
+    """Return whether a gap is what aligns the tensor after it: zeros, shorter than the power of two that its
+    end divides by.
+    """
     return size <= PADDING_MOST and size < (end & -end) and not any(site.source.read_at(offset, size))

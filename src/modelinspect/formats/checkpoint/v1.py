@@ -50,7 +50,9 @@ _HEAD = 16
 
 @dataclass(slots=True)
 class _Part:
-    """A slice of a variable as it is stored: the stream that holds its TensorProto, and its elements where they are as in memory."""
+    """A slice of a variable as it is stored: the stream that holds its TensorProto, and its elements where
+    they are as in memory.
+    """
 
     box: TensorSlice
     stream: Stream
@@ -74,16 +76,25 @@ class _Variable:
 def is_v1(parsing: Parsing, name: str) -> bool:
     """Return whether the first entry of a table is the meta data of a V1 checkpoint."""
     source = parsing.files.open(name)
-    scratch = Walk(source, ByteMapBuilder(name, source.size, parsing.limits), parsing.limits, lambda _error: None)
+    scratch = Walk(
+        source, ByteMapBuilder(name, source.size, parsing.limits), parsing.limits, lambda _error: None
+    )
     try:
         first = next(Table(scratch, key_name, lazy=True).entries(), None)
-        return first is not None and first.key == b"" and first.block.contents.read_at(first.value_offset, 1)[0] == _META_TAG
+        return (
+            first is not None
+            and first.key == b""
+            and first.block.contents.read_at(first.value_offset, 1)[0] == _META_TAG
+        )
     except FormatError:
         return False
 
 
 def read_v1(parsing: Parsing, names: Sequence[str], name_prefix: str = "") -> None:
-    """Map the files of a V1 checkpoint: one, or its shards. Tensors are named by their names after ``name_prefix``."""
+    """Map the files of a V1 checkpoint: one, or its shards.
+
+    Tensors are named by their names after ``name_prefix``.
+    """
     reader = _Reader(parsing, name_prefix)
     for name in names:
         reader.read(name)
@@ -109,8 +120,14 @@ class _Reader:
                         self._read_slice(site, entry)
                 except FormatError as error:
                     table.complete = False
-                    place = entry.block.stored_span.offset if entry.block.place is None else entry.block.place + entry.value_offset
-                    site.survive(FormatError(f"{key_name(entry.key)[:200]}: {error.problem}", name, place, error.code))
+                    place = (
+                        entry.block.stored_span.offset
+                        if entry.block.place is None
+                        else entry.block.place + entry.value_offset
+                    )
+                    site.survive(
+                        FormatError(f"{key_name(entry.key)[:200]}: {error.problem}", name, place, error.code)
+                    )
         except FormatError as error:
             site.survive(error)
 
@@ -127,7 +144,15 @@ class _Reader:
                 raise FormatError(f"the shape of {one.name} is not known")
             dtype = data_type(one.type)
             shape = shape if prod(shape) < 1 << 62 else ()
-            tensor = Tensor(self._prefix + one.name, dtype, shape, Role.OTHER, Storage.INLINE, (), dense_size(dtype, shape))
+            tensor = Tensor(
+                self._prefix + one.name,
+                dtype,
+                shape,
+                Role.OTHER,
+                Storage.INLINE,
+                (),
+                dense_size(dtype, shape),
+            )
             self._variables[one.name] = _Variable(self._parsing.add_tensor(tensor), dtype, shape)
 
     def _read_slice(self, site: Site, entry: Entry) -> None:
@@ -142,7 +167,9 @@ class _Reader:
             if number == _DATA:
                 for inner, inner_begin, inner_stop in _claimed(entry, entry.path, begin, stop, "SavedSlice"):
                     if inner == _SLICE_DATA:
-                        self._read_proto(site, entry, variable, part, Span(inner_begin, inner_stop - inner_begin))
+                        self._read_proto(
+                            site, entry, variable, part, Span(inner_begin, inner_stop - inner_begin)
+                        )
                     else:
                         _claim(entry, inner_begin, inner_stop, "SavedSlice", inner)
             else:
@@ -164,7 +191,9 @@ class _Reader:
         for span in found:
             stored = block.stored(span.offset, span.size)
             if stored.size:
-                variable.extents.append(site.extent(stored.offset, stored.size, "raw" if block.place is not None else SNAPPY))
+                variable.extents.append(
+                    site.extent(stored.offset, stored.size, "raw" if block.place is not None else SNAPPY)
+                )
         shift = block.place or 0
         part.proto = proto.shifted(shift)
         part.spans = tuple(span.shifted(shift) for span in found) if plain else None
@@ -174,7 +203,10 @@ class _Reader:
         for name, variable in self._variables.items():
             use = use_by_name(name, self._variables)
             role = use.role
-            if role is Role.WEIGHT and (not variable.dtype.bits or (not variable.shape and variable.dtype.kind.value in ("int", "uint"))):
+            if role is Role.WEIGHT and (
+                not variable.dtype.bits
+                or (not variable.shape and variable.dtype.kind.value in ("int", "uint"))
+            ):
                 role = Role.OTHER
             payload, note = self._payload(variable)
             tensor = self._parsing.tensor(variable.id)
@@ -199,7 +231,9 @@ class _Reader:
         boxes = [part.box.within(variable.shape) for part in variable.parts]
         fitting = [box for box in boxes if box is not None]
         if not variable.parts or not size or len(fitting) < len(boxes):
-            return None, "its slices are missing or do not fit its shape" if size else "its elements differ in size"
+            return None, (
+                "its slices are missing or do not fit its shape" if size else "its elements differ in size"
+            )
         whole = len(fitting) == 1 and fitting[0].lengths == variable.shape
         if whole and variable.parts[0].spans is None and variable.parts[0].proto is not None:
             return ProtobufPayload(variable.parts[0].stream, variable.parts[0].proto), ""
@@ -224,7 +258,9 @@ def _stream(site: Site, entry: Entry) -> Stream:
     block = entry.block
     if block.place is not None:
         return site.stream
-    return site.stream.then(DecompressStep(block.stored_span.offset, block.stored_span.size, SNAPPY, block.contents.size))
+    return site.stream.then(
+        DecompressStep(block.stored_span.offset, block.stored_span.size, SNAPPY, block.contents.size)
+    )
 
 
 def _claim(entry: Entry, begin: int, end: int, type_: str, number: int) -> None:
@@ -236,7 +272,9 @@ def _claim(entry: Entry, begin: int, end: int, type_: str, number: int) -> None:
 
 
 def _claimed(entry: Entry, path: PathId, offset: int, end: int, type_: str) -> Iterator[tuple[int, int, int]]:
-    """Claim the tags and lengths of a message and yield number, begin and end of each value; values are not read."""
+    """Claim the tags and lengths of a message and yield number, begin and end of each value; values are not
+    read.
+    """
     claims = entry.block.claims
     framing = claims.paths.child(path, type_, "tags and lengths")
     while offset < end:
@@ -249,7 +287,9 @@ def _claimed(entry: Entry, path: PathId, offset: int, end: int, type_: str) -> I
                 begin = offset + index
                 stop = begin + size
             case WireType.VARINT:
-                stop = begin + next((place + 1 for place, byte in enumerate(head[index:]) if byte < 0x80), end)
+                stop = begin + next(
+                    (place + 1 for place, byte in enumerate(head[index:]) if byte < 0x80), end
+                )
             case WireType.FIXED32:
                 stop = begin + 4
             case WireType.FIXED64:
@@ -257,7 +297,9 @@ def _claimed(entry: Entry, path: PathId, offset: int, end: int, type_: str) -> I
             case wire:
                 raise FormatError(f"field {tag >> 3} of {type_} has the wire type {wire}")
         if stop > end:
-            raise FormatError(f"field {tag >> 3} of {type_} needs {stop - begin:,} bytes but {end - begin:,} are left")
+            raise FormatError(
+                f"field {tag >> 3} of {type_} needs {stop - begin:,} bytes but {end - begin:,} are left"
+            )
         claims.claim(offset, begin - offset, RegionKind.CONTAINER, framing)
         yield tag >> 3, begin, stop
         offset = stop

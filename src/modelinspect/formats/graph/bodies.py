@@ -8,7 +8,9 @@ from hashlib import blake2b
 from modelinspect.core.records import dataclass
 
 ROUNDS = 4
-"""How deep calls are followed: functions that differ only in what they call further down count as the same."""
+"""How deep calls are followed: functions that differ only in what they call further down count as the
+same.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,9 @@ class Body:
         self.arguments: list[bytes] = []
         self.results: list[bytes] = []
 
-    def add(self, name: bytes, op: bytes, inputs: list[bytes], attributes: bytes, functions: tuple[str, ...]) -> None:
+    def add(
+        self, name: bytes, op: bytes, inputs: list[bytes], attributes: bytes, functions: tuple[str, ...]
+    ) -> None:
         """Add the next node: its attributes without the functions that they name, and those."""
         self._names[name] = len(self._names)
         self._callees += functions
@@ -43,7 +47,10 @@ class Body:
         self._ops.append(op)
 
     def digest(self, known_ops: frozenset[str]) -> Digest:
-        """Hash the body. An op that is not one of ``known_ops`` may be a function's name: it counts as a call."""
+        """Hash the body.
+
+        An op that is not one of ``known_ops`` may be a function's name: it counts as a call.
+        """
         arguments = {name: index for index, name in enumerate(self.arguments)}
         names = self._names
         parts: list[bytes] = []
@@ -65,7 +72,9 @@ class Body:
                 op = b"call"
             parts.append(op)
             count = next(rest)
-            parts += [reference(item) for item in (next(rest) for _ in range(int(count))) if isinstance(item, bytes)]
+            parts += [
+                reference(item) for item in (next(rest) for _ in range(int(count))) if isinstance(item, bytes)
+            ]
             attributes = next(rest)
             parts.append(attributes if isinstance(attributes, bytes) else b"")
         parts.append(b"results")

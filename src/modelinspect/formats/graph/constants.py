@@ -1,6 +1,7 @@
 """Find the elements of a TensorProto in its bytes.
 
-Specification: tensorflow/core/framework/tensor.proto; how the typed values are read: Tensor::FromProto in tensor.cc.
+Specification: tensorflow/core/framework/tensor.proto; how the typed values are read: Tensor::FromProto in
+tensor.cc.
 """
 
 from __future__ import annotations
@@ -10,7 +11,17 @@ from math import prod
 
 from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import DType, ElementKind, Extent, Payload, ProtobufPayload, Role, Storage, Tensor, dense_size
+from modelinspect.core.tensors import (
+    DType,
+    ElementKind,
+    Extent,
+    Payload,
+    ProtobufPayload,
+    Role,
+    Storage,
+    Tensor,
+    dense_size,
+)
 from modelinspect.encodings.protobuf.wire import FieldAt, read_varint, scan
 from modelinspect.formats.base import Site
 from modelinspect.formats.graph.data_types import data_type
@@ -51,7 +62,9 @@ class Constant:
         """Describe it as a tensor of the artifact; ``shift`` is added to its offsets."""
         base = site.claims.base + shift
         member = site.claims.member
-        extents = tuple(Extent(member, Span(base + begin, end - begin), encoding) for begin, end, encoding in self.extents)
+        extents = tuple(
+            Extent(member, Span(base + begin, end - begin), encoding) for begin, end, encoding in self.extents
+        )
         payload: Payload | None = None
         if not self.note:
             if not self.is_raw:
@@ -61,11 +74,27 @@ class Constant:
             else:
                 payload = site.raw(tuple(Span(shift + begin, end - begin) for begin, end, _ in self.extents))
         size = dense_size(self.dtype, self.shape)
-        return Tensor(name, self.dtype, self.shape, Role.CONSTANT, Storage.INLINE, extents, size, None, payload, self.note)
+        return Tensor(
+            name,
+            self.dtype,
+            self.shape,
+            Role.CONSTANT,
+            Storage.INLINE,
+            extents,
+            size,
+            None,
+            payload,
+            self.note,
+        )
 
 
-def find_constant(begin: int, end: int, fields: Iterable[FieldAt], read: Callable[[int, int], bytes]) -> Constant:
-    """Describe the TensorProto at ``[begin, end)`` from its fields; ``read`` gives the bytes of small ones. Raises `Malformed`."""
+def find_constant(
+    begin: int, end: int, fields: Iterable[FieldAt], read: Callable[[int, int], bytes]
+) -> Constant:
+    """Describe the TensorProto at ``[begin, end)`` from its fields; ``read`` gives the bytes of small ones.
+
+    Raises `Malformed`.
+    """
     number = 0
     shape: tuple[int, ...] | None = ()
     content: list[tuple[int, int, str]] = []
@@ -92,13 +121,20 @@ def find_constant(begin: int, end: int, fields: Iterable[FieldAt], read: Callabl
     shape = shape if shape is not None and not (note and prod(shape) >= LARGEST) else ()
     extents = tuple(extent for extent in content or values if extent[1] > extent[0])
     held = sum(extent[1] - extent[0] for extent in extents)
-    plain = bool(content) or (len(values) == 1 and packed is not None and _PACKED_RAW.get(packed) == dtype.name)
+    plain = bool(content) or (
+        len(values) == 1 and packed is not None and _PACKED_RAW.get(packed) == dtype.name
+    )
     is_raw = plain and dtype.bits >= 8 and held == dense_size(dtype, shape)
     return Constant(dtype, shape, extents, begin, end, is_raw, note)
 
 
 def _is_packed(tag: int) -> bool:
-    return tag & 7 == 2 and tag >> 3 not in (8, 14, 15, 18)  # string_val, resource_handle_val, variant_val; float8_val is one string
+    return tag & 7 == 2 and tag >> 3 not in (
+        8,
+        14,
+        15,
+        18,
+    )  # string_val, resource_handle_val, variant_val; float8_val is one string
 
 
 def _note(dtype: DType, shape: tuple[int, ...] | None) -> str:

@@ -1,9 +1,10 @@
 """What a SavedModel or graph says about itself: versions, signatures, functions, ops, variables.
 
-Facts of every form: ``meta_graphs`` (a mapping each), ``functions`` (a mapping each: name, offset, size, nodes, constant_bytes, body,
-layer; functions of the same ``body`` differ in only names), ``gradient_functions`` (names), ``stablehlo`` (a mapping for each program
-in MLIR byte code: what `formats.mlir` says about it, node, function, offset, size), ``ops`` (count by op), ``custom_ops``, ``node_count``,
-``function_node_count``, ``variable_count``, ``constant_count``, ``constant_bytes``.
+Facts of every form: ``meta_graphs`` (a mapping each), ``functions`` (a mapping each: name, offset, size,
+nodes, constant_bytes, body, layer; functions of the same ``body`` differ in only names),
+``gradient_functions`` (names), ``stablehlo`` (a mapping for each program in MLIR byte code: what
+`formats.mlir` says about it, node, function, offset, size), ``ops`` (count by op), ``custom_ops``,
+``node_count``, ``function_node_count``, ``variable_count``, ``constant_count``, ``constant_bytes``.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ PATH_PARTS = 32
 def graph_facts(walk: MessageWalk, layers: Mapping[int, str], *, has_places: bool = True) -> Facts:
     """Return the facts of what a walk went over.
 
-    ``layers`` are names of Keras layers by their node in the object graph; ``has_places`` says that offsets and sizes are
-    those of the artifact.
+    ``layers`` are names of Keras layers by their node in the object graph; ``has_places`` says that offsets
+    and sizes are those of the artifact.
     """
     facts: Facts = {}
     ops = {op.decode(errors="replace"): count for op, count in walk.nodes.ops.items()}
@@ -43,7 +44,9 @@ def graph_facts(walk: MessageWalk, layers: Mapping[int, str], *, has_places: boo
             set_fact(facts, "min_consumer", versions["min_consumer"])
     facts["meta_graphs"] = meta_graphs
     facts["functions"] = functions
-    gradients = {one.gradient_func for found in walk.found for one in found.messages.get("registered_gradients", [])}
+    gradients = {
+        one.gradient_func for found in walk.found for one in found.messages.get("registered_gradients", [])
+    }
     if gradients:
         facts["gradient_functions"] = tuple(sorted(gradients))
     if walk.nodes.modules.facts:
@@ -60,7 +63,9 @@ def graph_facts(walk: MessageWalk, layers: Mapping[int, str], *, has_places: boo
 
 
 def _functions(found: Found, names: Mapping[int, str], has_places: bool) -> list[dict[str, Fact]]:
-    bodies = same_bodies({function.name: function.digest for function in found.functions if function.digest is not None})
+    bodies = same_bodies(
+        {function.name: function.digest for function in found.functions if function.digest is not None}
+    )
     layers = traced_layers(_object_graph(found), names)
     return [
         {
@@ -100,7 +105,9 @@ def _meta_graph(found: Found) -> dict[str, Fact]:
         facts["object_count"] = len(graph.nodes)
     facts["node_count"] = found.nodes
     facts["function_count"] = len(found.functions)
-    facts["constant_bytes"] = found.constant_bytes + sum(function.constant_bytes for function in found.functions)
+    facts["constant_bytes"] = found.constant_bytes + sum(
+        function.constant_bytes for function in found.functions
+    )
     return facts
 
 
@@ -137,11 +144,16 @@ def _variable_count(found: Iterable[Found], ops: Mapping[str, int]) -> int:
 
 
 def traced_layers(graph: Any, names: Mapping[int, str]) -> dict[str, str]:
-    """Return for concrete functions the layer whose call they trace: its Keras name, else the object's path from the root."""
+    """Return for concrete functions the layer whose call they trace: its Keras name, else the object's path
+    from the root.
+    """
     if graph is None:
         return {}
     count = len(graph.nodes)
-    edges = [[(child.local_name, child.node_id) for child in node.children if 0 <= child.node_id < count] for node in graph.nodes]
+    edges = [
+        [(child.local_name, child.node_id) for child in node.children if 0 <= child.node_id < count]
+        for node in graph.nodes
+    ]
     functions = _concrete_functions(graph)
     parents: dict[int, tuple[int, str]] = {0: (0, "")}
     order = [0]

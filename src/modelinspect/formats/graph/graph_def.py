@@ -1,7 +1,8 @@
 """Read graphs on their own: GraphDef and MetaGraphDef, binary or text, known by only their structure.
 
-Specification: tensorflow/core/framework/graph.proto, tensorflow/core/protobuf/meta_graph.proto. There is no magic number: a file is
-a graph where its first fields are those of the message and hold sound nodes, functions or versions.
+Specification: tensorflow/core/framework/graph.proto, tensorflow/core/protobuf/meta_graph.proto. There is no
+magic number: a file is a graph where its first fields are those of the message and hold sound nodes,
+functions or versions.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ _OP_NAME = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.:>/\\-]*")
 _VERSION = re.compile(rb"(\d+\.\d+[0-9A-Za-z.+_-]*)?")
 _TEXT_SIZE = 1 << 16
 _TEXT_FIRST: dict[str, dict[str, tuple[str, ...]]] = {
-    "GraphDef": {"node": ("name", "op"), "library": ("function", "gradient"), "versions": ("producer", "min_consumer")},
+    "GraphDef": {
+        "node": ("name", "op"),
+        "library": ("function", "gradient"),
+        "versions": ("producer", "min_consumer"),
+    },
     "MetaGraphDef": {
         "meta_info_def": ("meta_graph_version", "stripped_op_list", "tags", "tensorflow_version", "any_info"),
         "graph_def": ("node", "library", "versions"),
@@ -54,7 +59,10 @@ class GraphDefFormat:
         page="saved_model.md",
         limitations=(
             "Facts of a `.pbtxt` are read up to 1 MiB of text, the values of one constant up to 16 MiB.",
-            "Functions of more than 4 MiB are compared piece by piece; one that holds a constant above 1 MiB is equal to no other.",
+            (
+                "Functions of more than 4 MiB are compared piece by piece; one that holds a constant above 1"
+                " MiB is equal to no other."
+            ),
         ),
     )
 
@@ -79,7 +87,9 @@ FORMAT = GraphDefFormat()
 
 
 def parse_graph(site: Site, name: str = "MetaGraphDef", *, is_text: bool = False) -> Facts:
-    """Claim a file that is one message of that name, and return its facts; a checkpoint's ``.meta`` file is one."""
+    """Claim a file that is one message of that name, and return its facts; a checkpoint's ``.meta`` file is
+    one.
+    """
     kind = RegionKind.GRAPH if name == "GraphDef" else RegionKind.METADATA
     site.document(DocumentKind.GRAPH_TEXT if is_text else DocumentKind.GRAPH, label=name)
     first = site.parsing.tensor_count
@@ -110,7 +120,8 @@ def _find(source: Source) -> tuple[str, bool] | None:
 
 
 def _looks_like(wire: Wire, type_: MessageType, begin: int, end: int) -> bool:
-    """Return whether the first fields of ``[begin, end)`` are those of a GraphDef, MetaGraphDef or SavedModel.
+    """Return whether the first fields of ``[begin, end)`` are those of a GraphDef, MetaGraphDef or
+    SavedModel.
 
     What is after sound ones may be broken, or of a later version: it is a graph all the same.
     """
@@ -157,22 +168,38 @@ def _is_sound(wire: Wire, type_: MessageType, begin: int, end: int) -> bool | No
         case "NodeDef":
             return _is_node(wire, begin, end)
         case "GraphDef" | "MetaGraphDef":
-            return True if begin < end and _looks_like(wire, type_, begin, end) else None if begin == end else False
+            return (
+                True
+                if begin < end and _looks_like(wire, type_, begin, end)
+                else None
+                if begin == end
+                else False
+            )
         case "FunctionDefLibrary":
-            return _all_fields(wire, type_, begin, end, {1: message("FunctionDef"), 2: message("GradientDef")})
+            return _all_fields(
+                wire, type_, begin, end, {1: message("FunctionDef"), 2: message("GradientDef")}
+            )
         case "MetaGraphDef.MetaInfoDef":
-            return _has_version(wire, begin, end) and _all_fields(wire, type_, begin, end, {2: message("OpList")})
+            return _has_version(wire, begin, end) and _all_fields(
+                wire, type_, begin, end, {2: message("OpList")}
+            )
         case _:
             return None if _all_fields(wire, type_, begin, end, {}) is not False else False
 
 
-def _all_fields(wire: Wire, type_: MessageType, begin: int, end: int, inner: dict[int, MessageType]) -> bool | None:
-    """Return whether the first fields are known ones, and the first message of each that ``inner`` names is sound too."""
+def _all_fields(
+    wire: Wire, type_: MessageType, begin: int, end: int, inner: dict[int, MessageType]
+) -> bool | None:
+    """Return whether the first fields are known ones, and the first message of each that ``inner`` names is
+    sound too.
+    """
     count = 0
     try:
         for _, tag, value, stop in islice(wire.fields(begin, end), _LOOKED_AT):
             field = type_.fields.get(tag >> 3)
-            if field is None or (tag & 7 != field.wire and not (field.packable and tag & 7 == WireType.BYTES)):
+            if field is None or (
+                tag & 7 != field.wire and not (field.packable and tag & 7 == WireType.BYTES)
+            ):
                 return False
             if field.number in inner and _all_fields(wire, inner[field.number], value, stop, {}) is False:
                 return False
@@ -183,10 +210,15 @@ def _all_fields(wire: Wire, type_: MessageType, begin: int, end: int, inner: dic
 
 
 def _has_version(wire: Wire, begin: int, end: int) -> bool:
-    """Return whether tensorflow_version is one, where it is; a keras_metadata.pb has other text in that field."""
+    """Return whether tensorflow_version is one, where it is; a keras_metadata.pb has other text in that
+    field.
+    """
     try:
         for _, tag, value, stop in islice(wire.fields(begin, end), _LOOKED_AT):
-            if tag == 5 << 3 | WireType.BYTES and _VERSION.fullmatch(wire.bytes(value, min(stop, value + 100))) is None:
+            if (
+                tag == 5 << 3 | WireType.BYTES
+                and _VERSION.fullmatch(wire.bytes(value, min(stop, value + 100))) is None
+            ):
                 return False
     except FormatError:
         return True  # reported by `_all_fields`
@@ -194,7 +226,9 @@ def _has_version(wire: Wire, begin: int, end: int) -> bool:
 
 
 def _is_node(wire: Wire, begin: int, end: int) -> bool:
-    """Return whether a message is a NodeDef: a name and an op as TensorFlow allows them, and only known fields."""
+    """Return whether a message is a NodeDef: a name and an op as TensorFlow allows them, and only known
+    fields.
+    """
     known = message("NodeDef").fields
     data = wire.bytes(begin, min(end, begin + _NODE_SIZE))
     try:

@@ -36,7 +36,11 @@ _DEBUG = Label(RegionKind.DEBUG)
 
 LAYOUT: Mapping[str, Mapping[str, Label]] = {
     "tensorflow.SavedModel": {"meta_graphs": Label(RegionKind.METADATA, Step.META_GRAPH)},
-    "tensorflow.MetaGraphDef": {"meta_info_def": _METADATA, "graph_def": _GRAPH, "object_graph_def": _METADATA},
+    "tensorflow.MetaGraphDef": {
+        "meta_info_def": _METADATA,
+        "graph_def": _GRAPH,
+        "object_graph_def": _METADATA,
+    },
     "tensorflow.MetaGraphDef.MetaInfoDef": {"stripped_op_list": _GRAPH},
     "tensorflow.GraphDef": {
         "node": Label(RegionKind.GRAPH, Step.NODE),

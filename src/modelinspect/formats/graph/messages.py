@@ -18,7 +18,15 @@ from modelinspect.formats.graph.layout import LAYOUT, RUNS, Label, Step
 from modelinspect.formats.graph.nodes import NodeWalk
 
 PARSED = frozenset(
-    {"meta_info_def", "signature_def", "object_graph_def", "asset_file_def", "versions", "collection_def", "registered_gradients"}
+    {
+        "meta_info_def",
+        "signature_def",
+        "object_graph_def",
+        "asset_file_def",
+        "versions",
+        "collection_def",
+        "registered_gradients",
+    }
 )
 """Fields whose messages `Found` keeps, read by the protobuf package."""
 PARSED_SIZE = 64 << 20
@@ -53,8 +61,8 @@ class Found:
 class MessageWalk:
     """Claims the messages of one member.
 
-    A message that the layout descends into is framing (its tag and length) and fields; one that it claims whole is checked
-    first, and left unattributed where it is broken.
+    A message that the layout descends into is framing (its tag and length) and fields; one that it claims
+    whole is checked first, and left unattributed where it is broken.
     """
 
     def __init__(self, site: Site) -> None:
@@ -69,18 +77,24 @@ class MessageWalk:
         """Claim the whole source as one message."""
         if type_.name != "tensorflow.SavedModel":
             self.found.append(self._current)
-        if type_.name == "tensorflow.TrackableObjectGraph":  # of the others, messages in them are parsed to be kept
+        if (
+            type_.name == "tensorflow.TrackableObjectGraph"
+        ):  # of the others, messages in them are parsed to be kept
             self._is_sound = self._accepts(type_, 0, self.site.source.size)
         self.message(type_, 0, self.site.source.size, self.site.claims.root, kind)
 
     def message(self, type_: MessageType, begin: int, end: int, path: PathId, kind: RegionKind) -> None:
-        """Claim the fields of a message that is at ``[begin, end)``; trouble is reported and hides the rest of it."""
+        """Claim the fields of a message that is at ``[begin, end)``; trouble is reported and hides the rest
+        of it.
+        """
         claims = self.site.claims
         counts: dict[int, int] = {}
         labels = LAYOUT.get(type_.name, {})
         node_tag = _node_tag(type_)
         try:
-            for start, tag, value, stop in self._fields(begin, end, node_tag, lambda place: self._graph_nodes(node_tag, place, end, path)):
+            for start, tag, value, stop in self._fields(
+                begin, end, node_tag, lambda place: self._graph_nodes(node_tag, place, end, path)
+            ):
                 known = type_.fields.get(tag >> 3)
                 if known is None or not _fits(known, tag):
                     claims.claim(start, stop - start, kind, claims.paths.child(path, f"field {tag >> 3}"))
@@ -94,7 +108,9 @@ class MessageWalk:
             self.site.survive(error)
 
     def _fields(self, begin: int, end: int, node_tag: int, claim: Callable[[int], int]) -> Iterator[FieldAt]:
-        """Yield the fields of a message but for the nodes that ``claim`` claims from an offset on; it returns where they end."""
+        """Yield the fields of a message but for the nodes that ``claim`` claims from an offset on; it returns
+        where they end.
+        """
         while begin < end:
             if node_tag and self.wire.bytes(begin, begin + 1)[0] == node_tag:
                 begin = claim(begin)
@@ -107,12 +123,22 @@ class MessageWalk:
     def _graph_nodes(self, tag: int, begin: int, end: int, path: PathId) -> int:
         """Claim nodes of a graph in a run and return where it ends."""
         before = self.nodes.constant_bytes
-        offset, count = self.nodes.runs.claim(tag, begin, end, self.site.claims.paths.child(path, "node"), "", None)
+        offset, count = self.nodes.runs.claim(
+            tag, begin, end, self.site.claims.paths.child(path, "node"), "", None
+        )
         self._current.nodes += count
         self._current.constant_bytes += self.nodes.constant_bytes - before
         return offset
 
-    def _submessage(self, known: Field, type_: MessageType, label: Label, count: int, place: tuple[int, int, int], path: PathId) -> None:
+    def _submessage(
+        self,
+        known: Field,
+        type_: MessageType,
+        label: Label,
+        count: int,
+        place: tuple[int, int, int],
+        path: PathId,
+    ) -> None:
         start, begin, end = place
         claims = self.site.claims
         current = self._current
@@ -130,7 +156,9 @@ class MessageWalk:
                 here = claims.paths.child(path, known.name)
                 claims.claim(start, begin - start, RegionKind.CONTAINER, here)
                 was_sound = self._is_sound
-                self._is_sound = (known.name in PARSED and self._parse(known.name, type_, begin, end)) or was_sound
+                self._is_sound = (
+                    known.name in PARSED and self._parse(known.name, type_, begin, end)
+                ) or was_sound
                 self.message(type_, begin, end, here, label.kind)
                 self._is_sound = was_sound
             case Step.META_GRAPH:
@@ -142,7 +170,15 @@ class MessageWalk:
             case _:
                 assert_never(label.step)
 
-    def _claim(self, known: Field, type_: MessageType, kind: RegionKind, count: int, place: tuple[int, int, int], path: PathId) -> None:
+    def _claim(
+        self,
+        known: Field,
+        type_: MessageType,
+        kind: RegionKind,
+        count: int,
+        place: tuple[int, int, int],
+        path: PathId,
+    ) -> None:
         """Claim a message whole, after a look whether it is sound."""
         start, begin, end = place
         claims = self.site.claims
@@ -154,7 +190,9 @@ class MessageWalk:
             here = claims.paths.add(path, f"{known.name}[{count}]")
         claims.claim(start, begin - start, RegionKind.CONTAINER, here)
         if not self._is_sound and not (known.name in PARSED and self._parse(known.name, type_, begin, end)):
-            self.site.limits.allow("a message", end - begin, self.site.limits.structure_size, self.site.source.name, begin)
+            self.site.limits.allow(
+                "a message", end - begin, self.site.limits.structure_size, self.site.source.name, begin
+            )
             index = self.wire.load(begin, end - begin)
             try:
                 check(self.wire.data, index, index + end - begin, type_)
@@ -166,7 +204,13 @@ class MessageWalk:
     def _label(self, known: Field, type_: MessageType, begin: int, end: int) -> str | None:
         """Return what names one of many: a map's key, or the name that the message itself begins with."""
         first = type_.fields.get(1)
-        if not known.repeated or first is None or first.type != "string" or first.repeated or first.name not in ("key", "name"):
+        if (
+            not known.repeated
+            or first is None
+            or first.type != "string"
+            or first.repeated
+            or first.name not in ("key", "name")
+        ):
             return None
         if end - begin > self.site.limits.structure_size:
             return None
@@ -194,7 +238,9 @@ class MessageWalk:
         data = self.wire.bytes(begin, end)
         try:
             key = (first_bytes(data, 1) or b"").decode()
-            parsed = parse_message(value.message.name, first_bytes(data, 2) or b"", self.site.source.name, begin)
+            parsed = parse_message(
+                value.message.name, first_bytes(data, 2) or b"", self.site.source.name, begin
+            )
         except (Malformed, FormatError, UnicodeDecodeError):
             return False
         self._current.messages.setdefault(name, []).append((key, parsed))
@@ -250,7 +296,9 @@ class MessageWalk:
         function.constant_bytes = self.nodes.constant_bytes - before
 
     def _accepts(self, type_: MessageType, begin: int, end: int) -> bool:
-        """Return whether the protobuf package accepts a message of modest size: far quicker than to check what is in it piece by piece."""
+        """Return whether the protobuf package accepts a message of modest size: far quicker than to check
+        what is in it piece by piece.
+        """
         if end - begin > FUNCTION_SIZE:
             return False
         try:
@@ -288,7 +336,9 @@ def _node_tag(type_: MessageType) -> int:
     """Return the tag of a message's nodes, of which it may have millions; 0 where it has none."""
     labels = LAYOUT.get(type_.name, {})
     tags = (
-        known.number << 3 | known.wire for known in type_.fields.values() if known.name in labels and labels[known.name].step is Step.NODE
+        known.number << 3 | known.wire
+        for known in type_.fields.values()
+        if known.name in labels and labels[known.name].step is Step.NODE
     )
     return next(tags, 0)
 

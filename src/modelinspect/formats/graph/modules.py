@@ -1,4 +1,6 @@
-"""Open the programs in MLIR byte code that nodes carry, such as ``XlaCallModule`` from jax2tf and Keras' JAX backend."""
+"""Open the programs in MLIR byte code that nodes carry, such as ``XlaCallModule`` from jax2tf and Keras' JAX
+backend.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,12 @@ class Modules:
         except FormatError as error:
             inner.survive(error)
             return 0
-        place: dict[str, Fact] = {"node": node, "function": scope.removesuffix("/"), "offset": offset, "size": size}
+        place: dict[str, Fact] = {
+            "node": node,
+            "function": scope.removesuffix("/"),
+            "offset": offset,
+            "size": size,
+        }
         self.facts.append(place | facts)
         constant_bytes = facts["constant_bytes"]
         return constant_bytes if isinstance(constant_bytes, int) else 0

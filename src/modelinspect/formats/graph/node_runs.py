@@ -1,8 +1,9 @@
-"""Claim runs of nodes that end as others did: what was learned of the attributes of one applies to all, in columns.
+"""Claim runs of nodes that end as others did: what was learned of the attributes of one applies to all, in
+columns.
 
-Most nodes of a large graph have a name, an op, some inputs and the same few attributes as many others. `NodeWalk` reads the
-first of them field by field; of the others this looks at the fields before the attributes and compares the rest, also
-where a constant differs in nothing but its elements.
+Most nodes of a large graph have a name, an op, some inputs and the same few attributes as many others.
+`NodeWalk` reads the first of them field by field; of the others this looks at the fields before the
+attributes and compares the rest, also where a constant differs in nothing but its elements.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _PASSED = (INPUT, DEVICE)
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A constant of an attribute: its offsets count from ``shift`` after the first attribute's tag; ``suffix`` ends its name."""
+    """A constant of an attribute: its offsets count from ``shift`` after the first attribute's tag;
+    ``suffix`` ends its name.
+    """
 
     constant: Constant
     shift: int
@@ -121,7 +124,12 @@ class NodeRuns:
     __slots__ = ("_add", "_pending", "_site", "_uses", "_wire", "endings", "ops")
 
     def __init__(
-        self, site: Site, wire: Wire, ops: dict[bytes, int], uses: GraphUses, add: Callable[[Constant, str, int], TensorId]
+        self,
+        site: Site,
+        wire: Wire,
+        ops: dict[bytes, int],
+        uses: GraphUses,
+        add: Callable[[Constant, str, int], TensorId],
     ) -> None:
         self._site = site
         self._wire = wire
@@ -132,11 +140,13 @@ class NodeRuns:
         self._pending = _Pending()
         site.parsing.at_finish(self._flush)
 
-    def claim(self, tag: int, offset: int, end: int, parent: PathId, scope: str, body: Body | None) -> tuple[int, int]:
+    def claim(
+        self, tag: int, offset: int, end: int, parent: PathId, scope: str, body: Body | None
+    ) -> tuple[int, int]:
         """Claim nodes with that tag from ``offset`` on, up to the first whose ending is not known.
 
-        Return where that one begins and how many were claimed. ``scope`` goes before the names of their constants; ``body``
-        takes what they do.
+        Return where that one begins and how many were claimed. ``scope`` goes before the names of their
+        constants; ``body`` takes what they do.
         """
         wire = self._wire
         pending = self._pending
@@ -189,15 +199,25 @@ class NodeRuns:
         return index + shift, count
 
     def _flush(self) -> None:
-        """Claim the regions of the nodes that wait: of each its framing, its own fields, and those of its attributes."""
+        """Claim the regions of the nodes that wait: of each its framing, its own fields, and those of its
+        attributes.
+        """
         import numpy as np
 
         pending, self._pending = self._pending, _Pending()
         if not pending.starts:
             return
-        which, paths = np.frombuffer(pending.which, dtype=np.int32), np.frombuffer(pending.paths, dtype=np.int32)
-        starts, begins, endings = (np.frombuffer(column, dtype=np.int64) for column in (pending.starts, pending.begins, pending.endings))
-        table = np.array([row for ending in pending.known for row in ending.rows], dtype=np.int64).reshape(-1, 5)
+        which, paths = (
+            np.frombuffer(pending.which, dtype=np.int32),
+            np.frombuffer(pending.paths, dtype=np.int32),
+        )
+        starts, begins, endings = (
+            np.frombuffer(column, dtype=np.int64)
+            for column in (pending.starts, pending.begins, pending.endings)
+        )
+        table = np.array([row for ending in pending.known for row in ending.rows], dtype=np.int64).reshape(
+            -1, 5
+        )
         lengths = np.array([len(ending.rows) for ending in pending.known], dtype=np.int64)
         firsts, count = (np.cumsum(lengths) - lengths)[which], lengths[which]
         rows = np.cumsum(count + 2) - (count + 2)
@@ -211,7 +231,11 @@ class NodeRuns:
         kinds, where = np.empty(total, dtype=np.int8), np.repeat(paths, count + 2)
         offsets[rows], sizes[rows], kinds[rows] = starts, begins - starts, RegionKind.CONTAINER.code
         offsets[rows + 1], sizes[rows + 1], kinds[rows + 1] = begins, endings - begins, RegionKind.GRAPH.code
-        offsets[at], sizes[at], kinds[at] = np.repeat(endings, count) + attributes[:, 0], attributes[:, 1], attributes[:, 2]
+        offsets[at], sizes[at], kinds[at] = (
+            np.repeat(endings, count) + attributes[:, 0],
+            attributes[:, 1],
+            attributes[:, 2],
+        )
         where[at] += attributes[:, 3].astype(np.int32) + 1
         tensors = np.full(total, NO_TENSOR, dtype=np.int32)
         tensors[at[attributes[:, 4] != 0]] = pending.tensors
@@ -229,8 +253,12 @@ def _inputs(data: bytes, begin: int, end: int) -> list[bytes]:
     return found
 
 
-def _head(data: bytes, begin: int, stop: int, want_inputs: bool) -> tuple[bytes, bytes, list[bytes], int] | None:
-    """Return name, op and inputs of a node, and where its attributes begin; None where its fields are longer or in another order."""
+def _head(
+    data: bytes, begin: int, stop: int, want_inputs: bool
+) -> tuple[bytes, bytes, list[bytes], int] | None:
+    """Return name, op and inputs of a node, and where its attributes begin; None where its fields are longer
+    or in another order.
+    """
     if begin + 4 > stop or data[begin] != NAME or data[begin + 1] >= _SHORT:
         return None
     place = begin + 2 + data[begin + 1]

@@ -1,7 +1,7 @@
 """Claim the bytes of nodes: their framing, what they are, and each attribute.
 
-A node's tag and length are one region, its name, op, inputs and device another, and each attribute one of its own, with
-the elements of its constants apart. Attributes repeat: what is known of one is kept by its bytes.
+A node's tag and length are one region, its name, op, inputs and device another, and each attribute one of its
+own, with the elements of its constants apart. Attributes repeat: what is known of one is kept by its bytes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,19 @@ class Attribute:
 class NodeWalk:
     """Claims nodes of one member, and counts what it sees."""
 
-    __slots__ = ("_claims", "_known", "_site", "_value_class", "constant_bytes", "constant_count", "modules", "ops", "runs", "uses", "wire")
+    __slots__ = (
+        "_claims",
+        "_known",
+        "_site",
+        "_value_class",
+        "constant_bytes",
+        "constant_count",
+        "modules",
+        "ops",
+        "runs",
+        "uses",
+        "wire",
+    )
 
     def __init__(self, site: Site, wire: Wire) -> None:
         self._site = site
@@ -62,7 +74,9 @@ class NodeWalk:
         self.uses = GraphUses()
         self.runs = NodeRuns(site, wire, self.ops, self.uses, self._add)
 
-    def node(self, start: int, begin: int, end: int, parent: PathId, scope: str, body: Body | None = None) -> None:
+    def node(
+        self, start: int, begin: int, end: int, parent: PathId, scope: str, body: Body | None = None
+    ) -> None:
         """Claim the NodeDef at ``[begin, end)``, whose tag is at ``start``, below the path ``parent``.
 
         ``scope`` goes before the names of its constants; ``body`` takes what the node does.
@@ -100,7 +114,9 @@ class NodeWalk:
                     claims.claim(run, place + shift - run, RegionKind.GRAPH, path)
                 run = stop + shift
                 first = min(first, place)
-                attributes.append(self._attribute(place + shift, data[value:stop], value + shift, path, text, scope))
+                attributes.append(
+                    self._attribute(place + shift, data[value:stop], value + shift, path, text, scope)
+                )
                 places.append((place, stop))
             elif tag == INPUT:
                 inputs.append(data[value:stop])
@@ -109,7 +125,12 @@ class NodeWalk:
             elif tag == DEBUG_INFO:
                 claims.claim(run, place + shift - run, RegionKind.GRAPH, path)
                 run = stop + shift
-                claims.claim(place + shift, stop - place, RegionKind.DEBUG, claims.paths.child(path, "experimental_debug_info"))
+                claims.claim(
+                    place + shift,
+                    stop - place,
+                    RegionKind.DEBUG,
+                    claims.paths.child(path, "experimental_debug_info"),
+                )
         self.ops[op] = self.ops.get(op, 0) + 1
         self.uses.add(name, op, inputs, scope.encode())
         known = [attribute for attribute in attributes if attribute is not None]
@@ -119,13 +140,26 @@ class NodeWalk:
         if broken is None:
             claims.claim(run, end - run, RegionKind.GRAPH, path)
             if None not in attributes and sum(stop - place for place, stop in places) == last - first:
-                self._learn(data[first:last], [(place - first, stop - place) for place, stop in places], known, functions)
+                self._learn(
+                    data[first:last],
+                    [(place - first, stop - place) for place, stop in places],
+                    known,
+                    functions,
+                )
         else:
             claims.claim(run, (fields[-1][3] + shift if fields else begin) - run, RegionKind.GRAPH, path)
             self._site.survive(broken.at(shift))
 
-    def _learn(self, data: bytes, places: list[tuple[int, int]], attributes: list[Attribute], functions: tuple[str, ...]) -> None:
-        """Have nodes known that end with the same attributes, whose offsets and sizes are ``places``; of strings they are not."""
+    def _learn(
+        self,
+        data: bytes,
+        places: list[tuple[int, int]],
+        attributes: list[Attribute],
+        functions: tuple[str, ...],
+    ) -> None:
+        """Have nodes known that end with the same attributes, whose offsets and sizes are ``places``; of
+        strings they are not.
+        """
         rows: list[tuple[int, int, int, int, bool]] = []
         held: Held | None = None
         entry = 0, 0
@@ -146,10 +180,17 @@ class NodeWalk:
             if offset < end:
                 rows.append((offset, end - offset, RegionKind.GRAPH.code, part, False))
         skeletons = tuple(sorted(known.skeleton for known in attributes if not known.constants))
-        self.runs.endings.learn(data, Ending(tuple(rows), tuple(known.part for known in attributes), skeletons, functions, held, entry))
+        self.runs.endings.learn(
+            data,
+            Ending(tuple(rows), tuple(known.part for known in attributes), skeletons, functions, held, entry),
+        )
 
-    def _attribute(self, start: int, entry: bytes, begin: int, path: PathId, node: str, scope: str) -> Attribute | None:
-        """Claim one entry of ``attr``; ``start`` and ``begin`` are the offsets of its tag and its first byte."""
+    def _attribute(
+        self, start: int, entry: bytes, begin: int, path: PathId, node: str, scope: str
+    ) -> Attribute | None:
+        """Claim one entry of ``attr``; ``start`` and ``begin`` are the offsets of its tag and its first
+        byte.
+        """
         known = self._known.get(entry)
         if known is None:
             try:
@@ -172,7 +213,15 @@ class NodeWalk:
         return known
 
     def _constants(
-        self, constants: tuple[Constant, ...], start: int, begin: int, end: int, path: PathId, node: str, scope: str, part: str
+        self,
+        constants: tuple[Constant, ...],
+        start: int,
+        begin: int,
+        end: int,
+        path: PathId,
+        node: str,
+        scope: str,
+        part: str,
     ) -> None:
         claims = self._claims
         name = scope + node if part == "attr value" else f"{scope}{node}:{part.removeprefix('attr ')}"
@@ -191,15 +240,23 @@ class NodeWalk:
                 place = begin + stop
         claims.claim(place, end - place, RegionKind.GRAPH, path)
 
-    def _module(self, start: int, begin: int, end: int, stop: int, path: PathId, node: str, scope: str) -> None:
+    def _module(
+        self, start: int, begin: int, end: int, stop: int, path: PathId, node: str, scope: str
+    ) -> None:
         """Claim the attribute at ``[start, stop)`` whose value at ``[begin, end)`` is a program."""
         self._claims.claim(start, begin - start, RegionKind.GRAPH, path)
         self._claims.claim(end, stop - end, RegionKind.GRAPH, path)
         self.constant_bytes += self.modules.parse(begin, end - begin, path, node, scope)
 
     def _is_object_graph(self, constant: Constant, shift: int) -> bool:
-        """Return whether a string is the object graph, which the function that saves the variables puts into each checkpoint."""
-        if len(constant.extents) != 1 or constant.shape or not _OBJECT_GRAPH_SIZE <= constant.data_size <= SMALL:
+        """Return whether a string is the object graph, which the function that saves the variables puts into
+        each checkpoint.
+        """
+        if (
+            len(constant.extents) != 1
+            or constant.shape
+            or not _OBJECT_GRAPH_SIZE <= constant.data_size <= SMALL
+        ):
             return False
         begin, end, _ = constant.extents[0]
         data = self.wire.bytes(shift + begin, shift + end)
@@ -222,7 +279,11 @@ class NodeWalk:
         except FormatError as error:
             self._site.survive(error)
             return
-        names = {tag: self.wire.bytes(value, stop) for _, tag, value, stop in fields if tag in (NAME, OP) and stop - value <= SMALL}
+        names = {
+            tag: self.wire.bytes(value, stop)
+            for _, tag, value, stop in fields
+            if tag in (NAME, OP) and stop - value <= SMALL
+        }
         text = names.get(NAME, b"").decode(errors="replace")
         op = names.get(OP, b"")
         self.ops[op] = self.ops.get(op, 0) + 1
@@ -230,7 +291,9 @@ class NodeWalk:
         claims.claim(start, begin - start, RegionKind.CONTAINER, path)
         for place, tag, value, stop in fields:
             if tag != ATTR:
-                claims.claim(place, stop - place, RegionKind.DEBUG if tag == DEBUG_INFO else RegionKind.GRAPH, path)
+                claims.claim(
+                    place, stop - place, RegionKind.DEBUG if tag == DEBUG_INFO else RegionKind.GRAPH, path
+                )
             elif stop - value <= SMALL:
                 self._attribute(place, self.wire.bytes(value, stop), value, path, text, scope)
             else:
@@ -238,7 +301,11 @@ class NodeWalk:
                     self._large_attribute(place, value, stop, path, text, scope)
                 except FormatError as error:
                     self._site.survive(error)
-        inputs = [self.wire.bytes(value, stop) for _, tag, value, stop in fields if tag == INPUT and stop - value <= SMALL]
+        inputs = [
+            self.wire.bytes(value, stop)
+            for _, tag, value, stop in fields
+            if tag == INPUT and stop - value <= SMALL
+        ]
         self.uses.add(names.get(NAME, b""), op, inputs, scope.encode())
         if body is not None:
             body.add(names.get(NAME, b""), op, inputs, b"unread at %d" % begin, ())
@@ -275,7 +342,11 @@ class NodeWalk:
             if tag == 8 << 3 | 2:
                 found.append((value, stop))
             elif tag == 1 << 3 | 2:
-                found += [(inner, until) for _, other, inner, until in self.wire.fields(value, stop) if other == 8 << 3 | 2]
+                found += [
+                    (inner, until)
+                    for _, other, inner, until in self.wire.fields(value, stop)
+                    if other == 8 << 3 | 2
+                ]
         return found
 
     def _large_constant(self, begin: int, end: int) -> Constant:
@@ -325,7 +396,14 @@ def _attribute(entry: bytes, value_class: type) -> Attribute:
     module: tuple[int, int] | None = None
     match parsed.WhichOneof("value"):
         case "s" if parsed.s.startswith(signatures.MLIR):
-            module = next(((value, stop) for _, tag, value, stop in reversed(scan(entry, begin, end)) if tag == BYTES_VALUE), None)
+            module = next(
+                (
+                    (value, stop)
+                    for _, tag, value, stop in reversed(scan(entry, begin, end))
+                    if tag == BYTES_VALUE
+                ),
+                None,
+            )
         case "tensor":
             constants = _constants_in(entry, begin, end)
         case "list":

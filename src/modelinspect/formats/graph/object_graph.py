@@ -1,8 +1,9 @@
 """What each variable is for, from the graph of the objects that hold them.
 
-Where a variable is in its checkpoint key is an accident: the shortest way to it wins, so the weights of a Keras 3 model
-are found below ``optimizer/_trainable_variables``. What it is for follows from all ways that lead to it.
-Specification: tensorflow/core/protobuf/trackable_object_graph.proto, tensorflow/python/trackable/base.py.
+Where a variable is in its checkpoint key is an accident: the shortest way to it wins, so the weights of a
+Keras 3 model are found below ``optimizer/_trainable_variables``. What it is for follows from all ways that
+lead to it. Specification: tensorflow/core/protobuf/trackable_object_graph.proto,
+tensorflow/python/trackable/base.py.
 """
 
 from __future__ import annotations
@@ -26,13 +27,28 @@ _STEP_EDGES = frozenset({"_iterations", "iterations"})
 _OLD_STEP_EDGE = "iter"
 _OLD_HYPERPARAMETERS = frozenset({"learning_rate", "decay", "momentum", "beta_1", "rho"})
 _METRIC_EDGES = frozenset(
-    {"metrics", "layer_metrics", "_metrics", "_loss_tracker", "_compile_metrics", "_compile_loss", "compiled_metrics", "compiled_loss"}
+    {
+        "metrics",
+        "layer_metrics",
+        "_metrics",
+        "_loss_tracker",
+        "_compile_metrics",
+        "_compile_loss",
+        "compiled_metrics",
+        "compiled_loss",
+    }
 )
-_WRAPPER_MARKS = frozenset({"pruning_vars", "pruning_step", "optimizer_step", "clustering_algorithms", "sparsity_masks"})
-_WRAPPER_LISTS = frozenset({"layer", "variables", "trainable_variables", "non_trainable_variables", "keras_api", "prunable_weights"})
+_WRAPPER_MARKS = frozenset(
+    {"pruning_vars", "pruning_step", "optimizer_step", "clustering_algorithms", "sparsity_masks"}
+)
+_WRAPPER_LISTS = frozenset(
+    {"layer", "variables", "trainable_variables", "non_trainable_variables", "keras_api", "prunable_weights"}
+)
 _OWN_LISTS = frozenset({"_variables", "_trainable_variables", "_trainable_variables_indices", "_index_dict"})
 _AVERAGES = "_model_variables_moving_average"
-_STATISTICS = frozenset({"moving_mean", "moving_variance", "moving_mean/biased", "renorm_mean", "renorm_stddev"})
+_STATISTICS = frozenset(
+    {"moving_mean", "moving_variance", "moving_mean/biased", "renorm_mean", "renorm_stddev"}
+)
 _MOMENTS = ({"mean", "variance", "count"}, {"adapt_mean", "adapt_variance", "count"})
 """What a Normalization layer holds, in tf_keras and in Keras 3."""
 _REACH_MOST = 8
@@ -41,7 +57,9 @@ _STATES = frozenset({"seed_generator_state", "_state_var", "save_counter", "glob
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A tensor that an object saves: the attribute's name, the variable's own name and the key in the checkpoint."""
+    """A tensor that an object saves: the attribute's name, the variable's own name and the key in the
+    checkpoint.
+    """
 
     attribute: str
     full_name: str
@@ -59,7 +77,10 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An object: its attributes that are objects, the tensors it saves, and the slots it keeps. ``kind`` is a SavedObject's."""
+    """An object: its attributes that are objects, the tensors it saves, and the slots it keeps.
+
+    ``kind`` is a SavedObject's.
+    """
 
     children: tuple[tuple[str, int], ...] = ()
     saved: tuple[Saved, ...] = ()
@@ -80,10 +101,11 @@ class Node:
 class Use:
     """What a tensor is for.
 
-    ``purpose`` says it in a word: ``weight``, ``statistic``, a slot's name, ``average``, ``mask``, ``hash table``, ``counter``…
-    ``of`` is the key of the variable that a slot, an average or a mask belongs to, where that is known; ``name`` is the
-    variable's own name (``dense/kernel``), which its key does not say; ``given`` is what people called it: that name without the
-    model's, or for a slot its optimizer's class, its purpose and the variable's (``Adam/m/dense/kernel``).
+    ``purpose`` says it in a word: ``weight``, ``statistic``, a slot's name, ``average``, ``mask``, ``hash
+    table``, ``counter``… ``of`` is the key of the variable that a slot, an average or a mask belongs to,
+    where that is known; ``name`` is the variable's own name (``dense/kernel``), which its key does not say;
+    ``given`` is what people called it: that name without the model's, or for a slot its optimizer's class,
+    its purpose and the variable's (``Adam/m/dense/kernel``).
     """
 
     role: Role
@@ -100,7 +122,9 @@ def read_trackable(data: bytes, member: str = "") -> tuple[Node, ...]:
     count = len(graph.nodes)
     nodes: list[Node] = []
     for node in graph.nodes:
-        children = tuple((child.local_name, child.node_id) for child in node.children if 0 <= child.node_id < count)
+        children = tuple(
+            (child.local_name, child.node_id) for child in node.children if 0 <= child.node_id < count
+        )
         slots = tuple(
             Slot(slot.original_variable_node_id, slot.slot_name, slot.slot_variable_node_id)
             for slot in node.slot_variables
@@ -125,7 +149,9 @@ class _Graph:
         self.nodes = nodes
         self.edges = [node.edges for node in nodes]
         self.optimizers = self._find_optimizers()
-        self.model = self._reach([0], lambda edge, node: edge not in _METRIC_EDGES and node not in self.optimizers)
+        self.model = self._reach(
+            [0], lambda edge, node: edge not in _METRIC_EDGES and node not in self.optimizers
+        )
         self.counted = self._reach([0], lambda edge, node: node not in self.optimizers)
         self.trained = {node for one in self.optimizers for node in self._list(one, "_trainable_variables")}
         self.helpers = self._find_helpers()
@@ -149,16 +175,24 @@ class _Graph:
                     use = Use(Role.QUANTIZATION, "scale")
                 original = self._saved(source) if source >= 0 else None
                 of = original.key if original is not None else None
-                layer = layers.of(original or saved) if original is not None or use.role is not Role.OPTIMIZER else None
+                layer = (
+                    layers.of(original or saved)
+                    if original is not None or use.role is not Role.OPTIMIZER
+                    else None
+                )
                 given = layers.given(saved, use, original, of_optimizer=slot is not None)
                 found[saved.key] = Use(use.role, use.purpose, layer, of, saved.full_name or None, given)
         return found
 
     def _is_scale(self, saved: Saved) -> bool:
-        """Return whether Keras 3 keeps a variable beside a kernel that it quantized: its layer has the kernel's scale, too."""
+        """Return whether Keras 3 keeps a variable beside a kernel that it quantized: its layer has the
+        kernel's scale, too.
+        """
         *scopes, name = saved.full_name.split("/")[-2:]
         kernels = ("kernel", "embeddings")
-        quantized = any({(*scopes, kernel), (*scopes, f"{kernel}_scale")} <= self.own_names for kernel in kernels)
+        quantized = any(
+            {(*scopes, kernel), (*scopes, f"{kernel}_scale")} <= self.own_names for kernel in kernels
+        )
         return quantized and role_of(name, quantized=True) is Role.QUANTIZATION
 
     def _use(self, index: int, saved: Saved) -> Use:
@@ -173,7 +207,11 @@ class _Graph:
         if index in self.model or index in self.trained:
             if name in _STATES:
                 return Use(Role.OTHER, "counter" if name in ("save_counter", "global_step") else "state")
-            return Use(Role.STATISTIC, "statistic") if self._is_statistic(index, name) else Use(Role.WEIGHT, "weight")
+            return (
+                Use(Role.STATISTIC, "statistic")
+                if self._is_statistic(index, name)
+                else Use(Role.WEIGHT, "weight")
+            )
         if index in self.counted:
             return Use(Role.OTHER, "metric")
         return Use(Role.OPTIMIZER, name)
@@ -209,7 +247,11 @@ class _Graph:
         index = self.nodes[owner].child(name)
         if index is None:
             return []
-        places = {int(edge): node for edge, node in self.nodes[index].children if edge.isdecimal() and len(edge) < 10}
+        places = {
+            int(edge): node
+            for edge, node in self.nodes[index].children
+            if edge.isdecimal() and len(edge) < 10
+        }
         return [places[place] for place in sorted(places)]
 
     def _edge_names(self) -> dict[int, list[tuple[int, str]]]:
@@ -226,15 +268,28 @@ class _Graph:
         for index, node in enumerate(self.nodes):
             edges = self.edges[index]
             old = _OLD_STEP_EDGE in edges and bool(edges & _OLD_HYPERPARAMETERS)
-            if node.slots or old or edges & _STEP_EDGES or node.kind in ("optimizer", "experimentalOptimizer"):
+            if (
+                node.slots
+                or old
+                or edges & _STEP_EDGES
+                or node.kind in ("optimizer", "experimentalOptimizer")
+            ):
                 found.add(index)
-            found.update(child for name, child in node.children if name in _OPTIMIZER_EDGES and not self.nodes[child].saved)
+            found.update(
+                child
+                for name, child in node.children
+                if name in _OPTIMIZER_EDGES and not self.nodes[child].saved
+            )
         return found - {0}
 
     def _find_helpers(self) -> set[int]:
-        """Return the variables that wrappers of tfmot (pruning, clustering, quantization) keep beside those of the layer."""
+        """Return the variables that wrappers of tfmot (pruning, clustering, quantization) keep beside those
+        of the layer.
+        """
         found: set[int] = set()
-        left = _REACH_MOST * len(self.nodes) + 10_000  # wrappers inside wrappers may not cost the square of their number
+        left = (
+            _REACH_MOST * len(self.nodes) + 10_000
+        )  # wrappers inside wrappers may not cost the square of their number
         for index in range(len(self.nodes)):
             if left < 0 or not self.edges[index] & _WRAPPER_MARKS or index in self.optimizers:
                 continue
@@ -249,20 +304,28 @@ class _Graph:
         return found
 
     def _find_masked(self) -> dict[int, int]:
-        """Return the weights that masks and thresholds belong to: ``pruning_vars`` lists the three together."""
+        """Return the weights that masks and thresholds belong to: ``pruning_vars`` lists the three
+        together.
+        """
         found: dict[int, int] = {}
         for index in range(len(self.nodes)):
             if "pruning_vars" in self.edges[index]:
                 for group in self._list(index, "pruning_vars"):
                     weight = self.nodes[group].child("0")
                     if weight is not None:
-                        found.update((node, weight) for edge, node in self.nodes[group].children if edge != "0")
+                        found.update(
+                            (node, weight) for edge, node in self.nodes[group].children if edge != "0"
+                        )
         return found
 
     def _find_slots(self) -> dict[int, Slot]:
-        """Return the variables that optimizers keep for others, by node id; the original is -1 where it is not known."""
+        """Return the variables that optimizers keep for others, by node id; the original is -1 where it is
+        not known.
+        """
         found: dict[int, Slot] = {}
-        by_name = {one.full_name: index for index in self.model for one in self.nodes[index].saved if one.full_name}
+        by_name = {
+            one.full_name: index for index in self.model for one in self.nodes[index].saved if one.full_name
+        }
         for index in sorted(self.optimizers):
             for slot in self.nodes[index].slots:
                 found[slot.variable] = slot
@@ -270,15 +333,24 @@ class _Graph:
             for name in sorted(self.edges[index] - _OWN_LISTS):
                 for place, variable in enumerate(self._list(index, name)):
                     saved = self._saved(variable)
-                    if saved is None or variable in self.model or variable in self.trained or variable in found:
+                    if (
+                        saved is None
+                        or variable in self.model
+                        or variable in self.trained
+                        or variable in found
+                    ):
                         continue
                     original = trained[place] if place < len(trained) else _named(by_name, saved.full_name)
-                    found[variable] = Slot(original, "average" if name == _AVERAGES else name.strip("_"), variable)
+                    found[variable] = Slot(
+                        original, "average" if name == _AVERAGES else name.strip("_"), variable
+                    )
         return found
 
 
 def _named(by_name: Mapping[str, int], slot: str) -> int:
-    """Return the variable whose name ends that of a slot (``Adam/m/dense/kernel``), -1 where there is none."""
+    """Return the variable whose name ends that of a slot (``Adam/m/dense/kernel``), -1 where there is
+    none.
+    """
     while "/" in slot:
         slot = slot.partition("/")[2]
         if slot in by_name:
@@ -293,23 +365,28 @@ class _Layers:
         by_key = {saved.key: saved.full_name for node in nodes for saved in node.saved}
         own = [by_key[key] for key, use in found if use.role in (Role.WEIGHT, Role.STATISTIC)]
         first = {name.partition("/")[0] for name in own}
-        # Keras 3 puts the model's name before its layers', tf_keras does not: its models have edges "layer-0".
-        keras_2 = any(name.startswith(("layer-", "layer_with_weights-")) for node in nodes for name, _ in node.children)
+        # Keras 3 puts the model's name before its layers', tf_keras does not: its models have edges
+        # "layer-0".
+        keras_2 = any(
+            name.startswith(("layer-", "layer_with_weights-")) for node in nodes for name, _ in node.children
+        )
         model_named = len(first) == 1 and all(name.count("/") >= 2 for name in own) and not keras_2
         self._prefix = f"{first.pop()}/" if model_named else ""
 
     def given(self, saved: Saved, use: Use, original: Saved | None, *, of_optimizer: bool) -> str | None:
         """Return what people called a variable, None where only its place says.
 
-        Keras 3 writes the names of slots with underscores, the old optimizers of tf_keras put the slot last: both are put in the form
-        of tf_keras's new ones, ``Adam/m/dense/kernel``.
+        Keras 3 writes the names of slots with underscores, the old optimizers of tf_keras put the slot last:
+        both are put in the form of tf_keras's new ones, ``Adam/m/dense/kernel``.
         """
         name = saved.full_name.removeprefix(self._prefix)
         scope, _, rest = name.partition("/")
         if use.role is not Role.OPTIMIZER or not rest:
             return name if rest else None
         optimizer = class_of_scope(scope)
-        if optimizer not in CLASSES.values() and scope == use.purpose:  # built outside the optimizer's scope: its class is not known
+        if (
+            optimizer not in CLASSES.values() and scope == use.purpose
+        ):  # built outside the optimizer's scope: its class is not known
             return name
         variable = original.full_name.removeprefix(self._prefix) if original is not None else ""
         if not of_optimizer or not variable or rest == f"{rest.partition('/')[0]}/{variable}":
@@ -322,4 +399,7 @@ class _Layers:
         if "/" in name:
             return name.rpartition("/")[0]
         path = saved.key.partition(f"/{ATTRIBUTES}/")[0]
-        return re.sub(r"(/_?(non_|all_|trainable_)*variables|/\d+)+$", "", f"/{path}".rpartition("/")[0])[1:] or None
+        return (
+            re.sub(r"(/_?(non_|all_|trainable_)*variables|/\d+)+$", "", f"/{path}".rpartition("/")[0])[1:]
+            or None
+        )

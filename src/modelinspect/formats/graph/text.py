@@ -1,7 +1,8 @@
 """Claim the bytes of a graph in the text form of protocol buffers.
 
-Each run of text belongs to what is in it: a node, one of its attributes, a signature. Spaces and comments belong to what
-is before them. The facts come from the protobuf package's own reading, where the text is not too long for it.
+Each run of text belongs to what is in it: a node, one of its attributes, a signature. Spaces and comments
+belong to what is before them. The facts come from the protobuf package's own reading, where the text is not
+too long for it.
 """
 
 from __future__ import annotations
@@ -36,8 +37,12 @@ _NAMES = {
 _CLOSING = {"{": "}", "<": ">"}
 
 
-def parse_text(site: Site, type_: MessageType, kind: RegionKind, layers: Mapping[int, str]) -> tuple[Facts, GraphUses]:
-    """Claim the whole source as one message in text form; return its facts, and the nodes that say what its constants are for."""
+def parse_text(
+    site: Site, type_: MessageType, kind: RegionKind, layers: Mapping[int, str]
+) -> tuple[Facts, GraphUses]:
+    """Claim the whole source as one message in text form; return its facts, and the nodes that say what its
+    constants are for.
+    """
     limits = site.limits
     limits.allow("the text", site.source.size, limits.structure_size, site.source.name)
     data = site.source.read_at(0, site.source.size)
@@ -66,7 +71,9 @@ class _Frame:
 
 
 class _TextWalk:
-    """Goes through the tokens with a stack of open messages; a region ends where the owner of the text changes."""
+    """Goes through the tokens with a stack of open messages; a region ends where the owner of the text
+    changes.
+    """
 
     def __init__(self, site: Site, data: bytes) -> None:
         self._site = site
@@ -112,7 +119,9 @@ class _TextWalk:
         self._switch(len(self._data), RegionKind.CONTAINER, self._claims.root)
 
     def _field(self, frames: list[_Frame], token: Token) -> None:
-        """Take a field's name and what follows it, up to the end of a scalar or the beginning of a message."""
+        """Take a field's name and what follows it, up to the end of a scalar or the beginning of a
+        message.
+        """
         name = token.text
         while token.text == "[" or (name.startswith("[") and token.text != "]"):
             token = self._must(token)
@@ -122,7 +131,11 @@ class _TextWalk:
             word = name if known is not None else f"field {name}"
             is_node = frame.type is not None and frame.type.name == "tensorflow.NodeDef"
             self._start = token.offset
-            self._switch(token.offset, frame.kind, frame.path if is_node else self._claims.paths.child(frame.path, word))
+            self._switch(
+                token.offset,
+                frame.kind,
+                frame.path if is_node else self._claims.paths.child(frame.path, word),
+            )
         value = self._must(token)
         if value.text == ":":
             value = self._must(value)
@@ -136,7 +149,9 @@ class _TextWalk:
             self._constants.value(frame, name, token.offset, value.offset, end)
 
     def _list(self, frames: list[_Frame], name: str, opening: Token | None = None) -> int:
-        """Go on in a list of values, after its bracket or after one of its messages; return where it ends, or the next message begins."""
+        """Go on in a list of values, after its bracket or after one of its messages; return where it ends, or
+        the next message begins.
+        """
         while True:
             token = self._next()
             if token is None:
@@ -169,7 +184,9 @@ class _TextWalk:
         """Begin a message; ``token`` is its bracket."""
         opened = self._open(frame, name, token, listed)
         if opened.type is not None:
-            self._constants.opened(opened, opened.type.name, self._name(opened.type, token.end) or "", token.end)
+            self._constants.opened(
+                opened, opened.type.name, self._name(opened.type, token.end) or "", token.end
+            )
         return opened
 
     def _open(self, frame: _Frame, name: str, token: Token, listed: str) -> _Frame:
@@ -192,7 +209,9 @@ class _TextWalk:
         elif known.repeated:
             here = paths.add(frame.path, f"{name}[{count}]")
         is_open = label.step is not Step.CLAIM
-        start = token.offset if listed and count else self._start  # the field's name belongs to the first of a list
+        start = (
+            token.offset if listed and count else self._start
+        )  # the field's name belongs to the first of a list
         self._switch(start, RegionKind.CONTAINER if is_open else label.kind, here)
         return _Frame(type_, closing, here, label.kind, is_open, listed, {})
 

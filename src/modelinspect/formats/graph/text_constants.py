@@ -71,7 +71,11 @@ class TextConstants:
     def value(self, frame: object, name: str, start: int, begin: int, end: int) -> None:
         """Take in the value of a field whose name begins at ``start``."""
         constant = self._constant
-        if constant is not None and frame is constant.frame and (name == "tensor_content" or name.endswith("_val")):
+        if (
+            constant is not None
+            and frame is constant.frame
+            and (name == "tensor_content" or name.endswith("_val"))
+        ):
             constant.fields.append((start, begin, end))
 
     def closed(self, frame: object, offset: int) -> list[Found]:
@@ -95,7 +99,9 @@ class TextConstants:
         return []
 
     def _add(self, constant: _Constant, name: str) -> list[Found]:
-        """Add the tensor and return where its elements are: fields of one name that follow each other are one run."""
+        """Add the tensor and return where its elements are: fields of one name that follow each other are one
+        run.
+        """
         from google.protobuf import text_format
 
         proto = message_class("TensorProto")()
@@ -116,13 +122,21 @@ class TextConstants:
         elif dtype.kind in (ElementKind.STRING, ElementKind.OPAQUE):
             note = f"elements of type {dtype} are not numbers"
         spans = self._runs(constant)
-        payload = None if note else TextPayload(self._site.stream, Span(constant.begin, constant.end - constant.begin))
+        payload = (
+            None
+            if note
+            else TextPayload(self._site.stream, Span(constant.begin, constant.end - constant.begin))
+        )
         extents = tuple(self._site.extent(span.offset, span.size, "text") for span in spans)
         size = dense_size(dtype, shape)
         tensor = self._site.parsing.add_tensor(
             Tensor(name, dtype, shape, Role.CONSTANT, Storage.INLINE, extents, size, None, payload, note)
         )
-        kind = RegionKind.GRAPH if dtype.kind in (ElementKind.STRING, ElementKind.OPAQUE) else RegionKind.TENSOR_DATA
+        kind = (
+            RegionKind.GRAPH
+            if dtype.kind in (ElementKind.STRING, ElementKind.OPAQUE)
+            else RegionKind.TENSOR_DATA
+        )
         return [(span.offset, span.end, kind, tensor) for span in spans]
 
     def _without_values(self, constant: _Constant) -> bytes:

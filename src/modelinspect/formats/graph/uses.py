@@ -1,7 +1,8 @@
 """Say which constants of a graph are weights, by the nodes that read them.
 
-A frozen graph stores weights, statistics, shapes and axes alike, as constants. What one is for shows where it is read: a kernel by a
-multiplication, the statistics of a batch normalization by ``FusedBatchNorm`` or by the nodes that replace it.
+A frozen graph stores weights, statistics, shapes and axes alike, as constants. What one is for shows where it
+is read: a kernel by a multiplication, the statistics of a batch normalization by ``FusedBatchNorm`` or by the
+nodes that replace it.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ _WEIGHTS: dict[bytes, tuple[int, ...]] = {
     b"GRUBlockCell": (2, 3, 4, 5),
 }
 """The inputs that are weights where they are constant (tensorflow/core/ops)."""
-_STATISTICS = dict.fromkeys((b"FusedBatchNorm", b"FusedBatchNormV2", b"FusedBatchNormV3", b"_FusedBatchNormEx"), (3, 4))
+_STATISTICS = dict.fromkeys(
+    (b"FusedBatchNorm", b"FusedBatchNormV2", b"FusedBatchNormV3", b"_FusedBatchNormEx"), (3, 4)
+)
 _PASSED_ON = frozenset(
     b"Identity Cast Dequantize Enter Reshape Transpose ExpandDims Squeeze Bitcast FakeQuantWithMinMaxVars "
     b"FakeQuantWithMinMaxVarsPerChannel QuantizeAndDequantizeV2 QuantizeAndDequantizeV4".split()
@@ -83,10 +86,14 @@ class GraphUses:
     @staticmethod
     def wants(op: bytes, name: bytes) -> bool:
         """Return whether a node of that operation and name says what a constant is for."""
-        return op in _WEIGHTS or op in _PASSED_ON or op == _PRODUCT or (op in _ARITHMETIC and _BATCHNORM in name)
+        return (
+            op in _WEIGHTS or op in _PASSED_ON or op == _PRODUCT or (op in _ARITHMETIC and _BATCHNORM in name)
+        )
 
     def add(self, name: bytes, op: bytes, inputs: Iterable[bytes], scope: bytes = b"") -> None:
-        """Keep a node if it says what a constant is for; ``scope`` is the name of its function and a slash."""
+        """Keep a node if it says what a constant is for; ``scope`` is the name of its function and a
+        slash.
+        """
         if not self.wants(op, name):
             return
         read = tuple(scope + each.partition(b":")[0] for each in inputs if not each.startswith(b"^"))
@@ -101,7 +108,9 @@ class GraphUses:
             self._products[scope + name] = read[0]
 
     def roles(self, constants: Mapping[str, Tensor]) -> dict[str, Use]:
-        """Return what constants are for, by name; those that are only constants have the role ``constant``."""
+        """Return what constants are for, by name; those that are only constants have the role
+        ``constant``.
+        """
         found: dict[str, Use] = {}
         for name, op, inputs in self._readers:
             layer = layer_of_node(name.decode(errors="replace"))
@@ -119,13 +128,17 @@ class GraphUses:
                 found[constant] = Use(named, layer_of_node(constant))
         layers = {use.layer for use in found.values()}
         for constant in rest:
-            if constant not in found:  # a scope without weights is not a layer: saving and restoring have scopes too
+            if (
+                constant not in found
+            ):  # a scope without weights is not a layer: saving and restoring have scopes too
                 layer = layer_of_node(constant)
                 found[constant] = Use(Role.CONSTANT, layer if layer in layers else None)
         return found
 
     def _origin(self, name: bytes) -> str:
-        """Return the node whose output reaches an input through nodes that only convert or move it, or prune it with a mask."""
+        """Return the node whose output reaches an input through nodes that only convert or move it, or prune
+        it with a mask.
+        """
         for _ in range(_MOST_STEPS):
             before = self._passers.get(name) or self._products.get(name)
             if before is None:
@@ -133,25 +146,35 @@ class GraphUses:
             name = before
         return name.decode(errors="replace")
 
-    def _mark(self, name: str, role: Role, layer: str | None, constants: Mapping[str, Tensor], found: dict[str, Use]) -> None:
+    def _mark(
+        self, name: str, role: Role, layer: str | None, constants: Mapping[str, Tensor], found: dict[str, Use]
+    ) -> None:
         tensor = constants.get(name)
         if tensor is not None and name not in found and _may_be_weight(tensor):
             own = layer_of_node(name)
             found[name] = Use(VARIABLE_ROLES.get(variable_of_node(name), role), own or layer)
 
     def _normalizations(self) -> Iterable[tuple[bytes, Role]]:
-        """Yield the inputs of a normalization that arithmetic does: ``x * (gamma * rsqrt(variance + e)) + (beta - mean * ...)``."""
+        """Yield the inputs of a normalization that arithmetic does: ``x * (gamma * rsqrt(variance + e)) +
+        (beta - mean * ...)``.
+        """
         roots = {name: inputs for name, (op, inputs) in self._arithmetic.items() if op == b"Rsqrt"}
         for inputs in roots.values():
             for each in inputs:
                 yield from ((other, Role.STATISTIC) for other in self._arithmetic.get(each, (b"", ()))[1])
         factors = {
-            name: inputs for name, (op, inputs) in self._arithmetic.items() if op == b"Mul" and any(each in roots for each in inputs)
+            name: inputs
+            for name, (op, inputs) in self._arithmetic.items()
+            if op == b"Mul" and any(each in roots for each in inputs)
         }
         for inputs in factors.values():
             yield from ((each, Role.WEIGHT) for each in inputs)
         scaled = {*roots, *factors}
-        means = {name for name, (op, inputs) in self._arithmetic.items() if op == b"Mul" and not scaled.isdisjoint(inputs)} - set(factors)
+        means = {
+            name
+            for name, (op, inputs) in self._arithmetic.items()
+            if op == b"Mul" and not scaled.isdisjoint(inputs)
+        } - set(factors)
         for name in means:
             yield from ((each, Role.STATISTIC) for each in self._arithmetic[name][1])
         for op, inputs in self._arithmetic.values():
@@ -161,7 +184,11 @@ class GraphUses:
 
 def assign_roles(parsing: Parsing, uses: GraphUses, first: int) -> None:
     """Give the constants that were added from number ``first`` on their roles and layers."""
-    constants = {tensor.path: (number, tensor) for number, tensor in parsing.tensors_from(first) if tensor.role is Role.CONSTANT}
+    constants = {
+        tensor.path: (number, tensor)
+        for number, tensor in parsing.tensors_from(first)
+        if tensor.role is Role.CONSTANT
+    }
     roles = uses.roles({name: tensor for name, (_, tensor) in constants.items()})
     for name, (number, tensor) in constants.items():
         use = roles[name]
@@ -170,7 +197,13 @@ def assign_roles(parsing: Parsing, uses: GraphUses, first: int) -> None:
 
 
 def _may_be_weight(tensor: Tensor) -> bool:
-    """Return whether a constant's type is one of weights: floats, or integers of at most 16 bits that quantize them."""
+    """Return whether a constant's type is one of weights: floats, or integers of at most 16 bits that
+    quantize them.
+    """
     if tensor.dtype.kind is ElementKind.FLOAT:
         return tensor.element_count > 1
-    return tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT) and tensor.dtype.bits <= 16 and tensor.element_count > 1
+    return (
+        tensor.dtype.kind in (ElementKind.INT, ElementKind.UINT)
+        and tensor.dtype.bits <= 16
+        and tensor.element_count > 1
+    )

@@ -21,7 +21,9 @@ def keep_documents(site: Site, file: Hdf5File) -> None:
                 _keep_text(site, attribute)
     for link in file.links:
         if link.kind is LinkKind.EXTERNAL:
-            site.document(DocumentKind.EXTERNAL_LINK, Span(0, 0), f"{link.path} -> {link.file}:{link.target}"[:_LABEL])
+            site.document(
+                DocumentKind.EXTERNAL_LINK, Span(0, 0), f"{link.path} -> {link.file}:{link.target}"[:_LABEL]
+            )
     for dataset in file.datasets:
         place = Span(dataset.header_offset, 0)
         if dataset.layout is LayoutKind.EXTERNAL:
@@ -41,4 +43,9 @@ def _keep_text(site: Site, attribute: Attribute) -> None:
             text = text_of(attribute, site.walk)
         except FormatError:
             return
-        site.document(DocumentKind.KERAS_CONFIG, attribute.span, attribute.name, (text or "").encode("utf-8", "backslashreplace"))
+        site.document(
+            DocumentKind.KERAS_CONFIG,
+            attribute.span,
+            attribute.name,
+            (text or "").encode("utf-8", "backslashreplace"),
+        )

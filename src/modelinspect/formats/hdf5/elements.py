@@ -9,7 +9,9 @@ from modelinspect.encodings.hdf5.model import Datatype, FloatFormat, TypeClass
 
 @dataclass(frozen=True, slots=True)
 class Elements:
-    """What the elements of a dataset are; ``shape`` are the axes that an array datatype adds to the dataset's own."""
+    """What the elements of a dataset are; ``shape`` are the axes that an array datatype adds to the dataset's
+    own.
+    """
 
     dtype: DType
     byte_order: ByteOrder = ByteOrder.LITTLE
@@ -24,10 +26,15 @@ def elements(datatype: Datatype, hint: str | None = None) -> Elements:
         case TypeClass.FLOATING_POINT:
             return Elements(_float(datatype), datatype.byte_order)
         case TypeClass.BITFIELD:
-            return Elements(DTYPES.get(f"uint{datatype.size * 8}", opaque("bitfield", datatype.size * 8)), datatype.byte_order)
+            return Elements(
+                DTYPES.get(f"uint{datatype.size * 8}", opaque("bitfield", datatype.size * 8)),
+                datatype.byte_order,
+            )
         case TypeClass.ENUM if datatype.base is not None:
             base = elements(datatype.base)
-            return Elements(DTYPES["bool"], base.byte_order) if datatype.is_bool and datatype.size == 1 else base
+            return (
+                Elements(DTYPES["bool"], base.byte_order) if datatype.is_bool and datatype.size == 1 else base
+            )
         case TypeClass.ARRAY if datatype.base is not None:
             base = elements(datatype.base)
             return Elements(base.dtype, base.byte_order, datatype.dims + base.shape)
@@ -66,7 +73,11 @@ _FLOATS = {
 
 def _float(datatype: Datatype) -> DType:
     name = _FLOATS.get((datatype.size, datatype.float_format)) if datatype.float_format is not None else None
-    return DTYPES[name] if name is not None else opaque(f"float{datatype.precision or datatype.size * 8}", datatype.size * 8)
+    return (
+        DTYPES[name]
+        if name is not None
+        else opaque(f"float{datatype.precision or datatype.size * 8}", datatype.size * 8)
+    )
 
 
 def _is_complex(datatype: Datatype) -> bool:
@@ -84,4 +95,6 @@ def _is_complex(datatype: Datatype) -> bool:
 
 def _complex(part: Elements, datatype: Datatype) -> Elements:
     name = {"float32": "complex64", "float64": "complex128"}.get(part.dtype.name)
-    return Elements(DTYPES[name] if name is not None else opaque("complex", datatype.size * 8), part.byte_order)
+    return Elements(
+        DTYPES[name] if name is not None else opaque("complex", datatype.size * 8), part.byte_order
+    )

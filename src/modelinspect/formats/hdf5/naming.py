@@ -13,7 +13,9 @@ from modelinspect.encodings.walk import Walk
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a dataset is: the tensor's name, its role, its layer, and its path, the name where nothing else is given."""
+    """What a dataset is: the tensor's name, its role, its layer, and its path, the name where nothing else is
+    given.
+    """
 
     name: str
     role: Role

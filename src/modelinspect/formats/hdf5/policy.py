@@ -17,7 +17,9 @@ _KEEP_SIZE = frozenset({2, 3})
 
 
 class TensorPolicy:
-    """Makes tensors of datasets: their elements from the file, their names, roles and layers from a `Naming`."""
+    """Makes tensors of datasets: their elements from the file, their names, roles and layers from a
+    `Naming`.
+    """
 
     def __init__(self, site: Site, naming: Naming) -> None:
         self._site = site
@@ -64,7 +66,9 @@ class TensorPolicy:
 
 
 def _unique(name: str, path: str, taken: set[str]) -> str:
-    """Return the name, or the dataset's path where another tensor has it, and add it to those that are taken."""
+    """Return the name, or the dataset's path where another tensor has it, and add it to those that are
+    taken.
+    """
     chosen = name if name and name not in taken else path.lstrip("/")
     while chosen in taken:
         chosen += "'"
@@ -111,4 +115,7 @@ def _chunked(site: Site, dataset: Dataset, of: Elements) -> tuple[Payload | None
         return None, "its chunks hold arrays as elements"
     filters = tuple(Hdf5Filter(step.number, step.name, step.parameters) for step in dataset.filters)
     columns = (chunks.offsets, chunks.sizes, chunks.masks, chunks.coordinates)
-    return Hdf5Payload(site.stream, dataset.chunk_shape, filters, *columns, dataset.fill_value, of.byte_order), ""
+    return (
+        Hdf5Payload(site.stream, dataset.chunk_shape, filters, *columns, dataset.fill_value, of.byte_order),
+        "",
+    )

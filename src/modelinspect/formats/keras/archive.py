@@ -12,7 +12,14 @@ from modelinspect.core.artifact import DocumentKind, FormatName
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact, add_facts
-from modelinspect.core.names import CONFIG_JSON, METADATA_JSON, PREPROCESSOR_JSON, TASK_JSON, WEIGHTS_H5, WEIGHTS_INDEX
+from modelinspect.core.names import (
+    CONFIG_JSON,
+    METADATA_JSON,
+    PREPROCESSOR_JSON,
+    TASK_JSON,
+    WEIGHTS_H5,
+    WEIGHTS_INDEX,
+)
 from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.encodings import zip
@@ -61,7 +68,10 @@ class KerasZip:
         files=("`*.keras`", "a folder with `config.json` and `model.weights.h5`"),
         page="keras.md",
         limitations=(
-            "Encrypted members, compression other than deflate, and zip archives in several parts are not read.",
+            (
+                "Encrypted members, compression other than deflate, and zip archives in several parts are not"
+                " read."
+            ),
             "A pickled `model.weights.npz` is mapped and never unpickled; its elements are not measured.",
         ),
     )
@@ -85,7 +95,12 @@ class KerasZip:
         directory = zip.walk_zip(site.walk)
         if directory.complete:
             site.claims.fill(0, directory.begin, RegionKind.FREE, site.claims.path("before the archive"))
-            site.claims.fill(directory.end, site.source.size - directory.end, RegionKind.FREE, site.claims.path("trailing bytes"))
+            site.claims.fill(
+                directory.end,
+                site.source.size - directory.end,
+                RegionKind.FREE,
+                site.claims.path("trailing bytes"),
+            )
         files = packed_zip(site, directory)
         readable = {name: packed for name, packed in files.items() if not packed.problem}
         nested = NestedParsing(parsing, readable, None)
@@ -102,9 +117,17 @@ def _keep_shadowed(site: Site, directory: zip.ZipDirectory, files: Mapping[str, 
     """Note the configurations that a later member of the same name hides: another reader may take them."""
     for member in directory.members:
         taken = files.get(member.name)
-        if member.name == CONFIG_JSON and member.data is not None and not member.problem and taken is not None and taken.run != member.data:
+        if (
+            member.name == CONFIG_JSON
+            and member.data is not None
+            and not member.problem
+            and taken is not None
+            and taken.run != member.data
+        ):
             codec = codec_of(member)
-            source = Packed(site, member.name, member.data, codec, site.claims.root, member.size, member.crc).source()
+            source = Packed(
+                site, member.name, member.data, codec, site.claims.root, member.size, member.crc
+            ).source()
             try:
                 site.limits.allow(CONFIG_JSON, source.size, site.limits.document_size, site.source.name)
                 data = source.read_at(0, source.size)
@@ -115,7 +138,9 @@ def _keep_shadowed(site: Site, directory: zip.ZipDirectory, files: Mapping[str, 
 
 
 def _looks_like_zip(source: Source) -> bool:
-    """Return whether an archive begins or ends the file; one that ends the last file of a tar archive does not count."""
+    """Return whether an archive begins or ends the file; one that ends the last file of a tar archive does
+    not count.
+    """
     if source.read_at(0, min(len(signatures.ZIP), source.size)) == signatures.ZIP:
         return True
     return zip.find_end_record(source) is not None and not is_tar(source)
@@ -132,7 +157,9 @@ def _members(source: Source, parsing: Parsing) -> tuple[zip.ZipMember, ...]:
 
 def _is_preset(source: Source, members: tuple[zip.ZipMember, ...]) -> bool:
     """Return whether the archive holds a preset of KerasHub, by the first bytes of its metadata."""
-    member = next((member for member in members if member.name == METADATA_JSON and member.data is not None), None)
+    member = next(
+        (member for member in members if member.name == METADATA_JSON and member.data is not None), None
+    )
     if member is None or member.data is None:
         return False
     codec = codec_of(member)
@@ -168,12 +195,21 @@ class _Model:
         metadata = self._read_json(METADATA_JSON, RegionKind.METADATA)
         facts = self.parsing.facts
         if isinstance(metadata, Mapping):
-            add_facts(facts, {fact: metadata[key] for key, fact in _FACTS.items() if isinstance(metadata.get(key), str)})
+            add_facts(
+                facts,
+                {fact: metadata[key] for key, fact in _FACTS.items() if isinstance(metadata.get(key), str)},
+            )
         model = model_config(config)
         if model is None:
             self._diagnose(f"{CONFIG_JSON} holds no configuration of a model")
         else:
-            facts.update({"model_class": model.class_name, "model_name": model.name, "compiled": compile_config(config) is not None})
+            facts.update(
+                {
+                    "model_class": model.class_name,
+                    "model_name": model.name,
+                    "compiled": compile_config(config) is not None,
+                }
+            )
             seen_facts: dict[str, Fact] = {
                 "optimizer": optimizer_name(compile_config(config)),
                 "pruning": pruning_settings(model),
@@ -186,7 +222,9 @@ class _Model:
         describe_packed(self.parsing, range(first, self.parsing.tensor_count), configs)
         if keeps_averages(compile_config(config)):
             tensors = (self.parsing.tensor(TensorId(index)) for index in range(self.parsing.tensor_count))
-            facts["slot_variables"] = tuple({"tensor": name, "purpose": "average"} for name in moving_averages(tensors))
+            facts["slot_variables"] = tuple(
+                {"tensor": name, "purpose": "average"} for name in moving_averages(tensors)
+            )
         for name in self.names:
             if name not in (CONFIG_JSON, METADATA_JSON, *_WEIGHTS) and self.archive is None:
                 self._claim_asset(name)
@@ -202,7 +240,9 @@ class _Model:
             site.limits.allow(name, site.source.size, site.limits.document_size, site.source.name)
             text = site.source.read_at(0, site.source.size)
             value = read_json(text)
-            training = _training_span(text) if name == CONFIG_JSON and compile_config(value) else Span(len(text), 0)
+            training = (
+                _training_span(text) if name == CONFIG_JSON and compile_config(value) else Span(len(text), 0)
+            )
             path = () if self.archive else (name,)
             for span, what, part in (
                 (Span(0, training.offset), kind, ()),
@@ -246,7 +286,9 @@ class _Model:
 
 
 def _names_of_arrays(model: LayerConfig | None, training: Mapping[str, object] | None) -> dict[str, str]:
-    """Return what people called the owners of arrays, by path: an ``.npz`` has one array of all variables of each."""
+    """Return what people called the owners of arrays, by path: an ``.npz`` has one array of all variables of
+    each.
+    """
     optimizer = optimizer_name(training)
     names = {"optimizer": optimizer} if optimizer else {}
     if model is not None:

@@ -22,7 +22,8 @@ _WRAPPED_KEYS = ("layer", "cell", "forward_layer", "backward_layer")
 class LayerConfig:
     """A layer or a model; ``children`` are the layers within, a wrapper's wrapped layer first.
 
-    ``module`` is the Python module of its class, where the configuration says it; ``inputs`` the shape that it was built for.
+    ``module`` is the Python module of its class, where the configuration says it; ``inputs`` the shape that
+    it was built for.
     """
 
     name: str
@@ -60,7 +61,9 @@ def read_config(text: str | bytes) -> LayerConfig | None:
 
 
 def read_json(text: str | bytes) -> object:
-    """Read JSON that a file holds; None where it is not JSON, nests too deep, or its values need more memory than any model's."""
+    """Read JSON that a file holds; None where it is not JSON, nests too deep, or its values need more memory
+    than any model's.
+    """
     if len(text) > _TEXT_SIZE or memory_of(text) > 2 * _TEXT_SIZE:
         return None
     try:
@@ -81,7 +84,8 @@ def compile_config(config: object) -> Mapping[str, object] | None:
 
 
 def pruning_settings(model: LayerConfig) -> tuple[Fact, ...]:
-    """Return what tfmot's wrappers were reported: for each wrapped layer the schedule, the sparsity that it ends at, and the block.
+    """Return what tfmot's wrappers were reported: for each wrapped layer the schedule, the sparsity that it
+    ends at, and the block.
 
     ``target`` is None where the schedule's configuration does not say it.
     """
@@ -108,7 +112,8 @@ def pruning_settings(model: LayerConfig) -> tuple[Fact, ...]:
 
 
 def computing_policy(layer: LayerConfig) -> str:
-    """Return the name of a layer's dtype policy, such as float32, mixed_float16 or int8_from_float32; "" where none is given.
+    """Return the name of a layer's dtype policy, such as float32, mixed_float16 or int8_from_float32; ""
+    where none is given.
 
     Keras names a quantized layer's way of quantizing and what it was before apart.
     """

@@ -1,7 +1,8 @@
 """Give the variables of a weights store the names that people gave to their layers.
 
-A store counts layers by class and numbers their variables (``layers/conv2d_34/vars/0``). The names are in the model's configuration,
-and Keras 3 notes those of layers beside the variables; the names of variables follow from the layer's class.
+A store counts layers by class and numbers their variables (``layers/conv2d_34/vars/0``). The names are in the
+model's configuration, and Keras 3 notes those of layers beside the variables; the names of variables follow
+from the layer's class.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ _DIRECTIONS = {"forward_layer": "forward_", "backward_layer": "backward_"}
 
 
 class GivenNames:
-    """The names of a store's variables by owner; ``noted`` are the names that the file itself has beside them, by path."""
+    """The names of a store's variables by owner; ``noted`` are the names that the file itself has beside
+    them, by path.
+    """
 
     def __init__(
         self,
@@ -43,7 +46,9 @@ class GivenNames:
         training: Mapping[str, object] | None = None,
         noted: Mapping[str, str] | None = None,
     ) -> None:
-        self._owners = {owner: variables for owner, variables in owners.items() if owner.count("/") < _DEEPEST}
+        self._owners = {
+            owner: variables for owner, variables in owners.items() if owner.count("/") < _DEEPEST
+        }
         self._configs = store_paths(model) if model is not None else {}
         self._training = training
         self._noted = noted or {}
@@ -52,7 +57,9 @@ class GivenNames:
         self._classes: dict[str, str] = {}
 
     def find(self) -> dict[tuple[str, int], str]:
-        """Return the names by owner and place among the owner's variables; those that are not known are left out."""
+        """Return the names by owner and place among the owner's variables; those that are not known are left
+        out.
+        """
         found: dict[tuple[str, int], str] = {}
         for owner, variables in self._owners.items():
             if owner.partition("/")[0] not in OPTIMIZERS:
@@ -100,7 +107,9 @@ class GivenNames:
         return cell_name(self._class(outer), part) or part
 
     def _class(self, path: str) -> str:
-        """Return the class of the object at a path as far as it is known: from the configuration, the noted name, or the path."""
+        """Return the class of the object at a path as far as it is known: from the configuration, the noted
+        name, or the path.
+        """
         known = self._classes.get(path)
         if known is None:
             known = self._classes[path] = self._find_class(path)
@@ -141,13 +150,19 @@ class GivenNames:
         config = self._configs.get(outer)
         return config or self._configs.get(f"{outer.rpartition('/')[0]}/layer")
 
-    def _slots(self, owner: str, variables: Sequence[Variable], found: Mapping[tuple[str, int], str]) -> tuple[str, ...] | None:
+    def _slots(
+        self, owner: str, variables: Sequence[Variable], found: Mapping[tuple[str, int], str]
+    ) -> tuple[str, ...] | None:
         trained = self._trained(found)
         noted = self._noted.get(owner, "")
         kind = optimizer_class(self._training)
         if owner.count("/") or kind not in (noted, class_of_scope(noted)):
             kind = class_of_scope(noted) if noted else kind
-        return slot_names(kind, [variable.shape for variable in variables], trained) if trained is not None and kind else None
+        return (
+            slot_names(kind, [variable.shape for variable in variables], trained)
+            if trained is not None and kind
+            else None
+        )
 
     def _trained(self, found: Mapping[tuple[str, int], str]) -> list[tuple[str, Shape]] | None:
         """Return the trainable variables in the model's order, None where that is not known."""
@@ -177,7 +192,9 @@ class GivenNames:
             pending += reversed(below.get(path, ()))
 
     def _tree(self) -> dict[str, list[str]]:
-        """Return the objects within each, as the configuration lists them, then those that layers make, in their order."""
+        """Return the objects within each, as the configuration lists them, then those that layers make, in
+        their order.
+        """
         below: dict[str, list[str]] = {}
         for path in self._configs:
             if path:

@@ -37,19 +37,29 @@ def structure_facts(file: Hdf5File) -> dict[str, Fact]:
         facts["filters"] = dict(sorted(filters.items()))
     if file.datatypes:
         facts["committed_datatypes"] = len(file.datatypes)
-    links = [f"{link.path} -> {link.file + ':' if link.file else ''}{link.target}"[:_TEXT] for link in file.links]
+    links = [
+        f"{link.path} -> {link.file + ':' if link.file else ''}{link.target}"[:_TEXT] for link in file.links
+    ]
     if links:
         facts["links"] = tuple(links[:_SHOWN])
     return facts
 
 
 def elsewhere_facts(file: Hdf5File) -> Facts:
-    """Return what the file refers to beside itself: external links, external storage, virtual datasets. None of it is opened."""
+    """Return what the file refers to beside itself: external links, external storage, virtual datasets.
+
+    None of it is opened.
+    """
     found: list[Mapping[str, Fact]] = []
     for link in file.links:
         if link.kind is LinkKind.EXTERNAL:
             found.append(
-                {"path": link.path[:_TEXT], "kind": "external link", "files": (str(link.file)[:_TEXT],), "target": link.target[:_TEXT]}
+                {
+                    "path": link.path[:_TEXT],
+                    "kind": "external link",
+                    "files": (str(link.file)[:_TEXT],),
+                    "target": link.target[:_TEXT],
+                }
             )
     for dataset in file.datasets:
         if dataset.layout is LayoutKind.EXTERNAL:
@@ -87,7 +97,10 @@ def legacy_facts(naming: LegacyNaming) -> Facts:
         facts |= model_facts(naming.model)
         classes = {layer.name: layer.class_name for layer in naming.model.children}
     shown = naming.layer_names or tuple(classes)
-    facts["layers"] = tuple({"name": name, "class": classes.get(name), "weights": naming.weight_counts.get(name)} for name in shown)
+    facts["layers"] = tuple(
+        {"name": name, "class": classes.get(name), "weights": naming.weight_counts.get(name)}
+        for name in shown
+    )
     facts["compiled"] = naming.training is not None
     optimizer = optimizer_name(naming.training)
     if optimizer is not None:
@@ -96,7 +109,9 @@ def legacy_facts(naming: LegacyNaming) -> Facts:
 
 
 def model_facts(model: LayerConfig) -> Facts:
-    """Return what a configuration says: the model's class and name, and how many layers are wrapped by tfmot."""
+    """Return what a configuration says: the model's class and name, and how many layers are wrapped by
+    tfmot.
+    """
     facts: Facts = {"model_class": model.class_name, "model_name": model.name or None}
     wrapped = Counter(layer.class_name.rpartition(">")[2] for layer in model.walk() if layer.is_wrapper)
     if wrapped:
@@ -111,11 +126,17 @@ def model_facts(model: LayerConfig) -> Facts:
 
 
 def optimizer_name(training: Mapping[str, object] | None) -> str | None:
-    """Return the class of the optimizer in a training configuration, or of the one within it; None where there is none."""
+    """Return the class of the optimizer in a training configuration, or of the one within it; None where
+    there is none.
+    """
     config = training.get("optimizer_config", training.get("optimizer")) if training is not None else None
     if isinstance(config, Mapping):
         settings = config.get("config")
-        inner = settings.get("inner_optimizer", settings.get("optimizer")) if isinstance(settings, Mapping) else None
+        inner = (
+            settings.get("inner_optimizer", settings.get("optimizer"))
+            if isinstance(settings, Mapping)
+            else None
+        )
         config = (inner if isinstance(inner, Mapping) else config).get("class_name")
     return config[:_TEXT] if isinstance(config, str) else None
 

@@ -31,7 +31,8 @@ from modelinspect.formats.keras.store_naming import StoreNaming
 
 
 class Hdf5Format:
-    """Every HDF5 file: Keras models and weights by layer name (Keras 1 to 3, tf_keras), Keras 3's weights store, and other writers' files.
+    """Every HDF5 file: Keras models and weights by layer name (Keras 1 to 3, tf_keras), Keras 3's weights
+    store, and other writers' files.
 
     They look alike from outside; the structure decides which `FormatName` `parse` returns.
     """
@@ -43,9 +44,15 @@ class Hdf5Format:
         files=("`*.h5`", "`*.hdf5`", "`*.weights.h5`"),
         page="hdf5.md",
         limitations=(
-            "External links, external storage and the sources of virtual datasets are named and never opened.",
+            (
+                "External links, external storage and the sources of virtual datasets are named and never"
+                " opened."
+            ),
             "VAX floating-point numbers, and addresses of sizes other than 2, 4 or 8 bytes, are not read.",
-            "A version of a structure that HDF5 File Format Specification 3.0 does not have is `unattributed`, with a diagnostic.",
+            (
+                "A version of a structure that HDF5 File Format Specification 3.0 does not have is"
+                " `unattributed`, with a diagnostic."
+            ),
         ),
     )
 
@@ -65,7 +72,9 @@ _KERAS_ATTRIBUTES = ("model_config", "layer_names", "layer_names0", "nb_layers",
 
 
 def is_hdf5(parsing: Parsing) -> bool:
-    """Return whether the primary file has an HDF5 signature: at byte 0, 512, 1,024 and so on (specification, II.A)."""
+    """Return whether the primary file has an HDF5 signature: at byte 0, 512, 1,024 and so on (specification,
+    II.A).
+    """
     if parsing.primary is None:
         return False
     source = parsing.files.open(parsing.primary)
@@ -95,7 +104,11 @@ def parse_hdf5(parsing: Parsing) -> FormatName:
             parsing.facts["parameters"] = parameter_count(parsing)
             return FormatName.KERAS_HDF5
         case StoreNaming() as store:
-            describe_packed(parsing, range(parsing.tensor_count), store_paths(store.model) if store.model is not None else {})
+            describe_packed(
+                parsing,
+                range(parsing.tensor_count),
+                store_paths(store.model) if store.model is not None else {},
+            )
             parsing.facts |= store_facts(store)
             if store.model is not None:
                 parsing.facts["config_beside"] = CONFIG_JSON
@@ -126,13 +139,17 @@ class _Deciding:
         return self.chosen.describe(dataset)
 
 
-def _choose(file: Hdf5File, beside: Callable[[], Mapping[str, object] | None]) -> LegacyNaming | StoreNaming | GenericNaming:
+def _choose(
+    file: Hdf5File, beside: Callable[[], Mapping[str, object] | None]
+) -> LegacyNaming | StoreNaming | GenericNaming:
     root = file.root
     weights = file.group(f"/{MODEL_WEIGHTS}")
     for group in (root, weights):
         if group is not None and any(name in group.attributes for name in _KERAS_ATTRIBUTES):
             return LegacyNaming()
-    if any(_is_store(dataset) for dataset in file.datasets) or any(_is_store_group(group.path) for group in file.groups):
+    if any(_is_store(dataset) for dataset in file.datasets) or any(
+        _is_store_group(group.path) for group in file.groups
+    ):
         config = beside()
         model = model_config(config)
         if model is None or not _fits(file, model):
@@ -142,11 +159,15 @@ def _choose(file: Hdf5File, beside: Callable[[], Mapping[str, object] | None]) -
 
 
 def _fits(file: Hdf5File, model: LayerConfig) -> bool:
-    """Return whether a store has the layers of a configuration, and no others; a Sequential model does not list its input."""
+    """Return whether a store has the layers of a configuration, and no others; a Sequential model does not
+    list its input.
+    """
     layers = {path: layer for path, layer in store_paths(model).items() if path.count("/") == 1}
     paths = {group.path.strip("/") for group in file.groups}
     stored = {path for path in paths if path.count("/") == 1 and path.partition("/")[0] == "layers"}
-    return stored <= set(layers) and all(layer.class_name == "InputLayer" for path, layer in layers.items() if path not in stored)
+    return stored <= set(layers) and all(
+        layer.class_name == "InputLayer" for path, layer in layers.items() if path not in stored
+    )
 
 
 def _config_beside(parsing: Parsing) -> Mapping[str, object] | None:

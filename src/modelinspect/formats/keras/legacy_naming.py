@@ -21,7 +21,9 @@ _NORMALIZATION = {"mean", "variance", "count"}
 
 
 class LegacyNaming:
-    """Describes datasets by ``layer_names`` and ``weight_names``, and by the model's configuration where there is one."""
+    """Describes datasets by ``layer_names`` and ``weight_names``, and by the model's configuration where
+    there is one.
+    """
 
     def __init__(self) -> None:
         self.model: LayerConfig | None = None
@@ -103,14 +105,17 @@ class LegacyNaming:
         return Description(name, role_of(parts[-1], class_name, quantized=quantized), shown)
 
     def _guessed_class(self, layer: str, parts: list[str]) -> str:
-        """Return the class that names betray where there is no configuration: tfmot's wrappers, and Normalization by its three weights."""
+        """Return the class that names betray where there is no configuration: tfmot's wrappers, and
+        Normalization by its three weights.
+        """
         wrapper = wrapper_class(parts[-2] if len(parts) > 1 else layer)
         return wrapper or ("Normalization" if layer in self._normalizations else "")
 
     def _slot(self, variable: str) -> Description:
         """Return the name of an optimizer's variable, and the layer whose weight it is for.
 
-        tf_keras writes Adam/m/dense/kernel or training/Adam/dense/kernel/m, Keras 3 adam/sequential_dense_kernel_momentum.
+        tf_keras writes Adam/m/dense/kernel or training/Adam/dense/kernel/m, Keras 3
+        adam/sequential_dense_kernel_momentum.
         """
         parts = variable.split("/")[-_PARTS:]
         named = (known for part in parts if (known := class_of_scope(part)) in CLASSES.values())
@@ -119,7 +124,9 @@ class LegacyNaming:
             for end in (len(parts), len(parts) - 1):
                 weight = self._by_flat_name.get("_".join(parts[start:end]))
                 if weight is not None:
-                    slot = "_".join(parts[end:] or [part for part in parts[:start] if class_of_scope(part) != optimizer])
+                    slot = "_".join(
+                        parts[end:] or [part for part in parts[:start] if class_of_scope(part) != optimizer]
+                    )
                     return self._named(slot_name(optimizer, slot, weight.name), weight)
         words = parts[-1].split("_")
         for end in range(len(words) - 1, 0, -1):
@@ -127,7 +134,11 @@ class LegacyNaming:
             if weight is not None:
                 return self._named(slot_name(optimizer, "_".join(words[end:]), weight.name), weight)
         layer = next((name for name in reversed(parts) if name in self.weight_counts), None)
-        name = "/".join((optimizer, *parts[1:])) if len(parts) > 1 and class_of_scope(parts[0]) == optimizer else f"optimizer/{variable}"
+        name = (
+            "/".join((optimizer, *parts[1:]))
+            if len(parts) > 1 and class_of_scope(parts[0]) == optimizer
+            else f"optimizer/{variable}"
+        )
         return Description(name, Role.OPTIMIZER, layer)
 
     def _named(self, name: str, weight: Description) -> Description:
@@ -135,7 +146,9 @@ class LegacyNaming:
 
 
 def names(attributes: Mapping[str, Attribute], name: str, walk: Walk) -> tuple[str, ...]:
-    """Return a list of names, which Keras splits over ``name0``, ``name1``, … where it is longer than a header may be."""
+    """Return a list of names, which Keras splits over ``name0``, ``name1``, … where it is longer than a
+    header may be.
+    """
     whole = attributes.get(name)
     if whole is not None:
         return texts_of(whole, walk) or ()

@@ -30,9 +30,12 @@ _SHAPE = re.compile(r"'shape': \(([\d, ]*)\)")
 
 
 def read_npz(site: Site, names: Mapping[str, str]) -> None:
-    """Claim the bytes of the site's archive and add its arrays as tensors. Raises `FormatError` where it is not a zip.
+    """Claim the bytes of the site's archive and add its arrays as tensors.
 
-    ``names`` are what people called the owners of the arrays, by their paths in the archive; others keep their path.
+    Raises `FormatError` where it is not a zip.
+
+    ``names`` are what people called the owners of the arrays, by their paths in the archive; others keep
+    their path.
     """
     directory = walk_zip(site.walk)
     files = packed_zip(site, directory)
@@ -62,7 +65,11 @@ def _read_npy(site: Site, path: str, given: str | None) -> None:
     layer = None if path == "__root__" else (given if role is Role.WEIGHT else None) or layer_of(path)
     if dtype is None or dense_size(dtype, shape) != size:
         is_pickle = _OBJECTS.search(text) is not None
-        what = "pickled Python objects, which are never loaded" if is_pickle else "not as long as its header states"
+        what = (
+            "pickled Python objects, which are never loaded"
+            if is_pickle
+            else "not as long as its header states"
+        )
         tensor = Tensor(
             name,
             opaque(PICKLED if is_pickle else "bytes", 0),
@@ -77,7 +84,18 @@ def _read_npy(site: Site, path: str, given: str | None) -> None:
         )
     else:
         payload = site.raw((Span(begin, size),), order)
-        tensor = Tensor(name, dtype, shape, role, Storage.DENSE, (site.extent(begin, size),), size, layer, path=path, payload=payload)
+        tensor = Tensor(
+            name,
+            dtype,
+            shape,
+            role,
+            Storage.DENSE,
+            (site.extent(begin, size),),
+            size,
+            layer,
+            path=path,
+            payload=payload,
+        )
     added = site.parsing.add_tensor(tensor)
     site.claims.claim(begin, size, RegionKind.TENSOR_DATA, site.claims.path("data"), added)
 
@@ -93,4 +111,8 @@ def _dtype(text: str) -> tuple[DType | None, ByteOrder]:
 
 def _shape(text: str) -> tuple[int, ...]:
     match = _SHAPE.search(text)
-    return tuple(int(part) for part in match.group(1).split(",") if part.strip() and len(part) < 20) if match else ()
+    return (
+        tuple(int(part) for part in match.group(1).split(",") if part.strip() and len(part) < 20)
+        if match
+        else ()
+    )

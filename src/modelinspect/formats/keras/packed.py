@@ -1,7 +1,7 @@
 """Describe the weights that Keras packs into bytes: int4, GPTQ, AWQ and ternary layers.
 
-Sources: ``quantized_build`` and ``variable_serialization_spec`` in keras/src/layers/core/dense.py, einsum_dense.py and embedding.py,
-``pack_int4`` in keras/src/quantizers/quantizers.py.
+Sources: ``quantized_build`` and ``variable_serialization_spec`` in keras/src/layers/core/dense.py,
+einsum_dense.py and embedding.py, ``pack_int4`` in keras/src/quantizers/quantizers.py.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class _Layer:
 def describe_packed(parsing: Parsing, ids: range, configs: Mapping[str, LayerConfig]) -> None:
     """Give packed weights their own element type, shape and payload.
 
-    ``ids`` are the tensors of one model, which have their names; ``configs`` are configurations of layers by their path in a store or
-    by their name.
+    ``ids`` are the tensors of one model, which have their names; ``configs`` are configurations of layers by
+    their path in a store or by their name.
     """
     layers: dict[str, dict[str, tuple[TensorId, Tensor]]] = {}
     for number in ids:
@@ -104,7 +104,9 @@ def _int4(tensor: Tensor, name: str, layer: _Layer) -> Tensor | None:
         whole = layer.length("g_idx") or layer.number("output_dim") or 2 * columns
         return _made(tensor, (rows, whole), 1, 4, layer, name) if columns == (whole + 1) // 2 else None
     whole = scale[-1]
-    if columns == (whole + 1) // 2 and (columns != whole or rows == layer.length("g_idx") or _inputs(layer) in (0, rows)):
+    if columns == (whole + 1) // 2 and (
+        columns != whole or rows == layer.length("g_idx") or _inputs(layer) in (0, rows)
+    ):
         return _made(tensor, (rows, whole), 1, 4, layer, name)
     if columns == whole:
         inputs = _inputs(layer) or 2 * rows
@@ -143,7 +145,16 @@ def _inputs(layer: _Layer) -> int:
     return (shape[-1] if shape else 0) or 0
 
 
-def _made(tensor: Tensor, shape: tuple[int, int], axis: int, bits: int, layer: _Layer, name: str, *, is_signed: bool = True) -> Tensor:
+def _made(
+    tensor: Tensor,
+    shape: tuple[int, int],
+    axis: int,
+    bits: int,
+    layer: _Layer,
+    name: str,
+    *,
+    is_signed: bool = True,
+) -> Tensor:
     if tensor.payload is None:
         return tensor
     rows, columns = tensor.shape
@@ -151,18 +162,32 @@ def _made(tensor: Tensor, shape: tuple[int, int], axis: int, bits: int, layer: _
     made = replace(tensor, dtype=dtype, shape=shape, logical_size=dense_size(dtype, shape))
     zeros = None
     if f"{name}_zero" in layer.variables:
-        zeros = _zero_points(shape, 0 if axis == 1 and name == "kernel" else 1, layer, name, is_signed=is_signed)
+        zeros = _zero_points(
+            shape, 0 if axis == 1 and name == "kernel" else 1, layer, name, is_signed=is_signed
+        )
         if zeros is None:
             return replace(made, payload=None, payload_note="the zero points of its groups are not known")
-    return replace(made, payload=PackedPayload(tensor.payload, (rows, columns), axis, bits, 8 // bits, is_signed, zeros=zeros))
+    return replace(
+        made,
+        payload=PackedPayload(tensor.payload, (rows, columns), axis, bits, 8 // bits, is_signed, zeros=zeros),
+    )
 
 
-def _zero_points(shape: tuple[int, int], axis: int, layer: _Layer, name: str, *, is_signed: bool) -> ZeroPoints | None:
-    """Return the zero points of groups along an axis, None where it is not known which group each row or column is of."""
+def _zero_points(
+    shape: tuple[int, int], axis: int, layer: _Layer, name: str, *, is_signed: bool
+) -> ZeroPoints | None:
+    """Return the zero points of groups along an axis, None where it is not known which group each row or
+    column is of.
+    """
     zero, groups = layer.variables[f"{name}_zero"][1], layer.variables.get("g_idx")
     if zero.payload is None or len(zero.shape) != 2 or zero.dtype.bits != 8:
         return None
     points = ZeroPoints(zero.payload, (zero.shape[0], zero.shape[1]), is_signed, axis, size=shape[axis])
-    if groups is not None and groups[1].dtype.name == "float32" and groups[1].shape == (shape[axis],) and groups[1].payload is not None:
+    if (
+        groups is not None
+        and groups[1].dtype.name == "float32"
+        and groups[1].shape == (shape[axis],)
+        and groups[1].payload is not None
+    ):
         return replace(points, groups=groups[1].payload)
     return points if zero.shape[axis] == 1 else None

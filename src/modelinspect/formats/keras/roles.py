@@ -8,7 +8,9 @@ from modelinspect.core.names import WrapperClass, WrapperName
 from modelinspect.core.tensors import Role
 
 _STATISTICS: dict[str, frozenset[str]] = {
-    "BatchNormalization": frozenset({"moving_mean", "moving_variance", "moving_var", "renorm_mean", "renorm_stddev", "moving_stddev"}),
+    "BatchNormalization": frozenset(
+        {"moving_mean", "moving_variance", "moving_var", "renorm_mean", "renorm_stddev", "moving_stddev"}
+    ),
     "Normalization": frozenset({"mean", "variance", "count"}),
     "SpectralNormalization": frozenset({"vector_u", "u", "sn_u"}),
 }
@@ -29,7 +31,9 @@ _COUNTED = re.compile(r"(.*)_\d+")
 
 PRUNING_WRAPPERS = frozenset({WrapperClass.PRUNE})
 CLUSTERING_WRAPPERS = frozenset({WrapperClass.CLUSTER, WrapperClass.CLUSTER_ATTENTION})
-QUANTIZE_WRAPPERS = frozenset({WrapperClass.QUANTIZE, WrapperClass.QUANTIZE_V2, WrapperClass.QUANTIZE_LAYER, "QuantizeAnnotate"})
+QUANTIZE_WRAPPERS = frozenset(
+    {WrapperClass.QUANTIZE, WrapperClass.QUANTIZE_V2, WrapperClass.QUANTIZE_LAYER, "QuantizeAnnotate"}
+)
 
 
 def bare_class(class_name: str) -> str:
@@ -40,8 +44,9 @@ def bare_class(class_name: str) -> str:
 def role_of(variable: str, class_name: str = "", *, quantized: bool = False) -> Role:
     """Say what a variable is for.
 
-    ``variable`` is its own name without path and ``:0``; ``class_name`` the class of the layer that made it ("" where no
-    configuration says); ``quantized`` says that Keras quantized the layer, so its scales are known for scales.
+    ``variable`` is its own name without path and ``:0``; ``class_name`` the class of the layer that made it
+    ("" where no configuration says); ``quantized`` says that Keras quantized the layer, so its scales are
+    known for scales.
     """
     known = bare_class(class_name)
     name = variable
@@ -60,12 +65,16 @@ def role_of(variable: str, class_name: str = "", *, quantized: bool = False) -> 
 
 
 def wrapper_class(layer_name: str) -> str:
-    """Return the class of the wrapper that tfmot names so, "" for another layer; for files without a configuration."""
+    """Return the class of the wrapper that tfmot names so, "" for another layer; for files without a
+    configuration.
+    """
     if layer_name.startswith(f"{WrapperName.PRUNE}_"):
         return WrapperClass.PRUNE
     if layer_name.startswith("cluster_"):
         return WrapperClass.CLUSTER
-    if layer_name == WrapperName.QUANTIZE_LAYER or layer_name.startswith(("quant_", f"{WrapperName.QUANTIZE_LAYER}_")):
+    if layer_name == WrapperName.QUANTIZE_LAYER or layer_name.startswith(
+        ("quant_", f"{WrapperName.QUANTIZE_LAYER}_")
+    ):
         return WrapperClass.QUANTIZE_V2
     return ""
 

@@ -95,9 +95,15 @@ def read_shards(
 
 
 def _describe(
-    parsing: Parsing, ids: range, model: LayerConfig | None, training: Mapping[str, object] | None, noted: Mapping[str, str]
+    parsing: Parsing,
+    ids: range,
+    model: LayerConfig | None,
+    training: Mapping[str, object] | None,
+    noted: Mapping[str, str],
 ) -> None:
-    """Set what each variable is for and its name, once all of its layer's are known: a layer may straddle shards."""
+    """Set what each variable is for and its name, once all of its layer's are known: a layer may straddle
+    shards.
+    """
     owners: dict[str, list[tuple[int, TensorId]]] = {}
     for number in ids:
         place = split_path(parsing.tensor(TensorId(number)).path)
@@ -106,14 +112,19 @@ def _describe(
     configs = store_paths(model) if model is not None else {}
     for numbered in owners.values():
         numbered.sort()
-    variables_of = {owner: [_variable(parsing.tensor(tensor)) for _, tensor in numbered] for owner, numbered in owners.items()}
+    variables_of = {
+        owner: [_variable(parsing.tensor(tensor)) for _, tensor in numbered]
+        for owner, numbered in owners.items()
+    }
     given = GivenNames(variables_of, model, training, noted).find()
     for owner, numbered in owners.items():
         tensors = [parsing.tensor(tensor) for _, tensor in numbered]
         config = configs.get(owner)
         purposes = roles(owner, variables_of[owner], config.class_name if config else "")
         for position, ((_, number), tensor, role) in enumerate(zip(numbered, tensors, purposes, strict=True)):
-            parsing.replace_tensor(number, replace(tensor, role=role, name=given.get((owner, position), tensor.path)))
+            parsing.replace_tensor(
+                number, replace(tensor, role=role, name=given.get((owner, position), tensor.path))
+            )
 
 
 def _variable(tensor: Tensor) -> Variable:
@@ -126,7 +137,10 @@ def _check_keys(site: Site, shard: str, keys: Iterable[str], file: Hdf5File) -> 
     lost = sorted(key for key in keys if f"/{key.strip('/')}" not in groups)
     if lost and file.complete:
         listed = ", ".join(lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
-        problem = f"shard {shard!r} does not hold {len(lost):,} of the paths that the index looks for in it: {listed}"
+        problem = (
+            f"shard {shard!r} does not hold {len(lost):,} of the paths that the index looks for in it:"
+            f" {listed}"
+        )
         site.diagnose(problem, None, Severity.ERROR, Code.INCOMPLETE)
 
 

@@ -1,8 +1,9 @@
 """Names of an optimizer's variables, which a weights store only numbers.
 
-Keras makes them in a fixed order: the count of steps, the learning rate, moving averages and accumulated gradients if asked for, then the
-slots, those that are made together one after another for each trainable variable (``build`` in keras/src/optimizers and
-tf_keras/src/optimizers). They are named only where the shapes of all of them agree with that order.
+Keras makes them in a fixed order: the count of steps, the learning rate, moving averages and accumulated
+gradients if asked for, then the slots, those that are made together one after another for each trainable
+variable (``build`` in keras/src/optimizers and tf_keras/src/optimizers). They are named only where the shapes
+of all of them agree with that order.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ CLASSES = {
         "ScheduleFreeAdamW",
         "SGD",
     )
-} | {"schedule_free_adam_w": "ScheduleFreeAdamW", "adam_w": "AdamW", "loss_scale_optimizer": "LossScaleOptimizer"}
+} | {
+    "schedule_free_adam_w": "ScheduleFreeAdamW",
+    "adam_w": "AdamW",
+    "loss_scale_optimizer": "LossScaleOptimizer",
+}
 """The optimizers of Keras, by what their variables' names begin with."""
 
 _MOMENTS = frozenset({"Adam", "AdamW", "Lamb", "Nadam", "ScheduleFreeAdamW"})
@@ -49,13 +54,21 @@ _SLOTS: dict[str, tuple[tuple[_Group, bool], ...]] = {
     "Adamax": ((("m", "u"), False),),
     "Ftrl": ((("accumulator", "linear"), False),),
 }
-"""The groups of slots that an optimizer makes, in order, each with whether a setting decides if it is made."""
+"""The groups of slots that an optimizer makes, in order, each with whether a setting decides if it is
+made.
+"""
 _BEFORE: tuple[tuple[_Group, bool], ...] = ((("average",), True), (("gradient_accumulator",), True))
-_HEADS: tuple[_Group, ...] = (("iteration",), ("iteration", "learning_rate"), ("iteration", "learning_rate", "u_product"))
+_HEADS: tuple[_Group, ...] = (
+    ("iteration",),
+    ("iteration", "learning_rate"),
+    ("iteration", "learning_rate", "u_product"),
+)
 
 
 def class_of_scope(scope: str) -> str:
-    """Return the optimizer's class that variables' names begin with: Adam for ``adam`` or ``adam_1``; an unknown name as it is."""
+    """Return the optimizer's class that variables' names begin with: Adam for ``adam`` or ``adam_1``; an
+    unknown name as it is.
+    """
     bare = scope.rstrip("0123456789").rstrip("_") if scope.lower() not in CLASSES else scope
     return CLASSES.get(bare.lower(), scope)
 
@@ -63,13 +76,18 @@ def class_of_scope(scope: str) -> str:
 def slot_name(optimizer: str, slot: str, variable: str) -> str:
     """Return what a slot is called: ``Adam/m/stem/kernel``."""
     bare = slot.strip("_")
-    single = _PLURALS.get(bare, bare.removesuffix("s") if bare in ("momentums", "accumulators", "linears") else bare)
+    single = _PLURALS.get(
+        bare, bare.removesuffix("s") if bare in ("momentums", "accumulators", "linears") else bare
+    )
     short = _SHORT.get(single, single) if optimizer in _MOMENTS else single
     return "/".join(part for part in (optimizer, short, variable) if part)
 
 
-def slot_names(optimizer: str, shapes: Sequence[Shape], trained: Sequence[tuple[str, Shape]]) -> tuple[str, ...] | None:
-    """Return the names of an optimizer's variables, whose ``shapes`` are in order; None where they do not come out.
+def slot_names(
+    optimizer: str, shapes: Sequence[Shape], trained: Sequence[tuple[str, Shape]]
+) -> tuple[str, ...] | None:
+    """Return the names of an optimizer's variables, whose ``shapes`` are in order; None where they do not
+    come out.
 
     ``trained`` are the names and shapes of the trainable variables in the model's order.
     """
@@ -96,7 +114,15 @@ def _choices(optimizer: str) -> Iterator[tuple[_Group, ...]]:
 
 
 def optimizer_class(compile_config: Mapping[str, object] | None) -> str:
-    """Return the class of the optimizer that a training configuration describes, "" where it describes none."""
-    config = compile_config.get("optimizer_config", compile_config.get("optimizer")) if compile_config is not None else None
+    """Return the class of the optimizer that a training configuration describes, "" where it describes
+    none.
+    """
+    config = (
+        compile_config.get("optimizer_config", compile_config.get("optimizer"))
+        if compile_config is not None
+        else None
+    )
     name = config.get("class_name") if isinstance(config, Mapping) else config
-    return class_of_scope(name.rpartition(">")[2]) if isinstance(name, str) else ""  # compile("adam") leaves the word
+    return (
+        class_of_scope(name.rpartition(">")[2]) if isinstance(name, str) else ""
+    )  # compile("adam") leaves the word

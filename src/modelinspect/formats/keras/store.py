@@ -1,4 +1,6 @@
-"""The layout of Keras 3's weights store (``layers/dense/vars/0``): which layer a path is of, what each variable is for."""
+"""The layout of Keras 3's weights store (``layers/dense/vars/0``): which layer a path is of, what each
+variable is for.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,17 @@ CONTAINERS = frozenset({"layers", LAYER_DEPENDENCIES, "_operations"})
 """Parts of a path that only hold layers; tf_keras 2.12 wrote the second."""
 
 OPTIMIZERS = frozenset({"optimizer", "_optimizer"})
-_METRICS = frozenset({"metrics", "_metrics", "compiled_metrics", "_compile_metrics", "_loss_tracker", "loss_tracker", "compiled_loss"})
+_METRICS = frozenset(
+    {
+        "metrics",
+        "_metrics",
+        "compiled_metrics",
+        "_compile_metrics",
+        "_loss_tracker",
+        "loss_tracker",
+        "compiled_loss",
+    }
+)
 _CHILDREN = ("layer", "forward_layer", "backward_layer", "cell")
 _COUNTED = re.compile(r"(.*?)(_\d+)?")
 _FLOAT8 = 6
@@ -22,7 +34,9 @@ _FLOAT8 = 6
 
 
 def split_path(path: str) -> tuple[str, int] | None:
-    """Split ``/layers/dense/vars/0`` into the owner's path and the variable's index; None for a path of another layout."""
+    """Split ``/layers/dense/vars/0`` into the owner's path and the variable's index; None for a path of
+    another layout.
+    """
     owner, _, index = path.strip("/").rpartition("/")
     if not index.isascii() or not index.isdigit() or len(index) > 9:
         return None
@@ -32,7 +46,9 @@ def split_path(path: str) -> tuple[str, int] | None:
 
 
 def layer_of(owner: str, names: dict[str, str] | None = None) -> str | None:
-    """Return the layer that an owner's path is of: by the names that a configuration gives, else the path itself."""
+    """Return the layer that an owner's path is of: by the names that a configuration gives, else the path
+    itself.
+    """
     parts = owner.split("/") if owner else []
     if not parts or parts[0] in OPTIMIZERS or parts[0] in _METRICS:
         return None
@@ -60,7 +76,9 @@ def store_paths(model: LayerConfig) -> dict[str, LayerConfig]:
             listed = layer.settings.get(key)
             if isinstance(listed, list):
                 ours = {id(value.get("config")) for value in listed if isinstance(value, dict)}
-                pending += _numbered(f"{prefix}{key}/", [item for item in layer.children if id(item.settings) in ours])
+                pending += _numbered(
+                    f"{prefix}{key}/", [item for item in layer.children if id(item.settings) in ours]
+                )
     return found
 
 
@@ -79,7 +97,9 @@ def _numbered(prefix: str, layers: Sequence[LayerConfig]) -> list[tuple[str, Lay
 
 
 def roles(owner: str, variables: Sequence[Variable], class_name: str = "") -> list[Role]:
-    """Say what each variable of an owner is for, from the owner's class (its path, where no configuration says)."""
+    """Say what each variable of an owner is for, from the owner's class (its path, where no configuration
+    says).
+    """
     parts = owner.split("/") if owner else [""]
     if parts[0] in OPTIMIZERS:
         return [Role.OPTIMIZER] * len(variables)
@@ -94,7 +114,14 @@ def roles(owner: str, variables: Sequence[Variable], class_name: str = "") -> li
         case WrapperName.CLUSTER | WrapperName.CLUSTER_ATTENTION:
             kept = sum(1 for variable in variables if variable.dtype.name == "int64")
         case WrapperName.QUANTIZE | WrapperName.QUANTIZE_V2:
-            kept = next((i for i, variable in enumerate(variables) if variable.dtype.name == "int32" and not variable.shape), count)
+            kept = next(
+                (
+                    i
+                    for i, variable in enumerate(variables)
+                    if variable.dtype.name == "int32" and not variable.shape
+                ),
+                count,
+            )
         case WrapperName.QUANTIZE_LAYER:
             kept = 0
         case "batch_normalization" | "sync_batch_normalization":
@@ -107,19 +134,35 @@ def roles(owner: str, variables: Sequence[Variable], class_name: str = "") -> li
 
 
 def _quantized(variables: Sequence[Variable]) -> list[Role]:
-    """Say what variables are for in a layer that Keras may have quantized: kernel, bias, then scales and zero points.
+    """Say what variables are for in a layer that Keras may have quantized: kernel, bias, then scales and zero
+    points.
 
-    See ``variable_serialization_spec`` of Keras's Dense, EinsumDense and Embedding; GPTQ's and AWQ's bias comes first. Of
-    float8, a scale and the maxima that were seen follow for the inputs, the kernel and the gradients.
+    See ``variable_serialization_spec`` of Keras's Dense, EinsumDense and Embedding; GPTQ's and AWQ's bias
+    comes first. Of float8, a scale and the maxima that were seen follow for the inputs, the kernel and the
+    gradients.
     """
     found = [Role.WEIGHT] * len(variables)
-    if len(variables) > _FLOAT8 and [len(item.shape) for item in variables[-_FLOAT8:]] == [0, 1] * (_FLOAT8 // 2):
+    if len(variables) > _FLOAT8 and [len(item.shape) for item in variables[-_FLOAT8:]] == [0, 1] * (
+        _FLOAT8 // 2
+    ):
         return found[:-_FLOAT8] + [Role.QUANTIZATION] * _FLOAT8
     whole = (ElementKind.INT, ElementKind.UINT)
-    kernel = next((i for i, item in enumerate(variables) if item.dtype.bits == 8 and item.dtype.kind in whole and item.shape), None)
+    kernel = next(
+        (
+            i
+            for i, item in enumerate(variables)
+            if item.dtype.bits == 8 and item.dtype.kind in whole and item.shape
+        ),
+        None,
+    )
     if kernel is None:
         return found
     first = kernel + 1
-    if kernel == 0 and len(variables) > 2 and len(variables[1].shape) == 1 and variables[2].dtype.kind is ElementKind.FLOAT:
+    if (
+        kernel == 0
+        and len(variables) > 2
+        and len(variables[1].shape) == 1
+        and variables[2].dtype.kind is ElementKind.FLOAT
+    ):
         first = 2  # the bias
     return found[:first] + [Role.QUANTIZATION] * (len(variables) - first)

@@ -18,12 +18,16 @@ from modelinspect.formats.keras.variables import Variable
 
 
 class StoreNaming:
-    """Describes variables by their path; a model's configuration, where there is one, gives layers their names and classes.
+    """Describes variables by their path; a model's configuration, where there is one, gives layers their
+    names and classes.
 
-    ``layer_names`` are the names that the file itself notes beside the variables, by store path, after the survey.
+    ``layer_names`` are the names that the file itself notes beside the variables, by store path, after the
+    survey.
     """
 
-    def __init__(self, model: LayerConfig | None = None, training: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, model: LayerConfig | None = None, training: Mapping[str, object] | None = None
+    ) -> None:
         self.model = model
         self._training = training
         self._given: dict[str, str] = {}
@@ -49,7 +53,9 @@ class StoreNaming:
             numbered.sort(key=lambda item: item[0])
             variables = numbered_variables[owner] = [_variable(dataset, walk) for _, dataset in numbered]
             config = self._configs.get(owner) if owner else None
-            for (_, dataset), role in zip(numbered, roles(owner, variables, config.class_name if config else ""), strict=True):
+            for (_, dataset), role in zip(
+                numbered, roles(owner, variables, config.class_name if config else ""), strict=True
+            ):
                 self._roles[dataset.path] = role
         for group in file.groups:
             attribute = group.attributes.get("name")
@@ -75,9 +81,13 @@ class StoreNaming:
         layer = layer_of(place[0], self._names)
         if layer is not None:
             layer = self._layers.get(place[0]) or layer
-        return Description(self._given.get(dataset.path, path), self._roles.get(dataset.path, Role.WEIGHT), layer, path)
+        return Description(
+            self._given.get(dataset.path, path), self._roles.get(dataset.path, Role.WEIGHT), layer, path
+        )
 
 
 def _variable(dataset: Dataset, walk: Walk) -> Variable:
     hint = dataset.attributes.get("dtype")
-    return Variable(elements(dataset.datatype, text_of(hint, walk) if hint is not None else None).dtype, dataset.shape)
+    return Variable(
+        elements(dataset.datatype, text_of(hint, walk) if hint is not None else None).dtype, dataset.shape
+    )

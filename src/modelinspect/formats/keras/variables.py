@@ -1,7 +1,8 @@
 """Names of the variables of Keras layers, in the order in which a weights store numbers them.
 
-A store writes a layer's variables as ``vars/0``, ``vars/1``, …: trainable ones first, each group in the order in which the layer
-made them (``save_own_variables`` in keras/src/layers/layer.py and in the layers that have their own, such as Dense).
+A store writes a layer's variables as ``vars/0``, ``vars/1``, …: trainable ones first, each group in the order
+in which the layer made them (``save_own_variables`` in keras/src/layers/layer.py and in the layers that have
+their own, such as Dense).
 """
 
 from __future__ import annotations
@@ -44,12 +45,17 @@ _SEPARABLE = (_Name("depthwise_kernel"), _Name("pointwise_kernel"), _BIAS)
 _RECURRENT = (_Name("kernel"), _Name("recurrent_kernel"), _BIAS)
 _SCALED = (_Name("gamma", "scale"), _Name("beta", "center"))
 _MOVING = (_Name("moving_mean"), _Name("moving_variance"))
-_RENORM = tuple(_Name(name, "renorm", default=False) for name in ("moving_stddev", "renorm_mean", "renorm_stddev"))
+_RENORM = tuple(
+    _Name(name, "renorm", default=False) for name in ("moving_stddev", "renorm_mean", "renorm_stddev")
+)
 
 _LAYERS: dict[str, tuple[_Name, ...]] = {
     **dict.fromkeys(("Dense", "Conv1D", "Conv2D", "Conv3D"), _KERNEL),
     "EinsumDense": (_Name("kernel"), _Name("bias", "bias_axes", default=False)),
-    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "LocallyConnected1D", "LocallyConnected2D"), _KERNEL),
+    **dict.fromkeys(
+        ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "LocallyConnected1D", "LocallyConnected2D"),
+        _KERNEL,
+    ),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), _KERNEL),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _SEPARABLE),
     **dict.fromkeys(("LSTMCell", "GRUCell", "SimpleRNNCell", "ConvLSTMCell"), _RECURRENT),
@@ -88,7 +94,9 @@ _QUANTIZED: dict[str, tuple[str, ...]] = {
     "awq": ("bias", "{0}", "{0}_scale", "{0}_zero", "awq_scales", "g_idx"),
     "ternary": ("{0}", "bias", "{0}_scale"),
 }
-"""``variable_serialization_spec`` of Keras's Dense and Embedding, by the way of quantizing; ``{0}`` is the layer's main variable."""
+"""``variable_serialization_spec`` of Keras's Dense and Embedding, by the way of quantizing; ``{0}`` is the
+layer's main variable.
+"""
 _BY_LAYER_CLASS = {
     "LSTM": "lstm_cell",
     "GRU": "gru_cell",
@@ -99,8 +107,18 @@ _BY_LAYER_CLASS = {
 }
 """What recurrent layers call the cells that they make."""
 
-_CELLS = {"lstm_cell": "LSTMCell", "gru_cell": "GRUCell", "simple_rnn_cell": "SimpleRNNCell", "conv_lstm_cell": "ConvLSTMCell"}
-_PROJECTIONS = {"query_dense": "query", "key_dense": "key", "value_dense": "value", "output_dense": "attention_output"}
+_CELLS = {
+    "lstm_cell": "LSTMCell",
+    "gru_cell": "GRUCell",
+    "simple_rnn_cell": "SimpleRNNCell",
+    "conv_lstm_cell": "ConvLSTMCell",
+}
+_PROJECTIONS = {
+    "query_dense": "query",
+    "key_dense": "key",
+    "value_dense": "value",
+    "output_dense": "attention_output",
+}
 """The layers that attention makes: as the store has them, and what they are called."""
 
 WRAPPERS = frozenset(WrapperClass) - {WrapperClass.QUANTIZE_LAYER}
@@ -112,8 +130,11 @@ def plain_class(name: str) -> str:
     return name.rpartition(">")[2]
 
 
-def variable_names(layer: LayerConfig | None, class_name: str, variables: Sequence[Variable], keras: int = 3) -> tuple[str, ...] | None:
-    """Return the names of a layer's variables in their order; None where the class is not known or they do not fit it.
+def variable_names(
+    layer: LayerConfig | None, class_name: str, variables: Sequence[Variable], keras: int = 3
+) -> tuple[str, ...] | None:
+    """Return the names of a layer's variables in their order; None where the class is not known or they do
+    not fit it.
 
     ``class_name`` is used where there is no configuration; ``keras`` is the writer's major version.
     """
@@ -140,7 +161,9 @@ def variable_names(layer: LayerConfig | None, class_name: str, variables: Sequen
 
 
 def cell_name(class_name: str, part: str) -> str | None:
-    """Return what a layer of a class calls a part of it that the store has under ``part``; None where it has no name for it."""
+    """Return what a layer of a class calls a part of it that the store has under ``part``; None where it has
+    no name for it.
+    """
     kind = plain_class(class_name)
     if part == "cell":
         return _BY_LAYER_CLASS.get(kind)
@@ -155,7 +178,9 @@ def part_class(name: str) -> str:
 
 
 def class_in_snake_case(name: str) -> str:
-    """Return the layer class that a name in snake case is of, "" where it is none of those whose variables are known."""
+    """Return the layer class that a name in snake case is of, "" where it is none of those whose variables
+    are known.
+    """
     return _SNAKE.get(name, "")
 
 
@@ -170,11 +195,15 @@ _SNAKE = {snake_case(name): name for name in _LAYERS}
 
 
 def _wrapper_names(kind: str, variables: Sequence[Variable]) -> tuple[str, ...] | None:
-    """Return the names of what tfmot's pruning wrapper lists: the pruned kernels, a mask and a threshold for each, the step."""
+    """Return the names of what tfmot's pruning wrapper lists: the pruned kernels, a mask and a threshold for
+    each, the step.
+    """
     kind = _CELLS.get(_BY_LAYER_CLASS.get(kind, ""), kind)
     kept = sum(1 for variable in variables if variable.shape) // 2
     kernels = [each.name for each in _LAYERS.get(kind, ()) if each.name != "bias"][:kept]
-    helpers = [f"{name}_{number}" if number else name for number in range(kept) for name in ("mask", "threshold")]
+    helpers = [
+        f"{name}_{number}" if number else name for number in range(kept) for name in ("mask", "threshold")
+    ]
     names = (*kernels, *helpers, "pruning_step")
     return names if len(kernels) == kept and len(names) == len(variables) else None
 
@@ -191,11 +220,19 @@ def _guessed(listed: Sequence[_Name], count: int) -> list[str]:
     return []
 
 
-def _quantized_names(kind: str, mode: str, settings: Mapping[str, object], count: int) -> tuple[str, ...] | None:
-    """Return the names of the variables of a layer that Keras quantized, None where as many are not what it writes."""
+def _quantized_names(
+    kind: str, mode: str, settings: Mapping[str, object], count: int
+) -> tuple[str, ...] | None:
+    """Return the names of the variables of a layer that Keras quantized, None where as many are not what it
+    writes.
+    """
     main = _KERNELS.get(kind, "kernel")
     spec = [name.format(main) for name in _QUANTIZED.get(mode, ())]
-    has_bias = settings.get("bias_axes") if kind == "EinsumDense" and "equation" in settings else settings.get("use_bias", True)
+    has_bias = (
+        settings.get("bias_axes")
+        if kind == "EinsumDense" and "equation" in settings
+        else settings.get("use_bias", True)
+    )
     if main != "kernel" or not has_bias:
         spec = [name for name in spec if name != "bias"]
     if kind == "ReversibleEmbedding" and not settings.get("tie_weights", True):
@@ -207,15 +244,23 @@ def _quantized_names(kind: str, mode: str, settings: Mapping[str, object], count
 
 
 def _has_bias(variables: Sequence[Variable]) -> bool:
-    """Return whether a bias is among the variables of a packed or int8 layer: zero points, whole numbers, follow the scale."""
-    zero = next((number for number, item in enumerate(variables[1:], start=1) if item.dtype.name == "int8"), None)
+    """Return whether a bias is among the variables of a packed or int8 layer: zero points, whole numbers,
+    follow the scale.
+    """
+    zero = next(
+        (number for number, item in enumerate(variables[1:], start=1) if item.dtype.name == "int8"), None
+    )
     return len(variables) == 3 if zero is None else zero == 3
 
 
 def _guessed_mode(kind: str, variables: Sequence[Variable]) -> str:
-    """Return how Keras quantized a layer that no configuration describes, "" where its variables do not say."""
+    """Return how Keras quantized a layer that no configuration describes, "" where its variables do not
+    say.
+    """
     if kind not in ("Dense", "EinsumDense", "Embedding", "ReversibleEmbedding"):
         return ""
-    if len(variables) > _FLOAT8 and [len(item.shape) for item in variables[-_FLOAT8:]] == [0, 1] * (_FLOAT8 // 2):
+    if len(variables) > _FLOAT8 and [len(item.shape) for item in variables[-_FLOAT8:]] == [0, 1] * (
+        _FLOAT8 // 2
+    ):
         return "float8"
     return "int4" if variables and variables[0].dtype.name == "int8" and len(variables[0].shape) > 1 else ""

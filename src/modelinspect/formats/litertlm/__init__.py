@@ -1,4 +1,5 @@
-"""Parse LiteRT-LM files (``.litertlm``): a header, and sections of models, weights, tokenizers and metadata on blocks of 16 KiB.
+"""Parse LiteRT-LM files (``.litertlm``): a header, and sections of models, weights, tokenizers and metadata
+on blocks of 16 KiB.
 
 Sources: ``schema/core`` of google-ai-edge/LiteRT-LM, and the Python package litert-lm-builder.
 """
@@ -20,7 +21,10 @@ class LiteRtLmFormat:
         files=("`*.litertlm`",),
         page="litertlm.md",
         limitations=(
-            "Messages of text-to-speech and speech recognition models are one region each: their schema is not published.",
+            (
+                "Messages of text-to-speech and speech recognition models are one region each: their schema"
+                " is not published."
+            ),
             "Sections of an unknown type stay `unattributed`, with a diagnostic.",
             "A version other than 1 is read as version 1, with a diagnostic.",
         ),
@@ -28,7 +32,10 @@ class LiteRtLmFormat:
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the primary file begins with the magic."""
-        return parsing.primary is not None and parsing.peek(parsing.primary, len(signatures.LITERTLM)) == signatures.LITERTLM
+        return (
+            parsing.primary is not None
+            and parsing.peek(parsing.primary, len(signatures.LITERTLM)) == signatures.LITERTLM
+        )
 
     def parse(self, parsing: Parsing) -> FormatName:
         """Parse the header and every section."""

@@ -20,7 +20,10 @@ from modelinspect.formats.tflite.facts import join_models
 
 
 def read_file(site: Site) -> None:
-    """Claim every byte of the file and add the tensors of its models. Raises `FormatError` where the header cannot be read."""
+    """Claim every byte of the file and add the tensors of its models.
+
+    Raises `FormatError` where the header cannot be read.
+    """
     header = read_header(site)
     placed = _place(site, header)
     reader = SectionReader(site, placed)
@@ -29,10 +32,15 @@ def read_file(site: Site) -> None:
     facts = site.parsing.facts
     facts["litertlm_version"] = ".".join(str(part) for part in header.version)
     facts["system_metadata"] = dict(header.system)
-    facts["sections"] = tuple(_section_facts(section, reader.facts.get(section.index, {})) for section in header.sections)
+    facts["sections"] = tuple(
+        _section_facts(section, reader.facts.get(section.index, {})) for section in header.sections
+    )
     if reader.models:
         facts["models"] = dict(reader.models)
-        add_facts(facts, join_models({name: told for name, told in reader.models.items() if isinstance(told, Mapping)}))
+        add_facts(
+            facts,
+            join_models({name: told for name, told in reader.models.items() if isinstance(told, Mapping)}),
+        )
     facts["parameters"] = count_parameters(site.parsing)
     dead = sum(one.section.size for one in placed if one.section.kind is SectionType.DEPRECATED)
     if dead:
@@ -40,7 +48,9 @@ def read_file(site: Site) -> None:
 
 
 def _place(site: Site, header: Header) -> list[Placed]:
-    """Return the sections that have their bytes to themselves, by offset; others are reported, and their bytes left to the first."""
+    """Return the sections that have their bytes to themselves, by offset; others are reported, and their
+    bytes left to the first.
+    """
     taken = header.end
     names: Counter[str] = Counter()
     placed: list[Placed] = []
@@ -49,16 +59,26 @@ def _place(site: Site, header: Header) -> list[Placed]:
         if problem is not None:
             text, code = problem
             severity = Severity.ERROR if code is Code.TRUNCATED else Severity.WARNING
-            site.diagnose(f"section {section.index} ({section.type_name}) {text}", min(section.begin, site.source.size), severity, code)
+            site.diagnose(
+                f"section {section.index} ({section.type_name}) {text}",
+                min(section.begin, site.source.size),
+                severity,
+                code,
+            )
             continue
         taken = section.end
         if section.begin % BLOCK:
-            site.diagnose(f"section {section.index} ({section.type_name}) does not begin at a multiple of {BLOCK:,}", section.begin)
+            site.diagnose(
+                f"section {section.index} ({section.type_name}) does not begin at a multiple of {BLOCK:,}",
+                section.begin,
+            )
         name = _name(section)
         names[name] += 1
         name += f" {names[name]}" if names[name] > 1 else ""
         path = site.claims.path(name)
-        placed.append(Placed(section, name, path, Packed(site, name, Span(section.begin, section.size), None, path)))
+        placed.append(
+            Placed(section, name, path, Packed(site, name, Span(section.begin, section.size), None, path))
+        )
     return placed
 
 
@@ -68,7 +88,13 @@ def _problem(section: Section, taken: int, size: int) -> tuple[str, Code] | None
     if section.end > size:
         return f"ends at byte {section.end:,} but the file has {size:,}", Code.TRUNCATED
     if section.begin < taken:
-        return f"begins at byte {section.begin:,}, {taken - section.begin:,} bytes before what is stored before it ends", Code.COLLISION
+        return (
+            (
+                f"begins at byte {section.begin:,}, {taken - section.begin:,} bytes before what is stored"
+                " before it ends"
+            ),
+            Code.COLLISION,
+        )
     return None
 
 
@@ -90,7 +116,9 @@ def _claim_padding(site: Site, header: Header, placed: list[Placed]) -> None:
             site.diagnose(f"{gap.size:,} bytes belong to no section", gap.offset, code=Code.TRAILING)
             site.claims.claim(gap.offset, gap.size, RegionKind.FREE, site.claims.path(name))
         else:
-            site.diagnose(f"{gap.size:,} bytes belong to no section that could be read", gap.offset, Severity.NOTE)
+            site.diagnose(
+                f"{gap.size:,} bytes belong to no section that could be read", gap.offset, Severity.NOTE
+            )
 
 
 def _gaps(begin: int, placed: list[Placed], size: int) -> Iterator[Span]:
@@ -104,5 +132,10 @@ def _gaps(begin: int, placed: list[Placed], size: int) -> Iterator[Span]:
 
 def _section_facts(section: Section, more: Mapping[str, Fact]) -> dict[str, Fact]:
     items = {key: value for key, value in section.items.items() if key != "model_type"}
-    section_facts: dict[str, Fact] = {"type": section.type_name, "model": section.model, "offset": section.begin, "size": section.size}
+    section_facts: dict[str, Fact] = {
+        "type": section.type_name,
+        "model": section.model,
+        "offset": section.begin,
+        "size": section.size,
+    }
     return section_facts | ({"items": items} if items else {}) | dict(more)

@@ -27,13 +27,17 @@ _TEXT = 1_000
 _KINDS = {kind.value: kind for kind in SectionType}
 _LABELS = Labels(
     RegionKind.METADATA,
-    fields={("SectionObject", name): RegionKind.CONTAINER for name in ("begin_offset", "end_offset", "data_type")},
+    fields={
+        ("SectionObject", name): RegionKind.CONTAINER for name in ("begin_offset", "end_offset", "data_type")
+    },
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section as the header lists it: bytes ``[begin, end)`` of the file, its type's number, and its items."""
+    """A section as the header lists it: bytes ``[begin, end)`` of the file, its type's number, and its
+    items.
+    """
 
     index: int
     begin: int
@@ -66,7 +70,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the head of a file says; ``end`` is where its flatbuffer ends. ``complete`` where all of it could be read."""
+    """What the head of a file says; ``end`` is where its flatbuffer ends.
+
+    ``complete`` where all of it could be read.
+    """
 
     version: tuple[int, int, int]
     system: Mapping[str, Fact]
@@ -88,7 +95,11 @@ def read_header(site: Site) -> Header:
         site.claims.claim(offset, size, RegionKind.CONTAINER, site.claims.path("header", name))
     site.claims.claim(20, 4, RegionKind.FREE, site.claims.path("header", "padding"))
     if version[0] != 1:
-        site.diagnose(f"version {version[0]} of the format is not known; it is read as version 1", 8, code=Code.UNSUPPORTED)
+        site.diagnose(
+            f"version {version[0]} of the format is not known; it is read as version 1",
+            8,
+            code=Code.UNSUPPORTED,
+        )
     source.require(_HEAD, end - _HEAD, "the header's flatbuffer")
     site.limits.allow("the header", end, site.limits.structure_size, source.name)
     inner = site.window(_HEAD, end - _HEAD, site.claims.path("header"))
@@ -99,13 +110,17 @@ def read_header(site: Site) -> Header:
 
 
 def _schema(site: Site, minor: int) -> Schema:
-    """Return the schema that a header follows: old versions are tried with tables, and read with structs where that fails."""
+    """Return the schema that a header follows: old versions are tried with tables, and read with structs
+    where that fails.
+    """
     tables = header_schema(scalars_are_structs=False)
     if minor > _STRUCTS_UNTIL:
         return tables
     scratch = ByteMapBuilder(site.source.name, site.source.size, site.limits)
     try:
-        trial = walk_flatbuffer(Walk(site.source, scratch, site.limits, lambda error: None), tables, _LABELS, end=site.source.size)
+        trial = walk_flatbuffer(
+            Walk(site.source, scratch, site.limits, lambda error: None), tables, _LABELS, end=site.source.size
+        )
     except FormatError:
         return tables
     return tables if trial.complete else header_schema(scalars_are_structs=True)
@@ -135,9 +150,13 @@ class _Reading:
         found: list[Section] = []
         try:
             for index, table in enumerate(listed.tables("objects") if listed is not None else ()):
-                self.site.limits.allow("its list of sections", index + 1, self.site.limits.members, self.site.source.name)
+                self.site.limits.allow(
+                    "its list of sections", index + 1, self.site.limits.members, self.site.source.name
+                )
                 begin, end = table.value("begin_offset"), table.value("end_offset")
-                found.append(Section(index, begin, end, table.value("data_type"), self._items(table, "items")))
+                found.append(
+                    Section(index, begin, end, table.value("data_type"), self._items(table, "items"))
+                )
         except FormatError as error:
             self._miss(error)
         return tuple(found)

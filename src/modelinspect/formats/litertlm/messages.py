@@ -24,13 +24,18 @@ _TEMPLATE = "jinja_prompt_template"
 
 
 def read_message(site: Site, kind: SectionType) -> dict[str, Fact]:
-    """Claim a message field by field and return what it says. Versions of the builder differ in the numbers of two types.
+    """Claim a message field by field and return what it says.
 
-    Embedding models have 8 and executors 9 since version 0.18; where only the other message fits the bytes, it is taken.
+    Versions of the builder differ in the numbers of two types.
+
+    Embedding models have 8 and executors 9 since version 0.18; where only the other message fits the bytes,
+    it is taken.
     """
     source = site.source
     if source.size > _LARGEST:
-        site.diagnose(f"a message of {source.size:,} bytes is not read; {_LARGEST:,} is the most", 0, code=Code.LIMIT)
+        site.diagnose(
+            f"a message of {source.size:,} bytes is not read; {_LARGEST:,} is the most", 0, code=Code.LIMIT
+        )
         site.claims.claim(0, source.size, RegionKind.METADATA, site.claims.root)
         return {}
     data = source.read_at(0, source.size)
@@ -47,14 +52,18 @@ def _type(data: bytes, kind: SectionType) -> MessageType:
     if kind is SectionType.LLM_METADATA:
         return message("LlmMetadata")
     names = (
-        ("EmbeddingMetadata", "ExecutorMetadata") if kind is SectionType.EMBEDDING_METADATA else ("ExecutorMetadata", "EmbeddingMetadata")
+        ("EmbeddingMetadata", "ExecutorMetadata")
+        if kind is SectionType.EMBEDDING_METADATA
+        else ("ExecutorMetadata", "EmbeddingMetadata")
     )
     types = [message(name) for name in names]
     return next((type_ for type_ in types if _fits(data, type_)), types[0])
 
 
 def _fits(data: bytes, type_: MessageType) -> bool:
-    """Return whether a message and those in it hold only fields that the schema knows, with the wire types that it gives them."""
+    """Return whether a message and those in it hold only fields that the schema knows, with the wire types
+    that it gives them.
+    """
     pending = [(0, len(data), type_)]
     while pending:
         begin, end, known = pending.pop()

@@ -1,7 +1,7 @@
 """The tables of LiteRT-LM files: the flatbuffer of their header, and the messages in their metadata sections.
 
-Sources: ``schema/core/litertlm_header_schema.fbs`` of google-ai-edge/LiteRT-LM; ``messages.txt`` is written by
-``scripts/derive_litertlm_messages.py``.
+Sources: ``schema/core/litertlm_header_schema.fbs`` of google-ai-edge/LiteRT-LM; ``messages.txt`` is written
+by ``scripts/derive_litertlm_messages.py``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,21 @@ _SCALARS: dict[str, tuple[str, int]] = {
     "Int64": ("long", 8),
     "Double": ("double", 8),
 }
-_UNION = ["NONE", "UInt8", "Int8", "UInt16", "Int16", "UInt32", "Int32", "Float32", "Bool", "StringValue", "UInt64", "Int64", "Double"]
+_UNION = [
+    "NONE",
+    "UInt8",
+    "Int8",
+    "UInt16",
+    "Int16",
+    "UInt32",
+    "Int32",
+    "Float32",
+    "Bool",
+    "StringValue",
+    "UInt64",
+    "Int64",
+    "Double",
+]
 
 
 class SectionType(IntEnum):
@@ -65,19 +79,33 @@ NAMES: dict[SectionType, str] = {
 
 @cache
 def header_schema(*, scalars_are_structs: bool) -> Schema:
-    """Return the schema of the header; files of 2025 keep the scalars of metadata as structs, later ones as tables."""
+    """Return the schema of the header; files of 2025 keep the scalars of metadata as structs, later ones as
+    tables.
+    """
     tables: dict[str, list[list[str]]] = {
         "LiteRTLMMetaData": [["system_metadata", "SystemMetadata"], ["section_metadata", "SectionMetadata"]],
         "SystemMetadata": [["entries", "[KeyValuePair]"]],
         "SectionMetadata": [["objects", "[SectionObject]"]],
-        "SectionObject": [["items", "[KeyValuePair]"], ["begin_offset", "ulong"], ["end_offset", "ulong"], ["data_type", "ubyte"]],
+        "SectionObject": [
+            ["items", "[KeyValuePair]"],
+            ["begin_offset", "ulong"],
+            ["end_offset", "ulong"],
+            ["data_type", "ubyte"],
+        ],
         "KeyValuePair": [["key", "string"], ["value_type", "ubyte"], ["value", "union VData"]],
         "StringValue": [["value", "string"]],
     }
     if not scalars_are_structs:
         tables |= {name: [["value", kind]] for name, (kind, _) in _SCALARS.items()}
     structs = {name: [size, size] for name, (_, size) in _SCALARS.items()} if scalars_are_structs else {}
-    data = {"root": "LiteRTLMMetaData", "identifier": "", "tables": tables, "unions": {"VData": _UNION}, "enums": {}, "structs": structs}
+    data = {
+        "root": "LiteRTLMMetaData",
+        "identifier": "",
+        "tables": tables,
+        "unions": {"VData": _UNION},
+        "enums": {},
+        "structs": structs,
+    }
     return schema_from(data)
 
 

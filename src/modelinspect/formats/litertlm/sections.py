@@ -40,7 +40,9 @@ class Placed:
 
 
 class _ModelFiles(NestedParsing):
-    """A model in a section, beside which is the section of its weights, whatever the model calls that file."""
+    """A model in a section, beside which is the section of its weights, whatever the model calls that
+    file.
+    """
 
     def __init__(self, outer: Parsing, model: Placed, weights: Placed | None) -> None:
         super().__init__(outer, {model.name: model.packed}, model.name)
@@ -103,26 +105,36 @@ class SectionReader:
         try:
             TFLITE.parse(nested)
         finally:
-            tensors = [_renamed(nested, TensorId(number), one.name) for number in range(first, nested.tensor_count)]
+            tensors = [
+                _renamed(nested, TensorId(number), one.name) for number in range(first, nested.tensor_count)
+            ]
             self.facts[one.section.index] |= _widths(tensors)
             self.models[one.name] = cast("Fact", nested.facts)
 
     def _weights_of(self, model: Placed) -> Placed | None:
-        found = [one for one in self.placed if one.section.kind is SectionType.TFLITE_WEIGHTS and one.section.model == model.section.model]
+        found = [
+            one
+            for one in self.placed
+            if one.section.kind is SectionType.TFLITE_WEIGHTS and one.section.model == model.section.model
+        ]
         if len(found) > 1:
             problem = f"{len(found)} sections have the weights of {model.name}; the first is used"
             self.site.diagnose(problem, found[1].section.begin, code=Code.AMBIGUOUS)
         return found[0] if found else None
 
     def _read_zlib(self, one: Placed) -> dict[str, Fact]:
-        """Read a compressed ``tokenizer.json``: its size, then one zlib stream, which is decoded within the limits."""
+        """Read a compressed ``tokenizer.json``: its size, then one zlib stream, which is decoded within the
+        limits.
+        """
         site = one.packed.site()
         site.source.require(0, _SIZE, "the size of the tokenizer")
         size = int.from_bytes(site.source.read_at(0, _SIZE), "little")
         site.claims.claim(0, _SIZE, RegionKind.CONTAINER, site.claims.path("uncompressed size"))
         run = Span(_SIZE, site.source.size - _SIZE)
         name = f"{site.source.name}: {one.name}"
-        source = DecompressedSource(site.source, run.offset, run.size, Codec.ZLIB, size, limits=site.limits, name=name)
+        source = DecompressedSource(
+            site.source, run.offset, run.size, Codec.ZLIB, size, limits=site.limits, name=name
+        )
         inner = open_compressed(site, run, source, Codec.ZLIB, site.claims.path(TOKENIZER_JSON))
         return {**read_hugging_face(inner, inner.claims.root), "uncompressed_size": source.size}
 
@@ -131,21 +143,35 @@ def _renamed(parsing: Parsing, number: TensorId, model: str) -> Tensor:
     known = parsing.tensor(number)
     layer = None if known.layer is None else f"{model}:{known.layer}"
     aliases = tuple(f"{model}:{alias}" for alias in known.aliases)
-    new = replace(known, name=f"{model}:{known.name}", path=f"{model}:{known.path}", layer=layer, aliases=aliases)
+    new = replace(
+        known, name=f"{model}:{known.name}", path=f"{model}:{known.path}", layer=layer, aliases=aliases
+    )
     parsing.replace_tensor(number, new)
     return new
 
 
 def _widths(tensors: list[Tensor]) -> dict[str, Fact]:
-    """Return how many weights a model has, their bytes by element type, and the average bits of one with its scales and zero points."""
+    """Return how many weights a model has, their bytes by element type, and the average bits of one with its
+    scales and zero points.
+    """
     weights = [tensor for tensor in tensors if tensor.role is Role.WEIGHT]
-    count, stored = sum(tensor.element_count for tensor in weights), sum(tensor.stored_size for tensor in weights)
+    count, stored = (
+        sum(tensor.element_count for tensor in weights),
+        sum(tensor.stored_size for tensor in weights),
+    )
     scales = sum(tensor.stored_size for tensor in tensors if tensor.role is Role.QUANTIZATION)
     for tensor in weights:
         if tensor.quantization is not None:
-            scales += _SCALE * len(tensor.quantization.scales) + _ZERO_POINT * len(tensor.quantization.zero_points)
+            scales += _SCALE * len(tensor.quantization.scales) + _ZERO_POINT * len(
+                tensor.quantization.zero_points
+            )
     sizes: dict[str, int] = {}
     for tensor in weights:
         sizes[tensor.dtype.name] = sizes.get(tensor.dtype.name, 0) + tensor.stored_size
-    facts: dict[str, Fact] = {"weights": count, "weight_bytes": stored, "scale_bytes": scales, "by_type": dict(sorted(sizes.items()))}
+    facts: dict[str, Fact] = {
+        "weights": count,
+        "weight_bytes": stored,
+        "scale_bytes": scales,
+        "by_type": dict(sorted(sizes.items())),
+    }
     return facts | ({"bits_per_weight": round(8 * (stored + scales) / count, 3)} if count else {})

@@ -1,4 +1,6 @@
-"""StableHLO programs as MLIR byte code: their own files (``.mlirbc``, ``.stablehlo``), and the modules within graphs."""
+"""StableHLO programs as MLIR byte code: their own files (``.mlirbc``, ``.stablehlo``), and the modules within
+graphs.
+"""
 
 from modelinspect.formats.mlir.format import FORMAT
 

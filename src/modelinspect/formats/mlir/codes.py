@@ -1,6 +1,7 @@
 """The codes of the dialects whose attributes and types are decoded: ``vhlo`` and ``builtin``.
 
-Sources: stablehlo/dialect/VhloBytecode.cpp (AttributeCode, TypeCode), mlir/include/mlir/IR/BuiltinDialectBytecode.td.
+Sources: stablehlo/dialect/VhloBytecode.cpp (AttributeCode, TypeCode),
+mlir/include/mlir/IR/BuiltinDialectBytecode.td.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from modelinspect.core.tensors import DTYPES, DType, ElementKind
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """What the codes of one dialect mean. ``attributes`` names them; the others are the codes that are decoded, or -1."""
+    """What the codes of one dialect mean.
+
+    ``attributes`` names them; the others are the codes that are decoded, or -1.
+    """
 
     attributes: dict[int, str]
     types: dict[int, str]

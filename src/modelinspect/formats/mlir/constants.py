@@ -6,7 +6,17 @@ from math import prod
 
 from modelinspect.core.records import dataclass, replace
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import DType, ElementKind, Payload, Role, SplatPayload, Storage, Tensor, dense_size, opaque
+from modelinspect.core.tensors import (
+    DType,
+    ElementKind,
+    Payload,
+    Role,
+    SplatPayload,
+    Storage,
+    Tensor,
+    dense_size,
+    opaque,
+)
 from modelinspect.encodings.mlir import MlirCursor
 from modelinspect.formats.base import Site
 from modelinspect.formats.mlir.codes import Codes
@@ -19,7 +29,10 @@ _SMALL_INT = 8
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """A constant whose elements are in the attribute. ``head`` bytes of framing come first, ``size`` of elements follow."""
+    """A constant whose elements are in the attribute.
+
+    ``head`` bytes of framing come first, ``size`` of elements follow.
+    """
 
     type: TensorType | None
     head: int
@@ -27,7 +40,10 @@ class Dense:
 
 
 def read_dense(cursor: MlirCursor, codes: Codes, size: int, types: Types) -> Dense | None:
-    """Read the head of an attribute of ``size`` bytes; None where it is not a constant, or does not fit. Raises `FormatError`."""
+    """Read the head of an attribute of ``size`` bytes; None where it is not a constant, or does not fit.
+
+    Raises `FormatError`.
+    """
     if cursor.varint() != codes.dense:
         return None
     type_ = types.tensor(cursor.varint())
@@ -55,8 +71,8 @@ def make_tensor(site: Site, name: str, type_: TensorType | None, offset: int, si
 def _layout(site: Site, type_: TensorType, offset: int, size: int) -> tuple[DType, Payload | None, str]:
     """Return the type of the elements as they are stored, how to read them, and why they cannot be read.
 
-    A constant of one repeated value (a splat) holds one element. Elements narrower than a byte take a byte each, except for
-    booleans, of which eight share one.
+    A constant of one repeated value (a splat) holds one element. Elements narrower than a byte take a byte
+    each, except for booleans, of which eight share one.
     """
     count, dtype, span = prod(type_.shape), type_.dtype, Span(offset, size)
     if dtype.kind is ElementKind.BOOL:
@@ -65,10 +81,18 @@ def _layout(site: Site, type_: TensorType, offset: int, size: int) -> tuple[DTyp
         return dtype, None, f"elements of type {dtype} are not numbers"
     stored = replace(dtype, bits=8) if 0 < dtype.bits < 8 else dtype
     if size == count * stored.bits // 8:
-        note = f"{dtype} elements take a byte each" if stored is not dtype and dtype.kind is ElementKind.FLOAT else ""
+        note = (
+            f"{dtype} elements take a byte each"
+            if stored is not dtype and dtype.kind is ElementKind.FLOAT
+            else ""
+        )
         return stored, None if note else site.raw((span,)), note
     if size == stored.bits // 8:
-        note = f"{dtype} elements take a byte each" if stored is not dtype and dtype.kind is ElementKind.FLOAT else ""
+        note = (
+            f"{dtype} elements take a byte each"
+            if stored is not dtype and dtype.kind is ElementKind.FLOAT
+            else ""
+        )
         return stored, None if note else SplatPayload(site.stream, span), note
     return stored, None, f"{size:,} bytes do not fit its type, {dtype} of shape {type_.shape}"
 
@@ -85,7 +109,11 @@ def _booleans(site: Site, dtype: DType, count: int, span: Span) -> tuple[DType, 
 
 
 def _is_weight(type_: TensorType) -> bool:
-    """Return whether a constant is what a model learns: an array of floats, or of integers as narrow as quantized weights."""
+    """Return whether a constant is what a model learns: an array of floats, or of integers as narrow as
+    quantized weights.
+    """
     kind, bits = type_.dtype.kind, type_.dtype.bits
-    is_value = kind in (ElementKind.FLOAT, ElementKind.COMPLEX) or (kind in (ElementKind.INT, ElementKind.UINT) and bits <= _SMALL_INT)
+    is_value = kind in (ElementKind.FLOAT, ElementKind.COMPLEX) or (
+        kind in (ElementKind.INT, ElementKind.UINT) and bits <= _SMALL_INT
+    )
     return is_value and bool(type_.shape) and prod(type_.shape) > 1

@@ -22,14 +22,20 @@ class MlirFormat:
         limitations=(
             "Operations are not decoded: the IR section is one region.",
             "Versions of the byte code after 6: sections are named and not read, with a diagnostic.",
-            "Attributes of dialects other than `vhlo` and `builtin`, and those written as text, are regions without a name.",
+            (
+                "Attributes of dialects other than `vhlo` and `builtin`, and those written as text, are"
+                " regions without a name."
+            ),
             "A constant that is written as text is not a tensor.",
         ),
     )
 
     def detect(self, parsing: Parsing) -> bool:
         """Return whether the one file begins as MLIR byte code does."""
-        return parsing.primary is not None and parsing.peek(parsing.primary, len(signatures.MLIR)) == signatures.MLIR
+        return (
+            parsing.primary is not None
+            and parsing.peek(parsing.primary, len(signatures.MLIR)) == signatures.MLIR
+        )
 
     def parse(self, parsing: Parsing) -> FormatName:
         """Claim the sections, add the constants as tensors, and set the facts."""

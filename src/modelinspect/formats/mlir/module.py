@@ -1,4 +1,5 @@
-"""Claim a module of MLIR byte code: sections, strings, attributes, types and resources; its constants become tensors.
+"""Claim a module of MLIR byte code: sections, strings, attributes, types and resources; its constants become
+tensors.
 
 The IR section and the properties of its operations are one region each: no operation is decoded.
 """
@@ -85,7 +86,9 @@ class _ModuleParser:
         claims, frame = self.site.claims, self.frame
         claims.claim(0, frame.header_size, RegionKind.CONTAINER, claims.path("header"))
         if frame.version > LAST_VERSION:
-            problem = f"version {frame.version} of MLIR byte code is not known: its sections are named, not read"
+            problem = (
+                f"version {frame.version} of MLIR byte code is not known: its sections are named, not read"
+            )
             self.site.diagnose(problem, 0, Severity.NOTE)
         for section in frame.sections:
             self._frame_section(section)
@@ -104,7 +107,10 @@ class _ModuleParser:
         self.facts |= {
             "bytecode_version": frame.version,
             "producer": frame.producer,
-            "dialects": {dialect.name: None if dialect.version is None else dialect.version.hex() for dialect in self.dialects.dialects},
+            "dialects": {
+                dialect.name: None if dialect.version is None else dialect.version.hex()
+                for dialect in self.dialects.dialects
+            },
             "operations": tuple(sorted(set(self.dialects.operations)))[:NAMED],
             "sections": {section.name: section.size for section in frame.sections},
             "first_tensor": self.first,
@@ -116,7 +122,9 @@ class _ModuleParser:
     def _frame_section(self, section: Section) -> None:
         """Claim a section's header and padding."""
         claims = self.site.claims
-        claims.claim(section.offset, section.header_size, RegionKind.CONTAINER, claims.path(section.name, "header"))
+        claims.claim(
+            section.offset, section.header_size, RegionKind.CONTAINER, claims.path(section.name, "header")
+        )
         begin = section.offset + section.header_size
         self._pad(begin, section.begin - begin, claims.path(section.name))
 
@@ -146,8 +154,15 @@ class _ModuleParser:
     def _cursor(self, section: Section) -> MlirCursor:
         source = self.site.source
         limits = self.site.limits
-        limits.allow(f"the section {section.name}", section.size, limits.structure_size, source.name, section.begin)
-        return MlirCursor(source.read_at(section.begin, section.size), source.name, section.begin, f"the section {section.name}")
+        limits.allow(
+            f"the section {section.name}", section.size, limits.structure_size, source.name, section.begin
+        )
+        return MlirCursor(
+            source.read_at(section.begin, section.size),
+            source.name,
+            section.begin,
+            f"the section {section.name}",
+        )
 
     def _read_strings(self, cursor: MlirCursor) -> None:
         self.strings = read_strings(cursor)
@@ -159,16 +174,25 @@ class _ModuleParser:
         section = self.frame.find(SectionId.ATTR_TYPE)
         attributes, types = read_entries(cursor, 0 if section is None else section.size)
         limits = self.site.limits
-        limits.allow("its attributes and types", len(attributes) + len(types), limits.objects, self.site.source.name)
+        limits.allow(
+            "its attributes and types", len(attributes) + len(types), limits.objects, self.site.source.name
+        )
         self.attributes, self.type_entries = attributes, types
 
     def _claim_section(self, section: Section) -> None:
         match section.id:
             case SectionId.STRING if self.strings.table_size:
                 claims, begin = self.site.claims, section.begin
-                claims.claim(begin, self.strings.table_size, RegionKind.CONTAINER, claims.path(section.name, "lengths"))
+                claims.claim(
+                    begin, self.strings.table_size, RegionKind.CONTAINER, claims.path(section.name, "lengths")
+                )
                 size = section.size - self.strings.table_size
-                claims.claim(begin + self.strings.table_size, size, RegionKind.GRAPH, claims.path(section.name, "strings"))
+                claims.claim(
+                    begin + self.strings.table_size,
+                    size,
+                    RegionKind.GRAPH,
+                    claims.path(section.name, "strings"),
+                )
             case SectionId.ATTR_TYPE if self.attributes or self.type_entries:
                 self._claim_entries(section)
             case SectionId.RESOURCE if self.frame.version <= LAST_VERSION:
@@ -197,16 +221,22 @@ class _ModuleParser:
                 claims.claim(section.begin + entry.offset, entry.size, RegionKind.GRAPH, path)
         last = (self.type_entries or self.attributes)[-1].end
         if last < section.size:
-            problem = f"{section.size - last:,} bytes follow the last type, and the offset table does not list them"
+            problem = (
+                f"{section.size - last:,} bytes follow the last type, and the offset table does not list them"
+            )
             self.site.diagnose(problem, section.begin + last)
 
-    def _attribute(self, index: int, entry: Entry, offset: int, ahead: _Ahead, types: Types, parent: PathId) -> None:
+    def _attribute(
+        self, index: int, entry: Entry, offset: int, ahead: _Ahead, types: Types, parent: PathId
+    ) -> None:
         claims = self.site.claims
         dialect = self.dialects.name(entry.dialect)
         codes = DIALECTS.get(dialect)
         if not entry.is_custom or codes is None:
             form = "" if entry.is_custom else " text"
-            claims.claim(offset, entry.size, RegionKind.GRAPH, claims.paths.add(parent, f"#{index} {dialect}{form}"))
+            claims.claim(
+                offset, entry.size, RegionKind.GRAPH, claims.paths.add(parent, f"#{index} {dialect}{form}")
+            )
             return
         cursor = ahead.cursor(entry)
         dense: Dense | None = None
@@ -227,7 +257,9 @@ class _ModuleParser:
         claims.claim(offset, dense.head, RegionKind.CONTAINER, path)
         self._constant(dense.type, offset + dense.head, dense.size, path)
 
-    def _constant(self, type_: TensorType | None, offset: int, size: int, path: PathId, label: str = "") -> None:
+    def _constant(
+        self, type_: TensorType | None, offset: int, size: int, path: PathId, label: str = ""
+    ) -> None:
         name = f"{self.prefix}stablehlo constant {label or f'#{self.count}'}"
         tensor = make_tensor(self.site, name, type_, offset, size)
         number = self.site.parsing.add_tensor(tensor)
@@ -276,7 +308,12 @@ class _ModuleParser:
     def _resource(self, resource: Resource, offset: int, handle: int) -> None:
         claims = self.site.claims
         path = claims.path("Resource", resource.group, resource.key)
-        cursor = MlirCursor(self.site.source.read_at(offset, min(resource.size, HEAD)), self.site.source.name, offset, "a resource")
+        cursor = MlirCursor(
+            self.site.source.read_at(offset, min(resource.size, HEAD)),
+            self.site.source.name,
+            offset,
+            "a resource",
+        )
         if resource.kind == ResourceKind.BLOB:
             try:
                 alignment, size = cursor.varint(), cursor.varint()

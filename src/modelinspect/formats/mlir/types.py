@@ -20,7 +20,10 @@ _UNKNOWN = opaque("unknown", 0)
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """The type of a tensor: what its elements are and its shape. A length that the program leaves open is -1."""
+    """The type of a tensor: what its elements are and its shape.
+
+    A length that the program leaves open is -1.
+    """
 
     dtype: DType
     shape: tuple[int, ...]
@@ -97,7 +100,11 @@ class Types:
             return codes.elements[code]
         if code == codes.complex:
             part = self._element(cursor.varint(), depth + 1)
-            return DTYPES.get(f"complex{2 * part.bits}", _UNKNOWN) if part.kind is ElementKind.FLOAT else _UNKNOWN
+            return (
+                DTYPES.get(f"complex{2 * part.bits}", _UNKNOWN)
+                if part.kind is ElementKind.FLOAT
+                else _UNKNOWN
+            )
         if code in codes.quantized:
             cursor.varint()
             return self._element(cursor.varint(), depth + 1)

@@ -79,10 +79,14 @@ class Arrays:
         self.metadata_size += value.size
         _claim(value, 0, value.size, RegionKind.METADATA, (key, name))
         try:
-            value.site.limits.allow("metadata of an array", value.size, LARGEST_DOCUMENT, value.site.source.name)
+            value.site.limits.allow(
+                "metadata of an array", value.size, LARGEST_DOCUMENT, value.site.source.name
+            )
             found[key] = Found(key, read_array(value.read(), value.site.source.name, name))
         except FormatError as error:
-            value.site.diagnose(f"{key}: {error.problem}", None if value.node is not None else value.offset, code=error.code)
+            value.site.diagnose(
+                f"{key}: {error.problem}", None if value.node is not None else value.offset, code=error.code
+            )
 
     def _owner(self, key: str, found: Mapping[str, Found]) -> str | None:
         """Return the array that a key is a chunk of: the longest that is a folder of it."""
@@ -93,7 +97,11 @@ class Arrays:
         return None
 
     def _other(self, value: Value) -> None:
-        kind = RegionKind.METADATA if value.key.endswith(_ATTRIBUTES) or value.node is not None else RegionKind.ASSET
+        kind = (
+            RegionKind.METADATA
+            if value.key.endswith(_ATTRIBUTES) or value.node is not None
+            else RegionKind.ASSET
+        )
         _claim(value, 0, value.size, kind, (value.key,))
 
     def _tensor(self, found: Found, use: Use) -> None:
@@ -110,7 +118,11 @@ class Arrays:
                 pieces += self._pieces(array_, value, origin, (found.key, chunk))
             except FormatError as error:
                 note = error.problem
-                value.site.diagnose(f"{found.key}: {error.problem}", None if value.node is not None else value.offset, code=error.code)
+                value.site.diagnose(
+                    f"{found.key}: {error.problem}",
+                    None if value.node is not None else value.offset,
+                    code=error.code,
+                )
                 _claim(value, 0, value.size, RegionKind.TENSOR_DATA, (found.key, chunk), number)
                 pieces.append(Piece(value, 0, value.size, origin))
         extents, is_compressed = self._claim_pieces(found, pieces, number)
@@ -119,17 +131,31 @@ class Arrays:
         logical = dense_size(array_.dtype, array_.shape)
         name = self.label + use.name
         tensor = Tensor(
-            name, array_.dtype, array_.shape, use.role, storage, extents, logical, use.layer, payload, note, path=self.label + found.key
+            name,
+            array_.dtype,
+            array_.shape,
+            use.role,
+            storage,
+            extents,
+            logical,
+            use.layer,
+            payload,
+            note,
+            path=self.label + found.key,
         )
         self.parsing.add_tensor(tensor)
 
-    def _claim_pieces(self, found: Found, pieces: list[Piece], number: TensorId) -> tuple[tuple[Extent, ...], bool]:
+    def _claim_pieces(
+        self, found: Found, pieces: list[Piece], number: TensorId
+    ) -> tuple[tuple[Extent, ...], bool]:
         """Claim the bytes of chunks, and return where they are and whether anything compresses them."""
         codecs = [codec for codec in found.array.codecs if codec != "crc32c"]
         encoding = "+".join(codecs) or "raw"
         extents: list[Extent] = []
         is_compressed = bool(codecs)
-        checksum = _CHECKSUM if found.array.codecs[:1] == ("crc32c",) else 0  # the codec that is undone first is written last
+        checksum = (
+            _CHECKSUM if found.array.codecs[:1] == ("crc32c",) else 0
+        )  # the codec that is undone first is written last
         for piece in pieces:
             value = piece.value
             label = (found.key, ",".join(map(str, piece.origin)) or "chunk")
@@ -144,8 +170,13 @@ class Arrays:
                 extents += [extent] if extent is not None else []
         return tuple(extent for extent in extents if extent.span.size), is_compressed
 
-    def _pieces(self, array_: Array, value: Value, origin: tuple[int, ...], path: tuple[str, ...]) -> list[Piece]:
-        """Return the chunks that a value holds: itself, or those that the index of a shard lists. Raises `FormatError`."""
+    def _pieces(
+        self, array_: Array, value: Value, origin: tuple[int, ...], path: tuple[str, ...]
+    ) -> list[Piece]:
+        """Return the chunks that a value holds: itself, or those that the index of a shard lists.
+
+        Raises `FormatError`.
+        """
         if array_.shards is None:
             return [Piece(value, 0, value.size, origin)]
         shards = array_.shards
@@ -153,7 +184,9 @@ class Arrays:
         size = _SHARD_ENTRY * prod(grid) + (_CHECKSUM if shards.index_checksum else 0)
         source = value.site.source.name
         if size > value.size:
-            raise FormatError(f"the index of a shard needs {size:,} bytes but the shard has {value.size:,}", source)
+            raise FormatError(
+                f"the index of a shard needs {size:,} bytes but the shard has {value.size:,}", source
+            )
         value.site.limits.allow("the index of a shard", size, value.site.limits.block_size, source)
         begin = value.size - size if shards.at_end else 0
         index = _part(value, begin, size)
@@ -166,7 +199,9 @@ class Arrays:
             if offset == length == _ABSENT:
                 continue
             if offset + length > value.size:
-                raise FormatError(f"a chunk of a shard ends at byte {offset + length:,} of {value.size:,}", source)
+                raise FormatError(
+                    f"a chunk of a shard ends at byte {offset + length:,} of {value.size:,}", source
+                )
             start = tuple(o + i * n for o, i, n in zip(origin, at, shards.chunk_shape, strict=True))
             if all(one < whole for one, whole in zip(start, array_.shape, strict=True)):
                 found.append(Piece(value, offset, length, start))
@@ -178,9 +213,15 @@ class Arrays:
     def _check_index(self, index: bytes, shards: Shards, value: Value) -> None:
         import google_crc32c
 
-        if shards.index_checksum and google_crc32c.value(index[:-_CHECKSUM]) != int.from_bytes(index[-_CHECKSUM:], "little"):
+        if shards.index_checksum and google_crc32c.value(index[:-_CHECKSUM]) != int.from_bytes(
+            index[-_CHECKSUM:], "little"
+        ):
             place = None if value.node is not None else value.offset
-            value.site.diagnose(f"{value.key}: the checksum of a shard's index does not match its bytes", place, code=Code.CHECKSUM)
+            value.site.diagnose(
+                f"{value.key}: the checksum of a shard's index does not match its bytes",
+                place,
+                code=Code.CHECKSUM,
+            )
 
     def _claim_gaps(self, value: Value, spans: list[tuple[int, int]], path: tuple[str, ...]) -> None:
         """Claim what the index of a shard does not list."""
@@ -199,7 +240,14 @@ def _part(value: Value, offset: int, size: int) -> bytes:
     return value.site.source.read_at(value.offset + offset, size)
 
 
-def _claim(value: Value, offset: int, size: int, kind: RegionKind, path: tuple[str, ...], tensor: TensorId | None = None) -> None:
+def _claim(
+    value: Value,
+    offset: int,
+    size: int,
+    kind: RegionKind,
+    path: tuple[str, ...],
+    tensor: TensorId | None = None,
+) -> None:
     """Claim bytes of a value where they are: in a file, or in a node."""
     given = () if tensor is None else (tensor,)
     if value.node is not None:
@@ -221,7 +269,17 @@ def _payload(array_: Array, pieces: list[Piece]) -> Payload:
         sizes.append(piece.size)
         coordinates.extend(piece.origin)
     chunk = array_.chunk_shape if array_.shards is None else array_.shards.chunk_shape
-    return ZarrPayload(tuple(streams), chunk, array_.codecs, which, offsets, sizes, coordinates, array_.fill, array_.byte_order)
+    return ZarrPayload(
+        tuple(streams),
+        chunk,
+        array_.codecs,
+        which,
+        offsets,
+        sizes,
+        coordinates,
+        array_.fill,
+        array_.byte_order,
+    )
 
 
 def whole_site(site: Site, key: str) -> Value:

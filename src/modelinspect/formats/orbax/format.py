@@ -19,7 +19,9 @@ from modelinspect.formats.orbax.zarr import V2, V3
 _MARKS = frozenset(("_CHECKPOINT_METADATA", "orbax.checkpoint", "pytree.orbax-checkpoint", MANIFEST))
 _TREE = "_METADATA"
 _STRINGS = "_strings.json"
-_METADATA = frozenset((*_MARKS, _TREE, "_sharding", "commit_success.txt", "descriptor.pbtxt", "_metrics", "metrics"))
+_METADATA = frozenset(
+    (*_MARKS, _TREE, "_sharding", "commit_success.txt", "descriptor.pbtxt", "_metrics", "metrics")
+)
 _PROCESS = "ocdbt.process_"
 _METADATA_FOLDERS = frozenset(("array_metadatas",))
 _DEPTH = 3
@@ -36,8 +38,14 @@ class OrbaxFormat:
         files=("a folder with `_CHECKPOINT_METADATA` or `manifest.ocdbt`",),
         page="orbax.md",
         limitations=(
-            "Zeros are not counted in arrays in Fortran order, with filters, with `blosc`, or in nested shards.",
-            "Zeros are not counted in chunks that decode to more than 64 MiB, unless they are hardly compressed.",
+            (
+                "Zeros are not counted in arrays in Fortran order, with filters, with `blosc`, or in nested"
+                " shards."
+            ),
+            (
+                "Zeros are not counted in chunks that decode to more than 64 MiB, unless they are hardly"
+                " compressed."
+            ),
             "A `manifest.ocdbt` given as a single file is not read: name its folder.",
         ),
     )
@@ -69,7 +77,9 @@ class _Checkpoint:
     def run(self) -> None:
         folders = sorted(name[: -len(MANIFEST)] for name in self.names if basename(name) == MANIFEST)
         known = frozenset(folders)
-        inner = [one for one in folders if basename(one.rstrip("/")).startswith(_PROCESS) and _parent(one) in known]
+        inner = [
+            one for one in folders if basename(one.rstrip("/")).startswith(_PROCESS) and _parent(one) in known
+        ]
         main = [one for one in folders if one not in inner]
         plain = self._plain_items(known)
         steps = sorted({dirname(folder.rstrip("/")) for folder in (*main, *plain)}, key=_natural)
@@ -85,7 +95,9 @@ class _Checkpoint:
         self.parsing.facts["items"] = self.items
 
     def _plain_items(self, databases: frozenset[str]) -> list[str]:
-        """Return the folders of arrays that are stored as files: what holds the folder of an array's metadata."""
+        """Return the folders of arrays that are stored as files: what holds the folder of an array's
+        metadata.
+        """
         found: set[str] = set()
         for name in self.names:
             if basename(name) in (V2, V3) and "/" in name:
@@ -100,7 +112,9 @@ class _Checkpoint:
         return f"{step}:" if self.several and step else ""
 
     def _database(self, folder: str, processes: list[str]) -> None:
-        """Read a database, and after it the databases of single processes, whose nodes say again what the first says."""
+        """Read a database, and after it the databases of single processes, whose nodes say again what the
+        first says.
+        """
         store = Store(self.parsing, folder, self.names)
         store.open()
         values = store.values()
@@ -120,11 +134,15 @@ class _Checkpoint:
         stores = [store]
         for process in processes:
             stores.append(self._process(process))
-        facts |= self._claim_dead(stores, values_of=store, live=[(v.file, v.offset, v.size) for v in values if v.node is None])
+        facts |= self._claim_dead(
+            stores, values_of=store, live=[(v.file, v.offset, v.size) for v in values if v.node is None]
+        )
         self.items[folder.rstrip("/") or "."] = facts
 
     def _process(self, folder: str) -> Store:
-        """Claim the nodes of a process's own database; its values belong to the arrays already, or to nobody."""
+        """Claim the nodes of a process's own database; its values belong to the arrays already, or to
+        nobody.
+        """
         store = Store(self.parsing, folder, self.names)
         store.open()
         for value in store.values():
@@ -135,8 +153,13 @@ class _Checkpoint:
         store.walk_older()
         return store
 
-    def _claim_dead(self, stores: list[Store], values_of: Store, live: list[tuple[str, int, int]]) -> dict[str, Fact]:
-        """Label what no live tree leads to in the data files: kept by an older generation, or dead. Return how many bytes each is."""
+    def _claim_dead(
+        self, stores: list[Store], values_of: Store, live: list[tuple[str, int, int]]
+    ) -> dict[str, Fact]:
+        """Label what no live tree leads to in the data files: kept by an older generation, or dead.
+
+        Return how many bytes each is.
+        """
         spans: dict[str, set[tuple[int, int]]] = {}
         older: dict[str, set[tuple[int, int]]] = {}
         for name, offset, size in live:
@@ -150,7 +173,9 @@ class _Checkpoint:
                 older.setdefault(file, set()).update(found)
         kept = dead = 0
         is_whole = all(store.is_whole for store in stores)
-        for name in sorted(one for store in stores for one in self.names if one.startswith(store.folder + "d/")):
+        for name in sorted(
+            one for store in stores for one in self.names if one.startswith(store.folder + "d/")
+        ):
             site = self.parsing.open(name)
             used = _covered(spans.get(name, set()), site.source.size)
             both = _covered(spans.get(name, set()) | older.get(name, set()), site.source.size)
@@ -164,7 +189,11 @@ class _Checkpoint:
     def _plain(self, folder: str) -> None:
         """Read arrays that are stored as files."""
         inside = [name for name in sorted(self.names) if name.startswith(folder) and name not in self.taken]
-        values = [whole_site(self.parsing.open(name), name[len(folder) :]) for name in inside if "/" in name[len(folder) :]]
+        values = [
+            whole_site(self.parsing.open(name), name[len(folder) :])
+            for name in inside
+            if "/" in name[len(folder) :]
+        ]
         values = [value for value in values if value.key.partition("/")[0] not in _METADATA_FOLDERS]
         self.taken.update(folder + value.key for value in values)
         arrays = Arrays(self.parsing, self._label(folder), self._parts(folder))
@@ -201,7 +230,9 @@ class _Checkpoint:
             return None
 
     def _file(self, name: str) -> None:
-        """Claim a file that is one thing: metadata of Orbax, a configuration, or something beside the checkpoint."""
+        """Claim a file that is one thing: metadata of Orbax, a configuration, or something beside the
+        checkpoint.
+        """
         site = self.parsing.open(name)
         last = basename(name)
         kind = RegionKind.ASSET
@@ -212,7 +243,9 @@ class _Checkpoint:
         site.claims.claim(0, site.source.size, kind, site.claims.path(last))
 
     def _configurations(self, site: Site, name: str) -> bool:
-        """Keep the Keras configurations among the strings of an item as documents, and return whether there are some."""
+        """Keep the Keras configurations among the strings of an item as documents, and return whether there
+        are some.
+        """
         document = self._json(name)
         found = False
         for key, text in document.items() if isinstance(document, dict) else ():
@@ -221,7 +254,12 @@ class _Checkpoint:
             except (ValueError, RecursionError):
                 config = None
             if isinstance(config, Mapping) and "class_name" in config and "config" in config:
-                site.document(DocumentKind.KERAS_CONFIG, Span(0, site.source.size), f"{basename(name)}: {key}", text.encode())
+                site.document(
+                    DocumentKind.KERAS_CONFIG,
+                    Span(0, site.source.size),
+                    f"{basename(name)}: {key}",
+                    text.encode(),
+                )
                 found = True
         return found
 

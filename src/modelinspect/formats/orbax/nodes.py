@@ -13,8 +13,8 @@ from modelinspect.sources.zstd import ZSTD
 class NodeMap:
     """One node. Labels are put on its decoded body; its stored bytes are shared out over them by length.
 
-    A Zstandard frame does not say which of its bytes make which of the output's: the shares of one node sum to its size exactly, and
-    each is an estimate.
+    A Zstandard frame does not say which of its bytes make which of the output's: the shares of one node sum
+    to its size exactly, and each is an estimate.
     """
 
     __slots__ = ("_labels", "body", "frame", "node", "offset", "prefix", "site")
@@ -33,14 +33,18 @@ class NodeMap:
         """The decoded body, as a stream that can be opened again."""
         if not self.frame.is_compressed:
             return self.site.stream
-        step = DecompressStep(self.offset + self.frame.header_size, self.frame.stored_size, ZSTD, len(self.body))
+        step = DecompressStep(
+            self.offset + self.frame.header_size, self.frame.stored_size, ZSTD, len(self.body)
+        )
         return self.site.stream.then(step)
 
     def stream_offset(self, offset: int) -> int:
         """Return where an offset of the body is in `stream`."""
         return offset if self.frame.is_compressed else self.offset + self.frame.header_size + offset
 
-    def label(self, offset: int, size: int, kind: RegionKind, path: tuple[str, ...], tensor: TensorId = NO_TENSOR) -> None:
+    def label(
+        self, offset: int, size: int, kind: RegionKind, path: tuple[str, ...], tensor: TensorId = NO_TENSOR
+    ) -> None:
         """Say what bytes of the body are."""
         if size > 0:
             self._labels.append((offset, size, kind, path, tensor))
@@ -55,7 +59,9 @@ class NodeMap:
     def _stored(self, offset: int) -> int:
         """Return the byte of the data file to which the body's byte at ``offset`` belongs."""
         begin = self.offset + self.frame.header_size
-        return begin + (offset * self.frame.stored_size // len(self.body) if self.frame.is_compressed else offset)
+        return begin + (
+            offset * self.frame.stored_size // len(self.body) if self.frame.is_compressed else offset
+        )
 
     def claim(self) -> None:
         """Claim the node. What nobody labelled is framing before the values, and metadata among them."""
@@ -63,7 +69,9 @@ class NodeMap:
         root = claims.path("B+tree node")
         if self.prefix:
             root = claims.paths.child(root, self.prefix.decode(errors="replace"))
-        claims.claim(self.offset, self.frame.header_size, RegionKind.CONTAINER, claims.paths.child(root, "header"))
+        claims.claim(
+            self.offset, self.frame.header_size, RegionKind.CONTAINER, claims.paths.child(root, "header")
+        )
         keys_end = node.keys_offset + node.keys_size
         plain = [
             (0, node.keys_offset, RegionKind.CONTAINER, ("lengths",), NO_TENSOR),

@@ -1,7 +1,7 @@
 """Decide what an array is for by its place in the tree that was saved.
 
-Keras writes ``trainable_variables.MODEL.LAYER.VARIABLE`` and its siblings (keras/src/models/model.py, get_state_tree); Flax and Optax
-write ``params``, ``batch_stats`` and ``opt_state``.
+Keras writes ``trainable_variables.MODEL.LAYER.VARIABLE`` and its siblings (keras/src/models/model.py,
+get_state_tree); Flax and Optax write ``params``, ``batch_stats`` and ``opt_state``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ from collections.abc import Sequence
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role
 
-_TRAINABLE, _FIXED, _OPTIMIZER, _METRICS = "trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables"
+_TRAINABLE, _FIXED, _OPTIMIZER, _METRICS = (
+    "trainable_variables",
+    "non_trainable_variables",
+    "optimizer_variables",
+    "metrics_variables",
+)
 _KERAS = (_TRAINABLE, _FIXED)
 _ROLES = {
     _TRAINABLE: Role.WEIGHT,
@@ -37,7 +42,9 @@ class Use:
 
 
 def uses(keys: Sequence[tuple[str, ...]]) -> list[Use]:
-    """Return the use of each array by the parts of its key; a model's own name is left out where all share one."""
+    """Return the use of each array by the parts of its key; a model's own name is left out where all share
+    one.
+    """
     models = {parts[1] for parts in keys if parts and parts[0] in _KERAS and len(parts) > 2}
     return [_use(parts, len(models) == 1) for parts in keys]
 

@@ -36,8 +36,8 @@ _DECODED_EACH, _DECODED_FIRST, _DECODED_MOST = 64, 8 << 20, 96 << 20
 class Value:
     """A value of a database, or a file of a plain folder: where its bytes are.
 
-    They are at ``offset`` of ``site``, or, where ``node`` is set, at ``offset`` of that node's decoded body. ``file`` is the data file
-    that a value lies in outside of any node; it is empty for every other value.
+    They are at ``offset`` of ``site``, or, where ``node`` is set, at ``offset`` of that node's decoded body.
+    ``file`` is the data file that a value lies in outside of any node; it is empty for every other value.
     """
 
     key: str
@@ -58,7 +58,8 @@ class Value:
 class Reached:
     """The spans of data files that generations lead to, by the file's name in the location.
 
-    The name of a source does not do: within an archive it names the archive too, and several files may share it.
+    The name of a source does not do: within an archive it names the archive too, and several files may share
+    it.
     """
 
     spans: dict[str, set[tuple[int, int]]] = field(default_factory=dict)
@@ -72,7 +73,10 @@ class Reached:
 
 
 class Store:
-    """One database: the folder of a manifest. ``is_whole`` becomes False where a part of it cannot be read."""
+    """One database: the folder of a manifest.
+
+    ``is_whole`` becomes False where a part of it cannot be read.
+    """
 
     def __init__(self, parsing: Parsing, folder: str, names: frozenset[str]) -> None:
         self.parsing = parsing
@@ -93,7 +97,9 @@ class Store:
         self.manifest = self._manifest(self.site)
         if self.manifest is not None and self.manifest.is_numbered:
             prefix = self.folder + "manifest."
-            found = sorted(one for one in self.names if one.startswith(prefix) and len(basename(one)) == _NUMBERED)
+            found = sorted(
+                one for one in self.names if one.startswith(prefix) and len(basename(one)) == _NUMBERED
+            )
             manifests = [self._manifest(self.parsing.open(name)) for name in found]
             self.manifest = manifests[-1] if manifests else None
             self.is_whole = self.is_whole and self.manifest is not None
@@ -126,10 +132,14 @@ class Store:
     @property
     def generations(self) -> tuple[int, ...]:
         """The generations that the manifest itself lists."""
-        return () if self.manifest is None else tuple(version.generation for version in self.manifest.versions)
+        return (
+            () if self.manifest is None else tuple(version.generation for version in self.manifest.versions)
+        )
 
     def walk_older(self) -> None:
-        """Find what older generations lead to, without claiming it: it can still be read, and nobody reads it by default."""
+        """Find what older generations lead to, without claiming it: it can still be read, and nobody reads it
+        by default.
+        """
         if self.manifest is None:
             return
         versions = list(self.manifest.versions[:-1])
@@ -152,9 +162,13 @@ class Store:
             return (), ()
         try:
             frame = self._frame(site, node.place, FrameKind.VERSION_NODE)
-            found = read_version_node(OcdbtCursor(frame.body, site.source.name, 0, "a version node"), node.place.base)
+            found = read_version_node(
+                OcdbtCursor(frame.body, site.source.name, 0, "a version node"), node.place.base
+            )
             if any(one.height >= node.height for one in found[1]):
-                raise FormatError("a version node leads to one that is not below it", site.source.name, node.place.offset)
+                raise FormatError(
+                    "a version node leads to one that is not below it", site.source.name, node.place.offset
+                )
         except FormatError as error:
             self._fail(site, error)
             return (), ()
@@ -200,7 +214,9 @@ class Store:
         if entry.place.offset + entry.size > site.source.size:
             left = max(site.source.size - entry.place.offset, 0)
             problem = f"the value of {key} needs {entry.size:,} bytes but {left:,} are left"
-            self._fail(site, TruncatedError(problem, site.source.name, min(entry.place.offset, site.source.size)))
+            self._fail(
+                site, TruncatedError(problem, site.source.name, min(entry.place.offset, site.source.size))
+            )
             return
         yield Value(key, site, entry.place.offset, entry.size, file=self._file(entry.place))
 
@@ -209,7 +225,11 @@ class Store:
         cursor = OcdbtCursor(frame.body, site.source.name, 0, "a B+tree node")
         node = read_node(cursor, place.base)
         if node.height != height:
-            raise FormatError(f"a node of height {height} belongs here but one of {node.height} is", site.source.name, place.offset)
+            raise FormatError(
+                f"a node of height {height} belongs here but one of {node.height} is",
+                site.source.name,
+                place.offset,
+            )
         self._entries += len(node.entries)
         site.limits.allow("its keys", self._entries, site.limits.tensors, site.source.name, place.offset)
         return frame, node
@@ -220,7 +240,9 @@ class Store:
             site.survive(frame.failure)
         self._decoded += len(frame.body)
         most = min(_DECODED_FIRST + _DECODED_EACH * site.source.size, _DECODED_MOST)
-        site.limits.allow("decoding the nodes of a data file", self._decoded, most, site.source.name, place.offset)
+        site.limits.allow(
+            "decoding the nodes of a data file", self._decoded, most, site.source.name, place.offset
+        )
         return frame
 
     def _file(self, place: Place) -> str:
@@ -228,7 +250,10 @@ class Store:
         return self.folder + place.path
 
     def _open(self, place: Place) -> Site | None:
-        """Return the site of a data file. A path that leads out of the database names no file of the artifact."""
+        """Return the site of a data file.
+
+        A path that leads out of the database names no file of the artifact.
+        """
         name = self._file(place)
         if name in self.names and ".." not in name.split("/"):
             return self.parsing.open(name)
@@ -238,7 +263,9 @@ class Store:
             is_outside = place.path.startswith("/") or ".." in place.path.split("/")
             code = Code.OUTSIDE if is_outside else Code.INCOMPLETE
             what = "leads out of the folder" if is_outside else "is missing"
-            self.site.survive(FormatError(f"the data file {place.path!r} {what}", self.site.source.name, 0, code))
+            self.site.survive(
+                FormatError(f"the data file {place.path!r} {what}", self.site.source.name, 0, code)
+            )
         return None
 
     def _fail(self, site: Site, error: FormatError) -> None:

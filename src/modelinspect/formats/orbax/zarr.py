@@ -37,7 +37,10 @@ class Shards:
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A zarr array. ``codecs`` are in the order in which they are undone; ``note`` says why its elements cannot be read."""
+    """A zarr array.
+
+    ``codecs`` are in the order in which they are undone; ``note`` says why its elements cannot be read.
+    """
 
     shape: tuple[int, ...]
     dtype: DType
@@ -51,7 +54,9 @@ class Array:
     note: str = ""
 
     def origin(self, chunk: str) -> tuple[int, ...] | None:
-        """Return the element at which the chunk with that key begins, None where the key names no chunk of the array."""
+        """Return the element at which the chunk with that key begins, None where the key names no chunk of
+        the array.
+        """
         if self.is_v3:
             if chunk == "c":
                 return () if not self.shape else None
@@ -61,7 +66,9 @@ class Array:
         elif not self.shape:
             return () if chunk == "0" else None
         parts = chunk.split(self.separator)
-        if len(parts) != len(self.shape) or not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
+        if len(parts) != len(self.shape) or not all(
+            part.isascii() and part.isdigit() and len(part) < 20 for part in parts
+        ):
             return None
         origin = tuple(int(part) * length for part, length in zip(parts, self.chunk_shape, strict=True))
         return origin if all(at < length for at, length in zip(origin, self.shape, strict=True)) else None
@@ -99,7 +106,9 @@ def _read_v2(document: Mapping[str, Any]) -> Array:
         codec = compressor.get("id") if isinstance(compressor, dict) else None
         codecs.append(codec) if codec in _CODECS else notes.append(f"codec {codec} is not read")
     separator = document.get("dimension_separator", ".")
-    return _array(shape, dtype, chunks, codecs, order, separator, False, document.get("fill_value"), None, notes)
+    return _array(
+        shape, dtype, chunks, codecs, order, separator, False, document.get("fill_value"), None, notes
+    )
 
 
 def _read_v3(document: Mapping[str, Any]) -> Array:
@@ -115,7 +124,11 @@ def _read_v3(document: Mapping[str, Any]) -> Array:
         raise _UnfitError("codecs is not a list")
     if len(codecs) == 1 and _name(codecs[0]) == "sharding_indexed":
         inner = _configuration(codecs[0])
-        index = [_name(one) for one in inner.get("index_codecs", ())] if isinstance(inner.get("index_codecs", ()), list) else []
+        index = (
+            [_name(one) for one in inner.get("index_codecs", ())]
+            if isinstance(inner.get("index_codecs", ()), list)
+            else []
+        )
         if index not in (["bytes", "crc32c"], ["bytes"]):
             notes.append("the index of its shards has unknown codecs")
         location = inner.get("index_location", "end")
@@ -127,7 +140,18 @@ def _read_v3(document: Mapping[str, Any]) -> Array:
     if shards is not None and not _divides(shards.chunk_shape, chunks):
         notes.append("its inner chunks do not divide its shards")
         shards = None
-    return _array(shape, dtype or DTYPES["uint8"], chunks, undone, order, separator, True, document.get("fill_value"), shards, notes)
+    return _array(
+        shape,
+        dtype or DTYPES["uint8"],
+        chunks,
+        undone,
+        order,
+        separator,
+        True,
+        document.get("fill_value"),
+        shards,
+        notes,
+    )
 
 
 def _v3_codecs(codecs: list[Any], notes: list[str]) -> tuple[list[str], ByteOrder]:
@@ -166,17 +190,29 @@ def _array(
     value = _fill(fill, dtype, order)
     if value is None and fill not in (None, 0, False):
         notes.append("its fill value cannot be read")
-    return Array(shape, dtype, chunks, tuple(codecs), order, str(separator), is_v3, value, shards, "; ".join(notes))
+    return Array(
+        shape, dtype, chunks, tuple(codecs), order, str(separator), is_v3, value, shards, "; ".join(notes)
+    )
 
 
 def _fill(fill: object, dtype: DType, order: ByteOrder) -> bytes | None:
     """Return the bytes of the fill value, None where it is zero or cannot be read."""
     letters = {"float16": "e", "float32": "f", "float64": "d"}
-    if isinstance(fill, bool | int) and dtype.kind in (ElementKind.INT, ElementKind.UINT, ElementKind.BOOL) and fill:
+    if (
+        isinstance(fill, bool | int)
+        and dtype.kind in (ElementKind.INT, ElementKind.UINT, ElementKind.BOOL)
+        and fill
+    ):
         size = max(dtype.bits // 8, 1)
         if -(1 << 8 * size - 1) <= fill < 1 << 8 * size:
-            return (int(fill) & (1 << 8 * size) - 1).to_bytes(size, "little" if order is ByteOrder.LITTLE else "big")
-    value = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(fill, fill) if isinstance(fill, str) else fill
+            return (int(fill) & (1 << 8 * size) - 1).to_bytes(
+                size, "little" if order is ByteOrder.LITTLE else "big"
+            )
+    value = (
+        {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(fill, fill)
+        if isinstance(fill, str)
+        else fill
+    )
     if isinstance(value, int | float) and value != 0:
         try:
             if dtype.name == "bfloat16":  # the upper half of a float32
@@ -191,7 +227,11 @@ def _fill(fill: object, dtype: DType, order: ByteOrder) -> bytes | None:
 
 def _lengths(document: Mapping[str, Any], key: str) -> tuple[int, ...]:
     value = document.get(key)
-    if not isinstance(value, list) or len(value) > _RANK or not all(type(one) is int and one >= 0 for one in value):
+    if (
+        not isinstance(value, list)
+        or len(value) > _RANK
+        or not all(type(one) is int and one >= 0 for one in value)
+    ):
         raise _UnfitError(f"{key} is not a list of lengths")
     if math.prod(one for one in value if one) > _LARGEST:
         raise _UnfitError(f"{key} has more elements than can be counted")
@@ -209,11 +249,15 @@ def _name(codec: object) -> str:
 
 
 def _divides(inner: tuple[int, ...], outer: tuple[int, ...]) -> bool:
-    return len(inner) == len(outer) and all(one > 0 and whole % one == 0 for one, whole in zip(inner, outer, strict=True))
+    return len(inner) == len(outer) and all(
+        one > 0 and whole % one == 0 for one, whole in zip(inner, outer, strict=True)
+    )
 
 
 def _v2_type(text: object) -> tuple[DType, ByteOrder]:
-    """Return the element type and the order of its bytes: numpy's form (``<f4``), or TensorStore's names (``bfloat16``)."""
+    """Return the element type and the order of its bytes: numpy's form (``<f4``), or TensorStore's names
+    (``bfloat16``).
+    """
     if isinstance(text, str):
         known = DTYPES.get(text)
         if known is not None:

@@ -1,10 +1,19 @@
-"""Parse a KerasHub preset or a Hugging Face folder as one artifact: configuration, tokenizer, weights in any of their forms."""
+"""Parse a KerasHub preset or a Hugging Face folder as one artifact: configuration, tokenizer, weights in any
+of their forms.
+"""
 
 from __future__ import annotations
 
 from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName
-from modelinspect.core.names import AUDIO_CONVERTER_JSON, CONFIG_JSON, IMAGE_CONVERTER_JSON, METADATA_JSON, PREPROCESSOR_JSON, TASK_JSON
+from modelinspect.core.names import (
+    AUDIO_CONVERTER_JSON,
+    CONFIG_JSON,
+    IMAGE_CONVERTER_JSON,
+    METADATA_JSON,
+    PREPROCESSOR_JSON,
+    TASK_JSON,
+)
 from modelinspect.formats.base import About, Parsing
 from modelinspect.formats.preset.members import Part, part_of
 
@@ -30,13 +39,17 @@ class PresetFormat:
     )
 
     def detect(self, parsing: Parsing) -> bool:
-        """Return whether the folder has a configuration, and metadata of KerasHub or weights as Hugging Face names them."""
+        """Return whether the folder has a configuration, and metadata of KerasHub or weights as Hugging Face
+        names them.
+        """
         if parsing.primary is not None:
             return False
         top = {name for name in parsing.names() if "/" not in name}
         if CONFIG_JSON not in top:
             return False
-        if METADATA_JSON in top and any(mark in parsing.peek(METADATA_JSON, _PEEK) for mark in signatures.KERAS_HUB):
+        if METADATA_JSON in top and any(
+            mark in parsing.peek(METADATA_JSON, _PEEK) for mark in signatures.KERAS_HUB
+        ):
             return True
         return bool(top & _ONLY_HUB) or _TORCH in top or any(part_of(name) in _HUGGING_FACE for name in top)
 

@@ -1,4 +1,6 @@
-"""Gather what the documents of a preset say: versions, class, how it was quantized, and which weights stayed float."""
+"""Gather what the documents of a preset say: versions, class, how it was quantized, and which weights stayed
+float.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,11 @@ def config_facts(config: object, metadata: object) -> dict[str, Fact]:
         facts["model_class"] = ", ".join(str(one)[:_TEXT] for one in architectures[:_SHOWN])
     quantization = config.get("quantization_config")
     if isinstance(quantization, Mapping):
-        listed = {key: value for key, value in quantization.items() if isinstance(value, str | int | float) and len(str(value)) < _TEXT}
+        listed = {
+            key: value
+            for key, value in quantization.items()
+            if isinstance(value, str | int | float) and len(str(value)) < _TEXT
+        }
         facts["quantization"] = dict(sorted(listed.items())[:_SHOWN])
     return facts
 
@@ -46,7 +52,9 @@ def _texts(values: Mapping[str, object], keys: Iterable[str]) -> dict[str, Fact]
 
 
 def _policy_modes(policy: object) -> dict[str, Fact]:
-    """Return the layers that a DTypePolicyMap quantizes, each with its mode; one policy for all layers is under the empty name."""
+    """Return the layers that a DTypePolicyMap quantizes, each with its mode; one policy for all layers is
+    under the empty name.
+    """
     settings = policy.get("config") if isinstance(policy, Mapping) else None
     if not isinstance(settings, Mapping):
         return {}
@@ -63,18 +71,24 @@ def _policy_modes(policy: object) -> dict[str, Fact]:
 
 
 def policies_of(config: object) -> dict[str, LayerConfig]:
-    """Return what the configuration of a preset says about its quantized layers: one for each policy, by the layer's name."""
+    """Return what the configuration of a preset says about its quantized layers: one for each policy, by the
+    layer's name.
+    """
     settings = config.get("config") if isinstance(config, Mapping) else None
     policy = settings.get("dtype") if isinstance(settings, Mapping) else None
     listed = policy.get("config") if isinstance(policy, Mapping) else None
     policies = listed.get("policy_map") if isinstance(listed, Mapping) else None
     if not isinstance(policies, Mapping):
         return {}
-    return {str(name): LayerConfig(str(name).rpartition("/")[2], "", {"dtype": one}) for name, one in policies.items()}
+    return {
+        str(name): LayerConfig(str(name).rpartition("/")[2], "", {"dtype": one})
+        for name, one in policies.items()
+    }
 
 
 def stayed_float(tensors: Iterable[Tensor]) -> dict[str, Fact] | None:
-    """Return how many weights of 16 bits or more a quantized model still has; None where no weight is narrower.
+    """Return how many weights of 16 bits or more a quantized model still has; None where no weight is
+    narrower.
 
     Only weights of two axes or more count: biases and norms are not quantized.
     """
@@ -82,7 +96,9 @@ def stayed_float(tensors: Iterable[Tensor]) -> dict[str, Fact] | None:
     narrow: list[Tensor] = []
     for tensor in tensors:
         if tensor.role is Role.WEIGHT and len(tensor.shape) > 1:
-            (wide if tensor.dtype.kind is ElementKind.FLOAT and tensor.dtype.bits >= 16 else narrow).append(tensor)
+            (wide if tensor.dtype.kind is ElementKind.FLOAT and tensor.dtype.bits >= 16 else narrow).append(
+                tensor
+            )
     if not narrow:
         return None
     wide.sort(key=lambda tensor: (-tensor.stored_size, tensor.name))
@@ -95,12 +111,16 @@ def stayed_float(tensors: Iterable[Tensor]) -> dict[str, Fact] | None:
 
 
 def chat_templates(value: object) -> Iterator[tuple[str, str]]:
-    """Yield the templates of a document of Hugging Face, with their labels: one text, texts by name, or a list of both."""
+    """Yield the templates of a document of Hugging Face, with their labels: one text, texts by name, or a
+    list of both.
+    """
     found = value.get("chat_template") if isinstance(value, Mapping) else None
     if isinstance(found, str):
         yield "chat_template", found
     elif isinstance(found, Mapping):
-        yield from ((f"chat_template {name}"[:_TEXT], text) for name, text in found.items() if isinstance(text, str))
+        yield from (
+            (f"chat_template {name}"[:_TEXT], text) for name, text in found.items() if isinstance(text, str)
+        )
     for entry in found if isinstance(found, list) else ():
         text = entry.get("template") if isinstance(entry, Mapping) else None
         if isinstance(text, str):

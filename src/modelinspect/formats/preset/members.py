@@ -68,8 +68,19 @@ _EXACT: dict[str, Part] = {
 _SETTINGS = frozenset(
     (
         *("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-        *("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json", "quantize_config.json"),
-        *("chat_template.jinja", "chat_template.json", "modules.json", "sentence_bert_config.json", "model_index.json"),
+        *(
+            "preprocessor_config.json",
+            "processor_config.json",
+            "video_preprocessor_config.json",
+            "quantize_config.json",
+        ),
+        *(
+            "chat_template.jinja",
+            "chat_template.json",
+            "modules.json",
+            "sentence_bert_config.json",
+            "model_index.json",
+        ),
     )
 )
 _PATTERNS: tuple[tuple[re.Pattern[str], Part], ...] = (
@@ -79,7 +90,12 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Part], ...] = (
     (re.compile(r"tf_model.*\.h5"), Part.LEGACY_WEIGHTS),
     (re.compile(r".*\.weights\.h5"), Part.KERAS_WEIGHTS),
     (re.compile(r"(spiece|sentencepiece.*|tokenizer)\.(model|spm)|.*\.spm"), Part.SENTENCEPIECE),
-    (re.compile(r".*\.(bin|pt|pth|ckpt|msgpack|onnx|onnx_data|gguf|pkl|ot|tflite|pte|mlmodel|npz|h5|index\.json)"), Part.FOREIGN),
+    (
+        re.compile(
+            r".*\.(bin|pt|pth|ckpt|msgpack|onnx|onnx_data|gguf|pkl|ot|tflite|pte|mlmodel|npz|h5|index\.json)"
+        ),
+        Part.FOREIGN,
+    ),
 )
 
 
@@ -95,6 +111,13 @@ def part_of(name: str) -> Part:
 
 
 WEIGHTS = frozenset(
-    (Part.KERAS_WEIGHTS, Part.KERAS_INDEX, Part.LEGACY_WEIGHTS, Part.LEGACY_INDEX, Part.SAFETENSORS, Part.SAFETENSORS_INDEX)
+    (
+        Part.KERAS_WEIGHTS,
+        Part.KERAS_INDEX,
+        Part.LEGACY_WEIGHTS,
+        Part.LEGACY_INDEX,
+        Part.SAFETENSORS,
+        Part.SAFETENSORS_INDEX,
+    )
 )
 """The parts that hold weights, or list the files that do."""

@@ -24,7 +24,12 @@ from modelinspect.formats.preset.facts import chat_templates, config_facts, poli
 from modelinspect.formats.preset.members import WEIGHTS, Part, part_of
 from modelinspect.formats.safetensors.file import count_parameters, read_safetensors
 from modelinspect.formats.safetensors.index import read_index
-from modelinspect.formats.tokenizers import is_keras_config, read_hugging_face, read_sentencepiece, read_vocabulary
+from modelinspect.formats.tokenizers import (
+    is_keras_config,
+    read_hugging_face,
+    read_sentencepiece,
+    read_vocabulary,
+)
 
 _Read = Callable[[str, Site], object]
 _SHOWN = 5
@@ -54,7 +59,9 @@ class PresetReader:
         if self.tokenizers:
             facts["tokenizers"] = dict(self.tokenizers)
         facts["parameters"] = count_parameters(self.parsing)
-        left = stayed_float(self.parsing.tensor(TensorId(number)) for number in range(self.parsing.tensor_count))
+        left = stayed_float(
+            self.parsing.tensor(TensorId(number)) for number in range(self.parsing.tensor_count)
+        )
         if left is not None:
             facts["stayed_float"] = left
 
@@ -74,9 +81,13 @@ class PresetReader:
         value = read_json(site.source.read_at(0, site.source.size)) if name.endswith(".json") else None
         self.documents[name] = value
         graph = self.parts[name] is Part.CONFIG or is_keras_config(value)
-        site.claims.claim(0, site.source.size, RegionKind.GRAPH if graph else RegionKind.METADATA, site.claims.path(name))
+        site.claims.claim(
+            0, site.source.size, RegionKind.GRAPH if graph else RegionKind.METADATA, site.claims.path(name)
+        )
         for label, template in chat_templates(value):
-            site.document(DocumentKind.CHAT_TEMPLATE, label=label, data=template.encode("utf-8", "surrogatepass"))
+            site.document(
+                DocumentKind.CHAT_TEMPLATE, label=label, data=template.encode("utf-8", "surrogatepass")
+            )
         if name.endswith(".jinja"):
             site.document(DocumentKind.CHAT_TEMPLATE, label=name)
         if is_keras_config(value):
@@ -86,7 +97,8 @@ class PresetReader:
 
     def _read_weights(self) -> None:
         found = sorted(
-            (name for name, part in self.parts.items() if part in WEIGHTS), key=lambda name: (self.parts[name] not in _INDICES, name)
+            (name for name, part in self.parts.items() if part in WEIGHTS),
+            key=lambda name: (self.parts[name] not in _INDICES, name),
         )
         readers: dict[Part, _Read] = {
             Part.KERAS_INDEX: self._read_keras_index,
@@ -100,11 +112,15 @@ class PresetReader:
             self._survive(name, readers[self.parts[name]])
         if found:
             self.parsing.facts["weight_files"] = tuple(found)
-        describe_packed(self.parsing, range(self.parsing.tensor_count), policies_of(self.documents.get(CONFIG_JSON)))
+        describe_packed(
+            self.parsing, range(self.parsing.tensor_count), policies_of(self.documents.get(CONFIG_JSON))
+        )
         self._tell_apart()
 
     def _tell_apart(self) -> None:
-        """Put the file before the name of a tensor that another file has too: those of a task are numbered as those of its model are."""
+        """Put the file before the name of a tensor that another file has too: those of a task are numbered as
+        those of its model are.
+        """
         seen: dict[str, str] = {}
         for number in map(TensorId, range(self.parsing.tensor_count)):
             tensor = self.parsing.tensor(number)
@@ -113,7 +129,9 @@ class PresetReader:
                 self.parsing.replace_tensor(number, replace(tensor, name=f"{member}:{tensor.name}"))
 
     def _model(self, name: str) -> LayerConfig | None:
-        """Return the configuration that the weights of a file belong to: that of the task, or of the model."""
+        """Return the configuration that the weights of a file belong to: that of the task, or of the
+        model.
+        """
         task = basename(name).startswith("task.")
         return model_config(self.documents.get(join(dirname(name), TASK_JSON if task else CONFIG_JSON)))
 
@@ -133,7 +151,9 @@ class PresetReader:
         return read_hdf5(site, LegacyNaming())
 
     def _read_legacy_index(self, name: str, site: Site) -> None:
-        """Read the index of transformers' HDF5 shards, the shards, and whether each holds what the index looks for in it."""
+        """Read the index of transformers' HDF5 shards, the shards, and whether each holds what the index
+        looks for in it.
+        """
         self._read_document(name, site)
         site.document(DocumentKind.SHARD_MAP)
         value = self.documents[name]
@@ -155,11 +175,16 @@ class PresetReader:
             self._check_keys(site, shard, keys, {dataset.path.strip("/") for dataset in file.datasets})
 
     def _check_keys(self, site: Site, shard: str, keys: Iterable[str], held: set[str]) -> None:
-        """Report keys that a shard does not hold; transformers leaves out the first part of a name where there are several."""
+        """Report keys that a shard does not hold; transformers leaves out the first part of a name where
+        there are several.
+        """
         lost = sorted(key for key in keys if key not in held and key.partition("/")[2] not in held)
         if lost:
             listed = ", ".join(lost[:_SHOWN]) + (", …" if len(lost) > _SHOWN else "")
-            problem = f"shard {shard!r} does not hold {len(lost):,} of the tensors that the index looks for in it: {listed}"
+            problem = (
+                f"shard {shard!r} does not hold {len(lost):,} of the tensors that the index looks for in it:"
+                f" {listed}"
+            )
             site.diagnose(problem, None, Severity.ERROR, Code.INCOMPLETE)
 
     def _read_rest(self, part: Part) -> _Read:
@@ -167,16 +192,24 @@ class PresetReader:
             case Part.TOKENIZER_JSON:
                 return self._read_tokenizer
             case Part.SENTENCEPIECE:
-                return lambda name, site: self.tokenizers.update({name: read_sentencepiece(site, site.claims.path(name))})
+                return lambda name, site: self.tokenizers.update(
+                    {name: read_sentencepiece(site, site.claims.path(name))}
+                )
             case Part.VOCABULARY:
-                return lambda name, site: self.tokenizers.update({name: read_vocabulary(site, site.claims.path(name))})
+                return lambda name, site: self.tokenizers.update(
+                    {name: read_vocabulary(site, site.claims.path(name))}
+                )
             case Part.FOREIGN:
                 return self._leave
             case _:
-                return lambda name, site: site.claims.claim(0, site.source.size, RegionKind.ASSET, site.claims.path(name))
+                return lambda name, site: site.claims.claim(
+                    0, site.source.size, RegionKind.ASSET, site.claims.path(name)
+                )
 
     def _read_tokenizer(self, name: str, site: Site) -> None:
-        """Read ``tokenizer.json``, which is a layer's configuration to KerasHub and the whole tokenizer to Hugging Face."""
+        """Read ``tokenizer.json``, which is a layer's configuration to KerasHub and the whole tokenizer to
+        Hugging Face.
+        """
         if signatures.KERAS_CONFIG in site.source.read_at(0, min(site.source.size, 4096)):
             self._read_document(name, site)
         else:

@@ -31,7 +31,9 @@ class SafetensorsFormat:
     )
 
     def detect(self, parsing: Parsing) -> bool:
-        """Return whether the primary file begins with a header or is an index, or the folder holds such files."""
+        """Return whether the primary file begins with a header or is an index, or the folder holds such
+        files.
+        """
         if parsing.primary is None:
             names = parsing.names()
             return CONFIG_JSON not in names and bool(_top_level(names))
@@ -73,7 +75,9 @@ FORMAT = SafetensorsFormat()
 
 
 def is_safetensors(parsing: Parsing, name: str) -> bool:
-    """Return whether a file begins as safetensors do: a length, and a JSON object of that length that fits the file."""
+    """Return whether a file begins as safetensors do: a length, and a JSON object of that length that fits
+    the file.
+    """
     source = parsing.files.open(name)
     size = header_size(source.read_at(0, min(LENGTH + 1, source.size)))
     return size is not None and (LENGTH + size <= source.size or name.endswith(FILE_SUFFIX))

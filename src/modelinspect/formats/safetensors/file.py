@@ -22,12 +22,21 @@ def read_safetensors(site: Site) -> Header:
     position = header.begin
     for stored in header.tensors:
         if stored.span.size and stored.span.offset < position:
-            problem = f"tensor {stored.name} begins {position - stored.span.offset:,} bytes before the tensor stored before it ends"
+            problem = (
+                f"tensor {stored.name} begins {position - stored.span.offset:,} bytes before the tensor"
+                " stored before it ends"
+            )
             site.diagnose(problem, stored.entry.offset)
         position = max(position, stored.span.end)
         tensor = _tensor(site, stored, known)
         path = site.claims.path(stored.name)
-        site.claims.claim(stored.span.offset, stored.span.size, RegionKind.TENSOR_DATA, path, site.parsing.add_tensor(tensor))
+        site.claims.claim(
+            stored.span.offset,
+            stored.span.size,
+            RegionKind.TENSOR_DATA,
+            path,
+            site.parsing.add_tensor(tensor),
+        )
     _claim_gaps(site, header)
     if header.metadata:
         found = {key: value[:_SHOWN] for key, value in sorted(header.metadata.items())[:_ENTRIES]}
@@ -53,11 +62,15 @@ def _tensor(site: Site, stored: StoredTensor, known: Mapping[str, Role]) -> Tens
 
 
 def _claim_gaps(site: Site, header: Header) -> None:
-    """Label the bytes that no tensor has: free where every entry of the header was used, unattributed otherwise."""
+    """Label the bytes that no tensor has: free where every entry of the header was used, unattributed
+    otherwise.
+    """
     for gap in gaps(header, site.source.size):
         trailing = gap.end == site.source.size
         where = "after the last tensor" if trailing else "between tensors"
-        site.diagnose(f"{gap.size:,} bytes {where} belong to no tensor, which the format does not allow", gap.offset)
+        site.diagnose(
+            f"{gap.size:,} bytes {where} belong to no tensor, which the format does not allow", gap.offset
+        )
         if header.complete:
             path = site.claims.path("trailing bytes" if trailing else "gap")
             site.claims.claim(gap.offset, gap.size, RegionKind.FREE, path)

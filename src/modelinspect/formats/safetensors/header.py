@@ -29,7 +29,9 @@ METADATA = "__metadata__"
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """A tensor that the header describes: its span counts from the first byte of the file, ``entry`` is its place in the header."""
+    """A tensor that the header describes: its span counts from the first byte of the file, ``entry`` is its
+    place in the header.
+    """
 
     name: str
     dtype: str
@@ -58,7 +60,9 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def header_size(head: bytes) -> int | None:
-    """Return the length of the header that the first bytes of a file announce; None where they are not safetensors."""
+    """Return the length of the header that the first bytes of a file announce; None where they are not
+    safetensors.
+    """
     if len(head) <= LENGTH or head[LENGTH : LENGTH + 1] != b"{":
         return None
     size = int.from_bytes(head[:LENGTH], "little")
@@ -66,7 +70,10 @@ def header_size(head: bytes) -> int | None:
 
 
 def read_header(site: Site) -> Header:
-    """Claim the header and return what it says. Raises `FormatError` where it is not JSON or reaches beyond the file."""
+    """Claim the header and return what it says.
+
+    Raises `FormatError` where it is not JSON or reaches beyond the file.
+    """
     source = site.source
     size = header_size(source.read_at(0, min(LENGTH + 1, source.size)))
     if size is None:
@@ -80,7 +87,9 @@ def read_header(site: Site) -> Header:
     path = site.claims.path("header")
     site.claims.claim(0, LENGTH, RegionKind.CONTAINER, site.claims.path("header length"))
     json_size = len(text.rstrip(b" \t\r\n"))
-    site.claims.claim(LENGTH + json_size, size - json_size, RegionKind.CONTAINER, site.claims.path("header padding"))
+    site.claims.claim(
+        LENGTH + json_size, size - json_size, RegionKind.CONTAINER, site.claims.path("header padding")
+    )
     site.claims.fill(LENGTH, json_size, RegionKind.CONTAINER, path)
     return _Reading(site, text, LENGTH + size).run()
 
@@ -107,11 +116,17 @@ class _Reading:
                 self._read_metadata(entry)
                 continue
             if found.pop(name, None) is not None:
-                site.diagnose(f"the header has two entries for tensor {name}; the last one is used", span.offset)
+                site.diagnose(
+                    f"the header has two entries for tensor {name}; the last one is used", span.offset
+                )
             if (tensor := self._tensor(name, entry, span)) is not None:
-                site.limits.allow("its list of tensors", len(found) + 1, site.limits.tensors, site.source.name)
+                site.limits.allow(
+                    "its list of tensors", len(found) + 1, site.limits.tensors, site.source.name
+                )
                 found[name] = tensor
-        ordered = sorted(found.values(), key=lambda tensor: (tensor.span.offset, tensor.span.end, tensor.name))
+        ordered = sorted(
+            found.values(), key=lambda tensor: (tensor.span.offset, tensor.span.end, tensor.name)
+        )
         return Header(tuple(ordered), self.metadata, self.begin, self.complete)
 
     def _read_metadata(self, entry: JsonEntry) -> None:
@@ -132,7 +147,11 @@ class _Reading:
             self._refuse(f"tensor {name} has the shape {read.shape} and the offsets {first} to {last}", span)
             return None
         if last > left:
-            self._refuse(f"tensor {name} ends at byte {last:,} of the elements but the file holds {left:,}", span, missing=True)
+            self._refuse(
+                f"tensor {name} ends at byte {last:,} of the elements but the file holds {left:,}",
+                span,
+                missing=True,
+            )
             return None
         known = dtype_of(read.dtype)
         if known is None:
@@ -151,11 +170,15 @@ class _Reading:
 
 
 _FLAT = re.compile(rb'\s*("(?:[^"\\]|\\.)*")\s*:\s*(\{[^{}"]*(?:"[^"\\]*"[^{}"]*)*\})\s*[,}]', re.DOTALL)
-"""An entry whose value is an object without objects or escapes in it, as every writer makes them for tensors."""
+"""An entry whose value is an object without objects or escapes in it, as every writer makes them for
+tensors.
+"""
 
 
 def _entries(text: bytes) -> Iterator[JsonEntry]:
-    """Yield the entries of the header, most of them at one match each; what is written in another way is read token by token."""
+    """Yield the entries of the header, most of them at one match each; what is written in another way is read
+    token by token.
+    """
     position = text.index(b"{") + 1
     while (match := _FLAT.match(text, position)) is not None:
         key, value = match.span(1), match.span(2)
@@ -176,7 +199,9 @@ def _key(entry: JsonEntry) -> str:
 
 
 def gaps(header: Header, size: int) -> Iterator[Span]:
-    """Yield the runs between the header and the end of the file that no tensor has; the format allows none."""
+    """Yield the runs between the header and the end of the file that no tensor has; the format allows
+    none.
+    """
     position = header.begin
     for tensor in header.tensors:
         if tensor.span.offset > position:

@@ -46,14 +46,19 @@ def read_index(parsing: Parsing, site: Site, name: str, available: Iterable[str]
     stored = sum(tensor.span.size for header in headers.values() for tensor in header.tensors)
     if total is not None and total != stored and len(headers) == len(set(weight_map.values())):
         site.diagnose(
-            f"the index gives a total size of {total:,} bytes but the shards hold {stored:,} bytes of tensors", None, Severity.NOTE
+            f"the index gives a total size of {total:,} bytes but the shards hold {stored:,} bytes of"
+            " tensors",
+            None,
+            Severity.NOTE,
         )
     parsing.facts["shards"] = len(set(weight_map.values()))
     return tuple(join(dirname(name), shard) for shard in headers)
 
 
 def _claim(site: Site) -> tuple[int | None, dict[str, str]]:
-    """Claim the index entry by entry; return its total size, if it has one, and its map from tensors to shards."""
+    """Claim the index entry by entry; return its total size, if it has one, and its map from tensors to
+    shards.
+    """
     source = site.source
     site.limits.allow("the index", source.size, site.limits.structure_size, source.name)
     text = source.read_at(0, source.size)
@@ -64,7 +69,9 @@ def _claim(site: Site) -> tuple[int | None, dict[str, str]]:
         return None, {}
     site.claims.fill(0, source.size, RegionKind.CONTAINER, site.claims.path("JSON"))
     for entry in top_level_entries(text):
-        site.claims.claim(entry.span.offset, entry.span.size, RegionKind.METADATA, site.claims.path(entry.key))
+        site.claims.claim(
+            entry.span.offset, entry.span.size, RegionKind.METADATA, site.claims.path(entry.key)
+        )
     try:
         weight_map = msgspec.json.decode(read.get("weight_map", b"{}"), type=dict[str, str])
     except (msgspec.DecodeError, ValueError, RecursionError):
@@ -83,12 +90,18 @@ def _total_size(metadata: msgspec.Raw | None) -> int | None:
 
 
 def _check(site: Site, weight_map: Mapping[str, str], headers: Mapping[str, Header]) -> None:
-    """Report tensors that the index looks for in a shard that does not hold them, and tensors that it does not list."""
+    """Report tensors that the index looks for in a shard that does not hold them, and tensors that it does
+    not list.
+    """
     names = {shard: {tensor.name for tensor in header.tensors} for shard, header in headers.items()}
     for shard, held in sorted(names.items()):
         lost = sorted(name for name, place in weight_map.items() if place == shard and name not in held)
         if lost:
-            site.diagnose(f"shard {shard!r} does not hold {_listed(lost)}, which the index looks for in it", None, Severity.ERROR)
+            site.diagnose(
+                f"shard {shard!r} does not hold {_listed(lost)}, which the index looks for in it",
+                None,
+                Severity.ERROR,
+            )
         extra = sorted(name for name in held if weight_map.get(name) != shard)
         if extra:
             site.diagnose(f"shard {shard!r} holds {_listed(extra)}, which the index does not look for in it")

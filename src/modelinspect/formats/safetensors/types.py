@@ -32,7 +32,9 @@ def dtype_of(name: str) -> DType | None:
     return _TYPES.get(name)
 
 
-_STATISTICS = frozenset(("running_mean", "running_var", "num_batches_tracked", "moving_mean", "moving_variance"))
+_STATISTICS = frozenset(
+    ("running_mean", "running_var", "num_batches_tracked", "moving_mean", "moving_variance")
+)
 _CONSTANTS = frozenset(("position_ids", "inv_freq", "relative_position_index", "attn_mask", "masked_bias"))
 _SCALES = frozenset(
     (
@@ -47,17 +49,22 @@ _OPTIMIZER = re.compile(r"^(optimizer|optimizer_state|opt_state)[./]|\.(exp_avg|
 
 
 def owner(name: str) -> str:
-    """Return the module that a tensor belongs to: its name without the last part (``encoder.layer.0.dense``), "" for none."""
+    """Return the module that a tensor belongs to: its name without the last part (``encoder.layer.0.dense``),
+    "" for none.
+    """
     return name.rpartition("/" if "/" in name else ".")[0]
 
 
 def roles(tensors: Iterable[tuple[str, str]]) -> dict[str, Role]:
     """Return what each tensor is for, from pairs of name and element type as the header gives them.
 
-    A scale counts as quantization only beside a weight of whole numbers or of 8 bits or fewer: layer norms also have a ``scale``.
+    A scale counts as quantization only beside a weight of whole numbers or of 8 bits or fewer: layer norms
+    also have a ``scale``.
     """
     pairs = list(tensors)
-    quantized = {owner(name) for name, dtype in pairs if name.rpartition(".")[2] in _QUANTIZED and _is_quantized(dtype)}
+    quantized = {
+        owner(name) for name, dtype in pairs if name.rpartition(".")[2] in _QUANTIZED and _is_quantized(dtype)
+    }
     return {name: _role(name, quantized) for name, _ in pairs}
 
 

@@ -1,6 +1,7 @@
 """Read SavedModels: a directory of a graph, its variables, assets and notes on them.
 
-Specification: tensorflow/python/saved_model/README.md, tensorflow/core/protobuf/saved_model.proto and meta_graph.proto.
+Specification: tensorflow/python/saved_model/README.md, tensorflow/core/protobuf/saved_model.proto and
+meta_graph.proto.
 """
 
 from __future__ import annotations
@@ -20,10 +21,16 @@ class SavedModelFormat:
         files=("a folder with `saved_model.pb`, `.pbtxt` or `.cpb`",),
         page="saved_model.md",
         limitations=(
-            "Records of a `saved_model.cpb` that are compressed together or transposed are one region, and their constants are not listed.",
+            (
+                "Records of a `saved_model.cpb` that are compressed together or transposed are one region,"
+                " and their constants are not listed."
+            ),
             "Facts of a `.pbtxt` are read up to 1 MiB of text, the values of one constant up to 16 MiB.",
             "StableHLO programs inside text or chunked forms are part of the graph.",
-            "Custom operators are known by the list of TensorFlow 2.21: an operator of a later version counts as custom.",
+            (
+                "Custom operators are known by the list of TensorFlow 2.21: an operator of a later version"
+                " counts as custom."
+            ),
         ),
     )
 

@@ -1,6 +1,8 @@
-"""Read chunked SavedModels (``.cpb``): a Riegeli file whose records are parts of one message, and last how to join them.
+"""Read chunked SavedModels (``.cpb``): a Riegeli file whose records are parts of one message, and last how to
+join them.
 
-Specification: tensorflow/tools/proto_splitter/chunk.proto and merge.cc. Each record is labelled by the field that it is.
+Specification: tensorflow/tools/proto_splitter/chunk.proto and merge.cc. Each record is labelled by the field
+that it is.
 """
 
 from __future__ import annotations
@@ -27,7 +29,11 @@ def parse_chunked(site: Site, type_: MessageType) -> Facts:
     fields = _fields(site, records, type_)
     for number, chunk in enumerate(found):
         _claim(site, number, chunk, fields)
-    return {"chunks": len(found), "records": len(records), "record_fields": tuple(fields[record.position] for record in records)}
+    return {
+        "chunks": len(found),
+        "records": len(records),
+        "record_fields": tuple(fields[record.position] for record in records),
+    }
 
 
 def _claim(site: Site, number: int, chunk: Chunk, fields: Mapping[int, str]) -> None:
@@ -41,7 +47,13 @@ def _claim(site: Site, number: int, chunk: Chunk, fields: Mapping[int, str]) -> 
         # Records of one chunk are compressed together; what is in them is named, but not where in it.
         words = [fields[record.position] for record in chunk.records[:3]]
         path = claims.path(name, ", ".join(words)) if words else claims.path(name)
-        kind = RegionKind.GRAPH if chunk.records else RegionKind.METADATA if chunk.type == _METADATA else RegionKind.CONTAINER
+        kind = (
+            RegionKind.GRAPH
+            if chunk.records
+            else RegionKind.METADATA
+            if chunk.type == _METADATA
+            else RegionKind.CONTAINER
+        )
         for span in chunk.values:
             claims.claim(span.offset, span.size, kind, path)
         return
@@ -58,13 +70,17 @@ def _fields(site: Site, records: list[Record], type_: MessageType) -> dict[int, 
     if not records:
         return names
     try:
-        metadata: Any = parse_message("proto_splitter.ChunkMetadata", records[-1].data, site.source.name, records[-1].position)
+        metadata: Any = parse_message(
+            "proto_splitter.ChunkMetadata", records[-1].data, site.source.name, records[-1].position
+        )
     except FormatError as error:
         site.survive(error)
         return names
     names[records[-1].position] = "ChunkMetadata"
     positions = [chunk.offset for chunk in metadata.chunks]
-    pending: list[tuple[Any, MessageType | None, str]] = [(metadata.message, type_, type_.name.rpartition(".")[2])]
+    pending: list[tuple[Any, MessageType | None, str]] = [
+        (metadata.message, type_, type_.name.rpartition(".")[2])
+    ]
     while pending:
         message, known, path = pending.pop()
         if message.HasField("chunk_index") and message.chunk_index < len(positions):
@@ -77,7 +93,9 @@ def _fields(site: Site, records: list[Record], type_: MessageType) -> dict[int, 
 
 
 def _field(known: MessageType | None, path: str, tags: Any) -> tuple[MessageType | None, str]:
-    """Follow field numbers, indices and map keys from a message; return the type that they lead to and its path."""
+    """Follow field numbers, indices and map keys from a message; return the type that they lead to and its
+    path.
+    """
     field: Field | None = None
     for tag in tags:
         match tag.WhichOneof("kind"):

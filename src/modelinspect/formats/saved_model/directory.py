@@ -65,7 +65,9 @@ def _graph(site: Site, name: str, layers: dict[int, str]) -> Facts:
     if name == SAVED_MODEL_CPB:
         site.document(DocumentKind.GRAPH, label="Riegeli")
         return parse_chunked(site, message("SavedModel"))
-    site.document(DocumentKind.GRAPH_TEXT if name == SAVED_MODEL_PBTXT else DocumentKind.GRAPH, label="SavedModel")
+    site.document(
+        DocumentKind.GRAPH_TEXT if name == SAVED_MODEL_PBTXT else DocumentKind.GRAPH, label="SavedModel"
+    )
     first = site.parsing.tensor_count
     if name == SAVED_MODEL_PBTXT:
         facts, uses = parse_text(site, message("SavedModel"), RegionKind.METADATA, layers)
@@ -83,15 +85,23 @@ def _variables(parsing: Parsing, names: Iterable[str], facts: Facts) -> list[str
     files = [name for name in names if name == f"{VARIABLES}.index" or name.startswith(f"{VARIABLES}.data-")]
     if f"{VARIABLES}.index" in files:
         bundle = read_bundle(parsing, f"{VARIABLES}.index", files)
-        add_facts(parsing.facts, {key: cast("Fact", fact) for key, fact in bundle.facts.items() if key not in parsing.facts})
+        add_facts(
+            parsing.facts,
+            {key: cast("Fact", fact) for key, fact in bundle.facts.items() if key not in parsing.facts},
+        )
         return files
     site = parsing.open(next(name for name in MODEL_FILES if name in names))
     if files:
         for name in files:
             parsing.open(name)
-        parsing.open(files[0]).diagnose(f"{VARIABLES}.index is missing: nothing says what the shards hold", 0, Severity.ERROR)
+        parsing.open(files[0]).diagnose(
+            f"{VARIABLES}.index is missing: nothing says what the shards hold", 0, Severity.ERROR
+        )
     elif parsing.primary is None and facts.get("variable_count"):
-        site.diagnose(f"the graph has {facts['variable_count']} variables but there is no {VARIABLES}.index", severity=Severity.NOTE)
+        site.diagnose(
+            f"the graph has {facts['variable_count']} variables but there is no {VARIABLES}.index",
+            severity=Severity.NOTE,
+        )
     return files
 
 

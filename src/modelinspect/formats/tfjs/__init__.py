@@ -38,7 +38,9 @@ class Tfjs:
     )
 
     def detect(self, parsing: Parsing) -> bool:
-        """Return whether a model.json, or the manifest of old converters, is there, or names the primary file."""
+        """Return whether a model.json, or the manifest of old converters, is there, or names the primary
+        file.
+        """
         return _description(parsing) is not None
 
     def parse(self, parsing: Parsing) -> FormatName:
@@ -80,7 +82,10 @@ def _description(parsing: Parsing) -> str | None:
     if primary.endswith(".json"):
         return primary if _is_description(parsing, primary) else None
     if primary.endswith((".bin", "tensorflowjs_model.pb")) or "-shard" in primary:
-        names = sorted((name for name in parsing.neighbours() if name.endswith(".json")), key=lambda name: (name != TFJS_MODEL, name))
+        names = sorted(
+            (name for name in parsing.neighbours() if name.endswith(".json")),
+            key=lambda name: (name != TFJS_MODEL, name),
+        )
         return next((name for name in names[:_SEARCHED_FILES] if _names_file(parsing, name, primary)), None)
     return None
 
@@ -95,7 +100,9 @@ def _is_description(parsing: Parsing, name: str) -> bool:
     if source.size > parsing.limits.structure_size:
         return False
     text = source.read_at(0, source.size)
-    return all(key in text for key in _KEYS) or (basename(name) == TFJS_MODEL and any(key in text for key in _KEYS))
+    return all(key in text for key in _KEYS) or (
+        basename(name) == TFJS_MODEL and any(key in text for key in _KEYS)
+    )
 
 
 def _names_file(parsing: Parsing, description: str, name: str) -> bool:
@@ -144,7 +151,9 @@ def _add_facts(parsing: Parsing, description: Mapping[str, object]) -> None:
             parsing.facts["node_count"] = len(nodes)
             parsing.facts["ops"] = tuple(ops)
     metadata = description.get("userDefinedMetadata")
-    signature = description.get("signature", metadata.get("signature") if isinstance(metadata, Mapping) else None)
+    signature = description.get(
+        "signature", metadata.get("signature") if isinstance(metadata, Mapping) else None
+    )
     if isinstance(signature, Mapping):
         parsing.facts["signature"] = _fact(signature, 0)
 
@@ -169,21 +178,36 @@ def _layers(description: Mapping[str, object]) -> dict[str, LayerConfig] | None:
     return {layer.name: layer for layer in model.walk()} if model is not None else {}
 
 
-def _place(parsing: Parsing, groups: list[Group], available: set[str], site: Site, layers: dict[str, LayerConfig] | None) -> None:
+def _place(
+    parsing: Parsing,
+    groups: list[Group],
+    available: set[str],
+    site: Site,
+    layers: dict[str, LayerConfig] | None,
+) -> None:
     def role(weight: Weight) -> Role:
         owner, _, variable = weight.name.rpartition("/")
         config = (layers or {}).get(owner.rpartition("/")[2])
-        return role_of_weight(weight, role_of(variable, config.class_name if config else ""), is_graph=layers is None)
+        return role_of_weight(
+            weight, role_of(variable, config.class_name if config else ""), is_graph=layers is None
+        )
 
     seen: set[str] = set()
     for group in groups:
         repeated = [path for path in group.paths if path in seen]
         if repeated or len(set(group.paths)) < len(group.paths):
-            site.diagnose(f"the manifest names a weights file twice: {', '.join(repeated or group.paths)[:200]}")
+            site.diagnose(
+                f"the manifest names a weights file twice: {', '.join(repeated or group.paths)[:200]}"
+            )
             continue
         seen.update(group.paths)
         place_weights(parsing, group, available, site, role)
-    quantized = {weight.name: weight.original_dtype for group in groups for weight in group.weights if weight.original_dtype}
+    quantized = {
+        weight.name: weight.original_dtype
+        for group in groups
+        for weight in group.weights
+        if weight.original_dtype
+    }
     if quantized:
         parsing.facts["original_dtypes"] = dict(quantized)
 

@@ -52,8 +52,14 @@ def read_manifest(value: object, member: str) -> tuple[list[Group], list[FormatE
     for number, item in enumerate(value):
         paths = item.get("paths") if isinstance(item, Mapping) else None
         entries = item.get("weights") if isinstance(item, Mapping) else None
-        if not isinstance(paths, list) or not isinstance(entries, list) or not all(isinstance(path, str) for path in paths):
-            errors.append(FormatError(f"group {number} of the weights manifest has no paths and weights", member))
+        if (
+            not isinstance(paths, list)
+            or not isinstance(entries, list)
+            or not all(isinstance(path, str) for path in paths)
+        ):
+            errors.append(
+                FormatError(f"group {number} of the weights manifest has no paths and weights", member)
+            )
             continue
         weights: list[Weight] = []
         for entry in entries:
@@ -70,7 +76,9 @@ def _weight(entry: object, member: str) -> Weight:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
         raise FormatError("a weight of the manifest has no name", member)
     name, shape, fact = entry["name"], entry.get("shape"), entry.get("dtype")
-    if not isinstance(shape, list) or not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape):
+    if not isinstance(shape, list) or not all(
+        isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape
+    ):
         raise FormatError(f"weight {name} has no shape", member)
     quantization = entry.get("quantization")
     stored = quantization.get("dtype", fact) if isinstance(quantization, Mapping) else fact
@@ -82,11 +90,20 @@ def _weight(entry: object, member: str) -> Weight:
     group = entry.get("group")
     affine = _affine(quantization) if isinstance(quantization, Mapping) else None
     original = quantization.get("original_dtype", fact) if isinstance(quantization, Mapping) else ""
-    return Weight(name, dtype, tuple(shape), group if isinstance(group, str) else "", affine, original if isinstance(original, str) else "")
+    return Weight(
+        name,
+        dtype,
+        tuple(shape),
+        group if isinstance(group, str) else "",
+        affine,
+        original if isinstance(original, str) else "",
+    )
 
 
 def _affine(quantization: Mapping[str, object]) -> Quantization | None:
-    """Return scale and zero point, or the least value where the writer did not move it so a stored number means 0."""
+    """Return scale and zero point, or the least value where the writer did not move it so a stored number
+    means 0.
+    """
     scale, least = quantization.get("scale"), quantization.get("min")
     if not isinstance(scale, int | float) or not isinstance(least, int | float):
         return None

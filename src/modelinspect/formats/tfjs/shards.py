@@ -1,4 +1,6 @@
-"""Place the weights of a TensorFlow.js model in its binary files, where they are without padding and may straddle files."""
+"""Place the weights of a TensorFlow.js model in its binary files, where they are without padding and may
+straddle files.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class _Placed:
     size: int
 
 
-def place_weights(parsing: Parsing, group: Group, available: set[str], owner: Site, role: Callable[[Weight], Role]) -> None:
+def place_weights(
+    parsing: Parsing, group: Group, available: set[str], owner: Site, role: Callable[[Weight], Role]
+) -> None:
     """Add the tensors of a group and claim their bytes in those of its files that are there."""
     sites = [parsing.open(path) if path in available else None for path in group.paths]
     for path, site in zip(group.paths, sites, strict=True):
@@ -48,7 +52,11 @@ def place_weights(parsing: Parsing, group: Group, available: set[str], owner: Si
         _add(parsing, placed, pieces, role(placed.weight))
     for piece in pieces:
         _claim_rest(piece, end, group)
-    for site in {id(site): site for site in sites if site is not None and all(piece.site is not site for piece in pieces)}.values():
+    for site in {
+        id(site): site
+        for site in sites
+        if site is not None and all(piece.site is not site for piece in pieces)
+    }.values():
         site.diagnose("where its weights begin is unknown: files before and after it are missing", 0)
 
 
@@ -76,7 +84,9 @@ def _from_end(sites: list[Site | None], end: int) -> list[Piece]:
 
 
 def _measure(group: Group, pieces: list[Piece], owner: Site) -> tuple[list[_Placed], int | None]:
-    """Return where each weight is, and where the last ends; None from a string weight on whose bytes are missing."""
+    """Return where each weight is, and where the last ends; None from a string weight on whose bytes are
+    missing.
+    """
     placed: list[_Placed] = []
     offset = 0
     for weight in group.weights:
@@ -84,7 +94,9 @@ def _measure(group: Group, pieces: list[Piece], owner: Site) -> tuple[list[_Plac
         if size is None:
             size = _string_size(weight, pieces, offset, owner.limits.objects)
         if size is None:
-            owner.diagnose(f"string weight {weight.name} is not whole; what follows it in its group cannot be placed")
+            owner.diagnose(
+                f"string weight {weight.name} is not whole; what follows it in its group cannot be placed"
+            )
             return placed, None
         placed.append(_Placed(weight, offset, size))
         offset += size
@@ -110,7 +122,9 @@ def _string_size(weight: Weight, pieces: list[Piece], offset: int, limit: int) -
 
 
 def _parts(pieces: list[Piece], offset: int, size: int) -> Iterator[tuple[Site, int, int]]:
-    """Yield the parts of the group's bytes ``[offset, offset + size)`` that are there: site, offset in its file, size."""
+    """Yield the parts of the group's bytes ``[offset, offset + size)`` that are there: site, offset in its
+    file, size.
+    """
     first = max(bisect_right(pieces, offset, key=lambda piece: piece.offset) - 1, 0)
     for index in range(first, len(pieces)):
         piece = pieces[index]
@@ -170,5 +184,7 @@ def _claim_rest(piece: Piece, end: int | None, group: Group) -> None:
     if end is None or piece.offset + size <= end:
         return
     begin = max(end - piece.offset, 0)
-    piece.site.diagnose(f"{size - begin:,} bytes are after the last weight of {', '.join(group.paths[:3])}", begin)
+    piece.site.diagnose(
+        f"{size - begin:,} bytes are after the last weight of {', '.join(group.paths[:3])}", begin
+    )
     piece.site.claims.claim(begin, size - begin, RegionKind.FREE, piece.site.claims.path("trailing bytes"))

@@ -1,6 +1,8 @@
-"""Parse TFLite and LiteRT models: flatbuffers, the buffers after them, files beside them, and the archive at their end.
+"""Parse TFLite and LiteRT models: flatbuffers, the buffers after them, files beside them, and the archive at
+their end.
 
-Sources: schema.fbs and the other schemas that `schema.json` was derived from; flatbuffer_export.cc for the layout above 2 GB.
+Sources: schema.fbs and the other schemas that `schema.json` was derived from; flatbuffer_export.cc for the
+layout above 2 GB.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ class TfliteFormat:
         files=("`*.tflite`", "`*.lite`"),
         page="tflite.md",
         limitations=(
-            "A field or union member that is newer than the schema in the package is `unattributed`, with a diagnostic.",
+            (
+                "A field or union member that is newer than the schema in the package is `unattributed`, with"
+                " a diagnostic."
+            ),
             "Of the types of `TFLM_DECODE` only LUT is read; Huffman, pruning and custom types are named.",
             "Programs for other processors (`compiled`) are one region each, weights included.",
         ),
@@ -48,7 +53,9 @@ class TfliteFormat:
             site.claims.claim(0, 4, RegionKind.CONTAINER, site.claims.path("size prefix"))
             size = int.from_bytes(site.source.read_at(0, 4), "little")
             if size > site.source.size - 4:
-                site.diagnose(f"the size before the flatbuffer is {size:,} but {site.source.size - 4:,} bytes follow", 0)
+                site.diagnose(
+                    f"the size before the flatbuffer is {size:,} but {site.source.size - 4:,} bytes follow", 0
+                )
             site = site.window(4, site.source.size - 4, site.claims.root)
         ModelParser(site).parse()
         return FormatName.TFLITE

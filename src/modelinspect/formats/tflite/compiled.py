@@ -36,10 +36,14 @@ class Programs:
     def tell(self, facts: Facts) -> None:
         """Set the fact of the programs, if there are some."""
         if self.sizes:
-            facts["compiled_programs"] = tuple(self._entry(operator, size) for operator, size in sorted(self.sizes.items()))
+            facts["compiled_programs"] = tuple(
+                self._entry(operator, size) for operator, size in sorted(self.sizes.items())
+            )
 
     def _entry(self, operator: str, size: int) -> dict[str, Fact]:
-        vendor, soc = {EDGE_TPU: ("Google", "Edge TPU"), ETHOS_U: ("Arm", self.ethos or "Ethos-U")}.get(operator, (self.vendor, self.soc))
+        vendor, soc = {EDGE_TPU: ("Google", "Edge TPU"), ETHOS_U: ("Arm", self.ethos or "Ethos-U")}.get(
+            operator, (self.vendor, self.soc)
+        )
         return {"operator": operator, "vendor": vendor, "soc": soc, "bytes": size}
 
 
@@ -67,7 +71,9 @@ def ethos_buffers(model: Model) -> set[int]:
 
 
 def ethos_product(site: Site, offset: int, size: int) -> str:
-    """Return the product that a command stream names: the first action of the driver's payload is its configuration."""
+    """Return the product that a command stream names: the first action of the driver's payload is its
+    configuration.
+    """
     if size < _ETHOS_HEADER:
         return ""
     data = site.source.read_at(offset, _ETHOS_HEADER)

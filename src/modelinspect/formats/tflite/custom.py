@@ -21,7 +21,10 @@ PAYLOAD = 256
 
 
 def claim_options(site: Site, offset: int, size: int, path: PathId, operator: str) -> Flex | None:
-    """Claim the options of an operator: value by value where they are a flexbuffer, or else whole. Return the flexbuffer."""
+    """Claim the options of an operator: value by value where they are a flexbuffer, or else whole.
+
+    Return the flexbuffer.
+    """
     is_program = operator == EDGE_TPU
     flex = None
     if 0 < size <= LARGEST:
@@ -46,7 +49,9 @@ def claim_options(site: Site, offset: int, size: int, path: PathId, operator: st
 
 
 def _flex_names(path: tuple[str, ...]) -> tuple[str, ...]:
-    """Say what the two elements of a Flex operator's options are: the TensorFlow operator and its node, a serialized NodeDef."""
+    """Say what the two elements of a Flex operator's options are: the TensorFlow operator and its node, a
+    serialized NodeDef.
+    """
     match path:
         case ("[0]", *rest):
             return ("operator", *rest)
@@ -56,7 +61,9 @@ def _flex_names(path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def byte_code(flex: Flex | None) -> tuple[int, int, str] | None:
-    """Return where an operator of an accelerator (DISPATCH_OP) has its byte code in the file, and the code's name."""
+    """Return where an operator of an accelerator (DISPATCH_OP) has its byte code in the file, and the code's
+    name.
+    """
     if flex is None or not isinstance(flex.root, Mapping):
         return None
     offset, size, name = (flex.root.get(key) for key in ("bytecode_offset", "bytecode_size", "name"))
@@ -66,7 +73,9 @@ def byte_code(flex: Flex | None) -> tuple[int, int, str] | None:
 
 
 def byte_code_note(data: bytes) -> tuple[int, int] | None:
-    """Return the offset and size that the metadata NPU_BYTE_CODE gives: two decimal numbers of 16 characters after a tag."""
+    """Return the offset and size that the metadata NPU_BYTE_CODE gives: two decimal numbers of 16 characters
+    after a tag.
+    """
     tag = b"<npu_byte_code>"
     if not data.startswith(tag):
         return None

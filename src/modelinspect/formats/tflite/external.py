@@ -13,7 +13,9 @@ from modelinspect.formats.tflite.trailing import claim_zeros
 
 @dataclass(slots=True)
 class ExternalFiles:
-    """The files that a model's external buffers name, opened when first needed; only files beside the model count."""
+    """The files that a model's external buffers name, opened when first needed; only files beside the model
+    count.
+    """
 
     site: Site
     model: Model
@@ -30,7 +32,11 @@ class ExternalFiles:
             return None
         if entry.offset + entry.length > site.source.size:
             left = max(site.source.size - entry.offset, 0)
-            site.diagnose(f"external buffer {id:#x} needs {entry.length:,} bytes at byte {entry.offset:,} but {left:,} are left", 0)
+            site.diagnose(
+                f"external buffer {id:#x} needs {entry.length:,} bytes at byte {entry.offset:,} but {left:,}"
+                " are left",
+                0,
+            )
             return None
         return site, entry
 
@@ -38,7 +44,12 @@ class ExternalFiles:
         if name not in self.opened:
             site = self.opened[name] = self.site.parsing.beside(name)
             if site is None:
-                self.site.diagnose(f"the file {name!r} with external buffers is missing", None, Severity.ERROR, Code.INCOMPLETE)
+                self.site.diagnose(
+                    f"the file {name!r} with external buffers is missing",
+                    None,
+                    Severity.ERROR,
+                    Code.INCOMPLETE,
+                )
         return self.opened[name]
 
     def finish(self) -> None:
@@ -50,7 +61,9 @@ class ExternalFiles:
                 groups.setdefault(f"{site.claims.member} {site.claims.base}", (site, set()))[1].add(name)
         for site, names in groups.values():
             entries = [entry for entry in self.model.external.values() if entry.group in names]
-            entries = [entry for entry in entries if entry.length and entry.offset + entry.length <= site.source.size]
+            entries = [
+                entry for entry in entries if entry.length and entry.offset + entry.length <= site.source.size
+            ]
             for entry in entries:
                 if entry.id not in used:
                     path = site.claims.path(f"external_buffers[{entry.id:#x}]", "unused")

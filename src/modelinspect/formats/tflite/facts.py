@@ -25,20 +25,34 @@ def add_model_facts(model: Model, names: Mapping[tuple[int, int], str], facts: F
     custom = _counts(model, custom=True)
     if custom:
         facts["custom_operators"] = custom
-    facts["operator_versions"] = {code.name: code.version for code in sorted(model.codes, key=lambda code: (code.name, code.version))}
+    facts["operator_versions"] = {
+        code.name: code.version for code in sorted(model.codes, key=lambda code: (code.name, code.version))
+    }
     stored: dict[int, list[int]] = {}
     for graph, index in sorted(names):
         stored.setdefault(graph, []).append(index)
-    facts["subgraphs"] = tuple(_subgraph(graph, stored.get(graph.index, [])) for graph in model.subgraphs[:NAMED])
+    facts["subgraphs"] = tuple(
+        _subgraph(graph, stored.get(graph.index, [])) for graph in model.subgraphs[:NAMED]
+    )
     signatures = _signatures(model)
     if signatures:
         facts["signatures"] = signatures
     facts["tensor_uses"] = _uses(model, names)
-    variables = [_tensor_name(graph, row.index) for graph in model.subgraphs for row in graph.tensors if row is not None and row.variable]
+    variables = [
+        _tensor_name(graph, row.index)
+        for graph in model.subgraphs
+        for row in graph.tensors
+        if row is not None and row.variable
+    ]
     if variables:
         facts["variable_tensors"] = tuple(variables[:NAMED])
     densify: list[Fact] = [
-        {"subgraph": graph.name, "operator": place, "input": _first(graph, operator.inputs), "output": _first(graph, operator.outputs)}
+        {
+            "subgraph": graph.name,
+            "operator": place,
+            "input": _first(graph, operator.inputs),
+            "output": _first(graph, operator.outputs),
+        }
         for graph in model.subgraphs
         for place, operator in enumerate(graph.operators)
         if operator.code.name == "DENSIFY"
@@ -47,15 +61,22 @@ def add_model_facts(model: Model, names: Mapping[tuple[int, int], str], facts: F
         facts["densify"] = tuple(densify[:NAMED])
     hybrid = dict(found for graph in model.subgraphs for found in _sparse_hybrid(graph, names))
     if hybrid:
-        facts["sparse_hybrid"] = tuple({"name": name, "densify": expanded} for name, expanded in islice(hybrid.items(), NAMED))
+        facts["sparse_hybrid"] = tuple(
+            {"name": name, "densify": expanded} for name, expanded in islice(hybrid.items(), NAMED)
+        )
 
 
 def _sparse_hybrid(graph: SubGraph, names: Mapping[tuple[int, int], str]) -> Iterator[tuple[str, bool]]:
-    """Yield the sparse int8 weights of fully connected operators whose input is float32, and whether DENSIFY expands them first.
+    """Yield the sparse int8 weights of fully connected operators whose input is float32, and whether DENSIFY
+    expands them first.
 
     ``names`` are those of stored tensors.
     """
-    expanded = {op.outputs[0]: op.inputs[0] for op in graph.operators if op.code.name == "DENSIFY" and op.inputs and op.outputs}
+    expanded = {
+        op.outputs[0]: op.inputs[0]
+        for op in graph.operators
+        if op.code.name == "DENSIFY" and op.inputs and op.outputs
+    }
     for operator in graph.operators:
         if operator.code.name != "FULLY_CONNECTED" or len(operator.inputs) < 2:
             continue
@@ -65,13 +86,22 @@ def _sparse_hybrid(graph: SubGraph, names: Mapping[tuple[int, int], str]) -> Ite
         if name is None or not 0 <= given < len(graph.tensors):
             continue
         row, activation = graph.tensors[stored], graph.tensors[given]
-        if row is not None and activation is not None and (activation.type, row.type) == _HYBRID and row.is_sparse:
+        if (
+            row is not None
+            and activation is not None
+            and (activation.type, row.type) == _HYBRID
+            and row.is_sparse
+        ):
             yield name, weights in expanded
 
 
 def add_buffer_facts(model: Model, used: set[int], listed: set[int], shared: int, facts: Facts) -> list[int]:
     """Add the facts of buffers; return those that hold bytes and that nothing uses."""
-    unused = [index for index, buffer in enumerate(model.buffers) if buffer.size and index not in used and index not in listed]
+    unused = [
+        index
+        for index, buffer in enumerate(model.buffers)
+        if buffer.size and index not in used and index not in listed
+    ]
     facts["buffers"] = {
         "count": len(model.buffers),
         "empty": sum(not buffer.size for buffer in model.buffers),
@@ -83,7 +113,9 @@ def add_buffer_facts(model: Model, used: set[int], listed: set[int], shared: int
 
 
 def _counts(model: Model, *, custom: bool) -> dict[str, Fact]:
-    counts = Counter(op.code.name for graph in model.subgraphs for op in graph.operators if op.code.custom is custom)
+    counts = Counter(
+        op.code.name for graph in model.subgraphs for op in graph.operators if op.code.custom is custom
+    )
     return dict(sorted(counts.items()))
 
 
@@ -140,7 +172,10 @@ def _signatures(model: Model) -> dict[str, Fact]:
 
 
 def _tensor_map(table: Table, name: str, graph: SubGraph) -> dict[str, Fact]:
-    return {entry.string("name") or "": _tensor_name(graph, entry.value("tensor_index")) for entry in table.tables(name)}
+    return {
+        entry.string("name") or "": _tensor_name(graph, entry.value("tensor_index"))
+        for entry in table.tables(name)
+    }
 
 
 def _uses(model: Model, names: Mapping[tuple[int, int], str]) -> dict[str, Fact]:
@@ -161,26 +196,40 @@ _NAMING = {"densify": ("input", "output"), "sparse_tensors": ("name",)}
 
 
 def join_models(models: Mapping[str, Mapping[str, Fact]]) -> dict[str, Fact]:
-    """Return the facts that rules look at for all models of a bundle: counts summed, tensors named as the artifact names them.
+    """Return the facts that rules look at for all models of a bundle: counts summed, tensors named as the
+    artifact names them.
 
-    ``models`` are the facts of each by its name; that of the empty name has tensors whose names begin with no model's.
+    ``models`` are the facts of each by its name; that of the empty name has tensors whose names begin with no
+    model's.
     """
     joined: dict[str, Fact] = {}
     for key in _COUNTED:
         counts: Counter[str] = Counter()
         for facts in models.values():
             found = facts.get(key)
-            counts.update({name: count for name, count in found.items() if isinstance(count, int)} if isinstance(found, Mapping) else {})
+            counts.update(
+                {name: count for name, count in found.items() if isinstance(count, int)}
+                if isinstance(found, Mapping)
+                else {}
+            )
         if counts:
             joined[key] = dict(sorted(counts.items()))
     uses: dict[str, Fact] = {}
     for model, facts in models.items():
         found = facts.get("tensor_uses")
-        uses |= {_within(model, name): operators for name, operators in found.items()} if isinstance(found, Mapping) else {}
+        uses |= (
+            {_within(model, name): operators for name, operators in found.items()}
+            if isinstance(found, Mapping)
+            else {}
+        )
     if uses:
         joined["tensor_uses"] = uses
     for key, fields in _NAMING.items():
-        entries = [_renamed(entry, model, fields) for model, facts in models.items() for entry in _entries(facts.get(key))]
+        entries = [
+            _renamed(entry, model, fields)
+            for model, facts in models.items()
+            for entry in _entries(facts.get(key))
+        ]
         if entries:
             joined[key] = tuple(entries[:NAMED])
     return joined
@@ -191,7 +240,10 @@ def _entries(fact: Fact | None) -> list[Mapping[str, Fact]]:
 
 
 def _renamed(entry: Mapping[str, Fact], model: str, fields: tuple[str, ...]) -> dict[str, Fact]:
-    return {key: _within(model, value) if key in fields and isinstance(value, str) else value for key, value in entry.items()}
+    return {
+        key: _within(model, value) if key in fields and isinstance(value, str) else value
+        for key, value in entry.items()
+    }
 
 
 def _within(model: str, name: str) -> str:

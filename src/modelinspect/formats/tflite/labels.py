@@ -6,7 +6,12 @@ from modelinspect.core.bytemap import RegionKind
 from modelinspect.encodings.flatbuffers.walker import Labels
 
 _INDEX = ("SparsityParameters", "DimensionMetadata", "Int32Vector", "Uint16Vector", "Uint8Vector")
-_QUANTIZATION = ("QuantizationParameters", "CustomQuantization", "BlockwiseQuantization", "MultiAxisQuantization")
+_QUANTIZATION = (
+    "QuantizationParameters",
+    "CustomQuantization",
+    "BlockwiseQuantization",
+    "MultiAxisQuantization",
+)
 _METADATA = ("Metadata", "SignatureDef", "TensorMap", "ExternalBufferGroup")
 
 MODEL = Labels(
@@ -25,7 +30,13 @@ MODEL = Labels(
         ("Tensor", "name"): RegionKind.METADATA,
         ("Operator", "debug_metadata_index"): RegionKind.DEBUG,
     },
-    frozenset({("Buffer", "data"), ("Operator", "custom_options"), ("StableHLOCompositeOptions", "composite_attributes")}),
+    frozenset(
+        {
+            ("Buffer", "data"),
+            ("Operator", "custom_options"),
+            ("StableHLOCompositeOptions", "composite_attributes"),
+        }
+    ),
 )
 METADATA = Labels(RegionKind.METADATA)
 DEBUG = Labels(RegionKind.DEBUG)

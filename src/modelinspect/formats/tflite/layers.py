@@ -1,4 +1,6 @@
-"""Say which layer a stored tensor of a TFLite model belongs to: by its name, else by the operators that read it."""
+"""Say which layer a stored tensor of a TFLite model belongs to: by its name, else by the operators that read
+it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ _MOST_STEPS = 8
 
 
 class Layers:
-    """The layers of a model's tensors. The converter names a tensor after the nodes that it comes from, or not at all."""
+    """The layers of a model's tensors.
+
+    The converter names a tensor after the nodes that it comes from, or not at all.
+    """
 
     def __init__(self, model: Model) -> None:
         self._readers: dict[int, dict[int, Operator]] = {}
@@ -26,7 +31,9 @@ class Layers:
                         readers[index] = operator
 
     def of(self, graph: SubGraph, index: int, name: str) -> str | None:
-        """Return the layer of a tensor, None where neither its name nor that of an operator's output says one."""
+        """Return the layer of a tensor, None where neither its name nor that of an operator's output says
+        one.
+        """
         layer = layer_of_fused(name)
         readers = self._readers[graph.index]
         for _ in range(_MOST_STEPS):
@@ -40,7 +47,9 @@ class Layers:
         return layer or self._of_caller(graph)
 
     def _of_caller(self, graph: SubGraph) -> str | None:
-        """Return the layer of a subgraph that an operator runs, such as the steps of a recurrent layer: that of its first named tensor."""
+        """Return the layer of a subgraph that an operator runs, such as the steps of a recurrent layer: that
+        of its first named tensor.
+        """
         known = self._bodies.get(graph.index)
         if known is None and graph.index in self._called:
             names = (layer_of_fused(_name(graph, index)) for index in range(len(graph.tensors)))

@@ -1,7 +1,8 @@
 """Find tensors that tflite-micro stores as indices into tables of values.
 
-Two forms: the metadata ``COMPRESSION_METADATA`` names the table's buffer (tensorflow/lite/micro/compression/metadata.fbs); the operator
-``TFLM_DECODE`` takes pairs of an encoded tensor and ancillary data, which begin with 16 bytes of common metadata (decode.py, lut.py).
+Two forms: the metadata ``COMPRESSION_METADATA`` names the table's buffer
+(tensorflow/lite/micro/compression/metadata.fbs); the operator ``TFLM_DECODE`` takes pairs of an encoded
+tensor and ancillary data, which begin with 16 bytes of common metadata (decode.py, lut.py).
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ _PER_TENSOR = 15
 class Lookup:
     """How a tensor is stored as indices: bits of one, and where its tables are.
 
-    ``buffer`` holds the tables from ``skip`` on. ``stride`` are the values of one table (0: as the table's size gives), ``axis`` the axis
-    whose slices have their own tables (None: as the quantization gives, -1: one table). ``output`` is the tensor that it is decoded to,
-    ``type`` the type of decoding; ``bits`` is 0 where that type has no table.
+    ``buffer`` holds the tables from ``skip`` on. ``stride`` are the values of one table (0: as the table's
+    size gives), ``axis`` the axis whose slices have their own tables (None: as the quantization gives, -1:
+    one table). ``output`` is the tensor that it is decoded to, ``type`` the type of decoding; ``bits`` is 0
+    where that type has no table.
     """
 
     buffer: int
@@ -53,18 +55,27 @@ class Decoders:
     @property
     def types(self) -> dict[str, int]:
         """How many tensors each type of decoding is for, as `TFLM_DECODE` names them."""
-        return dict(sorted(Counter(one.type for one in self.lookups.values() if one.output is not None).items()))
+        return dict(
+            sorted(Counter(one.type for one in self.lookups.values() if one.output is not None).items())
+        )
 
 
 def find_lookups(site: Site, model: Model, tables: dict[tuple[int, int], tuple[int, int]]) -> Decoders:
-    """Return the lookups of metadata (``tables``: buffer and bits by subgraph and tensor) and of operators."""
+    """Return the lookups of metadata (``tables``: buffer and bits by subgraph and tensor) and of
+    operators.
+    """
     found = Decoders({place: Lookup(buffer, bits) for place, (buffer, bits) in tables.items()}, set())
     for graph in model.subgraphs:
         for operator in graph.operators:
             if not operator.code.custom or operator.code.name != DECODE:
                 continue
-            for encoded, ancillary, output in zip(operator.inputs[::2], operator.inputs[1::2], operator.outputs, strict=False):
-                rows = [graph.tensors[index] if 0 <= index < len(graph.tensors) else None for index in (ancillary, output)]
+            for encoded, ancillary, output in zip(
+                operator.inputs[::2], operator.inputs[1::2], operator.outputs, strict=False
+            ):
+                rows = [
+                    graph.tensors[index] if 0 <= index < len(graph.tensors) else None
+                    for index in (ancillary, output)
+                ]
                 if rows[0] is not None and rows[1] is not None:
                     found.ancillary.add((graph.index, ancillary))
                     found.lookups[graph.index, encoded] = _decoded(site, model, rows[0].buffer, rows[1])
@@ -81,11 +92,19 @@ def _decoded(site: Site, model: Model, index: int, output: TensorRow) -> Lookup:
     if header[0] != _LUT:
         return Lookup(index, 0, output=output, type=name)
     axis = header[5] >> 4
-    return Lookup(index, header[5] & _WIDEST, _HEADER, header[6], -1 if axis == _PER_TENSOR else axis, output, name)
+    return Lookup(
+        index, header[5] & _WIDEST, _HEADER, header[6], -1 if axis == _PER_TENSOR else axis, output, name
+    )
 
 
 def lookup_payload(
-    site: Site, model: Model, lookup: Lookup, stored: Span, dtype: DType, shape: tuple[int, ...], affine: Quantization | None
+    site: Site,
+    model: Model,
+    lookup: Lookup,
+    stored: Span,
+    dtype: DType,
+    shape: tuple[int, ...],
+    affine: Quantization | None,
 ) -> tuple[LookupPayload | None, str]:
     """Return how the elements of a tensor are read, or why they cannot be."""
     buffer = model.buffer(lookup.buffer)
@@ -97,7 +116,9 @@ def lookup_payload(
         return None, f"{dtype} elements of a lookup table are not read"
     axis = lookup.axis
     if axis is None:
-        axis = affine.axis if affine is not None and affine.axis is not None and len(affine.scales) > 1 else -1
+        axis = (
+            affine.axis if affine is not None and affine.axis is not None and len(affine.scales) > 1 else -1
+        )
     if axis >= len(shape):
         return None, f"its lookup tables are for axis {axis} of {len(shape)}"
     channels = shape[axis] if axis >= 0 else 1
@@ -107,6 +128,9 @@ def lookup_payload(
     if not stride or stride * channels * dtype.bits // 8 > size:
         return None, f"its lookup tables need {stride * channels * dtype.bits // 8:,} bytes but have {size:,}"
     if -(-prod(shape) * lookup.bits // 8) > stored.size:
-        return None, f"its indices need {-(-prod(shape) * lookup.bits // 8):,} bytes but {stored.size:,} are stored"
+        return (
+            None,
+            f"its indices need {-(-prod(shape) * lookup.bits // 8):,} bytes but {stored.size:,} are stored",
+        )
     table = Span(buffer.offset + lookup.skip, size)
     return LookupPayload(site.stream, stored, lookup.bits, table, stride, max(channels, 1), max(inner, 1)), ""

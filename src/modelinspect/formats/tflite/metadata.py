@@ -26,7 +26,9 @@ SHORT = 256
 
 @dataclass(slots=True)
 class Lookups:
-    """What other parts of a model need of its metadata: tables of compressed tensors, byte code after the flatbuffer."""
+    """What other parts of a model need of its metadata: tables of compressed tensors, byte code after the
+    flatbuffer.
+    """
 
     tables: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     """By subgraph and tensor: the buffer of values, and the bits of an index into it."""
@@ -81,7 +83,12 @@ def _claim(site: Site, name: str, buffer: Buffer, path: PathId, facts: Facts, lo
         except FormatError as error:
             inner.survive(error)
         return
-    site.claims.claim(buffer.offset, buffer.size, RegionKind.DEBUG if name.startswith("DEBUG") else RegionKind.METADATA, path)
+    site.claims.claim(
+        buffer.offset,
+        buffer.size,
+        RegionKind.DEBUG if name.startswith("DEBUG") else RegionKind.METADATA,
+        path,
+    )
     if buffer.size > SHORT:
         return
     data = site.source.read_at(buffer.offset, buffer.size)
@@ -141,7 +148,10 @@ def _tell_model_metadata(root: Table, facts: Facts, _: Lookups) -> None:
 def _tell_compression(root: Table, facts: Facts, lookups: Lookups) -> None:
     for place, subgraph in enumerate(root.tables("subgraphs")):
         for tensor in subgraph.tables("lut_tensors"):
-            lookups.tables[place, tensor.value("tensor")] = (tensor.value("value_buffer"), tensor.value("index_bitwidth"))
+            lookups.tables[place, tensor.value("tensor")] = (
+                tensor.value("value_buffer"),
+                tensor.value("index_bitwidth"),
+            )
     facts["compression"] = {"schema_version": root.value("schema_version")}
 
 

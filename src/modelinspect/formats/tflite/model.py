@@ -137,18 +137,25 @@ def read_model(root: Table, report: Report) -> Model:
         model.metadata_buffers = root.numbers("metadata_buffer")
     except FormatError as error:
         report(error)
-    groups = [_text(table, "name", report) if table is not None else "" for table in _each(root, "external_buffer_groups", report)]
+    groups = [
+        _text(table, "name", report) if table is not None else ""
+        for table in _each(root, "external_buffer_groups", report)
+    ]
     for table in _each(root, "external_buffers", report):
         if table is not None:
             place = table.value("group")
             group = groups[place] if place < len(groups) else ""
             offset, length = table.value("offset"), table.value("length")
-            model.external[table.value("id")] = ExternalBuffer(table.value("id"), group, offset, length, _text(table, "packing", report))
+            model.external[table.value("id")] = ExternalBuffer(
+                table.value("id"), group, offset, length, _text(table, "packing", report)
+            )
     return model
 
 
 def _each(table: Table, name: str, report: Report) -> Iterator[Table | None]:
-    """Yield the tables of a vector, None for those that cannot be read, and nothing where the vector itself cannot."""
+    """Yield the tables of a vector, None for those that cannot be read, and nothing where the vector itself
+    cannot.
+    """
     try:
         found = table.data(name)
     except FormatError as error:
@@ -188,7 +195,8 @@ def _numbers(table: Table, name: str) -> tuple[int, ...]:
 
 
 def _code(table: Table) -> OperatorCode:
-    # schema_utils.cc, GetBuiltinCode: the larger one counts, as the old field is a byte and stays at 127 for newer operators.
+    # schema_utils.cc, GetBuiltinCode: the larger one counts, as the old field is a byte and stays at 127 for
+    # newer operators.
     code = max(table.value("builtin_code"), table.value("deprecated_builtin_code"))
     version = table.value("version")
     if code == CUSTOM:
@@ -234,12 +242,18 @@ def _subgraph(index: int, table: Table, codes: list[OperatorCode], report: Repor
             tensors.append(None)
             continue
         value = tensor.value
-        tensors.append(TensorRow(row, tensor, value("type"), value("buffer"), value("external_buffer"), value("is_variable")))
+        tensors.append(
+            TensorRow(
+                row, tensor, value("type"), value("buffer"), value("external_buffer"), value("is_variable")
+            )
+        )
     operators: list[Operator] = []
     for operator in _each(table, "operators", report):
         if operator is not None:
             code = operator.value("opcode_index")
             known = codes[code] if code < len(codes) else unknown
-            operators.append(Operator(known, operator, _numbers(operator, "inputs"), _numbers(operator, "outputs")))
+            operators.append(
+                Operator(known, operator, _numbers(operator, "inputs"), _numbers(operator, "outputs"))
+            )
     name = _text(table, "name", report)
     return SubGraph(index, name, _numbers(table, "inputs"), _numbers(table, "outputs"), tensors, operators)

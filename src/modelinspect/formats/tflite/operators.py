@@ -1,4 +1,6 @@
-"""Claim what operators carry besides their tables: custom options, composite attributes, byte code after the flatbuffer."""
+"""Claim what operators carry besides their tables: custom options, composite attributes, byte code after the
+flatbuffer.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,21 @@ class Outside:
     spans: list[tuple[int, int]] = field(default_factory=list)
 
     def claim(self, offset: int, size: int, what: str, program: str = "") -> None:
-        """Claim a span for an operator; ``program`` is the operator that runs it on another processor, if one does."""
+        """Claim a span for an operator; ``program`` is the operator that runs it on another processor, if one
+        does.
+        """
         if (offset, size) in self.spans or offset <= 0 or size <= 0:
             return
         if offset + size > self.site.source.size:
             left = max(self.site.source.size - offset, 0)
-            self.site.diagnose(f"{what} needs {size:,} bytes but {left:,} are left", min(offset, self.site.source.size))
+            self.site.diagnose(
+                f"{what} needs {size:,} bytes but {left:,} are left", min(offset, self.site.source.size)
+            )
             return
         self.spans.append((offset, size))
-        self.site.claims.claim(offset, size, RegionKind.COMPILED if program else RegionKind.GRAPH, self.site.claims.path(what))
+        self.site.claims.claim(
+            offset, size, RegionKind.COMPILED if program else RegionKind.GRAPH, self.site.claims.path(what)
+        )
         if program:
             self.programs.add(program, size)
 
@@ -44,12 +52,17 @@ def claim_operators(site: Site, model: Model, contents: list[Content], programs:
                 continue
             try:
                 found = operator.table.data("custom_options")
-                offset, size = operator.table.value("large_custom_options_offset"), operator.table.value("large_custom_options_size")
+                offset, size = (
+                    operator.table.value("large_custom_options_offset"),
+                    operator.table.value("large_custom_options_size"),
+                )
             except FormatError:  # the walk has reported
                 continue
             content = options.pop(found[0], None) if found is not None else None
             if content is not None:
-                code = byte_code(claim_options(site, content.offset, content.size, content.path, operator.code.name))
+                code = byte_code(
+                    claim_options(site, content.offset, content.size, content.path, operator.code.name)
+                )
                 if code is not None:
                     what = "/".join(part for part in ("byte code", operator.code.name, code[2]) if part)
                     outside.claim(code[0], code[1], what, operator.code.name)

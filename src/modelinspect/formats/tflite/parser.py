@@ -40,7 +40,10 @@ class ModelParser:
         paths = {content.offset: content.path for content in data}
         lookups = claim_metadata(self.site, model, paths, self.facts)
         outside = claim_operators(
-            self.site, model, [content for content in document.contents if content.table != "Buffer"], lookups.programs
+            self.site,
+            model,
+            [content for content in document.contents if content.table != "Buffer"],
+            lookups.programs,
         )
         for offset, size, what in lookups.byte_code:
             outside.claim(offset, size, f"byte code/{what}", what)
@@ -53,14 +56,20 @@ class ModelParser:
         lookups.programs.tell(self.facts)
         if tensors.compressed:
             types = {**tensors.decoders.types} if tensors.decoders is not None else {}
-            self.facts["compression"] = {**self.facts.get("compression", {}), "tensors": tensors.compressed, "decode_types": types}
+            self.facts["compression"] = {
+                **self.facts.get("compression", {}),
+                "tensors": tensors.compressed,
+                "decode_types": types,
+            }
         if tensors.schemes:
             self.facts["quantized_tensors"] = dict(sorted(tensors.schemes.items()))
         if model.external:
             self.facts["external_files"] = tuple(sorted({entry.group for entry in model.external.values()}))
         add_model_facts(model, tensors.names, self.facts)
         if document.root.reader.left < 0:
-            self.site.diagnose("its structures share so much that they are not all read", document.root.position)
+            self.site.diagnose(
+                "its structures share so much that they are not all read", document.root.position
+            )
         external.finish()
         self._finish(document, model, outside, lookups)
 
@@ -81,7 +90,9 @@ class ModelParser:
                 path = self.site.claims.path(f"buffers[{index}]", "data outside the flatbuffer")
             else:
                 path = by_offset.get(buffer.offset, self.site.claims.root)
-            self.site.claims.claim(buffer.offset, buffer.size, RegionKind.FREE, self.site.claims.paths.child(path, "unused"))
+            self.site.claims.claim(
+                buffer.offset, buffer.size, RegionKind.FREE, self.site.claims.paths.child(path, "unused")
+            )
 
     def _finish(self, document: Document, model: Model, outside: Outside, lookups: Lookups) -> None:
         """Claim what is after the flatbuffer and belongs to no buffer."""
@@ -92,5 +103,7 @@ class ModelParser:
             claim_zeros(self.site, taken, document.end, begin)
         elif document.end < begin:
             self.site.diagnose(
-                f"{begin - document.end:,} bytes after the last structure are not distinguished", document.end, Severity.NOTE
+                f"{begin - document.end:,} bytes after the last structure are not distinguished",
+                document.end,
+                Severity.NOTE,
             )

@@ -1,4 +1,6 @@
-"""Read how a tensor is quantized: for the whole, along an axis, by blocks, along several axes, or in a custom way."""
+"""Read how a tensor is quantized: for the whole, along an axis, by blocks, along several axes, or in a custom
+way.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ from modelinspect.formats.tflite.model import TensorRow
 class Scheme:
     """A tensor's quantization.
 
-    ``affine`` is set where scales and zero points are in the tensor itself. ``form`` says which way (``tensor``, ``channel``, or
-    the table of the details); ``scales`` and ``zero_points`` are indices of the tensors that hold them, -1 where there are none.
+    ``affine`` is set where scales and zero points are in the tensor itself. ``form`` says which way
+    (``tensor``, ``channel``, or the table of the details); ``scales`` and ``zero_points`` are indices of the
+    tensors that hold them, -1 where there are none.
     """
 
     form: str
@@ -47,7 +50,11 @@ def _details(table: Table) -> Scheme:
     if details is None:
         return Scheme("unknown")
     fields = details.type.by_name
-    form = {"BlockwiseQuantization": "block", "MultiAxisQuantization": "multi-axis"}.get(details.type.name, "custom")
+    form = {"BlockwiseQuantization": "block", "MultiAxisQuantization": "multi-axis"}.get(
+        details.type.name, "custom"
+    )
     if "scales" not in fields:
         return Scheme(form)
-    return Scheme(form, None, details.value("scales"), details.value("zero_points"), details.value("block_size"))
+    return Scheme(
+        form, None, details.value("scales"), details.value("zero_points"), details.value("block_size")
+    )

@@ -47,13 +47,22 @@ WEIGHT_INPUTS: dict[str, tuple[int, ...]] = {
 }
 """The inputs that are weights where they are constant, by the operator's name (tflite/kernels)."""
 
-MULTIPLIED = frozenset(WEIGHT_INPUTS) - {"EMBEDDING_LOOKUP", "EMBEDDING_LOOKUP_SPARSE", "HASHTABLE_LOOKUP", "GATHER", "GATHER_ND", "PRELU"}
+MULTIPLIED = frozenset(WEIGHT_INPUTS) - {
+    "EMBEDDING_LOOKUP",
+    "EMBEDDING_LOOKUP_SPARSE",
+    "HASHTABLE_LOOKUP",
+    "GATHER",
+    "GATHER_ND",
+    "PRELU",
+}
 """Operators that multiply by weights: a vector that is added to what they give is a bias."""
 
 ARITHMETIC = ("ADD", "SUB", "MUL", "DIV")
 
 PASSED_ON = ("DEQUANTIZE", "DENSIFY", "QUANTIZE", "CAST", "TRANSPOSE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
-"""Operators whose output is a weight where their first input is: they unpack, convert or move stored weights."""
+"""Operators whose output is a weight where their first input is: they unpack, convert or move stored
+weights.
+"""
 
 JOINED = ("PACK", "CONCATENATION")
 """The same for operators that join all of their inputs."""
@@ -73,13 +82,17 @@ _BODIES = {
     "STABLEHLO_COMPOSITE": (("decomposition_subgraph_index", 0),),
     "STABLEHLO_WHILE": (("cond_subgraph_index", 0), ("body_subgraph_index", 0)),
 }
-"""Operators that hand inputs to subgraphs: the option that names one, and which input is the subgraph's first."""
+"""Operators that hand inputs to subgraphs: the option that names one, and which input is the subgraph's
+first.
+"""
 
 _ROUNDS = 8
 
 
 def weight_tensors(model: Model) -> list[set[int]]:
-    """Return the indices of each subgraph's tensors that are used as weights, be they constant or computed from constants."""
+    """Return the indices of each subgraph's tensors that are used as weights, be they constant or computed
+    from constants.
+    """
     by_index = {graph.index: place for place, graph in enumerate(model.subgraphs)}
     found: list[set[int]] = [set(_biases(graph)) for graph in model.subgraphs]
     for _ in range(_ROUNDS):
@@ -92,8 +105,12 @@ def weight_tensors(model: Model) -> list[set[int]]:
 
 
 def read_by_arithmetic(graph: SubGraph) -> set[int]:
-    """Return the indices of a subgraph's tensors that arithmetic reads: `named_role` says what some of them were."""
-    return {index for operator in graph.operators if operator.code.name in ARITHMETIC for index in operator.inputs}
+    """Return the indices of a subgraph's tensors that arithmetic reads: `named_role` says what some of them
+    were.
+    """
+    return {
+        index for operator in graph.operators if operator.code.name in ARITHMETIC for index in operator.inputs
+    }
 
 
 def named_role(graph: SubGraph, index: int) -> Role | None:
@@ -120,7 +137,9 @@ def _biases(graph: SubGraph) -> Iterator[int]:
         if name in MULTIPLIED or (name == "ADD" and products.issuperset(operator.inputs)):
             products.update(operator.outputs)
         elif name == "ADD" and not products.isdisjoint(operator.inputs):
-            yield from (index for index in operator.inputs if index not in products and not _is_whole(graph, index))
+            yield from (
+                index for index in operator.inputs if index not in products and not _is_whole(graph, index)
+            )
 
 
 def _mark(graph: SubGraph, place: int, found: list[set[int]], by_index: dict[int, int], model: Model) -> None:
@@ -129,7 +148,11 @@ def _mark(graph: SubGraph, place: int, found: list[set[int]], by_index: dict[int
         name = operator.code.name
         if name in WEIGHT_INPUTS:
             weights = [index for at, index in enumerate(operator.inputs) if at in WEIGHT_INPUTS[name]]
-            marked.update(weights if name not in LOOKED_UP else [index for index in weights if not _is_whole(graph, index)])
+            marked.update(
+                weights
+                if name not in LOOKED_UP
+                else [index for index in weights if not _is_whole(graph, index)]
+            )
         elif name in PASSED_ON or name in JOINED:
             if not marked.isdisjoint(operator.outputs):
                 marked.update(operator.inputs if name in JOINED else operator.inputs[:1])
@@ -147,7 +170,9 @@ def _is_whole(graph: SubGraph, index: int) -> bool:
 
 
 def bodies(operator: Operator) -> Iterator[tuple[int, int]]:
-    """Yield the subgraphs that an operator runs, each with the operator's input that is the subgraph's first."""
+    """Yield the subgraphs that an operator runs, each with the operator's input that is the subgraph's
+    first.
+    """
     if operator.code.name not in _BODIES:
         return
     try:

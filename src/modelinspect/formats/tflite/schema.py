@@ -1,4 +1,6 @@
-"""Load the schemas of the TFLite format, which `scripts/derive_tflite_schema.py` derives from their sources."""
+"""Load the schemas of the TFLite format, which `scripts/derive_tflite_schema.py` derives from their
+sources.
+"""
 
 from __future__ import annotations
 

@@ -27,10 +27,16 @@ class Sparsity:
         """Return what reads the elements."""
         return SparsePayload(stream, values, self.axes, self.traversal_order, self.block_map)
 
-    def facts(self, name: str, dtype: DType, shape: tuple[int, ...], stored: int, dense: int) -> dict[str, Fact]:
+    def facts(
+        self, name: str, dtype: DType, shape: tuple[int, ...], stored: int, dense: int
+    ) -> dict[str, Fact]:
         """Describe the tensor: its form, what is kept, and what the dense form would cost."""
         kept = stored * 8 // dtype.bits if dtype.bits else 0
-        block = tuple(axis.length for axis in self.axes[len(self.traversal_order) - len(self.block_map) :]) if self.block_map else ()
+        block = (
+            tuple(axis.length for axis in self.axes[len(self.traversal_order) - len(self.block_map) :])
+            if self.block_map
+            else ()
+        )
         sparse = [axis for axis in self.axes if axis.is_sparse]
         return {
             "name": name,
@@ -68,7 +74,9 @@ def _axis(table: Table) -> SparseAxis:
     if form == DENSE:
         return SparseAxis(max(table.value("dense_size"), 0))
     if form != CSR:
-        raise FormatError(f"a sparse tensor has an axis of the unknown format {form}", table.reader.member, table.position)
+        raise FormatError(
+            f"a sparse tensor has an axis of the unknown format {form}", table.reader.member, table.position
+        )
     segments, segment_size = _index(table, "array_segments")
     indices, index_size = _index(table, "array_indices")
     return SparseAxis(0, segments, segment_size, indices, index_size)

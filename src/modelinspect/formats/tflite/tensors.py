@@ -10,7 +10,16 @@ from modelinspect.core.facts import Fact
 from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass, field, replace
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import DType, ElementKind, Payload, Quantization, Role, Storage, Tensor, dense_size
+from modelinspect.core.tensors import (
+    DType,
+    ElementKind,
+    Payload,
+    Quantization,
+    Role,
+    Storage,
+    Tensor,
+    dense_size,
+)
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.compiled import ETHOS_U, ethos_buffers, ethos_product
@@ -104,7 +113,11 @@ class TensorBuilder:
             return ("external", row.external, 0)
         self.used.add(row.buffer)
         buffer = self.model.buffer(row.buffer)
-        return None if buffer is None else ("outside" if buffer.outside else "buffer", buffer.offset, buffer.size)
+        return (
+            None
+            if buffer is None
+            else ("outside" if buffer.outside else "buffer", buffer.offset, buffer.size)
+        )
 
     def _note_empty(self, graph: SubGraph, row: TensorRow) -> None:
         """Report a sparse tensor that keeps no value at all: nothing of it is in the file but its index."""
@@ -116,7 +129,9 @@ class TensorBuilder:
             return
         dtype = dtype_of(row.type)
         if sparsity is not None and dense_size(dtype, shape) <= LARGEST_SHAPE:
-            self.sparse.append(sparsity.facts(self._name(graph, row), dtype, shape, 0, dense_size(dtype, shape)))
+            self.sparse.append(
+                sparsity.facts(self._name(graph, row), dtype, shape, 0, dense_size(dtype, shape))
+            )
 
     def _scheme(self, graph: SubGraph, row: TensorRow) -> Scheme | None:
         try:
@@ -139,7 +154,10 @@ class TensorBuilder:
         if buffer.outside:
             if buffer.offset + buffer.size > self.site.source.size:
                 left = max(self.site.source.size - buffer.offset, 0)
-                problem = f"buffer {row.buffer} needs {buffer.size:,} bytes at byte {buffer.offset:,} but {left:,} are left"
+                problem = (
+                    f"buffer {row.buffer} needs {buffer.size:,} bytes at byte {buffer.offset:,} but {left:,}"
+                    " are left"
+                )
                 self.site.diagnose(problem, min(buffer.offset, self.site.source.size))
                 return None
             path = self.site.claims.path(f"buffers[{row.buffer}]", "data outside the flatbuffer")
@@ -180,7 +198,13 @@ class TensorBuilder:
         if logical > LARGEST_SHAPE:
             self.site.diagnose(f"tensor {name} has the shape {shape}", row.table.position)
             shape, logical = (), stored.size
-        storage = Storage.SPARSE if sparsity is not None else Storage.COMPRESSED if lookup is not None else Storage.DENSE
+        storage = (
+            Storage.SPARSE
+            if sparsity is not None
+            else Storage.COMPRESSED
+            if lookup is not None
+            else Storage.DENSE
+        )
         affine: Quantization | None = scheme.affine if scheme is not None else None
         payload, note = self._payload(stored, dtype, logical, sparsity, lookup, shape, affine)
         if scheme is not None and scheme.affine is None and scheme.zero_points >= 0:
@@ -191,7 +215,11 @@ class TensorBuilder:
             shape,
             self._role(users),
             storage,
-            (stored.site.extent(stored.offset, stored.size, "sparse-values" if sparsity is not None else "raw"),),
+            (
+                stored.site.extent(
+                    stored.offset, stored.size, "sparse-values" if sparsity is not None else "raw"
+                ),
+            ),
             logical,
             self._layers.of(graph, row.index, name) if self._layers is not None else None,
             payload,
@@ -213,17 +241,26 @@ class TensorBuilder:
         """Claim a buffer that Vela's operator reads as its program: what it holds is not a tensor."""
         stored.site.claims.claim(stored.offset, stored.size, RegionKind.COMPILED, stored.path)
         self.lookups.programs.add(ETHOS_U, stored.size)
-        self.lookups.programs.ethos = self.lookups.programs.ethos or ethos_product(stored.site, stored.offset, stored.size)
+        self.lookups.programs.ethos = self.lookups.programs.ethos or ethos_product(
+            stored.site, stored.offset, stored.size
+        )
 
     def _claim_lookup(self, lookup: Lookup, identity: TensorId) -> None:
-        """Claim the table of values of a compressed tensor, unless a tensor has it for its own, and note both sizes."""
+        """Claim the table of values of a compressed tensor, unless a tensor has it for its own, and note both
+        sizes.
+        """
         index = lookup.buffer
         values = self.model.buffer(index)
         tensor = self.site.parsing.tensor(identity)
-        self.compressed[tensor.name] = {"index_bits": lookup.bits, "table_bytes": values.size if values is not None else 0}
+        self.compressed[tensor.name] = {
+            "index_bits": lookup.bits,
+            "table_bytes": values.size if values is not None else 0,
+        }
         if values is not None and not values.outside and index not in self.used:
             self.used.add(index)
-            path = self.site.claims.paths.child(self.paths.get(values.offset, self.site.claims.root), "lookup table")
+            path = self.site.claims.paths.child(
+                self.paths.get(values.offset, self.site.claims.root), "lookup table"
+            )
             self.site.claims.claim(values.offset, values.size, RegionKind.QUANTIZATION, path, identity)
             extents = (*tensor.extents, self.site.extent(values.offset, values.size, "lookup-table"))
             self.site.parsing.replace_tensor(identity, replace(tensor, extents=extents))
@@ -263,7 +300,9 @@ class TensorBuilder:
         roles = set()
         for graph, row in users.rows:
             place = self._place(graph)
-            lookup = self.decoders.lookups.get((graph.index, row.index)) if self.decoders is not None else None
+            lookup = (
+                self.decoders.lookups.get((graph.index, row.index)) if self.decoders is not None else None
+            )
             used = lookup.output.index if lookup is not None and lookup.output is not None else row.index
             if row.index in self._parameters[place]:
                 roles.add(Role.QUANTIZATION)
@@ -271,7 +310,10 @@ class TensorBuilder:
                 roles.add(Role.WEIGHT)
             elif used in self._arithmetic[place] and (role := named_role(graph, used)) is not None:
                 roles.add(role)
-        return next((role for role in (Role.WEIGHT, Role.STATISTIC, Role.QUANTIZATION) if role in roles), Role.CONSTANT)
+        return next(
+            (role for role in (Role.WEIGHT, Role.STATISTIC, Role.QUANTIZATION) if role in roles),
+            Role.CONSTANT,
+        )
 
     def _name(self, graph: SubGraph, row: TensorRow) -> str:
         known = self.names.get((graph.index, row.index))

@@ -42,7 +42,9 @@ def claim_archive(site: Site, end: int, facts: Facts) -> int:
 
 
 def claim_zeros(site: Site, taken: list[tuple[int, int]], begin: int, end: int) -> None:
-    """Claim the zeros between spans of ``[begin, end)`` as padding, and other bytes as trailing ones, which the facts count."""
+    """Claim the zeros between spans of ``[begin, end)`` as padding, and other bytes as trailing ones, which
+    the facts count.
+    """
     position = begin
     for offset, size in [*sorted(taken), (end, 0)]:
         if offset > position:
@@ -62,7 +64,9 @@ def _claim_gap(site: Site, offset: int, size: int) -> None:
 
 
 def _claim_trailing(site: Site, offset: int, size: int) -> None:
-    """Claim bytes that nothing in the model leads to: a tool's output that went into the file, or something hidden."""
+    """Claim bytes that nothing in the model leads to: a tool's output that went into the file, or something
+    hidden.
+    """
     site.claims.claim(offset, size, RegionKind.FREE, site.claims.path("trailing bytes"))
     known = site.parsing.facts.get("trailing_bytes", 0)
     site.parsing.facts["trailing_bytes"] = size + (known if isinstance(known, int) else 0)

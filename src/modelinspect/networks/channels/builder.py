@@ -1,4 +1,6 @@
-"""Make wires of what layers and operators have in common: kernels, vectors, functions of each element, padding."""
+"""Make wires of what layers and operators have in common: kernels, vectors, functions of each element,
+padding.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ Function = Callable[[Reals], Reals]
 
 
 class UnfollowedError(Exception):
-    """Channels are not followed through this layer or operator; the message says more where there is more to say."""
+    """Channels are not followed through this layer or operator; the message says more where there is more to
+    say.
+    """
 
 
 @dataclass(slots=True)
@@ -41,7 +45,9 @@ class Builder:
         return np.unpackbits(np.frombuffer(pattern.dead[axis], np.uint8), count=length).astype(np.bool_)
 
     def values(self, tensor: TensorId, count: int) -> Reals:
-        """Return the elements of a vector, NaN where they cannot be read; of integers only zeros are known."""
+        """Return the elements of a vector, NaN where they cannot be read; of integers only zeros are
+        known.
+        """
         found = self.artifact.tensors[tensor]
         values = values_of(found, self.reading)
         if values is None or len(values) != count:
@@ -52,7 +58,9 @@ class Builder:
         moved = found.quantization is not None and any(found.quantization.zero_points)
         return np.full(count, np.nan) if moved else np.where(wide == 0, 0.0, np.nan)
 
-    def read(self, name: str, given: Wire, kernel: TensorId, axis: int, *, bias: bool, folds: bool, spreads: bool) -> Reader | None:
+    def read(
+        self, name: str, given: Wire, kernel: TensorId, axis: int, *, bias: bool, folds: bool, spreads: bool
+    ) -> Reader | None:
         """Let a kernel read channels along an axis; None where they are not followed."""
         length = self.artifact.tensors[kernel].shape[axis]
         wire = given.stretched(length)
@@ -77,7 +85,9 @@ class Builder:
         self._know(kernel, wire, makes=True)
         return replace(wire, fixed=dead, values=np.where(dead, self._bias(bias, wire.ids, count), np.nan))
 
-    def depthwise(self, name: str, given: Wire, kernel: TensorId, axis: int, bias: TensorId | None, *, padded: bool) -> Wire:
+    def depthwise(
+        self, name: str, given: Wire, kernel: TensorId, axis: int, bias: TensorId | None, *, padded: bool
+    ) -> Wire:
         """Return what a filter for each channel makes; there may be several for each, one after the other.
 
         ``axis`` is the last one, or the last but one where the last has the filters of a channel.
@@ -100,11 +110,17 @@ class Builder:
         even: Bits = np.repeat(given.even, filters)
         zero: Bits = dead | (fixed & (np.repeat(given.values, filters) == 0))
         plain = self._bias(bias, ids, count)
-        return Wire(ids, fixed | dead, np.where(zero, plain, np.nan), zero | (even & (not padded)), given.rank)
+        return Wire(
+            ids, fixed | dead, np.where(zero, plain, np.nan), zero | (even & (not padded)), given.rank
+        )
 
-    def scaled(self, given: Wire, vectors: Sequence[TensorId], change: Callable[[Reals, list[Reals]], Reals]) -> Wire:
+    def scaled(
+        self, given: Wire, vectors: Sequence[TensorId], change: Callable[[Reals, list[Reals]], Reals]
+    ) -> Wire:
         """Return what becomes of channels that vectors have an element each for."""
-        wire = self.fitted(given, self.artifact.tensors[vectors[0]].shape[-1] if vectors else len(given.fixed))
+        wire = self.fitted(
+            given, self.artifact.tensors[vectors[0]].shape[-1] if vectors else len(given.fixed)
+        )
         if wire.ids is None:
             raise UnfollowedError
         known: list[Reals] = []
@@ -133,7 +149,13 @@ class Builder:
     def padded(self, given: Wire) -> Wire:
         """Return channels with zeros around them: what is not zero is no longer the same everywhere."""
         zero = given.fixed & (given.values == 0)
-        return replace(given, values=np.where(zero, 0.0, np.nan), even=given.even & (zero | ~given.fixed), reader=None, maker=None)
+        return replace(
+            given,
+            values=np.where(zero, 0.0, np.nan),
+            even=given.even & (zero | ~given.fixed),
+            reader=None,
+            maker=None,
+        )
 
     def pooled(self, given: Wire, rank: int) -> Wire:
         """Return one value for each channel: it is the same everywhere, as there is but one."""
@@ -152,7 +174,10 @@ class Builder:
         return Wire(np.concatenate(ids), fixed, values, even, wires[0].rank)
 
     def stacked(self, wires: Sequence[Wire]) -> Wire:
-        """Return the same channels of several arrays, at positions one after the other. Raises `UnfollowedError`."""
+        """Return the same channels of several arrays, at positions one after the other.
+
+        Raises `UnfollowedError`.
+        """
         made = self.wires.merge(wires, lambda one, other: np.where(one == other, one, np.nan))
         if made is None:
             raise UnfollowedError("beside channels that are not followed")

@@ -40,8 +40,13 @@ KERAS: Mapping[str, Function] = {
     "linear": same,
     "relu": relu,
     "relu6": relu6,
-    **dict.fromkeys(("celu", "elu", "gelu", "hard_swish", "hard_silu", "hard_tanh", "leaky_relu", "mish", "selu"), keeps_zero),
-    **dict.fromkeys(("silu", "soft_shrink", "hard_shrink", "softsign", "swish", "tanh", "tanh_shrink"), keeps_zero),
+    **dict.fromkeys(
+        ("celu", "elu", "gelu", "hard_swish", "hard_silu", "hard_tanh", "leaky_relu", "mish", "selu"),
+        keeps_zero,
+    ),
+    **dict.fromkeys(
+        ("silu", "soft_shrink", "hard_shrink", "softsign", "swish", "tanh", "tanh_shrink"), keeps_zero
+    ),
     **dict.fromkeys(("exponential", "hard_sigmoid", "log_sigmoid", "sigmoid", "softplus"), loses_zero),
 }
 """Keras' activations that look at one element at a time."""
@@ -52,7 +57,10 @@ TFLITE: Mapping[str, Function] = {
     "RELU6": relu6,
     "QUANTIZE": same,
     "DEQUANTIZE": same,
-    **dict.fromkeys(("RELU_N1_TO_1", "TANH", "ABS", "ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "NEG", "SQRT", "SQUARE"), keeps_zero),
+    **dict.fromkeys(
+        ("RELU_N1_TO_1", "TANH", "ABS", "ELU", "GELU", "HARD_SWISH", "LEAKY_RELU", "NEG", "SQRT", "SQUARE"),
+        keeps_zero,
+    ),
     **dict.fromkeys(("CAST", "FLOOR", "ROUND", "SIGN", "SIN"), keeps_zero),
     **dict.fromkeys(("COS", "EXP", "LOG", "LOGISTIC", "RSQRT"), loses_zero),
 }

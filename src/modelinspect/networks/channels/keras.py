@@ -17,7 +17,10 @@ from modelinspect.networks.keras_variables import Parameter, items, parameters, 
 
 
 def follow_keras(builder: Builder) -> bool:
-    """Follow a Keras artifact's channels; return whether it says how its layers are connected. Raises `UnmeasurableError`."""
+    """Follow a Keras artifact's channels; return whether it says how its layers are connected.
+
+    Raises `UnmeasurableError`.
+    """
     model = read_model(builder.artifact, builder.reading)
     if model is None:
         return False
@@ -57,7 +60,9 @@ class _Network(Traversal[Wire]):
         kind = class_of(layer)
         for wire in given:
             if wire.reader is not None:
-                wire.reader.alone = wire.reader.alone and kind == "BatchNormalization" and not wire.reader.normalized
+                wire.reader.alone = (
+                    wire.reader.alone and kind == "BatchNormalization" and not wire.reader.normalized
+                )
                 wire.reader.normalized = kind == "BatchNormalization"
         use = _Use(self.builder, layer, kind, parameters_of(self.variables, path), self.tensors, given, path)
         rule = _RULES.get(kind)
@@ -66,7 +71,13 @@ class _Network(Traversal[Wire]):
                 raise UnfollowedError
             made = rule(use)
             self.builder.wires.spend(len(made.fixed))
-        except (UnfollowedError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # settings can be anything
+        except (
+            UnfollowedError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:  # settings can be anything
             more = f" {error}" if isinstance(error, UnfollowedError) and str(error) else ""
             self.leave(given, f"{layer.name} ({kind}) takes them{more}")
             return [unknown()]
@@ -95,7 +106,9 @@ class _Use:
 
     @property
     def has_channels_first(self) -> bool:
-        return self.settings.get("data_format") == "channels_first" or self.settings.get("dim_ordering") == "th"
+        return (
+            self.settings.get("data_format") == "channels_first" or self.settings.get("dim_ordering") == "th"
+        )
 
     @property
     def padded(self) -> bool:
@@ -104,7 +117,12 @@ class _Use:
     def find(self, name: str) -> TensorId | None:
         """Return a variable."""
         return next(
-            (self.tensors[id(each.tensor)] for each in self.parameters if each.name == name and id(each.tensor) in self.tensors), None
+            (
+                self.tensors[id(each.tensor)]
+                for each in self.parameters
+                if each.name == name and id(each.tensor) in self.tensors
+            ),
+            None,
         )
 
     def need(self, name: str) -> TensorId:
@@ -135,7 +153,9 @@ _Rule = Callable[[_Use], Wire]
 
 
 def _activated(use: _Use, wire: Wire, key: str = "activation") -> Wire:
-    """Apply what a layer ends with; a kernel with nothing after it stays known, so a normalization can take its constants."""
+    """Apply what a layer ends with; a kernel with nothing after it stays known, so a normalization can take
+    its constants.
+    """
     name = use.settings.get(key) or "linear"
     if isinstance(name, Mapping):  # Keras 3 may write {"class_name": "relu", ...} for its own functions
         name = name.get("config")
@@ -143,7 +163,11 @@ def _activated(use: _Use, wire: Wire, key: str = "activation") -> Wire:
         return wire
     function = KERAS.get(name) if isinstance(name, str) else None
     if function is None:
-        use.builder.wires.stop([wire], f"{use.layer.name} ({name if isinstance(name, str) else 'a custom activation'}) takes them together")
+        use.builder.wires.stop(
+            [wire],
+            f"{use.layer.name} ({name if isinstance(name, str) else 'a custom activation'}) takes them"
+            " together",
+        )
         return unknown(wire.rank)
     return use.builder.mapped(wire, function)
 
@@ -153,7 +177,9 @@ def _dense(use: _Use) -> Wire:
     if len(use.shape(kernel)) != 2:
         raise UnfollowedError
     spreads = use.given.rank == 2
-    reader = use.builder.read(use.layer.name, use.given, kernel, 0, bias=bias is not None, folds=True, spreads=spreads)
+    reader = use.builder.read(
+        use.layer.name, use.given, kernel, 0, bias=bias is not None, folds=True, spreads=spreads
+    )
     return _ended(use, replace(use.builder.make(kernel, 1, bias, use.given.rank), reader=reader), kernel)
 
 
@@ -164,7 +190,9 @@ def _convolution(use: _Use) -> Wire:
         raise UnfollowedError("in groups")
     folds = not use.padded or max(shape[:-2]) == 1
     rank = len(shape)
-    reader = use.builder.read(use.layer.name, use.given, kernel, rank - 2, bias=bias is not None, folds=folds, spreads=False)
+    reader = use.builder.read(
+        use.layer.name, use.given, kernel, rank - 2, bias=bias is not None, folds=folds, spreads=False
+    )
     return _ended(use, replace(use.builder.make(kernel, rank - 1, bias, rank), reader=reader), kernel)
 
 
@@ -182,7 +210,9 @@ def _transposed(use: _Use) -> Wire:
     """Its borders overlap otherwise than its middle, so no constant adds the same everywhere."""
     kernel, bias = use.need("kernel"), use.find("bias")
     rank = len(use.shape(kernel))
-    reader = use.builder.read(use.layer.name, use.given, kernel, rank - 1, bias=bias is not None, folds=False, spreads=False)
+    reader = use.builder.read(
+        use.layer.name, use.given, kernel, rank - 1, bias=bias is not None, folds=False, spreads=False
+    )
     return _activated(use, replace(use.builder.make(kernel, rank - 2, bias, rank), reader=reader))
 
 
@@ -190,7 +220,9 @@ def _depthwise(use: _Use) -> Wire:
     kernel = use.find("depthwise_kernel")
     kernel = use.need("kernel") if kernel is None else kernel
     padded = use.padded and max(use.shape(kernel)[:-2]) > 1
-    return _activated(use, use.builder.depthwise(use.layer.name, use.given, kernel, -2, use.find("bias"), padded=padded))
+    return _activated(
+        use, use.builder.depthwise(use.layer.name, use.given, kernel, -2, use.find("bias"), padded=padded)
+    )
 
 
 def _separable(use: _Use) -> Wire:
@@ -198,7 +230,9 @@ def _separable(use: _Use) -> Wire:
     padded = use.padded and max(use.shape(first)[:-2]) > 1
     between = use.builder.depthwise(use.layer.name, use.given, first, -2, None, padded=padded)
     rank = len(use.shape(second))
-    reader = use.builder.read(use.layer.name, between, second, rank - 2, bias=bias is not None, folds=True, spreads=False)
+    reader = use.builder.read(
+        use.layer.name, between, second, rank - 2, bias=bias is not None, folds=True, spreads=False
+    )
     return _activated(use, replace(use.builder.make(second, rank - 1, bias, rank), reader=reader))
 
 
@@ -234,7 +268,10 @@ def _slope(use: _Use) -> Wire:
         raise UnfollowedError
     use.builder.wires.cut(alpha, len(shape) - 1, wire.ids)
     kept = wire.fixed & (wire.values >= 0)
-    return replace(use.builder.mapped(wire, lambda values: np.where(values >= 0, values, np.nan)), even=wire.even & (kept | ~wire.fixed))
+    return replace(
+        use.builder.mapped(wire, lambda values: np.where(values >= 0, values, np.nan)),
+        even=wire.even & (kept | ~wire.fixed),
+    )
 
 
 def _flatten(use: _Use) -> Wire:
@@ -270,7 +307,9 @@ def _concatenate(use: _Use) -> Wire:
 
 def _merged(combine: Callable[[Reals, Reals], Reals], *, zero_wins: bool = False) -> _Rule:
     def rule(use: _Use) -> Wire:
-        made = use.builder.wires.merge(use.inputs, combine, zero_wins=zero_wins) if len(use.inputs) > 1 else None
+        made = (
+            use.builder.wires.merge(use.inputs, combine, zero_wins=zero_wins) if len(use.inputs) > 1 else None
+        )
         if made is None:
             raise UnfollowedError("beside channels that are not followed")
         return made
@@ -290,7 +329,9 @@ def _relu_layer(use: _Use) -> Wire:
     plain = not use.settings.get("negative_slope") and not use.settings.get("threshold")
     most = use.settings.get("max_value")
     limit = float(most) if isinstance(most, int | float) else np.inf
-    return use.builder.mapped(use.given, (lambda values: np.minimum(relu(values), limit)) if plain else keeps_zero)
+    return use.builder.mapped(
+        use.given, (lambda values: np.minimum(relu(values), limit)) if plain else keeps_zero
+    )
 
 
 def _rescaled(use: _Use) -> Wire:
@@ -330,7 +371,9 @@ _RULES: Mapping[str, _Rule] = {
     **_each("Conv1DTranspose Conv2DTranspose Conv3DTranspose", _transposed),
     **_each("DepthwiseConv1D DepthwiseConv2D", _depthwise),
     **_each("SeparableConv1D SeparableConv2D", _separable),
-    **_each("MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D", _moved),
+    **_each(
+        "MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D", _moved
+    ),
     **_each("UpSampling1D UpSampling2D UpSampling3D Cropping1D Cropping2D Cropping3D", _moved),
     **_each("ZeroPadding1D ZeroPadding2D ZeroPadding3D", _padded),
     **_each("GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D", _pooled),

@@ -30,9 +30,9 @@ _LAST = "a layer has one channel at least"
 class Saving:
     """What goes with the dead channels of a kernel.
 
-    ``gone`` counts, by axis, the dead slices that can be taken out; ``kept`` why the others cannot. ``own`` are bytes of the
-    kernel and of the vectors of its layer, ``others`` those of other layers, by their names; ``folded`` counts the channels that carry a
-    constant, which goes into a bias after them.
+    ``gone`` counts, by axis, the dead slices that can be taken out; ``kept`` why the others cannot. ``own``
+    are bytes of the kernel and of the vectors of its layer, ``others`` those of other layers, by their names;
+    ``folded`` counts the channels that carry a constant, which goes into a bias after them.
     """
 
     gone: Mapping[int, int]
@@ -49,7 +49,9 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two kernels of which only the second reads the channels of the first, and some of those go; both have a bias."""
+    """Two kernels of which only the second reads the channels of the first, and some of those go; both have a
+    bias.
+    """
 
     kernel: TensorId
     reader: TensorId
@@ -74,8 +76,12 @@ class Removal:
         return sum(saving.size for saving in self.savings.values())
 
 
-def find_removal(artifact: Artifact, files: FileSet, measurements: Measurements, limits: Limits | None = None) -> Removal | None:
-    """Find the channels that an artifact's network can do without; None where nothing is dead or connections are unknown."""
+def find_removal(
+    artifact: Artifact, files: FileSet, measurements: Measurements, limits: Limits | None = None
+) -> Removal | None:
+    """Find the channels that an artifact's network can do without; None where nothing is dead or connections
+    are unknown.
+    """
     if not any(measure.pattern is not None and any(measure.pattern.dead) for measure in measurements.tensors):
         return None
     builder = Builder(artifact, measurements, Reading(files, files.budgeted(limits), bytearray()))
@@ -91,7 +97,9 @@ def find_removal(artifact: Artifact, files: FileSet, measurements: Measurements,
 
 @dataclass(slots=True)
 class _Verdict:
-    """What was decided of each channel: whether it goes, whose dead slice it is, whether its constant is folded, why it stays."""
+    """What was decided of each channel: whether it goes, whose dead slice it is, whether its constant is
+    folded, why it stays.
+    """
 
     roots: Numbers
     gone: Bits
@@ -168,7 +176,9 @@ def _judge(builder: Builder) -> _Verdict:
 
 
 def _pairs(wires: Wires, cuts: Mapping[TensorId, list[Cut]], verdict: _Verdict) -> tuple[Pair, ...]:
-    """Find kernels that follow one another with nothing between that has a slice for each channel, or changes what they carry."""
+    """Find kernels that follow one another with nothing between that has a slice for each channel, or changes
+    what they carry.
+    """
     tensors: dict[int, set[TensorId]] = defaultdict(set)
     for cut in (cut for many in cuts.values() for cut in many):
         for root in np.unique(verdict.roots[cut.ids]).tolist():
@@ -180,10 +190,14 @@ def _pairs(wires: Wires, cuts: Mapping[TensorId, list[Cut]], verdict: _Verdict) 
             continue
         roots = np.unique(verdict.roots[ids])
         gone = int(verdict.gone[roots].sum())
-        if gone and all(len(tensors[root]) == 3 for root in roots.tolist()):  # both kernels, and the bias of the first
+        if gone and all(
+            len(tensors[root]) == 3 for root in roots.tolist()
+        ):  # both kernels, and the bias of the first
             found.append((-gone, maker, reader.kernel))
     names = {reader.kernel: reader.name for reader in wires.readers}
-    return tuple(Pair(maker, kernel, names.get(maker, ""), names[kernel]) for _, maker, kernel in sorted(found))
+    return tuple(
+        Pair(maker, kernel, names.get(maker, ""), names[kernel]) for _, maker, kernel in sorted(found)
+    )
 
 
 def _tell(reasons: dict[int, str], roots: Numbers, why: str) -> None:
@@ -191,8 +205,12 @@ def _tell(reasons: dict[int, str], roots: Numbers, why: str) -> None:
         reasons.setdefault(root, why)
 
 
-def _attributed(artifact: Artifact, index: TensorId, axes: Mapping[int, Cut], verdict: _Verdict) -> Counter[TensorId]:
-    """Share out the bytes that a tensor loses over the kernels whose dead slices they are: to makers first."""
+def _attributed(
+    artifact: Artifact, index: TensorId, axes: Mapping[int, Cut], verdict: _Verdict
+) -> Counter[TensorId]:
+    """Share out the bytes that a tensor loses over the kernels whose dead slices they are: to makers
+    first.
+    """
     tensor = artifact.tensors[index]
     found: Counter[TensorId] = Counter()
     if tensor.storage is not Storage.DENSE or not tensor.element_count:
@@ -205,16 +223,22 @@ def _attributed(artifact: Artifact, index: TensorId, axes: Mapping[int, Cut], ve
         for kernel, times in zip(kernels.tolist(), counts.tolist(), strict=True):
             found[TensorId(kernel)] += each * times
         left -= each * int(places.sum())
-    return Counter({kernel: elements * tensor.stored_size // tensor.element_count for kernel, elements in found.items()})
+    return Counter(
+        {kernel: elements * tensor.stored_size // tensor.element_count for kernel, elements in found.items()}
+    )
 
 
-def _saving(artifact: Artifact, index: TensorId, cuts: list[Cut], sizes: Counter[TensorId], verdict: _Verdict) -> Saving:
+def _saving(
+    artifact: Artifact, index: TensorId, cuts: list[Cut], sizes: Counter[TensorId], verdict: _Verdict
+) -> Saving:
     kernel = artifact.tensors[index]
     own = 0
     others: Counter[str] = Counter()
     for tensor, size in sizes.items():
         other = artifact.tensors[tensor]
-        if tensor == index or (kernel.layer is not None and other.layer == kernel.layer and len(other.shape) == 1):
+        if tensor == index or (
+            kernel.layer is not None and other.layer == kernel.layer and len(other.shape) == 1
+        ):
             own += size
         elif size:
             others[other.layer or other.name] += size

@@ -26,7 +26,10 @@ _FEW = 64
 
 
 def follow_tflite(builder: Builder) -> bool:
-    """Follow the channels of every subgraph; return whether there is one. Raises `FormatError`, `UnmeasurableError`."""
+    """Follow the channels of every subgraph; return whether there is one.
+
+    Raises `FormatError`, `UnmeasurableError`.
+    """
     payloads = [tensor.payload for tensor in builder.artifact.tensors]
     streams = {payload.stream for payload in payloads if isinstance(payload, RawPayload | SparsePayload)}
     if len(streams) != 1:  # a bundle of several models, or weights in files beside it
@@ -47,7 +50,9 @@ def _read(builder: Builder, stream: Stream) -> Model:
     source = builder.reading.files.open_stream(stream)
     troubles: list[FormatError] = []
     limits = builder.reading.limits
-    if not builder.artifact.diagnostic_count:  # parsing walked the same bytes, and nothing was wrong with them
+    if (
+        not builder.artifact.diagnostic_count
+    ):  # parsing walked the same bytes, and nothing was wrong with them
         sound = read_model(root_table(source, schema("model")), troubles.append)
         if troubles:
             raise troubles[0]
@@ -103,7 +108,9 @@ class _Graph:
             self.moved.update(dict.fromkeys(operator.outputs, stored))
             return
         given = [self.made[index] for index in operator.inputs if index in self.made]
-        if name in ("GATHER", "EMBEDDING_LOOKUP") and any(self.constant(index) is not None for index in operator.inputs[:2]):
+        if name in ("GATHER", "EMBEDDING_LOOKUP") and any(
+            self.constant(index) is not None for index in operator.inputs[:2]
+        ):
             self.builder.wires.stop(given, "they choose rows")
             self._look_up(operator)
             return
@@ -116,7 +123,13 @@ class _Graph:
             made = self._activated(operator, rule(_Use(self, operator)))
             self.builder.wires.spend(len(made.fixed))
             self.made[operator.outputs[0]] = replace(made, maker=self._maker(operator))
-        except (UnfollowedError, ArithmeticError, LookupError, TypeError, ValueError) as error:  # numbers can be anything
+        except (
+            UnfollowedError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:  # numbers can be anything
             more = f" {error}" if isinstance(error, UnfollowedError) and str(error) else ""
             self.builder.wires.stop(given, f"{name} takes them{more}")
 
@@ -142,7 +155,9 @@ class _Graph:
         options = operator.table.table("builtin_options")
         if options is None or "fused_activation_function" not in options.type.by_name:
             return wire
-        fused = schema("model").enum_name("ActivationFunctionType", options.value("fused_activation_function"))
+        fused = schema("model").enum_name(
+            "ActivationFunctionType", options.value("fused_activation_function")
+        )
         function = TFLITE.get(fused)
         if function is None:
             self.builder.wires.stop([wire], f"{fused} takes them")
@@ -184,7 +199,9 @@ class _Use:
     def kernel(self, place: int = 1) -> TensorId:
         """Return the weights; raise where they are computed or stored in another shape."""
         found = self.constant(place)
-        if found is None or self.builder.artifact.tensors[found].shape != self.graph.shape(self.operator.inputs[place]):
+        if found is None or self.builder.artifact.tensors[found].shape != self.graph.shape(
+            self.operator.inputs[place]
+        ):
             raise UnfollowedError
         return found
 
@@ -236,14 +253,18 @@ def _convolution(use: _Use) -> Wire:
     if shape[-1] != use.before[-1]:
         raise UnfollowedError("in groups")
     folds = use.option("padding") != _SAME or max(shape[1:-1]) == 1
-    use.builder.read(use.name, use.given, kernel, len(shape) - 1, bias=use.takes(bias), folds=folds, spreads=False)
+    use.builder.read(
+        use.name, use.given, kernel, len(shape) - 1, bias=use.takes(bias), folds=folds, spreads=False
+    )
     return use.builder.make(kernel, 0, bias, len(shape))
 
 
 def _transposed(use: _Use) -> Wire:
     kernel, bias = use.kernel(), use.constant(3)
     rank = len(use.shape(kernel))
-    use.builder.read(use.name, use.wire(2), kernel, rank - 1, bias=use.takes(bias), folds=False, spreads=False)
+    use.builder.read(
+        use.name, use.wire(2), kernel, rank - 1, bias=use.takes(bias), folds=False, spreads=False
+    )
     return use.builder.make(kernel, 0, bias, rank)
 
 
@@ -301,7 +322,11 @@ def _permuted(use: _Use) -> Wire:
 def _joined(use: _Use) -> Wire:
     wires = [use.wire(place) for place in range(len(use.operator.inputs))]
     axis = use.option("axis")
-    return use.builder.joined(wires) if axis % len(use.after) == len(use.after) - 1 else use.builder.stacked(wires)
+    return (
+        use.builder.joined(wires)
+        if axis % len(use.after) == len(use.after) - 1
+        else use.builder.stacked(wires)
+    )
 
 
 def _element_wise(combine: Callable[[Reals, Reals], Reals], *, zero_wins: bool = False) -> _Rule:
@@ -330,7 +355,9 @@ def _element_wise(combine: Callable[[Reals, Reals], Reals], *, zero_wins: bool =
 def _slope(use: _Use) -> Wire:
     if max(use.shape(use.kernel())[:-1], default=1) != 1:
         raise UnfollowedError
-    return use.builder.scaled(use.given, [use.kernel()], lambda values, _: np.where(values >= 0, values, np.nan))
+    return use.builder.scaled(
+        use.given, [use.kernel()], lambda values, _: np.where(values >= 0, values, np.nan)
+    )
 
 
 def _function(use: _Use, function: Callable[[Reals], Reals]) -> Wire:

@@ -1,7 +1,9 @@
-"""Follow channels through a network: which slices of which tensors are one channel, what it carries, and who reads it.
+"""Follow channels through a network: which slices of which tensors are one channel, what it carries, and who
+reads it.
 
-A channel is a number. An array between two layers has one for each place of its last axis; layers hand them on, and where two branches
-are added the channels of both become one. Each tensor that has a slice for each channel is a cut: without the channel, the slice goes.
+A channel is a number. An array between two layers has one for each place of its last axis; layers hand them
+on, and where two branches are added the channels of both become one. Each tensor that has a slice for each
+channel is a cut: without the channel, the slice goes.
 """
 
 from __future__ import annotations
@@ -27,10 +29,11 @@ MOST_PLACES = 1 << 22
 class Wire:
     """An array between two layers. None of its fields has the batch.
 
-    ``ids`` are the channels of its last axis, None where they are not followed. ``values`` are what constant channels carry, NaN where
-    that is not known; ``fixed`` means which are constant, ``even`` which of them carry the same everywhere. ``flat`` means that the last
-    axis has all channels of one position after those of another, for positions that nobody counted. ``reader`` is the kernel that made
-    it, as long as nothing but that is between, ``maker`` that kernel with its activation, as long as constants go through unchanged.
+    ``ids`` are the channels of its last axis, None where they are not followed. ``values`` are what constant
+    channels carry, NaN where that is not known; ``fixed`` means which are constant, ``even`` which of them
+    carry the same everywhere. ``flat`` means that the last axis has all channels of one position after those
+    of another, for positions that nobody counted. ``reader`` is the kernel that made it, as long as nothing
+    but that is between, ``maker`` that kernel with its activation, as long as constants go through unchanged.
     """
 
     ids: Numbers | None
@@ -52,16 +55,19 @@ class Wire:
             return None
         times = length // len(self.ids)
         fixed, even = np.tile(self.fixed, times), np.tile(self.even, times)
-        return Wire(np.tile(self.ids, times), fixed, np.tile(self.values, times), even, self.rank, maker=self.maker)
+        return Wire(
+            np.tile(self.ids, times), fixed, np.tile(self.values, times), even, self.rank, maker=self.maker
+        )
 
 
 @dataclass(slots=True)
 class Reader:
     """A kernel that reads channels: ``alive`` are those that it does not multiply by zero.
 
-    What a constant channel adds can go into the bias: ``bias`` means that there is one, ``normalized`` that a normalization after it
-    can take it, ``alone`` that nothing else reads the output. ``folds`` means that it adds the same everywhere if it is the same
-    everywhere, ``spreads`` if it is not. ``plain`` means that its layer is that kernel and that bias, and nothing else.
+    What a constant channel adds can go into the bias: ``bias`` means that there is one, ``normalized`` that a
+    normalization after it can take it, ``alone`` that nothing else reads the output. ``folds`` means that it
+    adds the same everywhere if it is the same everywhere, ``spreads`` if it is not. ``plain`` means that its
+    layer is that kernel and that bias, and nothing else.
     """
 
     name: str
@@ -76,20 +82,28 @@ class Reader:
     plain: bool = False
 
     def needed(self) -> tuple[Bits, Bits, str]:
-        """Return what cannot be left out, what can once its constant goes into the bias, and why constants are needed."""
+        """Return what cannot be left out, what can once its constant goes into the bias, and why constants
+        are needed.
+        """
         zero = self.wire.fixed & (self.wire.values == 0)
         constant = self.wire.fixed & ~zero
         takes = self.bias or (self.normalized and self.alone)
         fits = (constant & self.wire.even) if self.folds else np.zeros_like(constant)
         fits |= constant & ~self.wire.even if self.spreads else False
         folded = fits if takes else np.zeros_like(fits)
-        why = "has no bias for what they add" if not takes else "pads what they emit with zeros, so no bias can stand for it"
+        why = (
+            "has no bias for what they add"
+            if not takes
+            else "pads what they emit with zeros, so no bias can stand for it"
+        )
         return self.alive & ~zero & ~folded, self.alive & folded, f"{self.name} {why}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """An axis of a tensor whose places are channels; ``dead`` are those where a kernel's slice is only zeros, ``makes`` its outputs."""
+    """An axis of a tensor whose places are channels; ``dead`` are those where a kernel's slice is only zeros,
+    ``makes`` its outputs.
+    """
 
     tensor: TensorId
     axis: int
@@ -117,7 +131,10 @@ class Wires:
         return Wire(np.arange(start, start + count), nothing, np.full(count, np.nan), ~nothing, rank)
 
     def spend(self, count: int) -> None:
-        """Count the places of one more array. Raises `UnmeasurableError` where there are more than any network has."""
+        """Count the places of one more array.
+
+        Raises `UnmeasurableError` where there are more than any network has.
+        """
         self.places += count
         if self.places > MOST_PLACES:
             raise UnmeasurableError(f"its arrays have more than {MOST_PLACES:,} channels")
@@ -126,12 +143,17 @@ class Wires:
         """Keep channels: whoever reads them is not known to do without."""
         self.stops += [(wire.ids, why) for wire in wires if wire.ids is not None]
 
-    def cut(self, tensor: TensorId, axis: int, ids: Numbers, dead: Bits | None = None, *, makes: bool = False) -> None:
+    def cut(
+        self, tensor: TensorId, axis: int, ids: Numbers, dead: Bits | None = None, *, makes: bool = False
+    ) -> None:
         """Tie the places of a tensor's axis to channels."""
         self.cuts.append(Cut(tensor, axis, ids, dead, makes))
 
-    def merge(self, wires: Sequence[Wire], combine: Callable[[Reals, Reals], Reals], *, zero_wins: bool = False) -> Wire | None:
-        """Return what arrays of the same channels become element by element, None where they have not the same.
+    def merge(
+        self, wires: Sequence[Wire], combine: Callable[[Reals, Reals], Reals], *, zero_wins: bool = False
+    ) -> Wire | None:
+        """Return what arrays of the same channels become element by element, None where they have not the
+        same.
 
         ``zero_wins`` means that a zero in one of them is enough.
         """
@@ -143,7 +165,11 @@ class Wires:
         fixed, values, even = first.fixed, first.values, first.even
         for wire in wires[1:]:
             self._tie(first, wire)
-            zero = (fixed & (values == 0)) | (wire.fixed & (wire.values == 0)) if zero_wins else np.zeros_like(fixed)
+            zero = (
+                (fixed & (values == 0)) | (wire.fixed & (wire.values == 0))
+                if zero_wins
+                else np.zeros_like(fixed)
+            )
             fixed = (fixed & wire.fixed) | zero
             even = (even & wire.even) | zero
             values = np.where(zero, 0.0, np.where(fixed & even, combine(values, wire.values), np.nan))

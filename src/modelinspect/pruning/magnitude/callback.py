@@ -18,29 +18,46 @@ from modelinspect.pruning.magnitude.choice import Choice, Rule, choose, wish_of
 from modelinspect.pruning.magnitude.kernels import find_units
 from modelinspect.pruning.magnitude.masks import apply_mask, mask_of
 from modelinspect.pruning.magnitude.outcome import kernels_report
-from modelinspect.pruning.magnitude.state import VERSION, KernelState, PruningState, check_state, read_state, write_state
+from modelinspect.pruning.magnitude.state import (
+    VERSION,
+    KernelState,
+    PruningState,
+    check_state,
+    read_state,
+    write_state,
+)
 from modelinspect.pruning.patterns import pattern_of
-from modelinspect.pruning.schedules import Schedule, is_turn, schedule_warnings, sparsity_at, validate_schedule, with_target
+from modelinspect.pruning.schedules import (
+    Schedule,
+    is_turn,
+    schedule_warnings,
+    sparsity_at,
+    validate_schedule,
+    with_target,
+)
 from modelinspect.reports.pruned_kernels import KernelsReport
 
 
 class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
     """A callback of Keras 3 that sets the smallest weights of each kernel to zero while the model trains.
 
-    Give it to ``fit``; nothing has to be stripped afterwards. ``sparsity`` is the share of zeros at the end, ``targets`` gives other
-    shares for layers by name pattern, class or function. ``schedule`` is ``"polynomial"`` (Zhu and Gupta: from ``initial_sparsity`` at
-    ``begin_step`` to ``sparsity`` at ``end_step``, cubic by default) or ``"constant"``; masks change every ``frequency`` steps. What is
-    not given is fitted to the run: about ten changes, the target after three quarters of it.
+    Give it to ``fit``; nothing has to be stripped afterwards. ``sparsity`` is the share of zeros at the end,
+    ``targets`` gives other shares for layers by name pattern, class or function. ``schedule`` is
+    ``"polynomial"`` (Zhu and Gupta: from ``initial_sparsity`` at ``begin_step`` to ``sparsity`` at
+    ``end_step``, cubic by default) or ``"constant"``; masks change every ``frequency`` steps. What is not
+    given is fitted to the run: about ten changes, the target after three quarters of it.
 
-    ``block_size`` is height x width of a matrix as Keras stores it (inputs x outputs), or ``"tflite-float"`` (1x4) or ``"tflite-int8"``
-    (1x16): blocks along the inputs as TFLite stores them. ``m_by_n=(2, 4)`` makes two of every four inputs zero, once.
+    ``block_size`` is height x width of a matrix as Keras stores it (inputs x outputs), or ``"tflite-float"``
+    (1x4) or ``"tflite-int8"`` (1x16): blocks along the inputs as TFLite stores them. ``m_by_n=(2, 4)`` makes
+    two of every four inputs zero, once.
 
-    ``include`` and ``exclude`` take name patterns, layer classes and functions of (layer, variable). ``state`` is a file: the pruning
-    state is written there after each epoch, and training goes on from it where it exists.
+    ``include`` and ``exclude`` take name patterns, layer classes and functions of (layer, variable).
+    ``state`` is a file: the pruning state is written there after each epoch, and training goes on from it
+    where it exists.
 
-    Masks are applied after each optimizer step, so list this callback before those that save. Works on the TensorFlow, JAX and torch
-    backends, also with ``jit_compile``. In a custom loop, `attach` the model and put each step into ``with pruning.step():``.
-    Wrong arguments raise `JobError` (a `ModelInspectError`).
+    Masks are applied after each optimizer step, so list this callback before those that save. Works on the
+    TensorFlow, JAX and torch backends, also with ``jit_compile``. In a custom loop, `attach` the model and
+    put each step into ``with pruning.step():``. Wrong arguments raise `JobError` (a `ModelInspectError`).
     """
 
     def __init__(
@@ -64,7 +81,9 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._wish = wish_of(sparsity, targets, include, exclude)
         self._pattern = pattern_of(block_size, pooling, m_by_n)
-        self._timing = ScheduleWish(schedule, float(sparsity), initial_sparsity, begin_step, end_step, power, frequency)
+        self._timing = ScheduleWish(
+            schedule, float(sparsity), initial_sparsity, begin_step, end_step, power, frequency
+        )
         self._timing.fit(1000)
         self._state = None if state is None else Path(state)
         self._schedule: Schedule | None = None
@@ -80,9 +99,12 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
         return self._steps
 
     def attach(self, model: Any, steps: int | None = None) -> None:
-        """Choose the kernels of a model; `fit` calls this. ``steps`` is the length of the run, which an open schedule is fitted to.
+        """Choose the kernels of a model; `fit` calls this.
 
-        Raises `JobError` where nothing can be pruned, a name matches nothing, or the schedule needs a length and none is known.
+        ``steps`` is the length of the run, which an open schedule is fitted to.
+
+        Raises `JobError` where nothing can be pruned, a name matches nothing, or the schedule needs a length
+        and none is known.
         """
         if self._choices and model is self._model:
             return
@@ -104,20 +126,25 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Surround one training step of a custom loop: masks change before it where it is their turn, and are applied after it."""
+        """Surround one training step of a custom loop: masks change before it where it is their turn, and are
+        applied after it.
+        """
         self._before_step()
         yield
         self._after_step()
 
     def stateless_step(self, values: Sequence[Any]) -> list[Any]:
-        """Return the values of ``model.trainable_variables`` with masks applied, for JAX loops that hold the values themselves.
+        """Return the values of ``model.trainable_variables`` with masks applied, for JAX loops that hold the
+        values themselves.
 
         Give what the optimizer returned, after each step.
         """
         trainable = self._attached().trainable_variables
         places = {id(variable): at for at, variable in enumerate(trainable)}
         masked = list(values)
-        kernels = [(choice.kernel.variable, places.get(id(choice.kernel.variable))) for choice in self._choices]
+        kernels = [
+            (choice.kernel.variable, places.get(id(choice.kernel.variable))) for choice in self._choices
+        ]
         for variable, at in kernels:
             if at is not None:
                 variable.assign(masked[at])
@@ -138,7 +165,9 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
         """Return what was reached for each kernel, counted in the model."""
         model = self._attached()
         kind = self._timing.kind
-        return kernels_report(model, (*self._choices, *self._left_out), self._pattern, kind, self._steps, tuple(self._warnings))
+        return kernels_report(
+            model, (*self._choices, *self._left_out), self._pattern, kind, self._steps, tuple(self._warnings)
+        )
 
     def save_state(self, place: str | Path) -> None:
         """Write step, schedule and masks, whole or not at all. Raises `OutputError`."""
@@ -150,7 +179,10 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
         write_state(Path(place), state, masks)
 
     def load_state(self, place: str | Path) -> None:
-        """Go on from a state, of whatever backend. Raises `JobError` where it is of another model, `PruningError` where it is none."""
+        """Go on from a state, of whatever backend.
+
+        Raises `JobError` where it is of another model, `PruningError` where it is none.
+        """
         self._attached()
         state, masks = read_state(Path(place))
         validate_schedule(state.schedule)
@@ -184,7 +216,9 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
             self.save_state(self._state)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Apply the masks again (averaged weights may have been put in place), and warn where the schedule fell short."""
+        """Apply the masks again (averaged weights may have been put in place), and warn where the schedule
+        fell short.
+        """
         model = self._attached()
         self.apply()
         if self._schedule is None or self._pattern.m_by_n:
@@ -205,7 +239,9 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
         if hasattr(model, "jax_state_sync"):
             model.jax_state_sync()
         for at, choice in enumerate(self._choices):
-            self._masks[at] = mask_of(choice.kernel, self._pattern, sparsity_at(with_target(schedule, choice.target), step))
+            self._masks[at] = mask_of(
+                choice.kernel, self._pattern, sparsity_at(with_target(schedule, choice.target), step)
+            )
         self.apply()
 
     def _after_step(self) -> None:
@@ -224,10 +260,16 @@ class MagnitudePruning(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _fitted(self, steps: int | None) -> Schedule:
         timing = self._timing
-        if steps is None and (timing.end_step is None if timing.kind == "polynomial" else timing.frequency is None):
+        if steps is None and (
+            timing.end_step is None if timing.kind == "polynomial" else timing.frequency is None
+        ):
             missing = "end_step" if timing.kind == "polynomial" else "frequency"
-            raise JobError(f"the number of training steps is not known here: give {missing}, or attach(model, steps=...)")
+            raise JobError(
+                f"the number of training steps is not known here: give {missing}, or attach(model, steps=...)"
+            )
         return timing.fit(max(1, steps or timing.end_step or 1))
 
     def _kernel_states(self) -> tuple[KernelState, ...]:
-        return tuple(KernelState(choice.kernel.path, choice.kernel.shape, choice.target) for choice in self._choices)
+        return tuple(
+            KernelState(choice.kernel.path, choice.kernel.shape, choice.target) for choice in self._choices
+        )

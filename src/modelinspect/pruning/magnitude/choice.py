@@ -15,12 +15,17 @@ from modelinspect.pruning.patterns import LAYOUTS
 from modelinspect.pruning.selection import Pattern
 
 Rule = str | type | Callable[[Any, Any], bool]
-"""Which kernels: a pattern of names (``dense*``, ``attention/query/kernel``), a layer class, or a function of layer and variable."""
+"""Which kernels: a pattern of names (``dense*``, ``attention/query/kernel``), a layer class, or a function of
+layer and variable.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Which kernels a user wants pruned, and how sparse. ``targets`` override ``sparsity``, the first that matches counts."""
+    """Which kernels a user wants pruned, and how sparse.
+
+    ``targets`` override ``sparsity``, the first that matches counts.
+    """
 
     sparsity: float
     targets: tuple[tuple[Rule, float], ...] = ()
@@ -30,7 +35,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A kernel and what is done to it: pruned to ``target``, or left out for ``reason``. ``note`` is what its user should know."""
+    """A kernel and what is done to it: pruned to ``target``, or left out for ``reason``.
+
+    ``note`` is what its user should know.
+    """
 
     kernel: Kernel
     target: float
@@ -44,29 +52,44 @@ class Choice:
 
 
 def wish_of(
-    sparsity: float, targets: Mapping[Any, float] | None, include: Rule | Sequence[Rule] | None, exclude: Rule | Sequence[Rule] | None
+    sparsity: float,
+    targets: Mapping[Any, float] | None,
+    include: Rule | Sequence[Rule] | None,
+    exclude: Rule | Sequence[Rule] | None,
 ) -> Wish:
     """Return the wish of a call's arguments. Raises `JobError`."""
     wanted = tuple((targets or {}).items())
     for value in (sparsity, *(target for _, target in wanted)):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value < 1.0:
             raise JobError(f"the sparsity must be at least 0 and below 1, not {value!r}")
-    wish = Wish(float(sparsity), tuple((rule, float(target)) for rule, target in wanted), _rules(include), _rules(exclude))
+    wish = Wish(
+        float(sparsity),
+        tuple((rule, float(target)) for rule, target in wanted),
+        _rules(include),
+        _rules(exclude),
+    )
     for rule in (*wish.include, *wish.exclude, *(rule for rule, _ in wish.targets)):
         if not isinstance(rule, (str, type)) and not callable(rule):
-            raise JobError(f"include, exclude and targets take names, layer classes and functions, not {rule!r}")
+            raise JobError(
+                f"include, exclude and targets take names, layer classes and functions, not {rule!r}"
+            )
     return wish
 
 
 def choose(units: Sequence[Unit], wish: Wish, pattern: Pattern) -> tuple[Choice, ...]:
-    """Decide for each kernel. Raises `JobError` where a name or class matches nothing, or nothing is left to prune."""
+    """Decide for each kernel.
+
+    Raises `JobError` where a name or class matches nothing, or nothing is left to prune.
+    """
     for rule in (*wish.include, *wish.exclude, *(rule for rule, _ in wish.targets)):
         _check_rule(rule, units)
     choices = choices_of(units, wish, pattern)
     _check_asked(choices, wish)
     if not any(choice.chosen for choice in choices):
         reasons = list(dict.fromkeys(f"{choice.kernel.path}: {choice.reason}" for choice in choices))
-        raise JobError(f"nothing to prune: {'; '.join(reasons[:3]) or 'no layer has a kernel that can be pruned'}")
+        raise JobError(
+            f"nothing to prune: {'; '.join(reasons[:3]) or 'no layer has a kernel that can be pruned'}"
+        )
     return choices
 
 
@@ -114,7 +137,10 @@ def _refuses(kernel: Kernel, pattern: Pattern) -> str:
             return f"its {_input_count(kernel)} inputs are too few for groups of {pattern.m_by_n[1]}"
         return ""
     if pattern.block_size != (1, 1) and len(kernel.shape) != 2:
-        return f"it has {len(kernel.shape)} dimensions, and blocks take 2; a layout ({', '.join(LAYOUTS)}) takes any"
+        return (
+            f"it has {len(kernel.shape)} dimensions, and blocks take 2; a layout ({', '.join(LAYOUTS)})"
+            " takes any"
+        )
     return ""
 
 
@@ -125,7 +151,10 @@ def _note(kernel: Kernel, pattern: Pattern) -> str:
         return ""
     if pattern.m_by_n:
         return f"its {inputs} inputs are not a multiple of {length}: the last group of each output is shorter"
-    return f"its {inputs} inputs are not a multiple of {length}: TFLite's converter drops the weights after the last whole block"
+    return (
+        f"its {inputs} inputs are not a multiple of {length}: TFLite's converter drops the weights after the"
+        " last whole block"
+    )
 
 
 def _input_count(kernel: Kernel) -> int:
@@ -147,7 +176,10 @@ def _check_rule(rule: Rule, units: Sequence[Unit]) -> None:
     if isinstance(rule, str):
         if not any(fnmatchcase(name, rule) for name in (*names, *(kernel.path for kernel in kernels))):
             near = get_close_matches(rule, names, n=3) or names[:8]
-            raise JobError(f"no layer matches {rule!r}; there are {', '.join(near)}{', …' if len(near) < len(names) else ''}")
+            raise JobError(
+                f"no layer matches {rule!r}; there are"
+                f" {', '.join(near)}{', …' if len(near) < len(names) else ''}"
+            )
     elif isinstance(rule, type):
         types = sorted({unit.type for unit in units} | {type(kernel.owner).__name__ for kernel in kernels})
         if rule.__name__ not in types and not any(_matches(rule, kernel) for kernel in kernels):

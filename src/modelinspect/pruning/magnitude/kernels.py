@@ -20,9 +20,10 @@ Variable = Any
 class Kernel:
     """A weight matrix or tensor of a layer.
 
-    ``layer`` is the name of the layer that the model lists (``outer/inner/dense`` in nested models), ``type`` its class, ``weight`` the
-    variable's name within it. ``owner`` is the layer that holds the variable, and ``inputs`` are the axes of the variable that TFLite
-    stores innermost: those which an output sums over. ``refusal`` says why the kernel cannot be pruned.
+    ``layer`` is the name of the layer that the model lists (``outer/inner/dense`` in nested models), ``type``
+    its class, ``weight`` the variable's name within it. ``owner`` is the layer that holds the variable, and
+    ``inputs`` are the axes of the variable that TFLite stores innermost: those which an output sums over.
+    ``refusal`` says why the kernel cannot be pruned.
     """
 
     layer: str
@@ -63,7 +64,10 @@ class Unit:
 
 
 def find_units(model: Model) -> tuple[Unit, ...]:
-    """Return every layer of a model and of the models in it, each variable once. Raises `JobError` where it cannot be pruned at all."""
+    """Return every layer of a model and of the models in it, each variable once.
+
+    Raises `JobError` where it cannot be pruned at all.
+    """
     if not isinstance(model, keras.Model):
         module = type(model).__module__.partition(".")[0]
         hint = "; modelinspect prune prunes tf_keras models with tfmot" if module == "tf_keras" else ""
@@ -80,15 +84,23 @@ def _units(model: Model, prefix: str, seen: set[int]) -> Iterator[Unit]:
             yield from _units(layer, f"{prefix}{layer.name}/", seen)
         elif not isinstance(layer, keras.layers.InputLayer):
             name, kind = prefix + layer.name, type(layer).__name__
-            kernels = tuple(kernel for owner, path in _holders(layer, "") for kernel in _kernels(name, kind, owner, path, seen))
+            kernels = tuple(
+                kernel
+                for owner, path in _holders(layer, "")
+                for kernel in _kernels(name, kind, owner, path, seen)
+            )
             yield Unit(name, kind, kernels)
 
 
 def _holders(layer: Any, path: str) -> Iterator[tuple[Any, str]]:
-    """Yield a layer and the layers within it, with the path of their names; the only cell of a recurrent layer adds no name."""
+    """Yield a layer and the layers within it, with the path of their names; the only cell of a recurrent
+    layer adds no name.
+    """
     yield layer, path
     cell = getattr(layer, "cell", None) if isinstance(layer, keras.layers.RNN) else None
-    for part in layer._flatten_layers(include_self=False, recursive=False):  # Keras has no public way to a layer's layers
+    for part in layer._flatten_layers(
+        include_self=False, recursive=False
+    ):  # Keras has no public way to a layer's layers
         yield from _holders(part, path if part is cell else f"{path}{part.name}/")
 
 
@@ -96,15 +108,31 @@ def _kernels(unit: str, kind: str, owner: Any, path: str, seen: set[int]) -> Ite
     names = _names(owner)
     inner = {id(variable) for part in owner._flatten_layers(include_self=False) for variable in part.weights}
     for variable in owner.weights:
-        if id(variable) in seen or id(variable) in inner or len(variable.shape) < 2 or not (names is None or variable.name in names):
+        if (
+            id(variable) in seen
+            or id(variable) in inner
+            or len(variable.shape) < 2
+            or not (names is None or variable.name in names)
+        ):
             continue
         seen.add(id(variable))
         inputs = _inputs(owner, len(variable.shape))
-        yield Kernel(unit, kind, path + variable.name, variable, owner, inputs, names is not None, _refusal(owner, variable, names))
+        yield Kernel(
+            unit,
+            kind,
+            path + variable.name,
+            variable,
+            owner,
+            inputs,
+            names is not None,
+            _refusal(owner, variable, names),
+        )
 
 
 def _names(layer: Any) -> tuple[str, ...] | None:
-    """Return the names of the variables of a layer of Keras that are kernels; None for a class that Keras does not have."""
+    """Return the names of the variables of a layer of Keras that are kernels; None for a class that Keras
+    does not have.
+    """
     for name, variables in _KERNELS.items():
         known = getattr(keras.layers, name, None)
         if known is not None and isinstance(layer, known):
@@ -113,10 +141,14 @@ def _names(layer: Any) -> tuple[str, ...] | None:
 
 
 def _refusal(layer: Any, variable: Variable, names: tuple[str, ...] | None) -> str:
-    if getattr(layer, "quantization_mode", None) is not None or not keras.backend.is_float_dtype(variable.dtype):
+    if getattr(layer, "quantization_mode", None) is not None or not keras.backend.is_float_dtype(
+        variable.dtype
+    ):
         return f"it is quantized ({variable.dtype}): prune before quantize()"
     if getattr(layer, "lora_enabled", False):
-        return "LoRA adds to it when it is used, so its zeros would not be zeros; merge the LoRA weights first"
+        return (
+            "LoRA adds to it when it is used, so its zeros would not be zeros; merge the LoRA weights first"
+        )
     if names is None:
         return f"{type(layer).__name__} is not a layer of Keras; include= prunes {variable.name} by its name"
     return ""
@@ -152,4 +184,6 @@ _KERNELS: dict[str, tuple[str, ...]] = {
     "GRUCell": ("kernel", "recurrent_kernel"),
     "SimpleRNNCell": ("kernel", "recurrent_kernel"),
 }
-"""The variables of Keras's layers that are pruned: those which tfmot 0.8.1 prunes (prune_registry.py), and EinsumDense."""
+"""The variables of Keras's layers that are pruned: those which tfmot 0.8.1 prunes (prune_registry.py), and
+EinsumDense.
+"""

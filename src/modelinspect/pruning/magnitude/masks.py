@@ -1,7 +1,7 @@
 """Compute masks from magnitudes, and apply them.
 
-Masks are computed in numpy: every backend then gives the same mask, and a partition in numpy takes a small part of the time of a sort in
-TensorFlow or JAX. They are applied with keras.ops, where the weights are.
+Masks are computed in numpy: every backend then gives the same mask, and a partition in numpy takes a small
+part of the time of a sort in TensorFlow or JAX. They are applied with keras.ops, where the weights are.
 """
 
 from __future__ import annotations
@@ -26,12 +26,16 @@ Tensor = Any
 def mask_of(kernel: Kernel, pattern: Pattern, sparsity: float) -> Tensor:
     """Return which elements of a kernel are kept: booleans of its shape, False for the smallest magnitudes.
 
-    Exactly `zeros_wanted` elements (or blocks) are False; of equal magnitudes the first in memory are kept. N:M ignores ``sparsity``.
-    Raises `PruningError` where the kernel holds NaN.
+    Exactly `zeros_wanted` elements (or blocks) are False; of equal magnitudes the first in memory are kept.
+    N:M ignores ``sparsity``. Raises `PruningError` where the kernel holds NaN.
     """
-    values = np.abs(ops.convert_to_numpy(ops.cast(ops.convert_to_tensor(kernel.variable), _wide(kernel.variable.dtype))))
+    values = np.abs(
+        ops.convert_to_numpy(ops.cast(ops.convert_to_tensor(kernel.variable), _wide(kernel.variable.dtype)))
+    )
     if np.isnan(values).any():
-        raise PruningError(f"{kernel.path} holds NaN, so its magnitudes have no order; has the training diverged?")
+        raise PruningError(
+            f"{kernel.path} holds NaN, so its magnitudes have no order; has the training diverged?"
+        )
     return ops.convert_to_tensor(keep_largest(values, kernel.inputs, pattern, sparsity), dtype="bool")
 
 
@@ -85,9 +89,11 @@ def _largest(values: Array, sparsity: float) -> Array:
 
 
 def _blocks(matrix: Array, block: tuple[int, int], pooling: str, sparsity: float) -> Array:
-    """Return True for the elements of the blocks whose average or maximum is largest; blocks at the border may be smaller.
+    """Return True for the elements of the blocks whose average or maximum is largest; blocks at the border
+    may be smaller.
 
-    An average is that of rows first and columns then (tfmot's ``factorized_pool``), over the elements that exist.
+    An average is that of rows first and columns then (tfmot's ``factorized_pool``), over the elements that
+    exist.
     """
     kept = _largest(_pooled(_pooled(matrix, block[0], pooling).T, block[1], pooling).T, sparsity)
     whole = np.repeat(np.repeat(kept, block[0], axis=0), block[1], axis=1)
@@ -106,7 +112,9 @@ def _pooled(matrix: Array, block: int, pooling: str) -> Array:
 
 
 def _groups(matrix: Array, zeros: int, group: int) -> Array:
-    """Return False for the ``zeros`` smallest of every ``group`` elements of a row; a shorter last group counts as filled with zeros."""
+    """Return False for the ``zeros`` smallest of every ``group`` elements of a row; a shorter last group
+    counts as filled with zeros.
+    """
     height, width = matrix.shape
     count = -(-width // group)
     padded = np.zeros((height, count * group), matrix.dtype)

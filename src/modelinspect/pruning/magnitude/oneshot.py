@@ -26,12 +26,16 @@ def prune(
 ) -> KernelsReport:
     """Set the smallest weights of a Keras 3 model's kernels to +0.0 in place, and report each kernel.
 
-    The arguments are those of `MagnitudePruning`. Nothing is written unless every mask could be computed. Raises `JobError` for wrong
-    arguments, `PruningError` where a kernel holds NaN.
+    The arguments are those of `MagnitudePruning`. Nothing is written unless every mask could be computed.
+    Raises `JobError` for wrong arguments, `PruningError` where a kernel holds NaN.
     """
     wish, pattern = wish_of(sparsity, targets, include, exclude), pattern_of(block_size, pooling, m_by_n)
     choices = choose(find_units(model), wish, pattern)
-    masks = [(choice.kernel.variable, mask_of(choice.kernel, pattern, choice.target)) for choice in choices if choice.chosen]
+    masks = [
+        (choice.kernel.variable, mask_of(choice.kernel, pattern, choice.target))
+        for choice in choices
+        if choice.chosen
+    ]
     for variable, mask in masks:
         apply_mask(variable, mask)
     return kernels_report(model, choices, pattern, "one-shot", 0, ())

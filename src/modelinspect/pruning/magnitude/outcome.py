@@ -15,7 +15,12 @@ from modelinspect.reports.pruned_kernels import KernelsReport, PrunedKernel
 
 
 def kernels_report(
-    model: Any, choices: Sequence[Choice], pattern: Pattern, schedule: str, step: int, warnings: tuple[str, ...]
+    model: Any,
+    choices: Sequence[Choice],
+    pattern: Pattern,
+    schedule: str,
+    step: int,
+    warnings: tuple[str, ...],
 ) -> KernelsReport:
     """Return the report of a model's kernels, their zeros counted now."""
     return KernelsReport(

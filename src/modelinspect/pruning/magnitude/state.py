@@ -39,7 +39,9 @@ class PruningState(Struct, frozen=True):
 
 
 def write_state(place: Path, state: PruningState, masks: list[Any]) -> None:
-    """Write the state whole or not at all; masks (boolean arrays, or None where none was set yet) take one bit an element."""
+    """Write the state whole or not at all; masks (boolean arrays, or None where none was set yet) take one
+    bit an element.
+    """
     arrays = {f"mask_{at}": np.packbits(mask) for at, mask in enumerate(masks) if mask is not None}
     header = np.frombuffer(msgspec.json.encode(state), "uint8")
     try:
@@ -50,7 +52,10 @@ def write_state(place: Path, state: PruningState, masks: list[Any]) -> None:
 
 
 def read_state(place: Path) -> tuple[PruningState, list[Any]]:
-    """Read a state and its masks. Raises `JobError` where there is no file, `PruningError` where it is not such a state."""
+    """Read a state and its masks.
+
+    Raises `JobError` where there is no file, `PruningError` where it is not such a state.
+    """
     try:
         with np.load(place, allow_pickle=False) as archive:
             header = archive["header"]
@@ -58,11 +63,23 @@ def read_state(place: Path) -> tuple[PruningState, list[Any]]:
                 raise PruningError(f"{place}: not a pruning state of modelinspect")
             state = msgspec.json.decode(header.tobytes(), type=PruningState)
             if state.version != VERSION:
-                raise PruningError(f"{place}: version {state.version} of the pruning state; this modelinspect reads {VERSION}")
+                raise PruningError(
+                    f"{place}: version {state.version} of the pruning state; this modelinspect reads"
+                    f" {VERSION}"
+                )
             return state, [_mask(archive, at, kernel.shape) for at, kernel in enumerate(state.kernels)]
     except FileNotFoundError as problem:
         raise JobError(f"{place}: no such file") from problem
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, EOFError, zipfile.BadZipFile, msgspec.MsgspecError) as problem:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        EOFError,
+        zipfile.BadZipFile,
+        msgspec.MsgspecError,
+    ) as problem:
         raise PruningError(f"{place}: not a pruning state of modelinspect") from problem
 
 
@@ -74,7 +91,9 @@ def check_state(place: Path, state: PruningState, pattern: Pattern, kernels: tup
     for kernel in kernels:
         before = saved.pop(kernel.path, None)
         if before is None:
-            raise JobError(f"{place}: the state has no kernel {kernel.path!r}; was it made for another model?")
+            raise JobError(
+                f"{place}: the state has no kernel {kernel.path!r}; was it made for another model?"
+            )
         if before != kernel:
             raise JobError(
                 f"{place}: {kernel.path} has the shape {kernel.shape} and the target {kernel.target:g}, "

@@ -1,6 +1,8 @@
-"""The worker's entry: one job as a line of JSON on stdin, events as lines of JSON on stdout; all else goes to stderr.
+"""The worker's entry: one job as a line of JSON on stdin, events as lines of JSON on stdout; all else goes to
+stderr.
 
-stdin stays open as long as the caller lives: its end ends the worker, so a killed caller leaves no TensorFlow running.
+stdin stays open as long as the caller lives: its end ends the worker, so a killed caller leaves no TensorFlow
+running.
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ from modelinspect.pruning.worker.reasons import reason_of
 
 
 def custom_objects(place: Path) -> dict[str, Any]:
-    """Run a file of Python and return its public functions and classes, as names that a model file may use."""
+    """Run a file of Python and return its public functions and classes, as names that a model file may
+    use.
+    """
     try:
         names = runpy.run_path(str(place))
     except FileNotFoundError as problem:

@@ -19,8 +19,12 @@ REPRESENTATIVE = 64
 """The samples that the converter sees when it fixes the ranges of full integer models."""
 
 
-def configure(converter: Any, mode: str, representative: Callable[[], Iterator[Any]], *, integer_input: bool) -> None:
-    """Set a converter up for a form such as ``dynamic-int8-sparse``; integer inputs keep their type in full integer models."""
+def configure(
+    converter: Any, mode: str, representative: Callable[[], Iterator[Any]], *, integer_input: bool
+) -> None:
+    """Set a converter up for a form such as ``dynamic-int8-sparse``; integer inputs keep their type in full
+    integer models.
+    """
     optimizations = []
     match mode.removesuffix("-sparse"):
         case "float32":
@@ -40,20 +44,34 @@ def configure(converter: Any, mode: str, representative: Callable[[], Iterator[A
         case "int16":
             optimizations.append(tf.lite.Optimize.DEFAULT)
             converter.representative_dataset = representative
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
+            converter.target_spec.supported_ops = [
+                tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+            ]
     if mode.endswith("-sparse"):
         optimizations.append(tf.lite.Optimize.EXPERIMENTAL_SPARSITY)
     converter.optimizations = optimizations
 
 
-def convert_apart(saved: Path, mode: str, samples: list[Any], names: list[str], scratch: Path, *, integer_input: bool) -> bytes:
+def convert_apart(
+    saved: Path, mode: str, samples: list[Any], names: list[str], scratch: Path, *, integer_input: bool
+) -> bytes:
     """Convert a SavedModel in its own process, for networks on which TFLite's calibrator is known to crash.
 
-    TensorFlow 2.21 dies of SIGSEGV when it calibrates the loops of Keras 3's recurrent layers. Raises `RuntimeError` where it does.
+    TensorFlow 2.21 dies of SIGSEGV when it calibrates the loops of Keras 3's recurrent layers. Raises
+    `RuntimeError` where it does.
     """
     given, made = scratch / "samples.npz", scratch / "converted.tflite"
     np.savez(given, **{f"x{at}": part[:REPRESENTATIVE] for at, part in enumerate(samples)})
-    job = json.dumps({"saved": str(saved), "mode": mode, "samples": str(given), "names": names, "integer": integer_input, "to": str(made)})
+    job = json.dumps(
+        {
+            "saved": str(saved),
+            "mode": mode,
+            "samples": str(given),
+            "names": names,
+            "integer": integer_input,
+            "to": str(made),
+        }
+    )
     command = [sys.executable, "-m", "modelinspect.pruning.worker.conversion", job]
     with (
         (scratch / "conversion.log").open("w+b") as log,
@@ -65,7 +83,9 @@ def convert_apart(saved: Path, mode: str, samples: list[Any], names: list[str], 
     if process.returncode < 0:
         raise RuntimeError(f"TFLite's converter died of {signal.Signals(-process.returncode).name}")
     if process.returncode:
-        raise RuntimeError(lines[-1][:300] if lines else f"TFLite's converter ended with status {process.returncode}")
+        raise RuntimeError(
+            lines[-1][:300] if lines else f"TFLite's converter ended with status {process.returncode}"
+        )
     return made.read_bytes()
 
 

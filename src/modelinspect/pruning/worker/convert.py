@@ -44,7 +44,9 @@ def _loaded(job: ConversionJob) -> tuple[Callable[[], Any], Any]:
 
     if job.library == "saved_model":
         signatures = tf.saved_model.load(job.path).signatures
-        return lambda: tf.lite.TFLiteConverter.from_saved_model(job.path), next(iter(signatures.values()), None)
+        return lambda: tf.lite.TFLiteConverter.from_saved_model(job.path), next(
+            iter(signatures.values()), None
+        )
     if job.library == "keras":
         import keras as library
     else:
@@ -73,7 +75,9 @@ def _made(job: ConversionJob, form: str, make: Callable[[], Any], model: Any) ->
             converter.target_spec.supported_types = [tf.float16]
         elif kind in ("int8", "int16x8"):
             int16 = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8 if kind == "int8" else int16]
+            converter.target_spec.supported_ops = [
+                tf.lite.OpsSet.TFLITE_BUILTINS_INT8 if kind == "int8" else int16
+            ]
             converter.representative_dataset = lambda: _samples(model)
         target.write_bytes(converter.convert())
     except Exception as error:  # noqa: BLE001  # the converter raises many kinds; each is its refusal, and is reported

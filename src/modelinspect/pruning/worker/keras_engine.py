@@ -50,12 +50,16 @@ class KerasEngine:
             "python": platform.python_version(),
             "tensorflow": tf.__version__,
         }
-        return versions if backend == "tensorflow" else {**versions, backend: keras_loading.version_of(backend)}
+        return (
+            versions if backend == "tensorflow" else {**versions, backend: keras_loading.version_of(backend)}
+        )
 
     def network(self, job: Job) -> Network:
         if job.is_architecture:
             return networks.build(job.model, keras)
-        return keras_loading.load(Path(job.model), allow_code=job.allow_code, code=job.code, warn=self.warnings.append)
+        return keras_loading.load(
+            Path(job.model), allow_code=job.allow_code, code=job.code, warn=self.warnings.append
+        )
 
     def inputs_of(self, network: Network) -> list[InputFacts]:
         return training.inputs_of(network, keras)
@@ -75,7 +79,13 @@ class KerasEngine:
         training.compile_for(network, training_, losses, keras)
 
     def fit(
-        self, network: Network, samples: Samples, job: Job, epochs: int, report: Callable[[int, int], None], callbacks: Sequence[object]
+        self,
+        network: Network,
+        samples: Samples,
+        job: Job,
+        epochs: int,
+        report: Callable[[int, int], None],
+        callbacks: Sequence[object],
     ) -> int:
         return training.fit(network, samples, epochs, job.batch_size, job.seed, report, callbacks, keras)
 
@@ -83,10 +93,21 @@ class KerasEngine:
         return training.evaluate(network, samples)
 
     def pruned(
-        self, network: Network, job: Job, decisions: Sequence[Decision], schedule: Schedule, losses: list[str], train: Train
+        self,
+        network: Network,
+        job: Job,
+        decisions: Sequence[Decision],
+        schedule: Schedule,
+        losses: list[str],
+        train: Train,
     ) -> Iterator[tuple[Stage, Network]]:
         chosen = {decision.layer.name for decision in decisions if decision.chosen}
-        wanted = {id(kernel.variable) for unit in find_units(network) if unit.name in chosen for kernel in unit.kernels}
+        wanted = {
+            id(kernel.variable)
+            for unit in find_units(network)
+            if unit.name in chosen
+            for kernel in unit.kernels
+        }
         pattern: dict[str, Any] = {
             "block_size": job.pattern.layout or job.pattern.block_size,
             "pooling": job.pattern.pooling,
@@ -99,12 +120,16 @@ class KerasEngine:
             has_state = bool(getattr(network.optimizer, "built", False))
             self.compile(network, job.training, losses)
             train(network, (MagnitudePruning(**_arguments(schedule), **pattern),))
-            if not has_state:  # compare like with like: the original was saved without the state of an optimizer
+            if (
+                not has_state
+            ):  # compare like with like: the original was saved without the state of an optimizer
                 self.compile(network, job.training, losses)
         yield Stage.PRUNED, network
 
     def count_zeros(self, network: Network, decisions: Sequence[Decision]) -> tuple[WeightSparsity, ...]:
-        kernels = {(kernel.layer, kernel.weight): kernel for unit in find_units(network) for kernel in unit.kernels}
+        kernels = {
+            (kernel.layer, kernel.weight): kernel for unit in find_units(network) for kernel in unit.kernels
+        }
         return tuple(
             WeightSparsity(
                 decision.layer.name,
@@ -122,7 +147,9 @@ class KerasEngine:
 
 
 def _facts(unit: Unit, choices: Sequence[Choice]) -> LayerFacts:
-    """Describe a layer; its weights are those that can be pruned, its refusal the reason of the first where none can."""
+    """Describe a layer; its weights are those that can be pruned, its refusal the reason of the first where
+    none can.
+    """
     own = [choice for choice in choices if choice.kernel.layer == unit.name]
     weights = tuple(WeightFacts(choice.kernel.weight, choice.kernel.shape) for choice in own if choice.chosen)
     reasons = [choice.reason for choice in own if choice.reason]
@@ -133,7 +160,13 @@ def _facts(unit: Unit, choices: Sequence[Choice]) -> LayerFacts:
 def _arguments(schedule: Schedule) -> dict[str, Any]:
     match schedule:
         case ConstantSchedule(sparsity, begin, end, frequency):
-            return {"sparsity": sparsity, "schedule": "constant", "begin_step": begin, "end_step": end, "frequency": frequency}
+            return {
+                "sparsity": sparsity,
+                "schedule": "constant",
+                "begin_step": begin,
+                "end_step": end,
+                "frequency": frequency,
+            }
         case PolynomialSchedule(initial, final, begin, end, power, frequency):
             return {
                 "sparsity": final,

@@ -19,7 +19,10 @@ from modelinspect.pruning.worker.reasons import reason_of
 
 
 def load(place: Path, *, allow_code: bool, code: str | None, warn: Callable[[str], None]) -> Network:
-    """Return the network of a model file; ``warn`` is given what Keras warned about. Raises `JobError` or `PruningError`."""
+    """Return the network of a model file; ``warn`` is given what Keras warned about.
+
+    Raises `JobError` or `PruningError`.
+    """
     facts = look_at(place)
     if not allow_code:
         refuse_code(place, facts)
@@ -33,8 +36,8 @@ def load(place: Path, *, allow_code: bool, code: str | None, warn: Callable[[str
             warn(f"{place.name}: Keras warns: {reason_of(ValueError(str(warning.message)))}")
     if not getattr(network, "inputs", None) or not network.built:
         raise PruningError(
-            f"{place}: a subclassed model ({type(network).__name__}) does not say the shape of its input, so it cannot be trained here; "
-            "use modelinspect.MagnitudePruning in the code that trains it"
+            f"{place}: a subclassed model ({type(network).__name__}) does not say the shape of its input, so"
+            " it cannot be trained here; use modelinspect.MagnitudePruning in the code that trains it"
         )
     return network
 
@@ -75,5 +78,7 @@ def _with_weights(place: Path, *, safe_mode: bool) -> Network:
 def _advice(place: Path, facts: ModelFile, problem: Exception) -> str:
     reason = reason_of(problem)
     if facts.foreign or facts.code:
-        return f"{place}: {reason}; give the file that defines its own classes with --code FILE.py --allow-code"
+        return (
+            f"{place}: {reason}; give the file that defines its own classes with --code FILE.py --allow-code"
+        )
     return f"{place}: Keras {keras.__version__} cannot load it: {reason}"

@@ -20,7 +20,9 @@ SHARDS = 2
 
 
 def save(network: Network, method: str, target: Path, samples: Samples, scratch: Path) -> None:
-    """Write the network at the target by the method of that name; conversions of one network share ``scratch``."""
+    """Write the network at the target by the method of that name; conversions of one network share
+    ``scratch``.
+    """
     if method.startswith("tflite-"):
         target.write_bytes(_convert(network, method.removeprefix("tflite-"), samples, scratch))
     else:
@@ -28,7 +30,9 @@ def save(network: Network, method: str, target: Path, samples: Samples, scratch:
 
 
 def clone(network: Network) -> Network:
-    """Return a network with its own variables and the same values, not compiled (``clone_model`` compiles it as the network was)."""
+    """Return a network with its own variables and the same values, not compiled (``clone_model`` compiles it
+    as the network was).
+    """
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     copy.optimizer = None
@@ -37,7 +41,9 @@ def clone(network: Network) -> Network:
 
 
 def _convert(network: Network, mode: str, samples: Samples, scratch: Path) -> bytes:
-    """Convert the SavedModel of the network; a recurrent one gets a batch of one, without which its loops cannot be converted."""
+    """Convert the SavedModel of the network; a recurrent one gets a batch of one, without which its loops
+    cannot be converted.
+    """
     saved = scratch / "saved-model"
     recurrent = any(isinstance(layer, keras.layers.RNN) for layer in network._flatten_layers())
     if not saved.exists():
@@ -48,7 +54,9 @@ def _convert(network: Network, mode: str, samples: Samples, scratch: Path) -> by
     integer = any(tensor.dtype.startswith(("int", "uint")) for tensor in network.inputs)
     if recurrent and mode.startswith(("int8", "int16")):
         inputs = [part.astype(tensor.dtype) for part, tensor in zip(samples.x, network.inputs, strict=True)]
-        return convert_apart(saved, mode, inputs, [tensor.name for tensor in network.inputs], scratch, integer_input=integer)
+        return convert_apart(
+            saved, mode, inputs, [tensor.name for tensor in network.inputs], scratch, integer_input=integer
+        )
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
     configure(converter, mode, _representative(network, samples), integer_input=integer)
     return bytes(converter.convert())
@@ -57,8 +65,12 @@ def _convert(network: Network, mode: str, samples: Samples, scratch: Path) -> by
 def _export_batch_of_one(network: Network, target: Path) -> None:
     archive = keras.export.ExportArchive()
     archive.track(network)
-    signature = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=tensor.name) for tensor in network.inputs]
-    serve: Callable[..., Any] = lambda *inputs: network(list(inputs) if len(inputs) > 1 else inputs[0], training=False)  # noqa: E731
+    signature = [
+        tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, name=tensor.name) for tensor in network.inputs
+    ]
+    serve: Callable[..., Any] = lambda *inputs: network(  # noqa: E731
+        list(inputs) if len(inputs) > 1 else inputs[0], training=False
+    )
     archive.add_endpoint("serve", serve, input_signature=signature)
     archive.write_out(str(target), verbose=False)
 
@@ -66,8 +78,15 @@ def _export_batch_of_one(network: Network, target: Path) -> None:
 def _representative(network: Network, samples: Samples) -> Callable[[], Iterator[Any]]:
     def samples_of() -> Iterator[Any]:
         for at in range(min(REPRESENTATIVE, len(samples.x[0]))):
-            parts = [part[at : at + 1].astype(tensor.dtype) for part, tensor in zip(samples.x, network.inputs, strict=True)]
-            yield parts if len(parts) == 1 else {tensor.name: part for tensor, part in zip(network.inputs, parts, strict=True)}
+            parts = [
+                part[at : at + 1].astype(tensor.dtype)
+                for part, tensor in zip(samples.x, network.inputs, strict=True)
+            ]
+            yield (
+                parts
+                if len(parts) == 1
+                else {tensor.name: part for tensor, part in zip(network.inputs, parts, strict=True)}
+            )
 
     return samples_of
 
@@ -83,8 +102,9 @@ def _h5_no_optimizer(network: Network, target: Path) -> None:
 def _save_h5(network: Network, target: Path, *, include_optimizer: bool) -> None:
     """Save as HDF5, and put back what Keras takes away.
 
-    Keras 3.15.1 removes the optimizer from the network's own compile configuration (legacy/saving/saving_utils.py, model_metadata):
-    a ``.keras`` file that is saved later would load with RMSprop and without the optimizer's state.
+    Keras 3.15.1 removes the optimizer from the network's own compile configuration
+    (legacy/saving/saving_utils.py, model_metadata): a ``.keras`` file that is saved later would load with
+    RMSprop and without the optimizer's state.
     """
     config = getattr(getattr(network, "_compile_config", None), "config", None)
     before = dict(config) if isinstance(config, dict) else {}
@@ -125,7 +145,10 @@ def _keras_int4(network: Network, target: Path) -> None:
 def _quantized(network: Network, target: Path, mode: str) -> None:
     copy = clone(network)
     copy.quantize(mode)
-    if all(getattr(layer, "quantization_mode", None) is None for layer in copy._flatten_layers(include_self=False)):
+    if all(
+        getattr(layer, "quantization_mode", None) is None
+        for layer in copy._flatten_layers(include_self=False)
+    ):
         raise ValueError(f"no layer of the network can be quantized to {mode}")
     copy.save(target)
 
@@ -140,7 +163,9 @@ def _saved_model_export(network: Network, target: Path) -> None:
 
 def _checkpoint(network: Network, target: Path) -> None:
     target.mkdir()
-    parts = {"model": network} | ({"optimizer": network.optimizer} if getattr(network, "optimizer", None) else {})
+    parts = {"model": network} | (
+        {"optimizer": network.optimizer} if getattr(network, "optimizer", None) else {}
+    )
     tf.train.Checkpoint(**parts).save(str(target / "ckpt"))
 
 

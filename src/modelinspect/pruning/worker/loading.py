@@ -30,7 +30,9 @@ def load(place: Path, *, allow_code: bool, code: str | None) -> Network:
     if not isinstance(network, tf_keras.Sequential) and not getattr(network, "_is_graph_network", False):
         raise PruningError(f"{place}: a subclassed model; tfmot prunes Sequential and functional models")
     if not network.built or not network.inputs:
-        raise PruningError(f"{place}: the model does not say the shape of its input, so it has no weights yet")
+        raise PruningError(
+            f"{place}: the model does not say the shape of its input, so it has no weights yet"
+        )
     return network
 
 
@@ -38,8 +40,9 @@ def _advice(place: Path, facts: ModelFile, problem: Exception) -> str:
     reason = reason_of(problem)
     if facts.written_by_keras_3:
         return (
-            f"{place}: written by Keras {facts.keras_version}, and tfmot prunes tf_keras models, which cannot load it ({reason}); "
-            "build the network again with TF_USE_LEGACY_KERAS=1, copy the weights (get_weights, set_weights), save it and prune that file"
+            f"{place}: written by Keras {facts.keras_version}, and tfmot prunes tf_keras models, which cannot"
+            f" load it ({reason}); build the network again with TF_USE_LEGACY_KERAS=1, copy the weights"
+            " (get_weights, set_weights), save it and prune that file"
         )
     if "Unknown layer" in reason or "Unknown" in reason or "custom" in reason:
         return f"{place}: {reason}; give the file that defines it with --code FILE.py --allow-code"

@@ -17,7 +17,13 @@ def build(name: str, keras: ModuleType) -> Network:
 
 def _mlp(keras: ModuleType) -> Network:
     layers = keras.layers
-    return _sequential(keras, "mlp", layers.Input((10,)), layers.Dense(128, activation="relu"), layers.Dense(10, activation="softmax"))
+    return _sequential(
+        keras,
+        "mlp",
+        layers.Input((10,)),
+        layers.Dense(128, activation="relu"),
+        layers.Dense(10, activation="softmax"),
+    )
 
 
 def _cnn(keras: ModuleType) -> Network:
@@ -37,19 +43,27 @@ def _cnn(keras: ModuleType) -> Network:
 def _many_small_layers(keras: ModuleType) -> Network:
     layers = keras.layers
     hidden = [layers.Dense(64, activation="relu") for _ in range(16)]
-    return _sequential(keras, "many_small_layers", layers.Input((64,)), *hidden, layers.Dense(10, activation="softmax"))
+    return _sequential(
+        keras, "many_small_layers", layers.Input((64,)), *hidden, layers.Dense(10, activation="softmax")
+    )
 
 
 def _few_large_layers(keras: ModuleType) -> Network:
     layers = keras.layers
     return _sequential(
-        keras, "few_large_layers", layers.Input((64,)), layers.Dense(896, activation="relu"), layers.Dense(10, activation="softmax")
+        keras,
+        "few_large_layers",
+        layers.Input((64,)),
+        layers.Dense(896, activation="relu"),
+        layers.Dense(10, activation="softmax"),
     )
 
 
 def _lstm(keras: ModuleType) -> Network:
     layers = keras.layers
-    return _sequential(keras, "lstm", layers.Input((28, 28)), layers.LSTM(48), layers.Dense(10, activation="softmax"))
+    return _sequential(
+        keras, "lstm", layers.Input((28, 28)), layers.LSTM(48), layers.Dense(10, activation="softmax")
+    )
 
 
 def _embedding(keras: ModuleType) -> Network:
@@ -86,7 +100,9 @@ def _attention(keras: ModuleType) -> Network:
     attended = layers.MultiHeadAttention(2, 16, name="attention")(inputs, inputs)
     added = layers.Add(name="add")([inputs, attended])
     pooled = layers.GlobalAveragePooling1D(name="pool")(layers.LayerNormalization(name="norm")(added))
-    return keras.Model(inputs, layers.Dense(10, activation="softmax", name="classes")(pooled), name="attention_network")
+    return keras.Model(
+        inputs, layers.Dense(10, activation="softmax", name="classes")(pooled), name="attention_network"
+    )
 
 
 def _mobilenet_v2(keras: ModuleType) -> Network:

@@ -9,21 +9,36 @@ LONGEST = 240
 _PLACE = re.compile(r"^(?:\S+:\d+:\d+: )+(?:error: )?|^<[^>]*>:\d+:\d+: error: ")
 _EXPLAINED = {
     "_M_range_check": "the TFLite converter failed with an internal error",
-    "name already exists": "tfmot gives every mask of a layer the same name, and HDF5 has one place for a name",
+    "name already exists": (
+        "tfmot gives every mask of a layer the same name, and HDF5 has one place for a name"
+    ),
 }
 FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_WORDS = ("No space left on device", f"errno = {errno.ENOSPC}", "Disk quota exceeded", "disk is full", "filesystem full")
+FULL_WORDS = (
+    "No space left on device",
+    f"errno = {errno.ENOSPC}",
+    "Disk quota exceeded",
+    "disk is full",
+    "filesystem full",
+)
 
 
 def reason_of(problem: BaseException) -> str:
     """Return what an exception says in one line."""
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    text = next((line for line in lines if not line.startswith(("Traceback", "File ", "Error occurred"))), "") or type(problem).__name__
+    text = (
+        next((line for line in lines if not line.startswith(("Traceback", "File ", "Error occurred"))), "")
+        or type(problem).__name__
+    )
     text = _PLACE.sub("", " ".join(text.split()))
     text = next((f"{why} ({text})" for words, why in _EXPLAINED.items() if words in text), text)
     if len(text) > LONGEST:
         text = text[: LONGEST - 1] + "…"
-    return text if isinstance(problem, (ValueError, RuntimeError, OSError)) else f"{type(problem).__name__}: {text}"
+    return (
+        text
+        if isinstance(problem, (ValueError, RuntimeError, OSError))
+        else f"{type(problem).__name__}: {text}"
+    )
 
 
 def is_full_disk(problem: BaseException) -> bool:

@@ -8,7 +8,14 @@ from math import prod
 from pathlib import Path
 from typing import Protocol
 
-from modelinspect.pruning.data import InputFacts, OutputFacts, Samples, check_samples, read_samples, synthetic_samples
+from modelinspect.pruning.data import (
+    InputFacts,
+    OutputFacts,
+    Samples,
+    check_samples,
+    read_samples,
+    synthetic_samples,
+)
 from modelinspect.pruning.errors import PruningError
 from modelinspect.pruning.events import (
     LayersEvent,
@@ -65,7 +72,13 @@ class Engine(Protocol):
         """Compile with the job's optimizer."""
 
     def fit(
-        self, network: Network, samples: Samples, job: Job, epochs: int, report: Callable[[int, int], None], callbacks: Sequence[object]
+        self,
+        network: Network,
+        samples: Samples,
+        job: Job,
+        epochs: int,
+        report: Callable[[int, int], None],
+        callbacks: Sequence[object],
     ) -> int:
         """Train, and return the steps done."""
 
@@ -73,7 +86,13 @@ class Engine(Protocol):
         """Return loss, metric and the metric's name on the samples held back."""
 
     def pruned(
-        self, network: Network, job: Job, decisions: Sequence[Decision], schedule: Schedule, losses: list[str], train: Train
+        self,
+        network: Network,
+        job: Job,
+        decisions: Sequence[Decision],
+        schedule: Schedule,
+        losses: list[str],
+        train: Train,
     ) -> Iterator[tuple[Stage, Network]]:
         """Prune, and yield each stage that comes of it. ``train`` is not called in one shot."""
 
@@ -100,15 +119,32 @@ class _Run:
         outputs = engine.outputs_of(network, job.training.loss)
         self.losses = [facts.loss for facts in outputs]
         self.decisions = engine.decide(network, job)
-        send(LayersEvent(tuple((part.layer.name, part.layer.type, part.chosen, part.reason) for part in self.decisions)))
+        send(
+            LayersEvent(
+                tuple((part.layer.name, part.layer.type, part.chosen, part.reason) for part in self.decisions)
+            )
+        )
         if job.training.data is None:
             self.samples = synthetic_samples(inputs, outputs, job.samples, job.seed)
         else:
             self.samples = read_samples(Path(job.training.data))
             check_samples(self.samples, inputs, outputs, job.training.data)
-        self.steps = 0 if job.training.one_shot else job.training.epochs * -(-len(self.samples.x[0]) // job.batch_size)
-        self.schedule = ConstantSchedule(job.schedule.sparsity, 0, -1, 1) if job.training.one_shot else job.schedule.fit(self.steps)
-        send(PlanEvent(None if job.training.one_shot else self.schedule, self.steps, self.samples.synthetic, self.losses[0]))
+        self.steps = (
+            0 if job.training.one_shot else job.training.epochs * -(-len(self.samples.x[0]) // job.batch_size)
+        )
+        self.schedule = (
+            ConstantSchedule(job.schedule.sparsity, 0, -1, 1)
+            if job.training.one_shot
+            else job.schedule.fit(self.steps)
+        )
+        send(
+            PlanEvent(
+                None if job.training.one_shot else self.schedule,
+                self.steps,
+                self.samples.synthetic,
+                self.losses[0],
+            )
+        )
 
     def go(self) -> None:
         """Make every stage's artifacts."""
@@ -166,24 +202,40 @@ class _Run:
         for weight in self.engine.count_zeros(self.network, self.decisions):
             share = _share(weight)
             if weight.pruned and share > 0.01:
-                self.send(WarningEvent(f"{weight.layer}/{weight.weight} has {share:.1%} zeros before it is pruned"))
+                self.send(
+                    WarningEvent(f"{weight.layer}/{weight.weight} has {share:.1%} zeros before it is pruned")
+                )
 
     def _warn_off_target(self, weights: Sequence[WeightSparsity]) -> None:
         target = self.job.target
         for weight in weights:
             share = _share(weight)
             if weight.pruned and abs(share - target) > TOLERANCE:
-                self.send(WarningEvent(f"{weight.layer}/{weight.weight} ends with {share:.1%} zeros, not {target:.1%}{self._why(weight)}"))
+                self.send(
+                    WarningEvent(
+                        f"{weight.layer}/{weight.weight} ends with {share:.1%} zeros, not"
+                        f" {target:.1%}{self._why(weight)}"
+                    )
+                )
 
     def _why(self, weight: WeightSparsity) -> str:
         pattern = self.job.pattern
         if pattern.m_by_n and weight.shape[-2] % pattern.m_by_n[1]:
-            return f": its {weight.shape[-2]} inputs are not a multiple of {pattern.m_by_n[1]}, and the last group is padded with zeros"
-        if pattern.block_size != (1, 1) and (weight.shape[0] % pattern.block_size[0] or weight.shape[1] % pattern.block_size[1]):
+            return (
+                f": its {weight.shape[-2]} inputs are not a multiple of {pattern.m_by_n[1]}, and the last"
+                " group is padded with zeros"
+            )
+        if pattern.block_size != (1, 1) and (
+            weight.shape[0] % pattern.block_size[0] or weight.shape[1] % pattern.block_size[1]
+        ):
             height, width = pattern.block_size
             return f": {weight.shape[0]}x{weight.shape[1]} does not divide into blocks of {height}x{width}"
         size = prod(weight.shape)
-        return f": {size} elements cannot come nearer" if pattern.block_size == (1, 1) and 1 / size > TOLERANCE else ""
+        return (
+            f": {size} elements cannot come nearer"
+            if pattern.block_size == (1, 1) and 1 / size > TOLERANCE
+            else ""
+        )
 
 
 def _share(weight: WeightSparsity) -> float:

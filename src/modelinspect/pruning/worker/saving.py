@@ -33,9 +33,11 @@ def _convert(network: Network, mode: str, samples: Samples, scratch: Path) -> by
 
 
 def _converter(network: Network, scratch: Path) -> Any:
-    """Return a converter; a recurrent network gets a batch of one, without which its loops cannot be converted.
+    """Return a converter; a recurrent network gets a batch of one, without which its loops cannot be
+    converted.
 
-    ``from_keras_model`` would save the same SavedModel for every conversion (lite.py, _convert_keras_to_saved_model); we save it once.
+    ``from_keras_model`` would save the same SavedModel for every conversion (lite.py,
+    _convert_keras_to_saved_model); we save it once.
     """
     if not any(isinstance(getattr(layer, "layer", layer), tf_keras.layers.RNN) for layer in network.layers):
         saved = scratch / "saved-model"
@@ -43,8 +45,12 @@ def _converter(network: Network, scratch: Path) -> Any:
             tf.saved_model.save(network, str(saved), options=tf.saved_model.SaveOptions(save_debug_info=True))
         return tf.lite.TFLiteConverter.from_saved_model(str(saved))
     signature = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in network.inputs]
-    function = tf.function(lambda *inputs: network(list(inputs) if len(inputs) > 1 else inputs[0], training=False))
-    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(*signature)], network)
+    function = tf.function(
+        lambda *inputs: network(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
+    )
+    return tf.lite.TFLiteConverter.from_concrete_functions(
+        [function.get_concrete_function(*signature)], network
+    )
 
 
 def _representative(network: Network, samples: Samples) -> Callable[[], Iterator[Any]]:
@@ -92,7 +98,9 @@ def _saved_model_export(network: Network, target: Path) -> None:
 
 def _checkpoint(network: Network, target: Path) -> None:
     target.mkdir()
-    parts = {"model": network} | ({"optimizer": network.optimizer} if getattr(network, "optimizer", None) else {})
+    parts = {"model": network} | (
+        {"optimizer": network.optimizer} if getattr(network, "optimizer", None) else {}
+    )
     tf.train.Checkpoint(**parts).save(str(target / "ckpt"))
 
 

@@ -65,7 +65,13 @@ class TfmotEngine:
         training.compile_for(network, training_, losses, tf_keras)
 
     def fit(
-        self, network: Network, samples: Samples, job: Job, epochs: int, report: Callable[[int, int], None], callbacks: Sequence[object]
+        self,
+        network: Network,
+        samples: Samples,
+        job: Job,
+        epochs: int,
+        report: Callable[[int, int], None],
+        callbacks: Sequence[object],
     ) -> int:
         return training.fit(network, samples, epochs, job.batch_size, job.seed, report, callbacks, tf_keras)
 
@@ -73,7 +79,13 @@ class TfmotEngine:
         return training.evaluate(network, samples)
 
     def pruned(
-        self, network: Network, job: Job, decisions: Sequence[Decision], schedule: Schedule, losses: list[str], train: Train
+        self,
+        network: Network,
+        job: Job,
+        decisions: Sequence[Decision],
+        schedule: Schedule,
+        losses: list[str],
+        train: Train,
     ) -> Iterator[tuple[Stage, Network]]:
         wrapped = wrapping.wrap(wrapping.clone(network), decisions, schedule, job.pattern)
         self.compile(wrapped, job.training, losses)

@@ -20,7 +20,11 @@ _BETWEEN_REPORTS = 0.2
 
 def compile_for(network: Network, training: Training, losses: list[str], keras: ModuleType) -> None:
     """Compile with the job's optimizer."""
-    network.compile(optimizer=_optimizer(training, keras), loss=losses[0] if len(losses) == 1 else losses, metrics=[_metric(losses[0])])
+    network.compile(
+        optimizer=_optimizer(training, keras),
+        loss=losses[0] if len(losses) == 1 else losses,
+        metrics=[_metric(losses[0])],
+    )
 
 
 def fit(
@@ -47,7 +51,15 @@ def fit(
 
     watched = [keras.callbacks.LambdaCallback(on_train_batch_end=count), *callbacks]
     keras.utils.set_random_seed(seed)
-    network.fit(_one(samples.x), _one(samples.y), batch_size=batch_size, epochs=epochs, shuffle=True, verbose=0, callbacks=watched)
+    network.fit(
+        _one(samples.x),
+        _one(samples.y),
+        batch_size=batch_size,
+        epochs=epochs,
+        shuffle=True,
+        verbose=0,
+        callbacks=watched,
+    )
     return done
 
 
@@ -65,18 +77,28 @@ def inputs_of(network: Network, keras: ModuleType) -> list[InputFacts]:
 
 
 def outputs_of(network: Network, wanted: str | None) -> list[OutputFacts]:
-    """Describe what the network gives; the loss is the wanted one, the compiled one, or what the last activation suggests."""
+    """Describe what the network gives; the loss is the wanted one, the compiled one, or what the last
+    activation suggests.
+    """
     compiled = _loss_name(getattr(network, "loss", None))
     found = []
     for at, tensor in enumerate(network.outputs):
         layer = _layer_of(network, tensor, at)
-        found.append(OutputFacts(tuple(tensor.shape[1:]), wanted or compiled or _suggested(layer, tuple(tensor.shape[1:]))))
+        found.append(
+            OutputFacts(
+                tuple(tensor.shape[1:]), wanted or compiled or _suggested(layer, tuple(tensor.shape[1:]))
+            )
+        )
     return found
 
 
 def _input(network: Network, tensor: Any, keras: ModuleType) -> InputFacts:
     shape = tuple(tensor.shape[1:])
-    integer = tensor.dtype.startswith(("int", "uint")) if isinstance(tensor.dtype, str) else bool(tensor.dtype.is_integer)
+    integer = (
+        tensor.dtype.startswith(("int", "uint"))
+        if isinstance(tensor.dtype, str)
+        else bool(tensor.dtype.is_integer)
+    )
     embeddings = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
     if embeddings and (integer or len(network.inputs) == 1):
         return InputFacts(shape, True, min(layer.input_dim for layer in embeddings))
@@ -84,7 +106,9 @@ def _input(network: Network, tensor: Any, keras: ModuleType) -> InputFacts:
 
 
 def _layer_of(network: Network, tensor: Any, at: int) -> Any:
-    """Return the layer that makes an output; Keras 3 keeps it with the tensor, tf_keras its name with the network."""
+    """Return the layer that makes an output; Keras 3 keeps it with the tensor, tf_keras its name with the
+    network.
+    """
     operation = getattr(getattr(tensor, "_keras_history", None), "operation", None)
     if operation is not None:
         return operation

@@ -20,7 +20,9 @@ sparsity = tfmot.sparsity.keras
 
 
 def clone(network: Network) -> Network:
-    """Return its own network objects with the same weights: tfmot wraps, and so prunes, the very layers that it is given."""
+    """Return its own network objects with the same weights: tfmot wraps, and so prunes, the very layers that
+    it is given.
+    """
     copy = tf_keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     return copy
@@ -33,7 +35,11 @@ def layer_facts(network: Network) -> tuple[LayerFacts, ...]:
     for name, layer in _layers(copy):
         known = hasattr(layer, "get_prunable_weights")
         supported = known or PruneRegistry.supports(layer)
-        prunable = (layer if known else PruneRegistry.make_prunable(layer)).get_prunable_weights() if supported else []
+        prunable = (
+            (layer if known else PruneRegistry.make_prunable(layer)).get_prunable_weights()
+            if supported
+            else []
+        )
         weights = tuple(WeightFacts(_short(weight.name), tuple(weight.shape)) for weight in prunable)
         found.append(LayerFacts(name, type(layer).__name__, supported, weights))
     return tuple(found)
@@ -47,7 +53,9 @@ def wrap(network: Network, decisions: Sequence[Decision], schedule: Schedule, pa
         "block_pooling_type": pattern.pooling,
         "sparsity_m_by_n": pattern.m_by_n,
     }
-    if all(decision.chosen or (decision.layer.supported and not decision.layer.weights) for decision in decisions):
+    if all(
+        decision.chosen or (decision.layer.supported and not decision.layer.weights) for decision in decisions
+    ):
         return sparsity.prune_low_magnitude(network, **settings)
     chosen = {decision.layer.name for decision in decisions if decision.chosen}
     return _clone_wrapped(network, chosen, settings, "")
@@ -76,16 +84,24 @@ def count_zeros(network: Network, decisions: Sequence[Decision]) -> tuple[Weight
         for weight in decision.layer.weights:
             values = _value(layer, weight)
             zeros = int(values.size - np.count_nonzero(values))
-            found.append(WeightSparsity(decision.layer.name, weight.name, weight.shape, zeros, decision.chosen))
+            found.append(
+                WeightSparsity(decision.layer.name, weight.name, weight.shape, zeros, decision.chosen)
+            )
     return tuple(found)
 
 
 def _value(layer: Any, weight: WeightFacts) -> Any:
-    return next(part.numpy() for part in layer.weights if _short(part.name) == weight.name and tuple(part.shape) == weight.shape)
+    return next(
+        part.numpy()
+        for part in layer.weights
+        if _short(part.name) == weight.name and tuple(part.shape) == weight.shape
+    )
 
 
 def _layers(network: Network, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the layers of a network and of the networks in it, wrapped ones under the name of what they wrap."""
+    """Yield the layers of a network and of the networks in it, wrapped ones under the name of what they
+    wrap.
+    """
     for layer in network.layers:
         inner = layer.layer if isinstance(layer, PruneLowMagnitude) else layer
         if isinstance(inner, tf_keras.Model):

@@ -1,4 +1,6 @@
-"""Turn blocks and pictures into the plain values that the page's script draws; every name is made harmless here."""
+"""Turn blocks and pictures into the plain values that the page's script draws; every name is made harmless
+here.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,19 @@ from modelinspect.renderers.hexdump import dump_lines
 from modelinspect.renderers.html.packing import number, packed, packed_json
 from modelinspect.renderers.layout import keep_numbers, worthwhile
 from modelinspect.renderers.numbers import size_text
-from modelinspect.reports.blocks import Bars, Block, Cell, Column, Commands, Dump, Heading, Lines, Notes, Steps, Table
+from modelinspect.reports.blocks import (
+    Bars,
+    Block,
+    Cell,
+    Column,
+    Commands,
+    Dump,
+    Heading,
+    Lines,
+    Notes,
+    Steps,
+    Table,
+)
 from modelinspect.reports.pictures import Comparison, Picture, Ribbon, Tree
 
 Plain = dict[str, Any]
@@ -26,7 +40,9 @@ _LONG_TABLE = 200
 
 
 def drawn(block: Block | Picture, links: Mapping[str, str] = _NO_LINKS) -> Plain:
-    """Return a block or picture as the page's script draws it; ``links`` are addresses of pages by location."""
+    """Return a block or picture as the page's script draws it; ``links`` are addresses of pages by
+    location.
+    """
     match block:
         case Heading():
             return _heading(block)
@@ -45,7 +61,11 @@ def drawn(block: Block | Picture, links: Mapping[str, str] = _NO_LINKS) -> Plain
             return {"type": "commands", "title": plain(block.title), "rows": rows}
         case Dump():
             lines = ("".join(text for text, _ in line).rstrip() for line in dump_lines(block, _DUMP_WIDTH))
-            return {"type": "dump", "title": plain(block.title), "text": "\n".join(plain(line) for line in lines)}
+            return {
+                "type": "dump",
+                "title": plain(block.title),
+                "text": "\n".join(plain(line) for line in lines),
+            }
         case Tree():
             return _tree(block)
         case Ribbon():
@@ -58,17 +78,31 @@ def drawn(block: Block | Picture, links: Mapping[str, str] = _NO_LINKS) -> Plain
 
 def _heading(heading: Heading) -> Plain:
     details = [plain(detail) for detail in heading.details]
-    return {"type": "heading", "subject": plain(heading.subject), "size": size_text(heading.size), "details": details}
+    return {
+        "type": "heading",
+        "subject": plain(heading.subject),
+        "size": size_text(heading.size),
+        "details": details,
+    }
 
 
 def _bars(bars: Bars) -> Plain:
-    rows = [[plain(bar.label), number(bar.size), None if bar.category is None else bar.category.code] for bar in bars.bars]
+    rows = [
+        [plain(bar.label), number(bar.size), None if bar.category is None else bar.category.code]
+        for bar in bars.bars
+    ]
     return {"type": "bars", "title": plain(bars.title), "total": number(bars.total), "rows": rows}
 
 
 def _steps(steps: Steps) -> Plain:
     rows = [[plain(step.label), number(step.delta)] for step in steps.steps]
-    return {"type": "steps", "title": plain(steps.title), "start": number(steps.start), "end": number(steps.end), "rows": rows}
+    return {
+        "type": "steps",
+        "title": plain(steps.title),
+        "start": number(steps.start),
+        "end": number(steps.end),
+        "rows": rows,
+    }
 
 
 def _table(table: Table, links: Mapping[str, str]) -> Plain:
@@ -105,14 +139,25 @@ def _cell(cell: Cell) -> Cell:
 
 def _notes(notes: Notes) -> Plain:
     rows = [
-        [plain(note.severity), plain(note.label), keep_numbers(plain(note.text)), keep_numbers(plain(note.remedy)), plain_lines(note.code)]
+        [
+            plain(note.severity),
+            plain(note.label),
+            keep_numbers(plain(note.text)),
+            keep_numbers(plain(note.remedy)),
+            plain_lines(note.code),
+        ]
         for note in notes.notes
     ]
     return {"type": "notes", "title": plain(notes.title), "rows": rows, "left": notes.left_out}
 
 
 def _tree(tree: Tree) -> Plain:
-    return {"type": "tree", "title": plain(tree.title), "levels": tree.levels, "packed": packed_json(_tree_columns(tree))}
+    return {
+        "type": "tree",
+        "title": plain(tree.title),
+        "levels": tree.levels,
+        "packed": packed_json(_tree_columns(tree)),
+    }
 
 
 def _tree_columns(tree: Tree) -> Plain:
@@ -139,11 +184,21 @@ def _comparison(comparison: Comparison) -> Plain:
         _tree_columns(comparison.after) | {"keys": comparison.after_keys},
     ]
     names = [plain(name) for name in comparison.names]
-    return {"type": "compare", "title": plain(comparison.title), "names": names, "packed": packed_json({"keys": keys, "sides": sides})}
+    return {
+        "type": "compare",
+        "title": plain(comparison.title),
+        "names": names,
+        "packed": packed_json({"keys": keys, "sides": sides}),
+    }
 
 
 def _ribbon(ribbon: Ribbon) -> Plain:
-    names = json.dumps({"paths": [plain(name) for name in ribbon.path_names], "tensors": [plain(name) for name in ribbon.tensor_names]})
+    names = json.dumps(
+        {
+            "paths": [plain(name) for name in ribbon.path_names],
+            "tensors": [plain(name) for name in ribbon.tensor_names],
+        }
+    )
     return {
         "type": "ribbon",
         "title": plain(ribbon.title),

@@ -24,7 +24,9 @@ def packed_json(value: Any) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON in ASCII that can be in a script element: it holds no character that markup begins with."""
+    """Return a value as JSON in ASCII that can be in a script element: it holds no character that markup
+    begins with.
+    """
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return _IN_SCRIPT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 

@@ -21,7 +21,17 @@ from modelinspect.version import VERSION
 EVERYTHING = 1 << 31
 """How many rows tables show by default: all, as they can be sorted and filtered."""
 
-_SCRIPTS = ("base.js", "tables.js", "ribbon.js", "paint.js", "svg.js", "treemap.js", "waterfall.js", "compare.js", "main.js")
+_SCRIPTS = (
+    "base.js",
+    "tables.js",
+    "ribbon.js",
+    "paint.js",
+    "svg.js",
+    "treemap.js",
+    "waterfall.js",
+    "compare.js",
+    "main.js",
+)
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _AFTER = ("bars", "steps")
 """Pictures follow the first block of one of these types, or else the heading."""
@@ -30,11 +40,14 @@ _FIRST_HEIGHT = 760
 """Pixels of a notebook's frame until its page reports how tall it is."""
 
 
-def page(report: Report, top: int | None = None, command: str = "", links: Mapping[str, str] | None = None) -> str:
-    """Return the report as an HTML document, in ASCII: whatever encoding it is written in, the hash of its script holds.
+def page(
+    report: Report, top: int | None = None, command: str = "", links: Mapping[str, str] | None = None
+) -> str:
+    """Return the report as an HTML document, in ASCII: whatever encoding it is written in, the hash of its
+    script holds.
 
-    ``command`` is the command line that made the report, for the footer. ``links`` are addresses by location: tables link the
-    locations that are in it, and no others.
+    ``command`` is the command line that made the report, for the footer. ``links`` are addresses by location:
+    tables link the locations that are in it, and no others.
     """
     parts = _parts(report, top, links or {})
     script = _script()
@@ -50,13 +63,15 @@ def page(report: Report, top: int | None = None, command: str = "", links: Mappi
 
 
 def framed(document: str) -> str:
-    """Return a page as an element that a notebook can show: it runs by itself and reaches nothing of the notebook.
+    """Return a page as an element that a notebook can show: it runs by itself and reaches nothing of the
+    notebook.
 
-    The frame becomes as tall as its content. The script beside it listens for heights from modelinspect's own frames only;
-    where a notebook does not run it, the frame keeps its first height and scrolls.
+    The frame becomes as tall as its content. The script beside it listens for heights from modelinspect's own
+    frames only; where a notebook does not run it, the frame keeps its first height and scrolls.
     """
     return (
-        f'<iframe title="modelinspect report" class="modelinspect" sandbox="allow-scripts allow-downloads" srcdoc="{escape(document)}" '
+        '<iframe title="modelinspect report" class="modelinspect" sandbox="allow-scripts allow-downloads"'
+        f' srcdoc="{escape(document)}" '
         f'style="width:100%;height:{_FIRST_HEIGHT}px;border:0;border-radius:8px"></iframe>'
         f"<script>{_asset('frame.js')}</script>"
     )
@@ -83,7 +98,10 @@ def _parts(report: Report, top: int | None, links: Mapping[str, str]) -> list[Pl
 def _policy(*hashes: str) -> str:
     """Return what the page may do: run the scripts with these hashes, and nothing over any network."""
     sources = " ".join(f"'{one}'" for one in hashes)
-    return f"default-src 'none'; script-src {sources}; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    return (
+        f"default-src 'none'; script-src {sources}; style-src 'unsafe-inline'; img-src data: blob:; base-uri"
+        " 'none'; form-action 'none'"
+    )
 
 
 def _digest(script: str) -> str:

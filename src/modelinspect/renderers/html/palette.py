@@ -1,4 +1,6 @@
-"""How a page shows the categories: a colour for light and for dark pages and, where it matters most, a pattern."""
+"""How a page shows the categories: a colour for light and for dark pages and, where it matters most, a
+pattern.
+"""
 
 from __future__ import annotations
 

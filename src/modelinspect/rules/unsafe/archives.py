@@ -1,4 +1,6 @@
-"""Rules about archives and files: bombs, links, ambiguity, names that lead outside, parts that are missing."""
+"""Rules about archives and files: bombs, links, ambiguity, names that lead outside, parts that are
+missing.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +48,15 @@ _told_ambiguous = with_code(Code.AMBIGUOUS, _AMBIGUOUS)
 def _find_ambiguous(subject: Subject) -> Iterator[Finding]:
     yield from _told_ambiguous(subject)
     for reading in subject.once(other_readings):
-        message = f"it is {subject.artifact.format} to one reader and {reading.format} to another; both were checked"
+        message = (
+            f"it is {subject.artifact.format} to one reader and {reading.format} to another; both were"
+            " checked"
+        )
         if reading.problem:
-            message = f"it is {subject.artifact.format} to one reader; as {reading.format} it cannot be read: {reading.problem}"
+            message = (
+                f"it is {subject.artifact.format} to one reader; as {reading.format} it cannot be read:"
+                f" {reading.problem}"
+            )
         yield Finding(message, 0, _AMBIGUOUS, Place(subject.artifact.members[0].name))
 
 
@@ -84,7 +92,9 @@ def _find_path_outside(subject: Subject) -> Iterator[Finding]:
     yield from _named(files if isinstance(files, Mapping) else (), "associated file", home)
 
 
-def _named(names: Iterator[str] | Mapping[str, object] | tuple[()], what: str, place: Place | None) -> Iterator[Finding]:
+def _named(
+    names: Iterator[str] | Mapping[str, object] | tuple[()], what: str, place: Place | None
+) -> Iterator[Finding]:
     for name in sorted(set(names)):
         if is_unsafe(name):
             yield Finding(f"{what} {name!r} leads out of the model's folder", 0, _REMEDY, place)
@@ -118,26 +128,51 @@ _RAISE = "check the rest by hand, or raise the limit: --limit NAME=VALUE"
 
 
 def _find_incomplete(subject: Subject) -> Iterator[Finding]:
-    yield from chosen(subject, lambda found: found.severity is Severity.ERROR and found.code is not Code.EXPANSION, _WHOLE)
-    yield from chosen(subject, lambda found: found.severity is not Severity.ERROR and found.code is Code.LIMIT, _RAISE)
-    yield from chosen(subject, lambda found: found.severity is Severity.NOTE and found.code is Code.INCOMPLETE, _EACH)
+    yield from chosen(
+        subject, lambda found: found.severity is Severity.ERROR and found.code is not Code.EXPANSION, _WHOLE
+    )
+    yield from chosen(
+        subject, lambda found: found.severity is not Severity.ERROR and found.code is Code.LIMIT, _RAISE
+    )
+    yield from chosen(
+        subject, lambda found: found.severity is Severity.NOTE and found.code is Code.INCOMPLETE, _EACH
+    )
     artifact = subject.artifact
     home = Place(artifact.members[0].name) if artifact.members else None
     lost = artifact.diagnostic_count - len(artifact.diagnostics)
     if lost > 0:
-        yield Finding(f"{plural(lost, 'more trouble')} while reading was counted and not looked at", 0, _RAISE, home)
+        yield Finding(
+            f"{plural(lost, 'more trouble')} while reading was counted and not looked at", 0, _RAISE, home
+        )
     if artifact.facts.get("documents_left_out"):
-        yield Finding("it holds more configurations, graphs and references than are kept, and not all were checked", 0, _RAISE, home)
+        yield Finding(
+            "it holds more configurations, graphs and references than are kept, and not all were checked",
+            0,
+            _RAISE,
+            home,
+        )
     if subject.measurements is not None:
         for found in subject.measurements.diagnostics:
             if found.code in (Code.LIMIT, Code.EXPANSION):
-                yield Finding(f"{found.problem}: its elements were not read", 0, _RAISE, Place(found.member, found.offset))
+                yield Finding(
+                    f"{found.problem}: its elements were not read",
+                    0,
+                    _RAISE,
+                    Place(found.member, found.offset),
+                )
     configs = subject.once(configs_of)
     for unread in configs.unread:
         if unread.is_limit:
-            yield Finding(f"{unread.problem}, and was not checked to its end", unread.place.size or 0, _RAISE, unread.place)
+            yield Finding(
+                f"{unread.problem}, and was not checked to its end",
+                unread.place.size or 0,
+                _RAISE,
+                unread.place,
+            )
     if configs.left_out:
-        yield Finding(f"{plural(configs.left_out, 'finding')} more about configurations than are kept", 0, _RAISE, home)
+        yield Finding(
+            f"{plural(configs.left_out, 'finding')} more about configurations than are kept", 0, _RAISE, home
+        )
 
 
 INCOMPLETE = Rule(

@@ -62,9 +62,19 @@ def _problem(source: Source, entry: ZipMember, limits: Limits) -> str:
             found = 0
             for offset in range(entry.data.offset, entry.data.end, MIB):
                 found = zlib.crc32(source.read_at(offset, min(MIB, entry.data.end - offset)), found)
-            return "" if found == entry.crc else f"has the CRC {found:#010x} but the archive states {entry.crc:#010x}"
+            return (
+                ""
+                if found == entry.crc
+                else f"has the CRC {found:#010x} but the archive states {entry.crc:#010x}"
+            )
         inner = DecompressedSource(
-            source, entry.data.offset, entry.data.size, codec_of(entry) or Codec.DEFLATE, entry.size, crc=entry.crc, limits=limits
+            source,
+            entry.data.offset,
+            entry.data.size,
+            codec_of(entry) or Codec.DEFLATE,
+            entry.size,
+            crc=entry.crc,
+            limits=limits,
         )
         inner.decode_all()
     except FormatError as error:
@@ -84,7 +94,9 @@ CHECKSUM = Rule(
 
 
 def wrong_tensors(artifact: Artifact, files: FileSet) -> Iterator[tuple[str, Place]]:
-    """Yield what is wrong, and where, of tensors whose bytes do not fit the index; those of strings have checksums of other bytes."""
+    """Yield what is wrong, and where, of tensors whose bytes do not fit the index; those of strings have
+    checksums of other bytes.
+    """
     names = [member.name for member in artifact.members]
     for index in names:
         if not index.endswith(".index"):
@@ -99,7 +111,10 @@ def wrong_tensors(artifact: Artifact, files: FileSet) -> Iterator[tuple[str, Pla
                 continue
             found = _checksum(files.open(shard), entry)
             if found is not None and found != entry.crc32c:
-                text = f"tensor {entry.name} has the checksum {found:#010x} but the index states {entry.crc32c:#010x}"
+                text = (
+                    f"tensor {entry.name} has the checksum {found:#010x} but the index states"
+                    f" {entry.crc32c:#010x}"
+                )
                 yield text, Place(shard, entry.span.offset, entry.span.size)
 
 

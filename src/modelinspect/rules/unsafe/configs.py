@@ -20,9 +20,13 @@ from modelinspect.rules.unsafe.places import open_document, place_of, read_docum
 from modelinspect.rules.unsafe.readings import documents_of
 
 _NODES, _METADATA = 1, 5
-"""Fields on the way from a SavedMetadata to a layer's configuration (tf_keras/protobuf/saved_metadata.proto)."""
+"""Fields on the way from a SavedMetadata to a layer's configuration
+(tf_keras/protobuf/saved_metadata.proto).
+"""
 _META_GRAPHS, _OBJECT_GRAPH, _OBJECTS_FIELD, _USER_OBJECT, _USER_METADATA = 2, 7, 1, 4, 3
-"""Fields on the way from a SavedModel to the metadata of its objects, where Keras kept configurations before TensorFlow 2.5."""
+"""Fields on the way from a SavedModel to the metadata of its objects, where Keras kept configurations before
+TensorFlow 2.5.
+"""
 _KEPT = 1_000
 """Findings of one kind that are kept; nobody reads more."""
 
@@ -62,7 +66,9 @@ class Configs:
         key = (item.danger, item.needle if item.danger is Danger.LAMBDA_CODE else item.message)
         known = self.found.get(key)
         if known is not None:
-            better = item if known.evidence.is_guess else known.evidence  # the object around a text says what it is for
+            better = (
+                item if known.evidence.is_guess else known.evidence
+            )  # the object around a text says what it is for
             self.found[key] = Located(better, known.place, known.count + 1)
         elif kept.get(item.danger, 0) < _KEPT:
             kept[item.danger] = kept.get(item.danger, 0) + 1
@@ -100,7 +106,11 @@ def _texts(document: Document, subject: Subject, configs: Configs) -> Iterator[t
             place = place_of(document.stream, document.span)
             size = document.span.size if document.data is None else len(document.data)
             if size > most:
-                configs.unread.append(Unread(place, f"a configuration of {size:,} bytes is longer than the limit of {most:,}", True))
+                configs.unread.append(
+                    Unread(
+                        place, f"a configuration of {size:,} bytes is longer than the limit of {most:,}", True
+                    )
+                )
                 return
             data = read_document(document, subject.files, most)
             yield data.rstrip(b"\0"), place
@@ -111,8 +121,12 @@ def _texts(document: Document, subject: Subject, configs: Configs) -> Iterator[t
             yield from _saved(document, subject, path, configs)
 
 
-def _saved(document: Document, subject: Subject, path: tuple[int, ...], configs: Configs) -> Iterator[tuple[bytes, Place]]:
-    """Yield the JSON texts at the end of a path of field numbers through a message; what is broken ends before its time."""
+def _saved(
+    document: Document, subject: Subject, path: tuple[int, ...], configs: Configs
+) -> Iterator[tuple[bytes, Place]]:
+    """Yield the JSON texts at the end of a path of field numbers through a message; what is broken ends
+    before its time.
+    """
     source = open_document(document, subject.files)
     if source is None:
         return

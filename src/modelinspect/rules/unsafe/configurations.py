@@ -15,7 +15,9 @@ _LAMBDA = (
     "do not load it unless you know the code (Keras: safe_mode=True refuses it); "
     "the author can replace the Lambda layer by a registered layer class"
 )
-_NAMED_LAMBDA = "see what the name stands for where you load it; replace the Lambda layer by a registered layer class"
+_NAMED_LAMBDA = (
+    "see what the name stands for where you load it; replace the Lambda layer by a registered layer class"
+)
 _IMPORT = "do not load it: this is how CVE-2025-1550 runs commands"
 _CALL = "do not load it; safe_mode does not stop these layers, and loading with tf_keras calls the function"
 _UNKNOWN = "look up what the function does before you load the model"
@@ -50,7 +52,10 @@ _ROWS = (
         Severity.ERROR,
         "Byte code in a model's configuration runs when the model is loaded or called.",
         _LAMBDA,
-        "Lambda layer 'twice' (function) holds marshalled Python code, 154 characters of base64, which loading makes a function",
+        (
+            "Lambda layer 'twice' (function) holds marshalled Python code, 154 characters of base64, which"
+            " loading makes a function"
+        ),
     ),
     (
         Danger.LAMBDA_NAME,
@@ -78,7 +83,10 @@ _ROWS = (
         Severity.WARNING,
         "A layer that calls a function while the model is loaded can do what that function does.",
         _UNKNOWN,
-        "a TFOpLambda layer calls tf.map_fn when the model is loaded, which is not known to compute on tensors only",
+        (
+            "a TFOpLambda layer calls tf.map_fn when the model is loaded, which is not known to compute on"
+            " tensors only"
+        ),
     ),
     (
         Danger.FILE,
@@ -99,7 +107,15 @@ CUSTOM_OBJECT = Rule(
 )
 RULES = (
     *(
-        Rule(danger.value, severity, reason, _search(danger, advice), example, advice=advice, group=Group.UNSAFE)
+        Rule(
+            danger.value,
+            severity,
+            reason,
+            _search(danger, advice),
+            example,
+            advice=advice,
+            group=Group.UNSAFE,
+        )
         for danger, severity, reason, advice, example in _ROWS
     ),
     CUSTOM_OBJECT,

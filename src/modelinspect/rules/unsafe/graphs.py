@@ -1,4 +1,6 @@
-"""Find the nodes of graphs whose operator may be worth a word: those of the table, and those that TensorFlow has not."""
+"""Find the nodes of graphs whose operator may be worth a word: those of the table, and those that TensorFlow
+has not.
+"""
 
 from __future__ import annotations
 
@@ -55,9 +57,11 @@ _STEPS: dict[str, dict[int, str]] = {
 
 @dataclass(slots=True)
 class Use:
-    """An operator's nodes that are alike: in a saver or not, appending to a file or not; the first few by name, and how many there are.
+    """An operator's nodes that are alike: in a saver or not, appending to a file or not; the first few by
+    name, and how many there are.
 
-    ``is_lite`` means that it is a custom operator of a TFLite model, ``at_load`` that loading a layer makes the node.
+    ``is_lite`` means that it is a custom operator of a TFLite model, ``at_load`` that loading a layer makes
+    the node.
     """
 
     op: str
@@ -81,7 +85,9 @@ class Use:
 
 
 class Uses:
-    """The operators worth a word, one entry for those that are alike: memory for each operator, not for each node."""
+    """The operators worth a word, one entry for those that are alike: memory for each operator, not for each
+    node.
+    """
 
     def __init__(self) -> None:
         self.found: dict[tuple[str, bool, bool, bool, bool], Use] = {}
@@ -147,7 +153,9 @@ def _search(document: Document, subject: Subject, uses: Uses) -> None:
         case DocumentKind.GRAPH_TEXT:
             text = read_document(document, files, _TEXT_SIZE)
             data = _binary(text, document.label)
-            _Graph(Wire(MemorySource(data)), document, uses, has_places=False).search(document.label, len(data))
+            _Graph(Wire(MemorySource(data)), document, uses, has_places=False).search(
+                document.label, len(data)
+            )
         case DocumentKind.TFJS_MODEL:
             _search_json(document, subject, uses)
 
@@ -168,7 +176,8 @@ class _Graph:
     def search(self, label: str, size: int) -> None:
         """Count what is worth a word; a node that calls a function of the library by its name is not.
 
-        Functions and savers are after the nodes that they describe, so what is counted is looked at again in the end.
+        Functions and savers are after the nodes that they describe, so what is counted is looked at again in
+        the end.
         """
         pending = [(label, 0, size, "")]
         while pending:
@@ -187,9 +196,13 @@ class _Graph:
                 elif inner in _STEPS and stop > value:
                     pending.append((inner, value, stop, function))
         for op, name, function, place in self._checkpoints:
-            in_saver = any(word in function for word in _SAVERS) or (not function and name.startswith(self._scopes))
+            in_saver = any(word in function for word in _SAVERS) or (
+                not function and name.startswith(self._scopes)
+            )
             self._found.add(op, name, place, in_saver=in_saver)
-        self._uses.merge(use for use in self._found.found.values() if use.op in OPERATORS or use.op not in self._functions)
+        self._uses.merge(
+            use for use in self._found.found.values() if use.op in OPERATORS or use.op not in self._functions
+        )
 
     def _node(self, begin: int, end: int, function: str) -> None:
         texts = self._texts(begin, end, (1, 2))
@@ -198,7 +211,10 @@ class _Graph:
             return
         name = texts.get(1, "")
         to_file = op == "PrintV2" and b"file://" in self._wire.bytes(begin, min(end, begin + _HEAD))
-        place = place_of(self._document.stream, Span(self._document.span.offset + begin, end - begin) if self._has_places else None)
+        place = place_of(
+            self._document.stream,
+            Span(self._document.span.offset + begin, end - begin) if self._has_places else None,
+        )
         if op in OPERATORS and OPERATORS[op][0] is Risk.CHECKPOINT and len(self._checkpoints) < _WAITING:
             self._checkpoints.append((op, name, function, place))
             return
@@ -250,7 +266,9 @@ def _search_records(document: Document, subject: Subject, uses: Uses) -> None:
 
 
 def named_operators(data: bytes) -> Iterator[tuple[str, int]]:
-    """Yield the table's operators that are somewhere in bytes as the ``op`` of a node does, binary or text, and the offset of each."""
+    """Yield the table's operators that are somewhere in bytes as the ``op`` of a node does, binary or text,
+    and the offset of each.
+    """
     for op in OPERATORS:
         name = op.encode()
         for before, after in ((bytes((2 << 3 | WireType.BYTES, len(op))), b""), (b'"', b'"'), (b"'", b"'")):
@@ -261,7 +279,9 @@ def named_operators(data: bytes) -> Iterator[tuple[str, int]]:
 
 
 def _search_json(document: Document, subject: Subject, uses: Uses) -> None:
-    """Count the nodes of a TensorFlow.js graph model; functions end after their nodes, so nodes wait for them."""
+    """Count the nodes of a TensorFlow.js graph model; functions end after their nodes, so nodes wait for
+    them.
+    """
     text = read_document(document, subject.files, subject.limits.document_size)
     place = place_of(document.stream, document.span)
     waiting: list[tuple[str, str]] = []
@@ -285,7 +305,9 @@ def _search_json(document: Document, subject: Subject, uses: Uses) -> None:
 
 
 def _search_lite(artifact: Artifact, files: FileSet, uses: Uses) -> None:
-    """Count the custom operators of all TFLite models of the artifact, and what the NodeDef in the options of a Flex operator names."""
+    """Count the custom operators of all TFLite models of the artifact, and what the NodeDef in the options of
+    a Flex operator names.
+    """
     names = list(artifact.facts.get("custom_operators", ()))
     if not names:
         return
@@ -300,7 +322,9 @@ def _search_lite(artifact: Artifact, files: FileSet, uses: Uses) -> None:
 
 
 def _options(artifact: Artifact, files: FileSet) -> Iterator[tuple[str, Place]]:
-    """Yield the table's operators that custom options name as a NodeDef does: that is the one that a Flex kernel runs."""
+    """Yield the table's operators that custom options name as a NodeDef does: that is the one that a Flex
+    kernel runs.
+    """
     left, seen = _OPTIONS_SIZE, set()
     for member in artifact.members:
         table = member.map.path_table

@@ -1,7 +1,8 @@
 """What loading one object of a configuration makes code of: byte code, imported names, calls, files.
 
-The places are those of keras/src/saving/serialization_lib.py (Keras 3), tf_keras/src/saving/serialization_lib.py and
-tf_keras/src/saving/legacy/serialization.py, layers/core/lambda_layer.py and layers/core/tf_op_layer.py.
+The places are those of keras/src/saving/serialization_lib.py (Keras 3),
+tf_keras/src/saving/serialization_lib.py and tf_keras/src/saving/legacy/serialization.py,
+layers/core/lambda_layer.py and layers/core/tf_op_layer.py.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Danger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was found in an object: the kind, a sentence (of custom objects and nodes, the name), and the text that it is about."""
+    """What was found in an object: the kind, a sentence (of custom objects and nodes, the name), and the text
+    that it is about.
+    """
 
     danger: Danger
     message: str
@@ -60,22 +63,54 @@ _TENSORFLOW = ("tensorflow", "tensorflow_intel", "tensorflow_cpu")
 _KERAS = ("keras", "tf_keras", "keras_core")
 _COMPANIONS = frozenset(
     (
-        *("keras_cv", "keras_hub", "keras_nlp", "keras_tuner", "keras_rs", "tensorflow_addons", "tensorflow_hub", "tensorflow_text"),
-        *("tensorflow_probability", "tensorflow_recommenders", "tensorflow_decision_forests", "tensorflow_model_optimization"),
+        *(
+            "keras_cv",
+            "keras_hub",
+            "keras_nlp",
+            "keras_tuner",
+            "keras_rs",
+            "tensorflow_addons",
+            "tensorflow_hub",
+            "tensorflow_text",
+        ),
+        *(
+            "tensorflow_probability",
+            "tensorflow_recommenders",
+            "tensorflow_decision_forests",
+            "tensorflow_model_optimization",
+        ),
         "tensorflow_lattice",
     )
 )
-_REGISTERED = frozenset(("Addons", "TensorFlowModelOptimization", "Vision", "Text", "Keras", "keras", "builtins", *_KERAS, *_COMPANIONS))
+_REGISTERED = frozenset(
+    (
+        "Addons",
+        "TensorFlowModelOptimization",
+        "Vision",
+        "Text",
+        "Keras",
+        "keras",
+        "builtins",
+        *_KERAS,
+        *_COMPANIONS,
+    )
+)
 _DEFAULT_PACKAGE = "Custom"
 """What `register_keras_serializable` puts before a name where no package is given."""
-_OPTIMIZERS = frozenset(("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam", "RMSprop", "SGD"))
+_OPTIMIZERS = frozenset(
+    ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam", "RMSprop", "SGD")
+)
 """Keras' own optimizers, which releases of Keras 2 registered without a package."""
-_WRAPPERS = frozenset(("ListWrapper", "_DictWrapper", "_TupleWrapper", "TensorShape", "DType", "ObjectIdentityDictionary"))
+_WRAPPERS = frozenset(
+    ("ListWrapper", "_DictWrapper", "_TupleWrapper", "TensorShape", "DType", "ObjectIdentityDictionary")
+)
 """Classes of TensorFlow that Keras serializes beside specifications of tensors."""
 
 
 def evidence(item: Mapping[str, object]) -> Iterator[Evidence]:
-    """Yield what loading an object would make code of; of the objects within it nothing, they have their own turn."""
+    """Yield what loading an object would make code of; of the objects within it nothing, they have their own
+    turn.
+    """
     class_name = item.get("class_name")
     settings = item.get("config")
     if isinstance(class_name, str):
@@ -89,28 +124,39 @@ def evidence(item: Mapping[str, object]) -> Iterator[Evidence]:
 
 
 def _lambda_code(kind: str, settings: object) -> Iterator[Evidence]:
-    """Yield the byte code of a ``__lambda__`` object and of a Lambda layer, in each form that Keras has written."""
+    """Yield the byte code of a ``__lambda__`` object and of a Lambda layer, in each form that Keras has
+    written.
+    """
     if kind == "__lambda__":
         parts = settings if isinstance(settings, Mapping) else {"value": settings}
         for key in ("code", "value"):
             code = _first_text(parts.get(key))
             if code:
-                yield replace(_code("a lambda", code), is_guess=True)  # the layer around it, if any, is read after it
+                yield replace(
+                    _code("a lambda", code), is_guess=True
+                )  # the layer around it, if any, is read after it
         return
     if not isinstance(settings, Mapping):
         return
     if kind == "TorchModuleWrapper" and settings.get("module"):
         code = str(settings["module"])
-        text = f"a TorchModuleWrapper layer holds a pickled PyTorch module, {len(code):,} characters, which loading unpickles"
+        text = (
+            f"a TorchModuleWrapper layer holds a pickled PyTorch module, {len(code):,} characters, which"
+            " loading unpickles"
+        )
         yield Evidence(Danger.LAMBDA_CODE, text, code, len(code))
     name = settings.get("name")
     for key in _FUNCTION_KEYS:
         value = settings.get(key)
         owner = f"{kind} layer {name!r} ({key})" if name else f"{kind} layer ({key})"
-        if isinstance(value, Mapping) and value.get("class_name") == "__tuple__":  # as keras_metadata.pb has it
+        if (
+            isinstance(value, Mapping) and value.get("class_name") == "__tuple__"
+        ):  # as keras_metadata.pb has it
             value = value.get("items")
         if isinstance(value, Mapping) and value.get("class_name") == "__lambda__":
-            yield from (_code(owner, inner.needle) for inner in _lambda_code("__lambda__", value.get("config")))
+            yield from (
+                _code(owner, inner.needle) for inner in _lambda_code("__lambda__", value.get("config"))
+            )
         if isinstance(value, list) and settings.get(f"{key}_type", "lambda") == "lambda":
             code = _first_text(value)
             if code and len(value) <= 3 and (kind == "Lambda" or _is_code(code)):
@@ -127,7 +173,10 @@ def _first_text(value: object) -> str:
 
 
 def _code(owner: str, code: str) -> Evidence:
-    message = f"{owner} holds marshalled Python code, {len(code):,} characters of base64, which loading makes a function"
+    message = (
+        f"{owner} holds marshalled Python code, {len(code):,} characters of base64, which loading makes a"
+        " function"
+    )
     return Evidence(Danger.LAMBDA_CODE, message, code, len(code))
 
 
@@ -146,7 +195,9 @@ def _is_code(text: str) -> bool:
     if not text.startswith(("4w", "Yw", "YwA")):
         return False
     try:
-        head = binascii.a2b_base64("".join(text[:_SOME_CODE].split())[: _SOME_CODE - 4].ljust(_SOME_CODE - 4, "A"))
+        head = binascii.a2b_base64(
+            "".join(text[:_SOME_CODE].split())[: _SOME_CODE - 4].ljust(_SOME_CODE - 4, "A")
+        )
     except (binascii.Error, ValueError):
         return False
     # Argument counts come first, 4 bytes each: no function has more than 255 of a kind.
@@ -165,14 +216,19 @@ def _layer(kind: str, settings: Mapping[str, object]) -> Iterator[Evidence]:
         case "InstanceMethod" | "InstanceProperty":
             attribute = settings.get("attr_name")
             if isinstance(attribute, str) and attribute.startswith("_"):
-                message = f"a {kind} layer takes the attribute {_short(attribute)} of a tensor when the model is loaded"
+                message = (
+                    f"a {kind} layer takes the attribute {_short(attribute)} of a tensor when the model is"
+                    " loaded"
+                )
                 yield Evidence(Danger.UNKNOWN_CALL, message, attribute, len(attribute))
         case "TensorFlowOpLayer":
             yield from _node(settings.get("node_def"))
         case _ if kind in _FILES:
             value = settings.get(_FILES[kind])
             if isinstance(value, str) and value:
-                message = f"{kind} layer {settings.get('name')!r} reads {_short(value)} when the model is loaded"
+                message = (
+                    f"{kind} layer {settings.get('name')!r} reads {_short(value)} when the model is loaded"
+                )
                 yield Evidence(Danger.FILE, message, value, len(value))
 
 
@@ -187,7 +243,9 @@ def _named_function(settings: Mapping[str, object]) -> Iterator[Evidence]:
 
 
 def _call(kind: str, symbol: object) -> Iterator[Evidence]:
-    """Yield a call of an exported function of TensorFlow, which its constants make when the model is loaded, in safe mode too."""
+    """Yield a call of an exported function of TensorFlow, which its constants make when the model is loaded,
+    in safe mode too.
+    """
     if not isinstance(symbol, str) or not symbol:
         return
     known = symbol_risk(symbol)
@@ -195,7 +253,10 @@ def _call(kind: str, symbol: object) -> Iterator[Evidence]:
         message = f"a {kind} layer calls tf.{_short(symbol)} when the model is loaded, which {known[1]}"
         yield Evidence(Danger.LOAD_CALL, message, symbol, len(symbol))
     elif known is None and not is_tensor_function(symbol):
-        message = f"a {kind} layer calls tf.{_short(symbol)} when the model is loaded, which is not known to compute on tensors only"
+        message = (
+            f"a {kind} layer calls tf.{_short(symbol)} when the model is loaded, which is not known to"
+            " compute on tensors only"
+        )
         yield Evidence(Danger.UNKNOWN_CALL, message, symbol, len(symbol))
 
 
@@ -246,7 +307,10 @@ def _reference(item: Mapping[str, object], class_name: str, settings: object) ->
         return
     verdict = _import_danger(module, name, is_function=is_function)
     if verdict is Danger.IMPORT:
-        message = f"the configuration has Keras import {_short(name) or 'a class'} from {_short(module)}, which is not part of any model"
+        message = (
+            f"the configuration has Keras import {_short(name) or 'a class'} from {_short(module)}, which is"
+            " not part of any model"
+        )
         yield Evidence(Danger.IMPORT, message, module, len(module))
     elif verdict is Danger.CUSTOM:
         yield Evidence(Danger.CUSTOM, f"{module}.{name}", name, 0)
@@ -276,7 +340,11 @@ def _tensorflow_danger(module: str, name: str, *, is_function: bool) -> Danger |
     if not is_function and (name.endswith("Spec") or name in _WRAPPERS or name in names().classes):
         return None
     plain = name.removesuffix("_v2").removesuffix("_v1")
-    if plain in names().tensor_function_names and symbol_risk(f"{module}.{name}") is None and ".io" not in module:
+    if (
+        plain in names().tensor_function_names
+        and symbol_risk(f"{module}.{name}") is None
+        and ".io" not in module
+    ):
         return None
     return Danger.IMPORT
 

@@ -1,4 +1,6 @@
-"""Rules about bytes that are not part of the model: after its end, in free space, unread, or programs among its assets."""
+"""Rules about bytes that are not part of the model: after its end, in free space, unread, or programs among
+its assets.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def _find_trailing_data(subject: Subject) -> Iterator[Finding]:
             region = member.map[row]
             span = region.span
             try:
-                data = subject.files.open(member.name).read_at(span.offset, min(span.size, _TRAILING_DATA_LOOKED_AT))
+                data = subject.files.open(member.name).read_at(
+                    span.offset, min(span.size, _TRAILING_DATA_LOOKED_AT)
+                )
             except FormatError:  # it became shorter
                 continue
             if span.size <= _TRAILING_DATA_LOOKED_AT and not any(data):
@@ -66,14 +70,21 @@ def _find_hidden_content(subject: Subject) -> Iterator[Finding]:
         if region.path[-1:] and region.path[-1] in OUTSIDE:  # reported by another rule
             continue
         try:
-            data = subject.files.open(region.member).read_at(region.first, min(region.span.end - region.first, _HIDDEN_CONTENT_LOOKED_AT))
+            data = subject.files.open(region.member).read_at(
+                region.first, min(region.span.end - region.first, _HIDDEN_CONTENT_LOOKED_AT)
+            )
         except FormatError:  # it became shorter
             continue
         what = looks_like(data)
         if what:
             place = Place(region.member, region.first, region.span.end - region.first)
-            message = f"free space ({' / '.join(region.path)}) holds {region.count:,} bytes that are not zero and look like {what}"
-            yield Finding(message, region.count, shown_bytes(subject.artifact, region.member, region.first).text, place)
+            message = (
+                f"free space ({' / '.join(region.path)}) holds {region.count:,} bytes that are not zero and"
+                f" look like {what}"
+            )
+            yield Finding(
+                message, region.count, shown_bytes(subject.artifact, region.member, region.first).text, place
+            )
 
 
 HIDDEN_CONTENT = Rule(
@@ -82,7 +93,10 @@ HIDDEN_CONTENT = Rule(
     "Free space is where something is put that no reader of the format shows.",
     _find_hidden_content,
     advice=example(Remedy.LOOK).text,
-    example="free space (global heap collection 0x800 / free object) holds 36 bytes that are not zero and look like a script",
+    example=(
+        "free space (global heap collection 0x800 / free object) holds 36 bytes that are not zero and look"
+        " like a script"
+    ),
     group=Group.UNSAFE,
 )
 
@@ -92,15 +106,27 @@ def _find_unread_bytes(subject: Subject) -> Iterator[Finding]:
         spans = unread_spans(member)
         if spans:
             size = sum(span.size for span in spans)
-            message = f"{size:,} of the {member.size:,} bytes of {member.name} do not follow the format and were not checked"
-            problems = [found.problem for found in subject.artifact.diagnostics if found.member == member.name]
+            message = (
+                f"{size:,} of the {member.size:,} bytes of {member.name} do not follow the format and were"
+                " not checked"
+            )
+            problems = [
+                found.problem for found in subject.artifact.diagnostics if found.member == member.name
+            ]
             message += f": {problems[0]}" if problems else ""
-            yield Finding(message, size, "load it only where it can do no harm", Place(member.name, spans[0].offset, spans[0].size))
+            yield Finding(
+                message,
+                size,
+                "load it only where it can do no harm",
+                Place(member.name, spans[0].offset, spans[0].size),
+            )
 
     for unread in subject.once(configs_of).unread:
         if not unread.is_limit:
             message = f"{unread.problem}, and was not checked"
-            yield Finding(message, unread.place.size or 0, "load it only where it can do no harm", unread.place)
+            yield Finding(
+                message, unread.place.size or 0, "load it only where it can do no harm", unread.place
+            )
 
 
 def unread_spans(member: Member) -> list[Span]:
@@ -116,7 +142,10 @@ UNREAD_BYTES = Rule(
     "A lenient reader may find in them what was not checked here.",
     _find_unread_bytes,
     advice="load it only where it can do no harm",
-    example="1,584 of the 2,048 bytes of m.h5 do not follow the format and were not checked: the checksum of an object header is wrong",
+    example=(
+        "1,584 of the 2,048 bytes of m.h5 do not follow the format and were not checked: the checksum of an"
+        " object header is wrong"
+    ),
     group=Group.UNSAFE,
 )
 
@@ -135,7 +164,12 @@ def _find_asset_code(subject: Subject) -> Iterator[Finding]:
             name = member.name if len(subject.artifact.members) > 1 else "/".join(region.path)
             if name.lower().endswith(_SUFFIXES):
                 place = Place(member.name, region.span.offset, region.span.size)
-                yield Finding(f"{name} is a program or a pickle among the model's files", region.span.size, "take it out", place)
+                yield Finding(
+                    f"{name} is a program or a pickle among the model's files",
+                    region.span.size,
+                    "take it out",
+                    place,
+                )
 
 
 ASSET_CODE = Rule(
@@ -154,8 +188,14 @@ _PICKLE = "load it with allow_pickle=False, and only what you know"
 def _find_pickled_array(subject: Subject) -> Iterator[Finding]:
     for tensor in subject.artifact.tensors:
         if tensor.dtype.name == PICKLED:
-            place = Place(tensor.extents[0].member, tensor.extents[0].span.offset, tensor.extents[0].span.size) if tensor.extents else None
-            message = f"the array {tensor.name} is a pickle of Python objects, which runs code when it is loaded"
+            place = (
+                Place(tensor.extents[0].member, tensor.extents[0].span.offset, tensor.extents[0].span.size)
+                if tensor.extents
+                else None
+            )
+            message = (
+                f"the array {tensor.name} is a pickle of Python objects, which runs code when it is loaded"
+            )
             yield Finding(message, tensor.stored_size, _PICKLE, place)
 
 

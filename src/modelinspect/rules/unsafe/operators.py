@@ -27,7 +27,9 @@ def table_name(use: Use) -> str:
     return use.op.removeprefix(FLEX) if use.is_lite and use.op.startswith(FLEX) else use.op
 
 
-def _search(is_wanted: Callable[[Use], bool], advice: str, reason: str = "") -> Callable[[Subject], Iterator[Finding]]:
+def _search(
+    is_wanted: Callable[[Use], bool], advice: str, reason: str = ""
+) -> Callable[[Subject], Iterator[Finding]]:
     """Return a rule's search for operators: one finding for each, the table's reason before ``reason``."""
 
     def find(subject: Subject) -> Iterator[Finding]:
@@ -82,7 +84,10 @@ def _find_unread(subject: Subject) -> Iterator[Finding]:
                 yield Finding(message, len(op), _UNREAD, Place(member.name, span.offset + index, len(op)))
 
 
-_CODE = "do not load it unless you know the code; export the model again without tf.py_function and tf.numpy_function"
+_CODE = (
+    "do not load it unless you know the code; export the model again without tf.py_function and"
+    " tf.numpy_function"
+)
 _NETWORK = "run it without a network; export the model without its input pipeline"
 _WRITE = "do not run it; export the model without what it writes"
 _READ = "run it where nothing secret can be read; export the model with its input as a tensor"
@@ -91,7 +96,10 @@ _PRINT = "export the model without tf.print and tf.compat.v1.Print"
 _ASSET = "see that the path is one of the model's assets"
 _DECODE = "keep TensorFlow up to date where inputs come from strangers"
 _CUSTOM = "load a library for it only from whom you trust"
-_FLEX = "take what TFLite has itself; converting with tf.lite.OpsSet.TFLITE_BUILTINS only fails where another operator is left"
+_FLEX = (
+    "take what TFLite has itself; converting with tf.lite.OpsSet.TFLITE_BUILTINS only fails where another"
+    " operator is left"
+)
 _PROGRAM = "load it only from whom you trust; the program is not looked into"
 _UNREAD = "load it only where it can do no harm"
 
@@ -150,7 +158,10 @@ _ROWS = (
         "A table that is filled from a file reads whatever path it is given.",
         of_risk(Risk.ASSET, _ASSET),
         _ASSET,
-        "InitializeTableFromTextFileV2 reads a vocabulary, as a rule an asset of the model: 1 node: text_file_init",
+        (
+            "InitializeTableFromTextFileV2 reads a vocabulary, as a rule an asset of the model: 1 node:"
+            " text_file_init"
+        ),
     ),
     (
         "decode-operator",
@@ -178,7 +189,10 @@ _ROWS = (
             "is not a TensorFlow operator and needs native code from elsewhere",
         ),
         _CUSTOM,
-        "Erfinv is not a TensorFlow operator and needs native code from elsewhere: a custom operator of the model",
+        (
+            "Erfinv is not a TensorFlow operator and needs native code from elsewhere: a custom operator of"
+            " the model"
+        ),
     ),
     (
         "flex-operator",
@@ -190,7 +204,10 @@ _ROWS = (
             "is a TensorFlow operator; the Flex delegate must be linked in",
         ),
         _FLEX,
-        "FlexMatrixInverse is a TensorFlow operator; the Flex delegate must be linked in: a custom operator of the model",
+        (
+            "FlexMatrixInverse is a TensorFlow operator; the Flex delegate must be linked in: a custom"
+            " operator of the model"
+        ),
     ),
     (
         "unread-operator",
@@ -198,9 +215,13 @@ _ROWS = (
         "A graph that is broken on purpose hides what it runs from checks.",
         _find_unread,
         _UNREAD,
-        "broken bytes name the operator PyFunc, which calls a Python function that the process has registered under a number",
+        (
+            "broken bytes name the operator PyFunc, which calls a Python function that the process has"
+            " registered under a number"
+        ),
     ),
 )
 RULES = tuple(
-    Rule(id, severity, reason, find, example, advice=advice, group=Group.UNSAFE) for id, severity, reason, find, advice, example in _ROWS
+    Rule(id, severity, reason, find, example, advice=advice, group=Group.UNSAFE)
+    for id, severity, reason, find, advice, example in _ROWS
 )

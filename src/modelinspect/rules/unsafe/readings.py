@@ -1,7 +1,7 @@
 """The other ways in which a file can be opened whole: HDF5 at its beginning, a zip archive at its end.
 
-Keras opens a ``.keras`` file by the end of its archive, h5py looks for HDF5 at the beginning, and other programs go by the first bytes. A
-file that is both is two models, and both are looked at.
+Keras opens a ``.keras`` file by the end of its archive, h5py looks for HDF5 at the beginning, and other
+programs go by the first bytes. A file that is both is two models, and both are looked at.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ class Reading:
 
 
 def other_readings(subject: Subject) -> tuple[Reading, ...]:
-    """Return the other readings of an artifact that is one file; those that lead to a model's configuration, or that fail."""
+    """Return the other readings of an artifact that is one file; those that lead to a model's configuration,
+    or that fail.
+    """
     artifact = subject.artifact
     formats = readings(subject.files)
     if len(formats) < 2:

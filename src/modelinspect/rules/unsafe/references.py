@@ -32,8 +32,14 @@ def _link_place(artifact: Artifact, label: str) -> Place | None:
     name = label.partition(" -> ")[0].rpartition("/")[2]
     for member in artifact.members:
         table = member.map.path_table
-        paths = [index for index, part in enumerate(table.names) if part == name and table.names[table.parents[index]].endswith(" link")]
-        values = (member.map.columns.kinds == RegionKind.METADATA.code) & np.isin(member.map.columns.paths, paths)
+        paths = [
+            index
+            for index, part in enumerate(table.names)
+            if part == name and table.names[table.parents[index]].endswith(" link")
+        ]
+        values = (member.map.columns.kinds == RegionKind.METADATA.code) & np.isin(
+            member.map.columns.paths, paths
+        )
         rows = np.flatnonzero(values).tolist()
         if rows:
             span = member.map[rows[0]].span
@@ -67,7 +73,9 @@ RULES = (
         "virtual-dataset",
         Severity.WARNING,
         "A virtual dataset takes its elements from other datasets, which may be in other files.",
-        references(DocumentKind.VIRTUAL_DATASET, "a virtual dataset takes its elements from others: {}", _OWN),
+        references(
+            DocumentKind.VIRTUAL_DATASET, "a virtual dataset takes its elements from others: {}", _OWN
+        ),
         advice=_OWN,
         example="a virtual dataset takes its elements from others: /virtual",
         group=Group.UNSAFE,

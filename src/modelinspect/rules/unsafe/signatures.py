@@ -19,7 +19,17 @@ _MAGIC = {
     b"<script": "a script",
     b"\xe3\x00\x00\x00\x00": "marshalled Python code",
 }
-_WORDS = (b"import os", b"import subprocess", b"import socket", b"__import__(", b"exec(", b"eval(", b"os.system", b"/bin/sh", b"powershell")
+_WORDS = (
+    b"import os",
+    b"import subprocess",
+    b"import socket",
+    b"__import__(",
+    b"exec(",
+    b"eval(",
+    b"os.system",
+    b"/bin/sh",
+    b"powershell",
+)
 _PROTOCOLS = tuple(bytes((0x80, version)) for version in (2, 3, 4, 5))
 
 
@@ -30,6 +40,8 @@ def looks_like(data: bytes) -> str:
             return name
     if data.startswith(signatures.WINDOWS) and b"PE\0\0" in data:
         return "a Windows program"
-    if data.startswith(_PROTOCOLS) and (data[2:3] in (b"\x95", b"c", b"}", b"]", b"(", b"q") or b"." in data[-2:]):
+    if data.startswith(_PROTOCOLS) and (
+        data[2:3] in (b"\x95", b"c", b"}", b"]", b"(", b"q") or b"." in data[-2:]
+    ):
         return "a pickle"
     return "Python or shell code" if any(word in data for word in _WORDS) else ""

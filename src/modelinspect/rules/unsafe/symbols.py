@@ -1,4 +1,6 @@
-"""What a function of TensorFlow can do that a configuration names: TFOpLambda and ClassMethod call any exported one while loading."""
+"""What a function of TensorFlow can do that a configuration names: TFOpLambda and ClassMethod call any
+exported one while loading.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +14,66 @@ _SYMBOLS: tuple[tuple[Risk, str, str], ...] = (
     (Risk.CODE, "load_library load_op_library load_file_system_library", "loads native code from a file"),
     (Risk.CODE, "py_function numpy_function py_func", "calls a Python function"),
     (Risk.CODE, "saved_model.load saved_model.load_v2 saved_model.loader.load", "loads another model"),
-    (Risk.CODE, "keras.models.* keras.saving.* keras.layers.deserialize keras.config.*", "loads another model, or allows it to run code"),
-    (Risk.CODE, "keras.utils.deserialize_keras_object keras.utils.legacy.*", "makes objects of a configuration"),
+    (
+        Risk.CODE,
+        "keras.models.* keras.saving.* keras.layers.deserialize keras.config.*",
+        "loads another model, or allows it to run code",
+    ),
+    (
+        Risk.CODE,
+        "keras.utils.deserialize_keras_object keras.utils.legacy.*",
+        "makes objects of a configuration",
+    ),
     (Risk.CODE, "import_graph_def graph_util.* train.import_meta_graph", "imports another graph"),
     (Risk.CODE, "keras.__internal__.*", "reaches into Keras"),
     (Risk.WRITE, "io.gfile.* gfile.*", "opens, copies or deletes files"),
-    (Risk.WRITE, "io.write_file write_file io.write_graph train.write_graph io.TFRecordWriter python_io.*", "writes files"),
-    (Risk.WRITE, "saved_model.* summary.* train.* profiler.* debugging.experimental.* keras.callbacks.*", "writes files"),
-    (Risk.READ, "io.read_file read_file io.matching_files matching_files io.tf_record_iterator", "reads files"),
+    (
+        Risk.WRITE,
+        "io.write_file write_file io.write_graph train.write_graph io.TFRecordWriter python_io.*",
+        "writes files",
+    ),
+    (
+        Risk.WRITE,
+        "saved_model.* summary.* train.* profiler.* debugging.experimental.* keras.callbacks.*",
+        "writes files",
+    ),
+    (
+        Risk.READ,
+        "io.read_file read_file io.matching_files matching_files io.tf_record_iterator",
+        "reads files",
+    ),
     (Risk.READ, "data.* lookup.TextFileInitializer keras.preprocessing.* keras.datasets.*", "reads files"),
     (Risk.NETWORK, "keras.utils.get_file keras.applications.*", "fetches a file over the network"),
-    (Risk.NETWORK, "distribute.* config.experimental_connect_to_* config.experimental_connect_to_cluster tpu.*", "talks to other machines"),
-    (Risk.PRINT, "print Print keras.backend.print_tensor logging.*", "prints tensors, or appends them to a file (output_stream)"),
+    (
+        Risk.NETWORK,
+        "distribute.* config.experimental_connect_to_* config.experimental_connect_to_cluster tpu.*",
+        "talks to other machines",
+    ),
+    (
+        Risk.PRINT,
+        "print Print keras.backend.print_tensor logging.*",
+        "prints tensors, or appends them to a file (output_stream)",
+    ),
 )
-_EXACT = {name: (risk, reason) for risk, listed, reason in _SYMBOLS for name in listed.split() if not name.endswith("*")}
-_BELOW = [(name[:-1], risk, reason) for risk, listed, reason in _SYMBOLS for name in listed.split() if name.endswith("*")]
+_EXACT = {
+    name: (risk, reason)
+    for risk, listed, reason in _SYMBOLS
+    for name in listed.split()
+    if not name.endswith("*")
+}
+_BELOW = [
+    (name[:-1], risk, reason)
+    for risk, listed, reason in _SYMBOLS
+    for name in listed.split()
+    if name.endswith("*")
+]
 _KERAS = ("keras.activations.", "keras.losses.", "keras.metrics.")
 
 
 def symbol_risk(symbol: str) -> tuple[Risk, str] | None:
-    """Return what a symbol can do and how that is said; None for one that only computes on tensors, or that nothing is known of."""
+    """Return what a symbol can do and how that is said; None for one that only computes on tensors, or that
+    nothing is known of.
+    """
     name = plain_symbol(symbol)
     if name.startswith(_RAW):
         return OPERATORS.get(name.removeprefix(_RAW))

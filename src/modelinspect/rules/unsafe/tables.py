@@ -1,4 +1,6 @@
-"""The names that Keras and TensorFlow serialize themselves, as scripts/derive_keras_names.py found them in their releases."""
+"""The names that Keras and TensorFlow serialize themselves, as scripts/derive_keras_names.py found them in
+their releases.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,9 @@ from modelinspect.core.records import dataclass
 class Names:
     """Names by kind.
 
-    ``classes`` and ``functions`` are those of Keras that a configuration may refer to, ``tensor_functions`` the exported functions of
-    TensorFlow that only compute on tensors, ``builtins`` those of Python, ``packages`` the modules that are installed with TensorFlow.
+    ``classes`` and ``functions`` are those of Keras that a configuration may refer to, ``tensor_functions``
+    the exported functions of TensorFlow that only compute on tensors, ``builtins`` those of Python,
+    ``packages`` the modules that are installed with TensorFlow.
     """
 
     classes: frozenset[str]

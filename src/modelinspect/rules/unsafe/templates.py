@@ -15,8 +15,12 @@ from modelinspect.networks.subject import Subject
 from modelinspect.rules.base import Finding, Group, Place, Rule
 from modelinspect.rules.unsafe.places import place_of, read_document
 
-_ATTRIBUTE = re.compile(r"__\w+__|(?:func|im|gi|cr|ag|tb|f|co)_(?:globals|code|frame|locals|builtins|func|self|back|consts)|mro")
-"""Attributes that lead from a value to Python's internals; jinja2's sandbox refuses them (jinja2/sandbox.py, is_internal_attribute)."""
+_ATTRIBUTE = re.compile(
+    r"__\w+__|(?:func|im|gi|cr|ag|tb|f|co)_(?:globals|code|frame|locals|builtins|func|self|back|consts)|mro"
+)
+"""Attributes that lead from a value to Python's internals; jinja2's sandbox refuses them (jinja2/sandbox.py,
+is_internal_attribute).
+"""
 _NAMED = re.compile(
     r"__(?:class|bases?|mro|subclasses|globals|builtins|init|new|import|dict|code|closure|func|self|module|loader|spec|wrapped|call"
     r"|getattribute|getattr|reduce|reduce_ex|init_subclass|subclasshook)__|(?:func|im|gi|cr|ag|tb|f)_(?:globals|code|frame|locals|builtins)"
@@ -33,7 +37,8 @@ _MOST = 256 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """What the templates of an artifact do: the places, and texts, that reach for internals, and that load other templates.
+    """What the templates of an artifact do: the places, and texts, that reach for internals, and that load
+    other templates.
 
     ``unread`` has what was not checked, or not to its end, with the reason.
     """
@@ -53,21 +58,30 @@ def _templates(subject: Subject) -> Templates:
             continue
         size = document.span.size if document.data is None else len(document.data)
         if size > left:
-            problem = f"of {size:,} bytes was not checked: at most {_MOST:,} bytes of an artifact's templates are"
+            problem = (
+                f"of {size:,} bytes was not checked: at most {_MOST:,} bytes of an artifact's templates are"
+            )
             unread.append((problem, place_of(document.stream, document.span)))
             continue
         left -= size
         text = read_document(document, subject.files, size).decode("utf-8", "replace")
         codes, problem = pieces(text)
         if problem:
-            unread.append((f"was not checked to its end, which jinja2 does not read: {problem}", place_of(document.stream, document.span)))
+            unread.append(
+                (
+                    f"was not checked to its end, which jinja2 does not read: {problem}",
+                    place_of(document.stream, document.span),
+                )
+            )
         internals += islice(_located(document, text, _internals(codes)), _KEPT)
         loads += islice(_located(document, text, _loads(codes)), _KEPT)
     return Templates(tuple(internals), tuple(loads), tuple(unread))
 
 
 def _internals(codes: Sequence[Code]) -> Iterator[tuple[Code, str]]:
-    """Yield pieces of code with the name of what they reach for: an attribute, or a string that is an attribute's name."""
+    """Yield pieces of code with the name of what they reach for: an attribute, or a string that is an
+    attribute's name.
+    """
     for code in codes:
         tokens = code.tokens
         for index in range(len(tokens)):
@@ -80,7 +94,9 @@ def _internals(codes: Sequence[Code]) -> Iterator[tuple[Code, str]]:
 
 
 def _is_internal(tokens: tuple[Token, ...], index: int) -> bool:
-    """Return whether a token names an internal attribute: after a dot, or in a string (of several parts, in a dotted path)."""
+    """Return whether a token names an internal attribute: after a dot, or in a string (of several parts, in a
+    dotted path).
+    """
     token = tokens[index]
     if token.kind is Kind.NAME:
         return index > 0 and tokens[index - 1].text == "." and _ATTRIBUTE.fullmatch(token.text) is not None
@@ -90,7 +106,9 @@ def _is_internal(tokens: tuple[Token, ...], index: int) -> bool:
 
 
 def _joined(tokens: tuple[Token, ...], index: int) -> str:
-    """Return the value of a string with those that are put together with it (``'__cla' ~ 'ss__'``, ``+``, or side by side)."""
+    """Return the value of a string with those that are put together with it (``'__cla' ~ 'ss__'``, ``+``, or
+    side by side).
+    """
     parts, place = [tokens[index].text], index + 1
     if tokens[index].kind is Kind.STRING:
         while place < len(tokens):
@@ -115,18 +133,30 @@ def _is_computed(tokens: tuple[Token, ...], index: int) -> bool:
     if tokens[index].text != "attr" or index == 0 or tokens[index - 1].text != "|":
         return False
     following = tokens[index + 1 : index + 4]
-    named = len(following) == 3 and following[0].text == "(" and following[1].kind is Kind.STRING and following[2].text == ")"
+    named = (
+        len(following) == 3
+        and following[0].text == "("
+        and following[1].kind is Kind.STRING
+        and following[2].text == ")"
+    )
     return bool(following) and following[0].text == "(" and not named
 
 
 def _loads(codes: Sequence[Code]) -> Iterator[tuple[Code, str]]:
     for code in codes:
-        if code.is_block and code.tokens and code.tokens[0].kind is Kind.NAME and code.tokens[0].text in _LOADS:
+        if (
+            code.is_block
+            and code.tokens
+            and code.tokens[0].kind is Kind.NAME
+            and code.tokens[0].text in _LOADS
+        ):
             yield code, "loads another template"
 
 
 def _located(document: Document, text: str, found: Iterator[tuple[Code, str]]) -> Iterator[tuple[str, Place]]:
-    """Yield what was found with its bytes; of a template that is a JSON string, with the bytes of its document."""
+    """Yield what was found with its bytes; of a template that is a JSON string, with the bytes of its
+    document.
+    """
     place = begin = 0
     for code, what in found:
         shown = " ".join(text[code.begin : code.end].split())
@@ -140,7 +170,10 @@ def _located(document: Document, text: str, found: Iterator[tuple[Code, str]]) -
         yield message, place_of(document.stream, Span(document.span.offset + begin, size))
 
 
-_INTERNALS_ADVICE = "do not render it outside a sandbox (jinja2.sandbox.ImmutableSandboxedEnvironment); a prompt needs no such attribute"
+_INTERNALS_ADVICE = (
+    "do not render it outside a sandbox (jinja2.sandbox.ImmutableSandboxedEnvironment); a prompt needs no"
+    " such attribute"
+)
 _LOADS_ADVICE = "see which template it loads where it is rendered, or put its text into this one"
 
 
@@ -164,7 +197,9 @@ RULES = (
         "An attribute like __globals__ leads from a template to any function of Python (CVE-2024-34359).",
         _find_internals,
         advice=_INTERNALS_ADVICE,
-        example="a chat template reaches for __init__: {{ cycler.__init__.__globals__.os.popen('id').read() }}",
+        example=(
+            "a chat template reaches for __init__: {{ cycler.__init__.__globals__.os.popen('id').read() }}"
+        ),
         group=Group.UNSAFE,
     ),
     Rule(

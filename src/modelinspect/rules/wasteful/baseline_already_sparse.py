@@ -25,11 +25,13 @@ def _find(subject: Subject) -> Iterator[Finding]:
     after_zeros, after_elements = subject.kernel_zeros()
     if not elements or not after_elements or zeros < _SPARSE * elements:
         return
-    if abs(zeros / elements - after_zeros / after_elements) > _AS_SPARSE:  # where the first has more, the order is turned
+    if (
+        abs(zeros / elements - after_zeros / after_elements) > _AS_SPARSE
+    ):  # where the first has more, the order is turned
         return
     message = (
-        f"the first file is not a dense baseline: {percent(zeros, elements)} of its kernel elements are already zero, "
-        f"{percent(after_zeros, after_elements)} in the second"
+        f"the first file is not a dense baseline: {percent(zeros, elements)} of its kernel elements are"
+        f" already zero, {percent(after_zeros, after_elements)} in the second"
     )
     yield Finding(
         message,
@@ -39,11 +41,17 @@ def _find(subject: Subject) -> Iterator[Finding]:
 
 
 def _alike(before: Subject, after: Subject) -> bool:
-    """Return whether both store their kernels in the same way; otherwise the first is the model that was converted, not a baseline."""
+    """Return whether both store their kernels in the same way; otherwise the first is the model that was
+    converted, not a baseline.
+    """
     if before.artifact.format is not after.artifact.format or before.of_role(Role.PRUNING):
         return False
     ways = [
-        {(tensor.storage, tensor.dtype) for tensor, _ in side.measured() if len(tensor.shape) > 1 and tensor.role is not Role.OTHER}
+        {
+            (tensor.storage, tensor.dtype)
+            for tensor, _ in side.measured()
+            if len(tensor.shape) > 1 and tensor.role is not Role.OTHER
+        }
         for side in (before, after)
     ]
     return ways[0] == ways[1]
@@ -54,7 +62,10 @@ RULE = Rule(
     Severity.WARNING,
     "A baseline saved after pruning is the pruned model, and comparing with it shows nothing.",
     _find,
-    example=("the first file is not a dense baseline: 80.0 % of its kernel elements are already zero, 80.0 % in the second"),
+    example=(
+        "the first file is not a dense baseline: 80.0 % of its kernel elements are already zero, 80.0 % in"
+        " the second"
+    ),
     remedies=(Remedy.BASELINE_FIRST,),
     evidence=(
         Evidence.COMPARISON,

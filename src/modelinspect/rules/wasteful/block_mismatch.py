@@ -32,8 +32,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
     found = f"in blocks of {'×'.join(map(str, stored))}" if stored else "without blocks"
     matrices = plural(len(missed), "sparse matrix", "sparse matrices")
     message = (
-        f"{matrices} of fully connected layers with a pattern that no sparse kernel of TFLite runs: {tensor.name} is stored {found}, "
-        f"the sparse kernel needs blocks of 1×{wanted}"
+        f"{matrices} of fully connected layers with a pattern that no sparse kernel of TFLite runs:"
+        f" {tensor.name} is stored {found}, the sparse kernel needs blocks of 1×{wanted}"
     )
     missed.sort(key=lambda pair: -pair[0].stored_size)
     yield Finding(message, size, pruned_in_blocks(subject.artifact, (each for each, _ in missed)))
@@ -46,7 +46,9 @@ def _block_shapes(subject: Subject) -> dict[str, tuple[int, ...]]:
     for entry in entries:
         if isinstance(entry, Mapping):
             shape = entry.get("block_shape")
-            shapes[str(entry.get("name"))] = tuple(int(str(length)) for length in shape) if isinstance(shape, tuple | list) else ()
+            shapes[str(entry.get("name"))] = (
+                tuple(int(str(length)) for length in shape) if isinstance(shape, tuple | list) else ()
+            )
     return shapes
 
 
@@ -56,8 +58,8 @@ RULE = Rule(
     "TFLite runs sparse fully connected layers in blocks of 1×4 (float) or 1×16 (int8) only.",
     _find,
     example=(
-        "1 sparse matrix of fully connected layers with a pattern that no sparse kernel of TFLite runs: fc/kernel is stored "
-        "without blocks, the sparse kernel needs blocks of 1×4"
+        "1 sparse matrix of fully connected layers with a pattern that no sparse kernel of TFLite runs:"
+        " fc/kernel is stored without blocks, the sparse kernel needs blocks of 1×4"
     ),
     remedies=(
         Remedy.PRUNE_BLOCKS,

@@ -19,10 +19,13 @@ def _find(subject: Subject) -> Iterator[Finding]:
     for entry in subject.artifact.facts.get("compiled_programs", ()):
         if isinstance(entry, Mapping):
             named = " ".join(str(entry.get(key)) for key in ("vendor", "soc") if entry.get(key))
-            targets[named or f"a processor that the file does not name (operator {entry.get('operator')})"] = None
+            targets[
+                named or f"a processor that the file does not name (operator {entry.get('operator')})"
+            ] = None
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are a program compiled for {', '.join(targets) or 'another processor'}: the weights in it "
-        "are not read, so zeros and duplicates are not counted there"
+        f"{size:,} bytes ({subject.share(size)}) are a program compiled for"
+        f" {', '.join(targets) or 'another processor'}: the weights in it are not read, so zeros and"
+        " duplicates are not counted there"
     )
     yield Finding(message, size, advise(Remedy.INSPECT_SOURCE, subject.artifact))
 
@@ -33,8 +36,8 @@ RULE = Rule(
     "A compiled program holds its weights in its own form, for one kind of processor.",
     _find,
     example=(
-        "200 bytes (20.7 %) are a program compiled for Maker m1234: the weights in it are not read, so zeros and duplicates are not "
-        "counted there"
+        "200 bytes (20.7 %) are a program compiled for Maker m1234: the weights in it are not read, so zeros"
+        " and duplicates are not counted there"
     ),
     remedies=(Remedy.INSPECT_SOURCE,),
 )

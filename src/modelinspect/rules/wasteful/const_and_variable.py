@@ -33,8 +33,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
     size = sum(constant.stored_size for constant, _ in both)
     constant, variable = max(both, key=lambda pair: pair[0].stored_size)
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are {plural(len(both), 'constant')} of the graph equal to a stored variable: "
-        f"{constant.name} equals {subject.name(variable)}"
+        f"{size:,} bytes ({subject.share(size)}) are {plural(len(both), 'constant')} of the graph equal to a"
+        f" stored variable: {constant.name} equals {subject.name(variable)}"
     )
     yield Finding(message, size, advise(Remedy.READ_VARIABLES, subject.artifact))
 
@@ -44,7 +44,10 @@ RULE = Rule(
     Severity.WARNING,
     "Freezing or converting copies weights into the graph, and the variables are still stored.",
     _find,
-    example=("16,384 bytes (50.0 %) are 1 constant of the graph equal to a stored variable: function/Const equals layer_0/kernel"),
+    example=(
+        "16,384 bytes (50.0 %) are 1 constant of the graph equal to a stored variable: function/Const equals"
+        " layer_0/kernel"
+    ),
     remedies=(Remedy.READ_VARIABLES,),
     evidence=(Evidence.VALUES,),
     worth=Threshold(256, 0.01),

@@ -23,9 +23,15 @@ def _find(subject: Subject) -> Iterator[Finding]:
         return
     found: list[tuple[Tensor, int, int]] = []
     for tensor, measure in subject.measured():
-        if measure.pattern is None or tensor.role is not Role.WEIGHT or measure.zero_count == measure.element_count:
+        if (
+            measure.pattern is None
+            or tensor.role is not Role.WEIGHT
+            or measure.zero_count == measure.element_count
+        ):
             continue
-        if tensor.storage is not Storage.DENSE:  # sparse and compressed kernels store next to nothing of their dead channels
+        if (
+            tensor.storage is not Storage.DENSE
+        ):  # sparse and compressed kernels store next to nothing of their dead channels
             continue
         dead, all_of_them = measure.pattern.slices[output_axis(subject.artifact, tensor)]
         if dead:
@@ -35,9 +41,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     size = sum(tensor.stored_size * dead // all_of_them for tensor, dead, all_of_them in found)
     tensor, dead, all_of_them = max(found, key=lambda entry: entry[1] / entry[2])
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are output channels of zeros only, in {plural(len(found), 'kernel')}: "
-        f"{tensor.name} has {dead:,} dead of {all_of_them:,}. The connections between layers are not known, so the "
-        f"layers that read these channels are not counted"
+        f"{size:,} bytes ({subject.share(size)}) are output channels of zeros only, in"
+        f" {plural(len(found), 'kernel')}: {tensor.name} has {dead:,} dead of {all_of_them:,}. The"
+        " connections between layers are not known, so the layers that read these channels are not counted"
     )
     found.sort(key=lambda entry: -entry[1] / entry[2])
     yield Finding(message, size, live_channels(subject.artifact, [kernel for kernel, _, _ in found], None))
@@ -48,7 +54,10 @@ def _in_network(subject: Subject, removal: Removal) -> Iterator[Finding]:
     size = removal.size
     if not size:
         return
-    found = sorted(((saving.size, -tensor, tensor) for tensor, saving in removal.savings.items() if saving.size), reverse=True)
+    found = sorted(
+        ((saving.size, -tensor, tensor) for tensor, saving in removal.savings.items() if saving.size),
+        reverse=True,
+    )
     kernels = [subject.artifact.tensors[tensor] for _, _, tensor in found]
     largest, saving = kernels[0], removal.savings[found[0][2]]
     own = sum(saving.own for saving in removal.savings.values())
@@ -56,12 +65,15 @@ def _in_network(subject: Subject, removal: Removal) -> Iterator[Finding]:
     axis = out if saving.gone.get(out) else max(saving.gone, key=lambda one: saving.gone[one])
     folded = sum(saving.folded for saving in removal.savings.values())
     message = (
-        f"{size:,} bytes ({subject.share(size)}) can be removed with the dead channels of {plural(len(found), 'kernel')}: {own:,} in "
-        f"their layers, {size - own:,} in connected layers; {largest.name} has {saving.gone[axis]:,} dead of {largest.shape[axis]:,} "
-        f"{'outputs' if axis == out else 'inputs'}"
+        f"{size:,} bytes ({subject.share(size)}) can be removed with the dead channels of"
+        f" {plural(len(found), 'kernel')}: {own:,} in their layers, {size - own:,} in connected layers;"
+        f" {largest.name} has {saving.gone[axis]:,} dead of {largest.shape[axis]:,}"
+        f" {'outputs' if axis == out else 'inputs'}"
     )
     if folded:
-        message += f"; removing {folded:,} of them means adding their constant output to the next layer's bias"
+        message += (
+            f"; removing {folded:,} of them means adding their constant output to the next layer's bias"
+        )
     yield Finding(message, size, live_channels(subject.artifact, (), removal))
 
 
@@ -70,8 +82,11 @@ RULE = Rule(
     Severity.NOTE,
     "A channel of zeros can be removed from the model, which no compressor does.",
     _find,
-    example="4,096 bytes (25.0 %) are output channels of zeros only, in 1 kernel: layer_0/kernel has 16 dead of 64. The "
-    "connections between layers are not known, so the layers that read these channels are not counted",
+    example=(
+        "4,096 bytes (25.0 %) are output channels of zeros only, in 1 kernel: layer_0/kernel has 16 dead of"
+        " 64. The connections between layers are not known, so the layers that read these channels are not"
+        " counted"
+    ),
     remedies=(Remedy.LIVE_CHANNELS, Remedy.LIVE_FILTERS, Remedy.LIVE_NETWORK),
     evidence=(Evidence.VALUES,),
     worth=Threshold(256, 0.01),

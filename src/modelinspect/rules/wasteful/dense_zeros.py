@@ -17,7 +17,9 @@ from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
 WORTH_TELLING = 0.1
 """The share of zeros above which wide elements are not zero by chance."""
 _NOTABLE = ((16, WORTH_TELLING), (8, 0.3), (4, 0.5), (0, 0.75))
-"""The same by the width of an element: only rounding makes up to 20 % of 8-bit weights zero, and more of narrower ones."""
+"""The same by the width of an element: only rounding makes up to 20 % of 8-bit weights zero, and more of
+narrower ones.
+"""
 _WORTH = Threshold(512, 0.05)
 
 
@@ -77,18 +79,24 @@ def _find(subject: Subject) -> Iterator[Finding]:
     kernels = dense_kernels(subject)
     if not kernels.are_notable:
         return
-    index = sum(_positions(tensor.element_count, count) for tensor, count in zip(kernels.tensors, kernels.counts, strict=True))
+    index = sum(
+        _positions(tensor.element_count, count)
+        for tensor, count in zip(kernels.tensors, kernels.counts, strict=True)
+    )
     noun = "dataset" if subject.artifact.format is FormatName.HDF5 else "kernel"
     message = (
-        f"{percent(kernels.zeros, kernels.elements)} of the elements of {plural(len(kernels.tensors), noun)} are zero, "
-        f"{kernels.stored}: {kernels.size:,} bytes ({subject.share(kernels.size)}). A zero takes the same space as any other value. "
-        f"An index of the non-zero elements needs at least {index:,} bytes; `modelinspect plan` shows what gzip and sparse TFLite reach"
+        f"{percent(kernels.zeros, kernels.elements)} of the elements of {plural(len(kernels.tensors), noun)}"
+        f" are zero, {kernels.stored}: {kernels.size:,} bytes ({subject.share(kernels.size)}). A zero takes"
+        f" the same space as any other value. An index of the non-zero elements needs at least {index:,}"
+        " bytes; `modelinspect plan` shows what gzip and sparse TFLite reach"
     )
     yield Finding(message, kernels.size, compressed(subject.artifact))
 
 
 def _positions(elements: int, zeros: int) -> int:
-    """Return the bytes of information in which elements are zero, were each zero or not independently of the others."""
+    """Return the bytes of information in which elements are zero, were each zero or not independently of the
+    others.
+    """
     if not elements:
         return 0
     share = zeros / elements
@@ -103,9 +111,9 @@ RULE = Rule(
     "A zero takes the same space as any other value, unless it is compressed or stored sparsely.",
     _find,
     example=(
-        "80.0 % of the elements of 1 kernel are zero, stored in 4 bytes each: 3,200 bytes (79.2 %). A zero takes the same space as "
-        "any other value. An index of the non-zero elements needs at least 91 bytes; `modelinspect plan` shows what gzip and sparse "
-        "TFLite reach"
+        "80.0 % of the elements of 1 kernel are zero, stored in 4 bytes each: 3,200 bytes (79.2 %). A zero"
+        " takes the same space as any other value. An index of the non-zero elements needs at least 91 bytes;"
+        " `modelinspect plan` shows what gzip and sparse TFLite reach"
     ),
     remedies=(
         Remedy.GZIP_HDF5,

@@ -27,8 +27,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
     expanded = [tensors[name] for name in names if name in tensors]
     size = sum(tensor.logical_size for tensor in expanded)
     message = (
-        f"{plural(len(names), 'sparse tensor')} {'is' if len(names) == 1 else 'are'} expanded by DENSIFY operators at run time to "
-        f"{size:,} bytes: the file is smaller, memory and latency are not"
+        f"{plural(len(names), 'sparse tensor')} {'is' if len(names) == 1 else 'are'} expanded by DENSIFY"
+        f" operators at run time to {size:,} bytes: the file is smaller, memory and latency are not"
     )
     expanded.sort(key=lambda tensor: -tensor.logical_size)
     yield Finding(message, size, pruned_in_blocks(subject.artifact, expanded))
@@ -40,7 +40,8 @@ RULE = Rule(
     "Only matching blocks of fully connected layers run sparsely; everything else is expanded.",
     _find,
     example=(
-        "1 sparse tensor is expanded by DENSIFY operators at run time to 4,096 bytes: the file is smaller, memory and latency are not"
+        "1 sparse tensor is expanded by DENSIFY operators at run time to 4,096 bytes: the file is smaller,"
+        " memory and latency are not"
     ),
     remedies=(
         Remedy.PRUNE_BLOCKS,

@@ -29,8 +29,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
         names = [subject.tensor(one).path.removesuffix(KEY_END) for one in (copy, kept)]
     how = "by their checksums" if subject.measurements is None else "element for element"
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are {plural(len(copies), 'tensor')} stored again, equal {how}: "
-        f"{names[0]} equals {names[1]}"
+        f"{size:,} bytes ({subject.share(size)}) are {plural(len(copies), 'tensor')} stored again, equal"
+        f" {how}: {names[0]} equals {names[1]}"
     )
     yield Finding(message, size, duplicate_remedy(subject, copy, kept))
 
@@ -40,7 +40,10 @@ RULE = Rule(
     Severity.WARNING,
     "Every copy of the same elements takes the same space again.",
     _find,
-    example=("16,384 bytes (50.0 %) are 1 tensor stored again, equal element for element: layer_1/kernel equals layer_0/kernel"),
+    example=(
+        "16,384 bytes (50.0 %) are 1 tensor stored again, equal element for element: layer_1/kernel equals"
+        " layer_0/kernel"
+    ),
     remedies=(
         Remedy.SHARE_LAYER,
         Remedy.SAVE_ONCE,

@@ -1,4 +1,6 @@
-"""Find values that are written as text in a configuration: weights as decimal numbers, vocabularies, base64 constants."""
+"""Find values that are written as text in a configuration: weights as decimal numbers, vocabularies, base64
+constants.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ _NOUNS = {ValueKind.NUMBERS: "number", ValueKind.WORDS: "word", ValueKind.BASE64
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
-    values = [cast("Mapping[str, object]", value) for value in subject.artifact.facts.get("embedded_values", ())]
+    values = [
+        cast("Mapping[str, object]", value) for value in subject.artifact.facts.get("embedded_values", ())
+    ]
     if not values:
         return
     values.sort(key=lambda value: -_number(value, "size"))
@@ -26,7 +30,10 @@ def _find(subject: Subject) -> Iterator[Finding]:
     weights = _weights(subject)
     text = "; ".join(_described(value, weights) for value in values[:_SHOWN])
     more = f"; and {plural(len(values) - _SHOWN, 'more value')}" if len(values) > _SHOWN else ""
-    message = f"{size:,} bytes ({subject.share(size)}) are values written as text in the configuration: {text}{more}"
+    message = (
+        f"{size:,} bytes ({subject.share(size)}) are values written as text in the configuration:"
+        f" {text}{more}"
+    )
     yield Finding(message, size, plain_values(subject.artifact, {str(value["kind"]) for value in values}))
 
 
@@ -42,7 +49,11 @@ def _weights(subject: Subject) -> dict[str, str]:
     if subject.measurements is None:
         return {}
     pairs = zip(subject.artifact.tensors, subject.measurements.tensors, strict=True)
-    return {measure.digest: subject.name(tensor) for tensor, measure in pairs if measure.digest and tensor.dtype.name == "float32"}
+    return {
+        measure.digest: subject.name(tensor)
+        for tensor, measure in pairs
+        if measure.digest and tensor.dtype.name == "float32"
+    }
 
 
 def _number(value: Mapping[str, object], key: str) -> int:
@@ -53,10 +64,12 @@ def _number(value: Mapping[str, object], key: str) -> int:
 RULE = Rule(
     "embedded-data",
     Severity.WARNING,
-    "A configuration writes a number in about 20 characters, and the same values are often also stored as weights.",
+    "A configuration writes a number in about 20 characters, and the same values are often also stored as"
+    " weights.",
     _find,
     example=(
-        "12,000 bytes (62.6 %) are values written as text in the configuration: config.layers[1].config.value (4,800 numbers, 12,000 bytes)"
+        "12,000 bytes (62.6 %) are values written as text in the configuration: config.layers[1].config.value"
+        " (4,800 numbers, 12,000 bytes)"
     ),
     remedies=(Remedy.PLAIN_INITIALIZERS, Remedy.WORDS_IN_A_FILE),
     worth=Threshold(1024, 0.01),

@@ -23,7 +23,11 @@ def _find(subject: Subject) -> Iterator[Finding]:
         values = measure.distinct_count
         if values is None or not 1 < values <= _MOST_VALUES or tensor.role is not Role.WEIGHT:
             continue
-        if tensor.dtype.kind is not ElementKind.FLOAT or tensor.dtype.bits < 16 or tensor.storage is Storage.COMPRESSED:
+        if (
+            tensor.dtype.kind is not ElementKind.FLOAT
+            or tensor.dtype.bits < 16
+            or tensor.storage is Storage.COMPRESSED
+        ):
             continue
         kept = (measure.element_count or 0) - (measure.zero_count or 0)
         if tensor.element_count >= _FEWEST_ELEMENTS and kept >= _ELEMENTS_PER_VALUE * values:
@@ -33,9 +37,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     saved = sum(max(tensor.stored_size - _packed(tensor, values), 0) for tensor, values in found)
     tensor, values = max(found, key=lambda pair: pair[0].stored_size)
     message = (
-        f"{plural(len(found), 'tensor')} of floating-point numbers {'holds' if len(found) == 1 else 'hold'} few values: "
-        f"{subject.name(tensor)} has {values:,} in {tensor.element_count:,} elements of {tensor.dtype}; "
-        f"indices into a table of the values would take {saved:,} bytes less"
+        f"{plural(len(found), 'tensor')} of floating-point numbers {'holds' if len(found) == 1 else 'hold'}"
+        f" few values: {subject.name(tensor)} has {values:,} in {tensor.element_count:,} elements of"
+        f" {tensor.dtype}; indices into a table of the values would take {saved:,} bytes less"
     )
     yield Finding(message, saved, compressed(subject.artifact))
 
@@ -52,8 +56,8 @@ RULE = Rule(
     "Clustered or binarized weights are stored as full-width floats until they are packed.",
     _find,
     example=(
-        "1 tensor of floating-point numbers holds few values: layer_0/kernel has 2 in 4,096 elements of float32; "
-        "indices into a table of the values would take 15,864 bytes less"
+        "1 tensor of floating-point numbers holds few values: layer_0/kernel has 2 in 4,096 elements of"
+        " float32; indices into a table of the values would take 15,864 bytes less"
     ),
     remedies=(
         Remedy.GZIP_HDF5,

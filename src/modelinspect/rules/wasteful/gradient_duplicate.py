@@ -19,8 +19,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     size = sum(subject.tensor(copy).stored_size for copy in copies)
     copy = max(copies, key=lambda index: (subject.tensor(index).stored_size, -index))
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are {plural(len(copies), 'constant')} stored again in the program for a gradient, equal "
-        f"element for element: {subject.tensor(copy).name} equals {subject.tensor(copies[copy]).name}"
+        f"{size:,} bytes ({subject.share(size)}) are {plural(len(copies), 'constant')} stored again in the"
+        f" program for a gradient, equal element for element: {subject.tensor(copy).name} equals"
+        f" {subject.tensor(copies[copy]).name}"
     )
     yield Finding(message, size, advise(Remedy.CONVERT_WITHOUT_GRADIENT, subject.artifact))
 
@@ -31,9 +32,9 @@ RULE = Rule(
     "jax2tf writes a second program for the gradient, and constant weights are in both.",
     _find,
     example=(
-        "262,144 bytes (48.7 %) are 1 constant stored again in the program for a gradient, equal element for element: "
-        "__inference_internal_grad_fn_35/jax2tf_vjp/XlaCallModule/stablehlo constant #2 equals "
-        "__inference_converted_fun_tf_11/XlaCallModule/stablehlo constant #1"
+        "262,144 bytes (48.7 %) are 1 constant stored again in the program for a gradient, equal element for"
+        " element: __inference_internal_grad_fn_35/jax2tf_vjp/XlaCallModule/stablehlo constant #2 equals"
+        " __inference_converted_fun_tf_11/XlaCallModule/stablehlo constant #1"
     ),
     remedies=(Remedy.CONVERT_WITHOUT_GRADIENT,),
 )

@@ -29,9 +29,10 @@ def _find(subject: Subject) -> Iterator[Finding]:
     largest = max(others, key=lambda region: (region.count, -region.first))
     of_member = f" of {largest.member}" if len(subject.artifact.members) > 1 else ""
     message = (
-        f"{count:,} of {subject.sizes[Category.FREE]:,} bytes of free space are not zero, in "
-        f"{plural(hidden.region_count - len(stale), 'region')}: deleted, overwritten or hidden content. "
-        f"The largest region holds {largest.count:,} of them from byte {largest.first:,} ({largest.first:#x}){of_member}"
+        f"{count:,} of {subject.sizes[Category.FREE]:,} bytes of free space are not zero, in"
+        f" {plural(hidden.region_count - len(stale), 'region')}: deleted, overwritten or hidden content. The"
+        f" largest region holds {largest.count:,} of them from byte {largest.first:,}"
+        f" ({largest.first:#x}){of_member}"
     )
     yield Finding(message, count, shown_bytes(subject.artifact, largest.member, largest.first))
 

@@ -14,7 +14,9 @@ from modelinspect.reports.wording import percent, plural
 from modelinspect.rules.base import Evidence, Finding, Rule
 from modelinspect.rules.unsafe.places import read_document
 
-_UNIMPORTANT = frozenset(("build_config", "compile_config", "shared_object_id", "batch_input_shape", "registered_name"))
+_UNIMPORTANT = frozenset(
+    ("build_config", "compile_config", "shared_object_id", "batch_input_shape", "registered_name")
+)
 """Settings that do not change what a network computes: of training, and what is derived from its inputs."""
 _MOST = 10_000
 _ABSENT = "absent"
@@ -37,7 +39,11 @@ def _find(subject: Subject) -> Iterator[Finding]:
 
 def _of_documents(before: Subject, after: Subject) -> str:
     """Say whether the configurations of the layers are equal, or that they were not compared."""
-    if before.artifact.format is not after.artifact.format or before.open_files is None or after.open_files is None:
+    if (
+        before.artifact.format is not after.artifact.format
+        or before.open_files is None
+        or after.open_files is None
+    ):
         return ". The structure of the models was not compared"
     models = [_models(side) for side in (before, after)]
     if not all(models):
@@ -51,7 +57,9 @@ def _of_documents(before: Subject, after: Subject) -> str:
 
 
 def _models(side: Subject) -> list[object]:
-    """Return the configurations of models; none where they are not JSON documents of the artifact, or too long to read."""
+    """Return the configurations of models; none where they are not JSON documents of the artifact, or too
+    long to read.
+    """
     most = side.limits.document_size
     found = [document for document in side.artifact.documents if document.kind is DocumentKind.KERAS_CONFIG]
     if any(document.span.size > most for document in found):
@@ -75,7 +83,9 @@ def _differences(one: object, other: object, path: str) -> Iterator[tuple[str, s
         one, other, path = pending.pop()
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             keys = sorted({*one, *other} - _UNIMPORTANT, key=str, reverse=True)
-            pending += [(one.get(key, _ABSENT), other.get(key, _ABSENT), f"{path}.{key}".lstrip(".")) for key in keys]
+            pending += [
+                (one.get(key, _ABSENT), other.get(key, _ABSENT), f"{path}.{key}".lstrip(".")) for key in keys
+            ]
         elif isinstance(one, list) and isinstance(other, list):
             pairs = enumerate(zip_longest(one, other, fillvalue=_ABSENT))
             pending += reversed([(mine, theirs, f"{path}[{index}]") for index, (mine, theirs) in pairs])
@@ -93,7 +103,9 @@ RULE = Rule(
     Severity.NOTE,
     "Pruning wraps the same layer objects, so the original model is pruned too.",
     _find,
-    example="all 1 tensor of the model have equal elements in both. The structure of the models was not compared",
+    example=(
+        "all 1 tensor of the model have equal elements in both. The structure of the models was not compared"
+    ),
     remedies=(Remedy.COMPARE_STORAGE,),
     evidence=(Evidence.COMPARISON, Evidence.VALUES),
 )

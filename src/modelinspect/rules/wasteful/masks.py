@@ -9,7 +9,9 @@ from modelinspect.networks.subject import Subject
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """A mask, the weight that it prunes where that is certain, and the zeros of both where they were counted."""
+    """A mask, the weight that it prunes where that is certain, and the zeros of both where they were
+    counted.
+    """
 
     mask: Tensor
     weight: Tensor | None
@@ -18,19 +20,28 @@ class Mask:
 
 
 def masks(subject: Subject) -> list[Mask]:
-    """Return the masks of pruning wrappers: matrices of zeros and ones as large as a weight of the same layer."""
+    """Return the masks of pruning wrappers: matrices of zeros and ones as large as a weight of the same
+    layer.
+    """
     if subject.measurements is None:
         return []
-    measures = {id(tensor): measure for tensor, measure in zip(subject.artifact.tensors, subject.measurements.tensors, strict=True)}
+    measures = {
+        id(tensor): measure
+        for tensor, measure in zip(subject.artifact.tensors, subject.measurements.tensors, strict=True)
+    }
     weights: dict[tuple[str | None, tuple[int, ...]], list[Tensor]] = {}
     for tensor in subject.of_role(Role.WEIGHT):
         weights.setdefault((tensor.layer, tensor.shape), []).append(tensor)
     found: list[Mask] = []
     for tensor in subject.of_role(Role.PRUNING):
         values = measures[id(tensor)].distinct_count
-        if len(tensor.shape) < 2 or values is None or values > 2:  # helpers of clustering are as large, but hold more values
+        if (
+            len(tensor.shape) < 2 or values is None or values > 2
+        ):  # helpers of clustering are as large, but hold more values
             continue
-        candidates = [weight for weight in weights.get((tensor.layer, tensor.shape), []) if weight.dtype == tensor.dtype]
+        candidates = [
+            weight for weight in weights.get((tensor.layer, tensor.shape), []) if weight.dtype == tensor.dtype
+        ]
         weight = candidates[0] if candidates else None
         weight_zeros = measures[id(weight)].zero_count if weight is not None else None
         found.append(Mask(tensor, weight, measures[id(tensor)].zero_count, weight_zeros))

@@ -25,8 +25,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if negative < _SOME or negative < _WORTH_TELLING * elements:
         return
     message = (
-        f"{negative:,} of {zeros:,} zeros ({percent(negative, zeros)}) are -0.0: the same value as 0.0 in "
-        f"a second bit pattern, so compressors save less than they could. Multiplying a negative weight by a mask's 0 makes -0.0"
+        f"{negative:,} of {zeros:,} zeros ({percent(negative, zeros)}) are -0.0: the same value as 0.0 in a"
+        " second bit pattern, so compressors save less than they could. Multiplying a negative weight by a"
+        " mask's 0 makes -0.0"
     )
     yield Finding(message, size, positive_zeros(subject.artifact))
 
@@ -37,8 +38,8 @@ RULE = Rule(
     "Pruned weights that are -0.0 compress worse than 0.0; the value is the same.",
     _find,
     example=(
-        "424 of 800 zeros (53.0 %) are -0.0: the same value as 0.0 in a second bit pattern, so compressors save less than they could. "
-        "Multiplying a negative weight by a mask's 0 makes -0.0"
+        "424 of 800 zeros (53.0 %) are -0.0: the same value as 0.0 in a second bit pattern, so compressors"
+        " save less than they could. Multiplying a negative weight by a mask's 0 makes -0.0"
     ),
     remedies=(
         Remedy.POSITIVE_ZEROS,

@@ -27,7 +27,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
         what = f"moving averages of the weights: {plural(len(slots), 'tensor')}"
     else:
         what = optimizer_text(subject)
-        what += f", and a moving average beside each of {plural(len(averages), 'variable')}" if averages else ""
+        what += (
+            f", and a moving average beside each of {plural(len(averages), 'variable')}" if averages else ""
+        )
     message = f"{size:,} bytes ({subject.share(size)}) are {what}; only resuming training needs it"
     yield Finding(message, size, without_optimizer(subject.artifact))
 
@@ -37,7 +39,10 @@ RULE = Rule(
     Severity.WARNING,
     "Optimizer state often takes twice the space of the weights, and inference never reads it.",
     _find,
-    example=("8,000 bytes (66.7 %) are optimizer state (Adam): 2 slots for each of 1,000 weights; only resuming training needs it"),
+    example=(
+        "8,000 bytes (66.7 %) are optimizer state (Adam): 2 slots for each of 1,000 weights; only resuming"
+        " training needs it"
+    ),
     remedies=(
         Remedy.DROP_TRAINING,
         Remedy.SAVE_UNCOMPILED,

@@ -24,12 +24,14 @@ def _find(subject: Subject) -> Iterator[Finding]:
 def _variables(subject: Subject) -> Iterator[Finding]:
     size = subject.sizes[Category.PRUNING_STATE]
     helpers = subject.of_role(Role.PRUNING)
-    if not size or not helpers or helpers_of(subject.artifact) is Helpers.QUANTIZATION:  # another rule says those
+    if (
+        not size or not helpers or helpers_of(subject.artifact) is Helpers.QUANTIZATION
+    ):  # another rule says those
         return
     masks = [tensor for tensor in helpers if "mask" in _last(tensor)]
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are helper variables of {_KINDS[helpers_of(subject.artifact)]}: "
-        f"{plural(len(helpers), 'tensor')}"
+        f"{size:,} bytes ({subject.share(size)}) are helper variables of"
+        f" {_KINDS[helpers_of(subject.artifact)]}: {plural(len(helpers), 'tensor')}"
     )
     if masks:
         held = sum(tensor.stored_size for tensor in masks)
@@ -39,12 +41,16 @@ def _variables(subject: Subject) -> Iterator[Finding]:
 
 def _constants(subject: Subject) -> Iterator[Finding]:
     """Find masks that a conversion took along as constants."""
-    masks = [subject.artifact.tensors[index] for index in sorted(frozen_masks(subject.artifact, subject.measurements))]
+    masks = [
+        subject.artifact.tensors[index]
+        for index in sorted(frozen_masks(subject.artifact, subject.measurements))
+    ]
     size = sum(tensor.stored_size for tensor in masks)
     if size:
         message = (
-            f"{size:,} bytes ({subject.share(size)}) are {plural(len(masks), 'mask')} of pruning, as large as the kernels: it was "
-            f"converted with its wrappers, and multiplies each kernel by its mask whenever it runs"
+            f"{size:,} bytes ({subject.share(size)}) are {plural(len(masks), 'mask')} of pruning, as large as"
+            " the kernels: it was converted with its wrappers, and multiplies each kernel by its mask"
+            " whenever it runs"
         )
         yield Finding(message, size, without_helpers(subject.artifact))
 
@@ -66,8 +72,8 @@ RULE = Rule(
     "A model saved while wrapped for pruning stores a mask as large as each kernel.",
     _find,
     example=(
-        "4,004 bytes (50.0 %) are helper variables of pruning: 2 tensors, 4,000 bytes of them 1 mask as large as the "
-        "kernels; inference never reads them"
+        "4,004 bytes (50.0 %) are helper variables of pruning: 2 tensors, 4,000 bytes of them 1 mask as large"
+        " as the kernels; inference never reads them"
     ),
     remedies=(
         Remedy.STRIP,

@@ -10,9 +10,16 @@ from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.categories import Category
 from modelinspect.rules.base import Finding, Rule, Threshold
 
-_WEIGHTS = (Category.DENSE_WEIGHTS, Category.ZERO_WEIGHTS, Category.COMPRESSED_WEIGHTS, Category.SPARSE_VALUES)
+_WEIGHTS = (
+    Category.DENSE_WEIGHTS,
+    Category.ZERO_WEIGHTS,
+    Category.COMPRESSED_WEIGHTS,
+    Category.SPARSE_VALUES,
+)
 _WIDER = 3
-"""What float32 takes more than int8, in bytes of int8; biases, which are as wide already, count as if they were not."""
+"""What float32 takes more than int8, in bytes of int8; biases, which are as wide already, count as if they
+were not.
+"""
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -21,15 +28,17 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if not weights or parameters <= weights:
         return
     message = (
-        f"{parameters:,} bytes ({subject.share(parameters)}) are scales, zero points and ranges, more than the {weights:,} bytes of "
-        f"weights{_per_channel(subject)}"
+        f"{parameters:,} bytes ({subject.share(parameters)}) are scales, zero points and ranges, more than"
+        f" the {weights:,} bytes of weights{_per_channel(subject)}"
     )
     is_smaller = parameters > _WIDER * weights
     yield Finding(message, parameters, advise(Remedy.CONVERT_FLOAT, subject.artifact) if is_smaller else None)
 
 
 def _per_channel(subject: Subject) -> str:
-    """Return what a channel costs where the format says so: a float32 scale and an int64 zero point in TFLite."""
+    """Return what a channel costs where the format says so: a float32 scale and an int64 zero point in
+    TFLite.
+    """
     is_lite = subject.artifact.format in (FormatName.TFLITE, FormatName.LITERTLM)
     return ": each channel takes 12 bytes, however few weights it has" if is_lite else ""
 
@@ -40,8 +49,8 @@ RULE = Rule(
     "Per-channel quantization has a fixed cost for each channel.",
     _find,
     example=(
-        "720 bytes (78.3 %) are scales, zero points and ranges, more than the 200 bytes of weights: each channel takes "
-        "12 bytes, however few weights it has"
+        "720 bytes (78.3 %) are scales, zero points and ranges, more than the 200 bytes of weights: each"
+        " channel takes 12 bytes, however few weights it has"
     ),
     remedies=(Remedy.CONVERT_FLOAT,),
     worth=Threshold(400, 0.1),

@@ -18,8 +18,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
         return
     size = sum(subject.tensor(other).stored_size for _, other in found.pairs)
     message = (
-        f"{size:,} bytes ({subject.share(size)}) are a second instance of the model: {found.second} has the layers, types and shapes of "
-        f"{found.first} ({plural(found.layers, 'layer')}, {plural(len(found.pairs), 'tensor')}), with other values"
+        f"{size:,} bytes ({subject.share(size)}) are a second instance of the model: {found.second} has the"
+        f" layers, types and shapes of {found.first} ({plural(found.layers, 'layer')},"
+        f" {plural(len(found.pairs), 'tensor')}), with other values"
     )
     yield Finding(message, size, advise(Remedy.LIST_TENSORS, subject.artifact))
 
@@ -27,11 +28,12 @@ def _find(subject: Subject) -> Iterator[Finding]:
 RULE = Rule(
     "second-instance",
     Severity.NOTE,
-    "TensorFlow adds _1 to names that are taken: a model that was built twice, where one instance would do, is saved twice.",
+    "TensorFlow adds _1 to names that are taken: a model that was built twice, where one instance would do,"
+    " is saved twice.",
     _find,
     example=(
-        "7,600 bytes (50.0 %) are a second instance of the model: encoder_1 has the layers, types and shapes of encoder "
-        "(4 layers, 4 tensors), with other values"
+        "7,600 bytes (50.0 %) are a second instance of the model: encoder_1 has the layers, types and shapes"
+        " of encoder (4 layers, 4 tensors), with other values"
     ),
     remedies=(Remedy.LIST_TENSORS,),
     evidence=(Evidence.STRUCTURE, Evidence.VALUES),

@@ -23,13 +23,15 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if not sparse or loss <= 0:
         return
     elements = sum(tensor.element_count for tensor in sparse)
-    zeros = sum(measure.zero_count or 0 for tensor, measure in subject.measured() if tensor.storage is Storage.SPARSE)
+    zeros = sum(
+        measure.zero_count or 0 for tensor, measure in subject.measured() if tensor.storage is Storage.SPARSE
+    )
     text = f" at {percent(zeros, elements)} zeros" if zeros else ""
     takes = plural(len(sparse), "tensor takes", "tensors take")
     message = (
-        f"sparse storage costs {loss:,} bytes more than dense{text}: {takes} {values:,} bytes of values and "
-        f"{index:,} of indices, {dense:,} bytes when dense; the converter encodes kernels with at least 30 % zeros and does not "
-        f"compare sizes"
+        f"sparse storage costs {loss:,} bytes more than dense{text}: {takes} {values:,} bytes of values and"
+        f" {index:,} of indices, {dense:,} bytes when dense; the converter encodes kernels with at least 30 %"
+        " zeros and does not compare sizes"
     )
     yield Finding(message, loss, converted_dense(subject.artifact))
 
@@ -40,8 +42,9 @@ RULE = Rule(
     "The index of a sparse tensor can take more space than the zeros did.",
     _find,
     example=(
-        "sparse storage costs 276 bytes more than dense: 1 tensor takes 700 bytes of values and 600 of indices, 1,024 "
-        "bytes when dense; the converter encodes kernels with at least 30 % zeros and does not compare sizes"
+        "sparse storage costs 276 bytes more than dense: 1 tensor takes 700 bytes of values and 600 of"
+        " indices, 1,024 bytes when dense; the converter encodes kernels with at least 30 % zeros and does"
+        " not compare sizes"
     ),
     remedies=(
         Remedy.CONVERT_DENSE,

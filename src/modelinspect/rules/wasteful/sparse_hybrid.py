@@ -1,4 +1,6 @@
-"""Find sparse int8 weights of fully connected operators with float32 input, which XNNPACK does not compute right."""
+"""Find sparse int8 weights of fully connected operators with float32 input, which XNNPACK does not compute
+right.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,23 @@ from modelinspect.rules.base import Finding, Rule
 
 def _find(subject: Subject) -> Iterator[Finding]:
     told = subject.artifact.facts.get("sparse_hybrid")
-    entries = [entry for entry in told if isinstance(entry, Mapping)] if isinstance(told, tuple | list) else []
+    entries = (
+        [entry for entry in told if isinstance(entry, Mapping)] if isinstance(told, tuple | list) else []
+    )
     if not entries:
         return
     names = {str(entry.get("name")) for entry in entries}
     size = sum(tensor.stored_size for tensor in subject.artifact.tensors if tensor.path in names)
     through = sum(bool(entry.get("densify")) for entry in entries)
-    what = "does not load such a file" if through else "computes other outputs from such a file than TFLite's own kernels"
+    what = (
+        "does not load such a file"
+        if through
+        else "computes other outputs from such a file than TFLite's own kernels"
+    )
     message = (
-        f"{plural(len(names), 'sparse int8 weight')} of fully connected operators with float32 input, {through:,} of them expanded by "
-        f"DENSIFY: the XNNPACK delegate of TensorFlow 2.21, which is on by default, {what}"
+        f"{plural(len(names), 'sparse int8 weight')} of fully connected operators with float32 input,"
+        f" {through:,} of them expanded by DENSIFY: the XNNPACK delegate of TensorFlow 2.21, which is on by"
+        f" default, {what}"
     )
     yield Finding(message, size, converted_dense(subject.artifact))
 
@@ -34,8 +43,9 @@ RULE = Rule(
     "XNNPACK (TensorFlow 2.21) refuses or miscomputes sparse int8 weights of operators with float32 input.",
     _find,
     example=(
-        "2 sparse int8 weights of fully connected operators with float32 input, 0 of them expanded by DENSIFY: the XNNPACK delegate of "
-        "TensorFlow 2.21, which is on by default, computes other outputs from such a file than TFLite's own kernels"
+        "2 sparse int8 weights of fully connected operators with float32 input, 0 of them expanded by"
+        " DENSIFY: the XNNPACK delegate of TensorFlow 2.21, which is on by default, computes other outputs"
+        " from such a file than TFLite's own kernels"
     ),
     remedies=(Remedy.CONVERT_DENSE_NARROW, Remedy.CONVERT_DENSE),
 )

@@ -19,17 +19,22 @@ def _find(subject: Subject) -> Iterator[Finding]:
         return
     worst = max(cut, key=lambda entry: int(entry["uncovered_elements"]))
     message = (
-        f"{plural(len(cut), 'sparse tensor lacks', 'sparse tensors lack')} weights that the dense one had: {worst['name']} is stored in "
-        f"blocks of {'×'.join(map(str, worst['block_shape']))} that do not divide it, and the converter dropped the "
-        f"{worst['uncovered_elements']:,} elements beyond the last whole block; the outputs of the model change"
+        f"{plural(len(cut), 'sparse tensor lacks', 'sparse tensors lack')} weights that the dense one had:"
+        f" {worst['name']} is stored in blocks of {'×'.join(map(str, worst['block_shape']))} that do not"
+        f" divide it, and the converter dropped the {worst['uncovered_elements']:,} elements beyond the last"
+        " whole block; the outputs of the model change"
     )
     yield Finding(
-        message, sum(max(int(entry["dense_bytes"]) - int(entry["value_bytes"]), 0) for entry in cut), converted_dense(subject.artifact)
+        message,
+        sum(max(int(entry["dense_bytes"]) - int(entry["value_bytes"]), 0) for entry in cut),
+        converted_dense(subject.artifact),
     )
 
 
 def _cut(subject: Subject) -> Iterator[Mapping[str, Any]]:
-    """Yield what the TFLite format says about the sparse tensors that whole blocks do not cover, those without any value too."""
+    """Yield what the TFLite format says about the sparse tensors that whole blocks do not cover, those
+    without any value too.
+    """
     fact = subject.artifact.facts.get("sparse_tensors")
     for entry in fact if isinstance(fact, tuple | list) else ():
         if isinstance(entry, Mapping) and entry.get("uncovered_elements"):
@@ -39,11 +44,13 @@ def _cut(subject: Subject) -> Iterator[Mapping[str, Any]]:
 RULE = Rule(
     "sparse-weights-lost",
     Severity.ERROR,
-    "The TFLite converter encodes in blocks of 4 or 16 also where these do not divide the matrix, and drops the rest.",
+    "The TFLite converter encodes in blocks of 4 or 16 also where these do not divide the matrix, and drops"
+    " the rest.",
     _find,
     example=(
-        "1 sparse tensor lacks weights that the dense one had: fc/kernel is stored in blocks of 4 that do not divide "
-        "it, and the converter dropped the 20 elements beyond the last whole block; the outputs of the model change"
+        "1 sparse tensor lacks weights that the dense one had: fc/kernel is stored in blocks of 4 that do not"
+        " divide it, and the converter dropped the 20 elements beyond the last whole block; the outputs of"
+        " the model change"
     ),
     remedies=(
         Remedy.CONVERT_DENSE,

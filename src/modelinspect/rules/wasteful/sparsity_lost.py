@@ -16,7 +16,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     lost = [
         (mask, mask.mask_zeros - mask.weight_zeros)
         for mask in masks(subject)
-        if mask.mask_zeros is not None and mask.weight_zeros is not None and mask.mask_zeros > mask.weight_zeros
+        if mask.mask_zeros is not None
+        and mask.weight_zeros is not None
+        and mask.mask_zeros > mask.weight_zeros
     ]
     if not lost:
         return
@@ -25,8 +27,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
     worst, count = max(lost, key=lambda pair: pair[1])
     name = worst.weight.name if worst.weight is not None else worst.mask.name
     message = (
-        f"at least {elements:,} elements that the masks prune are not zero, in {plural(len(lost), 'kernel')}: {name} has "
-        f"{worst.weight_zeros:,} zeros where its mask has {worst.mask_zeros:,}, {count:,} too few"
+        f"at least {elements:,} elements that the masks prune are not zero, in {plural(len(lost), 'kernel')}:"
+        f" {name} has {worst.weight_zeros:,} zeros where its mask has {worst.mask_zeros:,}, {count:,} too few"
     )
     yield Finding(message, size, advise(Remedy.APPLY_MASKS, subject.artifact))
 
@@ -37,7 +39,8 @@ RULE = Rule(
     "Weights that moved after the mask was applied are no longer zero.",
     _find,
     example=(
-        "at least 10 elements that the masks prune are not zero, in 1 kernel: dense/kernel has 70 zeros where its mask has 80, 10 too few"
+        "at least 10 elements that the masks prune are not zero, in 1 kernel: dense/kernel has 70 zeros where"
+        " its mask has 80, 10 too few"
     ),
     remedies=(Remedy.APPLY_MASKS,),
     evidence=(Evidence.VALUES,),

@@ -19,8 +19,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
         return
     size = sum(mask.mask.stored_size for mask in measured)
     message = (
-        f"{plural(len(measured), 'pruning mask keeps', 'pruning masks keep')} every element: pruning was not applied, "
-        f"or its schedule had not started when the model was saved"
+        f"{plural(len(measured), 'pruning mask keeps', 'pruning masks keep')} every element: pruning was not"
+        " applied, or its schedule had not started when the model was saved"
     )
     yield Finding(message, size, advise(Remedy.BEGIN_PRUNING, subject.artifact))
 
@@ -30,7 +30,10 @@ RULE = Rule(
     Severity.WARNING,
     "A wrapper prunes only after its step passes the begin_step of the schedule.",
     _find,
-    example=("1 pruning mask keeps every element: pruning was not applied, or its schedule had not started when the model was saved"),
+    example=(
+        "1 pruning mask keeps every element: pruning was not applied, or its schedule had not started when"
+        " the model was saved"
+    ),
     remedies=(Remedy.BEGIN_PRUNING,),
     evidence=(Evidence.VALUES,),
 )

@@ -31,7 +31,11 @@ def _find(subject: Subject) -> Iterator[Finding]:
         f"the largest is {subject.name(largest)} with {largest.element_count:,} equal elements"
     )
     is_constant = largest.role is Role.CONSTANT
-    yield Finding(message, size, advise(Remedy.BROADCAST, subject.artifact) if is_constant else compressed(subject.artifact))
+    yield Finding(
+        message,
+        size,
+        advise(Remedy.BROADCAST, subject.artifact) if is_constant else compressed(subject.artifact),
+    )
 
 
 RULE = Rule(
@@ -39,7 +43,10 @@ RULE = Rule(
     Severity.WARNING,
     "A constant of one value is stored in full when the writer expands it.",
     _find,
-    example=("32,768 bytes (100.0 %) repeat one value: 1 tensor, the largest is layer_0/kernel with 8,192 equal elements"),
+    example=(
+        "32,768 bytes (100.0 %) repeat one value: 1 tensor, the largest is layer_0/kernel with 8,192 equal"
+        " elements"
+    ),
     remedies=(
         Remedy.BROADCAST,
         Remedy.GZIP_HDF5,

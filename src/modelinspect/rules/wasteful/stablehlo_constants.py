@@ -19,16 +19,19 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if subject.artifact.format is not FormatName.SAVED_MODEL:  # only a program has nowhere else to keep them
         return
     copies = subject.once(gradient_copies)
-    held = [(program, [index for index in program.weights if index not in copies]) for program in subject.once(programs)]
+    held = [
+        (program, [index for index in program.weights if index not in copies])
+        for program in subject.once(programs)
+    ]
     held = [(program, weights) for program, weights in held if weights]
     weights = [index for _, several in held for index in several]
     size = sum(subject.tensor(index).stored_size for index in weights)
     if size < LEAST:
         return
     message = (
-        f"{size:,} bytes ({subject.share(size)}) of {plural(len(weights), 'weight')} are constants of "
-        f"{plural(len(held), 'StableHLO program')}, not variables: they cannot be trained or restored, and the program's message "
-        f"cannot exceed 2 GiB"
+        f"{size:,} bytes ({subject.share(size)}) of {plural(len(weights), 'weight')} are constants of"
+        f" {plural(len(held), 'StableHLO program')}, not variables: they cannot be trained or restored, and"
+        " the program's message cannot exceed 2 GiB"
     )
     yield Finding(message, size, advise(Remedy.PASS_VARIABLES, subject.artifact))
 
@@ -39,8 +42,8 @@ RULE = Rule(
     "Weights that a function captures become constants of its program, once for each program that uses them.",
     _find,
     example=(
-        "4,096 bytes (28.3 %) of 1 weight are constants of 1 StableHLO program, not variables: they cannot be trained or restored, "
-        "and the program's message cannot exceed 2 GiB"
+        "4,096 bytes (28.3 %) of 1 weight are constants of 1 StableHLO program, not variables: they cannot be"
+        " trained or restored, and the program's message cannot exceed 2 GiB"
     ),
     remedies=(Remedy.PASS_VARIABLES,),
 )

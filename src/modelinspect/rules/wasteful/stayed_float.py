@@ -1,4 +1,6 @@
-"""Find models that are quantized in part: which bytes of weights are still wide floats, and what reads them."""
+"""Find models that are quantized in part: which bytes of weights are still wide floats, and what reads
+them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from modelinspect.reports.wording import percent
 from modelinspect.rules.base import Finding, Rule, Threshold
 
 _LEAST_SHARE = 0.2
-"""The share of wide floats in the bytes of weights: biases and normalizations stay float in every quantized model."""
+"""The share of wide floats in the bytes of weights: biases and normalizations stay float in every quantized
+model.
+"""
 _LEAST_NARROW = 0.05
 """The share of narrow weights in all elements above which a model was quantized on purpose."""
 _NAMED = 3
@@ -34,8 +38,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
     read = f", read by {', '.join(readers)}" if readers else ""
     names = " and ".join(share.dtype for share in narrow[:2])
     message = (
-        f"{size:,} of {widths.size:,} bytes of weights ({percent(size, widths.size)}) are still {wide[0].dtype}{read}; "
-        f"{elements:,} of {widths.elements:,} weights are {names}"
+        f"{size:,} of {widths.size:,} bytes of weights ({percent(size, widths.size)}) are still"
+        f" {wide[0].dtype}{read}; {elements:,} of {widths.elements:,} weights are {names}"
     )
     yield Finding(message, size, advise(Remedy.LIST_TENSORS, subject.artifact))
 
@@ -51,9 +55,13 @@ def _is_float(share: TypeShare) -> bool:
 RULE = Rule(
     "stayed-float",
     Severity.NOTE,
-    "Quantization skips layers that its writer does not support, so the file shrinks by less than the type suggests.",
+    "Quantization skips layers that its writer does not support, so the file shrinks by less than the type"
+    " suggests.",
     _find,
-    example=("16,384 of 20,480 bytes of weights (80.0 %) are still float32, read by layer_0; 4,096 of 8,192 weights are int8"),
+    example=(
+        "16,384 of 20,480 bytes of weights (80.0 %) are still float32, read by layer_0; 4,096 of 8,192"
+        " weights are int8"
+    ),
     remedies=(Remedy.LIST_TENSORS,),
     worth=Threshold(1024, 0.05),
 )

@@ -14,9 +14,17 @@ from modelinspect.rules.base import Finding, Rule, Threshold
 _TINY = 256 * 1024
 _PAYLOAD = (Category.DENSE_WEIGHTS, Category.ZERO_WEIGHTS, Category.SPARSE_VALUES)
 _GROWS_WITH_TENSORS = frozenset(
-    (FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.KERAS_ZIP, FormatName.TFLITE, FormatName.CHECKPOINT)
+    (
+        FormatName.KERAS_HDF5,
+        FormatName.WEIGHTS_HDF5,
+        FormatName.KERAS_ZIP,
+        FormatName.TFLITE,
+        FormatName.CHECKPOINT,
+    )
 )
-"""Formats whose framing is a structure for each tensor, group or operator, whatever the number of elements: not chunks of data."""
+"""Formats whose framing is a structure for each tensor, group or operator, whatever the number of elements:
+not chunks of data.
+"""
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -29,9 +37,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     if not payload or overhead <= payload:
         return
     message = (
-        f"{subject.share(overhead)} is file-format overhead: {unused:,} bytes unused, and {structure:,} bytes of structure, "
-        f"which grows with the number of tensors ({len(artifact.tensors):,}), not with their size. The weights take {payload:,} bytes "
-        f"({subject.share(payload)})"
+        f"{subject.share(overhead)} is file-format overhead: {unused:,} bytes unused, and {structure:,} bytes"
+        f" of structure, which grows with the number of tensors ({len(artifact.tensors):,}), not with their"
+        f" size. The weights take {payload:,} bytes ({subject.share(payload)})"
     )
     remedy = advise(Remedy.NEWEST_HDF5, artifact) if is_old_hdf5(artifact) else None
     yield Finding(message, overhead, remedy)
@@ -48,8 +56,8 @@ RULE = Rule(
     "In a small file the structure of the file format can outweigh the weights.",
     _find,
     example=(
-        "90.9 % is file-format overhead: 4,600 bytes unused, and 3,000 bytes of structure, which grows with the number of "
-        "tensors (1), not with their size. The weights take 400 bytes (4.8 %)"
+        "90.9 % is file-format overhead: 4,600 bytes unused, and 3,000 bytes of structure, which grows with"
+        " the number of tensors (1), not with their size. The weights take 400 bytes (4.8 %)"
     ),
     remedies=(Remedy.NEWEST_HDF5,),
     worth=Threshold(4096, 0.5),

@@ -13,12 +13,17 @@ from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
-    if subject.artifact.format is not FormatName.KERAS_ZIP or any(member.logical for member in subject.artifact.members):
+    if subject.artifact.format is not FormatName.KERAS_ZIP or any(
+        member.logical for member in subject.artifact.members
+    ):
         return
     size = subject.sizes[Category.ZERO_WEIGHTS]
     if len(subject.artifact.members) != 1 or not size:
         return
-    message = f"the zip members are not compressed: {size:,} bytes ({subject.share(size)}) are zeros, which deflate would almost remove"
+    message = (
+        f"the zip members are not compressed: {size:,} bytes ({subject.share(size)}) are zeros, which deflate"
+        " would almost remove"
+    )
     yield Finding(message, size, compressed(subject.artifact))
 
 
@@ -27,7 +32,10 @@ RULE = Rule(
     Severity.NOTE,
     "Keras writes .keras archives without compression and reads compressed ones.",
     _find,
-    example=("the zip members are not compressed: 8,192 bytes (50.0 %) are zeros, which deflate would almost remove"),
+    example=(
+        "the zip members are not compressed: 8,192 bytes (50.0 %) are zeros, which deflate would almost"
+        " remove"
+    ),
     remedies=(Remedy.DEFLATE_KERAS,),
     evidence=(Evidence.VALUES,),
     worth=Threshold(1024, 0.1),
