@@ -142,7 +142,7 @@ def _shard_bytes_read(prefix: Path) -> tuple[int, int]:
     """Return how many bytes of the shards parsing reads, and how many there are."""
     from modelinspect.formats.registry import parse
     from modelinspect.sources.base import Source
-    from modelinspect.sources.files import LocalFiles
+    from modelinspect.sources.local_files import LocalFiles
 
     class Counting(Source):
         def __init__(self, inner: Source, counts: list[int]) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from modelinspect import api
-from modelinspect.analyses.rollup import Key
 from modelinspect.analyses.summary import list_tensors, summarize
 from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact
+from modelinspect.ledger.rollup import Key
 from modelinspect.measure.facts import Measurements, unmeasured
 from modelinspect.reports.blocks import Notes
 from tests.support.artifacts import Build, pruned_network

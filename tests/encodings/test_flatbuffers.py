@@ -9,12 +9,14 @@ import pytest
 from tests.support.hostile import mutations
 from tests.support.work import bounded
 
-from modelinspect.core.builder import BuiltMap, ByteMapBuilder
+from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.claims import BuiltMap
 from modelinspect.core.limits import Limits
 from modelinspect.encodings.flatbuffers.schema import schema_from
+from modelinspect.encodings.flatbuffers.state import Labels
 from modelinspect.encodings.flatbuffers.tables import Reader, Table
-from modelinspect.encodings.flatbuffers.walker import Document, Labels, walk_flatbuffer
+from modelinspect.encodings.flatbuffers.walker import Document, walk_flatbuffer
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
 from modelinspect.sources.base import MemorySource

@@ -16,7 +16,8 @@ from modelinspect.encodings.gzip import header_size, original_name, walk_gzip
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
 from modelinspect.sources.base import MemorySource
-from modelinspect.sources.decompressed import Codec, DecompressedSource
+from modelinspect.sources.decoders import Codec
+from modelinspect.sources.decompressed import DecompressedSource
 
 TEXT = b"a model " * 500
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelinspect.core.builder import BuiltMap, ByteMapBuilder
+from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.claims import BuiltMap
 from modelinspect.core.limits import Limits
 from modelinspect.encodings.tar import TarDirectory, is_tar, walk_tar
 from modelinspect.encodings.walk import Walk

@@ -20,8 +20,8 @@ from modelinspect.core.artifact import Artifact, DocumentKind
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.limits import Limits
 from modelinspect.core.tensors import Role
+from modelinspect.encodings.zarr import read_array
 from modelinspect.errors import Code, FormatError, LimitError
-from modelinspect.formats.orbax.zarr import read_array
 from modelinspect.formats.registry import parse
 from modelinspect.measure.facts import Aspect, Measurements
 from modelinspect.measure.run import measure

@@ -9,8 +9,8 @@ import re
 import pytest
 
 from modelinspect.analyses.regions import map_regions, reader
-from modelinspect.analyses.rollup import Key
 from modelinspect.analyses.summary import list_tensors, summarize
+from modelinspect.ledger.rollup import Key
 from modelinspect.renderers.escape import plain
 from modelinspect.renderers.registry import OutputFormat, render
 from modelinspect.reports.base import Report

@@ -22,11 +22,11 @@ import pytest
 
 import modelinspect
 from modelinspect.analyses import pictures
-from modelinspect.analyses.attribution import attribute
 from modelinspect.analyses.pictures import draw
 from modelinspect.analyses.regions import map_regions, reader
 from modelinspect.analyses.summary import list_tensors, summarize, zero_counts
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.ledger.attribution import attribute
 from modelinspect.renderers.registry import OutputFormat, render
 from modelinspect.reports.base import Report
 from modelinspect.reports.categories import CATEGORIES, Category

@@ -9,10 +9,10 @@ import pytest
 from rich.cells import cell_len
 
 from modelinspect.analyses.regions import map_regions, reader
-from modelinspect.analyses.rollup import Key
 from modelinspect.analyses.summary import list_tensors, summarize
 from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.ledger.rollup import Key
 from modelinspect.renderers.escape import plain
 from modelinspect.renderers.look import Look
 from modelinspect.renderers.registry import OutputFormat, render

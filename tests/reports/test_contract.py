@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 
 from modelinspect.analyses.regions import map_regions, reader
-from modelinspect.analyses.rollup import Key
 from modelinspect.analyses.summary import list_tensors, summarize
 from modelinspect.core.artifact import Diagnostic, Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.ledger.rollup import Key
 from modelinspect.renderers.registry import OutputFormat, render
 from modelinspect.reports.base import Report
 from modelinspect.reports.categories import CATEGORIES, Category

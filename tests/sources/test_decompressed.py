@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.errors import FormatError, LimitError
 from modelinspect.sources.base import MemorySource, Source
-from modelinspect.sources.decompressed import Codec, DecompressedSource
+from modelinspect.sources.decoders import Codec
+from modelinspect.sources.decompressed import DecompressedSource
 
 NOISE = random.Random(7).randbytes(MIB)
 

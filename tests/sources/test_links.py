@@ -16,7 +16,7 @@ from tests.support.fixtures import fixture_path
 import modelinspect
 from modelinspect.errors import Code, LocationError
 from modelinspect.scanning import scan
-from modelinspect.sources.files import LocalFiles
+from modelinspect.sources.local_files import LocalFiles
 
 SECRET = b"a secret of this machine" * 10
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from modelinspect.core.builder import BuiltMap, ByteMapBuilder
+from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import ByteMap, RegionKind, TensorId
+from modelinspect.core.claims import BuiltMap
 from modelinspect.core.limits import Limits
 from modelinspect.encodings.hdf5 import walk_hdf5
 from modelinspect.encodings.hdf5.model import Attribute, Dataset, Hdf5File

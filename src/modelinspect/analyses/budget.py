@@ -8,12 +8,12 @@ from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
 
-from modelinspect.analyses.attribution import attribute
-from modelinspect.analyses.budget_file import COMPRESSORS, Budget, Lock
-from modelinspect.analyses.rollup import Key, roll_up
 from modelinspect.analyses.summary import zero_counts
+from modelinspect.budgets.file import COMPRESSORS, Budget, Lock
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.tensors import Role
+from modelinspect.ledger.attribution import attribute
+from modelinspect.ledger.rollup import Key, roll_up
 from modelinspect.measure.compressors import BLOCK, compress_all
 from modelinspect.measure.facts import Measurements
 from modelinspect.measure.tarball import tar_stream

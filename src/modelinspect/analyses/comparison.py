@@ -6,14 +6,14 @@ from collections import defaultdict
 
 import numpy as np
 
-from modelinspect.analyses.attribution import attribute
 from modelinspect.analyses.diff import shared_layers
-from modelinspect.analyses.matching import match_tensors
 from modelinspect.analyses.pictures import TreePath, make_tree
-from modelinspect.analyses.rollup import Key, roll_up
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.bytemap import NO_TENSOR, TensorId
 from modelinspect.core.records import dataclass, field
+from modelinspect.ledger.attribution import attribute
+from modelinspect.ledger.rollup import Key, roll_up
+from modelinspect.networks.matching import match_tensors
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.categories import CATEGORIES
 from modelinspect.reports.pictures import Comparison, Counterparts

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from modelinspect.analyses.attribution import Ledger, attribute
-from modelinspect.analyses.matching import Pair, match_tensors
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import NO_TENSOR, TensorId
 from modelinspect.core.tensors import Storage, Tensor
 from modelinspect.errors import InvariantError
+from modelinspect.ledger.attribution import Ledger, attribute
+from modelinspect.networks.matching import Pair, match_tensors
 from modelinspect.networks.names import bare_layer
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.diff import (

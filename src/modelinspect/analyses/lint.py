@@ -8,9 +8,9 @@ from posixpath import basename, dirname
 
 from msgspec import structs
 
-from modelinspect.analyses.attribution import attribute
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.errors import Code, LimitError, LocationError, ModelInspectError
+from modelinspect.ledger.attribution import attribute
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.entries import (
     ArtifactEntry,

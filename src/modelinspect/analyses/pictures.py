@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modelinspect.analyses.attribution import Ledger, attribute, label
-from modelinspect.analyses.rollup import Key, roll_up
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import NO_TENSOR
 from modelinspect.core.names import KEY_END
+from modelinspect.ledger.attribution import Ledger, attribute, label
+from modelinspect.ledger.rollup import Key, roll_up
 from modelinspect.reports.categories import CATEGORIES
 from modelinspect.reports.pictures import Pictures, Ribbon, Tree
 

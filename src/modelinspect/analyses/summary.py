@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modelinspect.analyses.attribution import Ledger, attribute
-from modelinspect.analyses.rollup import Key, roll_up
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.tensors import Tensor
+from modelinspect.ledger.attribution import Ledger, attribute
+from modelinspect.ledger.rollup import Key, roll_up
 from modelinspect.measure.facts import Measurements, TensorMeasure
 from modelinspect.measure.free import HiddenReport
 from modelinspect.networks.kernels import input_axis, output_axis

@@ -27,7 +27,7 @@ from modelinspect.core.artifact import Artifact
 from modelinspect.core.limits import Limits
 
 if TYPE_CHECKING:
-    from modelinspect.analyses.rollup import Key
+    from modelinspect.ledger.rollup import Key
     from modelinspect.measure.run import Progress
     from modelinspect.reports.content import ContentReport
     from modelinspect.reports.diff import DiffReport
@@ -103,8 +103,8 @@ def inspect(
     >>> report.artifact.size, report.categories.zero_weights
     (25656, 8192)
     """
-    from modelinspect.analyses.rollup import parse_keys
     from modelinspect.analyses.summary import summarize, zero_counts
+    from modelinspect.ledger.rollup import parse_keys
     from modelinspect.measure.equal import digest_equals
     from modelinspect.reports.inspect import with_pictures
 
@@ -306,8 +306,8 @@ def shrink(
     from pathlib import Path
 
     from modelinspect.errors import UsageError
+    from modelinspect.shrinking.places import Place
     from modelinspect.shrinking.reporting import report
-    from modelinspect.shrinking.run import Place
     from modelinspect.shrinking.run import shrink as shrink_artifact
     from modelinspect.shrinking.steps import Drop, Loader, Options
 

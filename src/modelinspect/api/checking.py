@@ -40,7 +40,7 @@ def check(
     from pathlib import Path
 
     from modelinspect.analyses.budget import check_artifact
-    from modelinspect.analyses.budget_file import make_budget, read_budget, read_lock
+    from modelinspect.budgets.file import make_budget, read_budget, read_lock
 
     if isinstance(budget, Mapping):
         wanted, lock, name = make_budget(budget), None, "budget"
@@ -76,7 +76,7 @@ def check_models(
     from pathlib import Path
 
     from modelinspect.analyses.budget import check_artifact
-    from modelinspect.analyses.budget_models import (
+    from modelinspect.budgets.models import (
         find_models,
         models_lock_path,
         read_models,
@@ -134,8 +134,8 @@ def models_lock(budget: Location, reports: Sequence[CheckReport]) -> tuple[Path,
     """
     from pathlib import Path
 
-    from modelinspect.analyses.budget_file import Lock
-    from modelinspect.analyses.budget_models import (
+    from modelinspect.budgets.file import Lock
+    from modelinspect.budgets.models import (
         find_models,
         models_lock_path,
         models_lock_text,
@@ -183,8 +183,8 @@ def first_budget(
     """
     from pathlib import Path
 
-    from modelinspect.analyses.budget_file import Lock
-    from modelinspect.analyses.budget_models import budget_text, models_lock_text, relative
+    from modelinspect.budgets.file import Lock
+    from modelinspect.budgets.models import budget_text, models_lock_text, relative
 
     path = Path(budget)
     locks: dict[str, Lock] = {}
@@ -203,7 +203,7 @@ def lock_path(budget: Location) -> Path:
     """Return where the lock of a budget is: where the budget says, or beside it. Raises `UsageError`."""
     from pathlib import Path
 
-    from modelinspect.analyses.budget_file import read_budget
+    from modelinspect.budgets.file import read_budget
 
     path = Path(budget)
     named = read_budget(path).lock
@@ -212,6 +212,6 @@ def lock_path(budget: Location) -> Path:
 
 def lock_text(report: CheckReport) -> str:
     """Return the lock of the artifact that a report is on, as it is written."""
-    from modelinspect.analyses.budget_file import lock_text as text
+    from modelinspect.budgets.file import lock_text as text
 
     return text(report.lock.size, report.lock.categories, report.lock.compressed)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from modelinspect import api
-from modelinspect.analyses.budget_file import read_budget
-from modelinspect.analyses.budget_models import read_models
+from modelinspect.budgets.file import read_budget
+from modelinspect.budgets.models import read_models
 from modelinspect.cli.forms import CheckFormat, choose_form
 from modelinspect.cli.models import choose_model
 from modelinspect.cli.options import (

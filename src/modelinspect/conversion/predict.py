@@ -8,6 +8,7 @@ from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.flatbuffer.write import write
 from modelinspect.conversion.forms.elements import Contents, Elements
 from modelinspect.conversion.forms.integer import to_integer
+from modelinspect.conversion.forms.narrow_weights import to_float16, to_int8
 from modelinspect.conversion.forms.rewrite import (
     TENSORFLOW,
     Model,
@@ -16,8 +17,6 @@ from modelinspect.conversion.forms.rewrite import (
     buffers_in_order,
     put_together,
     take_apart,
-    to_float16,
-    to_int8,
 )
 from modelinspect.conversion.forms.sparse import to_sparse
 from modelinspect.conversion.tree import Node, Vector

@@ -16,7 +16,7 @@ from modelinspect.encodings.walk import Walk
 from modelinspect.encodings.zip_headers import printable
 from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source
-from modelinspect.sources.decompressed import Frame
+from modelinspect.sources.decoders import Frame
 
 """What a gzip member begins with: the identification and the one method there is."""
 

@@ -15,6 +15,7 @@ from modelinspect.core.records import dataclass, replace
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.walk import Walk
+from modelinspect.encodings.zip_end import End, find_end_record, read_end
 from modelinspect.encodings.zip_headers import (
     Entry,
     Flag,
@@ -28,19 +29,13 @@ from modelinspect.encodings.zip_headers import (
     sizes_in,
 )
 from modelinspect.errors import Code, FormatError
-from modelinspect.sources.base import Source
 
 __all__ = ["Method", "ZipDirectory", "ZipMember", "find_end_record", "walk_zip"]
 
 _DESCRIPTOR = b"PK\x07\x08"
 _DIGITAL_SIGNATURE = b"PK\x05\x05"
-_ZIP64_LOCATOR = b"PK\x06\x07"
-_ZIP64_END_RECORD = b"PK\x06\x06"
 _LOCAL_HEADER_SIZE = 30
 _CENTRAL_HEADER_SIZE = 46
-_END_RECORD_SIZE = 22
-_ZIP64_LOCATOR_SIZE = 20
-_ZIP64_END_RECORD_SIZE = 56
 _FULL_16 = 0xFFFF
 _FULL_32 = 0xFFFFFFFF
 _LOCAL_READ = 256
@@ -68,19 +63,6 @@ class ZipDirectory:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """Where the directory is.
-
-    ``shift`` is what must be added to every offset: bytes put before the archive.
-    """
-
-    directory: Span
-    shift: int
-    records: tuple[tuple[str, Span], ...]
-    end: int
-
-
 def walk_zip(walk: Walk, path: PathId | None = None) -> ZipDirectory:
     """Claim the records of the archive that ends the source, and fill its gaps; return its members.
 
@@ -89,20 +71,6 @@ def walk_zip(walk: Walk, path: PathId | None = None) -> ZipDirectory:
     found by their local headers. Raises `FormatError` where no archive is found.
     """
     return _Walker(walk, walk.claims.root if path is None else path).walk()
-
-
-def find_end_record(source: Source) -> int | None:
-    """Return the offset of the end of central directory record, None where there is none."""
-    size = min(source.size, _END_RECORD_SIZE + _FULL_16)
-    tail = source.read_at(source.size - size, size)
-    if (
-        size >= _END_RECORD_SIZE
-        and tail[-_END_RECORD_SIZE:].startswith(signatures.ZIP_END)
-        and tail[-2:] == b"\0\0"
-    ):
-        return source.size - _END_RECORD_SIZE
-    index = tail.rfind(signatures.ZIP_END, 0, max(size - _END_RECORD_SIZE + len(signatures.ZIP_END), 0))
-    return None if index < 0 else source.size - size + index
 
 
 class _Walker:
@@ -116,7 +84,7 @@ class _Walker:
 
     def walk(self) -> ZipDirectory:
         try:
-            end = self._read_end()
+            end = read_end(self._walk.source, self._survive)
         except FormatError as error:
             source = self._walk.source
             if source.read_at(0, min(len(signatures.ZIP), source.size)) != signatures.ZIP:
@@ -146,89 +114,7 @@ class _Walker:
         self._complete = False
         self._walk.report(FormatError(problem, self._walk.source.name, offset, code))
 
-    def _read_end(self) -> _End:
-        """Read the end record and what zip64 puts before it (4.3.14 to 4.3.16)."""
-        source = self._walk.source
-        offset = find_end_record(source)
-        if offset is None:
-            raise FormatError(
-                "it has no end of central directory record of a zip archive",
-                source.name,
-                max(source.size - _END_RECORD_SIZE, 0),
-            )
-        cursor = Cursor(
-            source.read_at(offset, _END_RECORD_SIZE), source.name, offset, "end of central directory record"
-        )
-        cursor.skip(4)
-        disk, directory_disk = cursor.u16(), cursor.u16()
-        cursor.skip(4)
-        size, start, comment = cursor.u32(), cursor.u32(), cursor.u16()
-        if disk != directory_disk or disk not in (0, _FULL_16):
-            self._survive("the archive is one part of several, which are not read together", offset)
-        comment_size = min(comment, source.size - offset - _END_RECORD_SIZE)
-        if comment_size < comment:
-            self._survive(
-                f"the archive's comment needs {comment:,} bytes but {comment_size:,} are left", offset
-            )
-        records = [("end of central directory record", Span(offset, _END_RECORD_SIZE + comment_size))]
-        end, before = offset + _END_RECORD_SIZE + comment_size, offset
-        zip64 = self._read_zip64_end(offset)
-        if zip64 is not None:
-            size, start, before, more = zip64
-            records += more
-        begin = before - size
-        if begin < 0:
-            raise FormatError(
-                f"the central directory needs {size:,} bytes but {before:,} are before its end",
-                source.name,
-                offset,
-            )
-        return _End(Span(begin, size), begin - start, tuple(records), end)
-
-    def _read_zip64_end(self, offset: int) -> tuple[int, int, int, list[tuple[str, Span]]] | None:
-        """Read the zip64 records before the end record, if there are any: size and start of the directory,
-        its end, the records.
-        """
-        source = self._walk.source
-        locator = offset - _ZIP64_LOCATOR_SIZE
-        if locator < 0 or source.read_at(locator, 4) != _ZIP64_LOCATOR:
-            return None
-        stated_offset = int.from_bytes(source.read_at(locator + 8, 8), "little")
-        # Bytes put before the archive move the record; without extensible data it is right before its
-        # locator.
-        for record in (stated_offset, locator - _ZIP64_END_RECORD_SIZE):
-            if (
-                0 <= record <= locator - _ZIP64_END_RECORD_SIZE
-                and source.read_at(record, 4) == _ZIP64_END_RECORD
-            ):
-                break
-        else:
-            self._survive("the zip64 end of central directory record is not where its locator says", locator)
-            return None
-        cursor = Cursor(
-            source.read_at(record, _ZIP64_END_RECORD_SIZE),
-            source.name,
-            record,
-            "zip64 end of central directory record",
-        )
-        cursor.skip(4)
-        record_size = cursor.u64() + 12  # 4.3.14.1: the size leaves out its own field and the signature
-        cursor.skip(28)
-        size, start = cursor.u64(), cursor.u64()
-        if record + record_size != locator:
-            self._survive(
-                "the zip64 end of central directory record does not end where its locator begins", record
-            )
-        record_span = Span(record, min(record_size, locator - record))
-        names = ("zip64 end of central directory record", "zip64 end of central directory locator")
-        return (
-            size,
-            start,
-            record,
-            list(zip(names, (record_span, Span(locator, _ZIP64_LOCATOR_SIZE)), strict=True)),
-        )
-
-    def _read_directory(self, end: _End) -> list[Entry]:
+    def _read_directory(self, end: End) -> list[Entry]:
         source, span = self._walk.source, end.directory
         self._walk.limits.allow(
             "the central directory", span.size, self._walk.limits.structure_size, source.name, span.offset

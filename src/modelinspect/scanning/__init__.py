@@ -243,7 +243,7 @@ def _rules(lint: Rules | bool) -> Rules | None:
 def _budget(budget: Budget | None) -> Budget | None:
     """Return a budget that every artifact can be compared with. Raises `UsageError`."""
     if budget is not None:
-        from modelinspect.analyses.budget_file import make_budget
+        from modelinspect.budgets.file import make_budget
         from modelinspect.errors import UsageError
 
         if "models" in budget:

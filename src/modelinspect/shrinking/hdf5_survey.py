@@ -14,15 +14,8 @@ from modelinspect.core.bytemap import NO_TENSOR, RegionKind, TensorId
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.hdf5 import walk_hdf5
-from modelinspect.encodings.hdf5.model import (
-    Attribute,
-    Dataset,
-    Datatype,
-    Hdf5File,
-    LayoutKind,
-    LinkKind,
-    TypeClass,
-)
+from modelinspect.encodings.hdf5.element_types import Datatype, TypeClass
+from modelinspect.encodings.hdf5.model import Attribute, Dataset, Hdf5File, LayoutKind, LinkKind
 from modelinspect.encodings.walk import Walk
 from modelinspect.encodings.zip import find_end_record
 from modelinspect.errors import FormatError

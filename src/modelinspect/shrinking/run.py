@@ -4,7 +4,6 @@ there.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +19,7 @@ from modelinspect.reports.wording import plural
 from modelinspect.shrinking import writing
 from modelinspect.shrinking.archives import Inner, combine, shrink_archive
 from modelinspect.shrinking.certificate import Record, certificate, record_files
+from modelinspect.shrinking.places import Place, check_place, publish, shown_place, staging_place
 from modelinspect.shrinking.proof import (
     Proof,
     UnprovedError,
@@ -81,18 +81,8 @@ _TRAINING_ROLES: Mapping[FormatName, frozenset[Role]] = {
     FormatName.CHECKPOINT: frozenset({Role.OPTIMIZER}),
 }
 """The tensors that ``--drop training`` removes from a format."""
-_INDEX, _DATA = ".index", ".data-00000-of-00001"
 _PASSES = 4
 """How often the bytes of an artifact are read: written again, and compared by two readers on both sides."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a result goes: ``output``, or the input's own place; nowhere where both are missing."""
-
-    output: Path | None = None
-    in_place: bool = False
-    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +120,11 @@ def shrink(
     with open_location(location, allowed) as files:
         artifact = parse(files, allowed)
         source = Path(location)
-        _check_place(source, files, place)
+        check_place(source, files, place)
         size = max(sum(tensor.logical_size for tensor in artifact.tensors), 1)
         work = Work(options, allowed, tick=_meter(size * _PASSES, progress))
         before = record_files(artifact, files)
-        beside = _beside(source, files, place)
+        beside = staging_place(source, files, place)
         with writing.staging(beside) as folder:
             try:
                 return _attempt(artifact, files, before, folder, work, place)
@@ -240,7 +230,7 @@ def _finish(
                 f"{before.location}: --precompress is for TensorFlow.js models, whose files a server sends"
             )
         work.notes += precompress(folder, work.options.level)
-    shown = _publish(before, after, folder, files, place)
+    shown = publish(before, after, folder, files, place)
     after = replace(after, location=shown)
     return Shrinking(
         Outcome.SMALLER,
@@ -251,7 +241,7 @@ def _finish(
         proof,
         loads_in,
         certificate(before, after, steps, proof),
-        written=_written(place, shown),
+        written=shown_place(place, shown),
     )
 
 
@@ -304,85 +294,6 @@ def _family(artifact: Artifact, options: Options, *, is_one_file: bool) -> tuple
 
 def _is_one_file(artifact: Artifact, files: FileSet) -> bool:
     return files.primary is not None and len(artifact.members) == 1
-
-
-def _check_place(source: Path, files: FileSet, place: Place) -> None:
-    if place.output is not None:
-        if not place.output.absolute().parent.is_dir():
-            raise UsageError(f"{place.output.absolute().parent}: there is no such folder")
-        for output in _outputs(files, place.output):
-            writing.require_free(
-                _input(source, files), output, force=place.force and files.primary is not None
-            )
-    if place.in_place and files.primary is None and source.is_symlink():
-        raise UsageError(f"{source}: is a link to a folder; name the folder itself")
-
-
-def _input(source: Path, files: FileSet) -> Path:
-    """Return the file or folder that is read: a checkpoint may be named by its prefix."""
-    return source if files.primary is None else source.parent / files.primary
-
-
-def _is_prefix(files: FileSet) -> bool:
-    """Return whether the input is a checkpoint that is named by its prefix or index: several files beside
-    others.
-    """
-    return files.primary is not None and files.primary.endswith(_INDEX)
-
-
-def _outputs(files: FileSet, output: Path) -> list[Path]:
-    """Return the files that an output consists of, the one that counts last."""
-    if not _is_prefix(files):
-        return [output]
-    base = output.name.removesuffix(_INDEX)
-    return [output.with_name(base + ending) for ending in (_DATA, _INDEX)]
-
-
-def _beside(source: Path, files: FileSet, place: Place) -> Path:
-    """Return the path next to which files are staged: the last step is then a rename."""
-    if place.output is not None:
-        return place.output.resolve() if place.output.is_file() else place.output.absolute()
-    if place.in_place:
-        return _input(source, files).resolve()
-    return Path(tempfile.gettempdir()) / source.name
-
-
-def _publish(before: Record, after: Record, folder: Path, files: FileSet, place: Place) -> str:
-    """Put the result in its place and return where it is."""
-    name = files.primary
-    if name is None:
-        if place.output is not None:
-            writing.publish(folder, place.output)
-        elif place.in_place:
-            proved = {file.name: file.sha256 for file in after.files}
-            writing.replace_folder(folder, Path(before.location), writing.folder_digests(folder) | proved)
-        return before.location if place.output is None else str(place.output)
-    staged = (
-        [folder / name.replace(_INDEX, ending) for ending in (_DATA, _INDEX)]
-        if _is_prefix(files)
-        else [folder / name]
-    )
-    if place.output is not None:
-        writing.publish_files(dict(zip(staged, _outputs(files, place.output), strict=True)))
-        return str(place.output)
-    if place.in_place:
-        original = _input(Path(before.location), files).resolve()
-        places = _outputs(files, original)
-        hashes = {file.name: file.sha256 for file in after.files}
-        old = [
-            original.with_name(file.name)
-            for file in before.files
-            if original.with_name(file.name) not in places
-        ]
-        expected = {where: hashes[path.name] for path, where in zip(staged, places, strict=True)}
-        writing.replace_files(
-            dict(zip(staged, places, strict=True)), old if _is_prefix(files) else [], expected
-        )
-    return before.location
-
-
-def _written(place: Place, shown: str) -> str | None:
-    return shown if place.output is not None or place.in_place else None
 
 
 def _balanced(steps: tuple[Step, ...], saved: int) -> tuple[Step, ...]:

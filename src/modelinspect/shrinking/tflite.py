@@ -19,7 +19,8 @@ from modelinspect.encodings.zip import find_end_record
 from modelinspect.formats.tflite.lookup import DECODE
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.measure.rewrite import ZIP_ERRORS, as_file
-from modelinspect.shrinking.flat_tree import Items, Numbers, Record, TreeReader, share, write_tree
+from modelinspect.shrinking.flat_tree import Items, Numbers, Record, TreeReader, share
+from modelinspect.shrinking.flat_writing import write_tree
 from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName, Witness
 from modelinspect.shrinking.tflite_witness import compare_models
 from modelinspect.sources.base import Source

@@ -6,55 +6,22 @@ import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
-from enum import StrEnum
 
-from modelinspect.core import signatures
 from modelinspect.core.limits import KIB, MIB, Cost, Limits
-from modelinspect.core.records import dataclass
-from modelinspect.core.span import Span
 from modelinspect.errors import Code, FormatError, LimitError
 from modelinspect.sources.base import Source
-from modelinspect.sources.inflaters import FAILURES, Bzip2Inflater, Inflater, ZipLzmaInflater
+from modelinspect.sources.decoders import WINDOW_BITS, Codec, Decoder, Frame, Run
 
-
-class Codec(StrEnum):
-    """How a run of bytes is compressed."""
-
-    DEFLATE = "deflate"
-    """A raw deflate stream (RFC 1951), as in a zip member."""
-    GZIP = "gzip"
-    """Gzip members one after another (RFC 1952), headers and trailers included."""
-    ZLIB = "zlib"
-    """One zlib stream (RFC 1950): a header, deflate, and the Adler-32 of what it decodes to."""
-    BZIP2 = "bzip2"
-    """One bzip2 stream, as in a zip member."""
-    LZMA = "lzma"
-    """LZMA as a zip member has it, its settings first."""
-
-
-_WINDOW_BITS = {Codec.DEFLATE: -15, Codec.GZIP: 31, Codec.ZLIB: 15}
-_RESUMED = frozenset(_WINDOW_BITS)
+_RESUMED = frozenset(WINDOW_BITS)
 """Decoders whose state can be kept; the others begin again where something is read again."""
-_INPUT = 16 * KIB
-_SMALL_INPUT = 512
 _CRUMB = 8
-_BUFFER = 64 * KIB
 _BLOCK = 256 * KIB
 _CACHED_BLOCKS = 64
 _CHECKPOINTS = 128
 _FIRST_SPACING = 4 * MIB // _BLOCK
-_SKIP = MIB
 _FIRST_FRAMES = 1_000
 _FRAME_SIZE = 512
 """Beyond the first, gzip members are this large on average; bgzip makes them of 64 KiB."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One compressed stream of the run: where it is in the run, and where its output begins."""
-
-    stored: Span
-    logical_offset: int
 
 
 class DecompressedSource(Source):
@@ -83,10 +50,10 @@ class DecompressedSource(Source):
         self.name = f"{outer.name} (decompressed)" if name is None else name
         self.failure: FormatError | None = None
         self._limits = limits or Limits()
-        self._run = _Run(outer, offset, size, codec)
-        self._frontier = _Decoder(self._run)
-        self._states: list[_Decoder] = [_Decoder(self._run)]
-        self._reader: _Decoder | None = None
+        self._run = Run(outer, offset, size, codec)
+        self._frontier = Decoder(self._run)
+        self._states: list[Decoder] = [Decoder(self._run)]
+        self._reader: Decoder | None = None
         self._spacing = _FIRST_SPACING
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._crc = 0
@@ -152,7 +119,7 @@ class DecompressedSource(Source):
         """
         self.decode_all()
         known = [state.produced for state in self._states]
-        decoder: _Decoder | None = None
+        decoder: Decoder | None = None
         found: list[int] = []
         for border in borders:
             nearest = bisect_right(known, border) - 1
@@ -279,126 +246,3 @@ class DecompressedSource(Source):
             raise LimitError(
                 f"{problem}: it looks like a zip bomb and is not read", self.name, code=Code.EXPANSION
             )
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """The compressed bytes."""
-
-    outer: Source
-    offset: int
-    size: int
-    codec: Codec
-
-
-class _Decoder:
-    """A decoder somewhere in the run: ``produced`` bytes came out, ``consumed`` bytes of the run were needed
-    for them.
-    """
-
-    __slots__ = (
-        "_buffer",
-        "_buffer_offset",
-        "_frame_begin",
-        "_frame_logical",
-        "_inflater",
-        "_run",
-        "consumed",
-        "ended",
-        "frames",
-        "produced",
-    )
-
-    def __init__(self, run: _Run) -> None:
-        self._run = run
-        self._inflater = _inflater(run.codec)
-        self._buffer = memoryview(b"")
-        self._buffer_offset = 0
-        self._frame_begin = 0
-        self._frame_logical = 0
-        self.frames: list[Frame] = []
-        self.consumed = 0
-        self.produced = 0
-        self.ended = False
-
-    def copy(self) -> _Decoder:
-        """Return a decoder in the same state, with no separate frames yet."""
-        twin = _Decoder(self._run)
-        twin._inflater = self._inflater.copy()
-        twin._frame_begin, twin._frame_logical = self._frame_begin, self._frame_logical
-        twin.consumed, twin.produced, twin.ended = self.consumed, self.produced, self.ended
-        return twin
-
-    def decode(self, count: int, most: int = _INPUT) -> bytes:
-        """Return ``count`` bytes more, fewer where the streams end or fail.
-
-        Raises `FormatError` where none are left before that.
-        """
-        pieces: list[bytes] = []
-        while count > 0 and not self.ended:
-            # What is not needed of a bite is copied by zlib, so little is offered where little is asked.
-            bite = self._peek(min(most, max(count, _SMALL_INPUT)))
-            try:
-                piece = self._inflater.decompress(bite, count)
-            except FAILURES as error:
-                if pieces:
-                    break
-                raise FormatError(f"the compressed bytes cannot be decoded: {error}") from error
-            left = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
-            self.consumed += len(bite) - len(left)
-            self.produced += len(piece)
-            count -= len(piece)
-            pieces.append(piece)
-            if self._inflater.eof:
-                self._end_frame()
-            elif not bite and not piece:
-                if len(pieces) > 1:
-                    break
-                raise FormatError("the compressed bytes end before their stream does")
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def take(self, count: int) -> bytes:
-        """Return ``count`` bytes more, fewer where the streams end.
-
-        Raises `FormatError` where they fail before.
-        """
-        pieces: list[bytes] = []
-        while count > 0 and not self.ended:
-            pieces.append(self.decode(count))
-            count -= len(pieces[-1])
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def skip(self, count: int) -> None:
-        """Decode ``count`` bytes and forget them."""
-        while count > 0 and not self.ended:
-            count -= len(self.decode(min(count, _SKIP)))
-
-    def _peek(self, size: int) -> memoryview:
-        """Return the next bytes of the run, at most ``size``; none at its end."""
-        begin = self.consumed - self._buffer_offset
-        if begin + size > len(self._buffer):
-            run = self._run
-            self._buffer = memoryview(
-                run.outer.read_at(run.offset + self.consumed, min(_BUFFER, run.size - self.consumed))
-            )
-            self._buffer_offset, begin = self.consumed, 0
-        return self._buffer[begin : begin + size]
-
-    def _end_frame(self) -> None:
-        """Note the stream that has ended, and begin the next one where gzip members follow each other."""
-        run, begin = self._run, self._frame_begin
-        self.frames.append(Frame(Span(begin, self.consumed - begin), self._frame_logical))
-        self.ended = run.codec is not Codec.GZIP or bytes(self._peek(len(signatures.GZIP))) != signatures.GZIP
-        if not self.ended:
-            self._frame_begin, self._frame_logical = self.consumed, self.produced
-            self._inflater = _inflater(run.codec)
-
-
-def _inflater(codec: Codec) -> Inflater:
-    match codec:
-        case Codec.BZIP2:
-            return Bzip2Inflater()
-        case Codec.LZMA:
-            return ZipLzmaInflater()
-        case _:
-            return zlib.decompressobj(_WINDOW_BITS[codec])

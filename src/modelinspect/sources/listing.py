@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from modelinspect.errors import LocationError
-from modelinspect.sources.files import FileSet, LocalFiles
+from modelinspect.sources.files import FileSet
+from modelinspect.sources.local_files import LocalFiles
 from modelinspect.sources.remote import RemoteFiles
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from modelinspect.core.limits import Limits
 from modelinspect.errors import LocationError
-from modelinspect.sources.files import FileSet, LocalFiles, ModelIn
+from modelinspect.sources.files import FileSet, ModelIn
+from modelinspect.sources.local_files import LocalFiles
 from modelinspect.sources.standard_input import STANDARD_INPUT, spooled_path
 
 

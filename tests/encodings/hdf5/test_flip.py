@@ -12,7 +12,7 @@ from tests.support.hdf5_flip import Patch, differences
 
 from modelinspect.core.bytemap import Region, RegionKind
 from modelinspect.encodings.hdf5.checksum import lookup3
-from modelinspect.encodings.hdf5.model import TypeClass
+from modelinspect.encodings.hdf5.element_types import TypeClass
 from modelinspect.encodings.hdf5.state import State
 
 WHOLE = (

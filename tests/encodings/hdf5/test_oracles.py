@@ -17,7 +17,8 @@ from tests.support.fixtures import fixture_names, fixture_path
 from tests.support.hdf5 import Walked, walk_bytes
 
 from modelinspect.core.bytemap import RegionKind
-from modelinspect.encodings.hdf5.model import Dataset, LayoutKind, TypeClass
+from modelinspect.encodings.hdf5.element_types import TypeClass
+from modelinspect.encodings.hdf5.model import Dataset, LayoutKind
 from modelinspect.encodings.hdf5.values import attribute_value
 from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source

@@ -15,7 +15,8 @@ import modelinspect as mi
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.errors import FormatError, ModelInspectError
 from modelinspect.sources.base import MemorySource
-from modelinspect.sources.decompressed import Codec, DecompressedSource
+from modelinspect.sources.decoders import Codec
+from modelinspect.sources.decompressed import DecompressedSource
 
 METHODS = [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 _CODECS = {zipfile.ZIP_BZIP2: Codec.BZIP2, zipfile.ZIP_LZMA: Codec.LZMA}

@@ -15,7 +15,8 @@ from modelinspect.encodings.protobuf import message_class
 from modelinspect.formats.base import parse_with
 from modelinspect.formats.checkpoint import FORMAT
 from modelinspect.formats.checkpoint.names import use_by_name
-from modelinspect.formats.graph.object_graph import Node, Saved, Slot, read_trackable, uses
+from modelinspect.formats.graph.object_graph import uses
+from modelinspect.formats.graph.trackable import Node, Saved, Slot, read_trackable
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.causes import Cause
 from modelinspect.sources.opening import open_location

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from modelinspect.analyses.attribution import attribute
 from modelinspect.analyses.diff import comparison_notes, content, damage, side_entry
 from modelinspect.analyses.explain.answer import answer
 from modelinspect.analyses.explain.compressed import Squeezed
@@ -14,12 +13,13 @@ from modelinspect.analyses.explain.operators import OperatorStructures, differ_i
 from modelinspect.analyses.explain.partition import Share, partition
 from modelinspect.analyses.explain.pruning import pruned_kernels
 from modelinspect.analyses.explain.texts import CauseText, Shown, cause_text
-from modelinspect.analyses.matching import Pair, match_tensors
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.records import dataclass, replace
 from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.errors import InvariantError
+from modelinspect.ledger.attribution import attribute
+from modelinspect.networks.matching import Pair, match_tensors
 from modelinspect.networks.subject import Comparison, Subject
 from modelinspect.reports.categories import Category
 from modelinspect.reports.causes import Cause

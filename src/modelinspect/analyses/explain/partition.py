@@ -13,14 +13,14 @@ import numpy as np
 
 from modelinspect.analyses.explain.operators import OperatorStructures
 from modelinspect.analyses.explain.paths import Word, path_cause, word_code, words_of
-from modelinspect.analyses.path_tree import PathTree, path_tree
-from modelinspect.analyses.rollup import structure, structures_of
 from modelinspect.core.artifact import Artifact, FormatName, Member
 from modelinspect.core.bytemap import KINDS, NO_TENSOR, ByteMap, Columns, RegionKind, TensorId
 from modelinspect.core.names import FINGERPRINT_PB, KERAS_METADATA_PB
 from modelinspect.core.paths import ROOT, PathId
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Storage
+from modelinspect.ledger.path_tree import PathTree, path_tree
+from modelinspect.ledger.rollup import structure, structures_of
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.causes import Cause
 

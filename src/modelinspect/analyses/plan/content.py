@@ -15,7 +15,7 @@ from modelinspect.measure.compressors import BLOCK
 from modelinspect.measure.rewrite import MOST_DEFLATED
 from modelinspect.measure.tarball import TAR, tar_stream
 from modelinspect.sources.base import Source, WindowSource
-from modelinspect.sources.decompressed import Codec
+from modelinspect.sources.decoders import Codec
 
 Reader = Callable[[str], Iterator[bytes]]
 _NOTHING: Mapping[str, int] = {}

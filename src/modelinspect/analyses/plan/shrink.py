@@ -13,7 +13,8 @@ from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role
 from modelinspect.errors import ModelInspectError
 from modelinspect.reports.shrink import Outcome as Result
-from modelinspect.shrinking.run import Place, shrink
+from modelinspect.shrinking.places import Place
+from modelinspect.shrinking.run import shrink
 from modelinspect.shrinking.steps import Drop, Options
 
 _LOADS = "as before"

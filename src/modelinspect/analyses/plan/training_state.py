@@ -10,8 +10,16 @@ from typing import Any
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
+from modelinspect.analyses.plan.stripped_hdf5 import (
+    HELPERS,
+    is_no_helper,
+    is_no_training,
+    untrained,
+    unwrapped_attributes,
+    unwrapped_path,
+)
 from modelinspect.core.artifact import Document, DocumentKind, FormatName
-from modelinspect.core.names import CONFIG_JSON, MODEL_WEIGHTS, OPTIMIZER_WEIGHTS, WEIGHTS_H5, WrapperName
+from modelinspect.core.names import CONFIG_JSON, WEIGHTS_H5, WrapperName
 from modelinspect.core.records import dataclass, replace
 from modelinspect.core.tensors import DecompressStep, Role, Stream, Tensor
 from modelinspect.errors import FormatError
@@ -24,8 +32,6 @@ from modelinspect.remedies import Advice
 from modelinspect.remedies.choose import saved_without_optimizer, without_helpers
 from modelinspect.shrinking.unwrapping import unwrapped
 
-_HELPERS = ("mask", "threshold", "pruning_step")
-_OF_TRAINING = ("optimizer", OPTIMIZER_WEIGHTS, "metrics", "_metrics")
 _STATE, _COUNTER = "checkpoint", "save_counter"
 """What a manager of checkpoints adds: the file that names the last one, and how many there were."""
 _DEEPEST = 50
@@ -99,13 +105,13 @@ def has_pruning_wrappers(planning: Planning) -> bool:
     helpers = planning.subject.of_role(Role.PRUNING)
     return any(
         WrapperName.PRUNE in tensor.path
-        or any(part.split(":")[0] in _HELPERS for part in tensor.path.split("/"))
+        or any(part.split(":")[0] in HELPERS for part in tensor.path.split("/"))
         for tensor in helpers
     )
 
 
 def _without_optimizer(planning: Planning) -> Option:
-    rest = _rest(planning, Rewriting(keep=_is_no_training, attributes=_untrained), (Role.OPTIMIZER,), dict)
+    rest = _rest(planning, Rewriting(keep=is_no_training, attributes=untrained), (Role.OPTIMIZER,), dict)
     size, basis, error = rest.size, rest.basis, rest.error
     slots = planning.subject.of_role(Role.OPTIMIZER)
     held = sum(tensor.stored_size for tensor in slots)
@@ -135,7 +141,7 @@ def _without_optimizer(planning: Planning) -> Option:
 
 def _without_pruning(planning: Planning) -> Option:
     form = planning.subject.artifact.format
-    rewriting = Rewriting(keep=_is_no_helper, rename=_unwrapped_path, attributes=_unwrapped_attributes)
+    rewriting = Rewriting(keep=is_no_helper, rename=unwrapped_path, attributes=unwrapped_attributes)
     rest = _rest(planning, rewriting, (Role.OPTIMIZER, Role.PRUNING), lambda config: unwrapped(config)[0])
     helpers = planning.subject.of_role(Role.PRUNING)
     held = sum(tensor.stored_size for tensor in helpers)
@@ -347,92 +353,6 @@ def _deflated(planning: Planning, gone: Sequence[Tensor]) -> int | None:
     )
     size = deflated_size(data) - described_less
     return size if described_less <= _MOST_DESCRIBED * size else None
-
-
-def _is_no_training(path: str) -> bool:
-    return path.split("/")[1] not in _OF_TRAINING
-
-
-def _untrained(path: str, values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if not (path == "/" and name == "training_config")}
-
-
-def _is_no_helper(path: str) -> bool:
-    """Return whether an object stays once wrappers are stripped: what a wrapper holds beside its layer
-    goes.
-    """
-    parts = path.split("/")[1:]
-    if not _is_no_training(path) or parts[-1].split(":")[0] in _HELPERS:
-        return False
-    if parts[0] == MODEL_WEIGHTS:
-        return True
-    return not (
-        len(parts) > 2
-        and parts[-2 if len(parts) == 3 else 1].startswith(WrapperName.PRUNE)
-        and parts[2] == "vars"
-    )
-
-
-def _unwrapped_path(path: str) -> str:
-    parts = path.split("/")
-    if parts[1] == MODEL_WEIGHTS:
-        named = [
-            part.removeprefix(f"{WrapperName.PRUNE}_") if number == 2 else part
-            for number, part in enumerate(parts)
-        ]
-        if len(parts) > 3 and parts[2].startswith(
-            WrapperName.PRUNE
-        ):  # loading makes the variables again, in the wrapper's scope
-            named[3] = _scoped(parts[3])
-        return "/".join(named)
-    wrapped = any(part.startswith(WrapperName.PRUNE) for part in parts)
-    named = [
-        f"dense{part.removeprefix(WrapperName.PRUNE)}" if part.startswith(WrapperName.PRUNE) else part
-        for part in parts
-    ]
-    return "/".join(part for part in named if part != "layer") if wrapped else path
-
-
-def _unwrapped_attributes(path: str, values: dict[str, Any]) -> dict[str, Any]:
-    kept = dict(_untrained(path, values))
-    for name in ("weight_names", "layer_names"):
-        if name in kept:
-            kept[name] = _unwrapped_names(
-                kept[name], name, wrapped=path.rpartition("/")[2].startswith(WrapperName.PRUNE)
-            )
-    config = kept.get("model_config")
-    if isinstance(config, str | bytes):
-        value = read_json(config)
-        if isinstance(value, dict):
-            kept["model_config"] = json.dumps(unwrapped(value, legacy=True)[0])
-    return kept
-
-
-def _scoped(name: str) -> str:
-    """Return the name that a variable gets when the wrapper builds its layer."""
-    return name if name.startswith(WrapperName.PRUNE) else f"{WrapperName.PRUNE}_{name}"
-
-
-def _unwrapped_names(names: Any, kind: str, *, wrapped: bool) -> Any:
-    """Return names of layers without the wrapper's prefix, or names of weights without its helpers."""
-    import numpy as np
-
-    texts = [
-        name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name)
-        for name in np.asarray(names).tolist()
-    ]
-    if kind == "layer_names":
-        kept = [text.removeprefix(f"{WrapperName.PRUNE}_") for text in texts]
-    else:
-        kept = [text for text in texts if text.rsplit("/", 1)[-1].split(":")[0] not in _HELPERS]
-        kept = [_scoped(text) for text in kept] if wrapped else kept
-    if kept == texts:
-        return names
-    if not kept:
-        return np.array([], dtype="f8")
-    if np.asarray(names).dtype.kind == "O":
-        return np.array(kept, dtype=object)
-    return np.array([text.encode("utf-8", "surrogateescape") for text in kept], dtype="S")
 
 
 FAMILY = Family(("strip-optimizer", "strip-pruning"), _find, reads_weights=False, formats=frozenset(_LOADS))

@@ -9,122 +9,36 @@ operator_property.cc: int16, which also stores the smallest and the largest valu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 
+from modelinspect.conversion.forms.integer_kernels import (
+    FIXED_RANGE,
+    KERNELS,
+    KINDS,
+    READS_SHAPE,
+    SAME_SCALE,
+    VERSIONS,
+    Kind,
+)
 from modelinspect.conversion.forms.rewrite import Graph, Model, Operation, Weights, make_operation, numbers
 from modelinspect.conversion.operators import (
     ADD,
-    AVERAGE_POOL,
-    BATCH_TO_SPACE,
-    CONCATENATION,
     CONV,
-    DEPTHWISE,
     DEQUANTIZE,
-    EXPAND_DIMS,
     FLOAT32,
     FULLY_CONNECTED,
-    GATHER,
     INT8,
-    INT16,
-    INT32,
     INT64,
-    LEAKY_RELU,
-    LOGISTIC,
-    MAX_POOL,
-    MAXIMUM,
-    MEAN,
-    MINIMUM,
-    MUL,
-    PACK,
-    PAD,
     QUANTIZE,
-    REDUCE_MAX,
-    RELU,
-    RELU6,
-    RESHAPE,
-    RESIZE_BILINEAR,
-    RESIZE_NEAREST,
-    SOFTMAX,
-    SPACE_TO_BATCH,
-    SPLIT,
-    SQUEEZE,
-    STRIDED_SLICE,
     SUB,
-    TANH,
-    TRANSPOSE,
     TRANSPOSE_CONV,
 )
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.records import dataclass, field
 from modelinspect.measure.blocks import UnmeasurableError
 
-_KERNELS: Mapping[int, tuple[int, int, int]] = {
-    CONV: (1, 2, 0),
-    DEPTHWISE: (1, 2, 3),
-    FULLY_CONNECTED: (1, 2, 0),
-    TRANSPOSE_CONV: (1, 3, 0),
-}
-"""Which input is the kernel, which the bias, and the axis of the output channels."""
-_SAME = 1
-_VERSIONS: Mapping[int, tuple[int, int]] = {
-    ADD: (2, 2),
-    AVERAGE_POOL: (2, 3),
-    BATCH_TO_SPACE: (2, 3),
-    CONCATENATION: (2, 3),
-    CONV: (3, 3),
-    DEPTHWISE: (3, 5),
-    EXPAND_DIMS: (_SAME, _SAME),
-    FULLY_CONNECTED: (4, 7),
-    GATHER: (2, 4),
-    LEAKY_RELU: (2, 2),
-    LOGISTIC: (2, 3),
-    MAXIMUM: (2, 4),
-    MAX_POOL: (2, 3),
-    MEAN: (2, 3),
-    MINIMUM: (2, 4),
-    MUL: (2, 4),
-    PACK: (2, 2),
-    PAD: (2, 3),
-    REDUCE_MAX: (2, 3),
-    RELU: (2, 4),
-    RELU6: (2, 3),
-    RESHAPE: (_SAME, _SAME),
-    RESIZE_BILINEAR: (2, 4),
-    RESIZE_NEAREST: (2, 4),
-    SOFTMAX: (2, 3),
-    SPACE_TO_BATCH: (2, 3),
-    SPLIT: (2, 4),
-    SQUEEZE: (_SAME, _SAME),
-    STRIDED_SLICE: (2, 4),
-    SUB: (3, 5),
-    TANH: (2, 3),
-    TRANSPOSE: (2, 4),
-    TRANSPOSE_CONV: (2, 3),
-}
-"""The operators that have full-integer kernels, and their versions with int8 and with int16 activations
-(op_version.cc).
-"""
-_FIXED_RANGE = frozenset((LOGISTIC, SOFTMAX, TANH))
-"""Operators whose output has a range that needs no calibration, and so no smallest and largest value."""
-_SAME_SCALE = frozenset((CONCATENATION,))
-"""Operators whose inputs have one scale (operator_property.cc: restrict_same_input_output_scale)."""
 MOST_TENSORS = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What a quantizer stores: the type of computed tensors and of biases, and whether it keeps the
-    ranges.
-    """
-
-    activations: int
-    biases: int
-    width: int
-    keeps_ranges: bool
-
-
-_KINDS = {Weights.FULL_INT8: _Kind(INT8, INT32, 4, False), Weights.INT16X8: _Kind(INT16, INT64, 8, True)}
 
 
 def to_integer(model: Model, weights: Weights) -> None:
@@ -137,7 +51,7 @@ def to_integer(model: Model, weights: Weights) -> None:
     graph = model.graphs[0]
     if len(graph.tensors) > MOST_TENSORS:
         raise UnmeasurableError(f"it has more than {MOST_TENSORS:,} tensors")
-    _Quantizer(model, graph, _KINDS[weights], set(), set()).run()
+    _Quantizer(model, graph, KINDS[weights], set(), set()).run()
 
 
 @dataclass(slots=True)
@@ -150,7 +64,7 @@ class _Quantizer:
 
     model: Model
     graph: Graph
-    kind: _Kind
+    kind: Kind
     quantized: set[int]
     ranged: set[int]
     copies: dict[int, int] = field(default_factory=dict)
@@ -162,9 +76,9 @@ class _Quantizer:
             if self._is_float(operation):
                 order += self._operation(operation)
             elif (
-                self.kind.keeps_ranges and operation.code in _VERSIONS
+                self.kind.keeps_ranges and operation.code in VERSIONS
             ):  # the version is that of the code, whatever it works on
-                operation.version = max(operation.version, _VERSIONS[operation.code][1])
+                operation.version = max(operation.version, VERSIONS[operation.code][1])
         for operation, before in self.inserted:
             self.graph.operators.insert(self.graph.operators.index(operation), before)
         borders = self._enter(), self._leave()
@@ -182,12 +96,12 @@ class _Quantizer:
         inputs = operation.node.vector("inputs").values
         makes = any(self._type(index) == FLOAT32 for index in outputs)
         takes = any(index >= 0 and self._type(index) == FLOAT32 and not self._size(index) for index in inputs)
-        if makes and operation.code not in _VERSIONS:
+        if makes and operation.code not in VERSIONS:
             raise UnmeasurableError(f"not known how operator {operation.code} is quantized")
         if (
             takes
             and not makes
-            and operation.code not in _READS_SHAPE
+            and operation.code not in READS_SHAPE
             and any(index in self.ranged for index in inputs)
         ):
             raise UnmeasurableError(f"operator {operation.code} makes whole numbers of what is quantized")
@@ -198,9 +112,9 @@ class _Quantizer:
         happens.
         """
         inputs = operation.node.vector("inputs").values
-        versions = _VERSIONS[operation.code]
+        versions = VERSIONS[operation.code]
         operation.version = max(operation.version, versions[self.kind.keeps_ranges])
-        kernel, bias, axis = _KERNELS.get(operation.code, (-1, -1, 0))
+        kernel, bias, axis = KERNELS.get(operation.code, (-1, -1, 0))
         changed = []
         channels = 1
         for place, index in enumerate(inputs):
@@ -220,10 +134,10 @@ class _Quantizer:
                 )
             changed.append(index)
         self._set_options(operation)
-        if operation.code in _SAME_SCALE and self.kind.keeps_ranges:
+        if operation.code in SAME_SCALE and self.kind.keeps_ranges:
             self._requantize(operation)
             inputs = operation.node.vector("inputs").values
-        fixed = operation.code in _FIXED_RANGE
+        fixed = operation.code in FIXED_RANGE
         for index in (*inputs, *operation.node.vector("outputs").values):
             if index >= 0 and self._type(index) == FLOAT32 and not self._size(index):
                 is_output = index in operation.node.vector("outputs").values
@@ -405,7 +319,3 @@ class _Quantizer:
 
     def _size(self, index: int) -> int:
         return self.model.size_of(self._tensor(index))
-
-
-_READS_SHAPE = frozenset((77,))
-"""Operators that look at the shape of what they take: SHAPE."""

@@ -11,54 +11,21 @@ with a count; strings end with a zero.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.paths import PathId
-from modelinspect.core.records import dataclass, field
-from modelinspect.encodings.flatbuffers.columns import Columns, Group, shared_once, spread
+from modelinspect.core.records import dataclass
+from modelinspect.encodings.flatbuffers.columns import Group, spread
 from modelinspect.encodings.flatbuffers.padding import claim_padding
 from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape, TableType
 from modelinspect.encodings.flatbuffers.sheet import Positions, Sheet
+from modelinspect.encodings.flatbuffers.state import MOST_REPORTED, Content, Labels, State
 from modelinspect.encodings.flatbuffers.tables import Reader, Table
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError, TruncatedError
 from modelinspect.sources.base import Source
-
-MOST_REPORTED = 20
-"""Troubles of one kind and type that are given one by one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """What the values of tables are: by table and field, by table, or ``default``.
-
-    Vectors of bytes in ``opaque`` are left to the caller, who claims what they hold: all but their length.
-    """
-
-    default: RegionKind
-    tables: Mapping[str, RegionKind] = field(default_factory=dict)
-    fields: Mapping[tuple[str, str], RegionKind] = field(default_factory=dict)
-    opaque: frozenset[tuple[str, str]] = frozenset()
-
-    def kind(self, table: str, name: str) -> RegionKind:
-        """Return the kind of a field's value."""
-        return self.fields.get((table, name)) or self.tables.get(table, self.default)
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """The bytes of an opaque vector, with its path, for the caller to claim."""
-
-    table: str
-    field: str
-    offset: int
-    size: int
-    path: PathId
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,24 +63,8 @@ def root_table(source: Source, schema: Schema) -> Table:
     )
 
 
-class _Walker:
-    """The state of one walk: types to visit, positions seen, bytes spent."""
-
-    def __init__(self, walk: Walk, schema: Schema, labels: Labels, sheet: Sheet) -> None:
-        self.walk = walk
-        self.schema = schema
-        self.labels = labels
-        self.sheet = sheet
-        self.columns = Columns(walk.claims)
-        self.paths = walk.claims.paths
-        self.pending: dict[str, list[Group]] = {}
-        self.order: deque[str] = deque()
-        self.seen: dict[str, Positions] = {}
-        self.seen_vtables: set[int] = set()
-        self.budget = 4 * sheet.size + (1 << 20)
-        self.contents: list[Content] = []
-        self.troubles = 0
-        self.listed: dict[str, int] = {}
+class _Walker(State):
+    """One walk, from the root table on."""
 
     def run(self, end: int | None) -> Document:
         root = self._header()
@@ -162,49 +113,15 @@ class _Walker:
             self.order.append(name)
         self.pending[name].append(group)
 
-    def _trouble(self, what: str, positions: Positions, error: type[FormatError] = FormatError) -> None:
-        self.troubles += len(positions)
-        listed = self.listed.get(what, 0)
-        self.listed[what] = listed + len(positions)
-        for position in positions[: max(MOST_REPORTED - listed, 0)].tolist():
-            self.walk.report(error(what, self.walk.source.name, position))
-
-    def _outside(self, what: str, holders: Positions, targets: Positions) -> None:
-        """Report offsets that lead out of the buffer.
-
-        It says no separate size: an offset past its end is how truncation shows.
-        """
-        past = targets > self.sheet.size - 4
-        self._trouble(
-            f"{what} leads past the end: the file is truncated or damaged", holders[past], TruncatedError
-        )
-        self._trouble(f"{what} leads outside the buffer", holders[~past])
-
-    def _spend(self, size: int, position: int) -> None:
-        self.budget -= size
-        if self.budget < 0:
-            raise FormatError(
-                "its structures need more bytes than the file holds: they overlap",
-                self.walk.source.name,
-                position,
-            )
-
-    def _fresh(self, key: str, group: Group) -> Group:
-        """Return what was not reached before under that key, once each."""
-        group = shared_once(group, self.seen.get(key))
-        known = self.seen.get(key)
-        self.seen[key] = group.positions if known is None else np.concatenate((known, group.positions))
-        return group
-
     def _tables(self, type: TableType, group: Group) -> None:
         """Claim all tables of a type that are new, and queue what they point to."""
-        group = self._fresh(type.name, group)
+        group = self.fresh(type.name, group)
         inside = (group.positions >= 0) & (group.positions <= self.sheet.size - 4)
-        self._trouble(f"a table {type.name} is outside the buffer", group.positions[~inside])
+        self.trouble(f"a table {type.name} is outside the buffer", group.positions[~inside])
         group = group.where(inside)
         vtables = group.positions - self.sheet.gather(group.positions, "<i4")
         inside = (vtables >= 0) & (vtables <= self.sheet.size - 4)
-        self._trouble(f"the vtable of a table {type.name} is outside the buffer", group.positions[~inside])
+        self.trouble(f"the vtable of a table {type.name} is outside the buffer", group.positions[~inside])
         group, vtables = group.where(inside), vtables[inside]
         places, inverse = np.unique(vtables, return_inverse=True)
         order = np.argsort(inverse, kind="stable")
@@ -220,13 +137,11 @@ class _Walker:
             return
         size, found, unknown = layout
         outside = group.positions > self.sheet.size - size
-        self._trouble(
-            f"a table {type.name} needs {size:,} bytes and fewer are left", group.positions[outside]
-        )
+        self.trouble(f"a table {type.name} needs {size:,} bytes and fewer are left", group.positions[outside])
         group = group.where(~outside)
         if not len(group.positions):
             return
-        self._spend(size * len(group.positions), int(group.positions[0]))
+        self.spend(size * len(group.positions), int(group.positions[0]))
         self.sheet.need_many(group.positions, size)
         self._claim_inline(type, size, found, unknown, group)
         for item, place in found:
@@ -242,14 +157,14 @@ class _Walker:
         length, declared = self.sheet.gather(np.array([vtable, vtable + 2]), "<u2").tolist()
         where = group.positions[:1]
         if length < 4 or length % 2 or vtable + length > self.sheet.size or declared < 4:
-            self._trouble(
+            self.trouble(
                 f"the vtable of a table {type.name} is {length} bytes long and gives its table {declared}",
                 where,
             )
             return None
         if vtable not in self.seen_vtables:
             self.seen_vtables.add(vtable)
-            self._spend(length, vtable)
+            self.spend(length, vtable)
             self.columns.add_one(
                 vtable, length, RegionKind.CONTAINER, self.paths.child(PathId(int(group.paths[0])), "vtable")
             )
@@ -259,7 +174,7 @@ class _Walker:
             if place >= 4:
                 found.append((item, place))
             elif place:
-                self._trouble(
+                self.trouble(
                     f"the field {item.name} of a table {type.name} is at {place} in a table of {declared}"
                     " bytes",
                     where,
@@ -267,7 +182,7 @@ class _Walker:
         unknown = [place for place in slots[len(type.fields) :] if place]
         if unknown:
             slot = next(slot for slot, place in enumerate(slots) if place and slot >= len(type.fields))
-            self._trouble(
+            self.trouble(
                 f"a table {type.name} has a field in slot {slot} that the schema does not know", where
             )
             unknown = [place for place in unknown if 4 <= place < declared]
@@ -300,7 +215,7 @@ class _Walker:
             for index in range(length if length < 8 else 0):
                 zero &= self.sheet.gather(group.positions + begin + index, "u1") == 0
             self.columns.add_tables(group.where(zero), [(begin, length, RegionKind.FREE, "padding")])
-            self._trouble(
+            self.trouble(
                 f"{length} bytes of a table {type.name} belong to no field", group.positions[~zero] + begin
             )
             self.columns.skip(group.positions[~zero] + begin, length)
@@ -312,7 +227,7 @@ class _Walker:
         holders = group.positions + place
         targets = holders + self.sheet.gather(holders, "<u4")
         inside = (targets > holders) & (targets <= self.sheet.size - 4)
-        self._outside(f"the offset of {type.name}.{item.name}", holders[~inside], targets[~inside])
+        self.outside(f"the offset of {type.name}.{item.name}", holders[~inside], targets[~inside])
         kind = self.labels.kind(type.name, item.name)
         if item.vector and item.shape is not Shape.UNION:
             self._vectors(type, item, kind, Group(targets, group.paths).where(inside))
@@ -328,12 +243,12 @@ class _Walker:
                 else np.zeros_like(targets)
             )
             self._union(
-                item, Group(targets, self._named(group.paths, item.name)).where(inside), chosen[inside]
+                item, Group(targets, self.named(group.paths, item.name)).where(inside), chosen[inside]
             )
         elif item.shape is Shape.STRING:
-            self._strings(kind, Group(targets, self._named(group.paths, item.name)).where(inside))
+            self._strings(kind, Group(targets, self.named(group.paths, item.name)).where(inside))
         else:
-            self._queue(item.target, Group(targets, self._named(group.paths, item.name)).where(inside))
+            self._queue(item.target, Group(targets, self.named(group.paths, item.name)).where(inside))
 
     def _place_of(self, type: TableType, item: Field, found: list[tuple[Field, int]]) -> int | None:
         """Return the place of a union's type, which is in the slot before."""
@@ -348,41 +263,38 @@ class _Walker:
             elif 0 < code < len(members):
                 self._queue(members[code], part)
             else:
-                self._trouble(
+                self.trouble(
                     f"the union {item.target} has no member {code} that the schema knows", part.positions
                 )
 
     def _struct(self, name: str, group: Group) -> None:
         """Claim structs that a union's offsets point to."""
         size = self.schema.structs[name]
-        group = self._fresh(f"struct {name}", group)
+        group = self.fresh(f"struct {name}", group)
         inside = group.positions + size <= self.sheet.size
-        self._trouble(f"a struct {name} is outside the buffer", group.positions[~inside], TruncatedError)
+        self.trouble(f"a struct {name} is outside the buffer", group.positions[~inside], TruncatedError)
         group = group.where(inside)
-        self._spend(size * len(group.positions), 0)
+        self.spend(size * len(group.positions), 0)
         self.sheet.need_many(group.positions, size)
         self.columns.add(group.positions, size, self.labels.default, group.paths)
 
-    def _named(self, parents: NDArray[np.int32], name: str) -> NDArray[np.int32]:
-        return self.columns.name(parents, [name] * len(parents))
-
     def _strings(self, kind: RegionKind, group: Group) -> None:
         """Claim strings: the count, the text and the zero after it."""
-        self._spend(4 * len(group.positions), 0)
-        group = self._fresh("string", group)
+        self.spend(4 * len(group.positions), 0)
+        group = self.fresh("string", group)
         inside = (group.positions >= 0) & (group.positions <= self.sheet.size - 4)
-        self._trouble("a string is outside the buffer", group.positions[~inside])
+        self.trouble("a string is outside the buffer", group.positions[~inside])
         group = group.where(inside)
         sizes = self.sheet.gather(group.positions, "<u4")
         ends = group.positions + 4 + sizes
         inside = ends < self.sheet.size
-        self._trouble("a string is longer than what is left of the buffer", group.positions[~inside])
+        self.trouble("a string is longer than what is left of the buffer", group.positions[~inside])
         group, sizes, ends = group.where(inside), sizes[inside], ends[inside]
-        self._spend(int(sizes.sum()), 0)
+        self.spend(int(sizes.sum()), 0)
         self.sheet.need_many(group.positions, sizes + 5)
         ended = self.sheet.gather(ends, "u1") == 0
-        self._trouble("a string does not end with a zero byte", ends[~ended])
-        lengths, terminators = self._named(group.paths, "length"), self._named(group.paths, "terminator")
+        self.trouble("a string does not end with a zero byte", ends[~ended])
+        lengths, terminators = self.named(group.paths, "length"), self.named(group.paths, "terminator")
         self.columns.add(group.positions, 4, RegionKind.CONTAINER, lengths)
         self.columns.add(group.positions + 4, sizes, kind, group.paths)
         self.columns.add(ends[ended], 1, RegionKind.CONTAINER, terminators[ended])
@@ -396,12 +308,12 @@ class _Walker:
             if item.shape is Shape.SCALAR
             else "strings"
         )
-        self._spend(4 * len(group.positions), 0)
-        group, counts = self._counted(type, item, self._fresh(f"[{key}]", group))
+        self.spend(4 * len(group.positions), 0)
+        group, counts = self._counted(type, item, self.fresh(f"[{key}]", group))
         sizes = counts * item.size
-        names = self._named(group.paths, item.name)
+        names = self.named(group.paths, item.name)
         starts = group.positions + 4
-        self.columns.add(group.positions, 4, RegionKind.CONTAINER, self._named(names, "length"))
+        self.columns.add(group.positions, 4, RegionKind.CONTAINER, self.named(names, "length"))
         if (type.name, item.name) in self.labels.opaque:
             self.columns.skip(starts, sizes)
             columns = zip(starts.tolist(), sizes.tolist(), names.tolist(), strict=True)
@@ -413,7 +325,7 @@ class _Walker:
         if item.shape in (Shape.SCALAR, Shape.STRUCT):
             self.columns.add(starts, sizes, kind, names)
             return
-        self.columns.add(starts, sizes, RegionKind.CONTAINER, self._named(names, "offsets"))
+        self.columns.add(starts, sizes, RegionKind.CONTAINER, self.named(names, "offsets"))
         self._follow_elements(type, item, kind, group, counts)
 
     def _counted(self, type: TableType, item: Field, group: Group) -> tuple[Group, Positions]:
@@ -421,10 +333,10 @@ class _Walker:
         counts = self.sheet.gather(group.positions, "<u4")
         inside = group.positions + 4 + counts * item.size <= self.sheet.size
         what = f"the vector {type.name}.{item.name} is longer than what is left of the buffer"
-        self._trouble(what, group.positions[~inside], TruncatedError)
+        self.trouble(what, group.positions[~inside], TruncatedError)
         group, counts = group.where(inside), counts[inside]
         if (type.name, item.name) not in self.labels.opaque:
-            self._spend(int((counts * item.size).sum()), 0)
+            self.spend(int((counts * item.size).sum()), 0)
         return group, counts
 
     def _elements(
@@ -437,7 +349,7 @@ class _Walker:
         holders = np.repeat(group.positions + 4, counts) + 4 * indices
         targets = holders + self.sheet.gather(holders, "<u4")
         inside = (targets > holders) & (targets <= self.sheet.size - 4)
-        self._outside(f"an offset in the vector {type.name}.{item.name}", holders[~inside], targets[~inside])
+        self.outside(f"an offset in the vector {type.name}.{item.name}", holders[~inside], targets[~inside])
         parents = np.repeat(group.paths, counts)
         names = [f"{item.name}[{index}]" for index in indices.tolist()]
         return Group(targets, self.columns.name(parents, names)), inside
@@ -455,12 +367,12 @@ class _Walker:
         """Claim vectors of unions, whose types are in their own vector (`Group.types`, 0 where there is
         none).
         """
-        self._spend(4 * len(group.positions), 0)
-        group, counts = self._counted(type, item, self._fresh(f"[union {item.target}]", group))
-        names = self._named(group.paths, item.name)
+        self.spend(4 * len(group.positions), 0)
+        group, counts = self._counted(type, item, self.fresh(f"[union {item.target}]", group))
+        names = self.named(group.paths, item.name)
         self.sheet.need_many(group.positions + 4, counts * 4)
-        self.columns.add(group.positions, 4, RegionKind.CONTAINER, self._named(names, "length"))
-        self.columns.add(group.positions + 4, counts * 4, RegionKind.CONTAINER, self._named(names, "offsets"))
+        self.columns.add(group.positions, 4, RegionKind.CONTAINER, self.named(names, "length"))
+        self.columns.add(group.positions + 4, counts * 4, RegionKind.CONTAINER, self.named(names, "offsets"))
         elements, inside = self._elements(type, item, group, counts)
         holders = group.types if group.types is not None else np.zeros_like(group.positions)
         codes = np.repeat(holders + self.sheet.gather(holders, "<u4") + 4, counts) + spread(counts)

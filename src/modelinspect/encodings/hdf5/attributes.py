@@ -11,10 +11,11 @@ from modelinspect.core.paths import PathId
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.datatypes import read_datatype
+from modelinspect.encodings.hdf5.element_types import Dataspace, Datatype
 from modelinspect.encodings.hdf5.globalheap import GlobalHeaps
 from modelinspect.encodings.hdf5.headers import SHARED, Message
 from modelinspect.encodings.hdf5.messages import MESSAGE_LABELS, read_dataspace
-from modelinspect.encodings.hdf5.model import Attribute, Dataspace, Datatype
+from modelinspect.encodings.hdf5.model import Attribute
 from modelinspect.encodings.hdf5.numbers import text
 from modelinspect.encodings.hdf5.pointers import heap_pointers
 from modelinspect.encodings.hdf5.sharing import SharedMessages, read_place

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from modelinspect.core.paths import PathId
 from modelinspect.encodings.hdf5.arrays import Part, read_extensible_array, read_fixed_array
 from modelinspect.encodings.hdf5.btree2 import BTree2
+from modelinspect.encodings.hdf5.element_types import Dataspace
 from modelinspect.encodings.hdf5.messages import LayoutMessage
-from modelinspect.encodings.hdf5.model import Chunks, Dataspace
+from modelinspect.encodings.hdf5.model import Chunks
 from modelinspect.encodings.hdf5.numbers import numbers
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, STALE_KEYS, State
 

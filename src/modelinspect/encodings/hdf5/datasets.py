@@ -11,6 +11,7 @@ from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.attributes import MessageReader
 from modelinspect.encodings.hdf5.chunks import ChunkIndex
+from modelinspect.encodings.hdf5.element_types import Dataspace, Datatype
 from modelinspect.encodings.hdf5.filters import decode
 from modelinspect.encodings.hdf5.headers import Header, Message
 from modelinspect.encodings.hdf5.messages import (
@@ -23,16 +24,7 @@ from modelinspect.encodings.hdf5.messages import (
     read_layout,
     read_old_fill_value,
 )
-from modelinspect.encodings.hdf5.model import (
-    Attribute,
-    Chunks,
-    Dataset,
-    Dataspace,
-    Datatype,
-    ExternalFile,
-    Filter,
-    LayoutKind,
-)
+from modelinspect.encodings.hdf5.model import Attribute, Chunks, Dataset, ExternalFile, Filter, LayoutKind
 from modelinspect.encodings.hdf5.numbers import text
 from modelinspect.encodings.hdf5.pointers import heap_pointers
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, TENSOR_DATA, State

@@ -6,7 +6,7 @@ from math import prod
 
 from modelinspect.core.tensors import ByteOrder
 from modelinspect.encodings.cursor import Cursor
-from modelinspect.encodings.hdf5.model import CompoundMember, Datatype, FloatFormat, TypeClass
+from modelinspect.encodings.hdf5.element_types import CompoundMember, Datatype, FloatFormat, TypeClass
 from modelinspect.encodings.hdf5.numbers import text
 from modelinspect.encodings.hdf5.state import encoded_size
 from modelinspect.errors import UnsupportedFeatureError

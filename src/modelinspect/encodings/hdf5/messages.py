@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from modelinspect.core.records import dataclass
 from modelinspect.encodings.cursor import Cursor
-from modelinspect.encodings.hdf5.model import Dataspace, Filter, LayoutKind
+from modelinspect.encodings.hdf5.element_types import Dataspace
+from modelinspect.encodings.hdf5.model import Filter, LayoutKind
 from modelinspect.encodings.hdf5.numbers import text
 from modelinspect.errors import UnsupportedFeatureError
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
+from modelinspect.encodings.hdf5.element_types import Datatype, TypeClass
 from modelinspect.encodings.hdf5.globalheap import GlobalHeaps
-from modelinspect.encodings.hdf5.model import Datatype, TypeClass
 
 _REGION, _OBJECT2, _REGION2, _ATTRIBUTE = 1, 2, 3, 4
 _NESTING = 32

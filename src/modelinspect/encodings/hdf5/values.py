@@ -7,7 +7,8 @@ from math import ldexp, prod
 
 from modelinspect.core.limits import Cost
 from modelinspect.core.tensors import ByteOrder
-from modelinspect.encodings.hdf5.model import Attribute, Datatype, FloatFormat, TypeClass, Value
+from modelinspect.encodings.hdf5.element_types import Datatype, FloatFormat, TypeClass
+from modelinspect.encodings.hdf5.model import Attribute, Value
 from modelinspect.encodings.hdf5.numbers import text
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError, UnsupportedFeatureError

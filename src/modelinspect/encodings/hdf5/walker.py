@@ -9,6 +9,7 @@ from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.hdf5.attributes import MessageReader
 from modelinspect.encodings.hdf5.cacheimage import apply_cache_image
 from modelinspect.encodings.hdf5.datasets import DatasetReader
+from modelinspect.encodings.hdf5.element_types import Datatype
 from modelinspect.encodings.hdf5.freespace import claim_free_space
 from modelinspect.encodings.hdf5.globalheap import GlobalHeaps
 from modelinspect.encodings.hdf5.headers import SHARED, Header, Message, read_header
@@ -17,7 +18,6 @@ from modelinspect.encodings.hdf5.messages import MESSAGE_LABELS
 from modelinspect.encodings.hdf5.model import (
     CommittedDatatype,
     Dataset,
-    Datatype,
     Group,
     Hdf5File,
     Hdf5Policy,

@@ -18,7 +18,8 @@ from modelinspect.core.span import Span
 from modelinspect.core.tensors import DecompressStep, Extent, Storage, Tensor
 from modelinspect.encodings.gzip import walk_gzip
 from modelinspect.formats.base import Site
-from modelinspect.sources.decompressed import Codec, DecompressedSource
+from modelinspect.sources.decoders import Codec
+from modelinspect.sources.decompressed import DecompressedSource
 
 if TYPE_CHECKING:
     import numpy as np

@@ -29,7 +29,8 @@ from modelinspect.formats.candidates import Candidate, Candidates, detected, fin
 from modelinspect.formats.lookalikes import describe_members
 from modelinspect.formats.tflite.facts import join_models
 from modelinspect.sources.base import Source
-from modelinspect.sources.decompressed import Codec, DecompressedSource
+from modelinspect.sources.decoders import Codec
+from modelinspect.sources.decompressed import DecompressedSource
 
 _HEAD = 8
 _NAMED_FILES = 5

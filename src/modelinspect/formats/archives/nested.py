@@ -15,7 +15,8 @@ from modelinspect.errors import Code, FormatError, InvariantError, LocationError
 from modelinspect.formats.archives.compressed import open_compressed
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.sources.base import Source, WindowSource
-from modelinspect.sources.decompressed import Codec, DecompressedSource
+from modelinspect.sources.decoders import Codec
+from modelinspect.sources.decompressed import DecompressedSource
 from modelinspect.sources.files import NamedFiles
 
 

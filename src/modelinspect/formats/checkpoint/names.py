@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 
 from modelinspect.core.tensors import Role
-from modelinspect.formats.graph.object_graph import Use
+from modelinspect.formats.graph.trackable import Use
 
 _SLOT = re.compile(
     r"(?P<of>.+)(?:/(?P<slot>Adam|AdamW|AdaMax|NAdam|AMSGrad|Momentum|RMSProp|Adagrad|AdagradDA|Adadelta|Ftrl|SGD|LAMB|LARS"

@@ -10,7 +10,8 @@ from modelinspect.errors import FormatError
 from modelinspect.formats.base import Parsing
 from modelinspect.formats.checkpoint.bundle import SHARD, Bundle, duplicates, read_index
 from modelinspect.formats.checkpoint.tensors import Placer, read_object_graph
-from modelinspect.formats.graph.object_graph import Use, read_trackable, uses
+from modelinspect.formats.graph.object_graph import uses
+from modelinspect.formats.graph.trackable import Use, read_trackable
 
 
 def read_bundle(parsing: Parsing, index: str, shard_names: Iterable[str], name_prefix: str = "") -> Bundle:

@@ -30,7 +30,8 @@ from modelinspect.formats.checkpoint.bundle import OBJECT_CONFIG_SUFFIX, Bundle,
 from modelinspect.formats.checkpoint.names import use_by_name
 from modelinspect.formats.checkpoint.slices import TensorSlice, runs
 from modelinspect.formats.checkpoint.strings import claim_variants, read_strings
-from modelinspect.formats.graph.object_graph import TABLE_SUFFIXES, Use
+from modelinspect.formats.graph.object_graph import TABLE_SUFFIXES
+from modelinspect.formats.graph.trackable import Use
 
 """What the key of an object's variable ends in."""
 PADDING_MOST = 4096

@@ -10,14 +10,14 @@ from modelinspect.core import signatures
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.limits import Cost
 from modelinspect.core.paths import PathId
-from modelinspect.core.records import dataclass
-from modelinspect.encodings.protobuf import message, message_class, parse_message
-from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, check, first_bytes, scan
+from modelinspect.encodings.protobuf import message_class, parse_message
+from modelinspect.encodings.protobuf.wire import Malformed, Wire, first_bytes, scan
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body
 from modelinspect.formats.graph.constants import Constant, find_constant
 from modelinspect.formats.graph.modules import Modules
+from modelinspect.formats.graph.node_attributes import BYTES_VALUE, Attribute, read_attribute, said, sound
 from modelinspect.formats.graph.node_runs import ATTR, DEBUG_INFO, INPUT, NAME, OP, Ending, Held, NodeRuns
 from modelinspect.formats.graph.uses import GraphUses
 
@@ -26,22 +26,7 @@ SMALL = 1 << 20
 _OBJECT_GRAPH_SIZE = 32
 _KEPT_SIZE = 512
 _KEPT_COUNT = 50_000
-BYTES_VALUE = 2 << 3 | 2
 """The tag of ``AttrValue.s``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """What one entry of ``NodeDef.attr`` says; offsets count from the start of the entry."""
-
-    part: str
-    constants: tuple[Constant, ...]
-    functions: tuple[str, ...]
-    size: int
-    skeleton: bytes
-    """The entry without the names of functions, to compare bodies."""
-    module: tuple[int, int] | None = None
-    """Where the value is a program in MLIR byte code: its offset and end."""
 
 
 class NodeWalk:
@@ -94,7 +79,7 @@ class NodeWalk:
         try:
             fields = scan(data, index, last)
         except Malformed as trouble:
-            fields, broken = _sound(data, index, trouble.index), trouble
+            fields, broken = sound(data, index, trouble.index), trouble
         name = op = b""
         for _, tag, value, stop in fields:
             if tag == NAME:
@@ -134,7 +119,7 @@ class NodeWalk:
         self.ops[op] = self.ops.get(op, 0) + 1
         self.uses.add(name, op, inputs, scope.encode())
         known = [attribute for attribute in attributes if attribute is not None]
-        skeleton, functions = _said(known)
+        skeleton, functions = said(known)
         if body is not None:
             body.add(name, op, inputs, skeleton, functions)
         if broken is None:
@@ -194,7 +179,7 @@ class NodeWalk:
         known = self._known.get(entry)
         if known is None:
             try:
-                known = _attribute(entry, self._value_class)
+                known = read_attribute(entry, self._value_class)
             except Malformed as trouble:
                 self._site.survive(trouble.at(begin))
                 return None
@@ -354,74 +339,3 @@ class NodeWalk:
             return find_constant(begin, end, self.wire.fields(begin, end), self.wire.bytes)
         except Malformed as trouble:
             raise trouble.at(begin, self.wire.source.name) from trouble
-
-
-def _said(attributes: list[Attribute]) -> tuple[bytes, tuple[str, ...]]:
-    """Return what the attributes of a node say without the functions that they name, and those."""
-    skeleton = b"\0".join(sorted(attribute.skeleton for attribute in attributes))
-    return skeleton, tuple(function for attribute in attributes for function in attribute.functions)
-
-
-def _sound(data: bytes, index: int, end: int) -> list[FieldAt]:
-    """Return the fields before the one that is broken at ``end``."""
-    while True:
-        try:
-            return scan(data, index, end)
-        except Malformed as trouble:
-            if trouble.index >= end:
-                return []
-            end = trouble.index
-
-
-def _attribute(entry: bytes, value_class: type) -> Attribute:
-    """Read an entry of ``attr``. Raises `Malformed`."""
-    from google.protobuf.message import DecodeError
-
-    key = ""
-    begin = end = 0
-    for _, tag, value, stop in scan(entry, 0, len(entry)):
-        if tag == 0x0A:
-            key = entry[value:stop].decode(errors="replace")
-        elif tag == 0x12:
-            begin, end = value, stop
-    parsed = value_class()
-    try:
-        parsed.ParseFromString(entry[begin:end])
-    except DecodeError as error:
-        check(entry, begin, end, message("AttrValue"))
-        raise Malformed(f"a protobuf reader refuses the value of attribute {key}: {error}", begin) from error
-    constants: list[Constant] = []
-    functions: tuple[str, ...] = ()
-    skeleton = entry
-    module: tuple[int, int] | None = None
-    match parsed.WhichOneof("value"):
-        case "s" if parsed.s.startswith(signatures.MLIR):
-            module = next(
-                (
-                    (value, stop)
-                    for _, tag, value, stop in reversed(scan(entry, begin, end))
-                    if tag == BYTES_VALUE
-                ),
-                None,
-            )
-        case "tensor":
-            constants = _constants_in(entry, begin, end)
-        case "list":
-            for _, tag, value, stop in scan(entry, begin, end):
-                if tag == 0x0A and parsed.list.tensor:
-                    constants += _constants_in(entry, value, stop)
-            functions = tuple(function.name for function in parsed.list.func)
-        case "func":
-            functions = (parsed.func.name,)
-    if functions:
-        skeleton = b"%s=function" % key.encode()
-    return Attribute(f"attr {key}", tuple(constants), functions, len(entry), skeleton, module)
-
-
-def _constants_in(data: bytes, begin: int, end: int) -> list[Constant]:
-    """Return the constants that are in field 8 of an AttrValue or of its list: both call it ``tensor``."""
-    return [
-        find_constant(value, stop, scan(data, value, stop), lambda first, last: data[first:last])
-        for _, tag, value, stop in scan(data, begin, end)
-        if tag == 8 << 3 | 2
-    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import DTYPES, ByteOrder, DType, ElementKind, opaque
-from modelinspect.encodings.hdf5.model import Datatype, FloatFormat, TypeClass
+from modelinspect.encodings.hdf5.element_types import Datatype, FloatFormat, TypeClass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from modelinspect.core.facts import Fact
 from modelinspect.core.records import dataclass
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.flatbuffers.schema import SCALARS, Schema
+from modelinspect.encodings.flatbuffers.state import Labels
 from modelinspect.encodings.flatbuffers.tables import Table
-from modelinspect.encodings.flatbuffers.walker import Document, Labels, walk_flatbuffer
+from modelinspect.encodings.flatbuffers.walker import Document, walk_flatbuffer
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import Code, FormatError
 from modelinspect.formats.base import Site

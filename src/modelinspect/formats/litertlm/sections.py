@@ -21,7 +21,8 @@ from modelinspect.formats.litertlm.messages import read_message
 from modelinspect.formats.litertlm.schema import SectionType
 from modelinspect.formats.tflite import FORMAT as TFLITE
 from modelinspect.formats.tokenizers import read_hugging_face, read_sentencepiece
-from modelinspect.sources.decompressed import Codec, DecompressedSource
+from modelinspect.sources.decoders import Codec
+from modelinspect.sources.decompressed import DecompressedSource
 
 _SIZE = 8
 """Bytes of the uncompressed size before a zlib stream."""

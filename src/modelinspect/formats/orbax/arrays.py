@@ -10,11 +10,11 @@ from math import prod
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Extent, Payload, Storage, Stream, Tensor, ZarrPayload, dense_size
+from modelinspect.encodings.zarr import LARGEST_DOCUMENT, V2, V3, Array, Shards, read_array
 from modelinspect.errors import Code, FormatError
 from modelinspect.formats.base import Parsing, Site
 from modelinspect.formats.orbax.roles import Use, uses
 from modelinspect.formats.orbax.store import Value
-from modelinspect.formats.orbax.zarr import LARGEST_DOCUMENT, V2, V3, Array, Shards, read_array
 
 _CHECKSUM = 4
 _ABSENT = (1 << 64) - 1

@@ -11,10 +11,10 @@ from modelinspect.core.artifact import DocumentKind, FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact
 from modelinspect.core.span import Span
+from modelinspect.encodings.zarr import V2, V3
 from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.orbax.arrays import Arrays, whole_site
 from modelinspect.formats.orbax.store import MANIFEST, Store
-from modelinspect.formats.orbax.zarr import V2, V3
 
 _MARKS = frozenset(("_CHECKPOINT_METADATA", "orbax.checkpoint", "pytree.orbax-checkpoint", MANIFEST))
 _TREE = "_METADATA"

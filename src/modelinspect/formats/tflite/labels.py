@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelinspect.core.bytemap import RegionKind
-from modelinspect.encodings.flatbuffers.walker import Labels
+from modelinspect.encodings.flatbuffers.state import Labels
 
 _INDEX = ("SparsityParameters", "DimensionMetadata", "Int32Vector", "Uint16Vector", "Uint8Vector")
 _QUANTIZATION = (

@@ -10,8 +10,9 @@ from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION, MO
 from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.schema import Schema
+from modelinspect.encodings.flatbuffers.state import Labels
 from modelinspect.encodings.flatbuffers.tables import Table
-from modelinspect.encodings.flatbuffers.walker import Labels, walk_flatbuffer
+from modelinspect.encodings.flatbuffers.walker import walk_flatbuffer
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.compiled import STAMP, Programs, read_stamp

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.records import dataclass, field
-from modelinspect.encodings.flatbuffers.walker import Content
+from modelinspect.encodings.flatbuffers.state import Content
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.compiled import EDGE_TPU, Programs

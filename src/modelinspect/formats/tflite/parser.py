@@ -6,7 +6,8 @@ from modelinspect.core.artifact import Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Facts
 from modelinspect.core.paths import PathId
-from modelinspect.encodings.flatbuffers.walker import Content, Document, walk_flatbuffer
+from modelinspect.encodings.flatbuffers.state import Content
+from modelinspect.encodings.flatbuffers.walker import Document, walk_flatbuffer
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.tflite.external import ExternalFiles

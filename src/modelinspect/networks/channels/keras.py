@@ -11,6 +11,7 @@ from modelinspect.core.records import dataclass, field, replace
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.networks.channels.builder import Builder, UnfollowedError
 from modelinspect.networks.channels.functions import KERAS, keeps_zero, relu
+from modelinspect.networks.channels.layer_use import Use
 from modelinspect.networks.channels.wires import INPUTS, OUTPUTS, Reals, Wire, unknown
 from modelinspect.networks.keras_layers import Traversal, class_of
 from modelinspect.networks.keras_variables import Parameter, items, parameters, parameters_of, read_model
@@ -64,7 +65,7 @@ class _Network(Traversal[Wire]):
                     wire.reader.alone and kind == "BatchNormalization" and not wire.reader.normalized
                 )
                 wire.reader.normalized = kind == "BatchNormalization"
-        use = _Use(self.builder, layer, kind, parameters_of(self.variables, path), self.tensors, given, path)
+        use = Use(self.builder, layer, kind, parameters_of(self.variables, path), self.tensors, given, path)
         rule = _RULES.get(kind)
         try:
             if rule is None or not given or use.has_channels_first or not layer.is_of_keras:
@@ -84,75 +85,10 @@ class _Network(Traversal[Wire]):
         return [made]
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """One use of a layer."""
-
-    builder: Builder
-    layer: LayerConfig
-    kind: str
-    parameters: Sequence[Parameter]
-    tensors: Mapping[int, TensorId]
-    inputs: list[Wire]
-    path: str
-
-    @property
-    def given(self) -> Wire:
-        return self.inputs[0]
-
-    @property
-    def settings(self) -> Mapping[str, object]:
-        return self.layer.settings
-
-    @property
-    def has_channels_first(self) -> bool:
-        return (
-            self.settings.get("data_format") == "channels_first" or self.settings.get("dim_ordering") == "th"
-        )
-
-    @property
-    def padded(self) -> bool:
-        return self.settings.get("padding", self.settings.get("border_mode", "valid")) != "valid"
-
-    def find(self, name: str) -> TensorId | None:
-        """Return a variable."""
-        return next(
-            (
-                self.tensors[id(each.tensor)]
-                for each in self.parameters
-                if each.name == name and id(each.tensor) in self.tensors
-            ),
-            None,
-        )
-
-    def need(self, name: str) -> TensorId:
-        """Return a variable that must be there."""
-        found = self.find(name)
-        if found is None:
-            raise UnfollowedError(f"and its {name} is not found")
-        return found
-
-    def shape(self, tensor: TensorId) -> tuple[int, ...]:
-        return self.builder.artifact.tensors[tensor].shape
-
-    def number(self, key: str, default: float) -> float:
-        value = self.settings.get(key, default)
-        if not isinstance(value, int | float):
-            raise UnfollowedError
-        return float(value)
-
-    def is_last(self, axis: object) -> bool:
-        """Return whether an axis is the channels'."""
-        many = items(axis)
-        if many is not None:
-            return len(many) == 1 and self.is_last(many[0])
-        return isinstance(axis, int) and (axis == -1 or (self.given.rank > 0 and axis == self.given.rank - 1))
+_Rule = Callable[[Use], Wire]
 
 
-_Rule = Callable[[_Use], Wire]
-
-
-def _activated(use: _Use, wire: Wire, key: str = "activation") -> Wire:
+def _activated(use: Use, wire: Wire, key: str = "activation") -> Wire:
     """Apply what a layer ends with; a kernel with nothing after it stays known, so a normalization can take
     its constants.
     """
@@ -172,7 +108,7 @@ def _activated(use: _Use, wire: Wire, key: str = "activation") -> Wire:
     return use.builder.mapped(wire, function)
 
 
-def _dense(use: _Use) -> Wire:
+def _dense(use: Use) -> Wire:
     kernel, bias = use.need("kernel"), use.find("bias")
     if len(use.shape(kernel)) != 2:
         raise UnfollowedError
@@ -183,7 +119,7 @@ def _dense(use: _Use) -> Wire:
     return _ended(use, replace(use.builder.make(kernel, 1, bias, use.given.rank), reader=reader), kernel)
 
 
-def _convolution(use: _Use) -> Wire:
+def _convolution(use: Use) -> Wire:
     kernel, bias = use.need("kernel"), use.find("bias")
     shape = use.shape(kernel)
     if use.number("groups", 1) != 1:
@@ -196,7 +132,7 @@ def _convolution(use: _Use) -> Wire:
     return _ended(use, replace(use.builder.make(kernel, rank - 1, bias, rank), reader=reader), kernel)
 
 
-def _ended(use: _Use, wire: Wire, kernel: TensorId) -> Wire:
+def _ended(use: Use, wire: Wire, kernel: TensorId) -> Wire:
     """Apply what a layer of a kernel and a bias ends with."""
     if "/" in use.path:  # a model within the model has it
         return _activated(use, wire)
@@ -206,7 +142,7 @@ def _ended(use: _Use, wire: Wire, kernel: TensorId) -> Wire:
     return replace(made, maker=kernel if use.find("bias") is not None else None)
 
 
-def _transposed(use: _Use) -> Wire:
+def _transposed(use: Use) -> Wire:
     """Its borders overlap otherwise than its middle, so no constant adds the same everywhere."""
     kernel, bias = use.need("kernel"), use.find("bias")
     rank = len(use.shape(kernel))
@@ -216,7 +152,7 @@ def _transposed(use: _Use) -> Wire:
     return _activated(use, replace(use.builder.make(kernel, rank - 2, bias, rank), reader=reader))
 
 
-def _depthwise(use: _Use) -> Wire:
+def _depthwise(use: Use) -> Wire:
     kernel = use.find("depthwise_kernel")
     kernel = use.need("kernel") if kernel is None else kernel
     padded = use.padded and max(use.shape(kernel)[:-2]) > 1
@@ -225,7 +161,7 @@ def _depthwise(use: _Use) -> Wire:
     )
 
 
-def _separable(use: _Use) -> Wire:
+def _separable(use: Use) -> Wire:
     first, second, bias = use.need("depthwise_kernel"), use.need("pointwise_kernel"), use.find("bias")
     padded = use.padded and max(use.shape(first)[:-2]) > 1
     between = use.builder.depthwise(use.layer.name, use.given, first, -2, None, padded=padded)
@@ -236,13 +172,13 @@ def _separable(use: _Use) -> Wire:
     return _activated(use, replace(use.builder.make(second, rank - 1, bias, rank), reader=reader))
 
 
-def _embedding(use: _Use) -> Wire:
+def _embedding(use: Use) -> Wire:
     table = use.need("embeddings")
     use.builder.wires.stop([use.given], "they choose rows")
     return use.builder.make(table, 1, None, use.given.rank + 1 if use.given.rank else 3)
 
 
-def _normalization(use: _Use) -> Wire:
+def _normalization(use: Use) -> Wire:
     if not use.is_last(use.settings.get("axis", -1)) or use.settings.get("renorm"):
         raise UnfollowedError("over another axis")
     known = {name: use.find(name) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
@@ -260,7 +196,7 @@ def _normalization(use: _Use) -> Wire:
     return use.builder.scaled(use.given, list(vectors.values()), change)
 
 
-def _slope(use: _Use) -> Wire:
+def _slope(use: Use) -> Wire:
     alpha = use.need("alpha")
     shape = use.shape(alpha)
     wire = use.builder.fitted(use.given, shape[-1])
@@ -274,11 +210,11 @@ def _slope(use: _Use) -> Wire:
     )
 
 
-def _flatten(use: _Use) -> Wire:
+def _flatten(use: Use) -> Wire:
     return replace(use.given, flat=use.given.flat or use.given.rank != 2, rank=2, reader=None)
 
 
-def _reshape(use: _Use) -> Wire:
+def _reshape(use: Use) -> Wire:
     target, given = items(use.settings.get("target_shape")) or [], use.given
     if given.ids is None or not target:
         raise UnfollowedError
@@ -289,14 +225,14 @@ def _reshape(use: _Use) -> Wire:
     raise UnfollowedError("in another shape")
 
 
-def _permute(use: _Use) -> Wire:
+def _permute(use: Use) -> Wire:
     order = items(use.settings.get("dims")) or []
     if not order or order[-1] != use.given.rank - 1 or use.given.flat:
         raise UnfollowedError
     return replace(use.given, reader=None)
 
 
-def _concatenate(use: _Use) -> Wire:
+def _concatenate(use: Use) -> Wire:
     axis, rank = use.settings.get("axis", -1), use.given.rank
     if use.is_last(axis):
         return use.builder.joined(use.inputs)
@@ -306,7 +242,7 @@ def _concatenate(use: _Use) -> Wire:
 
 
 def _merged(combine: Callable[[Reals, Reals], Reals], *, zero_wins: bool = False) -> _Rule:
-    def rule(use: _Use) -> Wire:
+    def rule(use: Use) -> Wire:
         made = (
             use.builder.wires.merge(use.inputs, combine, zero_wins=zero_wins) if len(use.inputs) > 1 else None
         )
@@ -317,7 +253,7 @@ def _merged(combine: Callable[[Reals, Reals], Reals], *, zero_wins: bool = False
     return rule
 
 
-def _kept(use: _Use) -> Wire:
+def _kept(use: Use) -> Wire:
     return replace(use.given, reader=None)
 
 
@@ -325,7 +261,7 @@ def _mapped(function: Callable[[Reals], Reals]) -> _Rule:
     return lambda use: use.builder.mapped(use.given, function)
 
 
-def _relu_layer(use: _Use) -> Wire:
+def _relu_layer(use: Use) -> Wire:
     plain = not use.settings.get("negative_slope") and not use.settings.get("threshold")
     most = use.settings.get("max_value")
     limit = float(most) if isinstance(most, int | float) else np.inf
@@ -334,29 +270,29 @@ def _relu_layer(use: _Use) -> Wire:
     )
 
 
-def _rescaled(use: _Use) -> Wire:
+def _rescaled(use: Use) -> Wire:
     scale, offset = use.number("scale", 1), use.number("offset", 0)
     return use.builder.mapped(use.given, lambda values: values * scale + offset)
 
 
-def _moved(use: _Use) -> Wire:
+def _moved(use: Use) -> Wire:
     """Hand on channels that are pooled, cut or repeated over the positions."""
     if use.given.flat:
         raise UnfollowedError
     return replace(use.given, reader=None)
 
 
-def _repeated(use: _Use) -> Wire:
+def _repeated(use: Use) -> Wire:
     if use.given.flat or use.given.rank != 2:
         raise UnfollowedError
     return replace(use.given, rank=3, reader=None)
 
 
-def _pooled(use: _Use) -> Wire:
+def _pooled(use: Use) -> Wire:
     return use.builder.pooled(use.given, use.given.rank if use.settings.get("keepdims") else 2)
 
 
-def _padded(use: _Use) -> Wire:
+def _padded(use: Use) -> Wire:
     if use.given.flat:
         raise UnfollowedError
     return use.builder.padded(use.given)

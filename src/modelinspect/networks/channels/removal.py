@@ -16,8 +16,6 @@ from modelinspect.errors import FormatError, LimitError
 from modelinspect.measure.blocks import Reading, UnmeasurableError
 from modelinspect.measure.facts import Measurements
 from modelinspect.networks.channels.builder import Builder
-from modelinspect.networks.channels.keras import follow_keras
-from modelinspect.networks.channels.tflite import follow_tflite
 from modelinspect.networks.channels.wires import Bits, Cut, Numbers, Wires
 from modelinspect.reports.wording import plural
 from modelinspect.sources.files import FileSet
@@ -85,7 +83,11 @@ def find_removal(
     if not any(measure.pattern is not None and any(measure.pattern.dead) for measure in measurements.tensors):
         return None
     builder = Builder(artifact, measurements, Reading(files, files.budgeted(limits), bytearray()))
-    follow = follow_tflite if artifact.format is FormatName.TFLITE else follow_keras
+    # Each reads networks of its own formats, whose parsers the other does not need.
+    if artifact.format is FormatName.TFLITE:
+        from modelinspect.networks.channels.tflite import follow_tflite as follow
+    else:
+        from modelinspect.networks.channels.keras import follow_keras as follow
     try:
         with np.errstate(all="ignore"):  # variables can be anything
             if not follow(builder):

@@ -20,7 +20,8 @@ from modelinspect.networks.subject import Subject
 from modelinspect.rules.base import Finding, Group, Place, Rule
 from modelinspect.rules.unsafe.diagnostics import with_code
 from modelinspect.sources.base import Source
-from modelinspect.sources.decompressed import Codec, DecompressedSource
+from modelinspect.sources.decoders import Codec
+from modelinspect.sources.decompressed import DecompressedSource
 from modelinspect.sources.files import FileSet
 
 _REMEDY = "get it again: it was damaged on its way, or changed by hand"

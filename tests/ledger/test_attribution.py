@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelinspect.analyses.attribution import Ledger, attribute
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role, Storage
 from modelinspect.errors import InvariantError
+from modelinspect.ledger.attribution import Ledger, attribute
 from modelinspect.reports.categories import CATEGORIES, Category
 from tests.support.artifacts import Build, pruned_network
 
@@ -115,7 +115,7 @@ def test_a_tensor_over_several_files_shares_its_zeros_out_exactly() -> None:
 
 
 def test_shares_of_tensors_too_large_for_64_bit_products_are_exact() -> None:
-    from modelinspect.analyses.attribution import _share_out
+    from modelinspect.ledger.attribution import _share_out
 
     build = Build()
     build.tensor("t", (4,), zeros=1)

@@ -8,10 +8,10 @@ import pytest
 
 from modelinspect import api
 from modelinspect.analyses.diff import diff
-from modelinspect.analyses.matching import MatchedBy, match_tensors
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.tensors import Role
+from modelinspect.networks.matching import MatchedBy, match_tensors
 from modelinspect.networks.names import canonical_name
 from modelinspect.networks.subject import Subject
 from tests.rules.wasteful.test_examples import kernel, side

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from modelinspect.analyses.budget_file import Budget, Lock, make_limit
+from modelinspect.budgets.file import Budget, Lock, make_limit
 from modelinspect.core.settings_file import decode, read_settings_text, read_toml
 from modelinspect.errors import UsageError
 from modelinspect.reports.wording import short_size

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelinspect import api
-from modelinspect.analyses.attribution import attribute
-from modelinspect.analyses.rollup import Key, parse_keys, roll_up, structure, structures_of
 from modelinspect.analyses.summary import zero_counts
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.paths import PathId, PathTable
 from modelinspect.errors import SelectionError
+from modelinspect.ledger.attribution import attribute
+from modelinspect.ledger.rollup import Key, parse_keys, roll_up, structure, structures_of
 from tests.support.artifacts import Build, pruned_network
 from tests.support.fixtures import fixture_path
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
-from modelinspect.analyses.attribution import Ledger
-from modelinspect.analyses.path_tree import PathTree, path_tree
 from modelinspect.core.bytemap import KINDS, NO_TENSOR
 from modelinspect.core.paths import PathId, PathTable
 from modelinspect.core.suggestions import did_you_mean
 from modelinspect.core.tensors import Tensor
 from modelinspect.errors import InvariantError, SelectionError
+from modelinspect.ledger.attribution import Ledger
+from modelinspect.ledger.path_tree import PathTree, path_tree
 from modelinspect.reports.categories import CATEGORIES
 from modelinspect.reports.inspect import RollupRow
 

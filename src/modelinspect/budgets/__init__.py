@@ -1,0 +1,1 @@
+"""Budgets of models: the file that sets them, the lock that growth is measured from, the models they name."""

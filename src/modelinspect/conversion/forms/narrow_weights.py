@@ -1,0 +1,185 @@
+"""Store the weights of a float model in float16 or int8, as the converter would."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from modelinspect.conversion.forms.rewrite import (
+    HYBRID_VERSIONS,
+    MIN_ELEMENTS,
+    PER_CHANNEL,
+    UNNAMED,
+    WEIGHTS,
+    Graph,
+    Model,
+    Operation,
+    add_metadata,
+    make_operation,
+    numbers,
+)
+from modelinspect.conversion.operators import (
+    DEQUANTIZE,
+    FLOAT16,
+    FLOAT32,
+    FULLY_CONNECTED,
+    GATHER,
+    INT8,
+    SEQUENCE_LSTM,
+)
+from modelinspect.conversion.tree import Node, Vector
+from modelinspect.core.names import REDUCED_PRECISION
+
+
+def to_float16(model: Model) -> None:
+    """Store every float constant in 2 bytes, and dequantize it before its use."""
+    shared: set[int] = set()
+    for graph in model.graphs:
+        used = {index for operation in graph.operators for index in operation.node.vector("inputs").values}
+        added: list[Operation] = []
+        variables: set[int] = set()
+        unnamed = 0
+        for index, tensor in enumerate(list(graph.tensors)):
+            if tensor.values.pop("is_variable", False):  # what starts as zeros becomes zeros that are stored
+                size = 4 * int(np.prod(tensor.vector("shape").values, dtype=np.int64))
+                tensor.values["buffer"] = tensor.number("zeros")
+                model.buffers[tensor.number("buffer")].values["data"] = Vector(size, 1)
+                variables.add(index)
+            size = model.size_of(tensor)
+            if tensor.number("type") != FLOAT32 or not size or index not in used:
+                continue
+            buffer = tensor.number("buffer")
+            if buffer not in shared:
+                shared.add(buffer)
+                model.buffers[buffer].values["data"] = Vector(size // 2, 1)
+            name = tensor.text("name")
+            if name.encode().startswith(UNNAMED):
+                name = f"tfl.dequantize{unnamed or ''}"
+                unnamed += 1
+            else:
+                name += "1"
+            output = tensor.copy()
+            output.values.update(name=name.encode(), buffer=model.add_buffer())
+            if index in variables:
+                output.values.update(is_variable=True, buffer=0)
+            tensor.values["type"] = FLOAT16
+            graph.tensors.append(output)
+            place = len(graph.tensors) - 1
+            _redirect(graph, index, place)
+            added.append(make_operation(DEQUANTIZE, 3, index, place))
+        graph.operators[:0] = added
+    _share_zeros(model)
+    add_metadata(model, REDUCED_PRECISION.encode(), 11)
+
+
+def _share_zeros(model: Model) -> None:
+    """Store zeros once for each size: of whole numbers and of floats they were as many bytes, and are no
+    longer, or are now.
+    """
+    tensors = [
+        tensor
+        for graph in model.graphs
+        for tensor in graph.tensors
+        if "zeros" in tensor.values and model.size_of(tensor)
+    ]
+    sizes = [
+        int(np.prod(tensor.vector("shape").values, dtype=np.int64))
+        * (2 if tensor.number("type") == FLOAT16 else 4)
+        for tensor in tensors
+    ]
+    for tensor in tensors:
+        model.buffers[tensor.number("zeros")].values.pop("data", None)
+    held: dict[int, int] = {}
+    for tensor, size in zip(tensors, sizes, strict=True):
+        index = held.setdefault(size, tensor.number("zeros"))
+        tensor.values["buffer"] = index
+        model.buffers[index].values["data"] = Vector(size, 1)
+
+
+def to_int8(model: Model) -> None:
+    """Store the weights of operators that have hybrid kernels in 1 byte, with a scale and a zero point for
+    each output channel.
+    """
+    for graph in model.graphs:
+        for operation in list(graph.operators):
+            if operation.code == GATHER:
+                _gather_int8(model, graph, operation)
+                continue
+            if operation.code == SEQUENCE_LSTM:
+                _lstm_int8(model, graph, operation)
+                continue
+            inputs = operation.node.vector("inputs").values
+            done = False
+            for place in WEIGHTS.get(operation.code, ()):
+                if place < len(inputs) and inputs[place] >= 0:
+                    done |= _quantize(model, graph.tensors[inputs[place]], PER_CHANNEL.get(operation.code))
+            if not done:
+                continue
+            operation.version = max(operation.version, HYBRID_VERSIONS[operation.code])
+            options = operation.node.nodes.get("builtin_options")
+            if options is not None and operation.code == FULLY_CONNECTED:
+                operation.node.nodes["builtin_options"] = changed = options.copy()
+                changed.values["asymmetric_quantize_inputs"] = True
+
+
+def _lstm_int8(model: Model, graph: Graph, operation: Operation) -> None:
+    """Quantize the kernels of an LSTM if all of them are large enough; the names of constants get other
+    numbers so.
+    """
+    kernels = [graph.tensors[index] for index in operation.node.vector("inputs").values[1:9] if index >= 0]
+    if any(model.size_of(tensor) < 4 * MIN_ELEMENTS for tensor in kernels):
+        return
+    operation.version = 3
+    for tensor in kernels:
+        _quantize(model, tensor, None)
+        if "base" in tensor.values:
+            tensor.values["base"] = b"tfl.pseudo_qconst"
+    for base in (UNNAMED, b"tfl.pseudo_qconst"):
+        same = (tensor for one in model.graphs for tensor in one.tensors if tensor.values.get("base") == base)
+        for number, tensor in enumerate(same):
+            tensor.values["name"] = base + (str(number).encode() if number else b"")
+
+
+def _quantize(model: Model, tensor: Node, axis: int | None) -> bool:
+    """Quantize a constant of 1,024 elements or more; return whether it is quantized."""
+    if tensor.number("type") == INT8:
+        return True
+    size = model.size_of(tensor)
+    if tensor.number("type") != FLOAT32 or size < 4 * MIN_ELEMENTS:
+        return False
+    shape = tensor.vector("shape").values
+    channels = shape[axis] if axis is not None and axis < len(shape) else 1
+    quantization = Node(
+        "QuantizationParameters", {"scale": Vector(channels, 4), "zero_point": Vector(channels, 8)}
+    )
+    if axis:
+        quantization.values["quantized_dimension"] = axis
+    tensor.values["type"] = INT8
+    tensor.nodes["quantization"] = quantization
+    model.buffers[tensor.number("buffer")].values["data"] = Vector(size // 4, 1)
+    return True
+
+
+def _gather_int8(model: Model, graph: Graph, operation: Operation) -> None:
+    """Gather int8 elements and dequantize what was gathered."""
+    inputs, outputs = operation.node.vector("inputs").values, operation.node.vector("outputs").values
+    if not inputs or not outputs or not _quantize(model, graph.tensors[inputs[0]], None):
+        return
+    operation.version = max(operation.version, 2)
+    output = graph.tensors[outputs[0]]
+    gathered = output.copy()
+    gathered.values.update(type=INT8, buffer=model.add_buffer())
+    gathered.nodes["quantization"] = graph.tensors[inputs[0]].nodes["quantization"]
+    output.values["name"] = (graph.tensors[inputs[0]].text("name") + "1").encode()
+    graph.tensors.append(gathered)
+    place = len(graph.tensors) - 1
+    operation.node.values["outputs"] = numbers(place)
+    graph.operators.insert(
+        graph.operators.index(operation) + 1, make_operation(DEQUANTIZE, 2, place, outputs[0])
+    )
+
+
+def _redirect(graph: Graph, old: int, new: int) -> None:
+    for operation in graph.operators:
+        inputs = operation.node.vector("inputs").values
+        if old in inputs:
+            operation.node.values["inputs"] = numbers(*(new if index == old else index for index in inputs))

@@ -1,0 +1,167 @@
+"""Decode the frames of a compressed run, one after another."""
+
+from __future__ import annotations
+
+import zlib
+from enum import StrEnum
+
+from modelinspect.core import signatures
+from modelinspect.core.limits import KIB, MIB
+from modelinspect.core.records import dataclass
+from modelinspect.core.span import Span
+from modelinspect.errors import FormatError
+from modelinspect.sources.base import Source
+from modelinspect.sources.inflaters import FAILURES, Bzip2Inflater, Inflater, ZipLzmaInflater
+
+
+class Codec(StrEnum):
+    """How a run of bytes is compressed."""
+
+    DEFLATE = "deflate"
+    """A raw deflate stream (RFC 1951), as in a zip member."""
+    GZIP = "gzip"
+    """Gzip members one after another (RFC 1952), headers and trailers included."""
+    ZLIB = "zlib"
+    """One zlib stream (RFC 1950): a header, deflate, and the Adler-32 of what it decodes to."""
+    BZIP2 = "bzip2"
+    """One bzip2 stream, as in a zip member."""
+    LZMA = "lzma"
+    """LZMA as a zip member has it, its settings first."""
+
+
+WINDOW_BITS = {Codec.DEFLATE: -15, Codec.GZIP: 31, Codec.ZLIB: 15}
+_INPUT = 16 * KIB
+_SMALL_INPUT = 512
+_BUFFER = 64 * KIB
+_SKIP = MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One compressed stream of the run: where it is in the run, and where its output begins."""
+
+    stored: Span
+    logical_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The compressed bytes."""
+
+    outer: Source
+    offset: int
+    size: int
+    codec: Codec
+
+
+class Decoder:
+    """A decoder somewhere in the run: ``produced`` bytes came out, ``consumed`` bytes of the run were needed
+    for them.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_buffer_offset",
+        "_frame_begin",
+        "_frame_logical",
+        "_inflater",
+        "_run",
+        "consumed",
+        "ended",
+        "frames",
+        "produced",
+    )
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._inflater = _inflater(run.codec)
+        self._buffer = memoryview(b"")
+        self._buffer_offset = 0
+        self._frame_begin = 0
+        self._frame_logical = 0
+        self.frames: list[Frame] = []
+        self.consumed = 0
+        self.produced = 0
+        self.ended = False
+
+    def copy(self) -> Decoder:
+        """Return a decoder in the same state, with no separate frames yet."""
+        twin = Decoder(self._run)
+        twin._inflater = self._inflater.copy()
+        twin._frame_begin, twin._frame_logical = self._frame_begin, self._frame_logical
+        twin.consumed, twin.produced, twin.ended = self.consumed, self.produced, self.ended
+        return twin
+
+    def decode(self, count: int, most: int = _INPUT) -> bytes:
+        """Return ``count`` bytes more, fewer where the streams end or fail.
+
+        Raises `FormatError` where none are left before that.
+        """
+        pieces: list[bytes] = []
+        while count > 0 and not self.ended:
+            # What is not needed of a bite is copied by zlib, so little is offered where little is asked.
+            bite = self._peek(min(most, max(count, _SMALL_INPUT)))
+            try:
+                piece = self._inflater.decompress(bite, count)
+            except FAILURES as error:
+                if pieces:
+                    break
+                raise FormatError(f"the compressed bytes cannot be decoded: {error}") from error
+            left = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
+            self.consumed += len(bite) - len(left)
+            self.produced += len(piece)
+            count -= len(piece)
+            pieces.append(piece)
+            if self._inflater.eof:
+                self._end_frame()
+            elif not bite and not piece:
+                if len(pieces) > 1:
+                    break
+                raise FormatError("the compressed bytes end before their stream does")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def take(self, count: int) -> bytes:
+        """Return ``count`` bytes more, fewer where the streams end.
+
+        Raises `FormatError` where they fail before.
+        """
+        pieces: list[bytes] = []
+        while count > 0 and not self.ended:
+            pieces.append(self.decode(count))
+            count -= len(pieces[-1])
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def skip(self, count: int) -> None:
+        """Decode ``count`` bytes and forget them."""
+        while count > 0 and not self.ended:
+            count -= len(self.decode(min(count, _SKIP)))
+
+    def _peek(self, size: int) -> memoryview:
+        """Return the next bytes of the run, at most ``size``; none at its end."""
+        begin = self.consumed - self._buffer_offset
+        if begin + size > len(self._buffer):
+            run = self._run
+            self._buffer = memoryview(
+                run.outer.read_at(run.offset + self.consumed, min(_BUFFER, run.size - self.consumed))
+            )
+            self._buffer_offset, begin = self.consumed, 0
+        return self._buffer[begin : begin + size]
+
+    def _end_frame(self) -> None:
+        """Note the stream that has ended, and begin the next one where gzip members follow each other."""
+        run, begin = self._run, self._frame_begin
+        self.frames.append(Frame(Span(begin, self.consumed - begin), self._frame_logical))
+        self.ended = run.codec is not Codec.GZIP or bytes(self._peek(len(signatures.GZIP))) != signatures.GZIP
+        if not self.ended:
+            self._frame_begin, self._frame_logical = self.consumed, self.produced
+            self._inflater = _inflater(run.codec)
+
+
+def _inflater(codec: Codec) -> Inflater:
+    match codec:
+        case Codec.BZIP2:
+            return Bzip2Inflater()
+        case Codec.LZMA:
+            return ZipLzmaInflater()
+        case _:
+            return zlib.decompressobj(WINDOW_BITS[codec])
