@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 
 
 class UnknownLayerError(Exception):
-    """The rules do not know how this layer, or this setting of it, converts."""
+    """The rules do not know how this layer converts, or the setting of it that the message names."""
 
 
 @dataclass(slots=True)

@@ -112,7 +112,7 @@ class Flow(Traversal[Value]):
         count = len(self.network.ops)
         try:
             if rule is None:
-                raise UnknownLayerError(kind)
+                raise UnknownLayerError
             made = [rule(call)]
             self.certain = self.certain and is_certain(call)
             return made
@@ -126,7 +126,7 @@ class Flow(Traversal[Value]):
             del self.network.ops[count:]
             self.certain = False
             reason = str(error) if isinstance(error, UnknownLayerError) else "invalid settings"
-            self.unknown.append(f"{name} ({kind})" if reason == kind else f"{name} ({kind}: {reason})")
+            self.unknown.append(f"{name} ({kind}: {reason})" if reason else f"{name} ({kind})")
             return [self._guess(call)]
 
     def _variables(self, layer: LayerConfig, path: str) -> Sequence[Parameter]:

@@ -134,7 +134,7 @@ def uses_of(subject: Subject) -> tuple[Use, ...]:
     for document in documents_of(subject):
         _search(document, subject, uses)
     for located in subject.once(configs_of).of(Danger.NODE):
-        op = located.evidence.message
+        op = located.evidence.needle
         if op in OPERATORS or op not in core_ops():
             uses.add(op, "TensorFlowOpLayer", located.place, at_load=True, to_file=False)
     _search_lite(subject.artifact, subject.files, uses)
