@@ -34,7 +34,6 @@ HARMLESS_TO_LOAD = frozenset(("asset-code", "checksum", "hidden-content", "print
 """Findings of lint that are worth a warning, but about nothing that a loader runs, reads or writes."""
 TRUSTED_PACKAGES = frozenset(("builtins", "keras", "tensorflow_model_optimization", "tf_keras"))
 """Packages that a configuration may name: of these lint judges each name."""
-UNCHECKED = "it cannot be checked: "
 
 
 class ModelKind(StrEnum):
@@ -46,6 +45,13 @@ class ModelKind(StrEnum):
     WEIGHTS = "weights beside a configuration"
 
 
+class Hazard(Struct, frozen=True):
+    """What loading a file would run, read or write; or, where ``is_unread``, why that cannot be known."""
+
+    text: str
+    is_unread: bool = False
+
+
 class ModelFile(Struct, frozen=True):
     """A model file as far as it can be judged from its configuration.
 
@@ -55,7 +61,7 @@ class ModelFile(Struct, frozen=True):
 
     kind: ModelKind
     keras_version: str
-    code: tuple[str, ...]
+    code: tuple[Hazard, ...]
     foreign: tuple[str, ...] = ()
 
     @property
@@ -88,19 +94,19 @@ def refuse_code(place: Path, model: ModelFile) -> None:
     """Raise `PruningError` where loading the file would run code that it brings, or where that cannot be
     known.
     """
-    if model.code and all(reason.startswith(UNCHECKED) for reason in model.code):
+    if model.code and all(hazard.is_unread for hazard in model.code):
         raise PruningError(
-            f"{place}: {model.code[0]}; --allow-code loads it unchecked, if you trust the file"
+            f"{place}: {model.code[0].text}; --allow-code loads it unchecked, if you trust the file"
         )
     if model.code:
-        listed = "; ".join(model.code[:3]) + ("; …" if len(model.code) > 3 else "")
+        listed = "; ".join(hazard.text for hazard in model.code[:3]) + ("; …" if len(model.code) > 3 else "")
         raise PruningError(
             f"{place}: loading it would run code that the file brings ({listed}); --allow-code runs it, if"
             " you trust the file"
         )
 
 
-def unsafe_content(files: FileSet) -> tuple[str, ...]:
+def unsafe_content(files: FileSet) -> tuple[Hazard, ...]:
     """Return what lint finds of code, files and addresses that loading would run, read or write; nothing of
     it is loaded.
     """
@@ -113,11 +119,11 @@ def unsafe_content(files: FileSet) -> tuple[str, ...]:
         artifact = parse(files)
         findings = run_rules(Subject(artifact, open_files=files, limits=files.limits), rules)
     except ModelInspectError as problem:
-        return (f"{UNCHECKED}{_first_line(problem)}",)
-    return tuple(dict.fromkeys(f"{finding.message} ({finding.rule})" for finding in findings))
+        return (Hazard(f"it cannot be checked: {_first_line(problem)}", is_unread=True),)
+    return tuple(dict.fromkeys(Hazard(f"{finding.message} ({finding.rule})") for finding in findings))
 
 
-def _unsafe_at(place: Path) -> tuple[str, ...]:
+def _unsafe_at(place: Path) -> tuple[Hazard, ...]:
     with open_location(place) as files:
         return unsafe_content(files)
 
@@ -224,10 +230,12 @@ def _saved_model(place: Path) -> ModelFile:
     return ModelFile(ModelKind.SAVED_MODEL, "", _unsafe_at(place))
 
 
-def _judged(place: Path, kind: ModelKind, config: str, version: str, code: tuple[str, ...]) -> ModelFile:
+def _judged(place: Path, kind: ModelKind, config: str, version: str, code: tuple[Hazard, ...]) -> ModelFile:
     try:
         parsed = json.loads(config)
-        return ModelFile(kind, version, (*code, *foreign_modules(parsed)), foreign_layers(parsed))
+        return ModelFile(
+            kind, version, (*code, *map(Hazard, foreign_modules(parsed))), foreign_layers(parsed)
+        )
     except (ValueError, RecursionError) as problem:
         raise PruningError(
             f"{place}: its model configuration is not JSON: {_first_line(problem)}"

@@ -217,7 +217,7 @@ class Placer:
         tensor = TensorId(self._parsing.tensor_count)
         extents: list[Extent] = []
         found: list[tuple[TensorSlice, BundleEntry]] = []
-        note = ""
+        note, is_reported = "", False
         for part in self._slices.pop(entry.name, []):
             box = part.slice.within(entry.shape) if part.slice is not None else None
             stored = self._stored(part)
@@ -228,15 +228,16 @@ class Placer:
                     claims.claim(span.offset, span.size, RegionKind.TENSOR_DATA, path, tensor)
                     extents.append(stored.site.extent(span.offset, span.size))
             if stored is None or stored.note:
+                is_reported = is_reported or not note  # missing shards are reported once, each with its bytes
                 note = note or "its shard is missing or ends early"
             elif box is None or part.span.size != expected_size(entry.dtype, box.lengths):
-                note = "a slice does not fit its shape"
+                note, is_reported = "a slice does not fit its shape", False
             else:
                 found.append((box, part))
         payload = None if note else self._join(entry, found)
         if payload is None and not note:
             note = "its slices do not tile it"
-        if payload is None and "shard" not in note:
+        if payload is None and not is_reported:
             self._report(f"tensor {entry.name}: {note}")
         return self._add(entry, tuple(extents), payload, note)
 
