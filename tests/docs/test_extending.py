@@ -1,4 +1,4 @@
-"""What the page about extending shows works."""
+"""What the page about extending shows works; `test_additions.py` holds its lists of files."""
 
 from __future__ import annotations
 
@@ -72,46 +72,3 @@ def test_the_renderer_writes_a_table() -> None:
     lines = out.getvalue().splitlines()
     assert lines[0] == "category\tsize\tshare"
     assert len({line.count("\t") for line in lines}) == 1
-
-
-SOURCE = PROJECT / "src" / "modelinspect"
-ROW = re.compile(r"^\| (a[^|]*) \| ([^|]*) \| ([^|]*) \|$", re.MULTILINE)
-
-
-def mentions(word: str) -> set[str]:
-    """Return the modules that name a word, below the package."""
-    pattern = re.compile(rf"\b{word}\b")
-    return {
-        path.relative_to(SOURCE).as_posix()
-        for path in SOURCE.rglob("*.py")
-        if pattern.search(path.read_text(encoding="utf-8"))
-    }
-
-
-def test_every_file_that_the_table_names_is_there() -> None:
-    rows = ROW.findall(PAGE)
-    assert len(rows) == 7
-    for what, written, listed in rows:
-        for name in re.findall(r"`([\w/]+(?:\.py|/))`", written + listed):
-            if "NAME" in name:
-                assert (SOURCE / name).parent.is_dir(), (what, name)
-            else:
-                places = (SOURCE / name, SOURCE / "rules" / "unsafe" / name, PROJECT / name)
-                assert any(place.exists() for place in places), (what, name)
-
-
-def test_a_wasteful_rule_is_named_in_its_module_and_the_registry() -> None:
-    rules = {path.stem for path in (SOURCE / "rules" / "wasteful").glob("*.py")} - {
-        "__init__",
-        "masks",
-        "dense_zeros",
-    }  # two that others use
-    for name in sorted(rules):
-        assert {place for place in mentions(name) if place.startswith("rules/registry")} == {
-            "rules/registry.py"
-        }, name
-
-
-def test_a_renderer_and_a_command_are_named_in_one_list() -> None:
-    assert mentions("as_raw_csv") == {"renderers/registry.py"}
-    assert "cli/commands.py" in mentions("tensors")
