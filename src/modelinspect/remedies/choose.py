@@ -196,10 +196,8 @@ def exported_once(artifact: Artifact) -> Advice | None:
 
 
 def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
-    """Say how what is stored twice under two names is stored once."""
+    """Say how what is stored twice under two names is stored once; ``kept`` and ``copy`` are the names."""
     match artifact.format:
-        case FormatName.SAFETENSORS | FormatName.KERAS_PRESET:
-            return None
         case FormatName.LITERTLM:
             return (
                 advise(Remedy.ONE_MODEL, artifact)
@@ -210,26 +208,12 @@ def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
             return advise(Remedy.CONVERT_AGAIN, artifact)
         case FormatName.HDF5:
             return advise(Remedy.LINK_DATASET, artifact)
-        case FormatName.GRAPH_DEF | FormatName.TFJS:
-            return None
-        case FormatName.CHECKPOINT if not artifact.facts.get(
-            "object_graph_nodes"
-        ):  # named variables: there are no layers
-            return None
-        case _ if _is_inner(kept, copy) or _is_inner(copy, kept):  # a wrapper and the layer in it
-            return None
+        case FormatName.KERAS_HDF5 | FormatName.KERAS_ZIP | FormatName.WEIGHTS_HDF5:
+            return advise(Remedy.LINK_WEIGHTS, artifact) if _is_one_sound_file(artifact) else None
+        case FormatName.SAVED_MODEL | FormatName.CHECKPOINT:
+            return exported_once(artifact)
         case _:
-            kept_ones = artifact.facts.get("checkpoints")
-            several = isinstance(kept_ones, tuple | list) and len(kept_ones) > 1
-            return advise(Remedy.KEEP_ONE_CHECKPOINT if several else Remedy.SHARE_LAYER, artifact)
-
-
-def _is_inner(one: str, other: str) -> bool:
-    """Return whether a tensor belongs to the layer that another one's layer wraps (Keras:
-    SpectralNormalization, Bidirectional).
-    """
-    owner = one.rpartition("/vars/")[0]
-    return bool(owner) and other.rpartition("/vars/")[0].startswith(f"{owner}/layer")
+            return None
 
 
 def converted_dense(artifact: Artifact) -> Advice | None:

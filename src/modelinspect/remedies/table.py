@@ -244,9 +244,10 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
     KEEP_ONE_CHECKPOINT = Text(
         "keep only the last of these checkpoints: CheckpointManager(max_to_keep=1)", file="model"
     )
-    SHARE_LAYER = Text(
-        "use one layer in both places, so it is stored once; save a copy that was never compiled, or the"
-        " optimizer state is added"
+    LINK_WEIGHTS = _shell(
+        "write it again with equal tensors stored once, under every name; Keras loads the result as before",
+        "modelinspect shrink {outer_word} -o {small_word}",
+        "model.keras",
     )
     INSPECT_SOURCE = Text("inspect the model that was compiled: its weights can be read", file="model.tflite")
     CONVERT_WITHOUT_GRADIENT = _python(

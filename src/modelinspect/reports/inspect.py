@@ -100,12 +100,17 @@ class WeightType(Part, frozen=True, kw_only=True):
 
 
 class WeightsPart(Part, frozen=True, kw_only=True):
-    """What the weights take with their scales, zero points and indices, by element type."""
+    """What the weights take with their scales, zero points and indices, by element type.
+
+    ``copies`` are the positions in ``tensors`` of those that repeat a variable of the model, as exports and
+    wrappers write them; no count of parameters includes them.
+    """
 
     element_count: int
     stored_size: int
     bits_per_weight: float | None
     types: tuple[WeightType, ...]
+    copies: tuple[int, ...] = ()
 
 
 class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.inspect/1"):
@@ -262,18 +267,29 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
             counts.insert(0, f"{members:,} files")
         return Heading(self.artifact.location, self.artifact.size, (self.artifact.format, *versions, *counts))
 
+    def parameters(self) -> list[TensorEntry]:
+        """Return the tensors that are the model's parameters: weights and statistics, each variable once."""
+        copies = frozenset(self.weights.copies)
+        return [
+            entry
+            for index, entry in enumerate(self.tensors)
+            if entry.role in _WEIGHT_ROLES and entry.dtype != "string" and index not in copies
+        ]
+
     def _sparsity(self) -> str:
-        """Count the parameters: weights only.
+        """Count the parameters: weights only, each variable once.
 
         Float constants are counted, and called so, where there are no weights.
         """
-        model = [entry for entry in self.tensors if entry.role in _WEIGHT_ROLES and entry.dtype != "string"]
+        model = self.parameters()
         noun = "parameter"
         if not model:
             model = [entry for entry in self.tensors if entry.role == "constant" and entry.dtype in _FLOATS]
             noun = "float constant"
         elements = sum(entry.element_count for entry in model)
         text = f"{plural(elements, noun)} in {plural(len(model), 'tensor')}"
+        if self.weights.copies:
+            text += f" and {plural(len(self.weights.copies), 'copy', 'copies')} of them"
         counted = [entry for entry in model if entry.zero_count is not None]
         if not self.measured:
             return f"{text}; zeros were not counted."

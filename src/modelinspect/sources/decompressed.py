@@ -149,8 +149,12 @@ class DecompressedSource(Source):
         """Return how many bytes of the run the decoder has consumed when it has produced each count of bytes.
 
         ``borders`` ascend. The last byte's border is the end of its stream. Decodes near the borders only.
+        A bzip2 decoder needs a whole block before it produces its first byte: the bytes of a block are shared
+        out evenly over what it decodes to.
         """
         self.decode_all()
+        if self._run.codec is Codec.BZIP2:
+            return self._frontier.shared_out(borders)
         known = [state.produced for state in self._states]
         decoder: _Decoder | None = None
         found: list[int] = []
@@ -303,6 +307,7 @@ class _Decoder:
         "_frame_logical",
         "_inflater",
         "_run",
+        "blocks",
         "consumed",
         "ended",
         "frames",
@@ -317,6 +322,8 @@ class _Decoder:
         self._frame_begin = 0
         self._frame_logical = 0
         self.frames: list[Frame] = []
+        self.blocks: list[tuple[int, int]] = []
+        """What was produced and consumed when a block of bzip2 began."""
         self.consumed = 0
         self.produced = 0
         self.ended = False
@@ -335,6 +342,7 @@ class _Decoder:
         Raises `FormatError` where none are left before that.
         """
         pieces: list[bytes] = []
+        run = self._run
         while count > 0 and not self.ended:
             # What is not needed of a bite is copied by zlib, so little is offered where little is asked.
             bite = self._peek(min(most, max(count, _SMALL_INPUT)))
@@ -345,6 +353,8 @@ class _Decoder:
                     break
                 raise FormatError(f"the compressed bytes cannot be decoded: {error}") from error
             left = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
+            if run.codec is Codec.BZIP2 and len(left) < len(bite):
+                self._note_block()
             self.consumed += len(bite) - len(left)
             self.produced += len(piece)
             count -= len(piece)
@@ -356,6 +366,24 @@ class _Decoder:
                     break
                 raise FormatError("the compressed bytes end before their stream does")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _note_block(self) -> None:
+        """Note that input is taken: a block begins where the last one's output ended."""
+        if not self.blocks or self.blocks[-1][0] < self.produced:
+            self.blocks.append((self.produced, self.consumed))
+
+    def shared_out(self, borders: Iterable[int]) -> list[int]:
+        """Return how much of the run is taken by each count of produced bytes, evenly within a block."""
+        ends = [*self.blocks, (self.produced, self.consumed)]
+        found: list[int] = []
+        for border in borders:
+            index = bisect_right(ends, border, key=lambda end: end[0])
+            if index in (0, len(ends)):
+                found.append(self.consumed if index else 0)
+                continue
+            (made, taken), (made_next, taken_next) = ends[index - 1], ends[index]
+            found.append(taken + (taken_next - taken) * (border - made) // (made_next - made))
+        return found
 
     def take(self, count: int) -> bytes:
         """Return ``count`` bytes more, fewer where the streams end.

@@ -10,9 +10,9 @@ from modelinspect.analyses.explain.operators import operators_text
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.networks.copies import saved_again
 from modelinspect.networks.optimizer_state import (
     checkpoints,
-    copies_of,
     is_one,
     optimizer_text,
     optimizers_text,
@@ -238,8 +238,8 @@ def _functions(side: Subject) -> tuple[int, int]:
 
 
 def parameters(side: Subject) -> int:
-    """Return how many elements the model's weights and statistics have, each copy of them counted once."""
-    copies = copies_of(side)
+    """Return how many elements the model's weights and statistics have, each variable counted once."""
+    copies = saved_again(side)
     return sum(
         tensor.element_count
         for index, tensor in enumerate(side.artifact.tensors)

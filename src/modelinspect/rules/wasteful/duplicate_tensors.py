@@ -45,7 +45,7 @@ RULE = Rule(
         " layer_0/kernel"
     ),
     remedies=(
-        Remedy.SHARE_LAYER,
+        Remedy.LINK_WEIGHTS,
         Remedy.SAVE_ONCE,
         Remedy.KEEP_ONE_CHECKPOINT,
         Remedy.STRIP,
