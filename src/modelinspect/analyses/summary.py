@@ -14,6 +14,7 @@ from modelinspect.networks.copies import saved_again
 from modelinspect.networks.kernels import input_axis, output_axis
 from modelinspect.networks.subject import Subject
 from modelinspect.networks.widths import sizes_with_helpers, values_in_a_byte, weight_widths
+from modelinspect.networks.writers import helpers_of
 from modelinspect.reports.categories import AROUND
 from modelinspect.reports.entries import (
     DiagnosticEntry,
@@ -65,6 +66,7 @@ def summarize(
         findings=find_all(subject),
         diagnostics=_diagnostics(artifact, measurements),
         diagnostic_count=_diagnostic_count(artifact, measurements),
+        helpers=helpers_of(artifact),
     )
 
 

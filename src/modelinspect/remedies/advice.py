@@ -118,6 +118,7 @@ def example(remedy: Remedy) -> Advice:
         "look": f"modelinspect map {text.file} --at 0x728 --hex",
         "slots": "('Adam', 'Adam_1')",
         "block": 4,
+        "narrow": "float16",
         "kept": "one",
         "copy": "other",
         "before": "before.h5",

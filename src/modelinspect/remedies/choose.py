@@ -149,6 +149,16 @@ def _cannot_be_loaded(artifact: Artifact) -> bool:
     return artifact.format is FormatName.KERAS_ZIP and helpers_of(artifact) is Helpers.QUANTIZATION
 
 
+def in_half_precision(artifact: Artifact, narrow: str) -> Advice | None:
+    """Say how a model of mixed precision stores its variables in the type in which it computes.
+
+    ``narrow`` is float16 or bfloat16.
+    """
+    if not is_whole(artifact) or helpers_of(artifact) is not Helpers.NONE or _cannot_be_loaded(artifact):
+        return None
+    return advise(Remedy.HALF_PRECISION, artifact, load=load_lines(artifact), narrow=narrow)
+
+
 def plain_values(artifact: Artifact, kinds: Collection[str]) -> Advice | None:
     """Say how values stay out of the configuration: numbers that only initialize weights, words that a file
     can hold.

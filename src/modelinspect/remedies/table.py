@@ -381,6 +381,17 @@ model = tf_keras.models.clone_model(model, clone_function=wrap)
     )
 
     # values in configurations
+    HALF_PRECISION = _python(
+        "store the variables in {narrow} too, and test the accuracy of the result",
+        """
+{load}
+import json
+text = json.dumps(model.get_config()).replace('mixed_{narrow}', '{narrow}')
+half = type(model).from_config(json.loads(text))
+half.set_weights(model.get_weights())
+half.save({made!r})
+""",
+    )
     PLAIN_INITIALIZERS = _python(
         "save the model with plain initializers: the weights keep their values, and loading does not need the"
         " initializers",

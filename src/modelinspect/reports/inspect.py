@@ -9,7 +9,7 @@ from modelinspect.reports.advice import Advisor
 from modelinspect.reports.answer import answer, finding_command, next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Bar, Bars, Block, Cell, Column, Heading, Lines, Notes, Table, Unit
-from modelinspect.reports.categories import AROUND, CATEGORIES, Category
+from modelinspect.reports.categories import AROUND, CATEGORIES, HELPER_STATE, Category
 from modelinspect.reports.entries import (
     ArtifactEntry,
     DiagnosticEntry,
@@ -114,7 +114,11 @@ class WeightsPart(Part, frozen=True, kw_only=True):
 
 
 class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.inspect/1"):
-    """Where the bytes go: categories, tensors, facts, findings, diagnostics."""
+    """Where the bytes go: categories, tensors, facts, findings, diagnostics.
+
+    ``helpers`` says what wraps the layers for training: ``none``, ``pruning``, ``clustering`` or
+    ``quantization``; their variables are the category ``pruning-state``.
+    """
 
     artifact: ArtifactEntry
     measured: bool
@@ -127,6 +131,7 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
     findings: tuple[FindingEntry, ...]
     diagnostics: tuple[DiagnosticEntry, ...]
     diagnostic_count: int
+    helpers: str = "none"
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         top = DEFAULT_TOP if top is None else top
@@ -137,7 +142,7 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         if self.rollup is None:
             yield self._findings()
         if self.rollup is None:
-            yield Bars("Where the bytes go", category_bars(self.categories), self.artifact.size)
+            yield Bars("Where the bytes go", category_bars(self.categories, self.helpers), self.artifact.size)
         else:
             yield self._rollup_table(self.rollup)
         if len(self.artifact.members) > 1 and self.rollup is None:
@@ -184,7 +189,9 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         )
 
     def _answer(self) -> Lines:
-        sentence = answer(self.artifact.format, self.artifact.size, category_sizes(self.categories))
+        sentence = answer(
+            self.artifact.format, self.artifact.size, category_sizes(self.categories), self.helpers
+        )
         return Lines((sentence, self._sparsity()) if self.tensors else (sentence,))
 
     def _findings(self) -> Block:
@@ -364,12 +371,19 @@ def category_sizes(categories: Categories) -> dict[Category, int]:
     return {category: getattr(categories, category.replace("-", "_")) for category in CATEGORIES}
 
 
-def category_bars(categories: Categories) -> tuple[Bar, ...]:
-    """Return the categories that hold any bytes, largest first; unattributed bytes come last."""
+def category_bars(categories: Categories, helpers: str = "") -> tuple[Bar, ...]:
+    """Return the categories that hold any bytes, largest first; unattributed bytes come last.
+
+    ``helpers`` is what wraps the layers, as the report says it.
+    """
     sizes = category_sizes(categories)
     some = [category for category in CATEGORIES if sizes[category]]
     some.sort(key=lambda category: (category is Category.UNATTRIBUTED, -sizes[category], category.code))
-    return tuple(Bar(str(category), sizes[category], category) for category in some)
+    _, words = HELPER_STATE.get(helpers, ("", ""))
+    return tuple(
+        Bar(str(category), sizes[category], category, words if category is Category.PRUNING_STATE else "")
+        for category in some
+    )
 
 
 def share(part: int, whole: int) -> float:
