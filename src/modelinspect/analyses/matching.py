@@ -111,7 +111,7 @@ class _Matcher:
             self._by_key(roles, MatchedBy.ORDER, _slot_shape, uneven=True)
 
     def note_renamed_layers(self) -> None:
-        """Note what after calls the layers, by their weights: Keras numbers the layers of each model anew."""
+        """Note what after calls the layers, by their weights: Keras numbers layers again in each model."""
         names: dict[str, set[str]] = defaultdict(set)
         for one, (other, _) in self.found.items():
             mine, theirs = self.before.tensor(one).layer, self.after.tensor(other).layer

@@ -80,7 +80,7 @@ class Bzip2Inflater(_Feeding):
 
     @staticmethod
     def _until_a_block(data: bytes) -> int:
-        """Return how much to decode next: not beyond where a block begins, so that each is decoded alone."""
+        """Return how much to decode next: up to where a block begins: each is decoded alone."""
         found = [position for mark in _MARKS if (position := data.find(mark, 1)) > 0]
         return min([_BITE, *found])
 
