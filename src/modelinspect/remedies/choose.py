@@ -20,6 +20,7 @@ from modelinspect.networks.writers import (
     is_whole,
     keras_module,
     outer_name,
+    way_to,
 )
 from modelinspect.remedies.advice import Advice, advise, load_lines, pair_fields
 from modelinspect.remedies.table import Remedy
@@ -296,7 +297,7 @@ def _live_pair(artifact: Artifact, removal: Removal) -> Advice:
 
 def shown_bytes(artifact: Artifact, member: str, offset: int) -> Advice:
     """Say how bytes that are in free space are looked at, and dropped where h5repack does it."""
-    look = f"modelinspect map {shlex.quote(outer_name(artifact))} --at {offset:#x} --hex"
+    look = f"modelinspect map {shlex.quote(way_to(artifact) + outer_name(artifact))} --at {offset:#x} --hex"
     if len(artifact.members) > 1:
         look += f" --member {shlex.quote(member)}"
     return advise(

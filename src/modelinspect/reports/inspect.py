@@ -293,6 +293,8 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         if not model:
             model = [entry for entry in self.tensors if entry.role == "constant" and entry.dtype in _FLOATS]
             noun = "float constant"
+        if not model:
+            return "No weights in it."
         elements = sum(entry.element_count for entry in model)
         text = f"{plural(elements, noun)} in {plural(len(model), 'tensor')}"
         if self.weights.copies:

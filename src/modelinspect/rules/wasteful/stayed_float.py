@@ -58,7 +58,8 @@ def _mixed(subject: Subject) -> Iterator[Finding]:
     size = sum(share.size for share in widths.types if _bits(share) == _SINGLE and _is_float(share))
     if not size:
         return
-    narrow = max(policies, key=lambda name: policies[name]).removeprefix("mixed_")
+    counted = [(count, name) for name, count in policies.items() if isinstance(count, int)]
+    narrow = max(counted, default=(0, "mixed_float16"))[1].removeprefix("mixed_")
     message = (
         f"{size:,} of {widths.size:,} bytes of weights ({percent(size, widths.size)}) are float32: the policy"
         f" mixed_{narrow} computes in {narrow} and keeps variables in float32"
