@@ -102,6 +102,28 @@ def the_tensors_that_stayed_float_are_listed() -> None:
     assert "wide/kernel" in shown.text
 
 
+@proves(Remedy.HALF_PRECISION)
+def a_model_of_mixed_precision_is_stored_in_half_of_the_bytes() -> None:
+    x = np.random.default_rng(1).normal(size=(4, 64)).astype("float32")
+    for module, path in (("tf_keras", "mixed.h5"), ("keras", "mixed.keras")):
+        keras = importlib.import_module(module)
+        layers = [
+            keras.layers.Input((64,)),
+            keras.layers.Dense(128, dtype="mixed_float16"),
+            keras.layers.BatchNormalization(dtype="mixed_float16"),
+            keras.layers.Dense(64, dtype="mixed_float16"),
+        ]
+        model = keras.Sequential(layers)
+        model.save(path)
+        follow(path, "stayed-float", Remedy.HALF_PRECISION)
+        made = f"smaller{Path(path).suffix}"
+        assert "stayed-float" not in findings(made)
+        assert size(made) < size(path) - 4 * 128 * 64 + 2_000
+        half = loaded(made, module)
+        assert {weight.dtype for weight in half.get_weights()} <= {np.dtype("float16"), np.dtype("float32")}
+        assert np.allclose(half.predict(x, verbose=0), model.predict(x, verbose=0), atol=0.05)
+
+
 @proves(Remedy.GET_FILES)
 def an_artifact_with_all_its_files_misses_nothing() -> None:
     tfjs, prefix, saved = (

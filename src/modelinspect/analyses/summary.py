@@ -10,9 +10,11 @@ from modelinspect.ledger.attribution import Ledger, attribute
 from modelinspect.ledger.rollup import Key, roll_up
 from modelinspect.measure.facts import Measurements, TensorMeasure
 from modelinspect.measure.free import HiddenReport
+from modelinspect.networks.copies import saved_again
 from modelinspect.networks.kernels import input_axis, output_axis
 from modelinspect.networks.subject import Subject
 from modelinspect.networks.widths import sizes_with_helpers, values_in_a_byte, weight_widths
+from modelinspect.networks.writers import helpers_of
 from modelinspect.reports.categories import AROUND
 from modelinspect.reports.entries import (
     DiagnosticEntry,
@@ -51,18 +53,20 @@ def summarize(
     """
     ledger = attribute(artifact, zero_counts(measurements))
     sizes = ledger.category_sizes()
+    subject = Subject(artifact, measurements, sizes, hidden)
     return InspectReport(
         artifact=artifact_entry(artifact),
         measured=measurements is not None,
         categories=categories_part(sizes),
         rollup=Rollup(by=tuple(map(str, by)), rows=roll_up(ledger, by, top)) if by else None,
         tensors=_tensors(artifact, measurements),
-        weights=_weights(artifact),
+        weights=_weights(subject),
         facts=shown_facts(artifact.facts),
         structures=_structures(ledger),
-        findings=find_all(Subject(artifact, measurements, sizes, hidden)),
+        findings=find_all(subject),
         diagnostics=_diagnostics(artifact, measurements),
         diagnostic_count=_diagnostic_count(artifact, measurements),
+        helpers=helpers_of(artifact),
     )
 
 
@@ -135,8 +139,8 @@ def _tensors(artifact: Artifact, measurements: Measurements | None) -> tuple[Ten
     )
 
 
-def _weights(artifact: Artifact) -> WeightsPart:
-    found = weight_widths(artifact)
+def _weights(subject: Subject) -> WeightsPart:
+    found = weight_widths(subject.artifact)
     bits = found.bits_per_weight
     return WeightsPart(
         element_count=found.elements,
@@ -152,6 +156,7 @@ def _weights(artifact: Artifact) -> WeightsPart:
             )
             for share in found.types
         ),
+        copies=tuple(sorted(map(int, saved_again(subject)))),
     )
 
 

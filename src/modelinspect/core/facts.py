@@ -65,6 +65,8 @@ class Facts(TypedDict, total=False):
     wrapped_layers: Mapping[str, Fact]
     """How many layers each kind of wrapper wraps."""
     quantized_layers: Mapping[str, Fact]
+    mixed_precision: Mapping[str, Fact]
+    """How many layers compute in a narrower type than their variables have, by the policy."""
 
     # Presets of KerasHub and folders of Hugging Face
     weight_files: tuple[Fact, ...]

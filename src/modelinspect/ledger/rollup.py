@@ -133,11 +133,11 @@ def _column(ledger: Ledger, key: Key) -> tuple[NDArray[np.integer[Any]], list[st
     """Return a code for each row and the value that each code stands for."""
     match key:
         case Key.CATEGORY:
-            return ledger.categories.astype(np.int64), [str(category) for category in CATEGORIES]
+            return ledger.categories, [str(category) for category in CATEGORIES]
         case Key.KIND:
-            return ledger.kinds.astype(np.int64), [str(kind) for kind in KINDS]
+            return ledger.kinds, [str(kind) for kind in KINDS]
         case Key.MEMBER:
-            return ledger.members.astype(np.int64), [member.name for member in ledger.artifact.members]
+            return ledger.members, [member.name for member in ledger.artifact.members]
         case Key.LAYER:
             return _by_tensor(ledger, [tensor.layer for tensor in ledger.artifact.tensors])
         case Key.TENSOR:

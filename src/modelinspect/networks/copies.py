@@ -48,6 +48,29 @@ def _find_duplicates(side: Subject) -> list[tuple[TensorId, ...]]:
     return [tuple(group) for group in apart if len(group) > 1]
 
 
+def saved_again(side: Subject) -> frozenset[TensorId]:
+    """Return the tensors that repeat a variable of the model, as an export or a wrapper layer writes it.
+
+    Two layers with equal weights are no copies: a model that is loaded has both.
+    """
+    return frozenset(
+        copy
+        for group in duplicates(side)
+        for copy in group[1:]
+        if duplicate_cause(side, copy, group[0]) is not Cause.SHARED_DUPLICATE
+        or _is_inner(side.tensor(copy).path, side.tensor(group[0]).path)
+        or _is_inner(side.tensor(group[0]).path, side.tensor(copy).path)
+    )
+
+
+def _is_inner(one: str, other: str) -> bool:
+    """Return whether a store has a tensor under the layer that another one's layer wraps (Keras:
+    SpectralNormalization).
+    """
+    owner = one.rpartition("/vars/")[0]
+    return bool(owner) and other.rpartition("/vars/")[0] == f"{owner}/layer"
+
+
 def duplicate_cause(side: Subject, tensor: TensorId, kept: TensorId) -> Cause:
     """Return what wrote a tensor again that another one is equal to."""
     one, other = side.tensor(tensor), side.tensor(kept)

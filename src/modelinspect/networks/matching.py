@@ -56,8 +56,9 @@ def match_tensors(before: Subject, after: Subject) -> tuple[Pair, ...]:
     The pairs of (after, before) are the same, turned.
     """
     matcher = _Matcher(before, after)
+    matcher.match(_MODEL)
+    matcher.note_renamed_layers()
     for role_group in (
-        _MODEL,
         frozenset((Role.OPTIMIZER,)),
         frozenset((Role.PRUNING,)),
         frozenset((Role.QUANTIZATION,)),
@@ -77,6 +78,7 @@ class _Matcher:
         self.found: dict[TensorId, tuple[TensorId, MatchedBy]] = {}
         self.taken: set[TensorId] = set()
         self.averages = False
+        self._renamed: dict[str, str] = {}
         self._aside: dict[int, set[TensorId]] = {id(before): set(), id(after): set()}
         self._averages = {id(side): average_names(side.artifact) for side in (before, after)}
         sides = [side for side in (before, after) if side.artifact.format not in _SCOPED] or [before, after]
@@ -96,6 +98,8 @@ class _Matcher:
         self._by_key(roles, MatchedBy.NAME, _end_and_shape)
         if roles == _MODEL:
             self._set_aside()
+        else:
+            self._by_key(roles, MatchedBy.LAYER, self._renamed_layer)
         self._by_key(roles, MatchedBy.LAYER, self._layer_and_shape)
         self._by_key(roles, MatchedBy.LAYER, self._layer_and_shape, uneven=True)
         self._by_key(roles, MatchedBy.LAYER, self._layer_and_count)
@@ -105,6 +109,25 @@ class _Matcher:
             self._by_order(roles)
         else:
             self._by_key(roles, MatchedBy.ORDER, _slot_shape, uneven=True)
+
+    def note_renamed_layers(self) -> None:
+        """Note what after calls the layers, by their weights: Keras numbers layers again in each model."""
+        names: dict[str, set[str]] = defaultdict(set)
+        for one, (other, _) in self.found.items():
+            mine, theirs = self.before.tensor(one).layer, self.after.tensor(other).layer
+            if mine and theirs:
+                names[bare_layer(mine)].add(bare_layer(theirs))
+        self._renamed = {name: found.pop() for name, found in names.items() if len(found) == 1}
+
+    def _renamed_layer(self, side: Subject, tensor: TensorId) -> Hashable | None:
+        """Return the layer as after calls it, with the purpose, the variable and the shape: what is kept of a
+        weight belongs to its counterpart's.
+        """
+        layer, found = self._layer(side, tensor), side.tensor(tensor)
+        if side is self.before and layer is not None:
+            layer = self._renamed.get(layer)
+        variable = side.canonical_name(tensor).rpartition("/")[2]
+        return None if layer is None else (layer, _purpose(side, tensor), variable, _loose_shape(found))
 
     def _layer_and_shape(self, side: Subject, tensor: TensorId) -> Hashable | None:
         """Return a layer that either side knows, with the shape."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from modelinspect.core.bytemap import TensorId
 from modelinspect.core.tensors import ElementKind, Role, Tensor
-from modelinspect.networks.copies import duplicates
+from modelinspect.networks.copies import saved_again
 from modelinspect.networks.optimizers import average_names, optimizer_of
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.wording import plural
@@ -42,8 +42,7 @@ def optimizer_text(side: Subject) -> str:
 
 def optimizers_text(before: Subject, after: Subject) -> str:
     """Say what the optimizers of two sides keep; once where it is the same."""
-    names = [optimizer_of(side.artifact) for side in (before, after)]
-    held = [slots_text(side, named) for side, named in zip((before, after), names, strict=True)]
+    names, held = _told(before, after)
     if held[0] == held[1]:
         return optimizer_text(after if names[1] else before)
     text = [
@@ -51,6 +50,19 @@ def optimizers_text(before: Subject, after: Subject) -> str:
         for what, when, named in zip(held, ("before", "after"), names, strict=True)
     ]
     return f"{STATE}: {'; '.join(text)}"
+
+
+def same_optimizers(before: Subject, after: Subject) -> bool:
+    """Return whether the optimizers of two sides keep as many slots for as many weights."""
+    _, held = _told(before, after)
+    return held[0] == held[1]
+
+
+def _told(before: Subject, after: Subject) -> tuple[list[str], list[str]]:
+    """Return what the optimizer of each side is called, and what it keeps."""
+    sides = (before, after)
+    names = [optimizer_of(side.artifact) for side in sides]
+    return names, [slots_text(side, named) for side, named in zip(sides, names, strict=True)]
 
 
 def slots_text(side: Subject, named: str) -> str:
@@ -64,7 +76,7 @@ def slots_text(side: Subject, named: str) -> str:
     inner = [tensor for tensor in kept if _TWICE in tensor.path]
     twice = inner if 0 < len(inner) < len(kept) else []
     slots = twice or kept
-    copies = copies_of(side) if is_one(side) else frozenset[TensorId]()
+    copies = saved_again(side) if is_one(side) else frozenset[TensorId]()
     weights = [
         tensor
         for index, tensor in enumerate(side.artifact.tensors)
@@ -115,11 +127,6 @@ def _times(slots: Sequence[Tensor], weights: Sequence[Tensor]) -> str:
     held = sum(tensor.element_count for tensor in slots if tensor.element_count > 1)
     times = f", {held / elements:.1f} times the weights" if elements and 20 * held >= elements else ""
     return f"{plural(len(slots), 'tensor')}{times}"
-
-
-def copies_of(side: Subject) -> frozenset[TensorId]:
-    """Return the tensors that are equal to another that is stored too."""
-    return frozenset(copy for group in duplicates(side) for copy in group[1:])
 
 
 def is_one(side: Subject) -> bool:

@@ -151,5 +151,16 @@ def outer_name(artifact: Artifact) -> str:
     return artifact.location.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
 
 
+def way_to(artifact: Artifact) -> str:
+    """Return what stands before `outer_name` where the artifact was named, so that commands can be run where
+    they are printed; nothing before what is not on this machine's disk, and nothing that is an option.
+    """
+    location = artifact.location.rstrip("/\\")
+    if "://" in location:
+        return ""
+    way = location[: len(location) - len(outer_name(artifact))]
+    return "./" if not way and location.startswith("-") and location != "-" else way
+
+
 def _last(name: str) -> str:
     return name.removesuffix(KEY_END).rsplit("/", 1)[-1].split(":")[0].lower()

@@ -18,6 +18,7 @@ from modelinspect.networks.writers import (
     is_whole,
     keras_module,
     outer_name,
+    way_to,
 )
 from modelinspect.remedies.table import Language, Remedy
 
@@ -68,12 +69,12 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
     only the caller knows.
     """
     text = remedy.text
-    name = file_name(artifact)
-    target = _made(artifact, name, made or text.made)
+    target = _made(artifact, file_name(artifact), made or text.made)
+    name = _named(artifact)
     own_fields: dict[str, str | int] = {
         "file": name,
         "file_word": shlex.quote(name),
-        "outer_word": shlex.quote(outer_name(artifact)),
+        "outer_word": shlex.quote(way_to(artifact) + outer_name(artifact)),
         "small_word": shlex.quote(f"small-{outer_name(artifact)}"),
         "made": target,
         "made_word": shlex.quote(target),
@@ -118,6 +119,7 @@ def example(remedy: Remedy) -> Advice:
         "look": f"modelinspect map {text.file} --at 0x728 --hex",
         "slots": "('Adam', 'Adam_1')",
         "block": 4,
+        "narrow": "float16",
         "kept": "one",
         "copy": "other",
         "before": "before.h5",
@@ -155,7 +157,12 @@ def _import_keras(module: str) -> str:
 
 def load_lines(artifact: Artifact) -> str:
     """Return the lines that load a whole model as ``model``."""
-    return _scoped(helpers_of(artifact), keras_module(artifact), file_name(artifact))
+    return _scoped(helpers_of(artifact), keras_module(artifact), _named(artifact))
+
+
+def _named(artifact: Artifact) -> str:
+    """Return the name that code opens, with the way to it; what an archive is unpacked to is at hand."""
+    return file_name(artifact) if is_in_archive(artifact) else way_to(artifact) + file_name(artifact)
 
 
 def _scoped(helpers: Helpers, module: str, name: str) -> str:
@@ -183,16 +190,17 @@ def _files(artifact: Artifact) -> str:
     """Return the artifact's files as a shell reads them; those of a TensorFlow.js model without its
     description.
     """
-    name = outer_name(artifact)
+    way = way_to(artifact)
+    name = way + outer_name(artifact)
     members = [member.name for member in artifact.members]
     if artifact.format is FormatName.TFJS:
-        folder = f"{name}/" if is_folder(artifact) else ""
+        folder = f"{name}/" if is_folder(artifact) else way
         return " ".join(shlex.quote(folder + member) for member in members if not member.endswith(".json"))
     if is_folder(artifact):
         return shlex.quote(name)
     if len(members) > _MOST_FILES:
         return f"{shlex.quote(name.removesuffix('.index'))}*"
-    return " ".join(map(shlex.quote, members))
+    return " ".join(shlex.quote(way + member) for member in members)
 
 
 def _both(load: str, layer: str, next_layer: str) -> str:
@@ -234,7 +242,7 @@ def _without_gaps(code: str) -> str:
 _FIELDS: dict[str, Callable[[Artifact], str]] = {
     "archive": _archive,
     "clone": lambda artifact: _clone(keras_module(artifact)),
-    "debug": lambda artifact: shlex.quote(f"{outer_name(artifact)}/debug"),
+    "debug": lambda artifact: shlex.quote(f"{way_to(artifact)}{outer_name(artifact)}/debug"),
     "files": _files,
     "first": _first,
     "load": load_lines,

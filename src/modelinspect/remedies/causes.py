@@ -44,7 +44,8 @@ REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.WRAPPER_DUPLICATE: (*_STRIPPED, *_OTHER_HELPERS),
     Cause.EXPORT_DUPLICATE: (Remedy.SAVE_ONCE, Remedy.KEEP_ONE_CHECKPOINT),
     Cause.SHARED_DUPLICATE: (
-        Remedy.SHARE_LAYER,
+        Remedy.LINK_WEIGHTS,
+        Remedy.SAVE_ONCE,
         Remedy.KEEP_ONE_CHECKPOINT,
         Remedy.CONVERT_AGAIN,
         Remedy.ONE_MODEL,

@@ -20,6 +20,7 @@ from modelinspect.networks.writers import (
     is_whole,
     keras_module,
     outer_name,
+    way_to,
 )
 from modelinspect.remedies.advice import Advice, advise, load_lines, pair_fields
 from modelinspect.remedies.table import Remedy
@@ -149,6 +150,16 @@ def _cannot_be_loaded(artifact: Artifact) -> bool:
     return artifact.format is FormatName.KERAS_ZIP and helpers_of(artifact) is Helpers.QUANTIZATION
 
 
+def in_half_precision(artifact: Artifact, narrow: str) -> Advice | None:
+    """Say how a model of mixed precision stores its variables in the type in which it computes.
+
+    ``narrow`` is float16 or bfloat16.
+    """
+    if not is_whole(artifact) or helpers_of(artifact) is not Helpers.NONE or _cannot_be_loaded(artifact):
+        return None
+    return advise(Remedy.HALF_PRECISION, artifact, load=load_lines(artifact), narrow=narrow)
+
+
 def plain_values(artifact: Artifact, kinds: Collection[str]) -> Advice | None:
     """Say how values stay out of the configuration: numbers that only initialize weights, words that a file
     can hold.
@@ -196,10 +207,8 @@ def exported_once(artifact: Artifact) -> Advice | None:
 
 
 def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
-    """Say how what is stored twice under two names is stored once."""
+    """Say how what is stored twice under two names is stored once; ``kept`` and ``copy`` are the names."""
     match artifact.format:
-        case FormatName.SAFETENSORS | FormatName.KERAS_PRESET:
-            return None
         case FormatName.LITERTLM:
             return (
                 advise(Remedy.ONE_MODEL, artifact)
@@ -210,26 +219,12 @@ def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
             return advise(Remedy.CONVERT_AGAIN, artifact)
         case FormatName.HDF5:
             return advise(Remedy.LINK_DATASET, artifact)
-        case FormatName.GRAPH_DEF | FormatName.TFJS:
-            return None
-        case FormatName.CHECKPOINT if not artifact.facts.get(
-            "object_graph_nodes"
-        ):  # named variables: there are no layers
-            return None
-        case _ if _is_inner(kept, copy) or _is_inner(copy, kept):  # a wrapper and the layer in it
-            return None
+        case FormatName.KERAS_HDF5 | FormatName.KERAS_ZIP | FormatName.WEIGHTS_HDF5:
+            return advise(Remedy.LINK_WEIGHTS, artifact) if _is_one_sound_file(artifact) else None
+        case FormatName.SAVED_MODEL | FormatName.CHECKPOINT:
+            return exported_once(artifact)
         case _:
-            kept_ones = artifact.facts.get("checkpoints")
-            several = isinstance(kept_ones, tuple | list) and len(kept_ones) > 1
-            return advise(Remedy.KEEP_ONE_CHECKPOINT if several else Remedy.SHARE_LAYER, artifact)
-
-
-def _is_inner(one: str, other: str) -> bool:
-    """Return whether a tensor belongs to the layer that another one's layer wraps (Keras:
-    SpectralNormalization, Bidirectional).
-    """
-    owner = one.rpartition("/vars/")[0]
-    return bool(owner) and other.rpartition("/vars/")[0].startswith(f"{owner}/layer")
+            return None
 
 
 def converted_dense(artifact: Artifact) -> Advice | None:
@@ -302,7 +297,7 @@ def _live_pair(artifact: Artifact, removal: Removal) -> Advice:
 
 def shown_bytes(artifact: Artifact, member: str, offset: int) -> Advice:
     """Say how bytes that are in free space are looked at, and dropped where h5repack does it."""
-    look = f"modelinspect map {shlex.quote(outer_name(artifact))} --at {offset:#x} --hex"
+    look = f"modelinspect map {shlex.quote(way_to(artifact) + outer_name(artifact))} --at {offset:#x} --hex"
     if len(artifact.members) > 1:
         look += f" --member {shlex.quote(member)}"
     return advise(

@@ -244,9 +244,10 @@ tf.compat.v1.train.Saver(kept).save(session, {made!r})
     KEEP_ONE_CHECKPOINT = Text(
         "keep only the last of these checkpoints: CheckpointManager(max_to_keep=1)", file="model"
     )
-    SHARE_LAYER = Text(
-        "use one layer in both places, so it is stored once; save a copy that was never compiled, or the"
-        " optimizer state is added"
+    LINK_WEIGHTS = _shell(
+        "write it again with equal tensors stored once, under every name; Keras loads the result as before",
+        "modelinspect shrink {outer_word} -o {small_word}",
+        "model.keras",
     )
     INSPECT_SOURCE = Text("inspect the model that was compiled: its weights can be read", file="model.tflite")
     CONVERT_WITHOUT_GRADIENT = _python(
@@ -380,6 +381,17 @@ model = tf_keras.models.clone_model(model, clone_function=wrap)
     )
 
     # values in configurations
+    HALF_PRECISION = _python(
+        "store the variables in {narrow} too, and test the accuracy of the result",
+        """
+{load}
+import json
+text = json.dumps(model.get_config()).replace('mixed_{narrow}', '{narrow}')
+half = type(model).from_config(json.loads(text))
+half.set_weights(model.get_weights())
+half.save({made!r})
+""",
+    )
     PLAIN_INITIALIZERS = _python(
         "save the model with plain initializers: the weights keep their values, and loading does not need the"
         " initializers",

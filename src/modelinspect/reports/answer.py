@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.reports.blocks import Command, Commands
-from modelinspect.reports.categories import Category
+from modelinspect.reports.categories import HELPER_STATE, Category
 from modelinspect.reports.wording import short_size
 
 STANDARD_INPUT = "-"
@@ -56,10 +56,20 @@ def model_noun(format_name: str) -> str:
     return _MODELS.get(format_name, format_name)
 
 
-def answer(format_name: str, size: int, sizes: Mapping[Category, int]) -> str:
-    """Return one sentence: size, format, and the largest parts with their shares."""
+def answer(format_name: str, size: int, sizes: Mapping[Category, int], helpers: str = "") -> str:
+    """Return one sentence: size, format, and the largest parts with their shares.
+
+    ``helpers`` is what wraps the layers, as `InspectReport` says it.
+    """
     what = f"{short_size(size)} {model_noun(format_name)}"
-    parts = [(sum(sizes[category] for category in categories), name) for name, categories in _PARTS]
+    state, _ = HELPER_STATE.get(helpers, ("", ""))
+    parts = [
+        (
+            sum(sizes[category] for category in categories),
+            state if state and Category.PRUNING_STATE in categories else name,
+        )
+        for name, categories in _PARTS
+    ]
     parts = sorted((part for part in parts if part[0]), key=lambda part: -part[0])
     if not parts:
         return f"{what}."

@@ -67,16 +67,17 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A named part of a whole; ``legend`` explains the name in a few words."""
+    """A named part of a whole; ``words`` explain the name where its category's legend does not fit."""
 
     label: str
     size: int
     category: Category | None = None
+    words: str = ""
 
     @property
     def legend(self) -> str:
-        """What the bytes are, empty where the label is not a category."""
-        return "" if self.category is None else self.category.legend
+        """What the bytes are, in a few words; empty where the label is not a category."""
+        return self.words or ("" if self.category is None else self.category.legend)
 
 
 @dataclass(frozen=True, slots=True)

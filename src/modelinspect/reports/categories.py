@@ -56,6 +56,13 @@ _LEGENDS: dict[Category, str] = {
     Category.UNATTRIBUTED: "not identified",
 }
 
+HELPER_STATE: dict[str, tuple[str, str]] = {
+    "clustering": ("clustering state", "centroids, and the index of each"),
+    "quantization": ("state of quantization-aware training", "ranges, steps of training"),
+}
+"""What the bytes of `PRUNING_STATE` are called, and their legend, by what wraps the layers where that is not
+pruning.
+"""
 
 CATEGORIES: tuple[Category, ...] = tuple(Category)
 """Every category, at the place that its code names."""

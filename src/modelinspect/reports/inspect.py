@@ -9,7 +9,7 @@ from modelinspect.reports.advice import Advisor
 from modelinspect.reports.answer import answer, finding_command, next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Bar, Bars, Block, Cell, Column, Heading, Lines, Notes, Table, Unit
-from modelinspect.reports.categories import AROUND, CATEGORIES, Category
+from modelinspect.reports.categories import AROUND, CATEGORIES, HELPER_STATE, Category
 from modelinspect.reports.entries import (
     ArtifactEntry,
     DiagnosticEntry,
@@ -100,16 +100,25 @@ class WeightType(Part, frozen=True, kw_only=True):
 
 
 class WeightsPart(Part, frozen=True, kw_only=True):
-    """What the weights take with their scales, zero points and indices, by element type."""
+    """What the weights take with their scales, zero points and indices, by element type.
+
+    ``copies`` are the positions in ``tensors`` of those that repeat a variable of the model, as exports and
+    wrappers write them; no count of parameters includes them.
+    """
 
     element_count: int
     stored_size: int
     bits_per_weight: float | None
     types: tuple[WeightType, ...]
+    copies: tuple[int, ...] = ()
 
 
 class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.inspect/1"):
-    """Where the bytes go: categories, tensors, facts, findings, diagnostics."""
+    """Where the bytes go: categories, tensors, facts, findings, diagnostics.
+
+    ``helpers`` says what wraps the layers for training: ``none``, ``pruning``, ``clustering`` or
+    ``quantization``; their variables are the category ``pruning-state``.
+    """
 
     artifact: ArtifactEntry
     measured: bool
@@ -122,6 +131,7 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
     findings: tuple[FindingEntry, ...]
     diagnostics: tuple[DiagnosticEntry, ...]
     diagnostic_count: int
+    helpers: str = "none"
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         top = DEFAULT_TOP if top is None else top
@@ -132,7 +142,7 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         if self.rollup is None:
             yield self._findings()
         if self.rollup is None:
-            yield Bars("Where the bytes go", category_bars(self.categories), self.artifact.size)
+            yield Bars("Where the bytes go", category_bars(self.categories, self.helpers), self.artifact.size)
         else:
             yield self._rollup_table(self.rollup)
         if len(self.artifact.members) > 1 and self.rollup is None:
@@ -179,7 +189,9 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         )
 
     def _answer(self) -> Lines:
-        sentence = answer(self.artifact.format, self.artifact.size, category_sizes(self.categories))
+        sentence = answer(
+            self.artifact.format, self.artifact.size, category_sizes(self.categories), self.helpers
+        )
         return Lines((sentence, self._sparsity()) if self.tensors else (sentence,))
 
     def _findings(self) -> Block:
@@ -262,18 +274,31 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
             counts.insert(0, f"{members:,} files")
         return Heading(self.artifact.location, self.artifact.size, (self.artifact.format, *versions, *counts))
 
+    def parameters(self) -> list[TensorEntry]:
+        """Return the tensors that are the model's parameters: weights and statistics, each variable once."""
+        copies = frozenset(self.weights.copies)
+        return [
+            entry
+            for index, entry in enumerate(self.tensors)
+            if entry.role in _WEIGHT_ROLES and entry.dtype != "string" and index not in copies
+        ]
+
     def _sparsity(self) -> str:
-        """Count the parameters: weights only.
+        """Count the parameters: weights only, each variable once.
 
         Float constants are counted, and called so, where there are no weights.
         """
-        model = [entry for entry in self.tensors if entry.role in _WEIGHT_ROLES and entry.dtype != "string"]
+        model = self.parameters()
         noun = "parameter"
         if not model:
             model = [entry for entry in self.tensors if entry.role == "constant" and entry.dtype in _FLOATS]
             noun = "float constant"
+        if not model:
+            return "No weights in it."
         elements = sum(entry.element_count for entry in model)
         text = f"{plural(elements, noun)} in {plural(len(model), 'tensor')}"
+        if self.weights.copies:
+            text += f" and {plural(len(self.weights.copies), 'copy', 'copies')} of them"
         counted = [entry for entry in model if entry.zero_count is not None]
         if not self.measured:
             return f"{text}; zeros were not counted."
@@ -348,12 +373,19 @@ def category_sizes(categories: Categories) -> dict[Category, int]:
     return {category: getattr(categories, category.replace("-", "_")) for category in CATEGORIES}
 
 
-def category_bars(categories: Categories) -> tuple[Bar, ...]:
-    """Return the categories that hold any bytes, largest first; unattributed bytes come last."""
+def category_bars(categories: Categories, helpers: str = "") -> tuple[Bar, ...]:
+    """Return the categories that hold any bytes, largest first; unattributed bytes come last.
+
+    ``helpers`` is what wraps the layers, as the report says it.
+    """
     sizes = category_sizes(categories)
     some = [category for category in CATEGORIES if sizes[category]]
     some.sort(key=lambda category: (category is Category.UNATTRIBUTED, -sizes[category], category.code))
-    return tuple(Bar(str(category), sizes[category], category) for category in some)
+    _, words = HELPER_STATE.get(helpers, ("", ""))
+    return tuple(
+        Bar(str(category), sizes[category], category, words if category is Category.PRUNING_STATE else "")
+        for category in some
+    )
 
 
 def share(part: int, whole: int) -> float:

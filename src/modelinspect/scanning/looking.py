@@ -167,7 +167,7 @@ def _row(
     lint: tuple[LintFinding, ...] | None,
     checks: tuple[CheckEntry, ...] | None,
 ) -> ScanRow:
-    model = [entry for entry in report.tensors if entry.role in ("weight", "statistic")]
+    model = report.parameters()
     zeros = [entry.zero_count for entry in model]
     return ScanRow(
         location=location,

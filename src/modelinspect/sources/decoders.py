@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_right
+from collections.abc import Iterable
 from enum import StrEnum
 
 from modelinspect.core import signatures
@@ -66,6 +68,7 @@ class Decoder:
         "_frame_logical",
         "_inflater",
         "_run",
+        "blocks",
         "consumed",
         "ended",
         "frames",
@@ -80,6 +83,8 @@ class Decoder:
         self._frame_begin = 0
         self._frame_logical = 0
         self.frames: list[Frame] = []
+        self.blocks: list[tuple[int, int]] = []
+        """What was produced and consumed when a block of bzip2 began."""
         self.consumed = 0
         self.produced = 0
         self.ended = False
@@ -98,6 +103,7 @@ class Decoder:
         Raises `FormatError` where none are left before that.
         """
         pieces: list[bytes] = []
+        run = self._run
         while count > 0 and not self.ended:
             # What is not needed of a bite is copied by zlib, so little is offered where little is asked.
             bite = self._peek(min(most, max(count, _SMALL_INPUT)))
@@ -108,6 +114,8 @@ class Decoder:
                     break
                 raise FormatError(f"the compressed bytes cannot be decoded: {error}") from error
             left = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
+            if run.codec is Codec.BZIP2 and len(left) < len(bite):
+                self._note_block()
             self.consumed += len(bite) - len(left)
             self.produced += len(piece)
             count -= len(piece)
@@ -119,6 +127,24 @@ class Decoder:
                     break
                 raise FormatError("the compressed bytes end before their stream does")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _note_block(self) -> None:
+        """Note that input is taken: a block begins where the last one's output ended."""
+        if not self.blocks or self.blocks[-1][0] < self.produced:
+            self.blocks.append((self.produced, self.consumed))
+
+    def shared_out(self, borders: Iterable[int]) -> list[int]:
+        """Return how much of the run is taken by each count of produced bytes, evenly within a block."""
+        ends = [*self.blocks, (self.produced, self.consumed)]
+        found: list[int] = []
+        for border in borders:
+            index = bisect_right(ends, border, key=lambda end: end[0])
+            if index in (0, len(ends)):
+                found.append(self.consumed if index else 0)
+                continue
+            (made, taken), (made_next, taken_next) = ends[index - 1], ends[index]
+            found.append(taken + (taken_next - taken) * (border - made) // (made_next - made))
+        return found
 
     def take(self, count: int) -> bytes:
         """Return ``count`` bytes more, fewer where the streams end.

@@ -116,8 +116,12 @@ class DecompressedSource(Source):
         """Return how many bytes of the run the decoder has consumed when it has produced each count of bytes.
 
         ``borders`` ascend. The last byte's border is the end of its stream. Decodes near the borders only.
+        A bzip2 decoder needs a whole block before it produces its first byte: the bytes of a block are shared
+        out evenly over what it decodes to.
         """
         self.decode_all()
+        if self._run.codec is Codec.BZIP2:
+            return self._frontier.shared_out(borders)
         known = [state.produced for state in self._states]
         decoder: Decoder | None = None
         found: list[int] = []

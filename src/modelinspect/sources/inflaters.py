@@ -16,6 +16,10 @@ from modelinspect.core.limits import MIB
 from modelinspect.errors import FormatError
 
 _BITE = 256
+_BLOCK_BEGINS = 0x314159265359
+"""What a block of bzip2 begins with, at any bit."""
+_MARKS = tuple((_BLOCK_BEGINS >> shift & (1 << 40) - 1).to_bytes(5) for shift in (8, *range(1, 8)))
+"""Five whole bytes of the mark, for each bit of a byte at which it may begin."""
 _LZMA_HEADER = Struct("<BBHBI")
 _LZMA_PROPERTIES = 5
 _LARGEST_DICTIONARY = 256 * MIB
@@ -60,15 +64,25 @@ class Bzip2Inflater(_Feeding):
     def __init__(self) -> None:
         super().__init__()
         self._decoder = bz2.BZ2Decompressor()
+        self._has_more = False
 
     def decompress(self, data: memoryview, max_length: int = 0, /) -> bytes:
         """Return at most ``max_length`` bytes more."""
-        size = _BITE if self._decoder.needs_input else 0
+        # The decoder asks for input as soon as it has none, though it may have more of a block to give.
+        is_needed = self._decoder.needs_input and not self._has_more
+        size = self._until_a_block(bytes(data[: _BITE + len(_MARKS[0])])) if is_needed else 0
         piece = self._decoder.decompress(bytes(data[:size]), max_length)
+        self._has_more = bool(piece)
         self.eof = self._decoder.eof
         self.unused_data = self._decoder.unused_data + bytes(data[size:]) if self.eof else b""
         self.unconsumed_tail = bytes(data[size:])
         return piece
+
+    @staticmethod
+    def _until_a_block(data: bytes) -> int:
+        """Return how much to decode next: up to where a block begins: each is decoded alone."""
+        found = [position for mark in _MARKS if (position := data.find(mark, 1)) > 0]
+        return min([_BITE, *found])
 
 
 class ZipLzmaInflater(_Feeding):

@@ -56,6 +56,28 @@ def test_a_model_compressed_otherwise_has_the_same_tensors(method: int, tmp_path
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_tensors_take_their_part_of_what_is_compressed(method: int, tmp_path: Path) -> None:
+    packed = repack(fixture_path("keras_zip/model.keras"), tmp_path / "packed.keras", method)
+    for entry in mi.inspect(packed).tensors:
+        if entry.logical_size >= 4096:
+            assert 0.1 * entry.logical_size < entry.stored_size < 1.3 * entry.logical_size
+
+
+def test_the_bytes_of_a_block_are_shared_out_over_what_it_decodes_to(tmp_path: Path) -> None:
+    """bzip2 decodes blocks of 900,000 bytes; one of random bytes is followed by blocks of zeros."""
+    data = random.Random(1).randbytes(900_000) + bytes(90_000_000)
+    whole, begin, size = compressed(data, zipfile.ZIP_BZIP2, tmp_path)
+    source = DecompressedSource(MemorySource(whole), begin, size, Codec.BZIP2, len(data))
+    positions = source.positions([0, 300_000, 600_000, 950_000, len(data)])
+    assert positions == sorted(positions)
+    assert positions[0] == 0
+    assert positions[-1] == size
+    assert positions[1] == pytest.approx(size / 3, rel=0.05)
+    assert positions[2] == pytest.approx(2 * size / 3, rel=0.05)
+    assert positions[3] > 0.99 * size
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_any_offset_reads_the_bytes_that_were_compressed(method: int, tmp_path: Path) -> None:
     draw = random.Random(method)
     data = draw.randbytes(700_000) + b"weights" * 20_000

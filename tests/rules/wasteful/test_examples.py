@@ -277,7 +277,7 @@ EXAMPLES: dict[str, tuple[Callable[[], Example], int, Callable[[], Example]]] = 
         0,
         lambda: alone(wrapped_for_quantization(2.5, 100)),
     ),
-    "quant-params-dominate": (lambda: alone(quantized(720)), 720, lambda: alone(quantized(200))),
+    "quant-params-dominate": (lambda: alone(quantized(1440)), 1440, lambda: alone(quantized(200))),
     "quantization-aware-training": (
         lambda: fixture("keras_hdf5/quantization_aware.h5"),
         32,

@@ -10,12 +10,13 @@ from modelinspect.analyses.explain.operators import operators_text
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.networks.copies import saved_again
 from modelinspect.networks.optimizer_state import (
     checkpoints,
-    copies_of,
     is_one,
     optimizer_text,
     optimizers_text,
+    same_optimizers,
 )
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Helpers, helpers_of
@@ -58,8 +59,11 @@ def _message(
     cause: Cause, grew: bool, shown: Shown, before: Subject | None, after: Subject, holder: Subject
 ) -> str:
     state = _state(cause, shown, holder)
-    if cause is Cause.OPTIMIZER_STATE and before is not None and shown.both and not shown.around:
-        state = optimizers_text(before, after)
+    if cause is Cause.OPTIMIZER_STATE and before is not None and shown.both:
+        if shown.around and not same_optimizers(before, after):
+            return f"{'more' if grew else 'fewer'} bytes of names, headers and groups for its variables"
+        if not shown.around:
+            state = optimizers_text(before, after)
     if state is not None:
         return state if before is None else _changed_state(state, grew, shown)
     match cause:
@@ -165,14 +169,30 @@ def _change_message(cause: Cause, grew: bool, places: int, before: Subject | Non
                 return (
                     f"checkpoints of the model: {checkpoints(before):,} before, {checkpoints(after):,} after"
                 )
-            more = "more or larger" if grew else "fewer or smaller"
-            counts = (
-                f"{plural(parameters(before), 'parameter')} before, {plural(parameters(after), 'parameter')}"
-                " after"
-            )
-            return f"{plural(places, 'tensor')} {more}: {counts}{_normalizations(before, after)}"
+            return _structure_text(before, after, places, grew)
         case _:
             return cause.meaning
+
+
+def _structure_text(before: Subject, after: Subject, places: int, grew: bool) -> str:
+    """Say how the tensors differ; ``places`` is the number of those whose size does."""
+    if not places:
+        return (
+            f"{'more' if grew else 'fewer'} bytes of names, shapes and nodes of the model's variables; their"
+            " elements take the same space"
+        )
+    counts = parameters(before), parameters(after)
+    if counts[0] == counts[1]:
+        text = (
+            f"{plural(places, 'tensor')} with other names, shapes or sizes:"
+            f" {plural(counts[0], 'parameter')} before and after"
+        )
+    else:
+        text = (
+            f"{plural(places, 'tensor')} {'more or larger' if grew else 'fewer or smaller'}:"
+            f" {plural(counts[0], 'parameter')} before, {plural(counts[1], 'parameter')} after"
+        )
+    return text + _normalizations(before, after)
 
 
 def _normalizations(before: Subject, after: Subject) -> str:
@@ -238,8 +258,8 @@ def _functions(side: Subject) -> tuple[int, int]:
 
 
 def parameters(side: Subject) -> int:
-    """Return how many elements the model's weights and statistics have, each copy of them counted once."""
-    copies = copies_of(side)
+    """Return how many elements the model's weights and statistics have, each variable counted once."""
+    copies = saved_again(side)
     return sum(
         tensor.element_count
         for index, tensor in enumerate(side.artifact.tensors)

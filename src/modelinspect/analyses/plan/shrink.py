@@ -12,6 +12,7 @@ from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outc
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role
 from modelinspect.errors import ModelInspectError
+from modelinspect.networks.writers import outer_name, way_to
 from modelinspect.reports.shrink import Outcome as Result
 from modelinspect.shrinking.places import Place
 from modelinspect.shrinking.run import shrink
@@ -100,8 +101,9 @@ def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Ou
         "; not compiled" if drop and subject.artifact.format is not FormatName.WEIGHTS_HDF5 else ""
     )
     options = " --drop training" if drop else ""
-    file = Path(subject.artifact.location).name
-    command = f"modelinspect shrink {quote(file)} -o {quote(f'small-{file}')}{options}"
+    file = outer_name(subject.artifact)
+    given = quote(way_to(subject.artifact) + file)
+    command = f"modelinspect shrink {given} -o {quote(f'small-{file}')}{options}"
     kept = (
         "without what only training needs; every other tensor is" if drop else "every tensor and document is"
     )

@@ -35,6 +35,7 @@ from modelinspect.formats.keras.config import (
     COMPILE_CONFIG,
     LayerConfig,
     compile_config,
+    mixed_precision,
     model_config,
     pruning_settings,
     quantized_layers,
@@ -214,6 +215,7 @@ class _Model:
                 "optimizer": optimizer_name(compile_config(config)),
                 "pruning": pruning_settings(model),
                 "quantized_layers": quantized_layers(model),
+                "mixed_precision": mixed_precision(model),
             }
             add_facts(facts, {name: fact for name, fact in seen_facts.items() if fact})
         first = self.parsing.tensor_count

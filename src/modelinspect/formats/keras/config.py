@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from modelinspect.core.facts import Fact
@@ -136,6 +137,12 @@ def quantized_layers(model: LayerConfig) -> dict[str, str]:
     """Return the layers that Keras quantized, each with its mode: int8, int4/128, float8 and others."""
     policies = ((layer.name, computing_policy(layer)) for layer in model.walk())
     return {name: policy.partition("_from_")[0] for name, policy in policies if name and "_from_" in policy}
+
+
+def mixed_precision(model: LayerConfig) -> dict[str, int]:
+    """Return how many layers compute in 16 bits and keep variables of 32, by the name of the policy."""
+    policies = Counter(computing_policy(layer) for layer in model.walk())
+    return {name: count for name, count in sorted(policies.items()) if name.startswith("mixed_")}
 
 
 def _pair(value: object) -> tuple[int, ...] | None:

@@ -13,7 +13,7 @@ from modelinspect.core.tensors import Role
 from modelinspect.encodings.hdf5.model import Hdf5File, LayoutKind, LinkKind
 from modelinspect.encodings.hdf5.values import text_of
 from modelinspect.formats.base import Parsing, Site
-from modelinspect.formats.keras.config import LayerConfig, pruning_settings, quantized_layers
+from modelinspect.formats.keras.config import LayerConfig, mixed_precision, pruning_settings, quantized_layers
 from modelinspect.formats.keras.legacy_naming import LegacyNaming
 from modelinspect.formats.keras.store_naming import StoreNaming
 
@@ -122,6 +122,9 @@ def model_facts(model: LayerConfig) -> Facts:
     quantized = quantized_layers(model)
     if quantized:
         facts["quantized_layers"] = quantized
+    mixed = mixed_precision(model)
+    if mixed:
+        facts["mixed_precision"] = mixed
     return facts
 
 

@@ -69,7 +69,7 @@ _LAYERS: dict[str, tuple[_Name, ...]] = {
     "Normalization": tuple(map(_Name, ("mean", "variance", "count"))),
     "Attention": (_Name("scale", "use_scale", default=False),),
     "AdditiveAttention": (_Name("scale", "use_scale"),),
-    "SpectralNormalization": (_Name("vector_u"),),
+    "SpectralNormalization": (_Name("kernel"), _Name("vector_u")),
     "SeedGenerator": (_Name("seed_generator_state"),),
 }
 """The variables of a layer that nothing quantized, by its class."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from modelinspect.core.artifact import Severity
+from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.errors import FormatError
 from modelinspect.networks.subject import Subject
 from modelinspect.reports.wording import plural
@@ -41,6 +41,22 @@ def _search(
     return find
 
 
+def _find_custom(subject: Subject) -> Iterator[Finding]:
+    """Find operators that neither the runtime of the format nor TensorFlow itself has."""
+    own = _TFJS if subject.artifact.format is FormatName.TFJS else frozenset[str]()
+    wanted = (
+        use
+        for use in subject.once(uses_of)
+        if risk_of(use) is None and not _is_flex(use) and not _is_stock(use) and use.op not in own
+    )
+    for use in sorted(wanted, key=lambda use: use.op):
+        if use.is_lite:
+            why = "is not an operator of the TFLite interpreter and needs native code from elsewhere"
+        else:
+            why = _BUILDS.get(use.op, "is not a TensorFlow operator and needs native code from elsewhere")
+        yield Finding(f"{use.op} {why}: {_where(use)}", use.size, _CUSTOM, use.place)
+
+
 def of_risk(risk: Risk, advice: str) -> Callable[[Subject], Iterator[Finding]]:
     """Return a rule's search for operators of one risk."""
     return _search(lambda use: risk_of(use) is risk, advice)
@@ -59,6 +75,12 @@ def _where(use: Use) -> str:
 
 _STOCK = frozenset(("AudioSpectrogram", "Mfcc", "NumericVerify", "TFLite_Detection_PostProcess"))
 """Custom operators that TensorFlow's own interpreter resolves (tensorflow/lite/core/kernels/register.cc)."""
+
+
+_TFJS = frozenset(("FusedDepthwiseConv2dNative",))
+"""Operators that TensorFlow.js' converter makes and its runtime has, and TensorFlow does not."""
+_BUILDS = {"TRTEngineOp": "is an operator of TensorFlow's builds with TensorRT, and runs an engine for a GPU"}
+"""Operators that only some builds of TensorFlow have."""
 
 
 def _is_stock(use: Use) -> bool:
@@ -183,15 +205,11 @@ _ROWS = (
         "custom-operator",
         Severity.NOTE,
         "A custom operator runs native code of a library that has to be loaded first.",
-        _search(
-            lambda use: risk_of(use) is None and not _is_flex(use) and not _is_stock(use),
-            _CUSTOM,
-            "is not a TensorFlow operator and needs native code from elsewhere",
-        ),
+        _find_custom,
         _CUSTOM,
         (
-            "Erfinv is not a TensorFlow operator and needs native code from elsewhere: a custom operator of"
-            " the model"
+            "Erfinv is not an operator of the TFLite interpreter and needs native code from elsewhere: a"
+            " custom operator of the model"
         ),
     ),
     (

@@ -87,8 +87,9 @@ def _find(subject: Subject) -> Iterator[Finding]:
     message = (
         f"{percent(kernels.zeros, kernels.elements)} of the elements of {plural(len(kernels.tensors), noun)}"
         f" are zero, {kernels.stored}: {kernels.size:,} bytes ({subject.share(kernels.size)}). A zero takes"
-        f" the same space as any other value. An index of the non-zero elements needs at least {index:,}"
-        " bytes; `modelinspect plan` shows what gzip and sparse TFLite reach"
+        " the same space as any other value."
+        f"{f' An index of the non-zero elements needs at least {index:,} bytes;' if index else ''}"
+        " `modelinspect plan` shows what gzip and sparse TFLite reach"
     )
     yield Finding(message, kernels.size, compressed(subject.artifact))
 

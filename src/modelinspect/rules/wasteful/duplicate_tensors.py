@@ -25,12 +25,14 @@ def _find(subject: Subject) -> Iterator[Finding]:
     size = sum(subject.tensor(copy).stored_size for copy, _ in copies)
     copy, kept = max(copies, key=lambda pair: subject.tensor(pair[0]).stored_size)
     names = [subject.tensor(one).name.removesuffix(KEY_END) for one in (copy, kept)]
+    paths = [subject.tensor(one).path.removesuffix(KEY_END) for one in (copy, kept)]
+    equal = f"{names[0]} equals {names[1]}"
     if names[0] == names[1]:  # one variable under two paths
-        names = [subject.tensor(one).path.removesuffix(KEY_END) for one in (copy, kept)]
+        equal = f"{names[0]} is at {paths[1]} and at {paths[0]}"
     how = "by their checksums" if subject.measurements is None else "element for element"
     message = (
         f"{size:,} bytes ({subject.share(size)}) are {plural(len(copies), 'tensor')} stored again, equal"
-        f" {how}: {names[0]} equals {names[1]}"
+        f" {how}: {equal}"
     )
     yield Finding(message, size, duplicate_remedy(subject, copy, kept))
 
@@ -45,7 +47,7 @@ RULE = Rule(
         " layer_0/kernel"
     ),
     remedies=(
-        Remedy.SHARE_LAYER,
+        Remedy.LINK_WEIGHTS,
         Remedy.SAVE_ONCE,
         Remedy.KEEP_ONE_CHECKPOINT,
         Remedy.STRIP,

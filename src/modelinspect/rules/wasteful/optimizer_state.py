@@ -52,5 +52,5 @@ RULE = Rule(
         Remedy.WRITE_CLONE,
         Remedy.SAVE_WITHOUT_SLOTS,
     ),
-    worth=Threshold(128, 0.001),
+    worth=Threshold(128, 0.02),
 )

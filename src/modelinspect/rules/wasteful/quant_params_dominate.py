@@ -49,9 +49,9 @@ RULE = Rule(
     "Per-channel quantization has a fixed cost for each channel.",
     _find,
     example=(
-        "720 bytes (78.3 %) are scales, zero points and ranges, more than the 200 bytes of weights: each"
+        "1,440 bytes (87.8 %) are scales, zero points and ranges, more than the 200 bytes of weights: each"
         " channel takes 12 bytes, however few weights it has"
     ),
     remedies=(Remedy.CONVERT_FLOAT,),
-    worth=Threshold(400, 0.1),
+    worth=Threshold(1024, 0.1),
 )
