@@ -152,8 +152,9 @@ def outer_name(artifact: Artifact) -> str:
 
 
 def way_to(artifact: Artifact) -> str:
-    """Return what stands before `outer_name` where the artifact was named, so that commands can be run where
-    they are printed; nothing before what is not on this machine's disk, and nothing that is an option.
+    """Return the folders before `outer_name` as the artifact was named: commands work where they are printed.
+
+    There are none for what is remote; a name that begins with a dash is no option.
     """
     location = artifact.location.rstrip("/\\")
     if "://" in location:
