@@ -79,6 +79,7 @@ _TRAINING_ROLES: Mapping[FormatName, frozenset[Role]] = {
     FormatName.KERAS_ZIP: frozenset({Role.OPTIMIZER, Role.PRUNING}),
     FormatName.WEIGHTS_HDF5: frozenset({Role.OPTIMIZER}),
     FormatName.CHECKPOINT: frozenset({Role.OPTIMIZER}),
+    FormatName.SAVED_MODEL: frozenset({Role.OPTIMIZER}),
 }
 """The tensors that ``--drop training`` removes from a format."""
 _INDEX, _DATA = ".index", ".data-00000-of-00001"
@@ -169,7 +170,7 @@ def _attempt(
                 Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, loads_in, None, reason
             )
         proof = _prove(artifact, files, result, made, work, witness)
-    if _is_one_file(artifact, files) or artifact.format is FormatName.CHECKPOINT:
+    if _is_one_file(artifact, files) or artifact.format in (FormatName.CHECKPOINT, FormatName.SAVED_MODEL):
         _note_training(artifact, work)
     return _finish(before, after, proof, loads_in, work, folder, files, place)
 
@@ -271,8 +272,8 @@ def _prove(
         total = old.count
         dropped = total - equal
     elif Drop.TRAINING in work.options.drop:
-        equal, dropped = compare_reduced(artifact, old, new)
-        total, unread = len(old.tensors), sum(content.digest is None for content in new.tensors.values())
+        equal, dropped = compare_reduced(artifact, old, new, work.changed)
+        total, unread = equal + dropped, sum(content.digest is None for content in new.tensors.values())
     else:
         equal, unread = compare_tensors(old, new, work.dropped, work.renamed)
         total = old.count
