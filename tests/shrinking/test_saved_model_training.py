@@ -128,7 +128,9 @@ def test_tensorflow_restores_serves_and_saves_the_rest(name: str, tmp_path: Path
     )
     old, new = (tf.train.load_checkpoint(str(tmp_path / each)) for each in ("old", "new"))
     names = set(new.get_variable_to_shape_map())
-    assert names == set(tf.train.load_checkpoint(str(after / "variables/variables")).get_variable_to_shape_map())
+    assert names == set(
+        tf.train.load_checkpoint(str(after / "variables/variables")).get_variable_to_shape_map()
+    )
     for key in names - {"_CHECKPOINTABLE_OBJECT_GRAPH"}:
         np.testing.assert_array_equal(old.get_tensor(key), new.get_tensor(key))
     assert tf.saved_model.experimental.read_fingerprint(str(after)).graph_def_program_hash

@@ -46,6 +46,7 @@ CONTRACT = {
     "merge-shards",
     "strip-optimizer+hdf5-gzip",
     "strip-optimizer+zip-deflate",
+    "strip-optimizer+alias-duplicates",
     "strip-pruning+hdf5-gzip",
     "strip-pruning+zip-deflate",
 }
@@ -273,6 +274,11 @@ def test_a_fixture_is_planned_as_shrink_writes_it(name: str, tmp_path: Path) -> 
     [
         ("keras_zip/model.keras", {"zip-deflate": (), "strip-optimizer+zip-deflate": ("training",)}),
         ("pruned_mlp/wrapped/model.keras", {"zip-deflate": (), "strip-pruning+zip-deflate": ("training",)}),
+        (
+            "saved_model/keras_no_traces",
+            {"alias-duplicates": (), "strip-optimizer+alias-duplicates": ("training",)},
+        ),
+        ("checkpoint/adam", {"alias-duplicates": (), "strip-optimizer+alias-duplicates": ("training",)}),
         (
             "pruned_mlp/original/model.h5",
             {"hdf5-repack+hdf5-gzip": (), "strip-optimizer+hdf5-gzip": ("training",)},
