@@ -243,7 +243,7 @@ def _place(block: Block, whole: Any, tensor: Tensor, width: int) -> int:
 def _document_digest(document: Document, files: FileSet) -> str:
     if document.data is not None:
         return hashlib.sha256(document.data).hexdigest()
-    if document.kind is DocumentKind.TFJS_MODEL:
+    if document.kind in (DocumentKind.TFJS_MODEL, DocumentKind.SHARD_MAP):
         return _json_digest(
             files.open_stream(document.stream).read_at(document.span.offset, document.span.size)
         )
@@ -255,8 +255,8 @@ def _document_digest(document: Document, files: FileSet) -> str:
 
 
 def _json_digest(text: bytes) -> str:
-    """Return the SHA-256 of a TensorFlow.js description without white space and without the names of its
-    weights files.
+    """Return the SHA-256 of a description in JSON without white space, and of a TensorFlow.js description
+    without the names of its weights files.
     """
     try:
         value = json.loads(text)

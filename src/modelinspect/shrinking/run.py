@@ -57,7 +57,23 @@ _FAMILIES: Mapping[FormatName, str] = {
     FormatName.CHECKPOINT: "saved_model:shrink_checkpoint",
     FormatName.GRAPH_DEF: "graph_def:shrink_graph_def",
     FormatName.TFJS: "tfjs:shrink_tfjs",
+    FormatName.SAFETENSORS: "safetensors:shrink_safetensors",
 }
+_LEFT_ALONE: Mapping[FormatName, str] = {
+    FormatName.LITERTLM: (
+        "its runtime maps the sections in place, and no reader outside of it can prove that a file whose"
+        " sections moved loads; shrink the models before they are packed"
+    ),
+    FormatName.ORBAX: (
+        "its chunks are compressed, and old generations go when the checkpoint is saved again; only the"
+        " library tensorstore writes its trees"
+    ),
+    FormatName.MLIR: (
+        "its constants are attributes of a program that only the MLIR libraries write; pass weights as"
+        " arguments instead"
+    ),
+}
+"""Why files of a format are not written again."""
 _FOLDERS = frozenset({FormatName.KERAS_ZIP, FormatName.WEIGHTS_HDF5, FormatName.KERAS_PRESET})
 """Formats that may also be a folder, or a file that names others, with HDF5 files in it."""
 _FOLDER_FAMILY = "hdf5_folder:shrink_hdf5_folder"
@@ -72,6 +88,7 @@ _LOADERS: Mapping[FormatName, tuple[Loader, ...]] = {
     FormatName.GRAPH_DEF: (Loader.TENSORFLOW,),
     FormatName.TFJS: (Loader.TFJS,),
     FormatName.KERAS_PRESET: (Loader.KERAS3,),
+    FormatName.SAFETENSORS: (Loader.SAFETENSORS,),
 }
 """The programs whose rules the results of a format keep; tests load results with each."""
 _TRAINING_ROLES: Mapping[FormatName, frozenset[Role]] = {
@@ -293,7 +310,9 @@ def _family(artifact: Artifact, options: Options, *, is_one_file: bool) -> tuple
     is_folder = artifact.format in _FOLDERS and not is_one_file
     named = _FOLDER_FAMILY if is_folder else _FAMILIES.get(artifact.format)
     if named is None:
-        raise NotShrinkableError(f"{artifact.format} files are not written again")
+        raise NotShrinkableError(
+            f"{artifact.format} files are not written again: {_LEFT_ALONE[artifact.format]}"
+        )
     loads_in = _LOADERS[artifact.format]
     missing = sorted(options.loaders - set(loads_in))
     if missing:

@@ -37,6 +37,7 @@ class Loader(StrEnum):
     TENSORFLOW = "tensorflow"
     TFLITE = "tflite"
     TFJS = "tfjs"
+    SAFETENSORS = "safetensors"
 
 
 class StepName(StrEnum):

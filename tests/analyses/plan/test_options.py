@@ -44,6 +44,7 @@ CONTRACT = {
     "tflite-pack",
     "shrink-members",
     "merge-shards",
+    "compact-json",
     "strip-optimizer+hdf5-gzip",
     "strip-optimizer+zip-deflate",
     "strip-optimizer+alias-duplicates",
@@ -250,6 +251,7 @@ SHRUNK = {
     "tflite-pack",
     "shrink-members",
     "merge-shards",
+    "compact-json",
 }
 
 
@@ -285,6 +287,7 @@ def test_a_fixture_is_planned_as_shrink_writes_it(name: str, tmp_path: Path) -> 
         ),
         ("saved_model_keras3/exported", {"alias-duplicates": ()}),
         ("tflite/int8.tflite", {"tflite-pack": ()}),
+        ("safetensors_files/sharded", {"compact-json": ()}),
     ],
 )
 def test_what_shrink_does_is_planned_to_the_byte(

@@ -54,6 +54,7 @@ _SINGLE_FILES = {
     FormatName.HDF5: _REPACKED,
     FormatName.KERAS_ZIP: "zip-deflate",
     FormatName.TFLITE: "tflite-pack",
+    FormatName.SAFETENSORS: "compact-json",
 }
 _FOLDERS = {
     FormatName.WEIGHTS_HDF5: _REPACKED,
@@ -61,6 +62,7 @@ _FOLDERS = {
     FormatName.KERAS_PRESET: _REPACKED,
     **_BUNDLES,
     FormatName.TFJS: "merge-shards",
+    FormatName.SAFETENSORS: "compact-json",
 }
 
 
@@ -124,6 +126,7 @@ FAMILY = Family(
         "tflite-pack",
         "shrink-members",
         "merge-shards",
+        "compact-json",
         *(
             f"{state}+{step}"
             for state in ("strip-optimizer", "strip-pruning")
