@@ -115,7 +115,8 @@ def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Ou
     kept = (
         "without what only training needs; every other tensor is" if drop else "every tensor and document is"
     )
-    yield Option(name, result.after.size, Basis.MEASURED, not drop, loads, command, f"{kept} proved equal")
+    lossless = True  # every weight keeps its exact value, whatever was dropped beside the weights
+    yield Option(name, result.after.size, Basis.MEASURED, lossless, loads, command, f"{kept} proved equal")
 
 
 FAMILY = Family(
