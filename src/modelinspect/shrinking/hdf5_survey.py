@@ -91,7 +91,7 @@ def _check_links(file: Hdf5File, source: Source) -> None:
     if file.datatypes:
         raise NotShrinkableError(
             f"{source.name}: has {plural(len(file.datatypes), 'named datatype')}, such as"
-            f" {file.datatypes[0].path}; a new file would hold a type of its own for each dataset, so the"
+            f" {file.datatypes[0].path}; a new file would hold a separate type for each dataset, so the"
             " file is left as it is"
         )
     for dataset in file.datasets:
