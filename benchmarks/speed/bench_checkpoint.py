@@ -55,7 +55,7 @@ def bench(folder: Path) -> list[Row]:
     """
     rows: list[Row] = []
     if shutil.disk_usage(folder).free > 4 * GB:
-        rows += _large(_make(folder / "adam_1gb", 500, 418))
+        rows += _large(make_adam(folder / "adam_1gb", 500, 418))
     many = folder / "many"
     made = _make_many(many, 20_000), _make_many(folder / "more", 200_000)
     one, ten = (fastest(lambda path=path: _parse(path), 2) for path in made)
@@ -105,7 +105,7 @@ def _run(code: str, *arguments: object):  # type: ignore[no-untyped-def]
     return python(f"import sys; sys.argv = ['-c', *{given!r}]\n{code}", times=2)
 
 
-def _make(prefix: Path, count: int, side: int) -> Path:
+def make_adam(prefix: Path, count: int, side: int) -> Path:
     if not prefix.with_name(prefix.name + ".index").exists():
         python(
             f"import sys; sys.argv = ['-c', {str(count)!r}, {str(side)!r}, {str(prefix)!r}]\n{_MAKE}", times=1

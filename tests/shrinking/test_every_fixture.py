@@ -53,11 +53,6 @@ def test_the_same_input_gives_the_same_bytes_and_the_same_certificate(tmp_path: 
     assert reports[0].certificate == reports[1].certificate is not None
 
 
-def test_a_saved_model_says_that_its_training_state_stays(tmp_path: Path) -> None:
-    report = mi.shrink(fixture_path("saved_model/keras"), tmp_path / "small", drop=["training"])
-    assert any("--drop training drops nothing here" in note for note in report.notes)
-
-
 @pytest.mark.parametrize("name", ["checkpoint/adam", "checkpoint_keras3/training", "checkpoint_tf1/shards"])
 def test_a_checkpoint_loses_its_optimizer_and_nothing_else(name: str, tmp_path: Path) -> None:
     report = mi.shrink(fixture_path(name), tmp_path / "small", drop=["training"])

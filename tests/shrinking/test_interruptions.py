@@ -50,12 +50,16 @@ def full() -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def read_only() -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
 def run(path: Path, folder: Path, number: int, act: Callable[[], None], output: Path | None) -> int:
     """Shrink in a separate process that is disturbed once, and return how it ended."""
     child = os.fork()
     if not child:
         try:
-            changes(folder, number, act, _ADDING if act is full else _CHANGES)
+            changes(folder, number, act, _CHANGES if act not in (full, read_only) else _ADDING)
             mi.shrink(path, output, in_place=output is None)
             os._exit(_DONE)
         except OutputError:
@@ -78,9 +82,14 @@ def put(name: str, folder: Path) -> Path:
 FIXTURES = ["mlp/original.h5", "saved_model/affine", "archives/model.zip"]
 
 
+ACTS = {"killed": lambda: os._exit(_KILLED), "full": full, "read-only": read_only}
+
+
 @pytest.mark.parametrize("in_place", [True, False])
-@pytest.mark.parametrize("how", ["killed", "full"])
-@pytest.mark.parametrize("name", FIXTURES)
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [*((name, how) for name in FIXTURES for how in ("killed", "full")), (FIXTURES[0], "read-only")],
+)
 def test_the_model_is_there_whole_whatever_change_the_run_ends_at(
     name: str, how: str, in_place: bool, tmp_path: Path
 ) -> None:
@@ -89,15 +98,13 @@ def test_the_model_is_there_whole_whatever_change_the_run_ends_at(
         folder = tmp_path / str(number)
         folder.mkdir()
         path, output = put(name, folder), None if in_place else folder / f"small-{Path(name).name}"
-        ends.append(
-            run(path, folder, number, (lambda: os._exit(_KILLED)) if how == "killed" else full, output)
-        )
+        ends.append(run(path, folder, number, ACTS[how], output))
         kept = path.with_name(f"{path.name}.orig")
         whole = path if path.exists() else kept
         assert mi.compare_content(fixture_path(name), whole).same, number
         if output is not None and output.exists():
             assert mi.compare_content(fixture_path(name), output).same, number
-        if how == "full" and not in_place:
+        if how != "killed" and not in_place:
             assert {each.name for each in folder.iterdir()} <= {
                 path.name,
                 output.name if output else "",

@@ -112,6 +112,52 @@ def test_a_wrapped_network_loads_as_tfmot_strips_it(
     same(tfmot.sparsity.keras.strip_pruning(wrapped), tf_keras.models.load_model(after))
 
 
+@pytest.mark.parametrize("form", ["folder", "shards"])
+def test_folders_without_their_optimizer_load_as_before(form: str, tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    network = small_network(keras)
+    before, after = tmp_path / "before", tmp_path / "after"
+    if form == "folder":
+        keras.saving.save_model(network, before, zipped=False)
+    else:
+        before.mkdir()
+        network.save_weights(before / "net.weights.json", max_shard_size=2.5e-4)
+        assert len(list(before.iterdir())) > 3
+    report = mi.shrink(before, after, drop=["training"])
+    assert report.after is not None, report.reason
+    assert report.proof is not None
+    assert report.proof.dropped > 10
+    if form == "folder":
+        loaded = keras.models.load_model(after)
+        assert not loaded.compiled
+    else:
+        loaded = small_network(keras)
+        loaded.load_weights(after / "net.weights.json")
+    same(network, loaded)
+    assert mi.shrink(after, drop=["training"]).outcome == "unchanged"
+
+
+def test_weights_of_a_wrapped_network_lose_the_optimizer_and_load_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "1")
+    tf_keras = pytest.importorskip("tf_keras")
+    tfmot = pytest.importorskip("tensorflow_model_optimization")
+    source = fixture_path("pruned_mlp/wrapped/model.weights.h5")
+    report = mi.shrink(source, tmp_path / "after.weights.h5", drop=["training"])
+    assert report.after is not None, report.reason
+    assert any("wrappers and masks stay" in note for note in report.notes)
+    with tfmot.sparsity.keras.prune_scope():
+        networks = [
+            tf_keras.models.load_model(fixture_path("pruned_mlp/wrapped/model.keras")) for _ in range(2)
+        ]
+    for network, path in zip(networks, (source, tmp_path / "after.weights.h5"), strict=True):
+        network.set_weights([np.zeros_like(each) for each in network.get_weights()])
+        network.load_weights(path)
+    assert any(each.any() for each in networks[0].get_weights())
+    same(*networks)
+
+
 SAVED_MODELS = [
     "pruned_mlp/wrapped/saved-model",
     "saved_model_keras3/exported",

@@ -18,6 +18,7 @@ MLP = PROJECT / "fixtures" / "pruned_mlp"
         "original/model.weights.h5",
         "original/checkpoint",
         "wrapped/model.h5",
+        "original/saved-model-keras",
     ],
 )
 def test_the_note_counts_what_dropping_removes(path: str) -> None:
@@ -39,7 +40,7 @@ def test_the_note_counts_what_dropping_removes(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["original/no-optimizer.h5", "stripped/model.keras", "original/float32.tflite", "wrapped/saved-model"],
+    ["original/no-optimizer.h5", "stripped/model.keras", "original/float32.tflite", "stripped/saved-model"],
 )
 def test_no_note_where_nothing_would_go(path: str) -> None:
     assert not any("training state" in note for note in mi.shrink(MLP / path).notes)

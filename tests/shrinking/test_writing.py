@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ import pytest
 import modelinspect as mi
 from modelinspect.errors import OutputError, UsageError
 from modelinspect.shrinking import writing
+from modelinspect.shrinking.parallel_deflate import ParallelDeflate
 from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path
 
@@ -234,3 +236,19 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
         assert outcome == "smaller"
         peaks.append(int(peak) / 1024)
     assert peaks[1] - peaks[0] < 100
+
+
+def test_blocks_that_are_deflated_side_by_side_are_one_stream() -> None:
+    random = np.random.default_rng(0)
+    data = (random.integers(0, 255, 7_000_003) * (random.random(7_000_003) < 0.3)).astype("u1").tobytes()
+    made = []
+    for piece in (1 << 16, 5_000_000):
+        packer = ParallelDeflate(6)
+        parts = [packer.compress(data[at : at + piece]) for at in range(0, len(data), piece)]
+        made.append(b"".join([*parts, packer.flush()]))
+    assert made[0] == made[1]
+    assert zlib.decompress(made[0], -zlib.MAX_WBITS) == data
+    alone = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    assert len(made[0]) < 1.001 * len(alone.compress(data) + alone.flush())
+    empty = ParallelDeflate(9)
+    assert zlib.decompress(empty.compress(b"") + empty.flush(), -zlib.MAX_WBITS) == b""

@@ -20,6 +20,7 @@ from modelinspect.reports.causes import Cause
 
 _OPTIMIZER = (
     Remedy.DROP_TRAINING,
+    Remedy.DROP_OPTIMIZER,
     Remedy.SAVE_UNCOMPILED,
     Remedy.SAVE_WEIGHTS_UNCOMPILED,
     Remedy.SAVE_COPY,

@@ -92,8 +92,14 @@ def without_optimizer(artifact: Artifact) -> Advice | None:
     """Say how an artifact loses the optimizer's state, moving averages among it: by `shrink` where no
     wrappers go with it.
     """
-    if is_whole(artifact) and helpers_of(artifact) is Helpers.NONE and _is_one_sound_file(artifact):
-        return advise(Remedy.DROP_TRAINING, artifact)
+    if helpers_of(artifact) is Helpers.NONE:
+        if is_whole(artifact) and _is_one_sound_file(artifact):
+            return advise(Remedy.DROP_TRAINING, artifact)
+        if not is_in_archive(artifact) and not artifact.diagnostics:
+            if artifact.format is FormatName.SAVED_MODEL and has_keras_metadata(artifact):
+                return advise(Remedy.DROP_TRAINING, artifact)
+            if artifact.format is FormatName.CHECKPOINT and artifact.facts.get("object_graph_nodes"):
+                return advise(Remedy.DROP_OPTIMIZER, artifact)
     return saved_without_optimizer(artifact)
 
 

@@ -138,6 +138,11 @@ class Remedy(Enum):
         "remove the optimizer and the training configuration; Keras loads the result, not compiled",
         "modelinspect shrink {file_word} -o {made_word} --drop training",
     )
+    DROP_OPTIMIZER = _shell(
+        "remove the optimizer's variables; TensorFlow restores the model from the result",
+        "modelinspect shrink {file_word} -o {made_word} --drop training",
+        "model",
+    )
     SAVE_UNCOMPILED = _python("save it without the optimizer", "{load}\nmodel.save({made!r})")
     SAVE_WEIGHTS_UNCOMPILED = _python(
         "save the weights of a model that is not compiled; a compiled model adds its optimizer",

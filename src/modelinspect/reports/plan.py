@@ -43,6 +43,7 @@ _UNCHANGED = frozenset(
         "tflite-pack",
         "shrink-members",
         "merge-shards",
+        "compact-json",
     )
 )
 """Options that change neither an element nor a document."""

@@ -208,6 +208,14 @@ OPTIONS: dict[str, str] = {
         "A TFLite file written again: equal buffers stored once, no unreferenced data, the smallest"
         " alignment."
     ),
+    "merge-shards": (
+        "The weights files of a TensorFlow.js model as one file for each group, and its description without"
+        " white space."
+    ),
+    "compact-json": (
+        "The headers and indexes of safetensors without white space. The bytes of tensors stay as they are."
+    ),
+    "shrink-members": "The models inside an archive written again, each with its own proof.",
     "entropy-bound": (
         "A lower bound: no lossless storage of these weights, element by element, is smaller. It is not a"
         " file."

@@ -14,7 +14,7 @@ from modelinspect.encodings.sstable.checksum import masked_crc32c
 from modelinspect.shrinking.bundle import Bundle
 from modelinspect.shrinking.steps import NotShrinkableError
 
-_OBJECT_GRAPH = OBJECT_GRAPH_KEY.encode()
+OBJECT_GRAPH = OBJECT_GRAPH_KEY.encode()
 _GRAPH_MOST = 256 * MIB
 
 
@@ -40,19 +40,19 @@ def drop_optimizer(bundle: Bundle, artifact: Artifact) -> int:
     if not dropped:
         return 0
     size: int = sum(bundle.entries[key].size for key in dropped)
-    if _OBJECT_GRAPH in bundle.entries:
-        size += bundle.entries[_OBJECT_GRAPH].size
-        graph = _read_graph(bundle)
-        _forget(graph, {key.decode("utf-8", "replace") for key in dropped})
-        _replace_text(bundle, _OBJECT_GRAPH, graph.SerializeToString(deterministic=True))
-        size -= bundle.entries[_OBJECT_GRAPH].size
+    if OBJECT_GRAPH in bundle.entries:
+        size += bundle.entries[OBJECT_GRAPH].size
+        graph = read_object_graph(bundle)
+        forget(graph, {key.decode("utf-8", "replace") for key in dropped})
+        _replace_text(bundle, OBJECT_GRAPH, graph.SerializeToString(deterministic=True))
+        size -= bundle.entries[OBJECT_GRAPH].size
     bundle.dropped |= dropped
     return size
 
 
-def _forget(graph: Any, keys: set[str]) -> None:
-    """Take attributes that are stored under dropped keys out of a graph, and slots of variables whose nodes
-    have nothing left.
+def forget(graph: Any, keys: set[str]) -> None:
+    """Take attributes that are stored under some keys out of an object graph, and slots of variables whose
+    nodes have nothing left.
     """
     for node in graph.nodes:
         left = [each for each in node.attributes if each.checkpoint_key not in keys]
@@ -66,9 +66,12 @@ def _forget(graph: Any, keys: set[str]) -> None:
             node.slot_variables.extend(slots)
 
 
-def _read_graph(bundle: Bundle) -> Any:
-    """Return the object graph, which is stored as a tensor of one text."""
-    source, offset, size = bundle.stored(_OBJECT_GRAPH)
+def read_object_graph(bundle: Bundle) -> Any:
+    """Return the object graph, which is stored as a tensor of one text.
+
+    Raises `NotShrinkableError` where it cannot be written again.
+    """
+    source, offset, size = bundle.stored(OBJECT_GRAPH)
     if size > _GRAPH_MOST:
         raise NotShrinkableError(f"{bundle.prefix}: its object graph has {size:,} bytes")
     data = source.read_at(offset, size)
@@ -76,7 +79,7 @@ def _read_graph(bundle: Bundle) -> Any:
     graph = parse_message("TrackableObjectGraph", data[at + 4 : at + 4 + length], source.name, offset)
     if at + 4 + length != size or _stored_text(data[at + 4 :]) != (
         data,
-        bundle.entries[_OBJECT_GRAPH].crc32c,
+        bundle.entries[OBJECT_GRAPH].crc32c,
     ):
         raise NotShrinkableError(f"{bundle.prefix}: its object graph is not stored as TensorFlow stores it")
     count = len(graph.nodes)  # type: ignore[attr-defined]

@@ -44,7 +44,7 @@ def shrink_graph_def(job: Job) -> Witness:
     source = job.files.open(name)
     message = _read(source, kind, job)
     graph = message if kind == "GraphDef" else message.graph_def
-    gone = find_unreachable(graph, _kept_by(message) if kind == "MetaGraphDef" else frozenset())
+    gone = find_unreachable(graph, kept_by(message) if kind == "MetaGraphDef" else frozenset())
     _remove(graph, gone)
     data = message.SerializeToString(deterministic=True)
     (job.folder / name).write_bytes(data)
@@ -155,7 +155,7 @@ def _functions_in(value: Any) -> Iterator[str]:
         yield text.decode("utf-8", "replace")
 
 
-def _kept_by(meta: Any) -> frozenset[str]:
+def kept_by(meta: Any) -> frozenset[str]:
     """Return the nodes that signatures, the saver and collections of a MetaGraphDef name.
 
     Raises `NotShrinkableError`.

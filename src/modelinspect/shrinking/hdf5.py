@@ -75,6 +75,10 @@ def record_dropped(work: Work, saved: int, dropped: Mapping[str, int], strip: St
     return max(saved, 0) - left
 
 
+WRAPPERS_STAY = (
+    "pruning wrappers and masks stay: the names of the variables depend on the classes of the wrapped layers,"
+    " which a file of only weights does not hold; strip the model and save its weights again"
+)
 _WHAT = {
     Role.OPTIMIZER: "optimizer state and metrics",
     Role.PRUNING: "masks, thresholds, steps and copies of pruning wrappers",
@@ -87,7 +91,10 @@ def _strip(job: Job, source: Source) -> Strip:
             job.work.changed_documents = True
             return strip_model(source)
         case FormatName.WEIGHTS_HDF5:
-            return strip_store(source, None)
+            strip = strip_store(source, None)
+            if strip.wrappers_stay:
+                job.work.notes.append(WRAPPERS_STAY)
+            return strip
         case _:
             raise NotShrinkableError(
                 f"{source.name}: is not a Keras file, so which parts are only for training is unknown"

@@ -7,7 +7,7 @@ library then allocates no blocks ahead, and without times, because the same inpu
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import product
@@ -47,10 +47,12 @@ H5_ERRORS = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeEr
 """What h5py raises for files that the library does not read or write."""
 _WORKERS = 2
 _AHEAD = 4
-"""Chunks that are compressed while the one before is written."""
+"""Chunks that are compressed while others are read and written."""
 _LINKED_LEAST = 512
 """Equal datasets of fewer bytes are stored twice: a second header costs little more than a second link."""
 
+_Coming = tuple[Any, tuple[int, ...], int, "Future[tuple[bytes, int]]"]
+"""A chunk that is being compressed: its dataset, its place, its bytes before, and what comes of it."""
 Attributes = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
@@ -145,6 +147,7 @@ class _Copier:
     tally: Tally = field(default_factory=Tally)
     _written: dict[int, bytes] = field(default_factory=dict)
     _equal: dict[str, bytes] = field(default_factory=dict)
+    _waiting: deque[_Coming] = field(default_factory=deque)
 
     def run(self) -> None:
         """Copy everything that is kept."""
@@ -161,6 +164,7 @@ class _Copier:
                     for inner, child in groups
                 ]
             )
+        self._flush(0)
 
     def _children(self, path: str, old: Any, new: Any) -> Iterator[tuple[str, Any]]:
         """Copy the links of a group and its datasets, and yield the groups in it."""
@@ -293,18 +297,8 @@ class _Copier:
         self.tick(values.nbytes)
 
     def _chunks(self, item: Any, made: Any, kind: Any, shape: tuple[int, ...], filters: Filters) -> None:
-        """Compress chunks side by side and write each in its turn."""
+        """Compress chunks side by side, those of several datasets too, and write each in its turn."""
         width, scalar = kind.get_size(), scalar_size(kind)
-        waiting: list[tuple[tuple[int, ...], int, Future[tuple[bytes, int]]]] = []
-
-        def flush(left: int) -> None:
-            while len(waiting) > left:
-                place, size, coming = waiting.pop(0)
-                data, mask = coming.result()
-                made.write_direct_chunk(place, data, mask)
-                self.tally.deflated += size - len(data)
-                self.tick(size)
-
         self.tally.filtered += 1
         for place in product(
             *(range(0, length, step) for length, step in zip(shape, filters.chunk, strict=True))
@@ -318,11 +312,18 @@ class _Copier:
                 whole[tuple(slice(0, length) for length in count)] = data.reshape(*count, width)
                 data = whole.reshape(-1)
             size = prod(count) * width
-            waiting.append(
-                (place, size, self.pool.submit(encode, data.data, filters, scalar, self.how.level))
-            )
-            flush(_AHEAD)
-        flush(0)
+            stored = self.pool.submit(encode, data.data, filters, scalar, self.how.level)
+            self._waiting.append((made, place, size, stored))
+            self._flush(_AHEAD)
+
+    def _flush(self, left: int) -> None:
+        """Write the chunks that were compressed first, until so many are left."""
+        while len(self._waiting) > left:
+            made, place, size, coming = self._waiting.popleft()
+            data, mask = coming.result()
+            made.write_direct_chunk(place, data, mask)
+            self.tally.deflated += size - len(data)
+            self.tick(size)
 
     def _attributes(self, old: Any, new: Any, path: str) -> None:
         names = attribute_names(old)

@@ -17,8 +17,12 @@ a loader.
 """
 COMPACT_MOST = 32 * KIB
 """Datasets up to this size may be stored in their object header, which cannot exceed 64 KiB."""
-_TRIED_WHOLE = MIB
-_SAMPLE, _SAMPLES = 128 * KIB, 4
+_TRIED_WHOLE = 256 * KIB
+_SAMPLE, _SAMPLES = 64 * KIB, 4
+_TRIED_HARD, _TRYING = 64 * KIB, 6
+"""Samples of more bytes are compressed at this level to choose: the highest takes many times as long, and the
+choice is the same.
+"""
 _LEAST = 64
 _FILTER_COST = 34
 """What the messages of a chunked and filtered dataset take beyond those of one stored as it is."""
@@ -57,8 +61,9 @@ def choose(
     """
     if level == 0 or size < _LEAST or not shape:
         return None
-    plain = len(zlib.compress(sample, level))
-    shuffled = len(zlib.compress(shuffle(sample, item_size), level)) if item_size > 1 else plain
+    trying = level if len(sample) <= _TRIED_HARD else min(level, _TRYING)
+    plain = len(zlib.compress(sample, trying))
+    shuffled = len(zlib.compress(shuffle(sample, item_size), trying)) if item_size > 1 else plain
     best, now = (shuffled, plain) if hosted else (min(plain, shuffled), len(sample))
     scale = size / max(len(sample), 1)
     if best * scale + _FILTER_COST >= now * scale:

@@ -19,6 +19,7 @@ from modelinspect.encodings.hdf5.model import Attribute, Dataset, Hdf5File, Layo
 from modelinspect.encodings.walk import Walk
 from modelinspect.encodings.zip import find_end_record
 from modelinspect.errors import FormatError
+from modelinspect.reports.wording import plural
 from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.sources.base import Source
 
@@ -81,7 +82,11 @@ def _check_links(file: Hdf5File, source: Source) -> None:
                 f"{source.name}: {link.path} is an {link.kind} link; its target is not part of the file"
             )
     if file.datatypes:
-        raise NotShrinkableError(f"{source.name}: has named datatypes, which are not written again")
+        raise NotShrinkableError(
+            f"{source.name}: has {plural(len(file.datatypes), 'named datatype')}, such as"
+            f" {file.datatypes[0].path}; a new file would hold a separate type for each dataset, so the"
+            " file is left as it is"
+        )
     for dataset in file.datasets:
         if dataset.layout in (LayoutKind.EXTERNAL, LayoutKind.VIRTUAL, LayoutKind.UNKNOWN):
             raise NotShrinkableError(

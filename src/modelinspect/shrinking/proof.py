@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -157,19 +157,25 @@ def _sortable(content: Content) -> tuple[str, tuple[int, ...], str]:
     return content.dtype, content.shape, content.digest or ""
 
 
-def compare_reduced(artifact: Artifact, before: Contents, after: Contents) -> tuple[int, int]:
+def compare_reduced(
+    artifact: Artifact, before: Contents, after: Contents, changed: Collection[str] = ()
+) -> tuple[int, int]:
     """Compare artifacts where training state was dropped, and return how many tensors are equal and how many
     were dropped.
 
     Every tensor of the model is in the result, under its name or, where its wrapper is gone, with the same
-    type, shape and elements; a copy that a wrapper kept may go. The result holds nothing else. Raises
+    type, shape and elements; a copy that a wrapper kept may go. The result holds nothing else. ``changed``
+    names the tensors that list what was dropped, which are in both and are not counted. Raises
     `UnprovedError`.
     """
     left = {**after.tensors, **after.aliases}
     unmatched: list[tuple[str, Content]] = []
     equal = 0
     for name, old in before.tensors.items():
-        if left.get(name) == old:
+        if name in changed:
+            if left.pop(name, old).dtype != old.dtype or name not in after.tensors:
+                raise UnprovedError(f"tensor {name} is missing in the result or differs there")
+        elif left.get(name) == old:
             del left[name]
             equal += 1
         else:
@@ -185,7 +191,7 @@ def compare_reduced(artifact: Artifact, before: Contents, after: Contents) -> tu
             raise UnprovedError(f"tensor {name} is missing in the result or differs there")
     if left.keys() - after.aliases.keys():
         raise UnprovedError(f"tensor {min(left)} was not in the input")
-    return equal, len(before.tensors) - equal
+    return equal, len(before.tensors) - len(before.tensors.keys() & set(changed)) - equal
 
 
 _TRAINING = (Role.OPTIMIZER, Role.PRUNING, Role.OTHER)
@@ -237,7 +243,7 @@ def _place(block: Block, whole: Any, tensor: Tensor, width: int) -> int:
 def _document_digest(document: Document, files: FileSet) -> str:
     if document.data is not None:
         return hashlib.sha256(document.data).hexdigest()
-    if document.kind is DocumentKind.TFJS_MODEL:
+    if document.kind in (DocumentKind.TFJS_MODEL, DocumentKind.SHARD_MAP):
         return _json_digest(
             files.open_stream(document.stream).read_at(document.span.offset, document.span.size)
         )
@@ -249,8 +255,8 @@ def _document_digest(document: Document, files: FileSet) -> str:
 
 
 def _json_digest(text: bytes) -> str:
-    """Return the SHA-256 of a TensorFlow.js description without white space and without the names of its
-    weights files.
+    """Return the SHA-256 of a description in JSON without white space, and of a TensorFlow.js description
+    without the names of its weights files.
     """
     try:
         value = json.loads(text)

@@ -57,7 +57,23 @@ _FAMILIES: Mapping[FormatName, str] = {
     FormatName.CHECKPOINT: "saved_model:shrink_checkpoint",
     FormatName.GRAPH_DEF: "graph_def:shrink_graph_def",
     FormatName.TFJS: "tfjs:shrink_tfjs",
+    FormatName.SAFETENSORS: "safetensors:shrink_safetensors",
 }
+_LEFT_ALONE: Mapping[FormatName, str] = {
+    FormatName.LITERTLM: (
+        "its runtime maps the sections in place, and no reader outside of it can prove that a file whose"
+        " sections moved loads; shrink the models before they are packed"
+    ),
+    FormatName.ORBAX: (
+        "its chunks are compressed, and old generations go when the checkpoint is saved again; only the"
+        " library tensorstore writes its trees"
+    ),
+    FormatName.MLIR: (
+        "its constants are attributes of a program that only the MLIR libraries write; pass weights as"
+        " arguments instead"
+    ),
+}
+"""Why files of a format are not written again."""
 _FOLDERS = frozenset({FormatName.KERAS_ZIP, FormatName.WEIGHTS_HDF5, FormatName.KERAS_PRESET})
 """Formats that may also be a folder, or a file that names others, with HDF5 files in it."""
 _FOLDER_FAMILY = "hdf5_folder:shrink_hdf5_folder"
@@ -72,6 +88,7 @@ _LOADERS: Mapping[FormatName, tuple[Loader, ...]] = {
     FormatName.GRAPH_DEF: (Loader.TENSORFLOW,),
     FormatName.TFJS: (Loader.TFJS,),
     FormatName.KERAS_PRESET: (Loader.KERAS3,),
+    FormatName.SAFETENSORS: (Loader.SAFETENSORS,),
 }
 """The programs whose rules the results of a format keep; tests load results with each."""
 _TRAINING_ROLES: Mapping[FormatName, frozenset[Role]] = {
@@ -79,6 +96,7 @@ _TRAINING_ROLES: Mapping[FormatName, frozenset[Role]] = {
     FormatName.KERAS_ZIP: frozenset({Role.OPTIMIZER, Role.PRUNING}),
     FormatName.WEIGHTS_HDF5: frozenset({Role.OPTIMIZER}),
     FormatName.CHECKPOINT: frozenset({Role.OPTIMIZER}),
+    FormatName.SAVED_MODEL: frozenset({Role.OPTIMIZER}),
 }
 """The tensors that ``--drop training`` removes from a format."""
 _PASSES = 4
@@ -159,7 +177,7 @@ def _attempt(
                 Outcome.UNCHANGED, before, None, (), tuple(work.notes), None, loads_in, None, reason
             )
         proof = _prove(artifact, files, result, made, work, witness)
-    if _is_one_file(artifact, files) or artifact.format is FormatName.CHECKPOINT:
+    if _is_one_file(artifact, files) or artifact.format in (FormatName.CHECKPOINT, FormatName.SAVED_MODEL):
         _note_training(artifact, work)
     return _finish(before, after, proof, loads_in, work, folder, files, place)
 
@@ -261,8 +279,8 @@ def _prove(
         total = old.count
         dropped = total - equal
     elif Drop.TRAINING in work.options.drop:
-        equal, dropped = compare_reduced(artifact, old, new)
-        total, unread = len(old.tensors), sum(content.digest is None for content in new.tensors.values())
+        equal, dropped = compare_reduced(artifact, old, new, work.changed)
+        total, unread = equal + dropped, sum(content.digest is None for content in new.tensors.values())
     else:
         equal, unread = compare_tensors(old, new, work.dropped, work.renamed)
         total = old.count
@@ -282,7 +300,9 @@ def _family(artifact: Artifact, options: Options, *, is_one_file: bool) -> tuple
     is_folder = artifact.format in _FOLDERS and not is_one_file
     named = _FOLDER_FAMILY if is_folder else _FAMILIES.get(artifact.format)
     if named is None:
-        raise NotShrinkableError(f"{artifact.format} files are not written again")
+        raise NotShrinkableError(
+            f"{artifact.format} files are not written again: {_LEFT_ALONE[artifact.format]}"
+        )
     loads_in = _LOADERS[artifact.format]
     missing = sorted(options.loaders - set(loads_in))
     if missing:

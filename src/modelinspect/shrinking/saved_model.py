@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from modelinspect.core.artifact import FormatName
-from modelinspect.core.names import FINGERPRINT_PB
+from modelinspect.core.names import FINGERPRINT_PB, SAVED_MODEL_PB
 from modelinspect.core.tensors import Role
-from modelinspect.encodings.protobuf import parse_message
+from modelinspect.errors import FormatError
 from modelinspect.shrinking.bundle import Bundle, digest, read_bundle, shard_names, write_bundle
 from modelinspect.shrinking.checkpoint_training import drop_optimizer
-from modelinspect.shrinking.farmhash import fingerprint64
 from modelinspect.shrinking.proof import UnprovedError
+from modelinspect.shrinking.saved_model_training import Dropped, drop_training, write_fingerprint
 from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName, Witness
 from modelinspect.shrinking.zip_files import copy_source
 from modelinspect.sources.files import FileSet
 
 _VARIABLES = "variables/variables.index"
 
-_STAYS = (
-    "--drop training drops nothing here: the save and restore operators of the graph name every variable of"
-    " the optimizer, and loading runs them; save the model without its optimizer instead"
-)
+_STAYS = "the optimizer stays: {reason}; save the model without its optimizer instead"
 _WRAPPERS_STAY = (
     "pruning masks stay: the object graph names the wrapped layers by their wrappers; strip the model and"
     " save it again"
@@ -35,12 +30,26 @@ def shrink_saved_model(job: Job) -> Witness:
         raise NotShrinkableError(f"{job.files.primary}: is one file of a SavedModel; name its folder")
     if _VARIABLES not in job.files.names():
         raise NotShrinkableError("it has no variables")
-    bundle = _rewrite(job, _VARIABLES)
-    copied = _copy_others(job, {_VARIABLES, *shard_names(job.files, bundle.prefix)})
+    bundle = read_bundle(job.files, _VARIABLES, job.work.limits)
+    dropped = _drop_training_of_model(job, bundle) if job.work.drops(Drop.TRAINING) else Dropped()
+    _write(job, bundle, dropped.of_bundle)
+    replaced = {_VARIABLES, *shard_names(job.files, bundle.prefix), *dropped.files}
+    copied = _copy_others(job, replaced)
+    for name, data in dropped.files.items():
+        (job.folder / name).write_bytes(data)
     if FINGERPRINT_PB in copied:
-        _write_fingerprint(job.folder)
+        index = (job.folder / _VARIABLES).read_bytes()
+        write_fingerprint(job, index, dropped.files.get(SAVED_MODEL_PB))
         copied.remove(FINGERPRINT_PB)
-    return _witness(job, [bundle], copied)
+    compare = _witness(job, [bundle], copied)
+
+    def witness(after: FileSet) -> Mapping[str, int]:
+        found = dict(compare(after))
+        for check in dropped.checks:
+            found["protobuf"] += check(after)
+        return found
+
+    return witness
 
 
 def shrink_checkpoint(job: Job) -> Witness:
@@ -60,23 +69,20 @@ def shrink_checkpoint(job: Job) -> Witness:
 
 def _rewrite(job: Job, index: str) -> Bundle:
     bundle = read_bundle(job.files, index, job.work.limits)
-    old = bundle.index_size + sum(job.files.open(name).size for name in shard_names(job.files, bundle.prefix))
-    dropped = _drop_training(job, bundle) if job.work.drops(Drop.TRAINING) else 0
-    write_bundle(bundle, job.folder, job.work, old - dropped)
+    _write(job, bundle, _drop_training(job, bundle) if job.work.drops(Drop.TRAINING) else 0)
     return bundle
 
 
+def _write(job: Job, bundle: Bundle, dropped: int) -> None:
+    """Write a bundle again of which ``dropped`` bytes went."""
+    old = bundle.index_size + sum(job.files.open(name).size for name in shard_names(job.files, bundle.prefix))
+    write_bundle(bundle, job.folder, job.work, old - dropped)
+
+
 def _drop_training(job: Job, bundle: Bundle) -> int:
-    """Drop the optimizer's entries of a checkpoint and return their bytes; those of a SavedModel stay."""
+    """Drop the optimizer's entries of a checkpoint and return their bytes."""
     work = job.work
-    if job.artifact.format is FormatName.SAVED_MODEL:
-        work.notes += [] if _STAYS in work.notes else [_STAYS]
-        return 0
-    if (
-        any(tensor.role is Role.PRUNING for tensor in job.artifact.tensors)
-        and _WRAPPERS_STAY not in work.notes
-    ):
-        work.notes.append(_WRAPPERS_STAY)
+    _note_wrappers(job)
     dropped = drop_optimizer(bundle, job.artifact)
     work.add(
         StepName.STRIP_OPTIMIZER,
@@ -88,6 +94,32 @@ def _drop_training(job: Job, bundle: Bundle) -> int:
     return dropped
 
 
+def _drop_training_of_model(job: Job, bundle: Bundle) -> Dropped:
+    """Drop what only training needs of a SavedModel; where that cannot be, say why, and drop nothing."""
+    work = job.work
+    _note_wrappers(job)
+    try:
+        dropped = drop_training(job, bundle)
+    except (NotShrinkableError, FormatError) as reason:
+        work.notes.append(_STAYS.format(reason=reason))
+        return Dropped()
+    work.add(
+        StepName.STRIP_OPTIMIZER,
+        dropped.of_bundle + dropped.of_graph,
+        Drop.TRAINING,
+        "variables of the optimizer, and what saves and restores them in the graph",
+    )
+    work.changed |= dropped.changed
+    work.changed_documents = bool(dropped.files)
+    return dropped
+
+
+def _note_wrappers(job: Job) -> None:
+    pruned = any(tensor.role is Role.PRUNING for tensor in job.artifact.tensors)
+    if pruned and _WRAPPERS_STAY not in job.work.notes:
+        job.work.notes.append(_WRAPPERS_STAY)
+
+
 def _copy_others(job: Job, replaced: set[str]) -> list[str]:
     """Copy the files that stay as they are and return their names."""
     names = [name for name in job.files.names() if name not in replaced]
@@ -96,16 +128,6 @@ def _copy_others(job: Job, replaced: set[str]) -> list[str]:
         target.parent.mkdir(parents=True, exist_ok=True)
         copy_source(job.files.open(name), target)
     return names
-
-
-def _write_fingerprint(folder: Path) -> None:
-    """Bring the hash of the variables' index up to date
-    (tensorflow/cc/saved_model/fingerprinting_utils.cc).
-    """
-    path = folder / FINGERPRINT_PB
-    found = parse_message("FingerprintDef", path.read_bytes(), FINGERPRINT_PB)
-    found.checkpoint_hash = fingerprint64((folder / _VARIABLES).read_bytes())  # type: ignore[attr-defined]
-    path.write_bytes(found.SerializeToString(deterministic=True))
 
 
 def _witness(job: Job, bundles: list[Bundle], copied: list[str]) -> Witness:

@@ -37,6 +37,7 @@ class Loader(StrEnum):
     TENSORFLOW = "tensorflow"
     TFLITE = "tflite"
     TFJS = "tfjs"
+    SAFETENSORS = "safetensors"
 
 
 class StepName(StrEnum):
@@ -94,8 +95,8 @@ class Work:
     """What a format's writer needs, and what it reports: steps in the order done, and what it could not do.
 
     ``dropped`` are the names of tensors that the result lacks, with the level that allowed it; ``renamed``
-    maps old names to new ones; ``changed_documents`` labels documents that a level changed; ``tick`` takes
-    the bytes that were read.
+    maps old names to new ones; ``changed`` are the names of tensors that hold names of what was dropped;
+    ``changed_documents`` labels documents that a level changed; ``tick`` takes the bytes that were read.
     """
 
     options: Options
@@ -104,6 +105,7 @@ class Work:
     notes: list[str] = field(default_factory=list)
     dropped: dict[str, Drop] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
     changed_documents: bool = False
     tick: Callable[[int], None] = lambda size: None
 

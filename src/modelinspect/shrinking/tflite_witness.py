@@ -63,7 +63,7 @@ class _Model:
         self._data = source.read_at(0, source.size)
         self._named = named
         self._schema = schema("model")
-        self._known: dict[tuple[int, str], bytes] = {}
+        self._known: dict[tuple[int, str, int], bytes] = {}
         self._layouts: dict[tuple[int, str], list[tuple[Field, int]]] = {}
 
     def describe(self) -> dict[str, list[bytes]]:
@@ -105,12 +105,13 @@ class _Model:
             self._schema.tables["SubGraph"],
             skipped,
             dict.fromkeys(("inputs", "outputs"), self._tensor_in(number)),
+            number,
         )
 
     def _operator(self, operator: Table, number: int) -> bytes:
         follow = dict.fromkeys(("inputs", "outputs", "intermediates"), self._tensor_in(number))
         return self._table(
-            operator, self._schema.tables["Operator"], set(), {**follow, "opcode_index": self._code}
+            operator, self._schema.tables["Operator"], set(), {**follow, "opcode_index": self._code}, number
         )
 
     def _signature(self, entry: Table) -> bytes:
@@ -125,6 +126,7 @@ class _Model:
                         self._schema.tables["TensorMap"],
                         set(),
                         {"tensor_index": self._tensor_in(number)},
+                        number,
                     )
                 )
         return _hash(*parts)
@@ -149,12 +151,19 @@ class _Model:
         return self._table(self._codes[index], self._schema.tables["OperatorCode"], set(), {})
 
     def _table(
-        self, table: Table, kind: TableType, skipped: set[str], follow: dict[str, Callable[[int], bytes]]
+        self,
+        table: Table,
+        kind: TableType,
+        skipped: set[str],
+        follow: dict[str, Callable[[int], bytes]],
+        scope: int = -1,
     ) -> bytes:
         """Return the digest of a table: fields by name, defaults left out, numbers in ``follow`` replaced by
         what they name.
+
+        ``scope`` is the subgraph whose tensors are followed: subgraphs may share a table of equal numbers.
         """
-        key = table.Pos, kind.name
+        key = table.Pos, kind.name, scope
         if key in self._known:
             return self._known[key]
         parts: list[bytes] = [kind.name.encode()]

@@ -37,6 +37,7 @@ class Strip:
     their wrappers.
 
     ``config`` is the text of the model's configuration without wrappers, None where it stays as it is.
+    ``wrappers_stay`` says that there are wrappers of layers whose classes are not known.
     """
 
     gone: set[str] = field(default_factory=set)
@@ -44,6 +45,7 @@ class Strip:
     names: dict[str, str] = field(default_factory=dict)
     helpers: set[str] = field(default_factory=set)
     config: str | None = None
+    wrappers_stay: bool = False
 
     def keep(self, path: str) -> bool:
         """Return whether an object stays: neither it nor what it is in goes."""
@@ -115,8 +117,8 @@ def strip_store(source: Source, config: object | None) -> Strip:
     """Return what of a Keras 3 weights store only training needs; ``config`` is the model's configuration
     where the file has one.
 
-    Raises `NotShrinkableError` where wrappers stand for layers whose class is not known: their places depend
-    on it.
+    Wrappers stay where the classes of the layers in them are not known: the names of the variables depend on
+    those. Raises `NotShrinkableError`.
     """
     strip = Strip()
     try:
@@ -133,10 +135,8 @@ def strip_store(source: Source, config: object | None) -> Strip:
         return strip
     model = model_config(config)
     if model is None:
-        raise NotShrinkableError(
-            f"{source.name}: has pruning wrappers but not the classes of the layers in them, which decide the"
-            " names of the variables"
-        )
+        strip.wrappers_stay = True
+        return strip
     bare, strip.names = unwrapped(config)
     result = model_config(bare)
     if result is None:

@@ -12,6 +12,7 @@ from typing import IO
 from modelinspect.core.limits import MIB, Limits
 from modelinspect.core.records import dataclass, field
 from modelinspect.measure.rewrite import ZIP_ERRORS, as_file
+from modelinspect.shrinking.parallel_deflate import ParallelDeflate
 from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.sources.base import Source
 
@@ -106,6 +107,8 @@ class Archive:
     ) -> None:
         made._compresslevel = self.level  # type: ignore[attr-defined]  # ZipInfo.compress_level is public from Python 3.13 on
         with old.open(info) if path is None else path.open("rb") as member, new.open(made, "w") as out:
+            if made.compress_type == zipfile.ZIP_DEFLATED and self.level:
+                out._compressor = ParallelDeflate(self.level)  # type: ignore[attr-defined]  # as zlib's, on all cores
             self._copy(member, out, made.file_size, info.filename)
 
     def _bytes(self, old: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path | None) -> bytes:

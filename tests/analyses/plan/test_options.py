@@ -45,8 +45,10 @@ CONTRACT = {
     "tflite-pack",
     "shrink-members",
     "merge-shards",
+    "compact-json",
     "strip-optimizer+hdf5-gzip",
     "strip-optimizer+zip-deflate",
+    "strip-optimizer+alias-duplicates",
     "strip-pruning+hdf5-gzip",
     "strip-pruning+zip-deflate",
 }
@@ -250,6 +252,7 @@ SHRUNK = {
     "tflite-pack",
     "shrink-members",
     "merge-shards",
+    "compact-json",
 }
 
 
@@ -275,11 +278,17 @@ def test_a_fixture_is_planned_as_shrink_writes_it(name: str, tmp_path: Path) -> 
         ("keras_zip/model.keras", {"zip-deflate": (), "strip-optimizer+zip-deflate": ("training",)}),
         ("pruned_mlp/wrapped/model.keras", {"zip-deflate": (), "strip-pruning+zip-deflate": ("training",)}),
         (
+            "saved_model/keras_no_traces",
+            {"alias-duplicates": (), "strip-optimizer+alias-duplicates": ("training",)},
+        ),
+        ("checkpoint/adam", {"alias-duplicates": (), "strip-optimizer+alias-duplicates": ("training",)}),
+        (
             "pruned_mlp/original/model.h5",
             {"hdf5-repack+hdf5-gzip": (), "strip-optimizer+hdf5-gzip": ("training",)},
         ),
         ("saved_model_keras3/exported", {"alias-duplicates": ()}),
         ("tflite/int8.tflite", {"tflite-pack": ()}),
+        ("safetensors_files/sharded", {"compact-json": ()}),
     ],
 )
 def test_what_shrink_does_is_planned_to_the_byte(

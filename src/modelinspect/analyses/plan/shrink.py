@@ -32,7 +32,7 @@ def _find(planning: Planning) -> Iterator[Outcome]:
         return
     if planning.wants(lossless):
         yield from _shrunk(planning, lossless, frozenset())
-    if form not in _TRAINED or lossless != _SINGLE_FILES[form]:
+    if form not in _TRAINED or lossless not in (_SINGLE_FILES.get(form), _BUNDLES.get(form)):
         return
     state = _state(planning)
     if state is not None and planning.wants(f"{state}+{_TRAINED[form]}"):
@@ -43,22 +43,28 @@ _TRAINED = {
     FormatName.KERAS_HDF5: "hdf5-gzip",
     FormatName.WEIGHTS_HDF5: "hdf5-gzip",
     FormatName.KERAS_ZIP: "zip-deflate",
+    FormatName.SAVED_MODEL: "alias-duplicates",
+    FormatName.CHECKPOINT: "alias-duplicates",
 }
+_BUNDLES = {FormatName.SAVED_MODEL: "alias-duplicates", FormatName.CHECKPOINT: "alias-duplicates"}
+"""Formats with variables in a bundle, whose wrappers stay: the object graph names them."""
 _REPACKED = "hdf5-repack+hdf5-gzip"
+_WITHOUT_TRAINING = {FormatName.WEIGHTS_HDF5: "", FormatName.CHECKPOINT: "; only into the model"}
 _SINGLE_FILES = {
     FormatName.KERAS_HDF5: _REPACKED,
     FormatName.WEIGHTS_HDF5: _REPACKED,
     FormatName.HDF5: _REPACKED,
     FormatName.KERAS_ZIP: "zip-deflate",
     FormatName.TFLITE: "tflite-pack",
+    FormatName.SAFETENSORS: "compact-json",
 }
 _FOLDERS = {
     FormatName.WEIGHTS_HDF5: _REPACKED,
     FormatName.KERAS_ZIP: _REPACKED,
     FormatName.KERAS_PRESET: _REPACKED,
-    FormatName.SAVED_MODEL: "alias-duplicates",
-    FormatName.CHECKPOINT: "alias-duplicates",
+    **_BUNDLES,
     FormatName.TFJS: "merge-shards",
+    FormatName.SAFETENSORS: "compact-json",
 }
 
 
@@ -76,6 +82,8 @@ def _lossless(planning: Planning) -> str | None:
 def _state(planning: Planning) -> str | None:
     """Return the name of what may be dropped of training, None where there is nothing."""
     subject = planning.subject
+    if subject.artifact.format in (*_BUNDLES, FormatName.WEIGHTS_HDF5):  # wrappers stay there
+        return "strip-optimizer" if subject.of_role(Role.OPTIMIZER) else None
     if "wrapped_layers" in subject.artifact.facts or subject.of_role(Role.PRUNING):
         return "strip-pruning"
     return "strip-optimizer" if subject.of_role(Role.OPTIMIZER) else None
@@ -96,9 +104,12 @@ def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Ou
         )
         yield LeftOut((name,), verdict)
         return
+    if drop and result.proof is not None and not result.proof.dropped:
+        yield LeftOut((name,), f"not possible: {'; '.join(result.notes)}")
+        return
     loaders = ", ".join(result.loads_in)
     loads = f"{_LOADS}, with {loaders}" + (
-        "; not compiled" if drop and subject.artifact.format is not FormatName.WEIGHTS_HDF5 else ""
+        _WITHOUT_TRAINING.get(subject.artifact.format, "; not compiled") if drop else ""
     )
     options = " --drop training" if drop else ""
     file = outer_name(subject.artifact)
@@ -107,7 +118,8 @@ def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Ou
     kept = (
         "without what only training needs; every other tensor is" if drop else "every tensor and document is"
     )
-    yield Option(name, result.after.size, Basis.MEASURED, not drop, loads, command, f"{kept} proved equal")
+    lossless = True  # every weight keeps its exact value, whatever was dropped beside the weights
+    yield Option(name, result.after.size, Basis.MEASURED, lossless, loads, command, f"{kept} proved equal")
 
 
 FAMILY = Family(
@@ -118,11 +130,13 @@ FAMILY = Family(
         "tflite-pack",
         "shrink-members",
         "merge-shards",
+        "compact-json",
         *(
             f"{state}+{step}"
             for state in ("strip-optimizer", "strip-pruning")
             for step in ("hdf5-gzip", "zip-deflate")
         ),
+        "strip-optimizer+alias-duplicates",
     ),
     _find,
 )
