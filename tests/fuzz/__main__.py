@@ -11,14 +11,16 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.fuzz.cases import CORPUS, corpus, seeds
+from tests.fuzz.cases import CORPUS, Case, corpus, seeds, unpack
 from tests.fuzz.drive import Driver, Outcome, read_counts, write_counts
 from tests.fuzz.families import FAMILIES
 
 _MEMORY_MIB = 2_048
 _TIMEOUT = 20
-_TURN = 30.0
-"""Seconds for which a family runs before the next has its turn."""
+_TURNS = {"parse": 45.0, "measure": 30.0, "lint": 30.0, "explain": 15.0, "plan": 30.0, "render": 15.0}
+"""Seconds for which each family runs before the next has its turn: longer where an input costs less."""
+_QUICK_INPUT = 4_000
+"""Bytes of the largest recorded input that becomes a seed of the plain engine."""
 
 
 def main() -> int:
@@ -48,14 +50,17 @@ def main() -> int:
 def _plain(families: tuple[str, ...], options: argparse.Namespace) -> int:
     """Let the families take turns in this process, so that seeds are read and measured once."""
     begun = [*seeds(), *((f"corpus/{name}", case) for name, case in corpus())]
-    drivers = [Driver(family, options.seed, options.findings, begun) for family in families]
+    drivers = [
+        Driver(family, options.seed, options.findings, [*begun, *_recorded(options.inputs, family)])
+        for family in families
+    ]
     counts = read_counts(options.counts) if options.counts is not None else {}
     here = {family: Outcome(family) for family in families}
     end = time.monotonic() + options.seconds * len(families)
     left = options.executions
     while time.monotonic() < end and (left is None or left > 0):
         for driver in drivers:
-            seconds = min(_TURN, options.seconds, max(end - time.monotonic(), 0))
+            seconds = min(_TURNS[driver.family], options.seconds, max(end - time.monotonic(), 0))
             outcome = driver.run(seconds, left)
             here[driver.family].add(outcome)
             counts.setdefault(driver.family, Outcome(driver.family)).add(outcome)
@@ -67,6 +72,15 @@ def _plain(families: tuple[str, ...], options: argparse.Namespace) -> int:
     for outcome in here.values():
         print(outcome)
     return sum(outcome.broken for outcome in here.values())
+
+
+def _recorded(folder: Path | None, family: str) -> list[tuple[str, Case]]:
+    """Return the small inputs that an earlier run of the family kept."""
+    if folder is None:
+        return []
+    paths = sorted(path for path in (folder / family).glob("*") if path.is_file())
+    cases = [(f"recorded/{path.name}", unpack(path.read_bytes())) for path in paths]
+    return [(name, case) for name, case in cases if case.size <= _QUICK_INPUT]
 
 
 def _atheris(family: str, options: argparse.Namespace) -> int:
