@@ -27,7 +27,14 @@ from modelinspect.encodings.json_keys import top_level_entries
 from modelinspect.encodings.tar import is_tar
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
-from modelinspect.formats.archives.nested import NestedParsing, Packed, claim_rest, codec_of, packed_zip
+from modelinspect.formats.archives.nested import (
+    NestedParsing,
+    Packed,
+    claim_rest,
+    codec_of,
+    fill_outside,
+    packed_zip,
+)
 from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.averages import keeps_averages, moving_averages
@@ -93,14 +100,7 @@ class KerasZip:
             return self.name
         site = parsing.open(parsing.primary)
         directory = zip.walk_zip(site.walk)
-        if directory.complete:
-            site.claims.fill(0, directory.begin, RegionKind.FREE, site.claims.path("before the archive"))
-            site.claims.fill(
-                directory.end,
-                site.source.size - directory.end,
-                RegionKind.FREE,
-                site.claims.path("trailing bytes"),
-            )
+        fill_outside(site, directory, "before the archive", "trailing bytes")
         files = packed_zip(site, directory)
         readable = {name: packed for name, packed in files.items() if not packed.problem}
         nested = NestedParsing(parsing, readable, None)
