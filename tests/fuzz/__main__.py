@@ -17,7 +17,7 @@ from tests.fuzz.families import FAMILIES
 
 _MEMORY_MIB = 2_048
 _TIMEOUT = 20
-_TURNS = {"parse": 45.0, "measure": 30.0, "lint": 30.0, "explain": 15.0, "plan": 30.0, "render": 15.0}
+_TURNS = {"parse": 110.0, "measure": 35.0, "lint": 30.0, "explain": 10.0, "plan": 20.0, "render": 10.0}
 """Seconds for which each family runs before the next has its turn: longer where an input costs less."""
 _QUICK_INPUT = 4_000
 """Bytes of the largest recorded input that becomes a seed of the plain engine."""
