@@ -21,7 +21,7 @@ _HEAD = 512
 """Bytes that the headers of a part may take."""
 _GAP = 32 * KIB
 """Ranges so near each other are read as one where each costs a request."""
-_BOUNDARY = re.compile(r'boundary=(?:"([^"\r\n]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
+_BOUNDARY = re.compile(r'boundary=(?:"([^"\r\n]{1,70})"|([^\s;,"]{1,70})(?=[\s;]|$))', re.IGNORECASE)
 _CONTENT_RANGE = re.compile(rb"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 
 

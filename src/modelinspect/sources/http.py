@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import Any, TypeVar
@@ -108,7 +109,8 @@ async def _replies(connection: Connection, url: str, ranges: Sequence[Range]) ->
     for batch in batches(ranges):
         parts: list[bytes] | None = None
         if len(batch) > 1 and not connection.single:
-            parts = await _request(connection, url, batch, partial(_parts, connection, url, batch))
+            with suppress(import_module("aiohttp").ClientError):  # a server that hangs up gets single ones
+                parts = await _request(connection, url, batch, partial(_parts, connection, url, batch))
             connection.single = parts is None
         found += parts if parts is not None else await _one_by_one(connection, url, batch)
     return found

@@ -11,8 +11,10 @@ from modelinspect.sources.base import Source
 
 PAGE = 64 * KIB
 """Bytes that are fetched at once for a small read that nobody expected."""
-BLOCK = 2 * KIB
+BLOCK = 1 * KIB
 """What is kept and asked for together: structures between weights are small and apart."""
+_WIDE = 8
+"""Blocks that are fetched together where each range costs a request: structures lie near each other."""
 _KEPT = 32 * MIB // BLOCK
 _MOST_EXPECTED = 16 * MIB
 """Bytes that are fetched ahead at once; what is beyond is fetched when it is read."""
@@ -23,16 +25,19 @@ Fetch = Callable[[Sequence[Range]], Sequence[bytes]]
 
 
 class RemoteSource(Source):
-    """A remote file; ``fetch`` returns the bytes of ranges.
+    """A remote file; ``fetch`` returns the bytes of ranges, ``is_single`` whether each is a request.
 
     Small reads come from blocks that are kept, large ones do not.
     """
 
-    __slots__ = ("_blocks", "_fetch", "name", "size")
+    __slots__ = ("_blocks", "_fetch", "_is_single", "name", "size")
     is_remote = True
 
-    def __init__(self, fetch: Fetch, name: str, size: int) -> None:
+    def __init__(
+        self, fetch: Fetch, name: str, size: int, is_single: Callable[[], bool] = lambda: False
+    ) -> None:
         self._fetch = fetch
+        self._is_single = is_single
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self.name = name
         self.size = size
@@ -55,12 +60,18 @@ class RemoteSource(Source):
         for offset, size in spans:
             if 0 <= offset < self.size and 0 < size <= _MOST_EXPECTED:
                 last = (min(offset + size, self.size) - 1) // BLOCK
-                wanted.update(
+                missing = [
                     number for number in range(offset // BLOCK, last + 1) if number not in self._blocks
-                )
+                ]
+                wanted.update(self._widened(missing) if missing and self._is_single() else missing)
             if len(wanted) * BLOCK > _MOST_EXPECTED:
                 break
         self._keep(sorted(wanted))
+
+    def _widened(self, numbers: Sequence[int]) -> list[int]:
+        """Return blocks with those after them up to a border, which a later level will want."""
+        end = min(-(-(numbers[-1] + 1) // _WIDE) * _WIDE, -(-self.size // BLOCK))
+        return [number for number in range(numbers[0], end) if number not in self._blocks]
 
     def _is_kept(self, offset: int, size: int) -> bool:
         return all(

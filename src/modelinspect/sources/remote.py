@@ -158,7 +158,13 @@ class RemoteFiles(FileSet):
         if name not in self.names() and not self.has_neighbour(name):
             raise LocationError(f"{self.location}: holds no file {name}")
         path = f"{self._folder}/{name}" if self._folder else name
-        return RemoteSource(lambda ranges: self._fetch(path, ranges), name, self._sizes[name])
+        return RemoteSource(
+            lambda ranges: self._fetch(path, ranges), name, self._sizes[name], self._is_single
+        )
+
+    def _is_single(self) -> bool:
+        """Return whether each range costs a request."""
+        return self._http is None or self._http.single
 
     def _fetch(self, path: str, ranges: Sequence[Range]) -> Sequence[bytes]:
         if self._http is not None:
