@@ -105,6 +105,16 @@ def find_end_record(source: Source) -> int | None:
     return None if index < 0 else source.size - size + index
 
 
+def _has_two_names(entry: Entry) -> bool:
+    """Return whether a Unicode Path field names another member than the header does.
+
+    Writers use the field for names that the header cannot hold, and put ``?`` or ``#U`` there.
+    """
+    if not entry.unicode_name or not (entry.unicode_name.isascii() or entry.raw_name.isascii()):
+        return False
+    return entry.unicode_name.isascii() or not any(mark in entry.raw_name for mark in (b"?", b"#U"))
+
+
 class _Walker:
     """One walk: what it works on, and what it found."""
 
@@ -290,6 +300,13 @@ class _Walker:
             if b"\0" in entry.raw_name:
                 self._note(
                     f"a member's name goes on after a NUL: readers take it for {entry.name!r}",
+                    entry.header_offset,
+                    Code.AMBIGUOUS,
+                )
+            if _has_two_names(entry):
+                self._note(
+                    f"a member is {entry.name!r} to one reader and {entry.unicode_name!r} to another, by its"
+                    " Unicode Path field",
                     entry.header_offset,
                     Code.AMBIGUOUS,
                 )
