@@ -49,11 +49,11 @@ def fill(page: str, counts: Mapping[str, Outcome]) -> str:
     tail = rest.partition(END)[2]
     recorded = corpus()
     size = sum(case.size for _, case in recorded)
+    limits = f"{SECONDS:.0f} s of processor time and {MEMORY >> 20} MiB of growth"
     text = (
         f"{table(counts)}\n\n"
-        f"An execution is one input; the limits are {SECONDS:.0f} s of processor time and {MEMORY >> 20} MiB of"
-        f" growth. {len(recorded)} inputs with {size:,} bytes of files are recorded and replayed in every family"
-        " by the quick tests."
+        f"An execution is one input; the limits are {limits}. {len(recorded)} inputs with {size:,} bytes of"
+        " files are recorded and replayed in every family by the quick tests."
     )
     return f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}"
 

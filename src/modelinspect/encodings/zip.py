@@ -184,7 +184,14 @@ class _Walker:
         end, before = offset + _END_RECORD_SIZE + comment_size, offset
         zip64 = self._read_zip64_end(offset)
         if zip64 is not None:
-            size, start, before, more = zip64
+            plain, (size, start, before, more) = (size, start), zip64
+            # 4.4.1.4: a field that zip64 holds is full here; other readers take one that is not.
+            if any(here not in (_FULL_32, there) for here, there in zip(plain, (size, start), strict=True)):
+                self._note(
+                    "the end record and the zip64 record name different central directories",
+                    offset,
+                    Code.AMBIGUOUS,
+                )
             records += more
         begin = before - size
         if begin < 0:
@@ -204,17 +211,24 @@ class _Walker:
         if locator < 0 or source.read_at(locator, 4) != _ZIP64_LOCATOR:
             return None
         stated_offset = int.from_bytes(source.read_at(locator + 8, 8), "little")
-        # Bytes put before the archive move the record; without extensible data it is right before its
-        # locator.
-        for record in (stated_offset, locator - _ZIP64_END_RECORD_SIZE):
-            if (
-                0 <= record <= locator - _ZIP64_END_RECORD_SIZE
-                and source.read_at(record, 4) == _ZIP64_END_RECORD
-            ):
-                break
-        else:
+        # Without extensible data the record is right before its locator, and Python's zipfile looks nowhere
+        # else; others look where the locator says. Bytes put before the archive move the record.
+        places = [
+            record
+            for record in dict.fromkeys((locator - _ZIP64_END_RECORD_SIZE, stated_offset))
+            if 0 <= record <= locator - _ZIP64_END_RECORD_SIZE
+            and source.read_at(record, 4) == _ZIP64_END_RECORD
+        ]
+        if not places:
             self._survive("the zip64 end of central directory record is not where its locator says", locator)
             return None
+        record = places[0]
+        if len(places) > 1:
+            self._note(
+                "a zip64 record is where the locator says, and another right before the locator",
+                locator,
+                Code.AMBIGUOUS,
+            )
         cursor = Cursor(
             source.read_at(record, _ZIP64_END_RECORD_SIZE),
             source.name,

@@ -81,6 +81,50 @@ def test_a_member_with_two_names_is_ambiguous(tmp_path: Path, name: str, other: 
     assert ("ambiguous-archive" in rules(path)) is is_odd
 
 
+def directory_of(archive: bytes) -> tuple[bytes, bytes, int]:
+    """Return what is before the central directory of an archive, the directory, and its entries."""
+    end = archive.rfind(b"PK\5\6")
+    count, size, start = struct.unpack_from("<HII", archive, end + 10)
+    return archive[:start], archive[start : start + size], count
+
+
+def moved(directory: bytes, by: int) -> bytes:
+    """Return a central directory whose members are further behind."""
+    out, at = bytearray(directory), 0
+    while at < len(out):
+        struct.pack_into("<I", out, at + 42, struct.unpack_from("<I", out, at + 42)[0] + by)
+        at += 46 + sum(struct.unpack_from("<HHH", out, at + 28))
+    return bytes(out)
+
+
+def zip64(count: int, size: int, start: int) -> bytes:
+    return struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start)
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_two_directories_of_an_archive_are_ambiguous_and_that_of_python_is_read(
+    tmp_path: Path, is_full: bool
+) -> None:
+    """The end record or the zip64 locator leads to an honest one, and zipfile takes the other."""
+    honest = write_keras(tmp_path / "honest.keras").read_bytes()
+    config = json.dumps(sequential(LAMBDA)).encode()
+    unsafe = write_keras(tmp_path / "unsafe.keras", config=config).read_bytes()
+    (first, seen, count), (second, taken, more) = directory_of(honest), directory_of(unsafe)
+    data = first + second
+    start, record = len(data), len(data) + len(seen)
+    data += seen + (zip64(count, len(seen), start) if is_full else b"")
+    place = len(data)
+    data += moved(taken, len(first)) + zip64(more, len(taken), place)
+    data += struct.pack("<4sIQI", b"PK\6\7", 0, record if is_full else len(data) - 56, 1)
+    plain = (0xFFFF, 0xFFFF, 2**32 - 1, 2**32 - 1) if is_full else (count, count, len(seen), start)
+    path = tmp_path / "m.keras"
+    path.write_bytes(data + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, *plain, 0))
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("config.json") == config
+    found = rules(path)
+    assert (found["lambda-code"], found["ambiguous-archive"]) == ("error", "error")
+
+
 @pytest.mark.parametrize("key", ["function", "output_shape"])
 @pytest.mark.parametrize("code", [CODE, f"!{CODE}", f"\n~~{CODE}"])
 def test_code_of_a_lambda_layer_is_found_as_text_too(key: str, code: str) -> None:

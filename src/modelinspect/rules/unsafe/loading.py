@@ -101,6 +101,13 @@ _OPTIMIZERS = frozenset(
     ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam", "RMSprop", "SGD")
 )
 """Keras' own optimizers, which releases of Keras 2 registered without a package."""
+_NOT_PLAIN = frozenset(
+    (
+        *("data", "debug", "distribute", "gfile", "io", "lib", "platform", "profiler"),
+        *("saved_model", "tools", "training", "util"),
+    )
+)
+"""Packages of TensorFlow in which a function of a plain name may be another one."""
 _WRAPPERS = frozenset(
     ("ListWrapper", "_DictWrapper", "_TupleWrapper", "TensorShape", "DType", "ObjectIdentityDictionary")
 )
@@ -351,7 +358,7 @@ def _tensorflow_danger(module: str, name: str, *, is_function: bool) -> Danger |
     if (
         plain in names().tensor_function_names
         and symbol_risk(f"{module}.{name}") is None
-        and ".io" not in module
+        and _NOT_PLAIN.isdisjoint(module.split("."))
     ):
         return None
     return Danger.IMPORT
