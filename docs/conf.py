@@ -59,6 +59,7 @@ NAVIGATION = {
         "developer/extending",
         "developer/predictions",
         "developer/pages",
+        "developer/fuzzing",
         "developer/decisions/README",
         "benchmarks",
     ],

@@ -1,5 +1,8 @@
 """Derive what Keras serializes from the installed Keras 3 and tf_keras, and TensorFlow's plain tensor
-functions.
+functions: ``python scripts/derive_keras_names.py [FOLDER ...]``.
+
+A folder holds another release, installed by ``pip install --no-deps --target FOLDER keras==2.3.1``; its names
+are read from its sources. The table records every release that it was derived from.
 
 Writes src/modelinspect/rules/unsafe/data/keras_names.json: classes and functions by name that a configuration
 of a model may refer to, and the functions that a TFOpLambda layer may call without doing more than
@@ -19,6 +22,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+
+from keras_sources import Release, read_release
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 TARGET = (
@@ -142,6 +147,7 @@ NOT_BACKEND = (
 
 
 def main() -> int:
+    releases = [read_release(Path(folder)) for folder in sys.argv[1:]]
     old = json.loads(TARGET.read_text(encoding="utf-8")) if TARGET.is_file() else {}
     classes, functions = set(old.get("classes", ())), set(old.get("functions", ()))
     classes |= (
@@ -151,8 +157,12 @@ def main() -> int:
         | set(exported_classes("tf_keras"))
     )
     functions |= set(keras_functions("keras")) | set(keras_functions("tf_keras"))
+    for release in releases:
+        classes |= release.classes
+        functions |= release.functions
     symbols = set(old.get("tensor_functions", ())) | set(plain_symbols())
     table = {
+        "releases": recorded(old.get("releases", {}), releases),
         "classes": sorted(classes),
         "functions": sorted(functions),
         "tensor_functions": sorted(symbols),
@@ -166,6 +176,19 @@ def main() -> int:
     TARGET.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     print({key: len(values) for key, values in table.items()})
     return 0
+
+
+def recorded(old: dict[str, list[str]], more: list[Release]) -> dict[str, list[str]]:
+    """Return the releases of each distribution that the table was derived from, the installed ones too."""
+    found = {
+        name: {*old.get(name, ()), metadata.version(name)} for name in ("keras", "tf_keras", "tensorflow")
+    }
+    for release in more:
+        found[release.name].add(release.version)
+    return {
+        name: sorted(versions, key=lambda text: [int(part) for part in text.split(".")])
+        for name, versions in found.items()
+    }
 
 
 def modules(package: str) -> Iterator[ModuleType]:

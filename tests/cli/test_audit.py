@@ -19,6 +19,7 @@ COMMANDS = (
     ["inspect", "{}"],
     ["tensors", "{}", "--json"],
     ["map", "{}"],
+    ["map", "{}", "--hex"],
     ["explain", "{}", "--no-compressors"],
     ["explain", "{}", "{}", "--no-compressors"],
     ["diff", "{}", "{}"],
@@ -26,7 +27,12 @@ COMMANDS = (
     ["plan", "{}", "--only", "tflite-float32,strip-optimizer,drop-duplicates,hdf5-repack,entropy-bound"],
     ["shrink", "{}", "--check"],
     ["check", "{}", "--budget", "BUDGET"],
+    ["scan", "{}", "--executor", "threads", "--lint"],
+    ["inspect", "{}", "-o", "{out}.html"],
+    ["shrink", "{}", "-o", "{out}"],
+    ["embed", "{document}", "--check"],
 )
+"""``{document}`` is a Markdown document that shows the artifact; the hook sees a scan by threads only."""
 CHEAP = tuple(command for command in COMMANDS if command[0] in ("inspect", "lint", "tensors"))
 """What runs on inputs that are made to be dear."""
 

@@ -11,6 +11,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -18,7 +19,9 @@ import pytest
 from tests.fuzz.cases import Case
 from tests.fuzz.drive import SECONDS, _forget_peak, _peak, run_one
 from tests.fuzz.mutators.protobuf import varint
+from tests.support.corpus import find_hostile
 from tests.support.flat import build
+from tests.support.hostile import load
 from tests.support.tables import entry, header, table
 from tests.support.work import CALLS, calls_of
 
@@ -62,7 +65,7 @@ def endless(file: Any) -> None:
 
 
 def attributes(file: Any) -> None:
-    for number in range(3_000):
+    for number in range(20_000):
         file.attrs[f"attribute {number}"] = number
 
 
@@ -130,8 +133,8 @@ def operators(count: int) -> Case:
 NODE = field(1, b"n") + field(2, b"NoOp")
 INPUTS: dict[str, Callable[[], Case]] = {
     "gzip six times": lambda: one("model.h5.gz", packed(b"\x89HDF\r\n\x1a\n" + bytes(1_000), 6)),
-    "zip of 8,000 members": lambda: one("models.zip", archive(8_000)),
-    "tar of 3,000 members": lambda: one("models.tar.gz", tar(3_000)),
+    "zip of 20,000 members": lambda: one("models.zip", archive(20_000)),
+    "tar of 10,000 members": lambda: one("models.tar.gz", tar(10_000)),
     "configuration nested 100,000 deep": lambda: keras("[" * 100_000 + "]" * 100_000),
     "configuration of 300,000 numbers": lambda: keras(
         json.dumps({"class_name": "Sequential", "config": list(range(300_000))})
@@ -139,33 +142,33 @@ INPUTS: dict[str, Callable[[], Case]] = {
     "configuration with one key 200,000 times": lambda: keras(
         "{" + '"class_name": "Lambda",' * 200_000 + '"config": {}}'
     ),
-    "configuration of 20,000 layers": lambda: keras(
+    "configuration of 60,000 layers": lambda: keras(
         json.dumps(
             {
                 "class_name": "Sequential",
-                "config": {"layers": [{"class_name": "Dense", "config": {}}] * 20_000},
+                "config": {"layers": [{"class_name": "Dense", "config": {}}] * 60_000},
             }
         )
     ),
     "messages nested 3,000 deep": lambda: one(
         "model.pb", field(1, NODE + field(5, field(1, b"a") + field(2, nested(3_000))))
     ),
-    "200,000 nodes of two bytes": lambda: one("model.pb", field(1, NODE) + field(1, b"") * 200_000),
-    "one node of 50,000 attributes": lambda: one(
-        "model.pb", field(1, NODE + b"".join(field(5, field(1, b"%d" % n)) for n in range(50_000)))
+    "1,000,000 nodes of two bytes": lambda: one("model.pb", field(1, NODE) + field(1, b"") * 1_000_000),
+    "one node of 150,000 attributes": lambda: one(
+        "model.pb", field(1, NODE + b"".join(field(5, field(1, b"%d" % n)) for n in range(150_000)))
     ),
     "text nested 30,000 deep": lambda: one(
         "model.pbtxt", b'node { name: "n" op: "NoOp" } ' + b"library { " * 30_000
     ),
     "datasets of 2**60 elements": lambda: hdf5(endless),
-    "3,000 attributes": lambda: hdf5(attributes),
+    "20,000 attributes": lambda: hdf5(attributes),
     "3,000 links in circles": lambda: hdf5(circles),
-    "20,000 entries at one place": lambda: checkpoint(20_000),
-    "5,000 weights of 40 dimensions": lambda: manifest(5_000, 1),
-    "20,000 shards that are not there": lambda: manifest(1, 20_000),
-    "8,000 tensors without bytes": lambda: safetensors(8_000),
+    "40,000 entries at one place": lambda: checkpoint(40_000),
+    "15,000 weights of 40 dimensions": lambda: manifest(15_000, 1),
+    "60,000 shards that are not there": lambda: manifest(1, 60_000),
+    "25,000 tensors without bytes": lambda: safetensors(25_000),
     "a header of 2**60 bytes": lambda: one("model.safetensors", (2**60).to_bytes(8, "little") + b'{"a":{}}'),
-    "20,000 operator codes and buffers": lambda: operators(20_000),
+    "60,000 operator codes and buffers": lambda: operators(60_000),
     "a shape of 2**62 elements of one value": lambda: one(
         "model.pb",
         field(
@@ -183,14 +186,35 @@ INPUTS: dict[str, Callable[[], Case]] = {
 }
 
 
+def hostile_resources() -> dict[str, Path]:
+    folder = find_hostile()
+    return {} if folder is None else {path.name: path for path in sorted((folder / "resources").iterdir())}
+
+
+RESOURCES = hostile_resources()
+
+
+@pytest.mark.parametrize("family", ["lint", "measure"])
+@pytest.mark.parametrize("name", RESOURCES)
+def test_what_once_cost_gigabytes_costs_little(name: str, family: str) -> None:
+    path = RESOURCES[name]
+    files = load(path)._files if path.is_dir() else {path.name: path.read_bytes()}
+    check_cost(family, Case(tuple(files.items()), None if path.is_dir() else path.name))
+
+
 @pytest.mark.parametrize("name", INPUTS)
 def test_what_asks_for_much_costs_little(name: str) -> None:
     case = INPUTS[name]()
     assert case.size < LARGEST
+    check_cost("lint", case)
+
+
+def check_cost(family: str, case: Case) -> None:
+    """Fail where an input takes more than 2 s of processor time or 250 MiB of memory."""
     _forget_peak()
     before, began = _peak(), time.process_time()
-    run_one("lint", case)  # answered, or refused by an error that it may raise
+    run_one(family, case)  # answered, or refused by an error that it may raise
     seconds = time.process_time() - began
     assert _peak() - before < MEMORY, f"{(_peak() - before) / 2**20:.0f} MiB"
     if seconds > SECONDS:  # a busy machine is slow, too: calls decide
-        assert calls_of(lambda: run_one("lint", case), 3 * CALLS) < 3 * CALLS
+        assert calls_of(lambda: run_one(family, case), 3 * CALLS) < 3 * CALLS

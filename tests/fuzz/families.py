@@ -5,6 +5,7 @@ alone.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 
 from modelinspect.analyses.explain.compare import explain
@@ -35,18 +36,19 @@ COMPRESSORS = frozenset(
 OPTIONS = frozenset(option_names()) - COMPRESSORS
 TEXTS = (OutputFormat.TERMINAL, OutputFormat.JSON, OutputFormat.MARKDOWN, OutputFormat.CSV)
 RULES = choose((), ())
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 
 class BrokenPromiseError(AssertionError):
     """A report that breaks what it promises: its rows do not add up, or equal inputs differ."""
 
 
-def fuzz_parse(files: FileSet) -> None:
+def fuzz_parse(files: FileSet) -> Artifact:
     """Parse, and hold that every byte is named or a diagnostic says why not."""
-    _parsed(files)
+    return _parsed(files)
 
 
-def fuzz_measure(files: FileSet) -> None:
+def fuzz_measure(files: FileSet) -> Artifact:
     """Read all weights and the free space; the report's categories sum to the size."""
     artifact = _parsed(files)
     measurements = digest_equals(artifact, files, measure_files(artifact, files), None)
@@ -54,37 +56,41 @@ def fuzz_measure(files: FileSet) -> None:
     total = sum(report.to_dict()["categories"].values())
     if total != artifact.size:
         raise BrokenPromiseError(f"categories sum to {total:,} of {artifact.size:,}")
+    return artifact
 
 
-def fuzz_lint(files: FileSet) -> None:
+def fuzz_lint(files: FileSet) -> Artifact | None:
     """List the models, run every rule."""
     list_models(files)
     try:
         artifact = _parsed(files)
     except LimitError as error:
         lint_refused(files, error, RULES)
-        return
+        return None
     lint_artifact(_subject(artifact, files), RULES)
+    return artifact
 
 
-def fuzz_explain(files: FileSet) -> None:
+def fuzz_explain(files: FileSet) -> Artifact:
     """Explain alone, and in comparison with itself, where nothing differs."""
     subject = _subject(_parsed(files), files)
     explain(None, subject, squeeze(None, subject, asked=False))
     same = explain(subject, subject, squeeze(subject, subject, asked=False)).to_dict()
     if same["delta"] or any(cause["delta"] for cause in same["causes"]):
         raise BrokenPromiseError("an artifact differs from itself")
+    return subject.artifact
 
 
-def fuzz_plan(files: FileSet) -> None:
+def fuzz_plan(files: FileSet) -> Artifact:
     """Compute every option that needs no compressor."""
     artifact = _parsed(files)
     measurements = measure_files(artifact, files, aspects=(Aspect.ENTROPY, Aspect.VALUES))
     subject = Subject(artifact, measurements, open_files=files, limits=files.limits)
     find_options(Planning(subject, None, OPTIONS, downloads=False))
+    return artifact
 
 
-def fuzz_render(files: FileSet) -> None:
+def fuzz_render(files: FileSet) -> Artifact:
     """Write reports in every text form; no control character of a file reaches a terminal."""
     artifact = _parsed(files)
     measurements = measure_files(artifact, files, aspects=(Aspect.PATTERN,))
@@ -96,14 +102,13 @@ def fuzz_render(files: FileSet) -> None:
         for form in TEXTS:
             out = io.StringIO()
             render(report, form, out)
-            if form is OutputFormat.TERMINAL and any(
-                ord(mark) < 32 and mark != "\n" for mark in out.getvalue()
-            ):
+            if form is OutputFormat.TERMINAL and _CONTROL.search(out.getvalue()):
                 raise BrokenPromiseError("a control character reaches the terminal")
     draw(artifact, zero_counts(measurements))
+    return artifact
 
 
-FAMILIES: dict[str, Callable[[FileSet], None]] = {
+FAMILIES: dict[str, Callable[[FileSet], Artifact | None]] = {
     "parse": fuzz_parse,
     "measure": fuzz_measure,
     "lint": fuzz_lint,
@@ -111,6 +116,16 @@ FAMILIES: dict[str, Callable[[FileSet], None]] = {
     "plan": fuzz_plan,
     "render": fuzz_render,
 }
+"""What each family does; it returns the artifact that it read, None where there is none."""
+LARGEST = {
+    "parse": 40_000,
+    "measure": 24_000,
+    "lint": 24_000,
+    "explain": 16_000,
+    "plan": 24_000,
+    "render": 16_000,
+}
+"""Bytes of the largest seed of each family: what costs more per byte gets smaller inputs."""
 
 
 def _parsed(files: FileSet) -> Artifact:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from tests.fuzz.cases import CORPUS, Case, corpus, pack, seeds, unpack
-from tests.fuzz.drive import run_one
+from tests.fuzz.drive import Driver, read_counts, run_one, write_counts
 from tests.fuzz.families import FAMILIES
+from tests.fuzz.page import COUNTS, PAGE, fill
 from tests.support.work import CALLS, calls_of
 
 LARGEST = 2_000_000
@@ -39,6 +41,33 @@ def test_the_corpus_is_small() -> None:
 def test_the_dearest_kind_of_recorded_input_makes_few_calls(family: str) -> None:
     name, case = max(corpus(), key=lambda entry: entry[1].size)
     assert calls_of(lambda: run_one(family, case)) < CALLS, name
+
+
+def test_the_page_has_the_counts_that_were_recorded() -> None:
+    """They are those of runs: each input was answered, refused, or broke a promise."""
+    counts = read_counts(COUNTS)
+    assert set(counts) == set(FAMILIES)
+    for outcome in counts.values():
+        assert outcome.executions == outcome.answered + outcome.refused + outcome.escapes
+        assert outcome.executions == sum(outcome.kinds.values())
+        assert outcome.slow == outcome.heavy == 0
+    page = PAGE.read_text(encoding="utf-8")
+    assert fill(page, counts) == page
+
+
+def test_a_run_of_families_in_turn_counts_what_it_does(tmp_path: Path) -> None:
+    begun = [(name, case) for name, case in seeds() if case.size < 600]
+    driver = Driver("parse", 0, tmp_path, begun)
+    first = driver.run(60, 40)
+    second = driver.run(60, 10)
+    assert (first.executions, second.executions) == (40, 10)
+    assert first.answered + first.refused == 40
+    driver.write_novel(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir())
+    counts = {"parse": first}
+    counts["parse"].add(second)
+    write_counts(tmp_path / "counts.json", counts)
+    assert read_counts(tmp_path / "counts.json")["parse"].executions == 50
 
 
 def test_a_case_is_the_same_after_packing() -> None:

@@ -6,7 +6,7 @@ import functools
 import http.server
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tests.support.fixtures import fixture_path
 import modelinspect as mi
 from modelinspect.errors import FormatError, LocationError, MissingExtraError, SourceChangedError
 from modelinspect.sources.opening import open_location
-from modelinspect.sources.remote import PAGE, RemoteSource
+from modelinspect.sources.pages import BLOCK, PAGE, Range, RemoteSource
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_file_beside_a_remote_one_is_found_without_a_listing(
 
 
 def test_a_server_that_sends_too_little_is_told() -> None:
-    source = RemoteSource(lambda begin, end: b"short", "model.h5", 10 * PAGE)
+    source = RemoteSource(lambda ranges: [b"short"], "model.h5", 10 * PAGE)
     with pytest.raises(SourceChangedError, match="ignores ranges"):
         source.read_at(0, 100)
     with pytest.raises(FormatError, match="are left"):
@@ -147,13 +147,13 @@ def test_pages_are_fetched_once_and_large_ranges_directly() -> None:
     data = bytes(range(256)) * (3 * PAGE // 256)
     calls: list[tuple[int, int]] = []
 
-    def fetch(begin: int, end: int) -> bytes:
-        calls.append((begin, end))
-        return data[begin:end]
+    def fetch(ranges: Sequence[Range]) -> Sequence[bytes]:
+        calls.extend(ranges)
+        return [data[begin:end] for begin, end in ranges]
 
     source = RemoteSource(fetch, "model.h5", len(data))
     assert source.read_at(PAGE - 10, 20) == data[PAGE - 10 : PAGE + 10]
     assert source.read_at(5, 50) == data[5:55]
-    assert calls == [(0, PAGE), (PAGE, 2 * PAGE)]
+    assert calls == [(PAGE - BLOCK, 2 * PAGE - BLOCK), (0, PAGE - BLOCK)]
     assert source.read_at(1, 2 * PAGE) == data[1 : 1 + 2 * PAGE]
     assert calls[-1] == (1, 1 + 2 * PAGE)

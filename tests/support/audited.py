@@ -1,7 +1,8 @@
 """Run commands of modelinspect under an audit hook, and print what they did that no reader of a file should.
 
 ``python -m tests.support.audited`` reads ``{"artifacts": [path, ...], "commands": [[argument, ...], ...],
-"warm": path}`` as JSON from its standard input; ``{}`` in an argument stands for the artifact. It prints a
+"warm": path}`` as JSON from its standard input; ``{}`` in an argument stands for the artifact, ``{out}`` for
+a new path in a temporary folder, ``{document}`` for a Markdown document that shows the artifact. It prints a
 JSON list of violations.
 
 Allowed is what Python and installed packages need: opening, importing and compiling their own files.
@@ -149,8 +150,25 @@ def main() -> None:
     task = json.load(sys.stdin)
     audit = Audit()
     sys.addaudithook(audit)
+    with tempfile.TemporaryDirectory() as folder:
+        _run(task, audit, Path(folder))
+
+
+def _told(command: list[str], artifact: str, folder: Path) -> list[str]:
+    """Return a command with its placeholders replaced."""
+    if "{document}" in command:
+        text = f"<!-- modelinspect: lint {artifact} -->\n<!-- /modelinspect -->\n"
+        (folder / "document.md").write_text(text, encoding="utf-8", errors="surrogateescape")
+    out = tempfile.mktemp(dir=folder)  # only a name: commands refuse to replace what is there
+    named = {"{}": artifact, "{out}": out, "{document}": str(folder / "document.md")}
+    for placeholder, value in named.items():
+        command = [part.replace(placeholder, value) for part in command]
+    return command
+
+
+def _run(task: dict[str, Any], audit: Audit, folder: Path) -> None:
     for command in task["commands"]:
-        run_cli(*(part.replace("{}", task["warm"]) for part in command))
+        run_cli(*_told(command, task["warm"], folder))
     found: list[str] = []
     runs = 0
     for artifact in task["artifacts"]:
@@ -158,9 +176,10 @@ def main() -> None:
         audit.own = (path, os.path.realpath(os.devnull))
         for command in task["commands"]:
             audit.violations.clear()
+            told = _told(command, artifact, folder)
             audit.is_on = True
             try:
-                result = run_cli(*(part.replace("{}", artifact) for part in command))
+                result = run_cli(*told)
             finally:
                 audit.is_on = False
             runs += 1

@@ -10,6 +10,7 @@ from modelinspect.conversion.forms.elements import Elements, elements_of
 from modelinspect.conversion.forms.rewrite import Model, put_together, take_apart
 from modelinspect.conversion.keras.source import Source
 from modelinspect.conversion.operators import DENSIFY, DEQUANTIZE, FLOAT16, FLOAT32, INT8
+from modelinspect.conversion.references import check_references
 from modelinspect.conversion.tree import Node, Vector, read_tree
 from modelinspect.core.tensors import Tensor
 from modelinspect.formats.tflite.schema import schema
@@ -28,6 +29,7 @@ def flat_source(subject: Subject) -> Source:
     name = subject.artifact.members[0].name
     source = subject.files.open(subject.files.primary or name)
     root = read_tree(source, schema("model"), subject.limits)
+    check_references(root)
     if any(buffer.number("offset") > 1 for buffer in root.lists.get("buffers", [])):
         raise UnmeasurableError(
             "its buffers are after the flatbuffer, and the converter would write them so again"

@@ -76,5 +76,8 @@ DTYPES: dict[str, DType] = _table()
 
 
 def opaque(name: str, bits: int) -> DType:
-    """Return a type whose elements cannot be read as numbers; ``bits`` is 0 where elements differ in size."""
-    return DType(name, ElementKind.OPAQUE, bits)
+    """Return a type whose elements cannot be read as numbers; ``bits`` is 0 where elements differ in size.
+
+    Names come from files: one that a known type has gets another, because code chooses by known names.
+    """
+    return DType(f"opaque {name}" if name in DTYPES else name, ElementKind.OPAQUE, bits)

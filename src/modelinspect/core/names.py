@@ -43,6 +43,8 @@ TFJS_MODEL = "model.json"
 TFJS_MANIFEST = "weights_manifest.json"
 
 # Metadata of TFLite models
+LARGE_OPTIONS: Final = "large custom options"
+"""The path of what a custom operator of a TFLite model has after the flatbuffer."""
 MIN_RUNTIME_VERSION: Final = "min_runtime_version"
 CONVERSION_METADATA = "CONVERSION_METADATA"
 MODEL_METADATA = "TFLITE_METADATA"

@@ -66,6 +66,13 @@ def objects(text: bytes, limits: Limits, member: str = "") -> Iterator[Mapping[s
     yield from _Stream(text, member).objects()
 
 
+def as_utf8(text: bytes) -> bytes:
+    """Return a JSON text in UTF-8; Python's ``json`` recognizes UTF-16 and UTF-32 by their zeros, too."""
+    if b"\0" not in text[:4] and text[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        return text
+    return text.decode(json.detect_encoding(text), "replace").lstrip("\ufeff").encode("utf-8", "replace")
+
+
 def _whole(text: bytes) -> Iterator[Mapping[str, object]]:
     found: list[Mapping[str, object]] = []
 

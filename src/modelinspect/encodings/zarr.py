@@ -104,7 +104,10 @@ def _read_v2(document: Mapping[str, Any]) -> Array:
     compressor = document.get("compressor")
     if compressor is not None:
         codec = compressor.get("id") if isinstance(compressor, dict) else None
-        codecs.append(codec) if codec in _CODECS else notes.append(f"codec {codec} is not read")
+        if isinstance(codec, str) and codec in _CODECS:
+            codecs.append(codec)
+        else:
+            notes.append(f"codec {codec} is not read")
     separator = document.get("dimension_separator", ".")
     return _array(
         shape, dtype, chunks, codecs, order, separator, False, document.get("fill_value"), None, notes

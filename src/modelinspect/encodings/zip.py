@@ -73,6 +73,16 @@ def walk_zip(walk: Walk, path: PathId | None = None) -> ZipDirectory:
     return _Walker(walk, walk.claims.root if path is None else path).walk()
 
 
+def _has_two_names(entry: Entry) -> bool:
+    """Return whether a Unicode Path field names another member than the header does.
+
+    Writers use the field for names that the header cannot hold, and put ``?`` or ``#U`` there.
+    """
+    if not entry.unicode_name or not (entry.unicode_name.isascii() or entry.raw_name.isascii()):
+        return False
+    return entry.unicode_name.isascii() or not any(mark in entry.raw_name for mark in (b"?", b"#U"))
+
+
 class _Walker:
     """One walk: what it works on, and what it found."""
 
@@ -84,7 +94,7 @@ class _Walker:
 
     def walk(self) -> ZipDirectory:
         try:
-            end = read_end(self._walk.source, self._survive)
+            end = read_end(self._walk.source, self._survive, self._note)
         except FormatError as error:
             source = self._walk.source
             if source.read_at(0, min(len(signatures.ZIP), source.size)) != signatures.ZIP:
@@ -176,6 +186,13 @@ class _Walker:
             if b"\0" in entry.raw_name:
                 self._note(
                     f"a member's name goes on after a NUL: readers take it for {entry.name!r}",
+                    entry.header_offset,
+                    Code.AMBIGUOUS,
+                )
+            if _has_two_names(entry):
+                self._note(
+                    f"a member is {entry.name!r} to one reader and {entry.unicode_name!r} to another, by its"
+                    " Unicode Path field",
                     entry.header_offset,
                     Code.AMBIGUOUS,
                 )

@@ -11,7 +11,7 @@ from modelinspect.core import signatures
 from modelinspect.core.records import dataclass
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
-from modelinspect.errors import FormatError
+from modelinspect.errors import Code, FormatError
 from modelinspect.sources.base import Source
 
 _ZIP64_LOCATOR = b"PK\x06\x07"
@@ -20,9 +20,12 @@ _END_RECORD_SIZE = 22
 _ZIP64_LOCATOR_SIZE = 20
 _ZIP64_END_RECORD_SIZE = 56
 _FULL_16 = 0xFFFF
+_FULL_32 = 0xFFFF_FFFF
 
 Survive = Callable[[str, int], None]
 """Takes a problem that the walk survives, and its offset."""
+Note = Callable[[str, int, Code], None]
+"""Takes what two readers read differently, its offset, and its code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def find_end_record(source: Source) -> int | None:
     return None if index < 0 else source.size - size + index
 
 
-def read_end(source: Source, survive: Survive) -> End:
+def read_end(source: Source, survive: Survive, note: Note) -> End:
     """Read the end record and what zip64 puts before it (4.3.14 to 4.3.16)."""
     offset = find_end_record(source)
     if offset is None:
@@ -75,9 +78,16 @@ def read_end(source: Source, survive: Survive) -> End:
         survive(f"the archive's comment needs {comment:,} bytes but {comment_size:,} are left", offset)
     records = [("end of central directory record", Span(offset, _END_RECORD_SIZE + comment_size))]
     end, before = offset + _END_RECORD_SIZE + comment_size, offset
-    zip64 = _read_zip64_end(source, survive, offset)
+    zip64 = _read_zip64_end(source, survive, note, offset)
     if zip64 is not None:
-        size, start, before, more = zip64
+        plain, (size, start, before, more) = (size, start), zip64
+        # 4.4.1.4: a field that zip64 holds is full here; other readers take one that is not.
+        if any(here not in (_FULL_32, there) for here, there in zip(plain, (size, start), strict=True)):
+            note(
+                "the end record and the zip64 record name different central directories",
+                offset,
+                Code.AMBIGUOUS,
+            )
         records += more
     begin = before - size
     if begin < 0:
@@ -90,7 +100,7 @@ def read_end(source: Source, survive: Survive) -> End:
 
 
 def _read_zip64_end(
-    source: Source, survive: Survive, offset: int
+    source: Source, survive: Survive, note: Note, offset: int
 ) -> tuple[int, int, int, list[tuple[str, Span]]] | None:
     """Read the zip64 records before the end record, if there are any: size and start of the directory,
     its end, the records.
@@ -99,14 +109,23 @@ def _read_zip64_end(
     if locator < 0 or source.read_at(locator, 4) != _ZIP64_LOCATOR:
         return None
     stated_offset = int.from_bytes(source.read_at(locator + 8, 8), "little")
-    # Bytes put before the archive move the record; without extensible data it is right before its
-    # locator.
-    for record in (stated_offset, locator - _ZIP64_END_RECORD_SIZE):
-        if 0 <= record <= locator - _ZIP64_END_RECORD_SIZE and source.read_at(record, 4) == _ZIP64_END_RECORD:
-            break
-    else:
+    # Without extensible data the record is right before its locator, and Python's zipfile looks nowhere
+    # else; others look where the locator says. Bytes put before the archive move the record.
+    places = [
+        record
+        for record in dict.fromkeys((locator - _ZIP64_END_RECORD_SIZE, stated_offset))
+        if 0 <= record <= locator - _ZIP64_END_RECORD_SIZE and source.read_at(record, 4) == _ZIP64_END_RECORD
+    ]
+    if not places:
         survive("the zip64 end of central directory record is not where its locator says", locator)
         return None
+    record = places[0]
+    if len(places) > 1:
+        note(
+            "a zip64 record is where the locator says, and another right before the locator",
+            locator,
+            Code.AMBIGUOUS,
+        )
     cursor = Cursor(
         source.read_at(record, _ZIP64_END_RECORD_SIZE),
         source.name,

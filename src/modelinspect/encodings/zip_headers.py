@@ -6,6 +6,7 @@ Specification: PKWARE APPNOTE.TXT 6.3.10; quoted by section at the lines that ob
 from __future__ import annotations
 
 from enum import IntEnum
+from zlib import crc32
 
 from modelinspect.core import signatures
 from modelinspect.core.records import dataclass
@@ -14,6 +15,7 @@ from modelinspect.encodings.cursor import Cursor
 from modelinspect.errors import Code
 
 _FULL_16 = 0xFFFF
+_UNICODE_PATH = 0x7075
 _FULL_32 = 0xFFFFFFFF
 
 
@@ -89,6 +91,8 @@ class Entry:
     header_offset: int
     problem: str
     code: Code = Code.UNSUPPORTED
+    unicode_name: str = ""
+    """The name of the Unicode Path extra field (4.6.9) where it is for this name and differs."""
 
     def member(self, data: Span | None, problem: str, code: Code) -> ZipMember:
         """Return the member, once its data were found."""
@@ -108,6 +112,7 @@ def read_entry(cursor: Cursor) -> Entry:
     raw_name = cursor.take(name_size)
     extra = Cursor(cursor.take(extra_size), cursor.member, cursor.offset - extra_size, "zip64 extra field")
     cursor.skip(comment_size)
+    unicode_name = _unicode_name(extra.data, raw_name)
     # 4.5.3: the zip64 field holds only those values that do not fit into the header, in this order.
     if _FULL_32 in (size, stored_size, header_offset) and seek_extra(extra, 0x0001):
         size = extra.u64() if size == _FULL_32 else size
@@ -117,7 +122,41 @@ def read_entry(cursor: Cursor) -> Entry:
     problem = problem_of(flags, method, stored_size, size)
     if disk not in (0, _FULL_16):
         problem = "is in another part of the archive"
-    return Entry(name, raw_name, flags, method, crc, stored_size, size, header_offset, problem)
+    if unicode_name == name:
+        unicode_name = ""
+    return Entry(
+        name,
+        raw_name,
+        flags,
+        method,
+        crc,
+        stored_size,
+        size,
+        header_offset,
+        problem,
+        unicode_name=unicode_name,
+    )
+
+
+def _unicode_name(extra: bytes, raw_name: bytes) -> str:
+    """Return the name of the Unicode Path field of a header, which Python's zipfile reads from 3.12 on; empty
+    where there is none for this name.
+    """
+    at, found = 0, ""
+    while at + 4 <= len(extra):
+        kind, size = (
+            int.from_bytes(extra[at : at + 2], "little"),
+            int.from_bytes(extra[at + 2 : at + 4], "little"),
+        )
+        data = extra[at + 4 : at + 4 + size]
+        if (
+            kind == _UNICODE_PATH
+            and data[:1] == b"\1"
+            and int.from_bytes(data[1:5], "little") == crc32(raw_name)
+        ):
+            found = data[5:].decode("utf-8", "replace").split("\0", 1)[0]
+        at += 4 + size
+    return printable(found)
 
 
 def decode_name(name: bytes, flags: int) -> str:

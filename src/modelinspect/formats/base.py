@@ -301,7 +301,7 @@ class Parsing:
     def finish(self, name: FormatName) -> Artifact:
         """Make the artifact.
 
-        Bytes that nobody claimed are unattributed, with a diagnostic where nothing else says why.
+        Bytes that nobody claimed are unattributed; the parser that left them so has said why.
         """
         while self._finishers:
             self._finishers.pop()()

@@ -54,12 +54,13 @@ def densify(payload: SparsePayload, tensor: Tensor, reading: Reading) -> Bytes:
 def _places(payload: SparsePayload, tensor: Tensor, source: Source, most: int) -> Places:
     """Return the row-major place of each kept value."""
     rank = len(tensor.shape)
-    axes = dict(zip(payload.traversal_order, payload.axes, strict=False))
-    if sorted(axes) != list(range(rank + len(payload.block_map))) or len(payload.axes) != len(axes):
+    count = rank + len(payload.block_map)
+    if sorted(payload.traversal_order) != list(range(count)) or len(payload.axes) != count:
         raise FormatError(
             f"the traversal order {payload.traversal_order} does not fit a tensor of rank {rank}",
             payload.stream.member,
         )
+    axes = dict(zip(payload.traversal_order, payload.axes, strict=True))
     if any(not 0 <= axis < rank for axis in payload.block_map):
         raise FormatError(
             f"the block map {payload.block_map} does not fit a tensor of rank {rank}", payload.stream.member

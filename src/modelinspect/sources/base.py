@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,14 @@ class Source(ABC):
 
     name: str
     size: int
+    is_remote: bool = False
+    """Whether each read may be a request to another machine, so that `expect` saves time."""
+
+    def expect(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Fetch spans ``(offset, size)`` together that will be read soon; what is beyond the end is cut off.
+
+        A source that is not remote does nothing. Raises as `read_into` does.
+        """
 
     @abstractmethod
     def read_into(self, offset: int, buffer: memoryview) -> None:
@@ -81,6 +90,14 @@ class WindowSource(Source):
         self._offset = offset
         self.name = outer.name if name is None else name
         self.size = size
+        self.is_remote = outer.is_remote
+
+    def expect(self, spans: Sequence[tuple[int, int]]) -> None:
+        if self.is_remote:
+            inside = [
+                (offset, min(size, self.size - offset)) for offset, size in spans if 0 <= offset < self.size
+            ]
+            self._outer.expect([(self._offset + offset, size) for offset, size in inside])
 
     def read_at(self, offset: int, size: int) -> bytes:
         self.require(offset, size)

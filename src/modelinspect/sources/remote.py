@@ -1,25 +1,20 @@
-"""Read files of other machines through fsspec, the structure in small pages and the weights in large
-ranges.
-"""
+"""Read files of other machines through fsspec."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from modelinspect.core.limits import KIB, Limits
-from modelinspect.errors import LocationError, MissingExtraError, ModelInspectError, SourceChangedError
+from modelinspect.core.limits import Limits
+from modelinspect.errors import LocationError, MissingExtraError, ModelInspectError
 from modelinspect.sources.base import Source
 from modelinspect.sources.files import FileSet
+from modelinspect.sources.pages import Range, RemoteSource
 
 if TYPE_CHECKING:
     from modelinspect.sources.http import Connection
 
-PAGE = 64 * KIB
-"""Bytes that are fetched at once for a small read."""
-_PAGES_KEPT = 256
 T = TypeVar("T")
 
 
@@ -163,59 +158,28 @@ class RemoteFiles(FileSet):
         if name not in self.names() and not self.has_neighbour(name):
             raise LocationError(f"{self.location}: holds no file {name}")
         path = f"{self._folder}/{name}" if self._folder else name
-        return RemoteSource(lambda begin, end: self._fetch(path, begin, end), name, self._sizes[name])
+        return RemoteSource(
+            lambda ranges: self._fetch(path, ranges), name, self._sizes[name], self._is_single
+        )
 
-    def _fetch(self, path: str, begin: int, end: int) -> bytes:
+    def _is_single(self) -> bool:
+        """Return whether each range costs a request."""
+        return self._http is None or self._http.single
+
+    def _fetch(self, path: str, ranges: Sequence[Range]) -> Sequence[bytes]:
         if self._http is not None:
             http = self._http
-            return _reach(self.location, lambda: http.read(path, begin, end))
-        data: bytes = _reach(self.location, lambda: self._system.cat_file(path, start=begin, end=end))
-        return data
-
-
-class RemoteSource(Source):
-    """A remote file; ``fetch`` returns the bytes of a range.
-
-    Small reads come from pages that are kept, large ones do not.
-    """
-
-    __slots__ = ("_fetch", "_pages", "name", "size")
-
-    def __init__(self, fetch: Callable[[int, int], bytes], name: str, size: int) -> None:
-        self._fetch = fetch
-        self._pages: OrderedDict[int, bytes] = OrderedDict()
-        self.name = name
-        self.size = size
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        self.require(offset, len(buffer))
-        if len(buffer) > PAGE:
-            buffer[:] = self._exactly(offset, offset + len(buffer))
-            return
-        done = 0
-        while done < len(buffer):
-            number, within = divmod(offset + done, PAGE)
-            part = self._page(number)[within : within + len(buffer) - done]
-            buffer[done : done + len(part)] = part
-            done += len(part)
-
-    def _page(self, number: int) -> bytes:
-        page = self._pages.pop(number, None)
-        if page is None:
-            page = self._exactly(number * PAGE, min((number + 1) * PAGE, self.size))
-        self._pages[number] = page
-        if len(self._pages) > _PAGES_KEPT:
-            self._pages.popitem(last=False)
-        return page
-
-    def _exactly(self, begin: int, end: int) -> bytes:
-        data = self._fetch(begin, end)
-        if len(data) != end - begin:
-            raise SourceChangedError(
-                f"{self.name} at byte {begin:,}: {end - begin:,} bytes were asked for and {len(data):,} came;"
-                " the file changed while it was read, or its server ignores ranges"
-            )
-        return data
+            return _reach(self.location, lambda: http.read_many(path, ranges))
+        if len(ranges) == 1:
+            begin, end = ranges[0]
+            data: bytes = _reach(self.location, lambda: self._system.cat_file(path, start=begin, end=end))
+            return (data,)
+        begins, ends = [begin for begin, _ in ranges], [end for _, end in ranges]
+        found: list[bytes] = _reach(
+            self.location,
+            lambda: self._system.cat_ranges([path] * len(ranges), begins, ends, on_error="raise"),
+        )
+        return found
 
 
 def _size(info: dict[str, Any], location: str) -> int:

@@ -4,6 +4,7 @@ say.
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -40,11 +41,11 @@ def mutate(data: bytes, rng: Rng) -> bytes:
         document = json.loads(data)
     except (ValueError, RecursionError):
         return havoc(data, rng)
-    for _ in range(rng.choice((1, 1, 2, 5))):
-        document = _change(document, rng)
     try:
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            document = _change(document, rng)
         text = json.dumps(document)
-    except (ValueError, RecursionError):
+    except (ValueError, LookupError, RecursionError):  # one value at two places was changed within itself
         return havoc(data, rng)
     if rng.random() < 0.1:  # a key twice, which readers settle differently
         text = text.replace("{", '{"class_name": "Lambda", ', rng.choice((1, 3)))
@@ -93,4 +94,4 @@ def _other(value: Any, rng: Rng) -> Any:
         case 4 if isinstance(value, int) and not isinstance(value, bool):
             return value + rng.choice((1, -1, value, 2**31, -(2**40)))
         case _:
-            return rng.choice(_VALUES)
+            return copy.deepcopy(rng.choice(_VALUES))

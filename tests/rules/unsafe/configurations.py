@@ -117,6 +117,15 @@ def layer_forms() -> dict[str, Json]:
             output_shape_type="raw",
             arguments={},
         ),
+        "lambda-old-text": layer(
+            "Lambda",
+            function=f"!{CODE}",
+            function_type="lambda",
+            module="__main__",
+            output_shape=None,
+            output_shape_type="raw",
+            arguments={},
+        ),
         "lambda-old-shape": layer(
             "Lambda",
             function="relu",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 from pathlib import Path
 
 import pytest
 
 import modelinspect as mi
 from modelinspect.rules.unsafe.loading import Danger, evidence
+from modelinspect.rules.unsafe.tables import names
+from tests.support.corpus import PROJECT
 from tests.support.flat import build, model
 
 
@@ -47,3 +51,35 @@ def test_custom_operators_that_the_stock_interpreter_registers_need_nothing_from
     path = tmp_path / "custom.tflite"
     path.write_bytes(build(model(tensors, [], [{"opcode_index": 0, "inputs": [0], "outputs": [1]}], [code])))
     assert ("custom-operator" not in {found.rule for found in mi.lint(path).findings}) is is_stock
+
+
+def test_the_table_is_derived_from_releases_of_keras_2_and_3() -> None:
+    table = json.loads((PROJECT / "src/modelinspect/rules/unsafe/data/keras_names.json").read_text("utf-8"))
+    majors = {version.partition(".")[0] for version in table["releases"]["keras"]}
+    assert majors == {"2", "3"}
+    assert len(table["releases"]["keras"]) >= 10
+    assert {"Highway", "MaxoutDense", "PeepholeLSTMCell", "Dense", "ReversibleEmbedding"} <= names().classes
+    assert {"cosine_proximity", "glorot_uniform", "relu"} <= names().functions
+
+
+@pytest.mark.parametrize("marks", [True, False])
+def test_names_of_a_release_are_read_from_its_sources(tmp_path: Path, marks: bool) -> None:
+    """Classes below the base classes count, and what is exported where a release exports anything."""
+    keras_sources = runpy.run_path(str(PROJECT / "scripts" / "keras_sources.py"))
+    (tmp_path / "keras-2.0.dist-info").mkdir()
+    for part in ("layers", "backend/torch"):
+        (tmp_path / "keras" / part).mkdir(parents=True)
+    (tmp_path / "keras" / "layers" / "core.py").write_text(
+        "from base import Layer\nclass Dense(Layer): pass\nclass Wide(core.Dense): pass\nOld = Wide\n"
+        "class _Private(Layer): pass\nclass Helper: pass\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "keras" / "backend" / "torch" / "layer.py").write_text("class Torch(Layer): pass\n", "utf-8")
+    mark = "@keras_export(['keras.activations.relu', 'keras.other.thing'])\n" if marks else ""
+    (tmp_path / "keras" / "activations.py").write_text(
+        f"{mark}def relu(x): pass\ndef helper(x): pass\ndef get(x): pass\nReLU = relu\n", encoding="utf-8"
+    )
+    release = keras_sources["read_release"](tmp_path)
+    assert (release.name, release.version) == ("keras", "2.0")
+    assert release.classes == {"Dense", "Wide", "Old"}
+    assert release.functions == {"relu", "ReLU"} | ({"helper"} if not marks else set())

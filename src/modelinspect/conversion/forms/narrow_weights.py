@@ -142,7 +142,7 @@ def _lstm_int8(model: Model, graph: Graph, operation: Operation) -> None:
 def _quantize(model: Model, tensor: Node, axis: int | None) -> bool:
     """Quantize a constant of 1,024 elements or more; return whether it is quantized."""
     if tensor.number("type") == INT8:
-        return True
+        return "quantization" in tensor.nodes
     size = model.size_of(tensor)
     if tensor.number("type") != FLOAT32 or size < 4 * MIN_ELEMENTS:
         return False

@@ -46,7 +46,8 @@ def to_sparse(model: Model) -> None:
     for graph in model.graphs:
         done: set[int] = set()
         for each in list(graph.operators):
-            if each.code in SPARSE_OPERATORS and len(each.node.vector("inputs").values) > 1:
+            ends = each.node.vector("inputs").values, each.node.vector("outputs").values
+            if each.code in SPARSE_OPERATORS and len(ends[0]) > 1 and ends[1]:
                 _encode(model, graph, each, done, names)
     if len(model.sparse) > before:
         for graph in model.graphs:
@@ -98,7 +99,9 @@ def _encode(model: Model, graph: Graph, taker: Operation, done: set[int], names:
         (
             each
             for each in graph.operators
-            if each.code == DEQUANTIZE and index in each.node.vector("outputs").values
+            if each.code == DEQUANTIZE
+            and index in each.node.vector("outputs").values
+            and each.node.vector("inputs").values
         ),
         None,
     )

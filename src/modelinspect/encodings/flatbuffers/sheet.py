@@ -76,6 +76,8 @@ class Sheet:
 
     def _read_pages(self, pages: Positions) -> None:
         borders = np.flatnonzero(np.diff(pages) > 1) + 1
+        if len(borders) and self._source.is_remote:  # one run is read with what comes after it
+            self._source.expect([(page * PAGE, PAGE) for page in pages.tolist()])
         for run in np.split(pages, borders):
             self._read(int(run[0]), int(run[-1]) + 1)
 

@@ -11,7 +11,8 @@ from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.hdf5.messages import MESSAGE_LABELS
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, State
 
-_FIRST_READ = 512
+FIRST_READ = 512
+"""Bytes that are read of each header at first, which most do not exceed."""
 _PREFIX_1 = 16
 _MESSAGE_1 = Struct("<HHB3x")
 _MESSAGE_2 = Struct("<BHB")
@@ -53,7 +54,7 @@ def read_header(state: State, address: int, path: PathId) -> Header:
     A continuation block that cannot be read is reported, and ``ok`` is false.
     """
     offset = state.locate(address, 1, "object header")
-    first = state.source.read_at(offset, min(_FIRST_READ, state.end - offset))
+    first = state.source.read_at(offset, min(FIRST_READ, state.end - offset))
     header = Header(address, offset, 1, state.paths.add(path, "object header"))
     if first[:4] == b"OHDR":
         header.version = 2

@@ -6,6 +6,7 @@ from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass, field, replace
 from modelinspect.core.span import Span
 from modelinspect.encodings.cursor import Cursor
+from modelinspect.encodings.hdf5.ahead import fetch_ahead
 from modelinspect.encodings.hdf5.attributes import MessageReader
 from modelinspect.encodings.hdf5.cacheimage import apply_cache_image
 from modelinspect.encodings.hdf5.datasets import DatasetReader
@@ -44,6 +45,7 @@ _GROUP_INFO, _SHARED_TABLE, _SYMBOL_TABLE, _K_VALUES, _FILE_SPACE, _CACHE_IMAGE 
 def walk_file(walk: Walk, policy: Hdf5Policy) -> Hdf5File:
     """Claim every byte and return what was found. Raises `FormatError` where there is no superblock."""
     superblock, roots, data = read_superblock(walk.source)
+    fetch_ahead(walk.source, superblock, roots)
     state = State(walk, policy, superblock)
     claim_superblock(state, superblock, roots, data)
     if superblock.end_of_file > walk.source.size:

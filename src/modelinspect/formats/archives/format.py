@@ -11,7 +11,7 @@ from typing import cast
 
 from modelinspect.core import signatures
 from modelinspect.core.artifact import FormatName, Severity
-from modelinspect.core.bytemap import RegionKind, TensorId
+from modelinspect.core.bytemap import TensorId
 from modelinspect.core.facts import Fact, Facts, add_facts
 from modelinspect.core.span import Span
 from modelinspect.encodings import gzip, tar, zip
@@ -21,6 +21,7 @@ from modelinspect.formats.archives.nested import (
     Packed,
     archive_depth,
     claim_rest,
+    fill_outside,
     packed_tar,
     packed_zip,
 )
@@ -142,10 +143,7 @@ def _packed_gzip(site: Site, inner: str) -> Packed:
 
 def _parse_zip(parsing: Parsing, site: Site) -> FormatName:
     directory = zip.walk_zip(site.walk)
-    path = site.claims.path("outside the archive")
-    if directory.complete:
-        site.claims.fill(0, directory.begin, RegionKind.FREE, path)
-        site.claims.fill(directory.end, site.source.size - directory.end, RegionKind.FREE, path)
+    fill_outside(site, directory, "outside the archive", "outside the archive")
     files = packed_zip(site, directory)
     format = _parse_files(parsing, site, files, "zip")
     claim_rest(site, directory, files)

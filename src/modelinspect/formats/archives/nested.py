@@ -142,6 +142,14 @@ def _from_tar(site: Site, member: TarMember) -> Packed:
     )
 
 
+def fill_outside(site: Site, directory: ZipDirectory, before: str, after: str) -> None:
+    """Label what is before and after a zip whose records could all be read: no reader uses it."""
+    if directory.complete:
+        site.claims.fill(0, directory.begin, RegionKind.FREE, site.claims.path(before))
+        rest = site.source.size - directory.end
+        site.claims.fill(directory.end, rest, RegionKind.FREE, site.claims.path(after))
+
+
 def claim_rest(site: Site, directory: ZipDirectory | TarDirectory, files: Mapping[str, Packed]) -> None:
     """Label the members that no parser opened: their own files are assets, what cannot be read is
     nobody's.

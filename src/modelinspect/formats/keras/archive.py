@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from modelinspect.core import signatures
-from modelinspect.core.artifact import DocumentKind, FormatName
+from modelinspect.core.artifact import DocumentKind, FormatName, Severity
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.facts import Fact, add_facts
@@ -26,8 +26,15 @@ from modelinspect.encodings import zip
 from modelinspect.encodings.json_keys import top_level_entries
 from modelinspect.encodings.tar import is_tar
 from modelinspect.encodings.walk import Walk
-from modelinspect.errors import FormatError
-from modelinspect.formats.archives.nested import NestedParsing, Packed, claim_rest, codec_of, packed_zip
+from modelinspect.errors import Code, FormatError
+from modelinspect.formats.archives.nested import (
+    NestedParsing,
+    Packed,
+    claim_rest,
+    codec_of,
+    fill_outside,
+    packed_zip,
+)
 from modelinspect.formats.base import About, Parsing, Site
 from modelinspect.formats.hdf5 import read_hdf5
 from modelinspect.formats.keras.averages import keeps_averages, moving_averages
@@ -52,6 +59,7 @@ from modelinspect.sources.base import Source
 from modelinspect.sources.decompressed import DecompressedSource
 
 _NPZ = "model.weights.npz"
+_HEAD = 8
 _WEIGHTS = (WEIGHTS_H5, _NPZ, WEIGHTS_INDEX)
 _OF_PRESETS = frozenset((TASK_JSON, PREPROCESSOR_JSON))
 """Files that KerasHub writes beside a configuration, and Keras never does."""
@@ -94,24 +102,34 @@ class KerasZip:
             return self.name
         site = parsing.open(parsing.primary)
         directory = zip.walk_zip(site.walk)
-        if directory.complete:
-            site.claims.fill(0, directory.begin, RegionKind.FREE, site.claims.path("before the archive"))
-            site.claims.fill(
-                directory.end,
-                site.source.size - directory.end,
-                RegionKind.FREE,
-                site.claims.path("trailing bytes"),
-            )
+        fill_outside(site, directory, "before the archive", "trailing bytes")
         files = packed_zip(site, directory)
         readable = {name: packed for name, packed in files.items() if not packed.problem}
         nested = NestedParsing(parsing, readable, None)
         _Model(nested, tuple(readable), nested.open, site).read()
         _keep_shadowed(site, directory, files)
+        _report_models_inside(site, files)
         claim_rest(site, directory, files)
         return self.name
 
 
 FORMAT = KerasZip()
+
+
+def _report_models_inside(site: Site, files: Mapping[str, Packed]) -> None:
+    """Report members that begin as models do and that no reader of this one opens."""
+    for name, packed in files.items():
+        if packed.is_open or packed.problem or not packed.size:
+            continue
+        try:
+            source = packed.source()
+            head = source.read_at(0, min(_HEAD, source.size))
+        except FormatError as error:
+            site.survive(error)
+            continue
+        if head.startswith((signatures.HDF5, signatures.ZIP)) or head[4:] == signatures.TFLITE:
+            problem = f"member {name} begins as a model does, is not part of this one, and was not examined"
+            site.diagnose(problem, None, Severity.NOTE, Code.INCOMPLETE)
 
 
 def _keep_shadowed(site: Site, directory: zip.ZipDirectory, files: Mapping[str, Packed]) -> None:

@@ -16,7 +16,7 @@ from modelinspect.core.tensors import DTYPES, ByteOrder, DType, Role, Storage, T
 from modelinspect.encodings.cursor import Cursor
 from modelinspect.encodings.zip import walk_zip
 from modelinspect.errors import FormatError
-from modelinspect.formats.archives.nested import claim_rest, packed_zip
+from modelinspect.formats.archives.nested import claim_rest, fill_outside, packed_zip
 from modelinspect.formats.base import Site
 from modelinspect.formats.keras.store import layer_of
 
@@ -38,6 +38,7 @@ def read_npz(site: Site, names: Mapping[str, str]) -> None:
     their path.
     """
     directory = walk_zip(site.walk)
+    fill_outside(site, directory, "before the archive", "trailing bytes")
     files = packed_zip(site, directory)
     for name, packed in files.items():
         if name.endswith(".npy") and not packed.problem:

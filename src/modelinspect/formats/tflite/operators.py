@@ -5,6 +5,7 @@ flatbuffer.
 from __future__ import annotations
 
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.names import LARGE_OPTIONS
 from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.state import Content
 from modelinspect.errors import FormatError
@@ -70,7 +71,7 @@ def claim_operators(site: Site, model: Model, contents: list[Content], programs:
                     programs.add(EDGE_TPU, content.size)
             if offset > 1:
                 program = operator.code.name if operator.code.name == EDGE_TPU else ""
-                outside.claim(offset, size, f"large custom options of {operator.code.name}", program)
+                outside.claim(offset, size, f"{LARGE_OPTIONS} of {operator.code.name}", program)
     for content in options.values():
         claim_options(site, content.offset, content.size, content.path, "")
     return outside

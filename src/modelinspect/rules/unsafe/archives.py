@@ -15,6 +15,7 @@ from modelinspect.reports.wording import plural
 from modelinspect.rules.base import Finding, Group, Place, Rule
 from modelinspect.rules.unsafe.configs import configs_of
 from modelinspect.rules.unsafe.diagnostics import chosen, with_code
+from modelinspect.rules.unsafe.graphs import options_beyond
 from modelinspect.rules.unsafe.places import place_of, read_document
 from modelinspect.rules.unsafe.readings import other_readings
 
@@ -160,6 +161,12 @@ def _find_incomplete(subject: Subject) -> Iterator[Finding]:
                     _RAISE,
                     Place(found.member, found.offset),
                 )
+    beyond = options_beyond(subject)
+    if beyond:
+        text = (
+            f"{beyond:,} bytes of custom options were not searched for the operator that a Flex kernel runs"
+        )
+        yield Finding(text, beyond, "check the rest by hand", home)
     configs = subject.once(configs_of)
     for unread in configs.unread:
         if unread.is_limit:

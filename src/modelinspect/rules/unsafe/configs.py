@@ -9,7 +9,7 @@ from contextlib import suppress
 from modelinspect.core.artifact import Document, DocumentKind
 from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
-from modelinspect.encodings.json_objects import objects
+from modelinspect.encodings.json_objects import as_utf8, objects
 from modelinspect.encodings.protobuf import WireType
 from modelinspect.encodings.protobuf.wire import FieldAt, Wire
 from modelinspect.errors import FormatError, LimitError
@@ -113,7 +113,7 @@ def _texts(document: Document, subject: Subject, configs: Configs) -> Iterator[t
                 )
                 return
             data = read_document(document, subject.files, most)
-            yield data.rstrip(b"\0"), place
+            yield as_utf8(data).rstrip(b"\0"), place
         case DocumentKind.KERAS_METADATA:
             yield from _saved(document, subject, (_NODES, _METADATA), configs)
         case DocumentKind.GRAPH if document.label == "SavedModel":
@@ -145,7 +145,7 @@ def _saved(
                 configs.unread.append(Unread(place, problem, True))
             else:
                 text = wire.bytes(value, stop)
-                if text[:1] in (b"{", b"["):  # the metadata of other objects is text of other kinds
+                if text.lstrip()[:1] in (b"{", b"["):  # the metadata of other objects is text of other kinds
                     yield text, place
 
 

@@ -9,8 +9,9 @@ from contextlib import suppress
 
 import numpy as np
 
-from modelinspect.core.artifact import Artifact, Document, DocumentKind
+from modelinspect.core.artifact import Artifact, Document, DocumentKind, Member
 from modelinspect.core.builder import ByteMapBuilder
+from modelinspect.core.names import LARGE_OPTIONS
 from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
 from modelinspect.encodings.json_objects import objects
@@ -321,25 +322,41 @@ def _search_lite(artifact: Artifact, files: FileSet, uses: Uses) -> None:
                 uses.add(f"{FLEX}{op}", "", place, is_lite=True)
 
 
+def options_beyond(subject: Subject) -> int:
+    """Return how many bytes of custom options are not searched for the NodeDef of a Flex operator."""
+    if not any(name.startswith(FLEX) for name in subject.artifact.facts.get("custom_operators", ())):
+        return 0
+    sizes = [span.size for member in subject.artifact.members for span in _option_spans(member)]
+    return max(sum(sizes) - _OPTIONS_SIZE, 0)
+
+
 def _options(artifact: Artifact, files: FileSet) -> Iterator[tuple[str, Place]]:
     """Yield the table's operators that custom options name as a NodeDef does: that is the one that a Flex
     kernel runs.
     """
     left, seen = _OPTIONS_SIZE, set()
     for member in artifact.members:
-        table = member.map.path_table
-        rows = enumerate(zip(table.names, table.parents, strict=True))
-        named = [index for index, (name, parent) in rows if "custom_options" in (name, table.names[parent])]
-        for row in np.flatnonzero(np.isin(member.map.columns.paths, named)).tolist():
-            span = member.map[row].span
+        for span in _option_spans(member):
             left -= span.size
-            if left < 0:
+            if left < 0:  # `options_beyond` says how much is not searched
                 return
             data = files.open(member.name).read_at(span.offset, span.size)
             if data not in seen:
                 seen.add(data)
                 for op, index in named_operators(data):
                     yield op, Place(member.name, span.offset + index, len(op))
+
+
+def _option_spans(member: Member) -> Iterator[Span]:
+    """Yield where custom options are: in the flatbuffer, or after it where they are large."""
+    table = member.map.path_table
+    named = [
+        index
+        for index, (name, parent) in enumerate(zip(table.names, table.parents, strict=True))
+        if "custom_options" in (name, table.names[parent]) or name.startswith(LARGE_OPTIONS)
+    ]
+    for row in np.flatnonzero(np.isin(member.map.columns.paths, named)).tolist():
+        yield member.map[row].span
 
 
 def _operator_places(artifact: Artifact, files: FileSet) -> dict[str, Place]:

@@ -101,6 +101,13 @@ _OPTIMIZERS = frozenset(
     ("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam", "RMSprop", "SGD")
 )
 """Keras' own optimizers, which releases of Keras 2 registered without a package."""
+_NOT_PLAIN = frozenset(
+    (
+        *("data", "debug", "distribute", "gfile", "io", "lib", "platform", "profiler"),
+        *("saved_model", "tools", "training", "util"),
+    )
+)
+"""Packages of TensorFlow in which a function of a plain name may be another one."""
 _WRAPPERS = frozenset(
     ("ListWrapper", "_DictWrapper", "_TupleWrapper", "TensorShape", "DType", "ObjectIdentityDictionary")
 )
@@ -157,6 +164,8 @@ def _lambda_code(kind: str, settings: object) -> Iterator[Evidence]:
             yield from (
                 _code(owner, inner.needle) for inner in _lambda_code("__lambda__", value.get("config"))
             )
+        if isinstance(value, str) and value and settings.get(f"{key}_type") == "lambda":
+            yield _code(owner, value)  # whatever it begins with: Python's base64 passes over other characters
         if isinstance(value, list) and settings.get(f"{key}_type", "lambda") == "lambda":
             code = _first_text(value)
             if code and len(value) <= 3 and (kind == "Lambda" or _is_code(code)):
@@ -213,14 +222,9 @@ def _layer(kind: str, settings: Mapping[str, object]) -> Iterator[Evidence]:
             yield from _call(kind, settings.get("function"))
         case "ClassMethod":
             yield from _call(kind, settings.get("cls_symbol") or settings.get("cls_ref"))
+            yield from _private(kind, settings.get("method_name"))
         case "InstanceMethod" | "InstanceProperty":
-            attribute = settings.get("attr_name")
-            if isinstance(attribute, str) and attribute.startswith("_"):
-                message = (
-                    f"a {kind} layer takes the attribute {_short(attribute)} of a tensor when the model is"
-                    " loaded"
-                )
-                yield Evidence(Danger.UNKNOWN_CALL, message, attribute, len(attribute))
+            yield from _private(kind, settings.get("attr_name"))
         case "TensorFlowOpLayer":
             yield from _node(settings.get("node_def"))
         case _ if kind in _FILES:
@@ -232,7 +236,18 @@ def _layer(kind: str, settings: Mapping[str, object]) -> Iterator[Evidence]:
                 yield Evidence(Danger.FILE, message, value, len(value))
 
 
+def _private(kind: str, attribute: object) -> Iterator[Evidence]:
+    if isinstance(attribute, str) and attribute.startswith("_"):
+        whose = "a class" if kind == "ClassMethod" else "a tensor"
+        message = (
+            f"a {kind} layer takes the attribute {_short(attribute)} of {whose} when the model is loaded"
+        )
+        yield Evidence(Danger.UNKNOWN_CALL, message, attribute, len(attribute))
+
+
 def _named_function(settings: Mapping[str, object]) -> Iterator[Evidence]:
+    if settings.get("function_type") == "lambda":  # its text is code, not a name
+        return
     function = settings.get("function")
     named = function.get("config", function.get("class_name")) if isinstance(function, Mapping) else function
     if isinstance(named, str) and named != "__tuple__":
@@ -343,7 +358,7 @@ def _tensorflow_danger(module: str, name: str, *, is_function: bool) -> Danger |
     if (
         plain in names().tensor_function_names
         and symbol_risk(f"{module}.{name}") is None
-        and ".io" not in module
+        and _NOT_PLAIN.isdisjoint(module.split("."))
     ):
         return None
     return Danger.IMPORT

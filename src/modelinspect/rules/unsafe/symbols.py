@@ -4,6 +4,8 @@ exported one while loading.
 
 from __future__ import annotations
 
+import re
+
 from modelinspect.formats.graph.core_ops import core_ops
 from modelinspect.rules.unsafe.operator_table import OPERATORS, Risk
 from modelinspect.rules.unsafe.tables import names
@@ -11,7 +13,19 @@ from modelinspect.rules.unsafe.tables import names
 _PREFIXES = ("tf.", "tensorflow.", "compat.v1.", "compat.v2.", "_api.v2.")
 _RAW = "raw_ops."
 _SYMBOLS: tuple[tuple[Risk, str, str], ...] = (
-    (Risk.CODE, "load_library load_op_library load_file_system_library", "loads native code from a file"),
+    (
+        Risk.CODE,
+        "load_library load_op_library load_file_system_library experimental.register_filesystem_plugin"
+        " lite.experimental.load_delegate",
+        "loads native code from a file",
+    ),
+    (Risk.CODE, "lite.* __internal__.saved_model.*", "loads another model"),
+    (
+        Risk.CODE,
+        "app.run test.main __internal__.distribute.*",
+        "runs a program's functions or starts processes",
+    ),
+    (Risk.CODE, "autograph.*", "compiles Python code"),
     (Risk.CODE, "py_function numpy_function py_func", "calls a Python function"),
     (Risk.CODE, "saved_model.load saved_model.load_v2 saved_model.loader.load", "loads another model"),
     (
@@ -34,7 +48,9 @@ _SYMBOLS: tuple[tuple[Risk, str, str], ...] = (
     ),
     (
         Risk.WRITE,
-        "saved_model.* summary.* train.* profiler.* debugging.experimental.* keras.callbacks.*",
+        "saved_model.* summary.* train.* profiler.* debugging.experimental.* keras.callbacks.* keras.export.*"
+        " keras.utils.plot_model keras.utils.save_img mlir.experimental.write_bytecode"
+        " quantization.experimental.*",
         "writes files",
     ),
     (
@@ -42,11 +58,20 @@ _SYMBOLS: tuple[tuple[Risk, str, str], ...] = (
         "io.read_file read_file io.matching_files matching_files io.tf_record_iterator",
         "reads files",
     ),
+    (
+        Risk.READ,
+        "io.match_filenames_once resource_loader.* feature_column.categorical_column_with_vocabulary_file"
+        " feature_column.sequence_categorical_column_with_vocabulary_file lookup.TextFileIndex"
+        " mlir.experimental.* keras.utils.load_img keras.utils.audio_dataset_from_directory"
+        " keras.utils.image_dataset_from_directory keras.utils.text_dataset_from_directory",
+        "reads files",
+    ),
     (Risk.READ, "data.* lookup.TextFileInitializer keras.preprocessing.* keras.datasets.*", "reads files"),
     (Risk.NETWORK, "keras.utils.get_file keras.applications.*", "fetches a file over the network"),
     (
         Risk.NETWORK,
-        "distribute.* config.experimental_connect_to_* config.experimental_connect_to_cluster tpu.*",
+        "distribute.* experimental.dtensor.*"
+        " config.experimental_connect_to_* config.experimental_connect_to_cluster tpu.*",
         "talks to other machines",
     ),
     (
@@ -67,6 +92,9 @@ _BELOW = [
     for name in listed.split()
     if name.endswith("*")
 ]
+_WORDS = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_OPERATIONS = {_WORDS.sub("_", op).lower(): known for op, known in OPERATORS.items()}
+"""Operators by the names of the functions that TensorFlow generates and exports for them."""
 _KERAS = ("keras.activations.", "keras.losses.", "keras.metrics.")
 
 
@@ -77,7 +105,7 @@ def symbol_risk(symbol: str) -> tuple[Risk, str] | None:
     name = plain_symbol(symbol)
     if name.startswith(_RAW):
         return OPERATORS.get(name.removeprefix(_RAW))
-    known = _EXACT.get(name)
+    known = _EXACT.get(name) or _OPERATIONS.get(name)
     if known is not None:
         return known
     for prefix, risk, reason in _BELOW:
