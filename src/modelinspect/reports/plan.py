@@ -10,6 +10,7 @@ from modelinspect.reports.answer import next_commands
 from modelinspect.reports.base import Part, StructReport
 from modelinspect.reports.blocks import Block, Column, Heading, Lines, Notes, Table, Unit
 from modelinspect.reports.entries import ArtifactEntry, DiagnosticEntry
+from modelinspect.reports.wording import plural
 
 TENSORS_SHOWN = 12
 
@@ -94,7 +95,7 @@ class TensorPlan(Part, frozen=True, kw_only=True):
 
 class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan/1"):
     """The options that apply, the smallest first; ``notes`` are warnings, ``left_out`` says why an option is
-    not there.
+    not there, ``late`` for how many of these the time did not suffice.
     """
 
     artifact: ArtifactEntry
@@ -103,6 +104,7 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
     tensors: tuple[TensorPlan, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    late: int = 0
     diagnostics: tuple[DiagnosticEntry, ...] = ()
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
@@ -135,7 +137,8 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
             )
             for entry in shown
         ]
-        yield Table("How small it could be", columns, rows)
+        if rows:
+            yield Table("How small it could be", columns, rows)
         advisor = Advisor(more=self._more if len(self.options) > 1 else None)
         notes = tuple(
             advisor.command(entry.basis, entry.option, _notes(entry), entry.command)
@@ -195,7 +198,11 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
         ]
         plain = [entry for entry in usable if entry.option in _UNCHANGED]
         if not plain and len(self.options) != 1:  # a single option was asked for by name
-            yield "No option measured here makes it smaller without changing it."
+            yield (
+                f"Not computed in the time for the plan: {plural(self.late, 'option')}."
+                if self.late
+                else "No option measured here makes it smaller without changing it."
+            )
         for kind, found in (("with nothing changed", plain), ("without training state", usable)):
             best = min(found, key=lambda entry: (entry.size, entry.option), default=None)
             if best is None or (found is usable and plain and best in plain):

@@ -17,7 +17,7 @@ from modelinspect.analyses.plan.entropy import mask_bits
 from modelinspect.analyses.plan.registry import families, option_names
 from modelinspect.errors import UsageError
 from modelinspect.measure.compressors import Compressor, compress_all
-from modelinspect.reports.blocks import Lines
+from modelinspect.reports.blocks import Lines, Table
 from tests.support.fixtures import fixture_names, fixture_path
 from tests.support.tables import bundle
 
@@ -322,3 +322,8 @@ def test_a_plan_without_time_says_what_it_left_out() -> None:
     report = mi.plan(fixture_path("mlp/original.h5"), seconds=0)
     assert not report.options
     assert any(line.startswith("gzip-9") and "--no-limit" in line for line in report.left_out)
+    assert report.late > 10
+    lines = next(block for block in report.blocks() if isinstance(block, Lines)).lines
+    assert lines == (f"Not computed in the time for the plan: {report.late} options.",)
+    assert all(block.columns[0].key != "option" for block in report.blocks() if isinstance(block, Table))
+    assert mi.plan(fixture_path("mlp/original.h5"), only=["zip-deflate"]).late == 0

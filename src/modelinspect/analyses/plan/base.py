@@ -56,6 +56,8 @@ class LeftOut:
 
     options: tuple[str, ...]
     reason: str
+    is_late: bool = False
+    """Whether the time for the plan was over before they were computed."""
 
     @property
     def text(self) -> str:

@@ -66,6 +66,7 @@ def find_options(planning: Planning) -> PlanReport:
         tensors=tensor_plans(planning) if subject.measurements is not None else (),
         notes=tuple(one.text for one in outcomes if isinstance(one, Note)),
         left_out=tuple(one.text for one in (*outcomes, *rough) if isinstance(one, LeftOut)),
+        late=sum(len(one.options) for one in outcomes if isinstance(one, LeftOut) and one.is_late),
         diagnostics=tuple(diagnostic_entry(found) for found in subject.artifact.diagnostics),
     )
 
@@ -79,7 +80,7 @@ def run_families(planning: Planning) -> Iterator[Outcome]:
         if family.reads_weights and subject.measurements is None:
             continue
         if planning.is_late:
-            yield LeftOut(family.options, f"not computed: {LATE}")
+            yield LeftOut(family.options, f"not computed: {LATE}", is_late=True)
             continue
         try:
             for outcome in family.find(planning):
@@ -90,7 +91,7 @@ def run_families(planning: Planning) -> Iterator[Outcome]:
                     yield outcome
                     planning.reached = min(_least(outcome), planning.reached or outcome.size)
         except (FormatError, UnmeasurableError) as error:
-            yield LeftOut(family.options, f"not computed: {error}")
+            yield LeftOut(family.options, f"not computed: {error}", is_late=planning.is_late)
 
 
 def _least(option: Option) -> int:
