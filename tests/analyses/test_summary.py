@@ -9,12 +9,15 @@ import pytest
 
 from modelinspect import api
 from modelinspect.analyses.summary import list_tensors, summarize
-from modelinspect.core.artifact import Diagnostic, Severity
+from modelinspect.core.artifact import Diagnostic, FormatName, Severity
 from modelinspect.core.bytemap import RegionKind
 from modelinspect.core.facts import Fact
 from modelinspect.ledger.rollup import Key
 from modelinspect.measure.facts import Measurements, unmeasured
-from modelinspect.reports.blocks import Notes
+from modelinspect.networks.copies import duplicates
+from modelinspect.reports.blocks import Bars, Notes, Table
+from modelinspect.reports.categories import Category
+from tests.rules.wasteful.test_examples import side
 from tests.support.artifacts import Build, pruned_network
 from tests.support.fixtures import fixture_path
 
@@ -163,3 +166,58 @@ def test_blocks_of_tflite_kernels_are_counted_along_the_inputs_that_it_stores_la
         )  # half of each was pruned, in blocks of 16
         assert pattern.dead_channels == (int((kernel == 0).all(axis=1).sum()), kernel.shape[0])
         assert pattern.dead_inputs == (int((kernel == 0).all(axis=0).sum()), kernel.shape[1])
+
+
+def test_what_an_export_stores_again_is_no_parameter() -> None:
+    report = api.inspect(fixture_path("stories/exported"))
+    kept = report.parameters()
+    copies = [report.tensors[index] for index in report.weights.copies]
+    assert len(copies) == len(kept) == 4
+    assert sum(entry.element_count for entry in copies) == sum(entry.element_count for entry in kept)
+    assert f"{len(copies)} copies of them" in str(report)
+    zeros = sum(entry.zero_count or 0 for entry in kept)
+    assert sum(entry.zero_count or 0 for entry in (*kept, *copies)) == 2 * zeros
+
+
+def test_two_layers_with_equal_weights_are_two_layers() -> None:
+    build = Build("m.keras")
+    data = np.arange(32, dtype="<f4").tobytes()
+    for layer in ("left", "right"):
+        build.tensor(f"{layer}/kernel", (8, 4), data=data, layer=layer)
+    subject = side(build)
+    assert len(duplicates(subject)) == 1
+    report = summarize(subject.artifact, subject.measurements)
+    assert report.weights.copies == ()
+    assert len(report.parameters()) == 2
+
+
+def test_a_wrapper_that_stores_the_kernel_of_its_layer_has_no_more_parameters() -> None:
+    build = Build("m.keras", FormatName.KERAS_ZIP)
+    data = np.arange(32, dtype="<f4").tobytes()
+    for path in ("layers/spectral/vars/0", "layers/spectral/layer/vars/0"):
+        build.tensor(path.replace("/", "_"), (8, 4), data=data, path=path)
+    subject = side(build)
+    report = summarize(subject.artifact, subject.measurements)
+    assert report.weights.copies == (1,)
+
+
+@pytest.mark.parametrize(
+    ("name", "helpers", "role"),
+    [
+        ("keras_hdf5/clustered.h5", "clustering", "clustering"),
+        ("mlp/wrapped.h5", "pruning", "pruning"),
+        ("mlp/stripped.h5", "none", None),
+    ],
+)
+def test_what_wraps_the_layers_is_called_by_its_name(name: str, helpers: str, role: str | None) -> None:
+    report = api.inspect(fixture_path(name))
+    assert report.helpers == helpers
+    tables = [block for block in report.blocks(1000) if isinstance(block, Table)]
+    place = [column.key for column in tables[0].columns].index("role")
+    shown = {row[place] for row in tables[0].rows}
+    assert (role in shown) is (role is not None)
+    assert ("pruning" in shown) is (helpers == "pruning")
+    bars = next(block for block in report.blocks() if isinstance(block, Bars))
+    state = [bar for bar in bars.bars if bar.category is Category.PRUNING_STATE]
+    assert bool(state) is (role is not None)
+    assert all((bar.legend == Category.PRUNING_STATE.legend) is (helpers == "pruning") for bar in state)

@@ -166,6 +166,17 @@ def test_a_slot_is_paired_with_what_is_for_the_same() -> None:
     )
 
 
+def test_the_slots_of_a_layer_follow_its_weights_where_keras_numbered_it_otherwise() -> None:
+    before, after = Build("m.h5"), Build("m.h5")
+    for build, number in ((before, ""), (after, "_7")):
+        for layer, shape in ((f"dense{number}", (8, 4)), (f"conv2d{number}", (3, 3, 2, 5))):
+            build.tensor(f"{layer}/kernel", shape, layer=layer)
+            for purpose in "mv":
+                build.tensor(f"Adam/{purpose}/{layer}/kernel", shape, role=Role.OPTIMIZER)
+    found = paired(before, after, measured=False)
+    assert all(other == name.replace("/kernel", "_7/kernel") for name, other in found.items()), found
+
+
 def test_slots_that_are_numbered_are_no_pair_where_their_shapes_differ() -> None:
     before, after = Build("m.keras"), Build("m.keras")
     before.tensor("optimizer/vars/3", (8,), role=Role.OPTIMIZER)

@@ -94,6 +94,7 @@ def list_tensors(
         remainder=remainder,
         diagnostics=_diagnostics(artifact, measurements),
         diagnostic_count=_diagnostic_count(artifact, measurements),
+        helpers=helpers_of(artifact),
     )
 
 

@@ -63,6 +63,8 @@ HELPER_STATE: dict[str, tuple[str, str]] = {
 """What the bytes of `PRUNING_STATE` are called, and their legend, by what wraps the layers where that is not
 pruning.
 """
+HELPER_ROLE: dict[str, str] = {"clustering": "clustering", "quantization": "QAT"}
+"""What the text calls the role ``pruning``, by what wraps the layers where that is not pruning."""
 
 CATEGORIES: tuple[Category, ...] = tuple(Category)
 """Every category, at the place that its code names."""

@@ -12,6 +12,7 @@ from modelinspect.core.facts import Fact, Facts
 from modelinspect.core.tensors import LookupPayload, Tensor, dense_size
 from modelinspect.reports.base import Part
 from modelinspect.reports.blocks import Cell, Column, Note, Notes, Table, Unit
+from modelinspect.reports.categories import HELPER_ROLE
 
 _DEEPEST = 32
 
@@ -261,10 +262,17 @@ def tensor_row(entry: TensorEntry) -> tuple[Cell, ...]:
 
 
 def tensor_table(
-    title: str, entries: tuple[TensorEntry, ...], top: int | None, *, paths: bool = False
+    title: str,
+    entries: tuple[TensorEntry, ...],
+    top: int | None,
+    *,
+    paths: bool = False,
+    helpers: str = "",
 ) -> Table:
-    """Return tensors as a table, largest first, with the sum of those left out; ``paths`` shows where they
-    are stored.
+    """Return tensors as a table, largest first, with the sum of those left out.
+
+    ``paths`` shows where they are stored; ``helpers`` is what wraps the layers, by which the role ``pruning``
+    is told where that is something else.
     """
     ordered = sorted(entries, key=lambda entry: (-entry.stored_size, -entry.logical_size, entry.name))
     shown = ordered if top is None else ordered[:top]
@@ -275,7 +283,14 @@ def tensor_table(
         replace(column, rank=0, machine_only=False) if paths and column.key == "path" else column
         for column in TENSOR_COLUMNS
     )
-    return Table(title, columns, [tensor_row(entry) for entry in shown], rest)
+    rows = [tensor_row(entry) for entry in shown]
+    word = HELPER_ROLE.get(helpers)
+    if word is not None:
+        place = [column.key for column in columns].index("role")
+        rows = [
+            (*row[:place], word if row[place] == "pruning" else row[place], *row[place + 1 :]) for row in rows
+        ]
+    return Table(title, columns, rows, rest)
 
 
 def _rest_row(entries: list[TensorEntry]) -> tuple[Cell, ...]:

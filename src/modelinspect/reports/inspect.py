@@ -154,7 +154,7 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
             if any(each.dtype not in _USUAL for each in self.weights.types) and self.rollup is None:
                 yield self._weights_table()
             if self.rollup is None:
-                yield tensor_table("Largest tensors", self.tensors, top)
+                yield tensor_table("Largest tensors", self.tensors, top, helpers=self.helpers)
         if self.structures and self.rollup is None and self._overhead() > _WORTH_SHOWING * self.artifact.size:
             yield self._structure_table()
         following = next_commands(self.artifact.location, *_NEXT)

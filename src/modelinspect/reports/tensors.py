@@ -27,7 +27,10 @@ class Remainder(Part, frozen=True, kw_only=True):
 
 
 class TensorsReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.tensors/1"):
-    """Every tensor: role, dtype, shape, sizes, zeros; ``remainder`` sums up those that ``--top`` left out."""
+    """Every tensor: role, dtype, shape, sizes, zeros; ``remainder`` sums up those that ``--top`` left out.
+
+    ``helpers`` says what wraps the layers for training, as in `InspectReport`.
+    """
 
     shows_paths: ClassVar[bool] = False
     artifact: ArtifactEntry
@@ -36,6 +39,7 @@ class TensorsReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.t
     remainder: Remainder | None = None
     diagnostics: tuple[DiagnosticEntry, ...]
     diagnostic_count: int
+    helpers: str = "none"
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
         left_out = self.remainder.count if self.remainder else 0
@@ -49,7 +53,7 @@ class TensorsReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.t
             f"{stored:,} bytes stored",
         )
         yield Heading(self.artifact.location, self.artifact.size, details)
-        table = tensor_table("Tensors", self.tensors, None, paths=self.shows_paths)
+        table = tensor_table("Tensors", self.tensors, None, paths=self.shows_paths, helpers=self.helpers)
         if self.remainder is not None:
             left = self.remainder
             rest: dict[str, Cell] = {
