@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from modelinspect.analyses.saving import lossless_saving
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.tensors import Tensor
 from modelinspect.ledger.attribution import Ledger, attribute
@@ -51,6 +52,7 @@ def summarize(
     """
     ledger = attribute(artifact, zero_counts(measurements))
     sizes = ledger.category_sizes()
+    subject = Subject(artifact, measurements, sizes, hidden)
     return InspectReport(
         artifact=artifact_entry(artifact),
         measured=measurements is not None,
@@ -58,9 +60,10 @@ def summarize(
         rollup=Rollup(by=tuple(map(str, by)), rows=roll_up(ledger, by, top)) if by else None,
         tensors=_tensors(artifact, measurements),
         weights=_weights(artifact),
+        lossless_saving=lossless_saving(subject),
         facts=shown_facts(artifact.facts),
         structures=_structures(ledger),
-        findings=find_all(Subject(artifact, measurements, sizes, hidden)),
+        findings=find_all(subject),
         diagnostics=_diagnostics(artifact, measurements),
         diagnostic_count=_diagnostic_count(artifact, measurements),
     )

@@ -108,8 +108,22 @@ class WeightsPart(Part, frozen=True, kw_only=True):
     types: tuple[WeightType, ...]
 
 
+class LosslessSaving(Part, frozen=True, kw_only=True):
+    """What `modelinspect shrink` saves at least while every tensor and document stays the same, in bytes.
+
+    ``basis`` is ``estimate``: it follows from what was measured already, and nothing was written. The
+    result is usually smaller.
+    """
+
+    size: int
+    basis: str
+
+
 class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.inspect/1"):
-    """Where the bytes go: categories, tensors, facts, findings, diagnostics."""
+    """Where the bytes go: categories, tensors, facts, findings, diagnostics.
+
+    ``lossless_saving`` is null where nothing of it is known without writing the file again.
+    """
 
     artifact: ArtifactEntry
     measured: bool
@@ -117,6 +131,7 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
     rollup: Rollup | None = None
     tensors: tuple[TensorEntry, ...]
     weights: WeightsPart
+    lossless_saving: LosslessSaving | None = None
     facts: Mapping[str, Any]
     structures: tuple[StructureRow, ...]
     findings: tuple[FindingEntry, ...]
@@ -179,7 +194,9 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         )
 
     def _answer(self) -> Lines:
-        sentence = answer(self.artifact.format, self.artifact.size, category_sizes(self.categories))
+        saving = self.lossless_saving.size if self.lossless_saving is not None else 0
+        sizes = category_sizes(self.categories)
+        sentence = answer(self.artifact.format, self.artifact.size, sizes, saving)
         return Lines((sentence, self._sparsity()) if self.tensors else (sentence,))
 
     def _findings(self) -> Block:
