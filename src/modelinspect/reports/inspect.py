@@ -29,7 +29,8 @@ _STRUCTURES = 5
 _USUAL = ("float32", "int32", "int64", "bool")
 """Types of weights that nobody narrowed."""
 _WORTH_SHOWING = 0.1
-_NEXT = (("plan {}", "how small it could be"), ("explain {}", "why it has this size"))
+_SHRINK = ("shrink {} --dry-run", "prove the saving")
+_NEXT = (("plan {}", "how small it gets"), ("explain {}", "causes of its size"))
 _VERSION_FACTS = ("keras_version", "backend", "tensorflow_version", "producer", "version", "runtime_version")
 
 
@@ -162,7 +163,9 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
                 yield tensor_table("Largest tensors", self.tensors, top)
         if self.structures and self.rollup is None and self._overhead() > _WORTH_SHOWING * self.artifact.size:
             yield self._structure_table()
-        following = next_commands(self.artifact.location, *_NEXT)
+        following = next_commands(
+            self.artifact.location, *([_SHRINK] if self.lossless_saving is not None else []), *_NEXT
+        )
         if following is not None:
             yield following
 
