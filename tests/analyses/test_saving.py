@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 
 import pytest
+from msgspec.structs import replace
 
 import modelinspect
 from modelinspect.renderers.look import Look
 from modelinspect.renderers.registry import OutputFormat, render
+from modelinspect.reports.blocks import Commands
+from modelinspect.reports.inspect import InspectReport
 from tests.support.fixtures import fixture_path
 
 SAVED = {
@@ -56,3 +59,17 @@ def test_without_measurements_zeros_do_not_count() -> None:
     whole, part = modelinspect.inspect(path), modelinspect.inspect(path, measure=False)
     assert whole.lossless_saving is not None
     assert part.lossless_saving is None or part.lossless_saving.size < whole.lossless_saving.size
+
+
+def test_shrink_is_the_next_command_only_for_files_of_this_machine() -> None:
+    report = modelinspect.inspect(fixture_path("mlp/stripped.h5"))
+    there = replace(report, artifact=replace(report.artifact, location="https://example.com/stripped.h5"))
+    assert "modelinspect shrink " in _commands(report)
+    assert "modelinspect shrink " not in _commands(there)
+    assert "modelinspect plan " in _commands(there)
+
+
+def _commands(report: InspectReport) -> str:
+    return "".join(
+        one.line for block in report.blocks() if isinstance(block, Commands) for one in block.commands
+    )

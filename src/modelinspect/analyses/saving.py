@@ -36,7 +36,7 @@ def lossless_saving(subject: Subject) -> LosslessSaving | None:
     Nothing is read for it: it follows from the categories, from counted zeros, and from tensors that were
     found to be equal.
     """
-    if subject.artifact.diagnostics or "://" in subject.artifact.location:
+    if subject.artifact.diagnostics:
         return None
     match subject.artifact.format:
         case FormatName.KERAS_HDF5 | FormatName.WEIGHTS_HDF5:

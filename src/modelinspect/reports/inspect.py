@@ -163,9 +163,9 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
                 yield tensor_table("Largest tensors", self.tensors, top)
         if self.structures and self.rollup is None and self._overhead() > _WORTH_SHOWING * self.artifact.size:
             yield self._structure_table()
-        following = next_commands(
-            self.artifact.location, *([_SHRINK] if self.lossless_saving is not None else []), *_NEXT
-        )
+        location = self.artifact.location
+        shrinks = self.lossless_saving is not None and "://" not in location  # only files here are rewritten
+        following = next_commands(location, *([_SHRINK] if shrinks else []), *_NEXT)
         if following is not None:
             yield following
 
