@@ -64,7 +64,7 @@ NAVIGATION = {
         "benchmarks",
     ],
 }
-"""The pages of the side bar; one that is not named comes last, so that none is lost."""
+"""The pages of the side bar; one that is not named comes last, so none is lost."""
 
 BENEATH = {
     "reference/rules/README": "reference/rules/*",

@@ -81,7 +81,7 @@ def assemble(site: Path, path: Path) -> None:
 
 
 def build_of(site: Path) -> dict[str, object]:
-    """Return what the file says of itself: its digest, the system and Python that it is for, and all files
+    """Return what the file says about itself: its digest, the system and Python that it is for, and all files
     with their sizes.
     """
     files = {one.relative_to(site).as_posix(): one for one in sorted(site.rglob("*")) if one.is_file()}

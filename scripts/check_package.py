@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def works(python: str) -> bool:
-    """Tell whether a Python is there and answers."""
+    """Return whether a Python is there and answers."""
     return (
         bool(shutil.which(python))
         and subprocess.run([python, "-V"], capture_output=True, check=False).returncode == 0

@@ -3,7 +3,7 @@
 usage: python scripts/derive_core_ops.py [--check]
 
 The result is ``src/modelinspect/formats/graph/core_ops.txt``, sorted, a name a line: what the installed
-release registers, and what is in the file already, so that operators of older releases stay known.
+release registers, and what is in the file already, so operators of older releases stay known.
 ``--check`` exits with 1 where the installed release has more.
 """
 

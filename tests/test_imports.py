@@ -123,7 +123,7 @@ _SLOW = {
 }
 """Packages that take long to import and that these commands do not need for a small HDF5 file."""
 
-_COMMANDS = {"inspect": 236, "map": 130, "lint": 285, "check": 205, "diff": 190}
+_COMMANDS = {"inspect": 224, "map": 130, "lint": 279, "check": 190, "diff": 184}
 """The most modules of our own that each command may import for a small HDF5 file; each takes about half a
 millisecond.
 """

@@ -57,7 +57,7 @@ LARGEST = 1 << 19
 
 
 def networks(first: int = 0, last: int = 2, kinds: Iterable[str] = tuple(ALL)) -> Iterator[Network]:
-    """Yield networks, seed after seed, so that any part of the run has every kind."""
+    """Yield networks, seed after seed, so any part of the run has every kind."""
     for seed in range(first, last + 1):
         for kind in sorted(kinds, key=lambda kind: BUILDERS[kind][0] == "recurrent"):
             for keras in (2, 3):

@@ -4,7 +4,7 @@ docs/reference/layer-classes.md.
 usage: python benchmarks/accuracy/layer_classes.py [--names]
 
 ``--names`` asks the installed libraries for their classes and stores them in ``layer_classes.json``; without
-it, the stored names are taken, so that the page can be written without TensorFlow.
+it, the stored names are taken, so the page can be written without TensorFlow.
 """
 
 from __future__ import annotations

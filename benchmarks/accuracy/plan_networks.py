@@ -1,9 +1,9 @@
-"""Makes the networks that `plan` is held against: three architectures, pruned in numpy, saved and converted
+"""Make the networks that `plan` is compared with: three architectures, pruned in numpy, saved and converted
 by TensorFlow.
 
 usage: python benchmarks/accuracy/plan_networks.py FOLDER [--sizes benchmarks/accuracy/plan_sizes.csv]
 
-The weights come from numpy alone, so that a test makes the same ones again without TensorFlow and holds the
+The weights come from numpy only, so a test makes the same ones again without TensorFlow and holds the
 predictions against the sizes that TensorFlow's files had.
 """
 

@@ -12,7 +12,7 @@ Builder = Callable[[Any, random.Random], tuple[Any, Any]]
 
 
 def _variable(tf: Any, module: Any, name: str, *shape: int) -> Any:
-    """Add a variable that has a name of its own; its elements are given later."""
+    """Add a variable with a separate name; its elements are given later."""
     variable = tf.Variable(tf.zeros(shape), name=name)
     setattr(module, name, variable)
     return variable

@@ -6,7 +6,7 @@ usage: python benchmarks/accuracy/signature_networks.py WAY FOLDER [PART] [--see
 
 WAY is how a SavedModel comes to be: ``export`` (Keras 3, the kinds of unseen_networks.py), ``saved``
 (tf_keras, its format of TensorFlow, without keras_metadata.pb) or ``module`` (tf.Module and tf.function).
-Weights come from numpy alone (`fill`), so that a test makes the SavedModels again without TensorFlow:
+Weights come from numpy only (`fill`), so a test makes the SavedModels again without TensorFlow:
 ``--store`` writes them without weights into ``signature_bases.tar.xz``, and the sizes of TensorFlow's files
 into ``signature_sizes.csv``.
 """

@@ -1,10 +1,10 @@
-"""Builds networks that nobody tuned `plan` for: seeded, of many kinds, in Keras 2 and Keras 3, and converts
+"""Build networks that nobody tuned `plan` for: seeded, of many kinds, in Keras 2 and Keras 3, and converts
 them with TensorFlow.
 
 usage: python benchmarks/accuracy/unseen_networks.py KERAS FOLDER [PART] [--seeds BASE]
        python benchmarks/accuracy/unseen_networks.py FOLDER --store
 
-A network is saved without weights; its weights come from numpy alone (`fill`), so that a test makes it again
+A network is saved without weights; its weights come from numpy only (`fill`), so a test makes it again
 without TensorFlow and holds the predictions against the sizes that TensorFlow's files had: ``--store`` writes
 ``unseen_bases.zip`` and ``unseen_sizes.csv``.
 """
@@ -59,7 +59,7 @@ class Network:
 
     @property
     def is_fresh(self) -> bool:
-        """Tell whether biases are zero and normalizations do nothing, as before training."""
+        """Return whether biases are zero and normalizations do nothing, as before training."""
         return self.seed % 5 == 4
 
 
@@ -543,7 +543,7 @@ def mobilenet(library: Any, draw: random.Random, kind: str) -> Any:
 
 
 def transfer(library: Any, draw: random.Random, kind: str) -> Any:
-    """A model within a model, behind a rescaling, as for transfer learning."""
+    """A model within a model, after a rescaling, as for transfer learning."""
     layers = library.layers
     base = library.applications.MobileNetV2(
         input_shape=(32, 32, 3), alpha=0.35, weights=None, include_top=False

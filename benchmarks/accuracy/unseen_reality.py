@@ -116,7 +116,7 @@ def row(name: str, some: list[Outcome]) -> str:
 
 
 def missing(found: Sequence[Outcome]) -> str:
-    """Say which kinds are not told."""
+    """Say which kinds are not reported."""
     kinds = Counter(one.network.kind for one in found if one.real and not one.is_told)
     named = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common())
     return f"Errors are those of the predictions that are stated. Not stated: {named}.\n"

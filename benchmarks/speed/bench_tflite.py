@@ -78,7 +78,7 @@ def _dense(path: Path, size: int) -> list[Row]:
     return [
         under(f"{path.stem}'s size, {megabytes}, measured", measured, 0.7),
         under_memory("peak memory of that", measured.memory, 150 * MIB),
-        Row("structure alone", f"{structure.seconds:.2f} s, {structure.memory / MIB:.0f} MiB"),
+        Row("only the structure", f"{structure.seconds:.2f} s, {structure.memory / MIB:.0f} MiB"),
         Row("TensorFlow's analyzer, whole process", f"{theirs.seconds:.2f} s, {theirs.memory / MIB:.0f} MiB"),
     ]
 

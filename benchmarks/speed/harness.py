@@ -13,7 +13,7 @@ from pathlib import Path
 
 MIB = 2**20
 BUSY = os.getloadavg()[0] > (os.cpu_count() or 1)
-"""Others use the machine: wall time says nothing, and targets are held against processor time."""
+"""Others use the machine: wall time says nothing, and targets are compared with processor time."""
 
 
 @dataclass(frozen=True)

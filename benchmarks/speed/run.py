@@ -58,7 +58,7 @@ def header() -> str:
         f" Python {platform.python_version()}, numpy {numpy.__version__}, h5py {h5py.__version__},\nHDF5"
         f" {h5py.version.hdf5_version}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores.\n"
         + (
-            "The machine did other things meanwhile: targets are held against processor time.\n\n"
+            "The machine did other things meanwhile: targets are compared with processor time.\n\n"
             if BUSY
             else "\n"
         )

@@ -72,7 +72,7 @@ def _saving(architecture: str, method: str) -> float:
 
 
 def _overhead(architecture: str) -> int:
-    """Return the bytes of an HDF5 file of the study that are no weights."""
+    """Return the bytes of an HDF5 file of the study that are not weights."""
     whole = cell(architecture, "h5-no-optimizer", 0.8)
     return whole - sum(
         cell(architecture, "h5-no-optimizer", 0.8, column=column)

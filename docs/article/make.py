@@ -339,7 +339,7 @@ def wrapped_table() -> str:
 
 
 def ways_table() -> str:
-    """Return what is to be had, for the larger network at four fifths of zeros."""
+    """Return what can be saved, for the larger network at four fifths of zeros."""
     known = (
         ("HDF5 without optimizer", "h5-no-optimizer", "yes"),
         ("`.keras`, members deflated", "keras-deflate", "yes"),

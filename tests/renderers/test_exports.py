@@ -76,13 +76,12 @@ def test_the_model_has_its_size_categories_and_causes() -> None:
     model = opened_by_netron(json.loads(run_cli("inspect", path, "--format", "netron").text))["model::"]
     report = modelinspect.inspect(path)
     assert model["bytes"]["value"] == report.artifact.size
-    assert (
-        sum(entry["value"] for name, entry in model.items() if name.startswith("bytes: "))
-        == report.artifact.size
-    )
-    assert {name.removeprefix("cause: ") for name in model if name.startswith("cause: ")} == {
-        one.rule for one in report.findings
-    }
+    sizes = {name: size for name, size in report.to_dict()["categories"].items() if size}
+    for name, size in sizes.items():
+        assert model[name]["value"].startswith(f"{size:,} bytes (")
+    findings = {f"finding {number}": one for number, one in enumerate(report.findings, 1)}
+    assert model.keys() == {"bytes", "zeros", "sparsity"} | sizes.keys() | findings.keys()
+    assert all(model[name]["value"].startswith(f"{one.rule}: ") for name, one in findings.items())
 
 
 def test_bookmarks_tile_the_file_and_name_its_tensors() -> None:

@@ -9,7 +9,7 @@ import os
 import re
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -59,6 +59,21 @@ def test_each_row_leads_to_the_page_of_its_own_model(models: Path, tmp_path: Pat
         assert target.parent == pages
         assert f"<title>{escape(location)} - modelinspect</title>" in target.read_text()
     assert "broken.h5" in out.read_text()
+
+
+def test_each_page_leads_back_to_the_table(models: Path, tmp_path: Path) -> None:
+    out, pages = tmp_path / "sca&n #1.html", tmp_path / "made" / "pages"
+    pages.parent.mkdir()
+    assert run_cli("scan", models, "--jobs", "1", "-o", out, "--pages", pages).code == 0
+    for path in pages.iterdir():
+        (address,) = re.findall(r'<nav><a href="([^"]*)">All models of this scan</a></nav>', path.read_text())
+        parts = urlsplit(unescape(address))
+        assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("", "", "", "")
+        assert (pages / unquote(parts.path)).resolve() == out
+
+
+def test_a_page_of_its_own_leads_nowhere(models: Path) -> None:
+    assert "<nav>" not in page(scan([str(models)]))
 
 
 def test_without_pages_nothing_is_a_link(models: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from modelinspect.analyses.saving import lossless_saving
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.tensors import Tensor
 from modelinspect.ledger.attribution import Ledger, attribute
@@ -61,6 +62,7 @@ def summarize(
         rollup=Rollup(by=tuple(map(str, by)), rows=roll_up(ledger, by, top)) if by else None,
         tensors=_tensors(artifact, measurements),
         weights=_weights(subject),
+        lossless_saving=lossless_saving(subject),
         facts=shown_facts(artifact.facts),
         structures=_structures(ledger),
         findings=find_all(subject),

@@ -31,7 +31,7 @@ from modelinspect.cli.options import (
 from modelinspect.cli.output import Color, Destination
 from modelinspect.cli.parameters import Argument, Option
 from modelinspect.cli.progress import progress
-from modelinspect.cli.scan_pages import PageSettings, links, require_new_folder, write_pages
+from modelinspect.cli.scan_pages import PageSettings, link_back, links, require_new_folder, write_pages
 from modelinspect.cli.settings import Settings, read_settings
 from modelinspect.core.artifact import Severity
 from modelinspect.core.limits import parse_size
@@ -247,7 +247,8 @@ def command(
         )
     found: Mapping[str, str] = {}
     if pages is not None and isinstance(report, ScanReport):
-        page_settings = PageSettings(not no_measure, limits, command_line())
+        back = link_back(destination.output, pages)
+        page_settings = PageSettings(not no_measure, limits, command_line(), back)
         found = _write_pages(report, pages, page_settings, jobs or os.cpu_count() or 1, destination)
     destination.write(report, top, found)
     return _verdict(report, least, asks=lint or check)

@@ -26,11 +26,14 @@ _Outcome = tuple[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class PageSettings:
-    """How the models are inspected for their pages, and the command that the pages name."""
+    """How the models are inspected for their pages, the command that the pages name, and the address of the
+    table that links to them, seen from their folder.
+    """
 
     measure: bool = True
     limits: Limits | None = None
     command: str = ""
+    back: str = ""
 
 
 def require_new_folder(folder: Path) -> None:
@@ -91,6 +94,11 @@ def links(pages: dict[str, Path], output: Path | None) -> dict[str, str]:
     return {location: _link(page.absolute(), start) for location, page in pages.items()}
 
 
+def link_back(output: Path | None, folder: Path) -> str:
+    """Return a relative link from the pages in a folder to the table of models; none to standard output."""
+    return "" if output is None else _link(output.absolute(), folder.absolute())
+
+
 def _link(page: Path, start: Path) -> str:
     try:
         return quote(os.fsencode(Path(os.path.relpath(page, start)).as_posix()))
@@ -139,7 +147,7 @@ def _write_page(task: tuple[int, str], *, folder: Path, settings: PageSettings) 
     name = page_name(index, location)
     try:
         report = api.inspect(location, measure=settings.measure, limits=settings.limits, pictures=True)
-        text = page(report, command=settings.command)
+        text = page(report, command=settings.command, back=settings.back)
     except InvariantError:
         raise
     except (ModelInspectError, OSError) as error:

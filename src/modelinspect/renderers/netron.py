@@ -19,6 +19,7 @@ from modelinspect.reports.base import Report
 from modelinspect.reports.entries import TensorEntry
 from modelinspect.reports.inspect import InspectReport, category_sizes
 from modelinspect.reports.tensors import TensorsReport
+from modelinspect.reports.wording import percent
 
 SIGNATURE = "netron:attachment"
 _PERCENTAGE = "percentage"
@@ -43,16 +44,17 @@ def _model(report: InspectReport | TensorsReport) -> Iterator[_Entry]:
     if elements:
         zeros = sum(entry.zero_count or 0 for entry in counted)
         yield model | {"name": "zeros", "value": zeros}
-        yield model | {"name": "sparsity", "value": zeros / elements, "type": _PERCENTAGE}
+        # of a model Netron shows numbers as they are, and names to their 14th character
+        yield model | {"name": "sparsity", "value": percent(zeros, elements)}
     if isinstance(report, InspectReport):
         for category, size in category_sizes(report.categories).items():
             if size:
-                yield model | {"name": f"bytes: {category}", "value": size}
-        for finding in report.findings:
+                text = f"{size:,} bytes ({percent(size, report.artifact.size)})"
+                yield model | {"name": str(category), "value": text}
+        for number, finding in enumerate(report.findings, 1):
             yield model | {
-                "name": f"cause: {finding.rule}",
-                "value": plain(finding.message),
-                "type": "string",
+                "name": f"finding {number}",
+                "value": f"{finding.rule}: {plain(finding.message)}",
             }
 
 
@@ -62,10 +64,10 @@ def _tensor(entry: TensorEntry) -> Iterator[_Entry]:
     """
     values: list[_Entry] = [
         {"name": "bytes", "value": entry.stored_size},
-        {"name": "role", "value": entry.role, "type": "string"},
+        {"name": "role", "value": entry.role},
     ]
     if entry.storage != "dense":
-        values.append({"name": "storage", "value": entry.storage, "type": "string"})
+        values.append({"name": "storage", "value": entry.storage})
     if entry.zero_count is not None:
         values.append({"name": "zeros", "value": entry.zero_count})
     if entry.zero_share is not None:  # zeros by value: of a quantized tensor, those equal to its zero point

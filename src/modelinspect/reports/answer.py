@@ -56,10 +56,13 @@ def model_noun(format_name: str) -> str:
     return _MODELS.get(format_name, format_name)
 
 
-def answer(format_name: str, size: int, sizes: Mapping[Category, int], helpers: str = "") -> str:
-    """Return one sentence: size, format, and the largest parts with their shares.
+def answer(
+    format_name: str, size: int, sizes: Mapping[Category, int], saving: int = 0, helpers: str = ""
+) -> str:
+    """Return one sentence: size, format, the largest parts with their shares, and what can be saved.
 
-    ``helpers`` is what wraps the layers, as `InspectReport` says it.
+    ``saving`` is an estimate in bytes, 0 where there is none; ``helpers`` is what wraps the layers, as
+    `InspectReport` says it.
     """
     what = f"{short_size(size)} {model_noun(format_name)}"
     state, _ = HELPER_STATE.get(helpers, ("", ""))
@@ -76,7 +79,8 @@ def answer(format_name: str, size: int, sizes: Mapping[Category, int], helpers: 
     shown = [part for part in parts if part[0] >= _SMALLEST * size][:_SHOWN] or parts[:1]
     has_zeros = any(name == "zeros stored in full" for _, name in shown)
     texts = [f"{_whole_percent(part, size)} {_other(name) if has_zeros else name}" for part, name in shown]
-    return f"{what}: {', '.join(texts)}."
+    more = f"; an estimated {short_size(saving)} or more can be saved losslessly" if saving else ""
+    return f"{what}: {', '.join(texts)}{more}."
 
 
 def next_commands(location: str, *commands: tuple[str, str]) -> Commands | None:

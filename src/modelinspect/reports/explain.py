@@ -169,7 +169,7 @@ class ExplainReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.e
                 yield Notes(
                     "Dead channels", tuple(map(_channel_note, shown_ones)), len(channels) - len(shown_ones)
                 )
-        following = next_commands(self.after.location, ("plan {}", "how small it could be"))
+        following = next_commands(self.after.location, ("plan {}", "how small it gets"))
         if following is not None:
             yield following
 

@@ -29,7 +29,8 @@ _STRUCTURES = 5
 _USUAL = ("float32", "int32", "int64", "bool")
 """Types of weights that nobody narrowed."""
 _WORTH_SHOWING = 0.1
-_NEXT = (("plan {}", "how small it could be"), ("explain {}", "why it has this size"))
+_SHRINK = ("shrink {} --dry-run", "prove the saving")
+_NEXT = (("plan {}", "how small it gets"), ("explain {}", "causes of its size"))
 _VERSION_FACTS = ("keras_version", "backend", "tensorflow_version", "producer", "version", "runtime_version")
 
 
@@ -113,11 +114,23 @@ class WeightsPart(Part, frozen=True, kw_only=True):
     copies: tuple[int, ...] = ()
 
 
+class LosslessSaving(Part, frozen=True, kw_only=True):
+    """What `modelinspect shrink` saves at least while every tensor and document stays the same, in bytes.
+
+    ``basis`` is ``estimate``: it follows from what was measured already, and nothing was written. The
+    result is usually smaller.
+    """
+
+    size: int
+    basis: str
+
+
 class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.inspect/1"):
     """Where the bytes go: categories, tensors, facts, findings, diagnostics.
 
     ``helpers`` says what wraps the layers for training: ``none``, ``pruning``, ``clustering`` or
-    ``quantization``; their variables are the category ``pruning-state``.
+    ``quantization``; their variables are the category ``pruning-state``. ``lossless_saving`` is null where
+    nothing of it is known without writing the file again.
     """
 
     artifact: ArtifactEntry
@@ -126,6 +139,7 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
     rollup: Rollup | None = None
     tensors: tuple[TensorEntry, ...]
     weights: WeightsPart
+    lossless_saving: LosslessSaving | None = None
     facts: Mapping[str, Any]
     structures: tuple[StructureRow, ...]
     findings: tuple[FindingEntry, ...]
@@ -157,7 +171,9 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
                 yield tensor_table("Largest tensors", self.tensors, top, helpers=self.helpers)
         if self.structures and self.rollup is None and self._overhead() > _WORTH_SHOWING * self.artifact.size:
             yield self._structure_table()
-        following = next_commands(self.artifact.location, *_NEXT)
+        location = self.artifact.location
+        shrinks = self.lossless_saving is not None and "://" not in location  # only files here are rewritten
+        following = next_commands(location, *([_SHRINK] if shrinks else []), *_NEXT)
         if following is not None:
             yield following
 
@@ -189,9 +205,9 @@ class InspectReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.i
         )
 
     def _answer(self) -> Lines:
-        sentence = answer(
-            self.artifact.format, self.artifact.size, category_sizes(self.categories), self.helpers
-        )
+        saving = self.lossless_saving.size if self.lossless_saving is not None else 0
+        sizes = category_sizes(self.categories)
+        sentence = answer(self.artifact.format, self.artifact.size, sizes, saving, self.helpers)
         return Lines((sentence, self._sparsity()) if self.tensors else (sentence,))
 
     def _findings(self) -> Block:

@@ -93,6 +93,10 @@ COLUMNS: dict[str, str] = {
     "loads in": "What reads the result: the same loader, or the same after a tool such as gunzip.",
     "location": "The path or URL of a model.",
     "lossless": "Whether every weight keeps its exact value.",
+    "lossless saving": (
+        "The bytes that `modelinspect shrink` saves at least while every weight keeps its exact value: an"
+        " estimate from what was measured already."
+    ),
     "mask": "The share of zeros in the pruning mask that is stored with a kernel.",
     "mask zeros": "How many elements of the pruning mask of a kernel are zero.",
     "matched_by": (

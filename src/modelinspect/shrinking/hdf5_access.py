@@ -92,7 +92,9 @@ def selection(item: Any, start: tuple[int, ...], count: tuple[int, ...]) -> tupl
 def pieces(
     item: Any, kind: Any, shape: tuple[int, ...]
 ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], NDArray[np.uint8]]]:
-    """Yield a dataset in blocks of consecutive elements."""
+    """Yield a dataset in blocks of consecutive elements; none where it has no elements."""
+    if not all(shape):
+        return
     block = chunk_shape(shape, kind.get_size(), PIECE)
     for place in product(*(range(0, length, step) for length, step in zip(shape, block, strict=True))):
         count = tuple(min(step, length - at) for at, length, step in zip(place, shape, block, strict=True))

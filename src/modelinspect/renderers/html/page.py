@@ -41,13 +41,18 @@ _FIRST_HEIGHT = 760
 
 
 def page(
-    report: Report, top: int | None = None, command: str = "", links: Mapping[str, str] | None = None
+    report: Report,
+    top: int | None = None,
+    command: str = "",
+    links: Mapping[str, str] | None = None,
+    back: str = "",
 ) -> str:
     """Return the report as an HTML document, in ASCII: whatever encoding it is written in, the hash of its
     script holds.
 
     ``command`` is the command line that made the report, for the footer. ``links`` are addresses by location:
-    tables link the locations that are in it, and no others.
+    tables link the locations that are in it, and no others. ``back`` is the address of the page that links
+    here, which the page links at its top; it is empty where there is none.
     """
     parts = _parts(report, top, links or {})
     script = _script()
@@ -56,6 +61,7 @@ def page(
         policy=_policy(_digest(script)),
         title=_ascii(f"{heading['subject']} - modelinspect" if heading else "modelinspect"),
         style=_asset("page.css"),
+        back=_back(back),
         data=as_json({"palette": palette(), "parts": parts}),
         footer=_footer(command),
         script=script,
@@ -75,6 +81,10 @@ def framed(document: str) -> str:
         f'style="width:100%;height:{_FIRST_HEIGHT}px;border:0;border-radius:8px"></iframe>'
         f"<script>{_asset('frame.js')}</script>"
     )
+
+
+def _back(address: str) -> str:
+    return f'<nav><a href="{_ascii(address)}">All models of this scan</a></nav>\n' if address else ""
 
 
 def _footer(command: str) -> str:

@@ -87,7 +87,7 @@ function inks() {
   return { text: style.color, page: style.backgroundColor, card: getComputedStyle(document.querySelector("footer")).backgroundColor };
 }
 
-/* A square of colour with the category's pattern; its name always stands beside it. */
+/* A square of colour with the category's pattern; its name is always beside it. */
 function swatch(category) {
   const mark = el("span", { class: "swatch", "aria-hidden": "true", "data-pattern": PALETTE[category].pattern });
   const paint = () => mark.style.setProperty("--mark", colorOf(category));

@@ -79,7 +79,7 @@ function codeBlock(code, kind) {
   return kind && lines > SHORT_CODE ? el("details", { class: "more" }, el("summary", {}, `Show the code (${lines} lines)`), shown) : shown;
 }
 
-/* One field for the whole page: pictures zoom to what bears the name, and tables keep the rows that hold it. */
+/* One field for the whole page: pictures zoom to what has the name, and tables keep the rows that hold it. */
 function searchForm() {
   const find = el("input", { type: "search", autocomplete: "off", spellcheck: "false", placeholder: "dense/kernel" });
   const status = el("span", { class: "status", role: "status" });
@@ -92,7 +92,7 @@ function searchForm() {
   return el("form", { role: "search", class: "tools", onsubmit: (event) => { event.preventDefault(); run(); } }, el("label", {}, "Find a tensor or structure ", find), status);
 }
 
-/* A page in a notebook's frame says how tall it is, so that the frame can be as tall as its content. */
+/* A page in a notebook's frame says how tall it is, so the frame can be as tall as its content. */
 function reportHeight() {
   if (parent === window) return;
   const post = () => parent.postMessage({ modelinspectHeight: Math.ceil(document.body.getBoundingClientRect().height) }, "*");

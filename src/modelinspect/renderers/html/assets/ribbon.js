@@ -42,7 +42,7 @@ class Ribbon {
     this.readout = el("p", { class: "readout", role: "status" }, "Point at the ribbon, or focus it and use the arrow keys, to name a region.");
     this.canvas = el("canvas", {
       tabindex: "0", role: "application", "aria-roledescription": "byte ribbon", height: HEIGHT + OVERVIEW + AXIS,
-      "aria-label": `${this.part.title}. Arrow keys name the previous or next region, Enter zooms to it, plus and minus zoom, Escape shows all. The same regions stand in a table below.`,
+      "aria-label": `${this.part.title}. Arrow keys name the previous or next region, Enter zooms to it, plus and minus zoom, Escape shows all. The same regions are in a table below.`,
     });
     this.tip = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
     this.wire();
