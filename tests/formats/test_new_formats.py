@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-import modelinspect as mi
 from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path
+
+import modelinspect as mi
 
 FIXTURES = {
     "litertlm": "litertlm/model.litertlm",
@@ -113,3 +113,20 @@ def test_scan_finds_a_file_by_its_first_bytes_under_any_name(
     rows = report.to_dict()["artifacts"]
     assert [row["size"] for row in rows] == [path.stat().st_size]
     assert rows[0]["format"] == mi.open(path).format
+
+
+def remedies(name: str) -> dict[str, str]:
+    """Return the remedies of findings and causes by rule or cause."""
+    report = mi.explain(fixture_path(name))
+    return {each.rule: each.remedy for each in report.findings} | {
+        each.cause: each.remedy for each in report.causes
+    }
+
+
+def test_no_remedy_is_given_that_is_not_so() -> None:
+    """Locations of StableHLO are in the graph, float32 is larger than a table of values and its indices, and
+    zeros of safetensors are not a Keras model's.
+    """
+    assert not remedies("stablehlo/jax2tf")["debug-info"]
+    assert not remedies("micro_compression/per_channel.tflite")["quant-params-dominate"]
+    assert not remedies("safetensors_files/mlp.safetensors")["negative-zeros"]
