@@ -185,3 +185,17 @@ def test_an_optimizer_that_a_saved_function_uses_stays_and_the_note_says_why(tmp
     assert report.proof.dropped == 0
     (note,) = [each for each in report.notes if "the optimizer stays" in each]
     assert "uses a variable of the optimizer" in note
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_keras_3_serves_the_rest_as_a_layer(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    before, after = fixture_path("pruned_mlp/original/saved-model-keras"), tmp_path / "after"
+    assert mi.shrink(before, after, drop=["training"]).after is not None
+    inputs = np.random.default_rng(0).random((4, 10)).astype("f4")
+    answers = []
+    for path in (before, after):
+        layer = keras.layers.TFSMLayer(str(path), call_endpoint="serving_default")
+        answers.append({name: np.asarray(value) for name, value in layer(inputs).items()})
+    same(*answers)
