@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from modelinspect.reports.shrink import Outcome
 from modelinspect.shrinking.graph_savers_read import saved_variables
 from modelinspect.shrinking.saved_model_training import program_hash
 from tests.support.fixtures import fixture_path
+from tests.support.hostile import mutations
 
 TRAINED = [
     "saved_model/keras",
@@ -63,6 +65,22 @@ def test_the_hash_of_a_graph_is_that_of_tensorflow(name: str) -> None:
     path = fixture_path(name)
     fingerprint: Any = parse_message("FingerprintDef", (path / "fingerprint.pb").read_bytes())
     assert program_hash(saved_model(path).meta_graphs[0].graph_def) == fingerprint.graph_def_program_hash
+
+
+@pytest.mark.parametrize("member", ["saved_model.pb", "keras_metadata.pb", "variables/variables.index"])
+def test_changed_bytes_are_refused_or_shrunk(member: str, tmp_path: Path) -> None:
+    source = fixture_path("pruned_mlp/wrapped/saved-model-no-traces")
+    data = (source / member).read_bytes()
+    for number, changed in enumerate(mutations(data, 8, 1)):
+        folder = tmp_path / str(number)
+        shutil.copytree(source, folder / "before")
+        (folder / "before" / member).write_bytes(changed)
+        try:
+            report = mi.shrink(folder / "before", folder / "after", drop=["training"])
+        except mi.ModelInspectError:
+            continue
+        assert (report.after is None) is not (folder / "after").exists()
+        assert (folder / "before" / member).read_bytes() == changed
 
 
 def outputs(folder: Path) -> dict[str, Any]:
