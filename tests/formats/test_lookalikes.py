@@ -42,6 +42,18 @@ def field(number: int, data: bytes) -> bytes:
 CACHE = struct.pack("<Q32sQQ", 1, b"identity", 64, 40) + bytes(48)
 ONNX = b"\x08\x08" + field(2, b"pytorch") + field(3, b"2.4") + b"\x3a" + bytes([40]) + bytes(40)
 CORE_ML = b"\x08\x05" + field(2, field(1, field(1, b"image")))
+CORE_ML_1 = bytes.fromhex(
+    "080112200a0e0a01781a092a070a010410c08004520e0a01791a092a070a010210c08004a21f460a440a01641201781a"
+    "0179e20838080410025001a201220a200000803f0000803f0000803f0000803f0000803f0000803f0000803f0000803f"
+    "aa010a0a080000000000000000"
+)
+"""A network of one layer as coremltools 9.0 writes it: version 1, like that of a SavedModel."""
+ONNX_TEXT = bytes.fromhex(
+    "080a320568656c6c6f3a6d0a110a01780a017712017922064d61744d756c1201672a2b0804080210014201774a200000"
+    "803f0000803f0000803f0000803f0000803f0000803f0000803f0000803f5a130a0178120e0a0c080112080a0208010a"
+    "02080462130a0179120e0a0c080112080a0208010a0208024202101c"
+)
+"""A multiplication as onnx 1.23 writes it, with a text about the model and no producer."""
 GRAPH = b"".join(
     field(1, field(2, name) + field(3, b"IMAGE:in") + field(4, b"IMAGE:out"))
     for name in (b"CropCalculator", b"InferenceCalculator")
@@ -54,7 +66,9 @@ GRAPH = b"".join(
         (b"GGUF" + bytes(40), "m.gguf", "GGUF"),
         (ONNX, "m.onnx", "ONNX"),
         (b"\x08\x07\x3a" + bytes([40]) + bytes(40), "m.onnx", "ONNX"),
+        (ONNX_TEXT, "m.onnx", "ONNX"),
         (CORE_ML, "m.mlmodel", "Core ML"),
+        (CORE_ML_1, "m.mlmodel", "Core ML"),
         (
             zipped("m.mlpackage/Manifest.json", "m.mlpackage/Data/com.apple.CoreML/model.mlmodel"),
             "m.zip",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from modelinspect.reports.shrink import Outcome
 from modelinspect.shrinking.graph_savers_read import saved_variables
 from modelinspect.shrinking.saved_model_training import program_hash
 from tests.support.fixtures import fixture_path
+from tests.support.hostile import mutations
 
 TRAINED = [
     "saved_model/keras",
@@ -63,6 +65,22 @@ def test_the_hash_of_a_graph_is_that_of_tensorflow(name: str) -> None:
     path = fixture_path(name)
     fingerprint: Any = parse_message("FingerprintDef", (path / "fingerprint.pb").read_bytes())
     assert program_hash(saved_model(path).meta_graphs[0].graph_def) == fingerprint.graph_def_program_hash
+
+
+@pytest.mark.parametrize("member", ["saved_model.pb", "keras_metadata.pb", "variables/variables.index"])
+def test_changed_bytes_are_refused_or_shrunk(member: str, tmp_path: Path) -> None:
+    source = fixture_path("pruned_mlp/wrapped/saved-model-no-traces")
+    data = (source / member).read_bytes()
+    for number, changed in enumerate(mutations(data, 8, 1)):
+        folder = tmp_path / str(number)
+        shutil.copytree(source, folder / "before")
+        (folder / "before" / member).write_bytes(changed)
+        try:
+            report = mi.shrink(folder / "before", folder / "after", drop=["training"])
+        except mi.ModelInspectError:
+            continue
+        assert (report.after is None) is not (folder / "after").exists()
+        assert (folder / "before" / member).read_bytes() == changed
 
 
 def outputs(folder: Path) -> dict[str, Any]:
@@ -185,3 +203,17 @@ def test_an_optimizer_that_a_saved_function_uses_stays_and_the_note_says_why(tmp
     assert report.proof.dropped == 0
     (note,) = [each for each in report.notes if "the optimizer stays" in each]
     assert "uses a variable of the optimizer" in note
+
+
+@pytest.mark.tensorflow
+@pytest.mark.slow
+def test_keras_3_serves_the_rest_as_a_layer(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    before, after = fixture_path("pruned_mlp/original/saved-model-keras"), tmp_path / "after"
+    assert mi.shrink(before, after, drop=["training"]).after is not None
+    inputs = np.random.default_rng(0).random((4, 10)).astype("f4")
+    answers = []
+    for path in (before, after):
+        layer = keras.layers.TFSMLayer(str(path), call_endpoint="serving_default")
+        answers.append({name: np.asarray(value) for name, value in layer(inputs).items()})
+    same(*answers)

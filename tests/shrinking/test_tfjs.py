@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,24 @@ def test_a_key_that_is_there_twice_is_refused(text: str, tmp_path: Path) -> None
     (path / "model.json").write_text(text + old.lstrip("{ \n"), encoding="utf-8")
     assert mi.shrink(path, tmp_path / "small").outcome == Outcome.REFUSED
     assert not (tmp_path / "small").exists()
+
+
+@pytest.mark.parametrize("place", ["top", "topology"])
+def test_the_training_configuration_goes_on_request(place: str, tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    shutil.copytree(fixture_path("tfjs/layers"), before)
+    description = json.loads((before / "model.json").read_text(encoding="utf-8"))
+    holder = description if place == "top" else description["modelTopology"]
+    holder["trainingConfig" if place == "top" else "training_config"] = {"loss": "mse"}
+    (before / "model.json").write_text(json.dumps(description), encoding="utf-8")
+    report = mi.shrink(before, tmp_path / "after", drop=["training"])
+    assert report.after is not None, report.reason
+    assert "strip-training-config" in [each.step for each in report.steps]
+    made = (tmp_path / "after" / "model.json").read_text(encoding="utf-8")
+    assert "mse" not in made
+    plain = tmp_path / "plain"
+    assert mi.shrink(fixture_path("tfjs/layers"), plain).after is not None
+    assert json.loads(made) == json.loads((plain / "model.json").read_text(encoding="utf-8"))
+    kept = mi.shrink(before, tmp_path / "kept")
+    assert kept.after is not None
+    assert "mse" in (tmp_path / "kept" / "model.json").read_text(encoding="utf-8")

@@ -121,34 +121,74 @@ def is_foreign_graph(head: bytes) -> bool:
     """Return whether a file that reads as a graph of TensorFlow is another's: its fields have the numbers and
     types of a GraphDef.
 
-    A node of MediaPipe runs a calculator; a Core ML model has a version above 1, which no SavedModel has.
+    A node of MediaPipe runs a calculator; a Core ML model has a version above 1, which no SavedModel has, or
+    fields after its description that no SavedModel has.
     """
     if head[:1] == b"\x08" and head[2:3] == b"\x12":
-        return 1 < head[1] < 0x80
+        return 1 < head[1] < 0x80 or (head[1] == 1 and _has_core_ml_fields(head))
     return (
         _FIRST_NODE.match(head) is not None
         or _GRAPH_TEXT.search(head[:_GLANCE].decode("utf-8", "replace")) is not None
     )
 
 
+def _has_core_ml_fields(head: bytes) -> bool:
+    """Return whether a field of Core ML follows the description: the kinds of models have the numbers 200 to
+    3,000, ``isUpdatable`` 10 (Model.proto of coremltools).
+    """
+    size, at = _number(head, 3)
+    number, _ = _number(head, at + size)
+    return number >> 3 >= _MODEL_KINDS or number >> 3 == _UPDATABLE
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """Return a number of protobuf and where it ends; 0 where it is not all there."""
+    value = 0
+    for index, byte in enumerate(data[at : at + 10]):
+        value |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            return value, at + index + 1
+    return 0, len(data)
+
+
+_MODEL_KINDS, _UPDATABLE = 200, 10
 _MEDIAPIPE = "a MediaPipe graph, which names its models: inspect the .tflite or .task files"
 
 
 def _describe_versioned(head: bytes) -> str | None:
-    """Distinguish ONNX from Core ML: both begin with a version, ONNX goes on with texts or its graph, Core ML
-    with a description.
+    """Distinguish ONNX from Core ML: both begin with a version, ONNX goes on with texts, a number, and its
+    graph (onnx.proto), Core ML with a description.
     """
     if len(head) < 5 or head[1] > 0x7F:
         return None
-    tag, size = head[2], head[3]
-    text = head[4 : 4 + size]
-    if tag == 0x12 and size < 0x80 and text and text.isascii() and text.decode().isprintable():
+    at = 2
+    while at < len(head) and head[at] in _ONNX_TEXTS:
+        size, begin = _number(head, at + 1)
+        text = head[begin : begin + size]
+        if not text or not _is_text(text, lines=head[at] == _ONNX_TEXTS[-1]):
+            break
+        at = begin + size
+        if head[at : at + 1] == _ONNX_VERSION:
+            _, at = _number(head, at + 1)
+    if at >= len(head) or head[at] in (0x3A, 0x42):
         return _ONNX
-    if tag in (0x1A, 0x22, 0x3A, 0x42):
-        return _ONNX
-    return _CORE_ML if tag == 0x12 else None
+    if at > 2:
+        return _ONNX if head[at] in (0x28, 0x72) else _CORE_ML if _has_core_ml_fields(head) else None
+    if head[at] == 0x28:
+        return _ONNX if head[_number(head, at + 1)[1] :][:1] in (b"\x32", b"\x3a") else None
+    return _CORE_ML if head[at] == 0x12 else None
 
 
+def _is_text(data: bytes, *, lines: bool) -> bool:
+    """Return whether bytes are text; of several lines where ``lines``."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return False
+    return all(each.isprintable() or (lines and each.isspace()) for each in text)
+
+
+_ONNX_TEXTS, _ONNX_VERSION = (0x12, 0x1A, 0x22, 0x32), b"\x28"
 _ONNX = "an ONNX model: onnx2tf converts it, the onnx package reads it"
 
 

@@ -83,7 +83,11 @@ def cause_remedy(cause: Cause, side: Subject) -> Advice | None:
         case Cause.TRACED_FUNCTIONS:
             return untraced(artifact)
         case Cause.DEBUG_INFO:
-            in_folder = artifact.format is FormatName.SAVED_MODEL and not artifact.facts.get("wrapped_in")
+            in_folder = (
+                artifact.format is FormatName.SAVED_MODEL
+                and not artifact.facts.get("wrapped_in")
+                and any(member.name.startswith("debug/") for member in artifact.members)
+            )  # StableHLO has source locations within the graph
             return advise(Remedy.DELETE_DEBUG, artifact) if in_folder else None
         case _:
             return None

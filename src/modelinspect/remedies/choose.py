@@ -312,7 +312,9 @@ def shown_bytes(artifact: Artifact, member: str, offset: int) -> Advice:
 
 
 def positive_zeros(artifact: Artifact) -> Advice | None:
-    """Say how -0.0 becomes 0.0."""
+    """Say how -0.0 becomes 0.0; None for safetensors, which any framework may have written."""
+    if artifact.format is FormatName.SAFETENSORS:
+        return None
     if artifact.format in CONVERTED:
         return advise(Remedy.POSITIVE_ZEROS_FIRST, artifact)
     return advise(

@@ -30,10 +30,15 @@ _FILTER_COST = 34
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """How chunks are encoded: deflate, after shuffle where ``shuffle``; ``chunk`` is the shape of a chunk."""
+    """How chunks are encoded: deflate, after shuffle where ``shuffle``; ``chunk`` is the shape of a chunk.
+
+    ``coded`` is deflate without matches: of shuffled floats the high bytes are few different ones, and the
+    low bytes repeat by chance only, so searching for matches finds nothing and takes 60 times as long.
+    """
 
     chunk: tuple[int, ...]
     shuffle: bool
+    coded: bool = False
 
 
 def chunk_shape(shape: Sequence[int], item_size: int, most: int = CHUNK_MOST) -> tuple[int, ...]:
@@ -62,13 +67,25 @@ def choose(
     if level == 0 or size < _LEAST or not shape:
         return None
     trying = level if len(sample) <= _TRIED_HARD else min(level, _TRYING)
-    plain = len(zlib.compress(sample, trying))
-    shuffled = len(zlib.compress(shuffle(sample, item_size), trying)) if item_size > 1 else plain
-    best, now = (shuffled, plain) if hosted else (min(plain, shuffled), len(sample))
+    plain = len(_deflated(sample, trying))
+    shuffled = coded = plain
+    if item_size > 1:
+        sorted_bytes = shuffle(sample, item_size)
+        shuffled = len(_deflated(sorted_bytes, trying))
+        coded = len(_deflated(sorted_bytes, trying, coded=True))
+    changed = min(shuffled, coded)
+    best, now = (changed, plain) if hosted else (min(plain, changed), len(sample))
     scale = size / max(len(sample), 1)
     if best * scale + _FILTER_COST >= now * scale:
         return None
-    return Filters(chunk_shape(shape, item_size), shuffled < plain)
+    return Filters(chunk_shape(shape, item_size), changed < plain, coded < min(shuffled, plain))
+
+
+def _deflated(data: bytes | memoryview, level: int, *, coded: bool = False) -> bytes:
+    """Return a zlib stream; with ``coded`` one without matches."""
+    strategy = zlib.Z_HUFFMAN_ONLY if coded else zlib.Z_DEFAULT_STRATEGY
+    packer = zlib.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, strategy)
+    return packer.compress(data) + packer.flush()
 
 
 def sample_spans(size: int, item_size: int) -> list[tuple[int, int]]:
@@ -95,7 +112,7 @@ def encode(data: bytes | memoryview, filters: Filters, item_size: int, level: in
     """Return a chunk as it is stored, and its filter mask: a chunk that deflate makes larger is stored
     unfiltered.
     """
-    stored = zlib.compress(shuffle(data, item_size) if filters.shuffle else data, level)
+    stored = _deflated(shuffle(data, item_size) if filters.shuffle else data, level, coded=filters.coded)
     if len(stored) < len(data):
         return stored, 0
     return bytes(data), 0b11 if filters.shuffle else 0b1

@@ -40,13 +40,13 @@ def shrink_tfjs(job: Job) -> Witness:
     if description is None:
         raise NotShrinkableError("it has no description of the model")
     old = _load(job.files.open(description))
-    if isinstance(old, dict) and _TRAINING in old and job.work.drops(Drop.TRAINING):
-        job.work.notes.append(
-            f"--drop training drops nothing here: {description} holds the training configuration, and no"
-            " optimizer state"
-        )
     groups = _groups(old)
     new = json.loads(json.dumps(old))
+    dropped = job.work.drops(Drop.TRAINING) and _drop_training(new)
+    if dropped:
+        saved = len(_compact(old)) - len(_compact(new))
+        job.work.add(StepName.STRIP_TRAINING_CONFIG, saved, Drop.TRAINING, "the training configuration")
+        job.work.changed_documents = True
     merged: dict[str, tuple[str, ...]] = {}
     for number, (paths, group) in enumerate(zip(groups, _entries(new), strict=True), start=1):
         name = paths[0] if len(paths) == 1 else f"group{number}-shard1of1.bin"
@@ -67,12 +67,25 @@ def shrink_tfjs(job: Job) -> Witness:
         target = job.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         copy_source(job.files.open(name), target)
-    _record(job, source.size - len(text), groups, stale)
+    _record(job, source.size - len(text) - (saved if dropped else 0), groups, stale)
 
     def witness(after: FileSet) -> Mapping[str, int]:
-        return {"json": _compare(job.files, after, description, merged, others)}
+        return {"json": _compare(job.files, after, description, merged, others, dropped)}
 
     return witness
+
+
+def _drop_training(description: Any) -> bool:
+    """Take the training configuration out of a description, where TensorFlow.js or its converter puts it, and
+    return whether there was one.
+    """
+    found = False
+    topology = description.get("modelTopology") if isinstance(description, dict) else None
+    for holder, name in ((description, _TRAINING), (topology, "training_config")):
+        if isinstance(holder, dict) and name in holder:
+            del holder[name]
+            found = True
+    return found
 
 
 def _record(job: Job, saved: int, groups: list[tuple[str, ...]], stale: set[str]) -> None:
@@ -190,11 +203,14 @@ def _compare(
     description: str,
     merged: Mapping[str, tuple[str, ...]],
     others: list[str],
+    dropped: bool,
 ) -> int:
     """Compare the descriptions as the json module reads them, the weights of every group, and all other files
     byte by byte.
     """
     old, new = (_load(files.open(description)) for files in (before, after))
+    if dropped:
+        _drop_training(old)
     for group, (name, _) in zip(_entries(old), merged.items(), strict=True):
         group["paths"] = [name]
     if json.dumps(old, sort_keys=False) != json.dumps(new, sort_keys=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import FormatName, Severity
+from modelinspect.core.tensors import Role
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, advise
 from modelinspect.reports.categories import Category
@@ -16,10 +17,8 @@ _WEIGHTS = (
     Category.COMPRESSED_WEIGHTS,
     Category.SPARSE_VALUES,
 )
-_WIDER = 3
-"""What float32 takes more than int8, in bytes of int8; biases, which are as wide already, count as if they
-were not.
-"""
+_FLOAT = 4
+"""Bytes of a float32."""
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
@@ -31,7 +30,8 @@ def _find(subject: Subject) -> Iterator[Finding]:
         f"{parameters:,} bytes ({subject.share(parameters)}) are scales, zero points and ranges, more than"
         f" the {weights:,} bytes of weights{_per_channel(subject)}"
     )
-    is_smaller = parameters > _WIDER * weights
+    elements = sum(tensor.element_count for tensor in subject.of_role(Role.WEIGHT))
+    is_smaller = _FLOAT * elements < weights + parameters
     yield Finding(message, parameters, advise(Remedy.CONVERT_FLOAT, subject.artifact) if is_smaller else None)
 
 
