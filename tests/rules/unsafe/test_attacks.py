@@ -1,4 +1,4 @@
-"""What an attacker would try so that a loader runs what lint does not see: each form was once overlooked."""
+"""What an attacker would try to have a loader run what lint does not see: each form was once overlooked."""
 
 from __future__ import annotations
 
