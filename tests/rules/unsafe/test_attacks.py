@@ -164,6 +164,14 @@ def test_exported_functions_that_do_more_than_compute_are_errors(symbol: str) ->
     assert [one.danger for one in found] == [Danger.LOAD_CALL]
 
 
+@pytest.mark.parametrize("path", ["/models/other", {"class_name": "__bytes__", "config": "/models/other"}])
+def test_a_layer_that_loads_another_model_is_named_however_its_path_is_written(path: object) -> None:
+    config = {"name": "t", "filepath": path, "call_endpoint": "serve"}
+    found = list(evidence({"module": "keras.layers", "class_name": "TFSMLayer", "config": config}))
+    assert [one.danger for one in found] == [Danger.FILE]
+    assert "/models/other" in found[0].message
+
+
 def test_a_private_method_of_a_class_is_a_warning() -> None:
     config = {"name": "w", "cls_symbol": "RaggedTensor", "method_name": "__subclasses__"}
     assert [one.danger for one in evidence({"class_name": "ClassMethod", "config": config})] == [
