@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _plain(families: tuple[str, ...], options: argparse.Namespace) -> int:
-    """Let the families take turns in this process, so that seeds are read and measured once."""
+    """Let the families take turns in this process: seeds are read and measured once."""
     begun = [*seeds(), *((f"corpus/{name}", case) for name, case in corpus())]
     drivers = [
         Driver(family, options.seed, options.findings, [*begun, *_recorded(options.inputs, family)])

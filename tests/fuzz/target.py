@@ -28,8 +28,8 @@ def fuzz(family: str, arguments: list[str]) -> None:
     """Fuzz a family until libFuzzer ends the process; the arguments are libFuzzer's."""
     for name in [name for name in sys.modules if name.split(".")[0] == "modelinspect"]:
         del sys.modules[name]  # what was imported before is not instrumented
-    for name in ("tests.fuzz.families", "tests.fuzz.drive", "tests.support.hostile"):
-        sys.modules.pop(name, None)
+    for name in ("tests.fuzz.cases", "tests.fuzz.families", "tests.fuzz.drive", "tests.support.hostile"):
+        sys.modules.pop(name, None)  # they hold what was imported before: its errors are other classes
     with atheris.instrument_imports(include=["modelinspect"]):
         drive = importlib.import_module("tests.fuzz.drive")
         importlib.import_module(

@@ -10,13 +10,21 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from modelinspect.formats.orbax.zarr import read_array
 
 from modelinspect.conversion.references import check_references
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.dtypes import DTYPES, opaque
 from modelinspect.core.span import Span
-from modelinspect.core.tensors import SparseAxis, SparsePayload, Stream
+from modelinspect.core.tensors import (
+    ByteOrder,
+    PackedPayload,
+    RawPayload,
+    SparseAxis,
+    SparsePayload,
+    Stream,
+    ZeroPoints,
+)
+from modelinspect.encodings.zarr import read_array
 from modelinspect.formats.registry import parse
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.facts import Aspect
@@ -34,6 +42,45 @@ def test_a_sparse_index_of_other_axes_than_the_tensor_is_not_read(order: tuple[i
     payload = SparsePayload(Stream("m"), Span(0, 16), axes, order, ())
     found = measure(artifact_of(tensor("float32", (2, 2), payload)), MemoryFiles({"m": bytes(16)}, "m"))
     assert "traversal order" in found.tensors[0].reason
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "order", "blocks"),
+    [
+        ((0, 2**62), (SparseAxis(0), SparseAxis(2**62)), (0, 1), ()),
+        ((2**62, 2**62, 0), (SparseAxis(2**62), SparseAxis(2**62), SparseAxis(0)), (0, 1, 2), ()),
+        (
+            (2, 2),
+            (SparseAxis(2, Span(0, 12), 4, Span(12, 0), 4), SparseAxis(1), SparseAxis(2**31 - 1)),
+            (0, 1, 2),
+            (1,),
+        ),
+        (
+            (2, 2),
+            (SparseAxis(2), SparseAxis(1), *(SparseAxis(2**31 - 1) for _ in range(3))),
+            (0, 1, 2, 3, 4),
+            (1, 1, 1),
+        ),
+    ],
+)
+def test_a_sparse_index_of_any_lengths_takes_no_memory(
+    shape: tuple[int, ...], axes: tuple[SparseAxis, ...], order: tuple[int, ...], blocks: tuple[int, ...]
+) -> None:
+    payload = SparsePayload(Stream("m"), Span(0, 16), axes, order, blocks)
+    found = measure(artifact_of(tensor("float32", shape, payload)), MemoryFiles({"m": bytes(16)}, "m"))
+    assert found.tensors[0].zero_count is None
+    assert found.tensors[0].reason
+
+
+@pytest.mark.parametrize("length", [2**63 + 5, 2**40])
+def test_zero_points_of_a_matrix_of_any_height_are_within_the_limits(length: int) -> None:
+    raw = RawPayload(Stream("m"), (Span(0, 2),), ByteOrder.LITTLE)
+    zeros = ZeroPoints(raw, (1, 2), True, 0, size=length)
+    packed = PackedPayload(raw, (length, 1), 1, 4, 2, True, zeros=zeros)
+    files = MemoryFiles({"m": bytes(16)}, "m")
+    found = measure(artifact_of(tensor("int4", (length, 2), packed)), files)
+    assert found.tensors[0].zero_count is None
+    assert "limit" in found.tensors[0].reason
 
 
 @pytest.mark.parametrize("codec", [{"id": []}, {"id": {}}, {"id": 1}, {}, [], "zstd"])

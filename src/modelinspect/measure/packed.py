@@ -140,6 +140,7 @@ class _Zeros:
         raw = _whole(zeros.points, tensor, "int8" if zeros.is_signed else "uint8", zeros.shape, reading, read)
         points = raw.view(np.int8 if zeros.is_signed else np.uint8).astype(np.int16).reshape(zeros.shape)
         length = tensor.shape[zeros.group_axis]
+        reading.limits.allow(f"the groups of {tensor.name}", 8 * length, reading.limits.structure_size)
         if zeros.groups is None:
             groups = np.arange(length) // max(zeros.size, 1)
         else:

@@ -15,6 +15,8 @@ from modelinspect.measure.blocks import BLOCK_SIZE, Block, Bytes, Reading, Unmea
 from modelinspect.sources.base import Source
 
 Places = NDArray[np.int64]
+_FARTHEST = 2**40
+"""Places are sums of strides, which must fit into 64 bits."""
 
 
 def read_sparse(payload: SparsePayload, tensor: Tensor, reading: Reading) -> Iterator[Block]:
@@ -65,6 +67,8 @@ def _places(payload: SparsePayload, tensor: Tensor, source: Source, most: int) -
         raise FormatError(
             f"the block map {payload.block_map} does not fit a tensor of rank {rank}", payload.stream.member
         )
+    if not tensor.element_count:
+        return np.zeros(0, dtype=np.int64)
     lengths = list(tensor.shape)
     strides = [prod(tensor.shape[axis + 1 :]) for axis in range(rank)]
     for place, axis in enumerate(payload.block_map):
@@ -78,6 +82,8 @@ def _places(payload: SparsePayload, tensor: Tensor, source: Source, most: int) -
         strides.append(strides[axis])
         strides[axis] *= block
         lengths.append(block)
+        if strides[axis] > _FARTHEST:
+            raise FormatError("the blocks of the sparse index reach beyond any tensor", payload.stream.member)
     flat: Places = np.zeros(1, dtype=np.int64)
     for number, level in zip(payload.traversal_order, payload.axes, strict=True):
         flat = _descend(flat, level, lengths[number], strides[number], source, most)
@@ -97,7 +103,7 @@ def _descend(flat: Places, axis: SparseAxis, length: int, stride: int, source: S
             raise FormatError(
                 f"a dense axis of the sparse index has length {axis.length}, not {length}", source.name
             )
-        if len(flat) * length > most:
+        if max(len(flat), 1) * length > most:
             raise UnmeasurableError("its sparse index spans too many places")
         return (flat[:, None] + np.arange(length, dtype=np.int64) * stride).reshape(-1)
     segments = _numbers(source, axis.segments, axis.segment_size)

@@ -16,7 +16,7 @@ class Source(ABC):
     name: str
     size: int
     is_remote: bool = False
-    """Whether each read may be a request to another machine, so that `expect` saves time."""
+    """Whether each read may be a request to another machine, which `expect` saves."""
 
     def expect(self, spans: Sequence[tuple[int, int]]) -> None:
         """Fetch spans ``(offset, size)`` together that will be read soon; what is beyond the end is cut off.

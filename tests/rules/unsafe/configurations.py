@@ -241,10 +241,15 @@ def write_all(folder: Path) -> list[Made]:
             name = f"{len(made):03d}.{suffix}"
             write(folder / name, config, settings)
             made.append(Made(name, place, form))
+    for place, form, config, settings in configurations("batch_shape"):
+        if place == "lambda":  # ``json.loads`` recognizes UTF-16
+            name = f"{len(made):03d}.keras"
+            _write_zip(folder / name, config, settings, "utf-16")
+            made.append(Made(name, f"{place} in UTF-16", form))
     return made
 
 
-def _write_zip(path: Path, config: Json, settings: Json) -> None:
+def _write_zip(path: Path, config: Json, settings: Json, encoding: str = "utf-8") -> None:
     weights = io.BytesIO()
     with h5py.File(weights, "w") as file:
         file.create_group("layers")
@@ -257,7 +262,7 @@ def _write_zip(path: Path, config: Json, settings: Json) -> None:
         archive.writestr(
             "metadata.json", json.dumps({"keras_version": "3.5.0", "date_saved": "2026-01-01@00:00:00"})
         )
-        archive.writestr("config.json", json.dumps(whole))
+        archive.writestr("config.json", json.dumps(whole).encode(encoding))
         archive.writestr("model.weights.h5", weights.getvalue())
 
 

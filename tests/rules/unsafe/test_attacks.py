@@ -1,4 +1,4 @@
-"""What an attacker would try so that a loader runs what lint does not see: each form was once overlooked."""
+"""What an attacker would try to have a loader run what lint does not see: each form was once overlooked."""
 
 from __future__ import annotations
 
@@ -162,6 +162,14 @@ def test_code_of_a_lambda_layer_is_found_as_text_too(key: str, code: str) -> Non
 def test_exported_functions_that_do_more_than_compute_are_errors(symbol: str) -> None:
     found = list(evidence({"class_name": "TFOpLambda", "config": {"name": "w", "function": symbol}}))
     assert [one.danger for one in found] == [Danger.LOAD_CALL]
+
+
+@pytest.mark.parametrize("path", ["/models/other", {"class_name": "__bytes__", "config": "/models/other"}])
+def test_a_layer_that_loads_another_model_is_named_however_its_path_is_written(path: object) -> None:
+    config = {"name": "t", "filepath": path, "call_endpoint": "serve"}
+    found = list(evidence({"module": "keras.layers", "class_name": "TFSMLayer", "config": config}))
+    assert [one.danger for one in found] == [Danger.FILE]
+    assert "/models/other" in found[0].message
 
 
 def test_a_private_method_of_a_class_is_a_warning() -> None:

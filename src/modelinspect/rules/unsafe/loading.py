@@ -229,6 +229,8 @@ def _layer(kind: str, settings: Mapping[str, object]) -> Iterator[Evidence]:
             yield from _node(settings.get("node_def"))
         case _ if kind in _FILES:
             value = settings.get(_FILES[kind])
+            if isinstance(value, Mapping) and value.get("class_name") == "__bytes__":
+                value = value.get("config")  # bytes are a path too
             if isinstance(value, str) and value:
                 message = (
                     f"{kind} layer {settings.get('name')!r} reads {_short(value)} when the model is loaded"
