@@ -164,7 +164,7 @@ assert modelinspect.inspect(path).categories.zero_weights == 12
         """
 from modelinspect.remedies.choose import printed
 advice = printed(modelinspect.open(path))
-assert (advice.words, advice.code) == ("print its name", "echo original.h5")
+assert (advice.words, advice.code) == ("print its name", f"echo {path}")
 """,
         lambda _: fixture_path("mlp/original.h5"),
     ),

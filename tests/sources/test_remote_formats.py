@@ -83,8 +83,9 @@ def bytes_of(replies: list[tuple[str, int]]) -> int:
 
 
 def told(location: str | Path, *, measure: bool = True) -> dict[str, Any]:
-    report: dict[str, Any] = mi.inspect(location, measure=measure).to_dict()
-    del report["artifact"]["location"]
+    found: dict[str, Any] = mi.inspect(location, measure=measure).to_dict()
+    way = found["artifact"].pop("location").rpartition("/")[0]  # printed commands name it
+    report: dict[str, Any] = json.loads(json.dumps(found).replace(f"{way}/", ""))
     return report
 
 

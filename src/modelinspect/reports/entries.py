@@ -272,7 +272,7 @@ def tensor_table(
     """Return tensors as a table, largest first, with the sum of those left out.
 
     ``paths`` shows where they are stored; ``helpers`` is what wraps the layers, by which the role ``pruning``
-    is told where that is something else.
+    has its name where that is something else.
     """
     ordered = sorted(entries, key=lambda entry: (-entry.stored_size, -entry.logical_size, entry.name))
     shown = ordered if top is None else ordered[:top]

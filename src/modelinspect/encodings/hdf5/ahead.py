@@ -15,6 +15,7 @@ from typing import NamedTuple
 from modelinspect.core.limits import KIB, MIB
 from modelinspect.encodings.hdf5.headers import FIRST_READ
 from modelinspect.encodings.hdf5.model import Superblock
+from modelinspect.encodings.hdf5.signatures import B_TREE, COLLECTION, LOCAL_HEAP, OBJECT_HEADER, SYMBOL_NODE
 from modelinspect.encodings.hdf5.superblock import Roots
 from modelinspect.sources.base import Source
 
@@ -108,7 +109,7 @@ class _Scout:
         return int.from_bytes(data[at : at + width], "little")
 
     def _header(self, data: bytes, place: _Place) -> Iterator[_Place]:
-        if data[:4] == b"OHDR":
+        if data[:4] == OBJECT_HEADER:
             flags = data[5]
             start = 6 + (16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
             start, size = start + (1 << (flags & 3)), self._number(data, start, 1 << (flags & 3))
@@ -163,7 +164,7 @@ class _Scout:
             yield _Place("chunks", self._number(body, 3), size, rank)
 
     def _chunks(self, data: bytes, place: _Place) -> Iterator[_Place]:
-        if data[:4] == b"TREE" and data[4] == 1 and data[5]:
+        if data[:4] == B_TREE and data[4] == 1 and data[5]:
             key = 8 + 8 * place.number
             for child in range(self._number(data, 6, 2)):
                 at = 8 + 2 * self.width + key + child * (key + self.width)
@@ -183,11 +184,11 @@ class _Scout:
 
     def _collection(self, data: bytes, place: _Place) -> Iterator[_Place]:
         size = self._number(data, 8, self.length)
-        if data[:4] == b"GCOL" and size > len(data) and place.size == _COLLECTION:
+        if data[:4] == COLLECTION and size > len(data) and place.size == _COLLECTION:
             yield _Place("whole", place.address, size)
 
     def _tree(self, data: bytes, place: _Place) -> Iterator[_Place]:
-        if data[:4] != b"TREE" or data[4] != 0:
+        if data[:4] != B_TREE or data[4] != 0:
             return
         kind, size = ("tree", self.tree_size) if data[5] else ("leaf", self.leaf_size)
         for child in range(self._number(data, 6, 2)):
@@ -196,7 +197,7 @@ class _Scout:
 
     def _leaf(self, data: bytes, place: _Place) -> Iterator[_Place]:
         """Read symbol table entries; those of groups also say where their trees and heaps are."""
-        if data[:4] != b"SNOD":
+        if data[:4] != SYMBOL_NODE:
             return
         step = 2 * self.width + 24
         for entry in range(self._number(data, 6, 2)):
@@ -208,6 +209,6 @@ class _Scout:
                 yield _Place("heap", self._number(data, at + self.width), self.heap_size)
 
     def _heap(self, data: bytes, place: _Place) -> Iterator[_Place]:
-        if data[:4] == b"HEAP":
+        if data[:4] == LOCAL_HEAP:
             size = self._number(data, 8, self.length)
             yield _Place("segment", self._number(data, 8 + 2 * self.length), size)

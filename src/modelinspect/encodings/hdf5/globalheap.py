@@ -10,6 +10,7 @@ from modelinspect.core.bytemap import NO_TENSOR, RegionKind, TensorId
 from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
+from modelinspect.encodings.hdf5.signatures import COLLECTION
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, State
 from modelinspect.errors import FormatError
 
@@ -101,7 +102,7 @@ class GlobalHeaps:
         state = self.state
         head_size = 8 + state.length_size
         head = state.cursor(address, head_size, "global heap collection")
-        head.expect(b"GCOL")
+        head.expect(COLLECTION)
         version = head.u8()
         if version != 1:
             raise state.unsupported(f"global heap collection version {version} is not read here", head.base)

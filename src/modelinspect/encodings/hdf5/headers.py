@@ -9,6 +9,7 @@ from struct import Struct
 from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.hdf5.messages import MESSAGE_LABELS
+from modelinspect.encodings.hdf5.signatures import OBJECT_HEADER
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, State
 
 FIRST_READ = 512
@@ -56,7 +57,7 @@ def read_header(state: State, address: int, path: PathId) -> Header:
     offset = state.locate(address, 1, "object header")
     first = state.source.read_at(offset, min(FIRST_READ, state.end - offset))
     header = Header(address, offset, 1, state.paths.add(path, "object header"))
-    if first[:4] == b"OHDR":
+    if first[:4] == OBJECT_HEADER:
         header.version = 2
         pending = _read_new(state, header, first)
     else:

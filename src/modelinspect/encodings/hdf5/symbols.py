@@ -9,6 +9,7 @@ from struct import Struct
 from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.hdf5.numbers import text
+from modelinspect.encodings.hdf5.signatures import B_TREE, LOCAL_HEAP, SYMBOL_NODE
 from modelinspect.encodings.hdf5.state import CONTAINER, FREE, METADATA, STALE_ENTRIES, STALE_KEYS, State
 
 _WIDTH = {2: "H", 4: "I", 8: "Q"}
@@ -67,7 +68,7 @@ def read_local_heap(state: State, address: int, path: PathId) -> LocalHeap:
     size = 8 + 2 * state.length_size + state.offset_size
     state.enter(address, "local heap")
     cursor = state.cursor(address, size, "local heap")
-    cursor.expect(b"HEAP")
+    cursor.expect(LOCAL_HEAP)
     version = cursor.u8()
     if version != 0:
         raise state.unsupported(f"local heap version {version} is not read here", cursor.base)
@@ -177,7 +178,7 @@ class SymbolTable:
         data = state.read(address, self._node_size, "B-tree node of a group")
         offset = state.base + address
         signature, kind, own_level, count, _left, _right = head.unpack_from(data)
-        if signature != b"TREE" or kind != 0:
+        if signature != B_TREE or kind != 0:
             raise state.error("no B-tree node of a group is here", offset)
         if level is not None and own_level != level:
             raise state.error(f"a B-tree node has level {own_level} below level {level + 1}", offset)
@@ -204,7 +205,7 @@ class SymbolTable:
         state = self.state
         data = state.read(address, self._leaf_size, "symbol table node")
         offset = state.base + address
-        if data[:4] != b"SNOD" or data[4] != 1:
+        if data[:4] != SYMBOL_NODE or data[4] != 1:
             raise state.error("no symbol table node is here", offset)
         count = int.from_bytes(data[6:8], "little")
         step = 2 * state.offset_size + 24
