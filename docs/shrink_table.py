@@ -78,7 +78,7 @@ def corpus_rows(folder: Path) -> list[str]:
 
 
 def row(path: Path, shown: str, drop: tuple[str, ...]) -> list[str]:
-    """Return the row of an artifact, None where shrink leaves it alone or drops nothing."""
+    """Return the row of an artifact, None where shrink drops nothing of it or refuses it."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             report = mi.shrink(path, Path(folder) / path.name, drop=drop)
