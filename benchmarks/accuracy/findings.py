@@ -29,10 +29,9 @@ _HEAD = """# What the rules find on real files
 <!-- Written by benchmarks/accuracy/findings.py; do not edit. -->
 
 Every rule, about wasteful and about unsafe content, ran over {corpus:,} public models, folders and HDF5 files that nobody in the project
-made, and over the {fixtures:,} fixtures. Every finding on a public file was read, with the file where the sentence alone did not
-show it: *true*, *silly* (true and not worth a line) or *false*. Of the fixtures, one message of every kind (rule and first words) was
-read, and findings of a kind share its verdict. The fixtures are small on purpose: what they show is the rule, and their share of
-silly findings is not that of real files. The verdicts are data: `benchmarks/accuracy/findings.csv`.
+made, and over the {fixtures:,} fixtures. Every finding was read, with the file where the sentence
+alone did not show it: *true*, *silly* (true and not worth a line) or *false*. The fixtures are small on purpose: what they show is the
+rule, and their share of silly findings is not that of real files. The verdicts are data: `benchmarks/accuracy/findings.csv`.
 """  # noqa: E501
 _TABLE = """
 ## {title}
