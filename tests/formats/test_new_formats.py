@@ -11,6 +11,9 @@ from tests.support.cli import run_cli
 from tests.support.fixtures import fixture_path
 
 import modelinspect as mi
+from modelinspect.ledger.attribution import attribute
+from modelinspect.networks.subject import Subject
+from modelinspect.rules.wasteful import quant_params_dominate
 
 FIXTURES = {
     "litertlm": "litertlm/model.litertlm",
@@ -128,5 +131,8 @@ def test_no_remedy_is_given_that_is_not_so() -> None:
     zeros of safetensors are not a Keras model's.
     """
     assert not remedies("stablehlo/jax2tf")["debug-info"]
-    assert not remedies("micro_compression/per_channel.tflite")["quant-params-dominate"]
+    artifact = mi.open(fixture_path("micro_compression/per_channel.tflite"))
+    sizes = attribute(artifact).category_sizes()
+    (tables,) = quant_params_dominate.RULE.find(Subject(artifact, None, sizes))
+    assert tables.remedy is None
     assert not remedies("safetensors_files/mlp.safetensors")["negative-zeros"]

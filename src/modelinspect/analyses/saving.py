@@ -12,7 +12,7 @@ from modelinspect.networks.programs import gradient_copies
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies.choose import repackable
 from modelinspect.reports.categories import Category
-from modelinspect.reports.inspect import LosslessSaving
+from modelinspect.reports.entries import LosslessSaving
 
 _OLDEST_LAYOUT = 0
 """The superblock of files in the layout that Keras writes: B-trees, local heaps, contiguous datasets."""

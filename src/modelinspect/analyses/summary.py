@@ -21,6 +21,8 @@ from modelinspect.reports.entries import (
     DiagnosticEntry,
     PatternEntry,
     TensorEntry,
+    WeightsPart,
+    WeightType,
     artifact_entry,
     diagnostic_entry,
     shown_facts,
@@ -30,8 +32,6 @@ from modelinspect.reports.inspect import (
     InspectReport,
     Rollup,
     StructureRow,
-    WeightsPart,
-    WeightType,
     categories_part,
 )
 from modelinspect.reports.tensors import Remainder, TensorsReport

@@ -17,6 +17,43 @@ from modelinspect.reports.categories import HELPER_ROLE
 _DEEPEST = 32
 
 
+class WeightType(Part, frozen=True, kw_only=True):
+    """The weights of one element type, with their scales and indices; ``read_by`` are operators (TFLite) or
+    layers, the largest first.
+    """
+
+    dtype: str
+    tensors: int
+    element_count: int
+    stored_size: int
+    read_by: tuple[str, ...]
+
+
+class WeightsPart(Part, frozen=True, kw_only=True):
+    """What the weights take with their scales, zero points and indices, by element type.
+
+    ``copies`` are the positions in ``tensors`` of those that repeat a variable of the model, as exports and
+    wrappers write them; no count of parameters includes them.
+    """
+
+    element_count: int
+    stored_size: int
+    bits_per_weight: float | None
+    types: tuple[WeightType, ...]
+    copies: tuple[int, ...] = ()
+
+
+class LosslessSaving(Part, frozen=True, kw_only=True):
+    """What `modelinspect shrink` saves at least while every tensor and document stays the same, in bytes.
+
+    ``basis`` is ``estimate``: it follows from what was measured already, and nothing was written. The
+    result is usually smaller.
+    """
+
+    size: int
+    basis: str
+
+
 class MemberEntry(Part, frozen=True, kw_only=True):
     """A file of the artifact."""
 
