@@ -53,5 +53,5 @@ RULE = Rule(
         " channel takes 12 bytes, however few weights it has"
     ),
     remedies=(Remedy.CONVERT_FLOAT,),
-    worth=Threshold(1024, 0.1),
+    worth=Threshold(400, 0.15),
 )
