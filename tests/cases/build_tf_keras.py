@@ -1,4 +1,4 @@
-"""Rebuilds the cases that tf_keras and tfmot made; runs once, in a process of its own, with
+"""Rebuilds the cases that tf_keras and tfmot made; runs once, in a separate process, with
 TF_USE_LEGACY_KERAS=1.
 """
 

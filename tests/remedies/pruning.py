@@ -242,7 +242,7 @@ PICTURES = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("f4")
 
 
 def _assert_saved(model: Any, smaller: Any, keras: str, x: Any) -> None:
-    """Hold a model that was saved without dead channels against the one before: same outputs, and as many
+    """Hold a model that was saved without dead channels against the previous one: same outputs, and as many
     bytes less as were told.
     """
     _assert_equal(model, smaller, x)

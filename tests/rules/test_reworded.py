@@ -31,7 +31,7 @@ _WHOLE = (
 )
 
 _LARGE = "03_million_before.keras"
-"""Its configuration of millions of characters takes ten seconds to read, and has no trouble of its own."""
+"""Its configuration of millions of characters takes ten seconds to read, and is otherwise sound."""
 
 
 def _samples(folder: Path) -> Iterator[Path]:

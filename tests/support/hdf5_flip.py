@@ -1,4 +1,4 @@
-"""Reads HDF5 files with single bytes changed, through h5py, in a process of its own: libhdf5 may crash or
+"""Reads HDF5 files with single bytes changed, through h5py, in a separate process: libhdf5 may crash or
 hang on them.
 
 Run as a script: the first line of stdin is a JSON object with the file and the patches (lists of offset and

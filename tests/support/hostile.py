@@ -16,7 +16,7 @@ from modelinspect.sources.files import MemoryFiles
 from tests.support.work import CALLS, calls_of
 
 SECONDS = 2.0
-"""What one hostile input may take at the most, in processor time: other work on the machine does not
+"""What one hostile input may take, in processor time: other work on the machine does not
 count.
 """
 MEMORY = 200 * 2**20

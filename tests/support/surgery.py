@@ -1,4 +1,4 @@
-"""Takes channels out of real Keras models: an operation of its own, which knows nothing of how the tool found
+"""Takes channels out of real Keras models: a separate operation, which knows nothing of how the tool found
 them.
 """
 

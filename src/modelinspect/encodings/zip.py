@@ -208,7 +208,7 @@ class _Walker:
             entry = entries[index]
             if entry.header_offset < reach:
                 self._survive(
-                    f"member {entry.name} overlaps the one before it", entry.header_offset, Code.AMBIGUOUS
+                    f"member {entry.name} overlaps the previous one", entry.header_offset, Code.AMBIGUOUS
                 )
                 found[index] = entry.member(None, "overlaps another member", Code.AMBIGUOUS)
                 continue

@@ -15,7 +15,7 @@ _BLOCK = 2 * MIB
 _WINDOW = 32 * KIB
 _WORKERS = 2
 _AHEAD = 3
-"""Blocks that are compressed while the one before is written."""
+"""Blocks that are compressed while the previous one is written."""
 
 
 class ParallelDeflate:

@@ -275,7 +275,7 @@ def share_buffers(model: Record, source: Source) -> tuple[int, int]:
     for index in sorted(used - {0}):
         key: object = (
             _content(buffers[index], source) if "data" in buffers[index].nodes else 0
-        )  # no bytes of its own
+        )  # it has no bytes
         if key == 0 and index not in variables:
             places[index] = 0
             continue

@@ -93,7 +93,7 @@ def test_the_zeros_of_integers_are_their_zero_points() -> None:
     assert found.zeros_compressed is not None
     assert (
         232 < found.zeros_compressed < 2_048
-    )  # where they stand cannot be told in fewer bytes, and they take one each
+    )  # their positions need as many bytes at least, and they take one each
 
 
 def test_the_first_sentences_say_why_what_the_zeros_are_worth_and_what_shrinks_the_file() -> None:

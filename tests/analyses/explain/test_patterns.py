@@ -1,4 +1,4 @@
-"""Patterns of zeros are told as TFLite lays kernels, from constructed tensors in the layout of each
+"""Patterns of zeros are described as TFLite lays kernels, from constructed tensors in the layout of each
 format.
 """
 

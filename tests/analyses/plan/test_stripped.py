@@ -73,7 +73,7 @@ def test_gzipped_sizes_are_those_of_the_real_files(made: Path, network: str, kin
         assert (network, kind) == (
             "separable-2-2",
             "-checkpoint",
-        ), "a small checkpoint is an index above all, which is not predicted"
+        ), "a small checkpoint is mostly an index, which is not predicted"
         return
     assert abs(entry.download_size - real) <= (MOST_OFF if entry.basis == "estimate" else 0) * real + NAMED
     assert ("the gzipped size is predicted, within 3 %" in entry.notes) == (entry.basis == "estimate")

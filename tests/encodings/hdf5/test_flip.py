@@ -142,7 +142,7 @@ def check(path: Path, sums: Sums, places: list[tuple[int, Region]]) -> None:
 
 
 def must_differ(sums: Sums, region: Region) -> bool:
-    """Tell whether each bit of a region is an element's: data without chunks are, but for references,
+    """Return whether each bit of a region is an element's: data without chunks are, but for references,
     pointers and text behind a NUL.
     """
     one = sums.walked.file.datasets[region.tensor or 0]

@@ -107,7 +107,7 @@ def test_no_flipped_framing_that_the_verifier_refuses_goes_unseen(name: str, ver
 
 
 def is_inner(path: tuple[str, ...]) -> bool:
-    """Tell whether bytes are of a flatbuffer in a buffer or of the zip archive behind the model, into which
+    """Return whether bytes are of a flatbuffer in a buffer or of the zip archive behind the model, into which
     the verifier does not look.
     """
     return path[0] == "associated files" or (path[0].startswith("buffers[") and len(path) > 2)

@@ -37,7 +37,7 @@ class BundleEntry:
     """What the index says about one tensor, or of one slice of it.
 
     ``name`` is the key, for a slice that of its tensor. ``slices`` are those of a partitioned tensor, which
-    has no bytes of its own. ``tensor`` is the id in the artifact; None for slices, for the object graph and
+    has no bytes itself. ``tensor`` is the id in the artifact; None for slices, for the object graph and
     for layer configurations.
     """
 

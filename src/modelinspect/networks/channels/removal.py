@@ -83,7 +83,7 @@ def find_removal(
     if not any(measure.pattern is not None and any(measure.pattern.dead) for measure in measurements.tensors):
         return None
     builder = Builder(artifact, measurements, Reading(files, files.budgeted(limits), bytearray()))
-    # Each reads networks of its own formats, whose parsers the other does not need.
+    # Each reads networks of some formats, whose parsers the other does not need.
     if artifact.format is FormatName.TFLITE:
         from modelinspect.networks.channels.tflite import follow_tflite as follow
     else:

@@ -54,7 +54,7 @@ def write_state(place: Path, state: PruningState, masks: list[Any]) -> None:
 def read_state(place: Path) -> tuple[PruningState, list[Any]]:
     """Read a state and its masks.
 
-    Raises `JobError` where there is no file, `PruningError` where it is not such a state.
+    Raises `JobError` where the file is missing, `PruningError` where it is not such a state.
     """
     try:
         with np.load(place, allow_pickle=False) as archive:
