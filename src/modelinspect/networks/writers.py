@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 from modelinspect.core.artifact import Artifact, DocumentKind, FormatName
-from modelinspect.core.names import KEY_END, WrapperClass, WrapperName
+from modelinspect.core.names import KEY_END, Helpers, WrapperClass, WrapperName
 from modelinspect.core.tensors import Role
 
 _TRACES = ("layer_call_and_return_conditional_losses", "layer_call_fn")
-
-
-class Helpers(StrEnum):
-    """What wraps a model's layers while it trains."""
-
-    NONE = "none"
-    PRUNING = "pruning"
-    CLUSTERING = "clustering"
-    QUANTIZATION = "quantization"
 
 
 _WRAPPERS = {

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from string import Formatter
 
 from modelinspect.core.artifact import Artifact, FormatName
+from modelinspect.core.names import Helpers
 from modelinspect.core.records import dataclass
 from modelinspect.networks.writers import (
-    Helpers,
     file_name,
     has_traces,
     helpers_of,

@@ -9,10 +9,10 @@ from textwrap import wrap
 from typing import assert_never
 
 from modelinspect.core.artifact import Artifact, FormatName
+from modelinspect.core.names import Helpers
 from modelinspect.core.tensors import Role, Storage, Tensor
 from modelinspect.networks.channels.removal import Removal
 from modelinspect.networks.writers import (
-    Helpers,
     has_keras_metadata,
     has_traces,
     helpers_of,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from modelinspect.core.names import Helpers
 from modelinspect.reports.coded import Coded
 
 
@@ -57,13 +58,16 @@ _LEGENDS: dict[Category, str] = {
 }
 
 HELPER_STATE: dict[str, tuple[str, str]] = {
-    "clustering": ("clustering state", "centroids, and the index of each"),
-    "quantization": ("state of quantization-aware training", "ranges, steps of training"),
+    Helpers.CLUSTERING: ("clustering state", "centroids, and the index of each"),
+    Helpers.QUANTIZATION: ("state of quantization-aware training", "ranges, steps of training"),
 }
 """What the bytes of `PRUNING_STATE` are called, and their legend, by what wraps the layers where that is not
 pruning.
 """
-HELPER_ROLE: dict[str, str] = {"clustering": "clustering", "quantization": "QAT"}
+HELPER_ROLE: dict[str, str] = {
+    Helpers.CLUSTERING: "clustering",
+    Helpers.QUANTIZATION: "QAT",
+}
 """What the text calls the role ``pruning``, by what wraps the layers where that is not pruning."""
 
 CATEGORIES: tuple[Category, ...] = tuple(Category)

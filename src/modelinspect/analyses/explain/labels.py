@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from modelinspect.core.bytemap import TensorId
-from modelinspect.core.names import ATTRIBUTES, VARIABLE_VALUE
+from modelinspect.core.names import ATTRIBUTES, VARIABLE_VALUE, Helpers
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.networks.copies import duplicate_cause, duplicates
 from modelinspect.networks.kernels import frozen_masks
 from modelinspect.networks.optimizers import average_names
 from modelinspect.networks.subject import Subject
-from modelinspect.networks.writers import Helpers, helpers_of
+from modelinspect.networks.writers import helpers_of
 from modelinspect.reports.causes import Cause
 
 _METRICS = frozenset(

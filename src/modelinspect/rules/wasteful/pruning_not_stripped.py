@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
+from modelinspect.core.names import Helpers
 from modelinspect.core.tensors import Role, Tensor
 from modelinspect.networks.kernels import frozen_masks
 from modelinspect.networks.subject import Subject
-from modelinspect.networks.writers import Helpers, helpers_of
+from modelinspect.networks.writers import helpers_of
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import without_helpers
 from modelinspect.reports.categories import Category

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import FormatName, Severity
+from modelinspect.core.names import Helpers
 from modelinspect.core.tensors import ElementKind, Role, Tensor
 from modelinspect.networks.subject import Subject
-from modelinspect.networks.writers import Helpers, helpers_of
+from modelinspect.networks.writers import helpers_of
 from modelinspect.remedies import Remedy, advise
 from modelinspect.remedies.choose import without_helpers
 from modelinspect.reports.categories import Category
