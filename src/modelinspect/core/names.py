@@ -62,15 +62,6 @@ class WrapperClass(StrEnum):
     QUANTIZE_LAYER = "QuantizeLayer"
 
 
-class Helpers(StrEnum):
-    """What wraps a model's layers while it trains."""
-
-    NONE = "none"
-    PRUNING = "pruning"
-    CLUSTERING = "clustering"
-    QUANTIZATION = "quantization"
-
-
 class WrapperName(StrEnum):
     """The same as parts of the names of layers and variables."""
 

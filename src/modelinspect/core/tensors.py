@@ -34,6 +34,15 @@ class Role(StrEnum):
     OTHER = "other"
 
 
+class Helpers(StrEnum):
+    """What wraps a model's layers while it trains."""
+
+    NONE = "none"
+    PRUNING = "pruning"
+    CLUSTERING = "clustering"
+    QUANTIZATION = "quantization"
+
+
 class Storage(StrEnum):
     """How a tensor's elements are stored.
 

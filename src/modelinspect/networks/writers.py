@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from modelinspect.core.artifact import Artifact, DocumentKind, FormatName
-from modelinspect.core.names import KEY_END, Helpers, WrapperClass, WrapperName
-from modelinspect.core.tensors import Role
+from modelinspect.core.names import KEY_END, WrapperClass, WrapperName
+from modelinspect.core.tensors import Helpers, Role
 
 _TRACES = ("layer_call_and_return_conditional_losses", "layer_call_fn")
 

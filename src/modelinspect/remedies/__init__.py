@@ -1,6 +1,6 @@
 """What to do: one closed table of remedies, and each in words and code for an artifact."""
 
-from modelinspect.core.names import Helpers
+from modelinspect.core.tensors import Helpers
 from modelinspect.networks.writers import helpers_of
 from modelinspect.remedies.advice import Advice, advise, example
 from modelinspect.remedies.table import Language, Remedy, Text

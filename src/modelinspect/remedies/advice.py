@@ -7,8 +7,8 @@ from collections.abc import Callable
 from string import Formatter
 
 from modelinspect.core.artifact import Artifact, FormatName
-from modelinspect.core.names import Helpers
 from modelinspect.core.records import dataclass
+from modelinspect.core.tensors import Helpers
 from modelinspect.networks.writers import (
     file_name,
     has_traces,

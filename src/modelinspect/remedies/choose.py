@@ -9,8 +9,7 @@ from textwrap import wrap
 from typing import assert_never
 
 from modelinspect.core.artifact import Artifact, FormatName
-from modelinspect.core.names import Helpers
-from modelinspect.core.tensors import Role, Storage, Tensor
+from modelinspect.core.tensors import Helpers, Role, Storage, Tensor
 from modelinspect.networks.channels.removal import Removal
 from modelinspect.networks.writers import (
     has_keras_metadata,

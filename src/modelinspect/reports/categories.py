@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelinspect.core.names import Helpers
+from modelinspect.core.tensors import Helpers
 from modelinspect.reports.coded import Coded
 
 

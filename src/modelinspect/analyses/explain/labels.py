@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from modelinspect.core.bytemap import TensorId
-from modelinspect.core.names import ATTRIBUTES, VARIABLE_VALUE, Helpers
-from modelinspect.core.tensors import Role, Tensor
+from modelinspect.core.names import ATTRIBUTES, VARIABLE_VALUE
+from modelinspect.core.tensors import Helpers, Role, Tensor
 from modelinspect.networks.copies import duplicate_cause, duplicates
 from modelinspect.networks.kernels import frozen_masks
 from modelinspect.networks.optimizers import average_names

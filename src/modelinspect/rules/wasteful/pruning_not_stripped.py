@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import Severity
-from modelinspect.core.names import Helpers
-from modelinspect.core.tensors import Role, Tensor
+from modelinspect.core.tensors import Helpers, Role, Tensor
 from modelinspect.networks.kernels import frozen_masks
 from modelinspect.networks.subject import Subject
 from modelinspect.networks.writers import helpers_of

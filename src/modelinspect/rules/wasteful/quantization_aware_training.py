@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.core.artifact import FormatName, Severity
-from modelinspect.core.names import Helpers
-from modelinspect.core.tensors import ElementKind, Role, Tensor
+from modelinspect.core.tensors import ElementKind, Helpers, Role, Tensor
 from modelinspect.networks.subject import Subject
 from modelinspect.networks.writers import helpers_of
 from modelinspect.remedies import Remedy, advise
