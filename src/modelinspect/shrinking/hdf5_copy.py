@@ -17,6 +17,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from modelinspect.core.limits import MIB
 from modelinspect.core.records import dataclass, field
@@ -39,7 +40,7 @@ from modelinspect.shrinking.hdf5_access import (
     selection,
     shown_attribute,
 )
-from modelinspect.shrinking.hdf5_filters import COMPACT_MOST, Filters, choose, encode, sample_spans
+from modelinspect.shrinking.hdf5_filters import COMPACT_MOST, Chooser, Filters, encode, sample_spans
 from modelinspect.shrinking.steps import NotShrinkableError
 from modelinspect.sources.base import Source
 
@@ -148,6 +149,10 @@ class _Copier:
     _written: dict[int, bytes] = field(default_factory=dict)
     _equal: dict[str, bytes] = field(default_factory=dict)
     _waiting: deque[_Coming] = field(default_factory=deque)
+    _chooser: Chooser = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._chooser = Chooser(self.how.level, self.pool, self.how.hosted)
 
     def run(self) -> None:
         """Copy everything that is kept."""
@@ -255,7 +260,8 @@ class _Copier:
             space.get_simple_extent_type() == h5py.h5s.SIMPLE
             and space.get_simple_extent_dims(True) != space.shape
         )
-        filters = self._filters(item, kind, size, shape) if fixed and size else None
+        whole = read_block(item, kind, (0,) * len(shape), shape) if fixed and 0 < size <= PIECE else None
+        filters = self._filters(item, kind, shape, whole) if fixed and size else None
         if filters is not None:
             plan.set_chunk(filters.chunk)
             if filters.shuffle:
@@ -272,22 +278,26 @@ class _Copier:
         if not fixed:
             self._variable(item, made)
         elif filters is not None:
-            self._chunks(item, made, kind, shape, filters)
+            self._chunks(item, made, kind, shape, filters, whole)
         else:
             for start, count, data in pieces(item, kind, shape):
                 made.write(*selection(made, start, count), data, kind)
                 self.tick(len(data))
 
-    def _filters(self, item: Any, kind: Any, size: int, shape: tuple[int, ...]) -> Filters | None:
+    def _filters(
+        self, item: Any, kind: Any, shape: tuple[int, ...], whole: NDArray[np.uint8] | None
+    ) -> Filters | None:
+        """Choose by the elements, or by pieces of a dataset that is not read as a ``whole``."""
         width = kind.get_size()
-        if size > PIECE:
-            sample = b"".join(
-                read_run(item, kind, shape, offset // width, length // width)
-                for offset, length in sample_spans(size, width)
-            )
-        else:
-            sample = read_block(item, kind, (0,) * len(shape), shape).tobytes()
-        return choose(sample, size, shape, scalar_size(kind), self.how.level, hosted=self.how.hosted)
+        size = width * prod(shape)
+        spans = sample_spans(size, width)
+        sample = b"".join(
+            read_run(item, kind, shape, offset // width, length // width)
+            if whole is None
+            else whole[offset : offset + length].tobytes()
+            for offset, length in spans
+        )
+        return self._chooser.choose(sample, size, shape, scalar_size(kind))
 
     def _variable(self, item: Any, made: Any) -> None:
         """Copy elements of differing size; the survey has limited how much they are."""
@@ -296,8 +306,19 @@ class _Copier:
         made.write(h5py.h5s.ALL, h5py.h5s.ALL, values)
         self.tick(values.nbytes)
 
-    def _chunks(self, item: Any, made: Any, kind: Any, shape: tuple[int, ...], filters: Filters) -> None:
-        """Compress chunks side by side, those of several datasets too, and write each in its turn."""
+    def _chunks(
+        self,
+        item: Any,
+        made: Any,
+        kind: Any,
+        shape: tuple[int, ...],
+        filters: Filters,
+        known: NDArray[np.uint8] | None,
+    ) -> None:
+        """Compress chunks side by side, those of several datasets too, and write each in its turn.
+
+        ``known`` are all elements where they were read already.
+        """
         width, scalar = kind.get_size(), scalar_size(kind)
         self.tally.filtered += 1
         for place in product(
@@ -306,7 +327,7 @@ class _Copier:
             count = tuple(
                 min(step, length - at) for at, length, step in zip(place, shape, filters.chunk, strict=True)
             )
-            data = read_block(item, kind, place, count)
+            data = known if known is not None and count == shape else read_block(item, kind, place, count)
             if count != filters.chunk:  # what is beyond the edge of the dataset is stored too
                 whole = np.zeros((*filters.chunk, width), dtype=np.uint8)
                 whole[tuple(slice(0, length) for length in count)] = data.reshape(*count, width)

@@ -15,6 +15,7 @@ from modelinspect.shrinking.hdf5_access import (
     attribute_names,
     attribute_value,
     elements_digest,
+    encoded,
     is_variable,
     link_names,
     shown_attribute,
@@ -34,21 +35,29 @@ def compare_hdf5(before: Source, after: Source, how: Rewrite) -> int:
             h5py.File(FileLike(before), "r", rdcc_nbytes=64 * MIB) as old,
             h5py.File(FileLike(after), "r", rdcc_nbytes=64 * MIB) as new,
         ):
-            wanted = {how.rename(path): (path, item) for path, item in _objects(old) if how.keep(path)}
+            wanted = {how.rename(path): (path, link) for path, link in _objects(old) if how.keep(path)}
             result = dict(_objects(new))
             if set(wanted) != set(result):
                 odd = sorted(set(wanted) ^ set(result))[0]
                 raise UnprovedError(f"{before.name}: {odd} is in one of the two files only")
-            for path, (origin, item) in wanted.items():
-                _compare(item, result[path], origin, how)
+            for path, (origin, link) in wanted.items():
+                _compare(_opened(old, origin, link), _opened(new, path, result[path]), origin, how)
             return len(wanted)
     except H5_ERRORS as error:
         raise UnprovedError(f"{before.name}: the HDF5 library does not read it again: {error}") from error
 
 
-def _objects(file: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every link of a file as a path and an object, or the target of a soft link."""
-    yield "/", file["/"].id
+def _opened(file: Any, path: str, link: bytes | None) -> Any:
+    """Open what a path leads to, or return the target of a soft link.
+
+    Objects are not kept open: each dataset holds the chunks that were read in memory until it is closed.
+    """
+    return h5py.h5o.open(file.id, encoded(path)) if link is None else link
+
+
+def _objects(file: Any) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the path of every link of a file, and the target of a soft link."""
+    yield "/", None
     pending = [("", file["/"].id)]
     seen = {h5py.h5o.get_info(file["/"].id).addr}
     while pending:
@@ -59,7 +68,7 @@ def _objects(file: Any) -> Iterator[tuple[str, Any]]:
                 yield path, group.links.get_val(name)
                 continue
             item = h5py.h5o.open(group, name)
-            yield path, item
+            yield path, None
             address = h5py.h5o.get_info(item).addr
             if isinstance(item, h5py.h5g.GroupID) and address not in seen:
                 seen.add(address)

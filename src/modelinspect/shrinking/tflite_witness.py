@@ -5,14 +5,15 @@ number.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import struct
 from collections.abc import Callable
 from typing import Any
 
 from flatbuffers import number_types
-from flatbuffers.table import Table
+from flatbuffers.table import Table as PackageTable
 
-from modelinspect.core.limits import Limits
+from modelinspect.core.limits import KIB, MIB, Limits
 from modelinspect.encodings.flatbuffers.schema import Field, Shape, TableType
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.shrinking.proof import UnprovedError
@@ -21,8 +22,13 @@ from modelinspect.sources.base import Source
 _UNREADABLE = (IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError, struct.error)
 """What the flatbuffers package raises where a table leads nowhere; it checks nothing itself."""
 
-_SMALL = 1 << 16
-"""Bytes up to this many are joined and hashed in one call."""
+_SMALL = 64 * KIB
+"""Bytes up to this many are joined and hashed in one call; vectors of more are hashed as they are read, and
+are not kept.
+"""
+_PAGE = 16 * KIB
+_WIDEST = 8
+"""The bytes of the widest number that the package reads at once."""
 
 
 def compare_models(
@@ -53,6 +59,65 @@ def compare_models(
     return sum(len(parts) for parts in first.values())
 
 
+class _Pages:
+    """The bytes of a file in memory, read where they are needed: a model's weights are most of it."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.bytes = mmap.mmap(-1, max(source.size, 1))  # takes no memory where nothing is written
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            self.bytes.madvise(mmap.MADV_NOHUGEPAGE)
+        self._read = bytearray(-(-source.size // _PAGE))
+
+    def need(self, start: int, size: int) -> None:
+        """Read the pages of a range; what lies beyond the file is left to who reads it."""
+        if start < 0:
+            raise IndexError("a place before the beginning of the file")
+        for page in range(start // _PAGE, min(-(-(start + size) // _PAGE), len(self._read))):
+            if not self._read[page]:
+                self._read[page] = 1
+                at = page * _PAGE
+                data = self._source.read_at(at, min(_PAGE, self._source.size - at))
+                self.bytes[at : at + len(data)] = data
+
+    def get(self, start: int, size: int) -> bytes:
+        """Return the bytes of a range, fewer at the end of the file."""
+        self.need(start, size)
+        return bytes(self.bytes[start : start + size])
+
+    def digest(self, start: int, size: int, head: bytes) -> bytes:
+        """Return the digest of ``head`` and a range, as `_hash` makes it, without keeping the range."""
+        found = hashlib.sha256()
+        size = min(size, max(self._source.size - start, 0))
+        found.update(len(head).to_bytes(8, "little") + head + size.to_bytes(8, "little"))
+        for at in range(start, start + size, MIB):
+            found.update(self._source.read_at(at, min(MIB, start + size - at)))
+        return found.digest()
+
+
+class Table(PackageTable):  # type: ignore[misc]  # the package has no types
+    """A table of the flatbuffers package whose bytes are read before the package looks at them."""
+
+    def __init__(self, pages: _Pages, place: int) -> None:
+        super().__init__(pages.bytes, place)
+        self._pages = pages
+
+    def Get(self, flags: Any, off: int) -> Any:  # noqa: N802  # the package's name
+        """Return a number at a place; the package's other methods read through this one, but for two."""
+        self._pages.need(off, _WIDEST)
+        return super().Get(flags, off)
+
+    def Indirect(self, off: int) -> Any:  # noqa: N802
+        """Return the place that an offset leads to."""
+        self._pages.need(off, _WIDEST)
+        return super().Indirect(off)
+
+    def VectorLen(self, off: int) -> Any:  # noqa: N802
+        """Return the number of elements of a vector."""
+        self._pages.need(self.Vector(off) - 4, _WIDEST)
+        return super().VectorLen(off)
+
+
 class _Model:
     """A model as digests: of its tensors by what they hold, of its operators by what they do to which
     tensors.
@@ -60,7 +125,7 @@ class _Model:
 
     def __init__(self, source: Source, *, named: bool, limits: Limits) -> None:
         limits.allow("comparing a model", source.size, 1 << 31, source.name)
-        self._data = source.read_at(0, source.size)
+        self._data = _Pages(source)
         self._named = named
         self._schema = schema("model")
         self._known: dict[tuple[int, str, int], bytes] = {}
@@ -68,7 +133,7 @@ class _Model:
 
     def describe(self) -> dict[str, list[bytes]]:
         """Return what must be equal: model, subgraphs in order, operators in order, signatures, metadata."""
-        root = Table(self._data, int.from_bytes(self._data[:4], "little"))
+        root = Table(self._data, int.from_bytes(self._data.get(0, 4), "little"))
         kind = self._schema.tables["Model"]
         self._buffers = self._vector(root, kind, "buffers")
         self._codes = self._vector(root, kind, "operator_codes")
@@ -192,7 +257,7 @@ class _Model:
         self, table: Table, one: Field, kind: TableType, at: int, follow: Callable[[int], bytes] | None
     ) -> bytes:
         if one.inline:
-            data = bytes(self._data[at : at + one.size])
+            data = self._data.get(at, one.size)
             if follow is not None and one.scalar is not None:
                 return follow(int(one.scalar.unpack(data)[0]))
             return b"" if one.scalar is not None and data == one.scalar.pack(one.default) else data
@@ -206,7 +271,10 @@ class _Model:
             return self._node(target, one)
         count = table.Get(number_types.UOffsetTFlags, target)
         if one.shape in (Shape.SCALAR, Shape.STRUCT):
-            raw = memoryview(self._data)[target + 4 : target + 4 + count * one.size]
+            size = count * one.size
+            if follow is None and size >= _SMALL:
+                return self._data.digest(target + 4, size, count.to_bytes(4, "little"))
+            raw = self._data.get(target + 4, size)
             if follow is None:
                 return _hash(count.to_bytes(4, "little"), raw)
             return _hash(
@@ -223,8 +291,8 @@ class _Model:
     def _node(self, at: int, one: Field) -> bytes:
         if one.shape is Shape.TABLE:
             return self._table(Table(self._data, at), self._schema.tables[one.target], set(), {})
-        size = int.from_bytes(self._data[at : at + 4], "little")
-        return b"text:" + self._data[at + 4 : at + 4 + size]
+        size = int.from_bytes(self._data.get(at, 4), "little")
+        return b"text:" + self._data.get(at + 4, size)
 
     def _vector(self, table: Table, kind: TableType, name: str) -> list[Table]:
         place = table.Offset(4 + 2 * kind.by_name[name].slot)
@@ -239,7 +307,7 @@ class _Model:
         place = table.Offset(4 + 2 * one.slot)
         if not place or one.scalar is None:
             return one.default
-        return one.scalar.unpack(self._data[table.Pos + place : table.Pos + place + one.size])[0]
+        return one.scalar.unpack(self._data.get(table.Pos + place, one.size))[0]
 
 
 def _hash(*parts: bytes | memoryview) -> bytes:
