@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from set_owner import unnamed  # noqa: E402
 
 
 def main(tag: str) -> int:
@@ -33,9 +36,7 @@ def problems(tag: str, root: Path) -> list[str]:
         found.append(f"CITATION.cff has version {citation}, and the package is version {package}")
     if f"\n## [{package}]" not in (root / "CHANGELOG.md").read_text(encoding="utf-8"):
         found.append(f"CHANGELOG.md has no section [{package}]")
-    for name in ("pyproject.toml", "CITATION.cff"):
-        if "github.com/OWNER/" in (root / name).read_text(encoding="utf-8"):
-            found.append(f"{name} has an address with OWNER in it")
+    found += [f"{name} has an address with OWNER in it: run scripts/set_owner.py" for name in unnamed(root)]
     return found
 
 

@@ -113,6 +113,26 @@ def test_a_release_of_another_version_or_with_a_placeholder_is_refused(tmp_path:
     assert check.problems("v1.2.4", tmp_path) == ["the tag is v1.2.4, and the package is version 1.2.3"]
 
 
+def test_one_script_names_the_owner_wherever_the_repository_is_named(tmp_path: Path) -> None:
+    owner = script("set_owner")
+    folders = ("src", "docs", "scripts", ".github", "benchmarks")
+    places = [path for name in folders for path in (PROJECT / name).rglob("*")]
+    named = {
+        path.relative_to(PROJECT).as_posix()
+        for path in (*places, *PROJECT.glob("*"))
+        if path.suffix in {".md", ".py", ".yml", ".toml", ".cff", ".in"}
+        and owner.PLACEHOLDER in path.read_text(encoding="utf-8")
+    }
+    assert named == {*owner.FILES, "scripts/set_owner.py"}
+    for name in owner.FILES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((PROJECT / name).read_bytes())
+    owner.set_owner("some-body", tmp_path)
+    assert owner.unnamed(tmp_path) == []
+    assert "https://github.com/some-body/modelinspect" in (tmp_path / "pyproject.toml").read_text()
+    assert owner.main("../x") == owner.main("") == owner.main("a b") == 2
+
+
 def test_the_workflow_pins_its_actions_and_gives_each_job_only_what_it_needs() -> None:
     workflow = yaml.safe_load((PROJECT / ".github/workflows/release.yml").read_text(encoding="utf-8"))
     uses = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]

@@ -131,6 +131,17 @@ def test_a_truncated_file_shows_what_is_there_and_fails(command: str, size: int,
         assert result.out
 
 
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.98, 0.999])
+def test_a_truncated_archive_is_shown_and_fails_wherever_it_is_cut(share: float, tmp_path: Path) -> None:
+    """Also between two members and in the central directory, where no member lacks a byte."""
+    data = fixture_path("archives/model.keras").read_bytes()
+    path = tmp_path / "model.keras"
+    path.write_bytes(data[: int(share * len(data))])
+    result = run_cli("inspect", path)
+    assert "the file is truncated" in the_line(result, 3)
+    assert result.out
+
+
 def test_strict_shows_nothing_of_a_truncated_file(tmp_path: Path) -> None:
     path = model(tmp_path)
     path.write_bytes(path.read_bytes()[:-1])

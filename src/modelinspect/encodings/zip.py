@@ -28,7 +28,7 @@ from modelinspect.encodings.zip_headers import (
     seek_extra,
     sizes_in,
 )
-from modelinspect.errors import Code, FormatError
+from modelinspect.errors import Code, FormatError, TruncatedError
 
 __all__ = ["Method", "ZipDirectory", "ZipMember", "find_end_record", "walk_zip"]
 
@@ -99,7 +99,8 @@ class _Walker:
             source = self._walk.source
             if source.read_at(0, min(len(signatures.ZIP), source.size)) != signatures.ZIP:
                 raise
-            self._survive(error.problem, error.offset, error.code)
+            self._complete = False
+            self._walk.report(self._missing_end(error))
             members, reach = self._scan()
             return ZipDirectory(tuple(members), 0, reach, False)
         for name, span in end.records:
@@ -113,6 +114,17 @@ class _Walker:
         if self._complete:
             self._fill_gaps(begin, end.end)
         return ZipDirectory(tuple(members), begin, end.end, self._complete)
+
+    def _missing_end(self, error: FormatError) -> FormatError:
+        """Return what a file that begins as an archive lacks: nothing unpacks it without its end (4.3.6)."""
+        source = self._walk.source
+        if find_end_record(source) is not None:
+            return error
+        return TruncatedError(
+            "the zip archive has no central directory at its end: the file is truncated",
+            source.name,
+            source.size,
+        )
 
     def _claim(self, span: Span, kind: RegionKind, *names: str) -> None:
         self._walk.claims.claim(
@@ -315,7 +327,8 @@ class _Walker:
             members.append(ZipMember(name, method, Span(begin, kept), size, crc, offset, problem))
             limits.allow("the archive's list of members", len(members), limits.members, source.name, offset)
             if kept < stored_size:
-                self._survive(f"member {name} needs {stored_size:,} bytes but {kept:,} are left", begin)
+                problem = f"member {name} needs {stored_size:,} bytes but {kept:,} are left"
+                self._walk.report(TruncatedError(problem, source.name, begin))
             offset = begin + kept
         return members, offset
 
