@@ -55,7 +55,9 @@ def _section(found: Meaning) -> str:
     if found.example:
         text += f"\nFor example:\n\n> {found.example}\n"
     if found.remedies.keys() == {""}:
-        text += f"\nWhat to do:\n\n```text\n{found.remedies['']}\n```\n"
+        words, _, code = found.remedies[""].partition("\n")
+        text += f"\nWhat to do: {words}{'' if words.endswith((':', '.')) else '.'}\n"
+        text += f"\n```text\n{code}\n```\n" if code else ""
     elif found.remedies:
         text += f"\nWhat to do{', depending on the model' if len(found.remedies) > 1 else ''}:\n\n" + "".join(
             map(_remedy, found.remedies.items())

@@ -2,7 +2,7 @@
 
 usage: python scripts/set_owner.py OWNER
 
-Files in git keep the placeholder, so that a fork needs no change; the release workflow runs this with the
+Files in git keep the placeholder, and a fork needs no change: the release workflow runs this with the
 owner of the repository that it runs in, and scripts/check_release.py refuses to release without it.
 Needs only the standard library.
 """

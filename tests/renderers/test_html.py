@@ -321,6 +321,17 @@ def test_findings_come_before_bars_and_pictures() -> None:
     )
 
 
+def test_the_answer_comes_before_pictures_also_where_the_sizes_are_equal(tmp_path: Path) -> None:
+    before = fixture_path("mlp/stripped.h5")
+    after = tmp_path / "after.h5"
+    after.write_bytes(before.read_bytes())
+    report = modelinspect.explain(before, after, pictures=True)
+    types = [one["type"] for one in Reading(page(report)).data["parts"]]  # type: ignore[attr-defined]
+    assert "steps" not in types
+    assert types[:2] == ["heading", "lines"]
+    assert types.index("notes") < types.index("compare")
+
+
 def test_the_footer_names_the_version_and_the_command(tmp_path: Path) -> None:
     name = "<b>&'model.h5"
     (tmp_path / name).write_bytes(fixture_path("mlp/stripped.h5").read_bytes())

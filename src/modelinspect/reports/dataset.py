@@ -58,7 +58,7 @@ class DatasetReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.s
             " scan."
         ]
         if self.skipped:
-            lines.append(f"{self.skipped:,} other files look like no model.")
+            lines.append(f"{plural(self.skipped, 'other file')} not recognized as a model.")
         if self.lint is not None:
             lines.append(", ".join(plural(count, severity) for severity, count in self.lint.items()) + ".")
         if self.exceeded is not None:

@@ -152,7 +152,7 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
             )
         yield from self._verdicts(top)
         if self.skipped:
-            yield Lines((f"{self.skipped:,} other files look like no model.",))
+            yield Lines((f"{plural(self.skipped, 'other file')} not recognized as a model.",))
         if failed:
             notes = tuple(Note("error", row.location, row.problem or "") for row in failed[:top])
             yield Notes("Could not be inspected", notes, len(failed) - len(notes))

@@ -34,7 +34,9 @@ _SCRIPTS = (
 )
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _AFTER = ("bars", "steps")
-"""Pictures follow the first block of one of these types, or else the heading."""
+"""Pictures follow the first block of one of these types."""
+_FIRST = ("heading", "lines", "notes")
+"""Where there is none, pictures follow these at the top of the page: what the report answers."""
 _COMMENT = re.compile(r"^/\*.*?\*/\n", re.MULTILINE | re.DOTALL)
 _FIRST_HEIGHT = 760
 """Pixels of a notebook's frame until its page reports how tall it is."""
@@ -100,7 +102,9 @@ def _ascii(text: str) -> str:
 def _parts(report: Report, top: int | None, links: Mapping[str, str]) -> list[Plain]:
     parts = [drawn(block, links) for block in report.blocks(EVERYTHING if top is None else top)]
     types = [part["type"] for part in parts]
-    place = next((types.index(one) + 1 for one in _AFTER if one in types), int(types[:1] == ["heading"]))
+    place = next((types.index(one) + 1 for one in _AFTER if one in types), None)
+    if place is None:
+        place = next((at for at, one in enumerate(types) if one not in _FIRST), len(types))
     parts[place:place] = [drawn(picture) for picture in report.pictures()]
     return parts
 
