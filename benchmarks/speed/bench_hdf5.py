@@ -13,9 +13,9 @@ from benchmarks.speed.harness import MIB, Row, fastest, modelinspect, process, s
 GB = 10**9
 
 
-def make(path: Path, groups: int, datasets: int, size: int) -> Path:
+def make(path: Path, groups: int, datasets: int, size: int, zeros: float = 0.5) -> Path:
     """Make a file like Keras's: groups of a layer each with its weights below, vlen configuration at the
-    root.
+    root; ``zeros`` is the share of weights that are zero.
     """
     import h5py
     import numpy as np
@@ -24,8 +24,11 @@ def make(path: Path, groups: int, datasets: int, size: int) -> Path:
         return path
     rng = np.random.default_rng(1)
     each = size // datasets // 4
-    noise = rng.standard_normal(max(each * 2, 64)).astype("f4")
-    noise[rng.random(len(noise)) < 0.5] = 0
+    noises = []
+    for step in range(21):  # each tenth more or less, as layers of a model differ
+        noise = rng.standard_normal(max(each * 2, 64)).astype("f4")
+        noise[rng.random(len(noise)) < zeros + (step - 10) / 100] = 0
+        noises.append(noise)
     with h5py.File(path, "w") as file:
         file.attrs["model_config"] = '{"class_name": "Functional", "config": {"layers": []}}' + " " * 100_000
         file.attrs["keras_version"] = "2.21.0"
@@ -41,7 +44,7 @@ def make(path: Path, groups: int, datasets: int, size: int) -> Path:
             layer.attrs["weight_names"] = [weight.encode() for weight in weights]
             for number, weight in enumerate(weights):
                 length = each * 2 - 64 if number % 2 == 0 else 64
-                data = noise[: max(length, 1)].copy()
+                data = noises[(held + number) % len(noises)][: max(length, 1)].copy()
                 data[0] = held + number + 1  # no two tensors of a real model are equal
                 layer.create_dataset(weight, data=data)
             held += count

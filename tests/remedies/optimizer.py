@@ -12,7 +12,7 @@ import numpy as np
 
 import modelinspect as mi
 from modelinspect.remedies import Language, Remedy
-from tests.remedies.models import X, loaded, network, steps, trained, wrapped
+from tests.remedies.models import X, loaded, network, steps, stripped, trained, wrapped
 from tests.remedies.proving import causes, equal_weights, findings, follow, have, printed, proves, run, size
 from tests.support.remedies import code_of
 
@@ -36,16 +36,16 @@ def tf_keras_files_lose_it() -> None:
         assert equal_weights(loaded(path), loaded(made))
 
 
-@proves(Remedy.SAVE_UNCOMPILED)
-def models_within_wrappers_are_loaded_in_their_scope() -> None:
+@proves(Remedy.DROP_WRAPPERS)
+def models_within_wrappers_lose_these_too() -> None:
     for name, made in (
         ("pruned_mlp/wrapped/model.h5", "smaller.h5"),
         ("pruned_mlp/wrapped/model.keras", "smaller.keras"),
     ):
         path = have(name)
-        follow(path, _RULE, Remedy.SAVE_UNCOMPILED)
+        follow(path, _RULE, Remedy.DROP_WRAPPERS)
         assert _is_gone(made)
-        assert equal_weights(loaded(path), loaded(made))
+        assert equal_weights(stripped(loaded(path)), loaded(made))
 
 
 @proves(Remedy.DROP_TRAINING, Remedy.SAVE_UNCOMPILED)

@@ -4,6 +4,7 @@ out.
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from modelinspect.remedies import Remedy
+from modelinspect.remedies import Language, Remedy
 from tests.remedies.models import (
     X,
     aware,
@@ -24,7 +25,8 @@ from tests.remedies.models import (
     trained,
     wrapped,
 )
-from tests.remedies.proving import causes, equal_weights, findings, follow, have, proves, size
+from tests.remedies.proving import causes, equal_weights, findings, follow, have, printed, proves, run, size
+from tests.support.remedies import code_of
 
 _RULE = "pruning-not-stripped"
 
@@ -37,14 +39,14 @@ def _pruned() -> Any:
     return trained(wrapped(), callbacks=steps())
 
 
-@proves(Remedy.STRIP)
-def a_pruned_model_is_stripped_and_saved() -> None:
+@proves(Remedy.DROP_WRAPPERS)
+def a_pruned_model_is_written_without_its_wrappers() -> None:
     for name, made in (
-        ("pruned_mlp/wrapped/model.h5", "stripped.h5"),
-        ("pruned_mlp/wrapped/model.keras", "stripped.keras"),
+        ("pruned_mlp/wrapped/model.h5", "smaller.h5"),
+        ("pruned_mlp/wrapped/model.keras", "smaller.keras"),
     ):
         path = have(name)
-        follow(path, _RULE, Remedy.STRIP)
+        follow(path, _RULE, Remedy.DROP_WRAPPERS)
         assert _is_gone(made)
         assert size(made) < size(path) / 2
         assert equal_weights(stripped(loaded(path)), loaded(made))
@@ -53,13 +55,25 @@ def a_pruned_model_is_stripped_and_saved() -> None:
 
 
 @proves(Remedy.STRIP)
+def a_pruned_model_in_an_archive_is_stripped_and_saved() -> None:
+    path = have("pruned_mlp/wrapped/model.h5")
+    Path("model.h5.gz").write_bytes(gzip.compress(Path(path).read_bytes()))
+    text = printed("model.h5.gz", _RULE, Remedy.STRIP)
+    Path("model.h5").write_bytes(Path(path).read_bytes())
+    run(code_of(text), Language.PYTHON)
+    assert _is_gone("stripped.h5")
+    assert equal_weights(stripped(loaded(path)), loaded("stripped.h5"))
+
+
+@proves(Remedy.DROP_WRAPPERS)
 def the_cause_and_duplicates_within_wrappers_have_it_too() -> None:
     path = have("pruned_mlp/wrapped/model.keras")
     for name in ("pruning-state", "wrapper-duplicate", "duplicate-tensors"):
-        follow(path, name, Remedy.STRIP)
-        assert _is_gone("stripped.keras")
-        assert "duplicate-tensors" not in findings("stripped.keras")
-    assert causes("stripped.keras", path)["pruning-state"][0] < 0
+        follow(path, name, Remedy.DROP_WRAPPERS)
+        assert _is_gone("smaller.keras")
+        assert "duplicate-tensors" not in findings("smaller.keras")
+        Path("smaller.keras").rename("made.keras")
+    assert causes("made.keras", path)["pruning-state"][0] < 0
 
 
 @proves(Remedy.STRIP_WEIGHTS)

@@ -20,6 +20,7 @@ from modelinspect.reports.causes import Cause
 
 _OPTIMIZER = (
     Remedy.DROP_TRAINING,
+    Remedy.DROP_WRAPPERS,
     Remedy.DROP_OPTIMIZER,
     Remedy.SAVE_UNCOMPILED,
     Remedy.SAVE_WEIGHTS_UNCOMPILED,
@@ -29,6 +30,7 @@ _OPTIMIZER = (
     Remedy.SAVE_WITHOUT_SLOTS,
 )
 _STRIPPED = (
+    Remedy.DROP_WRAPPERS,
     Remedy.STRIP,
     Remedy.STRIP_WEIGHTS,
     Remedy.STRIP_FOLDER,

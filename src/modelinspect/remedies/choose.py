@@ -88,9 +88,11 @@ def compressed(artifact: Artifact) -> Advice | None:
 
 
 def without_optimizer(artifact: Artifact) -> Advice | None:
-    """Say how an artifact loses the optimizer's state, moving averages among it: by `shrink` where no
-    wrappers go with it.
+    """Say how an artifact loses the optimizer's state, moving averages among it: by `shrink` where it knows
+    the wrappers.
     """
+    if _unwraps(artifact):
+        return advise(Remedy.DROP_WRAPPERS, artifact)
     if helpers_of(artifact) is Helpers.NONE:
         if is_whole(artifact) and _is_one_sound_file(artifact):
             return advise(Remedy.DROP_TRAINING, artifact)
@@ -100,6 +102,11 @@ def without_optimizer(artifact: Artifact) -> Advice | None:
             if artifact.format is FormatName.CHECKPOINT and artifact.facts.get("object_graph_nodes"):
                 return advise(Remedy.DROP_OPTIMIZER, artifact)
     return saved_without_optimizer(artifact)
+
+
+def _unwraps(artifact: Artifact) -> bool:
+    """Return whether `shrink` takes pruning wrappers out of an artifact: it needs the configuration."""
+    return helpers_of(artifact) is Helpers.PRUNING and is_whole(artifact) and _is_one_sound_file(artifact)
 
 
 def _is_one_sound_file(artifact: Artifact) -> bool:
@@ -177,7 +184,16 @@ def plain_values(artifact: Artifact, kinds: Collection[str]) -> Advice | None:
 
 
 def without_helpers(artifact: Artifact) -> Advice | None:
-    """Say how helper variables of pruning, clustering or quantization-aware training are left out."""
+    """Say how helper variables of pruning, clustering or quantization-aware training are left out: by
+    `shrink` where it knows the wrappers.
+    """
+    if _unwraps(artifact):
+        return advise(Remedy.DROP_WRAPPERS, artifact)
+    return saved_without_helpers(artifact)
+
+
+def saved_without_helpers(artifact: Artifact) -> Advice | None:
+    """Say how the library that wrapped a model saves it without helper variables."""
     whole = is_whole(artifact)
     match helpers_of(artifact):
         case Helpers.PRUNING | Helpers.NONE:

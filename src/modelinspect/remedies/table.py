@@ -143,6 +143,11 @@ class Remedy(Enum):
         "modelinspect shrink {file_word} -o {made_word} --drop training",
         "model",
     )
+    DROP_WRAPPERS = _shell(
+        "remove the pruning wrappers, their masks and the optimizer; Keras loads the result as a plain model,"
+        " not compiled",
+        "modelinspect shrink {file_word} -o {made_word} --drop training",
+    )
     SAVE_UNCOMPILED = _python("save it without the optimizer", "{load}\nmodel.save({made!r})")
     SAVE_WEIGHTS_UNCOMPILED = _python(
         "save the weights of a model that is not compiled; a compiled model adds its optimizer",

@@ -156,14 +156,14 @@ class Chooser:
 
 def chunk_shape(shape: Sequence[int], item_size: int, most: int = CHUNK_MOST) -> tuple[int, ...]:
     """Return the shape of chunks of at most ``most`` bytes that are runs of the dataset's elements: leading
-    axes are cut first.
+    axes are cut first, into parts as equal as can be, because the last chunk is filled up.
     """
     chunk = list(shape)
     for axis, length in enumerate(shape):
         rest = prod(chunk[axis + 1 :]) * item_size
         if length * rest <= most:
             break
-        chunk[axis] = max(most // rest, 1) if rest else length
+        chunk[axis] = -(-length // -(-length // max(most // rest, 1))) if rest else length
         if chunk[axis] > 1 or rest <= most:
             break
     return tuple(chunk)
@@ -202,8 +202,12 @@ def shuffle(data: bytes | memoryview, item_size: int) -> bytes:
 def encode(data: bytes | memoryview, filters: Filters, item_size: int, level: int) -> tuple[bytes, int]:
     """Return a chunk as it is stored, and its filter mask: a chunk that deflate makes larger is stored
     unfiltered.
+
+    The quick ways are both tried: which of them is better can differ from chunk to chunk.
     """
-    stored = _deflated(shuffle(data, item_size) if filters.shuffle else data, level, filters.matches)
+    ordered = shuffle(data, item_size) if filters.shuffle else data
+    ways = [filters.matches] if filters.matches is Matches.ALL else [Matches.NONE, Matches.RUNS]
+    stored = min((_deflated(ordered, level, way) for way in ways), key=len)
     if len(stored) < len(data):
         return stored, 0
     return bytes(data), 0b11 if filters.shuffle else 0b1

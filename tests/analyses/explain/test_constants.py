@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from modelinspect.analyses.explain.compare import explain
+from modelinspect.analyses.explain.constants import constants_text
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role
 from modelinspect.measure.run import measure
@@ -37,3 +38,16 @@ def test_a_constant_of_another_type_is_a_change_of_type() -> None:
 def test_constants_are_not_counted_as_weights() -> None:
     causes = {cause.cause: cause.delta for cause in explain(None, converted(16)).causes}
     assert causes == {"constant-folding": 16 * 64 * 4, "structure-change": 8 * 16 * 4}
+
+
+def told(text: bytes) -> Subject:
+    build = Build("made.tflite", FormatName.TFLITE, {})
+    build.tensor("fc/kernel", (8, 16), data=np.ones((8, 16), "<f4").tobytes())
+    build.tensor("path", (), dtype="string", data=text, pieces=(len(text),), role=Role.CONSTANT)
+    artifact = build.artifact()
+    return Subject(artifact, measure(artifact, build.files()))
+
+
+def test_a_text_of_another_length_is_told_by_its_bytes() -> None:
+    text = constants_text(told(b"ab"), told(b"abcde"), grew=True)
+    assert text.endswith(": path takes 5 bytes and took 2")

@@ -29,7 +29,9 @@ def constants_text(before: Subject | None, after: Subject, *, grew: bool) -> str
     if not changed:
         return meaning
     one, other = then.get(changed[0]), now.get(changed[0])
-    if one is not None and other is not None:
+    if one is not None and other is not None and _shape(one) == _shape(other):  # text
+        said = f"{changed[0]} takes {other.stored_size:,} bytes and took {one.stored_size:,}"
+    elif one is not None and other is not None:
         said = f"{changed[0]} is {_shape(other)} and was {_shape(one)}"
     else:
         known = other if other is not None else one

@@ -29,7 +29,7 @@ from modelinspect.measure.compressors import GZIP_FRAME, deflated_size
 from modelinspect.measure.rewrite import MOST_DEFLATED, ZIP_ERRORS, Rewriting, Rewritten, as_file, rewritten
 from modelinspect.networks.writers import keras_module
 from modelinspect.remedies import Advice
-from modelinspect.remedies.choose import saved_without_optimizer, without_helpers
+from modelinspect.remedies.choose import saved_without_helpers, saved_without_optimizer
 from modelinspect.shrinking.unwrapping import unwrapped
 
 _STATE, _COUNTER = "checkpoint", "save_counter"
@@ -146,7 +146,7 @@ def _without_pruning(planning: Planning) -> Option:
     helpers = planning.subject.of_role(Role.PRUNING)
     held = sum(tensor.stored_size for tensor in helpers)
     notes = f"removes {len(helpers):,} masks, thresholds and steps ({held:,} bytes), and the optimizer state"
-    advice = without_helpers(planning.subject.artifact)
+    advice = saved_without_helpers(planning.subject.artifact)
     notes += f"; {PREDICTED}" if rest.download is not None else ""
     return Option(
         "strip-pruning",

@@ -50,6 +50,7 @@ RULE = Rule(
         Remedy.LINK_WEIGHTS,
         Remedy.SAVE_ONCE,
         Remedy.KEEP_ONE_CHECKPOINT,
+        Remedy.DROP_WRAPPERS,
         Remedy.STRIP,
         Remedy.STRIP_WEIGHTS,
         Remedy.STRIP_FOLDER,

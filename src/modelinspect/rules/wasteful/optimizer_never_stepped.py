@@ -58,6 +58,7 @@ RULE = Rule(
     ),
     remedies=(
         Remedy.DROP_TRAINING,
+        Remedy.DROP_WRAPPERS,
         Remedy.DROP_OPTIMIZER,
         Remedy.SAVE_UNCOMPILED,
         Remedy.SAVE_WEIGHTS_UNCOMPILED,

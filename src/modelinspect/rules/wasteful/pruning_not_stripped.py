@@ -76,6 +76,7 @@ RULE = Rule(
         " as the kernels; inference never reads them"
     ),
     remedies=(
+        Remedy.DROP_WRAPPERS,
         Remedy.STRIP,
         Remedy.STRIP_WEIGHTS,
         Remedy.STRIP_FOLDER,
