@@ -57,6 +57,7 @@ class Advice:
         return ":\n".join(part for part in (self.words, self.code) if part)
 
 
+_GZIPPED = ".gz"
 _SCOPES = {
     Helpers.PRUNING: "tfmot.sparsity.keras.prune_scope()",
     Helpers.CLUSTERING: "tfmot.clustering.keras.cluster_scope()",
@@ -71,6 +72,10 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
     text = remedy.text
     target = _made(artifact, file_name(artifact), made or text.made)
     name = _named(artifact)
+    ours = "modelinspect " in text.code
+    if ours and is_in_archive(artifact):  # our own commands read archives, and write them again
+        name = way_to(artifact) + outer_name(artifact)
+        target += _GZIPPED if name.endswith(_GZIPPED) else ""
     own_fields: dict[str, str | int] = {
         "file": name,
         "file_word": shlex.quote(name),
@@ -86,7 +91,7 @@ def advise(remedy: Remedy, artifact: Artifact, *, made: str | None = None, **mor
         for field in _fields(remedy)
     }
     words = text.words.format(**values)
-    outer = "gzip -9" in text.code or "modelinspect " in text.code
+    outer = ours or "gzip -9" in text.code
     if is_in_archive(artifact) and text.code and not outer:
         words = f"unpack the archive, then {words}"
     return Advice(remedy, words, _without_gaps(text.code.format(**values)), target)

@@ -39,12 +39,11 @@ def repackable(artifact: Artifact) -> bool:
     """Return whether h5repack writes the artifact again: one whole file, not in an archive, with nothing that
     the tool fails on.
     """
-    if (
-        artifact.format not in HDF5_FORMATS
-        or len(artifact.members) != 1
-        or is_in_archive(artifact)
-        or artifact.diagnostics
-    ):
+    return not is_in_archive(artifact) and _is_sound_hdf5(artifact)
+
+
+def _is_sound_hdf5(artifact: Artifact) -> bool:
+    if artifact.format not in HDF5_FORMATS or len(artifact.members) != 1 or artifact.diagnostics:
         return False
     fact = artifact.facts.get("hdf5")
     hdf5 = fact if isinstance(fact, Mapping) else {}
@@ -110,10 +109,12 @@ def _unwraps(artifact: Artifact) -> bool:
 
 
 def _is_one_sound_file(artifact: Artifact) -> bool:
-    """Return whether an artifact is a single file, not in an archive, that `shrink` writes again."""
+    """Return whether an artifact is a single file that `shrink` writes again; it may be gzipped."""
+    if is_in_archive(artifact) and _wrappings(artifact) != ("gzip",):
+        return False
     if artifact.format in HDF5_FORMATS:
-        return repackable(artifact)
-    return len(artifact.members) == 1 and not is_in_archive(artifact) and not artifact.diagnostics
+        return _is_sound_hdf5(artifact)
+    return len(artifact.members) == 1 and not artifact.diagnostics
 
 
 def saved_without_optimizer(artifact: Artifact) -> Advice | None:
