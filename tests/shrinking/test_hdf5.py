@@ -64,7 +64,7 @@ def test_a_dataset_larger_than_a_chunk_is_cut_along_its_first_axis_and_its_edge_
     report = mi.shrink(write(tmp_path / "a.h5", values=values), tmp_path / "b.h5")
     assert report.proof is not None
     with h5py.File(tmp_path / "b.h5") as file:
-        assert file["values"].chunks == (CHUNK_MOST // 4, 1)
+        assert file["values"].chunks == (-(-len(values) // 4), 1)  # as few as can be, and equally long
         np.testing.assert_array_equal(file["values"][()], values)
 
 

@@ -77,8 +77,8 @@ class _Way:
 class Chooser:
     """Chooses the filters of the datasets of a file.
 
-    A choice depends on the data and the datasets before only, so that the same file is always written the
-    same way.
+    A choice depends only on the data and the datasets before: the same file is always written the same
+    way.
     """
 
     level: int
