@@ -113,6 +113,18 @@ def shown(run: Run) -> str:
     return f"{run.seconds:.2f} s ({run.processor:.2f} s of processor)"
 
 
+def faster(what: str, ours: Run, theirs: Run, least: float) -> Row:
+    """Return the row of how many times faster than another program a process is, and should be at least."""
+    ratio = (theirs.processor / ours.processor) if BUSY else (theirs.seconds / ours.seconds)
+    return Row(what, f"{ratio:.1f} times as fast", f">= {least:g} times", ratio >= least)
+
+
+def at_most(what: str, ours: Run, theirs: Run, most: float) -> Row:
+    """Return the row of how many times as long as another program a process takes, and should at most."""
+    ratio = (ours.processor / theirs.processor) if BUSY else (ours.seconds / theirs.seconds)
+    return Row(what, f"{ratio:.1f} times its time", f"< {most:g} times", ratio < most)
+
+
 def under_memory(what: str, size: int, target: int) -> Row:
     """Return the row of a peak of memory that should be under a target, both in bytes."""
     return Row(what, f"{size / MIB:.0f} MiB", f"< {target / MIB:.0f} MiB", size < target)

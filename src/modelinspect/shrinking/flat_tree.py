@@ -17,17 +17,23 @@ from modelinspect.sources.base import Source
 LARGE = 64 * KIB
 """Vectors of numbers from this size on are not read but copied when they are written."""
 _PAGE = 64 * KIB
+_SHORT = 64
+"""Equal vectors of at most this many bytes are one node from the start, except the bytes of buffers."""
 _LOOSE = 8
 """The alignment that bytes of unknown meaning (options of custom operators) keep where they have it: code may
 read numbers in them.
 """
 
+_CHANGED = frozenset({"Operator", "Tensor", "SubGraph", "Metadata", "TensorMap"})
+"""Tables that steps change after they are read: two that are equal may differ then."""
+
 
 @dataclass(eq=False, slots=True)
 class Text:
-    """A string."""
+    """A string. ``place`` is where a node is written, 0 until that is known."""
 
     data: bytes
+    place: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -42,6 +48,7 @@ class Numbers:
     size: int
     count: int
     alignment: int
+    place: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -49,6 +56,7 @@ class Items:
     """A vector of strings or tables."""
 
     items: list[Node]
+    place: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -58,6 +66,7 @@ class Record:
     type: TableType
     inline: dict[str, bytes] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
+    place: int = 0
 
     def number(self, name: str) -> int:
         """Return an integer field, or its default."""
@@ -113,9 +122,11 @@ class TreeReader:
         self._source = source
         self._schema = schema
         self._limits = limits
-        self._known: dict[tuple[int, str], Node] = {}
+        self._known: dict[str, dict[int, Record]] = {}
+        self._equal: dict[Any, Any] = {}
+        self._options = {name for names in schema.unions.values() for name in names} - _CHANGED
         self._pages: dict[int, bytes] = {}
-        self._layouts: dict[tuple[int, str], tuple[int, list[tuple[Field, int]]]] = {}
+        self._layouts: dict[tuple[int, str], tuple[int, list[tuple[Field, int, bytes | None]]]] = {}
         self._count = 0
         self.end = 8
 
@@ -123,7 +134,10 @@ class TreeReader:
         """Return the root table."""
         if self._bytes(4, 4) != self._schema.identifier:
             raise NotShrinkableError(f"{self._source.name}: does not begin as a model does")
-        return self._table(self._uint(0), self._schema.tables[self._schema.root])
+        root = self._table(self._uint(0), self._schema.tables[self._schema.root])
+        for known in (self._known, self._equal, self._pages, self._layouts):  # the tree is all that stays
+            known.clear()
+        return root
 
     def _bytes(self, offset: int, size: int) -> bytes:
         page, inner = divmod(offset, _PAGE)
@@ -146,14 +160,15 @@ class TreeReader:
         return int.from_bytes(self._bytes(offset, size), "little")
 
     def _table(self, at: int, kind: TableType) -> Record:
-        known = self._known.get((at, kind.name))
-        if isinstance(known, Record):
+        places = self._known.setdefault(kind.name, {})
+        known = places.get(at)
+        if known is not None:
             return known
         self._count += 1
         self._limits.allow(
             "the number of its tables", self._count, self._limits.objects, self._source.name, at
         )
-        record = self._known[at, kind.name] = Record(kind)
+        record = places[at] = Record(kind)
         self.end = max(self.end, at + 4)
         vtable = at - int.from_bytes(self._bytes(at, 4), "little", signed=True)
         layout = self._layouts.get((vtable, kind.name))
@@ -161,12 +176,21 @@ class TreeReader:
             layout = self._layouts[vtable, kind.name] = self._layout(vtable, kind)
         size, fields = layout
         self.end = max(self.end, at + size)
-        for one, slot in fields:
-            self._field(record, one, at + slot)
+        for one, slot, default in fields:
+            if default is None:
+                self._field(record, one, at + slot)
+            elif (data := self._bytes(at + slot, one.size)) != default:
+                record.inline[one.name] = data
+        if kind.name in self._options:
+            nodes = tuple((name, id(node)) for name, node in record.nodes.items())
+            key = kind.name, tuple(record.inline.items()), nodes
+            record = places[at] = self._equal.setdefault(key, record)
         return record
 
-    def _layout(self, vtable: int, kind: TableType) -> tuple[int, list[tuple[Field, int]]]:
-        """Return the size of the tables of a vtable, and the fields that they have with their places."""
+    def _layout(self, vtable: int, kind: TableType) -> tuple[int, list[tuple[Field, int, bytes | None]]]:
+        """Return the size of the tables of a vtable, and the fields that they have with their places and,
+        for numbers, the bytes of their defaults.
+        """
         length, size = self._uint(vtable, 2), self._uint(vtable + 2, 2)
         self.end = max(self.end, vtable + length)
         slots = [self._uint(vtable + place, 2) for place in range(4, length - 1, 2)]
@@ -174,14 +198,15 @@ class TreeReader:
             raise NotShrinkableError(
                 f"{self._source.name}: a {kind.name} has fields that this version does not know"
             )
-        return size, [(one, slot) for one, slot in zip(kind.fields, slots, strict=False) if slot]
+        return size, [
+            (one, slot, one.scalar.pack(one.default) if one.inline and one.scalar is not None else None)
+            for one, slot in zip(kind.fields, slots, strict=False)
+            if slot
+        ]
 
     def _field(self, record: Record, one: Field, at: int) -> None:
         if one.inline:
-            data = self._bytes(at, one.size)
-            default = one.scalar.pack(one.default) if one.scalar is not None else None
-            if data != default:
-                record.inline[one.name] = data
+            record.inline[one.name] = self._bytes(at, one.size)
             return
         target = at + self._uint(at)
         if one.shape is Shape.UNION:
@@ -189,7 +214,13 @@ class TreeReader:
         elif not one.vector:
             record.nodes[one.name] = self._node(target, one)
         elif one.shape in (Shape.SCALAR, Shape.STRUCT):
-            record.nodes[one.name] = self._numbers(target, one)
+            numbers = self._numbers(target, one)
+            if (
+                numbers.size <= _SHORT and record.type.name != "Buffer"
+            ):  # most are shapes, and few of those differ
+                key = record.type.name, one.name, numbers.alignment, numbers.data
+                numbers = self._equal.setdefault(key, numbers)
+            record.nodes[one.name] = numbers
         else:
             count = self._uint(target)
             self._source.require(target + 4, 4 * count)
@@ -234,43 +265,36 @@ def share(root: Record, apart: frozenset[str]) -> Record:
     Only values of the same field are shared, so each byte has one meaning.
     """
     known: dict[Any, Node] = {}
-    keys: dict[int, Any] = {}
-    kept: list[Node] = []
+    visited: dict[int, Node] = {}
+    replaced: list[Node] = []  # they must stay: numbers of objects that are gone are given again
 
-    def visit(node: Node, owner: str) -> tuple[Node, Any]:
-        if id(node) in keys:
-            return keys[id(node)]  # type: ignore[no-any-return]
-        kept.append(node)
-        key: Any
+    def visit(node: Node, owner: str) -> Node:
+        found = visited.get(id(node))
+        if found is not None:
+            return found
+        key: object = None
         match node:
             case Text():
                 key = ("text", owner, node.data)
             case Numbers():
-                own = node.data is None or owner in apart
-                key = (
-                    ("apart", id(node)) if own else ("numbers", owner, node.alignment, node.count, node.data)
-                )
+                if node.data is not None and owner not in apart:
+                    key = ("numbers", owner, node.alignment, node.count, node.data)
             case Items():
-                pairs = [visit(item, owner) for item in node.items]
-                node.items = [pair[0] for pair in pairs]
-                key = ("items", owner, tuple(id(pair[0]) for pair in pairs))
+                node.items = [visit(item, owner) for item in node.items]
+                key = ("items", owner, tuple(map(id, node.items)))
             case Record():
                 for name, inner in node.nodes.items():
-                    node.nodes[name] = visit(inner, f"{node.type.name}.{name}")[0]
-                inline, nodes = (
-                    tuple(sorted(node.inline.items())),
-                    tuple((name, id(each)) for name, each in sorted(node.nodes.items())),
-                )
-                key = (
-                    ("table", node.type.name, inline, nodes)
-                    if node.type.name not in apart
-                    else ("apart", id(node))
-                )
-        found = known.setdefault(key, node)
-        keys[id(node)] = found, key
-        return found, key
+                    node.nodes[name] = visit(inner, f"{node.type.name}.{name}")
+                if node.type.name not in apart:
+                    nodes = tuple((name, id(each)) for name, each in sorted(node.nodes.items()))
+                    key = ("table", node.type.name, tuple(sorted(node.inline.items())), nodes)
+        found = node if key is None else known.setdefault(key, node)
+        visited[id(node)] = found
+        if found is not node:
+            replaced.append(node)
+        return found
 
-    result, _ = visit(root, "")
+    result = visit(root, "")
     if not isinstance(result, Record):
         raise NotShrinkableError("the model has no root table")
     return result

@@ -12,12 +12,10 @@ from modelinspect.shrinking.steps import NotShrinkableError
 
 @dataclass(slots=True)
 class _Placed:
-    """Nodes in the order in which they are written, with their places; vtables by their contents."""
+    """What is known while nodes are given their places: vtables by their contents, tables by their fields."""
 
-    places: dict[int, int] = field(default_factory=dict)
     vtables: dict[bytes, int] = field(default_factory=dict)
     layouts: dict[tuple[str, tuple[str, ...], tuple[str, ...]], _Layout] = field(default_factory=dict)
-    pieces: list[tuple[int, bytes | Numbers]] = field(default_factory=list)
     end: int = 8
 
 
@@ -32,24 +30,30 @@ def write_tree(
     order = _ordered(root)
     placed = _Placed()
     late = [node for node in order if isinstance(node, Numbers) and node.alignment >= 16]
-    rest = [node for node in order if not (isinstance(node, Numbers) and node.alignment >= 16)]
-    for node in [*rest, *late]:
+    if late:
+        order = [node for node in order if not (isinstance(node, Numbers) and node.alignment >= 16)]
+        order += late
+    for node in order:
         _place(node, placed)
     if placed.end >= 1 << 31:
         raise NotShrinkableError("the model is larger than a flatbuffer may be")
-    head = placed.places[id(root)].to_bytes(4, "little") + schema.identifier
-    pieces: dict[int, bytes | Numbers] = {0: head, **dict(placed.pieces)}
-    for node in order:
-        at = placed.places[id(node)]
-        pieces[at] = _record(node, at, placed) if isinstance(node, Record) else _vector(node, at, placed)
-    done = 0
-    for at in sorted(pieces):
-        out(bytes(at - done))
-        piece = pieces[at]
-        done = at
+    vtables = [(at, vtable) for vtable, at in placed.vtables.items()]  # in order of their places
+    vtables.reverse()
+    done = 8
+    out(root.place.to_bytes(4, "little") + schema.identifier)
+    for node in order:  # later nodes have higher places, and a vtable is before the first table that has it
+        if vtables and vtables[-1][0] < node.place:
+            at, vtable = vtables.pop()
+            out(bytes(at - done) + vtable)
+            done = at + len(vtable)
+        out(bytes(node.place - done))
+        done = node.place
+        piece = _record(node, placed) if isinstance(node, Record) else _vector(node)
         for block in [piece] if isinstance(piece, bytes) else _blocks(piece, copy):
             out(block)
             done += len(block)
+    for node in order:
+        node.place = 0
     return done
 
 
@@ -71,17 +75,17 @@ def _children(node: Node) -> list[Node]:
 def _ordered(root: Record) -> list[Node]:
     """Return all nodes, each after everything that leads to it."""
     found: list[Node] = []
-    seen: set[int] = set()
     pending: list[tuple[Node, bool]] = [(root, False)]
     while pending:
         node, done = pending.pop()
         if done:
             found.append(node)
-        elif id(node) not in seen:
-            seen.add(id(node))
+        elif not node.place:
+            node.place = -1
             pending.append((node, True))
-            pending += [(child, False) for child in _children(node) if id(child) not in seen]
-    return found[::-1]
+            pending += [(child, False) for child in _children(node) if not child.place]
+    found.reverse()
+    return found
 
 
 def _place(node: Node, placed: _Placed) -> None:
@@ -92,7 +96,6 @@ def _place(node: Node, placed: _Placed) -> None:
             if layout.vtable not in placed.vtables:
                 placed.end = _aligned(placed.end, 2)
                 placed.vtables[layout.vtable] = placed.end
-                placed.pieces.append((placed.end, layout.vtable))
                 placed.end += len(layout.vtable)
             at = _aligned(placed.end + 4, 8) - 4 if layout.wide else _aligned(placed.end, 4)
         case Numbers():
@@ -101,7 +104,7 @@ def _place(node: Node, placed: _Placed) -> None:
             at, size = _aligned(placed.end, 4), 5 + len(node.data)
         case Items():
             at, size = _aligned(placed.end, 4), 4 + 4 * len(node.items)
-    placed.places[id(node)] = at
+    node.place = at
     placed.end = at + size
 
 
@@ -139,27 +142,24 @@ def _layout(record: Record, placed: _Placed) -> _Layout:
     return made
 
 
-def _record(node: Record, at: int, placed: _Placed) -> bytes:
-    layout = _layout(node, placed)
+def _record(node: Record, placed: _Placed) -> bytes:
+    layout, at = _layout(node, placed), node.place
     out = bytearray((at - placed.vtables[layout.vtable]).to_bytes(4, "little", signed=True))
     for name, offset in layout.fields:
         inner = node.nodes.get(name)
-        out += (
-            node.inline[name]
-            if inner is None
-            else (placed.places[id(inner)] - at - offset).to_bytes(4, "little")
-        )
+        out += node.inline[name] if inner is None else (inner.place - at - offset).to_bytes(4, "little")
     return bytes(out)
 
 
-def _vector(node: Text | Numbers | Items, at: int, placed: _Placed) -> bytes | Numbers:
+def _vector(node: Text | Numbers | Items) -> bytes | Numbers:
     match node:
         case Text():
             return len(node.data).to_bytes(4, "little") + node.data + b"\0"
         case Numbers():
             return node if node.data is None else node.count.to_bytes(4, "little") + node.data
         case Items():
-            places = (placed.places[id(item)] - at - 4 - 4 * number for number, item in enumerate(node.items))
+            first = node.place + 4
+            places = (item.place - first - 4 * number for number, item in enumerate(node.items))
             return len(node.items).to_bytes(4, "little") + b"".join(
                 place.to_bytes(4, "little") for place in places
             )

@@ -41,14 +41,14 @@ def compare_models(
     number, because something that is not followed here (the metadata of tflite-micro's compression) may name
     them by it. Raises `UnprovedError`.
     """
-    models = [_Model(source, named=named, limits=limits) for source in (before, after)]
+
+    def described(source: Source) -> dict[str, list[bytes]]:
+        model = _Model(source, named=named, limits=limits)  # one at a time: both together take twice as much
+        parts = model.describe()
+        return {**parts, **model.describe_numbered()} if numbered else parts
+
     try:
-        first, second = (model.describe() for model in models)
-        if numbered:
-            first, second = (
-                {**parts, **model.describe_numbered()}
-                for parts, model in zip((first, second), models, strict=True)
-            )
+        first, second = described(before), described(after)
     except _UNREADABLE as error:
         raise UnprovedError(
             f"{before.name}: the flatbuffers package cannot read the model: {error}"
@@ -128,7 +128,7 @@ class _Model:
         self._data = _Pages(source)
         self._named = named
         self._schema = schema("model")
-        self._known: dict[tuple[int, str, int], bytes] = {}
+        self._known: dict[tuple[str, int], dict[int, bytes]] = {}
         self._layouts: dict[tuple[int, str], list[tuple[Field, int]]] = {}
 
     def describe(self) -> dict[str, list[bytes]]:
@@ -228,9 +228,9 @@ class _Model:
 
         ``scope`` is the subgraph whose tensors are followed: subgraphs may share a table of equal numbers.
         """
-        key = table.Pos, kind.name, scope
-        if key in self._known:
-            return self._known[key]
+        known = self._known.setdefault((kind.name, scope), {})
+        if table.Pos in known:
+            return known[table.Pos]
         parts: list[bytes] = [kind.name.encode()]
         for one, place in self._places(table, kind):
             if one.name in skipped or (not place and one.name not in follow):
@@ -240,7 +240,7 @@ class _Model:
                 value = follow[one.name](one.default)
             if value:
                 parts += [one.name.encode(), value]
-        digest = self._known[key] = _hash(*parts)
+        digest = known[table.Pos] = _hash(*parts)
         return digest
 
     def _places(self, table: Table, kind: TableType) -> list[tuple[Field, int]]:
