@@ -1,14 +1,17 @@
 """Draw networks that no rule was written for, in Keras 2 and Keras 3, and convert each with TensorFlow.
 
-usage: python benchmarks/accuracy/fresh_networks.py KERAS FOLDER [PART] [--seeds FIRST LAST] [--idioms]
+usage: python benchmarks/accuracy/fresh_networks.py KERAS FOLDER [PART] [--seeds FIRST LAST]
+           [--idioms | --public]
        python benchmarks/accuracy/fresh_networks.py FOLDER --store
 
-`fresh_kinds.py` and `fresh_graphs.py` build them, independently of `unseen_networks.py`; ``--idioms`` takes
-`idioms.py` instead. Keras 2 saves `.h5`, Keras 3 `.keras`; of every third network the SavedModel is stored
-too. Weights come from numpy alone (`fill`), so a test makes the files again without TensorFlow: ``--store``
-writes them without weights into ``fresh_bases.tar.xz`` and TensorFlow's sizes into ``fresh_sizes.csv``.
-Networks that are done are not made again, so the run can be stopped at any time. Seeds under 100 calibrate
-the stated errors and no rule was written for them; seeds from 100 are free for development.
+`fresh_kinds.py` and `fresh_graphs.py` build them, independently of `unseen_networks.py`; ``--public`` takes
+`public_kinds.py` instead, which was written later and independently of both, and ``--idioms`` `idioms.py`.
+Keras 2 saves `.h5`, Keras 3 `.keras`; of every third network that is not of `public_kinds.py` the SavedModel
+is stored too. Weights come from numpy alone (`fill`), so a test makes the files again without TensorFlow:
+``--store`` writes them without weights into ``fresh_bases.tar.xz`` and TensorFlow's sizes into
+``fresh_sizes.csv``. Networks that are done are not made again, so the run can be stopped at any time. Seeds
+under 100 calibrate the stated errors and no rule was written for them; seeds from 100 are free for
+development.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import shutil
 import sys
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,12 +40,14 @@ import modelinspect as mi  # noqa: E402
 from benchmarks.accuracy.fresh_graphs import GRAPHS  # noqa: E402
 from benchmarks.accuracy.fresh_kinds import KINDS  # noqa: E402
 from benchmarks.accuracy.idioms import IDIOMS  # noqa: E402
+from benchmarks.accuracy.public_kinds import PUBLIC  # noqa: E402
 from benchmarks.accuracy.signature_networks import DATA, _cleared  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network, named, weight  # noqa: E402
 
 ALL = {**KINDS, **GRAPHS}
-BUILDERS = {**ALL, **IDIOMS}
+BUILDERS = {**ALL, **IDIOMS, **PUBLIC}
 WEIGHTS = "model.weights.h5"
+BASES = "fresh_bases.tar.xz"
 FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "float32": ("", ()),
     "float16": ("float16", ("DEFAULT",)),
@@ -66,6 +72,8 @@ def networks(first: int = 0, last: int = 2, kinds: Iterable[str] = tuple(ALL)) -
 
 def is_saved_too(network: Network) -> bool:
     """Return whether a network's SavedModel is stored as well."""
+    if network.kind in PUBLIC:
+        return False
     return network.kind in IDIOMS or (list(ALL).index(network.kind) + network.seed) % 3 == 0
 
 
@@ -75,7 +83,9 @@ def forms_of(network: Network) -> list[str]:
 
     What is recurrent has no full-integer form: the converter ends the process, or calibrates for minutes.
     """
-    place = list(BUILDERS).index(network.kind) + network.seed + network.keras
+    is_public = network.kind in PUBLIC  # these may become more, so their place does not count
+    place = zlib.crc32(network.kind.encode()) % 8 if is_public else list(BUILDERS).index(network.kind)
+    place += network.seed + network.keras
     others, integers = (
         ("float16", "dynamic-int8", "float32-sparse", "dynamic-int8-sparse"),
         (
@@ -198,24 +208,46 @@ def prepare(converter: Any, kind: str, optimizations: tuple[str, ...], model: An
 def store(folder: Path) -> None:
     """Write the files of networks without their weights, and the sizes of their forms; 0 where the converter
     refused.
+
+    Networks that were stored and are not in the folder stay. Similar networks are next to each other, because
+    that compresses best.
     """
-    rows: list[tuple[str, str, int]] = []
-    with tarfile.open(FOLDER / "fresh_bases.tar.xz", "w:xz", preset=9) as archive:
-        for done in sorted(
-            folder.glob("*/done"), key=lambda path: (path.parent.name.rsplit("-", 2)[1], path.parent.name)
-        ):
-            source, network = done.parent, named(done.parent.name)
-            for name, data in _members(source, network):
-                member = tarfile.TarInfo(f"{network.name}/{name}")
-                member.size = len(data)
-                archive.addfile(member, io.BytesIO(data))
-            for form in forms_of(network):
-                path = source / f"{form}.tflite"
-                rows.append((network.name, form, path.stat().st_size if path.is_file() else 0))
+    done = sorted(path.parent for path in folder.glob("*/done"))
+    names = {source.name for source in done}
+    with (FOLDER / "fresh_sizes.csv").open(encoding="utf-8", newline="") as file:
+        rows = [
+            (row["network"], row["form"], int(row["size"]))
+            for row in csv.DictReader(file)
+            if row["network"] not in names
+        ]
+    with tarfile.open(FOLDER / BASES) as archive:
+        held = {
+            member.name: file.read()
+            for member in archive
+            if member.name.split("/")[0] not in names and (file := archive.extractfile(member)) is not None
+        }
+    for source in done:
+        network = named(source.name)
+        paths = {form: source / f"{form}.tflite" for form in forms_of(network)}
+        rows += [
+            (network.name, form, path.stat().st_size if path.is_file() else 0) for form, path in paths.items()
+        ]
+        if any(path.is_file() for path in paths.values()):  # what the converter refuses is not predicted
+            held.update({f"{network.name}/{name}": data for name, data in _members(source, network)})
+    with tarfile.open(FOLDER / BASES, "w:xz", preset=9) as archive:
+        for name, data in sorted(held.items(), key=_place):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
     with (FOLDER / "fresh_sizes.csv").open("w", newline="", encoding="utf-8") as out:
         csv.writer(out, lineterminator="\n").writerows(
             [("network", "form", "size"), *sorted(rows, key=lambda row: row[0])]
         )
+
+
+def _place(item: tuple[str, bytes]) -> tuple[int, str, str]:
+    folder, _, rest = item[0].partition("/")
+    return named(folder).keras, rest, folder
 
 
 def _members(source: Path, network: Network) -> Iterator[tuple[str, bytes]]:
@@ -295,7 +327,8 @@ def main() -> None:
     part = sys.argv[3] if len(sys.argv) > 3 and not sys.argv[3].startswith("--") else ""
     place = sys.argv.index("--seeds") + 1 if "--seeds" in sys.argv else 0
     first, last = (int(sys.argv[place]), int(sys.argv[place + 1])) if place else (0, 2)
-    for network in networks(first, last, IDIOMS if "--idioms" in sys.argv else ALL):
+    kinds = IDIOMS if "--idioms" in sys.argv else PUBLIC if "--public" in sys.argv else ALL
+    for network in networks(first, last, kinds):
         target = folder / network.name
         if (
             network.keras != keras

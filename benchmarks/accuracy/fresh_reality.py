@@ -1,10 +1,13 @@
 """Compare what `plan` predicts of networks that no rule was written for with TensorFlow's files, by class of
 network.
 
-usage: python benchmarks/accuracy/fresh_reality.py [--write | --calibrate]
+usage: python benchmarks/accuracy/fresh_reality.py [--write | --calibrate | --first]
 
-``--write`` puts the table into docs/developer/predictions.md; ``--calibrate`` shows the error that each class
-of `modelinspect.conversion.errors` would need to cover 95 % and all of its predictions.
+``--write`` puts the tables into docs/developer/predictions.md; ``--calibrate`` shows the error that each
+class of `modelinspect.conversion.errors` would need to cover 95 % and all of its predictions. ``--first``
+adds what is predicted of new networks to ``fresh_first.csv``: run it before a rule is changed because of
+them. A network keeps its first prediction there for good, so that the page can show what a user with such a
+network would have seen.
 """
 
 from __future__ import annotations
@@ -28,9 +31,15 @@ import modelinspect as mi  # noqa: E402
 from benchmarks.accuracy.fresh_networks import BUILDERS, WEIGHTS, fill, fill_saved, suffix  # noqa: E402
 from benchmarks.accuracy.idioms import IDIOMS  # noqa: E402
 from benchmarks.accuracy.plan_reality import show  # noqa: E402
+from benchmarks.accuracy.public_kinds import PUBLIC  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
 
 BEGIN, END = "<!-- table: benchmarks/accuracy/fresh_reality.py -->\n", "<!-- end of fresh -->\n"
+FIRST_BEGIN, FIRST_END = (
+    "<!-- table: benchmarks/accuracy/fresh_reality.py, first -->\n",
+    "<!-- end of first -->\n",
+)
+FIRST = "fresh_first.csv"
 TOLD = 0.02
 """The largest stated error with which `plan` shows an estimate that nobody asked for by name."""
 OPTIONS = {
@@ -144,37 +153,85 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
                 )
 
 
+def mended(found: Sequence[Outcome]) -> frozenset[str]:
+    """Return the kinds on which a fault was mended: those listed, and those whose predicted sizes are not the
+    first ones.
+    """
+    today = {(one.network, one.form): one.predicted for one in found if one.source != "saved"}
+    return USED | {one.kind for one in first() if today.get((one.network, one.form)) != one.predicted}
+
+
 def fresh(found: Sequence[Outcome]) -> list[Outcome]:
     """Return the outcomes of networks that no rule was written for: all but the idioms, and kinds on which a
     fault was mended.
     """
-    return [one for one in found if one.kind not in IDIOMS and one.kind not in USED]
+    used = mended(found)
+    return [one for one in found if one.kind not in IDIOMS and one.kind not in used]
+
+
+def first() -> list[Outcome]:
+    """Return what was first predicted of each network of `public_kinds.py`."""
+    real, found = sizes(), []
+    with (FOLDER / FIRST).open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            network, form = named(row["network"]), row["form"]
+            size = real[row["network"]][form]
+            stated = float(row["stated"])
+            found.append(
+                Outcome(network, "", form, int(row["predicted"]), size, row["basis"], stated, network.kind)
+            )
+    return found
+
+
+def add_first(found: Sequence[Outcome]) -> None:
+    """Add the predictions of networks that have none in ``fresh_first.csv``."""
+    known = first()
+    names = {one.network for one in known}
+    known += [
+        one for one in found if one.kind in PUBLIC and one.network not in names and one.source != "saved"
+    ]
+    rows = sorted((one.network.name, one.form, one.predicted, one.basis, one.stated) for one in known)
+    with (FOLDER / FIRST).open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out, lineterminator="\n").writerows(
+            [("network", "form", "predicted", "basis", "stated"), *rows]
+        )
+
+
+HEAD = (
+    "| class | networks | predictions | shown | within the stated error | exact | exact but wrong |"
+    " median error | worst error |",
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+)
+
+
+def first_table(found: Sequence[Outcome]) -> str:
+    """Return the table of first predictions by class, and by form."""
+    lines, groups = list(HEAD), dict[str, list[Outcome]]()
+    for one in found:
+        groups.setdefault(one.group, []).append(one)
+    lines += [_row(name, groups[name]) for name in sorted(groups)]
+    lines += [_row(form, [one for one in found if one.form == form]) for form in OPTIONS]
+    lines.append(_row("**all, float and hybrid forms**", [one for one in found if one.form not in INTEGER]))
+    lines.append(_row("**all forms**", found))
+    return "\n".join(lines) + "\n"
 
 
 def table(found: Sequence[Outcome]) -> str:
     """Return the table by class."""
-    lines = [
-        (
-            "| class | networks | predictions | shown | within the stated error | exact | exact but wrong |"
-            " median error | worst error |"
-        ),
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    lines = list(HEAD)
     groups: dict[str, list[Outcome]] = {}
     for one in fresh(found):
         groups.setdefault(one.group, []).append(one)
     lines += [_row(name, groups[name]) for name in sorted(groups)]
-    lines.append(
-        _row(
-            "kinds with mended faults", [one for one in found if one.kind in USED and one.form not in INTEGER]
-        )
-    )
+    used = mended(found)
+    lines.append(_row("kinds with mended faults", [one for one in found if one.kind in used]))
     floats = [one for one in fresh(found) if one.form not in INTEGER]
     lines += [
         _row(f"Keras {keras}, float and hybrid forms", [one for one in floats if one.network.keras == keras])
         for keras in (2, 3)
     ]
     lines.append(_row("**all, float and hybrid forms**", floats))
+    lines.append(_row("**all forms**", fresh(found)))
     return "\n".join(lines) + "\n"
 
 
@@ -221,8 +278,13 @@ def main() -> None:
     with unpacked() as folder:
         if "--calibrate" in sys.argv:
             print("\n".join(calibrate(folder)))
-        else:
-            show(table(list(outcomes(folder))), BEGIN, END)
+            return
+        found = list(outcomes(folder))
+    if "--first" in sys.argv:
+        add_first(found)
+        return
+    show(first_table(first()), FIRST_BEGIN, FIRST_END)
+    show(table(found), BEGIN, END)
 
 
 if __name__ == "__main__":

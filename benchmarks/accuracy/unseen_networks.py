@@ -6,17 +6,18 @@ usage: python benchmarks/accuracy/unseen_networks.py KERAS FOLDER [PART] [--seed
 
 A network is saved without weights; its weights come from numpy only (`fill`), so a test makes it again
 without TensorFlow and holds the predictions against the sizes that TensorFlow's files had: ``--store`` writes
-``unseen_bases.zip`` and ``unseen_sizes.csv``.
+``unseen_bases.tar.xz`` and ``unseen_sizes.csv``.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import os
 import random
 import shutil
 import sys
-import zipfile
+import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FOLDER = Path(__file__).resolve().parent
+BASES = "unseen_bases.tar.xz"
 sys.path.insert(0, str(FOLDER.parents[1]))
 
 from benchmarks.accuracy.plan_networks import pruned  # noqa: E402
@@ -706,6 +708,16 @@ def with_batch(model: Any, library: Any) -> Any:
     return fixed
 
 
+def bases() -> dict[str, bytes]:
+    """Return the files of all networks, with zeros for weights, by network."""
+    with tarfile.open(FOLDER / BASES) as archive:
+        return {
+            member.name.removesuffix(".h5"): file.read()
+            for member in archive
+            if (file := archive.extractfile(member)) is not None
+        }
+
+
 def store(folder: Path) -> None:
     """Write the files of networks without their weights, and the sizes of their forms; 0 where the converter
     refused.
@@ -721,25 +733,20 @@ def store(folder: Path) -> None:
             for row in csv.DictReader(file)
             if row["network"] not in names
         ]
-    with zipfile.ZipFile(FOLDER / "unseen_bases.zip") as archive:
-        kept = {
-            info.filename: archive.read(info)
-            for info in archive.infolist()
-            if info.filename.removesuffix(".h5") not in names
-        }
-    with zipfile.ZipFile(FOLDER / "unseen_bases.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, data in kept.items():
-            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, 9)
-        for target in done:
-            shutil.copy(target / "model.h5", scratch)
-            with h5py.File(scratch, "r+") as file:
-                file["model_weights"].visititems(_clear)
-            archive.writestr(
-                zipfile.ZipInfo(f"{target.name}.h5"), scratch.read_bytes(), zipfile.ZIP_DEFLATED, 9
-            )
-            for form in FORMS:
-                path = target / f"{form}.tflite"
-                rows.append((target.name, form, path.stat().st_size if path.is_file() else 0))
+    held = {name: data for name, data in bases().items() if name not in names}
+    for target in done:
+        shutil.copy(target / "model.h5", scratch)
+        with h5py.File(scratch, "r+") as file:
+            file["model_weights"].visititems(_clear)
+        held[target.name] = scratch.read_bytes()
+        for form in FORMS:
+            path = target / f"{form}.tflite"
+            rows.append((target.name, form, path.stat().st_size if path.is_file() else 0))
+    with tarfile.open(FOLDER / BASES, "w:xz", preset=9) as archive:
+        for name, data in sorted(held.items()):
+            member = tarfile.TarInfo(f"{name}.h5")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
     scratch.unlink(missing_ok=True)
     with (FOLDER / "unseen_sizes.csv").open("w", newline="", encoding="utf-8") as out:
         csv.writer(out, lineterminator="\n").writerows(

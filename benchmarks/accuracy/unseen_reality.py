@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import sys
 import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ sys.path.insert(0, str(FOLDER.parents[1]))
 
 import modelinspect as mi  # noqa: E402
 from benchmarks.accuracy.plan_reality import FORMS, show  # noqa: E402
-from benchmarks.accuracy.unseen_networks import Network, fill, named  # noqa: E402
+from benchmarks.accuracy.unseen_networks import Network, bases, fill, named  # noqa: E402
 
 BEGIN, END = "<!-- table: benchmarks/accuracy/unseen_reality.py -->\n", "<!-- end of unseen -->\n"
 TOLD = 0.02
@@ -65,11 +64,12 @@ def sizes() -> dict[str, dict[str, int]]:
 def outcomes(names: Sequence[str] | None = None) -> Iterator[Outcome]:
     """Predict every form of networks, all of them by default."""
     real = sizes()
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(FOLDER / "unseen_bases.zip") as archive:
+    held = bases()
+    with tempfile.TemporaryDirectory() as folder:
         for name in names or sorted(real):
             network = named(name)
             path = Path(folder) / "model.h5"
-            path.write_bytes(archive.read(f"{name}.h5"))
+            path.write_bytes(held[name])
             fill(path, network)
             for entry in mi.plan(path, only=tuple(FORMS), downloads=False).options:
                 size = real[name][FORMS[entry.option]]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import h5py
 import pytest
-from benchmarks.accuracy.unseen_networks import fill, named
-from benchmarks.accuracy.unseen_reality import FOLDER
+from benchmarks.accuracy.unseen_networks import bases, fill, named
 
 import modelinspect as mi
 from tests.support.work import CALLS, bounded
@@ -53,12 +51,18 @@ VALUES = (
 )
 
 
+@pytest.fixture(scope="module")
+def networks() -> dict[str, bytes]:
+    return bases()
+
+
 @pytest.mark.parametrize("name", NETWORKS)
-def test_mutated_configurations_give_a_plan_or_an_error(name: str, tmp_path: Path) -> None:
+def test_mutated_configurations_give_a_plan_or_an_error(
+    name: str, networks: dict[str, bytes], tmp_path: Path
+) -> None:
     draw = random.Random(name)
     path = tmp_path / "model.h5"
-    with zipfile.ZipFile(FOLDER / "unseen_bases.zip") as archive:
-        path.write_bytes(archive.read(f"{name}.h5"))
+    path.write_bytes(networks[name])
     fill(path, named(name))
     with h5py.File(path) as file:
         told = str(file.attrs["model_config"])
