@@ -727,7 +727,7 @@ def store(folder: Path) -> None:
             for info in archive.infolist()
             if info.filename.removesuffix(".h5") not in names
         }
-    with zipfile.ZipFile(FOLDER / "unseen_bases.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(FOLDER / "unseen_bases.zip", "w", zipfile.ZIP_LZMA) as archive:
         for name, data in kept.items():
             archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, 9)
         for target in done:

@@ -24,7 +24,7 @@ from benchmarks.accuracy.plan_reality import PAGE
 from benchmarks.accuracy.unseen_networks import named
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "accuracy"
-RECORDED = ("signature_bases.tar.xz", "unseen_bases.zip", "fresh_bases.tar.xz")
+RECORDED = ("signature_bases.tar.xz", "unseen_bases.zip", "fresh_bases.tar.xz", "layer_bases.tar.xz")
 NEARLY = {
     ("causal-attention", 2, ".h5"),  # the sums of two constants are called otherwise
     ("causal-attention", 3, ".keras"),
