@@ -26,6 +26,17 @@ STRUCTURE = frozenset(
     ("Input", "InputLayer", "Layer", "InputSpec", "Wrapper", "StackedRNNCells", "RNN", "AbstractRNNCell")
 )
 """Classes that are part of others, and no layers of a model."""
+REFUSED = frozenset(("ConvLSTM2D", "MaxPooling3D"))
+"""Classes whose networks in ``layer_sizes.csv`` the converter refuses."""
+ALIASES = (
+    ("AvgPool", "AveragePooling"),
+    ("Convolution", "Conv"),
+    ("GlobalAvgPool", "GlobalAveragePooling"),
+    ("GlobalMaxPool", "GlobalMaxPooling"),
+    ("MaxPool", "MaxPooling"),
+    ("SeparableConvolution", "SeparableConv"),
+)
+"""Beginnings of second names of classes: files have the first name."""
 
 
 def names() -> dict[str, list[str]]:
@@ -47,8 +58,13 @@ def names() -> dict[str, list[str]]:
 
 def status(name: str) -> str:
     """Return what `plan` does with a layer."""
+    for short, whole in ALIASES:
+        if name.startswith(short) and not name.startswith(whole):
+            return status(whole + name.removeprefix(short))
     if name in STRUCTURE:
         return "part of others"
+    if name in REFUSED:
+        return "refused by the converter"
     if name in IDENTITIES:
         return "does nothing at inference"
     if name in LAYERS or name in MODELS:

@@ -29,7 +29,7 @@ from benchmarks.accuracy.public_kinds import PUBLIC
 from benchmarks.accuracy.unseen_networks import named
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "accuracy"
-RECORDED = ("signature_bases.tar.xz", "unseen_bases.tar.xz", "fresh_bases.tar.xz")
+RECORDED = ("signature_bases.tar.xz", "unseen_bases.tar.xz", "fresh_bases.tar.xz", "layer_bases.tar.xz")
 NEARLY = {
     ("causal-attention", 2, ".h5"),  # the sums of two constants are called otherwise
     ("causal-attention", 3, ".keras"),

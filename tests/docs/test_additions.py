@@ -192,8 +192,8 @@ assert option.basis == "exact", option
         "Doubled",
         {"conversion/graph/rules.py": _end('\n\nRULES["Doubled"] = RULES["Relu"]\n')},
         """
-from modelinspect.conversion.graph import source
-assert "Doubled" in source.RULES
+from modelinspect.conversion.graph import lowering
+assert "Doubled" in lowering.RULES
 """,
     ),
     "a renderer": Addition(

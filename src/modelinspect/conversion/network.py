@@ -91,6 +91,7 @@ class Op:
     their number in the union.
 
     ``is_scaled`` means that a convolution's kernel took in factors before anything else was done.
+    ``is_reshape`` means that tracing wrote it as a reshape, and not as another change of the shape.
     ``networks`` are what a loop runs: the last inputs, ``captured`` of them, are constants that these take,
     and not the operator itself.
     """
@@ -104,6 +105,7 @@ class Op:
     is_scaled: bool = False
     networks: tuple[Network, ...] = ()
     captured: int = 0
+    is_reshape: bool = False
 
     @property
     def output(self) -> Value:

@@ -23,6 +23,8 @@ _MOST = 10_000
 _SHORT = 1 << 20
 """Vectors of more elements are not read."""
 _VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "AdditiveAttention": ("scale",),
+    "Attention": ("scale",),
     "Conv1D": ("kernel", "bias"),
     "Conv2D": ("kernel", "bias"),
     "Conv1DTranspose": ("kernel", "bias"),
@@ -31,9 +33,13 @@ _VARIABLES: Mapping[str, tuple[str, ...]] = {
     "Dense": ("kernel", "bias"),
     "DepthwiseConv1D": ("kernel", "bias"),
     "DepthwiseConv2D": ("kernel", "bias"),
+    "EinsumDense": ("kernel", "bias"),
     "Embedding": ("embeddings",),
+    "GroupNormalization": ("gamma", "beta"),
     "LayerNormalization": ("gamma", "beta"),
+    "Normalization": ("mean", "variance", "count"),
     "PReLU": ("alpha",),
+    "RMSNormalization": ("scale",),
     "SeparableConv1D": ("depthwise_kernel", "pointwise_kernel", "bias"),
     "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel", "bias"),
 }
@@ -111,6 +117,9 @@ def _named(many: list[Parameter], layer: LayerConfig | None) -> list[Parameter]:
             name for name, key in (("gamma", "scale"), ("beta", "center")) if layer.settings.get(key, True)
         ]
         names = (*learned, "moving_mean", "moving_variance")
+    if kind in ("GroupNormalization", "LayerNormalization"):
+        flags = (("gamma", "scale"), ("beta", "center"))
+        names = tuple(name for name, key in flags if layer.settings.get(key, True))
     ordered = sorted(many, key=lambda each: int(each.name))
     if len(ordered) > len(names):
         return many

@@ -4,11 +4,22 @@ were made of.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from modelinspect.conversion.graph.reader import Ref, Step
 from modelinspect.conversion.network import Network, Op, shares_kernels
-from modelinspect.conversion.operators import ADD, CONV, DEPTHWISE, MUL, RSQRT, TRANSPOSE
+from modelinspect.conversion.operators import (
+    ADD,
+    CONV,
+    DEPTHWISE,
+    DIV,
+    FULLY_CONNECTED,
+    MUL,
+    RSQRT,
+    SUB,
+    TRANSPOSE,
+)
 
 _CERTAIN = frozenset(
     {
@@ -52,6 +63,9 @@ UNSURE = 64
 order, or a sample is normalized by itself.
 """
 
+_IMAGE = 4
+"""The axes of images."""
+
 
 def doubt(network: Network) -> int:
     """Return the bytes of names that a graph's operators, before they are fused, may have more or less."""
@@ -70,7 +84,11 @@ def is_certain(steps: Sequence[Step], network: Network) -> bool:
     ):
         return False
     makers = {id(op.output): op for op in network.ops}
-    return not any(_is_fresh(op) or _follows(op, makers) or _multiplies(op) for op in network.ops)
+    uses = Counter(id(value) for op in network.ops for value in op.inputs)
+    only = {key: maker for key, maker in makers.items() if uses[key] == 1}
+    return not any(
+        _is_fresh(op) or _follows(op, makers) or _is_rare(op) or _is_scaled(op, only) for op in network.ops
+    )
 
 
 def _is_read(ref: Ref) -> bool:
@@ -88,9 +106,30 @@ def _is_fresh(op: Op, rank: int = 1) -> bool:
     return any(constant.is_all(0.0) or constant.is_all(1.0) for constant in vectors)
 
 
-def _multiplies(op: Op) -> bool:
-    """Return whether a convolution gives each channel several."""
+def _is_rare(op: Op) -> bool:
+    """Return whether an operator works on volumes, or is a convolution in groups or of several
+    outputs for each channel.
+    """
+    if any(len(value.shape) > _IMAGE for value in op.outputs) or (op.code == CONV and op.version > 1):
+        return True
     return op.code == DEPTHWISE and op.options is not None and op.options.number("depth_multiplier") != 1
+
+
+def _is_scaled(op: Op, makers: dict[int, Op]) -> bool:
+    """Return whether a number is added to, or multiplies, what a matrix product takes or makes."""
+    maker = makers.get(id(op.inputs[0]))
+    if op.code == FULLY_CONNECTED:
+        return maker is not None and _takes_number(maker)
+    while maker is not None and maker.code == ADD and not _takes_number(maker):
+        maker = makers.get(id(maker.inputs[0]))
+    return _takes_number(op) and maker is not None and maker.code == FULLY_CONNECTED
+
+
+def _takes_number(op: Op) -> bool:
+    """Return whether an operator computes with each element and one number."""
+    if op.code not in (ADD, SUB, MUL, DIV) or len(op.inputs) != 2:
+        return False
+    return any(value is not None and value.constant is not None and not value.shape for value in op.inputs)
 
 
 def _follows(op: Op, makers: dict[int, Op]) -> bool:

@@ -76,6 +76,8 @@ def _size(op: str, arrays: list[Elements]) -> int:
     size = sum(array.size for array in arrays)
     if op in _BINARY:
         size = prod(np.broadcast_shapes(*(array.shape for array in arrays)))
+    elif op == "Fill":
+        size = prod(int(length) for length in arrays[0].reshape(-1))
     elif op == "GatherV2":
         size = arrays[0].size * max(arrays[1].size, 1)
     if size > MOST_ELEMENTS:
@@ -185,11 +187,23 @@ def _cast(node: Node, values: list[Elements]) -> Any:
     return values[0].astype(dtype)
 
 
+def _banded(_: Node, values: list[Elements]) -> Any:
+    """Keep a band around the diagonal; what is negative keeps all on its side."""
+    given, lower, upper = values[0], int(values[1].reshape(-1)[0]), int(values[2].reshape(-1)[0])
+    rows, cols = np.indices(given.shape[-2:])
+    kept = ((lower < 0) | (rows - cols <= lower)) & ((upper < 0) | (cols - rows <= upper))
+    return np.where(kept, given, np.zeros((), given.dtype))
+
+
 _BINARY = frozenset(("Add", "AddV2", "Maximum", "Minimum", "Mul", "RealDiv", "Sub"))
 _FOLDS: dict[str, _Fold] = {
     "Add": _binary(np.add),
     "AddV2": _binary(np.add),
     "Cast": _cast,
+    "Fill": lambda _, values: np.full([int(length) for length in values[0]], values[1].reshape(-1)[0]),
+    "FloorDiv": _binary(np.floor_divide),
+    "MatrixBandPart": _banded,
+    "Range": lambda _, values: np.arange(*(int(value.reshape(-1)[0]) for value in values), dtype=np.int32),
     "ConcatV2": _joined,
     "GatherV2": _gathered,
     "Maximum": _binary(np.maximum),

@@ -15,6 +15,7 @@ from modelinspect.conversion.operators import (
     BATCH_TO_SPACE,
     CONCATENATION,
     CONV,
+    CONV_3D,
     DEPTHWISE,
     FLOAT32,
     MAX_POOL,
@@ -28,6 +29,8 @@ from modelinspect.conversion.operators import (
 from modelinspect.measure.kept import Layout
 
 _MOST_CHANNELS = 1 << 20
+_GROUPED = 6
+"""The version of a convolution in groups."""
 
 
 def _image(node: Node, place: int = 0) -> Shape:
@@ -79,8 +82,8 @@ def _zeros(node: Node, count: int) -> Value:
 def _convolution(node: Node) -> Item:
     shape, weight = _image(node), _weight(node, 1)
     height, width, depth, channels = weight.shape
-    if depth != shape[3]:
-        raise UnknownNodeError("a convolution in groups")
+    if depth < 1 or shape[3] % depth or channels % (shape[3] // depth):
+        raise UnknownNodeError("a kernel of another depth")
     if _steps(node, "dilations") != (1, 1):
         raise UnknownNodeError("a dilated convolution")
     strides, same = _steps(node, "strides"), _padding(node)
@@ -97,9 +100,34 @@ def _convolution(node: Node) -> Item:
         "padding": 0 if same else 1,
     }
     settings |= {"dilation_w_factor": 1, "dilation_h_factor": 1}
-    return node.op(
+    made = node.op(
         CONV, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings
     )
+    if depth != shape[3]:
+        node.network.ops[-1].version = _GROUPED
+    return made
+
+
+def _solid(node: Node) -> Item:
+    """Convolve volumes: the kernel stays as it is, and the bias is added by another operator."""
+    given, weight = node.given, node.held(1)
+    strides, window = node.integers("strides"), weight.shape[:3]
+    dilations = node.integers("dilations") or [1] * 5
+    if len(given.shape) != 5 or len(weight.shape) != 5 or min(given.shape[1:]) < 1:
+        raise UnknownNodeError("volumes of another layout")
+    if len(strides) != 5 or set(dilations) != {1} or weight.shape[3] != given.shape[4]:
+        raise UnknownNodeError("a convolution in groups, or dilated")
+    if node.text("data_format", "NDHWC") != "NDHWC" or weight.tensor is None:
+        raise UnknownNodeError("volumes of another layout")
+    same = _padding(node)
+    lengths = (slid(given.shape[axis + 1], window[axis], strides[axis + 1], same=same) for axis in range(3))
+    settings = {f"stride_{name}": strides[axis] for axis, name in ((1, "d"), (2, "h"), (3, "w"))}
+    settings |= {"padding": 0 if same else 1}
+    settings |= dict.fromkeys(("dilation_dfactor", "dilation_h_factor", "dilation_w_factor"), 1)
+    layout = Layout(prod(weight.shape[:-1]), weight.shape[-1], None)
+    value = kernel(weight.tensor, layout, weight.shape, weight.location)
+    shape = (given.shape[0], *lengths, weight.shape[-1])
+    return node.op(CONV_3D, [given, value, None], shape, settings)
 
 
 def _depthwise(node: Node) -> Item:
@@ -257,6 +285,7 @@ IMAGES: dict[str, Rule] = {
     "BatchToSpaceND": _gathered,
     "AvgPool": _pool(AVERAGE_POOL),
     "Conv2D": _convolution,
+    "Conv3D": _solid,
     "Conv2DBackpropInput": _backwards,
     "DepthwiseConv2dNative": _depthwise,
     "FusedBatchNormV3": _normalization,

@@ -162,7 +162,7 @@ class Node:
 
     def forget(self, held: Held) -> None:
         """Report a constant that is computed away: those of the graph that equal it lose their location."""
-        is_number = held.kind in (INT32, INT64) or (held.kind == FLOAT32 and not held.shape)
+        is_number = held.kind in (INT32, INT64, BOOL) or (held.kind == FLOAT32 and not held.shape)
         if held.is_written and is_number and prod(held.shape) <= 64:
             self.gone.setdefault(held.key(self.reading), set()).add(id(held))
 

@@ -12,9 +12,19 @@ from modelinspect.conversion.graph.constants import read_constant
 from modelinspect.conversion.graph.node import Node, UnknownNodeError
 from modelinspect.conversion.graph.reader import Ref, Step
 from modelinspect.conversion.network import Network, Value, kernel
-from modelinspect.conversion.operators import FLOAT32, FULLY_CONNECTED, GELU, HARD_SWISH, PRELU, RESHAPE
+from modelinspect.conversion.operators import (
+    FLOAT32,
+    FULLY_CONNECTED,
+    GELU,
+    HARD_SWISH,
+    L2_NORMALIZATION,
+    PRELU,
+    RESHAPE,
+)
 from modelinspect.core.records import dataclass, field
 from modelinspect.measure.kept import Layout
+
+_Scalar = tuple[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +61,12 @@ class Patterns:
 def patterns(steps: Sequence[Step]) -> Patterns:
     """Find every GELU and PReLU."""
     uses = Counter(id(ref.node) for step in steps for ref in step.inputs)
-    numbers = Counter(number for number in map(_number, steps) if number is not None)
+    numbers = Counter(number for number in map(_scalar, steps) if number is not None)
     found = Patterns()
     for step in steps:
-        match = _gelu(step, numbers) or _prelu(step) or _hard_swish(step, numbers)
+        match = (
+            _gelu(step, numbers) or _prelu(step) or _hard_swish(step, numbers) or _normalized(step, numbers)
+        )
         if match is None:
             continue
         one, parts = match
@@ -64,7 +76,7 @@ def patterns(steps: Sequence[Step]) -> Patterns:
     return found
 
 
-def _gelu(step: Step, numbers: Counter[float]) -> tuple[Found, list[Step]] | None:
+def _gelu(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | None:
     """Match x/2 * erfc(-x * sqrt(1/2))."""
     half, erfc = _two(step, "Mul")
     one, _ = _two(half, "Mul")
@@ -90,7 +102,7 @@ def _gelu(step: Step, numbers: Counter[float]) -> tuple[Found, list[Step]] | Non
     return Found(GELU, (half.inputs[1],), names), [half, erfc, inner, negative]
 
 
-def _hard_swish(step: Step, numbers: Counter[float]) -> tuple[Found, list[Step]] | None:
+def _hard_swish(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | None:
     """Match x * relu6(x + 3) / 6."""
     _, share = _two(step, "Mul")
     limited, six = _two(share, "RealDiv")
@@ -104,9 +116,40 @@ def _hard_swish(step: Step, numbers: Counter[float]) -> tuple[Found, list[Step]]
     return Found(HARD_SWISH, (step.inputs[0],), names), [share, limited, moved]
 
 
-def _names(parts: Sequence[Step], numbers: Counter[float]) -> tuple[str, ...]:
+def _normalized(step: Step, numbers: Counter[_Scalar]) -> tuple[Found, list[Step]] | None:
+    """Match x * rsqrt(max(sum(x * x), epsilon)) over the last axis."""
+    _, root = _two(step, "Mul")
+    limited = _only(root, "Rsqrt")
+    total, least = _two(limited, "Maximum")
+    square, axis = _two(total, "Sum")
+    if root is None or limited is None or total is None or least is None or square is None or axis is None:
+        return None
+    if square.op != "Square" or square.inputs[0] != step.inputs[0] or _number(least) is None:
+        return None
+    if not total.attributes["keep_dims"].b or not _is_last(axis, square):
+        return None
+    names = _names((step, square, axis, total, least, limited, root), numbers)
+    return Found(L2_NORMALIZATION, (step.inputs[0],), names), [square, total, limited, root]
+
+
+def _is_last(step: Step, given: Step) -> bool:
+    """Return whether a constant names the last axis of what another step makes."""
+    if step.op != "Const":
+        return False
+    try:
+        _, shape, elements = read_constant(step.attributes["value"].tensor)
+    except UnknownNodeError:
+        return False
+    if elements is None or prod(shape) != 1:
+        return False
+    axis = int(elements.reshape(-1)[0])
+    shapes = given.attributes["_output_shapes"].list.shape if "_output_shapes" in given.attributes else []
+    return axis == -1 or (len(shapes) > 0 and axis == len(shapes[0].dim) - 1)
+
+
+def _names(parts: Sequence[Step], numbers: Counter[_Scalar]) -> tuple[str, ...]:
     """Return the names of parts; a constant that others equal has none."""
-    shared = [(number := _number(part)) is not None and numbers[number] > 1 for part in parts]
+    shared = [(number := _scalar(part)) is not None and numbers[number] > 1 for part in parts]
     return tuple(dict.fromkeys("" if one else part.location for part, one in zip(parts, shared, strict=True)))
 
 
@@ -154,6 +197,17 @@ def _number(step: Step) -> float | None:
     except UnknownNodeError:
         return None
     return float(elements.reshape(-1)[0]) if elements is not None and kind == FLOAT32 and not shape else None
+
+
+def _scalar(step: Step) -> _Scalar | None:
+    """Return the type and the element of a constant that has one."""
+    if step.op != "Const":
+        return None
+    try:
+        kind, shape, elements = read_constant(step.attributes["value"].tensor)
+    except UnknownNodeError:
+        return None
+    return (kind, float(elements.reshape(-1)[0])) if elements is not None and not shape else None
 
 
 def keep_dimensions(network: Network) -> None:

@@ -7,7 +7,14 @@ from math import prod
 from modelinspect.conversion.graph.node import Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.keras.call import Shape
 from modelinspect.conversion.network import Value, kernel
-from modelinspect.conversion.operators import BATCH_MATMUL, FLOAT32, FULLY_CONNECTED, RESHAPE, TRANSPOSE
+from modelinspect.conversion.operators import (
+    BATCH_MATMUL,
+    CONCATENATION,
+    FLOAT32,
+    FULLY_CONNECTED,
+    RESHAPE,
+    TRANSPOSE,
+)
 from modelinspect.core.records import dataclass
 from modelinspect.measure.kept import Layout
 
@@ -108,6 +115,8 @@ def _sum(node: Node) -> Item:
         raise UnknownNodeError("an unsupported equation")
     if set(result) != set(equation.batch + equation.own + equation.other):
         raise UnknownNodeError("an equation that leaves letters out")
+    if any(isinstance(item, Value) and _is_repeated(node, item) for item in node.inputs):
+        raise UnknownNodeError("takes lengths that the converter does not know")
     if isinstance(node.inputs[1], Held):
         return _sum_with_constant(node, equation, node.inputs[1])
     if (
@@ -123,8 +132,23 @@ def _sum(node: Node) -> Item:
     shape = tuple(lengths[letter] for letter in order)
     made = node.op(BATCH_MATMUL, [one, two], shape, {})
     if -1 in shape:
-        made = node.op(RESHAPE, [made, node.constant(list(shape))], shape)
+        made = node.op(RESHAPE, [made, _own(node, list(shape))], shape)
     return _turned(node, made, order, result)
+
+
+def _is_repeated(node: Node, value: Value) -> bool:
+    """Return whether a tensor has a shape that is joined from lengths: the converter does not know them."""
+    maker = node.makers.get(id(value))
+    target = maker.inputs[1] if maker is not None and maker.code == RESHAPE else None
+    inner = node.makers.get(id(target)) if target is not None else None
+    return inner is not None and inner.code == CONCATENATION
+
+
+def _own(node: Node, numbers: list[int]) -> Value:
+    """Return a constant that loses its location where another equals it, also one of the same node."""
+    value = node.constant(numbers)
+    value.origin = len(node.network.ops) + 1
+    return value
 
 
 def _turned(node: Node, value: Value, letters: str, wanted: str) -> Value:
@@ -132,7 +156,7 @@ def _turned(node: Node, value: Value, letters: str, wanted: str) -> Value:
     if letters == wanted:
         return value
     order = [letters.index(letter) for letter in wanted]
-    return node.op(TRANSPOSE, [value, node.constant(order)], tuple(value.shape[axis] for axis in order))
+    return node.op(TRANSPOSE, [value, _own(node, order)], tuple(value.shape[axis] for axis in order))
 
 
 def _sum_with_constant(node: Node, equation: _Equation, weight: Held) -> Item:
@@ -153,13 +177,13 @@ def _sum_with_constant(node: Node, equation: _Equation, weight: Held) -> Item:
     flat = Held((inputs, units), weight.kind, weight.location, weight.tensor, weight.elements)
     if len(equation.summed) > 1:
         shape = (*given.shape[:count], inputs)
-        given = node.op(RESHAPE, [given, node.constant(list(shape))], shape)
-    made = product(node, given, flat, units, turned=False, keep=True)
+        given = node.op(RESHAPE, [given, _own(node, list(shape))], shape)
+    made = product(node, given, flat, units, turned=False, keep=len(given.shape) > 2)
     shape = (*given.shape[:count], *weight.shape[len(equation.summed) :])
     return (
         made
         if shape == made.shape and -1 not in shape
-        else node.op(RESHAPE, [made, node.constant(list(shape))], shape)
+        else node.op(RESHAPE, [made, _own(node, list(shape))], shape)
     )
 
 

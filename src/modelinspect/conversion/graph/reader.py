@@ -299,12 +299,14 @@ def _resolve(text: str, known: Mapping[str, Mapping[str, Ref] | Ref]) -> Ref:
 
 _FIRST = frozenset(
     {
+        "activations",
+        "band",
+        "logsoftmax",
         "output",
         "y",
         "z",
         "value",
         "product",
-        "activations",
         "softmax",
         "features",
         "out",

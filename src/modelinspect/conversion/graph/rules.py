@@ -7,39 +7,44 @@ from math import prod
 import numpy as np
 
 from modelinspect.conversion.graph.activations import ACTIVATIONS
-from modelinspect.conversion.graph.constants import strided
 from modelinspect.conversion.graph.images import IMAGES
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
+from modelinspect.conversion.graph.shapes import SHAPES, told_shape
 from modelinspect.conversion.keras.call import Shape
 from modelinspect.conversion.network import Value, floats, fused, kernel
 from modelinspect.conversion.operators import (
     ADD,
     BOOL,
     CAST,
-    CONCATENATION,
     DIV,
+    EQUAL,
     EXPAND_DIMS,
     FLOAT32,
+    FLOOR_DIV,
     GATHER,
     GREATER,
-    INT32,
-    INT64,
+    GREATER_EQUAL,
     LESS,
+    LESS_EQUAL,
+    LOGICAL_AND,
+    LOGICAL_OR,
     MAXIMUM,
     MEAN,
     MINIMUM,
     MUL,
-    PACK,
+    NOT_EQUAL,
     PAD,
     PRELU,
+    REDUCE_ALL,
+    REDUCE_ANY,
     REDUCE_MAX,
+    REDUCE_MIN,
     REDUCE_PROD,
     RESHAPE,
     SELECT_V2,
-    SHAPE,
+    SQUARE,
     SQUARED_DIFFERENCE,
-    STRIDED_SLICE,
     SUB,
     SUM,
     TILE,
@@ -50,6 +55,10 @@ from modelinspect.measure.kept import Layout
 
 _COMMUTES = frozenset((ADD, MUL, MAXIMUM, MINIMUM))
 _NEUTRAL = {ADD: 0.0, SUB: 0.0, MUL: 1.0}
+
+
+_MOST_AXES = 4
+"""The axes that the squared difference of TFLite takes."""
 
 
 def _is_neutral(code: int, value: Value) -> bool:
@@ -65,6 +74,8 @@ def _binary(code: int, kind: int | None = None) -> Rule:
         if first.kind != second.kind:
             raise UnknownNodeError("takes two types")
         shape = broadcast(first.shape, second.shape)
+        if code == SQUARED_DIFFERENCE and len(shape) > _MOST_AXES:
+            return node.op(SQUARE, [node.op(SUB, [first, second], shape)], shape)
         if first.constant is None and shape == first.shape and _is_neutral(code, second):
             return first
         return node.op(code, [first, second], shape, None, first.kind if kind is None else kind)
@@ -116,14 +127,17 @@ def reshaped(node: Node, shape: Shape, target: Value) -> Value:
     given = node.given
     if shape == given.shape and -1 not in shape:  # of an unknown batch the shapes do not say
         return given
-    return node.op(RESHAPE, [given, target], shape, None, given.kind)
+    output = node.op(RESHAPE, [given, target], shape, None, given.kind)
+    node.network.ops[-1].is_reshape = node.step.op == "Reshape"
+    return output
 
 
 def _reshape(node: Node) -> Item:
     given, target = node.given, node.inputs[1]
     if isinstance(target, Value):
-        shape = _told(node, len(node.given.shape))
-        return node.op(RESHAPE, [given, target], shape, None, given.kind)
+        output = node.op(RESHAPE, [given, target], told_shape(node, len(node.given.shape)), None, given.kind)
+        node.network.ops[-1].is_reshape = True
+        return output
     lengths = [int(length) for length in target.array(node.reading).reshape(-1)]
     shape = _resolved(given.shape, lengths)
     value = target.value(node.reading)
@@ -150,14 +164,6 @@ def _resolved(given: Shape, lengths: list[int]) -> Shape:
     raise UnknownNodeError("reshapes to lengths that are not known")
 
 
-def _told(node: Node, rank: int) -> Shape:
-    """Return the shape that the graph itself describes what a node makes. Raises `UnknownNodeError`."""
-    told = node.told_shape()
-    if told is None:
-        raise UnknownNodeError("has an output shape that is not in the graph")
-    return told
-
-
 def _squeeze(node: Node) -> Item:
     given = node.given
     axes = {axis % len(given.shape) for axis in node.integers("squeeze_dims")}
@@ -178,70 +184,6 @@ def _expand(node: Node) -> Item:
         node.forget(axis)
         return node.op(RESHAPE, [given, node.constant(shape)], tuple(shape), None, given.kind)
     return node.op(EXPAND_DIMS, [given, axis.value(node.reading)], tuple(shape), None, given.kind)
-
-
-def _shape(node: Node) -> Item:
-    shape = node.value(0).shape
-    kind = (
-        KINDS.get(data_type(node.step.attributes["out_type"].type).name, INT32)
-        if "out_type" in node.step.attributes
-        else INT32
-    )
-    if kind not in (INT32, INT64):
-        raise UnknownNodeError("a shape of another type")
-    if -1 not in shape:
-        return Held((len(shape),), kind, node.location, None, np.array(shape))
-    return node.op(SHAPE, [node.given], (len(shape),), {"out_type": 2 if kind == INT32 else 4}, kind)
-
-
-def _slice(node: Node) -> Item:
-    begin, end, step = (
-        [int(number) for number in node.held(place).array(node.reading).reshape(-1)] for place in (1, 2, 3)
-    )
-    given = node.given
-    maker = node.makers.get(id(given))
-    if maker is not None and maker.code == SHAPE and maker.inputs[0] is not None:
-        part = strided(node, np.array(maker.inputs[0].shape), begin, end, step)
-        if -1 not in np.asarray(part):
-            for place in (1, 2, 3):
-                node.forget(node.held(place))
-            return Held(np.asarray(part).shape, given.kind, node.location, None, np.asarray(part))
-    shape = (
-        strided(node, np.empty([max(length, 1) for length in given.shape], np.bool_), begin, end, step).shape
-        if prod(given.shape) < 1 << 24
-        else ()
-    )
-    names = ("begin_mask", "end_mask", "shrink_axis_mask")
-    whole = [-1 if length < 0 else None for length in given.shape]
-    if any(whole) and len(shape) == len(given.shape):
-        kept = node.number("begin_mask") & node.number("end_mask")
-        shape = tuple(
-            -1 if unknown and (kept >> axis & 1 or axis >= len(begin)) else length
-            for axis, (unknown, length) in enumerate(zip(whole, shape, strict=True))
-        )
-    settings: dict[str, int | float | bool] = {name: node.number(name) for name in names}
-    inputs = [given, *(node.value(place) for place in (1, 2, 3))]
-    return node.op(STRIDED_SLICE, inputs, shape, settings, given.kind)
-
-
-def _pack(node: Node) -> Item:
-    values = [node.value(place) for place in range(len(node.inputs))]
-    axis = node.number("axis")
-    shape = list(values[0].shape)
-    shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, len(values))
-    return node.op(PACK, values, tuple(shape), {"values_count": len(values), "axis": axis}, values[0].kind)
-
-
-def _concat(node: Node) -> Item:
-    axis = node.whole_numbers(len(node.inputs) - 1)[0]
-    values = [node.value(place) for place in range(len(node.inputs) - 1)]
-    rank = len(values[0].shape)
-    if not -rank <= axis < rank or any(len(value.shape) != rank for value in values):
-        raise UnknownNodeError("joins another axis")
-    lengths = [value.shape[axis] for value in values]
-    shape = list(values[0].shape)
-    shape[axis] = -1 if -1 in lengths else sum(lengths)
-    return node.op(CONCATENATION, values, tuple(shape), {"axis": axis}, values[0].kind)
 
 
 def _gather(node: Node) -> Item:
@@ -330,27 +272,33 @@ RULES: dict[str, Rule] = {
     "AddV2": _binary(ADD),
     "BiasAdd": _bias,
     "Cast": _cast,
-    "ConcatV2": _concat,
     "ExpandDims": _expand,
     "GatherV2": _gather,
     "Greater": _binary(GREATER, BOOL),
+    "Equal": _binary(EQUAL, BOOL),
+    "FloorDiv": _binary(FLOOR_DIV),
+    "GreaterEqual": _binary(GREATER_EQUAL, BOOL),
     "Less": _binary(LESS, BOOL),
+    "LessEqual": _binary(LESS_EQUAL, BOOL),
+    "LogicalAnd": _binary(LOGICAL_AND, BOOL),
+    "LogicalOr": _binary(LOGICAL_OR, BOOL),
+    "NotEqual": _binary(NOT_EQUAL, BOOL),
+    "All": _reduced(REDUCE_ALL),
+    "Any": _reduced(REDUCE_ANY),
+    "Min": _reduced(REDUCE_MIN),
     "Max": _reduced(REDUCE_MAX),
     "Maximum": _binary(MAXIMUM),
     "Mean": _reduced(MEAN),
     "Minimum": _binary(MINIMUM),
     "Mul": _binary(MUL),
-    "Pack": _pack,
     "Pad": _pad,
     "Prod": _reduced(REDUCE_PROD),
     "RealDiv": _divided,
     "Reshape": _reshape,
     "ResourceGather": _gather,
     "SelectV2": _select,
-    "Shape": _shape,
     "SquaredDifference": _binary(SQUARED_DIFFERENCE),
     "Squeeze": _squeeze,
-    "StridedSlice": _slice,
     "Sub": _binary(SUB),
     "Sum": _reduced(SUM),
     "Tile": _tile,
@@ -358,5 +306,6 @@ RULES: dict[str, Rule] = {
     **ACTIVATIONS,
     **IMAGES,
     **PRODUCTS,
+    **SHAPES,
 }
 """The rule of each operation."""

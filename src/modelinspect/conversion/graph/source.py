@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from math import prod
 
 import numpy as np
 
 from modelinspect.conversion.graph.certain import doubt, is_certain
-from modelinspect.conversion.graph.constants import folded, read_constant
-from modelinspect.conversion.graph.node import KINDS, Budget, Held, Item, Key, Node, UnknownNodeError
+from modelinspect.conversion.graph.constants import read_constant
+from modelinspect.conversion.graph.lowering import Lowering, unmark
+from modelinspect.conversion.graph.node import KINDS, Held, Item, UnknownNodeError
 from modelinspect.conversion.graph.patterns import Found, keep_dimensions, patterns
-from modelinspect.conversion.graph.reader import MARK, Given, Ref, SavedGraph, Step, read_graph
-from modelinspect.conversion.graph.rules import RULES
+from modelinspect.conversion.graph.reader import Given, Ref, SavedGraph, Step, read_graph
 from modelinspect.conversion.keras.source import (
     OTHER_VERSION,
     Source,
@@ -21,8 +19,7 @@ from modelinspect.conversion.keras.source import (
     kept_by_buffer,
     keras_source,
 )
-from modelinspect.conversion.network import Network, Op, Value
-from modelinspect.conversion.operators import FLOAT32
+from modelinspect.conversion.network import Network, Value
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
 from modelinspect.conversion.tree import Node as Tree
@@ -37,10 +34,6 @@ _GUESSED = 100_000
 """Bytes that the structure of a graph may have more or less where an operation of it is not known, and layers
 are guessed.
 """
-_SHARED = 64
-"""Constants of more elements are not looked at for others that equal them."""
-NOTHING = (MARK,)
-"""What a constant that several operators share is called within the name of something fused."""
 
 
 def saved_source(subject: Subject) -> Source:
@@ -64,13 +57,17 @@ def signature_source(subject: Subject) -> Source:
     """Return the model that the converter would make. Raises `FormatError`, `UnmeasurableError`."""
     graph = read_graph(subject)
     with np.errstate(all="ignore"):  # variables can be anything
-        network = _Lowering(subject, {tensor.path: tensor for tensor in subject.artifact.tensors}).run(graph)
+        network = _Graph(
+            subject,
+            {tensor.path: tensor for tensor in subject.artifact.tensors},
+            Lowering(Network(), subject.reading),
+        ).run(graph)
         certain, unsure = is_certain(graph.steps, network), doubt(network)
         if not is_of_tested_version(subject.artifact):
             certain, unsure = False, unsure + OTHER_VERSION
         keep_dimensions(network)
         fuse(network)
-    _unmark(network)
+    unmark(network)
     root, constants = emit(network, "")
     _name(root, graph)
     return Source(
@@ -85,14 +82,6 @@ def signature_source(subject: Subject) -> Source:
     )
 
 
-def _unmark(network: Network) -> None:
-    """Take the numbers of calls out of locations."""
-    for op in network.ops:
-        for value in (*op.inputs, *op.outputs):
-            if value is not None:
-                value.location = tuple(dict.fromkeys(name.partition(MARK)[0] for name in value.location))
-
-
 def _name(root: Tree, graph: SavedGraph) -> None:
     """Give inputs, outputs and the signature the names that the SavedModel has for them."""
     subgraph = root.lists["subgraphs"][0]
@@ -105,15 +94,16 @@ def _name(root: Tree, graph: SavedGraph) -> None:
 
 
 @dataclass(slots=True)
-class _Lowering:
+class _Graph:
     subject: Subject
     tensors: Mapping[str, Tensor]
-    network: Network = field(default_factory=Network)
+    lowering: Lowering
     made: dict[int, Item] = field(default_factory=dict)
-    gone: dict[Key, set[int]] = field(default_factory=dict)
-    budget: Budget = field(default_factory=Budget)
-    makers: dict[int, Op] = field(default_factory=dict)
-    same: dict[tuple[object, ...], Value] = field(default_factory=dict)
+
+    @property
+    def network(self) -> Network:
+        """The network that grows."""
+        return self.lowering.network
 
     def run(self, graph: SavedGraph) -> Network:
         for name, given in graph.inputs:
@@ -149,28 +139,11 @@ class _Lowering:
             ):
                 raise UnmeasurableError(f"its output {name} is computed nowhere, or defined twice")
             self.network.outputs.append((name, value))
-        self._forget_shared()
-        return self.network
-
-    def _forget_shared(self) -> None:
-        """Take their location from constants of the graph that equal others: to the converter they are
-        one.
-        """
-        reading = self.subject.reading
-        written = [
-            item
-            for item in self.made.values()
-            if isinstance(item, Held) and item.is_written and item.taken is not None
+        self.lowering.written = [
+            item for item in self.made.values() if isinstance(item, Held) and item.is_written
         ]
-        keys = [item.key(reading) if prod(item.shape) <= _SHARED else () for item in written]
-        counts = Counter(keys)
-        for item, key in zip(written, keys, strict=True):
-            if item.taken is None or not key:
-                continue
-            if item.kind == FLOAT32 and (counts[key] > 1 or self.gone.get(key, set()) - {id(item)}):
-                item.taken.location = NOTHING
-            elif item.kind != FLOAT32 and self.gone.get(key, set()) - {id(item)}:
-                item.taken.location = ()
+        self.lowering.forget_shared()
+        return self.network
 
     def _taken(self, ref: Ref) -> Item:
         if isinstance(ref.node, Given) and id(ref.node) not in self.made:
@@ -183,7 +156,7 @@ class _Lowering:
         if step.op == "Const":
             return self._constant(step)
         if whole is not None:
-            return whole.lowered(self._node(step, [self._taken(ref) for ref in whole.taken]))
+            return whole.lowered(self.lowering.node(step, [self._taken(ref) for ref in whole.taken]))
         if (
             step.op in ("ReadVariableOp", "ResourceGather")
             and step.inputs
@@ -195,63 +168,20 @@ class _Lowering:
             inputs: list[Item] = [held, *(self._taken(ref) for ref in step.inputs[1:])]
         else:
             inputs = [self._taken(ref) for ref in step.inputs]
-        node = self._node(step, inputs)
-        made = folded(node)
-        if made is not None:
-            return made
-        rule = RULES.get(step.op)
-        if rule is None:
-            raise UnknownNodeError("no rule")
-        key = self._key(step, inputs)
-        same = self.same.get(key)
-        if same is not None:
-            return same
-        item = rule(node)
-        if isinstance(item, Value):
-            self.same[key] = item
-        told = node.told_shape()
-        if told is not None and not _fit(told, item.shape):
-            raise UnknownNodeError(f"makes {list(told)} and not {list(item.shape)}")
-        return item
-
-    def _key(self, step: Step, inputs: list[Item]) -> tuple[object, ...]:
-        """Return what two steps have in common that are one to the converter, which computes nothing
-        twice.
-        """
-        taken: list[object] = []
-        for item in inputs:
-            if isinstance(item, Held) and item.tensor is not None:
-                taken.append((id(item.tensor), item.shape))
-            else:
-                taken.append(
-                    item.key(self.subject.reading)
-                    if isinstance(item, Held) and prod(item.shape) <= _SHARED
-                    else id(item)
-                )
-        names = sorted(name for name in step.attributes if not name.startswith("_"))
-        return (
-            step.op,
-            tuple(taken),
-            tuple((name, step.attributes[name].SerializeToString(deterministic=True)) for name in names),
-        )
-
-    def _node(self, step: Step, inputs: list[Item]) -> Node:
-        return Node(self.network, self.subject.reading, step, inputs, self.gone, self.budget, self.makers)
+        return self.lowering.lower(step, inputs)
 
     def _constant(self, step: Step) -> Held:
         kind, shape, elements = read_constant(step.attributes["value"].tensor)
-        self.budget.spend(0 if elements is None else elements.size)
+        self.lowering.budget.spend(0 if elements is None else elements.size)
         tensor = self.tensors.get(step.scope + step.name)
         if tensor is not None and tensor.shape != shape:
             tensor = None
-        return Held(shape, kind, (step.location,), tensor, elements, is_written=True, budget=self.budget)
+        return Held(
+            shape, kind, (step.location,), tensor, elements, is_written=True, budget=self.lowering.budget
+        )
 
     def _variable(self, step: Step, given: Given) -> Held:
         tensor = self.tensors.get(given.variable)
         if tensor is None or tensor.shape != given.shape or given.dtype not in KINDS:
             raise UnknownNodeError(f"a variable that is not found, {given.name}")
-        return Held(tensor.shape, KINDS[given.dtype], (step.location,), tensor, budget=self.budget)
-
-
-def _fit(told: tuple[int, ...], made: tuple[int, ...]) -> bool:
-    return len(told) == len(made) and all(a == b or -1 in (a, b) for a, b in zip(told, made, strict=True))
+        return Held(tensor.shape, KINDS[given.dtype], (step.location,), tensor, budget=self.lowering.budget)

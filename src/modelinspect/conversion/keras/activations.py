@@ -10,14 +10,18 @@ from modelinspect.conversion.operators import (
     ABS,
     ADD,
     BOOL,
+    CAST,
     DIV,
     ELU,
     EXP,
     GELU,
     GREATER,
+    HARD_SWISH,
     LEAKY_RELU,
     LOG,
+    LOG_SOFTMAX,
     LOGISTIC,
+    MAXIMUM,
     MINIMUM,
     MUL,
     RELU,
@@ -72,7 +76,7 @@ def _selu(call: Call, value: Value) -> Value:
 
 def _swish(call: Call, value: Value) -> Value:
     gate = call.op(LOGISTIC, [value], value.shape, "Sigmoid")
-    return call.op(MUL, [value, gate], value.shape, "mul_1" if call.keras == 2 else "mul")
+    return call.op(MUL, [value, gate], value.shape, "mul_1")
 
 
 def leaky(call: Call, value: Value, alpha: float) -> Value:
@@ -88,7 +92,9 @@ def relu(call: Call, value: Value) -> Value:
         call.real("threshold", 0.0),
     )
     if threshold or (limit is not None and limit not in (6, 6.0)):
-        raise UnknownLayerError("unsupported ReLU limits")
+        if slope or not isinstance(limit, int | float | None):
+            raise UnknownLayerError("unsupported ReLU limits")
+        return limited(call, value, limit, threshold)
     if slope:
         if limit is not None:
             raise UnknownLayerError("unsupported ReLU limits")
@@ -127,14 +133,67 @@ def _softsign(call: Call, value: Value) -> Value:
 
 
 def _hard_sigmoid(call: Call, value: Value) -> Value:
-    """Scale, move and clip: the upper bound is a minimum, the lower one a ReLU."""
-    slope, names = (0.2, ("Mul", "Add")) if call.keras == 2 else (1 / 6, ("truediv", "add"))
-    scaled = call.op(MUL, [value, call.floats(slope, "Const")], value.shape, names[0])
-    moved = call.op(ADD, [scaled, call.floats(0.5, "Const_1")], value.shape, names[1])
+    """Scale, move and clip: the upper bound is a minimum, the lower one a ReLU; Keras 3 clips at 6 before it
+    scales.
+    """
+    if call.keras != 2:
+        moved = call.op(ADD, [value, call.floats(3.0, "Const")], value.shape, "add")
+        limited = call.op(RELU6, [moved], value.shape, "Relu6")
+        names = call.at("truediv", "Const_1")
+        share = call.floats(1 / 6)
+        share.location = names
+        output = call.op(MUL, [limited, share], value.shape, "truediv")
+        output.location = names
+        return output
+    scaled = call.op(MUL, [value, call.floats(0.2, "Const")], value.shape, "Mul")
+    moved = call.op(ADD, [scaled, call.floats(0.5, "Const_1")], value.shape, "Add")
     below = call.op(
         MINIMUM, [moved, call.floats(1.0, "clip_by_value/Minimum/y")], value.shape, "clip_by_value/Minimum"
     )
     return call.op(RELU, [below], value.shape, "clip_by_value")
+
+
+def _hard_swish(call: Call, value: Value) -> Value:
+    """Apply a hard swish, which the converter knows by its parts."""
+    output = call.op(HARD_SWISH, [value], value.shape, "mul")
+    output.location = call.at("mul", "Const", "Relu6", "add", "truediv", "Const_1")
+    return output
+
+
+def _mish(call: Call, value: Value) -> Value:
+    gate = call.op(TANH, [_softplus(call, value)], value.shape, "Tanh")
+    return call.op(MUL, [value, gate], value.shape, "mul")
+
+
+def elu(call: Call, value: Value, slope: float) -> Value:
+    """Apply an ELU whose negative part is scaled."""
+    made = call.op(ELU, [value], value.shape, "Elu")
+    scaled = call.op(MUL, [made, call.floats(slope, "mul/x")], value.shape, "mul")
+    positive = call.op(GREATER, [value, call.floats(0.0, "Greater/y")], value.shape, "Greater", kind=BOOL)
+    return call.op(SELECT_V2, [positive, made, scaled], value.shape, "SelectV2")
+
+
+def limited(call: Call, value: Value, limit: float | None, threshold: float) -> Value:
+    """Apply a ReLU that begins at a threshold, ends at a limit, or both."""
+    keras3, count = call.keras != 2, 0
+    if threshold:
+        least = call.floats(threshold, "Cast/x" if keras3 else "Greater/y")
+        above = call.op(GREATER, [value, least], value.shape, "Greater", kind=BOOL)
+        if keras3:
+            value = call.op(SELECT_V2, [above, value, call.floats(0.0, "Const")], value.shape, "SelectV2")
+            count = 1
+        else:
+            value = call.op(MUL, [value, call.op(CAST, [above], value.shape, "Cast")], value.shape, "mul")
+    else:
+        value = call.op(RELU, [value], value.shape, "Relu")
+    if limit is None:
+        return value
+    names = (
+        (f"Cast_{count + 1}/x", f"Cast_{count}/x" if count else "Cast/x") if keras3 else ("Const", "Const_1")
+    )
+    below = call.op(MINIMUM, [value, call.floats(limit, names[0])], value.shape, "clip_by_value/Minimum")
+    zero = call.floats(0.0, names[1])
+    return call.op(MAXIMUM, [below, zero], value.shape, "clip_by_value")
 
 
 _ACTIVATIONS: dict[str, Activation] = {
@@ -142,6 +201,11 @@ _ACTIVATIONS: dict[str, Activation] = {
     "gelu": _gelu,
     "exponential": _single(EXP, "Exp"),
     "hard_sigmoid": _hard_sigmoid,
+    "hard_silu": _hard_swish,
+    "hard_swish": _hard_swish,
+    "leaky_relu": lambda call, value: leaky(call, value, 0.2),
+    "log_softmax": _single(LOG_SOFTMAX, "LogSoftmax"),
+    "mish": _mish,
     "relu": _single(RELU, "Relu"),
     "relu6": _single(RELU6, "Relu6"),
     "selu": _selu,

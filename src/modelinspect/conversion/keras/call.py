@@ -5,6 +5,7 @@ graph would have.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from modelinspect.conversion.operators import FLOAT32, options
 from modelinspect.core.records import dataclass, field
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.networks.keras_variables import Parameter, items
+
+if TYPE_CHECKING:
+    from modelinspect.conversion.graph.lowering import Lowering
 
 Shape = tuple[int, ...]
 
@@ -47,8 +51,8 @@ class Scopes:
 class Call:
     """One use of a layer: its configuration, its variables, the scope of its operators, and what it is given.
 
-    ``steps`` means that it is used at every step of a sequence. ``arguments`` are the keyword arguments of
-    this call.
+    ``steps`` means that it is used at every step of a sequence. ``lowering`` makes operators of the nodes
+    that layers write. ``arguments`` are the keyword arguments of this call.
     """
 
     network: Network
@@ -60,6 +64,7 @@ class Call:
     scope: str
     inputs: list[Value]
     steps: bool = False
+    lowering: Lowering | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
 
     @property

@@ -37,7 +37,9 @@ def _of_rank(rank: int) -> _Test:
 
 
 def _convolution(call: Call) -> bool:
-    return len(call.given.shape) == 4 and call.pair("dilation_rate") == (1, 1)
+    return (
+        len(call.given.shape) == 4 and call.number("groups", 1) == 1 and call.pair("dilation_rate") == (1, 1)
+    )
 
 
 def _single(call: Call) -> bool:
@@ -56,7 +58,9 @@ def _same_shapes(call: Call) -> bool:
 
 
 def _plain_relu(call: Call) -> bool:
-    return not call.real("negative_slope", 0.0)
+    limit = call.settings.get("max_value")
+    plain = limit in (None, 6, 6.0) and not call.real("threshold", 0.0)
+    return plain and not call.real("negative_slope", 0.0)
 
 
 def _padded(call: Call) -> bool:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+from modelinspect.conversion.graph.node import Item
 from modelinspect.conversion.keras.activations import activate
-from modelinspect.conversion.keras.call import Call, UnknownLayerError, known, vector
+from modelinspect.conversion.keras.call import Call, Parameter, UnknownLayerError, known, vector
+from modelinspect.conversion.keras.nodes.trace import Trace, traced
 from modelinspect.conversion.keras.sequences import product_of_steps
 from modelinspect.conversion.network import Value, kernel
-from modelinspect.conversion.operators import (
-    ADD,
-    CONCATENATION,
-    FULLY_CONNECTED,
-    GATHER,
-    INT32,
-    PACK,
-    REDUCE_PROD,
-    RESHAPE,
-    SHAPE,
-)
+from modelinspect.conversion.operators import ADD, FULLY_CONNECTED
 from modelinspect.measure.kept import Layout
 
 
@@ -63,7 +55,6 @@ def _dense_over_axes(call: Call, layout: Layout) -> Value:
     """
     weight, given = call.need("kernel"), call.given
     inputs, units = weight.shape
-    rank = len(given.shape)
     value = kernel(weight.tensor, layout, (units, inputs), call.at("Tensordot/MatMul"))
     if given.shape[0] > 0:
         settings = {"fused_activation_function": 0, "keep_num_dims": True}
@@ -72,27 +63,35 @@ def _dense_over_axes(call: Call, layout: Layout) -> Value:
         )
         call.network.ops[-1].version = 5
         return activate(call, _biased(call, output, "BiasAdd"), call.settings.get("activation"))
-    free = list(range(rank - 1))
-    shape = call.op(SHAPE, [given], (rank,), "Tensordot/Shape", {"out_type": 2}, INT32)
-    first = call.integers(free, "Tensordot/free")
-    axes = call.integers([rank - 1], "Tensordot/axes")
-    zero = call.integers([0], "Tensordot/Const")
-    kept = call.op(GATHER, [shape, first], (rank - 1,), "Tensordot/GatherV2", {}, INT32)
-    kept.location = (*kept.location, "")
-    rows = call.op(REDUCE_PROD, [kept, zero], (), "Tensordot/Prod", {}, INT32)
-    last = call.integers([units], "Tensordot/Const_2")
-    target = call.op(CONCATENATION, [kept, last], (rank,), "Tensordot/concat_1", {}, INT32)
-    contracted = call.op(GATHER, [shape, axes], (1,), "Tensordot/GatherV2_1", {}, INT32)
-    contracted.location = (*contracted.location, "")
-    columns = call.op(REDUCE_PROD, [contracted, zero], (), "Tensordot/Prod_1", {}, INT32)
-    stack = call.op(PACK, [rows, columns], (2,), "Tensordot/stack", {"values_count": 2}, INT32)
-    flat = call.op(RESHAPE, [given, stack], (-1, -1), "Tensordot/Reshape")
-    product = call.op(
-        FULLY_CONNECTED,
-        [flat, value, None],
-        (-1, units),
-        "Tensordot/MatMul",
-        {"fused_activation_function": 0},
+    return activate(
+        call, _biased(call, tensordot(call, given, weight), "BiasAdd"), call.settings.get("activation")
     )
-    output = call.op(RESHAPE, [product, target], (*given.shape[:-1], units), "Tensordot")
-    return activate(call, _biased(call, output, "BiasAdd"), call.settings.get("activation"))
+
+
+def _tensordot(t: Trace, given: Value, weight: Parameter) -> Item:
+    """Multiply the last axis by a matrix: the shape is taken apart and put together again around it."""
+    rank, units = len(given.shape), weight.shape[1]
+    name = "Tensordot"
+    free = t.constant(list(range(rank - 1)), f"{name}/free")
+    axes = t.constant([rank - 1], f"{name}/axes")
+    order = t.node("ConcatV2", [free, axes, t.constant(0, f"{name}/concat/axis")], f"{name}/concat")
+    shape = t.node("Shape", [given], f"{name}/Shape")
+    kept, summed = (
+        t.node("GatherV2", [shape, some, t.constant(0, f"{label}/axis")], label)
+        for some, label in ((free, f"{name}/GatherV2"), (axes, f"{name}/GatherV2_1"))
+    )
+    rows = t.node("Prod", [kept, t.constant([0], f"{name}/Const")], f"{name}/Prod")
+    last = t.constant([units], f"{name}/Const_2")
+    target = t.node("ConcatV2", [kept, last, t.constant(0, f"{name}/concat_1/axis")], f"{name}/concat_1")
+    columns = t.node("Prod", [summed, t.constant([0], f"{name}/Const_1")], f"{name}/Prod_1")
+    stack = t.node("Pack", [rows, columns], f"{name}/stack")
+    turned = t.node("Transpose", [given, order], f"{name}/transpose")
+    flat = t.node("Reshape", [turned, stack], f"{name}/Reshape", _shape=[-1, -1])
+    read = t.read(weight, t.pick(name, "Cast"))
+    product = t.node("MatMul", [flat, read], f"{name}/MatMul")
+    return t.node("Reshape", [product, target], name, _shape=[*given.shape[:-1], units])
+
+
+def tensordot(call: Call, given: Value, weight: Parameter) -> Value:
+    """Multiply the last axis of three or more by a matrix."""
+    return traced(lambda t: _tensordot(t, given, weight))(call)

@@ -26,6 +26,7 @@ from modelinspect.conversion.keras.image_windows import (
     squeezed,
     windows,
 )
+from modelinspect.conversion.keras.nodes.convolutions import grouped
 from modelinspect.conversion.network import Value, floats, integers, kernel
 from modelinspect.conversion.operators import (
     ADD,
@@ -178,12 +179,7 @@ def _separable(call: Call) -> Value:
 def _transposed(call: Call) -> Value:
     """Convolve backwards; the shape of what it makes is put together from the batch and the lengths."""
     shape, weight = image_shape(call), call.need("kernel")
-    if (
-        len(weight.shape) != 4
-        or weight.shape[3] != shape[3]
-        or call.pair("dilation_rate") != (1, 1)
-        or call.settings.get("output_padding")
-    ):
+    if len(weight.shape) != 4 or weight.shape[3] != shape[3] or call.pair("dilation_rate") != (1, 1):
         raise UnknownLayerError("another way backwards")
     height, width, channels, depth = weight.shape
     strides = call.pair("strides")
@@ -192,6 +188,12 @@ def _transposed(call: Call) -> Value:
         length * stride if same else length * stride + max(window - stride, 0)
         for length, stride, window in zip(shape[1:3], strides, (height, width), strict=True)
     )
+    if call.settings.get("output_padding"):
+        more = call.pair("output_padding")
+        rows, cols = (
+            (length - 1) * stride + window - (2 * (window // 2) if same else 0) + extra
+            for length, stride, window, extra in zip(shape[1:3], strides, (height, width), more, strict=True)
+        )
     keras2 = call.keras == 2
     told = call.op(SHAPE, [call.given], (4,), "Shape", {"out_type": 2}, INT32)
     begin, end, step = (
@@ -273,8 +275,8 @@ def _conv1d(call: Call) -> Value:
 
 
 CONVOLUTIONS: Mapping[str, Rule] = {
-    "Conv1D": _conv1d,
-    "Conv2D": _conv,
+    "Conv1D": grouped(_conv1d),
+    "Conv2D": grouped(_conv),
     "Conv2DTranspose": _transposed,
     "DepthwiseConv2D": _depthwise,
     "SeparableConv2D": _separable,

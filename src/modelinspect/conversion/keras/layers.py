@@ -8,15 +8,19 @@ from math import prod
 
 import numpy as np
 
-from modelinspect.conversion.keras.activations import activate, leaky, relu
-from modelinspect.conversion.keras.attention import ATTENTION
+from modelinspect.conversion.keras.activations import activate, elu, leaky, limited, relu
 from modelinspect.conversion.keras.call import Call, Rule, Shape, UnknownLayerError, items, known, vector
 from modelinspect.conversion.keras.dense import dense
 from modelinspect.conversion.keras.images import CONVOLUTIONS
+from modelinspect.conversion.keras.nodes.attention import TRACED_ATTENTION
+from modelinspect.conversion.keras.nodes.convolutions import TRACED_CONVOLUTIONS
+from modelinspect.conversion.keras.nodes.normalizations import TRACED_NORMALIZATIONS, rescaled
+from modelinspect.conversion.keras.nodes.products import TRACED_PRODUCTS, masked, softmax
+from modelinspect.conversion.keras.nodes.wrappers import distributed, normalized
 from modelinspect.conversion.keras.normalizations import NORMALIZATIONS
 from modelinspect.conversion.keras.pooling import POOLING
 from modelinspect.conversion.keras.recurrent import RECURRENT
-from modelinspect.conversion.keras.sequences import SEQUENCES, distributed
+from modelinspect.conversion.keras.sequences import SEQUENCES
 from modelinspect.conversion.network import Value, integers, kernel
 from modelinspect.conversion.operators import (
     ADD,
@@ -53,9 +57,11 @@ IDENTITIES = frozenset(
         "RandomContrast",
         "RandomFlip",
         "RandomRotation",
+        "RandomTranslation",
         "RandomZoom",
         "SpatialDropout1D",
         "SpatialDropout2D",
+        "SpatialDropout3D",
     }
 )
 """Layers that do nothing but in training."""
@@ -112,14 +118,18 @@ def _relu(call: Call) -> Value:
 
 
 def _elu(call: Call) -> Value:
-    if call.real("alpha", 1.0) != 1.0:
-        raise UnknownLayerError("an unsupported ELU slope")
+    slope = call.real("alpha", 1.0)
+    if slope != 1.0:
+        return elu(call, call.given, slope)
     return activate(call, call.given, "elu")
 
 
 def _softmax(call: Call) -> Value:
-    if call.settings.get("axis", -1) not in (-1, len(call.given.shape) - 1):
-        raise UnknownLayerError("a softmax of another axis")
+    axis, rank = call.settings.get("axis", -1), len(call.given.shape)
+    if axis not in (-1, rank - 1):
+        if not isinstance(axis, int) or not -rank <= axis < rank:
+            raise UnknownLayerError("a softmax of several axes")
+        return softmax(call, axis % rank)
     return activate(call, call.given, "softmax")
 
 
@@ -151,7 +161,9 @@ def _flatten(call: Call) -> Value:
         return dynamic_shape(call, shape)
     target = call.integers([-1, shape[1]], "Const")
     target.location = ()
-    return call.op(RESHAPE, [call.given, target], shape, "Reshape")
+    output = call.op(RESHAPE, [call.given, target], shape, "Reshape")
+    call.network.ops[-1].is_reshape = True
+    return output
 
 
 def _reshape(call: Call) -> Value:
@@ -253,7 +265,7 @@ def _concatenate(call: Call) -> Value:
 def _rescaling(call: Call) -> Value:
     scale, offset = call.settings.get("scale"), call.settings.get("offset", 0.0)
     if not isinstance(scale, int | float) or not isinstance(offset, int | float):
-        raise UnknownLayerError("a rescaling of each channel")
+        return rescaled(call)
     given = call.given
     first, second = call.floats(float(scale), "Cast/x"), call.floats(float(offset), "Cast_1/x")
     return call.op(ADD, [call.op(MUL, [given, first], given.shape, "mul"), second], given.shape, "add")
@@ -319,13 +331,18 @@ LAYERS: dict[str, Rule] = {
     "Permute": _permute,
     "Reshape": _reshape,
     "Softmax": _softmax,
+    "ThresholdedReLU": lambda call: limited(call, call.given, None, call.real("theta", 1.0)),
     "Subtract": _merged(SUB, "sub", "Sub"),
-    **ATTENTION,
+    **TRACED_ATTENTION,
     **CONVOLUTIONS,
     **POOLING,
     **NORMALIZATIONS,
     **RECURRENT,
     **SEQUENCES,
-    "TimeDistributed": distributed(dense),
+    **TRACED_CONVOLUTIONS,
+    **TRACED_NORMALIZATIONS,
+    **TRACED_PRODUCTS,
+    "Masking": masked,
 }
 """The rule of each class of layers."""
+LAYERS |= {"SpectralNormalization": normalized(LAYERS), "TimeDistributed": distributed(LAYERS)}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from modelinspect.conversion.graph.lowering import Lowering
+from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.certain import is_certain
 from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
-from modelinspect.conversion.network import Network, Value, kernel
+from modelinspect.conversion.network import Constant, Network, Value, kernel
 from modelinspect.conversion.operators import (
     BOOL,
     FLOAT16,
@@ -26,6 +28,8 @@ from modelinspect.networks.keras_layers import Traversal, class_of
 from modelinspect.networks.keras_variables import Parameter, items, parameters_of
 
 _INPUT = "InputLayer"
+_WRAPPERS = ("SpectralNormalization", "TimeDistributed")
+"""Layers that use another one, whose variables they take."""
 _CELL = {"0": "kernel", "1": "recurrent_kernel", "2": "bias"}
 _KINDS = {
     "float16": FLOAT16,
@@ -55,13 +59,27 @@ class Flow(Traversal[Value]):
     guessed: int = 0
     certain: bool = True
     batch: int = -1
+    lowering: Lowering | None = None
 
     def run(self, model: LayerConfig) -> Network:
         """Convert a model with its inputs and outputs."""
         outputs = self.call_model(model, None, self.enter("", model.name), "")
         for number, (name, value) in enumerate(outputs):
             self.network.outputs.append((name if self.keras == 2 else f"output_{number}", value))
+        self._share()
         return self.network
+
+    def _share(self) -> None:
+        """Take their location from constants of nodes that equal others, or that are computed away."""
+        if self.lowering is None:
+            return
+        self.lowering.forget_shared()
+        taken = {id(item) for item in self.lowering.written if item.taken is not None}
+        for (kind, shape, data), gone in self.lowering.gone.items():
+            if gone <= taken:  # what is both computed with and taken keeps its location
+                continue
+            constant = Constant(len(data), None, key=data)
+            self.network.ghosts.append(Value(shape, (), kind, constant))
 
     def enter(self, outer: str, name: str) -> str:
         """Return the scope of a layer: Keras 3 opens each twice, and its operators are in the second."""
@@ -106,6 +124,7 @@ class Flow(Traversal[Value]):
             scope,
             given,
             False,
+            self.lowering,
             self.arguments,
         )
         rule = LAYERS.get(kind)
@@ -118,6 +137,7 @@ class Flow(Traversal[Value]):
             return made
         except (
             UnknownLayerError,
+            UnknownNodeError,
             ArithmeticError,
             LookupError,
             TypeError,
@@ -125,7 +145,10 @@ class Flow(Traversal[Value]):
         ) as error:  # settings can be anything
             del self.network.ops[count:]
             self.certain = False
-            reason = str(error) if isinstance(error, UnknownLayerError) else "invalid settings"
+            if self.lowering is not None:
+                self.lowering.same.clear()  # what is there may have been made by operators that are gone
+            is_known = isinstance(error, UnknownLayerError | UnknownNodeError)
+            reason = str(error) if is_known else "invalid settings"
             self.unknown.append(f"{name} ({kind}: {reason})" if reason else f"{name} ({kind})")
             return [self._guess(call)]
 
@@ -134,8 +157,11 @@ class Flow(Traversal[Value]):
         cells.
         """
         found = parameters_of(self.parameters, path)
-        if found:
+        if found and class_of(layer) not in _WRAPPERS:
             return found
+        if class_of(layer) in _WRAPPERS and layer.children:
+            inner_name = layer.children[0].name
+            return self._variables(layer.children[0], f"{path}/{inner_name}") or found
         parts = [
             many
             for key, many in self.parameters.items()

@@ -4,18 +4,14 @@ images.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
 from modelinspect.conversion.keras.repeating import repeated_vector
-from modelinspect.conversion.network import Value, integers, kernel
+from modelinspect.conversion.network import Value, kernel
 from modelinspect.conversion.operators import (
     CONCATENATION,
     EXPAND_DIMS,
     FULLY_CONNECTED,
     PAD,
-    RESHAPE,
     SPLIT,
     STRIDED_SLICE,
     TILE,
@@ -91,32 +87,6 @@ def _up_sampling(call: Call) -> Value:
     call.network.ops[-1].outputs = parts
     many: list[Value | None] = [part for part in parts for _ in range(count)]
     return call.op(CONCATENATION, many, (shape[0], shape[1] * count, shape[2]), "concat", {"axis": 1})
-
-
-def distributed(dense: Callable[[Call], Value]) -> Rule:
-    """Return the rule of a dense layer that is used at every step, given that of a dense layer."""
-
-    def rule(call: Call) -> Value:
-        shape = known(call.given.shape)
-        inner = call.layer.children[0] if call.layer.children else None
-        if (
-            call.keras == 3
-            or inner is None
-            or inner.class_name.rpartition(">")[2] != "Dense"
-            or len(shape) != 3
-        ):
-            raise UnknownLayerError("of another layer than one that is dense")
-        within = replace(call, layer=inner, kind="Dense", scope=f"{call.scope}/{inner.name}")
-        if shape[0] > 0:
-            return dense(replace(within, inputs=[call.given], steps=True))
-        flat = call.op(RESHAPE, [call.given, integers([-1, shape[2]], ())], (-1, shape[2]), "Reshape")
-        made = dense(replace(within, inputs=[flat]))
-        units = made.shape[-1]
-        return call.op(
-            RESHAPE, [made, integers([-1, shape[1], units], ())], (shape[0], shape[1], units), "Reshape_1"
-        )
-
-    return rule
 
 
 def product_of_steps(call: Call) -> Value:

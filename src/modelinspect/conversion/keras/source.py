@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.conversion.forms.elements import Elements, elements_of
+from modelinspect.conversion.graph.lowering import Lowering, unmark
 from modelinspect.conversion.keras.model import Flow
 from modelinspect.conversion.keras.recurrent import needs_batch
 from modelinspect.conversion.network import Constant, shares_kernels
@@ -74,6 +75,7 @@ def keras_source(subject: Subject) -> Source:
     keras = 3 if str(subject.artifact.facts.get("keras_version", "")).startswith("3") else 2
     fixes_batch = subject.artifact.format is not FormatName.SAVED_MODEL and needs_batch(model)
     flow = Flow(keras, variables, batch=1 if fixes_batch else -1)
+    flow.lowering = Lowering(flow.network, subject.reading)
     with np.errstate(all="ignore"):  # variables can be anything
         network = flow.run(model)
         if not network.ops or not network.outputs:
@@ -84,6 +86,7 @@ def keras_source(subject: Subject) -> Source:
         is_tested = is_of_tested_version(subject.artifact)
         certain = flow.certain and is_tested and not shares_kernels(network)
         fuse(network)
+    unmark(network)
     root, constants = emit(network, "StatefulPartitionedCall" if keras == 2 else "StatefulPartitionedCall_1")
     kept = kept_by_buffer(subject, constants)
     doubt = UNKNOWN_LAYER * len(flow.unknown) + (0 if is_tested else OTHER_VERSION)
@@ -177,6 +180,7 @@ def _guess(subject: Subject, variables: Mapping[str, list[Parameter]]) -> Source
         raise FormatError("it has no kernels", subject.artifact.location, 0)
     given = LayerConfig("inputs", "InputLayer", {"batch_shape": [None, *shape]})
     flow = Flow(2, {name: _guessed(many) for name, many in variables.items()})
+    flow.lowering = Lowering(flow.network, subject.reading)
     network = flow.run(LayerConfig("model", "Sequential", {}, (given, *layers)))
     fuse(network)
     root, constants = emit(network, "StatefulPartitionedCall")

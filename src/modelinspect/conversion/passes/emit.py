@@ -7,7 +7,17 @@ from math import prod
 
 from modelinspect.conversion.forms.rewrite import numbers
 from modelinspect.conversion.network import Constant, Network, Op, Value
-from modelinspect.conversion.operators import CONV, DEPTHWISE, FULLY_CONNECTED, SEQUENCE_LSTM, TRANSPOSE_CONV
+from modelinspect.conversion.operators import (
+    CONV,
+    DEPTHWISE,
+    FULLY_CONNECTED,
+    PAD,
+    SEQUENCE_LSTM,
+    STRIDED_SLICE,
+    SUB,
+    TRANSPOSE,
+    TRANSPOSE_CONV,
+)
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.conversion.tree import Value as Held
 from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION
@@ -16,6 +26,11 @@ from modelinspect.core.records import dataclass, field
 _DESCRIPTION = b"MLIR Converted."
 _FOLDED, _ACTIVATED, _BIASES, _SCALARS, _SCALED, _CONVOLUTIONS, _PRODUCTS, _OTHERS, _LAST = range(9)
 _METADATA = ((MIN_RUNTIME_VERSION.encode(), 16), (CONVERSION_METADATA.encode(), 96))
+
+_PLAIN_RANK = 4
+_LARGE = {PAD: 4, STRIDED_SLICE: 4, TRANSPOSE: 4}
+_KEEPS_DIMENSIONS = 5
+"""The versions that tensors of more than four axes need, and products that keep their axes."""
 
 
 def emit(network: Network, caller: str) -> tuple[Node, dict[int, Constant]]:
@@ -163,9 +178,15 @@ class _Emitter:
         """Return a name that no other tensor has: one that is taken gets a number, as OpOrArgLocNameMapper
         gives it.
         """
-        count = self.names.get(name, 0)
-        self.names[name] = count + 1
-        return (f"{name}{count}" if count else name).encode()
+        if name not in self.names:
+            self.names[name] = 1
+            return name.encode()
+        made = name
+        while made in self.names:
+            made = f"{name}{self.names[name]}"
+            self.names[name] += 1
+        self.names[made] = 1
+        return made.encode()
 
     def _model(
         self,
@@ -228,8 +249,22 @@ def _versions(networks: Sequence[Network]) -> dict[int, int]:
     """Return the version of each operator code: the highest that any of its operators needs."""
     found: dict[int, int] = {}
     for op in (op for network in networks for op in network.ops):
-        found[op.code] = max(found.get(op.code, 1), op.version)
+        found[op.code] = max(found.get(op.code, 1), op.version, _needed(op))
     return found
+
+
+def _needed(op: Op) -> int:
+    """Return the version of an operator that its options and the rank of what it takes need
+    (op_version.cc).
+    """
+    given = next((value for value in op.inputs if value is not None), None)
+    rank = len(given.shape) if given is not None else 0
+    if op.code == FULLY_CONNECTED and op.options is not None and op.options.values.get("keep_num_dims"):
+        return _KEEPS_DIMENSIONS
+    if rank <= _PLAIN_RANK:
+        return 1
+    shapes = {value.shape for value in op.inputs if value is not None}
+    return 3 if op.code == SUB and len(shapes) > 1 else _LARGE.get(op.code, 1)
 
 
 def _code(code: int, version: int) -> Node:

@@ -227,12 +227,15 @@ class _Sweep(Moves):
         maker, factors = self._followed(op, MUL, (FULLY_CONNECTED,))
         if maker is None or factors is None or maker.inputs[1] is None:
             return False
-        weight, bias = maker.inputs[1], maker.inputs[2]
+        weight, bias, constant = maker.inputs[1], maker.inputs[2], op.inputs[1]
+        location = fused(op.output.location, maker.output.location)
+        is_scalar = constant is not None and not constant.shape
         if bias is not None:
             if bias.vector is None:
                 return False
-            maker.inputs[2] = floats(bias.vector * factors, fused(op.output.location, maker.output.location))
-        location = fused(op.output.location, maker.output.location)
+            maker.inputs[2] = floats(bias.vector * factors, op.output.location if is_scalar else location)
+        if is_scalar:
+            location = fused(maker.output.location, op.output.location)
         maker.inputs[1] = Value(weight.shape, op.output.location, weight.kind, weight.constant)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
@@ -242,7 +245,7 @@ class _Sweep(Moves):
         """Let a matrix product's bias take in the sum before it."""
         before = self.maker(op.inputs[0]) if op.code == FULLY_CONNECTED else None
         if (
-            before is None or before.code != ADD or before.activation or op.inputs[2] is None
+            before is None or before.code not in (ADD, SUB) or before.activation or op.inputs[2] is None
         ):  # a product without a bias gets none so
             return False
         given, terms = before.inputs
@@ -252,6 +255,7 @@ class _Sweep(Moves):
             or terms.constant is None
             or terms.vector is None
             or given.shape != before.output.shape
+            or (before.code == SUB and terms.shape)
         ):
             return False
         location = op.output.location
@@ -284,7 +288,8 @@ class _Sweep(Moves):
         ):
             return False
         if (
-            factors.vector.size not in (1, weight.shape[-1])
+            len(factors.shape) > 1
+            or factors.vector.size not in (1, weight.shape[-1])
             or weight.constant is None
             or weight.constant.kernel is None
         ):
@@ -340,6 +345,7 @@ class _Sweep(Moves):
 _Rule = Callable[[_Sweep, Op], bool]
 _FIRST: tuple[_Rule, ...] = (
     _Sweep.join_transposes,
+    _Sweep.multiply_transposed,
     _Sweep.drop_identity,
     _Sweep.drop_again,
     _Sweep.scale_directly,

@@ -11,6 +11,7 @@ from collections import Counter
 from modelinspect.conversion.network import Location, Network, Op, Value, fused, integers
 from modelinspect.conversion.operators import (
     ADD,
+    BATCH_MATMUL,
     DIV,
     EXP,
     LOGISTIC,
@@ -114,7 +115,9 @@ class Moves:
         ):
             return False
         before, after, other = reshape.inputs[0], reshape.output, op.inputs[1] if len(op.inputs) > 1 else None
-        if reshape.inputs[1].constant is None or before.shape[-1:] != after.shape[-1:]:
+        if op.code not in FUSED and reshape.inputs[1].constant is None:
+            return False
+        if before.shape[-1:] != after.shape[-1:] and (op.code not in FUSED or reshape.inputs[1].constant):
             return False
         if op.code in (ADD, SUB, MUL, DIV, MAXIMUM, MINIMUM):
             if (
@@ -134,7 +137,7 @@ class Moves:
         outer.location = location
         changed = Op(op.code, [before, *op.inputs[1:]], [inner], op.options, op.number)
         target = reshape.inputs[1]
-        if op.code in FUSED:  # this rule makes the shape again
+        if op.code in FUSED and target.constant is not None:  # this rule makes the shape again
             target = Value(target.shape, location, target.kind, target.constant)
         moved = Op(RESHAPE, [inner, target], [outer], reshape.options, reshape.number)
         for old, new in ((reshape, changed), (op, moved)):
@@ -212,6 +215,8 @@ class Moves:
             self.uses[id(given)] -= self.uses[id(inner.output)] == 1
         else:
             self.give(op, given)
+            if op.is_reshape and inner.is_reshape:
+                op.output.location = fused(op.output.location, inner.output.location)
         self.uses[id(inner.output)] -= 1
         if not self.uses[id(inner.output)]:
             self.gone.add(id(inner))
@@ -238,6 +243,26 @@ class Moves:
             self.gone.add(id(inner))
             self.uses[id(inner.inputs[0])] -= 1
         return True
+
+    def multiply_transposed(self, op: Op) -> bool:
+        """Let a product of tensors exchange the last two axes of what it takes."""
+        if op.code != BATCH_MATMUL or op.options is None:
+            return False
+        for place, name in ((1, "adj_y"), (0, "adj_x")):
+            inner = self.maker(op.inputs[place])
+            order = _order(inner) if inner is not None and inner.code == TRANSPOSE else None
+            if inner is None or order is None or inner.inputs[1] is None:
+                continue
+            rank = len(order)
+            if order != [*range(rank - 2), rank - 1, rank - 2]:
+                continue
+            op.output.location = fused(op.output.location, inner.inputs[1].location, inner.output.location)
+            op.options.values[name] = not op.options.values.get(name, False)
+            op.inputs[place] = inner.inputs[0]
+            self.takers.setdefault(id(inner.inputs[0]), []).append(op)
+            self.gone.add(id(inner))
+            return True
+        return False
 
     def take_shape(self, op: Op) -> bool:
         """Take the shape of a tensor where it is packed again from its first length and what is known of the

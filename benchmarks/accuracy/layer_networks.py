@@ -1,0 +1,347 @@
+"""Build one small network around each layer class that few networks have, and convert it with TensorFlow.
+
+usage: python benchmarks/accuracy/layer_networks.py KERAS FOLDER [PART]
+       python benchmarks/accuracy/layer_networks.py FOLDER --store
+
+Networks are made, filled and stored as `fresh_networks.py` does: ``--store`` writes the files without weights
+into ``layer_bases.tar.xz`` and TensorFlow's sizes into ``layer_sizes.csv``, 0 where the converter refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parents[1]))
+
+import modelinspect as mi  # noqa: E402
+from benchmarks.accuracy import fresh_networks as fresh  # noqa: E402
+from benchmarks.accuracy.fresh_reality import _restore as restore  # noqa: E402
+from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
+
+Layers = Callable[[Any], Any]
+"""What makes a layer, given the library's ``layers``."""
+
+
+def _chain(shape: tuple[int, ...], *makers: Layers) -> Layers:
+    """Return what builds a model of layers one after the other."""
+
+    def build(library: Any) -> Any:
+        given = library.layers.Input(shape)
+        x = given
+        for maker in makers:
+            x = maker(library.layers)(x)
+        return library.Model(given, x)
+
+    return build
+
+
+def _wired(shapes: tuple[tuple[int, ...], ...], wire: Callable[..., Any]) -> Layers:
+    """Return what builds a model of several inputs, or whose layers take more than one."""
+
+    def build(library: Any) -> Any:
+        given = [library.layers.Input(shape) for shape in shapes]
+        return library.Model(given if len(given) > 1 else given[0], wire(library.layers, *given))
+
+    return build
+
+
+_IMAGE, _SIGNAL = (12, 12, 4), (20, 6)
+NETWORKS: dict[str, Layers] = {
+    "conv1d-transpose": _chain(
+        _SIGNAL, lambda k: k.Conv1DTranspose(5, 4, strides=2, padding="same", activation="relu")
+    ),
+    "conv1d-transpose-valid": _chain(_SIGNAL, lambda k: k.Conv1DTranspose(5, 3, strides=2)),
+    "separable-conv1d": _chain(_SIGNAL, lambda k: k.SeparableConv1D(8, 3, padding="same", activation="relu")),
+    "separable-conv1d-causal": _chain(_SIGNAL, lambda k: k.SeparableConv1D(8, 3, padding="valid", strides=2)),
+    "depthwise-conv1d": _chain(_SIGNAL, lambda k: k.DepthwiseConv1D(3, padding="same", depth_multiplier=1)),
+    "depthwise-conv1d-more": _chain(_SIGNAL, lambda k: k.DepthwiseConv1D(3, depth_multiplier=2)),
+    "grouped-conv2d": _chain(
+        _IMAGE,
+        lambda k: k.Conv2D(8, 3, groups=2, padding="same", activation="relu"),
+        lambda k: k.Conv2D(3, 1),
+    ),
+    "grouped-conv1d": _chain(_SIGNAL, lambda k: k.Conv1D(6, 3, groups=3)),
+    "group-normalization": _chain(
+        _IMAGE, lambda k: k.Conv2D(8, 3), lambda k: k.GroupNormalization(4), lambda k: k.ReLU()
+    ),
+    "rms-normalization": _chain(_SIGNAL, lambda k: k.RMSNormalization(), lambda k: k.Dense(4)),
+    "unit-normalization": _chain((10,), lambda k: k.Dense(8), lambda k: k.UnitNormalization()),
+    "normalization": _chain(
+        (10,), lambda k: k.Normalization(mean=[0.5] * 10, variance=[2.0] * 10), lambda k: k.Dense(4)
+    ),
+    "normalization-image": _chain(
+        _IMAGE,
+        lambda k: k.Normalization(mean=[0.5, 1.0, 2.0, 1.5], variance=[2.0, 1.0, 3.0, 0.5]),
+        lambda k: k.Conv2D(4, 3),
+    ),
+    "einsum-dense": _chain(_SIGNAL, lambda k: k.EinsumDense("abc,cd->abd", (None, 7), bias_axes="d")),
+    "einsum-dense-heads": _chain(
+        _SIGNAL, lambda k: k.EinsumDense("abc,cde->abde", (None, 2, 4), bias_axes="de", activation="relu")
+    ),
+    "einsum-dense-rows": _chain((10,), lambda k: k.EinsumDense("ab,bc->ac", 7, bias_axes="c")),
+    "dot": _wired(((10,), (10,)), lambda k, a, b: k.Dot(1)([k.Dense(6)(a), k.Dense(6)(b)])),
+    "dot-normalized": _wired(
+        ((10,), (10,)), lambda k, a, b: k.Dot(1, normalize=True)([k.Dense(6)(a), k.Dense(6)(b)])
+    ),
+    "dot-sequences": _wired(((8, 6), (5, 6)), lambda k, a, b: k.Dot(2)([a, b])),
+    "attention": _wired(((8, 6), (5, 6)), lambda k, a, b: k.Dense(3)(k.Attention()([a, b]))),
+    "attention-scaled": _wired(((8, 6), (5, 6)), lambda k, a, b: k.Attention(use_scale=True)([a, b])),
+    "additive-attention": _wired(((8, 6), (5, 6)), lambda k, a, b: k.AdditiveAttention()([a, b])),
+    "cross-attention": _wired(((8, 6), (5, 7)), lambda k, a, b: k.MultiHeadAttention(2, 4)(a, b)),
+    "attention-other-value": _wired(((8, 6),), lambda k, a: k.MultiHeadAttention(2, 4, value_dim=3)(a, a)),
+    "causal-attention-2": _wired(
+        ((8, 6),), lambda k, a: k.MultiHeadAttention(2, 4)(a, a, use_causal_mask=True)
+    ),
+    "group-query-attention": _wired(((8, 6),), lambda k, a: k.GroupQueryAttention(4, 4, 2)(a, a)),
+    "masked-embedding": _chain(
+        (9,),
+        lambda k: k.Embedding(50, 8, mask_zero=True),
+        lambda k: k.GlobalAveragePooling1D(),
+        lambda k: k.Dense(3),
+    ),
+    "masked-lstm": _chain(
+        (9,), lambda k: k.Embedding(50, 8, mask_zero=True), lambda k: k.LSTM(5), lambda k: k.Dense(3)
+    ),
+    "masking-lstm": _chain(_SIGNAL, lambda k: k.Masking(), lambda k: k.LSTM(5)),
+    "masking": _chain(_SIGNAL, lambda k: k.Masking(), lambda k: k.Dense(5)),
+    "distributed-conv2d": _chain(
+        (3, 10, 10, 2),
+        lambda k: k.TimeDistributed(k.Conv2D(4, 3, activation="relu")),
+        lambda k: k.TimeDistributed(k.MaxPooling2D()),
+        lambda k: k.TimeDistributed(k.Flatten()),
+        lambda k: k.Dense(2),
+    ),
+    "distributed-dense": _chain(_SIGNAL, lambda k: k.TimeDistributed(k.Dense(4, activation="relu"))),
+    "distributed-pooling": _chain((3, 10, 10, 2), lambda k: k.TimeDistributed(k.GlobalAveragePooling2D())),
+    "conv-lstm2d": _chain((3, 8, 8, 2), lambda k: k.ConvLSTM2D(3, 3, padding="same")),
+    "hard-sigmoid": _chain((10,), lambda k: k.Dense(8, activation="hard_sigmoid"), lambda k: k.Dense(3)),
+    "hard-sigmoid-image": _chain(_IMAGE, lambda k: k.Conv2D(4, 3), lambda k: k.Activation("hard_sigmoid")),
+    "mish": _chain((10,), lambda k: k.Dense(8, activation="mish"), lambda k: k.Dense(3)),
+    "hard-swish": _chain(_IMAGE, lambda k: k.Conv2D(4, 3, activation="hard_silu")),
+    "log-softmax": _chain((10,), lambda k: k.Dense(8, activation="log_softmax")),
+    "glu": _chain((10,), lambda k: k.Dense(8, activation="glu")),
+    "leaky-relu": _chain((10,), lambda k: k.Dense(8, activation="leaky_relu")),
+    "relu-limits": _chain((10,), lambda k: k.Dense(8), lambda k: k.ReLU(max_value=4.0, threshold=0.5)),
+    "relu-limit": _chain((10,), lambda k: k.Dense(8), lambda k: k.ReLU(max_value=1.0)),
+    "thresholded-relu": _chain((10,), lambda k: k.Dense(8), lambda k: k.ThresholdedReLU(0.7)),
+    "elu-slope": _chain((10,), lambda k: k.Dense(8), lambda k: k.ELU(0.5)),
+    "softmax-axis": _chain(_SIGNAL, lambda k: k.Softmax(axis=1)),
+    "spectral": _chain((10,), lambda k: k.SpectralNormalization(k.Dense(8))),
+    "spectral-conv": _chain(_IMAGE, lambda k: k.SpectralNormalization(k.Conv2D(5, 3, padding="same"))),
+    "reversible-embedding": _wired(
+        ((9,),),
+        lambda k, a: (lambda table: table(k.Dense(8)(table(a)), reverse=True))(k.ReversibleEmbedding(50, 8)),
+    ),
+    "conv3d": _chain(
+        (6, 8, 8, 2), lambda k: k.Conv3D(4, 3, padding="same", activation="relu"), lambda k: k.Conv3D(3, 2)
+    ),
+    "conv3d-pool": _chain(
+        (6, 8, 8, 2), lambda k: k.Conv3D(4, 3), lambda k: k.GlobalAveragePooling3D(), lambda k: k.Dense(2)
+    ),
+    "max-pooling3d": _chain((6, 8, 8, 2), lambda k: k.MaxPooling3D()),
+    "zero-padding3d": _chain((4, 6, 6, 2), lambda k: k.ZeroPadding3D()),
+    "cropping3d": _chain((4, 6, 6, 2), lambda k: k.Cropping3D()),
+    "up-sampling3d": _chain((2, 4, 4, 2), lambda k: k.UpSampling3D()),
+    "up-sampling1d": _chain((8, 3), lambda k: k.UpSampling1D(2)),
+    "gru-reset-before": _chain(_SIGNAL, lambda k: k.GRU(5, reset_after=False)),
+    "lstm-state": _wired((_SIGNAL,), lambda k, a: k.Concatenate()(k.LSTM(5, return_state=True)(a)[:2])),
+    "normalization-axis": _chain(_IMAGE, lambda k: k.BatchNormalization(axis=1)),
+    "layer-normalization-axes": _chain(_IMAGE, lambda k: k.LayerNormalization(axis=(1, 2, 3))),
+    "conv-transpose-output": _chain(
+        _IMAGE, lambda k: k.Conv2DTranspose(3, 3, strides=2, padding="same", output_padding=1)
+    ),
+    "resizing": _chain(_IMAGE, lambda k: k.Resizing(6, 6), lambda k: k.Conv2D(3, 3)),
+    "center-crop": _chain(_IMAGE, lambda k: k.CenterCrop(8, 8), lambda k: k.Conv2D(3, 3)),
+    "rescaling-channels": _chain(
+        (12, 12, 3), lambda k: k.Rescaling([0.5, 0.25, 0.125], [0.1, 0.2, 0.3]), lambda k: k.Conv2D(3, 3)
+    ),
+    "category-encoding": _chain(
+        (10,), lambda k: k.CategoryEncoding(12, output_mode="multi_hot"), lambda k: k.Dense(3)
+    ),
+    "random-translation": _chain(_IMAGE, lambda k: k.RandomTranslation(0.1, 0.1), lambda k: k.Conv2D(3, 3)),
+    "adaptive-pooling": _chain(_IMAGE, lambda k: k.AdaptiveAveragePooling2D(3)),
+    "locally-connected1d": _chain(_SIGNAL, lambda k: k.LocallyConnected1D(3, 3)),
+}
+
+
+def _shared(library: Any) -> Any:
+    layers = library.layers
+    inner = library.Sequential([layers.Input((10,)), layers.Dense(6, activation="relu"), layers.Dense(4)])
+    first, second = layers.Input((10,)), layers.Input((10,))
+    x = layers.Subtract()([inner(first), inner(second)])
+    return library.Model([first, second], layers.Dense(1, activation="sigmoid")(x))
+
+
+def _operators(library: Any) -> Any:
+    """Arithmetic that is written with Python's operators: TFOpLambda in Keras 2, layers of keras.ops in Keras
+    3.
+    """
+    layers = library.layers
+    given = layers.Input((10,))
+    x = layers.Dense(6)(given)
+    y = layers.Dense(6)(given)
+    return library.Model(given, layers.Dense(2)(x * 2.0 + y - 1.0))
+
+
+def _operators_more(library: Any) -> Any:
+    """Functions of tensors within a functional model."""
+    layers = library.layers
+    given = layers.Input(_SIGNAL)
+    x = layers.Dense(8)(given)
+    if library.__name__ == "keras":
+        ops = library.ops
+        x = ops.concatenate([ops.sqrt(ops.square(x)), ops.relu(x)], axis=-1)
+        x = ops.mean(x, axis=1)
+    else:
+        import tensorflow as tf
+
+        x = tf.concat([tf.sqrt(tf.square(x)), tf.nn.relu(x)], axis=-1)
+        x = tf.reduce_mean(x, axis=1)
+    return library.Model(given, layers.Dense(2)(x))
+
+
+def _fixed(library: Any) -> Any:
+    """Products over the last axis of three, where the batch is known."""
+    layers = library.layers
+    given = layers.Input(batch_shape=(1, 6, 10))
+    x = layers.Dense(8, activation="gelu")(given)
+    return library.Model(given, layers.Dense(4)(x))
+
+
+NETWORKS |= {
+    "dense-fixed-batch": _fixed,
+    "dense-sequences": _chain(_SIGNAL, lambda k: k.Dense(7, activation="relu"), lambda k: k.Dense(4)),
+    "masked-attention": _wired(
+        ((9,),),
+        lambda k, a: (lambda x: k.MultiHeadAttention(2, 4)(x, x))(k.Embedding(50, 8, mask_zero=True)(a)),
+    ),
+    "masked-dense": _chain(
+        (9,), lambda k: k.Embedding(50, 8, mask_zero=True), lambda k: k.Dense(3), lambda k: k.Flatten()
+    ),
+}
+NETWORKS |= {"shared-model": _shared, "operators": _operators, "operators-more": _operators_more}
+
+
+def sizes() -> dict[str, dict[str, int]]:
+    """Return the sizes of TensorFlow's files by network and form; 0 where the converter refused."""
+    found: dict[str, dict[str, int]] = {}
+    with (FOLDER / "layer_sizes.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["network"], {})[row["form"]] = int(row["size"])
+    return found
+
+
+@contextmanager
+def unpacked() -> Iterator[Path]:
+    """Write the files of all networks into a folder, each with its weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(FOLDER / "layer_bases.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+        for target in Path(folder).iterdir():
+            restore(target, named(target.name))
+        yield Path(folder)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One prediction from the file or from the SavedModel; ``predicted`` is 0 where there is none."""
+
+    network: str
+    source: str
+    form: str
+    predicted: int
+    real: int
+    basis: str
+    stated: float
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the layer is known: one that is not known may be off by its size."""
+        return self.predicted > 0 and self.stated < UNKNOWN
+
+
+UNKNOWN = 0.2
+"""The stated error from which a layer counts as not known, in these small files."""
+
+
+def outcomes(folder: Path) -> Iterator[Outcome]:
+    """Predict the forms of every network that the converter accepts."""
+    for name, forms in sizes().items():
+        real = {f"tflite-{form}": size for form, size in forms.items() if size}
+        for path in (folder / name / f"model{fresh.suffix(named(name))}", folder / name / "saved"):
+            if not real or not path.exists():
+                continue
+            plan = {entry.option: entry for entry in mi.plan(path, only=tuple(real), downloads=False).options}
+            for option, size in real.items():
+                entry = plan.get(option)
+                known = (entry.size, entry.basis, entry.error or 0.0) if entry is not None else (0, "", 1.0)
+                yield Outcome(name, path.suffix or "saved", option, known[0], size, known[1], known[2])
+
+
+def store(folder: Path) -> None:
+    """Write the files of networks without their weights, and TensorFlow's sizes."""
+    rows: list[tuple[str, str, int]] = []
+    with tarfile.open(FOLDER / "layer_bases.tar.xz", "w:xz", preset=9) as archive:
+        for keras in (2, 3):
+            for kind in NETWORKS:
+                network = Network(kind, keras, 0)
+                source = folder / network.name
+                if not (source / "done").is_file():
+                    continue
+                for form in FORMS:
+                    path = source / f"{form}.tflite"
+                    rows.append((network.name, form, path.stat().st_size if path.is_file() else 0))
+                for name, data in fresh._members(source, network) if rows[-1][2] else ():
+                    member = tarfile.TarInfo(f"{network.name}/{name}")
+                    member.size = len(data)
+                    archive.addfile(member, io.BytesIO(data))
+    with (FOLDER / "layer_sizes.csv").open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out, lineterminator="\n").writerows([("network", "form", "size"), *rows])
+
+
+FORMS = ("float32", "dynamic-int8")
+
+
+def main() -> None:
+    fresh.is_saved_too = lambda _: True
+    for kind, builder in NETWORKS.items():
+        fresh.BUILDERS[kind] = ("layers", lambda library, _, builder=builder: builder(library))
+    if "--store" in sys.argv:
+        store(Path(sys.argv[1]))
+        return
+    keras, folder = int(sys.argv[1]), Path(sys.argv[2])
+    if keras == 2:
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
+        import tf_keras as library
+    else:
+        import keras as library
+    part = sys.argv[3] if len(sys.argv) > 3 else ""
+    fresh.forms_of = lambda _: list(FORMS)
+    for kind in NETWORKS:
+        network = Network(kind, keras, 0)
+        target = folder / network.name
+        if part not in kind or (target / "done").exists() or (target / "failed").exists():
+            continue
+        try:
+            fresh.convert(network, library, target)
+        except Exception as error:  # noqa: BLE001  # a layer that this library does not have
+            (target / "failed").write_text(f"{type(error).__name__}: {error}"[:400], encoding="utf-8")
+            print(
+                network.name, "FAILED", type(error).__name__, str(error)[:200].replace("\n", " "), flush=True
+            )
+        print(network.name, flush=True)
+
+
+if __name__ == "__main__":
+    main()

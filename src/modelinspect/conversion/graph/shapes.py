@@ -1,0 +1,167 @@
+"""What the converter makes of operations that take shapes, slice, join, split and fill."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from modelinspect.conversion.graph.constants import strided
+from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
+from modelinspect.conversion.keras.call import Shape
+from modelinspect.conversion.network import Value
+from modelinspect.conversion.operators import (
+    BOOL,
+    CONCATENATION,
+    FILL,
+    FLOAT32,
+    INT32,
+    INT64,
+    PACK,
+    RESHAPE,
+    SHAPE,
+    SPLIT,
+    STRIDED_SLICE,
+)
+from modelinspect.formats.graph.data_types import data_type
+
+
+def told_shape(node: Node, rank: int) -> Shape:
+    """Return the shape that the graph itself describes what a node makes. Raises `UnknownNodeError`."""
+    told = node.told_shape()
+    if told is None:
+        raise UnknownNodeError("has an output shape that is not in the graph")
+    return told
+
+
+def _shape(node: Node) -> Item:
+    shape = node.value(0).shape
+    kind = (
+        KINDS.get(data_type(node.step.attributes["out_type"].type).name, INT32)
+        if "out_type" in node.step.attributes
+        else INT32
+    )
+    if kind not in (INT32, INT64):
+        raise UnknownNodeError("a shape of another type")
+    if -1 not in shape:
+        return Held((len(shape),), kind, node.location, None, np.array(shape))
+    return node.op(SHAPE, [node.given], (len(shape),), {"out_type": 2 if kind == INT32 else 4}, kind)
+
+
+def _slice(node: Node) -> Item:
+    begin, end, step = (
+        [int(number) for number in node.held(place).array(node.reading).reshape(-1)] for place in (1, 2, 3)
+    )
+    given = node.given
+    maker = node.makers.get(id(given))
+    if maker is not None and maker.code == SHAPE and maker.inputs[0] is not None:
+        part = strided(node, np.array(maker.inputs[0].shape), begin, end, step)
+        if -1 not in np.asarray(part):
+            for place in (1, 2, 3):
+                node.forget(node.held(place))
+            return Held(np.asarray(part).shape, given.kind, node.location, None, np.asarray(part))
+    shape = (
+        strided(node, np.empty([max(length, 1) for length in given.shape], np.bool_), begin, end, step).shape
+        if prod(given.shape) < 1 << 24
+        else ()
+    )
+    names = ("begin_mask", "end_mask", "shrink_axis_mask")
+    whole = [-1 if length < 0 else None for length in given.shape]
+    if any(whole) and len(shape) == len(given.shape):
+        kept = node.number("begin_mask") & node.number("end_mask")
+        shape = tuple(
+            -1 if unknown and (kept >> axis & 1 or axis >= len(begin)) else length
+            for axis, (unknown, length) in enumerate(zip(whole, shape, strict=True))
+        )
+    settings: dict[str, int | float | bool] = {name: node.number(name) for name in names}
+    inputs = [given, *(node.value(place) for place in (1, 2, 3))]
+    more = len(given.shape) - len(begin)
+    if more > 0:  # the converter writes out the axes that a slice leaves as they are
+        rest = sum(1 << axis for axis in range(len(begin), len(given.shape)))
+        settings |= {name: int(settings[name]) | rest for name in names[:2]}
+        rest_ends = [max(length, 1) for length in given.shape[-more:]]
+        written = (begin + [0] * more, end + rest_ends, step + [1] * more)
+        inputs = [given, *(node.constant(numbers) for numbers in written)]
+        shape = _rest_kept(node, given.shape, shape, len(begin))
+    return node.op(STRIDED_SLICE, inputs, shape, settings, given.kind)
+
+
+def _rest_kept(node: Node, given: Shape, shape: Shape, count: int) -> Shape:
+    """Return the shape of a slice of the first axes: the others, also of unknown lengths, are kept."""
+    rest = given[count:]
+    return (*shape[: len(shape) - len(rest)], *rest)
+
+
+def _pack(node: Node) -> Item:
+    values = [node.value(place) for place in range(len(node.inputs))]
+    axis = node.number("axis")
+    shape = list(values[0].shape)
+    shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, len(values))
+    if len(values) == 1 and -1 not in shape:
+        return node.op(RESHAPE, [values[0], node.constant(shape)], tuple(shape), None, values[0].kind)
+    return node.op(PACK, values, tuple(shape), {"values_count": len(values), "axis": axis}, values[0].kind)
+
+
+def _concat(node: Node) -> Item:
+    axis = node.whole_numbers(len(node.inputs) - 1)[0]
+    values = [node.value(place) for place in range(len(node.inputs) - 1)]
+    rank = len(values[0].shape)
+    if not -rank <= axis < rank or any(len(value.shape) != rank for value in values):
+        raise UnknownNodeError("joins another axis")
+    lengths = [value.shape[axis] for value in values]
+    shape = list(values[0].shape)
+    shape[axis] = -1 if -1 in lengths else sum(lengths)
+    return node.op(CONCATENATION, values, tuple(shape), {"axis": axis}, values[0].kind)
+
+
+def _fill(node: Node) -> Item:
+    """Fill a shape that is computed."""
+    value = node.held(1).value(node.reading)
+    shape = told_shape(node, 0)
+    made = node.op(FILL, [node.computed(0), value], shape, {}, value.kind)
+    if value.kind == BOOL:
+        node.network.ops[-1].version = 2
+    return made
+
+
+def _filled_like(number: int) -> Rule:
+    """Fill the shape of a tensor: the shape is taken, and the filling has the name of both."""
+
+    def rule(node: Node) -> Item:
+        given = node.given
+        shape = node.op(SHAPE, [given], (len(given.shape),), {"out_type": 2}, INT32)
+        kinds = {FLOAT32: np.float32, INT32: np.int32, BOOL: np.bool_}
+        if given.kind not in kinds:
+            raise UnknownNodeError("fills another type")
+        constant = node.constant(np.array(number, kinds[given.kind]), given.kind)
+        return node.op(FILL, [shape, constant], given.shape, {}, given.kind)
+
+    return rule
+
+
+def _split(node: Node) -> Item:
+    """Split into equal parts along one axis."""
+    given, axis, count = node.computed(1), node.held(0), node.number("num_split")
+    where = int(axis.array(node.reading).reshape(-1)[0]) % len(given.shape)
+    if count < 1 or given.shape[where] < 1 or given.shape[where] % count:
+        raise UnknownNodeError("splits lengths that are not known")
+    shape = tuple(length // count if place == where else length for place, length in enumerate(given.shape))
+    first = node.op(SPLIT, [axis.value(node.reading), given], shape, {"num_splits": count}, given.kind)
+    rest = [Value(shape, node.location, given.kind) for _ in range(count - 1)]
+    op = node.network.ops[-1]
+    op.outputs = [first, *rest]
+    node.makers.update((id(value), op) for value in rest)
+    return first
+
+
+SHAPES: dict[str, Rule] = {
+    "ConcatV2": _concat,
+    "Fill": _fill,
+    "OnesLike": _filled_like(1),
+    "Pack": _pack,
+    "Shape": _shape,
+    "Split": _split,
+    "StridedSlice": _slice,
+    "ZerosLike": _filled_like(0),
+}
+"""The rules of operations on shapes."""

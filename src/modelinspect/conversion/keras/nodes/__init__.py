@@ -1,0 +1,1 @@
+"""Keras layers that write the graph nodes that TensorFlow's tracing writes."""

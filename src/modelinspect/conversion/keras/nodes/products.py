@@ -1,0 +1,206 @@
+"""Products of tensors: sums in Einstein's notation, dot products and attention without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+
+import numpy as np
+
+from modelinspect.conversion.graph.node import Held, Item
+from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
+from modelinspect.conversion.keras.nodes.normalizations import unit
+from modelinspect.conversion.keras.nodes.trace import Trace, traced
+from modelinspect.conversion.network import Value
+from modelinspect.conversion.operators import FLOAT32, INT32
+
+_DOT_LEAST = 1e-14
+
+
+def _einsum(t: Trace) -> Item:
+    """Multiply the last axes by a kernel, and add a bias."""
+    weight = t.call.need("kernel")
+    left, _, result = t.call.text("equation").replace(" ", "").partition("->")
+    first, _, second = left.partition(",")
+    shape = known(t.given.shape)
+    free, summed = _split(first, second, result)
+    if not free or len(shape) != len(first) or len(weight.shape) != len(second):
+        raise UnknownLayerError("another equation")
+    if not t.is_keras3:
+        read = t.read(weight, "einsum/Einsum")
+        made = t.node("Einsum", [t.given, read], "einsum/Einsum", equation=_renamed(first, second, result))
+    else:
+        made = _multiplied(t, len(summed), len(free))
+    made = _biased(t, made)
+    return t.finish(made)
+
+
+def _split(first: str, second: str, result: str) -> tuple[str, str]:
+    """Return the letters that are kept and summed; none where the summed axes are not the last."""
+    summed = "".join(letter for letter in second if letter in first)
+    free = first[: len(first) - len(summed)]
+    plain = first == free + summed and second.startswith(summed)
+    return (free, summed) if plain and summed and result == free + second[len(summed) :] else ("", "")
+
+
+def _renamed(first: str, second: str, result: str) -> str:
+    letters = dict.fromkeys(first + second)
+    names = {letter: chr(ord("a") + place) for place, letter in enumerate(letters)}
+    one, two, three = ("".join(names[each] for each in part) for part in (first, second, result))
+    return f"{one},{two}->{three}"
+
+
+def _multiplied(t: Trace, summed: int, free: int) -> Item:
+    """Multiply as Keras 3 does: one product of matrices, between reshapes where there are more axes."""
+    weight, given = t.call.need("kernel"), t.given
+    rows, cols = prod(weight.shape[:summed]), prod(weight.shape[summed:])
+    many = len(weight.shape) - summed
+    read = t.read(weight, "Cast")
+    kernel: Item = read
+    x: Item = given
+    if summed > 1:
+        x = t.reshape(given, (-1, *given.shape[1:free], rows), "Reshape")
+        kernel = t.reshape(read, (-1, cols), "Reshape_1")
+    elif many > 1:
+        kernel = t.reshape(read, (rows, -1), "Reshape")
+    op = "MatMul" if len(x.shape) == 2 else "BatchMatMulV2"
+    made = t.node(op, [x, kernel], "MatMul")
+    if many > 1:
+        shape = (-1, *given.shape[1:free], *weight.shape[summed:])
+        made = t.reshape(made, shape, "Reshape_1")
+    return made
+
+
+def _biased(t: Trace, made: Item) -> Item:
+    bias = t.call.parameter("bias")
+    if not t.call.settings.get("bias_axes") or bias is None:
+        return made
+    if not t.is_keras3:
+        return t.node("AddV2", [made, t.read(bias, "add")], "add")
+    is_vector = len(bias.shape) == 1 and bias.shape[0] > 1
+    name = "BiasAdd" if is_vector else "Add"
+    return t.node("BiasAdd" if is_vector else "AddV2", [made, t.read(bias, name)], name)
+
+
+def _dot(t: Trace) -> Item:
+    """Multiply two tensors along an axis of each."""
+    if len(t.call.inputs) != 2:
+        raise UnknownLayerError("a product of more than two")
+    values = [known(value.shape) for value in t.call.inputs]
+    ranks = [len(shape) for shape in values]
+    setting = t.call.settings.get("axes")
+    axes = [
+        axis % rank
+        for axis, rank in zip(items(setting) or [setting] * 2, ranks, strict=True)
+        if isinstance(axis, int)
+    ]
+    if ranks not in ([2, 2], [3, 3]) or len(axes) != 2 or 0 in axes:
+        raise UnknownLayerError("a product of other axes")
+    x, y = t.call.inputs[0], t.call.inputs[1]
+    first: Item = x
+    second: Item = y
+    if t.call.flag("normalize", default=False):
+        if [axis + 1 for axis in axes] != ranks:
+            raise UnknownLayerError("a product of other axes")
+        first, second = (
+            unit(t, item, axis, suffix, _DOT_LEAST)
+            for item, axis, suffix in ((x, axes[0], ""), (y, axes[1], "_1"))
+        )
+    if ranks == [2, 2]:
+        first, second = t.expand(first, 1, "ExpandDims"), t.expand(second, 2, "ExpandDims_1")
+        return t.node(
+            "Squeeze", [t.node("BatchMatMulV2", [first, second], "MatMul")], "Squeeze", squeeze_dims=[1]
+        )
+    if axes == [2, 2]:
+        second = t.transpose(second, (0, 2, 1), "transpose")
+    elif axes != [2, 1]:
+        raise UnknownLayerError("a product of other axes")
+    return t.node("BatchMatMulV2", [first, second], "MatMul")
+
+
+def _attended(t: Trace) -> tuple[Item, Item, Item]:
+    """Return what asks, what is looked up and what is given back."""
+    call = t.call
+    if len(call.inputs) not in (2, 3) or call.arguments or call.settings.get("seed") is not None:
+        raise UnknownLayerError("attention with a mask")
+    if any(len(known(value.shape)) != 3 for value in call.inputs):
+        raise UnknownLayerError("attention of another shape")
+    query, value = call.inputs[0], call.inputs[1]
+    return query, call.inputs[2] if len(call.inputs) > 2 else value, value
+
+
+def _attention(t: Trace) -> Item:
+    """Attend by the product of queries and keys."""
+    query, key, value = _attended(t)
+    if t.call.text("score_mode", "dot") != "dot":
+        raise UnknownLayerError("attention by another score")
+    if t.is_keras3:
+        scores = t.node("BatchMatMulV2", [query, t.transpose(key, (0, 2, 1), "transpose")], "MatMul")
+    else:
+        scores = t.node("BatchMatMulV2", [query, key], "MatMul", adj_y=True)
+    if t.call.flag("use_scale", default=False):
+        name = t.pick("mul", "Mul")
+        scores = t.node("Mul", [scores, t.read(t.call.need("scale"), name)], name)
+    weights = t.node("Softmax", [scores], "Softmax")
+    return t.node("BatchMatMulV2", [weights, value], "MatMul")
+
+
+def _additive(t: Trace) -> Item:
+    """Attend by the sum of queries and keys."""
+    query, key, value = _attended(t)
+    axes = (2, 1) if t.is_keras3 else (-2, -3)
+    wide, high = t.expand(query, axes[0], "ExpandDims"), t.expand(key, axes[1], "ExpandDims_1")
+    scores = t.node("Tanh", [t.node("AddV2", [wide, high], "add")], "Tanh")
+    if t.call.flag("use_scale", default=True):
+        scale = t.call.need("scale")
+        name = t.pick("mul", "Mul")
+        read = t.read(scale, name)
+        if not t.is_keras3:
+            read.location = t.call.at("ReadVariableOp")
+        scores = t.node("Mul", [read, scores], name)
+    weights = t.node("Softmax", [t.reduce("Sum", scores, -1, keep=False)], "Softmax")
+    return t.node("BatchMatMulV2", [weights, value], "MatMul")
+
+
+def _masked(t: Trace) -> Item:
+    """Set steps to zero that have only the value that masks them."""
+    number = t.call.real("mask_value", 0.0)
+    if t.is_keras3:
+        constants = t.constant(number, "Const", FLOAT32), t.constant(0.0, "Const_1", FLOAT32)
+        differs = t.node("NotEqual", [t.given, constants[0]], "NotEqual")
+        kept = t.reduce("Any", differs, -1, keep=True)
+        return t.node("SelectV2", [kept, t.given, constants[1]], "SelectV2")
+    constant = t.constant(number, "NotEqual/y", FLOAT32)
+    differs = t.node("NotEqual", [t.given, constant], "NotEqual")
+    kept = t.node("Cast", [t.reduce("Any", differs, -1, keep=True)], "Cast", DstT=1)
+    return t.node("Mul", [t.given, kept], "mul")
+
+
+def softmax(call: Call, axis: int) -> Value:
+    """Apply a softmax along another axis than the last: it is exchanged with the last, and back."""
+    order = list(range(len(call.given.shape)))
+    order[axis], order[-1] = order[-1], order[axis]
+
+    def writer(t: Trace) -> Item:
+        names = ("transpose", "transpose_1")
+        turned, back = (_folded(t, order, f"concat{suffix}") for suffix in ("", "_1"))
+        made = t.node("Softmax", [t.node("Transpose", [t.given, turned], names[0])], "Softmax")
+        return t.node("Transpose", [made, back], names[1])
+
+    return traced(writer)(call)
+
+
+def _folded(t: Trace, order: list[int], name: str) -> Held:
+    """Return an order of axes that nodes with constants compute."""
+    return Held((len(order),), INT32, t.call.at(name), None, np.array(order, np.int32))
+
+
+TRACED_PRODUCTS: Mapping[str, Rule] = {
+    "AdditiveAttention": traced(_additive),
+    "Attention": traced(_attention),
+    "Dot": traced(_dot),
+    "EinsumDense": traced(_einsum),
+}
+"""The rules of products that are written as nodes."""
+masked = traced(_masked)
+"""The rule of masking, where nothing that follows uses the mask."""

@@ -1,0 +1,170 @@
+"""Write the nodes of one layer as tracing does; the rules of graphs make operators of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from modelinspect.conversion.graph.lowering import Lowering
+from modelinspect.conversion.graph.node import Elements, Held, Item, UnknownNodeError
+from modelinspect.conversion.graph.reader import Step
+from modelinspect.conversion.keras.activations import activate
+from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError
+from modelinspect.conversion.network import Value
+from modelinspect.conversion.operators import BOOL, FLOAT32, INT32
+from modelinspect.core.records import dataclass
+from modelinspect.encodings.protobuf import message_class
+
+_DTYPES = {FLOAT32: np.float32, INT32: np.int32, BOOL: np.bool_}
+_FLOAT, _INT, _BOOL = 1, 3, 10
+TYPES = {FLOAT32: _FLOAT, INT32: _INT, BOOL: _BOOL}
+"""Element types as DataType numbers them."""
+Setting = int | float | bool | str | Sequence[int]
+
+
+@dataclass(slots=True)
+class Trace:
+    """One call of a layer while it is traced."""
+
+    call: Call
+    lowering: Lowering
+
+    @property
+    def given(self) -> Value:
+        """The first input."""
+        return self.call.given
+
+    @property
+    def is_keras3(self) -> bool:
+        """Return whether Keras 3 writes the nodes."""
+        return self.call.keras == 3
+
+    def pick(self, keras2: str, keras3: str) -> str:
+        """Return the name that the version of Keras uses."""
+        return keras3 if self.is_keras3 else keras2
+
+    def constant(self, values: object, name: str, kind: int = INT32, *, inside: bool = True) -> Held:
+        """Return a constant of the graph; ``inside`` means within the layer's scope."""
+        array: Elements = np.asarray(values, _DTYPES[kind])
+        location = self.call.at(name) if inside else (name,)
+        held = Held(array.shape, kind, location, None, array, is_written=True)
+        self.lowering.written.append(held)
+        return held
+
+    def read(self, parameter: Parameter, name: str) -> Held:
+        """Return what reads a variable; ``name`` is that of the node that takes it."""
+        return Held(parameter.shape, FLOAT32, self.call.at(f"{name}/ReadVariableOp"), parameter.tensor)
+
+    def node(self, op: str, inputs: Sequence[Item], name: str, **settings: Setting) -> Item:
+        """Write a node and return what it makes; a name that is taken gets a number."""
+        return self._lower(op, inputs, self.call.scopes.unique(self.call.at(name)[0]), settings)
+
+    def outside(self, op: str, inputs: Sequence[Item], name: str, **settings: Setting) -> Item:
+        """Write a node of a function that has names of its own."""
+        return self._lower(op, inputs, name, settings)
+
+    def value(self, op: str, inputs: Sequence[Item], name: str, **settings: Setting) -> Value:
+        """Write a node that makes what is computed. Raises `UnknownNodeError`."""
+        item = self.node(op, inputs, name, **settings)
+        if not isinstance(item, Value):
+            raise UnknownNodeError("computes with constants only")
+        return item
+
+    def _lower(self, op: str, inputs: Sequence[Item], location: str, settings: dict[str, Setting]) -> Item:
+        attributes = {key: _attribute(key, setting) for key, setting in settings.items()}
+        if _SHAPE in attributes:
+            attributes["_output_shapes"] = _shapes(settings[_SHAPE])
+            del attributes[_SHAPE]
+        return self.lowering.lower(Step(location, op, (), attributes), list(inputs))
+
+    def expand(self, item: Item, axis: int, name: str) -> Item:
+        """Add an axis of length 1."""
+        return self.node("ExpandDims", [item, self.constant(axis, f"{name}/dim")], name)
+
+    def reshape(self, item: Item, shape: Shape, name: str) -> Item:
+        """Give another shape."""
+        return self.node("Reshape", [item, self.constant(list(shape), f"{name}/shape")], name)
+
+    def transpose(self, item: Item, order: Sequence[int], name: str) -> Item:
+        """Exchange axes."""
+        return self.node("Transpose", [item, self.constant(list(order), f"{name}/perm")], name)
+
+    def reduce(self, op: str, item: Item, axes: int | Sequence[int], *, keep: bool, name: str = "") -> Item:
+        """Take the mean, the sum or the like along axes."""
+        label = name or op
+        return self.node(op, [item, self.constant(axes, f"{label}/reduction_indices")], label, keep_dims=keep)
+
+    def whole(self, code: int, item: Item, names: Sequence[str]) -> Value:
+        """Add an operator that stands for nodes with these names."""
+        if not isinstance(item, Value):
+            raise UnknownNodeError("computes with constants only")
+        made = self.call.op(code, [item], item.shape, names[0])
+        made.location = self.call.at(*names)
+        return made
+
+    def add_bias(self, item: Item) -> Item:
+        """Add the bias of a convolution."""
+        if not self.call.flag("use_bias", default=True):
+            return item
+        bias = self.call.need("bias")
+        if not self.is_keras3:
+            return self.node("BiasAdd", [item, self.read(bias, "BiasAdd")], "BiasAdd")
+        rank, count = len(item.shape), prod(bias.shape)
+        wide = self.reshape(self.read(bias, "Reshape"), (*(1,) * (rank - 1), count), "Reshape")
+        if count == 1:
+            return self.node("AddV2", [item, wide], "Add")
+        return self.node("BiasAdd", [item, self.node("Squeeze", [wide], "Squeeze")], "BiasAdd")
+
+    def finish(self, item: Item) -> Value:
+        """Apply the activation of the layer's settings."""
+        if not isinstance(item, Value):
+            raise UnknownNodeError("computes with constants only")
+        return activate(self.call, item, self.call.settings.get("activation"))
+
+
+def traced(writer: Callable[[Trace], Item]) -> Rule:
+    """Return the rule of a layer that writes nodes."""
+
+    def rule(call: Call) -> Value:
+        if call.lowering is None:
+            raise UnknownLayerError("without the weights")
+        item = writer(Trace(call, call.lowering))
+        if not isinstance(item, Value):
+            raise UnknownLayerError("of constants only")
+        return item
+
+    return rule
+
+
+_SHAPE = "_shape"
+"""The setting that tells the shape of what a node makes where its inputs do not."""
+
+
+def _shapes(lengths: Setting) -> Any:
+    """Return the attribute that tells the shape of what a node makes."""
+    made: Any = message_class("AttrValue")()
+    shape = made.list.shape.add()
+    for length in lengths if isinstance(lengths, Sequence) and not isinstance(lengths, str) else ():
+        shape.dim.add().size = length
+    return made
+
+
+def _attribute(key: str, setting: Setting) -> Any:
+    """Return the AttrValue of a setting."""
+    made: Any = message_class("AttrValue")()
+    if key in ("DstT", "out_type"):
+        made.type = setting
+    elif isinstance(setting, bool):
+        made.b = setting
+    elif isinstance(setting, int):
+        made.i = setting
+    elif isinstance(setting, float):
+        made.f = setting
+    elif isinstance(setting, str):
+        made.s = setting.encode()
+    else:
+        made.list.i.extend(setting)
+    return made
