@@ -19,6 +19,7 @@ from modelinspect.encodings.protobuf import parse_message
 from modelinspect.encodings.sstable import Table
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
+from modelinspect.reports.wording import plural
 from modelinspect.shrinking.steps import NotShrinkableError, StepName, Work
 from modelinspect.shrinking.tables import write_table
 from modelinspect.sources.base import Source
@@ -132,7 +133,9 @@ def write_bundle(bundle: Bundle, folder: Path, work: Work, old_size: int) -> tup
     index.write_bytes(write_table(_rows(bundle, placed)))
     saved = old_size - index.stat().st_size - written
     index_saved = bundle.index_size - index.stat().st_size
-    work.add(StepName.ALIAS, aliased, note=f"{len(same):,} tensors that equal another are stored once")
+    work.add(
+        StepName.ALIAS, aliased, note=f"{plural(len(same), 'tensor')} stored at the place of an equal one"
+    )
     work.add(StepName.INDEX, index_saved, note="index without repeated key prefixes, Snappy blocks")
     rest = saved - aliased - max(index_saved, 0)
     many = len(bundle.shards) > 1

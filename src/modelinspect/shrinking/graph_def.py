@@ -8,6 +8,7 @@ from typing import Any
 from modelinspect.core.limits import MIB
 from modelinspect.core.records import dataclass
 from modelinspect.encodings.protobuf import parse_message
+from modelinspect.reports.wording import plural
 from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName, Witness
 from modelinspect.sources.base import Source
@@ -53,7 +54,7 @@ def shrink_graph_def(job: Job) -> Witness:
         StepName.DROP_UNREACHABLE,
         saved,
         Drop.UNREACHABLE,
-        f"{len(gone.nodes):,} nodes and {len(gone.functions):,} functions",
+        f"{plural(len(gone.nodes), 'node')} and {plural(len(gone.functions), 'function')}",
     )
     for what, names in (("nodes", gone.nodes), ("functions", gone.functions)):
         if names:

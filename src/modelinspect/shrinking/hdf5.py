@@ -8,6 +8,7 @@ from pathlib import Path
 
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.tensors import Role
+from modelinspect.reports.wording import plural
 from modelinspect.shrinking.hdf5_copy import Rewrite, Tally, rewrite_hdf5
 from modelinspect.shrinking.hdf5_survey import survey
 from modelinspect.shrinking.hdf5_witness import compare_hdf5
@@ -105,6 +106,8 @@ def record(work: Work, saved: int, tally: Tally) -> None:
     """Record what rewriting saved, shared out over its steps; the shares add up to ``saved``."""
     linked = min(tally.linked, max(saved, 0))
     deflated = min(tally.deflated, max(saved - linked, 0))
-    work.add(StepName.HDF5_LINK, linked, note=f"{tally.links:,} datasets that equal another are stored once")
-    work.add(StepName.HDF5_DEFLATE, deflated, note=f"{tally.filtered:,} datasets deflated")
+    work.add(
+        StepName.HDF5_LINK, linked, note=f"{plural(tally.links, 'dataset')} stored as a link to an equal one"
+    )
+    work.add(StepName.HDF5_DEFLATE, deflated, note=f"{plural(tally.filtered, 'dataset')} deflated")
     work.add(StepName.HDF5_REPACK, saved - linked - deflated, note="newest structures and no free space")

@@ -17,6 +17,7 @@ from typing import Any
 
 from modelinspect.core.artifact import DocumentKind
 from modelinspect.core.limits import MIB
+from modelinspect.reports.wording import plural
 from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName, Witness
 from modelinspect.shrinking.zip_files import copy_source
@@ -123,7 +124,7 @@ def precompress(folder: Path, level: int) -> list[str]:
             path.with_name(path.name + suffix).write_bytes(packed)
             sizes[suffix] += len(packed)
     return [
-        f"{len(files):,} files compressed beside themselves as {suffix}: {size:,} bytes"
+        f"{plural(len(files), 'file')} also compressed as {suffix}: {size:,} bytes"
         for suffix, size in sizes.items()
     ]
 

@@ -19,6 +19,7 @@ from modelinspect.encodings.zip import find_end_record
 from modelinspect.formats.tflite.lookup import DECODE
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.measure.rewrite import ZIP_ERRORS, as_file
+from modelinspect.reports.wording import plural
 from modelinspect.shrinking.flat_tree import Items, Numbers, Record, TreeReader, share
 from modelinspect.shrinking.flat_writing import write_tree
 from modelinspect.shrinking.steps import Drop, Job, NotShrinkableError, StepName, Witness
@@ -88,7 +89,7 @@ def shrink_tflite(job: Job) -> Witness:
 
 
 def _gone(tensors: int, codes: int) -> str:
-    return f"buffers, {tensors:,} tensors and {codes:,} operator codes that nothing uses"
+    return f"buffers, {plural(tensors, 'tensor')} and {plural(codes, 'operator code')} that nothing uses"
 
 
 def _check(model: Record, source: Source) -> None:
