@@ -1,4 +1,4 @@
-"""Networks of images, written anew after published architectures, each in a small size.
+"""Networks of images after published architectures, of our own code, each in a small size.
 
 Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model without
 trained weights. `public_sequences.py` and `public_tables.py` have the other kinds of networks.

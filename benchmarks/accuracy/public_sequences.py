@@ -1,4 +1,4 @@
-"""Networks of series, sounds and text, written anew after published architectures, each in a small size."""
+"""Networks of series, sounds and text after published architectures, of our own code, in small sizes."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def stacked_lstm(library: Any, draw: random.Random) -> Any:
 
 
 def attended(library: Any, draw: random.Random) -> Any:
-    """Steps of a recurrent layer weighed by what a dense layer says of each."""
+    """Steps of a recurrent layer weighed by a dense layer that reads each."""
     layers = library.layers
     given = layers.Input(batch_shape=(1, 16, 4))
     x = draw.choice((layers.LSTM, layers.GRU))(12, return_sequences=True)(given)

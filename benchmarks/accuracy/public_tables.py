@@ -1,4 +1,4 @@
-"""Networks with attention, and networks of tables, written anew after published architectures, each in a
+"""Networks with attention, and networks of tables after published architectures, of our own code, each in a
 small size.
 """
 

@@ -20,6 +20,7 @@ from modelinspect.core.tensors import Tensor
 from modelinspect.measure.kept import Layout
 
 Location = tuple[str, ...]
+Shape = tuple[int, ...]
 UNKNOWN: Location = ()
 """The location of constants that the converter made itself: they are named ``arith.constant``."""
 LATE = -1

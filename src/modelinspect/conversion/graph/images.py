@@ -7,8 +7,7 @@ from math import prod
 import numpy as np
 
 from modelinspect.conversion.graph.node import Held, Item, Node, Rule, UnknownNodeError
-from modelinspect.conversion.keras.call import Shape
-from modelinspect.conversion.network import Value, floats, kernel
+from modelinspect.conversion.network import Shape, Value, floats, kernel
 from modelinspect.conversion.operators import (
     ADD,
     AVERAGE_POOL,

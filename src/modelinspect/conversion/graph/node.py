@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.conversion.graph.reader import Step
-from modelinspect.conversion.keras.call import Shape
-from modelinspect.conversion.network import Constant, Location, Network, Op, Value, kernel
+from modelinspect.conversion.network import Constant, Location, Network, Op, Shape, Value, kernel
 from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, INT64, options
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import Tensor

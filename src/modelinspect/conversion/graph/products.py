@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from modelinspect.conversion.graph.node import Held, Item, Node, Rule, UnknownNodeError
-from modelinspect.conversion.keras.call import Shape
-from modelinspect.conversion.network import Value, kernel
+from modelinspect.conversion.network import Shape, Value, kernel
 from modelinspect.conversion.operators import (
     BATCH_MATMUL,
     CONCATENATION,

@@ -11,8 +11,7 @@ from modelinspect.conversion.graph.images import IMAGES
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
 from modelinspect.conversion.graph.shapes import SHAPES, told_shape
-from modelinspect.conversion.keras.call import Shape
-from modelinspect.conversion.network import Value, floats, fused, kernel
+from modelinspect.conversion.network import Shape, Value, floats, fused, kernel
 from modelinspect.conversion.operators import (
     ADD,
     BOOL,

@@ -8,8 +8,7 @@ import numpy as np
 
 from modelinspect.conversion.graph.constants import strided
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
-from modelinspect.conversion.keras.call import Shape
-from modelinspect.conversion.network import Value
+from modelinspect.conversion.network import Shape, Value
 from modelinspect.conversion.operators import (
     BOOL,
     CONCATENATION,

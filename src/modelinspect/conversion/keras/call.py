@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from modelinspect.conversion.network import UNKNOWN, Array, Location, Network, Value, floats, integers
+from modelinspect.conversion.network import UNKNOWN, Array, Location, Network, Shape, Value, floats, integers
 from modelinspect.conversion.operators import FLOAT32, options
 from modelinspect.core.records import dataclass, field
 from modelinspect.formats.keras.config import LayerConfig
@@ -18,8 +18,6 @@ from modelinspect.networks.keras_variables import Parameter, items
 
 if TYPE_CHECKING:
     from modelinspect.conversion.graph.lowering import Lowering
-
-Shape = tuple[int, ...]
 
 
 class UnknownLayerError(Exception):
