@@ -6,8 +6,8 @@ usage: python benchmarks/accuracy/fresh_reality.py [--write | --calibrate | --fi
 ``--write`` puts the tables into docs/developer/predictions.md; ``--calibrate`` shows the error that each
 class of `modelinspect.conversion.errors` would need to cover 95 % and all of its predictions. ``--first``
 adds what is predicted of new networks to ``fresh_first.csv``: run it before a rule is changed because of
-them. A network keeps its first prediction there for good: the page shows what a user with such a network would
-have seen.
+them. A network keeps its first prediction there for good: the page shows what a user with such a network
+would have seen.
 """
 
 from __future__ import annotations
