@@ -32,21 +32,22 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "accuracy"
 RECORDED = ("signature_bases.tar.xz", "unseen_bases.tar.xz", "fresh_bases.tar.xz", "layer_bases.tar.xz")
 NEARLY = {
     ("causal-attention", 2, ".h5"),  # the sums of two constants are called otherwise
+    ("causal-attention", 2, "saved"),
     ("causal-attention", 3, ".keras"),
     ("two-tables", 2, ".h5"),  # two tables of int8 are padded otherwise
     ("two-tables", 2, "saved"),
     ("two-tables", 3, "saved"),  # constants that two lookups share are called otherwise
 }
 """Idioms that are within the stated error, and not equal to the byte."""
-WITHHELD = {("both-ways", 3, "saved"), ("causal-attention", 2, "saved"), ("causal-attention", 3, "saved")}
+WITHHELD = {("both-ways", 3, "saved"), ("causal-attention", 3, "saved")}
 """Idioms whose SavedModels have loops or fills, which no rule knows: they are not predicted."""
 
-FAR = {"g-features-2-0", "g-features-3-0", "p-ghost-3-0"}
-"""Networks with a fault that is known: a normalization that two dense layers read, and a dense layer of
-Keras 3 with a hard sigmoid.
+FAR = {"g-features-2-0", "g-features-3-0"}
+"""Networks with a fault that is known: a normalization that two dense layers read."""
+SHOWN_FIRST, SHOWN_NOW, SHOWN_FRESH = 0.73, 0.84, 0.87
+"""The least shares of predictions that are shown: those before a rule was changed, of all networks today, and
+of those without a mended fault; the page has them by class.
 """
-LEAST_SHOWN = 0.7
-"""The share of predictions that are shown; the page has it by class."""
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +76,9 @@ def test_what_is_labelled_exact_is_equal_to_the_byte(found: list[Outcome]) -> No
 
 
 def test_stated_errors_cover_95_percent_of_what_is_shown(found: list[Outcome]) -> None:
-    for some in (found, fresh(found), first()):
+    for some, least in ((found, SHOWN_NOW), (fresh(found), SHOWN_FRESH), (first(), SHOWN_FIRST)):
         shown = [one for one in some if one.is_told]
-        assert len(shown) / len(some) >= LEAST_SHOWN
+        assert len(shown) / len(some) >= least
         assert sum(one.is_within for one in shown) / len(shown) >= 0.95
 
 

@@ -108,6 +108,28 @@ def test_equal_weights_of_keras_2_are_found_by_the_names_that_end_with_a_number(
     assert mi.compare_content(path, tmp_path / "b.h5").differing == ()
 
 
+def test_equal_slots_are_no_weights_though_their_names_end_alike(tmp_path: Path) -> None:
+    """EfficientNetB0 after a step of training: scales of two layers are equal, and their slots are, too."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        weights, slots = file.create_group("model_weights"), file.create_group("optimizer_weights")
+        weights.attrs["layer_names"] = ["bn_1", "bn_2"]
+        for layer in ("bn_1", "bn_2"):
+            weights.create_dataset(f"{layer}/{layer}/gamma:0", data=np.ones(4000, "f4"))
+            weights[layer].attrs["weight_names"] = [f"{layer}/gamma:0"]
+            slots.create_dataset(f"Adam/m/{layer}/gamma:0", data=np.zeros(4000, "f4"))
+        slots.attrs["weight_names"] = [f"Adam/m/{layer}/gamma:0" for layer in ("bn_1", "bn_2")]
+        file.attrs["model_config"] = '{"class_name": "Sequential", "config": {"name": "s", "layers": []}}'
+    report = mi.shrink(path, tmp_path / "b.h5")
+    assert report.outcome == Outcome.SMALLER, report.reason
+    assert report.proof is not None
+    assert report.proof.equal == 4
+    with h5py.File(tmp_path / "b.h5") as file:
+        assert file["model_weights/bn_1/bn_1/gamma:0"] == file["model_weights/bn_2/bn_2/gamma:0"]
+        assert file["optimizer_weights/Adam/m/bn_1/gamma:0"][0] == 0
+    assert mi.compare_content(path, tmp_path / "b.h5").differing == ()
+
+
 def test_equal_elements_with_different_attributes_stay_two_datasets(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", x=np.zeros(1000), y=np.zeros(1000))
     with h5py.File(path, "r+") as file:

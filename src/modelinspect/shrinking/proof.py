@@ -12,6 +12,7 @@ import numpy as np
 
 from modelinspect.core.artifact import Artifact, Document, DocumentKind
 from modelinspect.core.limits import MIB, Limits
+from modelinspect.core.names import OPTIMIZER_WEIGHTS
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import ByteOrder, Role, Tensor
 from modelinspect.errors import FormatError, ModelInspectError
@@ -20,6 +21,7 @@ from modelinspect.measure.digest import Digester
 from modelinspect.measure.readers import blocks
 from modelinspect.sources.files import FileSet
 
+_SLOTS = f"/{OPTIMIZER_WEIGHTS}/"
 _ASSEMBLED_MOST = 256 * MIB
 """Tensors whose elements come in no order are put together in memory up to this size."""
 
@@ -78,12 +80,25 @@ class Contents:
             if key in self.aliases:
                 return key, self.aliases[key]
         endings = (f"/{name}", f"/{name}:0")
-        return next(((key, content) for key, content in self.aliases.items() if key.endswith(endings)), None)
+        return next(
+            (
+                (key, content)
+                for key, content in self.aliases.items()
+                if (key in _slots(name) if key.startswith(_SLOTS) else key.endswith(endings))
+            ),
+            None,
+        )
 
     @property
     def count(self) -> int:
         """The number of names."""
         return len(self.tensors) + len(self.aliases)
+
+
+def _slots(name: str) -> tuple[str, ...]:
+    """Return where Keras 2 puts an optimizer's slot, whose name ends as that of its weight does."""
+    place = f"{_SLOTS}{name.removeprefix('optimizer/')}"
+    return place, f"{place}:0"
 
 
 def contents(
