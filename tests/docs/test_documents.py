@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.is_file()]
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
+_NO_PARAGRAPH = ("#", "<!--", "![", ":::", "[")
+"""What begins lines that are neither a table nor a paragraph: headings, comments, pictures, links, fences."""
+
 
 def test_the_outputs_in_the_documents_are_what_the_commands_print() -> None:
     done = subprocess.run(
@@ -29,6 +32,32 @@ def test_links_lead_to_files_that_are_there(path: Path) -> None:
     text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     missing = [link for link in _LINK.findall(text) if not (path.parent / link).exists()]
     assert missing == []
+
+
+def _rows_before_the_point(text: str) -> int:
+    """Return how many lines of tables a page has before its first paragraph, code aside."""
+    rows, in_code = 0, False
+    for line in text.splitlines():
+        if line.lstrip().startswith("```"):
+            in_code = not in_code
+        elif in_code or not line.strip() or line.startswith(_NO_PARAGRAPH):
+            continue
+        elif line.startswith("|"):
+            rows += 1
+        else:
+            return rows
+    return rows
+
+
+def test_lines_of_tables_before_the_first_paragraph_are_counted() -> None:
+    table = "| a |\n| --- |\n| 1 |\n"
+    assert _rows_before_the_point(f"# Title\n\n{table}\n```\ncode\n```\n{table}\nThe point.\n{table}") == 6
+    assert _rows_before_the_point(f"# Title\n\nThe point.\n\n{table}") == 0
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_page_has_200_lines_of_tables_before_its_point(path: Path) -> None:
+    assert _rows_before_the_point(path.read_text(encoding="utf-8")) <= 200
 
 
 def test_the_readme_opens_with_the_two_commands_and_the_install() -> None:

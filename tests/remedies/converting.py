@@ -25,6 +25,17 @@ def _sparse(model: Any, path: str, *more: Any) -> Any:
     return tf.lite.TFLiteConverter.from_keras_model(model)
 
 
+def _sparse_half(model: Any, path: str) -> Any:
+    """Convert a model to float16 with sparse encoding; return a converter as it was before it was set."""
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.target_spec.supported_types = [tf.float16]
+    kind = tf.lite.Optimize
+    write(converter, path, optimizations=[kind.DEFAULT, kind.EXPERIMENTAL_SPARSITY])
+    return tf.lite.TFLiteConverter.from_keras_model(model)
+
+
 def _with_zeros(units: int, inputs: int, share: float) -> Any:
     import tf_keras
 
@@ -34,6 +45,16 @@ def _with_zeros(units: int, inputs: int, share: float) -> Any:
     made = np.random.default_rng(1)
     kernel = made.normal(size=(inputs, units)) * (made.uniform(size=(inputs, units)) > share)
     model.set_weights([kernel.astype("f4"), np.zeros(units, "f4")])
+    return model
+
+
+def _convolution() -> Any:
+    """Return a convolution with zeros at random."""
+    import tf_keras
+
+    model = tf_keras.Sequential([tf_keras.layers.Input((8, 8, 16)), tf_keras.layers.Conv2D(32, 3)])
+    kernel = np.random.default_rng(1).normal(size=(3, 3, 16, 32)).astype("f4")
+    model.set_weights([np.where(kernel > 0.5, kernel, 0), np.zeros(32, "f4")])
     return model
 
 
@@ -75,15 +96,23 @@ def weights_beyond_the_last_block_are_kept() -> None:
 @proves(Remedy.CONVERT_DENSE)
 def convolutions_that_no_block_fits_are_stored_densely() -> None:
     import tensorflow as tf
-    import tf_keras
 
-    model = tf_keras.Sequential([tf_keras.layers.Input((8, 8, 16)), tf_keras.layers.Conv2D(32, 3)])
-    kernel = np.random.default_rng(1).normal(size=(3, 3, 16, 32)).astype("f4")
-    model.set_weights([np.where(kernel > 0.5, kernel, 0), np.zeros(32, "f4")])
-    converter = _sparse(model, "sparse.tflite")
+    converter = _sparse(_convolution(), "sparse.tflite")
     follow("sparse.tflite", "densify-present", Remedy.CONVERT_DENSE, converter=converter, tf=tf)
     write(converter, "dense.tflite")
     assert "densify-present" not in findings("dense.tflite")
+
+
+@proves(Remedy.CONVERT_DENSE_HALF)
+def float16_weights_stay_float16() -> None:
+    import tensorflow as tf
+
+    converter = _sparse_half(_convolution(), "half.tflite")
+    follow("half.tflite", "densify-present", Remedy.CONVERT_DENSE_HALF, converter=converter, tf=tf)
+    write(converter, "dense.tflite")
+    assert "densify-present" not in findings("dense.tflite")
+    kernels = [tensor for tensor in mi.inspect("dense.tflite").tensors if tensor.shape == (32, 3, 3, 16)]
+    assert {str(tensor.dtype) for tensor in kernels if tensor.stored_size} == {"float16"}
 
 
 @proves(Remedy.PRUNE_BLOCKS)

@@ -364,6 +364,13 @@ def test_the_ribbon_names_regions_under_the_pointer_and_by_keys(window: Browser,
     assert told[0] <= 0x3000 < told[1]
 
 
+def test_a_page_of_another_program_is_not_waited_for(window: Browser, tmp_path: Path) -> None:
+    other = tmp_path / "other.html"
+    other.write_text("<!DOCTYPE html><title>other</title><p>other</p>", encoding="utf-8")
+    with pytest.raises(AssertionError, match="not a page of modelinspect"):
+        window.open(other)
+
+
 def test_a_notebook_draws_the_same_figures_in_its_frame(window: Browser, tmp_path: Path) -> None:
     shown = modelinspect.inspect(fixture_path("mlp/wrapped.h5"))._repr_html_()
     cell = tmp_path / "cell.html"

@@ -41,7 +41,7 @@ def table(text: str) -> dict[str, Any]:
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert data is not None
     found: dict[str, Any] = next(
-        part for part in json.loads(data[1])["parts"] if part.get("title") == "Largest artifacts"
+        part for part in json.loads(data[1])["parts"] if part.get("title") == "Largest models"
     )
     return found
 

@@ -197,7 +197,7 @@ def test_lint_and_check_end_with_1_for_what_they_find_and_with_3_for_what_they_c
     assert run_cli("scan", model, "--lint", "--fail-on", "error", *quiet, cwd=tmp_path).code == 0
     above = run_cli("scan", model, "--check", "--jobs", "1", cwd=tmp_path)
     assert above.code == 1
-    assert "0 of 1 artifact within the budget" in above.text
+    assert "0 of 1 model within the budget" in above.text
     assert run_cli("scan", model, "--check", "--budget", "large.toml", *quiet, cwd=tmp_path).code == 0
     (tmp_path / "list").write_text("missing\n")
     assert run_cli("scan", "--files-from", "list", *quiet, cwd=tmp_path).code == 0
@@ -216,7 +216,7 @@ def test_lint_and_check_end_with_1_for_what_they_find_and_with_3_for_what_they_c
         cwd=tmp_path,
     )
     assert into.code == 1
-    assert "1 artifact inspected, 0 unchanged" in into.text
+    assert "1 model inspected, 0 unchanged" in into.text
     again = run_cli(
         "scan",
         model,

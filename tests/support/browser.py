@@ -33,6 +33,13 @@ def has_browser() -> bool:
     return shutil.which("chromedriver") is not None and shutil.which("chromium") is not None
 
 
+_WILL_BE_READY = (
+    "return 'ready' in document.documentElement.dataset"
+    " || document.querySelector('meta[name=generator][content=modelinspect]') !== null"
+)
+"""Whether a page is one that sets ``data-ready`` when all is drawn: any other is not waited for."""
+
+
 class Browser:
     """A session of the browser: one window."""
 
@@ -99,9 +106,10 @@ class Browser:
 
     def open(self, page: Path) -> int:
         """Open a page of modelinspect, wait until all is drawn, and return the milliseconds it says that
-        took.
+        took. Fail at once where the page is not one of modelinspect.
         """
         self.post("/url", {"url": page.resolve().as_uri()})
+        assert self.run(_WILL_BE_READY), f"not a page of modelinspect: {page}"
         return int(self.until("document.documentElement.dataset.ready"))
 
     def processor_time(self) -> float:

@@ -55,7 +55,7 @@ REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
         Remedy.LINK_DATASET,
         Remedy.CONVERT_WITHOUT_GRADIENT,
     ),
-    Cause.SPARSE_ENCODING: (Remedy.CONVERT_DENSE, Remedy.CONVERT_DENSE_NARROW),
+    Cause.SPARSE_ENCODING: (Remedy.CONVERT_DENSE, Remedy.CONVERT_DENSE_NARROW, Remedy.CONVERT_DENSE_HALF),
     Cause.TRACED_FUNCTIONS: (Remedy.NO_TRACES,),
     Cause.DEBUG_INFO: (Remedy.DELETE_DEBUG,),
 }

@@ -250,11 +250,20 @@ def shared(artifact: Artifact, kept: str, copy: str) -> Advice | None:
 
 
 def converted_dense(artifact: Artifact) -> Advice | None:
-    """Say how the converter leaves sparse encoding out."""
+    """Say how the converter leaves sparse encoding out, and keeps the precision of the model.
+
+    Dense weights count too: where it quantizes, the converter leaves small kernels in float32.
+    """
     if artifact.format is not FormatName.TFLITE:
         return None
-    narrow = any(tensor.dtype.bits < 32 for tensor in artifact.tensors if tensor.storage is Storage.SPARSE)
-    return advise(Remedy.CONVERT_DENSE_NARROW if narrow else Remedy.CONVERT_DENSE, artifact)
+    bits = {
+        tensor.dtype.bits
+        for tensor in artifact.tensors
+        if tensor.storage is Storage.SPARSE or tensor.role is Role.WEIGHT
+    }
+    if any(width <= 8 for width in bits):
+        return advise(Remedy.CONVERT_DENSE_NARROW, artifact)
+    return advise(Remedy.CONVERT_DENSE_HALF if 16 in bits else Remedy.CONVERT_DENSE, artifact)
 
 
 def pruned_in_blocks(artifact: Artifact, tensors: Iterable[Tensor]) -> Advice | None:

@@ -326,6 +326,14 @@ tf.saved_model.save(module, {made!r})
         "converter.optimizations = [tf.lite.Optimize.DEFAULT]",
         "model.tflite",
     )
+    CONVERT_DENSE_HALF = _python(
+        "convert without sparse encoding (Optimize.EXPERIMENTAL_SPARSITY), and keep the weights in float16",
+        """
+converter.optimizations = [tf.lite.Optimize.DEFAULT]
+converter.target_spec.supported_types = [tf.float16]
+""",
+        "model.tflite",
+    )
     PRUNE_BLOCKS = _python(
         "prune dense layers in blocks that a sparse kernel runs ({block} inputs), then train, strip and"
         " convert again",

@@ -50,28 +50,25 @@ class DatasetReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.s
         )
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
-        yield Heading(
-            self.dataset, self.size, (plural(self.artifacts, "artifact"), plural(self.parts, "part"))
-        )
+        yield Heading(self.dataset, self.size, (plural(self.artifacts, "model"), plural(self.parts, "part")))
         lines = [
-            f"{plural(self.scanned, 'artifact')} inspected, {self.unchanged:,} unchanged since an earlier"
-            " scan."
+            f"{plural(self.scanned, 'model')} inspected, {self.unchanged:,} unchanged since an earlier scan."
         ]
         if self.skipped:
             lines.append(f"{plural(self.skipped, 'other file')} not recognized as a model.")
         if self.lint is not None:
             lines.append(", ".join(plural(count, severity) for severity, count in self.lint.items()) + ".")
         if self.exceeded is not None:
-            lines.append(f"{plural(self.exceeded, 'artifact')} above the budget.")
+            lines.append(f"{plural(self.exceeded, 'model')} above the budget.")
         yield Lines(tuple(lines))
         if self.formats:
             yield Table(
                 "Formats",
-                (Column("format", "format"), Column("artifacts", "artifacts", Unit.COUNT)),
+                (Column("format", "format"), Column("artifacts", "models", Unit.COUNT)),
                 _counts(self.formats),
             )
         if self.errors:
-            columns = (Column("error", "error"), Column("artifacts", "artifacts", Unit.COUNT))
+            columns = (Column("error", "error"), Column("artifacts", "models", Unit.COUNT))
             yield Table("Could not be inspected", columns, _counts(self.errors))
 
     def table(self) -> Table:

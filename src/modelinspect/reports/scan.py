@@ -112,13 +112,13 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
             for name, count in sorted(formats.items(), key=lambda item: (-item[1], item[0] or ""))
         )
         yield Heading(
-            ", ".join(self.roots), self.size, (f"{len(inspected):,} artifacts", *([text] if text else ()))
+            ", ".join(self.roots), self.size, (plural(len(inspected), "model"), *([text] if text else ()))
         )
         largest = sorted(inspected, key=lambda row: (-(row.size or 0), row.location))
         top = DEFAULT_TOP if top is None else top
         rest = largest[top:]
         columns = (
-            Column("location", "artifact"),
+            Column("location", "model"),
             Column("format", "format", rank=1),
             Column("size", "bytes", Unit.BYTES, bar=True),
             Column("sparsity", "zero", Unit.SHARE, rank=2),
@@ -142,13 +142,13 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
             else None
         )
         if rows:
-            yield Table("Largest artifacts", columns, rows, last)
+            yield Table("Largest models", columns, rows, last)
         common = Counter(rule for row in inspected for rule in set(row.findings))
         if common:
             ordered = sorted(common.items(), key=lambda item: (-item[1], item[0]))
             counts: list[tuple[Cell, ...]] = [(rule, count) for rule, count in ordered]
             yield Table(
-                "Findings", (Column("rule", "rule"), Column("artifacts", "artifacts", Unit.COUNT)), counts
+                "Findings", (Column("rule", "rule"), Column("artifacts", "models", Unit.COUNT)), counts
             )
         yield from self._verdicts(top)
         if self.skipped:
@@ -182,7 +182,7 @@ class ScanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.scan
             if above:
                 yield Notes("Above the budget", tuple(above[:top]), max(0, len(above) - top))
             kept = sum(row.passed is True for row in compared)
-            yield Lines((f"{kept:,} of {plural(len(compared), 'artifact')} within the budget.",))
+            yield Lines((f"{kept:,} of {plural(len(compared), 'model')} within the budget.",))
 
     def table(self) -> Table:
         columns = (

@@ -108,6 +108,7 @@ COLUMNS: dict[str, str] = {
     "message": "A sentence with the measured numbers.",
     "method": "How the model was saved or converted.",
     "model": "The name or path of a model.",
+    "models": "How many models have the finding, the format or the error of the row.",
     "name": "The name of a finding, cause or word.",
     "negative zeros": "How many elements are the number -0.0.",
     "not written because": "Why shrink wrote no file.",

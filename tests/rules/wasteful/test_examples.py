@@ -22,6 +22,8 @@ from modelinspect.measure.facts import Aspect
 from modelinspect.measure.free import find_hidden
 from modelinspect.measure.run import measure
 from modelinspect.networks.subject import Subject
+from modelinspect.remedies import Remedy
+from modelinspect.remedies.choose import converted_dense
 from modelinspect.reports.entries import FindingEntry
 from modelinspect.rules import wasteful
 from modelinspect.rules.base import Rule
@@ -433,3 +435,29 @@ def test_a_model_in_another_form_is_no_baseline() -> None:
         assert "identical-weights" in found
     wrapped = api.side(fixture_path("pruned_mlp/wrapped/no-optimizer.h5"))
     assert "baseline-already-sparse" not in findings((wrapped, before))
+
+
+@pytest.mark.parametrize(
+    ("sparse_dtype", "dense_dtype", "remedy"),
+    [
+        ("float32", "float32", Remedy.CONVERT_DENSE),
+        ("float16", "float32", Remedy.CONVERT_DENSE_HALF),
+        ("int8", "float32", Remedy.CONVERT_DENSE_NARROW),
+        ("float32", "int8", Remedy.CONVERT_DENSE_NARROW),
+        ("float32", "float16", Remedy.CONVERT_DENSE_HALF),
+    ],
+)
+def test_dense_conversion_keeps_the_precision_of_the_model(
+    sparse_dtype: str, dense_dtype: str, remedy: Remedy
+) -> None:
+    build = sparse(dtype=sparse_dtype)
+    build.tensor(
+        "fc2/kernel",
+        (16, 16),
+        dtype=dense_dtype,
+        data=bytes(256 * np.dtype(dense_dtype).itemsize),
+        role=Role.WEIGHT,
+    )
+    advice = converted_dense(build.artifact())
+    assert advice is not None
+    assert advice.remedy is remedy

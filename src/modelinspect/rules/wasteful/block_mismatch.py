@@ -65,6 +65,7 @@ RULE = Rule(
         Remedy.PRUNE_BLOCKS,
         Remedy.CONVERT_DENSE,
         Remedy.CONVERT_DENSE_NARROW,
+        Remedy.CONVERT_DENSE_HALF,
     ),
     worth=Threshold(256, 0.01),
 )

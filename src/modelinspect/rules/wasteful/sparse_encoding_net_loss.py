@@ -49,6 +49,7 @@ RULE = Rule(
     remedies=(
         Remedy.CONVERT_DENSE,
         Remedy.CONVERT_DENSE_NARROW,
+        Remedy.CONVERT_DENSE_HALF,
     ),
     worth=Threshold(128, 0.01),
 )

@@ -55,5 +55,6 @@ RULE = Rule(
     remedies=(
         Remedy.CONVERT_DENSE,
         Remedy.CONVERT_DENSE_NARROW,
+        Remedy.CONVERT_DENSE_HALF,
     ),
 )
