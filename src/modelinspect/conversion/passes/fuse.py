@@ -278,7 +278,7 @@ class _Sweep(Moves):
         return before
 
     def _leave(self, op: Op, before: Op, given: Value) -> None:
-        """Let a matrix product take what an operator takes, which stays where others still take its output."""
+        """Let a matrix product take what an operator takes, which stays where others take its output."""
         self.give(op, given)
         self.uses[id(before.output)] -= 1
         if not self.uses[id(before.output)]:
