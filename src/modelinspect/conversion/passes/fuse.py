@@ -68,7 +68,9 @@ def _is_fused_normalization(op: Op) -> bool:
 
 @dataclass(slots=True)
 class _Sweep(Moves):
-    """One walk over all operators."""
+    """One walk over all operators; ``shared`` are the values that several took when it began."""
+
+    shared: frozenset[int] = frozenset()
 
     def run(self, rules: tuple[Callable[[_Sweep, Op], bool], ...]) -> bool:
         """Apply rules to every operator; return whether any applied."""
@@ -79,6 +81,7 @@ class _Sweep(Moves):
             for given in op.inputs:
                 self.takers.setdefault(id(given), []).append(op)
         self.uses.update(id(value) for _, value in self.network.outputs)
+        self.shared = frozenset(value for value, count in self.uses.items() if count > 1)
         changed = False
         for op in reversed(self.network.ops) if rules is _LATE else self.network.ops:
             while id(op) not in self.gone and any(rule(self, op) for rule in rules):
@@ -243,11 +246,12 @@ class _Sweep(Moves):
 
     def product_of_sum(self, op: Op) -> bool:
         """Let a matrix product's bias take in the sum before it."""
-        before = self.maker(op.inputs[0]) if op.code == FULLY_CONNECTED else None
-        if (
-            before is None or before.code not in (ADD, SUB) or before.activation or op.inputs[2] is None
-        ):  # a product without a bias gets none so
+        before = self._before_product(op, (ADD, SUB))
+        if before is None or op.inputs[2] is None:  # a product without a bias gets none so
             return False
+        maker = self.makers.get(id(before.inputs[0]))
+        if id(before.output) in self.shared and maker is not None and maker.code == FULLY_CONNECTED:
+            return False  # the product before it takes it in first, as its bias
         given, terms = before.inputs
         if (
             given is None
@@ -262,22 +266,33 @@ class _Sweep(Moves):
         op.inputs[2] = Value(
             (op.output.shape[-1],), location, 0, Constant(4 * op.output.shape[-1], None, key=id(op))
         )
-        self.give(op, given)
         op.output.location = fused(before.output.location, location)
-        self.gone.add(id(before))
+        self._leave(op, before, given)
         return True
+
+    def _before_product(self, op: Op, codes: tuple[int, ...]) -> Op | None:
+        """Return what makes a matrix product's input, other operators may take it too."""
+        before = self.makers.get(id(op.inputs[0])) if op.code == FULLY_CONNECTED else None
+        if before is None or before.code not in codes or before.activation or id(before) in self.gone:
+            return None
+        return before
+
+    def _leave(self, op: Op, before: Op, given: Value) -> None:
+        """Let a matrix product take what an operator takes, which stays where others take its output."""
+        self.give(op, given)
+        self.uses[id(before.output)] -= 1
+        if not self.uses[id(before.output)]:
+            self.gone.add(id(before))
+        else:
+            self.uses[id(given)] += 1
 
     def product_of_scaled(self, op: Op) -> bool:
         """Let a matrix product's kernel take in the factors before it."""
-        if op.code != FULLY_CONNECTED:
-            return False
-        before = self.makers.get(id(op.inputs[0]))
-        if before is None or before.code != MUL or before.activation or id(before) in self.gone:
+        before = self._before_product(op, (MUL,))
+        if before is None:
             return False
         given, factors = before.inputs
         is_scalar = factors is not None and not factors.shape
-        if not is_scalar and self.uses[id(before.output)] != 1:
-            return False
         weight = op.inputs[1]
         if (
             given is None
@@ -303,13 +318,8 @@ class _Sweep(Moves):
         op.inputs[1] = Value(
             weight.shape, location, weight.kind, Constant(weight.constant.size, None, scaled, key=id(scaled))
         )
-        self.give(op, given)
         op.output.location = location
-        self.uses[id(before.output)] -= 1
-        if not self.uses[id(before.output)]:
-            self.gone.add(id(before))
-        else:
-            self.uses[id(given)] += 1
+        self._leave(op, before, given)
         return True
 
     def take_padding(self, op: Op) -> bool:
