@@ -381,7 +381,37 @@ def releases() -> str:
     )
 
 
+def shrink_efficientnet() -> str:
+    """EfficientNetB0 before and after shrink, as benchmarks/accuracy/shrink_efficientnet.py found it."""
+    with (ROOT / "benchmarks" / "accuracy" / "shrink_efficientnet.csv").open(
+        encoding="utf-8", newline=""
+    ) as file:
+        rows = list(csv.DictReader(file))
+    heads = ("file", "written by", "level", "equal in", "before", "after", "of before")
+    heads += ("tensors equal", "dropped", "outputs equal")
+    return table(
+        heads,
+        (
+            (
+                row["name"].removeprefix("EfficientNetB0 "),
+                row["writer"],
+                row["level"],
+                row["loader"],
+                int(row["before"]),
+                int(row["after"]),
+                f"{int(row['after']) / int(row['before']):.1%}".replace("%", " %"),
+                int(row["tensors"]),
+                int(row["dropped"]),
+                int(row["outputs"]),
+            )
+            for row in rows
+        ),
+        left=4,
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "shrink_efficientnet": shrink_efficientnet,
     "networks": readme_networks,
     "exports": exports,
     "gemma": gemma,
