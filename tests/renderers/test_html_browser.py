@@ -507,8 +507,10 @@ def test_a_page_of_two_thousand_tensors_is_small_and_opens(tmp_path: Path) -> No
         )
 
 
-def test_code_of_a_remedy_is_a_block_of_its_own_lines(window: Browser, pages: Path) -> None:
-    window.open(pages / "explain.html")
+def test_code_of_a_remedy_is_a_block_of_its_own_lines(window: Browser, tmp_path: Path) -> None:
+    wrapped = fixture_path("pruned_mlp/wrapped/saved-model")
+    assert run_cli("inspect", wrapped, "--format", "html", "-o", tmp_path / "wrapped.html").code == 0
+    window.open(tmp_path / "wrapped.html")
     codes = window.run("return [...document.querySelectorAll('.note pre')].map((block) => block.textContent)")
     assert any(code.startswith("import ") and code.count("\n") >= 2 for code in codes)
     assert window.run("return [...document.querySelectorAll('.note details')].every((one) => !one.open)")
