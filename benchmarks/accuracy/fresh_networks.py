@@ -205,6 +205,18 @@ def prepare(converter: Any, kind: str, optimizations: tuple[str, ...], model: An
     converter.representative_dataset = samples
 
 
+def attempt(network: Network, library: Any, target: Path) -> None:
+    """Convert a network once, and write down why where that fails."""
+    if (target / "done").exists() or (target / "failed").exists():
+        return
+    try:
+        convert(network, library, target)
+    except Exception as error:  # noqa: BLE001  # a network or a layer that this library cannot build
+        (target / "failed").write_text(f"{type(error).__name__}: {error}"[:400], encoding="utf-8")
+        print(network.name, "FAILED", type(error).__name__, str(error)[:200].replace("\n", " "), flush=True)
+    print(network.name, flush=True)
+
+
 def store(folder: Path) -> None:
     """Write the files of networks without their weights, and the sizes of their forms; 0 where the converter
     refused.
@@ -233,7 +245,7 @@ def store(folder: Path) -> None:
             (network.name, form, path.stat().st_size if path.is_file() else 0) for form, path in paths.items()
         ]
         if any(path.is_file() for path in paths.values()):  # what the converter refuses is not predicted
-            held.update({f"{network.name}/{name}": data for name, data in _members(source, network)})
+            held.update({f"{network.name}/{name}": data for name, data in members(source, network)})
     with tarfile.open(FOLDER / BASES, "w:xz", preset=9) as archive:
         for name, data in sorted(held.items(), key=_place):
             member = tarfile.TarInfo(name)
@@ -250,7 +262,7 @@ def _place(item: tuple[str, bytes]) -> tuple[int, str, str]:
     return named(folder).keras, rest, folder
 
 
-def _members(source: Path, network: Network) -> Iterator[tuple[str, bytes]]:
+def members(source: Path, network: Network) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a network, with zeros for weights."""
     path = source / f"model{suffix(network)}"
     if network.keras == 2:
@@ -329,22 +341,8 @@ def main() -> None:
     first, last = (int(sys.argv[place]), int(sys.argv[place + 1])) if place else (0, 2)
     kinds = IDIOMS if "--idioms" in sys.argv else PUBLIC if "--public" in sys.argv else ALL
     for network in networks(first, last, kinds):
-        target = folder / network.name
-        if (
-            network.keras != keras
-            or part not in network.name
-            or (target / "done").exists()
-            or (target / "failed").exists()
-        ):
-            continue
-        try:
-            convert(network, library, target)
-        except Exception as error:  # noqa: BLE001  # a network that this library cannot build
-            (target / "failed").write_text(f"{type(error).__name__}: {error}"[:400], encoding="utf-8")
-            print(
-                network.name, "FAILED", type(error).__name__, str(error)[:200].replace("\n", " "), flush=True
-            )
-        print(network.name, flush=True)
+        if network.keras == keras and part in network.name:
+            attempt(network, library, folder / network.name)
 
 
 if __name__ == "__main__":

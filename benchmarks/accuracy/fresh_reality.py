@@ -91,27 +91,27 @@ class Outcome:
         return "full-integer forms, all classes" if self.form in INTEGER else BUILDERS[self.network.kind][0]
 
 
-def sizes() -> dict[str, dict[str, int]]:
+def sizes(table: str = "fresh_sizes.csv") -> dict[str, dict[str, int]]:
     """Return the sizes of TensorFlow's files by network and form; 0 where the converter refused."""
     found: dict[str, dict[str, int]] = {}
-    with (FOLDER / "fresh_sizes.csv").open(encoding="utf-8", newline="") as file:
+    with (FOLDER / table).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             found.setdefault(row["network"], {})[row["form"]] = int(row["size"])
     return found
 
 
 @contextmanager
-def unpacked() -> Iterator[Path]:
+def unpacked(bases: str = "fresh_bases.tar.xz") -> Iterator[Path]:
     """Write the files of all networks into a folder, each with its weights."""
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(FOLDER / "fresh_bases.tar.xz") as archive:
+        with tarfile.open(FOLDER / bases) as archive:
             archive.extractall(folder, filter="data")
         for target in Path(folder).iterdir():
-            _restore(target, named(target.name))
+            restore(target, named(target.name))
         yield Path(folder)
 
 
-def _restore(target: Path, network: Network) -> None:
+def restore(target: Path, network: Network) -> None:
     """Pack what is an archive, and write the weights."""
     path = target / f"model{suffix(network)}"
     if path.is_dir():

@@ -14,9 +14,8 @@ import io
 import os
 import sys
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ sys.path.insert(0, str(FOLDER.parents[1]))
 
 import modelinspect as mi  # noqa: E402
 from benchmarks.accuracy import fresh_networks as fresh  # noqa: E402
-from benchmarks.accuracy.fresh_reality import _restore as restore  # noqa: E402
+from benchmarks.accuracy.fresh_reality import sizes as recorded_sizes  # noqa: E402
+from benchmarks.accuracy.fresh_reality import unpacked as unpacked_bases  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
 
 Layers = Callable[[Any], Any]
@@ -235,22 +235,12 @@ NETWORKS |= {"shared-model": _shared, "operators": _operators, "operators-more":
 
 def sizes() -> dict[str, dict[str, int]]:
     """Return the sizes of TensorFlow's files by network and form; 0 where the converter refused."""
-    found: dict[str, dict[str, int]] = {}
-    with (FOLDER / "layer_sizes.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            found.setdefault(row["network"], {})[row["form"]] = int(row["size"])
-    return found
+    return recorded_sizes("layer_sizes.csv")
 
 
-@contextmanager
-def unpacked() -> Iterator[Path]:
+def unpacked() -> AbstractContextManager[Path]:
     """Write the files of all networks into a folder, each with its weights."""
-    with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(FOLDER / "layer_bases.tar.xz") as archive:
-            archive.extractall(folder, filter="data")
-        for target in Path(folder).iterdir():
-            restore(target, named(target.name))
-        yield Path(folder)
+    return unpacked_bases("layer_bases.tar.xz")
 
 
 @dataclass(frozen=True)
@@ -302,7 +292,7 @@ def store(folder: Path) -> None:
                 for form in FORMS:
                     path = source / f"{form}.tflite"
                     rows.append((network.name, form, path.stat().st_size if path.is_file() else 0))
-                for name, data in fresh._members(source, network) if rows[-1][2] else ():
+                for name, data in fresh.members(source, network) if rows[-1][2] else ():
                     member = tarfile.TarInfo(f"{network.name}/{name}")
                     member.size = len(data)
                     archive.addfile(member, io.BytesIO(data))
@@ -331,16 +321,8 @@ def main() -> None:
     for kind in NETWORKS:
         network = Network(kind, keras, 0)
         target = folder / network.name
-        if part not in kind or (target / "done").exists() or (target / "failed").exists():
-            continue
-        try:
-            fresh.convert(network, library, target)
-        except Exception as error:  # noqa: BLE001  # a layer that this library does not have
-            (target / "failed").write_text(f"{type(error).__name__}: {error}"[:400], encoding="utf-8")
-            print(
-                network.name, "FAILED", type(error).__name__, str(error)[:200].replace("\n", " "), flush=True
-            )
-        print(network.name, flush=True)
+        if part in kind:
+            fresh.attempt(network, library, target)
 
 
 if __name__ == "__main__":

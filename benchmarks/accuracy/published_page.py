@@ -26,7 +26,7 @@ _SOURCES = {
     "T2": "quoted; the table of the paper could not be opened for this page, and no second copy of it was"
     " found",
     "T3": "sizes, ratios and numbers of non-zero weights: the same in several public summaries of the paper"
-    " and of the one before it (arXiv 1506.02626); the shares by layer are quoted; neither paper was opened",
+    " and of the earlier paper (arXiv 1506.02626); the shares by layer are quoted; neither paper was opened",
     "T4": "DistilBERT: read in the source of the guide; Gemma3: what the guide prints when it runs, not"
     " looked up again",
     "T5": "read in the guide; all four rows are the same",

@@ -190,13 +190,8 @@ def _maker(ref: Ref) -> Step | None:
 
 def _number(step: Step) -> float | None:
     """Return the element of a constant that has one, a float."""
-    if step.op != "Const":
-        return None
-    try:
-        kind, shape, elements = read_constant(step.attributes["value"].tensor)
-    except UnknownNodeError:
-        return None
-    return float(elements.reshape(-1)[0]) if elements is not None and kind == FLOAT32 and not shape else None
+    found = _scalar(step)
+    return found[1] if found is not None and found[0] == FLOAT32 else None
 
 
 def _scalar(step: Step) -> _Scalar | None:

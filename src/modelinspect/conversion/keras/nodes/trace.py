@@ -63,7 +63,7 @@ class Trace:
         return self._lower(op, inputs, self.call.scopes.unique(self.call.at(name)[0]), settings)
 
     def outside(self, op: str, inputs: Sequence[Item], name: str, **settings: Setting) -> Item:
-        """Write a node of a function that has names of its own."""
+        """Write a node of a function that gives its nodes other names."""
         return self._lower(op, inputs, name, settings)
 
     def value(self, op: str, inputs: Sequence[Item], name: str, **settings: Setting) -> Value:
