@@ -84,28 +84,47 @@ class Store:
                 f"its map needs {len(self.offsets):,} regions but the limit is {self.limits.regions:,}",
                 self.member,
             )
-        columns: list[NDArray[Any]] = [
-            np.frombuffer(self.offsets, dtype=np.int64),
-            np.frombuffer(self.sizes, dtype=np.int64),
-            np.frombuffer(self.kinds, dtype=np.int8),
-            np.frombuffer(self.path_ids, dtype=np.int32),
-            np.frombuffer(self.tensors, dtype=np.int32),
-        ]
-        starts, sizes = columns[0], columns[1]
+        starts, sizes = np.frombuffer(self.offsets, dtype=np.int64), np.frombuffer(self.sizes, dtype=np.int64)
+        ends = starts + sizes
+        is_within = not len(starts) or (bool((starts >= 0).all()) and bool((ends <= self.size).all()))
+        order = (
+            None
+            if is_within and not bool((starts[1:] < ends[:-1]).any())
+            else np.argsort(starts, kind="stable").astype(np.int32)  # regions are limited to less than 2**31
+        )
+        del starts, sizes, ends
+        columns = self._columns(order)
         collisions: list[Collision] = []
         count = 0
-        clean = not len(starts) or (bool((starts >= 0).all()) and bool((starts + sizes <= self.size).all()))
-        if not clean or (len(starts) > 1 and bool((starts[1:] < starts[:-1] + sizes[:-1]).any())):
-            order = np.argsort(starts, kind="stable")
-            columns = [column[order] for column in columns]
-            starts, sizes = columns[0], columns[1]
-            if not clean or bool((starts[1:] < starts[:-1] + sizes[:-1]).any()):
-                columns, collisions, count = self._resolve(columns, order)
+        if order is not None and not (
+            is_within and not bool((columns[0][1:] < columns[0][:-1] + columns[1][:-1]).any())
+        ):
+            columns, collisions, count = self._resolve(columns, order)
+        del order
         columns = self._fill_gaps(columns)
         if self.parts:
             columns = self._divide(columns)
-        copies = [column.copy() if not column.flags.owndata else column for column in columns]
-        return BuiltMap(ByteMap(self.size, Columns(*copies), self.paths), tuple(collisions), count)
+        return BuiltMap(ByteMap(self.size, Columns(*columns), self.paths), tuple(collisions), count)
+
+    def _columns(self, order: NDArray[np.int32] | None) -> list[NDArray[Any]]:
+        """Return the claims as columns in that order; each column is emptied here, as two of them all would
+        be the most that a large file takes.
+        """
+        import numpy as np
+
+        columns: list[NDArray[Any]] = []
+        for held, dtype in (
+            (self.offsets, np.int64),
+            (self.sizes, np.int64),
+            (self.kinds, np.int8),
+            (self.path_ids, np.int32),
+            (self.tensors, np.int32),
+        ):
+            view: NDArray[Any] = np.frombuffer(held, dtype=dtype)
+            columns.append(view.copy() if order is None else view[order])
+            del view  # an array whose buffer is in use cannot be emptied
+            del held[:]
+        return columns
 
     def _divide(self, columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
         """Cut the parts out of the regions that hold them; the first of parts that overlap is taken."""
@@ -139,7 +158,7 @@ class Store:
         return [column[order] for column in joined]
 
     def _resolve(
-        self, columns: list[NDArray[Any]], order: NDArray[np.int64]
+        self, columns: list[NDArray[Any]], order: NDArray[np.int32]
     ) -> tuple[list[NDArray[Any]], list[Collision], int]:
         """Give every byte to its first claim.
 
@@ -200,16 +219,24 @@ class Store:
         """Label what nobody claimed. ``columns`` are sorted and disjoint."""
         import numpy as np
 
-        starts, sizes = columns[0], columns[1]
-        gap_starts = np.concatenate(([0], starts + sizes))
-        gap_ends = np.concatenate((starts, [self.size]))
-        open_gaps = np.flatnonzero(gap_starts < gap_ends)
-        if not len(open_gaps):
+        starts, ends = columns[0], columns[0] + columns[1]
+        if not len(starts):
+            ends, starts = np.zeros(1, dtype=np.int64), np.full(1, self.size)
+        else:
+            inner = np.flatnonzero(ends[:-1] < starts[1:])
+            ends, starts = (
+                np.concatenate(([0], ends[inner], ends[-1:])),
+                np.concatenate((starts[:1], starts[inner + 1], [self.size])),
+            )
+        gaps = [
+            (begin, end) for begin, end in zip(ends.tolist(), starts.tolist(), strict=True) if begin < end
+        ]
+        if not gaps:
             return columns
         rows: list[tuple[int, int, int, int]] = []
         paint = _Paint(self.fills)
-        for gap in open_gaps.tolist():
-            rows += paint.over(int(gap_starts[gap]), int(gap_ends[gap]))
+        for begin, end in gaps:
+            rows += paint.over(begin, end)
         added: list[NDArray[Any]] = [
             np.array([row[0] for row in rows], dtype=np.int64),
             np.array([row[1] for row in rows], dtype=np.int64),

@@ -105,4 +105,4 @@ def variable_of_node(name: str) -> str:
 
 
 def _bare(part: str) -> str:
-    return _NUMBER.sub("", part)
+    return _NUMBER.sub("", part) if part[-1:].isdecimal() else part

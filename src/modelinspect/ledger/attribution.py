@@ -104,13 +104,20 @@ def _regions(artifact: Artifact) -> Ledger:
     lengths = [len(columns.offsets) for columns in maps]
     return Ledger(
         artifact,
-        np.repeat(np.arange(len(maps), dtype=np.int32), lengths),
+        _members(lengths),
         _joined([columns.sizes for columns in maps], np.int64),
         _joined([columns.kinds for columns in maps], np.int8),
         np.zeros(sum(lengths), dtype=np.int8),
         _joined([columns.paths for columns in maps], np.int32),
         _joined([columns.tensors for columns in maps], np.int32),
     )
+
+
+def _members(lengths: list[int]) -> NDArray[np.int32]:
+    """Return the number of each row's member; that of the only one takes no memory for each row."""
+    if len(lengths) == 1:
+        return np.broadcast_to(np.int32(0), lengths[0])
+    return np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
 
 
 def _joined(columns: list[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any]:

@@ -4,7 +4,7 @@ path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,11 @@ from modelinspect.core.records import dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+OBJECT = "\0"
+"""Stands for the name of one object among many, which no structure says."""
+_FEW_LEVELS = 32
+"""So many levels are looked for one after another, which takes less memory than an order of all paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +30,17 @@ class PathTree:
     names: list[str]
     name_codes: NDArray[np.int32]
     parents: NDArray[np.int32]
-    depths: NDArray[np.int32]
+    depths: NDArray[np.int16] | NDArray[np.int32]
 
     def levels(self) -> Iterator[NDArray[np.int32]]:
         """Yield the paths of one part, of two parts and so on."""
-        depths = (
-            self.depths.astype(np.int16) if self.depths.max() < 1 << 15 else self.depths
-        )  # short numbers are sorted by digits
-        order = np.argsort(depths, kind="stable").astype(np.int32)
-        borders = np.cumsum(np.bincount(self.depths))
+        counts = np.bincount(self.depths)
+        if len(counts) <= _FEW_LEVELS:
+            for depth in range(1, len(counts)):
+                yield np.flatnonzero(self.depths == depth).astype(np.int32)
+            return
+        order = np.argsort(self.depths, kind="stable").astype(np.int32)
+        borders = np.cumsum(counts)
         for begin, end in zip(borders[:-1].tolist(), borders[1:].tolist(), strict=True):
             yield order[begin:end]
 
@@ -46,17 +53,16 @@ class PathTree:
         return ancestors
 
 
-def path_tree(table: PathTable) -> PathTree:
-    """Return a table of paths as columns."""
-    known: dict[str, int] = {}
-    codes = np.fromiter(
-        (known.setdefault(name, len(known)) for name in table.names), dtype=np.int32, count=len(table)
-    )
+def path_tree(table: PathTable, *, of_objects: bool = True) -> PathTree:
+    """Return a table of paths as columns; without ``of_objects`` all names of objects are one, ``OBJECT``."""
+    names: Iterable[str | None] = table.names if of_objects else table.names.plain
+    known = {name: code for code, name in enumerate(dict.fromkeys(names))}
+    codes = np.fromiter(map(known.__getitem__, names), dtype=np.int32, count=len(table))
     parents = np.array(table.parents, dtype=np.int32)
-    return PathTree(list(known), codes, parents, _depths(parents))
+    return PathTree([OBJECT if name is None else name for name in known], codes, parents, _depths(parents))
 
 
-def _depths(parents: NDArray[np.int32]) -> NDArray[np.int32]:
+def _depths(parents: NDArray[np.int32]) -> NDArray[np.int16] | NDArray[np.int32]:
     """Return how many steps lead from each path to the root; each round doubles the steps that are known."""
     depths = np.ones(len(parents), dtype=np.int32)
     depths[0] = 0
@@ -64,4 +70,4 @@ def _depths(parents: NDArray[np.int32]) -> NDArray[np.int32]:
     while above.any():
         depths += depths[above]
         above = above[above]
-    return depths
+    return depths.astype(np.int16) if depths.max() < 1 << 15 else depths  # short numbers are sorted by digits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -34,6 +34,7 @@ the name of one.
 _BETWEEN = "snappy"
 """Stands between a block and the name of an entry."""
 _WORDS = 4
+_BLOCK = 1 << 18
 _DENSE = 1 << 20
 """Numbers up to this much above their count are distinguished by counting."""
 
@@ -75,17 +76,22 @@ def roll_up(ledger: Ledger, keys: Sequence[Key], top: int | None = None) -> tupl
     are kept and one more, without values, holds the rest.
     """
     columns = [_column(ledger, key) for key in keys]
-    groups: NDArray[np.intp] = np.zeros(len(ledger.sizes), dtype=np.intp)
+    groups: NDArray[np.integer[Any]] = np.zeros(len(ledger.sizes), dtype=np.int32)
     for codes, _ in columns:
-        groups *= int(codes.max(initial=0)) + 1
-        groups += codes
+        bound = int(codes.max(initial=0)) + 1
+        if bound * (int(groups.max(initial=0)) + 1) >= 1 << 31:
+            groups = groups.astype(np.int64)
+        groups *= groups.dtype.type(bound)
+        groups += codes.astype(groups.dtype, copy=False)
         groups = _numbered(groups)[1]
     count = int(groups.max(initial=-1)) + 1
     sizes = np.zeros(count, dtype=np.int64)
-    np.add.at(sizes, groups, ledger.sizes)
-    regions = np.bincount(groups, minlength=count)
-    first = np.zeros(count, dtype=np.int64)
-    first[groups[::-1]] = np.arange(len(groups))[::-1]
+    regions, first = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    for begin in reversed(range(0, len(groups), _BLOCK)):  # where a place is given twice the last one holds
+        block = groups[begin : begin + _BLOCK]
+        np.add.at(sizes, block, ledger.sizes[begin : begin + _BLOCK])
+        regions += np.bincount(block, minlength=count)
+        first[block[::-1]] = np.arange(begin, begin + len(block))[::-1]
     rows = [
         RollupRow(
             values=tuple(values[int(codes[place])] for codes, values in columns),
@@ -113,7 +119,7 @@ def roll_up(ledger: Ledger, keys: Sequence[Key], top: int | None = None) -> tupl
     return tuple(rows)
 
 
-def _numbered(values: NDArray[np.integer[Any]]) -> tuple[NDArray[np.integer[Any]], NDArray[np.intp]]:
+def _numbered(values: NDArray[np.integer[Any]]) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]]]:
     """Return the distinct values in order, and for each value its place among them; values are not below
     0.
     """
@@ -121,10 +127,10 @@ def _numbered(values: NDArray[np.integer[Any]]) -> tuple[NDArray[np.integer[Any]
     if bound > len(values) + _DENSE:
         found, places = np.unique(values, return_inverse=True)
         return found, places
-    found = np.flatnonzero(
-        np.bincount(values, minlength=bound)
-    )  # values are few: to count them needs no order
-    numbers = np.zeros(bound, dtype=np.intp)
+    is_there = np.zeros(bound, dtype=np.bool_)  # values are few: to mark them needs no order
+    is_there[values] = True
+    found = np.flatnonzero(is_there)
+    numbers = np.zeros(bound, dtype=np.int32)
     numbers[found] = np.arange(len(found))
     return found, numbers[values]
 
@@ -207,14 +213,29 @@ def _by_structure(ledger: Ledger) -> tuple[NDArray[np.int32], list[str | None]]:
     names: dict[str | None, int] = {}
     codes = np.zeros(len(ledger.sizes), dtype=np.int32)
     for index, member in enumerate(ledger.artifact.members):
-        rows = ledger.members == index if len(ledger.artifact.members) > 1 else slice(None)
         structures, texts = structures_of(member.map.path_table)
-        found, places = _numbered(structures[ledger.paths[rows]])
-        chosen = [texts[number] or None for number in found.tolist()]
-        codes[rows] = np.array(
-            [names.setdefault(text, len(names)) for text in chosen] or [0], dtype=np.int32
-        )[places]
+        blocks = list(_rows(ledger, index))
+        is_used = np.zeros(len(texts), dtype=np.bool_)
+        for rows in blocks:
+            is_used[structures[ledger.paths[rows]]] = True
+        numbers = np.zeros(len(texts), dtype=np.int32)
+        for number in np.flatnonzero(is_used).tolist():
+            numbers[number] = names.setdefault(texts[number] or None, len(names))
+        for rows in blocks:
+            codes[rows] = numbers[structures[ledger.paths[rows]]]
     return codes, list(names) or [None]
+
+
+def _rows(ledger: Ledger, member: int) -> Iterator[slice | NDArray[np.intp]]:
+    """Yield the rows of a member in blocks, which bound the memory that goes through them takes."""
+    for begin in range(0, len(ledger.sizes), _BLOCK):
+        block = slice(begin, begin + _BLOCK)
+        if len(ledger.artifact.members) == 1:
+            yield block
+        else:
+            found = np.flatnonzero(ledger.members[block] == member)
+            if len(found):
+                yield found + begin
 
 
 def structures_of(table: PathTable, tree: PathTree | None = None) -> tuple[NDArray[np.int32], list[str]]:
@@ -224,16 +245,19 @@ def structures_of(table: PathTable, tree: PathTree | None = None) -> tuple[NDArr
     A path's words are its parent's and one more at most. Paths with the same words and the same place after a
     name are one state, and names that differ in a number are one word: what is known of one is known of all.
     """
-    tree, states = tree or path_tree(table), _States()
+    tree, states = tree or path_tree(table, of_objects=False), _States()
     kinds: dict[str, int] = {}
     of_names = np.array([kinds.setdefault(_kind(name), len(kinds)) for name in tree.names], dtype=np.int32)
-    kind_names, of_kinds = list(kinds), of_names[tree.name_codes]
+    kind_names = list(kinds)
     of_paths = np.zeros(len(table), dtype=np.int32)
+    wide = np.int32 if len(table) * len(kinds) < 1 << 31 else np.int64  # there are no more states than paths
     for level in tree.levels():
-        pairs = of_paths[tree.parents[level]] * np.int64(len(kinds)) + of_kinds[level]
-        found, places = _numbered(pairs)
-        below = [states.add(pair // len(kinds), kind_names[pair % len(kinds)]) for pair in found.tolist()]
-        of_paths[level] = np.array(below, dtype=np.int32)[places]
+        for begin in range(0, len(level), _BLOCK):
+            block = level[begin : begin + _BLOCK]
+            pairs = of_paths[tree.parents[block]] * wide(len(kinds)) + of_names[tree.name_codes[block]]
+            found, places = _numbered(pairs)
+            below = [states.add(pair // len(kinds), kind_names[pair % len(kinds)]) for pair in found.tolist()]
+            of_paths[block] = np.array(below, dtype=np.int32)[places]
     return np.array(states.codes, dtype=np.int32)[of_paths], states.texts
 
 

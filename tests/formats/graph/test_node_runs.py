@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import struct
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from modelinspect.core.artifact import Artifact
 from modelinspect.formats.base import parse_with
+from modelinspect.formats.graph import node_runs
 from modelinspect.formats.graph.graph_def import FORMAT
 from modelinspect.formats.graph.node_runs import NodeRuns
 from modelinspect.sources.files import MemoryFiles
@@ -126,6 +129,14 @@ def one_by_one(data: bytes) -> Artifact:
         return parsed(data)
 
 
+@pytest.fixture(params=(2, 64), ids=("in columns", "in turn"), scope="module", autouse=True)
+def fewest(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Read few nodes in columns too, as the tests' graphs are small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(node_runs, "_FEWEST", request.param)
+        yield
+
+
 @settings(max_examples=120, deadline=None)
 @given(kinds=st.lists(st.integers(0, 14), min_size=1, max_size=40), in_function=st.booleans())
 def test_runs_and_single_nodes_give_the_same_map(kinds: list[int], in_function: bool) -> None:
@@ -161,3 +172,14 @@ def test_known_nodes_are_claimed_in_runs() -> None:
         patch.setattr(NodeRuns, "claim", counted)
         assert parsed(data).facts["node_count"] == 160
     assert sum(counts) == 158  # all but the first of those that end alike
+
+
+def test_a_long_run_of_nodes_with_odd_ones_is_the_same_in_columns() -> None:
+    kinds = [0, 3, 1, 2, 8, 10] * 3 + [0] * 90 + [3] * 40 + [14] + [0, 1, 3] * 200 + [11, 12, 13] + [2] * 300
+    data = graph(kinds, in_function=False)
+    assert told(parsed(data)) == told(one_by_one(data))
+    whole = parsed(data).members[0].map
+    names = whole.path_table.names
+    assert list(names) == [names[index] for index in range(len(names))]
+    assert names[5:9] == list(names)[5:9]
+    assert list(pickle.loads(pickle.dumps(whole)).path_table.names) == list(names)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from modelinspect.core.bytemap import NO_TENSOR, RegionKind, TensorId
 from modelinspect.core.paths import PathId
@@ -18,86 +19,28 @@ from modelinspect.encodings.protobuf.wire import Wire
 from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body
 from modelinspect.formats.graph.constants import Constant
-from modelinspect.formats.graph.uses import GraphUses
+from modelinspect.formats.graph.endings import Ending, Endings
+from modelinspect.formats.graph.node_columns import (
+    ATTR,
+    INPUT,
+    NAME,
+    OP,
+    PASSED,
+    SHORT,
+    Heads,
+    distinct,
+    joined,
+    read_heads,
+)
+from modelinspect.formats.graph.uses import NORMALIZATION, GraphUses
 
-NAME, OP, INPUT, DEVICE, ATTR, DEBUG_INFO = 0x0A, 0x12, 0x1A, 0x22, 0x2A, 0x32
-"""The tags of a NodeDef's fields."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-_SIZE = 2_048
-_COUNT = 50_000
-_SHORT = 0x80
 _PENDING = 1 << 15
-_PASSED = (INPUT, DEVICE)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A constant of an attribute: its offsets count from ``shift`` after the first attribute's tag;
-    ``suffix`` ends its name.
-    """
-
-    constant: Constant
-    shift: int
-    suffix: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """The attributes of a node: their regions, the parts of their paths, and what a body needs of them."""
-
-    rows: tuple[tuple[int, int, int, int, bool], ...]
-    """Offset from the first attribute, size, code of the kind, which of ``parts``, whether the constant's."""
-    parts: tuple[str, ...]
-    skeletons: tuple[bytes, ...]
-    functions: tuple[str, ...]
-    held: Held | None = None
-    """The one constant, which has one extent at most."""
-    entry: tuple[int, int] = (0, 0)
-    """Where the entry is whose bytes are a skeleton too; nowhere where ``skeletons`` are all."""
-
-    def skeleton(self, data: bytes) -> bytes:
-        """Return the attributes without the names of functions; ``data`` are their bytes."""
-        begin, end = self.entry
-        return b"\0".join(sorted((*self.skeletons, data[begin:end])) if end else self.skeletons)
-
-
-class Endings:
-    """The endings that are known: by their bytes, or by their bytes but for the elements of a constant."""
-
-    __slots__ = ("_count", "_holes", "_whole")
-
-    def __init__(self) -> None:
-        self._whole: dict[bytes, Ending] = {}
-        self._holes: dict[int, dict[tuple[int, int], dict[bytes, Ending]]] = {}
-        self._count = 0
-
-    def find(self, data: bytes) -> Ending | None:
-        """Return what is known of attributes."""
-        found = self._whole.get(data)
-        if found is None:
-            for (begin, end), known in self._holes.get(len(data), {}).items():
-                found = known.get(data[:begin] + data[end:])
-                if found is not None:
-                    break
-        return found
-
-    def learn(self, data: bytes, ending: Ending) -> None:
-        """Keep an ending, with a hole where the elements of its constant are as they are in memory."""
-        if self._count >= _COUNT:
-            self._whole.clear()
-            self._holes.clear()
-            self._count = 0
-        held = ending.held
-        if held is not None and held.constant.is_raw and len(held.constant.extents) == 1:
-            begin, end, _ = held.constant.extents[0]
-            hole = begin + held.shift, end + held.shift
-            rest = data[: hole[0]] + data[hole[1] :]
-            if len(rest) <= _SIZE:
-                self._holes.setdefault(len(data), {}).setdefault(hole, {})[rest] = ending
-                self._count += 1
-        elif len(data) <= _SIZE:
-            self._whole[data] = ending
-            self._count += 1
+_FEWEST, _MOST = 64, 1 << 15
+"""How many nodes are read in columns at once; fewer are not worth it."""
 
 
 @dataclass(slots=True)
@@ -121,7 +64,7 @@ class _Pending:
 class NodeRuns:
     """Claims runs of nodes of one member, many at a time and the last ones when all parsers are through."""
 
-    __slots__ = ("_add", "_pending", "_site", "_uses", "_wire", "endings", "ops")
+    __slots__ = ("_add", "_pending", "_run", "_site", "_uses", "_wire", "endings", "ops")
 
     def __init__(
         self,
@@ -138,6 +81,8 @@ class NodeRuns:
         self.ops = ops
         self.endings = Endings()
         self._pending = _Pending()
+        self._run = _FEWEST
+        """How many nodes to read in columns; 0 where too few end as others did."""
         site.parsing.at_finish(self._flush)
 
     def claim(
@@ -148,19 +93,50 @@ class NodeRuns:
         Return where that one begins and how many were claimed. ``scope`` goes before the names of their
         constants; ``body`` takes what they do.
         """
-        wire = self._wire
-        pending = self._pending
-        index = wire.load(offset, 1)
-        data, shift = wire.data, offset - index
-        last = min(end - shift, len(data))
+        index = self._wire.load(offset, 1)
+        shift = offset - index
+        last = min(end - shift, len(self._wire.data))
+        count = 0
+        if body is None and self._run:
+            index, count = self._in_columns(tag, index, last, shift, parent, scope)
+        index, more = self._in_turn(tag, index, last, shift, parent, scope, body)
+        if more >= _FEWEST and not self._run:
+            self._run = _FEWEST
+        if len(self._pending.starts) >= _PENDING:
+            self._flush()
+        return index + shift, count + more
+
+    def _in_columns(
+        self, tag: int, index: int, last: int, shift: int, parent: PathId, scope: str
+    ) -> tuple[int, int]:
+        """Claim nodes of no function in columns; return where the next one begins, and how many they are."""
+        count = 0
+        while True:
+            heads = read_heads(self._wire.data, index, last, tag, self._run)
+            claimed = self._columns(heads, shift, parent, scope) if len(heads) else 0
+            if claimed:
+                index = int(heads.stops[claimed - 1])
+            count += claimed
+            if not heads.is_whole or claimed < len(heads):
+                self._run = max(claimed, _FEWEST) if claimed * 4 >= _FEWEST else 0
+                return index, count
+            if claimed < self._run:  # the nodes or what is read ahead of them end
+                return index, count
+            self._run = min(self._run * 4, _MOST)
+
+    def _in_turn(
+        self, tag: int, index: int, last: int, shift: int, parent: PathId, scope: str, body: Body | None
+    ) -> tuple[int, int]:
+        """Claim nodes one after another; return where the next one begins, and how many they are."""
+        data, pending = self._wire.data, self._pending
         want_inputs = body is not None
         ops, find, add_below = self.ops, self.endings.find, self._site.claims.paths.add_below
         uses, prefix = self._uses, scope.encode()
         count = 0
         while index + 3 < last and data[index] == tag:
             size, begin = data[index + 1], index + 2
-            if size >= _SHORT:
-                if data[begin] >= _SHORT:
+            if size >= SHORT:
+                if data[begin] >= SHORT:
                     break
                 size, begin = size & 0x7F | data[begin] << 7, begin + 1
             stop = begin + size
@@ -173,14 +149,10 @@ class NodeRuns:
             if ending is None:
                 break
             text = name.decode(errors="replace")
-            number = pending.numbers.get(id(ending))
-            if number is None:
-                number = pending.numbers[id(ending)] = len(pending.known)
-                pending.known.append(ending)
             pending.starts.append(index + shift)
             pending.begins.append(begin + shift)
             pending.endings.append(place + shift)
-            pending.which.append(number)
+            pending.which.append(self._number(ending))
             pending.paths.append(add_below(parent, text, ending.parts))
             held = ending.held
             if held is not None:
@@ -194,9 +166,89 @@ class NodeRuns:
                 body.add(name, op, inputs, ending.skeleton(tail), ending.functions)
             index = stop
             count += 1
-        if len(pending.starts) >= _PENDING:
-            self._flush()
-        return index + shift, count
+        return index, count
+
+    def _columns(self, heads: Heads, shift: int, parent: PathId, scope: str) -> int:
+        """Claim nodes of no function up to the first whose ending is not known; return how many."""
+        import numpy as np
+
+        data = self._wire.data
+        tails, codes = distinct(data, heads.bytes, heads.endings, heads.stops)
+        found = [self.endings.find(tail) for tail in tails]
+        pending = self._pending
+        numbers = np.array([self._number(ending) for ending in found], dtype=np.int32)
+        which = numbers[codes]
+        count = len(which) if (which >= 0).all() else int(np.argmin(which >= 0))
+        if not count:
+            return 0
+        which, heads = which[:count], heads.first(count)
+        pending.which.frombytes(which.tobytes())
+        for column, values in (
+            (pending.starts, heads.starts),
+            (pending.begins, heads.begins),
+            (pending.endings, heads.endings),
+        ):
+            column.frombytes((values + shift).tobytes())
+        pending.paths.frombytes(self._paths(heads, which, parent).tobytes())
+        held = np.array([ending is not None and ending.held is not None for ending in found], dtype=np.bool_)
+        for row in np.flatnonzero(held[codes[:count]]).tolist():
+            ending = found[codes[row]]
+            assert ending is not None  # narrows
+            assert ending.held is not None  # narrows
+            constant = ending.held
+            text = data[int(heads.begins[row]) + 2 : int(heads.ops[row])].decode(errors="replace")
+            place = int(heads.endings[row]) + shift + constant.shift
+            tensor = self._add(constant.constant, f"{scope}{text}{constant.suffix}", place)
+            if constant.constant.extents:
+                pending.tensors.append(tensor)
+        self._count_ops(heads, scope.encode())
+        return count
+
+    def _number(self, ending: Ending | None) -> int:
+        """Return the number of an ending among those of the nodes that wait; -1 for none."""
+        if ending is None:
+            return -1
+        pending = self._pending
+        number = pending.numbers.setdefault(id(ending), len(pending.known))
+        if number == len(pending.known):
+            pending.known.append(ending)
+        return number
+
+    def _paths(self, heads: Heads, which: NDArray[np.int32], parent: PathId) -> NDArray[np.int32]:
+        """Add the paths of nodes and of their attributes; return those of the nodes."""
+        import numpy as np
+
+        known = self._pending.known
+        parts: list[str | None] = [part for ending in known for part in (None, *ending.parts)]
+        lengths = np.array([1 + len(ending.parts) for ending in known], dtype=np.int64)
+        firsts, counts = (np.cumsum(lengths) - lengths)[which], lengths[which]
+        rows = np.cumsum(counts) - counts
+        table = self._site.claims.paths
+        paths = (rows + len(table)).astype(np.int32)
+        total = int(counts.sum())
+        chosen = np.repeat(firsts - rows, counts) + np.arange(total)
+        parents = np.repeat(paths, counts)
+        parents[rows] = parent
+        names, ends = joined(heads.bytes, heads.begins + 2, heads.ops)
+        plain = np.array(parts, dtype=object)[chosen].tolist()
+        table.add_objects(array("i", parents.tobytes()), names, ends, plain, rows)
+        return paths
+
+    def _count_ops(self, heads: Heads, prefix: bytes) -> None:
+        """Count the nodes by op, and keep those that say what a constant is for."""
+        import numpy as np
+
+        data, uses = self._wire.data, self._uses
+        names, codes = distinct(data, heads.bytes, heads.ops + 2, heads.fields)
+        for op, count in zip(names, np.bincount(codes).tolist(), strict=True):
+            self.ops[op] = self.ops.get(op, 0) + count
+        normalizes = data.find(NORMALIZATION, int(heads.starts[0]), int(heads.stops[-1])) >= 0
+        wanted = np.array([uses.wants(op, NORMALIZATION if normalizes else b"") for op in names])
+        for row in np.flatnonzero(wanted[codes]).tolist():
+            begin, place, fields, end = (
+                int(column[row]) for column in (heads.begins, heads.ops, heads.fields, heads.endings)
+            )
+            uses.add(data[begin + 2 : place], data[place + 2 : fields], _inputs(data, begin, end), prefix)
 
     def _flush(self) -> None:
         """Claim the regions of the nodes that wait: of each its framing, its own fields, and those of its
@@ -259,18 +311,18 @@ def _head(
     """Return name, op and inputs of a node, and where its attributes begin; None where its fields are longer
     or in another order.
     """
-    if begin + 4 > stop or data[begin] != NAME or data[begin + 1] >= _SHORT:
+    if begin + 4 > stop or data[begin] != NAME or data[begin + 1] >= SHORT:
         return None
     place = begin + 2 + data[begin + 1]
     name = data[begin + 2 : place]
-    if place + 2 > stop or data[place] != OP or data[place + 1] >= _SHORT:
+    if place + 2 > stop or data[place] != OP or data[place + 1] >= SHORT:
         return None
     behind = place + 2 + data[place + 1]
     op = data[place + 2 : behind]
     inputs: list[bytes] = []
     while behind < stop and data[behind] != ATTR:
         place = behind
-        if place + 2 > stop or data[place + 1] >= _SHORT or data[place] not in _PASSED:
+        if place + 2 > stop or data[place + 1] >= SHORT or data[place] not in PASSED:
             return None
         behind = place + 2 + data[place + 1]
         if want_inputs and data[place] == INPUT:

@@ -16,9 +16,11 @@ from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body
 from modelinspect.formats.graph.constants import Constant, find_constant
+from modelinspect.formats.graph.endings import Ending, Held
 from modelinspect.formats.graph.modules import Modules
 from modelinspect.formats.graph.node_attributes import BYTES_VALUE, Attribute, read_attribute, said, sound
-from modelinspect.formats.graph.node_runs import ATTR, DEBUG_INFO, INPUT, NAME, OP, Ending, Held, NodeRuns
+from modelinspect.formats.graph.node_columns import ATTR, DEBUG_INFO, INPUT, NAME, OP
+from modelinspect.formats.graph.node_runs import NodeRuns
 from modelinspect.formats.graph.uses import GraphUses
 
 SMALL = 1 << 20

@@ -59,7 +59,7 @@ _PASSED_ON = frozenset(
 _ARITHMETIC = frozenset((b"Add", b"AddV2", b"Sub", b"Mul", b"Rsqrt"))
 _PRODUCT = b"Mul"
 """Multiplies a kernel by its pruning mask, which is the second input."""
-_BATCHNORM = b"batchnorm/"
+NORMALIZATION = b"batchnorm/"
 """The scope of ``tf.nn.batch_normalization``, which is made of arithmetic."""
 _MOST_STEPS = 16
 
@@ -87,7 +87,10 @@ class GraphUses:
     def wants(op: bytes, name: bytes) -> bool:
         """Return whether a node of that operation and name says what a constant is for."""
         return (
-            op in _WEIGHTS or op in _PASSED_ON or op == _PRODUCT or (op in _ARITHMETIC and _BATCHNORM in name)
+            op in _WEIGHTS
+            or op in _PASSED_ON
+            or op == _PRODUCT
+            or (op in _ARITHMETIC and NORMALIZATION in name)
         )
 
     def add(self, name: bytes, op: bytes, inputs: Iterable[bytes], scope: bytes = b"") -> None:
@@ -102,7 +105,7 @@ class GraphUses:
         elif op in _PASSED_ON:
             if read:
                 self._passers[scope + name] = read[0]
-        elif _BATCHNORM in name:
+        elif NORMALIZATION in name:
             self._arithmetic[scope + name] = op, read
         elif read:
             self._products[scope + name] = read[0]
