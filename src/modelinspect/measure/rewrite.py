@@ -12,7 +12,7 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -31,6 +31,16 @@ Attributes = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
+class NewArray:
+    """A dataset to be written in place of others: its shape, and its NumPy type; "" for the type, with the
+    attributes, of the first dataset of the group.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Rewriting:
     """What to write: ``keep`` says which objects, ``rename`` where, ``attributes`` with what.
 
@@ -39,7 +49,8 @@ class Rewriting:
     no blocks ahead. ``by_layer`` writes layers by name and their weights as listed, as Keras writes a model;
     ``by_container`` each container's own variables before those within, as it writes weights. Files of
     another structure are written in the order in which they were made. ``with_elements`` writes all elements,
-    to be compressed.
+    to be compressed. ``arrays`` gives, for the path of a group, the datasets that replace all of its own;
+    None where they stay. These are written without their elements.
     """
 
     keep: Callable[[str], bool] = lambda path: True
@@ -50,6 +61,7 @@ class Rewriting:
     by_layer: bool = False
     by_container: bool = False
     with_elements: bool = False
+    arrays: Callable[[str], Mapping[str, NewArray] | None] = lambda path: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,15 +253,33 @@ class _Copier:
         for path, address in _objects(self.old):
             found.setdefault(address, path)
         paths = [found[address] for address in sorted(found)]
+        replaced: set[str] = set()
         for path in _by_container(found) if self.rewriting.by_container else paths:
             if not self.rewriting.keep(path):
                 continue
             item = self.old[path]
             target = self.rewriting.rename(path)
             if isinstance(item, h5py.Group):
-                self._attributes(item, self.new.require_group(target), path)
-            elif isinstance(item, h5py.Dataset):
+                made = self.new.require_group(target)
+                self._attributes(item, made, path)
+                arrays = self.rewriting.arrays(path)
+                if arrays is not None:
+                    replaced.add(path)
+                    self._replace(item, made, path, arrays)
+            elif isinstance(item, h5py.Dataset) and path.rpartition("/")[0] not in replaced:
                 self._dataset(item, target, path)
+
+    def _replace(self, old: Any, new: Any, path: str, arrays: Mapping[str, NewArray]) -> None:
+        """Write other datasets into a group, each with one element, which makes the library allocate all."""
+        first = old[min(old)]
+        for name, array in arrays.items():
+            kind = first.id.get_type() if not array.dtype else np.dtype(array.dtype)
+            made = new.create_dataset(None, array.shape, dtype=kind)
+            if 0 not in array.shape:
+                made[(0,) * len(array.shape)] = np.zeros((), dtype=made.dtype)
+            new[name] = made
+            if not array.dtype:
+                self._attributes(first, made, f"{path}/{name}")
 
     def _layers(self) -> None:
         """Copy a model's weights: the group of each layer, its attributes, and the weights that they name."""

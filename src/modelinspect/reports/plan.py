@@ -31,7 +31,8 @@ def group_of(option: str) -> Group:
         return Group.TRANSPORT
     if last == "entropy-bound":
         return Group.BOUND
-    return Group.CONVERSION if last.startswith("tflite-") and last != "tflite-pack" else Group.SAME_FILE
+    is_converted = last.startswith(("tflite-", "keras-")) and last != "tflite-pack"
+    return Group.CONVERSION if is_converted else Group.SAME_FILE
 
 
 _UNCHANGED = frozenset(

@@ -139,7 +139,7 @@ COLUMNS: dict[str, str] = {
     ),
     "result": (
         "What kind of result an option is: same-file (loads as before), transport (compressed for download), "
-        "conversion (another format) or bound (not a file)."
+        "conversion (another format, or quantized by Keras) or bound (not a file)."
     ),
     "role": "What a tensor is for: weight, statistic, optimizer, pruning, quantization, constant or other.",
     "room": "How much is left before the limit is exceeded; negative where it is exceeded.",
@@ -209,6 +209,12 @@ OPTIONS: dict[str, str] = {
     "tflite-dynamic-int8-sparse": (
         "Converted to TFLite with int8 weights, kernels with enough zeros stored sparsely."
     ),
+    "keras-int8": (
+        'Saved by Keras 3 after `model.quantize("int8")`: dense layers and embeddings have int8 weights.'
+    ),
+    "keras-int4": (
+        'Saved by Keras 3 after `model.quantize("int4")`: dense layers and embeddings have weights of 4 bits.'
+    ),
     "tflite-pack": (
         "A TFLite file written again: equal buffers stored once, no unreferenced data, the smallest"
         " alignment."
@@ -239,7 +245,7 @@ BASES: dict[str, str] = {
 GROUPS: dict[str, str] = {
     "same-file": "The result loads as before, without another step.",
     "transport": "The result is compressed as a whole: for downloads and storage.",
-    "conversion": "The result is a model in another format.",
+    "conversion": "The result is a model in another format, or one that Keras quantized.",
 }
 """What kind of result an option gives."""
 

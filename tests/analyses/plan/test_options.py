@@ -35,6 +35,8 @@ CONTRACT = {
     "tflite-float32",
     "tflite-float16",
     "tflite-dynamic-int8",
+    "keras-int8",
+    "keras-int4",
     "tflite-int8",
     "tflite-int16x8",
     "tflite-sparse",

@@ -30,6 +30,7 @@ FAMILIES: tuple[str, ...] = (
     "hdf5",
     "shrink",
     "conversion",
+    "keras_quantization",
     "slow_transport",
     "entropy",
 )

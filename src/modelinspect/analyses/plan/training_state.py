@@ -10,14 +10,6 @@ from typing import Any
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outcome, Planning
 from modelinspect.analyses.plan.content import PREDICTED, is_gzipped, without
-from modelinspect.analyses.plan.stripped_hdf5 import (
-    HELPERS,
-    is_no_helper,
-    is_no_training,
-    untrained,
-    unwrapped_attributes,
-    unwrapped_path,
-)
 from modelinspect.core.artifact import Document, DocumentKind, FormatName
 from modelinspect.core.names import CONFIG_JSON, WEIGHTS_H5, WrapperName
 from modelinspect.core.records import dataclass, replace
@@ -30,6 +22,14 @@ from modelinspect.measure.rewrite import MOST_DEFLATED, ZIP_ERRORS, Rewriting, R
 from modelinspect.networks.writers import keras_module
 from modelinspect.remedies import Advice
 from modelinspect.remedies.choose import saved_without_helpers, saved_without_optimizer
+from modelinspect.shrinking.stripped_hdf5 import (
+    HELPERS,
+    is_no_helper,
+    is_no_training,
+    untrained,
+    unwrapped_attributes,
+    unwrapped_path,
+)
 from modelinspect.shrinking.unwrapping import unwrapped
 
 _STATE, _COUNTER = "checkpoint", "save_counter"

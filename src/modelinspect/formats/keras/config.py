@@ -24,7 +24,7 @@ class LayerConfig:
     """A layer or a model; ``children`` are the layers within, a wrapper's wrapped layer first.
 
     ``module`` is the Python module of its class, where the configuration says it; ``inputs`` the shape that
-    it was built for.
+    it was built for; ``build`` all that the configuration says about what it was built for.
     """
 
     name: str
@@ -34,6 +34,7 @@ class LayerConfig:
     registered_name: str = ""
     module: str = ""
     inputs: tuple[int | None, ...] = ()
+    build: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def is_of_keras(self) -> bool:
@@ -163,6 +164,7 @@ def _layer(value: object, depth: int) -> LayerConfig | None:
         settings = {}
     name = settings.get("name", value.get("name"))
     registered, module = value.get("registered_name"), value.get("module")
+    build = value.get("build_config")
     children = tuple(_children(settings, depth))
     return LayerConfig(
         name if isinstance(name, str) else "",
@@ -171,7 +173,8 @@ def _layer(value: object, depth: int) -> LayerConfig | None:
         children,
         registered if isinstance(registered, str) else "",
         module if isinstance(module, str) else "",
-        _input_shape(value.get("build_config")),
+        _input_shape(build),
+        build if isinstance(build, Mapping) else {},
     )
 
 

@@ -29,6 +29,8 @@ _METRICS = frozenset(
 )
 _CHILDREN = ("layer", "forward_layer", "backward_layer", "cell")
 _COUNTED = re.compile(r"(.*?)(_\d+)?")
+_PYTHON_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}
+"""The one class that a configuration and the store, whose paths come from the name in Python, name apart."""
 _FLOAT8 = 6
 """How many helper variables a layer has that computes in float8."""
 
@@ -90,7 +92,8 @@ def _numbered(prefix: str, layers: Sequence[LayerConfig]) -> list[tuple[str, Lay
     used: dict[str, int] = {}
     found: list[tuple[str, LayerConfig]] = []
     for layer in layers:
-        name = snake_case(plain_class(layer.class_name))
+        kind = plain_class(layer.class_name)
+        name = snake_case(_PYTHON_NAMES.get(kind, kind))
         count = used[name] = used.get(name, -1) + 1
         found.append((f"{prefix}{name}_{count}" if count else prefix + name, layer))
     return found

@@ -1,0 +1,1 @@
+"""Models of Keras 3 after `keras.Model.quantize`: the variables of layers, and the configuration."""
