@@ -107,9 +107,11 @@ def _is_fresh(op: Op, rank: int = 1) -> bool:
 
 
 def _is_rare(op: Op) -> bool:
-    """Return whether an operator works on volumes, or is a convolution in groups or of several
+    """Return whether an operator works on volumes, or is a convolution in groups, dilated, or of several
     outputs for each channel.
     """
+    if op.options is not None and max(op.options.number(f"dilation_{axis}_factor") for axis in "hw") > 1:
+        return True
     if any(len(value.shape) > _IMAGE for value in op.outputs) or (op.code == CONV and op.version > 1):
         return True
     return op.code == DEPTHWISE and op.options is not None and op.options.number("depth_multiplier") != 1

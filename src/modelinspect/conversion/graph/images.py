@@ -33,9 +33,13 @@ _GROUPED = 6
 
 
 def _image(node: Node, place: int = 0) -> Shape:
-    """Return the shape of images whose channels come last. Raises `UnknownNodeError`."""
+    """Return the shape of images whose channels come last. Raises `UnknownNodeError`.
+
+    The height can be one that the converter does not know.
+    """
     shape = node.computed(place).shape
-    if len(shape) != 4 or node.text("data_format", "NHWC") != "NHWC" or min(shape[1:]) < 1:
+    is_known = len(shape) == 4 and shape[1] not in (-1, 0) and min(shape[2:]) > 0
+    if not is_known or node.text("data_format", "NHWC") != "NHWC":
         raise UnknownNodeError("images of another layout")
     return shape
 
@@ -67,8 +71,13 @@ def _padding(node: Node) -> bool:
     return node.text("padding") == "SAME"
 
 
-def _slid(shape: Shape, window: tuple[int, int], strides: tuple[int, int], *, same: bool) -> tuple[int, int]:
-    rows, cols = (slid(shape[axis + 1], window[axis], strides[axis], same=same) for axis in (0, 1))
+def _slid(
+    shape: Shape, window: Shape, strides: Shape, *, same: bool, dilation: Shape = (1, 1)
+) -> tuple[int, int]:
+    rows, cols = (
+        slid(shape[axis + 1], window[axis], strides[axis], same=same, dilation=dilation[axis])
+        for axis in (0, 1)
+    )
     return rows, cols
 
 
@@ -83,22 +92,20 @@ def _convolution(node: Node) -> Item:
     height, width, depth, channels = weight.shape
     if depth < 1 or shape[3] % depth or channels % (shape[3] // depth):
         raise UnknownNodeError("a kernel of another depth")
-    if _steps(node, "dilations") != (1, 1):
-        raise UnknownNodeError("a dilated convolution")
-    strides, same = _steps(node, "strides"), _padding(node)
+    strides, dilation, same = _steps(node, "strides"), _steps(node, "dilations"), _padding(node)
     layout = Layout(height * width * depth, channels, 1)
     tensor = weight.tensor
     if tensor is None:
         raise UnknownNodeError("a kernel that is computed")
     value = kernel(tensor, layout, (channels, height, width, depth), node.location)
-    rows, cols = _slid(shape, (height, width), strides, same=same)
+    rows, cols = _slid(shape, (height, width), strides, same=same, dilation=dilation)
     settings = {
         "stride_w": strides[1],
         "stride_h": strides[0],
         "fused_activation_function": 0,
         "padding": 0 if same else 1,
     }
-    settings |= {"dilation_w_factor": 1, "dilation_h_factor": 1}
+    settings |= {"dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
     made = node.op(
         CONV, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings
     )
@@ -132,25 +139,28 @@ def _solid(node: Node) -> Item:
 def _depthwise(node: Node) -> Item:
     shape, weight = _image(node), _weight(node, 1)
     height, width, depth, multiplier = weight.shape
-    if depth != shape[3] or _steps(node, "dilations") != (1, 1):
-        raise UnknownNodeError("a dilated convolution")
-    strides, same = _steps(node, "strides"), _padding(node)
+    if depth != shape[3]:
+        raise UnknownNodeError("a kernel of another depth")
+    strides, dilation, same = _steps(node, "strides"), _steps(node, "dilations"), _padding(node)
     channels = depth * multiplier
     tensor = weight.tensor
     if tensor is None:
         raise UnknownNodeError("a kernel that is computed")
     value = kernel(tensor, Layout(height * width, channels, 1), (1, height, width, channels), node.location)
-    rows, cols = _slid(shape, (height, width), strides, same=same)
+    rows, cols = _slid(shape, (height, width), strides, same=same, dilation=dilation)
     settings = {
         "stride_w": strides[1],
         "stride_h": strides[0],
         "depth_multiplier": multiplier,
         "padding": 0 if same else 1,
     }
-    settings |= {"fused_activation_function": 0, "dilation_w_factor": 1, "dilation_h_factor": 1}
-    return node.op(
+    settings |= {"dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
+    settings |= {"fused_activation_function": 0}
+    made = node.op(
         DEPTHWISE, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings
     )
+    node.network.ops[-1].version = 1 if dilation == (1, 1) else 2
+    return made
 
 
 def _backwards(node: Node) -> Item:

@@ -13,7 +13,7 @@ from modelinspect.conversion.graph.node import Budget, Held, Item, Key, Node, Un
 from modelinspect.conversion.graph.reader import MARK, Step
 from modelinspect.conversion.graph.rules import RULES
 from modelinspect.conversion.network import Network, Op, Value
-from modelinspect.conversion.operators import FLOAT32
+from modelinspect.conversion.operators import FLOAT32, INT32
 from modelinspect.core.records import dataclass, field
 from modelinspect.measure.blocks import Reading
 
@@ -36,7 +36,7 @@ class Lowering:
     gone: dict[Key, set[int]] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     makers: dict[int, Op] = field(default_factory=dict)
-    same: dict[tuple[object, ...], Value] = field(default_factory=dict)
+    same: dict[tuple[object, ...], tuple[Value, list[Item]]] = field(default_factory=dict)
     written: list[Held] = field(default_factory=list)
 
     def node(self, step: Step, inputs: list[Item]) -> Node:
@@ -53,16 +53,29 @@ class Lowering:
         if rule is None:
             raise UnknownNodeError("no rule")
         key = self._key(step, inputs)
-        same = self.same.get(key)
-        if same is not None:
-            return same
+        if key in self.same:
+            return self._shared(*self.same[key], inputs)
         item = rule(node)
         if isinstance(item, Value):
-            self.same[key] = item
+            self.same[key] = item, inputs
         told = node.told_shape()
         if told is not None and not _fit(told, item.shape):
             raise UnknownNodeError(f"makes {list(told)} and not {list(item.shape)}")
         return item
+
+    def _shared(self, made: Value, first: list[Item], second: list[Item]) -> Value:
+        """Return what an equal node made; whole numbers of both are one constant without a name."""
+        for one, other in zip(first, second, strict=True):
+            is_number = isinstance(one, Held) and one.kind == INT32 and one.taken is not None
+            if is_number and isinstance(other, Held) and one.location != other.location:
+                one.taken.location = ()
+        return made
+
+    def add_written(self, value: Value) -> None:
+        """Add a constant of the graph that an operator takes as it is."""
+        elements = None if value.constant is None else value.constant.values
+        held = Held(value.shape, value.kind, value.location, None, elements, is_written=True, taken=value)
+        self.written.append(held)
 
     def forget_shared(self) -> None:
         """Take their location from constants of the graph that equal others: to the converter they are

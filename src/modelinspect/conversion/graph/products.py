@@ -24,9 +24,9 @@ def broadcast(first: Shape, second: Shape) -> Shape:
     pairs = zip((1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True)
     shape = []
     for a, b in pairs:
-        if a != b and 1 not in (a, b) and -1 not in (a, b):
+        if a != b and 1 not in (a, b) and min(a, b) >= 0:
             raise UnknownNodeError("takes shapes that do not fit")
-        shape.append(b if a == 1 else a if b in (1, -1) else b)
+        shape.append(b if a == 1 else a if b in (1, -1) else b if a == -1 else min(a, b))
     return tuple(shape)
 
 

@@ -111,7 +111,10 @@ class Call:
         """Add an operator; return what it makes."""
         location = (self.scopes.unique(self.at(name)[0]),) if name else UNKNOWN
         node, number = options(code, settings or {})
-        return self.network.add(code, inputs, Value(shape, location, kind), node, number)
+        made = self.network.add(code, inputs, Value(shape, location, kind), node, number)
+        if self.lowering is not None and self.lowering.network is self.network:
+            self.lowering.makers[id(made)] = self.network.ops[-1]
+        return made
 
     def floats(self, values: Array | float, *names: str) -> Value:
         """Return a constant of floats."""
@@ -124,12 +127,15 @@ class Call:
         return value
 
     def integers(self, values: int | Sequence[int], *names: str) -> Value:
-        """Return a constant of whole numbers."""
-        return integers(values, self.at(*names))
+        """Return a constant of whole numbers, which loses its name where an equal one is computed away."""
+        made = integers(values, self.at(*names))
+        if self.lowering is not None and self.lowering.network is self.network:
+            self.lowering.add_written(made)
+        return made
 
     def table(self, rows: Sequence[Sequence[int]], *names: str) -> Value:
         """Return a constant of rows of whole numbers."""
-        return integers(np.array(rows, dtype=np.int64).tolist(), self.at(*names))
+        return self.integers(np.array(rows, dtype=np.int64).tolist(), *names)
 
     def number(self, key: str, default: int) -> int:
         """Return a setting that is a whole number."""

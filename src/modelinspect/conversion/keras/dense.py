@@ -6,7 +6,6 @@ from modelinspect.conversion.graph.node import Item
 from modelinspect.conversion.keras.activations import activate
 from modelinspect.conversion.keras.call import Call, Parameter, UnknownLayerError, known, vector
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
-from modelinspect.conversion.keras.sequences import product_of_steps
 from modelinspect.conversion.network import Value, kernel
 from modelinspect.conversion.operators import ADD, FULLY_CONNECTED
 from modelinspect.measure.kept import Layout
@@ -21,7 +20,7 @@ def dense(call: Call) -> Value:
     layout = Layout(inputs, units, 1, 0)
     if call.steps:
         return activate(
-            call, _biased(call, product_of_steps(call), "BiasAdd"), call.settings.get("activation")
+            call, _biased(call, _product_of_steps(call), "BiasAdd"), call.settings.get("activation")
         )
     if len(given) > 2:
         return _dense_over_axes(call, layout)
@@ -95,3 +94,14 @@ def _tensordot(t: Trace, given: Value, weight: Parameter) -> Item:
 def tensordot(call: Call, given: Value, weight: Parameter) -> Value:
     """Multiply the last axis of three or more by a matrix."""
     return traced(lambda t: _tensordot(t, given, weight))(call)
+
+
+def _product_of_steps(call: Call) -> Value:
+    """Multiply every step with one matrix, where the batch is fixed."""
+    weight, given = call.need("kernel"), call.given.shape
+    inputs, units = weight.shape
+    value = kernel(weight.tensor, Layout(inputs, units, 1, 0), (units, inputs), call.at("MatMul"))
+    settings = {"fused_activation_function": 0, "keep_num_dims": True}
+    output = call.op(FULLY_CONNECTED, [call.given, value, None], (*given[:-1], units), "MatMul", settings)
+    call.network.ops[-1].version = 5
+    return output

@@ -9,7 +9,7 @@ from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.certain import is_certain
 from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
-from modelinspect.conversion.network import Constant, Network, Value, kernel
+from modelinspect.conversion.network import Network, Value, kernel
 from modelinspect.conversion.operators import (
     BOOL,
     FLOAT16,
@@ -66,20 +66,9 @@ class Flow(Traversal[Value]):
         outputs = self.call_model(model, None, self.enter("", model.name), "")
         for number, (name, value) in enumerate(outputs):
             self.network.outputs.append((name if self.keras == 2 else f"output_{number}", value))
-        self._share()
+        if self.lowering is not None:
+            self.lowering.forget_shared()
         return self.network
-
-    def _share(self) -> None:
-        """Take their location from constants of nodes that equal others, or that are computed away."""
-        if self.lowering is None:
-            return
-        self.lowering.forget_shared()
-        taken = {id(item) for item in self.lowering.written if item.taken is not None}
-        for (kind, shape, data), gone in self.lowering.gone.items():
-            if gone <= taken:  # what is both computed with and taken keeps its location
-                continue
-            constant = Constant(len(data), None, key=data)
-            self.network.ghosts.append(Value(shape, (), kind, constant))
 
     def enter(self, outer: str, name: str) -> str:
         """Return the scope of a layer: Keras 3 opens each twice, and its operators are in the second."""

@@ -154,8 +154,7 @@ TRACED_NORMALIZATIONS: Mapping[str, Rule] = {
     "GroupNormalization": traced(_groups),
     "Normalization": traced(_fixed),
     "RMSNormalization": traced(_root_mean_square),
+    "Rescaling": traced(_scaled),
     "UnitNormalization": traced(_unit),
 }
 """The rules of normalizations that are written as nodes."""
-rescaled = traced(_scaled)
-"""The rule of a rescaling of each channel."""

@@ -12,7 +12,7 @@ from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.graph.node import Elements, Held, Item, UnknownNodeError
 from modelinspect.conversion.graph.reader import Step
 from modelinspect.conversion.keras.activations import activate
-from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError
+from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError, known
 from modelinspect.conversion.network import Value
 from modelinspect.conversion.operators import BOOL, FLOAT32, INT32
 from modelinspect.core.records import dataclass
@@ -68,7 +68,10 @@ class Trace:
 
     def value(self, op: str, inputs: Sequence[Item], name: str, **settings: Setting) -> Value:
         """Write a node that makes what is computed. Raises `UnknownNodeError`."""
-        item = self.node(op, inputs, name, **settings)
+        return self.finished(self.node(op, inputs, name, **settings))
+
+    def finished(self, item: Item) -> Value:
+        """Return what is computed, which must be no constant. Raises `UnknownNodeError`."""
         if not isinstance(item, Value):
             raise UnknownNodeError("computes with constants only")
         return item
@@ -83,6 +86,42 @@ class Trace:
     def expand(self, item: Item, axis: int, name: str) -> Item:
         """Add an axis of length 1."""
         return self.node("ExpandDims", [item, self.constant(axis, f"{name}/dim")], name)
+
+    def layout(self, rank: int, *, is_high: bool = False) -> Shape:
+        """Return the shape of what has axes of a rank between the batch and the channels.
+
+        ``is_high`` allows a height that the converter does not know. Raises `UnknownLayerError`.
+        """
+        shape = self.given.shape
+        known((*shape[:1], *shape[2:]) if is_high and -1 not in shape[1:] else shape)
+        if len(shape) != rank + 2 or self.call.text("data_format", "channels_last") != "channels_last":
+            raise UnknownLayerError("of another layout")
+        return shape
+
+    def padding(self) -> str:
+        """Return the padding as nodes name it. Raises `UnknownLayerError`."""
+        padding = self.call.text("padding", "valid")
+        if padding not in ("same", "valid"):
+            raise UnknownLayerError("an unsupported padding mode")
+        return padding.upper()
+
+    def slice(
+        self, item: Item, begin: Sequence[int], end: Sequence[int], name: str, **masks: Setting
+    ) -> Item:
+        """Take a slice whose steps are 1."""
+        parts = zip(("stack", "stack_1", "stack_2"), (begin, end, [1] * len(begin)), strict=True)
+        constants = [self.constant(part, f"{name}/{label}") for label, part in parts]
+        return self.node("StridedSlice", [item, *constants], name, **masks)
+
+    def whole_shape(self, shape: Shape, name: str = "Reshape") -> Item:
+        """Reshape the first input to a shape that is put together from its batch and known lengths."""
+        if self.is_keras3 and shape[0] > 0:
+            return self.reshape(self.given, shape, name)
+        told = self.node("Shape", [self.given], "Shape")
+        batch = self.slice(told, [0], [1], "strided_slice", shrink_axis_mask=1)
+        lengths = [self.constant(each, f"{name}/shape/{place}") for place, each in enumerate(shape[1:], 1)]
+        target = self.node("Pack", [batch, *lengths], f"{name}/shape")
+        return self.node("Reshape", [self.given, target], name, _shape=list(shape))
 
     def reshape(self, item: Item, shape: Shape, name: str) -> Item:
         """Give another shape."""
@@ -99,9 +138,7 @@ class Trace:
 
     def whole(self, code: int, item: Item, names: Sequence[str]) -> Value:
         """Add an operator that stands for nodes with these names."""
-        if not isinstance(item, Value):
-            raise UnknownNodeError("computes with constants only")
-        made = self.call.op(code, [item], item.shape, names[0])
+        made = self.call.op(code, [self.finished(item)], item.shape, names[0])
         made.location = self.call.at(*names)
         return made
 
@@ -120,9 +157,7 @@ class Trace:
 
     def finish(self, item: Item) -> Value:
         """Apply the activation of the layer's settings."""
-        if not isinstance(item, Value):
-            raise UnknownNodeError("computes with constants only")
-        return activate(self.call, item, self.call.settings.get("activation"))
+        return activate(self.call, self.finished(item), self.call.settings.get("activation"))
 
 
 def traced(writer: Callable[[Trace], Item]) -> Rule:
