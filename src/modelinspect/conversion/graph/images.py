@@ -18,10 +18,15 @@ from modelinspect.conversion.operators import (
     DEPTHWISE,
     FLOAT32,
     MAX_POOL,
+    MEAN,
     MUL,
     RESIZE_BILINEAR,
     RESIZE_NEAREST,
+    RSQRT,
     SPACE_TO_BATCH,
+    SQUARED_DIFFERENCE,
+    SUB,
+    TRANSPOSE,
     TRANSPOSE_CONV,
     slid,
 )
@@ -218,12 +223,14 @@ def _pool(code: int) -> Rule:
 
 
 def _normalization(node: Node) -> Item:
+    if node.flag("is_training", default=True):
+        return _as_batch(node)
     shape = _image(node)
     gamma, beta, mean, variance = (
         node.held(place).array(node.reading).astype(np.float32) for place in (1, 2, 3, 4)
     )
-    if node.flag("is_training", default=True) or gamma.shape != (shape[3],):
-        raise UnknownNodeError("normalizes as in training")
+    if gamma.shape != (shape[3],):
+        raise UnknownNodeError("a normalization of another length")
     with np.errstate(all="ignore"):
         scale = (
             np.float32(1)
@@ -233,6 +240,28 @@ def _normalization(node: Node) -> Item:
         offset = beta - mean * scale
     scaled = node.op(MUL, [node.given, floats(scale, node.location)], shape)
     return node.op(ADD, [scaled, floats(offset, node.location)], shape)
+
+
+def _as_batch(node: Node) -> Item:
+    """Normalize as in training, one sample of an unknown number of channels, which are moved and back."""
+    given, ones, zeros = (node.computed(place) for place in (0, 1, 2))
+    if len(given.shape) != 4 or given.shape[::3] != (1, 1) or given.shape[1] != -1:
+        raise UnknownNodeError("normalizes as in training")
+    channels = given.shape[2]
+    moved = (1, channels, 1, -1)
+
+    def add(code: int, inputs: list[Value], made: Shape = (-1,)) -> Value:
+        return node.op(code, inputs, made)
+
+    flipped = add(TRANSPOSE, [given, node.constant([0, 2, 3, 1])], moved)
+    axes = node.constant([0, 1, 2])
+    mean = add(MEAN, [flipped, axes])
+    variance = add(MEAN, [add(SQUARED_DIFFERENCE, [flipped, mean], moved), axes])
+    epsilon = node.constant(np.float32(node.real("epsilon", 1e-4)), FLOAT32)
+    scale = add(MUL, [ones, add(RSQRT, [add(ADD, [variance, epsilon])])])
+    scaled = add(MUL, [flipped, scale], moved)
+    normal = add(ADD, [scaled, add(SUB, [zeros, add(MUL, [mean, scale])])], moved)
+    return add(TRANSPOSE, [normal, node.constant([0, 3, 1, 2])], (1, -1, channels, 1))
 
 
 def _resized(code: int) -> Rule:

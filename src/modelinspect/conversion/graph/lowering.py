@@ -66,9 +66,9 @@ class Lowering:
     def _shared(self, made: Value, first: list[Item], second: list[Item]) -> Value:
         """Return what an equal node made; whole numbers of both are one constant without a name."""
         for one, other in zip(first, second, strict=True):
-            is_number = isinstance(one, Held) and one.kind == INT32 and one.taken is not None
-            if is_number and isinstance(other, Held) and one.location != other.location:
-                one.taken.location = ()
+            taken = one.taken if isinstance(one, Held) and one.kind == INT32 else None
+            if taken is not None and isinstance(other, Held) and taken.location != other.location:
+                taken.location = ()
         return made
 
     def add_written(self, value: Value) -> None:

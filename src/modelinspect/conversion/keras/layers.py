@@ -4,10 +4,8 @@ names.
 
 from __future__ import annotations
 
-import numpy as np
-
 from modelinspect.conversion.keras.activations import activate, elu, leaky, limited, relu
-from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, vector
+from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError
 from modelinspect.conversion.keras.dense import dense
 from modelinspect.conversion.keras.nodes.attention import TRACED_ATTENTION
 from modelinspect.conversion.keras.nodes.convolutions import TRACED_CONVOLUTIONS
@@ -16,12 +14,9 @@ from modelinspect.conversion.keras.nodes.normalizations import TRACED_NORMALIZAT
 from modelinspect.conversion.keras.nodes.pooling import TRACED_POOLING
 from modelinspect.conversion.keras.nodes.products import TRACED_PRODUCTS, masked, softmax
 from modelinspect.conversion.keras.nodes.wrappers import distributed, normalized
-from modelinspect.conversion.keras.normalizations import NORMALIZATIONS
 from modelinspect.conversion.keras.recurrent import RECURRENT
 from modelinspect.conversion.network import Value, kernel
 from modelinspect.conversion.operators import (
-    ADD,
-    MUL,
     PRELU,
 )
 from modelinspect.measure.kept import Layout
@@ -45,40 +40,6 @@ IDENTITIES = frozenset(
     }
 )
 """Layers that do nothing but in training."""
-
-
-def normalization(call: Call) -> Value:
-    """Scale and move the channels by what was learned."""
-    given = call.given
-    channels = given.shape[-1]
-    axis = items(call.settings.get("axis")) or [call.settings.get("axis", -1)]
-    if axis not in ([-1], [len(given.shape) - 1]):
-        raise UnknownLayerError("a normalization of another axis")
-    mean, variance = vector(call.need("moving_mean").values), vector(call.need("moving_variance").values)
-    scale = np.float32(1) / np.sqrt(variance + np.float32(call.real("epsilon", 1e-3)), dtype=np.float32)
-    if call.flag("scale", default=True):
-        scale = scale * vector(call.need("gamma").values)
-    offset = -mean * scale
-    if call.flag("center", default=True):
-        offset = vector(call.need("beta").values) - mean * scale
-    if scale.shape != (channels,):
-        raise UnknownLayerError("a normalization of another length")
-    if call.keras == 2 and len(given.shape) == 4:
-        names = ("FusedBatchNormV3",) * 4
-    else:
-        plain = not call.flag("scale", default=True) or bool((vector(call.need("gamma").values) == 1).all())
-        call.network.ghosts.append(call.floats(call.real("epsilon", 1e-3)))
-        names = (
-            "batchnorm/mul_1",
-            "batchnorm/Rsqrt" if plain else "batchnorm/mul",
-            "batchnorm/add_1",
-            "batchnorm/sub",
-        )
-    scaled = call.op(MUL, [given, call.floats(scale, names[1])], given.shape, names[0])
-    output = call.op(ADD, [scaled, call.floats(offset, names[3])], given.shape, names[2])
-    if names[0] == names[2]:
-        output.location = scaled.location
-    return output
 
 
 def _activation(call: Call) -> Value:
@@ -131,7 +92,6 @@ def _prelu(call: Call) -> Value:
 
 LAYERS: dict[str, Rule] = {
     "Activation": _activation,
-    "BatchNormalization": normalization,
     "Dense": dense,
     "ELU": _elu,
     "LeakyReLU": _leaky,
@@ -140,7 +100,6 @@ LAYERS: dict[str, Rule] = {
     "Softmax": _softmax,
     "ThresholdedReLU": lambda call: limited(call, call.given, None, call.real("theta", 1.0)),
     **TRACED_ATTENTION,
-    **NORMALIZATIONS,
     **RECURRENT,
     **TRACED_MERGING,
     **TRACED_POOLING,
