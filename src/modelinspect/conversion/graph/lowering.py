@@ -10,6 +10,7 @@ from math import prod
 
 from modelinspect.conversion.graph.constants import folded
 from modelinspect.conversion.graph.node import Budget, Held, Item, Key, Node, UnknownNodeError
+from modelinspect.conversion.graph.patterns import Found
 from modelinspect.conversion.graph.reader import MARK, Step
 from modelinspect.conversion.graph.rules import RULES
 from modelinspect.conversion.network import Network, Op, Value
@@ -28,7 +29,8 @@ class Lowering:
     """A network that nodes become part of.
 
     ``gone`` are constants that are computed away, ``makers`` the operators by what they make, ``same`` what
-    nodes made by what they have in common with equal ones, ``written`` the constants of the graph itself.
+    nodes made by what they have in common with equal ones, ``written`` the constants of the graph itself,
+    ``operations`` the kinds of nodes; "" is for operators that no rule of a node made.
     """
 
     network: Network
@@ -38,9 +40,14 @@ class Lowering:
     makers: dict[int, Op] = field(default_factory=dict)
     same: dict[tuple[object, ...], tuple[Value, list[Item]]] = field(default_factory=dict)
     written: list[Held] = field(default_factory=list)
+    operations: set[str] = field(default_factory=set)
 
     def node(self, step: Step, inputs: list[Item]) -> Node:
         """Return a node with what it takes."""
+        is_read = step.op != "FusedBatchNormV3" or not any(
+            isinstance(item, Held) and item.is_written for item in inputs[1:3]
+        )
+        self.operations.add(step.op if is_read else "")
         return Node(self.network, self.reading, step, inputs, self.gone, self.budget, self.makers)
 
     def lower(self, step: Step, inputs: list[Item]) -> Item:
@@ -62,6 +69,11 @@ class Lowering:
         if told is not None and not _fit(told, item.shape):
             raise UnknownNodeError(f"makes {list(told)} and not {list(item.shape)}")
         return item
+
+    def whole(self, found: Found, step: Step, inputs: list[Item]) -> Value:
+        """Return what nodes make that the converter knows as one operator."""
+        self.operations.add("")
+        return found.lowered(self.node(step, inputs))
 
     def _shared(self, made: Value, first: list[Item], second: list[Item]) -> Value:
         """Return what an equal node made; whole numbers of both are one constant without a name."""

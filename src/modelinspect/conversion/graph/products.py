@@ -36,7 +36,7 @@ def product(node: Node, given: Value, weight: Held, units: int, *, turned: bool,
         raise UnknownNodeError("multiplies by a matrix that is computed")
     rows, cols = weight.shape
     inputs = cols if turned else rows
-    if given.shape[-1] not in (inputs, -1):
+    if given.shape[-1] not in (inputs, -1) and not node.network.is_rough:
         raise UnknownNodeError("multiplies by a matrix that does not fit")
     layout = Layout(rows, cols, 0, 1) if turned else Layout(rows, cols, 1, 0)
     value = kernel(weight.tensor, layout, (units, inputs), weight.location if turned else node.location)

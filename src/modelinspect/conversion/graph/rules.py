@@ -73,7 +73,11 @@ def _binary(code: int, kind: int | None = None) -> Rule:
             first, second = second, first
         if first.kind != second.kind:
             raise UnknownNodeError("takes two types")
-        shape = broadcast(first.shape, second.shape)
+        shape = first.shape
+        if not node.network.is_rough:
+            shape = broadcast(shape, second.shape)
+        elif len(shape) == len(second.shape):
+            shape = tuple(max(pair, key=abs) for pair in zip(shape, second.shape, strict=True))
         if code == SQUARED_DIFFERENCE and len(shape) > _MOST_AXES:
             return node.op(SQUARE, [node.op(SUB, [first, second], shape)], shape)
         if first.constant is None and shape == first.shape and _is_neutral(code, second):

@@ -61,8 +61,8 @@ class Call:
     parameters: Sequence[Parameter]
     scope: str
     inputs: list[Value]
+    lowering: Lowering
     steps: bool = False
-    lowering: Lowering | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -111,8 +111,9 @@ class Call:
         """Add an operator; return what it makes."""
         location = (self.scopes.unique(self.at(name)[0]),) if name else UNKNOWN
         node, number = options(code, settings or {})
+        self.lowering.operations.add("")
         made = self.network.add(code, inputs, Value(shape, location, kind), node, number)
-        if self.lowering is not None and self.lowering.network is self.network:
+        if self.lowering.network is self.network:
             self.lowering.makers[id(made)] = self.network.ops[-1]
         return made
 
@@ -129,7 +130,7 @@ class Call:
     def integers(self, values: int | Sequence[int], *names: str) -> Value:
         """Return a constant of whole numbers, which loses its name where an equal one is computed away."""
         made = integers(values, self.at(*names))
-        if self.lowering is not None and self.lowering.network is self.network:
+        if self.lowering.network is self.network:
             self.lowering.add_written(made)
         return made
 

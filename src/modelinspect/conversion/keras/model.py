@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
-from modelinspect.conversion.keras.certain import is_certain
 from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
 from modelinspect.conversion.network import Network, Value, kernel
 from modelinspect.conversion.operators import (
@@ -47,27 +46,28 @@ class Flow(Traversal[Value]):
     """A model on its way to operators; ``unknown`` are the layers whose conversion is not known, ``guessed``
     the bytes of their weights.
 
-    ``certain`` means that every layer is of those that were always predicted to the byte; ``batch`` is how
-    many samples an input has that does not say it.
+    ``batch`` is how many samples an input has that does not say it.
     """
 
     keras: int
     parameters: Mapping[str, Sequence[Parameter]]
-    network: Network = field(default_factory=Network)
+    lowering: Lowering
     scopes: Scopes = field(default_factory=Scopes)
     unknown: list[str] = field(default_factory=list)
     guessed: int = 0
-    certain: bool = True
     batch: int = -1
-    lowering: Lowering | None = None
+
+    @property
+    def network(self) -> Network:
+        """The network that grows."""
+        return self.lowering.network
 
     def run(self, model: LayerConfig) -> Network:
         """Convert a model with its inputs and outputs."""
         outputs = self.call_model(model, None, self.enter("", model.name), "")
         for number, (name, value) in enumerate(outputs):
             self.network.outputs.append((name if self.keras == 2 else f"output_{number}", value))
-        if self.lowering is not None:
-            self.lowering.forget_shared()
+        self.lowering.forget_shared()
         return self.network
 
     def enter(self, outer: str, name: str) -> str:
@@ -112,18 +112,15 @@ class Flow(Traversal[Value]):
             self._variables(layer, path),
             scope,
             given,
-            False,
             self.lowering,
-            self.arguments,
+            arguments=self.arguments,
         )
         rule = LAYERS.get(kind)
         count = len(self.network.ops)
         try:
             if rule is None:
                 raise UnknownLayerError
-            made = [rule(call)]
-            self.certain = self.certain and is_certain(call)
-            return made
+            return [rule(call)]
         except (
             UnknownLayerError,
             UnknownNodeError,
@@ -133,9 +130,9 @@ class Flow(Traversal[Value]):
             ValueError,
         ) as error:  # settings can be anything
             del self.network.ops[count:]
-            self.certain = False
-            if self.lowering is not None:
-                self.lowering.same.clear()  # what is there may have been made by operators that are gone
+            self.lowering.operations.add("")
+            self.network.is_rough = True
+            self.lowering.same.clear()  # what is there may have been made by operators that are gone
             is_known = isinstance(error, UnknownLayerError | UnknownNodeError)
             reason = str(error) if is_known else "invalid settings"
             self.unknown.append(f"{name} ({kind}: {reason})" if reason else f"{name} ({kind})")

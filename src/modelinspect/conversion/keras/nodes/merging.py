@@ -12,7 +12,9 @@ from modelinspect.conversion.operators import FLOAT32, INT32
 
 
 def _all(t: Trace, op: str, name: str) -> Item:
-    """Combine the inputs, one after the other."""
+    """Combine the inputs, one after the other; operations of keras.ops have another operand."""
+    if len(t.call.inputs) < 2:
+        raise UnknownLayerError("of one tensor")
     made: Item = t.given
     for other in t.call.inputs[1:]:
         made = t.node(op, [made, other], name)
@@ -50,7 +52,8 @@ def _reshape(t: Trace) -> Item:
         length for length in items(t.call.settings.get("target_shape")) or [] if isinstance(length, int)
     ]
     rest = prod(given[1:]) // max(prod(length for length in target if length > 0), 1)
-    return t.whole_shape((given[0], *(length if length > 0 else rest for length in target)))
+    shape = (given[0], *(length if length > 0 else rest for length in target))
+    return t.whole_shape(shape, () if t.is_keras3 else target)
 
 
 def _permute(t: Trace) -> Item:

@@ -103,6 +103,8 @@ def _scaled_by(t: Trace, mean: Item, variance: Item, epsilon: float) -> Item:
     if gamma is not None:
         factor = t.node("Mul", [factor, gamma], "batchnorm/mul")
     scaled = t.node("Mul", [t.given, factor], "batchnorm/mul_1")
+    if beta is None and t.is_keras3:
+        beta = Held(mean.shape, FLOAT32, t.call.at("zeros_like"), None, np.zeros(mean.shape, np.float32))
     if beta is not None:
         rest = t.node("Sub", [beta, t.node("Mul", [mean, factor], "batchnorm/mul_2")], "batchnorm/sub")
     else:
@@ -186,7 +188,7 @@ def unit(t: Trace, x: Item, axis: int, suffix: str, least: float) -> Item:
     if not t.is_keras3:
         name = f"l2_normalize{suffix}"
         parts = ("/Square", "/Sum/reduction_indices", "/Sum", "/Maximum/y", "/Maximum", "/Rsqrt")
-        made = t.whole(L2_NORMALIZATION, x, (name, *(f"{name}{part}" for part in parts)))
+        made = t.whole(L2_NORMALIZATION, [x], (name, *(f"{name}{part}" for part in parts)))
         if least != _LEAST:  # of two at once, which have their constants in common
             shared = (f"{name}{parts[1]}", f"{name}{parts[3]}")
             made.location = fused(tuple("" if one.endswith(shared) else one for one in made.location))
