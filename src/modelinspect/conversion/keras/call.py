@@ -134,10 +134,6 @@ class Call:
             self.lowering.add_written(made)
         return made
 
-    def table(self, rows: Sequence[Sequence[int]], *names: str) -> Value:
-        """Return a constant of rows of whole numbers."""
-        return self.integers(np.array(rows, dtype=np.int64).tolist(), *names)
-
     def number(self, key: str, default: int) -> int:
         """Return a setting that is a whole number."""
         value = self.settings.get(key, default)

@@ -1,6 +1,4 @@
-"""What the converter makes of each Keras layer, Keras 2 and Keras 3: operators, constants, and their
-names.
-"""
+"""The rule of each Keras layer, Keras 2 and Keras 3: most write nodes, recurrent ones operators."""
 
 from __future__ import annotations
 

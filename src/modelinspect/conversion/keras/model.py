@@ -120,6 +120,8 @@ class Flow(Traversal[Value]):
         try:
             if rule is None:
                 raise UnknownLayerError
+            if _is_unproven(call):
+                self.lowering.operations.add("")
             return [rule(call)]
         except (
             UnknownLayerError,
@@ -189,3 +191,12 @@ class Flow(Traversal[Value]):
                     each.name,
                 )
         return value
+
+
+def _is_unproven(call: Call) -> bool:
+    """Return whether a layer has adapters, or a bias of zeros, which the converter shares."""
+    is_zero = any(
+        each.name in ("bias", "beta") and each.values is not None and not each.values.any()
+        for each in call.parameters
+    )
+    return is_zero or call.number("lora_rank", 0) > 0

@@ -98,6 +98,8 @@ def _scaled_by(t: Trace, mean: Item, variance: Item, epsilon: float) -> Item:
         t.read(t.call.need(key), f"batchnorm/{name}".rstrip("/")) if t.call.flag(flag, default=True) else None
         for key, flag, name in (("gamma", "scale", "mul"), ("beta", "center", ""))
     )
+    if gamma is None or beta is None:  # of these networks there were not enough
+        t.lowering.operations.add("")
     least = t.constant(epsilon, "batchnorm/add/y", FLOAT32)
     factor = t.node("Rsqrt", [t.node("AddV2", [variance, least], "batchnorm/add")], "batchnorm/Rsqrt")
     if gamma is not None:
