@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from modelinspect.conversion.graph.node import Held, Item
-from modelinspect.conversion.keras.call import UnknownLayerError
+from modelinspect.conversion.keras.call import Call, Parameter, UnknownLayerError
+from modelinspect.conversion.network import Value
 from modelinspect.conversion.operators import FLOAT32, GELU, HARD_SWISH, INT32, PRELU
 
-if TYPE_CHECKING:
-    from modelinspect.conversion.keras.nodes.trace import Trace
+
+class Writer(Protocol):
+    """What writes the nodes of one call of a layer, and applies activations itself: `Trace`."""
+
+    call: Call
+
+    @property
+    def given(self) -> Value:
+        """The first input."""
+
+    @property
+    def is_keras3(self) -> bool:
+        """Return whether Keras 3 writes the nodes."""
+
+    def pick(self, keras2: str, keras3: str) -> str:
+        """Return the name that the version of Keras uses."""
+
+    def constant(self, values: object, name: str, kind: int) -> Held:
+        """Return a constant of the graph."""
+
+    def read(self, parameter: Parameter, name: str) -> Held:
+        """Return what reads a variable."""
+
+    def node(
+        self, op: str, inputs: Sequence[Item], name: str, **settings: int | float | str | Sequence[int]
+    ) -> Item:
+        """Write a node and return what it makes."""
+
+    def whole(self, code: int, inputs: Sequence[Item], names: Sequence[str]) -> Value:
+        """Add an operator that stands for nodes."""
+
 
 _FLOAT = 1
 """The number of float32 in DataType."""
 
 
-def activate(t: Trace, value: Item, setting: object) -> Item:
+def activate(t: Writer, value: Item, setting: object) -> Item:
     """Apply the activation that a setting names. Raises `UnknownLayerError`."""
     if isinstance(setting, Mapping):  # its own activation with settings
         setting = setting.get("class_name") if not setting.get("config") else setting.get("config")
@@ -32,26 +62,26 @@ def activate(t: Trace, value: Item, setting: object) -> Item:
     return rule(t, value)
 
 
-def _single(op: str) -> Callable[[Trace, Item], Item]:
+def _single(op: str) -> Callable[[Writer, Item], Item]:
     return lambda t, value: t.node(op, [value], op)
 
 
-def _swish(t: Trace, value: Item) -> Item:
+def _swish(t: Writer, value: Item) -> Item:
     return t.node("Mul", [value, t.node("Sigmoid", [value], "Sigmoid")], "mul_1")
 
 
-def _leaky(t: Trace, value: Item, alpha: float) -> Item:
+def _leaky(t: Writer, value: Item, alpha: float) -> Item:
     """Apply a ReLU that lets some of what is negative through."""
     return t.node("LeakyRelu", [value], "LeakyRelu", alpha=alpha)
 
 
-def _gelu(t: Trace, value: Item) -> Item:
+def _gelu(t: Writer, value: Item) -> Item:
     """Apply a GELU, which the converter knows by its parts."""
     parts = ("mul_2", "mul/x", "mul", "Neg", "Cast/x", "mul_1", "Erfc")
     return t.whole(GELU, [value], [f"Gelu/{part}" for part in parts])
 
 
-def _hard_sigmoid(t: Trace, value: Item) -> Item:
+def _hard_sigmoid(t: Writer, value: Item) -> Item:
     """Scale, move and clip; Keras 3 clips at 6 before it scales."""
     if t.is_keras3:
         moved = t.node("AddV2", [value, t.constant(3.0, "Const", FLOAT32)], "add")
@@ -62,23 +92,23 @@ def _hard_sigmoid(t: Trace, value: Item) -> Item:
     return _clipped(t, moved, 1.0, ("clip_by_value/Minimum/y", "clip_by_value/y"))
 
 
-def _clipped(t: Trace, value: Item, limit: float, names: tuple[str, str]) -> Item:
+def _clipped(t: Writer, value: Item, limit: float, names: tuple[str, str]) -> Item:
     """Limit what is above a number and below zero."""
     below = t.node("Minimum", [value, t.constant(limit, names[0], FLOAT32)], "clip_by_value/Minimum")
     return t.node("Maximum", [below, t.constant(0.0, names[1], FLOAT32)], "clip_by_value")
 
 
-def _hard_swish(t: Trace, value: Item) -> Item:
+def _hard_swish(t: Writer, value: Item) -> Item:
     """Apply a hard swish, which the converter knows by its parts."""
     return t.whole(HARD_SWISH, [value], ("mul", "Const", "Relu6", "add", "truediv", "Const_1"))
 
 
-def _mish(t: Trace, value: Item) -> Item:
+def _mish(t: Writer, value: Item) -> Item:
     gate = t.node("Tanh", [t.node("Softplus", [value], "Softplus")], "Tanh")
     return t.node("Mul", [value, gate], "mul")
 
 
-_ACTIVATIONS: dict[str, Callable[[Trace, Item], Item]] = {
+_ACTIVATIONS: dict[str, Callable[[Writer, Item], Item]] = {
     "elu": _single("Elu"),
     "gelu": _gelu,
     "exponential": _single("Exp"),
@@ -101,12 +131,12 @@ _ACTIVATIONS: dict[str, Callable[[Trace, Item], Item]] = {
 }
 
 
-def leaky(t: Trace) -> Item:
+def leaky(t: Writer) -> Item:
     """Write a layer that lets some of what is negative through."""
     return _leaky(t, t.given, t.call.real("negative_slope", t.call.real("alpha", 0.3)))
 
 
-def relu(t: Trace) -> Item:
+def relu(t: Writer) -> Item:
     """Write a ReLU layer: limited, leaky, or plain. Raises `UnknownLayerError`."""
     limit, slope = t.call.settings.get("max_value"), t.call.real("negative_slope", 0.0)
     threshold = t.call.real("threshold", 0.0)
@@ -119,12 +149,12 @@ def relu(t: Trace) -> Item:
     return activate(t, t.given, "relu" if limit is None else "relu6")
 
 
-def thresholded(t: Trace) -> Item:
+def thresholded(t: Writer) -> Item:
     """Write a ReLU layer that begins at a threshold."""
     return _limited(t, None, t.call.real("theta", 1.0))
 
 
-def _limited(t: Trace, limit: float | None, threshold: float) -> Item:
+def _limited(t: Writer, limit: float | None, threshold: float) -> Item:
     """Apply a ReLU that begins at a threshold, ends at a limit, or both."""
     value: Item = t.given
     if not threshold:
@@ -142,7 +172,7 @@ def _limited(t: Trace, limit: float | None, threshold: float) -> Item:
     return _clipped(t, value, limit, names if t.is_keras3 else ("Const", "Const_1"))
 
 
-def elu(t: Trace) -> Item:
+def elu(t: Writer) -> Item:
     """Write an ELU layer, whose negative part can be scaled."""
     slope, made = t.call.real("alpha", 1.0), t.node("Elu", [t.given], "Elu")
     if slope == 1.0:
@@ -152,13 +182,13 @@ def elu(t: Trace) -> Item:
     return t.node("SelectV2", [positive, made, scaled], "SelectV2")
 
 
-def prelu(t: Trace) -> Item:
+def prelu(t: Writer) -> Item:
     """Write a PReLU layer, which the converter knows by its parts."""
     slope = t.read(t.call.need("alpha"), "")
     return t.whole(PRELU, [t.given, slope], ("add", "Relu", "Neg_1", "Relu_1", "mul"))
 
 
-def softmax(t: Trace) -> Item:
+def softmax(t: Writer) -> Item:
     """Write a softmax layer; along another axis than the last, that is exchanged with the last, and back."""
     axis, rank = t.call.settings.get("axis", -1), len(t.given.shape)
     if axis in (-1, rank - 1):
