@@ -17,7 +17,6 @@ NEARLY = {
     ("grouped-conv2d-3-0", "saved"),
     ("hard-sigmoid-image-3-0", ".keras"),
     ("hard-sigmoid-image-3-0", "saved"),
-    ("operators-3-0", ".keras"),
     ("separable-conv1d-2-0", ".h5"),  # a bias with an activation after a change of the shape
     ("separable-conv1d-2-0", "saved"),
     ("up-sampling3d-3-0", "saved"),  # the converter does not know all lengths

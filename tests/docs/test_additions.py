@@ -172,13 +172,8 @@ assert (advice.words, advice.code) == ("print its name", f"echo {path}")
         "Doubled",
         {
             "conversion/keras/layers.py": _end(
-                "\n\ndef _doubled(call: Call) -> Value:\n"
-                "    term = call.floats(np.full((1,), 2.0, dtype=np.float32), 'mul/y')\n"
-                "    return call.op(MUL, [call.given, term], call.given.shape, 'mul')\n\n\n"
-                'LAYERS["Doubled"] = _doubled\n'
-            ),
-            "conversion/keras/certain.py": _after(
-                "_CERTAIN: dict[str, _Test] = {\n", '    "Doubled": _always,\n'
+                '\n\nLAYERS["Doubled"] = traced(\n'
+                '    lambda t: t.node("Mul", [t.given, t.constant([2.0], "mul/y", 0)], "mul")\n)\n'
             ),
         },
         """

@@ -125,7 +125,8 @@ class Network:
 
     ``ghosts`` are constants of operators that are computed away; constants that equal one lose their
     location. ``lasting`` are constants that become options late, and loops take those that they have too.
-    ``captures`` are a loop's constants of the network around it.
+    ``captures`` are a loop's constants of the network around it. ``is_rough`` means that an operator is
+    guessed, so the shapes of what follows it may not fit.
     """
 
     ops: list[Op] = field(default_factory=list)
@@ -133,6 +134,7 @@ class Network:
     ghosts: list[Value] = field(default_factory=list)
     lasting: list[Value] = field(default_factory=list)
     captures: list[Value] = field(default_factory=list)
+    is_rough: bool = False
     inputs: list[tuple[str, Value]] = field(default_factory=list)
     outputs: list[tuple[str, Value]] = field(default_factory=list)
 

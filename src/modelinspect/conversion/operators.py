@@ -154,9 +154,23 @@ def options(code: int, values: Mapping[str, int | float | bool]) -> tuple[Node |
 
 
 def slid(length: int, window: int, stride: int, *, same: bool, dilation: int = 1) -> int:
-    """Return the length after a window slid over it."""
+    """Return the length after a window slid over it; of one that the converter does not know, too."""
+    if length < 0:
+        return forgotten(slid(recalled(length), window, stride, same=same, dilation=dilation))
     reach = (window - 1) * dilation + 1
     return ceil(length / stride) if same else max((length - reach) // stride + 1, 1)
+
+
+def forgotten(length: int) -> int:
+    """Return what stands for a length that the converter does not know, and TensorFlow does: less than -1."""
+    return -1 - length
+
+
+def recalled(length: int) -> int:
+    """Return a length, also one that the converter does not know. Raises `ValueError` for -1."""
+    if length == -1:
+        raise ValueError("a length that is not known")
+    return length if length >= 0 else -1 - length
 
 
 def same_padding(shape: Sequence[int], weight: Sequence[int], node: Node, sides: NDArray[np.float32]) -> bool:

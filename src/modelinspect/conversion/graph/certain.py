@@ -1,13 +1,12 @@
-"""Graphs whose conversion is known to the byte: those that the SavedModels of docs/developer/predictions.md
+"""Networks whose conversion is known to the byte: those of what the networks of docs/developer/predictions.md
 were made of.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Set
 
-from modelinspect.conversion.graph.reader import Ref, Step
 from modelinspect.conversion.network import Network, Op, shares_kernels
 from modelinspect.conversion.operators import (
     ADD,
@@ -15,6 +14,8 @@ from modelinspect.conversion.operators import (
     DEPTHWISE,
     DIV,
     FULLY_CONNECTED,
+    MAXIMUM,
+    MINIMUM,
     MUL,
     RSQRT,
     SUB,
@@ -28,7 +29,6 @@ _CERTAIN = frozenset(
         "AvgPool",
         "BiasAdd",
         "ConcatV2",
-        "Const",
         "Conv2D",
         "DepthwiseConv2dNative",
         "Elu",
@@ -41,7 +41,6 @@ _CERTAIN = frozenset(
         "Mul",
         "Pack",
         "Pad",
-        "ReadVariableOp",
         "Relu",
         "Relu6",
         "Reshape",
@@ -73,15 +72,18 @@ def doubt(network: Network) -> int:
     return UNSURE * sum(2 * _is_fresh(op, rank) + (op.code in (RSQRT, TRANSPOSE)) for op in network.ops)
 
 
-def is_certain(steps: Sequence[Step], network: Network) -> bool:
-    """Return whether a graph, and the operators that it became before they are fused, are of what was always
-    predicted to the byte.
+def is_certain(operations: Set[str], network: Network, *, has_layers: bool = False) -> bool:
+    """Return whether the kinds of nodes of a graph, and the operators that it became before they are fused,
+    are of what was always predicted to the byte.
+
+    ``has_layers`` means that a configuration of layers was traced: of these networks there were not enough
+    with a fixed batch, or that multiply or subtract tensors, or add those of different shapes.
     """
-    if any(step.op not in _CERTAIN for step in steps) or shares_kernels(network):
+    if not operations <= _CERTAIN or shares_kernels(network):
         return False
-    if any(
-        step.op == "FusedBatchNormV3" and not all(_is_read(ref) for ref in step.inputs[1:3]) for step in steps
-    ):
+    if has_layers and any(_combines(op) for op in network.ops):
+        return False
+    if has_layers and any(value.shape[:1] != (-1,) for _, value in network.inputs):
         return False
     makers = {id(op.output): op for op in network.ops}
     uses = Counter(id(value) for op in network.ops for value in op.inputs)
@@ -91,8 +93,11 @@ def is_certain(steps: Sequence[Step], network: Network) -> bool:
     )
 
 
-def _is_read(ref: Ref) -> bool:
-    return isinstance(ref.node, Step) and ref.node.op == "ReadVariableOp"
+def _combines(op: Op) -> bool:
+    """Return whether an operator computes with two tensors, other than adding those of one shape."""
+    taken = [value for value in op.inputs if value is not None and value.constant is None]
+    is_sum = op.code == ADD and len({value.shape for value in taken}) == 1
+    return op.code in (ADD, DIV, MAXIMUM, MINIMUM, MUL, SUB) and len(taken) > 1 and not is_sum
 
 
 def _is_fresh(op: Op, rank: int = 1) -> bool:
@@ -107,9 +112,11 @@ def _is_fresh(op: Op, rank: int = 1) -> bool:
 
 
 def _is_rare(op: Op) -> bool:
-    """Return whether an operator works on volumes, or is a convolution in groups or of several
+    """Return whether an operator works on volumes, or is a convolution in groups, dilated, or of several
     outputs for each channel.
     """
+    if op.options is not None and max(op.options.number(f"dilation_{axis}_factor") for axis in "hw") > 1:
+        return True
     if any(len(value.shape) > _IMAGE for value in op.outputs) or (op.code == CONV and op.version > 1):
         return True
     return op.code == DEPTHWISE and op.options is not None and op.options.number("depth_multiplier") != 1

@@ -18,10 +18,15 @@ from modelinspect.conversion.operators import (
     DEPTHWISE,
     FLOAT32,
     MAX_POOL,
+    MEAN,
     MUL,
     RESIZE_BILINEAR,
     RESIZE_NEAREST,
+    RSQRT,
     SPACE_TO_BATCH,
+    SQUARED_DIFFERENCE,
+    SUB,
+    TRANSPOSE,
     TRANSPOSE_CONV,
     slid,
 )
@@ -33,9 +38,13 @@ _GROUPED = 6
 
 
 def _image(node: Node, place: int = 0) -> Shape:
-    """Return the shape of images whose channels come last. Raises `UnknownNodeError`."""
+    """Return the shape of images whose channels come last. Raises `UnknownNodeError`.
+
+    The height can be one that the converter does not know.
+    """
     shape = node.computed(place).shape
-    if len(shape) != 4 or node.text("data_format", "NHWC") != "NHWC" or min(shape[1:]) < 1:
+    is_known = len(shape) == 4 and shape[1] not in (-1, 0) and min(shape[2:]) > 0
+    if not is_known or node.text("data_format", "NHWC") != "NHWC":
         raise UnknownNodeError("images of another layout")
     return shape
 
@@ -67,8 +76,13 @@ def _padding(node: Node) -> bool:
     return node.text("padding") == "SAME"
 
 
-def _slid(shape: Shape, window: tuple[int, int], strides: tuple[int, int], *, same: bool) -> tuple[int, int]:
-    rows, cols = (slid(shape[axis + 1], window[axis], strides[axis], same=same) for axis in (0, 1))
+def _slid(
+    shape: Shape, window: Shape, strides: Shape, *, same: bool, dilation: Shape = (1, 1)
+) -> tuple[int, int]:
+    rows, cols = (
+        slid(shape[axis + 1], window[axis], strides[axis], same=same, dilation=dilation[axis])
+        for axis in (0, 1)
+    )
     return rows, cols
 
 
@@ -83,22 +97,20 @@ def _convolution(node: Node) -> Item:
     height, width, depth, channels = weight.shape
     if depth < 1 or shape[3] % depth or channels % (shape[3] // depth):
         raise UnknownNodeError("a kernel of another depth")
-    if _steps(node, "dilations") != (1, 1):
-        raise UnknownNodeError("a dilated convolution")
-    strides, same = _steps(node, "strides"), _padding(node)
+    strides, dilation, same = _steps(node, "strides"), _steps(node, "dilations"), _padding(node)
     layout = Layout(height * width * depth, channels, 1)
     tensor = weight.tensor
     if tensor is None:
         raise UnknownNodeError("a kernel that is computed")
     value = kernel(tensor, layout, (channels, height, width, depth), node.location)
-    rows, cols = _slid(shape, (height, width), strides, same=same)
+    rows, cols = _slid(shape, (height, width), strides, same=same, dilation=dilation)
     settings = {
         "stride_w": strides[1],
         "stride_h": strides[0],
         "fused_activation_function": 0,
         "padding": 0 if same else 1,
     }
-    settings |= {"dilation_w_factor": 1, "dilation_h_factor": 1}
+    settings |= {"dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
     made = node.op(
         CONV, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings
     )
@@ -132,25 +144,28 @@ def _solid(node: Node) -> Item:
 def _depthwise(node: Node) -> Item:
     shape, weight = _image(node), _weight(node, 1)
     height, width, depth, multiplier = weight.shape
-    if depth != shape[3] or _steps(node, "dilations") != (1, 1):
-        raise UnknownNodeError("a dilated convolution")
-    strides, same = _steps(node, "strides"), _padding(node)
+    if depth != shape[3]:
+        raise UnknownNodeError("a kernel of another depth")
+    strides, dilation, same = _steps(node, "strides"), _steps(node, "dilations"), _padding(node)
     channels = depth * multiplier
     tensor = weight.tensor
     if tensor is None:
         raise UnknownNodeError("a kernel that is computed")
     value = kernel(tensor, Layout(height * width, channels, 1), (1, height, width, channels), node.location)
-    rows, cols = _slid(shape, (height, width), strides, same=same)
+    rows, cols = _slid(shape, (height, width), strides, same=same, dilation=dilation)
     settings = {
         "stride_w": strides[1],
         "stride_h": strides[0],
         "depth_multiplier": multiplier,
         "padding": 0 if same else 1,
     }
-    settings |= {"fused_activation_function": 0, "dilation_w_factor": 1, "dilation_h_factor": 1}
-    return node.op(
+    settings |= {"dilation_w_factor": dilation[1], "dilation_h_factor": dilation[0]}
+    settings |= {"fused_activation_function": 0}
+    made = node.op(
         DEPTHWISE, [node.given, value, _zeros(node, channels)], (shape[0], rows, cols, channels), settings
     )
+    node.network.ops[-1].version = 1 if dilation == (1, 1) else 2
+    return made
 
 
 def _backwards(node: Node) -> Item:
@@ -208,12 +223,14 @@ def _pool(code: int) -> Rule:
 
 
 def _normalization(node: Node) -> Item:
+    if node.flag("is_training", default=True):
+        return _as_batch(node)
     shape = _image(node)
     gamma, beta, mean, variance = (
         node.held(place).array(node.reading).astype(np.float32) for place in (1, 2, 3, 4)
     )
-    if node.flag("is_training", default=True) or gamma.shape != (shape[3],):
-        raise UnknownNodeError("normalizes as in training")
+    if gamma.shape != (shape[3],):
+        raise UnknownNodeError("a normalization of another length")
     with np.errstate(all="ignore"):
         scale = (
             np.float32(1)
@@ -223,6 +240,28 @@ def _normalization(node: Node) -> Item:
         offset = beta - mean * scale
     scaled = node.op(MUL, [node.given, floats(scale, node.location)], shape)
     return node.op(ADD, [scaled, floats(offset, node.location)], shape)
+
+
+def _as_batch(node: Node) -> Item:
+    """Normalize as in training, one sample of an unknown number of channels, which are moved and back."""
+    given, ones, zeros = (node.computed(place) for place in (0, 1, 2))
+    if len(given.shape) != 4 or given.shape[::3] != (1, 1) or given.shape[1] != -1:
+        raise UnknownNodeError("normalizes as in training")
+    channels = given.shape[2]
+    moved = (1, channels, 1, -1)
+
+    def add(code: int, inputs: list[Value], made: Shape = (-1,)) -> Value:
+        return node.op(code, inputs, made)
+
+    flipped = add(TRANSPOSE, [given, node.constant([0, 2, 3, 1])], moved)
+    axes = node.constant([0, 1, 2])
+    mean = add(MEAN, [flipped, axes])
+    variance = add(MEAN, [add(SQUARED_DIFFERENCE, [flipped, mean], moved), axes])
+    epsilon = node.constant(np.float32(node.real("epsilon", 1e-4)), FLOAT32)
+    scale = add(MUL, [ones, add(RSQRT, [add(ADD, [variance, epsilon])])])
+    scaled = add(MUL, [flipped, scale], moved)
+    normal = add(ADD, [scaled, add(SUB, [zeros, add(MUL, [mean, scale])])], moved)
+    return add(TRANSPOSE, [normal, node.constant([0, 3, 1, 2])], (1, -1, channels, 1))
 
 
 def _resized(code: int) -> Rule:

@@ -10,10 +10,11 @@ from math import prod
 
 from modelinspect.conversion.graph.constants import folded
 from modelinspect.conversion.graph.node import Budget, Held, Item, Key, Node, UnknownNodeError
+from modelinspect.conversion.graph.patterns import Found
 from modelinspect.conversion.graph.reader import MARK, Step
 from modelinspect.conversion.graph.rules import RULES
 from modelinspect.conversion.network import Network, Op, Value
-from modelinspect.conversion.operators import FLOAT32
+from modelinspect.conversion.operators import FLOAT32, INT32
 from modelinspect.core.records import dataclass, field
 from modelinspect.measure.blocks import Reading
 
@@ -28,7 +29,8 @@ class Lowering:
     """A network that nodes become part of.
 
     ``gone`` are constants that are computed away, ``makers`` the operators by what they make, ``same`` what
-    nodes made by what they have in common with equal ones, ``written`` the constants of the graph itself.
+    nodes made by what they have in common with equal ones, ``written`` the constants of the graph itself,
+    ``operations`` the kinds of nodes; "" is for operators that no rule of a node made.
     """
 
     network: Network
@@ -36,11 +38,16 @@ class Lowering:
     gone: dict[Key, set[int]] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
     makers: dict[int, Op] = field(default_factory=dict)
-    same: dict[tuple[object, ...], Value] = field(default_factory=dict)
+    same: dict[tuple[object, ...], tuple[Value, list[Item]]] = field(default_factory=dict)
     written: list[Held] = field(default_factory=list)
+    operations: set[str] = field(default_factory=set)
 
     def node(self, step: Step, inputs: list[Item]) -> Node:
         """Return a node with what it takes."""
+        is_read = step.op != "FusedBatchNormV3" or not any(
+            isinstance(item, Held) and item.is_written for item in inputs[1:3]
+        )
+        self.operations.add(step.op if is_read else "")
         return Node(self.network, self.reading, step, inputs, self.gone, self.budget, self.makers)
 
     def lower(self, step: Step, inputs: list[Item]) -> Item:
@@ -53,16 +60,34 @@ class Lowering:
         if rule is None:
             raise UnknownNodeError("no rule")
         key = self._key(step, inputs)
-        same = self.same.get(key)
-        if same is not None:
-            return same
+        if key in self.same:
+            return self._shared(*self.same[key], inputs)
         item = rule(node)
         if isinstance(item, Value):
-            self.same[key] = item
+            self.same[key] = item, inputs
         told = node.told_shape()
         if told is not None and not _fit(told, item.shape):
             raise UnknownNodeError(f"makes {list(told)} and not {list(item.shape)}")
         return item
+
+    def whole(self, found: Found, step: Step, inputs: list[Item]) -> Value:
+        """Return what nodes make that the converter knows as one operator."""
+        self.operations.add("")
+        return found.lowered(self.node(step, inputs))
+
+    def _shared(self, made: Value, first: list[Item], second: list[Item]) -> Value:
+        """Return what an equal node made; whole numbers of both are one constant without a name."""
+        for one, other in zip(first, second, strict=True):
+            taken = one.taken if isinstance(one, Held) and one.kind == INT32 else None
+            if taken is not None and isinstance(other, Held) and taken.location != other.location:
+                taken.location = ()
+        return made
+
+    def add_written(self, value: Value) -> None:
+        """Add a constant of the graph that an operator takes as it is."""
+        elements = None if value.constant is None else value.constant.values
+        held = Held(value.shape, value.kind, value.location, None, elements, is_written=True, taken=value)
+        self.written.append(held)
 
     def forget_shared(self) -> None:
         """Take their location from constants of the graph that equal others: to the converter they are

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from modelinspect.conversion.graph.reader import Step
 from modelinspect.conversion.network import Constant, Location, Network, Op, Shape, Value, kernel
 from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, INT64, options
-from modelinspect.core.records import dataclass
+from modelinspect.core.records import dataclass, replace
 from modelinspect.core.tensors import Tensor
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.kept import Layout, slabs
@@ -164,6 +164,11 @@ class Node:
         is_number = held.kind in (INT32, INT64, BOOL) or (held.kind == FLOAT32 and not held.shape)
         if held.is_written and is_number and prod(held.shape) <= 64:
             self.gone.setdefault(held.key(self.reading), set()).add(id(held))
+
+    def keep_late(self, held: Held) -> None:
+        """Report a constant that becomes an option late: loops take it too, and equal ones lose names."""
+        self.forget(held)
+        self.network.lasting.append(replace(held, taken=None).value(self.reading))
 
     def value(self, place: int) -> Value:
         """Return an input as an operator takes it."""

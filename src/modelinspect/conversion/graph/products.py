@@ -24,9 +24,9 @@ def broadcast(first: Shape, second: Shape) -> Shape:
     pairs = zip((1,) * (rank - len(first)) + first, (1,) * (rank - len(second)) + second, strict=True)
     shape = []
     for a, b in pairs:
-        if a != b and 1 not in (a, b) and -1 not in (a, b):
+        if a != b and 1 not in (a, b) and min(a, b) >= 0:
             raise UnknownNodeError("takes shapes that do not fit")
-        shape.append(b if a == 1 else a if b in (1, -1) else b)
+        shape.append(b if a == 1 else a if b in (1, -1) else b if a == -1 else min(a, b))
     return tuple(shape)
 
 
@@ -36,7 +36,7 @@ def product(node: Node, given: Value, weight: Held, units: int, *, turned: bool,
         raise UnknownNodeError("multiplies by a matrix that is computed")
     rows, cols = weight.shape
     inputs = cols if turned else rows
-    if given.shape[-1] not in (inputs, -1):
+    if given.shape[-1] not in (inputs, -1) and not node.network.is_rough:
         raise UnknownNodeError("multiplies by a matrix that does not fit")
     layout = Layout(rows, cols, 0, 1) if turned else Layout(rows, cols, 1, 0)
     value = kernel(weight.tensor, layout, (units, inputs), weight.location if turned else node.location)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 
 import numpy as np
@@ -11,7 +12,7 @@ from modelinspect.conversion.graph.images import IMAGES
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
 from modelinspect.conversion.graph.shapes import SHAPES, told_shape
-from modelinspect.conversion.network import Shape, Value, floats, fused, kernel
+from modelinspect.conversion.network import Op, Shape, Value, floats, fused, kernel
 from modelinspect.conversion.operators import (
     ADD,
     BOOL,
@@ -72,7 +73,11 @@ def _binary(code: int, kind: int | None = None) -> Rule:
             first, second = second, first
         if first.kind != second.kind:
             raise UnknownNodeError("takes two types")
-        shape = broadcast(first.shape, second.shape)
+        shape = first.shape
+        if not node.network.is_rough:
+            shape = broadcast(shape, second.shape)
+        elif len(shape) == len(second.shape):
+            shape = tuple(max(pair, key=abs) for pair in zip(shape, second.shape, strict=True))
         if code == SQUARED_DIFFERENCE and len(shape) > _MOST_AXES:
             return node.op(SQUARE, [node.op(SUB, [first, second], shape)], shape)
         if first.constant is None and shape == first.shape and _is_neutral(code, second):
@@ -180,7 +185,7 @@ def _expand(node: Node) -> Item:
     shape = list(given.shape)
     shape.insert(number if number >= 0 else len(shape) + 1 + number, 1)
     if -1 not in shape:
-        node.forget(axis)
+        node.keep_late(axis)
         return node.op(RESHAPE, [given, node.constant(shape)], tuple(shape), None, given.kind)
     return node.op(EXPAND_DIMS, [given, axis.value(node.reading)], tuple(shape), None, given.kind)
 
@@ -235,14 +240,21 @@ def _transpose(node: Node) -> Item:
         given.kind,
     )
     maker = node.makers.get(id(given))
-    if maker is not None and maker.code in (
-        ADD,
-        MUL,
-        SUB,
-        PRELU,
+    if maker is not None and _takes_two(
+        maker, node.makers
     ):  # it is moved before what is computed with elements, and back
         output.location = given.location[:1]
     return output
+
+
+def _takes_two(op: Op, makers: Mapping[int, Op]) -> bool:
+    """Return whether an operator computes with the elements of two tensors, neither of which adds a constant:
+    that addition would be the last.
+    """
+    taken = [value for value in op.inputs if value is not None and value.constant is None]
+    sums = [maker for value in taken if (maker := makers.get(id(value))) is not None and maker.code == ADD]
+    is_last = any(value is not None and value.constant is not None for each in sums for value in each.inputs)
+    return op.code == PRELU or (op.code in (ADD, MUL, SUB) and len(taken) == 2 and not is_last)
 
 
 def _pad(node: Node) -> Item:

@@ -103,12 +103,13 @@ def _pack(node: Node) -> Item:
 
 def _concat(node: Node) -> Item:
     axis = node.whole_numbers(len(node.inputs) - 1)[0]
+    node.keep_late(node.held(len(node.inputs) - 1))
     values = [node.value(place) for place in range(len(node.inputs) - 1)]
     rank = len(values[0].shape)
     if not -rank <= axis < rank or any(len(value.shape) != rank for value in values):
         raise UnknownNodeError("joins another axis")
     lengths = [value.shape[axis] for value in values]
-    shape = list(values[0].shape)
+    shape = [max(each) for each in zip(*(value.shape for value in values), strict=True)]
     shape[axis] = -1 if -1 in lengths else sum(lengths)
     return node.op(CONCATENATION, values, tuple(shape), {"axis": axis}, values[0].kind)
 

@@ -57,12 +57,10 @@ def signature_source(subject: Subject) -> Source:
     """Return the model that the converter would make. Raises `FormatError`, `UnmeasurableError`."""
     graph = read_graph(subject)
     with np.errstate(all="ignore"):  # variables can be anything
-        network = _Graph(
-            subject,
-            {tensor.path: tensor for tensor in subject.artifact.tensors},
-            Lowering(Network(), subject.reading),
-        ).run(graph)
-        certain, unsure = is_certain(graph.steps, network), doubt(network)
+        lowering = Lowering(Network(), subject.reading)
+        tensors = {tensor.path: tensor for tensor in subject.artifact.tensors}
+        network = _Graph(subject, tensors, lowering).run(graph)
+        certain, unsure = is_certain(lowering.operations, network), doubt(network)
         if not is_of_tested_version(subject.artifact):
             certain, unsure = False, unsure + OTHER_VERSION
         keep_dimensions(network)
@@ -156,7 +154,7 @@ class _Graph:
         if step.op == "Const":
             return self._constant(step)
         if whole is not None:
-            return whole.lowered(self.lowering.node(step, [self._taken(ref) for ref in whole.taken]))
+            return self.lowering.whole(whole, step, [self._taken(ref) for ref in whole.taken])
         if (
             step.op in ("ReadVariableOp", "ResourceGather")
             and step.inputs

@@ -61,8 +61,8 @@ class Call:
     parameters: Sequence[Parameter]
     scope: str
     inputs: list[Value]
+    lowering: Lowering
     steps: bool = False
-    lowering: Lowering | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -111,7 +111,11 @@ class Call:
         """Add an operator; return what it makes."""
         location = (self.scopes.unique(self.at(name)[0]),) if name else UNKNOWN
         node, number = options(code, settings or {})
-        return self.network.add(code, inputs, Value(shape, location, kind), node, number)
+        self.lowering.operations.add("")
+        made = self.network.add(code, inputs, Value(shape, location, kind), node, number)
+        if self.lowering.network is self.network:
+            self.lowering.makers[id(made)] = self.network.ops[-1]
+        return made
 
     def floats(self, values: Array | float, *names: str) -> Value:
         """Return a constant of floats."""
@@ -124,12 +128,11 @@ class Call:
         return value
 
     def integers(self, values: int | Sequence[int], *names: str) -> Value:
-        """Return a constant of whole numbers."""
-        return integers(values, self.at(*names))
-
-    def table(self, rows: Sequence[Sequence[int]], *names: str) -> Value:
-        """Return a constant of rows of whole numbers."""
-        return integers(np.array(rows, dtype=np.int64).tolist(), self.at(*names))
+        """Return a constant of whole numbers, which loses its name where an equal one is computed away."""
+        made = integers(values, self.at(*names))
+        if self.lowering.network is self.network:
+            self.lowering.add_written(made)
+        return made
 
     def number(self, key: str, default: int) -> int:
         """Return a setting that is a whole number."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.keras.call import Call, Scopes, Shape
 from modelinspect.conversion.network import LATE, Network, Value, integers
 from modelinspect.conversion.operators import (
@@ -135,8 +136,14 @@ def _while(call: Call, steps: Steps, carried: Sequence[Value], told: Value, cell
     for network in (condition, body):
         network.inputs = [("", Value(value.shape, (), value.kind)) for value in carried]
         network.captures = [replace(told)]
-    _condition(replace(call, network=condition, scopes=Scopes(), scope=scope))
-    _body(replace(call, network=body, scopes=Scopes(), scope=scope), steps, cell)
+    first, second = (
+        replace(
+            call, network=each, lowering=Lowering(each, call.lowering.reading), scopes=Scopes(), scope=scope
+        )
+        for each in (condition, body)
+    )
+    _condition(first)
+    _body(second, steps, cell)
     outputs = [Value(value.shape, call.at("while"), value.kind) for value in carried]
     call.op(WHILE, [*carried, told], (), "while", {})
     op = call.network.ops[-1]

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
-from modelinspect.conversion.keras.certain import is_certain
 from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
-from modelinspect.conversion.network import Constant, Network, Value, kernel
+from modelinspect.conversion.network import Network, Value, kernel
 from modelinspect.conversion.operators import (
     BOOL,
     FLOAT16,
@@ -47,39 +46,29 @@ class Flow(Traversal[Value]):
     """A model on its way to operators; ``unknown`` are the layers whose conversion is not known, ``guessed``
     the bytes of their weights.
 
-    ``certain`` means that every layer is of those that were always predicted to the byte; ``batch`` is how
-    many samples an input has that does not say it.
+    ``batch`` is how many samples an input has that does not say it.
     """
 
     keras: int
     parameters: Mapping[str, Sequence[Parameter]]
-    network: Network = field(default_factory=Network)
+    lowering: Lowering
     scopes: Scopes = field(default_factory=Scopes)
     unknown: list[str] = field(default_factory=list)
     guessed: int = 0
-    certain: bool = True
     batch: int = -1
-    lowering: Lowering | None = None
+
+    @property
+    def network(self) -> Network:
+        """The network that grows."""
+        return self.lowering.network
 
     def run(self, model: LayerConfig) -> Network:
         """Convert a model with its inputs and outputs."""
         outputs = self.call_model(model, None, self.enter("", model.name), "")
         for number, (name, value) in enumerate(outputs):
             self.network.outputs.append((name if self.keras == 2 else f"output_{number}", value))
-        self._share()
-        return self.network
-
-    def _share(self) -> None:
-        """Take their location from constants of nodes that equal others, or that are computed away."""
-        if self.lowering is None:
-            return
         self.lowering.forget_shared()
-        taken = {id(item) for item in self.lowering.written if item.taken is not None}
-        for (kind, shape, data), gone in self.lowering.gone.items():
-            if gone <= taken:  # what is both computed with and taken keeps its location
-                continue
-            constant = Constant(len(data), None, key=data)
-            self.network.ghosts.append(Value(shape, (), kind, constant))
+        return self.network
 
     def enter(self, outer: str, name: str) -> str:
         """Return the scope of a layer: Keras 3 opens each twice, and its operators are in the second."""
@@ -123,18 +112,17 @@ class Flow(Traversal[Value]):
             self._variables(layer, path),
             scope,
             given,
-            False,
             self.lowering,
-            self.arguments,
+            arguments=self.arguments,
         )
         rule = LAYERS.get(kind)
         count = len(self.network.ops)
         try:
             if rule is None:
                 raise UnknownLayerError
-            made = [rule(call)]
-            self.certain = self.certain and is_certain(call)
-            return made
+            if _is_unproven(call):
+                self.lowering.operations.add("")
+            return [rule(call)]
         except (
             UnknownLayerError,
             UnknownNodeError,
@@ -144,9 +132,9 @@ class Flow(Traversal[Value]):
             ValueError,
         ) as error:  # settings can be anything
             del self.network.ops[count:]
-            self.certain = False
-            if self.lowering is not None:
-                self.lowering.same.clear()  # what is there may have been made by operators that are gone
+            self.lowering.operations.add("")
+            self.network.is_rough = True
+            self.lowering.same.clear()  # what is there may have been made by operators that are gone
             is_known = isinstance(error, UnknownLayerError | UnknownNodeError)
             reason = str(error) if is_known else "invalid settings"
             self.unknown.append(f"{name} ({kind}: {reason})" if reason else f"{name} ({kind})")
@@ -203,3 +191,12 @@ class Flow(Traversal[Value]):
                     each.name,
                 )
         return value
+
+
+def _is_unproven(call: Call) -> bool:
+    """Return whether a layer has adapters, or a bias of zeros, which the converter shares."""
+    is_zero = any(
+        each.name in ("bias", "beta") and each.values is not None and not each.values.any()
+        for each in call.parameters
+    )
+    return is_zero or call.number("lora_rank", 0) > 0

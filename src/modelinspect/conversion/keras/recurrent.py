@@ -11,7 +11,6 @@ from functools import partial
 
 import numpy as np
 
-from modelinspect.conversion.keras.activations import activate
 from modelinspect.conversion.keras.call import (
     Call,
     Parameter,
@@ -24,6 +23,8 @@ from modelinspect.conversion.keras.call import (
     vector,
 )
 from modelinspect.conversion.keras.loops import Steps, loop
+from modelinspect.conversion.keras.nodes.activations import activate
+from modelinspect.conversion.keras.nodes.trace import Trace
 from modelinspect.conversion.network import Constant, Kernel, Value, floats, integers, kernel
 from modelinspect.conversion.operators import (
     ADD,
@@ -199,7 +200,7 @@ def _simple(layer: _Layer, call: Call, step: Value, states: Sequence[Value]) -> 
     product = _product(inner, layer, step, layer.kernel, "MatMul", bias=layer.bias)
     again = _product(inner, layer, states[0], layer.recurrent, "MatMul_1")
     total = inner.op(ADD, [product, again], again.shape, "add")
-    return [activate(inner, total, _activations(call)[0])]
+    return [_activated(inner, _activations(call)[0], total)]
 
 
 def _lstm(layer: _Layer, call: Call, step: Value, states: Sequence[Value]) -> Sequence[Value]:
@@ -285,7 +286,8 @@ def _product(
 
 
 def _activated(call: Call, setting: object, value: Value) -> Value:
-    return activate(call, value, setting)
+    t = Trace(call, call.lowering)
+    return t.finished(activate(t, value, setting))
 
 
 def _split(call: Call, value: Value, count: int, name: str) -> list[Value]:

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.conversion.forms.elements import Elements, elements_of
+from modelinspect.conversion.graph.certain import is_certain
 from modelinspect.conversion.graph.lowering import Lowering, unmark
+from modelinspect.conversion.graph.patterns import keep_dimensions
 from modelinspect.conversion.keras.model import Flow
 from modelinspect.conversion.keras.recurrent import needs_batch
-from modelinspect.conversion.network import Constant, shares_kernels
+from modelinspect.conversion.network import Constant, Network
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
 from modelinspect.conversion.tree import Node
@@ -74,8 +76,8 @@ def keras_source(subject: Subject) -> Source:
     _refuse(subject, model)
     keras = 3 if str(subject.artifact.facts.get("keras_version", "")).startswith("3") else 2
     fixes_batch = subject.artifact.format is not FormatName.SAVED_MODEL and needs_batch(model)
-    flow = Flow(keras, variables, batch=1 if fixes_batch else -1)
-    flow.lowering = Lowering(flow.network, subject.reading)
+    lowering = Lowering(Network(), subject.reading)
+    flow = Flow(keras, variables, lowering, batch=1 if fixes_batch else -1)
     with np.errstate(all="ignore"):  # variables can be anything
         network = flow.run(model)
         if not network.ops or not network.outputs:
@@ -84,7 +86,8 @@ def keras_source(subject: Subject) -> Source:
                 " predicted"
             )
         is_tested = is_of_tested_version(subject.artifact)
-        certain = flow.certain and is_tested and not shares_kernels(network)
+        certain = is_tested and is_certain(lowering.operations, network, has_layers=True)
+        keep_dimensions(network)
         fuse(network)
     unmark(network)
     root, constants = emit(network, "StatefulPartitionedCall" if keras == 2 else "StatefulPartitionedCall_1")
@@ -179,8 +182,8 @@ def _guess(subject: Subject, variables: Mapping[str, list[Parameter]]) -> Source
     if shape is None or prod(shape) <= 0:
         raise FormatError("it has no kernels", subject.artifact.location, 0)
     given = LayerConfig("inputs", "InputLayer", {"batch_shape": [None, *shape]})
-    flow = Flow(2, {name: _guessed(many) for name, many in variables.items()})
-    flow.lowering = Lowering(flow.network, subject.reading)
+    guessed = {name: _guessed(many) for name, many in variables.items()}
+    flow = Flow(2, guessed, Lowering(Network(), subject.reading))
     network = flow.run(LayerConfig("model", "Sequential", {}, (given, *layers)))
     fuse(network)
     root, constants = emit(network, "StatefulPartitionedCall")

@@ -1,12 +1,16 @@
-"""Convolutions of sequences and volumes, convolutions in groups, and pooling of volumes."""
+"""Convolutions of sequences, images and volumes: dilated, backwards, in groups, of each channel."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from modelinspect.conversion.graph.node import Item
-from modelinspect.conversion.keras.call import Call, Rule, Shape, UnknownLayerError, items, known
+from modelinspect.conversion.keras.call import Parameter, Rule, Shape, UnknownLayerError, items, known
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
+from modelinspect.conversion.network import integers
+
+Convolve = Callable[[Item, str, Shape], Item]
+"""What convolves a tensor, given its padding and dilation."""
 
 
 def _sequence(t: Trace) -> Shape:
@@ -19,11 +23,120 @@ def _sequence(t: Trace) -> Shape:
     return shape
 
 
-def _padding(t: Trace) -> str:
+def _spread(t: Trace, given: Item, windows: Shape, rates: Shape, scope: str, convolve: Convolve) -> Item:
+    """Convolve as the layer's dilation says.
+
+    Where the batch is not known that is within each of the grids that the pixels of one sample are dealt to:
+    dilated_conv.h does not join these three operations then. ``scope`` is what the moves are called after.
+    """
     padding = t.call.text("padding", "valid")
-    if padding not in ("same", "valid"):
-        raise UnknownLayerError("an unsupported padding mode")
-    return padding.upper()
+    if min(rates) < 1:
+        raise UnknownLayerError("a dilation of nothing")
+    if given.shape[0] > 0 and set(rates) != {1}:
+        t.call.network.ghosts.append(integers(list(rates), ()))
+    if given.shape[0] > 0 or set(rates) == {1}:
+        return convolve(given, t.padding() if padding != "causal" else "VALID", rates)
+    sides, cuts = [], []
+    for length, window, rate in zip(known(given.shape)[1:], windows, rates, strict=False):
+        whole = (window - 1) * rate if padding == "same" else 0
+        more = -(length + whole) % rate
+        sides.append((whole // 2, whole - whole // 2 + more))
+        cuts.append((0, more))
+    names = f"{scope}/SpaceToBatchND", f"{scope}/BatchToSpaceND"
+    block = t.constant(rates, f"{names[0]}/block_shape")
+    dealt = t.node("SpaceToBatchND", [given, block, t.constant(sides, f"{names[0]}/paddings")], names[0])
+    if min(dealt.shape[1:]) < 1:
+        raise UnknownLayerError("a window larger than the image")
+    made = convolve(dealt, "VALID", (1,) * len(rates))
+    block = t.constant(rates, f"{names[1]}/block_shape")
+    return t.node("BatchToSpaceND", [made, block, t.constant(cuts, f"{names[1]}/crops")], names[1])
+
+
+def _image(t: Trace) -> Item:
+    """Convolve images."""
+    t.layout(2, is_high=True)
+    weight, strides, name = t.call.need("kernel"), t.call.pair("strides"), t.pick("Conv2D", "convolution")
+
+    def convolve(image: Item, padding: str, rates: Shape) -> Item:
+        steps = {"strides": [1, *strides, 1], "dilations": [1, *rates, 1]}
+        return t.node("Conv2D", [image, t.read(weight, name)], name, padding=padding, **steps)
+
+    rates = t.call.pair("dilation_rate")
+    return t.finish(t.add_bias(_spread(t, t.given, weight.shape[:2], rates, name, convolve)))
+
+
+def _row(t: Trace) -> Item:
+    """Convolve sequences, as images of one row."""
+    t.layout(1)
+    weight, stride, name = t.call.need("kernel"), t.call.single("strides"), t.pick("Conv1D", "convolution")
+    rate, given = t.call.single("dilation_rate"), t.call.given
+
+    def convolve(sequence: Item, padding: str, rates: Shape) -> Item:
+        image = t.expand(sequence, -3, f"{name}/ExpandDims")
+        kernel = t.expand(t.read(weight, f"{name}/ExpandDims_1"), 0, f"{name}/ExpandDims_1")
+        steps = {"strides": [1, 1, stride, 1], "dilations": [1, 1, *rates, 1]}
+        made = t.node("Conv2D", [image, kernel], name, padding=padding, **steps)
+        return t.node("Squeeze", [made], f"{name}/Squeeze", squeeze_dims=[-3])
+
+    if t.call.text("padding") == "causal":
+        sides = [(0, 0), ((weight.shape[0] - 1) * rate, 0), (0, 0)]
+        given = t.value("Pad", [given, t.constant(sides, t.pick("Pad/paddings", "Const"))], "Pad")
+    return t.finish(t.add_bias(_spread(t, given, weight.shape[:1], (rate,), name, convolve)))
+
+
+def _each_channel(t: Trace, weight: Parameter, name: str, scope: str) -> Item:
+    """Convolve each channel of images."""
+    t.layout(2)
+    strides = t.call.pair("strides")
+
+    def convolve(image: Item, padding: str, rates: Shape) -> Item:
+        steps = {"strides": [1, *strides, 1], "dilations": [1, *rates, 1]}
+        return t.node("DepthwiseConv2dNative", [image, t.read(weight, name)], name, padding=padding, **steps)
+
+    return _spread(t, t.given, weight.shape[:2], t.call.pair("dilation_rate"), scope, convolve)
+
+
+def _depthwise_image(t: Trace) -> Item:
+    name = "depthwise_kernel" if t.call.parameter("depthwise_kernel") is not None else "kernel"
+    return t.finish(t.add_bias(_each_channel(t, t.call.need(name), "depthwise", "depthwise")))
+
+
+def _separable_image(t: Trace) -> Item:
+    name = "separable_conv2d"
+    inner = _each_channel(t, t.call.need("depthwise_kernel"), f"{name}/depthwise", name)
+    kernel = t.read(t.call.need("pointwise_kernel"), name)
+    made = t.node("Conv2D", [inner, kernel], name, strides=[1, 1, 1, 1], padding="VALID")
+    return t.finish(t.add_bias(made))
+
+
+def _backwards_image(t: Trace) -> Item:
+    """Convolve images backwards; the shape of what is made is put together from the batch and the lengths."""
+    shape, weight, strides = t.layout(2), t.call.need("kernel"), t.call.pair("strides")
+    if len(weight.shape) != 4 or t.call.pair("dilation_rate") != (1, 1):
+        raise UnknownLayerError("another way backwards")
+    same, name = t.padding() == "SAME", t.pick("conv2d_transpose", "conv_transpose")
+    sizes = []
+    for place, (length, stride, window) in enumerate(zip(shape[1:], strides, weight.shape, strict=False)):
+        size = length * stride + (0 if same else max(window - stride, 0))
+        if t.call.settings.get("output_padding"):
+            more = t.call.pair("output_padding")[place]
+            size = (length - 1) * stride + window - (2 * (window // 2) if same else 0) + more
+        sizes.append(size)
+    sizes.append(weight.shape[2])
+    stack = t.pick("stack", "conv_transpose/input_sizes")
+    told = t.node("Shape", [t.given], "Shape")
+    batch = t.slice(told, [0], [1], "strided_slice", shrink_axis_mask=1)
+    lengths = [t.constant(size, f"{stack}/{place}") for place, size in enumerate(sizes, 1)]
+    target = t.node("Pack", [batch, *lengths], stack)
+    made = t.node(
+        "Conv2DBackpropInput",
+        [target, t.read(weight, name), t.given],
+        name,
+        strides=[1, *strides, 1],
+        padding=t.padding(),
+        _shape=[shape[0], *sizes],
+    )
+    return t.finish(t.add_bias(made))
 
 
 def _depthwise(t: Trace) -> Item:
@@ -33,7 +146,7 @@ def _depthwise(t: Trace) -> Item:
     image = t.expand(t.given, 1, "ExpandDims")
     weight = t.expand(t.read(t.call.need(name), "ExpandDims_1"), 0, "ExpandDims_1")
     strides = [1, *(t.call.single("strides"),) * 2, 1]
-    made = t.node("DepthwiseConv2dNative", [image, weight], "depthwise", strides=strides, padding=_padding(t))
+    made = t.node("DepthwiseConv2dNative", [image, weight], "depthwise", strides=strides, padding=t.padding())
     return _squeezed(t, made)
 
 
@@ -52,7 +165,7 @@ def _separable(t: Trace) -> Item:
     strides = [1, *(t.call.single("strides"),) * 2, 1]
     name = "separable_conv2d"
     inner = t.node(
-        "DepthwiseConv2dNative", [image, first], f"{name}/depthwise", strides=strides, padding=_padding(t)
+        "DepthwiseConv2dNative", [image, first], f"{name}/depthwise", strides=strides, padding=t.padding()
     )
     return _squeezed(t, t.node("Conv2D", [inner, second], name, strides=[1, 1, 1, 1], padding="VALID"))
 
@@ -64,13 +177,10 @@ def _backwards(t: Trace) -> Item:
     shape, weight = _sequence(t), t.call.need("kernel")
     window, channels, _ = weight.shape
     stride, name = t.call.single("strides"), "conv_transpose"
-    same = _padding(t) == "SAME"
+    same = t.padding() == "SAME"
     length = shape[1] * stride + (0 if same else max(window - stride, 0))
     told = t.node("Shape", [t.given], "Shape")
-    parts = [
-        t.constant([n], f"strided_slice/{part}") for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2"))
-    ]
-    batch = t.node("StridedSlice", [told, *parts], "strided_slice", shrink_axis_mask=1)
+    batch = t.slice(told, [0], [1], "strided_slice", shrink_axis_mask=1)
     values = [
         t.node("Pack", [batch], f"{name}/concat/values_0"),
         t.constant([1], f"{name}/concat/values_1"),
@@ -84,7 +194,7 @@ def _backwards(t: Trace) -> Item:
         [sizes, kernel, image],
         name,
         strides=[1, 1, stride, 1],
-        padding=_padding(t),
+        padding=t.padding(),
         _shape=[shape[0], 1, length, channels],
     )
     return t.finish(t.add_bias(t.node("Squeeze", [made], f"{name}/Squeeze", squeeze_dims=[1])))
@@ -103,7 +213,7 @@ def _solid(t: Trace) -> Item:
         [t.given, t.read(weight, name)],
         name,
         strides=[1, *_triple(t, "strides"), 1],
-        padding=_padding(t),
+        padding=t.padding(),
     )
     return t.finish(t.add_bias(made))
 
@@ -133,7 +243,7 @@ def _grouped(t: Trace) -> Item:
     if t.call.pair("dilation_rate") != (1, 1):
         raise UnknownLayerError("a dilated convolution")
     name = t.pick("Conv1D" if rank == 3 else "Conv2D", "convolution")
-    read, padding = t.read(weight, name), _padding(t)
+    read, padding = t.read(weight, name), t.padding()
     if rank == 4:
         strides = [1, *t.call.pair("strides"), 1]
         return t.finish(
@@ -151,93 +261,15 @@ def _grouped(t: Trace) -> Item:
     return t.finish(t.add_bias(t.outside("Squeeze", [made], f"{name}/Squeeze", squeeze_dims=[-3])))
 
 
-def _reduced(op: str) -> Rule:
-    def writer(t: Trace) -> Item:
-        shape = known(t.given.shape)
-        if len(shape) != 5 or t.call.text("data_format", "channels_last") != "channels_last":
-            raise UnknownLayerError("volumes of another layout")
-        return t.reduce(op, t.given, [1, 2, 3], keep=t.call.flag("keepdims", default=False))
-
-    return traced(writer)
-
-
-def _pad(t: Trace) -> Item:
-    """Add zeros around volumes."""
-    sides = [[0, 0], *_sides(t.call, "padding"), [0, 0]]
-    if len(t.given.shape) != 5 or t.call.text("data_format", "channels_last") != "channels_last":
-        raise UnknownLayerError("volumes of another layout")
-    return t.node("Pad", [t.given, t.constant(sides, t.pick("Pad/paddings", "Const"))], "Pad")
-
-
-def _crop(t: Trace) -> Item:
-    """Cut the sides of volumes off."""
-    sides = _sides(t.call, "cropping")
-    if len(t.given.shape) != 5 or t.call.text("data_format", "channels_last") != "channels_last":
-        raise UnknownLayerError("volumes of another layout")
-    begin, end = [0, *(side[0] for side in sides), 0], [0, *(-side[1] for side in sides), 0]
-    return _cut(t, begin, end, "strided_slice")
-
-
-def _cut(t: Trace, begin: list[int], end: list[int], name: str) -> Item:
-    """Take a slice of every axis: a zero means all of that side."""
-    parts = (begin, end, [1] * len(begin))
-    constants = [t.constant(part, f"{name}/{label}") for part, label in zip(parts, _PARTS, strict=True)]
-    first = sum(1 << axis for axis in (0, len(begin) - 1))
-    last = sum(1 << axis for axis, number in enumerate(end) if not number)
-    return t.node("StridedSlice", [t.given, *constants], name, begin_mask=first, end_mask=last)
-
-
-_PARTS = ("stack", "stack_1", "stack_2")
-
-
-def _sides(call: Call, key: str) -> list[list[int]]:
-    """Return how much of each of three axes a setting names, at both ends."""
-    value = call.settings.get(key, 1)
-    found = []
-    for each in items(value) or [value] * 3:
-        pair = items(each) or [each, each]
-        found.append([number for number in pair if isinstance(number, int)])
-    if len(found) != 3 or any(len(pair) != 2 or min(pair) < 0 for pair in found):
-        raise UnknownLayerError("unsupported sizes")
-    return found
-
-
-def _center(t: Trace) -> Item:
-    """Cut the middle of images out."""
-    shape, call = known(t.given.shape), t.call
-    height, width = call.number("height", 0), call.number("width", 0)
-    rows, cols = shape[1] - height, shape[2] - width
-    is_last = call.text("data_format", "channels_last") == "channels_last"
-    if not t.is_keras3 or len(shape) != 4 or min(rows, cols, height, width) < 1 or not is_last:
-        raise UnknownLayerError("a cut of another kind")
-    top, left = rows // 2, cols // 2
-    return _cut(t, [0, top, left, 0], [0, top + height, left + width, 0], "strided_slice_3")
-
-
-def _resize(t: Trace) -> Item:
-    """Resize images."""
-    ops = {"bilinear": "ResizeBilinear", "nearest": "ResizeNearestNeighbor"}
-    op = ops.get(t.call.text("interpolation", "bilinear"))
-    flags = ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias")
-    if op is None or len(t.given.shape) != 4 or any(t.call.flag(name, default=False) for name in flags):
-        raise UnknownLayerError("resizing of another kind")
-    if t.call.text("data_format", "channels_last") != "channels_last":
-        raise UnknownLayerError("channels that come first")
-    sizes = [t.call.number("height", 0), t.call.number("width", 0)]
-    constant = t.constant(sizes, "resize/size")
-    return t.node(op, [t.given, constant], f"resize/{op}", half_pixel_centers=True)
-
-
 TRACED_CONVOLUTIONS: Mapping[str, Rule] = {
-    "CenterCrop": traced(_center),
+    "Conv1D": grouped(traced(_row)),
     "Conv1DTranspose": traced(_backwards),
+    "Conv2D": grouped(traced(_image)),
+    "Conv2DTranspose": traced(_backwards_image),
     "Conv3D": traced(_solid),
-    "Cropping3D": traced(_crop),
     "DepthwiseConv1D": traced(_depthwise),
-    "GlobalAveragePooling3D": _reduced("Mean"),
-    "GlobalMaxPooling3D": _reduced("Max"),
-    "Resizing": traced(_resize),
+    "DepthwiseConv2D": traced(_depthwise_image),
     "SeparableConv1D": traced(_separable),
-    "ZeroPadding3D": traced(_pad),
+    "SeparableConv2D": traced(_separable_image),
 }
-"""The rules of convolutions, pooling and cuts that are written as nodes."""
+"""The rules of convolutions that are written as nodes."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from modelinspect.conversion.graph.node import Held, Item
-from modelinspect.conversion.keras.call import Rule, UnknownLayerError, items, known
+from modelinspect.conversion.keras.call import Rule, Shape, UnknownLayerError, items, known
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
 from modelinspect.conversion.network import Array, fused
 from modelinspect.conversion.operators import FLOAT32, L2_NORMALIZATION
 
+_LEAST_FUSED = 1.001e-5
+"""The smallest epsilon with which Keras 2 takes the operator for the normalization of a batch
+(layer_normalization.py).
+"""
 _LEAST = 1e-12
 """The smallest sum of squares that is divided by."""
 
@@ -35,34 +39,130 @@ def _groups(t: Trace) -> Item:
     x = t.reshape(t.given, (-1, *inner, groups, each), "Reshape")
     axes = [*range(1, len(inner) + 1), len(inner) + 2]
     wide = (*(1,) * (len(inner) + 1), groups, each)
+    made = _standardized(t, x, axes, wide, ("Reshape_1", "Reshape_2"))
+    told = t.node("Shape", [t.given], "Shape_1")
+    batch = t.slice(told, [0], [1], "strided_slice_1", shrink_axis_mask=1)
+    name = f"Reshape_{1 + sum(t.call.flag(flag, default=True) for flag in ('scale', 'center'))}"
+    lengths = [t.constant(length, f"{name}/shape/{place}") for place, length in enumerate(shape[1:], 1)]
+    target = t.node("Pack", [batch, *lengths], f"{name}/shape")
+    return t.node("Reshape", [made, target], name, _shape=list(shape))
+
+
+def _moments(t: Trace, x: Item, axes: Sequence[int]) -> tuple[Item, Item, Item]:
+    """Return the mean along axes, what Keras 3 subtracts it with, and the variance."""
     mean = t.reduce("Mean", x, axes, keep=True, name="moments/mean")
-    negative = t.node("Neg", [mean], "Neg")
+    negative = t.node("Neg", [mean], "Neg") if t.is_keras3 else mean
     squares = t.node("SquaredDifference", [x, mean], "moments/SquaredDifference")
-    variance = t.reduce("Mean", squares, axes, keep=True, name="moments/variance")
-    names = iter(("Reshape_1", "Reshape_2"))
-    scales = []
-    for key, flag in (("gamma", "scale"), ("beta", "center")):
-        name = next(names) if call.flag(flag, default=True) else ""
-        scales.append(t.reshape(t.read(call.need(key), name), wide, name) if name else None)
-    gamma, beta = scales
-    epsilon = t.constant(call.real("epsilon", 1e-3), "add/y", FLOAT32)
+    return mean, negative, t.reduce("Mean", squares, axes, keep=True, name="moments/variance")
+
+
+def _standardized(t: Trace, x: Item, axes: Sequence[int], wide: Shape, names: Sequence[str]) -> Item:
+    """Normalize by the mean and variance along axes, scale and move, as Keras 3 does."""
+    _, negative, variance = _moments(t, x, axes)
+    scales = iter(names)
+    gamma, beta = (
+        t.reshape(t.read(t.call.need(key), name), wide, name) if name else None
+        for key, flag in (("gamma", "scale"), ("beta", "center"))
+        for name in (next(scales) if t.call.flag(flag, default=True) else "",)
+    )
+    epsilon = t.constant(t.call.real("epsilon", 1e-3), "add/y", FLOAT32)
     factor = t.node("Rsqrt", [t.node("AddV2", [variance, epsilon], "add")], "Rsqrt")
     if gamma is not None:
         factor = t.node("Mul", [factor, gamma], "mul")
     moved = t.node("Mul", [negative, factor], "mul")
     if beta is not None:
         moved = t.node("AddV2", [moved, beta], "add")
-    made = t.node("AddV2", [t.node("Mul", [x, factor], "mul"), moved], "add")
-    told = t.node("Shape", [t.given], "Shape_1")
+    return t.node("AddV2", [t.node("Mul", [x, factor], "mul"), moved], "add")
+
+
+def _sample(t: Trace) -> Item:
+    """Normalize the last axis by its own mean and variance."""
+    shape, epsilon = known(t.given.shape), t.call.real("epsilon", 1e-3)
+    _last_axis(t)
+    if len(shape) not in (2, 3, 4):
+        raise UnknownLayerError("of another rank")
+    wide = (*(1,) * (len(shape) - 1), shape[-1])
+    if t.is_keras3:
+        return _standardized(t, t.given, [-1], wide, ("Reshape", "Reshape_1"))
+    if epsilon >= _LEAST_FUSED:
+        return _as_batch(t, shape, epsilon)
+    if not (t.call.flag("scale", default=True) and t.call.flag("center", default=True)):
+        raise UnknownLayerError("without scale or center")
+    mean, _, variance = _moments(t, t.given, [len(shape) - 1])
+    return _scaled_by(t, mean, variance, epsilon)
+
+
+def _scaled_by(t: Trace, mean: Item, variance: Item, epsilon: float) -> Item:
+    """Normalize, scale and move, as tf.nn.batch_normalization does."""
+    gamma, beta = (
+        t.read(t.call.need(key), f"batchnorm/{name}".rstrip("/")) if t.call.flag(flag, default=True) else None
+        for key, flag, name in (("gamma", "scale", "mul"), ("beta", "center", ""))
+    )
+    if gamma is None or beta is None:  # of these networks there were not enough
+        t.lowering.operations.add("")
+    least = t.constant(epsilon, "batchnorm/add/y", FLOAT32)
+    factor = t.node("Rsqrt", [t.node("AddV2", [variance, least], "batchnorm/add")], "batchnorm/Rsqrt")
+    if gamma is not None:
+        factor = t.node("Mul", [factor, gamma], "batchnorm/mul")
+    scaled = t.node("Mul", [t.given, factor], "batchnorm/mul_1")
+    if beta is None and t.is_keras3:
+        beta = Held(mean.shape, FLOAT32, t.call.at("zeros_like"), None, np.zeros(mean.shape, np.float32))
+    if beta is not None:
+        rest = t.node("Sub", [beta, t.node("Mul", [mean, factor], "batchnorm/mul_2")], "batchnorm/sub")
+    else:
+        rest = t.node("Mul", [t.node("Neg", [mean], "batchnorm/Neg"), factor], "batchnorm/mul_2")
+    return t.node("AddV2", [scaled, rest], "batchnorm/add_1")
+
+
+def _as_batch(t: Trace, shape: Shape, epsilon: float) -> Item:
+    """Normalize as the normalization of a batch of one, whose channels are the samples; its factors are
+    filled again at each run.
+    """
+    rank, channels = len(shape), shape[-1]
+    told = t.node("Shape", [t.given], "Shape")
+    front = t.slice(told, [0], [rank - 1], "strided_slice", begin_mask=1)
+    count = t.node("Prod", [front, t.constant([0], "Const")], "Prod")
+    last = t.slice(told, [rank - 1], [0], "strided_slice_1", end_mask=1)
+    length = t.node("Prod", [last, t.constant([0], "Const_1")], "Prod_1")
+    ends = [t.constant(1, f"Reshape/shape/{place}") for place in (0, 3)]
+    target = t.node("Pack", [ends[0], count, length, ends[1]], "Reshape/shape")
+    image = t.node("Reshape", [t.given, target], "Reshape", _shape=[1, -1, channels, 1])
+    ones, zeros = (
+        t.node(
+            "Fill",
+            [t.node("Pack", [count], f"{name}/packed"), t.constant(number, f"{name}/Const", FLOAT32)],
+            name,
+            _shape=[-1],
+        )
+        for number, name in ((1.0, "ones"), (0.0, "zeros"))
+    )
+    empty = [t.constant(np.zeros(0), f"Const_{place}", FLOAT32) for place in (2, 3)]
+    made = t.node("FusedBatchNormV3", [image, ones, zeros, *empty], "FusedBatchNormV3", epsilon=epsilon)
+    output = t.node("Reshape", [made, told], "Reshape_1", _shape=list(shape))
+    for key, flag, op, name in (("gamma", "scale", "Mul", "mul"), ("beta", "center", "AddV2", "add")):
+        if t.call.flag(flag, default=True):
+            output = t.node(op, [output, t.read(t.call.need(key), name)], name)
+    return output
+
+
+def _batch(t: Trace) -> Item:
+    """Scale and move the channels by what was learned."""
+    _last_axis(t)
+    mean, variance = t.call.need("moving_mean"), t.call.need("moving_variance")
+    epsilon, shape = t.call.real("epsilon", 1e-3), t.given.shape
+    if mean.shape != (shape[-1],):
+        raise UnknownLayerError("a normalization of another length")
+    statistics = t.read(mean, "batchnorm/mul_2"), t.read(variance, "batchnorm")
+    if t.is_keras3 or len(shape) != 4:
+        return _scaled_by(t, *statistics, epsilon)
     parts = [
-        t.constant([n], f"strided_slice_1/{part}")
-        for n, part in ((0, "stack"), (1, "stack_1"), (1, "stack_2"))
+        t.read(t.call.need(key), "")
+        if t.call.flag(flag, default=True)
+        else t.constant(np.full(mean.shape, number), name, FLOAT32)
+        for key, flag, number, name in (("gamma", "scale", 1, "Const"), ("beta", "center", 0, "Const_1"))
     ]
-    batch = t.node("StridedSlice", [told, *parts], "strided_slice_1", shrink_axis_mask=1)
-    name = f"Reshape_{1 + sum(scale is not None for scale in scales)}"
-    lengths = [t.constant(length, f"{name}/shape/{place}") for place, length in enumerate(shape[1:], 1)]
-    target = t.node("Pack", [batch, *lengths], f"{name}/shape")
-    return t.node("Reshape", [made, target], name, _shape=list(shape))
+    name = "FusedBatchNormV3"
+    return t.node(name, [t.given, *parts, *statistics], name, epsilon=epsilon, is_training=False)
 
 
 def _root_mean_square(t: Trace) -> Item:
@@ -90,7 +190,7 @@ def unit(t: Trace, x: Item, axis: int, suffix: str, least: float) -> Item:
     if not t.is_keras3:
         name = f"l2_normalize{suffix}"
         parts = ("/Square", "/Sum/reduction_indices", "/Sum", "/Maximum/y", "/Maximum", "/Rsqrt")
-        made = t.whole(L2_NORMALIZATION, x, (name, *(f"{name}{part}" for part in parts)))
+        made = t.whole(L2_NORMALIZATION, [x], (name, *(f"{name}{part}" for part in parts)))
         if least != _LEAST:  # of two at once, which have their constants in common
             shared = (f"{name}{parts[1]}", f"{name}{parts[3]}")
             made.location = fused(tuple("" if one.endswith(shared) else one for one in made.location))
@@ -151,11 +251,12 @@ def _scaled(t: Trace) -> Item:
 
 
 TRACED_NORMALIZATIONS: Mapping[str, Rule] = {
+    "BatchNormalization": traced(_batch),
     "GroupNormalization": traced(_groups),
+    "LayerNormalization": traced(_sample),
     "Normalization": traced(_fixed),
     "RMSNormalization": traced(_root_mean_square),
+    "Rescaling": traced(_scaled),
     "UnitNormalization": traced(_unit),
 }
 """The rules of normalizations that are written as nodes."""
-rescaled = traced(_scaled)
-"""The rule of a rescaling of each channel."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
-import numpy as np
-
-from modelinspect.conversion.graph.node import Held, Item
-from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
+from modelinspect.conversion.graph.node import Item
+from modelinspect.conversion.keras.call import Rule, UnknownLayerError, items, known
 from modelinspect.conversion.keras.nodes.normalizations import unit
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
-from modelinspect.conversion.network import Value
-from modelinspect.conversion.operators import FLOAT32, INT32
+from modelinspect.conversion.operators import FLOAT32
 
 _DOT_LEAST = 1e-14
 
@@ -174,25 +171,6 @@ def _masked(t: Trace) -> Item:
     differs = t.node("NotEqual", [t.given, constant], "NotEqual")
     kept = t.node("Cast", [t.reduce("Any", differs, -1, keep=True)], "Cast", DstT=1)
     return t.node("Mul", [t.given, kept], "mul")
-
-
-def softmax(call: Call, axis: int) -> Value:
-    """Apply a softmax along another axis than the last: it is exchanged with the last, and back."""
-    order = list(range(len(call.given.shape)))
-    order[axis], order[-1] = order[-1], order[axis]
-
-    def writer(t: Trace) -> Item:
-        names = ("transpose", "transpose_1")
-        turned, back = (_folded(t, order, f"concat{suffix}") for suffix in ("", "_1"))
-        made = t.node("Softmax", [t.node("Transpose", [t.given, turned], names[0])], "Softmax")
-        return t.node("Transpose", [made, back], names[1])
-
-    return traced(writer)(call)
-
-
-def _folded(t: Trace, order: list[int], name: str) -> Held:
-    """Return an order of axes that nodes with constants compute."""
-    return Held((len(order),), INT32, t.call.at(name), None, np.array(order, np.int32))
 
 
 TRACED_PRODUCTS: Mapping[str, Rule] = {

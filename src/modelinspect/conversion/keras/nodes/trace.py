@@ -10,9 +10,10 @@ import numpy as np
 
 from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.graph.node import Elements, Held, Item, UnknownNodeError
+from modelinspect.conversion.graph.patterns import Found
 from modelinspect.conversion.graph.reader import Step
-from modelinspect.conversion.keras.activations import activate
-from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError
+from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError, known
+from modelinspect.conversion.keras.nodes.activations import activate
 from modelinspect.conversion.network import Value
 from modelinspect.conversion.operators import BOOL, FLOAT32, INT32
 from modelinspect.core.records import dataclass
@@ -68,7 +69,10 @@ class Trace:
 
     def value(self, op: str, inputs: Sequence[Item], name: str, **settings: Setting) -> Value:
         """Write a node that makes what is computed. Raises `UnknownNodeError`."""
-        item = self.node(op, inputs, name, **settings)
+        return self.finished(self.node(op, inputs, name, **settings))
+
+    def finished(self, item: Item) -> Value:
+        """Return what is computed, which must be no constant. Raises `UnknownNodeError`."""
         if not isinstance(item, Value):
             raise UnknownNodeError("computes with constants only")
         return item
@@ -84,6 +88,48 @@ class Trace:
         """Add an axis of length 1."""
         return self.node("ExpandDims", [item, self.constant(axis, f"{name}/dim")], name)
 
+    def layout(self, rank: int, *, is_high: bool = False) -> Shape:
+        """Return the shape of what has axes of a rank between the batch and the channels.
+
+        ``is_high`` allows a height that the converter does not know. Raises `UnknownLayerError`.
+        """
+        shape = self.given.shape
+        known((*shape[:1], *shape[2:]) if is_high and -1 not in shape[1:] else shape)
+        if len(shape) != rank + 2 or self.call.text("data_format", "channels_last") != "channels_last":
+            raise UnknownLayerError("of another layout")
+        return shape
+
+    def padding(self) -> str:
+        """Return the padding as nodes name it. Raises `UnknownLayerError`."""
+        padding = self.call.text("padding", "valid")
+        if padding not in ("same", "valid"):
+            raise UnknownLayerError("an unsupported padding mode")
+        return padding.upper()
+
+    def slice(
+        self, item: Item, begin: Sequence[int], end: Sequence[int], name: str, **masks: Setting
+    ) -> Item:
+        """Take a slice whose steps are 1."""
+        parts = zip(("stack", "stack_1", "stack_2"), (begin, end, [1] * len(begin)), strict=True)
+        constants = [self.constant(part, f"{name}/{label}") for label, part in parts]
+        return self.node("StridedSlice", [item, *constants], name, **masks)
+
+    def whole_shape(self, shape: Shape, written: Sequence[int] = ()) -> Item:
+        """Reshape the first input to a shape that is put together from its batch and known lengths.
+
+        ``written`` is how the lengths are written, where one of them is -1.
+        """
+        name = "Reshape"
+        if self.is_keras3 and shape[0] > 0:
+            return self.reshape(self.given, shape, name)
+        told = self.node("Shape", [self.given], "Shape")
+        batch = self.slice(told, [0], [1], "strided_slice", shrink_axis_mask=1)
+        lengths = [
+            self.constant(each, f"{name}/shape/{place}") for place, each in enumerate(written or shape[1:], 1)
+        ]
+        target = self.node("Pack", [batch, *lengths], f"{name}/shape")
+        return self.node("Reshape", [self.given, target], name, _shape=list(shape))
+
     def reshape(self, item: Item, shape: Shape, name: str) -> Item:
         """Give another shape."""
         return self.node("Reshape", [item, self.constant(list(shape), f"{name}/shape")], name)
@@ -97,13 +143,11 @@ class Trace:
         label = name or op
         return self.node(op, [item, self.constant(axes, f"{label}/reduction_indices")], label, keep_dims=keep)
 
-    def whole(self, code: int, item: Item, names: Sequence[str]) -> Value:
+    def whole(self, code: int, inputs: Sequence[Item], names: Sequence[str]) -> Value:
         """Add an operator that stands for nodes with these names."""
-        if not isinstance(item, Value):
-            raise UnknownNodeError("computes with constants only")
-        made = self.call.op(code, [item], item.shape, names[0])
-        made.location = self.call.at(*names)
-        return made
+        location = self.call.scopes.unique(self.call.at(names[0])[0])
+        found = Found(code, (), self.call.at(*names))
+        return self.lowering.whole(found, Step(location, "", (), {}), list(inputs))
 
     def add_bias(self, item: Item) -> Item:
         """Add the bias of a convolution."""
@@ -118,19 +162,15 @@ class Trace:
             return self.node("AddV2", [item, wide], "Add")
         return self.node("BiasAdd", [item, self.node("Squeeze", [wide], "Squeeze")], "BiasAdd")
 
-    def finish(self, item: Item) -> Value:
+    def finish(self, item: Item) -> Item:
         """Apply the activation of the layer's settings."""
-        if not isinstance(item, Value):
-            raise UnknownNodeError("computes with constants only")
-        return activate(self.call, item, self.call.settings.get("activation"))
+        return activate(self, item, self.call.settings.get("activation"))
 
 
 def traced(writer: Callable[[Trace], Item]) -> Rule:
     """Return the rule of a layer that writes nodes."""
 
     def rule(call: Call) -> Value:
-        if call.lowering is None:
-            raise UnknownLayerError("without the weights")
         item = writer(Trace(call, call.lowering))
         if not isinstance(item, Value):
             raise UnknownLayerError("of constants only")

@@ -20,6 +20,7 @@ def _inner(call: Call, rules: Mapping[str, Rule]) -> tuple[LayerConfig, str, Rul
     kind = inner.class_name.rpartition(">")[2] if inner is not None else ""
     if inner is None or kind not in rules:
         raise UnknownLayerError(f"of a layer that is not known, {kind}")
+    call.lowering.operations.add("")  # of these networks there were not enough
     return inner, kind, rules[kind]
 
 

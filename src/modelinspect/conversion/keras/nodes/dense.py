@@ -1,0 +1,59 @@
+"""Dense layers, over one axis or several."""
+
+from __future__ import annotations
+
+from math import prod
+
+from modelinspect.conversion.graph.node import Item
+from modelinspect.conversion.keras.call import Parameter, UnknownLayerError, known
+from modelinspect.conversion.keras.nodes.trace import Trace, traced
+from modelinspect.conversion.network import Value
+
+
+def _dense(t: Trace) -> Item:
+    """Multiply by a kernel and add a bias."""
+    weight, given = t.call.need("kernel"), known(t.given.shape)
+    if len(weight.shape) != 2 or not given:
+        raise UnknownLayerError("a kernel of another rank")
+    if len(given) > 2 and not t.call.steps:
+        made = _tensordot(t, t.given, weight)
+    else:
+        op = "BatchMatMulV2" if t.call.steps else "MatMul"
+        made = t.node(op, [t.given, t.read(weight, "MatMul")], "MatMul")
+    if t.call.flag("use_bias", default=True):
+        bias = t.call.need("bias")
+        op, name = ("AddV2", "Add") if t.is_keras3 and prod(bias.shape) == 1 else ("BiasAdd", "BiasAdd")
+        made = t.node(op, [made, t.read(bias, name)], name)
+    return t.finish(made)
+
+
+def _tensordot(t: Trace, given: Value, weight: Parameter) -> Item:
+    """Multiply the last axis by a matrix: the shape is taken apart and put together again around it."""
+    rank, units = len(given.shape), weight.shape[1]
+    name = "Tensordot"
+    if given.shape[0] > 0:
+        flat = t.reshape(given, (prod(given.shape[:-1]), weight.shape[0]), f"{name}/Reshape")
+        product = t.node("MatMul", [flat, t.read(weight, name)], f"{name}/MatMul")
+        return t.reshape(product, (*given.shape[:-1], units), name)
+    free = t.constant(list(range(rank - 1)), f"{name}/free")
+    axes = t.constant([rank - 1], f"{name}/axes")
+    order = t.node("ConcatV2", [free, axes, t.constant(0, f"{name}/concat/axis")], f"{name}/concat")
+    shape = t.node("Shape", [given], f"{name}/Shape")
+    kept, summed = (
+        t.node("GatherV2", [shape, some, t.constant(0, f"{label}/axis")], label)
+        for some, label in ((free, f"{name}/GatherV2"), (axes, f"{name}/GatherV2_1"))
+    )
+    rows = t.node("Prod", [kept, t.constant([0], f"{name}/Const")], f"{name}/Prod")
+    last = t.constant([units], f"{name}/Const_2")
+    target = t.node("ConcatV2", [kept, last, t.constant(0, f"{name}/concat_1/axis")], f"{name}/concat_1")
+    columns = t.node("Prod", [summed, t.constant([0], f"{name}/Const_1")], f"{name}/Prod_1")
+    stack = t.node("Pack", [rows, columns], f"{name}/stack")
+    turned = t.node("Transpose", [given, order], f"{name}/transpose")
+    flat = t.node("Reshape", [turned, stack], f"{name}/Reshape", _shape=[-1, -1])
+    read = t.read(weight, t.pick(name, "Cast"))
+    product = t.node("MatMul", [flat, read], f"{name}/MatMul")
+    return t.node("Reshape", [product, target], name, _shape=[*given.shape[:-1], units])
+
+
+dense = traced(_dense)
+"""The rule of dense layers."""
