@@ -98,6 +98,16 @@ def _divided(node: Node) -> Item:
     return output
 
 
+def _power(node: Node) -> Item:
+    """Multiply with itself: the converter knows squares."""
+    given, number = node.value(0), node.value(1)
+    if number.constant is None or not number.constant.is_all(2.0) or number.constant.size != 4:
+        raise UnknownNodeError("another power")
+    output = node.op(MUL, [given, given], given.shape)
+    output.location = fused(node.location, number.location)
+    return output
+
+
 def _bias(node: Node) -> Item:
     if node.text("data_format", "NHWC") != "NHWC":
         raise UnknownNodeError("of another data format")
@@ -291,6 +301,7 @@ RULES: dict[str, Rule] = {
     "Minimum": _binary(MINIMUM),
     "Mul": _binary(MUL),
     "Pad": _pad,
+    "Pow": _power,
     "Prod": _reduced(REDUCE_PROD),
     "RealDiv": _divided,
     "Reshape": _reshape,

@@ -50,7 +50,8 @@ class Call:
     """One use of a layer: its configuration, its variables, the scope of its operators, and what it is given.
 
     ``steps`` means that it is used at every step of a sequence. ``lowering`` makes operators of the nodes
-    that layers write. ``arguments`` are the keyword arguments of this call.
+    that layers write. ``arguments`` are the keyword arguments of this call, and ``node`` is all that the
+    configuration says of it.
     """
 
     network: Network
@@ -64,6 +65,7 @@ class Call:
     steps: bool = False
     lowering: Lowering | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
+    node: object = None
 
     @property
     def given(self) -> Value:

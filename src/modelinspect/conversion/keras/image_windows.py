@@ -18,9 +18,12 @@ from modelinspect.conversion.operators import (
 
 
 def image_shape(call: Call) -> Shape:
-    """Return the shape of images whose channels come last. Raises `UnknownLayerError`."""
-    shape = known(call.given.shape)
-    return channels_last(call, shape)
+    """Return the shape of images whose channels come last; the converter need not know the height, after a
+    repetition. Raises `UnknownLayerError`.
+    """
+    shape = channels_last(call, call.given.shape)
+    known((*shape[:1], recalled(shape[1]), *shape[2:]))
+    return shape
 
 
 def channels_last(call: Call, shape: Shape) -> Shape:

@@ -19,7 +19,6 @@ from modelinspect.conversion.keras.call import (
 )
 from modelinspect.conversion.keras.dilated import dilated
 from modelinspect.conversion.keras.image_windows import (
-    channels_last,
     expanded,
     image_shape,
     padding_code,
@@ -27,6 +26,7 @@ from modelinspect.conversion.keras.image_windows import (
     windows,
 )
 from modelinspect.conversion.keras.nodes.convolutions import grouped
+from modelinspect.conversion.keras.repeating import recalled
 from modelinspect.conversion.network import Value, floats, integers, kernel
 from modelinspect.conversion.operators import (
     ADD,
@@ -53,8 +53,7 @@ def _zeros(call: Call, count: int, *names: str) -> Value:
 
 
 def _conv(call: Call) -> Value:
-    shape, weight = channels_last(call, call.given.shape), call.need("kernel")
-    known((*shape[:1], *shape[2:]))  # the height need not be, after a repetition
+    shape, weight = image_shape(call), call.need("kernel")
     operation = "Conv2D" if call.keras == 2 else "convolution"
     return _finish(call, _convolve(call, call.given, shape, weight, operation, call.pair("strides")))
 
@@ -179,6 +178,7 @@ def _separable(call: Call) -> Value:
 def _transposed(call: Call) -> Value:
     """Convolve backwards; the shape of what it makes is put together from the batch and the lengths."""
     shape, weight = image_shape(call), call.need("kernel")
+    shape = (shape[0], recalled(shape[1]), *shape[2:])
     if len(weight.shape) != 4 or weight.shape[3] != shape[3] or call.pair("dilation_rate") != (1, 1):
         raise UnknownLayerError("another way backwards")
     height, width, channels, depth = weight.shape

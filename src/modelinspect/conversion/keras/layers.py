@@ -4,6 +4,7 @@ names.
 
 from __future__ import annotations
 
+from functools import reduce
 from math import prod
 
 import numpy as np
@@ -20,6 +21,7 @@ from modelinspect.conversion.keras.nodes.wrappers import distributed, normalized
 from modelinspect.conversion.keras.normalizations import NORMALIZATIONS
 from modelinspect.conversion.keras.pooling import POOLING
 from modelinspect.conversion.keras.recurrent import RECURRENT
+from modelinspect.conversion.keras.repeating import fitted, forgotten, joined, recalled
 from modelinspect.conversion.keras.sequences import SEQUENCES
 from modelinspect.conversion.network import Value, integers, kernel
 from modelinspect.conversion.operators import (
@@ -154,8 +156,14 @@ def dynamic_shape(call: Call, shape: Shape, *, name: str = "Reshape") -> Value:
     return call.op(RESHAPE, [given, packed], shape, name)
 
 
+def _recalled(call: Call) -> Shape:
+    """Return the shape of the first input as TensorFlow knows it. Raises `UnknownLayerError`."""
+    shape = call.given.shape
+    return known((*shape[:1], *map(recalled, shape[1:])))
+
+
 def _flatten(call: Call) -> Value:
-    given = known(call.given.shape)
+    given = _recalled(call)
     shape = (given[0], prod(given[1:]))
     if call.keras == 3:
         return dynamic_shape(call, shape)
@@ -167,7 +175,7 @@ def _flatten(call: Call) -> Value:
 
 
 def _reshape(call: Call) -> Value:
-    given = known(call.given.shape)
+    given = _recalled(call)
     target = [length for length in items(call.settings.get("target_shape")) or [] if isinstance(length, int)]
     whole = prod(given[1:])
     rest = prod(length for length in target if length > 0)
@@ -179,7 +187,7 @@ def _reduced(code: int, name: str, axes: int) -> Rule:
     """Take the mean or the largest over the axes between the batch and the channels."""
 
     def rule(call: Call) -> Value:
-        given = known(call.given.shape)
+        given = _recalled(call)
         if len(given) != axes + 2 or call.text("data_format", "channels_last") != "channels_last":
             raise UnknownLayerError("pooling of other axes")
         if call.flag("keepdims", default=False) and set(given[1:-1]) == {1}:
@@ -232,7 +240,7 @@ def _merged(code: int, keras2: str, keras3: str) -> Rule:
                 else other.shape
             )
             shape = (
-                tuple(max(a, b, key=abs) for a, b in zip(value.shape, other.shape, strict=False))
+                tuple(fitted(a, b) for a, b in zip(value.shape, other.shape, strict=False))
                 if len(value.shape) == len(other.shape)
                 else shape
             )
@@ -255,8 +263,11 @@ def _concatenate(call: Call) -> Value:
     if not isinstance(axis, int) or not -rank <= axis < rank:
         raise UnknownLayerError("joining another axis")
     place = axis % rank
-    shape = [max(lengths) for lengths in zip(*(value.shape for value in call.inputs), strict=True)]
-    shape[place] = sum(value.shape[place] for value in call.inputs)
+    shape = [reduce(joined, lengths) for lengths in zip(*(value.shape for value in call.inputs), strict=True)]
+    along = [value.shape[place] for value in call.inputs]
+    shape[place] = sum(map(recalled, along))
+    if min(along) < 0:
+        shape[place] = forgotten(shape[place])
     written = place if call.keras == 2 else axis
     call.network.lasting.append(call.integers(written, "concat/axis"))
     return call.op(CONCATENATION, list(call.inputs), tuple(shape), "concat", {"axis": written})

@@ -9,6 +9,7 @@ from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.certain import is_certain
 from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
+from modelinspect.conversion.keras.nodes.functions import FUNCTIONS, function_of, is_operation
 from modelinspect.conversion.network import Constant, Network, Value, kernel
 from modelinspect.conversion.operators import (
     BOOL,
@@ -89,6 +90,10 @@ class Flow(Traversal[Value]):
         self.scopes.unique(whole)
         return self.scopes.unique(whole)
 
+    def has_scope(self, layer: LayerConfig) -> bool:
+        """Return whether a layer has a scope within that of the model: operations of Keras 3 have none."""
+        return not is_operation(layer)
+
     def make_input(self, name: str, layer: LayerConfig) -> Value:
         """Add an input of the whole model; lengths that are not known stay so."""
         shape: Shape = (-1, 1)
@@ -112,7 +117,8 @@ class Flow(Traversal[Value]):
     def apply(self, layer: LayerConfig, given: list[Value], scope: str, path: str) -> list[Value]:
         """Convert one use of a layer."""
         name, kind = layer.name, class_of(layer)
-        if kind in IDENTITIES:
+        function = function_of(layer)
+        if kind in IDENTITIES and function is None:
             return given
         call = Call(
             self.network,
@@ -126,14 +132,15 @@ class Flow(Traversal[Value]):
             False,
             self.lowering,
             self.arguments,
+            self.node,
         )
-        rule = LAYERS.get(kind)
+        rule = LAYERS.get(kind) if function is None else FUNCTIONS.get(function)
         count = len(self.network.ops)
         try:
             if rule is None:
                 raise UnknownLayerError
             made = [rule(call)]
-            self.certain = self.certain and is_certain(call)
+            self.certain = self.certain and function is None and is_certain(call)
             return made
         except (
             UnknownLayerError,
@@ -149,7 +156,8 @@ class Flow(Traversal[Value]):
                 self.lowering.same.clear()  # what is there may have been made by operators that are gone
             is_known = isinstance(error, UnknownLayerError | UnknownNodeError)
             reason = str(error) if is_known else "invalid settings"
-            self.unknown.append(f"{name} ({kind}: {reason})" if reason else f"{name} ({kind})")
+            label = kind if function is None or is_operation(layer) else f"{kind} {function}"
+            self.unknown.append(f"{name} ({label}: {reason})" if reason else f"{name} ({label})")
             return [self._guess(call)]
 
     def _variables(self, layer: LayerConfig, path: str) -> Sequence[Parameter]:

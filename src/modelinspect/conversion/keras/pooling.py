@@ -14,14 +14,13 @@ from modelinspect.conversion.keras.call import (
     known,
 )
 from modelinspect.conversion.keras.image_windows import (
-    channels_last,
     expanded,
     image_shape,
     padding_code,
     squeezed,
     windows,
 )
-from modelinspect.conversion.keras.repeating import recalled, repeated
+from modelinspect.conversion.keras.repeating import lengthened, recalled, repeated
 from modelinspect.conversion.keras.sequences import cut
 from modelinspect.conversion.network import Value
 from modelinspect.conversion.operators import (
@@ -92,7 +91,7 @@ def _pad(call: Call) -> Value:
     constant = call.integers(
         np.array([[0, 0], *sides, [0, 0]]).tolist(), "Pad/paddings" if call.keras == 2 else "Const"
     )
-    rows, cols = shape[1] + sum(sides[0]), shape[2] + sum(sides[1])
+    rows, cols = lengthened(shape[1], sum(sides[0])), shape[2] + sum(sides[1])
     return call.op(PAD, [call.given, constant], (shape[0], rows, cols, shape[3]), "Pad")
 
 
@@ -114,8 +113,7 @@ def _sides(call: Call, key: str) -> list[tuple[int, int]]:
 
 
 def _up_sampling(call: Call) -> Value:
-    shape = channels_last(call, call.given.shape)
-    known((*shape[:1], *shape[2:]))
+    shape = image_shape(call)
     factors = call.pair("size", 2)
     way = call.text("interpolation", "nearest")
     bilinear = way == "bilinear"

@@ -1,8 +1,10 @@
-"""What the converter makes of upsampling to nearest neighbours in Keras 3, which repeats rows and then
-columns.
+"""What the converter makes of upsampling to nearest neighbours in Keras 3, which repeats along one axis after
+the other, and how lengths are kept that it then does not know.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from modelinspect.conversion.keras.call import Call, UnknownLayerError, known
 from modelinspect.conversion.network import Value, integers
@@ -18,15 +20,19 @@ from modelinspect.conversion.operators import (
 )
 
 
-def repeated(call: Call, factors: tuple[int, int]) -> Value:
-    """Repeat rows, then columns. Of what the second makes the converter does not know the height any more."""
+def repeated(call: Call, factors: Sequence[int]) -> Value:
+    """Repeat along one axis after the other, the first after the batch. Of what each but the first makes, the
+    converter does not know the lengths of the axes before it any more.
+    """
     given = known(call.given.shape)
-    if given[0] > 0 or min(factors) < 2:
+    if given[0] > 0 or min(factors) < 2 or len(given) != len(factors) + 2:
         raise UnknownLayerError("this way of repeating")
     value = call.given
-    for axis, factor, name in ((1, factors[0], "Repeat"), (2, factors[1], "Repeat_1")):
-        value = _repeat(call, value, axis, factor, name)
-    value.shape = (value.shape[0], forgotten(value.shape[1]), *value.shape[2:])
+    for place, factor in enumerate(factors):
+        axis = place + 1
+        value = _repeat(call, value, axis, factor, f"Repeat_{place}" if place else "Repeat")
+        before = tuple(map(forgotten, map(recalled, value.shape[1:axis])))
+        value.shape = (value.shape[0], *before, *value.shape[axis:])
     return value
 
 
@@ -57,6 +63,31 @@ def recalled(length: int) -> int:
     return length if length >= 0 else -1 - length
 
 
+def lengthened(length: int, more: int) -> int:
+    """Return a length and more; what the converter does not know stays so."""
+    made = recalled(length) + more
+    return forgotten(made) if length < 0 else made
+
+
+def fitted(first: int, second: int) -> int:
+    """Return the length of two tensors that are computed with element by element: one that the converter
+    does not know is the other's, unless that is 1.
+    """
+    if first < 0 and second < 0:
+        return min(first, second)
+    if first < 0 or second < 0:
+        known = max(first, second)
+        return known if known > 1 else min(first, second)
+    return max(first, second)
+
+
+def joined(first: int, second: int) -> int:
+    """Return the length of two tensors along an axis that they are not joined along: if either is known, it
+    is that.
+    """
+    return max(first, second) if max(first, second) >= 0 else min(first, second)
+
+
 def _repeat(call: Call, value: Value, axis: int, factor: int, name: str) -> Value:
     shape = value.shape
     wide = (*shape[: axis + 1], 1, *shape[axis + 1 :])
@@ -74,13 +105,13 @@ def _repeat(call: Call, value: Value, axis: int, factor: int, name: str) -> Valu
     front = call.op(
         STRIDED_SLICE, [told, *bounds], (axis,), f"{name}/strided_slice", {"begin_mask": 1}, INT32
     )
-    length = shape[axis] * factor
+    length = recalled(shape[axis]) * factor
     parts = [
         front,
         call.integers([length], f"{name}/concat/values_1"),
         call.integers(list(shape[axis + 1 :]), f"{name}/strided_slice_2"),
     ]
     target = call.op(CONCATENATION, parts, (len(shape),), f"{name}/concat", {"axis": 0}, INT32)
-    call.network.ghosts += [integers(number, ()) for number in (axis, factor)]
-    call.network.ghosts += [integers([number], ()) for number in (axis, axis + 1)]
+    call.network.ghosts.append(integers(factor, ()))
+    call.network.ghosts += [integers([number], ()) for number in (0, 1, axis, axis + 1)]
     return call.op(RESHAPE, [made, target], (*shape[:axis], length, *shape[axis + 1 :]), f"{name}/Reshape_1")

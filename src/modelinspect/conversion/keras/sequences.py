@@ -5,7 +5,7 @@ images.
 from __future__ import annotations
 
 from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
-from modelinspect.conversion.keras.repeating import repeated_vector
+from modelinspect.conversion.keras.repeating import lengthened, recalled, repeated, repeated_vector
 from modelinspect.conversion.network import Value, kernel
 from modelinspect.conversion.operators import (
     CONCATENATION,
@@ -23,9 +23,10 @@ _MOST_STEPS = 4_096
 
 def cut(call: Call, sides: list[tuple[int, int]]) -> Value:
     """Cut elements off at both ends of each axis between the batch and the channels."""
-    shape, rank = known(call.given.shape), len(sides) + 2
-    inner = tuple(length - sum(side) for length, side in zip(shape[1:], sides, strict=False))
-    if len(shape) != rank or min(inner) <= 0 or min(min(side) for side in sides) < 0:
+    shape, rank = call.given.shape, len(sides) + 2
+    known((*shape[:1], *map(recalled, shape[1:])))
+    inner = tuple(lengthened(length, -sum(side)) for length, side in zip(shape[1:], sides, strict=False))
+    if len(shape) != rank or min(map(recalled, inner)) <= 0 or min(min(side) for side in sides) < 0:
         raise UnknownLayerError("a cut of everything")
     ends = [0, *(-side[1] for side in sides), 0]
     begin = call.integers([0, *(side[0] for side in sides), 0], "strided_slice/stack")
@@ -80,13 +81,24 @@ def _repeat(call: Call) -> Value:
 def _up_sampling(call: Call) -> Value:
     """Take a sequence apart, and join each step as often as it is repeated."""
     shape, count = known(call.given.shape), call.single("size", 2)
-    if call.keras == 3 or len(shape) != 3 or count < 1 or shape[1] * count > _MOST_STEPS:
+    if call.keras == 3:
+        return repeated(call, (count,))
+    if len(shape) != 3 or count < 1 or shape[1] * count > _MOST_STEPS:
         raise UnknownLayerError("this way of repeating")
-    call.op(SPLIT, [call.integers(1, "split/split_dim"), call.given], (), "split", {"num_splits": shape[1]})
-    parts = [Value((shape[0], 1, shape[2]), call.at("split")) for _ in range(shape[1])]
+    return _taken_apart(call, call.given, 1, count, "")
+
+
+def _taken_apart(call: Call, value: Value, axis: int, count: int, suffix: str) -> Value:
+    """Split along an axis, and join each part as often as it is repeated."""
+    shape = value.shape
+    name = f"split{suffix}"
+    call.op(SPLIT, [call.integers(axis, f"{name}/split_dim"), value], (), name, {"num_splits": shape[axis]})
+    inner = (*shape[:axis], 1, *shape[axis + 1 :])
+    parts = [Value(inner, call.at(name)) for _ in range(shape[axis])]
     call.network.ops[-1].outputs = parts
     many: list[Value | None] = [part for part in parts for _ in range(count)]
-    return call.op(CONCATENATION, many, (shape[0], shape[1] * count, shape[2]), "concat", {"axis": 1})
+    whole = (*shape[:axis], shape[axis] * count, *shape[axis + 1 :])
+    return call.op(CONCATENATION, many, whole, f"concat{suffix}", {"axis": axis})
 
 
 def product_of_steps(call: Call) -> Value:
@@ -100,10 +112,30 @@ def product_of_steps(call: Call) -> Value:
     return output
 
 
+def _up_sampling_volumes(call: Call) -> Value:
+    """Repeat along each axis of volumes."""
+    many = items(call.settings.get("size", 2)) or [call.settings.get("size", 2)] * 3
+    factors = [factor for factor in many if isinstance(factor, int)]
+    if len(factors) != 3 or call.text("data_format", "channels_last") != "channels_last":
+        raise UnknownLayerError("this way of repeating")
+    if call.keras == 3:
+        return repeated(call, factors)
+    value, shape = call.given, known(call.given.shape)
+    if len(shape) != 5 or any(
+        factor < 1 or length * factor > _MOST_STEPS
+        for factor, length in zip(factors, shape[1:4], strict=True)
+    ):
+        raise UnknownLayerError("this way of repeating")
+    for place, factor in enumerate(factors):
+        value = _taken_apart(call, value, place + 1, factor, f"_{place}" if place else "")
+    return value
+
+
 SEQUENCES: dict[str, Rule] = {
     "Cropping1D": _cut,
     "RepeatVector": _repeat,
     "UpSampling1D": _up_sampling,
+    "UpSampling3D": _up_sampling_volumes,
     "ZeroPadding1D": _pad,
 }
 """The rules of layers that work on sequences and have no weights."""
