@@ -130,6 +130,7 @@ _OPTIONS: Mapping[int, str] = {
     SOFTMAX: "SoftmaxOptions",
     SPLIT: "SplitOptions",
     SQUARE: "SquareOptions",
+    SQUEEZE: "SqueezeOptions",
     STRIDED_SLICE: "StridedSliceOptions",
     SUB: "SubOptions",
     SUM: "ReducerOptions",

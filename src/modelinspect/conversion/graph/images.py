@@ -155,8 +155,10 @@ def _depthwise(node: Node) -> Item:
 
 def _backwards(node: Node) -> Item:
     """Convolve backwards: the first input is the shape of what is made."""
-    shape, weight = _image(node, 2), _weight(node, 1)
+    shape, weight = node.computed(2).shape, _weight(node, 1)
     height, width, channels, depth = weight.shape
+    if len(shape) != 4 or node.text("data_format", "NHWC") != "NHWC" or -1 in shape[1:]:
+        raise UnknownNodeError("images of another layout")
     if depth != shape[3] or _steps(node, "dilations") != (1, 1):
         raise UnknownNodeError("another way backwards")
     strides, same = _steps(node, "strides"), _padding(node)
@@ -170,9 +172,8 @@ def _backwards(node: Node) -> Item:
         and maker.code == CONCATENATION
         and sum(value is None or value.constant is None for value in maker.inputs) > 1
     )
-    if (
-        min(made[1:]) < 0 or joined
-    ):  # of sizes that are cut and joined the converter does not know the lengths
+    # of sizes that are cut and joined the converter does not know the lengths: layers say so by less than -1
+    if -1 in made[1:] or (joined and min(made[1:]) >= 0):
         raise UnknownNodeError("makes lengths that are not known")
     value = kernel(
         tensor,

@@ -57,7 +57,7 @@ def _slice(node: Node) -> Item:
     maker = node.makers.get(id(given))
     if maker is not None and maker.code == SHAPE and maker.inputs[0] is not None:
         part = strided(node, np.array(maker.inputs[0].shape), begin, end, step)
-        if -1 not in np.asarray(part):
+        if (np.asarray(part) >= 0).all():
             for place in (1, 2, 3):
                 node.forget(node.held(place))
             return Held(np.asarray(part).shape, given.kind, node.location, None, np.asarray(part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from modelinspect.conversion.forms.rewrite import numbers
 from modelinspect.conversion.keras.call import (
     Call,
     Shape,
@@ -13,6 +14,7 @@ from modelinspect.conversion.network import Value
 from modelinspect.conversion.operators import (
     EXPAND_DIMS,
     RESHAPE,
+    SQUEEZE,
     slid,
 )
 
@@ -43,12 +45,14 @@ def windows(
 ) -> tuple[int, int]:
     """Return how many rows and columns of windows an image has."""
     rows, cols = (
-        _slid(shape[axis + 1], window[axis], strides[axis], dilation[axis], same=same) for axis in (0, 1)
+        windows_along(shape[axis + 1], window[axis], strides[axis], dilation[axis], same=same)
+        for axis in (0, 1)
     )
     return rows, cols
 
 
-def _slid(length: int, window: int, stride: int, dilation: int, *, same: bool) -> int:
+def windows_along(length: int, window: int, stride: int, dilation: int = 1, *, same: bool) -> int:
+    """Return how many windows an axis has; the converter need not know its length."""
     made = slid(recalled(length), window, stride, same=same, dilation=dilation)
     return forgotten(made) if length < 0 else made
 
@@ -70,5 +74,13 @@ def expanded(call: Call, given: Value, place: int, name: str, axis: int) -> Valu
 
 
 def squeezed(call: Call, given: Value, shape: Shape, name: str) -> Value:
-    """Drop an axis of one."""
+    """Drop the first axis of one after the batch, or the one after: where all lengths are known that is a
+    reshape.
+    """
+    if min(shape[1:]) < 0:
+        made = call.op(SQUEEZE, [given], shape, name)
+        options = call.network.ops[-1].options
+        if options is not None:
+            options.values["squeeze_dims"] = numbers(1)
+        return made
     return call.op(RESHAPE, [given, call.integers(list(shape), name)], shape, name)

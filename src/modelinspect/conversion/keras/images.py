@@ -24,9 +24,10 @@ from modelinspect.conversion.keras.image_windows import (
     padding_code,
     squeezed,
     windows,
+    windows_along,
 )
 from modelinspect.conversion.keras.nodes.convolutions import grouped
-from modelinspect.conversion.keras.repeating import recalled
+from modelinspect.conversion.keras.repeating import lengthened, recalled
 from modelinspect.conversion.network import Value, floats, integers, kernel
 from modelinspect.conversion.operators import (
     ADD,
@@ -38,7 +39,6 @@ from modelinspect.conversion.operators import (
     SHAPE,
     STRIDED_SLICE,
     TRANSPOSE_CONV,
-    slid,
 )
 from modelinspect.measure.kept import Layout
 
@@ -225,10 +225,11 @@ def _transposed(call: Call) -> Value:
 
 def _conv1d(call: Call) -> Value:
     """Convolve a sequence as an image of one row."""
-    given, weight = known(call.given.shape), call.need("kernel")
+    given, weight = call.given.shape, call.need("kernel")
+    known((*given[:1], *map(recalled, given[1:])))
     if len(given) != 3 or call.text("data_format", "channels_last") != "channels_last":
         raise UnknownLayerError("sequences of another layout")
-    if len(weight.shape) != 3 or weight.shape[1] != given[2] or call.number("groups", 1) != 1:
+    if len(weight.shape) != 3 or weight.shape[1] != recalled(given[2]) or call.number("groups", 1) != 1:
         raise UnknownLayerError("a convolution in groups")
     operation = "Conv1D" if call.keras == 2 else "convolution"
     window, depth, channels = weight.shape
@@ -243,7 +244,7 @@ def _conv1d(call: Call) -> Value:
     value = kernel(weight.tensor, layout, (channels, 1, window, depth), call.at(operation))
 
     def convolve(sequence: Value, dilation: int, *, same: bool) -> Value:
-        length = slid(sequence.shape[1], window, stride, same=same, dilation=dilation)
+        length = windows_along(sequence.shape[1], window, stride, dilation, same=same)
         image = expanded(call, sequence, 1, f"{operation}/ExpandDims", -3)
         settings = {
             "stride_w": stride,
@@ -262,7 +263,7 @@ def _conv1d(call: Call) -> Value:
             [(0, 0), ((window - 1) * rate, 0), (0, 0)], "Pad/paddings" if call.keras == 2 else "Const"
         )
         sequence = call.op(
-            PAD, [sequence, sides], (given[0], given[1] + (window - 1) * rate, given[2]), "Pad"
+            PAD, [sequence, sides], (given[0], lengthened(given[1], (window - 1) * rate), given[2]), "Pad"
         )
     if given[0] > 0 and rate > 1:
         call.network.ghosts.append(integers([rate], ()))

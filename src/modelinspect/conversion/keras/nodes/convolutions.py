@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from modelinspect.conversion.graph.node import Item
 from modelinspect.conversion.keras.call import Call, Rule, Shape, UnknownLayerError, items, known
+from modelinspect.conversion.keras.image_windows import squeezed
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
+from modelinspect.conversion.keras.repeating import forgotten, recalled
 
 
 def _sequence(t: Trace) -> Shape:
@@ -59,8 +61,10 @@ def _separable(t: Trace) -> Item:
 
 def _backwards(t: Trace) -> Item:
     """Convolve a sequence backwards, as an image of one row."""
-    if not t.is_keras3 or t.call.settings.get("output_padding") not in (None, [None], [0], 0):
+    if t.call.settings.get("output_padding") not in (None, [None], [0], 0):
         raise UnknownLayerError("another way backwards")
+    if not t.is_keras3:
+        return _backwards_keras2(t)
     shape, weight = _sequence(t), t.call.need("kernel")
     window, channels, _ = weight.shape
     stride, name = t.call.single("strides"), "conv_transpose"
@@ -88,6 +92,55 @@ def _backwards(t: Trace) -> Item:
         _shape=[shape[0], 1, length, channels],
     )
     return t.finish(t.add_bias(t.node("Squeeze", [made], f"{name}/Squeeze", squeeze_dims=[1])))
+
+
+def _backwards_keras2(t: Trace) -> Item:
+    """Convolve a sequence backwards as Keras 2 does; of what it makes the converter does not know the
+    lengths.
+    """
+    weight, given = t.call.need("kernel"), t.given.shape
+    shape = known((*given[:1], *map(recalled, given[1:])))
+    if len(shape) != 3 or shape[0] > 0 or t.call.single("dilation_rate") != 1:
+        raise UnknownLayerError("sequences of another layout")
+    window, channels, depth = weight.shape
+    if depth != shape[2] or t.call.text("data_format", "channels_last") != "channels_last":
+        raise UnknownLayerError("sequences of another layout")
+    stride, name, padding = t.call.single("strides"), "conv1d_transpose", _padding(t)
+    more = 0 if padding == "SAME" else max(window - stride, 0)
+    told = t.node("Shape", [t.given], "Shape")
+    batch = _part(t, told, (0, 1), "strided_slice", shrink_axis_mask=1)
+    length = _part(t, told, (1, 2), "strided_slice_1", shrink_axis_mask=1)
+    length = t.node("Mul", [length, t.constant(stride, "mul/y")], "mul")
+    if padding == "VALID":
+        length = t.node("AddV2", [length, t.constant(more, "add/y")], "add")
+    whole = t.node("Pack", [batch, length, t.constant(channels, "stack/2")], "stack")
+    image = t.expand(t.given, 1, f"{name}/ExpandDims")
+    kernel = t.expand(t.read(weight, f"{name}/ExpandDims_1"), 0, f"{name}/ExpandDims_1")
+    front = _part(t, whole, (0, 1), f"{name}/strided_slice", begin_mask=1)
+    rest = _part(t, whole, (1, 0), f"{name}/strided_slice_1", end_mask=1)
+    row, axis = t.constant([1], f"{name}/concat/values_1"), t.constant(0, f"{name}/concat/axis")
+    sizes = t.node("ConcatV2", [front, row, rest, axis], f"{name}/concat")
+    unknown = tuple(map(forgotten, (shape[1] * stride + more, channels)))
+    made = t.value(
+        "Conv2DBackpropInput",
+        [sizes, kernel, image],
+        name,
+        strides=[1, 1, stride, 1],
+        padding=padding,
+        _shape=[shape[0], 1, *unknown],
+    )
+    value = squeezed(t.call, made, (shape[0], *unknown), f"{name}/Squeeze")
+    biased = t.add_bias(value)
+    if biased is not value:
+        biased.shape = (shape[0], unknown[0], channels)
+    return t.finish(biased)
+
+
+def _part(t: Trace, item: Item, bounds: tuple[int, int], name: str, **masks: int) -> Item:
+    """Take a slice of a vector."""
+    numbers = (bounds[0], "stack"), (bounds[1], "stack_1"), (1, "stack_2")
+    parts = [t.constant([number], f"{name}/{part}") for number, part in numbers]
+    return t.node("StridedSlice", [item, *parts], name, **masks)
 
 
 def _solid(t: Trace) -> Item:

@@ -94,7 +94,7 @@ def _dot(t: Trace) -> Item:
         for axis, rank in zip(items(setting) or [setting] * 2, ranks, strict=True)
         if isinstance(axis, int)
     ]
-    if ranks not in ([2, 2], [3, 3]) or len(axes) != 2 or 0 in axes:
+    if not {2, 3}.issuperset(ranks) or len(axes) != 2 or 0 in axes:
         raise UnknownLayerError("a product of other axes")
     x, y = t.call.inputs[0], t.call.inputs[1]
     first: Item = x
@@ -106,16 +106,20 @@ def _dot(t: Trace) -> Item:
             unit(t, item, axis, suffix, _DOT_LEAST)
             for item, axis, suffix in ((x, axes[0], ""), (y, axes[1], "_1"))
         )
-    if ranks == [2, 2]:
-        first, second = t.expand(first, 1, "ExpandDims"), t.expand(second, 2, "ExpandDims_1")
-        return t.node(
-            "Squeeze", [t.node("BatchMatMulV2", [first, second], "MatMul")], "Squeeze", squeeze_dims=[1]
+    if ranks[0] == 2:
+        first = t.expand(first, 1, "ExpandDims")
+    elif axes[0] != 2:
+        first = t.transpose(first, (0, 2, 1), "transpose")
+    if ranks[1] == 2:
+        second = t.expand(second, 2, "ExpandDims_1" if ranks[0] == 2 else "ExpandDims")
+    elif axes[1] != 1:
+        second = t.transpose(
+            second, (0, 2, 1), "transpose" if ranks[0] == 2 or axes[0] == 2 else "transpose_1"
         )
-    if axes == [2, 2]:
-        second = t.transpose(second, (0, 2, 1), "transpose")
-    elif axes != [2, 1]:
-        raise UnknownLayerError("a product of other axes")
-    return t.node("BatchMatMulV2", [first, second], "MatMul")
+    made = t.node("BatchMatMulV2", [first, second], "MatMul")
+    if ranks == [3, 3]:
+        return made
+    return t.node("Squeeze", [made], "Squeeze", squeeze_dims=[1 if ranks[0] == 2 else 2])
 
 
 def _attended(t: Trace) -> tuple[Item, Item, Item]:
