@@ -11,8 +11,8 @@ from modelinspect.conversion.graph.node import Held, Item
 from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
 from modelinspect.conversion.keras.nodes.normalizations import unit
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
-from modelinspect.conversion.network import Value
-from modelinspect.conversion.operators import FLOAT32, INT32
+from modelinspect.conversion.network import Value, integers
+from modelinspect.conversion.operators import FLOAT32, INT32, TRANSPOSE
 
 _DOT_LEAST = 1e-14
 
@@ -109,17 +109,28 @@ def _dot(t: Trace) -> Item:
     if ranks[0] == 2:
         first = t.expand(first, 1, "ExpandDims")
     elif axes[0] != 2:
-        first = t.transpose(first, (0, 2, 1), "transpose")
+        first = _exchanged(t, first, "transpose")
     if ranks[1] == 2:
         second = t.expand(second, 2, "ExpandDims_1" if ranks[0] == 2 else "ExpandDims")
     elif axes[1] != 1:
-        second = t.transpose(
-            second, (0, 2, 1), "transpose" if ranks[0] == 2 or axes[0] == 2 else "transpose_1"
-        )
+        second = _exchanged(t, second, "transpose" if ranks[0] == 2 or axes[0] == 2 else "transpose_1")
     made = t.node("BatchMatMulV2", [first, second], "MatMul")
     if ranks == [3, 3]:
         return made
     return t.node("Squeeze", [made], "Squeeze", squeeze_dims=[1 if ranks[0] == 2 else 2])
+
+
+def _exchanged(t: Trace, item: Item, name: str) -> Item:
+    """Exchange the last two axes; where that takes back what was just done, neither is there."""
+    maker = t.lowering.makers.get(id(item))
+    order = maker.inputs[1] if maker is not None and maker.code == TRANSPOSE else None
+    given = maker.inputs[0] if maker is not None else None
+    if maker is None or given is None or order is None or order.vector is None:
+        return t.transpose(item, (0, 2, 1), name)
+    if order.vector.tolist() != [0, 2, 1] or t.call.network.ops[-1] is not maker:
+        return t.transpose(item, (0, 2, 1), name)
+    t.call.network.ops.pop()
+    return given
 
 
 def _attended(t: Trace) -> tuple[Item, Item, Item]:
@@ -188,6 +199,9 @@ def softmax(call: Call, axis: int) -> Value:
     def writer(t: Trace) -> Item:
         names = ("transpose", "transpose_1")
         turned, back = (_folded(t, order, f"concat{suffix}") for suffix in ("", "_1"))
+        rank = len(order)
+        call.network.ghosts += [integers(number, ()) for number in (rank, 0, 1, axis + 1)]
+        call.network.ghosts += [integers([number], ()) for number in (axis, rank - 1)]
         made = t.node("Softmax", [t.node("Transpose", [t.given, turned], names[0])], "Softmax")
         return t.node("Transpose", [made, back], names[1])
 
