@@ -1,4 +1,7 @@
-"""Further small networks around layers and functions that other people's models use: see `layer_networks.py`."""
+"""Further small networks around layers and functions that other people's models use.
+
+`layer_networks.py` converts and records them.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,16 @@ def _both(shape: tuple[int, ...], function: Callable[..., Any]) -> Layers:
     return _of_tensors(shape, function, function)
 
 
+def _scaled_input(library: Any) -> Any:
+    """An image that functions scale before a convolution."""
+    given = library.layers.Input((12, 12, 3))
+    x = library.layers.Conv2D(4, 3, activation="relu")(given / 127.5 - 1.0)
+    return library.Model(given, library.layers.Dense(2)(library.layers.GlobalAveragePooling2D()(x)))
+
+
 MORE: dict[str, Layers] = {
+    "tensors-of-input": _scaled_input,
+    "tensors-scale-twice": _both((10,), lambda f, x, a: x / 127.5 - 1.0),
     "up-pool": chain(_IMAGE, *_UP, lambda k: k.MaxPooling2D(), _last),
     "up-average-pool": chain(_IMAGE, *_UP, lambda k: k.AveragePooling2D(), _last),
     "up-flatten": chain(

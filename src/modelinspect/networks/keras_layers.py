@@ -101,7 +101,11 @@ class Traversal(ABC, Generic[Value]):
             for name, index, node in _nodes(model)
             if (name, index) not in made and name in layers
         ]
-        pending = [(name, index, list(references(node))) for name, index, node in nodes]
+        shifted = _counted_from_one(model)
+        pending = [
+            (name, index, [_counted(reference, shifted) for reference in references(node)])
+            for name, index, node in nodes
+        ]
         listed = {(name, index): node for name, index, node in nodes}
         waiting: list[tuple[str, int, list[tuple[str, int, int]]]] = []
         for _ in range(_ROUNDS):
@@ -124,7 +128,8 @@ class Traversal(ABC, Generic[Value]):
         for _, _, taken in waiting:
             self.leave([value for reference in taken if (value := _value(made, *reference)) is not None])
         found = []
-        for name, index, place in references(model.settings.get("output_layers")):
+        for reference in references(model.settings.get("output_layers")):
+            name, index, place = _counted(reference, shifted)
             value = _value(made, name, index, place)
             if value is not None:
                 found.append((unwrapped(layers[name]).name if name in layers else name, value))
@@ -164,6 +169,33 @@ def _value(made: Mapping[Key, list[Value]], name: str, index: int, place: int) -
         uses = [many for key, many in made.items() if key[0] == name] if (name, 0) in made or index else []
         values = uses[0] if len(uses) == 1 else None
     return values[place] if values is not None and 0 <= place < len(values) else None
+
+
+def _counted(reference: tuple[str, int, int], shifted: frozenset[str]) -> tuple[str, int, int]:
+    name, index, place = reference
+    return name, index - (name in shifted), place
+
+
+def _counted_from_one(model: LayerConfig) -> frozenset[str]:
+    """Return the models within a model whose uses are counted from one: the use that each has by itself is the
+    one before (functional.get_network_config).
+    """
+    counts: dict[str, int] = {}
+    used: dict[str, set[int]] = {}
+    for name, _, node in _nodes(model):
+        counts[name] = counts.get(name, 0) + 1
+        for other, index, _ in references(node):
+            used.setdefault(other, set()).add(index)
+    for other, index, _ in references(model.settings.get("output_layers")):
+        used.setdefault(other, set()).add(index)
+    return frozenset(
+        layer.name
+        for layer in model.children
+        if class_of(layer) in MODELS
+        and layer.name in used
+        and min(used[layer.name]) >= 1
+        and max(used[layer.name]) == counts.get(layer.name)
+    )
 
 
 def _nodes(model: LayerConfig) -> Iterator[tuple[str, int, object]]:

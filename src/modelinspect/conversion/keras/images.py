@@ -223,6 +223,17 @@ def _transposed(call: Call) -> Value:
     return _finish(call, output)
 
 
+def _numbered(call: Call, weight: Parameter, name: str) -> str:
+    """Return the scope of a convolution: each use of a layer opens another."""
+    uses = sum(
+        value is not None and value.constant is not None and value.constant.key == id(weight.tensor)
+        for op in call.network.ops
+        if op.code == CONV
+        for value in op.inputs[1:2]
+    )
+    return f"{name}_{uses}" if uses else name
+
+
 def _conv1d(call: Call) -> Value:
     """Convolve a sequence as an image of one row."""
     given, weight = call.given.shape, call.need("kernel")
@@ -231,7 +242,7 @@ def _conv1d(call: Call) -> Value:
         raise UnknownLayerError("sequences of another layout")
     if len(weight.shape) != 3 or weight.shape[1] != recalled(given[2]) or call.number("groups", 1) != 1:
         raise UnknownLayerError("a convolution in groups")
-    operation = "Conv1D" if call.keras == 2 else "convolution"
+    operation = _numbered(call, weight, "Conv1D") if call.keras == 2 else "convolution"
     window, depth, channels = weight.shape
     stride, rate, padding = (
         call.single("strides"),

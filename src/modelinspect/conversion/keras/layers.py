@@ -10,7 +10,16 @@ from math import prod
 import numpy as np
 
 from modelinspect.conversion.keras.activations import activate, elu, leaky, limited, relu
-from modelinspect.conversion.keras.call import Call, Rule, Shape, UnknownLayerError, items, known, vector
+from modelinspect.conversion.keras.call import (
+    Call,
+    Parameter,
+    Rule,
+    Shape,
+    UnknownLayerError,
+    items,
+    known,
+    vector,
+)
 from modelinspect.conversion.keras.dense import dense
 from modelinspect.conversion.keras.images import CONVOLUTIONS
 from modelinspect.conversion.keras.nodes.attention import TRACED_ATTENTION
@@ -23,7 +32,7 @@ from modelinspect.conversion.keras.pooling import POOLING
 from modelinspect.conversion.keras.recurrent import RECURRENT
 from modelinspect.conversion.keras.repeating import fitted, forgotten, joined, recalled
 from modelinspect.conversion.keras.sequences import SEQUENCES
-from modelinspect.conversion.network import Value, integers, kernel
+from modelinspect.conversion.network import Op, Value, integers, kernel
 from modelinspect.conversion.operators import (
     ADD,
     BOOL,
@@ -206,6 +215,11 @@ def _reduced(code: int, name: str, axes: int) -> Rule:
     return rule
 
 
+def _takes(op: Op, table: Parameter) -> bool:
+    weight = op.inputs[0]
+    return weight is not None and weight.constant is not None and weight.constant.key == id(table.tensor)
+
+
 def _embedding(call: Call) -> Value:
     table = call.need("embeddings")
     given = call.given
@@ -216,13 +230,20 @@ def _embedding(call: Call) -> Value:
     if call.flag("mask_zero", default=False):
         raise UnknownLayerError("an embedding that masks")
     if call.keras == 2:
-        weight = kernel(table.tensor, layout, table.shape, call.at("embedding_lookup"))
-        return call.op(GATHER, [weight, index], shape, "embedding_lookup")
+        others = [op for op in call.network.ops if op.code == GATHER and _takes(op, table)]
+        name = f"embedding_lookup_{len(others)}" if others else "embedding_lookup"
+        weight = kernel(table.tensor, layout, table.shape, call.at(name))
+        made = call.op(GATHER, [weight, index], shape, "embedding_lookup")
+        for output in (*(op.output for op in others), *((made,) if others else ())):
+            output.location = (output.location[0], "")  # of a table that several take, the name is lost
+        return made
     call.network.ghosts += [call.integers([0]), call.integers([1])]
     negative = call.op(LESS, [index, call.integers(0)], given.shape, "Less", {}, BOOL)
     moved = call.op(ADD, [index, call.integers(rows, "strided_slice")], given.shape, "add", {}, INT32)
     chosen = call.op(SELECT_V2, [negative, moved, index], given.shape, "SelectV2", {}, INT32)
     weight = kernel(table.tensor, layout, table.shape, call.at("GatherV2/ReadVariableOp"))
+    if weight.constant is not None:
+        weight.constant.owner = id(table.tensor)
     output = call.op(GATHER, [weight, chosen], shape, "GatherV2")
     output.location = (*output.location, "")
     return output

@@ -9,7 +9,7 @@ from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.certain import is_certain
 from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
-from modelinspect.conversion.keras.nodes.functions import FUNCTIONS, function_of, is_operation
+from modelinspect.conversion.keras.nodes.function_rules import FUNCTIONS, function_of, is_operation
 from modelinspect.conversion.network import Constant, Network, Value, kernel
 from modelinspect.conversion.operators import (
     BOOL,

@@ -4,149 +4,20 @@ functions of TensorFlow that Keras 2 keeps as layers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from modelinspect.conversion.graph.node import Held, Item
-from modelinspect.conversion.keras.call import Rule, UnknownLayerError
+from modelinspect.conversion.keras.call import UnknownLayerError
+from modelinspect.conversion.keras.nodes.arguments import Argument, Arguments
 from modelinspect.conversion.keras.nodes.normalizations import LEAST, unit
-from modelinspect.conversion.keras.nodes.trace import Trace, traced
+from modelinspect.conversion.keras.nodes.trace import Trace
 from modelinspect.conversion.network import Value
 from modelinspect.conversion.operators import FLOAT32, GELU, INT32
-from modelinspect.formats.keras.config import LayerConfig
 
-Argument = object
-_Writer = Callable[[Trace, "Arguments"], Item]
-_TENSOR, _SLICE, _ELLIPSIS = "__keras_tensor__", "__slice__", "__ellipsis__"
-_NO_TENSOR = "_CONSTANT_VALUE"
-_MOST_NESTING = 8
-
-
-class Arguments:
-    """What a function is called with: tensors, numbers, lists and slices, by name and in order."""
-
-    def __init__(self, positional: Sequence[Argument], named: Mapping[str, Argument]) -> None:
-        self._positional = list(positional)
-        self._named = dict(named)
-
-    def get(self, place: int, *names: str, default: Argument = None) -> Argument:
-        """Return an argument by its place or its name."""
-        if place < len(self._positional):
-            return self._positional[place]
-        return next((self._named[name] for name in names if name in self._named), default)
-
-    def tensor(self, place: int, *names: str) -> Value:
-        """Return an argument that is a tensor. Raises `UnknownLayerError`."""
-        found = self.get(place, *names)
-        if not isinstance(found, Value):
-            raise UnknownLayerError("of constants only")
-        return found
-
-    def integers(self, place: int, *names: str) -> list[int] | None:
-        """Return an argument that is one whole number or several, None where it is not given."""
-        found = self.get(place, *names)
-        if found is None:
-            return None
-        many = found if isinstance(found, list | tuple) else [found]
-        numbers = [each for each in many if isinstance(each, int) and not isinstance(each, bool)]
-        if len(numbers) != len(many):
-            raise UnknownLayerError("of other settings")
-        return numbers
-
-
-def _arguments(t: Trace) -> Arguments:
-    """Return the arguments of a call, with the settings of the function among those that have a name."""
-    values = iter(t.call.inputs)
-    node, settings = t.call.node, dict(t.call.settings) if t.is_keras3 else {}
-    if isinstance(node, Mapping):
-        positional, named = node.get("args"), node.get("kwargs")
-        first = _parsed(positional, values, 0)
-        rest = _parsed(named, values, 0)
-    else:
-        first, rest = _of_keras2(node, values)
-    if not isinstance(first, list) or not isinstance(rest, Mapping):
-        raise UnknownLayerError("of other arguments")
-    return Arguments(first, {**settings, **rest})
-
-
-def _parsed(item: object, values: Iterator[Value], depth: int) -> Argument:
-    """Return an argument of Keras 3 with its tensors in place of their references."""
-    if depth > _MOST_NESTING:
-        raise UnknownLayerError("of other arguments")
-    if isinstance(item, list | tuple):
-        return [_parsed(each, values, depth + 1) for each in item]
-    if not isinstance(item, Mapping):
-        return item
-    name = item.get("class_name")
-    if name == _TENSOR:
-        return _next(values)
-    if name == _ELLIPSIS:
-        return Ellipsis
-    if name == _SLICE:
-        config = item.get("config")
-        bounds = [config.get(key) for key in ("start", "stop", "step")] if isinstance(config, Mapping) else []
-        return _sliced(bounds)
-    if isinstance(name, str):
-        raise UnknownLayerError("of other arguments")
-    return {str(key): _parsed(each, values, depth + 1) for key, each in item.items()}
-
-
-def _next(values: Iterator[Value]) -> Value:
-    found = next(values, None)
-    if found is None:
-        raise UnknownLayerError("of other arguments")
-    return found
-
-
-def _sliced(bounds: Sequence[object]) -> slice:
-    numbers = [bound if isinstance(bound, int) else None for bound in bounds]
-    if len(numbers) != 3 or any(
-        number is None and bound is not None for number, bound in zip(numbers, bounds, strict=True)
-    ):
-        raise UnknownLayerError("of other arguments")
-    return slice(*numbers)
-
-
-def _of_keras2(node: object, values: Iterator[Value]) -> tuple[Argument, Argument]:
-    """Return the first argument and those with names of a call in Keras 2.
-
-    It is ["name", 0, 0, {...}], or a list of these.
-    """
-    whole = node[0] if isinstance(node, list) and len(node) == 1 else node
-    if not isinstance(whole, list) or not whole:
-        raise UnknownLayerError("of other arguments")
-    if isinstance(whole[0], list):
-        many = [_referred(each, values) for each in whole]
-        last = whole[-1]
-        named = last[3] if isinstance(last, list) and len(last) > 3 else {}
-        return [many], named
-    first = _referred(whole, values)
-    named = whole[3] if len(whole) > 3 and isinstance(whole[3], Mapping) else {}
-    return [first], {str(name): _within(item, values, 0) for name, item in named.items()}
-
-
-def _referred(item: object, values: Iterator[Value]) -> Argument:
-    if not isinstance(item, list) or len(item) < 3:
-        raise UnknownLayerError("of other arguments")
-    return item[2] if item[0] == _NO_TENSOR else _next(values)
-
-
-def _within(item: object, values: Iterator[Value], depth: int) -> Argument:
-    """Return an argument of Keras 2 with its tensors in place of their references."""
-    if depth > _MOST_NESTING:
-        raise UnknownLayerError("of other arguments")
-    if isinstance(item, Mapping):
-        if item.get("class_name") == _ELLIPSIS:
-            return Ellipsis
-        if set(item) == {"start", "stop", "step"}:
-            return _sliced([item["start"], item["stop"], item["step"]])
-        raise UnknownLayerError("of other arguments")
-    if not isinstance(item, list):
-        return item
-    if len(item) >= 3 and isinstance(item[0], str) and isinstance(item[1], int) and isinstance(item[2], int):
-        return _next(values)
-    return [_within(each, values, depth + 1) for each in item]
+Writer = Callable[[Trace, Arguments], Item]
+"""What writes the nodes of a function, given its arguments."""
 
 
 def _place(t: Trace, name: str) -> str:
@@ -172,7 +43,7 @@ def _operand(t: Trace, value: Argument, constant: str) -> Item:
     return _held(t, array, constant, FLOAT32)
 
 
-def _binary(op: str, keras3: str, keras2: str = "", constant: str | None = None) -> _Writer:
+def binary(op: str, keras3: str, keras2: str = "", constant: str | None = None) -> Writer:
     """Return what computes with two, of which one may be a number; ``constant`` is the scope of its name."""
 
     def writer(t: Trace, given: Arguments) -> Item:
@@ -188,7 +59,10 @@ def _binary(op: str, keras3: str, keras2: str = "", constant: str | None = None)
         name = _place(t, keras2)
         scope = name if constant is None else t.call.scope
         if not isinstance(values[0], Value):  # the function is given a constant of the graph around it
-            items = [_operand(t, values[0], t.call.scopes.unique("Const")), *values[1:]]
+            items = [
+                _operand(t, values[0], t.call.scopes.unique("Const")),
+                _operand(t, values[1], ""),
+            ]
         else:
             items = [values[0], _operand(t, values[1], f"{scope}/y")]
         return t.outside(op, items, name)
@@ -196,13 +70,21 @@ def _binary(op: str, keras3: str, keras2: str = "", constant: str | None = None)
     return writer
 
 
-def _unary(op: str, name: str = "") -> _Writer:
+def unary(op: str, name: str = "") -> Writer:
+    """Return what computes with each element of one tensor."""
     return lambda t, given: t.node(
         op, [given.tensor(0, "x", "features", "input", "logits", "input_tensor")], name or op
     )
 
 
-def _softmax(t: Trace, given: Arguments) -> Item:
+def elu(t: Trace, given: Arguments) -> Item:
+    """Apply an ELU whose negative part is not scaled."""
+    if given.get(1, "alpha", default=1.0) != 1.0:
+        raise UnknownLayerError("of other settings")
+    return t.node("Elu", [given.tensor(0, "x", "features")], "Elu")
+
+
+def softmax(t: Trace, given: Arguments) -> Item:
     """Apply a softmax along the last axis."""
     x = given.tensor(0, "x", "logits")
     if given.integers(1, "axis") not in (None, [-1], [len(x.shape) - 1]):
@@ -210,7 +92,7 @@ def _softmax(t: Trace, given: Arguments) -> Item:
     return t.node("Softmax", [x], "Softmax")
 
 
-def _silu(t: Trace, given: Arguments) -> Item:
+def silu(t: Trace, given: Arguments) -> Item:
     """Multiply with a sigmoid; a factor of one is computed away."""
     x = given.tensor(0, "x", "features")
     if given.get(1, "beta", default=1.0) != 1.0:
@@ -219,18 +101,18 @@ def _silu(t: Trace, given: Arguments) -> Item:
     return t.node("Mul", [x, t.node("Sigmoid", [x], "Sigmoid")], "mul")
 
 
-def _gelu(t: Trace, given: Arguments) -> Item:
+def gelu(t: Trace, given: Arguments) -> Item:
     """Apply a GELU, which the converter knows by its parts."""
     x = given.tensor(0, "x", "features")
-    scope, parts = _place(t, "Gelu"), ("mul_2", "mul/x", "mul", "Neg", "Cast/x", "mul_1", "Erfc")
+    scope = _place(t, "Gelu")
     approximate = given.get(1, "approximate", default=t.is_keras3) is True
-    if approximate:
-        parts = _APPROXIMATED
+    parts = _APPROXIMATED if approximate else _EXACT
     made = t.call.op(GELU, [x], x.shape, "", {"approximate": True} if approximate else None)
     made.location = tuple(f"{scope}/{part}" for part in parts)
     return made
 
 
+_EXACT = ("mul_2", "mul/x", "mul", "Neg", "Cast/x", "mul_1", "Erfc")
 _APPROXIMATED = (
     "mul_3",
     "mul/x",
@@ -248,7 +130,7 @@ _APPROXIMATED = (
 )
 
 
-def _reduced(op: str) -> _Writer:
+def reduced(op: str) -> Writer:
     """Return what takes the mean, the sum or the like along axes."""
 
     def writer(t: Trace, given: Arguments) -> Item:
@@ -266,7 +148,7 @@ def _reduced(op: str) -> _Writer:
     return writer
 
 
-def _joined(t: Trace, given: Arguments) -> Item:
+def joined(t: Trace, given: Arguments) -> Item:
     """Join tensors along an axis."""
     values, axes = given.get(0, "xs", "values"), given.integers(1, "axis")
     if not isinstance(values, list) or not all(isinstance(value, Value) for value in values):
@@ -278,7 +160,7 @@ def _joined(t: Trace, given: Arguments) -> Item:
     return t.outside("ConcatV2", [*values, axis], name)
 
 
-def _stacked(t: Trace, given: Arguments) -> Item:
+def stacked(t: Trace, given: Arguments) -> Item:
     """Join tensors along an axis that is new."""
     values, axes = given.get(0, "x", "xs", "values"), given.integers(1, "axis") or [0]
     if not isinstance(values, list) or not all(isinstance(value, Value) for value in values):
@@ -286,7 +168,7 @@ def _stacked(t: Trace, given: Arguments) -> Item:
     return t.node("Pack", values, "stack", axis=axes[0])
 
 
-def _expanded(t: Trace, given: Arguments) -> Item:
+def expanded(t: Trace, given: Arguments) -> Item:
     """Add an axis of length 1."""
     x, axes = given.tensor(0, "x", "input"), given.integers(1, "axis")
     if axes is None or len(axes) != 1:
@@ -295,7 +177,7 @@ def _expanded(t: Trace, given: Arguments) -> Item:
     return t.outside("ExpandDims", [x, _held(t, axes[0], f"{name}/dim", INT32)], name)
 
 
-def _squeezed(t: Trace, given: Arguments) -> Item:
+def squeezed(t: Trace, given: Arguments) -> Item:
     """Drop axes of length 1."""
     x, axes = given.tensor(0, "x", "input"), given.integers(1, "axis")
     if not axes:
@@ -303,7 +185,7 @@ def _squeezed(t: Trace, given: Arguments) -> Item:
     return t.node("Squeeze", [x], "Squeeze", squeeze_dims=axes)
 
 
-def _reshaped(t: Trace, given: Arguments) -> Item:
+def reshaped(t: Trace, given: Arguments) -> Item:
     """Give another shape."""
     x, shape = given.tensor(0, "x", "tensor"), given.integers(1, "newshape", "shape")
     if not shape:
@@ -312,7 +194,7 @@ def _reshaped(t: Trace, given: Arguments) -> Item:
     return t.outside("Reshape", [x, _held(t, shape, f"{name}/shape", INT32)], name)
 
 
-def _transposed(t: Trace, given: Arguments) -> Item:
+def transposed(t: Trace, given: Arguments) -> Item:
     """Exchange axes."""
     x, order = given.tensor(0, "x", "a"), given.integers(1, "axes", "perm")
     if not order:
@@ -321,7 +203,7 @@ def _transposed(t: Trace, given: Arguments) -> Item:
     return t.outside("Transpose", [x, _held(t, order, f"{name}/perm", INT32)], name)
 
 
-def _multiplied(t: Trace, given: Arguments) -> Item:
+def multiplied(t: Trace, given: Arguments) -> Item:
     """Multiply matrices."""
     first, second = given.tensor(0, "x1", "a"), given.tensor(1, "x2", "b")
     if min(len(first.shape), len(second.shape)) < 3:
@@ -332,7 +214,7 @@ def _multiplied(t: Trace, given: Arguments) -> Item:
     return t.node("BatchMatMulV2", [first, second], "MatMul", **turned)
 
 
-def _clipped(t: Trace, given: Arguments) -> Item:
+def clipped(t: Trace, given: Arguments) -> Item:
     """Limit to two numbers."""
     x = given.tensor(0, "x", "t")
     least, most = given.get(1, "x_min", "clip_value_min"), given.get(2, "x_max", "clip_value_max")
@@ -341,7 +223,7 @@ def _clipped(t: Trace, given: Arguments) -> Item:
     return t.outside("Maximum", [upper, _operand(t, least, f"{name}/y")], name)
 
 
-def _normalized(t: Trace, given: Arguments) -> Item:
+def normalized(t: Trace, given: Arguments) -> Item:
     """Divide by the root of the sum of squares along the last axis."""
     x = given.tensor(0, "x")
     if given.integers(1, "axis") not in ([-1], [len(x.shape) - 1]) or given.get(2, "order") != 2:
@@ -356,7 +238,7 @@ def _normalized(t: Trace, given: Arguments) -> Item:
     return t.node("Mul", [x, t.node("Minimum", [root, most], "Minimum")], "mul")
 
 
-def _normalized_by_root(t: Trace, given: Arguments) -> Item:
+def normalized_by_root(t: Trace, given: Arguments) -> Item:
     """Divide by the root of the sum of squares along the last axis, as Keras 2 does: it becomes one
     operator.
     """
@@ -368,7 +250,7 @@ def _normalized_by_root(t: Trace, given: Arguments) -> Item:
     return unit(t, x, -1, "", LEAST)
 
 
-def _padded(t: Trace, given: Arguments) -> Item:
+def padded(t: Trace, given: Arguments) -> Item:
     """Add zeros around each axis."""
     x = given.tensor(0, "x", "tensor")
     sides = given.get(1, "pad_width", "paddings")
@@ -391,175 +273,37 @@ def _are_sides(sides: Argument, rank: int) -> bool:
     )
 
 
-def _item(t: Trace, given: Arguments) -> Item:
+def part_of(t: Trace, given: Arguments) -> Item:
     """Take a part by numbers and slices."""
     x, key = given.tensor(0, "x", "tensor"), given.get(1, "key", "slice_spec")
     parts = key if isinstance(key, list) else [key]
-    begin, end, step, masks = (
-        [],
-        [],
-        [],
-        {"begin_mask": 0, "end_mask": 0, "ellipsis_mask": 0, "shrink_axis_mask": 0},
-    )
+    bounds: tuple[list[int], list[int], list[int]] = ([], [], [])
+    masks = dict.fromkeys(("begin_mask", "end_mask", "ellipsis_mask", "shrink_axis_mask"), 0)
     for place, part in enumerate(parts):
-        bit = 1 << place
-        if part is Ellipsis:
-            numbers, flags = (0, 0, 1), ("ellipsis_mask",)
-        elif isinstance(part, slice):
-            numbers = (part.start or 0, part.stop or 0, part.step or 1)
-            flags = tuple(
-                name for name, bound in (("begin_mask", part.start), ("end_mask", part.stop)) if bound is None
-            )
-        elif isinstance(part, int) and not isinstance(part, bool):
-            numbers, flags = (part, part + 1, 1), ("shrink_axis_mask",)
-        else:
-            raise UnknownLayerError("of other arguments")
-        if part == -1:
-            numbers, flags = (-1, 0, 1), ("shrink_axis_mask", "end_mask")
-        for many, number in zip((begin, end, step), numbers, strict=True):
+        numbers, flags = _bounds(part)
+        for many, number in zip(bounds, numbers, strict=True):
             many.append(number)
         for name in flags:
-            masks[name] |= bit
+            masks[name] |= 1 << place
     name = _place(t, "strided_slice")
-    bounds = [
-        _held(t, numbers, f"{name}/{label}", INT32)
-        for numbers, label in zip((begin, end, step), ("stack", "stack_1", "stack_2"), strict=True)
+    constants = [
+        _held(t, many, f"{name}/{label}", INT32)
+        for many, label in zip(bounds, ("stack", "stack_1", "stack_2"), strict=True)
     ]
-    return t.outside("StridedSlice", [x, *bounds], name, **masks)
+    return t.outside("StridedSlice", [x, *constants], name, **masks)
 
 
-def _rule(writer: _Writer) -> Rule:
-    return traced(lambda t: writer(t, _arguments(t)))
-
-
-_OPERATIONS: Mapping[str, Rule] = {
-    name: _rule(writer)
-    for name, writer in {
-        "Absolute": _unary("Abs"),
-        "Abs": _unary("Abs"),
-        "Add": _binary("AddV2", "Add"),
-        "Clip": _clipped,
-        "Concatenate": _joined,
-        "Cos": _unary("Cos"),
-        "Divide": _binary("RealDiv", "truediv"),
-        "Elu": _unary("Elu"),
-        "Exp": _unary("Exp"),
-        "ExpandDims": _expanded,
-        "Gelu": _gelu,
-        "GetItem": _item,
-        "Log": _unary("Log"),
-        "LogSoftmax": _unary("LogSoftmax"),
-        "Matmul": _multiplied,
-        "Max": _reduced("Max"),
-        "Maximum": _binary("Maximum", "Maximum"),
-        "Mean": _reduced("Mean"),
-        "Min": _reduced("Min"),
-        "Minimum": _binary("Minimum", "Minimum"),
-        "Multiply": _binary("Mul", "Mul"),
-        "Negative": _unary("Neg"),
-        "Normalize": _normalized,
-        "Pad": _padded,
-        "Power": _binary("Pow", "Pow"),
-        "Relu": _unary("Relu"),
-        "Relu6": _unary("Relu6"),
-        "Reshape": _reshaped,
-        "Rsqrt": _unary("Rsqrt"),
-        "Selu": _unary("Selu"),
-        "Sigmoid": _unary("Sigmoid"),
-        "Silu": _silu,
-        "Sin": _unary("Sin"),
-        "Softmax": _softmax,
-        "Softplus": _unary("Softplus"),
-        "Softsign": _unary("Softsign"),
-        "Sqrt": _unary("Sqrt"),
-        "Square": _unary("Square"),
-        "Squeeze": _squeezed,
-        "Stack": _stacked,
-        "Subtract": _binary("Sub", "Sub"),
-        "Sum": _reduced("Sum"),
-        "Tanh": _unary("Tanh"),
-        "Transpose": _transposed,
-        "TrueDivide": _binary("RealDiv", "truediv"),
-    }.items()
-}
-_TF_FUNCTIONS: Mapping[str, Rule] = {
-    f"tf.{name}": _rule(writer)
-    for name, writer in {
-        "__operators__.add": _binary("AddV2", "", "AddV2", constant=""),
-        "__operators__.getitem": _item,
-        "abs": _unary("Abs"),
-        "clip_by_value": _clipped,
-        "compat.v1.pad": _padded,
-        "compat.v1.squeeze": _squeezed,
-        "compat.v1.transpose": _transposed,
-        "concat": _joined,
-        "exp": _unary("Exp"),
-        "expand_dims": _expanded,
-        "linalg.matmul": _multiplied,
-        "math.abs": _unary("Abs"),
-        "math.add": _binary("AddV2", "", "Add"),
-        "math.cos": _unary("Cos"),
-        "math.divide": _binary("RealDiv", "", "truediv"),
-        "math.exp": _unary("Exp"),
-        "math.l2_normalize": _normalized_by_root,
-        "math.log": _unary("Log"),
-        "math.maximum": _binary("Maximum", "", "Maximum"),
-        "math.minimum": _binary("Minimum", "", "Minimum"),
-        "math.multiply": _binary("Mul", "", "Mul"),
-        "math.negative": _unary("Neg"),
-        "math.pow": _binary("Pow", "", "Pow"),
-        "math.reduce_max": _reduced("Max"),
-        "math.reduce_mean": _reduced("Mean"),
-        "math.reduce_min": _reduced("Min"),
-        "math.reduce_sum": _reduced("Sum"),
-        "math.rsqrt": _unary("Rsqrt"),
-        "math.sigmoid": _unary("Sigmoid"),
-        "math.sin": _unary("Sin"),
-        "math.sqrt": _unary("Sqrt"),
-        "math.square": _unary("Square"),
-        "math.subtract": _binary("Sub", "", "Sub"),
-        "math.tanh": _unary("Tanh"),
-        "math.truediv": _binary("RealDiv", "", "truediv"),
-        "matmul": _multiplied,
-        "nn.elu": _unary("Elu"),
-        "nn.gelu": _gelu,
-        "nn.log_softmax": _unary("LogSoftmax"),
-        "nn.relu": _unary("Relu"),
-        "nn.relu6": _unary("Relu6"),
-        "nn.selu": _unary("Selu"),
-        "nn.sigmoid": _unary("Sigmoid"),
-        "nn.silu": _silu,
-        "nn.softmax": _softmax,
-        "nn.softplus": _unary("Softplus"),
-        "nn.softsign": _unary("Softsign"),
-        "nn.swish": _silu,
-        "nn.tanh": _unary("Tanh"),
-        "pad": _padded,
-        "reshape": _reshaped,
-        "sigmoid": _unary("Sigmoid"),
-        "sqrt": _unary("Sqrt"),
-        "square": _unary("Square"),
-        "squeeze": _squeezed,
-        "stack": _stacked,
-        "tanh": _unary("Tanh"),
-        "transpose": _transposed,
-    }.items()
-}
-FUNCTIONS: Mapping[str, Rule] = {**_OPERATIONS, **_TF_FUNCTIONS}
-"""The rules of functions, by the names that `function_of` gives."""
-
-
-def is_operation(layer: LayerConfig) -> bool:
-    """Return whether a node of a functional model of Keras 3 is an operation of `keras.ops` and no layer."""
-    return ".ops." in f"{layer.module}."
-
-
-def function_of(layer: LayerConfig) -> str | None:
-    """Return the name of the function that a node of a functional model is, None where it is a layer."""
-    kind = layer.class_name.rpartition(">")[2]
-    if is_operation(layer):
-        return kind
-    if kind == "SlicingOpLambda":
-        return "tf.__operators__.getitem"
-    function = layer.settings.get("function")
-    return f"tf.{function}" if kind == "TFOpLambda" and isinstance(function, str) else None
+def _bounds(part: Argument) -> tuple[tuple[int, int, int], tuple[str, ...]]:
+    """Return the begin, the end and the step of a part of one axis, and the masks that it sets."""
+    if part is Ellipsis:
+        return (0, 0, 1), ("ellipsis_mask",)
+    if isinstance(part, slice):
+        unset = [
+            name for name, bound in (("begin_mask", part.start), ("end_mask", part.stop)) if bound is None
+        ]
+        return (part.start or 0, part.stop or 0, part.step or 1), tuple(unset)
+    if not isinstance(part, int) or isinstance(part, bool):
+        raise UnknownLayerError("of other arguments")
+    if part == -1:
+        return (-1, 0, 1), ("shrink_axis_mask", "end_mask")
+    return (part, part + 1, 1), ("shrink_axis_mask",)
