@@ -254,26 +254,37 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
 
 
 def store(folder: Path) -> None:
-    """Write the files of networks without their weights, and TensorFlow's sizes."""
+    """Write the files of networks without their weights, and TensorFlow's sizes; what is recorded of networks
+    that the folder does not have stays.
+    """
+    known = sizes()
+    archived: dict[str, list[tuple[tarfile.TarInfo, bytes]]] = {}
+    with tarfile.open(FOLDER / ARCHIVE) as archive:
+        for entry in archive:
+            file = archive.extractfile(entry)
+            if file is not None:
+                archived.setdefault(entry.name.partition("/")[0], []).append((entry, file.read()))
     rows: list[tuple[str, str, int]] = []
-    with tarfile.open(FOLDER / "layer_bases.tar.xz", "w:xz", preset=9) as archive:
-        for keras in (2, 3):
-            for kind in NETWORKS:
-                network = Network(kind, keras, 0)
-                source = folder / network.name
-                if not (source / "done").is_file():
-                    continue
-                for form in FORMS:
-                    path = source / f"{form}.tflite"
-                    rows.append((network.name, form, path.stat().st_size if path.is_file() else 0))
-                for name, data in fresh.members(source, network) if rows[-1][2] else ():
-                    member = tarfile.TarInfo(f"{network.name}/{name}")
-                    member.size = len(data)
+    with tarfile.open(FOLDER / ARCHIVE, "w:xz", preset=9) as archive:
+        for network in [Network(kind, keras, 0) for keras in (2, 3) for kind in NETWORKS]:
+            source = folder / network.name
+            if not (source / "done").is_file():
+                rows += [(network.name, form, size) for form, size in known.get(network.name, {}).items()]
+                for member, data in archived.get(network.name, []):
                     archive.addfile(member, io.BytesIO(data))
+                continue
+            for form in FORMS:
+                path = source / f"{form}.tflite"
+                rows.append((network.name, form, path.stat().st_size if path.is_file() else 0))
+            for name, data in fresh.members(source, network) if rows[-1][2] else ():
+                member = tarfile.TarInfo(f"{network.name}/{name}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
     with (FOLDER / "layer_sizes.csv").open("w", newline="", encoding="utf-8") as out:
         csv.writer(out, lineterminator="\n").writerows([("network", "form", "size"), *rows])
 
 
+ARCHIVE = "layer_bases.tar.xz"
 FORMS = ("float32", "dynamic-int8")
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modelinspect.conversion.keras.call import Call, UnknownLayerError, known
+from modelinspect.conversion.keras.call import Call, Shape, UnknownLayerError, known
 from modelinspect.conversion.network import Value, integers
 from modelinspect.conversion.operators import (
     CONCATENATION,
@@ -39,6 +39,8 @@ def repeated(call: Call, factors: Sequence[int]) -> Value:
 def repeated_vector(call: Call, count: int) -> Value:
     """Repeat a vector: it is given an axis, of the batch as it is, along which it is repeated."""
     shape = known(call.given.shape)
+    if shape[0] > 0:
+        return _repeated_samples(call, shape, count)
     told = call.op(SHAPE, [call.given], (2,), "Shape", {"out_type": 2}, INT32)
     bounds = [
         call.integers([n], f"strided_slice/{part}")
@@ -49,6 +51,18 @@ def repeated_vector(call: Call, count: int) -> Value:
     target = call.op(PACK, [batch, *lengths], (3,), "Reshape/shape", {"values_count": 3}, INT32)
     wide = call.op(RESHAPE, [call.given, target], (shape[0], 1, shape[1]), "Reshape")
     return _repeat(call, wide, 1, count, "Repeat")
+
+
+def _repeated_samples(call: Call, shape: Shape, count: int) -> Value:
+    """Repeat vectors whose batch is known: all shapes are constants."""
+    batch, length = shape
+    value = call.given
+    for lengths, name in (((batch, 1, length), "Reshape"), ((batch, 1, 1, length), "Repeat/ExpandDims")):
+        value = call.op(RESHAPE, [value, call.integers(list(lengths), name)], lengths, name)
+    times = call.integers([1, 1, count, 1], "Repeat/Tile/multiples")
+    made = call.op(TILE, [value, times], (batch, 1, count, length), "Repeat/Tile")
+    whole = (batch, count, length)
+    return call.op(RESHAPE, [made, call.integers(list(whole), "Repeat/Reshape_1")], whole, "Repeat/Reshape_1")
 
 
 def forgotten(length: int) -> int:

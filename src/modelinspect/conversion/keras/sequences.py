@@ -5,11 +5,11 @@ images.
 from __future__ import annotations
 
 from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
+from modelinspect.conversion.keras.image_windows import expanded
 from modelinspect.conversion.keras.repeating import lengthened, recalled, repeated, repeated_vector
 from modelinspect.conversion.network import Value, kernel
 from modelinspect.conversion.operators import (
     CONCATENATION,
-    EXPAND_DIMS,
     FULLY_CONNECTED,
     PAD,
     SPLIT,
@@ -68,13 +68,11 @@ def _pad(call: Call) -> Value:
 def _repeat(call: Call) -> Value:
     """Repeat a vector at every step."""
     shape, count = known(call.given.shape), call.number("n", 0)
-    if len(shape) != 2 or count <= 0 or shape[0] > 0:
+    if len(shape) != 2 or count <= 0:
         raise UnknownLayerError("this way of repeating")
     if call.keras == 3:
         return repeated_vector(call, count)
-    wide = call.op(
-        EXPAND_DIMS, [call.given, call.integers(1, "ExpandDims/dim")], (shape[0], 1, shape[1]), "ExpandDims"
-    )
+    wide = expanded(call, call.given, 1, "ExpandDims", 1)
     return call.op(TILE, [wide, call.integers([1, count, 1], "stack")], (shape[0], count, shape[1]), "Tile")
 
 

@@ -302,6 +302,7 @@ class _Sweep(Moves):
             or factors.vector is None
             or weight is None
             or given.shape != before.output.shape
+            or (is_scalar and self.is_product(given))  # which takes it in first
         ):
             return False
         if (

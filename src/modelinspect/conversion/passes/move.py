@@ -105,6 +105,13 @@ class Moves:
             (name, given if value is op.output else value) for name, value in self.network.outputs
         ]
 
+    def is_product(self, value: Value) -> bool:
+        """Return whether a matrix product makes a value, before or after its bias is added."""
+        maker = self.maker(value)
+        if maker is not None and maker.code == ADD and maker.inputs[1] is not None:
+            maker = self.maker(maker.inputs[0]) if maker.inputs[1].constant is not None else None
+        return maker is not None and maker.code == FULLY_CONNECTED and not maker.activation
+
     def drop_before_product(self, op: Op) -> bool:
         """Let a product take what is only given fewer axes before it, if all lengths are known."""
         reshape = self.maker(op.inputs[0]) if op.code == FULLY_CONNECTED else None
