@@ -51,7 +51,7 @@ class Call:
 
     ``steps`` means that it is used at every step of a sequence. ``lowering`` makes operators of the nodes
     that layers write. ``arguments`` are the keyword arguments of this call, and ``node`` is all that the
-    configuration says of it.
+    configuration says of it. ``takes_masks`` means that a layer of the model may take a mask.
     """
 
     network: Network
@@ -66,6 +66,7 @@ class Call:
     lowering: Lowering | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
     node: object = None
+    takes_masks: bool = True
 
     @property
     def given(self) -> Value:

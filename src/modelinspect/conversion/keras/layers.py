@@ -227,7 +227,7 @@ def _embedding(call: Call) -> Value:
     layout = Layout(rows, width, None)
     shape = (*given.shape, width)
     index = given if given.kind == INT32 else call.op(CAST, [given], given.shape, "Cast", {}, INT32)
-    if call.flag("mask_zero", default=False):
+    if call.flag("mask_zero", default=False) and call.takes_masks:
         raise UnknownLayerError("an embedding that masks")
     if call.keras == 2:
         others = [op for op in call.network.ops if op.code == GATHER and _takes(op, table)]

@@ -9,6 +9,7 @@ from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.certain import is_certain
 from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
+from modelinspect.conversion.keras.masks import ignores_masks
 from modelinspect.conversion.keras.nodes.function_rules import FUNCTIONS, function_of, is_operation
 from modelinspect.conversion.network import Constant, Network, Value, kernel
 from modelinspect.conversion.operators import (
@@ -61,9 +62,11 @@ class Flow(Traversal[Value]):
     certain: bool = True
     batch: int = -1
     lowering: Lowering | None = None
+    takes_masks: bool = True
 
     def run(self, model: LayerConfig) -> Network:
         """Convert a model with its inputs and outputs."""
+        self.takes_masks = any(not ignores_masks(class_of(layer)) for layer in model.walk())
         outputs = self.call_model(model, None, self.enter("", model.name), "")
         for number, (name, value) in enumerate(outputs):
             self.network.outputs.append((name if self.keras == 2 else f"output_{number}", value))
@@ -133,6 +136,7 @@ class Flow(Traversal[Value]):
             self.lowering,
             self.arguments,
             self.node,
+            self.takes_masks,
         )
         rule = LAYERS.get(kind) if function is None else FUNCTIONS.get(function)
         count = len(self.network.ops)
