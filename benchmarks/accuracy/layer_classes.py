@@ -17,7 +17,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))
 
-from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS  # noqa: E402
+from modelinspect.conversion.keras.layers import LAYERS  # noqa: E402
+from modelinspect.conversion.keras.masks import IDENTITIES  # noqa: E402
 from modelinspect.networks.keras_layers import MODELS  # noqa: E402
 
 NAMES = FOLDER / "layer_classes.json"

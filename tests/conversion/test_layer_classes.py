@@ -7,7 +7,8 @@ import json
 import pytest
 from benchmarks.accuracy.layer_classes import NAMES, PAGE, WITHHELD, names, page, status
 
-from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
+from modelinspect.conversion.keras.layers import LAYERS
+from modelinspect.conversion.keras.masks import IDENTITIES
 
 CLASSES = json.loads(NAMES.read_text(encoding="utf-8"))
 

@@ -177,8 +177,9 @@ def _counted(reference: tuple[str, int, int], shifted: frozenset[str]) -> tuple[
 
 
 def _counted_from_one(model: LayerConfig) -> frozenset[str]:
-    """Return the models within a model whose uses are counted from one: the use that each has by itself is the
-    one before (functional.get_network_config).
+    """Return the models within a model whose uses are counted from one.
+
+    Before them comes the use that each has by itself (functional.get_network_config).
     """
     counts: dict[str, int] = {}
     used: dict[str, set[int]] = {}

@@ -22,6 +22,7 @@ from modelinspect.conversion.keras.call import (
 )
 from modelinspect.conversion.keras.dense import dense
 from modelinspect.conversion.keras.images import CONVOLUTIONS
+from modelinspect.conversion.keras.masks import is_masked, mask_zero, masked_mean
 from modelinspect.conversion.keras.nodes.attention import TRACED_ATTENTION
 from modelinspect.conversion.keras.nodes.convolutions import TRACED_CONVOLUTIONS
 from modelinspect.conversion.keras.nodes.normalizations import TRACED_NORMALIZATIONS, rescaled
@@ -56,26 +57,6 @@ from modelinspect.conversion.operators import (
     TRANSPOSE,
 )
 from modelinspect.measure.kept import Layout
-
-IDENTITIES = frozenset(
-    {
-        "ActivityRegularization",
-        "AlphaDropout",
-        "Dropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "Identity",
-        "RandomContrast",
-        "RandomFlip",
-        "RandomRotation",
-        "RandomTranslation",
-        "RandomZoom",
-        "SpatialDropout1D",
-        "SpatialDropout2D",
-        "SpatialDropout3D",
-    }
-)
-"""Layers that do nothing but in training."""
 
 
 def normalization(call: Call) -> Value:
@@ -196,6 +177,8 @@ def _reduced(code: int, name: str, axes: int) -> Rule:
     """Take the mean or the largest over the axes between the batch and the channels."""
 
     def rule(call: Call) -> Value:
+        if is_masked(call):
+            return masked_mean(call)
         given = _recalled(call)
         if len(given) != axes + 2 or call.text("data_format", "channels_last") != "channels_last":
             raise UnknownLayerError("pooling of other axes")
@@ -227,8 +210,8 @@ def _embedding(call: Call) -> Value:
     layout = Layout(rows, width, None)
     shape = (*given.shape, width)
     index = given if given.kind == INT32 else call.op(CAST, [given], given.shape, "Cast", {}, INT32)
-    if call.flag("mask_zero", default=False) and call.takes_masks:
-        raise UnknownLayerError("an embedding that masks")
+    if call.flag("mask_zero", default=False):
+        mask_zero(call)
     if call.keras == 2:
         others = [op for op in call.network.ops if op.code == GATHER and _takes(op, table)]
         name = f"embedding_lookup_{len(others)}" if others else "embedding_lookup"
@@ -236,6 +219,7 @@ def _embedding(call: Call) -> Value:
         made = call.op(GATHER, [weight, index], shape, "embedding_lookup")
         for output in (*(op.output for op in others), *((made,) if others else ())):
             output.location = (output.location[0], "")  # of a table that several take, the name is lost
+        call.masks[id(made)] = given
         return made
     call.network.ghosts += [call.integers([0]), call.integers([1])]
     negative = call.op(LESS, [index, call.integers(0)], given.shape, "Less", {}, BOOL)

@@ -8,8 +8,8 @@ from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.certain import is_certain
-from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
-from modelinspect.conversion.keras.masks import ignores_masks
+from modelinspect.conversion.keras.layers import LAYERS
+from modelinspect.conversion.keras.masks import IDENTITIES, MASKED, ignores_masks
 from modelinspect.conversion.keras.nodes.function_rules import FUNCTIONS, function_of, is_operation
 from modelinspect.conversion.network import Constant, Network, Value, kernel
 from modelinspect.conversion.operators import (
@@ -63,10 +63,13 @@ class Flow(Traversal[Value]):
     batch: int = -1
     lowering: Lowering | None = None
     takes_masks: bool = True
+    masks: dict[int, Value] = field(default_factory=dict)
 
     def run(self, model: LayerConfig) -> Network:
         """Convert a model with its inputs and outputs."""
-        self.takes_masks = any(not ignores_masks(class_of(layer)) for layer in model.walk())
+        self.takes_masks = any(
+            not ignores_masks(class_of(layer)) and not is_operation(layer) for layer in model.walk()
+        )
         outputs = self.call_model(model, None, self.enter("", model.name), "")
         for number, (name, value) in enumerate(outputs):
             self.network.outputs.append((name if self.keras == 2 else f"output_{number}", value))
@@ -137,12 +140,15 @@ class Flow(Traversal[Value]):
             self.arguments,
             self.node,
             self.takes_masks,
+            self.masks,
         )
         rule = LAYERS.get(kind) if function is None else FUNCTIONS.get(function)
         count = len(self.network.ops)
         try:
             if rule is None:
                 raise UnknownLayerError
+            if function is None and kind not in MASKED and any(value.kind == BOOL for value in given):
+                raise UnknownLayerError("with a mask")
             made = [rule(call)]
             self.certain = self.certain and function is None and is_certain(call)
             return made

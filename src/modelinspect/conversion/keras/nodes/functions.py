@@ -92,6 +92,16 @@ def softmax(t: Trace, given: Arguments) -> Item:
     return t.node("Softmax", [x], "Softmax")
 
 
+def not_equal(t: Trace, given: Arguments) -> Item:
+    """Compare with a number, which is a whole one before it has the type of the tensor."""
+    x, number = given.tensor(0, "x1"), given.get(1, "x2")
+    if not isinstance(number, int) or isinstance(number, bool) or not t.is_keras3:
+        raise UnknownLayerError("of other arguments")
+    _place(t, "Const")
+    constant = Held((), x.kind, (_place(t, "Cast"),), None, np.array(number))
+    return t.node("NotEqual", [x, constant], "NotEqual")
+
+
 def silu(t: Trace, given: Arguments) -> Item:
     """Multiply with a sigmoid; a factor of one is computed away."""
     x = given.tensor(0, "x", "features")
