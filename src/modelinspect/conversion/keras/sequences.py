@@ -7,7 +7,7 @@ from __future__ import annotations
 from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
 from modelinspect.conversion.keras.image_windows import expanded
 from modelinspect.conversion.keras.repeating import lengthened, recalled, repeated, repeated_vector
-from modelinspect.conversion.network import Value, kernel
+from modelinspect.conversion.network import Value, integers, kernel
 from modelinspect.conversion.operators import (
     CONCATENATION,
     FULLY_CONNECTED,
@@ -96,6 +96,7 @@ def _taken_apart(call: Call, value: Value, axis: int, count: int, suffix: str) -
     call.network.ops[-1].outputs = parts
     many: list[Value | None] = [part for part in parts for _ in range(count)]
     whole = (*shape[:axis], shape[axis] * count, *shape[axis + 1 :])
+    call.network.ghosts.append(integers(axis, ()))  # the axis that the parts are joined along
     return call.op(CONCATENATION, many, whole, f"concat{suffix}", {"axis": axis})
 
 
