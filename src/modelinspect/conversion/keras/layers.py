@@ -219,7 +219,8 @@ def _embedding(call: Call) -> Value:
         made = call.op(GATHER, [weight, index], shape, "embedding_lookup")
         for output in (*(op.output for op in others), *((made,) if others else ())):
             output.location = (output.location[0], "")  # of a table that several take, the name is lost
-        call.masks[id(made)] = given
+        if call.flag("mask_zero", default=False):
+            call.masks[id(made)] = given
         return made
     call.network.ghosts += [call.integers([0]), call.integers([1])]
     negative = call.op(LESS, [index, call.integers(0)], given.shape, "Less", {}, BOOL)
