@@ -17,7 +17,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))
 
-from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS  # noqa: E402
+from modelinspect.conversion.keras.layers import LAYERS  # noqa: E402
+from modelinspect.conversion.keras.masks import IDENTITIES  # noqa: E402
 from modelinspect.networks.keras_layers import MODELS  # noqa: E402
 
 NAMES = FOLDER / "layer_classes.json"
@@ -28,6 +29,8 @@ STRUCTURE = frozenset(
 """Classes that are part of others, and no layers of a model."""
 REFUSED = frozenset(("ConvLSTM2D", "MaxPooling3D"))
 """Classes whose networks in ``layer_sizes.csv`` the converter refuses."""
+WITHHELD = {"tf_keras": frozenset(("CenterCrop", "GroupNormalization"))}
+"""Classes that are predicted of one version of Keras only, by the library whose layers are withheld."""
 ALIASES = (
     ("AvgPool", "AveragePooling"),
     ("Convolution", "Conv"),
@@ -56,17 +59,19 @@ def names() -> dict[str, list[str]]:
     return found
 
 
-def status(name: str) -> str:
-    """Return what `plan` does with a layer."""
+def status(name: str, library: str) -> str:
+    """Return what `plan` does with a layer of a library."""
     for short, whole in ALIASES:
         if name.startswith(short) and not name.startswith(whole):
-            return status(whole + name.removeprefix(short))
+            return status(whole + name.removeprefix(short), library)
     if name in STRUCTURE:
         return "part of others"
     if name in REFUSED:
         return "refused by the converter"
     if name in IDENTITIES:
         return "does nothing at inference"
+    if name in WITHHELD.get(library, ()):
+        return "withheld"
     if name in LAYERS or name in MODELS:
         return "predicted"
     return "withheld"
@@ -90,12 +95,14 @@ def page(classes: dict[str, list[str]]) -> str:
             " some settings."
         ),
         "",
-        "| layer class | Keras 3 | tf_keras | |",
-        "| --- | :---: | :---: | --- |",
+        "| layer class | Keras 3 | tf_keras |",
+        "| --- | --- | --- |",
     ]
     for name in sorted({each for many in classes.values() for each in many}):
-        marks = " | ".join("yes" if name in classes[library] else "-" for library in ("keras", "tf_keras"))
-        lines.append(f"| `{name}` | {marks} | {status(name)} |")
+        cells = [
+            status(name, library) if name in classes[library] else "-" for library in ("keras", "tf_keras")
+        ]
+        lines.append(f"| `{name}` | {cells[0]} | {cells[1]} |")
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ import io
 import os
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,151 +27,125 @@ import modelinspect as mi  # noqa: E402
 from benchmarks.accuracy import fresh_networks as fresh  # noqa: E402
 from benchmarks.accuracy.fresh_reality import sizes as recorded_sizes  # noqa: E402
 from benchmarks.accuracy.fresh_reality import unpacked as unpacked_bases  # noqa: E402
+from benchmarks.accuracy.layer_more import MORE, Layers, chain, wired  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
-
-Layers = Callable[[Any], Any]
-"""What makes a layer, given the library's ``layers``."""
-
-
-def _chain(shape: tuple[int, ...], *makers: Layers) -> Layers:
-    """Return what builds a model of layers one after the other."""
-
-    def build(library: Any) -> Any:
-        given = library.layers.Input(shape)
-        x = given
-        for maker in makers:
-            x = maker(library.layers)(x)
-        return library.Model(given, x)
-
-    return build
-
-
-def _wired(shapes: tuple[tuple[int, ...], ...], wire: Callable[..., Any]) -> Layers:
-    """Return what builds a model of several inputs, or whose layers take more than one."""
-
-    def build(library: Any) -> Any:
-        given = [library.layers.Input(shape) for shape in shapes]
-        return library.Model(given if len(given) > 1 else given[0], wire(library.layers, *given))
-
-    return build
-
 
 _IMAGE, _SIGNAL = (12, 12, 4), (20, 6)
 NETWORKS: dict[str, Layers] = {
-    "conv1d-transpose": _chain(
+    "conv1d-transpose": chain(
         _SIGNAL, lambda k: k.Conv1DTranspose(5, 4, strides=2, padding="same", activation="relu")
     ),
-    "conv1d-transpose-valid": _chain(_SIGNAL, lambda k: k.Conv1DTranspose(5, 3, strides=2)),
-    "separable-conv1d": _chain(_SIGNAL, lambda k: k.SeparableConv1D(8, 3, padding="same", activation="relu")),
-    "separable-conv1d-causal": _chain(_SIGNAL, lambda k: k.SeparableConv1D(8, 3, padding="valid", strides=2)),
-    "depthwise-conv1d": _chain(_SIGNAL, lambda k: k.DepthwiseConv1D(3, padding="same", depth_multiplier=1)),
-    "depthwise-conv1d-more": _chain(_SIGNAL, lambda k: k.DepthwiseConv1D(3, depth_multiplier=2)),
-    "grouped-conv2d": _chain(
+    "conv1d-transpose-valid": chain(_SIGNAL, lambda k: k.Conv1DTranspose(5, 3, strides=2)),
+    "separable-conv1d": chain(_SIGNAL, lambda k: k.SeparableConv1D(8, 3, padding="same", activation="relu")),
+    "separable-conv1d-causal": chain(_SIGNAL, lambda k: k.SeparableConv1D(8, 3, padding="valid", strides=2)),
+    "depthwise-conv1d": chain(_SIGNAL, lambda k: k.DepthwiseConv1D(3, padding="same", depth_multiplier=1)),
+    "depthwise-conv1d-more": chain(_SIGNAL, lambda k: k.DepthwiseConv1D(3, depth_multiplier=2)),
+    "grouped-conv2d": chain(
         _IMAGE,
         lambda k: k.Conv2D(8, 3, groups=2, padding="same", activation="relu"),
         lambda k: k.Conv2D(3, 1),
     ),
-    "grouped-conv1d": _chain(_SIGNAL, lambda k: k.Conv1D(6, 3, groups=3)),
-    "group-normalization": _chain(
+    "grouped-conv1d": chain(_SIGNAL, lambda k: k.Conv1D(6, 3, groups=3)),
+    "group-normalization": chain(
         _IMAGE, lambda k: k.Conv2D(8, 3), lambda k: k.GroupNormalization(4), lambda k: k.ReLU()
     ),
-    "rms-normalization": _chain(_SIGNAL, lambda k: k.RMSNormalization(), lambda k: k.Dense(4)),
-    "unit-normalization": _chain((10,), lambda k: k.Dense(8), lambda k: k.UnitNormalization()),
-    "normalization": _chain(
+    "rms-normalization": chain(_SIGNAL, lambda k: k.RMSNormalization(), lambda k: k.Dense(4)),
+    "unit-normalization": chain((10,), lambda k: k.Dense(8), lambda k: k.UnitNormalization()),
+    "normalization": chain(
         (10,), lambda k: k.Normalization(mean=[0.5] * 10, variance=[2.0] * 10), lambda k: k.Dense(4)
     ),
-    "normalization-image": _chain(
+    "normalization-image": chain(
         _IMAGE,
         lambda k: k.Normalization(mean=[0.5, 1.0, 2.0, 1.5], variance=[2.0, 1.0, 3.0, 0.5]),
         lambda k: k.Conv2D(4, 3),
     ),
-    "einsum-dense": _chain(_SIGNAL, lambda k: k.EinsumDense("abc,cd->abd", (None, 7), bias_axes="d")),
-    "einsum-dense-heads": _chain(
+    "einsum-dense": chain(_SIGNAL, lambda k: k.EinsumDense("abc,cd->abd", (None, 7), bias_axes="d")),
+    "einsum-dense-heads": chain(
         _SIGNAL, lambda k: k.EinsumDense("abc,cde->abde", (None, 2, 4), bias_axes="de", activation="relu")
     ),
-    "einsum-dense-rows": _chain((10,), lambda k: k.EinsumDense("ab,bc->ac", 7, bias_axes="c")),
-    "dot": _wired(((10,), (10,)), lambda k, a, b: k.Dot(1)([k.Dense(6)(a), k.Dense(6)(b)])),
-    "dot-normalized": _wired(
+    "einsum-dense-rows": chain((10,), lambda k: k.EinsumDense("ab,bc->ac", 7, bias_axes="c")),
+    "dot": wired(((10,), (10,)), lambda k, a, b: k.Dot(1)([k.Dense(6)(a), k.Dense(6)(b)])),
+    "dot-normalized": wired(
         ((10,), (10,)), lambda k, a, b: k.Dot(1, normalize=True)([k.Dense(6)(a), k.Dense(6)(b)])
     ),
-    "dot-sequences": _wired(((8, 6), (5, 6)), lambda k, a, b: k.Dot(2)([a, b])),
-    "attention": _wired(((8, 6), (5, 6)), lambda k, a, b: k.Dense(3)(k.Attention()([a, b]))),
-    "attention-scaled": _wired(((8, 6), (5, 6)), lambda k, a, b: k.Attention(use_scale=True)([a, b])),
-    "additive-attention": _wired(((8, 6), (5, 6)), lambda k, a, b: k.AdditiveAttention()([a, b])),
-    "cross-attention": _wired(((8, 6), (5, 7)), lambda k, a, b: k.MultiHeadAttention(2, 4)(a, b)),
-    "attention-other-value": _wired(((8, 6),), lambda k, a: k.MultiHeadAttention(2, 4, value_dim=3)(a, a)),
-    "causal-attention-2": _wired(
+    "dot-sequences": wired(((8, 6), (5, 6)), lambda k, a, b: k.Dot(2)([a, b])),
+    "attention": wired(((8, 6), (5, 6)), lambda k, a, b: k.Dense(3)(k.Attention()([a, b]))),
+    "attention-scaled": wired(((8, 6), (5, 6)), lambda k, a, b: k.Attention(use_scale=True)([a, b])),
+    "additive-attention": wired(((8, 6), (5, 6)), lambda k, a, b: k.AdditiveAttention()([a, b])),
+    "cross-attention": wired(((8, 6), (5, 7)), lambda k, a, b: k.MultiHeadAttention(2, 4)(a, b)),
+    "attention-other-value": wired(((8, 6),), lambda k, a: k.MultiHeadAttention(2, 4, value_dim=3)(a, a)),
+    "causal-attention-2": wired(
         ((8, 6),), lambda k, a: k.MultiHeadAttention(2, 4)(a, a, use_causal_mask=True)
     ),
-    "group-query-attention": _wired(((8, 6),), lambda k, a: k.GroupQueryAttention(4, 4, 2)(a, a)),
-    "masked-embedding": _chain(
+    "group-query-attention": wired(((8, 6),), lambda k, a: k.GroupQueryAttention(4, 4, 2)(a, a)),
+    "masked-embedding": chain(
         (9,),
         lambda k: k.Embedding(50, 8, mask_zero=True),
         lambda k: k.GlobalAveragePooling1D(),
         lambda k: k.Dense(3),
     ),
-    "masked-lstm": _chain(
+    "masked-lstm": chain(
         (9,), lambda k: k.Embedding(50, 8, mask_zero=True), lambda k: k.LSTM(5), lambda k: k.Dense(3)
     ),
-    "masking-lstm": _chain(_SIGNAL, lambda k: k.Masking(), lambda k: k.LSTM(5)),
-    "masking": _chain(_SIGNAL, lambda k: k.Masking(), lambda k: k.Dense(5)),
-    "distributed-conv2d": _chain(
+    "masking-lstm": chain(_SIGNAL, lambda k: k.Masking(), lambda k: k.LSTM(5)),
+    "masking": chain(_SIGNAL, lambda k: k.Masking(), lambda k: k.Dense(5)),
+    "distributed-conv2d": chain(
         (3, 10, 10, 2),
         lambda k: k.TimeDistributed(k.Conv2D(4, 3, activation="relu")),
         lambda k: k.TimeDistributed(k.MaxPooling2D()),
         lambda k: k.TimeDistributed(k.Flatten()),
         lambda k: k.Dense(2),
     ),
-    "distributed-dense": _chain(_SIGNAL, lambda k: k.TimeDistributed(k.Dense(4, activation="relu"))),
-    "distributed-pooling": _chain((3, 10, 10, 2), lambda k: k.TimeDistributed(k.GlobalAveragePooling2D())),
-    "conv-lstm2d": _chain((3, 8, 8, 2), lambda k: k.ConvLSTM2D(3, 3, padding="same")),
-    "hard-sigmoid": _chain((10,), lambda k: k.Dense(8, activation="hard_sigmoid"), lambda k: k.Dense(3)),
-    "hard-sigmoid-image": _chain(_IMAGE, lambda k: k.Conv2D(4, 3), lambda k: k.Activation("hard_sigmoid")),
-    "mish": _chain((10,), lambda k: k.Dense(8, activation="mish"), lambda k: k.Dense(3)),
-    "hard-swish": _chain(_IMAGE, lambda k: k.Conv2D(4, 3, activation="hard_silu")),
-    "log-softmax": _chain((10,), lambda k: k.Dense(8, activation="log_softmax")),
-    "glu": _chain((10,), lambda k: k.Dense(8, activation="glu")),
-    "leaky-relu": _chain((10,), lambda k: k.Dense(8, activation="leaky_relu")),
-    "relu-limits": _chain((10,), lambda k: k.Dense(8), lambda k: k.ReLU(max_value=4.0, threshold=0.5)),
-    "relu-limit": _chain((10,), lambda k: k.Dense(8), lambda k: k.ReLU(max_value=1.0)),
-    "thresholded-relu": _chain((10,), lambda k: k.Dense(8), lambda k: k.ThresholdedReLU(0.7)),
-    "elu-slope": _chain((10,), lambda k: k.Dense(8), lambda k: k.ELU(0.5)),
-    "softmax-axis": _chain(_SIGNAL, lambda k: k.Softmax(axis=1)),
-    "spectral": _chain((10,), lambda k: k.SpectralNormalization(k.Dense(8))),
-    "spectral-conv": _chain(_IMAGE, lambda k: k.SpectralNormalization(k.Conv2D(5, 3, padding="same"))),
-    "reversible-embedding": _wired(
+    "distributed-dense": chain(_SIGNAL, lambda k: k.TimeDistributed(k.Dense(4, activation="relu"))),
+    "distributed-pooling": chain((3, 10, 10, 2), lambda k: k.TimeDistributed(k.GlobalAveragePooling2D())),
+    "conv-lstm2d": chain((3, 8, 8, 2), lambda k: k.ConvLSTM2D(3, 3, padding="same")),
+    "hard-sigmoid": chain((10,), lambda k: k.Dense(8, activation="hard_sigmoid"), lambda k: k.Dense(3)),
+    "hard-sigmoid-image": chain(_IMAGE, lambda k: k.Conv2D(4, 3), lambda k: k.Activation("hard_sigmoid")),
+    "mish": chain((10,), lambda k: k.Dense(8, activation="mish"), lambda k: k.Dense(3)),
+    "hard-swish": chain(_IMAGE, lambda k: k.Conv2D(4, 3, activation="hard_silu")),
+    "log-softmax": chain((10,), lambda k: k.Dense(8, activation="log_softmax")),
+    "glu": chain((10,), lambda k: k.Dense(8, activation="glu")),
+    "leaky-relu": chain((10,), lambda k: k.Dense(8, activation="leaky_relu")),
+    "relu-limits": chain((10,), lambda k: k.Dense(8), lambda k: k.ReLU(max_value=4.0, threshold=0.5)),
+    "relu-limit": chain((10,), lambda k: k.Dense(8), lambda k: k.ReLU(max_value=1.0)),
+    "thresholded-relu": chain((10,), lambda k: k.Dense(8), lambda k: k.ThresholdedReLU(0.7)),
+    "elu-slope": chain((10,), lambda k: k.Dense(8), lambda k: k.ELU(0.5)),
+    "softmax-axis": chain(_SIGNAL, lambda k: k.Softmax(axis=1)),
+    "spectral": chain((10,), lambda k: k.SpectralNormalization(k.Dense(8))),
+    "spectral-conv": chain(_IMAGE, lambda k: k.SpectralNormalization(k.Conv2D(5, 3, padding="same"))),
+    "reversible-embedding": wired(
         ((9,),),
         lambda k, a: (lambda table: table(k.Dense(8)(table(a)), reverse=True))(k.ReversibleEmbedding(50, 8)),
     ),
-    "conv3d": _chain(
+    "conv3d": chain(
         (6, 8, 8, 2), lambda k: k.Conv3D(4, 3, padding="same", activation="relu"), lambda k: k.Conv3D(3, 2)
     ),
-    "conv3d-pool": _chain(
+    "conv3d-pool": chain(
         (6, 8, 8, 2), lambda k: k.Conv3D(4, 3), lambda k: k.GlobalAveragePooling3D(), lambda k: k.Dense(2)
     ),
-    "max-pooling3d": _chain((6, 8, 8, 2), lambda k: k.MaxPooling3D()),
-    "zero-padding3d": _chain((4, 6, 6, 2), lambda k: k.ZeroPadding3D()),
-    "cropping3d": _chain((4, 6, 6, 2), lambda k: k.Cropping3D()),
-    "up-sampling3d": _chain((2, 4, 4, 2), lambda k: k.UpSampling3D()),
-    "up-sampling1d": _chain((8, 3), lambda k: k.UpSampling1D(2)),
-    "gru-reset-before": _chain(_SIGNAL, lambda k: k.GRU(5, reset_after=False)),
-    "lstm-state": _wired((_SIGNAL,), lambda k, a: k.Concatenate()(k.LSTM(5, return_state=True)(a)[:2])),
-    "normalization-axis": _chain(_IMAGE, lambda k: k.BatchNormalization(axis=1)),
-    "layer-normalization-axes": _chain(_IMAGE, lambda k: k.LayerNormalization(axis=(1, 2, 3))),
-    "conv-transpose-output": _chain(
+    "max-pooling3d": chain((6, 8, 8, 2), lambda k: k.MaxPooling3D()),
+    "zero-padding3d": chain((4, 6, 6, 2), lambda k: k.ZeroPadding3D()),
+    "cropping3d": chain((4, 6, 6, 2), lambda k: k.Cropping3D()),
+    "up-sampling3d": chain((2, 4, 4, 2), lambda k: k.UpSampling3D()),
+    "up-sampling1d": chain((8, 3), lambda k: k.UpSampling1D(2)),
+    "gru-reset-before": chain(_SIGNAL, lambda k: k.GRU(5, reset_after=False)),
+    "lstm-state": wired((_SIGNAL,), lambda k, a: k.Concatenate()(k.LSTM(5, return_state=True)(a)[:2])),
+    "normalization-axis": chain(_IMAGE, lambda k: k.BatchNormalization(axis=1)),
+    "layer-normalization-axes": chain(_IMAGE, lambda k: k.LayerNormalization(axis=(1, 2, 3))),
+    "conv-transpose-output": chain(
         _IMAGE, lambda k: k.Conv2DTranspose(3, 3, strides=2, padding="same", output_padding=1)
     ),
-    "resizing": _chain(_IMAGE, lambda k: k.Resizing(6, 6), lambda k: k.Conv2D(3, 3)),
-    "center-crop": _chain(_IMAGE, lambda k: k.CenterCrop(8, 8), lambda k: k.Conv2D(3, 3)),
-    "rescaling-channels": _chain(
+    "resizing": chain(_IMAGE, lambda k: k.Resizing(6, 6), lambda k: k.Conv2D(3, 3)),
+    "center-crop": chain(_IMAGE, lambda k: k.CenterCrop(8, 8), lambda k: k.Conv2D(3, 3)),
+    "rescaling-channels": chain(
         (12, 12, 3), lambda k: k.Rescaling([0.5, 0.25, 0.125], [0.1, 0.2, 0.3]), lambda k: k.Conv2D(3, 3)
     ),
-    "category-encoding": _chain(
+    "category-encoding": chain(
         (10,), lambda k: k.CategoryEncoding(12, output_mode="multi_hot"), lambda k: k.Dense(3)
     ),
-    "random-translation": _chain(_IMAGE, lambda k: k.RandomTranslation(0.1, 0.1), lambda k: k.Conv2D(3, 3)),
-    "adaptive-pooling": _chain(_IMAGE, lambda k: k.AdaptiveAveragePooling2D(3)),
-    "locally-connected1d": _chain(_SIGNAL, lambda k: k.LocallyConnected1D(3, 3)),
+    "random-translation": chain(_IMAGE, lambda k: k.RandomTranslation(0.1, 0.1), lambda k: k.Conv2D(3, 3)),
+    "adaptive-pooling": chain(_IMAGE, lambda k: k.AdaptiveAveragePooling2D(3)),
+    "locally-connected1d": chain(_SIGNAL, lambda k: k.LocallyConnected1D(3, 3)),
 }
 
 
@@ -221,16 +195,16 @@ def _fixed(library: Any) -> Any:
 
 NETWORKS |= {
     "dense-fixed-batch": _fixed,
-    "dense-sequences": _chain(_SIGNAL, lambda k: k.Dense(7, activation="relu"), lambda k: k.Dense(4)),
-    "masked-attention": _wired(
+    "dense-sequences": chain(_SIGNAL, lambda k: k.Dense(7, activation="relu"), lambda k: k.Dense(4)),
+    "masked-attention": wired(
         ((9,),),
         lambda k, a: (lambda x: k.MultiHeadAttention(2, 4)(x, x))(k.Embedding(50, 8, mask_zero=True)(a)),
     ),
-    "masked-dense": _chain(
+    "masked-dense": chain(
         (9,), lambda k: k.Embedding(50, 8, mask_zero=True), lambda k: k.Dense(3), lambda k: k.Flatten()
     ),
 }
-NETWORKS |= {"shared-model": _shared, "operators": _operators, "operators-more": _operators_more}
+NETWORKS |= {"shared-model": _shared, "operators": _operators, "operators-more": _operators_more, **MORE}
 
 
 def sizes() -> dict[str, dict[str, int]]:
@@ -280,26 +254,37 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
 
 
 def store(folder: Path) -> None:
-    """Write the files of networks without their weights, and TensorFlow's sizes."""
+    """Write the files of networks without their weights, and TensorFlow's sizes; what is recorded of networks
+    that the folder does not have stays.
+    """
+    known = sizes()
+    archived: dict[str, list[tuple[tarfile.TarInfo, bytes]]] = {}
+    with tarfile.open(FOLDER / ARCHIVE) as archive:
+        for entry in archive:
+            file = archive.extractfile(entry)
+            if file is not None:
+                archived.setdefault(entry.name.partition("/")[0], []).append((entry, file.read()))
     rows: list[tuple[str, str, int]] = []
-    with tarfile.open(FOLDER / "layer_bases.tar.xz", "w:xz", preset=9) as archive:
-        for keras in (2, 3):
-            for kind in NETWORKS:
-                network = Network(kind, keras, 0)
-                source = folder / network.name
-                if not (source / "done").is_file():
-                    continue
-                for form in FORMS:
-                    path = source / f"{form}.tflite"
-                    rows.append((network.name, form, path.stat().st_size if path.is_file() else 0))
-                for name, data in fresh.members(source, network) if rows[-1][2] else ():
-                    member = tarfile.TarInfo(f"{network.name}/{name}")
-                    member.size = len(data)
+    with tarfile.open(FOLDER / ARCHIVE, "w:xz", preset=9) as archive:
+        for network in [Network(kind, keras, 0) for keras in (2, 3) for kind in NETWORKS]:
+            source = folder / network.name
+            if not (source / "done").is_file():
+                rows += [(network.name, form, size) for form, size in known.get(network.name, {}).items()]
+                for member, data in archived.get(network.name, []):
                     archive.addfile(member, io.BytesIO(data))
+                continue
+            for form in FORMS:
+                path = source / f"{form}.tflite"
+                rows.append((network.name, form, path.stat().st_size if path.is_file() else 0))
+            for name, data in fresh.members(source, network) if rows[-1][2] else ():
+                member = tarfile.TarInfo(f"{network.name}/{name}")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
     with (FOLDER / "layer_sizes.csv").open("w", newline="", encoding="utf-8") as out:
         csv.writer(out, lineterminator="\n").writerows([("network", "form", "size"), *rows])
 
 
+ARCHIVE = "layer_bases.tar.xz"
 FORMS = ("float32", "dynamic-int8")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from benchmarks.accuracy.layer_classes import NAMES, PAGE, names, page, status
+from benchmarks.accuracy.layer_classes import NAMES, PAGE, WITHHELD, names, page, status
 
-from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
+from modelinspect.conversion.keras.layers import LAYERS
+from modelinspect.conversion.keras.masks import IDENTITIES
 
 CLASSES = json.loads(NAMES.read_text(encoding="utf-8"))
 
@@ -24,7 +25,11 @@ def test_every_rule_is_for_a_layer_of_keras() -> None:
 
 
 def test_predicted_layers_are_those_with_rules() -> None:
-    assert all(status(name) == "predicted" for name in LAYERS)
+    assert all("predicted" in {status(name, library) for library in CLASSES} for name in LAYERS)
+
+
+def test_classes_that_one_version_of_keras_withholds_exist() -> None:
+    assert all(some <= set(CLASSES[library]) & set(LAYERS) for library, some in WITHHELD.items())
 
 
 @pytest.mark.tensorflow

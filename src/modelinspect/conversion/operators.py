@@ -130,6 +130,7 @@ _OPTIONS: Mapping[int, str] = {
     SOFTMAX: "SoftmaxOptions",
     SPLIT: "SplitOptions",
     SQUARE: "SquareOptions",
+    SQUEEZE: "SqueezeOptions",
     STRIDED_SLICE: "StridedSliceOptions",
     SUB: "SubOptions",
     SUM: "ReducerOptions",
@@ -171,6 +172,43 @@ def recalled(length: int) -> int:
     if length == -1:
         raise ValueError("a length that is not known")
     return length if length >= 0 else -1 - length
+
+
+def lengthened(length: int, more: int) -> int:
+    """Return a length and more; what the converter does not know stays so."""
+    made = recalled(length) + more
+    return forgotten(made) if length < 0 else made
+
+
+def multiplied(length: int, factor: int) -> int:
+    """Return a length many times; what the converter does not know stays so."""
+    made = recalled(length) * factor
+    return forgotten(made) if length < 0 else made
+
+
+def divided(length: int, factor: int) -> int:
+    """Return a part of a length; what the converter does not know stays so."""
+    made = recalled(length) // factor
+    return forgotten(made) if length < 0 else made
+
+
+def fitted(first: int, second: int) -> int:
+    """Return the length of two tensors that are computed with element by element: one that the converter
+    does not know is the other's, unless that is 1.
+    """
+    if first < 0 and second < 0:
+        return min(first, second)
+    if first < 0 or second < 0:
+        known = max(first, second)
+        return known if known > 1 else min(first, second)
+    return max(first, second)
+
+
+def joined(first: int, second: int) -> int:
+    """Return the length of two tensors along an axis that they are not joined along: if either is known, it
+    is that.
+    """
+    return max(first, second) if max(first, second) >= 0 else min(first, second)
 
 
 def same_padding(shape: Sequence[int], weight: Sequence[int], node: Node, sides: NDArray[np.float32]) -> bool:

@@ -15,6 +15,8 @@ from modelinspect.measure.blocks import UnmeasurableError
 
 MODELS = frozenset({"Functional", "Model", "Sequential"})
 _INPUT = "InputLayer"
+_NO_TENSOR = "_CONSTANT_VALUE"
+"""What Keras 2 names in place of a layer where a function is given a number."""
 _WRAPPERS = (WrapperClass.CLUSTER, WrapperClass.PRUNE, WrapperClass.QUANTIZE)
 _ROUNDS = 64
 _MOST_CALLS = 5_000
@@ -27,11 +29,12 @@ class Traversal(ABC, Generic[Value]):
     """A model on its way from inputs to outputs; a ``Value`` is what is known of an array between two layers.
 
     ``arguments`` are the keyword arguments of the call that is followed, those that are numbers, words or
-    truth values.
+    truth values; ``node`` is what the configuration says of the call.
     """
 
     calls: int = field(default=0, kw_only=True)
     arguments: Mapping[str, object] = field(default_factory=dict, kw_only=True)
+    node: object = field(default=None, kw_only=True)
 
     @abstractmethod
     def make_input(self, name: str, layer: LayerConfig) -> Value:
@@ -44,6 +47,10 @@ class Traversal(ABC, Generic[Value]):
     def enter(self, outer: str, name: str) -> str:
         """Return the scope of a layer within another."""
         return f"{outer}/{name}" if outer else name
+
+    def has_scope(self, _: LayerConfig) -> bool:
+        """Return whether a layer has a scope within that of the model."""
+        return True
 
     def leave(self, values: list[Value]) -> None:
         """Take note of values that go where the configuration does not let them be followed."""
@@ -94,8 +101,12 @@ class Traversal(ABC, Generic[Value]):
             for name, index, node in _nodes(model)
             if (name, index) not in made and name in layers
         ]
-        pending = [(name, index, list(references(node))) for name, index, node in nodes]
-        listed = {(name, index): _arguments(node) for name, index, node in nodes}
+        shifted = _counted_from_one(model)
+        pending = [
+            (name, index, [_counted(reference, shifted) for reference in references(node)])
+            for name, index, node in nodes
+        ]
+        listed = {(name, index): node for name, index, node in nodes}
         waiting: list[tuple[str, int, list[tuple[str, int, int]]]] = []
         for _ in range(_ROUNDS):
             waiting = []
@@ -104,7 +115,8 @@ class Traversal(ABC, Generic[Value]):
                 if not taken or any(value is None for value in values):
                     waiting.append((name, index, taken))
                     continue
-                self.arguments = listed[name, index]
+                self.node = listed[name, index]
+                self.arguments = _arguments(self.node)
                 made[name, index] = self._use(
                     layers[name], [value for value in values if value is not None], scope, path
                 )
@@ -116,7 +128,8 @@ class Traversal(ABC, Generic[Value]):
         for _, _, taken in waiting:
             self.leave([value for reference in taken if (value := _value(made, *reference)) is not None])
         found = []
-        for name, index, place in references(model.settings.get("output_layers")):
+        for reference in references(model.settings.get("output_layers")):
+            name, index, place = _counted(reference, shifted)
             value = _value(made, name, index, place)
             if value is not None:
                 found.append((unwrapped(layers[name]).name if name in layers else name, value))
@@ -128,11 +141,11 @@ class Traversal(ABC, Generic[Value]):
         if self.calls > _MOST_CALLS:
             raise UnmeasurableError(f"its layers are used more than {_MOST_CALLS:,} times")
         inner = unwrapped(layer)
-        within = self.enter(scope, inner.name)
+        within = self.enter(scope, inner.name) if self.has_scope(inner) else scope
         where = f"{path}/{inner.name}" if path else inner.name
         kind = class_of(inner)
         if kind in MODELS and inner.children:
-            self.arguments = {}
+            self.arguments, self.node = {}, None
             return [value for _, value in self.call_model(inner, given, within, where)]
         return given if kind == _INPUT else self.apply(inner, given, within, where)
 
@@ -156,6 +169,34 @@ def _value(made: Mapping[Key, list[Value]], name: str, index: int, place: int) -
         uses = [many for key, many in made.items() if key[0] == name] if (name, 0) in made or index else []
         values = uses[0] if len(uses) == 1 else None
     return values[place] if values is not None and 0 <= place < len(values) else None
+
+
+def _counted(reference: tuple[str, int, int], shifted: frozenset[str]) -> tuple[str, int, int]:
+    name, index, place = reference
+    return name, index - (name in shifted), place
+
+
+def _counted_from_one(model: LayerConfig) -> frozenset[str]:
+    """Return the models within a model whose uses are counted from one.
+
+    Before them comes the use that each has by itself (functional.get_network_config).
+    """
+    counts: dict[str, int] = {}
+    used: dict[str, set[int]] = {}
+    for name, _, node in _nodes(model):
+        counts[name] = counts.get(name, 0) + 1
+        for other, index, _ in references(node):
+            used.setdefault(other, set()).add(index)
+    for other, index, _ in references(model.settings.get("output_layers")):
+        used.setdefault(other, set()).add(index)
+    return frozenset(
+        layer.name
+        for layer in model.children
+        if class_of(layer) in MODELS
+        and layer.name in used
+        and min(used[layer.name]) >= 1
+        and max(used[layer.name]) == counts.get(layer.name)
+    )
 
 
 def _nodes(model: LayerConfig) -> Iterator[tuple[str, int, object]]:
@@ -198,6 +239,7 @@ def references(value: object) -> Iterator[tuple[str, int, int]]:
                 and isinstance(item[0], str)
                 and isinstance(item[1], int)
                 and isinstance(item[2], int)
+                and item[0] != _NO_TENSOR
             ):
                 yield item[0], item[1], item[2]
                 pending += reversed([each for each in item[3:] if isinstance(each, Mapping)])

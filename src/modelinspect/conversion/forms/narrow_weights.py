@@ -164,6 +164,10 @@ def _gather_int8(model: Model, graph: Graph, operation: Operation) -> None:
     inputs, outputs = operation.node.vector("inputs").values, operation.node.vector("outputs").values
     if not inputs or not outputs or not _quantize(model, graph.tensors[inputs[0]], None):
         return
+    takers = sum(inputs[0] in each.node.vector("inputs").values for each in graph.operators)
+    if takers > 1:
+        _dequantize_before(model, graph, operation, inputs[0])
+        return
     operation.version = max(operation.version, 2)
     output = graph.tensors[outputs[0]]
     gathered = output.copy()
@@ -176,6 +180,19 @@ def _gather_int8(model: Model, graph: Graph, operation: Operation) -> None:
     graph.operators.insert(
         graph.operators.index(operation) + 1, make_operation(DEQUANTIZE, 2, place, outputs[0])
     )
+
+
+def _dequantize_before(model: Model, graph: Graph, operation: Operation, table: int) -> None:
+    """Dequantize a table that several operators take, before the first of them."""
+    held = graph.tensors[table]
+    whole = held.copy()
+    whole.values.update(type=FLOAT32, name=b"tfl.dequantize", buffer=model.add_buffer())
+    whole.nodes["quantization"] = Node("QuantizationParameters")
+    held.values["name"] = b"tfl.pseudo_qconst"
+    graph.tensors.append(whole)
+    place = len(graph.tensors) - 1
+    _redirect(graph, table, place)
+    graph.operators.insert(graph.operators.index(operation), make_operation(DEQUANTIZE, 2, table, place))
 
 
 def _redirect(graph: Graph, old: int, new: int) -> None:

@@ -28,6 +28,9 @@ from modelinspect.conversion.operators import (
     SUB,
     TRANSPOSE,
     TRANSPOSE_CONV,
+    divided,
+    lengthened,
+    multiplied,
     slid,
 )
 from modelinspect.measure.kept import Layout
@@ -170,8 +173,10 @@ def _depthwise(node: Node) -> Item:
 
 def _backwards(node: Node) -> Item:
     """Convolve backwards: the first input is the shape of what is made."""
-    shape, weight = _image(node, 2), _weight(node, 1)
+    shape, weight = node.computed(2).shape, _weight(node, 1)
     height, width, channels, depth = weight.shape
+    if len(shape) != 4 or node.text("data_format", "NHWC") != "NHWC" or -1 in shape[1:]:
+        raise UnknownNodeError("images of another layout")
     if depth != shape[3] or _steps(node, "dilations") != (1, 1):
         raise UnknownNodeError("another way backwards")
     strides, same = _steps(node, "strides"), _padding(node)
@@ -185,9 +190,8 @@ def _backwards(node: Node) -> Item:
         and maker.code == CONCATENATION
         and sum(value is None or value.constant is None for value in maker.inputs) > 1
     )
-    if (
-        min(made[1:]) < 0 or joined
-    ):  # of sizes that are cut and joined the converter does not know the lengths
+    # of sizes that are cut and joined the converter does not know the lengths: layers say so by less than -1
+    if -1 in made[1:] or (joined and min(made[1:]) >= 0):
         raise UnknownNodeError("makes lengths that are not known")
     value = kernel(
         tensor,
@@ -293,10 +297,11 @@ def _dealt(node: Node) -> Item:
         or len(sides) != len(rates)
         or len(given.shape) != len(rates) + 2
         or min(rates) < 1
+        or -1 in given.shape[1:]
     ):
         raise UnknownNodeError("space of another shape")
     inner = tuple(
-        int(length + side.sum()) // rate
+        divided(lengthened(length, int(side.sum())), rate)
         for length, side, rate in zip(given.shape[1:], sides, rates, strict=False)
     )
     made = node.op(SPACE_TO_BATCH, [given, node.value(1), node.value(2)], (-1, *inner, given.shape[-1]))
@@ -310,8 +315,10 @@ def _gathered(node: Node) -> Item:
     cuts = node.held(2).array(node.reading).astype(np.int64).reshape(-1, 2)
     if given.shape[0] >= 0 or len(cuts) != len(rates) or len(given.shape) != len(rates) + 2 or min(rates) < 1:
         raise UnknownNodeError("space of another shape")
+    if -1 in given.shape[1:]:
+        raise UnknownNodeError("space of another shape")
     outer = tuple(
-        int(length * rate - cut.sum())
+        lengthened(multiplied(length, rate), -int(cut.sum()))
         for length, cut, rate in zip(given.shape[1:], cuts, rates, strict=False)
     )
     made = node.op(BATCH_TO_SPACE, [given, node.value(1), node.value(2)], (-1, *outer, given.shape[-1]))

@@ -13,6 +13,7 @@ from modelinspect.conversion.operators import (
     FULLY_CONNECTED,
     RESHAPE,
     TRANSPOSE,
+    fitted,
 )
 from modelinspect.core.records import dataclass
 from modelinspect.measure.kept import Layout
@@ -26,7 +27,7 @@ def broadcast(first: Shape, second: Shape) -> Shape:
     for a, b in pairs:
         if a != b and 1 not in (a, b) and min(a, b) >= 0:
             raise UnknownNodeError("takes shapes that do not fit")
-        shape.append(b if a == 1 else a if b in (1, -1) else b if a == -1 else min(a, b))
+        shape.append(b if a == 1 else a if b == 1 else fitted(a, b))
     return tuple(shape)
 
 

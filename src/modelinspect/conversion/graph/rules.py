@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from modelinspect.conversion.forms.rewrite import numbers as whole_numbers
 from modelinspect.conversion.graph.activations import ACTIVATIONS
 from modelinspect.conversion.graph.images import IMAGES
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
@@ -45,10 +46,13 @@ from modelinspect.conversion.operators import (
     SELECT_V2,
     SQUARE,
     SQUARED_DIFFERENCE,
+    SQUEEZE,
     SUB,
     SUM,
     TILE,
     TRANSPOSE,
+    lengthened,
+    recalled,
 )
 from modelinspect.formats.graph.data_types import data_type
 from modelinspect.measure.kept import Layout
@@ -103,6 +107,16 @@ def _divided(node: Node) -> Item:
     return output
 
 
+def _power(node: Node) -> Item:
+    """Multiply with itself: the converter knows squares."""
+    given, number = node.value(0), node.value(1)
+    if number.constant is None or not number.constant.is_all(2.0) or number.constant.size != 4:
+        raise UnknownNodeError("another power")
+    output = node.op(MUL, [given, given], given.shape)
+    output.location = fused(node.location, number.location)
+    return output
+
+
 def _bias(node: Node) -> Item:
     if node.text("data_format", "NHWC") != "NHWC":
         raise UnknownNodeError("of another data format")
@@ -152,6 +166,7 @@ def _resolved(given: Shape, lengths: list[int]) -> Shape:
     """Return the shape that a list of lengths gives: -1 is what is left over."""
     if lengths.count(-1) > 1:
         raise UnknownNodeError("reshapes to lengths that are not known")
+    given = tuple(recalled(length) if length < -1 else length for length in given)
     if -1 not in given:
         rest = prod(length for length in lengths if length >= 0)
         return tuple(length if length >= 0 else prod(given) // max(rest, 1) for length in lengths)
@@ -176,6 +191,12 @@ def _squeeze(node: Node) -> Item:
     shape = tuple(length for axis, length in enumerate(given.shape) if axis not in axes)
     if any(given.shape[axis] != 1 for axis in axes) or shape.count(-1) > 1:
         raise UnknownNodeError("leaves out lengths that are not 1")
+    if min(shape) < -1:
+        made = node.op(SQUEEZE, [given], shape, {}, given.kind)
+        options = node.network.ops[-1].options
+        if options is not None:
+            options.values["squeeze_dims"] = whole_numbers(*sorted(axes))
+        return made
     return reshaped(node, shape, node.constant(list(shape)))
 
 
@@ -263,7 +284,7 @@ def _pad(node: Node) -> Item:
     if len(numbers) != len(given.shape):
         raise UnknownNodeError("pads another shape")
     shape = tuple(
-        -1 if length < 0 else length + int(side.sum())
+        -1 if length == -1 else lengthened(length, int(side.sum()))
         for length, side in zip(given.shape, numbers, strict=True)
     )
     return node.op(PAD, [given, sides.value(node.reading)], shape, None, given.kind)
@@ -303,6 +324,7 @@ RULES: dict[str, Rule] = {
     "Minimum": _binary(MINIMUM),
     "Mul": _binary(MUL),
     "Pad": _pad,
+    "Pow": _power,
     "Prod": _reduced(REDUCE_PROD),
     "RealDiv": _divided,
     "Reshape": _reshape,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from math import prod
 
 import numpy as np
@@ -21,6 +22,9 @@ from modelinspect.conversion.operators import (
     SHAPE,
     SPLIT,
     STRIDED_SLICE,
+    forgotten,
+    joined,
+    recalled,
 )
 from modelinspect.formats.graph.data_types import data_type
 
@@ -52,37 +56,90 @@ def _slice(node: Node) -> Item:
         [int(number) for number in node.held(place).array(node.reading).reshape(-1)] for place in (1, 2, 3)
     )
     given = node.given
+    if node.number("ellipsis_mask"):
+        return _slice_between(node, begin, end, step)
     maker = node.makers.get(id(given))
     if maker is not None and maker.code == SHAPE and maker.inputs[0] is not None:
         part = strided(node, np.array(maker.inputs[0].shape), begin, end, step)
-        if -1 not in np.asarray(part):
+        if (np.asarray(part) >= 0).all():
             for place in (1, 2, 3):
                 node.forget(node.held(place))
             return Held(np.asarray(part).shape, given.kind, node.location, None, np.asarray(part))
     shape = (
-        strided(node, np.empty([max(length, 1) for length in given.shape], np.bool_), begin, end, step).shape
-        if prod(given.shape) < 1 << 24
+        strided(node, np.empty([_sliced(length) for length in given.shape], np.bool_), begin, end, step).shape
+        if prod(map(_sliced, given.shape)) < 1 << 24
         else ()
     )
     names = ("begin_mask", "end_mask", "shrink_axis_mask")
-    whole = [-1 if length < 0 else None for length in given.shape]
-    if any(whole) and len(shape) == len(given.shape):
-        kept = node.number("begin_mask") & node.number("end_mask")
+    kept, dropped = node.number("begin_mask") & node.number("end_mask"), node.number("shrink_axis_mask")
+    left = [axis for axis in range(len(given.shape)) if not dropped >> axis & 1]
+    if len(shape) == len(left):
         shape = tuple(
-            -1 if unknown and (kept >> axis & 1 or axis >= len(begin)) else length
-            for axis, (unknown, length) in enumerate(zip(whole, shape, strict=True))
+            _unless_known(given.shape[axis], length, is_whole=bool(kept >> axis & 1) or axis >= len(begin))
+            for axis, length in zip(left, shape, strict=True)
         )
     settings: dict[str, int | float | bool] = {name: node.number(name) for name in names}
-    inputs = [given, *(node.value(place) for place in (1, 2, 3))]
     more = len(given.shape) - len(begin)
-    if more > 0:  # the converter writes out the axes that a slice leaves as they are
+    inputs = [given]
+    if more <= 0:
+        inputs += (node.value(place) for place in (1, 2, 3))
+    else:  # the converter writes out the axes that a slice leaves as they are
         rest = sum(1 << axis for axis in range(len(begin), len(given.shape)))
         settings |= {name: int(settings[name]) | rest for name in names[:2]}
         rest_ends = [max(length, 1) for length in given.shape[-more:]]
         written = (begin + [0] * more, end + rest_ends, step + [1] * more)
+        for place in (1, 2, 3):
+            node.forget(node.held(place))
         inputs = [given, *(node.constant(numbers) for numbers in written)]
         shape = _rest_kept(node, given.shape, shape, len(begin))
     return node.op(STRIDED_SLICE, inputs, shape, settings, given.kind)
+
+
+def _sliced(length: int) -> int:
+    """Return the length of an axis to be sliced; 1 stands for one that is not known."""
+    return max(length, 1) if length >= -1 else recalled(length)
+
+
+def _unless_known(given: int, length: int, *, is_whole: bool) -> int:
+    """Return the length of a slice, which the converter does not know where it does not know the axis."""
+    if given < -1:
+        return forgotten(length)
+    return -1 if given == -1 and is_whole else length
+
+
+def _slice_between(node: Node, begin: list[int], end: list[int], step: list[int]) -> Item:
+    """Take a slice whose numbers leave some axes as they are: the converter writes these out."""
+    mask, given = node.number("ellipsis_mask"), node.given
+    place, more = mask.bit_length() - 1, len(node.given.shape) - len(begin) + 1
+    names = ("begin_mask", "end_mask", "shrink_axis_mask")
+    masks = [node.number(name) for name in names]
+    if mask.bit_count() != 1 or node.number("new_axis_mask") or more < 0 or place >= len(begin):
+        raise UnknownNodeError("an unsupported slice")
+    low, rest = (1 << place) - 1, ((1 << more) - 1) << place
+    written: list[list[int]] = []
+    ends = [max(length, 0) for length in given.shape[place : place + more]]
+    for numbers, filling in ((begin, [0] * more), (end, ends), (step, [1] * more)):
+        written.append([*numbers[:place], *filling, *numbers[place + 1 :]])
+    wide = [mask & low | (mask >> place + 1) << place + more for mask in masks]
+    shape = []
+    for axis, length in enumerate(given.shape):
+        if wide[2] >> axis & 1:
+            continue
+        if rest >> axis & 1:
+            shape.append(length)
+            continue
+        if length < 0:
+            raise UnknownNodeError("an unsupported slice")
+        first = None if wide[0] >> axis & 1 else written[0][axis]
+        last = None if wide[1] >> axis & 1 else written[1][axis]
+        shape.append(len(range(length)[first : last : written[2][axis]]))
+    settings: dict[str, int | float | bool] = dict(
+        zip(names, (wide[0] | rest, wide[1] | rest, wide[2]), strict=True)
+    )
+    for number in (1, 2, 3):
+        node.forget(node.held(number))
+    inputs = [given, *(node.constant(numbers) for numbers in written)]
+    return node.op(STRIDED_SLICE, inputs, tuple(shape), settings, given.kind)
 
 
 def _rest_kept(node: Node, given: Shape, shape: Shape, count: int) -> Shape:
@@ -109,8 +166,11 @@ def _concat(node: Node) -> Item:
     if not -rank <= axis < rank or any(len(value.shape) != rank for value in values):
         raise UnknownNodeError("joins another axis")
     lengths = [value.shape[axis] for value in values]
-    shape = [max(each) for each in zip(*(value.shape for value in values), strict=True)]
-    shape[axis] = -1 if -1 in lengths else sum(lengths)
+    shape = [reduce(joined, each) for each in zip(*(value.shape for value in values), strict=True)]
+    shape[axis] = -1
+    if -1 not in lengths:
+        whole = sum(map(recalled, lengths))
+        shape[axis] = whole if min(lengths) >= 0 else forgotten(whole)
     return node.op(CONCATENATION, values, tuple(shape), {"axis": axis}, values[0].kind)
 
 

@@ -15,27 +15,6 @@ from modelinspect.conversion.keras.nodes.trace import traced
 from modelinspect.conversion.keras.nodes.wrappers import distributed, normalized
 from modelinspect.conversion.keras.recurrent import RECURRENT
 
-IDENTITIES = frozenset(
-    {
-        "ActivityRegularization",
-        "AlphaDropout",
-        "Dropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "Identity",
-        "RandomContrast",
-        "RandomFlip",
-        "RandomRotation",
-        "RandomTranslation",
-        "RandomZoom",
-        "SpatialDropout1D",
-        "SpatialDropout2D",
-        "SpatialDropout3D",
-    }
-)
-"""Layers that do nothing but in training."""
-
-
 LAYERS: dict[str, Rule] = {
     "Activation": traced(lambda t: t.finish(t.given)),
     "ELU": traced(activations.elu),

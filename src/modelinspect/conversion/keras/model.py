@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
-from modelinspect.conversion.keras.layers import IDENTITIES, LAYERS
+from modelinspect.conversion.keras.layers import LAYERS
+from modelinspect.conversion.keras.masks import IDENTITIES, MASKED, ignores_masks
+from modelinspect.conversion.keras.nodes.function_rules import FUNCTIONS, function_of, is_operation
 from modelinspect.conversion.network import Network, Value, kernel
 from modelinspect.conversion.operators import (
     BOOL,
@@ -56,6 +58,8 @@ class Flow(Traversal[Value]):
     unknown: list[str] = field(default_factory=list)
     guessed: int = 0
     batch: int = -1
+    takes_masks: bool = True
+    masks: dict[int, Value] = field(default_factory=dict)
 
     @property
     def network(self) -> Network:
@@ -64,6 +68,9 @@ class Flow(Traversal[Value]):
 
     def run(self, model: LayerConfig) -> Network:
         """Convert a model with its inputs and outputs."""
+        self.takes_masks = any(
+            not ignores_masks(class_of(layer)) and not is_operation(layer) for layer in model.walk()
+        )
         outputs = self.call_model(model, None, self.enter("", model.name), "")
         for number, (name, value) in enumerate(outputs):
             self.network.outputs.append((name if self.keras == 2 else f"output_{number}", value))
@@ -77,6 +84,10 @@ class Flow(Traversal[Value]):
             return whole
         self.scopes.unique(whole)
         return self.scopes.unique(whole)
+
+    def has_scope(self, layer: LayerConfig) -> bool:
+        """Return whether a layer has a scope within that of the model: operations of Keras 3 have none."""
+        return not is_operation(layer)
 
     def make_input(self, name: str, layer: LayerConfig) -> Value:
         """Add an input of the whole model; lengths that are not known stay so."""
@@ -101,7 +112,8 @@ class Flow(Traversal[Value]):
     def apply(self, layer: LayerConfig, given: list[Value], scope: str, path: str) -> list[Value]:
         """Convert one use of a layer."""
         name, kind = layer.name, class_of(layer)
-        if kind in IDENTITIES:
+        function = function_of(layer)
+        if kind in IDENTITIES and function is None:
             return given
         call = Call(
             self.network,
@@ -113,14 +125,20 @@ class Flow(Traversal[Value]):
             scope,
             given,
             self.lowering,
-            arguments=self.arguments,
+            False,
+            self.arguments,
+            self.node,
+            self.takes_masks,
+            self.masks,
         )
-        rule = LAYERS.get(kind)
+        rule = LAYERS.get(kind) if function is None else FUNCTIONS.get(function)
         count = len(self.network.ops)
         try:
             if rule is None:
                 raise UnknownLayerError
-            if _is_unproven(call):
+            if function is None and kind not in MASKED and any(value.kind == BOOL for value in given):
+                raise UnknownLayerError("with a mask")
+            if function is not None or _is_unproven(call):
                 self.lowering.operations.add("")
             return [rule(call)]
         except (
@@ -137,7 +155,8 @@ class Flow(Traversal[Value]):
             self.lowering.same.clear()  # what is there may have been made by operators that are gone
             is_known = isinstance(error, UnknownLayerError | UnknownNodeError)
             reason = str(error) if is_known else "invalid settings"
-            self.unknown.append(f"{name} ({kind}: {reason})" if reason else f"{name} ({kind})")
+            label = kind if function is None or is_operation(layer) else f"{kind} {function}"
+            self.unknown.append(f"{name} ({label}: {reason})" if reason else f"{name} ({label})")
             return [self._guess(call)]
 
     def _variables(self, layer: LayerConfig, path: str) -> Sequence[Parameter]:

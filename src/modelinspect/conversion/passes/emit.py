@@ -18,6 +18,7 @@ from modelinspect.conversion.operators import (
     TRANSPOSE,
     TRANSPOSE_CONV,
 )
+from modelinspect.conversion.passes.lengths import after_unknown_lengths
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.conversion.tree import Value as Held
 from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION
@@ -75,8 +76,10 @@ class _Emitter:
             self._add(
                 value, f"serving_default_{name}:0" if is_main else f"{network.name}_arg{len(self.tensors)}"
             )
+        uncertain = after_unknown_lengths(network) if is_main else set()
         for _, value in network.outputs if is_main else ():  # what an output would have been called is taken
-            self._unique(";".join(value.location))
+            if id(value) not in uncertain:  # a cast to the shape of the signature is what is named otherwise
+                self._unique(";".join(value.location))
         for value in _constants(network):
             self._add(value)
         operators = []

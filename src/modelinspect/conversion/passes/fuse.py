@@ -24,6 +24,7 @@ from modelinspect.conversion.operators import (
     TRANSPOSE_CONV,
     same_padding,
 )
+from modelinspect.conversion.passes.lengths import has_unknown_lengths
 from modelinspect.conversion.passes.move import FUSED, Moves
 from modelinspect.conversion.passes.scale import scale_convolutions
 from modelinspect.conversion.passes.share import (
@@ -34,6 +35,7 @@ from modelinspect.conversion.passes.share import (
     share_integers,
     share_operators,
 )
+from modelinspect.conversion.passes.swish import join_hard_swish
 from modelinspect.core.records import dataclass
 
 _SWEEPS = 8
@@ -300,6 +302,7 @@ class _Sweep(Moves):
             or factors.vector is None
             or weight is None
             or given.shape != before.output.shape
+            or (is_scalar and self.is_product(given))  # which takes it in first
         ):
             return False
         if (
@@ -332,6 +335,7 @@ class _Sweep(Moves):
             or pad.inputs[1] is None
             or op.options is None
             or op.inputs[1] is None
+            or has_unknown_lengths(pad.inputs[0], self.maker(pad.inputs[0]), self.makers)
         ):
             return False
         sides = pad.inputs[1].vector
@@ -354,6 +358,7 @@ class _Sweep(Moves):
 
 _Rule = Callable[[_Sweep, Op], bool]
 _FIRST: tuple[_Rule, ...] = (
+    join_hard_swish,
     _Sweep.join_transposes,
     _Sweep.multiply_transposed,
     _Sweep.drop_identity,
@@ -375,6 +380,7 @@ _LATE: tuple[_Rule, ...] = (
     _Sweep.move_before_reshape,
     _Sweep.move_pair_before_reshapes,
     _Sweep.join_reshapes,
+    _Sweep.drop_before_product,
     _Sweep.take_padding,
     _Sweep.scale_convolution,
     _Sweep.bias_convolution,

@@ -14,6 +14,7 @@ from modelinspect.conversion.operators import (
     BATCH_MATMUL,
     DIV,
     EXP,
+    FULLY_CONNECTED,
     LOGISTIC,
     MAXIMUM,
     MINIMUM,
@@ -103,6 +104,28 @@ class Moves:
         self.network.outputs = [
             (name, given if value is op.output else value) for name, value in self.network.outputs
         ]
+
+    def is_product(self, value: Value) -> bool:
+        """Return whether a matrix product makes a value, before or after its bias is added."""
+        maker = self.maker(value)
+        if maker is not None and maker.code == ADD and maker.inputs[1] is not None:
+            maker = self.maker(maker.inputs[0]) if maker.inputs[1].constant is not None else None
+        return maker is not None and maker.code == FULLY_CONNECTED and not maker.activation
+
+    def drop_before_product(self, op: Op) -> bool:
+        """Let a product take what is only given fewer axes before it, if all lengths are known."""
+        reshape = self.maker(op.inputs[0]) if op.code == FULLY_CONNECTED else None
+        given = reshape.inputs[0] if reshape is not None and reshape.code == RESHAPE else None
+        weight = op.inputs[1] if reshape is not None else None
+        if given is None or reshape is None or weight is None or min(given.shape, default=-1) < 0:
+            return False
+        if op.options is None or op.options.number("keep_num_dims") or len(op.output.shape) != 2:
+            return False
+        if given.shape[-1] != weight.shape[-1] or len(given.shape) < len(reshape.output.shape):
+            return False
+        self.give(op, given)
+        self.gone.add(id(reshape))
+        return True
 
     def move_before_reshape(self, op: Op) -> bool:
         """Do what is done to every element, or to every channel, before a reshape."""

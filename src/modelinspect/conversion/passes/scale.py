@@ -1,11 +1,11 @@
-"""Let the kernels of convolutions take in the factor of a rescaling before them."""
+"""Let the kernels and biases of convolutions take in the numbers of a rescaling before them."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from modelinspect.conversion.network import Constant, Network, Op, Value
-from modelinspect.conversion.operators import CONV, DEPTHWISE, MUL
+from modelinspect.conversion.operators import ADD, CONV, DEPTHWISE, MUL, SUB
 
 _MOST_SCALED = 64
 
@@ -17,12 +17,35 @@ def scale_convolutions(network: Network) -> None:
     uses.update(id(value) for _, value in network.outputs)
     gone: set[int] = set()
     for op in network.ops:
-        before = makers.get(id(op.inputs[0])) if op.code in (CONV, DEPTHWISE) else None
-        if before is None or before.code != MUL or before.activation or uses[id(before.output)] != 1:
+        if op.code not in (CONV, DEPTHWISE):
             continue
-        if len(gone) < _MOST_SCALED and _scaled(op, before):
-            gone.add(id(before))
+        for rule, codes in ((_moved, (ADD, SUB)), (_scaled, (MUL,))):
+            before = makers.get(id(op.inputs[0]))
+            if (
+                before is None
+                or before.code not in codes
+                or before.activation
+                or uses[id(before.output)] != 1
+            ):
+                continue
+            if len(gone) < _MOST_SCALED and rule(op, before):
+                gone.add(id(before))
     network.ops = [op for op in network.ops if id(op) not in gone]
+
+
+def _moved(op: Op, before: Op) -> bool:
+    """Let a bias take in a number that is added before a convolution that pads nothing."""
+    given, number = before.inputs
+    bias = op.inputs[2]
+    if given is None or number is None or number.vector is None or number.shape or bias is None:
+        return False
+    if op.options is None or not op.options.number("padding"):
+        return False
+    channels = bias.shape[-1]
+    location = op.output.location
+    op.inputs[0] = given
+    op.inputs[2] = Value(bias.shape, location, bias.kind, Constant(4 * channels, None, key=("moved", id(op))))
+    return True
 
 
 def _scaled(op: Op, before: Op) -> bool:

@@ -8,6 +8,7 @@ from modelinspect.conversion.graph.node import Item
 from modelinspect.conversion.keras.call import Parameter, Rule, Shape, UnknownLayerError, items, known
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
 from modelinspect.conversion.network import integers
+from modelinspect.conversion.operators import CONV, forgotten, recalled
 
 Convolve = Callable[[Item, str, Shape], Item]
 """What convolves a tensor, given its padding and dilation."""
@@ -37,7 +38,7 @@ def _spread(t: Trace, given: Item, windows: Shape, rates: Shape, scope: str, con
     if given.shape[0] > 0 or set(rates) == {1}:
         return convolve(given, t.padding() if padding != "causal" else "VALID", rates)
     sides, cuts = [], []
-    for length, window, rate in zip(known(given.shape)[1:], windows, rates, strict=False):
+    for length, window, rate in zip(map(recalled, given.shape[1:]), windows, rates, strict=False):
         whole = (window - 1) * rate if padding == "same" else 0
         more = -(length + whole) % rate
         sides.append((whole // 2, whole - whole // 2 + more))
@@ -45,7 +46,7 @@ def _spread(t: Trace, given: Item, windows: Shape, rates: Shape, scope: str, con
     names = f"{scope}/SpaceToBatchND", f"{scope}/BatchToSpaceND"
     block = t.constant(rates, f"{names[0]}/block_shape")
     dealt = t.node("SpaceToBatchND", [given, block, t.constant(sides, f"{names[0]}/paddings")], names[0])
-    if min(dealt.shape[1:]) < 1:
+    if min(map(recalled, dealt.shape[1:])) < 1:
         raise UnknownLayerError("a window larger than the image")
     made = convolve(dealt, "VALID", (1,) * len(rates))
     block = t.constant(rates, f"{names[1]}/block_shape")
@@ -54,7 +55,7 @@ def _spread(t: Trace, given: Item, windows: Shape, rates: Shape, scope: str, con
 
 def _image(t: Trace) -> Item:
     """Convolve images."""
-    t.layout(2, is_high=True)
+    t.layout(2)
     weight, strides, name = t.call.need("kernel"), t.call.pair("strides"), t.pick("Conv2D", "convolution")
 
     def convolve(image: Item, padding: str, rates: Shape) -> Item:
@@ -65,10 +66,22 @@ def _image(t: Trace) -> Item:
     return t.finish(t.add_bias(_spread(t, t.given, weight.shape[:2], rates, name, convolve)))
 
 
+def _numbered(t: Trace, weight: Parameter, name: str) -> str:
+    """Return the scope of a convolution: each use of a layer opens another."""
+    uses = sum(
+        value is not None and value.constant is not None and value.constant.key == id(weight.tensor)
+        for op in t.call.network.ops
+        if op.code == CONV
+        for value in op.inputs[1:2]
+    )
+    return f"{name}_{uses}" if uses else name
+
+
 def _row(t: Trace) -> Item:
     """Convolve sequences, as images of one row."""
     t.layout(1)
-    weight, stride, name = t.call.need("kernel"), t.call.single("strides"), t.pick("Conv1D", "convolution")
+    weight, stride = t.call.need("kernel"), t.call.single("strides")
+    name = t.pick(_numbered(t, weight, "Conv1D"), "convolution")
     rate, given = t.call.single("dilation_rate"), t.call.given
 
     def convolve(sequence: Item, padding: str, rates: Shape) -> Item:
@@ -111,7 +124,8 @@ def _separable_image(t: Trace) -> Item:
 
 def _backwards_image(t: Trace) -> Item:
     """Convolve images backwards; the shape of what is made is put together from the batch and the lengths."""
-    shape, weight, strides = t.layout(2), t.call.need("kernel"), t.call.pair("strides")
+    t.layout(2)
+    shape, weight, strides = t.recalled_shape(), t.call.need("kernel"), t.call.pair("strides")
     if len(weight.shape) != 4 or t.call.pair("dilation_rate") != (1, 1):
         raise UnknownLayerError("another way backwards")
     same, name = t.padding() == "SAME", t.pick("conv2d_transpose", "conv_transpose")
@@ -172,8 +186,10 @@ def _separable(t: Trace) -> Item:
 
 def _backwards(t: Trace) -> Item:
     """Convolve a sequence backwards, as an image of one row."""
-    if not t.is_keras3 or t.call.settings.get("output_padding") not in (None, [None], [0], 0):
+    if t.call.settings.get("output_padding") not in (None, [None], [0], 0):
         raise UnknownLayerError("another way backwards")
+    if not t.is_keras3:
+        return _backwards_keras2(t)
     shape, weight = _sequence(t), t.call.need("kernel")
     window, channels, _ = weight.shape
     stride, name = t.call.single("strides"), "conv_transpose"
@@ -198,6 +214,46 @@ def _backwards(t: Trace) -> Item:
         _shape=[shape[0], 1, length, channels],
     )
     return t.finish(t.add_bias(t.node("Squeeze", [made], f"{name}/Squeeze", squeeze_dims=[1])))
+
+
+def _backwards_keras2(t: Trace) -> Item:
+    """Convolve a sequence backwards as Keras 2 does; of what it makes the converter does not know the
+    lengths.
+    """
+    t.layout(1)
+    shape, weight = t.recalled_shape(), t.call.need("kernel")
+    window, channels, depth = weight.shape
+    if shape[0] > 0 or t.call.single("dilation_rate") != 1 or depth != shape[2]:
+        raise UnknownLayerError("sequences of another layout")
+    stride, name, padding = t.call.single("strides"), "conv1d_transpose", t.padding()
+    more = 0 if padding == "SAME" else max(window - stride, 0)
+    told = t.node("Shape", [t.given], "Shape")
+    batch = t.slice(told, [0], [1], "strided_slice", shrink_axis_mask=1)
+    length = t.slice(told, [1], [2], "strided_slice_1", shrink_axis_mask=1)
+    length = t.node("Mul", [length, t.constant(stride, "mul/y")], "mul")
+    if padding == "VALID":
+        length = t.node("AddV2", [length, t.constant(more, "add/y")], "add")
+    whole = t.node("Pack", [batch, length, t.constant(channels, "stack/2")], "stack")
+    image = t.expand(t.given, 1, f"{name}/ExpandDims")
+    kernel = t.expand(t.read(weight, f"{name}/ExpandDims_1"), 0, f"{name}/ExpandDims_1")
+    front = t.slice(whole, [0], [1], f"{name}/strided_slice", begin_mask=1)
+    rest = t.slice(whole, [1], [0], f"{name}/strided_slice_1", end_mask=1)
+    row, axis = t.constant([1], f"{name}/concat/values_1"), t.constant(0, f"{name}/concat/axis")
+    sizes = t.node("ConcatV2", [front, row, rest, axis], f"{name}/concat")
+    unknown = tuple(map(forgotten, (shape[1] * stride + more, channels)))
+    made = t.node(
+        "Conv2DBackpropInput",
+        [sizes, kernel, image],
+        name,
+        strides=[1, 1, stride, 1],
+        padding=padding,
+        _shape=[shape[0], 1, *unknown],
+    )
+    value = t.finished(t.node("Squeeze", [made], f"{name}/Squeeze", squeeze_dims=[1]))
+    biased = t.finished(t.add_bias(value))
+    if biased is not value:
+        biased.shape = (shape[0], unknown[0], channels)
+    return t.finish(biased)
 
 
 def _solid(t: Trace) -> Item:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from math import prod
 
 from modelinspect.conversion.graph.node import Item
-from modelinspect.conversion.keras.call import Rule, UnknownLayerError, items, known
+from modelinspect.conversion.keras.call import Parameter, Rule, UnknownLayerError, items
+from modelinspect.conversion.keras.masks import mask_zero
 from modelinspect.conversion.keras.nodes.trace import TYPES, Trace, traced
-from modelinspect.conversion.operators import FLOAT32, INT32
+from modelinspect.conversion.network import Op
+from modelinspect.conversion.operators import FLOAT32, GATHER, INT32
 
 
 def _all(t: Trace, op: str, name: str) -> Item:
@@ -39,7 +41,7 @@ def _concatenate(t: Trace) -> Item:
 
 
 def _flatten(t: Trace) -> Item:
-    given = known(t.given.shape)
+    given = t.recalled_shape()
     count = prod(given[1:])
     if t.is_keras3:
         return t.whole_shape((given[0], count))
@@ -47,7 +49,7 @@ def _flatten(t: Trace) -> Item:
 
 
 def _reshape(t: Trace) -> Item:
-    given = known(t.given.shape)
+    given = t.recalled_shape()
     target = [
         length for length in items(t.call.settings.get("target_shape")) or [] if isinstance(length, int)
     ]
@@ -66,18 +68,37 @@ def _permute(t: Trace) -> Item:
 def _embedding(t: Trace) -> Item:
     """Look rows up; Keras 3 also takes negative numbers, from the end."""
     table = t.call.need("embeddings")
-    if t.call.flag("mask_zero", default=False):
-        raise UnknownLayerError("an embedding that masks")
+    is_masking = t.call.flag("mask_zero", default=False)
+    if is_masking:
+        mask_zero(t.call)
     index: Item = t.given
     if t.given.kind != INT32:
         index = t.node("Cast", [index], "Cast", DstT=TYPES[INT32])
+    others = [op for op in t.call.network.ops if op.code == GATHER and _takes(op, table)]
     if not t.is_keras3:
-        return t.node("ResourceGather", [t.read(table, "embedding_lookup"), index], "embedding_lookup")
+        name = "embedding_lookup"
+        made = t.finished(t.node("ResourceGather", [t.read(table, name), index], name))
+        for output in (*(op.output for op in others), *((made,) if others else ())):
+            output.location = (output.location[0], "")  # of a table that several take, the name is lost
+        if is_masking:
+            t.call.masks[id(made)] = t.given
+        return made
     negative = t.node("Less", [index, t.constant(0, "Less/y")], "Less")
     rows = t.slice(t.constant(table.shape, "Shape"), [0], [1], "strided_slice", shrink_axis_mask=1)
     moved = t.node("AddV2", [index, rows], "add")
     chosen = t.node("SelectV2", [negative, moved, index], "SelectV2")
-    return t.node("GatherV2", [t.read(table, "GatherV2"), chosen, t.constant(0, "GatherV2/axis")], "GatherV2")
+    made = t.finished(
+        t.node("GatherV2", [t.read(table, "GatherV2"), chosen, t.constant(0, "GatherV2/axis")], "GatherV2")
+    )
+    weight = t.call.network.ops[-1].inputs[0]
+    if weight is not None and weight.constant is not None:
+        weight.constant.owner = id(table.tensor)
+    return made
+
+
+def _takes(op: Op, table: Parameter) -> bool:
+    weight = op.inputs[0]
+    return weight is not None and weight.constant is not None and weight.constant.key == id(table.tensor)
 
 
 TRACED_MERGING: Mapping[str, Rule] = {

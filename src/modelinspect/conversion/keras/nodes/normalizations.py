@@ -16,7 +16,7 @@ _LEAST_FUSED = 1.001e-5
 """The smallest epsilon with which Keras 2 takes the operator for the normalization of a batch
 (layer_normalization.py).
 """
-_LEAST = 1e-12
+LEAST = 1e-12
 """The smallest sum of squares that is divided by."""
 
 
@@ -179,7 +179,7 @@ def _root_mean_square(t: Trace) -> Item:
 def _unit(t: Trace) -> Item:
     """Divide by the root of the sum of squares."""
     _last_axis(t)
-    return unit(t, t.given, -1, "", _LEAST)
+    return unit(t, t.given, -1, "", LEAST)
 
 
 def unit(t: Trace, x: Item, axis: int, suffix: str, least: float) -> Item:
@@ -191,7 +191,7 @@ def unit(t: Trace, x: Item, axis: int, suffix: str, least: float) -> Item:
         name = f"l2_normalize{suffix}"
         parts = ("/Square", "/Sum/reduction_indices", "/Sum", "/Maximum/y", "/Maximum", "/Rsqrt")
         made = t.whole(L2_NORMALIZATION, [x], (name, *(f"{name}{part}" for part in parts)))
-        if least != _LEAST:  # of two at once, which have their constants in common
+        if least != LEAST:  # of two at once, which have their constants in common
             shared = (f"{name}{parts[1]}", f"{name}{parts[3]}")
             made.location = fused(tuple("" if one.endswith(shared) else one for one in made.location))
         return made

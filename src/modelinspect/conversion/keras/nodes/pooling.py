@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from modelinspect.conversion.graph.node import Item
 from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
+from modelinspect.conversion.keras.masks import is_masked, masked_mean
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
 from modelinspect.conversion.operators import forgotten, recalled
 
@@ -37,6 +38,8 @@ def _reduced(rank: int, op: str) -> Rule:
     """Take the mean or the largest over the axes between the batch and the channels."""
 
     def writer(t: Trace) -> Item:
+        if is_masked(t.call):
+            return masked_mean(t)
         t.layout(rank)
         axes = list(range(1, rank + 1)) if rank > 1 else 1
         return t.reduce(op, t.given, axes, keep=t.call.flag("keepdims", default=False))
@@ -73,7 +76,7 @@ def _crop(rank: int) -> Rule:
 
     def writer(t: Trace) -> Item:
         shape, sides = t.layout(rank), _sides(t.call, "cropping", rank)
-        if any(length <= sum(side) for length, side in zip(shape[1:], sides, strict=False)):
+        if any(recalled(length) <= sum(side) for length, side in zip(shape[1:], sides, strict=False)):
             raise UnknownLayerError("a cut of everything")
         begin, end = [0, *(side[0] for side in sides), 0], [0, *(-side[1] for side in sides), 0]
         return _cut(t, begin, end, "strided_slice")
@@ -90,7 +93,7 @@ def _cut(t: Trace, begin: list[int], end: list[int], name: str) -> Item:
 
 def _center(t: Trace) -> Item:
     """Cut the middle of images out."""
-    shape = t.layout(2)
+    shape = known(t.layout(2))
     height, width = t.call.number("height", 0), t.call.number("width", 0)
     rows, cols = shape[1] - height, shape[2] - width
     if not t.is_keras3 or min(rows, cols, height, width) < 1:
@@ -114,25 +117,38 @@ def _resized(t: Trace, sizes: Item, default: str = "bilinear") -> Item:
     op = _WAYS.get(t.call.text("interpolation", default))
     if op is None:
         raise UnknownLayerError("this way of interpolation")
-    t.layout(2, is_high=True)
+    t.layout(2)
     return t.node(op, [t.given, sizes], f"resize/{op}", half_pixel_centers=True)
 
 
 def _enlarge(t: Trace) -> Item:
     """Enlarge images: Keras 3 repeats rows and then columns to nearest neighbours."""
-    shape, factors = t.layout(2, is_high=True), t.call.pair("size", 2)
+    shape, factors = t.layout(2), t.call.pair("size", 2)
     if not t.is_keras3:
         first, second = t.constant(shape[1:3], "Const"), t.constant(factors, "Const_1")
         return _resized(t, t.node("Mul", [first, second], "mul"), "nearest")
     if t.call.text("interpolation", "nearest") != "nearest":
         sizes = [recalled(shape[1]) * factors[0], shape[2] * factors[1]]
         return _resized(t, t.constant(sizes, "resize/size"))
-    if shape[1] < 0 or shape[0] > 0 or min(factors) < 2:
-        raise UnknownLayerError("the converter refuses it after another" if shape[1] < 0 else _REPEATING)
-    rows = _repeat(t, t.given, 1, factors[0], "Repeat")
-    made = t.finished(_repeat(t, rows, 2, factors[1], "Repeat_1"))
-    made.shape = (made.shape[0], forgotten(made.shape[1]), *made.shape[2:])
-    return made
+    if shape[1] < 0:
+        raise UnknownLayerError("the converter refuses it after another")
+    return _repeated(t, factors)
+
+
+def _repeated(t: Trace, factors: Sequence[int]) -> Item:
+    """Repeat along one axis after the other, the first after the batch. Of what each but the first makes, the
+    converter does not know the lengths of the axes before it any more.
+    """
+    given = known(t.given.shape)
+    if given[0] > 0 or min(factors) < 2 or len(given) != len(factors) + 2:
+        raise UnknownLayerError(_REPEATING)
+    value = t.given
+    for place, factor in enumerate(factors):
+        axis = place + 1
+        value = t.finished(_repeat(t, value, axis, factor, f"Repeat_{place}" if place else "Repeat"))
+        before = tuple(map(forgotten, map(recalled, value.shape[1:axis])))
+        value.shape = (value.shape[0], *before, *value.shape[axis:])
+    return value
 
 
 _REPEATING = "this way of repeating"
@@ -151,14 +167,14 @@ def _repeat(t: Trace, x: Item, axis: int, factor: int, name: str) -> Item:
     whole = t.node("Pack", [t.node("Mul", [count, length], f"{name}/mul")], f"{name}/concat/values_1")
     rest = t.slice(told, [axis + 1], [0], f"{name}/strided_slice_2", end_mask=1)
     target = t.node("ConcatV2", [front, whole, rest, t.constant(0, f"{name}/concat/axis")], f"{name}/concat")
-    made = [*shape[:axis], shape[axis] * factor, *shape[axis + 1 :]]
+    made = [*shape[:axis], recalled(shape[axis]) * factor, *shape[axis + 1 :]]
     return t.node("Reshape", [tiled, target], f"{name}/Reshape_1", _shape=made)
 
 
 def _repeat_vector(t: Trace) -> Item:
     """Repeat a vector at every step."""
     shape, count = known(t.given.shape), t.call.number("n", 0)
-    if len(shape) != 2 or count <= 0 or shape[0] > 0:
+    if len(shape) != 2 or count <= 0:
         raise UnknownLayerError(_REPEATING)
     if t.is_keras3:
         return _repeat(t, t.whole_shape((shape[0], 1, shape[1])), 1, count, "Repeat")
@@ -167,13 +183,40 @@ def _repeat_vector(t: Trace) -> Item:
 
 def _repeat_steps(t: Trace) -> Item:
     """Take a sequence apart, and join each step as often as it is repeated."""
-    shape, count = t.layout(1), t.call.single("size", 2)
-    if t.is_keras3 or count < 1 or shape[1] * count > _MOST_STEPS:
+    shape, count = known(t.layout(1)), t.call.single("size", 2)
+    if t.is_keras3:
+        return _repeated(t, (count,))
+    if count < 1 or shape[1] * count > _MOST_STEPS:
         raise UnknownLayerError(_REPEATING)
-    t.node("Split", [t.constant(1, "split/split_dim"), t.given], "split", num_split=shape[1])
+    return _taken_apart(t, t.given, 1, count, "")
+
+
+def _taken_apart(t: Trace, value: Item, axis: int, count: int, suffix: str) -> Item:
+    """Split along an axis, and join each part as often as it is repeated."""
+    name = f"split{suffix}"
+    t.node("Split", [t.constant(axis, f"{name}/split_dim"), value], name, num_split=value.shape[axis])
     parts = t.call.network.ops[-1].outputs
     many: list[Item] = [part for part in parts for _ in range(count)]
-    return t.node("ConcatV2", [*many, t.constant(1, "concat/axis")], "concat")
+    return t.node("ConcatV2", [*many, t.constant(axis, f"concat{suffix}/axis")], f"concat{suffix}")
+
+
+def _repeat_volumes(t: Trace) -> Item:
+    """Repeat along each axis of volumes."""
+    many = items(t.call.settings.get("size", 2)) or [t.call.settings.get("size", 2)] * 3
+    factors, shape = [factor for factor in many if isinstance(factor, int)], known(t.layout(3))
+    if len(factors) != 3:
+        raise UnknownLayerError(_REPEATING)
+    if t.is_keras3:
+        return _repeated(t, factors)
+    if any(
+        factor < 1 or length * factor > _MOST_STEPS
+        for factor, length in zip(factors, shape[1:4], strict=True)
+    ):
+        raise UnknownLayerError(_REPEATING)
+    value: Item = t.given
+    for place, factor in enumerate(factors):
+        value = _taken_apart(t, value, place + 1, factor, f"_{place}" if place else "")
+    return value
 
 
 TRACED_POOLING: Mapping[str, Rule] = {
@@ -195,6 +238,7 @@ TRACED_POOLING: Mapping[str, Rule] = {
     "Resizing": traced(_resize),
     "UpSampling1D": traced(_repeat_steps),
     "UpSampling2D": traced(_enlarge),
+    "UpSampling3D": traced(_repeat_volumes),
     "ZeroPadding1D": _pad(1),
     "ZeroPadding2D": _pad(2),
     "ZeroPadding3D": _pad(3),

@@ -9,7 +9,7 @@ from modelinspect.conversion.graph.node import Item
 from modelinspect.conversion.keras.call import Rule, UnknownLayerError, items, known
 from modelinspect.conversion.keras.nodes.normalizations import unit
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
-from modelinspect.conversion.operators import FLOAT32
+from modelinspect.conversion.operators import FLOAT32, TRANSPOSE
 
 _DOT_LEAST = 1e-14
 
@@ -91,7 +91,7 @@ def _dot(t: Trace) -> Item:
         for axis, rank in zip(items(setting) or [setting] * 2, ranks, strict=True)
         if isinstance(axis, int)
     ]
-    if ranks not in ([2, 2], [3, 3]) or len(axes) != 2 or 0 in axes:
+    if not {2, 3}.issuperset(ranks) or len(axes) != 2 or 0 in axes:
         raise UnknownLayerError("a product of other axes")
     x, y = t.call.inputs[0], t.call.inputs[1]
     first: Item = x
@@ -103,16 +103,31 @@ def _dot(t: Trace) -> Item:
             unit(t, item, axis, suffix, _DOT_LEAST)
             for item, axis, suffix in ((x, axes[0], ""), (y, axes[1], "_1"))
         )
-    if ranks == [2, 2]:
-        first, second = t.expand(first, 1, "ExpandDims"), t.expand(second, 2, "ExpandDims_1")
-        return t.node(
-            "Squeeze", [t.node("BatchMatMulV2", [first, second], "MatMul")], "Squeeze", squeeze_dims=[1]
-        )
-    if axes == [2, 2]:
-        second = t.transpose(second, (0, 2, 1), "transpose")
-    elif axes != [2, 1]:
-        raise UnknownLayerError("a product of other axes")
-    return t.node("BatchMatMulV2", [first, second], "MatMul")
+    if ranks[0] == 2:
+        first = t.expand(first, 1, "ExpandDims")
+    elif axes[0] != 2:
+        first = _exchanged(t, first, "transpose")
+    if ranks[1] == 2:
+        second = t.expand(second, 2, "ExpandDims_1" if ranks[0] == 2 else "ExpandDims")
+    elif axes[1] != 1:
+        second = _exchanged(t, second, "transpose" if ranks[0] == 2 or axes[0] == 2 else "transpose_1")
+    made = t.node("BatchMatMulV2", [first, second], "MatMul")
+    if ranks == [3, 3]:
+        return made
+    return t.node("Squeeze", [made], "Squeeze", squeeze_dims=[1 if ranks[0] == 2 else 2])
+
+
+def _exchanged(t: Trace, item: Item, name: str) -> Item:
+    """Exchange the last two axes; where that takes back what was just done, neither is there."""
+    maker = t.lowering.makers.get(id(item))
+    order = maker.inputs[1] if maker is not None and maker.code == TRANSPOSE else None
+    given = maker.inputs[0] if maker is not None else None
+    if maker is None or given is None or order is None or order.vector is None:
+        return t.transpose(item, (0, 2, 1), name)
+    if order.vector.tolist() != [0, 2, 1] or t.call.network.ops[-1] is not maker:
+        return t.transpose(item, (0, 2, 1), name)
+    t.call.network.ops.pop()
+    return given
 
 
 def _attended(t: Trace) -> tuple[Item, Item, Item]:

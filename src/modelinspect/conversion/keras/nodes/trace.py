@@ -15,7 +15,7 @@ from modelinspect.conversion.graph.reader import Step
 from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError, known
 from modelinspect.conversion.keras.nodes.activations import activate
 from modelinspect.conversion.network import Value
-from modelinspect.conversion.operators import BOOL, FLOAT32, INT32
+from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, recalled
 from modelinspect.core.records import dataclass
 from modelinspect.encodings.protobuf import message_class
 
@@ -88,16 +88,21 @@ class Trace:
         """Add an axis of length 1."""
         return self.node("ExpandDims", [item, self.constant(axis, f"{name}/dim")], name)
 
-    def layout(self, rank: int, *, is_high: bool = False) -> Shape:
+    def layout(self, rank: int) -> Shape:
         """Return the shape of what has axes of a rank between the batch and the channels.
 
-        ``is_high`` allows a height that the converter does not know. Raises `UnknownLayerError`.
+        The converter need not know the lengths of these axes, after a repetition. Raises `UnknownLayerError`.
         """
         shape = self.given.shape
-        known((*shape[:1], *shape[2:]) if is_high and -1 not in shape[1:] else shape)
+        self.recalled_shape()
         if len(shape) != rank + 2 or self.call.text("data_format", "channels_last") != "channels_last":
             raise UnknownLayerError("of another layout")
         return shape
+
+    def recalled_shape(self) -> Shape:
+        """Return the shape of the first input as TensorFlow knows it. Raises `UnknownLayerError`."""
+        shape = self.given.shape
+        return known((*shape[:1], *(length if length == -1 else recalled(length) for length in shape[1:])))
 
     def padding(self) -> str:
         """Return the padding as nodes name it. Raises `UnknownLayerError`."""

@@ -1,0 +1,35 @@
+"""Lengths that the converter does not know beside the batch: those after pixels were repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modelinspect.conversion.network import Network, Op, Value
+from modelinspect.conversion.operators import CONCATENATION, RESHAPE
+
+
+def has_unknown_lengths(value: Value, maker: Op | None, makers: Mapping[int, Op]) -> bool:
+    """Return whether the converter does not know all lengths of a value, given what makes it.
+
+    Of a shape that is joined from the lengths of several axes it knows none of these.
+    """
+    if any(length < 0 for length in value.shape[1:]):
+        return True
+    target = maker.inputs[1] if maker is not None and maker.code == RESHAPE else None
+    joined = makers.get(id(target)) if target is not None else None
+    if joined is None or joined.code != CONCATENATION:
+        return False
+    front = joined.inputs[0]
+    return front is not None and front.constant is None and front.shape != (1,)
+
+
+def after_unknown_lengths(network: Network) -> set[int]:
+    """Return the identities of values that have unknown lengths, or are computed of one that has."""
+    makers = {id(value): op for op in network.ops for value in op.outputs}
+    found: set[int] = set()
+    for op in network.ops:
+        if any(id(value) in found for value in op.inputs) or any(
+            has_unknown_lengths(value, op, makers) for value in op.outputs
+        ):
+            found.update(id(value) for value in op.outputs)
+    return found
