@@ -13,16 +13,36 @@ NEARLY = {
     ("distributed-conv2d-3-0", ".keras"),  # variables that are read at every step are called otherwise
     ("dot-normalized-2-0", ".h5"),
     ("dot-normalized-2-0", "saved"),
+    ("dot-weights-2-0", ".h5"),  # an order of axes that is taken back
+    ("dot-weights-2-0", "saved"),
+    ("dot-weights-3-0", ".keras"),
+    ("dot-weights-3-0", "saved"),
     ("grouped-conv2d-3-0", ".keras"),  # a name that is taken once more than the converter takes it
     ("grouped-conv2d-3-0", "saved"),
+    ("groups-instance-3-0", ".keras"),
+    ("groups-instance-3-0", "saved"),
+    ("groups-plain-3-0", ".keras"),
+    ("groups-plain-3-0", "saved"),
+    ("groups-twice-3-0", ".keras"),
+    ("groups-twice-3-0", "saved"),
     ("hard-sigmoid-image-3-0", ".keras"),
     ("hard-sigmoid-image-3-0", "saved"),
+    ("masked-dropout-3-0", ".keras"),
+    ("masked-embedding-3-0", ".keras"),
+    ("repeated-dense-3-0", ".keras"),
     ("separable-conv1d-2-0", ".h5"),  # a bias with an activation after a change of the shape
     ("separable-conv1d-2-0", "saved"),
+    ("tensors-matmul-3-0", "saved"),
+    ("tensors-transpose-2-0", "saved"),
+    ("tensors-transpose-3-0", "saved"),
+    ("twin-texts-3-0", "saved"),  # a table that two uses of a model read keeps the name of the first
+    ("up-padded-2-0", ".h5"),
+    ("up-padded-2-0", "saved"),
     ("up-sampling3d-3-0", "saved"),  # the converter does not know all lengths
+    ("up-volume-3-0", "saved"),
 }
 """Networks that are within the stated error, and not equal to the byte."""
-SAVED_ONLY = {"dot-sequences", "masked-dense", "masked-embedding", "operators-more", "softmax-axis"}
+SAVED_ONLY = {"dot-sequences", "masked-attention", "softmax-axis"}
 """Kinds that are predicted from their SavedModels and not from their configurations."""
 
 
@@ -44,7 +64,7 @@ def test_what_is_labelled_exact_is_equal_to_the_byte(found: list[Outcome]) -> No
 
 def test_predictions_are_equal_to_the_byte_but_for_those_that_are_listed(found: list[Outcome]) -> None:
     told = [one for one in found if one.is_told]
-    assert len(told) > 390
+    assert len(told) > 900
     assert {(one.network, one.source) for one in told if one.predicted != one.real} == NEARLY
 
 

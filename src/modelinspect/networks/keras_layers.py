@@ -29,7 +29,7 @@ class Traversal(ABC, Generic[Value]):
     """A model on its way from inputs to outputs; a ``Value`` is what is known of an array between two layers.
 
     ``arguments`` are the keyword arguments of the call that is followed, those that are numbers, words or
-    truth values; ``node`` is what the configuration says of the call.
+    truth values; ``node`` is the call as the configuration stores it.
     """
 
     calls: int = field(default=0, kw_only=True)

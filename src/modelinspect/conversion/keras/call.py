@@ -50,8 +50,8 @@ class Call:
     """One use of a layer: its configuration, its variables, the scope of its operators, and what it is given.
 
     ``steps`` means that it is used at every step of a sequence. ``lowering`` makes operators of the nodes
-    that layers write. ``arguments`` are the keyword arguments of this call, and ``node`` is all that the
-    configuration says of it. ``takes_masks`` means that a layer of the model may take a
+    that layers write. ``arguments`` are the keyword arguments of this call, and ``node`` is the call as
+    the configuration stores it. ``takes_masks`` means that a layer of the model may take a
     mask that is not followed, ``masks`` are the indices of steps by the identity of what embeddings make.
     """
 
