@@ -39,8 +39,8 @@ _FORMS: tuple[tuple[str, Weights, bool], ...] = (
     ("tflite-int16x8-sparse", Weights.INT16X8, True),
 )
 _BROKEN = (
-    "TensorFlow 2.21 writes a broken file: sparse encoding turns the int64 biases into int32, so that the"
-    " interpreter refuses depthwise convolutions and convolutions give wrong results"
+    "TensorFlow 2.21 writes a broken file: sparse encoding turns the int64 biases into int32; the interpreter"
+    " then refuses depthwise convolutions, and convolutions give wrong results"
 )
 _LOADS = {
     Weights.FLOAT32: "in the TFLite interpreter",
