@@ -59,7 +59,7 @@ def predict(
     elif weights is Weights.INT8:
         to_int8(model)
     elif weights in (Weights.FULL_INT8, Weights.INT16X8):
-        to_integer(model, weights)
+        to_integer(model, weights, sparse=sparse)
     if sparse:
         to_sparse(model)
     told = _tell_conversion(model, weights, tensorflow)

@@ -21,7 +21,6 @@ from modelinspect.measure.readers import blocks
 _SLAB = 4 << 20
 _STEP = 16
 FLOAT_BLOCK, INT8_BLOCK = 4, 16
-_FEW = 1_024
 
 Matrix = NDArray[np.float32]
 
@@ -84,7 +83,7 @@ def measure_kept(
             largest = most if largest is None else np.concatenate((largest, most))
         else:
             largest = most if largest is None else np.maximum(largest, most)
-    if largest is not None and tensor.element_count >= _FEW:
+    if largest is not None:
         _count_int8(_scaled(tensor, reading, layout, input_scale), layout, largest, counts)
     matrix = layout.inputs is not None
     return Kept(

@@ -209,6 +209,12 @@ OPTIONS: dict[str, str] = {
     "tflite-dynamic-int8-sparse": (
         "Converted to TFLite with int8 weights, kernels with enough zeros stored sparsely."
     ),
+    "tflite-int8-sparse": (
+        "Converted to TFLite with int8 weights and activations, kernels with enough zeros stored sparsely."
+    ),
+    "tflite-int16x8-sparse": (
+        "Not given: TensorFlow 2.21 writes a broken file of int16 activations and sparse kernels."
+    ),
     "keras-int8": (
         'Saved by Keras 3 after `model.quantize("int8")`: dense layers and embeddings have int8 weights.'
     ),

@@ -38,6 +38,8 @@ CONTRACT = {
     "keras-int8",
     "keras-int4",
     "tflite-int8",
+    "tflite-int8-sparse",
+    "tflite-int16x8-sparse",
     "tflite-int16x8",
     "tflite-sparse",
     "tflite-dynamic-int8-sparse",

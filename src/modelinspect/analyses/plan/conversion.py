@@ -35,6 +35,12 @@ _FORMS: tuple[tuple[str, Weights, bool], ...] = (
     ("tflite-dynamic-int8-sparse", Weights.INT8, True),
     ("tflite-int8", Weights.FULL_INT8, False),
     ("tflite-int16x8", Weights.INT16X8, False),
+    ("tflite-int8-sparse", Weights.FULL_INT8, True),
+    ("tflite-int16x8-sparse", Weights.INT16X8, True),
+)
+_BROKEN = (
+    "TensorFlow 2.21 writes a broken file: sparse encoding turns the int64 biases into int32; the interpreter"
+    " then refuses depthwise convolutions, and convolutions give wrong results"
 )
 _LOADS = {
     Weights.FLOAT32: "in the TFLite interpreter",
@@ -51,6 +57,11 @@ def _find(planning: Planning) -> Iterator[Outcome]:
     gzipped = _Gzipped(planning, source)
     rough: list[str] = []
     for name, weights, sparse in _FORMS:
+        if sparse and weights is Weights.INT16X8:
+            has_sparse = any(form.sparse for form in forms.values())
+            if name in planning.wanted or (has_sparse and not planning.wanted):
+                yield LeftOut((name,), _BROKEN)
+            continue
         try:
             form = forms[weights, sparse] = predict(source.root, source.kept, weights, sparse=sparse)
         except UnmeasurableError as problem:

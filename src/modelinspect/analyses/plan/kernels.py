@@ -17,7 +17,7 @@ each channel.
 """
 
 
-_SPARSE = ("tflite-sparse", "tflite-dynamic-int8-sparse")
+_SPARSE = ("tflite-sparse", "tflite-dynamic-int8-sparse", "tflite-int8-sparse")
 
 
 def tensor_plans(planning: Planning) -> tuple[TensorPlan, ...]:

@@ -9,7 +9,7 @@ operator_property.cc: int16, which also stores the smallest and the largest valu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 from modelinspect.conversion.forms.integer_kernels import (
@@ -41,8 +41,9 @@ from modelinspect.measure.blocks import UnmeasurableError
 MOST_TENSORS = 100_000
 
 
-def to_integer(model: Model, weights: Weights) -> None:
-    """Quantize every float operator of a model.
+def to_integer(model: Model, weights: Weights, *, sparse: bool = False) -> None:
+    """Quantize every float operator of a model; where it is to be ``sparse``, its tensors stay in an order in
+    which they can be encoded.
 
     Raises `UnmeasurableError` where it is not known how one is quantized.
     """
@@ -51,7 +52,7 @@ def to_integer(model: Model, weights: Weights) -> None:
     graph = model.graphs[0]
     if len(graph.tensors) > MOST_TENSORS:
         raise UnmeasurableError(f"it has more than {MOST_TENSORS:,} tensors")
-    _Quantizer(model, graph, KINDS[weights], set(), set()).run()
+    _Quantizer(model, graph, KINDS[weights], set(), set(), is_sparse=sparse).run()
 
 
 @dataclass(slots=True)
@@ -69,6 +70,7 @@ class _Quantizer:
     ranged: set[int]
     copies: dict[int, int] = field(default_factory=dict)
     inserted: list[tuple[Operation, Operation]] = field(default_factory=list)
+    is_sparse: bool = False
 
     def run(self) -> None:
         order: list[int] = []
@@ -82,7 +84,9 @@ class _Quantizer:
         for operation, before in self.inserted:
             self.graph.operators.insert(self.graph.operators.index(operation), before)
         borders = self._enter(), self._leave()
-        if self.kind.keeps_ranges:
+        if self.is_sparse:
+            self._surround(*borders)
+        elif self.kind.keeps_ranges:
             self._append(*borders)
         else:
             self._arrange(order, *borders)
@@ -254,16 +258,50 @@ class _Quantizer:
             make_operation(QUANTIZE, 1, first + place, index) for place, (index, _) in enumerate(entries)
         ]
         places = {index: first + place for place, (index, _) in enumerate((*entries, *exits))}
-        for signature in self.model.root.lists.get("signature_defs", []):
-            for each in (*signature.lists.get("inputs", []), *signature.lists.get("outputs", [])):
-                each.values["tensor_index"] = places.get(
-                    each.number("tensor_index"), each.number("tensor_index")
-                )
+        self._sign(places)
         first += len(entries)
         operators += [
             make_operation(DEQUANTIZE, 2, index, first + place) for place, (index, _) in enumerate(exits)
         ]
         self.graph.is_ordered = True
+
+    def _sign(self, places: Mapping[int, int]) -> None:
+        """Let the signatures name other tensors; other forms share the signatures, so they are copied."""
+        signatures = [signature.copy() for signature in self.model.root.lists.get("signature_defs", [])]
+        for signature in signatures:
+            for key in ("inputs", "outputs"):
+                ends = signature.lists[key] = [end.copy() for end in signature.lists.get(key, [])]
+                for end in ends:
+                    index = end.number("tensor_index")
+                    end.values["tensor_index"] = places.get(index, index)
+        if signatures:
+            self.model.root.lists["signature_defs"] = signatures
+
+    def _surround(self, entries: Sequence[tuple[int, Node]], exits: Sequence[tuple[int, Node]]) -> None:
+        """Put the float inputs and outputs after all tensors, and quantize between: the encoder reads the
+        model again, and writes its own order.
+        """
+        graph, tensors, operators = self.graph, self.graph.tensors, self.graph.operators
+        places: dict[int, int] = {}
+        for place, (index, outer) in enumerate(entries):
+            tensors[index].values.update(
+                name=f"tfl.quantize{place or ''}".encode(), buffer=self.model.add_buffer()
+            )
+            tensors[index].values.pop("base", None)
+            places[index] = len(tensors)
+            tensors.append(outer)
+            operators.insert(place, make_operation(QUANTIZE, 1, places[index], index))
+        for index, outer in exits:
+            inner = tensors[index]
+            inner.values["name"] = (inner.text("name") + "1").encode()
+            outer.values["buffer"] = self.model.add_buffer()
+            places[index] = len(tensors)
+            tensors.append(outer)
+            operators.append(make_operation(DEQUANTIZE, 2, index, places[index]))
+        for name in ("inputs", "outputs"):
+            ends = graph.node.vector(name).values
+            graph.node.values[name] = numbers(*(places.get(index, index) for index in ends))
+        graph.outputs = frozenset(graph.node.vector("outputs").values)
 
     def _arrange(
         self, order: Sequence[int], entries: Sequence[tuple[int, Node]], exits: Sequence[tuple[int, Node]]

@@ -121,7 +121,10 @@ def _encode(model: Model, graph: Graph, taker: Operation, done: set[int], names:
     block, count = choice
     width = {FLOAT32: 4, FLOAT16: 2}.get(tensor.number("type"), 1)
     parameters, size = sparsity(shape, count, block)
-    is_hybrid = taker.code == FULLY_CONNECTED and tensor.number("type") == INT8
+    given = graph.tensors[taker.node.vector("inputs").values[0]]
+    is_hybrid = (
+        taker.code == FULLY_CONNECTED and tensor.number("type") == INT8 and given.number("type") == FLOAT32
+    )
     model.sparse.append(_told(tensor, kept, width, block, count * width + size, shape, is_hybrid=is_hybrid))
     model.buffers[tensor.number("buffer")].values["data"] = Vector(count * width, 1)
     if not count and model.has_empty:  # equal buffers are stored once, and nothing equals nothing
