@@ -95,7 +95,9 @@ def convert(network: Network, library: Any, folder: Path, which: NetworkSet) -> 
                 continue
             trying.write_text(form)
             try:
-                converter = tf.lite.TFLiteConverter.from_saved_model(saved)
+                converter = tf.lite.TFLiteConverter.from_saved_model(
+                    saved, signature_keys=["serving_default"]
+                )
                 prepare(converter, kind, optimizations, saved)
                 (folder / f"{form}.tflite").write_bytes(converter.convert())
             except Exception as error:  # noqa: BLE001  # of many kinds, all of them a refusal
@@ -110,7 +112,11 @@ def convert(network: Network, library: Any, folder: Path, which: NetworkSet) -> 
 
 @contextmanager
 def _loaded_once() -> Iterator[None]:
-    """Let converters load a SavedModel once, and not for each form, which takes half of the time."""
+    """Let converters load a SavedModel once, and not for each form, which takes half of the time.
+
+    They need the key of the signature then: without it, the converter takes ``serve`` away from what Keras 3
+    exported, and of what is loaded already it would convert both signatures.
+    """
     from tensorflow.lite.python import lite
 
     held: dict[str, Any] = {}

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import random
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -36,6 +37,9 @@ LARGEST = 1 << 19
 """Larger graphs are not stored beside a network's file, in bytes."""
 SAVED = ("saved_model.pb", "keras_metadata.pb", "variables/variables.index", DATA)
 """The files of a SavedModel that are stored, where it has them."""
+
+KEPT = "weights-are-kept"
+"""A file beside a SavedModel that is stored with its weights."""
 
 
 @dataclass(frozen=True)
@@ -162,12 +166,28 @@ def members(source: Path, network: Network, which: NetworkSet) -> Iterator[tuple
             for name, each in members.items():
                 yield f"{path.name}/{name}", _without_weights(each) if name == WEIGHTS else each
     is_too = which.is_saved_too(network) and (saved / SAVED[0]).stat().st_size <= LARGEST
+    is_kept = is_exported and not _has_names(saved, network)
     if is_exported or is_too:
         for name in SAVED:
             if (saved / name).is_file():
-                yield f"saved/{name}", _cleared(saved) if name == DATA else (saved / name).read_bytes()
+                is_cleared = name == DATA and not is_kept
+                yield f"saved/{name}", _cleared(saved) if is_cleared else (saved / name).read_bytes()
+    if is_kept:
+        yield KEPT, b""
     if is_too and not is_exported:
         yield "places.json", json.dumps(_places(saved, data), indent=0, sort_keys=True).encode()
+
+
+def _has_names(saved: Path, network: Network) -> bool:
+    """Return whether the names of variables in a SavedModel give its weights again; Keras 3 exports
+    subclassed models whose variables have other names there.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "saved"
+        shutil.copytree(saved, copy)
+        (copy / DATA).write_bytes(_cleared(saved))
+        signatures.fill(copy, network)
+        return (copy / DATA).read_bytes() == (saved / DATA).read_bytes()
 
 
 def _places(saved: Path, weights: bytes) -> dict[str, str]:
@@ -238,7 +258,8 @@ def unpacked(which: NetworkSet, names: Collection[str] | None = None) -> Iterato
 def restore(target: Path, network: Network, which: NetworkSet) -> None:
     """Pack what is an archive, and write the weights."""
     if which.is_exported(network):
-        signatures.fill(target / "saved", network)
+        if not (target / KEPT).is_file():
+            signatures.fill(target / "saved", network)
         return
     path = target / f"model{suffix(network)}"
     if path.is_dir():
