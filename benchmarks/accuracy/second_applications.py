@@ -93,7 +93,7 @@ def nas_net(library: Any, draw: random.Random) -> Any:
 
 
 def res_net_rs(library: Any, draw: random.Random) -> Any:
-    """ResNet-RS of two groups (Keras 2); a bottleneck ResNet with groups of its own in Keras 3."""
+    """ResNet-RS of two groups (Keras 2); a ResNet of two bottleneck blocks in Keras 3."""
     if library.__name__ == "tf_keras":
         blocks = [{"input_filters": 8, "num_repeats": 1}, {"input_filters": 12, "num_repeats": 2}]
         return _module(library, "resnet_rs").ResNetRS(
