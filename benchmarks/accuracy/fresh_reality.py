@@ -1,25 +1,22 @@
 """Compare what `plan` predicts of networks that no rule was written for with TensorFlow's files, by class of
 network.
 
-usage: python benchmarks/accuracy/fresh_reality.py [--write | --calibrate | --first]
+usage: python benchmarks/accuracy/fresh_reality.py [--set fresh | --set second] [--write | --first]
+       python benchmarks/accuracy/fresh_reality.py --calibrate
 
-``--write`` puts the tables into docs/developer/predictions.md; ``--calibrate`` shows the error that each
-class of `modelinspect.conversion.errors` would need to cover 95 % and all of its predictions. ``--first``
-adds what is predicted of new networks to ``fresh_first.csv``: run it before a rule is changed because of
-them. A network keeps its first prediction there for good: the page shows what a user with such a network
-would have seen.
+The set is that of `fresh_networks.py` unless ``--set second`` takes that of `second_networks.py`, which no
+rule and no stated error was ever made with. ``--write`` puts the tables into docs/developer/predictions.md;
+``--calibrate`` shows the error that each class of `modelinspect.conversion.errors` would need to cover 95 %
+and all of its predictions in the first set. ``--first`` adds what is predicted of new networks to
+``fresh_first.csv`` or ``second_first.csv``: run it before a rule is changed because of them. A network keeps
+its first prediction there for good: the page shows what a user with such a network would have seen.
 """
 
 from __future__ import annotations
 
 import csv
-import json
 import sys
-import tarfile
-import tempfile
-import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -28,18 +25,25 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))
 
 import modelinspect as mi  # noqa: E402
-from benchmarks.accuracy.fresh_networks import BUILDERS, WEIGHTS, fill, fill_saved, suffix  # noqa: E402
+from benchmarks.accuracy.fresh_networks import FRESH  # noqa: E402
 from benchmarks.accuracy.idioms import IDIOMS  # noqa: E402
 from benchmarks.accuracy.plan_reality import show  # noqa: E402
 from benchmarks.accuracy.public_kinds import PUBLIC  # noqa: E402
+from benchmarks.accuracy.recorded_networks import NetworkSet, sizes, suffix, unpacked  # noqa: E402
+from benchmarks.accuracy.second_networks import SECOND  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
 
+SETS = {which.name: which for which in (FRESH, SECOND)}
+CLASSES = {kind: group for which in SETS.values() for kind, (group, _) in which.builders.items()}
 BEGIN, END = "<!-- table: benchmarks/accuracy/fresh_reality.py -->\n", "<!-- end of fresh -->\n"
 FIRST_BEGIN, FIRST_END = (
     "<!-- table: benchmarks/accuracy/fresh_reality.py, first -->\n",
     "<!-- end of first -->\n",
 )
-FIRST = "fresh_first.csv"
+SECOND_BEGIN, SECOND_END = (
+    "<!-- table: benchmarks/accuracy/fresh_reality.py, second set -->\n",
+    "<!-- end of second set -->\n",
+)
 TOLD = 0.02
 """The largest stated error with which `plan` shows an estimate that nobody asked for by name."""
 OPTIONS = {
@@ -88,60 +92,17 @@ class Outcome:
     @property
     def group(self) -> str:
         """The class that the table shows it in."""
-        return "full-integer forms, all classes" if self.form in INTEGER else BUILDERS[self.network.kind][0]
+        return "full-integer forms, all classes" if self.form in INTEGER else CLASSES[self.network.kind]
 
 
-def sizes(table: str = "fresh_sizes.csv") -> dict[str, dict[str, int]]:
-    """Return the sizes of TensorFlow's files by network and form; 0 where the converter refused."""
-    found: dict[str, dict[str, int]] = {}
-    with (FOLDER / table).open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            found.setdefault(row["network"], {})[row["form"]] = int(row["size"])
-    return found
-
-
-@contextmanager
-def unpacked(bases: str = "fresh_bases.tar.xz") -> Iterator[Path]:
-    """Write the files of all networks into a folder, each with its weights."""
-    with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(FOLDER / bases) as archive:
-            archive.extractall(folder, filter="data")
-        for target in Path(folder).iterdir():
-            restore(target, named(target.name))
-        yield Path(folder)
-
-
-def restore(target: Path, network: Network) -> None:
-    """Pack what is an archive, and write the weights."""
-    path = target / f"model{suffix(network)}"
-    if path.is_dir():
-        members = {
-            str(each.relative_to(path)): each.read_bytes()
-            for each in sorted(path.rglob("*"))
-            if each.is_file()
-        }
-        path.rename(target / "members")
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in members.items():
-                archive.writestr(zipfile.ZipInfo(name), data)
-    fill(path, network)
-    if (target / "saved").is_dir():
-        if network.keras == 2:
-            weights = path.read_bytes()
-        else:
-            with zipfile.ZipFile(path) as archive:
-                weights = archive.read(WEIGHTS)
-        fill_saved(
-            target / "saved", weights, json.loads((target / "places.json").read_text(encoding="utf-8"))
-        )
-
-
-def outcomes(folder: Path) -> Iterator[Outcome]:
-    """Predict every form of the networks in a folder that TensorFlow made."""
-    for name, forms in sorted(sizes().items()):
+def outcomes(
+    folder: Path, which: NetworkSet = FRESH, names: Collection[str] | None = None
+) -> Iterator[Outcome]:
+    """Predict every form of the networks in a folder that TensorFlow made, or of those that are named."""
+    for name, forms in sorted(sizes(which).items()):
         network, real = named(name), {OPTIONS[form]: (form, size) for form, size in forms.items() if size}
         places = [folder / name / f"model{suffix(network)}", folder / name / "saved"]
-        for path in places if real else []:
+        for path in places if real and (names is None or name in names) else []:
             if not path.exists():
                 continue
             plan = {entry.option: entry for entry in mi.plan(path, only=tuple(real), downloads=False).options}
@@ -169,10 +130,14 @@ def fresh(found: Sequence[Outcome]) -> list[Outcome]:
     return [one for one in found if one.kind not in IDIOMS and one.kind not in used]
 
 
-def first() -> list[Outcome]:
-    """Return what was first predicted of each network of `public_kinds.py`."""
-    real, found = sizes(), []
-    with (FOLDER / FIRST).open(encoding="utf-8", newline="") as file:
+def first(which: NetworkSet = FRESH) -> list[Outcome]:
+    """Return what was first predicted of each network of `public_kinds.py`, or of the second set; nothing if
+    that is not recorded yet.
+    """
+    real, found = sizes(which), list[Outcome]()
+    if not which.first.is_file():
+        return found
+    with which.first.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             network, form = named(row["network"]), row["form"]
             size = real[row["network"]][form]
@@ -183,18 +148,23 @@ def first() -> list[Outcome]:
     return found
 
 
-def add_first(found: Sequence[Outcome]) -> None:
-    """Add the predictions of networks that have none in ``fresh_first.csv``."""
-    known = first()
+def add_first(found: Sequence[Outcome], which: NetworkSet = FRESH) -> None:
+    """Add the predictions of networks that have none yet to the set's first predictions."""
+    known = first(which)
     names = {one.network for one in known}
-    known += [
-        one for one in found if one.kind in PUBLIC and one.network not in names and one.source != "saved"
-    ]
+    known += [one for one in found if one.network not in names and _is_recorded_first(one, which)]
     rows = sorted((one.network.name, one.form, one.predicted, one.basis, one.stated) for one in known)
-    with (FOLDER / FIRST).open("w", newline="", encoding="utf-8") as out:
+    with which.first.open("w", newline="", encoding="utf-8") as out:
         csv.writer(out, lineterminator="\n").writerows(
             [("network", "form", "predicted", "basis", "stated"), *rows]
         )
+
+
+def _is_recorded_first(one: Outcome, which: NetworkSet) -> bool:
+    """Return whether a prediction is of the one file that counts for its network."""
+    if which is FRESH and one.kind not in PUBLIC:
+        return False
+    return one.source != "saved" or which.is_exported(one.network)
 
 
 HEAD = (
@@ -214,6 +184,22 @@ def first_table(found: Sequence[Outcome]) -> str:
     lines.append(_row("**all, float and hybrid forms**", [one for one in found if one.form not in INTEGER]))
     lines.append(_row("**all forms**", found))
     return "\n".join(lines) + "\n"
+
+
+def second_table(found: Sequence[Outcome]) -> str:
+    """Return the table of first predictions of the second set: by class, form, version of Keras and file."""
+    if not found:
+        return ""
+    *lines, floats, last = first_table(found).splitlines()
+    lines += [
+        _row(f"Keras {keras}", [one for one in found if one.network.keras == keras]) for keras in (2, 3)
+    ]
+    files = (("files of Keras", False), ("SavedModels only", True))
+    lines += [
+        _row(name, [one for one in found if SECOND.is_exported(one.network) is is_saved])
+        for name, is_saved in files
+    ]
+    return "\n".join([*lines, floats, last]) + "\n"
 
 
 def table(found: Sequence[Outcome]) -> str:
@@ -251,8 +237,8 @@ def _row(name: str, some: Sequence[Outcome]) -> str:
 
 
 def calibrate(folder: Path) -> Iterator[str]:
-    """Yield for each class of `modelinspect.conversion.errors` what its predictions are off by, beside the
-    paddings.
+    """Yield for each class of `modelinspect.conversion.errors` what its predictions in the first set are off
+    by, beside the paddings.
     """
     from modelinspect.api import opened
     from modelinspect.conversion.errors import _PADDINGS, class_of
@@ -275,13 +261,17 @@ def calibrate(folder: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    with unpacked() as folder:
+    which = SETS[sys.argv[sys.argv.index("--set") + 1]] if "--set" in sys.argv else FRESH
+    if which is SECOND and "--first" not in sys.argv:  # only first predictions are shown of this set
+        show(second_table(first(SECOND)), SECOND_BEGIN, SECOND_END)
+        return
+    with unpacked(which) as folder:
         if "--calibrate" in sys.argv:
             print("\n".join(calibrate(folder)))
             return
-        found = list(outcomes(folder))
+        found = list(outcomes(folder, which))
     if "--first" in sys.argv:
-        add_first(found)
+        add_first(found, which)
         return
     show(first_table(first()), FIRST_BEGIN, FIRST_END)
     show(table(found), BEGIN, END)

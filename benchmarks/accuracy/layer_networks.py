@@ -3,7 +3,7 @@
 usage: python benchmarks/accuracy/layer_networks.py KERAS FOLDER [PART]
        python benchmarks/accuracy/layer_networks.py FOLDER --store
 
-Networks are made, filled and stored as `fresh_networks.py` does: ``--store`` writes the files without weights
+Networks are made, filled and stored by `recorded_networks.py`: ``--store`` writes the files without weights
 into ``layer_bases.tar.xz`` and TensorFlow's sizes into ``layer_sizes.csv``, 0 where the converter refused.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -24,9 +23,8 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))
 
 import modelinspect as mi  # noqa: E402
-from benchmarks.accuracy import fresh_networks as fresh  # noqa: E402
-from benchmarks.accuracy.fresh_reality import sizes as recorded_sizes  # noqa: E402
-from benchmarks.accuracy.fresh_reality import unpacked as unpacked_bases  # noqa: E402
+from benchmarks.accuracy import converted_networks as converted  # noqa: E402
+from benchmarks.accuracy import recorded_networks as recorded  # noqa: E402
 from benchmarks.accuracy.layer_more import MORE, Layers, chain, wired  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
 
@@ -206,15 +204,26 @@ NETWORKS |= {
 }
 NETWORKS |= {"shared-model": _shared, "operators": _operators, "operators-more": _operators_more, **MORE}
 
+FORMS = ("float32", "dynamic-int8")
+LAYERS = recorded.NetworkSet(
+    "layer",
+    {
+        kind: ("layers", lambda library, _, builder=builder: builder(library))
+        for kind, builder in NETWORKS.items()
+    },
+    lambda _: list(FORMS),
+    lambda _: True,
+)
+
 
 def sizes() -> dict[str, dict[str, int]]:
     """Return the sizes of TensorFlow's files by network and form; 0 where the converter refused."""
-    return recorded_sizes("layer_sizes.csv")
+    return recorded.sizes(LAYERS)
 
 
 def unpacked() -> AbstractContextManager[Path]:
     """Write the files of all networks into a folder, each with its weights."""
-    return unpacked_bases("layer_bases.tar.xz")
+    return recorded.unpacked(LAYERS)
 
 
 @dataclass(frozen=True)
@@ -243,7 +252,7 @@ def outcomes(folder: Path) -> Iterator[Outcome]:
     """Predict the forms of every network that the converter accepts."""
     for name, forms in sizes().items():
         real = {f"tflite-{form}": size for form, size in forms.items() if size}
-        for path in (folder / name / f"model{fresh.suffix(named(name))}", folder / name / "saved"):
+        for path in (folder / name / f"model{recorded.suffix(named(name))}", folder / name / "saved"):
             if not real or not path.exists():
                 continue
             plan = {entry.option: entry for entry in mi.plan(path, only=tuple(real), downloads=False).options}
@@ -259,13 +268,13 @@ def store(folder: Path) -> None:
     """
     known = sizes()
     archived: dict[str, list[tuple[tarfile.TarInfo, bytes]]] = {}
-    with tarfile.open(FOLDER / ARCHIVE) as archive:
+    with tarfile.open(FOLDER / "layer_bases.tar.xz") as archive:
         for entry in archive:
             file = archive.extractfile(entry)
             if file is not None:
                 archived.setdefault(entry.name.partition("/")[0], []).append((entry, file.read()))
     rows: list[tuple[str, str, int]] = []
-    with tarfile.open(FOLDER / ARCHIVE, "w:xz", preset=9) as archive:
+    with tarfile.open(FOLDER / "layer_bases.tar.xz", "w:xz", preset=9) as archive:
         for network in [Network(kind, keras, 0) for keras in (2, 3) for kind in NETWORKS]:
             source = folder / network.name
             if not (source / "done").is_file():
@@ -276,7 +285,7 @@ def store(folder: Path) -> None:
             for form in FORMS:
                 path = source / f"{form}.tflite"
                 rows.append((network.name, form, path.stat().st_size if path.is_file() else 0))
-            for name, data in fresh.members(source, network) if rows[-1][2] else ():
+            for name, data in recorded.members(source, network, LAYERS) if rows[-1][2] else ():
                 member = tarfile.TarInfo(f"{network.name}/{name}")
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
@@ -284,30 +293,17 @@ def store(folder: Path) -> None:
         csv.writer(out, lineterminator="\n").writerows([("network", "form", "size"), *rows])
 
 
-ARCHIVE = "layer_bases.tar.xz"
-FORMS = ("float32", "dynamic-int8")
-
-
 def main() -> None:
-    fresh.is_saved_too = lambda _: True
-    for kind, builder in NETWORKS.items():
-        fresh.BUILDERS[kind] = ("layers", lambda library, _, builder=builder: builder(library))
     if "--store" in sys.argv:
         store(Path(sys.argv[1]))
         return
     keras, folder = int(sys.argv[1]), Path(sys.argv[2])
-    if keras == 2:
-        os.environ["TF_USE_LEGACY_KERAS"] = "1"
-        import tf_keras as library
-    else:
-        import keras as library
+    library = converted.keras_library(keras)
     part = sys.argv[3] if len(sys.argv) > 3 else ""
-    fresh.forms_of = lambda _: list(FORMS)
     for kind in NETWORKS:
         network = Network(kind, keras, 0)
-        target = folder / network.name
         if part in kind:
-            fresh.attempt(network, library, target)
+            converted.attempt(network, library, folder / network.name, LAYERS)
 
 
 if __name__ == "__main__":

@@ -64,10 +64,16 @@ def fill(folder: Path, network: Network) -> None:
                 file.write(weight(network, name, tensor.shape).tobytes())
 
 
+def assign(model: Any, network: Network) -> None:
+    """Give the variables of a Keras model the weights that `fill` writes, by their names."""
+    for variable in model.weights:
+        name = variable.path if network.keras == 3 else variable.name.split(":")[0]
+        if "float" in str(variable.dtype):
+            variable.assign(weight(network, name, tuple(variable.shape)))
+
+
 def export(network: Network, library: Any, target: Path) -> None:
     """Make a network with its weights and write it as a SavedModel."""
-    import numpy as np
-
     draw = random.Random(f"{network.kind}/{network.keras}/{network.seed}")
     if network.keras == WAYS["module"]:
         import tensorflow as tf
@@ -79,10 +85,7 @@ def export(network: Network, library: Any, target: Path) -> None:
         return
     library.backend.clear_session()
     model = KINDS[network.kind][0](library, random.Random(f"{network.kind}/{network.seed}"), network.kind)
-    for variable in model.weights:
-        name = variable.path if network.keras == 3 else variable.name.split(":")[0]
-        if "float" in str(variable.dtype):
-            variable.assign(np.asarray(weight(network, name, tuple(variable.shape))))
+    assign(model, network)
     if network.keras == 3:
         import tensorflow as tf
 
