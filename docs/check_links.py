@@ -179,7 +179,7 @@ def _mistyped(counts: Counter[str]) -> dict[str, str]:
 
 
 def _is_mistyped(one: str, other: str) -> bool:
-    """Return whether two host names differ by a few letters; one beneath the other is a site of its own."""
+    """Return whether two host names differ by a few letters; one beneath the other is another site."""
     beneath = one.endswith(f".{other}") or other.endswith(f".{one}")
     return one != other and not beneath and SequenceMatcher(None, one, other).ratio() >= ALIKE
 
