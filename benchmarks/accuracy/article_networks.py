@@ -27,6 +27,8 @@ TABLE = ROOT / "docs" / "article" / "networks.csv"
 VERSIONS = ROOT / "docs" / "article" / "networks_versions.json"
 NETWORKS = {"mobilenet-v2": "MobileNetV2", "efficientnet-b0": "EfficientNetB0"}
 SHRUNK = (
+    "h5",
+    "weights-h5",
     "h5-no-optimizer",
     "keras",
     "saved-model-export",
@@ -36,7 +38,7 @@ SHRUNK = (
     "tflite-dynamic-int8",
     "tflite-int8",
 )
-"""The methods whose files are shrunk; others hold the same, or are compressed already."""
+"""The methods whose files are shrunk; others are compressed already, or SavedModels like the exported one."""
 
 TRAINED = ("mobilenet-v2",)
 """The networks that have an optimizer's state."""
