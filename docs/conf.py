@@ -5,9 +5,11 @@ No page loads anything from elsewhere.
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 from modelinspect.version import VERSION
@@ -30,7 +32,8 @@ html_title = "modelinspect"
 html_copy_source = False
 html_show_copyright = False
 html_show_sourcelink = False
-html_static_path: list[str] = []
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_theme_options = {"top_of_page_buttons": []}
 pygments_style = "default"
 pygments_dark_style = "native"
@@ -72,10 +75,23 @@ BENEATH = {
 }
 """The pages that have others beneath them."""
 
+_BEFORE_UNIT = re.compile(
+    r"(?<=\d)[ \n](?=(?:%|bytes?\b|[KMG]i?B\b|bits?\b|seconds?\b|weights?\b|parameters?\b|times\b))"
+)
+
 
 def setup(app: Sphinx) -> None:
-    """Put the navigation beneath the pages, which stay plain Markdown."""
+    """Put the navigation beneath the pages, which stay plain Markdown; keep units at their numbers."""
     app.connect("source-read", _add_navigation)
+    app.connect("doctree-read", _join_units)
+
+
+def _join_units(_app: Sphinx, page: nodes.document) -> None:
+    """Put a no-break space between a number and its unit, except in code."""
+    for text in list(page.findall(nodes.Text)):
+        joined = _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
+        if joined != text and not isinstance(text.parent, nodes.literal | nodes.literal_block | nodes.raw):
+            text.parent.replace(text, nodes.Text(joined))
 
 
 def _add_navigation(_app: Sphinx, page: str, source: list[str]) -> None:

@@ -27,14 +27,18 @@ TABLE = ROOT / "docs" / "article" / "networks.csv"
 VERSIONS = ROOT / "docs" / "article" / "networks_versions.json"
 NETWORKS = {"mobilenet-v2": "MobileNetV2", "efficientnet-b0": "EfficientNetB0"}
 SHRUNK = (
+    "h5",
+    "weights-h5",
     "h5-no-optimizer",
     "keras",
     "saved-model-export",
     "checkpoint",
     "tflite-float32",
+    "tflite-float16",
     "tflite-dynamic-int8",
+    "tflite-int8",
 )
-"""The methods whose files are shrunk; others hold the same, or are compressed already."""
+"""The methods whose files are shrunk; others are compressed already, or SavedModels like the exported one."""
 
 TRAINED = ("mobilenet-v2",)
 """The networks that have an optimizer's state."""
@@ -94,7 +98,7 @@ def runs() -> Iterator[Run]:
     """Yield every run, the quick ones first."""
     first, second = NETWORKS
     files, folders = "h5-no-optimizer,keras,keras-deflate", "saved-model-export,checkpoint"
-    tflite = "tflite-float32*,tflite-dynamic-int8*"
+    tflite = "tflite-float32*,tflite-float16,tflite-dynamic-int8*,tflite-int8"
     yield Run(
         first,
         3,
@@ -212,17 +216,21 @@ def main() -> None:
     scratch = Path(sys.argv[1]).resolve()
     scratch.mkdir(parents=True, exist_ok=True)
     pattern = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else "*"
-    table: dict[tuple[object, ...], dict[str, object]] = {}
+    table = read(TABLE) if TABLE.exists() else {}
     for run in runs():
         kept = scratch / f"{run.name}.csv"
         if not kept.exists() and fnmatchcase(run.name, pattern):
             print(run.name, flush=True)
             write(kept, rows(run, scratch))
         if kept.exists():
-            with kept.open(encoding="utf-8", newline="") as file:
-                table |= {tuple(row[name] for name in COLUMNS[:4]): row for row in csv.DictReader(file)}
-        if table:
+            table |= read(kept)
             write(TABLE, list(table.values()))
+
+
+def read(path: Path) -> dict[tuple[str, ...], dict[str, object]]:
+    """Return the rows of a table by network, version of Keras, stage and method."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {tuple(row[name] for name in COLUMNS[:4]): dict(row) for row in csv.DictReader(file)}
 
 
 def write(path: Path, found: list[dict[str, object]]) -> None:

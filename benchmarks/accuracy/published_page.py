@@ -342,7 +342,7 @@ def _int4(rows: Sequence[Row]) -> str:
     )
     return f"""## INT4 in Keras
 
-Sizes of `model.weights.h5` in the [guide to INT4 quantization](https://keras.io/guides/int4_quantization_in_keras).
+Sizes of `model.weights.h5` in the [guide to INT4 quantization](https://keras.io/guides/int4_quantization_in_keras/).
 Rebuilt: files with every
 tensor of the architecture in its place and dtype, without weights in them; modelinspect reads their structure.
 

@@ -13,13 +13,15 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from textwrap import fill
 
 import data
-from claims import CLAIMS, LEVELS, NETWORKS
-from data import MLP, categories, cell, full, gzipped, has, release_names, size, under
+import formatting
+import full_size
+from claims import CLAIMS, LEVELS
+from data import MLP, categories, cell, gzipped, release_names, size, under
+from formatting import change, number, table, wrapped
 
 from modelinspect.pruning.charts import COLORS, Bar, Line, bar_chart, line_chart
 
@@ -28,29 +30,7 @@ TEXT = HERE / "article.md.in"
 PAGE = HERE / "article.md"
 _HOLE = re.compile(r"\{\{(.+?)\}\}", re.DOTALL)
 _HEAD = "<!-- Written by docs/article/make.py from docs/article/article.md.in; do not edit. -->\n"
-_KEPT = re.compile(r"```|\||!\[|#")
-_FILL = {"break_long_words": False, "break_on_hyphens": False}
 STUDY = "study"
-FULL = (
-    ("HDF5, with optimizer", "h5"),
-    ("HDF5, no optimizer", "h5-no-optimizer"),
-    ("HDF5, gzip filter", "hdf5-gzip"),
-    ("`.weights.h5`", "weights-h5"),
-    ("`.keras`", "keras"),
-    ("`.keras`, deflated", "keras-deflate"),
-    ("`.keras`, int8", "keras-int8"),
-    ("`.keras`, int4", "keras-int4"),
-    ("SavedModel", "saved-model"),
-    ("SavedModel, `model.export`", "saved-model-export"),
-    ("SavedModel, Keras 2's", "saved-model-keras"),
-    ("checkpoint", "checkpoint"),
-    ("TFLite, float32", "tflite-float32"),
-    ("TFLite, float32, sparse", "tflite-float32-sparse"),
-    ("TFLite, float16", "tflite-float16"),
-    ("TFLite, int8 weights", "tflite-dynamic-int8"),
-    ("TFLite, int8 weights, sparse", "tflite-dynamic-int8-sparse"),
-)
-"""The saving methods of the full-size networks, with their labels."""
 ENGINES = ("tfmot", "keras", "keras-jax")
 """The engines of engines.csv: tf_keras with tfmot, Keras 3 on TensorFlow, Keras 3 on JAX."""
 
@@ -76,47 +56,8 @@ def ran(text: str) -> str:
     return str(rebuilt(text))
 
 
-def wrapped(text: str) -> str:
-    """Return the text with its paragraphs and list items filled again; tables, pictures and blocks stay as
-    they are.
-    """
-    return "\n\n".join(
-        paragraph if _KEPT.match(paragraph) else _wrapped(paragraph) for paragraph in text.split("\n\n")
-    )
-
-
-def _wrapped(paragraph: str) -> str:
-    items = re.split(r"\n(?=- )", paragraph.strip())
-    lines = [
-        fill(" ".join(item.split()), 120, subsequent_indent="  " if item.startswith("- ") else "", **_FILL)
-        for item in items
-    ]
-    return "\n".join(lines) + ("\n" if paragraph.endswith("\n") else "")
-
-
 def _filled(match: re.Match[str]) -> str:
-    return number(eval(match[1].strip(), {**vars(data), **globals()}))
-
-
-def number(value: object) -> str:
-    """Return a value as prose has it."""
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def percent(part: float) -> str:
-    """Return a share as a percentage."""
-    return f"{round(100 * part, 1):g} %"
-
-
-def change(before: int, after: int) -> str:
-    """Return how much larger or smaller something became, with its sign."""
-    told = f"{100 * (after / before - 1):+.1f} %"
-    return "under 0.1 %" if told[1:] == "0.0 %" and after != before else told
-
-
-def times(large: int, small: int) -> str:
-    """Return how many times larger something is."""
-    return f"{large / small:.1f}"
+    return number(eval(match[1].strip(), {**vars(data), **vars(formatting), **vars(full_size), **globals()}))
 
 
 def version(name: str) -> str:
@@ -152,12 +93,6 @@ def summary() -> str:
         for name, claim in CLAIMS.items()
     ]
     return table(("claim", "verdict", "in short"), rows, left=3)
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[object]], left: int = 1) -> str:
-    """Return a Markdown table, the first columns aligned left."""
-    rule = ["---" if place < left else "---:" for place in range(len(heads))]
-    return "\n".join(f"| {' | '.join(number(one) for one in row)} |" for row in (heads, rule, *rows))
 
 
 def methods_table() -> str:
@@ -279,63 +214,6 @@ def engines_table() -> str:
     names = ("tfmot", "Keras 3", "on JAX")
     heads = [*(f"dense, {name}" for name in names), "change", *(f"conv, {name}" for name in names), "change"]
     return table(["saved as", *heads], rows)
-
-
-def networks_table(network: str) -> str:
-    """Return what a full-size network takes in every saving method: original, pruned, shrunk, compressed, in
-    both versions of Keras.
-    """
-    rows = []
-    for label, method in FULL:
-        cells: list[object] = [label]
-        for keras, pruned in ((2, "stripped"), (3, "pruned")):
-            for stage, column in (("original", "size"), (pruned, "size"), (pruned, "shrunk")):
-                try:
-                    cells.append(full(network, keras, stage, method, column=column))
-                except LookupError:
-                    cells.append("-")
-        if set(cells[1:]) != {"-"}:
-            rows.append(cells)
-    heads = [
-        "saved as",
-        *(f"Keras {keras}, {what}" for keras in (2, 3) for what in ("original", "pruned", "shrunk")),
-    ]
-    shown = [place for place in range(len(heads)) if any(row[place] != "-" for row in rows)]
-    return table([heads[place] for place in shown], [[row[place] for place in shown] for row in rows])
-
-
-def second_network() -> str:
-    """Return the table of the second full-size network, with its heading line."""
-    _, second = NETWORKS
-    if not any(row["network"] == second for row in data.networks()):
-        return ""
-    name, count = NETWORKS[second], number(data.full_parameters(second))
-    return (
-        f"{name}, {count} weights, without optimizer, in the forms that were"
-        f" measured:\n\n{networks_table(second)}"
-    )
-
-
-def wrapped_table() -> str:
-    """Return what tfmot's wrappers add to the full-size networks, and what shrink leaves of them."""
-    rows = []
-    for network, name in NETWORKS.items():
-        for label, method in (("HDF5, no optimizer", "h5-no-optimizer"), ("`.keras`", "keras")):
-            if not has(network, 2, "wrapped", method):
-                continue
-            before, wrapped_ = full(network, 2, "stripped", method), full(network, 2, "wrapped", method)
-            rows.append(
-                (
-                    f"{name}, {label}",
-                    before,
-                    wrapped_,
-                    times(wrapped_, before),
-                    full(network, 2, "wrapped", method, column="shrunk_training"),
-                )
-            )
-    return table(
-        ("saved as", "stripped", "wrapped", "times", "wrapped, after `shrink --drop training`"), rows
-    )
 
 
 def ways_table() -> str:

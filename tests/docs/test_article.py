@@ -21,7 +21,7 @@ _NAMES = re.compile(r"Keras [23]|\{\{.*?\}\}|`[^`]*`|\]\([^)]*\)|^```.*?^```", r
 @pytest.fixture
 def article(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Load the script that makes the article, with modules of its own."""
-    for name in ("data", "claims", "svg", "make", "run_blocks"):
+    for name in ("data", "formatting", "claims", "full_size", "make", "run_blocks"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(str(FOLDER))
     import make  # type: ignore[import-not-found]

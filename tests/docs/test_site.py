@@ -62,3 +62,11 @@ def test_the_articles_pictures_are_in_the_site(site: Path) -> None:
     shown = re.findall(r'<img[^>]*src="([^"]+\.svg)"', page)
     assert len(shown) == len(list((DOCS / "article").glob("*.svg")))
     assert all((site / "article" / one).is_file() for one in shown)
+
+
+def test_numbers_keep_their_units_except_in_code(site: Path) -> None:
+    whole = (site / "article" / "article.html").read_text(encoding="utf-8")
+    page = whole.partition("<article")[2].partition("</article>")[0]
+    assert re.search(r"\d\N{NO-BREAK SPACE}bytes", page)
+    assert re.search(r"\d %", re.sub(r"<pre>.*?</pre>", "", page, flags=re.DOTALL)) is None
+    assert "\N{NO-BREAK SPACE}" not in "".join(re.findall(r"<pre>.*?</pre>", page, re.DOTALL))
