@@ -29,12 +29,8 @@ NEARLY = {
     ("hard-sigmoid-image-3-0", "saved"),
     ("masked-dropout-3-0", ".keras"),
     ("masked-embedding-3-0", ".keras"),
-    ("repeated-dense-3-0", ".keras"),
     ("separable-conv1d-2-0", ".h5"),  # a bias with an activation after a change of the shape
     ("separable-conv1d-2-0", "saved"),
-    ("tensors-matmul-3-0", "saved"),
-    ("tensors-transpose-2-0", "saved"),
-    ("tensors-transpose-3-0", "saved"),
     ("twin-texts-3-0", "saved"),  # a table that two uses of a model read keeps the name of the first
     ("up-padded-2-0", ".h5"),
     ("up-padded-2-0", "saved"),

@@ -43,10 +43,10 @@ _GROUPED = 6
 def _image(node: Node, place: int = 0) -> Shape:
     """Return the shape of images whose channels come last. Raises `UnknownNodeError`.
 
-    The height can be one that the converter does not know.
+    Height and width can be lengths that the converter does not know.
     """
     shape = node.computed(place).shape
-    is_known = len(shape) == 4 and shape[1] not in (-1, 0) and min(shape[2:]) > 0
+    is_known = len(shape) == 4 and not {-1, 0}.intersection(shape[1:3]) and shape[3] > 0
     if not is_known or node.text("data_format", "NHWC") != "NHWC":
         raise UnknownNodeError("images of another layout")
     return shape
