@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from modelinspect.conversion.network import Constant, Network, Op, Value, floats, fused
+from modelinspect.conversion.network import Array, Constant, Location, Network, Op, Value, floats, fused
 from modelinspect.conversion.operators import (
     ADD,
     CONV,
@@ -36,7 +36,7 @@ from modelinspect.conversion.passes.share import (
     share_operators,
 )
 from modelinspect.conversion.passes.swish import join_hard_swish
-from modelinspect.core.records import dataclass
+from modelinspect.core.records import dataclass, replace
 
 _SWEEPS = 8
 _TAKES_ACTIVATION = frozenset((ADD, SUB, MUL, DIV, CONV, DEPTHWISE, FULLY_CONNECTED))
@@ -66,6 +66,26 @@ def _is_fused_normalization(op: Op) -> bool:
     taken in early.
     """
     return any(name.endswith("/FusedBatchNormV3") for name in op.output.location)
+
+
+def _changed(bias: Value, change: Callable[[Array], Array]) -> Array | None:
+    """Return the elements of a bias after a change; None of one that took in sums before the product."""
+    return None if bias.vector is None else change(bias.vector)
+
+
+def _bias(elements: Array | None, count: int, location: Location, key: object) -> Value:
+    """Return the bias of a matrix product, whose elements need not be known; equal ones have the same
+    ``key``.
+    """
+    if elements is not None:
+        return floats(elements, location)
+    return Value((count,), location, 0, Constant(4 * count, None, key=key))
+
+
+def _key(value: Value | None, change: str, numbers: Array | None) -> object:
+    """Return what is the same of constants that equal ones became by the same change."""
+    held = None if value is None or value.constant is None else value.constant.key
+    return change, held, None if numbers is None else numbers.tobytes()
 
 
 @dataclass(slots=True)
@@ -218,10 +238,10 @@ class _Sweep(Moves):
         if maker is None or terms is None:
             return False
         bias = maker.inputs[2]
-        if bias is not None and bias.vector is None:
+        if bias is not None and bias.constant is None:
             return False
-        total = terms if bias is None or bias.vector is None else bias.vector + terms
-        maker.inputs[2] = floats(total, op.output.location)
+        total = terms if bias is None else _changed(bias, lambda held: held + terms)
+        maker.inputs[2] = _bias(total, len(terms), op.output.location, _key(bias, "sum", terms))
         location = fused(maker.output.location, op.output.location)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
@@ -236,12 +256,17 @@ class _Sweep(Moves):
         location = fused(op.output.location, maker.output.location)
         is_scalar = constant is not None and not constant.shape
         if bias is not None:
-            if bias.vector is None:
+            if bias.constant is None:
                 return False
-            maker.inputs[2] = floats(bias.vector * factors, op.output.location if is_scalar else location)
+            total = _changed(bias, lambda held: held * factors)
+            place = op.output.location if is_scalar else location
+            maker.inputs[2] = _bias(total, len(factors), place, _key(bias, "product", factors))
         if is_scalar:
             location = fused(maker.output.location, op.output.location)
-        maker.inputs[1] = Value(weight.shape, op.output.location, weight.kind, weight.constant)
+        held = weight.constant
+        if held is not None:
+            held = replace(held, key=_key(weight, "product", factors))
+        maker.inputs[1] = Value(weight.shape, op.output.location, weight.kind, held)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
         return True
@@ -265,9 +290,8 @@ class _Sweep(Moves):
         ):
             return False
         location = op.output.location
-        op.inputs[2] = Value(
-            (op.output.shape[-1],), location, 0, Constant(4 * op.output.shape[-1], None, key=id(op))
-        )
+        held = _key(op.inputs[2], "", None), _key(op.inputs[1], "sum before", terms.vector)
+        op.inputs[2] = _bias(None, op.output.shape[-1], location, held)
         op.output.location = fused(before.output.location, location)
         self._leave(op, before, given)
         return True
@@ -319,7 +343,10 @@ class _Sweep(Moves):
         )
         location = op.output.location if is_scalar else fused(before.output.location, op.output.location)
         op.inputs[1] = Value(
-            weight.shape, location, weight.kind, Constant(weight.constant.size, None, scaled, key=id(scaled))
+            weight.shape,
+            location,
+            weight.kind,
+            Constant(weight.constant.size, None, scaled, key=_key(weight, "product before", scale)),
         )
         op.output.location = location
         self._leave(op, before, given)
