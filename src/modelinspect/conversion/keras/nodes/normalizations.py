@@ -92,12 +92,18 @@ def _sample(t: Trace) -> Item:
     return _scaled_by(t, mean, variance, epsilon)
 
 
-def _scaled_by(t: Trace, mean: Item, variance: Item, epsilon: float) -> Item:
-    """Normalize, scale and move, as tf.nn.batch_normalization does."""
+def _scaled_by(t: Trace, mean: Item, variance: Item, epsilon: float, wide: Shape | None = None) -> Item:
+    """Normalize, scale and move, as tf.nn.batch_normalization does; ``wide`` is the shape that Keras 3 gives
+    all numbers where the layer names the axis.
+    """
     gamma, beta = (
         t.read(t.call.need(key), f"batchnorm/{name}".rstrip("/")) if t.call.flag(flag, default=True) else None
         for key, flag, name in (("gamma", "scale", "mul"), ("beta", "center", ""))
     )
+    if wide is not None:
+        mean, variance = t.reshape(mean, wide, "Reshape"), t.reshape(variance, wide, "Reshape_1")
+        beta = beta if beta is None else t.reshape(beta, wide, "Reshape_2")
+        gamma = gamma if gamma is None else t.reshape(gamma, wide, f"Reshape_{2 if beta is None else 3}")
     if gamma is None or beta is None:  # of these networks there were not enough
         t.lowering.operations.add("")
     least = t.constant(epsilon, "batchnorm/add/y", FLOAT32)
@@ -154,7 +160,9 @@ def _batch(t: Trace) -> Item:
         raise UnknownLayerError("a normalization of another length")
     statistics = t.read(mean, "batchnorm/mul_2"), t.read(variance, "batchnorm")
     if t.is_keras3 or len(shape) != 4:
-        return _scaled_by(t, *statistics, epsilon)
+        axis = items(t.call.settings.get("axis")) or [t.call.settings.get("axis", -1)]
+        wide = (*(1,) * (len(shape) - 1), shape[-1]) if t.is_keras3 and axis != [-1] else None
+        return _scaled_by(t, *statistics, epsilon, wide)
     parts = [
         t.read(t.call.need(key), "")
         if t.call.flag(flag, default=True)
