@@ -25,6 +25,7 @@ from modelinspect.conversion.forms.rewrite import Graph, Model, Operation, Weigh
 from modelinspect.conversion.operators import (
     ADD,
     CONV,
+    DEPTHWISE,
     DEQUANTIZE,
     FLOAT32,
     FULLY_CONNECTED,
@@ -52,7 +53,23 @@ def to_integer(model: Model, weights: Weights, *, sparse: bool = False) -> None:
     graph = model.graphs[0]
     if len(graph.tensors) > MOST_TENSORS:
         raise UnmeasurableError(f"it has more than {MOST_TENSORS:,} tensors")
+    if not KINDS[weights].keeps_ranges and _share_kernels(model, graph):
+        raise UnmeasurableError("layers share a kernel, and it is not known when their biases are copied")
     _Quantizer(model, graph, KINDS[weights], set(), set(), is_sparse=sparse).run()
+
+
+def _share_kernels(model: Model, graph: Graph) -> bool:
+    """Return whether several products or convolutions take the same kernel."""
+    taken: set[int] = set()
+    for operation in graph.operators:
+        if operation.code not in (CONV, DEPTHWISE, FULLY_CONNECTED):
+            continue
+        inputs = [index for index in operation.node.vector("inputs").values[1:2] if index >= 0]
+        held = [index for index in inputs if model.size_of(graph.tensors[index])]
+        if not taken.isdisjoint(held):
+            return True
+        taken.update(held)
+    return False
 
 
 @dataclass(slots=True)

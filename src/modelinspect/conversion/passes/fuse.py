@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from modelinspect.conversion.network import Array, Constant, Location, Network, Op, Value, floats, fused
+from modelinspect.conversion.network import Constant, Network, Op, Value, floats, fused
 from modelinspect.conversion.operators import (
     ADD,
     CONV,
@@ -24,6 +24,7 @@ from modelinspect.conversion.operators import (
     TRANSPOSE_CONV,
     same_padding,
 )
+from modelinspect.conversion.passes.biases import bias_of, changed, key_after
 from modelinspect.conversion.passes.lengths import has_unknown_lengths
 from modelinspect.conversion.passes.move import FUSED, Moves
 from modelinspect.conversion.passes.scale import scale_convolutions
@@ -66,26 +67,6 @@ def _is_fused_normalization(op: Op) -> bool:
     taken in early.
     """
     return any(name.endswith("/FusedBatchNormV3") for name in op.output.location)
-
-
-def _changed(bias: Value, change: Callable[[Array], Array]) -> Array | None:
-    """Return the elements of a bias after a change; None of one that took in sums before the product."""
-    return None if bias.vector is None else change(bias.vector)
-
-
-def _bias(elements: Array | None, count: int, location: Location, key: object) -> Value:
-    """Return the bias of a matrix product, whose elements need not be known; equal ones have the same
-    ``key``.
-    """
-    if elements is not None:
-        return floats(elements, location)
-    return Value((count,), location, 0, Constant(4 * count, None, key=key))
-
-
-def _key(value: Value | None, change: str, numbers: Array | None) -> object:
-    """Return what is the same of constants that equal ones became by the same change."""
-    held = None if value is None or value.constant is None else value.constant.key
-    return change, held, None if numbers is None else numbers.tobytes()
 
 
 @dataclass(slots=True)
@@ -240,8 +221,8 @@ class _Sweep(Moves):
         bias = maker.inputs[2]
         if bias is not None and bias.constant is None:
             return False
-        total = terms if bias is None else _changed(bias, lambda held: held + terms)
-        maker.inputs[2] = _bias(total, len(terms), op.output.location, _key(bias, "sum", terms))
+        total = terms if bias is None else changed(bias, lambda held: held + terms)
+        maker.inputs[2] = bias_of(total, len(terms), op.output.location, key_after(bias, "sum", terms))
         location = fused(maker.output.location, op.output.location)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
@@ -258,14 +239,14 @@ class _Sweep(Moves):
         if bias is not None:
             if bias.constant is None:
                 return False
-            total = _changed(bias, lambda held: held * factors)
+            total = changed(bias, lambda held: held * factors)
             place = op.output.location if is_scalar else location
-            maker.inputs[2] = _bias(total, len(factors), place, _key(bias, "product", factors))
+            maker.inputs[2] = bias_of(total, len(factors), place, key_after(bias, "product", factors))
         if is_scalar:
             location = fused(maker.output.location, op.output.location)
         held = weight.constant
         if held is not None:
-            held = replace(held, key=_key(weight, "product", factors))
+            held = replace(held, key=key_after(weight, "product", factors))
         maker.inputs[1] = Value(weight.shape, op.output.location, weight.kind, held)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
@@ -290,8 +271,8 @@ class _Sweep(Moves):
         ):
             return False
         location = op.output.location
-        held = _key(op.inputs[2], "", None), _key(op.inputs[1], "sum before", terms.vector)
-        op.inputs[2] = _bias(None, op.output.shape[-1], location, held)
+        held = key_after(op.inputs[2], "", None), key_after(op.inputs[1], "sum before", terms.vector)
+        op.inputs[2] = bias_of(None, op.output.shape[-1], location, held)
         op.output.location = fused(before.output.location, location)
         self._leave(op, before, given)
         return True
@@ -346,7 +327,7 @@ class _Sweep(Moves):
             weight.shape,
             location,
             weight.kind,
-            Constant(weight.constant.size, None, scaled, key=_key(weight, "product before", scale)),
+            Constant(weight.constant.size, None, scaled, key=key_after(weight, "product before", scale)),
         )
         op.output.location = location
         self._leave(op, before, given)

@@ -68,26 +68,41 @@ def _projected(t: Trace, name: str, given: Value) -> Item:
     kernel = t.reshape(t.read(weight, f"{scope}/Cast"), (given.shape[-1], -1), f"{scope}/Reshape")
     flat = t.node("BatchMatMulV2", [given, kernel], f"{scope}/MatMul")
     made = t.reshape(flat, (-1, given.shape[1], *weight.shape[1:]), f"{scope}/Reshape_1")
-    return made if bias is None else t.node("AddV2", [made, t.read(bias, f"{scope}/Add")], f"{scope}/Add")
+    return made if bias is None else t.add_numbers(made, bias, f"{scope}/")
 
 
 def _attend_keras3(t: Trace, query: Value, key: Value, value: Value, factor: float) -> Item:
     queries, keys = _projected(t, "query", query), _projected(t, "key", key)
-    scores = t.node("Einsum", [queries, keys], "einsum/Einsum", equation="BTNH,BSNH->BNTS")
-    scores = t.node("Mul", [scores, t.constant(factor, "Cast/x", FLOAT32)], "Mul")
-    if t.call.arguments.get("use_causal_mask") is True:
-        scores = _hidden_ahead(t, scores)
-    weights = t.node("Softmax", [scores], "Softmax")
-    values = _projected(t, "value", value)
-    mixed = t.node("Einsum", [weights, values], "einsum_1/Einsum", equation="BNTS,BSNH->BTNH")
+    if t.call.real("dropout", 0.0) > 0:
+        mixed = _mixed_in_parts(t, queries, keys, value, factor)
+    else:
+        scores = t.node("Einsum", [queries, keys], "einsum/Einsum", equation="BTNH,BSNH->BNTS")
+        scores = t.node("Mul", [scores, t.constant(factor, "Cast/x", FLOAT32)], "Mul")
+        if t.call.arguments.get("use_causal_mask") is True:
+            scores = _hidden_ahead(t, scores)
+        weights = t.node("Softmax", [scores], "Softmax")
+        values = _projected(t, "value", value)
+        mixed = t.node("Einsum", [weights, values], "einsum_1/Einsum", equation="BNTS,BSNH->BTNH")
     weight, bias = _pair(t, "attention_output")
     name, whole = "attention_output_1", prod(weight.shape[:-1])
     joined = t.reshape(mixed, (-1, query.shape[1], whole), f"{name}/Reshape")
     kernel = t.reshape(t.read(weight, f"{name}/Cast"), (-1, weight.shape[-1]), f"{name}/Reshape_1")
     made = t.node("BatchMatMulV2", [joined, kernel], f"{name}/MatMul")
-    if bias is None:
-        return made
-    return t.node("BiasAdd", [made, t.read(bias, f"{name}/BiasAdd")], f"{name}/BiasAdd")
+    return made if bias is None else t.add_numbers(made, bias, f"{name}/")
+
+
+def _mixed_in_parts(t: Trace, queries: Item, keys: Item, value: Value, factor: float) -> Item:
+    """Attend as a layer with dropout does at inference: its products are written with exchanges of axes."""
+    if t.call.arguments.get("use_causal_mask") is True:
+        raise UnknownLayerError("attention with dropout and a mask")
+    scaled = t.node("Mul", [queries, t.constant(factor, "Cast/x", FLOAT32)], "Mul")
+    first = t.transpose(keys, (0, 2, 1, 3), "transpose")
+    scores = t.node("BatchMatMulV2", [first, t.transpose(scaled, (0, 2, 3, 1), "transpose_1")], "MatMul")
+    turned = t.transpose(scores, (0, 1, 3, 2), "transpose_2")
+    weights = t.node("Softmax", [turned], "softmax_1/Softmax")
+    values = t.transpose(_projected(t, "value", value), (0, 2, 1, 3), "transpose_3")
+    mixed = t.node("BatchMatMulV2", [weights, values], "MatMul_1")
+    return t.transpose(mixed, (0, 2, 1, 3), "transpose_4")
 
 
 def _hidden_ahead(t: Trace, scores: Item) -> Item:

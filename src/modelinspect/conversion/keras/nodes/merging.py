@@ -10,7 +10,7 @@ from modelinspect.conversion.keras.call import Parameter, Rule, UnknownLayerErro
 from modelinspect.conversion.keras.masks import mask_zero
 from modelinspect.conversion.keras.nodes.trace import TYPES, Trace, traced
 from modelinspect.conversion.network import Op
-from modelinspect.conversion.operators import FLOAT32, GATHER, INT32
+from modelinspect.conversion.operators import FLOAT32, GATHER, INT32, INT64
 
 
 def _all(t: Trace, op: str, name: str) -> Item:
@@ -72,7 +72,7 @@ def _embedding(t: Trace) -> Item:
     if is_masking:
         mask_zero(t.call)
     index: Item = t.given
-    if t.given.kind != INT32:
+    if t.given.kind not in (INT32, INT64):
         index = t.node("Cast", [index], "Cast", DstT=TYPES[INT32])
     others = [op for op in t.call.network.ops if op.code == GATHER and _takes(op, table)]
     if not t.is_keras3:
@@ -83,8 +83,11 @@ def _embedding(t: Trace) -> Item:
         if is_masking:
             t.call.masks[id(made)] = t.given
         return made
-    negative = t.node("Less", [index, t.constant(0, "Less/y")], "Less")
+    kind = t.given.kind if t.given.kind == INT64 else INT32
+    negative = t.node("Less", [index, t.constant(0, "Less/y", kind)], "Less")
     rows = t.slice(t.constant(table.shape, "Shape"), [0], [1], "strided_slice", shrink_axis_mask=1)
+    if kind == INT64:
+        rows = t.constant(table.shape[0], "Cast", INT64)
     moved = t.node("AddV2", [index, rows], "add")
     chosen = t.node("SelectV2", [negative, moved, index], "SelectV2")
     made = t.finished(

@@ -10,7 +10,15 @@ from modelinspect.conversion.graph.node import Held, Item
 from modelinspect.conversion.keras.call import Rule, Shape, UnknownLayerError, items, known
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
 from modelinspect.conversion.network import Array, fused
-from modelinspect.conversion.operators import FLOAT32, L2_NORMALIZATION
+from modelinspect.conversion.operators import (
+    ADD,
+    CONV,
+    DEPTHWISE,
+    FLOAT32,
+    FULLY_CONNECTED,
+    L2_NORMALIZATION,
+    TRANSPOSE_CONV,
+)
 
 _LEAST_FUSED = 1.001e-5
 """The smallest epsilon with which Keras 2 takes the operator for the normalization of a batch
@@ -96,6 +104,8 @@ def _scaled_by(t: Trace, mean: Item, variance: Item, epsilon: float, wide: Shape
     """Normalize, scale and move, as tf.nn.batch_normalization does; ``wide`` is the shape that Keras 3 gives
     all numbers where the layer names the axis.
     """
+    gamma: Item | None
+    beta: Item | None
     gamma, beta = (
         t.read(t.call.need(key), f"batchnorm/{name}".rstrip("/")) if t.call.flag(flag, default=True) else None
         for key, flag, name in (("gamma", "scale", "mul"), ("beta", "center", ""))
@@ -162,6 +172,8 @@ def _batch(t: Trace) -> Item:
     if t.is_keras3 or len(shape) != 4:
         axis = items(t.call.settings.get("axis")) or [t.call.settings.get("axis", -1)]
         wide = (*(1,) * (len(shape) - 1), shape[-1]) if t.is_keras3 and axis != [-1] else None
+        if wide is not None and not _follows_product(t):  # hybrid forms of these were off by a few bytes
+            t.lowering.operations.add("")
         return _scaled_by(t, *statistics, epsilon, wide)
     parts = [
         t.read(t.call.need(key), "")
@@ -171,6 +183,14 @@ def _batch(t: Trace) -> Item:
     ]
     name = "FusedBatchNormV3"
     return t.node(name, [t.given, *parts, *statistics], name, epsilon=epsilon, is_training=False)
+
+
+def _follows_product(t: Trace) -> bool:
+    """Return whether a convolution or a dense layer makes the input: it takes in the numbers."""
+    maker = t.lowering.makers.get(id(t.given))
+    if maker is not None and maker.code == ADD and maker.inputs[1] is not None and maker.inputs[1].constant:
+        maker = t.lowering.makers.get(id(maker.inputs[0]))
+    return maker is not None and maker.code in (CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV)
 
 
 def _root_mean_square(t: Trace) -> Item:

@@ -74,9 +74,7 @@ def _biased(t: Trace, made: Item) -> Item:
         return made
     if not t.is_keras3:
         return t.node("AddV2", [made, t.read(bias, "add")], "add")
-    is_vector = len(bias.shape) == 1 and bias.shape[0] > 1
-    name = "BiasAdd" if is_vector else "Add"
-    return t.node("BiasAdd" if is_vector else "AddV2", [made, t.read(bias, name)], name)
+    return t.add_numbers(made, bias)
 
 
 def _dot(t: Trace) -> Item:

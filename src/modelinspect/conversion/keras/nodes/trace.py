@@ -15,13 +15,12 @@ from modelinspect.conversion.graph.reader import Step
 from modelinspect.conversion.keras.call import Call, Parameter, Rule, Shape, UnknownLayerError, known
 from modelinspect.conversion.keras.nodes.activations import activate
 from modelinspect.conversion.network import Value
-from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, recalled
+from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, INT64, recalled
 from modelinspect.core.records import dataclass
 from modelinspect.encodings.protobuf import message_class
 
-_DTYPES = {FLOAT32: np.float32, INT32: np.int32, BOOL: np.bool_}
-_FLOAT, _INT, _BOOL = 1, 3, 10
-TYPES = {FLOAT32: _FLOAT, INT32: _INT, BOOL: _BOOL}
+_DTYPES = {FLOAT32: np.float32, INT32: np.int32, INT64: np.int64, BOOL: np.bool_}
+TYPES = {FLOAT32: 1, INT32: 3, INT64: 9, BOOL: 10}
 """Element types as DataType numbers them."""
 Setting = int | float | bool | str | Sequence[int]
 
@@ -166,6 +165,21 @@ class Trace:
         if count == 1:
             return self.node("AddV2", [item, wide], "Add")
         return self.node("BiasAdd", [item, self.node("Squeeze", [wide], "Squeeze")], "BiasAdd")
+
+    def add_numbers(self, item: Item, numbers: Parameter, scope: str = "") -> Item:
+        """Add a variable as `keras.ops.add` does: one whose only axis above 1 is the last is a bias.
+
+        Raises `UnknownLayerError`.
+        """
+        lengths = [length for length in numbers.shape if length > 1]
+        if len(lengths) != 1 or len(item.shape) < 2 or lengths[0] not in (item.shape[1], item.shape[-1]):
+            return self.node("AddV2", [item, self.read(numbers, f"{scope}Add")], f"{scope}Add")
+        if lengths[0] != item.shape[-1]:
+            raise UnknownLayerError("a bias along another axis than the last")
+        if len(numbers.shape) == 1:
+            return self.node("BiasAdd", [item, self.read(numbers, f"{scope}BiasAdd")], f"{scope}BiasAdd")
+        flat = self.node("Squeeze", [self.read(numbers, f"{scope}Squeeze")], f"{scope}Squeeze")
+        return self.node("BiasAdd", [item, flat], f"{scope}BiasAdd")
 
     def finish(self, item: Item) -> Item:
         """Apply the activation of the layer's settings."""
