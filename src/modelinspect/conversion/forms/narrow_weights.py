@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from modelinspect.conversion.forms.rewrite import (
+    DEQUANTIZED,
     HYBRID_VERSIONS,
     MIN_ELEMENTS,
     PER_CHANNEL,
@@ -53,7 +54,7 @@ def to_float16(model: Model) -> None:
                 model.buffers[buffer].values["data"] = Vector(size // 2, 1)
             name = tensor.text("name")
             if name.encode().startswith(UNNAMED):
-                name = f"tfl.dequantize{unnamed or ''}"
+                name = f"{DEQUANTIZED.decode()}{unnamed or ''}"
                 unnamed += 1
             else:
                 name += "1"
@@ -186,7 +187,7 @@ def _dequantize_before(model: Model, graph: Graph, operation: Operation, table: 
     """Dequantize a table that several operators take, before the first of them."""
     held = graph.tensors[table]
     whole = held.copy()
-    whole.values.update(type=FLOAT32, name=b"tfl.dequantize", buffer=model.add_buffer())
+    whole.values.update(type=FLOAT32, name=DEQUANTIZED, buffer=model.add_buffer())
     whole.nodes["quantization"] = Node("QuantizationParameters")
     held.values["name"] = b"tfl.pseudo_qconst"
     graph.tensors.append(whole)

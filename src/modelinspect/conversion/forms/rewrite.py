@@ -32,6 +32,8 @@ TENSORFLOW = "2.21.0"
 WEIGHTS = {CONV: (1,), DEPTHWISE: (1,), FULLY_CONNECTED: (1,), TRANSPOSE_CONV: (1,)}
 HYBRID_VERSIONS = {CONV: 5, DEPTHWISE: 6, FULLY_CONNECTED: 12, GATHER: 2, TRANSPOSE_CONV: 1}
 PER_CHANNEL = {CONV: 0, DEPTHWISE: 3, FULLY_CONNECTED: 0, TRANSPOSE_CONV: 0}
+DEQUANTIZED = b"tfl.dequantize"
+"""What the converter calls a constant that is dequantized before it is taken."""
 
 
 class Weights(StrEnum):
@@ -271,7 +273,7 @@ def _name_again(order: list[Node], widened: list[Node], taken: dict[bytes, int])
         if not isinstance(base, bytes) or not base:
             continue
         if base == UNNAMED and id(tensor) in made:
-            base = b"tfl.dequantize"
+            base = DEQUANTIZED
         count = taken.get(base, 0)
         taken[base] = count + 1
         tensor.values["name"] = base + (str(count).encode() if count else b"")

@@ -244,9 +244,7 @@ class _Sweep(Moves):
             maker.inputs[2] = bias_of(total, len(factors), place, key_after(bias, "product", factors))
         if is_scalar:
             location = fused(maker.output.location, op.output.location)
-        held = weight.constant
-        if held is not None:
-            held = replace(held, key=key_after(weight, "product", factors))
+        held = weight.constant and replace(weight.constant, key=key_after(weight, "product", factors))
         maker.inputs[1] = Value(weight.shape, op.output.location, weight.kind, held)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
