@@ -74,7 +74,9 @@ def layer_of_node(name: str) -> str | None:
     ]
     while parts and _bare(parts[-1]) in _READS:
         parts.pop()
-    loop = next((place for place, part in enumerate(parts) if _bare(part) == _LOOP), len(parts) - 1)
+    loop = len(parts) - 1
+    if _LOOP in name:
+        loop = next((place for place, part in enumerate(parts) if _bare(part) == _LOOP), loop)
     parts = parts[: max(loop, 0)]
     while parts and _bare(parts[-1]) in _SCOPES:
         parts.pop()
