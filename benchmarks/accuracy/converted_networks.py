@@ -100,7 +100,7 @@ def convert(network: Network, library: Any, folder: Path, which: NetworkSet) -> 
                 )
                 prepare(converter, kind, optimizations, saved)
                 (folder / f"{form}.tflite").write_bytes(converter.convert())
-            except Exception as error:  # noqa: BLE001  # of many kinds, all of them a refusal
+            except Exception as error:  # noqa: BLE001 - the converter raises errors of many kinds; each is a refusal, kept with its text
                 reasons[form] = f"{type(error).__name__}: {error}"
                 print(network.name, form, type(error).__name__, str(error)[-160:].replace("\n", " "))
                 if form == "float32":
@@ -168,7 +168,7 @@ def attempt(network: Network, library: Any, target: Path, which: NetworkSet) -> 
         return
     try:
         convert(network, library, target, which)
-    except Exception as error:  # noqa: BLE001  # a network or a layer that this library cannot build
+    except Exception as error:  # noqa: BLE001 - a library refuses a layer by any error; the network is left out
         (target / "failed").write_text(f"{type(error).__name__}: {error}"[:400], encoding="utf-8")
         print(network.name, "FAILED", type(error).__name__, str(error)[:200].replace("\n", " "), flush=True)
     print(network.name, flush=True)

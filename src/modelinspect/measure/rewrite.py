@@ -49,7 +49,7 @@ class Rewriting:
     no blocks ahead. ``by_layer`` writes layers by name and their weights as listed, as Keras writes a model;
     ``by_container`` each container's own variables before those within, as it writes weights. Files of
     another structure are written in the order in which they were made. ``with_elements`` writes all elements,
-    to be compressed. ``arrays`` gives, for the path of a group, the datasets that replace all of its own;
+    to be compressed. ``arrays`` gives, for the path of a group, the datasets that replace all that it has;
     None where they stay. These are written without their elements.
     """
 

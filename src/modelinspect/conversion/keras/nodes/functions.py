@@ -195,22 +195,21 @@ def squeezed(t: Trace, given: Arguments) -> Item:
     return t.node("Squeeze", [x], "Squeeze", squeeze_dims=axes)
 
 
-def reshaped(t: Trace, given: Arguments) -> Item:
-    """Give another shape."""
-    x, shape = given.tensor(0, "x", "tensor"), given.integers(1, "newshape", "shape")
-    if not shape:
-        raise UnknownLayerError("of a computed shape")
-    name = _place(t, "Reshape")
-    return t.outside("Reshape", [x, _held(t, shape, f"{name}/shape", INT32)], name)
+def _by_numbers(op: str, name: str, constant: str, other: str, keys: tuple[str, str], problem: str) -> Writer:
+    """Return what changes a tensor by whole numbers; ``keys`` are what functions call these."""
+
+    def writer(t: Trace, given: Arguments) -> Item:
+        x, numbers = given.tensor(0, "x", other), given.integers(1, *keys)
+        if not numbers:
+            raise UnknownLayerError(problem)
+        place = _place(t, name)
+        return t.outside(op, [x, _held(t, numbers, f"{place}/{constant}", INT32)], place)
+
+    return writer
 
 
-def transposed(t: Trace, given: Arguments) -> Item:
-    """Exchange axes."""
-    x, order = given.tensor(0, "x", "a"), given.integers(1, "axes", "perm")
-    if not order:
-        raise UnknownLayerError("of another order of axes")
-    name = _place(t, "transpose")
-    return t.outside("Transpose", [x, _held(t, order, f"{name}/perm", INT32)], name)
+reshaped = _by_numbers("Reshape", "Reshape", "shape", "tensor", ("newshape", "shape"), "of a computed shape")
+transposed = _by_numbers("Transpose", "transpose", "perm", "a", ("axes", "perm"), "of another order of axes")
 
 
 def multiplied(t: Trace, given: Arguments) -> Item:
