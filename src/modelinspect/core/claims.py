@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from modelinspect.core.bytemap import NO_TENSOR, ByteMap, Columns, RegionKind
@@ -123,7 +124,8 @@ class Store:
             view: NDArray[Any] = np.frombuffer(held, dtype=dtype)
             columns.append(view.copy() if order is None else view[order])
             del view  # an array whose buffer is in use cannot be emptied
-            del held[:]
+            with suppress(BufferError):  # a profiler (Dask has one) keeps what it sees in a frame for a while
+                del held[:]
         return columns
 
     def _divide(self, columns: list[NDArray[Any]]) -> list[NDArray[Any]]:
