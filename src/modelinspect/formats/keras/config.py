@@ -187,15 +187,16 @@ def _input_shape(build: object) -> tuple[int | None, ...]:
 
 def _children(settings: Mapping[str, object], depth: int) -> Iterator[LayerConfig]:
     for key in _WRAPPED_KEYS:
-        wrapped = _layer(settings.get(key), depth + 1)
-        if wrapped is not None:
-            yield wrapped
+        if key in settings:  # hardly any layer has one: models of many layers cost less
+            wrapped = _layer(settings[key], depth + 1)
+            if wrapped is not None:
+                yield wrapped
     for key in ("layers", "cells"):
         layers = settings.get(key)
         for item in layers if isinstance(layers, list) else []:
             layer = _layer(item, depth + 1)
             if layer is not None:
                 yield layer
-    model = _layer(settings.get("model"), depth + 1)
+    model = _layer(settings["model"], depth + 1) if "model" in settings else None
     if model is not None:
         yield model

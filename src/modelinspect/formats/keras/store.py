@@ -71,6 +71,8 @@ def store_paths(model: LayerConfig) -> dict[str, LayerConfig]:
         found[path] = layer
         prefix = f"{path}/" if path else ""
         for key in _CHILDREN:
+            if key not in layer.settings:
+                continue
             child = next((item for item in layer.children if _is(layer.settings.get(key), item)), None)
             if child is not None:
                 pending.append((prefix + key, child))

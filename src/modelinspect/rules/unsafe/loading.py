@@ -154,7 +154,9 @@ def _lambda_code(kind: str, settings: object) -> Iterator[Evidence]:
         yield Evidence(Danger.LAMBDA_CODE, text, code, len(code))
     name = settings.get("name")
     for key in _FUNCTION_KEYS:
-        value = settings.get(key)
+        if key not in settings:
+            continue
+        value = settings[key]
         owner = f"{kind} layer {name!r} ({key})" if name else f"{kind} layer ({key})"
         if (
             isinstance(value, Mapping) and value.get("class_name") == "__tuple__"
