@@ -182,9 +182,8 @@ def _is_loose(name: str, holders: Sequence[tuple[str, Candidate]]) -> bool:
     for prefix, candidate in holders:
         if not name.startswith(prefix):
             continue
-        if (
-            candidate.parsing.primary is not None
-        ):  # of several TensorFlow.js models: its weights lie around it
+        # One of several TensorFlow.js models has its weights around it.
+        if candidate.parsing.primary is not None:
             if dirname(name) == dirname(candidate.name):
                 return name.lower().endswith(_SINGLE_FILES)
             continue

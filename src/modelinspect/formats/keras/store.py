@@ -71,11 +71,11 @@ def store_paths(model: LayerConfig) -> dict[str, LayerConfig]:
         found[path] = layer
         prefix = f"{path}/" if path else ""
         for key in _CHILDREN:
-            if key not in layer.settings:
-                continue
-            child = next((item for item in layer.children if _is(layer.settings.get(key), item)), None)
-            if child is not None:
-                pending.append((prefix + key, child))
+            if key in layer.settings:  # hardly any layer has one
+                value = layer.settings[key]
+                child = next((item for item in layer.children if _is(value, item)), None)
+                if child is not None:
+                    pending.append((prefix + key, child))
         for key in ("layers", "cells"):
             listed = layer.settings.get(key)
             if isinstance(listed, list):
