@@ -176,7 +176,7 @@ def _is_loose(name: str, holders: Sequence[tuple[str, Candidate]]) -> bool:
     """Return whether a file may be a model by itself: it lies in no folder that is one, or is not a part of
     that one.
 
-    ``holders`` has each candidate behind what the names of its files begin with: ten thousand files times a
+    ``holders`` has each candidate with what the names of its files begin with: ten thousand files times a
     hundred candidates are compared, so each costs one call.
     """
     for prefix, candidate in holders:
