@@ -104,9 +104,9 @@ class Limits:
         """Raise `LimitError` where ``needed`` is above ``allowed``."""
         if needed > allowed:
             raise LimitError(f"{what} needs {needed:,} but the limit is {allowed:,}", member, offset)
-        self._look_at_clock(member, offset)
+        self.look_at_clock(member, offset)
 
-    def _look_at_clock(self, member: str, offset: int | None) -> None:
+    def look_at_clock(self, member: str, offset: int | None = None) -> None:
         """Raise `LimitError` where the pass has taken too long; the clock is read only now and then."""
         ledger = self.ledger
         ledger.looks += 1
@@ -129,7 +129,7 @@ class Limits:
             raise LimitError(
                 f"the artifact needs {total:,} {cost} but the limit is {allowed:,}", member, offset, code
             )
-        self._look_at_clock(member, offset)
+        self.look_at_clock(member, offset)
 
     def _allowed(self, cost: Cost) -> int:
         match cost:

@@ -2,7 +2,8 @@
 
 A tensor of some kilobytes costs more calls than bytes. Tensors of a type are taken in the order of the file,
 as many at a time as a block holds; one read brings them in with what little is between, and one comparison
-finds all their zeros.
+finds all their zeros. A larger tensor is cut into blocks. Where there are many bytes, the next are read while
+these are counted.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from modelinspect.core.artifact import Artifact
+from modelinspect.core.limits import MIB
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import ByteOrder, Quantization, RawPayload, Tensor
 from modelinspect.errors import FormatError
 from modelinspect.measure.blocks import Numbers, Reading, UnmeasurableError
 from modelinspect.measure.facts import TensorMeasure
 from modelinspect.measure.zeros import count_zeros, has_plain_zeros, lack_zeros, negative_zeros_of
+from modelinspect.sources.base import Source
 
-BLOCK = 1024 * 1024
-"""Bytes of one read at most; what is larger is read by itself."""
+BLOCK = 2 * MIB
+"""Bytes of one read at most."""
 
 GAP = 8 * 1024
 """Bytes between two tensors that are rather read than skipped."""
 
+MANY = 16 * MIB
+"""Bytes of elements from which on a thread that reads is worth its start."""
+
 Place = tuple[int, int, int]
-"""Where a tensor begins and ends in its stream, and its id."""
+"""Where a tensor, or a part of one, begins and ends in its stream, and its id."""
 
 
 @dataclass(slots=True)
@@ -43,27 +49,53 @@ def measure_together(
     artifact: Artifact, reading: Reading, done: Callable[[int], None]
 ) -> dict[int, TensorMeasure]:
     """Return the measures of the tensors that can be read together, by id; ``done`` receives the bytes of
-    their elements.
+    their elements, in the thread that calls this.
 
     What is missing is for `measure` to read by itself: other tensors, and those whose read failed, so the one
     at fault is named. Raises `SourceChangedError` where a file shrinks meanwhile.
     """
-    counted = _Counted({}, {})
+    counted = _Counted()
+    limits = reading.limits
+    block = min(BLOCK, limits.block_size)
     for group in _groups(artifact.tensors):
         try:
             source = reading.files.open_stream(group.payload.stream)
         except FormatError:
             continue
-        for places in _runs(group):
-            begin, end = places[0][0], max(place[1] for place in places)
-            try:
-                buffer = reading.take(end - begin)
-                source.read_into(begin, buffer)
-            except FormatError:
+        size = sum(end - begin for begin, end, _ in group.places)
+        runs = _runs(group, block, source.size)
+        for places, part in _reads(runs, source, reading, block, size):
+            limits.look_at_clock(source.name)
+            if part is None:
+                counted.leave_out(places)
                 continue
-            counted.add(group, places, np.frombuffer(buffer, dtype=f"<u{group.size}"))
-            done(sum(artifact.tensors[place[2]].logical_size for place in places))
-    return counted.measures
+            counted.add(group, places, np.frombuffer(part, dtype=f"<u{group.size}"))
+            done(sum(end - begin for begin, end, _ in places))
+    return counted.measures()
+
+
+def _reads(
+    runs: Iterator[list[Place]], source: Source, reading: Reading, block: int, size: int
+) -> Iterator[tuple[list[Place], memoryview | None]]:
+    """Yield the tensors of each read with their bytes, or with None where they cannot be read."""
+
+    def read(places: list[Place], buffer: memoryview) -> memoryview | None:
+        part = buffer[: _width(places)]
+        try:
+            source.read_into(places[0][0], part)
+        except FormatError:
+            return None
+        return part
+
+    if source.is_shareable and size >= MANY:
+        from modelinspect.measure.ahead import read_ahead  # most files are small, and start without threads
+
+        return read_ahead(runs, block, read)
+    return ((places, read(places, reading.take(_width(places)))) for places in runs)
+
+
+def _width(places: list[Place]) -> int:
+    return max(place[1] for place in places) - places[0][0]
 
 
 def _groups(tensors: tuple[Tensor, ...]) -> Iterator[_Group]:
@@ -85,7 +117,7 @@ def _groups(tensors: tuple[Tensor, ...]) -> Iterator[_Group]:
             continue
         span = payload.spans[0]
         needed = tensor.element_count * group.size
-        if 0 < needed <= min(span.size, BLOCK):
+        if 0 < needed <= span.size:
             group.places.append((span.offset, span.offset + needed, index))
     yield from (group for group in groups.values() if group is not None)
 
@@ -103,13 +135,24 @@ def _group(tensor: Tensor, payload: RawPayload) -> _Group | None:
     return _Group(tensor, payload, tensor.dtype.bits // 8, []) if plain else None
 
 
-def _runs(group: _Group) -> Iterator[list[Place]]:
-    """Yield the tensors of each read: near each other, a whole number of elements apart."""
+def _runs(group: _Group, block: int, reach_of_source: int) -> Iterator[list[Place]]:
+    """Yield what each read holds: tensors near each other, a whole number of elements apart, or a part of a
+    larger one. What the source ends before is left out.
+    """
+    step = block - block % group.size
+    if step <= 0:
+        return
     run: list[Place] = []
     first = reach = 0
     for place in sorted(group.places):
-        begin, end, _ = place
-        if run and (begin > reach + GAP or end > first + BLOCK or (begin - first) % group.size):
+        begin, end, index = place
+        if end > reach_of_source:
+            continue
+        if end - begin > block:
+            for start in range(begin, end, step):
+                yield [(start, min(start + step, end), index)]
+            continue
+        if run and (begin > reach + GAP or end > first + block or (begin - first) % group.size):
             yield run
             run = []
         if not run:
@@ -121,12 +164,16 @@ def _runs(group: _Group) -> Iterator[list[Place]]:
         yield run
 
 
-@dataclass(slots=True)
 class _Counted:
-    """The measures so far; equal ones are made once."""
+    """What was counted so far."""
 
-    measures: dict[int, TensorMeasure]
-    known: dict[tuple[int, int, int], TensorMeasure]
+    def __init__(self) -> None:
+        self._counts: dict[int, tuple[int, int, int]] = {}
+        self._left_out: set[int] = set()
+
+    def leave_out(self, places: list[Place]) -> None:
+        """Forget tensors that cannot be read, or not whole."""
+        self._left_out.update(place[2] for place in places)
 
     def add(self, group: _Group, places: list[Place], numbers: Numbers) -> None:
         """Count the zeros of the tensors of one read."""
@@ -142,7 +189,20 @@ class _Counted:
             minus = 0 if negative is None else int(np.count_nonzero(negative[first:last]))
             zeros = minus if lacking else minus + count_zeros(numbers[first:last])
             counts = (last - first, zeros, minus)
-            measure = self.known.get(counts)
+            known = self._counts.get(index)
+            self._counts[index] = (
+                counts if known is None else (known[0] + counts[0], known[1] + zeros, known[2] + minus)
+            )
+
+    def measures(self) -> dict[int, TensorMeasure]:
+        """Return the measures of all tensors that were read whole; equal ones are made once."""
+        made: dict[tuple[int, int, int], TensorMeasure] = {}
+        found: dict[int, TensorMeasure] = {}
+        for index, counts in self._counts.items():
+            if index in self._left_out:
+                continue
+            measure = made.get(counts)
             if measure is None:
-                measure = self.known[counts] = TensorMeasure(*counts)
-            self.measures[index] = measure
+                measure = made[counts] = TensorMeasure(*counts)
+            found[index] = measure
+        return found

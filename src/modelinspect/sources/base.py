@@ -18,6 +18,11 @@ class Source(ABC):
     is_remote: bool = False
     """Whether each read may be a request to another machine, which `expect` saves."""
 
+    @property
+    def is_shareable(self) -> bool:
+        """Whether several threads can read it at the same time, while nothing else is opened or closed."""
+        return False
+
     def expect(self, spans: Sequence[tuple[int, int]]) -> None:
         """Fetch spans ``(offset, size)`` together that will be read soon; what is beyond the end is cut off.
 
@@ -74,6 +79,10 @@ class MemorySource(Source):
         self.require(offset, size)
         return bytes(self._data[offset : offset + size])
 
+    @property
+    def is_shareable(self) -> bool:
+        return True
+
     def read_into(self, offset: int, buffer: memoryview) -> None:
         self.require(offset, len(buffer))
         buffer[:] = self._data[offset : offset + len(buffer)]
@@ -91,6 +100,10 @@ class WindowSource(Source):
         self.name = outer.name if name is None else name
         self.size = size
         self.is_remote = outer.is_remote
+
+    @property
+    def is_shareable(self) -> bool:
+        return self._outer.is_shareable
 
     def expect(self, spans: Sequence[tuple[int, int]]) -> None:
         if self.is_remote:

@@ -34,6 +34,10 @@ class LocalSource(Source):
             self.close()
             raise LocationError(f"{self._path}: is not a file")
 
+    @property
+    def is_shareable(self) -> bool:
+        return self._descriptor >= 0  # else each read opens the file for itself, and closes it
+
     def release(self) -> None:
         """Give the descriptor back; each read opens the file again, so a folder of any number of files can be
         read.
