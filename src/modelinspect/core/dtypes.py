@@ -81,3 +81,7 @@ def opaque(name: str, bits: int) -> DType:
     Names come from files: one that a known type has gets another, because code chooses by known names.
     """
     return DType(f"opaque {name}" if name in DTYPES else name, ElementKind.OPAQUE, bits)
+
+
+PICKLED = "object"
+"""The name of the element type of arrays of Python objects, which numpy stores as a pickle."""

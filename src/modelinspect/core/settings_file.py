@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from enum import EnumType
 from pathlib import Path
@@ -44,6 +43,8 @@ def read_settings_text(path: Path) -> str:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the table of a TOML file. Raises `UsageError`."""
+    import tomllib  # most runs have no settings
+
     text = read_settings_text(path)
     try:
         return tomllib.loads(text)

@@ -64,7 +64,7 @@ print(json.dumps({"found": found, "caught": [event for _, event, _ in violations
 
 def test_lint_opens_the_artifact_alone_and_runs_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, FOLDER / "unsafe"],
+        [sys.executable, "-B", "-c", SCRIPT, FOLDER / "unsafe"],
         capture_output=True,
         text=True,
         check=False,

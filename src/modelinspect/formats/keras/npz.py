@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from modelinspect.core import signatures
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.dtypes import PICKLED
 from modelinspect.core.limits import KIB
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DTYPES, ByteOrder, DType, Role, Storage, Tensor, dense_size, opaque
@@ -24,8 +25,6 @@ _HEADER_LIMIT = 64 * KIB
 _KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex", "b": "bool"}
 _DESCR = re.compile(r"'descr': '([<>|=])([a-zA-Z])(\d*)'")
 _OBJECTS = re.compile(r"'[|<>=]?O\d*'")
-PICKLED = "object"
-"""The element type of arrays of Python objects, which numpy stores as a pickle."""
 _SHAPE = re.compile(r"'shape': \(([\d, ]*)\)")
 
 

@@ -17,7 +17,6 @@ from modelinspect.core.span import Span
 from modelinspect.encodings.json_objects import objects
 from modelinspect.encodings.protobuf import WireType, message_class
 from modelinspect.encodings.protobuf.wire import Wire
-from modelinspect.encodings.riegeli import chunks
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError
 from modelinspect.formats.graph.core_ops import core_ops
@@ -259,6 +258,8 @@ def _search_records(document: Document, subject: Subject, uses: Uses) -> None:
     source = open_document(document, subject.files)
     if source is None:
         return
+    from modelinspect.encodings.riegeli import chunks  # few models are chunked
+
     walk = Walk(source, ByteMapBuilder(source.name, source.size), subject.limits, lambda error: None)
     for chunk in chunks(walk):
         for record in chunk.records:

@@ -10,9 +10,9 @@ import numpy as np
 
 from modelinspect.core.artifact import Member, Severity
 from modelinspect.core.bytemap import RegionKind
+from modelinspect.core.dtypes import PICKLED
 from modelinspect.core.span import Span
 from modelinspect.errors import Code, FormatError
-from modelinspect.formats.keras.npz import PICKLED
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy, example
 from modelinspect.remedies.choose import shown_bytes

@@ -15,13 +15,13 @@ from modelinspect.networks.subject import Subject
 from modelinspect.rules.base import Finding, Group, Place, Rule
 from modelinspect.rules.unsafe.places import place_of, read_document
 
-_ATTRIBUTE = re.compile(
+_ATTRIBUTE = (
     r"__\w+__|(?:func|im|gi|cr|ag|tb|f|co)_(?:globals|code|frame|locals|builtins|func|self|back|consts)|mro"
 )
 """Attributes that lead from a value to Python's internals; jinja2's sandbox refuses them (jinja2/sandbox.py,
-is_internal_attribute).
+is_internal_attribute). Compiled where it is first used: most models have no template.
 """
-_NAMED = re.compile(
+_NAMED = (
     r"__(?:class|bases?|mro|subclasses|globals|builtins|init|new|import|dict|code|closure|func|self|module|loader|spec|wrapped|call"
     r"|getattribute|getattr|reduce|reduce_ex|init_subclass|subclasshook)__|(?:func|im|gi|cr|ag|tb|f)_(?:globals|code|frame|locals|builtins)"
 )
@@ -99,10 +99,12 @@ def _is_internal(tokens: tuple[Token, ...], index: int) -> bool:
     """
     token = tokens[index]
     if token.kind is Kind.NAME:
-        return index > 0 and tokens[index - 1].text == "." and _ATTRIBUTE.fullmatch(token.text) is not None
+        return (
+            index > 0 and tokens[index - 1].text == "." and re.fullmatch(_ATTRIBUTE, token.text) is not None
+        )
     if token.kind is not Kind.STRING or _continues(tokens, index):
         return False
-    return any(_NAMED.fullmatch(part) for part in _joined(tokens, index).split("."))
+    return any(re.fullmatch(_NAMED, part) for part in _joined(tokens, index).split("."))
 
 
 def _joined(tokens: tuple[Token, ...], index: int) -> str:
