@@ -253,13 +253,25 @@ def plain_fact(fact: Fact, depth: int = 0) -> object:
 
 
 def diagnostic_notes(diagnostics: tuple[DiagnosticEntry, ...], count: int, top: int | None = None) -> Notes:
-    """Return diagnostics as notes, the severest first, ``top`` of them; ``count`` are all there were."""
+    """Return diagnostics as notes, the severest first, ``top`` of them; ``count`` are all there were.
+
+    The same trouble at several places of a member is one note, at the first of them.
+    """
     order = list(Severity)
+    same: dict[tuple[str, str, str], list[DiagnosticEntry]] = {}
+    for entry in sorted(diagnostics, key=lambda entry: order.index(Severity(entry.severity))):
+        same.setdefault((entry.severity, entry.member, entry.problem), []).append(entry)
     notes = []
-    for entry in sorted(diagnostics, key=lambda entry: order.index(Severity(entry.severity)))[:top]:
-        place = "" if entry.offset is None else f" at byte {entry.offset:,} ({entry.offset:#x})"
-        notes.append(Note(entry.severity, f"{entry.member}{place}", entry.problem))
-    return Notes("Trouble while reading", tuple(notes), max(count - len(notes), 0))
+    told = 0
+    for (severity, member, problem), entries in list(same.items())[:top]:
+        offset = entries[0].offset
+        place = member if offset is None else f"{member} at byte {offset:,} ({offset:#x})"
+        more = len({entry.offset for entry in entries}) - 1
+        told += len(entries)
+        notes.append(
+            Note(severity, f"{place} and {more:,} more place{'s'[: more > 1]}" if more else place, problem)
+        )
+    return Notes("Trouble while reading", tuple(notes), max(count - told, 0))
 
 
 TENSOR_COLUMNS = (

@@ -221,7 +221,7 @@ class _Walker:
             return []
         totals.group_headers += header.size
         totals.group_headers_unused += header.unused
-        if not kinds & {_SYMBOL_TABLE, _LINK_INFO, _LINK, _GROUP_INFO}:
+        if header.ok and not kinds & {_SYMBOL_TABLE, _LINK_INFO, _LINK, _GROUP_INFO}:
             state.survive(
                 state.unsupported(f"{path} is an object of a kind that is not read here", header.offset)
             )
