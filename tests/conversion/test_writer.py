@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import tarfile
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.accuracy.layer_networks import FOLDER
+from benchmarks.accuracy.layer_networks import sizes as recorded_sizes
 
 import modelinspect as mi
+import modelinspect.analyses.plan.conversion as plan
+import modelinspect.conversion.predict as conversion
 from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.flatbuffer.write import write
+from modelinspect.conversion.predict import Form
 from modelinspect.conversion.tree import Node, read_tree
 from modelinspect.core.limits import Limits
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.measure.compressors import GZIP_FRAME
 from modelinspect.sources.opening import open_location
-from tests.support.fixtures import fixture_path
+from tests.support.built import build_with_flatbuffers
+from tests.support.fixtures import fixture_names, fixture_path
 
 FORMS = (
     "float32",
@@ -98,3 +107,56 @@ def test_a_sparse_form_that_is_the_larger_download_says_so() -> None:
         f" {dense.download_size:,}" in sparse.notes
     )
     assert "gzipped, it" not in entries["tflite-sparse"].notes
+
+
+RECORDED = {name for name, sizes in sorted(recorded_sizes().items())[::40] if any(sizes.values())}
+"""Some of the networks that TensorFlow converted, of many kinds of layers."""
+
+
+def forms_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Form]:
+    """Return the forms that `plan` predicts of a model."""
+    forms: list[Form] = []
+
+    def predict(*arguments: Any, **settings: Any) -> Form:
+        forms.append(conversion.predict(*arguments, **settings))
+        return forms[-1]
+
+    monkeypatch.setattr(plan, "predict", predict)
+    mi.plan(path, downloads=False)
+    return forms
+
+
+def numbered(node: Node, field: str) -> bytes | None:
+    """Return bytes that show where a vector of unknown numbers is."""
+    vector = node.vector(field)
+    return None if vector.values else (bytes(range(1, 256)) * (vector.size // 255 + 1))[: vector.size]
+
+
+def check_forms(forms: list[Form]) -> None:
+    for form in forms:
+        data = write(form.root, schema("model"), numbered, form.size)
+        assert data == build_with_flatbuffers(form.root, schema("model"), numbered)
+        if form.told is not None:
+            told = write(form.told, schema("conversion"), numbered)
+            assert told == build_with_flatbuffers(form.told, schema("conversion"), numbered)
+
+
+def test_forms_are_written_as_the_package_builds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(FOLDER / "layer_bases.tar.xz") as archive:
+        members = [member for member in archive if member.name.partition("/")[0] in RECORDED]
+        archive.extractall(tmp_path, members, filter="data")
+    paths = [
+        path for name in RECORDED for path in (*tmp_path.glob(f"{name}/model*"), tmp_path / name / "saved")
+    ]
+    forms = [form for path in paths if path.exists() for form in forms_of(path, monkeypatch)]
+    assert len(forms) > 40
+    check_forms(forms)
+
+
+@pytest.mark.parametrize("name", fixture_names(suffix=".tflite")[::6])
+def test_forms_of_files_are_written_as_the_package_builds_them(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_forms(forms_of(fixture_path(name), monkeypatch))

@@ -79,7 +79,10 @@ def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | 
     contents = Contents(form.model, elements, source)
     for name, data in (
         _RUNTIME,
-        (CONVERSION, write(form.told, schema("conversion"), contents) if form.told is not None else b""),
+        (
+            CONVERSION,
+            bytes(write(form.told, schema("conversion"), contents)) if form.told is not None else b"",
+        ),
     ):
         contents.put_metadata(form.model, name, data)
     stream = Deflate()

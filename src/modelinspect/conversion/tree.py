@@ -4,6 +4,8 @@ again.
 
 from __future__ import annotations
 
+from typing import Any
+
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.limits import KIB, Limits
 from modelinspect.core.records import dataclass, field
@@ -55,6 +57,8 @@ class Node:
     nodes: dict[str, Node] = field(default_factory=dict)
     lists: dict[str, list[Node]] = field(default_factory=dict)
     strings: dict[str, list[bytes]] = field(default_factory=dict)
+    shape: Any = field(default=None, init=False, repr=False, compare=False)
+    """What decides its size, once that is known (`conversion.flatbuffer.shapes`)."""
 
     def copy(self) -> Node:
         """Return a node whose own fields can be changed; the nodes below are shared."""

@@ -68,7 +68,7 @@ class Deflate:
     def __post_init__(self) -> None:
         self._coder = zlib.compressobj(self.level, zlib.DEFLATED, -15)
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | bytearray) -> None:
         """Compress a block."""
         start = 0
         while (

@@ -9,77 +9,79 @@ conversion; it ignores ``force_align``, so buffers are at multiples of 4.
 
 from __future__ import annotations
 
-from modelinspect.conversion.tree import Node, Vector
+from typing import Any
+
+from modelinspect.conversion.flatbuffer.shapes import PHASES, Below, Shape, shape_of
+from modelinspect.conversion.tree import Node
 from modelinspect.core.records import dataclass, field
-from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape
+from modelinspect.encodings.flatbuffers.schema import Schema
 
 
 def packed_size(root: Node, schema: Schema) -> int:
-    """Return the size of the file."""
-    packer = Packer(schema)
-    return packer.finish(packer.table(root), identifier=bool(schema.identifier))
+    """Return the size of the file. The nodes must not be changed afterwards, but copies of them may be."""
+    packer = Packer()
+    packer.table(shape_of(root, schema))
+    return packer.finish(identifier=bool(schema.identifier))
 
 
 @dataclass(slots=True)
 class Packer:
-    """A builder without bytes: ``head`` counts what is written, from the end of the file on."""
+    """A builder without bytes: ``head`` counts what is written, from the end of the file on.
 
-    schema: Schema
+    How much a table takes depends on its shape, on ``head`` modulo the widest number, and on which vtables
+    are there: it is counted until all of its vtables are, and known from then on.
+    """
+
     head: int = 0
     alignment: int = 1
     vtables: set[tuple[int, ...]] = field(default_factory=set)
+    steps: tuple[dict[Shape, int], ...] = field(default_factory=lambda: tuple({} for _ in range(PHASES)))
+    """How far each shape moves ``head`` once its vtables are there, by ``head`` modulo `PHASES`."""
 
-    def finish(self, root: int, *, identifier: bool) -> int:
+    def finish(self, *, identifier: bool) -> int:
         """Write the root offset and the identifier; return the size."""
         self._prepare(self.alignment, 8 if identifier else 4)
         self.head += 8 if identifier else 4
         return self.head
 
-    def table(self, node: Node) -> int:
-        """Write a table after what it points to; return its offset."""
-        kind = self.schema.tables[node.type]
-        values = node.values
-        held = {*node.lists, *node.strings, *node.nodes, *values}  # of many fields, most tables have few
-        sizes = {item.slot: 4 for item in kind.offsets if item.name in held and self._below(node, item)}
-        for item in kind.inline:
-            if values.get(item.name, item.default) not in (None, item.default):
-                sizes[item.slot] = item.size
-        start = self.head
-        places = [0] * len(kind.fields)
-        for slot, size in sorted(sizes.items()):
-            self._prepare(size, 0)
-            self.head += size
-            places[slot] = self.head
-        return self._end(start, places)
+    def table(self, shape: Shape) -> None:
+        """Write a table after what it points to."""
+        before, known = self.head, len(self.vtables)
+        for _, below, length in shape.below:
+            self._below(below, length)
+        row = shape.row(self.head)
+        self.alignment = max(self.alignment, shape.alignment)
+        self.head += row.end
+        if row.vtable not in self.vtables:
+            self.vtables.add(row.vtable)
+            self.head += row.vtable[0]  # at a multiple of 2, as tables end at multiples of 4
+        if shape.is_whole and len(self.vtables) == known:
+            self.steps[before % PHASES][shape] = self.head - before
 
-    def _below(self, node: Node, item: Field) -> bool:
-        """Write what a field points to; return whether it is there."""
-        name = item.name
-        if item.vector and item.shape is Shape.TABLE:
-            if name not in node.lists:
-                return False
-            for child in node.lists[name]:
-                self.table(child)
-            self._vector(len(node.lists[name]), 4)
-        elif item.vector and item.shape is Shape.STRING:
-            if name not in node.strings:
-                return False
-            for text in node.strings[name]:
-                self._string(len(text))
-            self._vector(len(node.strings[name]), 4)
-        elif item.shape in (Shape.TABLE, Shape.UNION):
-            if name not in node.nodes:
-                return False
-            self.table(node.nodes[name])
+    def _below(self, below: Below, length: Any) -> None:
+        """Write what a field points to."""
+        if below is Below.TABLES:
+            self._tables(length)
+            self._vector(len(length), 4)
+        elif below is Below.STRINGS:
+            for size in length:
+                self._string(size)
+            self._vector(len(length), 4)
+        elif below is Below.TABLE:
+            self._tables([length])
+        elif below is Below.VECTOR:
+            self._vector(*length)
         else:
-            value = node.values.get(name)
-            if isinstance(value, Vector):
-                self._vector(value.count, value.width)
-            elif isinstance(value, bytes):
-                self._string(len(value))
+            self._string(length)
+
+    def _tables(self, shapes: list[Shape]) -> None:
+        steps = self.steps
+        for shape in shapes:
+            step = steps[self.head % PHASES].get(shape)
+            if step is None:
+                self.table(shape)
             else:
-                return False
-        return True
+                self.head += step
 
     def _prepare(self, size: int, more: int) -> None:
         self.alignment = max(self.alignment, size)
@@ -93,17 +95,3 @@ class Packer:
     def _string(self, size: int) -> None:
         self._prepare(4, size + 1)
         self.head += size + 1 + 4
-
-    def _end(self, start: int, places: list[int]) -> int:
-        """Write the offset to the vtable, and the vtable where there is no equal one yet."""
-        self._prepare(4, 0)
-        self.head += 4
-        end = self.head
-        while places and not places[-1]:
-            places.pop()
-        key = (*(end - place if place else 0 for place in places), end - start)
-        if key not in self.vtables:
-            self.vtables.add(key)
-            self._prepare(2, 0)
-            self.head += 2 * (len(places) + 2)
-        return end

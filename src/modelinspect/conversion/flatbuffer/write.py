@@ -1,106 +1,114 @@
-"""Write a tree as a flatbuffer, with flatbuffers' own builder: what is not known of its vectors are zeros."""
+"""Write a tree as a flatbuffer, to the byte as flatbuffers' own builder does. Unknown vectors are zeros.
+
+The bytes are written once, from the end of the file on (builder.py); tests compare them with the builder's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from struct import Struct, pack_into
 
 import numpy as np
 
+from modelinspect.conversion.flatbuffer.shapes import Below, shape_of
 from modelinspect.conversion.flatbuffer.size import packed_size
-from modelinspect.conversion.tree import Node, Vector
-from modelinspect.core.records import dataclass
-from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape
+from modelinspect.conversion.tree import Node, Value, Vector
+from modelinspect.core.records import dataclass, field
+from modelinspect.encodings.flatbuffers.schema import Schema
+from modelinspect.errors import InvariantError
 
 Contents = Callable[[Node, str], bytes | None]
 """Gives the bytes of a vector that is a field of a node, None where they are not known."""
 
+_U32 = Struct("<I")
 
-def write(root: Node, schema: Schema, contents: Contents, size: int | None = None) -> bytes:
+
+def write(root: Node, schema: Schema, contents: Contents, size: int | None = None) -> bytearray:
     """Return the file, which is as large as `packed_size` says: ``size`` where that is known."""
-    from flatbuffers.builder import Builder
-
-    builder = Builder((packed_size(root, schema) if size is None else size) + 64)
-    writer = _Writer(builder, schema, contents)
-    builder.Finish(writer.table(root), file_identifier=schema.identifier or None)
-    return bytes(builder.Output())
+    whole = packed_size(root, schema) if size is None else size
+    writer = _Writer(schema, contents, bytearray(whole), whole)
+    at = writer.table(root)
+    writer.finish(at)
+    return writer.data
 
 
 @dataclass(slots=True)
 class _Writer:
-    builder: Any
+    """Places are counted from the end of the file; ``head`` is how much is written."""
+
     schema: Schema
     contents: Contents
+    data: bytearray
+    size: int
+    head: int = 0
+    alignment: int = 1
+    vtables: dict[tuple[int, ...], int] = field(default_factory=dict)
+
+    def finish(self, root: int) -> None:
+        """Write the root offset and the identifier. Raises `InvariantError` where the size is another."""
+        identifier = self.schema.identifier
+        length = 4 + len(identifier)
+        self.head += -(self.head + length) % self.alignment + length
+        if self.head != self.size:
+            raise InvariantError("a flatbuffer is not as large as it was counted")
+        self.data[:length] = _U32.pack(self.head - root) + identifier
 
     def table(self, node: Node) -> int:
-        """Write a table after what it points to; return its offset."""
-        kind = self.schema.tables[node.type]
-        held = {*node.lists, *node.strings, *node.nodes, *node.values}  # of many fields, most tables have few
-        mine = [item for item in kind.fields if item.name in held]
-        below = {
-            item.slot: offset
-            for item in kind.offsets
-            if item.name in held and (offset := self._below(node, item)) is not None
-        }
-        self.builder.StartObject(len(kind.fields))
-        for item in mine:
-            value = node.values.get(item.name, item.default)
-            if item.slot in below:
-                self.builder.PrependUOffsetTRelativeSlot(item.slot, below[item.slot], 0)
-            elif item.inline and value not in (None, item.default):
-                getattr(self.builder, _SLOTS[item.target])(item.slot, value, item.default)
-        return int(self.builder.EndObject())
+        """Write a table after what it points to; return its place."""
+        shape = node.shape or shape_of(node, self.schema)
+        places = [self._below(node, item.name, below) for item, below, _ in shape.below]
+        start, row = self.head, shape.row(self.head)
+        fields: list[Value] = [start + place - at for at, place in zip(places, row.places, strict=True)]
+        if shape.inline:
+            values = node.values
+            fields += [values[item.name] for item in shape.inline]
+        self.alignment = max(self.alignment, shape.alignment)
+        self.head = end = start + row.end
+        vtable = self.vtables.get(row.vtable)
+        if vtable is None:
+            vtable = self.vtables[row.vtable] = self.head = end + row.vtable[0]
+            pack_into(f"<{len(row.vtable)}H", self.data, self.size - vtable, *row.vtable)
+        ordered = [fields[index] for index in shape.order]
+        row.packed.pack_into(self.data, self.size - end, vtable - end, *ordered)
+        return end
 
-    def _below(self, node: Node, item: Field) -> int | None:
-        """Write what a field points to; return its offset, None where it is not there."""
-        name = item.name
-        if item.vector and item.shape is Shape.TABLE:
-            return (
-                self._offsets([self.table(child) for child in node.lists[name]])
-                if name in node.lists
-                else None
-            )
-        if item.vector and item.shape is Shape.STRING:
-            return (
-                self._offsets([self.builder.CreateString(text) for text in node.strings[name]])
-                if name in node.strings
-                else None
-            )
-        if item.shape in (Shape.TABLE, Shape.UNION):
-            return self.table(node.nodes[name]) if name in node.nodes else None
-        value = node.values.get(name)
+    def _below(self, node: Node, name: str, below: Below) -> int:
+        """Write what a field points to; return its place."""
+        if below is Below.TABLES:
+            return self._offsets([self.table(child) for child in node.lists[name]])
+        if below is Below.STRINGS:
+            return self._offsets([self._string(text) for text in node.strings[name]])
+        if below is Below.TABLE:
+            return self.table(node.nodes[name])
+        value = node.values[name]
         if isinstance(value, Vector):
             return self._vector(value, self.contents(node, name))
-        return int(self.builder.CreateString(value)) if isinstance(value, bytes) else None
+        return self._string(value) if isinstance(value, bytes) else 0
 
-    def _offsets(self, offsets: list[int]) -> int:
-        self.builder.StartVector(4, len(offsets), 4)
-        for offset in reversed(offsets):
-            self.builder.PrependUOffsetTRelative(offset)
-        return int(self.builder.EndVector())
+    def _offsets(self, places: list[int]) -> int:
+        self.head += -self.head % 4
+        start = self.head
+        self.head += 4 * len(places) + 4
+        offsets = start + 4 * np.arange(len(places), 0, -1) - np.array(places, np.int64)
+        self._put(len(places), offsets.astype("<u4").tobytes())
+        return self.head
+
+    def _string(self, text: bytes) -> int:
+        self.head += -(self.head + len(text) + 1) % 4 + len(text) + 5
+        self._put(len(text), text)
+        return self.head
 
     def _vector(self, vector: Vector, data: bytes | None) -> int:
-        unsigned = np.dtype(f"<u{vector.width}")
-        if data is not None:
-            array = np.frombuffer(data, unsigned)
-        elif vector.values:
-            array = np.array(vector.values, dtype=np.int64).astype(f"<i{vector.width}").view(unsigned)
-        else:
-            array = np.zeros(vector.count, unsigned)
-        return int(self.builder.CreateNumpyVector(array))
+        width = max(vector.width, 4)
+        self.alignment = max(self.alignment, width)
+        self.head += -(self.head + vector.size) % width + vector.size + 4
+        if data is None and vector.values:
+            data = np.array(vector.values, np.int64).astype(f"<i{vector.width}").tobytes()
+        self._put(vector.count, data[: vector.size] if data else b"")
+        return self.head
 
-
-_SLOTS = {
-    "bool": "PrependBoolSlot",
-    "byte": "PrependInt8Slot",
-    "ubyte": "PrependUint8Slot",
-    "short": "PrependInt16Slot",
-    "ushort": "PrependUint16Slot",
-    "int": "PrependInt32Slot",
-    "uint": "PrependUint32Slot",
-    "long": "PrependInt64Slot",
-    "ulong": "PrependUint64Slot",
-    "float": "PrependFloat32Slot",
-    "double": "PrependFloat64Slot",
-}
-"""How flatbuffers' builder writes each scalar."""
+    def _put(self, count: int, data: bytes) -> None:
+        """Put a count and what follows it where ``head`` is."""
+        at = self.size - self.head
+        _U32.pack_into(self.data, at, count)
+        self.data[at + 4 : at + 4 + len(data)] = data
