@@ -46,7 +46,7 @@ def written(name: str) -> tuple[bytes, bytes]:
 
     def contents(node: Node, field: str) -> bytes | None:
         vector = node.vector(field)
-        return stored[vector.start : vector.start + vector.size]
+        return stored[vector.start : vector.start + vector.size] if vector.start >= 0 else None
 
     data = write(root, schema("model"), contents)
     assert len(data) == packed_size(root, schema("model"))

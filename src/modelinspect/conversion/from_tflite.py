@@ -11,7 +11,7 @@ from modelinspect.conversion.forms.rewrite import Model, put_together, take_apar
 from modelinspect.conversion.keras.source import Source
 from modelinspect.conversion.operators import DENSIFY, DEQUANTIZE, FLOAT16, FLOAT32, INT8
 from modelinspect.conversion.references import check_references
-from modelinspect.conversion.tree import Node, Vector, read_tree
+from modelinspect.conversion.tree import Node, read_tree
 from modelinspect.core.tensors import Tensor
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.measure.blocks import UnmeasurableError
@@ -133,9 +133,9 @@ def _to_float(model: Model) -> int:
             ):
                 continue
             old, new = graph.tensors[inputs[0]], graph.tensors[outputs[0]]
-            new.values["buffer"], new.values["type"] = old.number("buffer"), old.number("type")
-            new.nodes.pop("sparsity", None)
-            old.values["name"] = b""
+            new.set(buffer=old.number("buffer"), type=old.number("type"))
+            new.drop("sparsity")
+            old.set(name=b"")
             constants.add(outputs[0])
             graph.operators.remove(operation)
             changed += 1
@@ -153,11 +153,11 @@ def _widen(model: Model, tensors: list[Node]) -> int:
             hybrid or tensor.number("type") == FLOAT16 or "sparsity" in tensor.nodes
         ):
             continue
-        tensor.values["type"] = FLOAT32
-        tensor.nodes.pop("sparsity", None)
-        tensor.nodes["quantization"] = Node("QuantizationParameters")
+        tensor.set(type=FLOAT32)
+        tensor.drop("sparsity")
+        tensor.set_node("quantization", Node("QuantizationParameters"))
         size = 4 * prod(tensor.vector("shape").values)
-        model.buffers[tensor.number("buffer")].values["data"] = Vector(size, 1)
+        model.store(tensor.number("buffer"), size)
         changed += 1
     return changed
 
@@ -168,6 +168,5 @@ def _drop_unused(tensors: list[Node], model: Model) -> None:
     """
     for tensor in tensors:
         if tensor.values.get("name") == b"":
-            tensor.values = {"buffer": 0}
-            tensor.nodes.clear()
-            tensor.lists.clear()
+            tensor.empty()
+            tensor.set(buffer=0)

@@ -64,7 +64,7 @@ def predict(
         to_sparse(model)
     told = _tell_conversion(model, weights, tensorflow)
     tree = put_together(model)
-    tree.lists["buffers"] = buffers_in_order(model)
+    tree.set_list("buffers", buffers_in_order(model))
     return Form(weights, sparse, packed_size(tree, schema("model")), tuple(model.sparse), tree, model, told)
 
 
@@ -92,7 +92,7 @@ def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | 
 
 def _tell_conversion(model: Model, weights: Weights, tensorflow: str) -> Node | None:
     """Write how the model was converted, as the converter does at last; return what it says."""
-    entries = model.root.lists.setdefault("metadata", [])
+    entries = model.root.lists.get("metadata", ())
     entry = next((each for each in entries if each.values.get("name") == CONVERSION), None)
     if entry is None:
         return None
@@ -103,5 +103,5 @@ def _tell_conversion(model: Model, weights: Weights, tensorflow: str) -> Node | 
     )
     options = Node("ConversionOptions", {"model_optimization_modes": Vector(modes, 4)})
     told = Node("ConversionMetadata", {}, {"environment": environment, "options": options})
-    model.buffers[entry.number("buffer")].values["data"] = Vector(packed_size(told, schema("conversion")), 1)
+    model.store(entry.number("buffer"), packed_size(told, schema("conversion")))
     return told

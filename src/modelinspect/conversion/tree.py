@@ -4,12 +4,14 @@ again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.limits import KIB, Limits
-from modelinspect.core.records import dataclass, field
-from modelinspect.encodings.flatbuffers.schema import Schema, Shape
+from modelinspect.core.records import dataclass
+from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape
 from modelinspect.encodings.flatbuffers.tables import Reader, Table
 from modelinspect.encodings.flatbuffers.walker import walk_flatbuffer
 from modelinspect.encodings.walk import Walk
@@ -22,14 +24,18 @@ MOST_NODES = 2_000_000
 MOST_NESTING = 64
 _LEAST_TABLE = 8
 """Bytes of the smallest table with the reference to it."""
+_SHORT = 16
+"""Equal vectors of so many numbers are one object."""
+_DIFFERENT = frozenset({"Operator", "SubGraph", "Tensor"})
+"""Tables that are not compared: no two are equal."""
 _SHARED = 64 * KIB
 """What short names and vectors that writers share may take beyond the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """A vector of numbers: how many, their width in bytes, and where they are; ``values`` of short vectors of
-    whole numbers.
+    """A vector of numbers: how many, their width in bytes, and where they are in the file, or ``values`` of
+    short vectors of whole numbers.
     """
 
     count: int
@@ -43,31 +49,81 @@ class Vector:
         return self.count * self.width
 
 
+_NONE = Vector(0, 4)
+
 Value = None | bool | int | float | bytes | Vector
 
 
-@dataclass(slots=True)
+NO_VALUES: Mapping[str, Value] = MappingProxyType({})
+NO_NODES: Mapping[str, Node] = MappingProxyType({})
+NO_LISTS: Mapping[str, Sequence[Node]] = MappingProxyType({})
+NO_STRINGS: Mapping[str, Sequence[bytes]] = MappingProxyType({})
+
+
 class Node:
     """A table: numbers, strings and vectors in ``values``, tables in ``nodes``, vectors of tables in
     ``lists``.
+
+    Copies share the mappings, so these are replaced and never changed. ``shape`` is what decides the size,
+    once that is known (`conversion.flatbuffer.shapes`); it is forgotten with every change.
     """
 
-    type: str
-    values: dict[str, Value] = field(default_factory=dict)
-    nodes: dict[str, Node] = field(default_factory=dict)
-    lists: dict[str, list[Node]] = field(default_factory=dict)
-    strings: dict[str, list[bytes]] = field(default_factory=dict)
-    shape: Any = field(default=None, init=False, repr=False, compare=False)
-    """What decides its size, once that is known (`conversion.flatbuffer.shapes`)."""
+    __slots__ = ("lists", "nodes", "shape", "strings", "type", "values")
+
+    def __init__(
+        self,
+        type: str,
+        values: Mapping[str, Value] = NO_VALUES,
+        nodes: Mapping[str, Node] = NO_NODES,
+        lists: Mapping[str, Sequence[Node]] = NO_LISTS,
+        strings: Mapping[str, Sequence[bytes]] = NO_STRINGS,
+    ) -> None:
+        self.type = type
+        self.values = values
+        self.nodes = nodes
+        self.lists = lists
+        self.strings = strings
+        self.shape: Any = None
 
     def copy(self) -> Node:
-        """Return a node whose own fields can be changed; the nodes below are shared."""
-        lists = {name: list(nodes) for name, nodes in self.lists.items()}
-        return Node(self.type, dict(self.values), dict(self.nodes), lists, dict(self.strings))
+        """Return a node that can be changed; the nodes below are shared."""
+        made = Node(self.type, self.values, self.nodes, self.lists, self.strings)
+        made.shape = self.shape
+        return made
+
+    def set(self, **values: Value) -> None:
+        """Set numbers, strings and vectors."""
+        self.values = {**self.values, **values}
+        self.shape = None
+
+    def set_node(self, name: str, node: Node) -> None:
+        """Set a table."""
+        self.nodes = {**self.nodes, name: node}
+        self.shape = None
+
+    def set_list(self, name: str, nodes: Sequence[Node]) -> None:
+        """Set a vector of tables."""
+        self.lists = {**self.lists, name: nodes}
+        self.shape = None
+
+    def drop(self, name: str) -> None:
+        """Drop a field, where it is there."""
+        if name in self.values:
+            self.values = {key: value for key, value in self.values.items() if key != name}
+        if name in self.nodes:
+            self.nodes = {key: node for key, node in self.nodes.items() if key != name}
+        self.shape = None
+
+    def empty(self) -> None:
+        """Drop every field."""
+        self.values, self.nodes, self.lists, self.strings = NO_VALUES, NO_NODES, NO_LISTS, NO_STRINGS
+        self.shape = None
 
     def number(self, name: str, default: int = 0) -> int:
         """Return a whole number."""
         value = self.values.get(name, default)
+        if type(value) is int:
+            return value
         return int(value) if isinstance(value, int | float) else default
 
     def text(self, name: str) -> str:
@@ -78,7 +134,7 @@ class Node:
     def vector(self, name: str) -> Vector:
         """Return a vector, an empty one where it is not there."""
         value = self.values.get(name)
-        return value if isinstance(value, Vector) else Vector(0, 4)
+        return value if isinstance(value, Vector) else _NONE
 
 
 def read_tree(source: Source, schema: Schema, limits: Limits) -> Node:
@@ -99,13 +155,16 @@ class _TreeReader:
     when each is written apart.
 
     A table or vector that many places refer to is read again for each of them. Converters share none of
-    those, so what is read exceeds the file only where somebody made it so.
+    those, so what is read exceeds the file only where somebody made it so. Equal short vectors and equal
+    tables of settings are one object, as most operators have the same.
     """
 
     def __init__(self, reader: Reader, left: int) -> None:
         self.reader = reader
         self.count = 0
         self.left = left
+        self._equal: dict[object, Any] = {}
+        self._present: dict[tuple[str, tuple[int, ...]], list[Field]] = {}
 
     def _spend(self, size: int, position: int) -> None:
         self.left -= size
@@ -121,34 +180,66 @@ class _TreeReader:
         if self.count > MOST_NODES or depth > MOST_NESTING:
             raise LimitError("its tables are too many or nested too deep", self.reader.member, table.position)
         self._spend(_LEAST_TABLE, table.position)
-        node = Node(table.type.name)
-        for item in table.type.fields:
-            if not table.has(item.name):
-                continue
+        values: dict[str, Value] = {}
+        nodes: dict[str, Node] = {}
+        lists: dict[str, list[Node]] = {}
+        strings: dict[str, list[bytes]] = {}
+        for item in self._fields(table):
             if item.shape is Shape.SCALAR and not item.vector:
-                node.values[item.name] = table.value(item.name)
+                values[item.name] = table.value(item.name)
             elif item.shape is Shape.SCALAR:
-                node.values[item.name] = self._vector(table, item.name, item.size, item.target)
+                values[item.name] = self._vector(table, item.name, item.size, item.target)
             elif item.shape is Shape.STRING and not item.vector:
-                node.values[item.name] = text = (table.string(item.name) or "").encode()
+                values[item.name] = text = (table.string(item.name) or "").encode()
                 self._spend(len(text), table.position)
             elif item.shape is Shape.STRING:
-                node.strings[item.name] = texts = [text.encode() for text in table.strings(item.name)]
+                strings[item.name] = texts = [text.encode() for text in table.strings(item.name)]
                 self._spend(sum(map(len, texts)), table.position)
             elif item.vector and item.shape is Shape.TABLE:
-                node.lists[item.name] = [self.read(each, depth + 1) for each in table.tables(item.name)]
+                lists[item.name] = [self.read(each, depth + 1) for each in table.tables(item.name)]
             elif item.shape in (Shape.TABLE, Shape.UNION) and not item.vector:
                 below = table.table(item.name)
                 if below is None:
                     raise FormatError(
                         f"the union {item.name} is of a type not known", self.reader.member, table.position
                     )
-                node.nodes[item.name] = self.read(below, depth + 1)
+                nodes[item.name] = self.read(below, depth + 1)
             else:
                 raise FormatError(
                     f"the field {item.name} is not read here", self.reader.member, table.position
                 )
-        return node
+        return self._node(table.type.name, values, nodes, lists, strings)
+
+    def _fields(self, table: Table) -> list[Field]:
+        """Return the fields that a table has; many tables have the same."""
+        key = table.type.name, table.slots
+        found = self._present.get(key)
+        if found is None:
+            present = zip(table.type.fields, table.slots, strict=False)
+            found = self._present[key] = [item for item, place in present if place]
+        return found
+
+    def _node(
+        self,
+        name: str,
+        values: dict[str, Value],
+        nodes: dict[str, Node],
+        lists: dict[str, list[Node]],
+        strings: dict[str, list[bytes]],
+    ) -> Node:
+        below: Mapping[str, Node] = NO_NODES
+        places = tuple([(key, id(node)) for key, node in nodes.items()])
+        if places:
+            below = self._equal.setdefault(places, nodes)
+        if name in _DIFFERENT or lists or strings:
+            return Node(name, values or NO_VALUES, below, lists or NO_LISTS, strings or NO_STRINGS)
+        if any(type(value) is float for value in values.values()):  # 0.0 equals -0.0
+            return Node(name, values, below)
+        key = name, tuple(values.items()), places
+        found: Node | None = self._equal.get(key)
+        if found is None:
+            found = self._equal[key] = Node(name, values or NO_VALUES, below)
+        return found
 
     def _vector(self, table: Table, name: str, width: int, target: str) -> Vector:
         found = table.data(name)
@@ -159,4 +250,13 @@ class _TreeReader:
         short = count <= MOST_VALUES and target in ("int", "uint", "long", "ubyte") and not elements
         if not elements:
             self._spend(count * width, table.position)
-        return Vector(count, width, start, tuple(table.numbers(name)) if short else ())
+        if not short:
+            return Vector(count, width, start)
+        values = tuple(table.numbers(name))
+        if count > _SHORT:
+            return Vector(count, width, -1, values)
+        key = width, values
+        vector: Vector | None = self._equal.get(key)
+        if vector is None:
+            vector = self._equal[key] = Vector(count, width, -1, values)
+        return vector

@@ -7,13 +7,14 @@ from __future__ import annotations
 import hashlib
 import mmap
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
-from flatbuffers import number_types
+from flatbuffers import packer
 from flatbuffers.table import Table as PackageTable
 
 from modelinspect.core.limits import KIB, MIB, Limits
+from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.schema import Field, Shape, TableType
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.shrinking.proof import UnprovedError
@@ -26,6 +27,7 @@ _SMALL = 64 * KIB
 """Bytes up to this many are joined and hashed in one call; vectors of more are hashed as they are read, and
 are not kept.
 """
+_LENGTH = struct.Struct("<Q").pack
 _PAGE = 16 * KIB
 _WIDEST = 8
 """The bytes of the widest number that the package reads at once."""
@@ -73,12 +75,30 @@ class _Pages:
         """Read the pages of a range; what lies beyond the file is left to who reads it."""
         if start < 0:
             raise IndexError("a place before the beginning of the file")
-        for page in range(start // _PAGE, min(-(-(start + size) // _PAGE), len(self._read))):
+        first, last = start // _PAGE, (start + size - 1) // _PAGE
+        if first == last < len(self._read) and self._read[first]:
+            return
+        for page in range(first, min(last + 1, len(self._read))):
             if not self._read[page]:
                 self._read[page] = 1
                 at = page * _PAGE
                 data = self._source.read_at(at, min(_PAGE, self._source.size - at))
                 self.bytes[at : at + len(data)] = data
+
+    def offset(self, at: int) -> int:
+        """Return the place that an offset leads to."""
+        self.need(at, 4)
+        return at + int(packer.uoffset.unpack_from(self.bytes, at)[0])
+
+    def count(self, at: int) -> int:
+        """Return the length of a vector."""
+        self.need(at, 4)
+        return int(packer.uoffset.unpack_from(self.bytes, at)[0])
+
+    def vtable(self, at: int) -> int:
+        """Return the place of a table's vtable."""
+        self.need(at, 4)
+        return at - int(packer.soffset.unpack_from(self.bytes, at)[0])
 
     def get(self, start: int, size: int) -> bytes:
         """Return the bytes of a range, fewer at the end of the file."""
@@ -118,6 +138,30 @@ class Table(PackageTable):  # type: ignore[misc]  # the package has no types
         return super().VectorLen(off)
 
 
+Follow = Callable[[int], bytes]
+"""Gives the digest of what a number names."""
+
+
+@dataclass(slots=True, eq=False)
+class _View:
+    """How tables of one type are described: without the fields ``skipped``, numbers in ``follow`` replaced by
+    what they name.
+
+    ``known`` has the digests by the places of the tables, ``layouts`` the fields by the place of the vtable:
+    each with its name, its place in the table, and its default. ``members`` has the place of the number that
+    says what a union holds.
+    """
+
+    type: TableType
+    skipped: Set[str] = frozenset()
+    follow: Mapping[str, Follow] = field(default_factory=dict)
+    known: dict[int, bytes] = field(default_factory=dict)
+    members: dict[tuple[int, str], tuple[int, Field]] = field(default_factory=dict)
+    layouts: dict[int, list[tuple[Field, bytes, int, Follow | None, bytes | None]]] = field(
+        default_factory=dict
+    )
+
+
 class _Model:
     """A model as digests: of its tensors by what they hold, of its operators by what they do to which
     tensors.
@@ -128,30 +172,39 @@ class _Model:
         self._data = _Pages(source)
         self._named = named
         self._schema = schema("model")
-        self._known: dict[tuple[str, int], dict[int, bytes]] = {}
-        self._layouts: dict[tuple[int, str], list[tuple[Field, int]]] = {}
+        self._views: dict[str, _View] = {}
+        self._digests: dict[bytes, bytes] = {}
 
     def describe(self) -> dict[str, list[bytes]]:
         """Return what must be equal: model, subgraphs in order, operators in order, signatures, metadata."""
-        root = Table(self._data, int.from_bytes(self._data.get(0, 4), "little"))
-        kind = self._schema.tables["Model"]
+        tables = self._schema.tables
+        root = int.from_bytes(self._data.get(0, 4), "little")
+        kind, graph_kind = tables["Model"], tables["SubGraph"]
         self._buffers = self._vector(root, kind, "buffers")
         self._codes = self._vector(root, kind, "operator_codes")
         graphs = self._vector(root, kind, "subgraphs")
-        self._tensors = [self._vector(graph, self._schema.tables["SubGraph"], "tensors") for graph in graphs]
+        self._tensors = [self._vector(graph, graph_kind, "tensors") for graph in graphs]
+        unnamed: set[str] = set() if self._named else {"name"}
+        self._tensor_view = _View(tables["Tensor"], unnamed, {"buffer": self._buffer})
         skipped = {"buffers", "operator_codes", "subgraphs", "metadata", "metadata_buffer", "signature_defs"}
         skipped |= set() if self._named else {"description"}
-        found: dict[str, list[bytes]] = {"fields": [self._table(root, kind, skipped, {})]}
-        found["subgraphs"] = [self._graph(graph, number) for number, graph in enumerate(graphs)]
-        found["operators"] = [
-            self._operator(operator, number)
-            for number, graph in enumerate(graphs)
-            for operator in self._vector(graph, self._schema.tables["SubGraph"], "operators")
-        ]
-        found["metadata"] = [
-            self._table(entry, self._schema.tables["Metadata"], set(), {"buffer": self._buffer})
-            for entry in self._vector(root, kind, "metadata")
-        ]
+        found: dict[str, list[bytes]] = {"fields": [self._table(root, _View(kind, skipped))]}
+        found["subgraphs"] = []
+        found["operators"] = []
+        for number, graph in enumerate(graphs):
+            tensor = self._tensor_in(number)
+            ends = dict.fromkeys(("inputs", "outputs"), tensor)
+            view = _View(graph_kind, {"tensors", "operators"} | unnamed, ends)
+            found["subgraphs"].append(self._table(graph, view))
+            view = _View(
+                tables["Operator"],
+                frozenset(),
+                {**ends, "intermediates": tensor, "opcode_index": self._code},
+            )
+            operators = self._vector(graph, graph_kind, "operators")
+            found["operators"] += [self._table(operator, view) for operator in operators]
+        view = _View(tables["Metadata"], frozenset(), {"buffer": self._buffer})
+        found["metadata"] = [self._table(entry, view) for entry in self._vector(root, kind, "metadata")]
         found["signatures"] = [self._signature(entry) for entry in self._vector(root, kind, "signature_defs")]
         return found
 
@@ -163,113 +216,97 @@ class _Model:
         ]
         return {"tensors": tensors, "buffers": [self._buffer(index) for index in range(len(self._buffers))]}
 
-    def _graph(self, graph: Table, number: int) -> bytes:
-        skipped = {"tensors", "operators"} | (set() if self._named else {"name"})
-        return self._table(
-            graph,
-            self._schema.tables["SubGraph"],
-            skipped,
-            dict.fromkeys(("inputs", "outputs"), self._tensor_in(number)),
-            number,
-        )
-
-    def _operator(self, operator: Table, number: int) -> bytes:
-        follow = dict.fromkeys(("inputs", "outputs", "intermediates"), self._tensor_in(number))
-        return self._table(
-            operator, self._schema.tables["Operator"], set(), {**follow, "opcode_index": self._code}, number
-        )
-
-    def _signature(self, entry: Table) -> bytes:
+    def _signature(self, entry: int) -> bytes:
         kind = self._schema.tables["SignatureDef"]
         number = int(self._number(entry, kind.by_name["subgraph_index"]))
-        parts = [self._table(entry, kind, {"inputs", "outputs"}, {})]
+        parts = [self._table(entry, _View(kind, {"inputs", "outputs"}))]
+        view = _View(
+            self._schema.tables["TensorMap"], frozenset(), {"tensor_index": self._tensor_in(number)}
+        )  # one for each signature: subgraphs may share a table of equal numbers
         for key in ("inputs", "outputs"):
-            for one in self._vector(entry, kind, key):
-                parts.append(
-                    self._table(
-                        one,
-                        self._schema.tables["TensorMap"],
-                        set(),
-                        {"tensor_index": self._tensor_in(number)},
-                        number,
-                    )
-                )
+            parts += [self._table(one, view) for one in self._vector(entry, kind, key)]
         return _hash(*parts)
 
-    def _tensor_in(self, number: int) -> Callable[[int], bytes]:
+    def _tensor_in(self, number: int) -> Follow:
         tensors = self._tensors[number] if number < len(self._tensors) else []
 
         def follow(index: int) -> bytes:
-            if index == -1:
-                return b"none"
-            skipped = set() if self._named else {"name"}
-            return self._table(
-                tensors[index], self._schema.tables["Tensor"], skipped, {"buffer": self._buffer}
-            )
+            return b"none" if index == -1 else self._table(tensors[index], self._tensor_view)
 
         return follow
 
     def _buffer(self, index: int) -> bytes:
-        return self._table(self._buffers[index], self._schema.tables["Buffer"], set(), {})
+        return self._plain(self._buffers[index], "Buffer")
 
     def _code(self, index: int) -> bytes:
-        return self._table(self._codes[index], self._schema.tables["OperatorCode"], set(), {})
+        return self._plain(self._codes[index], "OperatorCode")
 
-    def _table(
-        self,
-        table: Table,
-        kind: TableType,
-        skipped: set[str],
-        follow: dict[str, Callable[[int], bytes]],
-        scope: int = -1,
-    ) -> bytes:
-        """Return the digest of a table: fields by name, defaults left out, numbers in ``follow`` replaced by
-        what they name.
+    def _plain(self, at: int, name: str) -> bytes:
+        """Return the digest of a table of which nothing is skipped or followed."""
+        view = self._views.get(name)
+        if view is None:
+            view = self._views[name] = _View(self._schema.tables[name])
+        return self._table(at, view)
 
-        ``scope`` is the subgraph whose tensors are followed: subgraphs may share a table of equal numbers.
-        """
-        known = self._known.setdefault((kind.name, scope), {})
-        if table.Pos in known:
-            return known[table.Pos]
-        parts: list[bytes] = [kind.name.encode()]
-        for one, place in self._places(table, kind):
-            if one.name in skipped or (not place and one.name not in follow):
-                continue
-            value = self._value(table, one, kind, table.Pos + place, follow.get(one.name)) if place else b""
-            if not place and one.inline:
-                value = follow[one.name](one.default)
+    def _table(self, at: int, view: _View) -> bytes:
+        """Return the digest of a table: fields by name, defaults left out."""
+        known = view.known.get(at)
+        if known is not None:
+            return known
+        vtable = self._data.vtable(at)
+        layout = view.layouts.get(vtable)
+        if layout is None:
+            layout = view.layouts[vtable] = self._layout(at, vtable, view)
+        parts = [view.type.name.encode()]
+        for one, name, place, follow, default in layout:
+            if not place:
+                value = follow(one.default) if follow is not None and one.inline else b""
+            elif one.inline:
+                data = self._data.get(at + place, one.size)
+                if follow is not None and one.scalar is not None:
+                    value = follow(int(one.scalar.unpack(data)[0]))
+                else:
+                    value = b"" if data == default else data
+            else:
+                value = self._value(at, one, at + place, follow, view.members.get((vtable, one.name)))
             if value:
-                parts += [one.name.encode(), value]
-        digest = known[table.Pos] = _hash(*parts)
+                parts += [name, value]
+        digest = _hash(*parts)
+        if not view.follow:  # most settings of operators are equal
+            digest = self._digests.setdefault(digest, digest)
+        view.known[at] = digest
         return digest
 
-    def _places(self, table: Table, kind: TableType) -> list[tuple[Field, int]]:
-        """Return the place of each field in a table, 0 where it is not there: the vtable decides, and tables
-        share vtables.
-        """
-        key = table.Pos - table.Get(number_types.SOffsetTFlags, table.Pos), kind.name
-        found = self._layouts.get(key)
-        if found is None:
-            found = self._layouts[key] = [(one, table.Offset(4 + 2 * one.slot)) for one in kind.fields]
+    def _layout(
+        self, at: int, vtable: int, view: _View
+    ) -> list[tuple[Field, bytes, int, Follow | None, bytes | None]]:
+        """Return the fields of the tables of a vtable: the package reads where they are."""
+        table = Table(self._data, at)
+        found: list[tuple[Field, bytes, int, Follow | None, bytes | None]] = []
+        for one in view.type.fields:
+            place, follow = table.Offset(4 + 2 * one.slot), view.follow.get(one.name)
+            if one.name in view.skipped or (not place and follow is None):
+                continue
+            default = one.scalar.pack(one.default) if one.inline and one.scalar is not None else None
+            if one.shape is Shape.UNION:
+                number = view.type.by_name[f"{one.name}_type"]
+                view.members[vtable, one.name] = table.Offset(4 + 2 * number.slot), number
+            found.append((one, one.name.encode(), place, follow, default))
         return found
 
     def _value(
-        self, table: Table, one: Field, kind: TableType, at: int, follow: Callable[[int], bytes] | None
+        self, table: int, one: Field, at: int, follow: Follow | None, member: tuple[int, Field] | None
     ) -> bytes:
-        if one.inline:
-            data = self._data.get(at, one.size)
-            if follow is not None and one.scalar is not None:
-                return follow(int(one.scalar.unpack(data)[0]))
-            return b"" if one.scalar is not None and data == one.scalar.pack(one.default) else data
-        target = at + table.Get(number_types.UOffsetTFlags, at)
+        """Return what describes the target of an offset."""
+        target = self._data.offset(at)
         if one.shape is Shape.UNION:
-            member = self._schema.unions[one.target][
-                int(self._number(table, kind.by_name[f"{one.name}_type"]))
-            ]
-            return self._table(Table(self._data, target), self._schema.tables[member], set(), {})
+            place, number = member or (0, one)
+            held = self._data.get(table + place, number.size) if place else None
+            kind = number.default if held is None or number.scalar is None else number.scalar.unpack(held)[0]
+            return self._plain(target, self._schema.unions[one.target][int(kind)])
         if not one.vector:
             return self._node(target, one)
-        count = table.Get(number_types.UOffsetTFlags, target)
+        count = self._data.count(target)
         if one.shape in (Shape.SCALAR, Shape.STRUCT):
             size = count * one.size
             if follow is None and size >= _SMALL:
@@ -277,46 +314,38 @@ class _Model:
             raw = self._data.get(target + 4, size)
             if follow is None:
                 return _hash(count.to_bytes(4, "little"), raw)
-            return _hash(
-                *(
-                    follow(int.from_bytes(raw[place : place + 4], "little", signed=True))
-                    for place in range(0, len(raw), 4)
-                )
-            )
+            return _hash(*[follow(number) for (number,) in struct.iter_unpack("<i", raw)])
         places = range(target + 4, target + 4 + 4 * count, 4)
-        return _hash(
-            *(self._node(place + table.Get(number_types.UOffsetTFlags, place), one) for place in places)
-        )
+        return _hash(*[self._node(self._data.offset(place), one) for place in places])
 
     def _node(self, at: int, one: Field) -> bytes:
         if one.shape is Shape.TABLE:
-            return self._table(Table(self._data, at), self._schema.tables[one.target], set(), {})
-        size = int.from_bytes(self._data.get(at, 4), "little")
-        return b"text:" + self._data.get(at + 4, size)
+            return self._plain(at, one.target)
+        return b"text:" + self._data.get(at + 4, self._data.count(at))
 
-    def _vector(self, table: Table, kind: TableType, name: str) -> list[Table]:
-        place = table.Offset(4 + 2 * kind.by_name[name].slot)
+    def _vector(self, table: int, kind: TableType, name: str) -> list[int]:
+        """Return the places of the tables of a vector."""
+        package = Table(self._data, table)
+        place = package.Offset(4 + 2 * kind.by_name[name].slot)
         if not place:
             return []
-        start = table.Vector(place)
-        return [
-            Table(self._data, table.Indirect(start + 4 * number)) for number in range(table.VectorLen(place))
-        ]
+        start = package.Vector(place)
+        return [self._data.offset(start + 4 * number) for number in range(package.VectorLen(place))]
 
-    def _number(self, table: Table, one: Field) -> Any:
-        place = table.Offset(4 + 2 * one.slot)
+    def _number(self, table: int, one: Field) -> Any:
+        place = Table(self._data, table).Offset(4 + 2 * one.slot)
         if not place or one.scalar is None:
             return one.default
-        return one.scalar.unpack(self._data.get(table.Pos + place, one.size))[0]
+        return one.scalar.unpack(self._data.get(table + place, one.size))[0]
 
 
-def _hash(*parts: bytes | memoryview) -> bytes:
+def _hash(*parts: bytes) -> bytes:
     if sum(map(len, parts)) < _SMALL:
         return hashlib.sha256(
-            b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "little"), part)])
+            b"".join([piece for part in parts for piece in (_LENGTH(len(part)), part)])
         ).digest()
     found = hashlib.sha256()
     for part in parts:
-        found.update(len(part).to_bytes(8, "little"))
+        found.update(_LENGTH(len(part)))
         found.update(part)
     return found.digest()

@@ -52,38 +52,62 @@ _LOADS = {
 
 
 def _find(planning: Planning) -> Iterator[Outcome]:
-    source = _source(planning)
-    forms: dict[tuple[Weights, bool], Form] = {}
-    gzipped = _Gzipped(planning, source)
-    rough: list[str] = []
+    forms = _Forms(planning, _source(planning))
     for name, weights, sparse in _FORMS:
+        yield from forms.find(name, weights, sparse=sparse)
+    if forms.rough:
+        yield LeftOut(
+            tuple(forms.rough),
+            f"not predicted within {_SURE:.0%}: {_unsure(forms.source)}; --only shows the estimate",
+        )
+
+
+class _Forms:
+    """Predicts one form after another; of a form that was shown, only the sizes are kept."""
+
+    def __init__(self, planning: Planning, source: Source) -> None:
+        self.planning = planning
+        self.source = source
+        self.rough: list[str] = []
+        self._gzipped = _Gzipped(planning, source)
+        self._dense: dict[Weights, int] = {}
+        self._held: dict[Weights, Form] = {}
+        """Dense forms that were not gzipped: the sparse form may be compared with them."""
+        self._has_sparse = False
+
+    def find(self, name: str, weights: Weights, *, sparse: bool) -> Iterator[Outcome]:
+        planning, source = self.planning, self.source
         if sparse and weights is Weights.INT16X8:
-            has_sparse = any(form.sparse for form in forms.values())
-            if name in planning.wanted or (has_sparse and not planning.wanted):
+            if name in planning.wanted or (self._has_sparse and not planning.wanted):
                 yield LeftOut((name,), _BROKEN)
-            continue
+            return
         try:
-            form = forms[weights, sparse] = predict(source.root, source.kept, weights, sparse=sparse)
+            form = predict(source.root, source.kept, weights, sparse=sparse)
         except UnmeasurableError as problem:
             yield LeftOut((name,), f"not computed: {problem}")
-            continue
+            return
+        self._has_sparse |= bool(form.sparse)
         if sparse and not form.sparse:
             yield LeftOut((name,), "no kernel has 30 % zeros, so the converter would encode none sparsely")
-            continue
+            return
         if sparse:
-            yield from _warn(name, form, forms[weights, False])
+            yield from _warn(name, form, self._dense[weights])
+        else:
+            self._dense[weights] = form.size
         error = stated_error(form, source)
-        if error is not None and error > _SURE and not planning.wanted:
-            rough.append(name)
-            continue
         # Without a layer configuration the form is a size without elements, which would compress to nothing.
         is_written = planning.wants(name) and (error or 0.0) <= _SURE and source.has_structure
-        download = gzipped.of(form) if is_written else None
+        if not sparse and not is_written and weights not in _CALIBRATED:
+            self._held[weights] = form
+        if error is not None and error > _SURE and not planning.wanted:
+            self.rough.append(name)
+            return
+        download = self._gzipped.of(form) if is_written else None
         notes = [*_notes(form, source)]
         if download is not None:
             notes.append("the gzipped size is predicted, within 3 %")
         if sparse and download is not None:
-            notes += _compared(download, gzipped.of(forms[weights, False]))
+            notes += _compared(download, self._gzipped.dense(weights, self._held.get(weights)))
         yield Option(
             name,
             form.size,
@@ -94,10 +118,6 @@ def _find(planning: Planning) -> Iterator[Outcome]:
             "; ".join(notes),
             error,
             download,
-        )
-    if rough:
-        yield LeftOut(
-            tuple(rough), f"not predicted within {_SURE:.0%}: {_unsure(source)}; --only shows the estimate"
         )
 
 
@@ -131,6 +151,10 @@ class _Gzipped:
         if key not in self._known:
             self._known[key] = self._count(form)
         return self._known[key]
+
+    def dense(self, weights: Weights, form: Form | None) -> int | None:
+        """Return the bytes of a dense form, which is given where they are not known yet."""
+        return self._known.get((weights, False)) if form is None else self.of(form)
 
     def _count(self, form: Form) -> int | None:
         if not self.planning.downloads or form.size > _MOST_WRITTEN or form.weights in _CALIBRATED:
@@ -280,7 +304,7 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
         yield "there are weights but no layer configuration: operators are assumed"
 
 
-def _warn(name: str, form: Form, dense: Form) -> Iterator[Note]:
+def _warn(name: str, form: Form, dense: int) -> Iterator[Note]:
     """Say before it is converted that sparse encoding makes a file larger, and of which kernels."""
     broken = [tensor for tensor in form.sparse if tensor.lost]
     if broken:
@@ -291,10 +315,10 @@ def _warn(name: str, form: Form, dense: Form) -> Iterator[Note]:
             f" {tensor.block}, and the converter keeps only whole blocks."
         )
     losing = [tensor for tensor in form.sparse if tensor.sparse > tensor.dense]
-    if form.size > dense.size:
-        share = (form.size - dense.size) / dense.size
+    if form.size > dense:
+        share = (form.size - dense) / dense
         yield Note(
-            f"{name}: sparse encoding would make the file larger, {dense.size:,} to {form.size:,} bytes"
+            f"{name}: sparse encoding would make the file larger, {dense:,} to {form.size:,} bytes"
             f" (+{share:.0%}). The converter encodes every kernel with at least 30 % zeros and does not"
             f" compare sizes; {_worst(form.sparse)}."
         )

@@ -107,13 +107,12 @@ def shape_of(node: Node, schema: Schema) -> Shape:
         item = by_name.get(name)
         if item is None:
             continue
-        if item.inline:
-            if value is not None and value != item.default:
-                parts.append(name)
-        elif isinstance(value, Vector):
+        if isinstance(value, Vector):
             parts.append((name, value.count, value.width))
         elif isinstance(value, bytes):
             parts.append((name, len(value)))
+        elif value is not None and value != item.default:
+            parts.append(name)
     for name, child in node.nodes.items():
         parts.append((name, child.shape or shape_of(child, schema)))
     is_whole = True
@@ -147,8 +146,9 @@ def _shape(kind: TableType, parts: list[Any], *, is_whole: bool) -> Shape:
         item = kind.by_name.get(part if isinstance(part, str) else part[0])
         if item is None:
             continue
-        if isinstance(part, str):
-            inline.append(item)
+        if isinstance(part, str) or item.inline:
+            if item.inline:
+                inline.append(item)
         elif item.vector and item.shape in (Kind.TABLE, Kind.STRING):
             if isinstance(part[1], list):
                 below.append((item, Below.TABLES if item.shape is Kind.TABLE else Below.STRINGS, part[1]))

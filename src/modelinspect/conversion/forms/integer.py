@@ -77,7 +77,7 @@ class _Quantizer:
     """Quantizes one graph.
 
     ``quantized`` are its constants by index, ``ranged`` the computed tensors that are no longer floats,
-    ``inserted`` the operators that go before others.
+    ``inserted`` the operators that go before others. Equal ``parameters`` and ``options`` are one node.
     """
 
     model: Model
@@ -88,6 +88,8 @@ class _Quantizer:
     copies: dict[int, int] = field(default_factory=dict)
     inserted: list[tuple[Operation, Operation]] = field(default_factory=list)
     is_sparse: bool = False
+    parameters: dict[tuple[int, int, bool], Node] = field(default_factory=dict)
+    options: dict[tuple[int, int], Node] = field(default_factory=dict)
 
     def run(self) -> None:
         order: list[int] = []
@@ -175,14 +177,14 @@ class _Quantizer:
             outer = self._tensor(inputs[place])
             self._range(inputs[place], ranges=True)
             again = outer.copy()
-            again.values.update(name=(outer.text("name") + "_requantized").encode(), buffer=0)
-            again.values.pop("has_rank", None)
+            again.set(name=(outer.text("name") + "_requantized").encode(), buffer=0)
+            again.drop("has_rank")
             self.graph.tensors.append(again)
             made = len(self.graph.tensors) - 1
             self.ranged.add(made)
             self.inserted.append((operation, make_operation(QUANTIZE, 2, inputs[place], made)))
             inputs[place] = made
-        operation.node.values["inputs"] = numbers(*inputs)
+        operation.node.set(inputs=numbers(*inputs))
 
     def _set_options(self, operation: Operation) -> None:
         """Say which type biases have, and that scales are not powers of two, where activations are int16."""
@@ -194,17 +196,21 @@ class _Quantizer:
             more["quantized_bias_type"] = INT64
         elif operation.code in (ADD, SUB):
             more["pot_scale_int16"] = False
-        operation.node.nodes["builtin_options"] = changed = options.copy()
-        changed.values.update(more)
+        key = operation.code, id(options)  # the float model keeps the node, so the number stays its own
+        changed = self.options.get(key)
+        if changed is None:
+            changed = self.options[key] = options.copy()
+            changed.set(**more)
+        operation.node.set_node("builtin_options", changed)
 
     def _store(self, index: int, kind: int, width: int, channels: int, axis: int, *, ranges: bool) -> None:
         """Store a constant as integers."""
         tensor = self._tensor(index)
         self.quantized.add(index)
         count = prod(tensor.vector("shape").values)
-        tensor.values["type"] = kind
-        tensor.nodes["quantization"] = self._parameters(channels, axis, ranges=ranges)
-        self.model.buffers[tensor.number("buffer")].values["data"] = Vector(count * width, 1)
+        tensor.set(type=kind)
+        tensor.set_node("quantization", self._parameters(channels, axis, ranges=ranges))
+        self.model.store(tensor.number("buffer"), count * width)
 
     def _again(self, operation: Operation, place: int) -> int:
         """Give an operator its own tensor of a bias that several have: each has the scales of its kernel.
@@ -216,12 +222,12 @@ class _Quantizer:
         count = self.copies.get(inputs[place], 0) + 1
         self.copies[inputs[place]] = count
         self.model.add_buffer()  # its own is there, and empty
-        tensor.values["name"] = (tensor.text("name") + str(count)).encode()
-        tensor.values["type"] = FLOAT32
+        tensor.set(name=(tensor.text("name") + str(count)).encode())
+        tensor.set(type=FLOAT32)
         self.graph.tensors.append(tensor)
         index = len(self.graph.tensors) - 1
-        operation.node.values["inputs"] = numbers(
-            *(index if number == place else each for number, each in enumerate(inputs))
+        operation.node.set(
+            inputs=numbers(*(index if number == place else each for number, each in enumerate(inputs)))
         )
         return index
 
@@ -229,15 +235,19 @@ class _Quantizer:
         """Make a computed tensor one of integers."""
         tensor = self._tensor(index)
         self.ranged.add(index)
-        tensor.values["type"] = self.kind.activations
-        tensor.nodes["quantization"] = self._parameters(1, 0, ranges=ranges)
+        tensor.set(type=self.kind.activations)
+        tensor.set_node("quantization", self._parameters(1, 0, ranges=ranges))
 
     def _parameters(self, count: int, axis: int, *, ranges: bool) -> Node:
+        key = count, axis, ranges
+        if key in self.parameters:
+            return self.parameters[key]
         node = Node("QuantizationParameters", {"scale": Vector(count, 4), "zero_point": Vector(count, 8)})
         if ranges and self.kind.keeps_ranges:
-            node.values |= {"min": Vector(count, 4), "max": Vector(count, 4)}
+            node.set(min=Vector(count, 4), max=Vector(count, 4))
         if axis:
-            node.values["quantized_dimension"] = axis
+            node.set(quantized_dimension=axis)
+        self.parameters[key] = node
         return node
 
     def _enter(self) -> list[tuple[int, Node]]:
@@ -252,8 +262,9 @@ class _Quantizer:
 
     def _float(self, index: int) -> Node:
         tensor = self._tensor(index).copy()
-        tensor.values["type"] = FLOAT32
+        tensor.set(type=FLOAT32)
         tensor.nodes = {"quantization": Node("QuantizationParameters")}
+        tensor.shape = None
         return tensor
 
     def _append(self, entries: Sequence[tuple[int, Node]], exits: Sequence[tuple[int, Node]]) -> None:
@@ -261,15 +272,16 @@ class _Quantizer:
         tensors, operators = self.graph.tensors, self.graph.operators
         for index, outer in (*entries, *exits):
             inner = self._tensor(index)
-            inner.values["name"] = (inner.text("name") + "_int16").encode()
-            outer.values["buffer"] = 0
+            inner.set(name=(inner.text("name") + "_int16").encode())
+            outer.set(buffer=0)
             outer.nodes = {}
-            outer.values.pop("has_rank", None)
+            outer.shape = None
+            outer.drop("has_rank")
             tensors.append(outer)
         first = len(tensors) - len(entries) - len(exits)
         for tensor in tensors:
             if not tensor.vector("shape").count:  # empty vectors are left out
-                tensor.values.pop("shape", None)
+                tensor.drop("shape")
         self.model.codes = tuple(dict.fromkeys((operation.code, operation.custom) for operation in operators))
         operators[:0] = [
             make_operation(QUANTIZE, 1, first + place, index) for place, (index, _) in enumerate(entries)
@@ -287,12 +299,13 @@ class _Quantizer:
         signatures = [signature.copy() for signature in self.model.root.lists.get("signature_defs", [])]
         for signature in signatures:
             for key in ("inputs", "outputs"):
-                ends = signature.lists[key] = [end.copy() for end in signature.lists.get(key, [])]
+                ends = [end.copy() for end in signature.lists.get(key, ())]
+                signature.set_list(key, ends)
                 for end in ends:
                     index = end.number("tensor_index")
-                    end.values["tensor_index"] = places.get(index, index)
+                    end.set(tensor_index=places.get(index, index))
         if signatures:
-            self.model.root.lists["signature_defs"] = signatures
+            self.model.root.set_list("signature_defs", signatures)
 
     def _surround(self, entries: Sequence[tuple[int, Node]], exits: Sequence[tuple[int, Node]]) -> None:
         """Put the float inputs and outputs after all tensors, and quantize between: the encoder reads the
@@ -301,23 +314,21 @@ class _Quantizer:
         graph, tensors, operators = self.graph, self.graph.tensors, self.graph.operators
         places: dict[int, int] = {}
         for place, (index, outer) in enumerate(entries):
-            tensors[index].values.update(
-                name=f"tfl.quantize{place or ''}".encode(), buffer=self.model.add_buffer()
-            )
-            tensors[index].values.pop("base", None)
+            tensors[index].set(name=f"tfl.quantize{place or ''}".encode(), buffer=self.model.add_buffer())
+            tensors[index].drop("base")
             places[index] = len(tensors)
             tensors.append(outer)
             operators.insert(place, make_operation(QUANTIZE, 1, places[index], index))
         for index, outer in exits:
             inner = tensors[index]
-            inner.values["name"] = (inner.text("name") + "1").encode()
-            outer.values["buffer"] = self.model.add_buffer()
+            inner.set(name=(inner.text("name") + "1").encode())
+            outer.set(buffer=self.model.add_buffer())
             places[index] = len(tensors)
             tensors.append(outer)
             operators.append(make_operation(DEQUANTIZE, 2, index, places[index]))
         for name in ("inputs", "outputs"):
             ends = graph.node.vector(name).values
-            graph.node.values[name] = numbers(*(places.get(index, index) for index in ends))
+            graph.node.set(**{name: numbers(*(places.get(index, index) for index in ends))})
         graph.outputs = frozenset(graph.node.vector("outputs").values)
 
     def _arrange(
@@ -340,15 +351,13 @@ class _Quantizer:
         head += [tensors[index] for index in used]
         head += [tensors[index] for index in reversed(list(dict.fromkeys(order)))]
         for place, (index, _) in enumerate(entries):
-            tensors[index].values.update(
-                name=f"tfl.quantize{place or ''}".encode(), buffer=self.model.add_buffer()
-            )
-            tensors[index].values.pop("base", None)
+            tensors[index].set(name=f"tfl.quantize{place or ''}".encode(), buffer=self.model.add_buffer())
+            tensors[index].drop("base")
             head.append(tensors[index])
         for index, node in exits:
-            node.values["buffer"] = self.model.add_buffer()
+            node.set(buffer=self.model.add_buffer())
             inner = tensors[index]
-            inner.values["name"] = (inner.text("name") + "1").encode()
+            inner.set(name=(inner.text("name") + "1").encode())
         left = {id(node) for node in head}
         after = {id(tensors[index]): node for index, node in exits}
         rest = []
@@ -362,7 +371,7 @@ class _Quantizer:
         unused = [tensors[index] for index in sorted(constants - set(used) - self.quantized)]
         graph.tensors = [*head, *unused, *rest]
         graph.is_ordered = True
-        graph.node.values["inputs"] = numbers(*range(len(inputs)))
+        graph.node.set(inputs=numbers(*range(len(inputs))))
 
     def _tensor(self, index: int) -> Node:
         if not 0 <= index < len(self.graph.tensors):

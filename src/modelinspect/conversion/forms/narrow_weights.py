@@ -40,10 +40,11 @@ def to_float16(model: Model) -> None:
         variables: set[int] = set()
         unnamed = 0
         for index, tensor in enumerate(list(graph.tensors)):
-            if tensor.values.pop("is_variable", False):  # what starts as zeros becomes zeros that are stored
+            if tensor.values.get("is_variable", False):  # what starts as zeros becomes zeros that are stored
+                tensor.drop("is_variable")
                 size = 4 * int(np.prod(tensor.vector("shape").values, dtype=np.int64))
-                tensor.values["buffer"] = tensor.number("zeros")
-                model.buffers[tensor.number("buffer")].values["data"] = Vector(size, 1)
+                tensor.set(buffer=tensor.number("zeros"))
+                model.store(tensor.number("buffer"), size)
                 variables.add(index)
             size = model.size_of(tensor)
             if tensor.number("type") != FLOAT32 or not size or index not in used:
@@ -51,7 +52,7 @@ def to_float16(model: Model) -> None:
             buffer = tensor.number("buffer")
             if buffer not in shared:
                 shared.add(buffer)
-                model.buffers[buffer].values["data"] = Vector(size // 2, 1)
+                model.store(buffer, size // 2)
             name = tensor.text("name")
             if name.encode().startswith(UNNAMED):
                 name = f"{DEQUANTIZED.decode()}{unnamed or ''}"
@@ -59,10 +60,10 @@ def to_float16(model: Model) -> None:
             else:
                 name += "1"
             output = tensor.copy()
-            output.values.update(name=name.encode(), buffer=model.add_buffer())
+            output.set(name=name.encode(), buffer=model.add_buffer())
             if index in variables:
-                output.values.update(is_variable=True, buffer=0)
-            tensor.values["type"] = FLOAT16
+                output.set(is_variable=True, buffer=0)
+            tensor.set(type=FLOAT16)
             graph.tensors.append(output)
             place = len(graph.tensors) - 1
             _redirect(graph, index, place)
@@ -88,12 +89,12 @@ def _share_zeros(model: Model) -> None:
         for tensor in tensors
     ]
     for tensor in tensors:
-        model.buffers[tensor.number("zeros")].values.pop("data", None)
+        model.clear(tensor.number("zeros"))
     held: dict[int, int] = {}
     for tensor, size in zip(tensors, sizes, strict=True):
         index = held.setdefault(size, tensor.number("zeros"))
-        tensor.values["buffer"] = index
-        model.buffers[index].values["data"] = Vector(size, 1)
+        tensor.set(buffer=index)
+        model.store(index, size)
 
 
 def to_int8(model: Model) -> None:
@@ -118,8 +119,9 @@ def to_int8(model: Model) -> None:
             operation.version = max(operation.version, HYBRID_VERSIONS[operation.code])
             options = operation.node.nodes.get("builtin_options")
             if options is not None and operation.code == FULLY_CONNECTED:
-                operation.node.nodes["builtin_options"] = changed = options.copy()
-                changed.values["asymmetric_quantize_inputs"] = True
+                changed = options.copy()
+                operation.node.set_node("builtin_options", changed)
+                changed.set(asymmetric_quantize_inputs=True)
 
 
 def _lstm_int8(model: Model, graph: Graph, operation: Operation) -> None:
@@ -133,11 +135,11 @@ def _lstm_int8(model: Model, graph: Graph, operation: Operation) -> None:
     for tensor in kernels:
         _quantize(model, tensor, None)
         if "base" in tensor.values:
-            tensor.values["base"] = b"tfl.pseudo_qconst"
+            tensor.set(base=b"tfl.pseudo_qconst")
     for base in (UNNAMED, b"tfl.pseudo_qconst"):
         same = (tensor for one in model.graphs for tensor in one.tensors if tensor.values.get("base") == base)
         for number, tensor in enumerate(same):
-            tensor.values["name"] = base + (str(number).encode() if number else b"")
+            tensor.set(name=base + (str(number).encode() if number else b""))
 
 
 def _quantize(model: Model, tensor: Node, axis: int | None) -> bool:
@@ -153,10 +155,10 @@ def _quantize(model: Model, tensor: Node, axis: int | None) -> bool:
         "QuantizationParameters", {"scale": Vector(channels, 4), "zero_point": Vector(channels, 8)}
     )
     if axis:
-        quantization.values["quantized_dimension"] = axis
-    tensor.values["type"] = INT8
-    tensor.nodes["quantization"] = quantization
-    model.buffers[tensor.number("buffer")].values["data"] = Vector(size // 4, 1)
+        quantization.set(quantized_dimension=axis)
+    tensor.set(type=INT8)
+    tensor.set_node("quantization", quantization)
+    model.store(tensor.number("buffer"), size // 4)
     return True
 
 
@@ -172,12 +174,12 @@ def _gather_int8(model: Model, graph: Graph, operation: Operation) -> None:
     operation.version = max(operation.version, 2)
     output = graph.tensors[outputs[0]]
     gathered = output.copy()
-    gathered.values.update(type=INT8, buffer=model.add_buffer())
-    gathered.nodes["quantization"] = graph.tensors[inputs[0]].nodes["quantization"]
-    output.values["name"] = (graph.tensors[inputs[0]].text("name") + "1").encode()
+    gathered.set(type=INT8, buffer=model.add_buffer())
+    gathered.set_node("quantization", graph.tensors[inputs[0]].nodes["quantization"])
+    output.set(name=(graph.tensors[inputs[0]].text("name") + "1").encode())
     graph.tensors.append(gathered)
     place = len(graph.tensors) - 1
-    operation.node.values["outputs"] = numbers(place)
+    operation.node.set(outputs=numbers(place))
     graph.operators.insert(
         graph.operators.index(operation) + 1, make_operation(DEQUANTIZE, 2, place, outputs[0])
     )
@@ -187,9 +189,9 @@ def _dequantize_before(model: Model, graph: Graph, operation: Operation, table: 
     """Dequantize a table that several operators take, before the first of them."""
     held = graph.tensors[table]
     whole = held.copy()
-    whole.values.update(type=FLOAT32, name=DEQUANTIZED, buffer=model.add_buffer())
-    whole.nodes["quantization"] = Node("QuantizationParameters")
-    held.values["name"] = b"tfl.pseudo_qconst"
+    whole.set(type=FLOAT32, name=DEQUANTIZED, buffer=model.add_buffer())
+    whole.set_node("quantization", Node("QuantizationParameters"))
+    held.set(name=b"tfl.pseudo_qconst")
     graph.tensors.append(whole)
     place = len(graph.tensors) - 1
     _redirect(graph, table, place)
@@ -200,4 +202,4 @@ def _redirect(graph: Graph, old: int, new: int) -> None:
     for operation in graph.operators:
         inputs = operation.node.vector("inputs").values
         if old in inputs:
-            operation.node.values["inputs"] = numbers(*(new if index == old else index for index in inputs))
+            operation.node.set(inputs=numbers(*(new if index == old else index for index in inputs)))

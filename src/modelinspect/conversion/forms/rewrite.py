@@ -117,6 +117,14 @@ class Model:
         index = tensor.number("buffer")
         return self.buffers[index].vector("data").size if 0 <= index < len(self.buffers) else 0
 
+    def store(self, index: int, size: int) -> None:
+        """Let a buffer hold so many bytes; other models may share the one that is there."""
+        self.buffers[index] = Node("Buffer", {"data": Vector(size, 1)})
+
+    def clear(self, index: int) -> None:
+        """Let a buffer hold nothing."""
+        self.buffers[index] = Node("Buffer")
+
 
 def numbers(*values: int) -> Vector:
     """Return a vector of whole numbers of 4 bytes."""
@@ -143,7 +151,7 @@ def take_apart(root: Node, kept: Mapping[int, Kept]) -> Model:
             )
         tensors = [tensor.copy() for tensor in node.lists.get("tensors", [])]
         graphs.append(Graph(node.copy(), tensors, operators, frozenset(node.vector("outputs").values)))
-    return Model(root.copy(), graphs, [buffer.copy() for buffer in root.lists.get("buffers", [])], kept)
+    return Model(root.copy(), graphs, list(root.lists.get("buffers", ())), kept)
 
 
 def put_together(model: Model) -> Node:
@@ -156,16 +164,19 @@ def put_together(model: Model) -> Node:
     for graph in model.graphs:
         for operation in graph.operators:
             key = (operation.code, operation.custom)
-            operation.node.values["opcode_index"] = order.setdefault(key, len(order))
+            index = order.setdefault(key, len(order))
+            if operation.node.number("opcode_index") != index:
+                operation.node.set(opcode_index=index)
             versions[key] = max(versions.get(key, 1), operation.version)
-        graph.node.lists["tensors"] = [
-            tensor for tensor in _in_order(model, graph, names) if id(tensor) not in graph.dropped
-        ]
-        graph.node.lists["operators"] = [operation.node for operation in graph.operators]
+        tensors = _in_order(model, graph, names)
+        if graph.dropped:
+            tensors = [tensor for tensor in tensors if id(tensor) not in graph.dropped]
+        graph.node.set_list("tensors", tensors)
+        graph.node.set_list("operators", [operation.node for operation in graph.operators])
     root = model.root
-    root.lists["operator_codes"] = [_code(key, versions[key]) for key in order]
-    root.lists["subgraphs"] = [graph.node for graph in model.graphs]
-    root.lists["buffers"] = model.buffers
+    root.set_list("operator_codes", [_code(key, versions[key]) for key in order])
+    root.set_list("subgraphs", [graph.node for graph in model.graphs])
+    root.set_list("buffers", model.buffers)
     return root
 
 
@@ -276,7 +287,7 @@ def _name_again(order: list[Node], widened: list[Node], taken: dict[bytes, int])
             base = DEQUANTIZED
         count = taken.get(base, 0)
         taken[base] = count + 1
-        tensor.values["name"] = base + (str(count).encode() if count else b"")
+        tensor.set(name=base + (str(count).encode() if count else b""))
 
 
 def _code(key: tuple[int, bytes | None], version: int) -> Node:
@@ -285,7 +296,7 @@ def _code(key: tuple[int, bytes | None], version: int) -> Node:
         "OperatorCode", {"deprecated_builtin_code": min(code, 127), "builtin_code": code, "version": version}
     )
     if custom is not None:
-        node.values["custom_code"] = custom
+        node.set(custom_code=custom)
     return node
 
 
@@ -297,6 +308,7 @@ def make_operation(code: int, version: int, source: int, target: int) -> Operati
 def add_metadata(model: Model, name: bytes, size: int) -> None:
     """Add an entry before the last, which describes the conversion."""
     buffer = model.add_buffer()
-    model.buffers[buffer].values["data"] = Vector(size, 1)
-    entries = model.root.lists.setdefault("metadata", [])
+    model.store(buffer, size)
+    entries = list(model.root.lists.get("metadata", ()))
     entries.insert(max(len(entries) - 1, 0), Node("Metadata", {"name": name, "buffer": buffer}))
+    model.root.set_list("metadata", entries)

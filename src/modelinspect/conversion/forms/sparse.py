@@ -65,7 +65,7 @@ def _name_outputs(graph: Graph) -> None:
         if len(outputs) > 1:
             name = ";".join(tensor.text("name") for tensor in outputs)
             for number, tensor in enumerate(outputs):
-                tensor.values["name"] = f"{name}{number or ''}".encode()
+                tensor.set(name=f"{name}{number or ''}".encode())
 
 
 def _store_zeros(model: Model, graph: Graph) -> None:
@@ -73,7 +73,7 @@ def _store_zeros(model: Model, graph: Graph) -> None:
     for tensor in graph.tensors:
         if tensor.values.get("is_variable") and "zeros" in tensor.values:
             size = 4 * int(np.prod(tensor.vector("shape").values, dtype=np.int64))
-            model.buffers[tensor.number("zeros")].values["data"] = Vector(size, 1)
+            model.store(tensor.number("zeros"), size)
 
 
 def _drop_unused(model: Model, graph: Graph) -> None:
@@ -88,8 +88,8 @@ def _drop_unused(model: Model, graph: Graph) -> None:
         model.spare += 1
         others = (each for one in model.graphs for each in one.tensors if each is not tensor)
         if all(each.number("buffer") != tensor.number("buffer") for each in others):
-            model.buffers[tensor.number("buffer")].values.pop("data")
-        tensor.values["buffer"] = 0
+            model.clear(tensor.number("buffer"))
+        tensor.set(buffer=0)
 
 
 def _encode(model: Model, graph: Graph, taker: Operation, done: set[int], names: set[str]) -> None:
@@ -126,28 +126,28 @@ def _encode(model: Model, graph: Graph, taker: Operation, done: set[int], names:
         taker.code == FULLY_CONNECTED and tensor.number("type") == INT8 and given.number("type") == FLOAT32
     )
     model.sparse.append(_told(tensor, kept, width, block, count * width + size, shape, is_hybrid=is_hybrid))
-    model.buffers[tensor.number("buffer")].values["data"] = Vector(count * width, 1)
+    model.store(tensor.number("buffer"), count * width)
     if not count and model.has_empty:  # equal buffers are stored once, and nothing equals nothing
-        model.buffers[tensor.number("buffer")].values.pop("data")
+        model.clear(tensor.number("buffer"))
     model.has_empty |= not count
-    tensor.nodes["sparsity"] = parameters
+    tensor.set_node("sparsity", parameters)
     output = graph.tensors[user.node.vector("outputs").values[0]]
     name = output.text("name")
     fixed = user.node.vector("outputs").values[0] in graph.outputs
     if fixed:
         names.add(name)
-    tensor.values["name"] = _unique(name, names)
+    tensor.set(name=_unique(name, names))
     dense = tensor.copy()
     if block == 1:
-        dense.values["name"] = _unique(name, names)
+        dense.set(name=_unique(name, names))
     if not fixed:
-        output.values["name"] = _unique(name, names)
+        output.set(name=_unique(name, names))
     if block > 1:
         if user is taker and tensor.number("type") == FLOAT32:
             taker.version = max(taker.version, 8)
         return
-    del dense.nodes["sparsity"]
-    dense.values["buffer"] = model.add_buffer()
+    dense.drop("sparsity")
+    dense.set(buffer=model.add_buffer())
     graph.tensors.append(dense)
     graph.operators.insert(
         graph.operators.index(user), make_operation(DENSIFY, 1, index, len(graph.tensors) - 1)
@@ -156,7 +156,7 @@ def _encode(model: Model, graph: Graph, taker: Operation, done: set[int], names:
         inputs = each.node.vector("inputs").values
         if each.code != DENSIFY and index in inputs and (each is not user or inputs[place] == index):
             replaced = [len(graph.tensors) - 1 if value == index else value for value in inputs]
-            each.node.values["inputs"] = numbers(*replaced)
+            each.node.set(inputs=numbers(*replaced))
 
 
 def _unique(name: str, names: set[str]) -> bytes:

@@ -243,6 +243,6 @@ def keep_dimensions(network: Network) -> None:
         ):
             continue
         product.inputs[0], product.outputs = given, [op.output]
-        product.options.values["keep_num_dims"] = True
+        product.options.set(keep_num_dims=True)
         gone |= {id(op), id(before)}
     network.ops = [op for op in network.ops if id(op) not in gone]

@@ -195,7 +195,7 @@ def _squeeze(node: Node) -> Item:
         made = node.op(SQUEEZE, [given], shape, {}, given.kind)
         options = node.network.ops[-1].options
         if options is not None:
-            options.values["squeeze_dims"] = whole_numbers(*sorted(axes))
+            options.set(squeeze_dims=whole_numbers(*sorted(axes)))
         return made
     return reshaped(node, shape, node.constant(list(shape)))
 

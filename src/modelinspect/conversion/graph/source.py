@@ -85,10 +85,10 @@ def _name(root: Tree, graph: SavedGraph) -> None:
     subgraph = root.lists["subgraphs"][0]
     tensors = subgraph.lists["tensors"]
     for index, (_, given) in zip(subgraph.vector("inputs").values, graph.inputs, strict=True):
-        tensors[index].values["name"] = given.name.encode()
+        tensors[index].set(name=given.name.encode())
     for index, (_, name, _) in zip(subgraph.vector("outputs").values, graph.outputs, strict=True):
-        tensors[index].values["name"] = name.encode()
-    root.lists["signature_defs"][0].values["signature_key"] = graph.key.encode()
+        tensors[index].set(name=name.encode())
+    root.lists["signature_defs"][0].set(signature_key=graph.key.encode())
 
 
 @dataclass(slots=True)

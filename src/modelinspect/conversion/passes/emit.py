@@ -106,12 +106,12 @@ class _Emitter:
         }
         node = Node("Operator", values)
         if op.code == SEQUENCE_LSTM:
-            node.values["intermediates"] = numbers()
+            node.set(intermediates=numbers())
         if op.options is not None:
-            node.values["builtin_options_type"] = op.number
-            node.nodes["builtin_options"] = op.options
+            node.set(builtin_options_type=op.number)
+            node.set_node("builtin_options", op.options)
         if op.networks and op.options is not None:
-            op.options.values.update(cond_subgraph_index=len(networks), body_subgraph_index=len(networks) + 1)
+            op.options.set(cond_subgraph_index=len(networks), body_subgraph_index=len(networks) + 1)
             names = op.output.location[0]
             count = self.loops.get(names, 0)
             self.loops[names] = count + 1
@@ -142,23 +142,20 @@ class _Emitter:
                 "type": value.kind,
             },
         )
-        node.values["name"] = name.encode() if name else self._unique(label)
-        node.values["base"] = (
-            b"" if name else label.encode()
-        )  # what it is called before numbers are added: no field of the schema
+        # "base" is what it is called before numbers are added: no field of the schema
+        node.set(name=name.encode() if name else self._unique(label), base=b"" if name else label.encode())
         if value.is_variable:  # its zeros are stored, and it does not refer to them
             size = 4 * prod(value.shape)
             self._buffer(Constant(size, key=("variable", size)))
-            node.values.update(buffer=0, is_variable=True, zeros=len(self.buffers) - 1)
+            node.set(buffer=0, is_variable=True, zeros=len(self.buffers) - 1)
         else:
-            node.values["buffer"] = self._buffer(value.constant)
+            node.set(buffer=self._buffer(value.constant))
         if value.constant is not None and value.constant.is_all(0.0):
-            node.values["zeros"] = (
-                len(self.buffers) - 1
-            )  # the buffer that is its own, should it need one: no field of the schema
+            # the buffer that is its own, should it need one: no field of the schema
+            node.set(zeros=len(self.buffers) - 1)
         if any(length < 0 for length in value.shape):
-            node.values["shape_signature"] = numbers(*(max(length, -1) for length in value.shape))
-        node.nodes["quantization"] = Node("QuantizationParameters")
+            node.set(shape_signature=numbers(*(max(length, -1) for length in value.shape)))
+        node.set_node("quantization", Node("QuantizationParameters"))
         self.tensors.append(node)
 
     def _buffer(self, constant: Constant | None) -> int:

@@ -99,7 +99,7 @@ class _Sweep(Moves):
         maker = self.maker(op.inputs[0])
         if maker is None or maker.code not in _TAKES_ACTIVATION or maker.activation or maker.options is None:
             return False
-        maker.options.values["fused_activation_function"] = FUSED[op.code]
+        maker.options.set(fused_activation_function=FUSED[op.code])
         own, other = maker.output.location, op.output.location
         self.take_in(maker, op, fused(own, other) if maker.code == FULLY_CONNECTED else fused(other, own))
         return True
@@ -211,7 +211,7 @@ class _Sweep(Moves):
 
     def _copy_activation(self, op: Op, maker: Op) -> None:
         if op.activation and maker.options is not None:
-            maker.options.values["fused_activation_function"] = op.activation
+            maker.options.set(fused_activation_function=op.activation)
 
     def bias_product(self, op: Op) -> bool:
         """Let a matrix product's bias take in the sum that follows."""
@@ -355,7 +355,7 @@ class _Sweep(Moves):
         bias = op.inputs[2]
         if bias is not None and bias.location:
             bias.location = fused(bias.location, pad.inputs[1].location, pad.output.location)
-        op.options.values["padding"] = 0
+        op.options.set(padding=0)
         self.give(op, pad.inputs[0])
         op.output.location = location
         self.gone.add(id(pad))

@@ -280,7 +280,7 @@ class Moves:
             if order != [*range(rank - 2), rank - 1, rank - 2]:
                 continue
             op.output.location = fused(op.output.location, inner.inputs[1].location, inner.output.location)
-            op.options.values[name] = not op.options.values.get(name, False)
+            op.options.set(**{name: not op.options.values.get(name, False)})
             op.inputs[place] = inner.inputs[0]
             self.takers.setdefault(id(inner.inputs[0]), []).append(op)
             self.gone.add(id(inner))
