@@ -28,7 +28,8 @@ def flat_source(subject: Subject) -> Source:
     """
     name = subject.artifact.members[0].name
     source = subject.files.open(subject.files.primary or name)
-    root = read_tree(source, schema("model"), subject.limits)
+    is_sound = not subject.artifact.diagnostics
+    root = read_tree(source, schema("model"), subject.limits, is_sound=is_sound)
     check_references(root)
     if any(buffer.number("offset") > 1 for buffer in root.lists.get("buffers", [])):
         raise UnmeasurableError(

@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from modelinspect.core.builder import ByteMapBuilder
-from modelinspect.core.limits import KIB, Limits
+from modelinspect.core.limits import KIB, MIB, Limits
 from modelinspect.core.records import dataclass
 from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape
 from modelinspect.encodings.flatbuffers.tables import Reader, Table
-from modelinspect.encodings.flatbuffers.walker import walk_flatbuffer
+from modelinspect.encodings.flatbuffers.walker import root_table, walk_flatbuffer
 from modelinspect.encodings.walk import Walk
 from modelinspect.errors import FormatError, LimitError
 from modelinspect.formats.tflite.labels import MODEL
@@ -24,6 +24,8 @@ MOST_NODES = 2_000_000
 MOST_NESTING = 64
 _LEAST_TABLE = 8
 """Bytes of the smallest table with the reference to it."""
+_AT_ONCE = 32 * MIB
+"""Files up to here are read whole."""
 _SHORT = 16
 """Equal vectors of so many numbers are one object."""
 _DIFFERENT = frozenset({"Operator", "SubGraph", "Tensor"})
@@ -137,11 +139,17 @@ class Node:
         return value if isinstance(value, Vector) else _NONE
 
 
-def read_tree(source: Source, schema: Schema, limits: Limits) -> Node:
-    """Read a model that begins at byte 0.
+def read_tree(source: Source, schema: Schema, limits: Limits, *, is_sound: bool = False) -> Node:
+    """Read a model that begins at byte 0. With ``is_sound`` it was walked before, and nothing was wrong.
 
     Raises `FormatError`, also where its tables are damaged, shared or nested beyond reason.
     """
+    if is_sound:
+        root = root_table(source, schema)
+        if source.size <= _AT_ONCE:  # then no table has to ask whether it was read
+            root.reader.sheet.need(0, source.size)
+            root.reader.walked = True
+        return _TreeReader(root.reader, source.size + _SHARED).read(root, 0)
     troubles: list[FormatError] = []
     walk = Walk(source, ByteMapBuilder(source.name, source.size, limits), limits, troubles.append)
     document = walk_flatbuffer(walk, schema, MODEL)

@@ -264,12 +264,24 @@ def share(root: Record, apart: frozenset[str]) -> Record:
 
     Only values of the same field are shared, so each byte has one meaning.
     """
-    known: dict[Any, Node] = {}
-    visited: dict[int, Node] = {}
-    replaced: list[Node] = []  # they must stay: numbers of objects that are gone are given again
+    result = _Sharing(apart).visit(root, "")
+    if not isinstance(result, Record):
+        raise NotShrinkableError("the model has no root table")
+    return result
 
-    def visit(node: Node, owner: str) -> Node:
-        found = visited.get(id(node))
+
+class _Sharing:
+    """Nodes that were seen, by what they are; a closure would keep the tree until the collector runs."""
+
+    def __init__(self, apart: frozenset[str]) -> None:
+        self.apart = apart
+        self.known: dict[Any, Node] = {}
+        self.visited: dict[int, Node] = {}
+        self.replaced: list[Node] = []  # they must stay: numbers of objects that are gone are given again
+
+    def visit(self, node: Node, owner: str) -> Node:
+        """Return the first node that equals this one, which may be itself."""
+        found = self.visited.get(id(node))
         if found is not None:
             return found
         key: object = None
@@ -277,24 +289,19 @@ def share(root: Record, apart: frozenset[str]) -> Record:
             case Text():
                 key = ("text", owner, node.data)
             case Numbers():
-                if node.data is not None and owner not in apart:
+                if node.data is not None and owner not in self.apart:
                     key = ("numbers", owner, node.alignment, node.count, node.data)
             case Items():
-                node.items = [visit(item, owner) for item in node.items]
+                node.items = [self.visit(item, owner) for item in node.items]
                 key = ("items", owner, tuple(map(id, node.items)))
             case Record():
                 for name, inner in node.nodes.items():
-                    node.nodes[name] = visit(inner, f"{node.type.name}.{name}")
-                if node.type.name not in apart:
+                    node.nodes[name] = self.visit(inner, f"{node.type.name}.{name}")
+                if node.type.name not in self.apart:
                     nodes = tuple((name, id(each)) for name, each in sorted(node.nodes.items()))
                     key = ("table", node.type.name, tuple(sorted(node.inline.items())), nodes)
-        found = node if key is None else known.setdefault(key, node)
-        visited[id(node)] = found
+        found = node if key is None else self.known.setdefault(key, node)
+        self.visited[id(node)] = found
         if found is not node:
-            replaced.append(node)
+            self.replaced.append(node)
         return found
-
-    result = visit(root, "")
-    if not isinstance(result, Record):
-        raise NotShrinkableError("the model has no root table")
-    return result

@@ -5,6 +5,7 @@ there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 
@@ -127,16 +128,17 @@ def shrink(
     place: Place,
     limits: Limits | None = None,
     progress: Progress | None = None,
+    opened: tuple[Artifact, FileSet] | None = None,
 ) -> Shrinking:
-    """Shrink the artifact at a location.
+    """Shrink the artifact at a location, which may be ``opened`` already: its files stay open then.
 
     Raises `ModelInspectError`; the input and what is in the output's place stay as they are then.
     """
     if "://" in location:
         raise UsageError(f"{location}: only files of this machine are written again; copy it here first")
     allowed = limits or Limits()
-    with open_location(location, allowed) as files:
-        artifact = parse(files, allowed)
+    with open_location(location, allowed) if opened is None else nullcontext(opened[1]) as files:
+        artifact = parse(files, allowed) if opened is None else opened[0]
         source = Path(location)
         check_place(source, files, place)
         size = max(sum(tensor.logical_size for tensor in artifact.tensors), 1)

@@ -91,9 +91,15 @@ def _state(planning: Planning) -> str | None:
 
 def _shrunk(planning: Planning, name: str, drop: frozenset[Drop]) -> Iterator[Outcome]:
     subject = planning.subject
+    opened = (subject.artifact, subject.files) if subject.is_file and not subject.is_in_archive else None
     try:
         result = shrink(
-            subject.artifact.location, Options(drop), Place(), subject.limits, planning.in_time_progress()
+            subject.artifact.location,
+            Options(drop),
+            Place(),
+            subject.limits,
+            planning.in_time_progress(),
+            opened,
         )
     except ModelInspectError as error:
         yield LeftOut((name,), f"not computed: {error}")

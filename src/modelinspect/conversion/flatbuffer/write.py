@@ -6,7 +6,7 @@ The bytes are written once, from the end of the file on (builder.py); tests comp
 from __future__ import annotations
 
 from collections.abc import Callable
-from struct import Struct, pack_into
+from struct import Struct, error, pack, pack_into
 
 import numpy as np
 
@@ -74,6 +74,9 @@ class _Writer:
 
     def _below(self, node: Node, name: str, below: Below) -> int:
         """Write what a field points to; return its place."""
+        if below is Below.VECTOR:
+            vector = node.vector(name)
+            return self._vector(vector, self.contents(node, name))
         if below is Below.TABLES:
             return self._offsets([self.table(child) for child in node.lists[name]])
         if below is Below.STRINGS:
@@ -81,8 +84,6 @@ class _Writer:
         if below is Below.TABLE:
             return self.table(node.nodes[name])
         value = node.values[name]
-        if isinstance(value, Vector):
-            return self._vector(value, self.contents(node, name))
         return self._string(value) if isinstance(value, bytes) else 0
 
     def _offsets(self, places: list[int]) -> int:
@@ -103,7 +104,7 @@ class _Writer:
         self.alignment = max(self.alignment, width)
         self.head += -(self.head + vector.size) % width + vector.size + 4
         if data is None and vector.values:
-            data = np.array(vector.values, np.int64).astype(f"<i{vector.width}").tobytes()
+            data = _packed(vector)
         self._put(vector.count, data[: vector.size] if data else b"")
         return self.head
 
@@ -112,3 +113,14 @@ class _Writer:
         at = self.size - self.head
         _U32.pack_into(self.data, at, count)
         self.data[at + 4 : at + 4 + len(data)] = data
+
+
+_LETTERS = {1: "b", 2: "h", 4: "i", 8: "q"}
+
+
+def _packed(vector: Vector) -> bytes:
+    """Return the bytes of a vector's values."""
+    try:
+        return pack(f"<{vector.count}{_LETTERS[vector.width]}", *vector.values)
+    except error:  # numbers without a sign
+        return np.array(vector.values, np.int64).astype(f"<i{vector.width}").tobytes()
