@@ -16,6 +16,7 @@ from flatbuffers.table import Table as PackageTable
 from modelinspect.core.limits import KIB, MIB, Limits
 from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.schema import Field, Shape, TableType
+from modelinspect.errors import InvariantError
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.shrinking.proof import UnprovedError
 from modelinspect.sources.base import Source
@@ -46,8 +47,11 @@ def compare_models(
 
     def described(source: Source) -> dict[str, list[bytes]]:
         model = _Model(source, named=named, limits=limits)  # one at a time: both together take twice as much
-        parts = model.describe()
-        return {**parts, **model.describe_numbered()} if numbered else parts
+        try:
+            parts = model.describe()
+            return {**parts, **model.describe_numbered()} if numbered else parts
+        finally:
+            model.forget()
 
     try:
         first, second = described(before), described(after)
@@ -173,7 +177,13 @@ class _Model:
         self._named = named
         self._schema = schema("model")
         self._views: dict[str, _View] = {}
+        self._tensor_view: _View | None = None
         self._digests: dict[bytes, bytes] = {}
+
+    def forget(self) -> None:
+        """Let go of what leads back here, which would otherwise stay until the collector runs."""
+        self._tensor_view = None
+        self._views.clear()
 
     def describe(self) -> dict[str, list[bytes]]:
         """Return what must be equal: model, subgraphs in order, operators in order, signatures, metadata."""
@@ -229,9 +239,12 @@ class _Model:
 
     def _tensor_in(self, number: int) -> Follow:
         tensors = self._tensors[number] if number < len(self._tensors) else []
+        view = self._tensor_view
+        if view is None:
+            raise InvariantError("tensors are described before the model is")
 
         def follow(index: int) -> bytes:
-            return b"none" if index == -1 else self._table(tensors[index], self._tensor_view)
+            return b"none" if index == -1 else self._table(tensors[index], view)
 
         return follow
 
