@@ -17,6 +17,7 @@ import modelinspect.analyses.plan.conversion as plan
 import modelinspect.conversion.predict as conversion
 from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.flatbuffer.write import write
+from modelinspect.conversion.forms.rewrite import Weights
 from modelinspect.conversion.predict import Form
 from modelinspect.conversion.tree import Node, read_tree
 from modelinspect.core.limits import Limits
@@ -160,3 +161,32 @@ def test_forms_of_files_are_written_as_the_package_builds_them(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_forms(forms_of(fixture_path(name), monkeypatch))
+
+
+def test_forms_leave_the_model_that_they_are_made_of_as_it_is() -> None:
+    path = fixture_path("pruned_mlp/stripped/float32.tflite")
+    with open_location(path, None) as files:
+        root = read_tree(files.open(files.primary or ""), schema("model"), Limits(), is_sound=True)
+    before = bytes(write(root, schema("model"), numbered))
+    for weights in Weights:
+        for sparse in (False, True):
+            conversion.predict(root, {}, weights, sparse=sparse)
+    assert write(root, schema("model"), numbered) == before
+
+
+def test_a_file_that_is_sound_is_read_alike_without_a_walk() -> None:
+    for name in fixture_names(suffix=".tflite")[::6]:
+        with open_location(fixture_path(name), None) as files:
+            source = files.open(files.primary or "")
+            trees = [
+                read_tree(source, schema("model"), Limits(), is_sound=is_sound) for is_sound in (False, True)
+            ]
+        walked, unwalked = (write(root, schema("model"), numbered) for root in trees)
+        assert walked == unwalked
+
+
+def test_a_form_that_only_another_is_compared_with_is_gzipped_too() -> None:
+    path = fixture_path("pruned_layers/cnn/stripped/model.h5")
+    option = "tflite-dynamic-int8-sparse"
+    whole = next(entry for entry in mi.plan(path).options if entry.option == option)
+    assert mi.plan(path, only=(option,)).options == (whole,)

@@ -13,12 +13,17 @@ import pytest
 import modelinspect as mi
 from modelinspect.core.limits import Limits
 from modelinspect.core.tensors import Storage
+from modelinspect.formats.registry import parse
 from modelinspect.formats.tflite.schema import schema
 from modelinspect.reports.shrink import Outcome
 from modelinspect.shrinking.flat_tree import TreeReader
+from modelinspect.shrinking.places import Place
 from modelinspect.shrinking.proof import UnprovedError
+from modelinspect.shrinking.run import shrink
+from modelinspect.shrinking.steps import Options
 from modelinspect.shrinking.tflite_witness import compare_models
 from modelinspect.sources.base import MemorySource
+from modelinspect.sources.opening import open_location
 from tests.support.fixtures import fixture_names, fixture_path
 from tests.support.flat import build
 
@@ -248,3 +253,15 @@ def test_dropping_names_keeps_signatures(tmp_path: Path) -> None:
         for each in signatures
     ]
     assert keys[0] == keys[1]
+
+
+def test_a_file_that_is_open_is_shrunk_as_one_that_is_not_and_stays_open() -> None:
+    path = fixture_path("pruned_mlp/stripped/float32.tflite")
+    closed = shrink(str(path), Options(), Place())
+    with open_location(path, Limits()) as files:
+        artifact = parse(files, Limits())
+        opened = shrink(str(path), Options(), Place(), opened=(artifact, files))
+        assert files.open(files.primary or "").read_at(4, 4) == b"TFL3"
+    assert opened.after is not None
+    assert closed.after is not None
+    assert (opened.after.size, opened.proof, opened.steps) == (closed.after.size, closed.proof, closed.steps)
