@@ -92,7 +92,9 @@ def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | 
 
 def _tell_conversion(model: Model, weights: Weights, tensorflow: str) -> Node | None:
     """Write how the model was converted, as the converter does at last; return what it says."""
-    entries = model.root.lists.get("metadata", ())
+    if "metadata" not in model.root.lists:
+        model.root.set_list("metadata", [])  # the converter always writes this vector
+    entries = model.root.lists["metadata"]
     entry = next((each for each in entries if each.values.get("name") == CONVERSION), None)
     if entry is None:
         return None

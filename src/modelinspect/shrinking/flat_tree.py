@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelinspect.core.limits import KIB, Limits
+from modelinspect.core.limits import KIB, MIB, Limits
 from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.flatbuffers.schema import Field, Schema, Shape, TableType
 from modelinspect.shrinking.steps import NotShrinkableError
@@ -16,6 +16,8 @@ from modelinspect.sources.base import Source
 
 LARGE = 64 * KIB
 """Vectors of numbers from this size on are not read but copied when they are written."""
+_AT_ONCE = 32 * MIB
+"""Files up to here are read whole."""
 _PAGE = 64 * KIB
 _SHORT = 64
 """Equal vectors of at most this many bytes are one node from the start, except the bytes of buffers."""
@@ -126,6 +128,7 @@ class TreeReader:
         self._equal: dict[Any, Any] = {}
         self._options = {name for names in schema.unions.values() for name in names} - _CHANGED
         self._pages: dict[int, bytes] = {}
+        self._whole = source.read_at(0, source.size) if source.size <= _AT_ONCE else b""
         self._layouts: dict[tuple[int, str], tuple[int, list[tuple[Field, int, bytes | None]]]] = {}
         self._count = 0
         self.end = 8
@@ -137,9 +140,12 @@ class TreeReader:
         root = self._table(self._uint(0), self._schema.tables[self._schema.root])
         for known in (self._known, self._equal, self._pages, self._layouts):  # the tree is all that stays
             known.clear()
+        self._whole = b""
         return root
 
     def _bytes(self, offset: int, size: int) -> bytes:
+        if self._whole and 0 <= offset <= len(self._whole) - size:
+            return self._whole[offset : offset + size]
         page, inner = divmod(offset, _PAGE)
         read = self._pages.get(page)
         if read is not None and inner + size <= len(read):
@@ -281,16 +287,17 @@ class _Sharing:
 
     def visit(self, node: Node, owner: str) -> Node:
         """Return the first node that equals this one, which may be itself."""
+        if isinstance(node, Text):
+            return self.known.setdefault((owner, node.data), node)
+        if isinstance(node, Numbers):
+            if node.data is None or owner in self.apart:
+                return node
+            return self.known.setdefault((owner, node.alignment, node.count, node.data), node)
         found = self.visited.get(id(node))
         if found is not None:
             return found
         key: object = None
         match node:
-            case Text():
-                key = ("text", owner, node.data)
-            case Numbers():
-                if node.data is not None and owner not in self.apart:
-                    key = ("numbers", owner, node.alignment, node.count, node.data)
             case Items():
                 node.items = [self.visit(item, owner) for item in node.items]
                 key = ("items", owner, tuple(map(id, node.items)))
