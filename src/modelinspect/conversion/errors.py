@@ -49,8 +49,8 @@ ERRORS: Mapping[NetworkClass, float] = {
 }
 """What an estimate is off by at most where every layer is known, as a share of the size."""
 INTEGER_ERROR = 0.01
-"""What a full-integer form may be off by beside that: which tensors are quantized again depends on the
-calibration.
+"""What a full-integer form may be off by at least beside that: which tensors are quantized again depends on
+the calibration.
 """
 _INTEGER = (Weights.FULL_INT8, Weights.INT16X8)
 
@@ -80,5 +80,8 @@ def stated_error(form: Form, source: Source) -> float | None:
         if form.is_sparse or (form.weights is not Weights.FLOAT32 and form.weights is not Weights.FLOAT16)
         else 0
     )
-    share = ERRORS[class_of(source.root)] + (INTEGER_ERROR if is_integer else 0.0)
-    return round(min(share + (_PADDINGS + source.doubt + guessed) / max(form.size, 1), MOST_ERROR), 4)
+    size = max(form.size, 1)
+    share = ERRORS[class_of(source.root)]
+    if is_integer:
+        share += max(INTEGER_ERROR, form.doubt / max(size - form.doubt, 1))
+    return round(min(share + (_PADDINGS + source.doubt + guessed) / size, MOST_ERROR), 4)

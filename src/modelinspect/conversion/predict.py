@@ -35,7 +35,10 @@ _HASH = 0x9E3779B97F4A7C15
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A TFLite file that the converter could make; ``sparse`` are the tensors that it would encode."""
+    """A TFLite file that the converter could make; ``sparse`` are the tensors that it would encode.
+
+    ``doubt`` is how many bytes of it depend on the samples that it is calibrated with.
+    """
 
     weights: Weights
     is_sparse: bool
@@ -44,28 +47,36 @@ class Form:
     root: Node
     model: Model
     told: Node | None = None
+    doubt: int = 0
 
 
 def predict(
-    root: Node, kept: Mapping[int, Kept], weights: Weights, *, sparse: bool, tensorflow: str = TENSORFLOW
+    root: Node,
+    kept: Mapping[int, Kept],
+    weights: Weights,
+    *,
+    sparse: bool,
+    tensorflow: str = TENSORFLOW,
+    elements: Mapping[int, Elements] | None = None,
 ) -> Form:
-    """Return one form of a float model.
+    """Return one form of a float model; ``elements`` gives those of its constants by their buffers.
 
     Raises `UnmeasurableError` where it is not known how an operator is quantized to integers.
     """
-    model = take_apart(root, kept)
+    model, doubt = take_apart(root, kept), 0
     if weights is Weights.FLOAT16:
         to_float16(model)
     elif weights is Weights.INT8:
         to_int8(model)
     elif weights in (Weights.FULL_INT8, Weights.INT16X8):
-        to_integer(model, weights, sparse=sparse)
+        doubt = to_integer(model, weights, sparse=sparse, elements=elements)
     if sparse:
         to_sparse(model)
     told = _tell_conversion(model, weights, tensorflow)
     tree = put_together(model)
     tree.set_list("buffers", buffers_in_order(model))
-    return Form(weights, sparse, packed_size(tree, schema("model")), tuple(model.sparse), tree, model, told)
+    size = packed_size(tree, schema("model"))
+    return Form(weights, sparse, size, tuple(model.sparse), tree, model, told, doubt)
 
 
 def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | None = None) -> int:

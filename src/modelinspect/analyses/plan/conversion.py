@@ -82,7 +82,7 @@ class _Forms:
                 yield LeftOut((name,), _BROKEN)
             return
         try:
-            form = predict(source.root, source.kept, weights, sparse=sparse)
+            form = predict(source.root, source.kept, weights, sparse=sparse, elements=source.elements)
         except UnmeasurableError as problem:
             yield LeftOut((name,), f"not computed: {problem}")
             return
