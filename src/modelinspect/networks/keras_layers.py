@@ -76,6 +76,7 @@ class Traversal(ABC, Generic[Value]):
                 continue
             if values is None:
                 values = [self.make_input(f"{unwrapped(layer).name}_input", layer)]
+            self.node, self.arguments = None, {}
             values = self._use(layer, values, scope, path)
             name = unwrapped(layer).name
         return [(name, value) for value in values or []]

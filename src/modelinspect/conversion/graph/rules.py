@@ -43,6 +43,7 @@ from modelinspect.conversion.operators import (
     REDUCE_MIN,
     REDUCE_PROD,
     RESHAPE,
+    SELECT,
     SELECT_V2,
     SQUARE,
     SQUARED_DIFFERENCE,
@@ -244,7 +245,8 @@ def _cast(node: Node) -> Item:
 def _select(node: Node) -> Item:
     values = [node.value(place) for place in range(3)]
     shape = broadcast(broadcast(values[0].shape, values[1].shape), values[2].shape)
-    return node.op(SELECT_V2, values, shape, None, values[1].kind)
+    is_plain = -1 not in shape and all(value.shape == shape for value in values)
+    return node.op(SELECT if is_plain else SELECT_V2, values, shape, None, values[1].kind)
 
 
 def _transpose(node: Node) -> Item:

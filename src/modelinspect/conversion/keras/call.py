@@ -18,6 +18,7 @@ from modelinspect.networks.keras_variables import Parameter, items
 
 if TYPE_CHECKING:
     from modelinspect.conversion.graph.lowering import Lowering
+    from modelinspect.conversion.keras.masks import Mask
 
 
 class UnknownLayerError(Exception):
@@ -51,8 +52,9 @@ class Call:
 
     ``steps`` means that it is used at every step of a sequence. ``lowering`` makes operators of the nodes
     that layers write. ``arguments`` are the keyword arguments of this call, and ``node`` is the call as
-    the configuration stores it. ``takes_masks`` means that a layer of the model may take a
-    mask that is not followed, ``masks`` are the indices of steps by the identity of what embeddings make.
+    the configuration stores it. ``takes_masks`` means that a layer of the model may take a mask, ``masks``
+    are those of values, by their identity. ``is_wired`` means that the configuration tells the masks that a
+    layer of Keras 3 takes, as those of functional models do.
     """
 
     network: Network
@@ -68,7 +70,8 @@ class Call:
     arguments: Mapping[str, object] = field(default_factory=dict)
     node: object = None
     takes_masks: bool = True
-    masks: dict[int, Value] = field(default_factory=dict)
+    masks: dict[int, Mask] = field(default_factory=dict)
+    is_wired: bool = False
 
     @property
     def given(self) -> Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelinspect.conversion.keras.call import Rule
+from modelinspect.conversion.keras.masks import masked
 from modelinspect.conversion.keras.nodes import activations
 from modelinspect.conversion.keras.nodes.attention import TRACED_ATTENTION
 from modelinspect.conversion.keras.nodes.convolutions import TRACED_CONVOLUTIONS
@@ -10,7 +11,7 @@ from modelinspect.conversion.keras.nodes.dense import dense
 from modelinspect.conversion.keras.nodes.merging import TRACED_MERGING
 from modelinspect.conversion.keras.nodes.normalizations import TRACED_NORMALIZATIONS
 from modelinspect.conversion.keras.nodes.pooling import TRACED_POOLING
-from modelinspect.conversion.keras.nodes.products import TRACED_PRODUCTS, masked
+from modelinspect.conversion.keras.nodes.products import TRACED_PRODUCTS
 from modelinspect.conversion.keras.nodes.trace import traced
 from modelinspect.conversion.keras.nodes.wrappers import distributed, normalized
 from modelinspect.conversion.keras.recurrent import RECURRENT
@@ -31,7 +32,7 @@ LAYERS: dict[str, Rule] = {
     **TRACED_CONVOLUTIONS,
     **TRACED_NORMALIZATIONS,
     **TRACED_PRODUCTS,
-    "Masking": masked,
+    "Masking": traced(masked),
 }
 """The rule of each class of layers."""
 LAYERS |= {"SpectralNormalization": normalized(LAYERS), "TimeDistributed": distributed(LAYERS)}

@@ -14,7 +14,8 @@ import numpy as np
 
 from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.keras.call import Call, Scopes, Shape
-from modelinspect.conversion.network import LATE, Network, Value, integers
+from modelinspect.conversion.keras.nodes.trace import Trace
+from modelinspect.conversion.network import LATE, Network, Value, floats, integers
 from modelinspect.conversion.operators import (
     ADD,
     BOOL,
@@ -25,6 +26,8 @@ from modelinspect.conversion.operators import (
     LOGICAL_AND,
     RESHAPE,
     REVERSE,
+    SELECT,
+    SELECT_V2,
     SLICE,
     STRIDED_SLICE,
     TRANSPOSE,
@@ -45,6 +48,7 @@ class Steps:
     the last step on.
 
     ``inlined`` means that it was its own function, which is why the names of its parts have no scope.
+    ``is_zeroed`` means that steps which a mask leaves out give zeros, and not what the step before gave.
     """
 
     length: str
@@ -53,19 +57,45 @@ class Steps:
     whole: bool
     is_backwards: bool = False
     inlined: bool = False
+    is_zeroed: bool = False
 
 
-def loop(call: Call, steps: Steps, sequence: Value, states: Sequence[Value], cell: Cell) -> Value:
+def loop(
+    call: Call,
+    steps: Steps,
+    sequence: Value,
+    states: Sequence[Value],
+    cell: Cell,
+    mask: Value | None = None,
+    taken: Sequence[Value] = (),
+) -> Value:
     """Run a cell over a sequence; return its last output, or all of them.
 
-    ``call`` has the scope of the loop.
+    ``call`` has the scope of the loop. ``mask`` tells which steps of which samples count: the others change
+    neither the output nor the states. ``taken`` are constants of the network around the loop, which the cell
+    finds in the order that they have here, after the number of steps.
     """
     batch, length, width = sequence.shape
     units = states[0].shape[-1]
     known = len(call.network.ops)
-    given = _by_step(call, steps, sequence, (length, batch, width))
+    given = _by_step(call, steps, sequence, (length, batch, width), "transpose")
+    masks: list[Value] = []
+    if mask is not None:
+        t = Trace(call, call.lowering)
+        column = t.finished(t.expand(mask, -1, "ExpandDims"))
+        masks = [_by_step(call, steps, column, (length, batch, 1), "transpose_1")]
     if steps.is_backwards:
-        given = call.op(REVERSE, [given, call.integers([0], "ReverseV2/axis")], given.shape, "ReverseV2")
+        given, *masks = (
+            call.op(
+                REVERSE,
+                [each, call.integers([0], f"{name}/axis")],
+                each.shape,
+                name,
+                None,
+                each.kind,
+            )
+            for each, name in zip((given, *masks), ("ReverseV2", "ReverseV2_1"), strict=False)
+        )
     count = length if steps.whole else 1
     made = call.floats(np.zeros((count, batch, units), np.float32), "TensorArrayV2_1")
     if not steps.inlined:
@@ -73,26 +103,29 @@ def loop(call: Call, steps: Steps, sequence: Value, states: Sequence[Value], cel
     counter, time = call.integers(0, "while/loop_counter"), call.integers(0, "time")
     told = call.integers(length, steps.length)
     _haunt(call, steps, length)
-    carried = [counter, time, made, *states, given]
-    outputs = _while(call, steps, carried, told, cell)
-    output = _taken(call, steps, outputs[2], (batch, length, units))
+    if masks and not steps.is_zeroed:
+        states = [call.floats(np.zeros((batch, units), np.float32), "zeros_like"), *states]
+    carried = [counter, time, made, *states, *masks, given]
+    outputs = _while(call, steps, carried, [told, *taken], cell, is_masked=bool(masks))
+    output = _taken(call, steps, outputs[2], (batch, length, units), is_masked=bool(masks))
     if steps.inlined:
         _mark(call, known)
     return output
 
 
-def _taken(call: Call, steps: Steps, made: Value, whole: Shape) -> Value:
+def _taken(call: Call, steps: Steps, made: Value, whole: Shape, *, is_masked: bool) -> Value:
     """Take the last output, or all of them."""
     if steps.whole:
-        other = call.integers([1, 0, 2], "transpose_1/perm")
-        return call.op(TRANSPOSE, [made, other], whole, "transpose_1")
+        label = "transpose_2" if is_masked else "transpose_1"
+        other = call.integers([1, 0, 2], f"{label}/perm")
+        return call.op(TRANSPOSE, [made, other], whole, label)
     name, (batch, _, units) = steps.last, whole
     parts = [call.integers(part, name) for part in ([-1, 0, 0], [0, batch, units], [1, 1, 1])]
     masks = {"begin_mask": 6, "end_mask": 6, "shrink_axis_mask": 1}
     return call.op(STRIDED_SLICE, [made, *parts], (batch, units), name, masks)
 
 
-def _by_step(call: Call, steps: Steps, sequence: Value, shape: Shape) -> Value:
+def _by_step(call: Call, steps: Steps, sequence: Value, shape: Shape, name: str) -> Value:
     """Exchange samples and steps, once where two loops take the same."""
     for op in call.network.ops:
         if (
@@ -103,10 +136,10 @@ def _by_step(call: Call, steps: Steps, sequence: Value, shape: Shape) -> Value:
         ):
             op.inputs[1].location = NOTHING
             return op.output
-    perm = call.integers([1, 0, 2], "transpose/perm")
+    perm = call.integers([1, 0, 2], f"{name}/perm")
     if steps.inlined:
         perm.location = NOTHING
-    return call.op(TRANSPOSE, [sequence, perm], shape, "transpose")
+    return call.op(TRANSPOSE, [sequence, perm], shape, name, None, sequence.kind)
 
 
 def _mark(call: Call, known: int) -> None:
@@ -122,6 +155,8 @@ def _haunt(call: Call, steps: Steps, length: int) -> None:
     """Note the constants of what is computed away: of the last output, of the number of outputs, of the
     longest length.
     """
+    if steps.inlined:  # what states start with
+        call.network.ghosts.append(floats(np.float32(0), ()))
     if call.keras == 2 or not steps.whole:
         call.network.ghosts += [integers([number], ()) for number in (-1, 0, 1)]
     if call.keras == 3 or not steps.whole:
@@ -130,12 +165,14 @@ def _haunt(call: Call, steps: Steps, length: int) -> None:
         call.network.ghosts.append(integers(length, ()))
 
 
-def _while(call: Call, steps: Steps, carried: Sequence[Value], told: Value, cell: Cell) -> list[Value]:
+def _while(
+    call: Call, steps: Steps, carried: Sequence[Value], taken: Sequence[Value], cell: Cell, *, is_masked: bool
+) -> list[Value]:
     scope = call.at("while")[0]
     condition, body = Network(name=f"{scope}_cond"), Network(name=f"{scope}_body")
     for network in (condition, body):
         network.inputs = [("", Value(value.shape, (), value.kind)) for value in carried]
-        network.captures = [replace(told)]
+        network.captures = [replace(value) for value in taken]
     first, second = (
         replace(
             call, network=each, lowering=Lowering(each, call.lowering.reading), scopes=Scopes(), scope=scope
@@ -143,11 +180,11 @@ def _while(call: Call, steps: Steps, carried: Sequence[Value], told: Value, cell
         for each in (condition, body)
     )
     _condition(first)
-    _body(second, steps, cell)
+    _body(second, steps, cell, is_masked=is_masked)
     outputs = [Value(value.shape, call.at("while"), value.kind) for value in carried]
-    call.op(WHILE, [*carried, told], (), "while", {})
+    call.op(WHILE, [*carried, *taken], (), "while", {})
     op = call.network.ops[-1]
-    op.outputs, op.networks, op.captured = outputs, (condition, body), 1
+    op.outputs, op.networks, op.captured = outputs, (condition, body), len(taken)
     return outputs
 
 
@@ -161,16 +198,35 @@ def _condition(call: Call) -> None:
     call.network.outputs = [("", going)]
 
 
-def _body(call: Call, steps: Steps, cell: Cell) -> None:
+def _body(call: Call, steps: Steps, cell: Cell, *, is_masked: bool) -> None:
     counter, time, made, *states, sequence = (value for _, value in call.network.inputs)
+    masks, before = (states[-1:], states[:-1]) if is_masked else ([], [])
+    if is_masked:
+        states = before if steps.is_zeroed else before[1:]
     first, second = steps.times
     later = call.op(ADD, [time, call.integers(1, "add/y")], (), first, {}, INT32)
     more = call.op(ADD, [counter, call.integers(1, "add_1/y")], (), second, {}, INT32)
     _, batch, width = sequence.shape
     step = call.op(GATHER, [sequence, time], (batch, width), "TensorArrayV2Read/TensorListGetItem", {})
+    name = "TensorArrayV2Read_1/TensorListGetItem"
+    marks = [call.op(GATHER, [mask, time], (batch, 1), name, {}, BOOL) for mask in masks]
     new = list(cell(call, step, states))
-    item = _set_item(call, made, time, later, new[0])
-    call.network.outputs = [("", value) for value in (more, later, item, *new, sequence)]
+    output, kept = new[0], new
+    if is_masked:  # the output, and each state, is that of the step before where the mask says so
+        if steps.is_zeroed:
+            output = _chosen(call, marks[0], output, call.floats(0.0, "zeros_like"))
+            output.location = (*output.location, "")
+        else:
+            output = _chosen(call, marks[0], output, before[0])
+        chosen = [_chosen(call, marks[0], *pair) for pair in zip(new, states, strict=True)]
+        kept = [*([] if steps.is_zeroed else [output]), *chosen]
+    item = _set_item(call, made, time, later, output)
+    call.network.outputs = [("", value) for value in (more, later, item, *kept, *masks, sequence)]
+
+
+def _chosen(call: Call, mark: Value, value: Value, other: Value) -> Value:
+    code = SELECT if mark.shape == value.shape else SELECT_V2
+    return call.op(code, [mark, value, other], value.shape, "SelectV2")
 
 
 def _set_item(call: Call, made: Value, time: Value, later: Value, output: Value) -> Value:

@@ -1,12 +1,17 @@
-"""Masks of sequences: which layers do nothing with them, and the mean of the steps that one leaves."""
+"""Masks of sequences: which layers make, pass on, take and ignore them, and the nodes that make them."""
 
 from __future__ import annotations
 
-from modelinspect.conversion.graph.node import Item
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from modelinspect.conversion.graph.node import Held, Item
 from modelinspect.conversion.keras.call import Call, UnknownLayerError
 from modelinspect.conversion.keras.nodes.trace import Trace
 from modelinspect.conversion.network import Value
 from modelinspect.conversion.operators import BOOL, FLOAT32
+from modelinspect.core.records import dataclass, field
 
 IDENTITIES = frozenset(
     {
@@ -16,6 +21,7 @@ IDENTITIES = frozenset(
         "GaussianDropout",
         "GaussianNoise",
         "Identity",
+        "RandomBrightness",
         "RandomContrast",
         "RandomFlip",
         "RandomRotation",
@@ -27,83 +33,172 @@ IDENTITIES = frozenset(
     }
 )
 """Layers that do nothing but in training."""
-_IGNORE_MASKS = IDENTITIES | {
-    "Activation",
-    "Add",
-    "AveragePooling1D",
-    "Concatenate",
-    "Conv1D",
-    "Dense",
-    "Embedding",
-    "Flatten",
-    "Functional",
-    "GlobalMaxPooling1D",
-    "InputLayer",
-    "LayerNormalization",
-    "MaxPooling1D",
-    "Model",
-    "Multiply",
-    "ReLU",
-    "Reshape",
-    "SeparableConv1D",
-    "Sequential",
-}
+_LOOPS = frozenset({"Bidirectional", "GRU", "LSTM", "SimpleRNN"})
 _AVERAGE = "GlobalAveragePooling1D"
-MASKED = frozenset((_AVERAGE,))
-"""Layers whose masks are followed."""
+_WIRED = _LOOPS | {_AVERAGE}
+"""Layers that take the mask that the model is wired with in Keras 3: the others find it at the tensor."""
+TAKES = _WIRED | {
+    "AdditiveAttention",
+    "Attention",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
+    "GroupNormalization",
+    "GroupQueryAttention",
+    "Lambda",
+    "MultiHeadAttention",
+    "RNN",
+    "Softmax",
+}
+"""Layers whose result depends on the mask of what they take."""
+MASKED = _WIRED | {"BatchNormalization", "TimeDistributed"}
+"""Layers whose masks are followed, those among them that ignore them."""
+_PASSES = frozenset(
+    {
+        "Activation",
+        "BatchNormalization",
+        "Dense",
+        "ELU",
+        "LayerNormalization",
+        "LeakyReLU",
+        "MultiHeadAttention",
+        "PReLU",
+        "ReLU",
+        "ThresholdedReLU",
+        "TimeDistributed",
+        "UnitNormalization",
+    }
+)
+_MERGES = frozenset(
+    {"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"}
+)
 
 
-def ignores_masks(kind: str) -> bool:
-    """Return whether layers of a class do nothing with a mask at inference: the converter drops what makes a
-    mask that none takes.
+@dataclass(slots=True)
+class Mask:
+    """The steps that a layer masks; the nodes of it are written once a layer takes it.
+
+    ``write`` writes them as the tensor has them at a call, ``wire`` as a model of Keras 3 is wired with them.
     """
-    return kind in _IGNORE_MASKS or kind == _AVERAGE
+
+    write: Callable[[], Value]
+    wire: Callable[[], Value]
+    _wired: list[Value] = field(default_factory=list)
+
+    def wired(self) -> Value:
+        """Return the mask that a model of Keras 3 is wired with, which it computes once."""
+        if not self._wired:
+            self._wired.append(self.wire())
+        return self._wired[0]
 
 
-def mask_zero(call: Call) -> None:
-    """Let an embedding mask the steps whose index is zero. Raises `UnknownLayerError`.
+def passed_on(kind: str, settings: Mapping[str, object], given: list[Mask | None]) -> Mask | None:
+    """Return the mask of what a layer makes, given those of what it takes."""
+    masks = [mask for mask in given if mask is not None]
+    if not masks:
+        return None
+    if kind in _MERGES:
+        return Mask(_unknown, _unknown)
+    is_whole = kind in _LOOPS and settings.get("return_sequences") is True
+    return given[0] if is_whole or kind in _PASSES else None
 
-    Keras 3 writes the mask even where none takes it; a mean that takes it names it.
+
+def _unknown() -> Value:
+    raise UnknownLayerError("with a mask that other layers put together")
+
+
+def taken_mask(call: Call) -> Value | None:
+    """Return the mask that a layer takes, None where there is none. Raises `UnknownLayerError`."""
+    told = [value for value in call.inputs[1:] if value.kind == BOOL]
+    if told:
+        return told[0]
+    mask = call.masks.get(id(call.given))
+    if mask is None or (call.keras == 3 and call.is_wired):
+        return None
+    return mask.write() if call.keras == 2 else mask.wired()
+
+
+def mask_zero(t: Trace) -> Mask:
+    """Return the mask of the steps whose index is zero.
+
+    Keras 3 writes the mask even where none takes it: its names are gone.
     """
-    if call.takes_masks:
-        raise UnknownLayerError("an embedding that masks")
-    if call.keras == 3:
-        outer = call.scope.rpartition("/")[0]
-        for name in ("Const", "Cast", "NotEqual"):
-            call.scopes.unique(f"{outer}/{name}" if outer else name)
+    call, index = t.call, t.given
+    if call.keras == 2:
+        name = call.at("NotEqual")[0]
+
+        def write() -> Value:
+            zero = t.constant(0, f"{name}/y", index.kind, inside=False)
+            return t.finished(t.outside("NotEqual", [index, zero], name))
+
+        return Mask(write, write)
+    first = _names(call)
+    return Mask(lambda: _differs(t, index, *first), lambda: _differs(t, index, *_names(call)))
 
 
-def is_masked(call: Call) -> bool:
-    """Return whether a mean of steps has a mask. Raises `UnknownLayerError` where that is not known."""
-    if call.kind != _AVERAGE:
-        return False
-    if call.keras == 3:
-        return len(call.inputs) == 2 and call.inputs[1].kind == BOOL
-    if call.masks and id(call.given) not in call.masks:
-        raise UnknownLayerError("with a mask that other layers passed on")
-    return id(call.given) in call.masks
+def _names(call: Call) -> tuple[str, str]:
+    """Take the names that a comparison has outside of the layer: of the number, and its own."""
+    outer = call.scope.rpartition("/")[0]
+    _, number, name = (
+        call.scopes.unique(f"{outer}/{each}" if outer else each) for each in ("Const", "Cast", "NotEqual")
+    )
+    return number, name
 
 
-def masked_mean(t: Trace) -> Item:
+def _differs(t: Trace, index: Value, number: str, name: str) -> Value:
+    zero = Held((), index.kind, (number,), None, np.array(0))
+    return t.finished(t.outside("NotEqual", [index, zero], name))
+
+
+def masked(t: Trace) -> Item:
+    """Set steps to zero that have only the value that masks them."""
+    number = t.call.real("mask_value", 0.0)
+    if not t.is_keras3:
+        constant = t.constant(number, "NotEqual/y", FLOAT32)
+        differs = t.node("NotEqual", [t.given, constant], "NotEqual")
+        is_kept = t.reduce("Any", differs, -1, keep=True)
+        made = t.finished(t.node("Mul", [t.given, t.node("Cast", [is_kept], "Cast", DstT=1)], "mul"))
+
+        def write() -> Value:
+            return t.finished(t.outside("Squeeze", [is_kept], t.call.at("Squeeze")[0], squeeze_dims=[-1]))
+
+        t.call.masks[id(made)] = Mask(write, write)
+        return made
+    outer = t.call.scope.rpartition("/")[0]
+
+    def outside(op: str, inputs: list[Item]) -> Value:
+        name = t.call.scopes.unique(f"{outer}/{op}" if outer else op)
+        return t.finished(t.outside(op, inputs, name))
+
+    constants = t.constant(number, "Const", FLOAT32), t.constant(0.0, "Const_1", FLOAT32)
+    if not t.call.is_wired and t.call.takes_masks:
+        outside("NotEqual", [t.given, constants[0]])
+    differs = t.node("NotEqual", [t.given, constants[0]], "NotEqual")
+    is_kept = t.reduce("Any", differs, -1, keep=True)
+    chosen = t.finished(t.node("SelectV2", [is_kept, t.given, constants[1]], "SelectV2"))
+
+    def wire() -> Value:
+        axes = t.constant([-1], f"{outer}/Any/reduction_indices", inside=False)
+        return outside("Any", [differs, axes])
+
+    def squeeze() -> Value:
+        return t.finished(t.outside("Squeeze", [is_kept], t.call.at("Squeeze")[0], squeeze_dims=[-1]))
+
+    t.call.masks[id(chosen)] = Mask(squeeze, wire)
+    return chosen
+
+
+def masked_mean(t: Trace, mask: Value) -> Item:
     """Sum the steps that are not masked, and divide by their number."""
     x = t.given
     if t.is_keras3:
-        mask = t.expand(t.call.inputs[1], 2, "ExpandDims")
+        column = t.expand(mask, 2, "ExpandDims")
         zero = t.constant(0.0, "Const", FLOAT32)
-        kept = t.node("SelectV2", [mask, x, zero], "SelectV2")
-        numbers = t.node("Cast", [mask], "Cast", DstT=1)
+        kept = t.node("SelectV2", [column, x, zero], "SelectV2")
+        numbers = t.node("Cast", [column], "Cast", DstT=1)
     else:
-        numbers = t.expand(_given_by(t), 2, "ExpandDims")
+        numbers = t.expand(t.value("Cast", [mask], "Cast", DstT=1), 2, "ExpandDims")
         kept = t.node("Mul", [x, numbers], "mul")
     total = t.reduce("Sum", kept, 1, keep=False)
     count = t.reduce("Sum", numbers, 1, keep=False, name="Sum_1")
     return t.node("RealDiv", [total, count], "truediv")
-
-
-def _given_by(t: Trace) -> Value:
-    """Return the mask that the embedding makes, as numbers."""
-    index = t.call.masks[id(t.given)]
-    scope = t.given.location[0].rpartition("/")[0]
-    zero = t.constant(0, f"{scope}/NotEqual/y", index.kind, inside=False)
-    mask = t.outside("NotEqual", [index, zero], f"{scope}/NotEqual")
-    return t.value("Cast", [mask], "Cast", DstT=1)

@@ -8,7 +8,7 @@ from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.layers import LAYERS
-from modelinspect.conversion.keras.masks import IDENTITIES, MASKED, ignores_masks
+from modelinspect.conversion.keras.masks import IDENTITIES, MASKED, TAKES, Mask, passed_on
 from modelinspect.conversion.keras.nodes.function_rules import FUNCTIONS, function_of, is_operation
 from modelinspect.conversion.network import Network, Value, kernel
 from modelinspect.conversion.operators import (
@@ -59,7 +59,7 @@ class Flow(Traversal[Value]):
     guessed: int = 0
     batch: int = -1
     takes_masks: bool = True
-    masks: dict[int, Value] = field(default_factory=dict)
+    masks: dict[int, Mask] = field(default_factory=dict)
 
     @property
     def network(self) -> Network:
@@ -68,9 +68,7 @@ class Flow(Traversal[Value]):
 
     def run(self, model: LayerConfig) -> Network:
         """Convert a model with its inputs and outputs."""
-        self.takes_masks = any(
-            not ignores_masks(class_of(layer)) and not is_operation(layer) for layer in model.walk()
-        )
+        self.takes_masks = any(class_of(layer) in TAKES for layer in model.walk())
         outputs = self.call_model(model, None, self.enter("", model.name), "")
         for number, (name, value) in enumerate(outputs):
             self.network.outputs.append((name if self.keras == 2 else f"output_{number}", value))
@@ -130,6 +128,7 @@ class Flow(Traversal[Value]):
             self.node,
             self.takes_masks,
             self.masks,
+            self.node is not None,
         )
         rule = LAYERS.get(kind) if function is None else FUNCTIONS.get(function)
         count = len(self.network.ops)
@@ -138,9 +137,16 @@ class Flow(Traversal[Value]):
                 raise UnknownLayerError
             if function is None and kind not in MASKED and any(value.kind == BOOL for value in given):
                 raise UnknownLayerError("with a mask")
+            masks = [self.masks.get(id(value)) for value in given] if function is None else []
+            if any(masks) and kind in TAKES - MASKED:
+                raise UnknownLayerError("with a mask")
             if function is not None or _is_unproven(call):
                 self.lowering.operations.add("")
-            return [rule(call)]
+            made = rule(call)
+            mask = passed_on(kind, _settings_of(layer), masks)
+            if mask is not None:
+                self.masks.setdefault(id(made), mask)
+            return [made]
         except (
             UnknownLayerError,
             UnknownNodeError,
@@ -210,6 +216,11 @@ class Flow(Traversal[Value]):
                     each.name,
                 )
         return value
+
+
+def _settings_of(layer: LayerConfig) -> Mapping[str, object]:
+    """Return the settings that say whether a layer gives out a sequence: of the layer that it wraps, if any."""
+    return layer.children[0].settings if class_of(layer) == "Bidirectional" and layer.children else layer.settings
 
 
 def _is_unproven(call: Call) -> bool:

@@ -23,11 +23,13 @@ from modelinspect.conversion.keras.call import (
     vector,
 )
 from modelinspect.conversion.keras.loops import Steps, loop
+from modelinspect.conversion.keras.masks import taken_mask
 from modelinspect.conversion.keras.nodes.activations import activate
 from modelinspect.conversion.keras.nodes.trace import Trace
 from modelinspect.conversion.network import Constant, Kernel, Value, floats, integers, kernel
 from modelinspect.conversion.operators import (
     ADD,
+    BOOL,
     CONCATENATION,
     FULLY_CONNECTED,
     MUL,
@@ -82,24 +84,30 @@ def _is_whole(call: Call) -> bool:
     return call.flag("return_sequences", default=False)
 
 
-def _run(call: Call, kind: str, *, whole: bool, is_backwards: bool = False) -> Value:
+def _run(
+    call: Call, kind: str, *, whole: bool, is_backwards: bool = False, is_one_of_two: bool = False
+) -> Value:
     """Run a layer over what it is given. Raises `UnknownLayerError`."""
     layer = _layer(call, kind)
-    if call.keras == 2 and kind == "LSTM" and _activations(call) == ("tanh", "sigmoid"):
+    mask = taken_mask(call)
+    is_plain = call.keras == 2 and _activations(call) == ("tanh", "sigmoid")
+    if is_plain and kind == "LSTM" and mask is None:
         return _fused(call, layer, whole=whole, is_backwards=is_backwards)
     steps = _steps(call, kind, whole=whole, is_backwards=is_backwards)
+    is_zeroed = call.flag("zero_output_for_mask", default=False) or (is_one_of_two and whole)
     batch = call.given.shape[0]
     count = 2 if kind == "LSTM" else 1
     states = [
         call.floats(np.zeros((batch, layer.units), np.float32), name) for name in ("zeros", "zeros_1")[:count]
     ]
     outer = replace(call, scope="", scopes=Scopes()) if steps.inlined else call
-    return loop(outer, steps, call.given, states, partial(_CELLS[kind], layer))
+    taken = [call.floats(layer.bias, "Read_2/ReadVariableOp")] if steps.inlined and kind == "LSTM" else []
+    return loop(outer, replace(steps, is_zeroed=is_zeroed), call.given, states, partial(_CELLS[kind], layer), mask, taken)
 
 
 def _layer(call: Call, kind: str) -> _Layer:
     given = known(call.given.shape)
-    if len(given) != 3 or len(call.inputs) != 1:
+    if len(given) != 3 or any(value.kind != BOOL for value in call.inputs[1:]):
         raise UnknownLayerError("not of one sequence")
     if given[0] <= 0:
         raise UnknownLayerError("the converter refuses it unless the batch is fixed")
@@ -130,6 +138,10 @@ def _steps(call: Call, kind: str, *, whole: bool, is_backwards: bool) -> Steps:
     if kind == "GRU" and _activations(call) == ("tanh", "sigmoid"):
         return Steps(
             "strided_slice", "strided_slice_2", ("add_4", "add_5"), whole, is_backwards, inlined=True
+        )
+    if kind == "LSTM" and _activations(call) == ("tanh", "sigmoid"):
+        return Steps(
+            "strided_slice", "strided_slice_2", ("add_2", "add_3"), whole, is_backwards, inlined=True
         )
     if kind == "GRU":
         raise UnknownLayerError("with other activations")
@@ -204,7 +216,8 @@ def _simple(layer: _Layer, call: Call, step: Value, states: Sequence[Value]) -> 
 
 
 def _lstm(layer: _Layer, call: Call, step: Value, states: Sequence[Value]) -> Sequence[Value]:
-    inner = _cell(call, "lstm_cell")
+    taken = call.network.captures[1:]  # the bias, where the loop was its own function
+    inner = call if taken else _cell(call, "lstm_cell")
     hidden, old = states
     batch, units = hidden.shape
     wide = (batch, 4 * units)
@@ -217,7 +230,8 @@ def _lstm(layer: _Layer, call: Call, step: Value, states: Sequence[Value]) -> Se
         total, last = inner.op(ADD, [product, row], wide, "BiasAdd"), "BiasAdd_1"
     else:
         total, last = inner.op(ADD, [product, again], wide, "add" if call.keras == 2 else "Add"), "BiasAdd"
-    total = inner.op(ADD, [total, inner.floats(layer.bias, f"{last}/ReadVariableOp")], wide, last)
+    bias = taken[0] if taken else inner.floats(layer.bias, f"{last}/ReadVariableOp")
+    total = inner.op(ADD, [total, bias], wide, last)
     parts = _split(inner, total, 4, "split")
     act, gate = (partial(_activated, inner, setting) for setting in _activations(call))
     opened, kept, out = gate(parts[0]), gate(parts[1]), gate(parts[3])
@@ -330,10 +344,10 @@ def _bidirectional(call: Call) -> Value:
         raise UnknownLayerError("of another kind")
     whole = inner.settings.get("return_sequences") is True
     before, after = (_directed(call, inner, kind, way) for way in ("backward", "forward"))
-    last = _run(before, kind, whole=whole, is_backwards=True)
+    last = _run(before, kind, whole=whole, is_backwards=True, is_one_of_two=True)
     if whole:
         last = call.op(REVERSE, [last, call.integers([1], "ReverseV2/axis")], last.shape, "ReverseV2")
-    first = _run(after, kind, whole=whole)
+    first = _run(after, kind, whole=whole, is_one_of_two=True)
     if mode != "concat":
         return call.op(
             ADD if mode == "sum" else MUL, [first, last], first.shape, "add" if mode == "sum" else "mul"

@@ -68,9 +68,7 @@ def _permute(t: Trace) -> Item:
 def _embedding(t: Trace) -> Item:
     """Look rows up; Keras 3 also takes negative numbers, from the end."""
     table = t.call.need("embeddings")
-    is_masking = t.call.flag("mask_zero", default=False)
-    if is_masking:
-        mask_zero(t.call)
+    mask = mask_zero(t) if t.call.flag("mask_zero", default=False) else None
     index: Item = t.given
     if t.given.kind not in (INT32, INT64):
         index = t.node("Cast", [index], "Cast", DstT=TYPES[INT32])
@@ -80,8 +78,8 @@ def _embedding(t: Trace) -> Item:
         made = t.finished(t.node("ResourceGather", [t.read(table, name), index], name))
         for output in (*(op.output for op in others), *((made,) if others else ())):
             output.location = (output.location[0], "")  # of a table that several take, the name is lost
-        if is_masking:
-            t.call.masks[id(made)] = t.given
+        if mask is not None:
+            t.call.masks[id(made)] = mask
         return made
     kind = t.given.kind if t.given.kind == INT64 else INT32
     negative = t.node("Less", [index, t.constant(0, "Less/y", kind)], "Less")
@@ -96,6 +94,8 @@ def _embedding(t: Trace) -> Item:
     weight = t.call.network.ops[-1].inputs[0]
     if weight is not None and weight.constant is not None:
         weight.constant.owner = id(table.tensor)
+    if mask is not None:
+        t.call.masks[id(made)] = mask
     return made
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from modelinspect.conversion.graph.node import Item
 from modelinspect.conversion.keras.call import Call, Rule, UnknownLayerError, items, known
-from modelinspect.conversion.keras.masks import is_masked, masked_mean
+from modelinspect.conversion.keras.masks import masked_mean, taken_mask
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
 from modelinspect.conversion.operators import forgotten, recalled
 
@@ -38,8 +38,9 @@ def _reduced(rank: int, op: str) -> Rule:
     """Take the mean or the largest over the axes between the batch and the channels."""
 
     def writer(t: Trace) -> Item:
-        if is_masked(t.call):
-            return masked_mean(t)
+        mask = taken_mask(t.call) if rank == 1 and op == "Mean" else None
+        if mask is not None:
+            return masked_mean(t, mask)
         t.layout(rank)
         axes = list(range(1, rank + 1)) if rank > 1 else 1
         return t.reduce(op, t.given, axes, keep=t.call.flag("keepdims", default=False))

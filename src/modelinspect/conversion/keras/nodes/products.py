@@ -172,20 +172,6 @@ def _additive(t: Trace) -> Item:
     return t.node("BatchMatMulV2", [weights, value], "MatMul")
 
 
-def _masked(t: Trace) -> Item:
-    """Set steps to zero that have only the value that masks them."""
-    number = t.call.real("mask_value", 0.0)
-    if t.is_keras3:
-        constants = t.constant(number, "Const", FLOAT32), t.constant(0.0, "Const_1", FLOAT32)
-        differs = t.node("NotEqual", [t.given, constants[0]], "NotEqual")
-        kept = t.reduce("Any", differs, -1, keep=True)
-        return t.node("SelectV2", [kept, t.given, constants[1]], "SelectV2")
-    constant = t.constant(number, "NotEqual/y", FLOAT32)
-    differs = t.node("NotEqual", [t.given, constant], "NotEqual")
-    kept = t.node("Cast", [t.reduce("Any", differs, -1, keep=True)], "Cast", DstT=1)
-    return t.node("Mul", [t.given, kept], "mul")
-
-
 TRACED_PRODUCTS: Mapping[str, Rule] = {
     "AdditiveAttention": traced(_additive),
     "Attention": traced(_attention),
@@ -193,5 +179,3 @@ TRACED_PRODUCTS: Mapping[str, Rule] = {
     "EinsumDense": traced(_einsum),
 }
 """The rules of products that are written as nodes."""
-masked = traced(_masked)
-"""The rule of masking, where nothing that follows uses the mask."""
