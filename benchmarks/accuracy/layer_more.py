@@ -12,15 +12,25 @@ Layers = Callable[[Any], Any]
 """What makes a layer, given the library's ``layers``."""
 
 
-def chain(shape: tuple[int, ...], *makers: Layers) -> Layers:
+def chain(shape: tuple[int, ...], *makers: Layers, batch: int | None = None) -> Layers:
     """Return what builds a model of layers one after the other."""
 
     def build(library: Any) -> Any:
-        given = library.layers.Input(shape)
+        given = library.layers.Input(shape, batch)
         x = given
         for maker in makers:
             x = maker(library.layers)(x)
         return library.Model(given, x)
+
+    return build
+
+
+def in_order(shape: tuple[int, ...], *makers: Layers) -> Layers:
+    """Return what builds a `Sequential` model of one sample."""
+
+    def build(library: Any) -> Any:
+        layers = [maker(library.layers) for maker in makers]
+        return library.Sequential([library.layers.Input(shape, 1), *layers])
 
     return build
 
@@ -221,6 +231,32 @@ MORE: dict[str, Layers] = {
         lambda k: k.LSTM(4),
         lambda k: k.Dense(3),
     ),
+    "masks-lstm": chain(
+        _WORDS, _masked(), lambda k: k.LSTM(5, return_sequences=True), lambda k: k.LSTM(4), batch=1
+    ),
+    "masks-mean": in_order(_WORDS, _masked(), lambda k: k.GlobalAveragePooling1D(), lambda k: k.Dense(3)),
+    "masks-lstm-chain": in_order(_WORDS, _masked(), lambda k: k.LSTM(5), lambda k: k.Dense(3)),
+    "masks-gru-chain": in_order(
+        _WORDS,
+        _masked(),
+        lambda k: k.Dropout(0.2),
+        lambda k: k.GRU(5, return_sequences=True),
+        lambda k: k.GRU(4),
+    ),
+    "masks-both-ways": in_order(
+        _WORDS,
+        _masked(),
+        lambda k: k.Bidirectional(k.LSTM(5, return_sequences=True)),
+        lambda k: k.Bidirectional(k.GRU(4)),
+        lambda k: k.Dense(3),
+    ),
+    "masks-steps-lstm": in_order(
+        _SIGNAL, lambda k: k.Masking(), lambda k: k.LSTM(5), lambda k: k.Dense(3, activation="softmax")
+    ),
+    "masks-steps-rnn": chain(
+        _SIGNAL, lambda k: k.Masking(-1.0), lambda k: k.SimpleRNN(5), lambda k: k.Dense(3), batch=1
+    ),
+    "masks-steps-gru": in_order(_SIGNAL, lambda k: k.Masking(), lambda k: k.GRU(5), lambda k: k.Dense(3)),
     "masked-both-ways": chain(_WORDS, _masked(), lambda k: k.Bidirectional(k.LSTM(5)), lambda k: k.Dense(3)),
     "masked-convolution": chain(
         _WORDS, _masked(), lambda k: k.Conv1D(5, 3), lambda k: k.GlobalMaxPooling1D(), lambda k: k.Dense(3)

@@ -54,7 +54,8 @@ class Call:
     that layers write. ``arguments`` are the keyword arguments of this call, and ``node`` is the call as
     the configuration stores it. ``takes_masks`` means that a layer of the model may take a mask, ``masks``
     are those of values, by their identity. ``is_wired`` means that the configuration tells the masks that a
-    layer of Keras 3 takes, as those of functional models do.
+    layer of Keras 3 takes, as those of functional models do; ``masks_first`` are embeddings whose mask is
+    computed before them.
     """
 
     network: Network
@@ -72,6 +73,7 @@ class Call:
     takes_masks: bool = True
     masks: dict[int, Mask] = field(default_factory=dict)
     is_wired: bool = False
+    masks_first: frozenset[str] = frozenset()
 
     @property
     def given(self) -> Value:

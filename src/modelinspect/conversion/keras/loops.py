@@ -83,6 +83,7 @@ def loop(
     if mask is not None:
         t = Trace(call, call.lowering)
         column = t.finished(t.expand(mask, -1, "ExpandDims"))
+        call.network.lasting.append(integers(-1, call.at("ExpandDims/dim")))
         masks = [_by_step(call, steps, column, (length, batch, 1), "transpose_1")]
     if steps.is_backwards:
         given, *masks = (
@@ -155,8 +156,8 @@ def _haunt(call: Call, steps: Steps, length: int) -> None:
     """Note the constants of what is computed away: of the last output, of the number of outputs, of the
     longest length.
     """
-    if steps.inlined:  # what states start with
-        call.network.ghosts.append(floats(np.float32(0), ()))
+    if call.keras == 2:  # what states start with
+        call.network.ghosts.append(floats(np.array(0, np.float32), ()))
     if call.keras == 2 or not steps.whole:
         call.network.ghosts += [integers([number], ()) for number in (-1, 0, 1)]
     if call.keras == 3 or not steps.whole:
@@ -214,7 +215,7 @@ def _body(call: Call, steps: Steps, cell: Cell, *, is_masked: bool) -> None:
     output, kept = new[0], new
     if is_masked:  # the output, and each state, is that of the step before where the mask says so
         if steps.is_zeroed:
-            output = _chosen(call, marks[0], output, call.floats(0.0, "zeros_like"))
+            output = _chosen(call, marks[0], output, floats(np.array(0, np.float32), ()))
             output.location = (*output.location, "")
         else:
             output = _chosen(call, marks[0], output, before[0])

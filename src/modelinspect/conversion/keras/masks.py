@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from modelinspect.conversion.keras.nodes.trace import Trace
 from modelinspect.conversion.network import Value
 from modelinspect.conversion.operators import BOOL, FLOAT32
 from modelinspect.core.records import dataclass, field
+from modelinspect.formats.keras.config import LayerConfig
+from modelinspect.networks.keras_layers import class_of
 
 IDENTITIES = frozenset(
     {
@@ -37,6 +39,8 @@ _LOOPS = frozenset({"Bidirectional", "GRU", "LSTM", "SimpleRNN"})
 _AVERAGE = "GlobalAveragePooling1D"
 _WIRED = _LOOPS | {_AVERAGE}
 """Layers that take the mask that the model is wired with in Keras 3: the others find it at the tensor."""
+_WITH_ARGUMENT = _WIRED | {"BatchNormalization", "Softmax", "TimeDistributed"}
+"""Layers that a chain of Keras 3 gives the mask, also if they do nothing with it."""
 TAKES = _WIRED | {
     "AdditiveAttention",
     "Attention",
@@ -69,9 +73,7 @@ _PASSES = frozenset(
         "UnitNormalization",
     }
 )
-_MERGES = frozenset(
-    {"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"}
-)
+_MERGES = frozenset({"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"})
 
 
 @dataclass(slots=True)
@@ -92,15 +94,47 @@ class Mask:
         return self._wired[0]
 
 
-def passed_on(kind: str, settings: Mapping[str, object], given: list[Mask | None]) -> Mask | None:
+def passed_on(layer: LayerConfig, given: list[Mask | None]) -> Mask | None:
     """Return the mask of what a layer makes, given those of what it takes."""
+    kind = class_of(layer)
     masks = [mask for mask in given if mask is not None]
     if not masks:
         return None
     if kind in _MERGES:
         return Mask(_unknown, _unknown)
-    is_whole = kind in _LOOPS and settings.get("return_sequences") is True
-    return given[0] if is_whole or kind in _PASSES else None
+    return given[0] if _gives_sequence(layer) or kind in _PASSES else None
+
+
+def masks_first(model: LayerConfig) -> frozenset[str]:
+    """Return the embeddings of chains of Keras 3 whose mask is computed before them.
+
+    A model runs its layers by their distance from the output, and of equal ones those first that it meets
+    first on its way from the output: the mask, if a later layer takes it too.
+    """
+    found = set[str]()
+    for chain in model.walk():
+        if class_of(chain) != "Sequential":
+            continue
+        layers = chain.children
+        for place, layer in enumerate(layers):
+            if class_of(layer) != "Embedding" or layer.settings.get("mask_zero") is not True:
+                continue
+            takers = list[int]()
+            for number, other in enumerate(layers[place + 1 :]):
+                kind = class_of(other)
+                if kind in _WITH_ARGUMENT:
+                    takers.append(number)
+                if kind not in _PASSES | IDENTITIES and not _gives_sequence(other):
+                    break
+            if len(takers) > 1 and takers[0] == 0:
+                found.add(layer.name)
+    return frozenset(found)
+
+
+def _gives_sequence(layer: LayerConfig) -> bool:
+    """Return whether a recurrent layer gives out all steps, also one that a layer wraps."""
+    inner = layer.children[0] if class_of(layer) == "Bidirectional" and layer.children else layer
+    return class_of(layer) in _LOOPS and inner.settings.get("return_sequences") is True
 
 
 def _unknown() -> Value:
@@ -132,8 +166,11 @@ def mask_zero(t: Trace) -> Mask:
             return t.finished(t.outside("NotEqual", [index, zero], name))
 
         return Mask(write, write)
-    first = _names(call)
-    return Mask(lambda: _differs(t, index, *first), lambda: _differs(t, index, *_names(call)))
+    if call.layer.name in call.masks_first:
+        wired, own = _names(call), _names(call)
+        return Mask(lambda: _differs(t, index, *own), lambda: _differs(t, index, *wired))
+    own = _names(call)
+    return Mask(lambda: _differs(t, index, *own), lambda: _differs(t, index, *_names(call)))
 
 
 def _names(call: Call) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.layers import LAYERS
-from modelinspect.conversion.keras.masks import IDENTITIES, MASKED, TAKES, Mask, passed_on
+from modelinspect.conversion.keras.masks import IDENTITIES, MASKED, TAKES, Mask, masks_first, passed_on
 from modelinspect.conversion.keras.nodes.function_rules import FUNCTIONS, function_of, is_operation
 from modelinspect.conversion.network import Network, Value, kernel
 from modelinspect.conversion.operators import (
@@ -60,6 +60,7 @@ class Flow(Traversal[Value]):
     batch: int = -1
     takes_masks: bool = True
     masks: dict[int, Mask] = field(default_factory=dict)
+    masks_first: frozenset[str] = frozenset()
 
     @property
     def network(self) -> Network:
@@ -69,6 +70,7 @@ class Flow(Traversal[Value]):
     def run(self, model: LayerConfig) -> Network:
         """Convert a model with its inputs and outputs."""
         self.takes_masks = any(class_of(layer) in TAKES for layer in model.walk())
+        self.masks_first = masks_first(model)
         outputs = self.call_model(model, None, self.enter("", model.name), "")
         for number, (name, value) in enumerate(outputs):
             self.network.outputs.append((name if self.keras == 2 else f"output_{number}", value))
@@ -129,6 +131,7 @@ class Flow(Traversal[Value]):
             self.takes_masks,
             self.masks,
             self.node is not None,
+            self.masks_first,
         )
         rule = LAYERS.get(kind) if function is None else FUNCTIONS.get(function)
         count = len(self.network.ops)
@@ -143,7 +146,7 @@ class Flow(Traversal[Value]):
             if function is not None or _is_unproven(call):
                 self.lowering.operations.add("")
             made = rule(call)
-            mask = passed_on(kind, _settings_of(layer), masks)
+            mask = passed_on(layer, masks)
             if mask is not None:
                 self.masks.setdefault(id(made), mask)
             return [made]
@@ -216,11 +219,6 @@ class Flow(Traversal[Value]):
                     each.name,
                 )
         return value
-
-
-def _settings_of(layer: LayerConfig) -> Mapping[str, object]:
-    """Return the settings that say whether a layer gives out a sequence: of the layer that it wraps, if any."""
-    return layer.children[0].settings if class_of(layer) == "Bidirectional" and layer.children else layer.settings
 
 
 def _is_unproven(call: Call) -> bool:

@@ -102,7 +102,15 @@ def _run(
     ]
     outer = replace(call, scope="", scopes=Scopes()) if steps.inlined else call
     taken = [call.floats(layer.bias, "Read_2/ReadVariableOp")] if steps.inlined and kind == "LSTM" else []
-    return loop(outer, replace(steps, is_zeroed=is_zeroed), call.given, states, partial(_CELLS[kind], layer), mask, taken)
+    return loop(
+        outer,
+        replace(steps, is_zeroed=is_zeroed),
+        call.given,
+        states,
+        partial(_CELLS[kind], layer),
+        mask,
+        taken,
+    )
 
 
 def _layer(call: Call, kind: str) -> _Layer:

@@ -8,10 +8,13 @@ from math import prod
 from modelinspect.conversion.forms.rewrite import numbers
 from modelinspect.conversion.network import Constant, Network, Op, Value
 from modelinspect.conversion.operators import (
+    BOOL,
     CONV,
     DEPTHWISE,
     FULLY_CONNECTED,
+    GATHER,
     PAD,
+    REVERSE,
     SEQUENCE_LSTM,
     STRIDED_SLICE,
     SUB,
@@ -30,6 +33,8 @@ _METADATA = ((MIN_RUNTIME_VERSION.encode(), 16), (CONVERSION_METADATA.encode(), 
 
 _PLAIN_RANK = 4
 _LARGE = {PAD: 4, STRIDED_SLICE: 4, TRANSPOSE: 4}
+_TRUTH = {GATHER: 3, REVERSE: 2}
+"""The versions that truth values need."""
 _KEEPS_DIMENSIONS = 5
 """The versions that tensors of more than four axes need, and products that keep their axes."""
 
@@ -259,6 +264,8 @@ def _needed(op: Op) -> int:
     """
     given = next((value for value in op.inputs if value is not None), None)
     rank = len(given.shape) if given is not None else 0
+    if given is not None and given.kind == BOOL and op.code in _TRUTH:
+        return _TRUTH[op.code]
     if op.code == FULLY_CONNECTED and op.options is not None and op.options.values.get("keep_num_dims"):
         return _KEEPS_DIMENSIONS
     if rank <= _PLAIN_RANK:

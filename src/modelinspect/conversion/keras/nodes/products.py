@@ -9,7 +9,7 @@ from modelinspect.conversion.graph.node import Item
 from modelinspect.conversion.keras.call import Rule, UnknownLayerError, items, known
 from modelinspect.conversion.keras.nodes.normalizations import unit
 from modelinspect.conversion.keras.nodes.trace import Trace, traced
-from modelinspect.conversion.operators import FLOAT32, TRANSPOSE
+from modelinspect.conversion.operators import TRANSPOSE
 
 _DOT_LEAST = 1e-14
 
