@@ -29,6 +29,9 @@ NEARLY = {
     ("hard-sigmoid-image-3-0", "saved"),
     ("masked-dropout-3-0", ".keras"),
     ("masked-embedding-3-0", ".keras"),
+    ("masks-gru-chain-2-0", ".h5"),  # the name of an output that a loop gives, counted once too often
+    ("masks-lstm-2-0", ".h5"),
+    ("masks-steps-rnn-3-0", ".keras"),
     ("separable-conv1d-2-0", ".h5"),  # a bias with an activation after a change of the shape
     ("separable-conv1d-2-0", "saved"),
     ("twin-texts-3-0", "saved"),  # a table that two uses of a model read keeps the name of the first

@@ -123,6 +123,8 @@ def _layer(call: Call, kind: str) -> _Layer:
         if call.settings.get(name, usual) not in (usual, None):
             raise UnknownLayerError(f"with {name}")
     weight, recurrent, bias = call.need("kernel"), call.need("recurrent_kernel"), call.need("bias")
+    if call.keras == 3 and call.real("dropout", 0.0) > 0:
+        raise UnknownLayerError("with dropout, whose seed Keras 3 keeps in the graph")
     units, gates = recurrent.shape[0], _GATES[kind]
     if given[0] * given[1] * units > _MOST_OUTPUTS:
         raise UnknownLayerError("more outputs than any layer has")

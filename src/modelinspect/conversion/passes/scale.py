@@ -19,17 +19,14 @@ def scale_convolutions(network: Network) -> None:
     for op in network.ops:
         if op.code not in (CONV, DEPTHWISE):
             continue
-        for rule, codes in ((_moved, (ADD, SUB)), (_scaled, (MUL,))):
+        while len(gone) < _MOST_SCALED:
             before = makers.get(id(op.inputs[0]))
-            if (
-                before is None
-                or before.code not in codes
-                or before.activation
-                or uses[id(before.output)] != 1
-            ):
-                continue
-            if len(gone) < _MOST_SCALED and rule(op, before):
-                gone.add(id(before))
+            if before is None or before.activation or uses[id(before.output)] != 1:
+                break
+            rule = _moved if before.code in (ADD, SUB) else _scaled if before.code == MUL else None
+            if rule is None or not rule(op, before):
+                break
+            gone.add(id(before))
     network.ops = [op for op in network.ops if id(op) not in gone]
 
 
@@ -37,7 +34,7 @@ def _moved(op: Op, before: Op) -> bool:
     """Let a bias take in a number that is added before a convolution that pads nothing."""
     given, number = before.inputs
     bias = op.inputs[2]
-    if given is None or number is None or number.vector is None or number.shape or bias is None:
+    if given is None or number is None or bias is None or not _is_one_number(number, given, before):
         return False
     if op.options is None or not op.options.number("padding"):
         return False
@@ -48,14 +45,19 @@ def _moved(op: Op, before: Op) -> bool:
     return True
 
 
+def _is_one_number(value: Value, given: Value, before: Op) -> bool:
+    """Return whether an operator computes with each element and one number, of any rank."""
+    numbers = value.vector
+    return numbers is not None and numbers.size == 1 and given.shape == before.output.shape
+
+
 def _scaled(op: Op, before: Op) -> bool:
     given, factor = before.inputs
     weight = op.inputs[1]
     if (
         given is None
         or factor is None
-        or factor.vector is None
-        or factor.shape
+        or not _is_one_number(factor, given, before)
         or weight is None
         or weight.constant is None
     ):

@@ -43,6 +43,7 @@ _OPERATIONS: Mapping[str, Rule] = {
         "Absolute": unary("Abs"),
         "Abs": unary("Abs"),
         "Add": binary("AddV2", "Add"),
+        "Any": reduced("Any"),
         "Clip": clipped,
         "Concatenate": joined,
         "Cos": unary("Cos"),

@@ -93,8 +93,11 @@ def softmax(t: Trace, given: Arguments) -> Item:
 
 
 def not_equal(t: Trace, given: Arguments) -> Item:
-    """Compare with a number, which is a whole one before it has the type of the tensor."""
+    """Compare with a number; a whole one has its own type before it has that of the tensor."""
     x, number = given.tensor(0, "x1"), given.get(1, "x2")
+    if isinstance(number, float) and t.is_keras3 and x.kind == FLOAT32:
+        constant = t.constant(number, _place(t, "Const"), FLOAT32, inside=False)
+        return t.node("NotEqual", [x, constant], "NotEqual")
     if not isinstance(number, int) or isinstance(number, bool) or not t.is_keras3:
         raise UnknownLayerError("of other arguments")
     _place(t, "Const")
