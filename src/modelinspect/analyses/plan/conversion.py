@@ -71,8 +71,7 @@ class _Forms:
         self.rough: list[str] = []
         self._gzipped = _Gzipped(planning, source)
         self._dense: dict[Weights, int] = {}
-        self._held: dict[Weights, Form] = {}
-        """Dense forms that were not gzipped: the sparse form may be compared with them."""
+        self._held: dict[Weights, Form] = {}  # not gzipped: the sparse form may be compared with them
         self._has_sparse = False
 
     def find(self, name: str, weights: Weights, *, sparse: bool) -> Iterator[Outcome]:
@@ -144,11 +143,8 @@ class _Gzipped:
     _known: dict[tuple[Weights, bool], int | None] = field(default_factory=dict)
 
     def of(self, form: Form) -> int | None:
-        """Return the bytes with the name that the command gives it; None where it is too large to be written,
-        or not known.
-        """
-        key = form.weights, form.is_sparse
-        if key not in self._known:
+        """Return the bytes with the name of the command; None where too large to be written, or not known."""
+        if (key := (form.weights, form.is_sparse)) not in self._known:
             self._known[key] = self._count(form)
         return self._known[key]
 
