@@ -67,7 +67,7 @@ def test_the_interpreter_computes_the_same_with_it() -> None:
     stored, data = written("pruned_mlp/stripped/dynamic-int8.tflite")
     outputs = []
     for content in (stored, data):
-        interpreter = tf.lite.Interpreter(model_content=content)
+        interpreter = tf.lite.Interpreter(model_content=bytes(content))
         interpreter.allocate_tensors()
         shape = interpreter.get_input_details()[0]["shape"]
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.ones(shape, np.float32))

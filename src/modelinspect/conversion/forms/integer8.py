@@ -14,7 +14,7 @@ import numpy as np
 from modelinspect.conversion.forms.integer_kernels import KERNELS
 from modelinspect.conversion.forms.integer_parts import Names, Parts, quantized_bytes, rule_of
 from modelinspect.conversion.forms.integer_scales import ScaleFlow, Step
-from modelinspect.conversion.forms.rewrite import Operation, make_operation, numbers
+from modelinspect.conversion.forms.rewrite import DEQUANTIZED, Operation, make_operation, numbers
 from modelinspect.conversion.operators import DEQUANTIZE, FILL, INT8, INT32, QUANTIZE
 from modelinspect.conversion.tree import Node
 from modelinspect.core.records import dataclass, field
@@ -28,7 +28,7 @@ _TENSOR = 128
 """Bytes of a tensor with its name."""
 _NOTHING = 5e-7
 """Weights of smaller magnitude have the scale of zeros."""
-QUANTIZED, WIDENED = b"tfl.quantize", b"tfl.dequantize"
+QUANTIZED = b"tfl.quantize"
 """What the quantizer calls tensors that it makes where there was a range."""
 
 
@@ -193,7 +193,7 @@ class _Int8:
         if is_made_whole and (index in outputs or any(number not in self.quantized for number in users)):
             node = self.parts.as_float(index)
             self.real[index] = self._copy(
-                self.whole[index], DEQUANTIZE, 2, WIDENED if is_ranged else base, node
+                self.whole[index], DEQUANTIZE, 2, DEQUANTIZED if is_ranged else base, node
             )
             if index in outputs:
                 self.bases.pop(self.real[index])

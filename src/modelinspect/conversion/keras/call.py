@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from modelinspect.conversion.keras.mask import Mask
 from modelinspect.conversion.network import UNKNOWN, Array, Location, Network, Shape, Value, floats, integers
 from modelinspect.conversion.operators import FLOAT32, options
 from modelinspect.core.records import dataclass, field
@@ -18,7 +19,6 @@ from modelinspect.networks.keras_variables import Parameter, items
 
 if TYPE_CHECKING:
     from modelinspect.conversion.graph.lowering import Lowering
-    from modelinspect.conversion.keras.masks import Mask
 
 
 class UnknownLayerError(Exception):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from modelinspect.conversion.graph.node import Held, Item
 from modelinspect.conversion.keras.call import Call, UnknownLayerError
+from modelinspect.conversion.keras.mask import Mask
 from modelinspect.conversion.keras.nodes.trace import Trace
 from modelinspect.conversion.network import Value
 from modelinspect.conversion.operators import BOOL, FLOAT32
-from modelinspect.core.records import dataclass, field
 from modelinspect.formats.keras.config import LayerConfig
 from modelinspect.networks.keras_layers import class_of
 
@@ -74,24 +72,6 @@ _PASSES = frozenset(
     }
 )
 _MERGES = frozenset({"Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"})
-
-
-@dataclass(slots=True)
-class Mask:
-    """The steps that a layer masks; the nodes of it are written once a layer takes it.
-
-    ``write`` writes them as the tensor has them at a call, ``wire`` as a model of Keras 3 is wired with them.
-    """
-
-    write: Callable[[], Value]
-    wire: Callable[[], Value]
-    _wired: list[Value] = field(default_factory=list)
-
-    def wired(self) -> Value:
-        """Return the mask that a model of Keras 3 is wired with, which it computes once."""
-        if not self._wired:
-            self._wired.append(self.wire())
-        return self._wired[0]
 
 
 def passed_on(layer: LayerConfig, given: list[Mask | None]) -> Mask | None:

@@ -8,7 +8,8 @@ from modelinspect.conversion.graph.lowering import Lowering
 from modelinspect.conversion.graph.node import UnknownNodeError
 from modelinspect.conversion.keras.call import Call, Scopes, Shape, UnknownLayerError
 from modelinspect.conversion.keras.layers import LAYERS
-from modelinspect.conversion.keras.masks import IDENTITIES, MASKED, TAKES, Mask, masks_first, passed_on
+from modelinspect.conversion.keras.mask import Mask
+from modelinspect.conversion.keras.masks import IDENTITIES, MASKED, TAKES, masks_first, passed_on
 from modelinspect.conversion.keras.nodes.function_rules import FUNCTIONS, function_of, is_operation
 from modelinspect.conversion.network import Network, Value, kernel
 from modelinspect.conversion.operators import (
