@@ -11,5 +11,4 @@ from modelinspect.reports.base import Report
 def render(report: Report, out: TextIO, look: Look) -> None:
     """Write the report, in ASCII, with a line for each key and for each object in a list."""
     for line in report.json_lines():
-        out.write(line)
-        out.write("\n")
+        out.write(f"{line}\n")

@@ -10,7 +10,7 @@ from typing import cast
 from modelinspect.core.artifact import Artifact, Diagnostic, Severity
 from modelinspect.core.facts import Fact, Facts
 from modelinspect.core.tensors import LookupPayload, Tensor, dense_size
-from modelinspect.reports.base import Part
+from modelinspect.reports.base import Part, encode_quickly
 from modelinspect.reports.blocks import Cell, Column, Note, Notes, Table, Unit
 from modelinspect.reports.categories import HELPER_ROLE
 
@@ -123,6 +123,10 @@ class TensorEntry(Part, frozen=True, kw_only=True):
     note: str = ""
     pattern: PatternEntry | None = None
 
+    def to_json(self) -> str:
+        """Return the object as one line of JSON."""
+        return encode_quickly(self, self.bits_per_weight)
+
     @property
     def zero_share(self) -> float | None:
         """The share of elements that are zero, None where nothing was counted."""
@@ -180,7 +184,9 @@ def tensor_entry(
     """Describe a tensor and what was measured of it; ``size`` are its bytes with those of its scales and
     index.
     """
-    held = tensor.stored_size if size is None else size
+    stored = tensor.stored_size
+    held = stored if size is None else size
+    count = tensor.element_count
     return TensorEntry(
         name=tensor.name,
         path=tensor.path,
@@ -191,14 +197,12 @@ def tensor_entry(
         packed=packed,
         shape=tensor.shape,
         storage=str(tensor.storage),
-        stored_size=tensor.stored_size,
+        stored_size=stored,
         logical_size=(
             tensor.logical_size if tensor.loaded_as is None else dense_size(tensor.loaded_as, tensor.shape)
         ),
-        element_count=tensor.element_count,
-        bits_per_weight=(
-            round(8 * held / tensor.element_count, 4) if tensor.element_count and tensor.dtype.bits else None
-        ),
+        element_count=count,
+        bits_per_weight=round(8 * held / count, 4) if count and tensor.dtype.bits else None,
         zero_count=zero_count,
         negative_zero_count=negative_zero_count,
         extents=tuple(
