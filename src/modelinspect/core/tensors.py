@@ -365,7 +365,10 @@ class Tensor:
     @property
     def stored_size(self) -> int:
         """The bytes that its elements take in the artifact."""
-        return sum(extent.span.size for extent in self.extents)
+        extents = self.extents
+        if len(extents) == 1:  # of most tensors
+            return extents[0].span.size
+        return sum(extent.span.size for extent in extents)
 
 
 def dense_size(dtype: DType, shape: tuple[int, ...]) -> int:

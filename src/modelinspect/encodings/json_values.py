@@ -12,8 +12,17 @@ from modelinspect.core.records import dataclass, field
 from modelinspect.core.span import Span
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|[{}\[\],:]|true|false|null|NaN|-?Infinity', re.DOTALL)
-_LONG = re.compile(rb'[-+0-9.eE,\s\[\]]{512}|(?:"[^"\\]{0,80}"\s*,\s*){32}|"[A-Za-z0-9+/=\\n]{512}')
-"""What a text has somewhere that holds a long value: looked for first, as most texts have none."""
+_LONG = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rb"[-+0-9.eE,\s\[\]]{512}",
+        rb'"[^"\\]{0,80}"\s*,\s*(?:"[^"\\]{0,80}"\s*,\s*){31}',
+        rb'"[A-Za-z0-9+/=\\n]{512}',
+    )
+)
+"""What a text has somewhere that holds a long value: looked for first, as most texts have none; one after
+another, as each by itself is looked for by its first byte.
+"""
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/_-]|\\n)+={0,2}(?:\\n)?")
 _NESTING = 200
 
@@ -60,7 +69,7 @@ def long_values(text: bytes, least: int) -> list[LongValue]:
     ``text`` must be JSON that a parser has accepted. Values that are nested more than 200 levels deep are
     left out.
     """
-    if len(text) < least or _LONG.search(text) is None:
+    if len(text) < least or not any(pattern.search(text) for pattern in _LONG):
         return []
     return list(_scan(text, least))
 

@@ -8,6 +8,7 @@ open (``Tensordot``, ``batchnorm``, ``while``) are not layers either.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from modelinspect.core.tensors import Role
 
@@ -31,7 +32,10 @@ _LOOP = "while"
 _DROPPED = frozenset(("StatefulPartitionedCall", "PartitionedCall"))
 _FUNCTION = "__inference_"
 """How the names of traced functions begin."""
+_SCOPES_KEPT = 256
+"""Scopes whose layer is kept: nodes of one scope mostly follow one another."""
 _NUMBER = re.compile(r"_?\d+$")
+_DIGITS = "0123456789"
 _FUSED_KERNELS = (
     "Conv2D",
     "Conv3D",
@@ -67,11 +71,20 @@ VARIABLE_ROLES = {
 
 def layer_of_node(name: str) -> str | None:
     """Return the layer of a node by its name, None where the name has no scope."""
-    parts = [
-        part
-        for part in name.partition(":")[0].split("/")
-        if part not in _DROPPED and not part.startswith(_FUNCTION)
-    ]
+    scope, _, last = name.partition(":")[0].rpartition("/")
+    if last in _DROPPED or last.startswith(_FUNCTION) or _bare(last) in _READS:
+        return _layer(f"{scope}/{last}")
+    return _layer_in(scope)
+
+
+@lru_cache(_SCOPES_KEPT)
+def _layer_in(scope: str) -> str | None:
+    """Return the layer of a node whose name ends, after its scope, in a part that says nothing of it."""
+    return _layer(f"{scope}/") if scope else None
+
+
+def _layer(name: str) -> str | None:
+    parts = [part for part in name.split("/") if part not in _DROPPED and not part.startswith(_FUNCTION)]
     while parts and _bare(parts[-1]) in _READS:
         parts.pop()
     loop = len(parts) - 1
@@ -107,4 +120,7 @@ def variable_of_node(name: str) -> str:
 
 
 def _bare(part: str) -> str:
-    return _NUMBER.sub("", part) if part[-1:].isdecimal() else part
+    """Return a part of a name without the number at its end and the underscore before that."""
+    if not part[-1:].isdecimal():
+        return part
+    return part.rstrip(_DIGITS).removesuffix("_") if part.isascii() else _NUMBER.sub("", part)

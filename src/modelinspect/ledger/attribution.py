@@ -13,7 +13,7 @@ import numpy as np
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import KINDS, NO_TENSOR, RegionKind
 from modelinspect.core.records import dataclass
-from modelinspect.core.tensors import Role, Storage, Tensor, TextPayload
+from modelinspect.core.tensors import Role, Storage, TextPayload
 from modelinspect.errors import InvariantError
 from modelinspect.reports.categories import CATEGORIES, Category
 
@@ -86,8 +86,9 @@ def label(artifact: Artifact, zeros: Mapping[int, int] | None = None) -> tuple[L
     """
     rows = _regions(artifact)
     zero_sizes = np.zeros(len(rows.sizes), dtype=np.int64)
+    codes = {(role, storage): _tensor_category(role, storage).code for role in Role for storage in Storage}
     of_tensors = np.array(
-        [_tensor_category(tensor).code for tensor in artifact.tensors] or [0], dtype=np.int8
+        [codes[tensor.role, tensor.storage] for tensor in artifact.tensors] or [0], dtype=np.int8
     )
     rows.categories[:] = np.array([_kind_category(kind).code for kind in KINDS], dtype=np.int8)[rows.kinds]
     in_tensor = (rows.kinds == RegionKind.TENSOR_DATA.code) & (rows.tensors != NO_TENSOR)
@@ -125,8 +126,8 @@ def _joined(columns: list[NDArray[Any]], dtype: type[np.generic]) -> NDArray[Any
     return columns[0] if len(columns) == 1 else np.concatenate([np.zeros(0, dtype=dtype), *columns])
 
 
-def _tensor_category(tensor: Tensor) -> Category:
-    match tensor.role:
+def _tensor_category(role: Role, storage: Storage) -> Category:
+    match role:
         case Role.OPTIMIZER:
             return Category.OPTIMIZER_STATE
         case Role.PRUNING:
@@ -134,7 +135,7 @@ def _tensor_category(tensor: Tensor) -> Category:
         case Role.QUANTIZATION:
             return Category.QUANTIZATION
         case Role.WEIGHT | Role.STATISTIC | Role.CONSTANT | Role.OTHER:
-            match tensor.storage:
+            match storage:
                 case Storage.DENSE | Storage.INLINE:
                     return Category.DENSE_WEIGHTS
                 case Storage.COMPRESSED:
@@ -142,9 +143,9 @@ def _tensor_category(tensor: Tensor) -> Category:
                 case Storage.SPARSE:
                     return Category.SPARSE_VALUES
                 case _:
-                    assert_never(tensor.storage)
+                    assert_never(storage)
         case _:
-            assert_never(tensor.role)
+            assert_never(role)
 
 
 def _kind_category(kind: RegionKind) -> Category:

@@ -86,12 +86,14 @@ def sizes_with_helpers(artifact: Artifact) -> tuple[int, ...]:
 
 def weight_widths(artifact: Artifact) -> Widths:
     """Return what the weights take, by element type."""
-    sizes = sizes_with_helpers(artifact)
     weights = [
         index
         for index, tensor in enumerate(artifact.tensors)
         if tensor.role in _WEIGHTS and _is_number(tensor)
     ]
+    if not weights:
+        return Widths(0, 0, ())
+    sizes = sizes_with_helpers(artifact)
     groups: dict[str, list[int]] = defaultdict(list)
     for index in weights:
         groups[artifact.tensors[index].dtype.name].append(index)

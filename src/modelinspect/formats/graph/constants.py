@@ -47,11 +47,9 @@ class Constant:
     end: int
     is_raw: bool
     note: str
-
-    @property
-    def data_size(self) -> int:
-        """The bytes of its elements."""
-        return sum(end - begin for begin, end, _ in self.extents)
+    data_size: int
+    """The bytes of its elements as they are stored, and as they are in memory."""
+    logical_size: int
 
     @property
     def is_numeric(self) -> bool:
@@ -62,18 +60,24 @@ class Constant:
         """Describe it as a tensor of the artifact; ``shift`` is added to its offsets."""
         base = site.claims.base + shift
         member = site.claims.member
-        extents = tuple(
-            Extent(member, Span(base + begin, end - begin), encoding) for begin, end, encoding in self.extents
-        )
+        if len(self.extents) == 1:  # of most constants, of which there may be 100,000
+            begin, end, encoding = self.extents[0]
+            extents: tuple[Extent, ...] = (Extent(member, Span(base + begin, end - begin), encoding),)
+        else:
+            extents = tuple(
+                Extent(member, Span(base + begin, end - begin), encoding)
+                for begin, end, encoding in self.extents
+            )
         payload: Payload | None = None
         if not self.note:
             if not self.is_raw:
                 payload = ProtobufPayload(site.stream, Span(shift + self.begin, self.end - self.begin))
             elif base == shift:
-                payload = site.raw(tuple(extent.span for extent in extents))
+                payload = site.raw(
+                    (extents[0].span,) if len(extents) == 1 else tuple(extent.span for extent in extents)
+                )
             else:
                 payload = site.raw(tuple(Span(shift + begin, end - begin) for begin, end, _ in self.extents))
-        size = dense_size(self.dtype, self.shape)
         return Tensor(
             name,
             self.dtype,
@@ -81,7 +85,7 @@ class Constant:
             Role.CONSTANT,
             Storage.INLINE,
             extents,
-            size,
+            self.logical_size,
             None,
             payload,
             self.note,
@@ -124,8 +128,9 @@ def find_constant(
     plain = bool(content) or (
         len(values) == 1 and packed is not None and _PACKED_RAW.get(packed) == dtype.name
     )
-    is_raw = plain and dtype.bits >= 8 and held == dense_size(dtype, shape)
-    return Constant(dtype, shape, extents, begin, end, is_raw, note)
+    size = dense_size(dtype, shape)
+    is_raw = plain and dtype.bits >= 8 and held == size
+    return Constant(dtype, shape, extents, begin, end, is_raw, note, held, size)
 
 
 def _is_packed(tag: int) -> bool:
