@@ -11,6 +11,8 @@ ROUNDS = 4
 """How deep calls are followed: functions that differ only in what they call further down count as the
 same.
 """
+_SMALL, _KEPT = 1 << 13, 2_000
+"""Bodies of up to so many bytes are compared with so many others before they are hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,11 @@ class Digest:
 class Body:
     """What a function does, node by node, with names replaced by the order in which they come."""
 
-    __slots__ = ("_callees", "_names", "_nodes", "_ops", "arguments", "results")
+    __slots__ = ("_callees", "_names", "_nodes", "arguments", "results")
 
     def __init__(self) -> None:
         self._names: dict[bytes, int] = {}
-        self._nodes: list[bytes | int] = []
-        self._ops: list[bytes] = []
+        self._nodes: list[tuple[bytes, list[bytes], bytes]] = []
         self._callees: list[str] = []
         self.arguments: list[bytes] = []
         self.results: list[bytes] = []
@@ -39,14 +40,11 @@ class Body:
     ) -> None:
         """Add the next node: its attributes without the functions that they name, and those."""
         self._names[name] = len(self._names)
-        self._callees += functions
-        nodes = self._nodes
-        nodes.append(len(inputs))
-        nodes += inputs
-        nodes.append(attributes)
-        self._ops.append(op)
+        if functions:
+            self._callees += functions
+        self._nodes.append((op, inputs, attributes))
 
-    def digest(self, known_ops: frozenset[str]) -> Digest:
+    def digest(self, known_ops: frozenset[bytes], hashes: Hashes) -> Digest:
         """Hash the body.
 
         An op that is not one of ``known_ops`` may be a function's name: it counts as a call.
@@ -56,40 +54,63 @@ class Body:
         parts: list[bytes] = []
 
         def reference(text: bytes) -> bytes:
-            control = b"^" if text.startswith(b"^") else b""
-            name, _, output = text[len(control) :].partition(b":")
+            if text[:1] == b"^":
+                control, text = b"^", text[1:]
+            else:
+                control = b""
+            name, _, output = text.partition(b":")
             number = names.get(name)
             if number is not None:
                 return b"%s#%d:%s" % (control, number, output)
             index = arguments.get(name)
-            return b"%s$%d:%s" % (control, index, output) if index is not None else text
+            return b"%s$%d:%s" % (control, index, output) if index is not None else control + text
 
-        rest = iter(self._nodes)
-        for op in self._ops:
-            text = op.decode(errors="replace")
-            if text not in known_ops:
-                self._callees.append(text)
-                op = b"call"
-            parts.append(op)
-            count = next(rest)
-            parts += [
-                reference(item) for item in (next(rest) for _ in range(int(count))) if isinstance(item, bytes)
-            ]
-            attributes = next(rest)
-            parts.append(attributes if isinstance(attributes, bytes) else b"")
+        for op, inputs, attributes in self._nodes:
+            if op in known_ops:
+                parts.append(op)
+            else:
+                self._callees.append(op.decode(errors="replace"))
+                parts.append(b"call")
+            parts += map(reference, inputs)
+            parts.append(attributes)
         parts.append(b"results")
         parts += sorted(map(reference, self.results))
-        return Digest(_hash(parts), tuple(self._callees))
+        return Digest(hashes.of(parts), tuple(self._callees))
+
+
+class Hashes:
+    """The hashes of bodies; those of small ones are kept, as many are the same."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, ...], bytes] = {}
+
+    def of(self, parts: list[bytes]) -> bytes:
+        """Return the hash of a body's parts."""
+        if sum(map(len, parts)) > _SMALL:
+            return _hash(parts)
+        key = tuple(parts)
+        known = self._known.get(key)
+        if known is None:
+            known = _hash(parts)
+            if len(self._known) < _KEPT:
+                self._known[key] = known
+        return known
 
 
 def same_bodies(digests: Mapping[str, Digest]) -> dict[str, str]:
     """Return for each function a hash that it shares with those of the same body, calls followed."""
     classes = {name: digest.own for name, digest in digests.items()}
+    known: dict[tuple[bytes, ...], bytes] = {}
     for _ in range(ROUNDS):
-        classes = {
-            name: _hash([digest.own, *(classes.get(callee) or callee.encode() for callee in digest.callees)])
-            for name, digest in digests.items()
-        }
+        before, classes = classes, {}
+        for name, digest in digests.items():
+            key = (digest.own, *(before.get(callee) or callee.encode() for callee in digest.callees))
+            found = known.get(key)
+            if found is None:
+                found = known[key] = _hash(list(key))
+            classes[name] = found
     return {name: own.hex() for name, own in classes.items()}
 
 

@@ -19,3 +19,9 @@ def core_ops() -> frozenset[str]:
         .read_text(encoding="utf-8")
         .split()
     )
+
+
+@cache
+def core_op_names() -> frozenset[bytes]:
+    """Return the names of the operators, as graphs have them: in UTF-8."""
+    return frozenset(op.encode() for op in core_ops())

@@ -33,11 +33,13 @@ class Ending:
     """The one constant, which has one extent at most."""
     entry: tuple[int, int] = (0, 0)
     """Where the entry is whose bytes are a skeleton too; nowhere where ``skeletons`` are all."""
+    joined: bytes = b""
+    """The skeletons one after another, where they are all."""
 
     def skeleton(self, data: bytes) -> bytes:
         """Return the attributes without the names of functions; ``data`` are their bytes."""
         begin, end = self.entry
-        return b"\0".join(sorted((*self.skeletons, data[begin:end])) if end else self.skeletons)
+        return b"\0".join(sorted((*self.skeletons, data[begin:end]))) if end else self.joined
 
 
 class Endings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, assert_never
 
 from modelinspect.core.bytemap import RegionKind
@@ -12,9 +13,11 @@ from modelinspect.encodings.protobuf import Field, MessageType, WireType, messag
 from modelinspect.encodings.protobuf.wire import FieldAt, Malformed, Wire, check, first_bytes, scan
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
-from modelinspect.formats.graph.bodies import Body, Digest
-from modelinspect.formats.graph.core_ops import core_ops
+from modelinspect.formats.graph.bodies import Body, Digest, Hashes
+from modelinspect.formats.graph.core_ops import core_op_names
 from modelinspect.formats.graph.layout import LAYOUT, RUNS, Label, Step
+from modelinspect.formats.graph.message_runs import claim_run, field_of_runs, has_label
+from modelinspect.formats.graph.node_columns import SHORT
 from modelinspect.formats.graph.nodes import NodeWalk
 
 PARSED = frozenset(
@@ -31,7 +34,8 @@ PARSED = frozenset(
 """Fields whose messages `Found` keeps, read by the protobuf package."""
 PARSED_SIZE = 64 << 20
 """Larger ones are claimed but not read."""
-_NODE_DEF = 0x1A
+_SIGNATURE, _NODE_DEF, _RESULT = 0x0A, 0x1A, 0x22
+"""The tags of fields of a FunctionDef."""
 FUNCTION_SIZE = 4 << 20
 """Functions and object graphs up to this size are checked as one message."""
 
@@ -72,6 +76,9 @@ class MessageWalk:
         self.found: list[Found] = []
         self._current = Found()
         self._is_sound = False
+        self._hashes = Hashes()
+        self._signature: tuple[int, bytes, list[FieldAt]] = -1, b"", []
+        """The first signature of the function at hand: where it is, its bytes and its fields."""
 
     def root(self, type_: MessageType, kind: RegionKind) -> None:
         """Claim the whole source as one message."""
@@ -90,11 +97,22 @@ class MessageWalk:
         claims = self.site.claims
         counts: dict[int, int] = {}
         labels = LAYOUT.get(type_.name, {})
-        node_tag = _node_tag(type_)
+        run_tag = _node_tag(type_)
+        run = field_of_runs(type_) if self._is_sound and not run_tag else None
+        if run is not None:
+            run_tag = run.number << 3 | run.wire
+
+        def claim(offset: int) -> int:
+            if run is None:
+                return self._graph_nodes(run_tag, offset, end, path)
+            label = labels.get(run.name) or Label(kind)
+            before = counts.get(run.number, -1) + 1
+            offset, count = claim_run(self.site, self.wire, run, label.kind, before, offset, end, path)
+            counts[run.number] = count - 1
+            return offset
+
         try:
-            for start, tag, value, stop in self._fields(
-                begin, end, node_tag, lambda place: self._graph_nodes(node_tag, place, end, path)
-            ):
+            for start, tag, value, stop in self._fields(begin, end, run_tag, claim):
                 known = type_.fields.get(tag >> 3)
                 if known is None or not _fits(known, tag):
                     claims.claim(start, stop - start, kind, claims.paths.child(path, f"field {tag >> 3}"))
@@ -108,8 +126,8 @@ class MessageWalk:
             self.site.survive(error)
 
     def _fields(self, begin: int, end: int, node_tag: int, claim: Callable[[int], int]) -> Iterator[FieldAt]:
-        """Yield the fields of a message but for the nodes that ``claim`` claims from an offset on; it returns
-        where they end.
+        """Yield the fields of a message but for the nodes, or others of that tag, which ``claim`` claims from
+        an offset on; it returns where they end.
         """
         while begin < end:
             if node_tag and self.wire.bytes(begin, begin + 1)[0] == node_tag:
@@ -117,8 +135,13 @@ class MessageWalk:
             for field_at in self.wire.fields(begin, end):
                 yield field_at
                 begin = field_at[3]
-                if field_at[1] == node_tag:
+                if field_at[1] == node_tag or (node_tag and self._is_next(node_tag, begin, end)):
                     break
+
+    def _is_next(self, tag: int, offset: int, end: int) -> bool:
+        """Return whether a field with a tag of one byte is next, as far as that is read already."""
+        index = offset - self.wire.base
+        return offset < end and 0 <= index < len(self.wire.data) and self.wire.data[index] == tag
 
     def _graph_nodes(self, tag: int, begin: int, end: int, path: PathId) -> int:
         """Claim nodes of a graph in a run and return where it ends."""
@@ -203,14 +226,7 @@ class MessageWalk:
 
     def _label(self, known: Field, type_: MessageType, begin: int, end: int) -> str | None:
         """Return what names one of many: a map's key, or the name that the message itself begins with."""
-        first = type_.fields.get(1)
-        if (
-            not known.repeated
-            or first is None
-            or first.type != "string"
-            or first.repeated
-            or first.name not in ("key", "name")
-        ):
+        if not has_label(known, type_):
             return None
         if end - begin > self.site.limits.structure_size:
             return None
@@ -280,19 +296,23 @@ class MessageWalk:
                         claims.claim(run, run_end - run, RegionKind.GRAPH, run_path)
                         run, run_tag, run_path = place, tag, claims.paths.child(path, RUNS[tag])
                     run_end = stop
-                    self._interface(body, tag, value, stop)
+                    if tag == _RESULT:
+                        self._result(body, value, stop)
                 elif known is None or known.message is None or not _fits(known, tag):
                     word = f"field {tag >> 3}" if known is None else known.name
                     claims.claim(place, stop - place, RegionKind.GRAPH, claims.paths.child(path, word))
                 else:
                     count = counts[known.number] = counts.get(known.number, -1) + 1
                     self._claim(known, known.message, RegionKind.GRAPH, count, (place, value, stop), path)
-                    self._interface(body, tag, value, stop)
+                    if tag == _SIGNATURE:
+                        self._arguments(body, value, stop)
+                    elif tag == _RESULT:
+                        self._result(body, value, stop)
         except FormatError as error:
             self.site.survive(error)
         claims.claim(run, run_end - run, RegionKind.GRAPH, run_path)
         self._is_sound = was_sound
-        function.digest = body.digest(core_ops())
+        function.digest = body.digest(core_op_names(), self._hashes)
         function.constant_bytes = self.nodes.constant_bytes - before
 
     def _accepts(self, type_: MessageType, begin: int, end: int) -> bool:
@@ -308,28 +328,51 @@ class MessageWalk:
         return True
 
     def _function_name(self, begin: int, end: int) -> str:
+        """Return the name in a function's first signature, and keep what else is in that."""
+        self._signature = -1, b"", []
         try:
             for _, tag, value, stop in self.wire.fields(begin, end):
-                if tag == 0x0A:  # signature
-                    return (first_bytes(self.wire.bytes(value, stop), 1) or b"").decode(errors="replace")
+                if tag == _SIGNATURE:
+                    data = self.wire.bytes(value, stop)
+                    fields = scan(data, 0, len(data))
+                    self._signature = value, data, fields
+                    name = next((data[place:until] for _, tag, place, until in fields if tag == 0x0A), b"")
+                    return name.decode(errors="replace")
         except (FormatError, Malformed):
             return ""
         return ""
 
-    def _interface(self, body: Body, tag: int, begin: int, end: int) -> None:
-        """Pass a function its arguments (signature.input_arg) and results (ret)."""
-        if tag not in (0x0A, 0x22):
-            return
-        data = self.wire.bytes(begin, end)
-        try:
-            if tag == 0x22:
-                body.results.append(first_bytes(data, 2) or b"")
-                return
-            for _, inner, value, stop in scan(data, 0, len(data)):
-                if inner == 0x12:  # input_arg
+    def _arguments(self, body: Body, begin: int, end: int) -> None:
+        """Pass a function the names of its arguments, signature.input_arg."""
+        place, data, fields = self._signature
+        with suppress(Malformed):
+            if place != begin:
+                data = self.wire.bytes(begin, end)
+                fields = scan(data, 0, len(data))
+            for _, tag, value, stop in fields:
+                if tag != 0x12:
+                    continue
+                is_name = self._is_sound and stop > value + 1 and data[value] == 0x0A
+                if is_name and data[value + 1] < SHORT and value + 2 + data[value + 1] <= stop:
+                    body.arguments.append(data[value + 2 : value + 2 + data[value + 1]])  # first, of most
+                else:
                     body.arguments.append(first_bytes(data[value:stop], 1) or b"")
-        except Malformed:
+
+    def _result(self, body: Body, begin: int, end: int) -> None:
+        """Pass a function what one of its results is, the value of an entry of ret."""
+        data = self.wire.bytes(begin, end)
+        place = 2 + data[1] if len(data) > 1 and data[0] == 0x0A else len(data)
+        if (
+            place + 1 < len(data)
+            and data[place] == 0x12
+            and data[1] < SHORT
+            and data[place + 1] < SHORT
+            and place + 2 + data[place + 1] == len(data)
+        ):  # as TensorFlow writes it: a short key and a short value
+            body.results.append(data[place + 2 :])
             return
+        with suppress(Malformed):
+            body.results.append(first_bytes(data, 2) or b"")
 
 
 def _node_tag(type_: MessageType) -> int:

@@ -6,7 +6,6 @@ is then looked at for all of them together.
 
 from __future__ import annotations
 
-from array import array
 from typing import TYPE_CHECKING
 
 from modelinspect.core.records import dataclass
@@ -65,20 +64,27 @@ def read_heads(data: bytes, index: int, last: int, tag: int, most: int) -> Heads
     """Return the nodes with that tag from ``index`` on that end before ``last``, ``most`` at most."""
     import numpy as np
 
-    starts, begins = array("q"), array("q")
-    while len(starts) < most and index + 3 < last and data[index] == tag:
-        size, begin = data[index + 1], index + 2
-        if size >= SHORT:
-            if data[begin] >= SHORT:
-                break
-            size, begin = size & 0x7F | data[begin] << 7, begin + 1
-        if begin + size > last:
+    starts: list[int] = []
+    add = starts.append
+    room = last - 3
+    for _ in range(most):  # the one loop over nodes: it does as little as it can
+        if index >= room or data[index] != tag:
             break
-        starts.append(index)
-        begins.append(begin)
-        index = begin + size
+        size = data[index + 1]
+        if size < SHORT:
+            end = index + 2 + size
+        else:
+            high = data[index + 2]
+            if high >= SHORT:
+                break
+            end = index + 3 + (size & 0x7F | high << 7)
+        if end > last:
+            break
+        add(index)
+        index = end
     column = np.frombuffer(data, dtype=np.uint8)
-    start, begin_of = np.frombuffer(starts, dtype=np.int64), np.frombuffer(begins, dtype=np.int64)
+    start = np.array(starts, dtype=np.int64)
+    begin_of = start + 2 + (column[start + 1] >= SHORT)
     stops = np.append(start[1:], index)
     sound, ops = _step(column, begin_of, stops, begin_of >= 0, (NAME,))
     sound, fields = _step(column, ops, stops, sound, (OP,))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from modelinspect.core.bytemap import NO_TENSOR, RegionKind, TensorId
+from modelinspect.core.limits import Cost
 from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass, field
 from modelinspect.encodings.protobuf.wire import Wire
@@ -20,6 +21,8 @@ from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body
 from modelinspect.formats.graph.constants import Constant
 from modelinspect.formats.graph.endings import Ending, Endings
+from modelinspect.formats.graph.known_attributes import KnownAttributes, compose
+from modelinspect.formats.graph.node_attributes import Attribute
 from modelinspect.formats.graph.node_columns import (
     ATTR,
     INPUT,
@@ -64,7 +67,7 @@ class _Pending:
 class NodeRuns:
     """Claims runs of nodes of one member, many at a time and the last ones when all parsers are through."""
 
-    __slots__ = ("_add", "_pending", "_run", "_site", "_uses", "_wire", "endings", "ops")
+    __slots__ = ("_add", "_attributes", "_pending", "_run", "_site", "_uses", "_wire", "endings", "ops")
 
     def __init__(
         self,
@@ -73,11 +76,13 @@ class NodeRuns:
         ops: dict[bytes, int],
         uses: GraphUses,
         add: Callable[[Constant, str, int], TensorId],
+        attributes: KnownAttributes,
     ) -> None:
         self._site = site
         self._wire = wire
         self._add = add
         self._uses = uses
+        self._attributes = attributes
         self.ops = ops
         self.endings = Endings()
         self._pending = _Pending()
@@ -96,15 +101,18 @@ class NodeRuns:
         index = self._wire.load(offset, 1)
         shift = offset - index
         last = min(end - shift, len(self._wire.data))
-        count = 0
-        if body is None and self._run:
-            index, count = self._in_columns(tag, index, last, shift, parent, scope)
-        index, more = self._in_turn(tag, index, last, shift, parent, scope, body)
-        if more >= _FEWEST and not self._run:
-            self._run = _FEWEST
+        count, more = 0, 1
+        while more:
+            if body is None and self._run:
+                index, more = self._in_columns(tag, index, last, shift, parent, scope)
+                count += more
+            index, more = self._in_turn(tag, index, last, shift, parent, scope, body)
+            count += more
+            if body is not None or not self._run:
+                break
         if len(self._pending.starts) >= _PENDING:
             self._flush()
-        return index + shift, count + more
+        return index + shift, count
 
     def _in_columns(
         self, tag: int, index: int, last: int, shift: int, parent: PathId, scope: str
@@ -132,8 +140,11 @@ class NodeRuns:
         want_inputs = body is not None
         ops, find, add_below = self.ops, self.endings.find, self._site.claims.paths.add_below
         uses, prefix = self._uses, scope.encode()
-        count = 0
+        count = streak = 0
         while index + 3 < last and data[index] == tag:
+            if body is None and streak >= _FEWEST and not self._run:
+                self._run = _FEWEST  # many end as others did: columns are worth it again
+                break
             size, begin = data[index + 1], index + 2
             if size >= SHORT:
                 if data[begin] >= SHORT:
@@ -146,8 +157,12 @@ class NodeRuns:
             name, op, inputs, place = head
             tail = data[place:stop]
             ending = find(tail)
+            streak += 1
             if ending is None:
-                break
+                ending = self._compose(tail, index + shift) if body is not None or not self._run else None
+                if ending is None:
+                    break
+                streak = 0
             text = name.decode(errors="replace")
             pending.starts.append(index + shift)
             pending.begins.append(begin + shift)
@@ -167,6 +182,28 @@ class NodeRuns:
             index = stop
             count += 1
         return index, count
+
+    def learn(
+        self,
+        data: bytes,
+        places: list[tuple[int, int]],
+        attributes: list[Attribute],
+        functions: tuple[str, ...],
+    ) -> None:
+        """Have nodes known that end with the same attributes, whose offsets and sizes in ``data`` are
+        ``places``.
+        """
+        ending = compose(places, attributes, functions)
+        if ending is not None:
+            self.endings.learn(data, ending)
+
+    def _compose(self, tail: bytes, offset: int) -> Ending | None:
+        """Learn how the node at that offset ends from its attributes; None where that takes `NodeWalk`."""
+        ending = self._attributes.ending(tail)
+        if ending is not None:
+            self._site.limits.spend(Cost.NODES, 1, self._site.source.name, offset)
+            self.endings.learn(tail, ending)
+        return ending
 
     def _columns(self, heads: Heads, shift: int, parent: PathId, scope: str) -> int:
         """Claim nodes of no function up to the first whose ending is not known; return how many."""
@@ -191,13 +228,17 @@ class NodeRuns:
             column.frombytes((values + shift).tobytes())
         pending.paths.frombytes(self._paths(heads, which, parent).tobytes())
         held = np.array([ending is not None and ending.held is not None for ending in found], dtype=np.bool_)
-        for row in np.flatnonzero(held[codes[:count]]).tolist():
-            ending = found[codes[row]]
+        rows = np.flatnonzero(held[codes[:count]])
+        for code, begin, op, place in zip(
+            *(column[rows].tolist() for column in (codes, heads.begins, heads.ops, heads.endings)),
+            strict=True,
+        ):
+            ending = found[code]
             assert ending is not None  # narrows
             assert ending.held is not None  # narrows
             constant = ending.held
-            text = data[int(heads.begins[row]) + 2 : int(heads.ops[row])].decode(errors="replace")
-            place = int(heads.endings[row]) + shift + constant.shift
+            text = data[begin + 2 : op].decode(errors="replace")
+            place += shift + constant.shift
             tensor = self._add(constant.constant, f"{scope}{text}{constant.suffix}", place)
             if constant.constant.extents:
                 pending.tensors.append(tensor)

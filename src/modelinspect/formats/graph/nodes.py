@@ -10,15 +10,15 @@ from modelinspect.core import signatures
 from modelinspect.core.bytemap import RegionKind, TensorId
 from modelinspect.core.limits import Cost
 from modelinspect.core.paths import PathId
-from modelinspect.encodings.protobuf import message_class, parse_message
+from modelinspect.encodings.protobuf import parse_message
 from modelinspect.encodings.protobuf.wire import Malformed, Wire, first_bytes, scan
 from modelinspect.errors import FormatError
 from modelinspect.formats.base import Site
 from modelinspect.formats.graph.bodies import Body
 from modelinspect.formats.graph.constants import Constant, find_constant
-from modelinspect.formats.graph.endings import Ending, Held
+from modelinspect.formats.graph.known_attributes import KnownAttributes
 from modelinspect.formats.graph.modules import Modules
-from modelinspect.formats.graph.node_attributes import BYTES_VALUE, Attribute, read_attribute, said, sound
+from modelinspect.formats.graph.node_attributes import BYTES_VALUE, Attribute, said, sound
 from modelinspect.formats.graph.node_columns import ATTR, DEBUG_INFO, INPUT, NAME, OP
 from modelinspect.formats.graph.node_runs import NodeRuns
 from modelinspect.formats.graph.uses import GraphUses
@@ -26,9 +26,6 @@ from modelinspect.formats.graph.uses import GraphUses
 SMALL = 1 << 20
 """Messages up to this size are read whole; of larger ones the large values are passed over."""
 _OBJECT_GRAPH_SIZE = 32
-_KEPT_SIZE = 512
-_KEPT_COUNT = 50_000
-"""The tag of ``AttrValue.s``."""
 
 
 class NodeWalk:
@@ -38,7 +35,6 @@ class NodeWalk:
         "_claims",
         "_known",
         "_site",
-        "_value_class",
         "constant_bytes",
         "constant_count",
         "modules",
@@ -51,15 +47,14 @@ class NodeWalk:
     def __init__(self, site: Site, wire: Wire) -> None:
         self._site = site
         self._claims = site.claims
-        self._known: dict[bytes, Attribute] = {}
-        self._value_class = message_class("AttrValue")
+        self._known = KnownAttributes()
         self.wire = wire
         self.ops: dict[bytes, int] = {}
         self.constant_bytes = 0
         self.constant_count = 0
         self.modules = Modules(site)
         self.uses = GraphUses()
-        self.runs = NodeRuns(site, wire, self.ops, self.uses, self._add)
+        self.runs = NodeRuns(site, wire, self.ops, self.uses, self._add, self._known)
 
     def node(
         self, start: int, begin: int, end: int, parent: PathId, scope: str, body: Body | None = None
@@ -127,7 +122,7 @@ class NodeWalk:
         if broken is None:
             claims.claim(run, end - run, RegionKind.GRAPH, path)
             if None not in attributes and sum(stop - place for place, stop in places) == last - first:
-                self._learn(
+                self.runs.learn(
                     data[first:last],
                     [(place - first, stop - place) for place, stop in places],
                     known,
@@ -137,58 +132,17 @@ class NodeWalk:
             claims.claim(run, (fields[-1][3] + shift if fields else begin) - run, RegionKind.GRAPH, path)
             self._site.survive(broken.at(shift))
 
-    def _learn(
-        self,
-        data: bytes,
-        places: list[tuple[int, int]],
-        attributes: list[Attribute],
-        functions: tuple[str, ...],
-    ) -> None:
-        """Have nodes known that end with the same attributes, whose offsets and sizes are ``places``; of
-        strings they are not.
-        """
-        rows: list[tuple[int, int, int, int, bool]] = []
-        held: Held | None = None
-        entry = 0, 0
-        for part, ((offset, size), known) in enumerate(zip(places, attributes, strict=True)):
-            end = offset + size
-            if known.module is not None:
-                return
-            for constant in known.constants:
-                if held is not None or not constant.is_numeric or len(constant.extents) > 1:
-                    return
-                shift = end - known.size
-                suffix = "" if known.part == "attr value" else f":{known.part.removeprefix('attr ')}"
-                held, entry = Held(constant, shift, suffix), (shift, end)
-                for begin, stop, _ in constant.extents:
-                    rows.append((offset, shift + begin - offset, RegionKind.GRAPH.code, part, False))
-                    rows.append((shift + begin, stop - begin, RegionKind.TENSOR_DATA.code, part, True))
-                    offset = shift + stop
-            if offset < end:
-                rows.append((offset, end - offset, RegionKind.GRAPH.code, part, False))
-        skeletons = tuple(sorted(known.skeleton for known in attributes if not known.constants))
-        self.runs.endings.learn(
-            data,
-            Ending(tuple(rows), tuple(known.part for known in attributes), skeletons, functions, held, entry),
-        )
-
     def _attribute(
         self, start: int, entry: bytes, begin: int, path: PathId, node: str, scope: str
     ) -> Attribute | None:
         """Claim one entry of ``attr``; ``start`` and ``begin`` are the offsets of its tag and its first
         byte.
         """
-        known = self._known.get(entry)
-        if known is None:
-            try:
-                known = read_attribute(entry, self._value_class)
-            except Malformed as trouble:
-                self._site.survive(trouble.at(begin))
-                return None
-            if len(entry) <= _KEPT_SIZE:
-                if len(self._known) >= _KEPT_COUNT:
-                    self._known.clear()
-                self._known[entry] = known
+        try:
+            known = self._known.read(entry)
+        except Malformed as trouble:
+            self._site.survive(trouble.at(begin))
+            return None
         here = self._claims.paths.add(path, known.part)
         if known.constants:
             self._constants(known.constants, start, begin, begin + len(entry), here, node, scope, known.part)
