@@ -65,6 +65,11 @@ class NetworkSet:
         return FOLDER / f"{self.name}_sizes.csv"
 
     @property
+    def refused(self) -> Path:
+        """The file with why the converter refused a form."""
+        return FOLDER / f"{self.name}_refused.csv"
+
+    @property
     def first(self) -> Path:
         """The file of first predictions."""
         return FOLDER / f"{self.name}_first.csv"

@@ -42,7 +42,6 @@ SEEDS = 14
 """The seeds of each grammar; a published architecture is drawn once for each Keras."""
 LARGE = ("s-module-quickstart", 3)
 """A network whose SavedModel can only be stored with its weights, which are 2 MB."""
-REFUSED = FOLDER / "second_refused.csv"
 
 
 def networks(keras: int) -> Iterator[Network]:
@@ -90,7 +89,7 @@ def reason(text: str) -> str:
     return re.sub(r"\s+", " ", line)[:100].strip()
 
 
-def store_refused(folder: Path) -> None:
+def store_refused(folder: Path, which: NetworkSet) -> None:
     """Write the reason for every form that the converter refused, and for networks that Keras did not
     build.
     """
@@ -103,17 +102,17 @@ def store_refused(folder: Path) -> None:
             rows.append(
                 (source.name, "", "not built: " + reason((source / "failed").read_text(encoding="utf-8")))
             )
-    with REFUSED.open("w", newline="", encoding="utf-8") as out:
+    with which.refused.open("w", newline="", encoding="utf-8") as out:
         csv.writer(out, lineterminator="\n").writerows([("network", "form", "reason"), *rows])
 
 
-def differing(folder: Path) -> list[str]:
+def differing(folder: Path, which: NetworkSet) -> list[str]:
     """Return the files of networks in a folder that are not equal to those made again from their record."""
     found: list[str] = []
-    with unpacked(SECOND) as made:
+    with unpacked(which) as made:
         for target in sorted(made.iterdir()):
             network, names = named(target.name), [f"saved/{DATA}"]
-            if not is_exported(network):
+            if not which.is_exported(network):
                 names = [f"model{suffix(network)}"]
             found += [
                 f"{network.name}/{name}"
@@ -133,10 +132,10 @@ def _parts(path: Path) -> dict[str, bytes]:
 def main() -> None:
     if "--store" in sys.argv:
         store(Path(sys.argv[1]), SECOND)
-        store_refused(Path(sys.argv[1]))
+        store_refused(Path(sys.argv[1]), SECOND)
         return
     if "--check" in sys.argv:
-        print("\n".join(differing(Path(sys.argv[1]))))
+        print("\n".join(differing(Path(sys.argv[1]), SECOND)))
         return
     keras, folder = int(sys.argv[1]), Path(sys.argv[2])
     library = keras_library(keras)

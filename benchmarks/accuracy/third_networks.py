@@ -1,0 +1,98 @@
+"""Draw a third set of networks that no rule was written for, and convert each with TensorFlow.
+
+usage: python benchmarks/accuracy/third_networks.py KERAS FOLDER [START] [--seeds FIRST LAST]
+       python benchmarks/accuracy/third_networks.py FOLDER --store | --check
+
+`third_kinds.py` has the builders: architectures of tutorials, papers and competitions that the first two sets
+do not have, and a grammar with other distributions. They were written and converted without running the
+predictor, and before anybody saw what it predicts of them. No rule may be written, and no stated error
+calibrated, with these networks. KERAS is 2 or 3, START is how the names of networks begin, FIRST and LAST are
+turns: a published architecture is in turn 0. Networks that are done are not made again, so the run can be
+stopped at any time. ``--store`` writes the files without weights into ``third_bases.tar.xz``, TensorFlow's
+sizes into ``third_sizes.csv`` and why the converter refused a form into ``third_refused.csv``; ``--check``
+compares the networks that are made again from there with those in the folder.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parents[1]))
+
+from benchmarks.accuracy.converted_networks import attempt, keras_library  # noqa: E402
+from benchmarks.accuracy.recorded_networks import NetworkSet, store  # noqa: E402
+from benchmarks.accuracy.second_networks import differing, store_refused  # noqa: E402
+from benchmarks.accuracy.third_kinds import EXPORTED, GRAMMARS, LOOPS, ONLY, THIRD_KINDS  # noqa: E402
+from benchmarks.accuracy.unseen_networks import DENSE, Network  # noqa: E402
+
+TURNS = 9
+"""How many networks of each grammar are drawn for each Keras; a published architecture is drawn once."""
+
+
+def networks(keras: int) -> Iterator[tuple[int, Network]]:
+    """Yield the turn and the networks of one version of Keras; recurrent ones are last in their turn, because
+    they take minutes each.
+    """
+    kinds = sorted(THIRD_KINDS, key=lambda kind: kind in LOOPS)
+    for turn in range(TURNS):
+        for kind in kinds:
+            if (turn == 0 or kind in GRAMMARS) and keras in ONLY.get(kind, (2, 3)):
+                yield turn, Network(kind, keras, seed_of(kind, turn))
+
+
+def seed_of(kind: str, turn: int) -> int:
+    """Return the seed of a network. A third of them has seeds from ``DENSE`` on: their weights are not pruned.
+    The others differ in how many weights are zero and where.
+    """
+    seed = turn if kind in GRAMMARS else zlib.crc32(kind.encode()) % 15
+    return seed + DENSE if seed % 3 == 1 else seed
+
+
+def is_exported(network: Network) -> bool:
+    """Return whether a network is only a SavedModel: models with Python code, and each fourth of a grammar."""
+    return network.kind in EXPORTED or (network.kind in GRAMMARS and network.seed % 4 == 2)
+
+
+def forms_of(network: Network) -> list[str]:
+    """Return the forms that a network is converted to. A published architecture has five, one of which takes
+    turns; a grammar's network has float32, one whose weights are stored otherwise, and a full-integer one.
+
+    What is recurrent has no full-integer form: the converter ends the process, or calibrates for minutes.
+    """
+    turn = zlib.crc32(network.kind.encode()) + network.seed + network.keras
+    if network.kind in GRAMMARS:
+        others = ("dynamic-int8", "float16", "dynamic-int8-sparse", "float32-sparse")
+        return ["float32", others[turn % 4], ("int8", "int16x8")[turn // 4 % 2]]
+    if network.kind in LOOPS:
+        return ["float32", "float16", "dynamic-int8", ("float32-sparse", "dynamic-int8-sparse")[turn % 2]]
+    others = ("float32-sparse", "dynamic-int8-sparse", "int16x8")
+    return ["float32", "float16", "dynamic-int8", others[turn % 3], "int8"]
+
+
+THIRD = NetworkSet("third", THIRD_KINDS, forms_of, is_exported=is_exported)
+
+
+def main() -> None:
+    if "--store" in sys.argv:
+        store(Path(sys.argv[1]), THIRD)
+        store_refused(Path(sys.argv[1]), THIRD)
+        return
+    if "--check" in sys.argv:
+        print("\n".join(differing(Path(sys.argv[1]), THIRD)))
+        return
+    keras, folder = int(sys.argv[1]), Path(sys.argv[2])
+    library = keras_library(keras)
+    part = sys.argv[3] if len(sys.argv) > 3 and not sys.argv[3].startswith("--") else ""
+    place = sys.argv.index("--seeds") + 1 if "--seeds" in sys.argv else 0
+    first, last = (int(sys.argv[place]), int(sys.argv[place + 1])) if place else (0, TURNS - 1)
+    for turn, network in networks(keras):
+        if network.name.startswith(part) and first <= turn <= last:
+            attempt(network, library, folder / network.name, THIRD)
+
+
+if __name__ == "__main__":
+    main()
