@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.accuracy import signature_networks as signatures
 from benchmarks.accuracy.recorded_networks import NetworkSet, fill, suffix
-from benchmarks.accuracy.unseen_networks import Network
+from benchmarks.accuracy.unseen_networks import Network, weight
 
 FORMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "float32": ("", ()),
@@ -58,6 +58,13 @@ def save(network: Network, library: Any, folder: Path, which: NetworkSet) -> Any
     import tensorflow as tf
 
     model, saved = build(network, library, which), str(folder / "saved")
+    if which.is_exported(network) and not isinstance(model, library.Model):  # a module of TensorFlow
+        if hasattr(model, "weights"):
+            signatures.assign(model, network)
+        for variable in () if hasattr(model, "weights") else model.variables:
+            variable.assign(weight(network, variable.name.split(":")[0], tuple(variable.shape)))
+        tf.saved_model.save(model, saved, signatures=model.__call__)
+        return model
     if which.is_exported(network):
         signatures.assign(model, network)
         if network.keras == 2:

@@ -1,15 +1,16 @@
 """Compare what `plan` predicts of networks that no rule was written for with TensorFlow's files, by class of
 network.
 
-usage: python benchmarks/accuracy/fresh_reality.py [--set fresh | --set second] [--write | --first]
+usage: python benchmarks/accuracy/fresh_reality.py [--set fresh | second | third] [--write | --first]
        python benchmarks/accuracy/fresh_reality.py --calibrate
 
-The set is that of `fresh_networks.py` unless ``--set second`` takes that of `second_networks.py`, which no
-rule and no stated error was ever made with. ``--write`` puts the tables into docs/developer/predictions.md;
-``--calibrate`` shows the error that each class of `modelinspect.conversion.errors` would need to cover 95 %
-and all of its predictions in the first set. ``--first`` adds what is predicted of new networks to
-``fresh_first.csv`` or ``second_first.csv``: run it before a rule is changed because of them. A network keeps
-its first prediction there for good: the page shows what a user with such a network would have seen.
+The set is that of `fresh_networks.py` unless ``--set second`` or ``--set third`` takes that of
+`second_networks.py` or `third_networks.py`, which no rule and no stated error was made with. ``--write`` puts
+the tables into docs/developer/predictions.md; ``--calibrate`` shows the error that each class of
+`modelinspect.conversion.errors` would need to cover 95 % and all of its predictions in the first set.
+``--first`` adds what is predicted of new networks to ``fresh_first.csv``, ``second_first.csv`` or
+``third_first.csv``: run it before a rule is changed because of them. A network keeps its first prediction
+there for good: the page shows what a user with such a network would have seen.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from benchmarks.accuracy.plan_reality import show  # noqa: E402
 from benchmarks.accuracy.public_kinds import PUBLIC  # noqa: E402
 from benchmarks.accuracy.recorded_networks import NetworkSet, sizes, suffix, unpacked  # noqa: E402
 from benchmarks.accuracy.second_networks import SECOND  # noqa: E402
+from benchmarks.accuracy.third_networks import THIRD  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
 
-SETS = {which.name: which for which in (FRESH, SECOND)}
+SETS = {which.name: which for which in (FRESH, SECOND, THIRD)}
 CLASSES = {kind: group for which in SETS.values() for kind, (group, _) in which.builders.items()}
 BEGIN, END = "<!-- table: benchmarks/accuracy/fresh_reality.py -->\n", "<!-- end of fresh -->\n"
 FIRST_BEGIN, FIRST_END = (
@@ -44,6 +46,12 @@ SECOND_BEGIN, SECOND_END = (
     "<!-- table: benchmarks/accuracy/fresh_reality.py, second set -->\n",
     "<!-- end of second set -->\n",
 )
+THIRD_BEGIN, THIRD_END = (
+    "<!-- table: benchmarks/accuracy/fresh_reality.py, third set -->\n",
+    "<!-- end of third set -->\n",
+)
+SHOWN_FIRST = {"second": (SECOND_BEGIN, SECOND_END), "third": (THIRD_BEGIN, THIRD_END)}
+"""The sets of which only first predictions are shown, and what is around their tables."""
 TOLD = 0.02
 """The largest stated error with which `plan` shows an estimate that nobody asked for by name."""
 OPTIONS = {
@@ -131,12 +139,12 @@ def fresh(found: Sequence[Outcome]) -> list[Outcome]:
 
 
 def first(which: NetworkSet = FRESH) -> list[Outcome]:
-    """Return what was first predicted of each network of `public_kinds.py`, or of the second set; nothing if
+    """Return what was first predicted of each network of `public_kinds.py`, or of another set; nothing if
     that is not recorded yet.
     """
-    real, found = sizes(which), list[Outcome]()
     if not which.first.is_file():
-        return found
+        return []
+    real, found = sizes(which), list[Outcome]()
     with which.first.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             network, form = named(row["network"]), row["form"]
@@ -186,8 +194,10 @@ def first_table(found: Sequence[Outcome]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def second_table(found: Sequence[Outcome]) -> str:
-    """Return the table of first predictions of the second set: by class, form, version of Keras and file."""
+def second_table(found: Sequence[Outcome], which: NetworkSet = SECOND) -> str:
+    """Return the table of first predictions of the second or the third set: by class, form, version of Keras
+    and file.
+    """
     if not found:
         return ""
     *lines, floats, last = first_table(found).splitlines()
@@ -196,7 +206,7 @@ def second_table(found: Sequence[Outcome]) -> str:
     ]
     files = (("files of Keras", False), ("SavedModels only", True))
     lines += [
-        _row(name, [one for one in found if SECOND.is_exported(one.network) is is_saved])
+        _row(name, [one for one in found if which.is_exported(one.network) is is_saved])
         for name, is_saved in files
     ]
     return "\n".join([*lines, floats, last]) + "\n"
@@ -262,8 +272,8 @@ def calibrate(folder: Path) -> Iterator[str]:
 
 def main() -> None:
     which = SETS[sys.argv[sys.argv.index("--set") + 1]] if "--set" in sys.argv else FRESH
-    if which is SECOND and "--first" not in sys.argv:  # only first predictions are shown of this set
-        show(second_table(first(SECOND)), SECOND_BEGIN, SECOND_END)
+    if which.name in SHOWN_FIRST and "--first" not in sys.argv:  # of these no predictions of today are shown
+        show(second_table(first(which), which), *SHOWN_FIRST[which.name])
         return
     with unpacked(which) as folder:
         if "--calibrate" in sys.argv:

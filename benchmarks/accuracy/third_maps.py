@@ -244,7 +244,9 @@ def filled(library: Any, draw: random.Random) -> Any:
     x = k.Conv2D(12, 3, padding="same", activation="elu")(k.UpSampling2D()(x))
     x = k.Conv2D(3, 3, padding="same", activation="sigmoid")(k.UpSampling2D()(x))
     painted = k.Multiply()([x, mask])
-    return library.Model([image, mask], k.Add()([painted, k.Subtract()([image, k.Multiply()([image, mask])])]))
+    return library.Model(
+        [image, mask], k.Add()([painted, k.Subtract()([image, k.Multiply()([image, mask])])])
+    )
 
 
 def compressed(library: Any, draw: random.Random) -> Any:
@@ -280,7 +282,11 @@ def centers(library: Any, draw: random.Random) -> Any:
         x = k.Conv2DTranspose(filters, 4, strides=2, padding="same", use_bias=False)(x)
         x = k.ReLU()(k.BatchNormalization()(x))
     heads = []
-    for name, depth_, last in (("heatmap", draw.choice((1, 3)), "sigmoid"), ("wh", 2, None), ("reg", 2, None)):
+    for name, depth_, last in (
+        ("heatmap", draw.choice((1, 3)), "sigmoid"),
+        ("wh", 2, None),
+        ("reg", 2, None),
+    ):
         y = k.Conv2D(16, 3, padding="same", activation="relu")(x)
         heads.append(k.Conv2D(depth_, 1, activation=last, name=name)(y))
     return library.Model(given, heads)
@@ -298,7 +304,9 @@ def shared_heads(library: Any, draw: random.Random) -> Any:
 
     def head(name: str, depth_: int) -> Any:
         parts = [k.Conv2D(16, 3, padding="same", activation="relu") for _ in range(2)]
-        return library.Sequential([library.Input((None, None, 16)), *parts, k.Conv2D(depth_, 3, padding="same")], name=name)
+        return library.Sequential(
+            [library.Input((None, None, 16)), *parts, k.Conv2D(depth_, 3, padding="same")], name=name
+        )
 
     which, where = head("classes", anchors * classes), head("boxes", anchors * 4)
     kinds = [k.Reshape((-1, classes))(which(level)) for level in levels]

@@ -41,19 +41,20 @@ def networks(keras: int) -> Iterator[tuple[int, Network]]:
     for turn in range(TURNS):
         for kind in kinds:
             if (turn == 0 or kind in GRAMMARS) and keras in ONLY.get(kind, (2, 3)):
-                yield turn, Network(kind, keras, seed_of(kind, turn))
+                yield turn, Network(kind, keras, seed_of(kind, keras, turn))
 
 
-def seed_of(kind: str, turn: int) -> int:
-    """Return the seed of a network. A third of them has seeds from ``DENSE`` on: their weights are not pruned.
-    The others differ in how many weights are zero and where.
+def seed_of(kind: str, keras: int, turn: int) -> int:
+    """Return the seed of a network; a grammar's seeds differ between the versions of Keras. A third of all
+    networks has seeds from ``DENSE`` on: their weights are not pruned. The others differ in how many weights
+    are zero and where.
     """
-    seed = turn if kind in GRAMMARS else zlib.crc32(kind.encode()) % 15
+    seed = turn + TURNS * (keras - 2) if kind in GRAMMARS else zlib.crc32(kind.encode()) % 15
     return seed + DENSE if seed % 3 == 1 else seed
 
 
 def is_exported(network: Network) -> bool:
-    """Return whether a network is only a SavedModel: models with Python code, and each fourth of a grammar."""
+    """Return whether a network is only a SavedModel: what has Python code, and each fourth of a grammar."""
     return network.kind in EXPORTED or (network.kind in GRAMMARS and network.seed % 4 == 2)
 
 

@@ -89,7 +89,7 @@ def street_sounds(library: Any, draw: random.Random) -> Any:
 
 
 def sound_events(library: Any, draw: random.Random) -> Any:
-    """Events in a spectrogram by depthwise separable blocks with scaled-down normalization (YAMNet's body)."""
+    """Events in a spectrogram by depthwise separable blocks, normalized without a scale (YAMNet's body)."""
     k = library.layers
 
     def normalized(x: Any, name: str) -> Any:
@@ -139,7 +139,11 @@ def three_heads(library: Any, draw: random.Random) -> Any:
     """Movements of people by three convolutions of different widths over the same readings."""
     k, length = library.layers, draw.choice((64, 128))
     heads = []
-    given = [library.Input((length, 6)) for _ in range(3)] if draw.random() < 0.5 else [library.Input((length, 6))] * 3
+    given = (
+        [library.Input((length, 6)) for _ in range(3)]
+        if draw.random() < 0.5
+        else [library.Input((length, 6))] * 3
+    )
     for one, width in zip(given, (3, 5, 11), strict=True):
         x = k.Conv1D(filters=12, kernel_size=width, activation="relu")(one)
         x = k.MaxPooling1D(pool_size=2)(k.Dropout(0.5)(x))

@@ -37,7 +37,9 @@ def houses(library: Any, draw: random.Random) -> Any:
     return library.Sequential(
         [
             library.Input((13,)),
-            k.Normalization(mean=[0.5 * place for place in range(13)], variance=[1.0 + place for place in range(13)]),
+            k.Normalization(
+                mean=[0.5 * place for place in range(13)], variance=[1.0 + place for place in range(13)]
+            ),
             k.Dense(64, activation="relu"),
             k.Dense(64, activation="relu"),
             k.Dense(1),
@@ -73,7 +75,7 @@ def stores(library: Any, draw: random.Random) -> Any:
     """Sales of stores: an embedding for each category, as large as half of its values (Guo, 2016)."""
     k = library.layers
     inputs, parts = [], []
-    for name, many in (("store", 110), ("weekday", 7), ("month", 12), ("day", 31), ("state", 12)):
+    for name, many in (("store", 110), ("hour", 24), ("month", 12), ("day", 31), ("state", 12)):
         given = library.Input((1,), name=name)
         inputs.append(given)
         size = min(10, (many + 1) // 2)
@@ -287,7 +289,9 @@ def queries(library: Any, draw: random.Random) -> Any:
     given = library.Input((48, 48, 3))
     x = given
     for filters in (8, 12, width):
-        x = k.ReLU()(k.BatchNormalization()(k.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)))
+        x = k.ReLU()(
+            k.BatchNormalization()(k.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x))
+        )
     x = k.Reshape((36, width))(x)
     y = k.MultiHeadAttention(num_heads=4, key_dim=width // 4)(x, x, x)
     x = k.LayerNormalization()(k.add([x, k.Dropout(0.1)(y)]))

@@ -1,0 +1,71 @@
+"""The third set of networks is recorded whole: what the converter accepted can be made again, and what it
+refused has a reason.
+"""
+
+from __future__ import annotations
+
+import csv
+import tarfile
+from collections import Counter
+
+import pytest
+from benchmarks.accuracy.fresh_networks import BUILDERS
+from benchmarks.accuracy.recorded_networks import sizes, suffix, unpacked
+from benchmarks.accuracy.second_networks import SECOND
+from benchmarks.accuracy.third_kinds import GRAMMARS
+from benchmarks.accuracy.third_networks import THIRD, forms_of, is_exported
+from benchmarks.accuracy.unseen_networks import DENSE, Network, named
+
+import modelinspect as mi
+
+EVERY = 12
+"""Which share of the networks is made again, so the test is short."""
+
+
+@pytest.fixture(scope="module")
+def accepted() -> list[Network]:
+    return [named(name) for name, forms in sorted(sizes(THIRD).items()) if any(forms.values())]
+
+
+def test_no_kind_is_also_in_the_first_two_sets() -> None:
+    assert THIRD.builders.keys().isdisjoint(BUILDERS)
+    assert THIRD.builders.keys().isdisjoint(SECOND.builders)
+
+
+def test_the_converter_accepted_at_least_150_networks_of_both_versions_of_keras(
+    accepted: list[Network],
+) -> None:
+    assert len(accepted) >= 150
+    assert 0.4 <= sum(network.keras == 2 for network in accepted) / len(accepted) <= 0.6
+    assert 0.2 <= sum(network.kind in GRAMMARS for network in accepted) / len(accepted) <= 0.4
+
+
+def test_most_networks_have_pruned_weights_and_many_have_none(accepted: list[Network]) -> None:
+    pruned = sum(network.seed < DENSE for network in accepted) / len(accepted)
+    assert 0.5 <= pruned <= 0.8
+
+
+def test_every_form_has_a_size_or_a_reason() -> None:
+    with THIRD.refused.open(encoding="utf-8", newline="") as file:
+        refused = Counter((row["network"], row["form"]) for row in csv.DictReader(file))
+    for name, forms in sizes(THIRD).items():
+        assert list(forms) == forms_of(named(name))
+        for form, size in forms.items():
+            has_reason = (name, form) in refused or (name, "float32") in refused
+            assert has_reason == (size == 0), (name, form)
+
+
+def test_the_store_has_the_networks_that_the_converter_accepted(accepted: list[Network]) -> None:
+    with tarfile.open(THIRD.bases) as archive:
+        names = {member.name.split("/")[0] for member in archive}
+    assert names == {network.name for network in accepted}
+    assert THIRD.bases.stat().st_size < 1_000_000
+
+
+def test_stored_networks_are_made_again_with_weights(accepted: list[Network]) -> None:
+    names = [network.name for network in accepted][::EVERY]
+    with unpacked(THIRD, names) as folder:
+        assert {path.name for path in folder.iterdir()} == set(names)
+        for network in map(named, names):
+            last = "saved" if is_exported(network) else f"model{suffix(network)}"
+            assert mi.inspect(folder / network.name / last).tensors
