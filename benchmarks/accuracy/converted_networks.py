@@ -160,13 +160,21 @@ def prepare(converter: Any, kind: str, optimizations: tuple[str, ...], saved: st
         generator = np.random.default_rng(0)
         for _ in range(2):
             yield {
-                name: generator.uniform(
-                    0, 9, [max(axis.size, 1) for axis in given[name].tensor_shape.dim]
-                ).astype(tf.as_dtype(given[name].dtype).as_numpy_dtype)
+                name: generator.uniform(0, 9, _lengths(given[name])).astype(
+                    tf.as_dtype(given[name].dtype).as_numpy_dtype
+                )
                 for name in sorted(given)
             }
 
     converter.representative_dataset = samples
+
+
+def _lengths(given: Any) -> list[int]:
+    """Return the shape of a sample: one example, and 32 for other axes of unknown length, which pooling would
+    leave nothing of if they were 1.
+    """
+    axes = [axis.size for axis in given.tensor_shape.dim]
+    return [max(axes[0], 1), *(length if length > 0 else 32 for length in axes[1:])] if axes else []
 
 
 def attempt(network: Network, library: Any, target: Path, which: NetworkSet) -> None:

@@ -355,5 +355,8 @@ ONLY: dict[str, tuple[int, ...]] = {
     "t-module-convolution": (3,),
     "t-module-perceptron": (2,),
     "t-module-similar": (3,),
+    "t-module-wrapped": (2,),
 }
-"""Modules without Keras, which are drawn once: the versions of Keras whose runs make them."""
+"""Modules of TensorFlow, which are drawn once: the versions of Keras whose runs make them. What wraps a model
+of Keras 3 is left out: the converter leaves its weights outside of the file.
+"""
