@@ -200,7 +200,7 @@ def depth(library: Any, draw: random.Random) -> Any:
 
 
 def conditional(library: Any, draw: random.Random) -> Any:
-    """A generator that is told the class by an embedding."""
+    """A generator that takes the class as an embedding."""
     k = library.layers
     label, noise = library.Input((1,), dtype="int32"), library.Input((24,))
     x = k.Reshape((7, 7, 1))(k.Dense(49)(k.Embedding(10, 12)(label)))
