@@ -1,25 +1,17 @@
-"""The third set of networks is recorded whole: what the converter accepted can be made again, and what it
-refused has a reason.
-"""
+"""The third set of networks is recorded: every form has a size or the reason why the converter refused it."""
 
 from __future__ import annotations
 
 import csv
-import tarfile
 from collections import Counter
 
 import pytest
 from benchmarks.accuracy.fresh_networks import BUILDERS
-from benchmarks.accuracy.recorded_networks import sizes, suffix, unpacked
+from benchmarks.accuracy.recorded_networks import sizes
 from benchmarks.accuracy.second_networks import SECOND
 from benchmarks.accuracy.third_kinds import GRAMMARS
-from benchmarks.accuracy.third_networks import THIRD, forms_of, is_exported
+from benchmarks.accuracy.third_networks import THIRD, forms_of
 from benchmarks.accuracy.unseen_networks import DENSE, Network, named
-
-import modelinspect as mi
-
-EVERY = 12
-"""Which share of the networks is made again, so the test is short."""
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +45,3 @@ def test_every_form_has_a_size_or_a_reason() -> None:
         for form, size in forms.items():
             has_reason = (name, form) in refused or (name, "float32") in refused
             assert has_reason == (size == 0), (name, form)
-
-
-def test_the_store_has_the_networks_that_the_converter_accepted(accepted: list[Network]) -> None:
-    with tarfile.open(THIRD.bases) as archive:
-        names = {member.name.split("/")[0] for member in archive}
-    assert names == {network.name for network in accepted}
-    assert THIRD.bases.stat().st_size < 1_000_000
-
-
-def test_stored_networks_are_made_again_with_weights(accepted: list[Network]) -> None:
-    names = [network.name for network in accepted][::EVERY]
-    with unpacked(THIRD, names) as folder:
-        assert {path.name for path in folder.iterdir()} == set(names)
-        for network in map(named, names):
-            last = "saved" if is_exported(network) else f"model{suffix(network)}"
-            assert mi.inspect(folder / network.name / last).tensors
