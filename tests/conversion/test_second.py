@@ -86,8 +86,6 @@ def test_predictions_are_not_worse_than_the_first_ones(found: list[Outcome], sam
     assert len(found) == len(before)
     told = {(one.network.name, one.form) for one in found if one.is_told}
     right = {(one.network.name, one.form) for one in before if one.is_told and one.is_within}
-    # Copies of tables, and what is joined, depend on the samples: the stated error says so now.
-    assert {form for _, form in right - told} <= {"int8", "int16x8"}
-    assert len(right - told) <= 2
+    assert {form for _, form in right - told} <= {"int8"}  # of kernels that layers share it is withheld now
     wrong = [one for one in found if one.is_told and not one.is_within]
     assert len(wrong) <= sum(one.is_told and not one.is_within for one in before)

@@ -135,7 +135,7 @@ def numbered(node: Node, field: str) -> bytes | None:
 
 def check_forms(forms: list[Form]) -> None:
     for form in forms:
-        data = write(form.root, schema("model"), numbered, form.size)
+        data = write(form.root, schema("model"), numbered, packed_size(form.root, schema("model")))
         assert data == build_with_flatbuffers(form.root, schema("model"), numbered)
         if form.told is not None:
             told = write(form.told, schema("conversion"), numbered)

@@ -8,6 +8,7 @@ from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.flatbuffer.write import write
 from modelinspect.conversion.forms.elements import Contents, Elements
 from modelinspect.conversion.forms.integer import to_integer
+from modelinspect.conversion.forms.integer_parts import Decided
 from modelinspect.conversion.forms.narrow_weights import to_float16, to_int8
 from modelinspect.conversion.forms.rewrite import (
     TENSORFLOW,
@@ -37,7 +38,7 @@ _HASH = 0x9E3779B97F4A7C15
 class Form:
     """A TFLite file that the converter could make; ``sparse`` are the tensors that it would encode.
 
-    ``doubt`` is how many bytes of it depend on the samples that it is calibrated with.
+    ``doubt`` is how many bytes there may be more or less, as the samples for the calibration decide.
     """
 
     weights: Weights
@@ -63,20 +64,20 @@ def predict(
 
     Raises `UnmeasurableError` where it is not known how an operator is quantized to integers.
     """
-    model, doubt = take_apart(root, kept), 0
+    model, decided = take_apart(root, kept), Decided()
     if weights is Weights.FLOAT16:
         to_float16(model)
     elif weights is Weights.INT8:
         to_int8(model)
     elif weights in (Weights.FULL_INT8, Weights.INT16X8):
-        doubt = to_integer(model, weights, sparse=sparse, elements=elements)
+        decided = to_integer(model, weights, sparse=sparse, elements=elements)
     if sparse:
         to_sparse(model)
     told = _tell_conversion(model, weights, tensorflow)
     tree = put_together(model)
     tree.set_list("buffers", buffers_in_order(model))
-    size = packed_size(tree, schema("model"))
-    return Form(weights, sparse, size, tuple(model.sparse), tree, model, told, doubt)
+    size = packed_size(tree, schema("model")) + decided.expected
+    return Form(weights, sparse, size, tuple(model.sparse), tree, model, told, decided.doubt)
 
 
 def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | None = None) -> int:

@@ -13,7 +13,7 @@ from modelinspect.conversion.forms.elements import Elements
 from modelinspect.conversion.forms.integer8 import quantize_int8
 from modelinspect.conversion.forms.integer16 import quantize_int16
 from modelinspect.conversion.forms.integer_kernels import KINDS
-from modelinspect.conversion.forms.integer_parts import Parts
+from modelinspect.conversion.forms.integer_parts import Decided, Parts
 from modelinspect.conversion.forms.rewrite import Model, Weights
 from modelinspect.measure.blocks import UnmeasurableError
 
@@ -22,10 +22,10 @@ MOST_TENSORS = 100_000
 
 def to_integer(
     model: Model, weights: Weights, *, sparse: bool = False, elements: Mapping[int, Elements] | None = None
-) -> int:
+) -> Decided:
     """Quantize every operator of a model that has an integer kernel; where it is to be ``sparse``, its
-    tensors stay in an order in which they can be encoded. ``elements`` gives those of constants. Return how
-    many bytes there may be less, which depends on the samples.
+    tensors stay in an order in which they can be encoded. ``elements`` gives those of constants. Return what
+    the samples decide about the size.
 
     Raises `UnmeasurableError` where it is not known how one is quantized, or the converter refuses.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modelinspect.conversion.forms.integer_kernels import KERNELS, Scales
-from modelinspect.conversion.forms.integer_parts import Parts, quantized_bytes, refused, rule_of
+from modelinspect.conversion.forms.integer_parts import Decided, Parts, quantized_bytes, refused, rule_of
 from modelinspect.conversion.forms.rewrite import Operation, make_operation, numbers
 from modelinspect.conversion.operators import (
     ADD,
@@ -46,14 +46,14 @@ _FIXED = -1
 """The scale of every range that needs no calibration."""
 
 
-def quantize_int16(parts: Parts) -> int:
-    """Quantize every operator; return how many bytes depend on the samples.
+def quantize_int16(parts: Parts) -> Decided:
+    """Quantize every operator; return what the samples decide.
 
     Raises `UnmeasurableError` where the converter refuses an operator, or it is not known what it does.
     """
     quantizer = _Int16(parts)
     quantizer.run()
-    return quantizer.doubt
+    return Decided(quantizer.expected, quantizer.doubt)
 
 
 @dataclass(slots=True)
@@ -73,6 +73,7 @@ class _Int16:
     positive: set[int] = field(default_factory=set)
     pieces: set[int] = field(default_factory=set)
     options: dict[tuple[int, int], Node] = field(default_factory=dict)
+    expected: int = 0
     doubt: int = 0
 
     def run(self) -> None:
@@ -210,8 +211,11 @@ class _Int16:
         computed = [scale for scale in known if not self.parts.size(scale)]
         largest = next(iter(computed + limits), None)
         if len(whole) < len(taken):  # the largest value may be in one of these, and no input has that range
-            names = [len(self.parts.tensor(inputs[place]).text("name")) for place in taken]
-            self.doubt += _JOIN + max(names)
+            one = _JOIN + max(len(self.parts.tensor(inputs[place]).text("name")) for place in taken)
+            is_cut = any(inputs[place] in self.pieces and inputs[place] not in whole for place in taken)
+            if is_cut:  # what was cut off may have been the largest or not: either is as likely
+                self.expected += one // 8 * 4
+            self.doubt += one // 2 if is_cut else one
         for place in taken:
             if self.scales[inputs[place]] == largest:
                 continue

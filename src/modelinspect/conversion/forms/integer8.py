@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 
 from modelinspect.conversion.forms.integer_kernels import KERNELS
-from modelinspect.conversion.forms.integer_parts import Names, Parts, quantized_bytes, rule_of
+from modelinspect.conversion.forms.integer_parts import Decided, Names, Parts, quantized_bytes, rule_of
 from modelinspect.conversion.forms.integer_scales import ScaleFlow, Step
 from modelinspect.conversion.forms.rewrite import DEQUANTIZED, Operation, make_operation, numbers
 from modelinspect.conversion.operators import DEQUANTIZE, FILL, INT8, INT32, QUANTIZE
@@ -32,15 +32,16 @@ QUANTIZED = b"tfl.quantize"
 """What the quantizer calls tensors that it makes where there was a range."""
 
 
-def quantize_int8(parts: Parts, *, is_sparse: bool) -> int:
-    """Quantize every operator that has an int8 kernel; return how many bytes there may be less, which depends
-    on the samples. Where it is to be sparse, tensors stay in an order in which they can be encoded.
+def quantize_int8(parts: Parts, *, is_sparse: bool) -> Decided:
+    """Quantize every operator that has an int8 kernel; return what the samples decide.
+
+    Where it is to be sparse, tensors stay in an order in which they can be encoded.
 
     Raises `UnmeasurableError` where it is not known how an operator is quantized.
     """
     quantizer = _Int8(parts, len(parts.graph.tensors))
     quantizer.run(is_sparse=is_sparse)
-    return quantizer.doubt
+    return Decided(0, quantizer.doubt)
 
 
 @dataclass(slots=True)
@@ -287,16 +288,14 @@ class _Int8:
     def _doubt_copies(self, index: int, group: Sequence[_Use], mine: _Use) -> None:
         """Count what may be stored once: whether copies of a constant are equal depends on the samples.
 
-        Those of a bias that is not zero differ, because what its operators take has other scales. A quarter
-        is added for paddings and for what the estimate is off by without the copies.
+        Those of a bias that is not zero differ, because what its operators take has other scales.
         """
         shape = self.parts.tensor(index).vector("shape").values
+        code = self.parts.graph.operators[mine.number].code
         if not mine.is_passed:
             self.doubt += (len(group) - 1) * (12 * max(shape, default=0) + _TENSOR)
-            return
-        code = self.parts.graph.operators[mine.number].code
-        if code != FILL and mine.place != KERNELS.get(code, (-1, -1, 0))[1]:
-            self.doubt += (len(group) - 1) * prod(shape) * 5 // 4
+        elif code != FILL and mine.place != KERNELS.get(code, (-1, -1, 0))[1]:
+            self.doubt += (len(group) - 1) * (prod(shape) + _TENSOR)
 
     def _again(self, index: int) -> int:
         """Add a copy of a constant."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,16 @@ from modelinspect.measure.blocks import UnmeasurableError
 
 MOST_ELEMENTS = 1_024
 """Larger constants are not compared: those that are equal are one in the float model already."""
+
+
+class Decided(NamedTuple):
+    """What the samples decide about the size of a form, in bytes.
+
+    ``expected`` are added to those of its tree; there may be ``doubt`` more or less.
+    """
+
+    expected: int = 0
+    doubt: int = 0
 
 
 @dataclass(slots=True)
