@@ -104,26 +104,53 @@ def _large(count: int, rest: int) -> tuple[list[Tensor], bytes]:
     return items, data.tobytes()
 
 
+class Slow(MemorySource):
+    """Bytes that are read as those of a file are; it remembers who read them."""
+
+    __slots__ = ("reads",)
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data, name)
+        self.reads: list[tuple[int, int]] = []
+
+    @property
+    def can_be_read_ahead(self) -> bool:
+        return True
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        self.reads.append((threading.get_ident(), len(buffer)))
+        super().read_into(offset, buffer)
+
+
+class SlowFiles(MemoryFiles):
+    def _open_source(self, name: str) -> Slow:
+        return Slow(self._files[name], name)
+
+
 @pytest.mark.parametrize("processors", [1, 2])
 def test_large_tensors_are_counted_in_parts(processors: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead, "_processors", lambda: processors)
     items, data = _large(100_003, 50)
-    files = MemoryFiles({"m": data}, "m")
-    monkeypatch.setattr(together, "BLOCK", 0)
-    alone = measure(artifact_of(*items), files)
-    monkeypatch.setattr(together, "BLOCK", 64 * 1024 + 1)
+    monkeypatch.setattr(together, "BLOCK_SIZE", 0)
+    alone = measure(artifact_of(*items), MemoryFiles({"m": data}, "m"))
+    monkeypatch.setattr(together, "AHEAD", 64 * 1024 + 1)
     monkeypatch.setattr(together, "MANY", 0)
+    files = SlowFiles({"m": data}, "m")
     told: list[int] = []
     assert measure(artifact_of(*items), files, progress=lambda done, _: told.append(done)) == alone
     assert told[-1] == len(data)
     assert [each.negative_zero_count for each in alone.tensors] == [1, 0, 0, 1]
+    source = files.open("m")
+    assert isinstance(source, Slow)
+    assert max(size for _, size in source.reads) <= 64 * 1024
+    assert ({reader for reader, _ in source.reads} == {threading.get_ident()}) is (processors == 1)
 
 
 @pytest.mark.parametrize("processors", [1, 2])
 def test_a_file_that_becomes_shorter_ends_the_measuring(
     processors: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Shrinking(MemorySource):
+    class Shrinking(Slow):
         __slots__ = ()
 
         def read_into(self, offset: int, buffer: memoryview) -> None:
@@ -137,7 +164,7 @@ def test_a_file_that_becomes_shorter_ends_the_measuring(
 
     monkeypatch.setattr(ahead, "_processors", lambda: processors)
     monkeypatch.setattr(together, "MANY", 0)
-    monkeypatch.setattr(together, "BLOCK", 64 * 1024)
+    monkeypatch.setattr(together, "AHEAD", 64 * 1024)
     items, data = _large(100_003, 50)
     with pytest.raises(SourceChangedError):
         measure(artifact_of(*items), Files({"m": data}, "m"))
@@ -147,6 +174,7 @@ def test_a_part_that_cannot_be_read_leaves_its_tensor_to_be_read_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(together, "BLOCK", 1_000)
+    monkeypatch.setattr(together, "BLOCK_SIZE", 1_000)
     items, data = _large(1_000, 50)
     beyond = tensor("float32", (100_000,), RawPayload(STREAM, (Span(0, 400_000),)))
     found = measure(artifact_of(*items, beyond), MemoryFiles({"m": data}, "m"))

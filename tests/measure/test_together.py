@@ -66,8 +66,10 @@ def test_together_and_alone_the_counts_are_the_same(
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(together, "BLOCK", block)
+        patch.setattr(together, "BLOCK_SIZE", block)
         patch.setattr(together, "GAP", gap)
         found = measure(artifact_of(*items), files)
+        patch.setattr(together, "BLOCK_SIZE", 0)
         patch.setattr(together, "BLOCK", 0)
         assert measure(artifact_of(*items), files) == found
 

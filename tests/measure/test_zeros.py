@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from modelinspect.core.span import Span
 from modelinspect.core.tensors import DTYPES, ByteOrder, Quantization, RawPayload, Stream, opaque
 from modelinspect.errors import SourceChangedError
-from modelinspect.measure import raw, together
+from modelinspect.measure import raw
 from modelinspect.measure.facts import Aspect
 from modelinspect.measure.run import measure
 from modelinspect.sources.base import MemorySource
@@ -201,7 +201,7 @@ def test_a_file_that_shrinks_while_it_is_measured_is_one_clear_error(tmp_path) -
 
 
 def test_memory_stays_flat_and_every_byte_is_read_once() -> None:
-    size = 12 * together.BLOCK + 12
+    size = 24 * raw.BLOCK_SIZE + 12
     reads: list[int] = []
 
     class Counting(MemorySource):
@@ -218,7 +218,7 @@ def test_memory_stays_flat_and_every_byte_is_read_once() -> None:
     item = tensor("float32", (size // 4,), RawPayload(Stream("m"), (Span(0, size),)))
     assert measure(artifact_of(item), Files({"m": bytes(size)}, "m"))[0].zero_count == size // 4
     assert sum(reads) == size
-    assert max(reads) <= together.BLOCK
+    assert max(reads) <= raw.BLOCK_SIZE
 
 
 def test_progress_ends_at_the_total() -> None:

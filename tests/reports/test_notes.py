@@ -1,4 +1,4 @@
-"""Notes about trouble: the same trouble is told once, with how many places it has."""
+"""Notes about trouble: the same trouble is shown once, with how many places it has."""
 
 from __future__ import annotations
 

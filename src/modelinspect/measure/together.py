@@ -8,7 +8,8 @@ these are counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 
 import numpy as np
 
@@ -17,13 +18,16 @@ from modelinspect.core.limits import MIB
 from modelinspect.core.records import dataclass
 from modelinspect.core.tensors import ByteOrder, Quantization, RawPayload, Tensor
 from modelinspect.errors import FormatError
-from modelinspect.measure.blocks import Numbers, Reading, UnmeasurableError
+from modelinspect.measure.blocks import BLOCK_SIZE, Numbers, Reading, UnmeasurableError
 from modelinspect.measure.facts import TensorMeasure
 from modelinspect.measure.zeros import count_zeros, has_plain_zeros, lack_zeros, negative_zeros_of
 from modelinspect.sources.base import Source
 
-BLOCK = 2 * MIB
-"""Bytes of one read at most."""
+BLOCK = MIB
+"""Bytes of one read of several tensors at most."""
+
+AHEAD = 2 * MIB
+"""Bytes of a read at most where it is read ahead: fewer and larger ones, because each is handed over."""
 
 GAP = 8 * 1024
 """Bytes between two tensors that are rather read than skipped."""
@@ -56,27 +60,25 @@ def measure_together(
     """
     counted = _Counted()
     limits = reading.limits
-    block = min(BLOCK, limits.block_size)
     for group in _groups(artifact.tensors):
         try:
             source = reading.files.open_stream(group.payload.stream)
         except FormatError:
             continue
-        size = sum(end - begin for begin, end, _ in group.places)
-        runs = _runs(group, block, source.size)
-        for places, part in _reads(runs, source, reading, block, size):
-            limits.look_at_clock(source.name)
-            if part is None:
-                counted.leave_out(places)
-                continue
-            counted.add(group, places, np.frombuffer(part, dtype=f"<u{group.size}"))
-            done(sum(end - begin for begin, end, _ in places))
+        with closing(_reads(group, source, reading)) as reads:
+            for places, part in reads:
+                limits.look_at_clock(source.name)
+                if part is None:
+                    counted.leave_out(places)
+                    continue
+                counted.add(group, places, np.frombuffer(part, dtype=f"<u{group.size}"))
+                done(sum(end - begin for begin, end, _ in places))
     return counted.measures()
 
 
 def _reads(
-    runs: Iterator[list[Place]], source: Source, reading: Reading, block: int, size: int
-) -> Iterator[tuple[list[Place], memoryview | None]]:
+    group: _Group, source: Source, reading: Reading
+) -> Generator[tuple[list[Place], memoryview | None]]:
     """Yield the tensors of each read with their bytes, or with None where they cannot be read."""
 
     def read(places: list[Place], buffer: memoryview) -> memoryview | None:
@@ -87,11 +89,15 @@ def _reads(
             return None
         return part
 
-    if source.is_shareable and size >= MANY:
+    most = reading.limits.block_size
+    if source.can_be_read_ahead and sum(end - begin for begin, end, _ in group.places) >= MANY:
         from modelinspect.measure.ahead import read_ahead  # most files are small, and start without threads
 
-        return read_ahead(runs, block, read)
-    return ((places, read(places, reading.take(_width(places)))) for places in runs)
+        block = min(AHEAD, most)
+        yield from read_ahead(_runs(group, block, block, source.size), block, read)
+        return
+    for places in _runs(group, min(BLOCK, most), min(BLOCK_SIZE, most), source.size):
+        yield places, read(places, reading.take(_width(places)))
 
 
 def _width(places: list[Place]) -> int:
@@ -135,11 +141,13 @@ def _group(tensor: Tensor, payload: RawPayload) -> _Group | None:
     return _Group(tensor, payload, tensor.dtype.bits // 8, []) if plain else None
 
 
-def _runs(group: _Group, block: int, reach_of_source: int) -> Iterator[list[Place]]:
-    """Yield what each read holds: tensors near each other, a whole number of elements apart, or a part of a
-    larger one. What the source ends before is left out.
+def _runs(group: _Group, block: int, part: int, reach_of_source: int) -> Iterator[list[Place]]:
+    """Yield what each read holds: at most ``block`` bytes of tensors near each other, a whole number of
+    elements apart, or at most ``part`` bytes of one that is larger than a block.
+
+    What the source ends before is left out.
     """
-    step = block - block % group.size
+    step = part - part % group.size
     if step <= 0:
         return
     run: list[Place] = []

@@ -19,8 +19,8 @@ class Source(ABC):
     """Whether each read may be a request to another machine, which `expect` saves."""
 
     @property
-    def is_shareable(self) -> bool:
-        """Whether several threads can read it at the same time, while nothing else is opened or closed."""
+    def can_be_read_ahead(self) -> bool:
+        """Whether another thread can read it, and that saves time, while nothing is opened or closed."""
         return False
 
     def expect(self, spans: Sequence[tuple[int, int]]) -> None:
@@ -79,10 +79,6 @@ class MemorySource(Source):
         self.require(offset, size)
         return bytes(self._data[offset : offset + size])
 
-    @property
-    def is_shareable(self) -> bool:
-        return True
-
     def read_into(self, offset: int, buffer: memoryview) -> None:
         self.require(offset, len(buffer))
         buffer[:] = self._data[offset : offset + len(buffer)]
@@ -102,8 +98,8 @@ class WindowSource(Source):
         self.is_remote = outer.is_remote
 
     @property
-    def is_shareable(self) -> bool:
-        return self._outer.is_shareable
+    def can_be_read_ahead(self) -> bool:
+        return self._outer.can_be_read_ahead
 
     def expect(self, spans: Sequence[tuple[int, int]]) -> None:
         if self.is_remote:

@@ -35,7 +35,7 @@ class LocalSource(Source):
             raise LocationError(f"{self._path}: is not a file")
 
     @property
-    def is_shareable(self) -> bool:
+    def can_be_read_ahead(self) -> bool:
         return self._descriptor >= 0  # else each read opens the file for itself, and closes it
 
     def release(self) -> None:
