@@ -15,7 +15,6 @@ _LONGEST = 400
 _TABLES = frozenset({"remedies/table.py"})
 """Modules that are one table, which may be long."""
 _CATCHES_ALL = {
-    "measure/ahead.py": "what a thread raises is raised again where its reads are taken",
     "pruning/worker/code.py": "the user's own code may raise anything",
     "pruning/worker/convert.py": (
         "TensorFlow's converter raises many kinds; each is its refusal, and is reported"

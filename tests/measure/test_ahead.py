@@ -78,7 +78,7 @@ def test_a_failure_is_raised_after_what_was_read_before_it(
     got = []
     with pytest.raises(OSError, match=where):
         got.extend(item for item, _ in read_ahead(items(), 1, read))
-    assert got == [0, 1, 2]
+    assert got == [0, 1, 2][: 3 if where == "read" or processors == 1 else 2]  # the last is still read ahead
 
 
 def test_who_stops_early_leaves_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
