@@ -90,7 +90,7 @@ class _Forms:
             yield LeftOut((name,), "no kernel has 30 % zeros, so the converter would encode none sparsely")
             return
         if sparse:
-            yield from _warn(name, form, self._dense[weights])
+            yield from _warn(name, form, self._dense.get(weights, form.size))
         else:
             self._dense[weights] = form.size
         error = stated_error(form, source)
