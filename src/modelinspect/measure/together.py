@@ -32,8 +32,8 @@ AHEAD = 2 * MIB
 GAP = 8 * 1024
 """Bytes between two tensors that are rather read than skipped."""
 
-MANY = 16 * MIB
-"""Bytes of elements from which on a thread that reads is worth its start."""
+MANY = 512 * MIB
+"""Bytes of elements from which on a thread that reads is worth its start, which takes some 20 ms."""
 
 Place = tuple[int, int, int]
 """Where a tensor, or a part of one, begins and ends in its stream, and its id."""
