@@ -297,10 +297,10 @@ def versions() -> str:
             releases(),
             (
                 "The predictions of `plan` were compared with files of TensorFlow 2.21, Keras 3.15.1 and"
-                " tf_keras 2.21 only."
+                " tf_keras 2.21, and for"
             ),
-            "Another release names and orders tensors differently, and the stated error then does not hold",
-            "([how predictions are made](../developer/predictions.md)).\n",
+            "`--tensorflow` with files of 2.16 to 2.20"
+            " ([how these differ](../developer/predictions.md#other-tensorflow-releases)).\n",
         ]
     )
 

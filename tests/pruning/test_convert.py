@@ -11,8 +11,10 @@ import pytest
 
 import modelinspect as mi
 from modelinspect.api import opened
+from modelinspect.conversion.releases import NEWEST
 from modelinspect.errors import UsageError
 from modelinspect.networks.subject import Subject
+from modelinspect.pruning import converter
 from modelinspect.pruning.converter import measure_forms
 from modelinspect.reports.plan import OptionEntry, PlanReport
 from tests.support.fixtures import fixture_path
@@ -64,6 +66,28 @@ def test_a_prediction_that_holds_adds_no_note(tmp_path: Path) -> None:
     plan, measured = _measured(fixture_path(MODEL), _child(tmp_path, body))
     assert _by_name(measured)["tflite-float32"].basis == "measured"
     assert measured.notes == plan.notes
+
+
+@pytest.mark.parametrize(("ran", "is_ours"), [(NEWEST.version, True), ("2.99.0", False)])
+def test_the_release_that_ran_is_named_and_compared_with_its_own_prediction(
+    ran: str, is_ours: bool, tmp_path: Path
+) -> None:
+    body = f"print(json.dumps({{'form': 'float32', 'size': 70000, 'tensorflow': {ran!r}}}))"
+    plan, measured = _measured(fixture_path(MODEL), _child(tmp_path, body))
+    assert ran in _by_name(measured)["tflite-float32"].notes
+    assert measured.tensorflow == ran
+    assert len(measured.notes) - len(plan.notes) == is_ours
+    assert len(measured.left_out) - len(plan.left_out) == (not is_ours)
+
+
+def test_convert_predicts_for_the_release_that_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converter, "_installed_version", lambda: "2.19.0")
+    assert converter.installed_release().number == "2.19"
+    assert converter.installed_release("2.19").number == "2.19"
+    with pytest.raises(UsageError):
+        converter.installed_release("2.20")
+    monkeypatch.setattr(converter, "_installed_version", lambda: "2.99.0")
+    assert converter.installed_release() is NEWEST
 
 
 def test_a_converter_that_does_not_end_is_stopped_and_what_it_made_is_kept(tmp_path: Path) -> None:

@@ -228,6 +228,7 @@ def plan(
     only: Sequence[str] = (),
     measure: bool = True,
     convert: bool = False,
+    tensorflow: str = "",
     downloads: bool = True,
     strict: bool = False,
     seconds: float | None = None,
@@ -238,22 +239,31 @@ def plan(
     """Say how small an artifact could be, and how to get there. Raises `ModelInspectError`.
 
     ``only`` names the options to compute; ``convert`` runs TensorFlow's converter as well, in a separate
-    process, and measures its files. Compressors run for real over all bytes, and ``progress`` receives how
-    far they are; with ``measure=False`` no weights are read, and what can be known from the structure is
-    left; with ``downloads=False`` the gzipped size of each option is left out, which for predicted TFLite
-    forms is most of the work. After ``seconds``, no further option is begun and compressors stop; the report
-    says what was left out. ``found`` is called with the name, the size and the basis of each option as soon
-    as they are known.
+    process, and measures its files. ``tensorflow`` is the release whose TFLite files are predicted, such as
+    "2.19": by default the newest that was measured, or with ``convert`` the one that is installed.
+    Compressors run for real over all bytes, and ``progress`` receives how far they are; with
+    ``measure=False`` no weights are read, and what can be known from the structure is left; with
+    ``downloads=False`` the gzipped size of each option is left out, which for predicted TFLite forms is most
+    of the work. After ``seconds``, no further option is begun and compressors stop; the report says what was
+    left out. ``found`` is called with the name, the size and the basis of each option as soon as they are
+    known.
     """
     import time
 
     from modelinspect.analyses.plan.base import Planning
     from modelinspect.analyses.plan.registry import check_names, find_options
+    from modelinspect.conversion.releases import NEWEST, release_of
     from modelinspect.measure.facts import Aspect
     from modelinspect.networks.subject import Subject
 
     wanted = frozenset(only)
     check_names(wanted)
+    if convert:
+        from modelinspect.pruning.converter import installed_release
+
+        release = installed_release(tensorflow)
+    else:
+        release = release_of(tensorflow) if tensorflow else NEWEST
     deadline = None if seconds is None else time.monotonic() + seconds
     with opened(location, strict=strict, limits=limits) as (artifact, files):
         measurements = (
@@ -262,7 +272,9 @@ def plan(
             else None
         )
         subject = Subject(artifact, measurements, open_files=files, limits=files.limits)
-        planning = Planning(subject, progress, wanted, deadline=deadline, downloads=downloads)
+        planning = Planning(
+            subject, progress, wanted, deadline=deadline, downloads=downloads, release=release
+        )
         if found is not None:
             planning.found = lambda option: found(option.option, option.size, str(option.basis))
         report = find_options(planning)

@@ -31,7 +31,7 @@ READING: dict[str, frozenset[str]] = {
     "diff": _LOOKS | {"before", "after", "content"},
     "explain": _LOOKS | {"path", "after", "compressors"},
     "lint": _LOOKS | {"paths", "rules", "select", "ignore", "fail_on"},
-    "plan": _LOOKS | {"path", "only"},
+    "plan": _LOOKS | {"path", "only", "tensorflow"},
     "shrink": _LOOKS | {"paths", "check", "dry_run", "drop", "loaders", "level"},
     "check": _LOOKS | {"paths", "budget"},
     "scan": _LOOKS | {"roots", "lint", "select", "ignore", "fail_on", "check", "budget"},

@@ -33,6 +33,7 @@ Examples:
   modelinspect plan pruned.h5 --only gzip-9,tflite-sparse
   modelinspect plan pruned.tflite --format json
   modelinspect plan model.keras --convert
+  modelinspect plan model.keras --tensorflow 2.19
 """
 
 _SECONDS = 20
@@ -45,6 +46,14 @@ ConvertOption = Annotated[
         "--convert", help="Run TensorFlow's converter too and measure its files; needs modelinspect[prune]."
     ),
 ]
+TensorFlowOption = Annotated[
+    str,
+    Option(
+        "--tensorflow",
+        metavar="RELEASE",
+        help="Predict the TFLite files of this TensorFlow release, such as 2.19.",
+    ),
+]
 NoLimitOption = Annotated[
     bool, Option("--no-limit", help=f"Compute everything, also what takes more than {_SECONDS} seconds.")
 ]
@@ -55,6 +64,7 @@ def command(
     model: ModelOption = None,
     only: OnlyOption = "",
     convert: ConvertOption = False,
+    tensorflow: TensorFlowOption = "",
     no_limit: NoLimitOption = False,
     top: TopOption = None,
     no_measure: MeasureOption = False,
@@ -89,6 +99,7 @@ def command(
             seconds=seconds,
             measure=not no_measure,
             convert=convert,
+            tensorflow=tensorflow,
             strict=strict,
             limits=limits,
             progress=meter,

@@ -85,3 +85,15 @@ def stated_error(form: Form, source: Source) -> float | None:
     if is_integer:
         share += max(INTEGER_ERROR, form.doubt / max(size - form.doubt, 1))
     return round(min(share + (_PADDINGS + source.doubt + guessed) / size, MOST_ERROR), 4)
+
+
+def why_unsure(source: Source) -> str:
+    """Say why forms are not predicted well."""
+    if source.reason:
+        return source.reason
+    if not source.has_structure:
+        return "there are weights but no layer configuration, so the operators are unknown"
+    if source.unknown:
+        more = f" and {len(source.unknown) - 3} more" if len(source.unknown) > 3 else ""
+        return f"conversion of these is not known: {', '.join(source.unknown[:3])}{more}"
+    return "names and padding are too large a part of this small file"

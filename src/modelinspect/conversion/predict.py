@@ -11,15 +11,16 @@ from modelinspect.conversion.forms.integer import to_integer
 from modelinspect.conversion.forms.integer_parts import Decided
 from modelinspect.conversion.forms.narrow_weights import to_float16, to_int8
 from modelinspect.conversion.forms.rewrite import (
-    TENSORFLOW,
     Model,
     SparseTensor,
     Weights,
+    add_metadata,
     buffers_in_order,
     put_together,
     take_apart,
 )
 from modelinspect.conversion.forms.sparse import to_sparse
+from modelinspect.conversion.releases import NEWEST, Release
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION
 from modelinspect.core.records import dataclass
@@ -30,6 +31,7 @@ from modelinspect.sources.base import Source
 
 CONVERSION = CONVERSION_METADATA.encode()
 _RUNTIME = MIN_RUNTIME_VERSION.encode(), b"1.14.0".ljust(16, b"\0")
+_RUNTIME_SIZE = 16
 _HASH = 0x9E3779B97F4A7C15
 """Any number: that of a real model has as many bytes, and no order either."""
 
@@ -57,14 +59,15 @@ def predict(
     weights: Weights,
     *,
     sparse: bool,
-    tensorflow: str = TENSORFLOW,
+    release: Release = NEWEST,
     elements: Mapping[int, Elements] | None = None,
 ) -> Form:
-    """Return one form of a float model; ``elements`` gives those of its constants by their buffers.
+    """Return one form of a float model, as a release of TensorFlow writes it; ``elements`` gives those of its
+    constants by their buffers.
 
     Raises `UnmeasurableError` where it is not known how an operator is quantized to integers.
     """
-    model, decided = take_apart(root, kept), Decided()
+    model, decided = take_apart(root, kept, release), Decided()
     if weights is Weights.FLOAT16:
         to_float16(model)
     elif weights is Weights.INT8:
@@ -73,7 +76,9 @@ def predict(
         decided = to_integer(model, weights, sparse=sparse, elements=elements)
     if sparse:
         to_sparse(model)
-    told = _tell_conversion(model, weights, tensorflow)
+    if release.repeats_metadata and (sparse or weights is Weights.FULL_INT8):
+        add_metadata(model, MIN_RUNTIME_VERSION.encode(), _RUNTIME_SIZE)
+    told = _tell_conversion(model, weights, release)
     tree = put_together(model)
     tree.set_list("buffers", buffers_in_order(model))
     size = packed_size(tree, schema("model")) + decided.expected
@@ -102,7 +107,7 @@ def gzipped_size(form: Form, elements: Mapping[int, Elements], source: Source | 
     return stream.finish() + GZIP_FRAME
 
 
-def _tell_conversion(model: Model, weights: Weights, tensorflow: str) -> Node | None:
+def _tell_conversion(model: Model, weights: Weights, release: Release) -> Node | None:
     """Write how the model was converted, as the converter does at last; return what it says."""
     if "metadata" not in model.root.lists:
         model.root.set_list("metadata", [])  # the converter always writes this vector
@@ -113,8 +118,10 @@ def _tell_conversion(model: Model, weights: Weights, tensorflow: str) -> Node | 
     modes = (weights is not Weights.FLOAT32) + len({each.block > 1 for each in model.sparse})
     environment = Node(
         "Environment",
-        {"tensorflow_version": tensorflow.encode(), "api_version": 2, "model_type": 2, "model_hash": _HASH},
+        {"tensorflow_version": release.version.encode(), "api_version": 2, "model_type": 2},
     )
+    if release.has_hash:
+        environment.set(model_hash=_HASH)
     options = Node("ConversionOptions", {"model_optimization_modes": Vector(modes, 4)})
     told = Node("ConversionMetadata", {}, {"environment": environment, "options": options})
     model.store(entry.number("buffer"), packed_size(told, schema("conversion")))

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
 from modelinspect.analyses.lint import lint_artifact
+from modelinspect.conversion.releases import NEWEST, Release, measured_release, release_of
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.errors import MissingExtraError, UsageError
 from modelinspect.networks.subject import Subject
@@ -46,11 +48,36 @@ class ConversionJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MadeEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A form that was made, or the reason why the converter refused it."""
+    """A form that was made, or the reason why the converter refused it, and the version of TensorFlow."""
 
     form: str
     size: int | None = None
     reason: str = ""
+    tensorflow: str = ""
+
+
+def installed_release(wanted: str = "") -> Release:
+    """Return the release that is installed, whose files are predicted beside those that it writes; the newest
+    that was measured, where it is another.
+
+    Raises `UsageError` where another release is ``wanted``.
+    """
+    version = _installed_version()
+    if wanted and version and release_of(wanted) is not measured_release(version):
+        raise UsageError(
+            f"--convert runs the TensorFlow that is installed, {version}, and --tensorflow asks for {wanted}"
+        )
+    return measured_release(version) or (release_of(wanted) if wanted else NEWEST)
+
+
+def _installed_version() -> str:
+    """Return the version of TensorFlow that is installed, if any."""
+    for name in ("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-macos"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return ""
 
 
 def measure_forms(
@@ -155,15 +182,17 @@ def _merged(report: PlanReport, made: dict[str, MadeEvent], trouble: str) -> Pla
         if event is None or event.size is None:
             options.append(entry)
             if event is not None:
-                left_out.append(f"{entry.option}: the converter refused it: {event.reason}")
+                left_out.append(f"{entry.option}: the converter{_version(event)} refused it: {event.reason}")
             continue
+        is_predicted = _is_predicted(event, report)
         told = f"predicted {entry.size:,} bytes ({entry.basis}"
         told += f", within {entry.error:.1%})" if entry.error is not None else ")"
         beyond = abs(entry.size - event.size) > (entry.error or 0.0) * event.size
-        if beyond:
+        if beyond and is_predicted:
             notes.append(
-                f"{entry.option}: modelinspect predicted {entry.size:,} bytes and the converter wrote"
-                f" {event.size:,}: that is more than the stated error, and an error of modelinspect"
+                f"{entry.option}: modelinspect predicted {entry.size:,} bytes and the"
+                f" converter{_version(event)} wrote {event.size:,}: that is more than the stated error, and"
+                " an error of modelinspect"
             )
         calibrated = (
             ["calibrated with random samples, on which the size does not depend"]
@@ -177,15 +206,37 @@ def _merged(report: PlanReport, made: dict[str, MadeEvent], trouble: str) -> Pla
                 delta=entry.delta + event.size - entry.size,
                 basis="measured",
                 error=None,
-                notes="; ".join(part for part in (told, *calibrated, entry.notes) if part),
+                notes="; ".join(
+                    part for part in (*_written_by(event), told, *calibrated, entry.notes) if part
+                ),
             )
         )
     if trouble:
         left_out.append(f"forms that are not measured: {trouble}")
+    ran = next((event.tensorflow for event in made.values() if event.tensorflow), report.tensorflow)
+    if ran and measured_release(ran) is not measured_release(report.tensorflow or ran):
+        left_out.append(
+            f"the files of TensorFlow {ran} are not predicted: predictions beside them are for"
+            f" {report.tensorflow}"
+        )
     options.sort(key=lambda entry: (entry.size, entry.option))
     return msgspec.structs.replace(
-        report, options=tuple(options), notes=tuple(notes), left_out=tuple(left_out)
+        report, options=tuple(options), notes=tuple(notes), left_out=tuple(left_out), tensorflow=ran
     )
+
+
+def _is_predicted(event: MadeEvent, report: PlanReport) -> bool:
+    """Return whether the prediction is for the release that wrote the file."""
+    predicted = measured_release(report.tensorflow or "")
+    return not event.tensorflow or measured_release(event.tensorflow) is predicted is not None
+
+
+def _version(event: MadeEvent) -> str:
+    return f" of TensorFlow {event.tensorflow}" if event.tensorflow else ""
+
+
+def _written_by(event: MadeEvent) -> list[str]:
+    return [f"written by TensorFlow {event.tensorflow}"] if event.tensorflow else []
 
 
 __all__ = ["ConversionJob", "MadeEvent", "MissingExtraError", "measure_forms"]

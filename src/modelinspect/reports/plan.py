@@ -35,6 +35,11 @@ def group_of(option: str) -> Group:
     return Group.CONVERSION if is_converted else Group.SAME_FILE
 
 
+def is_tflite_form(option: str) -> bool:
+    """Return whether an option is a TFLite file that the converter writes."""
+    return option.startswith("tflite-") and group_of(option) is Group.CONVERSION
+
+
 _UNCHANGED = frozenset(
     (
         "hdf5-repack",
@@ -96,7 +101,8 @@ class TensorPlan(Part, frozen=True, kw_only=True):
 
 class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan/1"):
     """The options that apply, the smallest first; ``notes`` are warnings, ``left_out`` says why an option is
-    not there, ``late`` for how many of these the time did not suffice.
+    not there, ``late`` for how many of these the time did not suffice. ``tensorflow`` is the release whose
+    converter the sizes of TFLite files are of, null where there are none.
     """
 
     artifact: ArtifactEntry
@@ -106,6 +112,7 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     late: int = 0
+    tensorflow: str | None = None
     diagnostics: tuple[DiagnosticEntry, ...] = ()
 
     def blocks(self, top: int | None = None) -> Iterator[Block]:
@@ -140,6 +147,8 @@ class PlanReport(StructReport, frozen=True, kw_only=True, tag="modelinspect.plan
         ]
         if rows:
             yield Table("How small it could be", columns, rows)
+        if self.tensorflow is not None:
+            yield Lines((f"TFLite files are those that TensorFlow {self.tensorflow} writes.",))
         advisor = Advisor(more=self._more if len(self.options) > 1 else None)
         notes = tuple(
             advisor.command(entry.basis, entry.option, _notes(entry), entry.command)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
+from modelinspect.conversion.releases import NEWEST, Release
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.records import dataclass, field
 from modelinspect.measure.blocks import UnmeasurableError
@@ -83,6 +84,8 @@ class Planning:
     wanted: frozenset[str] = frozenset()
     reached: int | None = None
     downloads: bool = True
+    release: Release = NEWEST
+    """The TensorFlow release whose converter is predicted."""
     prefixes: dict[int, int] = field(default_factory=dict)
     found: Callable[[Option], None] = lambda option: None
     """Receives each option as soon as its size is known."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Note, Option, Outcome, Planning
-from modelinspect.conversion.errors import stated_error
+from modelinspect.conversion.errors import stated_error, why_unsure
 from modelinspect.conversion.forms.rewrite import SparseTensor, Weights
 from modelinspect.conversion.keras.source import Source, keras_source
+from modelinspect.conversion.older import as_release, of_form
 from modelinspect.conversion.predict import Form, gzipped_size, predict
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.limits import MIB
@@ -52,13 +53,13 @@ _LOADS = {
 
 
 def _find(planning: Planning) -> Iterator[Outcome]:
-    forms = _Forms(planning, _source(planning))
+    forms = _Forms(planning, as_release(_source(planning), planning.release))
     for name, weights, sparse in _FORMS:
         yield from forms.find(name, weights, sparse=sparse)
     if forms.rough:
         yield LeftOut(
             tuple(forms.rough),
-            f"not predicted within {_SURE:.0%}: {_unsure(forms.source)}; --only shows the estimate",
+            f"not predicted within {_SURE:.0%}: {why_unsure(forms.source)}; --only shows the estimate",
         )
 
 
@@ -81,7 +82,14 @@ class _Forms:
                 yield LeftOut((name,), _BROKEN)
             return
         try:
-            form = predict(source.root, source.kept, weights, sparse=sparse, elements=source.elements)
+            form = predict(
+                source.root,
+                source.kept,
+                weights,
+                sparse=sparse,
+                release=planning.release,
+                elements=source.elements,
+            )
         except UnmeasurableError as problem:
             yield LeftOut((name,), f"not computed: {problem}")
             return
@@ -93,7 +101,7 @@ class _Forms:
             yield from _warn(name, form, self._dense.get(weights, form.size))
         else:
             self._dense[weights] = form.size
-        error = stated_error(form, source)
+        error = stated_error(form, of_form(source, planning.release, weights, is_sparse=sparse))
         # Without a layer configuration the form is a size without elements, which would compress to nothing.
         is_written = planning.wants(name) and (error or 0.0) <= _SURE and source.has_structure
         if not sparse and not is_written and weights not in _CALIBRATED:
@@ -118,18 +126,6 @@ class _Forms:
             error,
             download,
         )
-
-
-def _unsure(source: Source) -> str:
-    """Say why forms are not predicted well."""
-    if source.reason:
-        return source.reason
-    if not source.has_structure:
-        return "there are weights but no layer configuration, so the operators are unknown"
-    if source.unknown:
-        more = f" and {len(source.unknown) - 3} more" if len(source.unknown) > 3 else ""
-        return f"conversion of these is not known: {', '.join(source.unknown[:3])}{more}"
-    return "names and padding are too large a part of this small file"
 
 
 @dataclass(slots=True)
@@ -183,8 +179,8 @@ def _source(planning: Planning) -> Source:
     if planning.subject.artifact.format is FormatName.SAVED_MODEL and not _is_wrapped(planning):
         from modelinspect.conversion.graph.source import saved_source
 
-        return saved_source(planning.subject)
-    return keras_source(planning.subject)
+        return saved_source(planning.subject, planning.release)
+    return keras_source(planning.subject, planning.release)
 
 
 def command(planning: Planning, weights: Weights, *, sparse: bool, fixes_batch: bool = False) -> str:

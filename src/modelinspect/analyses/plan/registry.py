@@ -20,7 +20,7 @@ from modelinspect.analyses.plan.kernels import tensor_plans
 from modelinspect.errors import FormatError, UsageError
 from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.reports.entries import artifact_entry, diagnostic_entry
-from modelinspect.reports.plan import OptionEntry, PlanReport, group_of
+from modelinspect.reports.plan import OptionEntry, PlanReport, group_of, is_tflite_form
 
 FAMILIES: tuple[str, ...] = (
     "transport",
@@ -60,6 +60,7 @@ def find_options(planning: Planning) -> PlanReport:
     outcomes = list(run_families(planning))
     options, rough = _sure_enough([one for one in outcomes if isinstance(one, Option)], planning)
     options.sort(key=lambda option: (option.size, option.option))
+    is_converted = any(is_tflite_form(option.option) for option in options)
     return PlanReport(
         artifact=artifact_entry(subject.artifact),
         measured=subject.measurements is not None,
@@ -68,6 +69,7 @@ def find_options(planning: Planning) -> PlanReport:
         notes=tuple(one.text for one in outcomes if isinstance(one, Note)),
         left_out=tuple(one.text for one in (*outcomes, *rough) if isinstance(one, LeftOut)),
         late=sum(len(one.options) for one in outcomes if isinstance(one, LeftOut) and one.is_late),
+        tensorflow=planning.release.version if is_converted else None,
         diagnostics=tuple(diagnostic_entry(found) for found in subject.artifact.diagnostics),
     )
 

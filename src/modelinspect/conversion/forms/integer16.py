@@ -126,7 +126,7 @@ class _Int16:
         channels = 1
         if 0 <= kernel < len(inputs) and parts.size(inputs[kernel]):
             shape = parts.tensor(inputs[kernel]).vector("shape").values
-            channels = shape[axis] if axis < len(shape) else 1
+            channels = parts.channels(operation.code, shape, axis)
         for place, index in enumerate(inputs):
             if not parts.is_float(index) or not parts.size(index) or (operation.code, place) == (PADV2, 2):
                 continue
@@ -274,4 +274,7 @@ class _Int16:
         operators += [
             make_operation(DEQUANTIZE, 2, index, first + place) for place, (index, _) in enumerate(exits)
         ]
+        if self.parts.model.release.has_debug_index:
+            for operation in (*operators[: len(entries)], *operators[len(operators) - len(exits) :]):
+                operation.node.set(debug_metadata_index=0)
         self.parts.graph.is_ordered = True

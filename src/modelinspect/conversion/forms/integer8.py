@@ -310,15 +310,15 @@ class _Int8:
         values = self.parts.elements_of(index)
         if use.place == kernel:
             shape = self.parts.tensor(index).vector("shape").values
-            channels = shape[axis] if axis < len(shape) else 1
-            self.parts.store(index, INT8, 1, self.parts.parameters(channels, axis))
+            count = self.parts.channels(operation.code, shape, axis)
+            self.parts.store(index, INT8, 1, self.parts.parameters(count, axis))
             if values is not None and not values.any():
                 self.parts.contents[index] = bytes(values.size)
         elif use.place == bias:
             source = operation.node.vector("inputs").values[kernel]
             shape = self.parts.tensor(source).vector("shape").values
-            is_constant = self.parts.size(source) and axis < len(shape)
-            self.parts.store(index, INT32, 4, self.parts.parameters(shape[axis] if is_constant else 1))
+            count = self.parts.channels(operation.code, shape, axis) if self.parts.size(source) else 1
+            self.parts.store(index, INT32, 4, self.parts.parameters(count))
             if values is not None and not values.any():
                 self.parts.contents[index] = bytes(4 * values.size)
         else:
@@ -358,10 +358,10 @@ class _Int8:
         parts.share_buffers()
         ends = (*inputs, *(self.real.get(index, index) for index in outputs))
         names = Names(_name(parts.tensor(index)) for index in ends)
-        for index in order:
-            if index not in ends:
-                tensor = parts.tensor(index)
-                tensor.set(name=names.give(self.bases.get(index) or _name(tensor)))
+        parts.forget_names(self.bases, used, self.order)
+        for index in (each for each in order if each not in ends):
+            tensor = parts.tensor(index)
+            tensor.set(name=names.give(self.bases.get(index) or _name(tensor)))
         for operation in graph.operators:
             for end in ("inputs", "outputs"):
                 indices = operation.node.vector(end).values
@@ -370,7 +370,7 @@ class _Int8:
         parts.sign(moved)
         for end, indices in (("inputs", inputs), ("outputs", outputs)):
             graph.node.set(**{end: numbers(*(moved[index] for index in indices))})
-        graph.outputs = frozenset(graph.node.vector("outputs").values)
+        graph.outputs = frozenset(moved[index] for index in outputs)
         graph.tensors = [graph.tensors[index] for index in order]
         parts.count_buffers(len(graph.tensors))
 

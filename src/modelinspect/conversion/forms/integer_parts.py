@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from modelinspect.conversion.forms.elements import Elements
 from modelinspect.conversion.forms.integer_kernels import NAMES, RULES, Kind, Rule
-from modelinspect.conversion.forms.rewrite import Graph, Model, Operation
-from modelinspect.conversion.operators import FLOAT32
+from modelinspect.conversion.forms.rewrite import QUANTIZED_CONSTANT, UNNAMED, Graph, Model, Operation
+from modelinspect.conversion.operators import FLOAT32, FULLY_CONNECTED
+from modelinspect.conversion.releases import ConstantNames
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.records import dataclass, field
 from modelinspect.errors import FormatError
@@ -99,6 +100,17 @@ class Parts:
             node.set(quantized_dimension=axis)
         self._parameters[key] = node
         return node
+
+    def channels(self, code: int, shape: tuple[int, ...], axis: int) -> int:
+        """Return how many scales a kernel has."""
+        is_whole = code == FULLY_CONNECTED and not self.model.release.has_channels
+        return shape[axis] if axis < len(shape) and not is_whole else 1
+
+    def forget_names(self, bases: dict[int, bytes], used: Iterable[int], quantized: Iterable[int]) -> None:
+        """Take the names of constants that are moved, in releases where they lose them."""
+        if self.model.release.constants is not ConstantNames.USERS:
+            bases.update(dict.fromkeys(used, UNNAMED))
+            bases.update(dict.fromkeys(quantized, QUANTIZED_CONSTANT))
 
     def as_float(self, index: int) -> Node:
         """Return a copy of a tensor as one of floats."""

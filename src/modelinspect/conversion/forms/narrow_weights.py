@@ -9,6 +9,7 @@ from modelinspect.conversion.forms.rewrite import (
     HYBRID_VERSIONS,
     MIN_ELEMENTS,
     PER_CHANNEL,
+    QUANTIZED_CONSTANT,
     UNNAMED,
     WEIGHTS,
     Graph,
@@ -16,6 +17,7 @@ from modelinspect.conversion.forms.rewrite import (
     Operation,
     add_metadata,
     make_operation,
+    name_again,
     numbers,
 )
 from modelinspect.conversion.operators import (
@@ -27,6 +29,7 @@ from modelinspect.conversion.operators import (
     INT8,
     SEQUENCE_LSTM,
 )
+from modelinspect.conversion.releases import ConstantNames
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.names import REDUCED_PRECISION
 
@@ -70,6 +73,11 @@ def to_float16(model: Model) -> None:
             added.append(make_operation(DEQUANTIZE, 3, index, place))
         graph.operators[:0] = added
     _share_zeros(model)
+    if model.release.constants is not ConstantNames.USERS:
+        for graph in model.graphs:
+            for tensor in graph.tensors:
+                if model.size_of(tensor) and "base" in tensor.values:
+                    tensor.set(base=UNNAMED)
     add_metadata(model, REDUCED_PRECISION.encode(), 11)
 
 
@@ -113,7 +121,10 @@ def to_int8(model: Model) -> None:
             done = False
             for place in WEIGHTS.get(operation.code, ()):
                 if place < len(inputs) and inputs[place] >= 0:
-                    done |= _quantize(model, graph.tensors[inputs[place]], PER_CHANNEL.get(operation.code))
+                    axis = PER_CHANNEL.get(operation.code)
+                    if operation.code == FULLY_CONNECTED and not model.release.has_channels:
+                        axis = None
+                    done |= _quantize(model, graph.tensors[inputs[place]], axis)
             if not done:
                 continue
             operation.version = max(operation.version, HYBRID_VERSIONS[operation.code])
@@ -122,6 +133,32 @@ def to_int8(model: Model) -> None:
                 changed = options.copy()
                 operation.node.set_node("builtin_options", changed)
                 changed.set(asymmetric_quantize_inputs=True)
+    if model.release.constants is not ConstantNames.USERS:
+        _forget_moved(model)
+
+
+def _forget_moved(model: Model) -> None:
+    """Take the names of constants that are moved to the start, because quantized ones are before them."""
+    unnamed: list[Node] = []
+    quantized: list[Node] = []
+    for graph in model.graphs:
+        is_after = False
+        for tensor in graph.tensors:
+            if not model.size_of(tensor):
+                continue
+            has_name = tensor.values.get("base") != UNNAMED
+            if tensor.number("type") == INT8:
+                is_after = True
+                quantized += [] if has_name else [tensor]
+            elif is_after or not has_name:
+                unnamed.append(tensor)
+    bases = {tensor.values.get("base") for tensor in unnamed} - {UNNAMED, b"", None}
+    name_again(unnamed, UNNAMED)
+    name_again(quantized, QUANTIZED_CONSTANT)
+    for base in bases:  # the name is free for what else has it
+        same = [each for graph in model.graphs for each in graph.tensors if each.values.get("base") == base]
+        if isinstance(base, bytes):
+            name_again(same, base)
 
 
 def _lstm_int8(model: Model, graph: Graph, operation: Operation) -> None:

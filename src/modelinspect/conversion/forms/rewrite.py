@@ -6,7 +6,7 @@ Sources: tensorflow/compiler/mlir/lite: flatbuffer_export.cc (names), tools/vers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from modelinspect.conversion.operators import (
@@ -20,6 +20,7 @@ from modelinspect.conversion.operators import (
     INT8,
     TRANSPOSE_CONV,
 )
+from modelinspect.conversion.releases import NEWEST, Release
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.records import dataclass, field
 from modelinspect.measure.kept import Kept
@@ -27,11 +28,12 @@ from modelinspect.measure.kept import Kept
 MIN_ELEMENTS = 1_024
 UNNAMED = b"arith.constant"
 """What the converter calls constants that no node of the model names; a number follows."""
-TENSORFLOW = "2.21.0"
 
 WEIGHTS = {CONV: (1,), DEPTHWISE: (1,), FULLY_CONNECTED: (1,), TRANSPOSE_CONV: (1,)}
 HYBRID_VERSIONS = {CONV: 5, DEPTHWISE: 6, FULLY_CONNECTED: 12, GATHER: 2, TRANSPOSE_CONV: 1}
 PER_CHANNEL = {CONV: 0, DEPTHWISE: 3, FULLY_CONNECTED: 0, TRANSPOSE_CONV: 0}
+QUANTIZED_CONSTANT = b"tfl.pseudo_qconst"
+"""What the converter calls quantized constants that have no other name."""
 DEQUANTIZED = b"tfl.dequantize"
 """What the converter calls a constant that is dequantized before it is taken."""
 
@@ -106,6 +108,7 @@ class Model:
     has_empty: bool = False
     spare: int = 0
     codes: tuple[tuple[int, bytes | None], ...] = ()
+    release: Release = NEWEST
 
     def add_buffer(self) -> int:
         """Add an empty buffer and return its index."""
@@ -131,7 +134,7 @@ def numbers(*values: int) -> Vector:
     return Vector(len(values), 4, -1, values)
 
 
-def take_apart(root: Node, kept: Mapping[int, Kept]) -> Model:
+def take_apart(root: Node, kept: Mapping[int, Kept], release: Release = NEWEST) -> Model:
     """Return the parts of a model, which may be changed: the tree stays as it is."""
     codes = root.lists.get("operator_codes", [])
     graphs: list[Graph] = []
@@ -151,7 +154,7 @@ def take_apart(root: Node, kept: Mapping[int, Kept]) -> Model:
             )
         tensors = [tensor.copy() for tensor in node.lists.get("tensors", [])]
         graphs.append(Graph(node.copy(), tensors, operators, frozenset(node.vector("outputs").values)))
-    return Model(root.copy(), graphs, list(root.lists.get("buffers", ())), kept)
+    return Model(root.copy(), graphs, list(root.lists.get("buffers", ())), kept, release=release)
 
 
 def put_together(model: Model) -> Node:
@@ -288,6 +291,12 @@ def _name_again(order: list[Node], widened: list[Node], taken: dict[bytes, int])
         count = taken.get(base, 0)
         taken[base] = count + 1
         tensor.set(name=base + (str(count).encode() if count else b""))
+
+
+def name_again(tensors: Sequence[Node], base: bytes) -> None:
+    """Give tensors one name and numbers, in their order."""
+    for number, tensor in enumerate(tensors):
+        tensor.set(base=base, name=base + (str(number).encode() if number else b""))
 
 
 def _code(key: tuple[int, bytes | None], version: int) -> Node:

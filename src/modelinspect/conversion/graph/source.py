@@ -22,6 +22,7 @@ from modelinspect.conversion.keras.source import (
 from modelinspect.conversion.network import Network, Value
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
+from modelinspect.conversion.releases import NEWEST, Release
 from modelinspect.conversion.tree import Node as Tree
 from modelinspect.core.records import dataclass, field, replace
 from modelinspect.core.tensors import Tensor
@@ -36,16 +37,16 @@ are guessed.
 """
 
 
-def saved_source(subject: Subject) -> Source:
+def saved_source(subject: Subject, release: Release = NEWEST) -> Source:
     """Return what the converter would make of a SavedModel: by its graph, else by its layers' configuration.
 
     Raises `FormatError`, `UnmeasurableError`.
     """
     try:
-        return signature_source(subject)
+        return signature_source(subject, release)
     except (FormatError, UnmeasurableError) as error:
         try:
-            source = keras_source(subject)
+            source = keras_source(subject, release)
         except (FormatError, UnmeasurableError):
             raise error from None
         if source.has_structure and not source.unknown:
@@ -53,7 +54,7 @@ def saved_source(subject: Subject) -> Source:
         return replace(source, reason=str(error), doubt=max(source.doubt, _GUESSED))
 
 
-def signature_source(subject: Subject) -> Source:
+def signature_source(subject: Subject, release: Release = NEWEST) -> Source:
     """Return the model that the converter would make. Raises `FormatError`, `UnmeasurableError`."""
     graph = read_graph(subject)
     with np.errstate(all="ignore"):  # variables can be anything
@@ -61,12 +62,14 @@ def signature_source(subject: Subject) -> Source:
         tensors = {tensor.path: tensor for tensor in subject.artifact.tensors}
         network = _Graph(subject, tensors, lowering).run(graph)
         certain, unsure = is_certain(lowering.operations, network), doubt(network)
+        if release is not NEWEST and "Mul" in lowering.operations:
+            certain, unsure = False, unsure + OTHER_VERSION
         if not is_of_tested_version(subject.artifact):
             certain, unsure = False, unsure + OTHER_VERSION
         keep_dimensions(network)
         fuse(network)
     unmark(network)
-    root, constants = emit(network, "")
+    root, constants = emit(network, "", release)
     _name(root, graph)
     return Source(
         root,

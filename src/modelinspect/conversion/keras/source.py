@@ -19,6 +19,7 @@ from modelinspect.conversion.keras.recurrent import needs_batch
 from modelinspect.conversion.network import Constant, Network
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
+from modelinspect.conversion.releases import NEWEST, Release
 from modelinspect.conversion.tree import Node
 from modelinspect.core.artifact import FormatName
 from modelinspect.core.records import dataclass, field
@@ -65,14 +66,14 @@ class Source:
     """Whether the converter is given a batch of one, without which it would refuse."""
 
 
-def keras_source(subject: Subject) -> Source:
+def keras_source(subject: Subject, release: Release = NEWEST) -> Source:
     """Return the model that the converter would make. Raises `FormatError`, `UnmeasurableError`."""
     model = read_model(subject.artifact, subject.reading)
     variables = parameters(subject.artifact, subject.reading, model)
     if not variables:
         raise UnmeasurableError("it holds no weights of layers")
     if model is None or not _has_shape(model):
-        return _guess(subject, variables)
+        return _guess(subject, variables, release)
     _refuse(subject, model)
     keras = 3 if str(subject.artifact.facts.get("keras_version", "")).startswith("3") else 2
     fixes_batch = subject.artifact.format is not FormatName.SAVED_MODEL and needs_batch(model)
@@ -87,12 +88,15 @@ def keras_source(subject: Subject) -> Source:
             )
         is_tested = is_of_tested_version(subject.artifact)
         certain = is_tested and is_certain(lowering.operations, network, has_layers=True)
+        certain = certain and (release is NEWEST or "Mul" not in lowering.operations)
         keep_dimensions(network)
         fuse(network)
     unmark(network)
-    root, constants = emit(network, "StatefulPartitionedCall" if keras == 2 else "StatefulPartitionedCall_1")
+    caller = "StatefulPartitionedCall" if keras == 2 else "StatefulPartitionedCall_1"
+    root, constants = emit(network, caller, release)
     kept = kept_by_buffer(subject, constants)
     doubt = UNKNOWN_LAYER * len(flow.unknown) + (0 if is_tested else OTHER_VERSION)
+    doubt += 0 if release is NEWEST or "Mul" not in lowering.operations else OTHER_VERSION
     elements = elements_by_buffer(subject, constants)
     return Source(
         root, kept, tuple(flow.unknown), True, doubt, flow.guessed, elements, certain, fixes_batch=fixes_batch
@@ -165,7 +169,7 @@ def _has_shape(model: LayerConfig) -> bool:
     )
 
 
-def _guess(subject: Subject, variables: Mapping[str, list[Parameter]]) -> Source:
+def _guess(subject: Subject, variables: Mapping[str, list[Parameter]], release: Release) -> Source:
     """Take every layer with a kernel for a dense or convolutional one, in order: good for the weights, rough
     for the rest.
     """
@@ -186,7 +190,7 @@ def _guess(subject: Subject, variables: Mapping[str, list[Parameter]]) -> Source
     flow = Flow(2, guessed, Lowering(Network(), subject.reading))
     network = flow.run(LayerConfig("model", "Sequential", {}, (given, *layers)))
     fuse(network)
-    root, constants = emit(network, "StatefulPartitionedCall")
+    root, constants = emit(network, "StatefulPartitionedCall", release)
     doubt = GUESSED_LAYER * max(len(layers), 2)
     held = sum(4 * each.tensor.element_count for many in variables.values() for each in many)
     return Source(root, kept_by_buffer(subject, constants), (), False, doubt, held // 2)

@@ -9,8 +9,6 @@ from modelinspect.conversion.forms.rewrite import numbers
 from modelinspect.conversion.network import Constant, Network, Op, Value
 from modelinspect.conversion.operators import (
     BOOL,
-    CONV,
-    DEPTHWISE,
     FULLY_CONNECTED,
     GATHER,
     PAD,
@@ -19,16 +17,17 @@ from modelinspect.conversion.operators import (
     STRIDED_SLICE,
     SUB,
     TRANSPOSE,
-    TRANSPOSE_CONV,
 )
 from modelinspect.conversion.passes.lengths import after_unknown_lengths
+from modelinspect.conversion.passes.moved import forget_moved
+from modelinspect.conversion.passes.order import constants_in_order
+from modelinspect.conversion.releases import NEWEST, ConstantNames, Release
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.conversion.tree import Value as Held
 from modelinspect.core.names import CONVERSION_METADATA, MIN_RUNTIME_VERSION
 from modelinspect.core.records import dataclass, field
 
 _DESCRIPTION = b"MLIR Converted."
-_FOLDED, _ACTIVATED, _BIASES, _SCALARS, _SCALED, _CONVOLUTIONS, _PRODUCTS, _OTHERS, _LAST = range(9)
 _METADATA = ((MIN_RUNTIME_VERSION.encode(), 16), (CONVERSION_METADATA.encode(), 96))
 
 _PLAIN_RANK = 4
@@ -39,16 +38,17 @@ _KEEPS_DIMENSIONS = 5
 """The versions that tensors of more than four axes need, and products that keep their axes."""
 
 
-def emit(network: Network, caller: str) -> tuple[Node, dict[int, Constant]]:
+def emit(network: Network, caller: str, release: Release = NEWEST) -> tuple[Node, dict[int, Constant]]:
     """Return the tree, and the constants by the index of their buffer; ``caller`` is the name of the call
     that makes the outputs.
     """
-    return _Emitter(caller).run(network)
+    return _Emitter(caller, release).run(network)
 
 
 @dataclass(slots=True)
 class _Emitter:
     caller: str
+    release: Release
     tensors: list[Node] = field(default_factory=list)
     buffers: list[Node] = field(default_factory=lambda: [Node("Buffer")])
     names: dict[str, int] = field(default_factory=dict)
@@ -85,8 +85,11 @@ class _Emitter:
         for _, value in network.outputs if is_main else ():  # what an output would have been called is taken
             if id(value) not in uncertain:  # a cast to the shape of the signature is what is named otherwise
                 self._unique(";".join(value.location))
-        for value in _constants(network):
-            self._add(value)
+        constants = constants_in_order(network)
+        if self.release.constants is not ConstantNames.USERS:
+            constants = forget_moved(network, constants, self.release)
+        for each in constants:
+            self._add(each.value)
         operators = []
         for op in network.ops:
             for value in (
@@ -220,34 +223,6 @@ class _Emitter:
             "signature_defs": [signature],
         }
         return Node("Model", {"version": 3, "description": _DESCRIPTION}, {}, lists)
-
-
-def _constants(network: Network) -> list[Value]:
-    """Return the constants as the converter has them: what was made last is first, the first operator's at
-    the end.
-    """
-    found: list[tuple[int, int, int, Value]] = []
-    for place, op in enumerate(network.ops):
-        for number, value in enumerate(op.inputs):
-            if value is not None and value.constant is not None:
-                group = _LAST if not place else _group(op, number, value)
-                found.append((group, place if group in (_FOLDED, _LAST) else -place, number, value))
-    return [value for *_, value in sorted(found, key=lambda each: each[:3])]
-
-
-def _group(op: Op, number: int, value: Value) -> int:
-    """Return when the converter makes a constant."""
-    if op.code == FULLY_CONNECTED:
-        weight = op.inputs[1]
-        if weight is not None and len(weight.location) > 1:
-            return _FOLDED
-    if op.code not in (CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV):
-        return _SCALARS if not value.shape and not value.kind else _OTHERS
-    if number == 2 and (op.inputs[1] is None or value.location != op.inputs[1].location):
-        return _ACTIVATED if op.activation else _BIASES
-    if op.code == FULLY_CONNECTED:
-        return _PRODUCTS
-    return _SCALED if len(value.location) > 1 else _CONVOLUTIONS
 
 
 def _versions(networks: Sequence[Network]) -> dict[int, int]:

@@ -82,10 +82,11 @@ def _made(job: ConversionJob, form: str, make: Callable[[], Any], model: Any) ->
         target.write_bytes(converter.convert())
     except Exception as error:  # noqa: BLE001  # the converter raises many kinds; each is its refusal, and is reported
         last = str(error).strip().splitlines()[-1:] or [""]
-        return MadeEvent(form=form, reason=f"{type(error).__name__}: {last[0][:_LONGEST_REASON]}")
+        reason = f"{type(error).__name__}: {last[0][:_LONGEST_REASON]}"
+        return MadeEvent(form=form, reason=reason, tensorflow=tf.__version__)
     size = target.stat().st_size
     target.unlink()
-    return MadeEvent(form=form, size=size)
+    return MadeEvent(form=form, size=size, tensorflow=tf.__version__)
 
 
 def _samples(model: Any) -> Iterator[list[Any]]:
