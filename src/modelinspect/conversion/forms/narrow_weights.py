@@ -172,8 +172,8 @@ def _lstm_int8(model: Model, graph: Graph, operation: Operation) -> None:
     for tensor in kernels:
         _quantize(model, tensor, None)
         if "base" in tensor.values:
-            tensor.set(base=b"tfl.pseudo_qconst")
-    for base in (UNNAMED, b"tfl.pseudo_qconst"):
+            tensor.set(base=QUANTIZED_CONSTANT)
+    for base in (UNNAMED, QUANTIZED_CONSTANT):
         same = (tensor for one in model.graphs for tensor in one.tensors if tensor.values.get("base") == base)
         for number, tensor in enumerate(same):
             tensor.set(name=base + (str(number).encode() if number else b""))
@@ -228,7 +228,7 @@ def _dequantize_before(model: Model, graph: Graph, operation: Operation, table: 
     whole = held.copy()
     whole.set(type=FLOAT32, name=DEQUANTIZED, buffer=model.add_buffer())
     whole.set_node("quantization", Node("QuantizationParameters"))
-    held.set(name=b"tfl.pseudo_qconst")
+    held.set(name=QUANTIZED_CONSTANT)
     graph.tensors.append(whole)
     place = len(graph.tensors) - 1
     _redirect(graph, table, place)
