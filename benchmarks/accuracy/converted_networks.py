@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,16 +58,21 @@ def save(network: Network, library: Any, folder: Path, which: NetworkSet) -> Any
     """
     import tensorflow as tf
 
+    if which.assign is not None:
+        library.utils.set_random_seed(zlib.crc32(network.name.encode()))
     model, saved = build(network, library, which), str(folder / "saved")
+    if which.assign is not None:
+        which.assign(model, network)
     if which.is_exported(network) and not isinstance(model, library.Model):  # a module of TensorFlow
-        if hasattr(model, "weights"):
+        if hasattr(model, "weights") and which.assign is None:
             signatures.assign(model, network)
-        for variable in () if hasattr(model, "weights") else model.variables:
+        for variable in () if hasattr(model, "weights") or which.assign else model.variables:
             variable.assign(weight(network, variable.name.split(":")[0], tuple(variable.shape)))
         tf.saved_model.save(model, saved, signatures=model.__call__)
         return model
     if which.is_exported(network):
-        signatures.assign(model, network)
+        if which.assign is None:
+            signatures.assign(model, network)
         if network.keras == 2:
             model.save(saved, save_format="tf", include_optimizer=False)
         else:
@@ -74,7 +80,8 @@ def save(network: Network, library: Any, folder: Path, which: NetworkSet) -> Any
         return model
     path = folder / f"model{suffix(network)}"
     model.save(str(path), **({"include_optimizer": False} if network.keras == 2 else {}))
-    fill(path, network)
+    if which.assign is None:
+        fill(path, network)
     model = library.models.load_model(str(path), compile=False)
     tf.lite.TFLiteConverter.from_keras_model(model)._convert_keras_to_saved_model(saved)
     return model

@@ -47,7 +47,8 @@ class NetworkSet:
     """Networks that are recorded together in ``NAME_bases.tar.xz`` and ``NAME_sizes.csv``.
 
     ``builders`` gives the class of each kind of network and what builds it. Of the networks that are exported
-    only a SavedModel is there, and no file of Keras.
+    only a SavedModel is there, and no file of Keras. A set with ``assign`` gives models their weights itself:
+    its networks are recorded with their weights, and its files are too large for the repository.
     """
 
     name: str
@@ -55,6 +56,7 @@ class NetworkSet:
     forms_of: Callable[[Network], list[str]]
     is_saved_too: Callable[[Network], bool] = lambda _: False
     is_exported: Callable[[Network], bool] = lambda _: False
+    assign: Callable[[Any, Network], None] | None = None
 
     @property
     def bases(self) -> Path:
@@ -156,8 +158,12 @@ def _place(item: tuple[str, bytes]) -> tuple[int, str, str]:
 
 
 def members(source: Path, network: Network, which: NetworkSet) -> Iterator[tuple[str, bytes]]:
-    """Yield the files of a network, with zeros for weights."""
+    """Yield the files of a network, with zeros for weights unless they are recorded."""
     saved, is_exported = source / "saved", which.is_exported(network)
+    if which.assign is not None:
+        paths = [saved / name for name in SAVED] if is_exported else [source / f"model{suffix(network)}"]
+        yield from ((str(path.relative_to(source)), path.read_bytes()) for path in paths if path.is_file())
+        return
     data = b""
     if not is_exported:
         path = source / f"model{suffix(network)}"
@@ -261,7 +267,9 @@ def unpacked(which: NetworkSet, names: Collection[str] | None = None) -> Iterato
 
 
 def restore(target: Path, network: Network, which: NetworkSet) -> None:
-    """Pack what is an archive, and write the weights."""
+    """Pack what is an archive, and write the weights unless they are recorded."""
+    if which.assign is not None:
+        return
     if which.is_exported(network):
         if not (target / KEPT).is_file():
             signatures.fill(target / "saved", network)

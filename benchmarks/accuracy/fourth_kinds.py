@@ -1,0 +1,13 @@
+"""All kinds of networks of the fourth set."""
+
+from __future__ import annotations
+
+from benchmarks.accuracy.fourth_applications import FOURTH_APPLICATIONS
+from benchmarks.accuracy.fourth_images import FOURTH_IMAGES
+from benchmarks.accuracy.fourth_maps import FOURTH_MAPS
+from benchmarks.accuracy.third_images import Builder
+
+EXPORTED: frozenset[str] = frozenset()
+FOURTH_KINDS: dict[str, tuple[str, Builder]] = {**FOURTH_IMAGES, **FOURTH_MAPS, **FOURTH_APPLICATIONS}
+LOOPS = frozenset(kind for kind, (group, _) in FOURTH_KINDS.items() if group == "recurrent")
+ONLY: dict[str, tuple[int, ...]] = {}
