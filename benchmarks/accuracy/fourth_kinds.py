@@ -7,9 +7,10 @@ from benchmarks.accuracy.fourth_images import FOURTH_IMAGES
 from benchmarks.accuracy.fourth_maps import FOURTH_MAPS
 from benchmarks.accuracy.fourth_signals import FOURTH_SIGNALS
 from benchmarks.accuracy.fourth_tables import FOURTH_TABLES
+from benchmarks.accuracy.fourth_texts import FOURTH_TEXTS
 from benchmarks.accuracy.third_images import Builder
 
 EXPORTED: frozenset[str] = frozenset()
-FOURTH_KINDS: dict[str, tuple[str, Builder]] = {**FOURTH_IMAGES, **FOURTH_MAPS, **FOURTH_APPLICATIONS, **FOURTH_SIGNALS, **FOURTH_TABLES}
+FOURTH_KINDS: dict[str, tuple[str, Builder]] = {**FOURTH_IMAGES, **FOURTH_MAPS, **FOURTH_APPLICATIONS, **FOURTH_SIGNALS, **FOURTH_TABLES, **FOURTH_TEXTS}
 LOOPS = frozenset(kind for kind, (group, _) in FOURTH_KINDS.items() if group == "recurrent")
 ONLY: dict[str, tuple[int, ...]] = {}
