@@ -32,8 +32,9 @@ def swished_small(library: Any, draw: random.Random) -> Any:
     body = library.applications.MobileNetV3Small(
         input_shape=(64, 64, 3), include_top=False, weights=None, include_preprocessing=draw.random() < 0.5
     )
-    places = [place for place, layer in enumerate(body.layers) if "add" in layer.name.lower()]
-    x = body.layers[places[1]].output
+    names = [layer.name for layer in body.layers]
+    ends = [name for name in names if "expanded_conv" in name and name.lower().endswith("add")]
+    x = body.get_layer(ends[1]).output
     return library.Model(body.input, k.Dense(7)(k.Flatten()(k.AveragePooling2D(4)(x))))
 
 
