@@ -106,7 +106,7 @@ def whole_quarter(library: Any, draw: random.Random) -> Any:
 
 
 def twin_bodies(library: Any, draw: random.Random) -> Any:
-    """Two photos through one body of MobileNetV2, compared by the square of the difference of their features."""
+    """Two photos through one body of MobileNetV2, compared by the squares of differences."""
     k = library.layers
     body = library.applications.MobileNetV2(
         input_shape=(64, 64, 3), alpha=0.35, include_top=False, weights=None, pooling="avg"

@@ -89,7 +89,7 @@ def wake_words_vision(library: Any, draw: random.Random) -> Any:
 
 
 def inverted(library: Any, draw: random.Random) -> Any:
-    """Inverted residuals as MobileNet v2 has them, with explicit padding before strides, and ReLU6 by maximum."""
+    """Inverted residuals as MobileNet v2 has them, with explicit padding before strides."""
     k = library.layers
     image = k.Input((64, 64, 3))
     x = k.ZeroPadding2D(((0, 1), (0, 1)), name="Conv1_pad")(image)
@@ -203,7 +203,9 @@ def next_convolutions(library: Any, draw: random.Random) -> Any:
     k = library.layers
     width = draw.choice((12, 16))
     image = library.Input((64, 64, 3))
-    x = k.LayerNormalization(epsilon=1e-6, name="stem_norm")(k.Conv2D(width, 4, strides=4, name="stem")(image))
+    x = k.LayerNormalization(epsilon=1e-6, name="stem_norm")(
+        k.Conv2D(width, 4, strides=4, name="stem")(image)
+    )
     for stage, depth in enumerate((1, 2)):
         if stage:
             x = k.LayerNormalization(epsilon=1e-6)(x)

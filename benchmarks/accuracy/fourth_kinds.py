@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.accuracy.fourth_applications import FOURTH_APPLICATIONS
 from benchmarks.accuracy.fourth_images import FOURTH_IMAGES
 from benchmarks.accuracy.fourth_maps import FOURTH_MAPS
-from benchmarks.accuracy.fourth_modules import FOURTH_MODULES, ONLY
+from benchmarks.accuracy.fourth_modules import FOURTH_MODULES, MODULES_ONLY
 from benchmarks.accuracy.fourth_pictures import FOURTH_PICTURES
 from benchmarks.accuracy.fourth_signals import FOURTH_SIGNALS
 from benchmarks.accuracy.fourth_tables import FOURTH_TABLES
@@ -26,5 +26,7 @@ FOURTH_KINDS: dict[str, tuple[str, Builder]] = {
 }
 LOOPS = frozenset(kind for kind, (group, _) in FOURTH_KINDS.items() if group == "recurrent")
 """Kinds with recurrent layers."""
+ONLY: dict[str, tuple[int, ...]] = {**MODULES_ONLY, "q-app-next-start": (3,)}
+"""The versions of Keras of kinds that not both can make: Keras 2 does not load its own ConvNeXt again."""
 
 __all__ = ["EXPORTED", "FOURTH_KINDS", "LOOPS", "ONLY"]

@@ -1,4 +1,4 @@
-"""Segmentation, detection, key points and depth in the fourth set, as products on phones and cameras have them.
+"""Segmentation, detection, key points and depth in the fourth set, as phones and cameras have them.
 
 Each builder takes the library (tf_keras or keras) and a source of random numbers, and returns a model without
 trained weights.

@@ -205,7 +205,7 @@ def nearest_codes(library: Any, draw: random.Random) -> Any:
 
 
 def resized_inside(library: Any, draw: random.Random) -> Any:
-    """A service that is given images of another size: a cast, a resize and the mean of colours within the model."""
+    """A service that is given images of another size: a cast, a resize, the mean of colours."""
     import tensorflow as tf
 
     k = library.layers
@@ -383,5 +383,5 @@ FOURTH_MODULES: dict[str, tuple[str, Builder]] = {
     "q-module-ranking": ("exported", ranking_module),
 }
 """The class of each kind of network, and what builds it."""
-ONLY: dict[str, tuple[int, ...]] = {"q-module-plain-functions": (2,), "q-module-ranking": (3,)}
+MODULES_ONLY: dict[str, tuple[int, ...]] = {"q-module-plain-functions": (2,), "q-module-ranking": (3,)}
 """Modules of TensorFlow, which are drawn once: the versions of Keras whose runs make them."""

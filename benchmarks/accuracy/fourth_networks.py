@@ -3,11 +3,12 @@
 usage: python benchmarks/accuracy/fourth_networks.py KERAS FOLDER [START] [--seeds FIRST LAST]
        python benchmarks/accuracy/fourth_networks.py FOLDER --store | --check
 
-`fourth_kinds.py` has the builders: small versions of networks that engineers ship or publish. They were written
-and converted without running the predictor, and before anybody saw what it predicts of them. No rule may be
-written, and no stated error calibrated, with these networks. `fourth_weights.py` gives them their weights: as
-after training, drawn or initialized, pruned in half of them. What the options do is in `set_runs.py`; the
-networks in ``fourth_bases.tar.xz`` have their weights, so it is too large for the repository.
+`fourth_kinds.py` has the builders: small versions of networks that engineers ship or publish. They were
+written and converted without running the predictor, and before anybody saw what it predicts of them. No rule
+may be written, and no stated error calibrated, with these networks. `fourth_weights.py` gives them their
+weights: after two steps of training, drawn or as initialized, and half of the networks are pruned. What the
+options do is in `set_runs.py`; the networks in ``fourth_bases.tar.xz`` have their weights, so it is too large
+for the repository.
 """
 
 from __future__ import annotations

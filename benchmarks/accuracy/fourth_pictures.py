@@ -50,7 +50,7 @@ def wide_activations(library: Any, draw: random.Random) -> Any:
 
 
 def style(library: Any, draw: random.Random) -> Any:
-    """Style transfer: instance normalization by mean and variance of each map, residual blocks, nearest growth."""
+    """Style transfer: instance normalization by mean and variance of each map, residual blocks."""
     k, f = library.layers, functions(library)
 
     def instance(x: Any) -> Any:
@@ -73,7 +73,7 @@ def style(library: Any, draw: random.Random) -> Any:
 
 
 def digits_from_noise(library: Any, draw: random.Random) -> Any:
-    """The generator of the DCGAN tutorial: a dense layer, and transposed convolutions with leaky activations."""
+    """The generator of the DCGAN tutorial: a dense layer and transposed convolutions."""
     k = library.layers
     model = library.Sequential(name="generator")
     model.add(library.Input((draw.choice((64, 100)),)))
@@ -115,7 +115,7 @@ def decoder(library: Any, draw: random.Random) -> Any:
 
 
 def encoder_of_images(library: Any, draw: random.Random) -> Any:
-    """The encoder of a variational autoencoder: mean, logarithm of the variance, and their sample without noise."""
+    """The encoder of a variational autoencoder: the mean and the spread of the code."""
     k, f = library.layers, functions(library)
     image = library.Input((32, 32, 3))
     x = image

@@ -171,7 +171,11 @@ def bearings(library: Any, draw: random.Random) -> Any:
     for filters, size, strides in ((16, 64, 16), (24, 3, 1), (32, 3, 1), (32, 3, 1)):
         layers += [k.Conv1D(filters, size, strides=strides, padding="same"), k.BatchNormalization()]
         layers += [k.Activation("relu"), k.MaxPooling1D(2)]
-    layers += [k.Flatten(), k.Dense(draw.choice((40, 100)), activation="relu"), k.Dense(10, activation="softmax")]
+    layers += [
+        k.Flatten(),
+        k.Dense(draw.choice((40, 100)), activation="relu"),
+        k.Dense(10, activation="softmax"),
+    ]
     return library.Sequential(layers)
 
 

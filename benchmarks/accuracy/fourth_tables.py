@@ -64,7 +64,7 @@ def dots_of_fields(library: Any, draw: random.Random) -> Any:
     """DLRM: dot products between all pairs of vectors, beside dense features."""
     k, f = library.layers, functions(library)
     width, fields = 16, draw.choice((5, 7))
-    numbers = library.Input((13,), name="dense")
+    numbers = library.Input((13,), name="features")
     ids = [library.Input((), dtype="int32", name=f"sparse_{place}") for place in range(fields)]
     bottom = numbers
     for units in (32, width):

@@ -72,13 +72,13 @@ def characters(library: Any, draw: random.Random) -> Any:
 
 
 def encoder(library: Any, draw: random.Random) -> Any:
-    """A small encoder as BERT has it: two embeddings, fixed waves for places, normalization after each block, a pooled first token."""
+    """A small encoder like BERT: two embeddings, fixed waves for places, and a pooled first token."""
     k = library.layers
     width, heads = 32, draw.choice((2, 4))
     words = library.Input((24,), dtype="int32", name="input_word_ids")
     kinds = library.Input((24,), dtype="int32", name="input_type_ids")
     places = np.sin(np.arange(24)[:, None] / 10000 ** (np.arange(width)[None] / width)).astype("float32")
-    x = k.Embedding(800, width, name="word")(words) + k.Embedding(2, width, name="type")(kinds)
+    x = k.Embedding(800, width, name="word")(words) + k.Embedding(10, width, name="type")(kinds)
     x = x + places
     x = k.Dropout(0.1)(k.LayerNormalization(epsilon=1e-12, name="embeddings_norm")(x))
     for number in range(2):
@@ -161,7 +161,9 @@ def similar_questions(library: Any, draw: random.Random) -> Any:
     left, right = (dense(pool(conv(table(text)))) for text in (one, two))
     x = k.Concatenate()([f.abs(left - right), left * right])
     x = k.Dropout(0.3)(k.BatchNormalization()(x))
-    return library.Model([one, two], k.Dense(1, activation="sigmoid")(k.Dense(draw.choice((16, 24)), activation="relu")(x)))
+    return library.Model(
+        [one, two], k.Dense(1, activation="sigmoid")(k.Dense(draw.choice((16, 24)), activation="relu")(x))
+    )
 
 
 def intents_and_slots(library: Any, draw: random.Random) -> Any:
@@ -179,7 +181,7 @@ def intents_and_slots(library: Any, draw: random.Random) -> Any:
 def stacked_forecast(library: Any, draw: random.Random) -> Any:
     """A forecast of energy use by two layers of LSTM with dropout."""
     k = library.layers
-    model = library.Sequential([library.Input((24, draw.choice((1, 5))))])
+    model = library.Sequential([library.Input((24, draw.choice((1, 5))), batch_size=1)])
     model.add(k.LSTM(32, return_sequences=True))
     model.add(k.Dropout(0.2))
     model.add(k.LSTM(24))
@@ -190,7 +192,7 @@ def stacked_forecast(library: Any, draw: random.Random) -> Any:
 def both_ways_text(library: Any, draw: random.Random) -> Any:
     """Sentiment by an LSTM in both directions."""
     k = library.layers
-    words = library.Input((30,), dtype="int32")
+    words = library.Input((30,), batch_size=1, dtype="int32")
     x = k.Embedding(800, 16)(words)
     x = k.Bidirectional(k.LSTM(draw.choice((16, 24))))(x)
     return library.Model(words, k.Dense(1)(k.Dense(16, activation="relu")(x)))
@@ -199,7 +201,7 @@ def both_ways_text(library: Any, draw: random.Random) -> Any:
 def gated_forecast(library: Any, draw: random.Random) -> Any:
     """A GRU over prices after a convolution, and a dense layer."""
     k = library.layers
-    series = library.Input((40, 5))
+    series = library.Input((40, 5), batch_size=1)
     x = k.Conv1D(16, 5, strides=2, activation="relu")(series)
     x = k.GRU(draw.choice((24, 32)), reset_after=True)(x)
     return library.Model(series, k.Dense(1)(k.Dropout(0.1)(x)))
@@ -210,7 +212,7 @@ def repeated_state(library: Any, draw: random.Random) -> Any:
     k = library.layers
     return library.Sequential(
         [
-            library.Input((16, 4)),
+            library.Input((16, 4), batch_size=1),
             k.LSTM(24),
             k.RepeatVector(16),
             k.LSTM(draw.choice((24, 32)), return_sequences=True),
@@ -222,7 +224,7 @@ def repeated_state(library: Any, draw: random.Random) -> Any:
 def activities(library: Any, draw: random.Random) -> Any:
     """DeepConvLSTM: convolutions over sensors, then an LSTM over steps."""
     k = library.layers
-    sensors = library.Input((32, 9, 1))
+    sensors = library.Input((32, 9, 1), batch_size=1)
     x = k.Conv2D(12, (5, 1), activation="relu")(sensors)
     x = k.Conv2D(12, (5, 1), activation="relu")(x)
     x = k.Reshape((24, 9 * 12))(x)

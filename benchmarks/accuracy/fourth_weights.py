@@ -92,7 +92,7 @@ def _pruned(values: NDArray[Any], network: Network) -> NDArray[Any]:
 
 
 def _train(model: Any, draw: np.random.Generator) -> None:
-    """Take two steps of gradient descent on random data, which also moves the statistics of normalizations."""
+    """Take two steps of gradient descent on random data, which also moves statistics of normalizations."""
     import tensorflow as tf
 
     variables = [

@@ -1,16 +1,16 @@
 """Compare what `plan` predicts of networks that no rule was written for with TensorFlow's files, by class of
 network.
 
-usage: python benchmarks/accuracy/fresh_reality.py [--set fresh | second | third] [--write | --first]
+usage: python benchmarks/accuracy/fresh_reality.py [--set fresh | second | third | fourth] [--write | --first]
        python benchmarks/accuracy/fresh_reality.py --calibrate
 
-The set is that of `fresh_networks.py` unless ``--set second`` or ``--set third`` takes that of
-`second_networks.py` or `third_networks.py`, which no rule and no stated error was made with. ``--write`` puts
+The set is that of `fresh_networks.py` unless ``--set`` names that of `second_networks.py`,
+`third_networks.py` or `fourth_networks.py`, which no rule and no stated error was made with. ``--write`` puts
 the tables into docs/developer/predictions.md; ``--calibrate`` shows the error that each class of
 `modelinspect.conversion.errors` would need to cover 95 % and all of its predictions in the first set.
-``--first`` adds what is predicted of new networks to ``fresh_first.csv``, ``second_first.csv`` or
-``third_first.csv``: run it before a rule is changed because of them. A network keeps its first prediction
-there for good: the page shows what a user with such a network would have seen.
+``--first`` adds what is predicted of new networks to ``NAME_first.csv`` of the set: run it before a rule is
+changed because of them. A network keeps its first prediction there for good: the page shows what a user with
+such a network would have seen.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))
 
 import modelinspect as mi  # noqa: E402
+from benchmarks.accuracy.fourth_networks import FOURTH  # noqa: E402
 from benchmarks.accuracy.fresh_networks import FRESH  # noqa: E402
 from benchmarks.accuracy.idioms import IDIOMS  # noqa: E402
 from benchmarks.accuracy.plan_reality import show  # noqa: E402
@@ -35,23 +36,22 @@ from benchmarks.accuracy.second_networks import SECOND  # noqa: E402
 from benchmarks.accuracy.third_networks import THIRD  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
 
-SETS = {which.name: which for which in (FRESH, SECOND, THIRD)}
+SETS = {which.name: which for which in (FRESH, SECOND, THIRD, FOURTH)}
 CLASSES = {kind: group for which in SETS.values() for kind, (group, _) in which.builders.items()}
 BEGIN, END = "<!-- table: benchmarks/accuracy/fresh_reality.py -->\n", "<!-- end of fresh -->\n"
 FIRST_BEGIN, FIRST_END = (
     "<!-- table: benchmarks/accuracy/fresh_reality.py, first -->\n",
     "<!-- end of first -->\n",
 )
-SECOND_BEGIN, SECOND_END = (
-    "<!-- table: benchmarks/accuracy/fresh_reality.py, second set -->\n",
-    "<!-- end of second set -->\n",
-)
-THIRD_BEGIN, THIRD_END = (
-    "<!-- table: benchmarks/accuracy/fresh_reality.py, third set -->\n",
-    "<!-- end of third set -->\n",
-)
-SHOWN_FIRST = {"second": (SECOND_BEGIN, SECOND_END), "third": (THIRD_BEGIN, THIRD_END)}
+SHOWN_FIRST = {
+    name: (
+        f"<!-- table: benchmarks/accuracy/fresh_reality.py, {name} set -->\n",
+        f"<!-- end of {name} set -->\n",
+    )
+    for name in ("second", "third", "fourth")
+}
 """The sets of which only first predictions are shown, and what is around their tables."""
+SECOND_BEGIN, SECOND_END = SHOWN_FIRST["second"]
 TOLD = 0.02
 """The largest stated error with which `plan` shows an estimate that nobody asked for by name."""
 OPTIONS = {
@@ -195,8 +195,8 @@ def first_table(found: Sequence[Outcome]) -> str:
 
 
 def second_table(found: Sequence[Outcome], which: NetworkSet = SECOND) -> str:
-    """Return the table of first predictions of the second or the third set: by class, form, version of Keras
-    and file.
+    """Return the table of first predictions of the second set or a later one: by class, form, version of
+    Keras and file.
     """
     if not found:
         return ""

@@ -254,6 +254,20 @@ def sizes(which: NetworkSet) -> dict[str, dict[str, int]]:
     return found
 
 
+def unexplained(which: NetworkSet) -> list[tuple[str, str]]:
+    """Return the networks and forms that have neither a size nor a reason why the converter refused them, or
+    both. A network without a float32 form has one reason for all of its forms.
+    """
+    with which.refused.open(encoding="utf-8", newline="") as file:
+        refused = {(row["network"], row["form"]) for row in csv.DictReader(file)}
+    return [
+        (name, form)
+        for name, forms in sizes(which).items()
+        for form, size in forms.items()
+        if ((name, form) in refused or (name, "float32") in refused) == (size > 0)
+    ]
+
+
 @contextmanager
 def unpacked(which: NetworkSet, names: Collection[str] | None = None) -> Iterator[Path]:
     """Write the files of all networks, or of those that are named, into a folder, each with its weights."""

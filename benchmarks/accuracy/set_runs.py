@@ -3,10 +3,11 @@
 usage: python benchmarks/accuracy/NAME_networks.py KERAS FOLDER [START] [--seeds FIRST LAST]
        python benchmarks/accuracy/NAME_networks.py FOLDER --store | --check
 
-KERAS is 2 or 3, START is how the names of networks begin, FIRST and LAST are turns. Networks that are done are
-not made again, so the run can be stopped at any time. ``--store`` writes the networks into
+KERAS is 2 or 3, START is how the names of networks begin, FIRST and LAST are turns. Networks that are done
+are not made again, so the run can be stopped at any time. ``--store`` writes the networks into
 ``NAME_bases.tar.xz``, TensorFlow's sizes into ``NAME_sizes.csv`` and why the converter refused a form into
-``NAME_refused.csv``; ``--check`` compares the networks that are made again from there with those in the folder.
+``NAME_refused.csv``; ``--check`` compares the networks that are made again from there with those in the
+folder.
 """
 
 from __future__ import annotations

@@ -6,11 +6,8 @@ usage: python benchmarks/accuracy/third_networks.py KERAS FOLDER [START] [--seed
 `third_kinds.py` has the builders: architectures of tutorials, papers and competitions that the first two sets
 do not have, and a grammar with other distributions. They were written and converted without running the
 predictor, and before anybody saw what it predicts of them. No rule may be written, and no stated error
-calibrated, with these networks. KERAS is 2 or 3, START is how the names of networks begin, FIRST and LAST are
-turns: a published architecture is in turn 0. Networks that are done are not made again, so the run can be
-stopped at any time. ``--store`` writes the files without weights into ``third_bases.tar.xz``, TensorFlow's
-sizes into ``third_sizes.csv`` and why the converter refused a form into ``third_refused.csv``; ``--check``
-compares the networks that are made again from there with those in the folder.
+calibrated, with these networks. A published architecture is in turn 0. What the options do is in
+`set_runs.py`.
 """
 
 from __future__ import annotations
@@ -23,9 +20,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))
 
-from benchmarks.accuracy.converted_networks import attempt, keras_library  # noqa: E402
-from benchmarks.accuracy.recorded_networks import NetworkSet, store  # noqa: E402
-from benchmarks.accuracy.second_networks import differing, store_refused  # noqa: E402
+from benchmarks.accuracy.recorded_networks import NetworkSet  # noqa: E402
+from benchmarks.accuracy.set_runs import run  # noqa: E402
 from benchmarks.accuracy.third_kinds import EXPORTED, GRAMMARS, LOOPS, ONLY, THIRD_KINDS  # noqa: E402
 from benchmarks.accuracy.unseen_networks import DENSE, Network  # noqa: E402
 
@@ -76,24 +72,5 @@ def forms_of(network: Network) -> list[str]:
 
 THIRD = NetworkSet("third", THIRD_KINDS, forms_of, is_exported=is_exported)
 
-
-def main() -> None:
-    if "--store" in sys.argv:
-        store(Path(sys.argv[1]), THIRD)
-        store_refused(Path(sys.argv[1]), THIRD)
-        return
-    if "--check" in sys.argv:
-        print("\n".join(differing(Path(sys.argv[1]), THIRD)))
-        return
-    keras, folder = int(sys.argv[1]), Path(sys.argv[2])
-    library = keras_library(keras)
-    part = sys.argv[3] if len(sys.argv) > 3 and not sys.argv[3].startswith("--") else ""
-    place = sys.argv.index("--seeds") + 1 if "--seeds" in sys.argv else 0
-    first, last = (int(sys.argv[place]), int(sys.argv[place + 1])) if place else (0, TURNS - 1)
-    for turn, network in networks(keras):
-        if network.name.startswith(part) and first <= turn <= last:
-            attempt(network, library, folder / network.name, THIRD)
-
-
 if __name__ == "__main__":
-    main()
+    run(THIRD, networks)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
-
 import pytest
 from benchmarks.accuracy.fresh_networks import BUILDERS
-from benchmarks.accuracy.recorded_networks import sizes
+from benchmarks.accuracy.recorded_networks import sizes, unexplained
 from benchmarks.accuracy.second_networks import SECOND
 from benchmarks.accuracy.third_kinds import GRAMMARS
 from benchmarks.accuracy.third_networks import THIRD, forms_of
@@ -38,10 +35,6 @@ def test_most_networks_have_pruned_weights_and_many_have_none(accepted: list[Net
 
 
 def test_every_form_has_a_size_or_a_reason() -> None:
-    with THIRD.refused.open(encoding="utf-8", newline="") as file:
-        refused = Counter((row["network"], row["form"]) for row in csv.DictReader(file))
     for name, forms in sizes(THIRD).items():
         assert list(forms) == forms_of(named(name))
-        for form, size in forms.items():
-            has_reason = (name, form) in refused or (name, "float32") in refused
-            assert has_reason == (size == 0), (name, form)
+    assert unexplained(THIRD) == []
