@@ -203,7 +203,7 @@ def attended_features(library: Any, draw: random.Random) -> Any:
 
 
 def feature_tokens(library: Any, draw: random.Random) -> Any:
-    """An FT-transformer: each number is a token by a kernel of its own; the mean of tokens is classified."""
+    """An FT-transformer: each number is a token by a separate kernel; the mean of tokens is classified."""
     k = library.layers
     numbers = library.Input((10,))
     x = k.Reshape((10, 1))(numbers)

@@ -12,14 +12,18 @@ folder.
 
 from __future__ import annotations
 
+import csv
+import json
+import re
 import sys
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from benchmarks.accuracy.converted_networks import attempt, keras_library
-from benchmarks.accuracy.recorded_networks import NetworkSet, store
-from benchmarks.accuracy.second_networks import differing, store_refused
-from benchmarks.accuracy.unseen_networks import Network
+from benchmarks.accuracy.recorded_networks import NetworkSet, store, suffix, unpacked
+from benchmarks.accuracy.signature_networks import DATA
+from benchmarks.accuracy.unseen_networks import Network, named
 
 
 def run(which: NetworkSet, networks: Callable[[int], Iterable[tuple[int, Network]]]) -> None:
@@ -41,3 +45,54 @@ def run(which: NetworkSet, networks: Callable[[int], Iterable[tuple[int, Network
     for turn, network in networks(keras):
         if network.name.startswith(part) and first <= turn <= last:
             attempt(network, library, folder / network.name, which)
+
+
+def reason(text: str) -> str:
+    """Return why a form was refused, in a few words: the operations that the converter has not, or how its
+    message begins.
+    """
+    missing = sorted(set(re.findall(r"'?tf\.(\w+)'? op is neither a custom op nor a flex op", text)))
+    if missing:
+        return "has no " + ", ".join(missing)
+    line = text.split("\n")[0].removeprefix("RuntimeError: ").partition(": Failed for tensor")[0]
+    return re.sub(r"\s+", " ", line)[:100].strip()
+
+
+def store_refused(folder: Path, which: NetworkSet) -> None:
+    """Write the reason for every form that the converter refused, and for networks that Keras did not
+    build.
+    """
+    rows: list[tuple[str, str, str]] = []
+    for source in sorted(folder.iterdir()):
+        if (source / "done").is_file():
+            held = json.loads((source / "refused.json").read_text(encoding="utf-8"))
+            rows += [(source.name, form, reason(text)) for form, text in held.items()]
+        elif (source / "failed").is_file():
+            rows.append(
+                (source.name, "", "not built: " + reason((source / "failed").read_text(encoding="utf-8")))
+            )
+    with which.refused.open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out, lineterminator="\n").writerows([("network", "form", "reason"), *rows])
+
+
+def differing(folder: Path, which: NetworkSet) -> list[str]:
+    """Return the files of networks in a folder that are not equal to those made again from their record."""
+    found: list[str] = []
+    with unpacked(which) as made:
+        for target in sorted(made.iterdir()):
+            network, names = named(target.name), [f"saved/{DATA}"]
+            if not which.is_exported(network):
+                names = [f"model{suffix(network)}"]
+            found += [
+                f"{network.name}/{name}"
+                for name in names
+                if _parts(target / name) != _parts(folder / network.name / name)
+            ]
+    return found
+
+
+def _parts(path: Path) -> dict[str, bytes]:
+    if path.suffix != ".keras":
+        return {"": path.read_bytes()}
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
