@@ -82,7 +82,7 @@ class Dataset:
 
     def state(self, location: str) -> int | None:
         """Return the state (`state_of`) of an artifact that is in the dataset, None where it is not."""
-        found = self._known.find(location)
+        found = self._known.find(location) if self._known else None
         return None if found is None else found[0]
 
     def add(self, tables: Mapping[str, Any]) -> None:

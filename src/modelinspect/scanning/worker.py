@@ -17,8 +17,10 @@ from typing import BinaryIO, TypeVar
 
 POSITION = struct.Struct("<q")
 """How many tasks this process has begun: the parent reads it to know which one a process ended with."""
-_TASKS = 20_000
-"""Tasks after which a process is replaced, whatever it holds."""
+_TASKS = 100_000
+"""Tasks after which a process is replaced, whatever it holds. Starting another one takes as long as a
+thousand small artifacts.
+"""
 _HELD = 1 << 30
 """Bytes of resident memory above which a process is replaced after a batch."""
 _PARENT_SECONDS = 1.0
