@@ -72,11 +72,12 @@ def subject_of(
     """
     from modelinspect.measure.facts import COMPARING
     from modelinspect.measure.run import measure as measure_all
-    from modelinspect.networks.channels.removal import find_removal
     from modelinspect.networks.subject import Subject
 
     if not measure:
         return Subject(artifact, open_files=files, limits=files.limits)
+    from modelinspect.networks.channels.removal import find_removal
+
     measurements = measure_all(artifact, files, limits, progress, COMPARING)
     hidden, removal = (
         hidden_bytes(artifact, files, limits=limits),

@@ -181,8 +181,9 @@ class Store:
             & (starts[edges[:-1]] + sizes[edges[:-1]] <= self.size)
         )
         single_rows = edges[:-1][single]
-        crowded = np.setdiff1d(np.arange(len(edges) - 1), single, assume_unique=True)
-        for cluster in crowded.tolist():
+        is_crowded = np.ones(len(edges) - 1, dtype=np.bool_)
+        is_crowded[single] = False
+        for cluster in np.flatnonzero(is_crowded).tolist():
             rows = range(int(edges[cluster]), int(edges[cluster + 1]))
             held = _Held()
             for row in sorted(rows, key=lambda index: int(order[index])):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +22,8 @@ def replacing(
     The file has the permissions of a new one; ``keep_mode`` gives it those of the file that it replaces.
     ``sync`` brings it to the disk before it is in its place. Raises `OSError`.
     """
+    import tempfile  # most commands only print
+
     newline = None if encoding is None else ""
     if path.exists() and not path.is_file():
         with path.open(mode, encoding=encoding, newline=newline) as device:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from modelinspect.core.artifact import Artifact
 from modelinspect.core.bytemap import TensorId
@@ -17,12 +17,14 @@ from modelinspect.errors import InvariantError
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.facts import Measurements, TensorMeasure
 from modelinspect.measure.free import HiddenReport
-from modelinspect.networks.channels.removal import Removal
 from modelinspect.networks.kernels import frozen_masks, is_kernel
 from modelinspect.networks.names import canonical_name, is_bias
 from modelinspect.reports.categories import Category
 from modelinspect.reports.wording import percent
 from modelinspect.sources.files import FileSet
+
+if TYPE_CHECKING:
+    from modelinspect.networks.channels.removal import Removal
 
 MODEL_ROLES = frozenset((Role.WEIGHT, Role.STATISTIC, Role.CONSTANT, Role.OTHER))
 _T = TypeVar("_T")

@@ -6,11 +6,10 @@ import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from textwrap import wrap
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from modelinspect.core.artifact import Artifact, FormatName
 from modelinspect.core.tensors import Helpers, Role, Storage, Tensor
-from modelinspect.networks.channels.removal import Removal
 from modelinspect.networks.writers import (
     has_keras_metadata,
     has_traces,
@@ -23,6 +22,9 @@ from modelinspect.networks.writers import (
 )
 from modelinspect.remedies.advice import Advice, advise, load_lines, pair_fields
 from modelinspect.remedies.table import Remedy
+
+if TYPE_CHECKING:
+    from modelinspect.networks.channels.removal import Removal
 
 HDF5_FORMATS = frozenset((FormatName.KERAS_HDF5, FormatName.WEIGHTS_HDF5, FormatName.HDF5))
 CONVERTED = frozenset(

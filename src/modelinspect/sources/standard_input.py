@@ -4,7 +4,6 @@ needed.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,6 +25,8 @@ def standard_input(stream: BinaryIO, limits: Limits | None = None) -> Iterator[N
 
     Raises `LimitError` for a stream longer than ``decompressed_size``, as an endless pipe is.
     """
+    import tempfile  # few commands read standard input
+
     limits = limits or Limits()
     with tempfile.TemporaryDirectory(prefix="modelinspect-") as folder:
         path = Path(folder) / "stdin"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum
 from functools import cache
-from importlib import resources
 
 from modelinspect.core.records import dataclass
 
@@ -103,6 +102,8 @@ class Schema:
 @cache
 def schema() -> Schema:
     """Read the tables, once."""
+    from importlib import resources
+
     text = (
         resources.files("modelinspect.encodings.protobuf").joinpath("tables.txt").read_text(encoding="utf-8")
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from modelinspect.core.artifact import FormatName, Severity
 from modelinspect.core.tensors import Role, Storage, Tensor
-from modelinspect.networks.channels.removal import Removal
 from modelinspect.networks.kernels import output_axis
 from modelinspect.networks.subject import Subject
 from modelinspect.remedies import Remedy
 from modelinspect.remedies.choose import live_channels
 from modelinspect.reports.wording import plural
 from modelinspect.rules.base import Evidence, Finding, Rule, Threshold
+
+if TYPE_CHECKING:
+    from modelinspect.networks.channels.removal import Removal
 
 
 def _find(subject: Subject) -> Iterator[Finding]:
