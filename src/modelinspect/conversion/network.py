@@ -17,7 +17,7 @@ from modelinspect.conversion.operators import BOOL, FLOAT32, INT32
 from modelinspect.conversion.tree import Node
 from modelinspect.core.records import dataclass, field
 from modelinspect.core.tensors import Tensor
-from modelinspect.measure.kept import Layout
+from modelinspect.measure.kept import Factors, Layout
 
 Location = tuple[str, ...]
 Shape = tuple[int, ...]
@@ -31,15 +31,19 @@ Array = NDArray[np.float32]
 @dataclass(slots=True, eq=False)
 class Kernel:
     """The weights of a matrix product or a convolution, which are not held: where they are, how they lie, and
-    what scales their inputs.
+    what is multiplied into them.
 
     ``columns`` are those of the tensor that it is made of, where it is not all of it.
     """
 
     tensor: Tensor
     layout: Layout
-    input_scale: Array | None = None
+    factors: Factors = field(default_factory=Factors)
     columns: tuple[int, int] | None = None
+
+    def times(self, factors: Factors) -> Kernel:
+        """Return the kernel with more factors."""
+        return Kernel(self.tensor, self.layout, self.factors.times(factors), self.columns)
 
 
 @dataclass(slots=True, eq=False)

@@ -56,16 +56,46 @@ class Kept:
     int8_blocks_16: int | None = None
 
 
-def measure_kept(
-    tensor: Tensor, reading: Reading, layout: Layout, input_scale: NDArray[np.float32] | None = None
-) -> Kept:
-    """Read a kernel, twice where it would be quantized. Raises `UnmeasurableError`, `FormatError`.
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What the converter multiplies into a kernel, float32: a factor for each row and column of its layout.
 
-    ``input_scale`` has a factor for each input of a matrix, which the converter multiplies into it.
+    None stands for ones.
     """
+
+    rows: NDArray[np.float32] | None = None
+    cols: NDArray[np.float32] | None = None
+
+    def times(self, other: Factors) -> Factors:
+        """Return the factors of both."""
+        return Factors(_product(self.rows, other.rows), _product(self.cols, other.cols))
+
+    def apply(self, matrix: Matrix, first: int = 0) -> Matrix:
+        """Multiply rows of a kernel, of which ``first`` is the first."""
+        if self.rows is not None:
+            matrix = matrix * self.rows[first : first + len(matrix), None]
+        return matrix if self.cols is None else matrix * self.cols[None, :]
+
+    @property
+    def are_zero(self) -> bool:
+        """Whether nothing is left of the kernel."""
+        return any(each is not None and not each.any() for each in (self.rows, self.cols))
+
+
+def _product(
+    one: NDArray[np.float32] | None, other: NDArray[np.float32] | None
+) -> NDArray[np.float32] | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one * other
+
+
+def measure_kept(tensor: Tensor, reading: Reading, layout: Layout, factors: Factors | None = None) -> Kept:
+    """Read a kernel, twice where it would be quantized. Raises `UnmeasurableError`, `FormatError`."""
+    factors = factors or Factors()
     counts = dict.fromkeys(("float32", "float16", "blocks_4", "half_blocks_4", "int8", "int8_blocks_16"), 0)
     largest: NDArray[np.float32] | None = None
-    for slab in _scaled(tensor, reading, layout, input_scale):
+    for slab in _scaled(tensor, reading, layout, factors):
         kept = slab != 0
         with np.errstate(over="ignore"):
             half = slab.astype(np.float16) != 0
@@ -84,7 +114,7 @@ def measure_kept(
         else:
             largest = most if largest is None else np.maximum(largest, most)
     if largest is not None:
-        _count_int8(_scaled(tensor, reading, layout, input_scale), layout, largest, counts)
+        _count_int8(_scaled(tensor, reading, layout, factors), layout, largest, counts)
     matrix = layout.inputs is not None
     return Kept(
         tensor.element_count,
@@ -97,18 +127,11 @@ def measure_kept(
     )
 
 
-def _scaled(
-    tensor: Tensor, reading: Reading, layout: Layout, scale: NDArray[np.float32] | None
-) -> Iterator[Matrix]:
-    """Yield the elements in runs of whole rows, each multiplied by the factor of its input."""
+def _scaled(tensor: Tensor, reading: Reading, layout: Layout, factors: Factors) -> Iterator[Matrix]:
+    """Yield the elements in runs of whole rows, multiplied by the factors."""
     row = 0
     for slab in slabs(tensor, reading, layout):
-        if scale is None:
-            yield slab
-        elif layout.inputs == 0:
-            yield slab * scale[row : row + len(slab), None]
-        else:
-            yield slab * scale[None, :]
+        yield factors.apply(slab, row)
         row += len(slab)
 
 

@@ -17,7 +17,7 @@ from modelinspect.conversion.operators import FLOAT16, FLOAT32, INT8
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.tensors import Tensor
 from modelinspect.measure.blocks import Reading, UnmeasurableError
-from modelinspect.measure.kept import Layout, slabs
+from modelinspect.measure.kept import Factors, Layout, slabs
 from modelinspect.sources.base import Source
 
 Array = NDArray[Any]
@@ -119,13 +119,13 @@ def elements_of(
     tensor: Tensor,
     layout: Layout,
     reading: Reading,
-    scale: Array | None = None,
+    factors: Factors | None = None,
     columns: tuple[int, int] | None = None,
 ) -> Elements:
     """Return what reads a kernel and turns it: Keras has the output channels last, TFLite first but for
     depthwise kernels.
 
-    ``scale`` has a factor for each input of a matrix; ``columns`` are those that are taken of it.
+    ``factors`` are multiplied into it; ``columns`` are those that are taken of it.
     """
 
     def read(shape: tuple[int, ...]) -> Array:
@@ -133,8 +133,8 @@ def elements_of(
         if not runs:
             return np.zeros(0, np.float32)
         whole = np.concatenate(runs)
-        if scale is not None:
-            whole = whole * (scale[:, None] if layout.inputs == 0 else scale[None, :])
+        if factors is not None:
+            whole = factors.apply(whole)
         if columns is not None:
             whole = whole[:, slice(*columns)]
         return whole.T if layout.channel == 1 and shape[0] != 1 else whole

@@ -196,7 +196,7 @@ def _fused(call: Call, layer: _Layer, *, whole: bool, is_backwards: bool) -> Val
 def _part(weight: Parameter, gate: int, units: int) -> Value:
     """Return the kernel of one gate."""
     rows, columns = weight.shape
-    source = Kernel(weight.tensor, Layout(rows, columns, 1, 0), None, (gate * units, (gate + 1) * units))
+    source = Kernel(weight.tensor, Layout(rows, columns, 1, 0), columns=(gate * units, (gate + 1) * units))
     return Value(
         (units, rows), (), constant=Constant(4 * units * rows, None, source, key=(id(weight.tensor), gate))
     )

@@ -138,7 +138,7 @@ def elements_by_buffer(subject: Subject, constants: Mapping[int, Constant]) -> d
             found[index] = partial(_as_is, constant.values)
         elif constant.kernel is not None:
             one = constant.kernel
-            found[index] = elements_of(one.tensor, one.layout, subject.reading, one.input_scale, one.columns)
+            found[index] = elements_of(one.tensor, one.layout, subject.reading, one.factors, one.columns)
     return found
 
 
@@ -155,7 +155,7 @@ def kept_by_buffer(subject: Subject, constants: Mapping[int, Constant]) -> dict[
         if one.columns is not None:  # of no operator that could be sparse
             continue
         try:
-            found[index] = measure_kept(one.tensor, subject.reading, one.layout, one.input_scale)
+            found[index] = measure_kept(one.tensor, subject.reading, one.layout, one.factors)
         except UnmeasurableError:
             continue
     return found

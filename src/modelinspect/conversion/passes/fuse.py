@@ -27,7 +27,7 @@ from modelinspect.conversion.operators import (
 from modelinspect.conversion.passes.biases import bias_of, changed, key_after
 from modelinspect.conversion.passes.lengths import has_unknown_lengths
 from modelinspect.conversion.passes.move import FUSED, Moves
-from modelinspect.conversion.passes.scale import scale_convolutions
+from modelinspect.conversion.passes.scale import scale_convolutions, scale_kernel
 from modelinspect.conversion.passes.share import (
     capture,
     lend_zeros,
@@ -37,7 +37,8 @@ from modelinspect.conversion.passes.share import (
     share_operators,
 )
 from modelinspect.conversion.passes.swish import join_hard_swish
-from modelinspect.core.records import dataclass, replace
+from modelinspect.core.records import dataclass
+from modelinspect.measure.kept import Factors
 
 _SWEEPS = 8
 _TAKES_ACTIVATION = frozenset((ADD, SUB, MUL, DIV, CONV, DEPTHWISE, FULLY_CONNECTED))
@@ -118,6 +119,7 @@ class _Sweep(Moves):
             if maker.is_scaled and _is_fused_normalization(op):
                 return False
             maker.is_scaled = True
+            scale_kernel(maker, factors)
             self.take_in(maker, op, maker.output.location)
             return True
         convolution, terms = self.maker(maker.inputs[0]), maker.inputs[1]
@@ -126,6 +128,7 @@ class _Sweep(Moves):
         if convolution.is_scaled and _is_fused_normalization(op):
             return False
         convolution.is_scaled = True
+        scale_kernel(convolution, factors)
         location = fused(op.output.location, terms.location, maker.output.location, constant.location)
         maker.inputs[1] = floats(terms.vector.reshape(-1) * factors, location)
         self.take_in(maker, op, location)
@@ -159,7 +162,7 @@ class _Sweep(Moves):
         if weight is None or (bias is not None and bias.vector is None) or (bias is None and place == 2):
             return False
         location = fused(op.output.location, maker.output.location, constant.location)
-        maker.inputs[1] = Value(weight.shape, location, weight.kind, weight.constant)
+        scale_kernel(maker, factors, location)
         if (
             bias is not None
             and bias.constant is not None
@@ -233,7 +236,7 @@ class _Sweep(Moves):
         maker, factors = self._followed(op, MUL, (FULLY_CONNECTED,))
         if maker is None or factors is None or maker.inputs[1] is None:
             return False
-        weight, bias, constant = maker.inputs[1], maker.inputs[2], op.inputs[1]
+        bias, constant = maker.inputs[2], op.inputs[1]
         location = fused(op.output.location, maker.output.location)
         is_scalar = constant is not None and not constant.shape
         if bias is not None:
@@ -244,8 +247,7 @@ class _Sweep(Moves):
             maker.inputs[2] = bias_of(total, len(factors), place, key_after(bias, "product", factors))
         if is_scalar:
             location = fused(maker.output.location, op.output.location)
-        held = weight.constant and replace(weight.constant, key=key_after(weight, "product", factors))
-        maker.inputs[1] = Value(weight.shape, op.output.location, weight.kind, held)
+        scale_kernel(maker, factors, op.output.location)
         self._copy_activation(op, maker)
         self.take_in(maker, op, location)
         return True
@@ -317,9 +319,7 @@ class _Sweep(Moves):
             return False
         source = weight.constant.kernel
         scale = np.broadcast_to(factors.vector.reshape(-1), (weight.shape[-1],)).astype(np.float32)
-        scaled = type(source)(
-            source.tensor, source.layout, scale if source.input_scale is None else source.input_scale * scale
-        )
+        scaled = source.times(Factors(rows=scale) if source.layout.inputs == 0 else Factors(cols=scale))
         location = op.output.location if is_scalar else fused(before.output.location, op.output.location)
         op.inputs[1] = Value(
             weight.shape,

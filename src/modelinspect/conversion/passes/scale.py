@@ -1,11 +1,15 @@
-"""Let the kernels and biases of convolutions take in the numbers of a rescaling before them."""
+"""Let kernels and biases take in the numbers that their inputs or outputs are multiplied by."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from modelinspect.conversion.network import Constant, Network, Op, Value
-from modelinspect.conversion.operators import ADD, CONV, DEPTHWISE, MUL, SUB
+import numpy as np
+
+from modelinspect.conversion.network import Array, Constant, Location, Network, Op, Value
+from modelinspect.conversion.operators import ADD, CONV, DEPTHWISE, MUL, SUB, TRANSPOSE_CONV
+from modelinspect.conversion.passes.biases import key_after
+from modelinspect.measure.kept import Factors, Layout
 
 _MOST_SCALED = 64
 
@@ -64,10 +68,42 @@ def _scaled(op: Op, before: Op) -> bool:
         return False
     held = weight.constant
     op.inputs[0] = given
+    one = factor.vector
+    scaled = (
+        None
+        if held.kernel is None or one is None
+        else held.kernel.times(Factors(cols=np.full(held.kernel.layout.cols, one.item(), np.float32)))
+    )
     op.inputs[1] = Value(
-        weight.shape,
-        op.output.location,
-        weight.kind,
-        Constant(held.size, held.values, held.kernel, key=id(op)),
+        weight.shape, op.output.location, weight.kind, Constant(held.size, held.values, scaled, key=id(op))
     )
     return True
+
+
+def scale_kernel(op: Op, factors: Array, location: Location | None = None) -> None:
+    """Let the kernel of a convolution or matrix product take in a factor for each of its outputs.
+
+    Its location stays where none is given.
+    """
+    weight = op.inputs[1]
+    if weight is None:
+        return
+    held = weight.constant
+    if held is not None:
+        found = None if held.kernel is None else _of_outputs(held.kernel.layout, factors, op.code)
+        kernel = held.kernel if held.kernel is None or found is None else held.kernel.times(found)
+        held = Constant(held.size, held.values, kernel, key=key_after(weight, "product", factors))
+    op.inputs[1] = Value(weight.shape, weight.location if location is None else location, weight.kind, held)
+
+
+def _of_outputs(layout: Layout, factors: Array, code: int) -> Factors | None:
+    """Return the factors of outputs as factors of rows or columns; None where the layout has them in another
+    way.
+    """
+    if code == TRANSPOSE_CONV:  # height, width and outputs are its rows
+        if layout.rows % len(factors):
+            return None
+        return Factors(rows=np.tile(factors, layout.rows // len(factors)))
+    if layout.channel == 0:
+        return Factors(rows=factors) if layout.rows == len(factors) else None
+    return Factors(cols=factors) if layout.cols == len(factors) else None
