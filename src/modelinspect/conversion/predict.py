@@ -71,7 +71,7 @@ def predict(
     if weights is Weights.FLOAT16:
         to_float16(model)
     elif weights is Weights.INT8:
-        to_int8(model)
+        to_int8(model, sparse=sparse)
     elif weights in (Weights.FULL_INT8, Weights.INT16X8):
         decided = to_integer(model, weights, sparse=sparse, elements=elements)
     if sparse:

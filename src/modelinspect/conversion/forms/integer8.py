@@ -311,9 +311,10 @@ class _Int8:
         if use.place == kernel:
             shape = self.parts.tensor(index).vector("shape").values
             count = self.parts.channels(operation.code, shape, axis)
+            kept = self.parts.model.kept.get(self.parts.tensor(index).number("buffer"))
             self.parts.store(index, INT8, 1, self.parts.parameters(count, axis))
-            if values is not None and not values.any():
-                self.parts.contents[index] = bytes(values.size)
+            if (values is not None and not values.any()) or (kept is not None and not kept.float32):
+                self.parts.contents[index] = bytes(prod(shape))
         elif use.place == bias:
             source = operation.node.vector("inputs").values[kernel]
             shape = self.parts.tensor(source).vector("shape").values

@@ -105,9 +105,9 @@ def _share_zeros(model: Model) -> None:
         model.store(index, size)
 
 
-def to_int8(model: Model) -> None:
+def to_int8(model: Model, *, sparse: bool = False) -> None:
     """Store the weights of operators that have hybrid kernels in 1 byte, with a scale and a zero point for
-    each output channel.
+    each output channel; ``sparse`` means that kernels become sparse afterwards.
     """
     for graph in model.graphs:
         for operation in list(graph.operators):
@@ -133,8 +133,25 @@ def to_int8(model: Model) -> None:
                 changed = options.copy()
                 operation.node.set_node("builtin_options", changed)
                 changed.set(asymmetric_quantize_inputs=True)
+    if not sparse:  # each sparse kernel is stored by itself
+        _share_empty(model)
     if model.release.constants is not ConstantNames.USERS:
         _forget_moved(model)
+
+
+def _share_empty(model: Model) -> None:
+    """Store int8 kernels of zeros once for each size, whatever their shapes are."""
+    held: dict[int, int] = {}
+    for graph in model.graphs:
+        for tensor in graph.tensors:
+            own = tensor.number("buffer")
+            kept = model.kept.get(own)
+            if tensor.number("type") != INT8 or kept is None or kept.float32:
+                continue
+            index = held.setdefault(model.size_of(tensor), own)
+            if index != own:
+                model.clear(own)
+                tensor.set(buffer=index)
 
 
 def _forget_moved(model: Model) -> None:
