@@ -76,11 +76,6 @@ class Factors:
             matrix = matrix * self.rows[first : first + len(matrix), None]
         return matrix if self.cols is None else matrix * self.cols[None, :]
 
-    @property
-    def are_zero(self) -> bool:
-        """Whether nothing is left of the kernel."""
-        return any(each is not None and not each.any() for each in (self.rows, self.cols))
-
 
 def _product(
     one: NDArray[np.float32] | None, other: NDArray[np.float32] | None

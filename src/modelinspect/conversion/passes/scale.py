@@ -92,6 +92,7 @@ def scale_kernel(op: Op, factors: Array, location: Location | None = None) -> No
     if held is not None:
         found = None if held.kernel is None else _of_outputs(held.kernel.layout, factors, op.code)
         kernel = held.kernel if held.kernel is None or found is None else held.kernel.times(found)
+        # of two kernels, even all zeros are not the same: they keep the signs of the weights
         held = Constant(held.size, held.values, kernel, key=key_after(weight, "product", factors))
     op.inputs[1] = Value(weight.shape, weight.location if location is None else location, weight.kind, held)
 
