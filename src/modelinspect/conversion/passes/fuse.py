@@ -383,6 +383,7 @@ _EARLY: tuple[_Rule, ...] = (
 _LATE: tuple[_Rule, ...] = (
     _Sweep.drop_identity,
     _Sweep.clip_below,
+    _Sweep.clip_to_six,
     _Sweep.move_before_reshape,
     _Sweep.move_pair_before_reshapes,
     _Sweep.join_reshapes,

@@ -86,6 +86,18 @@ class Moves:
         op.code, op.inputs, op.options, op.number = RELU, op.inputs[:1], None, 0
         return True
 
+    def clip_to_six(self, op: Op) -> bool:
+        """Write a ReLU of the smaller of a value and six as a ReLU6."""
+        maker = self.maker(op.inputs[0]) if op.code == RELU else None
+        if maker is None or maker.code != MINIMUM or len(maker.inputs) != 2:
+            return False
+        most = maker.inputs[1]
+        if most is None or most.constant is None or most.shape or not most.constant.is_all(6.0):
+            return False
+        maker.code, maker.inputs, maker.options, maker.number = RELU6, maker.inputs[:1], None, 0
+        self.take_in(maker, op, fused(op.output.location, maker.output.location))
+        return True
+
     def drop_again(self, op: Op) -> bool:
         """Drop a ReLU of the same ReLU."""
         maker = self.makers.get(id(op.inputs[0])) if op.code in FUSED else None

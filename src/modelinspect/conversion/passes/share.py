@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from modelinspect.conversion.network import LATE, Location, Network, Op, Value, fused
-from modelinspect.conversion.operators import INT32, PAD, TRANSPOSE
+from modelinspect.conversion.operators import FLOAT32, INT32, INT64, PAD, TRANSPOSE
 
 NOTHING: Location = ("",)
 """What a constant that several operators share is called within the name of something fused."""
@@ -31,7 +31,7 @@ def share_integers(network: Network) -> None:
         other = lasting.get(key_of(value))
         if other is not None and other.location != value.location:
             value.location = other.location = ()
-    share(network, location=NOTHING, kinds=(2,))
+    share(network, location=NOTHING, kinds=(INT32,))
     for op in network.ops:
         for value in op.inputs:
             if value is not None and value.location == NOTHING and op.code not in (PAD, TRANSPOSE):
@@ -43,7 +43,9 @@ def key_of(value: Value) -> tuple[object, ...]:
     return (value.constant.key if value.constant is not None else None, value.shape, value.kind)
 
 
-def share(network: Network, location: Location = (), kinds: tuple[int, ...] = (0, 2)) -> None:
+def share(
+    network: Network, location: Location = (), kinds: tuple[int, ...] = (FLOAT32, INT32, INT64)
+) -> None:
     """Give operators with equal constants one constant, whose location is not known."""
     first: dict[object, Value] = {}
     for op in network.ops:
