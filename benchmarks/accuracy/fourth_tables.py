@@ -207,7 +207,7 @@ def feature_tokens(library: Any, draw: random.Random) -> Any:
     k = library.layers
     numbers = library.Input((10,))
     x = k.Reshape((10, 1))(numbers)
-    x = k.EinsumDense("bnk,nkd->bnd", output_shape=(10, 16), bias_axes="nd")(x)
+    x = k.EinsumDense("bnk,nke->bne", output_shape=(10, 16), bias_axes="ne")(x)
     for _ in range(2):
         y = k.LayerNormalization(epsilon=1e-5)(x)
         x = x + k.MultiHeadAttention(draw.choice((2, 4)), 8)(y, y, y)
