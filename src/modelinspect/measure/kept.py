@@ -72,9 +72,10 @@ class Factors:
 
     def apply(self, matrix: Matrix, first: int = 0) -> Matrix:
         """Multiply rows of a kernel, of which ``first`` is the first."""
-        if self.rows is not None:
-            matrix = matrix * self.rows[first : first + len(matrix), None]
-        return matrix if self.cols is None else matrix * self.cols[None, :]
+        with np.errstate(all="ignore"):  # weights and factors can be anything
+            if self.rows is not None:
+                matrix = matrix * self.rows[first : first + len(matrix), None]
+            return matrix if self.cols is None else matrix * self.cols[None, :]
 
 
 def _product(
