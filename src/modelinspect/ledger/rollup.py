@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 
 from modelinspect.core.bytemap import KINDS, NO_TENSOR
-from modelinspect.core.distinct import distinct_places
 from modelinspect.core.paths import PathId, PathTable
 from modelinspect.core.suggestions import did_you_mean
 from modelinspect.core.tensors import Tensor
@@ -126,7 +125,8 @@ def _numbered(values: NDArray[np.integer[Any]]) -> tuple[NDArray[np.integer[Any]
     """
     bound = int(values.max(initial=-1)) + 1
     if bound > len(values) + _DENSE:
-        return distinct_places(values)
+        found, places = np.unique(values, return_inverse=True)
+        return found, places
     is_there = np.zeros(bound, dtype=np.bool_)  # values are few: to mark them needs no order
     is_there[values] = True
     found = np.flatnonzero(is_there)
@@ -199,7 +199,7 @@ def _by_path(
     codes = np.zeros(len(ledger.sizes), dtype=np.int64)
     for index, member in enumerate(ledger.artifact.members):
         rows = np.flatnonzero(ledger.members == index)
-        paths, inverse = distinct_places(ledger.paths[rows])
+        paths, inverse = np.unique(ledger.paths[rows], return_inverse=True)
         table = member.map.path_table
         texts = [text(table.parts(PathId(path))) or None for path in paths.tolist()]
         codes[rows] = np.array(

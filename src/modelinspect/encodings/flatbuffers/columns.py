@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from modelinspect.core.builder import ByteMapBuilder
 from modelinspect.core.bytemap import RegionKind
-from modelinspect.core.distinct import are_among, first_of_each
 from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass
 from modelinspect.encodings.flatbuffers.sheet import Positions
@@ -43,12 +42,11 @@ class Group:
 
 
 def shared_once(group: Group, seen: Positions | None) -> Group:
-    """Return each position once, in the order of the positions, and none that was seen; what was seen is
-    in ascending order.
-    """
+    """Return each position once, in the order of the positions, and none that was seen."""
     if len(group.positions) > 1:
-        group = group.where(first_of_each(group.positions))
-    return group if seen is None else group.where(~are_among(group.positions, seen))
+        _, first = np.unique(group.positions, return_index=True)
+        group = group.where(first)
+    return group if seen is None else group.where(~np.isin(group.positions, seen))
 
 
 def spread(counts: Positions) -> Positions:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelinspect.core.distinct import distinct
 from modelinspect.errors import FormatError
 from modelinspect.sources.base import Source
 
@@ -73,7 +72,7 @@ class Sheet:
             pages = np.repeat(first - before, lengths) + np.arange(int(lengths.sum()))
         missing = pages[~self._have[pages]]
         if len(missing):
-            self._read_pages(distinct(missing))
+            self._read_pages(np.unique(missing))
 
     def _read_pages(self, pages: Positions) -> None:
         borders = np.flatnonzero(np.diff(pages) > 1) + 1

@@ -101,9 +101,7 @@ class State:
         """Return what was not reached before under that key, once each."""
         group = shared_once(group, self.seen.get(key))
         known = self.seen.get(key)
-        self.seen[key] = np.sort(
-            group.positions if known is None else np.concatenate((known, group.positions))
-        )
+        self.seen[key] = group.positions if known is None else np.concatenate((known, group.positions))
         return group
 
     def named(self, parents: NDArray[np.int32], name: str) -> NDArray[np.int32]:

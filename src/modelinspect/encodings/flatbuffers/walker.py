@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.core.bytemap import RegionKind
-from modelinspect.core.distinct import distinct, distinct_places
 from modelinspect.core.paths import PathId
 from modelinspect.core.records import dataclass
 from modelinspect.encodings.flatbuffers.columns import Group, spread
@@ -124,7 +123,7 @@ class _Walker(State):
         inside = (vtables >= 0) & (vtables <= self.sheet.size - 4)
         self.trouble(f"the vtable of a table {type.name} is outside the buffer", group.positions[~inside])
         group, vtables = group.where(inside), vtables[inside]
-        places, inverse = distinct_places(vtables)
+        places, inverse = np.unique(vtables, return_inverse=True)
         order = np.argsort(inverse, kind="stable")
         borders = np.cumsum(np.bincount(inverse, minlength=len(places)))
         begin = 0
@@ -257,7 +256,7 @@ class _Walker(State):
 
     def _union(self, item: Field, group: Group, chosen: Positions) -> None:
         members = self.schema.unions[item.target]
-        for code in distinct(chosen).tolist():
+        for code in np.unique(chosen).tolist():
             part = group.where(chosen == code)
             if 0 < code < len(members) and members[code] in self.schema.structs:
                 self._struct(members[code], part)

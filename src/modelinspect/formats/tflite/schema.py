@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pkgutil import get_data
+from importlib.resources import files
 from typing import Any
 
 from modelinspect.core.tensors import DTYPES, DType, opaque
@@ -15,8 +15,8 @@ from modelinspect.encodings.flatbuffers.schema import Schema, schema_from
 
 @cache
 def _sources() -> dict[str, Any]:
-    data = get_data("modelinspect.formats.tflite", "schema.json")  # importlib.resources imports tempfile
-    sources: dict[str, Any] = json.loads(data or b"")
+    text = files("modelinspect.formats.tflite").joinpath("schema.json").read_text(encoding="utf-8")
+    sources: dict[str, Any] = json.loads(text)
     return sources
 
 
