@@ -39,6 +39,7 @@ _FORMS: tuple[tuple[str, Weights, bool], ...] = (
     ("tflite-int8-sparse", Weights.FULL_INT8, True),
     ("tflite-int16x8-sparse", Weights.INT16X8, True),
 )
+_DENSE = "no kernel has 30 % zeros, so the converter would encode none sparsely"
 _BROKEN = (
     "TensorFlow 2.21 writes a broken file: sparse encoding turns the int64 biases into int32; the interpreter"
     " then refuses depthwise convolutions, and convolutions give wrong results"
@@ -94,13 +95,10 @@ class _Forms:
             yield LeftOut((name,), f"not computed: {problem}")
             return
         self._has_sparse |= bool(form.sparse)
-        if sparse and not form.sparse:
-            yield LeftOut((name,), "no kernel has 30 % zeros, so the converter would encode none sparsely")
-            return
-        if sparse:
-            yield from _warn(name, form, self._dense.get(weights, form.size))
-        else:
+        if not sparse:
             self._dense[weights] = form.size
+        elif form.sparse:
+            yield from _warn(name, form, self._dense.get(weights, form.size))
         error = stated_error(form, of_form(source, planning.release, weights, is_sparse=sparse))
         # Without a layer configuration the form is a size without elements, which would compress to nothing.
         is_written = planning.wants(name) and (error or 0.0) <= _SURE and source.has_structure
@@ -108,6 +106,10 @@ class _Forms:
             self._held[weights] = form
         if error is not None and error > _SURE and not planning.wanted:
             self.rough.append(name)
+            return
+        if sparse and not form.sparse and not planning.wanted:
+            within = f" within {error:.1%}" if error is not None else ""
+            yield LeftOut((name,), f"{_DENSE}; the file would have {form.size:,} bytes{within}")
             return
         download = self._gzipped.of(form) if is_written else None
         notes = [*_notes(form, source)]
@@ -269,6 +271,8 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
         yield "needs samples to calibrate activation ranges; the size does not depend on them"
     if form.weights is Weights.FLOAT16:
         yield "rounds weights to 11 bits"
+    if form.is_sparse and not form.sparse and not source.unknown:
+        yield _DENSE
     if form.sparse:
         expanded = [tensor for tensor in form.sparse if tensor.block == 1]
         blocks = len(form.sparse) - len(expanded)
