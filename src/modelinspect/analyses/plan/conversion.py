@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Note, Option, Outcome, Planning
-from modelinspect.conversion.errors import stated_error, why_unsure
+from modelinspect.conversion.errors import NONE_SPARSE, size_within, stated_error, why_unsure
 from modelinspect.conversion.forms.rewrite import SparseTensor, Weights
 from modelinspect.conversion.keras.source import Source, keras_source
 from modelinspect.conversion.older import as_release, of_form
@@ -39,7 +39,6 @@ _FORMS: tuple[tuple[str, Weights, bool], ...] = (
     ("tflite-int8-sparse", Weights.FULL_INT8, True),
     ("tflite-int16x8-sparse", Weights.INT16X8, True),
 )
-_DENSE = "no kernel has 30 % zeros, so the converter would encode none sparsely"
 _BROKEN = (
     "TensorFlow 2.21 writes a broken file: sparse encoding turns the int64 biases into int32; the interpreter"
     " then refuses depthwise convolutions, and convolutions give wrong results"
@@ -108,8 +107,7 @@ class _Forms:
             self.rough.append(name)
             return
         if sparse and not form.sparse and not planning.wanted:
-            within = f" within {error:.1%}" if error is not None else ""
-            yield LeftOut((name,), f"{_DENSE}; the file would have {form.size:,} bytes{within}")
+            yield LeftOut((name,), f"{NONE_SPARSE}; {size_within(form, error)}")
             return
         download = self._gzipped.of(form) if is_written else None
         notes = [*_notes(form, source)]
@@ -166,9 +164,7 @@ class _Gzipped:
 
 
 def _compared(sparse: int, dense: int | None) -> Iterator[str]:
-    """Say where the form that is smaller on disk is the larger download: an index compresses worse than zeros
-    do.
-    """
+    """Say where a form is the larger download: an index compresses worse than the zeros that it replaces."""
     if dense is not None and sparse > dense:
         yield f"gzipped, it is larger than the dense form: {sparse:,} bytes, dense {dense:,}"
 
@@ -272,7 +268,7 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
     if form.weights is Weights.FLOAT16:
         yield "rounds weights to 11 bits"
     if form.is_sparse and not form.sparse and not source.unknown:
-        yield _DENSE
+        yield NONE_SPARSE
     if form.sparse:
         expanded = [tensor for tensor in form.sparse if tensor.block == 1]
         blocks = len(form.sparse) - len(expanded)

@@ -39,7 +39,9 @@ SPARSE_OPERATORS = (CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV)
 
 def to_sparse(model: Model) -> None:
     """Encode every matrix and 4-D kernel with 30 % zeros or more, whatever it costs, and expand it again
-    where no kernel takes it. Where nothing is encoded, the converter reads the model and writes it again, too.
+    where no kernel takes it.
+
+    The converter reads the model and writes it again, also where nothing is encoded.
     """
     names: set[str] = set()
     for graph in model.graphs:

@@ -94,6 +94,10 @@ def _name(root: Tree, graph: SavedGraph) -> None:
     root.lists["signature_defs"][0].set(signature_key=graph.key.encode())
 
 
+_PLACES = {"values:0": "0", "indices:0": "1"}
+"""Where outputs are that functions do not number: those of TopKV2."""
+
+
 @dataclass(slots=True)
 class _Graph:
     subject: Subject
@@ -149,9 +153,14 @@ class _Graph:
     def _taken(self, ref: Ref) -> Item:
         if isinstance(ref.node, Given) and id(ref.node) not in self.made:
             raise UnknownNodeError("takes a variable itself")
-        if ref.output != "0":
+        made = self.made[id(ref.node)]
+        if ref.output == "0":
+            return made
+        maker = self.lowering.makers.get(id(made))
+        place = _PLACES.get(ref.output, ref.output)
+        if maker is None or maker.output is not made or not place.isdecimal():
             raise UnknownNodeError(f"takes the output {ref.output} of another")
-        return self.made[id(ref.node)]
+        return maker.outputs[int(place)]
 
     def _step(self, step: Step, whole: Found | None) -> Item:
         if step.op == "Const":
