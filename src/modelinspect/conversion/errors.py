@@ -111,14 +111,9 @@ def joins_tensors(root: Node) -> bool:
     return False
 
 
-NONE_SPARSE = "no kernel has 30 % zeros, so the converter would encode none sparsely"
-"""Why a sparse form is the dense one."""
-
-
-def size_within(form: Form, error: float | None) -> str:
-    """Return the size of a form and what it is off by at most, for a sentence."""
-    within = f" within {error:.1%}" if error is not None else ""
-    return f"the file would have {form.size:,} bytes{within}"
+def within(error: float | None) -> str:
+    """Return what a size is off by at most, to be put after it in a sentence; nothing where it is exact."""
+    return "" if error is None else f" within {error:.1%}"
 
 
 def why_unsure(source: Source) -> str:

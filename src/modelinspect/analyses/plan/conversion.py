@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Note, Option, Outcome, Planning
-from modelinspect.conversion.errors import NONE_SPARSE, size_within, stated_error, why_unsure
+from modelinspect.conversion.errors import stated_error, why_unsure, within
 from modelinspect.conversion.forms.rewrite import SparseTensor, Weights
 from modelinspect.conversion.keras.source import Source, keras_source
 from modelinspect.conversion.older import as_release, of_form
@@ -39,6 +39,7 @@ _FORMS: tuple[tuple[str, Weights, bool], ...] = (
     ("tflite-int8-sparse", Weights.FULL_INT8, True),
     ("tflite-int16x8-sparse", Weights.INT16X8, True),
 )
+_DENSE = "no kernel has 30 % zeros, so the converter would encode none sparsely"
 _BROKEN = (
     "TensorFlow 2.21 writes a broken file: sparse encoding turns the int64 biases into int32; the interpreter"
     " then refuses depthwise convolutions, and convolutions give wrong results"
@@ -107,7 +108,7 @@ class _Forms:
             self.rough.append(name)
             return
         if sparse and not form.sparse and not planning.wanted:
-            yield LeftOut((name,), f"{NONE_SPARSE}; {size_within(form, error)}")
+            yield LeftOut((name,), f"{_DENSE}; the file would have {form.size:,} bytes{within(error)}")
             return
         download = self._gzipped.of(form) if is_written else None
         notes = [*_notes(form, source)]
@@ -268,7 +269,7 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
     if form.weights is Weights.FLOAT16:
         yield "rounds weights to 11 bits"
     if form.is_sparse and not form.sparse and not source.unknown:
-        yield NONE_SPARSE
+        yield _DENSE
     if form.sparse:
         expanded = [tensor for tensor in form.sparse if tensor.block == 1]
         blocks = len(form.sparse) - len(expanded)
@@ -276,10 +277,8 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
             f", {blocks} in blocks that sparse kernels run" if blocks else ""
         )
         if expanded:
-            yield (
-                f"{plural(len(expanded), 'kernel')} expanded by DENSIFY at run time: smaller on disk, not in"
-                " memory"
-            )
+            count = plural(len(expanded), "kernel")
+            yield f"{count} expanded by DENSIFY at run time: smaller on disk, not in memory"
     if hybrid := sum(tensor.is_hybrid for tensor in form.sparse):
         yield (
             f"{plural(hybrid, 'sparse int8 weight')} of fully connected operators, which the XNNPACK delegate"
