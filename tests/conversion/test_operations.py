@@ -49,6 +49,16 @@ BODIES: dict[str, tuple[tuple[int | None, ...], Body]] = {
     "parts": (VECTOR, _parts),
     "top": (VECTOR, lambda tf, x, w: tf.math.top_k(tf.matmul(x, w(16, 32)), 3)[0]),
     "index": (VECTOR, lambda tf, x, w: tf.argmax(tf.matmul(x, w(16, 32)), axis=-1)),
+    "index-of-softmax": (
+        VECTOR,
+        lambda tf, x, w: tf.argmax(tf.nn.softmax(tf.matmul(x, w(16, 32))), axis=-1),
+    ),
+    "positions-of-shape": (
+        STEPS,
+        lambda tf, x, w: tf.matmul(
+            x + tf.nn.embedding_lookup(w(12, 16), tf.range(tf.shape(x)[1])), w(16, 24)
+        ),
+    ),
     "new-axes": (
         VECTOR,
         lambda tf, x, w: _conv(tf, tf.matmul(x, w(16, 32))[:, None, :, None], w(1, 3, 1, 8)),

@@ -22,6 +22,7 @@ from modelinspect.conversion.keras.source import (
 from modelinspect.conversion.network import Network, Value
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
+from modelinspect.conversion.passes.unused import drop_unused
 from modelinspect.conversion.releases import NEWEST, Release
 from modelinspect.conversion.tree import Node as Tree
 from modelinspect.core.records import dataclass, field, replace
@@ -66,6 +67,7 @@ def signature_source(subject: Subject, release: Release = NEWEST) -> Source:
             certain, unsure = False, unsure + OTHER_VERSION
         if not is_of_tested_version(subject.artifact):
             certain, unsure = False, unsure + OTHER_VERSION
+        drop_unused(network)
         keep_dimensions(network)
         fuse(network)
     unmark(network)
