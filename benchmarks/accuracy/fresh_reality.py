@@ -251,7 +251,7 @@ def calibrate(folder: Path) -> Iterator[str]:
     by, beside the paddings.
     """
     from modelinspect.api import opened
-    from modelinspect.conversion.errors import _PADDINGS, class_of
+    from modelinspect.conversion.errors import class_of, paddings
     from modelinspect.conversion.keras.source import keras_source
     from modelinspect.core.limits import Limits
     from modelinspect.networks.subject import Subject
@@ -261,9 +261,10 @@ def calibrate(folder: Path) -> Iterator[str]:
         if not one.is_told or one.source == "saved":
             continue
         with opened(folder / one.network.name / f"model{suffix(one.network)}") as (artifact, files):
-            kind = class_of(keras_source(Subject(artifact, None, open_files=files, limits=Limits())).root)
+            root = keras_source(Subject(artifact, None, open_files=files, limits=Limits())).root
+            kind, padding = class_of(root), paddings(root)
         key = (str(kind), "full-integer" if one.form in INTEGER else "float and hybrid")
-        shares.setdefault(key, []).append(max(abs(one.predicted - one.real) - _PADDINGS, 0) / one.real)
+        shares.setdefault(key, []).append(max(abs(one.predicted - one.real) - padding, 0) / one.real)
     for (kind, forms), many in sorted(shares.items()):
         many.sort()
         covering = many[max(-(-len(many) * 95 // 100) - 1, 0)]

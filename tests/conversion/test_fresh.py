@@ -34,13 +34,14 @@ NEARLY = {
     ("causal-attention", 2, ".h5"),  # the sums of two constants are called otherwise
     ("causal-attention", 2, "saved"),
     ("causal-attention", 3, ".keras"),
+    ("causal-attention", 3, "saved"),
     ("two-tables", 2, ".h5"),  # two tables of int8 are padded otherwise
     ("two-tables", 2, "saved"),
     ("two-tables", 3, "saved"),  # constants that two lookups share are called otherwise
 }
 """Idioms that are within the stated error, and not equal to the byte."""
-WITHHELD = {("both-ways", 3, "saved"), ("causal-attention", 3, "saved")}
-"""Idioms whose SavedModels have loops or fills, which no rule knows: they are not predicted."""
+WITHHELD = {("both-ways", 3, "saved")}
+"""Idioms whose SavedModels have loops, which no rule knows: they are not predicted."""
 
 SHOWN_FIRST, SHOWN_NOW, SHOWN_FRESH = 0.73, 0.84, 0.87
 """The least shares of predictions that are shown: those before a rule was changed, of all networks today, and

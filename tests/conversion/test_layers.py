@@ -10,6 +10,7 @@ from benchmarks.accuracy.layer_networks import NETWORKS, Outcome, outcomes, size
 NEARLY = {
     ("causal-attention-2-2-0", ".h5"),  # a mask that is computed from constants loses its name
     ("causal-attention-2-2-0", "saved"),
+    ("causal-attention-2-3-0", "saved"),
     ("distributed-conv2d-3-0", ".keras"),  # variables that are read at every step are called otherwise
     ("dot-normalized-2-0", ".h5"),
     ("dot-normalized-2-0", "saved"),
@@ -27,6 +28,7 @@ NEARLY = {
     ("groups-twice-3-0", "saved"),
     ("hard-sigmoid-image-3-0", ".keras"),
     ("hard-sigmoid-image-3-0", "saved"),
+    ("masked-attention-2-0", "saved"),
     ("masked-dropout-3-0", ".keras"),
     ("masked-embedding-3-0", ".keras"),
     ("masks-gru-chain-2-0", ".h5"),  # the name of an output that a loop gives, counted once too often

@@ -26,8 +26,10 @@ from modelinspect.conversion.predict import Form
 from modelinspect.conversion.tree import Node
 
 MOST_ERROR = 9.99
-_PADDINGS = 64
-"""Bytes that the alignment of names and buffers may move, in any file."""
+MOST_PADDING, PADDING, TENSOR_PADDING = 64, 16, 2
+"""Bytes that the alignment of names and buffers may move: in any file at most, and in networks of dense
+layers by themselves and for each tensor.
+"""
 
 
 class NetworkClass(StrEnum):
@@ -49,8 +51,8 @@ ERRORS: Mapping[NetworkClass, float] = {
 }
 """What an estimate is off by at most where every layer is known, as a share of the size."""
 INTEGER_ERROR = 0.01
-"""What a full-integer form may be off by at least beside that: which tensors are quantized again depends on
-the calibration.
+"""What a full-integer form may be off by at least beside that where tensors are joined: which of them are
+quantized again depends on the calibration.
 """
 _INTEGER = (Weights.FULL_INT8, Weights.INT16X8)
 
@@ -83,8 +85,35 @@ def stated_error(form: Form, source: Source) -> float | None:
     size = max(form.size, 1)
     share = ERRORS[class_of(source.root)]
     if is_integer:
-        share += max(INTEGER_ERROR, form.doubt / max(size - form.doubt, 1))
-    return round(min(share + (_PADDINGS + source.doubt + guessed) / size, MOST_ERROR), 4)
+        least = INTEGER_ERROR if joins_tensors(source.root) else 0.0
+        share += max(least, form.doubt / max(size - form.doubt, 1))
+    return round(min(share + (paddings(source.root) + source.doubt + guessed) / size, MOST_ERROR), 4)
+
+
+def paddings(root: Node) -> int:
+    """Return the bytes that the alignment of names and buffers may move in a network, given the tree of its
+    float form.
+    """
+    if class_of(root) is not NetworkClass.DENSE:
+        return MOST_PADDING
+    tensors = sum(len(graph.lists.get("tensors", ())) for graph in root.lists.get("subgraphs", ()))
+    return min(PADDING + TENSOR_PADDING * tensors, MOST_PADDING)
+
+
+def joins_tensors(root: Node) -> bool:
+    """Return whether an operator takes more than one tensor that is computed, or an input of the network."""
+    for graph in root.lists.get("subgraphs", ()):
+        operators = graph.lists.get("operators", ())
+        made = set(graph.vector("inputs").values)
+        made.update(*(each.vector("outputs").values for each in operators))
+        if any(sum(index in made for index in each.vector("inputs").values) > 1 for each in operators):
+            return True
+    return False
+
+
+def within(error: float | None) -> str:
+    """Return what a size is off by at most, to be put after it in a sentence; nothing where it is exact."""
+    return "" if error is None else f" within {error:.1%}"
 
 
 def why_unsure(source: Source) -> str:

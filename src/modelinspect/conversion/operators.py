@@ -84,6 +84,27 @@ QUANTIZE, REDUCE_MAX, REDUCE_PROD, RELU, RELU6, RESHAPE, RESIZE_BILINEAR, RESIZE
     "CONV_3D EQUAL FLOOR_DIV GREATER_EQUAL L2_NORMALIZATION LESS_EQUAL LOGICAL_NOT LOGICAL_OR LOG_SOFTMAX"
     " NOT_EQUAL POW REDUCE_ALL REDUCE_ANY REDUCE_MIN RELU_0_TO_1 SIN COS",
 )
+(
+    ARG_MAX,
+    ARG_MIN,
+    BROADCAST_TO,
+    CEIL,
+    CUMSUM,
+    DEPTH_TO_SPACE,
+    FLOOR,
+    FLOOR_MOD,
+    MIRROR_PAD,
+    ROUND,
+    SIGN,
+    SPACE_TO_DEPTH,
+    SPLIT_V,
+    TOPK,
+    UNPACK,
+) = codes(
+    "BuiltinOperator",
+    "ARG_MAX ARG_MIN BROADCAST_TO CEIL CUMSUM DEPTH_TO_SPACE FLOOR FLOOR_MOD MIRROR_PAD"
+    " ROUND SIGN SPACE_TO_DEPTH SPLIT_V TOPK_V2 UNPACK",
+)
 STRIDED_SLICE, SUB, SUM, TANH, TILE, TRANSPOSE, TRANSPOSE_CONV, WHILE = codes(
     "BuiltinOperator", "STRIDED_SLICE SUB SUM TANH TILE TRANSPOSE TRANSPOSE_CONV WHILE"
 )
@@ -95,11 +116,15 @@ BOOL, FLOAT16, FLOAT32, INT8, INT16, INT32, INT64, UINT8 = codes(
 
 _OPTIONS: Mapping[int, str] = {
     ADD: "AddOptions",
+    ARG_MAX: "ArgMaxOptions",
+    ARG_MIN: "ArgMinOptions",
     AVERAGE_POOL: "Pool2DOptions",
     BATCH_MATMUL: "BatchMatMulOptions",
     CONCATENATION: "ConcatenationOptions",
     CONV: "Conv2DOptions",
     CONV_3D: "Conv3DOptions",
+    CUMSUM: "CumsumOptions",
+    DEPTH_TO_SPACE: "DepthToSpaceOptions",
     DEPTHWISE: "DepthwiseConv2DOptions",
     DIV: "DivOptions",
     EQUAL: "EqualOptions",
@@ -114,6 +139,7 @@ _OPTIONS: Mapping[int, str] = {
     LOG_SOFTMAX: "LogSoftmaxOptions",
     MAX_POOL: "Pool2DOptions",
     MEAN: "ReducerOptions",
+    MIRROR_PAD: "MirrorPadOptions",
     MUL: "MulOptions",
     NEG: "NegOptions",
     PACK: "PackOptions",
@@ -130,13 +156,17 @@ _OPTIONS: Mapping[int, str] = {
     SEQUENCE_LSTM: "UnidirectionalSequenceLSTMOptions",
     SHAPE: "ShapeOptions",
     SOFTMAX: "SoftmaxOptions",
+    SPACE_TO_DEPTH: "SpaceToDepthOptions",
     SPLIT: "SplitOptions",
+    SPLIT_V: "SplitVOptions",
     SQUARE: "SquareOptions",
     SQUEEZE: "SqueezeOptions",
     STRIDED_SLICE: "StridedSliceOptions",
     SUB: "SubOptions",
     SUM: "ReducerOptions",
+    TOPK: "TopKV2Options",
     TRANSPOSE_CONV: "TransposeConvOptions",
+    UNPACK: "UnpackOptions",
     WHILE: "WhileOptions",
 }
 """The table of an operator's options; the others have none when the converter writes them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Note, Option, Outcome, Planning
-from modelinspect.conversion.errors import stated_error, why_unsure
+from modelinspect.conversion.errors import stated_error, why_unsure, within
 from modelinspect.conversion.forms.rewrite import SparseTensor, Weights
 from modelinspect.conversion.keras.source import Source, keras_source
 from modelinspect.conversion.older import as_release, of_form
@@ -39,6 +39,7 @@ _FORMS: tuple[tuple[str, Weights, bool], ...] = (
     ("tflite-int8-sparse", Weights.FULL_INT8, True),
     ("tflite-int16x8-sparse", Weights.INT16X8, True),
 )
+_DENSE = "no kernel has 30 % zeros, so the converter would encode none sparsely"
 _BROKEN = (
     "TensorFlow 2.21 writes a broken file: sparse encoding turns the int64 biases into int32; the interpreter"
     " then refuses depthwise convolutions, and convolutions give wrong results"
@@ -94,13 +95,10 @@ class _Forms:
             yield LeftOut((name,), f"not computed: {problem}")
             return
         self._has_sparse |= bool(form.sparse)
-        if sparse and not form.sparse:
-            yield LeftOut((name,), "no kernel has 30 % zeros, so the converter would encode none sparsely")
-            return
-        if sparse:
-            yield from _warn(name, form, self._dense.get(weights, form.size))
-        else:
+        if not sparse:
             self._dense[weights] = form.size
+        elif form.sparse:
+            yield from _warn(name, form, self._dense.get(weights, form.size))
         error = stated_error(form, of_form(source, planning.release, weights, is_sparse=sparse))
         # Without a layer configuration the form is a size without elements, which would compress to nothing.
         is_written = planning.wants(name) and (error or 0.0) <= _SURE and source.has_structure
@@ -108,6 +106,9 @@ class _Forms:
             self._held[weights] = form
         if error is not None and error > _SURE and not planning.wanted:
             self.rough.append(name)
+            return
+        if sparse and not form.sparse and not planning.wanted:
+            yield LeftOut((name,), f"{_DENSE}; the file would have {form.size:,} bytes{within(error)}")
             return
         download = self._gzipped.of(form) if is_written else None
         notes = [*_notes(form, source)]
@@ -164,9 +165,7 @@ class _Gzipped:
 
 
 def _compared(sparse: int, dense: int | None) -> Iterator[str]:
-    """Say where the form that is smaller on disk is the larger download: an index compresses worse than zeros
-    do.
-    """
+    """Say where a form is the larger download: an index compresses worse than the zeros that it replaces."""
     if dense is not None and sparse > dense:
         yield f"gzipped, it is larger than the dense form: {sparse:,} bytes, dense {dense:,}"
 
@@ -269,6 +268,8 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
         yield "needs samples to calibrate activation ranges; the size does not depend on them"
     if form.weights is Weights.FLOAT16:
         yield "rounds weights to 11 bits"
+    if form.is_sparse and not form.sparse and not source.unknown:
+        yield _DENSE
     if form.sparse:
         expanded = [tensor for tensor in form.sparse if tensor.block == 1]
         blocks = len(form.sparse) - len(expanded)
@@ -276,10 +277,8 @@ def _notes(form: Form, source: Source) -> Iterator[str]:
             f", {blocks} in blocks that sparse kernels run" if blocks else ""
         )
         if expanded:
-            yield (
-                f"{plural(len(expanded), 'kernel')} expanded by DENSIFY at run time: smaller on disk, not in"
-                " memory"
-            )
+            count = plural(len(expanded), "kernel")
+            yield f"{count} expanded by DENSIFY at run time: smaller on disk, not in memory"
     if hybrid := sum(tensor.is_hybrid for tensor in form.sparse):
         yield (
             f"{plural(hybrid, 'sparse int8 weight')} of fully connected operators, which the XNNPACK delegate"

@@ -69,6 +69,7 @@ _TABLE: Mapping[str, Rule] = {
     "ABS": Rule(2, 2),
     "ADD": Rule(2, 2),
     "ARG_MAX": Rule(2, None),
+    "ARG_MIN": Rule(2, None),
     "ATAN2": Rule(None, None),
     "AVERAGE_POOL_2D": Rule(2, 2, _MOVES),
     "BATCH_MATMUL": Rule(2, 2),
@@ -157,7 +158,7 @@ _TABLE: Mapping[str, Rule] = {
     "TILE": Rule(3, 3, _MOVES),
     "TRANSPOSE": Rule(2, 2, _MOVES),
     "TRANSPOSE_CONV": Rule(2, 3),
-    "UNPACK": Rule(None, 1, Scales.PASSED),
+    "UNPACK": Rule(2, 1, _MOVES),
 }
 RULES: Mapping[int, Rule] = dict(
     zip(codes("BuiltinOperator", " ".join(_TABLE)), _TABLE.values(), strict=True)

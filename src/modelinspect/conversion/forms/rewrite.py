@@ -98,6 +98,7 @@ class Model:
 
     ``has_empty`` means that a sparse kernel of which nothing is kept has been stored; ``spare`` counts
     buffers that no tensor has any more. ``codes`` are operator codes that keep the first places, used or not.
+    ``is_reread`` means that the converter reads the file and writes it again, as it does to make it sparse.
     """
 
     root: Node
@@ -106,6 +107,7 @@ class Model:
     kept: Mapping[int, Kept]
     sparse: list[SparseTensor] = field(default_factory=list)
     has_empty: bool = False
+    is_reread: bool = False
     spare: int = 0
     codes: tuple[tuple[int, bytes | None], ...] = ()
     release: Release = NEWEST
@@ -212,7 +214,7 @@ def _in_order(model: Model, graph: Graph, names: dict[bytes, int] | None) -> lis
     """Return tensors in the order in which the converter writes them, which moves paddings: quantized
     constants after the others.
 
-    Where anything is sparse, the model was read and written again, and constants are before their first use.
+    Where the model was read and written again, constants are before their first use.
     ``names`` counts those that were given so far, where they are given again.
     """
     if graph.is_ordered:
@@ -220,7 +222,7 @@ def _in_order(model: Model, graph: Graph, names: dict[bytes, int] | None) -> lis
     constants = [model.size_of(tensor) > 0 or "sparsity" in tensor.nodes for tensor in graph.tensors]
     if names is not None:
         return _in_half_order(graph, constants, names)
-    if not any("sparsity" in tensor.nodes for tensor in graph.tensors):
+    if not model.is_reread:
         quantized = [
             is_constant and tensor.number("type") == INT8
             for is_constant, tensor in zip(constants, graph.tensors, strict=True)

@@ -40,8 +40,9 @@ SPARSE_OPERATORS = (CONV, DEPTHWISE, FULLY_CONNECTED, TRANSPOSE_CONV)
 def to_sparse(model: Model) -> None:
     """Encode every matrix and 4-D kernel with 30 % zeros or more, whatever it costs, and expand it again
     where no kernel takes it.
+
+    The converter reads the model and writes it again, also where nothing is encoded.
     """
-    before = len(model.sparse)
     names: set[str] = set()
     for graph in model.graphs:
         done: set[int] = set()
@@ -49,11 +50,11 @@ def to_sparse(model: Model) -> None:
             ends = each.node.vector("inputs").values, each.node.vector("outputs").values
             if each.code in SPARSE_OPERATORS and len(ends[0]) > 1 and ends[1]:
                 _encode(model, graph, each, done, names)
-    if len(model.sparse) > before:
-        for graph in model.graphs:
-            _name_outputs(graph)
-            _store_zeros(model, graph)
-            _drop_unused(model, graph)
+    for graph in model.graphs:
+        _name_outputs(graph)
+        _store_zeros(model, graph)
+        _drop_unused(model, graph)
+    model.is_reread = True
     if any(name.text("name") == REDUCED_PRECISION for name in model.root.lists.get("metadata", [])):
         add_metadata(model, REDUCED_PRECISION.encode(), 11)
 

@@ -57,7 +57,7 @@ _CERTAIN = frozenset(
 )
 
 
-UNSURE = 64
+UNSURE = 40
 """Bytes that names may have more or less where a constant is one from before training, axes change their
 order, or a sample is normalized by itself.
 """

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from modelinspect.conversion.graph.node import KINDS, MOST_ELEMENTS, Elements, Held, Node, UnknownNodeError
-from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, INT64
+from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, INT64, UINT8
 from modelinspect.formats.graph.data_types import data_type
 
 _FIELDS = {
     FLOAT32: ("float_val", "<f4"),
     INT32: ("int_val", "<i4"),
     INT64: ("int64_val", "<i8"),
+    UINT8: ("int_val", "|u1"),
     BOOL: ("bool_val", "?"),
 }
 _Fold = Callable[[Node, list[Elements]], Any]
@@ -53,6 +54,10 @@ def folded(node: Node) -> Held | None:
         return None
     if node.step.op in ("Reshape", "ExpandDims", "Squeeze"):
         return _moved(node, held[0])
+    if node.step.op in ("GatherV2", "ResourceGather"):
+        whole = _whole_table(node, held)
+        if whole is not None:
+            return whole
     rule = _FOLDS.get(node.step.op)
     if rule is None:
         return None
@@ -65,10 +70,25 @@ def folded(node: Node) -> Held | None:
         made = np.asarray(rule(node, arrays))
     for each in held:
         node.forget(each)
+    first = held[1] if node.step.op == "SelectV2" else held[0]
     kind = {"f": FLOAT32, "b": BOOL}.get(
-        made.dtype.kind, held[0].kind if held[0].kind in (INT32, INT64) else INT32
+        made.dtype.kind, first.kind if first.kind in (INT32, INT64) else INT32
     )
     return Held(made.shape, kind, node.location, None, made)
+
+
+def _whole_table(node: Node, held: list[Held]) -> Held | None:
+    """Return a table whose rows are all taken in their order, as positions are: its elements need not be
+    read.
+    """
+    table, index = held[0], held[1]
+    if len(table.shape) != 2 or index.shape != table.shape[:1] or table.shape[0] > MOST_ELEMENTS:
+        return None
+    if (len(held) > 2 and node.whole_numbers(2) != [0]) or node.number("batch_dims"):
+        return None
+    if not np.array_equal(index.array(node.reading), np.arange(table.shape[0])):
+        return None
+    return Held(table.shape, table.kind, node.location, table.tensor, table.elements, budget=table.budget)
 
 
 def _size(op: str, arrays: list[Elements]) -> int:
@@ -76,9 +96,12 @@ def _size(op: str, arrays: list[Elements]) -> int:
     size = sum(array.size for array in arrays)
     if op in _BINARY:
         size = prod(np.broadcast_shapes(*(array.shape for array in arrays)))
+    elif op == "Range":
+        start, limit, delta = (float(array.reshape(-1)[0]) for array in arrays)
+        size = int(min(max((limit - start) / delta, 0.0), 2.0 * MOST_ELEMENTS)) + 1
     elif op == "Fill":
         size = prod(int(length) for length in arrays[0].reshape(-1))
-    elif op == "GatherV2":
+    elif op in ("GatherV2", "ResourceGather"):
         size = arrays[0].size * max(arrays[1].size, 1)
     if size > MOST_ELEMENTS:
         raise UnknownNodeError("computes too large a constant")
@@ -125,11 +148,14 @@ def _moved(node: Node, held: Held) -> Held:
 
 def strided(node: Node, given: Elements, begin: list[int], end: list[int], step: list[int]) -> Any:
     """Take a slice as StridedSlice does. Raises `UnknownNodeError` for what none of numpy's slices is."""
-    if node.number("ellipsis_mask") or node.number("new_axis_mask") or len(begin) > given.ndim:
+    added = node.number("new_axis_mask")
+    if node.number("ellipsis_mask") or len(begin) - added.bit_count() > given.ndim:
         raise UnknownNodeError("an unsupported slice")
-    where: list[int | slice] = []
+    where: list[int | slice | None] = []
     for axis, (first, last, by) in enumerate(zip(begin, end, step, strict=True)):
-        if node.number("shrink_axis_mask") >> axis & 1:
+        if added >> axis & 1:
+            where.append(None)
+        elif node.number("shrink_axis_mask") >> axis & 1:
             where.append(first)
         else:
             start = None if node.number("begin_mask") >> axis & 1 else first
@@ -154,7 +180,8 @@ def _packed(node: Node, values: list[Elements]) -> Any:
 def _gathered(node: Node, values: list[Elements]) -> Any:
     if node.number("batch_dims"):
         raise UnknownNodeError("gathers in batches")
-    return np.take(values[0], values[1].astype(np.int64), axis=int(values[2].reshape(-1)[0]))
+    axis = int(values[2].reshape(-1)[0]) if len(values) > 2 else 0
+    return np.take(values[0], values[1].astype(np.int64), axis=axis)
 
 
 def _reduced(function: Callable[..., Any]) -> _Fold:
@@ -195,25 +222,67 @@ def _banded(_: Node, values: list[Elements]) -> Any:
     return np.where(kept, given, np.zeros((), given.dtype))
 
 
-_BINARY = frozenset(("Add", "AddV2", "Maximum", "Minimum", "Mul", "RealDiv", "Sub"))
+def _power(_: Node, values: list[Elements]) -> Any:
+    if values[0].dtype.kind != "f":
+        raise UnknownNodeError("raises whole numbers to a power")
+    return np.power(*values)
+
+
+_BINARY = frozenset(
+    (
+        "Add",
+        "AddV2",
+        "Equal",
+        "Greater",
+        "GreaterEqual",
+        "Less",
+        "LessEqual",
+        "LogicalAnd",
+        "LogicalOr",
+        "Maximum",
+        "Minimum",
+        "Mul",
+        "NotEqual",
+        "Pow",
+        "RealDiv",
+        "SelectV2",
+        "Sub",
+    )
+)
 _FOLDS: dict[str, _Fold] = {
     "Add": _binary(np.add),
     "AddV2": _binary(np.add),
     "Cast": _cast,
     "Fill": lambda _, values: np.full([int(length) for length in values[0]], values[1].reshape(-1)[0]),
+    "Cos": _unary(np.cos),
+    "Equal": _binary(np.equal),
+    "Exp": _unary(np.exp),
     "FloorDiv": _binary(np.floor_divide),
+    "Greater": _binary(np.greater),
+    "GreaterEqual": _binary(np.greater_equal),
+    "Less": _binary(np.less),
+    "LessEqual": _binary(np.less_equal),
+    "Log": _unary(np.log),
+    "LogicalAnd": _binary(np.logical_and),
+    "LogicalNot": _unary(np.logical_not),
+    "LogicalOr": _binary(np.logical_or),
     "MatrixBandPart": _banded,
-    "Range": lambda _, values: np.arange(*(int(value.reshape(-1)[0]) for value in values), dtype=np.int32),
+    "Range": lambda _, values: np.arange(*(value.reshape(-1)[0] for value in values), dtype=values[0].dtype),
     "ConcatV2": _joined,
     "GatherV2": _gathered,
     "Maximum": _binary(np.maximum),
     "Minimum": _binary(np.minimum),
     "Mul": _binary(np.multiply),
     "Neg": _unary(np.negative),
+    "NotEqual": _binary(np.not_equal),
     "Pack": _packed,
+    "Pow": _power,
     "Prod": _reduced(np.prod),
     "RealDiv": _divided,
+    "ResourceGather": _gathered,
     "Rsqrt": _unary(lambda values: (np.float32(1) / np.sqrt(values)).astype(np.float32)),
+    "SelectV2": lambda _, values: np.where(*values),
+    "Sin": _unary(np.sin),
     "Sqrt": _unary(np.sqrt),
     "Square": _unary(np.square),
     "StridedSlice": _strided,

@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from modelinspect.conversion.graph.reader import Step
 from modelinspect.conversion.network import Constant, Location, Network, Op, Shape, Value, kernel
-from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, INT64, options
+from modelinspect.conversion.operators import BOOL, FLOAT32, INT32, INT64, UINT8, options
 from modelinspect.core.records import dataclass, replace
 from modelinspect.core.tensors import Tensor
+from modelinspect.formats.graph.data_types import data_type
 from modelinspect.measure.blocks import Reading
 from modelinspect.measure.kept import Layout, slabs
 
 MOST_ELEMENTS = 1 << 20
 """Constants of more elements are not computed with."""
-KINDS = {"float32": FLOAT32, "int32": INT32, "int64": INT64, "bool": BOOL}
-_TYPES = {FLOAT32: "<f4", INT32: "<i4", INT64: "<i8", BOOL: "?"}
+KINDS = {"float32": FLOAT32, "int32": INT32, "int64": INT64, "uint8": UINT8, "bool": BOOL}
+_TYPES = {FLOAT32: "<f4", INT32: "<i4", INT64: "<i8", UINT8: "|u1", BOOL: "?"}
 Key = tuple[int, Shape, bytes]
 Elements = NDArray[np.generic]
 
@@ -216,6 +217,15 @@ class Node:
     def number(self, key: str, default: int = 0) -> int:
         """Return an attribute that is a whole number."""
         return int(self.step.attributes[key].i) if key in self.step.attributes else default
+
+    def element_type(self, key: str, default: int) -> int:
+        """Return an attribute that is an element type. Raises `UnknownNodeError` for one without a rule."""
+        if key not in self.step.attributes:
+            return default
+        name = data_type(self.step.attributes[key].type).name
+        if name not in KINDS:
+            raise UnknownNodeError("of another type")
+        return KINDS[name]
 
     def real(self, key: str, default: float) -> float:
         """Return an attribute that is a number."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from modelinspect.conversion.forms.rewrite import numbers as whole_numbers
 from modelinspect.conversion.graph.activations import ACTIVATIONS
+from modelinspect.conversion.graph.arrays import ARRAYS
 from modelinspect.conversion.graph.images import IMAGES
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
 from modelinspect.conversion.graph.products import PRODUCTS, broadcast
@@ -214,8 +215,10 @@ def _expand(node: Node) -> Item:
 
 def _gather(node: Node) -> Item:
     axis = node.whole_numbers(2)[0] if len(node.inputs) > 2 else 0
-    if axis or node.number("batch_dims"):
-        raise UnknownNodeError("gathers along another axis")
+    if node.number("batch_dims"):
+        raise UnknownNodeError("gathers in batches")
+    if axis:
+        return _chosen(node, axis)
     index = node.value(1)
     table = node.inputs[0]
     if (
@@ -231,6 +234,16 @@ def _gather(node: Node) -> Item:
     output = node.op(GATHER, [value, index], (*index.shape, *value.shape[1:]), {}, value.kind)
     if node.step.op == "GatherV2":
         output.location = (*output.location, "")
+    return output
+
+
+def _chosen(node: Node, axis: int) -> Item:
+    """Take elements along an axis other than the first."""
+    given, index = node.given, node.value(1)
+    axis %= len(given.shape)
+    shape = (*given.shape[:axis], *index.shape, *given.shape[axis + 1 :])
+    output = node.op(GATHER, [given, index], shape, {"axis": axis}, given.kind)
+    output.location = fused(output.location, node.held(2).location)
     return output
 
 
@@ -293,6 +306,9 @@ def _pad(node: Node) -> Item:
 
 
 def _tile(node: Node) -> Item:
+    if isinstance(node.inputs[1], Value):
+        given = node.value(0)
+        return node.op(TILE, [given, node.computed(1)], told_shape(node, 0), None, given.kind)
     given, times = node.given, node.held(1)
     numbers = [int(number) for number in times.array(node.reading).reshape(-1)]
     if len(numbers) != len(given.shape) or numbers[0] != 1:
@@ -339,6 +355,7 @@ RULES: dict[str, Rule] = {
     "Tile": _tile,
     "Transpose": _transpose,
     **ACTIVATIONS,
+    **ARRAYS,
     **IMAGES,
     **PRODUCTS,
     **SHAPES,

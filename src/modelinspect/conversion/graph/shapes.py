@@ -9,6 +9,7 @@ import numpy as np
 
 from modelinspect.conversion.graph.constants import strided
 from modelinspect.conversion.graph.node import KINDS, Held, Item, Node, Rule, UnknownNodeError
+from modelinspect.conversion.graph.slices import slice_with_axes
 from modelinspect.conversion.network import Shape, Value
 from modelinspect.conversion.operators import (
     BOOL,
@@ -56,6 +57,8 @@ def _slice(node: Node) -> Item:
         [int(number) for number in node.held(place).array(node.reading).reshape(-1)] for place in (1, 2, 3)
     )
     given = node.given
+    if node.number("new_axis_mask"):
+        return slice_with_axes(node, begin, end, step)
     if node.number("ellipsis_mask"):
         return _slice_between(node, begin, end, step)
     maker = node.makers.get(id(given))

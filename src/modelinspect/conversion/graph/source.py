@@ -22,6 +22,7 @@ from modelinspect.conversion.keras.source import (
 from modelinspect.conversion.network import Network, Value
 from modelinspect.conversion.passes.emit import emit
 from modelinspect.conversion.passes.fuse import fuse
+from modelinspect.conversion.passes.unused import drop_unused
 from modelinspect.conversion.releases import NEWEST, Release
 from modelinspect.conversion.tree import Node as Tree
 from modelinspect.core.records import dataclass, field, replace
@@ -66,6 +67,7 @@ def signature_source(subject: Subject, release: Release = NEWEST) -> Source:
             certain, unsure = False, unsure + OTHER_VERSION
         if not is_of_tested_version(subject.artifact):
             certain, unsure = False, unsure + OTHER_VERSION
+        drop_unused(network)
         keep_dimensions(network)
         fuse(network)
     unmark(network)
@@ -92,6 +94,10 @@ def _name(root: Tree, graph: SavedGraph) -> None:
     for index, (_, name, _) in zip(subgraph.vector("outputs").values, graph.outputs, strict=True):
         tensors[index].set(name=name.encode())
     root.lists["signature_defs"][0].set(signature_key=graph.key.encode())
+
+
+_PLACES = {"values:0": "0", "indices:0": "1"}
+"""Where outputs are that functions do not number: those of TopKV2."""
 
 
 @dataclass(slots=True)
@@ -149,9 +155,14 @@ class _Graph:
     def _taken(self, ref: Ref) -> Item:
         if isinstance(ref.node, Given) and id(ref.node) not in self.made:
             raise UnknownNodeError("takes a variable itself")
-        if ref.output != "0":
+        made = self.made[id(ref.node)]
+        if ref.output == "0":
+            return made
+        maker = self.lowering.makers.get(id(made))
+        place = _PLACES.get(ref.output, ref.output)
+        if maker is None or maker.output is not made or not place.isdecimal():
             raise UnknownNodeError(f"takes the output {ref.output} of another")
-        return self.made[id(ref.node)]
+        return maker.outputs[int(place)]
 
     def _step(self, step: Step, whole: Found | None) -> Item:
         if step.op == "Const":

@@ -1,0 +1,98 @@
+"""Operations of SavedModels that no layer writes: TensorFlow's files are predicted to the byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import modelinspect as mi
+
+pytestmark = pytest.mark.tensorflow
+
+IMAGE, STEPS, VECTOR = (None, 8, 8, 4), (None, 12, 16), (None, 16)
+Body = Callable[[Any, Any, Callable[..., Any]], Any]
+
+
+def _conv(tf: Any, x: Any, kernel: Any) -> Any:
+    return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+
+def _gated(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    value, gate = tf.split(tf.matmul(x, w(16, 32)), 2, axis=-1)
+    return value * tf.sigmoid(gate)
+
+
+def _parts(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    first, second = tf.split(tf.matmul(x, w(16, 32)), [8, 24], axis=-1)
+    return tf.concat([tf.nn.relu(first), tf.tanh(second)], 1)
+
+
+def _with_token(tf: Any, x: Any, w: Callable[..., Any]) -> Any:
+    token = tf.tile(w(1, 1, 16), [tf.shape(x)[0], 1, 1])
+    return tf.matmul(tf.concat([token, x], 1), w(16, 24))
+
+
+BODIES: dict[str, tuple[tuple[int | None, ...], Body]] = {
+    "mirror": (
+        IMAGE,
+        lambda tf, x, w: _conv(tf, tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], "REFLECT"), w(3, 3, 4, 12)),
+    ),
+    "depth-to-space": (IMAGE, lambda tf, x, w: tf.nn.depth_to_space(_conv(tf, x, w(3, 3, 4, 12)), 2)),
+    "space-to-depth": (IMAGE, lambda tf, x, w: _conv(tf, tf.nn.space_to_depth(x, 2), w(3, 3, 16, 8))),
+    "positions": (STEPS, lambda tf, x, w: tf.matmul(x + tf.gather(w(20, 16), tf.range(12)), w(16, 24))),
+    "token": (STEPS, _with_token),
+    "gate": (VECTOR, _gated),
+    "parts": (VECTOR, _parts),
+    "top": (VECTOR, lambda tf, x, w: tf.math.top_k(tf.matmul(x, w(16, 32)), 3)[0]),
+    "index": (VECTOR, lambda tf, x, w: tf.argmax(tf.matmul(x, w(16, 32)), axis=-1)),
+    "index-of-softmax": (
+        VECTOR,
+        lambda tf, x, w: tf.argmax(tf.nn.softmax(tf.matmul(x, w(16, 32))), axis=-1),
+    ),
+    "positions-of-shape": (
+        STEPS,
+        lambda tf, x, w: tf.matmul(
+            x + tf.nn.embedding_lookup(w(12, 16), tf.range(tf.shape(x)[1])), w(16, 24)
+        ),
+    ),
+    "new-axes": (
+        VECTOR,
+        lambda tf, x, w: _conv(tf, tf.matmul(x, w(16, 32))[:, None, :, None], w(1, 3, 1, 8)),
+    ),
+    "chosen": (STEPS, lambda tf, x, w: tf.matmul(tf.gather(x, [0, 3, 5], axis=1), w(16, 32))),
+    "slice": (STEPS, lambda tf, x, w: tf.matmul(tf.slice(x, [0, 2, 0], [-1, 4, 16]), w(16, 32))),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_an_operation_is_predicted_to_the_byte(name: str, tmp_path: Path) -> None:
+    tf = pytest.importorskip("tensorflow")
+    shape, body = BODIES[name]
+    random, weights = np.random.default_rng(5), list[Any]()
+
+    def weight(*lengths: int) -> Any:
+        number = next(count)
+        if number == len(weights):
+            weights.append(tf.Variable(random.standard_normal(lengths).astype("f4")))
+        return weights[number]
+
+    count = iter(range(8))
+    body(tf, tf.zeros([1 if length is None else length for length in shape]), weight)  # makes the variables
+    module = tf.Module()
+    module.weights = weights
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="x")])
+    def call(x: Any) -> Any:
+        nonlocal count
+        count = iter(range(8))
+        return body(tf, x, weight)
+
+    module.call = call
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures=call)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
+    option = mi.plan(tmp_path / "saved", only=["tflite-float32"], downloads=False).options[0]
+    assert option.size == len(converter.convert())
