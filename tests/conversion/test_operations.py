@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import modelinspect as mi
+from modelinspect.encodings.protobuf import message_class
 
 pytestmark = pytest.mark.tensorflow
 
@@ -63,6 +64,7 @@ BODIES: dict[str, tuple[tuple[int | None, ...], Body]] = {
         VECTOR,
         lambda tf, x, w: _conv(tf, tf.matmul(x, w(16, 32))[:, None, :, None], w(1, 3, 1, 8)),
     ),
+    "last-part": (VECTOR, lambda tf, x, w: tf.split(tf.matmul(x, w(16, 32)), 2, -1)[1]),
     "chosen": (STEPS, lambda tf, x, w: tf.matmul(tf.gather(x, [0, 3, 5], axis=1), w(16, 32))),
     "slice": (STEPS, lambda tf, x, w: tf.matmul(tf.slice(x, [0, 2, 0], [-1, 4, 16]), w(16, 32))),
 }
@@ -96,3 +98,32 @@ def test_an_operation_is_predicted_to_the_byte(name: str, tmp_path: Path) -> Non
     converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
     option = mi.plan(tmp_path / "saved", only=["tflite-float32"], downloads=False).options[0]
     assert option.size == len(converter.convert())
+
+
+_WRONG = [("output:9", "it leads nowhere"), ("other:0", "takes the output other:0 of another")]
+
+
+@pytest.mark.parametrize(("output", "reason"), _WRONG)
+def test_an_output_that_no_rule_knows_leaves_the_forms_out(output: str, reason: str, tmp_path: Path) -> None:
+    """A signature may give out any output of any operation."""
+    tf = pytest.importorskip("tensorflow")
+    module = tf.Module()
+    module.weight = tf.Variable(np.ones((16, 32), "f4"))
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 16), tf.float32, name="x")])
+    def call(x: Any) -> Any:
+        return tf.split(tf.matmul(x, module.weight), 2, -1)[1]
+
+    tf.saved_model.save(module, str(tmp_path), signatures=call)
+    path = tmp_path / "saved_model.pb"
+    model = message_class("SavedModel")()
+    model.ParseFromString(path.read_bytes())
+    functions = model.meta_graphs[0].graph_def.library.function
+    nodes = [node for function in functions for node in function.node_def]
+    changed = [node for node in nodes if "split:output:1" in node.input]
+    for node in changed:
+        node.input[0] = f"split:{output}"
+    path.write_bytes(model.SerializeToString())
+    report = mi.plan(tmp_path, downloads=False)
+    assert changed
+    assert any(reason in line for line in report.left_out), report.left_out

@@ -22,6 +22,11 @@ def codes(enum: str, names: str) -> tuple[int, ...]:
     return tuple(numbers[name] for name in names.split())
 
 
+def operator_name(code: int) -> str:
+    """Return the name of an operator in schema.fbs; its number where the schema has none."""
+    return schema("model").enums["BuiltinOperator"].get(code, f"number {code}")
+
+
 ADD, AVERAGE_POOL, BATCH_MATMUL, CAST, CONCATENATION, CONV, DENSIFY, DEPTHWISE, DEQUANTIZE, DIV = codes(
     "BuiltinOperator",
     "ADD AVERAGE_POOL_2D BATCH_MATMUL CAST CONCATENATION CONV_2D DENSIFY DEPTHWISE_CONV_2D DEQUANTIZE DIV",

@@ -164,7 +164,6 @@ RULES: Mapping[int, Rule] = dict(
     zip(codes("BuiltinOperator", " ".join(_TABLE)), _TABLE.values(), strict=True)
 )
 """The rule of each operator; of the others, nothing is known."""
-NAMES: Mapping[int, str] = dict(zip(RULES, _TABLE, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelinspect.conversion.forms.elements import Elements
-from modelinspect.conversion.forms.integer_kernels import NAMES, RULES, Kind, Rule
+from modelinspect.conversion.forms.integer_kernels import RULES, Kind, Rule
 from modelinspect.conversion.forms.rewrite import QUANTIZED_CONSTANT, UNNAMED, Graph, Model, Operation
-from modelinspect.conversion.operators import FLOAT32, FULLY_CONNECTED
+from modelinspect.conversion.operators import FLOAT32, FULLY_CONNECTED, operator_name
 from modelinspect.conversion.releases import ConstantNames
 from modelinspect.conversion.tree import Node, Vector
 from modelinspect.core.records import dataclass, field
@@ -190,20 +190,24 @@ def rule_of(operation: Operation) -> Rule:
     """Return how an operator is quantized. Raises `UnmeasurableError` where that is not known."""
     rule = RULES.get(operation.code)
     if rule is None or operation.custom is not None:
-        raise UnmeasurableError(f"not known how operator {operation.code} is quantized")
+        name = operator_name(operation.code) if operation.custom is None else "of another library"
+        raise UnmeasurableError(f"not known how the operator {name} is quantized")
     return rule
 
 
 def refused(code: int) -> UnmeasurableError:
     """Return the error for an operator with which the converter refuses a model."""
-    return UnmeasurableError(f"the converter refuses the operator {NAMES[code]} with int16 activations")
+    return UnmeasurableError(
+        f"the converter refuses the operator {operator_name(code)} with int16 activations"
+    )
 
 
 def quantized_bytes(values: NDArray[Any], *, width: int) -> bytes:
     """Return the elements of a constant as they are quantized: for int8 from the smallest to the largest, for
     int16 around zero.
     """
-    array = values.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # weights that are not numbers
+        array = values.astype(np.float64)
     if width == 2:
         scale = np.abs(array).max(initial=0) / 32_767 or 1.0
         return np.rint(array / scale).astype("<i2").tobytes()

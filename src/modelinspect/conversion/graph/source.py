@@ -140,7 +140,11 @@ class _Graph:
                     f"not known how {step.op} converts at {step.name}: {reason}"
                 ) from error
         for name, _, ref in graph.outputs:
-            value = self._taken(ref)
+            try:
+                value = self._taken(ref)
+            except (UnknownNodeError, LookupError) as error:
+                reason = str(error) if isinstance(error, UnknownNodeError) else "it leads nowhere"
+                raise UnmeasurableError(f"not known what its output {name} is: {reason}") from error
             if not isinstance(value, Value) or any(
                 value is other for _, other in (*self.network.outputs, *self.network.inputs)
             ):
