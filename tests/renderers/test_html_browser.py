@@ -262,6 +262,25 @@ def test_the_search_finds_a_tensor_in_pictures_and_tables(window: Browser, pages
     assert window.console() == []
 
 
+@pytest.mark.parametrize("name", ["inspect", "explain"])
+def test_a_page_is_ready_when_its_pictures_are_drawn(window: Browser, pages: Path, name: str) -> None:
+    made = window.devtools(
+        "Page.addScriptToEvaluateOnNewDocument",
+        source="""
+            new MutationObserver(() => {
+                const charts = [...document.querySelectorAll('svg.chart')];
+                window.atReady = [charts.length, charts.filter(one => !one.hasAttribute('viewBox')).length];
+            }).observe(document, { attributes: true, attributeFilter: ['data-ready'], subtree: true });""",
+    )
+    try:
+        window.open(pages / f"{name}.html")
+        charts, missing = window.run("return window.atReady")
+    finally:
+        window.devtools("Page.removeScriptToEvaluateOnNewDocument", identifier=made["identifier"])
+    assert charts > 0
+    assert missing == 0
+
+
 def test_pointing_at_a_tensor_outlines_its_counterpart(window: Browser, pages: Path) -> None:
     window.open(pages / "explain.html")
     window.run("document.querySelector('section.compare').scrollIntoView()")
@@ -392,16 +411,15 @@ def test_a_notebook_draws_the_same_figures_in_its_frame(window: Browser, tmp_pat
         )
     finally:
         window.post("/frame", {"id": None})
-    height = window.until(
-        "document.querySelector('iframe').clientHeight > 1500 &&"
-        " document.querySelector('iframe').clientHeight"
-    )
     window.post("/frame", {"id": 0})
     try:
         content = window.run("return document.body.getBoundingClientRect().height")
-        assert content <= height < content + 40
     finally:
         window.post("/frame", {"id": None})
+    assert content > 1_500
+    frame = "document.querySelector('iframe').clientHeight"
+    height = window.until(f"{frame} >= {content} && {frame}")
+    assert height < content + 40
     assert window.console() == []
 
 

@@ -115,6 +115,11 @@ function drawPart(part) {
   }
 }
 
+/* Pictures get their size from a ResizeObserver, which runs at the end of a frame: in the frame after it they are drawn. */
+async function drawn() {
+  for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
+}
+
 async function start() {
   const waiting = REPORT.parts.map(drawPart);
   const header = document.getElementById("top");
@@ -128,6 +133,7 @@ async function start() {
     console.error(one.reason);
     section("", "lines", el("p", { role: "alert" }, `A picture could not be drawn: ${one.reason && one.reason.message}. It needs a browser of 2024 or later.`));
   }
+  await drawn();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 }
 
