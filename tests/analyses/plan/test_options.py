@@ -248,6 +248,16 @@ def test_no_form_is_begun_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch)
     assert left.isdisjoint(option.option for option in report.options)
 
 
+def test_what_is_late_names_only_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = iter([False] * 2 + [True] * 100)  # asked before the family, and before each form
+    monkeypatch.setattr(Planning, "is_late", property(lambda self: next(late)))
+    asked = ["tflite-float32", "tflite-sparse"]
+    report = mi.plan(fixture_path("mlp/original.h5"), only=asked, seconds=1000, downloads=False)
+    assert [option.option for option in report.options] == ["tflite-float32"]
+    assert report.left_out == (f"tflite-sparse: not computed: {LATE}",)
+    assert report.late == 1
+
+
 @pytest.mark.parametrize(
     "name",
     ["mlp/wrapped.h5", "tflite/sparse.tflite", "pruned_mlp/wrapped/model.keras", "tflite/dynamic.tflite"],

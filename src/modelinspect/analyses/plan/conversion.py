@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Note, Option, Outcome, Planning
+from modelinspect.analyses.plan.base import LATE, Basis, Family, LeftOut, Note, Option, Outcome, Planning
 from modelinspect.conversion.errors import stated_error, why_unsure, within
 from modelinspect.conversion.forms.rewrite import SparseTensor, Weights
 from modelinspect.conversion.keras.source import Source, keras_source
@@ -55,8 +55,11 @@ _LOADS = {
 
 def _find(planning: Planning) -> Iterator[Outcome]:
     forms = _Forms(planning, as_release(_source(planning), planning.release))
-    for name, weights, sparse in _FORMS:
-        planning.require_time()
+    for place, (name, weights, sparse) in enumerate(_FORMS):
+        if planning.is_late:
+            if left := tuple(form for form, _, _ in _FORMS[place:] if planning.wants(form)):
+                yield LeftOut(left, f"not computed: {LATE}", is_late=True)
+            break
         yield from forms.find(name, weights, sparse=sparse)
     if forms.rough:
         yield LeftOut(

@@ -78,12 +78,12 @@ def run_families(planning: Planning) -> Iterator[Outcome]:
     """Compute the options that are wanted and apply; what could not be computed is `LeftOut`."""
     subject = planning.subject
     for family in families():
-        if subject.artifact.format not in family.formats or not planning.wants(*family.options):
-            continue
-        if family.reads_weights and subject.measurements is None:
+        wanted = tuple(filter(planning.wants, family.options))
+        is_unread = family.reads_weights and subject.measurements is None
+        if not wanted or is_unread or subject.artifact.format not in family.formats:
             continue
         if planning.is_late:
-            yield LeftOut(family.options, f"not computed: {LATE}", is_late=True)
+            yield LeftOut(wanted, f"not computed: {LATE}", is_late=True)
             continue
         done: set[str] = set()
         try:
@@ -97,8 +97,8 @@ def run_families(planning: Planning) -> Iterator[Outcome]:
                     yield outcome
                     planning.reached = min(_least(outcome), planning.reached or outcome.size)
         except (FormatError, UnmeasurableError) as error:
-            left = tuple(name for name in family.options if name not in done)
-            yield LeftOut(left, f"not computed: {error}", is_late=planning.is_late)
+            if left := tuple(name for name in wanted if name not in done):
+                yield LeftOut(left, f"not computed: {error}", is_late=planning.is_late)
 
 
 def _least(option: Option) -> int:
