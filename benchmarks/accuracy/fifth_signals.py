@@ -16,7 +16,7 @@ from benchmarks.accuracy.fourth_functions import functions
 
 
 def tiny_embedding(library: Any, draw: random.Random) -> Any:
-    """The `tiny_embedding_conv` of the microcontroller examples: two strided convolutions, one dense layer."""
+    """The `tiny_embedding_conv` of the microcontroller examples: two strided convolutions."""
     k = library.layers
     print_ = library.Input((1960,), name="fingerprint")
     x = k.Reshape((49, 40, 1))(print_)
@@ -245,7 +245,7 @@ def folded_periods(library: Any, draw: random.Random) -> Any:
 
 
 def even_and_odd(library: Any, draw: random.Random) -> Any:
-    """SCINet: even and odd steps scale and shift each other by what convolutions say, then are put together."""
+    """SCINet: even and odd steps scale and shift each other by what convolutions say."""
     k, f = library.layers, functions(library)
     series = library.Input((32, 5))
 
