@@ -152,24 +152,6 @@ def big_transfer(library: Any, draw: random.Random) -> Any:
     return pooled(library, image, k.ReLU()(k.GroupNormalization(4)(x)), 10)
 
 
-def windows(library: Any, draw: random.Random) -> Any:
-    """Swin without a shift: attention inside windows of a map, and four places merged into one."""
-    k, f = library.layers, functions(library)
-    width = draw.choice((16, 24))
-    image = library.Input((32, 32, 3))
-    x = k.LayerNormalization(epsilon=1e-5)(k.Conv2D(width, 4, 4)(image))
-    for _ in range(2):
-        y = f.reshape(k.LayerNormalization(epsilon=1e-5)(x), (-1, 2, 4, 2, 4, width))
-        y = f.reshape(f.transpose(y, (0, 1, 3, 2, 4, 5)), (-1, 16, width))
-        y = k.MultiHeadAttention(2, width // 2)(y, y)
-        y = f.transpose(f.reshape(y, (-1, 2, 2, 4, 4, width)), (0, 1, 3, 2, 4, 5))
-        x = x + f.reshape(y, (-1, 8, 8, width))
-        x = x + k.Dense(width)(k.Dense(2 * width, activation="gelu")(k.LayerNormalization(epsilon=1e-5)(x)))
-    merged = f.concatenate([x[:, i::2, j::2] for j in (0, 1) for i in (0, 1)], axis=-1)
-    x = k.Dense(2 * width, use_bias=False)(k.LayerNormalization(epsilon=1e-5)(merged))
-    return pooled(library, image, x, 10)
-
-
 def mobile_vit_v2(library: Any, draw: random.Random) -> Any:
     """MobileViTv2: one score for each place weighs a context that all places share."""
     k, f = library.layers, functions(library)
@@ -238,35 +220,6 @@ def pyramidal(library: Any, draw: random.Random) -> Any:
     return pooled(library, image, k.ReLU()(k.BatchNormalization()(x)), draw.choice((10, 100)))
 
 
-def residual_d(library: Any, draw: random.Random) -> Any:
-    """ResNet-D: a stem of three convolutions, and a mean before the shortcut's convolution."""
-    k = library.layers
-    image = library.Input((64, 64, 3), batch_size=draw.choice((None, 1)))
-    x = unit(library, unit(library, unit(library, image, 8, 3, 2), 8), 16)
-    x = k.MaxPooling2D(3, strides=2, padding="same")(x)
-    for strides in (1, 2):
-        y = unit(library, unit(library, x, 12, 1), 12, 3, strides)
-        y = k.BatchNormalization(gamma_initializer="zeros")(k.Conv2D(48, 1, use_bias=False)(y))
-        short = k.AveragePooling2D(2, padding="same")(x) if strides == 2 else x
-        x = k.ReLU()(k.Add()([y, unit(library, short, 48, 1, act=None)]))
-    return pooled(library, image, x, 10)
-
-
-def fractal(library: Any, draw: random.Random) -> Any:
-    """FractalNet: means of a short and a long path, nested twice."""
-    k = library.layers
-    image = library.Input((32, 32, 3))
-
-    def block(x: Any, filters: int, depth: int) -> Any:
-        short = k.Dropout(0.1)(unit(library, x, filters))
-        if depth == 1:
-            return short
-        return k.Average()([short, block(block(x, filters, depth - 1), filters, depth - 1)])
-
-    x = k.MaxPooling2D()(block(image, 8, 2))
-    return pooled(library, image, k.MaxPooling2D()(block(x, draw.choice((12, 16)), 3)), 10)
-
-
 def maxout(library: Any, draw: random.Random) -> Any:
     """Maxout units: the largest of several linear units, for maps and for dense layers."""
     k, f = library.layers, functions(library)
@@ -295,25 +248,6 @@ def capsules(library: Any, draw: random.Random) -> Any:
     weights = f.softmax(f.sum(votes * outputs, axis=-1, keepdims=True), axis=2)
     outputs = squash(f.sum(weights * votes, axis=1))
     return library.Model(image, f.sqrt(f.sum(f.square(outputs), axis=-1)))
-
-
-def plant_leaves(library: Any, draw: random.Random) -> Any:
-    """A competition's notebook: normalization after activations, three poolings, one wide dense layer."""
-    k = library.layers
-    model = library.Sequential()
-    model.add(k.Input((64, 64, 3)))
-    for number, filters in enumerate((8, 16, 16, 24)):
-        model.add(k.Conv2D(filters, (3, 3), padding="same"))
-        model.add(k.Activation("relu"))
-        model.add(k.BatchNormalization(axis=-1))
-        if number != 1:
-            model.add(k.MaxPooling2D(pool_size=(3, 3) if number == 0 else (2, 2)))
-            model.add(k.Dropout(0.25))
-    for layer in (k.Flatten(), k.Dense(96), k.Activation("relu"), k.BatchNormalization(), k.Dropout(0.5)):
-        model.add(layer)
-    model.add(k.Dense(draw.choice((15, 38))))
-    model.add(k.Activation("softmax"))
-    return model
 
 
 def mobile_face(library: Any, draw: random.Random) -> Any:
@@ -392,28 +326,12 @@ def app_mixed(library: Any, draw: random.Random) -> Any:
     return library.Model(body.input, k.Dense(5, activation="softmax")(x))
 
 
-def app_lite(library: Any, draw: random.Random) -> Any:
-    """EfficientNetB0 as it is made for edge devices: rebuilt without gates, ReLU6 in place of swish."""
-    k = library.layers
-    image = library.Input((64, 64, 3))
-    x = k.Rescaling(1 / 127.0, offset=-1.0)(image)
-    x = unit(library, x, 16, 3, 2, "relu6")
-    for number, (size, filters, strides, expand) in enumerate(((3, 8, 1, 1), (3, 12, 2, 6), (5, 16, 2, 6))):
-        y = x if expand == 1 else unit(library, x, expand * x.shape[-1], 1, act="relu6")
-        y = k.ZeroPadding2D(size // 2, name=f"pad_{number}")(y) if strides == 2 else y
-        y = k.DepthwiseConv2D(size, strides, "valid" if strides == 2 else "same", use_bias=False)(y)
-        y = k.ReLU(6.0)(k.BatchNormalization()(y))
-        x = k.BatchNormalization()(k.Conv2D(filters, 1, use_bias=False)(y))
-    x = unit(library, x, draw.choice((48, 64)), 1, act="relu6")
-    return pooled(library, image, x, 10)
-
-
 FIFTH_IMAGES = {
     **kinds("images", mobile_one, mobile_one_branches, efficient_former, ghost_v2, squeeze_next, pixel_stem),
-    **kinds("images", coordinate_attention, channel_steps, big_transfer, windows, mobile_vit_v2),
-    **kinds("images", partial_convolutions, focal, pyramidal, residual_d, fractal, maxout, capsules),
-    **kinds("images", plant_leaves, mobile_face),
-    **kinds("applications", app_large_searched, app_style_layers, app_two_scales, app_preactivated),
-    **kinds("applications", app_mixed, app_lite),
+    **kinds("images", coordinate_attention, channel_steps, big_transfer, mobile_vit_v2, mobile_face),
+    **kinds("images", partial_convolutions, focal, pyramidal, maxout, capsules),
+    **kinds(
+        "applications", app_large_searched, app_style_layers, app_two_scales, app_preactivated, app_mixed
+    ),
 }
 """The class of each kind of network, and what builds it."""

@@ -37,26 +37,6 @@ def deep_lab_v3_plus(library: Any, draw: random.Random) -> Any:
     return library.Model(inputs=image, outputs=k.Conv2D(draw.choice((4, 20)), 1, padding="same")(x))
 
 
-def full_scale_skips(library: Any, draw: random.Random) -> Any:
-    """U-Net 3+: each step up reads the maps of every scale, made equal by pooling or by resizing."""
-    k = library.layers
-    image = library.Input((48, 48, 1))
-    downs, x = [], image
-    for filters in (8, 12, 16):
-        x = unit(library, k.MaxPooling2D()(x) if downs else x, filters)
-        downs.append(x)
-    wide = draw.choice((6, 8))
-    x = downs[2]
-    for level in (1, 0):
-        parts = [unit(library, k.MaxPooling2D(2)(downs[0]) if level else downs[0], wide)]
-        parts += (
-            [unit(library, downs[1], wide)] if level else [unit(library, k.UpSampling2D(2)(downs[1]), wide)]
-        )
-        grown = k.UpSampling2D(2, interpolation="bilinear")(x)
-        x = unit(library, k.concatenate([*parts, unit(library, grown, wide)]), 2 * wide)
-    return library.Model(image, k.Conv2D(1, 3, padding="same", activation="sigmoid")(x))
-
-
 def recurrent_u_net(library: Any, draw: random.Random) -> Any:
     """R2U-Net: one convolution and its normalization are applied to the same map again and again."""
     k = library.layers
@@ -141,24 +121,6 @@ def focus_detector(library: Any, draw: random.Random) -> Any:
     coarse = c3(k.Concatenate()([unit(library, fine, 16, 3, 2, "silu"), deep]), 24, False)
     outputs = 3 * (5 + draw.choice((1, 4)))
     return library.Model(image, [k.Conv2D(outputs, 1)(fine), k.Conv2D(outputs, 1)(coarse)])
-
-
-def decoupled_heads(library: Any, draw: random.Random) -> Any:
-    """YOLOX: branches for class, box and objectness after a stem, flattened and joined."""
-    k = library.layers
-    classes, outputs = draw.choice((3, 8)), []
-    image = library.Input((64, 64, 3))
-    x = unit(library, unit(library, image, 8, 3, 2, "swish"), 16, 3, 2, "swish")
-    for filters in (16, 24):
-        x = unit(library, wise(library, x, 5, 2, "swish"), filters, 1, act="swish")
-        stem = unit(library, x, 12, 1, act="swish")
-        one, two = (unit(library, wise(library, stem, act="swish"), 12, 1, act="swish") for _ in range(2))
-        prior = library.initializers.Constant(-math.log(99))
-        score = k.Conv2D(classes, 1, activation="sigmoid", bias_initializer=prior)(one)
-        there = k.Conv2D(1, 1, activation="sigmoid", bias_initializer=prior)(two)
-        y = k.Concatenate()([k.Conv2D(4, 1)(two), there, score])
-        outputs.append(k.Reshape((y.shape[1] * y.shape[2], 5 + classes))(y))
-    return library.Model(image, k.Permute((2, 1))(k.Concatenate(axis=1)(outputs)))
 
 
 def body_pose(library: Any, draw: random.Random) -> Any:
@@ -278,24 +240,6 @@ def fast_resolution(library: Any, draw: random.Random) -> Any:
     return library.Model(image, k.Conv2DTranspose(1, 9, strides=(3, 3), padding="same")(x))
 
 
-def channel_resolution(library: Any, draw: random.Random) -> Any:
-    """RCAN: residual groups of blocks whose channels are weighed, with long shortcuts."""
-    k = library.layers
-    image = library.Input((24, 24, 3))
-    start = x = k.Conv2D(16, 3, padding="same")(image)
-    for _ in range(2):
-        group = x
-        for _ in range(draw.choice((1, 2))):
-            y = k.Conv2D(16, 3, padding="same")(k.Conv2D(16, 3, padding="same", activation="relu")(x))
-            gate = k.Reshape((1, 1, 16))(k.GlobalAveragePooling2D()(y))
-            gate = k.Conv2D(16, 1, activation="sigmoid")(k.Conv2D(4, 1, activation="relu")(gate))
-            x = k.Add()([x, k.Multiply()([y, gate])])
-        x = k.Add()([group, k.Conv2D(16, 3, padding="same")(x)])
-    x = k.Add()([start, k.Conv2D(16, 3, padding="same")(x)])
-    x = k.Conv2DTranspose(16, 4, strides=2, padding="same")(x)
-    return library.Model(image, k.Conv2D(3, 3, padding="same")(x))
-
-
 def free_of_activations(library: Any, draw: random.Random) -> Any:
     """NAFNet: halves of the channels are multiplied in place of an activation; the image is added last."""
     k, f = library.layers, functions(library)
@@ -313,54 +257,9 @@ def free_of_activations(library: Any, draw: random.Random) -> Any:
     return library.Model(image, image + k.Conv2D(3, 3, padding="same")(x))
 
 
-def implicit_diffusion(library: Any, draw: random.Random) -> Any:
-    """The U-Net of the DDIM example: waves of the noise as maps, normalizations without factors, swish."""
-    k, f = library.layers, functions(library)
-
-    def residual(x: Any, filters: int) -> Any:
-        short = x if x.shape[3] == filters else k.Conv2D(filters, kernel_size=1)(x)
-        y = k.BatchNormalization(center=False, scale=False)(x)
-        y = k.Conv2D(filters, kernel_size=3, padding="same", activation="swish")(y)
-        return k.Add()([k.Conv2D(filters, kernel_size=3, padding="same")(y), short])
-
-    images, noise = library.Input((32, 32, 3)), library.Input((1, 1, 1))
-    waves = [2.0 * math.pi * math.exp(n * 0.9) for n in range(8)]
-    angles = f.concatenate([noise * wave for wave in waves], axis=-1)
-    x = k.UpSampling2D(size=32, interpolation="nearest")(
-        f.concatenate([f.sin(angles), f.cos(angles)], axis=3)
-    )
-    x = k.Concatenate()([k.Conv2D(8, kernel_size=1)(images), x])
-    skips = []
-    for filters in (8, draw.choice((12, 16))):
-        x = residual(x, filters)
-        skips.append(x)
-        x = k.AveragePooling2D(pool_size=2)(x)
-    x = residual(x, 16)
-    for filters in (12, 8):
-        x = k.UpSampling2D(size=2, interpolation="bilinear")(x)
-        x = residual(k.Concatenate()([x, skips.pop()]), filters)
-    return library.Model([images, noise], k.Conv2D(3, 1, kernel_initializer="zeros")(x), name="residual_unet")
-
-
-def photo_resolution(library: Any, draw: random.Random) -> Any:
-    """SRGAN's generator: parametric activations, normalized residual blocks, one long shortcut."""
-    k = library.layers
-    low = library.Input(shape=(24, 24, 3))
-    x = start = k.PReLU(shared_axes=[1, 2])(k.Conv2D(16, 9, padding="same")(k.Rescaling(1 / 255)(low)))
-    for _ in range(draw.choice((2, 3))):
-        y = k.BatchNormalization(momentum=0.5)(k.Conv2D(16, 3, padding="same")(x))
-        y = k.Conv2D(16, 3, padding="same")(k.PReLU(shared_axes=[1, 2])(y))
-        x = k.Add()([x, k.BatchNormalization(momentum=0.5)(y)])
-    x = k.Add()([start, k.BatchNormalization()(k.Conv2D(16, 3, padding="same")(x))])
-    x = k.PReLU(shared_axes=[1, 2])(k.Conv2D(24, 3, padding="same")(k.UpSampling2D(2)(x)))
-    x = k.Conv2D(3, 9, padding="same", activation="tanh")(x)
-    return library.Model(low, k.Rescaling(127.5, offset=127.5)(x))
-
-
 FIFTH_MAPS = {
-    **kinds("maps", deep_lab_v3_plus, full_scale_skips, recurrent_u_net, nested_u, ssd_lite, focus_detector),
-    **kinds("maps", decoupled_heads, body_pose, hand_landmarks, self_points, scene_text, soft_binary),
-    **kinds("maps", optical_flow, fast_resolution, channel_resolution, free_of_activations),
-    **kinds("maps", implicit_diffusion, photo_resolution),
+    **kinds("maps", deep_lab_v3_plus, recurrent_u_net, nested_u, ssd_lite, focus_detector),
+    **kinds("maps", body_pose, hand_landmarks, self_points, scene_text, soft_binary),
+    **kinds("maps", optical_flow, fast_resolution, free_of_activations),
 }
 """The class of each kind of network, and what builds it."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy.fifth_parts import kinds, pooled, unit, wise
+from benchmarks.accuracy.fifth_parts import kinds, pooled, unit
 from benchmarks.accuracy.fourth_functions import functions
 
 
@@ -97,22 +97,6 @@ def dense_residual_speech(library: Any, draw: random.Random) -> Any:
     return library.Model(frames, k.Conv1D(29, 1, activation="softmax")(outputs[-1]))
 
 
-def excited_speech(library: Any, draw: random.Random) -> Any:
-    """Citrinet: separable convolutions of one dimension, each block weighed by the means of its channels."""
-    k = library.layers
-    frames = library.Input((120, 40))
-    x = k.ReLU()(k.BatchNormalization()(k.SeparableConv1D(32, 5, padding="same", use_bias=False)(frames)))
-    for size, strides in ((11, 2), (13, 1), (15, draw.choice((1, 2)))):
-        y = k.SeparableConv1D(32, size, strides=strides, padding="same", use_bias=False)(x)
-        y = k.ReLU()(k.BatchNormalization()(y))
-        y = k.BatchNormalization()(k.SeparableConv1D(32, size, padding="same", use_bias=False)(y))
-        gate = k.Dense(4, activation="relu", use_bias=False)(k.GlobalAveragePooling1D()(y))
-        gate = k.Reshape((1, 32))(k.Dense(32, activation="sigmoid", use_bias=False)(gate))
-        short = k.BatchNormalization()(k.Conv1D(32, 1, strides=strides, use_bias=False)(x))
-        x = k.Dropout(0.1)(k.ReLU()(k.Add()([k.Multiply()([y, gate]), short])))
-    return library.Model(frames, k.Dense(64)(x))
-
-
 def sound_classes(library: Any, draw: random.Random) -> Any:
     """YAMNet on a spectrum: a matrix of mel bands, a logarithm, and a separable body with named layers."""
     k, f = library.layers, functions(library)
@@ -122,9 +106,9 @@ def sound_classes(library: Any, draw: random.Random) -> Any:
     x = k.Reshape((64, 32, 1))(x)
     x = unit(library, x, 8, 3, 2)
     for number, (strides, filters) in enumerate(((1, 16), (2, 24), (1, 24), (2, draw.choice((32, 48))))):
-        x = k.DepthwiseConv2D(3, strides, "same", use_bias=False, name=f"layer{number + 2}/depthwise")(x)
+        x = k.DepthwiseConv2D(3, strides, "same", use_bias=False, name=f"layer{number + 2}_depthwise")(x)
         x = k.ReLU()(k.BatchNormalization(center=True, scale=False, epsilon=1e-4)(x))
-        x = k.Conv2D(filters, 1, use_bias=False, name=f"layer{number + 2}/pointwise")(x)
+        x = k.Conv2D(filters, 1, use_bias=False, name=f"layer{number + 2}_pointwise")(x)
         x = k.ReLU()(k.BatchNormalization(center=True, scale=False, epsilon=1e-4)(x))
     return pooled(library, spectrum, x, 50, "sigmoid")
 
@@ -163,27 +147,6 @@ def radar_gestures(library: Any, draw: random.Random) -> Any:
     x = k.Conv1D(32, 3, padding="causal", activation="relu")(x)
     x = k.Conv1D(32, 3, padding="causal", dilation_rate=2, activation="relu")(x)
     return library.Model(frames, k.Dense(6, activation="softmax")(k.GlobalMaxPooling1D()(x)))
-
-
-def pulse_pressure(library: Any, draw: random.Random) -> Any:
-    """A U-Net of one dimension that turns the pulse at a finger into blood pressure."""
-    k = library.layers
-    pulse = library.Input((256, 1))
-
-    def double(x: Any, filters: int) -> Any:
-        for _ in range(2):
-            x = k.Activation("relu")(k.BatchNormalization()(k.Conv1D(filters, 3, padding="same")(x)))
-        return x
-
-    skips, x = [], pulse
-    for filters in (8, 12, 16):
-        skips.append(double(x, filters))
-        x = k.MaxPooling1D(2)(skips[-1])
-    x = double(x, draw.choice((16, 24)))
-    for filters in (16, 12, 8):
-        x = k.Concatenate()([k.UpSampling1D(2)(x), skips.pop()])
-        x = double(x, filters)
-    return library.Model(pulse, k.Conv1D(1, 1)(x))
 
 
 def rates_of_series(library: Any, draw: random.Random) -> Any:
@@ -310,24 +273,10 @@ def two_views_of_time(library: Any, draw: random.Random) -> Any:
     return library.Model(series, k.Dense(5, activation="softmax")(x))
 
 
-def small_scene(library: Any, draw: random.Random) -> Any:
-    """Acoustic scenes within the limits of a challenge: frequencies are normalized apart, then convolved."""
-    k = library.layers
-    bands = library.Input((40, 50, 1))
-    x = k.BatchNormalization(axis=1)(bands)
-    x = unit(library, x, 12, 3, (2, 2))
-    for filters in (16, draw.choice((20, 24))):
-        y = wise(library, unit(library, x, 2 * x.shape[-1], 1), 3, 2)
-        x = unit(library, y, filters, 1, act=None)
-    x = k.Conv2D(10, 1)(k.SpatialDropout2D(0.3)(x))
-    return library.Model(bands, k.Softmax()(k.GlobalAveragePooling2D()(x)))
-
-
 FIFTH_SIGNALS = {
     **kinds("sequences", tiny_embedding, filter_ranks, deep_residual_words, temporal_words, wav_to_letters),
-    **kinds("sequences", dense_residual_speech, excited_speech, sound_classes, separated_voices),
-    **kinds("sequences", radar_gestures, pulse_pressure, rates_of_series, dense_encoders, folded_periods),
-    **kinds("sequences", even_and_odd, small_scene),
+    **kinds("sequences", dense_residual_speech, sound_classes, separated_voices),
+    **kinds("sequences", radar_gestures, rates_of_series, dense_encoders, folded_periods, even_and_odd),
     **kinds("attention", inverted_tokens),
     **kinds("recurrent", moved_hands, less_noise, likely_futures, two_views_of_time),
 }

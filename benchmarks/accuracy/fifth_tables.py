@@ -66,7 +66,7 @@ def compressed_crosses(library: Any, draw: random.Random) -> Any:
 
 
 def next_items(library: Any, draw: random.Random) -> Any:
-    """SASRec: causal attention over what was bought, masked where there is nothing, scored with candidates."""
+    """SASRec: causal attention over what was bought, scored with candidates."""
     k, f = library.layers, functions(library)
     bought, wanted = library.Input((20,), dtype="int32"), library.Input((10,), dtype="int32")
     table = k.Embedding(500, 24, name="item_embedding")
@@ -173,7 +173,7 @@ def twin_critics(library: Any, draw: random.Random) -> Any:
 
 
 def sampled_neighbours(library: Any, draw: random.Random) -> Any:
-    """GraphSAGE and GIN layers over a dense adjacency: own vectors beside neighbours' mean, then their sum."""
+    """GraphSAGE and GIN layers over a dense adjacency: means of neighbours, then sums."""
     k, f = library.layers, functions(library)
     nodes, links = library.Input((18, 10), name="nodes"), library.Input((18, 18), name="links")
     degree = f.maximum(f.sum(links, axis=-1, keepdims=True), 1.0)
