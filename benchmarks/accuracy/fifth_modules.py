@@ -149,7 +149,7 @@ def module_tied_words(library: Any, draw: random.Random) -> Any:
             self.up, self.down = k.Dense(4 * width, name="c_fc"), k.Dense(width, name="c_out")
 
         def call(self, words: Any) -> Any:
-            x = tf.gather(self.wte, words) + self.wpe[None]
+            x = tf.gather(self.wte, tf.cast(words, tf.int32)) + self.wpe[None]
             query, key, value = tf.split(self.joined(self.norms[0](x)), 3, axis=-1)
             scores = tf.matmul(query, key, transpose_b=True) * width**-0.5
             seen = tf.linalg.band_part(tf.ones((16, 16)), -1, 0)

@@ -22,7 +22,7 @@ def masked_encoder(library: Any, draw: random.Random) -> Any:
     steps, width, heads = 16, 32, draw.choice((2, 4))
     names = ("input_ids", "attention_mask", "token_type_ids")
     words, mask, types = (library.Input((steps,), dtype="int32", name=name) for name in names)
-    x = k.Embedding(600, width, name="word_embeddings")(words) + k.Embedding(2, width)(types)
+    x = k.Embedding(600, width, name="word_embeddings")(words) + k.Embedding(10, width)(types)
     x = k.Dropout(0.1)(k.LayerNormalization(epsilon=1e-12)(x))
     shut = (1.0 - f.reshape(k.Rescaling(1.0)(mask), (-1, 1, 1, steps))) * -10000.0
 
