@@ -193,14 +193,14 @@ def module_lambdas(library: Any, draw: random.Random) -> Any:
     """A functional model with lambda layers: scaling, a slice, a mean, unit vectors."""
     import tensorflow as tf
 
-    k = library.layers
+    k, mean, unit_length = library.layers, tf.reduce_mean, tf.math.l2_normalize
     image = library.Input((40, 40, 4))
     x = k.Lambda(lambda t: (t[..., :3] - 127.0) / 128.0, output_shape=(40, 40, 3), name="scale")(image)
     for filters in (8, 12, draw.choice((16, 24))):
         x = k.Conv2D(filters, 3, strides=2, activation="elu")(x)
-    x = k.Lambda(lambda t: tf.reduce_mean(t, axis=[1, 2]), output_shape=x.shape[-1:])(x)
+    x = k.Lambda(lambda t: mean(t, axis=[1, 2]), output_shape=x.shape[-1:])(x)
     x = k.Dense(16)(x)
-    return library.Model(image, k.Lambda(lambda t: tf.math.l2_normalize(t, axis=1), output_shape=(16,))(x))
+    return library.Model(image, k.Lambda(lambda t: unit_length(t, axis=1), output_shape=(16,))(x))
 
 
 def module_sampled_codes(library: Any, draw: random.Random) -> Any:
