@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from modelinspect.conversion.flatbuffer.size import packed_size
 from modelinspect.conversion.flatbuffer.write import write
 from modelinspect.conversion.forms.elements import Contents, Elements
-from modelinspect.conversion.forms.integer import to_integer
+from modelinspect.conversion.forms.integer import check_graphs, to_integer
 from modelinspect.conversion.forms.integer_parts import Decided
 from modelinspect.conversion.forms.narrow_weights import to_float16, to_int8
 from modelinspect.conversion.forms.rewrite import (
@@ -32,6 +32,7 @@ from modelinspect.sources.base import Source
 CONVERSION = CONVERSION_METADATA.encode()
 _RUNTIME = MIN_RUNTIME_VERSION.encode(), b"1.14.0".ljust(16, b"\0")
 _RUNTIME_SIZE = 16
+_INTEGER = (Weights.FULL_INT8, Weights.INT16X8)
 _HASH = 0x9E3779B97F4A7C15
 """Any number: that of a real model has as many bytes, and no order either."""
 
@@ -67,12 +68,14 @@ def predict(
 
     Raises `UnmeasurableError` where it is not known how an operator is quantized to integers.
     """
+    if weights in _INTEGER:
+        check_graphs(root)
     model, decided = take_apart(root, kept, release), Decided()
     if weights is Weights.FLOAT16:
         to_float16(model)
     elif weights is Weights.INT8:
         to_int8(model, sparse=sparse)
-    elif weights in (Weights.FULL_INT8, Weights.INT16X8):
+    elif weights in _INTEGER:
         decided = to_integer(model, weights, sparse=sparse, elements=elements)
     if sparse:
         to_sparse(model)

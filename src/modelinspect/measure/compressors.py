@@ -1,7 +1,7 @@
 """Compress bytes for real and count what comes out: many compressors over one pass, in flat memory.
 
-Each compressor has its own thread and takes blocks from a short queue; the libraries let the interpreter go
-on while they work.
+Each compressor has its own thread and takes blocks from a short queue. zlib lets the interpreter go on while
+it works; cramjam does where it gets all bytes in one call, and not where it gets them in blocks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ GZIP_FRAME = 18
 ZSTD_CHECKSUM = 4
 """What the zstd tool adds to each frame."""
 
-_AT_ONCE = 4 * MIB
+AT_ONCE = 4 * MIB
+"""Inputs up to this are compressed in one call, and compressors then run on several processors."""
 _FLUSHED = 32 * MIB
 """What is taken in between two flushes: each gives back what is held, and costs some bytes."""
 _QUEUED = 4
@@ -103,7 +104,7 @@ class _Cramjam:
 
     def add(self, data: bytes) -> None:
         """Compress a block, or hold it while all is small."""
-        if self._coder is None and len(self._held) + len(data) <= _AT_ONCE:
+        if self._coder is None and len(self._held) + len(data) <= AT_ONCE:
             self._held += data
             return
         if self._coder is None:

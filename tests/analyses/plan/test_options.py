@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import modelinspect as mi
-from modelinspect.analyses.plan.base import Basis
+from modelinspect.analyses.plan.base import LATE, Basis, Planning
 from modelinspect.analyses.plan.entropy import mask_bits
 from modelinspect.analyses.plan.registry import families, option_names
 from modelinspect.errors import UsageError
+from modelinspect.measure.blocks import UnmeasurableError
 from modelinspect.measure.compressors import Compressor, compress_all
 from modelinspect.reports.blocks import Lines, Table
 from tests.support.fixtures import fixture_names, fixture_path
@@ -213,6 +214,38 @@ def test_trouble_while_reading_ends_every_compressor() -> None:
 
     with pytest.raises(mi.FormatError):
         compress_all(broken(), list(Compressor))
+
+
+def test_what_was_computed_before_the_time_was_over_stays_in_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large.h5"
+    with h5py.File(path, "w") as file:
+        file["kernel"] = np.zeros((5, 1 << 18), np.float32)
+    asked: list[list[Compressor]] = []
+
+    def compress(data, compressors, *_):
+        asked.append(list(compressors))
+        if Compressor.BROTLI in compressors:
+            raise UnmeasurableError("the time is over")
+        return dict.fromkeys(compressors, sum(map(len, data)) // 2)
+
+    monkeypatch.setattr("modelinspect.analyses.plan.transport.compress_all", compress)
+    report = mi.plan(path)
+    assert asked == [[Compressor.GZIP], [Compressor.ZSTD], [Compressor.BROTLI]]
+    assert {"gzip-9", "zstd-19"} <= {option.option for option in report.options}
+    assert "brotli-11: not computed: the time is over" in report.left_out
+
+
+def test_no_form_is_begun_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = iter([False] * 5 + [True] * 100)  # asked before the family, and before each form
+    monkeypatch.setattr(Planning, "is_late", property(lambda self: next(late)))
+    forms = [name for name in CONTRACT if name.startswith("tflite-") and name != "tflite-pack"]
+    report = mi.plan(fixture_path("mlp/original.h5"), only=forms, seconds=1000, downloads=False)
+    assert 0 < len(report.options) < len(forms)
+    assert any(LATE in text for text in report.left_out)
+    left = {name for text in report.left_out for name in text.partition(":")[0].split(", ")}
+    assert left.isdisjoint(option.option for option in report.options)
 
 
 @pytest.mark.parametrize(

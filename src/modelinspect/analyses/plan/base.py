@@ -99,11 +99,15 @@ class Planning:
         """Whether the time for the plan is over."""
         return self.deadline is not None and time.monotonic() > self.deadline
 
+    def require_time(self) -> None:
+        """Raise `UnmeasurableError` when the time for the plan is over."""
+        if self.is_late:
+            raise UnmeasurableError(LATE)
+
     def in_time(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield blocks while there is time. Raises `UnmeasurableError` when it is over."""
         for block in blocks:
-            if self.is_late:
-                raise UnmeasurableError(LATE)
+            self.require_time()
             yield block
 
     def in_time_progress(self) -> Progress:
@@ -113,8 +117,7 @@ class Planning:
         """
 
         def meter(done: int, total: int) -> None:
-            if self.is_late:
-                raise UnmeasurableError(LATE)
+            self.require_time()
             if self.progress is not None:
                 self.progress(done, total)
 

@@ -56,6 +56,7 @@ _LOADS = {
 def _find(planning: Planning) -> Iterator[Outcome]:
     forms = _Forms(planning, as_release(_source(planning), planning.release))
     for name, weights, sparse in _FORMS:
+        planning.require_time()
         yield from forms.find(name, weights, sparse=sparse)
     if forms.rough:
         yield LeftOut(

@@ -85,16 +85,20 @@ def run_families(planning: Planning) -> Iterator[Outcome]:
         if planning.is_late:
             yield LeftOut(family.options, f"not computed: {LATE}", is_late=True)
             continue
+        done: set[str] = set()
         try:
             for outcome in family.find(planning):
                 if not isinstance(outcome, Option):
+                    done.update(outcome.options if isinstance(outcome, LeftOut) else ())
                     yield outcome
                 elif planning.wants(outcome.option):
+                    done.add(outcome.option)
                     planning.found(outcome)
                     yield outcome
                     planning.reached = min(_least(outcome), planning.reached or outcome.size)
         except (FormatError, UnmeasurableError) as error:
-            yield LeftOut(family.options, f"not computed: {error}", is_late=planning.is_late)
+            left = tuple(name for name in family.options if name not in done)
+            yield LeftOut(left, f"not computed: {error}", is_late=planning.is_late)
 
 
 def _least(option: Option) -> int:

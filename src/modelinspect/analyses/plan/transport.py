@@ -8,7 +8,7 @@ from modelinspect.analyses.plan.base import Basis, Family, LeftOut, Option, Outc
 from modelinspect.analyses.plan.content import gunzipped, loads_as, pipe, stream
 from modelinspect.analyses.plan.deflating import marks
 from modelinspect.core.limits import MIB
-from modelinspect.measure.compressors import GZIP_FRAME, ZSTD_CHECKSUM, Compressor, compress_all
+from modelinspect.measure.compressors import AT_ONCE, GZIP_FRAME, ZSTD_CHECKSUM, Compressor, compress_all
 
 
 def _find(planning: Planning) -> Iterator[Outcome]:
@@ -16,25 +16,18 @@ def _find(planning: Planning) -> Iterator[Outcome]:
 
 
 def find_slow(planning: Planning) -> Iterator[Outcome]:
-    """Yield what the slow compressors make of the artifact; brotli above 16 MiB only on request, or without a
-    deadline.
+    """Yield what zstd and brotli make of the artifact: brotli above 16 MiB on request, or without a deadline.
+
+    Large artifacts go through one after the other: each takes about 100 MiB, and two at once are no faster.
     """
-    wanted = [
-        compressor for compressor in (Compressor.ZSTD, Compressor.BROTLI) if planning.wants(str(compressor))
-    ]
-    if (
-        Compressor.BROTLI in wanted
-        and not planning.wanted
-        and planning.deadline is not None
-        and planning.subject.size > _BROTLI_MOST
-    ):
+    wanted = [one for one in (Compressor.ZSTD, Compressor.BROTLI) if planning.wants(str(one))]
+    size, is_limited = planning.subject.size, planning.deadline is not None and not planning.wanted
+    if is_limited and size > _BROTLI_MOST:
         wanted.remove(Compressor.BROTLI)
-        yield LeftOut(
-            (Compressor.BROTLI,),
-            f"takes minutes above {_BROTLI_MOST // MIB} MiB; --only brotli-11 computes it",
-        )
-    if wanted:
-        yield from compressed(planning, wanted)
+        reason = f"takes minutes above {_BROTLI_MOST // MIB} MiB; --only brotli-11 computes it"
+        yield LeftOut((Compressor.BROTLI,), reason)
+    for group in [wanted] if size <= AT_ONCE else [[one] for one in wanted]:
+        yield from compressed(planning, group)
 
 
 def compressed(planning: Planning, wanted: list[Compressor]) -> Iterator[Outcome]:

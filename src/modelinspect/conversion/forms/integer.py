@@ -15,9 +15,21 @@ from modelinspect.conversion.forms.integer16 import quantize_int16
 from modelinspect.conversion.forms.integer_kernels import KINDS
 from modelinspect.conversion.forms.integer_parts import Decided, Parts
 from modelinspect.conversion.forms.rewrite import Model, Weights
+from modelinspect.conversion.tree import Node
 from modelinspect.measure.blocks import UnmeasurableError
 
 MOST_TENSORS = 100_000
+
+
+def check_graphs(root: Node) -> None:
+    """Raise `UnmeasurableError` where it is not known how a model's graphs are quantized, or they are too
+    large for it; before `to_integer`, and before a large model is copied for it.
+    """
+    graphs = root.lists.get("subgraphs", [])
+    if len(graphs) != 1:
+        raise UnmeasurableError("it has loops, and it is not known how those are quantized")
+    if len(graphs[0].lists.get("tensors", [])) > MOST_TENSORS:
+        raise UnmeasurableError(f"it has more than {MOST_TENSORS:,} tensors")
 
 
 def to_integer(
@@ -29,12 +41,7 @@ def to_integer(
 
     Raises `UnmeasurableError` where it is not known how one is quantized, or the converter refuses.
     """
-    if len(model.graphs) != 1:
-        raise UnmeasurableError("it has loops, and it is not known how those are quantized")
-    graph = model.graphs[0]
-    if len(graph.tensors) > MOST_TENSORS:
-        raise UnmeasurableError(f"it has more than {MOST_TENSORS:,} tensors")
-    parts = Parts(model, graph, KINDS[weights], elements or {})
+    parts = Parts(model, model.graphs[0], KINDS[weights], elements or {})
     if parts.kind.keeps_ranges:
         return quantize_int16(parts)
     return quantize_int8(parts, is_sparse=sparse)
