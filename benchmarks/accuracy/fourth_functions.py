@@ -1,4 +1,4 @@
-"""Functions that the networks of the fourth set call between layers, for both versions of Keras."""
+"""Functions that networks of the fourth and the fifth set call between layers, in both versions of Keras."""
 
 from __future__ import annotations
 

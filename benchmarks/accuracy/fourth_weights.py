@@ -1,4 +1,5 @@
-"""Weights of the fourth set: as after a few steps of training, drawn, or as initialized; half are pruned.
+"""Weights of the fourth and the fifth set: as after a few steps of training, drawn, or as initialized; half
+are pruned.
 
 What a layer initializes with zeros, such as the factors of the last normalization in a residual branch, stays
 zero in some networks.

@@ -1,11 +1,12 @@
 """Compare what `plan` predicts of networks that no rule was written for with TensorFlow's files, by class of
 network.
 
-usage: python benchmarks/accuracy/fresh_reality.py [--set fresh | second | third | fourth] [--write | --first]
+usage: python benchmarks/accuracy/fresh_reality.py [--set SET] [--write | --first]
        python benchmarks/accuracy/fresh_reality.py --calibrate
 
 The set is that of `fresh_networks.py` unless ``--set`` names that of `second_networks.py`,
-`third_networks.py` or `fourth_networks.py`, which no rule and no stated error was made with. ``--write`` puts
+`third_networks.py`, `fourth_networks.py` or `fifth_networks.py` (``second`` to ``fifth``), which no rule and
+no stated error was made with. ``--write`` puts
 the tables into docs/developer/predictions.md; ``--calibrate`` shows the error that each class of
 `modelinspect.conversion.errors` would need to cover 95 % and all of its predictions in the first set.
 ``--first`` adds what is predicted of new networks to ``NAME_first.csv`` of the set: run it before a rule is
@@ -26,6 +27,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1]))
 
 import modelinspect as mi  # noqa: E402
+from benchmarks.accuracy.fifth_networks import FIFTH  # noqa: E402
 from benchmarks.accuracy.fourth_networks import FOURTH  # noqa: E402
 from benchmarks.accuracy.fresh_networks import FRESH  # noqa: E402
 from benchmarks.accuracy.idioms import IDIOMS  # noqa: E402
@@ -36,7 +38,7 @@ from benchmarks.accuracy.second_networks import SECOND  # noqa: E402
 from benchmarks.accuracy.third_networks import THIRD  # noqa: E402
 from benchmarks.accuracy.unseen_networks import Network, named  # noqa: E402
 
-SETS = {which.name: which for which in (FRESH, SECOND, THIRD, FOURTH)}
+SETS = {which.name: which for which in (FRESH, SECOND, THIRD, FOURTH, FIFTH)}
 CLASSES = {kind: group for which in SETS.values() for kind, (group, _) in which.builders.items()}
 BEGIN, END = "<!-- table: benchmarks/accuracy/fresh_reality.py -->\n", "<!-- end of fresh -->\n"
 FIRST_BEGIN, FIRST_END = (
@@ -48,7 +50,7 @@ SHOWN_FIRST = {
         f"<!-- table: benchmarks/accuracy/fresh_reality.py, {name} set -->\n",
         f"<!-- end of {name} set -->\n",
     )
-    for name in ("second", "third", "fourth")
+    for name in ("second", "third", "fourth", "fifth")
 }
 """The sets of which only first predictions are shown, and what is around their tables."""
 SECOND_BEGIN, SECOND_END = SHOWN_FIRST["second"]

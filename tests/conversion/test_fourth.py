@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from benchmarks.accuracy.fifth_networks import FIFTH
 from benchmarks.accuracy.fourth_networks import FOURTH, forms_of
 from benchmarks.accuracy.fourth_weights import is_pruned
 from benchmarks.accuracy.fresh_networks import BUILDERS
@@ -55,7 +56,7 @@ def test_first_predictions_are_of_every_form_or_not_made_yet() -> None:
     assert predicted in (set(), real)
 
 
-@pytest.mark.parametrize("which", [THIRD, FOURTH], ids=lambda which: which.name)
+@pytest.mark.parametrize("which", [THIRD, FOURTH, FIFTH], ids=lambda which: which.name)
 def test_the_page_has_the_table_of_first_predictions(which: NetworkSet) -> None:
     begin, end = SHOWN_FIRST[which.name]
     text = PAGE.read_text(encoding="utf-8")
